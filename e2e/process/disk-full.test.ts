@@ -71,7 +71,9 @@ describe.each(DISKS)('a registry whose disk $name', ({ make, says }) => {
     expect((await fetch(`${fleet.url}/health/ready`)).status).toBe(200);
 
     await disk.mend();
-    await until('it has caught up', () => fleet.registry.err.some((line) => line.includes('has kept everything')));
+    await until('it has caught up', () =>
+      fleet.registry.err.some((line) => line.includes('has accepted all pending changes')),
+    );
     expect((await register(fleet.url, 'in-time')).status).toBe(201);
     await fleet.restartRegistry();
     expect(await idsAt(fleet.url, SERVICE)).toEqual(new Set([...acknowledged, 'in-time']));

@@ -74,7 +74,12 @@ function measured(one: Instance): object {
 }
 
 function detailOf(one: Instance): object {
-  return { ...measured(one), own: { weight: 100, metadata: {} }, override: null, falls: one.id === BROKEN ? 0.9931091681913292 : 0 };
+  return {
+    ...measured(one),
+    own: { weight: 100, metadata: {} },
+    override: null,
+    falls: one.id === BROKEN ? 0.9931091681913292 : 0,
+  };
 }
 
 function serviceOf(name: string, drained: ReadonlySet<string>): object {

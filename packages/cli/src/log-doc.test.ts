@@ -42,7 +42,7 @@ const MADE_ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
   'registry/src/embed.ts text': [],
   'registry/src/embed.ts this.#running === null ? `Joined the registry at ${this.url}.` : `This process serves the registry at ${this.url}.`':
     ['Joined the registry at ….', 'This process serves the registry at ….'],
-  'registry/src/embed.ts complaint': ['<why no registry can be embedded here>'],
+  'registry/src/embed.ts failure': ['<why no registry can be embedded here>'],
   'registry/src/http/exchange/problem.ts … failed: …': ['<method> <route> failed: <stack>'],
   'registry/src/http/start.ts text': ['… need … and may have …: enough for …. … See docs/SIZING.md.'],
   'registry/src/lifecycle/engine.ts … … → …: …': ['<instance> <state> → <state>: …'],
@@ -51,7 +51,7 @@ const MADE_ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
   'registry/src/access/token-file.ts … Until then those that were read last count.': [
     '<why the tokens cannot be read> Until then those that were read last count.',
   ],
-  'registry/src/runtime/throttled-log.ts this.#untold === 0 ? text : `${text} (${this.#untold} times more since it was last said.)`':
+  'registry/src/runtime/throttled-log.ts this.#suppressed === 0 ? text : `${text} (${this.#suppressed} times more since it was last said.)`':
     [],
   'registry/src/store/disk/journal.ts messageOf(this.#ports.folder, error)': [
     '… does not take writes: …. They work again as soon as the disk does.',

@@ -75,14 +75,14 @@ describe('an embedded registry', () => {
     const [time, log] = [new ManualTime(), recordingLog()];
     const holder = embed({ port });
     await holder.start(development);
-    const heir = embed({ port, time, log });
-    await heir.start(development);
-    expect(log.texts('info')).toEqual([`Joined the registry at ${heir.url}.`]);
-    const before = await replicaAt(heir.url);
+    const successor = embed({ port, time, log });
+    await successor.start(development);
+    expect(log.texts('info')).toEqual([`Joined the registry at ${successor.url}.`]);
+    const before = await replicaAt(successor.url);
     await holder.close();
     time.advance(1_000);
     await expect.poll(() => log.texts('info').at(-1)).toContain('this process serves it now');
-    expect(await replicaAt(heir.url)).not.toBe(before);
+    expect(await replicaAt(successor.url)).not.toBe(before);
   });
 
   it('tells the application that starts it who serves, unless it was given somebody else to tell', async () => {
@@ -102,15 +102,15 @@ describe('an embedded registry', () => {
     const [time, log] = [new ManualTime(), recordingLog()];
     const holder = embed({ port, folder });
     await holder.start(development);
-    const heir = embed({ port, folder, time, log });
-    await heir.start(development);
+    const successor = embed({ port, folder, time, log });
+    await successor.start(development);
     const registration = {
       id: 'orders-1',
       service: 'orders',
       secret: 'a-secret-of-132-bits-22',
       endpoints: [{ protocol: 'tcp', port: 1 }],
     };
-    const registered = await fetch(`${heir.url}/api/v1/register`, {
+    const registered = await fetch(`${successor.url}/api/v1/register`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(registration),
@@ -119,9 +119,11 @@ describe('an embedded registry', () => {
     await holder.close();
     time.advance(1_000);
     await expect.poll(() => log.texts('info').at(-1)).toContain('this process serves it now');
-    const { instances } = (await (await fetch(`${heir.url}/api/v1/services/orders`)).json()) as { instances: object[] };
+    const { instances } = (await (await fetch(`${successor.url}/api/v1/services/orders`)).json()) as {
+      instances: object[];
+    };
     expect(instances).toMatchObject([{ id: 'orders-1' }]);
-    await heir.close();
+    await successor.close();
     rmSync(folder, { recursive: true });
   });
 

@@ -9,38 +9,39 @@ import type { RunningRegistry } from './http/start.js';
 import { diskStore } from './store/disk/disk.js';
 
 export interface EmbedOptions extends StartOptions {
-  /** Allows it in production, where the registry then lives and dies with its process. Default false. */
+  /** Allows it in production, where the registry ends with its process. Default false. */
   readonly production?: boolean;
   /**
-   * The folder in which whoever serves keeps everything, so that the next one goes on where the last one stopped: one for all processes of
-   * a machine. Default: memory; then services register again with the next one, which takes them a heartbeat. Not together with `store`.
+   * The folder in which the serving process keeps everything, so that the next one continues: use the same one for all
+   * processes of a machine. Default: memory; then services register again with the next one, within a heartbeat. Not
+   * together with `store`.
    */
   readonly folder?: string;
 }
 
-/** What the process is that embeds it. */
+/** The environment of the embedding process. */
 export interface EmbedEnvironment {
   readonly production: boolean;
-  /** Who is told who serves, and what goes wrong, unless the option `log` says otherwise. Default: nobody. */
+  /** Receives which process serves, and failures, unless the option `log` is set. Default: none. */
   readonly log?: Log;
 }
 
-/** A registry inside another process. `RollcallModule.forRoot({ registry })` starts and closes it. */
+/** A registry inside another process, which `RollcallModule.forRoot({ registry })` starts and closes. */
 export interface EmbeddedRegistry {
-  /** Where it is reached: known beforehand unless the port is 0. */
+  /** Its URL, which is known beforehand unless the port is 0. */
   readonly url: string;
   /**
-   * Binds the port, or joins the registry that has it already. Rejects in production unless it was made for that, and with
-   * PORT_TAKEN when another program has the port; then it looks again now and then. A second call is the same as the first.
+   * Binds the port, or joins the registry that has it. Rejects in production unless allowed, and with PORT_TAKEN if
+   * another program has the port; it then tries again periodically. A second call returns the same promise.
    */
   start(environment: EmbedEnvironment): Promise<void>;
-  /** Stops serving, if it serves. May be called twice, and without a start. */
+  /** Stops serving, if it serves. Idempotent, also without a start. */
   close(): Promise<void>;
 }
 
 /**
- * For development and small systems: whichever process starts first serves the registry, the others join it, and when it dies
- * one of them takes the port within one heartbeat. Throws OPTION_INVALID. Nothing is opened before `start`.
+ * For development and small systems: the process that starts first serves the registry, the others join it, and when it
+ * dies one of them takes the port within one heartbeat. Throws OPTION_INVALID. Nothing is opened before `start`.
  */
 export function embedRegistry(options: EmbedOptions = {}): EmbeddedRegistry {
   const { production = false, folder, ...rest } = options;
@@ -56,8 +57,8 @@ function keptIn(folder: string, options: StartOptions): StartOptions {
   return { ...options, store: diskStore({ folder, ...ports }) };
 }
 
-/** How often those who joined look whether the registry is still there. */
-const LONGEST_LOOK_MS = 1_000;
+/** Maximum time between two checks of a joined process for the registry, ms. */
+const MAX_CHECK_MS = 1_000;
 
 class Embedded implements EmbeddedRegistry {
   #options: StartOptions;
@@ -65,14 +66,14 @@ class Embedded implements EmbeddedRegistry {
   #log: Log;
   readonly #isForProduction: boolean;
   #started: Promise<void> | null = null;
-  /** The look under way, if any. */
-  #looking: Promise<void> = Promise.resolve();
+  /** The check under way, if any. */
+  #checking: Promise<void> = Promise.resolve();
   #timer: Timer | null = null;
   #running: RunningRegistry | null = null;
   #isClosed = false;
-  /** What went wrong last, and was it told? */
-  #complaint = '';
-  #isTold = false;
+  /** The last failure, and whether it was logged. */
+  #lastFailure = '';
+  #isLogged = false;
 
   constructor(options: StartOptions, isForProduction: boolean) {
     this.#options = options;
@@ -88,13 +89,13 @@ class Embedded implements EmbeddedRegistry {
 
   start({ production, log }: EmbedEnvironment): Promise<void> {
     if (this.#started !== null) return this.#started;
-    if (log !== undefined && this.#options.log === undefined) this.#tell(log);
+    if (log !== undefined && this.#options.log === undefined) this.#useLog(log);
     this.#started = production && !this.#isForProduction ? Promise.reject(notForProduction()) : this.#begin();
     return this.#started;
   }
 
-  /** What the registry itself has to say of its services is chatter beside the application's own. */
-  #tell(log: Log): void {
+  /** Lines of the registry about its services are demoted to debug, as the application has a log of its own. */
+  #useLog(log: Log): void {
     this.#log = log;
     const inside: Log = {
       debug: (text) => log.debug(text),
@@ -109,12 +110,12 @@ class Embedded implements EmbeddedRegistry {
     this.#isClosed = true;
     this.#timer?.cancel();
     await this.#started?.catch(() => undefined);
-    await this.#looking;
+    await this.#checking;
     this.#timer?.cancel();
     await this.#running?.close();
   }
 
-  /** What keeps it from the port now may be gone soon: it goes on looking. */
+  /** Serves or joins; on a failure it keeps trying, as the cause may be temporary. */
   async #begin(): Promise<void> {
     try {
       await this.#serveOrJoin();
@@ -124,15 +125,15 @@ class Embedded implements EmbeddedRegistry {
           : `This process serves the registry at ${this.url}.`,
       );
     } catch (error) {
-      this.#complaint = messageOf(error);
-      this.#isTold = true; // by whoever started it
+      this.#lastFailure = messageOf(error);
+      this.#isLogged = true; // by the caller that receives the rejection
       throw error;
     } finally {
-      this.#lookLater();
+      this.#scheduleCheck();
     }
   }
 
-  /** Two that start at once may both find nobody: the port decides, and the other one joins. */
+  /** Two processes that start at once may both find the port free: one gets it, and the other one joins. */
   async #serveOrJoin(): Promise<void> {
     if (await this.#isServedByOther()) return;
     try {
@@ -142,39 +143,42 @@ class Embedded implements EmbeddedRegistry {
     }
   }
 
-  /** By one that services reach where they look: one at another scheme is none to join, and `startRegistry` says so. */
+  /**
+   * True for a registry at the URL that services use; one with the other scheme cannot be joined, and `startRegistry`
+   * reports it.
+   */
   async #isServedByOther(): Promise<boolean> {
     return this.#settings.port !== 0 && (await holderOf(this.url)) === 'registry';
   }
 
-  #lookLater(): void {
+  #scheduleCheck(): void {
     if (this.#running !== null || this.#isClosed) return;
     const { time, policy } = this.#settings;
-    const look = (): void => {
-      this.#looking = this.#look();
+    const check = (): void => {
+      this.#checking = this.#check();
     };
-    this.#timer = time.setTimer(Math.min(LONGEST_LOOK_MS, policy.intervalMs / 2), look, { background: true });
+    this.#timer = time.setTimer(Math.min(MAX_CHECK_MS, policy.intervalMs / 2), check, { background: true });
   }
 
-  async #look(): Promise<void> {
+  async #check(): Promise<void> {
     try {
       await this.#serveOrJoin();
       if (this.#running !== null) this.#log.info(`The registry at ${this.url} was gone: this process serves it now.`);
-      else if (this.#isTold) this.#log.info(`Joined the registry at ${this.url}.`);
-      this.#complaint = '';
-      this.#isTold = false;
+      else if (this.#isLogged) this.#log.info(`Joined the registry at ${this.url}.`);
+      this.#lastFailure = '';
+      this.#isLogged = false;
     } catch (error) {
-      this.#complain(messageOf(error));
+      this.#reportFailure(messageOf(error));
     }
-    this.#lookLater();
+    this.#scheduleCheck();
   }
 
-  /** Told when it happens a second time: the last one may have been about to close, with the port or the folder still in its hands. */
-  #complain(complaint: string): void {
-    const isSame = complaint === this.#complaint;
-    if (isSame && !this.#isTold) this.#log.warn(complaint);
-    this.#isTold = isSame;
-    this.#complaint = complaint;
+  /** Logged from the second time on: a closing process may have held the port or the folder the first time. */
+  #reportFailure(failure: string): void {
+    const isSame = failure === this.#lastFailure;
+    if (isSame && !this.#isLogged) this.#log.warn(failure);
+    this.#isLogged = isSame;
+    this.#lastFailure = failure;
   }
 }
 

@@ -1,4 +1,4 @@
-// The HTTP face of a registry, for whoever has built the engine with an own clock, network and store.
+// The HTTP server of a registry, for programs that build the engine with their own clock, network and store.
 export { DEFAULT_HOST, DEFAULT_PORT, serveRegistry } from './http/server.js';
 export type { RegistryServer, ServeOptions } from './http/server.js';
 export { RegistryMetrics } from './metrics/registry-metrics.js';

@@ -8,7 +8,7 @@ export type { Capacity, Workload } from './metrics/host-budget.js';
 export { readHostFacts } from './metrics/host-facts.js';
 export type { HostFacts } from './metrics/host-facts.js';
 
-// who may do what
+// permissions
 export { ROLES, SERVICE_PATTERN, SERVICE_PATTERN_TEXT } from './access/permissions.js';
 export type { BadCertificate, Grant, Role, Standing } from './access/permissions.js';
 export type { EndingToken } from './access/token-expiry.js';
@@ -19,7 +19,7 @@ export type { Tokens, TokensPorts } from './access/token-file.js';
 export type { TokenCheck } from './registration/authentication.js';
 export type { CertificateRule } from './access/client-certificates.js';
 
-// the engine, for whoever brings its own clock, network and store
+// the engine, for programs with their own clock, network and store
 export { Registry } from './registry.js';
 export type { RegistryOptions, RegistryPorts } from './registry.js';
 export type {

@@ -39,33 +39,33 @@ export type { TrafficAnswer, TrafficQuery } from './activity/traffic.js';
 
 export type Outcome<Value> = Result<Value, Problem>;
 
-/** Where a request came from: the peer's source address (IPv4-mapped normalised). */
+/** The origin of a request: the source address of the peer (IPv4-mapped addresses normalised). */
 export interface Peer {
   readonly address: string;
-  /** The id of the access token or certificate that it came with, where those are asked for. */
+  /** The id of its access token or certificate, if those are required. */
   readonly token?: string;
 }
 
 /**
- * What somebody shows who speaks for an instance: its secret, null where there is none; with it, what his client certificate allows him,
- * where he has one.
+ * The credentials of a request on behalf of an instance: its secret, or null; and the rights of its client certificate,
+ * if there is one.
  */
 export type Proof = string | null | { readonly secret: string | null; readonly grant: Grant };
 
-/** A frame that is encoded once, however many watchers get it. */
+/** A frame that is encoded once for all watchers. */
 export interface SharedFrame {
   readonly frame: Frame;
   /** The frame as Server-Sent Event text, encoded at the first call. */
   bytes(): Uint8Array;
 }
 
-/** One watcher's end of the feed. */
+/** The receiving end of a watcher. */
 export interface WatcherSink {
-  /** All frames of one flush, then its cursor: everything asked for has been sent up to there. */
+  /** Receives all frames of a flush and its cursor: everything up to there has been sent. */
   flush(frames: readonly SharedFrame[], cursor: Cursor): void;
-  /** Each `beatMs` of its order without a flush, so that a silent line is known to be dead. */
+  /** Called after `beatMs` of its order without a flush, so that a dead line is detected. */
   beat(cursor: Cursor): void;
-  /** Bytes accepted by `flush` but not yet taken by the peer; more than 1 MiB for 10 s and the watcher is cut. */
+  /** Bytes accepted by `flush` but not yet read by the peer; a watcher with more than 1 MiB for 10 s is cut. */
   backlog(): number;
   /** The registry ends it (slow, closing, superseded line). */
   end(): void;
@@ -77,7 +77,7 @@ export interface WatchOrder {
   readonly resume: readonly string[];
   readonly cursor: Cursor | null;
   readonly line: { readonly id: string; readonly secret: Proof } | null;
-  /** The address from which it comes: what comes from one source is limited. */
+  /** The source address, whose streams are limited. */
   readonly peer?: string;
   /** The longest silence of the stream, 1,000 … 10,000 ms. Default: 10,000. */
   readonly beatMs?: number;
@@ -86,11 +86,11 @@ export interface WatchOrder {
 export interface Watcher {
   /** The peer closed the stream, or it broke. For a line: the registry calls the instance at once. */
   closed(): void;
-  /** We have ended it: no news of its peer. Left out: as `closed`. */
+  /** The registry has ended it, which is not a loss of the peer. Omitted: as `closed`. */
   dropped?(): void;
-  /** Of a line: the id of the access token or certificate with which its instance registered last; null: with none. */
+  /** For a line: the id of the access token or certificate of the last registration of its instance; null: none. */
   readonly token?: string | null;
-  /** How many services the stream begins with, whole or from where they were known. Left out: not known. */
+  /** The number of services with which the stream begins, whole or resumed. Omitted: not known. */
   readonly services?: number;
 }
 
@@ -99,9 +99,9 @@ export interface ServiceSummary {
   readonly namespace: string;
   readonly instances: number;
   readonly states: Readonly<Record<State, number>>;
-  /** How many callers may call: ENABLED, and in a state that callers allow by default. */
+  /** The number of callable instances: ENABLED, and in a state that callers allow by default. */
   readonly callable: number;
-  /** By what an operator wants of them. */
+  /** Instances by admin state. */
   readonly admin: Readonly<Record<AdminState, number>>;
 }
 
@@ -116,7 +116,6 @@ export interface ServiceAnswer {
   readonly epoch: string;
   readonly revision: number;
   readonly settled: boolean;
-  /** With `heartbeats` where they were asked for. */
   /** `override`: what an operator set of it; missing: nothing. */
   readonly instances: readonly (Instance & {
     readonly override?: Override;
@@ -141,7 +140,10 @@ export interface HeartbeatsAnswer {
   readonly heartbeat2: DirectionAnswer;
 }
 
-/** Ends of an instance's line that were not the registry's, within ten minutes, and how long those streams had lasted. Durations in ms. */
+/**
+ * Losses of an instance's line that the registry did not cause, within ten minutes, and how long the streams had
+ * lasted, ms.
+ */
 export interface LineLosses {
   readonly times: number;
   readonly shortestMs: number;
@@ -149,25 +151,25 @@ export interface LineLosses {
 }
 
 export type InstanceAnswer = Instance & {
-  /** What the instance says itself, where the record may show an operator's word instead. */
+  /** The instance's own values, which the record may show overridden. */
   readonly own: OwnWords;
   readonly override: Override | null;
   readonly heartbeats: HeartbeatsAnswer;
   readonly falls: number;
-  /** Does it hold the stream that is its line? By that stream it hears of changes, too. */
+  /** True if it holds its line, the stream by which it also receives changes. */
   readonly line: boolean;
-  /** Null: within ten minutes its line did not end, or was ended by the registry. */
+  /** Null if its line was not lost within ten minutes. */
   readonly lineLosses: LineLosses | null;
 };
 
-/** One page of a list of instances. */
+/** A page of a list of instances. */
 export interface InstancesAnswer {
   readonly epoch: string;
   readonly revision: number;
   readonly settled: boolean;
-  /** Instances that match, on all pages. */
+  /** Number of matching instances on all pages. */
   readonly total: number;
-  /** The `after` of the next page; null: this is the last one. */
+  /** The `after` of the next page; null: this is the last page. */
   readonly next: string | null;
   /** `override`: what an operator set of it; missing: nothing. */
   readonly instances: readonly (Instance & {
@@ -182,91 +184,102 @@ export interface RegistryAnswer {
   readonly revision: number;
   readonly settled: boolean;
   readonly startedAt: number;
-  /** `trouble`: why it does not keep what it is told; null: it does. */
+  /** `trouble`: why the store does not accept writes; null: it does. */
   readonly store: { readonly name: string; readonly durable: boolean; readonly trouble: StoreTrouble | null };
   readonly heartbeat: HeartbeatTerms;
   readonly watchers: number;
   readonly instances: number;
-  /** Removed instances that are remembered. */
+  /** Number of tombstones. */
   readonly tombstones: number;
-  /** Of the newest revision; how it is computed: docs/PROTOCOL.md. */
+  /** The hash of the newest revision; its computation: docs/PROTOCOL.md. */
   readonly view: { readonly revision: number; readonly hash: string };
-  /** How punctual Heartbeat-1 is: 99 of 100 calls of the last interval or two began at most so many ms late; who waits for a call. */
+  /**
+   * How late Heartbeat-1 is: 99 % of the calls of the last one to two intervals began at most this many ms late; and
+   * the number of queued calls.
+   */
   readonly calls: { readonly p99LateMs: number; readonly waiting: number };
   readonly preservation: PreservationAnswer;
   readonly policy: Policy;
   readonly limits: Limits;
-  /** How it was started, as far as whoever started it told. */
+  /** The options with which it was started, as far as they were passed. */
   readonly options: Readonly<Record<string, DescribedOption>>;
 }
 
-/** What an option is, and why. */
+/** The value of an option and its source. */
 export interface DescribedOption {
   readonly value: unknown;
   readonly source: 'default' | 'preset' | 'option';
 }
 
-/** Whom self-preservation holds. Durations in ms. */
+/** The state of self-preservation. Durations in ms. */
 export interface PreservationAnswer {
   readonly active: boolean;
-  /** Plain words. */
+  /** A sentence for operators. */
   readonly text: string;
-  /** For how long, in ms; null: nobody is held. */
+  /** For how long it holds, ms; null: nothing is held. */
   readonly sinceMs: number | null;
   readonly registry: ScopeAnswer;
-  /** Those whose own gate holds somebody, the longest first, 50 at most. */
+  /** Services whose own gate holds an instance, longest first, at most 50. */
   readonly services: readonly (ScopeAnswer & { readonly namespace: string; readonly service: string })[];
-  /** How many there are of those. */
+  /** The number of those services. */
   readonly servicesHolding: number;
 }
 
-/** One population as self-preservation sees it. */
+/** A scope of self-preservation. */
 export type ScopeAnswer = Omit<ScopeReport, 'since'> & {
-  /** For how long the rule holds, in ms. */
+  /** For how long the rule holds, ms. */
   readonly sinceMs: number | null;
 };
 
-/** How an instance ends: by itself, with its secret, or by an operator. */
+/** How an instance is removed: by itself, with its secret, or by an operator. */
 export type Ender = { readonly secret: Proof } | NonNullable<Operator>;
 
-/** Who asks for what only an operator may do: null is anybody else. `who`: in words, for people, where it is known. */
+/** The operator behind a request; null: it is not an operator. `who`: its description, if known. */
 export type Operator = { readonly operator: true; readonly who?: string } | null;
 
-/** The registry's deep face: what the rim (HTTP) and the simulation call. Everything in it has been validated for shape. */
+/** The interface of the engine for the HTTP layer and the simulation. All input has been validated for shape. */
 export interface RegistryApi {
-  /** False until the store is loaded: until then every question is refused with NOT_READY, never answered with an empty list. */
+  /**
+   * False until the store is loaded: until then every request is refused with NOT_READY, never answered with an empty
+   * list.
+   */
   readonly ready: boolean;
   register(registration: Registration, peer: Peer): Promise<Outcome<Registered>>;
-  /** May a beat by this secret pass ahead of others now? Says yes at most once in a quarter of an interval: each yes uses that up. */
+  /**
+   * True if a heartbeat with this secret may bypass the queue now, at most once in a quarter of an interval: each true
+   * uses that up.
+   */
   admits(id: string, secret: Proof): boolean;
   beat(id: string, secret: Proof, beat: Beat): Outcome<BeatAnswer>;
-  /** `peer`: who reports, so that one reporter has not all the calls; left out: nobody counts. */
+  /** `peer`: the reporter, whose calls are limited; omitted: no limit. */
   suspect(id: string, suspicion: Suspicion, peer?: Peer): Outcome<null>;
-  /** It counts at once, and is answered when it is stored, or with `stored: false` where it is not within a second. */
+  /** Takes effect at once; answered once it is stored, or with `stored: false` if that takes longer than a second. */
   drain(id: string, secret: Proof, drain: Drain): Promise<Outcome<DrainAnswer>>;
   /**
-   * It counts at once, and is answered when it is stored; where the store refuses, with NOT_READY. `why`: an operator's own words, for
-   * people; empty, or left out: none.
+   * Takes effect at once; answered once it is stored, or with NOT_READY if the store refuses. `why`: the reason of an
+   * operator, for people; empty or omitted: none.
    */
   leave(id: string, ender: Ender | null, why?: string): Promise<Outcome<null>>;
-  /** What an operator wants of an instance, stored before it is answered. Refused: FORBIDDEN, INVALID, LEAVING, as `instance`. */
+  /**
+   * Applies a change by an operator, stored before it is answered. Refused: FORBIDDEN, INVALID, LEAVING, as `instance`.
+   */
   amend(id: string, patch: InstancePatch, operator: Operator): Promise<Outcome<InstanceAnswer>>;
   services(namespace: string): Outcome<ServicesAnswer>;
-  /** `withHeartbeats`: each instance has its `heartbeats`, which are no part of any revision. */
+  /** `withHeartbeats`: adds `heartbeats` to each instance, which are not part of any revision. */
   service(namespace: string, name: string, withHeartbeats?: boolean): Outcome<ServiceAnswer>;
-  /** Instances of all services that match, a page at a time. */
+  /** The matching instances of all services, page by page. */
   instances(query: InstanceQuery): Outcome<InstancesAnswer>;
   instance(id: string): Outcome<InstanceAnswer>;
-  /** What happened to an instance, also of one that was removed, as long as its tombstone is kept. */
+  /** The events of an instance, also of a removed one while its tombstone is kept. */
   timeline(id: string): Outcome<TimelineAnswer>;
   events(query: EventQuery): Outcome<EventsAnswer>;
-  /** Who calls whom, as the callers tell; of a namespace, or of all (`*`). */
+  /** Which service calls which, as reported by the callers; of a namespace, or of all (`*`). */
   topology(namespace: string): Outcome<TopologyAnswer>;
-  /** How many calls went from service to service, as the callers tell: the last quarter of an hour, or the last day. */
+  /** Calls between services, as reported by the callers, in the last quarter of an hour or the last day. */
   traffic(query: TrafficQuery): Outcome<TrafficAnswer>;
-  /** The last heartbeats of an instance, both ways. */
+  /** The last heartbeats of an instance in both directions. */
   beats(id: string): Outcome<BeatsAnswer>;
-  /** An operator wants it to be called with Heartbeat-1 now. Refused: FORBIDDEN, as `instance`. */
+  /** Calls an instance with Heartbeat-1 now, for an operator. Refused: FORBIDDEN, as `instance`. */
   call(id: string, operator: Operator): Outcome<null>;
   describe(): Outcome<RegistryAnswer>;
   watch(order: WatchOrder, sink: WatcherSink): Outcome<Watcher>;

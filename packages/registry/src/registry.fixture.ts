@@ -16,7 +16,7 @@ export const refused: ProbeOutcome = { kind: 'refused', text: 'connect ECONNREFU
 export const silent: ProbeOutcome = { kind: 'failed', text: 'no answer within 2000 ms', ms: 2_000 };
 const PEER = { address: '10.0.0.5' };
 
-/** Who answers at which port, and how: a network of one host. */
+/** A network of one host: what answers at which port, and how. */
 export class Town implements ProbeProtocol {
   readonly protocol = 'tcp';
   readonly calls: HeartbeatCall[] = [];
@@ -33,17 +33,17 @@ export class Town implements ProbeProtocol {
 interface WorldOptions {
   readonly allowedNetworks?: readonly string[];
   readonly limits?: Partial<Limits>;
-  /** What a registry before this one left. */
+  /** The store of an earlier registry. */
   readonly store?: Store;
   readonly meter?: Meter;
 }
 
-/** A registry, and services that live in the town. */
+/** A registry, and services on the simulated host. */
 export class World {
   readonly time = new ManualTime();
-  /** How long this process was stopped so far: its clock went on, its timers did not. */
+  /** Total time this process was stopped: its clock went on, its timers did not. */
   stoppedMs = 0;
-  /** How late its timers are, as those of a process that has too much to do. */
+  /** Delay of its timers, as in an overloaded process. */
   lateMs = 0;
   readonly town = new Town();
   readonly log = recordingLog();
@@ -75,7 +75,7 @@ export class World {
     return world;
   }
 
-  /** A service that answers as itself and, where it is asked as `beats`, calls back at once. */
+  /** Adds a service that answers as itself and, for calls other than opinions, sends a heartbeat at once if `beats`. */
   moveIn(id: string, port: number, beats = true): void {
     this.town.inhabitants.set(port, (call) => {
       if (beats && call.purpose !== 'opinion') this.beat(id, call.nonce);
@@ -94,7 +94,7 @@ export class World {
     return this.registry.beat(id, secret, { nonce, seq });
   }
 
-  /** Holds a line. The frames that came are in `frames`. */
+  /** Opens a line; `frames` collects its frames. */
   hold(id: string): { readonly watcher: Watcher; readonly frames: Frame[] } {
     const frames: Frame[] = [];
     const order = {
@@ -125,7 +125,7 @@ export class World {
   }
 }
 
-/** Of an outcome that must be good. */
+/** The value of a successful outcome; throws otherwise. */
 export function value<Value>(outcome: Outcome<Value>): Value {
   if (!outcome.ok) throw new Error(`${outcome.problem.code}: ${outcome.problem.detail}`);
   return outcome.value;

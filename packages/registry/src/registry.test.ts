@@ -217,7 +217,7 @@ describe('the registry', () => {
     for (const [index] of ids.entries()) world.town.inhabitants.set(3_001 + index, () => silent);
     world.lateMs = 480;
     await world.time.advanceBy(60 * SECOND);
-    expect(world.log.texts('warn').join()).toMatch(/more to do than it can: calls are \d+ ms late/);
+    expect(world.log.texts('warn').join()).toMatch(/is overloaded: calls are \d+ ms late/);
     expect(ids.filter((id) => world.record(id).state !== 'HEALTHY')).toEqual([]);
     world.lateMs = 0;
     for (const [index, id] of ids.entries()) world.moveIn(id, 3_001 + index, index > 0);

@@ -31,7 +31,7 @@ import type { Limits } from './instances/limits.js';
 import { LifecycleEngine } from './lifecycle/engine.js';
 import { SelfPreservation } from './lifecycle/self-preservation.js';
 import { Settling } from './lifecycle/settling.js';
-import { About, HoldNews } from './metrics/status.js';
+import { About, HoldLog } from './metrics/status.js';
 import { InstanceStreams } from './probing/instance-stream.js';
 import { Prober } from './probing/prober.js';
 import type { ProbeProtocol } from './probing/protocols/caller.js';
@@ -82,7 +82,7 @@ export interface RegistryPorts {
   readonly store: Store;
   readonly callers: readonly ProbeProtocol[];
   readonly resolve: Resolve;
-  /** Where access tokens or certificates are asked for. Default: nowhere. */
+  /** Checks access tokens or certificates, if they are required. Default: they are not. */
   readonly tokens?: TokenCheck;
 }
 
@@ -91,17 +91,17 @@ export interface RegistryOptions {
   /** Networks (CIDR) that may be registered besides each peer's own address. */
   readonly allowedNetworks: readonly string[];
   readonly limits: Limits;
-  /** Every n-th Heartbeat-1 and Heartbeat-2 opens a connection of its own, 1 … 1,000; the others go over the last one. 1: all do. */
+  /** Every n-th Heartbeat-1 and Heartbeat-2 opens a connection, 1 … 1,000; the others reuse the last one. 1: all do. */
   readonly freshEvery: number;
-  /** What people are told of how it was started: each option, and where its value comes from. */
+  /** The options with which it was started and their sources, for operators. */
   readonly described?: Readonly<Record<string, DescribedOption>>;
 }
 
 /** The registry: which instances exist, in which state, and who watches them. No HTTP, no Nest. See `RegistryApi`. */
 export class Registry implements RegistryApi {
-  /** One life of this registry's history. */
+  /** The id of this registry's history. */
   readonly epoch: string;
-  /** Who calls, in Heartbeat-1. */
+  /** The id of the caller in Heartbeat-1. */
   readonly replica: string;
   readonly #ports: RegistryPorts;
   readonly #options: RegistryOptions;
@@ -120,15 +120,15 @@ export class Registry implements RegistryApi {
   readonly #overrides: Overrides;
   readonly #departures: Departures;
   readonly #about: About;
-  readonly #holdNews: HoldNews;
+  readonly #holdLog: HoldLog;
   readonly #beats: HeartbeatLog;
   readonly #circuits: CircuitEvents;
   readonly #traffic: Traffic;
   readonly #topology: Topology;
   readonly #settling: Settling;
   readonly #startedAt: number;
-  /** Registrations of one id, and what operators say of it, wait for each other. */
-  readonly #turns = new KeyedMutex();
+  /** Serializes registrations of an id with changes by operators. */
+  readonly #mutex = new KeyedMutex();
   #listening: { readonly port: number; readonly urls: readonly string[] } | null = null;
   #readyAt: number | null = null;
   #sweeper: Timer | null = null;
@@ -150,12 +150,12 @@ export class Registry implements RegistryApi {
     this.#watchLimits = new WatchLimits({ time, log, feed: this.#feed, limits });
     const logs = { history: this.#history, beats: this.#beats };
     const kept = { table: this.#table, writeBehind: this.#writeBehind, preservation: this.#preservation, ...logs };
-    const rooms = { time, random, log, policy, ...kept, feed: this.#feed, watchLimits: this.#watchLimits };
-    const engine = new LifecycleEngine(rooms);
+    const shared = { time, random, log, policy, ...kept, feed: this.#feed, watchLimits: this.#watchLimits };
+    const engine = new LifecycleEngine(shared);
     this.#engine = engine;
     const callers = new Map<EndpointProtocol, ProbeProtocol>(ports.callers.map((caller) => [caller.protocol, caller]));
     const prober = new Prober({
-      ...rooms,
+      ...shared,
       meter,
       callers,
       engine,
@@ -165,30 +165,30 @@ export class Registry implements RegistryApi {
     });
     this.#prober = prober;
     this.#suspicions = new Suspicions({ time, prober });
-    this.#addresses = new AddressConflicts({ ...rooms, prober, engine });
+    this.#addresses = new AddressConflicts({ ...shared, prober, engine });
     const rules = { resolve: ports.resolve, allowedNetworks, ownPort: () => this.#listening?.port ?? null };
-    this.#registrations = new Registrations({ ...rooms, engine, prober, addresses: this.#addresses, limits, rules });
-    this.#overrides = new Overrides({ ...rooms, engine, known: (id) => this.#known(id) });
+    this.#registrations = new Registrations({ ...shared, engine, prober, addresses: this.#addresses, limits, rules });
+    this.#overrides = new Overrides({ ...shared, engine, known: (id) => this.#known(id) });
     this.#departures = new Departures({
-      ...rooms,
+      ...shared,
       engine,
       known: (id) => this.#known(id),
       authenticated: (id, secret) => this.#authenticated(id, secret),
     });
-    this.#streams = new InstanceStreams({ ...rooms, engine, prober });
-    this.#holdNews = new HoldNews(rooms);
-    this.#circuits = new CircuitEvents(rooms);
+    this.#streams = new InstanceStreams({ ...shared, engine, prober });
+    this.#holdLog = new HoldLog(shared);
+    this.#circuits = new CircuitEvents(shared);
     this.#traffic = new Traffic(time);
     this.#topology = new Topology({ time, policy, traffic: this.#traffic, circuits: this.#circuits });
-    this.#settling = new Settling(rooms);
-    this.#about = new About({ ...rooms, prober, store: ports.store, options });
+    this.#settling = new Settling(shared);
+    this.#about = new About({ ...shared, prober, store: ports.store, options });
   }
 
   get ready(): boolean {
     return this.#readyAt !== null && !this.#closed;
   }
 
-  /** Loads the store and starts to call. Rejects when the store cannot be read. */
+  /** Loads the store and starts to probe. Rejects if the store cannot be read. */
   async start(): Promise<void> {
     const { store, time } = this.#ports;
     const { instances, tombstones, preservation } = await store.load();
@@ -212,12 +212,12 @@ export class Registry implements RegistryApi {
     this.#sweep();
   }
 
-  /** Where it listens: its own port is never called, its URLs are told to services. */
+  /** Sets where it listens: its own port is never called, and its URLs are sent to services. */
   listensOn(port: number, urls: readonly string[]): void {
     this.#listening = { port, urls };
   }
 
-  /** Ends all watches and calls. May be called twice. */
+  /** Ends all watches and calls. Idempotent. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#streams.close();
@@ -231,7 +231,7 @@ export class Registry implements RegistryApi {
 
   async register(registration: Registration, peer: Peer): Promise<Outcome<Registered>> {
     if (!this.ready) return notReady();
-    const enrolled = await this.#turns.take(registration.id, () => this.#registrations.register(registration, peer));
+    const enrolled = await this.#mutex.take(registration.id, () => this.#registrations.register(registration, peer));
     return enrolled.ok ? { ok: true, value: this.#registered(enrolled.value.entry, enrolled.value.drawn) } : enrolled;
   }
 
@@ -250,7 +250,7 @@ export class Registry implements RegistryApi {
       this.#beats.came(entry);
       const { returnedAt } = entry.vitals;
       this.#engine.apply(entry, { type: 'heartbeat-2' });
-      this.#prober.heard(entry, { nonce: beat.nonce, isBack: entry.vitals.returnedAt !== returnedAt });
+      this.#prober.onHeartbeat2(entry, { nonce: beat.nonce, isBack: entry.vitals.returnedAt !== returnedAt });
       if (beat.edges !== undefined) this.#topology.note(entry.record, beat.edges);
     }
     return { ok: true, value: beatAnswer(entry, this.#ports.time.now()) };
@@ -260,7 +260,7 @@ export class Registry implements RegistryApi {
     if (!this.ready) return notReady();
     const entry = this.#table.get(id);
     if (entry === undefined) return refuse('NOT_FOUND', `No instance ${id} is registered.`);
-    this.#suspicions.heed(entry, peer);
+    this.#suspicions.report(entry, peer);
     return { ok: true, value: null };
   }
 
@@ -274,9 +274,9 @@ export class Registry implements RegistryApi {
 
   async amend(id: string, patch: InstancePatch, operator: Operator): Promise<Outcome<InstanceAnswer>> {
     if (!this.ready) return notReady();
-    if (operator === null) return refuse('FORBIDDEN', 'Only an operator may say what is wanted of an instance.');
-    const told = await this.#turns.take(id, () => this.#overrides.tell(id, patch, operator.who));
-    return told.ok ? { ok: true, value: this.#detail(told.value) } : told;
+    if (operator === null) return refuse('FORBIDDEN', 'Only an operator may change an instance.');
+    const changed = await this.#mutex.take(id, () => this.#overrides.tell(id, patch, operator.who));
+    return changed.ok ? { ok: true, value: this.#detail(changed.value) } : changed;
   }
 
   services(namespace: string): Outcome<ServicesAnswer> {
@@ -380,19 +380,19 @@ export class Registry implements RegistryApi {
     return this.ready ? known(this.#table, id) : notReady();
   }
 
-  /** The entry, if the secret is its own: asked before anything else is told. */
+  /** The entry, if the secret matches: checked before anything else is disclosed. */
   #authenticated(id: string, secret: Proof): Outcome<Entry> {
     const found = impostor(this.#table, id, secret) ?? this.#known(id);
     return found.ok ? (lapsed(found.value, this.#ports.tokens, secret) ?? found) : found;
   }
 
-  /** All that time brings, and the next one. */
+  /** Applies everything that is due by time, and schedules the next sweep. */
   #sweep(): void {
     if (this.#closed) return;
     this.#overrides.sweep();
     this.#engine.sweep(this.#prober);
     this.#addresses.sweep();
-    this.#holdNews.sweep();
+    this.#holdLog.sweep();
     this.#circuits.sweep();
     this.#settling.sweep();
     this.#sweeper = this.#ports.time.setTimer(this.#engine.sweepMs, () => this.#sweep(), { background: true });

@@ -2,7 +2,7 @@ import type { StartOptions } from './http/start-options.js';
 import { startRegistry } from './http/start.js';
 import type { RunningRegistry } from './http/start.js';
 
-// the engine's rooms, for a simulation that plants bugs in them to see whether it would find them
+// parts of the engine, for a simulation that plants bugs in them to check that it finds them
 export { Feed } from './feed/feed.js';
 export type { WatchLimits, WatchLimitsPorts } from './feed/watch-limits.js';
 export type { Credential } from './instances/credential.js';
@@ -24,7 +24,7 @@ export { InstanceTable } from './instances/instance-table.js';
 export type { DirectionLog, Entry, Party, Round, ServiceEntry } from './instances/instance-table.js';
 export type { Refused, RefusedAnswer } from './http/routes/diagnostics.js';
 
-// what reads strangers' bytes, for whoever tries it with all kinds of them
+// the parsers of untrusted bytes, for fuzzing
 export { RESPONSES as GRPC_ANSWERS } from './probing/protocols/grpc.js';
 export type { Answer, AnswerReader, Dialect } from './probing/protocols/dialect.js';
 export { readFields, writeFields } from './probing/protocols/hpack.js';
@@ -46,10 +46,10 @@ export { recover } from './store/disk/recovery.js';
 export type { Recovered } from './store/disk/recovery.js';
 export { parseTokens, printTokens, TokenBook } from './access/tokens.js';
 
-/** Heartbeats come this often, so that what takes intervals takes no time; a busy machine still answers within 0.4 of it. */
+/** Interval of heartbeats, ms: short, so that tests are fast; a busy machine still answers within 0.4 of it. */
 const INTERVAL_MS = 250;
 
-/** A registry of its own for one test: any free port, in memory, with short intervals. The test closes it. */
+/** Starts a registry for one test: any free port, in memory, with short intervals. The test closes it. */
 export function startTestRegistry(options: StartOptions = {}): Promise<RunningRegistry> {
   return startRegistry({ port: 0, intervalMs: INTERVAL_MS, ...options });
 }

@@ -4,25 +4,25 @@ import { isCertificateId } from './permissions.js';
 import type { Standing } from './permissions.js';
 import { withoutTokens } from './tokens.js';
 
-/** Failed authentications of one source at once, and again as many a minute; more are answered 429. */
-const MOST_FAILURES = 30;
-/** Lines about refusals at once, and again as many a minute: a flood does not become one of the log. */
-const MOST_LINES = 60;
+/** Failed authentications allowed per source, at once and again a minute; more are answered with 429. */
+const MAX_FAILURES = 30;
+/** Log lines about refusals, at once and again a minute, so that a flood of requests does not flood the log. */
+const MAX_LINES = 60;
 
-/** Who did, or tried, what, and from where. */
+/** An action or attempt, with its actor and origin. */
 export interface Deed {
-  /** In words: `service token 1f…`, `an instance's secret`. */
+  /** The actor as text: `service token 1f…`, `an instance's secret`. */
   readonly who: string;
-  /** The address it came from. */
+  /** The source address. */
   readonly from: string;
   /** Method and path. */
   readonly what: string;
-  /** Whom it was about, and the reason that was given; may be empty. */
+  /** The subject, and the given reason; may be empty. */
   readonly about: string;
   readonly status: number | 'closed';
 }
 
-/** Who asks, in words that are no secret. */
+/** The actor as text without secrets. */
 export function whoText(standing: Standing): string {
   if ('grant' in standing) {
     const { id, role } = standing.grant;
@@ -33,43 +33,46 @@ export function whoText(standing: Standing): string {
 }
 
 /**
- * Says in the log who did what, and who was refused what. What comes from strangers is made printable and short. It keeps an
- * allowance of failures for each source: whoever has used it up and fails again is told to wait, and only he: whoever comes from the
- * same address with a good token passes.
+ * Logs actions and refusals. Input of clients is made printable and short. It keeps an allowance of failures per
+ * source: a source that has used it up and fails again has to wait, while requests with a good token from the same
+ * address pass.
  */
 export class Audit {
   readonly #ports: { readonly log: Log; readonly time: Time };
-  readonly #failures = new Allowances(MOST_FAILURES);
-  readonly #lines = new Allowances(MOST_LINES);
-  #untold = 0;
+  readonly #failures = new Allowances(MAX_FAILURES);
+  readonly #lines = new Allowances(MAX_LINES);
+  #suppressed = 0;
 
   constructor(ports: { readonly log: Log; readonly time: Time }) {
     this.#ports = ports;
   }
 
-  /** An authentication from this address failed. 0: it may be answered as it is; else in how many ms the next one may be. */
+  /**
+   * Counts a failed authentication of an address. 0: it may be answered normally; else the time until the next one may
+   * be, ms.
+   */
   failed(address: string): number {
     return this.#failures.take(sourceOf(address), this.#ports.time.now());
   }
 
-  /** Something was done. */
+  /** Logs an action. */
   acted(deed: Deed): void {
     this.#ports.log.info(`Access: ${textOf(deed)}`);
   }
 
-  /** Something was refused of which nothing but its number is told. */
+  /** Counts a refusal without a log line. */
   slowed(): void {
-    this.#untold += 1;
+    this.#suppressed += 1;
   }
 
-  /** Something was refused: told, or counted. */
+  /** Logs or counts a refusal. */
   refused(deed: Deed): void {
     if (this.#lines.take('', this.#ports.time.now()) > 0) {
-      this.#untold += 1;
+      this.#suppressed += 1;
       return;
     }
-    const others = this.#untold === 0 ? '' : ` (${this.#untold} others were refused since the last line)`;
-    this.#untold = 0;
+    const others = this.#suppressed === 0 ? '' : ` (${this.#suppressed} others were refused since the last line)`;
+    this.#suppressed = 0;
     this.#ports.log.warn(`Access refused: ${textOf(deed)}${others}`);
   }
 }

@@ -1,16 +1,18 @@
 import { CERTIFICATE_ID, SERVICE_PATTERN } from './permissions.js';
 import type { BadCertificate, Grant, Role, Standing } from './permissions.js';
 
-/** What a certificate may do that was not made for Rollcall, by one of its subject alternative names. */
+/** The rights of a certificate that was not made for Rollcall, by one of its subject alternative names. */
 export interface CertificateRule {
-  /** `DNS:orders.prod.internal`, `DNS:*.orders.prod.internal` (any one label), `URI:spiffe://prod/orders`: exactly this one. */
+  /**
+   * `DNS:orders.prod.internal`, `DNS:*.orders.prod.internal` (any one label), or exactly `URI:spiffe://prod/orders`.
+   */
   readonly san: string;
   readonly role: Role;
-  /** Of a `service`: what it may register and speak for, as `SERVICE_PATTERN` has it. Of the others: left out. */
+  /** For a `service`: what it may register and speak for, as `SERVICE_PATTERN`. Omitted for other roles. */
   readonly services?: readonly string[] | undefined;
 }
 
-/** What Node tells of a certificate (`X509Certificate`). */
+/** The fields of Node's `X509Certificate` that are used. */
 export interface ReadCertificate {
   /** SHA-256, as `AB:CD:…`. */
   readonly fingerprint256: string;
@@ -18,13 +20,13 @@ export interface ReadCertificate {
   readonly validTo: string;
 }
 
-/** A client certificate that a CA of ours has signed. */
+/** A client certificate signed by a configured CA. */
 export interface ClientCertificate {
   /** `cert:` and the first 16 hex digits of its fingerprint. */
   readonly id: string;
   /** Wall clock, ms since 1970. */
   readonly expiresAt: number;
-  /** What it is worth until then. */
+  /** Its rights until then. */
   readonly worth: Extract<Standing, { readonly kind: 'nameless' | 'valid' }>;
 }
 
@@ -34,7 +36,7 @@ export const SAN_PATTERN_TEXT =
 
 const ID_DIGITS = 16;
 
-/** What a certificate that was verified makes of its holder. */
+/** The rights of a verified certificate. */
 export function clientCertificate(read: ReadCertificate, rules: readonly CertificateRule[]): ClientCertificate {
   const id = certificateIdOf(read);
   return { id, expiresAt: expiryOf(read), worth: worthOf(id, sansOf(read.subjectAltName), rules) };
@@ -44,19 +46,19 @@ export function certificateIdOf({ fingerprint256 }: Pick<ReadCertificate, 'finge
   return CERTIFICATE_ID + fingerprint256.replaceAll(':', '').slice(0, ID_DIGITS).toLowerCase();
 }
 
-/** When a certificate ends, ms since 1970; a date that cannot be read is over. */
+/** Expiry of a certificate, ms since 1970; an unreadable date counts as expired. */
 export function expiryOf({ validTo }: Pick<ReadCertificate, 'validTo'>): number {
-  // eslint-disable-next-line no-restricted-globals -- it asks no clock
+  // eslint-disable-next-line no-restricted-globals -- it reads no clock
   const at = Date.parse(validTo);
   return Number.isFinite(at) ? at : -Infinity;
 }
 
-/** One of Node's list: `DNS:a.example`, `URI:"with \\u002c, or quotes"`; then a comma and a blank, or the end. */
+/** An entry of Node's list: `DNS:a.example`, `URI:"with \\u002c, or quotes"`; then a comma and a space, or the end. */
 const ONE_SAN = /([A-Za-z0-9 ]+):("(?:[^"\\]|\\.)*"|[^,"]*)(?:, |$)/y;
 
 /**
- * The subject alternative names in Node's text of them, `DNS:a, URI:b`. A name with a comma or a quote stands there as a JSON text, so that
- * nobody can have two names in one (CVE-2021-44532). A text that is otherwise has no name at all.
+ * Parses the subject alternative names in Node's text, `DNS:a, URI:b`. A name with a comma or a quote is a JSON string
+ * there, so that one name cannot look like two (CVE-2021-44532). A text in any other form yields no names.
  */
 export function sansOf(text: string | undefined): readonly string[] {
   const sans: string[] = [];
@@ -87,10 +89,10 @@ function worthOf(id: string, sans: readonly string[], rules: readonly Certificat
     else roles.add(rule.role);
   }
   if (services.size > 0) roles.add('service');
-  // whoever may do more may read, too
+  // roles with more rights include reading
   if (roles.size > 1) roles.delete('reader');
   const [role, other] = roles;
-  if (role === undefined) return nameless(id, nobodyText(sans), NOBODY_FIX);
+  if (role === undefined) return nameless(id, unnamedText(sans), UNNAMED_FIX);
   if (other !== undefined) return nameless(id, 'It is for a service and for an operator.', TWO_FIX);
   const grant: Grant = { id, role, services: role === 'service' ? [...services] : [] };
   return { kind: 'valid', grant };
@@ -108,8 +110,8 @@ function nameless(id: string, detail: string, fix: string): BadCertificate<'name
   return { kind: 'nameless', id, detail: `Certificate ${id} is valid, but nobody for this registry. ${detail}`, fix };
 }
 
-/** What a stranger has signed for is repeated only short and printable. */
-function nobodyText(sans: readonly string[]): string {
+/** Repeats names of a certificate only short and printable. */
+function unnamedText(sans: readonly string[]): string {
   if (sans.length === 0) return 'It has no subject alternative names.';
   const shown = sans.slice(0, MOST_SHOWN).map((san) => san.slice(0, LONGEST_SHOWN).replaceAll(/[^\x20-\x7e]/g, '?'));
   const more = sans.length > MOST_SHOWN ? ` and ${sans.length - MOST_SHOWN} more` : '';
@@ -119,7 +121,7 @@ function nobodyText(sans: readonly string[]): string {
 const MOST_SHOWN = 8;
 const LONGEST_SHOWN = 120;
 
-const NOBODY_FIX =
+const UNNAMED_FIX =
   'Add URI:rollcall:service:<name>, URI:rollcall:reader or URI:rollcall:operator to them when it is signed, or tell the registry ' +
   "what one of them may do: the option tls.certificates, [{ san: 'DNS:orders.prod.internal', role: 'service', services: ['orders'] }].";
 const TWO_FIX = 'Give the service and the operator a certificate each.';

@@ -1,20 +1,20 @@
 import { DEFAULT_NAMESPACE } from '@rollcall/core';
 import type { Problem } from '@rollcall/core';
 
-/** What an access token, or a client certificate, is for. */
+/** The roles of access tokens and client certificates. */
 export const ROLES = ['service', 'reader', 'operator'] as const;
 export type Role = (typeof ROLES)[number];
 
-/** What a token, or a client certificate, allows its bearer. */
+/** The rights of a token or a client certificate. */
 export interface Grant {
-  /** Names the token or the certificate; no secret. */
+  /** The id of the token or certificate; not a secret. */
   readonly id: string;
   readonly role: Role;
-  /** Of a `service`: what it may register and speak for, as `SERVICE_PATTERN` has it. Of the others: empty. */
+  /** For a `service`: what it may register and speak for, as `SERVICE_PATTERN`. Empty for other roles. */
   readonly services: readonly string[];
 }
 
-/** What a request shows for itself, and what is known of it. */
+/** The credentials of a request and their status. */
 export type Standing =
   | { readonly kind: 'none' | 'unknown' }
   | { readonly kind: 'expired' | 'revoked'; readonly grant: Grant }
@@ -22,7 +22,10 @@ export type Standing =
   | BadCertificate<'nameless'>
   | { readonly kind: 'valid'; readonly grant: Grant };
 
-/** A client certificate that opens nothing: it proves nothing (`untrusted`), or it names nobody whom we know (`nameless`). */
+/**
+ * A client certificate without rights: it is not trusted (`untrusted`), or has no name that the registry knows
+ * (`nameless`).
+ */
 export interface BadCertificate<Kind extends 'untrusted' | 'nameless' = 'untrusted' | 'nameless'> {
   readonly kind: Kind;
   readonly id: string;
@@ -30,32 +33,32 @@ export interface BadCertificate<Kind extends 'untrusted' | 'nameless' = 'untrust
   readonly fix: string;
 }
 
-/** How the ids of client certificates begin; those of tokens do not. */
+/** The prefix of the ids of client certificates; ids of tokens do not have it. */
 export const CERTIFICATE_ID = 'cert:';
 
-/** Is this the id of a client certificate, and not that of a token? */
+/** True for the id of a client certificate, false for that of a token. */
 export function isCertificateId(id: string): boolean {
   return id.startsWith(CERTIFICATE_ID);
 }
 
-/** What a registry asks for; one of them is enough. */
+/** The credentials that a registry accepts; one of them is enough. */
 export interface Asked {
   readonly tokens: boolean;
   readonly certificates: boolean;
 }
 
-/** Who may use a route: the bearers of tokens or certificates, the instance itself by its secret, or anyone at all. */
+/** Who may use a route: holders of tokens or certificates by role, the instance itself by its secret, or anyone. */
 export type Visitor = Role | 'instance' | 'anyone';
 
-/** One row of the permission table. */
+/** A row of the permission table. */
 export interface Permission {
   readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
-  /** As the router has it: `/api/v1/instances/:id`. */
+  /** The path of the route: `/api/v1/instances/:id`. */
   readonly path: string;
   readonly who: readonly Visitor[];
-  /** It changes something, so it is audited. */
+  /** True if it changes something, so it is audited. */
   readonly acts: boolean;
-  /** For people: what else must be true. */
+  /** Further conditions, for people. */
   readonly about: string;
 }
 
@@ -73,8 +76,8 @@ const INSTANCE = '/api/v1/instances/:id';
 const OF_ITSELF = 'by its secret, while the token of its registration is valid, or with a certificate for its service';
 
 /**
- * Who may do what where tokens or certificates are asked for: the one table, which the rim obeys, docs/PROTOCOL.md shows and a test drives. A
- * route without a row is refused. HEAD is as GET.
+ * The permissions if tokens or certificates are required: the only table, which the HTTP layer enforces,
+ * docs/PROTOCOL.md shows and a test checks. A route without a row is refused. HEAD is treated as GET.
  */
 export const PERMISSIONS: readonly Permission[] = [
   {
@@ -124,14 +127,14 @@ export const PERMISSIONS: readonly Permission[] = [
 
 const BY_ROUTE = new Map(PERMISSIONS.map((row) => [`${row.method} ${row.path}`, row]));
 
-/** The row of a route; null where there is none. */
+/** The row of a route; null if there is none. */
 export function permissionOf(method: string, path: string): Permission | null {
   return BY_ROUTE.get(`${method === 'HEAD' ? 'GET' : method} ${path}`) ?? null;
 }
 
 /**
- * Why what was shown does not open this route, where `asked` is asked for; null: it does. Whoever comes with an instance's secret is the
- * engine's to judge.
+ * Why these credentials do not permit a route of a registry that requires `asked`; null: they do. The secret of an
+ * instance is checked by the engine.
  */
 export function refusalOf({ method, path, who }: Permission, standing: Standing, asked: Asked): Problem | null {
   if (who.includes('anyone')) return null;
@@ -155,7 +158,7 @@ function otherFix(id: string, roles: readonly Visitor[]): string {
   return `Use a certificate whose subject alternative names have ${uris.join(' or ')}.`;
 }
 
-/** As refusals begin their sentences. */
+/** The subject of the sentences of refusals. */
 export const nameOf = (id: string): string => (isCertificateId(id) ? `Certificate ${id}` : `Token ${id}`);
 
 function badCertificate({ kind, detail, fix }: BadCertificate): Problem {
@@ -164,7 +167,7 @@ function badCertificate({ kind, detail, fix }: BadCertificate): Problem {
 
 type Unauthenticated = Exclude<Standing, { readonly kind: 'untrusted' | 'nameless' | 'valid' }>;
 
-/** 401, and what to do about it. The bearer of a token that was known is told what became of it: he has shown that it is his. */
+/** A 401 with a fix. The holder of a known token is told its status, as it has proved that the token is its own. */
 function unauthenticated(standing: Unauthenticated, asked: Asked): Problem {
   const fix = [...(asked.tokens ? [TOKEN_FIX] : []), ...(asked.certificates ? [CERTIFICATE_FIX] : [])].join(' Or: ');
   return { code: 'UNAUTHORIZED', detail: detailOf(standing, asked), fix };
@@ -201,7 +204,7 @@ export const SERVICE_PATTERN: RegExp = new RegExp(
 export const SERVICE_PATTERN_TEXT =
   'a name, the beginning of names and *, or *; before it, where it is not the default, a namespace and /';
 
-/** May its bearer register, and speak for, this service? */
+/** True if its holder may register, and speak for, this service. */
 export function mayServe({ role, services }: Grant, namespace: string, service: string): boolean {
   return role === 'service' && services.some((pattern) => fits(pattern, namespace, service));
 }
@@ -214,7 +217,7 @@ function fits(pattern: string, namespace: string, service: string): boolean {
   return what.endsWith('*') ? service.startsWith(what.slice(0, -1)) : service === what;
 }
 
-/** 403: a token, or a certificate, of another service. */
+/** A 403 for a token or certificate of another service. */
 export function notYours({ id, services }: Grant, what: string): Problem {
   return {
     code: 'FORBIDDEN',

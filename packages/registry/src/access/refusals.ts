@@ -17,7 +17,7 @@ const FIXES: Partial<Record<ProblemCode, string>> = {
   ADDRESS_TAKEN: 'Give each process a port of its own; register again with the same id and secret after 30 s.',
 };
 
-/** A refusal: an expected outcome, with what happened and what to do; `fix`: where that is not what it usually is. */
+/** A refusal as an outcome, with what happened and what to do; `fix` replaces the default fix of the code. */
 export function refuse(
   code: ProblemCode,
   detail: string,
@@ -27,12 +27,12 @@ export function refuse(
   return { ok: false, problem: code === 'NOT_READY' ? { ...problem, retryAfterMs: 1_000 } : problem };
 }
 
-/** Unsure is an error, never an empty list. */
+/** An unknown answer is an error, never an empty list. */
 export const notReady = (): Outcome<never> => refuse('NOT_READY', 'The registry has not yet loaded its store.');
 
 const RAISE = (limit: string, what: string): string => `${what}, or raise ${limit} in the registry; then try again.`;
 
-/** What each limit says of itself. */
+/** The texts of each limit. */
 const WORDS: Record<Excess['limit'], (excess: Excess) => { readonly detail: string; readonly fix: string }> = {
   maxInstances: ({ limit, most, count }) => ({
     detail: `This registry holds ${count} instances, and ${limit} is ${most}.`,
@@ -91,8 +91,11 @@ export function tooMany(excess: Excess): Outcome<never> {
   };
 }
 
-/** Tells the log of refusals, of each limit one line a minute: a flood does not become one of the log. */
-export class Complaints {
+/**
+ * Refuses requests beyond a limit, and logs one line a minute per limit, so that a flood of requests does not flood the
+ * log.
+ */
+export class LimitRefusals {
   readonly #ports: { readonly log: Log; readonly time: Time };
   readonly #lines = new Map<Excess['limit'], ThrottledLog>();
 
@@ -100,7 +103,7 @@ export class Complaints {
     this.#ports = ports;
   }
 
-  /** The refusal, told or counted. */
+  /** Returns the refusal, and logs or counts it. */
   refuse(excess: Excess): Outcome<never> {
     const outcome = tooMany(excess);
     const line = this.#lines.get(excess.limit) ?? new ThrottledLog(this.#ports);

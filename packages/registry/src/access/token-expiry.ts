@@ -5,23 +5,23 @@ import { validityOf } from './tokens.js';
 import type { TokenRecord } from './tokens.js';
 
 const DAY_MS = 86_400_000;
-/** Time enough to make new ones and to give them out, as for a certificate. */
+/** How long before the expiry of a token the log warns, as for a certificate: time to make and distribute new ones. */
 const WARN_BEFORE_MS = 14 * DAY_MS;
-/** Of many only so many are named. */
-const MOST_NAMED = 10;
+/** Maximum of tokens named. */
+const MAX_NAMED = 10;
 
-/** A token that ends soon, as `GET /api/v1/registry` tells of it. */
+/** A token that expires soon, as in `GET /api/v1/registry`. */
 export interface EndingToken extends Grant {
   /** Wall clock, ms since 1970. */
   readonly expiresAt: number;
 }
 
-/** Warns of tokens that end soon: once a day, and when others do than were told of last. */
+/** Warns of tokens that expire soon: once a day, and when the set of them changes. */
 export class TokenExpiry {
   readonly #log: Log;
   readonly #path: string;
   #records: readonly TokenRecord[] = [];
-  #told = '';
+  #lastLogged = '';
   #againAt = -Infinity;
 
   constructor({ log, path }: { readonly log: Log; readonly path: string }) {
@@ -29,30 +29,30 @@ export class TokenExpiry {
     this.#path = path;
   }
 
-  /** May be called often. `wall`: wall clock, ms since 1970. */
+  /** Call it as often as you like. `wall`: wall clock, ms since 1970. */
   follow(records: readonly TokenRecord[], wall: number): void {
     const isDue = wall >= this.#againAt;
     if (!isDue && records === this.#records) return;
     this.#records = records;
     const soon = endingSoon(records, wall);
-    const told = soon.map(({ id }) => id).join(' ');
+    const ids = soon.map(({ id }) => id).join(' ');
     if (isDue) this.#againAt = wall + DAY_MS;
-    else if (told === this.#told) return;
-    this.#told = told;
+    else if (ids === this.#lastLogged) return;
+    this.#lastLogged = ids;
     if (soon.length > 0) this.#log.warn(textOf(soon, wall, this.#path));
   }
 }
 
-/** Those that are valid now and end within two weeks, the first to end first. */
+/** The valid tokens that expire within two weeks, the first to expire first. */
 function endingSoon(records: readonly TokenRecord[], wall: number): readonly TokenRecord[] {
   const isSoon = (record: TokenRecord): boolean =>
     endOf(record) - wall <= WARN_BEFORE_MS && validityOf(record, wall) === 'valid';
   return records.filter(isSoon).toSorted((one, other) => endOf(one) - endOf(other));
 }
 
-/** The same, as people are told of them: ten at most. */
+/** The same for operators, at most ten. */
 export function endingTokens(records: readonly TokenRecord[], wall: number): readonly EndingToken[] {
-  const named = endingSoon(records, wall).slice(0, MOST_NAMED);
+  const named = endingSoon(records, wall).slice(0, MAX_NAMED);
   return named.map((record) => ({
     id: record.id,
     role: record.role,
@@ -64,10 +64,10 @@ export function endingTokens(records: readonly TokenRecord[], wall: number): rea
 const endOf = ({ expiresAt }: TokenRecord): number => expiresAt ?? Infinity;
 
 function textOf(soon: readonly TokenRecord[], wall: number, path: string): string {
-  const named = soon.slice(0, MOST_NAMED).map((record) => {
+  const named = soon.slice(0, MAX_NAMED).map((record) => {
     const left = spanText(endOf(record) - wall);
     return `${record.id} (${[record.role, ...record.services].join(' ')}) in ${left}`;
   });
-  const more = soon.length > MOST_NAMED ? `, and ${soon.length - MOST_NAMED} more` : '';
+  const more = soon.length > MAX_NAMED ? `, and ${soon.length - MAX_NAMED} more` : '';
   return `${soon.length === 1 ? 'A token ends' : `${soon.length} tokens end`} soon: ${named.join(', ')}${more}. Make new ones and give them out before: rollcall token create --tokens ${path}.`;
 }

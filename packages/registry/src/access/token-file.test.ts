@@ -268,7 +268,7 @@ describe('the tokens of a registry that serves', () => {
     const log = recordingLog();
     const tokens = await Tokens.open({ path, time: new ManualTime(), log });
     await tokens.close();
-    expect(log.texts('warn').join('\n')).toMatch(/nobody may enter[\s\S]*chmod 600/);
+    expect(log.texts('warn').join('\n')).toMatch(/no client has access[\s\S]*chmod 600/);
   });
 
   it('warn of those that end soon, at once and while they are served', async () => {
@@ -292,7 +292,7 @@ describe('the tokens of a registry that serves', () => {
       await (await Tokens.open({ path, time: new ManualTime(), log })).close();
       return log.texts('warn').slice(before).join('\n');
     };
-    expect(await warnings(0o777)).toMatch(/another file in the place of .*tokens\.json.*chmod o-w .*inner$/);
+    expect(await warnings(0o777)).toMatch(/may replace .*tokens\.json.*chmod o-w .*inner$/);
     // as /tmp is: only the owner of a file may replace it
     expect(await warnings(0o1777)).toBe('');
     expect(await warnings(0o775)).toBe('');

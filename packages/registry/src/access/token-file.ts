@@ -11,21 +11,24 @@ import type { EndingToken } from './token-expiry.js';
 import { MOST_TOKENS, parseTokens, printTokens, TokenBook, validityOf } from './tokens.js';
 import type { TokenRecord } from './tokens.js';
 
-/** The name of the file in a registry's folder. */
+/** The name of the token file in the folder of a registry. */
 export const TOKENS_FILE = 'tokens.json';
-/** A token that is revoked, or new, is so within this time. */
-const LOOK_EVERY_MS = 1_000;
+/** Time between two checks of the file, ms. */
+const CHECK_EVERY_MS = 1_000;
 const PRIVATE_FILE = 0o600;
 const PRIVATE_FOLDER = 0o700;
-/** Writing, for the group or for others. */
+/** Write permission for the group or others. */
 const OTHERS_MAY_WRITE = 0o022;
-/** Reading, for the group or for others. */
+/** Read permission for the group or others. */
 const OTHERS_MAY_READ = 0o044;
-/** Of a folder: whoever may write there may replace any file in it, unless it is sticky. */
+/** Write permission for others on a folder, which allows them to replace any file in it unless the folder is sticky. */
 const ANYONE_MAY_WRITE = 0o002;
 const STICKY = 0o1000;
 
-/** The records of a file; null where there is none. Throws STORE_UNREADABLE, which says why and nothing of what it holds. */
+/**
+ * Reads the records of a file; null if there is none. Throws STORE_UNREADABLE with the reason, without content of the
+ * file.
+ */
 export async function readTokens(path: string): Promise<readonly TokenRecord[] | null> {
   let text: string;
   try {
@@ -40,17 +43,17 @@ export async function readTokens(path: string): Promise<readonly TokenRecord[] |
 }
 
 /**
- * Changes a file of tokens, which is made where it is missing, readable by its owner alone: that of its folder, where we may give it
- * away. Whoever may read it still may, whoever changes it. Whoever reads it meanwhile, or after a loss of power, sees all of the old
- * one or all of the new one. Of a link the file behind it is changed. Throws STORE_UNREADABLE, STORE_LOCKED while another one changes
- * it, STORE_FAILED, and what `change` throws: then it is as it was.
+ * Changes a file of tokens. A missing one is created, readable by its owner only, who is the owner of its folder if
+ * this process may change the owner. Read permissions are preserved. A concurrent reader, also after a power failure,
+ * sees the whole old or the whole new content. For a link, the target is changed. Throws STORE_UNREADABLE, STORE_LOCKED
+ * while another process changes it, STORE_FAILED, and errors of `change`: then the file is unchanged.
  */
 export async function changeTokens(
   name: string,
   change: (records: readonly TokenRecord[]) => readonly TokenRecord[],
 ): Promise<void> {
   const path = await behindLinks(name);
-  // a draft is its own lock: only one can make it
+  // the draft is its own lock, as only one process can create it
   const draft = `${path}.new`;
   await mkdir(dirname(path), { recursive: true, mode: PRIVATE_FOLDER }).catch((error: unknown) => {
     throw failure(path, error);
@@ -81,7 +84,7 @@ export async function changeTokens(
   }
 }
 
-/** Whoever put a link there, and registries that read by another name, see the change too. */
+/** Resolves links, so that registries that read the file by another name see the change, too. */
 async function behindLinks(name: string): Promise<string> {
   try {
     return await realpath(name);
@@ -89,11 +92,11 @@ async function behindLinks(name: string): Promise<string> {
     if (codeOf(error) !== 'ENOENT') throw failure(name, error);
   }
   if ((await lstat(name).catch(() => null)) === null) return name;
-  const text = `The tokens in ${name} could not be changed: it is a link that leads nowhere. Mend or remove it.`;
+  const text = `The tokens in ${name} could not be changed: it is a link that leads nowhere. Fix or remove it.`;
   throw new RollcallError('STORE_FAILED', text);
 }
 
-/** The registry may run as another user than whoever changes its tokens: it has to read what comes in the place of its file. */
+/** Keeps owner and readers of the file: the registry may run as another user than the one that changes its tokens. */
 async function handOver(draft: FileHandle, path: string): Promise<void> {
   const old = await stat(path).catch((error: unknown) => {
     if (codeOf(error) === 'ENOENT') return null;
@@ -101,12 +104,13 @@ async function handOver(draft: FileHandle, path: string): Promise<void> {
   });
   const { uid, gid } = old ?? (await stat(dirname(path)));
   const readers = (old?.mode ?? 0) & OTHERS_MAY_READ;
-  // whatever the mask of this process is
+  // regardless of the umask of this process
   await draft.chmod(PRIVATE_FILE | readers);
   const own = await draft.stat();
   if (own.uid === uid && own.gid === gid) return;
   await draft.chown(uid, gid).catch((cause: unknown) => {
-    // of a new one nobody loses anything (a volume in Kubernetes is root's, and its group's to write), nor a group that could not read
+    // a new file takes no access away (a Kubernetes volume belongs to root and is writable by its group), nor does a
+    // group that could not read
     if (old === null || (own.uid === uid && readers === 0)) return;
     const text = `The tokens in ${path} were not changed: the file belongs to user ${uid} and group ${gid}, and a registry that runs as those could not read any more what this user puts there. Run this as user ${uid}, or as root.`;
     throw new RollcallError('STORE_FAILED', text, { cause });
@@ -123,7 +127,7 @@ function failure(path: string, error: unknown): RollcallError {
 function lockedError(draft: string): RollcallError {
   return new RollcallError(
     'STORE_LOCKED',
-    `Somebody is changing the tokens at this moment: ${draft} is there. Try again; if nobody is, one was stopped half-way, so remove that file.`,
+    `Another process is changing the tokens: ${draft} exists. Try again; if none is, one was stopped half-way, so remove that file.`,
   );
 }
 
@@ -134,9 +138,9 @@ function unreadable(path: string, why: string, cause?: unknown): RollcallError {
 const MOUNTED =
   'it is on a volume that is mounted read-only (EROFS), as a Kubernetes Secret is: change a copy, --tokens <copy>, and put that where this one comes from';
 const NEXT_START = 'Without it the next start fails, or asks nobody for a token.';
-const CONTENT_FIX = 'Mend or restore the file, or remove it and make new ones with `rollcall token create`.';
+const CONTENT_FIX = 'Fix or restore the file, or remove it and make new ones with `rollcall token create`.';
 
-/** What the tokens of a registry that serves need: where they are, and whom they tell. */
+/** What the tokens of a running registry need. */
 export interface TokensPorts {
   readonly path: string;
   readonly time: Time;
@@ -144,33 +148,36 @@ export interface TokensPorts {
 }
 
 /**
- * The tokens of a registry that serves. Looks once a second whether the file was changed, so that a token that was made or revoked
- * counts within a second, without a restart. A file that is gone or cannot be read changes nothing but the log: what was valid
- * stays so, what was not stays out.
+ * The tokens of a running registry. It checks the file once a second, so that a new or revoked token takes effect
+ * within a second, without a restart. If the file is missing or cannot be read, that is only logged: valid tokens stay
+ * valid, and others do not become valid.
  */
 export class Tokens {
   readonly #ports: TokensPorts;
   #book: TokenBook;
-  /** Tells one content of the file from another without reading it. */
+  /** Identifies the content of the file without reading it. */
   #mark: string;
   #nextExpiry: number;
-  #complaint = '';
+  #lastFailure = '';
   #timer: Timer | null = null;
-  #looking: Promise<void> = Promise.resolve();
+  #checking: Promise<void> = Promise.resolve();
   #isClosed = false;
   readonly #listeners: (() => void)[] = [];
-  readonly #endings: TokenExpiry;
+  readonly #expiry: TokenExpiry;
 
   private constructor(ports: TokensPorts, records: readonly TokenRecord[], mark: string) {
     this.#ports = ports;
     this.#book = new TokenBook(records);
     this.#mark = mark;
     this.#nextExpiry = this.#book.nextExpiryAfter(ports.time.wall());
-    this.#endings = new TokenExpiry(ports);
-    this.#endings.follow(records, ports.time.wall());
+    this.#expiry = new TokenExpiry(ports);
+    this.#expiry.follow(records, ports.time.wall());
   }
 
-  /** Reads the file and watches it until `close`. Rejects with OPTION_INVALID where it is missing, or with STORE_UNREADABLE. */
+  /**
+   * Reads the file and watches it until `close`. Rejects with OPTION_INVALID if it is missing, or with
+   * STORE_UNREADABLE.
+   */
   static async open(ports: TokensPorts): Promise<Tokens> {
     const { path, log, time } = ports;
     const mark = await markOf(path);
@@ -183,59 +190,59 @@ export class Tokens {
     }
     if (records.every((record) => validityOf(record, time.wall()) !== 'valid'))
       log.warn(
-        `No token in ${path} is valid, so nobody may enter. rollcall token create makes one; it counts at once.`,
+        `No token in ${path} is valid, so no client has access. rollcall token create makes one; it counts at once.`,
       );
     await warnOfWriters(ports);
     const tokens = new Tokens(ports, records, mark);
-    tokens.#lookLater();
+    tokens.#scheduleCheck();
     return tokens;
   }
 
-  /** Whose a text is. */
+  /** Looks up a token. */
   find(text: string | null): Standing {
     return this.#book.find(text, this.#ports.time.wall());
   }
 
-  /** Is the token of this id valid now? Null: there never was one, so no. */
+  /** True if the token of this id is valid now. Null means no token, so false. */
   isValid(id: string | null): boolean {
     return id !== null && this.#book.isValid(id, this.#ports.time.wall());
   }
 
-  /** Those that end within two weeks, the first to end first, ten at most. */
+  /** The tokens that expire within two weeks, the first to expire first, at most ten. */
   endingSoon(): readonly EndingToken[] {
     return endingTokens(this.#book.records, this.#ports.time.wall());
   }
 
-  /** `listener` is told each time a token may have lost its validity. */
+  /** Calls `listener` each time a token may have become invalid. */
   onChange(listener: () => void): void {
     this.#listeners.push(listener);
   }
 
-  /** Looks no more. May be called twice. */
+  /** Stops watching the file. Idempotent. */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#timer?.cancel();
-    await this.#looking;
+    await this.#checking;
   }
 
-  #lookLater(): void {
+  #scheduleCheck(): void {
     if (this.#isClosed) return;
-    const look = (): void => {
-      this.#looking = this.#look().finally(() => this.#lookLater());
+    const check = (): void => {
+      this.#checking = this.#check().finally(() => this.#scheduleCheck());
     };
-    this.#timer = this.#ports.time.setTimer(LOOK_EVERY_MS, look, { background: true });
+    this.#timer = this.#ports.time.setTimer(CHECK_EVERY_MS, check, { background: true });
   }
 
-  async #look(): Promise<void> {
-    const hasNews = await this.#hasNews();
+  async #check(): Promise<void> {
+    const hasChanged = await this.#reload();
     const wall = this.#ports.time.wall();
-    this.#endings.follow(this.#book.records, wall);
-    if (!hasNews && wall < this.#nextExpiry) return;
+    this.#expiry.follow(this.#book.records, wall);
+    if (!hasChanged && wall < this.#nextExpiry) return;
     this.#nextExpiry = this.#book.nextExpiryAfter(wall);
     for (const listener of this.#listeners) listener();
   }
 
-  async #hasNews(): Promise<boolean> {
+  async #reload(): Promise<boolean> {
     const { path, log } = this.#ports;
     try {
       const mark = await markOf(path);
@@ -244,19 +251,19 @@ export class Tokens {
       if (records === null) throw new Error(`There is no file ${path} any more: put it back. ${NEXT_START}`);
       this.#book = new TokenBook(records);
       this.#mark = mark;
-      this.#complaint = '';
+      this.#lastFailure = '';
       log.info(`The tokens in ${path} have changed: they count from now on.`);
       return true;
     } catch (error) {
-      const complaint = messageOf(error);
-      if (complaint !== this.#complaint) log.error(`${complaint} Until then those that were read last count.`);
-      this.#complaint = complaint;
+      const failureText = messageOf(error);
+      if (failureText !== this.#lastFailure) log.error(`${failureText} Until then those that were read last count.`);
+      this.#lastFailure = failureText;
       return false;
     }
   }
 }
 
-/** Size, time and number of the file behind all links: a mounted secret is changed by changing a link. */
+/** Size, time and inode of the file behind all links: a mounted secret is changed by changing a link. */
 async function markOf(path: string): Promise<string> {
   try {
     const { ino, size, mtimeNs } = await stat(path, { bigint: true });
@@ -267,14 +274,12 @@ async function markOf(path: string): Promise<string> {
 }
 
 async function warnOfWriters({ path, log }: TokensPorts): Promise<void> {
-  // there the mode tells nothing of others
+  // the mode says nothing about other users there
   if (platform() === 'win32') return;
   const { mode } = await stat(path);
   if ((mode & OTHERS_MAY_WRITE) !== 0)
     log.warn(`Others than its owner may write ${path}, and so give themselves any right: chmod 600 ${path}`);
   const folder = dirname(path);
   if (((await stat(folder)).mode & (ANYONE_MAY_WRITE | STICKY)) !== ANYONE_MAY_WRITE) return;
-  log.warn(
-    `Everybody on this machine may put another file in the place of ${path}, and so give himself any right: chmod o-w ${folder}`,
-  );
+  log.warn(`Every user of this machine may replace ${path}, and so gain any right: chmod o-w ${folder}`);
 }

@@ -1,4 +1,5 @@
-// what makes, lists and revokes access tokens, without a registry: whoever imports `@rollcall/registry/tokens` loads no HTTP server
+// the tools to create, list and revoke access tokens without a registry: an import of `@rollcall/registry/tokens` loads
+// no HTTP server
 export { ROLES, SERVICE_PATTERN, SERVICE_PATTERN_TEXT } from './permissions.js';
 export type { Grant, Role } from './permissions.js';
 export { drawToken, validityOf } from './tokens.js';

@@ -4,49 +4,49 @@ import type { Random, Result } from '@rollcall/core';
 import { ROLES, SERVICE_PATTERN } from './permissions.js';
 import type { Grant, Role, Standing } from './permissions.js';
 
-/** What is kept of an access token: not the token. All times are wall clock, ms since 1970. */
+/** The record of an access token, without the token itself. All times are wall clock, ms since 1970. */
 export interface TokenRecord extends Grant {
-  /** For people: what it is for; may be empty. */
+  /** A note for people; may be empty. */
   readonly note: string;
   readonly createdAt: number;
   /** Null: it does not expire. */
   readonly expiresAt: number | null;
   /** Null: it was not revoked. */
   readonly revokedAt: number | null;
-  /** SHA-256 of the whole token, lower-case hex. It is drawn, not chosen: a slow hash would protect nothing. */
+  /** SHA-256 of the whole token, lower-case hex. Tokens are random, so a slow hash would add no protection. */
   readonly hash: string;
 }
 
-/** What a new token shall be. */
+/** The properties of a new token. */
 export interface TokenRequest {
   readonly role: Role;
-  /** At least one for a `service`, else none; each as `SERVICE_PATTERN` has it. */
+  /** At least one for a `service`, none otherwise; each matches `SERVICE_PATTERN`. */
   readonly services: readonly string[];
   readonly note: string;
   readonly expiresAt: number | null;
 }
 
-/** `rct_`, ten digits that name it, and 258 random bits: programs that look for leaked secrets know it by its beginning. */
+/** `rct_`, ten digits of its id, and 258 random bits. Secret scanners recognise the prefix. */
 const TOKEN = /^rct_([0-9a-f]{10})_[A-Za-z0-9_-]{43}$/;
 const ID_BYTES = 5;
 const SECRET_LETTERS = 43;
 const VERSION = 1;
-/** More than anybody has; a file beyond it is not ours. */
+/** More than any registry needs; a larger file is refused. */
 export const MOST_TOKENS = 10_000;
-/** Compared with what nobody knows, so that it takes as long as with what somebody knows. */
+/** Compared for unknown ids, so that it takes as long as for known ones. */
 const NOBODY = '0'.repeat(64);
 
-/** Does this look like an access token, valid or not? Instances' secrets do not. */
+/** True if this has the form of an access token, valid or not. Secrets of instances do not. */
 export function isToken(text: string): boolean {
   return TOKEN.test(text);
 }
 
-/** Whatever was sent where a token does not belong is repeated without it: of a token, or of its beginning, only its id. */
+/** Removes tokens from a text that was sent in the wrong place: of a token, or its beginning, only the id remains. */
 export function withoutTokens(text: string): string {
   return text.replaceAll(/(rct_[0-9a-f]{10}_)[A-Za-z0-9_-]+/g, '$1…');
 }
 
-/** A new token, and what is kept of it. */
+/** Generates a token and its record. */
 export function drawToken(
   random: Random,
   wish: TokenRequest,
@@ -57,7 +57,7 @@ export function drawToken(
   return { token, record: { id, ...wish, createdAt: wall, revokedAt: null, hash: hash('sha256', token) } };
 }
 
-/** All tokens of a registry, and whose a text is. */
+/** All tokens of a registry. */
 export class TokenBook {
   readonly records: readonly TokenRecord[];
   readonly #byId: ReadonlyMap<string, TokenRecord>;
@@ -67,7 +67,7 @@ export class TokenBook {
     this.#byId = new Map(records.map((record) => [record.id, record]));
   }
 
-  /** Whose it is, at wall clock `wall`. Compared in constant time. */
+  /** Looks up a token at wall clock `wall`. Compares in constant time. */
   find(text: string | null, wall: number): Standing {
     if (text === null) return NONE;
     const id = TOKEN.exec(text)?.[1];
@@ -77,7 +77,7 @@ export class TokenBook {
     return { kind: validityOf(record, wall), grant: record };
   }
 
-  /** Is the token of this id still good? */
+  /** True if the token of this id is valid. */
   isValid(id: string, wall: number): boolean {
     const record = this.#byId.get(id);
     return record !== undefined && validityOf(record, wall) === 'valid';
@@ -93,7 +93,7 @@ export class TokenBook {
 const NONE: Standing = { kind: 'none' };
 const UNKNOWN: Standing = { kind: 'unknown' };
 
-/** Revoked says more than expired, so it comes first. */
+/** Revoked takes precedence over expired. */
 export function validityOf(
   record: Pick<TokenRecord, 'expiresAt' | 'revokedAt'>,
   wall: number,
@@ -104,15 +104,15 @@ export function validityOf(
 
 // ---- the file -------------------------------------------------------------------------------------------------------
 
-/** For people, too: one may be taken out with an editor. */
+/** Readable text, so that a token can be removed with an editor. */
 export function printTokens(records: readonly TokenRecord[]): string {
   return `${JSON.stringify({ version: VERSION, tokens: records }, null, 2)}\n`;
 }
 
-/** What the manifests in deploy/k8s have in place of a secret. */
+/** The placeholder of the manifests in deploy/k8s. */
 const PLACEHOLDER = /^\s*REPLACE\b/;
 
-/** The records in the text of a file, or in words what is wrong with it. Nothing of the file is repeated. */
+/** Parses the text of a file, or returns what is wrong with it, without content of the file. */
 export function parseTokens(text: string): Result<readonly TokenRecord[], string> {
   let file: unknown;
   try {

@@ -2,7 +2,7 @@ import { ManualTime } from '@rollcall/core/testing';
 import { expect, it } from 'vitest';
 import { cursorAt, FeedBench, Sink } from './feed.fixture.js';
 
-it('gives signs of life as often as a watcher asks, and to others as ever', () => {
+it('sends beats at the interval that a watcher asks for, and to others at the default', () => {
   const registry = new FeedBench(new ManualTime());
   const [often, seldom] = [new Sink(), new Sink()];
   registry.watch({ services: ['a'], beatMs: 2_000 }, often);
@@ -11,13 +11,13 @@ it('gives signs of life as often as a watcher asks, and to others as ever', () =
   expect([often.beats.length, seldom.beats.length]).toEqual([2, 0]);
   registry.put('a', 'a-1');
   registry.time.advance(1_900);
-  // it was told something meanwhile
+  // it received a frame meanwhile
   expect(often.beats).toHaveLength(2);
   registry.time.advance(200);
   expect(often.beats.at(-1)).toEqual(cursorAt(1));
 });
 
-it('says how many services a stream begins with', () => {
+it('returns the number of services with which a stream begins', () => {
   const registry = new FeedBench(new ManualTime());
   registry.put('a', 'a-1');
   registry.put('b', 'b-1');

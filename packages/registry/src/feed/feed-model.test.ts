@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { FeedBench, Sink } from './feed.fixture.js';
 import type { Flush } from './feed.fixture.js';
 
-// S4, S5, S6: the feed and the copies that clients keep by it, against the simplest thing that could be true.
+// S4, S5, S6: the feed and the copies of its clients against the simplest possible model.
 
 const SERVICES = ['orders', 'billing', 'users'] as const;
 const IDS = [0, 1, 2, 3] as const;
@@ -14,27 +14,27 @@ const READERS = [['orders'], ['orders', 'billing'], ['*']] as const;
 const epochOf = (life: number): string => `0192f000-0000-7000-8000-${String(life).padStart(12, '0')}`;
 const idOf = (service: string, n: number): string => `${service}-${n}`;
 
-/** What is true: the last revision of each instance that is there, and who has been removed since all were last compared. */
+/** The truth: the last revision of each present instance, and the instances removed since the last comparison. */
 interface Model {
   readonly up: Map<string, number>;
   readonly buried: Set<string>;
-  /** Has another life begun; has a tombstone been dropped? */
+  /** True once another epoch has begun; true once a tombstone was dropped. */
   hasRestarted: boolean;
   hasDropped: boolean;
-  /** So that somebody may be known of whom the registry that speaks now knows nothing. */
+  /** True once a client may know an instance that the current registry does not. */
   hasForgotten: boolean;
 }
 
-/** A client: its copy of each service it watches, kept as the client package keeps it. */
+/** A client with its copy of each watched service, kept as in the client package. */
 class Reader {
   services: readonly string[];
   snapshots = new Map<string, ServiceSnapshot>();
-  /** Whom it knew when all were last compared. */
+  /** The instances it knew at the last comparison. */
   known = new Map<string, ReadonlySet<string>>();
   #sink = new Sink();
   #cursor: Cursor | null = null;
   #held: readonly string[] = [];
-  /** The newest revision that this stream told of an instance, in a change; at first what it resumed from. */
+  /** The newest revision of an instance that this stream sent in a change; at first the one it resumed from. */
   #told = new Map<string, number>();
   #resumedFrom = new Map<string, number>();
   /** The last cursor of this stream. */
@@ -44,7 +44,7 @@ class Reader {
     this.services = services;
   }
 
-  /** From the next stream on. What it no longer wants it forgets: nobody keeps that current. */
+  /** Changes the services of the next stream. It drops services it no longer wants, as they are not kept current. */
   wish(services: readonly string[]): void {
     this.services = services;
     for (const name of this.snapshots.keys()) {
@@ -54,7 +54,7 @@ class Reader {
     }
   }
 
-  /** Make-before-break, and a new start after a cut alike. */
+  /** Reconnects, make-before-break or after a cut. */
   connect({ feed }: FeedBench): void {
     const cursor = this.#cursor;
     const names = this.services.includes('*') ? [...this.snapshots.keys()] : this.services;
@@ -79,12 +79,12 @@ class Reader {
     this.#sink.isEnded = true;
   }
 
-  /** Its peer takes nothing for a while. */
+  /** The peer reads nothing for a while. */
   fill(bytes: number): void {
     this.#sink.waiting = bytes;
   }
 
-  /** Takes all there is, on a new stream if it has none. */
+  /** Reads everything, on a new stream if it has none. */
   drain(registry: FeedBench): void {
     if (this.#sink.isEnded) this.connect(registry);
     for (let round = 0; round < 30; round += 1) {
@@ -93,7 +93,7 @@ class Reader {
     }
   }
 
-  /** A service of which the life that speaks now said nothing is not confirmed by it. */
+  /** A service that the current epoch has not sent is not confirmed by it. */
   confirmed(service: string): readonly string[] {
     const snapshot = this.#of(service);
     if (snapshot.epoch !== this.#marked?.epoch) return [];
@@ -144,7 +144,7 @@ class Reader {
   }
 }
 
-/** The registry of the moment, and who reads it. */
+/** The current registry and its readers. */
 class Real {
   registry = new FeedBench(new ManualTime());
   readonly readers = READERS.map((services) => new Reader(services));
@@ -155,7 +155,7 @@ class Real {
     for (const reader of this.readers) reader.connect(this.registry);
   }
 
-  /** Another epoch; from an empty store where `keeps` is false. */
+  /** Starts another epoch; from an empty store if `keeps` is false. */
   restart(keeps: boolean): void {
     this.#lives += 1;
     for (const reader of this.readers) reader.cut();
@@ -227,7 +227,7 @@ const restart = (keeps: boolean): Command =>
     if (!keeps || model.hasDropped) model.hasForgotten = true;
   });
 
-/** Everybody reads all there is: then every copy is the truth, but for those that nobody said were gone. */
+/** Every reader reads everything: then every copy is the truth, except for removals that were never reported. */
 const compare = (): Command =>
   command('compare', (model, { registry, readers }) => {
     for (const reader of readers) {
@@ -285,12 +285,12 @@ function holds(one: fc.Arbitrary<fc.Command<Model, Real>>[]): void {
   );
 }
 
-describe('whatever watchers and the registry do', () => {
-  it('S4, S5: of one epoch, every copy becomes the registry’s view, and nothing is told twice or backwards', () => {
+describe('any sequence of operations', () => {
+  it('S4, S5: within an epoch every copy converges to the registry’s view, and nothing is sent twice or out of order', () => {
     holds(commands);
   });
 
-  it('S6: over epochs too, and who was known goes only by a tombstone', () => {
+  it('S6: also across epochs, and a known instance is removed only by a tombstone', () => {
     holds([...commands, restarts]);
   });
 });

@@ -6,8 +6,6 @@ import type { FeedWatcher } from './feed.js';
 import type { ServiceRef } from './frames.js';
 import type { FeedView } from './snapshots.js';
 
-// What the tests of the feed share.
-
 export const EPOCH = '0192f000-0000-7000-8000-000000000001';
 export const OTHER_EPOCH = '0192f000-0000-7000-8000-000000000002';
 
@@ -40,13 +38,13 @@ interface ServiceContents {
   readonly gone: Map<string, Tombstone>;
 }
 
-/** A clock that a test moves: ManualTime. */
+/** A clock that the test advances: ManualTime. */
 interface Clock extends Time {
   advance(ms: number): void;
   pending(): { readonly foreground: number; readonly background: number };
 }
 
-/** A registry reduced to its feed: a view, and what moves it. */
+/** A registry reduced to its feed, with a view and the operations that change it. */
 export class FeedBench implements FeedView {
   readonly feed: Feed;
   readonly time: Clock;
@@ -58,7 +56,7 @@ export class FeedBench implements FeedView {
     this.feed = new Feed({ time, epoch, view: this, meter, log });
   }
 
-  /** The next life of a registry whose store survived it: another epoch, and everything else as it was. Ends the first. */
+  /** Another epoch of a registry whose store survived: everything else is unchanged. Ends the first. */
   reborn(epoch: string): FeedBench {
     this.feed.close();
     const next = new FeedBench(this.time, noMeter, silentLog, epoch);
@@ -97,7 +95,7 @@ export class FeedBench implements FeedView {
     return instance;
   }
 
-  /** Removes an instance; what is kept of it holds more than the tombstone that is returned, which is what watchers may see. */
+  /** Removes an instance. Returns the public tombstone; the stored one has more fields. */
   bury(service: string, id: string): Tombstone {
     const tombstone: Tombstone = {
       id,
@@ -120,7 +118,7 @@ export class FeedBench implements FeedView {
     if (tombstone !== undefined) this.feed.forget({ ...ref, revision: tombstone.revision });
   }
 
-  /** A watcher that has been told everything so far. */
+  /** A watcher that has received everything so far. */
   watch(order: Partial<WatchOrder>, sink = new Sink()): Sink {
     this.connect(order, sink);
     this.time.advance(200);
@@ -147,14 +145,14 @@ export interface Flush {
   readonly cursor: Cursor;
 }
 
-/** A watcher that keeps all it gets, and takes it as fast as the test says. */
+/** A watcher that records what it receives and reads as fast as the test says. */
 export class Sink implements WatcherSink {
   flushes: Flush[] = [];
   readonly beats: Cursor[] = [];
   isEnded = false;
   isCut = false;
   watcher: FeedWatcher | null = null;
-  /** Bytes that wait for the peer; null: it takes all at once. */
+  /** Bytes that wait for the peer; null: it reads everything at once. */
   waiting: number | null = null;
   onFlush: (flush: Flush) => void = () => {};
 
@@ -181,7 +179,7 @@ export class Sink implements WatcherSink {
     return this.flushes.flatMap(({ frames }) => frames.map(({ frame }) => frame));
   }
 
-  /** What was told but for the status; then it is forgotten. */
+  /** Returns and clears the received frames, without the status. */
   take(): readonly Frame[] {
     const frames = this.frames.filter(({ event }) => event !== 'status');
     this.flushes = [];

@@ -8,7 +8,7 @@ function names(sink: Sink): readonly string[] {
 }
 
 describe('a new watcher', () => {
-  it('gets the status, then the whole view of each service that it asked for, in one flush with the cursor', () => {
+  it('gets the status, then the whole view of each requested service, in one flush with the cursor', () => {
     const registry = new FeedBench(new ManualTime());
     const orders = registry.put('orders', 'orders-1');
     const gone = registry.bury('orders', 'orders-0');
@@ -24,7 +24,7 @@ describe('a new watcher', () => {
     ]);
   });
 
-  it('gets everything of its namespace for *, and of all namespaces for * as namespace', () => {
+  it('gets everything in its namespace for *, and in all namespaces for * as namespace', () => {
     const registry = new FeedBench(new ManualTime());
     registry.put('orders', 'orders-1');
     registry.put('orders', 'orders-2', { namespace: 'staging' });
@@ -41,7 +41,7 @@ describe('a new watcher', () => {
     expect(names(registry.watch({ namespace: '*', services: ['*', 'orders'] }))).toHaveLength(3);
   });
 
-  it('never sees what else is kept with a tombstone', () => {
+  it('never gets the private fields of a tombstone', () => {
     const registry = new FeedBench(new ManualTime());
     registry.bury('orders', 'orders-1');
     const sink = registry.watch({ services: ['orders'] });
@@ -54,13 +54,13 @@ describe('a new watcher', () => {
     expect(text).not.toContain('secretHash');
   });
 
-  it('gets an empty reset for a service of which only tombstones are left', () => {
+  it('gets an empty reset for a service with tombstones only', () => {
     const registry = new FeedBench(new ManualTime());
     const gone = registry.bury('orders', 'orders-1');
     expect(registry.watch({ services: ['orders'] }).take()).toEqual([reset('orders', 1, [], [gone])]);
   });
 
-  it('gets a line alone: status and cursor', () => {
+  it('that is only a line gets status and cursor', () => {
     const registry = new FeedBench(new ManualTime());
     registry.put('orders', 'orders-1');
     const sink = registry.watch({ line: { id: 'orders-1', secret: 's' } });
@@ -73,7 +73,7 @@ describe('a new watcher', () => {
 });
 
 describe('a change', () => {
-  it('goes out at once after a pause', () => {
+  it('is sent at once after a pause', () => {
     const registry = new FeedBench(new ManualTime());
     const sink = registry.watch({ services: ['orders'] });
     sink.take();
@@ -97,7 +97,7 @@ describe('a change', () => {
     expect(sink.take()).toEqual([change('orders', [second])]);
   });
 
-  it('tells the last word about each instance, once', () => {
+  it('contains the latest version of each instance, once', () => {
     const registry = new FeedBench(new ManualTime());
     for (const id of ['orders-1', 'orders-2', 'orders-3']) registry.put('orders', id);
     const sink = registry.watch({ services: ['orders'] });
@@ -112,7 +112,7 @@ describe('a change', () => {
     expect(sink.take()).toEqual([change('orders', [first, third], [second])]);
   });
 
-  it('is told only to those who asked for its service', () => {
+  it('is sent only to the watchers of its service', () => {
     const registry = new FeedBench(new ManualTime());
     registry.put('orders', 'orders-1');
     registry.put('billing', 'billing-1');
@@ -139,7 +139,7 @@ describe('a change', () => {
     );
   });
 
-  it('that a watcher causes while it is written to goes into the next flush', () => {
+  it('that a watcher causes while it is written to is part of the next flush', () => {
     const registry = new FeedBench(new ManualTime());
     registry.put('orders', 'orders-1');
     const sink = new Sink();
@@ -150,14 +150,14 @@ describe('a change', () => {
     expect(sink.flushes.map(({ cursor }) => cursor.revision)).toEqual([1, 2, 3]);
   });
 
-  it('must not go back', () => {
+  it('must not decrease the revision', () => {
     const registry = new FeedBench(new ManualTime());
     const early = instanceOf('orders', 'orders-1', registry.feed.nextRevision());
     registry.put('orders', 'orders-2');
     expect(() => registry.feed.publish(early)).toThrow(RangeError);
   });
 
-  it('follows the revisions of the store, and nobody resumes from before them', () => {
+  it('continues the revisions of the store, before which no watcher can resume', () => {
     const registry = new FeedBench(new ManualTime());
     registry.feed.startAt(4_711);
     const orders = registry.put('orders', 'orders-1');
@@ -168,7 +168,7 @@ describe('a change', () => {
 });
 
 describe('a service that appears', () => {
-  it('comes as a reset, under * and by name, and its changes come as changes', () => {
+  it('is sent as a reset, under * and by name, and its changes as changes', () => {
     const registry = new FeedBench(new ManualTime());
     const sinks = [registry.watch({ services: ['*'] }), registry.watch({ services: ['orders'] })];
     const first = registry.put('orders', 'orders-1');
@@ -178,7 +178,7 @@ describe('a service that appears', () => {
     for (const sink of sinks) expect(sink.take()).toEqual([reset('orders', 1, [first]), change('orders', [second])]);
   });
 
-  it('is unknown before, once the feed is settled', () => {
+  it('is reported as unknown before, once the feed is settled', () => {
     const registry = new FeedBench(new ManualTime());
     const sink = registry.watch({ services: ['orders'] });
     expect(sink.take()).toEqual([]);
@@ -198,7 +198,7 @@ describe('a service that appears', () => {
     expect(sink.take()).toEqual([reset('orders', 1, [orders])]);
   });
 
-  it('is unknown at once to who asks a settled feed', () => {
+  it('is reported as unknown at once by a settled feed', () => {
     const registry = new FeedBench(new ManualTime());
     registry.feed.status({ settled: true });
     const sink = registry.watch({ services: ['orders'] });
@@ -208,7 +208,7 @@ describe('a service that appears', () => {
     ]);
   });
 
-  it('is told what was probably meant, where a name is near', () => {
+  it('comes with a suggestion if another name is similar', () => {
     const registry = new FeedBench(new ManualTime());
     registry.put('orders', 'orders-1');
     registry.feed.status({ settled: true });
@@ -233,7 +233,7 @@ describe('beats', () => {
     expect(sink.beats).toHaveLength(4);
   });
 
-  it('are for each watcher by its own clock', () => {
+  it('follow the clock of each watcher', () => {
     const registry = new FeedBench(new ManualTime());
     const [early, late] = [new Sink(), new Sink()];
     registry.watch({ services: ['a'] }, early);
@@ -245,7 +245,7 @@ describe('beats', () => {
     expect([early.beats.length, late.beats.length]).toEqual([1, 1]);
   });
 
-  it('come soon when a line is pinged', () => {
+  it('are sent soon after a line is pinged', () => {
     const registry = new FeedBench(new ManualTime());
     const sink = registry.watch({ line: { id: 'orders-1', secret: 's' } });
     sink.watcher?.ping();
@@ -255,7 +255,7 @@ describe('beats', () => {
 });
 
 describe('status', () => {
-  it('is told to all when it changes, and only then', () => {
+  it('is sent to all watchers when it changes, and only then', () => {
     const registry = new FeedBench(new ManualTime());
     const sink = registry.watch({ line: { id: 'orders-1', secret: 's' } });
     sink.flushes = [];
@@ -273,7 +273,7 @@ describe('status', () => {
 });
 
 describe('a line', () => {
-  it('hears that its instance is gone; of two the newer one', () => {
+  it('is informed that its instance is gone; of two lines, the newer one', () => {
     const registry = new FeedBench(new ManualTime());
     const line = { id: 'orders-1', secret: 's' };
     const [older, newer] = [registry.watch({ line }), registry.watch({ line })];
@@ -285,7 +285,7 @@ describe('a line', () => {
     expect(newer.take()).toEqual([{ event: 'gone', data: { id: 'orders-1', reason } }]);
   });
 
-  it('that is closed hears nothing, and the older one is not taken for it', () => {
+  it('that is closed gets nothing, and the older one does not replace it', () => {
     const registry = new FeedBench(new ManualTime());
     const line = { id: 'orders-1', secret: 's' };
     const older = registry.watch({ line });
@@ -297,8 +297,8 @@ describe('a line', () => {
   });
 });
 
-describe('counting', () => {
-  it('knows who watches a service', () => {
+describe('the watcher count', () => {
+  it('counts the watchers of a service', () => {
     const meter = memoryMeter();
     const registry = new FeedBench(new ManualTime(), meter);
     const sink = registry.watch({ services: ['orders'] });
@@ -334,7 +334,7 @@ describe('many watchers', () => {
     }
   }
 
-  it('are written to in slices of 10 ms, and the next window grows with the work', () => {
+  it('are written to in slices of 10 ms, and the next window grows with the duration', () => {
     const time = new BusyTime();
     const registry = new FeedBench(time);
     registry.put('orders', 'orders-1');
@@ -361,7 +361,7 @@ describe('many watchers', () => {
 });
 
 describe('close', () => {
-  it('ends every stream and leaves no timer; afterwards nothing happens', () => {
+  it('ends every stream, leaves no timer and makes later calls no-ops', () => {
     const registry = new FeedBench(new ManualTime());
     registry.put('orders', 'orders-1');
     const sink = registry.watch({ services: ['orders'] });
@@ -379,7 +379,7 @@ describe('close', () => {
     expect(registry.time.pending()).toEqual({ foreground: 0, background: 0 });
   });
 
-  it('of a watcher stops everything for it, also while it is written to', () => {
+  it('of a watcher stops all writes to it, also during a write', () => {
     const registry = new FeedBench(new ManualTime());
     registry.put('orders', 'orders-1');
     const sink = new Sink();

@@ -28,19 +28,19 @@ export type { FeedView } from './snapshots.js';
 
 export interface FeedPorts {
   readonly time: Time;
-  /** One life of the registry's history: a UUID. */
+  /** The epoch of the registry's history: a UUID. */
   readonly epoch: string;
   readonly view: FeedView;
   readonly meter: Meter;
   readonly log: Log;
 }
 
-/** One watcher, as the engine holds it. */
+/** A watch stream, as the engine holds it. */
 export interface FeedWatcher extends Watcher {
   readonly services: number;
-  /** Writes to it soon: if its peer is gone, the connection will say so. */
+  /** Writes to it soon: if the peer is gone, the connection reports it. */
   ping(): void;
-  /** Nothing more is written to it. May be called twice, also after it was cut. */
+  /** Stops writing to it. Idempotent, also after it was cut. */
   closed(): void;
 }
 
@@ -50,39 +50,39 @@ interface Pending {
   readonly remove: Map<string, Tombstone>;
 }
 
-/** At least this long between two flushes, or this many times what the last one took; the first after a pause goes at once. */
+/** Minimum time between two flushes, ms, and in durations of the last one; the first after a pause is immediate. */
 const WINDOW_MS = 20;
 const WINDOW_FACTOR = 4;
-/** Then the event loop gets its turn: heartbeats first. */
+/** Maximum time of writing per turn of the event loop, ms: heartbeats come first. */
 const SLICE_MS = 10;
-/** For all watchers together. */
-const MOST_HELD_BYTES = 256 * 1_048_576;
-/** Of what a watcher asked for, in the log. */
-const NAMES_TOLD = 8;
+/** Maximum of bytes that wait for all watchers together. */
+const MAX_BUFFERED_BYTES = 256 * 1_048_576;
+/** Maximum of service names of a watcher in a log line. */
+const MAX_NAMES = 8;
 
 /**
- * The change feed: gives out revisions, and tells every watcher what it asked for, in flushes. An instance occurs once in a
- * flush, with its last word. Knows no sockets: a simulation binds its watchers straight to it.
+ * The change feed: assigns revisions and sends every watcher its services in flushes. An instance occurs at most once
+ * in a flush, in its latest version. It knows no sockets: a simulation connects its watchers directly.
  */
 export class Feed {
   readonly epoch: string;
   readonly #ports: FeedPorts;
   readonly #instruments: { readonly watchers: Gauge; readonly cuts: Counter; readonly flushes: Histogram };
   readonly #snapshots: Snapshots;
-  /** Every watcher with whom to tell when it is cut. */
+  /** Every watcher with its callback for a cut. */
   readonly #watchers = new Map<Subscriber, () => void>();
-  /** When each has waited long enough for bytes, as of some time ago: looked at again when it comes up. */
+  /** When each watcher needs a beat, as last known: checked again when it is due. */
   readonly #beats = new DeadlineHeap<Subscriber>();
   readonly #byName = new Subscriptions();
   readonly #lines = new Map<string, Subscriber>();
-  #given = 0;
+  #lastAssigned = 0;
   #published = 0;
-  /** Up to where changes have been told to the watchers. */
+  /** The revision up to which changes were passed to the watchers. */
   #flushed = 0;
   #pending = new Map<string, Pending>();
   #status: StatusFrame = { settled: false };
   #statusFrame = share({ event: 'status', data: this.#status });
-  /** Who has something to get at the next flush, and who is still to be written to in this one. */
+  /** The watchers with something to send at the next flush, and those not yet written to in this one. */
   readonly #dirty = new Set<Subscriber>();
   #writing: Subscriber[] = [];
   #workMs = 0;
@@ -96,9 +96,9 @@ export class Feed {
     this.#snapshots = new Snapshots(ports.view, ports.epoch);
     const { meter } = ports;
     this.#instruments = {
-      watchers: meter.gauge('rollcall_registry_watchers', 'Streams that watch the registry now.'),
-      cuts: meter.counter('rollcall_registry_watchers_cut_total', 'Streams ended because they took too little.'),
-      flushes: meter.histogram('rollcall_registry_feed_flush_seconds', 'Time of one flush to all its watchers.'),
+      watchers: meter.gauge('rollcall_registry_watchers', 'Open watch streams.'),
+      cuts: meter.counter('rollcall_registry_watchers_cut_total', 'Streams closed because the client is slow.'),
+      flushes: meter.histogram('rollcall_registry_feed_flush_seconds', 'Duration of a flush to all its watchers.'),
     };
   }
 
@@ -107,26 +107,26 @@ export class Feed {
     return this.#published;
   }
 
-  /** How many streams there are. */
+  /** The number of streams. */
   get watchers(): number {
     return this.#watchers.size;
   }
 
-  /** Goes on behind the revisions that a store held. Before the first publication. */
+  /** Continues after the revisions of a store. Call it before the first publication. */
   startAt(revision: number): void {
-    this.#given = revision;
+    this.#lastAssigned = revision;
     this.#published = revision;
     this.#flushed = revision;
     this.#snapshots.begin(revision);
   }
 
-  /** A revision for the next record or tombstone. Publish them in the order in which they were given. */
+  /** Assigns the next revision. Publish records and tombstones in the order of their revisions. */
   nextRevision(): number {
-    this.#given += 1;
-    return this.#given;
+    this.#lastAssigned += 1;
+    return this.#lastAssigned;
   }
 
-  /** Tells the watchers of its service, soon. A revision not above the last published one is a RangeError. */
+  /** Sends an instance to its watchers, soon. Throws RangeError for a revision not above the last published one. */
   publish(instance: Instance): void {
     const pending = this.#advance(instance, instance.revision);
     pending.remove.delete(instance.id);
@@ -140,16 +140,16 @@ export class Feed {
     pending.remove.set(tombstone.id, tombstone);
   }
 
-  /** The view dropped a tombstone for good (not: its instance came back). */
+  /** The view dropped a tombstone for good (and not because its instance came back). */
   forget(tombstone: ServiceRef & Pick<Tombstone, 'revision'>): void {
     this.#snapshots.forget(tombstone);
     const { namespace, service } = tombstone;
     if (this.#ports.view.has(namespace, service)) return;
-    // nothing is left of it, not even in the memory of those who watch everything
+    // nothing is left of it, so watchers of everything drop it, too
     for (const watcher of this.#byName.of({ namespace, service })) watcher.forget({ namespace, service });
   }
 
-  /** Tells all watchers, if anything in it is new; those that asked for what does not exist hear so once it is settled. */
+  /** Sends a changed status to all watchers; a settled feed also reports the names that do not exist. */
   status(status: StatusFrame): void {
     if (status.settled === this.#status.settled && status.degraded === this.#status.degraded) return;
     this.#status = status;
@@ -161,7 +161,7 @@ export class Feed {
     this.#plan();
   }
 
-  /** To the newest line of an instance: it was removed. */
+  /** Reports to the newest line of an instance that the instance was removed. */
   gone(id: string, reason: Reason): void {
     const line = this.#lines.get(id);
     if (line === undefined) return;
@@ -170,14 +170,14 @@ export class Feed {
     this.#plan();
   }
 
-  /** How many streams watch the service. */
+  /** The number of streams that watch a service. */
   watcherCount(namespace: string, service: string): number {
     return [...this.#byName.of({ namespace, service })].length;
   }
 
   /**
-   * Writes to `sink` from now on: first everything asked for, or what changed since the cursor for the services that resume.
-   * `onCut` is called when the feed ends it for being too slow (after `sink.end()`), and never after `closed`.
+   * Writes to `sink` from now on: first every service of the order, or its changes since the cursor where it resumes.
+   * `onCut` is called when the feed ends a slow watcher (after `sink.end()`), and never after `closed`.
    */
   watch(order: WatchOrder, sink: WatcherSink, onCut: () => void = () => {}): FeedWatcher {
     if (this.#isClosed) {
@@ -189,28 +189,28 @@ export class Feed {
     const watcher = new Subscriber(order, sink, this.#ports.time.now(), since ?? 0);
     const wanted = this.#wantedBy(watcher);
     for (const of of wanted) {
-      watcher.owe(of, resume.has(of.service) || resume.has('*') ? since : null);
+      watcher.enqueue(of, resume.has(of.service) || resume.has('*') ? since : null);
     }
-    // it was here in this very life, and nothing is left of it: nobody else would say so
-    if (order.cursor?.epoch === this.epoch) for (const of of this.#lost(watcher, resume)) watcher.owe(of, null);
+    // it existed in this epoch and is gone: no other frame would report that
+    if (order.cursor?.epoch === this.epoch) for (const of of this.#removed(watcher, resume)) watcher.enqueue(of, null);
     this.#watchers.set(watcher, onCut);
     this.#beats.put(watcher.beatAt, watcher);
     this.#byName.add(watcher);
     if (order.line !== null) this.#lines.set(order.line.id, watcher);
     this.#instruments.watchers.set(this.#watchers.size);
-    this.#touch(watcher);
+    this.#markDirty(watcher);
     return {
       ping: () => {
         if (!this.#watchers.has(watcher)) return;
         watcher.beatDue();
-        this.#touch(watcher);
+        this.#markDirty(watcher);
       },
       closed: () => this.#drop(watcher),
       services: wanted.length,
     };
   }
 
-  /** Ends every stream. May be called twice. */
+  /** Ends every stream. Idempotent. */
   close(): void {
     this.#isClosed = true;
     this.#timer?.handle.cancel();
@@ -221,7 +221,7 @@ export class Feed {
     this.#pending.clear();
   }
 
-  /** The services that are there, of those it asks for: named ones are looked up, for callers have many streams. */
+  /** The existing services that it asks for; named ones are looked up, as callers have many streams. */
   #wantedBy(watcher: Subscriber): readonly ServiceRef[] {
     const { namespace, names } = watcher;
     const { view } = this.#ports;
@@ -229,15 +229,15 @@ export class Feed {
     return [...names].filter((service) => view.has(namespace, service)).map((service) => ({ namespace, service }));
   }
 
-  /** What a watcher wants to resume, but does not exist any more. */
-  #lost(watcher: Subscriber, resume: ReadonlySet<string>): readonly ServiceRef[] {
+  /** The services that a watcher wants to resume and that do not exist any more. */
+  #removed(watcher: Subscriber, resume: ReadonlySet<string>): readonly ServiceRef[] {
     const { namespace } = watcher;
     if (namespace === '*') return [];
     const named = [...resume].filter((service) => service !== '*').map((service) => ({ namespace, service }));
     return named.filter((of) => watcher.wants(of) && !this.#ports.view.has(namespace, of.service));
   }
 
-  /** The revision from which the order can resume; null when it cannot. */
+  /** The revision from which the order can resume; null if it cannot. */
   #resumable({ cursor }: WatchOrder): number | null {
     if (cursor === null || cursor.epoch !== this.epoch) return null;
     const isKnown = cursor.revision <= this.#published && this.#snapshots.reachesBackTo(cursor.revision);
@@ -257,14 +257,14 @@ export class Feed {
     return pending;
   }
 
-  #touch(watcher: Subscriber): void {
+  #markDirty(watcher: Subscriber): void {
     this.#dirty.add(watcher);
     this.#plan();
   }
 
   // ---- flushing ---------------------------------------------------------------------------------------------------
 
-  /** One timer, for what is due next: the rest of this flush, the next flush, or a beat, which is a flush too. */
+  /** Sets the one timer: for the rest of this flush, the next flush, or a beat, which is a flush, too. */
   #plan(): void {
     if (this.#isClosed) return;
     const { time } = this.#ports;
@@ -335,7 +335,7 @@ export class Feed {
     if (this.#writing.length > 0) return;
     this.#nextFlushAt = now + Math.max(WINDOW_MS, WINDOW_FACTOR * this.#workMs);
     this.#instruments.flushes.record(this.#workMs / 1_000);
-    this.#relieve();
+    this.#enforceMemoryLimit();
   }
 
   #writeTo(watcher: Subscriber, source: FeedSource, now: number): void {
@@ -345,9 +345,9 @@ export class Feed {
       if (lag !== null) return this.#cut(watcher, lag);
       watcher.write(source, this.#flushed, now);
     } catch (error) {
-      return this.#cut(watcher, `it failed (${messageOf(error)})`);
+      return this.#cut(watcher, `writing failed (${messageOf(error)})`);
     }
-    if (watcher.isHungry && this.#watchers.has(watcher)) this.#dirty.add(watcher);
+    if (watcher.hasBacklog && this.#watchers.has(watcher)) this.#dirty.add(watcher);
   }
 
   #source(until: number): FeedSource {
@@ -365,15 +365,15 @@ export class Feed {
 
   // ---- ending -----------------------------------------------------------------------------------------------------
 
-  /** Too much is held for all together: those that hold most go. */
-  #relieve(): void {
-    let held = 0;
-    for (const watcher of this.#watchers.keys()) held += watcher.heldBytes;
-    if (held <= MOST_HELD_BYTES) return;
-    for (const watcher of [...this.#watchers.keys()].toSorted((a, b) => b.heldBytes - a.heldBytes)) {
-      if (held <= MOST_HELD_BYTES) return;
-      held -= watcher.heldBytes;
-      this.#cut(watcher, 'all watchers together were more than 256 MiB behind, and it most');
+  /** If all watchers together buffer too much, cuts those that buffer most. */
+  #enforceMemoryLimit(): void {
+    let buffered = 0;
+    for (const watcher of this.#watchers.keys()) buffered += watcher.bufferedBytes;
+    if (buffered <= MAX_BUFFERED_BYTES) return;
+    for (const watcher of [...this.#watchers.keys()].toSorted((a, b) => b.bufferedBytes - a.bufferedBytes)) {
+      if (buffered <= MAX_BUFFERED_BYTES) return;
+      buffered -= watcher.bufferedBytes;
+      this.#cut(watcher, 'all watchers together buffered more than 256 MiB, and this one most');
     }
   }
 
@@ -382,7 +382,7 @@ export class Feed {
     this.#drop(watcher);
     this.#instruments.cuts.add(1);
     const names = [...watcher.names];
-    const what = names.length > NAMES_TOLD ? `${names.slice(0, NAMES_TOLD).join(', ')}, …` : names.join(', ');
+    const what = names.length > MAX_NAMES ? `${names.slice(0, MAX_NAMES).join(', ')}, …` : names.join(', ');
     this.#ports.log.warn(`The stream of ${watcher.line?.id ?? 'a watcher'} (${what}) was ended: ${why}.`);
     watcher.sink.end();
     onCut?.();

@@ -2,25 +2,25 @@ import { formatCursor } from '@rollcall/core';
 import type { Cursor, Frame, Instance, ResetFrame, Tombstone } from '@rollcall/core';
 import type { SharedFrame } from '../registry-api.js';
 
-/** Records in one frame: 64 KiB less what stands around them. */
+/** Maximum of bytes of the records in one frame: 64 KiB less the envelope. */
 const PART_BYTES = 65_536 - 1_024;
 
-/** The one service that a frame speaks of. */
+/** The service of a frame. */
 export interface ServiceRef {
   readonly namespace: string;
   readonly service: string;
 }
 
-/** A frame as it waits to be sent. */
+/** A frame that waits to be sent. */
 export interface SizedFrame {
   readonly shared: SharedFrame;
-  /** About how many it makes, known without encoding it. */
+  /** Estimated size, known without encoding it. */
   readonly bytes: number;
-  /** Is it part of a whole view? Those are taken at the watcher's own pace: they do not count as behind. */
+  /** True for a part of a whole view. Those are read at the watcher's own pace and do not count as behind. */
   readonly isOfView: boolean;
 }
 
-/** The frame as all watchers get it: encoded when the first of them needs bytes. `bytes` is its estimated size. */
+/** A frame shared by all watchers: encoded when the first of them needs the bytes. `bytes` is its estimated size. */
 export function share(frame: Frame, bytes = 256, isOfView = false): SizedFrame {
   let encoded: Uint8Array | undefined;
   const encode = (): Uint8Array => Buffer.from(`event: ${frame.event}\ndata: ${JSON.stringify(frame.data)}\n\n`);
@@ -28,8 +28,8 @@ export function share(frame: Frame, bytes = 256, isOfView = false): SizedFrame {
 }
 
 /**
- * The whole view of one service, in parts; the last is complete and holds the tombstones. Those for which it has no room follow at
- * once as changes: whoever has the view can apply them, and no id line vouches for them before.
+ * The whole view of a service in parts; the last one is complete and holds the tombstones. Tombstones beyond its size
+ * follow at once as changes: a watcher with the view can apply them, and no id line covers them before.
  */
 export function resetFrames(
   of: ServiceRef,
@@ -53,32 +53,32 @@ export function resetFrames(
   return [...frames, ...others.map((frame) => ({ ...frame, isOfView: true }))];
 }
 
-/** The last words about some instances of one service; no frame when there are none. */
+/** The latest versions of some instances of a service; no frame if there are none. */
 export function changeFrames(
   of: ServiceRef,
   upsert: readonly Instance[],
   remove: readonly Tombstone[],
 ): readonly SizedFrame[] {
-  const words = [
+  const entries = [
     ...upsert.map((instance) => ({ instance })),
     ...remove.map((one) => ({ tombstone: toTombstone(one) })),
   ];
-  const sent = (word: (typeof words)[number]): unknown => ('instance' in word ? word.instance : word.tombstone);
-  return pack(words, sent).map(({ items, bytes }) => {
+  const sent = (entry: (typeof entries)[number]): unknown => ('instance' in entry ? entry.instance : entry.tombstone);
+  return pack(entries, sent).map(({ items, bytes }) => {
     const part = {
-      upsert: items.flatMap((word) => ('instance' in word ? [word.instance] : [])),
-      remove: items.flatMap((word) => ('tombstone' in word ? [word.tombstone] : [])),
+      upsert: items.flatMap((entry) => ('instance' in entry ? [entry.instance] : [])),
+      remove: items.flatMap((entry) => ('tombstone' in entry ? [entry.tombstone] : [])),
     };
     return share({ event: 'change', data: { ...nameOf(of), ...part } }, bytes);
   });
 }
 
-/** More is not joined: frames are shared, what is joined of them only by those who get the same. */
-const JOINED_BYTES = 65_536;
+/** Larger flushes are not joined: frames are shared by all, joined bytes only by watchers that get the same flush. */
+const MAX_JOINED_BYTES = 65_536;
 
 /**
- * A flush as Server-Sent Event text, its id line included. Watchers that get the same one after another share its bytes, and need
- * one write each.
+ * Encodes a flush as Server-Sent Events, including its id line. Consecutive watchers that get the same flush share its
+ * bytes and need one write each.
  */
 export class FlushEncoder {
   #frames: readonly SharedFrame[] = [];
@@ -91,14 +91,14 @@ export class FlushEncoder {
     if (this.#isLast(frames, cursor)) return this.#bytes;
     const parts = [...frames.map((frame) => frame.bytes()), Buffer.from(`id: ${formatCursor(cursor)}\n\n`)];
     const length = parts.reduce((sum, part) => sum + part.byteLength, 0);
-    if (length > JOINED_BYTES) return parts;
+    if (length > MAX_JOINED_BYTES) return parts;
     this.#frames = frames;
     this.#cursor = cursor;
     this.#bytes = [Buffer.concat(parts, length)];
     return this.#bytes;
   }
 
-  /** A sign of life, at the place where the watcher is. Those at the same place share its bytes. */
+  /** A beat at the cursor of the watcher. Watchers with the same cursor share its bytes. */
   beat(cursor: Cursor): readonly Uint8Array[] {
     const text = formatCursor(cursor);
     if (text !== this.#beatAt) {
@@ -121,7 +121,10 @@ interface Part<Item> {
   bytes: number;
 }
 
-/** Packs items, in order, into parts of the size of a frame, by what is `sent` of each; one item always fits (a registration has at most 16 KiB). */
+/**
+ * Packs items, in order, into parts of the size of a frame, by the size of what is `sent` of each. One item always fits
+ * (a registration has at most 16 KiB).
+ */
 function pack<Item>(items: readonly Item[], sent: (item: Item) => unknown = (item) => item): Part<Item>[] {
   const parts: Part<Item>[] = [];
   for (const item of items) {
@@ -137,9 +140,9 @@ function pack<Item>(items: readonly Item[], sent: (item: Item) => unknown = (ite
   return parts;
 }
 
-/** As JSON in UTF-8, with the comma behind it. */
+/** Size as JSON in UTF-8, with the comma behind it. */
 const bytesOf = (value: unknown): number => Buffer.byteLength(JSON.stringify(value)) + 1;
 
-/** Only what the wire shows: whoever keeps tombstones keeps more in them. */
+/** The public fields only: stored tombstones have more. */
 const toTombstone = ({ id, revision, reason }: Tombstone): Tombstone => ({ id, revision, reason });
 const nameOf = ({ namespace, service }: ServiceRef): ServiceRef => ({ namespace, service });

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { FeedBench, Sink } from './feed.fixture.js';
 import { NameHints } from './name-hints.js';
 
-/** A settled registry of one service, `orders`. */
+/** A settled registry with one service, `orders`. */
 function setUp(log = recordingLog()): FeedBench {
   const registry = new FeedBench(new ManualTime(), memoryMeter(), log);
   registry.put('orders', 'orders-1');
@@ -14,19 +14,19 @@ function setUp(log = recordingLog()): FeedBench {
 
 const slips = (count: number): string[] => Array.from({ length: count }, (_, index) => `orders${index}`);
 
-/** What a watcher was told of names that nobody bears. */
+/** The unknown names that a watcher was informed of. */
 function unknowns(sink: Sink): { readonly service: string; readonly nearest?: string }[] {
   return sink.frames.flatMap(({ event, data }) => (event === 'unknown' ? [data] : []));
 }
 
-describe('names that nobody bears', () => {
-  it('are all told, with what was probably meant by the first eight', () => {
+describe('unknown names', () => {
+  it('are all reported, the first eight with a suggestion', () => {
     const told = unknowns(setUp().watch({ services: slips(20) }));
     expect(told.map(({ service }) => service)).toEqual(slips(20));
     expect(told.map(({ nearest }) => nearest)).toEqual(slips(20).map((_, index) => (index < 8 ? 'orders' : undefined)));
   });
 
-  it('are told once', () => {
+  it('are reported once', () => {
     const registry = setUp();
     const sink = registry.watch({ services: slips(3) });
     registry.feed.status({ settled: false });
@@ -36,7 +36,7 @@ describe('names that nobody bears', () => {
     expect(unknowns(sink)).toHaveLength(3);
   });
 
-  it('are those of each watcher alone, and none is left when their watchers are gone', () => {
+  it('belong to their watcher, and none is left when the watcher is gone', () => {
     const registry = setUp();
     const [one, other] = [registry.watch({ services: ['a', 'b'] }), registry.watch({ services: ['b', 'c'] })];
     const third = registry.watch({ services: ['b'] });
@@ -72,7 +72,7 @@ describe('hints', () => {
     const nameHints = new NameHints({ view: { services: () => services }, time, until: 20 });
     const ask = (): string | null => nameHints.nearest({ namespace: 'default', service: 'orders' });
     expect(ask()).toBe('order0');
-    // the second one is not looked for to its end, and nobody looks for a third
+    // the second search is cut short, and there is no third one
     expect([ask(), ask()]).toEqual([null, null]);
     expect(looks).toBe(20);
   });

@@ -3,19 +3,19 @@ import type { Time } from '@rollcall/core';
 import type { ServiceRef } from './frames.js';
 import type { FeedView } from './snapshots.js';
 
-/** Between two looks at the clock. */
+/** Names compared between two reads of the clock. */
 const NAMES_AT_ONCE = 64;
 
 export interface HintsParts {
   readonly view: Pick<FeedView, 'services'>;
   readonly time: Time;
-  /** Monotonic ms: when it has to be done. */
+  /** The deadline, monotonic ms. */
   readonly until: number;
 }
 
 /**
- * Which services were probably meant by names that nobody bears. It looks at every service for each, and strangers choose the names, so
- * after `until` nobody gets a hint.
+ * Suggests the service probably meant by an unknown name. Each search compares all services, and clients choose the
+ * names, so there are no hints after `until`.
  */
 export class NameHints {
   readonly #parts: HintsParts;

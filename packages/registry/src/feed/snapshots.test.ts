@@ -6,7 +6,7 @@ import { change, cursorAt, FeedBench, OTHER_EPOCH, reset, Sink } from './feed.fi
 import type { Flush } from './feed.fixture.js';
 
 describe('resuming', () => {
-  it('gets what changed, removals too, for the services that it names, and a reset of the others', () => {
+  it('sends the changes, including removals, of the resumed services, and a reset of the others', () => {
     const registry = new FeedBench(new ManualTime());
     registry.put('orders', 'orders-1');
     registry.put('orders', 'orders-2');
@@ -18,7 +18,7 @@ describe('resuming', () => {
     expect(sink.take()).toEqual([change('orders', [second], [gone]), reset('billing', 6, [billing])]);
   });
 
-  it('with nothing missed gets a cursor only', () => {
+  it('with nothing missed sends only a cursor', () => {
     const registry = new FeedBench(new ManualTime());
     registry.put('orders', 'orders-1');
     const sink = registry.watch({ services: ['orders'], resume: ['orders'], cursor: cursorAt(1) });
@@ -40,7 +40,7 @@ describe('resuming', () => {
     expect(sink.take()).toEqual([reset('orders', 1, [orders])]);
   });
 
-  it('over a tombstone that was dropped gets a reset, since that removal can no longer be told', () => {
+  it('across a dropped tombstone sends a reset, as that removal can no longer be reported', () => {
     const registry = new FeedBench(new ManualTime());
     const orders = registry.put('orders', 'orders-1');
     registry.put('orders', 'orders-2');
@@ -52,7 +52,7 @@ describe('resuming', () => {
     expect(inTime.take()).toEqual([]);
   });
 
-  it('gets a reset of a service that was not there at its cursor', () => {
+  it('sends a reset of a service that did not exist at the cursor', () => {
     const registry = new FeedBench(new ManualTime());
     registry.put('billing', 'billing-1');
     const orders = registry.put('orders', 'orders-1');
@@ -74,7 +74,7 @@ describe('resuming', () => {
     },
   );
 
-  it('or watching * brings a reset of a service that comes again after nothing was left of it', () => {
+  it('or watching * sends a reset of a service that appears again after nothing was left of it', () => {
     const registry = new FeedBench(new ManualTime());
     const sink = registry.watch({ services: ['*'] });
     registry.put('orders', 'orders-1');
@@ -88,7 +88,7 @@ describe('resuming', () => {
     expect(sink.take()).toEqual([reset('orders', 3, [again])]);
   });
 
-  it('of * in another epoch hears that a service is unknown, once the feed is settled', () => {
+  it('of * in another epoch reports an unknown service once the feed is settled', () => {
     const registry = new FeedBench(new ManualTime());
     const sink = registry.watch({ services: ['*'], resume: ['orders'], cursor: cursorAt(1, OTHER_EPOCH) });
     expect(sink.take()).toEqual([]);
@@ -106,7 +106,7 @@ describe('resuming', () => {
     expect(sink.take()).toEqual([change('orders', [next])]);
   });
 
-  it('of what was not yet flushed tells it once', () => {
+  it('sends changes that were not flushed yet once', () => {
     const registry = new FeedBench(new ManualTime());
     registry.put('orders', 'orders-1');
     registry.time.advance(100);
@@ -118,13 +118,13 @@ describe('resuming', () => {
 
 // ---- S4, S5 ---------------------------------------------------------------------------------------------------------
 
-/** The last word about an instance; null: it was removed. */
+/** The latest version of an instance; null: it was removed. */
 interface Word {
   readonly revision: number;
   readonly instance: Instance | null;
 }
 
-/** A client that does what the contract asks of one, and remembers its cursor. */
+/** A client that follows the contract and remembers its cursor. */
 class Client {
   readonly known = new Map<string, Map<string, Word>>();
   readonly #parts = new Map<string, Instance[]>();
@@ -183,7 +183,7 @@ const step = fc.oneof(
 );
 const SERVICES = ['orders', 'billing', 'users'];
 
-describe('whatever happens', () => {
+describe('any sequence of changes', () => {
   it.each([['*'], ['orders,billing,users']])(
     'S4, S5: a client of %s that loses its stream at any time ends with the very view of the registry',
     (services) => {

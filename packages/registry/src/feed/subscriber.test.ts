@@ -11,7 +11,7 @@ function kilobytes(sink: Sink): number {
   return Math.round((sink.waiting ?? 0) / 1_024);
 }
 
-/** Watches 1,000 instances of 4 KiB and takes nothing. */
+/** Watches 1,000 instances of 4 KiB and reads nothing. */
 function swamped(registry: FeedBench): Sink {
   for (let index = 0; index < 1_000; index += 1) registry.put('orders', `orders-${index}`, big);
   const sink = new Sink();
@@ -20,7 +20,7 @@ function swamped(registry: FeedBench): Sink {
 }
 
 describe('large views', () => {
-  it('come in parts of at most 64 KiB that make the whole', () => {
+  it('are sent in parts of at most 64 KiB that form the whole', () => {
     const registry = new FeedBench(new ManualTime());
     const all = Array.from({ length: 300 }, (_, index) => registry.put('orders', `orders-${index}`, accented));
     const gone = registry.bury('orders', 'orders-x');
@@ -36,7 +36,7 @@ describe('large views', () => {
     );
   });
 
-  it('bring their changes in parts, too', () => {
+  it('have their changes sent in parts, too', () => {
     const registry = new FeedBench(new ManualTime());
     registry.put('orders', 'orders-0');
     const sink = registry.watch({ services: ['orders'] });
@@ -48,7 +48,7 @@ describe('large views', () => {
     expect(changes.flatMap(({ frame }) => (frame.event === 'change' ? frame.data.upsert : []))).toEqual(all);
   });
 
-  it('are encoded once for all that ask before their next change', () => {
+  it('are encoded once for all watchers until their next change', () => {
     const registry = new FeedBench(new ManualTime());
     registry.put('orders', 'orders-1');
     const frameOf = () => registry.watch({ services: ['orders'] }).flushes[0]?.frames[1];
@@ -62,7 +62,7 @@ describe('large views', () => {
 });
 
 describe('a slow watcher', () => {
-  it('gets a large view at its own pace, and no cursor before it has it', () => {
+  it('gets a large view at its own pace, and a cursor only afterwards', () => {
     const registry = new FeedBench(new ManualTime());
     const sink = swamped(registry);
     expect(kilobytes(sink)).toBeLessThan(600);
@@ -77,7 +77,7 @@ describe('a slow watcher', () => {
     expect(instances).toHaveLength(1_000);
   });
 
-  it('is owed what it has no room for: nothing of that is prepared, and no cursor promises it', () => {
+  it('has services pending beyond its room, which are neither prepared nor covered by a cursor', () => {
     const registry = new FeedBench(new ManualTime());
     for (const service of ['a', 'b', 'c']) {
       for (let index = 0; index < 100; index += 1) registry.put(service, `${service}-${index}`, big);
@@ -98,7 +98,7 @@ describe('a slow watcher', () => {
     expect(told.flatMap(({ event, data }) => (event === 'reset' ? data.instances : []))).toContain(changed);
   });
 
-  it('that takes nothing is cut after 10 s', () => {
+  it('that reads nothing is cut after 10 s', () => {
     const [meter, log] = [memoryMeter(), recordingLog()];
     const registry = new FeedBench(new ManualTime(), meter, log);
     const sink = swamped(registry);
@@ -107,11 +107,13 @@ describe('a slow watcher', () => {
     registry.time.advance(300);
     expect([sink.isEnded, sink.isCut]).toEqual([true, true]);
     expect(registry.feed.watchers).toBe(0);
-    expect(log.texts('warn')).toEqual(['The stream of a watcher (orders) was ended: it took nothing for 10 s.']);
+    expect(log.texts('warn')).toEqual([
+      'The stream of a watcher (orders) was ended: the client read nothing for 10 s.',
+    ]);
     expect(meter.count('rollcall_registry_watchers_cut_total')).toBe(1);
   });
 
-  it('that takes little, but something, gets its view however long it takes', () => {
+  it('that reads slowly but steadily gets its view, however long it takes', () => {
     const registry = new FeedBench(new ManualTime());
     const sink = swamped(registry);
     for (let step = 0; step < 120; step += 1) {
@@ -122,7 +124,7 @@ describe('a slow watcher', () => {
     expect(sink.flushes.at(-1)?.cursor).toEqual(cursorAt(1_000));
   });
 
-  it('that stays more than 1 MiB of changes behind is cut after 10 s, although it takes something', () => {
+  it('that stays more than 1 MiB of changes behind is cut after 10 s, although it reads', () => {
     const log = recordingLog();
     const registry = new FeedBench(new ManualTime(), memoryMeter(), log);
     const sink = swamped(registry);
@@ -139,7 +141,7 @@ describe('a slow watcher', () => {
     expect(log.texts('warn')[0]).toContain('more than 1 MiB behind for 10 s');
   });
 
-  it('holds up nobody else', () => {
+  it('delays no other watcher', () => {
     const registry = new FeedBench(new ManualTime());
     swamped(registry);
     const other = registry.watch({ services: ['orders'] });
@@ -149,14 +151,14 @@ describe('a slow watcher', () => {
     expect(other.take()).toEqual([change('orders', [next])]);
   });
 
-  it('that has nothing to take is not cut', () => {
+  it('that has nothing to read is not cut', () => {
     const registry = new FeedBench(new ManualTime());
     const sink = registry.watch({ services: ['orders'] });
     registry.time.advance(600_000);
     expect(sink.isEnded).toBe(false);
   });
 
-  it('that takes not even its beats is cut', () => {
+  it('that does not even read its beats is cut', () => {
     const registry = new FeedBench(new ManualTime());
     const sink = new Sink();
     sink.waiting = 0;
@@ -177,7 +179,7 @@ describe('a slow watcher', () => {
     expect(log.texts('warn')[0]).toContain('socket is broken');
   });
 
-  it('is not the only one: all together may hold 256 MiB, and those that hold most are cut', () => {
+  it('is cut if it holds the most while all together hold more than 256 MiB', () => {
     const registry = new FeedBench(new ManualTime());
     for (let index = 0; index < 100; index += 1) registry.put('orders', `orders-${index}`, big);
     const sinks = Array.from({ length: 6 }, (_, index) => {

@@ -3,60 +3,60 @@ import type { SharedFrame, WatcherSink, WatchOrder } from '../registry-api.js';
 import type { SizedFrame, ServiceRef } from './frames.js';
 import { share } from './frames.js';
 
-/** The longest silence of a stream, where its order names no shorter one. */
+/** The longest silence of a stream, ms, unless its order sets a shorter one. */
 export const BEAT_MS = 10_000;
-/** A stream that takes nothing for this long, or stays above `MOST_BEHIND_BYTES` for it, is cut. */
+/** A stream that reads nothing for this long, or stays above `MAX_BEHIND_BYTES` for it, is cut, ms. */
 const PATIENCE_MS = 10_000;
-/** So much may wait here for a watcher, whole views not counted. */
-const MOST_BEHIND_BYTES = 1_048_576;
-/** What a sink is given ahead of its peer: the rest waits here, where frames are shared. */
-const ROOM_BYTES = 524_288;
-/** So many names that nobody bears come with the one that was probably meant: looking for that takes time, and names come from strangers. */
-const MOST_HINTS = 8;
+/** Maximum of bytes that wait here for a watcher, without whole views. */
+const MAX_BEHIND_BYTES = 1_048_576;
+/** Maximum of bytes handed to a sink ahead of its peer; the rest waits here, where frames are shared. */
+const SINK_BYTES = 524_288;
+/** Maximum of unknown names that come with a hint: a search takes time, and clients choose the names. */
+const MAX_HINTS = 8;
 
-/** What a subscriber takes from the feed while it is written to. */
+/** What a subscriber reads from the feed while it is written to. */
 export interface FeedSource {
   readonly epoch: string;
   readonly settled: boolean;
   readonly status: SizedFrame;
   /** The whole view of a service. */
   reset(of: ServiceRef): readonly SizedFrame[];
-  /** What changed since a revision; null when the service was not there yet, so that only a reset tells the truth. */
+  /** The changes since a revision; null if the service did not exist then, so that only a reset is correct. */
   changes(of: ServiceRef, since: number): readonly SizedFrame[] | null;
-  /** The service that was probably meant by a name that nobody bears; null also where there is no time to look. */
+  /** The service probably meant by an unknown name; null: none, or there is no time to search. */
   nearest(of: ServiceRef): string | null;
 }
 
-interface Debt {
+interface PendingService {
   readonly of: ServiceRef;
-  /** The revision up to which the watcher knows the service; null: it knows nothing. */
+  /** The revision up to which the watcher has the service; null: it has nothing. */
   readonly since: number | null;
 }
 
-/** Something that waits to be sent. A mark ends a flush; one with a revision says that all was sent up to it. */
-type Waiting = SizedFrame | { readonly mark: number | null };
+/** An item of the outbox. A mark ends a flush; with a revision it means that everything up to it was sent. */
+type OutboxItem = SizedFrame | { readonly mark: number | null };
 
 /**
- * One watcher: what it asked for, what it knows, what it is owed, and how far behind it is. A service that it does not know
- * is owed as a whole; until that is sent, its changes are not. Frames are handed to the sink while it has room, else
- * they wait here, in order: so a reset is paced by the peer, and an id line never promises what has not been sent.
+ * A watcher: what it asked for, what it has, what is pending for it, and how far behind it is. A service that it does
+ * not have is sent as a whole; until then, its changes are not sent. Frames go to the sink while it has room, else they
+ * wait here, in order: a reset is paced by the peer, and an id line never covers data that has not been sent.
  */
 export class Subscriber {
   readonly namespace: string;
-  /** Of services, or `*`. */
+  /** Names of services, or `*`. */
   readonly names: ReadonlySet<string>;
   readonly line: WatchOrder['line'];
   readonly sink: WatcherSink;
-  /** Its longest silence. */
+  /** Its longest silence, ms. */
   readonly beatMs: number;
   /** Monotonic ms of the last bytes. */
   wroteAt: number;
   readonly #known = new Set<string>();
-  readonly #owed = new Map<string, Debt>();
-  /** Names that nobody bears, of those that it asks for, or of `*` holds, until it is told so. */
+  readonly #pendingServices = new Map<string, PendingService>();
+  /** Unknown names among those it asks for, or holds with `*`, until they are reported to it. */
   readonly #absent = new Set<string>();
-  #hintsLeft = MOST_HINTS;
-  #outbox: Waiting[] = [];
+  #hintsLeft = MAX_HINTS;
+  #outbox: OutboxItem[] = [];
   #outboxBytes = 0;
   #changeBytes = 0;
   #sentRevision: number;
@@ -64,9 +64,9 @@ export class Subscriber {
   #isBeatDue = false;
   #backlog = 0;
   #progressAt: number;
-  #farBehindSince: number | null = null;
+  #behindSince: number | null = null;
 
-  /** `sentRevision`: up to where it knows the services that it resumes. */
+  /** `sentRevision`: the revision up to which it has the services that it resumes. */
   constructor(order: WatchOrder, sink: WatcherSink, now: number, sentRevision: number) {
     this.namespace = order.namespace;
     this.names = new Set(order.services);
@@ -76,8 +76,8 @@ export class Subscriber {
     this.wroteAt = now;
     this.#progressAt = now;
     this.#sentRevision = sentRevision;
-    const held = this.names.has('*') ? order.resume : [];
-    for (const name of [...this.names, ...held]) if (name !== '*') this.#absent.add(name);
+    const resumed = this.names.has('*') ? order.resume : [];
+    for (const name of [...this.names, ...resumed]) if (name !== '*') this.#absent.add(name);
   }
 
   wants(of: ServiceRef): boolean {
@@ -85,40 +85,40 @@ export class Subscriber {
     return this.names.has(of.service) || this.names.has('*');
   }
 
-  /** Bytes that wait for its peer, here and in the sink. */
-  get heldBytes(): number {
+  /** Bytes that wait for the peer, here and in the sink. */
+  get bufferedBytes(): number {
     return this.#outboxBytes + this.#backlog;
   }
 
-  /** When its next sign of life is due if nothing else is written. */
+  /** When its next beat is due if nothing else is written, monotonic ms. */
   get beatAt(): number {
     return this.wroteAt + this.beatMs;
   }
 
-  /** It is owed more than it has room for. */
-  get isHungry(): boolean {
-    return this.#owed.size > 0 || this.#outbox.length > 0;
+  /** True if more is pending than there is room for. */
+  get hasBacklog(): boolean {
+    return this.#pendingServices.size > 0 || this.#outbox.length > 0;
   }
 
-  /** Owes it a service: all of it, or what changed `since`. */
-  owe(of: ServiceRef, since: number | null): void {
-    this.#owed.set(serviceKeyOf(of.namespace, of.service), { of, since });
+  /** Schedules a service to be sent: all of it, or its changes `since`. */
+  enqueue(of: ServiceRef, since: number | null): void {
+    this.#pendingServices.set(serviceKeyOf(of.namespace, of.service), { of, since });
     this.#absent.delete(of.service);
   }
 
-  /** A service changed. One that it does not know, it is owed as a whole. */
+  /** Passes on a change of a service; a service that the watcher does not have is scheduled as a whole. */
   change(of: ServiceRef, frames: () => readonly SizedFrame[]): void {
     const key = serviceKeyOf(of.namespace, of.service);
     if (this.#known.has(key)) this.#put(frames());
-    else if (!this.#owed.has(key)) this.owe(of, null);
+    else if (!this.#pendingServices.has(key)) this.enqueue(of, null);
   }
 
-  /** Nothing is left of a service: if it comes again, it comes as a whole. */
+  /** Nothing is left of a service: if it appears again, it is sent as a whole. */
   forget({ namespace, service }: ServiceRef): void {
     this.#known.delete(serviceKeyOf(namespace, service));
   }
 
-  /** A word to its line. */
+  /** Sends a frame to its line. */
   note(frame: SizedFrame): void {
     this.#put([frame]);
   }
@@ -132,25 +132,25 @@ export class Subscriber {
     this.#isBeatDue = true;
   }
 
-  /** Looks how far behind it is. Gives the reason why it must be cut, or null. */
+  /** Checks how far behind it is. Returns the reason why it must be cut, or null. */
   lag(now: number): string | null {
     const backlog = this.sink.backlog();
     if (backlog === 0 || backlog < this.#backlog) this.#progressAt = now;
     this.#backlog = backlog;
-    if (this.#changeBytes <= MOST_BEHIND_BYTES) this.#farBehindSince = null;
-    else this.#farBehindSince ??= now;
-    if (now - this.#progressAt >= PATIENCE_MS) return 'it took nothing for 10 s';
-    if (this.#farBehindSince === null || now - this.#farBehindSince < PATIENCE_MS) return null;
-    return 'it was more than 1 MiB behind for 10 s';
+    if (this.#changeBytes <= MAX_BEHIND_BYTES) this.#behindSince = null;
+    else this.#behindSince ??= now;
+    if (now - this.#progressAt >= PATIENCE_MS) return 'the client read nothing for 10 s';
+    if (this.#behindSince === null || now - this.#behindSince < PATIENCE_MS) return null;
+    return 'the client was more than 1 MiB behind for 10 s';
   }
 
-  /** Hands over what is due, as far as there is room. `revision`: up to where changes have been told to it. */
+  /** Hands over what is due, as far as there is room. `revision`: up to which changes were passed to it. */
   write(source: FeedSource, revision: number, now: number): void {
     if (this.#isStatusDue) this.#put([source.status]);
     this.#isStatusDue = false;
-    this.#collectDebts(source);
+    this.#collectServices(source);
     this.#collectAbsent(source);
-    if (this.#owed.size === 0) this.#outbox.push({ mark: revision });
+    if (this.#pendingServices.size === 0) this.#outbox.push({ mark: revision });
     else if (this.#outbox.length > 0) this.#outbox.push({ mark: null });
     this.#send(source.epoch, now);
     if (this.#isBeatDue) {
@@ -161,25 +161,25 @@ export class Subscriber {
     this.#backlog = this.sink.backlog();
   }
 
-  /** It has ended: what waits for it is let go at once, though others may still hold it for a while. */
+  /** Frees what waits for it at once, though its owner may keep the object for a while. */
   release(): void {
-    this.#owed.clear();
+    this.#pendingServices.clear();
     this.#outbox = [];
     this.#outboxBytes = 0;
     this.#changeBytes = 0;
   }
 
-  #collectDebts(source: FeedSource): void {
-    for (const [key, { of, since }] of this.#owed) {
-      if (this.heldBytes >= ROOM_BYTES) return;
+  #collectServices(source: FeedSource): void {
+    for (const [key, { of, since }] of this.#pendingServices) {
+      if (this.bufferedBytes >= SINK_BYTES) return;
       const changes = since === null ? null : source.changes(of, since);
       this.#put(changes ?? source.reset(of));
-      this.#owed.delete(key);
+      this.#pendingServices.delete(key);
       this.#known.add(key);
     }
   }
 
-  /** That a name does not exist, in its namespace or in any, is said only by a feed that is settled. */
+  /** Only a settled feed reports that a name does not exist, in its namespace or in any. */
   #collectAbsent(source: FeedSource): void {
     const { namespace } = this;
     if (!source.settled) return;
@@ -202,7 +202,7 @@ export class Subscriber {
 
   #send(epoch: string, now: number): void {
     let frames: SharedFrame[] = [];
-    let room = ROOM_BYTES - this.#backlog;
+    let room = SINK_BYTES - this.#backlog;
     let taken = 0;
     const flush = (): void => {
       if (frames.length === 0) return;
@@ -210,16 +210,16 @@ export class Subscriber {
       this.wroteAt = now;
       frames = [];
     };
-    for (const waiting of this.#outbox) {
-      if ('mark' in waiting) {
-        this.#sentRevision = waiting.mark ?? this.#sentRevision;
+    for (const item of this.#outbox) {
+      if ('mark' in item) {
+        this.#sentRevision = item.mark ?? this.#sentRevision;
         flush();
       } else {
         if (room <= 0) break;
-        frames.push(waiting.shared);
-        room -= waiting.bytes;
-        this.#outboxBytes -= waiting.bytes;
-        if (!waiting.isOfView) this.#changeBytes -= waiting.bytes;
+        frames.push(item.shared);
+        room -= item.bytes;
+        this.#outboxBytes -= item.bytes;
+        if (!item.isOfView) this.#changeBytes -= item.bytes;
       }
       taken += 1;
     }

@@ -1,41 +1,44 @@
 import type { ServiceRef } from './frames.js';
 import type { Subscriber } from './subscriber.js';
 
-/** Who watches what. Names come from strangers, so one that a single watcher asks for costs no more than an entry. */
+/**
+ * Which watcher watches which service. Clients choose the names, so a name with a single watcher costs no more than a
+ * map entry.
+ */
 export class Subscriptions {
   readonly #watchers = new Map<string, Subscriber | Set<Subscriber>>();
 
   add(watcher: Subscriber): void {
-    for (const name of keysOf(watcher)) {
-      const others = this.#watchers.get(name);
-      if (others === undefined) this.#watchers.set(name, watcher);
+    for (const key of keysOf(watcher)) {
+      const others = this.#watchers.get(key);
+      if (others === undefined) this.#watchers.set(key, watcher);
       else if (others instanceof Set) others.add(watcher);
-      else this.#watchers.set(name, new Set([others, watcher]));
+      else this.#watchers.set(key, new Set([others, watcher]));
     }
   }
 
   delete(watcher: Subscriber): void {
-    for (const name of keysOf(watcher)) {
-      const bearers = this.#watchers.get(name);
-      if (bearers instanceof Set) bearers.delete(watcher);
-      if (bearers === watcher || (bearers instanceof Set && bearers.size === 0)) this.#watchers.delete(name);
+    for (const key of keysOf(watcher)) {
+      const watchers = this.#watchers.get(key);
+      if (watchers instanceof Set) watchers.delete(watcher);
+      if (watchers === watcher || (watchers instanceof Set && watchers.size === 0)) this.#watchers.delete(key);
     }
   }
 
-  /** Each once. */
+  /** The watchers of a service, each once. */
   *of(service: ServiceRef): Iterable<Subscriber> {
-    for (const name of [service.service, '*']) {
-      for (const watcher of this.#listOf(name)) if (watcher.wants(service)) yield watcher;
+    for (const key of [service.service, '*']) {
+      for (const watcher of this.#listOf(key)) if (watcher.wants(service)) yield watcher;
     }
   }
 
-  #listOf(name: string): Iterable<Subscriber> {
-    const bearers = this.#watchers.get(name) ?? [];
-    return Symbol.iterator in bearers ? bearers : [bearers];
+  #listOf(key: string): Iterable<Subscriber> {
+    const watchers = this.#watchers.get(key) ?? [];
+    return Symbol.iterator in watchers ? watchers : [watchers];
   }
 }
 
-/** The names under which a watcher is found: with `*` the others say nothing. */
+/** The keys of a watcher: beside `*` the other names are redundant. */
 function keysOf({ names }: Subscriber): Iterable<string> {
   return names.has('*') ? ['*'] : names;
 }

@@ -1,11 +1,11 @@
 import type { Log, Time } from '@rollcall/core';
-import { Complaints } from '../access/refusals.js';
+import { LimitRefusals } from '../access/refusals.js';
 import type { Excess, Limits } from '../instances/limits.js';
 import { sourceOf, Tally } from '../instances/quotas.js';
 import type { Outcome, Watcher, WatcherSink, WatchOrder } from '../registry-api.js';
 import type { Feed, FeedWatcher } from './feed.js';
 
-/** What it needs of the registry around it. */
+/** What the limits need of the registry around them. */
 export interface WatchLimitsPorts {
   readonly time: Time;
   readonly log: Log;
@@ -13,58 +13,61 @@ export interface WatchLimitsPorts {
   readonly limits: Limits;
 }
 
-/** An instance may open its next line before it closes the last one. */
-const MOST_LINES = 2;
+/** Maximum of lines of an instance, as it may open the next one before it closes the last. */
+const MAX_LINES = 2;
 const RETRY_MS = 10_000;
 
-/** One stream that is open as a line of an instance. */
+/** An open stream that is a line of an instance. */
 interface Line {
   readonly source: string | null;
-  /** It becomes a watcher like others: the place it gives back when it ends. */
+  /** Frees its place once it counts as an ordinary watcher; null before. */
   place: (() => void) | null;
   end(): void;
 }
 
 /**
- * Who watches, within the limits. Strangers are counted, in all and by source. The lines of instances are not: there are no more than
- * two of each, so however many strangers come, an instance can always hold its line.
+ * Enforces the limits of watch streams. Ordinary watchers are counted in all and by source. The lines of instances are
+ * not: each instance has at most two, so no number of watchers keeps an instance from holding its line.
  */
 export class WatchLimits {
   readonly #ports: WatchLimitsPorts;
-  readonly #complaints: Complaints;
+  readonly #refusals: LimitRefusals;
   readonly #bySource = new Tally();
   #count = 0;
-  /** By instance, the oldest first. */
+  /** The lines of each instance, oldest first. */
   readonly #lines = new Map<string, Set<Line>>();
 
   constructor(ports: WatchLimitsPorts) {
     this.#ports = ports;
-    this.#complaints = new Complaints(ports);
+    this.#refusals = new LimitRefusals(ports);
   }
 
-  /** A stream that is no line. */
+  /** Opens a stream that is not a line. */
   watch(order: WatchOrder, sink: WatcherSink): Outcome<Watcher> {
     const source = this.#sourceOf(order);
     const excess = this.#excessOf(source);
-    if (excess !== null) return this.#complaints.refuse(excess);
-    const leave = this.#seat(source);
-    const watcher = this.#ports.feed.watch(order, sink, leave);
+    if (excess !== null) return this.#refusals.refuse(excess);
+    const release = this.#acquire(source);
+    const watcher = this.#ports.feed.watch(order, sink, release);
     const closed = (): void => {
-      leave();
+      release();
       watcher.closed();
     };
     return { ok: true, value: { closed, services: watcher.services } };
   }
 
-  /** The line of an instance that has proved itself. One more than it may have ends its oldest. `onCut`: as of the feed. */
+  /**
+   * Opens the line of an instance that has proved itself. One beyond the maximum ends its oldest. `onCut`: as for the
+   * feed.
+   */
   hold(id: string, order: WatchOrder, sink: WatcherSink, onCut: () => void): FeedWatcher {
-    const over = (): void => this.#over(id, line);
+    const remove = (): void => this.#remove(id, line);
     const watcher = this.#ports.feed.watch(order, sink, () => {
-      over();
+      remove();
       onCut();
     });
     const closed = (): void => {
-      over();
+      remove();
       watcher.closed();
     };
     const end = (): void => {
@@ -75,21 +78,23 @@ export class WatchLimits {
     const lines = this.#lines.get(id) ?? new Set();
     this.#lines.set(id, lines.add(line));
     const [oldest] = lines;
-    if (lines.size > MOST_LINES) oldest?.end();
+    if (lines.size > MAX_LINES) oldest?.end();
     return { ping: () => watcher.ping(), closed, services: watcher.services };
   }
 
-  /** The instance is no more: its lines are watchers like others from now on, and end where there is no room for them. */
+  /**
+   * The instance was removed: its lines count as ordinary watchers from now on, and end if there is no room for them.
+   */
   release(id: string): void {
     const lines = this.#lines.get(id);
     this.#lines.delete(id);
     for (const line of lines ?? []) {
-      if (this.#excessOf(line.source) === null) line.place = this.#seat(line.source);
+      if (this.#excessOf(line.source) === null) line.place = this.#acquire(line.source);
       else line.end();
     }
   }
 
-  #over(id: string, line: Line): void {
+  #remove(id: string, line: Line): void {
     line.place?.();
     const lines = this.#lines.get(id);
     if (lines?.delete(line) === true && lines.size === 0) this.#lines.delete(id);
@@ -108,17 +113,17 @@ export class WatchLimits {
     return { limit: 'maxWatchersPerSource', most: maxWatchersPerSource, count, whose: source, retryAfterMs: RETRY_MS };
   }
 
-  /** Counts one more. Returns how it leaves; it may leave twice. */
-  #seat(source: string | null): () => void {
-    this.#seatBy(source, 1);
+  /** Counts one more stream. Returns an idempotent function that releases the place. */
+  #acquire(source: string | null): () => void {
+    this.#addTo(source, 1);
     let isTaken = true;
     return () => {
-      if (isTaken) this.#seatBy(source, -1);
+      if (isTaken) this.#addTo(source, -1);
       isTaken = false;
     };
   }
 
-  #seatBy(source: string | null, by: 1 | -1): void {
+  #addTo(source: string | null, by: 1 | -1): void {
     this.#count += by;
     if (source !== null) this.#bySource.add(source, by);
   }

@@ -6,7 +6,8 @@ import type { AddressInfo, Server, Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { startTestRegistry } from '../testing.js';
 
-// Whoever reads docs/PROTOCOL.md can write a client: this one uses node:http and node:net, and no code of the project.
+// A client can be written from docs/PROTOCOL.md alone: this one uses node:http and node:net, and no code of the
+// project.
 
 let registry: { readonly url: string; close(): Promise<void> };
 const leftovers: { close(): unknown }[] = [];
@@ -50,9 +51,9 @@ interface Event {
   readonly data: any;
 }
 
-/** A stream of events, read by hand. */
+/** A stream of events, parsed by hand. */
 class Feed {
-  /** Of the flushes that are complete. */
+  /** The events of complete flushes. */
   readonly events: Event[] = [];
   lastId = '';
   readonly #flush: Event[] = [];
@@ -79,7 +80,7 @@ class Feed {
     leftovers.push(this);
   }
 
-  /** The first event, of those that have come or will, that fits. */
+  /** Resolves with the first past or future event that matches. */
   async find(fits: (event: Event) => boolean): Promise<Event> {
     for (;;) {
       const found = this.events.find(fits);
@@ -88,7 +89,7 @@ class Feed {
     }
   }
 
-  /** The state of an instance, once it is this one. */
+  /** Resolves once the instance has this state. */
   async reaches(id: string, state: string): Promise<any> {
     const isIt = (row: any): boolean => row.id === id && row.state === state;
     return rowsOf(await this.find((event) => rowsOf(event).some(isIt))).find(isIt);
@@ -111,7 +112,7 @@ function rowsOf({ data }: Event): any[] {
   return [...(data.upsert ?? []), ...(data.instances ?? [])];
 }
 
-/** A process of a service: answers Heartbeat-1 and, on its own, sends Heartbeat-2. */
+/** A process of a service: answers Heartbeat-1 and sends Heartbeat-2 by itself. */
 class Service {
   readonly id = `orders-${randomUUID()}`;
   readonly secret = randomUUID();
@@ -199,7 +200,7 @@ class Service {
 }
 
 describe('a foreign service', () => {
-  it.each(['tcp', 'http'] as const)('over %s is HEALTHY as soon as both directions are proved', async (protocol) => {
+  it.each(['tcp', 'http'] as const)('over %s is HEALTHY once both directions are proved', async (protocol) => {
     const feed = new Feed('service=orders');
     const service = new Service(protocol);
     const answer = await service.start();
@@ -217,7 +218,7 @@ describe('a foreign service', () => {
     expect(service.calls[0]).toMatchObject({ instance: service.id, purpose: 'urgent' });
   });
 
-  it('may send its registration again, but nobody else may', async () => {
+  it('may send its registration again, but no other process may', async () => {
     const service = new Service('tcp');
     await service.start();
     expect(await service.register({ version: '2' })).toMatchObject({
@@ -228,7 +229,7 @@ describe('a foreign service', () => {
     expect(await service.register({ service: 'users' })).toMatchObject({ status: 409, body: { code: 'ID_HELD' } });
   });
 
-  it('gets a secret when it brings none, and proves itself with it', async () => {
+  it('gets a secret if it sends none, and proves itself with it', async () => {
     const service = new Service('tcp');
     await service.start();
     const endpoints = [{ protocol: 'tcp', port: 9 }];
@@ -295,7 +296,7 @@ describe('a foreign service', () => {
     expect((await send('GET', path)).status).toBe(410);
   });
 
-  it('can be removed by an operator, and hears so on its line', async () => {
+  it('can be removed by an operator, which its line reports', async () => {
     const service = new Service('tcp');
     await service.start();
     const line = new Feed(`instance=${service.id}`, { authorization: `Bearer ${service.secret}` });
@@ -309,7 +310,7 @@ describe('a foreign service', () => {
 });
 
 describe('a foreign watcher', () => {
-  it('gets the whole view, then changes, and resumes where it was', async () => {
+  it('gets the whole view, then changes, and resumes from its cursor', async () => {
     const [one, other] = [new Service('tcp'), new Service('http')];
     const first = new Feed('service=orders');
     for (const service of [one, other]) {
@@ -335,7 +336,7 @@ describe('a foreign watcher', () => {
     expect(await feed.find((one) => one.event !== 'status')).toMatchObject({ event: 'reset' });
   });
 
-  it('holds no line without the secret', async () => {
+  it('cannot hold a line without the secret', async () => {
     const service = new Service('tcp');
     await service.start();
     expect(await new Feed(`instance=${service.id}`).opened).toBe(401);
@@ -372,7 +373,7 @@ describe('a foreign reader', () => {
     expect((await send('GET', '/openapi.json')).body.openapi).toMatch(/^3\.1/);
   });
 
-  it('is not told that a service does not exist before that is certain', async () => {
+  it('learns that a service does not exist only once that is certain', async () => {
     const answer = await send('GET', '/api/v1/services/ordres');
     expect(answer).toMatchObject({ status: 503, headers: { 'retry-after': '1' }, body: { code: 'NOT_READY' } });
   });

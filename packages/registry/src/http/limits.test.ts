@@ -25,7 +25,7 @@ interface Answer {
   readonly body: any;
 }
 
-/** A registry that takes in little, and how it is asked from any loopback address. */
+/** A registry with low limits, and requests to it from any loopback address. */
 async function serve(options: StartOptions) {
   const log = recordingLog();
   const registry = await startRegistry({ port: 0, intervalMs: 60_000, log, ...options });
@@ -69,7 +69,7 @@ const statuses = (answers: readonly { readonly status: number }[]): Readonly<Rec
 };
 
 describe('a flood of registrations', () => {
-  it('from one address fills what that one may have: others register and beat, and its own ones do', async () => {
+  it('from one address uses up only its own quota: others register and send heartbeats, and so do its instances', async () => {
     const { ask, register, log } = await serve({
       maxInstances: 40,
       maxInstancesPerSource: 20,
@@ -86,7 +86,7 @@ describe('a flood of registrations', () => {
     expect(log.texts('warn').filter((line) => line.startsWith('Refused'))).toHaveLength(1);
   });
 
-  it('is told what is wrong and when to come again, and may come once somebody has left', async () => {
+  it('is told the limit and Retry-After, and is accepted once an instance has left', async () => {
     const { ask, register } = await serve({ maxInstances: 2 });
     expect((await register('orders-1')).status).toBe(201);
     const { status, retryAfter, body } = await register('orders-2');
@@ -111,7 +111,7 @@ describe('a flood of registrations', () => {
     const { ask, register } = await serve({ maxInstances: 20 });
     let taken = 0;
     let answer = await register('orders-0');
-    // it gets 100 at once, and then one in 600 ms
+    // 100 are allowed at once, and then one every 600 ms
     for (; answer.status === 201 && taken < 2_000; taken += 1) {
       expect((await ask('DELETE', `/api/v1/instances/orders-${taken}`)).status).toBe(204);
       answer = await register(`orders-${taken + 1}`);
@@ -123,7 +123,7 @@ describe('a flood of registrations', () => {
 });
 
 describe('a flood of watchers', () => {
-  it('from one address takes neither the streams of others nor anybody’s line', async () => {
+  it('from one address takes neither the streams of others nor any line', async () => {
     const { register, watch } = await serve({ maxWatchers: 10, maxWatchersPerSource: 5 });
     await register('orders-1');
     const opened = await times(100, () => watch('service=orders'));
@@ -133,7 +133,7 @@ describe('a flood of watchers', () => {
     expect(await watch('instance=orders-1')).toBe(200);
   });
 
-  it('is told so, also where it only polls, and comes in when a place is free', async () => {
+  it('is refused, also for long polls, and accepted once a place is free', async () => {
     const { ask, register, watch } = await serve({ maxWatchers: 2, maxWatchersPerSource: 2 });
     await register('orders-1');
     expect(await times(2, () => watch('service=orders'))).toEqual([200, 200]);

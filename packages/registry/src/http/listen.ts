@@ -7,7 +7,7 @@ import type { ServerTls } from './access/tls.js';
 import { isLoopback } from './exchange/request.js';
 import { holderOf } from './port-probe.js';
 
-/** Where a program on this machine reaches a server that listens on `host`. */
+/** The URL by which a program on this machine reaches a server that listens on `host`. */
 export function urlOf(host: string, port: number, scheme: 'http' | 'https' = 'http'): string {
   return `${scheme}://${addressOf({ host: reachable(host), port })}`;
 }
@@ -27,8 +27,9 @@ export interface Place {
 }
 
 /**
- * Where programs on this machine reach it (`url`), and services from elsewhere (`urls`): over TLS by the first name or address that its
- * certificate is for. From elsewhere, the way to an address such as 0.0.0.0 is known only to those who came.
+ * The URL for programs on this machine (`url`) and those for services elsewhere (`urls`): over TLS by the first name or
+ * address that its certificate covers. Behind an address such as 0.0.0.0 the registry does not know how it is reached
+ * from elsewhere.
  */
 export function placeOf({ host, port, names, tls, log }: Place): {
   readonly url: string;
@@ -49,15 +50,17 @@ export function placeOf({ host, port, names, tls, log }: Place): {
   return { url, urls: name === null || isWildcard(host) ? [] : [url] };
 }
 
-/** Does it stand for every address of this machine? */
+/** True if it stands for every address of this machine. */
 export function isWildcard(host: string): boolean {
   return host === '0.0.0.0' || host === '::';
 }
 
-/** Listens, or rejects with PORT_TAKEN or OPTION_INVALID and a way out. Resolves with the port, which is chosen if `port` is 0. */
+/**
+ * Listens. Rejects with PORT_TAKEN or OPTION_INVALID and a fix. Resolves with the port, which is chosen if `port` is 0.
+ */
 export async function listen(app: FastifyInstance, host: string, port: number): Promise<number> {
   try {
-    // not the port of all workers of node:cluster, of which each would then be a registry of its own
+    // exclusive: workers of node:cluster would otherwise share the port, each with a registry of its own
     await app.listen({ host, port, backlog: ACCEPT_QUEUE, exclusive: true });
   } catch (error) {
     await app.close();
@@ -67,7 +70,10 @@ export async function listen(app: FastifyInstance, host: string, port: number): 
   return typeof address === 'object' && address !== null ? address.port : port;
 }
 
-/** Open to a network, without tokens and certificates, and nobody has said that this is meant. */
+/**
+ * Throws NOT_LOOPBACK if the registry would be open to a network without tokens and certificates, unless that is
+ * intended.
+ */
 export function checkHost(host: string, isMeant: boolean): void {
   if (isMeant || isLoopback(host)) return;
   throw new RollcallError(
@@ -104,7 +110,7 @@ async function takenText(host: string, port: number, scheme: 'http' | 'https'): 
   if ((await holderOf(own)) === 'registry') {
     return `A Rollcall registry serves ${own} already (npx rollcall up, or one that is embedded in a service). Use that one: services find it by themselves. Or ${elsewhere}.`;
   }
-  // it notes in its log who does not speak as it does: so it is asked only where that explains something
+  // a registry logs connections with the wrong protocol: so it is probed only if that explains something
   if ((await holderOf(other)) === 'registry') {
     const how = scheme === 'http' ? 'over TLS' : 'without TLS';
     return `A Rollcall registry serves ${other} already, ${how}. Use that one: set ROLLCALL_URL=${other} for the services. Or ${elsewhere}.`;

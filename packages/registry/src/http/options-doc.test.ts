@@ -7,7 +7,7 @@ import { expect, it } from 'vitest';
 import { diskFields } from '../store/disk/disk.js';
 import { registryFields } from './start-options.js';
 
-/** `UPDATE_DOCS=1 npx vitest run options-doc` writes it anew. */
+/** `UPDATE_DOCS=1 npx vitest run options-doc` regenerates it. */
 const DOC = fileURLToPath(new URL('../../../../docs/OPTIONS.md', import.meta.url));
 
 function tableOf(fields: OptionFields): string {

@@ -3,13 +3,16 @@ import type { IncomingMessage } from 'node:http';
 import { get as getSecurely } from 'node:https';
 import { PROBLEM_URN } from './exchange/problem.js';
 
-/** Who answers at an address: nobody, a Rollcall registry, or some other program. */
+/** What answers at an address: nothing, a Rollcall registry, or another program. */
 export type Holder = 'nobody' | 'registry' | 'stranger';
 
 const TIMEOUT_MS = 1000;
-const MOST_BYTES = 64 * 1024;
+const MAX_BYTES = 64 * 1024;
 
-/** Asks who holds `url` (`http://host:port`, or https, whoever has signed for it: it is told nothing). Never rejects; a holder that stays silent for a second is a stranger. */
+/**
+ * Probes what serves `url` (`http://host:port`, or https with any certificate, as nothing is sent to it). Never
+ * rejects; a program that stays silent for a second is a stranger.
+ */
 export async function holderOf(url: string): Promise<Holder> {
   try {
     return (await looksLikeRegistry(url)) ? 'registry' : 'stranger';
@@ -18,7 +21,7 @@ export async function holderOf(url: string): Promise<Holder> {
   }
 }
 
-/** It describes itself as one, or refuses as one (it may not have loaded its store yet). */
+/** True if it describes itself as a registry, or refuses as one (it may not have loaded its store yet). */
 async function looksLikeRegistry(url: string): Promise<boolean> {
   const answer: unknown = JSON.parse(await read(new URL('/api/v1/registry', url)));
   if (typeof answer !== 'object' || answer === null) return false;
@@ -48,7 +51,7 @@ async function collect(response: IncomingMessage): Promise<string> {
   let text = '';
   for await (const part of response) {
     text += String(part);
-    if (text.length > MOST_BYTES) throw new Error('No registry says so much.');
+    if (text.length > MAX_BYTES) throw new Error('The answer is too long for a registry.');
   }
   return text;
 }

@@ -9,33 +9,36 @@ import type { Authorization } from './access/authorization.js';
 import type { ServerTls } from './access/tls.js';
 import type { Refused } from './routes/diagnostics.js';
 
-/** What each group of routes gets. */
+/** What each group of routes receives. */
 export interface RouteContext {
   readonly registry: RegistryApi;
   readonly time: Time;
   readonly log: Log;
-  /** Open to the network without tokens or certificates, and told so by whoever started it. */
+  /** True if the registry is open to the network without tokens or certificates, and configured so. */
   readonly insecure: boolean;
-  /** Who may come in: whoever reaches the port, the bearers of tokens (or of certificates, where TLS asks for them), or of certificates. */
+  /**
+   * Who has access: every client that reaches the port, bearers of tokens (or of certificates, if TLS asks for them),
+   * or of certificates only.
+   */
   readonly access: 'open' | 'tokens' | 'certificates';
-  /** Null, or left out: it speaks plain HTTP. */
+  /** Null or omitted: plain HTTP. */
   readonly tls?: ServerTls | null;
   readonly authorization: Authorization;
-  /** Whom it refused lately; left out: nobody counts. */
+  /** The recent refusals; omitted: not recorded. */
   readonly refused?: Refused;
-  /** Tokens that end soon; left out: none are asked for. */
+  /** Tokens that expire soon; omitted: tokens are not required. */
   readonly endingTokens?: (() => readonly EndingToken[]) | undefined;
-  /** What `/metrics` shows, and who counts what is answered; left out: nothing is counted of that. */
+  /** The metrics, which also count answers; omitted: none are counted. */
   readonly metrics?: RegistryMetrics;
-  /** What the host carries, and how much of that such a load uses; left out: not known. */
+  /** The budgets of the host and their use by a load; omitted: not known. */
   readonly host?: ((load: Load) => readonly BudgetAnswer[]) | undefined;
-  /** How its process stands now; left out: not known. */
+  /** The facts about the process; omitted: not known. */
   readonly process?: (() => Promise<ProcessFacts>) | undefined;
   /**
-   * How to end each answer that lasts (streams, long polls). Closing the server calls them all; an entry takes itself out when
-   * its answer is over.
+   * The functions that end long-lived answers (streams, long polls). Closing the server calls them all; an answer
+   * removes its own when it is over.
    */
   readonly lasting: Set<() => void>;
-  /** Whatever is more work than a beat waits here for its turn. */
+  /** Work larger than a heartbeat waits here for its turn. */
   readonly queue: { turn(request: Pick<IncomingMessage, 'socket'>): Promise<void> };
 }

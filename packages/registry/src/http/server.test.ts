@@ -11,7 +11,7 @@ import type { RegistryServer, ServeOptions } from './server.js';
 const open: RegistryServer[] = [];
 afterEach(() => Promise.all(open.splice(0).map((server) => server.close())));
 
-/** Knows nothing, refuses nothing, and notes what it was asked; a test replaces what it is about. */
+/** A registry that knows nothing, refuses nothing and records its calls; tests replace the relevant parts. */
 function fakeRegistry(parts: Partial<RegistryApi> = {}): RegistryApi & { readonly asked: unknown[][] } {
   const asked: unknown[][] = [];
   const note =
@@ -58,7 +58,7 @@ interface Answer {
   readonly body: any;
 }
 
-/** By node:http, since fetch would not let us choose Host. */
+/** Uses node:http, as fetch does not let you choose Host. */
 function send(url: string, options: RequestOptions & { readonly body?: string | Buffer } = {}): Promise<Answer> {
   return new Promise((resolve, reject) => {
     const sent = request(url, { agent: false, ...options }, (response) => {
@@ -77,7 +77,7 @@ function post(url: string, body: string | Buffer, headers: Record<string, string
   return send(url, { method: 'POST', body, headers: { 'content-type': 'application/json', ...headers } });
 }
 
-/** Everything that a server says to these bytes until it closes. */
+/** The whole answer of a server to these bytes until it closes. */
 function converse(server: RegistryServer, text: string): Promise<string> {
   return new Promise((resolve, reject) => {
     let heard = '';
@@ -92,14 +92,14 @@ const SECRET = 'abcdefghijklmnopqrstuv';
 const REGISTRATION = JSON.stringify({ id: ID, service: 'orders', endpoints: [{ protocol: 'tcp', port: 3001 }] });
 
 describe('the routes of services', () => {
-  it('hand a valid registration to the engine, with the address it came from', async () => {
+  it('pass a valid registration to the engine, with its source address', async () => {
     const registry = fakeRegistry();
     const { url } = await serve({ registry });
     expect((await post(`${url}/api/v1/register`, REGISTRATION)).status).toBe(201);
     expect(registry.asked).toMatchObject([['register', { id: ID, namespace: 'default' }, { address: '127.0.0.1' }]]);
   });
 
-  it('hand over the secret of a beat, and answer the state after it', async () => {
+  it('pass on the secret of a heartbeat, and answer the state after it', async () => {
     const registry = fakeRegistry();
     const { url } = await serve({ registry });
     const path = `${url}/api/v1/instances/${ID}/heartbeat`;
@@ -108,7 +108,7 @@ describe('the routes of services', () => {
     expect(registry.asked).toEqual([['beat', ID, SECRET, { nonce: null, seq: 1 }]]);
   });
 
-  it('take what cannot be a secret for none', async () => {
+  it('treat an impossible secret as none', async () => {
     const registry = fakeRegistry();
     const { url } = await serve({ registry });
     await post(`${url}/api/v1/instances/${ID}/heartbeat`, '{"nonce":null,"seq":1}', { authorization: 'Bearer short' });
@@ -123,13 +123,13 @@ describe('the routes of services', () => {
     expect(registry.asked).toEqual([['drain', ID, null, { deadlineMs: 30_000 }]]);
   });
 
-  it('accept a suspicion without an answer of their own', async () => {
+  it('accept a report with an empty answer', async () => {
     const { url } = await serve();
     const answer = await post(`${url}/api/v1/instances/${ID}/suspect`, '{"by":"gateway","outcome":"refused"}');
     expect(answer).toMatchObject({ status: 202, body: null });
   });
 
-  it('tell an instance that leaves from an operator who removes it', async () => {
+  it('distinguish an instance that leaves from an operator that removes it', async () => {
     const registry = fakeRegistry();
     const { url } = await serve({ registry });
     const remove = (headers: Record<string, string>): Promise<Answer> =>
@@ -153,14 +153,14 @@ describe('a refusal', () => {
     expect(answer.body.flaws).toMatchObject([{ path: 'endpoints[0].port', received: '"x"' }]);
   });
 
-  it('of the engine goes out with its status and when to try again', async () => {
+  it('of the engine is sent with its status and Retry-After', async () => {
     const problem = { code: 'NOT_READY', detail: 'not yet', fix: 'wait', retryAfterMs: 1_200 } as const;
     const { url } = await serve({ registry: fakeRegistry({ services: () => ({ ok: false, problem }) }) });
     const answer = await send(`${url}/api/v1/services`);
     expect(answer).toMatchObject({ status: 503, body: problem, headers: { 'retry-after': '2' } });
   });
 
-  it('says that a secret is asked for', async () => {
+  it('says that a secret is required', async () => {
     const problem = { code: 'UNAUTHORIZED', detail: 'no', fix: 'send it' } as const;
     const { url } = await serve({ registry: fakeRegistry({ leave: async () => ({ ok: false, problem }) }) });
     const answer = await send(`${url}/api/v1/instances/${ID}`, { method: 'DELETE' });
@@ -200,7 +200,7 @@ describe('a refusal', () => {
     expect(answer).toMatchObject({ status: 405, headers: { allow: 'DELETE, PATCH, GET, HEAD' } });
   });
 
-  it('is given to a body that is not JSON by its own word', async () => {
+  it('is the answer to a body whose content type is not JSON', async () => {
     const { url } = await serve();
     const answer = await post(`${url}/api/v1/register`, REGISTRATION, { 'content-type': 'text/plain' });
     expect(answer).toMatchObject({ status: 415, body: { code: 'UNSUPPORTED_MEDIA_TYPE' } });
@@ -215,7 +215,7 @@ describe('a refusal', () => {
     expect((await post(`${url}/api/v1/register`, body)).body.flaws).toMatchObject([{ path }]);
   });
 
-  it('is given to bytes that are not UTF-8', async () => {
+  it('is the answer to bytes that are not UTF-8', async () => {
     const { url } = await serve();
     const answer = await post(
       `${url}/api/v1/register`,
@@ -225,14 +225,14 @@ describe('a refusal', () => {
     expect(answer).toMatchObject({ status: 400, body: { detail: 'The body is not valid UTF-8.', flaws } });
   });
 
-  it('is given to what is no HTTP, and the connection closed', async () => {
+  it('is the answer to input that is not HTTP, and closes the connection', async () => {
     const server = await serve();
     expect(await converse(server, 'rollcall\r\n\r\n')).toMatch(/^HTTP\/1\.1 400 [^]*"code":"INVALID"/);
     const long = `GET /${'x'.repeat(20_000)} HTTP/1.1\r\n\r\n`;
     expect(await converse(server, long)).toMatch(/^HTTP\/1\.1 413 [^]*"code":"TOO_LARGE"/);
   });
 
-  it('hides what failed in the registry itself, and logs it', async () => {
+  it('hides failures of the registry itself, and logs them', async () => {
     const log = recordingLog();
     const failing = fakeRegistry({
       instance: () => {
@@ -269,14 +269,14 @@ describe('a web page', () => {
     },
   );
 
-  it('names some host: without one nothing is answered', async () => {
+  it('must send a Host', async () => {
     const server = await serve();
     expect(await converse(server, 'GET /health/live HTTP/1.1\r\nconnection: close\r\n\r\n')).toMatch(
       /^HTTP\/1\.1 421 /,
     );
   });
 
-  it('of another origin is refused on every route, whatever it sends', async () => {
+  it('of another origin is refused on every route', async () => {
     const registry = fakeRegistry();
     const { url } = await serve({ registry });
     for (const origin of ['http://evil.example', 'null', 'http://127.0.0.1:1']) {
@@ -288,7 +288,7 @@ describe('a web page', () => {
     expect(registry.asked).toEqual([]);
   });
 
-  it('of our own origin is answered', async () => {
+  it('of the registry’s own origin is answered', async () => {
     const { url } = await serve();
     expect((await send(`${url}/api/v1/services`, { headers: { origin: url } })).status).toBe(200);
   });
@@ -337,7 +337,7 @@ describe('a server', () => {
     expect(Object.keys(body.components.schemas)).toEqual(expect.arrayContaining(references));
   });
 
-  it('refuses to listen on a network unless that is meant, and then repeats it', async () => {
+  it('refuses to listen on a network unless that is intended, and then logs it', async () => {
     await expect(serve({ host: '0.0.0.0' })).rejects.toMatchObject({ code: 'NOT_LOOPBACK' });
     const log = recordingLog();
     const server = await serve({ host: '0.0.0.0', insecure: true, log });
@@ -346,7 +346,7 @@ describe('a server', () => {
     expect((await send(`${server.url}/api/v1/registry`)).body).toMatchObject({ replica: 'replica-1', insecure: true });
   });
 
-  it('says who holds its port, and the way out', async () => {
+  it('reports what holds its port, and the fix', async () => {
     const first = await serve();
     await expect(serve({ port: first.port })).rejects.toMatchObject({
       code: 'PORT_TAKEN',
@@ -354,14 +354,14 @@ describe('a server', () => {
     });
   });
 
-  it('says so when this machine has no such address', async () => {
+  it('reports an address that this machine does not have', async () => {
     await expect(serve({ host: '203.0.113.7', insecure: true })).rejects.toMatchObject({
       code: 'OPTION_INVALID',
       message: expect.stringMatching(/cannot listen on 203\.0\.113\.7:0: .*EADDRNOTAVAIL/),
     });
   });
 
-  it('keeps a connection after an answer, so that the instance can close first', async () => {
+  it('keeps a connection open after an answer, so that the instance can close first', async () => {
     const server = await serve();
     const socket = connect(server.port, '127.0.0.1');
     for (let round = 0; round < 2; round += 1) {
@@ -373,7 +373,7 @@ describe('a server', () => {
     await once(socket, 'close');
   });
 
-  it('answers a request whose sender closed its side at once', async () => {
+  it('answers a request whose sender closed its side immediately', async () => {
     const registry = fakeRegistry();
     const server = await serve({ registry });
     const body = '{"nonce":null,"seq":1}';
@@ -384,7 +384,7 @@ describe('a server', () => {
     expect(String(first)).toMatch(/^HTTP\/1\.1 200 /);
   });
 
-  it('closes, twice, though a client holds a connection', async () => {
+  it('closes, twice, even if a client holds a connection', async () => {
     const time = new ManualTime();
     const server = await serve({ time });
     const socket = connect(server.port, '127.0.0.1');

@@ -21,9 +21,9 @@ import { securityHook } from './exchange/security-headers.js';
 import { answerBrokenRequest, refuseExpectation, refuseUnroutable } from './exchange/unroutable.js';
 import { checkHost, listen, placeOf } from './listen.js';
 import { openapiRoutes } from './openapi/openapi.js';
-import { createShortWay } from './overload/beat.js';
+import { createFastPath } from './overload/beat.js';
 import { Connections } from './overload/connections.js';
-import { putBefore } from './overload/front.js';
+import { interceptRequests } from './overload/front.js';
 import { Queue } from './overload/request-queue.js';
 import { Unread } from './overload/unread.js';
 import type { RouteContext } from './route-context.js';
@@ -41,7 +41,7 @@ import { serviceRoutes } from './routes/services.js';
 import { topologyRoutes } from './routes/topology.js';
 import { watchRoutes } from './routes/watch.js';
 
-/** One port for the API, the change feed, and whatever else the registry shows. */
+/** The one port of the API, the change feed and all else that the registry serves. */
 export const DEFAULT_PORT = 1337;
 export const DEFAULT_HOST = '127.0.0.1';
 
@@ -51,58 +51,64 @@ export interface ServeOptions {
   readonly port?: number;
   /** The address to listen on. Default `127.0.0.1`; anything but loopback needs `tokens`, `tls.caFile`, or `insecure`. */
   readonly host?: string;
-  /** Without tokens and certificates whoever reaches the port may register, read and remove, and this is meant. Default false. */
+  /**
+   * Accepts that, without tokens and certificates, every client that reaches the port may register, read and remove.
+   * Default false.
+   */
   readonly insecure?: boolean;
-  /** Who may do what. They are not closed with the server. Default: none are asked for. */
+  /** The access tokens, which are not closed with the server. Default: tokens are not required. */
   readonly tokens?: Tokens;
   /** Serves over TLS, and may ask clients for certificates. Default: plain HTTP. */
   readonly tls?: RegistryTls | undefined;
   /** Host names, besides localhost and `host`, by which clients reach it; others are refused (DNS rebinding). */
   readonly names?: readonly string[];
   /**
-   * How many connections may be open, 1 … 1,000,000: beyond it those that ask nothing are closed. Default: no bound here; in
+   * Maximum of open connections, 1 … 1,000,000: beyond it idle ones are closed. Default: no limit here; in
    * `startRegistry` what its open files allow.
    */
   readonly maxConnections?: number;
-  /** What the host carries, and how much of that such a load uses, for people. Default: not told. */
+  /** The budgets of the host and their use by a load, for operators. Default: not shown. */
   readonly budgets?: (load: Load) => readonly BudgetAnswer[];
-  /** How its process stands now, for people. Default: not told. */
+  /** The facts about the process, for operators. Default: not shown. */
   readonly processFacts?: () => Promise<ProcessFacts>;
-  /** What `/metrics` shows; hand its `meter` to the engine. Default: one that knows of the engine only what it is asked for. */
+  /**
+   * The metrics that `/metrics` shows; pass its `meter` to the engine. Default: metrics without those of the engine.
+   */
   readonly metrics?: RegistryMetrics;
   readonly log?: Log;
   readonly time?: Time;
 }
 
 export interface RegistryServer {
-  /** How a program on this machine reaches it. */
+  /** The URL for programs on this machine. */
   readonly url: string;
   readonly port: number;
-  /** How services reach it from elsewhere, as far as it knows. */
+  /** The URLs for services elsewhere, as far as they are known. */
   readonly urls: readonly string[];
   /**
-   * Ends streams and long polls, stops accepting, and gives requests under way one second. Streams that it ends are not
-   * reported as closed by their peers. May be called twice.
+   * Ends streams and long polls, stops accepting, and gives requests under way one second. Streams that it ends do not
+   * count as closed by their peers. Idempotent.
    */
   close(): Promise<void>;
 }
 
-/** Headers must be there after 5 s, the whole request after 10 s; a connection that does nothing is closed after 30 s. */
+/** Timeouts, ms: 5 s for the headers, 10 s for the whole request, 30 s for an idle connection. */
 const HEADERS_MS = 5_000;
 const REQUEST_MS = 10_000;
 const IDLE_MS = 30_000;
-/** Node looks for late headers and requests so often: what has come in between is closed in one go, with everybody else waiting. */
+/** How often Node checks for late headers and requests, ms: those found are closed at once, which delays all others. */
 const LATENESS_CHECK_MS = 250;
-/** Requests under way when the server closes get so long. */
+/** How long requests under way may take when the server closes, ms. */
 const GRACE_MS = 1_000;
 
 /**
- * Opens the registry's HTTP face. Rejects with NOT_LOOPBACK, PORT_TAKEN, or OPTION_INVALID for an address that this machine
- * cannot listen on, or for files of TLS that cannot be used.
+ * Serves the registry over HTTP. Rejects with NOT_LOOPBACK, PORT_TAKEN, or OPTION_INVALID for an address that this
+ * machine cannot listen on, or for unusable files of TLS.
  *
- * Who closes first: the server keeps a connection after an answer, so a client that opens one for each Heartbeat-2 closes it,
- * and keeps the TIME_WAIT; only after `Connection: close` must the server close, by the rules of HTTP. A peer that closes its
- * sending side has left: an answer that is not ready may be lost, and a stream's end is told in the same turn of the event loop.
+ * Which side closes first: the server keeps a connection open after an answer, so a client that opens one for each
+ * Heartbeat-2 closes it and keeps the TIME_WAIT; only after `Connection: close` must the server close, by the rules of
+ * HTTP. A peer that closes its sending side has left: an answer that is not ready may be lost, and the end of a stream
+ * is reported in the same turn of the event loop.
  */
 export async function serveRegistry(options: ServeOptions): Promise<RegistryServer> {
   const { registry, log = silentLog, time = systemTime, insecure = false } = options;
@@ -122,7 +128,7 @@ export async function serveRegistry(options: ServeOptions): Promise<RegistryServ
     access,
     authorization,
     tls,
-    ...conditionOf(options, time),
+    ...diagnosticsOf(options, time),
     metrics: options.metrics ?? new RegistryMetrics({ time }),
     lasting: new Set(),
   };
@@ -136,8 +142,8 @@ export async function serveRegistry(options: ServeOptions): Promise<RegistryServ
   return { ...place, port: actual, close: () => (closing ??= shut(app, context)) };
 }
 
-/** What who diagnoses it asks of it. */
-function conditionOf(
+/** The parts of the context for diagnostics. */
+function diagnosticsOf(
   { budgets, processFacts, tokens }: ServeOptions,
   time: Time,
 ): Pick<RouteContext, 'refused' | 'host' | 'endingTokens' | 'process'> {
@@ -145,7 +151,7 @@ function conditionOf(
   return { refused: new Refused(time), host: budgets, process: processFacts, endingTokens };
 }
 
-/** All routes, not yet listening. `guarded`: where tokens are asked for. */
+/** Builds the app with all routes, not yet listening. `guarded`: the authorization if credentials are required. */
 export function buildApp(
   parts: Omit<RouteContext, 'queue'>,
   names: readonly string[],
@@ -153,8 +159,8 @@ export function buildApp(
 ): FastifyInstance {
   const unread = new Unread(parts);
   const queue = new Queue({ ...parts, isBusy: unread.isBusy });
-  const rim = { ...parts, queue };
-  const { tls = null } = rim;
+  const context = { ...parts, queue };
+  const { tls = null } = context;
   const app = fastify({
     ...(tls === null ? {} : { serverFactory: secureServer(tls, guarded) }),
     bodyLimit: BODY_LIMIT,
@@ -164,27 +170,27 @@ export function buildApp(
     http: HTTP_OPTIONS,
     return503OnClosing: false,
     routerOptions: { maxParamLength: 128 },
-    // hooks come after routing, which has failed
+    // hooks run after routing, which has failed here
     frameworkErrors: (error, request, reply) =>
-      securityHook(request, reply, () => void answerError(error, reply, rim.log)),
-    clientErrorHandler: (error, socket) => answerBrokenRequest(error, socket, rim),
+      securityHook(request, reply, () => void answerError(error, reply, context.log)),
+    clientErrorHandler: (error, socket) => answerBrokenRequest(error, socket, context),
   });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser<Buffer>('application/json', { parseAs: 'buffer' }, parseBody);
-  app.setErrorHandler((error, _request, reply) => answerError(error, reply, rim.log));
+  app.setErrorHandler((error, _request, reply) => answerError(error, reply, context.log));
   app.setNotFoundHandler((request, reply) => sendProblem(reply, unknownRoute(request.method, request.url)));
   const guard = createGuard(names);
   app.addHook('onRequest', securityHook);
   app.addHook('onRequest', guardHook(guard));
   app.addHook('onRequest', refuseExpectation);
-  // before a failure too many is answered otherwise: it is counted as what it is
-  if (rim.metrics !== undefined) app.addHook('preSerialization', answersCounted(rim.metrics));
+  // before throttling replaces a failure, so that it is counted with its own code
+  if (context.metrics !== undefined) app.addHook('preSerialization', answersCounted(context.metrics));
   app.addHook('onSend', codingHook);
   app.addHook('onSend', unread.hook);
-  if (guarded === null) app.addHook('onSend', openDeeds(rim));
+  if (guarded === null) app.addHook('onSend', openDeeds(context));
   else guarded.install(app);
   const refuseOtherMethods = collectMethods(app);
-  const forPeople = [
+  const operatorGroups = [
     operatorRoutes,
     peopleRoutes,
     instanceRoutes,
@@ -193,26 +199,26 @@ export function buildApp(
     metricsRoutes,
     prometheusRoutes,
   ];
-  const groups = [serviceRoutes, ...forPeople, watchRoutes, healthRoutes, openapiRoutes];
+  const groups = [serviceRoutes, ...operatorGroups, watchRoutes, healthRoutes, openapiRoutes];
   for (const routes of groups) {
-    void app.register(routes, rim);
+    void app.register(routes, context);
   }
   void app.register(dashboardRoutes);
   app.after(() => {
     guarded?.complete();
     refuseOtherMethods();
   });
-  refuseUnroutable(app.server, rim);
-  const way = createShortWay(rim, guard, guarded);
-  putBefore(app, { isBarred: (request) => isNobodys(request, tls), way, queue }, rim);
+  refuseUnroutable(app.server, context);
+  const fastPath = createFastPath(context, guard, guarded);
+  interceptRequests(app, { isRevoked: (request) => isRevoked(request, tls), fastPath, queue }, context);
   return app;
 }
 
 /**
- * Its certificate is trusted no longer: whoever may connects again. Or it was reset before anybody knew where it comes from: Node reads the
- * address when it is first asked for, and remembers it.
+ * True, after destroying the connection, if its certificate is not trusted any more: a valid client reconnects. Also if
+ * it was reset before its address was read: Node reads the address at the first access, and caches it.
  */
-function isNobodys({ socket }: IncomingMessage, tls: ServerTls | null): boolean {
+function isRevoked({ socket }: IncomingMessage, tls: ServerTls | null): boolean {
   if (tls?.isRetired(socket) !== true && socket.remoteAddress !== undefined) return false;
   socket.destroy();
   return true;
@@ -221,11 +227,11 @@ function isNobodys({ socket }: IncomingMessage, tls: ServerTls | null): boolean 
 const HTTP_OPTIONS = {
   headersTimeout: HEADERS_MS,
   connectionsCheckingInterval: LATENESS_CHECK_MS,
-  // the guard refuses a missing Host as it does a foreign one
+  // the guard refuses a missing Host like a foreign one
   requireHostHeader: false,
 };
 
-/** As Fastify makes its own server, but over TLS, and of one type. */
+/** Creates a server as Fastify does, but over TLS. */
 function secureServer(tls: ServerTls, guarded: TokenEntrance | null) {
   return (handler: (request: IncomingMessage, response: ServerResponse) => void): RawServerDefault => {
     const server = createServer({ ...HTTP_OPTIONS, ...tls.serverOptions }, handler);

@@ -33,42 +33,56 @@ import type { RegistryTls } from './access/tls.js';
 import { DEFAULT_HOST, DEFAULT_PORT } from './server.js';
 import type { ServeOptions } from './server.js';
 
-/** How a registry is started. Everything may be left out. */
+/** The options of a registry, all optional. */
 export interface StartOptions
   extends Omit<ServeOptions, 'registry' | 'metrics' | 'tokens' | 'processFacts'>, Partial<Limits> {
   /**
-   * A file of access tokens, which `rollcall token create` makes: every request then needs one. It may change while the registry
-   * runs. Default: none are asked for.
+   * A file of access tokens, made by `rollcall token create`: every request then needs one. It may change while the
+   * registry runs. Default: tokens are not required.
    */
   readonly tokens?: string;
-  /** How patient it is: intervalMs and timeoutMs, unless they are given. Default `default`: 5,000 and 2,000. */
+  /** A preset of intervalMs and timeoutMs, unless they are given. Default `default`: 5,000 and 2,000. */
   readonly preset?: Preset;
-  /** Between two heartbeats of each direction, 10 … 3,600,000 ms: the thresholds are counted in it. Default: the preset's. */
+  /**
+   * Time between two heartbeats in each direction, 10 … 3,600,000 ms: the unit of the thresholds. Default: the
+   * preset's.
+   */
   readonly intervalMs?: number;
   /** How long a service may take to answer Heartbeat-1, 1 ms to 0.4 intervals. Default min(the preset's, 0.4 × intervalMs). */
   readonly timeoutMs?: number;
-  /** When an instance changes its state, in intervals; what each does and may be: docs/OPTIONS.md. Default: as the protocol says. */
+  /**
+   * When an instance changes its state, in intervals; the meaning and range of each: docs/OPTIONS.md. Default: those of
+   * the protocol.
+   */
   readonly thresholds?: Partial<Thresholds>;
-  /** Every n-th heartbeat of each direction opens a connection of its own, 1 … 1,000; the others keep the last. Default 1: all do. */
+  /**
+   * Every n-th heartbeat in each direction opens a connection, 1 … 1,000; the others reuse the last one. Default 1: all
+   * open one.
+   */
   readonly freshEvery?: number;
-  /** Networks (`10.0.0.0/8`) that may be registered besides the address from which a registration comes. Default none. */
+  /** Networks (`10.0.0.0/8`) that may be registered besides the source address of a registration. Default none. */
   readonly allowedNetworks?: readonly string[];
-  /** How services over TLS prove who they are, and we to them, when Heartbeat-1 calls them. Default: by whom Node trusts. */
+  /**
+   * TLS of Heartbeat-1: how services prove their identity to the registry, and it to them. Default: the CAs that Node
+   * trusts.
+   */
   readonly heartbeatTls?: TlsTerms;
-  /** What survives the registry: `diskStore({ folder })`. Default: memory, which does not. */
+  /**
+   * The store, whose content survives the registry: `diskStore({ folder })`. Default: memory, which does not survive.
+   */
   readonly store?: Store;
-  /** Where it counts besides `GET /metrics`. Default: nowhere else. */
+  /** A meter that counts besides `GET /metrics`. Default: none. */
   readonly meter?: Meter;
   readonly random?: Random;
 }
 
-const MOST = 1_000_000;
-const LEAST_PACE = 200;
-/** Watchers for each instance that may be registered: its own line, and some who only look. */
+const MAX = 1_000_000;
+const MIN_PER_TOKEN = 200;
+/** Watchers per instance that may be registered: its own line, and some watch streams. */
 const WATCHERS_RATIO = DEFAULT_LIMITS.maxWatchers / DEFAULT_LIMITS.maxInstances;
 
-/** A limit that follows another one where it is left out has no default of its own. */
-const limit = (doc: string): OptionSpec<number, undefined> => option.number({ doc, integer: true, min: 1, max: MOST });
+/** A limit without a default of its own: if omitted, it follows another limit. */
+const limit = (doc: string): OptionSpec<number, undefined> => option.number({ doc, integer: true, min: 1, max: MAX });
 
 const limitFields = {
   maxInstances: option.number({
@@ -76,7 +90,7 @@ const limitFields = {
     default: DEFAULT_LIMITS.maxInstances,
     integer: true,
     min: 1,
-    max: MOST,
+    max: MAX,
   }),
   maxInstancesPerSource: limit(
     'The same for registrations from one address (of IPv6: one /64), which may also register no more new ones a minute than this, or 100. At most, and by default half of, maxInstances.',
@@ -93,7 +107,7 @@ const limitFields = {
   ),
   maxWatchersPerSource: limit('The same for one address. At most, and by default half of, maxWatchers.'),
   maxCalls: option.number({
-    doc: 'How many Heartbeat-1 calls may be under way at the same time; the others wait, and nobody is blamed for it.',
+    doc: 'How many Heartbeat-1 calls may be under way at the same time; further calls wait, which does not count against their instances.',
     default: DEFAULT_LIMITS.maxCalls,
     integer: true,
     min: 1,
@@ -104,7 +118,7 @@ const limitFields = {
 /** One table for the parser and docs/OPTIONS.md. */
 export const registryFields = {
   port: option.number({
-    doc: 'The port of the API, the change feed and all else that the registry shows; 0 is any free one.',
+    doc: 'The port of the API, the change feed and all else that the registry serves; 0 is any free one.',
     default: DEFAULT_PORT,
     integer: true,
     min: 0,
@@ -115,11 +129,11 @@ export const registryFields = {
     default: DEFAULT_HOST,
   }),
   insecure: option.boolean({
-    doc: 'Without tokens and certificates whoever reaches the port may register, read and remove, and this is meant. Repeated in the log and in /api/v1/registry.',
+    doc: 'Accepts that, without tokens and certificates, every client that reaches the port may register, read and remove. Repeated in the log and in /api/v1/registry.',
     default: false,
   }),
   tokens: option.string({
-    doc: 'A file of access tokens, which `rollcall token create` makes: every request then needs one. It may change while the registry runs. Default: none are asked for.',
+    doc: 'A file of access tokens, made by `rollcall token create`: every request then needs one. It may change while the registry runs. Default: tokens are not required.',
   }),
   tls: registryTls,
   names: option.list({
@@ -129,14 +143,14 @@ export const registryFields = {
   }),
   ...policyFields,
   freshEvery: option.number({
-    doc: 'Every n-th heartbeat of each direction opens a connection of its own; the others go over the last one. 1: all do. With n, a way that takes no new connection, while the old one lives, is noticed up to n − 1 intervals later.',
+    doc: 'Every n-th heartbeat in each direction opens a connection of its own; the others reuse the last one. 1: all open one. With n, a path that accepts no new connections while the old one lives is noticed up to n − 1 intervals later.',
     default: 1,
     integer: true,
     min: 1,
     max: 1_000,
   }),
   allowedNetworks: option.list({
-    doc: 'Networks (CIDR) that may be registered besides the address from which a registration comes. One that is wider than loopback, link-local, documentation and NAT64 ranges or the metadata addresses of clouds does not reach into them: name those themselves. What is no host (0.0.0.0/8, multicast, broadcast) is never called.',
+    doc: 'Networks (CIDR) that may be registered besides the source address of a registration. A network that contains loopback, link-local, documentation or NAT64 ranges or the metadata addresses of clouds does not include them: list those separately. Addresses that are not hosts (0.0.0.0/8, multicast, broadcast) are never called.',
     item: option.string({
       doc: 'a network',
       pattern: /^[0-9a-f.:]+\/\d{1,3}$/i,
@@ -146,36 +160,41 @@ export const registryFields = {
   }),
   ...limitFields,
   maxConnections: limit(
-    'How many connections may be open at the port: beyond it those are closed that ask nothing, the oldest first, of the address that has most of them. Default: what the open files (ulimit -n) leave beside Heartbeat-1; where that is not known, no bound.',
+    'How many connections may be open at the port: beyond it connections without a request under way are closed, the oldest first, of the address with most of them. Default: what the open files (ulimit -n) leave beside Heartbeat-1; no limit if that is not known.',
   ),
   heartbeatTls: option.object(tlsFields, {
-    doc: 'How services over TLS prove who they are, and the registry to them, when Heartbeat-1 calls them.',
+    doc: 'TLS of Heartbeat-1: how services prove their identity to the registry, and the registry to them.',
     laws: tlsLaws,
   }),
   store: option.value({
-    doc: 'What survives the registry: `diskStore({ folder })`. Default: memory, which does not.',
+    doc: 'The store, whose content survives the registry: `diskStore({ folder })`. Default: memory, which does not survive.',
     allowed: 'a Store',
     is: isPort<Store>,
   }),
   log: option.value({
-    doc: 'Who is told what happens. Default: nobody.',
+    doc: 'Receives the log. Default: none.',
     allowed: 'a Log',
     default: silentLog,
     is: isPort<Log>,
   }),
   meter: option.value({
-    doc: 'Where it counts besides GET /metrics. Default: nowhere else.',
+    doc: 'A meter that counts besides GET /metrics. Default: none.',
     allowed: 'a Meter',
     default: noMeter,
     is: isPort<Meter>,
   }),
   time: option.value({ doc: 'The clock. For tests.', allowed: 'a Time', default: systemTime, is: isPort<Time> }),
-  random: option.value({ doc: 'Chance. For tests.', allowed: 'a Random', default: systemRandom, is: isPort<Random> }),
+  random: option.value({
+    doc: 'The source of randomness. For tests.',
+    allowed: 'a Random',
+    default: systemRandom,
+    is: isPort<Random>,
+  }),
 };
 
 type Parsed = OptionsOf<typeof registryFields>;
 
-/** Every option, right by itself and with the others, and what they make together. */
+/** All options, valid by themselves and together, and the values derived from them. */
 export interface Settings extends Omit<Parsed, keyof Limits | keyof typeof policyFields | 'tls'> {
   /** Undefined: plain HTTP. */
   readonly tls: RegistryTls | undefined;
@@ -198,12 +217,12 @@ export function parseStartOptions(options: StartOptions): Settings {
   return { ...parsed, tls: tlsOf(parsed.tls), policy: policyOf(parsed), limits: limitsOf(parsed) };
 }
 
-const isSaid = (options: object, name: string): boolean => Reflect.get(options, name) !== undefined;
+const isSet = (options: object, name: string): boolean => Reflect.get(options, name) !== undefined;
 
-/** What each option comes to, and where that is from: for people. What only programs hand in (ports) is left out. */
+/** The value of each option and its source, for operators. Ports, which only programs pass, are left out. */
 export function describeOptions(asked: StartOptions, settings: Settings): Readonly<Record<string, DescribedOption>> {
   const { policy, limits, port, host, insecure, names, allowedNetworks, freshEvery } = settings;
-  // not where they are kept
+  // without the path of the file
   const tokens = settings.tokens === undefined ? 'not asked for' : 'asked for';
   const tls = tlsText(settings);
   const { intervalMs, timeoutMs, ...thresholds } = policy;
@@ -225,21 +244,24 @@ export function describeOptions(asked: StartOptions, settings: Settings): Readon
   };
   const described: Record<string, DescribedOption> = {};
   for (const [name, value] of Object.entries(flat)) {
-    const isAsked = isSaid(asked, name);
+    const isExplicit = isSet(asked, name);
     const isPreset = asked.preset !== undefined && (name === 'intervalMs' || name === 'timeoutMs');
-    described[name] = { value, source: isAsked ? 'option' : isPreset ? 'preset' : 'default' };
+    described[name] = { value, source: isExplicit ? 'option' : isPreset ? 'preset' : 'default' };
   }
   for (const [name, value] of Object.entries(thresholds)) {
-    const isAsked = isSaid(asked.thresholds ?? {}, name);
-    described[`thresholds.${name}`] = { value, source: isAsked ? 'option' : 'default' };
+    const isExplicit = isSet(asked.thresholds ?? {}, name);
+    described[`thresholds.${name}`] = { value, source: isExplicit ? 'option' : 'default' };
   }
   return described;
 }
 
-/** One source, one service and one token may have half of everything where nothing else was said: no single one shuts the others out. */
+/**
+ * By default one source, one service and one token may use half of each limit, so that none of them shuts the others
+ * out.
+ */
 function limitsOf(parsed: Parsed): Limits {
   const { maxInstances, maxCalls } = parsed;
-  const forAll = Math.min(MOST, Math.ceil(WATCHERS_RATIO * maxInstances));
+  const forAll = Math.min(MAX, Math.ceil(WATCHERS_RATIO * maxInstances));
   const { maxWatchers = Math.max(DEFAULT_LIMITS.maxWatchers, forAll) } = parsed;
   const { maxInstancesPerToken = half(maxInstances) } = parsed;
   return {
@@ -247,7 +269,7 @@ function limitsOf(parsed: Parsed): Limits {
     maxInstancesPerSource: parsed.maxInstancesPerSource ?? half(maxInstances),
     maxInstancesPerService: parsed.maxInstancesPerService ?? half(maxInstances),
     maxInstancesPerToken,
-    maxRegistrationsPerToken: parsed.maxRegistrationsPerToken ?? paceOf(maxInstancesPerToken),
+    maxRegistrationsPerToken: parsed.maxRegistrationsPerToken ?? registrationsFor(maxInstancesPerToken),
     maxWatchers,
     maxWatchersPerSource: parsed.maxWatchersPerSource ?? half(maxWatchers),
     maxCalls,
@@ -263,7 +285,7 @@ function tlsText({ tls }: Pick<Settings, 'tls'>): string {
   return tls.caFile === undefined ? 'yes' : `yes, clients are asked for certificates${rules}`;
 }
 
-/** Open and not open: whoever says both means one of them, and it is not ours to guess which. */
+/** Rejects contradictory options instead of guessing which one is meant. */
 function notBoth({ insecure, tokens, tls }: Parsed): string | null {
   if (insecure && tls.caFile !== undefined)
     return 'insecure true and tls.caFile contradict each other: leave out insecure, or caFile.';
@@ -271,8 +293,8 @@ function notBoth({ insecure, tokens, tls }: Parsed): string | null {
   return 'insecure true and tokens contradict each other: leave out insecure, or tokens.';
 }
 
-/** All that a token holds twice a minute; where that is little, still a development's restarts. */
-const paceOf = (held: number): number => Math.min(MOST, Math.max(LEAST_PACE, 2 * held));
+/** Twice the instances of a token a minute; at least enough for restarts during development. */
+const registrationsFor = (held: number): number => Math.min(MAX, Math.max(MIN_PER_TOKEN, 2 * held));
 
 const half = (count: number): number => Math.max(1, Math.floor(count / 2));
 
@@ -284,7 +306,7 @@ function partOf(part: keyof Limits, all: keyof Limits): OptionLaw<Parsed> {
   };
 }
 
-/** Ports are TypeScript's to check; here only that something was handed in. */
+/** TypeScript checks the types of ports; this only checks that something was passed. */
 function isPort<Port>(received: unknown): received is Port {
   return typeof received === 'object' && received !== null;
 }

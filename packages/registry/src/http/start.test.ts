@@ -25,12 +25,12 @@ describe('the options of a registry', () => {
     });
   });
 
-  it('tell all flaws of one kind at once', () => {
+  it('report all flaws of one kind at once', () => {
     const options = { maxInstances: 10, maxInstancesPerSource: 11, maxInstancesPerService: 12 };
     expect(() => parseStartOptions(options)).toThrow(/PerSource 11 .*\n.*PerService 12 /);
   });
 
-  it('are the limits that the registry has by itself', () => {
+  it('default to the limits of the engine', () => {
     expect(parseStartOptions({}).limits).toEqual(DEFAULT_LIMITS);
   });
 
@@ -53,7 +53,7 @@ describe('the options of a registry', () => {
     expect(parseStartOptions({ maxWatchers: 9 }).limits).toMatchObject({ maxWatchers: 9, maxWatchersPerSource: 4 });
   });
 
-  it('leave alone a limit that is given', () => {
+  it('do not change a limit that is given', () => {
     const limits = {
       maxInstances: 10,
       maxInstancesPerSource: 10,
@@ -103,13 +103,13 @@ async function optionsOf(options: StartOptions): Promise<unknown> {
 }
 
 describe('a registry and its host', () => {
-  it('says nothing of default limits, which hardly anybody reaches', async () => {
+  it('does not warn about default limits, which are rarely reached', async () => {
     const log = recordingLog();
     await (await startRegistry({ port: 0, log })).close();
     expect(log.texts('warn')).toEqual([]);
   });
 
-  it('lets watchers have three quarters of its connections, where nothing was said of them', async () => {
+  it('limits watchers to three quarters of its connections by default', async () => {
     expect(await optionsOf({ maxConnections: 400 })).toMatchObject({
       maxConnections: { value: 400, source: 'option' },
       maxWatchers: { value: 300, source: 'default' },

@@ -10,7 +10,7 @@ import { GrpcCaller } from '../probing/protocols/grpc.js';
 import { HttpCaller } from '../probing/protocols/http.js';
 import { Lingering } from '../probing/protocols/lingering.js';
 import { TcpCaller } from '../probing/protocols/tcp.js';
-import { secureWay } from '../probing/protocols/tls.js';
+import { secureConnector } from '../probing/protocols/tls.js';
 import { Registry } from '../registry.js';
 import { MemoryStore } from '../store/memory.js';
 import { openedStore } from '../store/opened.js';
@@ -21,20 +21,20 @@ import type { RegistryServer } from './server.js';
 import { describeOptions, parseStartOptions } from './start-options.js';
 import type { Settings, StartOptions } from './start-options.js';
 
-/** A registry that serves. */
+/** A running registry. */
 export interface RunningRegistry {
-  /** How a program on this machine reaches it. */
+  /** The URL for programs on this machine. */
   readonly url: string;
   readonly port: number;
-  /** Stops serving, then calling, then storing. May be called twice. */
+  /** Stops serving, then calling, then storing. Idempotent. */
   close(): Promise<void>;
 }
 
 /**
- * Starts a whole registry: engine, Heartbeat-1 over TCP, HTTP and gRPC, store, HTTP face. It serves before its store is loaded, and
- * says so (503) until then. Warns of what the host cannot carry: at once of what was asked for, later of what comes. Rejects with
- * OPTION_INVALID, NOT_LOOPBACK, PORT_TAKEN, STORE_UNREADABLE (the tokens), or with what the store's loading threw; then nothing is left
- * open.
+ * Starts a whole registry: engine, Heartbeat-1 over TCP, HTTP and gRPC, store, HTTP server. It serves before its store
+ * is loaded, and answers 503 until then. It warns if the host cannot carry the load: at once for configured limits,
+ * later for the actual load. Rejects with OPTION_INVALID, NOT_LOOPBACK, PORT_TAKEN, STORE_UNREADABLE (the tokens), or
+ * with the error of loading the store; nothing stays open then.
  */
 export async function startRegistry(options: StartOptions = {}): Promise<RunningRegistry> {
   const parsed = parseStartOptions(options);
@@ -84,10 +84,10 @@ function createRegistry(
 ): Registry {
   const { time, random, log, meter, lingering, store = new MemoryStore() } = settings;
   const { policy, allowedNetworks, limits, freshEvery } = settings;
-  const tls = secureWay(heartbeatTerms(settings), log, heartbeatTermsFrom(settings));
+  const tls = secureConnector(heartbeatTerms(settings), log, heartbeatTermsFrom(settings));
   const way = { time, lingering, tls };
   const callers = [new TcpCaller(way), new HttpCaller(way), new GrpcCaller(way), new HttpCaller(way, 'heartbeat')];
-  // a certificate is shown with each request: none that was shown before is worth anything
+  // each request shows its certificate again: none from before counts
   const check = tokens ?? (settings.tls?.caFile === undefined ? undefined : { isValid: () => false });
   const ports = {
     time,
@@ -102,14 +102,14 @@ function createRegistry(
   return new Registry(ports, { policy, allowedNetworks, limits, freshEvery, described });
 }
 
-/** A service that asks who calls is shown the registry's own certificate, unless there is another for it. */
+/** A service that asks for a client certificate gets the registry's own, unless there is another for this purpose. */
 function heartbeatTerms(settings: Settings): TlsTerms {
   const { heartbeatTls, tls } = settings;
   if (tls === undefined || !showsOwn(settings)) return heartbeatTls;
   return { ...heartbeatTls, certFile: tls.certFile, keyFile: tls.keyFile };
 }
 
-/** The options that those are from. */
+/** The names of the options that these terms are from. */
 function heartbeatTermsFrom(settings: Settings): string {
   const { ca, caFile } = settings.heartbeatTls;
   if (!showsOwn(settings)) return 'heartbeatTls';
@@ -124,10 +124,10 @@ function workOf({ policy, limits, freshEvery, host }: Settings): Workload {
   return { intervalMs, timeoutMs, freshEvery, maxCalls: limits.maxCalls, isLocal: isLoopback(host) };
 }
 
-/** Streams of those who only watch may take so much of the connections. */
+/** Maximum share of the connections for watch streams that are not lines. */
 const WATCHERS_SHARE = 0.75;
 
-/** What was not asked for, as far as the host carries it: open files run out for everybody at once. */
+/** Fits limits that were not configured to the host: running out of open files affects all clients. */
 function fitted(asked: StartOptions, settings: Settings, host: HostFacts): Settings {
   const { limits } = settings;
   const maxConnections = settings.maxConnections ?? connectionsFor(workOf(settings), host);
@@ -141,7 +141,10 @@ function fitted(asked: StartOptions, settings: Settings, host: HostFacts): Setti
   return { ...settings, maxConnections, limits: { ...limits, maxWatchers, maxWatchersPerSource } };
 }
 
-/** Nobody is told about a default limit that the host could not carry: few reach it, and those are told in time. */
+/**
+ * Warns about configured limits that the host cannot carry. Default limits cause no warning: few fleets reach them, and
+ * those are warned in time.
+ */
 function watchHost(
   asked: StartOptions,
   settings: Settings,

@@ -2,7 +2,9 @@ import { createHmac, hash, timingSafeEqual } from 'node:crypto';
 import { CALL_KEY_TEXT, signedText } from '@rollcall/core';
 import type { HeartbeatCall } from '@rollcall/core';
 
-/** What the registry keeps of an instance's secret: enough to know it again and to sign its calls, not the secret itself. */
+/**
+ * The derived secrets of an instance: enough to verify its secret and to sign calls to it, without the secret itself.
+ */
 export interface Credential {
   /** SHA-256 of the secret, lower-case hex. */
   readonly secretHash: string;
@@ -17,14 +19,14 @@ export function credentialOf(secret: string): Credential {
   };
 }
 
-/** Compared in constant time; no secret never matches. */
+/** Compares in constant time; null never matches. */
 export function isSecretOf(credential: Pick<Credential, 'secretHash'>, secret: string | null): boolean {
   if (secret === null) return false;
-  // in one call: a Hash object costs several times what it hashes, and every beat comes here
+  // in one call: a Hash object costs several times the hashing, and every heartbeat needs it
   return timingSafeEqual(Buffer.from(hash('sha256', secret)), Buffer.from(credential.secretHash));
 }
 
-/** Heartbeat-1 signed, so that a stranger cannot steer or confuse the instance's own heartbeats. */
+/** Signs a Heartbeat-1, so that a third party cannot steer or confuse the instance's own heartbeats. */
 export function signCall(credential: Pick<Credential, 'callKey'>, call: Omit<HeartbeatCall, 'mac'>): HeartbeatCall {
   const mac = createHmac('sha256', Buffer.from(credential.callKey, 'hex')).update(signedText(call)).digest('hex');
   return { ...call, mac };

@@ -4,14 +4,14 @@ import type { StoredInstance, StoredTombstone } from '../store/store.js';
 import type { Credential } from './credential.js';
 import { Tally } from './quotas.js';
 
-/** One round of Heartbeat-1: proved when it is answered on every endpoint and its nonce comes back in a Heartbeat-2. */
+/** A round of Heartbeat-1: proved once every endpoint has answered and its nonce has come back in a Heartbeat-2. */
 export interface Round {
   readonly nonce: string;
   answered: boolean;
   quoted: boolean;
 }
 
-/** What one direction of the heartbeats did last, for people. */
+/** The last results of one direction of the heartbeats, for display. */
 export interface DirectionLog {
   /** Monotonic ms, null before the first. */
   lastAt: number | null;
@@ -20,42 +20,45 @@ export interface DirectionLog {
   error: string | null;
 }
 
-/** One registered instance: its published record, what the lifecycle knows, and the bookkeeping of its heartbeats. */
+/** A registered instance: its published record, its lifecycle state, and the bookkeeping of its heartbeats. */
 export interface Entry {
   readonly id: string;
   readonly serviceKey: string;
-  /** As it is published: its own words, and before them the operator's. */
+  /** The published record: the instance's own values, overridden by those of the operator. */
   record: Instance;
-  /** What it says itself of what an operator may override. */
+  /** Its own values of the fields that an operator may override. */
   own: OwnWords;
   override: Override | null;
   vitals: Vitals;
   credential: Credential;
-  /** The record's endpoints with their hosts resolved: what is called. */
+  /** The endpoints of the record with resolved hosts, which are called. */
   targets: readonly Endpoint[];
-  /** From where it was first registered, as quotas count it. */
+  /** The source of its first registration, as quotas count it. */
   readonly source: string;
-  /** The id of the access token with which it registered last; null: with none. Changed by `Roster.entrust` alone, which counts. */
+  /**
+   * The id of the access token of its last registration; null: none. Only `InstanceTable.setToken` changes it, which
+   * keeps the counts.
+   */
   token: string | null;
-  /** Still registered? False once removed: whoever awaited something about it must look. */
+  /** False once it is removed: check it after every await. */
   present: boolean;
-  /** The newest three rounds, oldest first. */
+  /** The last three rounds, oldest first. */
   rounds: Round[];
   /** The highest sequence number of an accepted Heartbeat-2. */
   seq: number;
-  /** Its line, while it holds one; only the newest counts. */
+  /** Its line while it holds one; only the newest counts. */
   line: { ping(): void } | null;
   /** When the peer closed its line; null while it holds one, and after a later Heartbeat-2. */
   lineClosedAt: number | null;
   readonly heartbeat1: DirectionLog;
   readonly heartbeat2: DirectionLog;
-  /** Where the log of heartbeats keeps its last ones; null: it has none yet. */
+  /** Its slot in the log of heartbeats; null: none yet. */
   beatSlot: number | null;
-  /** When its next Heartbeat-2 may come past those who wait. */
+  /** When its next Heartbeat-2 may bypass the queue, monotonic ms. */
   beatDueAt: number;
 }
 
-/** What a store keeps of an entry. */
+/** The part of an entry that a store keeps. */
 export const storedOf = ({
   record,
   own,
@@ -76,18 +79,18 @@ export const storedOf = ({
   proved: vitals.proved,
 });
 
-/** Those that came with this token, and from this source, where it is given. */
+/** The instances of this token, and of this source if it is given. */
 export type Party = Partial<Pick<Entry, 'source' | 'token'>>;
 
 const isOf = ({ source, token }: Party, entry: Entry): boolean =>
   (source === undefined || entry.source === source) && (token === undefined || entry.token === token);
 
-/** `token` null: with any, or none. */
+/** `token` null: with any token, or none. */
 const hostKey = (host: string, token: string | null): string => (token === null ? host : `${host} ${token}`);
 
 export const serviceKeyOf = (namespace: string, service: string): string => `${namespace}/${service}`;
 
-/** A service with its members and the tombstones of those that were. */
+/** A service with its members and the tombstones of former ones. */
 export interface ServiceEntry {
   readonly namespace: string;
   readonly service: string;
@@ -97,21 +100,21 @@ export interface ServiceEntry {
   callable: number;
 }
 
-/** Everyone who is registered, and the tombstones of those who were; by id, by service, by address. */
+/** All registered instances, and the tombstones of removed ones; by id, by service, by address. */
 export class InstanceTable {
   readonly #entries = new Map<string, Entry>();
   readonly #services = new Map<string, ServiceEntry>();
-  /** In the order of their burial, with its monotonic time. */
+  /** In the order of removal, with its monotonic time. */
   readonly #tombstones = new Map<string, { readonly tombstone: StoredTombstone; readonly buriedAt: number }>();
   readonly #addresses = new Map<string, Set<Entry>>();
   readonly #hosts = new Tally();
   readonly #sources = new Tally();
   readonly #tokens = new Tally();
   readonly #onForgotten: (id: string) => void;
-  /** By id; null: to be sorted again. */
+  /** Sorted by id; null: to be sorted again. */
   #sorted: readonly Entry[] | null = null;
 
-  /** `onForgotten`: the last trace of an id is gone. */
+  /** `onForgotten` is called when the last trace of an id is gone. */
   constructor(onForgotten: (id: string) => void = () => {}) {
     this.#onForgotten = onForgotten;
   }
@@ -120,18 +123,18 @@ export class InstanceTable {
     return this.#entries.size;
   }
 
-  /** How many came from a source. */
+  /** The number of instances from a source. */
   sizeOf(source: string): number {
     return this.#sources.of(source);
   }
 
-  /** How many registered last with the token of this id. */
-  heldBy(token: string): number {
+  /** The number of instances whose last registration had the token of this id. */
+  countByToken(token: string): number {
     return this.#tokens.of(token);
   }
 
-  /** A member registered with another token. */
-  entrust(entry: Entry, token: string | null): void {
+  /** Sets the token of a member that registered with another one. */
+  setToken(entry: Entry, token: string | null): void {
     this.#countToken(entry, -1);
     this.#countHosts(entry, -1);
     entry.token = token;
@@ -139,7 +142,7 @@ export class InstanceTable {
     this.#countHosts(entry, 1);
   }
 
-  /** How many of a party hold an address, but for `id`. */
+  /** How many instances of a party, without `id`, hold an address. */
   countAt(address: string, id: string, party: Party): number {
     let count = 0;
     for (const holder of this.#addresses.get(address) ?? []) {
@@ -148,7 +151,7 @@ export class InstanceTable {
     return count;
   }
 
-  /** How many endpoints a host has that came with this token (null: of all), but for those of `id`. */
+  /** The number of endpoints on a host that were registered with this token (null: any), without those of `id`. */
   countOn(host: string, id: string, token: string | null): number {
     const entry = this.get(id);
     const isCounted = entry !== undefined && (token === null || entry.token === token);
@@ -156,7 +159,7 @@ export class InstanceTable {
     return this.#hosts.of(hostKey(host, token)) - own.length;
   }
 
-  /** How many tombstones are kept. */
+  /** The number of tombstones. */
   get tombstoneCount(): number {
     return this.#tombstones.size;
   }
@@ -169,9 +172,9 @@ export class InstanceTable {
     return this.#entries.values();
   }
 
-  /** All of them by id, in the order of code points. */
+  /** All instances by id, in code point order. */
   sorted(): readonly Entry[] {
-    // ids are ASCII: the order of their UTF-16 units is that of their code points
+    // ids are ASCII, so the order of UTF-16 units is that of code points
     this.#sorted ??= [...this.#entries.values()].toSorted((a, b) => (a.id < b.id ? -1 : 1));
     return this.#sorted;
   }
@@ -180,7 +183,7 @@ export class InstanceTable {
     return this.#tombstones.get(id)?.tombstone;
   }
 
-  /** Those that were buried before `at`. */
+  /** The tombstones of instances removed before `at`. */
   tombstonesBefore(at: number): StoredTombstone[] {
     const old: StoredTombstone[] = [];
     for (const { tombstone, buriedAt } of this.#tombstones.values()) {
@@ -190,7 +193,7 @@ export class InstanceTable {
     return old;
   }
 
-  /** Services that have members or tombstones. */
+  /** All services with members or tombstones. */
   allServices(): IterableIterator<Readonly<ServiceEntry>> {
     return this.#services.values();
   }
@@ -211,7 +214,7 @@ export class InstanceTable {
     this.#index(entry);
   }
 
-  /** Replaces what may change of a member; counts and addresses follow. */
+  /** Replaces changeable parts of a member, and updates counts and addresses. */
   update(entry: Entry, change: Partial<Pick<Entry, 'record' | 'vitals' | 'targets'>>): void {
     const service = this.#serviceOf(entry);
     this.#count(service, entry, -1);
@@ -234,14 +237,17 @@ export class InstanceTable {
     this.remember(tombstone, now);
   }
 
-  /** Keeps a tombstone; `now` is monotonic, so that a jump of the wall clock drops none. */
+  /** Stores a tombstone; `now` is monotonic, so that a jump of the wall clock drops none. */
   remember(tombstone: StoredTombstone, now: number): void {
     this.#tombstones.delete(tombstone.id);
     this.#tombstones.set(tombstone.id, { tombstone, buriedAt: now });
     this.#serviceOf(tombstone).tombstones.set(tombstone.id, tombstone);
   }
 
-  /** What is left of an operator's words: the others are over, and do not come back with who registers again. Null: all of them are. */
+  /**
+   * Replaces the override of a tombstone by what is still valid: expired parts do not return when the instance
+   * registers again. Null: nothing is left.
+   */
   reword(id: string, override: Override | null): void {
     const known = this.#tombstones.get(id);
     if (known === undefined) return;
@@ -251,12 +257,12 @@ export class InstanceTable {
     this.#serviceOf(tombstone).tombstones.set(id, tombstone);
   }
 
-  /** Drops a tombstone, and the service with its last trace. */
+  /** Drops a tombstone, and its service with the last trace. */
   forget(id: string): void {
     if (this.#unbury(id)) this.#onForgotten(id);
   }
 
-  /** False: there is no such tombstone. */
+  /** Removes a tombstone; false if there is none. */
   #unbury(id: string): boolean {
     const tombstone = this.tombstone(id);
     if (tombstone === undefined) return false;
@@ -269,7 +275,9 @@ export class InstanceTable {
     return true;
   }
 
-  /** Is another instance of its service HEALTHY; can another one stand in for it (`isSubstitute`)? */
+  /**
+   * Whether another instance of its service is HEALTHY, and whether another one can stand in for it (`isSubstitute`).
+   */
   others(entry: Entry): { readonly healthy: boolean; readonly callable: boolean } {
     const service = this.#services.get(entry.serviceKey);
     const self = isSubstitute(entry.record);
@@ -279,7 +287,7 @@ export class InstanceTable {
     };
   }
 
-  /** Who else holds one of its addresses, and at which endpoint. */
+  /** The other holders of its addresses, with the shared endpoint. */
   holders(entry: Entry): { readonly holder: Entry; readonly target: Endpoint }[] {
     const found: { holder: Entry; target: Endpoint }[] = [];
     for (const target of entry.targets) {

@@ -1,26 +1,32 @@
-/** How much one registry takes in. Whoever asks for more is refused with 429 and told what to do. */
+/** The limits of a registry. A request beyond one is refused with 429 and a fix. */
 export interface Limits {
   /** Instances in all, 1 … 1,000,000. */
   readonly maxInstances: number;
-  /** Instances that were first registered from one source, 1 … 1,000,000; also how many new ones (at least 100) it may register a minute. */
+  /**
+   * Instances first registered from one source, 1 … 1,000,000; also the number of new ones (at least 100) that it may
+   * register a minute.
+   */
   readonly maxInstancesPerSource: number;
   /** Instances of one service, 1 … 1,000,000. */
   readonly maxInstancesPerService: number;
-  /** Instances that one access token (or certificate) holds, 1 … 1,000,000. Without tokens it means nothing. */
+  /**
+   * Instances that one access token (or certificate) holds, 1 … 1,000,000. Without effect if tokens are not required.
+   */
   readonly maxInstancesPerToken: number;
-  /** Registrations with one access token at once, and again as many a minute, known instances included: 1 … 1,000,000. */
+  /** Registrations with one access token, of known instances too, at once and again a minute: 1 … 1,000,000. */
   readonly maxRegistrationsPerToken: number;
-  /** Open change feeds and long polls in all, 1 … 1,000,000. The lines of instances are not among them: nobody can take theirs. */
+  /** Open change feeds and long polls in all, 1 … 1,000,000. The lines of instances are not counted. */
   readonly maxWatchers: number;
-  /** Open change feeds and long polls from one source, 1 … 1,000,000; lines are not among them. */
+  /** Open change feeds and long polls from one source, 1 … 1,000,000, without lines. */
   readonly maxWatchersPerSource: number;
-  /** Heartbeat-1 calls under way at the same time, 1 … 100,000: the others wait, and nobody is blamed for it. */
+  /** Concurrent Heartbeat-1 calls, 1 … 100,000: further calls wait, which does not count against their instances. */
   readonly maxCalls: number;
 }
 
 /**
- * One source, one service and one token may have half of everything: no single one shuts the others out. A token may bring all that it
- * holds twice a minute, so that a registry that was restarted without its store is full again at once.
+ * By default one source, one service and one token may use half of each limit, so that none of them shuts the others
+ * out. A token may register all its instances twice a minute, so that a registry that restarted without its store is
+ * full again at once.
  */
 export const DEFAULT_LIMITS: Limits = {
   maxInstances: 20_000,
@@ -33,18 +39,18 @@ export const DEFAULT_LIMITS: Limits = {
   maxCalls: 2_000,
 };
 
-/** A limit that stands in somebody's way. */
+/** A limit that a request exceeds. */
 export interface Excess {
   /**
-   * An option of the registry, or a rule of its own: new instances of a source, instances at an address, endpoints on a host, names
-   * being looked up, and for how long (`most`: in ms, `whose`: the name).
+   * An option of the registry, or a built-in rule: new instances of a source, instances at an address, endpoints on a
+   * host, concurrent name lookups, and their duration (`most`: in ms, `whose`: the name).
    */
   readonly limit: Exclude<keyof Limits, 'maxCalls'> | 'newcomers' | 'address' | 'host' | 'lookups' | 'lookupTime';
-  /** How many there may be, and how many there are. */
+  /** The maximum, and the current number. */
   readonly most: number;
   readonly count: number;
-  /** The source, service, token, address or host that has so many; empty for the whole registry. */
+  /** The source, service, token, address or host that has reached it; empty for the whole registry. */
   readonly whose: string;
-  /** When it is worth another try. */
+  /** When a retry makes sense, in ms. */
   readonly retryAfterMs: number;
 }

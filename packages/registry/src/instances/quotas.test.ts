@@ -32,8 +32,8 @@ describe('an allowance', () => {
   it('is never more than its burst, however long nobody takes and however much is given back', () => {
     const allowances = new Allowances(2);
     allowances.take('a', 0);
-    allowances.giveBack('a', 0);
-    allowances.giveBack('a', 0);
+    allowances.refund('a', 0);
+    allowances.refund('a', 0);
     for (const wait of [0, 0, 30_000]) expect(allowances.take('a', 600_000)).toBe(wait);
   });
 
@@ -64,7 +64,7 @@ const applicant = (but: Partial<Applicant> = {}): Applicant => ({
 
 /** With nobody registered yet: only those on the way count. */
 function empty(limits: Partial<typeof DEFAULT_LIMITS>): Quota {
-  const occupancy = { size: 0, sizeOf: () => 0, heldBy: () => 0, service: () => undefined };
+  const occupancy = { size: 0, sizeOf: () => 0, countByToken: () => 0, service: () => undefined };
   return new Quota({ ...DEFAULT_LIMITS, ...limits }, occupancy);
 }
 
@@ -115,11 +115,11 @@ describe('a quota', () => {
 
   it('lets a token register so often a minute, known instances included, and whoever needs none as often as he likes', () => {
     const quota = empty({ maxRegistrationsPerToken: 2 });
-    expect([quota.hurried('a', 0), quota.hurried('a', 0)]).toEqual([null, null]);
+    expect([quota.rateExcess('a', 0), quota.rateExcess('a', 0)]).toEqual([null, null]);
     const excess = { limit: 'maxRegistrationsPerToken', most: 2, count: 2, whose: 'a' };
-    expect(quota.hurried('a', 0)).toEqual({ ...excess, retryAfterMs: 30_000 });
-    expect(quota.hurried('b', 0)).toBeNull();
-    expect(quota.hurried('a', 30_000)).toBeNull();
-    for (let i = 0; i < 10; i += 1) expect(quota.hurried(null, 0)).toBeNull();
+    expect(quota.rateExcess('a', 0)).toEqual({ ...excess, retryAfterMs: 30_000 });
+    expect(quota.rateExcess('b', 0)).toBeNull();
+    expect(quota.rateExcess('a', 30_000)).toBeNull();
+    for (let i = 0; i < 10; i += 1) expect(quota.rateExcess(null, 0)).toBeNull();
   });
 });

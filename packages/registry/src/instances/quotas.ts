@@ -2,17 +2,21 @@ import type { Result } from '@rollcall/core';
 import { isIPv6, SocketAddress } from 'node:net';
 import type { Excess, Limits } from './limits.js';
 
-/** A place comes free when somebody leaves, which nobody can foretell. */
+/** Retry-After for a place, which frees when an instance leaves; that cannot be predicted. */
 const PLACE_RETRY_MS = 10_000;
-/** A source that has used its whole allowance of new instances has it back after this: a fleet may be rolled out anew each minute. */
+/** Time in which a used-up allowance of new instances refills, ms: a fleet may be rolled out again each minute. */
 const REFILL_MS = 60_000;
-/** A source that may have few instances may still restart them often: under development, at each change of a file. */
-const LEAST_BURST = 100;
-/** So many sources are remembered with what is left of their allowance; the one that was quiet longest is forgotten first. */
-const MOST_SOURCES = 10_000;
+/**
+ * Minimum allowance: even a source with few instances may restart them often, as in development at each change of a
+ * file.
+ */
+const MIN_BURST = 100;
+/** Maximum of remembered allowances; the source that was quiet longest is dropped first. */
+const MAX_SOURCES = 10_000;
 
 /**
- * One sender, as quotas count it: an IPv4 address; of an IPv6 address its /64, since whoever has one of those addresses has them all.
+ * The source of an address, as quotas count it: an IPv4 address, or the /64 of an IPv6 address, as its owner controls
+ * all of that.
  */
 export function sourceOf(address: string): string {
   const [plain = ''] = address.split('%');
@@ -24,7 +28,7 @@ export function sourceOf(address: string): string {
   return `${groups.slice(0, 4).join(':')}::/64`;
 }
 
-/** How many of each there are. Keeps nothing of what there is none of. */
+/** Counts by key. A count of zero uses no memory. */
 export class Tally {
   readonly #counts = new Map<string, number>();
 
@@ -39,22 +43,22 @@ export class Tally {
   }
 }
 
-/** How many new instances a source may register: `burst` at once, and again as many in each minute. A token bucket each. */
+/** A token bucket per source: `burst` new instances at once, and as many again each minute. */
 export class Allowances {
   readonly #burst: number;
-  /** The one that was quiet longest first. */
+  /** The source that was quiet longest first. */
   readonly #left = new Map<string, { readonly tokens: number; readonly at: number }>();
 
   constructor(burst: number) {
     this.#burst = burst;
   }
 
-  /** How many sources are remembered: those with an allowance that is not full. */
+  /** The number of remembered sources: those whose allowance is not full. */
   get size(): number {
     return this.#left.size;
   }
 
-  /** Takes one, at monotonic `now`. 0: taken; else in how many ms there is one. */
+  /** Takes one at monotonic `now`. 0: taken; else the time until one is available, ms. */
   take(source: string, now: number): number {
     this.#forgetFull(now);
     const tokens = this.#tokens(source, now);
@@ -63,8 +67,8 @@ export class Allowances {
     return 0;
   }
 
-  /** Gives back one that served nobody. */
-  giveBack(source: string, now: number): void {
+  /** Returns one that was not used. */
+  refund(source: string, now: number): void {
     this.#put(source, Math.min(this.#burst, this.#tokens(source, now) + 1), now);
   }
 
@@ -81,40 +85,40 @@ export class Allowances {
 
   #forgetFull(now: number): void {
     for (const [source, { at }] of this.#left) {
-      if (now - at < REFILL_MS && this.#left.size < MOST_SOURCES) return;
+      if (now - at < REFILL_MS && this.#left.size < MAX_SOURCES) return;
       this.#left.delete(source);
     }
   }
 }
 
-/** Who is registered now, counted. */
+/** The counts of registered instances. */
 export interface Occupancy {
   readonly size: number;
   sizeOf(source: string): number;
   /** How many registered last with the token of this id. */
-  heldBy(token: string): number;
+  countByToken(token: string): number;
   service(key: string): { readonly members: { readonly size: number } } | undefined;
 }
 
-/** Somebody who wants onto the roll. */
+/** An instance that wants to register. */
 export interface Applicant {
   readonly source: string;
   readonly serviceKey: string;
-  /** The id of the access token that it came with; null: none was asked for. */
+  /** The id of its access token; null: none was required. */
   readonly token: string | null;
-  /** False for an id that was registered before and may come back: it costs nothing of the allowance. */
+  /** False for an id that was registered before and may return: it uses no allowance. */
   readonly isNew: boolean;
 }
 
-/** A place that is kept for an applicant while it is looked at and stored: so that those under way at the same time count. */
+/** A place reserved for an applicant while it is checked and stored, so that concurrent registrations count. */
 export interface Place {
-  /** The applicant is registered, or refused. */
+  /** Frees the place once the applicant is registered or refused. */
   free(): void;
-  /** It was refused through no fault of its own: it did not use its allowance. Before `free`. */
+  /** Returns its allowance if it was refused through no fault of its own. Call it before `free`. */
   refund(now: number): void;
 }
 
-/** Who may still be registered. Counts those that are on the roll, and those on the way there. */
+/** Decides who may still register. Counts registered instances and reserved places. */
 export class Quota {
   readonly #limits: Limits;
   readonly #occupancy: Occupancy;
@@ -123,41 +127,41 @@ export class Quota {
   readonly #sources = new Tally();
   readonly #services = new Tally();
   readonly #tokens = new Tally();
-  /** What each token may still send. */
-  readonly #pace: Allowances;
+  /** The remaining registrations of each token. */
+  readonly #rates: Allowances;
   #total = 0;
 
   constructor(limits: Limits, occupancy: Occupancy) {
     this.#limits = limits;
     this.#occupancy = occupancy;
-    this.#burst = Math.max(LEAST_BURST, limits.maxInstancesPerSource);
+    this.#burst = Math.max(MIN_BURST, limits.maxInstancesPerSource);
     this.#allowances = new Allowances(this.#burst);
-    this.#pace = new Allowances(limits.maxRegistrationsPerToken);
+    this.#rates = new Allowances(limits.maxRegistrationsPerToken);
   }
 
-  /** One more registration with this token, of whomever: why it comes too soon; null when it does not. `now`: monotonic ms. */
-  hurried(token: string | null, now: number): Excess | null {
-    const retryAfterMs = token === null ? 0 : this.#pace.take(token, now);
+  /** Counts a registration with this token. Returns the excess if it comes too soon, else null. `now`: monotonic ms. */
+  rateExcess(token: string | null, now: number): Excess | null {
+    const retryAfterMs = token === null ? 0 : this.#rates.take(token, now);
     if (token === null || retryAfterMs === 0) return null;
     const most = this.#limits.maxRegistrationsPerToken;
     return { limit: 'maxRegistrationsPerToken', most, count: most, whose: token, retryAfterMs };
   }
 
-  /** Why this token may not hold one more; null when it may. */
-  crowded(token: string | null): Excess | null {
-    const count = token === null ? 0 : this.#occupancy.heldBy(token) + this.#tokens.of(token);
+  /** The excess if this token may not hold one more instance, else null. */
+  tokenExcess(token: string | null): Excess | null {
+    const count = token === null ? 0 : this.#occupancy.countByToken(token) + this.#tokens.of(token);
     const most = this.#limits.maxInstancesPerToken;
     if (token === null || count < most) return null;
     return { limit: 'maxInstancesPerToken', most, count, whose: token, retryAfterMs: PLACE_RETRY_MS };
   }
 
-  /** Keeps a place, or says which limit stands in the way. `now`: monotonic ms. */
+  /** Reserves a place, or returns the exceeded limit. `now`: monotonic ms. */
   reserve(applicant: Applicant, now: number): Result<Place, Excess> {
     const { source, serviceKey, token, isNew } = applicant;
     const full = this.#full(applicant);
     if (full !== null) return { ok: false, problem: { ...full, retryAfterMs: PLACE_RETRY_MS } };
-    const crowded = this.crowded(token);
-    if (crowded !== null) return { ok: false, problem: crowded };
+    const tokenExcess = this.tokenExcess(token);
+    if (tokenExcess !== null) return { ok: false, problem: tokenExcess };
     const waitMs = isNew ? this.#allowances.take(source, now) : 0;
     if (waitMs > 0) {
       const most = this.#burst;
@@ -169,7 +173,7 @@ export class Quota {
       value: {
         free: () => this.#count({ source, serviceKey, token }, -1),
         refund: (at) => {
-          if (isNew) this.#allowances.giveBack(source, at);
+          if (isNew) this.#allowances.refund(source, at);
         },
       },
     };

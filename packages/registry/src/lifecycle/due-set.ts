@@ -4,36 +4,40 @@ import type { Entry } from '../instances/instance-table.js';
 import { DeadlineHeap } from '../runtime/deadline-heap.js';
 import type { Count } from './self-preservation.js';
 
-/** Who wakes within this time is awake already: what a clock reads must not depend on how its sum was rounded. */
-const GRAIN_MS = 1;
+/** Deadlines within this time, ms, count as reached: results must not depend on how a sum was rounded. */
+const TOLERANCE_MS = 1;
 
-/** What an instance counts as, and whether its waking is arranged. */
+/** What an instance counts as, and whether its deadline is scheduled. */
 interface Mark {
-  asleep: boolean;
+  isScheduled: boolean;
   isCounted: boolean;
   isSilent: boolean;
   isUnheard: boolean;
 }
 
-/** Before each is looked at, and whether one counts nowhere though it was proved: it was gone before this process started. */
+/**
+ * `before`: called before each instance is evaluated. `wasGoneBefore`: true for a proved instance that counts nowhere
+ * because it was gone before this process started.
+ */
 export interface DueSetEvents {
   readonly before?: (entry: Entry, now: number) => void;
-  readonly isPast?: (entry: Entry) => boolean;
+  readonly wasGoneBefore?: (entry: Entry) => boolean;
 }
 
 const NO_COUNT: Count = { total: 0, silent: 0, unheard: 0 };
 
 /**
- * Whom time alone may change now. Who is HEALTHY, proved and without a failure cannot be silent before a moment that is known from
- * its clocks, and clocks only move on: until then nobody needs to look at it. So a sweep costs what the restless cost, not the fleet.
+ * The instances whose state may change at the next sweep. A HEALTHY, proved instance without a failed call cannot be
+ * silent before a time that follows from its clocks, and clocks only move forward: until then it is not evaluated. A
+ * sweep therefore costs as much as the pending instances, not the fleet.
  *
- * It is told of every change that an event makes; everybody is restless until `update` has looked once.
+ * It is informed of every change that an event makes; every instance is pending until the first `update`.
  */
 export class DueSet {
   readonly #policy: Policy;
   readonly #marks = new Map<Entry, Mark>();
-  readonly #restless = new Set<Entry>();
-  readonly #asleep = new DeadlineHeap<Entry>();
+  readonly #pending = new Set<Entry>();
+  readonly #deadlines = new DeadlineHeap<Entry>();
   readonly #counts = new Map<string, Count>();
   #total = 0;
 
@@ -41,47 +45,52 @@ export class DueSet {
     this.#policy = policy;
   }
 
-  /** Those that were ever proved, but for who was gone before this process started, by service, as of the last `update`: each value is a new object when it changes. */
+  /**
+   * Counts per service as of the last `update`, of the instances that were ever proved, without those gone before this
+   * process started. A changed count is a new object.
+   */
   get counts(): ReadonlyMap<string, Count> {
     return this.#counts;
   }
 
-  /** How many these are, as of the last `update`. */
+  /** The sum of the `total` of all counts, as of the last `update`. */
   get total(): number {
     return this.#total;
   }
 
-  /** Everybody whom time, or the fleet, may change now. Others may be added while it is read. */
-  get restless(): ReadonlySet<Entry> {
-    return this.#restless;
+  /** The instances that time, or the fleet, may change now. Others may be added while it is iterated. */
+  get pending(): ReadonlySet<Entry> {
+    return this.#pending;
   }
 
-  /** An entry is new, or was removed. */
+  /** Called when an entry is new or was removed. */
   wake(entry: Entry): void {
-    this.#restless.add(entry);
+    this.#pending.add(entry);
   }
 
-  /** An event changed it. Costs nothing for one that stays calm. */
+  /** Called when an event changed an entry. Free for an entry that stays stable. */
   touch(entry: Entry): void {
-    if (!isCalm(entry.vitals)) this.#restless.add(entry);
+    if (!isStable(entry.vitals)) this.#pending.add(entry);
   }
 
-  /** Wakes those whose time has come, counts the proved and the silent, and lets the calm sleep. */
-  update(now: number, { before = () => {}, isPast = () => false }: DueSetEvents = {}): void {
-    const awakeAt = now + GRAIN_MS;
-    for (let next = this.#asleep.take(awakeAt); next !== null; next = this.#asleep.take(awakeAt)) {
+  /**
+   * Adds the instances whose deadline has come, counts the proved and the silent ones, and schedules the stable ones.
+   */
+  update(now: number, { before = () => {}, wasGoneBefore = () => false }: DueSetEvents = {}): void {
+    const awakeAt = now + TOLERANCE_MS;
+    for (let next = this.#deadlines.take(awakeAt); next !== null; next = this.#deadlines.take(awakeAt)) {
       const mark = this.#marks.get(next.item);
       if (mark === undefined) continue; // it was removed
-      mark.asleep = false;
-      this.#restless.add(next.item);
+      mark.isScheduled = false;
+      this.#pending.add(next.item);
     }
-    for (const entry of this.#restless) {
+    for (const entry of this.#pending) {
       before(entry, now);
-      this.#look(entry, now, isPast);
+      this.#evaluate(entry, now, wasGoneBefore);
     }
   }
 
-  #look(entry: Entry, now: number, isPast: (entry: Entry) => boolean): void {
+  #evaluate(entry: Entry, now: number, wasGoneBefore: (entry: Entry) => boolean): void {
     if (!entry.present) {
       this.#forget(entry);
       return;
@@ -90,37 +99,37 @@ export class DueSet {
     const { vitals } = entry;
     const silent = silence(vitals, now, this.#policy, this.#policy.unhealthyAfter);
     const isSilent = silent.inbound || silent.outbound;
-    const isCounted = vitals.proved && vitals.phase !== 'LEAVING' && !isPast(entry);
+    const isCounted = vitals.proved && vitals.phase !== 'LEAVING' && !wasGoneBefore(entry);
     this.#count(entry, mark, {
       isCounted,
       isSilent: isCounted && (isSilent || vitals.lastFailure !== null),
       isUnheard: isCounted && vitals.unheard !== null,
     });
-    if (isSilent || !isCalm(vitals)) return;
+    if (isSilent || !isStable(vitals)) return;
     const { intervalMs, timeoutMs, unhealthyAfter } = this.#policy;
     const silentAt = Math.min(vitals.inboundAt, vitals.outboundAt) + unhealthyAfter * intervalMs + timeoutMs;
-    if (silentAt <= now + GRAIN_MS) return;
-    this.#restless.delete(entry);
-    if (mark.asleep) return; // it wakes sooner than it needs to, and sleeps on
-    mark.asleep = true;
-    this.#asleep.put(silentAt, entry);
+    if (silentAt <= now + TOLERANCE_MS) return;
+    this.#pending.delete(entry);
+    if (mark.isScheduled) return; // its earlier deadline comes first, and reschedules it
+    mark.isScheduled = true;
+    this.#deadlines.put(silentAt, entry);
   }
 
   #enter(entry: Entry): Mark {
-    const mark = { asleep: false, isCounted: false, isSilent: false, isUnheard: false };
+    const mark = { isScheduled: false, isCounted: false, isSilent: false, isUnheard: false };
     this.#marks.set(entry, mark);
     return mark;
   }
 
   #forget(entry: Entry): void {
-    this.#restless.delete(entry);
+    this.#pending.delete(entry);
     const mark = this.#marks.get(entry);
     if (mark === undefined) return;
     this.#count(entry, mark, { isCounted: false, isSilent: false, isUnheard: false });
     this.#marks.delete(entry);
   }
 
-  #count({ serviceKey }: Entry, mark: Mark, now: Omit<Mark, 'asleep'>): void {
+  #count({ serviceKey }: Entry, mark: Mark, now: Omit<Mark, 'isScheduled'>): void {
     const isSame = mark.isCounted === now.isCounted && mark.isSilent === now.isSilent;
     if (isSame && mark.isUnheard === now.isUnheard) return;
     const more = Number(now.isCounted) - Number(mark.isCounted);
@@ -139,4 +148,5 @@ export class DueSet {
   }
 }
 
-const isCalm = (vitals: Vitals): boolean => vitals.phase === 'HEALTHY' && vitals.proved && vitals.lastFailure === null;
+const isStable = (vitals: Vitals): boolean =>
+  vitals.phase === 'HEALTHY' && vitals.proved && vitals.lastFailure === null;

@@ -7,13 +7,13 @@ import type { Feed } from '../feed/feed.js';
 import type { WatchLimits } from '../feed/watch-limits.js';
 import { storedOf } from '../instances/instance-table.js';
 import type { Entry, InstanceTable } from '../instances/instance-table.js';
-import { superfluous } from '../instances/tombstones.js';
+import { surplusTombstones } from '../instances/tombstones.js';
 import type { WriteBehind } from '../store/write-behind.js';
 import { DueSet } from './due-set.js';
 import { ProvedHosts } from './proved-hosts.js';
 import type { SelfPreservation } from './self-preservation.js';
 
-/** What a judge needs of the registry around it. */
+/** What the engine needs of the registry around it. */
 export interface LifecycleEnginePorts {
   readonly time: Time;
   readonly log: Log;
@@ -27,43 +27,46 @@ export interface LifecycleEnginePorts {
   readonly beats: Pick<HeartbeatLog, 'release' | 'couldNotListen'>;
 }
 
-/** How far those who call are with it. */
+/** How punctual the prober is. */
 export interface Progress {
   /**
-   * For how long the next call of one that proved itself once has been due, ms: more than a moment when this process has too much to do.
-   * What waits for others to end does not count.
+   * How long the next call of a verified instance has been due, ms: more than a moment means that this process is
+   * overloaded. Calls queued behind other calls do not count.
    */
   readonly behindMs: number;
-  /** The same of the others: that many of them came at once says nothing of this process. */
-  readonly strangersBehindMs: number;
-  /** When the coming call of an instance is, or was, due; Infinity: none is arranged, or it is held. */
+  /** The same for unverified instances: many of them at once do not mean that this process is overloaded. */
+  readonly unverifiedBehindMs: number;
+  /** When the next call of an instance is or was due; Infinity: none is scheduled, or its calls are suspended. */
   dueAt(entry: Entry): number;
 }
 
-const PUNCTUAL: Progress = { behindMs: 0, strangersBehindMs: 0, dueAt: () => Infinity };
+const ON_TIME: Progress = { behindMs: 0, unverifiedBehindMs: 0, dueAt: () => Infinity };
 
-/** So many sweeps (a second, by default) is it behind before that is told. */
-const BEHIND_TOLD_AFTER = 10;
-const TOLD_AGAIN_MS = 60_000;
-const SPOKEN_ANEW: Happening = { kind: 're-registered', by: 'instance', text: 'registered again with other words' };
+/**
+ * Sweeps in a row (a second by default) that this process is behind before it logs that, and the time between two logs,
+ * ms.
+ */
+const BEHIND_LOG_AFTER = 10;
+const LOG_AGAIN_MS = 60_000;
+const RE_REGISTERED: Happening = { kind: 're-registered', by: 'instance', text: 'registered again with other words' };
 
-/** Passes every verdict: applies events to instances with the facts of the fleet, and publishes what changed. */
+/** Decides every state: applies events to instances with the facts of the fleet, and publishes what changed. */
 export class LifecycleEngine {
   readonly #ports: LifecycleEnginePorts;
   readonly #dueSet: DueSet;
   readonly #provedHosts: ProvedHosts;
   readonly #facts: FleetFacts;
-  /** Whose call is due and has not begun, and until when that was excused. */
+  /** Instances whose call is due and has not begun, and up to when that delay was excused. */
   readonly #uncalled = new Map<Entry, number>();
-  /** Up to here everybody was judged. */
+  /** Time of the last complete sweep. */
   #sweptAt: number;
-  /** Up to here the time in which this process could not listen is forgiven. */
+  /** Up to here the stalls of this process are forgiven. */
   #forgivenAt = -Infinity;
-  /** Sweeps in a row in which this process was behind, and when people were last told of that, or of time that was lost. */
+  /** Consecutive sweeps in which this process was behind, and when that, or lost time, was last logged. */
   #behindSweeps = 0;
-  #toldAt = -Infinity;
-  /** Has silence acted since that was stored? */
-  #hasUsed = false;
+  #loggedAt = -Infinity;
+  /** True if silence made an instance CRITICAL and that is not stored yet. */
+  #hasUnsavedUses = false;
 
   constructor(ports: LifecycleEnginePorts) {
     this.#ports = ports;
@@ -73,17 +76,17 @@ export class LifecycleEngine {
     this.#sweptAt = ports.time.now();
   }
 
-  /** How often `sweep` wants to be called: the grain of all that time alone brings. */
+  /** The time between two calls of `sweep`, ms: the resolution of all decisions by time. */
   get sweepMs(): number {
     return Math.min(100, Math.max(5, this.#ports.policy.intervalMs / 50));
   }
 
-  /** Was this process behind with its calls at the last sweep? Then it judges nobody by silence. */
+  /** True if this process was behind with its calls at the last sweep: then it decides nothing by silence. */
   get isBehind(): boolean {
     return this.#behindSweeps > 0;
   }
 
-  /** A new instance is on the roll. */
+  /** Publishes a new instance. */
   enter(entry: Entry): void {
     this.#dueSet.wake(entry);
     this.#publish(entry, entry.vitals);
@@ -91,14 +94,17 @@ export class LifecycleEngine {
     this.#ports.history.noteOf(entry.record, { kind: 'registered', by: 'instance', text: 'registered', reason });
   }
 
-  /** Fields outside the lifecycle changed (version, weight, admin, endpoints …): another revision, and for people `what` it was. */
-  amend(entry: Entry, record: Partial<Instance>, what: Happening = SPOKEN_ANEW): void {
+  /**
+   * Publishes a change of fields outside the lifecycle (version, weight, admin, endpoints …) as a new revision. `what`:
+   * its entry in the history.
+   */
+  amend(entry: Entry, record: Partial<Instance>, what: Happening = RE_REGISTERED): void {
     this.#ports.table.update(entry, { record: { ...entry.record, ...record } });
     this.#publish(entry, entry.vitals);
     this.#ports.history.noteOf(entry.record, what);
   }
 
-  /** One event for one instance. True when it is still registered. */
+  /** Applies an event to an instance. True if it is still registered afterwards. */
   apply(entry: Entry, event: Event): boolean {
     if (!entry.present) return false;
     const { time, policy, preservation } = this.#ports;
@@ -107,7 +113,7 @@ export class LifecycleEngine {
     const result = transition(entry.vitals, event, { now, policy, fleet: this.#fleetOf(entry, now) });
     if (result.usesPermit) {
       preservation.use(entry.serviceKey, now);
-      this.#hasUsed = true;
+      this.#hasUnsavedUses = true;
     }
     if (result.removed !== null) {
       this.remove(entry, result.removed.reason, result.removed.ended);
@@ -120,7 +126,7 @@ export class LifecycleEngine {
     return true;
   }
 
-  /** Off the roll, with a tombstone; `ended`: this id never comes back. */
+  /** Removes an instance and leaves a tombstone; `ended`: its id can never come back. */
   remove(entry: Entry, reason: Reason, ended: boolean): void {
     const { watchLimits, feed, table, writeBehind, time, log, history } = this.#ports;
     const { id, namespace, service } = entry.record;
@@ -151,58 +157,59 @@ export class LifecycleEngine {
     log.info(`${id} removed: ${reason.text}`);
   }
 
-  /** A call that was due at `dueAt` waits for its turn: until it begins, the clocks of Heartbeat-1 stand still. */
-  awaits(entry: Entry, dueAt: number): void {
+  /** A call that was due at `dueAt` is queued: until it begins, the clocks of Heartbeat-1 are paused. */
+  callQueued(entry: Entry, dueAt: number): void {
     if (entry.present && !this.#uncalled.has(entry)) this.#uncalled.set(entry, dueAt);
   }
 
-  /** It is called now: what the call, due at `dueAt`, was late counts against nobody. */
-  called(entry: Entry, dueAt: number): void {
+  /** The call due at `dueAt` begins now: its delay is not held against the instance. */
+  callBegan(entry: Entry, dueAt: number): void {
     this.#excuse(entry, this.#uncalled.get(entry) ?? dueAt, this.#ports.time.now());
     this.#uncalled.delete(entry);
   }
 
   /**
-   * Everything that time alone brings, longest silence first, each on the state that the one before left. Who is behind with calls of the
-   * known does not hear in time either: it judges nobody, and when it has caught up that was time in which it could not listen. Strangers
-   * whose calls are late are excused one by one, so that no crowd of them keeps others from being judged.
+   * Applies everything that is due by time alone, longest silence first, each decision on the state that the previous
+   * one left. If calls of verified instances run late, heartbeats are processed late too, so the sweep takes no
+   * decisions; once it has caught up, that time counts as a stall. Unverified instances whose calls are late are
+   * excused one by one, so that many of them do not keep others from being evaluated.
    */
-  sweep(calls: Progress = PUNCTUAL): void {
+  sweep(calls: Progress = ON_TIME): void {
     const now = this.#ports.time.now();
     this.#dropOldTombstones();
     if (this.#isBehind(now, calls.behindMs)) return;
-    this.#forgiveDeafness(now);
-    if (calls.strangersBehindMs >= this.sweepMs) this.#awaitStrangers(calls, now);
-    this.#census(now);
-    const waiting: Entry[] = [];
-    for (const entry of this.#dueSet.restless) if (this.#due(entry, now) !== null) waiting.push(entry);
-    if (waiting.length > 1) waiting.sort((a, b) => silentSince(a.vitals) - silentSince(b.vitals));
-    for (const entry of waiting) this.#settle(entry, now);
-    this.#rememberUses(now);
+    this.#forgiveStall(now);
+    if (calls.unverifiedBehindMs >= this.sweepMs) this.#awaitUnverified(calls, now);
+    this.#observe(now);
+    const dueEntries: Entry[] = [];
+    for (const entry of this.#dueSet.pending) if (this.#due(entry, now) !== null) dueEntries.push(entry);
+    if (dueEntries.length > 1) dueEntries.sort((a, b) => silentSince(a.vitals) - silentSince(b.vitals));
+    for (const entry of dueEntries) this.#settle(entry, now);
+    this.#saveUses(now);
   }
 
   #isBehind(now: number, behindMs: number): boolean {
-    const isBehind = behindMs >= this.#unusualMs;
+    const isBehind = behindMs >= this.#lateLimitMs;
     this.#behindSweeps = isBehind ? this.#behindSweeps + 1 : 0;
-    if (this.#behindSweeps >= BEHIND_TOLD_AFTER && now - this.#toldAt >= TOLD_AGAIN_MS) {
-      this.#toldAt = now;
+    if (this.#behindSweeps >= BEHIND_LOG_AFTER && now - this.#loggedAt >= LOG_AGAIN_MS) {
+      this.#loggedAt = now;
       this.#ports.log.warn(
-        `The registry has more to do than it can: calls are ${Math.round(behindMs)} ms late. Until it has caught up it judges nobody by silence. Give it fewer instances, a longer interval or a larger freshEvery (docs/SIZING.md).`,
+        `The registry is overloaded: calls are ${Math.round(behindMs)} ms late. Until it has caught up, silence takes no instance out. Give it fewer instances, a longer interval or a larger freshEvery (docs/SIZING.md).`,
       );
     }
     return isBehind;
   }
 
-  /** A busy process is late by less than this. */
-  get #unusualMs(): number {
+  /** Delays below this, ms, are normal for a busy process. */
+  get #lateLimitMs(): number {
     return Math.max(100, this.#ports.policy.intervalMs / 10);
   }
 
-  #awaitStrangers(calls: Progress, now: number): void {
-    for (const entry of this.#dueSet.restless) {
+  #awaitUnverified(calls: Progress, now: number): void {
+    for (const entry of this.#dueSet.pending) {
       if (entry.vitals.proved) continue;
       const dueAt = calls.dueAt(entry);
-      if (dueAt < now) this.awaits(entry, dueAt);
+      if (dueAt < now) this.callQueued(entry, dueAt);
     }
   }
 
@@ -210,7 +217,7 @@ export class LifecycleEngine {
     return due(entry.vitals, now, this.#ports.policy, this.#fleetOf(entry, now));
   }
 
-  /** One instance may take several steps in one moment (unproved → CRITICAL → LAST). */
+  /** An instance may take several steps at one time (unproved → CRITICAL → LAST). */
   #settle(entry: Entry, now: number): void {
     for (let step = 0; step < 4; step += 1) {
       const event = this.#due(entry, now);
@@ -220,29 +227,31 @@ export class LifecycleEngine {
     }
   }
 
-  /** Time in which this process could not listen (paused, blocked) counts against nobody: clocks move, clamped to now. */
-  #forgiveDeafness(now: number): void {
-    const deafMs = this.#deafMs(now);
+  /** Forgives the time in which this process was stalled (paused, blocked): clocks move forward, clamped to now. */
+  #forgiveStall(now: number): void {
+    const stallMs = this.#stallMs(now);
     this.#sweptAt = now;
-    if (deafMs === 0) return;
-    for (const entry of this.#ports.table.all()) entry.vitals = forgive(entry.vitals, deafMs, now);
+    if (stallMs === 0) return;
+    for (const entry of this.#ports.table.all()) entry.vitals = forgive(entry.vitals, stallMs, now);
     this.#forgivenAt = now;
-    this.#ports.beats.couldNotListen({ fromMs: now - deafMs, toMs: now }, this.#ports.policy.intervalMs);
-    // at the edge of what it can do, it is behind and catches up all the time
-    if (deafMs < this.#ports.policy.intervalMs && now - this.#toldAt < TOLD_AGAIN_MS) return;
-    this.#toldAt = now;
-    const text = `the registry could not listen for ${Math.round(deafMs)} ms; nobody is blamed for that time`;
+    this.#ports.beats.couldNotListen({ fromMs: now - stallMs, toMs: now }, this.#ports.policy.intervalMs);
+    // a process at its limit falls behind and catches up all the time
+    if (stallMs < this.#ports.policy.intervalMs && now - this.#loggedAt < LOG_AGAIN_MS) return;
+    this.#loggedAt = now;
+    const text = `the registry could not listen for ${Math.round(stallMs)} ms; silence in that time does not count`;
     this.#ports.history.note({ kind: 'registry', by: 'registry', text });
-    this.#ports.log.warn(`The registry could not listen for ${Math.round(deafMs)} ms; nobody is blamed for that time.`);
+    this.#ports.log.warn(
+      `The registry could not listen for ${Math.round(stallMs)} ms; silence in that time does not count.`,
+    );
   }
 
-  /** For how long it has not listened, as far as its sweeps can tell; 0 for what is ordinary. */
-  #deafMs(now: number): number {
-    const deafMs = now - this.#sweptAt - this.sweepMs;
-    return deafMs < this.#unusualMs ? 0 : deafMs;
+  /** How long this process was stalled, as far as its sweeps can tell; 0 for normal delays. */
+  #stallMs(now: number): number {
+    const stallMs = now - this.#sweptAt - this.sweepMs;
+    return stallMs < this.#lateLimitMs ? 0 : stallMs;
   }
 
-  /** Before it is judged: the time in which its call was due and did not begin counts against nobody. */
+  /** Excuses, before an instance is evaluated, the time in which its call was due and had not begun. */
   readonly #excuseUncalled = (entry: Entry, now: number): void => {
     const since = this.#uncalled.get(entry);
     if (since === undefined) return;
@@ -250,49 +259,55 @@ export class LifecycleEngine {
     this.#uncalled.set(entry, now);
   };
 
-  /** Moves the clocks that only a call can stop. What `forgiveDeafness` forgives, or will, is not forgiven twice. */
+  /**
+   * Moves the clocks that only a call can stop. Time that `forgiveStall` forgives, or will forgive, is not forgiven
+   * twice.
+   */
   #excuse(entry: Entry, since: number, now: number): void {
-    const until = this.#deafMs(now) === 0 ? now : this.#sweptAt;
+    const until = this.#stallMs(now) === 0 ? now : this.#sweptAt;
     const lateMs = until - Math.max(since, this.#forgivenAt);
     if (lateMs >= this.sweepMs / 2 && entry.present) entry.vitals = excuse(entry.vitals, lateMs, now);
   }
 
-  /** Tells self-preservation who is silent now, of those that were ever proved, and takes doubted proofs back. */
-  #census(now: number): void {
+  /** Reports to self-preservation how many proved instances are silent now, and takes back proofs that are in doubt. */
+  #observe(now: number): void {
     const { preservation } = this.#ports;
-    this.#provedHosts.renew();
-    this.#dueSet.update(now, { before: this.#excuseUncalled, isPast: this.#isPast });
+    this.#provedHosts.invalidate();
+    this.#dueSet.update(now, { before: this.#excuseUncalled, wasGoneBefore: this.#wasGoneBefore });
     preservation.observe(now, this.#dueSet.counts);
     if (!preservation.observeRefusals(now, this.#refused(), this.#dueSet.total)) return;
-    for (const entry of this.#dueSet.restless) if (entry.vitals.cause === 'proof') this.apply(entry, { type: 'doubt' });
+    for (const entry of this.#dueSet.pending) if (entry.vitals.cause === 'proof') this.apply(entry, { type: 'doubt' });
   }
 
-  /** Not heard since this process started, and a refusal of it is its host's own word. */
+  /** Not heard since this process started, on hosts whose refusal is their own. */
   readonly #isAtProvedHost = (entry: Entry): boolean =>
     entry.vitals.unheard !== null && this.#provedHosts.include(entry);
 
-  /** It was refused like that: this says nothing of the network of now, so it counts neither as silent nor as refused. */
-  readonly #isPast = (entry: Entry): boolean =>
+  /**
+   * It was refused on such a host: that says nothing about the network now, so it counts neither as silent nor as
+   * refused.
+   */
+  readonly #wasGoneBefore = (entry: Entry): boolean =>
     entry.vitals.lastFailure?.refused === true && this.#isAtProvedHost(entry);
 
-  /** Where the proved ones live whose last call was refused. */
+  /** The hosts of proved instances whose last call was refused. */
   #refused(): readonly { readonly host: string }[] {
     let refused: { readonly host: string }[] | null = null;
-    for (const entry of this.#dueSet.restless) {
+    for (const entry of this.#dueSet.pending) {
       const { vitals, targets } = entry;
       if (vitals.lastFailure?.refused !== true || !vitals.proved || vitals.phase === 'LEAVING') continue;
-      if (this.#isPast(entry)) continue;
+      if (this.#wasGoneBefore(entry)) continue;
       refused ??= [];
       refused.push({ host: targets[0]?.host ?? '' });
     }
-    return refused ?? NOBODY;
+    return refused ?? NO_REFUSALS;
   }
 
   #fleetOf(entry: Entry, now: number): Fleet {
     return new FleetNow(this.#facts, entry, now);
   }
 
-  /** Another revision of the record, to watchers and store. */
+  /** Publishes a new revision of the record to watchers and store. */
   #publish(entry: Entry, vitals: Vitals): void {
     const { feed, table, writeBehind, time, policy, log } = this.#ports;
     const state = stateOf(vitals);
@@ -307,20 +322,23 @@ export class LifecycleEngine {
     writeBehind.remember({ put: storedOf(entry) });
     feed.publish(record);
     if (state !== before.state) log.info(`${entry.id} ${before.state} → ${state}: ${vitals.reason.text}`);
-    const what = stepOf(before, record);
+    const what = stateChangeOf(before, record);
     if (what !== null) this.#ports.history.noteOf(record, what);
   }
 
-  /** In the same turn as the records that silence made CRITICAL, so that a store keeps both or neither: a restart refills nothing. */
-  #rememberUses(now: number): void {
-    if (!this.#hasUsed) return;
-    this.#hasUsed = false;
+  /**
+   * Stored in the same turn as the records that silence made CRITICAL, so that a store has both or neither and a
+   * restart refills no allowance.
+   */
+  #saveUses(now: number): void {
+    if (!this.#hasUnsavedUses) return;
+    this.#hasUnsavedUses = false;
     this.#ports.writeBehind.remember({ preserve: this.#ports.preservation.save(now) });
   }
 
   #dropOldTombstones(): void {
     const { feed, table, writeBehind, time } = this.#ports;
-    for (const tombstone of superfluous(table, time.now())) {
+    for (const tombstone of surplusTombstones(table, time.now())) {
       table.forget(tombstone.id);
       feed.forget(tombstone);
       writeBehind.remember({ forget: tombstone.id });
@@ -328,14 +346,14 @@ export class LifecycleEngine {
   }
 }
 
-const NOBODY: readonly { readonly host: string }[] = [];
+const NO_REFUSALS: readonly { readonly host: string }[] = [];
 
-/** Where the facts of the fleet come from. */
+/** The sources of the facts of the fleet. */
 interface FleetFacts extends Pick<LifecycleEnginePorts, 'table' | 'preservation'> {
   readonly isAtProvedHost: (entry: Entry) => boolean;
 }
 
-/** The facts of the fleet about one instance at one moment, looked up when they are asked for: most events ask for none. */
+/** The facts of the fleet about one instance at one time, evaluated lazily: most events need none. */
 class FleetNow implements Fleet {
   readonly #facts: FleetFacts;
   readonly #entry: Entry;
@@ -358,21 +376,21 @@ class FleetNow implements Fleet {
   get permit(): Fleet['permit'] {
     const { preservation, isAtProvedHost } = this.#facts;
     return {
-      held: heldBy(preservation, this.#entry.serviceKey, this.#now),
+      held: holdTextOf(preservation, this.#entry.serviceKey, this.#now),
       mass: preservation.doubtsProofs,
       hostProved: isAtProvedHost(this.#entry),
     };
   }
 }
 
-/** Why silence may act on nobody of this service now; null: it may. */
-function heldBy(preservation: SelfPreservation, serviceKey: string, now: number): string | null {
+/** Why silence may act on no instance of this service now; null: it may. */
+function holdTextOf(preservation: SelfPreservation, serviceKey: string, now: number): string | null {
   if (preservation.permit(serviceKey, now)) return null;
   return preservation.hold(serviceKey, now)?.text ?? '';
 }
 
-/** Another state, or another reason for the same one, as people are told of it; null where neither changed. */
-function stepOf(before: Instance, { state, reason }: Instance): Happening | null {
+/** The history entry of a new state, or of a new reason for the same state; null if neither changed. */
+function stateChangeOf(before: Instance, { state, reason }: Instance): Happening | null {
   if (state === before.state && reason.code === before.reason.code) return null;
   const text = state === before.state ? `still ${state}, for another reason` : `${before.state} → ${state}`;
   return { kind: reason.code === 'MOVED' ? 'moved' : 'state', by: actorOf(reason), text, reason };

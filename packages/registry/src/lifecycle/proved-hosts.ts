@@ -1,24 +1,25 @@
 import type { Entry, InstanceTable } from '../instances/instance-table.js';
 
 /**
- * On which hosts an instance is HEALTHY and was proved both ways by this very process. The way to such a host works in both directions,
- * so a refusal there is its own word and no firewall's, and whoever lives there could make itself heard.
+ * The hosts with an instance that is HEALTHY and that this process proved in both directions. The path to such a host
+ * works both ways, so a refused connection there comes from the host and not from a firewall, and a live instance there
+ * could reach the registry.
  */
 export class ProvedHosts {
   readonly #table: Pick<InstanceTable, 'all'>;
-  /** Null: to be collected when it is asked for. */
+  /** Null: collected at the next use. */
   #hosts: ReadonlySet<string> | null = null;
 
   constructor(table: Pick<InstanceTable, 'all'>) {
     this.#table = table;
   }
 
-  /** Before each round of decisions: states have changed. Costs nothing until something is asked. */
-  renew(): void {
+  /** Discards the cached hosts; called before each round of decisions, as states have changed. */
+  invalidate(): void {
     this.#hosts = null;
   }
 
-  /** Is somebody else proved at each host of an instance that was not heard since this process started? */
+  /** True if every host of this instance, which this process has not heard, has a proved instance. */
   include({ targets }: Entry): boolean {
     this.#hosts ??= this.#collect();
     const hosts = this.#hosts;
@@ -34,6 +35,6 @@ export class ProvedHosts {
   }
 }
 
-/** A state that a store brought back is no proof of now: both heartbeats came since. */
+/** Both heartbeats came since the start: a restored state alone proves nothing. */
 const isProvedNow = ({ vitals, heartbeat1, heartbeat2 }: Entry): boolean =>
   vitals.phase === 'HEALTHY' && heartbeat1.lastAt !== null && heartbeat2.lastAt !== null;

@@ -17,7 +17,7 @@ const secretOf = (id: string): string => `the-secret-of-22-or-more-${id}`;
 class Town implements ProbeProtocol {
   readonly protocol = 'tcp';
   readonly bench = new Bench();
-  /** When each instance was called, since the last start, ms after it. */
+  /** When each instance was called, ms after the last start. */
   calls: { readonly id: string; readonly afterMs: number }[] = [];
   #life = { isAlive: true };
   registry = this.#registry(this.#life);
@@ -32,12 +32,12 @@ class Town implements ProbeProtocol {
     this.calls = [];
     const { time } = this.bench;
     const starting = this.registry.start().then(() => time.now());
-    // after a loss of power it looks for a while whether whoever locked the folder lives
+    // after a power failure it waits to see whether the owner of the folder lock is alive
     while (!this.registry.ready) await time.advanceBy(100);
     this.#startedAt = await starting;
   }
 
-  /** It dies, and another one starts. */
+  /** Kills the registry and starts another one. */
   async restart(end: End = 'kill'): Promise<void> {
     this.bench.disk.end(end);
     this.#life.isAlive = false;
@@ -59,7 +59,7 @@ class Town implements ProbeProtocol {
     this.#inhabitants.delete(port);
   }
 
-  /** Its machine is gone: calls are not even refused. */
+  /** The machine is gone: calls are not even refused. */
   vanish(port: number): void {
     this.die(port);
     this.#vanished.add(port);
@@ -128,7 +128,7 @@ async function townOf(count: number): Promise<Town> {
 }
 
 describe.each(['kill', 'power'] as const)('a registry that was ended by %s and starts again on its disk', (end) => {
-  it('has everyone it acknowledged, in the state they had', async () => {
+  it('has every instance it acknowledged, in its former state', async () => {
     const town = await townOf(10);
     const before = town.states();
     expect(Object.values(before)).toEqual(Array.from({ length: 10 }, () => 'HEALTHY'));
@@ -136,7 +136,7 @@ describe.each(['kill', 'power'] as const)('a registry that was ended by %s and s
     expect(town.states()).toEqual(before);
   });
 
-  it('shows a watcher the whole list at once: none shrinks', async () => {
+  it('sends a watcher the whole list at once, so no list shrinks', async () => {
     const town = await townOf(10);
     await town.restart(end);
     const frames = town.frames();
@@ -145,7 +145,7 @@ describe.each(['kill', 'power'] as const)('a registry that was ended by %s and s
     expect(shown.map(({ id }) => id)).toHaveLength(10);
   });
 
-  it('calls everyone within one interval, spread over it, and nobody falls', async () => {
+  it('calls every instance within one interval, spread over it, and loses none', async () => {
     const town = await townOf(20);
     await town.restart(end);
     await town.bench.time.advanceBy(INTERVAL);
@@ -159,7 +159,7 @@ describe.each(['kill', 'power'] as const)('a registry that was ended by %s and s
     expect(new Set(Object.values(town.states()))).toEqual(new Set(['HEALTHY']));
   });
 
-  it('begins another epoch, and its revisions go on above those that were', async () => {
+  it('begins another epoch, with revisions above the former ones', async () => {
     const town = await townOf(3);
     const before = value(town.registry.describe());
     await town.restart(end);
@@ -171,7 +171,7 @@ describe.each(['kill', 'power'] as const)('a registry that was ended by %s and s
     }
   });
 
-  it('knows who said goodbye (410) and who fell silent (404)', async () => {
+  it('distinguishes instances that said goodbye (410) from silent ones (404)', async () => {
     const town = await townOf(3);
     value(await town.registry.leave('orders-0', { secret: secretOf('orders-0') }));
     town.die(3_001);
@@ -193,7 +193,7 @@ describe.each(['kill', 'power'] as const)('a registry that was ended by %s and s
     expect(value(town.registry.service('default', 'orders')).removed.map(({ id }) => id)).toEqual(['orders-0']);
   });
 
-  it('gives silence no new allowance', async () => {
+  it('does not refill the allowance of silence', async () => {
     const town = await townOf(7);
     town.die(3_000);
     await town.bench.time.advanceBy(4 * INTERVAL);
@@ -205,7 +205,7 @@ describe.each(['kill', 'power'] as const)('a registry that was ended by %s and s
     expect(value(town.registry.instance('orders-1')).reason.code).toBe('PRESERVED');
   });
 
-  it('calls the address that a name had when it was registered', async () => {
+  it('calls the address that a name had at registration', async () => {
     const town = await townOf(0);
     const endpoints = [{ protocol: 'tcp' as const, host: 'orders.internal', port: 3_000 }];
     value(await town.registry.register({ id: 'orders-1', service: 'orders', endpoints, secret: secretOf('a') }, PEER));
@@ -219,12 +219,12 @@ describe.each(['kill', 'power'] as const)('a registry that was ended by %s and s
     expect(new Set(called)).toEqual(new Set(['10.0.0.7']));
   });
 
-  it('has the new words of who registered again, and takes nobody for proved at an address that is new', async () => {
+  it('has the details of the last registration, and treats an instance at a new address as unproved', async () => {
     const town = await townOf(2);
     await town.bench.settle();
     const endpoints = [{ protocol: 'tcp' as const, port: 4_000 }];
     const again = { id: 'orders-0', service: 'orders', endpoints, version: '2.0.0', secret: secretOf('orders-0') };
-    // it dies in the moment in which it answers
+    // it dies as soon as it answers
     value(await town.registry.register(again, PEER));
     await town.restart(end);
     expect(value(town.registry.instance('orders-0'))).toMatchObject({
@@ -241,7 +241,7 @@ describe.each([
   ['EIO', ['sync', 'sync-folder']],
   ['EROFS', undefined],
 ] as const)('a registry whose disk answers %s', (code, verbs) => {
-  it('refuses new registrations aloud and goes on with everything else', async () => {
+  it('refuses new registrations with an error and continues everything else', async () => {
     const town = await townOf(3);
     town.bench.disk.refuse(code, verbs);
     const refused = await town.register('orders-9', 3_009);
@@ -252,7 +252,7 @@ describe.each([
     expect(town.bench.log.texts('error').join('\n')).toContain(`(${code})`);
     expect(Object.keys(town.states())).toHaveLength(3);
 
-    // whoever is known may say again what it said, is called, and falls when it dies
+    // a registered instance may register again, is called, and falls when it dies
     expect(codeOf(await town.register('orders-0', 3_000))).toBe('ok');
     town.die(3_001);
     expect(codeOf(await town.registry.leave('orders-2', { secret: secretOf('orders-2') }))).toBe('NOT_READY');
@@ -260,7 +260,7 @@ describe.each([
     expect(town.states()).toEqual({ 'orders-0': 'HEALTHY' });
   });
 
-  it('has forgotten nothing once the disk works again', async () => {
+  it('has lost nothing once the disk works again', async () => {
     const town = await townOf(3);
     town.bench.disk.refuse(code, verbs);
     await town.register('orders-9', 3_009);

@@ -6,7 +6,7 @@ import { MemoryStore } from '../store/memory.js';
 const INTERVAL = DEFAULT_POLICY.intervalMs;
 const HERE = '10.0.0.5';
 
-/** Who lived where before the registry ended: `orders-1` … at the ports 3001 … */
+/** An instance before the registry ended: `orders-1` … at the ports 3001 … */
 interface Former {
   readonly id: string;
   readonly port: number;
@@ -19,7 +19,7 @@ const former = (count: number, addressOf: (number: number) => string = () => HER
     return { id: `orders-${number}`, port: 3_000 + number, address: addressOf(number) };
   });
 
-/** A registry on what another one left, of whose instances only these live on. */
+/** A registry on the store of an earlier one; only the given instances are still alive. */
 async function restored(before: readonly Former[], isAlive: (id: string) => boolean): Promise<World> {
   const store = new MemoryStore();
   const first = await World.started({ store });
@@ -42,8 +42,8 @@ const preservationOf = (world: World) => value(world.registry.describe()).preser
 
 const allHealthy = (ids: readonly string[]): readonly string[] => ids.map((id) => `${id} HEALTHY`);
 
-describe('a registry on the folder of another one', () => {
-  it('lets go within a minute of those that died meanwhile, without the allowance, and is calm', async () => {
+describe('a registry on the store of an earlier one', () => {
+  it('removes instances that died meanwhile within a minute, without using the allowance', async () => {
     const alive = ['orders-1', 'orders-2', 'orders-3'];
     const world = await restored(former(11), (id) => alive.includes(id));
     await world.time.advanceBy(2 * INTERVAL);
@@ -62,7 +62,7 @@ describe('a registry on the folder of another one', () => {
     });
   });
 
-  it('still has the whole allowance for who falls silent now', async () => {
+  it('still has the whole allowance for instances that fall silent now', async () => {
     const world = await restored(former(11), (id) => id === 'orders-1' || id === 'orders-2');
     await world.time.advanceBy(40 * SECOND);
     expect(listed(world)).toEqual(allHealthy(['orders-1', 'orders-2']));
@@ -72,7 +72,7 @@ describe('a registry on the folder of another one', () => {
     expect(preservationOf(world).registry).toMatchObject({ used: 1, allowed: 1 });
   });
 
-  it('lets go of the last one of a service, too, but later', async () => {
+  it('removes the last instance of a service, too, but later', async () => {
     const store = new MemoryStore();
     const first = await World.started({ store });
     await first.healthy('orders-1', 3_001);
@@ -89,7 +89,7 @@ describe('a registry on the folder of another one', () => {
     expect(preservationOf(world).registry.used).toBe(0);
   });
 
-  it('holds those of a host where nobody is proved: a firewall may refuse for them', async () => {
+  it('keeps those of a host without a proved instance: a firewall may refuse for them', async () => {
     const world = await restored(
       former(6, (number) => (number <= 2 ? HERE : `10.0.0.${number + 10}`)),
       (id) => id === 'orders-1' || id === 'orders-2',
@@ -99,13 +99,13 @@ describe('a registry on the folder of another one', () => {
     expect(preservationOf(world).registry).toMatchObject({ total: 6, silent: 4 });
   });
 
-  it('holds all where nobody is proved at all', async () => {
+  it('keeps all if no instance is proved', async () => {
     const world = await restored(former(6), () => false);
     await world.time.advanceBy(60 * SECOND);
     expect(listed(world).filter((line) => line.endsWith('UNHEALTHY'))).toHaveLength(6);
   });
 
-  it('lets go of them once somebody is proved there', async () => {
+  it('removes them once an instance is proved on their host', async () => {
     const world = await restored(former(6), () => false);
     await world.time.advanceBy(60 * SECOND);
     await world.healthy('orders-7', 3_007);
@@ -114,7 +114,7 @@ describe('a registry on the folder of another one', () => {
     expect(preservationOf(world).registry.used).toBe(0);
   });
 
-  it('does not take for proved whom its store calls HEALTHY: both heartbeats must come now', async () => {
+  it('does not treat a stored HEALTHY instance as proved: both heartbeats must come first', async () => {
     const world = await restored(former(6), () => false);
     world.town.inhabitants.set(3_001, () => silent);
     value(world.beat('orders-1'));
@@ -126,17 +126,17 @@ describe('a registry on the folder of another one', () => {
   it.each<[string, (world: World) => void]>([
     ['has beaten', (world) => void value(world.beat('orders-2'))],
     ['holds its line', (world) => void world.hold('orders-2')],
-  ])('spends the allowance on who %s since, though it refuses', async (_what, live) => {
+  ])('uses the allowance for an instance that %s since, though it refuses', async (_what, live) => {
     const world = await restored(former(6), (id) => ['orders-1', 'orders-3', 'orders-4'].includes(id));
     await world.time.advanceBy(SECOND);
     live(world);
     await world.time.advanceBy(40 * SECOND);
     expect(listed(world)).not.toContain('orders-5 UNHEALTHY');
-    // it is one that is silent now, and the allowance pays for it
+    // it is silent now, so it uses the allowance
     expect(preservationOf(world).registry).toMatchObject({ used: 1 });
   });
 
-  it('counts who does not answer at all, and is silent, as a silence of now', async () => {
+  it('counts an instance that does not answer at all as silent now', async () => {
     const world = await restored(former(6), (id) => id === 'orders-1' || id === 'orders-2');
     for (let port = 3_003; port <= 3_006; port += 1) world.town.inhabitants.set(port, () => silent);
     await world.time.advanceBy(60 * SECOND);

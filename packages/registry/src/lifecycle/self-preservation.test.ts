@@ -9,7 +9,7 @@ const AFTER_MASS_MS = 3 * INTERVAL_MS + TIMEOUT_MS;
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 
-/** Self-preservation with the clock and the counts of a test. */
+/** Self-preservation with a clock and counts that the test sets. */
 class Watch {
   readonly preservation = new SelfPreservation({ intervalMs: INTERVAL_MS, timeoutMs: TIMEOUT_MS });
   now = 0;
@@ -29,7 +29,7 @@ class Watch {
     return this.preservation.permit(service, this.now);
   }
 
-  /** Uses all that is permitted now, at most `most`, and says how many that were. */
+  /** Uses the allowance, at most `most` times, and returns how often that was permitted. */
   useUp(service = 'orders', most = Infinity): number {
     for (let uses = 0; ; uses += 1) {
       if (uses === most || !this.permits(service)) return uses;
@@ -54,7 +54,7 @@ describe('the allowance', () => {
     expect(new Watch().see({ orders: [1, total] }).useUp()).toBe(allowed);
   });
 
-  it('comes back use by use, ten minutes after each', () => {
+  it('is restored ten minutes after each use', () => {
     const watch = new Watch().see({ orders: [1, 14] });
     watch.preservation.use('orders', watch.now);
     watch.later(4 * MINUTE);
@@ -64,7 +64,7 @@ describe('the allowance', () => {
     expect(watch.later(4 * MINUTE).useUp()).toBe(1);
   });
 
-  it('is measured by the peak of ten minutes, so that the removed still count', () => {
+  it('is a share of the ten-minute peak, so removed instances still count', () => {
     const watch = new Watch().see({ orders: [1, 40] });
     watch.later(MINUTE).see({ orders: [1, 10] });
     expect(watch.useUp()).toBe(6);
@@ -77,13 +77,13 @@ describe('the allowance', () => {
     expect(watch.useUp()).toBe(1);
   });
 
-  it('counts a peak until it was replaced, however long ago it was first seen', () => {
+  it('counts a peak until it was replaced, regardless of when it was first seen', () => {
     const watch = new Watch().see({ orders: [1, 40] });
     watch.later(HOUR).see({ orders: [1, 10] });
     expect(watch.useUp()).toBe(6);
   });
 
-  it('is one for each service, and one for all of them', () => {
+  it('exists for each service, and for all of them together', () => {
     const watch = new Watch().see({ orders: [1, 10], billing: [1, 10], users: [1, 10] });
     expect(watch.useUp('orders')).toBe(1);
     expect(watch.rule('orders')).toBe('allowance');
@@ -99,7 +99,7 @@ describe('the allowance', () => {
     expect(watch.useUp('orders')).toBe(6);
   });
 
-  it('goes on for a service that fell below three instances because some were removed', () => {
+  it('continues for a service that fell below three instances because some were removed', () => {
     const watch = new Watch().see({ orders: [1, 3], others: [0, 40] });
     expect(watch.useUp('orders')).toBe(1);
     watch.later(MINUTE).see({ orders: [1, 2], others: [0, 40] });
@@ -130,21 +130,21 @@ describe('a mass', () => {
     expect(watch.later(1).permits()).toBe(true);
   });
 
-  it('that comes again has an hour of its own', () => {
+  it('that returns lasts an hour again', () => {
     const watch = new Watch().see({ orders: [40, 40] });
     watch.later(59 * MINUTE).see({ orders: [0, 40] });
     watch.later(MINUTE).see({ orders: [40, 40] });
     expect(watch.later(59 * MINUTE).rule()).toBe('mass');
   });
 
-  it('in one service holds that service alone', () => {
+  it('in one service holds only that service', () => {
     const watch = new Watch().see({ orders: [3, 4], billing: [1, 40] });
     expect(watch.permits('orders')).toBe(false);
     expect(watch.permits('billing')).toBe(true);
     expect(watch.preservation.isMass).toBe(true);
   });
 
-  it('in a service of two is none of its own', () => {
+  it('needs more than two instances in a service', () => {
     const watch = new Watch().see({ orders: [2, 2], billing: [0, 40] });
     expect(watch.permits('orders')).toBe(true);
     expect(watch.preservation.isMass).toBe(false);
@@ -156,7 +156,7 @@ describe('a mass', () => {
     expect(watch.preservation.isMass).toBe(true);
   });
 
-  it('is over when its instances are gone', () => {
+  it('ends when its instances are gone', () => {
     const watch = new Watch().see({ orders: [4, 4] });
     watch.later(MINUTE).see({});
     expect(watch.preservation.isMass).toBe(false);
@@ -164,28 +164,32 @@ describe('a mass', () => {
   });
 });
 
-describe('what people are told', () => {
-  it('is that nothing is held', () => {
+describe('the state for operators', () => {
+  it('says that nothing is held', () => {
     const watch = new Watch().see({ orders: [1, 40] });
-    expect(watch.preservation.describe(watch.now)).toEqual({ active: false, text: 'off: nobody is held', since: null });
+    expect(watch.preservation.describe(watch.now)).toEqual({
+      active: false,
+      text: 'off: no instance is held',
+      since: null,
+    });
   });
 
-  it('is how many are silent, and since when', () => {
+  it('says how many are silent, and since when', () => {
     const watch = new Watch().later(1_000).see({ orders: [21, 40] });
     watch.later(5_000).see({ orders: [22, 40] });
     expect(watch.preservation.describe(watch.now)).toEqual({
       active: true,
-      text: '22 of 40 instances are silent at once, so silence takes nobody out for an hour, or until fewer are silent',
+      text: '22 of 40 instances are silent at once, so silence takes none of them out for an hour, or until fewer are silent',
       since: 1_000,
     });
   });
 
-  it('names the service when the registry as a whole is well', () => {
+  it('names the service if the registry as a whole is healthy', () => {
     const watch = new Watch().see({ 'default/orders': [3, 4], 'default/billing': [0, 40] });
     expect(watch.preservation.describe(watch.now).text).toContain('3 of 4 instances of default/orders are silent');
   });
 
-  it('counts what silence did, as long as somebody is silent', () => {
+  it('counts the uses while an instance is silent', () => {
     const watch = new Watch().see({ orders: [2, 10] });
     watch.useUp();
     expect(watch.preservation.describe(watch.now).text).toContain('took out 1 of 10 instances');
@@ -194,8 +198,8 @@ describe('what people are told', () => {
   });
 });
 
-describe('over a restart', () => {
-  it('no allowance is refilled', () => {
+describe('a restart', () => {
+  it('does not refill an allowance', () => {
     const before = new Watch().see({ orders: [1, 40] });
     expect(before.useUp()).toBe(6);
     before.later(4 * MINUTE);
@@ -206,7 +210,7 @@ describe('over a restart', () => {
     expect(after.later(6 * MINUTE).useUp()).toBe(6);
   });
 
-  it('the peak is remembered', () => {
+  it('keeps the peak', () => {
     const before = new Watch().see({ orders: [1, 40] });
     const after = new Watch();
     after.preservation.restore(JSON.parse(JSON.stringify(before.preservation.save(before.now))), after.now);
@@ -219,12 +223,12 @@ const on = (...hosts: number[]): { host: string }[] => hosts.map((host) => ({ ho
 const doubts = (watch: Watch, refused: { host: string }[], total: number): boolean =>
   watch.preservation.observeRefusals(watch.now, refused, total);
 
-describe('refusals in the mass', () => {
+describe('mass refusals', () => {
   it('are doubted when more than half, on three hosts, are refused', () => {
     expect(doubts(new Watch(), on(1, 2, 3), 5)).toBe(true);
   });
 
-  it('are believed when half are, or on two hosts only', () => {
+  it('are accepted when half are refused, or on two hosts only', () => {
     expect(doubts(new Watch(), on(1, 2, 3), 6)).toBe(false);
     expect(doubts(new Watch(), on(1, 1, 2, 2, 2), 5)).toBe(false);
     expect(doubts(new Watch(), [], 0)).toBe(false);
@@ -241,7 +245,7 @@ describe('refusals in the mass', () => {
     expect(doubts(watch, on(1), 4)).toBe(false);
   });
 
-  it('start the two intervals anew whenever half are refused', () => {
+  it('restart the two intervals whenever half are refused', () => {
     const watch = new Watch();
     doubts(watch, on(1, 2, 3, 4), 4);
     doubts(watch, on(1), 4);
@@ -253,7 +257,7 @@ describe('refusals in the mass', () => {
     expect(doubts(watch, on(1), 4)).toBe(false);
   });
 
-  it('are told to people', () => {
+  it('are part of the state for operators', () => {
     const watch = new Watch().see({ orders: [0, 4] });
     doubts(watch, on(1, 2, 3, 4), 4);
     expect(watch.preservation.describe(watch.now)).toMatchObject({ active: true, since: 0 });
@@ -266,7 +270,7 @@ describe('refusals in the mass', () => {
 const SERVICES = ['orders', 'billing', 'users'] as const;
 const TICK_MS = 15_000;
 
-/** A fleet that stays as it is for some ticks. */
+/** A fleet that does not change for some ticks. */
 interface Spell {
   readonly counts: readonly { readonly total: number; readonly silentShare: number }[];
   readonly ticks: number;
@@ -282,11 +286,11 @@ const history = fc.array(spell, { minLength: 1, maxLength: 30 });
 interface Moment {
   readonly at: number;
   readonly counts: ReadonlyMap<string, Count>;
-  /** Uses at this moment, by service. */
+  /** Uses at this time, by service. */
   readonly uses: readonly string[];
 }
 
-/** A greedy engine: at each tick it takes out every silent one that it may. */
+/** A greedy engine: at each tick it takes out every silent instance that it may. */
 function live(plan: readonly Spell[]): Moment[] {
   const watch = new Watch();
   const moments: Moment[] = [];
@@ -316,11 +320,11 @@ const sizeOf = (moment: Moment, of: string | null): Count => {
   };
 };
 
-/** Straight from the words of the contract, without a clever structure. */
+/** The contract as a direct, slow implementation. */
 function breachOf(moments: readonly Moment[], of: string | null): string | null {
   let massSince: number | null = null;
   for (const [index, moment] of moments.entries()) {
-    // the value before the window was in force until the first tick in it
+    // the value before the window was valid until the first tick in it
     const first = moments.findIndex(({ at }) => at > moment.at - 10 * MINUTE);
     const peak = Math.max(...moments.slice(Math.max(0, first - 1), index + 1).map((one) => sizeOf(one, of).total));
     const used = moments
@@ -336,8 +340,8 @@ function breachOf(moments: readonly Moment[], of: string | null): string | null 
   return null;
 }
 
-describe('whatever happens', () => {
-  it('S7: silence never acts on more than 15 % of the ten-minute peak within ten minutes, and on nobody in the first hour of a mass', () => {
+describe('the laws', () => {
+  it('S7: silence never acts on more than 15 % of the ten-minute peak within ten minutes, nor in the first hour of a mass', () => {
     fc.assert(
       fc.property(history, (plan) => {
         const moments = live(plan);
@@ -347,7 +351,7 @@ describe('whatever happens', () => {
     );
   });
 
-  it('it ends by itself: an hour and the longest window later, silence may act again', () => {
+  it('a hold ends by itself: an hour and the longest window later, silence may act again', () => {
     fc.assert(
       fc.property(history, (plan) => {
         const moments = live([...plan, ...plan.slice(-1).map((last) => ({ ...last, ticks: 300 }))]);
@@ -360,7 +364,7 @@ describe('whatever happens', () => {
     );
   });
 
-  it('it forgets services that are gone', () => {
+  it('services that are gone leave no state', () => {
     const watch = new Watch();
     for (let index = 0; index < 100; index += 1) watch.later(1_000).see({ [`service-${index}`]: [1, 5] });
     watch.later(1_000).see({});

@@ -1,53 +1,56 @@
 import type { SavedPreservation, SavedScope } from '../store/store.js';
 
-/** What the registry calls an interval and a timeout; everything here is measured in them. */
+/** The interval and the timeout of the registry, ms; every duration here derives from them. */
 export interface PreservationTerms {
   readonly intervalMs: number;
   readonly timeoutMs: number;
 }
 
 /**
- * How many instances of a service were ever proved both ways, and how many of those are silent now. Who was gone before this process
- * started counts nowhere.
+ * How many instances of a service were ever proved both ways, and how many of those are silent now. Instances that were
+ * gone before this process started are not counted.
  */
 export interface Count {
   readonly total: number;
   /** A direction silent for 2 intervals + timeout, or the last call failed. */
   readonly silent: number;
-  /** Of `total`, brought back by a store and not heard since: the mass counts them, the allowance is no share of them. Default 0. */
+  /**
+   * Part of `total`: restored from a store and not heard since. They count for a mass but not for the peak of the
+   * allowance. Default 0.
+   */
   readonly unheard?: number;
 }
 
-/** Why silence may act on nobody now. */
+/** Why silence may act on no instance now. */
 export interface Hold {
   readonly rule: 'mass' | 'after-mass' | 'allowance';
-  /** Plain words, without a full stop. */
+  /** A sentence without a full stop. */
   readonly text: string;
   /** Monotonic ms since when it holds. */
   readonly since: number;
 }
 
-/** What people are told. */
+/** The state for operators. */
 export interface PreservationState {
   readonly active: boolean;
   readonly text: string;
-  /** Monotonic ms since when; null while nothing is held. */
+  /** Since when, monotonic ms; null while nothing is held. */
   readonly since: number | null;
 }
 
 /** One population as self-preservation sees it: the whole registry, or one service. */
 export interface ScopeReport {
-  /** Instances that silence made CRITICAL within ten minutes, and how many it may. */
+  /** Instances that silence made CRITICAL within the last ten minutes, and the maximum. */
   readonly used: number;
   readonly allowed: number;
-  /** The most instances that were ever proved there and heard by this process, within ten minutes. */
+  /** The ten-minute peak of instances that were proved and heard by this process. */
   readonly peak: number;
-  /** Of those there are now, and those of them that are silent. */
+  /** Proved instances now, and how many of them are silent. */
   readonly total: number;
   readonly silent: number;
-  /** What holds now; null: nothing does, or nobody is silent whom it could hold. */
+  /** The rule that holds now; null: none does, or there is no silent instance that it could hold. */
   readonly rule: Hold['rule'] | 'doubt' | null;
-  /** The same in plain words, without a full stop. */
+  /** The same as a sentence without a full stop. */
   readonly text: string | null;
   /** Monotonic ms since when it holds. */
   readonly since: number | null;
@@ -55,24 +58,26 @@ export interface ScopeReport {
 
 /** Uses and peak look back this far. */
 const WINDOW_MS = 600_000;
-/** The share of the peak that silence may make CRITICAL within the window; one at least. */
+/** The share of the peak that silence may make CRITICAL within the window; at least one instance. */
 const ALLOWED_RATIO = 0.15;
-/** How long a mass stops everything. */
+/** How long a mass stops all decisions by silence, ms. */
 const MASS_HOLD_MS = 3_600_000;
-/** A service with fewer instances has no gate of its own: the registry's is enough. */
+/** A service with fewer instances has no gate of its own: that of the registry is enough. */
 const SMALLEST_SERVICE = 3;
-/** Refusals on fewer hosts than this are no reason to doubt the network. */
-const HOSTS_OF_A_MASS = 3;
+/** Refusals on fewer hosts do not put the network in doubt. */
+const MASS_MIN_HOSTS = 3;
 
 /**
- * Self-preservation: whether silence may make an instance CRITICAL now, for the registry as a whole and for each service with
- * at least three instances. In this order: above half and more than one silent, nobody for an hour; as long as the allowance of
- * 15 % of the ten-minute peak lasts (at least one), yes; for 3 intervals + timeout after a mass, nobody. A limit per tick, or on
- * those silent now, would leak the fleet one by one, and a rule that waits for the old count would stick for ever: this one ends by
- * itself. Also the judge of refusals in the mass, which prove nothing.
+ * Self-preservation: decides whether silence may make an instance CRITICAL now, for the registry as a whole and for
+ * each service with at least three instances. The rules in order: if more than half, and more than one, are silent, it
+ * takes none out for an hour; while the allowance of 15 % of the ten-minute peak (at least one) lasts, it may; for 3
+ * intervals + timeout after a mass, it takes none out. A limit per tick, or on those silent now, would leak the fleet
+ * one by one, and a rule that waits for the old count would never end: this one ends by itself. It also decides whether
+ * mass refusals, which prove nothing, put the network in doubt.
  *
- * Pure: the engine tells the facts with `observe` before each round of decisions, asks `permit` for each, and says `use` for
- * every instance that silence made CRITICAL. All times are monotonic ms. The state is bounded by the services seen within ten minutes.
+ * Pure: the engine reports the facts with `observe` before each round of decisions, asks `permit` for each, and calls
+ * `use` for every instance that silence made CRITICAL. All times are monotonic ms. The state is bounded by the services
+ * seen within ten minutes.
  */
 export class SelfPreservation {
   readonly #afterMassMs: number;
@@ -80,9 +85,9 @@ export class SelfPreservation {
   readonly #registry: Scope;
   readonly #services = new Map<string, Scope>();
   #isMass = false;
-  /** Since when proofs are doubted; null while they are believed. */
+  /** Since when proofs are in doubt; null while they are accepted. */
   #doubtedAt: number | null = null;
-  /** Since when fewer than half are refused, while proofs are doubted. */
+  /** Since when fewer than half are refused while proofs are in doubt. */
   #calmAt: number | null = null;
 
   constructor(terms: PreservationTerms) {
@@ -91,7 +96,10 @@ export class SelfPreservation {
     this.#registry = new Scope('instances', this.#afterMassMs);
   }
 
-  /** The facts of this moment, by service (any key, the same in `permit` and `use`). A service left out has no instance. */
+  /**
+   * Records the counts at `now` by service (any key, the same in `permit` and `use`). A service that is left out has no
+   * instance.
+   */
   observe(now: number, counts: ReadonlyMap<string, Count>): void {
     const all = { total: 0, silent: 0, unheard: 0 };
     for (const [service, count] of counts) {
@@ -103,23 +111,26 @@ export class SelfPreservation {
     this.#registry.observe(now, all);
     for (const [service, scope] of this.#services) {
       if (counts.has(service)) continue;
-      scope.observe(now, NOBODY);
+      scope.observe(now, NO_INSTANCES);
       if (scope.isIdle(now)) this.#services.delete(service);
     }
     this.#isMass = this.#registry.isMass || this.#hasGatedMass(now);
   }
 
-  /** Were, at the last `observe`, more than half silent (and more than one), of all or of a service with a gate of its own? */
+  /**
+   * True if at the last `observe` more than half (and more than one) were silent, of all or of a service with a gate of
+   * its own.
+   */
   get isMass(): boolean {
     return this.#isMass;
   }
 
-  /** May silence make an instance of this service CRITICAL now? Each that it makes so must be told with `use`. */
+  /** True if silence may make an instance of this service CRITICAL now. Report each one with `use`. */
   permit(service: string, now: number): boolean {
     return this.hold(service, now) === null;
   }
 
-  /** What forbids it, the registry's own reason first; null when it is permitted. */
+  /** The rule that forbids it, that of the registry first; null if it is permitted. */
   hold(service: string, now: number): Hold | null {
     const registry = this.#registry.hold(now);
     if (registry !== null) return registry;
@@ -127,13 +138,16 @@ export class SelfPreservation {
     return scope?.isGated(now) === true ? scope.hold(now) : null;
   }
 
-  /** Silence made an instance of this service CRITICAL: that counts for ten minutes, whether it is removed or comes back. */
+  /**
+   * Records that silence made an instance of this service CRITICAL: it counts for ten minutes, whether it is removed or
+   * comes back.
+   */
   use(service: string, now: number): void {
     this.#registry.use(now);
     this.#scopeOf(service).use(now);
   }
 
-  /** What is held now, in plain words: the registry's own reason, else the oldest of the services'. */
+  /** The current hold for operators: that of the registry, else the oldest one of a service. */
   describe(now: number): PreservationState {
     if (this.#doubtedAt !== null) return { active: true, text: DOUBT_TEXT, since: this.#doubtedAt };
     const holds = this.#gated(now)
@@ -143,14 +157,14 @@ export class SelfPreservation {
     return shown === undefined ? OFF : { active: true, text: shown.text, since: shown.since };
   }
 
-  /** The whole registry, with the doubt in refusals as a rule of its own. */
+  /** Reports the registry as a whole, including the doubt about refusals as a rule of its own. */
   report(now: number): ScopeReport {
     const report = this.#registry.report(now);
     if (this.#doubtedAt === null) return report;
     return { ...report, rule: 'doubt', text: DOUBT_TEXT, since: this.#doubtedAt };
   }
 
-  /** The services whose own gate holds somebody now, by the key that `observe` gave them. */
+  /** The services whose own gate holds an instance now, by the key that `observe` received. */
   holding(now: number): ReadonlyMap<string, ScopeReport> {
     const holding = new Map<string, ScopeReport>();
     for (const [service, scope] of this.#services) {
@@ -160,16 +174,16 @@ export class SelfPreservation {
   }
 
   /**
-   * The proved instances whose last call was refused, each with its host, and how many proved ones there are. More than half, on
-   * three hosts or more: the registry doubts its own network until fewer than half were refused for 2 intervals. Returns
-   * `doubtsProofs`: while true, proofs of death count as silence, those that are not yet final too.
+   * Records the proved instances whose last call was refused, each with its host; `total`: number of proved instances.
+   * If they are more than half, on at least three hosts, the registry doubts its own network until fewer than half were
+   * refused for 2 intervals. Returns `doubtsProofs`: while true, proofs of death that are not final count as silence.
    */
   observeRefusals(now: number, refused: readonly { readonly host: string }[], total: number): boolean {
-    if (refused.length > total / 2 && new Set(refused.map(({ host }) => host)).size >= HOSTS_OF_A_MASS) {
+    if (refused.length > total / 2 && new Set(refused.map(({ host }) => host)).size >= MASS_MIN_HOSTS) {
       this.#doubtedAt ??= now;
     }
     if (this.#doubtedAt === null) return false;
-    // nobody left to ask is calm, too: else an emptied registry would doubt for ever
+    // an empty registry is calm, too, else it would doubt for ever
     if (refused.length >= total / 2 && total > 0) this.#calmAt = null;
     else this.#calmAt ??= now;
     if (this.#calmAt !== null && now - this.#calmAt >= this.#calmMs) {
@@ -189,13 +203,13 @@ export class SelfPreservation {
     return { registry: this.#registry.save(now), services: Object.fromEntries(services) };
   }
 
-  /** Takes up what `save` gave, as if no time had passed in between: that errs on the safe side. */
+  /** Restores what `save` returned as if no time had passed since, which errs on the safe side. */
   restore(saved: SavedPreservation, now: number): void {
     this.#registry.restore(saved.registry, now);
     for (const [service, scope] of Object.entries(saved.services)) this.#scopeOf(service).restore(scope, now);
   }
 
-  /** As `#gated`, but several times a second. */
+  /** The same as a search in `#gated` without an array, as it runs several times a second. */
   #hasGatedMass(now: number): boolean {
     for (const scope of this.#services.values()) {
       if (scope.isMass && scope.isGated(now)) return true;
@@ -216,24 +230,24 @@ export class SelfPreservation {
   }
 }
 
-const NOBODY: Count = { total: 0, silent: 0 };
-const OFF: PreservationState = { active: false, text: 'off: nobody is held', since: null };
+const NO_INSTANCES: Count = { total: 0, silent: 0 };
+const OFF: PreservationState = { active: false, text: 'off: no instance is held', since: null };
 const DOUBT_TEXT =
-  'More than half of all instances refuse connections at once: the registry doubts its own network and takes no refusal for a death';
+  'More than half of all instances refuse connections at once: the registry doubts its own network and does not treat a refusal as a death';
 
-/** One population with its own allowance: the whole registry, or one service. */
+/** A population with its own allowance: the whole registry, or one service. */
 class Scope {
-  readonly #who: string;
+  readonly #subject: string;
   readonly #afterMassMs: number;
   readonly #peak = new Peak();
-  /** When silence acted, oldest first, within the window. */
+  /** When silence acted within the window, oldest first. */
   #uses: number[] = [];
-  #count: Count = NOBODY;
+  #count: Count = NO_INSTANCES;
   #massSince: number | null = null;
   #massEndedAt = -Infinity;
 
-  constructor(who: string, afterMassMs: number) {
-    this.#who = who;
+  constructor(subject: string, afterMassMs: number) {
+    this.#subject = subject;
     this.#afterMassMs = afterMassMs;
   }
 
@@ -256,7 +270,10 @@ class Scope {
     return this.#peak.at(now);
   }
 
-  /** As a service: are, or were, there enough for a gate of its own? Who was not heard yet counts here, to be protected. */
+  /**
+   * For a service: true if it has, or recently had, enough instances for a gate of its own. Unheard instances count
+   * here, as they need protection.
+   */
   isGated(now: number): boolean {
     return Math.max(this.#count.total, this.peak(now)) >= SMALLEST_SERVICE;
   }
@@ -272,7 +289,7 @@ class Scope {
       return {
         rule: 'mass',
         since: this.#massSince,
-        text: `${silent} of ${total} ${this.#who} are silent at once, so silence takes nobody out for an hour, or until fewer are silent`,
+        text: `${silent} of ${total} ${this.#subject} are silent at once, so silence takes none of them out for an hour, or until fewer are silent`,
       };
     }
     this.#expire(now);
@@ -281,20 +298,20 @@ class Scope {
       return {
         rule: 'allowance',
         since: last,
-        text: `silence took out ${this.#uses.length} of ${this.peak(now)} ${this.#who} within ten minutes, which is all it may`,
+        text: `silence took out ${this.#uses.length} of ${this.peak(now)} ${this.#subject} within ten minutes, which is the maximum`,
       };
     }
     if (now - this.#massEndedAt < this.#afterMassMs) {
       return {
         rule: 'after-mass',
         since: this.#massEndedAt,
-        text: `most ${this.#who} were silent a moment ago, so silence takes nobody out until they had time to come back`,
+        text: `most ${this.#subject} were silent a moment ago, so silence takes none of them out until they have had time to come back`,
       };
     }
     return null;
   }
 
-  /** An allowance that is used up holds nobody while nobody is silent. */
+  /** As `hold`, but a used-up allowance is not shown while no instance is silent. */
   shownHold(now: number): Hold | null {
     const hold = this.hold(now);
     return hold?.rule === 'allowance' && this.#count.silent === 0 ? null : hold;
@@ -316,7 +333,7 @@ class Scope {
     };
   }
 
-  /** Nothing here would be missed. */
+  /** True if the scope has no state worth keeping. */
   isIdle(now: number): boolean {
     this.#expire(now);
     return this.peak(now) === 0 && this.#uses.length === 0 && now - this.#massEndedAt >= this.#afterMassMs;
@@ -342,10 +359,10 @@ class Scope {
   }
 }
 
-/** The highest value within the window, each value counting until it was replaced. */
+/** The maximum within the window; each value counts until it was replaced. */
 class Peak {
   #current = 0;
-  /** Former values and when each was replaced: later means lower. */
+  /** Earlier values and when each was replaced: later means lower. */
   readonly #former: { readonly until: number; readonly value: number }[] = [];
 
   set(now: number, value: number): void {

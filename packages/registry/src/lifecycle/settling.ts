@@ -11,7 +11,10 @@ export interface SettlingPorts {
   readonly feed: Pick<Feed, 'status'>;
 }
 
-/** Settled: two intervals old, and no mass now nor a little before: what is not known now does not exist. */
+/**
+ * Decides whether the registry is settled: it has run for two intervals, and there is no mass silence now or shortly
+ * before. A settled registry can report an unknown name as absent.
+ */
 export class Settling {
   readonly #ports: SettlingPorts;
   #begunAt: number | null = null;
@@ -26,12 +29,12 @@ export class Settling {
     return this.#isSettled;
   }
 
-  /** The store is loaded. */
+  /** Starts the settling time; called once the store is loaded. */
   begin(): void {
     this.#begunAt = this.#ports.time.now();
   }
 
-  /** Looks, and tells when it has changed. */
+  /** Evaluates the state again; publishes and records a change. */
   sweep(): void {
     const { time, policy, preservation, history, feed } = this.#ports;
     const now = time.now();
@@ -42,7 +45,7 @@ export class Settling {
     if (settled === this.#isSettled) return;
     this.#isSettled = settled;
     const text = settled
-      ? 'the registry is settled: what it does not know is not there'
+      ? 'the registry is settled: it reports unknown names as absent'
       : 'the registry is no longer settled';
     history.note({ kind: 'registry', by: 'registry', text });
     feed.status({ settled });

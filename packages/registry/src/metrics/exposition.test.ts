@@ -11,8 +11,8 @@ function counted(): Exposition {
   return exposition;
 }
 
-describe('what was counted', () => {
-  it('is text as Prometheus reads it', () => {
+describe('the exposition', () => {
+  it('is text for Prometheus', () => {
     expect(counted().text('text')).toBe(
       String.raw`# HELP rollcall_a Now.
 # TYPE rollcall_a gauge
@@ -31,7 +31,7 @@ rollcall_c_seconds_count 4
     );
   });
 
-  it('is OpenMetrics where that is asked for', () => {
+  it('is OpenMetrics on request', () => {
     const text = counted().text('openmetrics');
     expect(text).toContain('# TYPE rollcall_b counter\nrollcall_b_total{');
     expect(text).toContain(String.raw`# HELP rollcall_b What \"b\" is.\nReally.`);
@@ -39,7 +39,7 @@ rollcall_c_seconds_count 4
     expect(text.endsWith('\n# EOF\n')).toBe(true);
   });
 
-  it('is there from the beginning where it has no label, and comes again after it was forgotten', () => {
+  it('has series without labels from the start, and series that return after removal', () => {
     const exposition = new Exposition();
     exposition.meter.counter('rollcall_none_total', 'None.');
     const gauge = exposition.meter.gauge('rollcall_some', 'Some.', ['state']);
@@ -55,7 +55,7 @@ rollcall_c_seconds_count 4
     expect(exposition.text('text')).toContain('rollcall_plain 3\n');
   });
 
-  it('is one under one name, and refuses another meaning of it', () => {
+  it('has one instrument per name, and rejects another meaning of the name', () => {
     const { meter } = new Exposition();
     meter.counter('rollcall_a_total', 'A.', ['x']);
     expect(() => meter.counter('rollcall_a_total', 'A.', ['x'])).not.toThrow();
@@ -63,7 +63,7 @@ rollcall_c_seconds_count 4
     expect(() => meter.counter('rollcall_a_total', 'A.', ['y'])).toThrow(/rollcall_a_total is taken/);
   });
 
-  it('goes to two meters alike', () => {
+  it('counts in two meters alike', () => {
     const [one, other] = [new Exposition(), new Exposition()];
     const meter = bothMeters(one.meter, other.meter);
     meter.counter('rollcall_a_total', 'A.', ['x']).add(2, 'y');

@@ -1,12 +1,14 @@
 import { SECONDS_BUCKETS } from '@rollcall/core';
 import type { Meter } from '@rollcall/core';
 
-/** The text of Prometheus, version 0.0.4, or OpenMetrics 1.0. */
+/** The text format of Prometheus, version 0.0.4, or OpenMetrics 1.0. */
 export type ExpositionFormat = 'text' | 'openmetrics';
 
 type Kind = 'counter' | 'gauge' | 'histogram';
 
-/** One time series: of a histogram `value` is the sum, and `counts` how many fell into each bucket, the last one above all bounds. */
+/**
+ * A time series. For a histogram, `value` is the sum, and `counts` the count per bucket, the last one above all bounds.
+ */
 interface Series {
   readonly values: readonly string[];
   readonly counts: Float64Array;
@@ -25,9 +27,9 @@ interface Instrument {
 const NO_BUCKETS: readonly number[] = [];
 
 /**
- * A Meter that can be read as Prometheus reads it. To count costs one look-up where there are labels, and none where there are not.
- * What has no label is there from the beginning, with 0; what has some, from its first value on. How many series there are is up to
- * whoever counts: see `Meter`.
+ * A Meter with the exposition formats of Prometheus. Counting costs one look-up with labels and none without. A series
+ * without labels exists from the start with 0, a labelled one from its first value on. The caller bounds the number of
+ * series: see `Meter`.
  */
 export class Exposition {
   readonly meter: Meter;
@@ -37,14 +39,14 @@ export class Exposition {
     this.meter = this.#createMeter();
   }
 
-  /** Everything that was counted so far, by name. */
+  /** All values so far, sorted by name. */
   text(format: ExpositionFormat): string {
     const sorted = [...this.#instruments.values()].toSorted((a, b) => (a.name < b.name ? -1 : 1));
     const lines = sorted.flatMap((instrument) => linesOf(instrument, format));
     return `${[...lines, ...(format === 'openmetrics' ? ['# EOF'] : [])].join('\n')}\n`;
   }
 
-  /** Throws a TypeError for a name that is there with another meaning. */
+  /** Throws TypeError if the name exists with another kind, labels or buckets. */
   #instrument(wanted: Omit<Instrument, 'series'>): Instrument {
     const { name, kind, labels, buckets } = wanted;
     const known = this.#instruments.get(name);
@@ -99,17 +101,17 @@ export class Exposition {
   }
 }
 
-/** The series of these values, made anew. */
+/** Creates the series of these values. */
 function makeSeries({ series, buckets }: Instrument, values: readonly string[]): Series {
   const made = { values, counts: new Float64Array(buckets.length + 1), value: 0 };
   series.set(keyOf(values), made);
   return made;
 }
 
-/** The series of an instrument without labels, which is there from the beginning. */
+/** The series of an instrument without labels, which exists from the start. */
 const onlyOf = (instrument: Instrument): Series => instrument.series.get('') ?? makeSeries(instrument, []);
 
-/** How an instrument finds the series of these values, which it makes at the first. */
+/** Returns a look-up of the series by label values, which creates a missing one. */
 function finder(instrument: Instrument): (values: readonly string[]) => Series {
   const { series, labels } = instrument;
   if (labels.length === 0) onlyOf(instrument);
@@ -120,7 +122,7 @@ function finder(instrument: Instrument): (values: readonly string[]) => Series {
 const keyOf = (values: readonly string[]): string =>
   values.length === 1 ? (values[0] ?? '') : values.length === 0 ? '' : values.join('\u0000');
 
-/** What is not a number, or below 0, would make a counter useless for ever. */
+/** Adds to a counter. NaN or a negative number would spoil it for ever and is ignored. */
 function grow(series: Series, n: number): void {
   if (n >= 0) series.value += n;
 }
@@ -136,7 +138,7 @@ function record(series: Series, buckets: readonly number[], value: number): void
 
 function linesOf(instrument: Instrument, format: ExpositionFormat): readonly string[] {
   const { kind, name, help, series } = instrument;
-  // OpenMetrics names a counter without what its one sample is called
+  // in OpenMetrics the family of a counter lacks the suffix of its sample
   const family = format === 'openmetrics' && kind === 'counter' ? name.replace(/_total$/, '') : name;
   const head = [`# HELP ${family} ${escapedHelp(help, format)}`, `# TYPE ${family} ${kind}`];
   const samples = [...series.values()].flatMap((one) =>
@@ -165,7 +167,7 @@ function labelled(labels: readonly string[], values: readonly string[]): string 
 
 const escaped = (text: string): string => text.replaceAll(/[\\"\n]/g, (char) => (char === '\n' ? '\\n' : `\\${char}`));
 
-/** Quotes are escaped in OpenMetrics alone. */
+/** Only OpenMetrics escapes quotes. */
 const escapedHelp = (text: string, format: ExpositionFormat): string =>
   format === 'openmetrics' ? escaped(text) : escaped(text).replaceAll(String.raw`\"`, '"');
 
@@ -180,7 +182,7 @@ const boundText = (bound: number, format: ExpositionFormat): string =>
 
 // ---- two at once ----------------------------------------------------------------------------------------------------
 
-/** Counts in both. */
+/** A meter that counts in both. */
 export function bothMeters(one: Meter, other: Meter): Meter {
   return {
     counter(name, help, labels) {

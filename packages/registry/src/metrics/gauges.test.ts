@@ -7,7 +7,7 @@ import type { Counted } from './gauges.js';
 const admin = { ENABLED: 0, DRAINING: 0, MAINTENANCE: 0 };
 const states = { HEALTHY: 0, REGISTERING: 0, UNHEALTHY: 0, CRITICAL: 0, DEREGISTERING: 0 };
 
-/** A target of calls, at so many callers open. */
+/** A called instance whose circuit is open at this many callers. */
 const circuits = (open: number) => ({
   instance: 'x',
   callsPerSecond: 0,
@@ -16,8 +16,8 @@ const circuits = (open: number) => ({
   circuits: { closed: 1, open, halfOpen: 0 },
 });
 
-describe('a census', () => {
-  it('names a hundred services, those without a callable instance first, and sums up the others', async () => {
+describe('the gauges', () => {
+  it('name a hundred services, those without a callable instance first, and sum up the others', async () => {
     const meter = memoryMeter();
     const gauges = new RegistryGauges(meter);
     const world = await World.started();
@@ -35,7 +35,7 @@ describe('a census', () => {
       topology: () => world.registry.topology('*'),
       services: () => ({ ok: true, value: { revision: 1, services } }),
     };
-    gauges.take(counted);
+    gauges.update(counted);
     const name = 'rollcall_registry_instances';
     expect(meter.count(name)).toBe(300);
     expect(meter.count(name, { service: 's-149', state: 'CRITICAL' })).toBe(2);
@@ -52,13 +52,13 @@ describe('a census', () => {
     expect(meter.count(byAdmin)).toBe(300);
     expect(meter.values(byAdmin)).toHaveLength(303);
     services.length = 1;
-    gauges.take(counted);
+    gauges.update(counted);
     expect(meter.count(name)).toBe(2);
     expect(meter.values(name)).toHaveLength(5);
     await world.registry.close();
   });
 
-  it('sums up the circuits that callers have open, by the service called', async () => {
+  it('sum up the open circuits of callers, by called service', async () => {
     const meter = memoryMeter();
     const world = await World.started();
     const edge = {
@@ -85,7 +85,7 @@ describe('a census', () => {
       services: () => world.registry.services('*'),
       topology: () => ({ ok: true, value: { withinMs: 1, edges } }),
     };
-    new RegistryGauges(meter).take(counted);
+    new RegistryGauges(meter).update(counted);
     expect(meter.count('rollcall_registry_circuits_open', { service: 'b' })).toBe(4);
     expect(meter.values('rollcall_registry_circuits_open')).toEqual([4]);
     await world.registry.close();

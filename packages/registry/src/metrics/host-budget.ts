@@ -1,46 +1,47 @@
 /**
- * Does the host carry what the registry is to take in? Open files, the firewall's table, ports, TIME_WAIT and the accept queue,
- * each with its formula. docs/SIZING.md explains them, and tells which setting to change.
+ * Checks whether the host can carry the configured load of the registry: open files, the connection table of the
+ * firewall, ports, TIME_WAIT and the accept queue, each with its formula. docs/SIZING.md explains them, and names the
+ * setting to change.
  */
 import type { Log, Time, Timer } from '@rollcall/core';
 import type { HostFacts } from './host-facts.js';
 
-/** How a registry works, as far as its host feels it. */
+/** The parameters of a registry that determine the load on its host. */
 export interface Workload {
   readonly intervalMs: number;
   readonly timeoutMs: number;
-  /** Every n-th heartbeat opens a connection; the others keep one, in each direction. */
+  /** Every n-th heartbeat opens a connection; the others reuse one in each direction. */
   readonly freshEvery: number;
-  /** Heartbeat-1 calls under way at most. */
+  /** Maximum of concurrent Heartbeat-1 calls. */
   readonly maxCalls: number;
-  /** Does every instance run on this host, too, so that both ends of each connection are its own? */
+  /** True if all instances run on this host, too, so that it has both ends of each connection. */
   readonly isLocal: boolean;
 }
 
-/** Whom a registry carries. */
+/** The load of a registry. */
 export interface Load {
   readonly instances: number;
   /** Open change feeds, the lines of instances included. */
   readonly watchers: number;
 }
 
-/** What a host carries at most, one watcher (its line) for each instance. */
+/** The capacity of a host, with one watcher (its line) per instance. */
 export interface Capacity {
   readonly instances: number;
-  /** What is used up first, with its size: `20,000 open files`. */
+  /** The resource that is used up first, with its size: `20,000 open files`. */
   readonly boundBy: string;
 }
 
-/** Something of which the host has so much. */
+/** A limited resource of the host. */
 export interface Budget {
   readonly name: string;
   readonly have: number;
   readonly need: (load: Load) => number;
-  /** What happens where it is used up, and what to do. */
+  /** What happens if it is used up, and what to do. */
   readonly remedy: string;
 }
 
-/** A budget as people are told of it, and how much of it is used. */
+/** A budget and its use, for operators. */
 export interface BudgetAnswer {
   readonly name: string;
   readonly have: number;
@@ -48,50 +49,60 @@ export interface BudgetAnswer {
   readonly remedy: string;
 }
 
-/** For the program itself, its store, its log, dashboards and scrapes. */
+/** Files for the program itself, its store, its log, dashboards and scrapes. */
 const RESERVED_FILES = 200;
-/** A Heartbeat-2 that is taken in by a busy registry has its connection open for less than this. */
+/** A busy registry keeps the connection of a Heartbeat-2 open for less than this, ms. */
 const BEAT_OPEN_MS = 250;
-/** A Heartbeat-1 that timed out keeps its connection open so long for a late answer and a farewell, if there is a place for it. */
+/**
+ * A Heartbeat-1 that timed out keeps its connection open this long for a late answer and the close, ms, if there is a
+ * place for it.
+ */
 const LINGERING_MS = 4_000;
-/** Of the places for calls under way; and of the open files at most. */
+/** Lingering connections: maximum share of the places for concurrent calls, and of the open files. */
 const LINGERING_SHARE = 1 / 4;
 const LINGERING_SHARE_OF_FILES = 1 / 16;
-const LEAST_LINGERING = 16;
-/** Linux remembers a closed connection this long: in TCP itself, on the loopback where it reuses, and in the firewall. */
+const MIN_LINGERING = 16;
+/**
+ * How long Linux remembers a closed connection, ms: in TCP itself, on a loopback that reuses ports, and in the
+ * firewall.
+ */
 const TIME_WAIT_MS = 60_000;
 const REUSED_MS = 1_000;
 const TRACKED_MS = 120_000;
 /**
- * Connections that may wait to be accepted; the kernel may allow fewer (net.core.somaxconn). Node's 511 are those of a tenth of a
- * second when a large fleet beats on fresh connections, and who finds no room tries again only after a second.
+ * Connections that may wait to be accepted; the kernel may allow fewer (net.core.somaxconn). Node's default of 511 is
+ * what a large fleet on fresh connections opens in a tenth of a second, and a connection that finds no room is retried
+ * only after a second.
  */
 export const ACCEPT_QUEUE = 4_096;
-/** A pause of the registry (a collection of garbage, a flush) that must lose no connection. */
+/** A pause of the registry (garbage collection, a flush) that must lose no connection, ms. */
 const PAUSE_MS = 100;
-/** Of a budget; from here on people are told while there is time to act. */
-const TOLD_FROM = 0.8;
-const LOOK_MS = 60_000;
-const MOST_INSTANCES = 1_000_000;
+/** Share of a budget from which on a warning is logged, so that there is time to act. */
+const WARN_FROM = 0.8;
+const CHECK_MS = 60_000;
+const MAX_INSTANCES = 1_000_000;
 
-/** One sentence for each budget of the host that cannot carry `asked`: what was asked for, never mere defaults. */
+/** One sentence for each budget of the host that cannot carry `asked`, the configured load (not defaults). */
 export function shortfalls(asked: Load, work: Workload, host: HostFacts): readonly string[] {
   return budgetsOf(work, host)
     .filter((budget) => budget.need(asked) > budget.have)
     .map((budget) => {
-      const carried = countText(carriedBy(budget), 'instance');
+      const carried = countText(instancesWithin(budget), 'instance');
       const { name, have, remedy } = budget;
       return `${loadText(asked)} need ${needText(budget, asked)} ${name} and may have ${numberText(have)}: enough for ${carried}. ${remedy} See docs/SIZING.md.`;
     });
 }
 
-/** How many instances the host carries at this pace; null where nothing is known of it. */
+/** How many instances the host can carry with this workload; null if nothing is known about it. */
 export function capacityOf(work: Workload, host: HostFacts): Capacity | null {
-  const bounds = budgetsOf(work, host).map((budget) => ({ instances: carriedBy(budget), boundBy: sizeText(budget) }));
+  const bounds = budgetsOf(work, host).map((budget) => ({
+    instances: instancesWithin(budget),
+    boundBy: sizeText(budget),
+  }));
   return bounds.toSorted((a, b) => a.instances - b.instances)[0] ?? null;
 }
 
-/** Every budget of the host, and how much of it this load uses. */
+/** Every budget of the host and how much of it this load uses. */
 export function usedOf(load: Load, work: Workload, host: HostFacts): readonly BudgetAnswer[] {
   return budgetsOf(work, host).map(({ name, have, need, remedy }) => ({
     name,
@@ -106,71 +117,74 @@ interface WatchedHost {
   readonly log: Log;
   readonly work: Workload;
   readonly host: HostFacts;
-  /** Whom the registry carries now; null while it cannot tell. */
+  /** The current load; null while it is not known. */
   readonly load: () => Load | null;
 }
 
-/** Looks once a minute, and warns once of each budget that is used to 80 %: by those who came, not by a limit that nobody reaches. */
+/**
+ * Checks once a minute, and warns once for each budget that is 80 % used by the actual load, not by a limit that is
+ * never reached.
+ */
 export class HostWatch {
   readonly #ports: WatchedHost;
-  #quiet: readonly Budget[];
+  #unreported: readonly Budget[];
   #timer: Timer | null = null;
 
   constructor(ports: WatchedHost) {
     this.#ports = ports;
-    this.#quiet = budgetsOf(ports.work, ports.host);
+    this.#unreported = budgetsOf(ports.work, ports.host);
     this.#arm();
   }
 
-  /** May be called twice. */
+  /** Stops. Idempotent. */
   close(): void {
     this.#timer?.cancel();
-    this.#quiet = [];
+    this.#unreported = [];
   }
 
   #arm(): void {
-    if (this.#quiet.length === 0) return;
-    this.#timer = this.#ports.time.setTimer(LOOK_MS, () => this.#look(), { background: true });
+    if (this.#unreported.length === 0) return;
+    this.#timer = this.#ports.time.setTimer(CHECK_MS, () => this.#check(), { background: true });
   }
 
-  #look(): void {
+  #check(): void {
     const load = this.#ports.load();
     if (load !== null) {
-      const isTight = (budget: Budget): boolean => budget.need(load) >= TOLD_FROM * budget.have;
-      for (const budget of this.#quiet.filter(isTight)) {
+      const isTight = (budget: Budget): boolean => budget.need(load) >= WARN_FROM * budget.have;
+      for (const budget of this.#unreported.filter(isTight)) {
         this.#ports.log.warn(
           `${loadText(load)} use about ${needText(budget, load)} of ${sizeText(budget)}. ${budget.remedy} See docs/SIZING.md.`,
         );
       }
-      this.#quiet = this.#quiet.filter((budget) => !isTight(budget));
+      this.#unreported = this.#unreported.filter((budget) => !isTight(budget));
     }
     this.#arm();
   }
 }
 
-/** Fewer than this help nobody. */
-const LEAST_CONNECTIONS = 16;
+/** Minimum of connections at the port. */
+const MIN_CONNECTIONS = 16;
 
 /**
- * How many connections may be open at the port so that files are left for Heartbeat-1: what all instances that the host's files carry take,
- * each with its line, and no more. Null where it is not known how many files there are.
+ * Maximum of connections at the port, so that files are left for Heartbeat-1: what the instances that the open files
+ * allow need, each with its line. Null if the number of files is not known.
  */
 export function connectionsFor(work: Workload, { openFiles }: HostFacts): number | null {
   if (openFiles === null) return null;
-  const instances = carriedBy({ have: openFiles, need: (load) => filesOf(work, openFiles, load) });
-  return Math.max(LEAST_CONNECTIONS, openFiles - RESERVED_FILES - Math.ceil(outgoingOf(work, openFiles, instances)));
+  const instances = instancesWithin({ have: openFiles, need: (load) => filesOf(work, openFiles, load) });
+  return Math.max(MIN_CONNECTIONS, openFiles - RESERVED_FILES - Math.ceil(outgoingOf(work, openFiles, instances)));
 }
 
-/** How many connections of Heartbeat-1 may wait, after the call, for the called side to close. */
+/** Maximum of Heartbeat-1 connections that wait, after the call, for the called side to close. */
 export function lingeringFor(
   { maxCalls }: Pick<Workload, 'maxCalls'>,
   { openFiles }: Pick<HostFacts, 'openFiles'>,
 ): number {
-  const ofCalls = Math.max(LEAST_LINGERING, maxCalls * LINGERING_SHARE);
+  const ofCalls = Math.max(MIN_LINGERING, maxCalls * LINGERING_SHARE);
   return Math.ceil(Math.min(ofCalls, (openFiles ?? Infinity) * LINGERING_SHARE_OF_FILES));
 }
 
-/** Open files for calls under way and for those that linger, as if all timed out, and for those that are kept between calls. */
+/** Open files for calls under way and lingering ones, as if all timed out, and for connections kept between calls. */
 function outgoingOf(work: Workload, openFiles: number, instances: number): number {
   const { intervalMs, timeoutMs, freshEvery, maxCalls } = work;
   const lingering = Math.min(lingeringFor(work, { openFiles }), (instances * LINGERING_MS) / intervalMs);
@@ -184,11 +198,11 @@ function filesOf(work: Workload, openFiles: number, { instances, watchers }: Loa
   return RESERVED_FILES + watchers + outgoingOf(work, openFiles, instances) + incoming;
 }
 
-/** One for each fact that is known of the host and matters for this workload. */
+/** The budgets of the host: one for each known fact that matters for this workload. */
 export function budgetsOf(work: Workload, host: HostFacts): readonly Budget[] {
   const { intervalMs, freshEvery, isLocal } = work;
   const { openFiles } = host;
-  // of one direction, per instance
+  // per instance and direction
   const kept = freshEvery > 1 ? 1 : 0;
   const freshPerMs = 1 / (intervalMs * freshEvery);
   const trackedMs = host.trackedTimeWaitMs ?? TRACKED_MS;
@@ -228,10 +242,10 @@ export function budgetsOf(work: Workload, host: HostFacts): readonly Budget[] {
   ];
 }
 
-/** The most instances, each with its line, that fit: what they need grows with their number. */
-function carriedBy({ have, need }: Pick<Budget, 'have' | 'need'>): number {
+/** The maximum of instances, each with its line, that fits: the need grows with their number. */
+function instancesWithin({ have, need }: Pick<Budget, 'have' | 'need'>): number {
   let low = 0;
-  let high = MOST_INSTANCES;
+  let high = MAX_INSTANCES;
   while (low < high) {
     const middle = Math.ceil((low + high) / 2);
     if (need({ instances: middle, watchers: middle }) <= have) low = middle;

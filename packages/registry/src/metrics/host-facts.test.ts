@@ -8,7 +8,7 @@ import { processFactsOf, readHostFacts } from './host-facts.js';
 const folders: string[] = [];
 afterEach(() => Promise.all(folders.splice(0).map((folder) => rm(folder, { recursive: true }))));
 
-/** As /proc of a Linux host, with these files in place of its own; null: there is no such file. */
+/** A copy of /proc of a Linux host with these files replaced; null: the file does not exist. */
 async function proc(files: Readonly<Record<string, string | null>> = {}): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'rollcall-proc-'));
   folders.push(folder);
@@ -37,8 +37,8 @@ const LINUX = {
   [`${NETFILTER}_tcp_timeout_time_wait`]: '120\n',
 };
 
-describe('what is known of the host', () => {
-  it('stands in /proc', async () => {
+describe('the facts of the host', () => {
+  it('are read from /proc', async () => {
     expect(await readHostFacts(await proc())).toEqual({
       openFiles: 1_024,
       localPorts: 28_232,
@@ -50,7 +50,7 @@ describe('what is known of the host', () => {
     });
   });
 
-  it('is nothing where there is no /proc', async () => {
+  it('are unknown without /proc', async () => {
     expect(await readHostFacts(join(await proc(), 'nowhere'))).toEqual({
       openFiles: null,
       localPorts: null,
@@ -62,7 +62,7 @@ describe('what is known of the host', () => {
     });
   });
 
-  it('leaves out a table of connections in which there are none: no rule uses it', async () => {
+  it('ignore an empty connection table, which no rule uses', async () => {
     expect(await readHostFacts(await proc({ [`${NETFILTER}_count`]: '0\n' }))).toMatchObject({
       trackedConnections: null,
       openFiles: 1_024,
@@ -84,14 +84,14 @@ describe('what is known of the host', () => {
 const factsOf = (folder: string) => processFactsOf(new ManualTime(), folder)();
 
 describe('the facts of this process', () => {
-  it('are its open files, counted, of those that it may have', async () => {
+  it('are its number of open files and their maximum', async () => {
     const folder = await proc({ 'self/fd/0': '', 'self/fd/1': '', 'self/fd/2': '', 'self/fd/3': '' });
     // one of them is the listing itself
     expect((await factsOf(folder)).files).toEqual({ open: 3, most: 1_024 });
     expect((await factsOf(join(folder, 'nothing'))).files).toBeNull();
   });
 
-  it('are looked for again after five seconds, and not before', async () => {
+  it('are read again after five seconds, and not before', async () => {
     const time = new ManualTime();
     const folder = await proc({ 'self/fd/0': '', 'self/fd/1': '' });
     const facts = processFactsOf(time, folder);
@@ -103,7 +103,7 @@ describe('the facts of this process', () => {
     expect((await facts()).files?.open).toBe(2);
   });
 
-  it('are the container that it is in', async () => {
+  it('include its container', async () => {
     const folder = await proc({ 'self/cgroup': '4:cpu:/kubepods/pod1\n' });
     expect((await factsOf(folder)).container).toBe('kubernetes');
     const environ = 'PATH=/bin\0KUBERNETES_SERVICE_HOST=10.0.0.1\0';

@@ -4,42 +4,42 @@ import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** What the host gives to this process. Null: not known, as everywhere but on Linux; then nothing is concluded from it. */
+/** The limits of the host for this process. Null: not known, as outside Linux; then nothing is concluded from it. */
 export interface HostFacts {
-  /** Files and sockets that this process may have open. */
+  /** Maximum of open files and sockets of this process. */
   readonly openFiles: number | null;
-  /** Local ports for connections that do not choose one. */
+  /** Number of ephemeral ports. */
   readonly localPorts: number | null;
-  /** Connections in TIME_WAIT that the kernel remembers. */
+  /** Maximum of connections in TIME_WAIT. */
   readonly timeWaits: number | null;
-  /** May a port in TIME_WAIT be used again for another connection of this machine to itself? */
+  /** True if a port in TIME_WAIT may be reused for a connection of this machine to itself. */
   readonly reusesTimeWaits: boolean;
-  /** Connections that the firewall may follow; null where it follows none. */
+  /** Maximum of connections that the firewall tracks; null if it tracks none. */
   readonly trackedConnections: number | null;
-  /** How long the firewall remembers a connection that is over, in ms. */
+  /** How long the firewall remembers a closed connection, ms. */
   readonly trackedTimeWaitMs: number | null;
-  /** Connections that may wait to be accepted. */
+  /** Maximum of connections that wait to be accepted. */
   readonly acceptQueue: number | null;
 }
 
-/** Files and sockets that this process has open, and may have. */
+/** The open files and sockets of this process, and their maximum. */
 export interface OpenFiles {
   readonly open: number;
   readonly most: number;
 }
 
-/** How this process stands now. Null: not known. */
+/** The facts about this process. Null: not known. */
 export interface ProcessFacts {
   readonly files: OpenFiles | null;
   readonly container: Container | null;
 }
 
-/** Answers are as old as this at most, ms: to list what is open costs as much as is open. */
+/** Maximum age of an answer, ms: listing open files costs as much as there are. */
 const FRESH_MS = 5_000;
 
 /**
- * Looks at `/proc` and at what container engines leave in theirs: at the container once, at what is open when it is asked, but one time at
- * once and not more often than every 5 s. Never rejects.
+ * Reads `/proc` and the marks of container engines: the container once, the open files on demand, but only once at a
+ * time and at most every 5 s. Never rejects.
  */
 export function processFactsOf(time: Pick<Time, 'now'>, proc = '/proc'): () => Promise<ProcessFacts> {
   const container = containerNow(proc);
@@ -59,18 +59,18 @@ async function containerNow(proc: string): Promise<Container | null> {
   return containerIn({ env, marks, cgroup });
 }
 
-/** The limit is read each time: it may be changed while the process runs (`prlimit`). */
+/** Reads the limit each time: it may change while the process runs (`prlimit`). */
 async function openFilesNow(proc: string): Promise<OpenFiles | null> {
   try {
     const most = numberIn(openFilesIn(await readFile(join(proc, 'self/limits'), 'utf8')));
-    // the listing has a file open itself
+    // the listing itself holds one file open
     return most === null ? null : { open: (await readdir(join(proc, 'self/fd'))).length - 1, most };
   } catch {
     return null;
   }
 }
 
-/** Looks at `/proc`. Never rejects: what cannot be read is not known. */
+/** Reads `/proc`. Never rejects: a value that cannot be read is null. */
 export async function readHostFacts(proc = '/proc'): Promise<HostFacts> {
   const read = (path: string): Promise<string | null> => readFile(join(proc, path), 'utf8').catch(() => null);
   const number = async (path: string): Promise<number | null> => numberIn(await read(path));
@@ -91,7 +91,7 @@ export async function readHostFacts(proc = '/proc'): Promise<HostFacts> {
     timeWaits,
     // 1: everywhere, 2: on the loopback only
     reusesTimeWaits: reuse === 1 || reuse === 2,
-    // the table is there as soon as the module is loaded, and stays empty where no rule needs it
+    // the table exists once the module is loaded, and stays empty if no rule needs it
     trackedConnections: trackedNow === 0 ? null : tracked,
     trackedTimeWaitMs: trackedSeconds === null ? null : trackedSeconds * 1_000,
     acceptQueue,

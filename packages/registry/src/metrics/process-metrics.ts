@@ -8,9 +8,9 @@ import { getHeapStatistics } from 'node:v8';
 import { readHostFacts } from './host-facts.js';
 import type { HostFacts } from './host-facts.js';
 
-/** The event loop is looked at so often; what Node tells of it contains this time. */
+/** Sampling interval of the event loop, ms; the values of Node include it. */
 const RESOLUTION_MS = 20;
-/** What is said of it is of the last one or two windows, however many ask. */
+/** The lag covers the last one or two windows of this many ms, regardless of how many scrapers there are. */
 const WINDOW_MS = 10_000;
 const FDS = '/proc/self/fd';
 
@@ -20,7 +20,7 @@ interface Lag {
   readonly max: number;
 }
 
-/** This process, as everybody's dashboards know it: `process_*` by the conventions of Prometheus, and what is particular to a registry. */
+/** Metrics of this process: `process_*` by the conventions of Prometheus, and those specific to a registry. */
 export class ProcessMetrics {
   readonly #time: Time;
   readonly #connections: Gauge;
@@ -34,40 +34,40 @@ export class ProcessMetrics {
   #facts: Promise<HostFacts> | null = null;
   #cpuSeconds = 0;
   #loop: IntervalHistogram | null = null;
-  #former: Lag = { p50: 0, p99: 0, max: 0 };
+  #previous: Lag = { p50: 0, p99: 0, max: 0 };
   #windowAt = 0;
 
-  /** `own`: where `process_*` go, whose names another meter may have given away. */
+  /** `own`: the meter for `process_*`, whose names another meter may already use. */
   constructor({ time, own, meter }: { readonly time: Time; readonly own: Meter; readonly meter: Meter }) {
     this.#time = time;
-    const build = meter.gauge('rollcall_registry_build_info', 'Always 1; the labels say what runs.', [
+    const build = meter.gauge('rollcall_registry_build_info', 'Always 1; the labels are the versions that run.', [
       'version',
       'node',
     ]);
     build.set(1, VERSION, process.versions.node);
-    this.#connections = meter.gauge('rollcall_registry_connections', 'Connections at its port now.');
+    this.#connections = meter.gauge('rollcall_registry_connections', 'Open connections at the port of the registry.');
     this.#lag = meter.gauge(
       'rollcall_registry_event_loop_lag_seconds',
-      'How late the event loop was within the last 10 to 20 s, or since it was asked last: p50, p99, max.',
+      'Event loop lag within the last 10 to 20 s, or since the last scrape if that is longer ago: p50, p99, max.',
       ['at'],
     );
     this.#cpu = own.counter('process_cpu_seconds_total', 'CPU time of this process, user and system.');
-    this.#resident = own.gauge('process_resident_memory_bytes', 'Memory of this process that is in RAM.');
+    this.#resident = own.gauge('process_resident_memory_bytes', 'Resident memory of this process.');
     this.#heap = own.gauge('process_heap_bytes', 'JavaScript heap in use.');
-    this.#started = own.gauge('process_start_time_seconds', 'When this process started, seconds since 1970.');
+    this.#started = own.gauge('process_start_time_seconds', 'Start time of this process, seconds since 1970.');
     this.#fds = own.gauge('process_open_fds', 'Open files and sockets.');
-    this.#maxFds = own.gauge('process_max_fds', 'How many files and sockets may be open.');
+    this.#maxFds = own.gauge('process_max_fds', 'Maximum number of open files and sockets.');
     for (const gauge of [this.#fds, this.#maxFds, this.#connections]) gauge.forget();
   }
 
-  /** Never rejects. */
-  async look(server: Pick<Server, 'getConnections'> | null): Promise<void> {
-    this.#lookAtLoop();
+  /** Reads all values; `server` null: it does not listen. Never rejects. */
+  async update(server: Pick<Server, 'getConnections'> | null): Promise<void> {
+    this.#updateLag();
     const { user, system } = process.cpuUsage();
     const seconds = (user + system) / 1_000_000;
     this.#cpu.add(seconds - this.#cpuSeconds);
     this.#cpuSeconds = seconds;
-    tell(this.#resident, residentBytes());
+    setOrForget(this.#resident, residentBytes());
     this.#heap.set(getHeapStatistics().used_heap_size);
     this.#started.set(this.#time.wall() / 1_000 - process.uptime());
     const [connections, fds, { openFiles }] = await Promise.all([
@@ -75,20 +75,20 @@ export class ProcessMetrics {
       openFds(),
       (this.#facts ??= readHostFacts()),
     ]);
-    tell(this.#connections, connections);
-    tell(this.#fds, fds);
-    tell(this.#maxFds, openFiles);
-    if (openFiles === null) this.#facts = null; // it may be known next time
+    setOrForget(this.#connections, connections);
+    setOrForget(this.#fds, fds);
+    setOrForget(this.#maxFds, openFiles);
+    if (openFiles === null) this.#facts = null; // it may be readable next time
   }
 
-  /** Looks at the event loop no more. May be called twice. */
+  /** Stops observing the event loop. Idempotent. */
   close(): void {
     this.#loop?.disable();
     this.#loop = null;
   }
 
-  /** From the first time on that somebody wants to know: nobody pays for what nobody reads. */
-  #lookAtLoop(): void {
+  /** Observes the event loop from the first scrape on: without one it costs nothing. */
+  #updateLag(): void {
     const now = this.#time.now();
     if (this.#loop === null) {
       this.#loop = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
@@ -96,21 +96,24 @@ export class ProcessMetrics {
       this.#windowAt = now;
     }
     const lag = lagOf(this.#loop);
-    for (const at of ['p50', 'p99', 'max'] as const) this.#lag.set(Math.max(lag[at], this.#former[at]), at);
+    for (const at of ['p50', 'p99', 'max'] as const) this.#lag.set(Math.max(lag[at], this.#previous[at]), at);
     if (now - this.#windowAt < WINDOW_MS) return;
-    this.#former = lag;
+    this.#previous = lag;
     this.#windowAt = now;
     this.#loop.reset();
   }
 }
 
-/** What is not known, as everywhere but on Linux, or while no file can be opened, is not 0, nor what it was before. */
-function tell(gauge: Gauge, value: number | null): void {
+/**
+ * An unknown value (outside Linux, or while no file can be opened) is neither 0 nor the previous value: the series is
+ * removed.
+ */
+function setOrForget(gauge: Gauge, value: number | null): void {
   if (value === null) gauge.forget();
   else gauge.set(value);
 }
 
-/** On Linux Node reads a file for it. */
+/** Node reads a file for it on Linux; null if that fails. */
 function residentBytes(): number | null {
   try {
     return process.memoryUsage.rss();
@@ -131,7 +134,7 @@ function connectionsOf(server: Pick<Server, 'getConnections'> | null): Promise<n
   });
 }
 
-/** Since Linux 6.2 the folder says how many there are, without being read. */
+/** Since Linux 6.2 the size of the folder is the number of open files. */
 async function openFds(): Promise<number | null> {
   try {
     const { size } = await stat(FDS);

@@ -9,7 +9,7 @@ import { budgetsOf, capacityOf } from './host-budget.js';
 import type { Workload } from './host-budget.js';
 import type { HostFacts } from './host-facts.js';
 
-/** `UPDATE_DOCS=1 npx vitest run sizing-doc` writes its tables anew. */
+/** `UPDATE_DOCS=1 npx vitest run sizing-doc` regenerates its tables. */
 const DOC = fileURLToPath(new URL('../../../../docs/SIZING.md', import.meta.url));
 
 const workload = (preset: Preset, freshEvery: number, isLocal: boolean): Workload => ({
@@ -18,7 +18,7 @@ const workload = (preset: Preset, freshEvery: number, isLocal: boolean): Workloa
   isLocal,
   maxCalls: DEFAULT_LIMITS.maxCalls,
 });
-/** Heads of columns, and what stands behind them. */
+/** Column heads and their values. */
 const COLUMNS: readonly (readonly [string, Preset, number])[] = [
   ['`default`, 5 s', 'default', 1],
   ['… `freshEvery: 10`', 'default', 10],
@@ -29,7 +29,7 @@ const COLUMNS: readonly (readonly [string, Preset, number])[] = [
 const HEADS = COLUMNS.map(([head]) => head);
 const numberText = (count: number): string => Math.round(count).toLocaleString('en-US');
 
-/** A host of which everything is known: as most Linux systems come, but for what a test says. */
+/** A host with all facts known: the defaults of most Linux systems, unless a test overrides them. */
 const LINUX: HostFacts = {
   openFiles: 1_048_576,
   localPorts: 28_232,
@@ -86,7 +86,7 @@ function capacities(): string {
   );
 }
 
-/** Measured: see the page. CPU in % of a core, as fast and as slow as the machine was; memory beside what an empty registry takes. */
+/** Measured: see the page. CPU in % of a core, on fast and slow machines; memory beyond that of an empty registry. */
 const PER_1_000 = { leastPercent: 5, mostPercent: 7, megabytes: 17, megabytesPerSecond: 0.4 };
 const EMPTY_MEGABYTES = 85;
 const FLEETS = [200, 1_000, 5_000, 15_000];
@@ -116,7 +116,7 @@ function table(corner: string, names: readonly string[], columns: readonly (read
   return [...tableHead(corner, ...HEADS), ...rows].join('\n');
 }
 
-it('docs/SIZING.md says what the registry reckons with', () => {
+it('docs/SIZING.md states the figures that the registry uses', () => {
   const tables = new Map([
     ['fleets', fleets()],
     ['needs', needs()],

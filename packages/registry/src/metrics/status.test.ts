@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { SECOND, SECRET, silent, value, World } from '../registry.fixture.js';
 
-/** What a watcher of everything knows, by the rules of docs/PROTOCOL.md. */
+/** The knowledge of a watcher of everything, by the rules of docs/PROTOCOL.md. */
 class EverythingWatched {
   readonly #lines = new Map<string, string>();
 
@@ -31,7 +31,7 @@ class EverythingWatched {
 }
 
 describe('the hash of the view', () => {
-  it('is what anybody computes who watches everything', async () => {
+  it('equals the hash computed by a watcher of everything', async () => {
     const world = await World.started();
     const watched = new EverythingWatched(world);
     const check = async (): Promise<string> => {
@@ -41,7 +41,7 @@ describe('the hash of the view', () => {
       return view.hash;
     };
     const seen = [await check()];
-    // the hash of nothing
+    // the hash of an empty view
     expect(seen).toEqual(['e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855']);
     await world.healthy('orders-B', 3001);
     await world.healthy('orders-a', 3002);
@@ -56,7 +56,7 @@ describe('the hash of the view', () => {
     expect(new Set(seen).size).toBe(5);
   });
 
-  it('is the same again for the same revision', async () => {
+  it('is the same for the same revision', async () => {
     const world = await World.started();
     await world.healthy('orders-1', 3001);
     const { view } = value(world.registry.describe());
@@ -65,14 +65,14 @@ describe('the hash of the view', () => {
   });
 });
 
-describe('what the registry says of itself', () => {
-  it('tells what self-preservation allows and holds, of all and of each service that it holds', async () => {
+describe('the description of the registry', () => {
+  it('contains what self-preservation allows and holds, in all and for each held service', async () => {
     const world = await World.started();
     for (let at = 1; at <= 4; at += 1) await world.healthy(`orders-${at}`, 3_000 + at);
     await world.time.advanceBy(SECOND);
     expect(value(world.registry.describe()).preservation).toEqual({
       active: false,
-      text: 'off: nobody is held',
+      text: 'off: no instance is held',
       sinceMs: null,
       registry: { used: 0, allowed: 1, peak: 4, total: 4, silent: 0, rule: null, text: null, sinceMs: null },
       services: [],
@@ -92,7 +92,7 @@ describe('what the registry says of itself', () => {
     expect(preservation.sinceMs).toBeLessThanOrEqual(60 * SECOND);
   });
 
-  it('tells its policy, its limits and, where it was told, its options and where they come from', async () => {
+  it('contains its policy, its limits and, if known, its options and their sources', async () => {
     const world = await World.started({ limits: { maxInstances: 7 } });
     const { policy, limits, options, calls } = value(world.registry.describe());
     expect(calls).toEqual({ p99LateMs: 0, waiting: 0 });

@@ -9,10 +9,10 @@ import type { PreservationAnswer, RegistryAnswer, ScopeAnswer } from '../registr
 import type { Store } from '../store/store.js';
 import type { WriteBehind } from '../store/write-behind.js';
 
-/** So many services that hold are told of, longest first. */
-const MOST_TOLD = 50;
+/** Maximum of held services in an answer, longest hold first. */
+const MAX_SERVICES = 50;
 
-/** What people are told of self-preservation. */
+/** The state of self-preservation for operators. */
 export function preservationAnswer(preservation: SelfPreservation, now: number): PreservationAnswer {
   const { active, text, since } = preservation.describe(now);
   const holding = [...preservation.holding(now)].toSorted(
@@ -23,7 +23,9 @@ export function preservationAnswer(preservation: SelfPreservation, now: number):
     text,
     sinceMs: agoOf(since, now),
     registry: scopeAnswer(preservation.report(now), now),
-    services: holding.slice(0, MOST_TOLD).map(([key, report]) => ({ ...serviceOf(key), ...scopeAnswer(report, now) })),
+    services: holding
+      .slice(0, MAX_SERVICES)
+      .map(([key, report]) => ({ ...serviceOf(key), ...scopeAnswer(report, now) })),
     servicesHolding: holding.length,
   };
 }
@@ -39,7 +41,10 @@ function serviceOf(key: string): { readonly namespace: string; readonly service:
   return { namespace, service };
 }
 
-/** SHA-256 (lower-case hex) over `<namespace>/<service>/<id> <revision>\n` of every instance, by id in the order of code points. */
+/**
+ * SHA-256 (lower-case hex) over `<namespace>/<service>/<id> <revision>\n` of every instance, sorted by id in code point
+ * order.
+ */
 export class ViewHash {
   readonly #table: InstanceTable;
   #of: { readonly revision: number; readonly hash: string } | null = null;
@@ -48,7 +53,7 @@ export class ViewHash {
     this.#table = table;
   }
 
-  /** Of the view at this revision, which is the newest: computed once for each that is asked for. */
+  /** The hash of the view at this revision, which must be the newest; computed once per revision. */
   at(revision: number): { readonly revision: number; readonly hash: string } {
     if (this.#of?.revision === revision) return this.#of;
     const hash = createHash('sha256');
@@ -70,9 +75,9 @@ export interface AboutPorts {
   readonly options: Pick<RegistryAnswer, 'policy' | 'limits'> & { readonly described?: RegistryAnswer['options'] };
 }
 
-type Who = Pick<RegistryAnswer, 'replica' | 'epoch' | 'revision' | 'settled' | 'startedAt' | 'heartbeat'>;
+type Identity = Pick<RegistryAnswer, 'replica' | 'epoch' | 'revision' | 'settled' | 'startedAt' | 'heartbeat'>;
 
-/** What the registry says of itself. */
+/** Builds the description of the registry for operators. */
 export class About {
   readonly #ports: AboutPorts;
   readonly #viewHash: ViewHash;
@@ -82,7 +87,7 @@ export class About {
     this.#viewHash = new ViewHash(ports.table);
   }
 
-  answer(who: Who): RegistryAnswer {
+  answer(who: Identity): RegistryAnswer {
     const { time, table, feed, prober, preservation, store, writeBehind, options } = this.#ports;
     const { p99Ms: p99LateMs, waiting } = prober.lateness();
     const viewNow = () => this.#viewHash.at(feed.revision);
@@ -92,7 +97,7 @@ export class About {
       watchers: feed.watchers,
       instances: table.size,
       tombstones: table.tombstoneCount,
-      // computed for whoever reads it: some ask only how many there are
+      // computed only if read: some readers need the counts alone
       get view() {
         return viewNow();
       },
@@ -105,7 +110,7 @@ export class About {
   }
 }
 
-export interface HoldNewsPorts {
+export interface HoldLogPorts {
   readonly time: Time;
   readonly log: Log;
   readonly policy: Policy;
@@ -113,43 +118,43 @@ export interface HoldNewsPorts {
   readonly history: Pick<EventHistory, 'note'>;
 }
 
-/** A hold that begins is told within this time. */
-const LOOK_EVERY_MS = 1_000;
+/** Time between two checks for a new hold, ms. */
+const CHECK_EVERY_MS = 1_000;
 
-/** Says once when self-preservation begins to hold, the registry or a service, and once when it ends. */
-export class HoldNews {
-  readonly #ports: HoldNewsPorts;
-  /** Since when whom it holds; the empty key is the registry. */
-  readonly #held = new Map<string, number>();
-  #lookedAt = -Infinity;
+/** Logs once when self-preservation begins to hold the registry or a service, and once when it ends. */
+export class HoldLog {
+  readonly #ports: HoldLogPorts;
+  /** Since when each scope is held; the empty key is the registry. */
+  readonly #holds = new Map<string, number>();
+  #checkedAt = -Infinity;
 
-  constructor(ports: HoldNewsPorts) {
+  constructor(ports: HoldLogPorts) {
     this.#ports = ports;
   }
 
   sweep(): void {
     const { time, policy, preservation } = this.#ports;
     const now = time.now();
-    if (now - this.#lookedAt < Math.min(LOOK_EVERY_MS, policy.intervalMs / 5)) return;
-    this.#lookedAt = now;
+    if (now - this.#checkedAt < Math.min(CHECK_EVERY_MS, policy.intervalMs / 5)) return;
+    this.#checkedAt = now;
     const registry = preservation.report(now);
     const holding = new Map(preservation.holding(now));
     if (registry.rule !== null) holding.set('', registry);
-    for (const [key, { text, since }] of holding) if (!this.#held.has(key)) this.#begin(key, text ?? '', since ?? now);
-    for (const [key, since] of this.#held) if (!holding.has(key)) this.#end(key, now - since);
+    for (const [key, { text, since }] of holding) if (!this.#holds.has(key)) this.#begin(key, text ?? '', since ?? now);
+    for (const [key, since] of this.#holds) if (!holding.has(key)) this.#end(key, now - since);
   }
 
   #begin(key: string, text: string, since: number): void {
-    this.#held.set(key, since);
-    this.#tell(key, `self-preservation holds ${nameOf(key)}: ${text}`);
+    this.#holds.set(key, since);
+    this.#report(key, `self-preservation holds ${nameOf(key)}: ${text}`);
   }
 
   #end(key: string, heldMs: number): void {
-    this.#held.delete(key);
-    this.#tell(key, `self-preservation no longer holds ${nameOf(key)}, after ${Math.round(heldMs / 1_000)} s`);
+    this.#holds.delete(key);
+    this.#report(key, `self-preservation no longer holds ${nameOf(key)}, after ${Math.round(heldMs / 1_000)} s`);
   }
 
-  #tell(key: string, text: string): void {
+  #report(key: string, text: string): void {
     const { log, history } = this.#ports;
     history.note({ kind: 'preservation', by: 'registry', text }, key === '' ? null : serviceOf(key));
     log.warn(`${text.charAt(0).toUpperCase()}${text.slice(1)}.`);

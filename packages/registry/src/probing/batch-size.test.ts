@@ -6,7 +6,7 @@ import type { ProbeOutcome } from './protocols/caller.js';
 
 const p99LateMs = (world: World): number => value(world.registry.describe()).calls.p99LateMs;
 
-/** Instances `orders-0` … that are HEALTHY, their calls spread over the interval. */
+/** HEALTHY instances `orders-0` …, their calls spread over the interval. */
 async function fleetOf(size: number): Promise<World> {
   const world = await World.started();
   for (let index = 0; index < size; index += 1) {
@@ -22,31 +22,31 @@ function die(world: World, port: number): void {
   world.town.inhabitants.delete(port);
 }
 
-describe('a turn of the event loop', () => {
+describe('the batch size of a turn of the event loop', () => {
   const intervalMs = 5_000;
 
-  it('begins of those who are on time as many as it may, and of the late as many as became due since the last one and half as many again', () => {
-    const pace = new BatchSize(intervalMs, 0);
-    const most = pace.turn(3);
-    expect(most({ size: 10_000, behindMs: 100, areStrangers: false })).toBe(32);
-    expect(most({ size: 6_000, behindMs: 101, areStrangers: false })).toBe(6);
-    expect(pace.turn(7)({ size: 6_000, behindMs: 101, areStrangers: false })).toBe(8);
+  it('is the maximum while calls are on time, else one and a half times the calls that became due since the last turn', () => {
+    const batch = new BatchSize(intervalMs, 0);
+    const most = batch.turn(3);
+    expect(most({ size: 10_000, behindMs: 100, areUnverified: false })).toBe(32);
+    expect(most({ size: 6_000, behindMs: 101, areUnverified: false })).toBe(6);
+    expect(batch.turn(7)({ size: 6_000, behindMs: 101, areUnverified: false })).toBe(8);
   });
 
-  it('begins a few of however few who are late, and of strangers', () => {
-    const pace = new BatchSize(intervalMs, 0);
-    expect(pace.turn(1)({ size: 1, behindMs: 900, areStrangers: false })).toBe(4);
-    expect(pace.turn(9)({ size: 10_000, behindMs: 0, areStrangers: true })).toBe(4);
+  it('is the minimum for few late calls, and for unverified instances', () => {
+    const batch = new BatchSize(intervalMs, 0);
+    expect(batch.turn(1)({ size: 1, behindMs: 900, areUnverified: false })).toBe(4);
+    expect(batch.turn(9)({ size: 10_000, behindMs: 0, areUnverified: true })).toBe(4);
   });
 
-  it('begins not many of the late, however long it took: long turns would grow longer', () => {
+  it('is limited for late calls after a long turn, as long turns would grow longer', () => {
     const most = new BatchSize(intervalMs, 0).turn(9_000);
-    expect(most({ size: 10_000, behindMs: 900, areStrangers: false })).toBe(8);
+    expect(most({ size: 10_000, behindMs: 900, areUnverified: false })).toBe(8);
   });
 });
 
 describe('a registry whose turns are long', () => {
-  it('catches up after one pause, and then removes who died in it', async () => {
+  it('catches up after one pause, and then removes an instance that died in it', async () => {
     const world = await fleetOf(1_000);
     world.lateMs = 30;
     await world.time.advanceBy(6 * SECOND);
@@ -57,7 +57,7 @@ describe('a registry whose turns are long', () => {
     expect(codeOf(world.registry.instance('orders-0'))).toBe('NOT_FOUND');
   });
 
-  it('judges the known however many strangers there are, and the strangers when it has called them', async () => {
+  it('evaluates verified instances despite many unverified ones, and those once it has called them', async () => {
     const world = await fleetOf(20);
     world.lateMs = 30;
     for (let index = 0; index < 1_000; index += 1) value(await world.register(`strange-${index}`, 9_001 + index));
@@ -70,10 +70,10 @@ describe('a registry whose turns are long', () => {
     expect(value(world.registry.service('default', 'orders')).instances).toHaveLength(19);
   });
 
-  it('does not count against strangers that it did not call them, and judges them when it has', async () => {
+  it('does not blame unverified instances for calls it did not make, and evaluates them once it has', async () => {
     const world = await World.started();
     const instances = () => value(world.registry.service('default', 'orders')).instances;
-    // of so many, a few are called in each turn
+    // only a few of this many are called in each turn
     world.lateMs = 480;
     for (let index = 0; index < 2_400; index += 1) value(await world.register(`orders-${index}`, 3_001 + index));
     await world.time.advanceBy(30 * SECOND);
@@ -88,10 +88,10 @@ describe('a registry whose turns are long', () => {
   });
 });
 
-describe('a newcomer', () => {
+describe('a new instance', () => {
   const MANY = 500;
 
-  /** Strangers that never answer, of one source, each called once at least. */
+  /** Unverified instances of one source that never answer, each called at least once. */
   async function besieged(): Promise<World> {
     const world = await World.started({ limits: { maxCalls: 100 } });
     const silence = async (): Promise<ProbeOutcome> => {
@@ -107,10 +107,10 @@ describe('a newcomer', () => {
   }
 
   it.each(['10.0.0.5', '10.0.0.7'])(
-    'from %s does not wait behind strangers of 10.0.0.5 that never answer',
+    'from %s does not wait behind unverified instances of 10.0.0.5 that never answer',
     async (address) => {
       const world = await besieged();
-      // of the same source: when each of the others was called once
+      // from the same source: once each of the others was called once
       await world.time.advanceBy(address === '10.0.0.5' ? 30 * SECOND : 100);
       world.moveIn('orders-1', 3_001);
       value(await world.register('orders-1', 3_001, {}, { address }));

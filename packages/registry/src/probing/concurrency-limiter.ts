@@ -2,62 +2,65 @@ import { Fifo } from '../runtime/fifo.js';
 import { FairQueue } from './fair-queue.js';
 import type { Lane, Waiter } from './waiter.js';
 
-/** While both kinds wait, one in so many that pass is ordinary. */
+/** While both kinds wait, one in this many that are admitted is ordinary. */
 const ORDINARY_EVERY = 4;
-/** Strangers may have so much of the places. */
-const STRANGERS_SHARE = 0.5;
-/** While the strangers of one source have so much of those, none of them passes: one of another source passes at once. */
+/** Maximum share of the places for unverified waiters. */
+const UNVERIFIED_SHARE = 0.5;
+/** Maximum part of that share for one source, so that a waiter of another source is admitted at once. */
 const SOURCE_SHARE = 0.875;
 
 /**
- * Lets in as many as there are places; the others wait in the order in which they came, the urgent ones first. But every fourth that
- * passes is an ordinary one, if one waits: a crowd of the urgent (each may stay for as long as a timeout) must not shut out the
- * others. Strangers pass when none of those waits, and at least every fourth time; they never have more than half of the places, however
- * many come and however long they stay, and those of one source leave some of it to others. One that needs more places than there are passes
- * alone.
+ * Limits concurrent calls to a number of places. Waiters are admitted in order of arrival, urgent ones first, but every
+ * fourth one admitted is ordinary if one waits: many urgent waiters (each may hold its place for a whole timeout) must
+ * not starve the others. Unverified waiters are admitted while no other waits, and at least every fourth time. They
+ * hold at most half of the places, however many there are and however long they take, and those of one source leave
+ * some of it to other sources. A waiter that needs more places than there are is admitted alone.
  */
 export class ConcurrencyLimiter {
   readonly #places: number;
-  readonly #lanes: { readonly urgent: Line; readonly ordinary: Line; readonly stranger: FairQueue };
+  readonly #lanes: { readonly urgent: LaneQueue; readonly ordinary: LaneQueue; readonly unverified: FairQueue };
   #inside = 0;
-  #strangersInside = 0;
+  #unverifiedInside = 0;
   #waiting = 0;
-  /** Urgent ones that passed since the last ordinary one. */
+  /** Urgent waiters admitted since the last ordinary one. */
   #urgentInARow = 0;
-  /** How many passed since the last stranger. */
-  #knownInARow = 0;
+  /** Waiters admitted since the last unverified one. */
+  #verifiedInARow = 0;
 
   constructor(places: number) {
     this.#places = places;
-    const stranger = new FairQueue(places * STRANGERS_SHARE * SOURCE_SHARE);
-    this.#lanes = { urgent: new Line('urgent'), ordinary: new Line('ordinary'), stranger };
+    const unverified = new FairQueue(places * UNVERIFIED_SHARE * SOURCE_SHARE);
+    this.#lanes = { urgent: new LaneQueue('urgent'), ordinary: new LaneQueue('ordinary'), unverified };
   }
 
   get waiting(): number {
     return this.#waiting;
   }
 
-  /** It passes, before this returns if nobody must wait. One that waits already stays where it is. */
-  arrive(passer: Waiter, lane: Lane): void {
-    if (passer.lane !== null) return;
+  /**
+   * Admits the waiter, before this returns if there is room and none waits before it. A waiter that already waits stays
+   * where it is.
+   */
+  enqueue(waiter: Waiter, lane: Lane): void {
+    if (waiter.lane !== null) return;
     this.#waiting += 1;
-    this.#lanes[lane].join(passer);
+    this.#lanes[lane].push(waiter);
     this.#admitNext();
   }
 
-  /** One that waits is urgent now; a stranger stays one. */
-  hasten(passer: Waiter): void {
-    if (passer.lane !== 'ordinary') return;
-    this.#lanes.urgent.join(passer);
+  /** Makes a waiting ordinary call urgent; an unverified waiter keeps its lane. */
+  prioritize(waiter: Waiter): void {
+    if (waiter.lane !== 'ordinary') return;
+    this.#lanes.urgent.push(waiter);
     this.#admitNext();
   }
 
-  /** One that passed by that lane is outside again. */
-  leave(passer: Waiter, lane: Lane): void {
-    this.#inside -= passer.places;
-    if (lane === 'stranger') {
-      this.#strangersInside -= passer.places;
-      this.#lanes.stranger.leave(passer);
+  /** Frees the places of a waiter that was admitted with `lane`. */
+  release(waiter: Waiter, lane: Lane): void {
+    this.#inside -= waiter.places;
+    if (lane === 'unverified') {
+      this.#unverifiedInside -= waiter.places;
+      this.#lanes.unverified.release(waiter);
     }
     this.#admitNext();
   }
@@ -73,14 +76,14 @@ export class ConcurrencyLimiter {
   }
 
   #nextLane(): Lane | null {
-    const known = this.#nextKnown();
-    const stranger = this.#lanes.stranger.first();
-    const isWelcome = stranger !== null && this.#hasStrangersRoomFor(stranger);
-    if (known === null) return isWelcome ? 'stranger' : null;
-    return isWelcome && this.#knownInARow >= ORDINARY_EVERY - 1 ? 'stranger' : known;
+    const verified = this.#nextVerified();
+    const unverified = this.#lanes.unverified.first();
+    const hasRoom = unverified !== null && this.#hasRoomForUnverified(unverified);
+    if (verified === null) return hasRoom ? 'unverified' : null;
+    return hasRoom && this.#verifiedInARow >= ORDINARY_EVERY - 1 ? 'unverified' : verified;
   }
 
-  #nextKnown(): Lane | null {
+  #nextVerified(): Lane | null {
     const { urgent, ordinary } = this.#lanes;
     const isOrdinary = ordinary.first() !== null;
     if (urgent.first() === null) return isOrdinary ? 'ordinary' : null;
@@ -91,43 +94,43 @@ export class ConcurrencyLimiter {
     return this.#inside === 0 || this.#inside + places <= this.#places;
   }
 
-  #hasStrangersRoomFor({ places }: Waiter): boolean {
-    return this.#strangersInside === 0 || this.#strangersInside + places <= this.#places * STRANGERS_SHARE;
+  #hasRoomForUnverified({ places }: Waiter): boolean {
+    return this.#unverifiedInside === 0 || this.#unverifiedInside + places <= this.#places * UNVERIFIED_SHARE;
   }
 
-  #admit(passer: Waiter, lane: Lane): void {
+  #admit(waiter: Waiter, lane: Lane): void {
     this.#urgentInARow = lane === 'ordinary' ? 0 : this.#urgentInARow + Number(lane === 'urgent');
-    this.#knownInARow = lane === 'stranger' ? 0 : this.#knownInARow + 1;
-    this.#inside += passer.places;
-    if (lane === 'stranger') this.#strangersInside += passer.places;
-    passer.lane = null;
-    passer.pass(lane);
+    this.#verifiedInARow = lane === 'unverified' ? 0 : this.#verifiedInARow + 1;
+    this.#inside += waiter.places;
+    if (lane === 'unverified') this.#unverifiedInside += waiter.places;
+    waiter.lane = null;
+    waiter.admit(lane);
   }
 }
 
-/** A queue. Who has changed lanes leaves an empty place, which is skipped. */
-class Line {
+/** A queue. A waiter that changed lanes leaves an empty entry, which is skipped. */
+class LaneQueue {
   readonly #lane: Lane;
-  readonly #passers = new Fifo<Waiter>();
+  readonly #waiters = new Fifo<Waiter>();
 
   constructor(lane: Lane) {
     this.#lane = lane;
   }
 
-  join(passer: Waiter): void {
-    passer.lane = this.#lane;
-    this.#passers.push(passer);
+  push(waiter: Waiter): void {
+    waiter.lane = this.#lane;
+    this.#waiters.push(waiter);
   }
 
   first(): Waiter | null {
-    for (let first = this.#passers.first(); first !== undefined; first = this.#passers.first()) {
+    for (let first = this.#waiters.first(); first !== undefined; first = this.#waiters.first()) {
       if (first.lane === this.#lane) return first;
-      this.#passers.shift();
+      this.#waiters.shift();
     }
     return null;
   }
 
   shift(): void {
-    this.#passers.shift();
+    this.#waiters.shift();
   }
 }

@@ -1,43 +1,44 @@
 import { Fifo } from '../runtime/fifo.js';
 import type { Waiter } from './waiter.js';
 
-/** What there is of one source: kept while somebody of it waits or is inside. */
+/** The waiters of one source; exists while one of them waits or is admitted. */
 interface Source {
-  /** Those that come for the first time, and those that come again: they did not prove themselves yet. */
+  /** Waiters that come for the first time, and those that come again because they have not verified themselves yet. */
   readonly fresh: Fifo<Waiter>;
   readonly again: Fifo<Waiter>;
-  /** Of the fresh, so many passed since the last of the others. */
+  /** Fresh waiters admitted since the last of the others. */
   freshInARow: number;
-  /** Places that are taken by it. */
+  /** Places that its admitted waiters hold. */
   inside: number;
-  /** Is it in the order of those whose turn comes? */
+  /** True while it is in the order of sources. */
   isNext: boolean;
 }
 
-/** Of one source, one in so many that pass came before, if one waits. */
+/** While both kinds of one source wait, one in this many that are admitted has come before. */
 const AGAIN_EVERY = 4;
 
 /**
- * The strangers that wait at a turnstile. Sources take turns, so nobody waits behind more than one of each other source; and a source whose
- * strangers have taken its share of the places waits until some leave: who never answers stays for a whole timeout. Of one source who
- * comes for the first time passes first: it is more likely to prove itself than who did not do so the last time.
+ * The queue of unverified instances in front of a concurrency limiter. Sources take turns, so a waiter queues behind at
+ * most one waiter of each other source. A source whose waiters hold its share of the places waits until some leave,
+ * because an instance that never answers holds its place for a whole timeout. Within a source, first-time waiters go
+ * first: they are more likely to verify themselves than those that already failed to.
  */
 export class FairQueue {
   readonly #share: number;
   readonly #sources = new Map<string, Source>();
-  /** Sources of which somebody waits and may pass, the one whose turn it is first. */
+  /** Sources with a waiter that may be admitted, in round-robin order. */
   readonly #order = new Fifo<Source>();
 
-  /** `share`: while it has so many places or more, nobody else of that source passes. */
+  /** `share`: a source that holds this many places or more gets no further one. */
   constructor(share: number) {
     this.#share = share;
   }
 
-  join(passer: Waiter): void {
-    passer.lane = 'stranger';
-    const source = this.#sourceOf(passer.source);
-    (passer.isNew ? source.fresh : source.again).push(passer);
-    this.#line(source);
+  push(waiter: Waiter): void {
+    waiter.lane = 'unverified';
+    const source = this.#sourceOf(waiter.source);
+    (waiter.isNew ? source.fresh : source.again).push(waiter);
+    this.#enqueue(source);
   }
 
   first(): Waiter | null {
@@ -45,34 +46,34 @@ export class FairQueue {
     return source === undefined ? null : (nextOf(source).first() ?? null);
   }
 
-  /** The first one passes; it takes its places until it has left. */
+  /** Removes the first waiter, which holds its places until it is released. */
   shift(): void {
     const source = this.#order.shift();
     if (source === undefined) return;
-    const line = nextOf(source);
-    source.freshInARow = line === source.fresh ? source.freshInARow + 1 : 0;
-    source.inside += line.shift()?.places ?? 0;
+    const queue = nextOf(source);
+    source.freshInARow = queue === source.fresh ? source.freshInARow + 1 : 0;
+    source.inside += queue.shift()?.places ?? 0;
     source.isNext = false;
-    this.#line(source);
+    this.#enqueue(source);
   }
 
-  leave({ source: name, places }: Waiter): void {
+  release({ source: name, places }: Waiter): void {
     const source = this.#sourceOf(name);
     source.inside -= places;
     if (source.inside <= 0 && !isWaiting(source)) this.#sources.delete(name);
-    else this.#line(source);
+    else this.#enqueue(source);
   }
 
-  /** Behind the other sources, if somebody of it waits and it has not taken its share. */
-  #line(source: Source): void {
+  /** Appends the source to the order if a waiter of it waits and it has not used up its share. */
+  #enqueue(source: Source): void {
     if (source.isNext || !isWaiting(source) || source.inside >= this.#share) return;
     source.isNext = true;
     this.#order.push(source);
   }
 
   #sourceOf(name: string): Source {
-    const known = this.#sources.get(name);
-    if (known !== undefined) return known;
+    const verified = this.#sources.get(name);
+    if (verified !== undefined) return verified;
     const source: Source = { fresh: new Fifo(), again: new Fifo(), freshInARow: 0, inside: 0, isNext: false };
     this.#sources.set(name, source);
     return source;

@@ -4,7 +4,7 @@ import { value, World } from '../registry.fixture.js';
 const SECOND = 1_000;
 
 describe('the line of an instance', () => {
-  it('that its peer ends is counted, with how long it lasted, for ten minutes', async () => {
+  it('that its peer ends is counted with its duration for ten minutes', async () => {
     const world = await World.started();
     await world.healthy('orders-1', 3001);
     const losses = () => value(world.registry.instance('orders-1')).lineLosses;
@@ -20,7 +20,7 @@ describe('the line of an instance', () => {
     expect([shortestMs >= 15 * SECOND, longestMs < 17 * SECOND]).toEqual([true, true]);
   });
 
-  it('that a newer one replaces is not lost', async () => {
+  it('that a newer line replaces does not count as lost', async () => {
     const world = await World.started();
     await world.healthy('orders-1', 3001);
     const old = world.hold('orders-1');
@@ -29,7 +29,7 @@ describe('the line of an instance', () => {
     expect(value(world.registry.instance('orders-1')).lineLosses).toBeNull();
   });
 
-  it('is remembered eight times at most', async () => {
+  it('is remembered at most eight times', async () => {
     const world = await World.started();
     await world.healthy('orders-1', 3001);
     for (let times = 0; times < 20; times += 1) world.hold('orders-1').watcher.closed();

@@ -12,7 +12,7 @@ export interface LinePorts {
   readonly prober: Pick<Prober, 'callNow'>;
 }
 
-/** Of each instance so many ends of its line are remembered, for so long. */
+/** Number of lost lines remembered per instance, and for how long. */
 const KEPT = 8;
 const KEPT_MS = 600_000;
 
@@ -21,10 +21,13 @@ interface Loss {
   readonly lastedMs: number;
 }
 
-/** The streams that are an instance's line too: only the newest counts, and only its end by the peer is news. */
+/**
+ * The watch streams that double as the line of an instance: only the newest counts, and only its end by the peer is an
+ * event.
+ */
 export class InstanceStreams {
   readonly #ports: LinePorts;
-  /** Only of instances whose peer ended a line. */
+  /** Only for instances whose peer ended a line. */
   readonly #losses = new WeakMap<Entry, readonly Loss[]>();
   #isClosed = false;
 
@@ -32,7 +35,7 @@ export class InstanceStreams {
     this.#ports = ports;
   }
 
-  /** The stream of `order` is its line from now on. */
+  /** Subscribes with `order`; the stream is the line of the instance from now on. */
   hold(entry: Entry, order: WatchOrder, sink: WatcherSink): Watcher {
     const { watchLimits, engine, prober, time } = this.#ports;
     const watcher = watchLimits.hold(entry.id, order, sink, () => {
@@ -65,7 +68,10 @@ export class InstanceStreams {
     };
   }
 
-  /** How often the peer ended its line within ten minutes, eight times at most, and how long those lasted; null: not within ten minutes. */
+  /**
+   * How many times the peer ended its line within the last ten minutes (at most eight are counted) and how long those
+   * lines lasted; null: none.
+   */
   lossesOf(entry: Entry): LineLosses | null {
     const now = this.#ports.time.now();
     const lasted = (this.#losses.get(entry) ?? []).filter(({ at }) => now - at <= KEPT_MS).map((loss) => loss.lastedMs);
@@ -81,7 +87,7 @@ export class InstanceStreams {
     this.#losses.set(entry, [...(this.#losses.get(entry) ?? []), loss].slice(-KEPT));
   }
 
-  /** No end of a line is news any more. May be called twice. */
+  /** Stops: the end of a line is no event any more. Idempotent. */
   close(): void {
     this.#isClosed = true;
   }

@@ -2,32 +2,35 @@ import type { Endpoint } from '@rollcall/core';
 import type { KeptSlot } from './protocols/caller.js';
 
 /**
- * Where the connections to one instance wait between its ordinary calls. Of each `freshEvery` calls the first opens them, the
- * others come over them, and the last says no `keep`, so that the called side closes them: no TIME_WAIT stays here.
+ * Keeps the connections to one instance between its ordinary calls. Of each `freshEvery` calls the first opens them,
+ * the others reuse them, and the last omits `keep`, so that the called side closes them and no TIME_WAIT stays here.
  */
 export class KeptConnections {
   #targets: readonly Endpoint[] = [];
-  #berths: readonly KeptSlot[] = [];
+  #slots: readonly KeptSlot[] = [];
   #calls = 0;
 
-  /** For the next call: its berths, in the order of `targets`, and whether it says `keep`. Another address: fresh ones. */
-  moor(
+  /**
+   * The slots for the next call, in the order of `targets`, and whether the call says `keep`. New targets get new
+   * slots.
+   */
+  slotsFor(
     targets: readonly Endpoint[],
     freshEvery: number,
-  ): { readonly berths: readonly KeptSlot[]; readonly keep: boolean } {
+  ): { readonly slots: readonly KeptSlot[]; readonly keep: boolean } {
     if (this.#targets !== targets) {
       this.close();
       this.#targets = targets;
-      this.#berths = targets.map(() => ({ kept: null }));
+      this.#slots = targets.map(() => ({ kept: null }));
     }
     const place = this.#calls % freshEvery;
     this.#calls += 1;
-    return { berths: this.#berths, keep: place < freshEvery - 1 };
+    return { slots: this.#slots, keep: place < freshEvery - 1 };
   }
 
-  /** Ends what is kept; the next call opens fresh ones. May be called often. */
+  /** Closes the kept connections; the next call opens new ones. Idempotent. */
   close(): void {
-    for (const berth of this.#berths) berth.kept?.close();
+    for (const slot of this.#slots) slot.kept?.close();
     this.#calls = 0;
   }
 }

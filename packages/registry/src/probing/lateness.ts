@@ -1,16 +1,19 @@
-/** The first bucket ends here; each further one ends 2^¼ times later, so that what is told is at most a fifth too high. */
+/**
+ * The first bucket ends here, ms; each further one ends 2^¼ times later, so that a reported value is at most a fifth
+ * too high.
+ */
 const FIRST_MS = 0.25;
 const PER_OCTAVE = 4;
 const BUCKETS = 80;
 
-/** How late something began, over the last one to two spans: counted in buckets, so that neither recording nor asking costs. */
+/** A histogram of delays over the last one to two spans. It counts in buckets, so recording and reading are cheap. */
 export class Lateness {
   readonly #spanMs: number;
   #counts = new Uint32Array(BUCKETS);
   #former = new Uint32Array(BUCKETS);
   #since: number;
 
-  /** `now`: when recording begins, monotonic ms. */
+  /** `spanMs`: length of a span; `now`: when recording begins, monotonic ms. */
   constructor(spanMs: number, now: number) {
     this.#spanMs = spanMs;
     this.#since = now;
@@ -23,7 +26,7 @@ export class Lateness {
     this.#counts[index] = (this.#counts[index] ?? 0) + 1;
   }
 
-  /** What `share` (0 … 1) of them did not exceed, in ms; 0 when nothing began. */
+  /** The quantile `share` (0 … 1) in ms: that share of the delays was not longer. 0 if nothing was recorded. */
   quantile(share: number, now: number): number {
     this.#turnOver(now);
     const counts = this.#counts.map((count, index) => count + (this.#former[index] ?? 0));

@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { SECOND, value, World } from '../registry.fixture.js';
 import type { ProbeOutcome } from './protocols/caller.js';
 
-describe('the roll', () => {
-  it('takes no answer from an old address for a proof of the new one', async () => {
+describe('the prober', () => {
+  it('does not accept an answer from an old address as a proof of the new one', async () => {
     const world = await World.started();
     world.moveIn('orders-1', 3001, false);
     value(await world.register('orders-1', 3001));
@@ -15,7 +15,7 @@ describe('the roll', () => {
     expect(world.record('orders-1').state).toBe('REGISTERING');
   });
 
-  it('calls a suspect not more often than it should, also when each call is still under way at the next report', async () => {
+  it('limits the calls of a reported instance, even if each call is still under way at the next report', async () => {
     const world = await World.started();
     await world.healthy('orders-1', 3001);
     const answerLater = async (nonce: string): Promise<ProbeOutcome> => {
@@ -36,7 +36,7 @@ describe('the roll', () => {
     expect(world.town.calls.length - before).toBe(calls);
   });
 
-  it('tells why it does not answer in a reason that every reader takes, whatever was said', async () => {
+  it('reports why an instance fails in a valid reason, whatever its answer contained', async () => {
     const world = await World.started();
     const ports = Array.from({ length: 16 }, (_, at) => 3001 + at);
     for (const port of ports) world.moveIn('x'.repeat(128), port, false);

@@ -20,7 +20,7 @@ import { BatchSize } from './batch-size.js';
 import { ConcurrencyLimiter } from './concurrency-limiter.js';
 import { KeptConnections } from './kept-connections.js';
 import { Lateness } from './lateness.js';
-import { faultOf, lineOf } from './probe-failure.js';
+import { faultOf, joinFaults } from './probe-failure.js';
 import type { KeptSlot, ProbeProtocol, ProbeOutcome } from './protocols/caller.js';
 import { ProbeSchedule } from './schedule.js';
 import type { Lane, Waiter } from './waiter.js';
@@ -34,119 +34,121 @@ export interface ProberPorts {
   readonly engine: LifecycleEngine;
   readonly beats: Pick<HeartbeatLog, 'answered' | 'unanswered'>;
   readonly callers: ReadonlyMap<EndpointProtocol, ProbeProtocol>;
-  /** Who calls: `^[A-Za-z0-9_-]{8,64}$`. */
+  /** Id of the calling registry: `^[A-Za-z0-9_-]{8,64}$`. */
   readonly replica: string;
-  /** Calls under way at the same time; the others wait, and nobody is blamed for it. */
+  /** Maximum number of concurrent calls; further calls queue, and the wait is not held against the instance. */
   readonly maxCalls: number;
-  /** One in so many ordinary calls of an instance opens a connection; the others come over the one that it left. 1: each does. */
+  /** One in this many ordinary calls of an instance opens a connection, the others reuse it; 1: each opens its own. */
   readonly freshEvery: number;
 }
 
-/** How punctual the calls are. */
+/** How late the calls of Heartbeat-1 begin. */
 export interface Punctuality {
-  /** Of a hundred calls of the last interval or two, 99 began at most so many ms after they were due. */
+  /** 99 % of the calls of the last one to two intervals began at most this many ms late. */
   readonly p99Ms: number;
-  /** Instances whose call is due and waits for others to end. */
+  /** Instances whose call is due and queued behind other calls. */
   readonly waiting: number;
 }
 
-/** A dying process closes its sockets one after another: accepted and closed without an answer is asked again after these. */
-const DYING_REPEATS_MS = [10, 20, 40, 80];
+/** Retry delays for an endpoint that accepts and closes without an answer, ms: a dying process closes its sockets. */
+const CLOSED_RETRIES_MS = [10, 20, 40, 80];
+/** Recent rounds per instance whose nonces a Heartbeat-2 may quote. */
 const ROUNDS_KEPT = 3;
-/** After a proof the next call comes this soon (in intervals) until the instance is HEALTHY. */
-const HASTE = 0.2;
-/** Spreads the slots of instances evenly over the interval, whatever their number: the golden ratio's fractions. */
+/** After a proof the next call follows within this share of an interval, until the instance is HEALTHY. */
+const RECHECK_SHARE = 0.2;
+/** Fraction of the golden ratio: spreads the slots of any number of instances evenly over the interval. */
 const GOLDEN = 0.618_033_988_749_895;
 
-/** What this process could not even send is tried again this soon, in ms, and told this seldom. */
+/** Retry delay of a call that this process could not send, and the minimum time between two log lines about it, ms. */
 const UNABLE_RETRY_MS = 500;
-const UNABLE_TOLD_MS = 60_000;
+const UNABLE_LOG_EVERY_MS = 60_000;
 
-/** Where one instance stands in the roll. */
-interface Turn extends Waiter {
+/** The probe state of one instance. */
+interface ProbeState extends Waiter {
   readonly entry: Entry;
-  /** Its place in the interval, 0 … 1. */
+  /** Offset of its regular calls within the interval, 0 … 1. */
   readonly slot: number;
   places: number;
   isNew: boolean;
-  readonly berths: KeptConnections;
-  /** When it is called next; Infinity while nothing is scheduled. */
+  readonly connections: KeptConnections;
+  /** When the next call is due, monotonic ms; Infinity while none is scheduled. */
   nextAt: number;
-  /** When the call that waits, or is under way, was due. */
+  /** When the call that is queued or under way was due. */
   dueAt: number;
-  /** Was the coming call asked for, outside its slot? */
+  /** True if the next call was requested outside its slot. */
   urgent: boolean;
   calling: boolean;
-  /** For when a call was asked for while another was under way; Infinity: for none. */
+  /** When a call requested during the current one is due; Infinity: none was requested. */
   wantedAt: number;
   lastStartedAt: number;
-  /** Failed calls in a row. */
+  /** Consecutive failed calls. */
   failed: number;
-  /** A question about its address is open: no ordinary call until it is answered. */
+  /** True while an address conflict is being resolved: no ordinary call until then. */
   held: boolean;
 }
 
 /**
- * Calls the roll: every instance once an interval on all its endpoints, at once where something happened. One timer. When more is
- * due than may be under way, or this process is busy, calls come late: then the clocks of those who wait stand still.
+ * Probes every instance once an interval on all its endpoints, and immediately after an event that concerns it. One
+ * timer drives all of it. If more calls are due than may be under way, or this process is busy, calls are late: the
+ * silence clocks of queued instances are paused.
  */
 export class Prober implements Progress {
   readonly #ports: ProberPorts;
-  readonly #turns = new WeakMap<Entry, Turn>();
-  readonly #agenda = new ProbeSchedule<Turn>();
-  readonly #concurrencyLimiter: ConcurrencyLimiter;
-  readonly #pace: BatchSize;
+  readonly #states = new WeakMap<Entry, ProbeState>();
+  readonly #probeSchedule = new ProbeSchedule<ProbeState>();
+  readonly #limiter: ConcurrencyLimiter;
+  readonly #batchSize: BatchSize;
   readonly #lateness: Lateness;
   readonly #lateSeconds: Histogram;
   readonly #origin: number;
   #timer: Timer | null = null;
   #timerAt = Infinity;
   #count = 0;
-  #unableToldAt = -Infinity;
+  #unableLoggedAt = -Infinity;
   #closed = false;
 
   constructor(ports: ProberPorts) {
     this.#ports = ports;
     this.#origin = ports.time.now();
-    this.#concurrencyLimiter = new ConcurrencyLimiter(ports.maxCalls);
-    this.#pace = new BatchSize(ports.policy.intervalMs, this.#origin);
+    this.#limiter = new ConcurrencyLimiter(ports.maxCalls);
+    this.#batchSize = new BatchSize(ports.policy.intervalMs, this.#origin);
     this.#lateness = new Lateness(ports.policy.intervalMs, this.#origin);
     this.#lateSeconds = ports.meter.histogram(
       'rollcall_registry_heartbeat1_lateness_seconds',
-      'How long after it was due a call of an instance began.',
+      'Delay between the time a call of an instance was due and the time it began.',
     );
   }
 
   get behindMs(): number {
-    return Math.max(0, this.#ports.time.now() - this.#agenda.knownAt);
+    return Math.max(0, this.#ports.time.now() - this.#probeSchedule.verifiedAt);
   }
 
-  get strangersBehindMs(): number {
-    return Math.max(0, this.#ports.time.now() - this.#agenda.strangersAt);
+  get unverifiedBehindMs(): number {
+    return Math.max(0, this.#ports.time.now() - this.#probeSchedule.unverifiedAt);
   }
 
   dueAt(entry: Entry): number {
-    const turn = this.#turns.get(entry);
+    const turn = this.#states.get(entry);
     return turn === undefined || turn.held ? Infinity : turn.nextAt;
   }
 
   lateness(): Punctuality {
-    return { p99Ms: this.#lateness.quantile(0.99, this.#ports.time.now()), waiting: this.#concurrencyLimiter.waiting };
+    return { p99Ms: this.#lateness.quantile(0.99, this.#ports.time.now()), waiting: this.#limiter.waiting };
   }
 
-  /** Takes an instance into the roll; `spread`: its first call comes in its slot instead of at once. */
+  /** Starts to probe an instance. `spread`: its first call comes in its slot instead of at once. */
   add(entry: Entry, options: { readonly spread: boolean }): void {
     this.#count += 1;
     const slot = (this.#count * GOLDEN) % 1;
-    const turn: Turn = {
+    const turn: ProbeState = {
       entry,
       source: `${entry.source} ${entry.token ?? ''}`,
       isNew: true,
       slot,
       places: 1,
       lane: null,
-      pass: (lane) => this.#begin(turn, lane),
-      berths: new KeptConnections(),
+      admit: (lane) => this.#begin(turn, lane),
+      connections: new KeptConnections(),
       nextAt: Infinity,
       dueAt: Infinity,
       urgent: !options.spread,
@@ -156,36 +158,36 @@ export class Prober implements Progress {
       failed: 0,
       held: false,
     };
-    this.#turns.set(entry, turn);
+    this.#states.set(entry, turn);
     this.#schedule(turn, options.spread ? this.#nextSlot(turn) : this.#ports.time.now());
   }
 
   /**
-   * Calls it now, or right after the call that is under way; with `gapMs` not sooner than that after its last call began. `mayHasten` is
-   * asked where that is sooner than it would be called anyway.
+   * Calls an instance now or right after the call under way, but at least `gapMs` after its last call began.
+   * `mayExpedite` is evaluated only if this brings the next call forward; false leaves the schedule unchanged.
    */
-  callNow(entry: Entry, gapMs = 0, mayHasten: () => boolean = () => true): void {
-    const turn = this.#turns.get(entry);
+  callNow(entry: Entry, gapMs = 0, mayExpedite: () => boolean = () => true): void {
+    const turn = this.#states.get(entry);
     if (turn === undefined || turn.held || !entry.present) return;
     const at = Math.max(this.#ports.time.now(), turn.lastStartedAt + gapMs);
-    if (isLaterThan(turn, at) && !mayHasten()) return;
+    if (isLaterThan(turn, at) && !mayExpedite()) return;
     turn.urgent = true;
-    if (turn.lane !== null) this.#concurrencyLimiter.hasten(turn);
+    if (turn.lane !== null) this.#limiter.prioritize(turn);
     else if (turn.calling) turn.wantedAt = Math.min(turn.wantedAt, at);
     else if (turn.nextAt > at) this.#schedule(turn, at);
   }
 
-  /** Holds its calls while a question about its address is open; releasing calls it at once. */
+  /** Suspends the calls of an instance while an address conflict is being resolved; resuming calls it at once. */
   hold(entry: Entry, held: boolean): void {
-    const turn = this.#turns.get(entry);
+    const turn = this.#states.get(entry);
     if (turn === undefined || turn.held === held) return;
     turn.held = held;
-    if (held) turn.berths.close();
+    if (held) turn.connections.close();
     else this.callNow(entry);
   }
 
-  /** A Heartbeat-2 came. Who is back after it was silent both ways is called at once: it may have been frozen, and answers again. */
-  heard(entry: Entry, { nonce, isBack }: { readonly nonce: string | null; readonly isBack: boolean }): void {
+  /** Records a Heartbeat-2. After silence in both directions it calls the instance at once: it may have been frozen. */
+  onHeartbeat2(entry: Entry, { nonce, isBack }: { readonly nonce: string | null; readonly isBack: boolean }): void {
     if (isBack) this.callNow(entry);
     const round = entry.rounds.find((candidate) => candidate.nonce === nonce);
     if (round === undefined || round.quoted) return;
@@ -193,45 +195,43 @@ export class Prober implements Progress {
     if (round.answered) this.#proved(entry);
   }
 
-  /** Asks one address who is there, as an opinion that is remembered by nobody. Null: no answer. */
+  /** Asks one address which instance is there and records nothing. Resolves to its id; null: no valid answer. */
   async opinion(entry: Entry, target: Endpoint): Promise<string | null> {
     const { random, replica } = this.#ports;
     const nonce = randomWord(random, 22);
     const call = signCall(entry.credential, { replica, instance: entry.id, nonce, purpose: 'opinion' });
-    const place = await this.#place(entry);
-    const outcome = await this.#ask(entry, target, call, null).finally(() =>
-      this.#concurrencyLimiter.leave(place, 'urgent'),
-    );
+    const place = await this.#acquire(entry);
+    const outcome = await this.#probe(entry, target, call, null).finally(() => this.#limiter.release(place, 'urgent'));
     return outcome.kind === 'answered' && outcome.nonce === nonce ? outcome.instance : null;
   }
 
-  /** No call starts any more. May be called twice. */
+  /** Stops all calls. Idempotent. */
   close(): void {
     this.#closed = true;
     this.#timer?.cancel();
     for (const caller of this.#ports.callers.values()) caller.close();
   }
 
-  #schedule(turn: Turn, at: number): void {
+  #schedule(turn: ProbeState, at: number): void {
     turn.nextAt = at;
-    this.#agenda.put(at, turn, !turn.entry.vitals.proved);
+    this.#probeSchedule.put(at, turn, !turn.entry.vitals.proved);
     this.#arm();
   }
 
-  /** The next time that is this turn's own place in the interval. */
-  #nextSlot(turn: Turn): number {
+  /** The next time at which the slot of this instance comes round, monotonic ms. */
+  #nextSlot(turn: ProbeState): number {
     const { intervalMs } = this.#ports.policy;
     const now = this.#ports.time.now();
     const place = this.#origin + turn.slot * intervalMs;
     const next = place + (Math.floor((now - place) / intervalMs) + 1) * intervalMs;
-    // rounded, it may be this very moment, which is over
+    // rounding may give the current moment, which is not in the future
     return next > now ? next : next + intervalMs;
   }
 
   #arm(): void {
-    if (this.#closed || this.#agenda.nextAt >= this.#timerAt) return;
+    if (this.#closed || this.#probeSchedule.nextAt >= this.#timerAt) return;
     this.#timer?.cancel();
-    this.#timerAt = this.#agenda.nextAt;
+    this.#timerAt = this.#probeSchedule.nextAt;
     const ms = Math.max(0, this.#timerAt - this.#ports.time.now());
     this.#timer = this.#ports.time.setTimer(ms, () => this.#run(), { background: true });
   }
@@ -239,37 +239,37 @@ export class Prober implements Progress {
   #run(): void {
     this.#timerAt = Infinity;
     const now = this.#ports.time.now();
-    this.#agenda.begin(now, this.#pace.turn(now), (turn, at) => this.#onDue(turn, at));
+    this.#probeSchedule.begin(now, this.#batchSize.turn(now), (turn, at) => this.#onDue(turn, at));
     this.#arm();
   }
 
-  /** False for an appointment that was moved meanwhile, or with one who is not there. */
-  #onDue(turn: Turn, at: number): boolean {
+  /** False if the entry is out of date (rescheduled, removed or busy): it does not count towards the batch. */
+  #onDue(turn: ProbeState, at: number): boolean {
     if (turn.nextAt !== at) return false;
     turn.nextAt = Infinity;
-    if (!turn.entry.present) turn.berths.close();
+    if (!turn.entry.present) turn.connections.close();
     if (!turn.entry.present || turn.calling || turn.held || turn.lane !== null) return false;
-    this.#arrive(turn, at);
+    this.#enqueue(turn, at);
     return true;
   }
 
-  /** Its call is due: it begins now, or waits until others have ended. */
-  #arrive(turn: Turn, dueAt: number): void {
+  /** A call is due: it begins now, or queues until others have ended. */
+  #enqueue(turn: ProbeState, dueAt: number): void {
     const { entry } = turn;
-    const known: Lane = turn.urgent || entry.vitals.phase !== 'HEALTHY' ? 'urgent' : 'ordinary';
+    const verified: Lane = turn.urgent || entry.vitals.phase !== 'HEALTHY' ? 'urgent' : 'ordinary';
     turn.dueAt = dueAt;
     turn.places = entry.targets.length;
     turn.isNew = turn.lastStartedAt === -Infinity;
-    this.#concurrencyLimiter.arrive(turn, entry.vitals.proved ? known : 'stranger');
-    if (turn.lane !== null) this.#ports.engine.awaits(entry, dueAt);
+    this.#limiter.enqueue(turn, entry.vitals.proved ? verified : 'unverified');
+    if (turn.lane !== null) this.#ports.engine.callQueued(entry, dueAt);
   }
 
-  #begin(turn: Turn, lane: Lane): void {
+  #begin(turn: ProbeState, lane: Lane): void {
     const { time, engine } = this.#ports;
     const now = time.now();
-    engine.called(turn.entry, turn.dueAt);
+    engine.callBegan(turn.entry, turn.dueAt);
     if (turn.held || this.#closed || !turn.entry.present) {
-      this.#concurrencyLimiter.leave(turn, lane);
+      this.#limiter.release(turn, lane);
       return;
     }
     this.#lateness.record(now - turn.dueAt, now);
@@ -277,66 +277,66 @@ export class Prober implements Progress {
     turn.calling = true;
     turn.wantedAt = Infinity;
     turn.lastStartedAt = now;
-    void this.#round(turn).finally(() => this.#concurrencyLimiter.leave(turn, lane));
+    void this.#round(turn).finally(() => this.#limiter.release(turn, lane));
   }
 
-  /** One round: the same nonce on every endpoint. */
-  async #round(turn: Turn): Promise<void> {
+  /** One round: a call with the same nonce to every endpoint. */
+  async #round(turn: ProbeState): Promise<void> {
     const { entry } = turn;
     const { random, replica, freshEvery } = this.#ports;
     const purpose: Purpose = turn.urgent || entry.vitals.phase !== 'HEALTHY' ? 'urgent' : 'beat';
     turn.urgent = false;
     const round: Round = { nonce: randomWord(random, 22), answered: false, quoted: false };
-    // a spread would leave room for seventeen, with every instance
+    // concat, as spread would allocate room for 17 elements, for every instance
     entry.rounds = entry.rounds.slice(1 - ROUNDS_KEPT).concat(round);
     const { targets } = entry;
-    // only what is well is called over a connection that is kept
-    const moored = purpose === 'beat' && freshEvery > 1 ? turn.berths.moor(targets, freshEvery) : null;
+    // only a healthy instance is called over a kept connection
+    const kept = purpose === 'beat' && freshEvery > 1 ? turn.connections.slotsFor(targets, freshEvery) : null;
     const signed = signCall(entry.credential, { replica, instance: entry.id, nonce: round.nonce, purpose });
-    const call = moored?.keep === true ? { ...signed, keep: true } : signed;
-    const outcomes = await this.#askAll(entry, call, moored?.berths ?? []);
+    const call = kept?.keep === true ? { ...signed, keep: true } : signed;
+    const outcomes = await this.#probeAll(entry, call, kept?.slots ?? []);
     turn.calling = false;
-    if (this.#closed || !entry.present) return turn.berths.close();
-    if (entry.targets === targets) this.#hear(turn, round, purpose, outcomes);
+    if (this.#closed || !entry.present) return turn.connections.close();
+    if (entry.targets === targets) this.#evaluate(turn, round, purpose, outcomes);
     else turn.wantedAt = this.#ports.time.now();
-    if (!entry.present) return turn.berths.close();
+    if (!entry.present) return turn.connections.close();
     if (turn.nextAt === Infinity || turn.wantedAt < turn.nextAt) {
       this.#schedule(turn, Math.max(this.#ports.time.now(), Math.min(turn.wantedAt, this.#nextSlot(turn))));
     }
   }
 
-  async #askAll(entry: Entry, call: HeartbeatCall, berths: readonly KeptSlot[]): Promise<readonly ProbeOutcome[]> {
+  async #probeAll(entry: Entry, call: HeartbeatCall, slots: readonly KeptSlot[]): Promise<readonly ProbeOutcome[]> {
     const [first, ...others] = entry.targets;
     if (first === undefined) return [];
-    if (others.length === 0) return [await this.#ask(entry, first, call, berths[0] ?? null)];
-    return Promise.all(entry.targets.map((target, index) => this.#ask(entry, target, call, berths[index] ?? null)));
+    if (others.length === 0) return [await this.#probe(entry, first, call, slots[0] ?? null)];
+    return Promise.all(entry.targets.map((target, index) => this.#probe(entry, target, call, slots[index] ?? null)));
   }
 
-  async #ask(entry: Entry, target: Endpoint, call: HeartbeatCall, berth: KeptSlot | null): Promise<ProbeOutcome> {
+  async #probe(entry: Entry, target: Endpoint, call: HeartbeatCall, slot: KeptSlot | null): Promise<ProbeOutcome> {
     const { callers, policy, time } = this.#ports;
     const caller = callers.get(target.protocol);
     if (caller === undefined) {
       return { kind: 'failed', text: `this registry cannot call ${target.protocol} endpoints`, ms: 0 };
     }
-    const ask = (): Promise<ProbeOutcome> => caller.call(target, call, policy.timeoutMs, berth ?? undefined);
-    for (const repeatMs of DYING_REPEATS_MS) {
-      const outcome = await ask();
+    const attempt = (): Promise<ProbeOutcome> => caller.call(target, call, policy.timeoutMs, slot ?? undefined);
+    for (const repeatMs of CLOSED_RETRIES_MS) {
+      const outcome = await attempt();
       if (outcome.kind !== 'closed' || this.#closed || !entry.present) return outcome;
       await sleep(time, repeatMs, { background: true });
     }
-    return ask();
+    return attempt();
   }
 
-  /** Resolves when one call more may be under way. */
-  #place({ source }: Entry): Promise<Waiter> {
+  /** Resolves when one more call may be under way. */
+  #acquire({ source }: Entry): Promise<Waiter> {
     return new Promise((resolve) => {
-      const passer: Waiter = { source, isNew: true, places: 1, lane: null, pass: () => resolve(passer) };
-      this.#concurrencyLimiter.arrive(passer, 'urgent');
+      const waiter: Waiter = { source, isNew: true, places: 1, lane: null, admit: () => resolve(waiter) };
+      this.#limiter.enqueue(waiter, 'urgent');
     });
   }
 
-  /** What a round says of the instance. */
-  #hear(turn: Turn, round: Round, purpose: Purpose, outcomes: readonly ProbeOutcome[]): void {
+  /** Evaluates the outcomes of a round and reports them to the engine. */
+  #evaluate(turn: ProbeState, round: Round, purpose: Purpose, outcomes: readonly ProbeOutcome[]): void {
     const { entry } = turn;
     const { time, engine, policy, beats } = this.#ports;
     const unable = outcomes.find((outcome) => outcome.kind === 'unable');
@@ -352,14 +352,15 @@ export class Prober implements Progress {
       return;
     }
     if (slowest > 2 * policy.timeoutMs) {
-      turn.wantedAt = time.now(); // this process did not listen, which is nobody's fault: ask again
+      // this process stalled and did not read, so the outcome says nothing about the instance: call again
+      turn.wantedAt = time.now();
       return;
     }
-    turn.berths.close();
-    const text = lineOf(faults);
+    turn.connections.close();
+    const text = joinFaults(faults);
     beats.unanswered(entry, text);
     const refused = outcomes.every((outcome) => outcome.kind === 'refused');
-    // who is behind may not have read the answer: that misses count is judging by silence
+    // a registry that runs late may not have read the answer: counting that would be a judgement by silence
     const counts = refused || !engine.isBehind;
     const confirmed = turn.failed > 0 && purpose === 'beat' && counts;
     const partly = faults.length < outcomes.length;
@@ -368,31 +369,31 @@ export class Prober implements Progress {
     else engine.apply(entry, { type: 'call-failed', text, refused, partly, confirmed });
   }
 
-  /** This process could not ask, which is nobody's fault: the call is still due. */
-  #postpone(turn: Turn, text: string): void {
+  /** This process could not send the call, for which the instance is not to blame: the call stays due. */
+  #postpone(turn: ProbeState, text: string): void {
     const { time, engine, log } = this.#ports;
     const now = time.now();
-    engine.awaits(turn.entry, turn.lastStartedAt);
+    engine.callQueued(turn.entry, turn.lastStartedAt);
     turn.wantedAt = now + UNABLE_RETRY_MS;
-    if (now - this.#unableToldAt < UNABLE_TOLD_MS) return;
-    this.#unableToldAt = now;
+    if (now - this.#unableLoggedAt < UNABLE_LOG_EVERY_MS) return;
+    this.#unableLoggedAt = now;
     log.error(`The registry could not call ${turn.entry.id}: ${text}. Allow it more open files (ulimit -n) or memory.`);
   }
 
   #proved(entry: Entry): void {
-    const wasStranger = !entry.vitals.proved;
+    const wasUnverified = !entry.vitals.proved;
     if (!this.#ports.engine.apply(entry, { type: 'proved' })) return;
-    const turn = this.#turns.get(entry);
-    // what is arranged already is among the strangers'
-    if (wasStranger && turn !== undefined && turn.nextAt < Infinity) this.#schedule(turn, turn.nextAt);
+    const turn = this.#states.get(entry);
+    // a call that is already scheduled is among those of unverified instances
+    if (wasUnverified && turn !== undefined && turn.nextAt < Infinity) this.#schedule(turn, turn.nextAt);
     if (entry.vitals.phase === 'HEALTHY') return;
-    const soon = this.#ports.time.now() + HASTE * this.#ports.policy.intervalMs;
+    const soon = this.#ports.time.now() + RECHECK_SHARE * this.#ports.policy.intervalMs;
     if (turn !== undefined && turn.nextAt > soon) this.#schedule(turn, soon);
   }
 }
 
-/** Would it be called later than at `at`, or among others, if nobody asked for it? */
-function isLaterThan(turn: Turn, at: number): boolean {
+/** True if, without this request, it would be called later than `at`, or as an ordinary call. */
+function isLaterThan(turn: ProbeState, at: number): boolean {
   if (turn.lane !== null) return turn.lane === 'ordinary';
   return (turn.calling ? turn.wantedAt : turn.nextAt) > at;
 }

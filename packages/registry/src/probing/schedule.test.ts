@@ -1,10 +1,10 @@
 import { expect, it } from 'vitest';
-import type { Crowd } from './batch-size.js';
+import type { DueGroup } from './batch-size.js';
 import { ProbeSchedule } from './schedule.js';
 
-it('begins the known however many strangers are due before them', () => {
+it('begins verified items even if many unverified ones are due before them', () => {
   const schedule = new ProbeSchedule<string>();
-  for (let index = 0; index < 1_000; index += 1) schedule.put(index, 'stranger', true);
+  for (let index = 0; index < 1_000; index += 1) schedule.put(index, 'unverified', true);
   schedule.put(2_000, 'known', false);
   const begun: string[] = [];
   schedule.begin(
@@ -12,25 +12,25 @@ it('begins the known however many strangers are due before them', () => {
     () => 4,
     (item) => begun.push(item) > 0,
   );
-  expect(begun).toEqual(['known', 'stranger', 'stranger', 'stranger', 'stranger']);
+  expect(begun).toEqual(['known', 'unverified', 'unverified', 'unverified', 'unverified']);
 });
 
-it('asks how many for each kind, with how many there are and how late the first of them is', () => {
+it('asks for the batch size of each kind, with its size and how late its first item is', () => {
   const schedule = new ProbeSchedule<string>();
-  schedule.put(100, 'stranger', true);
-  schedule.put(900, 'stranger', true);
+  schedule.put(100, 'unverified', true);
+  schedule.put(900, 'unverified', true);
   schedule.put(400, 'known', false);
-  expect([schedule.nextAt, schedule.knownAt, schedule.strangersAt]).toEqual([100, 400, 100]);
-  const crowds: Crowd[] = [];
-  const most = (crowd: Crowd): number => crowds.push(crowd);
+  expect([schedule.nextAt, schedule.verifiedAt, schedule.unverifiedAt]).toEqual([100, 400, 100]);
+  const groups: DueGroup[] = [];
+  const most = (group: DueGroup): number => groups.push(group);
   schedule.begin(500, most, () => true);
-  expect(crowds).toEqual([
-    { size: 1, behindMs: 100, areStrangers: false },
-    { size: 2, behindMs: 400, areStrangers: true },
+  expect(groups).toEqual([
+    { size: 1, behindMs: 100, areUnverified: false },
+    { size: 2, behindMs: 400, areUnverified: true },
   ]);
 });
 
-it('does not count what is not begun, and leaves what is not due', () => {
+it('does not count items that were not begun, and leaves items that are not due', () => {
   const schedule = new ProbeSchedule<string>();
   for (const item of ['moved', 'due', 'due too']) schedule.put(1, item, false);
   schedule.put(9, 'later', false);

@@ -1,49 +1,52 @@
 import { DeadlineHeap } from '../runtime/deadline-heap.js';
-import type { Crowd } from './batch-size.js';
+import type { DueGroup } from './batch-size.js';
 
 /**
- * Two agendas: of those who have proved themselves once, and of strangers. Of both something is begun each time, the known first: however
- * many strangers come at once, nobody known waits behind them.
+ * The scheduled calls, verified and unverified instances apart. Each turn begins some of both, verified first, so no
+ * number of unverified instances delays the calls of verified ones.
  */
 export class ProbeSchedule<Item> {
-  readonly #known = new DeadlineHeap<Item>();
-  readonly #strangers = new DeadlineHeap<Item>();
+  readonly #verified = new DeadlineHeap<Item>();
+  readonly #unverified = new DeadlineHeap<Item>();
 
-  /** When the next item is due; Infinity when there is none. */
+  /** When the next item is due, monotonic ms; Infinity if there is none. */
   get nextAt(): number {
-    return Math.min(this.#known.nextAt, this.#strangers.nextAt);
+    return Math.min(this.#verified.nextAt, this.#unverified.nextAt);
   }
 
-  /** When the next of the known is due; Infinity when there is none. */
-  get knownAt(): number {
-    return this.#known.nextAt;
+  /** When the next verified item is due; Infinity if there is none. */
+  get verifiedAt(): number {
+    return this.#verified.nextAt;
   }
 
-  /** When the next stranger is due; Infinity when there is none. */
-  get strangersAt(): number {
-    return this.#strangers.nextAt;
+  /** When the next unverified item is due; Infinity if there is none. */
+  get unverifiedAt(): number {
+    return this.#unverified.nextAt;
   }
 
-  put(at: number, item: Item, isStranger: boolean): void {
-    (isStranger ? this.#strangers : this.#known).put(at, item);
+  put(at: number, item: Item, isUnverified: boolean): void {
+    (isUnverified ? this.#unverified : this.#verified).put(at, item);
   }
 
-  /** Begins what is due at `now`: of each kind so many as `most` says. One for which `begin` gives false is not counted. */
-  begin(now: number, most: (crowd: Crowd) => number, begin: (item: Item, at: number) => boolean): void {
-    for (const agenda of [this.#known, this.#strangers]) {
-      const crowd = { size: agenda.size, behindMs: now - agenda.nextAt, areStrangers: agenda === this.#strangers };
-      beginOf(agenda, { now, most: most(crowd) }, begin);
+  /**
+   * Begins the items due at `now`, of each kind at most as many as `most` returns. An item for which `begin` returns
+   * false does not count.
+   */
+  begin(now: number, most: (group: DueGroup) => number, begin: (item: Item, at: number) => boolean): void {
+    for (const heap of [this.#verified, this.#unverified]) {
+      const group = { size: heap.size, behindMs: now - heap.nextAt, areUnverified: heap === this.#unverified };
+      beginDue(heap, { now, most: most(group) }, begin);
     }
   }
 }
 
-function beginOf<Item>(
-  agenda: DeadlineHeap<Item>,
+function beginDue<Item>(
+  heap: DeadlineHeap<Item>,
   { now, most }: { readonly now: number; readonly most: number },
   begin: (item: Item, at: number) => boolean,
 ): void {
   for (let begun = 0; begun < most;) {
-    const next = agenda.take(now);
+    const next = heap.take(now);
     if (next === null) return;
     if (begin(next.item, next.at)) begun += 1;
   }

@@ -11,7 +11,7 @@ async function fleet(size: number): Promise<{ readonly world: World; readonly id
   return { world, ids };
 }
 
-it('one reporter has a thousand calls at once and then as many a minute; others have their own', async () => {
+it('a reporter may cause a thousand calls at once and then as many a minute; each has its own allowance', async () => {
   const { world, ids } = await fleet(50);
   const report = async (ms: number, address: string): Promise<number> => {
     const before = world.town.calls.length;
@@ -21,7 +21,7 @@ it('one reporter has a thousand calls at once and then as many a minute; others 
     }
     return world.town.calls.length - before;
   };
-  // fifty reports each 50 ms are a thousand in a second
+  // fifty reports every 50 ms are a thousand a second
   const first = await report(10 * SECOND, '10.6.6.6');
   const ordinary = 2 * ids.length;
   expect(first).toBeGreaterThanOrEqual(1_000);
@@ -40,7 +40,7 @@ it('a report that brings no call forward costs its reporter nothing', async () =
   expect(world.town.calls.length - before).toBe(1);
 });
 
-it('those who show the same token are one reporter, wherever they are', async () => {
+it('peers with the same token are one reporter, whatever their address', async () => {
   const { world, ids } = await fleet(50);
   const before = world.town.calls.length;
   for (let round = 0; round < 60; round += 1) {

@@ -4,12 +4,15 @@ import { Allowances, sourceOf } from '../instances/quotas.js';
 import type { Peer } from '../registry-api.js';
 import type { Prober } from './prober.js';
 
-/** Two calls that reports cause are this far apart, in ms: reports come from every caller at once. */
+/** Minimum time between two calls that reports cause, ms: reports come from every caller at once. */
 const GAP_MS = 50;
-/** So many calls outside their turn one reporter may cause at once, and again as many a minute. */
+/** Calls outside their slot that one reporter may cause at once; the allowance refills at the same number a minute. */
 const BURST = 1_000;
 
-/** Reports of those who saw an instance fail: it is called at once, and the report alone is never believed. */
+/**
+ * Handles reports of callers that saw an instance fail: the instance is called at once, and a report alone is never
+ * believed.
+ */
 export class Suspicions {
   readonly #ports: { readonly time: Pick<Time, 'now'>; readonly prober: Pick<Prober, 'callNow'> };
   readonly #allowances = new Allowances(BURST);
@@ -19,13 +22,14 @@ export class Suspicions {
   }
 
   /**
-   * Has it called at once. `peer`, one token or, without, one source, may have so many called a minute; whom it reports beyond that is
-   * called in its turn, so that reports delay nobody's calls. What brings no call forward costs nothing: many may report one death.
+   * Calls the instance at once. The calls that one `peer` (a token, or a source without a token) may cause are limited;
+   * an instance that it reports beyond the limit is called in its slot, so reports delay no other calls. A report that
+   * brings no call forward costs nothing, as many callers may report one death.
    */
-  heed(entry: Entry, peer?: Peer): void {
+  report(entry: Entry, peer?: Peer): void {
     const { time, prober } = this.#ports;
-    const mayHasten = (): boolean => peer === undefined || this.#allowances.take(reporter(peer), time.now()) === 0;
-    prober.callNow(entry, GAP_MS, mayHasten);
+    const mayExpedite = (): boolean => peer === undefined || this.#allowances.take(reporter(peer), time.now()) === 0;
+    prober.callNow(entry, GAP_MS, mayExpedite);
   }
 }
 

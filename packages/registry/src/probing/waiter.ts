@@ -1,15 +1,15 @@
-/** Who wants to pass. The turnstile owns `lane`. */
+/** A call that waits for admission. The limiter owns `lane`. */
 export interface Waiter {
-  /** Who answers for it: strangers of different sources take turns. */
+  /** Where it comes from: unverified waiters of different sources take turns. */
   readonly source: string;
-  /** Does it come for the first time? Fixed while it waits. */
+  /** True if it comes for the first time. Fixed while it waits. */
   readonly isNew: boolean;
-  /** How many places it takes inside, ≥ 1. Fixed while it waits and while it is inside. */
+  /** How many places it needs, ≥ 1. Fixed while it waits and while it is admitted. */
   readonly places: number;
-  /** In which lane it waits; null: it does not. */
+  /** The lane in which it waits; null: it does not wait. */
   lane: Lane | null;
-  /** It is inside. Whoever has passed leaves once, by the lane by which it came. */
-  pass(lane: Lane): void;
+  /** Called when it is admitted. Each admitted waiter is released once, with the lane given here. */
+  admit(lane: Lane): void;
 }
 
-export type Lane = 'urgent' | 'ordinary' | 'stranger';
+export type Lane = 'urgent' | 'ordinary' | 'unverified';

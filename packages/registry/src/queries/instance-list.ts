@@ -4,9 +4,12 @@ import type { Entry } from '../instances/instance-table.js';
 import type { InstanceAnswer, InstancesAnswer } from '../registry-api.js';
 import type { InstancePlace, InstanceQuery, InstanceSort } from './instance-query.js';
 
-/** A page of the instances of all services. `detailOf` is called for those of the page alone, where heartbeats are asked for. */
+/**
+ * A page of the instances of all services. `detailOf` is called only for instances of the page, and only if heartbeats
+ * are requested.
+ */
 export function instancePage(
-  roster: { all(): Iterable<Entry> },
+  table: { all(): Iterable<Entry> },
   query: InstanceQuery,
   detailOf: (entry: Entry) => Pick<InstanceAnswer, 'heartbeats'>,
 ): Pick<InstancesAnswer, 'total' | 'next' | 'instances'> {
@@ -15,7 +18,7 @@ export function instancePage(
   const order = isReversed ? reversed(placeOrder) : placeOrder;
   const matches = matcherOf(query);
   const found: (InstancePlace & { readonly entry: Entry })[] = [];
-  for (const entry of roster.all()) {
+  for (const entry of table.all()) {
     if (matches(entry.record)) found.push({ entry, key: keyOf(entry.record), id: entry.id });
   }
   const left = after === null ? found : found.filter((one) => order(one, after) > 0);
@@ -51,7 +54,7 @@ function matcherOf(query: InstanceQuery): (instance: Instance) => boolean {
     (search === '' || textsOf(instance).some((text) => text.toLowerCase().includes(search)));
 }
 
-/** A filter that names nothing lets everything through. */
+/** An empty filter matches everything. */
 const holds = <Value>(wanted: ReadonlySet<Value>, value: Value): boolean => wanted.size === 0 || wanted.has(value);
 
 const textsOf = ({ id, service, version, zone, endpoints }: Instance): readonly string[] => [
@@ -62,7 +65,7 @@ const textsOf = ({ id, service, version, zone, endpoints }: Instance): readonly 
   ...endpoints.map(addressOf),
 ];
 
-/** Those that need attention first; then those on their way; HEALTHY last. */
+/** Sort order: instances that need attention first, then those in transition, HEALTHY last. */
 const WORST_FIRST: Readonly<Record<State, number>> = {
   CRITICAL: 0,
   UNHEALTHY: 1,
@@ -72,10 +75,10 @@ const WORST_FIRST: Readonly<Record<State, number>> = {
 };
 
 const KEYS: Readonly<Record<InstanceSort, (instance: Instance) => string | number>> = {
-  // a space is below every character of a name
+  // a space sorts before every character of a name
   service: ({ service, namespace }) => `${service} ${namespace}`,
   state: ({ state }) => WORST_FIRST[state],
-  // the newest change first
+  // newest change first
   since: ({ since }) => -since,
   version: ({ version }) => version,
   zone: ({ zone }) => zone,
@@ -84,7 +87,7 @@ const KEYS: Readonly<Record<InstanceSort, (instance: Instance) => string | numbe
 
 type Order = (one: InstancePlace, other: InstancePlace) => number;
 
-/** Keys of one sort are all numbers or all texts. */
+/** The keys of a sort are all numbers or all strings. */
 const placeOrder: Order = (one, other) => compared(one.key, other.key) || compared(one.id, other.id);
 
 const reversed =
@@ -97,7 +100,7 @@ function compared(one: string | number, other: string | number): number {
   return one < other ? -1 : 1;
 }
 
-// ---- the place where a page ended, as a text --------------------------------------------------------------------------
+// ---- the place where a page ended, as text --------------------------------------------------------------------------
 
 type Sorting = Pick<InstanceQuery, 'sort' | 'isReversed'>;
 
@@ -107,7 +110,7 @@ function encodePlace(sorting: Sorting, { key, id }: InstancePlace): string {
   return Buffer.from(JSON.stringify([sortingText(sorting), key, id])).toString('base64url');
 }
 
-/** Null for what is no place in this order: it was made for another one, or by somebody else. */
+/** Decodes a place; null if it is not a place in this order: it belongs to another one, or is invalid. */
 export function decodePlace(text: string, sorting: Sorting): InstancePlace | null {
   const parts = jsonOf(Buffer.from(text, 'base64url').toString());
   if (!Array.isArray(parts) || parts.length !== 3 || parts[0] !== sortingText(sorting)) return null;

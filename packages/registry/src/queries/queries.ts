@@ -7,7 +7,7 @@ import type { DirectionLog, Entry, InstanceTable, ServiceEntry } from '../instan
 import type { DirectionAnswer, InstanceAnswer, Outcome, ServiceAnswer, ServiceSummary } from '../registry-api.js';
 import type { StoredTombstone } from '../store/store.js';
 
-/** Every service of a namespace (`*`: of all), with how many instances are in which state, and how many may be called. */
+/** All services of a namespace (`*`: of all), with the number of instances by state, and of callable ones. */
 export function summaries(table: InstanceTable, namespace: string): ServiceSummary[] {
   const found: ServiceSummary[] = [];
   for (const service of table.allServices()) {
@@ -23,8 +23,8 @@ export function summaries(table: InstanceTable, namespace: string): ServiceSumma
 }
 
 /**
- * The instances and tombstones of a service, in all namespaces together where that is `*`; null: never heard of. `heartbeats`: what is
- * said of those of each instance; null: nothing.
+ * The instances and tombstones of a service, in all namespaces for `*`; null: unknown. `heartbeats`: returns those of
+ * an instance; null: they are left out.
  */
 export function serviceAnswer(
   table: InstanceTable,
@@ -42,17 +42,19 @@ export function serviceAnswer(
 
 type Saying = ServiceAnswer['instances'][number];
 
-/** The services of that name: one in a namespace, or in all namespaces (`*`) one each. */
+/** The services of that name: one, or one per namespace for `*`. */
 function namesakes(table: InstanceTable, namespace: string, name: string): Readonly<ServiceEntry>[] {
   if (namespace === '*') return [...table.allServices()].filter(({ service }) => service === name);
   const service = table.service(serviceKeyOf(namespace, name));
   return service === undefined ? [] : [service];
 }
 
-/** So many namespaces are named. */
+/** Maximum of namespaces listed in a refusal. */
 const MOST_NAMESPACES = 5;
 
-/** Refuses a name that no service has in this namespace, and says where a service of that name is, or which namespaces there are. */
+/**
+ * Refuses an unknown service name, and says in which namespace a service of that name is, or which namespaces exist.
+ */
 export function noSuchService(
   table: InstanceTable,
   { namespace, name }: { readonly namespace: string; readonly name: string },
@@ -75,7 +77,7 @@ function listed(namespaces: readonly string[]): string {
   return `${sorted.slice(0, MOST_NAMESPACES).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 }
 
-/** One instance with its heartbeats: ages and counts, which never go into the feed. */
+/** An instance with its heartbeats: ages and counts, which are never part of the feed. */
 export function detail(entry: Entry, now: number, policy: Policy): Omit<InstanceAnswer, 'lineLosses'> {
   const heartbeat1 = directionAnswer(entry.heartbeat1, now);
   const overdueMs = now - entry.vitals.outboundAt - policy.timeoutMs;
@@ -91,10 +93,10 @@ function directionAnswer(log: DirectionLog, now: number): DirectionAnswer {
   return { lastSuccessAgoMs, roundTripMs: log.roundTripMs, misses: log.misses, error: log.error };
 }
 
-/** A tombstone without what only the registry may know. */
+/** The public fields of a tombstone. */
 const published = ({ id, revision, reason }: StoredTombstone): Tombstone => ({ id, revision, reason });
 
-/** The roster as the feed reads it, to build a whole view. */
+/** The instance table as the feed reads it, to build a whole view. */
 export function viewOf(table: InstanceTable): FeedView {
   const of = (namespace: string, service: string): ReturnType<InstanceTable['service']> =>
     table.service(serviceKeyOf(namespace, service));

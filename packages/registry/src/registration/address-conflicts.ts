@@ -12,22 +12,29 @@ export interface AddressPorts {
   readonly engine: LifecycleEngine;
 }
 
-/** How often an unanswered question is put again, in intervals. */
+/** Time before an unanswered question is repeated, in intervals. */
 const ASK_AGAIN_AFTER = 0.5;
-/** Who neither answers, beats nor holds a line for so many intervals (+ timeout) has lost an address at which another is proved. */
+/**
+ * An instance that neither answers, sends heartbeats nor holds a line for this many intervals (+ timeout) loses an
+ * address at which another one is proved.
+ */
 const SUPERSEDED_AFTER = 1;
 
 /**
- * A registration for an address that another id holds is a question, not a proof: containers behind one NAT, two laptops,
- * cluster workers and thieves all look alike. The address itself is asked, twice, who is there.
+ * Resolves conflicts about addresses. A registration for an address that another id holds proves nothing: containers
+ * behind one NAT, two laptops, cluster workers and attackers look alike. So the address itself is asked, twice, which
+ * instance is there.
  */
 export class AddressConflicts {
   readonly #ports: AddressPorts;
-  /** Pairs that answer in turns: both stay UNHEALTHY while both show life. */
+  /** Pairs that answer alternately: both stay UNHEALTHY while both show life. */
   readonly #sharing = new Map<Entry, Set<Entry>>();
-  /** Who met somebody at an address and may outlive its own death: self-preservation would hold it beside the new one. */
+  /**
+   * Instances that shared an address and may outlive their own death, as self-preservation would keep them beside the
+   * new one.
+   */
   readonly #met = new Set<Entry>();
-  /** Who has a question open, and about which addresses. */
+  /** Instances with an open question, and the addresses it is about. */
   readonly #asking = new WeakMap<Entry, readonly Endpoint[]>();
   #isClosed = false;
 
@@ -35,7 +42,9 @@ export class AddressConflicts {
     this.#ports = ports;
   }
 
-  /** A newcomer holds an address of somebody else: it is not called until the address has answered. */
+  /**
+   * Asks about a new instance if it holds an address of another one: it is not called until the address has answered.
+   */
   question(newcomer: Entry): void {
     const { targets } = newcomer;
     const isTaken = this.#nextHolder(newcomer) !== undefined;
@@ -46,7 +55,7 @@ export class AddressConflicts {
     void this.#ask(newcomer, targets);
   }
 
-  /** After a restart: those that shared an address still do, until they are let go. */
+  /** Restores shared addresses after a restart: pairs remain until they are released. */
   resume(): void {
     const { table } = this.#ports;
     for (const entry of table.all()) {
@@ -58,9 +67,12 @@ export class AddressConflicts {
     }
   }
 
-  /** Lets go of pairs that no longer share: one of them is gone, has moved, or shows no life. The dead leave to the living. */
+  /**
+   * Releases pairs that no longer share: one of them is gone, has moved, or shows no life. Dead holders give way to
+   * live ones.
+   */
   sweep(): void {
-    this.#bequeath();
+    this.#removeDead();
     for (const [entry, others] of this.#sharing) {
       for (const other of others) {
         if (!this.#meet(entry, other) || !this.#showsLife(other)) others.delete(other);
@@ -72,26 +84,29 @@ export class AddressConflicts {
   }
 
   /**
-   * A machine that lost its power comes back before silence could remove its old process. What was still to be seen when the
-   * newcomer asked is over now: the old id goes, whatever else would hold it.
+   * Removes dead holders. A machine that lost its power returns before silence could remove its old process, which
+   * still looked alive when the new one asked. Once it is dead, the old id is removed, whatever else would keep it.
    */
-  #bequeath(): void {
+  #removeDead(): void {
     for (const holder of this.#met) {
       if (!holder.present) this.#met.delete(holder);
       if (!holder.present || !this.#isDead(holder)) continue;
       const others = this.#ports.table.holders(holder).map((taken) => taken.holder);
-      const heir = others.find((other) => other.vitals.proved && !this.#isSilent(other));
-      if (heir !== undefined) this.#supersede(holder, heir, holder.line === null);
+      const successor = others.find((other) => other.vitals.proved && !this.#isSilent(other));
+      if (successor !== undefined) this.#supersede(holder, successor, holder.line === null);
       if (others.length === 0) this.#met.delete(holder);
     }
   }
 
-  /** Nobody is asked any more. May be called twice. */
+  /** Stops asking. Idempotent. */
   close(): void {
     this.#isClosed = true;
   }
 
-  /** Until nobody is left at its addresses with whom it is not clear. One that moves meanwhile is another question. */
+  /**
+   * Asks until no conflict is left at its addresses. If the instance moves meanwhile, another question replaces this
+   * one.
+   */
   async #ask(newcomer: Entry, targets: readonly Endpoint[]): Promise<void> {
     const isOpen = (): boolean => !this.#isClosed && newcomer.present && newcomer.targets === targets;
     for (let next = this.#nextHolder(newcomer); next !== undefined; next = this.#nextHolder(newcomer)) {
@@ -105,13 +120,13 @@ export class AddressConflicts {
     this.#ports.prober.hold(newcomer, false);
   }
 
-  /** Who answers there, asked twice. */
+  /** The ids that answer at the endpoint, asked twice. */
   async #answers(newcomer: Entry, target: Endpoint): Promise<readonly (string | null)[]> {
     const first = await this.#ports.prober.opinion(newcomer, target);
     return first === null ? [null] : [first, await this.#ports.prober.opinion(newcomer, target)];
   }
 
-  /** False: no answer, or one of a stranger; nothing is decided. */
+  /** Decides by the answers; false if nothing can be decided: no answer, or one of a third instance. */
   async #decide(newcomer: Entry, target: Endpoint, answers: readonly (string | null)[]): Promise<boolean> {
     const { table, engine } = this.#ports;
     const holders = table.holders(newcomer).filter((taken) => taken.target === target);
@@ -119,7 +134,7 @@ export class AddressConflicts {
     const isOld = (id: string | null): boolean => holders.some(({ holder }) => holder.id === id);
     const open = holders.map(({ holder }) => holder).filter((holder) => !this.#share(newcomer, holder));
     const holder = open.find(({ id }) => answers.includes(id)) ?? open[0];
-    if (holder === undefined) return true; // the question has answered itself
+    if (holder === undefined) return true; // the conflict is already resolved
     if (!answers.every((id) => isNew(id) || isOld(id))) return false;
     if (answers.every(isOld) && !newcomer.vitals.proved) {
       engine.remove(newcomer, reasonFor('ADDRESS_TAKEN', `${answers[0]} answers at ${addressOf(target)}`), false);
@@ -129,7 +144,10 @@ export class AddressConflicts {
     return true;
   }
 
-  /** The newcomer answers: takes the old one off the roll if it is gone, for good if that was seen. True: they do not meet any more. */
+  /**
+   * The new instance answers: removes the old one if it is gone, for good if that was observed. True: they do not
+   * conflict any more.
+   */
   async #isReplaced(holder: Entry, newcomer: Entry): Promise<boolean> {
     const isGone = await this.#isGone(holder);
     if (this.#isClosed || !this.#meet(newcomer, holder)) return true;
@@ -138,24 +156,24 @@ export class AddressConflicts {
     return true;
   }
 
-  /** `isGone`: that was seen, so its id never comes back. */
-  #supersede(holder: Entry, heir: Entry, isGone: boolean): void {
+  /** `isGone`: its end was observed, so its id never comes back. */
+  #supersede(holder: Entry, successor: Entry, isGone: boolean): void {
     const { engine, table } = this.#ports;
-    const meeting = table.holders(heir).find((taken) => taken.holder === holder);
+    const meeting = table.holders(successor).find((taken) => taken.holder === holder);
     if (meeting === undefined) return;
-    const reason = reasonFor('SUPERSEDED', `${heir.id} answers at ${addressOf(meeting.target)}`);
+    const reason = reasonFor('SUPERSEDED', `${successor.id} answers at ${addressOf(meeting.target)}`);
     if (isGone) engine.apply(holder, { type: 'end', code: 'SUPERSEDED', text: reason.text });
     else engine.remove(holder, reason, false);
   }
 
-  /** Neither answers nor beats, and holds no line but one that this kernel only remembers. */
+  /** True if it neither answers nor sends heartbeats, and holds no line, or one that only this kernel remembers. */
   #isDead(entry: Entry): boolean {
     const { time, policy } = this.#ports;
     if (!silence(entry.vitals, time.now(), policy, SUPERSEDED_AFTER).both) return false;
     return entry.line === null || this.#isLongSilent(entry);
   }
 
-  /** Is it unheard of in either direction? */
+  /** True if it is silent in at least one direction. */
   #isSilent(entry: Entry): boolean {
     const { time, policy } = this.#ports;
     const { inbound, outbound } = silence(entry.vitals, time.now(), policy, SUPERSEDED_AFTER);
@@ -163,8 +181,9 @@ export class AddressConflicts {
   }
 
   /**
-   * Is the old one gone: its line closed by the peer, and no Heartbeat-2 since? It is given time to show otherwise. One that said
-   * goodbye has given up its port: a restart on a fixed port must not wait for its last requests.
+   * True if the old instance is gone: its peer closed its line, and no Heartbeat-2 followed. It gets time to show
+   * otherwise. An instance that said goodbye has given up its port: a restart on a fixed port must not wait for its
+   * last requests.
    */
   async #isGone(holder: Entry): Promise<boolean> {
     const { policy } = this.#ports;
@@ -176,8 +195,8 @@ export class AddressConflicts {
   }
 
   /**
-   * Has it sent no Heartbeat-2 for so long that its line is but this kernel's memory of one? A machine that loses its power closes
-   * nothing, and when it is back ours may need minutes to find out. Nobody saw it die, so its id may come back.
+   * True if it has sent no Heartbeat-2 for so long that its line exists only in this kernel. A machine that loses its
+   * power closes nothing, and this side may need minutes to notice. Its end was not observed, so its id may come back.
    */
   #isLongSilent(holder: Entry): boolean {
     const { time, policy } = this.#ports;
@@ -196,12 +215,12 @@ export class AddressConflicts {
     }
   }
 
-  /** Somebody who holds one of its addresses too, unless it is clear that they share. */
+  /** Another holder of one of its addresses, unless they are known to share it. */
   #nextHolder(newcomer: Entry): ReturnType<InstanceTable['holders']>[number] | undefined {
     return this.#ports.table.holders(newcomer).find(({ holder }) => !this.#share(newcomer, holder));
   }
 
-  /** Do both hold one address, still? */
+  /** True if both still hold a common address. */
   #meet(one: Entry, other: Entry): boolean {
     if (!one.present || !other.present) return false;
     return one.targets.some(({ host, port }) => other.targets.some((its) => its.port === port && its.host === host));
@@ -211,7 +230,7 @@ export class AddressConflicts {
     return this.#sharing.get(one)?.has(other) === true;
   }
 
-  /** Does it beat, or hold a line that it may still know of? */
+  /** True if it sends heartbeats, or holds a line that it may still know of. */
   #showsLife(entry: Entry): boolean {
     const { time, policy } = this.#ports;
     if (!entry.present || this.#isLongSilent(entry)) return false;

@@ -1,7 +1,7 @@
 import type { AnnouncedEndpoint } from '@rollcall/core';
 import { ManualTime, recordingLog } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
-import { Complaints } from '../access/refusals.js';
+import { LimitRefusals } from '../access/refusals.js';
 import { Admission } from './admission.js';
 import type { AdmissionPorts } from './admission.js';
 import { LOOKUP_MS } from './dns.js';
@@ -10,7 +10,7 @@ const OWN_PORT = 1337;
 const PEER = '10.0.0.5';
 
 function portsOf(time: ManualTime): AdmissionPorts {
-  return { time, complaints: new Complaints({ time, log: recordingLog() }) };
+  return { time, refusals: new LimitRefusals({ time, log: recordingLog() }) };
 }
 
 /** What a registration from `peer` comes to: its addresses as they are called, or why it is refused. */

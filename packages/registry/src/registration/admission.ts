@@ -1,7 +1,7 @@
 import { isIP, isIPv6, SocketAddress } from 'node:net';
 import { addressOf, isHost } from '@rollcall/core';
 import type { Endpoint, Problem, Registration, Result, Time } from '@rollcall/core';
-import type { Complaints } from '../access/refusals.js';
+import type { LimitRefusals } from '../access/refusals.js';
 import { sourceOf } from '../instances/quotas.js';
 import { LOOKUP_MS, DnsLookups, MOST_LOOKUPS, MOST_LOOKUPS_OF_ONE } from './dns.js';
 import type { Found, Resolve } from './dns.js';
@@ -10,15 +10,18 @@ import { Networks } from './networks.js';
 export type { Resolve } from './dns.js';
 
 export interface AdmissionRules {
-  /** Asked once, at registration, so that a name cannot change its mind later. */
+  /** Called once, at registration, so that a name cannot resolve differently later. */
   readonly resolve: Resolve;
-  /** Networks (CIDR) that may be registered besides the peer's own address; a wide one reaches no special address: networks.ts. */
+  /**
+   * Networks (CIDR) that may be registered besides the peer's own address; a wide one does not include special
+   * addresses: networks.ts.
+   */
   readonly allowedNetworks: readonly string[];
-  /** The registry's own port: never an endpoint, or it would call itself. */
+  /** The registry's own port, which is never an endpoint, or it would call itself. */
   readonly ownPort: () => number | null;
 }
 
-/** What a registration's endpoints come to: as published, and as called (host resolved). */
+/** The endpoints of a registration: as published, and as called (host resolved). */
 export interface Admitted {
   readonly endpoints: readonly Endpoint[];
   readonly targets: readonly Endpoint[];
@@ -26,28 +29,31 @@ export interface Admitted {
 
 export interface AdmissionPorts {
   readonly time: Time;
-  readonly complaints: Complaints;
+  readonly refusals: LimitRefusals;
 }
 
-/** A place with many names to ask for is worth another try soon. */
+/** Retry-After if too many lookups are under way, ms. */
 const BUSY_RETRY_MS = 1_000;
 
-/** Checks where a registration wants to be called. The registry connects there, so the address must be the peer's own. */
+/**
+ * Checks the endpoints of a registration. The registry connects there, so the address must be the peer's own or
+ * allowed.
+ */
 export class Admission {
   readonly #rules: AdmissionRules;
-  readonly #complaints: Complaints;
+  readonly #refusals: LimitRefusals;
   readonly #lookups: DnsLookups;
   readonly #networks: Networks;
 
-  /** Throws a RangeError for a network that is none. */
-  constructor(rules: AdmissionRules, { time, complaints }: AdmissionPorts) {
+  /** Throws RangeError for an invalid network. */
+  constructor(rules: AdmissionRules, { time, refusals }: AdmissionPorts) {
     this.#rules = rules;
-    this.#complaints = complaints;
+    this.#refusals = refusals;
     this.#lookups = new DnsLookups(rules.resolve, time);
     this.#networks = new Networks(rules.allowedNetworks);
   }
 
-  /** Takes at most 2 s, however many names it has to ask for. */
+  /** Takes at most 2 s for any number of names. */
   async admit(registration: Registration, peerAddress: string): Promise<Result<Admitted, Problem>> {
     const hosts = new Set(registration.endpoints.map(({ host = peerAddress }) => host));
     const found = new Map(
@@ -71,17 +77,17 @@ export class Admission {
       endpoints.push(endpoint);
       targets.push({ ...endpoint, host: typeof place === 'object' ? place.address : host });
     }
-    // copied, they have no room to grow, which for one endpoint is more than all else that is kept of it
+    // copies have no spare capacity, which for one endpoint exceeds the rest of its memory
     return { ok: true, value: { endpoints: endpoints.slice(), targets: targets.slice() } };
   }
 
   #tooManyNames(most: number, whose: string): Result<never, Problem> {
-    return this.#complaints.refuse({ limit: 'lookups', most, count: most, whose, retryAfterMs: BUSY_RETRY_MS });
+    return this.#refusals.refuse({ limit: 'lookups', most, count: most, whose, retryAfterMs: BUSY_RETRY_MS });
   }
 
   #tooLate(host: string): Result<never, Problem> {
     const excess = { most: LOOKUP_MS, count: LOOKUP_MS, whose: host, retryAfterMs: BUSY_RETRY_MS };
-    return this.#complaints.refuse({ limit: 'lookupTime', ...excess });
+    return this.#refusals.refuse({ limit: 'lookupTime', ...excess });
   }
 
   async #find(host: string, peerAddress: string): Promise<Found> {
@@ -91,7 +97,7 @@ export class Admission {
     return isIP(found.address) === 0 ? 'nobody' : { address: plain(found.address) };
   }
 
-  /** Why it may not be called there; null when it may. */
+  /** Why it may not be called there; null: it may. */
   #refusalOf(endpoint: Endpoint, found: Found, peerAddress: string): string | null {
     if (typeof found !== 'object') return `${endpoint.host} does not resolve to an address`;
     const { address } = found;
@@ -99,13 +105,13 @@ export class Admission {
       return `${endpoint.host} is an address of one link only, which callers elsewhere cannot use`;
     if (endpoint.port === this.#rules.ownPort()) return `${endpoint.port} is the registry's own port`;
     if (isOwnAddress(address, peerAddress) || this.#networks.has(address)) return null;
-    // where a name leads is not told: it would be a way to ask our resolver for anything
+    // the address of a name is not disclosed: that would open the registry's resolver to everyone
     const told = isIP(endpoint.host) === 0 ? `what ${endpoint.host} resolves to` : address;
     return `${told} is neither the address this registration comes from (${peerAddress}) nor in allowedNetworks`;
   }
 }
 
-/** One address, one text: IPv6 in its canonical form, and an IPv4 address in it as IPv4. */
+/** The canonical text of an address: IPv6 in canonical form, and an embedded IPv4 address as IPv4. */
 function plain(address: string): string {
   if (!isIPv6(address)) return address;
   const canonical = new SocketAddress({ address, family: 'ipv6' }).address;
@@ -114,7 +120,7 @@ function plain(address: string): string {
 
 const nameOf = (endpoint: Endpoint): string => `${endpoint.protocol} ${addressOf(endpoint)}`;
 
-/** Is this an address of the host that the peer is on? All of loopback is this machine. */
+/** True if this is an address of the peer's host. All of loopback is this machine. */
 export function isOwnAddress(address: string, peerAddress: string): boolean {
   return address === peerAddress || (isLoopback(address) && isLoopback(peerAddress));
 }

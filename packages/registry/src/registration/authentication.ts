@@ -4,7 +4,7 @@ import { isSecretOf } from '../instances/credential.js';
 import type { Entry, InstanceTable } from '../instances/instance-table.js';
 import type { Outcome, Proof } from '../registry-api.js';
 
-/** The entry of an id, or why there is none. */
+/** The entry of an id, or the refusal. */
 export function known(table: InstanceTable, id: string): Outcome<Entry> {
   const entry = table.get(id);
   if (entry !== undefined) return { ok: true, value: entry };
@@ -15,15 +15,15 @@ export function known(table: InstanceTable, id: string): Outcome<Entry> {
   return { ok: false, problem: { ...unknown.problem, reason: tombstone.reason } };
 }
 
-/** Knows whether an access token, by its id, is valid now. */
+/** Checks whether an access token, by its id, is valid now. */
 export interface TokenCheck {
   isValid(id: string | null): boolean;
 }
 
 /**
- * Why an instance that has proved itself may not act all the same: the token with which it registered is no longer valid, or there was
- * none, and it does not come with a certificate for its service either. Null: it may. The secret of an instance is worth what that token
- * is worth; a certificate is shown anew with each connection, so any that is for the service will do.
+ * Why an instance with the right secret may not act: the token of its registration is not valid any more, or there was
+ * none, and the request has no certificate for its service either. Null: it may. The secret of an instance is worth as
+ * much as that token; a certificate is shown with each connection, so any one for the service will do.
  */
 export function lapsed(
   { id, token, record }: Entry,
@@ -43,7 +43,7 @@ function lapseText(token: string | null, service: string, shown: string | undefi
   return `was registered with certificate ${token}, and this request came ${what}`;
 }
 
-/** Why the secret does not make its bearer this instance; null: it does, or nobody knows of any. */
+/** Why the secret does not identify its bearer as this instance; null: it does, or the id is unknown. */
 export function impostor(table: InstanceTable, id: string, proof: Proof): Outcome<never> | null {
   const secret = typeof proof === 'object' && proof !== null ? proof.secret : proof;
   const tombstone = table.tombstone(id);

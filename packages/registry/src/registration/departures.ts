@@ -12,25 +12,30 @@ export interface DeparturePorts {
   readonly engine: Pick<LifecycleEngine, 'apply'>;
   readonly feed: Pick<Feed, 'watcherCount'>;
   readonly writeBehind: Pick<WriteBehind, 'untold'>;
-  /** The entry of an id, or why there is none. */
+  /** The entry of an id, or the refusal. */
   readonly known: (id: string) => Outcome<Entry>;
-  /** The same, for whoever shows the secret of the instance. */
+  /** The same, for a caller with the secret of the instance. */
   readonly authenticated: (id: string, secret: Proof) => Outcome<Entry>;
 }
 
-/** A drain waits this long for the store: clients give up after 3 s, and must know in time for whom they have to wait. */
+/**
+ * How long a drain waits for the store, ms: clients give up after 3 s, and must learn in time for which watchers they
+ * have to wait.
+ */
 const DRAIN_PATIENCE_MS = 1_000;
 const KEEPS_TRYING =
   'Nothing needs to be done: the registry stores it by itself as soon as it can. Ask again after Retry-After to be sure: 410 says that it is stored.';
 
 /**
- * How instances leave. Both ways count in memory at once, before the store has them: an instance that goes must get no calls, whatever its
- * disk does. They are acknowledged once they are stored, so that no restart brings back who was told that it is gone.
+ * Drains and removals of instances. Both take effect in memory at once, before they are stored: an instance that goes
+ * must get no calls, whatever its disk does. They are acknowledged once they are stored, so that no restart brings back
+ * an instance that was told it is gone.
  *
- * Where the store refuses, the change still counts, and the ledger tells it again:
- * - a removal is answered with NOT_READY, as a registration is. Nothing waits for it: a client that leaves goes on with its own end;
- * - a drain is answered all the same, with `stored: false`. Clients read a refusal as "nobody watches me" and would end at once, under the
- *   calls of those who have not yet heard; that costs more than a restart, of all moments within the drain, could.
+ * If the store refuses, the change still takes effect, and the write-behind retries it:
+ * - a removal is answered with NOT_READY, like a registration. Nothing waits for it: a client that leaves continues its
+ *   own shutdown;
+ * - a drain is answered with `stored: false`. Clients read a refusal as "no watchers" and would end at once, under the
+ *   calls of callers that do not know yet; that would cost more than a restart within the drain.
  */
 export class Departures {
   readonly #ports: DeparturePorts;
@@ -59,13 +64,13 @@ export class Departures {
       const text = operator && why !== '' ? `${who}: ${why}` : who;
       engine.apply(found.value, { type: 'end', code: operator ? 'OPERATOR' : 'GOODBYE', text });
     }
-    // that it has ended is an acknowledgement too, for whoever asks once more
+    // "ended" is an acknowledgement, too, for a client that asks again
     else if (found.problem.code !== 'ENDED') return found;
     if ((await writeBehind.untold(id)) !== null) return unstored(id);
     return found.ok ? { ok: true, value: null } : found;
   }
 
-  /** False also while the store takes its time. */
+  /** False also while the store is slow. */
   async #isStoredSoon(id: string): Promise<boolean> {
     const { writeBehind, time } = this.#ports;
     const inTime = new AbortController();

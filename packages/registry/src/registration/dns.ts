@@ -2,55 +2,55 @@ import { sleep } from '@rollcall/core';
 import type { Time } from '@rollcall/core';
 import { sourceOf, Tally } from '../instances/quotas.js';
 
-/** Turns a host name into one IP address. Each call must come to an end, well or badly: few are under way at a time. */
+/** Resolves a host name to one IP address. Each call must settle, as few are under way at a time. */
 export type Resolve = (host: string) => Promise<string>;
 
-/** A registration does not wait longer for a name. */
+/** How long a registration waits for a name, ms. */
 export const LOOKUP_MS = 2_000;
 /**
- * Names being asked for at the same time. Node's `lookup` asks for two at a time, in the order in which they came (libuv gives slow work half
- * of its 4 threads): whoever hands it more has its queue, which knows no sources, instead of the one here.
+ * Concurrent lookups. Node's `lookup` runs two at a time in order of arrival (libuv allows slow work half of its 4
+ * threads): with more, requests would wait in its queue, which knows no sources, instead of this one.
  */
-const MOST_UNDER_WAY = 2;
-/** Names that wait, are under way, or are answered and not yet fetched: of all. */
+const MAX_UNDER_WAY = 2;
+/** Maximum of lookups that wait, are under way, or are answered and not fetched yet, in all. */
 export const MOST_LOOKUPS = 1_024;
-/** The same of one source. */
+/** The same for one source. */
 export const MOST_LOOKUPS_OF_ONE = 32;
-/** An answer that came too late for who waited is kept for so long: he is told to come again. */
+/** How long an answer that came too late is kept for the retry, ms. */
 export const KEPT_MS = 60_000;
 
-/** What came of a name: its address, or none (an answer), nothing in time, or too many before it, of all or of one source. */
+/** The outcome for a name: its address, or no such name, a timeout, or too many lookups in all or of one source. */
 export type Found = { readonly address: string } | 'nobody' | 'late' | 'busy' | 'greedy';
 
-/** A name that one source wants. */
+/** A lookup of a name for one source. */
 interface Lookup {
   readonly key: string;
   readonly host: string;
   readonly source: string;
   readonly answer: Promise<Found>;
   readonly settle: (found: Found) => void;
-  /** How many wait for it now. */
+  /** Number of requests that wait for it. */
   waiting: number;
 }
 
 /**
- * Asks for the addresses of names, two at a time. Sources take turns, and none has both places while another waits,
- * or when a name of its took too long lately: so names that nobody answers for keep others out once, for as long as one of them takes. What is late keeps its turn, and its answer is kept for who
- * comes again.
+ * Looks up names, two at a time. Sources take turns, and no source has both places while another one waits, or when one
+ * of its names recently took too long: names that never resolve delay others at most once, for as long as one of them
+ * takes. A late lookup keeps its turn, and its answer is kept for the retry.
  */
 export class DnsLookups {
   readonly #resolve: Resolve;
   readonly #time: Time;
-  /** All of them, by source and host: a name in the queue of one source is no reason for another to wait there. */
+  /** All lookups by source and host: a name queued by one source does not make another one wait there. */
   readonly #lookups = new Map<string, Lookup>();
-  /** Those without an answer yet that nobody has asked for, by source: whose turn is next comes first. */
+  /** Lookups that have not started, by source, in the order of their turns. */
   readonly #queues = new Map<string, Lookup[]>();
   readonly #underWay = new Tally();
   #countUnderWay = 0;
-  /** Answers that nobody waited for, and since when (monotonic ms), the oldest first. */
+  /** Answers without a waiter, and since when (monotonic ms), oldest first. */
   readonly #kept = new Map<Lookup, number>();
   readonly #bySource = new Tally();
-  /** Sources whose name took longer than anybody waits, and when (monotonic ms), the oldest first: a few a minute. */
+  /** Sources with a name that took longer than `LOOKUP_MS`, and when (monotonic ms), oldest first: a few a minute. */
   readonly #slow = new Map<string, number>();
 
   constructor(resolve: Resolve, time: Time) {
@@ -58,7 +58,7 @@ export class DnsLookups {
     this.#time = time;
   }
 
-  /** `peerAddress`: who wants to know. Takes at most `LOOKUP_MS`. */
+  /** Looks up a host for `peerAddress`. Takes at most `LOOKUP_MS`. */
   async find(host: string, peerAddress: string): Promise<Found> {
     this.#dropOld(this.#time.now());
     const source = sourceOf(peerAddress);
@@ -94,19 +94,22 @@ export class DnsLookups {
     const queue = this.#queues.get(source);
     if (queue === undefined) this.#queues.set(source, [lookup]);
     else queue.push(lookup);
-    this.#goOn();
+    this.#startNext();
     return lookup;
   }
 
-  #goOn(): void {
-    while (this.#countUnderWay < MOST_UNDER_WAY) {
+  #startNext(): void {
+    while (this.#countUnderWay < MAX_UNDER_WAY) {
       const next = this.#next();
       if (next === undefined) return;
-      void this.#ask(next);
+      void this.#run(next);
     }
   }
 
-  /** Of the source whose turn it is, which then comes last; of one that has a place already only when no other waits, and it is quick. */
+  /**
+   * The next lookup of the source whose turn it is, which then comes last. A source with a lookup under way gets
+   * another one only if no other source waits and its names resolve fast.
+   */
   #next(): Lookup | undefined {
     const sources = [...this.#queues.keys()];
     const isFree = (source: string): boolean => this.#underWay.of(source) === 0;
@@ -119,7 +122,7 @@ export class DnsLookups {
     return next;
   }
 
-  async #ask(lookup: Lookup): Promise<void> {
+  async #run(lookup: Lookup): Promise<void> {
     const { host, source } = lookup;
     const begun = this.#time.now();
     this.#count(source, 1);
@@ -129,11 +132,11 @@ export class DnsLookups {
     this.#dropOld(now);
     if (lookup.waiting > 0) this.#drop(lookup);
     else this.#kept.set(lookup, now);
-    if (now - begun >= LOOKUP_MS) this.#noteSlow(source, now);
-    this.#goOn();
+    if (now - begun >= LOOKUP_MS) this.#markSlow(source, now);
+    this.#startNext();
   }
 
-  #noteSlow(source: string, now: number): void {
+  #markSlow(source: string, now: number): void {
     this.#slow.delete(source);
     this.#slow.set(source, now);
   }

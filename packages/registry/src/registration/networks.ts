@@ -1,12 +1,16 @@
 import { BlockList, isIP, isIPv6 } from 'node:net';
 
-/** Nobody is there, or everybody: never called. https://www.iana.org/assignments/iana-ipv4-special-registry and its IPv6 sister. */
-const NOBODY: readonly string[] = ['0.0.0.0/8', '224.0.0.0/4', '240.0.0.0/4', '::/128', 'ff00::/8'];
+/**
+ * Addresses of no host or of many, which are never called: https://www.iana.org/assignments/iana-ipv4-special-registry
+ * and its IPv6 counterpart.
+ */
+const NO_HOSTS: readonly string[] = ['0.0.0.0/8', '224.0.0.0/4', '240.0.0.0/4', '::/128', 'ff00::/8'];
 
 /**
- * Not meant by whoever allows a wide network, and worth most to an attacker: this machine itself, what is on its link, what clouds
- * tell their machines (credentials among it), an IPv4 address in the clothes of an IPv6 one (NAT64, 6to4, Teredo, compatible,
- * translated), and ranges where no host is. A network that is allowed reaches in here only if it lies in one of these.
+ * Special ranges that a wide allowed network does not mean, and that are most valuable to an attacker: this machine
+ * itself, its link, the metadata addresses of clouds (credentials among them), embedded IPv4 addresses (NAT64, 6to4,
+ * Teredo, compatible, translated), and ranges without hosts. An allowed network includes such addresses only if it lies
+ * within one of these ranges.
  */
 const SPECIAL: readonly string[] = [
   '127.0.0.0/8',
@@ -34,13 +38,13 @@ const SPECIAL: readonly string[] = [
   '2002::/16',
 ];
 
-/** Which addresses, besides the peer's own, may be called: those of networks that somebody allowed. */
+/** Which addresses besides the peer's own may be called: those of allowed networks. */
 export class Networks {
-  readonly #nobody = new Range(NOBODY.map(networkOf));
+  readonly #noHosts = new Range(NO_HOSTS.map(networkOf));
   readonly #wide: Range;
   readonly #special: readonly { readonly range: Range; readonly named: Range }[];
 
-  /** Throws a RangeError for a network that is none. */
+  /** Throws RangeError for an invalid network. */
   constructor(allowed: readonly string[]) {
     const networks = allowed.map(networkOf);
     this.#wide = new Range(networks);
@@ -54,7 +58,7 @@ export class Networks {
 
   /** `address`: an IP address without a zone, one of IPv4 not as IPv6. */
   has(address: string): boolean {
-    if (this.#nobody.has(address)) return false;
+    if (this.#noHosts.has(address)) return false;
     const special = this.#special.filter(({ range }) => range.has(address));
     return special.length === 0 ? this.#wide.has(address) : special.some(({ named }) => named.has(address));
   }
@@ -77,7 +81,7 @@ function networkOf(text: string): Network {
 
 const familyOf = (address: string): 'ipv4' | 'ipv6' => (isIPv6(address) ? 'ipv6' : 'ipv4');
 
-/** A list of networks, the families apart: to Node every IPv4 address is in ::/0, too. */
+/** A list of networks by family: for Node every IPv4 address is in ::/0, too. */
 class Range {
   readonly #lists = { ipv4: new BlockList(), ipv6: new BlockList() };
 

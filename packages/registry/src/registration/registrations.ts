@@ -1,6 +1,6 @@
 import { newborn, notHeardSince, randomWord, reasonFor, stateOf } from '@rollcall/core';
 import type { Endpoint, Instance, Log, Random, Registration, Time, Vitals } from '@rollcall/core';
-import { Complaints, refuse } from '../access/refusals.js';
+import { LimitRefusals, refuse } from '../access/refusals.js';
 import { credentialOf, isSecretOf } from '../instances/credential.js';
 import { serviceKeyOf, storedOf } from '../instances/instance-table.js';
 import type { Entry, InstanceTable } from '../instances/instance-table.js';
@@ -31,33 +31,33 @@ export interface RegistrationPorts {
   readonly limits: Limits;
 }
 
-/** Who was put on the roll; `drawn`: the secret, where the registry had to draw it. */
+/** A registered instance; `drawn`: the secret, if the registry generated it. */
 export interface Enrolled {
   readonly entry: Entry;
   readonly drawn: string | undefined;
 }
 
-/** The way onto the roll: whose id, which address, what is stored before it is acknowledged. */
+/** Handles registrations: checks id, address and limits, and stores before it acknowledges. */
 export class Registrations {
   readonly #ports: RegistrationPorts;
-  readonly #complaints: Complaints;
+  readonly #refusals: LimitRefusals;
   readonly #admission: Admission;
   readonly #quota: Quota;
   readonly #addressQuota: AddressQuota;
 
   constructor(ports: RegistrationPorts) {
     this.#ports = ports;
-    this.#complaints = new Complaints(ports);
-    this.#admission = new Admission(ports.rules, { time: ports.time, complaints: this.#complaints });
+    this.#refusals = new LimitRefusals(ports);
+    this.#admission = new Admission(ports.rules, { time: ports.time, refusals: this.#refusals });
     this.#quota = new Quota(ports.limits, ports.table);
     this.#addressQuota = new AddressQuota(ports.table);
   }
 
-  /** Puts an instance on the roll, or replaces its own words; nothing is acknowledged that is not stored. */
+  /** Registers an instance, or updates its details; nothing is acknowledged before it is stored. */
   async register(registration: Registration, peer: Peer): Promise<Outcome<Enrolled>> {
     const { random, table, time } = this.#ports;
-    const hurried = this.#quota.hurried(peer.token ?? null, time.now());
-    if (hurried !== null) return this.#complaints.refuse(hurried);
+    const rateExcess = this.#quota.rateExcess(peer.token ?? null, time.now());
+    if (rateExcess !== null) return this.#refusals.refuse(rateExcess);
     const drawn = registration.secret === undefined ? randomWord(random, 43) : undefined;
     const secret = registration.secret ?? drawn ?? '';
     const refusal = this.#refusalOf(registration, secret);
@@ -68,12 +68,15 @@ export class Registrations {
         ? await this.#enrol(registration, secret, peer)
         : await this.#reRegister(known, registration, peer);
     if (!enrolled.ok) return enrolled;
-    // it left meanwhile
+    // it left during the registration
     if (known !== undefined && !isStaying(known)) return this.register(registration, peer);
     return { ok: true, value: { entry: enrolled.value, drawn } };
   }
 
-  /** A newcomer. Its place is kept before anything is asked or stored for it, so that many at a time are no more than one by one. */
+  /**
+   * Registers a new instance. Its place is reserved before anything is resolved or stored, so that concurrent
+   * registrations keep the limits.
+   */
   async #enrol(registration: Registration, secret: string, peer: Peer): Promise<Outcome<Entry>> {
     const { table, time } = this.#ports;
     const { id, service, namespace = 'default' } = registration;
@@ -82,7 +85,7 @@ export class Registrations {
     const isNew = table.tombstone(id) === undefined;
     const serviceKey = serviceKeyOf(namespace, service);
     const place = this.#quota.reserve({ source, serviceKey, token, isNew }, time.now());
-    if (!place.ok) return this.#complaints.refuse(place.problem);
+    if (!place.ok) return this.#refusals.refuse(place.problem);
     try {
       const admitted = await this.#admit(registration, peer);
       if (!admitted.ok) return admitted;
@@ -107,17 +110,17 @@ export class Registrations {
     return { ok: true, value: entry };
   }
 
-  /** Where it wants to be called, if it may be called there. Its places are kept until `free` is called. */
+  /** Checks the addresses at which it wants to be called. The places are reserved until `free` is called. */
   async #admit(registration: Registration, peer: Peer): Promise<Outcome<Admitted & { readonly free: () => void }>> {
     const admitted = await this.#admission.admit(registration, peer.address);
     if (!admitted.ok) return admitted;
     const { address: from, token = null } = peer;
     const joined = this.#addressQuota.join({ id: registration.id, targets: admitted.value.targets, from, token });
-    if (!joined.ok) return this.#complaints.refuse(joined.problem);
+    if (!joined.ok) return this.#refusals.refuse(joined.problem);
     return { ok: true, value: { ...admitted.value, free: joined.value } };
   }
 
-  /** Nothing is acknowledged that is not stored. */
+  /** Stores the entry. Returns a refusal if that fails. */
   async #acknowledge(entry: Entry): Promise<Outcome<never> | null> {
     try {
       await this.#ports.writeBehind.acknowledge({ put: storedOf(entry) });
@@ -128,7 +131,7 @@ export class Registrations {
     }
   }
 
-  /** Why this id may not register now; null when it may. */
+  /** Why this id may not register now; null: it may. */
   #refusalOf(registration: Registration, secret: string): Outcome<never> | null {
     const { id, service, namespace = 'default' } = registration;
     const entry = this.#ports.table.get(id);
@@ -171,45 +174,45 @@ export class Registrations {
     return { ...entryOf(record, vitals, known), own: overridable(own), override };
   }
 
-  /** The same id and secret again: its words are replaced, its state is kept unless its endpoints change. */
+  /** Handles the same id and secret again: its details are replaced, its state is kept unless its endpoints change. */
   async #reRegister(entry: Entry, registration: Registration, peer: Peer): Promise<Outcome<Entry>> {
     const admitted = await this.#admit(registration, peer);
     if (!admitted.ok) return admitted;
     const { token = null } = peer;
-    return await this.#restate(entry, registration, { ...admitted.value, token }).finally(admitted.value.free);
+    return await this.#updateDetails(entry, registration, { ...admitted.value, token }).finally(admitted.value.free);
   }
 
-  async #restate(
+  async #updateDetails(
     entry: Entry,
     registration: Registration,
     { targets, endpoints, token }: Admitted & { readonly token: string | null },
   ): Promise<Outcome<Entry>> {
     if (!isStaying(entry)) return { ok: true, value: entry };
-    const crowded = token === entry.token ? null : this.#quota.crowded(token);
-    if (crowded !== null) return this.#complaints.refuse(crowded);
+    const tokenExcess = token === entry.token ? null : this.#quota.tokenExcess(token);
+    if (tokenExcess !== null) return this.#refusals.refuse(tokenExcess);
     const moved = JSON.stringify(entry.targets) !== JSON.stringify(targets);
     const words = { ...ownWords(registration, entry.record), endpoints };
     const said = ownWords({ ...entry.record, ...entry.own }, entry.record);
     const spoken = JSON.stringify(words) !== JSON.stringify({ ...said, endpoints: entry.record.endpoints });
-    // a token may have been exchanged, which its instance need not say again
+    // the token may differ, which the details do not show
     const { token: tokenBefore } = entry;
     const isSame = !moved && !spoken && tokenBefore === token;
-    this.#ports.table.entrust(entry, token);
-    // until nothing changes while it is being stored: another state that is stored meanwhile would bring the old words back
+    this.#ports.table.setToken(entry, token);
+    // repeated until nothing changes during the write: a state stored meanwhile would restore the old details
     let stored = isSame ? entry.record : null;
     while (stored !== entry.record) {
       stored = entry.record;
-      const refused = await this.#acknowledge(spokenAnew(entry, words, moved ? targets : null));
+      const refused = await this.#acknowledge(withNewDetails(entry, words, moved ? targets : null));
       if (refused !== null) {
-        // who has left meanwhile is counted nowhere any more
-        if (entry.present) this.#ports.table.entrust(entry, tokenBefore);
+        // an instance that left meanwhile is not counted any more
+        if (entry.present) this.#ports.table.setToken(entry, tokenBefore);
         return refused;
       }
       if (!isStaying(entry)) return { ok: true, value: entry };
     }
     if (moved) {
       this.#ports.table.update(entry, { targets });
-      entry.rounds = []; // what the old address answered proves nothing of the new one
+      entry.rounds = []; // answers of the old address prove nothing about the new one
     }
     if (spoken) {
       entry.own = overridable(words);
@@ -221,11 +224,11 @@ export class Registrations {
     return { ok: true, value: entry };
   }
 
-  /** After a restart: its state is kept, its clocks start now, it is called in its slot. */
+  /** Restores an instance after a restart: its state is kept, its clocks start now, and it is called in its slot. */
   restore(stored: StoredInstance, leaveMs: number): void {
     const { engine, prober, table, time } = this.#ports;
     const { record, targets, cause, proved, secretHash, callKey } = stored;
-    // who stored it before sources were counted knew only where it is called
+    // versions without sources stored only the addresses that are called
     const { source = sourceOf(targets[0]?.host ?? ''), token = null } = stored;
     const { reason, state } = record;
     const phase = state === 'DEREGISTERING' && reason.code === 'LEAVING' ? 'LEAVING' : state;
@@ -243,7 +246,7 @@ export class Registrations {
   }
 }
 
-/** From where a newcomer came, and with what. */
+/** The origin of a new instance. */
 interface Origin {
   readonly secret: string;
   readonly source: string;
@@ -255,8 +258,8 @@ const isStaying = ({ present, vitals }: Entry): boolean => present && vitals.pha
 type OwnWords = Pick<Registration, 'version' | 'zone' | 'weight' | 'metadata' | 'methods'>;
 
 /**
- * What an instance says of itself, with the defaults. Who says nothing of its methods has no such field, unless it once had (`before`):
- * then it is empty, so that it replaces what was said.
+ * The details of a registration, with defaults. Without methods the field is absent, unless it existed before
+ * (`before`): then it is empty, to replace the former value.
  */
 function ownWords(
   registration: OwnWords,
@@ -269,8 +272,12 @@ function ownWords(
 
 const overridable = ({ weight, metadata }: Entry['own']): Entry['own'] => ({ weight, metadata });
 
-/** An entry as it will be stored with other words; at another address (`targets`) it is not proved, whatever it was before. */
-function spokenAnew(entry: Entry, words: Entry['own'] & Partial<Instance>, targets: readonly Endpoint[] | null): Entry {
+/** The entry as it will be stored with new details; at another address (`targets`) it is unproved again. */
+function withNewDetails(
+  entry: Entry,
+  words: Entry['own'] & Partial<Instance>,
+  targets: readonly Endpoint[] | null,
+): Entry {
   const own = overridable(words);
   const record = { ...entry.record, ...words, ...effective(own, entry.override) };
   if (targets === null) return { ...entry, own, record };

@@ -4,7 +4,7 @@ interface Appointment<Item> {
   readonly item: Item;
 }
 
-/** What comes next, by time and then by order of arrival: a binary heap, so that one timer serves any number of items. */
+/** A priority queue by time, then by order of arrival: a binary heap, so that one timer serves any number of items. */
 export class DeadlineHeap<Item> {
   readonly #heap: Appointment<Item>[] = [];
   #order = 0;
@@ -13,7 +13,7 @@ export class DeadlineHeap<Item> {
     return this.#heap.length;
   }
 
-  /** When the next item is due; Infinity when there is none. */
+  /** When the next item is due; Infinity if there is none. */
   get nextAt(): number {
     return this.#heap[0]?.at ?? Infinity;
   }
@@ -32,7 +32,7 @@ export class DeadlineHeap<Item> {
     this.#heap[index] = added;
   }
 
-  /** Takes the next item if it is due at `now`. */
+  /** Removes and returns the next item if it is due at `now`, else null. */
   take(now: number): { readonly at: number; readonly item: Item } | null {
     const first = this.#heap[0];
     if (first === undefined || first.at > now) return null;
@@ -41,7 +41,7 @@ export class DeadlineHeap<Item> {
     return first;
   }
 
-  /** Puts `moved` at the top and lets it sink to its place. */
+  /** Puts `moved` at the top and sifts it down. */
   #sink(moved: Appointment<Item>): void {
     let index = 0;
     for (;;) {

@@ -1,4 +1,4 @@
-/** First in, first out, without moving those that wait: what has gone is cut off now and then. */
+/** A first-in, first-out queue without moving items on each shift: consumed entries are cut off in batches. */
 export class Fifo<Item> {
   #items: Item[] = [];
   #head = 0;
@@ -15,7 +15,7 @@ export class Fifo<Item> {
     return this.#items[this.#head];
   }
 
-  /** Takes the first one off. */
+  /** Removes and returns the first item. */
   shift(): Item | undefined {
     const first = this.#items[this.#head];
     if (first === undefined) return undefined;

@@ -1,8 +1,8 @@
-/** What is done about one id waits for what was begun about it before; ids do not wait for each other. */
+/** Serializes work per id; different ids run concurrently. */
 export class KeyedMutex {
   readonly #last = new Map<string, Promise<unknown>>();
 
-  /** Runs `work` when it is its turn. Resolves and rejects as that does; another's failure is no reason not to run. */
+  /** Runs `work` when it is its turn. Settles like it; an earlier failure does not prevent it. */
   async take<Value>(id: string, work: () => Promise<Value>): Promise<Value> {
     const before = this.#last.get(id);
     const turn = (async () => {

@@ -1,12 +1,15 @@
 import type { Log, Time } from '@rollcall/core';
 
-const QUIET_MS = 60_000;
+const INTERVAL_MS = 60_000;
 
-/** Tells the log of what happens often at most once a minute, and how often it did: a flood does not become one of the log. */
+/**
+ * Logs a frequent event at most once a minute, with the number of suppressed lines, so that a flood of events does not
+ * flood the log.
+ */
 export class ThrottledLog {
   readonly #ports: { readonly log: Log; readonly time: Time };
-  #toldAt = -Infinity;
-  #untold = 0;
+  #loggedAt = -Infinity;
+  #suppressed = 0;
 
   constructor(ports: { readonly log: Log; readonly time: Time }) {
     this.#ports = ports;
@@ -15,12 +18,12 @@ export class ThrottledLog {
   warn(text: string): void {
     const { log, time } = this.#ports;
     const now = time.now();
-    if (now - this.#toldAt < QUIET_MS) {
-      this.#untold += 1;
+    if (now - this.#loggedAt < INTERVAL_MS) {
+      this.#suppressed += 1;
       return;
     }
-    log.warn(this.#untold === 0 ? text : `${text} (${this.#untold} times more since it was last said.)`);
-    this.#toldAt = now;
-    this.#untold = 0;
+    log.warn(this.#suppressed === 0 ? text : `${text} (${this.#suppressed} times more since it was last said.)`);
+    this.#loggedAt = now;
+    this.#suppressed = 0;
   }
 }

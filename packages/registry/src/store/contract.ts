@@ -3,15 +3,15 @@ import type { Instance } from '@rollcall/core';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Store, StoredInstance, StoredTombstone, Write } from './store.js';
 
-/** How the suite gets at a store. */
+/** How the suite creates stores. */
 export interface StoreHarness {
-  /** An empty store, of its own for each test, not yet loaded. */
+  /** An empty store, separate for each test, not yet loaded. */
   open(): Promise<Store>;
-  /** A second life on what a store kept that is closed now; left out by stores that do not survive. */
+  /** A new store on the data of a closed one; omitted by stores that do not survive. */
   reopen?(store: Store): Promise<Store>;
 }
 
-/** What every store promises: see `Store`. */
+/** The contract of every `Store`. */
 export function storeContract(name: string, harness: StoreHarness): void {
   describe(`the store contract: ${name}`, () => {
     const bench = new Bench(harness);
@@ -153,7 +153,7 @@ class Bench {
     return store;
   }
 
-  /** What a registry finds, by id, that starts after one that made these calls, all of them under way at once. */
+  /** What a registry finds, by id, that starts after these concurrent calls of an earlier one. */
   async keptAfter(...calls: readonly (readonly Write[])[]): Promise<Readonly<Record<string, unknown>>> {
     const store = await this.open();
     await store.load();
@@ -204,7 +204,7 @@ export function storedInstance(id: string, revision: number): StoredInstance {
   return { record, targets, secretHash: SECRET_HASH, callKey: 'cd'.repeat(32), cause: null, proved: true };
 }
 
-/** What is kept of such an instance after its goodbye. */
+/** The tombstone of such an instance after its goodbye. */
 export function storedTombstone(id: string, revision: number): StoredTombstone {
   const { service, namespace } = RECORD;
   const reason = { code: 'GOODBYE', text: 'it left' } as const;

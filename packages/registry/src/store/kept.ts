@@ -1,6 +1,6 @@
 import type { Contents, SavedPreservation, StoredInstance, StoredTombstone, Write } from './store.js';
 
-/** What a store holds, in memory: the one place that knows what each write does. */
+/** The content of a store in memory: the only place that defines the effect of each write. */
 export class Kept {
   readonly #instances = new Map<string, StoredInstance>();
   readonly #tombstones = new Map<string, StoredTombstone>();
@@ -20,7 +20,7 @@ export class Kept {
     }
   }
 
-  /** As of now: lists of their own, which later writes do not change. */
+  /** The current content, as copies that later writes do not change. */
   contents(): Contents {
     const instances = [...this.#instances.values()];
     return { instances, tombstones: [...this.#tombstones.values()], preservation: this.#preservation };

@@ -2,7 +2,10 @@ import { RollcallError } from '@rollcall/core';
 import { Kept } from './kept.js';
 import type { Contents, Store, Write } from './store.js';
 
-/** Keeps everything for as long as the object lives: a registry that starts on the same one finds what the last one left. */
+/**
+ * A store in memory: its content lives as long as the object, so a registry that starts on the same one finds what the
+ * last one stored.
+ */
 export class MemoryStore implements Store {
   readonly name = 'memory';
   readonly durable = false;

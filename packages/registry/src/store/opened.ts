@@ -2,8 +2,8 @@ import type { Log } from '@rollcall/core';
 import type { Store } from './store.js';
 
 /**
- * The store of a registry that asks nobody for a token or a client certificate. Where it knows instances that had one, its tokens or its CA may
- * be lost: that is told.
+ * Wraps the store of a registry that requires neither tokens nor client certificates. If it contains instances that had
+ * one, its tokens or its CA may be lost, which is logged.
  */
 export function openedStore(store: Store, log: Log): Store {
   return {

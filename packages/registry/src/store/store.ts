@@ -1,33 +1,36 @@
 import type { Endpoint, Instance, Override, OwnWords } from '@rollcall/core';
 
 /**
- * What the registry remembers of one instance over its own restart. Heartbeat times are never stored: after a restart the
- * silence clocks start at readiness.
+ * The part of an instance that survives a restart of the registry. Heartbeat times are never stored: after a restart
+ * the silence clocks start at readiness.
  */
 export interface StoredInstance {
-  /** As it is published. */
+  /** The published record. */
   readonly record: Instance;
-  /** What the instance says itself, where an operator has said otherwise; missing: the record says it. */
+  /** The instance's own values of overridden fields; missing: those of the record. */
   readonly own?: OwnWords;
-  /** What an operator has said and not taken back. */
+  /** The current override of an operator. */
   readonly override?: Override;
-  /** The record's endpoints with their hosts resolved, once and for all: what is called. */
+  /** The endpoints of the record with hosts resolved once and for all, which are called. */
   readonly targets: readonly Endpoint[];
-  /** From where it was first registered, as quotas count it. Missing in what older versions stored. */
+  /** The source of its first registration, as quotas count it. Missing in what older versions stored. */
   readonly source?: string;
-  /** The id of the access token, or of the client certificate (`cert:…`), with which it registered last, no secret. Missing: with neither. */
+  /**
+   * The id of the access token, or of the client certificate (`cert:…`), of its last registration; not a secret.
+   * Missing: neither.
+   */
   readonly token?: string;
-  /** SHA-256 of the secret, lower-case hex: proves the instance. */
+  /** SHA-256 of the secret, lower-case hex, which verifies the instance. */
   readonly secretHash: string;
   /** Lower-case hex of the 32 bytes that sign Heartbeat-1. */
   readonly callKey: string;
-  /** Why it is CRITICAL, where it is. */
+  /** Why it is CRITICAL; null if it is not. */
   readonly cause: 'proof' | 'silence' | 'one-way' | 'unproved' | null;
-  /** Was it ever proved both ways at this address? */
+  /** True if it was ever proved in both directions at this address. */
   readonly proved: boolean;
 }
 
-/** What is kept of a removed instance, at least 10 minutes. */
+/** The stored part of a removed instance, kept for at least 10 minutes. */
 export interface StoredTombstone {
   readonly id: string;
   readonly service: string;
@@ -35,21 +38,24 @@ export interface StoredTombstone {
   readonly revision: number;
   readonly reason: Instance['reason'];
   readonly secretHash: string;
-  /** By goodbye, operator or supersession: the id never comes back (410). */
+  /** True after a goodbye, a removal by an operator or a supersession: the id never comes back (410). */
   readonly ended: boolean;
-  /** What an operator had said of it, and still says if it comes back. */
+  /** The override of an operator, which still applies if it comes back. */
   readonly override?: Override;
   /** Wall clock, ms since 1970. */
   readonly removedAt: number;
 }
 
-/** What self-preservation keeps through a restart, so that it refills no allowance. Ages in ms at the moment of saving, oldest first. */
+/**
+ * The state of self-preservation over a restart, so that it refills no allowance. Ages in ms at the time of saving,
+ * oldest first.
+ */
 export interface SavedPreservation {
   readonly registry: SavedScope;
   readonly services: Readonly<Record<string, SavedScope>>;
 }
 
-/** One population of it: the whole registry, or one service. */
+/** The state of one scope: the whole registry, or one service. */
 export interface SavedScope {
   readonly usedAgoMs: readonly number[];
   readonly peak: number;
@@ -65,36 +71,36 @@ export type Write =
 export interface Contents {
   readonly instances: readonly StoredInstance[];
   readonly tombstones: readonly StoredTombstone[];
-  /** What self-preservation has used of its allowance; null where it never did. */
+  /** The used allowance of self-preservation; null if it was never used. */
   readonly preservation: SavedPreservation | null;
 }
 
-/** What is wrong with a store, as it has found by itself. */
+/** A fault that a store has detected itself. */
 export interface StoreFault {
-  /** What has happened, what is at stake, and what to do: for people. */
+  /** What has happened, what is at stake and what to do, for operators. */
   readonly text: string;
-  /** For how long, in ms. */
+  /** Duration, ms. */
   readonly sinceMs: number;
 }
 
 /**
- * Where the registry keeps what must survive it. Guarantees:
- * - writes are applied in the order of the calls; `write` resolves when they are as durable as this store can make them,
- *   and rejects with a RollcallError when they are not: then nothing of that call is applied;
+ * The persistent state of the registry. Guarantees:
+ * - writes are applied in the order of the calls; `write` resolves once they are as durable as this store can make
+ *   them, and rejects with a RollcallError if they are not: then nothing of that call is applied;
  * - `put` replaces the instance of the same id and clears its tombstone; `bury` removes the instance of that id;
- *   `forget` drops a tombstone; `preserve` replaces what self-preservation remembers; doing any of them twice is the same as
- *   once;
- * - `load` returns all that was acknowledged, and is called once, before any write; after a `close` a store may be loaded again.
+ *   `forget` drops a tombstone; `preserve` replaces the state of self-preservation; each is idempotent;
+ * - `load` returns everything that was acknowledged, and is called once, before any write; after a `close` a store may
+ *   be loaded again.
  */
 export interface Store {
-  /** For people: `memory`, `disk /data`. */
+  /** For display: `memory`, `disk /data`. */
   readonly name: string;
-  /** Does it survive this process? */
+  /** True if it survives this process. */
   readonly durable: boolean;
   load(): Promise<Contents>;
   write(writes: readonly Write[]): Promise<void>;
-  /** Why it would refuse a write now, where it knows; null: it knows of nothing. Left out by stores that only find out by a write. */
+  /** Why it would refuse a write now; null: no known fault. Omitted by stores that detect faults only by a write. */
   fault?(): StoreFault | null;
-  /** Waits for what is under way. May be called twice. */
+  /** Waits for writes under way. Idempotent. */
   close(): Promise<void>;
 }

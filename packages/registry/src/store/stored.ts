@@ -4,8 +4,8 @@ import type { Write } from './store.js';
 type Fields = Readonly<Record<string, unknown>>;
 
 /**
- * Is this what a store was told once? A checksum has vouched for every byte; so only what the registry relies on is looked at, for the
- * case that somebody wrote the file by hand. Unknown fields are a later version's and kept.
+ * True if this is a valid list of writes. A checksum has covered every byte, so only the fields that the registry
+ * relies on are checked, in case the file was written by hand. Unknown fields belong to a later version and are kept.
  */
 export function isWrites(payload: unknown): payload is readonly Write[] {
   return Array.isArray(payload) && payload.every(isWrite);
@@ -37,7 +37,7 @@ function isInstance(stored: unknown): boolean {
   );
 }
 
-/** Missing where no operator has said anything. */
+/** Missing without an override. */
 const isOverride = (override: unknown): boolean => override === undefined || overrideMessage.parse(override).ok;
 
 const isOwn = (own: unknown): boolean =>
@@ -48,7 +48,7 @@ function isTombstone(stored: unknown): boolean {
   return isHex(stored['secretHash']) && typeof stored['ended'] === 'boolean';
 }
 
-/** What records and tombstones have in common. */
+/** The common fields of records and tombstones. */
 function isNamed({ id, service, namespace, revision, reason }: Fields): boolean {
   const areWords = [id, service, namespace].every((word) => typeof word === 'string');
   return areWords && Number.isSafeInteger(revision) && isRecord(reason) && typeof reason['code'] === 'string';

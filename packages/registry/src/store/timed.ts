@@ -1,13 +1,13 @@
 import type { Meter, Time } from '@rollcall/core';
 import type { Store } from './store.js';
 
-/** The store, with how long it took to write, and how often it did not. */
+/** Wraps a store to measure the duration of writes and count their failures. */
 export function timedStore(
   store: Store,
   { time, meter }: { readonly time: Pick<Time, 'now'>; readonly meter: Meter },
 ): Store {
-  const seconds = meter.histogram('rollcall_registry_store_write_seconds', 'Time of one write of the store.');
-  const failures = meter.counter('rollcall_registry_store_failures_total', 'Writes that the store did not take.');
+  const seconds = meter.histogram('rollcall_registry_store_write_seconds', 'Duration of a write of the store.');
+  const failures = meter.counter('rollcall_registry_store_failures_total', 'Writes that failed in the store.');
   return {
     name: store.name,
     durable: store.durable,

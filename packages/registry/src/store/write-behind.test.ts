@@ -114,8 +114,8 @@ describe('the ledger of a registry', () => {
     shelf.isFull = false;
     await shelf.time.advanceBy(1_000);
     expect(shelf.log.texts()).toEqual([
-      'The store could not keep a change: The disk is full. It is told again every 1 s; what it owes is lost if the registry ends before.',
-      'The store has kept everything that it owed.',
+      'The store could not keep a change: The disk is full. It is retried every 1 s; changes that are not stored are lost if the registry ends before.',
+      'The store has accepted all pending changes.',
     ]);
     expect(shelf.time.pending().background).toBe(0);
   });
@@ -129,7 +129,7 @@ describe('the ledger of a registry', () => {
       await shelf.remember(bury('a', 2));
       await shelf.time.advanceBy(1_000);
     }
-    const once = [expect.stringContaining('could not keep a change'), 'The store has kept everything that it owed.'];
+    const once = [expect.stringContaining('could not keep a change'), 'The store has accepted all pending changes.'];
     expect(shelf.log.texts()).toEqual([...once, ...once]);
     expect(shelf.time.pending().background).toBe(0);
   });
@@ -230,7 +230,7 @@ describe('the ledger of a registry', () => {
     await other.remember(put('a', 1), put('b', 2));
     await other.writeBehind.close();
     await other.writeBehind.close();
-    expect(other.log.texts('error').at(-1)).toBe('2 changes are lost: the store did not take them.');
+    expect(other.log.texts('error').at(-1)).toBe('2 changes are lost: the store did not accept them.');
     await other.remember(put('c', 3));
     expect(other.time.pending().background).toBe(0);
   });

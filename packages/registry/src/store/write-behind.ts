@@ -2,58 +2,58 @@ import { messageOf } from '@rollcall/core';
 import type { Log, Time, Timer } from '@rollcall/core';
 import type { Store, StoreFault, Write } from './store.js';
 
-/** Where it is kept, and who is told when that fails. */
+/** The store, and the log of its failures. */
 export interface WriteBehindPorts {
   readonly store: Pick<Store, 'write' | 'fault'>;
   readonly time: Time;
   readonly log: Log;
 }
 
-/** A store that owes something is tried again this often. */
+/** Time between two retries while changes are unstored, ms. */
 const RETRY_MS = 1_000;
 
-/** What a store does not keep, for people. */
+/** Why the store does not accept changes, for operators. */
 export interface StoreTrouble {
-  /** Why, verbatim. */
+  /** The error, verbatim. */
   readonly text: string;
-  /** Since the first write that failed, in ms. */
+  /** Time since the first failed write, ms. */
   readonly sinceMs: number;
-  /** Instances whose last words are told again until it takes them. */
+  /** Instances whose latest changes are retried until the store accepts them. */
   readonly owed: number;
 }
 
-/** A write that failed. */
+/** A failed write. */
 interface Failure {
   readonly text: string;
   readonly at: number;
-  /** Does the store know why, and so when it is over? */
+  /** True if the store itself reports the fault, and so its end. */
   readonly isKnown: boolean;
 }
 
-/** The last words about one subject, in their order. */
-type Words = readonly Write[];
+/** The latest writes about one subject, in order. */
+type Writes = readonly Write[];
 
-/** Words on their way to the store, and who waits for what becomes of them. */
-interface Telling {
-  readonly words: Words;
+/** Writes on their way to the store, and the callers that wait for the result. */
+interface PendingWrite {
+  readonly writes: Writes;
   readonly waiting: ((isStored: boolean) => void)[];
 }
 
 /**
- * The engine's way to its store. A registration is acknowledged once it is stored; what has happened anyway (a state, a removal) is
- * remembered in the background, where `untold` waits for it, and what the store refuses of that it owes: the last words about each instance are kept and told
- * again until they are taken. So a disk that was full for a while has not forgotten a goodbye. Bounded by the instances and
- * tombstones there are.
+ * The write path of the engine to its store. A registration is acknowledged once it is stored. Changes that have
+ * happened anyway (a state, a removal) are stored in the background, where `untold` waits for them, and those that the
+ * store refuses are retried: the latest writes about each instance are kept until they are accepted, so that a disk
+ * that was full for a while loses no goodbye. Bounded by the number of instances and tombstones.
  */
 export class WriteBehind {
   readonly #ports: WriteBehindPorts;
-  /** By subject; never one about which something newer is under way. */
-  readonly #owed = new Map<string, Words>();
-  /** The newest words under way. */
-  readonly #underWay = new Map<string, Telling>();
+  /** Refused writes by subject; without subjects that have a newer write under way. */
+  readonly #unstored = new Map<string, Writes>();
+  /** The newest writes under way, by subject. */
+  readonly #underWay = new Map<string, PendingWrite>();
   #timer: Timer | null = null;
-  #isTroubled = false;
-  /** Why the last write failed; null once one has succeeded and nothing is owed. */
+  #isFailing = false;
+  /** Why the last write failed; null once one has succeeded and nothing is unstored. */
   #failure: Failure | null = null;
   #isClosed = false;
 
@@ -61,9 +61,9 @@ export class WriteBehind {
     this.#ports = ports;
   }
 
-  /** Null: it keeps all it is told, as far as its last write showed, and the store knows. */
+  /** The current trouble; null if, as far as its last write and the store itself show, everything is stored. */
   get trouble(): StoreTrouble | null {
-    const owed = this.#owed.size;
+    const owed = this.#unstored.size;
     const fault = this.#fault;
     if (fault !== null) return { ...fault, owed };
     if (this.#failure === null || (this.#failure.isKnown && owed === 0)) return null;
@@ -75,92 +75,93 @@ export class WriteBehind {
     return this.#ports.store.fault?.() ?? null;
   }
 
-  /** Resolves when it is stored. Rejects as the store does: then it is as if nobody had asked. */
+  /** Resolves once it is stored. Rejects as the store does: then the write has no effect. */
   async acknowledge(write: Write): Promise<void> {
     const subject = subjectOf(write);
-    await this.#tell(subject, [write], this.#lastWords(subject));
+    await this.#write(subject, [write], this.#latest(subject));
   }
 
-  /** Stores it in the background. Does nothing once the ledger is closed. */
+  /** Stores it in the background. A no-op after `close`. */
   remember(write: Write): void {
     if (this.#isClosed) return;
     const subject = subjectOf(write);
-    // only this one adds to what was said before, all others replace it
-    const words = 'forget' in write ? [...(this.#lastWords(subject) ?? []), write] : [write];
-    void this.#try(subject, words);
+    // only `forget` adds to earlier writes, all others replace them
+    const writes = 'forget' in write ? [...(this.#latest(subject) ?? []), write] : [write];
+    void this.#try(subject, writes);
   }
 
   /**
-   * Waits until the store has taken, or refused, what was said of a subject so far. Null: it is stored; else why it is not: it is owed then,
-   * and told again.
+   * Waits until the store has accepted or refused all writes about a subject so far. Null: they are stored; else why
+   * not: they are retried.
    */
   async untold(subject: string): Promise<string | null> {
-    for (let telling = this.#underWay.get(subject); telling !== undefined; telling = this.#underWay.get(subject)) {
-      const { waiting } = telling;
+    for (let pending = this.#underWay.get(subject); pending !== undefined; pending = this.#underWay.get(subject)) {
+      const { waiting } = pending;
       if (await new Promise<boolean>((resolve) => waiting.push(resolve))) return null;
-      // something newer may have been said meanwhile, which stands for all that came before it
+      // a newer write may be under way, which replaces all earlier ones
     }
-    return this.#owed.has(subject) ? (this.#failure?.text ?? 'The store has not taken it.') : null;
+    return this.#unstored.has(subject) ? (this.#failure?.text ?? 'The store has not accepted it.') : null;
   }
 
-  /** Tells the store once more what it owes. May be called twice. */
+  /** Tries unstored changes once more. Idempotent. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#timer?.cancel();
-    await Promise.all([...this.#owed].map(([subject, words]) => this.#try(subject, words)));
-    if (this.#owed.size > 0) this.#ports.log.error(`${this.#owed.size} changes are lost: the store did not take them.`);
+    await Promise.all([...this.#unstored].map(([subject, writes]) => this.#try(subject, writes)));
+    if (this.#unstored.size > 0)
+      this.#ports.log.error(`${this.#unstored.size} changes are lost: the store did not accept them.`);
   }
 
-  #lastWords(subject: string): Words | undefined {
-    return this.#underWay.get(subject)?.words ?? this.#owed.get(subject);
+  #latest(subject: string): Writes | undefined {
+    return this.#underWay.get(subject)?.writes ?? this.#unstored.get(subject);
   }
 
-  /** `orElse`: what is owed if this fails and nothing newer has been said meanwhile. */
-  async #tell(subject: string, words: Words, orElse: Words | undefined): Promise<void> {
-    this.#owed.delete(subject);
-    const telling: Telling = { words, waiting: [] };
-    this.#underWay.set(subject, telling);
+  /** `orElse`: the writes to retry if this fails and nothing newer is under way. */
+  async #write(subject: string, writes: Writes, orElse: Writes | undefined): Promise<void> {
+    this.#unstored.delete(subject);
+    const pending: PendingWrite = { writes, waiting: [] };
+    this.#underWay.set(subject, pending);
     let isStored = false;
     try {
-      await this.#ports.store.write(words);
+      await this.#ports.store.write(writes);
       isStored = true;
-      if (this.#owed.size === 0) this.#failure = null;
+      if (this.#unstored.size === 0) this.#failure = null;
     } catch (error) {
       const at = this.#failure?.at ?? this.#ports.time.now();
       this.#failure = { text: messageOf(error), at, isKnown: this.#fault !== null };
-      if (orElse !== undefined && this.#underWay.get(subject) === telling) this.#owed.set(subject, orElse);
+      if (orElse !== undefined && this.#underWay.get(subject) === pending) this.#unstored.set(subject, orElse);
       throw error;
     } finally {
-      if (this.#underWay.get(subject) === telling) this.#underWay.delete(subject);
+      if (this.#underWay.get(subject) === pending) this.#underWay.delete(subject);
       this.#retryLater();
-      for (const resolve of telling.waiting) resolve(isStored);
+      for (const resolve of pending.waiting) resolve(isStored);
     }
   }
 
-  /** False: it is owed, or something newer is. */
-  async #try(subject: string, words: Words): Promise<boolean> {
+  /** False if it is unstored, or replaced by something newer. */
+  async #try(subject: string, writes: Writes): Promise<boolean> {
     try {
-      await this.#tell(subject, words, words);
+      await this.#write(subject, writes, writes);
       return true;
     } catch (error) {
-      // something newer about it is under way otherwise, and speaks for itself
-      if (this.#owed.size > 0) this.#complain(error);
+      // otherwise a newer write about it is under way, and reports for itself
+      if (this.#unstored.size > 0) this.#reportFailure(error);
       return false;
     }
   }
 
-  #complain(error: unknown): void {
-    if (this.#isTroubled) return;
-    this.#isTroubled = true;
+  #reportFailure(error: unknown): void {
+    if (this.#isFailing) return;
+    this.#isFailing = true;
     this.#ports.log.error(
-      `The store could not keep a change: ${messageOf(error)} It is told again every ${RETRY_MS / 1_000} s; ` +
-        'what it owes is lost if the registry ends before.',
+      `The store could not keep a change: ${messageOf(error)} It is retried every ${RETRY_MS / 1_000} s; ` +
+        'changes that are not stored are lost if the registry ends before.',
     );
   }
 
   #retryLater(): void {
-    if (this.#owed.size === 0 || this.#timer !== null || this.#isClosed) return;
+    if (this.#unstored.size === 0 || this.#timer !== null || this.#isClosed) return;
     const retry = (): void => {
       this.#timer = null;
       void this.#retry();
@@ -168,20 +169,20 @@ export class WriteBehind {
     this.#timer = this.#ports.time.setTimer(RETRY_MS, retry, { background: true });
   }
 
-  /** One first: a store that refuses it need not be told all the others. Nothing: something newer was kept instead. */
+  /** Retries one first: if the store refuses it, the others need not be tried. */
   async #retry(): Promise<void> {
-    const [first] = this.#owed;
+    const [first] = this.#unstored;
     if (first !== undefined && !(await this.#try(...first))) return;
-    const kept = await Promise.all([...this.#owed].map(([subject, words]) => this.#try(subject, words)));
-    if (kept.includes(false) || this.#owed.size > 0) return;
+    const kept = await Promise.all([...this.#unstored].map(([subject, writes]) => this.#try(subject, writes)));
+    if (kept.includes(false) || this.#unstored.size > 0) return;
     this.#timer?.cancel();
     this.#timer = null;
-    if (this.#isTroubled) this.#ports.log.info('The store has kept everything that it owed.');
-    this.#isTroubled = false;
+    if (this.#isFailing) this.#ports.log.info('The store has accepted all pending changes.');
+    this.#isFailing = false;
   }
 }
 
-/** Instances have names that are not empty; self-preservation is one subject. */
+/** The subject of a write: the id of an instance, or '' for self-preservation. */
 function subjectOf(write: Write): string {
   if ('put' in write) return write.put.record.id;
   if ('bury' in write) return write.bury.id;

@@ -15,31 +15,35 @@ import type { Clients, ShownCertificate } from './tls.js';
 
 export type Holder = Pick<IncomingMessage, 'headers' | 'socket'>;
 
-/** As whom a request comes in: what the handlers ask. */
+/** The identity of a request, for its handlers. */
 export interface Authorization {
   peerOf(request: FastifyRequest): Peer;
-  /** What it shows where an instance has to prove itself. */
+  /** The credentials by which an instance proves itself. */
   proofOf(request: Holder): Proof;
-  /** Null: whoever sent it is no operator. */
+  /** Null: the sender is not an operator. */
   operatorOf(request: FastifyRequest): Operator;
-  /** As whom it comes, for people; null where nothing is asked for. */
+  /** The role and id of the sender for display; null if no credentials are required. */
   visitorOf(request: FastifyRequest): Pick<Grant, 'role' | 'id'> | null;
-  /** As whom it ends an instance. */
+  /** The identity that ends an instance; null: none. */
   enderOf(request: FastifyRequest): Ender | null;
-  /** Why it may not register this; null: it may. */
+  /** Why it may not register this instance; null: it may. */
   registrationRefusal(request: FastifyRequest, registration: Registration): Problem | null;
-  /** Why it may not speak so of another instance; null: it may. */
+  /** Why it may not report another instance; null: it may. */
   suspicionRefusal(request: FastifyRequest, suspicion: Suspicion): Problem | null;
   /**
-   * `end` is called when the token or certificate by which a stream was opened is no longer valid: of a line, that of the registration of
-   * its instance, or the certificate of this connection; else the request's own. Call the result when the stream is over.
+   * Calls `end` when the token or certificate behind a stream becomes invalid: for a line, that of the registration of
+   * its instance or the certificate of this connection; otherwise that of the request. Call the result when the stream
+   * is over.
    */
   hold(request: FastifyRequest, stream: Pick<Watcher, 'token'>, end: () => void): () => void;
-  /** Why what opened the route to this request would open it no more; null: it would. */
+  /** Why the credentials of this request are not sufficient any more; null: they are. */
   refusalOf(request: FastifyRequest): Problem | null;
 }
 
-/** Where nothing is asked for: whoever reaches the port may do everything but what is an operator's, see `isOperator`. */
+/**
+ * Authorization without tokens and certificates: every client that reaches the port may do everything except operator
+ * actions, see `isOperator`.
+ */
 export const OPEN_ENTRANCE: Authorization = {
   peerOf,
   proofOf: secretOf,
@@ -57,11 +61,11 @@ export const OPEN_ENTRANCE: Authorization = {
 
 function nothing(): void {}
 
-/** What it needs of the server around it. */
+/** What the authorization needs of the server around it. */
 export interface TokenEntranceParts {
-  /** Null: none are asked for. */
+  /** Null: tokens are not required. */
   readonly tokens: Pick<Tokens, 'find' | 'isValid' | 'onChange'> | null;
-  /** Who shows which certificate. Null, or left out: nobody is asked for one. */
+  /** The client certificates. Null or omitted: clients are not asked for one. */
   readonly clients?: Clients | null;
   readonly registry: Pick<RegistryApi, 'instance'>;
   readonly log: Log;
@@ -70,26 +74,26 @@ export interface TokenEntranceParts {
 
 const NO_ROW: Problem = {
   code: 'FORBIDDEN',
-  detail: 'Nobody was given the right to use this route.',
+  detail: 'No role has the right to use this route.',
   fix: 'Report it: the permission table (packages/registry/src/access/permissions.ts) lacks a row.',
 };
 
 /**
- * Where tokens or certificates are asked for: each route that is added after `install` is opened only to those whom its row of the
- * permission table names. A token that is sent counts, else the certificate of the connection; one that is not trusted opens nothing,
- * whatever else comes with it. Instances come with their secret, which the engine judges. What acts, and what is refused, is told in the log. A source that
- * fails too often is told to wait.
+ * Authorization by tokens or certificates: each route added after `install` is open only to the roles in its row of the
+ * permission table. A token that is sent counts, else the certificate of the connection; an untrusted certificate opens
+ * nothing, whatever else is sent. Instances use their secret, which the engine checks. Actions and refusals are logged.
+ * A source that fails too often has to wait.
  */
 export class TokenEntrance implements Authorization {
   readonly #parts: TokenEntranceParts;
   readonly #asked: Asked;
   readonly #audit: Audit;
   readonly #standings = new WeakMap<FastifyRequest, Standing>();
-  /** Those that came as far as a route: the guard has let them pass. */
-  readonly #judged = new WeakSet<FastifyRequest>();
-  /** Those with a wrong token or secret, or none, whatever they are answered. */
+  /** Requests that reached a route, so that the guard let them pass. */
+  readonly #passedGuard = new WeakSet<FastifyRequest>();
+  /** Requests with a wrong or missing token or secret, whatever they are answered. */
   readonly #failures = new WeakSet<FastifyRequest>();
-  /** How to end each stream, and whether it may go on. */
+  /** How to end each stream, and whether it may continue. */
   readonly #streams = new Map<() => void, () => boolean>();
   readonly #routes: string[] = [];
   #isComplete = false;
@@ -103,7 +107,7 @@ export class TokenEntrance implements Authorization {
     clients?.onDistrust(() => this.#endStreams());
   }
 
-  /** Method and path of each route that it guards. */
+  /** Method and path of each guarded route. */
   get routes(): readonly string[] {
     return this.#routes;
   }
@@ -113,27 +117,27 @@ export class TokenEntrance implements Authorization {
       if (!this.#isComplete) this.#guard(route);
     });
     app.addHook('preSerialization', (request, reply, payload, done) =>
-      done(null, this.#slowed(request, reply, payload)),
+      done(null, this.#throttle(request, reply, payload)),
     );
-    // not when it was received: who does something and goes would do it untold
+    // not once it was received: a client that disconnects early would act without a record
     app.addHook('onSend', (request, reply, payload, done) => {
-      this.#tell(request, reply.statusCode);
+      this.#record(request, reply.statusCode);
       done(null, payload);
     });
   }
 
-  /** What is added from now on only says that there is nothing there. */
+  /** Call it once all routes are added: later ones only answer that there is nothing. */
   complete(): void {
     this.#isComplete = true;
   }
 
-  /** Is it for Fastify to answer this beat, since it shows nothing that could be an instance's secret? */
+  /** True if Fastify has to answer this heartbeat, as it shows nothing that could be the secret of an instance. */
   isUnusual(request: Holder): boolean {
     const bearer = bearerOf(request);
     return bearer === null || isToken(bearer) || this.#shownBy(request)?.standing.kind === 'untrusted';
   }
 
-  /** A connection that ended before it was one: told, where somebody has to mend something. */
+  /** A TLS handshake failed: logged if an administrator has something to fix. */
   handshakeFailed(socket: Socket, error: NodeJS.ErrnoException): void {
     const why = error.code ?? '';
     if (!why.startsWith('ERR_SSL_')) return;
@@ -141,7 +145,7 @@ export class TokenEntrance implements Authorization {
     this.#audit.refused({ who: 'nobody', from: peerOf({ socket }).address, what: 'TLS', about, status: 'closed' });
   }
 
-  /** What a beat that was refused is answered, which came past Fastify. */
+  /** The problem for a refused heartbeat that bypassed Fastify. */
   beatRefusal(address: string, what: string, problem: Problem): Problem {
     const { status } = problemDocument(problem);
     if (status !== 401) return problem;
@@ -189,7 +193,7 @@ export class TokenEntrance implements Authorization {
     return this.#scopeRefusal(request, namespace, service);
   }
 
-  /** Who is not registered speaks for itself alone: the registry believes no report anyway. */
+  /** A reporter that is not registered is not checked: the registry believes no report anyway. */
   suspicionRefusal(request: FastifyRequest, { by }: Suspicion): Problem | null {
     const reporter = this.#parts.registry.instance(by);
     return reporter.ok ? this.#scopeRefusal(request, reporter.value.namespace, reporter.value.service) : null;
@@ -201,12 +205,12 @@ export class TokenEntrance implements Authorization {
     const isGood = (id: string | null): boolean => this.#parts.tokens?.isValid(id) === true;
     const isOwn = (): boolean => (own !== null && isCertificateId(own) ? this.#isShown(request) : isGood(own));
     const isFit = stream.token !== undefined && this.#fitsLine(request);
-    // an instance may register again, with another one
+    // an instance may register again, with another token
     const isOfLine = (): boolean => isGood(stream.token ?? null) || (isFit && this.#isShown(request));
-    const isFounded = stream.token === undefined ? isOwn : isOfLine;
-    // its end is ours, before its connection is cut: else it would be news of the peer
+    const isAuthorized = stream.token === undefined ? isOwn : isOfLine;
+    // ended by the registry before its connection is cut, or it would count as a loss of the peer
     const isRetired = (): boolean => this.#parts.clients?.isRetired(request.socket) === true;
-    this.#streams.set(end, () => !isRetired() && isFounded());
+    this.#streams.set(end, () => !isRetired() && isAuthorized());
     return () => void this.#streams.delete(end);
   }
 
@@ -231,7 +235,7 @@ export class TokenEntrance implements Authorization {
     return this.#shownBy(request)?.standing.kind === 'valid';
   }
 
-  /** Is the certificate of this connection for the service of the instance whose line it asks for? */
+  /** True if the certificate of this connection covers the service of the instance whose line is requested. */
   #fitsLine(request: FastifyRequest): boolean {
     const standing = this.#shownBy(request)?.standing;
     if (standing?.kind !== 'valid') return false;
@@ -252,13 +256,13 @@ export class TokenEntrance implements Authorization {
     const methods = [route.method].flat();
     for (const method of methods) this.#routes.push(`${method} ${url}`);
     const check: onRequestHookHandler = (request, reply, next) => {
-      this.#judged.add(request);
+      this.#passedGuard.add(request);
       const problem = this.refusalOf(request);
       if (problem === null) next();
       else sendProblem(reply, problem);
     };
     route.onRequest = [check, onRequest].flat();
-    // what opened the route may be worth nothing by the time the body is there
+    // the credentials may have become invalid by the time the body has arrived
     if (methods.some((method) => method !== 'GET' && method !== 'HEAD')) route.preHandler = [check, preHandler].flat();
   }
 
@@ -279,8 +283,8 @@ export class TokenEntrance implements Authorization {
     return isSent ? tokens.find(bearer) : (shown ?? { kind: 'none' });
   }
 
-  /** What is sent: instead of one failure too many, that there were too many. */
-  #slowed(request: FastifyRequest, reply: FastifyReply, payload: unknown): unknown {
+  /** Replaces the answer to one failure too many by the refusal for too many failures. */
+  #throttle(request: FastifyRequest, reply: FastifyReply, payload: unknown): unknown {
     const code = isRecord(payload) && reply.statusCode >= 400 ? payload['code'] : null;
     if (code !== 'UNAUTHORIZED' && code !== 'ID_HELD') return payload;
     this.#failures.add(request);
@@ -291,37 +295,37 @@ export class TokenEntrance implements Authorization {
     return problemDocument(problem);
   }
 
-  #tell(request: FastifyRequest, status: number): void {
+  #record(request: FastifyRequest, status: number): void {
     const { method, url, routeOptions } = request;
     const permission = permissionOf(method, routeOptions.url ?? '');
     const isRefusal = REFUSALS.has(status) || this.#failures.has(request);
-    const isDeed = permission?.acts === true && status < 300;
-    if (!isRefusal && !isDeed) return;
-    const deed = {
-      who: this.#whoOf(request, isDeed),
+    const isAction = permission?.acts === true && status < 300;
+    if (!isRefusal && !isAction) return;
+    const action = {
+      who: this.#whoOf(request, isAction),
       from: peerOf(request).address,
       what: `${method} ${url.split('?', 1)[0] ?? ''}`,
-      about: this.#judged.has(request)
-        ? aboutOf(request, isDeed)
+      about: this.#passedGuard.has(request)
+        ? aboutOf(request, isAction)
         : `(${status === 421 ? 'foreign name' : 'foreign web page'})`,
       status,
     };
-    if (isDeed) this.#audit.acted(deed);
+    if (isAction) this.#audit.acted(action);
     else if (status === 429) this.#audit.slowed();
-    else this.#audit.refused(deed);
+    else this.#audit.refused(action);
   }
 
-  #whoOf(request: FastifyRequest, isDeed: boolean): string {
+  #whoOf(request: FastifyRequest, isAction: boolean): string {
     const standing = this.#standings.get(request);
     if (standing !== undefined) return whoText(standing);
-    if (isDeed) return 'the instance itself';
+    if (isAction) return 'the instance itself';
     const bearer = bearerOf(request);
     if (bearer !== null && !isToken(bearer)) return 'a secret';
     return whoText(this.#standingOf(bearer, this.#shownBy(request)?.standing ?? null));
   }
 }
 
-/** Not let in; `MISDIRECTED` came by a name that is not ours. */
+/** Statuses of refused access; `MISDIRECTED` is a request by a foreign name. */
 const REFUSALS: ReadonlySet<number> = new Set([401, 403, PROBLEMS.MISDIRECTED]);
 
 function namesInstance(request: FastifyRequest): boolean {
@@ -342,17 +346,17 @@ function tooManyFailures(waitMs: number): Problem {
 const ABOUT = ['id', 'service', 'namespace', 'admin', 'weight', 'untilMs', 'deadlineMs', 'reason'];
 
 /**
- * What an audit needs and what is no secret: who it is about, what is wanted, and the reason. Of a query only that, and only when it was
- * done: what strangers put there may be anything.
+ * The details of a request for the audit, without secrets: the subject, the change and the reason. Of a query only the
+ * reason, and only of a successful action: clients may put anything there.
  */
-export function aboutOf({ query, body }: FastifyRequest, isDeed: boolean): string {
-  return [...(isDeed ? wordsIn(query, ['reason']) : []), ...wordsIn(body, ABOUT)].join(' ');
+export function aboutOf({ query, body }: FastifyRequest, isAction: boolean): string {
+  return [...(isAction ? fieldsIn(query, ['reason']) : []), ...fieldsIn(body, ABOUT)].join(' ');
 }
 
-function wordsIn(said: unknown, keys: readonly string[]): readonly string[] {
-  if (!isRecord(said)) return [];
+function fieldsIn(source: unknown, keys: readonly string[]): readonly string[] {
+  if (!isRecord(source)) return [];
   return keys.flatMap((key) => {
-    const value = said[key];
+    const value = source[key];
     return typeof value === 'string' || typeof value === 'number' ? [`${key}=${value}`] : [];
   });
 }

@@ -4,14 +4,14 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { isIP } from 'node:net';
 import { sendProblem } from '../exchange/problem.js';
 
-/** Why a request with these headers is not answered; null: it may be. */
+/** Returns why a request with these headers is refused; null: it is not. */
 export type Guard = (headers: IncomingHttpHeaders) => Problem | null;
 
 /**
- * Stands before every route and keeps web pages out. A page whose own name was made to resolve to this address (DNS rebinding)
- * is same-origin to its browser, but its `Host` is that name: 421. A page from elsewhere says so in `Origin`: 403; where its browser
- * sends none (an image, a script), in `Sec-Fetch-Site`: 403, unless somebody follows a link to here.
- * `names` are the host names, besides IP addresses and localhost, by which this registry is meant to be reached.
+ * Creates the check that runs before every route and keeps foreign web pages out. A page whose own name resolves to
+ * this address (DNS rebinding) is same-origin to its browser, but its `Host` is that name: 421. A page of another
+ * origin sends `Origin`: 403; if its browser sends none (an image, a script), `Sec-Fetch-Site`: 403, unless the user
+ * follows a link. `names` are the host names, besides IP addresses and localhost, of this registry.
  */
 export function createGuard(names: readonly string[]): Guard {
   const known = new Set(['localhost', ...names.map((name) => name.toLowerCase())]);
@@ -41,7 +41,7 @@ const MISDIRECTED: Problem = {
 const FOREIGN: Problem = {
   code: 'FORBIDDEN',
   detail: 'The request comes from a web page of another origin.',
-  fix: 'Use the pages that this registry serves itself, or a program that is no browser.',
+  fix: 'Use the pages that this registry serves itself, or a program that is not a browser.',
 };
 
 const HOST = /^(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+?)\.?)(?::\d{1,5})?$/i;
@@ -52,14 +52,17 @@ function isOurs(host: string, known: ReadonlySet<string>): boolean {
   return plain !== undefined && (isIP(plain) === 4 || known.has(plain.toLowerCase()));
 }
 
-/** https://www.w3.org/TR/fetch-metadata/: a page of another origin, on this very machine too, loads something from here. */
+/**
+ * True if a page of another origin, even on this machine, loads something from here:
+ * https://www.w3.org/TR/fetch-metadata/
+ */
 function isLoadedElsewhere(headers: IncomingHttpHeaders): boolean {
   const site = headers['sec-fetch-site'];
   if (site === undefined || site === 'same-origin' || site === 'none') return false;
   return headers['sec-fetch-mode'] !== 'navigate' || headers['sec-fetch-dest'] !== 'document';
 }
 
-/** The scheme may differ: a proxy in front of us may end TLS. */
+/** The scheme may differ: a proxy may terminate TLS. */
 function isSameOrigin(origin: string, host: string): boolean {
   return URL.canParse(origin) && new URL(origin).host === host.toLowerCase();
 }

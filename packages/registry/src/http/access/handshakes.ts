@@ -1,25 +1,25 @@
 import type { Socket } from 'node:net';
 
 /**
- * TLS handshakes under way, each with what is known of its connection. Node tells of such a connection twice, of the socket below TLS
- * (`connection`) and of the one above (`secureConnection`), and not that they belong together: the addresses of both ends say so. Two that
- * live never have the same.
+ * TLS handshakes under way, each with a value for its connection. Node emits the socket below TLS (`connection`) and
+ * the one above (`secureConnection`) without a link between them: they are matched by the addresses of both ends, which
+ * are unique among open connections.
  */
 export class Handshakes<Known extends object> {
   readonly #underWay = new Map<string, Known>();
 
-  /** It is under way until `finish`, or until the connection is closed. */
-  begin(wire: Socket, known: Known): void {
-    const ends = endsOf(wire);
+  /** Registers a handshake until `finish`, or until the connection closes. */
+  begin(raw: Socket, known: Known): void {
+    const ends = endsOf(raw);
     if (ends === null) return;
     this.#underWay.set(ends, known);
-    wire.once('close', () => {
-      // the same address may have come again meanwhile
+    raw.once('close', () => {
+      // the same address may have connected again meanwhile
       if (this.#underWay.get(ends) === known) this.#underWay.delete(ends);
     });
   }
 
-  /** What is known of the connection below this socket; null: its handshake is none of those under way. */
+  /** The value of the connection below this socket; null: its handshake is not among those under way. */
   finish(secure: Socket): Known | null {
     const ends = endsOf(secure);
     const known = ends === null ? undefined : this.#underWay.get(ends);
@@ -28,7 +28,7 @@ export class Handshakes<Known extends object> {
     return known;
   }
 
-  /** None is under way from here on: those that were. */
+  /** Removes and returns all handshakes under way. */
   abandon(): readonly Known[] {
     const abandoned = [...this.#underWay.values()];
     this.#underWay.clear();
@@ -36,7 +36,7 @@ export class Handshakes<Known extends object> {
   }
 }
 
-/** Null: it has gone already. */
+/** Null: it has already disconnected. */
 function endsOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): string | null {
   return remoteAddress === undefined ? null : `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
 }

@@ -1,24 +1,24 @@
 import { createSecureContext } from 'node:tls';
 
-/** What is looked up in revocation lists, and until when. */
+/** Revocation lists and their validity. */
 export interface RevocationLists {
-  /** PEM, one list each, as Node takes them. */
+  /** One PEM list each, as Node expects them. */
   readonly texts: readonly string[];
   readonly terms: readonly ListTerm[];
 }
 
-/** When a list was made and until when it counts, wall clock, ms since 1970; Infinity: as long as nobody says otherwise. */
+/** When a list was issued and until when it is valid, wall clock, ms since 1970; Infinity: without an end. */
 export interface ListTerm {
   readonly from: number;
   readonly until: number;
 }
 
-/** Where none is asked for. */
+/** Used without revocation lists. */
 export const NO_LISTS: RevocationLists = { texts: [], terms: [] };
 
 const ONE_LIST = /-----BEGIN X509 CRL-----([^-]*)-----END X509 CRL-----/g;
 
-/** The lists of a file. Throws where there is none, or Node cannot use one. */
+/** Parses the lists of a file. Throws if there is none, or Node cannot use one. */
 export function listsOf(text = ''): RevocationLists {
   const found = [...text.matchAll(ONE_LIST)];
   if (found.length === 0) throw new Error('no revocation list (-----BEGIN X509 CRL-----) is in it');
@@ -27,7 +27,7 @@ export function listsOf(text = ''): RevocationLists {
   return { texts, terms: found.map(([, base64 = '']) => termOf(Buffer.from(base64, 'base64'))) };
 }
 
-// ---- DER, as far as RFC 5280, 5.1 needs it: Node reads no lists ------------------------------------------------------
+// ---- DER, as far as RFC 5280, 5.1 needs it: Node has no API to read lists -------------------------------------------
 
 const [INTEGER, UTC_TIME, GENERALIZED_TIME, SEQUENCE] = [0x02, 0x17, 0x18, 0x30];
 
@@ -39,7 +39,7 @@ interface Element {
 
 function termOf(der: Buffer): ListTerm {
   const list = inside(inside(der));
-  // the version is left out in the first one
+  // version 1 omits the version
   const signature = list[0] === INTEGER ? elementOf(list).rest : list;
   const issuer = elementOf(signature).rest;
   const made = elementOf(elementOf(issuer).rest);
@@ -69,7 +69,7 @@ const TIME = /^(\d{2,4})(\d{2})(\d{2})(\d{2})(\d{2})(\d{2})Z$/;
 function timeOf({ tag, content }: Element): number {
   const [, year = '', month, day, hours, minutes, seconds] = TIME.exec(content.toString('latin1')) ?? [];
   const century = tag === GENERALIZED_TIME ? '' : Number(year) < 50 ? '20' : '19';
-  // eslint-disable-next-line no-restricted-globals -- it asks no clock
+  // eslint-disable-next-line no-restricted-globals -- it reads no clock
   const at = Date.parse(`${century}${year}-${month}-${day}T${hours}:${minutes}:${seconds}Z`);
   if (Number.isNaN(at)) throw new Error('a revocation list in it has a date that cannot be read');
   return at;

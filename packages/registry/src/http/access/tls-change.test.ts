@@ -101,8 +101,8 @@ describe('a certificate that is revoked', () => {
     expect((await registry.ask('/api/v1/services', { certificate: court.reader })).status).toBe(200);
     // a list that cannot be read changes nothing, and is told once
     await court.pki.write('clients.crl', 'nonsense');
-    const complaints = () => registry.log.texts('warn').filter((text) => text.includes('clients.crl'));
-    await expect.poll(() => complaints().length, soon).toBe(1);
+    const refusals = () => registry.log.texts('warn').filter((text) => text.includes('clients.crl'));
+    await expect.poll(() => refusals().length, soon).toBe(1);
     expect((await registry.ask('/api/v1/services', { certificate: doomed })).status).toBe(401);
     expect((await registry.ask('/api/v1/services', { certificate: court.reader })).status).toBe(200);
   });

@@ -23,17 +23,17 @@ const rule = option.object(
 
 const fields = {
   certFile: file(
-    "The registry's certificate (PEM), with those between it and its CA: it then serves https, TLS 1.2 and 1.3. Read anew when it has changed, within a second, without a restart; so are the other files.",
+    "The registry's certificate (PEM), with the intermediate ones up to its CA: it then serves https, TLS 1.2 and 1.3. Read again within a second after a change, without a restart; so are the other files.",
   ),
-  keyFile: file('The private key of that (PEM).'),
+  keyFile: file('The private key of the certificate (PEM).'),
   caFile: file(
-    'The CAs (PEM, one after the other) that sign the certificates of clients: then clients are asked for one. It must have the URI rollcall:service:<pattern>, rollcall:reader or rollcall:operator among its subject alternative names, or one that is in certificates. Who has none needs a token, where there are tokens, and else is refused.',
+    'The CAs (PEM, one after the other) that sign the certificates of clients: then clients are asked for one. It must have the URI rollcall:service:<pattern>, rollcall:reader or rollcall:operator among its subject alternative names, or one that is in certificates. A client without one needs a token if tokens are configured, and is refused otherwise.',
   ),
   crlFile: file(
-    'The revocation lists of those CAs (PEM): of each one in the chain, and not out of date, else nobody is trusted. When it changes, or goes out of date, connections with client certificates are closed, and opened again by those who may.',
+    'The revocation lists of those CAs (PEM): of each one in the chain, and not out of date, otherwise no client is trusted. When the file changes, or a list goes out of date, connections with client certificates are closed, and valid clients reconnect.',
   ),
   certificates: option.list({
-    doc: "What certificates may do that were not made for Rollcall: { san: 'DNS:orders.prod.internal', role: 'service', services: ['orders'] }. `*.` at the beginning of a DNS name is any one label; a URI is the whole one.",
+    doc: "The rights of certificates that were not made for Rollcall: { san: 'DNS:orders.prod.internal', role: 'service', services: ['orders'] }. `*.` at the beginning of a DNS name is any one label; a URI is the whole one.",
     item: rule,
     default: [],
   }),
@@ -75,7 +75,7 @@ export const registryTls: OptionSpec<Parsed> = option.object(fields, {
   laws,
 });
 
-/** Undefined: it speaks plain HTTP. */
+/** The TLS settings; undefined: plain HTTP. */
 export function tlsOf({ certFile, keyFile, certificates, ...rest }: Parsed): RegistryTls | undefined {
   if (certFile === undefined || keyFile === undefined) return undefined;
   const rules = certificates.flatMap(({ san, role, services }): readonly CertificateRule[] =>

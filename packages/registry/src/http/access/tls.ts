@@ -23,60 +23,63 @@ import { Handshakes } from './handshakes.js';
 import { listsOf, NO_LISTS } from './revocation-lists.js';
 import type { ListTerm, RevocationLists } from './revocation-lists.js';
 
-/** How the registry serves over TLS. All files are PEM, and are read anew when they have changed. */
+/** TLS of the registry. All files are PEM, and are read again when they change. */
 export interface RegistryTls {
-  /** Its certificate, with those between it and its CA. */
+  /** Its certificate, with the intermediate ones up to its CA. */
   readonly certFile: string;
-  /** The private key of that. */
+  /** The private key of the certificate. */
   readonly keyFile: string;
-  /** The CAs that sign the certificates of clients: then clients are asked for one. Default: they are not asked. */
+  /** The CAs of client certificates: with them clients are asked for a certificate. Default: they are not asked. */
   readonly caFile?: string | undefined;
-  /** The revocation lists of those CAs: whom one was made for that is out of date is trusted no longer. Default: none was revoked. */
+  /**
+   * The revocation lists of those CAs: a client whose CA has an outdated list is not trusted any more. Default: no
+   * certificate is revoked.
+   */
   readonly crlFile?: string | undefined;
-  /** What certificates may do that were not made for Rollcall. Default: only what their `rollcall:` URIs say. */
+  /** The rights of certificates that were not made for Rollcall. Default: only those of their `rollcall:` URIs. */
   readonly certificates?: readonly CertificateRule[] | undefined;
 }
 
-/** What people are told of it: no secrets, no places. */
+/** The description of TLS for operators: no secrets, no paths. */
 export interface TlsAnswer {
-  /** When its own certificate ends, wall clock, ms since 1970. */
+  /** Expiry of its own certificate, wall clock, ms since 1970. */
   readonly expiresAt: number;
   /** SHA-256 of its own certificate. */
   readonly fingerprint: string;
   /** The subject alternative names of its own certificate, `DNS:registry.internal`. */
   readonly names: readonly string[];
-  /** Are clients asked for certificates? */
+  /** True if clients are asked for certificates. */
   readonly clientCertificates: boolean;
-  /** Are they looked up in a revocation list? */
+  /** True if they are checked against revocation lists. */
   readonly revocationList: boolean;
 }
 
-/** What a connection shows. Valid until `expiresAt`, ms since 1970. */
+/** The certificate of a connection. Valid until `expiresAt`, ms since 1970. */
 export interface ShownCertificate {
   readonly standing: Extract<Standing, { readonly kind: 'untrusted' | 'nameless' | 'valid' }>;
   readonly expiresAt: number;
 }
 
-/** Who is on the other end of a connection. */
+/** The clients of the registry by their connections. */
 export interface Clients {
-  /** Null: it shows no certificate, or is retired. */
+  /** The certificate of a connection; null: it has none, or is retired. */
   shownBy(socket: Socket): ShownCertificate | null;
-  /** The trust in its certificate has been taken back: no further request of it may be answered, and its streams end. */
+  /** True once its certificate lost its trust: no further request of it may be answered, and its streams end. */
   isRetired(socket: Socket): boolean;
-  /** `listener` is told each time a certificate may have lost its validity while its connection lives. */
+  /** Calls `listener` each time a certificate may have become invalid while its connection is open. */
   onDistrust(listener: () => void): void;
 }
 
-/** Files that have changed count within this time. */
-const LOOK_EVERY_MS = 1_000;
-/** A connection that has not even shaken hands by then is closed. */
+/** Time between two checks of the files, ms. */
+const CHECK_EVERY_MS = 1_000;
+/** Timeout of a TLS handshake, ms. */
 const HANDSHAKE_MS = 5_000;
-/** Whoever was revoked, or not, has so long for the request that is under way when the lists change. */
+/** How long requests under way may take when trust changes, ms; all clients are affected, revoked or not. */
 const GRACE_MS = 1_000;
 const DAY_MS = 86_400_000;
-/** Before the registry's own certificate expires. */
+/** How long before its expiry the log warns about the registry's own certificate, ms. */
 const WARN_BEFORE_MS = 14 * DAY_MS;
-/** A revocation list is to be renewed when so much of its time is left: some live a month, some an hour. */
+/** The log warns about a revocation list when this share of its lifetime is left: some live a month, some an hour. */
 const WARN_BEFORE_RATIO = 0.25;
 
 interface Material extends Pick<SecureContextOptions, 'cert' | 'key' | 'ca'> {
@@ -90,38 +93,39 @@ interface Used {
 }
 
 /**
- * The registry's side of TLS: its certificate, whom it trusts, who is connected by which certificate. Looks once a second whether the files
- * have changed. A new certificate of its own counts for new connections and ends none. What cannot be used changes nothing but the log. When
- * somebody is trusted no longer (a new revocation list, a CA taken out), Node does not tell whom: so all connections with client certificates
- * are closed, and opened again by those who may. So are those whose handshake is under way: Node verifies them by the lists of when they came.
- * The same is done when a revocation list goes out of date. Where clients are asked for certificates no session is resumed: a resumed one is
- * not verified anew.
+ * The server side of TLS: its certificate, the trusted CAs, and the connections by client certificate. It checks the
+ * files once a second. A new certificate of its own applies to new connections and ends none. Unusable files change
+ * nothing and are logged. When trust shrinks (a new revocation list, a removed CA), Node does not report for which
+ * clients: so all connections with client certificates are closed, and valid clients reconnect. So are connections
+ * whose handshake is under way, which Node verifies by the lists at their start. The same happens when a revocation
+ * list goes out of date. If clients are asked for certificates, no session is resumed, as a resumed one is not verified
+ * again.
  */
 export class ServerTls implements Clients {
   readonly #tls: RegistryTls;
   readonly #ports: { readonly log: Log; readonly time: Time };
   readonly #material: Credentials<Material>;
   readonly #lists: Credentials<RevocationLists> | null;
-  /** What new connections are opened with. */
+  /** The material of new connections. */
   #used: Used;
   readonly #known = new WeakMap<TLSSocket, ClientCertificate | ShownCertificate>();
-  /** Those that live and show a certificate. */
+  /** Open connections with a client certificate. */
   readonly #open = new Set<TLSSocket>();
-  /** What is below TLS: whoever does not even shake hands is known to nobody else. */
-  readonly #wires = new Set<Socket>();
-  /** Where clients are asked for certificates. */
+  /** The sockets below TLS, including those that never finish a handshake. */
+  readonly #rawSockets = new Set<Socket>();
+  /** Used if clients are asked for certificates. */
   readonly #handshakes = new Handshakes<Socket>();
   readonly #retired = new WeakSet<Socket>();
   readonly #listeners: (() => void)[] = [];
   #nextExpiry = Infinity;
-  #warnedOf = '';
-  #lookedAtLists = -Infinity;
-  #complaint = '';
+  #warnedStage = '';
+  #checkedListsAt = -Infinity;
+  #lastFailure = '';
   #server: Server | null = null;
   #timer: Timer | null = null;
   #isClosed = false;
 
-  /** Throws OPTION_INVALID for files that cannot be read, or do not belong together. */
+  /** Throws OPTION_INVALID for files that cannot be read or do not match. */
   constructor(tls: RegistryTls, ports: { readonly log: Log; readonly time: Time }) {
     const { certFile, keyFile, caFile, crlFile } = tls;
     this.#tls = tls;
@@ -140,29 +144,29 @@ export class ServerTls implements Clients {
     return this.#tls.caFile !== undefined;
   }
 
-  /** What Node's server is made with. */
+  /** The options for Node's server. */
   get serverOptions(): NodeTlsOptions {
-    // whom Node does not verify is told why, by an answer: a handshake that fails says nothing
+    // a client that Node rejects gets an answer that says why, which a failed handshake does not
     const asked = { requestCert: this.asksClients, rejectUnauthorized: false };
     return { ...this.#contextOptions(this.#used), ...asked, handshakeTimeout: HANDSHAKE_MS };
   }
 
-  /** The first of these names and addresses that its certificate is for; null: it is for none. */
+  /** The first of these names and addresses that its certificate covers; null: none. */
   nameAmong(hosts: readonly string[]): string | null {
     const { own } = this.#used.material;
     const isFor = (host: string): boolean => (isIP(host) === 0 ? own.checkHost(host) : own.checkIP(host)) !== undefined;
     return hosts.find(isFor) ?? null;
   }
 
-  /** Follows the files, for this server, until `close`. */
+  /** Follows the files for this server until `close`. */
   attach(server: Server): void {
     this.#server = server;
-    // one that cannot listen never closes either
-    server.once('listening', () => this.#lookLater());
-    server.on('connection', (wire: Socket) => {
-      this.#wires.add(wire);
-      if (this.asksClients) this.#handshakes.begin(wire, wire);
-      wire.once('close', () => this.#wires.delete(wire));
+    // a server that cannot listen never closes either
+    server.once('listening', () => this.#scheduleCheck());
+    server.on('connection', (raw: Socket) => {
+      this.#rawSockets.add(raw);
+      if (this.asksClients) this.#handshakes.begin(raw, raw);
+      raw.once('close', () => this.#rawSockets.delete(raw));
     });
     server.on('secureConnection', (socket) => this.#connected(socket));
   }
@@ -195,18 +199,18 @@ export class ServerTls implements Clients {
     };
   }
 
-  /** Breaks off every connection. */
+  /** Destroys every connection. */
   cut(): void {
-    for (const wire of this.#wires) wire.destroy();
+    for (const raw of this.#rawSockets) raw.destroy();
   }
 
-  /** Looks no more. May be called twice. */
+  /** Stops following the files. Idempotent. */
   close(): void {
     this.#isClosed = true;
     this.#timer?.cancel();
   }
 
-  /** As the one handshake of its connection has shown it. */
+  /** Reads the certificate that the only handshake of the connection has shown. */
   #read(socket: TLSSocket): void {
     const read = socket.getPeerX509Certificate();
     if (read === undefined) return;
@@ -221,12 +225,12 @@ export class ServerTls implements Clients {
 
   #connected(socket: TLSSocket): void {
     if (!this.asksClients) return;
-    // verified by lists that count no longer
+    // verified by outdated lists
     if (this.#handshakes.finish(socket) === null) {
       socket.destroy();
       return;
     }
-    // a second handshake (TLS 1.2) could show another certificate, of which nobody would know when it is revoked
+    // a second handshake (TLS 1.2) could show another certificate, whose revocation would go unnoticed
     socket.disableRenegotiation();
     this.#read(socket);
     const shown = this.shownBy(socket);
@@ -236,16 +240,16 @@ export class ServerTls implements Clients {
     if (shown.expiresAt > this.#ports.time.wall()) this.#nextExpiry = Math.min(this.#nextExpiry, shown.expiresAt);
   }
 
-  #lookLater(): void {
+  #scheduleCheck(): void {
     if (this.#isClosed) return;
-    const look = (): void => {
-      this.#look();
-      this.#lookLater();
+    const check = (): void => {
+      this.#check();
+      this.#scheduleCheck();
     };
-    this.#timer = this.#ports.time.setTimer(LOOK_EVERY_MS, look, { background: true });
+    this.#timer = this.#ports.time.setTimer(CHECK_EVERY_MS, check, { background: true });
   }
 
-  #look(): void {
+  #check(): void {
     const before = this.#used;
     const next = this.#newest();
     const isNew = next.material !== before.material || next.lists !== before.lists;
@@ -256,23 +260,26 @@ export class ServerTls implements Clients {
     if (this.#ports.time.wall() >= this.#nextExpiry) this.#expire();
   }
 
-  /** False: Node takes each of them, but not all together, so what was there before goes on. Told once, and tried again with each look. */
+  /**
+   * Applies new files. False if Node accepts each of them but not together: then the old ones stay in use, which is
+   * logged once and tried again at each check.
+   */
   #use(next: Used): boolean {
     try {
-      // tickets of sessions that were begun before are worth nothing from here on
+      // invalidates the tickets of earlier sessions
       this.#server?.setSecureContext(this.#contextOptions(next));
     } catch (error) {
-      const complaint = messageOf(error);
-      if (complaint !== this.#complaint)
+      const failure = messageOf(error);
+      if (failure !== this.#lastFailure)
         this.#ports.log.error(
-          `The files of TLS have changed, but Node cannot serve with them: ${complaint}. Connections go on with what was there before, until it can. Put files there that belong together.`,
+          `The files of TLS have changed, but Node cannot serve with them: ${failure}. Connections go on with what was there before, until it can. Put files there that belong together.`,
         );
-      this.#complaint = complaint;
+      this.#lastFailure = failure;
       return false;
     }
-    this.#complaint = '';
-    // each list is judged anew
-    if (next.lists !== this.#used.lists) this.#lookedAtLists = -Infinity;
+    this.#lastFailure = '';
+    // check each list again
+    if (next.lists !== this.#used.lists) this.#checkedListsAt = -Infinity;
     this.#used = next;
     return true;
   }
@@ -289,7 +296,7 @@ export class ServerTls implements Clients {
   #retire(): void {
     const retired = [...this.#open];
     for (const socket of retired) this.#retired.add(socket);
-    for (const wire of this.#handshakes.abandon()) wire.destroy();
+    for (const raw of this.#handshakes.abandon()) raw.destroy();
     for (const listener of this.#listeners) listener();
     this.#server?.closeIdleConnections();
     const cut = (): void => {
@@ -309,11 +316,14 @@ export class ServerTls implements Clients {
     for (const listener of this.#listeners) listener();
   }
 
-  /** Tells once that one is to be renewed, and once that it is too late: true, and whoever is here has to come anew, to be told. */
+  /**
+   * Logs once that a list must be renewed, and once that it is out of date: then it returns true, and all clients have
+   * to reconnect to learn so.
+   */
   #followLists(): boolean {
     const { log, time } = this.#ports;
-    const [before, wall, { terms }] = [this.#lookedAtLists, time.wall(), this.#used.lists];
-    this.#lookedAtLists = wall;
+    const [before, wall, { terms }] = [this.#checkedListsAt, time.wall(), this.#used.lists];
+    this.#checkedListsAt = wall;
     const hasCome = (at: number): boolean => before < at && at <= wall;
     const fix = 'put a new one there, which is read at once, without a restart';
     const file = `A revocation list in ${this.#tls.crlFile}`;
@@ -330,15 +340,15 @@ export class ServerTls implements Clients {
     return over !== undefined;
   }
 
-  /** Once when it is near, and once when it has come. */
+  /** Logs once when the expiry is near, and once when it has passed. */
   #warnOfExpiry(): void {
     const { log, time } = this.#ports;
     const { own } = this.#used.material;
     const leftMs = expiryOf(own) - time.wall();
     if (leftMs > WARN_BEFORE_MS) return;
     const stage = `${own.fingerprint256} ${leftMs <= 0}`;
-    if (stage === this.#warnedOf) return;
-    this.#warnedOf = stage;
+    if (stage === this.#warnedStage) return;
+    this.#warnedStage = stage;
     const fix = `put a new one, with its key, in the place of ${this.#tls.certFile}: it is read at once, without a restart`;
     if (leftMs <= 0)
       log.error(`The certificate of the registry has expired (${own.validTo}), so clients refuse it: ${fix}.`);
@@ -363,7 +373,7 @@ function credentials<Context>(
   return new Credentials({ terms, option: name, log, ...PEM_FILES, build });
 }
 
-/** Throws where they do not belong together. */
+/** Throws if the certificate and the key do not match. */
 function materialOf({ ca, cert = '', key }: Pem): Material {
   const cas = contextOf({ ca, cert, key }).cas.map(({ fingerprint256 }) => fingerprint256);
   return { ca, cert, key, cas, own: new X509Certificate(cert) };

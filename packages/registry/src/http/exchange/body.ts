@@ -4,16 +4,16 @@ import type { IncomingHttpHeaders } from 'node:http';
 import type { Outcome } from '../../registry-api.js';
 import { RefusedBody } from './problem.js';
 
-/** A request's body may have at most so many bytes: a whole registration fits. */
+/** Maximum size of a request body, bytes: a whole registration fits. */
 export const BODY_LIMIT = 16 * 1024;
 
 const UTF_8 = new TextDecoder('utf-8', { fatal: true });
-/** Keys that reach an object's prototype when somebody copies them carelessly. */
+/** Keys that reach the prototype of an object when it is copied carelessly. */
 const FORBIDDEN = new Set(['__proto__', 'constructor', 'prototype']);
-/** Cheap, and never misses one: such a key is written out, or holds an escape. */
+/** A cheap pre-check without false negatives: such a key is written out or contains an escape. */
 const SUSPICIOUS = /__proto__|constructor|prototype|\\u/;
-/** Of a path, so much is repeated. */
-const LONGEST_PATH = 100;
+/** Maximum length of a path in an answer. */
+const MAX_PATH = 100;
 
 /** Fastify's parser for `application/json`. */
 export function parseBody(
@@ -28,10 +28,10 @@ export function parseBody(
 }
 
 const CHARSET = /;\s*charset\s*=\s*"?([^\s;"]*)/i;
-/** Of these all are UTF-8. */
+/** Charsets that are UTF-8 or a subset of it. */
 const CHARSETS = new Set(['utf-8', 'utf8', 'us-ascii']);
 
-/** What the headers say of a JSON body that is then not read: somebody else may read it so, and see another one. */
+/** Why the headers forbid to read a JSON body: another program might decode it differently. */
 function unreadableBy({
   'content-type': type = '',
   'content-encoding': encoding,
@@ -53,7 +53,7 @@ const NOT_UTF_8: Problem = {
   fix: 'Send UTF-8, with the header `Content-Type: application/json`.',
 };
 
-/** The value of a body in JSON. No body at all is `undefined`; the messages say whether that will do. */
+/** Parses a JSON body. An empty body is `undefined`, which the messages accept or reject. */
 export function readBody(bytes: Buffer): Outcome<unknown> {
   if (bytes.length === 0) return { ok: true, value: undefined };
   let text: string;
@@ -73,13 +73,13 @@ export function readBody(bytes: Buffer): Outcome<unknown> {
   const path = SUSPICIOUS.test(text) ? forbiddenIn(value) : null;
   if (path === null) return { ok: true, value };
   return refused('The body has a key that is refused everywhere.', 'Leave that key out.', {
-    path: path.length <= LONGEST_PATH ? path : `…${path.slice(-LONGEST_PATH)}`,
+    path: path.length <= MAX_PATH ? path : `…${path.slice(-MAX_PATH)}`,
     received: 'this key',
     allowed: `any key but ${[...FORBIDDEN].join(', ')}`,
   });
 }
 
-/** The body as one of the wire's messages. */
+/** Validates a body as a message of the wire. */
 export function bodyOf<Value>(message: Message<Value>, body: unknown): Outcome<Value> {
   const parsed = message.parse(body);
   if (parsed.ok) return parsed;
@@ -87,14 +87,14 @@ export function bodyOf<Value>(message: Message<Value>, body: unknown): Outcome<V
     ok: false,
     problem: {
       code: 'INVALID',
-      detail: `The body is no valid ${message.name}.`,
+      detail: `The body is not a valid ${message.name}.`,
       fix: 'Correct what `flaws` lists; nothing was stored.',
       flaws: parsed.problem,
     },
   };
 }
 
-/** The path of the first forbidden key, at any depth. Without recursion: 16 KiB nest 16,000 deep. */
+/** The path of the first forbidden key, at any depth. Iterative, as 16 KiB can nest 16,000 levels. */
 function forbiddenIn(body: unknown): string | null {
   const todo: { readonly value: unknown; readonly path: string }[] = [{ value: body, path: '' }];
   for (let next = todo.pop(); next !== undefined; next = todo.pop()) {

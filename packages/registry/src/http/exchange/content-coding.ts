@@ -1,12 +1,14 @@
-/** How an answer travels: as it is, or as gzip (RFC 1952), which every browser and every HTTP library that asks for it reads. */
+/**
+ * The encoding of an answer: none, or gzip (RFC 1952), which every browser and HTTP library that requests it can read.
+ */
 export type ContentCoding = 'identity' | 'gzip';
 
-/** Below this an answer fits one packet anyway, bytes. */
+/** Minimum length of an encoded answer, bytes: a shorter one fits one packet anyway. */
 export const LEAST_CODED = 1_024;
 
 /**
- * What a request's `Accept-Encoding` asks for. A request without the header gets what it always got: nothing is encoded for it, though the
- * RFC would allow it. `*` alone does not ask for gzip.
+ * The coding that `Accept-Encoding` requests. Without the header nothing is encoded, though the RFC would allow it. `*`
+ * alone does not request gzip.
  */
 export function codingOf(accept: string | undefined): ContentCoding {
   for (const part of (accept ?? '').split(',')) {

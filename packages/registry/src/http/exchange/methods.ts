@@ -4,8 +4,8 @@ import { sendProblem, wrongMethod } from './problem.js';
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
 
 /**
- * Fastify answers 404 to a known path with another method. This notes the methods of all routes that are added from now on;
- * calling the result, when all are there, lets every other method of them be answered with 405 and `Allow`.
+ * Fastify answers 404 to a known path with another method. This collects the methods of all routes added from now on;
+ * call the result once all are added, to answer all other methods of them with 405 and `Allow`.
  */
 export function collectMethods(app: FastifyInstance): () => void {
   const methods = new Map<string, Set<string>>();
@@ -23,7 +23,7 @@ function refuseOthers(app: FastifyInstance, url: string, allowed: readonly strin
   app.route({
     method: METHODS.filter((method) => !allowed.includes(method)),
     url,
-    // before the body is read: its kind does not matter here
+    // before the body is read, whatever its type
     onRequest: (request, reply) => {
       reply.header('allow', allowed.join(', '));
       sendProblem(reply, wrongMethod(request.method, request.url, allowed));

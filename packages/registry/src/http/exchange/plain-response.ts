@@ -2,13 +2,13 @@ import type { Problem } from '@rollcall/core';
 import type { ServerResponse } from 'node:http';
 import { problemDocument, problemHeaders } from './problem.js';
 
-/** A refusal without Fastify. */
+/** Sends a refusal without Fastify. */
 export function refuse(response: ServerResponse, problem: Problem, more: Readonly<Record<string, string>> = {}): void {
   const document = problemDocument(problem);
   send(response, document.status, { ...problemHeaders(problem), ...more }, document);
 }
 
-/** One of Node's alone. */
+/** Sends a JSON response of Node without Fastify. */
 export function send(
   response: ServerResponse,
   status: number,

@@ -5,7 +5,7 @@ import { withoutTokens } from '../../access/tokens.js';
 import type { Outcome } from '../../registry-api.js';
 import { SECURITY_HEADERS } from './security-headers.js';
 
-/** Of every answer that is no refusal. */
+/** The content type of every answer that is not a refusal. */
 export const JSON_TYPE = 'application/json; charset=utf-8';
 const MEDIA_TYPE = 'application/problem+json; charset=utf-8';
 
@@ -31,7 +31,7 @@ const TITLES: Record<ProblemCode, string> = {
   NOT_READY: 'The registry is not ready',
 };
 
-/** Every problem's type begins so: how a stranger on a port is recognised as a registry even when it refuses. */
+/** The prefix of all problem types, by which a program on a port is recognised as a registry even when it refuses. */
 export const PROBLEM_URN = 'urn:rollcall:problem:';
 
 export function problemDocument(problem: Problem): ProblemDocument {
@@ -48,12 +48,12 @@ export function problemDocument(problem: Problem): ProblemDocument {
   return flaws === undefined ? document : { ...document, flaws: flaws.map(flawWithoutTokens) };
 }
 
-/** Clients log what they are refused for, so a token that was sent in the wrong place must not come back. */
+/** Clients log refusals, so a token sent in the wrong place must not be repeated. */
 function flawWithoutTokens({ path, received, allowed }: Flaw): Flaw {
   return { path: withoutTokens(path), received: withoutTokens(received), allowed };
 }
 
-/** What a refusal says besides its document. */
+/** The headers of a refusal. */
 export function problemHeaders({ code, retryAfterMs }: Problem): Record<string, string> {
   const headers: Record<string, string> = { 'content-type': MEDIA_TYPE };
   if (PROBLEMS[code] === 401) headers['www-authenticate'] = 'Bearer';
@@ -66,7 +66,7 @@ export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply
   return reply.code(document.status).headers(problemHeaders(problem)).send(document);
 }
 
-/** A whole HTTP answer, for a request that was too broken to become one. */
+/** A complete HTTP response for a request that could not be parsed. */
 export function rawProblem(problem: Problem, more: Readonly<Record<string, string>> = {}): string {
   const { status, title } = problemDocument(problem);
   const body = JSON.stringify(problemDocument(problem));
@@ -77,14 +77,14 @@ export function rawProblem(problem: Problem, more: Readonly<Record<string, strin
   return `HTTP/1.1 ${status} ${title}\r\n${lines.join('\r\n')}\r\n\r\n${body}`;
 }
 
-/** The engine's word as an answer: `null` has no body. */
+/** Sends the outcome of the engine; `null` has no body. */
 export function sendOutcome(reply: FastifyReply, status: number, outcome: Outcome<unknown>): FastifyReply {
   if (!outcome.ok) return sendProblem(reply, outcome.problem);
   reply.code(status);
   return outcome.value === null ? reply.send() : reply.send(outcome.value);
 }
 
-/** One wrong thing in a path, a query or a header. */
+/** The problem for one invalid part of a path, a query or a header. */
 export function flawed(path: string, received: string, allowed: string): Problem {
   return {
     code: 'INVALID',
@@ -110,7 +110,10 @@ export function wrongMethod(method: string, url: string, allowed: readonly strin
   };
 }
 
-/** What Fastify, Node or a handler threw, as a problem. Null: the fault is ours, so the log tells it and the answer does not. */
+/**
+ * Maps an error of Fastify, Node or a handler to a problem. Null: a fault of the registry, which is logged and not
+ * answered.
+ */
 export function problemOfError(error: unknown): Problem | null {
   if (error instanceof RefusedBody) return error.problem;
   const known = THROWN[codeOf(error)];
@@ -119,7 +122,7 @@ export function problemOfError(error: unknown): Problem | null {
   return isTheirs ? UNREADABLE : null;
 }
 
-/** What was thrown while `what` was answered, as a refusal; a fault of ours is told to the log only. */
+/** Maps an error during `what` to a refusal; a fault of the registry is only logged. */
 export function problemOfThrown(error: unknown, what: string, log: Log): Problem {
   const problem = problemOfError(error);
   if (problem !== null) return problem;
@@ -129,8 +132,8 @@ export function problemOfThrown(error: unknown, what: string, log: Log): Problem
 
 const FAILED: Problem = {
   code: 'INTERNAL',
-  detail: 'The registry failed at this request; its log says why.',
-  fix: 'Try again; if it stays, report the line of the log.',
+  detail: 'The registry failed to process this request; its log says why.',
+  fix: 'Try again; if it persists, report the line of the log.',
 };
 
 export const UNREADABLE: Problem = {
@@ -139,7 +142,7 @@ export const UNREADABLE: Problem = {
   fix: 'Send a complete HTTP request; GET /openapi.json shows each one.',
 };
 
-/** By the codes of Node and Fastify, and of our own body parser. */
+/** By the codes of Node, Fastify and the body parser. */
 const THROWN: Readonly<Record<string, Problem>> = {
   FST_ERR_CTP_BODY_TOO_LARGE: {
     code: 'TOO_LARGE',
@@ -173,7 +176,7 @@ const THROWN: Readonly<Record<string, Problem>> = {
   },
 };
 
-/** How the body parser refuses, since Fastify takes only errors from it. */
+/** The error by which the body parser refuses, as Fastify accepts only errors. */
 export class RefusedBody extends Error {
   readonly problem: Problem;
 
@@ -195,7 +198,7 @@ function pathOf(url: string): string {
   return url.split('?', 1)[0] ?? '';
 }
 
-/** Short and printable: what a stranger sent is repeated only so. */
+/** Short and printable, as this repeats input of clients. */
 function shown(text: string): string {
   const printable = text.replaceAll(/[^\x20-\x7e]/g, '?');
   return printable.length <= 100 ? printable : `${printable.slice(0, 99)}…`;

@@ -6,37 +6,37 @@ import { flawed } from './problem.js';
 
 const NAME_TEXT = 'a DNS label (1 to 63 of a-z, 0-9 and -, neither first nor last a -)';
 
-/** Where the request comes from, in the form in which endpoints are written: `::ffff:10.0.0.5` is `10.0.0.5`. */
+/** The address of the sender, in the notation of endpoints: `::ffff:10.0.0.5` is `10.0.0.5`. */
 export function peerOf(request: { readonly socket: Pick<Socket, 'remoteAddress'> }): Peer {
   const address = request.socket.remoteAddress ?? '';
   return { address: address.startsWith('::ffff:') && address.includes('.') ? address.slice(7) : address };
 }
 
-/** What a request shows for itself: `Authorization: Bearer <this>`. */
+/** The bearer token of a request: `Authorization: Bearer <token>`. */
 export function bearerOf(request: Pick<FastifyRequest, 'headers'>): string | null {
   return /^Bearer (\S+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? null;
 }
 
-/** The secret by which an instance proves itself; null when there is none, or none that could be one. */
+/** The secret of an instance; null if there is none, or it cannot be one. */
 export function secretOf(request: Pick<FastifyRequest, 'headers'>): string | null {
   const bearer = bearerOf(request);
   return bearer !== null && SECRET_PATTERN.test(bearer) ? bearer : null;
 }
 
 /**
- * On an open registry, whoever can reach it over loopback may operate it, but must say that this is what he means: a web page
- * cannot send the header without being asked first.
+ * On an open registry, every client on loopback is an operator if it sends this header, which a foreign web page cannot
+ * send without a preflight request.
  */
 export function isOperator(request: FastifyRequest): boolean {
   return request.headers['x-rollcall-operator'] === '1' && isLoopback(peerOf(request).address);
 }
 
-/** Is this address, or host name, one that only this machine can reach? */
+/** True if only this machine can reach this address or host name. */
 export function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host);
 }
 
-/** Every value of a parameter of the query, in order. */
+/** All values of a query parameter, in order. */
 export function listOf(request: FastifyRequest, parameter: string): readonly string[] {
   const { query } = request;
   if (typeof query !== 'object' || query === null) return [];
@@ -44,7 +44,7 @@ export function listOf(request: FastifyRequest, parameter: string): readonly str
   return [value].flat().filter((one) => typeof one === 'string');
 }
 
-/** `default` when not told; `*` is all of them. */
+/** The namespace; `default` if omitted, `*` for all. */
 export function namespaceOf(request: FastifyRequest): Outcome<string> {
   const [namespace = DEFAULT_NAMESPACE] = listOf(request, 'namespace');
   if (namespace === '*' || NAME_PATTERN.test(namespace)) return { ok: true, value: namespace };
@@ -56,7 +56,7 @@ export function checkName(parameter: string, name: string): Outcome<string> {
   return { ok: false, problem: flawed(parameter, name, NAME_TEXT) };
 }
 
-/** Names of services, or `*`, from a parameter that may occur often, but not more often than `MOST_NAMES` says. */
+/** Names of services, or `*`, from a repeatable parameter with at most `MOST_NAMES` values. */
 export function namesOf(request: FastifyRequest, parameter: string): Outcome<readonly string[]> {
   const names = [...new Set(listOf(request, parameter))];
   if (names.length > MOST_NAMES) {
@@ -68,7 +68,7 @@ export function namesOf(request: FastifyRequest, parameter: string): Outcome<rea
   return { ok: false, problem: flawed(parameter, wrong, `${NAME_TEXT}, or *`) };
 }
 
-/** A whole number from 0 to `most`; null when not told. */
+/** A whole number from 0 to `most`; null if omitted. */
 export function numberOf(request: FastifyRequest, parameter: string, most: number): Outcome<number | null> {
   const [text] = listOf(request, parameter);
   if (text === undefined) return { ok: true, value: null };
@@ -77,7 +77,7 @@ export function numberOf(request: FastifyRequest, parameter: string, most: numbe
   return { ok: false, problem: flawed(parameter, text, `a whole number from 0 to ${most}`) };
 }
 
-/** Every value of a parameter that may occur often, each one of the known words; in their order. */
+/** All values of a repeatable parameter, each one of the known words, in the order of those. */
 export function wordsOf<Word extends string>(
   request: FastifyRequest,
   parameter: string,
@@ -108,13 +108,13 @@ export function flagOf(request: FastifyRequest, parameter: string, otherwise = f
   return { ok: false, problem: flawed(parameter, text, 'true or false') };
 }
 
-/** Why an operator does this, in his own words; empty when not told. */
+/** The reason an operator gives; empty if omitted. */
 export function reasonOf(request: FastifyRequest): Outcome<string> {
   const [reason = ''] = listOf(request, 'reason');
   return isWhy(reason) ? { ok: true, value: reason } : { ok: false, problem: flawed('reason', reason, WHY_ALLOWED) };
 }
 
-/** A name, from a parameter that may be left out: then null. */
+/** A name from an optional parameter; null if omitted. */
 export function nameOf(request: FastifyRequest, parameter: string): Outcome<string | null> {
   const [name] = listOf(request, parameter);
   return name === undefined ? { ok: true, value: null } : checkName(parameter, name);

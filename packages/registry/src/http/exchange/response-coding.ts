@@ -4,10 +4,10 @@ import { gzipSync } from 'node:zlib';
 import { codingOf, LEAST_CODED } from './content-coding.js';
 import { JSON_TYPE } from './problem.js';
 
-/** A tenth of its size in 4 ms for each MB, which is what making the JSON takes, too. */
+/** gzip level: a tenth of the size in 4 ms per MB, about what building the JSON takes. */
 const LEVEL = 4;
 
-/** An answer's text, and what is made of it, each once: one text may go to thousands. */
+/** The text of an answer and its encodings, each built once: one text may be sent thousands of times. */
 export class AnswerText {
   readonly text: string;
   #tag: string | null = null;
@@ -17,7 +17,7 @@ export class AnswerText {
     this.text = text;
   }
 
-  /** Names the content, whatever it travels as. */
+  /** The `ETag` of the content, independent of its encoding. */
   get tag(): string {
     this.#tag ??= `W/"${createHash('sha1').update(this.text).digest('base64url')}"`;
     return this.#tag;
@@ -28,15 +28,15 @@ export class AnswerText {
     return this.#gzip;
   }
 
-  /** What it holds, about, in bytes and characters. */
+  /** Approximate memory, in bytes and characters. */
   get size(): number {
     return this.text.length + (this.#gzip?.length ?? 0);
   }
 }
 
 /**
- * What is sent of a good answer to a GET: nothing (304) to whoever has it already, gzip to whoever asks for it, else the text. JSON has an
- * `ETag`. Sets headers and status of `reply`.
+ * The payload of a successful answer to a GET: nothing (304) if the client has it already, gzip on request, else the
+ * text. JSON has an `ETag`. Sets headers and status of `reply`.
  */
 function payloadOf(request: FastifyRequest, reply: FastifyReply, answer: AnswerText): string | Buffer | null {
   void reply.header('vary', 'accept-encoding');
@@ -55,19 +55,19 @@ function payloadOf(request: FastifyRequest, reply: FastifyReply, answer: AnswerT
 
 const opaque = (tag: string): string => tag.trim().replace(/^W\//, '');
 
-/** By the weak comparison (RFC 9110, 13.1.2). */
+/** Uses the weak comparison (RFC 9110, 13.1.2). */
 function holds(tags: string | undefined, tag: string): boolean {
   if (tags === undefined) return false;
   return tags.trim() === '*' || tags.split(',').some((one) => opaque(one) === opaque(tag));
 }
 
-/** As `reply.send`, of a JSON text that may have been sent to others, too. */
+/** As `reply.send`, for a JSON text shared by several answers. */
 export function sendShared(request: FastifyRequest, reply: FastifyReply, answer: AnswerText): FastifyReply {
   void reply.type(JSON_TYPE);
   return reply.send(payloadOf(request, reply, answer));
 }
 
-/** Fastify's hook `onSend`: what answers a GET with text travels as it was asked for. Before whatever counts bytes. */
+/** The hook `onSend` of Fastify: encodes text answers to GET as requested. Add it before hooks that count bytes. */
 export const codingHook: onSendHookHandler = (request, reply, payload, done) => {
   const isDone = reply.hasHeader('etag') || reply.hasHeader('content-encoding');
   if (typeof payload !== 'string' || request.method !== 'GET' || reply.statusCode !== 200 || isDone) {

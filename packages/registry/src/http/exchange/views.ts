@@ -1,10 +1,10 @@
 import type { Outcome, RegistryApi, ServiceAnswer } from '../../registry-api.js';
 import { AnswerText } from './response-coding.js';
 
-/** What is kept together, with what was asked, characters and bytes. */
-const MOST_KEPT = 32 * 1_048_576;
+/** Maximum size of all cached texts with their keys, characters and bytes. */
+const MAX_KEPT = 32 * 1_048_576;
 
-/** Which instances of a service are asked for. An empty filter lets everything through. */
+/** A query for instances of a service. An empty filter matches everything. */
 export interface ServiceQuestion {
   readonly namespace: string;
   readonly name: string;
@@ -13,7 +13,7 @@ export interface ServiceQuestion {
   readonly zones: readonly string[];
 }
 
-/** Where a view stands, and what changed last in it. */
+/** The revision of a view, and that of its latest change. */
 export interface Newest {
   readonly epoch: string;
   readonly revision: number;
@@ -21,19 +21,22 @@ export interface Newest {
 }
 
 interface KeptText {
-  /** Whatever the text depends on. */
+  /** A key of everything the text depends on. */
   readonly of: string;
   readonly answer: AnswerText;
-  /** As it was counted: what is made of the text later is counted when it is asked for again. */
+  /** The size as counted; encodings added later are counted at the next request. */
   readonly size: number;
 }
 
-/** What is told of services, made once where many ask for the same: an answer may be megabytes, and a change may wake thousands. */
+/**
+ * Caches answers about services, so that each is built once for many requests: an answer may be megabytes, and a change
+ * may wake thousands of long polls.
+ */
 export class Views {
   readonly #registry: Pick<RegistryApi, 'service'>;
-  /** Known until anything else can happen. */
+  /** Valid until the end of the current turn. */
   readonly #newest = new Map<string, Outcome<Newest>>();
-  /** By question, the one that was asked longest ago first. */
+  /** By query, least recently used first. */
   readonly #texts = new Map<string, KeptText>();
   #kept = 0;
 
@@ -52,7 +55,7 @@ export class Views {
     return newest;
   }
 
-  /** As JSON. */
+  /** The answer as JSON. */
   text(question: ServiceQuestion): Outcome<AnswerText> {
     const answer = this.#registry.service(question.namespace, question.name);
     if (!answer.ok) return answer;
@@ -67,20 +70,20 @@ export class Views {
   }
 
   #keep(key: string, kept: KeptText): void {
-    const former = this.#texts.get(key);
-    if (former !== undefined) this.#kept -= former.size;
+    const previous = this.#texts.get(key);
+    if (previous !== undefined) this.#kept -= previous.size;
     this.#kept += kept.size;
     this.#texts.delete(key);
     this.#texts.set(key, kept);
     for (const [oldest, other] of this.#texts) {
-      if (this.#kept <= MOST_KEPT) return;
+      if (this.#kept <= MAX_KEPT) return;
       this.#texts.delete(oldest);
       this.#kept -= other.size;
     }
   }
 }
 
-/** With what an entry takes of itself. */
+/** Including the overhead of an entry. */
 const sizeOf = (key: string, { size }: AnswerText): number => key.length + size + 256;
 
 function newestOf({ epoch, revision, instances, removed }: ServiceAnswer): Newest {

@@ -11,13 +11,13 @@ import type { RegistryApi } from '../../registry-api.js';
 import { createGuard } from '../access/guard.js';
 import { serveRegistry } from '../server.js';
 import type { RegistryServer } from '../server.js';
-import { createShortWay } from './beat.js';
+import { createFastPath } from './beat.js';
 import type { BeatRules } from './beat.js';
 
 const SECRET = 'abcdefghijklmnopqrstuv';
 const BEAT = '{"nonce":"nonce-0001","seq":7}';
 
-/** Answers by the id; an id that is no problem's code is alive, if there is a secret. */
+/** Answers by the id: an id that is a problem code gets that problem, any other is alive if it has a secret. */
 const registry = {
   ready: true,
   admits: () => true,
@@ -39,7 +39,7 @@ interface Beat {
   readonly body?: string | Buffer;
 }
 
-/** The bytes of a usual beat but for what is told; `suffix` comes after the path. */
+/** The bytes of a usual heartbeat with these changes; `suffix` follows the path. */
 function bytesOf({ line = 'POST * HTTP/1.1', id = 'orders-1', headers = {}, body = BEAT }: Beat, suffix = ''): Buffer {
   const all = {
     host: '127.0.0.1:1337',
@@ -54,7 +54,7 @@ function bytesOf({ line = 'POST * HTTP/1.1', id = 'orders-1', headers = {}, body
   return Buffer.concat([Buffer.from([line.replace('*', path), ...lines, '', ''].join('\r\n')), Buffer.from(body)]);
 }
 
-/** All that is answered to these bytes, until the server closes. */
+/** The whole answer to these bytes, until the server closes. */
 async function converse(port: number, bytes: Buffer): Promise<string> {
   const socket = connect(port, '127.0.0.1');
   const heard: Buffer[] = [];
@@ -63,7 +63,7 @@ async function converse(port: number, bytes: Buffer): Promise<string> {
   return Buffer.concat(heard).toString();
 }
 
-/** An answer without what differs by chance: the date, and the order of headers. */
+/** An answer without the parts that vary: the date, and the order of headers. */
 function comparable(answer: string): string[] {
   const end = answer.lastIndexOf('\r\n\r\n');
   const head = answer.slice(0, end).split('\r\n');
@@ -77,7 +77,7 @@ const chunked = (body: string): Beat => ({
 });
 const LONG = BEAT.padEnd(16 * 1024 + 1);
 
-/** Those that the short way answers itself. */
+/** Requests that the fast path answers itself. */
 const TAKEN: readonly (readonly [string, number, Beat])[] = [
   ['a beat', 200, {}],
   ['a beat that quotes no nonce', 200, { body: '{"nonce":null,"seq":1}' }],
@@ -105,7 +105,7 @@ const TAKEN: readonly (readonly [string, number, Beat])[] = [
   ['a key that reaches a prototype', 400, { body: '{"seq":1,"x":[{"__proto__":1}]}' }],
 ];
 
-/** Those that it leaves to Fastify. */
+/** Requests that it leaves to Fastify. */
 const LEFT: readonly (readonly [string, number, Beat])[] = [
   ['a foreign host', 421, { headers: { host: 'evil.example' } }],
   ['no host', 421, { headers: { host: null } }],
@@ -133,13 +133,13 @@ const LEFT: readonly (readonly [string, number, Beat])[] = [
 describe('a Heartbeat-2', () => {
   const log = recordingLog();
   let server: RegistryServer;
-  /** The short way alone: what it leaves is answered 299. */
+  /** The fast path alone: what it leaves is answered with 299. */
   let alone: Server;
   const port = (): number => (alone.address() as AddressInfo).port;
 
   beforeAll(async () => {
     server = await serveRegistry({ registry, port: 0, log });
-    const way = createShortWay({ registry, log }, createGuard([]));
+    const way = createFastPath({ registry, log }, createGuard([]));
     alone = createServer({ requireHostHeader: false }, (request, response) => {
       if (!way(request, response)) response.writeHead(299).end();
     });
@@ -151,7 +151,7 @@ describe('a Heartbeat-2', () => {
   });
 
   // a path with a `?` is left to Fastify
-  it.each([...TAKEN, ...LEFT])('is answered alike by both ways: %s', async (_, status, beat) => {
+  it.each([...TAKEN, ...LEFT])('is answered alike by both paths: %s', async (_, status, beat) => {
     const [short, long] = await Promise.all([
       converse(server.port, bytesOf(beat)),
       converse(server.port, bytesOf(beat, '?')),
@@ -160,16 +160,16 @@ describe('a Heartbeat-2', () => {
     expect(comparable(short)).toEqual(comparable(long));
   });
 
-  it.each(TAKEN)('takes the short way: %s', async (_, status, beat) => {
+  it.each(TAKEN)('takes the fast path: %s', async (_, status, beat) => {
     expect(statusOf(await converse(port(), bytesOf(beat)))).toBe(status);
     expect(statusOf(await converse(port(), bytesOf(beat, '?')))).toBe(299);
   });
 
-  it.each(LEFT)('does not take the short way: %s', async (_, _status, beat) => {
+  it.each(LEFT)('does not take the fast path: %s', async (_, _status, beat) => {
     expect(statusOf(await converse(port(), bytesOf(beat)))).toBe(299);
   });
 
-  it('that fails in the registry is told to the log, in the words of Fastify’s way', async () => {
+  it('that fails in the registry is logged as on the path of Fastify', async () => {
     const failing = recordingLog();
     const other = await serveRegistry({ registry, port: 0, log: failing });
     for (const suffix of ['', '?']) await converse(other.port, bytesOf({ id: 'broken' }, suffix));
@@ -190,14 +190,14 @@ describe('a Heartbeat-2', () => {
     await once(socket, 'close');
   });
 
-  it('is judged by what its connection shows when it is there, and not when it began', async () => {
+  it('is checked against the credentials at its end, not at its start', async () => {
     let isEnded = false;
     const rules: BeatRules = {
       isUnusual: () => false,
       proofOf: () => (isEnded ? null : SECRET),
       beatRefusal: (_address, _what, problem) => problem,
     };
-    const way = createShortWay({ registry, log }, createGuard([]), rules);
+    const way = createFastPath({ registry, log }, createGuard([]), rules);
     const slow = createServer((request, response) => void way(request, response)).listen(0, '127.0.0.1');
     await once(slow, 'listening');
     const socket = connect((slow.address() as AddressInfo).port, '127.0.0.1');
@@ -211,7 +211,7 @@ describe('a Heartbeat-2', () => {
     slow.close();
   });
 
-  it('that is refused as one failure too many is counted as what it is', async () => {
+  it('that exceeds the limit of failures keeps its code in the metrics', async () => {
     const rules: BeatRules = {
       isUnusual: () => false,
       proofOf: () => null,
@@ -219,7 +219,7 @@ describe('a Heartbeat-2', () => {
     };
     const counted: ProblemCode[] = [];
     const metrics = { refused: (code: ProblemCode) => void counted.push(code) } as RegistryMetrics;
-    const way = createShortWay({ registry, log, metrics }, createGuard([]), rules);
+    const way = createFastPath({ registry, log, metrics }, createGuard([]), rules);
     const slowing = createServer((request, response) => void way(request, response)).listen(0, '127.0.0.1');
     await once(slowing, 'listening');
     expect(statusOf(await converse((slowing.address() as AddressInfo).port, bytesOf({})))).toBe(429);
@@ -227,8 +227,8 @@ describe('a Heartbeat-2', () => {
     slowing.close();
   });
 
-  it('that nobody expects takes the short way with one other in each turn of the event loop, and no more', async () => {
-    const way = createShortWay({ registry: { ...registry, admits: () => false }, log }, createGuard([]));
+  it('that is unexpected takes the fast path at most twice per turn of the event loop', async () => {
+    const way = createFastPath({ registry: { ...registry, admits: () => false }, log }, createGuard([]));
     let waiting: (readonly [IncomingMessage, ServerResponse])[] = [];
     const crowded = createServer((request, response) => {
       waiting.push([request, response]);
@@ -245,7 +245,7 @@ describe('a Heartbeat-2', () => {
     crowded.close();
   });
 
-  it('that breaks off in its body harms nobody', async () => {
+  it('that breaks off in its body does no harm', async () => {
     const socket = connect(server.port, '127.0.0.1');
     socket.write(bytesOf({}).subarray(0, -3));
     await once(socket, 'connect');
@@ -255,7 +255,7 @@ describe('a Heartbeat-2', () => {
     expect(log.texts('error').filter((text) => !text.includes('disk on fire'))).toEqual([]);
   });
 
-  it('to a server that closes is answered, and its connection then ended', async () => {
+  it('to a closing server is answered, and its connection then ended', async () => {
     const closing = await serveRegistry({ registry, port: 0, time: new ManualTime() });
     const socket = connect(closing.port, '127.0.0.1');
     await once(socket, 'connect');

@@ -10,16 +10,19 @@ import { peerOf, secretOf } from '../exchange/request.js';
 import { expectsNoMore } from '../exchange/unroutable.js';
 import type { RouteContext } from '../route-context.js';
 
-/** Heartbeat-2 as a route of Fastify. */
+/** The Fastify route of Heartbeat-2. */
 export const BEAT_ROUTE = '/api/v1/instances/:id/heartbeat';
 
-/** Ids and nothing to decode: what else there may be in a path, Fastify knows. */
+/** Ids without escapes: other paths are left to Fastify. */
 const BEAT_PATH = /^\/api\/v1\/instances\/([A-Za-z0-9._~-]{1,128})\/heartbeat$/;
 
-/** Of beats that nobody expects so many pass in a turn of the event loop: more than one new connection, which is what it takes in. */
-const MOST_STRAYS = 2;
+/**
+ * Maximum of unexpected heartbeats per turn of the event loop: more than the one new connection that Node accepts per
+ * turn.
+ */
+const MAX_STRAYS = 2;
 
-/** One beat, read and decided: what is behind the route, and behind the short way. */
+/** Parses and processes one heartbeat: shared by the route and the fast path. */
 export function beatOutcome(
   registry: Pick<RegistryApi, 'beat'>,
   id: string,
@@ -30,27 +33,28 @@ export function beatOutcome(
   return beat.ok ? registry.beat(id, secret, beat.value) : beat;
 }
 
-/** Answers the request, now or later, and says so; false: it has not touched it. */
-export type ShortWay = (request: IncomingMessage, response: ServerResponse) => boolean;
+/** Returns true if it answers the request, now or later; false if it left the request untouched. */
+export type FastPath = (request: IncomingMessage, response: ServerResponse) => boolean;
 
 /**
- * Beats are most of what a registry is asked, each on a connection of its own, and Fastify's hooks, routing and body parser cost
- * as much as everything that we do. So beats that look as all clients send them are answered here. Whatever is unusual about
- * one (a foreign Host or Origin, an escaped id, a query, another content type, a body without a length or too long) is left
- * to Fastify's route, which refuses it or not: those rules exist once, and both ways answer alike. So is a beat that nobody expects, of an
- * unknown instance, with a wrong secret, or too early, but for a few in each turn of the event loop: whoever floods with those waits in the
- * queue as every flood does, and a fleet that a registry has forgotten hears at once that it must register.
+ * Heartbeats are most of the requests of a registry, each on a connection of its own, and Fastify's hooks, routing and
+ * body parser cost as much as everything that the registry does. So heartbeats in the usual form are answered here.
+ * Anything unusual (a foreign Host or Origin, an escaped id, a query, another content type, a body without a length or
+ * too long) is left to the route of Fastify, so those rules exist once and both paths answer alike. Unexpected
+ * heartbeats (an unknown instance, a wrong secret, too early) are left to it, too, except for a few per turn of the
+ * event loop: a flood of them waits in the queue like every flood, and a fleet that a registry has lost learns at once
+ * that it must register.
  */
-export function createShortWay(
+export function createFastPath(
   { registry, log, metrics }: Pick<RouteContext, 'registry' | 'log' | 'metrics'>,
   guard: Guard,
   tokens: BeatRules | null = null,
-): ShortWay {
-  const turnDown = (response: ServerResponse, problem: Problem, more?: Readonly<Record<string, string>>): void => {
+): FastPath {
+  const sendRefusal = (response: ServerResponse, problem: Problem, more?: Readonly<Record<string, string>>): void => {
     metrics?.refused(problem.code);
     refuse(response, problem, more);
   };
-  const strays = new Strays();
+  const strays = new StrayHeartbeats();
   return (request, response) => {
     const id = idOf(request);
     if (id === null || guard(request.headers) !== null || tokens?.isUnusual(request) === true) return false;
@@ -59,40 +63,40 @@ export function createShortWay(
     receive(request, (bytes) => {
       try {
         const body = readBody(bytes);
-        // as Fastify does it: who sends no JSON gets no second request on this connection
-        if (!body.ok) return turnDown(response, body.problem, { connection: 'close' });
-        // by now: the certificate of the connection may have ended while the body came
+        // as in Fastify: after a body that is not JSON the connection serves no second request
+        if (!body.ok) return sendRefusal(response, body.problem, { connection: 'close' });
+        // checked again: the certificate of the connection may have expired while the body arrived
         const outcome = beatOutcome(registry, id, proofNow(), body.value);
         if (outcome.ok) return send(response, 200, { 'content-type': JSON_TYPE }, outcome.value);
-        // one failure too many is counted as what it is, as Fastify's route does
+        // a failure beyond the limit keeps its code in the metrics, as in the route of Fastify
         metrics?.refused(outcome.problem.code);
         refuse(response, slowed(outcome.problem, request, tokens));
       } catch (error) {
-        turnDown(response, problemOfThrown(error, `POST ${BEAT_ROUTE}`, log));
+        sendRefusal(response, problemOfThrown(error, `POST ${BEAT_ROUTE}`, log));
       }
     });
     return true;
   };
 }
 
-/** Beats that nobody expects. */
-class Strays {
+/** Counts unexpected heartbeats per turn of the event loop. */
+class StrayHeartbeats {
   #passed = 0;
 
   mayPass(): boolean {
     if (this.#passed === 0) setImmediate(() => (this.#passed = 0));
     this.#passed += 1;
-    return this.#passed <= MOST_STRAYS;
+    return this.#passed <= MAX_STRAYS;
   }
 }
 
-/** What tokens, where they are asked for, change about a beat. */
+/** How tokens, if they are required, change the handling of a heartbeat. */
 export interface BeatRules {
-  /** It is left to Fastify's route. */
+  /** True if the heartbeat is left to the route of Fastify. */
   isUnusual(request: IncomingMessage): boolean;
-  /** What it shows for itself. */
+  /** The credentials of the request. */
   proofOf(request: IncomingMessage): Proof;
-  /** What is answered instead of a refusal. */
+  /** The problem to answer instead of a refusal. */
   beatRefusal(address: string, what: string, problem: Problem): Problem;
 }
 
@@ -100,7 +104,7 @@ function slowed(problem: Problem, request: IncomingMessage, tokens: BeatRules | 
   return tokens?.beatRefusal(peerOf(request).address, `POST ${request.url ?? ''}`, problem) ?? problem;
 }
 
-/** The id that a usual beat is for; null when this is none. */
+/** The id of a heartbeat in the usual form; null for any other request. */
 function idOf({ method, url = '', headers }: IncomingMessage): string | null {
   if (method !== 'POST' || headers['content-type'] !== 'application/json') return null;
   if (headers['content-encoding'] !== undefined || !expectsNoMore(headers)) return null;
@@ -109,7 +113,9 @@ function idOf({ method, url = '', headers }: IncomingMessage): string | null {
   return BEAT_PATH.exec(url)?.[1] ?? null;
 }
 
-/** The whole body; never, when the peer is gone before. Node's parser keeps it to its `content-length`. */
+/**
+ * Calls `done` with the whole body; never if the peer disconnects before. Node's parser enforces the `content-length`.
+ */
 function receive(request: IncomingMessage, done: (bytes: Buffer) => void): void {
   const chunks: Buffer[] = [];
   request.on('data', (chunk: Buffer) => chunks.push(chunk));

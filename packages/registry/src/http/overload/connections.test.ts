@@ -6,7 +6,7 @@ import { Connections } from './connections.js';
 
 let port = 10_000;
 
-/** A socket as far as it matters: from where it comes, and that it closes once it is destroyed. */
+/** A minimal socket: it has a remote address, and emits `close` once destroyed. */
 class FakeSocket extends EventEmitter {
   readonly remoteAddress: string;
   readonly #port = (port += 1);
@@ -25,7 +25,7 @@ class FakeSocket extends EventEmitter {
 
   destroy(): void {
     this.isOpen = false;
-    // as Node does it: not at once
+    // asynchronous, as in Node
     queueMicrotask(() => this.emit('close'));
   }
 }
@@ -40,7 +40,7 @@ function room(most: number, isSecure = false) {
     server.emit('connection', socket);
     return socket;
   };
-  /** Headers have come; with a `length`, the body is still to come. */
+  /** The headers have arrived; with a `length`, the body follows. */
   const ask = (socket: EventEmitter, length = 0) => {
     const request = Object.assign(new EventEmitter(), { socket, headers: { 'content-length': String(length) } });
     const response = new EventEmitter();
@@ -54,14 +54,14 @@ const CROWD = '10.0.0.9';
 const SOMEBODY = '10.0.0.5';
 const openOf = (sockets: readonly FakeSocket[]): readonly boolean[] => sockets.map(({ isOpen }) => isOpen);
 
-describe('when all connections are taken, a newcomer takes the place', () => {
-  it('of the one that has waited longest', () => {
+describe('at the limit, a new connection replaces', () => {
+  it('the one that has waited longest', () => {
     const { enter } = room(2);
     const sockets = [enter(CROWD), enter(CROWD), enter(CROWD), enter(CROWD)];
     expect(openOf(sockets)).toEqual([false, false, true, true]);
   });
 
-  it('of the source that has most of those that wait, whoever came first', () => {
+  it('one of the source with most waiting ones, regardless of age', () => {
     const { enter } = room(4);
     const mine = enter(SOMEBODY);
     const theirs = [enter(CROWD), enter(CROWD), enter(CROWD)];
@@ -70,7 +70,7 @@ describe('when all connections are taken, a newcomer takes the place', () => {
     expect(openOf(theirs)).toEqual([false, true, true]);
   });
 
-  it('of no one that has asked something, until it is answered', () => {
+  it('none with a request under way, until that is answered', () => {
     const { enter, ask } = room(2);
     const [stream, poll] = [enter(CROWD), enter(CROWD)];
     ask(stream);
@@ -83,7 +83,7 @@ describe('when all connections are taken, a newcomer takes the place', () => {
     expect(openOf([stream, poll, third])).toEqual([true, false, true]);
   });
 
-  it('of one whose body does not end, and not of one whose body is here', () => {
+  it('one with an incomplete body, and none with a complete one', () => {
     const { enter, ask } = room(2);
     const [slow, whole] = [enter(CROWD), enter(CROWD)];
     ask(slow, 10);
@@ -92,7 +92,7 @@ describe('when all connections are taken, a newcomer takes the place', () => {
     expect(openOf([slow, whole])).toEqual([false, true]);
   });
 
-  it('of the crowd that is left, when the largest has gone', () => {
+  it('one of the next source, when the largest has gone', () => {
     const { enter } = room(5);
     const first = [enter(CROWD), enter(CROWD), enter(CROWD)];
     const second = [enter(SOMEBODY), enter(SOMEBODY)];
@@ -103,7 +103,7 @@ describe('when all connections are taken, a newcomer takes the place', () => {
   });
 });
 
-it('connections that close make room', () => {
+it('closed connections make room', () => {
   const { enter } = room(2);
   const first = enter(CROWD);
   const second = enter(CROWD);
@@ -112,7 +112,7 @@ it('connections that close make room', () => {
   expect(openOf([second, third])).toEqual([true, true]);
 });
 
-it('over TLS, a request that comes over the second socket is one of the connection', () => {
+it('over TLS, a request on the second socket belongs to the connection', () => {
   const { enter, ask, server } = room(2, true);
   const raw = enter(CROWD);
   const secure = new EventEmitter();
@@ -122,7 +122,7 @@ it('over TLS, a request that comes over the second socket is one of the connecti
   expect(openOf([raw, ...others])).toEqual([true, false, true]);
 });
 
-it('over TLS, looks at no other connection when a handshake is over', () => {
+it('over TLS, a finished handshake affects no other connection', () => {
   const { enter, server } = room(1_000, true);
   const others = Array.from({ length: 500 }, () => enter(CROWD));
   const raw = enter(CROWD);
@@ -132,7 +132,7 @@ it('over TLS, looks at no other connection when a handshake is over', () => {
   expect(others.some(({ timesAsked }) => timesAsked > 0)).toBe(false);
 });
 
-it('tells the log once a minute, and how often', () => {
+it('logs once a minute, with the number of times', () => {
   const { enter, log, time } = room(1);
   for (let index = 0; index < 100; index += 1) enter(CROWD);
   expect(log.texts('warn')).toHaveLength(1);

@@ -1,31 +1,34 @@
 import type { FastifyInstance } from 'fastify';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { RouteContext } from '../route-context.js';
-import type { ShortWay } from './beat.js';
+import type { FastPath } from './beat.js';
 import { Pipelines } from './pipelines.js';
 import type { Queue } from './request-queue.js';
 
-/** What is ahead of Fastify. */
-interface Forecourt {
-  /** Answers nobody any more who lost the right to it: asked when a request comes, and again when it is its turn. It ends the connection itself. */
-  readonly isBarred: (request: IncomingMessage) => boolean;
-  readonly way: ShortWay;
+/** The parts ahead of Fastify. */
+interface FrontParts {
+  /**
+   * True if the connection may no longer be served: checked when a request arrives, and again when it is its turn. It
+   * ends the connection itself.
+   */
+  readonly isRevoked: (request: IncomingMessage) => boolean;
+  readonly fastPath: FastPath;
   readonly queue: Queue;
 }
 
 /**
- * Lets `way` see each request before Fastify does, and the others wait in a queue, until the server closes: Fastify then ends connections
- * with their answers.
+ * Passes each request to `fastPath` before Fastify, and queues the others. Once the server closes, requests go to
+ * Fastify directly, which ends connections with their answers.
  */
-export function putBefore(
+export function interceptRequests(
   app: FastifyInstance,
-  { isBarred, way, queue }: Forecourt,
+  { isRevoked, fastPath, queue }: FrontParts,
   ports: Pick<RouteContext, 'log' | 'time'>,
 ): void {
   const server: Server = app.server;
   const routed = server.listeners('request');
   const begin = (request: IncomingMessage, response: ServerResponse): void => {
-    if (isBarred(request)) return;
+    if (isRevoked(request)) return;
     for (const listener of routed) Reflect.apply(listener, server, [request, response]);
   };
   const pipelines = new Pipelines(ports);
@@ -38,10 +41,10 @@ export function putBefore(
   server.removeAllListeners('request');
   server.on('request', (request, response) => {
     if (isClosing) return begin(request, response);
-    if (isBarred(request)) return undefined;
+    if (isRevoked(request)) return undefined;
     const join = (): void => queue.join(request, response, () => begin(request, response));
     const first = (): void => {
-      if (!way(request, response)) join();
+      if (!fastPath(request, response)) join();
     };
     return pipelines.enter(request, response, first, join);
   });

@@ -12,7 +12,7 @@ afterEach(() => {
   for (const close of closers.splice(0)) close();
 });
 
-/** A server that answers what it is told to, and one client of it. */
+/** A server whose answers the test controls, and one client of it. */
 async function served() {
   const log = recordingLog();
   const pipelines = new Pipelines({ log, time: new ManualTime() });
@@ -39,7 +39,7 @@ async function served() {
   return { begun, log, client, ask, heard: () => heard, parsed: () => parsed };
 }
 
-it('begins one request of a connection after another, and answers in their order', async () => {
+it('processes the requests of a connection one after another, in order', async () => {
   const { begun, ask, heard } = await served();
   ask('/a', '/b', '/c');
   for (const url of ['/a', '/b', '/c']) {
@@ -52,7 +52,7 @@ it('begins one request of a connection after another, and answers in their order
   await expect.poll(() => begun.at(-1)).toMatchObject({ url: '/d', isFirst: true });
 });
 
-it('closes a connection over which more come than any client needs, and tells the log once', async () => {
+it('closes a connection with too many requests, and logs that once', async () => {
   const { begun, log, client, ask } = await served();
   const closed = once(client, 'close');
   ask(...Array.from({ length: 100 }, (_, index) => `/${index}`));
@@ -61,7 +61,7 @@ it('closes a connection over which more come than any client needs, and tells th
   expect(log.texts('warn')).toEqual([expect.stringContaining('without waiting for answers')]);
 });
 
-it('begins nothing that waits on a connection that has closed', async () => {
+it('does not begin requests of a connection that has closed', async () => {
   const { begun, client, ask } = await served();
   ask('/a', '/b');
   await expect.poll(() => begun.length).toBe(1);
@@ -74,7 +74,7 @@ it('begins nothing that waits on a connection that has closed', async () => {
   expect(begun).toHaveLength(1);
 });
 
-it('does nothing that came behind an answer after which the connection is closed', async () => {
+it('does not process requests after an answer that closes the connection', async () => {
   const { begun, client, ask } = await served();
   const closed = once(client, 'close');
   ask('/a', '/b');
@@ -84,10 +84,10 @@ it('does nothing that came behind an answer after which the connection is closed
   expect(begun).toHaveLength(1);
 });
 
-it('reads no further in what came in one piece once the connection is closed', async () => {
+it('stops parsing a chunk once the connection is closed', async () => {
   const { client, ask, parsed } = await served();
   const closed = once(client, 'close');
-  // one read of the network
+  // a single network read
   ask(...Array.from({ length: 1_500 }, (_, index) => `/${index}`));
   await closed;
   expect(parsed()).toBeLessThan(100);

@@ -4,23 +4,23 @@ import type { Socket } from 'node:net';
 import { ThrottledLog } from '../../runtime/throttled-log.js';
 import { peerOf } from '../exchange/request.js';
 
-/** Behind one that is not answered yet, so many may come over the same connection: more than any client needs. */
-const MOST_BEHIND = 32;
+/** Maximum of requests behind an unanswered one on the same connection: more than any client needs. */
+const MAX_BEHIND = 32;
 
 /**
- * Who sends requests over one connection without waiting for the answers (pipelining, RFC 9112, section 9.3.2) gets them one after another:
- * one piece of a network's read may hold thousands, and a connection whose peer takes no answer would have them all made, and kept.
+ * Serializes pipelined requests (RFC 9112, section 9.3.2) of a connection: a single network read may hold thousands,
+ * and a peer that reads no answers would have all of them made and kept.
  */
 export class Pipelines {
-  readonly #seldom: ThrottledLog;
-  /** What waits behind a request that is not answered; a connection with none such is not in it. */
+  readonly #log: ThrottledLog;
+  /** Requests that wait behind an unanswered one; connections without one are absent. */
   readonly #behind = new WeakMap<Socket, (() => void)[]>();
 
   constructor(ports: { readonly log: Log; readonly time: Time }) {
-    this.#seldom = new ThrottledLog(ports);
+    this.#log = new ThrottledLog(ports);
   }
 
-  /** `first` is called now where nothing on its connection is unanswered; else `later`, when everything before it is. */
+  /** Calls `first` now if the connection has no unanswered request; else `later`, once all before it are answered. */
   enter(request: IncomingMessage, response: ServerResponse, first: () => void, later: () => void): void {
     const { socket } = request;
     const behind = this.#behind.get(socket);
@@ -30,7 +30,7 @@ export class Pipelines {
       first();
       return;
     }
-    if (behind.length < MOST_BEHIND) {
+    if (behind.length < MAX_BEHIND) {
       behind.push(() => {
         this.#follow(socket, response);
         later();
@@ -39,8 +39,8 @@ export class Pipelines {
     }
     if (socket.destroyed) return;
     stopReading(socket);
-    this.#seldom.warn(
-      `${peerOf(request).address} sends more than ${MOST_BEHIND} requests over one connection without waiting for answers: it is closed.`,
+    this.#log.warn(
+      `${peerOf(request).address} sends more than ${MAX_BEHIND} requests over one connection without waiting for answers: it is closed.`,
     );
     socket.destroy();
   }
@@ -48,7 +48,7 @@ export class Pipelines {
   #follow(socket: Socket, response: ServerResponse): void {
     response.once('close', () => {
       const next = this.#behind.get(socket)?.shift();
-      // behind an answer with `connection: close` nothing is answered, so nothing is to be done
+      // after an answer with `connection: close` no further request is answered, so none is processed
       if (next !== undefined && socket.writable) next();
       else this.#behind.delete(socket);
     });
@@ -56,8 +56,9 @@ export class Pipelines {
 }
 
 /**
- * Node reads on what has come in one piece though its connection is destroyed: thousands of requests, and an error for each. No public way
- * stops its parser; that an upgrade begins does (`onIncoming` of lib/_http_server.js says so by 2). Without such a parser it costs its time.
+ * Stops the parser of a destroyed connection: Node would go on with what arrived in one piece, thousands of requests
+ * with an error each. There is no public way; the start of an upgrade stops it (`onIncoming` of lib/_http_server.js
+ * returns 2). Without such a parser this has no effect.
  */
 function stopReading(socket: Socket): void {
   const parser: unknown = Reflect.get(socket, 'parser');

@@ -15,7 +15,7 @@ function queue() {
   const refused: number[] = [];
   const log = recordingLog();
   const clock = { now: 0, isBusy: false };
-  // how long work takes is told; what waits for a timer waits in earnest
+  // the test sets how long work takes; timers are real
   const rests: number[] = [];
   const setTimer: Time['setTimer'] = (ms, run) => {
     rests.push(ms);
@@ -38,13 +38,13 @@ function queue() {
   return { begun, refused, log, rests, join, turn, clock, connectionCame: () => made.connectionCame() };
 }
 
-it('begins at once what comes while there is little', () => {
+it('begins requests at once under low load', () => {
   const { begun, join } = queue();
   join(CROWD, 4);
   expect(begun).toHaveLength(4);
 });
 
-it('begins a few in each turn of the event loop, and all in the end', async () => {
+it('begins a few requests per turn of the event loop, and all in the end', async () => {
   const { begun, join } = queue();
   join(CROWD, 100);
   let before = 0;
@@ -56,7 +56,7 @@ it('begins a few in each turn of the event loop, and all in the end', async () =
   }
 });
 
-it('lets sources take turns: who comes behind a thousand of another one is the next but one', async () => {
+it('lets sources take turns: a request behind a thousand of another source is second', async () => {
   const { begun, join } = queue();
   join(CROWD, 1_000);
   join(SOMEBODY);
@@ -65,7 +65,7 @@ it('lets sources take turns: who comes behind a thousand of another one is the n
   expect(begun.indexOf(SOMEBODY)).toBeLessThanOrEqual(5);
 });
 
-it('refuses what one source has too much of, tells the log once, and takes others in', async () => {
+it('refuses requests of one source beyond the limit, logs that once, and accepts others', async () => {
   const { begun, refused, log, join } = queue();
   join(CROWD, 26_000);
   expect(refused.length).toBeGreaterThan(500);
@@ -76,7 +76,7 @@ it('refuses what one source has too much of, tells the log once, and takes other
   expect(begun).toContain(SOMEBODY);
 });
 
-it('does nothing for a sender that has gone meanwhile', async () => {
+it('skips requests whose sender has disconnected', async () => {
   const { begun, join } = queue();
   join(CROWD, 4);
   join(SOMEBODY).destroyed = true;
@@ -84,7 +84,7 @@ it('does nothing for a sender that has gone meanwhile', async () => {
   expect(begun).toEqual(Array.from({ length: 4 }, () => CROWD));
 });
 
-it('begins one in four turns while new connections come, which are taken in one a turn', async () => {
+it('begins one request in four turns while new connections arrive, of which Node accepts one a turn', async () => {
   const { begun, join, connectionCame } = queue();
   join(CROWD, 100);
   const before = begun.length;
@@ -95,7 +95,7 @@ it('begins one in four turns while new connections come, which are taken in one 
   expect(begun.length - before).toBe(4);
 });
 
-it('rests after long work as long as that took: the other half of the time is for those who beat', async () => {
+it('rests after long work for the same time, which leaves half of the time for heartbeats', async () => {
   const { begun, join, clock } = queue();
   join(CROWD, 3, 20);
   await nextTurn();
@@ -107,12 +107,12 @@ it('rests after long work as long as that took: the other half of the time is fo
   await expect.poll(() => begun.at(-1)).toBe(SOMEBODY);
 });
 
-it('rests to the end of the longer work, though a shorter turn comes after it', async () => {
+it('does not shorten a rest after a shorter turn', async () => {
   const { begun, join, clock, rests } = queue();
   join(CROWD, 4);
   join(CROWD, 4, 50);
   join(CROWD);
-  // others' heartbeats, behind that work
+  // heartbeats of others, behind that work
   setImmediate(() => (clock.now += 20));
   await nextTurn();
   await nextTurn();
@@ -122,7 +122,7 @@ it('rests to the end of the longer work, though a shorter turn comes after it', 
   await expect.poll(() => begun.length).toBe(9);
 });
 
-it('counts what follows on a beginning without waiting for anything', async () => {
+it('counts the synchronous continuations of a request', async () => {
   const { begun, join, turn, clock } = queue();
   void turn(CROWD)
     .then(() => Promise.resolve())
@@ -135,7 +135,7 @@ it('counts what follows on a beginning without waiting for anything', async () =
   await expect.poll(() => begun).toEqual([SOMEBODY, CROWD]);
 });
 
-it('gives those a turn whose request came long ago, behind others of their source', async () => {
+it('queues requests that arrived long ago behind others of their source', async () => {
   const { begun, join, turn } = queue();
   join(CROWD, 12);
   const over = turn(CROWD).then(() => begun.length);
@@ -144,7 +144,7 @@ it('gives those a turn whose request came long ago, behind others of their sourc
   expect(await over).toBe(12);
 });
 
-it('begins nothing whose answer may be long while others are being handed over, and everything else', async () => {
+it('begins no request with a long answer while others are being written, and all other requests', async () => {
   const { begun, join, clock } = queue();
   clock.isBusy = true;
   join(CROWD, 1, 0, { method: 'GET', url: '/api/v1/services/orders' });

@@ -13,7 +13,7 @@ afterEach(async () => {
   for (const close of closers.splice(0)) await close();
 });
 
-/** A server whose every answer is so long. */
+/** A server whose answers have this length. */
 async function serving(bytes: number) {
   const time = new ManualTime();
   const log = recordingLog();
@@ -31,14 +31,14 @@ async function serving(bytes: number) {
     const socket = connect({ port, host: '127.0.0.1', localAddress });
     closers.push(() => socket.destroy());
     socket.on('error', () => {}).write('GET / HTTP/1.1\r\nhost: x\r\n\r\n');
-    // the answer has begun to come, and nobody reads it
+    // the answer has begun to arrive, and is not read
     await once(socket, 'readable');
     return socket;
   };
   return { time, log, unread, ask };
 }
 
-/** Reads on to the end of the connection. */
+/** Reads to the end of the connection. */
 async function rest(socket: Socket): Promise<number> {
   let bytes = 0;
   socket.on('data', (part: Buffer) => (bytes += part.length));
@@ -46,7 +46,7 @@ async function rest(socket: Socket): Promise<number> {
   return bytes;
 }
 
-it('cuts those that wait longest when too much is not read, and tells the log whom', async () => {
+it('cuts the oldest answers if too much is unread, and logs their sources', async () => {
   const { log, ask } = await serving(30 * MIB);
   const first = await ask();
   const second = await ask();
@@ -61,7 +61,7 @@ it('cuts those that wait longest when too much is not read, and tells the log wh
   }
 });
 
-it('cuts nobody of whose source less waits', async () => {
+it('cuts no answer of a source with less unread data', async () => {
   const { log, ask } = await serving(12 * MIB);
   const slow = await ask('127.0.0.2');
   for (let index = 0; index < 8; index += 1) await ask('127.0.0.3');
@@ -71,7 +71,7 @@ it('cuts nobody of whose source less waits', async () => {
   await expect.poll(() => bytes, { timeout: 10_000 }).toBeGreaterThan(12 * MIB);
 });
 
-it('lets one through that is longer than all may be together', async () => {
+it('passes a single answer beyond the limit', async () => {
   const { log, ask } = await serving(70 * MIB);
   const socket = await ask();
   let bytes = 0;
@@ -80,7 +80,7 @@ it('lets one through that is longer than all may be together', async () => {
   expect(log.texts('warn')).toEqual([]);
 });
 
-it('is busy while much is handed over, and not with those who take it slowly', async () => {
+it('is busy while much is written, but not because of slow readers', async () => {
   const { time, unread, ask } = await serving(10 * MIB);
   expect(unread.isBusy()).toBe(false);
   const slow = await ask();

@@ -5,13 +5,16 @@ import { sourceOf } from '../../instances/quotas.js';
 import { ThrottledLog } from '../../runtime/throttled-log.js';
 import { peerOf } from '../exchange/request.js';
 
-/** All that is not taken together, in the units of their lengths: some seven answers with a service of 2,000 instances, whose metadata are as long as may be. */
-const MOST_UNREAD = 64 * 1_048_576;
-/** Answers from this length on are handed over in many turns of the event loop. */
-const LONG = 65_536;
-/** So much of those is handed over at a time, bytes: a few milliseconds of a turn. */
-const MOST_UNDER_WAY = 8 * 1_048_576;
-/** Whoever has not taken one by now takes it slowly, which costs no time. */
+/**
+ * Maximum of unread answers in all, in units of their lengths: about seven answers of a service with 2,000 instances
+ * and maximum metadata.
+ */
+const MAX_UNREAD = 64 * 1_048_576;
+/** Answers from this length on take many turns of the event loop to write. */
+const LONG_FROM = 65_536;
+/** Maximum of bytes of long answers under way at a time: a few milliseconds per turn. */
+const MAX_UNDER_WAY = 8 * 1_048_576;
+/** An answer not read after this many ms is read slowly, which costs no time. */
 const SLOW_MS = 200;
 
 interface LongAnswer {
@@ -21,50 +24,50 @@ interface LongAnswer {
 }
 
 /**
- * Answers that are made and not yet taken by those who asked, which fill the memory. When they are too much, the one is cut that waits
- * longest of the source that has most of them. (Streams have their own bound, see the feed.)
+ * Limits the memory of answers that clients have not read yet. Beyond the limit it cuts the oldest one of the source
+ * with the most unread bytes. (Streams have their own limit, see the feed.)
  */
 export class Unread {
-  readonly #seldom: ThrottledLog;
+  readonly #log: ThrottledLog;
   readonly #time: Pick<Time, 'now'>;
-  /** The oldest first. */
+  /** Oldest first. */
   readonly #answers = new Map<ServerResponse, { readonly bytes: number; readonly source: string }>();
   readonly #bySource = new Map<string, number>();
   #bytes = 0;
-  /** Those that may be under way, the oldest first. */
+  /** Long answers that may be under way, oldest first. */
   readonly #long: LongAnswer[] = [];
 
   constructor(ports: { readonly log: Log; readonly time: Time }) {
-    this.#seldom = new ThrottledLog(ports);
+    this.#log = new ThrottledLog(ports);
     this.#time = ports.time;
   }
 
-  /** Is so much being handed over that everybody else waits? Then no other answer should be begun. */
+  /** True while so much is written that other requests are delayed: then no further long answer should begin. */
   readonly isBusy = (): boolean => {
     const now = this.#time.now();
     const isOver = ({ response, since }: LongAnswer): boolean => response.closed || now - since > SLOW_MS;
     while (this.#long[0] !== undefined && isOver(this.#long[0])) this.#long.shift();
     let bytes = 0;
     for (const one of this.#long) if (!isOver(one)) bytes += one.bytes;
-    return bytes > MOST_UNDER_WAY;
+    return bytes > MAX_UNDER_WAY;
   };
 
-  /** A hook of Fastify's. */
+  /** The hook `onSend` of Fastify. */
   readonly hook: onSendHookHandler = (request, reply, payload, done) => {
     if (typeof payload === 'string' || payload instanceof Uint8Array) {
-      this.#hold(reply, payload.length, sourceOf(peerOf(request).address));
+      this.#add(reply, payload.length, sourceOf(peerOf(request).address));
     }
     done(null, payload);
   };
 
-  #hold({ raw }: FastifyReply, bytes: number, source: string): void {
-    // what has no socket (its connection is over) is never told that it is closed
+  #add({ raw }: FastifyReply, bytes: number, source: string): void {
+    // a response without a socket (its connection has ended) emits no `close`
     if (raw.destroyed || raw.socket === null) return;
     this.#answers.set(raw, { bytes, source });
     this.#count(source, bytes);
-    if (bytes >= LONG) this.#long.push({ since: this.#time.now(), bytes, response: raw });
+    if (bytes >= LONG_FROM) this.#long.push({ since: this.#time.now(), bytes, response: raw });
     raw.once('close', () => this.#release(raw));
-    while (this.#bytes > MOST_UNREAD && this.#answers.size > 1 && this.#cut()) continue;
+    while (this.#bytes > MAX_UNREAD && this.#answers.size > 1 && this.#cut()) continue;
   }
 
   #release(response: ServerResponse): void {
@@ -81,15 +84,15 @@ export class Unread {
     else this.#bySource.set(source, left);
   }
 
-  /** False: there is none to cut. */
+  /** Cuts an answer; false if there is none to cut. */
   #cut(): boolean {
     let most = 0;
     for (const bytes of this.#bySource.values()) most = Math.max(most, bytes);
     for (const [response, { source }] of this.#answers) {
       if (this.#bySource.get(source) !== most) continue;
       this.#release(response);
-      this.#seldom.warn(
-        `More than ${MOST_UNREAD / 1_048_576} MiB of answers wait to be read: those that wait longest are cut, now one to ${source}.`,
+      this.#log.warn(
+        `More than ${MAX_UNREAD / 1_048_576} MiB of answers wait to be read: those that wait longest are cut, now one to ${source}.`,
       );
       response.socket?.destroy();
       return true;

@@ -1,23 +1,26 @@
 import type { Time, Timer } from '@rollcall/core';
 
-/** An alarm this late means that this process stood still: what came in meanwhile is read before anything is called silent. */
+/**
+ * A delay of this many ms means that this process stalled: data that arrived meanwhile is read before a peer is called
+ * silent.
+ */
 const STALL_MS = 25;
 
-/** Something that has a time to be woken at. `Alarms` owns the fields. */
+/** An object with one deadline. `Alarms` owns the fields. */
 export abstract class Alarm {
   dueAt = Infinity;
   queue: AlarmQueue | null = null;
   before: Alarm | null = null;
   after: Alarm | null = null;
 
-  /** Called once per setting, when it is no longer set. */
+  /** Called once per `set`, after the alarm is no longer set. */
   abstract ring(): void;
 }
 
 /**
- * Many alarms of a few durations: those of one duration are due in the order in which they were set, so each duration has a list and
- * one timer. Setting and clearing cost nothing to speak of; none rings early. After a stall of this process they wait for one more
- * turn of the event loop.
+ * Many alarms of a few durations. Alarms of one duration are due in the order in which they were set, so each duration
+ * has one list and one timer: setting and clearing are O(1). An alarm never rings early. After a stall of this process
+ * it waits for one more turn of the event loop.
  */
 export class Alarms {
   readonly #time: Time;
@@ -27,7 +30,7 @@ export class Alarms {
     this.#time = time;
   }
 
-  /** Sets, or sets anew: it rings in `ms`. Few different values, please: each has a timer of its own. */
+  /** Sets or resets an alarm to ring in `ms`. Each distinct duration has its own timer, so use few. */
   set(alarm: Alarm, ms: number): void {
     alarm.queue?.remove(alarm);
     let queue = this.#queues.get(ms);
@@ -38,7 +41,7 @@ export class Alarms {
     queue.add(alarm);
   }
 
-  /** Does nothing to one that is not set. */
+  /** Clears an alarm; a no-op if it is not set. */
   clear(alarm: Alarm): void {
     alarm.queue?.remove(alarm);
   }

@@ -10,11 +10,11 @@ import type { ProbeProtocol, ProbeOutcome } from './caller.js';
 export interface CallerHarness {
   readonly protocol: EndpointProtocol;
   make(time: Time): ProbeProtocol;
-  /** The call in a request, a character for each byte, or null while the request is not complete. */
+  /** The call in a request (one character per byte), or null while the request is incomplete. */
   readRequest(text: string): HeartbeatCall | null;
-  /** The bytes of an answer to it, as the application `instance` gives it. */
+  /** The bytes of an answer to the call from the application `instance`. */
   writeAnswer(call: HeartbeatCall, instance: string): string;
-  /** An answer of at least this many bytes, correct but for its size. */
+  /** An answer of at least this many bytes, correct except for its size. */
   writeHugeAnswer(call: HeartbeatCall, bytes: number): string;
 }
 
@@ -33,34 +33,34 @@ export const heartbeatCall: HeartbeatCall = {
 };
 const TIMEOUT_MS = 2_000;
 
-/** What every caller promises: see `Caller`. Real sockets on loopback; time stands still until the suite moves it. */
+/** The contract of every `ProbeProtocol`. Real sockets on loopback; time stands still until the suite advances it. */
 export function callerContract(name: string, harness: CallerHarness): void {
   describe(`the caller contract: ${name}`, () => {
     const bench = new Bench(harness);
     afterEach(() => bench.close());
-    describe('an answer', () => itTellsAnswers(bench));
-    describe('what is no answer', () => itTellsWhatIsNoAnswer(bench));
-    describe('silence', () => itWaitsNoLongerThanItShould(bench));
-    describe('manners', () => itHasManners(bench));
+    describe('an answer', () => itReportsAnswers(bench));
+    describe('a failure', () => itReportsFailures(bench));
+    describe('a timeout', () => itTimesOut(bench));
+    describe('closing a connection', () => itClosesPolitely(bench));
     describe('close', () => itCloses(bench));
   });
 }
 
-function itTellsAnswers(bench: Bench): void {
-  it('is told with its id and nonce, and the call arrives as it was given', async () => {
+function itReportsAnswers(bench: Bench): void {
+  it('is reported with its id and nonce, and the call arrives unchanged', async () => {
     const { outcome, visit } = await bench.call();
     expect(visit.call).toEqual(heartbeatCall);
     visit.socket.end(bench.harness.writeAnswer(visit.call, 'orders-1'));
     expect(await outcome).toEqual({ kind: 'answered', instance: 'orders-1', nonce: heartbeatCall.nonce, ms: 0 });
   });
 
-  it('of another process is told with the id of that process: to judge it is not the caller’s task', async () => {
+  it('of another process is reported with the id of that process; the caller does not judge it', async () => {
     const { outcome, visit } = await bench.call();
     visit.socket.end(bench.harness.writeAnswer(visit.call, 'billing-7'));
     expect(await outcome).toMatchObject({ kind: 'answered', instance: 'billing-7' });
   });
 
-  it('may come in any pieces', async () => {
+  it('may arrive in any number of pieces', async () => {
     const { outcome, visit } = await bench.call();
     visit.socket.setNoDelay(true);
     for (const byte of Buffer.from(bench.harness.writeAnswer(visit.call, 'orders-1'))) {
@@ -69,7 +69,7 @@ function itTellsAnswers(bench: Bench): void {
     expect(await outcome).toMatchObject({ kind: 'answered', instance: 'orders-1' });
   });
 
-  it('takes as long as it took', async () => {
+  it('is reported with its duration', async () => {
     const { outcome, visit } = await bench.call();
     bench.time.advance(120);
     visit.socket.end(bench.harness.writeAnswer(visit.call, 'orders-1'));
@@ -77,14 +77,14 @@ function itTellsAnswers(bench: Bench): void {
   });
 }
 
-function itTellsWhatIsNoAnswer(bench: Bench): void {
-  it('is refused when nobody listens, in the words of the system', async () => {
+function itReportsFailures(bench: Bench): void {
+  it('is refused when nothing listens, with the text of the system', async () => {
     const endpoint = await bench.deadEndpoint();
     const outcome = await bench.caller.call(endpoint, heartbeatCall, TIMEOUT_MS);
     expect(outcome).toEqual({ kind: 'refused', text: `connect ECONNREFUSED 127.0.0.1:${endpoint.port}`, ms: 0 });
   });
 
-  it('is closed when the connection ends without a word', async () => {
+  it('is closed when the connection ends without an answer', async () => {
     const { outcome, visit } = await bench.call();
     visit.socket.end();
     expect(await outcome).toMatchObject({ kind: 'closed', text: bench.saysWhere() });
@@ -102,7 +102,7 @@ function itTellsWhatIsNoAnswer(bench: Bench): void {
     expect(await outcome).toMatchObject({ kind: 'closed' });
   });
 
-  it('is a failure when something else answers, and what it says is not repeated', async () => {
+  it('is a failure when something else answers, whose text is not repeated', async () => {
     const { outcome, visit } = await bench.call();
     visit.socket.end('220 secret-banner ESMTP\r\n\r\n');
     const { kind, text } = textOf(await outcome);
@@ -116,7 +116,7 @@ function itTellsWhatIsNoAnswer(bench: Bench): void {
     expect(await outcome).toMatchObject({ kind: 'failed' });
   });
 
-  it('is a failure when the answer never ends, and it is not read on', async () => {
+  it('is a failure when the answer never ends, and reading stops', async () => {
     const { outcome, visit } = await bench.call();
     visit.socket.on('error', () => {});
     const closed = once(visit.socket, 'close').catch(() => {});
@@ -126,8 +126,8 @@ function itTellsWhatIsNoAnswer(bench: Bench): void {
   });
 }
 
-function itWaitsNoLongerThanItShould(bench: Bench): void {
-  it('is a failure exactly when the time is up', async () => {
+function itTimesOut(bench: Bench): void {
+  it('fails exactly when the timeout has passed', async () => {
     const { outcome, settled } = await bench.call();
     await bench.time.advanceBy(TIMEOUT_MS - 1);
     expect(settled()).toBe(false);
@@ -139,7 +139,7 @@ function itWaitsNoLongerThanItShould(bench: Bench): void {
     });
   });
 
-  it('is not broken by an answer that trickles', async () => {
+  it('is not extended by an answer that trickles in', async () => {
     const { outcome, visit } = await bench.call();
     for (const char of bench.harness.writeAnswer(visit.call, 'orders-1').slice(0, 10)) {
       visit.socket.write(char);
@@ -149,7 +149,7 @@ function itWaitsNoLongerThanItShould(bench: Bench): void {
   });
 }
 
-function itHasManners(bench: Bench): void {
+function itClosesPolitely(bench: Bench): void {
   it('lets the called side close first, and follows', async () => {
     const { outcome, visit } = await bench.call();
     const ended = watch(visit.socket, 'end');
@@ -172,7 +172,7 @@ function itHasManners(bench: Bench): void {
     expect(await once(visit.socket, 'close')).toEqual([false]);
   });
 
-  it('takes in an answer that comes late, without a reset', async () => {
+  it('reads a late answer without a reset', async () => {
     const { outcome, visit } = await bench.call();
     const ended = watch(visit.socket, 'end');
     await bench.time.advanceBy(TIMEOUT_MS);
@@ -185,7 +185,7 @@ function itHasManners(bench: Bench): void {
     expect(await once(visit.socket, 'close')).toEqual([false]);
   });
 
-  it('leaves a connection that stays silent for ever', async () => {
+  it('drops a connection that stays silent for ever', async () => {
     const { outcome, visit } = await bench.call();
     await bench.time.advanceBy(TIMEOUT_MS);
     await outcome;
@@ -196,7 +196,7 @@ function itHasManners(bench: Bench): void {
     await bench.isQuiet();
   });
 
-  it('keeps no timer and no connection once all is over', async () => {
+  it('keeps no timer and no connection afterwards', async () => {
     const { outcome, visit } = await bench.call();
     visit.socket.end(bench.harness.writeAnswer(visit.call, 'orders-1'));
     await outcome;
@@ -206,7 +206,7 @@ function itHasManners(bench: Bench): void {
 }
 
 function itCloses(bench: Bench): void {
-  it('ends what is under way, and may be called twice', async () => {
+  it('ends the call under way, and may be called twice', async () => {
     const { outcome, visit } = await bench.call();
     const closed = once(visit.socket, 'close');
     bench.caller.close();
@@ -218,7 +218,7 @@ function itCloses(bench: Bench): void {
   });
 }
 
-/** A caller, a server on loopback that keeps each connection for the test to treat, and the clock of both. */
+/** A caller, a server on loopback whose connections the test controls, and the clock of both. */
 class Bench {
   readonly harness: CallerHarness;
   #servers: Server[] = [];
@@ -232,7 +232,7 @@ class Bench {
     this.caller = harness.make(this.time);
   }
 
-  /** Calls a server, and goes on when the whole request is there. */
+  /** Calls a server, and resolves when the whole request has arrived. */
   async call(): Promise<{ outcome: Promise<ProbeOutcome>; visit: Visit; settled: () => boolean }> {
     const server = await this.#listen();
     const visit = this.#visit(server);
@@ -242,19 +242,19 @@ class Bench {
     return { outcome, visit: await visit, settled: () => isSettled };
   }
 
-  /** An address at which nobody listens any more. */
+  /** An address at which nothing listens any more. */
   async deadEndpoint(): Promise<Endpoint> {
     const server = await this.#listen();
     await new Promise((closed) => server.close(closed));
     return this.#endpoint();
   }
 
-  /** A text that names the address. */
+  /** Matches a text that names the address. */
   saysWhere(what = ''): unknown {
     return expect.stringMatching(new RegExp(`${what}.*127\\.0\\.0\\.1:${this.#port}`));
   }
 
-  /** Resolves when no timer is left; the suite's own time limit is the alarm. */
+  /** Resolves when no timer is left; fails by the time limit of the suite. */
   async isQuiet(): Promise<void> {
     while (this.time.pending().background + this.time.pending().foreground > 0) {
       await this.time.advanceBy(0);

@@ -9,111 +9,116 @@ import type { Answer, AnswerReader, Dialect } from './dialect.js';
 import type { Lingering } from './lingering.js';
 import type { ConnectSecurely } from './tls.js';
 
-/** One question. */
+/** One request and its terms. */
 export interface Question {
   readonly endpoint: Endpoint;
-  /** One byte each (latin1). */
+  /** The request; each character is one byte (latin1). */
   readonly text: string;
   readonly nonce: string;
   readonly timeoutMs: number;
-  /** Where the connection may wait for the next question. */
-  readonly berth: KeptSlot | null;
-  /** Shall it be left there after the answer? */
+  /** Where the connection may be kept for the next question. */
+  readonly slot: KeptSlot | null;
+  /** True if the connection is kept there after the answer. */
   readonly keeps: boolean;
 }
 
-/** What all conversations of one caller share. */
-export interface House {
+/** The state that all conversations of one caller share. */
+export interface ConversationContext {
   readonly time: Time;
   readonly dialect: Dialect;
   readonly alarms: Alarms;
   readonly lingering: Lingering;
-  /** The peer must prove who it is. */
+  /** Opens TLS connections and verifies the peer. */
   readonly connectSecurely: ConnectSecurely;
-  /** All plain sockets read into the same bytes: each is done with them before the next one reads. */
+  /** The read buffer of all plain sockets: each is done with it before the next one reads. */
   readonly scratch: Buffer;
-  /** One connection more, or less, is kept for its next call. */
+  /** Counts one kept connection more or less. */
   parked(by: 1 | -1): void;
-  /** The connection has closed; a plain one may be opened again. */
+  /** Called when the connection has closed; a plain one may be opened again. */
   over(conversation: Conversation): void;
 }
 
-type Told = (outcome: ProbeOutcome) => void;
+type OnOutcome = (outcome: ProbeOutcome) => void;
 
-/** The called side closes first; one that does not is left after this. */
+/** The called side closes first; if it does not, this side closes after this many ms. */
 const GRACE_MS = 500;
-/** A late answer is still taken in for so long, and so long a farewell may take: whoever closes on unread bytes sends an RST. */
+/**
+ * How long a late answer is still read, and how long a close may take, ms: closing with unread bytes would send an RST.
+ */
 const LINGER_MS = 2_000;
 const NOTHING: Buffer = Buffer.alloc(0);
 
-/** `asked`: an answer is awaited. `settled`: the outcome is told, the peer has yet to close. `parked`: kept. `left`: we have closed. */
+/**
+ * `asked`: an answer is awaited. `settled`: the outcome is reported, the peer has yet to close. `parked`: kept for the
+ * next question. `left`: this side has closed.
+ */
 type Stage = 'asked' | 'settled' | 'parked' | 'left';
 
-/** A connection and what is asked over it, one question at a time. A plain one may be opened again once it has closed. */
+/** A connection and the questions sent over it, one at a time. A plain one may be opened again once it has closed. */
 export class Conversation extends Alarm {
   readonly isTls: boolean;
-  readonly #house: House;
+  readonly #context: ConversationContext;
   #socket: Socket | null = null;
   #question: Question | null = null;
-  #told: Told | null = null;
+  #onOutcome: OnOutcome | null = null;
   #stage: Stage = 'left';
-  /** The peer accepted: from here on an end without an answer is `closed`. */
+  /** True once the peer accepted: from then on an end without an answer is `closed`. */
   #isAccepted = false;
   #startedAt = 0;
-  /** Null while no answer is awaited. */
+  /** Null unless an answer is awaited. */
   #reader: AnswerReader | null = null;
-  /** What has come of an answer that comes in pieces, with room for more. */
+  /** The received bytes of an answer in several pieces, with room for more. */
   #received = NOTHING;
-  /** All that has come. */
+  /** Total number of received bytes. */
   #size = 0;
 
-  constructor(house: House, isTls: boolean) {
+  constructor(context: ConversationContext, isTls: boolean) {
     super();
-    this.#house = house;
+    this.#context = context;
     this.isTls = isTls;
   }
 
-  /** Connects, and asks. Throws for an address that cannot be; then it is of no more use. */
-  open(question: Question, told: Told): void {
+  /** Connects and sends the question. Throws for an impossible address; the conversation cannot be used again then. */
+  open(question: Question, onOutcome: OnOutcome): void {
     this.#isAccepted = false;
-    this.#begin(question, told);
+    this.#begin(question, onOutcome);
     const { host, port } = question.endpoint;
     if (this.isTls) {
-      const { connectSecurely, dialect } = this.#house;
+      const { connectSecurely, dialect } = this.#context;
       this.#socket = this.#listenTo(connectSecurely(question.endpoint, dialect.alpn), 'secureConnect');
       return;
     }
     this.#socket ??= this.#listenTo(
-      plainSocket(this.#house.scratch, (bytes) => this.#onBytes(bytes)),
+      plainSocket(this.#context.scratch, (bytes) => this.#onBytes(bytes)),
       'connect',
     );
     this.#socket.connect({ host, port, autoSelectFamily: false });
   }
 
-  /** Asks again over a connection that is parked. */
-  ask(question: Question, told: Told): void {
+  /** Sends another question over a parked connection. */
+  ask(question: Question, onOutcome: OnOutcome): void {
     this.#unpark();
-    this.#begin(question, told);
+    this.#begin(question, onOutcome);
     this.#socket?.write(question.text, 'latin1');
   }
 
-  /** Ends it, whatever it is at. */
+  /** Ends it in any stage; an open question settles as `closed`. */
   close(): void {
     this.#unpark();
     this.#settle({ kind: 'closed', text: 'the registry is closing' });
     this.#socket?.destroy();
   }
 
-  /** Others need its place: it lingers no longer. */
+  /** Stops lingering, as another connection needs the place. */
   cut(): void {
-    this.#house.alarms.clear(this);
+    this.#context.alarms.clear(this);
     this.#socket?.destroy();
   }
 
-  /** It could not be opened: nothing of it is left. */
+  /** Discards a connection that could not be opened. */
   abandon(): void {
-    this.#house.alarms.clear(this);
-    this.#told = null;
+    this.#context.alarms.clear(this);
+    this.#onOutcome = null;
     this.#socket
       ?.removeAllListeners()
       .on('error', () => {})
@@ -126,14 +131,14 @@ export class Conversation extends Alarm {
     else this.#socket?.destroy();
   }
 
-  #begin(question: Question, told: Told): void {
+  #begin(question: Question, onOutcome: OnOutcome): void {
     this.#question = question;
-    this.#told = told;
+    this.#onOutcome = onOutcome;
     this.#stage = 'asked';
-    this.#reader = this.#house.dialect.reader(question.nonce);
+    this.#reader = this.#context.dialect.reader(question.nonce);
     this.#size = 0;
-    this.#startedAt = this.#house.time.now();
-    this.#house.alarms.set(this, question.timeoutMs);
+    this.#startedAt = this.#context.time.now();
+    this.#context.alarms.set(this, question.timeoutMs);
   }
 
   #listenTo(socket: Socket, ready: 'connect' | 'secureConnect'): Socket {
@@ -142,7 +147,7 @@ export class Conversation extends Alarm {
     if (this.isTls) socket.on('data', (bytes: Buffer) => this.#onBytes(bytes));
     socket.on('end', () => {
       this.#onEnd();
-      socket.destroy(); // everything is read, so this is a FIN and no RST
+      socket.destroy(); // all bytes are read, so this sends a FIN and not an RST
     });
     socket.on('error', (error) => this.#onError(error));
     socket.on('close', () => this.#onClose());
@@ -150,31 +155,31 @@ export class Conversation extends Alarm {
   }
 
   #onBytes(bytes: Buffer): void {
-    const { maxBytes } = this.#house.dialect;
+    const { maxBytes } = this.#context.dialect;
     this.#size += bytes.length;
     if (this.#size > maxBytes) {
       this.#onAnswer({ nonsense: `answers with more than ${maxBytes} bytes` });
       this.#socket?.destroy();
     } else if (this.#stage === 'asked') {
-      this.#take(bytes);
+      this.#onPart(bytes);
     } else if (this.#stage === 'parked') {
-      this.#unpark(); // whoever speaks unasked is not asked again
+      this.#unpark(); // a peer that sends unrequested bytes is not used again
       this.#leave();
     }
   }
 
-  #take(bytes: Buffer): void {
+  #onPart(bytes: Buffer): void {
     const isFirst = this.#size === bytes.length;
     const answer = this.#reader?.read(isFirst ? bytes : this.#keep(bytes), false) ?? null;
     if (answer !== null) this.#onAnswer(answer);
     else if (isFirst) this.#keep(bytes);
   }
 
-  /** Puts it behind what has come before, and returns all. Room is made for twice as much, so that little is copied again. */
+  /** Appends the bytes and returns all of them. The buffer grows to twice the size, so little is copied again. */
   #keep(bytes: Buffer): Buffer {
     const from = this.#size - bytes.length;
     if (this.#size > this.#received.length) {
-      const roomier = Buffer.allocUnsafe(Math.min(2 * this.#size, this.#house.dialect.maxBytes));
+      const roomier = Buffer.allocUnsafe(Math.min(2 * this.#size, this.#context.dialect.maxBytes));
       roomier.set(this.#received.subarray(0, from));
       this.#received = roomier;
     }
@@ -186,34 +191,35 @@ export class Conversation extends Alarm {
     if (this.#stage !== 'asked') return;
     const isAnswered = !('nonsense' in answer);
     this.#settle(
-      isAnswered ? { kind: 'answered', ...answer } : { kind: 'failed', text: this.#placed(answer.nonsense) },
+      isAnswered ? { kind: 'answered', ...answer } : { kind: 'failed', text: this.#addressed(answer.nonsense) },
     );
     if (isAnswered && this.#question?.keeps === true) this.#park();
     else this.#linger(GRACE_MS);
   }
 
-  /** The peer has closed its side. */
+  /** The peer closed its side. */
   #onEnd(): void {
     if (this.#stage !== 'asked') return;
     const answer = this.#reader?.read(this.#received.subarray(0, this.#size), true) ?? null;
-    if (answer === null) this.#settle({ kind: 'closed', text: this.#placed('accepts and closes without an answer') });
+    if (answer === null)
+      this.#settle({ kind: 'closed', text: this.#addressed('accepts and closes without an answer') });
     else this.#onAnswer(answer);
   }
 
   #onError(error: Error & { readonly code?: string }): void {
-    this.#settle({ kind: this.#kindOf(error.code ?? ''), text: this.#placed(error.message) });
+    this.#settle({ kind: this.#kindOf(error.code ?? ''), text: this.#addressed(error.message) });
   }
 
-  /** A process that dies resets what it had accepted and not yet read: that is an end without an answer, too. */
+  /** A dying process resets connections that it accepted and did not read: that is an end without an answer, too. */
   #kindOf(code: string): 'refused' | 'closed' | 'failed' | 'unable' {
-    if (OUR_OWN.has(code)) return 'unable';
+    if (LOCAL_LIMITS.has(code)) return 'unable';
     if (!this.#isAccepted) return code === 'ECONNREFUSED' ? 'refused' : 'failed';
     return ENDINGS.has(code) ? 'closed' : 'failed';
   }
 
   #onTimeout(): void {
     const missing = this.#isAccepted ? 'no answer' : 'no connection';
-    this.#settle({ kind: 'failed', text: this.#placed(`${missing} within ${this.#question?.timeoutMs} ms`) });
+    this.#settle({ kind: 'failed', text: this.#addressed(`${missing} within ${this.#question?.timeoutMs} ms`) });
     if (this.#isAccepted) this.#linger(LINGER_MS);
     else this.#socket?.destroy();
   }
@@ -221,56 +227,56 @@ export class Conversation extends Alarm {
   #onClose(): void {
     this.#onEnd();
     this.#unpark();
-    this.#house.alarms.clear(this);
-    this.#house.lingering.delete(this);
+    this.#context.alarms.clear(this);
+    this.#context.lingering.delete(this);
     this.#stage = 'left';
     this.#question = null;
-    this.#house.over(this);
+    this.#context.over(this);
   }
 
-  /** Whoever is asked closes first; if it does not, we do, and wait for its farewell. */
+  /** Closes from this side because the peer did not close first, and waits for its FIN. */
   #leave(): void {
     this.#stage = 'left';
     this.#socket?.end();
     this.#linger(LINGER_MS);
   }
 
-  /** All is said, and the peer has yet to close: so long, while there is a place. */
+  /** The exchange is over and the peer has yet to close: waits up to `ms`, while there is a place. */
   #linger(ms: number): void {
-    this.#house.alarms.set(this, ms);
-    this.#house.lingering.add(this);
+    this.#context.alarms.set(this, ms);
+    this.#context.lingering.add(this);
   }
 
   #park(): void {
-    const berth = this.#question?.berth;
-    if (berth === null || berth === undefined) return;
+    const slot = this.#question?.slot;
+    if (slot === null || slot === undefined) return;
     this.#stage = 'parked';
-    berth.kept = this;
-    this.#house.parked(1);
+    slot.kept = this;
+    this.#context.parked(1);
   }
 
   #unpark(): void {
     if (this.#stage !== 'parked') return;
     this.#stage = 'settled';
-    const berth = this.#question?.berth;
-    if (berth?.kept === this) berth.kept = null;
-    this.#house.parked(-1);
+    const slot = this.#question?.slot;
+    if (slot?.kept === this) slot.kept = null;
+    this.#context.parked(-1);
   }
 
   #settle(outcome: WithoutMs<ProbeOutcome>): void {
     if (this.#stage !== 'asked') return;
     this.#stage = 'settled';
-    this.#house.alarms.clear(this);
-    // those that are parked may be thousands
+    this.#context.alarms.clear(this);
+    // free the memory: thousands of connections may be parked
     this.#reader = null;
     this.#received = NOTHING;
-    const told = this.#told;
-    this.#told = null;
-    told?.({ ...outcome, ms: this.#house.time.now() - this.#startedAt });
+    const onOutcome = this.#onOutcome;
+    this.#onOutcome = null;
+    onOutcome?.({ ...outcome, ms: this.#context.time.now() - this.#startedAt });
   }
 
-  /** With the address, which Node's own errors carry only in part. */
-  #placed(text: string): string {
+  /** Adds the address, which Node's own errors carry only in part. */
+  #addressed(text: string): string {
     const endpoint = this.#question?.endpoint;
     return endpoint === undefined || text.includes(`:${endpoint.port}`) ? text : `${text} (${addressOf(endpoint)})`;
   }
@@ -279,10 +285,10 @@ export class Conversation extends Alarm {
 type WithoutMs<Outcome> = Outcome extends unknown ? Omit<Outcome, 'ms'> : never;
 
 const ENDINGS: ReadonlySet<string> = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTED']);
-/** No descriptor or no memory left: this machine could not ask. */
-const OUR_OWN: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']);
+/** No file descriptor or memory left: this machine could not send the call. */
+const LOCAL_LIMITS: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOBUFS', 'ENOMEM']);
 
-/** It reads without a copy, and without the machinery of streams. */
+/** A socket that reads without copying and without the stream machinery. */
 function plainSocket(buffer: Buffer, onBytes: (bytes: Buffer) => void): Socket {
   const callback = (length: number): boolean => {
     onBytes(buffer.subarray(0, length));

@@ -3,30 +3,32 @@ import type { Time, TlsTerms } from '@rollcall/core';
 import { Alarms } from './alarms.js';
 import type { ProbeOutcome } from './caller.js';
 import { Conversation } from './conversation.js';
-import type { House, Question } from './conversation.js';
+import type { ConversationContext, Question } from './conversation.js';
 import type { Dialect } from './dialect.js';
 import { Lingering } from './lingering.js';
-import { secureWay } from './tls.js';
+import { secureConnector } from './tls.js';
 import type { ConnectSecurely } from './tls.js';
 
 export interface ExchangeOptions {
   readonly time: Time;
-  /** At most so many connections wait for their next call; beyond it every call opens its own. Default 10,000. */
+  /** Maximum number of connections kept for their next call; beyond it every call opens its own. Default 10,000. */
   readonly maxKept?: number;
-  /** Places for connections whose call is over, which several callers may share. Default: 500, for a caller alone in a test. */
+  /** Places for connections whose call is over; several callers may share them. Default: 500 places of its own. */
   readonly lingering?: Lingering;
-  /** For endpoints over TLS: the terms, or a way on such terms that several share. Default: the certificates that Node trusts. */
+  /**
+   * For endpoints over TLS: the terms, or a connector that several callers share. Default: the CAs that Node trusts.
+   */
   readonly tls?: TlsTerms | ConnectSecurely;
 }
 
 const MAX_KEPT = 10_000;
 const MAX_LINGERING = 500;
-/** A socket that has closed is opened again: to make a new one costs a third of the call. */
+/** Maximum number of closed sockets kept for reuse: creating a socket costs a third of the call. */
 const MAX_SPARE = 256;
 
-/** One question, one answer, on a connection of its own unless one is kept: what callers over plain TCP have in common. */
+/** One request and one response, on a connection of its own unless one is kept: what the callers over TCP share. */
 export class Exchanges {
-  readonly #house: House;
+  readonly #context: ConversationContext;
   readonly #maxKept: number;
   readonly #spare: Conversation[] = [];
   readonly #open = new Set<Conversation>();
@@ -34,47 +36,47 @@ export class Exchanges {
 
   constructor({ time, maxKept = MAX_KEPT, lingering, tls }: ExchangeOptions, dialect: Dialect) {
     this.#maxKept = maxKept;
-    this.#house = {
+    this.#context = {
       time,
       dialect,
       alarms: new Alarms(time),
       lingering: lingering ?? new Lingering(MAX_LINGERING),
-      connectSecurely: typeof tls === 'function' ? tls : secureWay(tls),
+      connectSecurely: typeof tls === 'function' ? tls : secureConnector(tls),
       scratch: Buffer.allocUnsafe(dialect.maxBytes + 1),
       parked: (by) => (this.#kept += by),
       over: (conversation) => this.#over(conversation),
     };
   }
 
-  /** May one more connection be kept? */
+  /** True if one more connection may be kept. */
   get hasRoom(): boolean {
     return this.#kept < this.#maxKept;
   }
 
-  /** Never rejects, and settles within `timeoutMs`. The connection may end a little later. */
+  /** Sends a question. Never rejects, and settles within `timeoutMs`. The connection may end a little later. */
   ask(question: Question): Promise<ProbeOutcome> {
     return new Promise((resolve) => {
-      const kept = question.berth?.kept;
-      if (!(kept instanceof Conversation)) return this.#askAfresh(question, resolve);
-      // that it broke says nothing of the service: it may have been idle for too long for somebody on the way
+      const kept = question.slot?.kept;
+      if (!(kept instanceof Conversation)) return this.#askOnNewConnection(question, resolve);
+      // a broken kept connection says nothing about the service: a middlebox may have closed it while idle
       kept.ask(question, (outcome) => {
-        if (outcome.kind === 'closed' && this.#open.has(kept)) this.#askAfresh(question, resolve);
+        if (outcome.kind === 'closed' && this.#open.has(kept)) this.#askOnNewConnection(question, resolve);
         else resolve(outcome);
       });
     });
   }
 
-  /** Breaks off all of them. May be called twice. */
+  /** Closes all connections. Idempotent. */
   close(): void {
     const open = [...this.#open];
     this.#open.clear();
     for (const conversation of open) conversation.close();
   }
 
-  #askAfresh(question: Question, resolve: (outcome: ProbeOutcome) => void): void {
+  #askOnNewConnection(question: Question, resolve: (outcome: ProbeOutcome) => void): void {
     const { tls } = question.endpoint;
     const spare = tls ? undefined : this.#spare.pop();
-    const conversation = spare ?? new Conversation(this.#house, tls);
+    const conversation = spare ?? new Conversation(this.#context, tls);
     this.#open.add(conversation);
     try {
       conversation.open(question, resolve);

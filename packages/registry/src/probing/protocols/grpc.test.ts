@@ -111,7 +111,7 @@ function answerWith(metadata: object, status = '0'): Handler {
 const { nonce } = heartbeatCall;
 
 describe('GrpcCaller', () => {
-  it('is understood by an HTTP/2 server of Node, and understands it', async () => {
+  it('interoperates with an HTTP/2 server of Node', async () => {
     let seen: IncomingHttpHeaders = {};
     const outcome = await callServer((stream, headers) => {
       seen = headers;
@@ -122,7 +122,7 @@ describe('GrpcCaller', () => {
     expect(seen['rollcall-mac']).toBe(heartbeatCall.mac);
   });
 
-  it('carries the longest id there may be, and reads every character of ids', async () => {
+  it('sends the longest id allowed, and reads every character of ids', async () => {
     const instance = '0123456789-abcdefghijklmnopqrstuvwxyz_ABCDEFGHIJKLMNOPQRSTUVWXYZ.~'.padEnd(128, 'Xz');
     const outcome = await callServer(
       (stream, headers) =>
@@ -137,14 +137,14 @@ describe('GrpcCaller', () => {
     expect(outcome).toMatchObject({ kind: 'answered', nonce: null });
   });
 
-  it('takes a health service that does not know Rollcall for no answer', async () => {
+  it('rejects the answer of a health service without Rollcall', async () => {
     expect(await callServer(answerWith({}))).toMatchObject({
       kind: 'failed',
       text: expect.stringContaining('not as Heartbeat-1 is answered'),
     });
   });
 
-  it('takes a server without a health service for no answer, in its own status', async () => {
+  it('fails with the status of a server without a health service', async () => {
     const outcome = await callServer((stream) =>
       stream.respond({ ':status': 200, 'grpc-status': '12', 'grpc-message': 'secret' }, { endStream: true }),
     );

@@ -7,15 +7,15 @@ import { Exchanges } from './exchange.js';
 import type { ExchangeOptions } from './exchange.js';
 import { readFields, writeFields } from './hpack.js';
 
-/** A HealthCheckResponse has two. */
+/** A HealthCheckResponse has two bytes. */
 const MAX_MESSAGE_BYTES = 1_024;
 /** Head, trailers, settings. */
 const MAX_BYTES = 8_192 + MAX_MESSAGE_BYTES;
 
 /**
- * Heartbeat-1 as one unary call of the standard health service over HTTP/2 (h2c; over TLS by ALPN), on a connection of its own: none is
- * kept. Who asks whom travels as metadata, and so does the answer. The few frames that this takes are written and read here: a gRPC
- * library would cost a channel for each call, and has timers of its own.
+ * Heartbeat-1 as one unary call of the standard health service over HTTP/2 (h2c; over TLS by ALPN), on a connection of
+ * its own: none is kept. The call and its answer travel as metadata. The few frames are written and read here: a gRPC
+ * library would cost a channel per call, and has timers of its own.
  */
 export class GrpcCaller implements ProbeProtocol {
   readonly protocol = 'grpc';
@@ -27,7 +27,7 @@ export class GrpcCaller implements ProbeProtocol {
 
   call(endpoint: Endpoint, call: HeartbeatCall, timeoutMs: number): Promise<ProbeOutcome> {
     const text = requestText(endpoint, call);
-    return this.#exchanges.ask({ endpoint, text, nonce: call.nonce, timeoutMs, berth: null, keeps: false });
+    return this.#exchanges.ask({ endpoint, text, nonce: call.nonce, timeoutMs, slot: null, keeps: false });
   }
 
   close(): void {
@@ -52,7 +52,10 @@ const STREAM = 1;
 const PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
 /** No table of headers to refer to (HEADER_TABLE_SIZE), no pushed responses (ENABLE_PUSH). */
 const OUR_SETTINGS = frame(SETTINGS, 0, 0, '\0\x01\0\0\0\0\0\x02\0\0\0\0');
-/** An empty HealthCheckRequest: the server as a whole. One byte says that it is not compressed, four how long it is. */
+/**
+ * An empty HealthCheckRequest: the server as a whole. The first byte says that it is not compressed, the next four are
+ * its length.
+ */
 const OUR_MESSAGE = frame(DATA, END_STREAM, STREAM, '\0\0\0\0\0');
 
 function requestText(endpoint: Endpoint, call: HeartbeatCall): string {
@@ -124,7 +127,7 @@ class ResponseReader implements AnswerReader {
   }
 }
 
-/** Adds what a HEADERS frame says: the head, then the trailers. */
+/** Adds the fields of a HEADERS frame: the head, then the trailers. */
 function takeHead(payload: Buffer, flags: number, fields: Map<string, string>): Answer | null {
   if ((flags & END_HEADERS) === 0) return TOO_LARGE; // the rest would come in a CONTINUATION
   const padding = (flags & PADDED) === 0 ? 0 : (payload[0] ?? 0);

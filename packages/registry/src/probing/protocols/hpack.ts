@@ -1,9 +1,9 @@
 /**
- * As much of HPACK (RFC 7541) as a caller needs that has announced a dynamic table of size 0: it writes literals, and reads what
- * refers to nothing before it.
+ * The part of HPACK (RFC 7541) that a client needs which announces a dynamic table of size 0: it writes literals, and
+ * reads fields that refer to no earlier ones.
  */
 
-/** Names and values of ASCII, each at most a few hundred bytes. */
+/** ASCII names and values, each at most a few hundred bytes. */
 export type Fields = readonly (readonly [name: string, value: string])[];
 
 const STATUS_NAME = ':status';
@@ -13,8 +13,8 @@ const STATUSES: readonly string[] = ['200', '204', '206', '304', '400', '404', '
 const STATIC_ENTRIES = 61;
 
 /**
- * The characters by the length of their code (RFC 7541, appendix B). The code is canonical, so this is all of it up to 15 bits; longer
- * codes stand for what no word of ours contains.
+ * The characters by the length of their Huffman code (RFC 7541, appendix B). The code is canonical, so this is all of
+ * it up to 15 bits; longer codes stand for characters that Rollcall does not use.
  */
 const BY_LENGTH: readonly (readonly [bits: number, characters: string])[] = [
   [5, '012aceiost'],
@@ -30,7 +30,7 @@ const BY_LENGTH: readonly (readonly [bits: number, characters: string])[] = [
 ];
 const MOST_BITS = 15;
 
-/** By its code with a 1 before it, so that codes of different lengths differ. */
+/** Characters by code, with a leading 1 so that codes of different lengths differ. */
 const CHARACTERS: ReadonlyMap<number, string> = huffmanTable();
 
 function huffmanTable(): Map<number, string> {
@@ -48,7 +48,7 @@ function huffmanTable(): Map<number, string> {
   return table;
 }
 
-/** A header block as a string of bytes (latin1). */
+/** Encodes a header block, as a string of bytes (latin1). */
 export function writeFields(fields: Fields): string {
   return fields.map(([name, value]) => `\0${writeString(name)}${writeString(value)}`).join('');
 }
@@ -61,7 +61,7 @@ function writeString(text: string): string {
   return String.fromCharCode(127, ...more) + text;
 }
 
-/** The fields of a header block; values that cannot be read are left out. Null: it is none. */
+/** Decodes the fields of a header block; values that cannot be read are left out. Null if the block is malformed. */
 export function readFields(block: Buffer): ReadonlyMap<string, string> | null {
   const fields = new Map<string, string>();
   const reader = new Reader(block);
@@ -73,7 +73,7 @@ export function readFields(block: Buffer): ReadonlyMap<string, string> | null {
       const status = STATUSES[index - FIRST_STATUS];
       if (status !== undefined) fields.set(STATUS_NAME, status);
     } else if ((first & 0xe0) === 0x20) {
-      reader.integer(5); // a change of the table's size
+      reader.integer(5); // a dynamic table size update
     } else {
       const index = reader.integer((first & 0x40) === 0 ? 4 : 6);
       const name = index === 0 ? reader.string() : nameAt(index);
@@ -88,7 +88,7 @@ function nameAt(index: number): string | null {
   return STATUSES[index - FIRST_STATUS] === undefined ? null : STATUS_NAME;
 }
 
-/** Reads on past the end without harm: then it is broken, and at its end. */
+/** Reading past the end is safe: the reader is then broken, and at its end. */
 class Reader {
   isBroken = false;
   readonly #bytes: Buffer;
@@ -106,7 +106,7 @@ class Reader {
     return this.#bytes[this.#at] ?? 0;
   }
 
-  /** With a prefix of so many bits (RFC 7541, 5.1). */
+  /** Reads an integer with a prefix of `bits` bits (RFC 7541, 5.1). */
   integer(bits: number): number {
     const most = (1 << bits) - 1;
     let value = this.#byte() & most;
@@ -119,7 +119,7 @@ class Reader {
     return this.#fail();
   }
 
-  /** Null for characters that are not ours. */
+  /** Reads a string; null if it has characters outside the table. */
   string(): string | null {
     const isHuffman = (this.peek() & 0x80) !== 0;
     const length = this.integer(7);

@@ -53,7 +53,7 @@ const body = JSON.stringify({ instance: 'orders-1', nonce: heartbeatCall.nonce }
 const answered = { kind: 'answered', instance: 'orders-1', nonce: heartbeatCall.nonce };
 
 describe('HttpCaller', () => {
-  it('is understood by a server of Node', async () => {
+  it('interoperates with a server of Node', async () => {
     const outcome = await callHttp((request, reply) => {
       const isRight = request.method === 'POST' && request.url === HEARTBEAT_PATH;
       request.setEncoding('utf8');
@@ -67,7 +67,7 @@ describe('HttpCaller', () => {
     expect(outcome).toMatchObject(answered);
   });
 
-  it('reads chunks, as a server sends them that knows no length beforehand', async () => {
+  it('reads chunks, as sent by a server that does not know the length beforehand', async () => {
     const outcome = await callHttp((_request, reply) => {
       reply.write(body.slice(0, 9));
       reply.end(body.slice(9));
@@ -79,11 +79,11 @@ describe('HttpCaller', () => {
     expect(await callRaw(`HTTP/1.0 200 OK\r\n\r\n${body}`)).toMatchObject(answered);
   });
 
-  it('reads past an interim response', async () => {
+  it('skips an interim response', async () => {
     expect(await callRaw(`HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n${response(body)}`)).toMatchObject(answered);
   });
 
-  it('reads past so many as there may be, and no more', async () => {
+  it('skips at most eight interim responses', async () => {
     const interim = 'HTTP/1.1 100 Continue\r\n\r\n';
     expect(await callRaw(interim.repeat(8) + response(body))).toMatchObject(answered);
     expect(await callRaw(interim.repeat(9) + response(body))).toMatchObject({
@@ -110,7 +110,7 @@ describe('HttpCaller', () => {
     expect(outcome).toMatchObject(answered);
   });
 
-  it('takes kilobytes of security headers', async () => {
+  it('accepts kilobytes of security headers', async () => {
     const headers = { 'content-security-policy': 'x'.repeat(3_000), 'permissions-policy': 'y'.repeat(3_000) };
     expect(await callHttp((_request, reply) => void reply.writeHead(200, headers).end(body))).toMatchObject(answered);
   });
@@ -125,7 +125,7 @@ describe('HttpCaller', () => {
     expect(requests).toBe(1);
   });
 
-  it.each([404, 401, 500, 503])('takes status %d for no answer', async (status) => {
+  it.each([404, 401, 500, 503])('fails with status %d', async (status) => {
     const outcome = await callHttp((_request, reply) => void reply.writeHead(status).end(body));
     expect(outcome).toMatchObject({ kind: 'failed', text: expect.stringContaining(`with status ${status}`) });
   });

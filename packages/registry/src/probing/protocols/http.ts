@@ -9,17 +9,20 @@ import type { ExchangeOptions } from './exchange.js';
 const MAX_BODY_BYTES = 1_024;
 /** Security headers alone may be a kilobyte. */
 const MAX_HEAD_BYTES = 8_192;
-/** What chunked encoding may add to a body of that size, with room to spare. */
+/** Leaves room for what chunked encoding adds to a body of that size. */
 const MAX_BYTES = MAX_HEAD_BYTES + 4 * MAX_BODY_BYTES;
-/** Responses 1xx before the one that counts. */
+/** Maximum number of 1xx responses before the final one. */
 const MAX_INTERIM = 8;
 
-/** Heartbeat-1 as one HTTP/1.1 request, on a connection of its own unless one is kept. Redirects are no answer and are not followed. */
+/**
+ * Heartbeat-1 as one HTTP/1.1 request, on a connection of its own unless one is kept. A redirect is a failure and is
+ * not followed.
+ */
 export class HttpCaller implements ProbeProtocol {
   readonly protocol: 'http' | 'heartbeat';
   readonly #exchanges: Exchanges;
 
-  /** `protocol`: `heartbeat` for the ports where nothing else is answered. */
+  /** `protocol`: `heartbeat` for ports that answer nothing else. */
   constructor(options: ExchangeOptions, protocol: 'http' | 'heartbeat' = 'http') {
     this.protocol = protocol;
     this.#exchanges = new Exchanges(options, RESPONSES);
@@ -29,12 +32,12 @@ export class HttpCaller implements ProbeProtocol {
     endpoint: Endpoint,
     call: HeartbeatCall,
     timeoutMs: number,
-    berth: KeptSlot | null = null,
+    slot: KeptSlot | null = null,
   ): Promise<ProbeOutcome> {
     const { nonce } = call;
-    const keeps = call.keep === true && berth !== null && this.#exchanges.hasRoom;
+    const keeps = call.keep === true && slot !== null && this.#exchanges.hasRoom;
     const text = requestText(endpoint, callText(call, keeps), keeps);
-    return this.#exchanges.ask({ endpoint, text, nonce, timeoutMs, berth, keeps });
+    return this.#exchanges.ask({ endpoint, text, nonce, timeoutMs, slot, keeps });
   }
 
   close(): void {
@@ -65,16 +68,16 @@ type Headers = ReadonlyMap<string, string>;
 
 /** Reads a response (RFC 9112). */
 class ResponseReader implements AnswerReader {
-  /** Where what is not read yet begins. */
+  /** Offset of the unread bytes. */
   #at = 0;
-  /** No end of a head or of a line begins before the last bytes of this. */
+  /** No end of a head or line begins before the last bytes of this offset. */
   #searched = 0;
   #interim = 0;
-  /** Null: the head has not come. */
+  /** Null until the head is complete. */
   #headers: Headers | null = null;
-  /** The chunk that is coming ends here; null: its size has not come. */
+  /** Where the current chunk ends; null until its size is known. */
   #chunkEnd: number | null = null;
-  /** Where the body's chunks lie, and how long they are together. */
+  /** The ranges of the body's chunks, and their total length. */
   readonly #chunks: (readonly [from: number, to: number])[] = [];
   #chunkBytes = 0;
 
@@ -103,7 +106,10 @@ class ResponseReader implements AnswerReader {
     return this.#interim > MAX_INTERIM ? `answers with more than ${MAX_INTERIM} interim responses` : null;
   }
 
-  /** The body, once it is complete by the framing that the headers announce; without any it ends with the connection. */
+  /**
+   * The body once it is complete by the framing that the headers announce; without any framing it ends with the
+   * connection.
+   */
   #body(received: Buffer, headers: Headers, isEnd: boolean): Buffer | 'malformed' | null {
     const encoding = headers.get('transfer-encoding');
     if (encoding !== undefined) return encoding === 'chunked' ? this.#joined(received) : 'malformed';
@@ -114,7 +120,7 @@ class ResponseReader implements AnswerReader {
     return rest.length >= Number(length) ? rest.subarray(0, Number(length)) : null;
   }
 
-  /** Undoes chunked encoding; null before the last chunk, the empty one, has come. */
+  /** Decodes chunked encoding; null until the last chunk, the empty one, has arrived. */
   #joined(received: Buffer): Buffer | 'malformed' | null {
     for (;;) {
       if (this.#chunkEnd === null) {
@@ -140,7 +146,7 @@ class ResponseReader implements AnswerReader {
     return size === undefined ? 'malformed' : Number.parseInt(size, 16);
   }
 
-  /** Where the first such end lies in what is not read yet; no byte is looked through again. */
+  /** Offset of the first `end` in the unread bytes; no byte is searched twice. */
   #find(received: Buffer, end: string): number {
     const at = received.indexOf(end, Math.max(this.#at, this.#searched - end.length));
     if (at < 0) this.#searched = received.length;

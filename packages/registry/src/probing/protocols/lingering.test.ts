@@ -21,7 +21,10 @@ const json = JSON.stringify({
 });
 const ANSWER = `${json.length}#${json}`;
 
-/** A caller with two places, and a service that treats each connection so; what is open of them is looked at over there. */
+/**
+ * A caller with two places, and a service that treats each connection alike; `open` counts them on the side of the
+ * service.
+ */
 async function stage(treat: (socket: Socket) => void) {
   const time = new ManualTime();
   const lingering = new Lingering(2);
@@ -45,8 +48,8 @@ async function stage(treat: (socket: Socket) => void) {
   return { time, lingering, sockets, ended, call };
 }
 
-describe('connections that linger', () => {
-  it('have so many places, whoever answers and does not close: the oldest goes', async () => {
+describe('lingering connections', () => {
+  it('have a limited number of places for peers that answer and do not close: the oldest is cut', async () => {
     const { ended, lingering, call } = await stage((socket) => socket.write(ANSWER));
     for (let count = 1; count <= 5; count += 1) {
       expect(await call()).toMatchObject({ kind: 'answered' });
@@ -55,7 +58,7 @@ describe('connections that linger', () => {
     await vi.waitFor(() => expect(ended).toEqual([0, 1, 2]));
   });
 
-  it('have them, whoever says nothing: the call has its whole time before', async () => {
+  it('have the same limit for silent peers, whose call has its whole timeout first', async () => {
     const { time, ended, sockets, lingering, call } = await stage(() => {});
     const calls = Array.from({ length: 5 }, call);
     await vi.waitFor(() => expect(sockets).toHaveLength(5));
@@ -68,7 +71,7 @@ describe('connections that linger', () => {
     expect(lingering.size).toBe(2);
   });
 
-  it('take none once they are closed, and are left alone until the called side has closed', async () => {
+  it('hold no place once they are closed, and stay untouched until the called side has closed', async () => {
     const { ended, lingering, call } = await stage((socket) => socket.end(ANSWER));
     for (let count = 0; count < 5; count += 1) {
       expect(await call()).toMatchObject({ kind: 'answered' });
@@ -77,7 +80,7 @@ describe('connections that linger', () => {
     await vi.waitFor(() => expect(ended).toHaveLength(5));
   });
 
-  it('are no longer here once they are cut, though their time is up in the same moment', async () => {
+  it('are removed once they are cut, even if their time is up in the same moment', async () => {
     const { time, sockets, ended, lingering, call } = await stage((socket) => {
       if (socket !== sockets[0]) socket.write(ANSWER);
     });
@@ -92,7 +95,7 @@ describe('connections that linger', () => {
     expect(lingering.size).toBe(2);
   });
 
-  it('give their places back when their time is up', async () => {
+  it('free their places when their time is up', async () => {
     const { time, lingering, call } = await stage((socket) => socket.write(ANSWER));
     await call();
     await call();

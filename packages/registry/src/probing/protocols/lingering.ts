@@ -1,38 +1,38 @@
-/** What lingers and can be cut short. */
-interface Lingerer {
+/** A connection that lingers and can be cut. */
+interface Lingerable {
   cut(): void;
 }
 
 /**
- * Connections whose call is over, and whose peer has yet to close. With one that closes as it should this takes a moment; those that never
- * do have so many places, and no more: whoever comes when all are taken cuts the one that is here the longest.
+ * Connections whose call is over and whose peer has yet to close. A correct peer closes within a moment; connections
+ * whose peer never does share `max` places, and one more cuts the oldest.
  */
 export class Lingering {
-  readonly #most: number;
+  readonly #max: number;
   /** The oldest first. */
-  readonly #here = new Set<Lingerer>();
+  readonly #connections = new Set<Lingerable>();
 
-  constructor(most: number) {
-    this.#most = most;
+  constructor(max: number) {
+    this.#max = max;
   }
 
   get size(): number {
-    return this.#here.size;
+    return this.#connections.size;
   }
 
-  /** Does nothing to one that is here. */
-  add(one: Lingerer): void {
-    this.#here.add(one);
-    if (this.#here.size <= this.#most) return;
-    for (const oldest of this.#here) {
-      this.#here.delete(oldest);
+  /** Adds a connection, which may cut the oldest; a no-op if it is already here. */
+  add(connection: Lingerable): void {
+    this.#connections.add(connection);
+    if (this.#connections.size <= this.#max) return;
+    for (const oldest of this.#connections) {
+      this.#connections.delete(oldest);
       oldest.cut();
       return;
     }
   }
 
-  /** It has closed. */
-  delete(one: Lingerer): void {
-    this.#here.delete(one);
+  /** Removes a connection that has closed. */
+  delete(connection: Lingerable): void {
+    this.#connections.delete(connection);
   }
 }

@@ -69,20 +69,20 @@ function costOf(run: () => unknown): number {
   return process.cpuUsage(before).user;
 }
 
-describe('an answer that comes byte by byte', () => {
-  it.each(LARGE)('is read as if it came at once: %s', (_what, dialect, text) => {
+describe('an answer that arrives byte by byte', () => {
+  it.each(LARGE)('is read as if it had arrived at once: %s', (_what, dialect, text) => {
     const all = Buffer.from(text, dialect === TCP ? 'utf8' : 'latin1');
     expect(all.length).toBeLessThanOrEqual(dialect.maxBytes);
     expect(byteByByte(dialect, all)).toEqual(answered);
     expect(dialect.reader(NONCE).read(all, true)).toEqual(answered);
   });
 
-  it.each(IN_PARTS)('costs little more, however many parts it has: %s', (_what, dialect, text) => {
+  it.each(IN_PARTS)('costs little more, in any number of parts: %s', (_what, dialect, text) => {
     const all = Buffer.from(text, 'latin1');
     expect(costOf(() => byteByByte(dialect, all))).toBeLessThan(costOf(() => anew(dialect, all)));
   });
 
-  it.each([8_192, 8_193])('has a head as large as it would have at once: %d bytes', (bytes) => {
+  it.each([8_192, 8_193])('has the same limit for its head as one that arrives at once: %d bytes', (bytes) => {
     const start = `HTTP/1.1 200 OK\r\ncontent-length: ${response.length}\r\nx: `;
     const all = Buffer.from(`${start.padEnd(bytes, 'x')}\r\n\r\n${response}`);
     const atOnce = HTTP.reader(NONCE).read(all, true);

@@ -51,7 +51,7 @@ async function callAnsweredWith(...frames: readonly unknown[]): Promise<unknown>
 describe('TcpCaller', () => {
   const id = heartbeatCall.nonce;
 
-  it('takes an application without Rollcall for a failure, and says so', async () => {
+  it('fails for an application without Rollcall, and says so', async () => {
     const err = 'There is no matching message handler defined in the remote service.';
     expect(await callAnsweredWith({ id, status: 'error', err })).toMatchObject({
       kind: 'failed',
@@ -59,7 +59,7 @@ describe('TcpCaller', () => {
     });
   });
 
-  it('believes no frame that answers another request', async () => {
+  it('rejects a frame that answers another request', async () => {
     const response = { instance: 'orders-1', nonce: id };
     expect(await callAnsweredWith({ id: 'other', response })).toMatchObject({ kind: 'failed' });
   });
@@ -74,14 +74,14 @@ describe('TcpCaller', () => {
     expect(await callAnsweredWith({ id, response, isDisposed: true })).toMatchObject({ kind: 'failed' });
   });
 
-  it('passes on an answer without a nonce: an old handler knows only who it is', async () => {
+  it('passes on an answer without a nonce: an old handler sends only its id', async () => {
     expect(await callAnsweredWith({ id, response: { instance: 'orders-1', nonce: null } })).toMatchObject({
       kind: 'answered',
       nonce: null,
     });
   });
 
-  it('fails, and does not throw, for an address that cannot be', async () => {
+  it('fails, and does not throw, for an impossible address', async () => {
     const caller = new TcpCaller({ time: new ManualTime() });
     const outcome = await caller.call(
       { protocol: 'tcp', host: '127.0.0.1', port: 70_000, tls: false },

@@ -7,7 +7,7 @@ import type { Answer, AnswerReader, Dialect } from './dialect.js';
 import { Exchanges } from './exchange.js';
 import type { ExchangeOptions } from './exchange.js';
 
-/** A frame with the answer is some 200 bytes long. */
+/** A frame with the answer has about 200 bytes. */
 const MAX_BYTES = 1_024;
 
 /** Heartbeat-1 to a Nest TCP server: one request frame, one response frame. */
@@ -23,12 +23,12 @@ export class TcpCaller implements ProbeProtocol {
     endpoint: Endpoint,
     call: HeartbeatCall,
     timeoutMs: number,
-    berth: KeptSlot | null = null,
+    slot: KeptSlot | null = null,
   ): Promise<ProbeOutcome> {
     const { nonce } = call;
-    const keeps = call.keep === true && berth !== null && this.#exchanges.hasRoom;
+    const keeps = call.keep === true && slot !== null && this.#exchanges.hasRoom;
     const json = `{"pattern":"${HEARTBEAT_PATTERN}","data":${callText(call, keeps)},"id":"${nonce}"}`;
-    return this.#exchanges.ask({ endpoint, text: `${json.length}#${json}`, nonce, timeoutMs, berth, keeps });
+    return this.#exchanges.ask({ endpoint, text: `${json.length}#${json}`, nonce, timeoutMs, slot, keeps });
   }
 
   close(): void {
@@ -56,7 +56,7 @@ class FrameReader implements AnswerReader {
     const frame = this.#at === 0 ? wholeFrame(received) : undefined;
     if (frame !== undefined) return toFrameAnswer(frame, this.#nonce);
     this.#decoder ??= new FrameDecoder(MAX_BYTES);
-    // one by one: what stands behind the frame spoils nothing, whether it has come or not
+    // byte by byte: bytes behind the frame must not spoil it, whether they have arrived or not
     for (; this.#at < received.length; this.#at += 1) {
       const { frames, failure } = this.#decoder.push(received.subarray(this.#at, this.#at + 1));
       if (frames.length > 0) return toFrameAnswer(frames[0], this.#nonce);
@@ -70,7 +70,7 @@ const MOST_DIGITS = String(MAX_BYTES).length;
 const ZERO = 48;
 const HASH = 35;
 
-/** What a Nest server sends in one piece, read without a decoder; undefined for anything else. */
+/** Reads a frame that arrived in one piece, as from a Nest server, without a decoder; undefined for anything else. */
 function wholeFrame(received: Buffer): unknown {
   let length = 0;
   let at = 0;

@@ -10,13 +10,13 @@ import { closed, GroupCommit } from './group-commit.js';
 import { nodeFolder, nodeProcesses } from './node-folder.js';
 import { recover } from './recovery.js';
 
-/** How a store on disk is made. */
+/** The options of a store on disk. */
 export interface DiskStoreOptions {
-  /** Where everything is kept; made where it is missing. One registry at a time. */
+  /** The folder of all data, created if it is missing. One registry at a time. */
   readonly folder: string;
-  /** A log that has grown to max(this, the size of the last snapshot) bytes is replaced by a snapshot, 1 … 2³⁰. Default 16 MiB. */
+  /** A log of max(this, the size of the last snapshot) bytes is replaced by a snapshot, 1 … 2³⁰. Default 16 MiB. */
   readonly compactAtBytes?: number;
-  /** Who is told of repairs and of what the disk refuses. Default: nobody. */
+  /** Receives repairs and disk failures. Default: none. */
   readonly log?: Log;
   readonly time?: Time;
   readonly random?: Random;
@@ -24,7 +24,7 @@ export interface DiskStoreOptions {
 
 /** One table for the parser and docs/OPTIONS.md. */
 export const diskFields = {
-  folder: option.string({ doc: 'Where everything is kept; made where it is missing. One registry at a time.' }),
+  folder: option.string({ doc: 'The folder of all data, created if it is missing. One registry at a time.' }),
   compactAtBytes: option.number({
     doc: 'A log that has grown to max(this, the size of the last snapshot) is replaced by a snapshot.',
     unit: 'bytes',
@@ -34,18 +34,23 @@ export const diskFields = {
     max: 1_073_741_824,
   }),
   log: option.value({
-    doc: 'Who is told of repairs and of what the disk refuses. Default: nobody.',
+    doc: 'Receives repairs and disk failures. Default: none.',
     allowed: 'a Log',
     default: silentLog,
     is: isPort<Log>,
   }),
   time: option.value({ doc: 'The clock. For tests.', allowed: 'a Time', default: systemTime, is: isPort<Time> }),
-  random: option.value({ doc: 'Chance. For tests.', allowed: 'a Random', default: systemRandom, is: isPort<Random> }),
+  random: option.value({
+    doc: 'The source of randomness. For tests.',
+    allowed: 'a Random',
+    default: systemRandom,
+    is: isPort<Random>,
+  }),
 };
 
 /**
- * A store in a folder of this machine: a log and a snapshot (docs/decisions/0004). Opens nothing before `load`, which rejects with
- * STORE_LOCKED, STORE_UNREADABLE or STORE_FAILED. Throws OPTION_INVALID.
+ * A store in a folder of this machine: a log and a snapshot (docs/decisions/0004). Opens nothing before `load`, which
+ * rejects with STORE_LOCKED, STORE_UNREADABLE or STORE_FAILED. Throws OPTION_INVALID.
  */
 export function diskStore(options: DiskStoreOptions): Store {
   const { folder, ...rest } = parseOptions(diskFields, options);

@@ -3,18 +3,18 @@ import type { Log, Random, Time, Timer } from '@rollcall/core';
 import { codeOf, troubleText } from './folder.js';
 import type { Folder } from './folder.js';
 
-/** Which process holds a folder. */
+/** The process that holds a folder. */
 export interface Holder {
   readonly pid: number;
-  /** Tells two processes with the same id apart; null where the system does not say. */
+  /** Distinguishes two processes with the same id; null if the system does not tell. */
   readonly startedAt: string | null;
-  /** Within which ids are unique: one boot of one machine, one container. */
+  /** The scope in which process ids are unique: one boot of one machine, one container. */
   readonly space: string;
 }
 
 export interface Processes {
   readonly self: Holder;
-  /** Null: that cannot be told from here. */
+  /** True or false; null if that cannot be determined from here. */
   isAlive(holder: Holder): Promise<boolean | null>;
 }
 
@@ -26,40 +26,44 @@ export interface LockPorts {
   readonly log: Log;
 }
 
-/** A holder touches its lock this often; one that did not get to it for a while looks before it writes. */
+/**
+ * Interval at which a holder touches its lock, ms; after `LEASE_MS` without a touch it checks the lock before it
+ * writes.
+ */
 const BEAT_MS = 1_000;
 const LEASE_MS = 2_000;
-/** Who cannot be seen from here, and has not touched the lock for this long, is gone. */
+/** A holder that cannot be seen from here and has not touched the lock for this many ms is gone. */
 const WATCH_MS = 3_000;
 const TRIES = 10;
 
 /**
- * Whose the folder at the path is: `held`, ours; `lost`, another registry has taken it over; `gone`, nothing is there; `displaced`, another
- * folder is, without our lock.
+ * The owner of the folder at the path: `held`, this process; `lost`, another registry has taken it over; `gone`, there
+ * is no folder; `displaced`, another folder without this lock.
  */
 export type Standing = 'held' | 'lost' | 'gone' | 'displaced';
 
 /**
- * Two registries must not write into one folder. Node knows no lock that ends with its process, so the lock is a file that names
- * its holder. One left by a dead process of this machine is taken over at once: process id and start time tell. Where that cannot be
- * seen (another container or machine, a system without /proc) the file is watched: whoever lives touches it every second.
+ * The lock of a folder, as two registries must not write into one. Node has no lock that ends with its process, so the
+ * lock is a file that names its holder. A lock of a dead process of this machine is taken over at once, by process id
+ * and start time. If that cannot be determined (another container or machine, a system without /proc), the file is
+ * watched: a live holder touches it every second.
  *
- * Locks are numbered, `lock-000000007`, and the highest one counts; once it is free (`.free`) or dead the next number may be
- * taken, which only one of many that try can create. The highest is never removed, so that nobody can create, from an old view, a
- * lock that would count.
+ * Locks are numbered, `lock-000000007`, and the highest one counts; once it is free (`.free`) or its holder is dead,
+ * the next number may be taken, which only one of several processes can create. The highest is never removed, so that
+ * no process can create, from an outdated view, a lock that would count.
  *
- * Who was frozen for that long looks before it writes again; should it still write into its old files, nobody reads them any more:
- * whoever took over has begun new ones.
+ * A holder that was frozen for that long checks before it writes again; should it still write into its old files, they
+ * are not read any more: the new holder has begun new ones.
  *
- * A lock is of one folder, not of its path: ours is the folder in which the lock that counts says what ours says. So is a copy of it, and the
- * former one that comes back after another was taken. In any other folder nothing is touched. The folder itself is not kept open: a disk that
- * is to be mended must be unmounted.
+ * A lock belongs to a folder, not to its path: the folder is ours if the lock that counts has our content. That
+ * includes a copy of the folder, and the former one that returns after another was taken. In any other folder nothing
+ * is touched. The folder itself is not kept open: a disk under repair must be unmountable.
  */
 export class FolderLock {
   readonly #ports: LockPorts;
   readonly #text: string;
   #number: number;
-  /** Of the folder in which our lock was seen last; null: there was none at the path since. */
+  /** The folder in which our lock was last seen; null: there was none at the path since. */
   #id: string | null;
   #timer: Timer | null = null;
   #beating: Promise<void> = Promise.resolve();
@@ -77,18 +81,21 @@ export class FolderLock {
     this.#beatLater();
   }
 
-  /** False: another process has taken the folder, and nothing may be written any more. Asks the disk only where it must. */
+  /**
+   * False once another process has taken the folder, and nothing may be written any more. Accesses the disk only if
+   * needed.
+   */
   async isHeld(): Promise<boolean> {
     if (this.#ports.time.now() - this.#confirmedAt > LEASE_MS) await this.#beat();
     return !this.#isLost;
   }
 
-  /** Asks the disk. One that fails now proves nothing: `held`. */
+  /** Checks on the disk. A failing disk proves nothing: `held`. */
   async look(): Promise<Standing> {
     return this.#isLost ? 'lost' : this.#standing().catch((): Standing => 'held');
   }
 
-  /** Takes the folder that is at the path now, which is nobody's. Rejects as `lockFolder` does. */
+  /** Takes the folder that is at the path now, which has no holder. Rejects as `lockFolder` does. */
   async take(): Promise<void> {
     const { number, id } = await takeFolder(this.#ports, this.#text);
     this.#number = number;
@@ -104,7 +111,7 @@ export class FolderLock {
     await this.#beating;
     if ((await this.look()) !== 'held') return;
     const name = lockName(this.#number);
-    // what cannot be renamed names a process that will be dead
+    // a lock that cannot be renamed names a process that will be dead
     await this.#ports.folder.rename(name, `${name}${FREE}`).catch(() => undefined);
   }
 
@@ -112,7 +119,7 @@ export class FolderLock {
     const { folder } = this.#ports;
     const id = await folder.id();
     if (id === null) {
-      // a folder that is made later may get the same one
+      // a folder created later may get the same id
       this.#id = null;
       return 'gone';
     }
@@ -141,7 +148,7 @@ export class FolderLock {
     this.#timer = this.#ports.time.setTimer(BEAT_MS, beat, { background: true });
   }
 
-  /** A disk that fails now proves nothing: the next beat looks again. */
+  /** Touches the lock. A failing disk proves nothing: the next beat checks again. */
   async #beat(): Promise<void> {
     const { folder, log, time } = this.#ports;
     try {
@@ -161,7 +168,10 @@ export class FolderLock {
   }
 }
 
-/** Takes the folder, which must exist. Rejects with STORE_LOCKED while another process holds it, else with what the disk says. */
+/**
+ * Locks the folder, which must exist. Rejects with STORE_LOCKED while another process holds it, else with the error of
+ * the disk.
+ */
 export async function lockFolder(ports: LockPorts): Promise<FolderLock> {
   const text = `${JSON.stringify({ ...ports.processes.self, token: randomWord(ports.random, 12) })}\n`;
   return new FolderLock(ports, text, await takeFolder(ports, text));
@@ -193,7 +203,7 @@ async function takeFolder(ports: LockPorts, text: string): Promise<Taken> {
 const FREE = '.free';
 const lockName = (number: number): string => `lock-${String(number).padStart(9, '0')}`;
 
-/** Is it the name of a lock, free or not? */
+/** True for the name of a lock, free or not. */
 export const isLockName = (name: string): boolean => LOCK_NAME.test(name);
 
 const LOCK_NAME = /^lock-(\d{9,15})(\.free)?$/;
@@ -216,7 +226,7 @@ function highest(locks: readonly LockFile[]): LockFile | null {
   return locks.toSorted((a, b) => b.number - a.number || Number(b.isFree) - Number(a.isFree))[0] ?? null;
 }
 
-/** False: another process was faster. */
+/** Creates the lock file; false if another process was faster. */
 async function write(folder: Folder, number: number, text: string): Promise<boolean> {
   const name = lockName(number);
   const file = await folder.create(name).catch((error: unknown) => {
@@ -226,7 +236,8 @@ async function write(folder: Folder, number: number, text: string): Promise<bool
   if (file === null) return false;
   try {
     await file.append(Buffer.from(text));
-    // so that it is ours also after a disk has lost its power, or was mended; one that cannot now may later, and holds nobody up
+    // so that it is still ours after a power failure or a repair; if the disk cannot sync now, it may later, and the
+    // lock does not wait
     await file.sync().catch(() => undefined);
     return true;
   } catch (error) {
@@ -237,7 +248,7 @@ async function write(folder: Folder, number: number, text: string): Promise<bool
   }
 }
 
-/** Throws STORE_LOCKED where the holder lives; returns where it is gone. */
+/** Throws STORE_LOCKED if the holder is alive; returns if it is gone. */
 async function refuseHeld(ports: LockPorts, name: string): Promise<void> {
   const { folder, processes, log } = ports;
   const holder = parseHolder(await readText(folder, name));
@@ -257,7 +268,7 @@ async function isTouched({ folder, time, log }: LockPorts, name: string): Promis
     await sleep(time, WATCH_MS);
     return (await look()) !== before;
   } catch (error) {
-    // it was released, or taken over by another one, meanwhile
+    // it was released or taken over meanwhile
     if (codeOf(error) === 'ENOENT') return false;
     throw error;
   }
@@ -272,7 +283,7 @@ async function readText(folder: Folder, name: string): Promise<string> {
   }
 }
 
-/** Null: nothing that a registry wrote, or half of it. */
+/** Null if it was not written by a registry, or not completely. */
 function parseHolder(text: string): Holder | null {
   try {
     const { pid, startedAt, space } = JSON.parse(text) as Partial<Holder>;

@@ -1,59 +1,60 @@
 /**
- * A folder on a disk, as the disk store needs it: few verbs, so that a test can be a disk that tears, forgets and fails. Names are
- * plain file names in this folder. Every verb may reject, with what the system says (`code`: ENOSPC, EIO …).
+ * A folder on a disk, as the disk store needs it: few operations, so that a test can implement a disk that tears, loses
+ * data and fails. Names are plain file names in this folder. Every operation may reject with the error of the system
+ * (`code`: ENOSPC, EIO …).
  */
 export interface Folder {
-  /** Where it is, for people. */
+  /** Its path, for messages. */
   readonly path: string;
-  /** Makes it, and what lies above it, where it is missing. */
+  /** Creates it and missing parent folders. */
   make(): Promise<void>;
   list(): Promise<readonly string[]>;
-  /** All of a file; ENOENT where there is none. */
+  /** Reads a whole file; ENOENT if there is none. */
   read(name: string): Promise<Uint8Array>;
-  /** A new file, empty; EEXIST where there is one. */
+  /** Creates an empty file; EEXIST if there is one. */
   create(name: string): Promise<FolderFile>;
-  /** At once and whole; what had the new name is gone. */
+  /** Renames atomically; a file with the new name is replaced. */
   rename(from: string, to: string): Promise<void>;
-  /** Does nothing where there is no such file. */
+  /** A no-op if there is no such file. */
   remove(name: string): Promise<void>;
-  /** The names that were made, changed and removed so far survive a loss of power from now on. */
+  /** Makes all names created, changed and removed so far survive a power failure. */
   sync(): Promise<void>;
-  /** Changes what `touchedAt` tells of a file. */
+  /** Changes the `touchedAt` of a file. */
   touch(name: string): Promise<void>;
-  /** When a file was touched last, on a clock of the disk's own: only good to see whether it changes. */
+  /** When a file was touched last, by the clock of the disk: only useful to detect changes. */
   touchedAt(name: string): Promise<number>;
-  /** Bytes; null where there is no such file. */
+  /** Size in bytes; null if there is no such file. */
   sizeOf(name: string): Promise<number | null>;
-  /** Tells the folder that has this path now from another one, while it exists; null: there is none. Nothing is kept open for it. */
+  /** Identifies the folder at this path while it exists; null: there is none. Keeps nothing open. */
   id(): Promise<string | null>;
 }
 
 /**
- * What a name leads to, beside what it once led to: `here`, still the same; `gone`, nothing; `replaced`, something else. Where the system
- * does not say, `here`: a disk that fails at a look proves nothing.
+ * What a name refers to compared with before: `here`, the same; `gone`, nothing; `replaced`, something else. If the
+ * system does not answer, `here`: a failing disk proves nothing.
  */
 export type Place = 'here' | 'gone' | 'replaced';
 
-/** A file that is open for writing. Only what was written before a `sync` that succeeded survives a loss of power. */
+/** A file open for writing. Only data before a successful `sync` survives a power failure. */
 export interface FolderFile {
-  /** Writes behind what is there. When it rejects, any part of it may be there. */
+  /** Appends bytes. If it rejects, any part of them may have been written. */
   append(bytes: Uint8Array): Promise<void>;
-  /** Cuts the file to so many bytes. */
+  /** Truncates the file to this length, bytes. */
   truncate(length: number): Promise<void>;
   sync(): Promise<void>;
-  /** Bytes, also those that others have written or cut. */
+  /** Size in bytes, including changes by other processes. */
   size(): Promise<number>;
   place(): Promise<Place>;
   close(): Promise<void>;
 }
 
-/** The word by which the system names a failure (ENOSPC, EIO …); null where it has none. */
+/** The error code of the system (ENOSPC, EIO …); null if there is none. */
 export function codeOf(error: unknown): string | null {
   if (typeof error !== 'object' || error === null || !('code' in error)) return null;
   return typeof error.code === 'string' ? error.code : null;
 }
 
-/** What failed and what to do about it, in words, when this was `tried`: `the disk is full (ENOSPC): free some space`. */
+/** Describes a failure to read or write, and the fix: `the disk is full (ENOSPC): free some space`. */
 export function troubleText(error: unknown, tried: 'read' | 'write' = 'write'): string {
   const code = codeOf(error);
   const isDenied = code === 'EACCES' || code === 'EPERM';

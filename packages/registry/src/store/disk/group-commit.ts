@@ -10,11 +10,11 @@ import { Displaced } from './log-file.js';
 import { parseFileName } from './record-file.js';
 import type { Recovered } from './recovery.js';
 
-/** Calls that share one record, and so one sync: at most about this much, that none waits for a very long one. */
+/** Maximum of bytes per record and sync, so that no call waits for a very long one. */
 const GROUP_BYTES = 4_194_304;
-/** More than this waits for no disk: it is refused at once. */
+/** Maximum of bytes that wait for the disk; further calls are refused at once. */
 const QUEUE_BYTES = 67_108_864;
-/** What others do to the folder, also while nothing is written, is seen within this time. */
+/** Interval of the checks for changes of the folder from outside, ms, also while nothing is written. */
 const LOOK_EVERY_MS = 500;
 
 export interface GroupCommitPorts {
@@ -31,13 +31,13 @@ interface Call {
 }
 
 /**
- * From a `load` to a `close`: group commit. Whatever is asked for while the disk is busy goes to it together.
+ * Group commit, from a `load` to a `close`: calls that arrive while the disk is busy are written together.
  *
- * It also looks after its folder. What is appended to a file that others have deleted, or moved away with its folder, is on a disk and yet
- * lost: the next start does not find it. So nothing is acknowledged but what is in the file that has its name; and where that is not so, at
- * a write or at a look in between, everything is written anew at the path, from memory. Where that must not be, because the folder there is
- * another registry's, or because there is none and whoever moved it away may bring it back, writes are refused as by a full disk, until it
- * is.
+ * It also guards its folder. Data appended to a file that was deleted, or moved away with its folder, is on a disk and
+ * yet lost, as the next start does not find it. So only data in the file with the right name is acknowledged; if a
+ * write or a check finds otherwise, everything is written again at the path, from memory. If that is not allowed,
+ * because the folder there belongs to another registry, or because there is none and the former one may return, writes
+ * are refused as for a full disk until it is.
  */
 export class GroupCommit {
   readonly #ports: GroupCommitPorts;
@@ -97,9 +97,9 @@ export class GroupCommit {
     await this.#lock.release();
   }
 
-  /** One thing at a time: a look, or the writes of a group. */
+  /** Runs one operation at a time: a check, or the writes of a group. */
   async #drain(): Promise<void> {
-    // what this turn of the event loop still asks for belongs to the first group: it stands or falls together
+    // calls of the same turn of the event loop belong to the first group and succeed or fail together
     await Promise.resolve();
     while (this.#queue.length > 0 || this.#isLookDue) {
       if (this.#isLookDue) await this.#look();
@@ -123,7 +123,7 @@ export class GroupCommit {
   }
 
   async #commit(group: readonly Call[]): Promise<void> {
-    // the next look finds out whether it is over
+    // the next check detects the end of the fault
     if (this.#fault !== null) throw failed(this.#fault.text);
     if (!(await this.#lock.isHeld())) throw taken(this.#ports.folder);
     const json = `[${group.map((call) => call.json).join(',')}]`;
@@ -135,7 +135,7 @@ export class GroupCommit {
     if (again !== null) throw failed(`In ${this.#ports.folder.path} ${again}, and once more when that was mended.`);
   }
 
-  /** Null: it is kept. Else nothing is, for what others did to the files. */
+  /** Null: it is stored. Else how the files were changed from outside, and nothing is stored. */
   async #append(writes: readonly Write[], json: string): Promise<string | null> {
     try {
       await this.#journal.append(writes, json);
@@ -164,7 +164,7 @@ export class GroupCommit {
       if (fate === null) this.#inPlace();
       else await this.#mend(fate);
     } catch {
-      // told by whoever threw it, or a disk that fails at a look, which proves nothing
+      // logged where it was thrown, or a failing disk, which proves nothing
     }
     this.#lookLater();
   }
@@ -173,14 +173,17 @@ export class GroupCommit {
     if ((await this.#lock.look()) !== 'held') throw new Displaced('the folder was replaced by another one');
   }
 
-  /** Writes everything anew, where that may be. Rejects with STORE_FAILED or STORE_LOCKED: then that is the fault, which the log tells once. */
+  /**
+   * Writes everything again if that is allowed. Rejects with STORE_FAILED or STORE_LOCKED, which then is the fault and
+   * logged once.
+   */
   async #mend(what: string): Promise<void> {
     const { folder, log } = this.#ports;
     const { path } = folder;
     const standing = await this.#lock.look();
-    // it came back meanwhile
+    // it returned meanwhile
     if (standing === 'held' && (await this.#journal.fate()) === null) return this.#inPlace();
-    // the lock has told it
+    // already logged by the lock
     if (standing === 'lost') throw this.#failed(taken(folder), silentLog);
     if (standing === 'gone') throw this.#failed(failed(gone(path)));
     let aside: readonly string[];
@@ -215,7 +218,7 @@ export class GroupCommit {
   }
 }
 
-/** Is there a lock, a log or a snapshot of whatever registry? */
+/** True if the folder has a lock, a log or a snapshot of any registry. */
 async function isOfAnother(folder: Folder): Promise<boolean> {
   return (await folder.list()).some((name) => isLockName(name) || parseFileName(name) !== null);
 }

@@ -16,44 +16,48 @@ export interface JournalPorts {
   readonly log: Log;
   /** A log of max(this, the size of its snapshot) bytes is replaced by a snapshot. */
   readonly compactAtBytes: number;
-  /** Throws Displaced where the folder at the path is not ours: asked before a file is made, renamed or removed there. */
+  /**
+   * Throws Displaced if the folder at the path is not ours: called before a file is created, renamed or removed there.
+   */
   readonly check: () => Promise<void>;
 }
 
-/** A file that is not written any more, and that the next start needs. */
+/** A file that is complete and that the next start needs. */
 interface ClosedFile {
   readonly name: string;
   readonly size: number;
 }
 
-/** A disk that refused to begin a log anew is not asked again sooner: a snapshot costs more than a write. */
+/** Minimum time before a new log is tried again after a failure, ms: a snapshot costs more than a write. */
 const RETRY_MS = 1_000;
 
 /**
- * The files of one life of a store. What is kept is a snapshot and the log after it:
- * - it begins with a new snapshot and a new, empty log, so that what was found is on the disk for certain, also what an earlier life
- *   could read but not sync, and so that a former life that does not know it is dead writes where nobody reads;
- * - a log that has grown is left at rest and the next one begun; meanwhile a snapshot of all before that is written, part by part,
- *   then everything older is removed. Until then the older files count;
- * - after a failure that leaves the log in doubt nothing is written to it: first comes a new snapshot of all that was acknowledged;
- * - others may take its files away: what is appended is only kept where the log is still the one that has its name, `fate` says what is
- *   missing, and `renew` writes everything anew.
+ * The files of a loaded store: a snapshot and the logs after it.
+ * - It begins with a new snapshot and a new, empty log, so that recovered data is on the disk for certain, also data
+ *   that could be read but not synced, and so that a former process that does not know it is dead writes to files that
+ *   are not read.
+ * - A log that has grown is closed and the next one begun; meanwhile a snapshot of everything before is written in
+ *   parts, then everything older is removed. Until then the older files count.
+ * - After a failure that leaves the log in doubt, nothing is written to it until a new snapshot has everything that was
+ *   acknowledged.
+ * - Files may be removed from outside: appended data counts only if the log is still the file with its name; `fate`
+ *   reports what is missing, and `renew` writes everything again.
  */
 export class Journal {
   readonly #ports: JournalPorts;
   readonly #kept: Kept;
   #generation: number;
   #log: LogFile | null = null;
-  /** The snapshot, and the logs between it and this one. */
+  /** The snapshot, and the logs between it and the current one. */
   #closed: readonly ClosedFile[] = [];
-  /** What others did to the files, as long as they have not been written anew. */
+  /** How the files were changed from outside, until they have been written again. */
   #fate: string | null = null;
-  /** The numbers of files that were begun since, and did not come to anything. */
+  /** The numbers of files begun since that were not completed. */
   readonly #attempts = new Set<number>();
-  /** The size at which the log is due to be replaced. */
+  /** The size at which the log is replaced. */
   #compactAt = 0;
   #compaction: Promise<void> | null = null;
-  /** Why there is no log that may be written, and when that may be mended. */
+  /** Why there is no usable log, and when a new one may be tried. */
   #trouble: unknown = null;
   #retryAt = -Infinity;
 
@@ -67,7 +71,10 @@ export class Journal {
     return this.#kept.contents();
   }
 
-  /** A disk that takes nothing now may later: until then there is only the log to say so, and each `append`. */
+  /**
+   * Begins the files. A disk that refuses writes now may accept them later: until then the log and each `append` report
+   * it.
+   */
   async begin(): Promise<void> {
     try {
       await this.#beginAnew();
@@ -77,7 +84,8 @@ export class Journal {
   }
 
   /**
-   * Keeps all of `writes`, of which `json` is the text, or nothing. One call at a time. Rejects with STORE_FAILED, or with Displaced.
+   * Stores all of `writes` (`json` is their text) or nothing. One call at a time. Rejects with STORE_FAILED, or with
+   * Displaced.
    */
   async append(writes: readonly Write[], json: string): Promise<void> {
     try {
@@ -90,13 +98,16 @@ export class Journal {
     for (const write of writes) this.#kept.apply(write);
   }
 
-  /** What others did to the files that the next start needs, in words; null: nothing that can be seen. Not during an `append`. */
+  /**
+   * How the files that the next start needs were changed from outside, as text; null: no visible change. Not during an
+   * `append`.
+   */
   async fate(): Promise<string | null> {
     const fate = this.#fate ?? (await this.#log?.fate()) ?? null;
     if (fate !== null) return fate;
     for (const file of this.#closed) {
       const size = await this.#ports.folder.sizeOf(file.name);
-      // a snapshot that has ended meanwhile has replaced it
+      // a snapshot completed meanwhile has replaced it
       if (size !== file.size && this.#closed.includes(file))
         return fateOf(file.name, size === null ? 'gone' : 'replaced');
     }
@@ -104,9 +115,9 @@ export class Journal {
   }
 
   /**
-   * After that: everything that was acknowledged into a new snapshot, and a new log. Logs and snapshots there that are not ours may be all
-   * that somebody has of another registry: they are kept under names that no start reads, which are returned. Rejects with what the disk
-   * says, or Displaced.
+   * Recovers from that: writes everything acknowledged into a new snapshot, and begins a new log. Other logs and
+   * snapshots there may be the only data of another registry: they are kept under names that no start reads, which are
+   * returned. Rejects with the error of the disk, or Displaced.
    */
   async renew(fate: string): Promise<readonly string[]> {
     const { folder } = this.#ports;
@@ -150,7 +161,7 @@ export class Journal {
     return begun;
   }
 
-  /** A snapshot first: what was acknowledged must not depend on a log in doubt any longer than it takes. */
+  /** Begins with a snapshot: acknowledged data must not depend on a doubtful log any longer than necessary. */
   async #beginAnew(): Promise<LogFile> {
     const { folder, time, compactAtBytes, check } = this.#ports;
     await this.#compaction;
@@ -175,7 +186,7 @@ export class Journal {
     return this.#log;
   }
 
-  /** The folder may have been replaced in that very moment: a log in another one must not be written, nor stay there. */
+  /** The folder may be replaced at this very time: a log in another one must neither be written nor stay there. */
   async #createLog(generation: number, after: number | null): Promise<LogFile> {
     const { folder, check } = this.#ports;
     const log = await createLog(folder, generation, after);
@@ -189,7 +200,7 @@ export class Journal {
     }
   }
 
-  /** Leaves a log that has grown; one that cannot be replaced now goes on, and is tried again when it has grown as much again. */
+  /** Replaces a log that has grown; if that fails, it continues, and is tried again after the same growth. */
   async #nextLog(grown: LogFile): Promise<LogFile> {
     const { folder, log, compactAtBytes, check } = this.#ports;
     if (this.#compaction !== null) return grown;
@@ -221,13 +232,13 @@ export class Journal {
       this.#compactAt = Math.max(compactAtBytes, snapshotSize);
       await this.#removeOlderThan(generation);
     } catch (error) {
-      // that is told by whoever mends it
+      // reported by the recovery
       if (error instanceof Displaced) return;
       log.warn(`The logs in ${folder.path} grow: no snapshot can be written, ${troubleText(error)}.`);
     }
   }
 
-  /** What cannot be removed is in nobody's way: the next snapshot tries again. */
+  /** Removes older files. Those that cannot be removed do no harm: the next snapshot tries again. */
   async #removeOlderThan(generation: number): Promise<void> {
     const { folder, check } = this.#ports;
     try {

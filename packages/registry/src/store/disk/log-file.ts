@@ -1,7 +1,7 @@
 import type { Folder, FolderFile, Place } from './folder.js';
 import { encodeHeader, encodeRecord, fileName } from './record-file.js';
 
-/** A file that others took away, or changed, while it was in use. `what`: of which file, in words. */
+/** A file that was removed or changed from outside while in use. `what`: which file and how. */
 export class Displaced extends Error {
   readonly what: string;
 
@@ -11,21 +11,21 @@ export class Displaced extends Error {
   }
 }
 
-/** What became of a file, in words; null: nothing. */
+/** What happened to a file as text; null: nothing. */
 export function fateOf(name: string, place: Place): string | null {
   if (place === 'here') return null;
   return `${name} was ${place === 'gone' ? 'deleted or moved away' : 'replaced by another file'}`;
 }
 
-/** A log that is open for writing. One record at a time. */
+/** A log open for writing, one record at a time. */
 export class LogFile {
   readonly generation: number;
   readonly #file: FolderFile;
   readonly #bareSize: number;
-  /** All before it is on the disk. */
+  /** Everything before this offset is on the disk. */
   #size: number;
   #isTrusted = true;
-  /** By others, in place. */
+  /** True once it was changed in place from outside. */
   #isChanged = false;
 
   /** See `createLog`. */
@@ -36,28 +36,28 @@ export class LogFile {
     this.#size = size;
   }
 
-  /** Bytes. */
+  /** Size in bytes. */
   get size(): number {
     return this.#size;
   }
 
-  /** Has it no record? Then it is not left for another: the one after it would follow a log that says nothing. */
+  /** True without a record. Then it is not replaced: the next log would follow one without content. */
   get isEmpty(): boolean {
     return this.#size === this.#bareSize;
   }
 
   /**
-   * May it be written to? Not after a sync that failed: the system may have dropped what it could not write and call the next sync a
-   * success (LWN 752063, "fsyncgate"). Not either when half a record could not be cut off.
+   * True if it may be written to: not after a failed sync, as the system may have dropped data that it could not write
+   * and report the next sync as a success (LWN 752063, "fsyncgate"), nor if half a record could not be cut off.
    */
   get isTrusted(): boolean {
     return this.#isTrusted;
   }
 
   /**
-   * Resolves when the record is on the disk, in the file that the next start reads. When it rejects (with what the disk says, or Displaced)
-   * the record has been cut off again; only if the disk refuses that too, and the process dies before there is a snapshot, may it be found
-   * after all.
+   * Resolves once the record is on the disk, in the file that the next start reads. If it rejects (with the error of
+   * the disk, or Displaced), the record has been cut off again; only if the disk refuses that, too, and the process
+   * dies before the next snapshot, may it be found later.
    */
   async append(json: string): Promise<void> {
     const bytes = encodeRecord(json);
@@ -67,7 +67,7 @@ export class LogFile {
       await this.#takeBack();
       throw error;
     }
-    // beside the sync, which takes longer
+    // concurrently with the sync, which takes longer
     const looking = this.#file.place().catch((): Place => 'here');
     try {
       await this.#file.sync();
@@ -88,7 +88,7 @@ export class LogFile {
     return (await this.#file.place()) === 'here';
   }
 
-  /** What others did to it, in words; null: nothing. Not while a record is being appended. */
+  /** How it was changed from outside, as text; null: it was not. Not while a record is being appended. */
   async fate(): Promise<string | null> {
     const name = fileName('log', this.generation);
     const fate = fateOf(name, await this.#file.place());
@@ -114,7 +114,7 @@ export class LogFile {
   }
 }
 
-/** A new log, which survives a loss of power. `after`: the log that is written until now. Rejects with what the disk says. */
+/** Creates a log that survives a power failure. `after`: the current log. Rejects with the error of the disk. */
 export async function createLog(folder: Folder, generation: number, after: number | null): Promise<LogFile> {
   const file = await folder.create(fileName('log', generation));
   try {

@@ -9,11 +9,11 @@ import type { Holder, Processes } from './folder-lock.js';
 import { codeOf } from './folder.js';
 import type { Folder, FolderFile, Place } from './folder.js';
 
-/** Secrets' hashes and the keys that sign calls are nobody else's business. */
+/** Owner only: the files hold hashes of secrets and the keys that sign calls. */
 const PRIVATE_FOLDER = 0o700;
 const PRIVATE_FILE = 0o600;
 
-/** A folder of this machine. `time` is only for the marks that `touch` leaves. */
+/** A folder of this machine. `time` is used only for the marks of `touch`. */
 export function nodeFolder(path: string, time: Time): Folder {
   const at = (name: string): string => join(path, name);
   return {
@@ -78,7 +78,10 @@ class NodeFile implements FolderFile {
     this.#length = length;
   }
 
-  /** With the length of the file, without the time it was changed; on macOS down to the platter (libuv uses F_FULLFSYNC). */
+  /**
+   * Includes the length of the file, not its modification time; on macOS it reaches the platter (libuv uses
+   * F_FULLFSYNC).
+   */
   sync(): Promise<void> {
     return this.#handle.datasync();
   }
@@ -87,10 +90,10 @@ class NodeFile implements FolderFile {
     return (await this.#handle.stat()).size;
   }
 
-  /** While it is open, no other file can get its number. */
+  /** While it is open, no other file can get its inode number. */
   async place(): Promise<Place> {
     this.#mark ??= markOf(await this.#handle.stat({ bigint: true }));
-    // where the system does not say, nothing is known to be wrong
+    // if the system does not answer, nothing is known to be wrong
     const found = await idOf(this.#path).catch(() => this.#mark);
     if (found === null) return 'gone';
     return found === this.#mark ? 'here' : 'replaced';
@@ -101,7 +104,10 @@ class NodeFile implements FolderFile {
   }
 }
 
-/** Where folders cannot be synced (Windows, some network disks), the system keeps their order by itself, or nothing can be done. */
+/**
+ * Syncs a folder. Where that is not possible (Windows, some network disks), the system keeps the order itself, or
+ * nothing can be done.
+ */
 async function syncFolder(path: string): Promise<void> {
   if (platform() === 'win32') return;
   const handle = await open(path, constants.O_RDONLY);
@@ -114,7 +120,7 @@ async function syncFolder(path: string): Promise<void> {
   }
 }
 
-/** The processes that can be seen from this one. */
+/** The processes visible from this one. */
 export async function nodeProcesses(): Promise<Processes> {
   const { pid } = process;
   const self: Holder = { pid, startedAt: await startOf(pid), space: await ownSpace() };
@@ -124,7 +130,7 @@ export async function nodeProcesses(): Promise<Processes> {
       if (holder.space !== self.space) return null;
       if (!exists(holder.pid)) return false;
       const startedAt = await startOf(holder.pid);
-      // the id alone may have been given to another process since
+      // the id may have been reused since
       return startedAt === null || holder.startedAt === null ? null : startedAt === holder.startedAt;
     },
   };
@@ -138,18 +144,18 @@ function exists(pid: number): boolean {
   }
 }
 
-/** When a process was started, in ticks since boot; null where the system does not tell (all but Linux), or there is none. */
+/** Start time of a process in ticks since boot; null if the system does not tell (all but Linux), or there is none. */
 async function startOf(pid: number): Promise<string | null> {
   try {
     const text = await readFile(`/proc/${pid}/stat`, 'utf8');
-    // field 22 of proc(5), counted behind the name, which may hold anything
+    // field 22 of proc(5), counted after the name, which may contain anything
     return text.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? null;
   } catch {
     return null;
   }
 }
 
-/** Within which process ids mean the same process: one boot of one machine, and one container in it. */
+/** The scope in which process ids are unique: one boot of one machine, and one container in it. */
 async function ownSpace(): Promise<string> {
   try {
     const boot = await readFile('/proc/sys/kernel/random/boot_id', 'utf8');

@@ -3,7 +3,7 @@ import { crc32 } from 'node:zlib';
 import type { Write } from '../store.js';
 import { isWrites } from '../stored.js';
 
-/** What the format of the files is called now; a file of a later one is refused, not guessed at. */
+/** The version of the file format; a later one is refused. */
 const FORMAT = 1;
 const NEWLINE = 10;
 /** `1f3a90c2 117 ` in front of a payload of 117 bytes. */
@@ -15,9 +15,9 @@ export type FileKind = 'snapshot' | 'log';
 /** The first line of a file. */
 export interface Header {
   readonly kind: FileKind;
-  /** Files are numbered from 1 on; a number is never used again. */
+  /** Files are numbered from 1; a number is never reused. */
   readonly generation: number;
-  /** Of a log: the log that was written before it; a log whose number a snapshot has stands on that alone. */
+  /** For a log: the log before it; a log with the number of a snapshot follows only that. */
   readonly after: number | null;
 }
 
@@ -26,7 +26,7 @@ export function fileName(kind: FileKind, generation: number): string {
   return `${kind}-${String(generation).padStart(9, '0')}`;
 }
 
-/** Null for a name that is none of ours; an unfinished one ends in `.tmp`. */
+/** Parses a file name; null for other files. An unfinished one ends in `.tmp`. */
 export function parseFileName(
   name: string,
 ): { readonly kind: FileKind; readonly generation: number; readonly isFinished: boolean } | null {
@@ -36,8 +36,9 @@ export function parseFileName(
 }
 
 /**
- * One record: CRC-32 of the payload in hex, its length in bytes, the payload, a newline. JSON has no newline inside, so that a bad
- * record at the very end (torn by a crash) can be told from one that others follow (damaged), and people can read the file.
+ * A record: CRC-32 of the payload in hex, its length in bytes, the payload, a newline. The JSON contains no newline, so
+ * that a bad record at the very end (torn by a crash) can be distinguished from one that others follow (damaged), and
+ * people can read the file.
  */
 export function encodeRecord(json: string): Uint8Array {
   return Buffer.from(`${crc32(json).toString(16).padStart(8, '0')} ${Buffer.byteLength(json)} ${json}\n`);
@@ -47,23 +48,23 @@ export function encodeHeader({ kind, generation, after }: Header): Uint8Array {
   return encodeRecord(JSON.stringify({ rollcall: kind, format: FORMAT, generation, after }));
 }
 
-/** The last line of a snapshot: how many writes are in it. */
+/** The last line of a snapshot: the number of its writes. */
 export function encodeFooter(count: number): Uint8Array {
   return encodeRecord(JSON.stringify({ end: count }));
 }
 
-/** A file that was read to its end. */
+/** A file read to its end. */
 export interface ReadFile {
-  /** Null: not even that was written. */
+  /** Null if not even the header was written. */
   readonly header: Header | null;
   readonly writes: readonly Write[];
-  /** Where the half of a last record begins that a crash has left; null: there is none. */
+  /** Where a half-written last record begins that a crash has left; null: none. */
   readonly tornAt: number | null;
 }
 
 /**
- * Reads a log, or a snapshot, which is only whole with its footer. Throws STORE_UNREADABLE for whatever is damaged, except for a
- * torn last record in a log: that one was never acknowledged.
+ * Reads a log, or a snapshot, which is complete only with its footer. Throws STORE_UNREADABLE for any damage, except
+ * for a torn last record in a log, which was never acknowledged.
  */
 export function readRecords(path: string, kind: FileKind, bytes: Uint8Array): ReadFile {
   const reader = new RecordReader(path, bytes);
@@ -88,7 +89,7 @@ export function readRecords(path: string, kind: FileKind, bytes: Uint8Array): Re
 class RecordReader {
   readonly #path: string;
   readonly #bytes: Buffer;
-  /** Where the next record begins. */
+  /** Offset of the next record. */
   offset = 0;
   #before = 0;
 
@@ -97,7 +98,7 @@ class RecordReader {
     this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
-  /** Null at the end, and before a torn record at the end. Throws for one that is damaged. */
+  /** The next record; null at the end, and before a torn record at the end. Throws for a damaged one. */
   next(): unknown {
     const from = this.offset;
     const bytes = this.#bytes;
@@ -125,7 +126,7 @@ class RecordReader {
     );
   }
 
-  /** The record that was read last is whole, but says nothing that this version knows. */
+  /** Throws for the last record, which is intact but unknown to this version. */
   refuse(): never {
     throw unreadable(
       `${this.#path} says at byte ${this.#before} what no Rollcall of this version writes. Nothing was changed.`,
@@ -161,7 +162,7 @@ function endOf(payload: unknown): number | null {
   return typeof end === 'number' ? end : null;
 }
 
-/** What is wrong, and the way out, which is the same for all that is wrong with files. */
+/** A STORE_UNREADABLE error with the fix, which is the same for all damage. */
 export function unreadable(what: string, cause?: unknown): RollcallError {
   return new RollcallError(
     'STORE_UNREADABLE',

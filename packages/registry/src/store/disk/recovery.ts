@@ -5,7 +5,7 @@ import type { Folder } from './folder.js';
 import { fileName, parseFileName, readRecords, unreadable } from './record-file.js';
 import type { FileKind, ReadFile } from './record-file.js';
 
-/** What a folder holds. */
+/** The content of a folder. */
 export interface Recovered {
   readonly kept: Kept;
   /** The highest number of any file; 0 in a new folder. */
@@ -13,11 +13,11 @@ export interface Recovered {
 }
 
 /**
- * Reads the newest snapshot and, in their order, the logs from its number on; older files are leftovers. Changes nothing.
+ * Reads the newest snapshot and, in order, the logs from its number on; older files are leftovers. Changes nothing.
  *
- * A torn last record is what a crash leaves of one that was never acknowledged: it is left out, and the log says so. It can only
- * be in the last log that holds anything, for each log is at rest before the next one is begun. A log without a record says nothing: it
- * was not begun, or only that. Throws STORE_UNREADABLE for anything else that does not fit.
+ * A torn last record is left by a crash and was never acknowledged: it is skipped and logged. It can only be in the
+ * last log with content, as each log is complete before the next one begins. A log without a record has no content: it
+ * was only being created. Throws STORE_UNREADABLE for any other inconsistency.
  */
 export async function recover(folder: Folder, log: Log): Promise<Recovered> {
   const files = (await folder.list()).map(parseFileName).filter((file) => file !== null);
@@ -40,7 +40,7 @@ async function replayLogs(
   { folder, log, kept, base }: { folder: Folder; log: Log; kept: Kept; base: number },
   logs: readonly number[],
 ): Promise<void> {
-  /** The last log that held anything. */
+  /** The last log with content. */
   let last: number | null = null;
   let torn: string | null = null;
   for (const number of logs) {

@@ -2,13 +2,13 @@ import type { Contents, Write } from '../store.js';
 import type { Folder, FolderFile } from './folder.js';
 import { encodeFooter, encodeHeader, encodeRecord, fileName } from './record-file.js';
 
-/** About so much is made into text at once, some tenths of a millisecond; then others get their turn. */
+/** About this many bytes are serialized at a time, some tenths of a millisecond, before other work gets its turn. */
 const PART_BYTES = 65_536;
 
 /**
- * Writes all of `contents` into a file of its own, which has its name only once it is whole and on the disk. Rejects with what the
- * disk says, or with what `check` throws, which is asked before the file gets its name; then no such snapshot exists. Returns its size in
- * bytes.
+ * Writes `contents` into a new file, which gets its name only once it is complete and on the disk. Rejects with the
+ * error of the disk, or of `check`, which runs before the file gets its name; then no such snapshot exists. Returns its
+ * size in bytes.
  */
 export async function writeSnapshot(
   folder: Folder,
