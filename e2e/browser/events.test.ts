@@ -92,7 +92,7 @@ describe.skipIf(whyNoBrowser !== null)('the events of the dashboard', () => {
       await expect.poll(() => page.locator(rows).count(), { timeout: 10_000 }).toBe(count);
     }
     expect(await older.count()).toBe(0);
-    expect(await page.locator(rows).last().innerText()).toContain('weight 1');
+    expect(await page.locator(rows).last().innerText()).toContain('weight set to 1');
     expect(await flawsOf(page)).toEqual([]);
     expect(faults).toEqual([]);
     await page.context().close();
@@ -112,7 +112,7 @@ describe.skipIf(whyNoBrowser !== null)('the events of the dashboard', () => {
       .map((line) => JSON.parse(line) as { kind: string; text: string });
     expect(events).toHaveLength(DEEDS);
     expect(new Set(events.map(({ kind }) => kind))).toEqual(new Set(['admin']));
-    expect(events[0]?.text).toContain('weight 1');
+    expect(events[0]?.text).toContain('weight set to 1');
     await page.getByText(`${DEEDS} events exported.`).waitFor();
     expect(faults).toEqual([]);
     await page.context().close();

@@ -173,18 +173,26 @@ class Crowd {
   }
 
   #answerOne(socket: Socket, { id, data }: Question): void {
-    const { instance, nonce, purpose, keep } = data;
-    const member = this.members[Number(instance.slice(-12))];
+    const { nonce, purpose, keep } = data;
+    const member = this.#memberAt(socket.localAddress ?? '');
     if (member === undefined || this.#isSilent(member, 'unreachable')) {
       // half of them close the connection, the others say nothing
       if (member === undefined || member.index % 2 === 0) socket.destroy();
       return;
     }
-    const isFirst = member.nonce === null;
-    member.nonce = nonce;
     socket.write(encodeFrame({ id, response: { instance: member.id, nonce }, isDisposed: true }));
     if (keep !== true) socket.destroySoon();
+    // callers and `rollcall doctor` ask without a nonce who is there
+    if (nonce === undefined) return;
+    const isFirst = member.nonce === null;
+    member.nonce = nonce;
     if ((isFirst || purpose === 'urgent') && !this.#isSilent(member, 'mute')) void this.#beat(member);
+  }
+
+  /** Each has an address of its own. */
+  #memberAt(address: string): Member | undefined {
+    const [, high, low] = /127\.1\.(\d+)\.(\d+)$/.exec(address) ?? [];
+    return this.members[Number(high) * 256 + Number(low) - 1];
   }
 
   #ask(method: string, path: string, words: object | undefined): Promise<{ status: number; body: string }> {
@@ -207,9 +215,8 @@ class Crowd {
 interface Question {
   readonly id: string;
   readonly data: {
-    readonly instance: string;
-    readonly nonce: string;
-    readonly purpose: string;
+    readonly nonce?: string;
+    readonly purpose?: string;
     readonly keep?: boolean;
   };
 }

@@ -85,11 +85,11 @@ describe.skipIf(whyNoBrowser !== null)('what the dashboard asks for', () => {
     const before = await page.locator('tr[data-row]').count();
     await change(500);
     await service.selectOption('stock');
-    await page.locator('tr[data-row]', { hasText: 'weight 500' }).waitFor();
+    await page.locator('tr[data-row]', { hasText: 'weight set to 500' }).waitFor();
     expect(await page.locator('tr[data-row]', { hasText: 'orders' }).count()).toBe(0);
     await change(501);
     await service.selectOption('');
-    await page.locator('tr[data-row]', { hasText: 'weight 501' }).waitFor();
+    await page.locator('tr[data-row]', { hasText: 'weight set to 501' }).waitFor();
     const paused = await page.locator('tr[data-row]').count();
     expect(paused).toBeGreaterThan(before);
     const heading = await page.locator('h1').innerText();

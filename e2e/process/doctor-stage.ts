@@ -131,11 +131,13 @@ export interface Making {
   readonly place?: { readonly host?: string; readonly port?: number };
   readonly metadata?: Readonly<Record<string, string>>;
   readonly beats?: boolean;
+  /** What it reports of its calls to others with each Heartbeat-2. */
+  readonly edges?: readonly object[];
 }
 
 /** A service that does all that docs/PROTOCOL.md asks of one, and each thing only as long as the test wants. */
 export async function handMade(url: string, service: string, making: Making): Promise<HandMade> {
-  const { intervalMs, place = {}, metadata = {}, beats = true } = making;
+  const { intervalMs, place = {}, metadata = {}, beats = true, edges } = making;
   const { id = `${service}-${Math.random().toString(36).slice(2, 12)}` } = making;
   let nonce: string | null = null;
   let seq = 0;
@@ -174,7 +176,7 @@ export async function handMade(url: string, service: string, making: Making): Pr
     void fetch(`${url}/api/v1/instances/${id}/heartbeat`, {
       method: 'POST',
       headers,
-      body: JSON.stringify({ nonce, seq }),
+      body: JSON.stringify({ nonce, seq, ...(edges === undefined ? {} : { edges }) }),
     })
       .then((answer) => answer.arrayBuffer())
       .catch(() => null);

@@ -1,5 +1,4 @@
-// Each finding of `rollcall doctor` is provoked for real: real registries, services, ports, certificates and tokens. What would need
-// root or another machine is done by proxies of the test's own.
+// Provokes each finding of `rollcall doctor` for real; proxies of the test stand in for what needs root or another machine.
 import { createServer } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -33,6 +32,15 @@ import { until } from './until.js';
 const INTERVAL_MS = 200;
 const made = new Certificates();
 const folder = mkdtempSync(join(tmpdir(), 'rollcall-doctor-'));
+
+/** An instance as a caller reports it. */
+const target = (instance = '', failures = 0, circuit = 'closed'): object => ({
+  instance,
+  calls: 30,
+  failures,
+  p99Ms: 5,
+  circuit,
+});
 
 async function registryWith(...args: string[]): Promise<string> {
   return urlOf(startRegistry(INTERVAL_MS, ['--memory', ...args]));
@@ -314,6 +322,27 @@ describe('a registry in trouble', () => {
     expect(codesOf(await diagnose(url))).not.toContain('nobody-callable');
   });
 
+  it('with calls that fail, and circuits that their callers keep open', async () => {
+    const url = await registryWith();
+    const [good, bad] = await Promise.all(['a', 'b'].map(() => handMade(url, 'stock', { intervalMs: INTERVAL_MS })));
+    const edge = { window: 7, windowMs: 5_000, retries: 12, p50Ms: 3, p99Ms: 9, inFlight: 0 };
+    const targets = [target(good?.id), target(bad?.id, 20, 'open')];
+    const caller = await handMade(url, 'tills', {
+      intervalMs: INTERVAL_MS,
+      edges: [{ ...edge, service: 'stock', calls: 60, failures: 20, targets }],
+    });
+    const topology = async (): Promise<string> => (await fetch(`${url}/api/v1/topology`)).text();
+    await until('the registry knows of the calls', async () => (await topology()).includes('"failures":20'));
+    const reported = /1 instance of tills reported it/;
+    const diagnosed = await diagnose(url, ['tills']);
+    expect(found(diagnosed, 'calls-failing', reported, new RegExp(`rollcall drain ${bad?.id}`)).what).toMatch(
+      /^tills → stock: 20 of 60 calls failed in the last 5 s\.$/,
+    );
+    found(diagnosed, 'circuit-open', /circuits of tills: 1 open/, new RegExp(`rollcall show ${bad?.id}`));
+    expect(diagnosed.verdict).toContain('Elsewhere was not looked at.');
+    expect(codesOf(await diagnose(url, [caller.id]))).not.toContain('calls-failing');
+  });
+
   it('that holds those who fell silent together', async () => {
     const url = await registryWith();
     const crowd = await Promise.all(
@@ -356,7 +385,9 @@ describe('a registry that is well', () => {
     );
     const text = start('rollcall', ['doctor', 'orders', '--url', url], { NO_COLOR: '1' });
     expect((await text.exited).code).toBe(0);
-    expect(text.out[0]).toBe(`● Nothing is wrong with ${url}, as far as can be seen from here.`);
+    expect(text.out.slice(0, 2).join('').replaceAll(/ +/g, ' ')).toBe(
+      `● Nothing is wrong with orders (1 instance) and the registry at ${url}, as far as can be seen from here. Elsewhere was not looked at.`,
+    );
     const unknown = start('rollcall', ['doctor', 'order', '--url', url]);
     expect((await unknown.exited).code).toBe(1);
     expect(unknown.err.join()).toContain('Did you mean orders?');

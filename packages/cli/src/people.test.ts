@@ -77,7 +77,7 @@ describe('rollcall events', () => {
   });
 
   it('-o json is one line for each; --limit is how many', async () => {
-    const { out } = await town.run('events', '-o', 'json', '-n', '2');
+    const { out } = await town.run('events', '-o', 'json', '--limit', '2');
     const events = out.split('\n').map((line) => JSON.parse(line) as { seq: number });
     expect(events).toHaveLength(2);
     expect(events[1]?.seq).toBe((events[0]?.seq ?? 0) + 1);

@@ -116,7 +116,11 @@ export interface ServiceAnswer {
   readonly revision: number;
   readonly settled: boolean;
   /** With `heartbeats` where they were asked for. */
-  readonly instances: readonly (Instance & { readonly heartbeats?: HeartbeatsAnswer })[];
+  /** `override`: what an operator set of it; missing: nothing. */
+  readonly instances: readonly (Instance & {
+    readonly override?: Override;
+    readonly heartbeats?: HeartbeatsAnswer;
+  })[];
   readonly removed: readonly Tombstone[];
 }
 
@@ -164,7 +168,11 @@ export interface InstancesAnswer {
   readonly total: number;
   /** The `after` of the next page; null: this is the last one. */
   readonly next: string | null;
-  readonly instances: readonly (Instance & { readonly heartbeats?: HeartbeatsAnswer })[];
+  /** `override`: what an operator set of it; missing: nothing. */
+  readonly instances: readonly (Instance & {
+    readonly override?: Override;
+    readonly heartbeats?: HeartbeatsAnswer;
+  })[];
 }
 
 export interface RegistryAnswer {

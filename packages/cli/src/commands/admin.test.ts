@@ -41,6 +41,43 @@ describe('what an operator says', () => {
     expect(await instance()).toMatchObject({ admin: 'ENABLED', override: null });
   });
 
+  it('takes several ids, says how many stay callable, and warns where none does', async () => {
+    const { code, out, err } = await town.run('drain', 'users-1', 'users-21', '--reason', 'move');
+    expect(code).toBe(0);
+    expect(out.split('\n').filter((line) => line.includes('is DRAINING'))).toHaveLength(2);
+    expect(err).toContain('No instance of users may be called now');
+    const one = await town.run('undrain', 'users-1');
+    expect(one).toMatchObject({ code: 0 });
+    expect((await town.run('drain', 'users-21')).out).toContain('1 of 2 instances of users may be called.');
+    await town.run('undrain', 'users-21');
+  });
+
+  it('takes all instances of a version of a service', async () => {
+    await town.register('stock-a', 'stock', { version: '1.5.5' });
+    await town.register('stock-b', 'stock', { version: '1.5.5' });
+    await town.register('stock-c', 'stock', { version: '1.6.0' });
+    const { code, out } = await town.run('drain', '--service', 'stock', '--version', '1.5.5');
+    expect({ code, out }).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/1 of 3 instances of stock may be called\.$/),
+    });
+    expect((await instance('stock-b')).admin).toBe('DRAINING');
+    expect((await instance('stock-c')).admin).toBe('ENABLED');
+    expect((await town.run('undrain', '--service', 'stock', '--version', '1.5.5')).code).toBe(0);
+    expect((await instance('stock-a')).admin).toBe('ENABLED');
+  });
+
+  it.each([
+    [['drain'], 'It is used as: rollcall drain <id>…'],
+    [['drain', 'users-1', '--service', 'users'], 'It takes ids or --service, not both'],
+    [['drain', '--version', '1.5.5'], 'It is used as'],
+    [['drain', '--service', 'users', '--version', '9.9.9'], 'No instance of users with that version and zone'],
+  ])('refuses %j', async (args, text) => {
+    const { code, err } = await town.run(...args);
+    expect(code).not.toBe(0);
+    expect(err).toContain(text);
+  });
+
   it('maintenance lasts as long as --until says', async () => {
     const before = Date.now();
     const { code, out } = await town.run('maintenance', '1e07', '--until', '2h', '-o', 'json');
@@ -79,7 +116,7 @@ describe('what an operator says', () => {
   });
 
   it.each([
-    [['drain'], 2, 'It is used as: rollcall drain <id>. Received nothing.'],
+    [['drain'], 2, 'It is used as: rollcall drain <id>… or rollcall drain --service <name>'],
     [['drain', 'orders-1e08'], 1, 'Did you mean orders-1e07?'],
     [['drain', '1'], 2, '"1" may be any of 2: users…rs-1, users…s-21.'],
     [['weight', '1e07', '1001'], 2, 'a whole number 0 … 1000'],

@@ -1,5 +1,7 @@
 import { option, RollcallError } from '@rollcall/core';
 import type { AdminState, InstancePatch } from '@rollcall/core';
+import type { RegistryApi } from '../registry/registry-api.js';
+import type { Json } from '../registry/json.js';
 import { apiOf, CONNECTION_FLAGS, NAMESPACE_FLAG } from '../registry/connection.js';
 import { whoIs } from '../registry/resolve-instance.js';
 import { overrideTerms, untilText } from '../render/override-terms.js';
@@ -11,6 +13,7 @@ import { neededWords } from '../terminal/operands.js';
 import { EXIT } from '../terminal/shell.js';
 import type { Command, ExitCode, Shell } from '../terminal/shell.js';
 import { spanOf } from '../terminal/spans.js';
+import { leftCallable, TARGET_FLAGS, targetsOf } from './admin-targets.js';
 import { untilQuiet } from './until-drained.js';
 
 /** As the registry allows it. */
@@ -54,32 +57,42 @@ function helpOf(usage: string, about: string, flags: Flags, examples: readonly s
 
 // ---- drain, maintenance ---------------------------------------------------------------------------------------------
 
-const AWAY_FLAGS = { ...REASON_FLAG, ...UNTIL_FLAG, ...WAIT_FLAGS, ...COMMON };
+const AWAY_FLAGS = { ...TARGET_FLAGS, ...REASON_FLAG, ...UNTIL_FLAG, ...WAIT_FLAGS, ...COMMON };
 
 function away(name: 'drain' | 'maintenance', admin: AdminState, about: string): Command {
-  const help = helpOf(`${name} <id>`, about, AWAY_FLAGS, [
+  const help = helpOf(`${name} <id>… | --service <name>`, about, AWAY_FLAGS, [
     `${name} orders…1e07 --reason "new disk" --until 2h`,
+    `${name} --service orders --version 1.5.5 --reason "roll back"`,
     `${name} 1e07 --wait && ssh host systemctl stop orders`,
   ]);
   const run = async (argv: readonly string[], shell: Shell): Promise<ExitCode> => {
     const { flags, words } = parseArguments(AWAY_FLAGS, argv);
-    const [typed = ''] = neededWords(`${name} <id>`, words, 1);
     const timeoutMs = spanOf(flags['--timeout'], '--timeout');
-    const { id, name: short, api } = await whoIs(typed, await apiOf(flags, shell.env));
-    const said = await api.patch(id, { admin, ...wordsOf(flags) });
+    const patch = { admin, ...wordsOf(flags) };
+    const targets = await targetsOf(name, words, flags, await apiOf(flags, shell.env));
     const isText = flags['--output'] === 'text';
-    if (isText)
-      shell.out(
-        `${short} is ${admin}${untilText(overrideTerms(said, 'admin'))}: no new calls go to it. Back: rollcall undrain ${id}`,
-      );
-    if (!flags['--wait']) {
-      if (!isText) shell.out(jsonText({ instance: said }));
-      return EXIT.done;
+    const done: { readonly id: string; readonly api: RegistryApi; readonly said: Json }[] = [];
+    for (const { id, name: short, api } of targets) {
+      const said = await api.patch(id, patch);
+      done.push({ id, api, said });
+      const until = untilText(overrideTerms(said, 'admin'));
+      if (isText) shell.out(`${short} is ${admin}${until}: no new calls go to it. Back: rollcall undrain ${id}`);
+      else if (!flags['--wait']) shell.out(jsonText({ instance: said }));
     }
-    const end = await untilQuiet(api, { id, service: String(said['service']), timeoutMs }, shell);
-    if (isText) shell.out(end.text);
-    else shell.out(jsonText({ instance: said, quiet: end.isQuiet, afterMs: end.afterMs }));
-    return end.isQuiet ? EXIT.done : EXIT.failed;
+    const services = new Map(done.map(({ api, said }) => [String(said['service']), api]));
+    for (const { text, isOut } of await leftCallable(services)) {
+      if (isOut) shell.err(text);
+      else if (isText) shell.out(text);
+    }
+    if (!flags['--wait']) return EXIT.done;
+    let isQuiet = true;
+    for (const { id, api, said } of done) {
+      const end = await untilQuiet(api, { id, service: String(said['service']), timeoutMs }, shell);
+      if (isText) shell.out(end.text);
+      else shell.out(jsonText({ instance: said, quiet: end.isQuiet, afterMs: end.afterMs }));
+      isQuiet &&= end.isQuiet;
+    }
+    return isQuiet ? EXIT.done : EXIT.failed;
   };
   return { help, run };
 }
@@ -101,12 +114,12 @@ export const maintenance: Command = away(
 
 // ---- undrain, weight, rm --------------------------------------------------------------------------------------------
 
-const BACK_FLAGS = { ...REASON_FLAG, ...COMMON };
+const BACK_FLAGS = { ...TARGET_FLAGS, ...REASON_FLAG, ...COMMON };
 const UNDRAIN_HELP = helpOf(
-  'undrain <id>',
+  'undrain <id>… | --service <name>',
   'Ends a drain or a maintenance: calls go to the instance again.',
   BACK_FLAGS,
-  ['undrain orders…1e07'],
+  ['undrain orders…1e07', 'undrain --service orders --version 1.5.5'],
 );
 
 /** `rollcall undrain` */
@@ -114,12 +127,12 @@ export const undrain: Command = {
   help: UNDRAIN_HELP,
   async run(argv, shell) {
     const { flags, words } = parseArguments(BACK_FLAGS, argv);
-    const [typed = ''] = neededWords('undrain <id>', words, 1);
-    const { id, name, api } = await whoIs(typed, await apiOf(flags, shell.env));
     const reason = flags['--reason'];
-    const said = await api.patch(id, { admin: 'ENABLED', ...(reason === undefined ? {} : { reason }) });
-    const text = `${name} is ENABLED: calls go to it again, if its state allows.`;
-    shell.out(flags['--output'] === 'text' ? text : jsonText({ instance: said }));
+    for (const { id, name, api } of await targetsOf('undrain', words, flags, await apiOf(flags, shell.env))) {
+      const said = await api.patch(id, { admin: 'ENABLED', ...(reason === undefined ? {} : { reason }) });
+      const text = `${name} is ENABLED: calls go to it again, if its state allows.`;
+      shell.out(flags['--output'] === 'text' ? text : jsonText({ instance: said }));
+    }
     return EXIT.done;
   },
 };

@@ -34,8 +34,11 @@ several times. It takes a few seconds, for it holds a change feed for 2.5 s, and
 
 ${describeFlags(FLAGS).join('\n')}
 
-Formats: json is one object, { url, verdict, findings, fine, unchecked }, each finding with code, gravity (broken, risk, note), what,
-instances, evidence, why, fix and link. Codes: docs/guide/troubleshooting.md. Exit codes: ${EXIT.done} nothing was found, ${EXIT.failed} something was,
+A service is looked at with the calls from it and to it, an instance with its callers; elsewhere is then not looked at, and the verdict
+says so. Three findings of one code or more are one entry of the text; json has each.
+
+Formats: json is one object, { url, scope, verdict, findings, fine, unchecked }, each finding with code, gravity (broken, risk, note), what,
+instances, names, services, share (of the services, that is lost), evidence, why, fix, commands (in fix) and link. Codes: docs/guide/troubleshooting.md. Exit codes: ${EXIT.done} nothing was found, ${EXIT.failed} something was,
 ${EXIT.unreachable} no registry answers.`;
 
 /** `rollcall doctor`: what is wrong, by what one sees of it, and what to do. */
@@ -60,13 +63,14 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
   const diagnosis = judge(facts);
   for (const line of flags['--output'] === 'json'
     ? [jsonOf(facts, diagnosis)]
-    : renderDiagnosis(facts.url, diagnosis, shell.terminal))
+    : renderDiagnosis(facts, diagnosis, shell.terminal))
     shell.out(line);
   return exitCodeOf(facts, diagnosis);
 }
 
-function jsonOf({ url }: Facts, { findings, fine, unchecked }: Diagnosis): string {
-  return jsonText({ url, verdict: verdictText(url, findings), findings, fine, unchecked });
+function jsonOf(facts: Facts, { findings, fine, unchecked }: Diagnosis): string {
+  const { url, scope } = facts;
+  return jsonText({ url, scope, verdict: verdictText(facts, findings), findings, fine, unchecked });
 }
 
 /** A registry that refuses is there, and one of which small answers arrive; another program in its place is not. What could not be asked is not known to be absent. */

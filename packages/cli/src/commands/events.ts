@@ -11,7 +11,7 @@ import {
   systemTime,
 } from '@rollcall/core';
 import type { InstanceId, RegistryEvent } from '@rollcall/core';
-import { ALL_NAMESPACES_FLAG, apiOf, CONNECTION_FLAGS, LONG_NAMESPACE_FLAG } from '../registry/connection.js';
+import { ALL_NAMESPACES_FLAG, apiOf, CONNECTION_FLAGS, NAMESPACE_FLAG } from '../registry/connection.js';
 import { numberAt } from '../registry/json.js';
 import type { Json } from '../registry/json.js';
 import { isUnknown, unknownNamespaceText, unknownServiceText } from '../registry/namespaces.js';
@@ -73,11 +73,10 @@ const FLAGS = {
       max: LARGEST_LIMIT,
     }),
     '<n>',
-    'n',
   ),
   '--all': toggle('all that are kept, the oldest first'),
   ...OUTPUT_FLAG,
-  ...LONG_NAMESPACE_FLAG,
+  ...NAMESPACE_FLAG,
   ...ALL_NAMESPACES_FLAG,
   ...CONNECTION_FLAGS,
   '--help': toggle('this text', 'h'),

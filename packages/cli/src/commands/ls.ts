@@ -7,6 +7,7 @@ import { everyMatch, FILTER_FLAGS, givenFilters, isSelective, questionOf } from 
 import { callableWord, renderTable, worstFirst } from '../render/instance-table.js';
 import type { View } from '../render/instance-table.js';
 import { countsOf, outagesIn, outageText, shortageLines } from '../render/outages.js';
+import { awayTerms } from '../render/override-terms.js';
 import { describeFlags, parseArguments, repeated, toggle, valued } from '../terminal/arguments.js';
 import { jsonText } from '../terminal/json-text.js';
 import { onlyWord } from '../terminal/operands.js';
@@ -90,7 +91,8 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
   checkNamespace(api, known);
   const isFiltered = givenFilters(flags).length > 0;
   const wanted = { service, known, withHeartbeats: ['table', 'json'].includes(flags['--output']) };
-  const view = isFiltered ? await search(api, wanted, flags) : await look(api, wanted);
+  const found = isFiltered ? await search(api, wanted, flags) : await look(api, wanted);
+  const view = flags['--output'] === 'table' ? { ...found, away: await awayTerms(api, found.instances) } : found;
   if (view.instances.length === 0 && flags['--output'] !== 'json') {
     shell.err(isFiltered ? `No instance at ${api.url} matches.` : nothingText(api, wanted));
     return EXIT.done;

@@ -101,7 +101,7 @@ function page(
   const past = section('Timeline', timelineRows(events), width);
   if (found === null) {
     const [last] = events.slice(-1);
-    const removed = wrapped(`${id}  was removed: ${printable(last?.text ?? '')}.`, width);
+    const removed = wrapped(`${id}  was ${last === undefined ? 'removed' : happenedText(last)}.`, width);
     return lines([...removed.map((text): readonly Span[] => [{ text, look: 'strong' }]), ...past]);
   }
   const instance = api.instanceIn(found);
@@ -111,7 +111,7 @@ function page(
     ...stateLines({
       instance,
       name,
-      shape: stateShape(instance, beats),
+      shape: stateShape(instance),
       away: overrideTerms(found, 'admin'),
       now,
       width,

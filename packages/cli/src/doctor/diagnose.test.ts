@@ -13,6 +13,7 @@ import {
   NOW,
   refused,
   registryFacts,
+  callEdge,
 } from './doctor.fixture.js';
 import type { Facts, Failure, InstanceFacts, Reach, RefusedFacts, RegistryFacts } from './facts/facts.js';
 import { FINDING_CODES, GRAVITIES } from './findings/finding.js';
@@ -130,6 +131,42 @@ const CASES: Readonly<Record<FindingCode, readonly [Partial<Facts>, RegExp]>> = 
       counts: new Map([['default/orders', countCallable([{ state: 'HEALTHY', admin: 'DRAINING' }])]]),
     },
     /orders-0001 is DRAINING: drained 5 min ago by token 3f2a from 10\.0\.0\.7 \(new disk\); its state is HEALTHY/,
+  ],
+  'calls-failing': [
+    {
+      calls: {
+        kind: 'read',
+        edges: [
+          {
+            ...callEdge,
+            from: 'gateway',
+            to: 'orders',
+            calls: 100,
+            failures: 40,
+            targets: [
+              { instance: 'orders-0001', attempts: 100, failures: 40, circuits: { closed: 2, open: 0, halfOpen: 0 } },
+            ],
+          },
+        ],
+      },
+    },
+    /2 instances of gateway reported it, last 1 s ago/,
+  ],
+  'circuit-open': [
+    {
+      calls: {
+        kind: 'read',
+        edges: [
+          {
+            ...callEdge,
+            targets: [
+              { instance: 'orders-0001', attempts: 10, failures: 0, circuits: { closed: 1, open: 1, halfOpen: 0 } },
+            ],
+          },
+        ],
+      },
+    },
+    /circuits of gateway: 1 open, 1 closed/,
   ],
   'store-trouble': [
     registry({ store: { name: 'disk', durable: true, trouble: { text: 'ENOSPC', sinceMs: 9_000, owed: 2 } } }),
@@ -293,14 +330,15 @@ describe('judge', () => {
   it('names a service nobody of which may be called with its namespace, where there are several', () => {
     const drained = countCallable([{ state: 'HEALTHY', admin: 'DRAINING' }]);
     const away = instances(instanceFacts({ admin: 'DRAINING' }));
-    const whatOf = (counts: Facts['counts']) => judge(facts({ ...away, counts })).findings[0]?.what;
+    const whatOf = (counts: Facts['counts'], hasNamespaces = false) =>
+      judge(facts({ ...away, counts, hasNamespaces })).findings[0]?.what;
     expect(whatOf(new Map([['default/orders', drained]]))).toContain('Nobody of orders may be called');
     const fine = countCallable([{ state: 'HEALTHY', admin: 'ENABLED' }]);
     const both = new Map([
       ['default/orders', drained],
       ['staging/orders', fine],
     ]);
-    expect(whatOf(both)).toContain('Nobody of default/orders may be called');
+    expect(whatOf(both, true)).toContain('Nobody of default/orders may be called');
   });
 
   it('names what can be done in a pod that may open too few files', () => {

@@ -1,9 +1,11 @@
 import type { Facts } from './facts/facts.js';
 import { callableDiagnosis } from './findings/callable.js';
+import { callsDiagnosis } from './findings/calls.js';
 import { contactFinding } from './findings/contact.js';
 import { worstFirst } from './findings/finding.js';
 import type { Diagnosis } from './findings/finding.js';
 import { instanceDiagnosis } from './findings/instances.js';
+import { placed } from './findings/names.js';
 import { wayDiagnosis } from './findings/network.js';
 import { registryDiagnosis } from './findings/registry.js';
 
@@ -14,9 +16,10 @@ export function judge(facts: Facts): Diagnosis {
     const unchecked = ['everything else, because the registry does not tell of itself or of anybody'];
     return { findings: [lost], fine: [], unchecked };
   }
-  const all = [registryDiagnosis, wayDiagnosis, callableDiagnosis, instanceDiagnosis].map((look) => look(facts));
+  const looks = [registryDiagnosis, wayDiagnosis, callableDiagnosis, callsDiagnosis, instanceDiagnosis];
+  const all = looks.map((look) => look(facts));
   return {
-    findings: worstFirst(all.flatMap(({ findings }) => findings)),
+    findings: worstFirst(all.flatMap(({ findings }) => findings).map((found) => placed(found, facts))),
     fine: all.flatMap(({ fine }) => fine),
     unchecked: all.flatMap(({ unchecked }) => unchecked),
   };

@@ -1,6 +1,6 @@
 import { countCallable } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
-import type { Answer, Facts, Failure, InstanceFacts, RegistryFacts } from './facts/facts.js';
+import type { CallEdge, Answer, Facts, Failure, InstanceFacts, RegistryFacts } from './facts/facts.js';
 
 export const NOW = 1_790_000_000_000;
 
@@ -91,6 +91,11 @@ export function facts(more: Partial<Facts> = {}): Facts {
     registry: registryFacts,
     instances: [instanceFacts()],
     counts: new Map([['default/orders', countCallable([instanceFacts().instance])]]),
+    scope: { kind: 'all' },
+    services: new Map([['default/orders', countCallable([instanceFacts().instance])]]),
+    hasNamespaces: false,
+    names: new Map(),
+    calls: { kind: 'read', edges: [] },
     left: 0,
     triesPorts: true,
     here: { container: null, openFiles: 1_024, unasked: 0 },
@@ -131,3 +136,17 @@ export function failed(code: string, text: string, trouble: string | null = null
   const tries = { asked: 2, failures: [one, one], largestAnswer: 0 };
   return { registry: null, contact: one, tries };
 }
+
+/** Calls from one service to another, all of them answered. */
+export const callEdge: CallEdge = {
+  namespace: 'default',
+  from: 'gateway',
+  to: 'orders',
+  callers: 2,
+  calls: 100,
+  perSecond: 20,
+  failures: 0,
+  windowMs: 5_000,
+  ageMs: 1_000,
+  targets: [],
+};

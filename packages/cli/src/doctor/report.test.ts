@@ -1,15 +1,17 @@
+import { countCallable } from '@rollcall/core';
 import { describe, expect, it } from 'vitest';
 import { judge } from './diagnose.js';
-import { facts, failed } from './doctor.fixture.js';
+import { facts, failed, instanceFacts } from './doctor.fixture.js';
 import { renderDiagnosis } from './report.js';
 
 const URL = 'http://127.0.0.1:1337';
-const broken = judge(facts(failed('ECONNREFUSED', 'connect ECONNREFUSED 127.0.0.1:1337')));
+const absent = facts(failed('ECONNREFUSED', 'connect ECONNREFUSED 127.0.0.1:1337'));
+const broken = judge(absent);
 const terminal = { width: 100, isColoured: false, isUnicode: true };
 
 describe('the report', () => {
   it('begins with a verdict, and tells of each finding what, evidence, why, fix and entry', () => {
-    expect(renderDiagnosis(URL, broken, terminal)).toEqual([
+    expect(renderDiagnosis(absent, broken, terminal)).toEqual([
       `✕ 1 finding about ${URL}: 1 broken.`,
       '',
       '✕ Nobody listens at 127.0.0.1:1337.',
@@ -26,21 +28,49 @@ describe('the report', () => {
   });
 
   it('says so where nothing is wrong', () => {
-    const lines = renderDiagnosis(URL, judge(facts()), terminal);
+    const lines = renderDiagnosis(facts(), judge(facts()), terminal);
     expect(lines[0]).toBe(`● Nothing is wrong with ${URL}, as far as can be seen from here.`);
     expect(lines.join('\n')).toMatch(/\n {2}well the registry at .* answers, in 3 ms, version 0\.1\.0\n/);
   });
 
   it('keeps within a narrow terminal, but for words that are longer, has colours only where they are wanted, and no sign beyond ASCII where there is none', () => {
-    const narrow = renderDiagnosis(URL, broken, { ...terminal, width: 40 });
+    const narrow = renderDiagnosis(absent, broken, { ...terminal, width: 40 });
     expect(narrow.filter((line) => line.length > 40 && line.trim().split(' ').length > 2)).toEqual([]);
-    expect(renderDiagnosis(URL, broken, { ...terminal, isColoured: true }).join('')).toContain('\u001b[1;38;5;160m✕');
-    const plain = renderDiagnosis(URL, broken, { ...terminal, isUnicode: false }).join('');
+    expect(renderDiagnosis(absent, broken, { ...terminal, isColoured: true }).join('')).toContain(
+      '\u001b[1;38;5;160m✕',
+    );
+    const plain = renderDiagnosis(absent, broken, { ...terminal, isUnicode: false }).join('');
     expect(plain).toMatch(/^[\x20-\x7e]+$/);
   });
 
   it('lets nothing from the network steer the terminal', () => {
-    const evil = judge(facts(failed('ECONNREFUSED', 'a\u001b[2Jb\nc')));
-    expect(renderDiagnosis(URL, evil, terminal).join('')).toContain('a?[2Jb?c');
+    const evil = facts(failed('ECONNREFUSED', 'a\u001b[2Jb\nc'));
+    expect(renderDiagnosis(evil, judge(evil), terminal).join('')).toContain('a?[2Jb?c');
+  });
+
+  it('says of a part of the registry that elsewhere was not looked at', () => {
+    const part = facts({ scope: { kind: 'service', namespace: 'default', service: 'orders' } });
+    const text = renderDiagnosis(part, judge(part), terminal).slice(0, 2).join('').replaceAll(/ +/g, ' ');
+    expect(text).toBe(
+      `● Nothing is wrong with orders (1 instance) and the registry at ${URL}, as far as can be seen from here. Elsewhere was not looked at.`,
+    );
+  });
+
+  it('makes one entry of many findings of one code, keeps commands whole, and ends with a summary', () => {
+    const many = Array.from({ length: 30 }, (_, index) =>
+      instanceFacts(
+        { id: `orders-${1_000 + index}`, admin: 'MAINTENANCE' },
+        { away: { reason: 'disks', since: 0, untilMs: null, by: '' } },
+      ),
+    );
+    const drained = facts({
+      instances: many,
+      counts: new Map([['default/orders', countCallable(many.map(({ instance }) => instance))]]),
+    });
+    const lines = renderDiagnosis(drained, judge(drained), { ...terminal, width: 60 });
+    expect(lines.length).toBeLessThan(90);
+    const undrain = lines.filter((line) => line.includes('rollcall undrain'));
+    expect(undrain.length).toBeGreaterThan(0);
+    for (const line of undrain) expect(line).toMatch(/rollcall undrain \S+/);
   });
 });

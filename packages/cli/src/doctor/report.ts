@@ -1,111 +1,150 @@
-import { paint } from '../terminal/paint.js';
 import type { Look } from '../terminal/paint.js';
 import type { Terminal } from '../terminal/shell.js';
-import { printable } from '../terminal/words.js';
+import type { Facts } from './facts/facts.js';
 import { GRAVITIES } from './findings/finding.js';
 import type { Diagnosis, Finding, Gravity } from './findings/finding.js';
+import { nameOf, serviceNameOf } from './findings/names.js';
+import { entriesOf, isGroup } from './groups.js';
+import type { Group } from './groups.js';
+import { Page } from './page.js';
 
 const SIGNS: Readonly<Record<Gravity, { readonly sign: string; readonly look: Look; readonly words: string }>> = {
   broken: { sign: '✕', look: 'critical', words: 'broken' },
   risk: { sign: '▲', look: 'unhealthy', words: 'at risk' },
   note: { sign: '◌', look: 'registering', words: 'to know' },
 };
+const WELL = { sign: '●', look: 'healthy' } as const;
 
-/** Of a line that goes on. */
-const INDENT = 7;
-/** Narrower than this nothing can be read: then lines are longer than the terminal. */
-const LEAST_WIDTH = 30;
-/** Wider than this is hard to read. */
-const MOST_WIDTH = 110;
+/** A report of more lines has its verdict at the end, too: the beginning has scrolled away. */
+const MOST_SEEN = 24;
+/** Lines of the summary at the end. */
+const MOST_SUMMARY = 3;
+/** Lines of evidence, and of fixes, of one entry where there are many findings: then the guide has the rest, or a narrower look. */
+const MOST_EVIDENCE = 2;
+const MOST_FIXES = 4;
+
+/** What a report says of where the doctor looked. */
+export type Looked = Pick<
+  Facts,
+  'url' | 'registry' | 'scope' | 'services' | 'instances' | 'left' | 'hasNamespaces' | 'names'
+>;
 
 /** The diagnosis for people, line by line. */
-export function renderDiagnosis(url: string, diagnosis: Diagnosis, terminal: Terminal): readonly string[] {
+export function renderDiagnosis(looked: Looked, diagnosis: Diagnosis, terminal: Terminal): readonly string[] {
   const { findings, fine, unchecked } = diagnosis;
   const page = new Page(terminal);
-  const worst = GRAVITIES.find((gravity) => findings.some((one) => one.gravity === gravity));
-  const { sign, look } = worst === undefined ? { sign: '●', look: 'healthy' as const } : SIGNS[worst];
-  page.add(sign, look, verdictText(url, findings), 'strong');
-  for (const one of findings) {
+  const { sign, look } = signOf(findings);
+  page.add(sign, look, verdictText(looked, findings), 'strong');
+  const entries = entriesOf(findings, looked.services);
+  const isMany = entries.some(isGroup);
+  for (const entry of entries) {
     page.gap();
-    page.add(SIGNS[one.gravity].sign, SIGNS[one.gravity].look, one.what, 'strong');
-    page.list('seen', one.evidence);
-    page.list('why', [one.why]);
-    page.list('fix', one.fix);
-    page.list('more', [one.link]);
+    if (isGroup(entry)) addGroup(page, entry);
+    else addFinding(page, entry, isMany);
+  }
+  if (isMany) {
+    page.gap();
+    page.list('more', ['why each matters, by its code in brackets: docs/guide/troubleshooting.md']);
   }
   if (fine.length > 0) page.gap();
-  page.list('well', fine, 'healthy');
+  page.list('well', isMany ? [`${fine.length} other checks found nothing; -o json lists them`] : fine, {
+    look: 'healthy',
+  });
   if (unchecked.length > 0) page.gap();
   page.list('not checked', unchecked);
+  if (page.lines.length > MOST_SEEN && findings.length > 0) addSummary(page, looked, findings);
   return page.lines;
 }
 
-/** One sentence: how much is wrong, and how bad that is. */
-export function verdictText(url: string, findings: readonly Finding[]): string {
-  if (findings.length === 0) return `Nothing is wrong with ${url}, as far as can be seen from here.`;
+function signOf(findings: readonly Finding[]): { readonly sign: string; readonly look: Look } {
+  const worst = GRAVITIES.find((gravity) => findings.some((one) => one.gravity === gravity));
+  return worst === undefined ? WELL : SIGNS[worst];
+}
+
+function addFinding(page: Page, one: Finding, isMany: boolean): void {
+  const { sign, look } = SIGNS[one.gravity];
+  page.add(sign, look, isMany ? `${one.what} [${one.code}]` : one.what, 'strong');
+  page.list('seen', isMany ? one.evidence.slice(0, MOST_EVIDENCE) : one.evidence);
+  addRemedy(page, one, isMany);
+}
+
+function addGroup(page: Page, { first, what, listed, areNames, more, command, example }: Group): void {
+  const { sign, look } = SIGNS[first.gravity];
+  page.add(sign, look, `${what} [${first.code}]`, 'strong');
+  page.list('who', areNames ? [listed.join(', ')] : listed);
+  if (more > 0) page.list('', [`and ${more} more: ${command}`], { commands: [command] });
+  page.list('seen', [`for example ${example}:`, ...first.evidence.slice(0, MOST_EVIDENCE)]);
+  addRemedy(page, first, true);
+}
+
+function addRemedy(page: Page, { why, fix, commands, link }: Finding, isMany: boolean): void {
+  if (!isMany) page.list('why', [why]);
+  page.list('fix', isMany ? someOf(fix) : fix, { commands });
+  if (!isMany) page.list('more', [link]);
+}
+
+/** The others are told where there are few findings. */
+function someOf(texts: readonly string[]): readonly string[] {
+  const rest = texts.length - MOST_FIXES;
+  return rest <= 1 ? texts : [...texts.slice(0, MOST_FIXES), `and ${rest} more`];
+}
+
+// ---- the verdict ----------------------------------------------------------------------------------------------------
+
+/** One sentence: how much is wrong, and how bad that is; where only a part was looked at, that too. */
+export function verdictText(looked: Looked, findings: readonly Finding[]): string {
+  const subject = subjectOf(looked);
+  const about = subject === null ? looked.url : `${subject} and the registry at ${looked.url}`;
+  const elsewhere = subject === null ? '' : ' Elsewhere was not looked at.';
+  if (findings.length === 0) return `Nothing is wrong with ${about}, as far as can be seen from here.${elsewhere}`;
   const counts = GRAVITIES.map((gravity) => ({
     words: SIGNS[gravity].words,
     count: findings.filter((one) => one.gravity === gravity).length,
   })).filter(({ count }) => count > 0);
   const parts = counts.map(({ words, count }) => `${count} ${words}`).join(', ');
-  return `${findings.length} ${findings.length === 1 ? 'finding' : 'findings'} about ${url}: ${parts}.`;
+  return `${findings.length} ${findings.length === 1 ? 'finding' : 'findings'} about ${about}: ${parts}.${elsewhere}`;
 }
 
-/** Lines of a terminal's width. */
-class Page {
-  readonly #terminal: Terminal;
-  readonly #width: number;
-  readonly lines: string[] = [];
-
-  constructor(terminal: Terminal) {
-    this.#terminal = terminal;
-    this.#width = Math.max(LEAST_WIDTH, Math.min(MOST_WIDTH, terminal.width));
-  }
-
-  gap(): void {
-    this.lines.push('');
-  }
-
-  /** A sentence behind a sign. */
-  add(sign: string, look: Look, text: string, textLook: Look): void {
-    for (const [index, line] of wrapped(text, this.#width - 2).entries()) {
-      this.#line(index === 0 ? sign : ' ', look, ` ${line}`, textLook);
-    }
-  }
-
-  /** Sentences below each other, behind a word, which stands alone where it is long. */
-  list(word: string, texts: readonly string[], look: Look = 'faint'): void {
-    if (texts.length === 0) return;
-    const isLong = word.length > INDENT - 3;
-    if (isLong) this.#line(`  ${word}`, look, '');
-    let label = isLong ? '' : word;
-    for (const text of texts) {
-      for (const [index, line] of wrapped(text, this.#width - INDENT - 2).entries()) {
-        this.#line(`  ${label.padEnd(INDENT - 2)}`, look, `${index === 0 ? '' : '  '}${line}`);
-        label = '';
-      }
-    }
-  }
-
-  #line(head: string, look: Look, text: string, textLook?: Look): void {
-    const spans = [
-      { text: head, look },
-      { text, ...(textLook === undefined ? {} : { look: textLook }) },
-    ];
-    // wrapped by us: a word that is longer than a line is better whole, to be copied
-    this.lines.push(paint(spans, { ...this.#terminal, width: Infinity }));
-  }
+/** The part of the registry that was looked at; null: all of it, or nobody knows. */
+function subjectOf(looked: Looked): string | null {
+  const { registry, scope, instances, left } = looked;
+  if (registry === null || scope.kind === 'all') return null;
+  const size = instances.length + left;
+  const count = `${size} ${size === 1 ? 'instance' : 'instances'}`;
+  if (scope.kind === 'namespace') return `namespace ${scope.namespace} (${count})`;
+  if (scope.kind === 'instances') return instances.map(({ instance }) => nameOf(instance, looked)).join(', ');
+  const names = new Set(instances.map(({ instance }) => serviceNameOf(instance, looked)));
+  return `${names.size === 0 ? scope.service : [...names].join(', ')} (${count})`;
 }
 
-/** At the spaces; what comes from the network is made harmless. */
-function wrapped(text: string, width: number): readonly string[] {
-  const lines: string[] = [];
-  let line = '';
-  for (const word of printable(text).split(' ')) {
-    if (line !== '' && line.length + 1 + word.length > width) {
-      lines.push(line);
-      line = word;
-    } else line = line === '' ? word : `${line} ${word}`;
-  }
-  return [...lines, line];
+/** Three lines at most: the verdict, the services that are lost, and what was found how often. */
+function addSummary(page: Page, looked: Looked, findings: readonly Finding[]): void {
+  const { sign, look } = signOf(findings);
+  page.gap();
+  const begin = page.lines.length;
+  page.add(sign, look, verdictText(looked, findings), 'strong');
+  const lost = findings.filter(({ code }) => code === 'nobody-callable').flatMap(({ services }) => services);
+  const names = lost.map((key) => (looked.hasNamespaces ? key : key.slice(key.indexOf('/') + 1)));
+  const counts = new Map<string, number>();
+  for (const { code } of findings) counts.set(code, (counts.get(code) ?? 0) + 1);
+  const codes = [...counts].map(([code, count]) => (count === 1 ? code : `${code} ${count}`));
+  const room = page.width - 2;
+  if (names.length > 0)
+    page.add(' ', look, fittingText({ before: 'Nobody may be called of ', items: names }, room), 'strong');
+  if (codes.length > 1 && page.lines.length < begin + MOST_SUMMARY)
+    page.add(' ', look, fittingText({ before: 'Worst first: ', items: codes }, room), 'faint');
+}
+
+/** As many as fit, one at least, and how many more there are. */
+function fittingText(
+  { before, items }: { readonly before: string; readonly items: readonly string[] },
+  room: number,
+): string {
+  const textOf = (count: number): string => {
+    const more = items.length - count;
+    return `${before}${items.slice(0, count).join(', ')}${more === 0 ? '' : ` and ${more} more`}.`;
+  };
+  let count = items.length;
+  while (count > 1 && textOf(count).length > room) count -= 1;
+  return textOf(count);
 }

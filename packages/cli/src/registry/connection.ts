@@ -46,7 +46,7 @@ const LOOKED_UP = namespaceOption(`in which names are looked up; default: ${DEFA
 /** Of every command that names services. */
 export const NAMESPACE_FLAG = { '--namespace': valued(LOOKED_UP, '<name>', 'n') };
 
-/** The same where `-n` is how many. */
+/** The same where `-n` is how many calls are made. */
 export const LONG_NAMESPACE_FLAG = { '--namespace': valued(LOOKED_UP, '<name>') };
 
 /** Of every command that lists. */

@@ -44,7 +44,7 @@ describe('where there are several namespaces', () => {
   it('each event has its own', async () => {
     const { out } = await town.run('events', '-A', '--kind', 'registered');
     expect(out).toMatch(/default\/users…0b9e[^]*staging\/orders…1e07/);
-    expect((await town.run('events', '-n', '1', '--namespace', 'staging')).out).toContain('staging/gateway…6f80');
+    expect((await town.run('events', '--limit', '1', '-n', 'staging')).out).toContain('staging/gateway…6f80');
   });
 
   it('watch counts and names the services of each', async () => {

@@ -18,6 +18,9 @@ export type Fetcher = (
   },
 ) => Promise<FetchAnswer>;
 
+/** A connection came about, and no answer by the time that was given. */
+export class Unanswered extends Error {}
+
 /** To one registry at a time: enough to be quick, and no crowd. */
 export const MOST_SOCKETS = 16;
 /** More than a registry ever answers in one piece. */
@@ -40,10 +43,17 @@ export function asked(
   { method = 'GET', headers, body, signal }: Parameters<Fetcher>[1],
 ): Promise<FetchAnswer> {
   return new Promise((resolve, reject) => {
+    let isConnected = false;
+    const failed = (error: Error): void =>
+      reject(isConnected && signal.aborted ? new Unanswered('no answer in time', { cause: error }) : error);
     const sent = ask(url, { ...options, method, headers, signal }, (response) => {
-      collect(response).then(resolve, reject);
+      collect(response).then(resolve, failed);
     });
-    sent.on('error', reject);
+    sent.on('socket', (socket) => {
+      if (socket.connecting) socket.once('connect', () => (isConnected = true));
+      else isConnected = true;
+    });
+    sent.on('error', failed);
     sent.end(body);
   });
 }

@@ -103,7 +103,9 @@ describe('an overview', () => {
   const ids = (): string[] => overview.instances.map(({ id }) => id).toSorted();
 
   it('asks for everything, and is live as soon as everything has been told', () => {
-    expect(link.requests).toEqual([{ namespace: 'default', services: ['*'], resume: [], cursor: null, line: null }]);
+    expect(link.requests).toEqual([
+      { namespace: 'default', services: ['*'], resume: [], cursor: null, line: null, beatMs: 5_000 },
+    ]);
     link.sink.opened();
     expect(overview.isLive).toBe(false);
     link.flush(7, [reset('a', 7, [instance('a-1', 3)]), reset('b', 7, [instance('b-1', 5)])]);
@@ -160,6 +162,47 @@ describe('an overview', () => {
     expect(ids()).toEqual(['a-1', 'a-2']);
     link.flush(1, [status(true)], OTHER_EPOCH);
     expect(ids()).toEqual(['a-2']);
+  });
+
+  it('is old from the second missed sign of life on, as of the last word', () => {
+    link.sink.opened(5_000);
+    link.flush(7, [reset('a', 7, [instance('a-1', 3)])]);
+    time.advance(4_000);
+    link.flush(7, []);
+    const heardAt = time.wall();
+    time.advance(10_900);
+    expect(overview).toMatchObject({ isLive: true, isSilent: false });
+    const before = told.length;
+    time.advance(200);
+    expect(overview).toMatchObject({ isLive: false, isSilent: true, heardAt });
+    expect(told.length).toBe(before + 1);
+    time.advance(9_000);
+    link.sink.silent?.();
+    link.sink.closed(null);
+    expect(overview).toMatchObject({ isLive: false, isSilent: true, heardAt });
+    time.advance(1_000);
+    link.sink.closed(null);
+    expect(overview).toMatchObject({ isSilent: false, heardAt });
+    time.advance(1_000);
+    link.flush(8, []);
+    expect(overview).toMatchObject({ isLive: true, isSilent: false, heardAt: time.wall() });
+  });
+
+  it('trusts a registry that keeps to no silence that is asked for a second longer', () => {
+    link.sink.opened();
+    link.flush(7, []);
+    time.advance(11_900);
+    expect(overview.isLive).toBe(true);
+    time.advance(200);
+    expect(overview.isLive).toBe(false);
+  });
+
+  it('is dated by the last word, not by the end of the line', () => {
+    link.flush(7, [reset('a', 7, [instance('a-1', 3)])]);
+    const heardAt = time.wall();
+    time.advance(3_000);
+    link.sink.closed(null);
+    expect(overview).toMatchObject({ isLive: false, isSilent: false, heardAt });
   });
 
   it('watches a service anew when its frames break the protocol', () => {

@@ -25,6 +25,12 @@ export interface OverviewParts {
 /** A registry that was killed and started again is often there at once; one that stays away is asked once a second. */
 const RECONNECT = { baseMs: 100, capMs: 1_000 };
 const SHORTEST_WAIT_MS = 10;
+/** The longest silence that is asked for; a registry too old to keep it says something every 10 s. */
+const BEAT_MS = 5_000;
+const OLD_BEAT_MS = 10_000;
+/** When the second sign of life is this late, or after the longest silence that is trusted, the view is old: as on the dashboard. */
+const LATE_MS = 1_000;
+const LONGEST_TRUST_MS = 12_000;
 
 /**
  * Everything that the registry knows, live: a copy of all services of a namespace, for who looks at it (a client copies only the
@@ -39,7 +45,12 @@ export class Overview {
   #failures = 0;
   #cursor: Cursor | null = null;
   #heardAt: number | null = null;
+  /** The same on the monotonic clock, ms. */
+  #heardMonotonic = 0;
   #isLive = false;
+  #isSilent = false;
+  #trustMs = LONGEST_TRUST_MS;
+  #doubt: Timer | null = null;
   #isSettled = false;
   #isClosed = false;
   /** As it was when `changed` was last called. */
@@ -49,12 +60,17 @@ export class Overview {
     this.#parts = parts;
   }
 
-  /** Is the feed open, and has it told everything there is? */
+  /** Is the feed open, has it told everything there is, and did the registry say something lately? */
   get isLive(): boolean {
     return this.#isLive;
   }
 
-  /** Wall clock of the registry's last flush, or of the end of the line; null before the first. */
+  /** The registry has been silent for too long without closing the line, or takes connections and does not answer. */
+  get isSilent(): boolean {
+    return this.#isSilent;
+  }
+
+  /** Wall clock of the registry's last word; null before the first. */
   get heardAt(): number | null {
     return this.#heardAt;
   }
@@ -77,12 +93,14 @@ export class Overview {
   close(): void {
     this.#isClosed = true;
     this.#retry?.cancel();
+    this.#doubt?.cancel();
     this.#watch?.close();
   }
 
   #open(): void {
     const cursor = this.#cursor;
     const resume = cursor === null ? [] : this.#resumable(cursor);
+    let wasSilent = false;
     this.#watch = this.#parts.link.watch(
       {
         namespace: this.#parts.namespace ?? DEFAULT_NAMESPACE,
@@ -90,13 +108,15 @@ export class Overview {
         resume,
         cursor: resume.length === 0 ? null : cursor,
         line: null,
+        beatMs: BEAT_MS,
       },
       {
-        opened: () => {},
+        opened: (beatMs = OLD_BEAT_MS) => void (this.#trustMs = Math.min(LONGEST_TRUST_MS, 2 * beatMs + LATE_MS)),
         frame: (frame) => this.#heard(frame),
         mark: (next) => this.#flushed(next),
         together: (deliver) => deliver(),
-        closed: () => this.#closed(),
+        silent: () => void (wasSilent = true),
+        closed: () => this.#closed(wasSilent),
       },
     );
   }
@@ -110,6 +130,7 @@ export class Overview {
   }
 
   #heard(frame: Frame): void {
+    this.#hear();
     if (frame.event === 'status') this.#isSettled = frame.data.settled;
     else if (frame.event !== 'gone') this.#apply(frame);
   }
@@ -125,10 +146,12 @@ export class Overview {
 
   #flushed(cursor: Cursor): void {
     this.#cursor = cursor;
-    this.#heardAt = this.#parts.time.wall();
+    this.#hear();
     this.#failures = 0;
     const wasLive = this.#isLive;
     this.#isLive = true;
+    this.#isSilent = false;
+    if (this.#doubt === null) this.#doubtAfter(this.#trustMs);
     // we call nobody: what a settled registry does not know is gone
     for (const service of this.#services.values()) service.confirm(this.#isSettled, () => true);
     const changes = this.#changes();
@@ -153,11 +176,32 @@ export class Overview {
     return changes;
   }
 
-  #closed(): void {
+  #hear(): void {
+    this.#heardAt = this.#parts.time.wall();
+    this.#heardMonotonic = this.#parts.time.now();
+  }
+
+  /** The line is open: is anything heard on it? */
+  #doubtAfter(ms: number): void {
+    const look = (): void => {
+      this.#doubt = null;
+      const leftMs = this.#heardMonotonic + this.#trustMs - this.#parts.time.now();
+      if (leftMs > 0) return this.#doubtAfter(leftMs);
+      this.#isLive = false;
+      this.#isSilent = true;
+      this.#parts.changed([]);
+    };
+    this.#doubt = this.#parts.time.setTimer(ms, look, { background: true });
+  }
+
+  /** Whoever closes the line, or takes none, is not silent; an attempt that is not answered says so before it ends. */
+  #closed(wasSilent: boolean): void {
     if (this.#isClosed) return;
     const wasLive = this.#isLive;
-    if (wasLive) this.#heardAt = this.#parts.time.wall();
     this.#isLive = false;
+    this.#doubt?.cancel();
+    this.#doubt = null;
+    this.#isSilent = wasSilent;
     const { time, random } = this.#parts;
     const waitMs = Math.max(SHORTEST_WAIT_MS, fullJitterMs(RECONNECT, this.#failures, random));
     this.#failures += 1;

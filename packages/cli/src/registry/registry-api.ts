@@ -10,11 +10,11 @@ import {
   registryEventMessage,
   RollcallError,
 } from '@rollcall/core';
-import type { Instance, InstanceId, InstancePatch, RegistryEvent, StrangeAnswer } from '@rollcall/core';
+import type { Instance, InstanceId, InstancePatch, RegistryEvent, State, StrangeAnswer } from '@rollcall/core';
 import type { Direction, Heartbeats } from './heartbeats.js';
 import { jsonOf, numberAt, recordsAt, textAt } from './json.js';
 import type { Json } from './json.js';
-import { plainFetch } from './node-fetch.js';
+import { plainFetch, Unanswered } from './node-fetch.js';
 import type { Fetcher } from './node-fetch.js';
 
 /** A question that is not answered by then is not answered. */
@@ -55,6 +55,11 @@ export interface ServiceAnswer {
 export interface Whereabouts {
   readonly namespace: string;
   readonly name: string;
+  /**
+   * Is an instance of it UNHEALTHY or CRITICAL, or may nobody of it be called? Left out: no, or an older registry
+   * does not tell.
+   */
+  readonly isTroubled?: boolean;
 }
 
 /** A page of instances; `next` is the `after` of the page after it, null: this is the last one. */
@@ -110,9 +115,11 @@ export class RegistryApi {
   async everywhere(): Promise<readonly Whereabouts[]> {
     const { services } = await this.read('/api/v1/services?namespace=*');
     if (!Array.isArray(services)) throw this.#noRegistry('no list of services');
-    const known = services.map((service) => {
-      const { name, namespace = DEFAULT_NAMESPACE } = this.#record(service);
-      return { name: String(name), namespace: String(namespace) };
+    const known = services.map((received) => {
+      const service = this.#record(received);
+      const { name, namespace = DEFAULT_NAMESPACE } = service;
+      const place = { name: String(name), namespace: String(namespace) };
+      return isTroubled(service) ? { ...place, isTroubled: true } : place;
     });
     return known.toSorted((one, other) => one.name.localeCompare(other.name));
   }
@@ -161,19 +168,23 @@ export class RegistryApi {
     return answer.status === 404 || answer.status === 410 ? null : this.#record(this.#bodyOf(answer, body));
   }
 
-  /** What the registry measures of these instances; those that it does not answer for are left out. */
-  async heartbeats(ids: readonly InstanceId[]): Promise<ReadonlyMap<InstanceId, Heartbeats>> {
-    const found = new Map<InstanceId, Heartbeats>();
+  /** Each of these instances, with all that the registry tells of it; those that it does not answer for are left out. */
+  async details(ids: readonly InstanceId[]): Promise<ReadonlyMap<InstanceId, Json>> {
+    const found = new Map<InstanceId, Json>();
     const waiting = [...ids];
     const work = async (): Promise<void> => {
       for (let id = waiting.pop(); id !== undefined; id = waiting.pop()) {
         const answer = await this.instance(id).catch(() => null);
-        const beats = answer === null ? null : heartbeatsOf(answer['heartbeats']);
-        if (beats !== null) found.set(id, beats);
+        if (answer !== null) found.set(id, answer);
       }
     };
     await Promise.all(Array.from({ length: Math.min(CONCURRENCY, ids.length) }, work));
     return found;
+  }
+
+  /** What the registry measures of these instances; those that it does not answer for are left out. */
+  async heartbeats(ids: readonly InstanceId[]): Promise<ReadonlyMap<InstanceId, Heartbeats>> {
+    return heartbeatsIn(await this.details(ids));
   }
 
   /** What became of one instance lately: also of one that was removed not long ago. */
@@ -250,16 +261,27 @@ export class RegistryApi {
   }
 
   async #unreachable(error: unknown): Promise<RollcallError> {
+    if (error instanceof Unanswered) return this.#silent(error);
     const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
     const facts = { isSecure: this.url.startsWith('https:'), wasReached: false, isShown: this.#isShown };
     // loaded only where something went wrong
     const { troubleOf } = await import('@rollcall/client');
     const trouble = troubleOf(cause, facts);
     const why = messageOf(cause);
+    if (isTimeout(error)) {
+      const text = `The registry at ${this.url} does not answer within ${TIMEOUT_MS / 1_000} s: is its process stopped, or the way to it blocked? See: rollcall doctor --url ${this.url}`;
+      return new RollcallError('REGISTRY_UNREACHABLE', text, { retryable: true, cause: error });
+    }
     const text =
       trouble === null
         ? `No registry answers at ${this.url}${why === '' ? '' : ` (${why})`}. Run \`npx rollcall up\`, or say where it is: --url or ROLLCALL_URL.`
         : `The registry at ${this.url} cannot be reached: ${trouble.message}`;
+    return new RollcallError('REGISTRY_UNREACHABLE', text, { retryable: true, cause: error });
+  }
+
+  /** Somebody is there: to start another one is no help. */
+  #silent(error: unknown): RollcallError {
+    const text = `The registry at ${this.url} takes connections and does not answer (within ${TIMEOUT_MS / 1_000} s): is its process stopped, or busy? Try \`rollcall doctor\`.`;
     return new RollcallError('REGISTRY_UNREACHABLE', text, { retryable: true, cause: error });
   }
 
@@ -279,7 +301,18 @@ export class RegistryApi {
   }
 }
 
+/** By a service in the registry's list. */
+function isTroubled(service: Json): boolean {
+  const count = (state: State): number => numberAt(service, 'states', state) ?? 0;
+  const all = numberAt(service, 'instances') ?? 0;
+  const isOut = all > count('DEREGISTERING') && numberAt(service, 'callable') === 0;
+  return isOut || count('UNHEALTHY') + count('CRITICAL') > 0;
+}
+
 const pathOf = (id: InstanceId): string => `/api/v1/instances/${encodeURIComponent(id)}`;
+
+/** The signal of a request that took too long. */
+const isTimeout = (error: unknown): boolean => error instanceof Error && error.name === 'TimeoutError';
 
 const isGood = ({ status }: StrangeAnswer): boolean => status >= 200 && status < 300;
 
@@ -295,6 +328,16 @@ export function heartbeatsOf(received: unknown): Heartbeats | null {
   const heartbeat1 = directionOf(received['heartbeat1']);
   const heartbeat2 = directionOf(received['heartbeat2']);
   return heartbeat1 === null || heartbeat2 === null ? null : { heartbeat1, heartbeat2, askedAt: Date.now() };
+}
+
+/** Of each instance that says something of both. */
+export function heartbeatsIn(details: ReadonlyMap<InstanceId, Json>): ReadonlyMap<InstanceId, Heartbeats> {
+  const found = new Map<InstanceId, Heartbeats>();
+  for (const [id, answer] of details) {
+    const beats = heartbeatsOf(answer['heartbeats']);
+    if (beats !== null) found.set(id, beats);
+  }
+  return found;
 }
 
 function directionOf(received: unknown): Direction | null {

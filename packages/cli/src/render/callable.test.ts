@@ -37,7 +37,13 @@ describe('the picture of a service that is drained as a whole', () => {
   it('says first that nobody of it may be called, and why', () => {
     const lines = renderView(viewOf([...users, ...drained]), SCREEN);
     expect(lines[1]).toBe('Nobody of orders may be called: 2 drained.');
-    expect(lines[3]).toMatch(/^⊘ DRAINING +no +orders…0001 +41 s  Its state is HEALTHY\.$/);
+    // since when, and by whom, is no part of the feed
+    expect(lines[3]).toMatch(/^⊘ DRAINING +no +orders…0001 +–  Its state is HEALTHY\.$/);
+    const terms = { by: '', reason: 'new disk', since: NOW - 10_000, untilMs: NOW + 3_600_000 };
+    const away = new Map(drained.map(({ id }) => [id, terms]));
+    expect(renderView(viewOf([...users, ...drained], { away }), { ...SCREEN, width: 160 })[3]).toMatch(
+      /^⊘ DRAINING +no +orders…0001 .* 10 s  Drained 10 s ago by an operator \(new disk\)\. Its state is HEALTHY\. Until /,
+    );
     expect(lines[4]).toMatch(/^⊘ DRAINING +no +orders…0002/);
     expect(lines[5]).toMatch(/^● HEALTHY +yes +users…0003/);
   });

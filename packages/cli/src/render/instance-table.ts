@@ -1,5 +1,5 @@
 import { ADMIN_STATES, isCallable } from '@rollcall/core';
-import type { Instance, InstanceId, State } from '@rollcall/core';
+import type { Instance, InstanceId, OverrideTerms, State } from '@rollcall/core';
 import { directionTexts } from '../registry/heartbeats.js';
 import type { Heartbeats } from '../registry/heartbeats.js';
 import { namesOf } from '../registry/namespaces.js';
@@ -11,6 +11,7 @@ import type { Span } from '../terminal/paint.js';
 import type { Terminal } from '../terminal/shell.js';
 import { ageText, clockText, countText, explained, nextText } from '../terminal/words.js';
 import { countsOf, isAway, outagesIn, serviceIn } from './outages.js';
+import { awayTermsText, awayUntilText } from './override-terms.js';
 import { headSpans, STATE_WIDTH, stateSpans } from './state-shapes.js';
 
 /** What is shown: everything that the registry says, and how fresh that is. Times are wall clock, ms since 1970. */
@@ -18,6 +19,8 @@ export interface View {
   readonly url: string;
   /** Is the change feed open? */
   readonly isLive: boolean;
+  /** Is the line open, or taken, without a word on it? Left out: no. */
+  readonly isSilent?: boolean;
   /** When the registry last spoke; null before the first word. */
   readonly heardAt: number | null;
   readonly revision: number;
@@ -28,6 +31,8 @@ export interface View {
   readonly names?: ReadonlyMap<InstanceId, string>;
   /** As far as they were asked for: they are no part of the feed. */
   readonly heartbeats: ReadonlyMap<InstanceId, Heartbeats>;
+  /** Who keeps instances away from callers, since when, why and until when, as far as that was asked for. */
+  readonly away?: ReadonlyMap<InstanceId, OverrideTerms>;
   /** All calls of late, as the callers tell; null or left out: nobody told of any, or nobody asked. */
   readonly calls?: CallsSum | null;
   /** The calls of the one service that is shown; left out: all are. */
@@ -135,11 +140,12 @@ function headOf({ nameWidth, sinceWidth, hasHeartbeats }: Table): readonly Span[
 /** One line, or two: state, instance, both heartbeats, since, why; then the evidence and what comes next. */
 function rowOf(table: Table, instance: Instance): readonly (readonly Span[])[] {
   const { view, screen, whyAt } = table;
-  const { id, state, reason } = instance;
+  const { id, reason } = instance;
   const beats = view.heartbeats.get(id) ?? null;
-  const first: readonly Span[] = [...headSpans(instance, beats), { text: factsOf(table, instance, beats) }];
+  const first: readonly Span[] = [...headSpans(instance), { text: factsOf(table, instance, beats) }];
   const { sentence: why, evidence } = explained(reason);
-  const sentence = isAway(instance) ? awaySentence(state, why) : why;
+  const terms = view.away?.get(id) ?? null;
+  const sentence = isAway(instance) ? awaySentence(instance, { terms, why, now: screen.now }) : why;
   const next = comesNext(view, instance, screen.now);
   const shown = screen.width < EVIDENCE_FROM ? '' : evidence;
   const oneLine = next === '' ? sentence : `${sentence} ${next}`;
@@ -170,9 +176,18 @@ function factsOf(table: Table, instance: Instance, beats: Heartbeats | null): st
   return `${callable}${name}${directions}${since}  `;
 }
 
-/** Instead of the state stands what an operator wants; here is the state. */
-const awaySentence = (state: State, why: string): string =>
-  state === 'HEALTHY' ? 'Its state is HEALTHY.' : `${state}: ${why}`;
+interface AwayInput {
+  /** Null: not known. */
+  readonly terms: OverrideTerms | null;
+  readonly why: string;
+  readonly now: number;
+}
+
+/** Instead of the state stands what an operator wants; here is who does, and the state. */
+function awaySentence({ state, admin }: Instance, { terms, why, now }: AwayInput): string {
+  const deed = terms === null ? '' : `${awayTermsText(admin, terms, now)} `;
+  return `${deed}${state === 'HEALTHY' ? 'Its state is HEALTHY.' : `${state}: ${why}`}`;
+}
 
 /** May callers call it? */
 export const callableWord = (instance: Pick<Instance, 'state' | 'admin'>): string =>
@@ -210,11 +225,16 @@ function joined(texts: readonly string[], room: number): string {
   return line;
 }
 
-function sinceOf(view: View, { since }: Instance, now: number): string {
+/** Of one that an operator keeps away since when he does; `–` where that is not known. */
+function sinceOf(view: View, instance: Instance, now: number): string {
+  const since = isAway(instance) ? view.away?.get(instance.id)?.since : instance.since;
+  if (since === undefined) return '–';
   return view.isLive ? ageText(now - since) : momentText(since, now);
 }
 
 function comesNext(view: View, instance: Instance, now: number): string {
+  const terms = isAway(instance) ? view.away?.get(instance.id) : undefined;
+  if (view.isLive && terms !== undefined && instance.next === null) return sentenceEnd(awayUntilText(terms, now));
   if (view.isLive) return sentenceEnd(nextText(instance, now));
   return instance.next === null || view.heardAt === null ? '' : `unknown after ${clockText(view.heardAt)}`;
 }

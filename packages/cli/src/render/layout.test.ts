@@ -61,7 +61,7 @@ describe.each(WIDTHS)('at %d columns', (width) => {
     expect(head).toMatch(/^ {2}STATE +CALLABLE .*SINCE +WHY \/ NEXT$/);
     const firsts = rows.filter((line) => !/^( {8}|…)/.test(line));
     expect(firsts).toHaveLength(count);
-    const row = new RegExp(`^. (${STATES}) +(yes|no) +.*…\\d{4,} .*\\d (s|min|h|d) `);
+    const row = new RegExp(`^. (${STATES}) +(yes|no) +.*…\\d{4,} .*(?:\\d (?:s|min|h|d)|–) `);
     expect(firsts.filter((line) => !row.test(line))).toEqual([]);
     const at = head.indexOf('CALLABLE');
     expect(firsts.filter((line) => !/^(yes|no) /.test(line.slice(at)))).toEqual([]);

@@ -1,5 +1,4 @@
-import type { Instance, State } from '@rollcall/core';
-import type { Heartbeats } from '../registry/heartbeats.js';
+import type { Instance, Reason, State } from '@rollcall/core';
 import type { Look, Span } from '../terminal/paint.js';
 import { isAway } from './outages.js';
 
@@ -22,8 +21,7 @@ const SHAPES: Readonly<Record<State, string>> = {
 };
 
 /** The shape of an instance's state, one column wide. */
-export const stateShape = (instance: Instance, beats: Heartbeats | null = null): string =>
-  shapeOf(instance.state, instance, beats);
+export const stateShape = ({ state, reason }: Pick<Instance, 'state' | 'reason'>): string => shapeOf(state, reason);
 
 export const stateLook = (state: State): Look => LOOKS[state];
 
@@ -31,9 +29,9 @@ export const stateLook = (state: State): Look => LOOKS[state];
 export const AWAY = { shape: '⊘', look: 'leaving' } as const satisfies { readonly shape: string; readonly look: Look };
 
 /** Shape and word of an instance's state, or of what an operator wants of it, where that keeps callers away. */
-export function headSpans(instance: Instance, beats: Heartbeats | null): readonly Span[] {
+export function headSpans(instance: Instance): readonly Span[] {
   if (isAway(instance)) return stateSpans(AWAY.shape, instance.admin, AWAY.look);
-  return stateSpans(shapeOf(instance.state, instance, beats), instance.state, LOOKS[instance.state]);
+  return stateSpans(stateShape(instance), instance.state, LOOKS[instance.state]);
 }
 
 /** HEALTHY has a coloured disc and a plain word. */
@@ -42,23 +40,21 @@ export function stateSpans(mark: string, word: string, look: Look): readonly Spa
   return [{ text: mark, look }, { text: ' ' }, look === 'healthy' ? { text: word } : { text: word, look }, padding];
 }
 
-/** The disc is the two heartbeats: its upper half stands for Heartbeat-1, its lower half for Heartbeat-2. */
-export function shapeOf(state: State, instance?: Instance, beats: Heartbeats | null = null): string {
-  if (state !== 'UNHEALTHY' || instance === undefined) return SHAPES[state];
-  switch (instance.reason.code) {
+/**
+ * The disc is the two heartbeats: its upper half stands for Heartbeat-1, its lower half for Heartbeat-2. By the reason alone, as on the
+ * dashboard: what is measured meanwhile changes faster than the state, and is not asked for everywhere.
+ */
+export function shapeOf(state: State, reason: Reason | null = null): string {
+  if (state !== 'UNHEALTHY' || reason === null) return SHAPES[state];
+  switch (reason.code) {
     case 'INBOUND_SILENT':
     case 'INBOUND_REFUSED':
+    case 'ADDRESS_SHARED':
+    case 'ADDRESS_TAKEN':
       return '◒';
     case 'OUTBOUND_SILENT':
       return '◓';
-    case 'SILENT':
-      return '⊖';
     default:
-      return beats === null ? '⊖' : discOf(beats);
+      return SHAPES[state];
   }
-}
-
-function discOf({ heartbeat1, heartbeat2 }: Heartbeats): string {
-  if (heartbeat1.misses === 0) return heartbeat2.misses === 0 ? '●' : '◓';
-  return heartbeat2.misses === 0 ? '◒' : '⊖';
 }

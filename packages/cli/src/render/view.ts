@@ -1,7 +1,7 @@
 import { countCallable, notCallableText } from '@rollcall/core';
 import type { AdminState, Instance, State } from '@rollcall/core';
 import { p99Text, rateText, successText } from '../registry/traffic.js';
-import type { CallsSum } from '../registry/traffic.js';
+import type { CallsSum, Edge } from '../registry/traffic.js';
 import { paint } from '../terminal/paint.js';
 import type { Look, Span } from '../terminal/paint.js';
 import type { Terminal } from '../terminal/shell.js';
@@ -101,22 +101,25 @@ function headline(view: View, screen: Screen): readonly Span[] {
   ];
 }
 
-function linkText({ isLive, heardAt }: View, now: number): string {
+function linkText({ isLive, isSilent = false, heardAt }: View, now: number): string {
   if (isLive) return 'Live';
   if (heardAt === null) return 'Connecting';
   const age = now - heardAt;
+  if (isSilent) return `No word for ${ageText(age)}`;
   return age < STALE_AFTER_MS ? 'Reconnecting' : `Stale ${ageText(age)}`;
 }
 
 /** Who needs attention: a service that nobody may be called of is the worst; then UNHEALTHY and CRITICAL. An old view speaks in the past. */
-function verdictOf({ instances, isLive, heardAt, calls = null, hasNamespaces }: View, width: number): readonly Span[] {
+function verdictOf(view: View, width: number): readonly Span[] {
+  const { instances, isLive, heardAt, calls = null, hasNamespaces, edges = [] } = view;
   if (instances.length === 0) return [{ text: heardAt === null ? 'Waiting for the registry.' : WAITING }];
   const counts = countsOf(instances, hasNamespaces);
   const outages = outagesIn(counts);
   const nameOf = serviceIn(hasNamespaces);
   const troubled = new Set([...outages, ...instances.filter(needsAttention).map(nameOf)]);
   const since = isLive || heardAt === null ? null : clockText(heardAt);
-  if (troubled.size === 0) return [{ text: wellText(instances, since) }];
+  if (troubled.size === 0)
+    return [{ text: wellText(instances, since) }, { text: isLive ? failingText(edges) : '', look: 'critical' }];
   const [needs, need] = isLive ? ['needs', 'need'] : ['needed', 'needed'];
   const of = `${troubled.size} of ${counts.size} ${counts.size === 1 ? 'service' : 'services'}`;
   const count = `${of} ${troubled.size === 1 ? needs : need} attention${since === null ? '' : ` at ${since}`}.`;
@@ -151,6 +154,13 @@ function affectedText(calls: CallsSum | null): string {
   const elsewhere = `${countText(retries)} ${retries === 1 ? 'call' : 'calls'} went elsewhere`;
   if (failures > 0) return ` Callers are affected: ${countText(failures)} of ${countText(calls.calls)} calls failed.`;
   return ` No caller is affected: ${elsewhere}, 0 failed.`;
+}
+
+/** The worst edge of the service that is shown; empty: none fails. */
+function failingText(edges: readonly Edge[]): string {
+  const [worst] = edges.filter(({ failures }) => failures > 0).toSorted((one, other) => other.failures - one.failures);
+  if (worst === undefined) return '';
+  return ` But ${worst.from} → ${worst.to}: ${countText(worst.failures)} of ${countText(worst.calls)} calls failed.`;
 }
 
 const WAITING = 'Waiting for the first registration: import RollcallModule.forRoot({ service: … }) and start it.';

@@ -1,11 +1,12 @@
 import { sleep, systemRandom, systemTime } from '@rollcall/core';
-import type { Instance, InstanceId } from '@rollcall/core';
+import type { Instance, InstanceId, OverrideTerms } from '@rollcall/core';
 import { apiOf, linkOf } from '../registry/connection.js';
 import type { ConnectionFlags } from '../registry/connection.js';
 import type { Heartbeats } from '../registry/heartbeats.js';
 import { areSeveral, isUnknown, namesOf, unknownNamespaceText, unknownServiceText } from '../registry/namespaces.js';
 import { Overview } from '../registry/overview.js';
 import type { InstanceChange } from '../registry/overview.js';
+import { heartbeatsIn } from '../registry/registry-api.js';
 import type { RegistryApi, Whereabouts } from '../registry/registry-api.js';
 import { edgesIn, sumOf } from '../registry/traffic.js';
 import type { CallsSum, Edge } from '../registry/traffic.js';
@@ -15,7 +16,9 @@ import { EXIT } from '../terminal/shell.js';
 import type { ExitCode, Shell } from '../terminal/shell.js';
 import { printable } from '../terminal/words.js';
 import { InPlace } from './in-place.js';
+import { isWell } from './instance-table.js';
 import { countsOf, outagesIn, outageText } from './outages.js';
+import { termsIn } from './override-terms.js';
 import { renderChange, renderTraffic, renderView, trafficLines } from './view.js';
 import { edgesOf, trafficJson, TrafficNews } from './watch-traffic.js';
 
@@ -249,6 +252,7 @@ class Picture implements LiveReport {
   readonly #overview: () => Overview;
   readonly #place: InPlace;
   #heartbeats: ReadonlyMap<InstanceId, Heartbeats> = new Map();
+  #away: ReadonlyMap<InstanceId, OverrideTerms> = new Map();
   #calls: CallsSum | null = null;
   #edges: readonly Edge[] = [];
   #measuredAt = -Infinity;
@@ -285,13 +289,12 @@ class Picture implements LiveReport {
   }
 
   async #measure(instances: readonly Instance[]): Promise<void> {
-    const troubledFirst = instances.toSorted(
-      (one, other) => Number(one.state === 'HEALTHY') - Number(other.state === 'HEALTHY'),
-    );
+    const troubledFirst = instances.toSorted((one, other) => Number(isWell(one)) - Number(isWell(other)));
     const ids = troubledFirst.slice(0, MOST_MEASURED).map(({ id }) => id);
     const { api, service } = this.#watched;
-    const [heartbeats, edges] = await Promise.all([api.heartbeats(ids), edgesNow(this.#watched)]);
-    this.#heartbeats = heartbeats;
+    const [details, edges] = await Promise.all([api.details(ids), edgesNow(this.#watched)]);
+    this.#heartbeats = heartbeatsIn(details);
+    this.#away = termsIn(details);
     const known = edges ?? [];
     this.#calls = sumOf(service === null ? known : known.filter(({ to }) => to === service));
     this.#edges = service === null ? [] : edgesOf(known, service);
@@ -300,16 +303,18 @@ class Picture implements LiveReport {
   #draw(): void {
     const window = this.#shell.window();
     if (this.#isClosed || window === null) return;
-    const { isLive, heardAt, revision, instances } = this.#overview();
+    const { isLive, isSilent, heardAt, revision, instances } = this.#overview();
     const lines = renderView(
       {
         url: this.#watched.api.url,
         isLive,
+        isSilent,
         heardAt,
         revision,
         instances,
         hasNamespaces: hasNamespaces(this.#watched, instances),
         heartbeats: this.#heartbeats,
+        away: this.#away,
         calls: this.#calls,
         edges: this.#edges,
       },

@@ -120,7 +120,7 @@ export function happenedText({ kind, text, reason }: Pick<RegistryEvent, 'kind' 
   const why = reason?.text ?? '';
   if (why === '' || text.includes(why)) return printable(text);
   if (reason?.code === 'OPERATOR') return printable(`${text} (${why})`);
-  return printable(kind === 'state' ? `${text}: ${why}` : text);
+  return printable(kind === 'state' || kind === 'removed' ? `${text}: ${why}` : text);
 }
 
 /** Texts come from the network: nothing in them may steer a terminal. */

@@ -66,7 +66,14 @@ export class HttpWatch implements Watch {
     response.on('close', () => this.close());
     this.#heardAt = this.#parts.time.now();
     this.#endWhenSilentFor(this.#parts.silenceMs);
-    if (!this.#isClosed) this.#parts.sink.opened();
+    if (!this.#isClosed) this.#open(response);
+  }
+
+  /** A registry that is too old to keep the silence that was asked for does not name it. */
+  #open({ headers }: IncomingMessage): void {
+    const beatMs = Number(headers['rollcall-beat-ms']);
+    if (beatMs > 0) this.#parts.sink.opened(beatMs);
+    else this.#parts.sink.opened();
   }
 
   #endWhenSilentFor(ms: number): void {

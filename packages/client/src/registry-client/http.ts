@@ -297,10 +297,11 @@ function instancePath(id: string): string {
   return `instances/${encodeURIComponent(id)}`;
 }
 
-function watchPath({ namespace, services, resume, line }: WatchRequest): string {
+function watchPath({ namespace, services, resume, line, beatMs }: WatchRequest): string {
   const query = new URLSearchParams({ namespace });
   for (const service of services) query.append('service', service);
   for (const service of resume) query.append('resume', service);
   if (line !== null) query.append('instance', line.id);
+  if (beatMs !== undefined) query.append('beatMs', String(beatMs));
   return `watch?${query.toString()}`;
 }

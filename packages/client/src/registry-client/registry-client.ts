@@ -63,6 +63,8 @@ export interface WatchRequest {
   readonly cursor: Cursor | null;
   /** With it the stream is also the instance's line. */
   readonly line: Proof | null;
+  /** The longest silence that the registry is asked to keep, ms, 1,000 … 10,000. Left out: its own 10 s. */
+  readonly beatMs?: number;
 }
 
 export interface PollRequest {
@@ -78,8 +80,8 @@ export interface PollRequest {
 
 /** Who hears the feed. `closed` comes exactly once and last, also after `Watch.close()`. */
 export interface WatchSink {
-  /** The registry accepted the watch; frames follow. */
-  opened(): void;
+  /** The registry accepted the watch; frames follow. `beatMs`: the silence that was asked for, where the registry keeps to it. */
+  opened(beatMs?: number): void;
   frame(frame: Frame): void;
   /** Everything asked for has been sent up to here; also with each comment beat, so that silence means a dead line. */
   mark(cursor: Cursor): void;

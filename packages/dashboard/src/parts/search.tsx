@@ -9,7 +9,7 @@ import type { Roll, ServiceNode } from '../model/live/roll.js';
 import { useSession } from '../model/live/session.js';
 import { tailOf } from '../model/text/words.js';
 import { instanceHash, serviceHash } from '../model/view/route.js';
-import { findHits } from '../model/view/search.js';
+import { findInstances, findServices, isExactly } from '../model/view/search.js';
 import { Glyph } from './glyph.js';
 import { Icon } from './icon.js';
 
@@ -23,17 +23,22 @@ interface Hit {
 
 const MOST_HITS = 12;
 
-/** Whoever is typed exactly, services, then instances; each with its namespace where there are several. */
+/** Services, then instances; each with its namespace where there are several. */
 function hitsOf(roll: Roll, typed: string): Hit[] {
   const isSeveral = roll.namespaces.value.length > 1;
   const nodes = roll.services.value;
-  const all = nodes.flatMap((node) => [...node.instances.value.values()]);
-  const { exact, services, instances } = findHits(nodes, all, { typed, most: MOST_HITS });
-  return [
-    ...exact.map((instance) => instanceHit(instance, isSeveral)),
-    ...services.map((node) => serviceHit(node, isSeveral)),
-    ...instances.map((instance) => instanceHit(instance, isSeveral)),
-  ].slice(0, MOST_HITS);
+  const hits = findServices(nodes, typed)
+    .slice(0, MOST_HITS)
+    .map((node) => serviceHit(node, isSeveral));
+  const found: Instance[] = [];
+  for (const node of nodes) {
+    for (const instance of findInstances(node.instances.value.values(), typed)) {
+      // an exact one may be the last of all
+      if (isExactly(instance, typed)) found.unshift(instance);
+      else if (found.length < MOST_HITS) found.push(instance);
+    }
+  }
+  return [...hits, ...found.map((instance) => instanceHit(instance, isSeveral))].slice(0, MOST_HITS);
 }
 
 function serviceHit({ key, namespace, name: plain, instances }: ServiceNode, isSeveral: boolean): Hit {

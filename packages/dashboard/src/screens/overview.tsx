@@ -1,7 +1,7 @@
 import { isOutage } from '@rollcall/core';
-import type { Instance } from '@rollcall/core';
+import type { Instance, Override } from '@rollcall/core';
 import type { VNode } from 'preact';
-import type { EventsAnswer, RegistryAnswer, TopologySummary, TrafficAnswer } from '../model/live/answers.js';
+import type { EventsAnswer, InstanceListAnswer, RegistryAnswer, TopologySummary } from '../model/live/answers.js';
 import { arrivalText } from '../model/live/arrival.js';
 import { asOfOf, valueOf } from '../model/live/known.js';
 import type { Known } from '../model/live/known.js';
@@ -15,11 +15,11 @@ import {
   tallyOf,
 } from '../model/live/roll.js';
 import type { NameOf, Placed, ServiceNode } from '../model/live/roll.js';
-import { useKnown, useNamespace, useSession, useStaleSince } from '../model/live/session.js';
+import { useAnswer, useKnown, useNamespace, useSession, useStaleSince } from '../model/live/session.js';
 import { useSteady } from '../model/live/steady.js';
 import { affectedText } from '../model/text/affected.js';
-import { ageText, clockText, countText, latencyText, percentText, plural, rateText } from '../model/text/age.js';
-import { awayText, standingText } from '../model/text/callable-words.js';
+import { ageText, clockText, countText, latencyText, plural, rateText } from '../model/text/age.js';
+import { awaySince, awayText, awayUntilText, keptAwayText, standingText } from '../model/text/callable-words.js';
 import { evidenceOf, nextText, shareText, tailOf, verdictText, whyText } from '../model/text/words.js';
 import { hashOf, instanceHash } from '../model/view/route.js';
 import type { Filters } from '../model/view/route.js';
@@ -27,12 +27,12 @@ import { Announcer } from '../parts/announcer.js';
 import { Counters } from '../parts/charts/counters.js';
 import { EventLines } from '../parts/charts/event-lines.js';
 import { Preservation } from '../parts/charts/preservation.js';
-import { Spark } from '../parts/charts/spark.js';
 import { Glyph, StateWord } from '../parts/glyph.js';
 import { InstanceLink, ServiceLink } from '../parts/name.js';
 import { Facts, Head, Panel } from '../parts/panel.js';
 import { asOfText, Unknown } from '../parts/unknown.js';
 import { useShownServices } from './shown.js';
+import { TrafficPanel } from './traffic.js';
 import { Welcome } from './welcome.js';
 
 export function Overview({ registry: known }: { readonly registry: Known<RegistryAnswer> }): VNode {
@@ -45,19 +45,22 @@ export function Overview({ registry: known }: { readonly registry: Known<Registr
   const registry = valueOf(known);
   if (roll.services.value.length === 0 && staleSince === null && arrival === null)
     return <Welcome registry={registry} />;
+  const outages = new Set(
+    nodes.filter(({ instances }) => isOutage(standingOf(instances.value).count)).map(({ key }) => key),
+  );
   const verdict =
     arrival === null ? verdictText(tallyOf(nodes, roll.nameOf), staleSince) : arrivalText(arrival, staleSince);
   return (
     <>
-      <Head verdict={verdict} sentence={affectedText(topology, roll.nameOf)}>
+      <Head verdict={verdict} sentence={affectedText(topology, roll.nameOf, outages)}>
         <Counters counts={arrival === null ? countStates(nodes) : null} />
       </Head>
       <Announcer text={verdict} />
       <div class="overview">
         <div class="stack">
-          <Attention nodes={nodes} topology={valueOf(topology)} />
+          <Attention nodes={nodes} topology={valueOf(topology)} namespace={namespace} />
           <Wall nodes={nodes} />
-          <Traffic namespace={namespace} />
+          <TrafficPanel namespace={namespace} />
         </div>
         <div class="stack">
           <RegistryPanel of={known} />
@@ -72,26 +75,37 @@ export function Overview({ registry: known }: { readonly registry: Known<Registr
 interface AttentionProps {
   readonly nodes: readonly ServiceNode[];
   readonly topology: TopologySummary | null;
+  readonly namespace: string;
 }
 
 /** More rows than this are a list of their own. */
 const MOST_ROWS = 12;
 const MORE = ['more instance', 'more instances'] as const;
 
-function Attention({ nodes, topology }: AttentionProps): VNode {
+function Attention({ nodes, topology, namespace }: AttentionProps): VNode {
   const { clock } = useSession();
   const staleSince = useStaleSince();
   const { trouble, onTheWay } = attentionOf(nodes);
   const steady = useSteady(trouble, ({ instance }) => instance.id);
+  const isAway = trouble.some(({ instance }) => instance.admin !== 'ENABLED');
+  const path = `api/v1/instances?admin=DRAINING&admin=MAINTENANCE&limit=500&namespace=${encodeURIComponent(namespace)}`;
+  const list = useAnswer<InstanceListAnswer>(isAway ? path : null, { everyMs: 15_000, onNews: true }).value.value;
+  const overrides = new Map(list?.instances.map(({ id, override = null }) => [id, override]));
   const rest = steady.rows.slice(MOST_ROWS);
   // these may be in any state
   const away = rest.filter(({ instance }) => !needsAttention(instance)).length;
   const failures = new Map(
-    topology?.called.map(({ namespace, service, failures: failed }) => [`${namespace}/${service}`, failed]),
+    topology?.called.map(({ namespace: ns, service, failures: failed }) => [`${ns}/${service}`, failed]),
   );
   const now = clock.now.value;
-  const row = ({ node, instance }: Placed): VNode =>
-    attentionRow({ node, instance, failures: failures.get(node.key) ?? null, now, staleSince });
+  const row = (placed: Placed): VNode =>
+    attentionRow({
+      ...placed,
+      override: overrides.get(placed.instance.id) ?? null,
+      failures: failures.get(placed.node.key) ?? null,
+      now,
+      staleSince,
+    });
   return (
     <section
       class="panel scroll"
@@ -172,20 +186,23 @@ function More({ count, what: [one, several], filters }: MoreProps): VNode | null
  * passed over by @preact/signals, and what Preact 10.29 then keeps of it holds on to the page that was there before, and that to the one
  * before it. `npm run bench -- dashboard` shows it as a heap that grows; it looks at this page alone, the others are not measured.
  */
-interface AttentionRow {
-  readonly node: ServiceNode;
-  readonly instance: Instance;
+interface AttentionRow extends Placed {
+  /** What an operator set of it; null: nothing, or not known. */
+  readonly override: Override | null;
   readonly failures: number | null;
   readonly now: number;
   readonly staleSince: number | null;
 }
 
-function attentionRow({ node, instance, failures, now, staleSince }: AttentionRow): VNode {
+function attentionRow({ node, instance, alike, override, failures, now, staleSince }: AttentionRow): VNode {
   const standing = standingOf(node.instances.value);
   const next = nextText(instance, staleSince === null ? now : null, staleSince ?? now);
   const isAway = instance.admin !== 'ENABLED';
   const isTrouble = needsAttention(instance) || (isAway && isOutage(standing.count));
   const colour = isAway && isTrouble ? 'CRITICAL' : instance.state;
+  const isOld = staleSince !== null;
+  const detail = { override };
+  const since = awaySince(instance, override) ?? (isAway ? null : instance.since);
   const evidence = evidenceOf(instance);
   const facts = [
     ...(instance.version === '' || isTrouble ? [] : [`version ${instance.version}`]),
@@ -201,12 +218,23 @@ function attentionRow({ node, instance, failures, now, staleSince }: AttentionRo
     >
       <td>
         {isAway && <b>{instance.admin} </b>}
-        <StateWord of={instance} />
-        <InstanceLink id={instance.id} service={node.name} namespace={node.namespace} />
+        {alike === 1 && <StateWord of={instance} />}
+        {alike === 1 ? (
+          <InstanceLink id={instance.id} service={node.name} namespace={node.namespace} />
+        ) : (
+          <>
+            {ServiceLink({ namespace: node.namespace, name: node.name, class: 'strong' })}{' '}
+            <a class="link" href={hashOf('instances', { callable: 'no', q: node.name })}>
+              {plural(alike, 'instance')}
+            </a>
+          </>
+        )}
       </td>
       <td>
         <p class="why">
-          {[awayText(instance, staleSince !== null), whyText(instance, staleSince !== null)].join(' ').trim()}
+          {isAway
+            ? keptAwayText({ instance, detail, now, isOld }) || awayText(instance, isOld)
+            : whyText(instance, isOld)}
         </p>
         <p class="sub">
           {evidence !== '' && <span class="mono">{evidence}</span>}
@@ -215,10 +243,10 @@ function attentionRow({ node, instance, failures, now, staleSince }: AttentionRo
         </p>
       </td>
       <td class="right nowrap since">
-        {staleSince === null ? ageText(now - instance.since) : clockText(instance.since)}
+        {since === null ? '–' : staleSince === null ? ageText(now - since) : clockText(since)}
       </td>
       <td class="next">
-        {next.what}
+        {isAway ? awayUntilText(override, now) : next.what}
         {next.unless !== '' && <p class="sub">{next.unless}</p>}
         {next.ratio !== null && isTrouble && (
           <span
@@ -293,51 +321,6 @@ function tile(instance: Instance, service: string, isOld: boolean): VNode {
       <Glyph of={instance} />
       {tail} {instance.admin !== 'ENABLED' && <span class="tile-admin">{admin}</span>}
     </a>
-  );
-}
-
-function Traffic({ namespace }: { readonly namespace: string }): VNode {
-  const known = useKnown<TrafficAnswer>(`api/v1/traffic?namespace=${encodeURIComponent(namespace)}`);
-  const traffic = valueOf(known);
-  const points = traffic?.points ?? [];
-  const seconds = (traffic?.stepMs ?? 5_000) / 1_000;
-  const last = points.filter(({ calls }) => calls > 0).at(-1);
-  const calls = points.reduce((sum, point) => sum + point.calls, 0);
-  const failures = points.reduce((sum, point) => sum + point.failures, 0);
-  const success = points.map((point) => (point.calls === 0 ? null : 1 - point.failures / point.calls));
-  return (
-    <Panel title="Calls between services" aside={asOfText(known) || 'last 15 minutes'}>
-      {traffic === null ? (
-        <Unknown of={known} />
-      ) : calls === 0 ? (
-        <p class="panel-body faint">
-          {asOfText(known) === ''
-            ? 'No calls yet. Callers that use Rollcall tell of their calls with Heartbeat-2; nothing has to be set up.'
-            : 'No calls had been told of.'}
-        </p>
-      ) : (
-        <div class="sparks">
-          <div>
-            <span class="label">Success</span>
-            <b>{percentText(1 - failures / calls)} %</b>
-            <Spark points={success} min={0.98} max={1} label="Success over the last 15 minutes" />
-          </div>
-          <div>
-            <span class="label">Calls/s</span>
-            <b>{rateText(last === undefined ? null : last.calls / seconds)}</b>
-            <Spark
-              points={points.map((point) => point.calls / seconds)}
-              label="Calls a second over the last 15 minutes"
-            />
-          </div>
-          <div>
-            <span class="label">p99</span>
-            <b>{latencyText(last?.p99Ms ?? null)}</b>
-            <Spark points={points.map(({ p99Ms }) => p99Ms)} label="p99 over the last 15 minutes" />
-          </div>
-        </div>
-      )}
-    </Panel>
   );
 }
 

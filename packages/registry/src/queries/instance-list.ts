@@ -24,9 +24,11 @@ export function instancePage(
   return {
     total: found.length,
     next: last === undefined || page.length === left.length ? null : encodePlace(query, last),
-    instances: page.map(({ entry }) =>
-      withHeartbeats ? { ...entry.record, heartbeats: detailOf(entry).heartbeats } : entry.record,
-    ),
+    instances: page.map(({ entry }) => ({
+      ...entry.record,
+      ...(entry.override === null ? {} : { override: entry.override }),
+      ...(withHeartbeats ? { heartbeats: detailOf(entry).heartbeats } : {}),
+    })),
   };
 }
 

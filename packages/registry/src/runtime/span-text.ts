@@ -4,7 +4,8 @@ const DAY_MS = 24 * HOUR_MS;
 
 /** How long until something ends, for people, rounded up by less than it matters: `45 s`, `30 min`, `23 h`, `14 days`. */
 export function spanText(ms: number): string {
-  if (ms < 2 * MINUTE_MS) return `${Math.ceil(ms / 1_000)} s`;
+  const seconds = Math.ceil(ms / 1_000);
+  if (seconds < 60) return `${seconds} s`;
   if (ms < 2 * HOUR_MS) return `${Math.ceil(ms / MINUTE_MS)} min`;
   return ms < 2 * DAY_MS ? `${Math.ceil(ms / HOUR_MS)} h` : `${Math.ceil(ms / DAY_MS)} days`;
 }

@@ -5,7 +5,7 @@ import { countsOf, serviceIn } from '../../render/outages.js';
 import { ABOUT, contactOf, identityOf, insist } from './contact.js';
 import type { Asked, Facts, Failure, HereFacts, PeerFacts, RefusedFacts, RegistryFacts } from './facts.js';
 import type { Asker } from './http-probe.js';
-import { Look } from './instance-facts.js';
+import { Look, NOBODY } from './instance-facts.js';
 import { largeAnswer, streamOf } from './probes.js';
 
 /** So many instances are asked for one by one, the worst first; what is told of the others is in the lists of services. */
@@ -36,8 +36,8 @@ export async function gather(
   const wall = (began + systemTime.wall()) / 2;
   const registry = registryIn(contact);
   const look = new Look(asker, here.openFiles);
-  const [{ instances, isWhole }, way, peers] = await Promise.all([
-    registry === null ? { instances: [], isWhole: false } : look.instances(word, namespace ?? '*'),
+  const [{ instances, isWhole, ...meant }, way, peers] = await Promise.all([
+    registry === null ? NOBODY : look.instances(word, namespace ?? '*'),
     registry === null ? null : wayFacts(asker),
     Promise.all(others.map((url) => peerFacts(asker, url))),
   ]);
@@ -48,7 +48,10 @@ export async function gather(
     return count !== undefined && isOutage(count) ? STATES.length : STATES.indexOf(one.state);
   };
   const worst = instances.toSorted((one, other) => rank(other) - rank(one));
-  const asked = await look.each(worst.slice(0, MOST_INSTANCES), (instance) => look.factsOf(instance, triesPorts));
+  const [asked, calls] = await Promise.all([
+    look.each(worst.slice(0, MOST_INSTANCES), (instance) => look.factsOf(instance, triesPorts)),
+    registry === null ? UNREAD : look.calls({ scope: meant.scope, instances }),
+  ]);
   return {
     url: asker.url,
     wall,
@@ -59,6 +62,8 @@ export async function gather(
     registry,
     instances: asked,
     counts,
+    ...meant,
+    calls,
     left: Math.max(0, worst.length - MOST_INSTANCES),
     triesPorts,
     ...triedFacts(asker, here),
@@ -67,6 +72,8 @@ export async function gather(
     missing: look.missing,
   };
 }
+
+const UNREAD = { kind: 'unread', why: 'no registry answers' } as const;
 
 /** What this process had no open file for is no try. */
 const isUnasked = ({ code }: Failure): boolean => code === 'EMFILE' || code === 'ENFILE';

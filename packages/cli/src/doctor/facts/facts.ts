@@ -1,4 +1,4 @@
-import type { CallableCount, Container, Endpoint, Instance, OverrideTerms } from '@rollcall/core';
+import type { CallableCount, Container, Endpoint, Instance, InstanceId, OverrideTerms } from '@rollcall/core';
 import type { Heartbeats } from '../../registry/heartbeats.js';
 import type { Progress } from './question.js';
 
@@ -180,6 +180,50 @@ export interface RegistryFacts {
   }[];
 }
 
+/** How many instances of a service there are, and what callers may do with them. */
+export type ServiceCount = Pick<CallableCount, 'all' | 'callable' | 'leaving'>;
+
+/** The calls from all instances of one service to another, in the last window that each caller reported. */
+export interface CallEdge {
+  readonly namespace: string;
+  readonly from: string;
+  readonly to: string;
+  /** Instances of `from` that reported these calls. */
+  readonly callers: number;
+  readonly calls: number;
+  readonly perSecond: number;
+  /** Calls that failed after all retries. */
+  readonly failures: number;
+  /** The mean length of the callers' windows; null: not known, as where nothing was called. */
+  readonly windowMs: number | null;
+  /** How long ago the newest report came. */
+  readonly ageMs: number;
+  readonly targets: readonly CallTarget[];
+}
+
+/** The part of an edge that went to one instance. */
+export interface CallTarget {
+  readonly instance: InstanceId;
+  /** About so many, computed from a rate with one decimal; null: not known. */
+  readonly attempts: number | null;
+  readonly failures: number;
+  /** How many callers have their circuit to it closed, open and half-open. */
+  readonly circuits: { readonly closed: number; readonly open: number; readonly halfOpen: number };
+}
+
+/** The calls between services; `unread`: the registry did not answer the question, and why. */
+export type CallFacts =
+  | { readonly kind: 'read'; readonly edges: readonly CallEdge[] }
+  | { readonly kind: 'unread'; readonly why: string };
+
+/** What the command was asked to look at, besides the registry itself. */
+export type Scope =
+  | { readonly kind: 'all' }
+  | { readonly kind: 'namespace'; readonly namespace: string }
+  /** `namespace` is `*` where the service was looked for in all of them. */
+  | { readonly kind: 'service'; readonly namespace: string; readonly service: string }
+  | { readonly kind: 'instances' };
+
 /** Everything that is judged. */
 export interface Facts extends Omit<ContactFacts, 'contact'> {
   readonly url: string;
@@ -204,6 +248,14 @@ export interface Facts extends Omit<ContactFacts, 'contact'> {
   readonly instances: readonly InstanceFacts[];
   /** By `<namespace>/<service>`, of all instances of a service; empty where only some instances were asked for. */
   readonly counts: ReadonlyMap<string, CallableCount>;
+  readonly scope: Scope;
+  /** By `<namespace>/<service>`, of every service of the registry, whatever the scope. */
+  readonly services: ReadonlyMap<string, ServiceCount>;
+  /** Does the registry have services in several namespaces? */
+  readonly hasNamespaces: boolean;
+  /** By id, how people read and type it; empty: not known. */
+  readonly names: ReadonlyMap<InstanceId, string>;
+  readonly calls: CallFacts;
   /** Instances that were left out, because there are so many. */
   readonly left: number;
   /** Were their ports to be tried? */

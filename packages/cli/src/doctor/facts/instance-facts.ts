@@ -1,11 +1,12 @@
 import { instanceMessage, isRecord, nearest, RollcallError } from '@rollcall/core';
-import type { Instance } from '@rollcall/core';
+import type { Instance, InstanceId } from '@rollcall/core';
 import { at, listAt, numberAt, textAt } from '../../registry/json.js';
-import { checkNamespace } from '../../registry/namespaces.js';
+import { areSeveral, checkNamespace, namesOf } from '../../registry/namespaces.js';
 import { heartbeatsOf } from '../../registry/registry-api.js';
 import { meantBy, namespaceMeant, placedName } from '../../registry/resolve-instance.js';
 import { overrideTerms } from '../../render/override-terms.js';
-import type { InstanceFacts, LineLossFacts } from './facts.js';
+import { callEdgesIn } from './call-facts.js';
+import type { Asked, CallFacts, InstanceFacts, LineLossFacts, Scope, ServiceCount } from './facts.js';
 import type { Asker } from './http-probe.js';
 import { reach } from './port-probe.js';
 
@@ -17,10 +18,40 @@ const RESERVED_FILES = 40;
 const FILES_EACH = 3;
 
 /** Instances that were asked for. */
-interface Meant {
+export interface Meant {
   readonly instances: readonly Instance[];
   /** Are they all instances of their services? */
   readonly isWhole: boolean;
+  readonly scope: Scope;
+  /** Of every service of the registry. */
+  readonly services: ReadonlyMap<string, ServiceCount>;
+  readonly hasNamespaces: boolean;
+  /** How people read and type each of them. */
+  readonly names: ReadonlyMap<InstanceId, string>;
+}
+
+/** Nobody was asked for, or nothing was answered. */
+export const NOBODY: Meant = {
+  instances: [],
+  isWhole: false,
+  scope: { kind: 'all' },
+  services: new Map(),
+  hasNamespaces: false,
+  names: new Map(),
+};
+
+function servicesIn(listed: unknown): ReadonlyMap<string, ServiceCount> {
+  const counts = listAt(listed, 'services').map((service) => {
+    const states = at(service, 'states');
+    const all = isRecord(states)
+      ? Object.values(states).reduce<number>((sum, count) => sum + (typeof count === 'number' ? count : 0), 0)
+      : 0;
+    const callable = numberAt(service, 'callable');
+    const leaving = numberAt(states, 'DEREGISTERING') ?? 0;
+    const name = `${textAt(service, 'namespace') ?? ''}/${textAt(service, 'name') ?? ''}`;
+    return callable === null ? null : ([name, { all, callable, leaving }] as const);
+  });
+  return new Map(counts.filter((one) => one !== null));
 }
 
 function lossesIn(received: unknown): LineLossFacts | null {
@@ -32,6 +63,14 @@ function lossesIn(received: unknown): LineLossFacts | null {
     longestMs: numberAt(received, 'longestMs') ?? 0,
   };
 }
+
+function scopeOf(service: string | null, namespace: string): Scope {
+  if (service !== null) return { kind: 'service', namespace, service };
+  return namespace === '*' ? { kind: 'all' } : { kind: 'namespace', namespace };
+}
+
+const whyNot = (asked: Asked): string =>
+  asked.kind === 'failure' ? asked.text : `${asked.status} ${textAt(asked.body, 'detail') ?? asked.text}`;
 
 /** Asks about instances, as many at a time as there are files for, and keeps what did not come. */
 export class Look {
@@ -48,7 +87,7 @@ export class Look {
   /** Usually in every namespace (`*`): an id says nothing of its own. One that is typed before the word counts more. */
   async instances(word: string | null, usual: string): Promise<Meant> {
     const listed = await this.#answered('/api/v1/services?namespace=*', 'instances, because the list of services');
-    if (listed === null) return { instances: [], isWhole: false };
+    if (listed === null) return NOBODY;
     const known = listAt(listed, 'services').map((service) => ({
       name: textAt(service, 'name') ?? '',
       namespace: textAt(service, 'namespace') ?? '',
@@ -58,16 +97,36 @@ export class Look {
     checkNamespace({ namespace, url: this.#asker.url }, known);
     const near = known.filter((one) => namespace === '*' || one.namespace === namespace);
     const names = [...new Set(near.map(({ name }) => name))].toSorted();
+    const hasNamespaces = areSeveral(known);
+    const found = { services: servicesIn(listed), hasNamespaces };
     if (typed === null || names.includes(typed.name)) {
       const instances = await this.#allOf(typed === null ? names : [typed.name], namespace);
       // of a service of which only a part came nothing is counted
-      return { instances, isWhole: this.missing.length === 0 };
+      const isWhole = this.missing.length === 0;
+      const scope = scopeOf(typed?.name ?? null, namespace);
+      return { ...found, instances, isWhole, scope, names: namesOf(instances, hasNamespaces) };
     }
-    const meant = meantBy(typed.name, await this.#allOf(names, namespace));
-    if (meant.length > 0 || this.missing.length > 0) return { instances: meant, isWhole: false };
+    const all = await this.#allOf(names, namespace);
+    const meant = meantBy(typed.name, all);
+    if (meant.length > 0 || this.missing.length > 0) {
+      const scope = { kind: 'instances' } as const;
+      return { ...found, instances: meant, isWhole: false, scope, names: namesOf(all, hasNamespaces) };
+    }
     const nearestName = nearest(typed.name, names);
     const hint = nearestName === null ? 'rollcall ls shows all of them.' : `Did you mean ${nearestName}?`;
     throw new RollcallError('UNKNOWN_SERVICE', `There is no service and no instance "${word ?? ''}". ${hint}`);
+  }
+
+  /** The calls between services, as far as they concern these instances' services; all, where the scope is all. */
+  async calls({ scope, instances }: Pick<Meant, 'scope' | 'instances'>): Promise<CallFacts> {
+    const isNarrow = scope.kind === 'service' || scope.kind === 'instances';
+    const named = isNarrow ? [...new Set(instances.map(({ service }) => service))] : [];
+    if (scope.kind === 'service' && named.length === 0) named.push(scope.service);
+    const wanted = named.map((name) => `&service=${encodeURIComponent(name)}`).join('');
+    const namespace = 'namespace' in scope ? scope.namespace : '*';
+    const asked = await this.#asker.ask(`/api/v1/topology?namespace=${encodeURIComponent(namespace)}${wanted}`);
+    if (asked.kind === 'answer' && asked.status === 200) return { kind: 'read', edges: callEdgesIn(asked.body) };
+    return { kind: 'unread', why: whyNot(asked) };
   }
 
   async #allOf(names: readonly string[], namespace: string): Promise<readonly Instance[]> {
@@ -120,8 +179,7 @@ export class Look {
     const asked = await this.#asker.ask(path);
     if (asked.kind === 'answer' && asked.status === 200) return asked.body;
     if (asked.kind === 'answer' && (asked.status === 404 || asked.status === 410)) return null;
-    const why = asked.kind === 'failure' ? asked.text : `${asked.status} ${textAt(asked.body, 'detail') ?? asked.text}`;
-    this.missing.push(`${what} was not answered (${why})`);
+    this.missing.push(`${what} was not answered (${whyNot(asked)})`);
     return null;
   }
 

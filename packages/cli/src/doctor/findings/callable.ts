@@ -1,10 +1,10 @@
 import { isOutage, notCallableText } from '@rollcall/core';
-import type { CallableCount } from '@rollcall/core';
-import { areSeveral } from '../../registry/namespaces.js';
+import type { CallableCount, OverrideTerms } from '@rollcall/core';
 import { isAway, serviceIn } from '../../render/outages.js';
-import { awayText } from '../../render/override-terms.js';
-import { explained } from '../../terminal/words.js';
+import { awayText, untilText } from '../../render/override-terms.js';
+import { explained, printable } from '../../terminal/words.js';
 import type { Facts, InstanceFacts } from '../facts/facts.js';
+import { command } from './command.js';
 import { finding } from './finding.js';
 import type { Diagnosis, Finding } from './finding.js';
 import { registryWall } from './registry.js';
@@ -27,26 +27,47 @@ function nobody(key: string, count: CallableCount, facts: Facts): Finding {
   const members = facts.instances.filter(({ instance }) => nameOf(instance) === key);
   const away = members.filter(({ instance }) => isAway(instance));
   const now = registryWall(facts);
-  const name = hasNamespaces(facts) ? key : key.slice(key.indexOf('/') + 1);
+  const name = facts.hasNamespaces ? key : key.slice(key.indexOf('/') + 1);
   return finding('nobody-callable', {
     what: `Nobody of ${name} may be called: ${notCallableText(count)}.`,
     instances: members.map(({ instance }) => instance.id),
+    services: [key],
+    share: 1,
     evidence: [
       ...members.slice(0, MOST_TOLD).map((one) => told(one, now)),
       ...(members.length > MOST_TOLD ? [`and ${members.length - MOST_TOLD} more`] : []),
     ],
     fix:
       away.length > 0
-        ? away.slice(0, MOST_TOLD).map(({ instance }) => `rollcall undrain ${instance.id}`)
-        : ['see to what fails at its instances: the findings about them, or rollcall show <id>'],
+        ? undrainFix(away.slice(0, MOST_TOLD), now)
+        : [`see to what fails at its instances: the findings about them, or ${command('rollcall show <id>')}`],
   });
 }
-
-const hasNamespaces = ({ counts }: Facts): boolean =>
-  areSeveral([...counts.keys()].map((key) => ({ namespace: key.slice(0, key.indexOf('/')) })));
 
 function told({ instance, away }: InstanceFacts, now: number): string {
   const { id, admin, state, reason } = instance;
   if (admin !== 'ENABLED') return `${id} is ${admin}: ${awayText(admin, away, now)}; its state is ${state}`;
   return `${id} is ${state}: ${explained(reason).sentence}`;
+}
+
+/** Somebody meant it: for each intention whom to ask first, and then the commands that undo it. */
+function undrainFix(away: readonly InstanceFacts[], now: number): readonly string[] {
+  const byPlan = new Map<string, string[]>();
+  for (const one of away) {
+    const plan = planText(one.away, now);
+    const known = byPlan.get(plan);
+    const undo = command(`rollcall undrain ${one.instance.id}`);
+    if (known === undefined) byPlan.set(plan, [undo]);
+    else known.push(undo);
+  }
+  return [...byPlan].flatMap(([plan, commands]) => [plan, ...commands]);
+}
+
+/** `planned by token 3f2a from 10.0.0.7 until 22:13:00 (new disk): ask first, then` */
+function planText(terms: OverrideTerms | null, now: number): string {
+  if (terms === null) return 'planned by an operator: ask first, then';
+  const by = terms.by === '' ? 'an operator' : printable(terms.by);
+  const until = terms.untilMs === null ? ', with no end' : untilText(terms, now);
+  const why = terms.reason === '' ? '' : ` (${printable(terms.reason)})`;
+  return `planned by ${by}${until}${why}: ask first, then`;
 }

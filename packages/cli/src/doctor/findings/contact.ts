@@ -3,6 +3,7 @@ import { textAt } from '../../registry/json.js';
 import { urlAt } from '../facts/contact.js';
 import type { Answer, Facts, Failure } from '../facts/facts.js';
 import { bareHost, isCut } from '../facts/http-probe.js';
+import { command } from './command.js';
 import { finding } from './finding.js';
 import type { Finding, FindingCode } from './finding.js';
 import { remediesFor } from './fixes.js';
@@ -56,7 +57,7 @@ function unreached(facts: Facts, failure: Failure): Finding {
     return say(
       'registry-at-other-address',
       `No registry answers at ${lost.join(', ') || host}; one answers at ${other.address}.`,
-      `say where it is: ROLLCALL_URL=${urlAt(url, other.address)}`,
+      `say where it is: ${command(`ROLLCALL_URL=${urlAt(url, other.address)}`)}`,
       `or let it listen where ${host} leads, too: ${remediesFor(here.container).startWith('--host ::')} (IPv6 and IPv4; it then asks for tokens), or --host ${lost[0] ?? hostname}`,
     );
   }
@@ -66,7 +67,7 @@ function unreached(facts: Facts, failure: Failure): Finding {
 }
 
 export const largeFix = (url: string): readonly string[] => [
-  `does a full packet arrive? ping -c 3 -M do -s 1472 ${bareHost(url)}; where it does not, lower the MTU of the tunnel or VPN between, or clamp the MSS there (iptables -t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu)`,
+  `does a full packet arrive? ${command(`ping -c 3 -M do -s 1472 ${bareHost(url)}`)}; where it does not, lower the MTU of the tunnel or VPN between, or clamp the MSS there (${command('iptables -t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu')})`,
   'is there a proxy between that limits the size of answers, or buffers them to a disk that is full? Its log tells',
 ];
 
@@ -129,10 +130,10 @@ function closing({ url, here, hasToken }: Facts, say: Say): Finding {
   return say(
     'registry-closes-connections',
     `${host} takes connections and closes them without an answer. ${tls} Why cannot be seen from here.`,
-    `has the registry open files left? On its machine: grep 'open files' /proc/<pid>/limits; ls /proc/<pid>/fd | wc -l. If not, ${remedies.moreFiles}`,
+    `has the registry open files left? On its machine: ${command("grep 'open files' /proc/<pid>/limits; ls /proc/<pid>/fd | wc -l")}. If not, ${remedies.moreFiles}`,
     'is it a proxy, a load balancer or a published port with nobody behind it? Ask the registry itself, past it',
     ...(isSecure && !hasToken
-      ? ['if it asks for client certificates: ROLLCALL_CERT_FILE=own.pem ROLLCALL_KEY_FILE=own.key']
+      ? [`if it asks for client certificates: ${command('ROLLCALL_CERT_FILE=own.pem ROLLCALL_KEY_FILE=own.key')}`]
       : []),
     'its own log tells: it says when it cannot accept a connection',
   );
@@ -166,7 +167,9 @@ function silent({ url, here, tries }: Facts, { code, progress }: Failure, say: S
     progress.isConnected
       ? `is its process stopped, or busy? On its machine: ${remediesFor(here.container).isBusy}`
       : `is the way free? ${remediesFor(here.container).tryPort(hostname, port || '80', '')}`,
-    ...(reason === undefined && !isLoopback(hostname) ? [`are packets lost? ping -c 20 ${bareHost(url)}`] : []),
+    ...(reason === undefined && !isLoopback(hostname)
+      ? [`are packets lost? ${command(`ping -c 20 ${bareHost(url)}`)}`]
+      : []),
     ELSEWHERE,
   );
 }
@@ -176,20 +179,20 @@ const TROUBLES: readonly (readonly [RegExp, FindingCode])[] = [
   [/speaks no TLS/, 'registry-speaks-no-tls'],
 ];
 
-const securedFix = (url: string): string => `write ROLLCALL_URL=${url.replace(/^http:/, 'https:')}`;
+const securedFix = (url: string): string => `write ${command(`ROLLCALL_URL=${url.replace(/^http:/, 'https:')}`)}`;
 
 function troubleFix(trouble: string, url: string): string {
   const code = TROUBLES.find(([match]) => match.test(trouble))?.[1];
   if (code === 'registry-speaks-tls') return securedFix(url);
-  if (code === 'registry-speaks-no-tls') return `write ROLLCALL_URL=${url.replace(/^https:/, 'http:')}`;
+  if (code === 'registry-speaks-no-tls') return `write ${command(`ROLLCALL_URL=${url.replace(/^https:/, 'http:')}`)}`;
   if (/client certificate|our certificate/.test(trouble))
-    return 'show a certificate that it accepts: ROLLCALL_CERT_FILE=own.pem ROLLCALL_KEY_FILE=own.key';
-  if (/not valid yet/.test(trouble)) return 'set the clocks of both machines: timedatectl set-ntp true';
+    return `show a certificate that it accepts: ${command('ROLLCALL_CERT_FILE=own.pem ROLLCALL_KEY_FILE=own.key')}`;
+  if (/not valid yet/.test(trouble)) return `set the clocks of both machines: ${command('timedatectl set-ntp true')}`;
   if (/expired/.test(trouble))
     return 'put a new certificate in the place of the old one; a running registry reads it within a second';
   if (/not for this name/.test(trouble))
     return 'use a name in ROLLCALL_URL that the certificate is for, or sign one with that name';
-  return 'say who may sign for it: ROLLCALL_CA_FILE=ca.pem, or --ca-file ca.pem';
+  return `say who may sign for it: ${command('ROLLCALL_CA_FILE=ca.pem')}, or --ca-file ca.pem`;
 }
 
 /** Somebody answered, but not as a registry that lets us in. */

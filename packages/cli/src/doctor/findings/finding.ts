@@ -1,3 +1,5 @@
+import { commandsIn, unmarked } from './command.js';
+
 /** What `rollcall doctor` can find. docs/guide/troubleshooting.md has an entry for each, under its code. */
 export const FINDING_CODES = [
   // no registry
@@ -26,6 +28,8 @@ export const FINDING_CODES = [
   'registries-differ',
   // the registry itself, and what it tells of whole services
   'nobody-callable',
+  'calls-failing',
+  'circuit-open',
   'store-trouble',
   'self-preservation',
   'certificate-expiring',
@@ -69,12 +73,20 @@ export interface Finding {
   readonly what: string;
   /** The ids of the instances that it is about; empty: none in particular. */
   readonly instances: readonly string[];
+  /** The same instances as people read and type them: `orders…1e07`, with the namespace where the registry has several. */
+  readonly names: readonly string[];
+  /** The services that it is about, each as `<namespace>/<service>`. */
+  readonly services: readonly string[];
+  /** How much of these services is lost, 0 to 1: instances that callers may not call, or calls that failed. Null: it is about no service in particular. */
+  readonly share: number | null;
   /** What shows it, verbatim, and who saw it. */
   readonly evidence: readonly string[];
   /** What it does to calls. */
   readonly why: string;
   /** Lines to change, or commands to run; one of them mends it. */
   readonly fix: readonly string[];
+  /** The commands in `fix`, in their order. */
+  readonly commands: readonly string[];
   /** The entry in the documentation. */
   readonly link: string;
 }
@@ -89,18 +101,37 @@ export interface Diagnosis {
   readonly unchecked: readonly string[];
 }
 
-type Seen = Pick<Finding, 'what' | 'evidence' | 'fix'> & Partial<Pick<Finding, 'instances'>>;
+type Seen = Pick<Finding, 'what' | 'evidence' | 'fix'> &
+  Partial<Pick<Finding, 'instances' | 'names' | 'services' | 'share'>>;
 
-export function finding(code: FindingCode, { what, evidence, fix, instances = [] }: Seen): Finding {
+/** In `fix` commands are marked (`command`). Names, services and share may be left out where `instances` tells them. */
+export function finding(code: FindingCode, seen: Seen): Finding {
+  const { what, evidence, fix, instances = [], names = [], services = [], share = null } = seen;
   const { gravity, why } = MEANINGS[code];
-  return { code, gravity, what, instances, evidence, why, fix, link: `docs/guide/troubleshooting.md#${code}` };
+  return {
+    code,
+    gravity,
+    what,
+    instances,
+    names,
+    services,
+    share,
+    evidence,
+    why,
+    fix: fix.map(unmarked),
+    commands: fix.flatMap(commandsIn),
+    link: `docs/guide/troubleshooting.md#${code}`,
+  };
 }
 
-/** Worst first; of one gravity in the order of the codes. */
+/** Worst first; of one gravity by how much of a service is lost, what is about no service in particular before all; then in the order of the codes. */
 export function worstFirst(findings: readonly Finding[]): readonly Finding[] {
-  const rank = ({ gravity, code }: Finding): number =>
-    GRAVITIES.indexOf(gravity) * FINDING_CODES.length + FINDING_CODES.indexOf(code);
-  return findings.toSorted((one, other) => rank(one) - rank(other));
+  const rank = ({ gravity }: Finding): number => GRAVITIES.indexOf(gravity);
+  const order = ({ code }: Finding): number => FINDING_CODES.indexOf(code);
+  const lost = ({ share }: Finding): number => share ?? 1;
+  return findings.toSorted(
+    (one, other) => rank(one) - rank(other) || lost(other) - lost(one) || order(one) - order(other),
+  );
 }
 
 const UNSEEN =
@@ -165,6 +196,14 @@ const MEANINGS: Readonly<Record<FindingCode, { readonly gravity: Gravity; readon
   'nobody-callable': {
     gravity: 'broken',
     why: 'Every call of it fails with NO_INSTANCE, however HEALTHY its instances are.',
+  },
+  'calls-failing': {
+    gravity: 'broken',
+    why: 'These calls returned an error after all their retries, so requests of the caller fail, too.',
+  },
+  'circuit-open': {
+    gravity: 'risk',
+    why: 'These callers send the instance no calls until a trial call succeeds; the other instances carry its share.',
   },
   'store-trouble': {
     gravity: 'broken',

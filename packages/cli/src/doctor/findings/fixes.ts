@@ -1,8 +1,9 @@
 import type { Container } from '@rollcall/core';
+import { command } from './command.js';
 
 /**
  * What to run or write where something is to be looked at or changed. An image has Node and `rollcall`, and mostly neither a shell with
- * tools nor npx; there the words are those of the engine.
+ * tools nor npx; there the words are those of the engine. Commands in them are marked.
  */
 export interface Remedies {
   /** Starts a registry at this port, for this machine or for others. */
@@ -30,18 +31,18 @@ export interface Remedies {
 const MACHINE: Remedies = {
   startRegistry: (port, isForOthers) => {
     const start = port === '1337' ? 'npx rollcall up' : `npx rollcall up --port ${port}`;
-    return isForOthers ? `${start} --host 0.0.0.0` : start;
+    return command(isForOthers ? `${start} --host 0.0.0.0` : start);
   },
-  whoListens: (port) => `ss -ltnp 'sport = :${port}'`,
-  lookUp: (name) => `getent hosts ${name}`,
-  tryPort: (host, port, from) => `${from === '' ? '' : `${from}: `}nc -vz ${host} ${port}`,
-  createToken: (role) => `rollcall token create --role ${role}`,
-  startWith: (option) => `rollcall up ${option}`,
+  whoListens: (port) => command(`ss -ltnp 'sport = :${port}'`),
+  lookUp: (name) => command(`getent hosts ${name}`),
+  tryPort: (host, port, from) => `${from === '' ? '' : `${from}: `}${command(`nc -vz ${host} ${port}`)}`,
+  createToken: (role) => command(`rollcall token create --role ${role}`),
+  startWith: (option) => command(`rollcall up ${option}`),
   moreFiles:
     'raise the limit of its process: ulimit -n 65536 before it starts, or LimitNOFILE=65536 in its unit of systemd',
-  moreFilesHere: 'raise the limit in this shell: ulimit -n 1024',
-  setClock: 'timedatectl set-ntp true',
-  isBusy: 'ps -o stat,pcpu,etime,args -C node',
+  moreFilesHere: `raise the limit in this shell: ${command('ulimit -n 1024')}`,
+  setClock: command('timedatectl set-ntp true'),
+  isBusy: command('ps -o stat,pcpu,etime,args -C node'),
 };
 
 const NODE_CONNECTS = (host: string, port: string | number): string =>
@@ -51,35 +52,37 @@ const NODE_CONNECTS = (host: string, port: string | number): string =>
 function engine(name: string): Remedies {
   return {
     startRegistry: (port) =>
-      `${name} run -p ${port}:1337 -v rollcall:/data rollcall (its port is published to the host by -p)`,
-    whoListens: (port) => `on the host: ${name} ps --filter publish=${port}`,
+      `${command(`${name} run -p ${port}:1337 -v rollcall:/data rollcall`)} (its port is published to the host by -p)`,
+    whoListens: (port) => `on the host: ${command(`${name} ps --filter publish=${port}`)}`,
     lookUp: (host) =>
-      `is the container ${host} in the network of this one? On the host: ${name} network inspect <network>`,
-    tryPort: (host, port) => `on the host: ${name} exec <container> ${NODE_CONNECTS(host, port)}`,
-    createToken: (role) => `on the host: ${name} exec <registry> rollcall token create --data /data --role ${role}`,
-    startWith: (option) => `in the registry’s container: up --host 0.0.0.0 --data /data ${option}`,
-    moreFiles: `give its container more: ${name} run --ulimit nofile=65536, or ulimits: { nofile: 65536 } in compose`,
-    moreFilesHere: `give this container more: ${name} run --ulimit nofile=1024`,
-    setClock: 'on the host, whose clock its containers have: timedatectl set-ntp true',
-    isBusy: `on the host: ${name} stats --no-stream`,
+      `is the container ${host} in the network of this one? On the host: ${command(`${name} network inspect <network>`)}`,
+    tryPort: (host, port) => `on the host: ${command(`${name} exec <container> ${NODE_CONNECTS(host, port)}`)}`,
+    createToken: (role) =>
+      `on the host: ${command(`${name} exec <registry> rollcall token create --data /data --role ${role}`)}`,
+    startWith: (option) => `in the registry’s container: ${command(`up --host 0.0.0.0 --data /data ${option}`)}`,
+    moreFiles: `give its container more: ${command(`${name} run --ulimit nofile=65536`)}, or ulimits: { nofile: 65536 } in compose`,
+    moreFilesHere: `give this container more: ${command(`${name} run --ulimit nofile=1024`)}`,
+    setClock: `on the host, whose clock its containers have: ${command('timedatectl set-ntp true')}`,
+    isBusy: `on the host: ${command(`${name} stats --no-stream`)}`,
   };
 }
 
 const KUBERNETES: Remedies = {
   startRegistry: () =>
-    'is its pod there, and ready? kubectl get pods -l app=rollcall; its log: kubectl logs statefulset/rollcall',
-  whoListens: (port) => `which pods does the Service lead to? kubectl get endpointslices -o wide, port ${port}`,
-  lookUp: (name) => `is there such a Service, in this namespace? kubectl get service ${name.split('.')[0] ?? name}`,
-  tryPort: (host, port) => `from the pod that cannot: kubectl exec <pod> -- ${NODE_CONNECTS(host, port)}`,
+    `is its pod there, and ready? ${command('kubectl get pods -l app=rollcall')}; its log: ${command('kubectl logs statefulset/rollcall')}`,
+  whoListens: (port) =>
+    `which pods does the Service lead to? ${command('kubectl get endpointslices -o wide')}, port ${port}`,
+  lookUp: (name) =>
+    `is there such a Service, in this namespace? ${command(`kubectl get service ${name.split('.')[0] ?? name}`)}`,
+  tryPort: (host, port) => `from the pod that cannot: ${command(`kubectl exec <pod> -- ${NODE_CONNECTS(host, port)}`)}`,
   createToken: (role) =>
-    `where tokens.json is kept: rollcall token create --tokens tokens.json --role ${role}, then put that file into the Secret rollcall-tokens again (docs/guide/kubernetes.md)`,
+    `where tokens.json is kept: ${command(`rollcall token create --tokens tokens.json --role ${role}`)}, then put that file into the Secret rollcall-tokens again (docs/guide/kubernetes.md)`,
   startWith: (option) => `in the args of the registry’s container: ${option}`,
   moreFiles:
     'raise the limit of the container runtime on its node: LimitNOFILE=65536 in the unit of containerd or CRI-O',
-  moreFilesHere:
-    'raise LimitNOFILE of the container runtime on its node, or run it from elsewhere: rollcall doctor --no-ports --url <registry>',
-  setClock: 'on the node, whose clock its pods have: timedatectl set-ntp true',
-  isBusy: 'kubectl top pod, and kubectl describe pod <pod> for restarts',
+  moreFilesHere: `raise LimitNOFILE of the container runtime on its node, or run it from elsewhere: ${command('rollcall doctor --no-ports --url <registry>')}`,
+  setClock: `on the node, whose clock its pods have: ${command('timedatectl set-ntp true')}`,
+  isBusy: `${command('kubectl top pod')}, and for restarts ${command('kubectl describe pod <pod>')}`,
 };
 
 const BY_CONTAINER: Readonly<Record<Container, Remedies>> = {

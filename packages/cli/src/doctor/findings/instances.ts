@@ -1,10 +1,12 @@
-import { addressOf, isLoopback, shortId, TOLD, VERSION } from '@rollcall/core';
+import { addressOf, isLoopback, TOLD, VERSION } from '@rollcall/core';
 import type { Endpoint } from '@rollcall/core';
 import { ageText } from '../../terminal/words.js';
 import type { Facts, InstanceFacts, Reach, RegistryFacts } from '../facts/facts.js';
+import { command } from './command.js';
 import { finding } from './finding.js';
 import type { Diagnosis, Finding } from './finding.js';
 import { remediesFor } from './fixes.js';
+import { nameOf, serviceNameOf } from './names.js';
 import { registryWall } from './registry.js';
 
 /** So many heartbeats in a row are no accident. */
@@ -25,7 +27,11 @@ export function instanceDiagnosis(facts: Facts): Diagnosis {
     ...staying.flatMap((one) => heartbeatFindings(one, facts, registry)),
     ...unreachable(staying, facts),
     ...loopback(staying, facts, registry),
-    ...staying.flatMap((one) => [...hooks(one), ...stale(one, facts, registry), ...flapping(one, registry)]),
+    ...staying.flatMap((one) => [
+      ...hooks(one, facts),
+      ...stale(one, facts, registry),
+      ...flapping(one, facts, registry),
+    ]),
   ];
   return { findings, fine: fine(staying, findings), unchecked: unchecked(staying, facts) };
 }
@@ -91,13 +97,13 @@ function lossy(one: InstanceFacts, facts: Facts): Finding {
   const [endpoint] = instance.endpoints;
   return finding('heartbeats-lost', {
     instances: [instance.id],
-    what: `${shortId(instance)} answers some heartbeats and not others.`,
+    what: `${nameOf(instance, facts)} answers some heartbeats and not others.`,
     evidence: [
       `the registry says: of the last ${last.length} rounds of Heartbeat-1 ${answered} were answered, in turns with those that were not`,
       ...evidenceOf(one, facts),
     ],
     fix: [
-      `are packets lost between the registry and it? From the machine of the registry: ping -c 20 ${endpoint?.host ?? ''}; mend the network that loses them`,
+      `are packets lost between the registry and it? From the machine of the registry: ${command(`ping -c 20 ${endpoint?.host ?? ''}`)}; mend the network that loses them`,
       `does it pause? ${remediesFor(facts.registry?.container ?? null).isBusy}; look at its memory, its garbage collector, and whether its CPU is throttled`,
     ],
   });
@@ -114,7 +120,7 @@ function inbound(one: InstanceFacts, facts: Facts): Finding {
   const [endpoint] = instance.endpoints;
   const connects = remedies.tryPort(endpoint?.host ?? '', endpoint?.port ?? 0, 'from the machine of the registry');
   const seen = { instances: [instance.id], evidence: evidenceOf(one, facts) };
-  const name = shortId(instance);
+  const name = nameOf(instance, facts);
   if (isReached && (isRefused || reach.every(({ outcome }) => outcome === 'itself'))) {
     return finding('not-reachable-from-registry', {
       ...seen,
@@ -138,7 +144,7 @@ function inbound(one: InstanceFacts, facts: Facts): Finding {
       ...seen,
       what: `Nobody listens at ${place}, where ${name} says it is.`,
       fix: [
-        `if its process has ended, start it again; rollcall show ${instance.id} tells what it did last`,
+        `if its process has ended, start it again; what it did last: ${command(`rollcall show ${instance.id}`)}`,
         `if it runs, look where it listens: ${remedies.whoListens(endpoint?.port ?? '')}; the port that it registered is ${instance.endpoints.map(({ port }) => port).join(', ')}`,
       ],
     });
@@ -157,10 +163,10 @@ function outbound(one: InstanceFacts, facts: Facts): Finding {
   const fetches = `node -e "fetch('${facts.url}/health/live').then(a=>console.log(a.status),e=>console.log(e.cause??e))"`;
   return finding('heartbeat-2-missing', {
     instances: [instance.id],
-    what: `${shortId(instance)} answers Heartbeat-1 but ${hasCome ? 'no longer sends' : 'sends no'} Heartbeat-2.`,
+    what: `${nameOf(instance, facts)} answers Heartbeat-1 but ${hasCome ? 'no longer sends' : 'sends no'} Heartbeat-2.`,
     evidence: evidenceOf(one, facts),
     fix: [
-      `from its machine or container: ${container === null ? `curl -sS ${facts.url}/health/live` : fetches}`,
+      `from its machine or container: ${command(container === null ? `curl -sS ${facts.url}/health/live` : fetches)}`,
       hasCome
         ? 'its own log names the registry that it looks for, and what it is told; what has changed between: a network policy, a firewall, its token?'
         : 'its own log names the registry that it looks for; set ROLLCALL_URL to one that it reaches',
@@ -173,7 +179,7 @@ function taken(one: InstanceFacts, another: readonly Reach[], facts: Facts): Fin
   const places = placesOf(another.length > 0 ? another.map(({ endpoint }) => endpoint) : instance.endpoints);
   return finding('address-taken', {
     instances: [instance.id],
-    what: `Another process answers at ${places}, where ${shortId(instance)} says it is.`,
+    what: `Another process answers at ${places}, where ${nameOf(instance, facts)} says it is.`,
     evidence: evidenceOf(one, facts),
     fix: [
       'give each process a port of its own: port 0 is any free one',
@@ -186,7 +192,7 @@ function shared(one: InstanceFacts, facts: Facts): Finding {
   const { instance } = one;
   return finding('address-shared', {
     instances: [instance.id],
-    what: `${shortId(instance)} and another process answer in turns at ${placesOf(instance.endpoints)}.`,
+    what: `${nameOf(instance, facts)} and another process answer in turns at ${placesOf(instance.endpoints)}.`,
     evidence: evidenceOf(one, facts),
     fix: [
       `workers of node:cluster, or of PM2 in its cluster mode, share every port that they listen on, port 0 too: start them with @rollcall/nestjs ${VERSION}, which gives each worker a port of its own`,
@@ -240,26 +246,27 @@ function unreachable(instances: readonly InstanceFacts[], { url }: Facts): reado
       ...failed.slice(0, 5).map(seenText),
     ],
     fix: [
-      `run it where callers run, such as in a container of theirs: rollcall doctor --url ${url}`,
-      'or leave out the ports: rollcall doctor --no-ports',
+      `run it where callers run, such as in a container of theirs: ${command(`rollcall doctor --url ${url}`)}`,
+      `or leave out the ports: ${command('rollcall doctor --no-ports')}`,
     ],
   });
   return [seen];
 }
 
 /** Loopback addresses at a registry that others than its own machine use. */
-function loopback(instances: readonly InstanceFacts[], { url }: Facts, { host }: RegistryFacts): readonly Finding[] {
+function loopback(instances: readonly InstanceFacts[], facts: Facts, { host }: RegistryFacts): readonly Finding[] {
   const local = instances.filter(({ instance }) => instance.endpoints.some((endpoint) => isLoopback(endpoint.host)));
   const others = instances.find(({ instance }) => instance.endpoints.every((endpoint) => !isLoopback(endpoint.host)));
-  const isAskedFromElsewhere = !isLoopback(new URL(url).hostname);
+  const isAskedFromElsewhere = !isLoopback(new URL(facts.url).hostname);
   const listensWide = host !== null && !isLoopback(host);
   if (local.length === 0 || (!isAskedFromElsewhere && !listensWide && others === undefined)) return [];
-  const services = [...new Set(local.map(({ instance }) => instance.service))];
+  const services = [...new Set(local.map(({ instance }) => serviceNameOf(instance, facts)))];
   const evidence = local
     .slice(0, 5)
-    .map(({ instance }) => `the registry says: ${shortId(instance)} is at ${placesOf(instance.endpoints)}`);
+    .map(({ instance }) => `the registry says: ${nameOf(instance, facts)} is at ${placesOf(instance.endpoints)}`);
   if (listensWide) evidence.push(`the registry listens at ${host}, for other machines too`);
-  if (others !== undefined) evidence.push(`${shortId(others.instance)} is at ${placesOf(others.instance.endpoints)}`);
+  if (others !== undefined)
+    evidence.push(`${nameOf(others.instance, facts)} is at ${placesOf(others.instance.endpoints)}`);
   return [
     finding('loopback-address', {
       what: `${services.join(', ')} can be called only on the machine, or in the container, of the registry.`,
@@ -267,8 +274,8 @@ function loopback(instances: readonly InstanceFacts[], { url }: Facts, { host }:
       evidence,
       fix: [
         "listen on every address: options: { host: '0.0.0.0', port: 0 }, or app.listen(3000, '0.0.0.0')",
-        'reach the registry by its name or address, not by 127.0.0.1: ROLLCALL_URL=http://<registry>:1337',
-        'or say the address: ROLLCALL_ADVERTISE_HOST=<address>',
+        `reach the registry by its name or address, not by 127.0.0.1: ${command('ROLLCALL_URL=http://<registry>:1337')}`,
+        `or say the address: ${command('ROLLCALL_ADVERTISE_HOST=<address>')}`,
       ],
     }),
   ];
@@ -276,10 +283,10 @@ function loopback(instances: readonly InstanceFacts[], { url }: Facts, { host }:
 
 // ---- what may go wrong later ----------------------------------------------------------------------------------------
 
-function hooks({ instance }: InstanceFacts): readonly Finding[] {
+function hooks({ instance }: InstanceFacts, facts: Facts): readonly Finding[] {
   if (instance.metadata[TOLD.shutdownHooks] !== 'off') return [];
   const off = finding('shutdown-hooks-off', {
-    what: `Nobody in ${shortId(instance)} listens for SIGTERM, so that ends it in the middle of its requests.`,
+    what: `Nobody in ${nameOf(instance, facts)} listens for SIGTERM, so that ends it in the middle of its requests.`,
     instances: [instance.id],
     evidence: [`the instance says: ${TOLD.shutdownHooks} off`],
     fix: [`in main.ts of ${instance.service}, before it listens: app.enableShutdownHooks();`],
@@ -297,7 +304,7 @@ function stale(one: InstanceFacts, facts: Facts, registry: RegistryFacts): reado
   const lastMs = heartbeats.heartbeat2.lastSuccessAgoMs ?? 0;
   return [
     finding('stale-copy', {
-      what: `${shortId(instance)} beats but holds no change feed.`,
+      what: `${nameOf(instance, facts)} beats but holds no change feed.`,
       instances: [instance.id],
       evidence: [`the registry says: line false, Heartbeat-2 last came ${ageText(lastMs)} ago`],
       fix: [
@@ -308,17 +315,21 @@ function stale(one: InstanceFacts, facts: Facts, registry: RegistryFacts): reado
   ];
 }
 
-function flapping({ instance, falls }: InstanceFacts, { flappingLimit }: RegistryFacts): readonly Finding[] {
+function flapping(
+  { instance, falls }: InstanceFacts,
+  facts: Facts,
+  { flappingLimit }: RegistryFacts,
+): readonly Finding[] {
   if (falls === null || flappingLimit === null || falls <= flappingLimit) return [];
   return [
     finding('flapping', {
-      what: `${shortId(instance)} falls again and again.`,
+      what: `${nameOf(instance, facts)} falls again and again.`,
       instances: [instance.id],
       evidence: [
         `the registry says: falls ${falls.toFixed(1)}, and with more than ${flappingLimit} an instance is flapping; now ${instance.state}: ${instance.reason.text}`,
       ],
       fix: [
-        `what it did, and why: rollcall show ${instance.id}`,
+        `what it did, and why: ${command(`rollcall show ${instance.id}`)}`,
         'look for what returns: memory at its limit, pauses of the garbage collector, a probe that restarts it, a network that drops',
       ],
     }),

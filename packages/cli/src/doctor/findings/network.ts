@@ -1,12 +1,13 @@
-import { shortId } from '@rollcall/core';
 import { ageText } from '../../terminal/words.js';
 import { urlAt } from '../facts/contact.js';
 import type { Facts, Failure, InstanceFacts, LineLossFacts, PeerFacts, RegistryFacts } from '../facts/facts.js';
 import { bareHost, isCut } from '../facts/http-probe.js';
 import { largeFix, triedTexts } from './contact.js';
+import { command } from './command.js';
 import { finding } from './finding.js';
 import type { Diagnosis, Finding } from './finding.js';
 import { remediesFor } from './fixes.js';
+import { nameOf } from './names.js';
 import { isTight } from './registry.js';
 
 /** So many ends of a stream, of nearly the same length, are a rule of somebody between. */
@@ -58,7 +59,7 @@ function steadiness(facts: Facts, registry: RegistryFacts): Part {
         ? [`the registry has hardly an open file left: ${remediesFor(registry.container).moreFiles}`]
         : []),
       ...(whole.some(({ code }) => code === 'ETIMEDOUT')
-        ? [`are packets lost on the way? ping -c 20 ${bareHost(url)}; mend the network that loses them`]
+        ? [`are packets lost on the way? ${command(`ping -c 20 ${bareHost(url)}`)}; mend the network that loses them`]
         : []),
       ...(whole.some((failure) => isCut(failure) || failure.code === 'ECONNREFUSED')
         ? ['is there a proxy or load balancer between, of whose targets one is gone? Ask the registry itself, past it']
@@ -102,10 +103,11 @@ function isRegular({ times, shortestMs, longestMs }: LineLossFacts): boolean {
   return times >= LOSSES && longestMs - shortestMs <= Math.max(ALIKE_MS, ALIKE_RATIO * longestMs);
 }
 
-function streams({ way, instances, url }: Facts): Part {
+function streams(facts: Facts): Part {
+  const { way, instances, url } = facts;
   const stream = way?.stream;
   const cut = instances.filter(({ lineLosses }) => lineLosses !== null && isRegular(lineLosses));
-  const evidence = cut.slice(0, 5).map(lossText);
+  const evidence = cut.slice(0, 5).map((one) => lossText(one, facts));
   if (stream?.outcome === 'ended')
     evidence.unshift(`held from here: a change feed ended after ${stream.afterMs} ms: ${stream.text}`);
   if (stream?.outcome === 'silent')
@@ -122,17 +124,17 @@ function streams({ way, instances, url }: Facts): Part {
     evidence,
     fix: [
       'let the proxy or load balancer between pass on answers that do not end: nginx proxy_buffering off; proxy_read_timeout 1h; Envoy timeout: 0s; a load balancer of a cloud: its backend timeout',
-      'or reach the registry past it: ROLLCALL_URL=http://<address of the registry>:1337',
+      `or reach the registry past it: ${command('ROLLCALL_URL=http://<address of the registry>:1337')}`,
     ],
   });
   return { findings: [found] };
 }
 
-function lossText({ instance, lineLosses }: InstanceFacts): string {
+function lossText({ instance, lineLosses }: InstanceFacts, facts: Facts): string {
   const { times = 0, shortestMs = 0, longestMs = 0 } = lineLosses ?? {};
   const span =
     ageText(shortestMs) === ageText(longestMs) ? ageText(longestMs) : `${ageText(shortestMs)} to ${ageText(longestMs)}`;
-  return `the registry says: the stream of ${shortId(instance)}, which lives, ended ${times} times lately, each time after ${span}`;
+  return `the registry says: the stream of ${nameOf(instance, facts)}, which lives, ended ${times} times lately, each time after ${span}`;
 }
 
 /** Is it one registry that is asked: at every address of its name, and first in the list? */
@@ -171,7 +173,7 @@ function otherRegistry(url: string, { epoch, instances }: RegistryFacts, rivals:
       ...rivals.map((rival) => `asked from here, ${rival.url}: ${rival.text}`),
     ],
     fix: [
-      `ask the other one: rollcall doctor --url ${rivals[0]?.url ?? ''}`,
+      `ask the other one: ${command(`rollcall doctor --url ${rivals[0]?.url ?? ''}`)}`,
       'give every service and caller the same ROLLCALL_URL: the same registries in the same order',
       'if one of them was started by mistake, end it',
     ],

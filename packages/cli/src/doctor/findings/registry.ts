@@ -1,9 +1,11 @@
 import { TOLD } from '@rollcall/core';
 import { ageText } from '../../terminal/words.js';
 import type { Answer, Facts, InstanceFacts, RefusedFacts, RegistryFacts } from '../facts/facts.js';
+import { command } from './command.js';
 import { finding } from './finding.js';
 import type { Diagnosis, Finding, FindingCode } from './finding.js';
 import { remediesFor } from './fixes.js';
+import { serviceNameOf } from './names.js';
 
 /** Less is the network and the seconds of `Date`. */
 const SKEW_MS = 5_000;
@@ -98,12 +100,15 @@ function versions({ facts, registry }: Known): Part {
       finding('version-skew', {
         what: `This command is of version ${facts.version}, the registry of ${version}.`,
         evidence: [`rollcall --version: ${facts.version}`, `the registry says: version ${version}`],
-        fix: [`npx rollcall@${lineOf(version)} doctor`, 'or start the registry from the version that the services use'],
+        fix: [
+          command(`npx rollcall@${lineOf(version)} doctor`),
+          'or start the registry from the version that the services use',
+        ],
       }),
     );
   }
   const other = facts.instances.filter(({ instance }) => isOtherLine(instance.metadata[TOLD.version], version));
-  if (other.length > 0) findings.push(otherVersions(other, version));
+  if (other.length > 0) findings.push(otherVersions(other, version, facts));
   if (findings.length > 0) return { findings, unchecked };
   return {
     fine: [
@@ -116,15 +121,15 @@ function versions({ facts, registry }: Known): Part {
 const isOtherLine = (told: string | undefined, version: string): boolean =>
   told !== undefined && lineOf(told) !== lineOf(version);
 
-function otherVersions(other: readonly InstanceFacts[], version: string): Finding {
-  const services = [...new Set(other.map(({ instance }) => instance.service))];
+function otherVersions(other: readonly InstanceFacts[], version: string, facts: Facts): Finding {
+  const services = [...new Set(other.map(({ instance }) => serviceNameOf(instance, facts)))];
   return finding('version-skew', {
     what: `${services.join(', ')} run another Rollcall than the registry (${version}).`,
     instances: other.map(({ instance }) => instance.id),
     evidence: other
       .slice(0, 5)
       .map(({ instance }) => `${instance.id} says: ${TOLD.version} ${instance.metadata[TOLD.version] ?? ''}`),
-    fix: [`in ${services.join(', ')}: npm install @rollcall/nestjs@${lineOf(version)}`],
+    fix: [`in ${services.join(', ')}: ${command(`npm install @rollcall/nestjs@${lineOf(version)}`)}`],
   });
 }
 
@@ -147,7 +152,7 @@ function store({ registry }: Known): Part {
       ...(owed === 0 ? [] : [`it owes the store the last words about ${owed} instances`]),
     ],
     fix: [
-      'on its machine, look at the folder of --data, and at its disk: ls -ld . && df -h . && df -i .',
+      `on its machine, look at the folder of --data, and at its disk: ${command('ls -ld . && df -h . && df -i .')}`,
       'it tries again by itself, and needs no restart',
     ],
   });
@@ -214,7 +219,7 @@ function preservation({ registry }: Known): Part {
     evidence: [`the registry says: ${text}`],
     fix: [
       'if the network between the registry and the services is broken, mend that: it ends by itself',
-      'if they are really gone: rollcall rm <id> for each, or wait until they have been silent long enough',
+      `if they are really gone: ${command('rollcall rm <id>')} for each, or wait until they have been silent long enough`,
     ],
   });
   return { findings: [holds] };

@@ -135,6 +135,11 @@ export interface TopologySummary {
   readonly failing: readonly { readonly namespace: string; readonly service: string; readonly failures: number }[];
 }
 
+/** `GET /api/v1/instances`, as far as this page reads it. */
+export interface InstanceListAnswer {
+  readonly instances: readonly { readonly id: string; readonly override?: Override }[];
+}
+
 /** Sums over one step; `calls` 0 where nobody told of any. */
 export interface TrafficPoint {
   /** Wall clock, ms since 1970, of its end. */

@@ -250,6 +250,8 @@ export function tallyOf(nodes: readonly ServiceNode[], nameOf: NameOf): Tally {
 export interface Placed {
   readonly node: ServiceNode;
   readonly instance: Instance;
+  /** How many instances of the service the row stands for: those that an operator keeps away in the same way, where nobody else is callable. */
+  readonly alike: number;
 }
 
 /**
@@ -263,14 +265,32 @@ export function attentionOf(nodes: readonly ServiceNode[]): {
   const out = new Set(nodes.filter((node) => isOutage(standingOf(node.instances.value).count)));
   const isNeedy = ({ node, instance }: Placed): boolean =>
     needsAttention(instance) || (out.has(node) && instance.admin !== 'ENABLED');
-  const all = nodes.flatMap((node) => [...node.instances.value.values()].map((instance) => ({ node, instance })));
+  const all = nodes.flatMap((node) =>
+    [...node.instances.value.values()].map((instance): Placed => ({ node, instance, alike: 1 })),
+  );
   const byWorst = (one: Placed, other: Placed): number => byTrouble(one.instance, other.instance);
   const byOutage = (one: Placed, other: Placed): number => Number(out.has(other.node)) - Number(out.has(one.node));
   // a few of thousands: only those are sorted
   return {
-    trouble: all.filter(isNeedy).toSorted((one, other) => byOutage(one, other) || byWorst(one, other)),
+    trouble: together(
+      all.filter(isNeedy).toSorted((one, other) => byOutage(one, other) || byWorst(one, other)),
+      out,
+    ),
     onTheWay: all.filter((one) => isOnTheWay(one.instance) && !isNeedy(one)).toSorted(byWorst),
   };
+}
+
+/** Those of one service that an operator keeps away in the same way are one row. */
+function together(placed: readonly Placed[], out: ReadonlySet<ServiceNode>): readonly Placed[] {
+  const rows = new Map<string, Placed>();
+  for (const one of placed) {
+    const { node, instance } = one;
+    const isCause = out.has(node) && instance.admin !== 'ENABLED' && !needsAttention(instance);
+    const key = isCause ? `${node.key} ${instance.admin}` : instance.id;
+    const known = rows.get(key);
+    rows.set(key, known === undefined ? one : { ...known, alike: known.alike + 1 });
+  }
+  return [...rows.values()];
 }
 
 export function countStates(nodes: readonly ServiceNode[]): Record<State, number> {

@@ -2,13 +2,23 @@ import type { TopologySummary } from '../live/answers.js';
 import { missingText } from '../live/known.js';
 import type { Known } from '../live/known.js';
 import type { NameOf } from '../live/roll.js';
-import { clockText, countText, plural } from './age.js';
+import { clockText, plural } from './age.js';
 
-/** Who is affected: trouble that no caller feels is another trouble. An answer that is old is told in the past. */
-export function affectedText(known: Known<TopologySummary>, nameOf: NameOf): string {
+/**
+ * Who is affected: trouble that no caller feels is another trouble. An answer that is old is told in the past. `outages`: the services
+ * (`<namespace>/<name>`) of which no instance may be called now: their calls wait, and are reported only when they have failed.
+ */
+export function affectedText(known: Known<TopologySummary>, nameOf: NameOf, outages: ReadonlySet<string>): string {
   if (known.kind !== 'known') return `Whether callers are affected: ${missingText(known)}`;
   const { value, asOf } = known;
-  if (asOf === null) return summaryText(value, { has: 'has', is: 'is', told: 'told', at: '', yet: ' yet' }, nameOf);
+  if (asOf === null) {
+    const waiting = value.failures === 0 ? value.called.filter((one) => isWaiting(one, outages)) : [];
+    if (waiting.length > 0) {
+      const names = fewOf(waiting.map(({ namespace, service }) => nameOf(namespace, service)));
+      return `${names} ${waiting.length === 1 ? 'has' : 'have'} callers: what becomes of their calls is not reported yet.`;
+    }
+    return summaryText(value, { has: 'has', is: 'is', told: 'told', at: '', yet: ' yet' }, nameOf);
+  }
   const at = ` at ${clockText(asOf)}`;
   const past = summaryText(value, { has: 'had', is: 'was', told: 'had told', at, yet: at }, nameOf);
   return `${past} What has happened since is unknown here.`;
@@ -32,8 +42,11 @@ function summaryText(summary: TopologySummary, { has, is, told, at, yet }: Tense
       : `No caller ${is} affected${at}: of the calls that they ${told} of last ${plural(elsewhere, 'attempt')} went to another instance, 0 failed.`;
   }
   const callers = fewOf([...new Set(failing.map(({ namespace, service }) => nameOf(namespace, service)))]);
-  return `Of the calls that they ${told} of last${at} ${plural(failures, 'call')} of ${callers} failed; ${countText(elsewhere)} went to another instance.`;
+  return `Last reported${at}: ${plural(failures, 'call')} of ${callers} failed, ${plural(elsewhere, 'attempt')} went to another instance.`;
 }
+
+const isWaiting = (called: TopologySummary['called'][number], outages: ReadonlySet<string>): boolean =>
+  outages.has(`${called.namespace}/${called.service}`);
 
 /** More names than these are counted. */
 const MOST_NAMES = 3;

@@ -1,6 +1,6 @@
 /** What people are told of whom callers may call, and of whom an operator keeps them away. */
 import { callableText, termsOf } from '@rollcall/core';
-import type { Instance } from '@rollcall/core';
+import type { Instance, Override } from '@rollcall/core';
 import type { InstanceAnswer } from '../live/answers.js';
 import type { Standing } from '../live/roll.js';
 import { ageText } from './age.js';
@@ -39,4 +39,16 @@ export function keptAwayText({ instance: { admin }, detail, now, isOld = false }
   const when = isOld ? `at ${momentText(since, now)}` : `${ageText(now - since)} ago`;
   const until = untilMs === null ? '' : `, until ${momentText(untilMs, now)}`;
   return `It ${isOld ? 'got' : 'gets'} no calls: ${deed} ${when} by ${by === '' ? 'an operator' : by}${why}${until}.`;
+}
+
+/** Since when an operator keeps it away, wall clock in ms; null: none does, or it is not known. */
+export function awaySince({ admin }: Pick<Instance, 'admin'>, override: Override | null): number | null {
+  return admin === 'ENABLED' || override === null || override.admin === null ? null : termsOf(override, 'admin').since;
+}
+
+/** Until when an operator keeps it away; empty: not known. */
+export function awayUntilText(override: Override | null, now: number): string {
+  if (override === null || override.admin === null) return '';
+  const { untilMs } = termsOf(override, 'admin');
+  return untilMs === null ? 'until an operator enables it' : `until ${momentText(untilMs, now)}`;
 }

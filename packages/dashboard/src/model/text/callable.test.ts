@@ -57,14 +57,14 @@ describe('a service of which all instances are drained', () => {
     expect(verdictText(tally, null)).toBe('Nobody of orders may be called: 2 drained. 2 of 4 services need attention.');
     expect(verdictText(tally, NOW)).toMatch(/^Nobody of orders could be called at 14:02:23: 2 drained\. 2 of 4 /);
     expect(standingText(standing)).toBe('0 of 2 callable: 2 drained');
-    expect(attentionOf([orders]).trouble.map(({ instance }) => instance.id)).toEqual(['orders-1', 'orders-2']);
+    expect(attentionOf([orders]).trouble.map(({ instance, alike }) => [instance.id, alike])).toEqual([['orders-1', 2]]);
   });
 
   it('is none where somebody is left, but is counted', () => {
     const standing = standingOf(half.instances.value);
     expect([isTroubled(standing), standingText(standing)]).toEqual([false, '1 of 2 callable: 1 drained']);
     expect(attentionOf([half]).trouble).toEqual([]);
-    expect(attentionOf(nodes).trouble.map(({ node }) => node.name)).toEqual(['orders', 'orders', 'worst']);
+    expect(attentionOf(nodes).trouble.map(({ node }) => node.name)).toEqual(['orders', 'worst']);
   });
 });
 

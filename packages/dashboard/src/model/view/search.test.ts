@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { findHits, findInstances, findServices } from './search.js';
+import { findInstances, findServices, isExactly } from './search.js';
 
 const service = (namespace: string, name: string) => ({ namespace, name });
 const KNOWN = [
@@ -61,41 +61,13 @@ describe('instances are found', () => {
   });
 });
 
-describe('the best hit', () => {
-  const endpoint = (host: string) => [{ protocol: 'tcp' as const, host, port: 3_001, tls: false }];
-  const instances = [
-    { ...instance('default', 'orders-00a105'), endpoints: endpoint('127.1.1.105') },
-    { ...instance('default', 'orders-00a109'), endpoints: endpoint('127.1.1.109') },
-    { ...instance('staging', 'orders-00a010'), endpoints: endpoint('127.1.1.10') },
-    { ...instance('staging', 'orders'), endpoints: endpoint('127.1.1.9') },
-  ];
-  const hits = (typed: string): string[] => {
-    const { exact, services, instances: others } = findHits(KNOWN, instances, { typed, most: 3 });
-    return [
-      ...exact.map(({ id }) => id),
-      ...services.map(({ namespace, name }) => `${namespace}/${name}`),
-      ...others.map(({ id }) => id),
-    ];
-  };
-
-  it('is the instance whose address is typed, not one whose address begins so', () => {
-    expect(hits('127.1.1.10')).toEqual(['orders-00a010', 'orders-00a105', 'orders-00a109']);
-    expect(hits('127.1.1.10:3001')[0]).toBe('orders-00a010');
-    expect(hits('staging/127.1.1.10')).toEqual(['orders-00a010']);
-  });
-
-  it('is the instance whose id is typed, and a service of that very name before it', () => {
-    expect(hits('orders-00a109')).toEqual(['orders-00a109']);
-    expect(hits('ORDERS-00A109')).toEqual(['orders-00a109']);
-    expect(hits('orders')).toEqual(['default/orders', 'staging/orders', 'default/orders-archive', 'orders']);
-  });
-
-  it('is found beyond as many others as the list is long', () => {
-    const many = Array.from({ length: 20 }, (_, at) => ({
-      ...instance('default', `orders-${at}`),
-      endpoints: endpoint(`127.1.1.10${at}`),
-    }));
-    const { exact, instances: others } = findHits([], [...many, ...instances], { typed: '127.1.1.10', most: 3 });
-    expect([exact.map(({ id }) => id), others.length]).toEqual([['orders-00a010'], 3]);
-  });
+it.each([
+  ['127.1.1.10', true],
+  ['127.1.1.10:3001', true],
+  ['orders-1', true],
+  ['127.1.1.1', false],
+  ['orders', false],
+])('%s is exactly the id, host or address of an instance: %s', (typed, isExact) => {
+  const endpoints = [{ protocol: 'tcp', host: '127.1.1.10', port: 3001, tls: false }] as const;
+  expect(isExactly({ id: 'orders-1', endpoints }, typed)).toBe(isExact);
 });

@@ -25,7 +25,7 @@ const marksOf = (kind: string, count: number): string[] => Array.from({ length: 
 /** `all closed`, `3 of 20 open`. */
 export function circuitText({ closed, open, halfOpen }: Circuits): string {
   const all = closed + open + halfOpen;
-  if (all === 0) return 'no callers';
+  if (all === 0) return 'no instance to call';
   if (open === 0 && halfOpen === 0) return 'all closed';
   const told = [...(open > 0 ? [`${open} of ${all} open`] : []), ...(halfOpen > 0 ? [`${halfOpen} half-open`] : [])];
   return told.join(', ');

@@ -110,7 +110,7 @@ function List({ nodes, topology, isFiltered, staleSince }: ListProps): VNode {
           of={[
             'State@c-state',
             'Service@c-service',
-            'HEALTHY@c-healthy-share',
+            'Callable@c-healthy-share',
             'Versions@w8',
             'Zones@w10',
             '>Calls/s@w5 c-figure',
@@ -182,7 +182,14 @@ function Row({ node, at, edges }: RowProps): VNode {
       aria-rowindex={at + 2}
     >
       <td>
-        <StateWord of={shown} />
+        {isOutage(count) ? (
+          <span class="state CRITICAL">
+            <Glyph of={{ state: 'CRITICAL' }} />
+            NOT CALLABLE
+          </span>
+        ) : (
+          <StateWord of={shown} />
+        )}
       </td>
       <td class="full">
         <ServiceLink namespace={node.namespace} name={node.name} class="strong clip" />

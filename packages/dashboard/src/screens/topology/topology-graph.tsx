@@ -15,11 +15,13 @@ import { EdgeCard } from './edge-card.js';
 
 interface TopologyGraphProps {
   readonly edges: readonly ServiceEdge[];
+  /** The services that somebody calls, also those whose callers the filters leave out. */
+  readonly called: ReadonlySet<string>;
   readonly selected: ServiceEdge | null;
 }
 
 /** The graph is laid out anew only when its edges are others; what they carry changes in place. */
-export function TopologyGraph({ edges, selected }: TopologyGraphProps): VNode {
+export function TopologyGraph({ edges, called, selected }: TopologyGraphProps): VNode {
   const graph = useSignal<Graph | null>(null);
   const problem = useSignal<Error | null>(null);
   const shape = edges.map(edgeKey).toSorted().join(' ');
@@ -70,7 +72,7 @@ export function TopologyGraph({ edges, selected }: TopologyGraphProps): VNode {
             />
           ))}
           {laid.nodes.map((node) => (
-            <Node key={node.key} node={node} edges={edges} />
+            <Node key={node.key} node={node} edges={edges} isCalled={called.has(node.key)} />
           ))}
         </svg>
       </div>
@@ -122,7 +124,13 @@ const shortName = (name: string): string =>
 /** More instances than this are counted, not drawn. */
 const MOST_DISCS = 8;
 
-function Node({ node, edges }: { readonly node: PlacedNode; readonly edges: readonly ServiceEdge[] }): VNode {
+interface NodeProps {
+  readonly node: PlacedNode;
+  readonly edges: readonly ServiceEdge[];
+  readonly isCalled: boolean;
+}
+
+function Node({ node, edges, isCalled }: NodeProps): VNode {
   const { roll } = useSession();
   const known = roll.node(node.key);
   const instances = [...(known?.instances.value.values() ?? [])].toSorted(byTrouble);
@@ -155,7 +163,7 @@ function Node({ node, edges }: { readonly node: PlacedNode; readonly edges: read
         </svg>
       ))}
       <text x={node.x + NODE_WIDTH - 12} y={node.y + 42} text-anchor="end">
-        {incoming.length === 0 ? 'entry' : `${rateText(perSecond)}/s`}
+        {incoming.length > 0 ? `${rateText(perSecond)}/s` : isCalled ? 'callers not shown' : 'entry'}
       </text>
     </a>
   );

@@ -30,13 +30,22 @@ export function TopologyScreen(): VNode {
   if (all.length === 0) return <NoEdges asOf={asOf} />;
   const onlyImpaired = filters['only'] === 'unhealthy';
   const showsIdle = filters['idle'] === 'shown';
-  const focus = filters['service'] ?? '';
+  const asked = filters['service'] ?? '';
+  // as on the other screens, a name without a namespace will do
+  const focus =
+    asked === '' || asked.includes('/')
+      ? asked
+      : ([...all]
+          .map(({ namespace: ns, from, to }) => [`${ns}/${from}`, `${ns}/${to}`])
+          .flat()
+          .find((key) => key.endsWith(`/${asked}`)) ?? asked);
   const fitsButIdle = (edge: ServiceEdge): boolean =>
     (!onlyImpaired || isImpaired(edge)) &&
     (focus === '' || `${edge.namespace}/${edge.from}` === focus || `${edge.namespace}/${edge.to}` === focus);
   const fitting = all.filter(fitsButIdle);
   const shown = showsIdle ? fitting : fitting.filter((edge) => !isIdle(edge));
   const services = new Set(shown.flatMap(({ namespace: ns, from, to }) => [`${ns}/${from}`, `${ns}/${to}`]));
+  const called = new Set(all.map(({ namespace: ns, to }) => `${ns}/${to}`));
   const isTooMuch = services.size > MOST_NODES && focus === '';
   const view = filters['view'] === 'table' || isTooMuch ? 'table' : 'graph';
   const impaired = shown.filter(isImpaired).toSorted(byImpairment);
@@ -56,7 +65,8 @@ export function TopologyScreen(): VNode {
         />
         {isTooMuch && (
           <p class="panel-body soft">
-            {plural(services.size, 'service')} are too many for a picture: choose one above, or only what is unhealthy.
+            {plural(services.size, 'service')} are too many for a picture: choose one above
+            {onlyImpaired ? '' : ', or only what is unhealthy'}.
           </p>
         )}
         {shown.length === 0 ? (
@@ -69,7 +79,7 @@ export function TopologyScreen(): VNode {
         ) : view === 'table' ? (
           <EdgeTable edges={shown} />
         ) : (
-          <TopologyGraph edges={shown} selected={selected} />
+          <TopologyGraph edges={shown} called={called} selected={selected} />
         )}
         <Legend />
       </section>

@@ -1,7 +1,6 @@
 import { once } from 'node:events';
 import { request } from 'node:http';
 import type { IncomingMessage } from 'node:http';
-import { text } from 'node:stream/consumers';
 import { afterEach, describe, expect, it } from 'vitest';
 import { startRegistry } from '../start.js';
 import type { RunningRegistry } from '../start.js';
@@ -27,12 +26,6 @@ async function asker() {
   };
 }
 
-/** The address of a file that the dashboard's page loads. */
-async function assetOf(ask: (path: string) => Promise<IncomingMessage>): Promise<string> {
-  const [asset] = /assets\/[\w.-]+\.js/.exec(await text(await ask('/'))) ?? [];
-  return `/${asset}`;
-}
-
 describe('for browsers', () => {
   it.each(['/api/v1/services', '/api/v1/nothing', '/health/live', '/openapi.json', '/api/v1/watch'])(
     'an answer of %s is data and no page',
@@ -51,30 +44,6 @@ describe('for browsers', () => {
     const ask = await asker();
     const { statusCode, headers } = await ask(path);
     expect({ statusCode, ...headers }).toMatchObject({ statusCode: status, ...SECURITY_HEADERS });
-  });
-
-  it.each([
-    ['a file that is not there', '/assets/index-00000000.js', {}, 404],
-    ['a part of a file that it has not', null, { range: 'bytes=999999999-' }, 400],
-  ])('nobody keeps for a year the refusal of %s', async (_what, path, headers, status) => {
-    const ask = await asker();
-    const asset = await assetOf(ask);
-    const refused = await ask(path ?? asset, headers);
-    expect({ status: refused.statusCode, ...refused.headers }).toMatchObject({ status, ...SECURITY_HEADERS });
-  });
-
-  it.each([
-    ['a file', {}, 200],
-    ['a part of one', { range: 'bytes=0-3' }, 206],
-  ])('but %s', async (_what, headers, status) => {
-    const ask = await asker();
-    const asset = await assetOf(ask);
-    const sent = await ask(asset, headers);
-    expect(sent.statusCode).toBe(status);
-    expect(sent.headers['cache-control']).toBe('public, max-age=31536000, immutable');
-    const { etag = '' } = sent.headers;
-    const known = await ask(asset, { 'if-none-match': etag });
-    expect([known.statusCode, known.headers['cache-control']]).toEqual([304, sent.headers['cache-control']]);
   });
 
   it('a stream is none either', async () => {

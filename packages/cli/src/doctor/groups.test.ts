@@ -1,0 +1,108 @@
+import { describe, expect, it } from 'vitest';
+import { countCallable } from '@rollcall/core';
+import { judge } from './diagnose.js';
+import { beats, facts, instanceFacts, NOW, registryFacts } from './doctor.fixture.js';
+import type { Facts, InstanceFacts } from './facts/facts.js';
+import { renderDiagnosis } from './report.js';
+
+const terminal = { width: 100, isColoured: false, isUnicode: true };
+const mute = (id: string, service: string): InstanceFacts =>
+  instanceFacts(
+    { id, service, state: 'UNHEALTHY', reason: { code: 'OUTBOUND_SILENT', text: 'it does not call' } },
+    { heartbeats: beats({}, { misses: 5, lastSuccessAgoMs: 30_000 }) },
+  );
+const count = (all: number, callable: number) => ({ all, callable, leaving: 0 });
+const many = (more: Partial<Facts> = {}): Facts =>
+  facts({
+    instances: [
+      ...Array.from({ length: 12 }, (_, at) => mute(`users-01${String(at).padStart(2, '0')}`, 'users')),
+      mute('mail-0001', 'mail'),
+      mute('mail-0002', 'mail'),
+    ],
+    services: new Map([
+      ['default/users', count(20, 15)],
+      ['default/mail', count(2, 0)],
+    ]),
+    ...more,
+  });
+const textOf = (about: Facts): string => renderDiagnosis(about, judge(about), terminal).join('\n');
+
+describe('many findings of one code', () => {
+  it('are one entry, the service that is lost first, with a list of ten and how to see the others', () => {
+    const text = textOf(many());
+    expect(text).toContain('✕ 14 instances of 2 services answer Heartbeat-1 but send no Heartbeat-2.');
+    expect(text).toMatch(/who {2}default\/mail \(all 2\), users…0100, users…0101/);
+    expect(text).toContain('       and 3 more: rollcall ls --all-namespaces --state UNHEALTHY --state CRITICAL');
+    expect(text.match(/fix {2}/g)).toHaveLength(1);
+  });
+
+  it('are each in the findings for programs', () => {
+    expect(judge(many()).findings.filter(({ code }) => code === 'heartbeat-2-missing')).toHaveLength(14);
+  });
+
+  it('have names that other commands take', () => {
+    const names = new Map([['mail-0001', 'staging/mail…0001']]);
+    const { findings } = judge(many({ names, hasNamespaces: true }));
+    expect(findings[0]).toMatchObject({ names: ['staging/mail…0001'], services: ['default/mail'], share: 1 });
+    expect(findings[0]?.what).toContain('staging/mail…0001 answers Heartbeat-1');
+  });
+
+  it('end with a summary of at most three lines, when the report is long', () => {
+    const out = { admin: 'MAINTENANCE', state: 'HEALTHY' } as const;
+    const about = many({
+      counts: new Map([['default/mail', countCallable([out, out])]]),
+      registry: { ...registryFacts, insecure: true },
+    });
+    const lines = textOf(about).split('\n');
+    expect(lines.length).toBeGreaterThan(24);
+    expect(lines.slice(lines.lastIndexOf('') + 1)).toEqual([
+      '✕ 16 findings about http://127.0.0.1:1337: 15 broken, 1 at risk.',
+      '  Nobody may be called of mail.',
+      '  Worst first: nobody-callable, heartbeat-2-missing 14, insecure-registry.',
+    ]);
+    expect(textOf(facts()).split('\n').at(-1)).not.toContain('Nothing is wrong');
+  });
+});
+
+describe('the verdict', () => {
+  const scope = { kind: 'service', namespace: '*', service: 'orders' } as const;
+
+  it('of a narrow look names its scope, and says that elsewhere was not looked at', () => {
+    const [first] = textOf(facts({ scope })).split('\n');
+    expect(first).toContain('● Nothing is wrong with orders (1 instance) and the registry at ');
+    expect(textOf(facts({ scope })).replaceAll(/\s+/g, ' ')).toContain('Elsewhere was not looked at.');
+    expect(textOf(facts({ scope: { kind: 'instances' } }))).toContain('Nothing is wrong with orders…0001 and');
+    expect(textOf(facts())).not.toContain('Elsewhere');
+  });
+});
+
+describe('the fix of a service that operators took out', () => {
+  const away = {
+    reason: 'new kernel, CHG-7',
+    since: NOW - 60_000,
+    untilMs: NOW + 3_600_000,
+    by: 'token 3f2a from 10.0.0.7',
+  };
+  const id = `orders-${'0192f0c1-7a3b-7c4d-8e5f-'.repeat(4)}0001`;
+  const drained = facts({
+    instances: [instanceFacts({ id, admin: 'MAINTENANCE' }, { away })],
+    counts: new Map([['default/orders', countCallable([{ state: 'HEALTHY', admin: 'MAINTENANCE' }])]]),
+  });
+
+  it('says who planned it, until when, and to ask first', () => {
+    expect(judge(drained).findings[0]?.fix[0]).toMatch(
+      /^planned by token 3f2a from 10\.0\.0\.7 until .*\d\d:\d\d:\d\d \(new kernel, CHG-7\): ask first, then$/,
+    );
+  });
+
+  it('has its command on a line of its own, whole, however narrow the terminal is', () => {
+    const lines = renderDiagnosis(drained, judge(drained), { ...terminal, width: 40 });
+    expect(lines.map((line) => line.trim())).toContain(`rollcall undrain ${id}`);
+  });
+
+  it('and a command inside a sentence is not wrapped either', () => {
+    const flapper = facts({ instances: [instanceFacts({ id }, { falls: 9 })] });
+    const lines = renderDiagnosis(flapper, judge(flapper), { ...terminal, width: 60 });
+    expect(lines.map((line) => line.trim())).toContain(`rollcall show ${id}`);
+  });
+});

@@ -1,0 +1,116 @@
+import type { ServiceCount } from './facts/facts.js';
+import type { Finding, FindingCode } from './findings/finding.js';
+
+/** So many findings of one code are shown each by itself. */
+const MOST_SINGLE = 2;
+/** So many names, or findings, of a group are listed. */
+const MOST_LISTED = 10;
+
+/** Findings of one code that are shown as one entry. */
+export interface Group {
+  /** The worst of them: evidence and fix are shown of it. */
+  readonly first: Finding;
+  /** How many there are. */
+  readonly size: number;
+  /** What is wrong, in one sentence. */
+  readonly what: string;
+  /** Whom it is about, the worst first: names that other commands take, or sentences. */
+  readonly listed: readonly string[];
+  /** Are these names, which fit beside each other? */
+  readonly areNames: boolean;
+  /** How many are not listed. */
+  readonly more: number;
+  /** The command that lists those, too. */
+  readonly command: string;
+  /** Whom evidence and fix are an example of. */
+  readonly example: string;
+}
+
+/** In the order of the first of each code; a single finding is an entry of its own. */
+export function entriesOf(
+  findings: readonly Finding[],
+  services: ReadonlyMap<string, ServiceCount>,
+): readonly (Finding | Group)[] {
+  const byCode = new Map<FindingCode, Finding[]>();
+  for (const one of findings) {
+    const known = byCode.get(one.code);
+    if (known === undefined) byCode.set(one.code, [one]);
+    else known.push(one);
+  }
+  return [...byCode.values()].flatMap((all): readonly (Finding | Group)[] => {
+    const [first] = all;
+    return first === undefined || all.length <= MOST_SINGLE ? all : [groupOf(first, all, services)];
+  });
+}
+
+export const isGroup = (entry: Finding | Group): entry is Group => 'first' in entry;
+
+function groupOf(first: Finding, all: readonly Finding[], services: ReadonlyMap<string, ServiceCount>): Group {
+  const sentence = SENTENCES[first.code];
+  const who = sentence === undefined ? all.map(({ what }) => what) : namesIn(all, services);
+  const listed = who.slice(0, MOST_LISTED);
+  return {
+    first,
+    size: all.length,
+    what: sentence?.(whoText(all)) ?? `${all.length} × ${first.code}.`,
+    listed,
+    areNames: sentence !== undefined,
+    more: who.length - listed.length,
+    command: COMMANDS[first.code] ?? 'rollcall doctor -o json',
+    example: first.names[0] ?? first.what,
+  };
+}
+
+/** `12 instances of 5 services` */
+function whoText(all: readonly Finding[]): string {
+  const instances = new Set(all.flatMap((one) => one.instances));
+  const services = new Set(all.flatMap((one) => one.services.slice(0, 1)));
+  const [only] = services;
+  const of = services.size === 1 && only !== undefined ? only : `${services.size} services`;
+  return `${instances.size} ${instances.size === 1 ? 'instance' : 'instances'} of ${of}`;
+}
+
+/** The name of each instance; of a service of which nobody is left out its own. */
+function namesIn(all: readonly Finding[], services: ReadonlyMap<string, ServiceCount>): readonly string[] {
+  const byService = new Map<string, Set<string>>();
+  for (const {
+    services: [key = ''],
+    names,
+  } of all) {
+    const known = byService.get(key) ?? new Set();
+    byService.set(key, known);
+    for (const name of names) known.add(name);
+  }
+  return [...byService].flatMap(([key, names]) => {
+    const count = services.get(key)?.all;
+    return names.size > 1 && names.size === count ? [`${key} (all ${count})`] : [...names];
+  });
+}
+
+type Sentence = (who: string) => string;
+
+/** What is wrong with many instances. The findings of other codes are listed each with its own sentence. */
+const SENTENCES: Partial<Readonly<Record<FindingCode, Sentence>>> = {
+  'circuit-open': (who) => `Callers keep their circuits to ${who} open.`,
+  'port-not-listening': (who) => `Nobody listens at the addresses of ${who}.`,
+  'not-reachable-from-registry': (who) => `${who} are reached from here, and not from the registry.`,
+  'heartbeat-1-unanswered': (who) => `${who} do not answer Heartbeat-1.`,
+  'heartbeats-lost': (who) => `${who} answer some heartbeats and not others.`,
+  'heartbeat-2-missing': (who) => `${who} answer Heartbeat-1 but send no Heartbeat-2.`,
+  'address-taken': (who) => `Other processes answer at the addresses of ${who}.`,
+  'address-shared': (who) => `${who} share their addresses with other processes, which answer in turns with them.`,
+  'shutdown-hooks-off': (who) =>
+    `Nobody in ${who} listens for SIGTERM, so that ends them in the middle of their requests.`,
+  'stale-copy': (who) => `${who} beat but hold no change feed.`,
+  flapping: (who) => `${who} fall again and again.`,
+};
+
+const NOT_WELL = 'rollcall ls --all-namespaces --state UNHEALTHY --state CRITICAL';
+/** What lists all that a finding is about, where a command does. */
+const COMMANDS: Partial<Readonly<Record<FindingCode, string>>> = {
+  'nobody-callable': 'rollcall ls --all-namespaces --callable no',
+  'port-not-listening': NOT_WELL,
+  'not-reachable-from-registry': NOT_WELL,
+  'heartbeat-1-unanswered': NOT_WELL,
+  'heartbeat-2-missing': NOT_WELL,
+};

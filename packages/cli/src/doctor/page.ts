@@ -1,0 +1,91 @@
+import { paint } from '../terminal/paint.js';
+import type { Look } from '../terminal/paint.js';
+import type { Terminal } from '../terminal/shell.js';
+import { printable } from '../terminal/words.js';
+import { partsOf } from './findings/command.js';
+
+/** Of a line that goes on. */
+const INDENT = 7;
+/** Narrower than this nothing can be read: then lines are longer than the terminal. */
+const LEAST_WIDTH = 30;
+/** Wider than this is hard to read. */
+const MOST_WIDTH = 110;
+
+/** Lines of a terminal's width. */
+export class Page {
+  readonly #terminal: Terminal;
+  readonly width: number;
+  readonly lines: string[] = [];
+
+  constructor(terminal: Terminal) {
+    this.#terminal = terminal;
+    this.width = Math.max(LEAST_WIDTH, Math.min(MOST_WIDTH, terminal.width));
+  }
+
+  gap(): void {
+    this.lines.push('');
+  }
+
+  /** A sentence behind a sign. */
+  add(sign: string, look: Look, text: string, textLook: Look): void {
+    for (const [index, line] of wrapped(text, this.width - 2).entries()) {
+      this.#line(index === 0 ? sign : ' ', look, ` ${line}`, textLook);
+    }
+  }
+
+  /** Sentences below each other, behind a word, which stands alone where it is long. Commands in them are never wrapped. */
+  list(word: string, texts: readonly string[], { look = 'faint', commands = [] }: ListOptions = {}): void {
+    if (texts.length === 0) return;
+    const isLong = word.length > INDENT - 3;
+    if (isLong) this.#line(`  ${word}`, look, '');
+    let label = isLong ? '' : word;
+    for (const text of texts) {
+      for (const line of this.#broken(text, commands)) {
+        this.#line(`  ${label.padEnd(INDENT - 2)}`, look, line);
+        label = '';
+      }
+    }
+  }
+
+  /** A text in lines. A command stands on a line of its own where not all of the text fits into one. */
+  #broken(text: string, commands: readonly string[]): readonly string[] {
+    const width = this.width - INDENT - 2;
+    if (printable(text).length <= width) return [printable(text)];
+    return partsOf(text, commands).flatMap((part, at) => {
+      const indent = at === 0 ? '' : '  ';
+      if (part.isCommand) return [`${indent}${printable(part.text)}`];
+      const prose = part.text.trim().replace(/^[;,.]\s*/, '');
+      if (prose === '') return [];
+      return wrapped(prose, width).map((line, index) => `${index === 0 ? indent : '  '}${line}`);
+    });
+  }
+
+  #line(head: string, look: Look, text: string, textLook?: Look): void {
+    const spans = [
+      { text: head, look },
+      { text, ...(textLook === undefined ? {} : { look: textLook }) },
+    ];
+    // wrapped by us: a word that is longer than a line is better whole, to be copied
+    this.lines.push(paint(spans, { ...this.#terminal, width: Infinity }));
+  }
+}
+
+interface ListOptions {
+  /** Of the word. */
+  readonly look?: Look;
+  /** Those that occur in the texts. */
+  readonly commands?: readonly string[];
+}
+
+/** At the spaces; what comes from the network is made harmless. */
+function wrapped(text: string, width: number): readonly string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of printable(text).split(' ')) {
+    if (line !== '' && line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = word;
+    } else line = line === '' ? word : `${line} ${word}`;
+  }
+  return [...lines, line];
+}
