@@ -42,7 +42,7 @@ export function EventFilters({ of }: { readonly of: Filters }): VNode {
           href={spanLink('')}
           aria-current={last === '' && from === undefined && to === undefined ? 'true' : undefined}
         >
-          all
+          any time
         </a>
       </span>
       <Moment name="from" chosen={from} />
