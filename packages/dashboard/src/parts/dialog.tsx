@@ -3,6 +3,7 @@ import { useEffect, useRef } from 'preact/hooks';
 import type { ComponentChildren, VNode } from 'preact';
 import { Refusal } from '../model/live/api.js';
 import { useSession } from '../model/live/session.js';
+import { ReasonField } from './deed-fields.js';
 
 interface DialogProps {
   readonly title: string;
@@ -73,15 +74,7 @@ export function ActionDialog(props: ActionDialogProps): VNode {
       <form onSubmit={(event) => void run(event)}>
         <p>{sentence}</p>
         {children}
-        <label>
-          Reason, for those who read it later
-          <input
-            type="text"
-            maxLength={200}
-            value={reason.value}
-            onInput={({ currentTarget }) => void (reason.value = currentTarget.value)}
-          />
-        </label>
+        <ReasonField of={reason} />
         {confirm !== '' && (
           <label>
             <span>

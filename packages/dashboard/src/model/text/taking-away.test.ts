@@ -71,6 +71,8 @@ describe('before instances are taken away', () => {
 
   it('it blames nobody for a service that could not be called before', () => {
     const drained = CATALOG.map((instance): Instance => ({ ...instance, admin: 'MAINTENANCE' }));
-    expect(told(['catalog-1'], known(EDGES), drained).text).toMatch(/^Nobody of catalog may be called already; payments /);
+    expect(told(['catalog-1'], known(EDGES), drained).text).toMatch(
+      /^Nobody of catalog may be called already; payments /,
+    );
   });
 });

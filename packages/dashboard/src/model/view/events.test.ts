@@ -91,7 +91,14 @@ describe('the last 10 minutes', () => {
   });
 
   it('lose an event when it is older than that, and have none before it', () => {
-    const shown = { events: [event(12), event(11), event(2)], missed: 0, older: true, dropped: 0, newer: false, isFull: false };
+    const shown = {
+      events: [event(12), event(11), event(2)],
+      missed: 0,
+      older: true,
+      dropped: 0,
+      newer: false,
+      isFull: false,
+    };
     expect(seqsOf(withinSpan(shown, 9, 12))).toEqual([12, 11]);
     expect(withinSpan(shown, 9, 12).older).toBe(false);
     expect(withinSpan(shown, 10, 12)).toBe(shown);

@@ -12,7 +12,8 @@ import { useShownServices } from '../shown.js';
 const link = (key: string, value: string): string => withFilter(window.location.hash, key, value);
 /** Takes the place of `from` and `to`. */
 const spanLink = (span: string): string => withFilter(withFilter(link('last', span), 'from', ''), 'to', '');
-const set = (key: string, value: string): void => void (window.location.hash = withFilter(link(key, value), 'last', ''));
+const set = (key: string, value: string): void =>
+  void (window.location.hash = withFilter(link(key, value), 'last', ''));
 
 /** Which events are shown; all of it is in the address. */
 export function EventFilters({ of }: { readonly of: Filters }): VNode {
@@ -33,7 +34,12 @@ export function EventFilters({ of }: { readonly of: Filters }): VNode {
       <Choice name="service" label="service" of={names.value} />
       <span class="chips" role="group" aria-label="How far back">
         {SPANS.map(([span]) => (
-          <a key={span} class="chip" href={spanLink(last === span ? '' : span)} aria-current={last === span ? 'true' : undefined}>
+          <a
+            key={span}
+            class="chip"
+            href={spanLink(last === span ? '' : span)}
+            aria-current={last === span ? 'true' : undefined}
+          >
             last {span}
           </a>
         ))}

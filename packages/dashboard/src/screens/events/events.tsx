@@ -57,7 +57,12 @@ export function EventsScreen(): VNode {
       <EventFilters of={filters} />
       {answer.error !== null && <Problem of={answer.error} />}
       {known.kind === 'known' ? (
-        <Table shown={known.value} goBack={goBack} isFiltered={path !== eventsPath(namespace, {}, 0)} asOf={known.asOf} />
+        <Table
+          shown={known.value}
+          goBack={goBack}
+          isFiltered={path !== eventsPath(namespace, {}, 0)}
+          asOf={known.asOf}
+        />
       ) : (
         <section class="panel">
           <Unknown of={known} />

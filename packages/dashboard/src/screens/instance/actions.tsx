@@ -1,25 +1,18 @@
 import { useSignal } from '@preact/signals';
 import type { Instance } from '@rollcall/core';
 import type { VNode } from 'preact';
-import type { InstanceAnswer, RegistryAnswer } from '../../model/live/answers.js';
-import { useAnswer, useSession, useStaleSince } from '../../model/live/session.js';
+import type { InstanceAnswer } from '../../model/live/answers.js';
+import { useSession, useStaleSince } from '../../model/live/session.js';
 import { momentText } from '../../model/text/moment.js';
 import { tailOf } from '../../model/text/words.js';
+import { Consequences } from '../../parts/consequences.js';
+import { LengthField, MINUTE_MS, withReason } from '../../parts/deed-fields.js';
 import { ActionDialog } from '../../parts/dialog.js';
+import { useMayAct } from '../../parts/may-act.js';
 
 interface ActionsProps {
   readonly instance: Instance;
   readonly detail: InstanceAnswer | null;
-}
-
-/**
- * May whoever looks change anything? A registry without tokens lets everybody; with them, operators only. False until the registry has
- * answered: nothing is offered that would be refused.
- */
-function useMayAct(): boolean {
-  const registry = useAnswer<RegistryAnswer>('api/v1/registry', { everyMs: 30_000 }).value.value;
-  if (registry === null) return false;
-  return registry.visitor == null || registry.visitor.role === 'operator';
 }
 
 /** What an operator may do with an instance. On an old view they are off, since nobody knows what they would hit. */
@@ -29,7 +22,7 @@ export function Actions({ instance, detail }: ActionsProps): VNode | null {
   const mayAct = useMayAct();
   const path = `api/v1/instances/${encodeURIComponent(instance.id)}`;
   const open = (dialog: VNode) => (): void => void (shell.dialog.value = dialog);
-  const callNow = (): void => {
+  const checkNow = (): void => {
     api.act('POST', `${path}/call`).then(
       () => shell.say('Heartbeat-1 is on its way.'),
       (error: Error) => shell.say(error.message),
@@ -39,8 +32,14 @@ export function Actions({ instance, detail }: ActionsProps): VNode | null {
   const isDrained = instance.admin === 'DRAINING';
   return (
     <div class="actions" title={isOff ? 'Actions are off while this view is old' : undefined}>
-      <button type="button" class="button primary" disabled={isOff} onClick={callNow}>
-        Call now
+      <button
+        type="button"
+        class="button primary"
+        disabled={isOff}
+        title="Sends one more Heartbeat-1 now. It is no call of the service’s own."
+        onClick={checkNow}
+      >
+        Check now
       </button>
       {instance.admin === 'ENABLED' ? (
         <button type="button" class="button" disabled={isOff} onClick={open(<Drain {...{ instance, path }} />)}>
@@ -82,22 +81,32 @@ interface DeedProps {
 }
 
 const nameOf = ({ service, id }: Instance): string => `${service}…${tailOf(id)}`;
-/** The registry takes no empty reason. */
-const withReason = (reason: string): { readonly reason?: string } =>
-  reason.trim() === '' ? {} : { reason: reason.trim() };
 
 function Drain({ instance, path }: DeedProps): VNode {
-  const { api } = useSession();
+  const { api, clock } = useSession();
+  const minutes = useSignal(0);
+  const until = (): object => (minutes.value === 0 ? {} : { untilMs: endOf(clock.now.peek(), minutes.value) });
   return (
     <ActionDialog
       title={`Drain ${nameOf(instance)}`}
-      sentence="Callers send it nothing new; what is in flight finishes. Its state does not change, and it stays until you undrain it."
+      sentence={`Callers send it nothing new; what is in flight finishes. Its state does not change. ${endText(clock.now.value, minutes.value)}`}
       verb="Drain"
       done={`${nameOf(instance)} is draining.`}
-      act={(reason) => api.act('PATCH', path, { admin: 'DRAINING', ...withReason(reason) })}
-    />
+      act={(reason) => api.act('PATCH', path, { admin: 'DRAINING', ...until(), ...withReason(reason) })}
+    >
+      <Consequences of={[instance]} />
+      <LengthField of={minutes} none="until you undrain it" />
+    </ActionDialog>
   );
 }
+
+/** Wall clock, ms. */
+const endOf = (now: number, minutes: number): number => Math.round(now + minutes * MINUTE_MS);
+
+const endText = (now: number, minutes: number): string =>
+  minutes === 0
+    ? 'It stays drained until you undrain it.'
+    : `At ${momentText(endOf(now, minutes), now)} it is called again by itself.`;
 
 function Enable({ instance, path }: DeedProps): VNode {
   const { api } = useSession();
@@ -112,36 +121,20 @@ function Enable({ instance, path }: DeedProps): VNode {
   );
 }
 
-const LENGTHS_MIN = [15, 60, 240, 1_440] as const;
-const MINUTE_MS = 60_000;
-
 function Maintenance({ instance, path }: DeedProps): VNode {
   const { api, clock } = useSession();
   const minutes = useSignal<number>(60);
-  const untilMs = clock.now.value + minutes.value * MINUTE_MS;
+  const untilMs = endOf(clock.now.value, minutes.value);
   return (
     <ActionDialog
       title={`Maintenance of ${nameOf(instance)}`}
       sentence={`It is not called until ${momentText(untilMs, clock.now.value)}, then again by itself. It stays registered.`}
       verb="Begin maintenance"
       done={`${nameOf(instance)} is in maintenance.`}
-      act={(reason) =>
-        api.act('PATCH', path, { admin: 'MAINTENANCE', untilMs: Math.round(untilMs), ...withReason(reason) })
-      }
+      act={(reason) => api.act('PATCH', path, { admin: 'MAINTENANCE', untilMs, ...withReason(reason) })}
     >
-      <label>
-        For
-        <select
-          value={String(minutes.value)}
-          onChange={({ currentTarget }) => void (minutes.value = Number(currentTarget.value))}
-        >
-          {LENGTHS_MIN.map((length) => (
-            <option key={length} value={String(length)}>
-              {length < 60 ? `${length} min` : `${length / 60} h`}
-            </option>
-          ))}
-        </select>
-      </label>
+      <Consequences of={[instance]} />
+      <LengthField of={minutes} />
     </ActionDialog>
   );
 }
