@@ -5,7 +5,7 @@ import { useMemo } from 'preact/hooks';
 import type { VNode } from 'preact';
 import type { Circuits, TopologyAnswer } from '../model/live/answers.js';
 import { arrivalText } from '../model/live/arrival.js';
-import { valueOf } from '../model/live/known.js';
+import { missingText, valueOf } from '../model/live/known.js';
 import { needsAttention, WORST_FIRST } from '../model/live/roll.js';
 import { useKnown, useNamespace, useSession, useStaleSince } from '../model/live/session.js';
 import { useSteady } from '../model/live/steady.js';
@@ -51,7 +51,13 @@ export function InstancesScreen(): VNode {
     <>
       <Head
         title="Instances"
-        verdict={arrival === null ? verdictOf(shown, staleSince) : arrivalText(arrival, staleSince)}
+        verdict={
+          arrival !== null
+            ? arrivalText(arrival, staleSince)
+            : isAsked
+              ? `Which circuits are open: ${missingText(topology)}`
+              : verdictOf(shown, staleSince)
+        }
         sentence={
           !isFiltered
             ? 'ENABLED, and neither CRITICAL nor DEREGISTERING: those may get calls.'
