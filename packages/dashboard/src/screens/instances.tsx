@@ -14,7 +14,7 @@ import { CIRCUIT_CHOICES, circuitFits, circuitsById } from '../model/view/circui
 import { INSTANCE_SORTS, instanceFits, sortInstances, sortOf } from '../model/view/listing.js';
 import type { InstanceSort } from '../model/view/listing.js';
 import { withFilter } from '../model/view/route.js';
-import { CircuitMarks } from '../parts/charts/circuits.js';
+import { circuitText } from '../parts/charts/circuits.js';
 import { DrainThese } from '../parts/drain-these.js';
 import { Choice, TextFilter } from '../parts/filters.js';
 import { StateWord } from '../parts/glyph.js';
@@ -138,7 +138,6 @@ const COLUMNS: Readonly<Record<InstanceSort, readonly [string, string]>> = {
   instance: ['Instance', ''],
   admin: ['Admin', 'w7'],
   callable: ['Callable', 'w5'],
-  weight: ['Weight', 'right w9'],
   circuits: ['Circuits', 'w8'],
   version: ['Version', 'w9'],
   zone: ['Zone', 'w10'],
@@ -187,6 +186,25 @@ interface RowProps {
   readonly staleSince: number | null;
 }
 
+/** A weight other than the usual one is said: 0 is passed over while there is an equally good instance. */
+const callableText = (weight: number): string => (weight === USUAL_WEIGHT ? 'yes' : `yes, weight ${weight}`);
+const USUAL_WEIGHT = 100;
+
+/** In short; the title has the whole. No component: see the row. */
+function circuitCell(of: Circuits | null): VNode {
+  const all = of === null ? 0 : of.closed + of.open + of.halfOpen;
+  if (of === null || all === 0) return <span class="faint">–</span>;
+  const title = circuitText(of);
+  if (of.open > 0) return <b title={title}>{`${of.open}/${all} open`}</b>;
+  return of.halfOpen > 0 ? (
+    <span class="clip" title={title}>{`${of.halfOpen} half-open`}</span>
+  ) : (
+    <span class="faint" title={title}>
+      closed
+    </span>
+  );
+}
+
 /** No component, for the reason that the rows of the overview are none. */
 function instanceRow({ instance, circuits, at, now, staleSince }: RowProps): VNode {
   const { id, service, namespace, version, zone, admin, endpoints, since, weight } = instance;
@@ -207,9 +225,8 @@ function instanceRow({ instance, circuits, at, now, staleSince }: RowProps): VNo
         <InstanceLink id={id} service={service} />
       </td>
       <td class="w7 card">{admin === 'ENABLED' ? <span class="faint">{admin}</span> : admin}</td>
-      <td class="w5 card callable">{isCallable(instance) ? weight === 0 ? 'yes, weight 0' : 'yes' : <b>no</b>}</td>
-      <td class="right w9">{weight === 100 ? <span class="faint">100</span> : countText(weight)}</td>
-      <td class="w8">{CircuitMarks({ of: circuits })}</td>
+      <td class="w5 card callable">{isCallable(instance) ? callableText(weight) : <b>no</b>}</td>
+      <td class="w8">{circuitCell(circuits)}</td>
       <td class="mono w9">
         <Clip of={version === '' ? '–' : version} />
       </td>

@@ -1,7 +1,7 @@
 import type { State } from '@rollcall/core';
 import { expect, it } from 'vitest';
 import type { RegistryEvent } from '../live/answers.js';
-import { historyOf } from './last-hour.js';
+import { historyOf, newestOf } from './last-hour.js';
 
 const event = (seq: number, kind: string, state: State | null = 'HEALTHY'): RegistryEvent => ({
   seq,
@@ -33,4 +33,15 @@ it('lists the deeds of operators between the states, and counts how long each st
 
 it('has nothing to list of circuits and of a state that is not known', () => {
   expect(rowsOf([event(1, 'circuit'), event(2, 'state', null)])).toEqual([]);
+});
+
+it('keeps the newest state among the newest rows', () => {
+  const rows = historyOf([event(1, 'state'), event(2, 'admin'), event(3, 'admin'), event(4, 'admin')], 100);
+  const seqs = (most: number): number[] => newestOf(rows, most).map(({ event: { seq } }) => seq);
+  expect([seqs(2), seqs(3), seqs(9)]).toEqual([
+    [4, 1],
+    [4, 3, 1],
+    [4, 3, 2, 1],
+  ]);
+  expect(newestOf(rows.slice(0, 3), 2)).toHaveLength(2);
 });

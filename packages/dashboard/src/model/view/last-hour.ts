@@ -25,3 +25,10 @@ export function historyOf(events: readonly RegistryEvent[], now: number): readon
   }
   return rows;
 }
+
+/** The newest rows, at most `most`; where operators did more than that, the newest state takes the place of the last of them. */
+export function newestOf(rows: readonly HistoryRow[], most: number): readonly HistoryRow[] {
+  const newest = rows.slice(0, most);
+  const state = rows.find(({ lastedMs }) => lastedMs !== null);
+  return state === undefined || newest.includes(state) ? newest : [...newest.slice(0, -1), state];
+}

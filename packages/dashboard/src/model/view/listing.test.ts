@@ -89,9 +89,12 @@ describe('the order of instances', () => {
     for (const sort of INSTANCE_SORTS) expect(ids(sort).toSorted()).toEqual(['1', '2', '3']);
   });
 
-  it('is by weight, and by how many callers have their circuits open', () => {
-    const weighed = sortInstances([instance('orders-1', {}), instance('orders-2', { weight: 0 })], 'weight');
+  it('has those of little weight first among the callable ones', () => {
+    const weighed = sortInstances([instance('orders-1', {}), instance('orders-2', { weight: 0 })], 'callable');
     expect(weighed.map(({ id }) => id)).toEqual(['orders-2', 'orders-1']);
+  });
+
+  it('is by how many callers have their circuits open', () => {
     const circuits = new Map([
       ['orders-3', { closed: 1, open: 2, halfOpen: 0 }],
       ['orders-2', { closed: 1, open: 0, halfOpen: 0 }],

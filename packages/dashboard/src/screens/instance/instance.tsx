@@ -1,4 +1,4 @@
-import { termsOf } from '@rollcall/core';
+import { isCallable, termsOf } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
 import { useMemo } from 'preact/hooks';
 import type { VNode } from 'preact';
@@ -100,7 +100,8 @@ function StateHead({ instance, detail, crumbs }: StateHeadProps): VNode {
   const evidence = evidenceOf(instance);
   const isOld = staleSince !== null;
   const admin = instance.admin === 'ENABLED' ? '' : `${instance.admin}, `;
-  const away = keptAwayText({ instance, detail, now, isOld }) || awayText(instance, isOld);
+  const away =
+    keptAwayText({ instance, detail, now, isOld }) || awayText(instance, isOld) || weightlessText(instance, isOld);
   const standing = `${name} ${isOld ? 'was' : 'is'} ${admin}${instance.state}`;
   const since = staleSince === null ? `For ${ageText(now - instance.since)}.` : `Since ${clockText(instance.since)}.`;
   const sentence = (
@@ -198,6 +199,12 @@ const EFFECTIVE: Readonly<Record<Instance['state'], string>> = {
   CRITICAL: 'gets no calls',
   DEREGISTERING: 'gets no calls',
 };
+
+/** Callable, and yet called by few or none; empty: it is not so. */
+const weightlessText = (instance: Instance, isOld: boolean): string =>
+  instance.weight === 0 && isCallable(instance)
+    ? `Its weight ${isOld ? 'was' : 'is'} 0: it ${isOld ? 'got' : 'gets'} calls only where every instance as good has weight 0, too.`
+    : '';
 
 /** A weight of 0 takes an instance back behind those of its tier that have a weight. */
 const effectText = ({ state, weight }: Instance): string =>

@@ -6,7 +6,7 @@ import { useNamespace, useSession } from '../../model/live/session.js';
 import { ageText, clockText, plural } from '../../model/text/age.js';
 import { momentText } from '../../model/text/moment.js';
 import { tailOf } from '../../model/text/words.js';
-import { historyOf } from '../../model/view/last-hour.js';
+import { historyOf, newestOf } from '../../model/view/last-hour.js';
 import type { HistoryRow } from '../../model/view/last-hour.js';
 import { hashOf } from '../../model/view/route.js';
 import { EventMark, happenedText } from '../../parts/charts/event-lines.js';
@@ -51,7 +51,7 @@ export function LastHour({ id, namespace, timeline }: LastHourProps): VNode {
       </div>
       <table class="lines">
         <tbody>
-          {rows.slice(0, MOST_ROWS).map((row) => (
+          {newestOf(rows, MOST_ROWS).map((row) => (
             <Row key={row.event.seq} row={row} />
           ))}
         </tbody>
