@@ -15,7 +15,7 @@ import { INSTANCE_SORTS, instanceFits, sortInstances, sortOf } from '../model/vi
 import type { InstanceSort } from '../model/view/listing.js';
 import { withFilter } from '../model/view/route.js';
 import { circuitText } from '../parts/charts/circuits.js';
-import { DrainThese } from '../parts/drain-these.js';
+import { DrainThese } from '../parts/admin/drain-these.js';
 import { Choice, TextFilter } from '../parts/filters.js';
 import { StateWord } from '../parts/glyph.js';
 import { Clip, InstanceLink } from '../parts/name.js';

@@ -2,8 +2,8 @@ import type { Instance } from '@rollcall/core';
 import type { VNode } from 'preact';
 import type { InstanceAnswer } from '../../model/live/answers.js';
 import { useSession, useStaleSince } from '../../model/live/session.js';
-import { useMayAct } from '../../parts/may-act.js';
-import { openDialog } from '../../parts/open-dialog.js';
+import { useMayAct } from '../../parts/admin/may-act.js';
+import { openDialog } from '../../parts/admin/open-dialog.js';
 import type { Deed } from './deeds.js';
 
 interface ActionsProps {

@@ -4,9 +4,9 @@ import type { VNode } from 'preact';
 import { useSession } from '../../model/live/session.js';
 import { momentText } from '../../model/text/moment.js';
 import { tailOf } from '../../model/text/words.js';
-import { Consequences } from '../../parts/consequences.js';
-import { LengthField, MINUTE_MS, withReason } from '../../parts/deed-fields.js';
-import { ActionDialog } from '../../parts/action-dialog.js';
+import { Consequences } from '../../parts/admin/consequences.js';
+import { LengthField, MINUTE_MS, withReason } from '../../parts/admin/deed-fields.js';
+import { ActionDialog } from '../../parts/admin/action-dialog.js';
 
 /** What an operator does with an instance: a dialog each. */
 export type Deed = 'Drain' | 'Enable' | 'Maintenance' | 'Weight' | 'Deregister';

@@ -1,16 +1,16 @@
 import { useSignal } from '@preact/signals';
 import type { Instance } from '@rollcall/core';
 import type { VNode } from 'preact';
-import { useSession } from '../model/live/session.js';
-import { plural } from '../model/text/age.js';
-import { momentText } from '../model/text/moment.js';
-import { tailOf } from '../model/text/words.js';
-import type { Bulk } from '../model/view/bulk.js';
+import { useSession } from '../../model/live/session.js';
+import { plural } from '../../model/text/age.js';
+import { momentText } from '../../model/text/moment.js';
+import { tailOf } from '../../model/text/words.js';
+import type { Bulk } from '../../model/view/bulk.js';
 import { Consequences } from './consequences.js';
-import { Code } from './copy.js';
+import { Code } from '../copy.js';
 import { LengthField, MINUTE_MS, ReasonField, withReason } from './deed-fields.js';
-import { Dialog } from './dialog.js';
-import { Clip } from './name.js';
+import { Dialog } from '../dialog.js';
+import { Clip } from '../name.js';
 
 /** What came of it for one instance. */
 type Result = 'done' | 'undone' | Error;

@@ -1,9 +1,9 @@
 import type { Instance } from '@rollcall/core';
 import type { VNode } from 'preact';
-import type { TopologyAnswer } from '../model/live/answers.js';
-import { knownAs } from '../model/live/known.js';
-import { useKnown, useSession, useStaleSince } from '../model/live/session.js';
-import { consequenceOf } from '../model/text/taking-away.js';
+import type { TopologyAnswer } from '../../model/live/answers.js';
+import { knownAs } from '../../model/live/known.js';
+import { useKnown, useSession, useStaleSince } from '../../model/live/session.js';
+import { consequenceOf } from '../../model/text/taking-away.js';
 
 interface ConsequencesProps {
   /** Those that are to be taken away from their callers. */

@@ -1,5 +1,5 @@
-import type { RegistryAnswer } from '../model/live/answers.js';
-import { useAnswer } from '../model/live/session.js';
+import type { RegistryAnswer } from '../../model/live/answers.js';
+import { useAnswer } from '../../model/live/session.js';
 
 /**
  * May whoever looks change anything? A registry without tokens lets everybody; with them, operators only. False until the registry has

@@ -1,7 +1,7 @@
 import type { Instance } from '@rollcall/core';
 import type { VNode } from 'preact';
-import { useSession, useStaleSince } from '../model/live/session.js';
-import { bulkOf, MOST_AT_ONCE } from '../model/view/bulk.js';
+import { useSession, useStaleSince } from '../../model/live/session.js';
+import { bulkOf, MOST_AT_ONCE } from '../../model/view/bulk.js';
 import { useMayAct } from './may-act.js';
 import { openDialog } from './open-dialog.js';
 

@@ -1,8 +1,8 @@
 import { useSignal } from '@preact/signals';
 import type { ComponentChildren, VNode } from 'preact';
-import { useSession } from '../model/live/session.js';
+import { useSession } from '../../model/live/session.js';
 import { ReasonField } from './deed-fields.js';
-import { Dialog, Problem } from './dialog.js';
+import { Dialog, Problem } from '../dialog.js';
 
 interface ActionDialogProps {
   readonly title: string;
