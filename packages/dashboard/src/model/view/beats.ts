@@ -1,19 +1,23 @@
 /** Which heartbeats of the last five minutes were missed: those that the registry itself could not hear are not. */
 import type { BeatsAnswer, NotListening } from '../live/answers.js';
 
-export interface Misses {
+export interface BeatsShown {
+  /** Rounds of Heartbeat-1, without those that failed while the registry did not listen. */
+  readonly rounds: BeatsAnswer['heartbeat1'];
   /** Rounds of Heartbeat-1 without an answer. */
-  readonly heartbeat1: number;
+  readonly missed: number;
   /** When a Heartbeat-2 should have come and did not, ms ago. */
-  readonly heartbeat2: readonly number[];
+  readonly missedArrivals: readonly number[];
 }
 
-export function missesOf(answer: BeatsAnswer): Misses {
+export function beatsShown(answer: BeatsAnswer): BeatsShown {
   const { heartbeat1, notListening = [], intervalMs } = answer;
   const isHeard = (agoMs: number): boolean => !notListening.some((span) => isWithin(agoMs, span, intervalMs));
+  const rounds = heartbeat1.filter(({ agoMs, roundTripMs }) => roundTripMs !== null || isHeard(agoMs));
   return {
-    heartbeat1: heartbeat1.filter(({ agoMs, roundTripMs }) => roundTripMs === null && isHeard(agoMs)).length,
-    heartbeat2: missedArrivals(answer).filter(isHeard),
+    rounds,
+    missed: rounds.filter(({ roundTripMs }) => roundTripMs === null).length,
+    missedArrivals: gapsOf(answer).filter(isHeard),
   };
 }
 
@@ -22,7 +26,7 @@ const isWithin = (agoMs: number, { fromAgoMs, toAgoMs }: NotListening, intervalM
   agoMs <= fromAgoMs && agoMs >= toAgoMs - intervalMs / 2;
 
 /** Gaps of more than one and a half intervals. */
-function missedArrivals({ heartbeat2, intervalMs }: BeatsAnswer): number[] {
+function gapsOf({ heartbeat2, intervalMs }: BeatsAnswer): number[] {
   const missed: number[] = [];
   const arrivals = [...heartbeat2.map(({ agoMs }) => agoMs), 0];
   for (let at = 1; at < arrivals.length; at += 1) {

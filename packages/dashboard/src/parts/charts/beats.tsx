@@ -1,7 +1,7 @@
 import type { VNode } from 'preact';
 import type { BeatsAnswer } from '../../model/live/answers.js';
 import { latencyText, spanText } from '../../model/text/age.js';
-import { missesOf } from '../../model/view/beats.js';
+import { beatsShown } from '../../model/view/beats.js';
 
 const SPAN_MS = 300_000;
 const WIDTH = 1_000;
@@ -48,7 +48,7 @@ export function Beats({ of, end = 'now' }: BeatsProps): VNode {
   const sorted = trips.toSorted((one, other) => one - other);
   // one slow one must not make all others flat: it is cut off
   const top = Math.max((quantile(sorted, 0.9) ?? 1) * 1.25, (quantile(sorted, 0.5) ?? 1) * 3) || 1;
-  const { heartbeat1: missed1, heartbeat2: missed2 } = missesOf(of);
+  const { rounds, missed: missed1, missedArrivals: missed2 } = beatsShown(of);
   const silentMs = (of.notListening ?? []).reduce((sum, { fromAgoMs, toAgoMs }) => sum + fromAgoMs - toAgoMs, 0);
   const silent = silentMs === 0 ? '' : `, registry did not listen for ${spanText(silentMs)}`;
   const barWidth = Math.max(2, Math.min(12, (of.intervalMs / SPAN_MS) * WIDTH * 0.5));
@@ -61,11 +61,11 @@ export function Beats({ of, end = 'now' }: BeatsProps): VNode {
         viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
         preserveAspectRatio="none"
         role="img"
-        aria-label={`${of.heartbeat1.length} calls, ${missed1} missed${silent}`}
+        aria-label={`${rounds.length} calls, ${missed1} missed${silent}`}
       >
         <NotListened of={of} height={HEIGHT} />
         <path class="beats-base" d={`M0 ${HEIGHT - 0.5}H${WIDTH}`} />
-        {of.heartbeat1.map(({ agoMs, roundTripMs }, at) => {
+        {rounds.map(({ agoMs, roundTripMs }, at) => {
           const height = roundTripMs === null ? HEIGHT - 4 : Math.max(3, Math.min(1, roundTripMs / top) * (HEIGHT - 6));
           return (
             <rect
