@@ -172,6 +172,14 @@ export interface BeatsAnswer {
   readonly heartbeat1: readonly { readonly agoMs: number; readonly roundTripMs: number | null }[];
   /** Each Heartbeat-2 that came. */
   readonly heartbeat2: readonly { readonly agoMs: number }[];
+  /** Spans in which the registry itself could not listen, oldest first. A registry that was not updated yet does not tell. */
+  readonly notListening?: readonly NotListening[];
+}
+
+/** From so many ms ago to so many ms ago. */
+export interface NotListening {
+  readonly fromAgoMs: number;
+  readonly toAgoMs: number;
 }
 
 /** `GET /api/v1/instances/{id}/timeline` */

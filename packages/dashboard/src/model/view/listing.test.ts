@@ -56,6 +56,8 @@ describe('which instances are listed', () => {
     [{ admin: 'DRAINING' }, { admin: 'MAINTENANCE' as const }, false],
     [{ zone: 'eu-1a', version: '1.4.2', service: 'orders', admin: 'ENABLED' }, {}, true],
     [{ version: '1.4' }, {}, false],
+    [{ weight: '0' }, { weight: 0 }, true],
+    [{ weight: '0' }, {}, false],
     [{ q: 'ORD 3001' }, {}, true],
     [{ q: 'orders…1e07' }, {}, true],
     [{ q: 'orders...1e08' }, {}, false],
@@ -85,6 +87,23 @@ describe('the order of instances', () => {
     expect(ids('callable')).toEqual(['1', '2', '3']);
     expect(ids('since')).toEqual(['2', '3', '1']);
     for (const sort of INSTANCE_SORTS) expect(ids(sort).toSorted()).toEqual(['1', '2', '3']);
+  });
+
+  it('has those of little weight first among the callable ones', () => {
+    const weighed = sortInstances([instance('orders-1', {}), instance('orders-2', { weight: 0 })], 'callable');
+    expect(weighed.map(({ id }) => id)).toEqual(['orders-2', 'orders-1']);
+  });
+
+  it('is by how many callers have their circuits open', () => {
+    const circuits = new Map([
+      ['orders-3', { closed: 1, open: 2, halfOpen: 0 }],
+      ['orders-2', { closed: 1, open: 0, halfOpen: 0 }],
+    ]);
+    const by = (said: string): string[] => sortInstances(all, said, circuits).map(({ id }) => id.slice(-1));
+    expect([by('circuits'), by('-circuits')]).toEqual([
+      ['3', '2', '1'],
+      ['1', '2', '3'],
+    ]);
   });
 
   it('is read from the address', () => {

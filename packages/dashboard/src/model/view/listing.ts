@@ -4,6 +4,7 @@ import { addressOf, isCallable } from '@rollcall/core';
 import { byTrouble, servicesByTrouble } from '../live/roll.js';
 import type { ServiceNode } from '../live/roll.js';
 import { printedParts } from '../text/words.js';
+import type { CircuitsById } from './circuits.js';
 import type { Filters } from './route.js';
 
 /** Filters of the list of instances that compare one field; an empty one fits everything. */
@@ -13,15 +14,17 @@ const addressTexts = ({ endpoints }: Instance): string[] => endpoints.map(addres
 
 /**
  * `state`: one or more, separated by commas · `callable`: `yes` or `no` · `q`: words that all occur in the name, id, version, zone,
- * namespace, address or metadata, in any case; `orders…1e07` fits as it is printed. The namespace (`ns`) is for the caller.
+ * namespace, address or metadata, in any case; `orders…1e07` fits as it is printed · `weight`: a number. The namespace (`ns`) and `circuit`
+ * are for the caller.
  */
 export function instanceFits(filters: Filters): (instance: Instance) => boolean {
   const states = new Set((filters['state'] ?? '').split(',').filter((word) => word !== ''));
   const words = wordsOf(filters['q']);
-  const { callable } = filters;
+  const { callable, weight = '' } = filters;
   return (instance) => {
     if (states.size > 0 && !states.has(instance.state)) return false;
     if (callable !== undefined && callable !== '' && isCallable(instance) !== (callable === 'yes')) return false;
+    if (weight !== '' && String(instance.weight) !== weight) return false;
     if (FIELDS.some((field) => (filters[field] ?? '') !== '' && instance[field] !== filters[field])) return false;
     return words.length === 0 || holdsAll(instance, words);
   };
@@ -49,6 +52,7 @@ export const INSTANCE_SORTS = [
   'instance',
   'admin',
   'callable',
+  'circuits',
   'version',
   'zone',
   'namespace',
@@ -67,11 +71,11 @@ const byText =
     return a < b ? -1 : 1;
   };
 
-const COMPARE: Readonly<Record<InstanceSort, Compare<Instance>>> = {
+const COMPARE: Readonly<Record<Exclude<InstanceSort, 'circuits'>, Compare<Instance>>> = {
   state: byTrouble,
   instance: byText(({ service, id }) => `${service}/${id}`),
   admin: byText(({ admin }) => admin),
-  callable: (one, other) => Number(isCallable(one)) - Number(isCallable(other)),
+  callable: (one, other) => Number(isCallable(one)) - Number(isCallable(other)) || one.weight - other.weight,
   version: byText(({ version }) => version),
   zone: byText(({ zone }) => zone),
   namespace: byText(({ namespace }) => namespace),
@@ -88,10 +92,19 @@ export function sortOf<Word extends string>(
   return [words.find((word) => word === said?.replace(/^-/, '')) ?? null, isDown];
 }
 
-/** A new list. Equal ones are in the order of trouble. */
-export function sortInstances(instances: readonly Instance[], said: string | undefined): Instance[] {
+const byCircuits =
+  (circuits: CircuitsById): Compare<Instance> =>
+  ({ id: one }, { id: other }) =>
+    (circuits.get(other)?.open ?? -1) - (circuits.get(one)?.open ?? -1);
+
+/** A new list. Equal ones are in the order of trouble; by `circuits`, those that most callers have open come first. */
+export function sortInstances(
+  instances: readonly Instance[],
+  said: string | undefined,
+  circuits: CircuitsById = new Map(),
+): Instance[] {
   const [sort, isDown] = sortOf(INSTANCE_SORTS, said);
-  const compare = COMPARE[sort ?? 'state'];
+  const compare = sort === 'circuits' ? byCircuits(circuits) : COMPARE[sort ?? 'state'];
   const sign = isDown ? -1 : 1;
   return instances.toSorted((one, other) => sign * compare(one, other) || byTrouble(one, other));
 }
