@@ -127,6 +127,8 @@ export interface TopologyAnswer {
 export interface TopologySummary {
   /** How many there are. */
   readonly edges: number;
+  readonly calls: number;
+  readonly callsPerSecond: number;
   readonly failures: number;
   readonly retries: number;
   /** The services that somebody calls, and what became of these calls. */

@@ -56,7 +56,7 @@ export function EdgeCard({ edge }: { readonly edge: ServiceEdge }): VNode {
         </table>
       )}
       <p class="panel-foot">
-        {plural(retries, 'attempt')} went to another instance, {failures} failed.
+        {plural(failures, 'call')} failed, {plural(retries, 'attempt')} went to another instance.
       </p>
     </section>
   );

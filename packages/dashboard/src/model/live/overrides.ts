@@ -1,0 +1,28 @@
+import type { Override } from '@rollcall/core';
+import type { InstanceListAnswer } from './answers.js';
+import { useAnswer } from './session.js';
+
+/** What operators set, by the id of the instance. */
+export type Overrides = ReadonlyMap<string, Override>;
+
+interface OverridesInput {
+  readonly namespace: string;
+  /** Left out: of all services. */
+  readonly service?: string;
+  /** Is there an instance that an operator keeps away? Else nothing is asked. */
+  readonly isAny: boolean;
+}
+
+/** Of more instances than this nothing is known. */
+const MOST = 1_000;
+
+/** What operators set of the instances that they drained or put into maintenance. The stream of changes does not tell it. */
+export function useOverrides({ namespace, service, isAny }: OverridesInput): Overrides {
+  const query = new URLSearchParams({ namespace, limit: String(MOST) });
+  for (const admin of ['DRAINING', 'MAINTENANCE']) query.append('admin', admin);
+  if (service !== undefined) query.append('service', service);
+  const path = isAny ? `api/v1/instances?${query.toString()}` : null;
+  const { value } = useAnswer<InstanceListAnswer>(path, { everyMs: 15_000, onNews: true }).value;
+  const told = value?.instances ?? [];
+  return new Map(told.flatMap(({ id, override }) => (override === undefined ? [] : [[id, override] as const])));
+}
