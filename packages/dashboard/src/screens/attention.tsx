@@ -148,6 +148,7 @@ function attentionRow({ cause, overrides, failures, now, staleSince }: Attention
       <td>
         <p class="why">{whyOf({ cause, overrides, now, isOld })}</p>
         <p class="sub">
+          {evidence !== '' && cause.instances.length > 1 && 'e.g. '}
           {evidence !== '' && <span class="mono">{evidence}</span>}
           {evidence !== '' && ' · '}
           {facts.join(' · ')}
@@ -171,7 +172,7 @@ function subjectOf(cause: Cause): VNode {
       ) : (
         ServiceLink({ namespace, name, class: 'strong clip' })
       )}
-      <p class="sub">
+      <p class={instances.length > 1 ? 'sub many' : 'sub'}>
         {first.admin !== 'ENABLED' && <b>{first.admin} </b>}
         {instances.length > 1 && (
           <a class="link" href={hashOf('instances', filtersOf(cause))}>

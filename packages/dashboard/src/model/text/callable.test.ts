@@ -65,9 +65,10 @@ describe('a service of which all instances are drained', () => {
   });
 });
 
+const told = (...instances: readonly Instance[]): string =>
+  standingText(standingOf(new Map(instances.map((instance) => [instance.id, instance]))));
+
 it('how many are callable is one measure, and those that are not HEALTHY are named', () => {
-  const told = (...instances: readonly Instance[]): string =>
-    standingText(standingOf(new Map(instances.map((instance) => [instance.id, instance]))));
   const sick = sample('a-3', 'UNHEALTHY', 'SILENT');
   expect(told(sample('a-1'), sample('a-2'))).toBe('2 of 2 callable');
   expect(told(sample('a-1'), sick)).toBe('2 of 2 callable (1 UNHEALTHY)');

@@ -50,10 +50,11 @@ const MOST_NAMES = 5;
 
 function Names({ of, node }: { readonly of: readonly Instance[]; readonly node: ServiceNode }): VNode {
   const [first] = of;
-  const more = of.length - MOST_NAMES;
+  const ids = of.map(({ id }) => id).toSorted();
+  const more = ids.length - MOST_NAMES;
   return (
     <>
-      {of.slice(0, MOST_NAMES).map(({ id }) => (
+      {ids.slice(0, MOST_NAMES).map((id) => (
         <span key={id}>
           <a class="mono" href={instanceHash(id)}>
             …{tailOf(id)}

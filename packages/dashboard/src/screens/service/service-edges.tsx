@@ -43,17 +43,24 @@ export function ServiceEdges({ title, edges: known, other }: EdgesProps): VNode 
         <p class="panel-body faint">{noneText(other, asOfText(known))}</p>
       ) : (
         <table>
-          <Heads of={['Service', '>Calls OK %', '>Calls/s', '>p99@w4', '>Attempts elsewhere@w6', 'Circuits@w5']} />
+          <Heads
+            of={[
+              other === 'from' ? 'Caller' : 'Service',
+              ...(other === 'from' ? ['>Instances that call@w5'] : []),
+              '>Calls OK %',
+              '>Calls/s',
+              '>p99@w4',
+              '>Attempts elsewhere@w6',
+              'Circuits@w5',
+            ]}
+          />
           <tbody>
             {edges.map((edge) => (
               <tr key={edge[other]}>
                 <td class="rest main">
-                  <ServiceLink
-                    namespace={edge.namespace}
-                    name={edge[other]}
-                    {...(other === 'from' ? { callers: edge.callers } : {})}
-                  />
+                  <ServiceLink namespace={edge.namespace} name={edge[other]} />
                 </td>
+                {other === 'from' && <td class="right w5">{edge.callers}</td>}
                 <td class="right">{edge.calls === 0 ? '–' : percentText(1 - edge.failures / edge.calls)}</td>
                 <td class="right">{rateText(edge.callsPerSecond)}</td>
                 <td class="right nowrap w4">{latencyText(edge.p99Ms)}</td>

@@ -129,7 +129,7 @@ function List({ nodes, topology, isFiltered, staleSince }: ListProps): VNode {
           of={[
             'State@c-state',
             'Service@c-service',
-            'Callable@c-healthy-share',
+            'Callable@c-callable-share',
             'Versions@w8',
             'Zones@w10',
             '>Calls/s@w5 c-figure',

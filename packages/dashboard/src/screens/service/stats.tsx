@@ -6,7 +6,7 @@ import type { Known } from '../../model/live/known.js';
 import { standingOf } from '../../model/live/roll.js';
 import type { ServiceNode } from '../../model/live/roll.js';
 import { useKnown } from '../../model/live/session.js';
-import { latencyText, percentText, plural, rateText } from '../../model/text/age.js';
+import { countText, latencyText, percentText, rateText } from '../../model/text/age.js';
 import { callableShare, unwellText } from '../../model/text/callable-words.js';
 import { maxOf } from '../../model/view/edge.js';
 import { circuitText, circuitWord, sumOfCircuits } from '../../parts/charts/circuits.js';
@@ -27,7 +27,6 @@ export function Stats({ node, callers: known }: { readonly node: ServiceNode; re
   const perSecond = callers.reduce((sum, edge) => sum + edge.callsPerSecond, 0);
   const calls = callers.reduce((sum, edge) => sum + edge.calls, 0);
   const failures = callers.reduce((sum, edge) => sum + edge.failures, 0);
-  const elsewhere = callers.reduce((sum, edge) => sum + edge.retries, 0);
   const p99Ms = callers.reduce<number | null>((most, edge) => maxOf(most, edge.p99Ms), null);
   const p50Ms = callers.reduce<number | null>((most, edge) => maxOf(most, edge.p50Ms), null);
   const circuits = sumOfCircuits(callers.map((edge) => edge.circuits));
@@ -40,7 +39,7 @@ export function Stats({ node, callers: known }: { readonly node: ServiceNode; re
         <span class="label">Calls OK, last 5 s</span>
         <b>
           {calls === 0 ? '–' : `${percentText(1 - failures / calls)} %`}{' '}
-          <small>{callers.length === 0 ? '–' : plural(elsewhere, 'attempt')} elsewhere</small>
+          <small>{calls === 0 ? '' : `${countText(failures)} failed`}</small>
         </b>
         <Spark
           points={points.map((point) => (point.calls === 0 ? null : 1 - point.failures / point.calls))}

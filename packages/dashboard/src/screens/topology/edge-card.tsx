@@ -43,6 +43,9 @@ export function EdgeCard({ edge }: { readonly edge: ServiceEdge }): VNode {
                     <a class="with-glyph mono" href={instanceHash(target.instance)}>
                       {instance !== undefined && <Glyph of={instance} />}…{tailOf(target.instance)}
                     </a>
+                    {instance !== undefined && instance.admin !== 'ENABLED' && (
+                      <b class="block small">{instance.admin}</b>
+                    )}
                   </td>
                   <td class="right">{rateText(target.callsPerSecond)}</td>
                   <td class="right nowrap">{latencyText(target.p99Ms)}</td>

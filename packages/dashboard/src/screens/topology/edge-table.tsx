@@ -18,6 +18,7 @@ export function EdgeTable({ edges }: { readonly edges: readonly ServiceEdge[] })
         <Heads
           of={[
             'Caller',
+            '>Instances that call@w11',
             'Service',
             '>Calls/s@w5',
             '>Attempts OK %',
@@ -47,8 +48,9 @@ function EdgeRow({ edge }: { readonly edge: ServiceEdge }): VNode {
   return (
     <tr class={tone === '' ? '' : `tinted ${tone}`} data-row data-problem={tone === '' ? undefined : ''}>
       <td class="rest main">
-        <ServiceLink namespace={namespace} name={from} callers={callers} />
+        <ServiceLink namespace={namespace} name={from} />
       </td>
+      <td class="right w11">{callers}</td>
       <td class="rest main">
         <ServiceLink namespace={namespace} name={to} />
       </td>
