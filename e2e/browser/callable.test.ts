@@ -10,6 +10,8 @@ const END = Date.now() + 3_600_000;
 const rowsOf = async (page: Page): Promise<number> =>
   Number(await page.locator('table.one-height').getAttribute('aria-rowcount')) - 1;
 
+const counted = (page: Page): Promise<string> => page.locator('nav b').innerText();
+
 const mainText = async (page: Page): Promise<string> =>
   (await page.locator('main').innerText()).replaceAll(/\s*\/\s*/g, '/').replaceAll(/\s+/g, ' ');
 
@@ -145,7 +147,7 @@ describe.skipIf(whyNoBrowser !== null)('the namespace that is chosen on the dash
       ['users-1', 'default'],
       ['stock-1', 'default'],
     ]) {
-      const body = JSON.stringify({ id, service: id!.slice(0, -2), namespace, secret: SECRET, endpoints });
+      const body = JSON.stringify({ id, service: id.slice(0, -2), namespace, secret: SECRET, endpoints });
       const headers = { 'content-type': 'application/json' };
       expect((await fetch(`${registry.url}/api/v1/register`, { method: 'POST', headers, body })).ok).toBe(true);
     }
@@ -155,8 +157,6 @@ describe.skipIf(whyNoBrowser !== null)('the namespace that is chosen on the dash
     await browser?.close();
     await registry?.close();
   });
-
-  const counted = (page: Page): Promise<string> => page.locator('nav b').innerText();
 
   it('is kept by links and keys of the page, and the navigation counts what is shown', async () => {
     const { page } = await visit(browser, `${registry.url}/#/services?ns=default`);

@@ -1,8 +1,7 @@
 import { isOutage } from '@rollcall/core';
 import type { VNode } from 'preact';
-import type { TopologySummary } from '../model/live/answers.js';
+import type { Overrides, TopologySummary } from '../model/live/answers.js';
 import { useOverrides } from '../model/live/overrides.js';
-import type { Overrides } from '../model/live/overrides.js';
 import { needsAttention, standingOf } from '../model/live/roll.js';
 import type { ServiceNode } from '../model/live/roll.js';
 import { useSession, useStaleSince } from '../model/live/session.js';

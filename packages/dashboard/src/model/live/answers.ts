@@ -142,6 +142,9 @@ export interface InstanceListAnswer {
   readonly instances: readonly { readonly id: string; readonly override?: Override }[];
 }
 
+/** What operators set, by the id of the instance. */
+export type Overrides = ReadonlyMap<string, Override>;
+
 /** Sums over one step; `calls` 0 where nobody told of any. */
 export interface TrafficPoint {
   /** Wall clock, ms since 1970, of its end. */

@@ -1,9 +1,5 @@
-import type { Override } from '@rollcall/core';
-import type { InstanceListAnswer } from './answers.js';
+import type { InstanceListAnswer, Overrides } from './answers.js';
 import { useAnswer } from './session.js';
-
-/** What operators set, by the id of the instance. */
-export type Overrides = ReadonlyMap<string, Override>;
 
 interface OverridesInput {
   readonly namespace: string;

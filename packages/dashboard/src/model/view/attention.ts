@@ -1,7 +1,7 @@
 /** Which instances need a person, or are on their way: one row for each service and cause. */
 import { isOutage } from '@rollcall/core';
 import type { Instance, OverrideTerms } from '@rollcall/core';
-import type { Overrides } from '../live/overrides.js';
+import type { Overrides } from '../live/answers.js';
 import { byTrouble, isOnTheWay, needsAttention, standingOf } from '../live/roll.js';
 import type { ServiceNode } from '../live/roll.js';
 import { awayTerms, shownSince } from '../text/callable-words.js';

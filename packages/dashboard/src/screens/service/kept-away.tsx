@@ -1,7 +1,7 @@
 import { isOutage } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
 import type { VNode } from 'preact';
-import type { Overrides } from '../../model/live/overrides.js';
+import type { Overrides } from '../../model/live/answers.js';
 import { standingOf } from '../../model/live/roll.js';
 import type { ServiceNode } from '../../model/live/roll.js';
 import { useSession, useStaleSince } from '../../model/live/session.js';

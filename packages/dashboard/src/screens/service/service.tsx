@@ -3,6 +3,7 @@ import type { Instance } from '@rollcall/core';
 import type { VNode } from 'preact';
 import type {
   EventsAnswer,
+  Overrides,
   RegistryEvent,
   ServiceDetailAnswer,
   ServiceEdge,
@@ -11,7 +12,6 @@ import type {
 } from '../../model/live/answers.js';
 import { knownAs, valueOf } from '../../model/live/known.js';
 import { useOverrides } from '../../model/live/overrides.js';
-import type { Overrides } from '../../model/live/overrides.js';
 import { byTrouble, needsAttention, WORST_FIRST } from '../../model/live/roll.js';
 import type { ServiceNode } from '../../model/live/roll.js';
 import { useAnswer, useKnown, useSession, useStaleSince } from '../../model/live/session.js';
