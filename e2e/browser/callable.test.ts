@@ -146,7 +146,7 @@ describe.skipIf(whyNoBrowser !== null)('the namespace that is chosen on the dash
       ['orders-1', 'staging'],
       ['users-1', 'default'],
       ['stock-1', 'default'],
-    ]) {
+    ] as const) {
       const body = JSON.stringify({ id, service: id.slice(0, -2), namespace, secret: SECRET, endpoints });
       const headers = { 'content-type': 'application/json' };
       expect((await fetch(`${registry.url}/api/v1/register`, { method: 'POST', headers, body })).ok).toBe(true);
