@@ -127,6 +127,8 @@ export interface TopologyAnswer {
 export interface TopologySummary {
   /** How many there are. */
   readonly edges: number;
+  readonly calls: number;
+  readonly callsPerSecond: number;
   readonly failures: number;
   readonly retries: number;
   /** The services that somebody calls, and what became of these calls. */
@@ -139,6 +141,9 @@ export interface TopologySummary {
 export interface InstanceListAnswer {
   readonly instances: readonly { readonly id: string; readonly override?: Override }[];
 }
+
+/** What operators set, by the id of the instance. */
+export type Overrides = ReadonlyMap<string, Override>;
 
 /** Sums over one step; `calls` 0 where nobody told of any. */
 export interface TrafficPoint {

@@ -58,6 +58,10 @@ describe('which instances are listed', () => {
     [{ version: '1.4' }, {}, false],
     [{ weight: '0' }, { weight: 0 }, true],
     [{ weight: '0' }, {}, false],
+    [{ service: 'default/orders' }, {}, true],
+    [{ service: 'default/orders' }, { namespace: 'staging' }, false],
+    [{ service: 'orders' }, { namespace: 'staging' }, true],
+    [{ service: 'order' }, {}, false],
     [{ q: 'ORD 3001' }, {}, true],
     [{ q: 'orders…1e07' }, {}, true],
     [{ q: 'orders...1e08' }, {}, false],
@@ -119,6 +123,15 @@ describe('the list of services', () => {
     expect(names(nodes.filter(serviceFits({ q: 'AY' })))).toEqual(['payments']);
     expect(names(nodes.filter(serviceFits({ state: 'CRITICAL' })))).toEqual(['payments']);
     expect(names(nodes.filter(serviceFits({ q: 'orders', state: 'CRITICAL' })))).toEqual([]);
+  });
+
+  it('is filtered by whether none of a service is callable', () => {
+    const drained = node('drained', { admin: 'DRAINING' });
+    const leaving = node('leaving', { state: 'DEREGISTERING' });
+    const all = [...nodes, drained, leaving, node('sick', { state: 'UNHEALTHY' })];
+    expect(names(all.filter(serviceFits({ callable: 'no' })))).toEqual(['payments', 'drained']);
+    expect(names(all.filter(serviceFits({ callable: 'no', q: 'dra' })))).toEqual(['drained']);
+    expect(all.filter(serviceFits({})).length).toBe(all.length);
   });
 
   it('is in order of trouble, of calls, or of names', () => {

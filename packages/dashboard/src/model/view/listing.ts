@@ -1,6 +1,6 @@
 /** Which instances and services the lists show, and in what order: as the address says. */
 import type { Instance, State } from '@rollcall/core';
-import { addressOf, isCallable } from '@rollcall/core';
+import { addressOf, countCallable, isCallable, isOutage } from '@rollcall/core';
 import { byTrouble, servicesByTrouble } from '../live/roll.js';
 import type { ServiceNode } from '../live/roll.js';
 import { printedParts } from '../text/words.js';
@@ -8,14 +8,14 @@ import type { CircuitsById } from './circuits.js';
 import type { Filters } from './route.js';
 
 /** Filters of the list of instances that compare one field; an empty one fits everything. */
-export const FIELDS = ['admin', 'service', 'zone', 'version'] as const;
+export const FIELDS = ['admin', 'zone', 'version'] as const;
 
 const addressTexts = ({ endpoints }: Instance): string[] => endpoints.map(addressOf);
 
 /**
- * `state`: one or more, separated by commas · `callable`: `yes` or `no` · `q`: words that all occur in the name, id, version, zone,
- * namespace, address or metadata, in any case; `orders…1e07` fits as it is printed · `weight`: a number. The namespace (`ns`) and `circuit`
- * are for the caller.
+ * `state`: one or more, separated by commas · `service`: its name, alone or as `<namespace>/<name>` · `callable`: `yes` or `no` · `q`:
+ * words that all occur in the name, id, version, zone, namespace, address or metadata, in any case; `orders…1e07` fits as it is printed ·
+ * `weight`: a number. The namespace (`ns`) and `circuit` are for the caller.
  */
 export function instanceFits(filters: Filters): (instance: Instance) => boolean {
   const states = new Set((filters['state'] ?? '').split(',').filter((word) => word !== ''));
@@ -25,10 +25,15 @@ export function instanceFits(filters: Filters): (instance: Instance) => boolean 
     if (states.size > 0 && !states.has(instance.state)) return false;
     if (callable !== undefined && callable !== '' && isCallable(instance) !== (callable === 'yes')) return false;
     if (weight !== '' && String(instance.weight) !== weight) return false;
+    if (!isService(instance, filters['service'] ?? '')) return false;
     if (FIELDS.some((field) => (filters[field] ?? '') !== '' && instance[field] !== filters[field])) return false;
     return words.length === 0 || holdsAll(instance, words);
   };
 }
+
+/** Is it that service, or one of that name? Nothing said: it is. */
+const isService = ({ namespace, service }: Instance, said: string): boolean =>
+  said === '' || said === service || said === `${namespace}/${service}`;
 
 const wordsOf = (typed: string | undefined): string[] =>
   (typed ?? '')
@@ -113,15 +118,22 @@ export function sortInstances(
 export const SERVICE_SORTS = ['trouble', 'rate', 'name'] as const;
 export type ServiceSort = (typeof SERVICE_SORTS)[number];
 
+/** `q`: words that all occur in the name · `state`: of one of its instances · `callable=no`: none of its instances is callable. */
 export const serviceFits =
   (filters: Filters): ((node: ServiceNode) => boolean) =>
   (node) =>
-    wordsOf(filters['q']).every((word) => node.name.includes(word)) && holdsState(node, filters['state'] ?? '');
+    wordsOf(filters['q']).every((word) => node.name.includes(word)) &&
+    holdsState(node, filters['state'] ?? '') &&
+    (filters['callable'] !== 'no' || hasNoneCallable(node));
 
 /** Is one of its instances in that state? Each is, where none is said. */
 export function holdsState(node: ServiceNode, state: string): boolean {
   return state === '' || [...node.instances.value.values()].some((instance) => instance.state === (state as State));
 }
+
+/** Are instances of it there, of which callers may call none? */
+export const hasNoneCallable = ({ instances }: ServiceNode): boolean =>
+  isOutage(countCallable(instances.value.values()));
 
 /** `rateOf`: calls a second; null: nobody has told of any. */
 export function sortServices(
