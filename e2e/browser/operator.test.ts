@@ -83,6 +83,24 @@ describe.skipIf(whyNoBrowser !== null)('what operators do on the dashboard', () 
     await page.context().close();
   });
 
+  it('drain what a filter of the page of a service lists', async () => {
+    const { page, faults } = await at('#/services/default/orders');
+    await page.locator('[data-row]').first().waitFor();
+    expect(await page.getByRole('button', { name: /^Drain/ }).count()).toBe(0);
+    await page.getByRole('link', { name: 'version 1.5.5' }).click();
+    await page.getByRole('button', { name: 'Drain these 2…' }).click();
+    await page.getByText('1 of 3 stays callable').waitFor();
+    await page.getByRole('button', { name: 'Drain 2' }).click();
+    await page.getByRole('button', { name: 'Undrain all 2' }).waitFor();
+    expect(await adminsOf()).toEqual(['DRAINING', 'DRAINING', 'ENABLED']);
+    await page.getByRole('button', { name: 'Close' }).click();
+    await page.getByRole('button', { name: 'Undrain these 2…' }).waitFor();
+    expect(await flawsOf(page)).toEqual([]);
+    expect(await layoutFlawsOf(page)).toEqual([]);
+    expect(faults).toEqual([]);
+    await page.context().close();
+  });
+
   it('see which of several could not be drained, and try these again', async () => {
     const { page } = await at('#/instances?service=orders&version=1.5.5');
     let isRefused = true;

@@ -27,7 +27,7 @@ import { RegistryScreen } from './screens/registry.js';
 import { ServiceScreen } from './screens/service/service.js';
 import { ServicesScreen } from './screens/service/services.js';
 import { useShownServices } from './screens/shown.js';
-import { TopologyScreen } from './screens/topology/topology.js';
+import { LazyTopology } from './screens/topology/lazy-topology.js';
 
 export function App({ session }: { readonly session: Session }): VNode {
   return (
@@ -142,7 +142,7 @@ function CurrentScreen({ route, registry }: CurrentScreenProps): VNode {
     case 'instance':
       return <InstanceScreen key={route.id} id={route.id} />;
     case 'topology':
-      return <TopologyScreen />;
+      return <LazyTopology />;
     case 'events':
       return (
         <>

@@ -4,7 +4,7 @@ import { signal } from '@preact/signals';
 import type { ReadonlySignal, Signal } from '@preact/signals';
 import { arrivedAt, routeOf, withFilter } from '../view/route.js';
 import type { Route } from '../view/route.js';
-import { Shell } from '../view/shell.js';
+import { Shell } from './shell.js';
 import { Api } from './api.js';
 import { Clock } from './clock.js';
 import { Feed } from './feed.js';

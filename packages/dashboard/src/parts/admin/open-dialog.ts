@@ -1,5 +1,5 @@
 import type { VNode } from 'preact';
-import type { Shell } from '../../model/view/shell.js';
+import type { Shell } from '../../model/live/shell.js';
 
 /**
  * Opens a dialog whose script is loaded only now: the first screen does without it. Where it does not come, because the registry does not

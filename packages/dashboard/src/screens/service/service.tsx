@@ -22,6 +22,7 @@ import { serviceSentence, serviceVerdict } from '../../model/text/service-words.
 import { tailOf } from '../../model/text/words.js';
 import { maxOf } from '../../model/view/edge.js';
 import { hashOf, instanceHash, serviceHash, withFilter } from '../../model/view/route.js';
+import { DrainThese } from '../../parts/admin/drain-these.js';
 import { Announcer } from '../../parts/announcer.js';
 import { CircuitMarks, sumOfCircuits } from '../../parts/charts/circuits.js';
 import { Heartbeat1, Heartbeat2 } from '../../parts/charts/directions.js';
@@ -110,7 +111,7 @@ function Instances({ node, overrides, callers }: InstancesProps): VNode {
   const events = useEventsByInstance(node);
   const targets = byInstance(callers);
   return (
-    <Panel title="Instances" class="scroll" count={<Chips all={all} filters={filters} />} aside={<CircuitLegend />}>
+    <Panel title="Instances" class="scroll" count={<Chips {...{ all, shown, filters }} />} aside={<CircuitLegend />}>
       <table ref={(box: HTMLElement | null) => void (steady.ref.current = box)} class="tight">
         <Heads
           of={[
@@ -204,11 +205,13 @@ const fits = (wanted: string | undefined, value: string): boolean => wanted === 
 
 interface ChipsProps {
   readonly all: readonly Instance[];
+  /** Those that the filters let through. */
+  readonly shown: readonly Instance[];
   readonly filters: Readonly<Record<string, string>>;
 }
 
 /** Filters live in the address: what one sees can be sent to somebody. */
-function Chips({ all, filters }: ChipsProps): VNode {
+function Chips({ all, shown, filters }: ChipsProps): VNode {
   const states = WORST_FIRST.filter((state) => all.some((instance) => instance.state === state));
   const versions = [...new Set(all.map(({ version }) => version))].filter((version) => version !== '').toSorted();
   const zones = [...new Set(all.map(({ zone }) => zone))].filter((zone) => zone !== '').toSorted();
@@ -242,6 +245,7 @@ function Chips({ all, filters }: ChipsProps): VNode {
       {versions.length > 1 &&
         versions.slice(0, 4).map((version) => chip('version', version, <Clip of={`version ${version}`} />))}
       {zones.length > 1 && zones.slice(0, 4).map((zone) => chip('zone', zone, <Clip of={`zone ${zone}`} />))}
+      {shown.length < all.length && <DrainThese of={shown} />}
     </span>
   );
 }
