@@ -1,6 +1,6 @@
 import { startRegistry } from '@rollcall/registry';
 import type { RunningRegistry } from '@rollcall/registry';
-import type { Browser } from 'playwright-core';
+import type { Browser, Route } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { flawsOf, launchBrowser, visit, whyNoBrowser } from './browser.js';
 
@@ -22,22 +22,18 @@ describe.skipIf(whyNoBrowser !== null)('the script of the topology screen', () =
   it('is loaded from the registry when the screen is opened', async () => {
     const { page, faults } = await visit(browser, `${registry.url}/#/registry`);
     const asked: string[] = [];
-    let letThrough = (): void => {};
-    const isLetThrough = new Promise<void>((resolve) => void (letThrough = resolve));
+    const held: Route[] = [];
     page.on('request', (request) => {
       if (SCRIPT.test(request.url())) asked.push(request.url());
     });
     await page.reload();
     await page.getByRole('heading', { level: 1 }).waitFor();
-    await page.route(SCRIPT, async (route) => {
-      await isLetThrough;
-      await route.continue();
-    });
+    await page.route(SCRIPT, (route) => void held.push(route));
     expect(asked).toEqual([]);
     await page.goto(`${registry.url}/#/topology`);
     await page.getByRole('heading', { name: 'Who calls whom: loading …' }).waitFor();
     expect(await flawsOf(page)).toEqual([]);
-    letThrough();
+    await Promise.all(held.map((route) => route.continue()));
     await page.getByRole('heading', { name: 'Nobody has told of a call yet.' }).waitFor();
     expect(asked).toHaveLength(1);
     expect(faults).toEqual([]);
@@ -54,6 +50,21 @@ describe.skipIf(whyNoBrowser !== null)('the script of the topology screen', () =
     await page.getByRole('button', { name: 'Reload' }).click();
     await page.getByRole('heading', { name: 'Nobody has told of a call yet.' }).waitFor();
     expect(faults).toEqual([]);
+    await page.context().close();
+  });
+
+  it('leaves the focus in the search that is opened right after the screen', async () => {
+    const { page } = await visit(browser, `${registry.url}/#/registry`);
+    await page.getByRole('heading', { level: 1 }).waitFor();
+    // in the task after the one that goes there: no paint lies between
+    const focused = await page.evaluate<string>(`new Promise((resolve) => {
+      const press = () => window.dispatchEvent(new KeyboardEvent('keydown', { key: '/', cancelable: true }));
+      const paints = (left) => requestAnimationFrame(() => setTimeout(left === 0 ? tell : () => paints(left - 1), 50));
+      const tell = () => resolve(document.activeElement.id);
+      window.addEventListener('hashchange', () => { const { port1, port2 } = new MessageChannel(); port1.onmessage = () => { press(); paints(4); }; port2.postMessage(0); }, { once: true });
+      location.hash = '#/topology';
+    })`);
+    expect(focused).toBe('search');
     await page.context().close();
   });
 });

@@ -1,4 +1,4 @@
-import { useEffect, useRef } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import type { VNode } from 'preact';
 import type { RegistryAnswer } from './model/live/answers.js';
 import type { Freshness } from './model/live/feed.js';
@@ -91,7 +91,8 @@ function placeOf(route: Route): string {
 /** Whoever goes somewhere begins there, and not at what was clicked and is gone. */
 function useFocusOnArrival(place: string): void {
   const known = useRef(place);
-  useEffect(() => {
+  // before the next key: after the next paint it would take the focus from what that key has opened
+  useLayoutEffect(() => {
     if (known.current !== place) document.getElementById('main')?.focus({ preventScroll: true });
     known.current = place;
   }, [place]);
