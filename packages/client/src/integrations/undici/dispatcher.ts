@@ -13,7 +13,7 @@ export type { Dispatcher } from 'undici';
 export const dispatcherFields = {
   hosts: hostsField,
   fallback: option.value<Pick<Dispatcher, 'dispatch'>>({
-    doc: 'Who takes requests to all other hosts. Default: undici’s global dispatcher, as it is when this one is made.',
+    doc: 'Takes requests to all other hosts. Default: undici’s global dispatcher, as it is when this one is made.',
     allowed: 'an undici Dispatcher',
     is: isDispatcher,
   }),
