@@ -1,8 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { it } from 'vitest';
-import { EtcdStore } from '../../packages/registry/src/store/etcd/etcd.js';
+import { EtcdStore } from '@rollcall/registry/etcd';
+// eslint-disable-next-line no-restricted-imports -- contract suites are not built
 import { describeSharedStore } from '../../packages/registry/src/store/shared/contract.js';
 import { gateway, startEtcd, whyNoEtcd } from './etcd-process.js';
+
+const base64 = (text: string): string => Buffer.from(text).toString('base64');
 
 const reason = whyNoEtcd();
 if (reason !== undefined) it.skip(`the contract of a shared store on etcd: ${reason}`, () => {});
@@ -10,7 +13,6 @@ else
   describeSharedStore('etcd', async () => {
     const etcd = await startEtcd();
     const stores: EtcdStore[] = [];
-    const base64 = (text: string): string => Buffer.from(text).toString('base64');
     return {
       open: async () => {
         const store = new EtcdStore({ address: `etcd://127.0.0.1:${etcd.port}` });

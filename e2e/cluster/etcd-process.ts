@@ -35,8 +35,13 @@ export async function startEtcd(): Promise<EtcdProcess> {
   const child: ChildProcess = spawn(
     'etcd',
     [
-      ...['--name', 'm1', '--data-dir', folder, '--listen-client-urls', client, '--advertise-client-urls', client],
-      ...['--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer, '--initial-cluster', `m1=${peer}`],
+      '--name=m1',
+      `--data-dir=${folder}`,
+      `--listen-client-urls=${client}`,
+      `--advertise-client-urls=${client}`,
+      `--listen-peer-urls=${peer}`,
+      `--initial-advertise-peer-urls=${peer}`,
+      `--initial-cluster=m1=${peer}`,
     ],
     { stdio: 'ignore' },
   );

@@ -37,8 +37,8 @@ export function parseStoreAddress(text: string, insecure = false): StoreAddress 
   const isSecure = scheme === 'etcds';
   const open = isSecure || insecure ? undefined : members.find(({ host }) => !isLoopback(host));
   if (open !== undefined) {
-    const text = `store: ${show(open.host)} is not on loopback, and etcd:// sends secrets in the clear.`;
-    throw invalid(`${text} Use etcds://, or set insecure: true if the network is trusted.`);
+    const what = `store: ${show(open.host)} is not on loopback, and etcd:// sends secrets in the clear.`;
+    throw invalid(`${what} Use etcds://, or set insecure: true if the network is trusted.`);
   }
   const prefix = path === '' || path === '/' ? DEFAULT_PREFIX : `${path.replace(/\/+$/, '')}/`;
   return { isSecure, members, prefix };

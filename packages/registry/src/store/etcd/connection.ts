@@ -1,4 +1,4 @@
-import { messageOf, RollcallError } from '@rollcall/core';
+import { RollcallError } from '@rollcall/core';
 import type { Time } from '@rollcall/core';
 import { closed } from '../shared/shared-store.js';
 import type { MemberAddress } from './address.js';
@@ -40,7 +40,7 @@ export class Connection {
   #at = 0;
   #session: MemberSession | null = null;
   #token = '';
-  #renewal: Promise<void> | null = null;
+  #renewal: Promise<CallFailure | null> | null = null;
   #isClosed = false;
 
   constructor(options: ConnectionOptions) {
@@ -100,15 +100,17 @@ export class Connection {
   async #authenticate(): Promise<CallFailure | null> {
     const { user } = this.#options;
     if (user === undefined || this.#token !== '') return null;
-    let failure: CallFailure | null = null;
-    this.#renewal ??= this.#once(METHODS.authenticate, authenticateRequest(user.name, user.password)).then((result) => {
-      this.#renewal = null;
-      if (isFailure(result)) failure = result.kind === 'status' ? result : { ...result, kind: 'unsent' };
-      else this.#token = readTokenSafely(result);
-    });
-    await this.#renewal;
-    if (this.#token !== '') return null;
-    return failure ?? { kind: 'unsent', status: -1, text: 'the store gave no token' };
+    this.#renewal ??= this.#renew(user);
+    return this.#renewal;
+  }
+
+  async #renew(user: { readonly name: string; readonly password: string }): Promise<CallFailure | null> {
+    const result = await this.#once(METHODS.authenticate, authenticateRequest(user.name, user.password));
+    this.#renewal = null;
+    // the call itself was not sent
+    if (isFailure(result)) return result.kind === 'status' ? result : { ...result, kind: 'unsent' };
+    this.#token = readTokenSafely(result);
+    return this.#token === '' ? { kind: 'unsent', status: -1, text: 'the store gave no token' } : null;
   }
 
   async #once(path: string, message: Uint8Array): Promise<Buffer | CallFailure> {
@@ -180,4 +182,4 @@ export function unreachable(text: string): RollcallError {
 export const COMPACTED = /required revision has been compacted/;
 
 const refusalOf = ({ text }: CallFailure): RollcallError =>
-  new RollcallError('STORE_REFUSED', `The shared store refuses the request: ${messageOf(text)}.`);
+  new RollcallError('STORE_REFUSED', `The shared store refuses the request: ${text}.`);

@@ -131,8 +131,10 @@ export class MemberSession {
 
   #neverOpened(listener: StreamListener): MemberStream & { end(): void } {
     let isCancelled = false;
-    queueMicrotask(() => {
+    // later: the caller has no stream yet
+    void Promise.resolve().then(() => {
       if (!isCancelled) listener.end(this.#failed('unsent', this.#failure || 'the connection has ended'));
+      return null;
     });
     return { send() {}, end() {}, cancel: () => (isCancelled = true) };
   }

@@ -78,7 +78,9 @@ export function describeSharedStore(name: string, make: () => Promise<SharedStor
     };
     const context = { world: () => world, store: () => store, until };
     itWrites(context);
+    itLimitsWrites(context);
     itFollows(context);
+    itLosesWhatIsForgotten(context);
     itKeepsLeases(context);
     itCloses(context);
   });
@@ -90,7 +92,7 @@ interface Context {
   readonly until: (isTrue: () => boolean) => Promise<void>;
 }
 
-function itWrites({ store, world }: Context): void {
+function itWrites({ store }: Context): void {
   it('lists what was written, sorted by key, with its revisions', async () => {
     const first = await store().write([put('b', '1'), put('é', 'ü\u{1f600}')]);
     const second = await store().write([put('a', '2'), put('b', '3')]);
@@ -147,7 +149,9 @@ function itWrites({ store, world }: Context): void {
     expect((await store().write([put('a', '2', [{ key: 'a', revision: 0 }])])).revision).toBe(revision);
     expect((await store().write([{ guards: [], puts: [], deletes: ['nothing'] }])).revision).toBe(revision);
   });
+}
 
+function itLimitsWrites({ store, world }: Context): void {
   it('lets one of many writers with the same guard win', async () => {
     const other = await world().open();
     const answers = await Promise.all(
@@ -236,7 +240,9 @@ function itFollows({ store, world, until }: Context): void {
     await world().pass(300);
     expect(recorder.revisions).toHaveLength(1);
   });
+}
 
+function itLosesWhatIsForgotten({ store, world, until }: Context): void {
   it('is lost where the changes are forgotten, and a list leads on', async () => {
     const { revision } = await store().list();
     await store().write([put('a', '1')]);

@@ -203,7 +203,7 @@ class Follower {
   wake(): void {
     if (this.#isAwake || this.#isOver) return;
     this.#isAwake = true;
-    queueMicrotask(() => this.#deliver());
+    void Promise.resolve().then(() => this.#deliver());
   }
 
   stop(): void {
@@ -289,7 +289,7 @@ class MemoryMembership implements Membership {
   readonly ended: Promise<MembershipEnd>;
   readonly #memory: SharedMemory;
   readonly #key: string;
-  readonly #end: (end: MembershipEnd) => void;
+  #end: (end: MembershipEnd) => void = () => {};
   #isOver = false;
   #timer: Timer | null = null;
 
@@ -298,9 +298,7 @@ class MemoryMembership implements Membership {
     time: Time,
     { key, value, ttlMs }: { readonly key: string; readonly value: string; readonly ttlMs: number },
   ) {
-    let end: (end: MembershipEnd) => void = () => {};
-    this.ended = new Promise((resolve) => (end = resolve));
-    this.#end = end;
+    this.ended = new Promise((resolve) => (this.#end = resolve));
     this.#memory = memory;
     this.#key = key;
     this.createdAt = memory.grant({ key, value }, ttlMs, () => this.#finish('lost'));
