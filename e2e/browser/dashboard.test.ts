@@ -114,13 +114,13 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard, with real services, in a 
     await page.getByRole('heading', { name: `Nobody of b may be called: ${drained.length} drained.` }).waitFor();
     // one cause is one row, with who did it
     const cause = page.locator('.attention tr', { hasText: `${drained.length} instances` });
-    await cause.getByText(/It gets no calls: drained \d+ s ago by .*\(all at once\)/).waitFor();
-    expect(await cause.innerText()).toContain('DRAINING');
+    await cause.getByText(/^Drained \d+ s ago by .*\(all at once\)\.$/).waitFor();
+    expect(await cause.innerText()).toMatch(/NOT CALLABLE[^]*DRAINING[^]*until undrained by an operator/);
     await page.goto(at('#/services/default/b'));
     const verdict = `b: nobody may be called, 0 of ${drained.length} callable: ${drained.length} drained.`;
     await page.getByRole('heading', { name: verdict }).waitFor();
     await page
-      .getByText(/drained \d+ s ago by .*\(all at once\)/)
+      .getByText(/Drained \d+ s ago by .*\(all at once\)/)
       .first()
       .waitFor();
     await page.goto(at(`#/instances/${first.id}`));
@@ -194,7 +194,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard, with real services, in a 
     return [
       ['overview', '', /services/],
       ['services', '#/services', /services/],
-      ['service', '#/services/default/a', /^a: \d of \d HEALTHY\.$/],
+      ['service', '#/services/default/a', /^a: \d of \d callable/],
       ['instance', `#/instances/${first.id}`, /…/],
       ['topology', '#/topology', /edge|Nobody has told/],
       ['topology as a table', '#/topology?view=table', /edge|Nobody has told/],

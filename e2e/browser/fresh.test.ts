@@ -55,7 +55,7 @@ describe.skipIf(whyNoBrowser !== null)('how new what the dashboard shows is', ()
         await page.getByRole('heading', { name: `Calling the roll: 5 of ${SERVICES} services …` }).waitFor();
         await expect.poll(() => page.title()).toBe(`Calling the roll: 5 of ${SERVICES} services … – Rollcall`);
         expect(await page.locator('main').innerText()).not.toMatch(
-          /attention|reached|HEALTHY|edge|called|no namespace/,
+          /attention|reached|HEALTHY|callable|edge|called|no namespace/,
         );
         await expect.poll(() => page.locator('nav b').innerText()).toBe('–');
         await page.locator('#search').fill('shop-11');
@@ -79,7 +79,7 @@ describe.skipIf(whyNoBrowser !== null)('how new what the dashboard shows is', ()
       await page.getByText(`of ${SERVICES} services …`).waitFor();
       expect(await text(page)).not.toContain('not registered');
       way.release();
-      await page.getByRole('heading', { name: /0 of 1 HEALTHY/ }).waitFor();
+      await page.getByRole('heading', { name: /1 of 1 callable \(1 REGISTERING\)/ }).waitFor();
       await page.context().close();
     });
 
@@ -147,7 +147,7 @@ describe.skipIf(whyNoBrowser !== null)('how new what the dashboard shows is', ()
       const headings: readonly (readonly [string, RegExp])[] = [
         ['#/overview', new RegExp(`^12 of 12 services had nobody HEALTHY at ${CLOCK}\\.$`)],
         ['#/services', new RegExp(`^12 of 12 services had nobody HEALTHY at ${CLOCK}\\.$`)],
-        ['#/services/default/shop-1', new RegExp(`^shop-1: 0 of 1 HEALTHY at ${CLOCK}\\.$`)],
+        ['#/services/default/shop-1', new RegExp(`^shop-1: 1 of 1 callable \\(1 REGISTERING\\) at ${CLOCK}\\.$`)],
         ['#/instances', new RegExp(`^12 of 12 instances could be called at ${CLOCK}\\.$`)],
         ['#/instances?ns=nope', new RegExp(`^There was no namespace nope at ${CLOCK}\\.$`)],
         [`#/instances/${idOf(1)}`, /^shop-1…89ab REGISTERING$/],

@@ -57,7 +57,7 @@ describe.skipIf(whyNoBrowser !== null)('where links of the dashboard lead', () =
     expect(await page.locator('.attention [data-problem]').count()).toBe(1);
     expect(await flawsOf(page)).toEqual([]);
     await page.getByRole('link', { name: `${DRAINED} instances` }).click();
-    await page.waitForURL(/#\/instances\?.*callable=no/);
+    await page.waitForURL(/#\/instances\?.*admin=DRAINING/);
     await expect.poll(() => rowsOf(page)).toBe(DRAINED);
     expect(faults).toEqual([]);
     await page.context().close();

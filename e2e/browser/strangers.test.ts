@@ -150,7 +150,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard among strangers', () => {
     expect(
       await page
         .locator('main')
-        .getByRole('button', { name: /Call now|Drain|Maintenance|Weight|Deregister/ })
+        .getByRole('button', { name: /Check now|Drain|Maintenance|Weight|Deregister/ })
         .count(),
     ).toBe(0);
     // it is this tab's, and of nobody else

@@ -26,7 +26,8 @@ import { Pictures } from './screens/pictures.js';
 import { RegistryScreen } from './screens/registry.js';
 import { ServiceScreen } from './screens/service/service.js';
 import { ServicesScreen } from './screens/service/services.js';
-import { TopologyScreen } from './screens/topology/topology.js';
+import { useShownServices } from './screens/shown.js';
+import { LazyTopology } from './screens/topology/lazy-topology.js';
 
 export function App({ session }: { readonly session: Session }): VNode {
   return (
@@ -141,7 +142,7 @@ function CurrentScreen({ route, registry }: CurrentScreenProps): VNode {
     case 'instance':
       return <InstanceScreen key={route.id} id={route.id} />;
     case 'topology':
-      return <TopologyScreen />;
+      return <LazyTopology />;
     case 'events':
       return (
         <>
@@ -232,6 +233,7 @@ const NAMES: Readonly<Record<Screen, string>> = {
 
 function Navigation({ registry }: { readonly registry: RegistryAnswer | null }): VNode {
   const { route, roll, shell } = useSession();
+  const services = useShownServices().value;
   const namespace = useNamespace();
   const here = screenOf(route.value);
   const filters = namespace === '*' ? {} : { ns: namespace };
@@ -241,7 +243,7 @@ function Navigation({ registry }: { readonly registry: RegistryAnswer | null }):
         <a key={screen} href={hashOf(screen, filters)} aria-current={screen === here ? 'page' : undefined}>
           <Icon name={screen} />
           <span>{NAMES[screen]}</span>
-          {screen === 'services' && <b>{roll.wasWhole.value ? roll.services.value.length : '–'}</b>}
+          {screen === 'services' && <b>{roll.wasWhole.value ? services.length : '–'}</b>}
         </a>
       ))}
       <p class="nav-foot">

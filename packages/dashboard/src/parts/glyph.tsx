@@ -77,3 +77,13 @@ export function StateWord({ of }: { readonly of: Shown }): VNode {
     </span>
   );
 }
+
+/** In place of the state of a service of which no instance is callable, however well they are. */
+export function NotCallable(): VNode {
+  return (
+    <span class="state CRITICAL">
+      <Glyph of={{ state: 'CRITICAL' }} />
+      NOT CALLABLE
+    </span>
+  );
+}

@@ -21,7 +21,7 @@ export function Clip({ of, ...rest }: ClipProps): VNode {
 interface ServiceLinkProps {
   readonly namespace: string;
   readonly name: string;
-  /** As a caller: how many processes. Left out where they are not counted. */
+  /** As a caller: how many of its instances call. Left out where they are not counted. */
   readonly callers?: number;
   readonly class?: string;
 }
@@ -33,10 +33,14 @@ export function ServiceLink({ namespace, name, callers, ...rest }: ServiceLinkPr
     <a
       class={rest.class ?? 'clip'}
       href={serviceHash(namespace, name)}
-      title={callers === undefined ? title : `${title}, ${plural(callers, 'caller')}`}
+      title={
+        callers === undefined
+          ? title
+          : `${title}, of which ${plural(callers, 'instance')} ${callers === 1 ? 'calls' : 'call'}`
+      }
     >
       <InNamespace of={namespace} />
-      {name} {callers !== undefined && <span class="faint">{callers}</span>}
+      {name} {callers !== undefined && <span class="faint">{plural(callers, 'instance')}</span>}
     </a>
   );
 }

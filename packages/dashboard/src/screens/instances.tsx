@@ -1,19 +1,26 @@
 import { useComputed } from '@preact/signals';
 import { addressOf, ADMIN_STATES, isCallable } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
+import { useMemo } from 'preact/hooks';
 import type { VNode } from 'preact';
+import type { Circuits, TopologyAnswer } from '../model/live/answers.js';
 import { arrivalText } from '../model/live/arrival.js';
+import { missingText, valueOf } from '../model/live/known.js';
 import { needsAttention, WORST_FIRST } from '../model/live/roll.js';
-import { useNamespace, useSession, useStaleSince } from '../model/live/session.js';
+import { useKnown, useNamespace, useSession, useStaleSince } from '../model/live/session.js';
 import { useSteady } from '../model/live/steady.js';
 import { ageText, clockText, countText, plural } from '../model/text/age.js';
+import { CIRCUIT_CHOICES, circuitFits, circuitsById } from '../model/view/circuits.js';
 import { INSTANCE_SORTS, instanceFits, sortInstances, sortOf } from '../model/view/listing.js';
 import type { InstanceSort } from '../model/view/listing.js';
 import { withFilter } from '../model/view/route.js';
+import { circuitText } from '../parts/charts/circuits.js';
+import { DrainThese } from '../parts/admin/drain-these.js';
 import { Choice, TextFilter } from '../parts/filters.js';
 import { StateWord } from '../parts/glyph.js';
 import { Clip, InstanceLink } from '../parts/name.js';
 import { Head } from '../parts/panel.js';
+import { Unknown } from '../parts/unknown.js';
 import { WindowedRows } from '../parts/window.js';
 import { useShownServices } from './shown.js';
 
@@ -24,24 +31,45 @@ export function InstancesScreen(): VNode {
   const nodes = useShownServices();
   const staleSince = useStaleSince();
   const all = useComputed(() => nodes.value.flatMap((node) => [...node.instances.value.values()]));
-  const shown = useComputed(() => {
-    const { filters } = route.value;
-    return sortInstances(all.value.filter(instanceFits(filters)), filters['sort']);
-  });
+  const namespace = encodeURIComponent(useNamespace());
+  const topology = useKnown<TopologyAnswer>(`api/v1/topology?namespace=${namespace}`, { everyMs: 10_000 });
+  const edges = valueOf(topology)?.edges;
+  const circuits = useMemo(() => circuitsById(edges ?? []), [edges]);
+  const { filters } = route.value;
+  const shown = useMemo(() => {
+    const isListed = instanceFits(filters);
+    const fitting = all.value.filter((one) => isListed(one) && circuitFits(filters, circuits.get(one.id)));
+    return sortInstances(fitting, filters['sort'], circuits);
+  }, [all.value, filters, circuits]);
+  // what no answer has come for is not none
+  const isAsked = edges === undefined && (filters['circuit'] ?? '') !== '';
+  const isFiltered = shown.length < all.value.length;
   const now = clock.now.value;
-  const steady = useSteady(shown.value, ({ id }) => id);
+  const steady = useSteady(shown, ({ id }) => id);
   const { value: arrival } = roll.arrival;
   return (
     <>
       <Head
         title="Instances"
-        verdict={arrival === null ? verdictOf(shown.value, staleSince) : arrivalText(arrival, staleSince)}
-        sentence={
-          shown.value.length === all.value.length
-            ? 'ENABLED, and neither CRITICAL nor DEREGISTERING: those may get calls.'
-            : `${countText(shown.value.length)} of ${countText(all.value.length)} ${staleSince === null ? 'fit' : 'fitted'} the filters.`
+        verdict={
+          arrival !== null
+            ? arrivalText(arrival, staleSince)
+            : isAsked
+              ? `Which circuits are open: ${missingText(topology)}`
+              : verdictOf(shown, staleSince)
         }
-      />
+        sentence={
+          !isFiltered
+            ? 'ENABLED, and neither CRITICAL nor DEREGISTERING: those may get calls.'
+            : `${countText(shown.length)} of ${countText(all.value.length)} ${staleSince === null ? 'fit' : 'fitted'} the filters.`
+        }
+      >
+        {isFiltered && (
+          <div class="actions">
+            <DrainThese of={shown} />
+          </div>
+        )}
+      </Head>
       <Filters all={all.value} />
       <section class="panel">
         <table class="one-height" aria-rowcount={steady.rows.length + 1}>
@@ -49,10 +77,16 @@ export function InstancesScreen(): VNode {
           <WindowedRows
             rows={steady.rows}
             box={steady.ref}
-            row={(instance, at) => instanceRow({ instance, at, now, staleSince })}
+            row={(instance, at) =>
+              instanceRow({ instance, circuits: circuits.get(instance.id) ?? null, at, now, staleSince })
+            }
           />
         </table>
-        {steady.rows.length === 0 && <Nobody isFiltered={all.value.length > 0} staleSince={staleSince} />}
+        {isAsked ? (
+          <Unknown of={topology} />
+        ) : (
+          steady.rows.length === 0 && <Nobody isFiltered={all.value.length > 0} staleSince={staleSince} />
+        )}
       </section>
     </>
   );
@@ -80,12 +114,18 @@ function Filters({ all }: { readonly all: readonly Instance[] }): VNode {
       .filter((word) => word !== '')
       .toSorted()
       .slice(0, MOST_CHOICES);
+  const weights = [...new Set(all.map(({ weight }) => weight))]
+    .toSorted((one, other) => one - other)
+    .slice(0, MOST_CHOICES)
+    .map(String);
   return (
     <div class="chips filters spaced" key={namespace}>
       <TextFilter label="Filter the instances" placeholder="Name, id, address, version …" />
       <Choice name="state" label="state" of={STATES} />
       <Choice name="admin" label="admin" of={ADMIN_STATES} />
       <Choice name="callable" label="callable" of={['yes', 'no']} />
+      <Choice name="circuit" label="circuit" of={CIRCUIT_CHOICES} />
+      <Choice name="weight" label="weight" of={weights} />
       <Choice name="service" label="service" of={choicesOf(({ service }) => service)} />
       <Choice name="zone" label="zone" of={choicesOf(({ zone }) => zone)} />
       <Choice name="version" label="version" of={choicesOf(({ version }) => version)} />
@@ -98,6 +138,7 @@ const COLUMNS: Readonly<Record<InstanceSort, readonly [string, string]>> = {
   instance: ['Instance', ''],
   admin: ['Admin', 'w7'],
   callable: ['Callable', 'w5'],
+  circuits: ['Circuits', 'w8'],
   version: ['Version', 'w9'],
   zone: ['Zone', 'w10'],
   namespace: ['Namespace', 'w10'],
@@ -138,13 +179,34 @@ function SortHeads(): VNode {
 
 interface RowProps {
   readonly instance: Instance;
+  /** To it; null: no caller reports any. */
+  readonly circuits: Circuits | null;
   readonly at: number;
   readonly now: number;
   readonly staleSince: number | null;
 }
 
+/** A weight other than the usual one is said: 0 is passed over while there is an equally good instance. */
+const callableText = (weight: number): string => (weight === USUAL_WEIGHT ? 'yes' : `yes, weight ${weight}`);
+const USUAL_WEIGHT = 100;
+
+/** In short; the title has the whole. No component: see the row. */
+function circuitCell(of: Circuits | null): VNode {
+  const all = of === null ? 0 : of.closed + of.open + of.halfOpen;
+  if (of === null || all === 0) return <span class="faint">–</span>;
+  const title = circuitText(of);
+  if (of.open > 0) return <b title={title}>{`${of.open}/${all} open`}</b>;
+  return of.halfOpen > 0 ? (
+    <span class="clip" title={title}>{`${of.halfOpen} half-open`}</span>
+  ) : (
+    <span class="faint" title={title}>
+      closed
+    </span>
+  );
+}
+
 /** No component, for the reason that the rows of the overview are none. */
-function instanceRow({ instance, at, now, staleSince }: RowProps): VNode {
+function instanceRow({ instance, circuits, at, now, staleSince }: RowProps): VNode {
   const { id, service, namespace, version, zone, admin, endpoints, since, weight } = instance;
   const isTrouble = needsAttention(instance);
   const [endpoint] = endpoints;
@@ -163,7 +225,8 @@ function instanceRow({ instance, at, now, staleSince }: RowProps): VNode {
         <InstanceLink id={id} service={service} />
       </td>
       <td class="w7 card">{admin === 'ENABLED' ? <span class="faint">{admin}</span> : admin}</td>
-      <td class="w5 card callable">{isCallable(instance) ? weight === 0 ? 'yes, weight 0' : 'yes' : <b>no</b>}</td>
+      <td class="w5 card callable">{isCallable(instance) ? callableText(weight) : <b>no</b>}</td>
+      <td class="w8">{circuitCell(circuits)}</td>
       <td class="mono w9">
         <Clip of={version === '' ? '–' : version} />
       </td>

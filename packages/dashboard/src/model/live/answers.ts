@@ -127,6 +127,8 @@ export interface TopologyAnswer {
 export interface TopologySummary {
   /** How many there are. */
   readonly edges: number;
+  readonly calls: number;
+  readonly callsPerSecond: number;
   readonly failures: number;
   readonly retries: number;
   /** The services that somebody calls, and what became of these calls. */
@@ -139,6 +141,9 @@ export interface TopologySummary {
 export interface InstanceListAnswer {
   readonly instances: readonly { readonly id: string; readonly override?: Override }[];
 }
+
+/** What operators set, by the id of the instance. */
+export type Overrides = ReadonlyMap<string, Override>;
 
 /** Sums over one step; `calls` 0 where nobody told of any. */
 export interface TrafficPoint {
@@ -172,6 +177,14 @@ export interface BeatsAnswer {
   readonly heartbeat1: readonly { readonly agoMs: number; readonly roundTripMs: number | null }[];
   /** Each Heartbeat-2 that came. */
   readonly heartbeat2: readonly { readonly agoMs: number }[];
+  /** Spans in which the registry itself could not listen, oldest first. A registry that was not updated yet does not tell. */
+  readonly notListening?: readonly NotListening[];
+}
+
+/** From so many ms ago to so many ms ago. */
+export interface NotListening {
+  readonly fromAgoMs: number;
+  readonly toAgoMs: number;
 }
 
 /** `GET /api/v1/instances/{id}/timeline` */

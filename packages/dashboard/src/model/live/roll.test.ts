@@ -93,8 +93,8 @@ describe('the order', () => {
     expect(servicesByTrouble(roll.services.value).map(({ name }) => name)).toEqual(['worst', 'worse', 'bad', 'fine']);
     expect(countStates(roll.services.value)).toMatchObject({ HEALTHY: 3, UNHEALTHY: 3, CRITICAL: 1 });
     expect(standingOf(roll.node('default/bad')!.instances.value)).toMatchObject({
-      healthy: 1,
-      all: 2,
+      count: { callable: 2, all: 2 },
+      unwell: { UNHEALTHY: 1, REGISTERING: 0 },
       worst: 'UNHEALTHY',
     });
   });

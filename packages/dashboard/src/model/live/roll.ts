@@ -1,6 +1,6 @@
 import { computed, signal } from '@preact/signals';
 import type { ReadonlySignal, Signal } from '@preact/signals';
-import { countCallable, isOutage } from '@rollcall/core';
+import { countCallable, isCallable, isOutage } from '@rollcall/core';
 import type { CallableCount, ChangeFrame, Frame, Instance, ResetFrame, State, StatusFrame } from '@rollcall/core';
 import type { Tally } from '../text/words.js';
 
@@ -197,23 +197,26 @@ export function byTrouble(one: Instance, other: Instance): number {
 
 /** How a service stands. */
 export interface Standing {
-  /** HEALTHY, and not kept away from callers by an operator. */
-  readonly healthy: number;
-  readonly all: number;
   readonly worst: State;
   /** How many callers may call, and what keeps them from the others. */
   readonly count: CallableCount;
+  /** Of those that callers may call, the ones that are not HEALTHY. */
+  readonly unwell: Readonly<Record<'UNHEALTHY' | 'REGISTERING', number>>;
 }
 
 export function standingOf(instances: Instances): Standing {
-  let healthy = 0;
+  const unwell = { UNHEALTHY: 0, REGISTERING: 0 };
   let worst: State = 'HEALTHY';
-  for (const { state, admin } of instances.values()) {
-    if (state === 'HEALTHY' && admin === 'ENABLED') healthy += 1;
+  for (const instance of instances.values()) {
+    const { state } = instance;
+    if ((state === 'UNHEALTHY' || state === 'REGISTERING') && isCallable(instance)) unwell[state] += 1;
     if (SEVERITY[state] < SEVERITY[worst]) worst = state;
   }
-  return { healthy, all: instances.size, worst, count: countCallable(instances.values()) };
+  return { worst, count: countCallable(instances.values()), unwell };
 }
+
+/** HEALTHY, and not kept away from callers by an operator. */
+const healthyOf = ({ count, unwell }: Standing): number => count.callable - unwell.UNHEALTHY - unwell.REGISTERING;
 
 /** Nobody of it may be called, or somebody of it is UNHEALTHY or CRITICAL. */
 export const isTroubled = ({ worst, count }: Standing): boolean => isOutage(count) || needsAttention({ state: worst });
@@ -228,7 +231,7 @@ export function servicesByTrouble(nodes: readonly ServiceNode[]): ServiceNode[] 
     const standing = standings.get(node);
     if (standing === undefined) return 0;
     if (isOutage(standing.count)) return -1;
-    return SEVERITY[standing.worst] + standing.healthy / Math.max(1, standing.all) / 2;
+    return SEVERITY[standing.worst] + healthyOf(standing) / Math.max(1, standing.count.all) / 2;
   };
   return nodes.toSorted((one, other) => rank(one) - rank(other));
 }
@@ -242,55 +245,9 @@ export function tallyOf(nodes: readonly ServiceNode[], nameOf: NameOf): Tally {
   return {
     trouble: standings.filter(isTroubled).length,
     all: nodes.length,
-    waiting: standings.filter(({ healthy }) => healthy === 0).length,
+    waiting: standings.filter((standing) => healthyOf(standing) === 0).length,
     outages: standings.filter(({ count }) => isOutage(count)).map(({ name, count }) => ({ name, count })),
   };
-}
-
-export interface Placed {
-  readonly node: ServiceNode;
-  readonly instance: Instance;
-  /** How many instances of the service the row stands for: those that an operator keeps away in the same way, where nobody else is callable. */
-  readonly alike: number;
-}
-
-/**
- * Who needs a person: instances that are kept away where nobody of the service may be called, and those in trouble, worst first; and who is
- * on the way.
- */
-export function attentionOf(nodes: readonly ServiceNode[]): {
-  readonly trouble: readonly Placed[];
-  readonly onTheWay: readonly Placed[];
-} {
-  const out = new Set(nodes.filter((node) => isOutage(standingOf(node.instances.value).count)));
-  const isNeedy = ({ node, instance }: Placed): boolean =>
-    needsAttention(instance) || (out.has(node) && instance.admin !== 'ENABLED');
-  const all = nodes.flatMap((node) =>
-    [...node.instances.value.values()].map((instance): Placed => ({ node, instance, alike: 1 })),
-  );
-  const byWorst = (one: Placed, other: Placed): number => byTrouble(one.instance, other.instance);
-  const byOutage = (one: Placed, other: Placed): number => Number(out.has(other.node)) - Number(out.has(one.node));
-  // a few of thousands: only those are sorted
-  return {
-    trouble: together(
-      all.filter(isNeedy).toSorted((one, other) => byOutage(one, other) || byWorst(one, other)),
-      out,
-    ),
-    onTheWay: all.filter((one) => isOnTheWay(one.instance) && !isNeedy(one)).toSorted(byWorst),
-  };
-}
-
-/** Those of one service that an operator keeps away in the same way are one row. */
-function together(placed: readonly Placed[], out: ReadonlySet<ServiceNode>): readonly Placed[] {
-  const rows = new Map<string, Placed>();
-  for (const one of placed) {
-    const { node, instance } = one;
-    const isCause = out.has(node) && instance.admin !== 'ENABLED' && !needsAttention(instance);
-    const key = isCause ? `${node.key} ${instance.admin}` : instance.id;
-    const known = rows.get(key);
-    rows.set(key, known === undefined ? one : { ...known, alike: known.alike + 1 });
-  }
-  return [...rows.values()];
 }
 
 export function countStates(nodes: readonly ServiceNode[]): Record<State, number> {

@@ -2,9 +2,9 @@ import { createContext } from 'preact';
 import { useContext, useEffect, useMemo } from 'preact/hooks';
 import { signal } from '@preact/signals';
 import type { ReadonlySignal, Signal } from '@preact/signals';
-import { routeOf, withFilter } from '../view/route.js';
+import { arrivedAt, routeOf, withFilter } from '../view/route.js';
 import type { Route } from '../view/route.js';
-import { Shell } from '../view/shell.js';
+import { Shell } from './shell.js';
 import { Api } from './api.js';
 import { Clock } from './clock.js';
 import { Feed } from './feed.js';
@@ -28,17 +28,39 @@ export function openSession(): Session {
   const roll = new Roll();
   const feed = new Feed(api, roll);
   const route = signal(routeOf(window.location.hash));
+  const isOwn = watchMoves();
   window.addEventListener('hashchange', () => {
-    // a link within the page says nothing of the namespace, and leads nowhere else
-    const chosen = route.value.filters['ns'];
     const { hash } = window.location;
-    const isTold = chosen === undefined || routeOf(hash).filters['ns'] !== undefined;
-    if (!isTold) window.history.replaceState(null, '', withFilter(hash, 'ns', chosen));
-    route.value = routeOf(window.location.hash);
+    const at = arrivedAt(hash, isOwn(hash), route.value.filters['ns']);
+    if (at !== hash) window.history.replaceState(null, '', at);
+    route.value = routeOf(at);
   });
   clock.start();
   feed.start();
   return { clock, api, roll, feed, route, shell: new Shell() };
+}
+
+/** A key may lead anywhere. */
+const ANY = Symbol('any');
+
+/**
+ * Tells whether a change of the address comes from this page: from a link that was clicked, or from a key. Whoever goes to the address bar
+ * takes the focus from the page first.
+ */
+function watchMoves(): (hash: string) => boolean {
+  let expected: string | typeof ANY | null = null;
+  const onClick = ({ target, button, ctrlKey, metaKey, shiftKey }: MouseEvent): void => {
+    const isHere = button === 0 && !ctrlKey && !metaKey && !shiftKey;
+    expected = isHere && target instanceof Element ? (target.closest('a')?.hash ?? null) : null;
+  };
+  window.addEventListener('click', onClick, { capture: true });
+  window.addEventListener('keydown', () => void (expected = ANY), { capture: true });
+  window.addEventListener('blur', () => void (expected = null));
+  return (hash) => {
+    const isOwn = expected === ANY || expected === hash;
+    expected = null;
+    return isOwn;
+  };
 }
 
 export const SessionContext = createContext<Session | null>(null);

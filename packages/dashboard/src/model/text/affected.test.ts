@@ -1,63 +1,133 @@
 import { describe, expect, it } from 'vitest';
-import type { TopologySummary } from '../live/answers.js';
-import { affectedText } from './affected.js';
+import type { ServiceEdge, TopologySummary } from '../live/answers.js';
+import { sampleEdge } from '../live/sample.fixture.js';
+import { affectedText, fewOf } from './affected.js';
 import { clockText } from './age.js';
 
-const NOBODY: TopologySummary = { edges: 0, failures: 0, retries: 0, called: [], failing: [] };
-const FINE: TopologySummary = { ...NOBODY, edges: 2 };
+const NOBODY: TopologySummary = {
+  edges: 0,
+  calls: 0,
+  callsPerSecond: 0,
+  failures: 0,
+  retries: 0,
+  called: [],
+  failing: [],
+};
+const FINE: TopologySummary = { ...NOBODY, edges: 2, calls: 200 };
 const FAILED: TopologySummary = {
   ...FINE,
   failures: 3,
   retries: 4,
   failing: [{ namespace: 'default', service: 'gateway', failures: 3 }],
 };
+const MANY: TopologySummary = {
+  ...FAILED,
+  failures: 1_176,
+  retries: 972,
+  failing: Array.from({ length: 33 }, (_, at) => ({ namespace: 'default', service: `s${at}`, failures: 1 })),
+};
 const AT = clockText(5_000);
 const plainName = (_: string, name: string): string => name;
 
+const fullName = (namespace: string, name: string): string => `${namespace}/${name}`;
+
 const told = (value: TopologySummary, asOf: number | null): string =>
-  affectedText({ kind: 'known', value, asOf }, plainName, new Set());
+  affectedText({ summary: { kind: 'known', value, asOf }, outages: new Set(), edges: null, nameOf: plainName });
 
 describe('whether callers are affected', () => {
   it.each([
     [NOBODY, 'No caller has told of its calls yet.'],
-    [FINE, 'No caller is affected: every call that they told of last was answered at once.'],
+    [FINE, 'No caller is affected: in the last 5 s no call failed.'],
     [
       { ...FINE, retries: 2 },
-      'No caller is affected: of the calls that they told of last 2 attempts went to another instance, 0 failed.',
+      'No caller is affected: in the last 5 s no call failed, 2 attempts went to another instance.',
     ],
-    [FAILED, 'Last reported: 3 calls of gateway failed, 4 attempts went to another instance.'],
+    [FAILED, 'In the last 5 s, 3 calls of gateway failed, 4 attempts went to another instance.'],
+    [MANY, 'In the last 5 s, 1,176 calls of 33 services failed, 972 attempts went to another instance.'],
   ])('is told of now: %#', (value, text) => expect(told(value, null)).toBe(text));
 
   it.each([
     [NOBODY, `No caller had told of its calls at ${AT}.`],
-    [FINE, `No caller was affected at ${AT}: every call that they had told of last was answered at once.`],
+    [FINE, `No caller was affected at ${AT}: in the 5 s before no call failed.`],
     [
       { ...FINE, retries: 2 },
-      `No caller was affected at ${AT}: of the calls that they had told of last 2 attempts went to another instance, 0 failed.`,
+      `No caller was affected at ${AT}: in the 5 s before no call failed, 2 attempts went to another instance.`,
     ],
-    [FAILED, `Last reported at ${AT}: 3 calls of gateway failed, 4 attempts went to another instance.`],
+    [FAILED, `In the 5 s before ${AT}, 3 calls of gateway failed, 4 attempts went to another instance.`],
   ])('is told of then, where the newest question was not answered: %#', (value, text) =>
     expect(told(value, 5_000)).toBe(`${text} What has happened since is unknown here.`),
   );
 
   it('is unknown where nothing was answered', () => {
-    const unknown = { kind: 'unknown', since: 5_000, error: null } as const;
-    expect(affectedText(unknown, plainName, new Set())).toBe(`Whether callers are affected: – unknown since ${AT}`);
-  });
-
-  it('is not denied while a service that is called has nobody to call', () => {
-    const called = [{ namespace: 'default', service: 'orders', failures: 0 }];
-    const known = { kind: 'known', value: { ...FINE, called }, asOf: null } as const;
-    expect(affectedText(known, plainName, new Set(['default/orders']))).toBe(
-      'orders has callers: what becomes of their calls is not reported yet.',
+    const summary = { kind: 'unknown', since: 5_000, error: null } as const;
+    expect(affectedText({ summary, outages: new Set(), edges: null, nameOf: plainName })).toBe(
+      `Whether callers are affected: – unknown since ${AT}`,
     );
-    expect(affectedText(known, plainName, new Set(['default/users']))).toMatch(/^No caller is affected/);
   });
 
   it('names the callers as it is told to', () => {
-    const known = { kind: 'known', value: FAILED, asOf: null } as const;
-    expect(affectedText(known, (namespace, name) => `${namespace}/${name}`, new Set())).toContain(
+    const summary = { kind: 'known', value: FAILED, asOf: null } as const;
+    expect(affectedText({ summary, outages: new Set(), edges: null, nameOf: fullName })).toContain(
       'of default/gateway failed',
     );
   });
+});
+
+const edge = (from: string, to: string, callsPerSecond: number): ServiceEdge =>
+  sampleEdge(from, to, { callsPerSecond });
+const calledOf = (...names: readonly string[]): TopologySummary['called'] =>
+  names.map((service) => ({ namespace: 'default', service, failures: 0 }));
+const toldOf = (
+  words: Partial<TopologySummary>,
+  edges: readonly ServiceEdge[] | null,
+  asOf: number | null = null,
+): string =>
+  affectedText({
+    summary: { kind: 'known', value: { ...FINE, ...words }, asOf },
+    outages: new Set(['default/a', 'default/b']),
+    edges,
+    nameOf: plainName,
+  });
+
+describe('while no instance of a service is callable', () => {
+  it('nobody who calls it is said to be unaffected', () => {
+    const called = calledOf('a', 'users');
+    const yet = 'what becomes of these calls is not reported yet.';
+    expect(toldOf({ called }, [edge('gateway', 'a', 20), edge('gateway', 'users', 7)])).toBe(
+      `gateway calls a (20/s): ${yet}`,
+    );
+    expect(toldOf({ called }, [edge('gateway', 'a', 20), edge('shop', 'a', 1)])).toBe(
+      `gateway and shop call a (21/s): ${yet}`,
+    );
+    // all that it calls waits
+    expect(toldOf({ called }, [edge('gateway', 'a', 0)])).toBe(`gateway calls a: ${yet}`);
+    expect(toldOf({ called: calledOf('a', 'b') }, [edge('gateway', 'a', 20), edge('gateway', 'b', 2)])).toBe(
+      `gateway calls a and b (22/s): ${yet}`,
+    );
+    expect(toldOf({ called }, null)).toBe(`Callers of a: ${yet}`);
+    expect(toldOf({ called }, [edge('gateway', 'a', 20)], 5_000)).toBe(
+      'gateway called a (20/s): what becomes of these calls was not reported yet. What has happened since is unknown here.',
+    );
+  });
+
+  it('what others report comes first, and what fails is reported', () => {
+    const { failing, failures } = FAILED;
+    expect(toldOf({ failing, failures, called: calledOf('a') }, [edge('shop', 'a', 2)])).toBe(
+      'In the last 5 s, 3 calls of gateway failed. shop calls a (2/s): what becomes of these calls is not reported yet.',
+    );
+    const called = [{ namespace: 'default', service: 'a', failures: 3 }];
+    expect(toldOf({ failing, failures, called }, [edge('gateway', 'a', 20)])).not.toContain('not reported yet');
+  });
+
+  it('where nobody calls it nobody is affected', () =>
+    expect(toldOf({ called: calledOf('users') }, [])).toMatch(/^No caller is affected/));
+});
+
+it('few names are told, and more are counted', () => {
+  expect([['a'], ['a', 'b'], ['a', 'b', 'c'], ['a', 'b', 'c', 'd', 'e']].map(fewOf)).toEqual([
+    'a',
+    'a and b',
+    'a, b and c',
+    'a, b, c and 2 others',
+  ]);
 });

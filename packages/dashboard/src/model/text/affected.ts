@@ -1,57 +1,98 @@
-import type { TopologySummary } from '../live/answers.js';
+/** Whether callers are affected, in words: trouble that no caller feels is another trouble. */
+import type { ServiceEdge, TopologySummary } from '../live/answers.js';
 import { missingText } from '../live/known.js';
 import type { Known } from '../live/known.js';
 import type { NameOf } from '../live/roll.js';
-import { clockText, plural } from './age.js';
+import { clockText, plural, rateText } from './age.js';
+
+interface AffectedInput {
+  readonly summary: Known<TopologySummary>;
+  /** `<namespace>/<name>` of the services of which no instance is callable. Their calls wait, and are reported only when they have failed. */
+  readonly outages: ReadonlySet<string>;
+  /** The edges to these services; null: not known. */
+  readonly edges: readonly ServiceEdge[] | null;
+  readonly nameOf: NameOf;
+}
 
 /**
- * Who is affected: trouble that no caller feels is another trouble. An answer that is old is told in the past. `outages`: the services
- * (`<namespace>/<name>`) of which no instance may be called now: their calls wait, and are reported only when they have failed.
+ * Who is affected. An answer that is old is told in the past. While a service that somebody calls has no callable instance, nobody is said to
+ * be unaffected.
  */
-export function affectedText(known: Known<TopologySummary>, nameOf: NameOf, outages: ReadonlySet<string>): string {
+export function affectedText({ summary: known, outages, edges, nameOf }: AffectedInput): string {
   if (known.kind !== 'known') return `Whether callers are affected: ${missingText(known)}`;
-  const { value, asOf } = known;
-  if (asOf === null) {
-    const waiting = value.failures === 0 ? value.called.filter((one) => isWaiting(one, outages)) : [];
-    if (waiting.length > 0) {
-      const names = fewOf(waiting.map(({ namespace, service }) => nameOf(namespace, service)));
-      return `${names} ${waiting.length === 1 ? 'has' : 'have'} callers: what becomes of their calls is not reported yet.`;
-    }
-    return summaryText(value, { has: 'has', is: 'is', told: 'told', at: '', yet: ' yet' }, nameOf);
+  const { value: summary, asOf } = known;
+  const unreported = summary.called.filter(
+    ({ namespace, service, failures }) => failures === 0 && outages.has(`${namespace}/${service}`),
+  );
+  const waiting = unreported.length === 0 ? '' : unreportedText(unreported, { edges, nameOf, asOf });
+  const isSilent = summary.failures === 0 && waiting !== '';
+  const told = isSilent ? '' : summaryText(summary, asOf, nameOf);
+  const after = asOf === null ? '' : 'What has happened since is unknown here.';
+  return [told, waiting, after].filter((text) => text !== '').join(' ');
+}
+
+/** Of when the newest reports of the callers are: each is of the last five seconds of its caller. */
+export const windowText = (asOf: number | null): string =>
+  asOf === null ? 'In the last 5 s,' : `In the 5 s before ${clockText(asOf)},`;
+
+/** After what became of calls; empty: each was answered, or failed, where it went first. */
+export const elsewhereText = (attempts: number): string =>
+  attempts === 0 ? '' : `, ${plural(attempts, 'attempt')} went to another instance`;
+
+function summaryText(
+  { edges, retries, failures, failing }: TopologySummary,
+  asOf: number | null,
+  nameOf: NameOf,
+): string {
+  const at = asOf === null ? '' : ` at ${clockText(asOf)}`;
+  if (edges === 0)
+    return asOf === null ? 'No caller has told of its calls yet.' : `No caller had told of its calls${at}.`;
+  const elsewhere = elsewhereText(retries);
+  if (failures > 0) {
+    const names = [...new Set(failing.map(({ namespace, service }) => nameOf(namespace, service)))];
+    const whose = names.length > MOST_NAMES ? plural(names.length, 'service') : listOf(names);
+    return `${windowText(asOf)} ${plural(failures, 'call')} of ${whose} failed${elsewhere}.`;
   }
-  const at = ` at ${clockText(asOf)}`;
-  const past = summaryText(value, { has: 'had', is: 'was', told: 'had told', at, yet: at }, nameOf);
-  return `${past} What has happened since is unknown here.`;
+  const [is, window] = asOf === null ? ['is', 'in the last 5 s'] : ['was', 'in the 5 s before'];
+  return `No caller ${is} affected${at}: ${window} no call failed${elsewhere}.`;
 }
 
-/** The words of one tense. */
-interface Tense {
-  readonly has: string;
-  readonly is: string;
-  readonly told: string;
-  readonly at: string;
-  readonly yet: string;
+type Called = TopologySummary['called'];
+
+function unreportedText(
+  called: Called,
+  { edges, nameOf, asOf }: Pick<AffectedInput, 'edges' | 'nameOf'> & { readonly asOf: number | null },
+): string {
+  const keys = new Set(called.map(({ namespace, service }) => `${namespace}/${service}`));
+  const callees = fewOf(called.map(({ namespace, service }) => nameOf(namespace, service)));
+  const calling = edges?.filter(({ namespace, to }) => keys.has(`${namespace}/${to}`)) ?? [];
+  const callers = fewOf([...new Set(calling.map(({ namespace, from }) => nameOf(namespace, from)))]);
+  return waitingText(callers, callees, calling, asOf);
 }
 
-function summaryText(summary: TopologySummary, { has, is, told, at, yet }: Tense, nameOf: NameOf): string {
-  const { edges, retries: elsewhere, failures, failing } = summary;
-  if (edges === 0) return `No caller ${has} told of its calls${yet}.`;
-  if (failures === 0) {
-    return elsewhere === 0
-      ? `No caller ${is} affected${at}: every call that they ${told} of last was answered at once.`
-      : `No caller ${is} affected${at}: of the calls that they ${told} of last ${plural(elsewhere, 'attempt')} went to another instance, 0 failed.`;
-  }
-  const callers = fewOf([...new Set(failing.map(({ namespace, service }) => nameOf(namespace, service)))]);
-  return `Last reported${at}: ${plural(failures, 'call')} of ${callers} failed, ${plural(elsewhere, 'attempt')} went to another instance.`;
+/** `gateway calls orders (20/s): what becomes of these calls is not reported yet.` Callers that are not known are not named. */
+export function waitingText(
+  callers: string,
+  callees: string,
+  edges: readonly Pick<ServiceEdge, 'from' | 'callsPerSecond'>[],
+  asOf: number | null,
+): string {
+  const perSecond = edges.reduce((sum, { callsPerSecond }) => sum + callsPerSecond, 0);
+  const rate = perSecond > 0 ? ` (${rateText(perSecond)}/s)` : '';
+  const isOne = new Set(edges.map(({ from }) => from)).size === 1;
+  const verb = asOf === null ? (isOne ? 'calls' : 'call') : 'called';
+  const who = callers === '' ? `Callers of ${callees}` : `${callers} ${verb} ${callees}${rate}`;
+  return `${who}: what becomes of these calls ${asOf === null ? 'is' : 'was'} not reported yet.`;
 }
-
-const isWaiting = (called: TopologySummary['called'][number], outages: ReadonlySet<string>): boolean =>
-  outages.has(`${called.namespace}/${called.service}`);
 
 /** More names than these are counted. */
 const MOST_NAMES = 3;
 
-function fewOf(names: readonly string[]): string {
+const listOf = (names: readonly string[]): string =>
+  names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;
+
+/** `a`, `a and b`, `a, b and c`, `a, b, c and 2 others`. */
+export function fewOf(names: readonly string[]): string {
   const more = names.length - MOST_NAMES;
-  return more > 0 ? `${names.slice(0, MOST_NAMES).join(', ')} and ${plural(more, 'other')}` : names.join(', ');
+  return more > 0 ? `${names.slice(0, MOST_NAMES).join(', ')} and ${plural(more, 'other')}` : listOf(names);
 }

@@ -1,16 +1,30 @@
 /** What people are told of whom callers may call, and of whom an operator keeps them away. */
 import { callableText, termsOf } from '@rollcall/core';
-import type { Instance, Override } from '@rollcall/core';
+import type { CallableCount, Instance, Override, OverrideTerms } from '@rollcall/core';
 import type { InstanceAnswer } from '../live/answers.js';
 import type { Standing } from '../live/roll.js';
 import { ageText } from './age.js';
 import { momentText } from './moment.js';
-import { shareText } from './words.js';
 
-/** How a service stands, for its heading: `2 of 2 HEALTHY`, or, where somebody is kept away, `0 of 2 callable: 2 drained`. */
-export function standingText({ healthy, all, count }: Pick<Standing, 'healthy' | 'all' | 'count'>): string {
-  return count.admin.ENABLED < all ? callableText(count) : `${shareText(healthy, all)} HEALTHY`;
+/** `3 of 5`: how many instances of a service callers may call. One measure on every screen. */
+export const callableShare = ({ callable, all }: CallableCount): string => `${callable} of ${all}`;
+
+/**
+ * How a service stands, for its heading: `2 of 2 callable`, `0 of 2 callable: 2 drained`. Instances that are callable and yet not HEALTHY are
+ * named: `2 of 2 callable (1 UNHEALTHY)`.
+ */
+export function standingText(standing: Pick<Standing, 'count' | 'unwell'>): string {
+  const [share = '', why] = callableText(standing.count).split(': ', 2);
+  const unwell = unwellText(standing);
+  return `${share}${unwell === '' ? '' : ` (${unwell})`}${why === undefined ? '' : `: ${why}`}`;
 }
+
+/** Of those that are callable, the ones that are not HEALTHY: `1 UNHEALTHY, 2 REGISTERING`. Empty: all of them are. */
+export const unwellText = ({ unwell }: Pick<Standing, 'unwell'>): string =>
+  Object.entries(unwell)
+    .filter(([, times]) => times > 0)
+    .map(([state, times]) => `${times} ${state}`)
+    .join(', ');
 
 /** What an operator wants of an instance, before its state; empty: nothing. */
 export function awayText({ admin }: Pick<Instance, 'admin'>, isOld = false): string {
@@ -41,14 +55,43 @@ export function keptAwayText({ instance: { admin }, detail, now, isOld = false }
   return `It ${isOld ? 'got' : 'gets'} no calls: ${deed} ${when} by ${by === '' ? 'an operator' : by}${why}${until}.`;
 }
 
-/** Since when an operator keeps it away, wall clock in ms; null: none does, or it is not known. */
-export function awaySince({ admin }: Pick<Instance, 'admin'>, override: Override | null): number | null {
-  return admin === 'ENABLED' || override === null || override.admin === null ? null : termsOf(override, 'admin').since;
+/**
+ * What an operator set of the admin state of an instance; null: nothing, or it is not known. An answer from before the instance changed its
+ * admin state says nothing of the one that it has now.
+ */
+export function awayTerms({ admin }: Pick<Instance, 'admin'>, override: Override | null): OverrideTerms | null {
+  return admin === 'ENABLED' || override?.admin !== admin ? null : termsOf(override, 'admin');
 }
 
-/** Until when an operator keeps it away; empty: not known. */
-export function awayUntilText(override: Override | null, now: number): string {
-  if (override === null || override.admin === null) return '';
-  const { untilMs } = termsOf(override, 'admin');
-  return untilMs === null ? 'until an operator enables it' : `until ${momentText(untilMs, now)}`;
+/** When began what a row shows of an instance, wall clock in ms: its admin state, or, where it is ENABLED, its state. Null: not known. */
+export function shownSince(instance: Pick<Instance, 'admin' | 'since'>, override: Override | null): number | null {
+  return instance.admin === 'ENABLED' ? instance.since : (awayTerms(instance, override)?.since ?? null);
+}
+
+/** Instances that an operator keeps away for the same reason. */
+export interface AwayInput {
+  readonly admin: Instance['admin'];
+  /** Of each of them, as far as it is known; the reason and the operator are the same. */
+  readonly terms: readonly OverrideTerms[];
+  readonly now: number;
+  readonly isOld?: boolean;
+}
+
+/** `Drained 10 s ago by an operator (new kernel).` Of several the first one counts. Nothing is known: `Drained by an operator.` */
+export function awayWhy({ admin, terms, now, isOld = false }: AwayInput): string {
+  const deed = admin === 'DRAINING' ? 'Drained' : 'Put into maintenance';
+  const [first] = terms.toSorted((one, other) => one.since - other.since);
+  if (first === undefined) return `${deed} by an operator.`;
+  const when = isOld ? `at ${momentText(first.since, now)}` : `${ageText(now - first.since)} ago`;
+  return `${deed} ${when} by ${first.by === '' ? 'an operator' : first.by}${first.reason === '' ? '' : ` (${first.reason})`}.`;
+}
+
+/** `until 14:02:23`, `until an operator enables it`; of several with ends of their own, from the first to the last. Empty: not known. */
+export function awayUntil({ admin, terms, now }: AwayInput): string {
+  if (terms.length === 0) return '';
+  const enable = admin === 'DRAINING' ? 'undrained' : 'enabled';
+  const ends = terms.map(({ untilMs }) => untilMs).filter((end) => end !== null);
+  if (ends.length < terms.length) return `until ${enable} by an operator`;
+  const [first, last] = [momentText(Math.min(...ends), now), momentText(Math.max(...ends), now)];
+  return first === last ? `until ${first}` : `until ${first} … ${last}`;
 }

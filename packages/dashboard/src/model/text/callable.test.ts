@@ -1,9 +1,9 @@
 import type { Instance } from '@rollcall/core';
 import { reasonFor } from '@rollcall/core';
 import { describe, expect, it } from 'vitest';
-import { attentionOf, colourOf, isTroubled, Roll, servicesByTrouble, standingOf, tallyOf } from '../live/roll.js';
+import { colourOf, isTroubled, Roll, servicesByTrouble, standingOf, tallyOf } from '../live/roll.js';
 import { sample } from '../live/sample.fixture.js';
-import { keptAwayText, standingText } from './callable-words.js';
+import { awayUntil, awayWhy, keptAwayText, standingText } from './callable-words.js';
 import { evidenceOf, verdictText, whyText } from './words.js';
 
 const NOW = new Date(2026, 8, 21, 14, 2, 23).getTime();
@@ -52,19 +52,63 @@ describe('a service of which all instances are drained', () => {
   it('is the worst trouble, and the verdict says so and why', () => {
     expect(servicesByTrouble(nodes)[0]?.name).toBe('orders');
     const standing = standingOf(orders.instances.value);
-    expect([isTroubled(standing), colourOf(standing), standing.healthy]).toEqual([true, 'CRITICAL', 0]);
+    expect([isTroubled(standing), colourOf(standing), standing.count.callable]).toEqual([true, 'CRITICAL', 0]);
     const tally = tallyOf(nodes, (_, name) => name);
     expect(verdictText(tally, null)).toBe('Nobody of orders may be called: 2 drained. 2 of 4 services need attention.');
     expect(verdictText(tally, NOW)).toMatch(/^Nobody of orders could be called at 14:02:23: 2 drained\. 2 of 4 /);
     expect(standingText(standing)).toBe('0 of 2 callable: 2 drained');
-    expect(attentionOf([orders]).trouble.map(({ instance, alike }) => [instance.id, alike])).toEqual([['orders-1', 2]]);
   });
 
   it('is none where somebody is left, but is counted', () => {
     const standing = standingOf(half.instances.value);
     expect([isTroubled(standing), standingText(standing)]).toEqual([false, '1 of 2 callable: 1 drained']);
-    expect(attentionOf([half]).trouble).toEqual([]);
-    expect(attentionOf(nodes).trouble.map(({ node }) => node.name)).toEqual(['orders', 'worst']);
+  });
+});
+
+const told = (...instances: readonly Instance[]): string =>
+  standingText(standingOf(new Map(instances.map((instance) => [instance.id, instance]))));
+
+it('how many are callable is one measure, and those that are not HEALTHY are named', () => {
+  const sick = sample('a-3', 'UNHEALTHY', 'SILENT');
+  expect(told(sample('a-1'), sample('a-2'))).toBe('2 of 2 callable');
+  expect(told(sample('a-1'), sick)).toBe('2 of 2 callable (1 UNHEALTHY)');
+  expect(told(sick, sample('a-4', 'REGISTERING', 'NEW'), sample('a-5', 'CRITICAL', 'SILENT'))).toBe(
+    '2 of 3 callable (1 UNHEALTHY, 1 REGISTERING): 1 CRITICAL',
+  );
+  expect(told({ ...sick, admin: 'DRAINING' })).toBe('0 of 1 callable: 1 drained');
+});
+
+const termsOf = (since: number, untilMs: number | null = null, by = '', reason = 'kernel update, see CHG-7') => ({
+  since,
+  untilMs,
+  by,
+  reason,
+});
+
+describe('instances that are kept away for one reason', () => {
+  it('are told with who did it, when and why, in the past where the view is old', () => {
+    const two = [termsOf(NOW - 9_000), termsOf(NOW - 10_000)];
+    expect(awayWhy({ admin: 'DRAINING', terms: two, now: NOW })).toBe(
+      'Drained 10 s ago by an operator (kernel update, see CHG-7).',
+    );
+    expect(awayWhy({ admin: 'DRAINING', terms: two, now: NOW, isOld: true })).toBe(
+      'Drained at 14:02:13 by an operator (kernel update, see CHG-7).',
+    );
+    expect(awayWhy({ admin: 'MAINTENANCE', terms: [termsOf(NOW - 60_000, null, 'token 3f2a', '')], now: NOW })).toBe(
+      'Put into maintenance 1 min ago by token 3f2a.',
+    );
+    expect(awayWhy({ admin: 'DRAINING', terms: [], now: NOW })).toBe('Drained by an operator.');
+  });
+
+  it('are told with their end', () => {
+    const until = (...ends: readonly (number | null)[]): string =>
+      awayUntil({ admin: 'DRAINING', terms: ends.map((end) => termsOf(0, end)), now: NOW });
+    expect(until(NOW + 60_000)).toBe('until 14:03:23');
+    expect(until(NOW + 60_000, NOW + 60_400)).toBe('until 14:03:23');
+    expect(until(NOW + 62_000, NOW + 60_000)).toBe('until 14:03:23 … 14:03:25');
+    expect(until(null, NOW)).toBe('until undrained by an operator');
+    expect(until()).toBe('');
+    expect(awayUntil({ admin: 'MAINTENANCE', terms: [termsOf(0)], now: NOW })).toBe('until enabled by an operator');
   });
 });
 

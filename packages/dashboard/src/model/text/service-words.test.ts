@@ -1,8 +1,9 @@
 import { signal } from '@preact/signals';
 import type { Instance } from '@rollcall/core';
 import { expect, it } from 'vitest';
+import type { ServiceEdge } from '../live/answers.js';
 import type { ServiceNode } from '../live/roll.js';
-import { sample } from '../live/sample.fixture.js';
+import { sample, sampleEdge } from '../live/sample.fixture.js';
 import { clockText } from './age.js';
 import { serviceSentence, serviceVerdict } from './service-words.js';
 
@@ -17,8 +18,8 @@ const at = clockText(5_000);
 
 it('says how a service stands, and how it stood where the view is old', () => {
   const node = nodeOf(sample('orders-1'), sample('orders-2', 'CRITICAL', 'SILENT'));
-  expect(serviceVerdict(node, null)).toBe('orders: 1 of 2 HEALTHY.');
-  expect(serviceVerdict(node, 5_000)).toBe(`orders: 1 of 2 HEALTHY at ${at}.`);
+  expect(serviceVerdict(node, null)).toBe('orders: 1 of 2 callable: 1 CRITICAL.');
+  expect(serviceVerdict(node, 5_000)).toBe(`orders: 1 of 2 callable: 1 CRITICAL at ${at}.`);
   expect(serviceVerdict(nodeOf(drained), null)).toBe('orders: nobody may be called, 0 of 1 callable: 1 drained.');
   expect(serviceVerdict(nodeOf(drained), 5_000)).toBe(
     `orders: nobody could be called, 0 of 1 callable: 1 drained at ${at}.`,
@@ -35,4 +36,18 @@ it('takes calls that are unknown for no calls only where none were told', () => 
   expect(serviceSentence(node, { kind: 'known', value: [], asOf: 5_000 }, 5_000)).toBe(
     `Nobody had told of calls to it at ${at}.`,
   );
+});
+
+const told = (instance: Instance, words: Partial<ServiceEdge>, asOf: number | null = null): string =>
+  serviceSentence(nodeOf(instance), { kind: 'known', value: [sampleEdge('gateway', 'orders', words)], asOf }, asOf);
+
+it('says what became of the calls to it, and of nobody that it is fine while none of the service is callable', () => {
+  const well = sample('orders-1');
+  expect(told(well, {})).toBe('In the last 5 s, no call to it failed.');
+  expect(told(well, { failures: 8, retries: 40 })).toBe(
+    'In the last 5 s, 8 calls to it failed, 40 attempts went to another instance.',
+  );
+  expect(told(well, { failures: 1 }, 5_000)).toBe(`In the 5 s before ${at}, 1 call to it failed.`);
+  expect(told(drained, {})).toBe('gateway calls it (20/s): what becomes of these calls is not reported yet.');
+  expect(told(drained, { failures: 100 })).toBe('In the last 5 s, 100 calls to it failed.');
 });

@@ -6,6 +6,7 @@ import type { Known } from '../live/known.js';
 import { byTrouble, needsAttention, standingOf } from '../live/roll.js';
 import type { ServiceNode } from '../live/roll.js';
 import { clockText, plural } from './age.js';
+import { elsewhereText, fewOf, waitingText, windowText } from './affected.js';
 import { standingText } from './callable-words.js';
 import { tailOf, whyText } from './words.js';
 
@@ -22,18 +23,23 @@ export function serviceVerdict({ name, instances }: ServiceNode, staleSince: num
 /** Who of it is in trouble, and whether its callers feel it. */
 export function serviceSentence(node: ServiceNode, callers: Callers, staleSince: number | null): string {
   const worst = [...node.instances.value.values()].toSorted(byTrouble)[0];
-  const calls = callsText(callers);
+  const calls = callsText(callers, isOutage(standingOf(node.instances.value).count));
   if (worst === undefined || !needsAttention(worst)) return calls;
   return `${node.name}…${tailOf(worst.id)}: ${whyText(worst, staleSince !== null)} ${calls}`;
 }
 
-function callsText(callers: Callers): string {
-  if (callers.kind !== 'known') return `Calls to it: ${missingText(callers)}`;
-  const { value: edges, asOf } = callers;
+/** `isOut`: none of its instances is callable. Calls then wait, and are reported only when they have failed. */
+function callsText(known: Callers, isOut: boolean): string {
+  if (known.kind !== 'known') return `Calls to it: ${missingText(known)}`;
+  const { value: edges, asOf } = known;
   const at = asOf === null ? '' : ` at ${clockText(asOf)}`;
   if (edges.length === 0)
     return asOf === null ? 'Nobody has told of calls to it.' : `Nobody had told of calls to it${at}.`;
-  const elsewhere = edges.reduce((sum, { retries }) => sum + retries, 0);
   const failed = edges.reduce((sum, { failures }) => sum + failures, 0);
-  return `${plural(elsewhere, 'call')} went elsewhere, ${failed} failed${at === '' ? '' : `, as told${at}`}.`;
+  if (isOut && failed === 0) {
+    const callers = fewOf([...new Set(edges.map(({ from }) => from))]);
+    return waitingText(callers, 'it', edges, asOf);
+  }
+  const elsewhere = edges.reduce((sum, { retries }) => sum + retries, 0);
+  return `${windowText(asOf)} ${failed === 0 ? 'no call' : plural(failed, 'call')} to it failed${elsewhereText(elsewhere)}.`;
 }

@@ -184,9 +184,6 @@ export function verdictText({ trouble, all, waiting, outages }: Tally, asOf: num
 /** Services beyond so many are counted. */
 const MOST_NAMED = 3;
 
-/** `4 of 5`. */
-export const shareText = (healthy: number, all: number): string => `${healthy} of ${all}`;
-
 /** The last four of an id: what people say to each other. */
 export const tailOf = (id: string): string => id.slice(-4);
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { EventsAnswer, RegistryEvent } from '../live/answers.js';
-import { eventsPath, exportedLines, EventPages, lastMinuteText } from './events.js';
+import { eventsPath, exportedLines, EventPages, lastMinuteText, spanOf, withinSpan } from './events.js';
 
 const event = (seq: number): RegistryEvent => ({
   seq,
@@ -56,7 +56,7 @@ describe('the question of a screen', () => {
       from: '10',
       to: '20',
     };
-    const query = new URL(eventsPath('staging', filters), 'http://x').searchParams;
+    const query = new URL(eventsPath('staging', filters, 0), 'http://x').searchParams;
     expect(Object.fromEntries(query)).toEqual({
       namespace: 'staging',
       kind: 'circuit',
@@ -69,9 +69,40 @@ describe('the question of a screen', () => {
   });
 
   it('leaves out what is no filter, or no word of one', () => {
-    expect(eventsPath('*', { ns: '*', kind: 'Party', state: 'DEAD', from: 'soon', instance: '' })).toBe(
+    expect(eventsPath('*', { ns: '*', kind: 'Party', state: 'DEAD', from: 'soon', instance: '' }, 0)).toBe(
       'api/v1/events?namespace=*',
     );
+  });
+});
+
+describe('the last 10 minutes', () => {
+  const MINUTE_MS = 60_000;
+
+  it('are asked for from the moment in which they are chosen, whatever `from` and `to` are', () => {
+    const filters = { last: '10 min', from: '10', to: '20' };
+    const query = new URL(eventsPath('*', filters, 30 * MINUTE_MS), 'http://x').searchParams;
+    expect(Object.fromEntries(query)).toEqual({ namespace: '*', from: String(20 * MINUTE_MS) });
+    expect([spanOf(filters), spanOf({ last: '1 h' }), spanOf({ last: 'soon' }), spanOf({})]).toEqual([
+      600_000,
+      3_600_000,
+      null,
+      null,
+    ]);
+  });
+
+  it('lose an event when it is older than that, and have none before it', () => {
+    const shown = {
+      events: [event(12), event(11), event(2)],
+      missed: 0,
+      older: true,
+      dropped: 0,
+      newer: false,
+      isFull: false,
+    };
+    expect(seqsOf(withinSpan(shown, 9, 12))).toEqual([12, 11]);
+    expect(withinSpan(shown, 9, 12).older).toBe(false);
+    expect(withinSpan(shown, 10, 12)).toBe(shown);
+    expect(withinSpan(shown, null, 1_000)).toBe(shown);
   });
 });
 

@@ -18,9 +18,23 @@ const EXPORT_PAGE = 1_000;
 /** More rows are not kept on the page; the export has them. */
 const MOST_ROWS = 2_000;
 
-/** The question for the events of a screen, without a page: every filter is applied by the registry. */
-export function eventsPath(namespace: string, filters: Filters): string {
-  const { kind, service = '', instance = '', state = '', from = '', to = '' } = filters;
+/** Spans that the filter `last` chooses, with their length in ms. */
+export const SPANS: readonly (readonly [string, number])[] = [
+  ['10 min', 600_000],
+  ['1 h', 3_600_000],
+];
+
+/** The length of the span that the filters choose, ms; null: none, all events are shown. */
+export const spanOf = ({ last }: Filters): number | null => SPANS.find(([name]) => name === last)?.[1] ?? null;
+
+/**
+ * The question for the events of a screen, without a page: every filter is applied by the registry. `now`: the registry's wall clock, where
+ * the span of `last` ends; it takes the place of `from` and `to`.
+ */
+export function eventsPath(namespace: string, filters: Filters, now: number): string {
+  const { kind, service = '', instance = '', state = '' } = filters;
+  const spanMs = spanOf(filters);
+  const { from = '', to = '' } = spanMs === null ? filters : { from: String(Math.round(now - spanMs)) };
   const words = new URLSearchParams({ namespace });
   for (const one of GROUPS.find(([name]) => name === kind)?.[1] ?? []) words.append('kind', one);
   if (service !== '') words.append('service', service);
@@ -49,6 +63,14 @@ export interface ShownEvents {
 }
 
 const NOTHING: ShownEvents = { events: [], missed: 0, older: false, dropped: 0, newer: false, isFull: false };
+
+/** Without those that are older than `spanMs` (null: all stay) at `now`, the registry's wall clock. */
+export function withinSpan(shown: ShownEvents, spanMs: number | null, now: number): ShownEvents {
+  if (spanMs === null) return shown;
+  const events = shown.events.filter(({ at }) => at >= now - spanMs);
+  // what the registry has before the oldest one that is left is older, too
+  return events.length === shown.events.length ? shown : { ...shown, events, older: false };
+}
 
 const MINUTE_MS = 60_000;
 

@@ -56,6 +56,12 @@ describe('which instances are listed', () => {
     [{ admin: 'DRAINING' }, { admin: 'MAINTENANCE' as const }, false],
     [{ zone: 'eu-1a', version: '1.4.2', service: 'orders', admin: 'ENABLED' }, {}, true],
     [{ version: '1.4' }, {}, false],
+    [{ weight: '0' }, { weight: 0 }, true],
+    [{ weight: '0' }, {}, false],
+    [{ service: 'default/orders' }, {}, true],
+    [{ service: 'default/orders' }, { namespace: 'staging' }, false],
+    [{ service: 'orders' }, { namespace: 'staging' }, true],
+    [{ service: 'order' }, {}, false],
     [{ q: 'ORD 3001' }, {}, true],
     [{ q: 'orders…1e07' }, {}, true],
     [{ q: 'orders...1e08' }, {}, false],
@@ -87,6 +93,23 @@ describe('the order of instances', () => {
     for (const sort of INSTANCE_SORTS) expect(ids(sort).toSorted()).toEqual(['1', '2', '3']);
   });
 
+  it('has those of little weight first among the callable ones', () => {
+    const weighed = sortInstances([instance('orders-1', {}), instance('orders-2', { weight: 0 })], 'callable');
+    expect(weighed.map(({ id }) => id)).toEqual(['orders-2', 'orders-1']);
+  });
+
+  it('is by how many callers have their circuits open', () => {
+    const circuits = new Map([
+      ['orders-3', { closed: 1, open: 2, halfOpen: 0 }],
+      ['orders-2', { closed: 1, open: 0, halfOpen: 0 }],
+    ]);
+    const by = (said: string): string[] => sortInstances(all, said, circuits).map(({ id }) => id.slice(-1));
+    expect([by('circuits'), by('-circuits')]).toEqual([
+      ['3', '2', '1'],
+      ['1', '2', '3'],
+    ]);
+  });
+
   it('is read from the address', () => {
     expect(sortOf(INSTANCE_SORTS, '-zone')).toEqual(['zone', true]);
     expect(sortOf(INSTANCE_SORTS, undefined)).toEqual([null, false]);
@@ -100,6 +123,15 @@ describe('the list of services', () => {
     expect(names(nodes.filter(serviceFits({ q: 'AY' })))).toEqual(['payments']);
     expect(names(nodes.filter(serviceFits({ state: 'CRITICAL' })))).toEqual(['payments']);
     expect(names(nodes.filter(serviceFits({ q: 'orders', state: 'CRITICAL' })))).toEqual([]);
+  });
+
+  it('is filtered by whether none of a service is callable', () => {
+    const drained = node('drained', { admin: 'DRAINING' });
+    const leaving = node('leaving', { state: 'DEREGISTERING' });
+    const all = [...nodes, drained, leaving, node('sick', { state: 'UNHEALTHY' })];
+    expect(names(all.filter(serviceFits({ callable: 'no' })))).toEqual(['payments', 'drained']);
+    expect(names(all.filter(serviceFits({ callable: 'no', q: 'dra' })))).toEqual(['drained']);
+    expect(all.filter(serviceFits({})).length).toBe(all.length);
   });
 
   it('is in order of trouble, of calls, or of names', () => {

@@ -1,31 +1,39 @@
 /** Which instances and services the lists show, and in what order: as the address says. */
 import type { Instance, State } from '@rollcall/core';
-import { addressOf, isCallable } from '@rollcall/core';
+import { addressOf, countCallable, isCallable, isOutage } from '@rollcall/core';
 import { byTrouble, servicesByTrouble } from '../live/roll.js';
 import type { ServiceNode } from '../live/roll.js';
 import { printedParts } from '../text/words.js';
+import type { CircuitsById } from './circuits.js';
 import type { Filters } from './route.js';
 
 /** Filters of the list of instances that compare one field; an empty one fits everything. */
-export const FIELDS = ['admin', 'service', 'zone', 'version'] as const;
+export const FIELDS = ['admin', 'zone', 'version'] as const;
 
 const addressTexts = ({ endpoints }: Instance): string[] => endpoints.map(addressOf);
 
 /**
- * `state`: one or more, separated by commas · `callable`: `yes` or `no` · `q`: words that all occur in the name, id, version, zone,
- * namespace, address or metadata, in any case; `orders…1e07` fits as it is printed. The namespace (`ns`) is for the caller.
+ * `state`: one or more, separated by commas · `service`: its name, alone or as `<namespace>/<name>` · `callable`: `yes` or `no` · `q`:
+ * words that all occur in the name, id, version, zone, namespace, address or metadata, in any case; `orders…1e07` fits as it is printed ·
+ * `weight`: a number. The namespace (`ns`) and `circuit` are for the caller.
  */
 export function instanceFits(filters: Filters): (instance: Instance) => boolean {
   const states = new Set((filters['state'] ?? '').split(',').filter((word) => word !== ''));
   const words = wordsOf(filters['q']);
-  const { callable } = filters;
+  const { callable, weight = '' } = filters;
   return (instance) => {
     if (states.size > 0 && !states.has(instance.state)) return false;
     if (callable !== undefined && callable !== '' && isCallable(instance) !== (callable === 'yes')) return false;
+    if (weight !== '' && String(instance.weight) !== weight) return false;
+    if (!isService(instance, filters['service'] ?? '')) return false;
     if (FIELDS.some((field) => (filters[field] ?? '') !== '' && instance[field] !== filters[field])) return false;
     return words.length === 0 || holdsAll(instance, words);
   };
 }
+
+/** Is it that service, or one of that name? Nothing said: it is. */
+const isService = ({ namespace, service }: Instance, said: string): boolean =>
+  said === '' || said === service || said === `${namespace}/${service}`;
 
 const wordsOf = (typed: string | undefined): string[] =>
   (typed ?? '')
@@ -49,6 +57,7 @@ export const INSTANCE_SORTS = [
   'instance',
   'admin',
   'callable',
+  'circuits',
   'version',
   'zone',
   'namespace',
@@ -67,11 +76,11 @@ const byText =
     return a < b ? -1 : 1;
   };
 
-const COMPARE: Readonly<Record<InstanceSort, Compare<Instance>>> = {
+const COMPARE: Readonly<Record<Exclude<InstanceSort, 'circuits'>, Compare<Instance>>> = {
   state: byTrouble,
   instance: byText(({ service, id }) => `${service}/${id}`),
   admin: byText(({ admin }) => admin),
-  callable: (one, other) => Number(isCallable(one)) - Number(isCallable(other)),
+  callable: (one, other) => Number(isCallable(one)) - Number(isCallable(other)) || one.weight - other.weight,
   version: byText(({ version }) => version),
   zone: byText(({ zone }) => zone),
   namespace: byText(({ namespace }) => namespace),
@@ -88,10 +97,19 @@ export function sortOf<Word extends string>(
   return [words.find((word) => word === said?.replace(/^-/, '')) ?? null, isDown];
 }
 
-/** A new list. Equal ones are in the order of trouble. */
-export function sortInstances(instances: readonly Instance[], said: string | undefined): Instance[] {
+const byCircuits =
+  (circuits: CircuitsById): Compare<Instance> =>
+  ({ id: one }, { id: other }) =>
+    (circuits.get(other)?.open ?? -1) - (circuits.get(one)?.open ?? -1);
+
+/** A new list. Equal ones are in the order of trouble; by `circuits`, those that most callers have open come first. */
+export function sortInstances(
+  instances: readonly Instance[],
+  said: string | undefined,
+  circuits: CircuitsById = new Map(),
+): Instance[] {
   const [sort, isDown] = sortOf(INSTANCE_SORTS, said);
-  const compare = COMPARE[sort ?? 'state'];
+  const compare = sort === 'circuits' ? byCircuits(circuits) : COMPARE[sort ?? 'state'];
   const sign = isDown ? -1 : 1;
   return instances.toSorted((one, other) => sign * compare(one, other) || byTrouble(one, other));
 }
@@ -100,15 +118,22 @@ export function sortInstances(instances: readonly Instance[], said: string | und
 export const SERVICE_SORTS = ['trouble', 'rate', 'name'] as const;
 export type ServiceSort = (typeof SERVICE_SORTS)[number];
 
+/** `q`: words that all occur in the name · `state`: of one of its instances · `callable=no`: none of its instances is callable. */
 export const serviceFits =
   (filters: Filters): ((node: ServiceNode) => boolean) =>
   (node) =>
-    wordsOf(filters['q']).every((word) => node.name.includes(word)) && holdsState(node, filters['state'] ?? '');
+    wordsOf(filters['q']).every((word) => node.name.includes(word)) &&
+    holdsState(node, filters['state'] ?? '') &&
+    (filters['callable'] !== 'no' || hasNoneCallable(node));
 
 /** Is one of its instances in that state? Each is, where none is said. */
 export function holdsState(node: ServiceNode, state: string): boolean {
   return state === '' || [...node.instances.value.values()].some((instance) => instance.state === (state as State));
 }
+
+/** Are instances of it there, of which callers may call none? */
+export const hasNoneCallable = ({ instances }: ServiceNode): boolean =>
+  isOutage(countCallable(instances.value.values()));
 
 /** `rateOf`: calls a second; null: nobody has told of any. */
 export function sortServices(

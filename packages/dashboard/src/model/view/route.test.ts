@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { hashOf, instanceHash, routeOf, screenOf, serviceHash, withFilter } from './route.js';
+import { arrivedAt, hashOf, instanceHash, routeOf, screenOf, serviceHash, withFilter } from './route.js';
 
 describe('where somebody is', () => {
   it.each([
@@ -36,5 +36,13 @@ describe('where somebody is', () => {
     expect(screenOf(routeOf('#/services/default/orders'))).toBe('services');
     expect(screenOf(routeOf('#/instances/x'))).toBe('services');
     expect(screenOf(routeOf('#/nowhere'))).toBe('overview');
+  });
+
+  it('a link within the page keeps the namespace that is shown, and any other means what it says', () => {
+    expect(arrivedAt('#/services', true, 'staging')).toBe('#/services?ns=staging');
+    expect(arrivedAt('#/services?ns=*', true, 'staging')).toBe('#/services?ns=*');
+    expect(arrivedAt('#/services', true, undefined)).toBe('#/services');
+    expect(arrivedAt('#/services', false, 'staging')).toBe('#/services');
+    expect(arrivedAt('#/services?ns=default', false, 'staging')).toBe('#/services?ns=default');
   });
 });

@@ -87,3 +87,12 @@ export function screenOf(route: Route): Screen {
       return route.at;
   }
 }
+
+/**
+ * The address that one is at. A link within the page (`isOwn`) says nothing of the namespace that is shown, and keeps it; one that somebody
+ * typed, pasted or opened means what it says.
+ */
+export function arrivedAt(hash: string, isOwn: boolean, namespace: string | undefined): string {
+  const isKept = isOwn && namespace !== undefined && routeOf(hash).filters['ns'] === undefined;
+  return isKept ? withFilter(hash, 'ns', namespace) : hash;
+}

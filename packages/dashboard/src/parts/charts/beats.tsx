@@ -1,6 +1,7 @@
 import type { VNode } from 'preact';
 import type { BeatsAnswer } from '../../model/live/answers.js';
-import { latencyText } from '../../model/text/age.js';
+import { latencyText, spanText } from '../../model/text/age.js';
+import { beatsShown } from '../../model/view/beats.js';
 
 const SPAN_MS = 300_000;
 const WIDTH = 1_000;
@@ -13,16 +14,26 @@ function quantile(sorted: readonly number[], share: number): number | null {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? null;
 }
 
-/** When a Heartbeat-2 should have come and did not: gaps of more than one and a half intervals. */
-function missedArrivals({ heartbeat2, intervalMs }: BeatsAnswer): number[] {
-  const missed: number[] = [];
-  const arrivals = [...heartbeat2.map(({ agoMs }) => agoMs), 0];
-  for (let at = 1; at < arrivals.length; at += 1) {
-    const from = arrivals[at - 1] ?? 0;
-    const to = arrivals[at] ?? 0;
-    for (let ago = from - intervalMs; ago > to + intervalMs / 2; ago -= intervalMs) missed.push(ago);
-  }
-  return missed;
+/** Spans in which the registry did not listen, at full height. */
+function NotListened({ of, height }: { readonly of: BeatsAnswer; readonly height: number }): VNode {
+  return (
+    <>
+      {(of.notListening ?? [])
+        .filter(({ toAgoMs }) => toAgoMs < SPAN_MS)
+        .map(({ fromAgoMs, toAgoMs }) => (
+          <rect
+            key={fromAgoMs}
+            class="not-listened"
+            x={x(fromAgoMs)}
+            y="0"
+            width={Math.max(2, x(toAgoMs) - x(fromAgoMs))}
+            height={height}
+          >
+            <title>registry did not listen</title>
+          </rect>
+        ))}
+    </>
+  );
 }
 
 interface BeatsProps {
@@ -37,8 +48,9 @@ export function Beats({ of, end = 'now' }: BeatsProps): VNode {
   const sorted = trips.toSorted((one, other) => one - other);
   // one slow one must not make all others flat: it is cut off
   const top = Math.max((quantile(sorted, 0.9) ?? 1) * 1.25, (quantile(sorted, 0.5) ?? 1) * 3) || 1;
-  const missed1 = of.heartbeat1.filter(({ roundTripMs }) => roundTripMs === null).length;
-  const missed2 = missedArrivals(of);
+  const { rounds, missed: missed1, missedArrivals: missed2 } = beatsShown(of);
+  const silentMs = (of.notListening ?? []).reduce((sum, { fromAgoMs, toAgoMs }) => sum + fromAgoMs - toAgoMs, 0);
+  const silent = silentMs === 0 ? '' : `, registry did not listen for ${spanText(silentMs)}`;
   const barWidth = Math.max(2, Math.min(12, (of.intervalMs / SPAN_MS) * WIDTH * 0.5));
   return (
     <div class="beats">
@@ -49,10 +61,11 @@ export function Beats({ of, end = 'now' }: BeatsProps): VNode {
         viewBox={`0 0 ${WIDTH} ${HEIGHT}`}
         preserveAspectRatio="none"
         role="img"
-        aria-label={`${of.heartbeat1.length} calls, ${missed1} missed`}
+        aria-label={`${rounds.length} calls, ${missed1} missed${silent}`}
       >
+        <NotListened of={of} height={HEIGHT} />
         <path class="beats-base" d={`M0 ${HEIGHT - 0.5}H${WIDTH}`} />
-        {of.heartbeat1.map(({ agoMs, roundTripMs }, at) => {
+        {rounds.map(({ agoMs, roundTripMs }, at) => {
           const height = roundTripMs === null ? HEIGHT - 4 : Math.max(3, Math.min(1, roundTripMs / top) * (HEIGHT - 6));
           return (
             <rect
@@ -79,8 +92,9 @@ export function Beats({ of, end = 'now' }: BeatsProps): VNode {
         viewBox={`0 0 ${WIDTH} ${HEIGHT - 12}`}
         preserveAspectRatio="none"
         role="img"
-        aria-label={`${of.heartbeat2.length} arrivals, ${missed2.length} missed`}
+        aria-label={`${of.heartbeat2.length} arrivals, ${missed2.length} missed${silent}`}
       >
+        <NotListened of={of} height={HEIGHT - 12} />
         <path class="beats-base" d={`M0 ${HEIGHT - 12.5}H${WIDTH}`} />
         {of.heartbeat2.map(({ agoMs }, at) => (
           <path key={at} class="arrival" d={`M${x(agoMs)} 2V${HEIGHT - 13}`} />
@@ -98,6 +112,11 @@ export function Beats({ of, end = 'now' }: BeatsProps): VNode {
           <span key={mark}>{mark}</span>
         ))}
       </p>
+      {silentMs > 0 && (
+        <p class="beats-note faint">
+          <i class="not-listened" /> registry did not listen: {spanText(silentMs)} that count as missed for no instance
+        </p>
+      )}
     </div>
   );
 }

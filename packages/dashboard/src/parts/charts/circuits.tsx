@@ -22,10 +22,10 @@ export function CircuitMarks({ of }: { readonly of: Circuits | null }): VNode {
 
 const marksOf = (kind: string, count: number): string[] => Array.from({ length: count }, () => kind);
 
-/** `all closed`, `3 of 20 open`. */
-export function circuitText({ closed, open, halfOpen }: Circuits): string {
+/** `all closed`, `3 of 20 open`. `isOut`: is no instance callable? Callers that report none of a service that they could call: `–`. */
+export function circuitText({ closed, open, halfOpen }: Circuits, isOut = false): string {
   const all = closed + open + halfOpen;
-  if (all === 0) return 'no instance to call';
+  if (all === 0) return isOut ? 'no instance to call' : '–';
   if (open === 0 && halfOpen === 0) return 'all closed';
   const told = [...(open > 0 ? [`${open} of ${all} open`] : []), ...(halfOpen > 0 ? [`${halfOpen} half-open`] : [])];
   return told.join(', ');

@@ -2,6 +2,7 @@ import type { State } from '@rollcall/core';
 import type { VNode } from 'preact';
 import type { RegistryEvent } from '../../model/live/answers.js';
 import { clockText } from '../../model/text/age.js';
+import { isDeed, isOfState } from '../../model/view/last-hour.js';
 
 export const HOUR_MS = 3_600_000;
 
@@ -10,11 +11,6 @@ export interface Stretch {
   readonly from: number;
   readonly to: number;
 }
-
-const OF_STATE: ReadonlySet<string> = new Set(['registered', 'state', 'moved']);
-
-/** Does it tell of a state, and not only of somebody who is in one? */
-export const isOfState = ({ kind, state }: RegistryEvent): boolean => state !== null && OF_STATE.has(kind);
 
 /** The states of the last hour, oldest first; before the first event nothing is known. */
 function stretchesOf(events: readonly RegistryEvent[], now: number, spanMs: number = HOUR_MS): Stretch[] {
@@ -37,11 +33,15 @@ interface TimelineProps {
   readonly isSmall?: boolean;
 }
 
-/** Height by state, besides colour: what is not HEALTHY stands out at full height. */
+/** Height by state, besides colour: what is not HEALTHY stands out at full height. A line marks each deed of an operator. */
 export function Timeline({ events, now, isSmall = false }: TimelineProps): VNode {
   const stretches = stretchesOf(events, now);
   const x = (at: number): number => ((at - (now - HOUR_MS)) / HOUR_MS) * 1_000;
-  const words = stretches.map(({ state, from }) => `${state} from ${clockText(from)}`).join(', ');
+  const deeds = isSmall ? [] : events.filter((event) => isDeed(event) && event.at > now - HOUR_MS);
+  const words = [
+    ...stretches.map(({ state, from }) => `${state} from ${clockText(from)}`),
+    ...deeds.map(({ at, text }) => `${text} at ${clockText(at)}`),
+  ].join(', ');
   return (
     <svg
       class={isSmall ? 'timeline small' : 'timeline'}
@@ -56,6 +56,9 @@ export function Timeline({ events, now, isSmall = false }: TimelineProps): VNode
           <rect class="timeline-fill" x={x(from)} y="1" width={Math.max(4, x(to) - x(from))} height="26" />
           {state === 'HEALTHY' && <path class="timeline-floor" d={`M${x(from)} 27H${Math.max(x(from) + 4, x(to))}`} />}
         </g>
+      ))}
+      {deeds.map(({ seq, at }) => (
+        <path key={seq} class="timeline-deed" d={`M${x(at)} 0V28`} />
       ))}
     </svg>
   );

@@ -3,18 +3,21 @@ import { STATES } from '@rollcall/core';
 import type { VNode } from 'preact';
 import { fieldMoment, fieldText } from '../../model/text/moment.js';
 import { tailOf } from '../../model/text/words.js';
-import { GROUPS } from '../../model/view/events.js';
+import { GROUPS, SPANS } from '../../model/view/events.js';
 import { withFilter } from '../../model/view/route.js';
 import type { Filters } from '../../model/view/route.js';
 import { Choice } from '../../parts/filters.js';
 import { useShownServices } from '../shown.js';
 
 const link = (key: string, value: string): string => withFilter(window.location.hash, key, value);
-const set = (key: string, value: string): void => void (window.location.hash = link(key, value));
+/** Takes the place of `from` and `to`. */
+const spanLink = (span: string): string => withFilter(withFilter(link('last', span), 'from', ''), 'to', '');
+const set = (key: string, value: string): void =>
+  void (window.location.hash = withFilter(link(key, value), 'last', ''));
 
 /** Which events are shown; all of it is in the address. */
 export function EventFilters({ of }: { readonly of: Filters }): VNode {
-  const { kind, instance, from, to } = of;
+  const { kind, instance, last = '', from, to } = of;
   const nodes = useShownServices();
   const names = useComputed(() => [...new Set(nodes.value.map(({ name }) => name))].toSorted());
   return (
@@ -29,6 +32,25 @@ export function EventFilters({ of }: { readonly of: Filters }): VNode {
       ))}
       <Choice name="state" label="state" of={STATES} />
       <Choice name="service" label="service" of={names.value} />
+      <span class="chips" role="group" aria-label="How far back">
+        {SPANS.map(([span]) => (
+          <a
+            key={span}
+            class="chip"
+            href={spanLink(last === span ? '' : span)}
+            aria-current={last === span ? 'true' : undefined}
+          >
+            last {span}
+          </a>
+        ))}
+        <a
+          class="chip"
+          href={spanLink('')}
+          aria-current={last === '' && from === undefined && to === undefined ? 'true' : undefined}
+        >
+          any time
+        </a>
+      </span>
       <Moment name="from" chosen={from} />
       <Moment name="to" chosen={to} />
       {instance !== undefined && (

@@ -3,12 +3,12 @@ import type { Signal } from '@preact/signals';
 import { useMemo } from 'preact/hooks';
 import type { VNode } from 'preact';
 import type { EventsAnswer, RegistryEvent } from '../../model/live/answers.js';
-import { knownOf, unknownText } from '../../model/live/known.js';
+import { knownAs, knownOf, unknownText } from '../../model/live/known.js';
 import type { Answer, Known } from '../../model/live/known.js';
 import { isGone, useAsking, useNamespace, useSession, useStaleSince } from '../../model/live/session.js';
 import { clockText, countText, plural, spanText } from '../../model/text/age.js';
 import { exactMomentText } from '../../model/text/moment.js';
-import { EventPages, eventsPath, exportedLines, lastMinuteText } from '../../model/view/events.js';
+import { EventPages, eventsPath, exportedLines, lastMinuteText, spanOf, withinSpan } from '../../model/view/events.js';
 import type { ShownEvents } from '../../model/view/events.js';
 import { EventMark, happenedText } from '../../parts/charts/event-lines.js';
 import { Problem } from '../../parts/dialog.js';
@@ -24,13 +24,16 @@ const SILENCE_MS = 60_000;
 
 /** What happened, newest first. It goes on by itself unless it is paused. */
 export function EventsScreen(): VNode {
-  const { filters } = useSession().route.value;
+  const { route, clock } = useSession();
+  const { filters } = route.value;
   const namespace = useNamespace();
   const isPaused = useSignal(false);
-  const path = eventsPath(namespace, filters);
+  // a span is asked for once: what grows too old afterwards is left out below
+  const path = useMemo(() => eventsPath(namespace, filters, clock.now.peek()), [namespace, filters]);
   const { answer, goBack } = useEvents(path, isPaused.value);
   const staleSince = useStaleSince();
-  const known = knownOf(answer, staleSince);
+  const endsAt = answer.heardAt === null ? clock.now.peek() : clock.at(answer.heardAt);
+  const known = knownAs(knownOf(answer, staleSince), (shown) => withinSpan(shown, spanOf(filters), endsAt));
   return (
     <>
       <Head
@@ -54,7 +57,12 @@ export function EventsScreen(): VNode {
       <EventFilters of={filters} />
       {answer.error !== null && <Problem of={answer.error} />}
       {known.kind === 'known' ? (
-        <Table shown={known.value} goBack={goBack} isFiltered={path !== eventsPath(namespace, {})} asOf={known.asOf} />
+        <Table
+          shown={known.value}
+          goBack={goBack}
+          isFiltered={path !== eventsPath(namespace, {}, 0)}
+          asOf={known.asOf}
+        />
       ) : (
         <section class="panel">
           <Unknown of={known} />

@@ -1,25 +1,14 @@
-import { useSignal } from '@preact/signals';
 import type { Instance } from '@rollcall/core';
 import type { VNode } from 'preact';
-import type { InstanceAnswer, RegistryAnswer } from '../../model/live/answers.js';
-import { useAnswer, useSession, useStaleSince } from '../../model/live/session.js';
-import { momentText } from '../../model/text/moment.js';
-import { tailOf } from '../../model/text/words.js';
-import { ActionDialog } from '../../parts/dialog.js';
+import type { InstanceAnswer } from '../../model/live/answers.js';
+import { useSession, useStaleSince } from '../../model/live/session.js';
+import { useMayAct } from '../../parts/admin/may-act.js';
+import { openDialog } from '../../parts/admin/open-dialog.js';
+import type { Deed } from './deeds.js';
 
 interface ActionsProps {
   readonly instance: Instance;
   readonly detail: InstanceAnswer | null;
-}
-
-/**
- * May whoever looks change anything? A registry without tokens lets everybody; with them, operators only. False until the registry has
- * answered: nothing is offered that would be refused.
- */
-function useMayAct(): boolean {
-  const registry = useAnswer<RegistryAnswer>('api/v1/registry', { everyMs: 30_000 }).value.value;
-  if (registry === null) return false;
-  return registry.visitor == null || registry.visitor.role === 'operator';
 }
 
 /** What an operator may do with an instance. On an old view they are off, since nobody knows what they would hit. */
@@ -28,8 +17,14 @@ export function Actions({ instance, detail }: ActionsProps): VNode | null {
   const isOff = useStaleSince() !== null;
   const mayAct = useMayAct();
   const path = `api/v1/instances/${encodeURIComponent(instance.id)}`;
-  const open = (dialog: VNode) => (): void => void (shell.dialog.value = dialog);
-  const callNow = (): void => {
+  const own = detail?.own.weight ?? instance.weight;
+  const open = (deed: Deed) => (): void =>
+    openDialog(shell, async () => {
+      const { DEEDS } = await import('./deeds.js');
+      const Dialog = DEEDS[deed];
+      return <Dialog {...{ instance, path, own }} />;
+    });
+  const checkNow = (): void => {
     api.act('POST', `${path}/call`).then(
       () => shell.say('Heartbeat-1 is on its way.'),
       (error: Error) => shell.say(error.message),
@@ -39,151 +34,35 @@ export function Actions({ instance, detail }: ActionsProps): VNode | null {
   const isDrained = instance.admin === 'DRAINING';
   return (
     <div class="actions" title={isOff ? 'Actions are off while this view is old' : undefined}>
-      <button type="button" class="button primary" disabled={isOff} onClick={callNow}>
-        Call now
+      <button
+        type="button"
+        class="button primary"
+        disabled={isOff}
+        title="Sends one more Heartbeat-1 now. It is no call of the service’s own."
+        onClick={checkNow}
+      >
+        Check now
       </button>
       {instance.admin === 'ENABLED' ? (
-        <button type="button" class="button" disabled={isOff} onClick={open(<Drain {...{ instance, path }} />)}>
+        <button type="button" class="button" disabled={isOff} onClick={open('Drain')}>
           Drain…
         </button>
       ) : (
-        <button type="button" class="button" disabled={isOff} onClick={open(<Enable {...{ instance, path }} />)}>
+        <button type="button" class="button" disabled={isOff} onClick={open('Enable')}>
           {isDrained ? 'Undrain…' : 'End maintenance…'}
         </button>
       )}
       {instance.admin !== 'MAINTENANCE' && (
-        <button type="button" class="button" disabled={isOff} onClick={open(<Maintenance {...{ instance, path }} />)}>
+        <button type="button" class="button" disabled={isOff} onClick={open('Maintenance')}>
           Maintenance…
         </button>
       )}
-      <button
-        type="button"
-        class="button"
-        disabled={isOff}
-        onClick={open(<Weight {...{ instance, path }} own={detail?.own.weight ?? instance.weight} />)}
-      >
+      <button type="button" class="button" disabled={isOff} onClick={open('Weight')}>
         Weight {instance.weight}
       </button>
-      <button
-        type="button"
-        class="button danger"
-        disabled={isOff}
-        onClick={open(<Deregister {...{ instance, path }} />)}
-      >
+      <button type="button" class="button danger" disabled={isOff} onClick={open('Deregister')}>
         Deregister…
       </button>
     </div>
-  );
-}
-
-interface DeedProps {
-  readonly instance: Instance;
-  readonly path: string;
-}
-
-const nameOf = ({ service, id }: Instance): string => `${service}…${tailOf(id)}`;
-/** The registry takes no empty reason. */
-const withReason = (reason: string): { readonly reason?: string } =>
-  reason.trim() === '' ? {} : { reason: reason.trim() };
-
-function Drain({ instance, path }: DeedProps): VNode {
-  const { api } = useSession();
-  return (
-    <ActionDialog
-      title={`Drain ${nameOf(instance)}`}
-      sentence="Callers send it nothing new; what is in flight finishes. Its state does not change, and it stays until you undrain it."
-      verb="Drain"
-      done={`${nameOf(instance)} is draining.`}
-      act={(reason) => api.act('PATCH', path, { admin: 'DRAINING', ...withReason(reason) })}
-    />
-  );
-}
-
-function Enable({ instance, path }: DeedProps): VNode {
-  const { api } = useSession();
-  return (
-    <ActionDialog
-      title={`Let ${nameOf(instance)} be called again`}
-      sentence="It gets calls again as soon as its state allows."
-      verb="Enable"
-      done={`${nameOf(instance)} is enabled.`}
-      act={(reason) => api.act('PATCH', path, { admin: 'ENABLED', ...withReason(reason) })}
-    />
-  );
-}
-
-const LENGTHS_MIN = [15, 60, 240, 1_440] as const;
-const MINUTE_MS = 60_000;
-
-function Maintenance({ instance, path }: DeedProps): VNode {
-  const { api, clock } = useSession();
-  const minutes = useSignal<number>(60);
-  const untilMs = clock.now.value + minutes.value * MINUTE_MS;
-  return (
-    <ActionDialog
-      title={`Maintenance of ${nameOf(instance)}`}
-      sentence={`It is not called until ${momentText(untilMs, clock.now.value)}, then again by itself. It stays registered.`}
-      verb="Begin maintenance"
-      done={`${nameOf(instance)} is in maintenance.`}
-      act={(reason) =>
-        api.act('PATCH', path, { admin: 'MAINTENANCE', untilMs: Math.round(untilMs), ...withReason(reason) })
-      }
-    >
-      <label>
-        For
-        <select
-          value={String(minutes.value)}
-          onChange={({ currentTarget }) => void (minutes.value = Number(currentTarget.value))}
-        >
-          {LENGTHS_MIN.map((length) => (
-            <option key={length} value={String(length)}>
-              {length < 60 ? `${length} min` : `${length / 60} h`}
-            </option>
-          ))}
-        </select>
-      </label>
-    </ActionDialog>
-  );
-}
-
-function Weight({ instance, path, own }: DeedProps & { readonly own: number }): VNode {
-  const { api } = useSession();
-  const weight = useSignal(instance.weight);
-  const words = (): { readonly weight: number | null } => ({ weight: weight.value === own ? null : weight.value });
-  return (
-    <ActionDialog
-      title={`Weight of ${nameOf(instance)}`}
-      sentence={`Its share of the calls, relative to the other instances. It says ${own} of itself.`}
-      verb="Set"
-      done={`${nameOf(instance)} has a weight of ${weight.value}.`}
-      act={(reason) => api.act('PATCH', path, { ...words(), ...withReason(reason) })}
-    >
-      <label>
-        Weight, 0 … 1,000
-        <input
-          type="number"
-          min={0}
-          max={1_000}
-          required
-          value={weight.value}
-          onInput={({ currentTarget }) => void (weight.value = currentTarget.valueAsNumber)}
-        />
-      </label>
-    </ActionDialog>
-  );
-}
-
-function Deregister({ instance, path }: DeedProps): VNode {
-  const { api } = useSession();
-  return (
-    <ActionDialog
-      title={`Deregister ${nameOf(instance)}`}
-      sentence="It is removed at once, and its id never comes back. A process that still runs takes no part any more until it is started anew."
-      verb="Deregister"
-      isDangerous
-      confirm={nameOf(instance)}
-      done={`${nameOf(instance)} is removed.`}
-      act={(reason) => api.act('DELETE', `${path}?${new URLSearchParams(withReason(reason)).toString()}`)}
-    />
   );
 }

@@ -1,4 +1,4 @@
-import { termsOf } from '@rollcall/core';
+import { isCallable, termsOf } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
 import { useMemo } from 'preact/hooks';
 import type { VNode } from 'preact';
@@ -13,7 +13,7 @@ import { Refusal, registryUrl } from '../../model/live/api.js';
 import { asOfOf, knownAs, knownOf, missingText, valueOf } from '../../model/live/known.js';
 import type { Known } from '../../model/live/known.js';
 import { useAnswer, useKnown, useSession, useStaleSince } from '../../model/live/session.js';
-import { ageText, clockText, countText, plural } from '../../model/text/age.js';
+import { ageText, clockText, countText } from '../../model/text/age.js';
 import { awayText, keptAwayText } from '../../model/text/callable-words.js';
 import { momentText } from '../../model/text/moment.js';
 import { evidenceOf, nextText, tailOf, whyText } from '../../model/text/words.js';
@@ -23,14 +23,14 @@ import { Announcer } from '../../parts/announcer.js';
 import { Beats } from '../../parts/charts/beats.js';
 import { happenedText } from '../../parts/charts/event-lines.js';
 import { HeartbeatPicture } from '../../parts/charts/picture.js';
-import { HOUR_MS, isOfState, Timeline } from '../../parts/charts/timeline.js';
 import { CopyWord } from '../../parts/copy.js';
 import { StateWord } from '../../parts/glyph.js';
 import { InNamespace } from '../../parts/namespace.js';
 import { Facts, Head, Panel } from '../../parts/panel.js';
-import { asOfText, Unknown } from '../../parts/unknown.js';
+import { Unknown } from '../../parts/unknown.js';
 import { Actions } from './actions.js';
 import { InstanceCallers } from './instance-callers.js';
+import { LastHour } from './last-hour.js';
 
 /** One instance: its state as a sentence, the two heartbeats as a picture, its last hour, who sees what of it. */
 export function InstanceScreen({ id }: { readonly id: string }): VNode {
@@ -67,7 +67,7 @@ export function InstanceScreen({ id }: { readonly id: string }): VNode {
       <div class="stack">
         <PicturePanel {...{ instance, detail, isNow, path }} />
         <div class="three-columns">
-          <LastHour timeline={timeline} />
+          <LastHour id={id} namespace={instance.namespace} timeline={timeline} />
           <Callers instance={instance} />
           <FactsPanel {...{ instance, detail, isNow }} />
         </div>
@@ -100,7 +100,8 @@ function StateHead({ instance, detail, crumbs }: StateHeadProps): VNode {
   const evidence = evidenceOf(instance);
   const isOld = staleSince !== null;
   const admin = instance.admin === 'ENABLED' ? '' : `${instance.admin}, `;
-  const away = keptAwayText({ instance, detail, now, isOld }) || awayText(instance, isOld);
+  const away =
+    keptAwayText({ instance, detail, now, isOld }) || awayText(instance, isOld) || weightlessText(instance, isOld);
   const standing = `${name} ${isOld ? 'was' : 'is'} ${admin}${instance.state}`;
   const since = staleSince === null ? `For ${ageText(now - instance.since)}.` : `Since ${clockText(instance.since)}.`;
   const sentence = (
@@ -183,53 +184,6 @@ function PicturePanel({ instance, detail, isNow, path }: PicturePanelProps): VNo
   );
 }
 
-function LastHour({ timeline }: { readonly timeline: Known<TimelineAnswer> }): VNode {
-  const { clock } = useSession();
-  const isOld = timeline.kind === 'known' && timeline.asOf !== null;
-  const now = isOld ? timeline.asOf : clock.now.value;
-  const events = valueOf(timeline)?.events ?? [];
-  const told = events.filter(isOfState).toReversed();
-  const marks = [3, 2, 1, 0].map((thirds) => now - (thirds * HOUR_MS) / 3);
-  return (
-    <Panel
-      title="State, last hour"
-      aside={timeline.kind === 'known' ? asOfText(timeline) || plural(told.length, 'change') : '–'}
-    >
-      <div class="panel-body">
-        <Timeline events={events} now={now} />
-        <p class="axis">
-          {marks.map((at) => (
-            <span key={at}>{clockText(at).slice(0, 5)}</span>
-          ))}
-        </p>
-      </div>
-      <table class="lines">
-        <tbody>
-          {told.slice(0, 8).map((event, at) => (
-            <tr key={event.seq}>
-              <td class="mono faint nowrap">{momentText(event.at, Date.now())}</td>
-              <td>
-                {event.state !== null && (
-                  <StateWord of={{ state: event.state, ...(event.reason === null ? {} : { reason: event.reason }) }} />
-                )}
-              </td>
-              <td class="wide">{happenedText(event)}</td>
-              <td class="right nowrap">{ageText((told[at - 1]?.at ?? now) - event.at)}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-      {timeline.kind === 'known' ? (
-        told.length === 0 && (
-          <p class="panel-body faint">Nothing {isOld ? 'was known of it then' : 'is known of it before now'}.</p>
-        )
-      ) : (
-        <Unknown of={timeline} />
-      )}
-    </Panel>
-  );
-}
-
 function Callers({ instance }: { readonly instance: Instance }): VNode {
   const query = new URLSearchParams({ namespace: instance.namespace, service: instance.service });
   const topology = useKnown<TopologyAnswer>(`api/v1/topology?${query.toString()}`);
@@ -246,13 +200,25 @@ const EFFECTIVE: Readonly<Record<Instance['state'], string>> = {
   DEREGISTERING: 'gets no calls',
 };
 
+/** Callable, and yet called by few or none; empty: it is not so. */
+const weightlessText = (instance: Instance, isOld: boolean): string =>
+  instance.weight === 0 && isCallable(instance)
+    ? `Its weight ${isOld ? 'was' : 'is'} 0: it ${isOld ? 'got' : 'gets'} calls only where every instance as good has weight 0, too.`
+    : '';
+
+/** A weight of 0 takes an instance back behind those of its tier that have a weight. */
+const effectText = ({ state, weight }: Instance): string =>
+  weight === 0 && state !== 'CRITICAL' && state !== 'DEREGISTERING'
+    ? 'gets calls only where every instance as good has weight 0, too'
+    : EFFECTIVE[state];
+
 function FactsPanel({ instance, detail, isNow }: Omit<PicturePanelProps, 'path'>): VNode {
   const { clock } = useSession();
   const { admin, state, weight } = instance;
   const override = detail?.override ?? null;
   const staleSince = useStaleSince();
   const terms = override === null ? null : termsOf(override, admin === 'ENABLED' ? 'weight' : 'admin');
-  const effective = admin === 'ENABLED' ? EFFECTIVE[state] : 'gets no calls';
+  const effective = admin === 'ENABLED' ? effectText(instance) : 'gets no calls';
   const age = staleSince === null ? `, ${ageText(clock.now.value - instance.registeredAt)} ago` : '';
   const own = detail?.own.weight ?? weight;
   const metadata = Object.entries(instance.metadata).map(([key, value]) => [key, mono(value)] as const);
@@ -304,7 +270,7 @@ function Gone({ id, crumbs, timeline, staleSince }: GoneProps): VNode {
             : `The last that is known: ${happenedText(last)}, at ${momentText(last.at, Date.now())}.`
         }
       />
-      {last !== undefined && <LastHour timeline={timeline} />}
+      {last !== undefined && <LastHour id={id} namespace={last.namespace} timeline={timeline} />}
     </>
   );
 }

@@ -1,48 +1,74 @@
 import { isOutage } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
 import type { VNode } from 'preact';
-import type { InstanceAnswer } from '../../model/live/answers.js';
+import type { Overrides } from '../../model/live/answers.js';
 import { standingOf } from '../../model/live/roll.js';
 import type { ServiceNode } from '../../model/live/roll.js';
-import { useAnswer, useSession, useStaleSince } from '../../model/live/session.js';
-import { awayText, keptAwayText } from '../../model/text/callable-words.js';
+import { useSession, useStaleSince } from '../../model/live/session.js';
+import { plural } from '../../model/text/age.js';
+import { awayUntil, awayWhy } from '../../model/text/callable-words.js';
 import { tailOf } from '../../model/text/words.js';
-import { instanceHash } from '../../model/view/route.js';
+import { deedsOf, termsIn } from '../../model/view/attention.js';
+import { hashOf, instanceHash } from '../../model/view/route.js';
 import { Panel } from '../../parts/panel.js';
 
-/** Instances beyond so many are in the table below. */
-const MOST_ROWS = 10;
+interface KeptAwayProps {
+  readonly node: ServiceNode;
+  readonly overrides: Overrides;
+}
 
-/** Of a service the instances that an operator drained, or put into maintenance: who, when and why. Nothing where there are none. */
-export function KeptAway({ node }: { readonly node: ServiceNode }): VNode | null {
+/** Of a service the instances that an operator drained, or put into maintenance: who, when, why and until when. Nothing where there are none. */
+export function KeptAway({ node, overrides }: KeptAwayProps): VNode | null {
+  const { clock } = useSession();
   const isOld = useStaleSince() !== null;
-  const away = [...node.instances.value.values()].filter(({ admin }) => admin !== 'ENABLED');
-  if (away.length === 0) return null;
+  const deeds = deedsOf(node, overrides);
+  if (deeds.length === 0) return null;
   const isOut = isOutage(standingOf(node.instances.value).count);
+  const count = deeds.reduce((sum, { instances }) => sum + instances.length, 0);
+  const now = clock.now.value;
   return (
-    <Panel title={isOut ? `Nobody ${isOld ? 'could' : 'may'} be called` : 'Kept away from callers'} count={away.length}>
+    <Panel title={isOut ? `Nobody ${isOld ? 'could' : 'may'} be called` : 'Kept away from callers'} count={count}>
       <ul class="panel-body">
-        {away.slice(0, MOST_ROWS).map((instance) => (
-          // its terms are asked for when it changes, not with each change of others
-          <Row key={`${instance.id} ${instance.revision}`} instance={instance} />
-        ))}
+        {deeds.map((deed) => {
+          const { admin } = deed.first;
+          const words = { admin, terms: termsIn(deed, overrides), now, isOld };
+          const until = awayUntil(words);
+          return (
+            <li key={deed.key}>
+              <Names of={deed.instances} node={node} /> <b>{admin}</b>
+              {until === '' ? '' : ` ${until}`}. {awayWhy(words)}
+            </li>
+          );
+        })}
       </ul>
     </Panel>
   );
 }
 
-function Row({ instance }: { readonly instance: Instance }): VNode {
-  const { clock } = useSession();
-  const isOld = useStaleSince() !== null;
-  const path = `api/v1/instances/${encodeURIComponent(instance.id)}`;
-  const detail = useAnswer<InstanceAnswer>(path, { everyMs: 15_000 }).value.value;
+/** More than these are counted. */
+const MOST_NAMES = 5;
+
+function Names({ of, node }: { readonly of: readonly Instance[]; readonly node: ServiceNode }): VNode {
+  const [first] = of;
+  const ids = of.map(({ id }) => id).toSorted();
+  const more = ids.length - MOST_NAMES;
   return (
-    <li>
-      <a class="mono" href={instanceHash(instance.id)}>
-        …{tailOf(instance.id)}
-      </a>{' '}
-      <b>{instance.admin}</b>.{' '}
-      {keptAwayText({ instance, detail, now: clock.now.value, isOld }) || awayText(instance, isOld)}
-    </li>
+    <>
+      {ids.slice(0, MOST_NAMES).map((id) => (
+        <span key={id}>
+          <a class="mono" href={instanceHash(id)}>
+            …{tailOf(id)}
+          </a>{' '}
+        </span>
+      ))}
+      {more > 0 && (
+        <a
+          class="link"
+          href={hashOf('instances', { ns: node.namespace, service: node.name, admin: first?.admin ?? '' })}
+        >
+          {plural(more, 'more instance')}
+        </a>
+      )}
+    </>
   );
 }

@@ -2,7 +2,10 @@ import type { VNode } from 'preact';
 import type { ServiceEdge } from '../../model/live/answers.js';
 import { valueOf } from '../../model/live/known.js';
 import type { Known } from '../../model/live/known.js';
+import { standingOf } from '../../model/live/roll.js';
+import { useSession } from '../../model/live/session.js';
 import { latencyText, percentText, rateText } from '../../model/text/age.js';
+import { toKey } from '../../model/view/focus.js';
 import { circuitText } from '../../parts/charts/circuits.js';
 import { Heads } from '../../parts/heads.js';
 import { ServiceLink } from '../../parts/name.js';
@@ -26,7 +29,12 @@ interface EdgesProps {
 
 /** Who calls it, or whom it calls. */
 export function ServiceEdges({ title, edges: known, other }: EdgesProps): VNode {
+  const { roll } = useSession();
   const edges = valueOf(known);
+  const isOut = (edge: ServiceEdge): boolean => {
+    const callee = roll.node(toKey(edge));
+    return callee !== undefined && standingOf(callee.instances.value).count.callable === 0;
+  };
   return (
     <Panel title={title} count={edges?.length ?? '–'} aside={asOfText(known)} class="scroll">
       {edges === null ? (
@@ -35,22 +43,29 @@ export function ServiceEdges({ title, edges: known, other }: EdgesProps): VNode 
         <p class="panel-body faint">{noneText(other, asOfText(known))}</p>
       ) : (
         <table>
-          <Heads of={['Service', '>Success %', '>Calls/s', '>p99@w4', '>Elsewhere@w6', 'Circuits@w5']} />
+          <Heads
+            of={[
+              other === 'from' ? 'Caller' : 'Service',
+              ...(other === 'from' ? ['>Instances that call@w5'] : []),
+              '>Calls OK %',
+              '>Calls/s',
+              '>p99@w4',
+              '>Attempts elsewhere@w6',
+              'Circuits@w5',
+            ]}
+          />
           <tbody>
             {edges.map((edge) => (
               <tr key={edge[other]}>
                 <td class="rest main">
-                  <ServiceLink
-                    namespace={edge.namespace}
-                    name={edge[other]}
-                    {...(other === 'from' ? { callers: edge.callers } : {})}
-                  />
+                  <ServiceLink namespace={edge.namespace} name={edge[other]} />
                 </td>
+                {other === 'from' && <td class="right w5">{edge.callers}</td>}
                 <td class="right">{edge.calls === 0 ? '–' : percentText(1 - edge.failures / edge.calls)}</td>
                 <td class="right">{rateText(edge.callsPerSecond)}</td>
                 <td class="right nowrap w4">{latencyText(edge.p99Ms)}</td>
                 <td class="right w6">{edge.retries}</td>
-                <td class="nowrap w5">{circuitText(edge.circuits)}</td>
+                <td class="nowrap w5">{circuitText(edge.circuits, isOut(edge))}</td>
               </tr>
             ))}
           </tbody>

@@ -3,40 +3,40 @@ import type { Instance } from '@rollcall/core';
 import type { VNode } from 'preact';
 import type {
   EventsAnswer,
+  Overrides,
   RegistryEvent,
   ServiceDetailAnswer,
   ServiceEdge,
   TargetEdge,
   TopologyAnswer,
-  TrafficAnswer,
 } from '../../model/live/answers.js';
-import { knownAs, missingText, valueOf } from '../../model/live/known.js';
-import type { Known } from '../../model/live/known.js';
-import { byTrouble, needsAttention, standingOf, WORST_FIRST } from '../../model/live/roll.js';
+import { knownAs, valueOf } from '../../model/live/known.js';
+import { useOverrides } from '../../model/live/overrides.js';
+import { byTrouble, needsAttention, WORST_FIRST } from '../../model/live/roll.js';
 import type { ServiceNode } from '../../model/live/roll.js';
 import { useAnswer, useKnown, useSession, useStaleSince } from '../../model/live/session.js';
 import { useSteady } from '../../model/live/steady.js';
 import { ageText, clockText, latencyText, percentText, plural, rateText } from '../../model/text/age.js';
-import { standingText } from '../../model/text/callable-words.js';
+import { shownSince } from '../../model/text/callable-words.js';
 import { serviceSentence, serviceVerdict } from '../../model/text/service-words.js';
 import { tailOf } from '../../model/text/words.js';
 import { maxOf } from '../../model/view/edge.js';
 import { hashOf, instanceHash, serviceHash, withFilter } from '../../model/view/route.js';
+import { DrainThese } from '../../parts/admin/drain-these.js';
 import { Announcer } from '../../parts/announcer.js';
-import { CircuitMarks, circuitText, circuitWord, sumOfCircuits } from '../../parts/charts/circuits.js';
+import { CircuitMarks, sumOfCircuits } from '../../parts/charts/circuits.js';
 import { Heartbeat1, Heartbeat2 } from '../../parts/charts/directions.js';
-import { Spark } from '../../parts/charts/spark.js';
 import { Timeline } from '../../parts/charts/timeline.js';
 import { Glyph, StateWord } from '../../parts/glyph.js';
 import { Heads } from '../../parts/heads.js';
 import { Clip } from '../../parts/name.js';
 import { InNamespace } from '../../parts/namespace.js';
 import { Head, Panel } from '../../parts/panel.js';
-import { asOfText } from '../../parts/unknown.js';
 import { KeptAway } from './kept-away.js';
 import { NoService } from './no-service.js';
 import { ServiceChanges } from './service-changes.js';
 import { ServiceEdges } from './service-edges.js';
+import { Stats } from './stats.js';
 
 interface ServiceProps {
   readonly namespace: string;
@@ -50,6 +50,8 @@ export function ServiceScreen({ namespace, name }: ServiceProps): VNode {
   const node = roll.services.value.find((one) => one.name === name && one.namespace === namespace);
   const query = new URLSearchParams({ namespace, service: name });
   const topology = useKnown<TopologyAnswer>(`api/v1/topology?${query.toString()}`);
+  const isAny = [...(node?.instances.value.values() ?? [])].some(({ admin }) => admin !== 'ENABLED');
+  const overrides = useOverrides({ namespace, service: name, isAny });
   const staleSince = useStaleSince();
   const crumbs = (
     <>
@@ -70,8 +72,8 @@ export function ServiceScreen({ namespace, name }: ServiceProps): VNode {
       <Announcer text={verdict} />
       <Stats node={node} callers={callers} />
       <div class="stack">
-        <KeptAway node={node} />
-        <Instances node={node} callers={valueOf(callers) ?? []} />
+        <KeptAway node={node} overrides={overrides} />
+        <Instances node={node} overrides={overrides} callers={valueOf(callers) ?? []} />
         <div class="two-columns">
           <ServiceEdges title="Called by" edges={callers} other="from" />
           <ServiceEdges title="Calls" edges={callees} other="to" />
@@ -82,76 +84,13 @@ export function ServiceScreen({ namespace, name }: ServiceProps): VNode {
   );
 }
 
-type Callers = Known<readonly ServiceEdge[]>;
-
-function Stats({ node, callers: known }: { readonly node: ServiceNode; readonly callers: Callers }): VNode {
-  const callers = valueOf(known) ?? [];
-  const none = known.kind === 'known' ? 'no callers' : missingText(known);
-  const path = `api/v1/traffic?namespace=${encodeURIComponent(node.namespace)}&to=${encodeURIComponent(node.name)}`;
-  const lately = useKnown<TrafficAnswer>(path);
-  const traffic = valueOf(lately);
-  const asOf = asOfText(known) || asOfText(lately);
-  const points = traffic?.points ?? [];
-  const perSecond = callers.reduce((sum, edge) => sum + edge.callsPerSecond, 0);
-  const calls = callers.reduce((sum, edge) => sum + edge.calls, 0);
-  const failures = callers.reduce((sum, edge) => sum + edge.failures, 0);
-  const elsewhere = callers.reduce((sum, edge) => sum + edge.retries, 0);
-  const p99Ms = callers.reduce<number | null>((most, edge) => maxOf(most, edge.p99Ms), null);
-  const p50Ms = callers.reduce<number | null>((most, edge) => maxOf(most, edge.p50Ms), null);
-  const circuits = sumOfCircuits(callers.map((edge) => edge.circuits));
-  const standing = standingOf(node.instances.value);
-  const { healthy, all } = standing;
-  const inFlight = callers.reduce((sum, edge) => sum + edge.inFlight, 0);
-  return (
-    <div class="panel stats">
-      <div>
-        <span class="label">Success</span>
-        <b>
-          {calls === 0 ? '–' : `${percentText(1 - failures / calls)} %`}{' '}
-          <small>{callers.length === 0 ? '–' : elsewhere} elsewhere</small>
-        </b>
-        <Spark
-          points={points.map((point) => (point.calls === 0 ? null : 1 - point.failures / point.calls))}
-          min={0.98}
-          max={1}
-          label="Success over the last 15 minutes"
-        />
-      </div>
-      <div>
-        <span class="label">Calls/s</span>
-        <b>{callers.length === 0 ? '–' : rateText(perSecond)}</b>
-        <Spark points={points.map((point) => point.calls)} label="Calls over the last 15 minutes" />
-      </div>
-      <div>
-        <span class="label">p99</span>
-        <b>
-          {latencyText(p99Ms)} <small>p50 {latencyText(p50Ms)}</small>
-        </b>
-        <Spark points={points.map((point) => point.p99Ms)} label="p99 over the last 15 minutes" />
-      </div>
-      <div>
-        <span class="label">Circuit</span>
-        <b>{circuitWord(circuits, callers.length)}</b>
-        <p class="faint small">{callers.length === 0 ? none : circuitText(circuits)}</p>
-      </div>
-      <div>
-        <span class="label">Capacity</span>
-        <b>{all === 0 ? '–' : `${Math.floor((100 * healthy) / all)} %`}</b>
-        <p class="faint small">
-          {callers.length === 0 || healthy === 0 ? standingText(standing) : `${inFlight} in flight`}
-        </p>
-      </div>
-      {asOf !== '' && <p class="stats-age">Calls {asOf}.</p>}
-    </div>
-  );
-}
-
 interface InstancesProps {
   readonly node: ServiceNode;
+  readonly overrides: Overrides;
   readonly callers: readonly ServiceEdge[];
 }
 
-function Instances({ node, callers }: InstancesProps): VNode {
+function Instances({ node, overrides, callers }: InstancesProps): VNode {
   const { route } = useSession();
   const { filters } = route.value;
   const query = `namespace=${encodeURIComponent(node.namespace)}&heartbeats=true`;
@@ -172,7 +111,7 @@ function Instances({ node, callers }: InstancesProps): VNode {
   const events = useEventsByInstance(node);
   const targets = byInstance(callers);
   return (
-    <Panel title="Instances" class="scroll" count={<Chips all={all} filters={filters} />} aside={<CircuitLegend />}>
+    <Panel title="Instances" class="scroll" count={<Chips {...{ all, shown, filters }} />} aside={<CircuitLegend />}>
       <table ref={(box: HTMLElement | null) => void (steady.ref.current = box)} class="tight">
         <Heads
           of={[
@@ -184,7 +123,7 @@ function Instances({ node, callers }: InstancesProps): VNode {
             'Version@w7 tenth',
             'Zone@w9 tenth',
             '>Calls/s@w6',
-            '>Success %@w8',
+            '>Attempts OK %@w8',
             '>p99@w7',
             'Circuits@w10',
             'Last hour@w11',
@@ -196,6 +135,7 @@ function Instances({ node, callers }: InstancesProps): VNode {
             <InstanceRow
               key={instance.id}
               instance={instance}
+              since={shownSince(instance, overrides.get(instance.id) ?? null)}
               heartbeats={heartbeats.get(instance.id) ?? null}
               events={events.get(instance.id) ?? []}
               targets={targets.get(instance.id) ?? []}
@@ -203,6 +143,12 @@ function Instances({ node, callers }: InstancesProps): VNode {
           ))}
         </tbody>
       </table>
+      {callers.length > 0 && (
+        <p class="panel-foot faint small">
+          A call makes one attempt, and another one at another instance where that fails: attempts may fail and the call
+          succeed.
+        </p>
+      )}
       {shown.length > MOST_ROWS && (
         <p class="panel-foot">
           <a class="link" href={hashOf('instances', { service: node.name, ns: node.namespace })}>
@@ -259,11 +205,13 @@ const fits = (wanted: string | undefined, value: string): boolean => wanted === 
 
 interface ChipsProps {
   readonly all: readonly Instance[];
+  /** Those that the filters let through. */
+  readonly shown: readonly Instance[];
   readonly filters: Readonly<Record<string, string>>;
 }
 
 /** Filters live in the address: what one sees can be sent to somebody. */
-function Chips({ all, filters }: ChipsProps): VNode {
+function Chips({ all, shown, filters }: ChipsProps): VNode {
   const states = WORST_FIRST.filter((state) => all.some((instance) => instance.state === state));
   const versions = [...new Set(all.map(({ version }) => version))].filter((version) => version !== '').toSorted();
   const zones = [...new Set(all.map(({ zone }) => zone))].filter((zone) => zone !== '').toSorted();
@@ -297,6 +245,7 @@ function Chips({ all, filters }: ChipsProps): VNode {
       {versions.length > 1 &&
         versions.slice(0, 4).map((version) => chip('version', version, <Clip of={`version ${version}`} />))}
       {zones.length > 1 && zones.slice(0, 4).map((zone) => chip('zone', zone, <Clip of={`zone ${zone}`} />))}
+      {shown.length < all.length && <DrainThese of={shown} />}
     </span>
   );
 }
@@ -325,12 +274,14 @@ function successHere(targets: readonly TargetEdge[]): number | null {
 
 interface RowProps {
   readonly instance: Instance;
+  /** When what the row shows began, wall clock in ms; null: not known. */
+  readonly since: number | null;
   readonly heartbeats: Parameters<typeof Heartbeat1>[0]['heartbeats'];
   readonly events: readonly RegistryEvent[];
   readonly targets: readonly TargetEdge[];
 }
 
-function InstanceRow({ instance, heartbeats, events, targets }: RowProps): VNode {
+function InstanceRow({ instance, since, heartbeats, events, targets }: RowProps): VNode {
   const { clock } = useSession();
   const staleSince = useStaleSince();
   const isTrouble = needsAttention(instance);
@@ -374,7 +325,7 @@ function InstanceRow({ instance, heartbeats, events, targets }: RowProps): VNode
         <Timeline events={events} now={staleSince ?? clock.now.value} isSmall />
       </td>
       <td class="right nowrap">
-        {staleSince === null ? ageText(clock.now.value - instance.since) : clockText(instance.since)}
+        {since === null ? '–' : staleSince === null ? ageText(clock.now.value - since) : clockText(since)}
       </td>
     </tr>
   );

@@ -1,4 +1,4 @@
-import { callableText, isOutage } from '@rollcall/core';
+import { isOutage } from '@rollcall/core';
 import type { State } from '@rollcall/core';
 import type { VNode } from 'preact';
 import type { ServiceEdge, TopologyAnswer } from '../../model/live/answers.js';
@@ -10,14 +10,23 @@ import type { ServiceNode } from '../../model/live/roll.js';
 import { useFilterLink, useKnown, useNamespace, useSession, useStaleSince } from '../../model/live/session.js';
 import { useSteady } from '../../model/live/steady.js';
 import { clockText, latencyText, percentText, plural, rateText } from '../../model/text/age.js';
-import { shareText, verdictText } from '../../model/text/words.js';
+import { callableShare, standingText } from '../../model/text/callable-words.js';
+import { verdictText } from '../../model/text/words.js';
 import { maxOf } from '../../model/view/edge.js';
-import { holdsState, SERVICE_SORTS, serviceFits, sortOf, sortServices } from '../../model/view/listing.js';
+import {
+  hasNoneCallable,
+  holdsState,
+  SERVICE_SORTS,
+  serviceFits,
+  sortOf,
+  sortServices,
+} from '../../model/view/listing.js';
 import type { ServiceSort } from '../../model/view/listing.js';
+import { withFilter } from '../../model/view/route.js';
 import { Announcer } from '../../parts/announcer.js';
 import { circuitText, sumOfCircuits } from '../../parts/charts/circuits.js';
 import { Choice, TextFilter } from '../../parts/filters.js';
-import { Glyph, StateWord } from '../../parts/glyph.js';
+import { Glyph, NotCallable, StateWord } from '../../parts/glyph.js';
 import { Heads } from '../../parts/heads.js';
 import { Clip, ServiceLink } from '../../parts/name.js';
 import { Head, Panel } from '../../parts/panel.js';
@@ -47,7 +56,7 @@ export function ServicesScreen(): VNode {
         sentence={`${plural(nodes.length, 'service')}, ${plural(instances, 'instance')}${arrival === null ? '' : ' so far'}${staleSince === null ? '' : ` at ${clockText(staleSince)}`}. ${ORDERS[sort ?? 'trouble']} first.`}
       />
       <Announcer text={verdict} />
-      <StateChips wanted={wanted} nodes={nodes} />
+      <StateChips wanted={wanted} isNoneCallable={filters['callable'] === 'no'} nodes={nodes} />
       <div class="chips filters spaced">
         <TextFilter label="Filter the services" placeholder="Name of a service" />
         <Choice name="sort" label="order" none="trouble" of={['rate', 'name']} />
@@ -61,21 +70,31 @@ const ORDERS: Readonly<Record<ServiceSort, string>> = { trouble: 'Worst', rate: 
 
 interface ChipsProps {
   readonly wanted: State | null;
+  readonly isNoneCallable: boolean;
   readonly nodes: readonly ServiceNode[];
 }
 
-function StateChips({ wanted, nodes }: ChipsProps): VNode {
+function StateChips({ wanted, isNoneCallable, nodes }: ChipsProps): VNode {
   const link = useFilterLink();
+  const all = withFilter(link('state', ''), 'callable', '');
   return (
     <p class="chips spaced">
-      <a class="chip" href={link('state', '')} aria-current={wanted === null ? 'true' : undefined}>
+      <a class="chip" href={all} aria-current={wanted === null && !isNoneCallable ? 'true' : undefined}>
         All {nodes.length}
+      </a>
+      <a
+        class="chip CRITICAL"
+        href={link('callable', isNoneCallable ? '' : 'no')}
+        aria-current={isNoneCallable ? 'true' : undefined}
+      >
+        <Glyph of={{ state: 'CRITICAL' }} />
+        nobody callable {nodes.filter(hasNoneCallable).length}
       </a>
       {WORST_FIRST.map((state) => (
         <a
           key={state}
           class={`chip ${state}`}
-          href={link('state', state)}
+          href={link('state', wanted === state ? '' : state)}
           aria-current={wanted === state ? 'true' : undefined}
         >
           <Glyph of={{ state }} />
@@ -110,11 +129,11 @@ function List({ nodes, topology, isFiltered, staleSince }: ListProps): VNode {
           of={[
             'State@c-state',
             'Service@c-service',
-            'Callable@c-healthy-share',
+            'Callable@c-callable-share',
             'Versions@w8',
             'Zones@w10',
             '>Calls/s@w5 c-figure',
-            '>Success %@w6 c-success',
+            '>Calls OK %@w6 c-success',
             '>p99@w7 c-figure',
             'Called by@w10',
             'Circuits@w9 c-cut',
@@ -167,7 +186,7 @@ interface RowProps {
 function Row({ node, at, edges }: RowProps): VNode {
   const instances = [...node.instances.value.values()];
   const standing = standingOf(node.instances.value);
-  const { healthy, all, worst, count } = standing;
+  const { worst, count } = standing;
   const shown = instances.find(({ state }) => state === worst) ?? { state: worst };
   const calls = edges.reduce((sum, edge) => sum + edge.calls, 0);
   const failures = edges.reduce((sum, edge) => sum + edge.failures, 0);
@@ -181,24 +200,14 @@ function Row({ node, at, edges }: RowProps): VNode {
       data-problem={isTrouble ? '' : undefined}
       aria-rowindex={at + 2}
     >
-      <td>
-        {isOutage(count) ? (
-          <span class="state CRITICAL">
-            <Glyph of={{ state: 'CRITICAL' }} />
-            NOT CALLABLE
-          </span>
-        ) : (
-          <StateWord of={shown} />
-        )}
-      </td>
+      <td>{isOutage(count) ? <NotCallable /> : <StateWord of={shown} />}</td>
       <td class="full">
         <ServiceLink namespace={node.namespace} name={node.name} class="strong clip" />
       </td>
       <td class="since">
-        <Clip
-          of={count.admin.ENABLED < all ? callableText(count) : shareText(healthy, all)}
-          class={isOutage(count) ? 'strong' : ''}
-        />
+        <span class={isOutage(count) ? 'strong' : ''} title={standingText(standing)}>
+          {callableShare(count)}
+        </span>
       </td>
       <td class="w8 card">
         <Clip of={distinct(instances.map(({ version }) => version))} />
@@ -215,7 +224,7 @@ function Row({ node, at, edges }: RowProps): VNode {
         <Clip of={distinct(edges.map(({ from }) => from))} />
       </td>
       <td class="w9">
-        <Clip of={edges.length === 0 ? '–' : circuitText(circuits)} />
+        <Clip of={edges.length === 0 ? '–' : circuitText(circuits, count.callable === 0)} />
       </td>
     </tr>
   );

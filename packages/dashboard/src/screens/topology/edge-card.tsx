@@ -43,6 +43,9 @@ export function EdgeCard({ edge }: { readonly edge: ServiceEdge }): VNode {
                     <a class="with-glyph mono" href={instanceHash(target.instance)}>
                       {instance !== undefined && <Glyph of={instance} />}…{tailOf(target.instance)}
                     </a>
+                    {instance !== undefined && instance.admin !== 'ENABLED' && (
+                      <b class="block small">{instance.admin}</b>
+                    )}
                   </td>
                   <td class="right">{rateText(target.callsPerSecond)}</td>
                   <td class="right nowrap">{latencyText(target.p99Ms)}</td>
@@ -56,7 +59,7 @@ export function EdgeCard({ edge }: { readonly edge: ServiceEdge }): VNode {
         </table>
       )}
       <p class="panel-foot">
-        {plural(retries, 'attempt')} went to another instance, {failures} failed.
+        {plural(failures, 'call')} failed, {plural(retries, 'attempt')} went to another instance.
       </p>
     </section>
   );

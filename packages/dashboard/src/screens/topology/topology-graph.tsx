@@ -5,8 +5,9 @@ import type { ServiceEdge } from '../../model/live/answers.js';
 import { byTrouble, colourOf, needsAttention, standingOf } from '../../model/live/roll.js';
 import { useSession } from '../../model/live/session.js';
 import { latencyText, percentText, rateText } from '../../model/text/age.js';
-import { shareText } from '../../model/text/words.js';
+import { callableShare } from '../../model/text/callable-words.js';
 import { isCut, lookOf, successOf } from '../../model/view/edge.js';
+import { callersText, hiddenCallers } from '../../model/view/focus.js';
 import { edgeKey, layOut, NODE_HEIGHT, NODE_WIDTH } from '../../model/view/graph.js';
 import type { Graph, PlacedEdge, PlacedNode } from '../../model/view/graph.js';
 import { serviceHash, withFilter } from '../../model/view/route.js';
@@ -15,13 +16,13 @@ import { EdgeCard } from './edge-card.js';
 
 interface TopologyGraphProps {
   readonly edges: readonly ServiceEdge[];
-  /** The services that somebody calls, also those whose callers the filters leave out. */
-  readonly called: ReadonlySet<string>;
+  /** Those that the filters leave out included. */
+  readonly all: readonly ServiceEdge[];
   readonly selected: ServiceEdge | null;
 }
 
 /** The graph is laid out anew only when its edges are others; what they carry changes in place. */
-export function TopologyGraph({ edges, called, selected }: TopologyGraphProps): VNode {
+export function TopologyGraph({ edges, all, selected }: TopologyGraphProps): VNode {
   const graph = useSignal<Graph | null>(null);
   const problem = useSignal<Error | null>(null);
   const shape = edges.map(edgeKey).toSorted().join(' ');
@@ -72,7 +73,7 @@ export function TopologyGraph({ edges, called, selected }: TopologyGraphProps): 
             />
           ))}
           {laid.nodes.map((node) => (
-            <Node key={node.key} node={node} edges={edges} isCalled={called.has(node.key)} />
+            <Node key={node.key} node={node} edges={edges} hidden={hiddenCallers(node.key, all, edges)} />
           ))}
         </svg>
       </div>
@@ -123,19 +124,22 @@ const shortName = (name: string): string =>
 
 /** More instances than this are counted, not drawn. */
 const MOST_DISCS = 8;
+/** The same beside callers that are not shown, of which the words are longer. */
+const FEW_DISCS = 4;
 
 interface NodeProps {
   readonly node: PlacedNode;
   readonly edges: readonly ServiceEdge[];
-  readonly isCalled: boolean;
+  /** So many that call it are not drawn. */
+  readonly hidden: number;
 }
 
-function Node({ node, edges, isCalled }: NodeProps): VNode {
+function Node({ node, edges, hidden }: NodeProps): VNode {
   const { roll } = useSession();
   const known = roll.node(node.key);
   const instances = [...(known?.instances.value.values() ?? [])].toSorted(byTrouble);
   const standing = standingOf(known?.instances.value ?? new Map());
-  const { healthy, all } = standing;
+  const { count } = standing;
   const worst = colourOf(standing);
   const namespace = node.key.slice(0, node.key.indexOf('/'));
   const hasNamespaces = roll.namespaces.value.length > 1;
@@ -155,15 +159,15 @@ function Node({ node, edges, isCalled }: NodeProps): VNode {
         {shortName(node.name)}
       </text>
       <text x={node.x + NODE_WIDTH - 12} y={node.y + 21} text-anchor="end">
-        {all === 0 ? '' : shareText(healthy, all)}
+        {count.all === 0 ? '' : callableShare(count)}
       </text>
-      {instances.slice(0, MOST_DISCS).map((instance, at) => (
+      {instances.slice(0, hidden > 0 ? FEW_DISCS : MOST_DISCS).map((instance, at) => (
         <svg key={instance.id} x={node.x + 12 + at * 13} y={node.y + 32} width="10" height="10" viewBox="0 0 12 12">
           <Glyph of={instance} />
         </svg>
       ))}
       <text x={node.x + NODE_WIDTH - 12} y={node.y + 42} text-anchor="end">
-        {incoming.length > 0 ? `${rateText(perSecond)}/s` : isCalled ? 'callers not shown' : 'entry'}
+        {callersText(incoming.length === 0 ? null : perSecond, hidden)}
       </text>
     </a>
   );

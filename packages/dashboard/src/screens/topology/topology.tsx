@@ -5,6 +5,7 @@ import type { NameOf } from '../../model/live/roll.js';
 import { useFilterLink, useKnown, useNamespace, useSession } from '../../model/live/session.js';
 import { clockText, plural } from '../../model/text/age.js';
 import { byImpairment, isIdle, isImpaired } from '../../model/view/edge.js';
+import { fittingEdges, meantBy, servicesOf, shownEdges, tooManyText } from '../../model/view/focus.js';
 import { edgeKey } from '../../model/view/graph.js';
 import { withFilter } from '../../model/view/route.js';
 import { Announcer } from '../../parts/announcer.js';
@@ -29,19 +30,11 @@ export function TopologyScreen(): VNode {
   const all = topology.edges;
   if (all.length === 0) return <NoEdges asOf={asOf} />;
   const onlyImpaired = filters['only'] === 'unhealthy';
-  const showsIdle = filters['idle'] === 'shown';
-  const keys = [...new Set(all.flatMap(({ namespace: ns, from, to }) => [`${ns}/${from}`, `${ns}/${to}`]))];
-  // as on the other screens, a name without a namespace will do
-  const asked = filters['service'] ?? '';
-  const focus = keys.find((key) => key === asked || (asked !== '' && key.endsWith(`/${asked}`))) ?? asked;
-  const fitsButIdle = (edge: ServiceEdge): boolean =>
-    (!onlyImpaired || isImpaired(edge)) &&
-    (focus === '' || `${edge.namespace}/${edge.from}` === focus || `${edge.namespace}/${edge.to}` === focus);
-  const fitting = all.filter(fitsButIdle);
-  const shown = showsIdle ? fitting : fitting.filter((edge) => !isIdle(edge));
-  const services = new Set(shown.flatMap(({ namespace: ns, from, to }) => [`${ns}/${from}`, `${ns}/${to}`]));
-  const called = new Set(all.map(({ namespace: ns, to }) => `${ns}/${to}`));
-  const isTooMuch = services.size > MOST_NODES && focus === '';
+  const said = filters['service'] ?? '';
+  const fitting = fittingEdges(all, filters);
+  const shown = shownEdges(fitting, filters);
+  const services = servicesOf(shown);
+  const isTooMuch = services.length > MOST_NODES && said === '';
   const view = filters['view'] === 'table' || isTooMuch ? 'table' : 'graph';
   const impaired = shown.filter(isImpaired).toSorted(byImpairment);
   const verdict = verdictOf({ shown, impaired: impaired.length, onlyImpaired, asOf });
@@ -53,13 +46,8 @@ export function TopologyScreen(): VNode {
       </Head>
       <Announcer text={verdict} />
       <section class="panel">
-        <Choices idle={fitting.filter(isIdle).length} focus={focus} services={keys} />
-        {isTooMuch && (
-          <p class="panel-body soft">
-            {plural(services.size, 'service')} are too many for a picture: choose one above
-            {onlyImpaired ? '' : ', or only what is unhealthy'}.
-          </p>
-        )}
+        <Choices idle={fitting.filter(isIdle).length} said={said} services={servicesOf(all)} />
+        {isTooMuch && <p class="panel-body soft">{tooManyText(plural(services.length, 'service'), onlyImpaired)}</p>}
         {shown.length === 0 ? (
           <p class="panel-body faint">
             No edge fits.{' '}
@@ -70,7 +58,7 @@ export function TopologyScreen(): VNode {
         ) : view === 'table' ? (
           <EdgeTable edges={shown} />
         ) : (
-          <TopologyGraph edges={shown} called={called} selected={selected} />
+          <TopologyGraph edges={shown} all={all} selected={selected} />
         )}
         <Legend />
       </section>
@@ -135,14 +123,18 @@ const set = (key: string, value: string): void =>
 
 interface ChoicesProps {
   readonly idle: number;
-  readonly focus: string;
+  /** The filter `service`, as it is said. */
+  readonly said: string;
   readonly services: readonly string[];
 }
 
-function Choices({ idle, focus, services }: ChoicesProps): VNode {
+function Choices({ idle, said, services }: ChoicesProps): VNode {
   const { route, roll } = useSession();
   const { filters } = route.value;
   const hasNamespaces = roll.namespaces.value.length > 1;
+  const [meant = said, ...others] = said === '' ? [] : meantBy(said, services);
+  // a name that several namespaces have is a choice of its own
+  const chosen = others.length > 0 ? said : meant;
   return (
     <div class="topology-choices">
       <label>
@@ -163,9 +155,10 @@ function Choices({ idle, focus, services }: ChoicesProps): VNode {
       </label>
       <label class="chip">
         service
-        <select value={focus} onChange={({ currentTarget }) => set('service', currentTarget.value)}>
+        <select value={chosen} onChange={({ currentTarget }) => set('service', currentTarget.value)}>
           <option value="">any</option>
-          {services.toSorted().map((name) => (
+          {chosen !== '' && !services.includes(chosen) && <option value={chosen}>{chosen}</option>}
+          {services.map((name) => (
             <option key={name} value={name}>
               {hasNamespaces ? name : name.slice(name.indexOf('/') + 1)}
             </option>
@@ -197,6 +190,7 @@ function Legend(): VNode {
       <span>
         <span class="mono">24 ms</span> p99, measured by the callers
       </span>
+      <span>a call makes one attempt, and another one at another instance where that fails</span>
     </p>
   );
 }

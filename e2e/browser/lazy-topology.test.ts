@@ -1,0 +1,59 @@
+import { startRegistry } from '@rollcall/registry';
+import type { RunningRegistry } from '@rollcall/registry';
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { flawsOf, launchBrowser, visit, whyNoBrowser } from './browser.js';
+
+const SCRIPT = /\/assets\/topology-[\w-]+\.js$/;
+
+describe.skipIf(whyNoBrowser !== null)('the script of the topology screen', () => {
+  let browser: Browser;
+  let registry: RunningRegistry;
+
+  beforeAll(async () => {
+    [browser, registry] = await Promise.all([launchBrowser(), startRegistry({ port: 0 })]);
+  }, 60_000);
+
+  afterAll(async () => {
+    await browser?.close();
+    await registry?.close();
+  });
+
+  it('is loaded from the registry when the screen is opened', async () => {
+    const { page, faults } = await visit(browser, `${registry.url}/#/registry`);
+    const asked: string[] = [];
+    let letThrough = (): void => {};
+    const isLetThrough = new Promise<void>((resolve) => void (letThrough = resolve));
+    page.on('request', (request) => {
+      if (SCRIPT.test(request.url())) asked.push(request.url());
+    });
+    await page.reload();
+    await page.getByRole('heading', { level: 1 }).waitFor();
+    await page.route(SCRIPT, async (route) => {
+      await isLetThrough;
+      await route.continue();
+    });
+    expect(asked).toEqual([]);
+    await page.goto(`${registry.url}/#/topology`);
+    await page.getByRole('heading', { name: 'Who calls whom: loading …' }).waitFor();
+    expect(await flawsOf(page)).toEqual([]);
+    letThrough();
+    await page.getByRole('heading', { name: 'Nobody has told of a call yet.' }).waitFor();
+    expect(asked).toHaveLength(1);
+    expect(faults).toEqual([]);
+    await page.context().close();
+  });
+
+  it('is reported as missing where it fails to load, and a reload loads it', async () => {
+    const { page, faults } = await visit(browser, `${registry.url}/#/registry`);
+    await page.route(SCRIPT, (route) => route.abort());
+    await page.goto(`${registry.url}/#/topology`);
+    await page.getByRole('heading', { name: 'This screen could not be loaded.' }).waitFor();
+    expect(await flawsOf(page)).toEqual([]);
+    await page.unroute(SCRIPT);
+    await page.getByRole('button', { name: 'Reload' }).click();
+    await page.getByRole('heading', { name: 'Nobody has told of a call yet.' }).waitFor();
+    expect(faults).toEqual([]);
+    await page.context().close();
+  });
+});

@@ -1,0 +1,68 @@
+/** What becomes of services when an operator takes instances away from their callers. */
+import { isCallable } from '@rollcall/core';
+import type { Instance } from '@rollcall/core';
+import type { ServiceEdge } from '../live/answers.js';
+import { missingText } from '../live/known.js';
+import type { Known } from '../live/known.js';
+import type { NameOf } from '../live/roll.js';
+import { rateText } from './age.js';
+
+type Standing = Pick<Instance, 'id' | 'state' | 'admin'>;
+
+/** A service, and which of its instances are to be taken away. */
+export interface Taking {
+  readonly namespace: string;
+  readonly service: string;
+  readonly instances: Iterable<Standing>;
+  readonly taken: ReadonlySet<string>;
+}
+
+export interface Consequence {
+  readonly text: string;
+  /** Is no instance left that may be called? */
+  readonly isOut: boolean;
+}
+
+/** `edges`: calls between services, those to this one among them. */
+export function consequenceOf(
+  { namespace, service, instances, taken }: Taking,
+  edges: Known<readonly ServiceEdge[]>,
+  nameOf: NameOf,
+): Consequence {
+  const all = [...instances];
+  const callable = all.filter(isCallable);
+  const left = callable.filter(({ id }) => !taken.has(id));
+  const name = nameOf(namespace, service);
+  if (left.length > 0) {
+    const stays = left.length === 1 ? 'stays' : 'stay';
+    const best = left.some(({ state }) => state === 'HEALTHY') ? '' : ', none of them HEALTHY';
+    return { text: `${left.length} of ${all.length} ${stays} callable${best}.`, isOut: false };
+  }
+  const callers = callersText(namespace, service, edges);
+  return callable.length === 0
+    ? { text: `Nobody of ${name} may be called already; ${callers}`, isOut: true }
+    : { text: `After this nobody of ${name} may be called; ${callers}`, isOut: true };
+}
+
+/** More names than these are counted. */
+const MOST_NAMES = 3;
+
+function callersText(namespace: string, service: string, known: Known<readonly ServiceEdge[]>): string {
+  if (known.kind !== 'known') return `who calls it: ${missingText(known)}`;
+  const edges = known.value.filter((edge) => edge.namespace === namespace && edge.to === service);
+  const calling = edges
+    .filter(({ callsPerSecond }) => callsPerSecond > 0)
+    .toSorted((one, other) => other.callsPerSecond - one.callsPerSecond);
+  if (calling.length === 0) return 'no caller has reported calls to it in the last seconds.';
+  const names = calling.map(({ from }) => from);
+  const more = names.length - MOST_NAMES;
+  const told = more > 0 ? [...names.slice(0, MOST_NAMES), `${more} more`] : names;
+  const rate = calling.reduce((sum, { callsPerSecond }) => sum + callsPerSecond, 0);
+  return `${listed(told)} ${calling.length === 1 ? 'calls' : 'call'} it (${rateText(rate)}/s).`;
+}
+
+/** `a`, `a and b`, `a, b and c`. */
+function listed(words: readonly string[]): string {
+  const [last = ''] = words.slice(-1);
+  return words.length < 2 ? last : `${words.slice(0, -1).join(', ')} and ${last}`;
+}

@@ -1,0 +1,154 @@
+import { reasonFor } from '@rollcall/core';
+import type { Instance, Override } from '@rollcall/core';
+import { signal } from '@preact/signals';
+import { describe, expect, it } from 'vitest';
+import type { ServiceNode } from '../live/roll.js';
+import { sample } from '../live/sample.fixture.js';
+import { attentionOf, countInstances, filtersOf, sinceOf, soonestOf } from './attention.js';
+import type { Cause } from './attention.js';
+import { instanceFits } from './listing.js';
+
+const NOW = 2_000_000;
+
+function nodeOf(name: string, ...instances: readonly Instance[]): ServiceNode {
+  const all = new Map(instances.map((one) => [one.id, { ...one, service: name }]));
+  return { key: `default/${name}`, namespace: 'default', name, instances: signal(all) };
+}
+
+const drained = (id: string, words: Partial<Instance> = {}): Instance => ({
+  ...sample(id),
+  admin: 'DRAINING',
+  ...words,
+});
+
+const setBy = (since: number, reason = '', by = ''): Override => ({
+  admin: 'DRAINING',
+  weight: null,
+  metadata: null,
+  reason: 'of another word',
+  since: since + 500,
+  untilMs: null,
+  words: { admin: { reason, since, untilMs: null, by } },
+});
+
+const NONE = new Map<string, Override>();
+const idsOf = ({ instances }: Cause): string[] => instances.map(({ id }) => id).toSorted();
+
+describe('what needs attention', () => {
+  it('is one row for each service and cause', () => {
+    const orders = nodeOf(
+      'orders',
+      sample('orders-1', 'CRITICAL', 'SILENT'),
+      sample('orders-2', 'CRITICAL', 'SILENT'),
+      sample('orders-3', 'UNHEALTHY', 'INBOUND_SILENT'),
+      sample('orders-4', 'UNHEALTHY', 'OUTBOUND_SILENT'),
+      sample('orders-5'),
+    );
+    const users = nodeOf('users', sample('users-1', 'CRITICAL', 'SILENT'), sample('users-2'));
+    const { trouble } = attentionOf([orders, users], NONE);
+    expect(trouble.map(({ node, instances }) => [node.name, instances.length])).toEqual([
+      ['orders', 2],
+      ['users', 1],
+      ['orders', 1],
+      ['orders', 1],
+    ]);
+    expect(countInstances(trouble)).toBe(5);
+  });
+
+  it('is of an operator where none of a service is callable: one row for each deed', () => {
+    const node = nodeOf('orders', drained('orders-1'), drained('orders-2', { state: 'CRITICAL' }), drained('orders-3'));
+    const overrides = new Map([
+      ['orders-1', setBy(NOW - 10_000, 'new kernel')],
+      ['orders-2', setBy(NOW - 9_000, 'new kernel')],
+      ['orders-3', setBy(NOW - 60_000, 'new disk')],
+    ]);
+    const { trouble } = attentionOf([node], overrides);
+    expect(new Set(trouble.map((cause) => idsOf(cause).join(' ')))).toEqual(new Set(['orders-1 orders-2', 'orders-3']));
+    expect(trouble.every(({ isKeptAway }) => isKeptAway)).toBe(true);
+    // nothing is known of the deeds yet: the same admin state is one row
+    expect(attentionOf([node], NONE).trouble.map(idsOf)).toEqual([['orders-1', 'orders-2', 'orders-3']]);
+  });
+
+  it('is not what an operator keeps away while others are callable', () => {
+    const node = nodeOf('orders', drained('orders-1'), sample('orders-2'));
+    expect(attentionOf([node], NONE)).toEqual({ trouble: [], onTheWay: [] });
+  });
+
+  it('begins with the services of which none is callable', () => {
+    const down = nodeOf('down', sample('down-1', 'CRITICAL', 'SILENT'), sample('down-2'));
+    const out = nodeOf('out', drained('out-1'), drained('out-2'));
+    expect(attentionOf([down, out], NONE).trouble.map(({ node }) => node.name)).toEqual(['out', 'down']);
+  });
+
+  it('is not who is on the way, of whom there is one row for each service, too', () => {
+    const node = nodeOf(
+      'orders',
+      sample('orders-1', 'REGISTERING', 'NEW'),
+      sample('orders-2', 'REGISTERING', 'NEW'),
+      sample('orders-3', 'DEREGISTERING', 'LEAVING'),
+    );
+    const { trouble, onTheWay } = attentionOf([node], NONE);
+    expect(trouble).toEqual([]);
+    expect(onTheWay.map(idsOf)).toEqual([['orders-1', 'orders-2'], ['orders-3']]);
+  });
+});
+
+const only = (node: ServiceNode, overrides = NONE): Cause => {
+  const { trouble } = attentionOf([node], overrides);
+  expect(trouble).toHaveLength(1);
+  return trouble[0]!;
+};
+
+const critical = (id: string, since: number): Instance => ({ ...sample(id, 'CRITICAL', 'SILENT'), since });
+
+const falls = (id: string, afterMs: number): Instance => ({
+  ...sample(id, 'UNHEALTHY', 'SILENT'),
+  next: { state: 'CRITICAL', afterMs, unless: 'PROOF' },
+});
+
+describe('a row', () => {
+  it('that shows an admin state is as old as that, and not as the state', () => {
+    const node = nodeOf('orders', drained('orders-1'), drained('orders-2'));
+    const overrides = new Map([
+      ['orders-1', setBy(NOW - 10_000)],
+      ['orders-2', setBy(NOW - 9_000)],
+    ]);
+    expect(sinceOf(only(node, overrides), overrides)).toBe(NOW - 10_000);
+    expect(sinceOf(only(node), NONE)).toBeNull();
+    // the operator set something else, or what is known is of before
+    const weight = new Map([['orders-1', { ...setBy(NOW), admin: null }]]);
+    expect(sinceOf(only(node, weight), weight)).toBeNull();
+  });
+
+  it('that shows a state is as old as the first of it', () => {
+    const node = nodeOf('orders', critical('orders-1', 700), critical('orders-2', 300), sample('orders-3'));
+    expect(sinceOf(only(node), NONE)).toBe(300);
+  });
+
+  it('counts down to what the registry does first', () => {
+    const node = nodeOf('orders', falls('orders-1', 9_000), falls('orders-2', 4_000), sample('orders-3'));
+    expect(soonestOf(only(node)).id).toBe('orders-2');
+  });
+
+  it('keeps its key when another instance falls for the same reason', () => {
+    const one = nodeOf('orders', critical('orders-1', 1), sample('orders-2'), sample('orders-3'));
+    const two = nodeOf('orders', critical('orders-1', 1), critical('orders-2', 9), sample('orders-3'));
+    expect(only(two).key).toBe(only(one).key);
+  });
+
+  it('leads to its instances and to no others', () => {
+    const node = nodeOf('orders', drained('orders-1'), drained('orders-2'));
+    const others = [sample('users-1'), { ...sample('orders-9'), namespace: 'staging' }, drained('users-2')];
+    const { ns, ...filters } = filtersOf(only(node));
+    const shown = [...node.instances.value.values(), ...others].filter(
+      (one) => one.namespace === ns && instanceFits(filters)(one),
+    );
+    expect(shown.map(({ id }) => id)).toEqual(['orders-1', 'orders-2']);
+    const sick = { ...sample('orders-1', 'CRITICAL'), reason: reasonFor('SILENT') };
+    expect(filtersOf(only(nodeOf('orders', sick, sample('orders-2'))))).toEqual({
+      ns: 'default',
+      service: 'orders',
+      state: 'CRITICAL',
+    });
+  });
+});

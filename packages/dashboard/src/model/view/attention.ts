@@ -1,0 +1,112 @@
+/** Which instances need a person, or are on their way: one row for each service and cause. */
+import { isOutage } from '@rollcall/core';
+import type { Instance, OverrideTerms } from '@rollcall/core';
+import type { Overrides } from '../live/answers.js';
+import { byTrouble, isOnTheWay, needsAttention, standingOf } from '../live/roll.js';
+import type { ServiceNode } from '../live/roll.js';
+import { awayTerms, shownSince } from '../text/callable-words.js';
+import { whyText } from '../text/words.js';
+import type { Filters } from './route.js';
+
+/** Instances of one service that are in the same trouble for the same reason. */
+export interface Cause {
+  /** Stays as long as the oldest of them, by id, stays. */
+  readonly key: string;
+  readonly node: ServiceNode;
+  /** The worst of them. */
+  readonly first: Instance;
+  /** All of them, worst first. */
+  readonly instances: readonly Instance[];
+  /** Is it that an operator keeps them away, and no instance of the service is callable? */
+  readonly isKeptAway: boolean;
+}
+
+/**
+ * Causes that need a person: instances that an operator keeps away where none of the service is callable, first, and those that are CRITICAL
+ * or UNHEALTHY, worst first; and those that are on their way. `overrides`: operators with other words, or other reasons, are other causes.
+ */
+export function attentionOf(
+  nodes: readonly ServiceNode[],
+  overrides: Overrides,
+): { readonly trouble: readonly Cause[]; readonly onTheWay: readonly Cause[] } {
+  const trouble: Cause[] = [];
+  const onTheWay: Cause[] = [];
+  for (const node of nodes) {
+    const isOut = isOutage(standingOf(node.instances.value).count);
+    for (const cause of causesOf(node, isOut, overrides)) {
+      if (cause.isKeptAway || needsAttention(cause.first)) trouble.push(cause);
+      else onTheWay.push(cause);
+    }
+  }
+  const isOut = new Set(trouble.filter(({ isKeptAway }) => isKeptAway).map(({ node }) => node));
+  const byOutage = (one: Cause, other: Cause): number => Number(isOut.has(other.node)) - Number(isOut.has(one.node));
+  const byWorst = ({ first: one }: Cause, { first: other }: Cause): number => byTrouble(one, other);
+  return {
+    trouble: trouble.toSorted((one, other) => byOutage(one, other) || byWorst(one, other)),
+    onTheWay: onTheWay.toSorted(byWorst),
+  };
+}
+
+/** Of a service the instances that an operator keeps away, together where operator and reason are the same. */
+export function deedsOf(node: ServiceNode, overrides: Overrides): readonly Cause[] {
+  return causesOf(node, true, overrides).filter(({ isKeptAway }) => isKeptAway);
+}
+
+function causesOf(node: ServiceNode, isOut: boolean, overrides: Overrides): Cause[] {
+  const groups = new Map<string, { readonly isKeptAway: boolean; readonly instances: Instance[] }>();
+  for (const instance of node.instances.value.values()) {
+    const isKeptAway = isOut && instance.admin !== 'ENABLED';
+    if (!isKeptAway && !needsAttention(instance) && !isOnTheWay(instance)) continue;
+    const cause = isKeptAway ? deedOf(instance, overrides) : [instance.admin, instance.state, whyText(instance)];
+    const name = JSON.stringify([isKeptAway, ...cause]);
+    const group = groups.get(name) ?? { isKeptAway, instances: [] };
+    group.instances.push(instance);
+    groups.set(name, group);
+  }
+  return [...groups.values()].map(({ isKeptAway, instances }) => ({
+    key: instances.map(({ id }) => id).reduce((one, other) => (one < other ? one : other)),
+    node,
+    first: instances.reduce((one, other) => (byTrouble(one, other) < 0 ? one : other)),
+    instances: instances.toSorted(byTrouble),
+    isKeptAway,
+  }));
+}
+
+/** What makes one deed of an operator another one than the next. */
+function deedOf(instance: Instance, overrides: Overrides): readonly string[] {
+  const terms = awayTerms(instance, overrides.get(instance.id) ?? null);
+  return [instance.admin, ...(terms === null ? [] : [terms.by, terms.reason])];
+}
+
+/** Of the list of instances: those of a cause, and others only where their state or admin state is the same. */
+export function filtersOf({ node, first, isKeptAway }: Cause): Filters {
+  return {
+    ns: node.namespace,
+    service: node.name,
+    ...(isKeptAway ? { admin: first.admin } : { state: first.state }),
+  };
+}
+
+export const countInstances = (causes: readonly Cause[]): number =>
+  causes.reduce((sum, { instances }) => sum + instances.length, 0);
+
+const dueOf = ({ since, next }: Instance): number => (next === null ? Infinity : since + next.afterMs);
+
+/** Of the instances of a cause, the one that the registry acts on first. */
+export function soonestOf({ instances }: Cause): Instance {
+  return instances.reduce((soonest, one) => (dueOf(one) < dueOf(soonest) ? one : soonest));
+}
+
+/** When a cause began, wall clock in ms: with its first instance. Null: not known. */
+export function sinceOf({ instances }: Cause, overrides: Overrides): number | null {
+  const known = instances
+    .map((instance) => shownSince(instance, overrides.get(instance.id) ?? null))
+    .filter((since) => since !== null);
+  return known.length === 0 ? null : Math.min(...known);
+}
+
+/** What operators said of the admin state of its instances, as far as it is known. */
+export const termsIn = ({ instances }: Pick<Cause, 'instances'>, overrides: Overrides): readonly OverrideTerms[] =>
+  instances
+    .map((instance) => awayTerms(instance, overrides.get(instance.id) ?? null))
+    .filter((terms) => terms !== null);

@@ -1,0 +1,38 @@
+/** Which heartbeats of the last five minutes were missed: those that the registry itself could not hear are not. */
+import type { BeatsAnswer, NotListening } from '../live/answers.js';
+
+export interface BeatsShown {
+  /** Rounds of Heartbeat-1, without those that failed while the registry did not listen. */
+  readonly rounds: BeatsAnswer['heartbeat1'];
+  /** Rounds of Heartbeat-1 without an answer. */
+  readonly missed: number;
+  /** When a Heartbeat-2 should have come and did not, ms ago. */
+  readonly missedArrivals: readonly number[];
+}
+
+export function beatsShown(answer: BeatsAnswer): BeatsShown {
+  const { heartbeat1, notListening = [], intervalMs } = answer;
+  const isHeard = (agoMs: number): boolean => !notListening.some((span) => isWithin(agoMs, span, intervalMs));
+  const rounds = heartbeat1.filter(({ agoMs, roundTripMs }) => roundTripMs !== null || isHeard(agoMs));
+  return {
+    rounds,
+    missed: rounds.filter(({ roundTripMs }) => roundTripMs === null).length,
+    missedArrivals: gapsOf(answer).filter(isHeard),
+  };
+}
+
+/** Half an interval after its end what was under way comes at once. */
+const isWithin = (agoMs: number, { fromAgoMs, toAgoMs }: NotListening, intervalMs: number): boolean =>
+  agoMs <= fromAgoMs && agoMs >= toAgoMs - intervalMs / 2;
+
+/** Gaps of more than one and a half intervals. */
+function gapsOf({ heartbeat2, intervalMs }: BeatsAnswer): number[] {
+  const missed: number[] = [];
+  const arrivals = [...heartbeat2.map(({ agoMs }) => agoMs), 0];
+  for (let at = 1; at < arrivals.length; at += 1) {
+    const from = arrivals[at - 1] ?? 0;
+    const to = arrivals[at] ?? 0;
+    for (let ago = from - intervalMs; ago > to + intervalMs / 2; ago -= intervalMs) missed.push(ago);
+  }
+  return missed;
+}

@@ -1,0 +1,22 @@
+/** What can be done at once with all instances of a list. */
+import type { Instance } from '@rollcall/core';
+
+/** More instances than these are too many for one decision. */
+export const MOST_AT_ONCE = 50;
+
+export interface Bulk {
+  readonly to: 'DRAINING' | 'ENABLED';
+  /** Those that it changes. */
+  readonly instances: readonly Instance[];
+}
+
+/**
+ * Drains those that are ENABLED and not leaving; where none is, lets those be called again that are DRAINING. An instance in maintenance is
+ * left as it is: its end is planned. Null: there is nothing to do.
+ */
+export function bulkOf(listed: readonly Instance[]): Bulk | null {
+  const enabled = listed.filter(({ admin, state }) => admin === 'ENABLED' && state !== 'DEREGISTERING');
+  if (enabled.length > 0) return { to: 'DRAINING', instances: enabled };
+  const drained = listed.filter(({ admin }) => admin === 'DRAINING');
+  return drained.length > 0 ? { to: 'ENABLED', instances: drained } : null;
+}

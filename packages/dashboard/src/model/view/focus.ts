@@ -1,0 +1,54 @@
+/** Which edges of the topology are shown: as the address says. */
+import type { ServiceEdge } from '../live/answers.js';
+import { plural, rateText } from '../text/age.js';
+import { isIdle, isImpaired } from './edge.js';
+import type { Filters } from './route.js';
+
+type Ends = Pick<ServiceEdge, 'namespace' | 'from' | 'to'>;
+
+export const fromKey = ({ namespace, from }: Ends): string => `${namespace}/${from}`;
+export const toKey = ({ namespace, to }: Ends): string => `${namespace}/${to}`;
+
+/** `<namespace>/<name>` of all services that call or are called, sorted. */
+export const servicesOf = (edges: readonly Ends[]): readonly string[] =>
+  [...new Set(edges.flatMap((edge) => [fromKey(edge), toKey(edge)]))].toSorted();
+
+/** Which of these services `said` means: `<namespace>/<name>`, or a name, which several namespaces may have. Nothing said: all. */
+export const meantBy = (said: string, services: readonly string[]): readonly string[] =>
+  said === '' ? services : services.filter((key) => key === said || key.slice(key.indexOf('/') + 1) === said);
+
+/** Edges that fit the filters, those that are idle included. */
+export function fittingEdges(edges: readonly ServiceEdge[], filters: Filters): readonly ServiceEdge[] {
+  const said = filters['service'] ?? '';
+  const meant = new Set(said === '' ? [] : meantBy(said, servicesOf(edges)));
+  return edges.filter(
+    (edge) =>
+      (filters['only'] !== 'unhealthy' || isImpaired(edge)) &&
+      (said === '' || meant.has(fromKey(edge)) || meant.has(toKey(edge))),
+  );
+}
+
+/** The same without those that are idle, unless the filters show them. */
+export const shownEdges = (fitting: readonly ServiceEdge[], filters: Filters): readonly ServiceEdge[] =>
+  filters['idle'] === 'shown' ? fitting : fitting.filter((edge) => !isIdle(edge));
+
+/** Callers of a service that the filters leave out: how many of all that call it. */
+export function hiddenCallers(key: string, all: readonly Ends[], shown: readonly Ends[]): number {
+  const callersIn = (edges: readonly Ends[]): number =>
+    new Set(edges.filter((edge) => toKey(edge) === key).map(fromKey)).size;
+  return callersIn(all) - callersIn(shown);
+}
+
+/**
+ * Beside a service of the picture: calls a second of the callers that are drawn (null: none is) and how many are not. `entry` is a service
+ * that nobody calls, also not beyond the filters.
+ */
+export function callersText(perSecond: number | null, hidden: number): string {
+  const rate = perSecond === null ? '' : `${rateText(perSecond)}/s`;
+  if (hidden === 0) return rate === '' ? 'entry' : rate;
+  return rate === '' ? `+${plural(hidden, 'caller')} not shown` : `${rate} +${hidden} not shown`;
+}
+
+/** In place of a picture that would be too big. `isUnhealthyOnly`: is this filter set already? */
+export const tooManyText = (services: string, isUnhealthyOnly: boolean): string =>
+  `${services} are too many for a picture: choose one above${isUnhealthyOnly ? '' : ', or only what is unhealthy'}.`;

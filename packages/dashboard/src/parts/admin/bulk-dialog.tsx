@@ -1,0 +1,138 @@
+import { useSignal } from '@preact/signals';
+import type { Instance } from '@rollcall/core';
+import type { VNode } from 'preact';
+import { useSession } from '../../model/live/session.js';
+import { plural } from '../../model/text/age.js';
+import { momentText } from '../../model/text/moment.js';
+import { tailOf } from '../../model/text/words.js';
+import type { Bulk } from '../../model/view/bulk.js';
+import { Consequences } from './consequences.js';
+import { Code } from '../copy.js';
+import { LengthField, MINUTE_MS, ReasonField, withReason } from './deed-fields.js';
+import { Dialog } from '../dialog.js';
+import { Clip } from '../name.js';
+
+/** What came of it for one instance. */
+type Result = 'done' | 'undone' | Error;
+
+/** The instances are those of the moment in which it was opened, whatever the filter lets through afterwards. */
+export function BulkDialog({ to, instances }: Bulk): VNode {
+  const { api, shell, clock } = useSession();
+  const reason = useSignal('');
+  const minutes = useSignal(0);
+  const results = useSignal<ReadonlyMap<string, Result>>(new Map());
+  const isBusy = useSignal(false);
+  const isDrain = to === 'DRAINING';
+  const verb = isDrain ? 'Drain' : 'Undrain';
+  const close = (): void => void (shell.dialog.value = null);
+  const done = instances.filter(({ id }) => results.value.get(id) === 'done');
+  const left = instances.filter(({ id }) => !['done', 'undone'].includes(String(results.value.get(id))));
+  /** One after the other: an error of one does not keep the others. */
+  const patch = async (those: readonly Instance[], words: object, result: Result): Promise<void> => {
+    isBusy.value = true;
+    for (const { id } of those) {
+      const came = await api.act('PATCH', `api/v1/instances/${encodeURIComponent(id)}`, words).then(
+        () => result,
+        (error: Error) => error,
+      );
+      results.value = new Map(results.value).set(id, came);
+    }
+    isBusy.value = false;
+  };
+  const run = (event: Event): void => {
+    event.preventDefault();
+    const until = minutes.value === 0 ? {} : { untilMs: Math.round(clock.now.peek() + minutes.value * MINUTE_MS) };
+    void patch(left, { admin: to, ...until, ...withReason(reason.value) }, 'done');
+  };
+  const isAsked = results.value.size === 0;
+  return (
+    <Dialog title={`${verb} ${plural(instances.length, 'instance')}`} onClose={close}>
+      <form onSubmit={run}>
+        {isAsked && <p>{sentenceOf(isDrain, minutes.value, clock.now.value)}</p>}
+        {isAsked && isDrain && <Consequences of={instances} />}
+        <Rows of={instances} results={results.value} isDrain={isDrain} />
+        {left.length > 0 && !isBusy.value && (
+          <>
+            {isDrain && <LengthField of={minutes} none="until you undrain them" />}
+            <ReasonField of={reason} />
+          </>
+        )}
+        {done.length > 0 && isDrain && !isBusy.value && <Undo of={done} />}
+        <div class="dialog-actions">
+          {done.length > 0 && isDrain && (
+            <button
+              type="button"
+              class="button"
+              disabled={isBusy.value}
+              onClick={() => void patch(done, { admin: 'ENABLED', ...withReason(reason.value) }, 'undone')}
+            >
+              Undrain {done.length === 1 ? 'it' : `all ${done.length}`}
+            </button>
+          )}
+          <button type="button" class="button" onClick={close}>
+            {isAsked ? 'Cancel' : 'Close'}
+          </button>
+          {left.length > 0 && (
+            <button type="submit" class="button primary" disabled={isBusy.value}>
+              {isAsked ? `${verb} ${instances.length}` : `${verb} the ${left.length} left`}
+            </button>
+          )}
+        </div>
+      </form>
+    </Dialog>
+  );
+}
+
+function sentenceOf(isDrain: boolean, minutes: number, now: number): string {
+  if (!isDrain) return 'They get calls again as soon as their states allow.';
+  const end =
+    minutes === 0
+      ? 'They stay drained until you undrain them.'
+      : `At ${momentText(now + minutes * MINUTE_MS, now)} they are called again by themselves.`;
+  return `Callers send them nothing new; what is in flight finishes. ${end}`;
+}
+
+interface RowsProps {
+  readonly of: readonly Instance[];
+  readonly results: ReadonlyMap<string, Result>;
+  readonly isDrain: boolean;
+}
+
+function Rows({ of, results, isDrain }: RowsProps): VNode {
+  return (
+    <ul class="bulk" tabIndex={0} aria-label="Instances" aria-live="polite">
+      {of.map(({ id, service, version, state }) => (
+        <li key={id} title={id}>
+          <span class="mono name">
+            <Clip of={service} />
+            <span class="tail">…{tailOf(id)}</span>
+          </span>
+          <ResultWord of={results.get(id)} before={version === '' ? state : `${state}, ${version}`} isDrain={isDrain} />
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+interface ResultWordProps {
+  readonly of: Result | undefined;
+  /** What stands there while nothing came. */
+  readonly before: string;
+  readonly isDrain: boolean;
+}
+
+function ResultWord({ of, before, isDrain }: ResultWordProps): VNode {
+  if (of === undefined) return <Clip of={before} class="faint" />;
+  if (of instanceof Error) return <span class="problem">{of.message}</span>;
+  return <b>{of === 'done' && isDrain ? 'drained' : 'callable again'}</b>;
+}
+
+/** The way back, also for whoever has closed the dialog meanwhile. */
+function Undo({ of }: { readonly of: readonly Instance[] }): VNode {
+  return (
+    <>
+      <p class="faint">To undo it later: “Undrain these…” on this list, or</p>
+      <Code text={`rollcall undrain ${of.map(({ id }) => id).join(' ')}`} what="the command that undoes it" />
+    </>
+  );
+}

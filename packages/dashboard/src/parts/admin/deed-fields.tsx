@@ -1,0 +1,50 @@
+import type { Signal } from '@preact/signals';
+import type { VNode } from 'preact';
+
+interface ReasonFieldProps {
+  readonly of: Signal<string>;
+}
+
+export function ReasonField({ of }: ReasonFieldProps): VNode {
+  return (
+    <label>
+      Reason, for those who read it later
+      <input
+        type="text"
+        maxLength={200}
+        value={of.value}
+        onInput={({ currentTarget }) => void (of.value = currentTarget.value)}
+      />
+    </label>
+  );
+}
+
+const LENGTHS_MIN = [15, 60, 240, 1_440] as const;
+export const MINUTE_MS = 60_000;
+
+interface LengthFieldProps {
+  /** Minutes; 0: without an end, where `none` says what that means. */
+  readonly of: Signal<number>;
+  readonly none?: string;
+}
+
+/** For how long an operator's word counts. */
+export function LengthField({ of, none }: LengthFieldProps): VNode {
+  return (
+    <label>
+      For
+      <select value={String(of.value)} onChange={({ currentTarget }) => void (of.value = Number(currentTarget.value))}>
+        {none !== undefined && <option value="0">{none}</option>}
+        {LENGTHS_MIN.map((length) => (
+          <option key={length} value={String(length)}>
+            {length < 60 ? `${length} min` : `${length / 60} h`}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}
+
+/** The registry takes no empty reason. */
+export const withReason = (reason: string): { readonly reason?: string } =>
+  reason.trim() === '' ? {} : { reason: reason.trim() };

@@ -1,0 +1,12 @@
+import type { RegistryAnswer } from '../../model/live/answers.js';
+import { useAnswer } from '../../model/live/session.js';
+
+/**
+ * May whoever looks change anything? A registry without tokens lets everybody; with them, operators only. False until the registry has
+ * answered: nothing is offered that would be refused.
+ */
+export function useMayAct(): boolean {
+  const registry = useAnswer<RegistryAnswer>('api/v1/registry', { everyMs: 30_000 }).value.value;
+  if (registry === null) return false;
+  return registry.visitor == null || registry.visitor.role === 'operator';
+}
