@@ -1,6 +1,6 @@
 import { startRegistry } from '@rollcall/registry';
 import type { RunningRegistry } from '@rollcall/registry';
-import type { Browser } from 'playwright-core';
+import type { Browser, Route } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { flawsOf, launchBrowser, visit, whyNoBrowser } from './browser.js';
 
@@ -22,22 +22,18 @@ describe.skipIf(whyNoBrowser !== null)('the script of the topology screen', () =
   it('is loaded from the registry when the screen is opened', async () => {
     const { page, faults } = await visit(browser, `${registry.url}/#/registry`);
     const asked: string[] = [];
-    let letThrough = (): void => {};
-    const isLetThrough = new Promise<void>((resolve) => void (letThrough = resolve));
+    const held: Route[] = [];
     page.on('request', (request) => {
       if (SCRIPT.test(request.url())) asked.push(request.url());
     });
     await page.reload();
     await page.getByRole('heading', { level: 1 }).waitFor();
-    await page.route(SCRIPT, async (route) => {
-      await isLetThrough;
-      await route.continue();
-    });
+    await page.route(SCRIPT, (route) => void held.push(route));
     expect(asked).toEqual([]);
     await page.goto(`${registry.url}/#/topology`);
     await page.getByRole('heading', { name: 'Who calls whom: loading …' }).waitFor();
     expect(await flawsOf(page)).toEqual([]);
-    letThrough();
+    await Promise.all(held.map((route) => route.continue()));
     await page.getByRole('heading', { name: 'Nobody has told of a call yet.' }).waitFor();
     expect(asked).toHaveLength(1);
     expect(faults).toEqual([]);
