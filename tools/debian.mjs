@@ -10,6 +10,7 @@ const PROGRAMS = {
   mosquitto: 'mosquitto',
   prometheus: 'promtool',
   'nginx-light': 'nginx',
+  'etcd-server': 'etcd',
 };
 
 /** Whoever serves by default is told not to: the tests start their own, on ports of their own. */

@@ -22,8 +22,8 @@ const PACKAGES = {
     base: ['registry-api', 'http/route-context'],
     order: [
       ['probing/protocols', 'runtime', 'store'],
-      ['instances', 'store/disk'],
-      ['access', 'activity'],
+      ['instances', 'store/disk', 'store/shared'],
+      ['access', 'activity', 'store/etcd'],
       ['feed'],
       ['lifecycle', 'queries'],
       ['probing'],

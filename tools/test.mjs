@@ -34,6 +34,13 @@ const stages = [
     waves: [[vitest('calls')]],
   },
   {
+    name: 'cluster',
+    folder: 'e2e/cluster',
+    capMs: 240_000,
+    prepare: () => installFromDebian(['etcd-server']),
+    waves: [[vitest('cluster')]],
+  },
+  {
     name: 'browser',
     folder: 'e2e/browser',
     capMs: 900_000,

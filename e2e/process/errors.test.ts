@@ -5,6 +5,7 @@ import type { RollcallOptions } from '@rollcall/client';
 import { encodeFrame, ERROR_CODES, isRollcallError } from '@rollcall/core';
 import type { ErrorCode, RollcallError } from '@rollcall/core';
 import { changeTokens, diskStore, startRegistry } from '@rollcall/registry';
+import { EtcdStore } from '@rollcall/registry/etcd';
 import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer as createHttpServer } from 'node:http';
@@ -173,6 +174,12 @@ const PROVOKE: Readonly<Record<ErrorCode, () => Promise<unknown>>> = {
     await writeFile(join(folder, 'file'), '');
     return changeTokens(join(folder, 'file', 'tokens.json'), (records) => records); // below a file, not a folder
   },
+  STORE_UNREACHABLE: async () => {
+    const store = new EtcdStore({ address: 'etcd://127.0.0.1:1' });
+    cleanups.push(() => store.close());
+    return store.list();
+  },
+  STORE_REFUSED: () => new EtcdStore({ address: 'etcd://127.0.0.1:1' }).write([]),
 };
 
 /** What each message is about, the evidence for why, and what to do; null: there is nothing that the reader of this message could do. */
@@ -202,6 +209,8 @@ const SAYS: Readonly<Record<ErrorCode, readonly [what: RegExp, why: RegExp, advi
   FRAME_INVALID: [/A message cannot be sent as JSON/, /BigInt/i, null], // the data is the caller's own
   STORE_LOCKED: [/is in use/, /by another registry \(process \d+\)/, /End that one, or name another folder/],
   STORE_UNREADABLE: [/rollcall-errors-/, /damaged|is no|not|checksum/i, /[Rr]estore|[Mm]ove|remove/],
+  STORE_UNREACHABLE: [/The shared store does not answer/, /127\.0\.0\.1:1: .*ECONNREFUSED/, /repeat it unchanged/],
+  STORE_REFUSED: [/A request takes 1 … 100 writes/, /received 0/, /Divide them/],
   STORE_FAILED: [/The tokens in \S+ could not be changed/, /EEXIST|ENOTDIR/, null], // why says it
 };
 

@@ -144,7 +144,7 @@ class OrdersController {
 }
 
 // #region follow
-/** Hands a server of TLS its certificates anew when one of the files has changed. */
+/** Gives a TLS server its certificates again when one of the files has changed. */
 function followFiles(server: Server, files: readonly string[], read: () => SecureContextOptions): void {
   const renew = (): void => {
     try {

@@ -82,7 +82,7 @@ describe('the own zone', () => {
     expect(pickedBy(balancer, 1)).toEqual(['b3', 'b4', 'b5']);
   });
 
-  it('makes no difference where nobody says where it runs', () => {
+  it('makes no difference where no instance declares its zone', () => {
     expect(pickedBy(build(inZones('aaabbb'), { zone: '' }))).toHaveLength(6);
   });
 });
@@ -144,7 +144,7 @@ describe('version and metadata', () => {
   const wish = (metadata: Record<string, string>): Selector =>
     selectorFor({ states: undefined, version: undefined, metadata }, standard);
 
-  it('narrow a call down to who has all the words with their values', () => {
+  it('narrow a call down to instances that have all the keys with their values', () => {
     const balancer = build([
       anInstance({ id: 'plain' }),
       anInstance({ id: 'canary', metadata: { tier: 'canary' } }),
@@ -166,7 +166,7 @@ describe('version and metadata', () => {
 describe('the capacity guard', () => {
   const fleet = [...aFleet(2), ...aFleet(4, 'UNHEALTHY', 2)];
 
-  it('lets those that answered us lately join the best, when these are under half', () => {
+  it('lets those that answered us recently join the best, when these are under half', () => {
     const balancer = build(fleet);
     expect(pickedBy(balancer)).toEqual(['orders-0', 'orders-1']);
     for (const id of ['orders-2', 'orders-3']) balancer.succeeded(balancer.node(id)!, 1_000);

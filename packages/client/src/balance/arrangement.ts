@@ -39,8 +39,8 @@ export interface Arrangement<N extends Node> {
 }
 
 /**
- * Who may be called, best first: state × own experience (`tiers.ts`) → version and metadata → capacity guard → zone → subset.
- * A function of what is given; a pick only reads its result.
+ * The callable instances, best first: state × own experience (`tiers.ts`) → version and metadata → capacity guard →
+ * zone → subset. A function of what is given; a pick only reads its result.
  */
 export function arrange<N extends Node>(
   nodes: readonly N[],
@@ -71,7 +71,7 @@ export function arrange<N extends Node>(
   const tiers: Tier<N>[] = [];
   byTier.forEach((members, number) => {
     if (members.length === 0) return;
-    const asked = whoAskForCalls(members);
+    const asked = weightedOnly(members);
     const near = number === 0 && isHealthyHere ? inZone(preferences.zone, asked) : asked;
     tiers.push(tierFrom(number, asked, topRanked(near, subsetSize)));
   });
@@ -83,8 +83,8 @@ function takesAllHealthy({ states, version, metadata }: Selector): boolean {
 }
 
 /**
- * If the best tier holds under half of what could be called, those of the next one that answered us lately join it, so that one
- * survivor does not get ten times its load. Only our own traffic can say that they work.
+ * If the best tier holds under half of what could be called, those of the next one that answered us recently join it,
+ * so that one survivor does not get ten times its load. Only our own traffic can say that they work.
  */
 function guardCapacity<N extends Node>(byTier: readonly N[][], count: number, now: number): void {
   const [best, next] = byTier;
@@ -93,8 +93,8 @@ function guardCapacity<N extends Node>(byTier: readonly N[][], count: number, no
   for (const node of doubtful) (hasAnsweredLately(node, now) ? best : next).push(node);
 }
 
-/** Weight 0 asks for no calls; if all ask that, somebody has to. */
-function whoAskForCalls<N extends Node>(nodes: readonly N[]): readonly N[] {
+/** Nodes with weight above 0; all of them if every weight is 0. */
+function weightedOnly<N extends Node>(nodes: readonly N[]): readonly N[] {
   let asksEach = true;
   for (const node of nodes) asksEach &&= node.weight > 0;
   if (asksEach) return nodes;
@@ -114,7 +114,10 @@ function inZone<N extends Node>(zone: string, nodes: readonly N[]): readonly N[]
   return near.length > 0 ? near : nodes;
 }
 
-/** The `size` with the greatest ranks, in one pass where that is cheaper than to sort them all. All, if there are no more. */
+/**
+ * The `size` with the greatest ranks, in one pass where that is cheaper than to sort them all. All, if there are no
+ * more.
+ */
 function topRanked<N extends Node>(nodes: readonly N[], size: number): readonly N[] {
   if (nodes.length <= size) return nodes;
   if (size > SMALL_SUBSET) return nodes.toSorted((one, other) => other.rank - one.rank).slice(0, size);

@@ -98,7 +98,7 @@ describe('a catalog update', () => {
 });
 
 describe('tiers', () => {
-  it('never hold who is CRITICAL, leaving, or out of service by an operator', () => {
+  it('never hold instances that are CRITICAL, leaving, or out of service by an operator', () => {
     const out = anInstance({ id: 'drained', admin: 'DRAINING' });
     const repaired = anInstance({ id: 'repaired', admin: 'MAINTENANCE' });
     const balancer = build([...aFleet(1, 'CRITICAL'), ...aFleet(1, 'DEREGISTERING', 1), out, repaired]);
@@ -123,7 +123,7 @@ describe('tiers', () => {
     },
   );
 
-  it('send nobody, not even to find out, to who failed and was then put out of service', () => {
+  it('send no call, not even a probe, to an instance that failed and was then put out of service', () => {
     const pinged: string[] = [];
     const balancer = build(aFleet(2), { ping: (node) => pinged.push(node.id) });
     shut(balancer, 'orders-0');
@@ -139,7 +139,7 @@ describe('tiers', () => {
     expect(balancer.whyNone(CALLABLE, 0)).toBe('NO_INSTANCE');
   });
 
-  it('hold who is CRITICAL for a call that names the state, after all others', () => {
+  it('hold CRITICAL instances for a call that names the state, after all others', () => {
     const any: Selector = { ...CALLABLE, key: 'any', states: ['HEALTHY', 'CRITICAL'] };
     const balancer = build([...aFleet(1, 'CRITICAL'), ...aFleet(1, 'HEALTHY', 1)]);
     expect(pickedBy(balancer, 0, any)).toEqual(['orders-1']);
@@ -147,7 +147,7 @@ describe('tiers', () => {
     expect(pickedBy(balancer, 1, any)).toEqual(['orders-0']);
   });
 
-  it('prefer an UNHEALTHY instance that answered us lately to one that did not, for 10 s', () => {
+  it('prefer an UNHEALTHY instance that answered us recently to one that did not, for 10 s', () => {
     const balancer = build(aFleet(2, 'UNHEALTHY'));
     balancer.pick(anAsk());
     balancer.succeeded(balancer.node('orders-1')!, 100);
@@ -254,7 +254,7 @@ describe('ejection', () => {
     expect(pickedBy(balancer)).toEqual(['orders-0']);
   });
 
-  it('shuts all who cannot be connected to, says so, and lets one call a second find out whether that is still so', () => {
+  it('shuts all that cannot be connected to, reports it, and lets one call a second probe whether that is still so', () => {
     const balancer = build(aFleet(2));
     for (const id of ['orders-0', 'orders-1']) shut(balancer, id);
     const first = anAsk({ now: 10 });
@@ -265,7 +265,7 @@ describe('ejection', () => {
     expect(balancer.pick(anAsk({ now: 1_010 }))).not.toBeNull();
   });
 
-  it('makes who fails a last resort behind the doubtful ones', () => {
+  it('makes a failing instance a last resort behind the doubtful ones', () => {
     const balancer = build([...aFleet(2), anInstance({ id: 'doubtful', state: 'UNHEALTHY' })]);
     eject(balancer, 'orders-0');
     shut(balancer, 'orders-1');
@@ -322,8 +322,8 @@ describe('ejection', () => {
   });
 });
 
-describe('nobody to call', () => {
-  it('is told apart: no such endpoint, no instance', () => {
+describe('the reason why no instance can be called', () => {
+  it('tells a missing endpoint from a missing instance', () => {
     const balancer = build([anInstance({ endpoints: [] })]);
     expect(balancer.pick(anAsk())).toBeNull();
     expect(balancer.whyNone(CALLABLE, 0)).toBe('NO_ENDPOINT');
@@ -354,7 +354,7 @@ describe('a full instance', () => {
     expect(balancer.whyNone(CALLABLE, 0)).toBe('OVERLOADED');
   });
 
-  it('is believed for 1 s when it said itself that it is overloaded', () => {
+  it('is believed for 1 s when it reported itself overloaded', () => {
     const balancer = few(2);
     const loaded = balancer.node('orders-0')!;
     loaded.limit.overloaded(0, 0, 20);

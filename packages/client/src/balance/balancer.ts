@@ -16,9 +16,9 @@ export interface BalancerParts<N extends Node> {
   readonly standard: Selector;
   readonly maxEjectedRatio: number;
   readonly preferences: Preferences;
-  /** Who calls: other callers use other subsets. */
+  /** The id of the caller: other callers use other subsets. */
   readonly callerId: string;
-  /** The copy of the registry that `update` is told of: is it perhaps old? */
+  /** Whether the copy of the registry that `update` receives may be outdated. */
   readonly copy: { readonly stale: boolean };
   /** Between two heartbeats of an instance, ms. */
   intervalMs(): number;
@@ -27,11 +27,11 @@ export interface BalancerParts<N extends Node> {
   /** Has the instance moved, so that its node is of no use? */
   hasMoved(node: N, instance: Instance): boolean;
   retire(node: N): void;
-  /** Asks a node who it is; `pinged` has to follow. */
+  /** Pings a node to check its identity; `pinged` has to follow. */
   ping(node: N): void;
 }
 
-/** Why there is nobody to call. */
+/** Why no instance can be called. */
 export type NoneReason = 'NO_INSTANCE' | 'NO_ENDPOINT' | 'ALL_EJECTED' | 'OVERLOADED';
 
 /** Where a node stands: for people. */
@@ -44,15 +44,15 @@ export interface Standing {
 
 /** One that was HEALTHY and registers again (the registry was restarted) keeps its tier so long. */
 const KEPT_INTERVALS = 2;
-/** When nobody can be called, one call in this time finds out whether that is still so. */
+/** While no instance can be called, one call in this time probes whether that is still so, ms. */
 const FORCED_PROBE_MS = 1_000;
 const MAX_SELECTIONS = 64;
 /** More are taken out of a list in one go. */
 const FEW = 8;
 
 /**
- * The instances of one service over one protocol: keeps a node for each through all updates, sorts them into tiers when something
- * changes, and picks from the lowest tier that has one to offer. A pick filters and allocates nothing.
+ * The instances of one service over one protocol: keeps a node for each through all updates, sorts them into tiers when
+ * something changes, and picks from the lowest tier that has one to offer. A pick filters and allocates nothing.
  */
 export class Balancer<N extends Node> {
   readonly #parts: BalancerParts<N>;
@@ -63,7 +63,7 @@ export class Balancer<N extends Node> {
   #instances: readonly Instance[] = [];
   #isFirst = true;
   #isStale = false;
-  /** Since the last review, the registry has begun to doubt somebody. */
+  /** Since the last review, the registry has begun to doubt an instance. */
   #isDoubted = false;
   #standard: readonly Tier<N>[] = [];
   readonly #selections = new Map<string, readonly Tier<N>[]>();
@@ -100,7 +100,7 @@ export class Balancer<N extends Node> {
         at += 1;
         continue;
       }
-      // the catalog keeps its order, so whom it skips is gone; one that has only moved comes later and is taken back
+      // the catalog keeps its order, so an instance that it skips is gone; one that has only moved comes later and is taken back
       for (let known = before[at]; known !== undefined && known.id !== instance.id; known = before[at]) {
         gone.add(known.id);
         at += 1;
@@ -118,7 +118,7 @@ export class Balancer<N extends Node> {
     this.#reviewAt = -Infinity;
   }
 
-  /** Null when nobody can take the call: `whyNone` says why. */
+  /** Null when no instance can take the call: `whyNone` says why. */
   pick(ask: Ask): N | null {
     if (ask.now >= this.#reviewAt || this.#parts.copy.stale !== this.#isStale) this.#review(ask.now);
     ask.isProbe = false;
@@ -174,7 +174,7 @@ export class Balancer<N extends Node> {
     if (hasChanged || node.breaker.cause !== null) this.#standingChanged(hasChanged);
   }
 
-  /** Nobody could be connected to. */
+  /** No connection to the node could be made. */
   absent(node: N, now: number): void {
     this.#belie(node);
     const hasChanged = node.breaker.absence(now, this.#mayEject);
@@ -195,7 +195,7 @@ export class Balancer<N extends Node> {
     this.#standingChanged(false);
   }
 
-  /** A ping is over: one call that cannot be repeated may now be risked. A failure is told as such. */
+  /** A ping is over: one call that cannot be repeated may now be risked. A failure is reported as one. */
   pinged(node: N): void {
     node.isPinged = true;
     this.endProbe(node);
@@ -319,7 +319,10 @@ export class Balancer<N extends Node> {
     return null;
   }
 
-  /** Of those that ordinary calls may go to: the others are only found out about by whoever asks for them and finds nobody. */
+  /**
+   * Only among those that ordinary calls may go to: the others are probed only by calls that ask for them and find no
+   * instance.
+   */
   #firstProbe(): number {
     let first = Infinity;
     for (const node of this.#ejected) if (this.isCallable(node)) first = Math.min(first, node.breaker.probeAt);
@@ -352,7 +355,7 @@ export class Balancer<N extends Node> {
   }
 }
 
-/** All of a tier are full: its limits that are only guesses give way before a worse tier is used, or nobody. */
+/** All of a tier are full: its estimated limits are raised before a worse tier, or none, is used. */
 function makeRoom(tier: Tier<Node>, now: number): boolean {
   let hasRoom = false;
   for (const node of tier.preferred.nodes) hasRoom = node.makeRoom(now) || hasRoom;

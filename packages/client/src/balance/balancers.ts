@@ -27,15 +27,15 @@ import { WeightedRoundRobin } from './pickers/weighted-round-robin.js';
  * new Rollcall({ calls: { services: { orders: { balancer: newestFirst } } } });
  * ```
  *
- * Tiers, zones, limits, ejection and probes stay as they are: a picker chooses among those that are left. What an own one throws, or
- * picks that may not be picked, is told in the log once, and the call goes to the first node that is able.
+ * Tiers, zones, limits, ejection and probes stay as they are: a picker chooses among those that are left. What an own
+ * one throws, or picks that may not be picked, is logged once, and the call goes to the first node that is able.
  */
 export interface Balancing {
   /** For people: as `explain` calls it. Default `own`. */
   readonly name?: string;
   /**
-   * Does it have to see all instances of a tier? Then zones and subsets are left out: the same key goes to the same instance only if
-   * every caller chooses among the same ones. Default: no.
+   * Does it have to see all instances of a tier? Then zones and subsets are left out: the same key goes to the same
+   * instance only if every caller chooses among the same ones. Default: no.
    */
   readonly seesAll?: boolean;
   picker(random: Random): Picker;
@@ -61,7 +61,7 @@ export const BALANCERS: Readonly<Record<BalancerName, Balancing>> = {
     picker: (random) => new PowerOfTwo(random),
     load: (typical) => new PeakEwma(typical),
   },
-  // of two, as Envoy's LEAST_REQUEST: who asks for the least of all sends the calls of all callers to the same instance
+  // of two, as Envoy's LEAST_REQUEST: a minimum over all would send the calls of all callers to the same instance
   'least-loaded': {
     picker: (random) => new PowerOfTwo(random),
     load: () => new InFlight(),

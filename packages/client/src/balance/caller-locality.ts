@@ -6,7 +6,7 @@ import type { Balancing } from './balancers.js';
 export interface CallerLocality {
   /** Of this process: other processes use other subsets. */
   readonly id: string;
-  /** Empty: not told. */
+  /** Empty: unknown. */
   readonly zone: string;
   /** Between two heartbeats, ms, as the registry wants them. */
   intervalMs(): number;

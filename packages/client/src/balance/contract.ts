@@ -12,7 +12,7 @@ import type { Node } from './nodes/node.js';
 const PICKS = 6_000;
 const CALL_MS = 5;
 
-/** Who is in the suite. */
+/** A balancer under test. */
 export interface Candidate {
   readonly name: string;
   readonly balancing: Balancing;
@@ -71,7 +71,7 @@ export function balancerContract(candidate: Candidate): void {
 }
 
 function itShares(candidate: Candidate): void {
-  it('picks nobody when there is nobody', () => {
+  it('picks nothing when there is no instance', () => {
     expect(build(candidate, 1).pick(anAsk())).toBeNull();
   });
 
@@ -113,7 +113,7 @@ function itShares(candidate: Candidate): void {
 }
 
 function itStarvesNobody(candidate: Candidate): void {
-  it('lets nobody starve, however slow it was and however often the fleet changes', () => {
+  it('lets no instance starve, however slow it was and however often the fleet changes', () => {
     const member = fc.record({ ms: fc.integer({ min: 1, max: 200 }), weight: fc.integer({ min: 50, max: 100 }) });
     const fleet = fc.array(member, { minLength: 2, maxLength: 6 });
     fc.assert(
@@ -139,7 +139,7 @@ function itStarvesNobody(candidate: Candidate): void {
 }
 
 function itKeepsToGates(candidate: Candidate): void {
-  it('picks somebody who admits the call, and was not tried, as long as there is one', () => {
+  it('picks an untried instance that admits the call, as long as there is one', () => {
     const member = fc.record({
       gate: fc.constantFrom('open', 'open', 'shut', 'full', 'frozen'),
       isTried: fc.boolean(),
@@ -166,7 +166,7 @@ function itKeepsToGates(candidate: Candidate): void {
           const ask = anAsk({ ...fields, hashKey: key });
           const picked = balancer.pick(ask);
           if (open.length > 0) expect(open).toContain(picked);
-          // nobody is left: at most the one call that finds out whether that is still so
+          // none is left: at most the one call that probes whether that is still so
           else expect(picked === null || ask.isProbe).toBe(true);
         }
       }),
@@ -214,7 +214,7 @@ function itStartsSlowly(candidate: Candidate): void {
 }
 
 function itForgetsNobody(candidate: Candidate): void {
-  it('keeps what is known of everybody that a change does not take away', () => {
+  it('keeps what is known of each instance that a change does not remove', () => {
     const step = fc.record({ touched: fc.nat(7), isGone: fc.boolean(), isNew: fc.boolean() });
     fc.assert(
       fc.property(fc.integer(), fc.array(step, { maxLength: 20 }), (seed, steps) => {

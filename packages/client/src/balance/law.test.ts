@@ -10,7 +10,10 @@ import { PowerOfTwo } from './pickers/pickers.js';
 
 type Ending = 'good' | 'bad' | 'absent';
 
-/** What happens next: a call that ends so after a while, a ping that does, a word of the registry, or nothing for a while. */
+/**
+ * What happens next: a call that ends so after a while, a ping that does, a word of the registry, or nothing for a
+ * while.
+ */
 type Step =
   | { readonly what: 'call'; readonly ending: Ending; readonly probes: Ask['probes']; readonly lastsMs: number }
   | { readonly what: 'wait'; readonly ms: number }
@@ -118,7 +121,7 @@ class Caller {
     if (before === null && node.breaker.cause === 'errors') this.#expectRoom();
   }
 
-  /** Who was just ejected for errors was neither one too many nor the last. */
+  /** An instance just ejected for errors was neither beyond the allowed share nor the last. */
   #expectRoom(): void {
     const callable = this.#callable();
     const ejected = callable.filter((node) => node.breaker.cause !== null).length;
@@ -147,7 +150,7 @@ class Caller {
 }
 
 describe('the breaker’s law', () => {
-  it('holds in any history: half at most and never the last for errors, one probe at a time, nobody shut while one is open', () => {
+  it('holds in any history: half at most and never the last for errors, one probe at a time, none shut while one is open', () => {
     // calls seldom come alone: some that end alike in a row, and in between whatever
     const run = fc
       .record({ ending: fc.constantFrom<Ending>('good', 'bad', 'absent'), length: fc.integer({ min: 2, max: 7 }) })
@@ -172,7 +175,7 @@ describe('the breaker’s law', () => {
     );
   });
 
-  it('shuts everybody who cannot be connected to, fails fast then, and recovers within a second of the first good probe', () => {
+  it('shuts all that cannot be connected to, fails fast then, and recovers within a second of the first good probe', () => {
     const fields = {
       count: fc.integer({ min: 1, max: 6 }),
       seed: fc.integer(),
@@ -188,7 +191,7 @@ describe('the breaker’s law', () => {
         for (let now = 0; now < backAtMs + 60_000; now += 20) {
           const ask = anAsk({ now, probes });
           const node = balancer.pick(ask);
-          // with nobody to call, a caller is told so at once, but for one a second, and those whose time for a probe has come
+          // with no instance to call, calls fail at once, but for one a second, and those whose time for a probe has come
           if (node === null) refused += 1;
           if (node === null) expect(now).toBeLessThan(goodAt + 1_000);
           if (node === null) continue;

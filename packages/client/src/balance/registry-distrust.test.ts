@@ -97,7 +97,7 @@ describe('a copy that may be old', () => {
     expect(picked(12_001)).toEqual(names(2, 3));
   });
 
-  it('takes no tier from who was registering again when the registry went away', () => {
+  it('keeps the tier of instances that were registering again when the registry went away', () => {
     const { says, picked, copy } = stage(3);
     says([0], 'REGISTERING', 'NEW', 1_000);
     copy.stale = true;

@@ -1,14 +1,17 @@
 import type { Instance, ReasonCode } from '@rollcall/core';
 import type { Node } from './nodes/node.js';
 
-/** The registry has heard nothing: of the instance, or because of its own network. The other reasons are proof of something. */
+/**
+ * The registry has heard nothing: of the instance, or because of its own network. The other reasons are proof of
+ * something.
+ */
 const SILENCES: ReadonlySet<ReasonCode> = new Set(['INBOUND_SILENT', 'OUTBOUND_SILENT', 'SILENT', 'PRESERVED', 'LAST']);
 
 /** More than this share of the service, … */
 const MASS_RATIO = 0.3;
-/** … and so many of them, … */
+/** … and at least this number of them, … */
 const MASS = 3;
-/** … doubted within so many heartbeat intervals. */
+/** … doubted within this number of heartbeat intervals. */
 export const WINDOW_INTERVALS = 2;
 
 /** Is it doubted for want of news? */
@@ -17,9 +20,10 @@ export function isSilent(instance: Instance): boolean {
 }
 
 /**
- * The panic rule: when the registry, within two intervals, loses sight of more than 30 % of a service and of at least three instances,
- * it is probably the registry that is cut off. Those instances are trusted until it says something else of them: they keep their
- * tier, and our own experience judges them: whoever failed us since its last success is not trusted. (Eureka's self-preservation, on the caller's side.) Proof of anything trusts nobody.
+ * The panic rule: when the registry, within two intervals, loses sight of more than 30 % of a service and of at least
+ * three instances, it is probably the registry that is cut off. Those instances are trusted until it reports another
+ * state for them: they keep their tier, and our own calls decide: an instance that failed since its last success is not
+ * trusted. (Eureka's self-preservation, on the caller's side.) Proof of anything trusts nobody.
  */
 export function trustTheMass(nodes: Iterable<Node>, now: number, windowMs: number): void {
   const doubted: Node[] = [];

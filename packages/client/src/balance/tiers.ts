@@ -2,7 +2,7 @@ import type { State } from '@rollcall/core';
 import type { Node } from './nodes/node.js';
 
 interface Row {
-  /** With a success lately. */
+  /** The tier of an instance with a recent success. */
   readonly lately: number;
   /** Without word of our own. */
   readonly unknown: number;
@@ -15,12 +15,12 @@ const TIERS: Readonly<Record<State, Row>> = {
   HEALTHY: { lately: 0, unknown: 0, ejected: 2 },
   REGISTERING: { lately: 1, unknown: 1, ejected: 2 },
   UNHEALTHY: { lately: 1, unknown: 2, ejected: 3 },
-  // only for who names them in allowedStates
+  // only for calls that name the state in allowedStates
   CRITICAL: { lately: 4, unknown: 4, ejected: 4 },
   DEREGISTERING: { lately: 5, unknown: 5, ejected: 5 },
 };
 export const TIER_COUNT = 6;
-/** Beyond it, only who asks for such instances gets one. */
+/** Tiers beyond it are used only by calls that ask for such instances. */
 const LAST_CALLABLE = 3;
 
 /** A success within this time speaks for an instance that the registry doubts. */
@@ -34,8 +34,8 @@ export interface Sight {
 }
 
 /**
- * Where a node stands. The registry's doubt does not count for one that registers again after being HEALTHY, for a while, nor for
- * those that are doubted in the mass; and with a stale copy, not for one that answered us lately.
+ * Where a node stands. The registry's doubt does not count for one that registers again after being HEALTHY, for a
+ * while, nor for those that are doubted in the mass; and with a stale copy, not for one that answered us recently.
  */
 export function tierOf(node: Node, sight: Sight): number {
   const row = rowOf(node, sight);

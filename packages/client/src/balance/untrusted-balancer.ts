@@ -15,9 +15,9 @@ export function balancingOf(choice: BalancerChoice, log: Log): Balancing {
 }
 
 /**
- * An own `Balancing` between guards: it is called within calls, and while the answers of other calls are read, so that what it throws
- * would harm whoever comes by. Instead the first node that is able is picked, or the calls in flight are the load. It is told in the
- * log, once for each service and protocol.
+ * An own `Balancing` between guards: it is called within calls, and while the answers of other calls are read, so that
+ * what it throws would harm unrelated calls. Instead the first node that is able is picked, or the calls in flight are
+ * the load. It is logged once for each service and protocol.
  */
 function guarded(balancing: Balancing, log: Log): Balancing {
   const complaint = new Complaint(balancing.name ?? 'own', log);

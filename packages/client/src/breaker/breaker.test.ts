@@ -30,21 +30,21 @@ describe('a breaker', () => {
     expect(breaker.stateAt(1_005)).toBe('half-open');
   });
 
-  it('ejects nobody when that is not allowed, and asks again at the next failure', () => {
+  it('does not eject when that is not allowed, and asks again at the next failure', () => {
     const breaker = aBreaker();
     for (let i = 0; i < 5; i += 1) expect(breaker.failure(i, never)).toBe(false);
     expect(breaker.cause).toBeNull();
     expect(breaker.failure(6, always)).toBe(true);
   });
 
-  it('leaves who fails a last resort, and shuts who cannot be connected to, whatever is allowed', () => {
+  it('leaves a failing instance as a last resort, and shuts one that cannot be connected to, whatever is allowed', () => {
     expect(ejected().gate).toBe(OPEN);
     const breaker = aBreaker();
     for (let i = 0; i < 5; i += 1) breaker.absence(i, never);
     expect(breaker).toMatchObject({ cause: 'absent', gate: SHUT });
   });
 
-  it('shuts nobody who could be connected to between', () => {
+  it('does not shut an instance that could be connected to between', () => {
     const breaker = aBreaker();
     for (let i = 0; i < 4; i += 1) breaker.absence(i, never);
     breaker.success(5);
@@ -124,7 +124,7 @@ describe('a breaker', () => {
     expect(breaker.cause).toBe('errors');
   });
 
-  it('ejects nobody for one failure in 200, and spreads ejections by at most a fifth', () => {
+  it('does not eject for one failure in 200, and spreads ejections by at most a fifth', () => {
     fc.assert(
       fc.property(fc.integer(), (seed) => {
         const random = seededRandom(seed);

@@ -4,7 +4,7 @@ import type { Gate } from './gate.js';
 import { countSuccess, forgetSuccesses, SUCCESS_CELLS, successesWithin } from './successes.js';
 import type { TripRule } from './trip-rules.js';
 
-/** Who could not be connected to so often in a row is shut. */
+/** Failed connections in a row after which the gate is shut. */
 const ABSENT_IN_A_ROW = 5;
 /** Successes in a row that let an ejected instance back in. */
 const SUCCESSES_TO_CLOSE = 2;
@@ -17,7 +17,7 @@ const EJECTION_JITTER = 0.2;
 /** Each such span without an ejection makes the next one a step shorter. */
 const FORGIVEN_AFTER_MS = 10_000;
 
-/** `errors`: it answers wrongly or not in time. `absent`: nobody can be connected to. */
+/** `errors`: it answers wrongly or not in time. `absent`: no connection can be made. */
 export type EjectionCause = 'errors' | 'absent';
 
 interface Ejected {
@@ -32,7 +32,7 @@ type Standing = { readonly kind: 'closed' } | Ejected;
 
 const CLOSED: Standing = { kind: 'closed' };
 
-/** Whom it belongs to: keeps its count of successes, and is told when it changes its mind. */
+/** The owner of a breaker: keeps its count of successes, and is notified when its standing changes. */
 export interface BreakerHost {
   /** `gate` or `isCalm` may be another. */
   gateChanged(): void;
@@ -43,8 +43,9 @@ export interface BreakerHost {
 }
 
 /**
- * One instance's circuit breaker. It decides nothing about the fleet: whether an ejection for errors is allowed (the share, never the
- * last one) it asks. Who is ejected for errors stays a last resort, who cannot be connected to is shut.
+ * One instance's circuit breaker. It decides nothing about the fleet: whether an ejection for errors is allowed (the
+ * share, never the last one) it asks. An instance ejected for errors stays a last resort; one that cannot be connected
+ * to is shut.
  */
 export class Breaker {
   host: BreakerHost = new Alone();
@@ -89,7 +90,7 @@ export class Breaker {
     return now >= this.#standing.until ? 'half-open' : 'open';
   }
 
-  /** Takes the right to the one probe; whoever took it gives it back, whatever came of it. */
+  /** Takes the right to the one probe; the taker gives it back, whatever the result. */
   beginProbe(): void {
     this.#isProbed = true;
   }
@@ -98,7 +99,9 @@ export class Breaker {
     this.#isProbed = false;
   }
 
-  /** Something else says that it lives: probe it now. It is not closed by that: a heartbeat proves life, not the method. */
+  /**
+   * Something else says that it lives: probe it now. It is not closed by that: a heartbeat proves life, not the method.
+   */
   hint(now: number): void {
     if (this.#standing.kind === 'ejected') this.#standing.until = Math.min(this.#standing.until, now);
   }
@@ -119,22 +122,25 @@ export class Breaker {
     return true;
   }
 
-  /** `mayEject` is asked only when a rule trips. Returns whether the standing has changed: ejected now, or no longer shut. */
+  /**
+   * `mayEject` is asked only when a rule trips. Returns whether the standing has changed: ejected now, or no longer
+   * shut.
+   */
   failure(now: number, mayEject: () => boolean): boolean {
     this.#absentInARow = 0;
     this.#fail();
     const standing = this.#standing;
     if (standing.kind === 'closed') return this.#trips(now) && mayEject() && this.#eject('errors', now);
     standing.successes = 0;
-    // what began before the ejection and fails during it is no news
+    // a call that began before the ejection and fails during it does not count
     if (now < standing.until) return false;
     this.#eject('errors', now);
     return standing.cause !== 'errors';
   }
 
   /**
-   * Nobody could be connected to. Five times in a row, and it is shut: no share protects it, since calling it helps nobody.
-   * Returns whether the standing has changed.
+   * Records a failed connection. After five in a row it is shut: no share protects it, since a call to it cannot
+   * succeed. Returns whether the standing has changed.
    */
   absence(now: number, mayEject: () => boolean): boolean {
     this.#absentInARow += 1;
@@ -200,7 +206,7 @@ export class Breaker {
   }
 }
 
-/** Of a breaker that nobody owns. */
+/** The host of a breaker without an owner. */
 class Alone implements BreakerHost {
   readonly #cells = new Float64Array(SUCCESS_CELLS);
 

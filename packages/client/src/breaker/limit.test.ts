@@ -7,7 +7,7 @@ import { AdaptiveLimit, DEFAULT_LIMIT, earlyLimit } from './limit.js';
 const MANY = 1_000_000;
 
 describe('the early limit', () => {
-  it('lets one call at a time to who left 3 unanswered for 5 × its p99', () => {
+  it('lets one call at a time to an instance that left 3 unanswered for 5 × its p99', () => {
     expect(earlyLimit(3, 400, 80, true)).toBe(OPEN);
     expect(earlyLimit(3, 401, 80, true)).toBe(1);
   });
@@ -21,7 +21,7 @@ describe('the early limit', () => {
     expect(earlyLimit(2, 5_000, 1, true)).toBe(OPEN);
   });
 
-  it('does not think so when nobody answers: then it is not this instance', () => {
+  it('does not apply when no instance answers: then it is not this instance', () => {
     expect(earlyLimit(30, 5_000, 1, false)).toBe(OPEN);
   });
 });

@@ -116,7 +116,7 @@ describe('the targets of an edge', () => {
   });
 });
 
-it('a window ends where the next begins, and one that nobody looked at is no other’s', () => {
+it('a window ends where the next begins, and one that was never read does not count for another', () => {
   const counter = new CallCounter('orders');
   counter.ended(1, false, 4_999);
   counter.ended(1, true, 5_000);

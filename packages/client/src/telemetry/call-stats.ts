@@ -3,19 +3,28 @@ import { bucketOf, LatencyProfile } from '../balance/nodes/latency.js';
 import { EDGE_WINDOW_MS } from '../balance/nodes/window-counts.js';
 
 /**
- * What this process, as a caller, saw of one service: the edge from it to there. The counts are of the last whole window of 5 s, all
- * protocols together; a service that was not called in it, has no call under way and no circuit that is not closed, is left out.
+ * What this process, as a caller, saw of one service: the edge from it to there. The counts are of the last whole
+ * window of 5 s, all protocols together; a service that was not called in it, has no call under way and no circuit that
+ * is not closed, is left out.
  */
 export interface EdgeStats {
   readonly service: string;
-  /** The number of the window, 0 for none yet: it grows, and the same number means the same counts, which need not be sent again. */
+  /**
+   * The number of the window, 0 for none yet: it grows, and the same number means the same counts, which need not be
+   * sent again.
+   */
   readonly window: number;
   readonly windowMs: number;
   /** Calls that ended in the window, however many attempts they took. */
   readonly calls: number;
-  /** Those of them that ended with an error which is not the handler's own word (REMOTE) and not the caller's wish (CANCELLED). */
+  /**
+   * Those of them that ended with an error which is not the handler's own word (REMOTE) and not the caller's wish
+   * (CANCELLED).
+   */
   readonly failures: number;
-  /** Attempts after the first, without hedges: those follow no failure, and would make a sound edge look like a bad one. */
+  /**
+   * Attempts after the first, without hedges: those follow no failure, and would make a sound edge look like a bad one.
+   */
   readonly retries: number;
   /** Of the last 10 to 20 s, retries included: at most 19 % too high; null with fewer than 20 calls. */
   readonly p50Ms: number | null;
@@ -23,7 +32,8 @@ export interface EdgeStats {
   /** Calls under way now. */
   readonly inFlight: number;
   /**
-   * The instances that were called in the window and those whose circuit is not closed now: attempts, all protocols together. At most
+   * The instances that were called in the window and those whose circuit is not closed now: attempts, all protocols
+   * together. At most
    * 200, those that stand worst first.
    */
   readonly targets: readonly EdgeTarget[];
@@ -53,7 +63,7 @@ export class CallCounter {
     this.#latency.record(bucketOf(ms), now);
   }
 
-  /** An attempt after the first, which is no hedge. */
+  /** Records an attempt after the first that is not a hedge. */
   retried(now: number): void {
     if (now >= this.#turnsAt) this.#turn(now);
     this.#retries += 1;

@@ -27,7 +27,7 @@ class World extends CallWorld {
 const REFUSED: Plan = { afterMs: 1, failure: 'refused' };
 
 describe('events', () => {
-  it('tell that the last instance is ejected, that nobody can be called, and that both are over', async () => {
+  it('report that the last instance is ejected, that no instance can be called, and that both are over', async () => {
     const world = new World({ instances: fleet('HEALTHY') }).play({ a: REFUSED });
     while (!world.calls.isEjected('a')) await world.ask(undefined, 300);
     expect(world.kinds).toEqual(['ejected', 'opened']);
@@ -45,7 +45,7 @@ describe('events', () => {
     expect(world.calls.explain('orders').protocols[0]?.state).toBe('CLOSED');
   });
 
-  it('tell that the registry leaves nobody to call, and that it does again', async () => {
+  it('report that the registry leaves no instance to call, and that it does again', async () => {
     const world = new World({ instances: fleet('HEALTHY', 'HEALTHY') });
     await world.ask(undefined, 5);
     world.view.become(fleet('CRITICAL', 'CRITICAL'));
@@ -122,7 +122,7 @@ describe('events', () => {
 });
 
 describe('a flood of events', () => {
-  it('is bounded: what is too much at once is counted and not told', async () => {
+  it('is bounded: events beyond the bound are counted and not delivered', async () => {
     const [time, log] = [new ManualTime(), recordingLog()];
     const events = new CallerEvents(time, log);
     const heard: CallerEvent[] = [];

@@ -13,7 +13,10 @@ export interface EventBase {
   readonly at: number;
 }
 
-/** An instance gets no more calls from this process but probes, or only as a last resort. `failure`: the one that did it. */
+/**
+ * An instance gets no more calls from this process but probes, or only as a last resort. `failure`: the one that did
+ * it.
+ */
 export interface EjectedEvent extends EventBase {
   readonly kind: 'ejected';
   readonly protocol: Protocol;
@@ -30,7 +33,10 @@ export interface ReadmittedEvent extends EventBase {
   readonly cause: EjectionCause;
 }
 
-/** How a service stands with this process: `CLOSED`, all well; `DEGRADED`, some are ejected; `OPEN`, nobody can be called. */
+/**
+ * How a service stands with this process: `CLOSED`, all well; `DEGRADED`, some are ejected; `OPEN`, no instance can be
+ * called.
+ */
 export type ServiceState = 'CLOSED' | 'DEGRADED' | 'OPEN';
 
 /** The state of a service has become OPEN (`opened`), DEGRADED (`degraded`) or CLOSED (`closed`). */
@@ -42,12 +48,15 @@ export interface StateEvent extends EventBase {
   readonly cause: 'experience' | 'registry';
 }
 
-/** Why a call was not begun, or not sent: `bulkhead`, maxConcurrent; `limit`, those who could take it are full; `congested`, too much waits to be written. */
+/**
+ * Why a call was not begun, or not sent: `bulkhead`, maxConcurrent; `limit`, those who could take it are full;
+ * `congested`, too much waits to be written.
+ */
 export type ShedCause = 'bulkhead' | 'limit' | 'congested';
 
 /** Happens often if it happens: at most one event a second for each service and cause. */
 export interface ThrottledEvent extends EventBase {
-  /** So many since the last event of this kind, service and cause. */
+  /** Occurrences since the last event of this kind, service and cause. */
   readonly count: number;
 }
 
@@ -75,7 +84,7 @@ export type CallerEvent = EjectedEvent | ReadmittedEvent | StateEvent | ShedEven
 
 export type CallerListener = (event: CallerEvent) => void;
 
-/** Events of one turn that are kept at most; more are counted and not told. */
+/** Events of one turn that are kept at most; more are counted and not delivered. */
 const MOST_WAITING = 256;
 const OFTEN_MS = 1_000;
 /** Kinds × services that are slowed down separately. */
@@ -87,8 +96,9 @@ interface Pace {
 }
 
 /**
- * Tells listeners what happens to calls. They are called soon after, outside of the call that it happened to and of its
- * AsyncLocalStorage: what they throw is logged and harms nobody. Nothing is made or kept while nobody listens.
+ * Notifies listeners of what happens to calls. They are called soon after, outside of the call that it happened to and
+ * of its AsyncLocalStorage: what they throw is logged and does no harm. Nothing is made or kept while there are no
+ * listeners.
  */
 export class CallerEvents {
   readonly #time: Time;
@@ -111,7 +121,7 @@ export class CallerEvents {
     return this.#listeners.size > 0;
   }
 
-  /** Returns how to stop. The same listener twice is told once. */
+  /** Returns a function that removes the listener. A listener that was added twice is called once. */
   listen(listener: CallerListener): () => void {
     this.#listeners.add(listener);
     return () => void this.#listeners.delete(listener);
@@ -141,7 +151,7 @@ export class CallerEvents {
     return untold;
   }
 
-  /** Nobody is told any more. */
+  /** Removes all listeners. */
   close(): void {
     this.#listeners.clear();
     this.#paces.clear();

@@ -35,7 +35,7 @@ it('an instance that is called over two protocols is one target', () => {
   expect(told(lanes, 2)).toEqual([]);
 });
 
-it('counts move with nobody: not when more instances come, nor to one that takes the place of another', () => {
+it('counts stay with their instance: they do not move when more instances come, nor to one that takes the place of another', () => {
   const lanes = [lane()] as const;
   const [{ balancer }] = lanes;
   balancer.update(aFleet(2), NOW);

@@ -12,8 +12,9 @@ interface Nodes {
 const RANKS: Readonly<Record<Circuit, number>> = { closed: 0, 'half-open': 1, open: 2 };
 
 /**
- * Whom exactly a service's calls went to, over all protocols: who was called in the last whole window, and whose circuit is not closed.
- * Read when a beat is made; it looks at every node once, and computes latencies only of the `most` that stand worst, which come first.
+ * The instances of a service that were called in the last whole window, over all protocols, and those whose circuit is
+ * not closed. Read when a heartbeat is made; it looks at every node once, and computes latencies only of the `most`
+ * that stand worst, which come first.
  */
 export function targetsOf(lanes: readonly Nodes[], now: number, most: number): readonly EdgeTarget[] {
   const found = new Map<InstanceId, Found>();

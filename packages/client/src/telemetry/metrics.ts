@@ -142,8 +142,8 @@ export class ServiceEvents implements LaneEvents {
   }
 
   /**
-   * What it is counted as. Names of services that nobody knows may come from strangers, and a label must not: all of them are one. A
-   * service that was known keeps its name.
+   * The label of a service. Names of unknown services may come from untrusted input, and a label must not: all of them
+   * share one label. A service that was known keeps its name.
    */
   get #label(): string {
     if (this.#isNamed) return this.#service;

@@ -18,8 +18,8 @@ export interface LaneEvents {
 }
 
 /**
- * OPEN: nobody can be called. DEGRADED: some are ejected. CLOSED: all well. `mayBeEjected`: false if it is known that nobody is, then
- * the first one that can be called is enough to know.
+ * OPEN: no instance can be called. DEGRADED: some are ejected. CLOSED: all well. `mayBeEjected`: false if it is known
+ * that none is; then the first one that can be called is enough to know.
  */
 export function stateOf(nodes: Iterable<Node>, selector: Selector, mayBeEjected: boolean): ServiceState {
   let isUsable = false;

@@ -1,8 +1,10 @@
 import type { Failure } from './transport.js';
 
-/** A connection is late when it takes this multiple of what the last one to the same instance took: it knows the path. */
+/**
+ * A connection is late when it takes this multiple of what the last one to the same instance took: it knows the path.
+ */
 const MULTIPLE = 3;
-/** A connection that nobody waits for is given up after this time, ms. */
+/** A connection attempt without waiting calls is given up after this time, ms. */
 export const GIVE_UP_MS = 15_000;
 /** Connections to one instance that may be late at once; with fewer, a call opens a fresh one. */
 export const MOST_LATE = 3;
@@ -11,9 +13,9 @@ export const MOST_LATE = 3;
 export const MOVED: Failure = { kind: 'moved', cause: new Error('another connection to the instance opened first') };
 
 /**
- * What is known of opening connections to one instance, the identity check included. A connection that is late is not ended: the path or
- * the instance may just be slow, and whoever has nowhere else to go waits for it. It is only said to be late, so that calls may go to
- * other instances, or over a fresh connection.
+ * What is known of opening connections to one instance, the identity check included. A connection that is late is not
+ * ended: the path or the instance may just be slow, and whoever has nowhere else to go waits for it. It is only said to
+ * be late, so that calls may go to other instances, or over a fresh connection.
  */
 export class Connecting {
   readonly #leastMs: number;
@@ -31,7 +33,9 @@ export class Connecting {
     return Math.max(this.#leastMs, MULTIPLE * this.#lastMs);
   }
 
-  /** Why connections take long: the same object for those that are late together. Null: none is, or one opened since. */
+  /**
+   * Why connections take long: the same object for those that are late together. Null: none is, or one opened since.
+   */
   get stall(): Failure | null {
     return this.#stall;
   }
@@ -43,7 +47,7 @@ export class Connecting {
     this.#stall = { kind: 'unreachable', cause: new Error(`${what} within ${Math.round(ms)} ms`) };
   }
 
-  /** A connection opened after so many ms. */
+  /** A connection opened after this time, ms. */
   opened(ms: number): void {
     this.#lastMs = ms;
     this.#stall = null;
@@ -61,8 +65,9 @@ export interface Shared {
 }
 
 /**
- * The connection of a pool that a request should take: the open one with the fewest exchanges, else one that is opening. Null: open another
- * one, because there are fewer than `size` and all are busy, or because those that open are late. Takes out those that are over.
+ * The connection of a pool that a request should take: the open one with the fewest exchanges, else one that is
+ * opening. Null: open another one, because there are fewer than `size` and all are busy, or because those that open are
+ * late. Takes out those that are over.
  */
 export function pooled<One extends Shared>(connections: One[], size: number): One | null {
   let best: One | null = null;

@@ -5,16 +5,16 @@ import type { Failure, Target } from './transport.js';
 const MOST_OF_AN_ID = 128;
 
 /**
- * Has the peer to say who it is when a connection opens? Only who registered itself knows its id; an address that was written down by
- * hand has none to compare with.
+ * Has the peer to say who it is when a connection opens? Only who registered itself knows its id; an address that was
+ * written down by hand has none to compare with.
  */
 export function hasIdentity(target: Target): boolean {
   return target.instance.source === 'native';
 }
 
 /**
- * Compares an answer to Heartbeat-1 with who is expected. Null: it is the one. Anything else is somebody else, no answer at all too:
- * who registers answers.
+ * Compares an answer to Heartbeat-1 with the expected identity. Null: they match. Anything else is another process,
+ * also where no answer came: who registers answers.
  */
 export function identityFailure(target: Target, answer: unknown): Failure | null {
   const { instance, endpoint } = target;

@@ -5,7 +5,7 @@ import type { Endpoint, Log, TlsTerms } from '@rollcall/core';
 import { credentialsOf } from './credentials.js';
 import type { SecureCredentials } from './credentials.js';
 
-/** Opens the TLS connections to instances, all on the same terms. Files are read anew when they have changed. */
+/** Opens the TLS connections to instances, all on the same terms. Files are read again when they have changed. */
 export class SecureWay {
   readonly #terms: TlsTerms;
   readonly #log: Log | undefined;

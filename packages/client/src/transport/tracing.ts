@@ -3,7 +3,10 @@ import type { Endpoint, Instance, Protocol, RollcallError } from '@rollcall/core
 /** Why an attempt was made: it was the first, another had failed or took too long, or it went beside a slow one. */
 export type PickReason = 'first' | 'retry' | 'hedge';
 
-/** What travels with an attempt so that whoever serves it knows of the trace: names (lower case) and values, both plain words. */
+/**
+ * What travels with an attempt so that whoever serves it knows of the trace: names (lower case) and values, both plain
+ * words.
+ */
 export type Carrier = Readonly<Record<string, string>>;
 
 /** A call, when it begins. */
@@ -12,7 +15,7 @@ export interface TracedCall {
   readonly protocol: Protocol;
   /** Under which statistics are kept: a Nest pattern, `GET /orders`, `Service/Method`. */
   readonly method: string;
-  /** `event`: nobody waits for an answer. */
+  /** `event`: no response is awaited. */
   readonly shape: 'value' | 'stream' | 'event';
   /** As its transport gets it: a `TcpRequest`, `HttpRequest` or `GrpcRequest`. */
   readonly request: unknown;
@@ -29,11 +32,11 @@ export interface TracedAttempt {
 }
 
 /**
- * Follows calls, for whoever draws traces of them. Everything here is called synchronously in the way of a call and must not throw; a
- * process without a tracer pays one comparison for each call and each attempt.
+ * Follows calls, for whoever draws traces of them. Everything here is called synchronously in the way of a call and
+ * must not throw; a process without a tracer pays one comparison for each call and each attempt.
  */
 export interface CallTracer {
-  /** A call begins, in the AsyncLocalStorage of its caller. Null: nobody follows this one. */
+  /** A call begins, in the AsyncLocalStorage of its caller. Null: this call is not traced. */
   begin(call: TracedCall): CallTrace | null;
 }
 

@@ -59,7 +59,7 @@ export type Habit = 'answer' | 'hold' | 'hang-up' | 'fail';
 
 /** A service of a few lines that speaks one protocol and counts. */
 export interface Toy {
-  /** Who it says it is; null: it does not say anything. */
+  /** The identity it answers with; null: it does not answer. */
   id: string | null;
   habit: Habit;
   readonly port: number;
@@ -194,7 +194,7 @@ export async function httpToy(): Promise<Toy> {
   return new HttpToy(server);
 }
 
-/** The way to a toy over a wire that breaks after so many bytes of its answers, on each connection. */
+/** The way to a toy over a wire that breaks after a number of bytes of its answers, on each connection. */
 export interface Wire {
   readonly port: number;
   /** Bytes of answers that have come through. */
@@ -237,7 +237,7 @@ export async function breakingWire(toy: Pick<Toy, 'port'>, breaksAfter: number):
   };
 }
 
-/** A port that nobody listens on. */
+/** A port without a listener. */
 export async function deadPort(): Promise<number> {
   const server = createServer();
   await listening(server);

@@ -2,7 +2,9 @@ import type { Socket } from 'node:net';
 import type { Endpoint, Instance, Protocol, Suspicion, Time } from '@rollcall/core';
 import type { Carrier } from './tracing.js';
 
-/** What can go wrong with one attempt. A new word only where the caller's policies act differently: `TRAITS` says how. */
+/**
+ * What can go wrong with one attempt. A new word only where the caller's policies act differently: `TRAITS` says how.
+ */
 export type FailureKind =
   | 'refused'
   | 'unreachable'
@@ -23,7 +25,8 @@ export interface Trait {
   /** Did the handler run? `no` and `yes` are certain. */
   readonly executed: 'no' | 'maybe' | 'yes';
   /**
-   * What it says about the instance: `absent`, nobody to connect to; `failing`; `busy`, slower than it looks, no failure;
+   * What it says about the instance: `absent`, no connection possible; `failing`; `busy`, slower than it looks, no
+   * failure;
    * `fine`, it answered; `nothing`.
    */
   readonly says: 'absent' | 'failing' | 'busy' | 'fine' | 'nothing';
@@ -62,14 +65,20 @@ export const TRAITS: Readonly<Record<FailureKind, Trait>> = {
   remote: { executed: 'yes', says: 'fine', suspicion: null },
 };
 
-/** One failure: an expected outcome, so a value. A broken connection gives the same object to all its attempts: one incident. */
+/**
+ * One failure: an expected outcome, so a value. A broken connection gives the same object to all its attempts: one
+ * incident.
+ */
 export interface Failure {
   readonly kind: FailureKind;
   /** The system's or the peer's own word: an Error, or for `remote` whatever the handler threw. */
   readonly cause: unknown;
   /** When the instance asks to be left alone. */
   readonly retryAfterMs?: number;
-  /** What the caller gets if no other attempt is made: an HTTP answer with status 503 is still an answer. Else it is dropped. */
+  /**
+   * What the caller gets if no other attempt is made: an HTTP answer with status 503 is still an answer. Else it is
+   * dropped.
+   */
   readonly fallback?: { readonly value: unknown; drop(): void };
 }
 
@@ -89,7 +98,10 @@ export interface Terms {
   readonly carrier?: Carrier | null;
 }
 
-/** Who waits for an attempt. Nothing of it is called before `send` has returned, nor after `cancel`; the last word comes once. */
+/**
+ * Receives the result of an attempt. Nothing of it is called before `send` has returned, nor after `cancel`; the last
+ * word comes once.
+ */
 export interface Sink {
   /** A value of the answer; several for a stream. */
   next(value: unknown): void;
@@ -106,22 +118,25 @@ export interface Exchange {
   /** When the connection that it had to wait for was open, ms of Time; null if it had not to wait, or still does. */
   readonly openedAt: number | null;
   /**
-   * Has it been handed to the connection, so that the instance may execute it? False until then: `cancel` is certain to keep it from
-   * being executed. Left out by transports that do not know: counts as true.
+   * Has it been handed to the connection, so that the instance may execute it? False until then: `cancel` is certain to
+   * keep it from being executed. Left out by transports that do not know: counts as true.
    */
   readonly isSent?: boolean;
-  /** Nobody waits any more: what is not written is not sent, what comes is dropped. May be called at any time. */
+  /** Cancels: unwritten data is not sent, and responses are dropped. May be called at any time. */
   cancel(): void;
 }
 
 /** The way to one instance: its pooled connections. It opens one when it is asked to send. */
 export interface Channel<Request> {
   send(request: Request, terms: Terms, sink: Sink): Exchange;
-  /** Asks the instance who it is, opening a connection if there is none. Any answer will do: the identity was checked before. */
+  /**
+   * Asks the instance who it is, opening a connection if there is none. Any answer will do: the identity was checked
+   * before.
+   */
   ping(terms: Terms, sink: Sink): Exchange;
   /**
-   * Connections to the instance take longer than `connectTimeoutMs` to open: why, the same object until one opens or the next one takes
-   * as long. Null, or left out: none does.
+   * Connections to the instance take longer than `connectTimeoutMs` to open: why, the same object until one opens or
+   * the next one takes as long. Null, or left out: none does.
    */
   readonly stall?: Failure | null;
   /** The instance is gone: idle connections are closed now, the others when their last answer has come. */
@@ -168,13 +183,16 @@ export function failed(failure: Failure, sink: Sink): Exchange {
 
 /** Of a transport that was closed. */
 export const STOPPED: Failure = { kind: 'stopped', cause: new Error('this client was closed') };
-/** Nobody answered in time. */
+/** No answer came in time. */
 export const TIMEOUT: Failure = { kind: 'timeout', cause: null };
 
 /** So long a peer may take to close its side once we have closed ours. */
 const GOODBYE_MS = 5_000;
 
-/** For a socket that has been ended. A peer that never closes its side would keep ours open for ever: half of a connection is one, too. */
+/**
+ * For a socket that has been ended. A peer that never closes its side would keep ours open for ever: half of a
+ * connection is one, too.
+ */
 export function destroyLater(socket: Socket, time: Time): void {
   if (socket.closed) return;
   const timer = time.setTimer(GOODBYE_MS, () => socket.destroy(), { background: true });

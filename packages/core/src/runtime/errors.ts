@@ -24,6 +24,8 @@ export const ERROR_CODES = [
   'STORE_LOCKED',
   'STORE_UNREADABLE',
   'STORE_FAILED',
+  'STORE_UNREACHABLE',
+  'STORE_REFUSED',
 ] as const;
 export type ErrorCode = (typeof ERROR_CODES)[number];
 

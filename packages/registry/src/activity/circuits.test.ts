@@ -43,7 +43,7 @@ describe('CircuitNews', () => {
     expect(texts()).toEqual([]);
     tell(['payments-7d20', 'open']);
     tell(['payments-7d20', 'half-open']);
-    // left out is no word about it
+    // a service that is left out is not a report about it
     tell();
     tell(['payments-7d20', 'open']);
     tell(['payments-7d20', 'closed']);

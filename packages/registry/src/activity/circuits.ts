@@ -2,7 +2,10 @@ import { shortId } from '@rollcall/core';
 import type { Edge, Instance, Time } from '@rollcall/core';
 import type { EventHistory } from './events.js';
 
-/** So many are events of their own in one second, and so many in one minute; the others are counted in one, which counts, too. */
+/**
+ * Circuit events recorded singly in one second, and in one minute; the others are counted in one event, which counts
+ * too.
+ */
 const MOST_A_SECOND = 20;
 const SECOND_MS = 1_000;
 const MOST_A_MINUTE = 120;
@@ -19,7 +22,7 @@ const LONGEST_STEP_MS = 1_000;
 export interface CircuitPorts {
   readonly time: Pick<Time, 'now'>;
   readonly history: Pick<EventHistory, 'note' | 'noteOf'>;
-  /** Who is registered. */
+  /** The registered instances. */
   readonly table: { get(id: string): object | undefined };
 }
 
@@ -34,18 +37,22 @@ interface OpenCircuits {
 const NONE: ReadonlySet<string> = new Set();
 
 /**
- * Notes for people when a caller's circuit to an instance opens and closes again, as the caller reports. A storm of them, as when a
- * network breaks or a caller lies, is noted in few events, so that it cannot push out what else happened.
+ * Notes for people when a caller's circuit to an instance opens and closes again, as the caller reports. A storm of
+ * them, as when a network breaks or a caller lies, is noted in few events, so that it cannot push out what else
+ * happened.
  *
- * An open circuit is remembered until the caller reports it closed, the instance is gone, or the caller has reported nothing for ten
- * minutes. Time in which the registry could not listen does not count, so that circuits that were open before are not announced again.
+ * An open circuit is remembered until the caller reports it closed, the instance is gone, or the caller has reported
+ * nothing for ten minutes. Time in which the registry could not listen does not count, so that circuits that were open
+ * before are not announced again.
  */
 export class CircuitEvents {
   readonly #ports: CircuitPorts;
   readonly #second = { since: -Infinity, told: 0 };
   readonly #minute = { since: -Infinity, told: 0 };
   #untold = 0;
-  /** By the caller's id; the one that reported longest ago comes first. Callers without an open circuit are left out. */
+  /**
+   * By the caller's id; the one that reported longest ago comes first. Callers without an open circuit are left out.
+   */
   readonly #open = new Map<string, OpenCircuits>();
   /** How many circuits `#open` has. */
   #count = 0;
@@ -94,14 +101,16 @@ export class CircuitEvents {
     this.#open.delete(callerId);
   }
 
-  /** Nobody says of an instance that is gone that its circuit has closed. Null: all are there. */
+  /** No caller reports that the circuit of a removed instance has closed. Null: all are present. */
   #withoutGone(before: ReadonlySet<string>): Set<string> | null {
     const { table } = this.#ports;
     const isAllThere = [...before].every((id) => table.get(id) !== undefined);
     return isAllThere ? null : new Set([...before].filter((id) => table.get(id) !== undefined));
   }
 
-  /** Tells of those that were only counted, when their second is over, and forgets callers that were not heard for long. */
+  /**
+   * Tells of those that were only counted, when their second is over, and forgets callers that were not heard for long.
+   */
   sweep(): void {
     const now = this.#ports.time.now();
     this.#listenedMs += Math.min(LONGEST_STEP_MS, now - this.#sweptAt);

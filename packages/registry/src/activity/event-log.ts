@@ -26,17 +26,20 @@ export interface EventsAnswer {
   /** Sequence numbers count within it. */
   readonly epoch: string;
   /**
-   * Wall clock, ms since 1970, since when all events of the requested kinds are kept: of older ones, only what operators did and what
-   * the registry says of itself.
+   * Wall clock, ms since 1970, since when all events of the requested kinds are kept: of older ones, only what
+   * operators did and what the registry says of itself.
    */
   readonly since: number;
   /** What `after` says next time. */
   readonly last: number;
   /** Is there more after `last` already? */
   readonly more: boolean;
-  /** So many from the one that was asked for up to `last` are no longer kept. */
+  /** The number of events from the requested one up to `last` that are no longer kept. */
   readonly missed: number;
-  /** Does the registry keep events that match and are older than those of this answer? To read them, send the first `seq` as `before`. */
+  /**
+   * Does the registry keep events that match and are older than those of this answer? To read them, send the first
+   * `seq` as `before`.
+   */
   readonly older: boolean;
   /** How many events of this epoch are no longer kept, of all kinds and namespaces. */
   readonly dropped: number;
@@ -48,9 +51,9 @@ export interface EventsAnswer {
 const SHELF_SIZE = 1_000;
 
 /**
- * The newest events of the registry, in memory: at most `most`, and 1,000 circuit events, which come often and so have a shelf of their
- * own. Of the events that leave the main shelf, the newest 1,000 by operators and the newest 1,000 of the registry itself stay.
- * A query looks at each kept event once at most.
+ * The newest events of the registry, in memory: at most `most`, and 1,000 circuit events, which come often and so have
+ * a shelf of their own. Of the events that leave the main shelf, the newest 1,000 by operators and the newest 1,000 of
+ * the registry itself stay. A query looks at each kept event once at most.
  */
 export class EventLog {
   readonly #main: Shelf;
@@ -137,7 +140,7 @@ export class EventLog {
   }
 }
 
-/** Keeps the newest so many events, in the order of their numbers. */
+/** Keeps the newest events up to a limit, in the order of their numbers. */
 class Shelf {
   readonly #most: number;
   readonly #ring: RegistryEvent[] = [];

@@ -15,7 +15,7 @@ export interface TimelineAnswer {
   readonly events: readonly RegistryEvent[];
 }
 
-/** The last so many of the whole registry. */
+/** Events kept of the whole registry. */
 const KEPT = 10_000;
 /** Of one instance; of those that are no news of its state, fewer: of what operators did, and of the others. */
 const KEPT_OF_ONE = 64;
@@ -26,17 +26,21 @@ const FEW_OF_ONE = 8;
 const MINOR: ReadonlySet<EventKind> = new Set(['re-registered', 'circuit']);
 
 interface Timeline {
-  /** Replaced by a longer one, for a list that is pushed to keeps room for seventeen, and most instances have few events. */
+  /**
+   * Replaced by a longer one, for a list that is pushed to keeps room for seventeen, and most instances have few
+   * events.
+   */
   events: RegistryEvent[];
   /** When the newest of those that were dropped happened; null while all are there. */
   cutAt: number | null;
 }
 
 /**
- * What happened, for people: the newest 10,000 events of the registry, and of each instance its own last 64, which stay until its
- * tombstone goes. Services bring about as many as they like, so what operators did and what the registry says of itself outlasts theirs: the
- * newest 1,000 of each; circuits have a place of their own, 1,000 as well. In memory only, and nothing is decided from it. What comes before `begin` is not noted: a restart finds instances,
- * it does not register them.
+ * What happened, for people: the newest 10,000 events of the registry, and of each instance its own last 64, which stay
+ * until its tombstone goes. Services bring about as many as they like, so what operators did and what the registry says
+ * of itself outlasts theirs: the newest 1,000 of each; circuits have a place of their own, 1,000 as well. In memory
+ * only, and nothing is decided from it. What comes before `begin` is not noted: a restart finds instances, it does not
+ * register them.
  */
 export class EventHistory {
   readonly #time: Pick<Time, 'wall'>;
@@ -131,8 +135,8 @@ export class EventHistory {
 const isMinor = ({ kind }: RegistryEvent): boolean => MINOR.has(kind);
 
 /**
- * The place of the one that goes; null: none is too many. States are what a timeline is for, and what operators did is for people to see: too
- * many others go before them.
+ * The place of the one that goes; null: none is too many. States are what a timeline is for, and what operators did is
+ * for people to see: too many others go before them.
  */
 function excessOf(events: readonly RegistryEvent[], most: number): number | null {
   const few = Math.min(MINOR_OF_ONE, most / 2);
@@ -148,7 +152,7 @@ function excessOf(events: readonly RegistryEvent[], most: number): number | null
 
 type AboutWhom = Pick<RegistryEvent, 'namespace' | 'service' | 'instance' | 'state' | 'revision'>;
 
-/** Who brings about what has this reason. */
+/** The actor behind events with this reason. */
 export function actorOf({ code }: Reason): RegistryEvent['by'] {
   if (code === 'OPERATOR') return 'operator';
   return code === 'NEW' || code === 'MOVED' || code === 'LEAVING' || code === 'GOODBYE' ? 'instance' : 'registry';

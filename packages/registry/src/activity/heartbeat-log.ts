@@ -13,8 +13,8 @@ export interface BeatsAnswer {
   /** Each Heartbeat-2 that came. */
   readonly heartbeat2: readonly { readonly agoMs: number }[];
   /**
-   * Spans in which the registry could not listen, oldest first: a heartbeat that is not heard in one of them is not missed. A round of
-   * Heartbeat-1 that was under way then may be among `heartbeat1` as unanswered.
+   * Spans in which the registry could not listen, oldest first: a heartbeat that is not heard in one of them is not
+   * missed. A round of Heartbeat-1 that was under way then may be among `heartbeat1` as unanswered.
    */
   readonly notListening: readonly NotListening[];
 }
@@ -27,10 +27,12 @@ export function beatAnswer({ record, vitals }: Entry, now: number): BeatAnswer {
   return { state, revision, reason, next: next === null ? null : { ...next, afterMs } };
 }
 
-/** So many of each direction are kept: nearly five minutes at 5 s. */
+/** Heartbeats kept of each direction: nearly five minutes at 5 s. */
 const KEPT = 58;
 const KEPT_MS = 300_000;
-/** Gaps between two heartbeats are kept in this unit; the greatest, eleven minutes, stands for all above, and for none. */
+/**
+ * Gaps between two heartbeats are kept in this unit; the greatest, eleven minutes, stands for all above, and for none.
+ */
 const UNIT_MS = 10;
 const FAR = 65_535;
 /** Gaps before the newest of Heartbeat-1 and those of Heartbeat-2. */
@@ -49,8 +51,8 @@ interface Page {
 }
 
 /**
- * What both heartbeats of everybody did, for people: each notes its last success or error, and the last 58 rounds. All of them lie in
- * pages that many share, for a typed array of its own costs as much again as what is in it.
+ * The results of both heartbeats of all instances, for people: each notes its last success or error, and the last 58
+ * rounds. All of them lie in pages that many share, for a typed array of its own costs as much again as what is in it.
  */
 export class HeartbeatLog {
   readonly #time: Pick<Time, 'now'>;
@@ -96,7 +98,10 @@ export class HeartbeatLog {
     this.#noteRound(entry, null);
   }
 
-  /** May a Heartbeat-2 of it pass ahead of others now? Says yes at most once in a quarter of an interval: each yes uses that up. */
+  /**
+   * May a Heartbeat-2 of it pass ahead of others now? Says yes at most once in a quarter of an interval: each yes uses
+   * that up.
+   */
   admits(entry: Entry, intervalMs: number): boolean {
     const now = this.#time.now();
     if (now < entry.beatDueAt) return false;

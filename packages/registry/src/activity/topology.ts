@@ -35,13 +35,13 @@ export interface ServiceEdge {
   readonly ageMs: number;
   /** The sums of those of all targets that were told of. */
   readonly circuits: TargetEdge['circuits'];
-  /** Whom exactly, as far as the callers tell; those that stand worst first, 500 at most. */
+  /** The called instances, as far as the callers report them; the worst first, at most 500. */
   readonly targets: readonly TargetEdge[];
 }
 
-/** Who calls whom. */
+/** The graph of callers and called services. */
 export interface TopologyAnswer {
-  /** What callers told within so many ms; older words are forgotten. */
+  /** The age up to which reports of callers count, ms; older ones are dropped. */
   readonly withinMs: number;
   /** By `namespace`, `from` and `to`. */
   readonly edges: readonly ServiceEdge[];
@@ -57,7 +57,7 @@ interface Report {
   readonly at: number;
 }
 
-/** A caller that says nothing for so many heartbeats calls nobody, or is gone. */
+/** A caller without a report for this number of heartbeats makes no calls, or is gone. */
 const KEPT_INTERVALS = 3;
 /** Windows may be longer than intervals. */
 const LEAST_KEPT_MS = 15_000;
@@ -75,8 +75,8 @@ export interface EdgesPorts {
 }
 
 /**
- * Who calls whom, as the callers tell with their Heartbeats-2: of each instance its last word, in memory only, and nothing is decided
- * from it. A new word costs nothing but its place; sums are made when somebody asks.
+ * The graph of calls, as callers report it with their Heartbeats-2: the last report of each instance, in memory only;
+ * no decision depends on it. A new report costs only its storage; sums are computed on request.
  */
 export class Topology {
   readonly #ports: EdgesPorts;

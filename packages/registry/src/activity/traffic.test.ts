@@ -76,7 +76,7 @@ describe('Traffic', () => {
     traffic.note(pair('web', 'b'), told(10));
     traffic.note(pair('web', 'a'), told(1));
     traffic.note(pair('web', 'c'), told(100));
-    // nothing to tell of is no pair
+    // an empty report makes no pair
     traffic.note(pair('web', 'd'), { calls: 0, failures: 0, retries: 0, p99Ms: null });
     time.advance(5_000);
     expect(calls()).toEqual([102]);

@@ -4,7 +4,7 @@ import type { Edge, Time } from '@rollcall/core';
 export interface TrafficPoint {
   /** Wall clock, ms since 1970, of the step's end: for people only. */
   readonly at: number;
-  /** 0 where nobody told of any. */
+  /** 0 where no caller reported any. */
   readonly calls: number;
   readonly failures: number;
   readonly retries: number;
@@ -38,7 +38,9 @@ const SPANS: Readonly<Record<Step, { readonly stepMs: number; readonly steps: nu
   '1m': { stepMs: 60_000, steps: 1_440 },
 };
 const DAY_MS = 86_400_000;
-/** Pairs of services; the one that was silent longest makes room. At most 35 KiB each, which only a day of calls fills. */
+/**
+ * Pairs of services; the one that was silent longest makes room. At most 35 KiB each, which only a day of calls fills.
+ */
 const MOST_PAIRS = 1_000;
 
 /** Whose calls, and to whom. */
@@ -49,8 +51,8 @@ export interface Pair {
 }
 
 /**
- * How many calls went from service to service, for a quarter of an hour in steps of 5 s and for a day in steps of a minute. In memory
- * only. What is told counts for the step in which it comes.
+ * How many calls went from service to service, for a quarter of an hour in steps of 5 s and for a day in steps of a
+ * minute. In memory only. What is told counts for the step in which it comes.
  */
 export class Traffic {
   readonly #time: Pick<Time, 'now' | 'wall'>;
@@ -65,7 +67,7 @@ export class Traffic {
     this.#begunAt = time.now();
   }
 
-  /** One window of one caller. Whoever calls sees to it that none comes twice. */
+  /** One window of one caller. The caller of this method ensures that none comes twice. */
   note(pair: Pair, edge: Pick<Edge, 'calls' | 'failures' | 'retries' | 'p99Ms'>): void {
     if (edge.calls === 0 && edge.retries === 0) return;
     const now = this.#time.now();
@@ -99,7 +101,7 @@ export class Traffic {
     return { stepMs, points };
   }
 
-  /** Whom nobody has told of for a day, and those that are more than `most`. */
+  /** Removes services without a report for a day, and those beyond `most`. */
   #forget(now: number, most: number): void {
     for (const [key, { lastAt }] of this.#pairs) {
       if (now - lastAt <= DAY_MS && this.#pairs.size <= most) return;
@@ -144,7 +146,7 @@ interface Chunk {
   readonly cells: Float32Array;
 }
 
-/** The last so many steps, in chunks that come as they are needed. */
+/** The last steps up to a limit, in chunks that are allocated as needed. */
 class Ring {
   /** One more than the steps fill, since the newest is never full. */
   readonly #chunks: (Chunk | null)[];

@@ -37,7 +37,7 @@ describe('peak EWMA', () => {
     expect(load.cost(0, 0, 4)).toBe(50);
   });
 
-  it('takes half of what is typical of the service before the first measurement, and after it was told to forget', () => {
+  it('takes half of what is typical of the service before the first measurement, and after it forgets', () => {
     const typical = new TypicalLatency();
     const load = new PeakEwma(typical);
     load.forget(0);

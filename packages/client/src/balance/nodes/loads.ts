@@ -1,13 +1,16 @@
 /**
- * How busy instances are: the axis beside `Picker`. One for each balancer; it knows its instances by slot, a small whole number, which
- * goes to another instance later (after `forget`).
+ * How busy instances are: the axis beside `Picker`. One for each balancer; it knows its instances by slot, a small
+ * whole number, which goes to another instance later (after `forget`).
  */
 export interface Load {
   /** Greater is worse. `inFlight`: the calls under way there, relative to the weight. Changes nothing. */
   cost(slot: number, now: number, inFlight: number): number;
   /** One call took so long; a failure counts as a long one. `isAnswer`: it was answered. */
   observe(slot: number, ms: number, now: number, isAnswer: boolean): void;
-  /** What is known is no longer true, or is of another instance: as at first. Called before anything else about a slot. */
+  /**
+   * Resets a slot whose measurements are outdated or belong to another instance. Called before any other use of the
+   * slot.
+   */
   forget(slot: number): void;
 }
 
@@ -19,8 +22,8 @@ const IDLE_DECAY_MS = 1_000;
 const TYPICAL_AT_FIRST_MS = 30;
 
 /**
- * What a round trip of the service takes, all instances together: the stand-in for one that has not been measured. A plain moving
- * average of the last some 20; 30 ms before the first.
+ * What a round trip of the service takes, all instances together: the stand-in for one that has not been measured. A
+ * plain moving average of the last some 20; 30 ms before the first.
  */
 export class TypicalLatency {
   #ms: number | null = null;
@@ -39,11 +42,12 @@ const CELLS = 3;
 const UNMEASURED = -1;
 
 /**
- * Peak EWMA: the moving average of the round trips that jumps up at once and comes down slowly (τ = 10 s), times the calls in
- * flight. An idle instance's average decays towards 0, with τ = 1 s if its last answer was slow, so that one call finds out whether its
- * path has healed: while that call is under way, the average counts as it was, so no second one follows. After a failure τ stays 10 s. From Finagle (`PeakEwma.scala`) and
- * Linkerd (`tower/src/load/peak_ewma.rs`); there an unmeasured instance costs a fixed guess, here half of what is typical of the
- * service, so that it is tried soon and does not draw everybody.
+ * Peak EWMA: the moving average of the round trips that jumps up at once and comes down slowly (τ = 10 s), times the
+ * calls in flight. An idle instance's average decays towards 0, with τ = 1 s if its last answer was slow, so that one
+ * call finds out whether its path has healed: while that call is under way, the average counts as it was, so no second
+ * one follows. After a failure τ stays 10 s. From Finagle (`PeakEwma.scala`) and Linkerd
+ * (`tower/src/load/peak_ewma.rs`); there an unmeasured instance costs a fixed guess, here half of what is typical of
+ * the service, so that it is tried soon and does not attract all callers.
  */
 export class PeakEwma implements Load {
   readonly #typical: TypicalLatency;
@@ -87,7 +91,10 @@ function weightAfter(agoMs: number, idleDecayMs: number): number {
   return Math.exp(-(agoMs - idleMs) / DECAY_MS - idleMs / idleDecayMs);
 }
 
-/** The calls in flight and nothing else: for who looks at no load, and whoever knows its latencies to be equal. */
+/**
+ * The calls in flight and nothing else: for pickers that ignore load, and for services whose latencies are known to be
+ * equal.
+ */
 export class InFlight implements Load {
   cost(_slot: number, _now: number, inFlight: number): number {
     return inFlight;

@@ -24,7 +24,10 @@ const SLOW_START_MIN = 0.1;
 /** … and all of them after this time; in a line between. Envoy's formula with aggression 1. */
 const SLOW_START_MS = 10_000;
 
-/** What a caller knows of one endpoint of one instance. It survives every update of the catalog, as an id is one process. */
+/**
+ * What a caller knows of one endpoint of one instance. It survives every update of the catalog, as an id is one
+ * process.
+ */
 export class Node implements BreakerHost, GateListener {
   // these two first: every call needs them, and they share a cache line with the object's head
   #nodeTable: NodeTable;
@@ -40,9 +43,9 @@ export class Node implements BreakerHost, GateListener {
   keptUntil = -Infinity;
   /** When the registry began to doubt it because of silence; -Infinity: it does not, or has proof. */
   doubtedAt = -Infinity;
-  /** The registry doubts so many at once that its word does not count: see `doubt.ts`. */
+  /** The registry doubts so large a share at once that its doubt does not count: see `registry-distrust.ts`. */
   isTrusted = false;
-  /** While it waits for a live probe that cannot be repeated: it was asked who it is, and answered. */
+  /** It answered a ping while it waits for a live probe that cannot be repeated. */
   isPinged = false;
   /** What it is worth to this caller when not all instances are used: see `hash.ts`. */
   rank = 0;
@@ -73,7 +76,7 @@ export class Node implements BreakerHost, GateListener {
     return Math.min(gate, earlyLimit(unanswered, now - since, this.latency.p99Ms(now), doOthersHelp));
   }
 
-  /** A limit that is only a guess is no hindrance. It does not ask the others in turn. */
+  /** An estimated limit does not count against it. Does not ask the other nodes in turn. */
   canHelp(now: number): boolean {
     if (this.#isRetired || !isStaying(this.instance) || this.breaker.cause !== null) return false;
     return this.inFlight < this.limit.gate || this.limit.mayRaise(now);
@@ -90,7 +93,7 @@ export class Node implements BreakerHost, GateListener {
     return gate !== SHUT && this.inFlight >= gate;
   }
 
-  /** Nobody has room for a call: makes some, if nothing speaks against it. */
+  /** Raises an estimated limit when no node has room for a call, if nothing speaks against it. */
   makeRoom(now: number): boolean {
     return this.inFlight >= this.limit.gate && this.breaker.gate === OPEN && this.limit.raise(now);
   }
@@ -137,7 +140,7 @@ export class Node implements BreakerHost, GateListener {
     this.#nodeTable.heardSince = now;
   }
 
-  /** It said something, if only no. */
+  /** It responded, even if it refused. */
   answered(now: number): void {
     const wasSilent = isSilence(this.#nodeTable.unanswered(this.#slot));
     this.#nodeTable.answered(this.#slot, now, this);
@@ -186,7 +189,7 @@ export class Node implements BreakerHost, GateListener {
     this.#nodeTable.load.observe(this.#slot, ms, now, isAnswer);
   }
 
-  /** What was observed is no longer true. */
+  /** Discards all observations, as they are outdated. */
   forget(): void {
     this.#nodeTable.load.forget(this.#slot);
   }

@@ -11,7 +11,7 @@ export interface Selector {
   readonly metadata: readonly (readonly [word: string, value: string])[];
 }
 
-/** What one call wishes; `undefined` is no wish. */
+/** The restrictions of one call; `undefined`: none. */
 export interface Wishes {
   readonly states: readonly State[] | undefined;
   readonly version: string | undefined;

@@ -14,7 +14,7 @@ function build(seed = 5): Balancer<Node> {
   return aBalancer({ picker: new HashRing(random), random });
 }
 
-/** Where each key goes while nobody has anything to do. */
+/** The instance of each key while all instances are idle. */
 function homes(balancer: Balancer<Node>, now = 0): ReadonlyMap<string, string> {
   return new Map(KEYS.map((hashKey) => [hashKey, balancer.pick(anAsk({ now, hashKey }))?.id ?? '']));
 }
@@ -33,7 +33,7 @@ describe('the hash ring', () => {
     expect(homes(one)).toEqual(homes(other));
   });
 
-  it('moves only the keys of who left, and gives a new one only what it takes', () => {
+  it('moves only the keys of the instance that left, and gives a new one only what it takes', () => {
     const balancer = build();
     balancer.update(aFleet(20), 0);
     const before = homes(balancer);
@@ -60,7 +60,7 @@ describe('the hash ring', () => {
     }
   });
 
-  it('lets nobody have more than 1.25 × its share of the calls under way, whatever the keys', () => {
+  it('lets no instance have more than 1.25 × its share of the calls under way, whatever the keys', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 12 }), fc.array(fc.nat(20), { maxLength: 200 }), (count, keys) => {
         const balancer = build();

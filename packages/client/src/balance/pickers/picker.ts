@@ -11,15 +11,16 @@ export interface Ask {
   /** Where it failed already. */
   readonly tried: Node | null;
   readonly triedToo: Node | null;
-  /** May it find out whether an ejected instance works again? `once`: if that was asked before who it is. Read only when needed. */
+  /** Whether the call may probe an ejected instance. `once`: only after a ping was answered. Read only when needed. */
   readonly probes: 'repeatable' | 'once' | 'never';
   /** Told by `pick`: this call is the one probe of its node, and `endProbe` has to be called when it is over. */
   isProbe: boolean;
 }
 
 /**
- * Which of several instances that are as good as each other gets the call: the axis beside `Load`. One for each balancer; it may
- * remember what it likes. Called for each attempt: it should allocate nothing and look at a few nodes only.
+ * Which of several instances that are as good as each other gets the call: the axis beside `Load`. One for each
+ * balancer; it may remember what it likes. Called for each attempt: it should allocate nothing and look at a few nodes
+ * only.
  */
 export interface Picker {
   /** A node that `isAble`; null if there is none, and only then (`firstAble` looks at all). */

@@ -4,19 +4,22 @@ import type { Candidates } from './candidates.js';
 import { firstAble, isAble } from './picker.js';
 import type { Ask, Picker } from './picker.js';
 
-/** Draws before the nodes are looked at one by one: with half of them unable to take the call, 15 of 16 picks end here. */
+/**
+ * Draws before the nodes are looked at one by one: with half of them unable to take the call, 15 of 16 picks end here.
+ */
 const EFFORTS = 4;
 
 /**
- * With different weights the second draw has to be this much better, not by a hair: a load that fades is always a hair lower where the
- * last call is longer ago, and that would be a vote for the small ones.
+ * With different weights the second draw has to be this much better, not by a hair: a load that fades is always a hair
+ * lower where the last call is longer ago, and that would be a vote for the small ones.
  */
 const CLEARLY = 0.9;
 
 /**
- * The power of two choices: draw two nodes and take the less loaded (Mitzenmacher, 2001). One that cannot take the call, or loses its
- * slow-start lottery, is replaced by a third. With different weights both draws follow them and may fall on the same node, so that
- * idle nodes get exactly their shares, and calls in flight are compared relative to the weight, so that busy ones do, too.
+ * The power of two choices: draw two nodes and take the less loaded (Mitzenmacher, 2001). One that cannot take the
+ * call, or loses its slow-start lottery, is replaced by a third. With different weights both draws follow them and may
+ * fall on the same node, so that idle nodes get exactly their shares, and calls in flight are compared relative to the
+ * weight, so that busy ones do, too.
  */
 export class PowerOfTwo implements Picker {
   readonly #random: Random;
@@ -46,8 +49,8 @@ export class PowerOfTwo implements Picker {
   }
 
   /**
-   * Whoever is left alone is compared with a third one, but not with the one that fell out: while somebody warms up, an overloaded one
-   * would else get all the calls for which they were drawn together.
+   * A single remaining node is compared with a third one, but not with the one that fell out: otherwise, while a node
+   * warms up, an overloaded one would get all the calls for which they were drawn together.
    */
   #beside<N extends Node>(candidates: Candidates<N>, ask: Ask, alone: number, fallen: number): number {
     for (let effort = 0; effort < EFFORTS; effort += 1) {
@@ -72,8 +75,8 @@ function cheaper<N extends Node>(candidates: Candidates<N>, one: number, other: 
 }
 
 /**
- * One after the other, whatever their load and weight. It starts at random: callers that all start with the first one would
- * move through the fleet as a herd.
+ * One after the other, whatever their load and weight. It starts at random: callers that all start with the first one
+ * would move through the fleet as a herd.
  */
 export class RoundRobin implements Picker {
   readonly #random: Random;

@@ -5,7 +5,7 @@ import { anInstance } from '../../registry-client/registry-client.fixture.js';
 import { aBalancer, anAsk } from '../balance.fixture.js';
 import { WeightedRoundRobin } from './weighted-round-robin.js';
 
-it('spreads the turns of each evenly: nobody is ever further off its share than a turn of its own and one of each', () => {
+it('spreads the turns of each evenly: no instance is ever further off its share than a turn of its own and one of each', () => {
   const weights = fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 8 });
   fc.assert(
     fc.property(fc.integer(), weights, (seed, all) => {

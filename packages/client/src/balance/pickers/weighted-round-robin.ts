@@ -6,10 +6,10 @@ import type { Ask, Picker } from './picker.js';
 import { takes } from './pickers.js';
 
 /**
- * Weighted round robin, smooth: a node of weight 3 comes three times as often as one of weight 1, and its turns are spread evenly, not
- * in a row (the aim of nginx's smooth weighted round robin, 1.3.1, 2012). That one looks at every node for each pick; this
- * is Envoy's way to the same (`EdfScheduler`): each node has a next turn, in steps of 1 ÷ weight, and the earliest is next. A heap
- * finds it in O(log n). A node that cannot take its turn loses it.
+ * Weighted round robin, smooth: a node of weight 3 comes three times as often as one of weight 1, and its turns are
+ * spread evenly, not in a row (the aim of nginx's smooth weighted round robin, 1.3.1, 2012). That one looks at every
+ * node for each pick; this is Envoy's way to the same (`EdfScheduler`): each node has a next turn, in steps of 1 ÷
+ * weight, and the earliest is next. A heap finds it in O(log n). A node that cannot take its turn loses it.
  */
 export class WeightedRoundRobin implements Picker {
   readonly #random: Random;
@@ -49,7 +49,7 @@ class Schedule {
   constructor(candidates: Candidates<Node>, random: Random) {
     const { nodes } = candidates;
     this.#steps = Float64Array.from(nodes, (_, place) => 1 / candidates.relativeWeight(place));
-    // somewhere within its first step: a schedule that is made anew favours nobody
+    // somewhere within its first step: a schedule that is made again favours no instance
     this.#turns = this.#steps.map((step) => step * random.unit());
     this.#heap = Uint32Array.from(nodes, (_, place) => place);
     for (let at = (nodes.length >>> 1) - 1; at >= 0; at -= 1) this.#sink(at);

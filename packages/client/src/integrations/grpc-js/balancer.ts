@@ -29,14 +29,17 @@ export interface GrpcBalancerParts {
   choiceOf(config: experimental.TypedLoadBalancingConfig): ServiceChoice | null;
 }
 
-/** So many instances are looked at that the balancer likes best, then the first that is connected. */
+/** Instances examined in the order the balancer prefers; after them, the first that is connected. */
 const LIKED = 3;
-/** grpc-js begins a call a few microtasks after the pick, unless the call was cancelled or has to wait for its credentials. */
+/**
+ * grpc-js begins a call a few microtasks after the pick, unless the call was cancelled or has to wait for its
+ * credentials.
+ */
 const BEGIN_MS = 1_000;
 
 /**
- * A load balancing policy for grpc-js (gRFC A-series; `experimental` in grpc-js): a subchannel for each instance, and each pick is made
- * by our own balancer past our own gates. Deadlines, streams and retries are grpc-js's own.
+ * A load balancing policy for grpc-js (gRFC A-series; `experimental` in grpc-js): a subchannel for each instance, and
+ * each pick is made by our own balancer past our own gates. Deadlines, streams and retries are grpc-js's own.
  */
 export class GrpcBalancer implements experimental.LoadBalancer {
   readonly #parts: GrpcBalancerParts;
@@ -222,7 +225,7 @@ function queue(pickResultType: experimental.PickResultType): PickResult {
   return { pickResultType, subchannel: null, status: null, onCallStarted: null, onCallEnded: null };
 }
 
-/** The connection to one instance, as long as somebody wants it. */
+/** The connection to one instance, while it is in use. */
 class Line {
   readonly subchannel: experimental.SubchannelInterface;
   state: Connectivity;
@@ -239,7 +242,7 @@ class Line {
     subchannel.addConnectivityStateListener(this.#listener);
   }
 
-  /** Does nothing to a connection that is there, or on its way, or that has failed lately. */
+  /** Does nothing to a connection that is there, or on its way, or that has failed recently. */
   connect(): void {
     this.subchannel.startConnecting();
   }

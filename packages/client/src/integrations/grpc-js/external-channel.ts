@@ -15,7 +15,7 @@ import type { Failure } from '../../transport/transport.js';
 export interface GrpcRouteParts {
   readonly service: string;
   readonly services: Services;
-  /** One that is not kept, since nobody knows the service, may become another. */
+  /** A channel that is not kept, since the service is unknown, may be replaced by another. */
   callee(): CalledService;
   suspect(id: string, outcome: Suspicion['outcome']): void;
 }
@@ -26,8 +26,8 @@ type GrpcStation = ConnectedNode<GrpcRequest>;
 const VERIFY_MS = 2_000;
 
 /**
- * One service for whoever has connections of its own, the channels of grpc-js: they ask here who gets the next call, and tell what came
- * of it, so that load, breaker and limits are the same as for calls of ours.
+ * One service for whoever has connections of its own, the channels of grpc-js: they ask here who gets the next call,
+ * and tell what came of it, so that load, breaker and limits are the same as for calls of ours.
  */
 export class ExternalChannel {
   readonly #parts: GrpcRouteParts;
@@ -41,7 +41,7 @@ export class ExternalChannel {
     return this.#parts.services.service(this.#parts.service);
   }
 
-  /** Who may be called, and so needs a connection. */
+  /** The instances that may be called, and so need a connection. */
   get stations(): readonly GrpcStation[] {
     const { balancer } = this.#parts.callee().grpc;
     return Array.from(balancer.nodes).filter((node) => balancer.isCallable(node));
@@ -65,7 +65,7 @@ export class ExternalChannel {
     return callee.grpc.method(method).rules.isIdempotent === true ? callee.policy.attempts : 1;
   }
 
-  /** Why nobody can take a call. */
+  /** Why no instance can take a call. */
   noneText(): string {
     const callee = this.#parts.callee();
     const { code, message } = callee.noneError('grpc', callee.standard);
@@ -80,7 +80,10 @@ export class ExternalChannel {
     call.failed(failure);
   }
 
-  /** Somebody there refuses what is meant for this instance. If it is not the one, the catalog and the registry learn of it. */
+  /**
+   * The server there refuses requests for this instance. If it is another one, the catalog and the registry are
+   * notified.
+   */
   verify(station: GrpcStation): void {
     if (this.#verifying.has(station)) return;
     this.#verifying.add(station);
@@ -99,7 +102,7 @@ export class RoutedCall implements Ask, Attempted<GrpcRequest> {
   readonly hashKey = null;
   readonly probes = 'once';
   readonly reason = 'first';
-  /** Whoever has the connection draws the traces. */
+  /** The owner of the connection traces. */
   readonly trace = null;
   readonly method: Method;
   now: number;
@@ -126,7 +129,7 @@ export class RoutedCall implements Ask, Attempted<GrpcRequest> {
     return this.#node;
   }
 
-  /** Metadata that says whom the call is for. Null where nobody knows its id. */
+  /** Metadata that names the instance of the call. Null where its id is unknown. */
   get target(): readonly [name: string, id: string] | null {
     const { instance, endpoint } = this.node;
     return hasIdentity({ instance, endpoint }) ? [TARGET_KEY, instance.id] : null;

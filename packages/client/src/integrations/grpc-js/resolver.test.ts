@@ -51,7 +51,7 @@ async function serverOf(name: string) {
   return { server, habits, instance: instanceAt(name, port) };
 }
 
-/** Somebody else, who refuses what is for another as a door of Rollcall does. */
+/** Another process that refuses requests for others as a Rollcall server does. */
 async function stranger(): Promise<Instance> {
   const server = createServer();
   server.on('stream', (stream, headers) => {

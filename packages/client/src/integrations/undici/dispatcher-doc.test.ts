@@ -5,7 +5,7 @@ import { tableHead, tableRow, withGenerated } from '@rollcall/core/testing';
 import { expect, it } from 'vitest';
 import { dispatcherFields } from './dispatcher.js';
 
-/** `UPDATE_DOCS=1 npx vitest run dispatcher-doc` writes it anew. */
+/** `UPDATE_DOCS=1 npx vitest run dispatcher-doc` regenerates it. */
 const DOC = fileURLToPath(new URL('../../../../../docs/OPTIONS.md', import.meta.url));
 
 it('docs/OPTIONS.md shows every option of a dispatcher', () => {

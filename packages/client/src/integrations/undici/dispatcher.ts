@@ -13,7 +13,7 @@ export type { Dispatcher } from 'undici';
 export const dispatcherFields = {
   hosts: hostsField,
   fallback: option.value<Pick<Dispatcher, 'dispatch'>>({
-    doc: 'Who takes requests to all other hosts. Default: undici’s global dispatcher, as it is when this one is made.',
+    doc: 'Takes requests to all other hosts. Default: undici’s global dispatcher, as it is when this one is made.',
     allowed: 'an undici Dispatcher',
     is: isDispatcher,
   }),
@@ -21,11 +21,15 @@ export const dispatcherFields = {
 
 /** How a dispatcher of `Rollcall.dispatcher` treats what it is asked for. */
 export interface DispatcherOptions {
-  /** Which hosts of `http:` URLs without a port are services. Default `*` (one label, not localhost) and `*.rollcall`. */
+  /**
+   * Which hosts of `http:` URLs without a port are services. Default `*` (one label, not localhost) and `*.rollcall`.
+   */
   readonly hosts?: readonly string[] | undefined;
-  /** Who takes requests to all other hosts. Default: undici's global dispatcher, as it is when this one is made. */
+  /** Takes requests to all other hosts. Default: undici's global dispatcher, as it is when this one is made. */
   readonly fallback?: Pick<Dispatcher, 'dispatch'> | undefined;
-  /** What all its calls have in common. A request's own `idempotent` and `headersTimeout` (as `deadlineMs`) override it. */
+  /**
+   * What all its calls have in common. A request's own `idempotent` and `headersTimeout` (as `deadlineMs`) override it.
+   */
   readonly call?: Omit<OneCall, 'signal'> | undefined;
 }
 
@@ -39,8 +43,8 @@ interface DispatcherParts {
 type Undici = Pick<typeof import('undici'), 'Dispatcher' | 'errors' | 'getGlobalDispatcher' | 'util'>;
 
 /**
- * An undici dispatcher that knows services by name. Loads undici. Throws OPTION_INVALID. Closing it closes nothing but itself: the
- * connections are the client's, and the fallback is somebody else's.
+ * An undici dispatcher that knows services by name. Loads undici. Throws OPTION_INVALID. Closing it closes nothing but
+ * itself: the connections are the client's, and the fallback belongs to its creator.
  */
 export async function serviceDispatcher(parts: DispatcherParts, options: DispatcherOptions = {}): Promise<Dispatcher> {
   const { call = {}, ...others } = options;

@@ -4,7 +4,7 @@ import { NAME_PATTERN, option } from '@rollcall/core';
 const HOST_PATTERN = /^(\*|[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*$/;
 /** Only this: an address that is written with a port or a user, or asks for TLS itself, is meant as an address. */
 const ORIGIN = /^http:\/\/([a-z0-9.-]+)\/?$/i;
-/** Origins come from strangers: so many are remembered, then all are looked at anew. */
+/** Origins come from untrusted input: at most this number is remembered, then all are examined again. */
 const MOST_ORIGINS = 1_024;
 
 export const hostsField = option.list({

@@ -8,7 +8,7 @@ interface Cancellable {
   cancel(cause: unknown): void;
 }
 
-/** Whoever asked a dispatcher, in either of undici's handler interfaces. Its methods may throw. */
+/** The handler of a request, in either of undici's handler interfaces. Its methods may throw. */
 export interface Asker {
   /** Hands over how to stop; it may be used at once. */
   start(delivery: Delivery): void;
@@ -49,7 +49,7 @@ export class Delivery implements CallObserver, BodySink {
     else this.#call = call;
   }
 
-  /** Who asked wants no more. It hears its own reason back, as undici does it. */
+  /** The handler aborts. It receives its own reason, as in undici. */
   abort(reason: Error): void {
     if (this.#isOver) return;
     this.#isOver = true;
@@ -112,7 +112,7 @@ export class Delivery implements CallObserver, BodySink {
     try {
       this.#asker.error(reason);
     } catch (thrown) {
-      // nobody is left to be told: it is an unhandled rejection of whoever asked
+      // no one is left to report to: it becomes an unhandled rejection of the caller
       void Promise.reject(thrown);
     }
   }

@@ -30,7 +30,10 @@ const KEEP_ALIVE_MS = 10_000;
 /** What may be under way to us on one stream, and on all of them: an answer of this size needs no round trip more. */
 const STREAM_WINDOW_BYTES = 1_048_576;
 const CONNECTION_WINDOW_BYTES = 4_194_304;
-/** A connection has 2³⁰ streams: 30 hours of 10,000 a second. After that it takes none, and looks as if its instance did not. */
+/**
+ * A connection has 2³⁰ streams: 30 hours of 10,000 a second. After that it takes none, and looks as if its instance did
+ * not.
+ */
 const MOST_REQUESTS = 1_000_000_000;
 /** Eight digits are the most that `grpc-timeout` has. */
 const MOST_TIMEOUT_MS = 99_999_999;
@@ -49,8 +52,8 @@ export interface GrpcConnectionParts {
 }
 
 /**
- * One HTTP/2 connection to a gRPC server, in the clear (h2c) or over TLS. Requests wait until it is open and the peer has said who it
- * is. It ends once: every exchange then fails, those not yet written as certainly not executed.
+ * One HTTP/2 connection to a gRPC server, in the clear (h2c) or over TLS. Requests wait until it is open and the peer
+ * has said who it is. It ends once: every exchange then fails, those not yet written as certainly not executed.
  */
 export class GrpcConnection {
   readonly #target: Target;
@@ -170,7 +173,7 @@ export class GrpcConnection {
     this.#ask();
   }
 
-  /** Whoever has no such service, or answers without an id, is not the one. */
+  /** A server without this service, or one that answers without an id, is not the expected instance. */
   #ask(): void {
     const { id } = this.#target.instance;
     const request = identityRequest(id);
@@ -184,7 +187,7 @@ export class GrpcConnection {
     stream.on('response', told);
     stream.on('headers', () => this.#spoiled(interim()));
     stream.on('error', (error) => {
-      // what is no HTTP/2 at all is no gRPC server
+      // a peer that does not speak HTTP/2 is not a gRPC server
       if (codeOf(error).startsWith('ERR_HTTP2')) told({});
     });
     stream.resume();
@@ -222,7 +225,9 @@ export class GrpcConnection {
     if (this.#isRetired && this.#exchanges.size === 0) this.#finish();
   }
 
-  /** The peer wants no more requests: those under way may end, but for those that it says it did not begin to process. */
+  /**
+   * The peer wants no more requests: those under way may end, but for those that it says it did not begin to process.
+   */
   #leave(lastStreamId: number | undefined): void {
     this.#isRetired = true;
     this.#lastProcessed = lastStreamId ?? Infinity;
@@ -258,7 +263,7 @@ export class GrpcConnection {
     };
   }
 
-  /** It takes long. Whoever has nowhere else to go waits on; with nobody waiting it is given up in the end. */
+  /** Connecting takes long. Calls without an alternative wait on; without waiting calls it is given up in the end. */
   #late(): void {
     const now = this.#time.now();
     const ms = now - this.#startedAt;

@@ -16,7 +16,7 @@ export interface GrpcExchangeParts {
   spoil(cause: Error): void;
   /** Why a stream that ended without a word did; null: its connection stands. */
   broken(): Failure | null;
-  /** Ends a stream whose answer nobody waits for, when its connection can bear it. */
+  /** Ends a stream whose answer is no longer awaited, as soon as its connection allows a reset. */
   cancel(stream: ClientHttp2Stream): void;
   /** May the peer have processed the stream with this id? */
   isProcessed(id: number): boolean;
@@ -155,9 +155,9 @@ export class GrpcExchange implements Exchange {
 }
 
 /**
- * The server has said its last word: what is left of the request is not wanted, and a stream whose half of ours stays open takes a
- * place of the connection for ever. It is reset only where something waits that the server may never read: one that sees many resets
- * says goodbye to the whole connection.
+ * The server has said its last word: what is left of the request is not wanted, and a stream whose half of ours stays
+ * open takes a place of the connection for ever. It is reset only where something waits that the server may never read:
+ * one that sees many resets says goodbye to the whole connection.
  */
 function hangUp(stream: ClientHttp2Stream): void {
   if (stream.destroyed) return;
@@ -165,7 +165,10 @@ function hangUp(stream: ClientHttp2Stream): void {
   else if (!stream.writableEnded) stream.end();
 }
 
-/** Heads that announce another one (1xx). Nobody asked for any, and whoever sends many takes all of the process's time. */
+/**
+ * Heads that announce another one (1xx). They were not requested, and a peer that sends many uses up the process's
+ * time.
+ */
 export function interim(): Error {
   return new Error('an answer began with an interim head, which gRPC has not');
 }

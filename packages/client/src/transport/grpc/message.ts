@@ -14,7 +14,10 @@ import type { GrpcFields } from './metadata.js';
 import { GrpcUpload, isMessageSource } from './upload.js';
 import type { MessageSource } from './upload.js';
 
-/** A method as generated clients describe it: `OrdersClient.service.find` of grpc-js, or what proto-loader makes of a proto file. */
+/**
+ * A method as generated clients describe it: `OrdersClient.service.find` of grpc-js, or what proto-loader makes of a
+ * proto file.
+ */
 export interface GrpcMethod<Input = unknown, Output = unknown> {
   /** `/package.Service/Method` */
   readonly path: string;
@@ -22,7 +25,10 @@ export interface GrpcMethod<Input = unknown, Output = unknown> {
   readonly responseStream: boolean;
   readonly requestSerialize: (value: Input) => Uint8Array;
   readonly responseDeserialize: (bytes: Buffer) => Output;
-  /** What the proto says of it. IDEMPOTENT and NO_SIDE_EFFECTS: it may be repeated, unless its instances or the caller say otherwise. */
+  /**
+   * What the proto says of it. IDEMPOTENT and NO_SIDE_EFFECTS: it may be repeated, unless its instances or the caller
+   * say otherwise.
+   */
   readonly options?: { readonly idempotency_level?: string } | undefined;
 }
 
@@ -42,8 +48,8 @@ export interface GrpcRequest {
 }
 
 /**
- * `message`: one, or for a method that takes a stream a source of them. Throws what the serializer throws, and a TypeError for a stream
- * that is none, and for metadata that gRPC cannot carry.
+ * `message`: one, or for a method that takes a stream a source of them. Throws what the serializer throws, and a
+ * TypeError for a stream that is none, and for metadata that gRPC cannot carry.
  */
 export function grpcRequest<Input>(
   method: GrpcMethod<Input>,
@@ -87,7 +93,9 @@ const OWN_METADATA: ReadonlySet<string> = new Set([
   TARGET_KEY,
 ]);
 
-/** What grpc-js takes, and HTTP/2 can carry: HTTP/2 would refuse others when it is too late to say whose fault it is. */
+/**
+ * What grpc-js takes, and HTTP/2 can carry: HTTP/2 would refuse others when it is too late to say whose fault it is.
+ */
 function carriable(metadata: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
   const left: Record<string, string> = {};
   for (const [given, value] of Object.entries(metadata)) {
@@ -142,8 +150,8 @@ const STATUS_KINDS: Readonly<Record<number, FailureKind>> = { 4: 'timeout', 8: '
 const MOST_PUSHBACK_MS = 300_000;
 
 /**
- * RESOURCE_EXHAUSTED for a message over the size that its reader allows (grpc-js, gRPC for Go, C++ and Java): a refusal for good, which
- * says nothing about load.
+ * RESOURCE_EXHAUSTED for a message over the size that its reader allows (grpc-js, gRPC for Go, C++ and Java): a refusal
+ * for good, which says nothing about load.
  */
 export const isTooLarge = (details: string): boolean =>
   /message (is )?larger than max|message exceeds maximum size/i.test(details);
@@ -164,7 +172,7 @@ export function statusFailure(fields: GrpcFields): Failure | null {
   return isDated && kind !== 'remote' ? { kind, cause, retryAfterMs: pushbackMs } : { kind, cause };
 }
 
-/** An HTTP status other than 200 comes from somebody in between. Null: it is 200. */
+/** An HTTP status other than 200 comes from an intermediary. Null: it is 200. */
 export function httpFailure(status: number): Failure | null {
   if (status === 200) return null;
   const kind =

@@ -13,15 +13,16 @@ export interface Mergeable {
 const STATUS_KEYS: ReadonlySet<string> = new Set(['grpc-status', 'grpc-message']);
 
 /**
- * What comes with a gRPC status, as the `Metadata` of grpc-js has it, method by method, so that code which reads one reads the other
- * (grpc-js itself may send it on); a class of its own because services that only call need no grpc-js. Keys are in lower case.
+ * What comes with a gRPC status, as the `Metadata` of grpc-js has it, method by method, so that code which reads one
+ * reads the other (grpc-js itself may send it on); a class of its own because services that only call need no grpc-js.
+ * Keys are in lower case.
  */
 export class GrpcMetadata {
   /** Under this name grpc-js looks into what it merges. */
   readonly internalRepr = new Map<string, GrpcMetadataValue[]>();
   #options: object = {};
 
-  /** Trailers, without the status, without what is no metadata. */
+  /** Trailers, without the status, without headers that are not metadata. */
   static fromFields(fields: GrpcFields): GrpcMetadata {
     const metadata = new GrpcMetadata();
     for (const [key, values] of Object.entries(fields)) {

@@ -17,8 +17,9 @@ export function isMessageSource(said: unknown): said is MessageSource<unknown> {
 const MOST_WAITING_BYTES = 16_777_216;
 
 /**
- * The messages of one request, each written as it comes. The source is subscribed to once, when the connection is there, in the
- * AsyncLocalStorage of whoever made the call; from then on the request cannot be repeated, for nobody keeps what was sent.
+ * The messages of one request, each written as it comes. The source is subscribed to once, when the connection is
+ * there, in the AsyncLocalStorage of the call; from then on the request cannot be repeated, as sent messages are not
+ * kept.
  */
 export class GrpcUpload {
   readonly #messages: MessageSource<unknown>;
@@ -37,7 +38,10 @@ export class GrpcUpload {
     return this.#stage !== 'waiting';
   }
 
-  /** `spoiled` is called at most once, after `begin` has returned: the source failed, a message was wrong, or they come too fast. */
+  /**
+   * `spoiled` is called at most once, after `begin` has returned: the source failed, a message was wrong, or they come
+   * too fast.
+   */
   begin(stream: Writable, spoiled: (cause: unknown) => void): void {
     this.#stage = 'flowing';
     const fail = (cause: unknown): void => {
@@ -54,7 +58,9 @@ export class GrpcUpload {
     });
   }
 
-  /** Nothing is written any more, and the source is left alone. Does nothing before `begin`: another attempt may follow. */
+  /**
+   * Nothing is written any more, and the source is left alone. Does nothing before `begin`: another attempt may follow.
+   */
   end(): void {
     if (this.#stage !== 'flowing') return;
     this.#stage = 'over';

@@ -19,8 +19,9 @@ export interface HttpConnectParts {
 type Done = (result: { readonly socket: Socket } | { readonly failure: Failure }) => void;
 
 /**
- * Opens one usable connection: connected, and its peer asked who it is. While it is late, further sockets are tried beside it, since a
- * packet that was lost is only repeated after seconds; the first usable one is taken. Calls `done` once.
+ * Opens one usable connection: connected, and its peer asked who it is. While it is late, further sockets are tried
+ * beside it, since a packet that was lost is only repeated after seconds; the first usable one is taken. Calls `done`
+ * once.
  */
 export function openHttp(parts: HttpConnectParts, done: Done): void {
   new HttpConnect(parts, done).start();
@@ -83,7 +84,7 @@ class HttpConnect {
     this.#end({ socket });
   }
 
-  /** That nobody listens, or somebody else does, is certain; another socket may still get through where this one did not. */
+  /** A refused connection or another listener is certain; after other failures another socket may still get through. */
   #failed(socket: Socket, failure: Failure): void {
     this.#sockets.delete(socket);
     socket.destroy();

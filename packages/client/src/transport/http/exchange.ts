@@ -16,7 +16,7 @@ export interface ExchangeParts {
   readonly time: Time;
   /** Bodies of a known length up to this are read whole. */
   readonly bufferedBytes: number;
-  /** Was the request told whom it is for, so that 421 means: I am somebody else? */
+  /** Whether the request names its instance, so that 421 means that another one answered. */
   readonly isDirected: boolean;
 }
 
@@ -41,7 +41,7 @@ const OWN_FAULTS: ReadonlySet<string> = new Set([
   'UND_ERR_REQ_CONTENT_LENGTH_MISMATCH',
 ]);
 
-/** How undici tells its requests that there is no connection. */
+/** How undici reports to its requests that there is no connection. */
 export class ConnectError extends Error {
   readonly failure: Failure;
 
@@ -52,8 +52,9 @@ export class ConnectError extends Error {
 }
 
 /**
- * One request on its way. A short answer is read whole before it is handed over, since one that is cut short can then still be repeated;
- * a long one, or one without a length (an event stream), is handed over as soon as its head has come, and flows at its reader's pace.
+ * One request on its way. A short answer is read whole before it is handed over, since one that is cut short can then
+ * still be repeated; a long one, or one without a length (an event stream), is handed over as soon as its head has
+ * come, and flows at its reader's pace.
  *
  * It has undici's older handler interface, which its core calls without a wrapper and with the headers as they came.
  */

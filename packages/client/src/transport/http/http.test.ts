@@ -51,7 +51,7 @@ function responseOf({ values }: Settled): Response {
   throw new Error('no answer');
 }
 
-/** Says who it is, and then that the request is for somebody else. */
+/** Identifies itself, and then answers that the request is for another instance. */
 const answer421: Script = (request, response) => {
   if (request.method === 'POST') response.end(JSON.stringify({ instance: 'orders-1', nonce: null }));
   else response.writeHead(421).end();

@@ -7,8 +7,9 @@ import type { Failure, Target } from '../transport.js';
 const MOST_CHARACTERS = 16_384;
 
 /**
- * Asks a fresh connection who is at its other end, before anybody else uses it: a foreign server would ignore a header and execute the
- * request. `done` is called once, with null if it is the one; then the connection is as if nothing had been said on it.
+ * Asks a fresh connection who is at its other end, before anybody else uses it: a foreign server would ignore a header
+ * and execute the request. `done` is called once, with null if it is the one; then the connection is as if nothing had
+ * been said on it.
  */
 export function askIdentity(socket: Socket, target: Target, done: (failure: Failure | null) => void): void {
   let text = '';
@@ -42,7 +43,10 @@ interface IdentityAnswer {
   readonly isKept: boolean;
 }
 
-/** Null: it is not complete. Everything but status 200 with a body of a known length counts as an answer by somebody else. */
+/**
+ * Null: it is not complete. Everything but status 200 with a body of a known length counts as an answer of another
+ * process.
+ */
 function readAnswer(text: string): IdentityAnswer | null {
   const end = text.indexOf('\r\n\r\n');
   if (end < 0) return null;

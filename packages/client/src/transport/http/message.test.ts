@@ -45,7 +45,7 @@ describe('an HTTP request', () => {
     expect(own.headers).toEqual(['content-type', 'application/json']);
     const stream = await httpRequest('/', { method: 'POST', body: new Blob(['x']).stream() });
     expect([text, form, own, stream].map(isOnce)).toEqual([false, false, false, true]);
-    // nobody has begun to read it, so it can still go elsewhere
+    // reading has not begun, so it can still go elsewhere
     expect(isRepeatable(stream)).toBe(true);
     for await (const _ of stream.body as Upload) break;
     expect([text, form, own, stream].map(isRepeatable)).toEqual([true, true, true, false]);

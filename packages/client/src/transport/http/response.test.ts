@@ -7,7 +7,7 @@ const HEAD = { status: 200, statusText: 'OK', headers: [], hasBody: true };
 
 const raw = (...words: string[]): RawHeaders => words.map((word) => Buffer.from(word, 'latin1'));
 
-/** The network: it gives a chunk only while nobody has held it up. */
+/** The network: it delivers chunks only while it is not paused. */
 class Wire {
   isFlowing = true;
   aborts = 0;

@@ -3,7 +3,7 @@ import { printableText, RollcallError } from '@rollcall/core';
 /** Names and values in turn, as bytes of latin1; of a repeated name each. What undici's parser gives. */
 export type RawHeaders = readonly Buffer[];
 
-/** Who takes the body of an answer. `end` or `error` is the last word and comes once. */
+/** Receives the body of an answer. `end` or `error` comes last, and once. */
 export interface BodySink {
   /** False: nothing more until `HttpAnswer.resume`. */
   data(chunk: Uint8Array): boolean;
@@ -14,7 +14,7 @@ export interface BodySink {
 /** Where the rest of a body comes from. */
 export interface BodySource {
   resume(): void;
-  /** Nobody wants the rest: the connection is closed. */
+  /** Discards the rest: the connection is closed. */
   abort(reason: Error): void;
 }
 
@@ -28,7 +28,8 @@ export interface HttpHead {
 }
 
 /**
- * An HTTP answer whose body is there already, or flows at its reader's pace. Nothing of it is decoded before somebody wants it as a
+ * An HTTP answer whose body is there already, or flows at its reader's pace. Nothing of it is decoded before it is
+ * requested as a
  * `Response`: a dispatcher passes the bytes on as they came.
  */
 export class HttpAnswer {
@@ -91,7 +92,7 @@ export class HttpAnswer {
     if (this.#isReading) this.#source.resume();
   }
 
-  /** Nobody wants the rest. */
+  /** Discards the rest. */
   drop(reason: Error = new Error('the answer is not wanted')): void {
     if (this.#isOver) return;
     this.#isOver = true;
@@ -101,8 +102,8 @@ export class HttpAnswer {
   }
 
   /**
-   * As `fetch` gives it. May be called once, and instead of `take`. `signal`: ends a body that still flows, with its reason. Throws a
-   * RangeError for a status that a Response cannot have.
+   * As `fetch` gives it. May be called once, and instead of `take`. `signal`: ends a body that still flows, with its
+   * reason. Throws a RangeError for a status that a Response cannot have.
    */
   response(bufferedBytes: number, signal: AbortSignal | null = null): Response {
     const { status, statusText, headers, hasBody } = this.head;

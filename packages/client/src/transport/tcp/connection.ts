@@ -24,9 +24,9 @@ export interface TcpOptions {
 }
 
 const KEEP_ALIVE_MS = 10_000;
-/** So many turns of the microtask queue in which nobody sends end a batch, … */
+/** Turns of the microtask queue without a request that end a batch, … */
 const QUIET_TURNS = 2;
-/** … and so many in all. */
+/** … and the most turns of one batch. */
 const MOST_TURNS = 32;
 /** Requests count from 1. */
 const IDENTITY_ID = 0;
@@ -47,8 +47,9 @@ export interface TcpConnectionParts {
 }
 
 /**
- * One connection to a Nest server. Requests wait until it is open and the peer has said who it is, then until nobody adds to them,
- * and are then written in one piece. It ends once: every exchange then fails, those not yet written as certainly not executed.
+ * One connection to a Nest server. Requests wait until it is open and the peer has identified itself, then until none
+ * is added, and are then written in one piece. It ends once: every exchange then fails, those not yet written as
+ * certainly not executed.
  */
 export class TcpConnection {
   readonly #target: Target;
@@ -140,7 +141,7 @@ export class TcpConnection {
     return exchange;
   }
 
-  /** Nobody waits for it any more. */
+  /** The request is no longer awaited. */
   forget(exchange: TcpExchange): void {
     this.#unwrittenLength -= exchange.frame.length;
     exchange.frame = '';
@@ -189,7 +190,7 @@ export class TcpConnection {
   }
 
   #receive(chunk: Uint8Array): void {
-    // to read JSON holds up the process: what nobody waits for is not read
+    // to read JSON holds up the process: responses that are not awaited are not parsed
     const isAwaited = this.#exchanges.size > 0 || this.#phase === 'asking';
     const { frames, failure } = this.#decoder.push(chunk, isAwaited);
     for (const message of frames) this.#read(message);
@@ -215,7 +216,7 @@ export class TcpConnection {
   #answer(answer: TcpAnswer): void {
     if (this.#phase === 'asking' && answer.id === IDENTITY_ID) return this.#identified(answer);
     const exchange = this.#exchanges.get(idOf(answer));
-    // nobody can answer what was not asked, least of all before it is known who that is
+    // a response without a request is invalid, above all before the peer is identified
     if (exchange === undefined || !exchange.isWritten) return;
     // as Nest's client reads it: an error is the last word, and so is `isDisposed`, alone or with the last value
     if (answer.err) return exchange.fail({ kind: 'remote', cause: answer.err });
@@ -224,7 +225,10 @@ export class TcpConnection {
     else exchange.complete();
   }
 
-  /** Begins a batch. It ends when some turns of the microtask queue have passed in which nobody sent: the turn's answers are served. */
+  /**
+   * Begins a batch. It ends when some turns of the microtask queue have passed without a request: the turn's answers
+   * are served.
+   */
   #gather(): void {
     this.#turns = 1;
     this.#quietTurns = 0;
@@ -266,7 +270,7 @@ export class TcpConnection {
     for (const exchange of batch) if (exchange.isEvent) exchange.complete();
   }
 
-  /** It takes long. Whoever has nowhere else to go waits on; with nobody waiting it is given up in the end. */
+  /** Connecting takes long. Calls without an alternative wait on; without waiting calls it is given up in the end. */
   #late(): void {
     const now = this.#time.now();
     const ms = now - this.#startedAt;
@@ -329,7 +333,7 @@ export class TcpConnection {
 class TcpExchange implements Exchange {
   readonly id: number;
   readonly isEvent: boolean;
-  /** Empty once it is written, or nobody wants it any more. */
+  /** Empty once it is written or cancelled. */
   frame = '';
   isWritten = false;
   isOver = false;

@@ -10,7 +10,10 @@ export interface TcpRequest {
   readonly dataJson: string | undefined;
   /** An event is over when it has been written: nothing answers it. */
   readonly isEvent: boolean;
-  /** What the caller wants to travel beside the payload: the members of a JSON object, without its braces. Empty: nothing. */
+  /**
+   * What the caller wants to travel beside the payload: the members of a JSON object, without its braces. Empty:
+   * nothing.
+   */
   readonly metadataJson: string;
   /** For a service with a codec: then this is what is sent, and nothing is encoded beforehand. Else null. */
   readonly packet: TcpPacket | null;
@@ -26,8 +29,8 @@ export interface TcpExtras {
 }
 
 /**
- * Throws a TypeError for what JSON cannot say (a bigint, a circle; a pattern that is undefined), as Nest's own client does. With a codec
- * the data is its own concern.
+ * Throws a TypeError for what JSON cannot say (a bigint, a circle; a pattern that is undefined), as Nest's own client
+ * does. With a codec the data is its own concern.
  */
 export function tcpRequest(pattern: unknown, data: unknown, isEvent: boolean, extras: TcpExtras = {}): TcpRequest {
   const { patternJson = JSON.stringify(pattern), metadata, codec } = extras;
@@ -50,15 +53,15 @@ function membersOf(metadata: TcpExtras['metadata']): string {
 /** Asks the instance for its identity: Heartbeat-1 without a nonce. */
 export const IDENTITY_REQUEST: TcpRequest = tcpRequest(HEARTBEAT_PATTERN, {}, false);
 
-/** The same for who is no instance that answers it before its deserializer. */
+/** The same for servers that are not instances that answer it before their deserializer. */
 export function codedIdentityRequest(codec: TcpCodec): TcpRequest {
   return tcpRequest(HEARTBEAT_PATTERN, {}, false, { codec });
 }
 
 /**
- * The frame of a request. An event has no id, deadline and attempt: nobody waits for it. The terms go where Nest's own clients put what is
- * beside the payload; a server that knows nothing of it ignores it. Null: there are none. Throws for a request with a codec what `codedFrame`
- * throws.
+ * The frame of a request. An event has no id, deadline and attempt: no response is awaited. The terms go where Nest's
+ * own clients put what is beside the payload; a server that knows nothing of it ignores it. Null: there are none.
+ * Throws for a request with a codec what `codedFrame` throws.
  */
 export function requestFrame(request: TcpRequest, id: number, terms: Terms | null): string {
   const { patternJson, dataJson, isEvent, metadataJson, packet } = request;

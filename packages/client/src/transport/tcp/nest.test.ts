@@ -58,7 +58,7 @@ class Orders {
 @Module({ controllers: [Orders] })
 class AppModule {}
 
-/** The way to a Nest microservice that nobody prepared for us, but for its identity if one is given. */
+/** The way to a Nest microservice without any preparation but its identity, if one is given. */
 async function nest(identity: string | null): Promise<Channel<TcpRequest>> {
   const app = await NestFactory.createMicroservice(AppModule, {
     transport: Transport.TCP,

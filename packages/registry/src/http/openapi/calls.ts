@@ -17,7 +17,7 @@ import {
 const NUMBER = { type: 'number', minimum: 0 };
 const CIRCUITS = object({ closed: COUNT, open: COUNT, halfOpen: COUNT });
 
-/** Who calls whom, as the callers tell, and who was called when. */
+/** The graph of calls, as callers report it, and the calls over time. */
 export const CALL_PATHS: JsonSchema = {
   '/api/v1/topology': {
     get: operation({

@@ -45,7 +45,7 @@ export const dashboardRoutes: FastifyPluginCallback = (app, _options, done) => {
   done();
 };
 
-/** What is refused, or not there, is data as everywhere, and kept by nobody. */
+/** Refusals and missing files are problem documents as everywhere, and are not cached. */
 function sentAs(cache: string): onSendHookHandler {
   return (_request, reply, payload, done) => {
     if (SENT.has(reply.statusCode)) {

@@ -21,7 +21,7 @@ export interface RefusedAnswer {
   readonly agoMs: number;
 }
 
-/** What only who diagnoses a registry asks of it: `GET /api/v1/registry` tells it. */
+/** Data for the diagnosis of a registry, part of `GET /api/v1/registry`. */
 export interface ConditionAnswer extends ProcessFacts {
   /** Of the last ten minutes, newest first, 50 at most. */
   readonly refused: readonly RefusedAnswer[];
@@ -31,7 +31,7 @@ export interface ConditionAnswer extends ProcessFacts {
   readonly endingTokens: readonly EndingToken[];
 }
 
-/** So many are kept; the one that is longest ago goes first. */
+/** Entries kept; the oldest is dropped first. */
 const KEPT = 50;
 const KEPT_MS = 600_000;
 const LONGEST = 300;
@@ -40,7 +40,7 @@ interface Kept extends Omit<RefusedAnswer, 'agoMs'> {
   readonly at: number;
 }
 
-/** Whom the registry refused lately. A service that is refused is on no list: here is where somebody who looks for it finds it. */
+/** Recently refused registrations. A refused service is on no list; it can be found here. */
 export class Refused {
   readonly #time: Pick<Time, 'now'>;
   /** By place and reason, in the order of their last time. */

@@ -3,7 +3,7 @@ import { startTestRegistry } from '../../testing.js';
 import type { RunningRegistry } from '../start.js';
 
 const SECRET = 'a-secret-of-132-bits-22';
-/** Nobody listens there, so nobody becomes HEALTHY. */
+/** An address without a listener, so that no instance becomes HEALTHY. */
 const ENDPOINTS = [{ protocol: 'tcp', port: 9 }];
 
 const INSTANCES = [

@@ -71,7 +71,7 @@ function mannerOf({ access, insecure, tls }: RouteContext): object {
   return { access, insecure, tls: tls?.describe() ?? null };
 }
 
-/** What who diagnoses it wants to know. */
+/** Data for diagnosis. */
 function conditionOf(
   { refused, host, endingTokens }: RouteContext,
   load: Load,
@@ -124,7 +124,7 @@ interface Exchange {
 /**
  * Long poll: resolves when the service has changed since the revision that the caller knows, its time is over, the caller is
  * gone or the server closes. The feed only says when to look; what counts is the view itself, so that neither a flush about
- * something else nor a revision of another epoch can mislead. Refused where nobody may watch any more, and, at once, when the caller's token
+ * something else nor a revision of another epoch can mislead. Refused where no further watcher is allowed, and, at once, when the caller's token
  * or certificate is no longer valid.
  */
 async function untilNews(
@@ -167,7 +167,7 @@ async function untilNews(
   return rejudged(context, request);
 }
 
-/** Whoever waited may have lost his right to the answer. */
+/** A waiting client may have lost its right to the answer. */
 function rejudged({ authorization, tls }: RouteContext, request: FastifyRequest): Outcome<null> {
   const { socket } = request;
   if (tls?.isRetired(socket) === true) {

@@ -32,7 +32,7 @@ export const metricsRoutes: FastifyPluginCallback<RouteContext> = (app, context,
   done();
 };
 
-/** OpenMetrics for whoever likes it at least as well as text; text for everybody else. */
+/** OpenMetrics for clients that accept it at least as gladly as text; else text. */
 export function formatFor(accept = ''): ExpositionFormat {
   const likes = { openmetrics: 0, text: 0 };
   for (const part of accept.split(',')) {

@@ -92,7 +92,7 @@ export function groupOf(instance: Instance, key: string | null): TargetGroup | n
   const told = instance.metadata[key ?? METRICS_KEY];
   const isTold = told !== undefined || key !== null;
   const place = isTold ? placeIn(told ?? '') : http === undefined ? null : { port: http.port, path: '' };
-  // it is asked where it was registered, whatever it says: nobody makes Prometheus ask somebody else
+  // it is scraped at its registered host, whatever it declares: no instance can point Prometheus at another host
   const endpoint = http ?? instance.endpoints[0];
   if (place === null || endpoint === undefined) return null;
   const isTls = http?.tls === true && http.port === place.port;

@@ -18,7 +18,7 @@ interface TopologySummary {
   readonly callsPerSecond: number;
   readonly failures: number;
   readonly retries: number;
-  /** The services that somebody told of calling, by `namespace` and `service`. */
+  /** The services with reported callers, by `namespace` and `service`. */
   readonly called: readonly CalledService[];
   /** The services whose own calls failed, by `namespace` and `service`. */
   readonly failing: readonly Pick<CalledService, 'namespace' | 'service' | 'failures'>[];

@@ -6,7 +6,7 @@ import { flagOf, listOf, nameOf, namesOf, namespaceOf } from '../exchange/reques
 import type { RouteContext } from '../route-context.js';
 import { summaryOf } from './topology-summary.js';
 
-/** Who calls whom, and how much. */
+/** The graph of calls, with their counts. */
 export const topologyRoutes: FastifyPluginCallback<RouteContext> = (app, { registry }, done) => {
   app.get('/api/v1/topology', (request, reply) => {
     const query = topologyQueryOf(request);
