@@ -19,9 +19,12 @@ export const tool = (name, ...args) => ({
 /** Names the tests that passed at a second try only. */
 const RETRIES = join(root, 'tools', 'retries.mjs');
 
+let reports = 0;
+
 /** A step that counts the tests of a vitest project, and fails when there are none. */
 export function vitest(project, ...more) {
-  const report = join(tmpdir(), `rollcall-${process.pid}-${project}.json`);
+  reports += 1;
+  const report = join(tmpdir(), `rollcall-${process.pid}-${project}-${reports}.json`);
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`, `--reporter=${RETRIES}`];
   return {
     ...tool('vitest', 'run', '--project', project, ...more, ...reporters),

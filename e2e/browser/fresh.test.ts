@@ -4,6 +4,7 @@ import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { startRegistry as startProcess, urlOf } from '../process/by-hand.js';
 import { endAll } from '../process/spawn.js';
+import { variants } from '../variants.js';
 import { flawsOf, launchBrowser, visit, whyNoBrowser } from './browser.js';
 import { openHolding } from './holding.js';
 import type { HoldingProxy } from './holding.js';
@@ -174,18 +175,21 @@ describe.skipIf(whyNoBrowser !== null)('how new what the dashboard shows is', ()
       [`#/instances/${idOf(1)}`, 'in the last 10 min', /Falls\s*–/],
       ['#/events', 'in the last minute', new RegExp(`were known at ${CLOCK}\\.`)],
     ];
-    it.each(past)('tells an old answer as old while the line is live: %s', async (hash, now, then) => {
-      const page = await open(hash);
-      await page.locator('main', { hasText: now }).waitFor();
-      expect(await text(page)).not.toMatch(then);
-      way.questions = 'cut';
-      await page.locator('main', { hasText: then }).waitFor();
-      expect(await page.locator('.pill').first().innerText()).toBe('Live');
-      expect(await flawsOf(page)).toEqual([]);
-      way.questions = 'answer';
-      await page.locator('main', { hasNotText: then }).waitFor();
-      await page.context().close();
-    });
+    it.each(variants(past, ([hash]) => hash, ['#/registry', `#/instances/${idOf(1)}`]))(
+      'tells an old answer as old while the line is live: %s',
+      async (hash, now, then) => {
+        const page = await open(hash);
+        await page.locator('main', { hasText: now }).waitFor();
+        expect(await text(page)).not.toMatch(then);
+        way.questions = 'cut';
+        await page.locator('main', { hasText: then }).waitFor();
+        expect(await page.locator('.pill').first().innerText()).toBe('Live');
+        expect(await flawsOf(page)).toEqual([]);
+        way.questions = 'answer';
+        await page.locator('main', { hasNotText: then }).waitFor();
+        await page.context().close();
+      },
+    );
   });
 
   describe('with a registry that is frozen', () => {
@@ -194,10 +198,11 @@ describe.skipIf(whyNoBrowser !== null)('how new what the dashboard shows is', ()
     /** Less than it may wait for another attempt, with what a busy machine adds. */
     const AT_ONCE_MS = 5_000;
 
-    it.each([
+    const freezes: readonly (readonly [string, number])[] = [
       ['for a moment', 0],
       ['for longer than a line is trusted', 30_000],
-    ])(
+    ];
+    it.each(variants(freezes, ([name]) => name, ['for a moment']))(
       'says that there is no word, and is live at once when it goes on: %s',
       { timeout: 120_000 },
       async (_, forMs) => {

@@ -1,5 +1,6 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { isShort } from '../variants.js';
 import { flawsOf, launchBrowser, visit, whyNoBrowser } from './browser.js';
 import type { Theme } from './browser.js';
 import { openDashboardFleet } from './fleet.js';
@@ -77,7 +78,8 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard of 200 services with 5 ins
     PATIENCE_MS,
   );
 
-  it.each(screens)(
+  // `npm test` has dashboard.test.ts for it, of every screen with a small fleet
+  it.skipIf(isShort).each(screens)(
     'has nothing against it by WCAG 2.2 AA in both themes, wide and narrow: %s',
     async (_name, hash) => {
       const { page } = await visit(browser, fleet.url);

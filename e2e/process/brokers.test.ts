@@ -7,6 +7,7 @@ import type { ClientProxy } from '@nestjs/microservices';
 import { Rollcall } from '@rollcall/client';
 import { lastValueFrom, timeout } from 'rxjs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { variants } from '../variants.js';
 import { BROKERS, programOf, startBroker } from './brokers.js';
 import type { Broker } from './brokers.js';
 import { startRegistry, urlOf } from './by-hand.js';
@@ -72,7 +73,7 @@ for (const broker of BROKERS)
   if (programOf(broker) === null)
     console.warn(`skipped: an application over ${broker}, since its server is not installed`);
 
-describe.each(BROKERS)('an application over %s', (broker) => {
+describe.each(variants(BROKERS, (broker) => broker, ['redis']))('an application over %s', (broker) => {
   const isHere = programOf(broker) !== null;
 
   it.skipIf(!isHere)('opens a port for heartbeats alone, is HEALTHY both ways, and drained under load', async () => {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { variants } from '../variants.js';
 import { fairly } from './call-run.js';
 import type { Run } from './call-run.js';
 import { openCallStage } from './call-stage.js';
@@ -7,7 +8,8 @@ import { endAll } from './spawn.js';
 import { until } from './until.js';
 
 const INTERVAL_MS = 500;
-const PROTOCOLS: readonly Over[] = ['tcp', 'http'];
+/** `short`: the one that `npm test` takes. */
+const protocols = (short: Over): readonly Over[] => variants<Over>(['tcp', 'http'], (over) => over, [short]);
 /** So many calls are awaited in the hands of whoever is about to die: most of them must not be repeated. */
 const IN_HAND = 4;
 /** From the death of a connection to the caller's knowing it, ms: what is sent meanwhile is lost, too. */
@@ -49,30 +51,32 @@ describe('under a load that waits for nobody', () => {
   const removed = (id: string): Promise<unknown> =>
     until(`${id} is removed`, () => stage.witness.storyOf(id).at(-1)?.startsWith('REMOVED'));
 
-  it.each(PROTOCOLS)('SIGKILL of one of three fails over %s what it had in hand and must not be repeated', (over) =>
-    restored(async () => {
-      const victim = stage.living.at(0)!;
-      const id = stage.idOf(victim);
-      let inHand = 0;
-      let diedAt = 0;
-      const run = await stage.under(over, async () => {
-        inHand = await stage.busy(id, over, IN_HAND);
-        diedAt = performance.now();
-        victim.kill('SIGKILL');
-        await removed(id);
-      });
+  it.each(protocols('tcp'))(
+    'SIGKILL of one of three fails over %s what it had in hand and must not be repeated',
+    (over) =>
+      restored(async () => {
+        const victim = stage.living.at(0)!;
+        const id = stage.idOf(victim);
+        let inHand = 0;
+        let diedAt = 0;
+        const run = await stage.under(over, async () => {
+          inHand = await stage.busy(id, over, IN_HAND);
+          diedAt = performance.now();
+          victim.kill('SIGKILL');
+          await removed(id);
+        });
 
-      expect(run.brokenPromises, run.figures).toEqual([]);
-      expectLost(run, id);
-      const lost = run.failed('book');
-      expect(lost.length, run.figures).toBeGreaterThan(0);
-      expect(lost.length, run.figures).toBeLessThanOrEqual(inHand + run.made('book', NOTICED_MS + run.noiseMs));
-      expect(lost.filter(({ dueAt }) => dueAt > diedAt + NOTICED_MS + run.noiseMs)).toEqual([]);
-      expect(run.slow('find', PROMPT_MS), run.figures).toEqual([]);
-    }),
+        expect(run.brokenPromises, run.figures).toEqual([]);
+        expectLost(run, id);
+        const lost = run.failed('book');
+        expect(lost.length, run.figures).toBeGreaterThan(0);
+        expect(lost.length, run.figures).toBeLessThanOrEqual(inHand + run.made('book', NOTICED_MS + run.noiseMs));
+        expect(lost.filter(({ dueAt }) => dueAt > diedAt + NOTICED_MS + run.noiseMs)).toEqual([]);
+        expect(run.slow('find', PROMPT_MS), run.figures).toEqual([]);
+      }),
   );
 
-  it.each(PROTOCOLS)(
+  it.each(protocols('http'))(
     'connections that break in the middle of an answer fail over %s no call that may be repeated',
     (over) =>
       restored(async () => {
@@ -92,7 +96,7 @@ describe('under a load that waits for nobody', () => {
       }),
   );
 
-  it.each(PROTOCOLS)('SIGTERM of all three, one after the other, fails no call over %s', (over) =>
+  it.each(protocols('tcp'))('SIGTERM of all three, one after the other, fails no call over %s', (over) =>
     restored(async () => {
       const run = await stage.under(over, async () => {
         for (const child of stage.living) {

@@ -1,6 +1,7 @@
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { variants } from '../variants.js';
 import { fairly } from './call-run.js';
 import type { Run } from './call-run.js';
 import { openCallStage } from './call-stage.js';
@@ -10,7 +11,7 @@ import { endAll } from './spawn.js';
 import { until } from './until.js';
 
 const INTERVAL_MS = 500;
-const PROTOCOLS: readonly Over[] = ['tcp', 'http'];
+const PROTOCOLS = variants<Over>(['tcp', 'http'], (over) => over, ['tcp']);
 const BOOK_DEADLINE_MS = 1_500;
 /** So many calls are awaited in the hands of whoever is about to fall silent. */
 const IN_HAND = 4;

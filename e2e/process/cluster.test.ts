@@ -8,6 +8,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
+import { variants } from '../variants.js';
 import { startRegistry, urlOf } from './by-hand.js';
 import { freePort } from './free-port.js';
 import { OpenLoop } from './open-loop.js';
@@ -64,99 +65,102 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-describe.each(KINDS)('an application over %s in a cluster of 3 workers', (kind, protocols) => {
-  const service = `orders-${kind}`;
-  let caller: Rollcall;
-  let port = 0;
-  let primary: Child;
+describe.each(variants(KINDS, ([kind]) => kind, ['tcp']))(
+  'an application over %s in a cluster of 3 workers',
+  (kind, protocols) => {
+    const service = `orders-${kind}`;
+    let caller: Rollcall;
+    let port = 0;
+    let primary: Child;
 
-  beforeEach(async () => {
-    caller = new Rollcall({ registry: url });
-    caller.start();
-    port = await freePort();
-    primary = start('workers', [], {
-      KIND: kind,
-      SERVICE: service,
-      NOTES: notes,
-      ROLLCALL_URL: url,
-      PORT: String(port),
-      WORKERS: String(WORKERS),
+    beforeEach(async () => {
+      caller = new Rollcall({ registry: url });
+      caller.start();
+      port = await freePort();
+      primary = start('workers', [], {
+        KIND: kind,
+        SERVICE: service,
+        NOTES: notes,
+        ROLLCALL_URL: url,
+        PORT: String(port),
+        WORKERS: String(WORKERS),
+      });
     });
-  });
 
-  afterEach(async () => {
-    primary.kill('SIGTERM');
-    await primary.exited;
-    await caller.close();
-  });
+    afterEach(async () => {
+      primary.kill('SIGTERM');
+      await primary.exited;
+      await caller.close();
+    });
 
-  const instances = (): readonly Instance[] => caller.service(service).instances;
-  const healthy = (): readonly Instance[] => instances().filter(({ state }) => state === 'HEALTHY');
-  const whole = (): Promise<unknown> => until('all workers are HEALTHY', () => healthy().length === WORKERS);
+    const instances = (): readonly Instance[] => caller.service(service).instances;
+    const healthy = (): readonly Instance[] => instances().filter(({ state }) => state === 'HEALTHY');
+    const whole = (): Promise<unknown> => until('all workers are HEALTHY', () => healthy().length === WORKERS);
 
-  it('fails no call from the first one on, calls each worker, and outlives the death of one', async () => {
-    await until('one is registered', () => instances().length > 0);
-    const failures: unknown[] = [];
-    const callers = new Set<string>();
-    const first = async (index: number): Promise<void> => {
-      for (const protocol of protocols) {
-        await ask[protocol](caller, service, `first-${index}`, ONCE).then(
-          ({ instance }) => callers.add(instance),
-          (error: unknown) => failures.push(error),
-        );
-      }
-    };
-    for (let index = 0; index < FIRST_CALLS; index += 1) await first(index);
-    expect(failures.map(String)).toEqual([]);
-    await whole();
-    for (let index = 0; callers.size < WORKERS && index < FIRST_CALLS; index += 1) await first(index);
-    expect(
-      healthy()
-        .map(({ id }) => id)
-        .toSorted(),
-    ).toEqual([...callers].toSorted());
+    it('fails no call from the first one on, calls each worker, and outlives the death of one', async () => {
+      await until('one is registered', () => instances().length > 0);
+      const failures: unknown[] = [];
+      const callers = new Set<string>();
+      const first = async (index: number): Promise<void> => {
+        for (const protocol of protocols) {
+          await ask[protocol](caller, service, `first-${index}`, ONCE).then(
+            ({ instance }) => callers.add(instance),
+            (error: unknown) => failures.push(error),
+          );
+        }
+      };
+      for (let index = 0; index < FIRST_CALLS; index += 1) await first(index);
+      expect(failures.map(String)).toEqual([]);
+      await whole();
+      for (let index = 0; callers.size < WORKERS && index < FIRST_CALLS; index += 1) await first(index);
+      expect(
+        healthy()
+          .map(({ id }) => id)
+          .toSorted(),
+      ).toEqual([...callers].toSorted());
 
-    // at the port that all workers share, everybody else is served as ever
-    const socket = connect(port, '127.0.0.1');
-    await once(socket, 'connect');
-    socket.destroy();
-    const ports = healthy().flatMap(({ endpoints }) => endpoints.map((endpoint) => endpoint.port));
-    expect(new Set(ports).size).toBe(WORKERS * protocols.length);
-    expect(ports).not.toContain(port);
+      // at the port that all workers share, everybody else is served as ever
+      const socket = connect(port, '127.0.0.1');
+      await once(socket, 'connect');
+      socket.destroy();
+      const ports = healthy().flatMap(({ endpoints }) => endpoints.map((endpoint) => endpoint.port));
+      expect(new Set(ports).size).toBe(WORKERS * protocols.length);
+      expect(ports).not.toContain(port);
 
-    const victim = healthy().at(0)!;
-    const makeCall = async (_: Verb, id: string): Promise<string> => {
-      const answers = await Promise.all(protocols.map((protocol) => ask[protocol](caller, service, id, AGAIN)));
-      return answers.at(0)!.instance;
-    };
-    const load = new OpenLoop(service, makeCall, PER_SECOND);
-    await until('the load runs', () => load.outcomes.length > 50);
-    process.kill(Number(victim.metadata['pid']), 'SIGKILL');
-    await primary.line(/^worker \d+ ended: SIGKILL$/);
-    await until('a new worker took its place', () => healthy().length === WORKERS && !healthy().includes(victim));
-    const made = load.outcomes.length;
-    await until('it was called, too', () => load.outcomes.length > made + 50);
-    await load.stop();
-    expect(load.outcomes.filter(({ failure }) => failure !== null)).toEqual([]);
-    expect(new Set(load.outcomes.slice(made).map(({ instance }) => instance)).size).toBe(WORKERS);
-  });
+      const victim = healthy().at(0)!;
+      const makeCall = async (_: Verb, id: string): Promise<string> => {
+        const answers = await Promise.all(protocols.map((protocol) => ask[protocol](caller, service, id, AGAIN)));
+        return answers.at(0)!.instance;
+      };
+      const load = new OpenLoop(service, makeCall, PER_SECOND);
+      await until('the load runs', () => load.outcomes.length > 50);
+      process.kill(Number(victim.metadata['pid']), 'SIGKILL');
+      await primary.line(/^worker \d+ ended: SIGKILL$/);
+      await until('a new worker took its place', () => healthy().length === WORKERS && !healthy().includes(victim));
+      const made = load.outcomes.length;
+      await until('it was called, too', () => load.outcomes.length > made + 50);
+      await load.stop();
+      expect(load.outcomes.filter(({ failure }) => failure !== null)).toEqual([]);
+      expect(new Set(load.outcomes.slice(made).map(({ instance }) => instance)).size).toBe(WORKERS);
+    });
 
-  it('drains a worker that is told to end, without a failed call', async () => {
-    await whole();
-    const leaver = healthy().at(0)!;
-    const makeCall = async (_: Verb, id: string): Promise<string> => {
-      const answers = await Promise.all(protocols.map((protocol) => ask[protocol](caller, service, id, ONCE)));
-      return answers.at(0)!.instance;
-    };
-    const load = new OpenLoop(`${service}-drain`, makeCall, PER_SECOND);
-    await until('the load runs', () => load.outcomes.length > 50);
-    process.kill(Number(leaver.metadata['pid']), 'SIGTERM');
-    await primary.line(/^worker \d+ ended: (0|SIGTERM)$/);
-    await whole();
-    await load.stop();
-    expect(load.outcomes.filter(({ failure }) => failure !== null)).toEqual([]);
-  });
-});
+    it('drains a worker that is told to end, without a failed call', async () => {
+      await whole();
+      const leaver = healthy().at(0)!;
+      const makeCall = async (_: Verb, id: string): Promise<string> => {
+        const answers = await Promise.all(protocols.map((protocol) => ask[protocol](caller, service, id, ONCE)));
+        return answers.at(0)!.instance;
+      };
+      const load = new OpenLoop(`${service}-drain`, makeCall, PER_SECOND);
+      await until('the load runs', () => load.outcomes.length > 50);
+      process.kill(Number(leaver.metadata['pid']), 'SIGTERM');
+      await primary.line(/^worker \d+ ended: (0|SIGTERM)$/);
+      await whole();
+      await load.stop();
+      expect(load.outcomes.filter(({ failure }) => failure !== null)).toEqual([]);
+    });
+  },
+);
 
 describe('in a cluster of 3 workers, too,', () => {
   it('applications without a server are HEALTHY, each at a port of its own', async () => {

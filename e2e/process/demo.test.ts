@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { isShort } from '../variants.js';
 import { launch } from './launch.js';
 import { endAll, exists, PROGRAMS, start } from './spawn.js';
 import type { Child } from './spawn.js';
@@ -132,7 +133,7 @@ describe('the demo', () => {
     await nobodyIsLeft(pidsOf(demo, whole));
   });
 
-  it('kills at random, and is survived by nobody when it is killed itself', async () => {
+  it.skipIf(isShort)('kills at random, and is survived by nobody when it is killed itself', async () => {
     const { demo, whole } = await openDemo('--kill-every', '0.5', '--stop-every', '0.7');
     await until(
       'several have died and come back',
@@ -144,7 +145,7 @@ describe('the demo', () => {
     await nobodyIsLeft(pidsOf(demo, whole));
   });
 
-  it('ends, and everything with it, when nobody reads its lines any more', async () => {
+  it.skipIf(isShort)('ends, and everything with it, when nobody reads its lines any more', async () => {
     const { demo, whole } = await openDemo();
     const pids = pidsOf(demo, whole);
     demo.deafen();
@@ -153,7 +154,7 @@ describe('the demo', () => {
     await nobodyIsLeft(pids);
   });
 
-  it('ends what is frozen too', async () => {
+  it.skipIf(isShort)('ends what is frozen too', async () => {
     const { demo, whole } = await openDemo();
     process.kill(whole.processes.find(({ name }) => name === 'a-2')!.pid, 'SIGSTOP');
     demo.kill('SIGTERM');
@@ -174,7 +175,7 @@ describe('the demo', () => {
     other.close();
   });
 
-  it('takes free ports where the usual ones are taken, and says so', async () => {
+  it.skipIf(isShort)('takes free ports where the usual ones are taken, and says so', async () => {
     const other = createServer();
     // whoever has it already has taken it as well
     const isTaken = new Promise((resolve) => other.once('listening', resolve).once('error', resolve));
@@ -367,7 +368,7 @@ const SCRIPT = '/usr/bin/script';
 const hasTerminal = process.platform === 'linux' && existsSync(SCRIPT);
 if (!hasTerminal) console.warn(`skipped: the demo on a terminal, since there is no ${SCRIPT} (Linux, util-linux)`);
 
-describe.skipIf(!hasTerminal)('the demo on a terminal', () => {
+describe.skipIf(isShort || !hasTerminal)('the demo on a terminal', () => {
   afterAll(endAll);
 
   it('shows the dashboard, the calls and the keys, and does what is typed', async () => {

@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { join } from 'node:path';
+import { variants } from '../variants.js';
 import { idsAt, register, SERVICE } from './by-hand.js';
 import { openFleet } from './fleet.js';
 import type { Fleet } from './fleet.js';
@@ -36,7 +37,7 @@ async function refusal(fleet: Fleet, acknowledged: string[]): Promise<unknown> {
   return null;
 }
 
-describe.each(DISKS)('a registry whose disk $name', ({ make, says }) => {
+describe.each(variants(DISKS, ({ name }) => name, ['is full']))('a registry whose disk $name', ({ make, says }) => {
   let disk: SmallDisk | null = null;
   afterEach(async () => {
     await endAll();

@@ -1,5 +1,6 @@
 import type { Instance } from '@rollcall/core';
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { variants } from '../variants.js';
 import { startRegistry, urlOf } from './by-hand.js';
 import { isFailed, load } from './load.js';
 import { endAll, start } from './spawn.js';
@@ -132,7 +133,7 @@ describe('each example', () => {
     return found;
   }
 
-  it.each(EXAMPLES)(
+  it.each(variants(EXAMPLES, ({ name }) => name, ['hybrid']))(
     '$name: becomes HEALTHY, is called by name, is stopped and is killed without a failed call',
     (example) => timed(INTERVAL_MS, () => perform(example)),
   );

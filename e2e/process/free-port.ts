@@ -1,11 +1,25 @@
+import { once } from 'node:events';
 import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
+
+/** Below the ports that systems give to whoever asks for any (32768 and up on Linux, 49152 elsewhere): nobody is given it meanwhile. */
+const FIRST = 20_000;
+const PER_WORKER = 1_500;
+const WORKERS = 8;
 
 /** A port of 127.0.0.1 that was free a moment ago: for programs that cannot choose one and say which. */
 export async function freePort(): Promise<number> {
+  const worker = Number(process.env['VITEST_POOL_ID'] ?? 1) % WORKERS; // files that run side by side do not meet
+  for (;;) {
+    const port = FIRST + worker * PER_WORKER + Math.floor(Math.random() * PER_WORKER);
+    if (await isFree(port)) return port;
+  }
+}
+
+async function isFree(port: number): Promise<boolean> {
   const server = createServer();
-  await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
+  const failed = once(server, 'error').then(() => false);
+  const listened = new Promise<boolean>((resolve) => void server.listen(port, '127.0.0.1', () => resolve(true)));
+  if (!(await Promise.race([listened, failed]))) return false;
   await new Promise((resolve) => server.close(resolve));
-  return port;
+  return true;
 }

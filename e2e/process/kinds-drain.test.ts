@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { lastValueFrom } from 'rxjs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { variants } from '../variants.js';
 import { startRegistry, urlOf } from './by-hand.js';
 import { OpenLoop } from './open-loop.js';
 import type { Outcome, Rates, Verb } from './open-loop.js';
@@ -152,7 +153,7 @@ async function drainUnderLoad(kind: string, service: string, rates: Rates) {
   return { loop, failures, gone: [one, two], ends: [closed.code, terminated.signal] };
 }
 
-it.each(Object.entries(KINDS))(
+it.each(variants(Object.entries(KINDS), ([kind]) => kind, ['tcp', 'grpc-fastify']))(
   '%s: app.close() in code, and SIGTERM, during 500 calls/s fail none of them',
   async (kind, ways) => {
     let rates: Rates = RATES;

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
+import { isShort } from '../variants.js';
 import { openFleet } from './fleet.js';
 import type { Fleet, Wishes } from './fleet.js';
 import { endAll } from './spawn.js';
@@ -100,7 +101,7 @@ describe('among fifty instances', () => {
   );
 });
 
-describe('of sixty instances', () => {
+describe.skipIf(isShort)('of sixty instances', () => {
   const PAIRS = Object.fromEntries(Array.from({ length: 10 }, (_, index) => [`pair-${index}`, 1]));
   /** `a` is everywhere, `whole` and `all` are in one process each, of each pair one is where nothing happens. */
   const CROWDS = [

@@ -1,5 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { isShort } from '../variants.js';
 import type { TownPlan } from './plan.js';
 import { replayLine } from './replay.js';
 import { plans } from './schedule.js';
@@ -7,7 +8,8 @@ import { fromEnvironment, search } from './search.js';
 import { Town } from './town.js';
 
 const SEED = 20_260_101;
-const RUNS = 600;
+const RUNS = isShort ? 150 : 600;
+const RUNS_OF_CLOCKS = isShort ? 15 : 40;
 
 describe('by chance, the same each time', { timeout: 300_000 }, () => {
   it('nothing breaks an invariant', { timeout: 3_600_000 }, async () => {
@@ -18,7 +20,7 @@ describe('by chance, the same each time', { timeout: 300_000 }, () => {
   it('S10: a wall clock that jumps changes no decision', { timeout: 300_000 }, async () => {
     const some = fc.sample(plans({ kinds: ['wall', 'wall', 'crash', 'cut', 'block-in', 'block-out', 'stop'] }), {
       seed: SEED,
-      numRuns: 40,
+      numRuns: RUNS_OF_CLOCKS,
     });
     for (const plan of some) {
       const faults = plan.faults.map((fault) =>

@@ -1,8 +1,9 @@
 import { systemRandom } from '@rollcall/core';
 import { describe, expect, it } from 'vitest';
+import { isShort } from '../variants.js';
 import { fromEnvironment, search } from './search.js';
 
-const RUNS = 600;
+const RUNS = isShort ? 150 : 600;
 
 describe('by chance, otherwise each time', () => {
   it('nothing breaks an invariant', { timeout: 3_600_000 }, async () => {

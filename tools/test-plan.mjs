@@ -1,0 +1,47 @@
+// How the suites of e2e are run: which files only `npm run test:all` runs, and which may run side by side. CONTRIBUTING.md says why.
+// Variants inside a file are chosen there (e2e/variants.ts).
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { root } from './run.mjs';
+
+/** Files, by name, that prove no promise of README.md, or one that something else in `npm test` proves too. */
+const ONLY_IN_ALL = {
+  process: /^(guide-.+|kinds|kinds-(embedded|obstacles|tls)|many-services|deploy|prometheus|systemd)$/,
+  browser: /^wire$/,
+  packages: /^(clone|compilers|manifests|types)$/,
+};
+
+/** They judge latency, order or throughput, or make a load that others would notice: one at a time, beside nothing. */
+const ALONE = {
+  security: /^(floods|wire-fuzz)$/,
+  process:
+    /^(brokers|calls-.+|cluster|disk-(folder|full)|examples|faults|grpc-typed|kinds-(drain|embedded)|many-services|restored|silence)$/,
+  browser: /^wire$/,
+};
+
+/**
+ * Files of the others at a time. Most wait for intervals and time limits: two cores carry more than two. `sim` waits for nothing; `packages` is
+ * one run, as what it installs is for all of its files, one of which makes a load.
+ */
+const WORKERS = { sim: 2, security: 4, process: 5, cluster: 1, browser: 3, packages: 1 };
+
+/** Tests that lie beside what they test and belong to a suite (vitest.config.ts); they may run side by side. */
+const BESIDE_SOURCES = { sim: 'packages/', security: 'packages/' };
+
+/** The runs of vitest that make up a suite, one after another: each the arguments after `--project`. */
+export function runsOf(suite, { isAll }) {
+  const [leftOut, alone] = [isAll ? undefined : ONLY_IN_ALL[suite], ALONE[suite]];
+  const chosen = filesOf(suite).filter((name) => leftOut?.test(name) !== true);
+  const one = chosen.filter((name) => alone?.test(name) === true);
+  const many = chosen.filter((name) => !one.includes(name));
+  const paths = (names) => names.map((name) => `e2e/${suite}/${name}.test.ts`);
+  const beside = BESIDE_SOURCES[suite] === undefined ? [] : [BESIDE_SOURCES[suite]];
+  const together = ['--fileParallelism', `--maxWorkers=${WORKERS[suite]}`, ...paths(many), ...beside];
+  return one.length === 0 ? [together] : [together, ['--no-fileParallelism', ...paths(one)]];
+}
+
+function filesOf(suite) {
+  const folder = join(root, 'e2e', suite);
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder).flatMap((file) => /^(.+)\.test\.ts$/.exec(file)?.[1] ?? []);
+}
