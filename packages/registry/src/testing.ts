@@ -10,6 +10,7 @@ export type { FeedPorts, FeedView, FeedWatcher } from './feed/feed.js';
 export type { ServiceRef } from './feed/frames.js';
 export type { Happening, EventHistory } from './activity/events.js';
 export type { HeartbeatLog } from './activity/heartbeat-log.js';
+export type { ListeningGap } from './activity/listening-gaps.js';
 export type { BudgetAnswer, Load } from './metrics/host-budget.js';
 export type { OpenFiles, ProcessFacts } from './metrics/host-facts.js';
 export type { EndingToken } from './access/token-expiry.js';

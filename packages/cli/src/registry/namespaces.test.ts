@@ -60,7 +60,9 @@ describe('where there are several namespaces', () => {
   it('each event has its own', async () => {
     const { out } = await town.run('events', '-A', '--kind', 'registered');
     expect(out).toMatch(/default\/users…0b9e[^]*staging\/orders…1e07/);
-    expect((await town.run('events', '--limit', '1', '-n', 'staging')).out).toContain('staging/gateway…6f80');
+    expect((await town.run('events', '--limit', '1', '--kind', 'registered', '-n', 'staging')).out).toContain(
+      'staging/gateway…6f80',
+    );
   });
 
   it('watch counts and names the services of each', async () => {
@@ -83,7 +85,7 @@ describe('where there are several namespaces', () => {
 
   it('graph draws those of one, or of all', async () => {
     expect((await town.run('graph', '-A', '--format', 'dot')).out).toContain('"staging/gateway" -> "staging/orders"');
-    expect((await town.run('graph', '--namespace', 'staging')).out).toContain('["gateway"]');
+    expect((await town.run('graph', '--namespace', 'staging')).out).toMatch(/^CALLER[^]*\ngateway +orders /);
     const json = JSON.parse((await town.run('graph', '-A', '--format', 'json')).out) as unknown;
     expect(json).toMatchObject({ edges: [{ namespace: 'staging', from: 'gateway', to: 'orders' }] });
   });

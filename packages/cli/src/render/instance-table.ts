@@ -190,27 +190,37 @@ export const callableWord = (instance: Pick<Instance, 'state' | 'admin'>): strin
 /** Those that need nobody's eye, service by service: as many services as have room, those with trouble first. */
 function foldedRow(view: View, count: number, { screen }: Table): readonly Span[] {
   const total = `${`${count} of ${view.instances.length}`.padEnd(CALLABLE_WIDTH - 2)}  `;
-  const room = screen.width - STATE_WIDTH - total.length;
-  const text = `callable: ${joined(sharesOf(view), room - 'callable: '.length)}`;
+  const room = screen.width - STATE_WIDTH - total.length - 'callable: '.length;
+  const text = `callable: ${joined(sharesOf(view, room), room)}`;
   return [...stateSpans('●', 'HEALTHY', 'healthy'), { text: total + text }];
 }
 
-/** Of each service how many callers may call: those with the smallest part first, then those with the fewest that are well. */
-function sharesOf({ instances, hasNamespaces }: View): readonly string[] {
+/**
+ * Of each service how many callers may call: those with the smallest part first, then those with the fewest that are well. Names are cut, so
+ * that each text fits in `room` with how many more there are.
+ */
+function sharesOf({ instances, hasNamespaces }: View, room: number): readonly string[] {
   const unwell = countsOf(
     instances.filter((one) => !isWell(one)),
     hasNamespaces,
   );
   const unwellPart = (service: string, all: number): number => (unwell.get(service)?.all ?? 0) / all;
-  return [...countsOf(instances, hasNamespaces)]
+  const services = countsOf(instances, hasNamespaces);
+  const forOne = room - moreText(services.size).length;
+  return [...services]
     .toSorted(
       ([one, a], [other, b]) =>
         a.callable / a.all - b.callable / b.all ||
         unwellPart(other, b.all) - unwellPart(one, a.all) ||
         one.localeCompare(other),
     )
-    .map(([service, { callable, all }]) => `${shortened(service, MOST_SERVICE)} ${callable} of ${all}`);
+    .map(([service, { callable, all }]) => {
+      const count = ` ${callable} of ${all}`;
+      return shortened(service, Math.min(MOST_SERVICE, Math.max(LEAST_NAME, forOne - count.length))) + count;
+    });
 }
+
+const moreText = (count: number): string => ` · … and ${countText(count)} more`;
 
 /** As many texts as have room, and how many more there are. */
 function joined(texts: readonly string[], room: number): string {
@@ -218,8 +228,8 @@ function joined(texts: readonly string[], room: number): string {
   for (const [index, text] of texts.entries()) {
     const longer = index === 0 ? text : `${line} · ${text}`;
     const left = texts.length - index - 1;
-    const end = left === 0 ? '' : ` · … and ${countText(left)} more`;
-    if (index > 0 && columnsOf(longer + end) > room) return `${line} · … and ${countText(left + 1)} more`;
+    const end = left === 0 ? '' : moreText(left);
+    if (index > 0 && columnsOf(longer + end) > room) return line + moreText(left + 1);
     line = longer;
   }
   return line;

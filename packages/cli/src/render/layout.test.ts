@@ -10,6 +10,9 @@ import { renderView } from './view.js';
 const NOW = Date.now();
 const INSTANCES = fleet(200, NOW);
 const STATES = 'HEALTHY|UNHEALTHY|CRITICAL|REGISTERING|DEREGISTERING|DRAINING|MAINTENANCE';
+const IS_ROW = new RegExp(`^. (${STATES}) `);
+/** The line that those share that are HEALTHY. */
+const IS_FOLDED = / \d+ of \d+ +callable: /;
 const WIDTHS = [80, 100, 160, 200];
 
 const VIEW: View = {
@@ -59,7 +62,7 @@ describe.each(WIDTHS)('at %d columns', (width) => {
     // above it stand the services of which not all instances are callable
     const [head = '', ...rows] = lines.slice(lines.findIndex((line) => line.startsWith('  STATE')));
     expect(head).toMatch(/^ {2}STATE +CALLABLE .*SINCE +WHY \/ NEXT$/);
-    const firsts = rows.filter((line) => !/^( {8}|…)/.test(line));
+    const firsts = rows.filter((line) => IS_ROW.test(line) && !IS_FOLDED.test(line));
     expect(firsts).toHaveLength(count);
     const row = new RegExp(`^. (${STATES}) +(yes|no) +.*…\\d{4,} .*(?:\\d (?:s|min|h|d)|–) `);
     expect(firsts.filter((line) => !row.test(line))).toEqual([]);
@@ -84,7 +87,7 @@ describe.each(WIDTHS)('at %d columns', (width) => {
       const lines = renderView(VIEW, screenOf(width, height));
       expectToFit(lines, width);
       expect(lines.length).toBeLessThanOrEqual(height - 1);
-      const states = lines.flatMap((line) => new RegExp(`^. (${STATES}) `).exec(line)?.[1] ?? []);
+      const states = lines.flatMap((line) => IS_ROW.exec(line)?.[1] ?? []);
       expect(states[0]).toBe('CRITICAL');
       expect(states.at(-1)).toBe('HEALTHY');
     }
@@ -134,7 +137,8 @@ describe('for programs', () => {
   it('-o wide keeps its columns below each other, also behind wide characters', async () => {
     const lines = await printed(80, 'ls', '-o', 'wide', '--all', '--instances');
     const at = lines[0]?.indexOf('CALLABLE') ?? 0;
-    const places = lines.slice(1).map((line) => columnsOf(/^.*?(?= (?:yes|no) {2})/.exec(line)?.[0] ?? '') + 1);
+    expect(lines.at(-1)).toBe('200 of 200 services need attention.');
+    const places = lines.slice(1, -1).map((line) => columnsOf(/^.*?(?= (?:yes|no) {2})/.exec(line)?.[0] ?? '') + 1);
     expect(new Set(places)).toEqual(new Set([at]));
   });
 });

@@ -155,6 +155,7 @@ describe('a name that is cut', () => {
     expect(shortenedName('staging/payments…1e07', 16)).toBe('staging/pay…1e07');
     expect(shortenedName('team-payments/gateway…1e07', 14)).toBe('tea…/gate…1e07');
     expect(shortenedName('team-payments/gateway…1e07', 8)).toBe('tea…1e07');
+    expect(shortenedName('team-payments/cart…1e07', 17)).toBe('team-p…/cart…1e07');
   });
 });
 

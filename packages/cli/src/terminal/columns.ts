@@ -60,8 +60,9 @@ export function shortenedName(name: string, columns: number): string {
   if (name === tail || room < 1) return shortened(name, columns);
   const slash = name.indexOf('/');
   if (slash + 1 < room || room < LEAST_OF_BOTH) return `${cut(name, room)}…${tail}`;
-  const half = Math.floor(room / 2);
-  return `${shortened(name.slice(0, slash), half)}/${cut(name.slice(slash + 1), room - half - 1)}…${tail}`;
+  const service = name.slice(slash + 1, -tail.length - 1);
+  const before = Math.max(Math.floor(room / 2), room - 1 - columnsOf(service));
+  return `${shortened(name.slice(0, slash), before)}/${cut(service, room - before - 1)}…${tail}`;
 }
 
 /** Columns in which the beginning of a namespace, a slash and that of a service can be told. */
