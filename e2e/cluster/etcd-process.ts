@@ -24,44 +24,101 @@ async function freePort(): Promise<number> {
 /** One etcd process with its data in a temporary folder. */
 export interface EtcdProcess {
   readonly port: number;
+  kill(signal: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): void;
+  /** Starts it again on its data after SIGKILL. */
+  restart(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** Starts a cluster of one member and waits until it answers. */
-export async function startEtcd(): Promise<EtcdProcess> {
-  const folder = mkdtempSync(join(tmpdir(), 'rollcall-etcd-'));
-  const [port, peerPort] = [await freePort(), await freePort()];
-  const [client, peer] = [`http://127.0.0.1:${port}`, `http://127.0.0.1:${peerPort}`];
-  const child: ChildProcess = spawn(
-    'etcd',
-    [
-      '--name=m1',
-      `--data-dir=${folder}`,
+interface Place {
+  readonly name: string;
+  readonly port: number;
+  readonly peerPort: number;
+}
+
+class Member implements EtcdProcess {
+  readonly port: number;
+  readonly #folder = mkdtempSync(join(tmpdir(), 'rollcall-etcd-'));
+  readonly #place: Place;
+  readonly #all: readonly Place[];
+  #child: ChildProcess;
+
+  constructor(place: Place, all: readonly Place[]) {
+    this.port = place.port;
+    this.#place = place;
+    this.#all = all;
+    this.#child = this.#spawn();
+  }
+
+  kill(signal: 'SIGKILL' | 'SIGSTOP' | 'SIGCONT'): void {
+    this.#child.kill(signal);
+  }
+
+  async restart(): Promise<void> {
+    await this.#ended();
+    this.#child = this.#spawn();
+  }
+
+  async close(): Promise<void> {
+    this.#child.kill('SIGKILL');
+    await this.#ended();
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  async #ended(): Promise<void> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) await once(this.#child, 'exit');
+  }
+
+  #spawn(): ChildProcess {
+    const { name, port, peerPort } = this.#place;
+    const [client, peer] = [`http://127.0.0.1:${port}`, `http://127.0.0.1:${peerPort}`];
+    const cluster = this.#all.map((one) => `${one.name}=http://127.0.0.1:${one.peerPort}`).join(',');
+    const flags = [
+      `--name=${name}`,
+      `--data-dir=${this.#folder}`,
       `--listen-client-urls=${client}`,
       `--advertise-client-urls=${client}`,
       `--listen-peer-urls=${peer}`,
       `--initial-advertise-peer-urls=${peer}`,
-      `--initial-cluster=m1=${peer}`,
-    ],
-    { stdio: 'ignore' },
-  );
-  const close = async (): Promise<void> => {
-    if (child.exitCode === null && child.signalCode === null) {
-      const ended = once(child, 'exit');
-      child.kill('SIGKILL');
-      await ended;
-    }
-    rmSync(folder, { recursive: true, force: true });
-  };
+      `--initial-cluster=${cluster}`,
+    ];
+    return spawn('etcd', flags, { stdio: 'ignore' });
+  }
+}
+
+/** Starts a cluster of one member and waits until it answers. */
+export async function startEtcd(): Promise<EtcdProcess> {
+  const [member] = await startEtcds(1);
+  if (member === undefined) throw new Error('no member');
+  return member;
+}
+
+/** Starts a cluster of this many members and waits until each of them answers. */
+export async function startEtcds(count: number): Promise<readonly EtcdProcess[]> {
+  const places: Place[] = [];
+  for (let n = 1; n <= count; n += 1) {
+    places.push({ name: `m${n}`, port: await freePort(), peerPort: await freePort() });
+  }
+  const members = places.map((place) => new Member(place, places));
+  try {
+    for (const { port } of members) await untilHealthy(port);
+  } catch (error) {
+    for (const member of members) await member.close();
+    throw error;
+  }
+  return members;
+}
+
+/** Waits until this member answers and knows a leader. */
+export async function untilHealthy(port: number): Promise<void> {
   for (let tries = 0; tries < 600; tries += 1) {
-    const isHealthy = await fetch(`${client}/health`).then(
+    const isHealthy = await fetch(`http://127.0.0.1:${port}/health`, { signal: AbortSignal.timeout(2_000) }).then(
       ({ ok }) => ok,
       () => false,
     );
-    if (isHealthy) return { port, close };
+    if (isHealthy) return;
     await pause(50);
   }
-  await close();
   throw new Error('etcd does not answer within 30 s.');
 }
 

@@ -9,6 +9,8 @@ import { authenticateRequest, METHODS, readToken } from './messages.js';
 
 /** For one try at one member, ms. */
 const TRY_MS = 700;
+/** For how long a member that did not answer at all is passed over while there is another, ms. */
+const DEAD_MS = 3_000;
 
 // of gRPC
 const CANCELLED = 1;
@@ -38,6 +40,8 @@ export type Repeat = 'safe' | 'unsent-only';
 export class Connection {
   readonly #options: ConnectionOptions;
   #at = 0;
+  /** Of each member: until when it is passed over. */
+  readonly #deadUntil: number[] = [];
   #session: MemberSession | null = null;
   #token = '';
   #renewal: Promise<CallFailure | null> | null = null;
@@ -55,9 +59,10 @@ export class Connection {
     const tries = Math.max(2, this.#options.members.length);
     let last: CallFailure | null = null;
     for (let n = 0; n < tries; n += 1) {
-      const result = await this.#authenticated(path, message);
+      const answer = await this.#authenticated(path, message);
       if (this.#isClosed) throw closed();
-      if (Buffer.isBuffer(result)) return this.#parse(result, parts);
+      const result = isFailure(answer) ? answer : this.#parse(answer, parts);
+      if ('answer' in result) return result.answer;
       last = result;
       if (result.kind === 'status' && !ELSEWHERE.has(result.status)) throw refusalOf(result);
       if (result.kind !== 'unsent' && parts.repeat === 'unsent-only') break;
@@ -117,14 +122,17 @@ export class Connection {
     if (this.#isClosed) return { kind: 'unsent', status: -1, text: 'closed' };
     const session = this.#current();
     const result = await session.call(path, message, { token: this.#token, deadlineMs: TRY_MS });
-    if (isFailure(result) && (result.kind !== 'status' || ELSEWHERE.has(result.status))) this.#drop(session);
+    if (!isFailure(result)) return result;
+    const isDead = result.isDead === true || result.kind === 'unsent';
+    if (isDead && this.#session === session) this.#deadUntil[this.#at] = this.#options.time.now() + DEAD_MS;
+    if (result.kind !== 'status' || ELSEWHERE.has(result.status)) this.#drop(session);
     return result;
   }
 
   #current(): MemberSession {
     if (this.#session === null || this.#session.isOver) {
       const { members, time, connectSecurely } = this.#options;
-      const address = members[this.#at % members.length];
+      const address = members[this.#at];
       if (address === undefined) throw new RollcallError('OPTION_INVALID', 'store: names no member.');
       this.#session = new MemberSession({ address, time, connectSecurely });
     }
@@ -136,16 +144,27 @@ export class Connection {
     session.destroy();
     if (this.#session !== session) return;
     this.#session = null;
-    this.#at += 1;
+    this.#at = this.#next();
   }
 
-  #parse<Answer>(answer: Buffer, { read }: CallParts<Answer>): Answer {
+  /** The next member in the order of the address that is not passed over; if all are, the next one. */
+  #next(): number {
+    const { members, time } = this.#options;
+    const now = time.now();
+    for (let n = 1; n < members.length; n += 1) {
+      const at = (this.#at + n) % members.length;
+      if ((this.#deadUntil[at] ?? 0) <= now) return at;
+    }
+    return (this.#at + 1) % members.length;
+  }
+
+  #parse<Answer>(bytes: Buffer, { read }: CallParts<Answer>): { readonly answer: Answer } | CallFailure {
     try {
-      return read(answer);
+      return { answer: read(bytes) };
     } catch (error) {
       if (!(error instanceof Malformed)) throw error;
-      this.#session?.destroy();
-      throw unreachable(`the answer cannot be read: ${error.message}`);
+      if (this.#session !== null) this.#drop(this.#session);
+      return { kind: 'broken', status: -1, text: `the answer cannot be read: ${error.message}` };
     }
   }
 }

@@ -50,16 +50,18 @@ export class EtcdStore implements SharedStore {
   readonly #connection: Connection;
   readonly #time: Time;
   readonly #random: Random;
+  readonly #log: Log;
   readonly #open = new Set<{ stop(): void }>();
   #isClosed = false;
 
   constructor(options: EtcdOptions) {
     const { isSecure, members, prefix } = parseStoreAddress(options.address, options.insecure);
-    const { time = systemTime, random = systemRandom, user } = options;
+    const { time = systemTime, random = systemRandom, log = silentLog, user } = options;
     this.name = `etcd ${members.map(textOf).join(', ')}`;
     this.#prefix = prefix;
     this.#time = time;
     this.#random = random;
+    this.#log = log;
     const connectSecurely = isSecure ? secureWith(options) : undefined;
     this.#connection = new Connection({ members, time, user, connectSecurely });
   }
@@ -86,8 +88,8 @@ export class EtcdStore implements SharedStore {
 
   follow(after: number, sink: FollowSink): Following {
     this.#check();
-    const ports = { connection: this.#connection, time: this.#time, random: this.#random, prefix: this.#prefix };
-    const follow = new Follow(ports, after, sink);
+    const ports = { connection: this.#connection, time: this.#time, random: this.#random, log: this.#log };
+    const follow = new Follow({ ...ports, prefix: this.#prefix }, after, sink);
     this.#open.add(follow);
     return {
       stop: () => {

@@ -1,5 +1,5 @@
 import { equalJitterMs, isRollcallError } from '@rollcall/core';
-import type { Random, Time, Timer } from '@rollcall/core';
+import type { Log, Random, Time, Timer } from '@rollcall/core';
 import type { Change, Following, FollowSink } from '../shared/shared-store.js';
 import { Malformed } from './codec.js';
 import type { Connection, OpenStream } from './connection.js';
@@ -7,8 +7,11 @@ import { METHODS, progressRequest, readWatch, watchRequest } from './messages.js
 import type { WatchAnswer, WatchEvent } from './messages.js';
 
 const PROGRESS_EVERY_MS = 500;
-/** A watch that says nothing for so long is dead, though it was asked three times. */
+/** A watch is dead after this much silence, in which it was asked for progress three times. */
 const SILENCE_MS = 1_500;
+/** The time in which a member must confirm a new watch: that of a call. */
+const OPEN_MS = 700;
+const LOG_EVERY_MS = 60_000;
 const BACKOFF = { baseMs: 25, capMs: 500 } as const;
 /** Parts of one answer that are not complete yet, at most, in UTF-16 units of keys and values. */
 const MAX_PART_LENGTH = 67_108_864;
@@ -17,6 +20,7 @@ export interface FollowPorts {
   readonly connection: Connection;
   readonly time: Time;
   readonly random: Random;
+  readonly log: Pick<Log, 'warn'>;
   readonly prefix: string;
 }
 
@@ -32,11 +36,14 @@ export class Follow implements Following {
   #partLength = 0;
   #stream: OpenStream | null = null;
   #heardAt = 0;
+  /** True once the member has confirmed this watch. */
+  #isOpen = false;
   #failures = 0;
   #timer: Timer | null = null;
   #isOver = false;
   /** Counts the streams: what an earlier one still says is not heard. */
   #attempt = 0;
+  #loggedAt = -Infinity;
 
   constructor(ports: FollowPorts, after: number, sink: FollowSink) {
     this.#ports = ports;
@@ -58,6 +65,7 @@ export class Follow implements Following {
     this.#parts = [];
     this.#partLength = 0;
     this.#heardAt = this.#ports.time.now();
+    this.#isOpen = false;
     const isCurrent = (): boolean => !this.#isOver && attempt === this.#attempt;
     try {
       const stream = await this.#ports.connection.stream(METHODS.watch, {
@@ -81,11 +89,12 @@ export class Follow implements Following {
   #watchSilence(): void {
     this.#timer?.cancel();
     const run = (): void => {
-      if (this.#ports.time.now() - this.#heardAt >= SILENCE_MS) return this.#again();
-      this.#stream?.send(progressRequest());
+      const limitMs = this.#isOpen ? SILENCE_MS : OPEN_MS;
+      if (this.#ports.time.now() - this.#heardAt >= limitMs) return this.#again();
+      if (this.#isOpen) this.#stream?.send(progressRequest());
       this.#watchSilence();
     };
-    this.#timer = this.#ports.time.setTimer(PROGRESS_EVERY_MS, run, { background: true });
+    this.#timer = this.#ports.time.setTimer(this.#isOpen ? PROGRESS_EVERY_MS : OPEN_MS, run, { background: true });
   }
 
   /** Leaves the member, and begins again at the next one. */
@@ -109,7 +118,11 @@ export class Follow implements Following {
       return this.#again();
     }
     this.#heardAt = this.#ports.time.now();
-    if (answer.isCancelled) return answer.compactedAt > 0 ? this.#lose() : this.#again();
+    if (answer.isCancelled) return answer.compactedAt > 0 ? this.#lose() : this.#refuse(answer.reason);
+    if (!this.#isOpen) {
+      this.#isOpen = true;
+      this.#watchSilence();
+    }
     for (const event of answer.events) {
       this.#parts.push(event);
       this.#partLength += event.item.key.length + event.item.value.length + 100;
@@ -119,6 +132,19 @@ export class Follow implements Following {
     this.#failures = 0;
     this.#deliver();
     if (!this.#isOver) this.#sink.alive(answer.revision);
+  }
+
+  /** The store cancelled the watch and kept the connection: missing rights, or a member that has no leader. */
+  #refuse(reason: string): void {
+    const now = this.#ports.time.now();
+    if (now - this.#loggedAt >= LOG_EVERY_MS) {
+      this.#loggedAt = now;
+      const text = reason === '' ? 'without a reason' : `(${reason.slice(0, 300)})`;
+      this.#ports.log.warn(
+        `The shared store cancelled the watch ${text}. It is opened again until the store accepts it.`,
+      );
+    }
+    this.#again();
   }
 
   #deliver(): void {

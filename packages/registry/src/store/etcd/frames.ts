@@ -2,6 +2,8 @@ import { Malformed } from './codec.js';
 
 /** A compression flag and the length. */
 const HEAD_BYTES = 5;
+/** The first buffer of a message that comes in pieces. */
+const FIRST_BYTES = 1_024;
 
 /** One message as gRPC sends it. */
 export function frameOf(message: Uint8Array): Buffer {
@@ -10,12 +12,15 @@ export function frameOf(message: Uint8Array): Buffer {
   return Buffer.concat([head, message]);
 }
 
-/** Reads the messages of one gRPC stream from pieces of any size. Holds at most `maxBytes` and one piece. */
+/**
+ * Reads the messages of one gRPC stream from pieces of any size. Holds at most twice the bytes that have arrived, and a
+ * message of at most `maxBytes`, however small its pieces are.
+ */
 export class FrameReader {
   readonly #maxBytes: number;
-  #pieces: Buffer[] = [];
+  /** What has arrived of a message; grows by doubling, so that each byte is copied a constant number of times. */
+  #held = Buffer.alloc(0);
   #bytes = 0;
-  #wanted = HEAD_BYTES;
 
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
@@ -28,32 +33,43 @@ export class FrameReader {
 
   /** The messages that are complete with this piece. Throws Malformed; the reader is then of no further use. */
   push(piece: Buffer): readonly Buffer[] {
-    this.#pieces.push(piece);
-    this.#bytes += piece.length;
     const messages: Buffer[] = [];
-    // joined only once enough is there: a message in many pieces is copied once
-    while (this.#bytes >= this.#wanted) {
-      const all = this.#pieces.length === 1 ? (this.#pieces[0] ?? piece) : Buffer.concat(this.#pieces);
-      const end = this.#endOf(all);
-      if (all.length < end) {
-        this.#hold(all, end);
-        break;
+    let rest = piece;
+    while (this.#bytes + rest.length >= HEAD_BYTES) {
+      const missing = this.#endOf(rest) - this.#bytes;
+      if (rest.length < missing) break;
+      if (this.#bytes === 0) messages.push(rest.subarray(HEAD_BYTES, missing));
+      else {
+        this.#hold(rest.subarray(0, missing));
+        messages.push(this.#held.subarray(HEAD_BYTES, this.#bytes));
+        this.#held = Buffer.alloc(0);
+        this.#bytes = 0;
       }
-      messages.push(all.subarray(HEAD_BYTES, end));
-      this.#hold(all.subarray(end), HEAD_BYTES);
+      rest = rest.subarray(missing);
     }
+    if (rest.length > 0) this.#hold(rest);
     return messages;
   }
 
-  #hold(rest: Buffer, wanted: number): void {
-    this.#pieces = rest.length === 0 ? [] : [rest];
-    this.#bytes = rest.length;
-    this.#wanted = wanted;
+  #hold(piece: Buffer): void {
+    const bytes = this.#bytes + piece.length;
+    if (bytes > this.#held.length) {
+      const grown = Buffer.alloc(Math.max(FIRST_BYTES, bytes, 2 * this.#bytes));
+      this.#held.copy(grown, 0, 0, this.#bytes);
+      this.#held = grown;
+    }
+    piece.copy(this.#held, this.#bytes);
+    this.#bytes = bytes;
   }
 
-  #endOf(all: Buffer): number {
-    if (all[0] !== 0) throw new Malformed('a compressed message, which was not asked for');
-    const length = all.readUInt32BE(1);
+  /** Where the current message ends, from its first byte on. At least HEAD_BYTES are there with `rest`. */
+  #endOf(rest: Buffer): number {
+    const head =
+      this.#bytes >= HEAD_BYTES
+        ? this.#held
+        : Buffer.concat([this.#held.subarray(0, this.#bytes), rest.subarray(0, HEAD_BYTES - this.#bytes)]);
+    if (head[0] !== 0) throw new Malformed('a compressed message, which was not asked for');
+    const length = head.readUInt32BE(1);
     if (length > this.#maxBytes) throw new Malformed(`a message of ${length} bytes; ${this.#maxBytes} are allowed`);
     return HEAD_BYTES + length;
   }

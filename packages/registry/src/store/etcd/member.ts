@@ -23,6 +23,8 @@ export interface CallFailure {
   readonly status: number;
   /** What happened, with the address of the member. */
   readonly text: string;
+  /** The member did not answer at all, not even a PING: the next try goes elsewhere. */
+  readonly isDead?: boolean;
 }
 
 /** A stream of messages in both directions. */
@@ -84,18 +86,26 @@ export class MemberSession {
         timer.cancel();
         resolve(result);
       };
-      const timer = this.#options.time.setTimer(deadlineMs, () => {
-        const text = `no answer within ${deadlineMs} ms`;
-        const failure = this.#failed(this.#isConnected ? 'broken' : 'unsent', text);
-        this.destroy();
-        finish(failure);
+      let isResponsive = false;
+      const { time } = this.#options;
+      // a slow member is told from a dead one by a PING, which needs neither a leader nor a disk
+      let timer = time.setTimer(deadlineMs / 2, () => {
+        this.#ping(() => (isResponsive = true));
+        timer = time.setTimer(deadlineMs / 2, () => {
+          const text = `no answer within ${deadlineMs} ms`;
+          const failure = { ...this.#failed(this.#isConnected ? 'broken' : 'unsent', text), isDead: !isResponsive };
+          this.destroy();
+          finish(failure);
+        });
       });
       const stream = this.stream(path, token, {
         message: (bytes) => {
           answer ??= bytes;
         },
-        end: (failure) =>
-          finish(failure.kind === 'status' && failure.status === 0 && answer !== null ? answer : failure),
+        end: (failure) => {
+          if (failure.kind !== 'status' || failure.status !== 0) finish(failure);
+          else finish(answer ?? this.#failed('broken', 'it ended the answer without a message'));
+        },
       });
       stream.send(message);
       stream.end();
@@ -127,6 +137,11 @@ export class MemberSession {
   /** Ends the session at once, with all that is under way on it. */
   destroy(): void {
     this.#session.destroy();
+  }
+
+  #ping(onAnswer: () => void): void {
+    if (this.isOver || !this.#isConnected) return;
+    this.#session.ping((error) => error === null && onAnswer());
   }
 
   #neverOpened(listener: StreamListener): MemberStream & { end(): void } {
