@@ -79,7 +79,7 @@ class Writer {
       try {
         const [outcome] = (await store.write([write])).outcomes;
         // not taken: an earlier try was applied though its answer was lost
-        if (outcome?.taken === true || outcome?.found?.value === key) return;
+        if (outcome?.taken || outcome?.found?.value === key) return;
         throw new Error(`${key} was refused`);
       } catch (error) {
         if (!isRollcallError(error) || error.code !== 'STORE_UNREACHABLE') throw error;

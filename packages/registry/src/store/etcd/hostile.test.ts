@@ -14,7 +14,7 @@ import { METHODS } from './messages.js';
 
 const closers: (() => Promise<void>)[] = [];
 afterEach(async () => {
-  for (const close of closers.splice(0).reverse()) await close();
+  for (const close of closers.splice(0).toReversed()) await close();
 });
 
 async function member(scripts: Readonly<Record<string, Script>>): Promise<ScriptedMember> {
@@ -220,13 +220,14 @@ describe('a store with a user', () => {
   });
 });
 
+const changeText = (change: Change): string =>
+  'put' in change ? `${change.put.key}=${change.put.value}` : `${change.deleted} deleted`;
+
 /** What a follower received: `7 a=1`, `alive 7`, `lost`. */
 function following(store: EtcdStore, after: number): string[] {
   const seen: string[] = [];
-  const text = (change: Change): string =>
-    'put' in change ? `${change.put.key}=${change.put.value}` : `${change.deleted} deleted`;
   store.follow(after, {
-    changes: (revision, changes) => void seen.push(`${revision} ${changes.map(text).join(' ')}`),
+    changes: (revision, changes) => void seen.push(`${revision} ${changes.map(changeText).join(' ')}`),
     alive: () => {},
     lost: () => void seen.push('lost'),
   });
