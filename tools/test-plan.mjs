@@ -15,7 +15,7 @@ const ONLY_IN_ALL = {
 const ALONE = {
   security: /^(floods|wire-fuzz)$/,
   process:
-    /^(brokers|calls-.+|cluster|disk-(folder|full)|examples|faults|grpc-typed|kinds-(drain|embedded)|many-services|restored|silence)$/,
+    /^(brokers|calls-.+|cluster|disk-(folder|full)|examples|faults|grpc-typed|kinds-(drain|embedded)|many-services|mtls-rotation|restored|silence)$/,
   browser: /^wire$/,
 };
 
