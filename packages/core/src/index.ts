@@ -139,6 +139,7 @@ export type {
   RefusedAnswer,
   RegistryAnswer,
   RegistryStatus,
+  Role,
   ScopeAnswer,
   StoreTrouble,
   TlsAnswer,

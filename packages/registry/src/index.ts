@@ -10,7 +10,7 @@ export type { HostFacts } from './metrics/host-facts.js';
 
 // permissions
 export { ROLES, SERVICE_PATTERN, SERVICE_PATTERN_TEXT } from './access/permissions.js';
-export type { BadCertificate, Grant, Role, Standing } from './access/permissions.js';
+export type { BadCertificate, Grant, Standing } from './access/permissions.js';
 
 export { drawToken, validityOf } from './access/tokens.js';
 export type { TokenRecord, TokenRequest } from './access/tokens.js';
@@ -49,6 +49,7 @@ export type {
   NotListening,
   PreservationAnswer,
   RegistryAnswer,
+  Role,
   ScopeAnswer,
   ServiceAnswer,
   ServiceEdge,

@@ -12,7 +12,6 @@ export type { Happening, EventHistory } from './activity/events.js';
 export type { HeartbeatLog } from './activity/heartbeat-log.js';
 export type { ListeningGap } from './activity/listening-gaps.js';
 export type { Load } from './metrics/host-budget.js';
-
 export { LifecycleEngine } from './lifecycle/engine.js';
 export type { LifecycleEnginePorts, Progress } from './lifecycle/engine.js';
 export { WriteBehind } from './store/write-behind.js';
@@ -36,7 +35,6 @@ export type { Authorization, Holder, TokenEntrance, TokenEntranceParts } from '.
 export type { RouteContext } from './http/route-context.js';
 export type { Clients, ServerTls } from './http/access/tls.js';
 export type { ShownCertificate } from './http/access/tls.js';
-
 export { buildApp } from './http/server.js';
 export type { Kept } from './store/kept.js';
 export { encodeFooter, encodeHeader, encodeRecord, fileName, readRecords } from './store/disk/record-file.js';
@@ -53,5 +51,3 @@ const INTERVAL_MS = 250;
 export function startTestRegistry(options: StartOptions = {}): Promise<RunningRegistry> {
   return startRegistry({ port: 0, intervalMs: INTERVAL_MS, ...options });
 }
-
-export type { BudgetAnswer, EndingToken, OpenFiles, ProcessFacts, RefusedAnswer, TlsAnswer } from '@rollcall/core';

@@ -139,7 +139,7 @@ export interface ProcessFacts {
 }
 
 /** The role of an access token or certificate. */
-type Role = 'reader' | 'service' | 'operator';
+export type Role = 'service' | 'reader' | 'operator';
 
 /** A token that expires soon. */
 export interface EndingToken {

@@ -1,5 +1,6 @@
+import type { Role } from '@rollcall/core';
 import { CERTIFICATE_ID, SERVICE_PATTERN } from './permissions.js';
-import type { BadCertificate, Grant, Role, Standing } from './permissions.js';
+import type { BadCertificate, Grant, Standing } from './permissions.js';
 
 /** The rights of a certificate that was not made for Rollcall, by one of its subject alternative names. */
 export interface CertificateRule {

@@ -1,7 +1,8 @@
+import type { Role } from '@rollcall/core';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { mayServe, PERMISSIONS, permissionOf, refusalOf, SERVICE_PATTERN } from './permissions.js';
-import type { Grant, Role } from './permissions.js';
+import type { Grant } from './permissions.js';
 
 const grant = (role: Role, services: readonly string[] = []): Grant => ({ id: '0123456789', role, services });
 const TOKENS = { tokens: true, certificates: false } as const;

@@ -1,9 +1,8 @@
 import { DEFAULT_NAMESPACE } from '@rollcall/core';
-import type { Problem } from '@rollcall/core';
+import type { Problem, Role } from '@rollcall/core';
 
 /** The roles of access tokens and client certificates. */
-export const ROLES = ['service', 'reader', 'operator'] as const;
-export type Role = (typeof ROLES)[number];
+export const ROLES: readonly Role[] = ['service', 'reader', 'operator'];
 
 /** The rights of a token or a client certificate. */
 export interface Grant {

@@ -1,8 +1,8 @@
 import { hash, timingSafeEqual } from 'node:crypto';
 import { isRecord, randomWord } from '@rollcall/core';
-import type { Random, Result } from '@rollcall/core';
+import type { Random, Result, Role } from '@rollcall/core';
 import { ROLES, SERVICE_PATTERN } from './permissions.js';
-import type { Grant, Role, Standing } from './permissions.js';
+import type { Grant, Standing } from './permissions.js';
 
 /** The record of an access token, without the token itself. All times are wall clock, ms since 1970. */
 export interface TokenRecord extends Grant {

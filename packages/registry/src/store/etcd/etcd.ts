@@ -21,6 +21,21 @@ import type { EtcdMembership } from './membership.js';
 import { METHODS, rangeRequest, readRange, readStatus, readWrite, writeRequest } from './messages.js';
 import type { MemberStatus, RangeAnswer } from './messages.js';
 
+export type {
+  Change,
+  Following,
+  FollowSink,
+  Guard,
+  GuardedWrite,
+  Item,
+  Membership,
+  MembershipEnd,
+  SharedStore,
+  WriteAnswer,
+  WriteOutcome,
+} from '../shared/shared-store.js';
+export type { MemberStatus } from './messages.js';
+
 /** Of one page of a list. */
 const PAGE_ITEMS = 1_000;
 /** A list whose revision is forgotten meanwhile begins again so often. */
