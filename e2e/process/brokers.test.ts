@@ -17,10 +17,10 @@ import { endAll, start } from './spawn.js';
 import type { Child } from './spawn.js';
 import { until } from './until.js';
 
-/** Of each second: questions, and (`book`) events that nobody answers. */
+/** Requests per second, and events (`book`), which have no reply. */
 const RATES = { find: 150, book: 50 };
 const CALM = 100;
-/** A broker says nothing when nobody listens: a question without an answer is lost. */
+/** A broker does not report that no client subscribes: a request without an answer is lost. */
 const LOST_MS = 5_000;
 const INTERVAL_MS = 500;
 
@@ -30,7 +30,7 @@ let url = '';
 let rollcall: Rollcall;
 
 beforeAll(async () => {
-  Logger.overrideLogger(['error']); // every instance answers each question, and the client tells of all but the first answer
+  Logger.overrideLogger(['error']); // every instance answers each request, and the client logs all but the first answer
   writeFileSync(notes, '');
   url = await urlOf(startRegistry(INTERVAL_MS, ['--memory']));
   rollcall = new Rollcall({ registry: url });
@@ -47,14 +47,14 @@ const healthy = (service: string) => rollcall.service(service).instances.filter(
 
 const drainedText = (child: Child): string => child.out.find((line) => line.includes('Drained in')) ?? '';
 
-/** Nest's own: our clients are not asked, as callers speak to the broker. */
+/** Nest's own client: Rollcall's are not involved, as callers talk to the broker. */
 function clientOf(broker: Broker, port: number): ClientProxy {
   return broker === 'redis'
     ? ClientProxyFactory.create({ transport: Transport.REDIS, options: { host: '127.0.0.1', port } })
     : ClientProxyFactory.create({ transport: Transport.MQTT, options: { url: `mqtt://127.0.0.1:${port}` } });
 }
 
-/** Questions and events through the broker, each of which every instance gets. */
+/** Requests and events through the broker, each of which every instance receives. */
 function load(service: string, client: ClientProxy): { readonly loop: OpenLoop; readonly told: string[] } {
   const told: string[] = [];
   const ask = async (verb: Verb, id: string): Promise<string> => {

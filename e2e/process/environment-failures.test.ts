@@ -1,4 +1,5 @@
-// What the surroundings refuse a command (files, rights, room) is told in a sentence, with what to do, and never as a stack.
+// When the environment refuses a command (files, permissions, space), it prints a sentence with what to do, and never a
+// stack.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,7 +20,7 @@ interface Ran {
   readonly said: string;
 }
 
-/** `rollcall` behind a piece of shell: `ulimit -n 22; exec "$@"`. */
+/** Runs `rollcall` behind a piece of shell: `ulimit -n 22; exec "$@"`. */
 async function ran(shell: string, ...args: readonly string[]): Promise<Ran> {
   const child = launch('sh', ['-c', shell, 'sh', process.execPath, PROGRAMS.rollcall, ...args]);
   const { code } = await child.exited;
@@ -30,7 +31,7 @@ function isSentence({ said }: Ran): boolean {
   return !/^ {4}at |node:internal|Error: /m.test(said);
 }
 
-describe.runIf(process.platform === 'linux')('a command that its surroundings refuse', () => {
+describe.runIf(process.platform === 'linux')('a command reports that the environment refuses it', () => {
   it.each([22, 30])('more than %i open files', async (files) => {
     for (const args of [['ls'], ['doctor'], ['up', '--memory', '--port', '0'], ['token', 'list']]) {
       const result = await ran(
@@ -46,7 +47,7 @@ describe.runIf(process.platform === 'linux')('a command that its surroundings re
     }
   });
 
-  it('room where it writes its answer', async () => {
+  it('space for its output', async () => {
     const url = await urlOf(startRegistry(60_000, ['--memory']));
     for (const args of [['help'], ['ls', '--url', url, '-o', 'json'], ['doctor', '--url', url]]) {
       const result = await ran('exec "$@" > /dev/full', ...args);
@@ -55,7 +56,7 @@ describe.runIf(process.platform === 'linux')('a command that its surroundings re
     }
   });
 
-  it('room, on a disk that is full', async () => {
+  it('space, on a full disk', async () => {
     const disk = await fullDisk();
     if (disk === null) {
       console.warn('skipped: tokens on a full disk, since this user may not mount one');

@@ -1,4 +1,4 @@
-// What SECURITY.md says one has to do is done here, in its order and with its words, from nothing.
+// Runs the steps of SECURITY.md, in its order and with its commands, from nothing.
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,7 +15,7 @@ const blocks = [...section.matchAll(/```sh\n([\s\S]*?)\n *```/g)].map(([, text =
   text.split('\n').map((line) => line.trim()),
 );
 /** Commands within the sentences. */
-const spoken = [...section.matchAll(/`(npx rollcall [^`]+)`/g)].map(([, text = '']) => text);
+const inlineCommands = [...section.matchAll(/`(npx rollcall [^`]+)`/g)].map(([, text = '']) => text);
 
 const folder = mkdtempSync(join(tmpdir(), 'rollcall-hardening-'));
 const tokens = join(folder, 'tokens.json');
@@ -25,7 +25,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-/** `npx rollcall …` as it stands on the page, with a file of tokens of its own in the place of that of this machine's registry. */
+/** A line `npx rollcall …` of the page, with the test's own file of tokens instead of that of this machine's registry. */
 function type(line: string, more: readonly string[] = [], env: NodeJS.ProcessEnv = {}): Child {
   const words = [...line.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? '');
   expect(words.slice(0, 2)).toEqual(['npx', 'rollcall']);
@@ -45,13 +45,13 @@ async function makeToken(line: string): Promise<string> {
 }
 
 const lineWith = (...words: readonly string[]): string => {
-  const found = [...blocks.flat(), ...spoken].find((line) => words.every((word) => line.includes(word)));
-  if (found === undefined) throw new Error(`SECURITY.md no longer says how: ${words.join(' … ')}`);
+  const found = [...blocks.flat(), ...inlineCommands].find((line) => words.every((word) => line.includes(word)));
+  if (found === undefined) throw new Error(`SECURITY.md no longer has the line for: ${words.join(' … ')}`);
   return found;
 };
 
 describe('hardening by the page, from nothing', () => {
-  it('makes tokens, starts, lets the right ones in, exchanges a token, throws out whoever came with a leaked one', async () => {
+  it('makes tokens, starts, accepts the right ones, replaces a token, removes an instance that used a leaked one', async () => {
     const service = await makeToken(lineWith('token create', '--service orders'));
     await makeToken(lineWith('token create', "'pay-*'"));
     const reader = await makeToken(lineWith('token create', '--role reader'));
@@ -73,7 +73,7 @@ describe('hardening by the page, from nothing', () => {
       expect(code, `with "${wrong}"`).not.toBe(0);
     }
 
-    // 6: a new token, a restart of the service, and the old one is worth nothing
+    // 6: a new token, a restart of the service, and the old one is refused
     const renewed = await makeToken(lineWith('token create', '--service orders'));
     const isTaken = async (token: string): Promise<boolean> =>
       (await fetch(`${url}/api/v1/services`, { headers: { authorization: `Bearer ${token}` } })).ok;
@@ -99,7 +99,7 @@ describe('hardening by the page, from nothing', () => {
       async () => ((await said(look(reader))).match(/HEALTHY +yes +orders/g) ?? []).length !== 2,
     );
 
-    // it is thrown out with an operator's token, by the line of the page
+    // it is removed with an operator's token, by the line of the page
     const [asOperator, remove = ''] = lineWith('rollcall rm', '--reason').split(/ (?=npx )/);
     expect(asOperator).toBe('ROLLCALL_TOKEN="$OPERATOR_TOKEN"');
     const heirId = /orders-[0-9a-f-]+/.exec([...heir.out, ...heir.err].join('\n'))?.[0];
@@ -109,6 +109,6 @@ describe('hardening by the page, from nothing', () => {
     expect(await said(look(reader))).toContain(name);
     await said(type(remove.replace('orders…7685', name), ['--url', url], { ROLLCALL_TOKEN: operator }));
     await until('it is gone', async () => !(await ids()).includes(victim));
-    await until('the other one goes on', isHealthy);
+    await until('the other one stays', isHealthy);
   });
 });

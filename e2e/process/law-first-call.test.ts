@@ -17,7 +17,7 @@ describe('the first call', () => {
     await endAll();
   });
 
-  it('to a service is answered as soon as that listens', async () => {
+  it('to a service is answered as soon as the service listens', async () => {
     const services = Array.from({ length: TRIES }, (_, turn) => `first-${turn}`);
     const child = world.begin(services.join(), { FIRST_CALLS: '1' });
     const said = await Promise.all(services.map((service) => child.line(new RegExp(`^first ${service}:`))));
@@ -31,14 +31,14 @@ describe('the first call', () => {
     expect(failed).toEqual([]);
   });
 
-  it('that two services make to each other while they start keeps neither from starting', async () => {
+  it('that two services make to each other during their start keeps neither from starting', async () => {
     const [one, other] = [world.begin('one', { PEER: 'other' }), world.begin('other', { PEER: 'one' })];
     const said = await Promise.all([one.line(/^other /), other.line(/^one /)]);
     console.log(`LAW calls-in-onModuleInit tcp one_to_${said.join('ms other_to_')}ms`);
     await Promise.all([one.line(/^listening/), other.line(/^listening/)]);
   });
 
-  it('that a service makes while it starts is answered by one that listens soon after', async () => {
+  it('that a service makes during its start is answered by one that listens soon after', async () => {
     const callee = world.begin('callee', { HOLD: '1' });
     await callee.line(/^waiting$/);
     const caller = world.begin('caller', { PEER: 'callee' });

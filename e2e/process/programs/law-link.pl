@@ -1,5 +1,5 @@
-# A network of its own (run it with unshare --net), joined to the one of the process PID (the argument) by a link whose packets this
-# program carries: 10.77.0.1 here, 10.77.0.2 there. Real packets, so handshakes are delayed and lost like all else; netem, which could do
+# A network namespace (run it with unshare --net), joined to the one of the process PID (the argument) by a link whose packets this
+# program carries: 10.77.0.1 here, 10.77.0.2 there. Real packets, so handshakes are delayed and lost like everything else; netem, which could do
 # the same, is not in every kernel. Each line of standard input is a rule for TCP packets from or to some ports, by commas; `*` is all
 # others: `<ports> <ms>` delays each way, `<ports> drop` loses them. Each rule is answered with `done`. The end of input ends it.
 use strict;
@@ -89,7 +89,7 @@ while (1) {
     for my $end (0, 1) {
         my $queue = $queues[$end];
         while (@$queue && $queue->[0][0] <= $now) {
-            # a device that is full loses packets, as any
+            # a full device loses packets, like any other
             syswrite($ends[1 - $end], (shift @$queue)->[1]);
         }
     }
