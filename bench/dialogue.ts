@@ -1,6 +1,6 @@
 import type { Child } from './child.js';
 
-/** What a program of the benchmark can be asked for: each answer is JSON. */
+/** The questions that a program of the benchmark answers: each answer is JSON. */
 export type Answers = Readonly<Record<string, (data: never) => Promise<unknown>>>;
 
 interface Question {
@@ -24,7 +24,7 @@ export function answerQuestions(answers: Answers): void {
   });
 }
 
-/** Asks a program, one question at a time. Rejects when it cannot answer, or ends. */
+/** Sends a question to a program, one at a time. Rejects when it cannot answer, or ends. */
 export async function ask<Value>(child: Child, question: string, data: unknown = null): Promise<Value> {
   const reply = await new Promise<Reply>((resolve, reject) => {
     const ended = (): void => reject(new Error(`it ended before it answered "${question}"`));

@@ -52,7 +52,7 @@ function callOf(client: EchoClient): Call {
     });
 }
 
-/** Nest's gRPC server does not say which port it got. */
+/** Nest's gRPC server does not report its port. */
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
