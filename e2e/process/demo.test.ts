@@ -383,7 +383,7 @@ describe.skipIf(isShort || !hasTerminal)('the demo on a terminal', () => {
       /demo: k kill {2}f freeze {2}p cut one way {2}d drain {2}n new instance {2}r restart the registry {2}q quit/,
     );
     shown.type('k');
-    await shown.line(/^k: killed [ab]-\d \([ab]….{4}, pid \d+\); a new process comes in 0\.3 s/);
+    await shown.line(/^k: killed [ab]-\d \([ab]….{4}, pid \d+\); a new process starts in 0\.3 s/);
     await shown.line(/▲ CRITICAL .*(refused|dead)/i);
     shown.type('q');
     expect((await shown.exited).code).toBe(0);
