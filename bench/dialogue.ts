@@ -16,8 +16,9 @@ export function answerQuestions(answers: Answers): void {
   process.on('message', (message) => {
     const { question, data } = message as Question;
     const answer = answers[question];
-    const told = answer === undefined ? Promise.reject(new Error(`no question ${question}`)) : answer(data as never);
-    told.then(
+    const answered =
+      answer === undefined ? Promise.reject(new Error(`no question ${question}`)) : answer(data as never);
+    answered.then(
       (value) => process.send?.({ ok: true, value } satisfies Reply),
       (error: unknown) => process.send?.({ ok: false, why: String(error) } satisfies Reply),
     );

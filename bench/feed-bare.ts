@@ -24,8 +24,8 @@ const server = createServer((socket) => {
       return;
     }
     socket.write('HTTP/1.1 201 Created\r\n\r\n');
-    const told = change(request);
-    for (const watcher of watchers) watcher.write(told);
+    const flush = change(request);
+    for (const watcher of watchers) watcher.write(flush);
   });
 });
 

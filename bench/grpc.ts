@@ -34,7 +34,7 @@ interface Question {
 }
 
 type EchoClient = Client & {
-  Find(question: Question, told: (error: ServiceError | null, answer: unknown) => void): void;
+  Find(question: Question, callback: (error: ServiceError | null, answer: unknown) => void): void;
 };
 
 /** A client as grpc-js generates it. */

@@ -36,7 +36,7 @@ function holder() {
 }
 
 function takeLock() {
-  for (let told = false; ;) {
+  for (let isReported = false; ;) {
     try {
       writeFileSync(lock, String(process.pid), { flag: 'wx' });
       process.on('exit', () => rmSync(lock, { force: true }));
@@ -46,8 +46,8 @@ function takeLock() {
     }
     const pid = holder();
     if (pid === undefined) rmSync(lock, { force: true });
-    else if (!told) say(`waiting for another one (pid ${pid}); delete ${lock} if there is none`);
-    told ||= pid !== undefined;
+    else if (!isReported) say(`waiting for another one (pid ${pid}); delete ${lock} if there is none`);
+    isReported ||= pid !== undefined;
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
   }
 }

@@ -111,11 +111,11 @@ describe.skipIf(whyNoBrowser !== null)('lists of the dashboard', () => {
     const rates = `[...document.querySelectorAll('[data-row] td:nth-child(6)')].map(({ textContent }) => Number(textContent.replace('–', '-1')))`;
     await expect
       .poll(async () => {
-        const told = await page.evaluate<number[]>(rates);
+        const shown = await page.evaluate<number[]>(rates);
         return (
-          told.length > 10 &&
-          (told[0] ?? 0) > 100 &&
-          told.every((rate, row) => row === 0 || rate <= (told[row - 1] ?? 0))
+          shown.length > 10 &&
+          (shown[0] ?? 0) > 100 &&
+          shown.every((rate, row) => row === 0 || rate <= (shown[row - 1] ?? 0))
         );
       })
       .toBe(true);
@@ -128,9 +128,9 @@ describe.skipIf(whyNoBrowser !== null)('lists of the dashboard', () => {
     const { page } = await visit(browser, at('#/topology?view=table'));
     await page.locator('[data-row]').first().waitFor();
     const tones = `[...document.querySelectorAll('[data-row]')].map(({ className }) => className)`;
-    const told = await page.evaluate<string[]>(tones);
-    expect(told[0]).toBe('tinted critical');
-    expect(told.indexOf('')).toBeGreaterThan(told.lastIndexOf('tinted unhealthy'));
+    const shown = await page.evaluate<string[]>(tones);
+    expect(shown[0]).toBe('tinted critical');
+    expect(shown.indexOf('')).toBeGreaterThan(shown.lastIndexOf('tinted unhealthy'));
     const of = async (hash: string): Promise<readonly [string, number]> => {
       await page.goto(at(hash));
       await page.locator('.topology-choices').waitFor();

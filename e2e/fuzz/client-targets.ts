@@ -42,7 +42,7 @@ const sse: Target = {
       for (const pieces of cuts(bytes)) {
         const cut = read(pieces, limit);
         must(cut.isOver === whole.isOver, 'where it is cut decides whether it is too long');
-        // the blocks of the chunk in which one is too long are not told
+        // blocks in the same chunk as one that is too long are not reported
         mustEqual(cut.events.slice(0, whole.events.length), whole.events, 'where it is cut makes a difference');
         must(whole.isOver || cut.events.length === whole.events.length, 'pieces give more blocks');
       }

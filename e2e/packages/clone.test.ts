@@ -54,7 +54,7 @@ async function compile(name: string, text: string): Promise<void> {
   await desk.run(`${TSC} -p ${project}`, 'shop');
 }
 
-if (!isRepository) console.warn('skipped: a fresh clone, since this folder is no git repository');
+if (!isRepository) console.warn('skipped: a fresh clone, since this folder is not a git repository');
 
 describe.runIf(isRepository)('a fresh clone', () => {
   beforeAll(async () => {

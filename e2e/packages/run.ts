@@ -19,6 +19,6 @@ export async function run(
   const child = launch(command, args, { cwd, env: { ...surroundings(), ...env } });
   const { code, signal } = await child.exited;
   if (code === 0) return child.out;
-  const said = [...child.out, ...child.err].join('\n');
-  throw new Error(`${command} ${args.join(' ')} in ${cwd} ended with ${code ?? signal}:\n${said}`);
+  const output = [...child.out, ...child.err].join('\n');
+  throw new Error(`${command} ${args.join(' ')} in ${cwd} ended with ${code ?? signal}:\n${output}`);
 }

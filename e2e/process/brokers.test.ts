@@ -55,18 +55,18 @@ function clientOf(broker: Broker, port: number): ClientProxy {
 }
 
 /** Requests and events through the broker, each of which every instance receives. */
-function load(service: string, client: ClientProxy): { readonly loop: OpenLoop; readonly told: string[] } {
-  const told: string[] = [];
+function load(service: string, client: ClientProxy): { readonly loop: OpenLoop; readonly events: string[] } {
+  const events: string[] = [];
   const ask = async (verb: Verb, id: string): Promise<string> => {
     if (verb === 'find') {
       const answer = client.send<{ instance: string }>(`${service}/find`, { id }).pipe(timeout({ each: LOST_MS }));
       return (await lastValueFrom(answer)).instance;
     }
     await lastValueFrom(client.emit(`${service}/told`, { id }), { defaultValue: null });
-    told.push(id);
+    events.push(id);
     return 'nobody';
   };
-  return { loop: new OpenLoop(service, ask, RATES), told };
+  return { loop: new OpenLoop(service, ask, RATES), events };
 }
 
 for (const broker of BROKERS)
@@ -96,14 +96,14 @@ describe.each(variants(BROKERS, (broker) => broker, ['redis']))('an application 
 
     const client = clientOf(broker, port);
     await client.connect();
-    const { loop, told } = load(broker, client);
+    const { loop, events } = load(broker, client);
     const goOn = (): Promise<unknown> => {
       const enough = loop.outcomes.length + CALM;
       return until('calls go on', () => loop.outcomes.length >= enough);
     };
     for (const { child, id, signal } of leaving) {
       await goOn();
-      const before = [...told];
+      const before = [...events];
       child.kill(signal);
       await child.exited;
       const done = readFileSync(notes, 'utf8');

@@ -37,12 +37,13 @@ export async function startBroker(broker: Broker, cwd: string): Promise<number> 
   const child = launch(programOf(broker) ?? PROGRAMS[broker], ARGS[broker](port), { cwd });
   const deadline = performance.now() + TIMEOUT_MS;
   while (!(await takesConnections(port))) {
-    if (!child.isAlive || performance.now() > deadline) throw new Error(`${broker} does not serve:\n${said(child)}`);
+    if (!child.isAlive || performance.now() > deadline)
+      throw new Error(`${broker} does not serve:\n${outputOf(child)}`);
   }
   return port;
 }
 
-const said = ({ out, err }: Child): string => [...out, ...err].join('\n');
+const outputOf = ({ out, err }: Child): string => [...out, ...err].join('\n');
 
 function takesConnections(port: number): Promise<boolean> {
   return new Promise((resolve) => {

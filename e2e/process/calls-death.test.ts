@@ -25,13 +25,13 @@ const BUSY_MS = 400;
  */
 function expectLost(run: Run, victim: string): void {
   const lost = run.failed('book').map(({ failure }) => failure);
-  const said = {
+  const expected = {
     code: 'TRANSPORT',
     text: expect.stringMatching(/^The call to orders failed: closed, .* It may have been executed/),
     retryable: false,
     attempts: [`${victim} closed`],
   };
-  expect(lost, run.figures).toEqual(lost.map(() => said));
+  expect(lost, run.figures).toEqual(lost.map(() => expected));
 }
 
 describe('under an open-loop load', () => {

@@ -27,13 +27,13 @@ const NOTICED_MS = 200;
  */
 function expectLost(run: Run, victim: string): void {
   const lost = run.failed('book').map(({ failure }) => failure);
-  const said = {
+  const expected = {
     code: 'DEADLINE_EXCEEDED',
     text: expect.stringMatching(/^orders did not answer within 1\d{3} ms, in 1 attempt\..* It may have been executed/),
     retryable: false,
     attempts: [`${victim} timeout`],
   };
-  expect(lost, run.figures).toEqual(lost.map(() => said));
+  expect(lost, run.figures).toEqual(lost.map(() => expected));
 }
 
 /**

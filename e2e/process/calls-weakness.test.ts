@@ -87,12 +87,12 @@ describe('under an open-loop load, one of three', () => {
         expect(stage.sight(bad, 'tcp')).toMatchObject({ ejected: null, breaker: 'closed', tier: 0 });
       });
       const refused = [...run.failed('find'), ...run.failed('book')].map(({ failure }) => failure);
-      const said = {
+      const expected = {
         code: 'REMOTE',
         text: 'orders answered with an error: sold out',
         retryable: false,
         attempts: [`${id} remote`],
       };
-      expect(refused).toEqual(refused.map(() => said));
+      expect(refused).toEqual(refused.map(() => expected));
     }));
 });

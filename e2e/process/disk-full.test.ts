@@ -73,7 +73,7 @@ describe.each(variants(DISKS, ({ name }) => name, ['is full']))('a registry whos
     expect(staying?.ids.flatMap((id) => fleet.witness.storyOf(id, brokenAt))).toEqual([]);
     expect((await fetch(`${fleet.url}/health/ready`)).status).toBe(200);
 
-    await disk.mend();
+    await disk.repair();
     await until('it has caught up', () =>
       fleet.registry.err.some((line) => line.includes('has accepted all pending changes')),
     );

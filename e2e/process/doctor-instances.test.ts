@@ -83,7 +83,7 @@ describe('finds an instance, at a registry without tokens,', () => {
     const place = {
       port: await pickyProxy(
         () => port,
-        (said) => !said.includes('"mac"'),
+        (first) => !first.includes('"mac"'),
       ),
     };
     const one = await byHand('walled', { place });
@@ -105,7 +105,7 @@ describe('finds an instance, at a registry without tokens,', () => {
     const place = {
       port: await pickyProxy(
         () => port,
-        (said) => said.includes('"mac"'),
+        (first) => first.includes('"mac"'),
       ),
     };
     const one = await byHand('hidden', { place });

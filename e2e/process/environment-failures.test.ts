@@ -17,18 +17,18 @@ afterAll(async () => {
 
 interface Ran {
   readonly code: number | null;
-  readonly said: string;
+  readonly output: string;
 }
 
 /** Runs `rollcall` behind a piece of shell: `ulimit -n 22; exec "$@"`. */
 async function ran(shell: string, ...args: readonly string[]): Promise<Ran> {
   const child = launch('sh', ['-c', shell, 'sh', process.execPath, PROGRAMS.rollcall, ...args]);
   const { code } = await child.exited;
-  return { code, said: [...child.out, ...child.err].join('\n') };
+  return { code, output: [...child.out, ...child.err].join('\n') };
 }
 
-function isSentence({ said }: Ran): boolean {
-  return !/^ {4}at |node:internal|Error: /m.test(said);
+function isSentence({ output }: Ran): boolean {
+  return !/^ {4}at |node:internal|Error: /m.test(output);
 }
 
 describe.runIf(process.platform === 'linux')('a command reports that the environment refuses it', () => {
@@ -41,7 +41,7 @@ describe.runIf(process.platform === 'linux')('a command reports that the environ
       );
       expect(result).toMatchObject({
         code: 1,
-        said: expect.stringMatching(/^rollcall.*open no more files \(EMFILE\).*ulimit -n/),
+        output: expect.stringMatching(/^rollcall.*open no more files \(EMFILE\).*ulimit -n/),
       });
       expect(result).toSatisfy(isSentence);
     }
@@ -51,7 +51,7 @@ describe.runIf(process.platform === 'linux')('a command reports that the environ
     const url = await urlOf(startRegistry(60_000, ['--memory']));
     for (const args of [['help'], ['ls', '--url', url, '-o', 'json'], ['doctor', '--url', url]]) {
       const result = await ran('exec "$@" > /dev/full', ...args);
-      expect(result).toMatchObject({ code: 1, said: expect.stringMatching(/no room left.*\(ENOSPC\).*df -h/) });
+      expect(result).toMatchObject({ code: 1, output: expect.stringMatching(/no room left.*\(ENOSPC\).*df -h/) });
       expect(result).toSatisfy(isSentence);
     }
   });
@@ -67,7 +67,7 @@ describe.runIf(process.platform === 'linux')('a command reports that the environ
       const token = ['token', 'create', '--role', 'reader', '--tokens', join(disk.path, 'below', 'tokens.json')];
       for (const args of [token, ['up', '--port', '0', '--data', join(disk.path, 'data')]]) {
         const result = await ran('exec "$@"', ...args);
-        expect(result).toMatchObject({ code: 1, said: expect.stringMatching(/full|ENOSPC/) });
+        expect(result).toMatchObject({ code: 1, output: expect.stringMatching(/full|ENOSPC/) });
         expect(result).toSatisfy(isSentence);
       }
     } finally {
@@ -92,7 +92,7 @@ describe.runIf(process.platform === 'linux')('a command reports that the environ
     ];
     for (const args of cases) {
       const result = await ran('exec "$@"', ...args);
-      expect([result.code, result.said]).toEqual([
+      expect([result.code, result.output]).toEqual([
         expect.toSatisfy((code) => code === 1 || code === 2),
         expect.stringMatching(/^rollcall /m),
       ]);

@@ -201,7 +201,7 @@ const SAYS: Readonly<Record<ErrorCode, readonly [what: RegExp, why: RegExp, advi
   ],
   REMOTE: [/orders answered with an error/, /no such order/, null], // the handler's own word
   TRANSPORT: [/The call to orders failed/, /closed|reset/, /try it again only if that does no harm/],
-  CANCELLED: [/The call to orders/, /was cancelled/, null], // whoever cancelled knows
+  CANCELLED: [/The call to orders/, /was cancelled/, null], // the canceller knows
   CLOSED: [/The call to orders ended/, /because this client was closed/, /Make no calls after close/],
   OPTION_INVALID: [/servise/, /unknown|does not exist|no option|no such/i, /service/],
   PROTOCOL: [/does not answer as a registry does/, /no JSON/, /Check the address/],

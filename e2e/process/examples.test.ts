@@ -83,13 +83,13 @@ async function underLoad(
   base: string,
   paths: readonly string[],
   all: readonly Instance[],
-  deed: () => Promise<void>,
+  action: () => Promise<void>,
 ): Promise<void> {
   const calls = load(base, paths, PER_SECOND);
   onTestFinished(() => calls.stop());
   const hasAnswered = ({ id }: Instance): boolean => calls.replies.some(({ instance }) => instance === id);
   await until('all answer', () => all.every(hasAnswered));
-  await deed();
+  await action();
   const seen = calls.replies.length;
   await until('calls go on', () => calls.replies.length > seen + PER_SECOND);
   await calls.stop();

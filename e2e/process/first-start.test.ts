@@ -25,8 +25,8 @@ describe('a service that starts before the registry', () => {
     await once(server, 'close');
     const url = `http://127.0.0.1:${port}`;
     const service = start('a', [], { ROLLCALL_URL: url });
-    const told = service.line(/no registry at/);
-    expect(await told).toContain(`no registry at ${url}: run \`npx rollcall up\`, or set ROLLCALL_URL`);
+    const line = service.line(/no registry at/);
+    expect(await line).toContain(`no registry at ${url}: run \`npx rollcall up\`, or set ROLLCALL_URL`);
     service.kill('SIGKILL');
   });
 
@@ -36,10 +36,10 @@ describe('a service that starts before the registry', () => {
     const service = start('a', [], { ROLLCALL_URL: url });
     await service.line(/Nest microservice successfully started/);
     await until('it has tried several times', () => visits() >= 6);
-    const said = [...service.out, ...service.err].filter((line) => line.includes(url));
+    const lines = [...service.out, ...service.err].filter((line) => line.includes(url));
     // Nest shows debug lines by default: one may give the reason
-    expect(said.length).toBeLessThanOrEqual(2);
-    expect(said.filter((line) => !line.includes('DEBUG'))).toEqual([
+    expect(lines.length).toBeLessThanOrEqual(2);
+    expect(lines.filter((line) => !line.includes('DEBUG'))).toEqual([
       expect.stringContaining(`The registry at ${url} cannot be reached: it closed the connection without an answer`),
     ]);
 

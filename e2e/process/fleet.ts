@@ -68,8 +68,8 @@ export class Fleet {
       this.witness.instances.filter(({ id, state }) => state === 'HEALTHY' && wanted.has(id)).length;
     const timeoutMs = 8 * this.intervalMs + 20_000;
     await until(`${wanted.size} are HEALTHY`, () => count() === wanted.size, timeoutMs).catch((error: unknown) => {
-      const said = [this.registry, ...this.crowds.map(({ child }) => child)].flatMap(({ err }) => err.slice(-5));
-      throw new Error([`${String(error)}, but ${count()}`, ...said].join('\n'));
+      const lastErrors = [this.registry, ...this.crowds.map(({ child }) => child)].flatMap(({ err }) => err.slice(-5));
+      throw new Error([`${String(error)}, but ${count()}`, ...lastErrors].join('\n'));
     });
   }
 

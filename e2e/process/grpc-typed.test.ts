@@ -149,17 +149,17 @@ describe('orders.grpc, the gRPC services of a proto', () => {
     expect(followed.map(({ id }) => id)).toEqual(['a-1', 'a-2', 'a-3']);
     expect(await lastValueFrom(orders.gather(of({ id: 'a' }, { id: 'b' })))).toMatchObject({ id: 'a+b' });
     const words = new Subject<{ id: string }>();
-    const heard: string[] = [];
+    const received: string[] = [];
     const over = new Promise<void>((resolve, reject) => {
-      orders.chat(words).subscribe({ next: ({ id }) => heard.push(id), error: reject, complete: resolve });
+      orders.chat(words).subscribe({ next: ({ id }) => received.push(id), error: reject, complete: resolve });
     });
     await until('it listens', () => words.observed);
     words.next({ id: 'hello' });
-    await until('it answers', () => heard.length === 1);
+    await until('it answers', () => received.length === 1);
     words.next({ id: 'bye' });
     words.complete();
     await over;
-    expect(heard).toEqual(['hello!', 'bye!']);
+    expect(received).toEqual(['hello!', 'bye!']);
   });
 });
 

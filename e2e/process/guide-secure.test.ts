@@ -78,10 +78,10 @@ async function followLeak(): Promise<void> {
 /** Types everything under a heading (or only one of its blocks). Resolves with the output of the last line. */
 async function follow(heading: string, only?: number): Promise<string> {
   const all = blocks.get(heading) ?? [];
-  let said = '';
-  for (const line of (only === undefined ? all : all.slice(only, only + 1)).flat()) said = await done(type(line));
+  let output = '';
+  for (const line of (only === undefined ? all : all.slice(only, only + 1)).flat()) output = await done(type(line));
   if (all.length === 0) throw new Error(`There is nothing to type under "${heading}".`);
-  return said;
+  return output;
 }
 
 afterAll(async () => {

@@ -32,7 +32,7 @@ function type(line: string, more: readonly string[] = [], env: NodeJS.ProcessEnv
   return launch(process.execPath, [PROGRAMS.rollcall, ...words.slice(2), ...more], { cwd: folder, env });
 }
 
-async function said(child: Child): Promise<string> {
+async function outputOf(child: Child): Promise<string> {
   const { code } = await child.exited;
   const text = [...child.out, ...child.err].join('\n');
   if (code !== 0) throw new Error(text);
@@ -40,7 +40,7 @@ async function said(child: Child): Promise<string> {
 }
 
 async function makeToken(line: string): Promise<string> {
-  const text = await said(type(line, ['--tokens', tokens]));
+  const text = await outputOf(type(line, ['--tokens', tokens]));
   return /rct_[\w-]+/.exec(text)?.[0] ?? text;
 }
 
@@ -64,7 +64,7 @@ describe('hardening by the page, from nothing', () => {
     const list = lineWith('rollcall ls', '<service>').replace(' <service>', '');
     const look = (token: string, more: readonly string[] = []): Child =>
       type(list, ['--url', url, ...more], { ROLLCALL_TOKEN: token });
-    const isHealthy = async (): Promise<boolean> => /HEALTHY +yes +orders/.test(await said(look(reader)));
+    const isHealthy = async (): Promise<boolean> => /HEALTHY +yes +orders/.test(await outputOf(look(reader)));
 
     const orders = start('tcp', [], { ROLLCALL_URL: url, ROLLCALL_TOKEN: service, PORT: '0' });
     await until('orders is HEALTHY', isHealthy);
@@ -81,7 +81,7 @@ describe('hardening by the page, from nothing', () => {
     const heir = start('tcp', [], { ROLLCALL_URL: url, ROLLCALL_TOKEN: renewed, PORT: '0' });
     await until(
       'both are there',
-      async () => ((await said(look(reader))).match(/HEALTHY +yes +orders/g) ?? []).length === 2,
+      async () => ((await outputOf(look(reader))).match(/HEALTHY +yes +orders/g) ?? []).length === 2,
     );
     const ids = async (): Promise<string[]> => {
       const answer = await fetch(`${url}/api/v1/services/orders`, { headers: { authorization: `Bearer ${reader}` } });
@@ -89,14 +89,14 @@ describe('hardening by the page, from nothing', () => {
     };
     const before = await ids();
     const leaked = service.split('_')[1] ?? '';
-    await said(type(lineWith('token revoke').replace('<id>', leaked), ['--tokens', tokens]));
-    expect(await said(type(lineWith('token list'), ['--tokens', tokens]))).toMatch(
+    await outputOf(type(lineWith('token revoke').replace('<id>', leaked), ['--tokens', tokens]));
+    expect(await outputOf(type(lineWith('token list'), ['--tokens', tokens]))).toMatch(
       new RegExp(`${leaked}.*revoked|revoked.*${leaked}`),
     );
     await until('nothing is taken from the old one', async () => !(await isTaken(service)));
     await until(
       'its instance is no longer HEALTHY',
-      async () => ((await said(look(reader))).match(/HEALTHY +yes +orders/g) ?? []).length !== 2,
+      async () => ((await outputOf(look(reader))).match(/HEALTHY +yes +orders/g) ?? []).length !== 2,
     );
 
     // it is removed with an operator's token, by the line of the page
@@ -106,8 +106,8 @@ describe('hardening by the page, from nothing', () => {
     const victim = before.find((id) => id !== heirId && orders.isAlive) ?? '';
     // as `ls` prints it
     const name = `orders…${victim.slice(-4)}`;
-    expect(await said(look(reader))).toContain(name);
-    await said(type(remove.replace('orders…7685', name), ['--url', url], { ROLLCALL_TOKEN: operator }));
+    expect(await outputOf(look(reader))).toContain(name);
+    await outputOf(type(remove.replace('orders…7685', name), ['--url', url], { ROLLCALL_TOKEN: operator }));
     await until('it is gone', async () => !(await ids()).includes(victim));
     await until('the other one stays', isHealthy);
   });

@@ -206,11 +206,11 @@ class Balancer {
 
   async send(): Promise<void> {
     const pod = this.#ready[(this.#turn += 1) % this.#ready.length];
-    const told = await fetch(`${pod}/find?id=${this.#turn}`).then(
+    const answer = await fetch(`${pod}/find?id=${this.#turn}`).then(
       async (response) => (await response.text(), response.status),
       (error: unknown) => String(error),
     );
-    this.outcomes.push(told);
+    this.outcomes.push(answer);
   }
 }
 

@@ -48,14 +48,14 @@ export function launch(
   const out: string[] = [];
   const err: string[] = [];
   const listeners = new Set<() => void>();
-  const heard = (): void => listeners.forEach((listener) => listener());
-  collect(child.stdout, out, heard);
-  collect(child.stderr, err, heard);
+  const notify = (): void => listeners.forEach((listener) => listener());
+  collect(child.stdout, out, notify);
+  collect(child.stderr, err, notify);
   const exited: Child['exited'] = new Promise((resolve) => {
     child.once('close', (code, signal) => {
       children.delete(child);
       resolve({ code, signal });
-      heard();
+      notify();
     });
   });
   const line = (match: RegExp): Promise<string> =>
@@ -115,13 +115,13 @@ function environment(): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !foreign.test(name)));
 }
 
-function collect(stream: ChildProcess['stdout'], lines: string[], heard: () => void): void {
+function collect(stream: ChildProcess['stdout'], lines: string[], notify: () => void): void {
   let rest = '';
   stream?.setEncoding('utf8');
   stream?.on('data', (text: string) => {
     const parts = (rest + text).split('\n');
     rest = parts.pop() ?? '';
     lines.push(...parts);
-    if (parts.length > 0) heard();
+    if (parts.length > 0) notify();
   });
 }

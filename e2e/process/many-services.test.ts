@@ -73,15 +73,15 @@ it(
     await registerAll(first.url, names);
     const caller = startCaller(first.url);
     const views = names.map((name) => caller.service(name));
-    const nobody = caller.service('service-12x');
+    const missing = caller.service('service-12x');
     await until('all services are known', () => countOf(views, 'known') === names.length, LONGEST_MS);
-    await until('the name is unknown', () => nobody.status === 'unknown', LONGEST_MS);
+    await until('the name is unknown', () => missing.status === 'unknown', LONGEST_MS);
     await expect(caller.call('service-12x', 'find', {})).rejects.toMatchObject({
       code: 'UNKNOWN_SERVICE',
       message: expect.stringMatching(/Did you mean service-\d+\?/),
     });
 
-    const { answers } = nobody;
+    const { answers } = missing;
     const { port } = new URL(first.url);
     await first.close();
     await until('the copy is stale', () => views.every(({ stale }) => stale), LONGEST_MS);
@@ -95,7 +95,7 @@ it(
       LONGEST_MS,
     );
     expect(countOf(views, 'known')).toBe(names.length);
-    await until('the second registry has answered for the name', () => nobody.answers > answers, LONGEST_MS);
-    expect(nobody).toMatchObject({ status: 'unknown', stale: false });
+    await until('the second registry has answered for the name', () => missing.answers > answers, LONGEST_MS);
+    expect(missing).toMatchObject({ status: 'unknown', stale: false });
   },
 );

@@ -18,19 +18,19 @@ const runs = (program: string): boolean => spawnSync(program, ['--version']).sta
 const isHere = runs(PROMTOOL) && runs(PROMETHEUS);
 const absent = isHere ? '' : ' (skipped: prometheus and promtool are not installed)';
 
-function promtool(args: readonly string[], input = ''): { readonly status: number | null; readonly said: string } {
+function promtool(args: readonly string[], input = ''): { readonly status: number | null; readonly output: string } {
   const { status, stdout, stderr } = spawnSync(PROMTOOL, args, {
     cwd: folder,
     input,
     encoding: 'utf8',
     timeout: 20_000,
   });
-  return { status, said: stdout + stderr };
+  return { status, output: stdout + stderr };
 }
 
 const fine = (args: readonly string[], input?: string): void => {
-  const { status, said } = promtool(args, input);
-  expect(said).toMatch(input === undefined ? /SUCCESS/ : /^$/);
+  const { status, output } = promtool(args, input);
+  expect(output).toMatch(input === undefined ? /SUCCESS/ : /^$/);
   expect(status).toBe(0);
 };
 

@@ -63,19 +63,19 @@ async function serve(options: ServerOptions): Promise<{ server: Server; clients:
 
 /** A process that only calls others: its log lines about the registry. */
 function finding(registry: string | readonly string[], registryTls?: RegistryTlsTerms): string[] {
-  const said: string[] = [];
-  const tell = (text: string): void => void said.push(text);
+  const lines: string[] = [];
+  const tell = (text: string): void => void lines.push(text);
   const log: Log = { debug() {}, info: tell, warn: tell, error: tell };
   const caller = new Rollcall({ registry, registryTls }, { log });
   open.push(caller);
   caller.service('orders');
   caller.start();
-  return said;
+  return lines;
 }
 
-const told = (said: readonly string[], match: RegExp): Promise<unknown> =>
-  until(`a line matches ${match}`, () => said.some((text) => match.test(text))).catch((error: unknown) => {
-    throw new Error(`${String(error)}; the lines were: ${said.join(' | ')}`);
+const logged = (lines: readonly string[], match: RegExp): Promise<unknown> =>
+  until(`a line matches ${match}`, () => lines.some((text) => match.test(text))).catch((error: unknown) => {
+    throw new Error(`${String(error)}; the lines were: ${lines.join(' | ')}`);
   });
 
 describe('a process that cannot reach a registry over TLS logs why, and what to do', () => {
@@ -106,17 +106,17 @@ describe('a process that cannot reach a registry over TLS logs why, and what to 
     ],
   ])('with a certificate %s', async (_, options, terms, says) => {
     const { server: one } = await serve(await options());
-    await told(finding(urlAt('https', one), terms()), says);
+    await logged(finding(urlAt('https', one), terms()), says);
   });
 
   it('when it sends plain text to TLS, and the other way round', async () => {
     const { server: secure } = await serve(shown(server));
-    await told(finding(urlAt('http', secure)), /speaks TLS.*https:\/\//);
+    await logged(finding(urlAt('http', secure)), /speaks TLS.*https:\/\//);
     const plain = createPlainServer().listen(0, '127.0.0.1');
     await once(plain, 'listening');
     open.push({ close: () => plain.close() });
-    await told(finding(urlAt('https', plain)), /speaks no TLS.*http:\/\//);
-    await told(finding(urlAt('http', plain), { caFile }), /registryTls is not used.*https:\/\//);
+    await logged(finding(urlAt('https', plain)), /speaks no TLS.*http:\/\//);
+    await logged(finding(urlAt('http', plain), { caFile }), /registryTls is not used.*https:\/\//);
   });
 
   it('and tries the next of several registries', async () => {
@@ -190,21 +190,21 @@ describe('certificate files', () => {
   it('are reloaded as soon as they change; unusable ones change nothing, and are logged', async () => {
     const own = made.install(await made.signed(ca, { names: ['URI:rollcall:reader'] }), 'own');
     const { server: one, clients } = await serve({ ...shown(server), ca: textOf(caFile), requestCert: true });
-    const said = finding(urlAt('https', one), { caFile, ...own });
+    const lines = finding(urlAt('https', one), { caFile, ...own });
     const first = fingerprintOf(own);
     await until('the first is shown', () => clients.includes(first));
 
     const next = await made.signed(ca, { names: ['URI:rollcall:reader'] });
     const key = textOf(own.keyFile);
     writeFileSync(own.keyFile, key.slice(0, key.length / 2));
-    await told(said, /cannot be used: .*own.key is cut short.*go on with what was there/);
+    await logged(lines, /cannot be used: .*own.key is cut short.*go on with what was there/);
     const before = clients.length;
     await until('it continues', () => clients.length > before + 1);
     expect(new Set(clients)).toEqual(new Set([first]));
 
     made.install(next, 'own');
     await until('the next is shown', () => clients.includes(fingerprintOf(own)));
-    expect(said.filter((text) => text.includes('will be used from now on'))).toHaveLength(1);
+    expect(lines.filter((text) => text.includes('will be used from now on'))).toHaveLength(1);
   });
 
   it('that are missing are reported at the start', () => {

@@ -27,10 +27,10 @@ function onFleet(crowds: readonly Wishes[], run: (fleet: Fleet, lag: () => numbe
 /** The longest time, in intervals, that each instance was not HEALTHY since `at`. */
 function absences({ witness, ids, intervalMs }: Fleet, at: number): readonly number[] {
   return ids.flatMap((id) => {
-    const told = witness.since(id, at);
-    return told.flatMap(({ instance, at: fellAt }, index) => {
+    const changes = witness.since(id, at);
+    return changes.flatMap(({ instance, at: fellAt }, index) => {
       if (instance.state === 'HEALTHY') return [];
-      const back = told.slice(index).find((later) => later.instance.state === 'HEALTHY');
+      const back = changes.slice(index).find((later) => later.instance.state === 'HEALTHY');
       return [((back?.at ?? Infinity) - fellAt) / intervalMs];
     });
   });

@@ -8,7 +8,7 @@ export interface SmallDisk {
   /** Where it is mounted. */
   readonly path: string;
   break(): Promise<void>;
-  mend(): Promise<void>;
+  repair(): Promise<void>;
   /** Processes with open files on it keep them. */
   unmount(): Promise<void>;
 }
@@ -78,7 +78,7 @@ async function mountImage(root: string, image: string, options: readonly string[
 export const fullDisk: MakeDisk = () =>
   tryDisk(async (root) => {
     const path = await mountMemory(join(root, 'disk'), '1m');
-    return { path, break: () => fill(path), mend: () => free(path) };
+    return { path, break: () => fill(path), repair: () => free(path) };
   });
 
 /**
@@ -89,7 +89,7 @@ export const thinDisk: MakeDisk = () =>
   tryDisk(async (root) => {
     const below = await mountMemory(join(root, 'below'), '1m');
     const path = await mountImage(root, join(below, 'image'), ['-O', '^has_journal']);
-    return { path, break: () => fill(below), mend: () => free(below) };
+    return { path, break: () => fill(below), repair: () => free(below) };
   });
 
 /** Its fault is to turn read-only as ext4 does after an internal error, open files too; mounting it again repairs it. */
@@ -100,7 +100,7 @@ export const readOnlyDisk: MakeDisk = () =>
     return {
       path,
       break: async () => void run('mount', '-o', 'remount,abort', path),
-      mend: async () => {
+      repair: async () => {
         run('umount', '-l', path);
         run('mount', '-o', 'loop', image, path);
       },

@@ -127,12 +127,12 @@ it('more connections than it may have files, which send nothing, half a header o
   const { url, child } = await flooded({}, 1_024);
   await honest(url, 5);
   const sockets: Socket[] = [];
-  const said = ['', HEAD, BODY];
+  const payloads = ['', HEAD, BODY];
   // fresh connections of an honest client, while the crowd arrives and when it is there
   const asked = async (): Promise<number> => (await ask(`${url}/api/v1/registry`)).status;
   const statuses: number[] = [];
   await each(1_500, 50, async (index) => {
-    sockets.push(await open(url, said[index % said.length] ?? ''));
+    sockets.push(await open(url, payloads[index % payloads.length] ?? ''));
     if (index % 15 === 0) statuses.push(await asked());
   });
   for (let index = 0; index < 50; index += 1) statuses.push(await asked());
@@ -140,8 +140,8 @@ it('more connections than it may have files, which send nothing, half a header o
   expect(statuses.filter((status) => status !== 200)).toEqual([]);
   expect(sockets.filter(({ readyState }) => readyState === 'open').length).toBeLessThan(1_024);
   expect(await lapses(url)).toEqual([]);
-  const told = child.err.filter((line) => line.includes('it closes those that ask nothing, first of 127.0.0.9'));
-  expect(told).toHaveLength(1);
+  const warnings = child.err.filter((line) => line.includes('it closes those that ask nothing, first of 127.0.0.9'));
+  expect(warnings).toHaveLength(1);
 });
 
 it('thousands of registrations from one address, of instances that never answer, affect only that address', async () => {

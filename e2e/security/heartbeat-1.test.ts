@@ -194,7 +194,7 @@ async function notEchoed(): Promise<void> {
   ]) {
     await stage.ask(`/api/v1/${path}`, { bearer: operator });
   }
-  const said = [...stage.answers, ...stage.log.texts()];
-  expect(said.filter((text) => text.includes(ANSWER))).toEqual([]);
-  expect(said.length).toBeGreaterThan(6);
+  const outputs = [...stage.answers, ...stage.log.texts()];
+  expect(outputs.filter((text) => text.includes(ANSWER))).toEqual([]);
+  expect(outputs.length).toBeGreaterThan(6);
 }

@@ -140,21 +140,21 @@ it('no token, no secret, no hash and no key is in any answer, stream, log line o
 
   const keys = await keysIn(stage.folder);
   expect(keys.length).toBeGreaterThan(8);
-  const said = [
+  const output = [
     ...stage.answers,
     ...[...streams, line].map(({ text }) => text()),
     ...stage.log.texts(),
     ...counted,
   ].join('\n');
-  expect(said.length).toBeGreaterThan(100_000);
+  expect(output.length).toBeGreaterThan(100_000);
   const provoked = ['orders-1', 'a cable', 'event: reset', 'Access refused', 'UNAUTHORIZED'];
-  expect(provoked.filter((words) => !said.includes(words))).toEqual([]);
+  expect(provoked.filter((words) => !output.includes(words))).toEqual([]);
   const words = [...new Set([...stage.secrets, ...keys])];
   const wordsIn = (text: string): string[] => words.filter((word) => text.includes(word));
-  expect(wordsIn(said)).toEqual([]);
+  expect(wordsIn(output)).toEqual([]);
   // the search does find planted values
   const planted = [keys.at(0)!, stage.secrets.at(0)!];
-  expect(wordsIn([said, ...planted].join('\n')).toSorted()).toEqual(planted.toSorted());
+  expect(wordsIn([output, ...planted].join('\n')).toSorted()).toEqual(planted.toSorted());
   // its folder is named only in its own log
   expect(stage.answers.filter((text) => text.includes(stage.path))).toEqual([]);
 });

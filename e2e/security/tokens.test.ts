@@ -82,6 +82,6 @@ it('a token is replaced while the service stays HEALTHY, and is refused once it 
   await revoke(old.record.id);
   await expect.poll(() => first.texts('error').join('\n'), soon).toContain(`Token ${old.record.id} was revoked`);
   expect(heir.state).toBe('HEALTHY');
-  const said = [...log.texts(), ...first.texts()].join('\n');
-  for (const { token } of [old, next]) expect(said).not.toContain(token);
+  const output = [...log.texts(), ...first.texts()].join('\n');
+  for (const { token } of [old, next]) expect(output).not.toContain(token);
 });

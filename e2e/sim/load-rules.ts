@@ -62,7 +62,7 @@ export class LoadRules {
   }
 
   /**
-   * The request has reached the registry, maybe much later, out of the buffers of a kernel. A process that was told to
+   * The request has reached the registry, maybe much later, out of the buffers of a kernel. A process that was asked to
    * retry may.
    */
   arrived(request: Request, { ok, problem }: RequestOutcome): void {

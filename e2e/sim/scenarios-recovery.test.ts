@@ -116,7 +116,7 @@ async function freezes(freezeMs: number): Promise<{ readonly becauseOf: string; 
 describe('a process that is frozen for three intervals', { timeout: 60_000 }, () => {
   it('is CRITICAL only where neither heartbeat came for 3 intervals + timeout, and not for long', async () => {
     const found = await freezes(15 * SECOND);
-    // each direction was last heard up to an interval before the freeze: by the older of the two it was 37 of 40, for
+    // each direction last succeeded up to an interval before the freeze: by the older of the two it was 37 of 40, for
     // 3.9 s
     expect(found.length).toBeLessThanOrEqual(20);
     expect(new Set(found.map(({ becauseOf }) => becauseOf))).toEqual(new Set(['SILENT']));

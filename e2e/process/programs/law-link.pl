@@ -63,7 +63,7 @@ sub obey {
 
 my $mask = '';
 vec($mask, fileno($_), 1) = 1 for @ends, *STDIN;
-my $said = '';
+my $input = '';
 while (1) {
     my $now = time;
     my $wait;
@@ -76,8 +76,8 @@ while (1) {
     my $found = select(my $readable = $mask, undef, undef, $wait);
     next if $found < 0;
     if (vec($readable, fileno(*STDIN), 1)) {
-        sysread(STDIN, $said, 4096, length $said) or exit 0;
-        obey($1) while $said =~ s/^(.*)\n//;
+        sysread(STDIN, $input, 4096, length $input) or exit 0;
+        obey($1) while $input =~ s/^(.*)\n//;
     }
     $now = time;
     for my $end (0, 1) {

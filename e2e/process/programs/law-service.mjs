@@ -95,8 +95,8 @@ async function firstCalls(service) {
     http: () => stranger.fetch(service, '/find?id=first', {}, WISHES),
     grpc: () => stranger.grpc(service, method, { id: 'first' }, WISHES),
   };
-  const said = Object.entries(calls).map(async ([over, call]) => `${over} ${await outcomeOf(call)}`);
-  console.log(`first ${service}: ${(await Promise.all(said)).join(', ')}`);
+  const results = Object.entries(calls).map(async ([over, call]) => `${over} ${await outcomeOf(call)}`);
+  console.log(`first ${service}: ${(await Promise.all(results)).join(', ')}`);
 }
 
 async function listen(service, [tcp, http, grpc]) {
@@ -128,11 +128,11 @@ async function listen(service, [tcp, http, grpc]) {
 
 process.on('SIGUSR2', () => process.exit(0));
 if (HOLD !== undefined) {
-  const heard = new Promise((resolve) => process.once('SIGHUP', resolve));
+  const signalled = new Promise((resolve) => process.once('SIGHUP', resolve));
   // a process that waits only for a signal would end
   const alive = setInterval(() => {}, 1_000);
   console.log('waiting');
-  await heard;
+  await signalled;
   clearInterval(alive);
 }
 for (const service of SERVICE.split(',')) await listen(service, PORTS.split(',').map(Number));
