@@ -16,7 +16,7 @@ const MATCHES: readonly Match[] = [
   { title: 'HTTP, fetch / undici.fetch, ', ours: 'fetch', theirs: 'undici.fetch', targets: TARGETS },
   { title: 'HTTP, fetch / HttpService, ', ours: 'fetch', theirs: 'HttpService', targets: {} },
   { title: 'HTTP, request / undici.request, ', ours: 'request', theirs: 'undici.request', targets: TARGETS },
-  // what is left is ours: a deadline and a target travel with each call, and undici takes its time over each header
+  // the rest is our own cost: a deadline and a target travel with each call, and undici spends time on each header
   { title: 'HTTP, request / the same with headers, ', ours: 'request', theirs: 'the same with headers', targets: {} },
 ];
 
@@ -27,12 +27,12 @@ interface Surroundings {
   readonly web: ServiceClient;
 }
 
-/** The same Nest application behind all of them, asked by name and by address. */
+/** The same Nest application behind all of them, called by name and by address. */
 export async function compareHttp({ registry, web }: Surroundings, report: Report): Promise<void> {
   const service = await start('http-service', ['rollcall', registry, 'web']);
   const bare = await start('http-service', ['bare']);
   try {
-    const { port } = JSON.parse(bare.said) as { port: number };
+    const { port } = JSON.parse(bare.readyMessage) as { port: number };
     await web.connect();
     const contestants = await contestantsOf(web, `http://127.0.0.1:${port}`);
     await compare(contestants, MATCHES, PLAN, report);
@@ -42,10 +42,10 @@ export async function compareHttp({ registry, web }: Surroundings, report: Repor
   }
 }
 
-/** By name those that are ours, by address the others. */
+/** Ours call by name, the others by address. */
 async function contestantsOf(web: ServiceClient, address: string): Promise<Readonly<Record<string, Call>>> {
   const dispatcher = await web.unwrap<Rollcall>().dispatcher();
-  // `request` takes 6 µs more as soon as it is given an options object: all are given one
+  // `request` takes 6 µs more with an options object: all get one
   const agent = new Agent();
   const headers = ['rollcall-deadline-ms', '5000', 'rollcall-target', web.unwrap<Rollcall>().id];
   const axios = new HttpService();

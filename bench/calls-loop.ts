@@ -3,7 +3,7 @@ import type { Report } from './harness.js';
 
 export type Call = (n: number) => Promise<unknown>;
 
-/** How long, and how often in turns, each is measured. */
+/** The duration of each measurement, and the number of rounds. */
 export interface Plan {
   readonly concurrent: readonly number[];
   readonly rounds: number;
@@ -14,11 +14,11 @@ interface Sample {
   readonly perSecond: number;
   readonly p50: number;
   readonly p999: number;
-  /** Of this process, for one call: what else runs on the machine hardly moves it. */
+  /** CPU time of this process per call: other load on the machine hardly changes it. */
   readonly cpuUs: number;
 }
 
-/** One against another: what is reported of them. */
+/** Two contestants, and how their comparison is reported. */
 export interface Match {
   /** Before each row's name: `HTTP, fetch`. */
   readonly title: string;
@@ -28,7 +28,7 @@ export interface Match {
   readonly targets: Readonly<Record<string, string>>;
 }
 
-/** Closed loop: so many callers, each sends its next call when it has the answer of the last. */
+/** Closed loop: `concurrent` callers, each sends its next call when it has the answer of the last. */
 async function closedLoop(call: Call, concurrent: number, ms: number): Promise<Sample> {
   const took: number[] = [];
   const cpu = process.cpuUsage();
@@ -49,7 +49,7 @@ async function closedLoop(call: Call, concurrent: number, ms: number): Promise<S
   return { perSecond: took.length / seconds, p50: quantile(took, 0.5), p999: quantile(took, 0.999), cpuUs };
 }
 
-/** Everybody in turns, in an order that is turned round each time: who comes later finds a warmer machine. */
+/** All contestants in turns, in an order that is reversed each time: later ones find a warmer machine. */
 async function inTurns<Measure>(
   contestants: Readonly<Record<string, Call>>,
   rounds: number,
@@ -82,7 +82,7 @@ function pairsOf<Measure>(
 const WARM_UP_CALLS = 8_000;
 const WARM_UP_CALLERS = 16;
 
-/** So many calls that what is measured is a process that has run for a while: with few, the larger code is still being compiled. */
+/** Enough calls to measure a process that has run for a while: with few, the larger code is still being compiled. */
 async function warmUp(call: Call): Promise<void> {
   const caller = async (): Promise<void> => {
     for (let n = 0; n < WARM_UP_CALLS / WARM_UP_CALLERS; n += 1) await call(n);
@@ -114,7 +114,7 @@ export async function compare(
   }
 }
 
-/** A handler that asks one service several things at once, on a warm connection; ms until it has all. */
+/** A handler that sends several requests to one service at once, on a warm connection; ms until it has all answers. */
 export async function burst(call: Call, size: number): Promise<number> {
   const took: number[] = [];
   for (let i = 0; i < 30; i += 1) {
@@ -130,8 +130,8 @@ const BATCH = 64;
 const BATCHES = 300;
 
 /**
- * Bytes that a call leaves for the garbage collector, on the heap and beside it: the median over batches of calls, so that those in
- * which a collection falls do not count.
+ * Bytes that a call leaves for the garbage collector, on the heap and outside: the median over batches of calls, so
+ * that batches with a collection do not count.
  */
 async function allocated(call: Call): Promise<number> {
   const each: number[] = [];
@@ -147,7 +147,7 @@ async function allocated(call: Call): Promise<number> {
   );
 }
 
-/** What a call allocates in this process, one after another. */
+/** The allocation of a call in this process; calls run in sequence. */
 export async function compareAllocation(
   contestants: Readonly<Record<string, Call>>,
   matches: readonly Match[],
@@ -161,7 +161,7 @@ export async function compareAllocation(
   }
 }
 
-/** Whole bursts, one against another. */
+/** Whole bursts, compared with each other. */
 export async function compareBursts(
   contestants: Readonly<Record<string, Call>>,
   match: Match,

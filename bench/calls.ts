@@ -39,7 +39,7 @@ async function run(report: Report): Promise<void> {
   const registry = await startTestRegistry({ intervalMs: 5_000 });
   const service = await start('tcp-service', ['rollcall', registry.url, 'echo']);
   const bare = await start('tcp-service', ['bare']);
-  const { port } = JSON.parse(bare.said) as { port: number };
+  const { port } = JSON.parse(bare.readyMessage) as { port: number };
   const proxy: ClientProxy = ClientProxyFactory.create({
     transport: Transport.TCP,
     options: { host: '127.0.0.1', port },

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { paired } from './harness.js';
 import type { Bench, Report } from './harness.js';
 
-/** The town of the dashboard's pictures. */
+/** The number of services in the dashboard's screenshots. */
 const SERVICES = 14;
 const INSTANCES = 45;
 const RUNS = 15;
@@ -19,7 +19,7 @@ const COMMANDS: readonly (readonly [string, readonly string[], string | undefine
 
 const rollcall = fileURLToPath(new URL('bin/rollcall.js', import.meta.resolve('rollcall/package.json')));
 
-/** How fast the command is there: beside a Node.js that does nothing, in the same run. */
+/** The start-up time of the command, beside a Node.js that does nothing, in the same run. */
 export const cli: Bench = {
   name: 'cli',
   question: 'How long do rollcall ls and rollcall up take, from the start of the process?',
@@ -56,7 +56,7 @@ function isFor(argv: readonly string[]): (word: string) => boolean {
   return (word) => argv[0] !== '--help' || (word !== '--url' && !word.startsWith('http'));
 }
 
-/** ms until the process has ended well. */
+/** ms until the process has ended with exit code 0. */
 async function took(argv: readonly string[]): Promise<number> {
   const startedAt = performance.now();
   const child = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'inherit'] });
@@ -69,7 +69,7 @@ async function took(argv: readonly string[]): Promise<number> {
 interface Serving {
   readonly process: ChildProcess;
   readonly url: string;
-  /** From the start of the process to an answer that says it is ready. */
+  /** From the start of the process to an answer that reports it as ready. */
   readonly afterMs: number;
 }
 
@@ -90,7 +90,7 @@ async function end(child: ChildProcess): Promise<void> {
   await gone;
 }
 
-/** Instances that are but requests: nobody is there, and with such an interval nobody notices. */
+/** Registrations without processes: with such an interval no heartbeat is missed. */
 async function fill(url: string): Promise<void> {
   for (let index = 0; index < INSTANCES; index += 1) {
     const service = `s${index % SERVICES}`;

@@ -1,6 +1,7 @@
 /**
- * Many instances in one process, without Nest, so that fifty cost little: `<registry url> <service>=<count> …`. Each has a client of
- * its own and a TCP server that answers who it is, and nothing else. For benchmarks, and for tests with real processes.
+ * Many instances in one process, without Nest, so that fifty cost little: `<registry url> <service>=<count> …`. Each
+ * has a client of its own and a TCP server that only answers identity checks. For benchmarks, and for tests with real
+ * processes.
  */
 import { Rollcall } from '@rollcall/client';
 import { encodeFrame, FrameDecoder } from '@rollcall/core';
@@ -20,8 +21,8 @@ const saysKeep = (data: unknown): boolean =>
   typeof data === 'object' && data !== null && 'keep' in data && data.keep === true;
 
 /**
- * Heartbeat-1, and callers who ask whom they have reached. The called side closes after a Heartbeat-1, which has a nonce, unless the
- * next one comes over the same connection.
+ * Answers Heartbeat-1, and identity checks of callers. The called side closes after a Heartbeat-1, which has a nonce,
+ * unless the next one arrives over the same connection.
  */
 function answer(socket: Socket, rollcall: Rollcall): void {
   const decoder = new FrameDecoder();
@@ -53,8 +54,8 @@ const names = wishes.flatMap((wish) => {
   return Array.from({ length: Number(count) }, () => service);
 });
 const ids = await Promise.all(names.map((service) => join(url, service)));
-const said = JSON.stringify({ pid: process.pid, ids });
-if (process.send === undefined) console.log(said);
-else process.send(said);
-// a parent that talks to us has started us for itself
+const readyMessage = JSON.stringify({ pid: process.pid, ids });
+if (process.send === undefined) console.log(readyMessage);
+else process.send(readyMessage);
+// with an IPC channel, the parent has started this process for itself
 process.on('disconnect', () => process.exit());

@@ -10,10 +10,10 @@ const PER_SERVICE = 20;
 const CHANGES_PER_MINUTE = 5_000;
 const MINUTES = Number(process.env['DASHBOARD_MINUTES'] ?? '5');
 const CHROMIUM = process.env['CHROMIUM'] ?? '/usr/bin/chromium';
-/** It speaks to nobody but the registry. */
+/** It connects to nothing but the registry. */
 const QUIET = ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-sync', '--no-first-run'];
 
-/** In the page: how long each frame was on the screen, since the last time it was asked. */
+/** In the page: how long each frame was on the screen, since the last reading. */
 const WATCH_FRAMES = `(() => {
   const frames = []; let last = performance.now();
   const next = (now) => { frames.push(now - last); last = now; requestAnimationFrame(next); };
@@ -25,7 +25,7 @@ interface Crowd {
   readonly ids: readonly string[];
 }
 
-/** What the page holds after a collection, bytes. */
+/** The live memory of the page after a collection, bytes. */
 async function heapOf(session: CDPSession): Promise<number> {
   await session.send('HeapProfiler.collectGarbage');
   const { usedSize } = (await session.send('Runtime.getHeapUsage')) as { readonly usedSize: number };
@@ -62,7 +62,7 @@ const PATIENCE_MS = 120_000;
 
 async function everyoneIsShown(page: Page, count: number): Promise<void> {
   const deadline = performance.now() + PATIENCE_MS;
-  // no `waitForFunction`: the page's own policy lets nothing evaluate text
+  // no `waitForFunction`: the page's own policy forbids evaluation of text
   while ((await page.evaluate<number>(COUNT_SHOWN)) < count) {
     if (performance.now() > deadline) throw new Error(`The page does not show all ${count} instances.`);
     await page.waitForTimeout(250);
@@ -91,18 +91,17 @@ async function watch(page: Page, url: string, ids: readonly string[]): Promise<R
 }
 
 async function run(report: Report): Promise<void> {
-  if (!existsSync(CHROMIUM))
-    throw new Error(`There is no ${CHROMIUM}: install chromium, or say where it is in CHROMIUM.`);
+  if (!existsSync(CHROMIUM)) throw new Error(`There is no ${CHROMIUM}: install chromium, or set CHROMIUM to its path.`);
   const registry = await start('feed-registry', []);
   const wishes = Array.from({ length: SERVICES }, (_, at) => `service-${at}=${PER_SERVICE}`);
-  const crowd = await start('crowd', [registry.said, ...wishes]);
+  const crowd = await start('crowd', [registry.readyMessage, ...wishes]);
   const browser = await chromium.launch({ executablePath: CHROMIUM, args: QUIET });
   try {
     const page = await browser.newPage({ viewport: { width: 1440, height: 900 } });
-    await page.goto(registry.said);
+    await page.goto(registry.readyMessage);
     await everyoneIsShown(page, SERVICES * PER_SERVICE);
-    const { ids } = JSON.parse(crowd.said) as Crowd;
-    tell(report, await watch(page, registry.said, ids));
+    const { ids } = JSON.parse(crowd.readyMessage) as Crowd;
+    tell(report, await watch(page, registry.readyMessage, ids));
   } finally {
     await browser.close();
     await crowd.kill();

@@ -5,7 +5,7 @@ import type { Child } from './child.js';
 import { quantile, round, single, spreadOf } from './harness.js';
 import type { Bench, Report } from './harness.js';
 
-/** How many live around those who die, in how many processes. */
+/** The number of live instances beside those that die, and of their processes. */
 const AROUND = [
   { instances: 0, processes: 0, deaths: 20 },
   { instances: 1_000, processes: 2, deaths: 40 },
@@ -13,7 +13,7 @@ const AROUND = [
 const SERVICES = 10;
 const LOOK_EVERY_MS = 100;
 
-/** Resolves with the moment at which a watcher's own copy says so. */
+/** Resolves with the moment at which a watcher's own copy shows it. */
 function seen(rollcall: Rollcall, is: (instances: readonly Instance[]) => boolean): Promise<number> {
   return new Promise((resolve) => {
     const view = rollcall.service('mortal');
@@ -34,7 +34,7 @@ interface Services {
   readonly services: readonly { readonly instances: number; readonly states: Readonly<Record<State, number>> }[];
 }
 
-/** Light instances, and resolves when all of them are HEALTHY. */
+/** Starts light instances; resolves when all of them are HEALTHY. */
 async function gather(url: string, instances: number, processes: number): Promise<readonly Child[]> {
   const each = instances / processes / SERVICES;
   const wishes = Array.from({ length: SERVICES }, (_, index) => `around-${index}=${each}`);
@@ -52,14 +52,14 @@ interface Lives {
   readonly deaths: readonly number[];
 }
 
-/** One after another is born beside two that stay, and dies; ms until the watcher knows. */
+/** Starts one instance after another beside two that stay, and kills it; ms until the watcher knows. */
 async function lives(url: string, watcher: Rollcall, count: number): Promise<Lives> {
   const births: number[] = [];
   const deaths: number[] = [];
   for (let i = 0; i < count; i += 1) {
     const mortal = await start('tcp-service', ['rollcall', url, 'mortal']);
     const healthyAt = await seen(watcher, (instances) => ofState('HEALTHY', instances) === 3);
-    births.push(healthyAt - (JSON.parse(mortal.said) as { listeningAt: number }).listeningAt);
+    births.push(healthyAt - (JSON.parse(mortal.readyMessage) as { listeningAt: number }).listeningAt);
     const dead = seen(watcher, (instances) => ofState('HEALTHY', instances) === 2);
     const killedAt = Date.now();
     mortal.process.kill('SIGKILL');
@@ -68,10 +68,10 @@ async function lives(url: string, watcher: Rollcall, count: number): Promise<Liv
   return { births, deaths };
 }
 
-/** A registry in a process of its own, so many instances in others, and those who die. */
+/** A registry in a process of its own, this many instances in others, and those that die. */
 async function among({ instances, processes, deaths }: (typeof AROUND)[number]): Promise<Lives> {
   const registry = await start('feed-registry', []);
-  const url = registry.said;
+  const url = registry.readyMessage;
   const watcher = new Rollcall({ registry: url });
   watcher.start();
   const children: Child[] = [registry];

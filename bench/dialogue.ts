@@ -1,6 +1,6 @@
 import type { Child } from './child.js';
 
-/** What a program of the benchmark can be asked for: each answer is JSON. */
+/** The questions that a program of the benchmark answers: each answer is JSON. */
 export type Answers = Readonly<Record<string, (data: never) => Promise<unknown>>>;
 
 interface Question {
@@ -16,15 +16,16 @@ export function answerQuestions(answers: Answers): void {
   process.on('message', (message) => {
     const { question, data } = message as Question;
     const answer = answers[question];
-    const told = answer === undefined ? Promise.reject(new Error(`no question ${question}`)) : answer(data as never);
-    told.then(
+    const answered =
+      answer === undefined ? Promise.reject(new Error(`no question ${question}`)) : answer(data as never);
+    answered.then(
       (value) => process.send?.({ ok: true, value } satisfies Reply),
       (error: unknown) => process.send?.({ ok: false, why: String(error) } satisfies Reply),
     );
   });
 }
 
-/** Asks a program, one question at a time. Rejects when it cannot answer, or ends. */
+/** Sends a question to a program, one at a time. Rejects when it cannot answer, or ends. */
 export async function ask<Value>(child: Child, question: string, data: unknown = null): Promise<Value> {
   const reply = await new Promise<Reply>((resolve, reject) => {
     const ended = (): void => reject(new Error(`it ended before it answered "${question}"`));

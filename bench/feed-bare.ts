@@ -2,7 +2,7 @@ import { createServer } from 'node:net';
 import type { Socket } from 'node:net';
 import { answerQuestions } from './dialogue.js';
 
-// What a registry is measured against: as many bytes, written to as many sockets in one loop, by a process that does nothing else.
+// The baseline of a registry: as many bytes, written to as many sockets in one loop, by a process that does nothing else.
 
 /** As long as one change of the benchmark. */
 const CHANGE_BYTES = 600;
@@ -24,8 +24,8 @@ const server = createServer((socket) => {
       return;
     }
     socket.write('HTTP/1.1 201 Created\r\n\r\n');
-    const told = change(request);
-    for (const watcher of watchers) watcher.write(told);
+    const flush = change(request);
+    for (const watcher of watchers) watcher.write(flush);
   });
 });
 

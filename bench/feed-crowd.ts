@@ -3,17 +3,17 @@ import { createServer, connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { answerQuestions } from './dialogue.js';
 
-// Thousands of watchers, and thousands that register, in one process: raw sockets, so that what is measured is the registry.
+// Thousands of watchers, and thousands that register, in one process: raw sockets, so that the registry is measured.
 
 const SECRET = 'a-secret-of-the-benchmark';
 const WATCH_CONCURRENCY = 200;
-/** All sockets read into the same bytes: each is done with them before the next one reads. */
+/** All sockets read into the same buffer: each is done with it before the next one reads. */
 const scratch = Buffer.alloc(65_536);
 
-/** One open change feed, of which only the bytes are looked at. */
+/** One open change feed, of which only the raw bytes are examined. */
 interface Stream {
   readonly socket: Socket;
-  /** Called with each piece, which is valid only until it returns. */
+  /** Called with each chunk, which is valid only until it returns. */
   onBytes: (bytes: Buffer) => void;
 }
 
@@ -44,7 +44,7 @@ function openStream(url: URL, service: string, localAddress: string): Promise<St
   });
 }
 
-/** Runs `one` for 0 … count - 1, so many at a time. */
+/** Runs `one` for 0 … count - 1, `concurrency` at a time. */
 async function each(count: number, concurrency: number, one: (index: number) => Promise<unknown>): Promise<void> {
   let next = 0;
   const lane = async (): Promise<void> => {
@@ -57,8 +57,8 @@ async function each(count: number, concurrency: number, one: (index: number) => 
 }
 
 /**
- * One registration on a connection of its own. Resolves when it was accepted. It leaves the choice of its port to the kernel, which
- * chooses per destination: bound to an address first, thousands would soon find none free.
+ * One registration on a connection of its own. Resolves when it was accepted. The kernel chooses its port, per
+ * destination: bound to an address first, thousands would soon find none free.
  */
 function register(url: URL, body: object): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -67,7 +67,7 @@ function register(url: URL, body: object): Promise<void> {
     let text = '';
     const callback = (length: number): boolean => {
       text += scratch.toString('latin1', 0, length);
-      // the whole answer comes at once: it is far smaller than what the kernel takes
+      // the whole answer arrives at once: it is far smaller than the kernel's buffer
       if (!text.includes('\r\n\r\n')) return true;
       socket.end();
       if (text.startsWith('HTTP/1.1 201')) resolve();
@@ -81,7 +81,7 @@ function register(url: URL, body: object): Promise<void> {
   });
 }
 
-/** Answers Heartbeat-1 for everybody, as a Nest TCP server would. */
+/** Answers Heartbeat-1 for all instances, as a Nest TCP server would. */
 function answerHeartbeats(): Promise<number> {
   const server = createServer((socket) => {
     const decoder = new FrameDecoder();
@@ -104,7 +104,7 @@ function answerHeartbeats(): Promise<number> {
 
 const port = await answerHeartbeats();
 
-/** The nth of the crowd: everyone has an address of its own. */
+/** The nth instance: each has an address of its own. */
 function member(index: number, version: string): object {
   const host = `127.1.${index >> 8}.${index & 255}`;
   const service = `crowd-${index % 100}`;
@@ -117,7 +117,7 @@ function pilot(version: string): object {
   return { id: 'pilot-000000000001', secret: SECRET, service: 'pilot', version, endpoints };
 }
 
-/** Resolves with the moment at which the last of these streams has got bytes with `text` in them, and how many bytes all got. */
+/** Resolves with the moment at which the last of these streams has received `text`, and the number of bytes of all. */
 function untilAllHave(watchers: readonly Stream[], text: string): Promise<{ readonly at: number; bytes: number }> {
   return new Promise((resolve) => {
     let missing = watchers.length;
@@ -136,7 +136,7 @@ function untilAllHave(watchers: readonly Stream[], text: string): Promise<{ read
 }
 
 answerQuestions({
-  /** Registers the pilot, and opens so many streams of its service. */
+  /** Registers the pilot instance, and opens `count` streams of its service. */
   watch: async ({ registry, count }: { readonly registry: string; readonly count: number }) => {
     const url = new URL(registry);
     await register(url, pilot('v0'));
@@ -146,7 +146,7 @@ answerQuestions({
     });
     return { openedMs: performance.now() - startedAt };
   },
-  /** Changes the pilot: how long until all streams, or the first `count`, have it? */
+  /** Changes the pilot instance: the time until all streams, or the first `count`, have the change. */
   change: async ({ registry, version, count }: { registry: string; version: string; count: number }) => {
     const all = untilAllHave(streams.slice(0, count), `"version":"${version}"`);
     const startedAt = performance.now();
@@ -154,9 +154,9 @@ answerQuestions({
     const { at, bytes } = await all;
     return { ms: at - startedAt, bytes: bytes / count };
   },
-  /** Until the registry's next flush goes at once again. */
+  /** Waits until the registry flushes its next change at once again. */
   pause: (ms: number) => sleep(systemTime, ms).then(() => null),
-  /** So many register, each on a connection of its own: how long until a watcher of everything has them all? */
+  /** Registers `count` instances, each on a connection of its own: the time until a watcher of everything has them all. */
   burst: async (order: { registry: string; count: number; concurrency: number }) => {
     const { registry, count, concurrency } = order;
     const url = new URL(registry);

@@ -2,8 +2,8 @@ import { diskStore, startRegistry } from '@rollcall/registry';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { answerQuestions } from './dialogue.js';
 
-// A registry in a process of its own, that can say how long its event loop kept others waiting. Its argument: the folder of its
-// store; none: memory.
+// A registry in a process of its own, which reports the lag of its event loop. Its argument: the folder of its store;
+// none: memory.
 
 const [, , folder] = process.argv;
 const registry = await startRegistry({
@@ -16,7 +16,7 @@ const lag = monitorEventLoopDelay({ resolution: 5 });
 lag.enable();
 
 answerQuestions({
-  /** Forgets what was measured so far. */
+  /** Resets the measurements. */
   begin: async () => {
     lag.reset();
     return null;

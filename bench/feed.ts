@@ -21,7 +21,7 @@ interface Seats {
   readonly crowd: Child;
 }
 
-/** Somebody to watch and a crowd, each a process of its own, for as long as `use` takes. */
+/** A watcher and a crowd, each a process of its own, while `use` runs. */
 async function seated(starting: Promise<Child>, use: (seats: Seats) => Promise<void>): Promise<void> {
   const registry = await starting;
   const crowd = await start('feed-crowd', []);
@@ -51,7 +51,7 @@ async function changes({ registry, crowd }: Seats, times: number, count: number)
   const found: Change[] = [];
   for (let index = 0; index < times; index += 1) {
     const version = `c${count}-${index}`;
-    found.push(await ask<Change>(crowd, 'change', { registry: registry.said, version, count }));
+    found.push(await ask<Change>(crowd, 'change', { registry: registry.readyMessage, version, count }));
     // a change that follows another one waits for the window: here, each is the first after a pause
     await ask(crowd, 'pause', count > 1 ? 600 : 50);
   }
@@ -61,7 +61,7 @@ async function changes({ registry, crowd }: Seats, times: number, count: number)
 async function manyWatchers(report: Report): Promise<void> {
   let found: readonly Change[] = [];
   const watched = async (seats: Seats): Promise<void> => {
-    await ask(seats.crowd, 'watch', { registry: seats.registry.said, count: WATCHERS });
+    await ask(seats.crowd, 'watch', { registry: seats.registry.readyMessage, count: WATCHERS });
     found = await changes(seats, CHANGES, WATCHERS);
   };
   await seated(start('feed-bare', []), watched);
@@ -77,7 +77,7 @@ async function manyWatchers(report: Report): Promise<void> {
 
 async function oneWatcher(store: Store, report: Report): Promise<void> {
   await withStore(store, async (seats) => {
-    await ask(seats.crowd, 'watch', { registry: seats.registry.said, count: 1 });
+    await ask(seats.crowd, 'watch', { registry: seats.registry.readyMessage, count: 1 });
     const found = await changes(seats, LATENCIES, 1);
     const times = found.map(({ ms }) => ms);
     report(single(`registration sent until a watcher has it, p50, ${store}`, 'ms', times, '<= 5 ms'));
@@ -95,7 +95,7 @@ async function bursts(store: Store, report: Report): Promise<void> {
   for (let burst = 0; burst < BURSTS; burst += 1) {
     await withStore(store, async ({ registry, crowd }) => {
       await ask(registry, 'begin');
-      const order = { registry: registry.said, count: REGISTRATIONS, concurrency: CONCURRENCY };
+      const order = { registry: registry.readyMessage, count: REGISTRATIONS, concurrency: CONCURRENCY };
       const { fullMs } = await ask<Burst>(crowd, 'burst', order);
       const { p99Ms } = await ask<{ readonly p99Ms: number }>(registry, 'lag');
       full.push(fullMs);

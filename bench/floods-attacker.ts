@@ -2,9 +2,9 @@ import { connect, createServer } from 'node:net';
 import type { Socket } from 'node:net';
 import { answerQuestions } from './dialogue.js';
 
-// Somebody who wishes the registry ill, from one address: floods it with registrations, opens connections and says nothing, says it a
-// byte at a time, watches and never reads, beats for an instance that nobody knows, or asks for much and never reads that. What the
-// registry closes is opened again.
+// An attacker at one address: floods the registry with registrations, opens connections and sends nothing, sends one
+// byte at a time, watches and never reads, beats for an unknown instance, or requests much and never reads it.
+// Connections that the registry closes are opened again.
 
 const SECRET = 'a-secret-of-the-benchmark';
 const SOURCE = '127.0.0.9';
@@ -40,7 +40,7 @@ function open(localAddress: string): Socket {
   return socket;
 }
 
-/** So many are open all the time, each made by `one`: all are opened within two seconds, and again when they were cut. */
+/** Keeps `count` connections open, each made by `one`: all are opened within two seconds, and again when they were cut. */
 async function keepOpen(count: number, one: () => void): Promise<void> {
   while (!isOver()) {
     for (let made = 0; sockets.size < count && made < count / 100; made += 1) one();
@@ -48,7 +48,7 @@ async function keepOpen(count: number, one: () => void): Promise<void> {
   }
 }
 
-/** A byte a second behind `head`, for as long as it is let. */
+/** Sends a byte a second after `head`, as long as possible. */
 function dripping(head: string): void {
   const socket = open(SOURCE);
   socket.write(head, 'latin1');
@@ -66,7 +66,7 @@ function postOf(registration: object): string {
   return headOf('POST', '/api/v1/register', more) + body;
 }
 
-/** Accepts, and never answers a Heartbeat-1: each call of these instances waits until it times out. */
+/** Accepts, and never answers a Heartbeat-1: each probe of these instances waits until it times out. */
 const silent = createServer((socket) => {
   socket.on('error', () => {});
   socket.resume();
@@ -111,12 +111,12 @@ function beating(socket: Socket, atATime: number): void {
 }
 
 /**
- * Small ones: the kernel keeps up to 4 MB (net.ipv4.tcp_wmem) of a stream that nobody reads, of all sockets together no more than
- * net.ipv4.tcp_mem, and beyond that drops everybody's packets: another question than this one.
+ * Small ones: the kernel keeps up to 4 MB (net.ipv4.tcp_wmem) of an unread stream, of all sockets together at most
+ * net.ipv4.tcp_mem, and beyond that drops packets of all connections: a different question.
  */
 const changeOf = (made: number): string => postOf({ ...newcomer(made % 100), version: `v${made}` });
 
-/** Sends one request after another over a connection that is kept, and counts the answers. `pauseMs`: how long before each. */
+/** Sends one request after another over a kept connection, and counts the answers. `pauseMs`: the pause before each. */
 function lane(next: () => string | null, pauseMs: (now: number) => number = () => 0): Promise<void> {
   return new Promise((resolve) => {
     const socket = open(SOURCE);
@@ -131,7 +131,7 @@ function lane(next: () => string | null, pauseMs: (now: number) => number = () =
       else socket.write(text, 'latin1');
     };
     socket.on('data', (bytes) => {
-      // each answer comes in one piece
+      // each answer arrives in one chunk
       const status = bytes.toString('latin1', 9, 12);
       statuses[status] = (statuses[status] ?? 0) + 1;
       send();
@@ -147,7 +147,10 @@ function begin({ url }: Order): void {
 }
 
 answerQuestions({
-  /** So many registrations, each of another instance, over 256 connections. Resolves when all are answered, or it is stopped. */
+  /**
+   * `count` registrations, each of another instance, over 256 connections. Resolves when all are answered, or it is
+   * stopped.
+   */
   register: async (order: Order) => {
     begin(order);
     let sent = 0;
@@ -156,13 +159,13 @@ answerQuestions({
     await Promise.all(Array.from({ length: 256 }, () => lane(next)));
     return { seconds: (performance.now() - startedAt) / 1_000, statuses };
   },
-  /** So many connections over which nothing is said. */
+  /** `count` connections that send nothing. */
   idle: async (order: Order) => {
     begin(order);
     void keepOpen(order.count, () => void open(SOURCE).resume());
     return null;
   },
-  /** Half of them say a header, half a body, a byte a second. */
+  /** Half of them send a header, half a body, a byte a second. */
   slow: async (order: Order) => {
     begin(order);
     let made = 0;
@@ -175,7 +178,7 @@ answerQuestions({
     });
     return null;
   },
-  /** So many watchers of everything that never read, and 5,000 changes a minute. */
+  /** `count` watchers of everything that never read, and 5,000 changes a minute. */
   deaf: async (order: Order) => {
     begin(order);
     void keepOpen(order.count, () => {
@@ -191,13 +194,15 @@ answerQuestions({
     );
     return null;
   },
-  /** Heartbeats of nobody, over so many connections: eight at a time, and the next when those are answered. */
+  /**
+   * Heartbeats of an unknown instance, over `count` connections: eight at a time, and the next when those are answered.
+   */
   beats: async (order: Order) => {
     begin(order);
     void keepOpen(order.count, () => beating(open(SOURCE), 8));
     return null;
   },
-  /** 1,000 instances that have as much metadata as they may, and so many that ask for all of them and never read. */
+  /** 1,000 instances with the maximum metadata, and `count` connections that request all of them and never read. */
   unread: async (order: Order) => {
     begin(order);
     let made = 0;

@@ -2,8 +2,7 @@ import { startRegistry } from '@rollcall/registry';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { answerQuestions } from './dialogue.js';
 
-// A registry as it is without options, in a process of its own, that can say how much memory it takes and how long its event loop kept
-// others waiting.
+// A registry with default options, in a process of its own, which reports its memory and the lag of its event loop.
 
 const LOOK_MS = 100;
 const MIB = 1_048_576;
@@ -23,7 +22,7 @@ const rss = (): number => process.memoryUsage.rss() / MIB;
 setInterval(() => (peak = Math.max(peak, rss())), LOOK_MS);
 
 answerQuestions({
-  /** Forgets what was measured so far. */
+  /** Resets the measurements. */
   begin: async () => {
     lag.reset();
     peak = rss();

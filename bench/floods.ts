@@ -14,11 +14,11 @@ const AFTER_MS = 5_000;
 const LOOK_MS = 250;
 
 interface Attack {
-  /** What the attacker is asked to do, and how much of it. */
+  /** The attack, and its size. */
   readonly question: 'register' | 'idle' | 'slow' | 'deaf' | 'beats' | 'unread';
   readonly count: number;
   readonly what: string;
-  /** Open files that it takes at either end. */
+  /** The open files that it needs at either end. */
   readonly files: number;
 }
 
@@ -27,8 +27,8 @@ const ATTACKS: readonly Attack[] = [
   { question: 'idle', count: 10_000, what: '10,000 idle sockets', files: 12_000 },
   { question: 'slow', count: 2_000, what: '1,000 slow headers, 1,000 slow bodies', files: 4_000 },
   { question: 'deaf', count: 1_000, what: '1,000 watchers that never read', files: 4_000 },
-  { question: 'beats', count: 500, what: 'beats for nobody over 500 connections', files: 4_000 },
-  { question: 'unread', count: 50, what: '50 who ask for 4 MB and never read', files: 4_000 },
+  { question: 'beats', count: 500, what: 'beats of an unknown instance over 500 connections', files: 4_000 },
+  { question: 'unread', count: 50, what: '50 clients that request 4 MB and never read', files: 4_000 },
 ];
 
 interface Punctuality {
@@ -57,7 +57,7 @@ interface Scene {
 
 const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** How many of the crowd are HEALTHY. */
+/** The number of HEALTHY instances of the crowd. */
 async function healthyAt(url: string): Promise<number> {
   const answer = await fetch(`${url}/api/v1/services`);
   const { services } = (await answer.json()) as { services: { name: string; states: { HEALTHY: number } }[] };
@@ -65,13 +65,13 @@ async function healthyAt(url: string): Promise<number> {
   return honest.reduce((sum, { states }) => sum + states.HEALTHY, 0);
 }
 
-/** Watches for so long, and meanwhile whether anybody of the crowd is lost. */
+/** Watches for this time, and whether any instance of the crowd is lost meanwhile. */
 async function windowOf({ registry, crowd }: Scene, ms: number): Promise<Window> {
   await ask(crowd, 'punctuality');
   await ask(registry, 'begin');
   let fewestHealthy = HONEST;
   for (const until = performance.now() + ms; performance.now() < until; await sleep(LOOK_MS)) {
-    fewestHealthy = Math.min(fewestHealthy, await healthyAt(registry.said));
+    fewestHealthy = Math.min(fewestHealthy, await healthyAt(registry.readyMessage));
   }
   const punctuality = await ask<Punctuality>(crowd, 'punctuality');
   return { punctuality, cost: await ask<Cost>(registry, 'end'), fewestHealthy };
@@ -82,13 +82,13 @@ async function perform(attack: Attack, report: Report): Promise<void> {
   const crowd = await start('heartbeats-crowd', []);
   const attacker = await start('floods-attacker', []);
   try {
-    const port = Number(new URL(registry.said).port);
+    const port = Number(new URL(registry.readyMessage).port);
     const play = { port, protocol: 'tcp', count: HONEST, freshEvery: 1, intervalMs: INTERVAL_MS, registers: true };
     await ask(crowd, 'play', play);
     await sleep(SETTLE_MS);
     const quiet = await windowOf({ registry, crowd }, QUIET_MS);
-    // only registering has an end
-    const order = ask<unknown>(attacker, attack.question, { url: registry.said, count: attack.count });
+    // only registrations have an end
+    const order = ask<unknown>(attacker, attack.question, { url: registry.readyMessage, count: attack.count });
     if (attack.question !== 'register') await order;
     const flood = await windowOf({ registry, crowd }, ATTACK_MS);
     const done = attack.question === 'register' ? await order : await ask<unknown>(attacker, 'state');
@@ -146,6 +146,6 @@ async function run(report: Report): Promise<void> {
 
 export const floods: Bench = {
   name: 'floods',
-  question: 'Do 1,000 instances go on beating while somebody floods their registry, and what does that take of it?',
+  question: 'Do 1,000 instances keep beating while an attacker floods their registry, and what does that cost it?',
   run,
 };

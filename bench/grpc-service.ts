@@ -1,4 +1,7 @@
-/** A Nest gRPC service in a process of its own: `rollcall <registry url> <name>` is found by name, `bare <port>` by its port. */
+/**
+ * A Nest gRPC service in a process of its own: `rollcall <registry url> <name>` is found by name, `bare <port>` by its
+ * port.
+ */
 import 'reflect-metadata';
 import { Controller, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -33,6 +36,6 @@ const app = await NestFactory.createMicroservice<MicroserviceOptions>(EchoModule
   logger: ['error'],
 } satisfies GrpcOptions & { logger: ['error'] });
 await app.listen();
-// without the parent nobody would end it
+// without the parent no process would end it
 process.on('disconnect', () => process.exit());
 process.send?.(JSON.stringify({ listeningAt: Date.now() }));

@@ -1,6 +1,6 @@
 import { fromJSON } from '@grpc/proto-loader';
 
-/** What a proto file would say: one method, of two fields each way. */
+/** The content of a proto file: one method, of two fields each way. */
 export const SHOP = fromJSON({
   nested: {
     bench: {

@@ -34,7 +34,7 @@ interface Question {
 }
 
 type EchoClient = Client & {
-  Find(question: Question, told: (error: ServiceError | null, answer: unknown) => void): void;
+  Find(question: Question, callback: (error: ServiceError | null, answer: unknown) => void): void;
 };
 
 /** A client as grpc-js generates it. */
@@ -52,7 +52,7 @@ function callOf(client: EchoClient): Call {
     });
 }
 
-/** Nest's gRPC server does not say which port it got. */
+/** Nest's gRPC server does not report its port. */
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');

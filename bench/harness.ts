@@ -1,19 +1,19 @@
-/** One question that is answered by measuring. */
+/** A benchmark: one question. */
 export interface Bench {
   readonly name: string;
-  /** What it answers, in one sentence. */
+  /** The question, in one sentence. */
   readonly question: string;
   run(report: Report): Promise<void>;
 }
 
-/** One answer: the median of several runs, with its spread. */
+/** One result: the median of several runs, with its spread. */
 export interface Figure {
   readonly metric: string;
   readonly value: number;
   readonly unit: string;
-  /** What it should be, in words that name the bound: `>= 1.0 x`. */
+  /** The bound, as text: `>= 1.0 x`. */
   readonly target?: string;
-  /** The same measure of what it is compared with, in the same run. */
+  /** The same measure of the baseline, in the same run. */
   readonly baseline?: number;
   /** value ÷ baseline, taken pair by pair; the median. */
   readonly ratio?: number;
@@ -40,7 +40,7 @@ export const spreadOf = (values: readonly number[]): [number, number] => {
   return [round(all[0] ?? Number.NaN), round(all.at(-1) ?? Number.NaN)];
 };
 
-/** Three significant digits are more than a noisy machine can tell. */
+/** Four significant digits: more than a noisy machine resolves. */
 export const round = (value: number): number => Number(value.toPrecision(4));
 
 interface Pair {
@@ -48,7 +48,7 @@ interface Pair {
   readonly theirs: number;
 }
 
-/** One figure of pairs that were measured in turns, so that a drifting machine touches both alike. */
+/** One figure of pairs that were measured in turns, so that a drifting machine affects both alike. */
 export function paired(metric: string, unit: string, pairs: readonly Pair[], target?: string): Figure {
   const ours = pairs.map((pair) => pair.ours);
   const ratios = pairs.map((pair) => pair.ours / pair.theirs);

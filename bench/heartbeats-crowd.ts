@@ -2,27 +2,28 @@ import { Socket, createServer } from 'node:net';
 import type { ConnectOpts, SocketConstructorOpts } from 'node:net';
 import { answerQuestions } from './dialogue.js';
 
-// Thousands of instances in one process, as cheap as Node lets them be, so that what is measured is the registry: raw sockets that
-// answer Heartbeat-1 (over TCP and HTTP) without reading more than they must, and send Heartbeat-2 on a timer of their own.
+// Thousands of instances in one process, as cheap as Node allows, so that the registry is measured: raw sockets that
+// answer Heartbeat-1 (over TCP and HTTP) without reading more than they must, and send Heartbeat-2 on a timer of their
+// own.
 
 const SECRET = 'a-secret-of-the-benchmark';
 const SERVICES = 100;
 const REGISTRATIONS_AT_ONCE = 32;
 const TICK_MS = 4;
 const MOST_TICKS = 5;
-/** All sockets that ask read into the same bytes: each is done with them before the next one reads. */
+/** All client sockets read into the same buffer: each is done with it before the next one reads. */
 const scratch = Buffer.alloc(65_536);
 
-/** What is played. */
+/** The parameters of the simulation. */
 interface Play {
-  /** Of the registry, or of the loop that stands for one. */
+  /** The port of the registry, or of the loop that replaces it. */
   readonly port: number;
   readonly protocol: 'tcp' | 'http';
   readonly count: number;
   readonly intervalMs: number;
-  /** One Heartbeat-2 in so many comes on a fresh connection. */
+  /** One of this many Heartbeat-2 uses a fresh connection. */
   readonly freshEvery: number;
-  /** A loop takes everybody as they are. */
+  /** Whether instances register; the loop accepts them without. */
   readonly registers: boolean;
 }
 
@@ -33,7 +34,7 @@ interface Member {
   seq: number;
   isRegistered: boolean;
   kept: Asker | null;
-  /** When its last ordinary Heartbeat-1 came; NaN: another kind came after it. */
+  /** When its last ordinary Heartbeat-1 arrived; NaN: one of another kind arrived after it. */
   calledAt: number;
 }
 
@@ -43,12 +44,12 @@ let calls = 0;
 let beats = 0;
 let asked = 0;
 let answered = 0;
-/** Of each Heartbeat-2, ms; of each Heartbeat-1, how much later than an interval after the one before it came, ms. */
+/** Of each Heartbeat-2, ms; of each Heartbeat-1, its delay beyond an interval after its predecessor, ms. */
 let roundTrips: number[] = [];
 let delays: number[] = [];
 
 const idOf = (index: number): string => `crowd-${index % SERVICES}-${String(index).padStart(12, '0')}`;
-/** Everybody has an address: no port is used twice within a minute. */
+/** Each instance has an address of its own: no port is used twice within a minute. */
 const hostOf = (index: number): string => `127.1.${index >> 8}.${index & 255}`;
 
 function valueOf(text: string, field: string): string {
@@ -56,7 +57,7 @@ function valueOf(text: string, field: string): string {
   return text.slice(from, text.indexOf('"', from));
 }
 
-/** Heartbeat-1: the answer is the one that was asked for, with the nonce. Every call comes in one piece. */
+/** Heartbeat-1: the answer in the requested protocol, with the nonce. Every probe arrives in one chunk. */
 function answerTo(text: string): { readonly answer: string; readonly closes: boolean } {
   const nonce = valueOf(text, 'nonce');
   const id = valueOf(text, 'instance');
@@ -92,7 +93,7 @@ const server = createServer({ noDelay: true }, (socket) => {
   });
 });
 
-/** A connection to the registry. Once it has closed it may be opened again: a socket costs as much as what is said over it. */
+/** A connection to the registry. Once it has closed it may be opened again: a socket costs as much as its traffic. */
 class Asker {
   onAnswer: (text: string) => void = () => {};
   readonly #socket: Socket;
@@ -154,7 +155,7 @@ function beat(member: Member): void {
   asker.ask(post(`/api/v1/instances/${id}/heartbeat`, `{"nonce":${nonce},"seq":${seq}}`));
 }
 
-/** Everybody once an interval, evenly. */
+/** Every instance beats once an interval, evenly spread. */
 let beating: NodeJS.Timeout | undefined;
 function startBeating(): void {
   let next = 0;
@@ -162,7 +163,7 @@ function startBeating(): void {
   let at = performance.now();
   beating = setInterval(() => {
     const now = performance.now();
-    // a real crowd does not stand still all at once and then speak all at once: what is late by a few ticks is left out
+    // a real crowd does not stop and continue all at once: beats that are late by a few ticks are left out
     owed += (Math.min(now - at, MOST_TICKS * TICK_MS) / play.intervalMs) * play.count;
     at = now;
     for (; owed >= 1; owed -= 1) {
@@ -185,7 +186,7 @@ function register(asker: Asker, index: number, port: number): Promise<void> {
   });
 }
 
-/** Over two intervals: what comes all at once is another question. */
+/** Over two intervals: a burst is a different question. */
 async function registerAll(port: number): Promise<void> {
   let next = 0;
   const startedAt = performance.now();
@@ -213,7 +214,7 @@ const port = await new Promise<number>((resolve) => {
 });
 
 answerQuestions({
-  /** Resolves when everybody is registered; they beat from then on. */
+  /** Resolves when all instances are registered; they beat from then on. */
   play: async (wish: Play) => {
     play = wish;
     for (let index = 0; index < play.count; index += 1) {
@@ -230,9 +231,9 @@ answerQuestions({
     if (play.registers) await registerAll(port);
     return null;
   },
-  /** Heartbeats of each direction that went well so far, and what this process has cost. */
+  /** The successful heartbeats of each direction so far, and the CPU time of this process. */
   count: async () => ({ calls, beats, cpu: process.cpuUsage(), at: performance.now() }),
-  /** Since it was last asked; `unanswered`: so far, with those under way. */
+  /** Since the last call; `unanswered`: so far, including those in flight. */
   punctuality: async () => {
     const since = { roundTrips, delays, unanswered: asked - answered };
     roundTrips = [];

@@ -1,9 +1,9 @@
 import { connect, createServer } from 'node:net';
 import { answerQuestions } from './dialogue.js';
 
-// The floor: the registry's part of the dialogue in plain sockets of Node, the same bytes, and nothing else. It asks, reads, and
-// lets the called side close; it accepts, reads, answers, and lets the caller close. Its arguments: the port of the crowd, the
-// protocol, how many instances, the interval in ms.
+// The floor: the registry's part of the heartbeats in plain sockets of Node, the same bytes, and nothing else. It
+// probes, reads, and lets the called side close; it accepts, reads, answers, and lets the caller close. Its arguments:
+// the port of the crowd, the protocol, the number of instances, the interval in ms.
 
 const [, , crowdPort = '0', protocol = 'tcp', count = '0', intervalMs = '5000'] = process.argv;
 const TICK_MS = 1;
@@ -11,12 +11,12 @@ const NONCE = 'ABCDEFGHIJKLMNOPQRSTUV';
 
 function requestOf(index: number): string {
   const instance = `crowd-${index % 100}-${String(index).padStart(12, '0')}`;
-  const said = { replica: 'replica-1234', instance, nonce: NONCE, purpose: 'beat', mac: 'a'.repeat(64) };
+  const payload = { replica: 'replica-1234', instance, nonce: NONCE, purpose: 'beat', mac: 'a'.repeat(64) };
   if (protocol === 'tcp') {
-    const frame = JSON.stringify({ pattern: 'rollcall.heartbeat-1', data: said, id: NONCE });
+    const frame = JSON.stringify({ pattern: 'rollcall.heartbeat-1', data: payload, id: NONCE });
     return `${frame.length}#${frame}`;
   }
-  const body = JSON.stringify(said);
+  const body = JSON.stringify(payload);
   const fields = [`host: 127.1.0.0:${crowdPort}`, 'user-agent: rollcall', 'accept: application/json'];
   const head = [...fields, 'content-type: application/json', `content-length: ${body.length}`, 'connection: close'];
   return `POST /.well-known/rollcall/heartbeat-1 HTTP/1.1\r\n${head.join('\r\n')}\r\n\r\n${body}`;

@@ -5,8 +5,8 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { answerQuestions } from './dialogue.js';
 import { quantile } from './harness.js';
 
-// A registry in a process of its own that can say what it has cost, and how late its calls were. Its arguments: the most
-// instances, the interval in ms, freshEvery.
+// A registry in a process of its own which reports its CPU time, and how late its probes were. Its arguments: the
+// maximum number of instances, the interval in ms, freshEvery.
 
 const [, , most = '20000', intervalMs = '5000', freshEvery = '1'] = process.argv;
 let late: number[] = [];
@@ -28,13 +28,13 @@ const lag = monitorEventLoopDelay({ resolution: 5 });
 lag.enable();
 
 answerQuestions({
-  /** Forgets what was measured so far. */
+  /** Resets the measurements. */
   begin: async () => {
     lag.reset();
     late = [];
     return process.cpuUsage();
   },
-  /** Since `begin`: CPU in µs; how late calls began, and how long the event loop kept others waiting, in ms. */
+  /** Since `begin`: CPU in µs; the delay of probes, and the lag of the event loop, in ms. */
   end: async () => ({
     cpu: process.cpuUsage(),
     lateP99: quantile(late, 0.99),

@@ -5,19 +5,19 @@ import { ask } from './dialogue.js';
 import { paired, single } from './harness.js';
 import type { Bench, Report } from './harness.js';
 
-/** A window in which nothing else happens, and how many of them make a figure. */
+/** A window in which nothing else happens, and the number of windows per figure. */
 const WINDOW_MS = 5_000;
 const WINDOWS = 3;
 const INTERVAL_MS = 5_000;
-/** The first is what a slow core carries, the second what is wanted of a core. */
+/** The first is what a slow core carries, the second is the goal for one core. */
 const CROWDS = [15_000, 20_000];
-/** With connections that are kept, each of them needs two open files at both ends, which are short first. */
+/** Kept connections need two open files at both ends each, which run out first. */
 const KEPT_CROWD = 5_000;
-/** After the last registration: the first calls are over, and everybody is in its place. */
+/** After the last registration: the first probes are over, and all instances follow their schedule. */
 const SETTLE_MS = 10_000;
 
-/** Who calls and is called: the registry, or a loop of bare sockets that holds the same dialogue. */
-interface Cast {
+/** Both sides of the heartbeats: the registry, or a loop of bare sockets, and the crowd. */
+interface Participants {
   readonly protocol: 'tcp' | 'http';
   readonly count: number;
   readonly freshEvery: number;
@@ -38,9 +38,9 @@ interface Cost {
 
 /** One window. */
 interface Sample {
-  /** CPU for each two-way heartbeat, µs. */
+  /** CPU per two-way heartbeat, µs. */
   readonly micros: number;
-  /** Of a core, %. */
+  /** The share of a core, %. */
   readonly share: number;
   readonly lateP99: number;
   readonly lagP99: number;
@@ -50,7 +50,7 @@ interface Sample {
 
 interface Performance {
   readonly samples: readonly Sample[];
-  /** When they had been taken. */
+  /** The number of HEALTHY instances after all samples. */
   readonly healthy: number;
 }
 
@@ -58,7 +58,10 @@ const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 const microsOf = (now: NodeJS.CpuUsage, before: NodeJS.CpuUsage): number =>
   now.user + now.system - before.user - before.system;
 
-/** All that went over the loopback so far, in bytes; nothing else is measured meanwhile. NaN where the kernel does not say. */
+/**
+ * All traffic over the loopback so far, in bytes; nothing else is measured meanwhile. NaN where the kernel does not
+ * report it.
+ */
 function loopbackBytes(): number {
   try {
     const [, received] = /^\s*lo:\s*(\d+)/m.exec(readFileSync('/proc/net/dev', 'utf8')) ?? [];
@@ -87,42 +90,42 @@ async function sample(target: Child, crowd: Child): Promise<Sample> {
   };
 }
 
-/** How many are HEALTHY. */
+/** The number of HEALTHY instances. */
 async function healthyAt(url: string): Promise<number> {
   const answer = await fetch(`${url}/api/v1/services`);
   const { services } = (await answer.json()) as { services: { states: { HEALTHY: number } }[] };
   return services.reduce((sum, { states }) => sum + states.HEALTHY, 0);
 }
 
-async function perform({ protocol, count, freshEvery, isBare }: Cast): Promise<Performance> {
+async function perform({ protocol, count, freshEvery, isBare }: Participants): Promise<Performance> {
   const crowd = await start('heartbeats-crowd', []);
   const target = isBare
-    ? await start('heartbeats-loop', [crowd.said, protocol, String(count), String(INTERVAL_MS)])
+    ? await start('heartbeats-loop', [crowd.readyMessage, protocol, String(count), String(INTERVAL_MS)])
     : await start('heartbeats-registry', [String(count), String(INTERVAL_MS), String(freshEvery)]);
   try {
-    const port = Number(new URL(target.said).port);
+    const port = Number(new URL(target.readyMessage).port);
     const play = { port, protocol, count, freshEvery, intervalMs: INTERVAL_MS, registers: !isBare };
     await ask(crowd, 'play', play);
     await sleep(isBare ? 1_000 : SETTLE_MS);
     const samples: Sample[] = [];
     for (let window = 0; window < WINDOWS; window += 1) samples.push(await sample(target, crowd));
-    return { samples, healthy: isBare ? count : await healthyAt(target.said) };
+    return { samples, healthy: isBare ? count : await healthyAt(target.readyMessage) };
   } finally {
     await Promise.all([crowd.kill(), target.kill()]);
   }
 }
 
-async function measure(cast: Omit<Cast, 'isBare'>, report: Report): Promise<void> {
-  const { protocol, count, freshEvery } = cast;
+async function measure(participants: Omit<Participants, 'isBare'>, report: Report): Promise<void> {
+  const { protocol, count, freshEvery } = participants;
   const what = `${count} over ${protocol}, ${freshEvery === 1 ? 'all fresh' : `freshEvery ${freshEvery}`}`;
-  const { samples: ours, healthy } = await perform({ ...cast, isBare: false });
-  const { samples: bare } = await perform({ ...cast, freshEvery: 1, isBare: true });
+  const { samples: ours, healthy } = await perform({ ...participants, isBare: false });
+  const { samples: bare } = await perform({ ...participants, freshEvery: 1, isBare: true });
   const figure = (metric: string, unit: string, of: (one: Sample) => number, target?: string): void =>
     report(single(`${what}: ${metric}`, unit, ours.map(of), target));
   const pairs = ours.map((one, index) => ({ ours: one.micros, theirs: bare[index]?.micros ?? Number.NaN }));
   report(paired(`${what}: CPU of a two-way heartbeat, beside bare fresh sockets`, 'µs', pairs));
   figure('one core carries', 'instances', (one) => (INTERVAL_MS * 1_000) / one.micros, '>= 20000');
-  report(single(`${what}: HEALTHY in the end`, 'instances', [healthy], `${count}`));
+  report(single(`${what}: HEALTHY at the end`, 'instances', [healthy], `${count}`));
   figure('of a core', '%', (one) => one.share);
   figure('a call begins late, p99', 'ms', (one) => one.lateP99, '< 250 ms');
   figure('loop lag, p99', 'ms', (one) => one.lagP99);
@@ -138,6 +141,6 @@ async function run(report: Report): Promise<void> {
 
 export const heartbeats: Bench = {
   name: 'heartbeats',
-  question: 'How many instances does one core carry, called and heard every 5 s, against a bare loop of sockets?',
+  question: 'How many instances does one core carry, with both heartbeats every 5 s, against a bare loop of sockets?',
   run,
 };

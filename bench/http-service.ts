@@ -24,6 +24,6 @@ class WebModule {}
 const app = await NestFactory.create(WebModule, new FastifyAdapter(), { logger: ['error'] });
 await app.listen(0, '127.0.0.1');
 const server = app.getHttpServer() as { address(): { port: number } };
-// without the parent nobody would end it
+// without the parent no process would end it
 process.on('disconnect', () => process.exit());
 process.send?.(JSON.stringify({ port: server.address().port, listeningAt: Date.now() }));

@@ -1,6 +1,6 @@
 /**
- * The registry's engine alone in a process, on a clock that is moved by hand: `size <count> <memory|disk>`, `beats <count>`,
- * `churn <pairs>`. Every instance answers Heartbeat-1 at once and sends Heartbeat-2. Says what was measured, then ends.
+ * Only the registry's engine in a process, on a manual clock: `size <count> <memory|disk>`, `beats <count>`,
+ * `churn <pairs>`. Every instance answers Heartbeat-1 at once and sends Heartbeat-2. Prints its measurements, then ends.
  */
 import { DEFAULT_POLICY, noMeter, silentLog, systemRandom } from '@rollcall/core';
 import type { Endpoint, HeartbeatCall, Registration } from '@rollcall/core';
@@ -16,17 +16,17 @@ import { runInNewContext } from 'node:vm';
 setFlagsFromString('--expose-gc');
 const collect: unknown = runInNewContext('gc');
 
-/** What lives, in bytes: heap and what it holds outside. */
+/** Live memory, in bytes: the heap and its external memory. */
 function living(): number {
   if (typeof collect !== 'function') throw new Error('This Node has no gc to expose.');
-  // what only finalizers let go of goes with the second
+  // the second collection takes what only finalizers release
   for (let times = 0; times < 2; times += 1) collect();
   const { heapUsed, external } = process.memoryUsage();
   return heapUsed + external;
 }
 
 const PEER = { address: '127.0.0.1' };
-/** A first few of everything, which compile code and size tables, count for nobody. */
+/** The first few of everything compile code and size tables; they do not count. */
 const WARM = 500;
 const SERVICES = 50;
 const { intervalMs } = DEFAULT_POLICY;
@@ -34,7 +34,7 @@ const TOMBSTONES_MS = 600_000;
 
 const secretOf = (id: string): string => `a-secret-of-${id}`;
 
-/** As it comes off the wire: every string is its own. */
+/** As decoded from the wire: every string is its own. */
 function registration(n: number, service: string): Registration {
   const id = `${service}-0192f0e4-7aaa-7bbb-8ccc-${String(n).padStart(12, '0')}`;
   const host = `127.${(n >> 16) & 255}.${(n >> 8) & 255}.${n & 255}`;
@@ -80,7 +80,7 @@ class Engine {
     return answer.value.instance.id;
   }
 
-  /** Throws when somebody is anything but HEALTHY: then something else was measured. */
+  /** Throws when an instance is not HEALTHY: then something else was measured. */
   checkHealthy(): void {
     const answer = this.registry.services('*');
     if (!answer.ok) throw new Error(answer.problem.detail);
@@ -106,18 +106,18 @@ async function sizeOf(count: number, store: Store): Promise<object> {
   await engine.registry.start();
   await engine.register(count, WARM);
   await engine.time.advanceBy(3 * intervalMs);
-  await store.write([{ forget: 'nobody' }]);
+  await store.write([{ forget: 'unknown' }]);
   const before = living();
   await engine.register(0, count);
   await engine.time.advanceBy(3 * intervalMs);
-  await store.write([{ forget: 'nobody' }]);
+  await store.write([{ forget: 'unknown' }]);
   const bytes = (living() - before) / count;
   engine.checkHealthy();
   await engine.registry.close();
   return { bytes };
 }
 
-/** How much more lives after the last tenth of them than after the first. */
+/** The growth of live memory from the first tenth of the beats to the last. */
 async function growthOverBeats(count: number): Promise<object> {
   const engine = new Engine(new MemoryStore());
   await engine.registry.start();
@@ -133,14 +133,14 @@ async function growthOverBeats(count: number): Promise<object> {
   return { bytes: (levels.at(-1) ?? 0) - (levels[0] ?? 0), beats: engine.beats };
 }
 
-/** How much more lives after the last of ten waves than after the first, when the tombstones of each are forgotten. */
+/** The growth of live memory from the first of ten waves to the last, when the tombstones of each have expired. */
 async function growthOverChurn(pairs: number): Promise<object> {
   const engine = new Engine(new MemoryStore());
   await engine.registry.start();
   await engine.register(0, 10);
   const levels: number[] = [];
   for (let n = 10; n < pairs + 10; n += 1) {
-    // half of them of a service that nobody had heard of
+    // half of them of a service that was unknown before
     const id = await engine.registerOne(n, n % 2 === 0 ? `service-${n % SERVICES}` : `alone-${n}`);
     const left = await engine.registry.leave(id, { secret: secretOf(id) });
     if (!left.ok) throw new Error(left.problem.detail);

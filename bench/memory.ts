@@ -7,11 +7,11 @@ const BEATS = 1_000_000;
 const PAIRS = 100_000;
 const RUNS = 3;
 
-/** In a process of its own, so that nothing of the benchmark counts. Returns bytes. */
+/** Measures in a process of its own, so that nothing of the benchmark counts. Returns bytes. */
 async function measure(...args: readonly (string | number)[]): Promise<number> {
   const child = await start('memory-engine', args.map(String));
   await child.kill();
-  return (JSON.parse(child.said) as { bytes: number }).bytes;
+  return (JSON.parse(child.readyMessage) as { bytes: number }).bytes;
 }
 
 async function run(report: Report): Promise<void> {
@@ -25,7 +25,7 @@ async function run(report: Report): Promise<void> {
   report(
     single('growth over 1,000,000 of each heartbeat', 'KiB', [(await measure('beats', BEATS)) / 1_024], '<= 512 KiB'),
   );
-  // on a clock that is moved by hand: a tombstone is kept for ten minutes
+  // on a manual clock: a tombstone is kept for ten minutes
   report(
     single(
       'growth over 100,000 that register and leave',

@@ -16,7 +16,7 @@ import type { Bench, Figure, Report } from './harness.js';
 
 const RUNS = 11;
 const PICKS = 200_000;
-/** As many calls are under way all the time. */
+/** The number of calls in flight at any time. */
 const IN_FLIGHT = 64;
 /** 50,000 calls a second. */
 const STEP_MS = 0.02;
@@ -46,11 +46,11 @@ function instanceOf(index: number, fields: Partial<Instance> = {}): Instance {
   };
 }
 
-/** As they come from the feed: each with strings of its own. */
+/** As decoded from the feed: each with strings of its own. */
 const fleetOf = (count: number): readonly Instance[] =>
   Array.from({ length: count }, (_, index) => JSON.parse(JSON.stringify(instanceOf(index))) as Instance);
 
-/** All of them are drawn from: the default would use a subset of 20, which is faster. */
+/** All instances are candidates: the default would use a subset of 20, which is faster. */
 function balancerOf(name: BalancerName): Balancer<Node> {
   const typical = new TypicalLatency();
   const balancing = BALANCERS[name];
@@ -86,7 +86,7 @@ class Ask {
   isProbe = false;
 }
 
-/** Picks, starts and ends calls, and says how many ns each took: what a call pays for being balanced, but for its clock. */
+/** Picks, starts and ends calls, and returns the ns for each: the cost of balancing a call, without its clock. */
 class Loop {
   readonly balancer: Balancer<Node>;
   readonly #ask: Ask;
@@ -97,7 +97,7 @@ class Loop {
   constructor(name: BalancerName, fleet: readonly Instance[]) {
     this.balancer = balancerOf(name);
     this.balancer.update(fleet, 0);
-    // as a call has its selector from its service: the very same object
+    // the very same object each time, as a call has its selector from its service
     this.#ask = new Ask();
     this.#keys = Array.from({ length: 1_024 }, (_, i) => (name === 'consistent-hash' ? `customer-${i}` : null));
   }
@@ -110,7 +110,7 @@ class Loop {
       ask.now = now;
       ask.hashKey = this.#keys[i & 1_023] ?? null;
       const node = this.balancer.pick(ask);
-      if (node === null) throw new Error('nobody was picked');
+      if (node === null) throw new Error('nothing was picked');
       node.begin(now, true);
       const ended = this.#busy[i % IN_FLIGHT] ?? null;
       this.#busy[i % IN_FLIGHT] = node;
@@ -119,7 +119,7 @@ class Loop {
     return spentNs(startedAt) / picks;
   }
 
-  /** What `Lane.answered` does with load and gates. */
+  /** The effect of `Lane.answered` on load and gates. */
   #end(node: Node, now: number): void {
     node.end();
     node.answered(now);
@@ -128,7 +128,7 @@ class Loop {
   }
 }
 
-/** What is written without a library: those that may be called, and one of them at random. */
+/** A solution without a library: filter the callable instances, and draw one at random. */
 function filterAndRandom(fleet: readonly Instance[], picks: number): number {
   const startedAt = process.cpuUsage();
   let ports = 0;
@@ -136,11 +136,11 @@ function filterAndRandom(fleet: readonly Instance[], picks: number): number {
     const callable = fleet.filter((instance) => instance.state === 'HEALTHY' && instance.admin === 'ENABLED');
     ports += callable[Math.floor(Math.random() * callable.length)]?.endpoints[0]?.port ?? 0;
   }
-  if (ports === 0) throw new Error('nobody was picked');
+  if (ports === 0) throw new Error('nothing was picked');
   return spentNs(startedAt) / picks;
 }
 
-/** Of the processor, not of the clock: a busy machine does not change what it costs. */
+/** CPU time, not elapsed time: a busy machine does not change it. */
 function spentNs(since: NodeJS.CpuUsage): number {
   const { user, system } = process.cpuUsage(since);
   return (user + system) * 1_000;
@@ -179,7 +179,7 @@ function pickers(report: Report): void {
   }
 }
 
-/** From the new list to the first pick that heeds it, each time another instance: µs. */
+/** From the new list to the first pick that follows it, each time another instance: µs. */
 function changes(changed: (fleet: readonly Instance[], at: number) => readonly Instance[]): Figure['value'] {
   const { balancer } = new Loop('p2c-peak-ewma', []);
   const ask = new Ask();
@@ -188,7 +188,7 @@ function changes(changed: (fleet: readonly Instance[], at: number) => readonly I
   balancer.pick(ask);
   const startedAt = process.cpuUsage();
   for (let i = 0; i < CHANGES; i += 1) {
-    // each place twice: what was changed is changed back
+    // each place twice: the second time reverts the change
     fleet = changed(fleet, ((i >> 1) * 7) % 1_000);
     ask.now = i;
     balancer.update(fleet, i);

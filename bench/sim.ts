@@ -30,7 +30,7 @@ const MANY_CALLS_S = 36;
 const LAW_SEEDS = [1, 2];
 const PROTOCOLS = ['tcp', 'http', 'grpc'] as const;
 
-/** What is asked of an outcome. */
+/** A measure of an outcome. */
 interface Measure {
   readonly name: string;
   readonly unit: string;
@@ -42,18 +42,18 @@ interface Row {
   readonly name: string;
   readonly play: Play;
   readonly measures: readonly Measure[];
-  /** The healthy fleet that the figures are set beside, too. */
+  /** The healthy fleet with which the figures are compared, too. */
   readonly healthy?: Play;
-  /** Tries of a caller without a library; 1 if left out. */
+  /** Attempts of a caller without a library; default 1. */
   readonly bareAttempts?: number;
-  /** Of the first measure, when calls are hedged. */
+  /** For the first measure, when calls are hedged. */
   readonly hedgedTarget?: string;
 }
 
 const percent = (ratio: number): number => 100 * ratio;
 const attemptsPerCall = (outcome: Outcome): number => outcome.attempts / outcome.made;
 const [overFrom, overTo] = OVERLOAD.trouble;
-/** While one was slow. Who failed without a library had waited for its timeout. */
+/** While one was slow. A failure without a library has waited for its timeout. */
 const p99Ms = (outcome: Outcome): number =>
   Math.min(outcome.quantileMs(0.99, ...ONE_SLOW.trouble), ONE_SLOW.bareTimeoutMs);
 
@@ -105,7 +105,7 @@ const ROWS: readonly Row[] = [
     ],
   },
   {
-    name: 'everybody fails',
+    name: 'all fail',
     play: OUTAGE,
     bareAttempts: 3,
     measures: [{ name: 'attempts', unit: 'a call', target: '<= 1.25', of: attemptsPerCall }],
@@ -119,7 +119,7 @@ const ROWS: readonly Row[] = [
 
 const digits = (value: number): number => Number(value.toFixed(4));
 
-/** The median of some runs; percentages near 100 need more digits than the other benchmarks tell. */
+/** The median of some runs; percentages near 100 need more digits than other benchmarks print. */
 function exact(values: readonly number[]): { value: number; spread: [number, number] } {
   return { value: digits(median(values)), spread: [digits(Math.min(...values)), digits(Math.max(...values))] };
 }
@@ -128,18 +128,18 @@ async function play(of: Play, contestant: Contestant): Promise<readonly Outcome[
   const outcomes: Outcome[] = [];
   for (const seed of SEEDS) {
     outcomes.push(await simulate(of.scenario, contestant, { time: new ManualTime(), random: seededRandom(seed) }));
-    // a turn of the event loop, for what the run left to be cleared away
+    // a turn of the event loop, so that the garbage of the run can be cleared
     await new Promise((resolve) => setImmediate(resolve));
   }
   return outcomes;
 }
 
-/** The figure of ours beside the same of another. */
+/** Our figure beside that of another. */
 function beside(metric: string, measure: Measure, ours: readonly Outcome[], others: readonly Outcome[]): Figure {
   const mine = ours.map((outcome) => measure.of(outcome));
   const theirs = others.map((outcome) => measure.of(outcome));
   const ratios = exact(mine.map((value, index) => value / (theirs[index] ?? Number.NaN)));
-  // a caller who reaches nothing at all is beaten by no factor
+  // a caller that reaches nothing has no ratio
   const compared = Number.isFinite(ratios.value) ? { ratio: ratios.value, ratioSpread: ratios.spread } : {};
   const target = measure.target === undefined ? {} : { target: measure.target };
   return {
@@ -166,7 +166,7 @@ async function runRow(row: Row, report: Report): Promise<void> {
   for (const measure of row.measures) {
     for (const [name, outcomes] of others) {
       const { unit, of } = measure;
-      // the target is told once
+      // the target is reported once
       const asked = name === 'round robin' ? measure : { name: measure.name, unit, of };
       report(beside(`${row.name}: ${measure.name}, beside ${name}`, asked, ours, outcomes));
     }
@@ -189,7 +189,7 @@ async function hedged(row: Row, target: string, ours: readonly Outcome[], report
   report(beside(`${row.name}: attempts with hedges, beside without`, attempts, outcomes, ours));
 }
 
-/** A million calls in all, none of which may take anybody out. */
+/** A million calls in all, none of which may eject an instance. */
 async function falseEjections(report: Report): Promise<void> {
   const { scenario, options } = RANDOM_ERRORS;
   const outcomes = await play(
@@ -222,7 +222,10 @@ async function casesOf(law: LawWorld): Promise<readonly LawCase[]> {
   return cases;
 }
 
-/** The share of calls that succeed, beside a bare client in the same world. The ratio is the lowest of all instances, protocols and seeds. */
+/**
+ * The share of calls that succeed, beside a bare client in the same world. The ratio is the lowest of all instances,
+ * protocols and seeds.
+ */
 async function runLaw(law: LawWorld, report: Report): Promise<number> {
   const cases = await casesOf(law);
   const made = cases.reduce((sum, { ours }) => sum + ours.length, 0);

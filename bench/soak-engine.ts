@@ -1,6 +1,7 @@
 /**
- * A caller alone in a process, with a registry and instances of paper: `<calls> <changes>`. Most calls succeed; some fail, are repeated,
- * end by their deadline, are cancelled, or name what does not exist. Says what lives, ten times, and what was left at the end.
+ * Only a caller in a process, with a simulated registry and instances: `<calls> <changes>`. Most calls succeed; some
+ * fail, are repeated, end by their deadline, are cancelled, or name an unknown service. Prints the live memory, ten
+ * times, and what is left at the end.
  */
 import { getEventListeners } from 'node:events';
 import { setFlagsFromString } from 'node:v8';
@@ -15,7 +16,7 @@ import { CountingMeter } from './stack-meter.js';
 setFlagsFromString('--expose-gc');
 const collect: unknown = runInNewContext('gc');
 
-/** What lives, in bytes. */
+/** Live memory, in bytes. */
 function living(): number {
   if (typeof collect !== 'function') throw new Error('This Node has no gc to expose.');
   for (let times = 0; times < 2; times += 1) collect();
@@ -26,14 +27,14 @@ function living(): number {
 const FLEET = 100;
 const CONCURRENT = 64;
 const POINTS = 10;
-/** Of so many calls one is of each odd kind. */
+/** One of this many calls is of each odd kind. */
 const ODD_EACH = 1_000;
-/** Of so many calls one names a service that nobody knows. */
+/** One of this many calls names an unknown service. */
 const STRANGE_EACH = 20_000;
 const SHORT_MS = 15;
 const REST_MS = 100;
 
-/** The machine’s clock, which knows how many timers are set. */
+/** The machine’s clock, which counts the active timers. */
 class CountingTime implements Time {
   pending = 0;
 
@@ -71,7 +72,7 @@ class CountingTime implements Time {
 
 const SILENT: Exchange = { openedAt: null, cancel() {} };
 
-/** Instances that do what the pattern of a message says: `fail`, `refuse`, `never`, anything else is answered. */
+/** Instances that follow the pattern of a message: `fail`, `refuse`, `never`; anything else is answered. */
 function oddTransport(tick: Tick): Transport<TcpRequest> {
   const channel = {
     send(request: TcpRequest, _terms: unknown, sink: Sink): Exchange {
@@ -113,7 +114,7 @@ class Soak {
     return this.#rollcall;
   }
 
-  /** So many calls with so many changes among them; resolves when the last one has ended. */
+  /** Makes this many calls with this many changes among them; resolves when the last one has ended. */
   async run(calls: number, changes: number): Promise<void> {
     const until = this.made + calls;
     const every = calls / changes;
@@ -128,7 +129,7 @@ class Soak {
     await new Promise((resolve) => setTimeout(resolve, REST_MS));
   }
 
-  /** One goes and another comes; or one changes its state. */
+  /** One instance is replaced; or one changes its state. */
   #change(): void {
     this.#changes += 1;
     const n = this.#changes;
@@ -187,7 +188,7 @@ class Soak {
 const [calls = 0, changes = 0] = process.argv.slice(2).map(Number);
 const soak = new Soak();
 await soak.start();
-// a first tenth sizes tables and fills what is kept of the last 10 s
+// a first tenth sizes tables and fills the statistics of the last 10 s
 await soak.run(calls / POINTS, changes / POINTS);
 const levels: number[] = [];
 const timers: number[] = [];

@@ -5,17 +5,17 @@ import type { Bench, Report } from './harness.js';
 const CALLS = 10_000_000;
 const CHANGES = 100_000;
 
-interface Said {
-  /** Bytes that live after each tenth of the calls. */
+interface SoakResult {
+  /** Live bytes after each tenth of the calls. */
   readonly levels: readonly number[];
-  /** Timers that are set then, with no call under way. */
+  /** Active timers then, with no call in flight. */
   readonly timers: readonly number[];
-  /** On an AbortSignal that many calls were given. */
+  /** Listeners on an AbortSignal that was given to many calls. */
   readonly listeners: number;
   readonly timersAfterClose: number;
 }
 
-/** The line through the levels: how much each step adds (least squares). */
+/** The slope of the line through the levels: the growth per step (least squares). */
 function slope(levels: readonly number[]): number {
   const middle = (levels.length - 1) / 2;
   const mean = levels.reduce((sum, level) => sum + level, 0) / levels.length;
@@ -30,10 +30,10 @@ function slope(levels: readonly number[]): number {
 async function run(report: Report): Promise<void> {
   const child = await start('soak-engine', [String(CALLS), String(CHANGES)]);
   await child.kill();
-  const { levels, timers, listeners, timersAfterClose } = JSON.parse(child.said) as Said;
+  const { levels, timers, listeners, timersAfterClose } = JSON.parse(child.readyMessage) as SoakResult;
   const kib = levels.map((level) => level / 1_024);
   const growth = (kib.at(-1) ?? Number.NaN) - (kib[0] ?? Number.NaN);
-  report(single('what lives, after each million calls', 'KiB', kib));
+  report(single('live memory, after each million calls', 'KiB', kib));
   report(single('growth from the first million to the last', 'KiB', [growth], '<= 512 KiB'));
   report(single('slope', 'B a call', [slope(levels) / (CALLS / levels.length)], '<= 0.05 B'));
   report(single('timers set with no call under way', '', timers, 'the same'));

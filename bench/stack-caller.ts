@@ -13,14 +13,14 @@ import { reasonFor } from '@rollcall/core';
 import type { Frame, Instance } from '@rollcall/core';
 import { sampleInstance } from '@rollcall/core/testing';
 
-/** Who waits for an answer. */
+/** A call that waits for an answer. */
 export interface Waiter {
   last(value: unknown): void;
 }
 
 const ANSWER = { found: true };
 
-/** Answers all that was asked in one turn of the event loop in the next one, as a socket does: the same for everybody. */
+/** Answers all requests of one turn of the event loop in the next one, as a socket does: the same for all contestants. */
 export class Tick {
   #waiting: Waiter[] = [];
   #spare: Waiter[] = [];
@@ -68,7 +68,7 @@ export function instance(n: number, but: Partial<Instance> = {}): Instance {
   });
 }
 
-/** A registry of one service that only says what it is told to say. */
+/** A simulated registry of one service, controlled by the benchmark. */
 export class PaperLink implements RegistryClient {
   readonly name = 'paper';
   readonly #instances: readonly Instance[];
@@ -79,7 +79,7 @@ export class PaperLink implements RegistryClient {
     this.#instances = instances;
   }
 
-  /** Tells of a change. */
+  /** Publishes a change. */
   change(upsert: readonly Instance[], gone: readonly string[] = []): void {
     this.#revision += 1;
     const revision = this.#revision;
@@ -126,7 +126,9 @@ export class PaperLink implements RegistryClient {
 
 const nothingIsSaid = (): Answer<never> => new Promise(() => undefined);
 
-/** A client that knows so many instances and has what it needs to call them, without a registry and without a network. */
+/**
+ * A client that knows this many instances and has what it needs to call them, without a registry and without a network.
+ */
 export async function paperClient(
   link: PaperLink,
   transports: NonNullable<RollcallPorts['transports']>,

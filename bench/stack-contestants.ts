@@ -31,8 +31,8 @@ export interface Contestant {
   close(): void;
 }
 
-// All of them get the same: 5 failures or half of the calls trip the breaker, 2 s of patience, two retries, 1,024 calls at once, no
-// queue. None of them balances, nor counts; ours does both.
+// All of them get the same: 5 failures or half of the calls trip the breaker, 2 s timeout, two retries, 1,024
+// concurrent calls, no queue. None of them balances, nor counts; ours does both.
 
 const PATIENCE_MS = 2_000;
 const RETRIES = 2;
@@ -55,7 +55,7 @@ export function cockatiel(ask: Ask): Contestant {
   return { name: 'cockatiel', call: () => policy.execute(ask), close() {} };
 }
 
-/** It has no retry: one part less than the others. */
+/** It has no retry: one feature less than the others. */
 export function opossum(ask: Ask): Contestant {
   const breaker = new CircuitBreaker(ask, {
     timeout: PATIENCE_MS,

@@ -7,7 +7,10 @@ interface Series {
   sum: number;
 }
 
-/** A meter that counts as one for production does: a series for each combination of labels, buckets, sums. Two labels at most. */
+/**
+ * A meter that counts like a production one: a series for each combination of labels, buckets, sums. Two labels at
+ * most.
+ */
 export class CountingMeter implements Meter {
   readonly #histograms = new Map<string, SeriesOf<Series>>();
 
@@ -53,7 +56,7 @@ export class CountingMeter implements Meter {
     };
   }
 
-  /** How many values the histogram was told in all. */
+  /** The number of values recorded in the histogram. */
   recorded(name: string): number {
     let sum = 0;
     for (const { counts } of this.#histograms.get(name)?.all() ?? []) for (const count of counts) sum += count;

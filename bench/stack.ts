@@ -7,9 +7,9 @@ import { bare, cockatiel, mollitia, nestjsResilience, opossum, ours } from './st
 import type { Contestant } from './stack-contestants.js';
 import { CountingMeter } from './stack-meter.js';
 
-// Everybody’s calls are answered with the next turn of the event loop. What is told is the price: the time of a call without that of one
-// without any library, in the same round. It is the processor’s time, of all threads: what collects the garbage counts, what others do on
-// the machine does not.
+// The calls of all contestants are answered in the next turn of the event loop. The result is the overhead: the time of
+// a call minus that of one without any library, in the same round. It is CPU time, of all threads: garbage collection
+// counts, other load on the machine does not.
 
 const INSTANCES = 1_000;
 const CONCURRENT = 64;
@@ -20,17 +20,17 @@ const WARM_UP = 64_000;
 const BATCHES = 101;
 const CALLS_OF_BATCH = 512;
 const PER_SECOND = 50_000;
-/** Statistics of the last 10 s are full then. */
+/** After this, statistics of the last 10 s are full. */
 const WARM_SECONDS = 10;
 const STALL_SECONDS = 13;
 const STALL_ROUNDS = 2;
-/** What was missed in a stall is made up for in turns of so many, so that no bulkhead is full. */
+/** Calls that were missed in a stall are made up for in turns of this many, so that no bulkhead is full. */
 const MOST_AT_ONCE = 200;
 
 const ROLLCALL = 'rollcall, with metrics';
 const WITHOUT_METRICS = 'rollcall, without metrics';
 
-/** ns of the processor for a call, with 64 at once. */
+/** CPU time per call, ns, with 64 concurrent. */
 async function priceOf({ call }: Contestant, calls: number): Promise<number> {
   const caller = async (): Promise<void> => {
     for (let left = calls / CONCURRENT; left > 0; left -= 1) await call();
@@ -41,7 +41,7 @@ async function priceOf({ call }: Contestant, calls: number): Promise<number> {
   return ((user + system) * 1_000) / calls;
 }
 
-/** The others take too long for as many. */
+/** The others take too long for the same number. */
 const callsOf = ({ name }: Contestant): number => (/library|rollcall|opossum/.test(name) ? CALLS : CALLS_OF_SLOW);
 
 async function prices(contestants: readonly Contestant[], report: Report): Promise<void> {
@@ -70,9 +70,9 @@ setFlagsFromString('--expose-gc');
 const collect: unknown = runInNewContext('gc');
 
 /**
- * Bytes a call allocates: the heap’s growth over so few calls that mostly nothing is collected meanwhile, which would make it shrink; the
- * median of many. Nothing is collected on purpose before each: with the last call of a kind V8 forgets what such calls look like, and
- * runs the next ones unoptimised.
+ * Bytes that a call allocates: the heap’s growth over so few calls that mostly no collection happens, which would
+ * shrink it; the median of many. No collection is forced before each: after the last call of a kind V8 forgets its type
+ * feedback, and runs the next ones unoptimised.
  */
 async function bytesOf({ call }: Contestant): Promise<number> {
   const batches: number[] = [];
@@ -96,9 +96,9 @@ async function allocations(contestants: readonly Contestant[], report: Report): 
   }
 }
 
-/** The longest turn of the event loop in each second, ms of the processor, at so many calls a second. */
+/** The longest turn of the event loop in each second, in ms of CPU time, at this many calls a second. */
 async function stalls({ call }: Contestant): Promise<readonly number[]> {
-  // what others left behind is not to be paid for
+  // collects the garbage of others first
   if (typeof collect === 'function') collect();
   const longest: number[] = [];
   const startedAt = performance.now();
@@ -155,6 +155,6 @@ async function run(report: Report): Promise<void> {
 
 export const stack: Bench = {
   name: 'stack',
-  question: 'What does everything round a call cost (the happy path), beside other libraries?',
+  question: 'What is the overhead of a call (the happy path), compared with other libraries?',
   run,
 };

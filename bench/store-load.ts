@@ -1,4 +1,4 @@
-/** How long the store of a folder takes to load, in a process that has done nothing else: `<folder>`. Says so in ms. */
+/** The load time of the store of a folder, in a process that has done nothing else: `<folder>`. Prints it in ms. */
 import { diskStore } from '@rollcall/registry';
 
 const [folder = ''] = process.argv.slice(2);

@@ -13,7 +13,7 @@ import { start } from './child.js';
 import { paired, single } from './harness.js';
 import type { Bench, Report } from './harness.js';
 
-/** So many at once, and how much that is asked to gain over one sync for each. */
+/** Concurrency, and the gain that it should have over one sync for each. */
 const AT_ONCE = [
   { concurrent: 1, target: '>= 0.8 x' },
   { concurrent: 64, target: '>= 10 x' },
@@ -27,7 +27,7 @@ const STARTS = 7;
 /** Stores, or registers, one more; resolves when it is acknowledged. */
 type Keep = (n: number) => Promise<unknown>;
 
-/** Closed loop: so many at once, each keeps its next when its last is kept. Per second. */
+/** Closed loop: `concurrent` writers, each starts its next write when its last is stored. Writes per second. */
 async function rate(keep: Keep, concurrent: number): Promise<number> {
   const startedAt = performance.now();
   let kept = 0;
@@ -64,7 +64,7 @@ function put(n: number): Write {
   };
 }
 
-/** What a disk can do: the same record appended and synced, one after another. */
+/** The limit of the disk: the same record appended and synced, in sequence. */
 async function withBareFile<Result>(use: (keep: Keep) => Promise<Result>): Promise<Result> {
   return inFolder(async (folder) => {
     const file = await open(join(folder, 'log'), 'a');
@@ -106,7 +106,7 @@ function post(agent: Agent, url: string, body: string): Promise<void> {
   });
 }
 
-/** A whole registry in a process of its own. Nobody answers at the addresses: what is called there is refused. */
+/** A whole registry in a process of its own. The registered addresses have no server: probes are refused. */
 async function withRegistry<Result>(use: (keep: Keep) => Promise<Result>): Promise<Result> {
   return inFolder(async (folder) => {
     const registry = await start('feed-registry', [folder]);
@@ -114,7 +114,7 @@ async function withRegistry<Result>(use: (keep: Keep) => Promise<Result>): Promi
     const register: Keep = (n) => {
       const endpoints = [{ protocol: 'tcp', host: hostOf(n), port: 9 }];
       const words = { id: idOf(n), service: 'orders', secret: `a-secret-of-${idOf(n)}`, version: '1.4.2', endpoints };
-      return post(agent, `${registry.said}/api/v1/register`, JSON.stringify(words));
+      return post(agent, `${registry.readyMessage}/api/v1/register`, JSON.stringify(words));
     };
     try {
       return await use(register);
@@ -139,7 +139,7 @@ async function compare(ours: With, concurrent: number): Promise<{ ours: number; 
 
 // ---- restart --------------------------------------------------------------------------------------------------------
 
-/** From the start of the process until it says that it is ready, ms. */
+/** From the start of the process until it is ready, ms. */
 async function startUp(folder: string): Promise<number> {
   const path = fileURLToPath(new URL('dist/main.js', import.meta.resolve('rollcall/package.json')));
   const startedAt = performance.now();
@@ -153,14 +153,14 @@ async function startUp(folder: string): Promise<number> {
   const ms = performance.now() - startedAt;
   child.kill('SIGKILL');
   await exited;
-  if (status !== 200) throw new Error(`The registry said ${status} when it was to be ready.`);
+  if (status !== 200) throw new Error(`The registry answered ${status} when it should be ready.`);
   return ms;
 }
 
 async function loadAlone(folder: string): Promise<number> {
   const child = await start('store-load', [folder]);
   await child.kill();
-  const { ms, instances } = JSON.parse(child.said) as { ms: number; instances: number };
+  const { ms, instances } = JSON.parse(child.readyMessage) as { ms: number; instances: number };
   if (instances !== INSTANCES) throw new Error(`${instances} of ${INSTANCES} instances were loaded.`);
   return ms;
 }

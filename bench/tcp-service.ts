@@ -29,6 +29,6 @@ const app = await NestFactory.createMicroservice<MicroserviceOptions>(EchoModule
 } satisfies TcpOptions & { logger: ['error'] });
 await app.listen();
 const server = app.unwrap<{ address(): { port: number } }>();
-// without the parent nobody would end it
+// without the parent no process would end it
 process.on('disconnect', () => process.exit());
 process.send?.(JSON.stringify({ port: server.address().port, listeningAt: Date.now() }));

@@ -1,5 +1,5 @@
-// Installs and builds what is missing, with nothing but Node. Safe to start twice at once, silent when nothing is to do.
-// It speaks on stderr, so that the stdout of whatever follows it stays clean.
+// Installs and builds what is missing, with nothing but Node. Safe to start twice at once; silent when there is nothing
+// to do. It prints to stderr, so that the stdout of the command after it stays clean.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -24,7 +24,7 @@ function run(command, args) {
   if (status !== 0) process.exit(status ?? 1);
 }
 
-/** The pid in the lock, if that process still lives. A lock that is not yet written counts as living. */
+/** The pid in the lock, if that process is still alive. A lock that is not yet written counts as alive. */
 function holder() {
   try {
     const pid = Number(readFileSync(lock, 'utf8'));
@@ -36,7 +36,7 @@ function holder() {
 }
 
 function takeLock() {
-  for (let told = false; ;) {
+  for (let isReported = false; ;) {
     try {
       writeFileSync(lock, String(process.pid), { flag: 'wx' });
       process.on('exit', () => rmSync(lock, { force: true }));
@@ -46,8 +46,8 @@ function takeLock() {
     }
     const pid = holder();
     if (pid === undefined) rmSync(lock, { force: true });
-    else if (!told) say(`waiting for another one (pid ${pid}); delete ${lock} if there is none`);
-    told ||= pid !== undefined;
+    else if (!isReported) say(`waiting for another one (pid ${pid}); delete ${lock} if there is none`);
+    isReported ||= pid !== undefined;
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
   }
 }
@@ -61,7 +61,7 @@ function hash(files) {
   return digest.digest('hex');
 }
 
-/** Remembers inside node_modules, which `npm ci` empties, for which input something was last done. */
+/** Records in node_modules, which `npm ci` empties, the inputs of the last run of a step. */
 function stamp(name, files) {
   const path = join(root, 'node_modules', `.rollcall-${name}`);
   const wanted = hash(files);
@@ -73,8 +73,8 @@ function stamp(name, files) {
 }
 
 /**
- * Does node_modules hold what the lockfile names? npm writes down what it installed there. It may leave out optional packages, which are those
- * of other platforms.
+ * Whether node_modules matches the lockfile. npm records what it installed there. It may leave out optional packages:
+ * those of other platforms.
  */
 function matchesLockfile() {
   const notes = join(root, 'node_modules', '.package-lock.json');
@@ -124,7 +124,7 @@ const built = stamp('built', [
   ...folders.flatMap((folder) => [join(folder, 'tsconfig.json'), join(folder, 'package.json')]),
 ]);
 if (!installed.isFresh()) {
-  const isInstalledByHand = installed.isMissing() && matchesLockfile(); // `npm ci`, as one does in a fresh clone
+  const isInstalledByHand = installed.isMissing() && matchesLockfile(); // `npm ci`, as in a fresh clone
   if (!isInstalledByHand) {
     say('npm ci');
     run('npm', ['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error']); // dev, even where NODE_ENV=production
@@ -141,7 +141,7 @@ const dashboard = stamp('dashboard', [
   'package-lock.json',
   'packages/dashboard/build.mjs',
   ...filesIn('packages/dashboard/src'),
-  ...filesIn('packages/core/src'), // a little of it is built in
+  ...filesIn('packages/core/src'), // some of it is bundled
 ]);
 if (!dashboard.isFresh() || !existsSync(join(root, 'packages', 'dashboard', 'dist', 'index.html'))) {
   say('dashboard');

@@ -1,9 +1,10 @@
-// Installs Debian packages that some tests need, as root on Debian and nowhere else. Elsewhere those tests are skipped, and say so.
+// Installs Debian packages that some tests need, as root on Debian and nowhere else. Elsewhere those tests are skipped
+// with a message.
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
-/** The program that shows that a package is there. */
+/** The program whose presence shows that a package is installed. */
 const PROGRAMS = {
   chromium: 'chromium',
   'redis-server': 'redis-server',
@@ -13,7 +14,7 @@ const PROGRAMS = {
   'etcd-server': 'etcd',
 };
 
-/** Whoever serves by default is told not to: the tests start their own, on ports of their own. */
+/** Keeps services from starting at installation: the tests start their own, on ports of their own. */
 const QUIET = { DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
 
 function isThere(name) {
@@ -30,10 +31,10 @@ function isProgram(path) {
   }
 }
 
-/** For all of it: no cap of a stage counts meanwhile. */
+/** For the whole installation: no cap of a stage counts during it. */
 const CAP_MS = 240_000;
 
-/** Installs what is missing of them, if this may, within four minutes; says what it does. */
+/** Installs the missing ones of these packages, if permitted, within four minutes; prints what it does. */
 export function installFromDebian(names) {
   const missing = names.filter((name) => !isThere(name));
   if (missing.length === 0 || process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) return;

@@ -1,8 +1,11 @@
-// The oxlint rule `rooms/order`: a file may import files of its own room, and of rooms that stand before it in the list of its package.
-// What lies at the top of a package may import every room.
+// The oxlint rule `rooms/order`: a file may import files of its own room, and of rooms that precede it in the list of its package.
+// Files at the top of a package may import every room.
 import { dirname, relative, resolve, sep } from 'node:path';
 
-/** The rooms of each package, lowest first; rooms on one line do not import each other. `base`: files that every room may import. */
+/**
+ * The rooms of each package, lowest first; rooms on one line do not import each other. `base`: files that every room
+ * may import.
+ */
 const PACKAGES = {
   core: { order: [['runtime'], ['options'], ['lifecycle'], ['wire']] },
   client: {
@@ -52,9 +55,9 @@ const PACKAGES = {
     ],
   },
 };
-/** Imported where the order forbids it: each with its reason. */
+/** Exceptions from the order, each with its reason. */
 const ALLOWED = new Set([
-  // the registry as a whole, which start.ts brings up
+  // the registry as a whole, which start.ts creates
   'registry: http/start -> registry',
 ]);
 
@@ -77,7 +80,7 @@ const order = {
   },
 };
 
-/** Why a file may not import another of its package; null: it may. */
+/** Why a file may not import another one of its package; null: it may. */
 function objectionTo(from, to) {
   const { order: rooms, base = [] } = PACKAGES[from.name];
   if (from.room === '' || from.room === to.room || base.includes(to.file)) return null;
@@ -93,7 +96,7 @@ function objectionTo(from, to) {
   return `${from.room}/ may not import ${to.room}/: of the rooms of ${from.name} it does not stand below (tools/lint-rooms.mjs).`;
 }
 
-/** Package, room and file (without ending) of a path; null: it lies in no package with rooms. */
+/** Package, room and file (without extension) of a path; null: it is in no package with rooms. */
 function placeOf(path) {
   const [folder, name, src, ...rest] = relative(process.cwd(), path).split(sep);
   if (folder !== 'packages' || src !== 'src' || rest.length === 0 || !Object.hasOwn(PACKAGES, name)) return null;

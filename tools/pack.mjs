@@ -1,5 +1,6 @@
-// `npm run pack`: packs every package into `tarballs`, as `npm publish` would, and says how another project installs them.
-// pnpm looks for `@rollcall/core` in the npm registry although its tarball is installed beside it, so it needs overrides: they are written, too.
+// `npm run pack`: packs every package into `tarballs`, as `npm publish` would, and prints how another project installs
+// them. pnpm looks for `@rollcall/core` in the npm registry although its tarball is installed beside it, so it needs
+// overrides: they are printed, too.
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -22,7 +23,7 @@ if (status !== 0) {
   process.exit(1);
 }
 
-/** The name of its tarball, as npm makes it. */
+/** The file name of its tarball, as npm chooses it. */
 function tarballOf({ name, version }) {
   return join(tarballs, `${name.replace('@', '').replace('/', '-')}-${version}.tgz`);
 }

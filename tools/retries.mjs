@@ -1,4 +1,4 @@
-// A reporter of vitest: names each test that failed at first and passed when it was run again, which the reporter `default` does not.
+// A vitest reporter: names each test that failed at first and passed on a retry, which the reporter `default` does not.
 export default class Retries {
   onTestCaseResult(testCase) {
     const { retryCount = 0 } = testCase.diagnostic() ?? {};

@@ -1,4 +1,5 @@
-// Runs stages one after another. A stage has waves, a wave has steps that run side by side, each in a process group of its own.
+// Runs stages one after another. A stage has waves, a wave has steps that run concurrently, each in a process group of
+// its own.
 import { spawn } from 'node:child_process';
 import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -9,14 +10,14 @@ export const root = fileURLToPath(new URL('..', import.meta.url));
 const windows = process.platform === 'win32';
 const running = new Set();
 
-/** A step that counts one: it passes when the tool exits with 0. */
+/** A step that counts as one test: it passes when the tool exits with 0. */
 export const tool = (name, ...args) => ({
   name: [name, ...args].join(' '),
   command: join(root, 'node_modules', '.bin', name),
   args,
 });
 
-/** Names the tests that passed at a second try only. */
+/** Names the tests that passed only on a retry. */
 const RETRIES = join(root, 'tools', 'retries.mjs');
 
 let reports = 0;
@@ -73,7 +74,7 @@ async function runStage({ name, capMs, expectedMs = Infinity, prepare, waves }) 
   };
 }
 
-/** A step that is alone in its wave is shown as it runs, others only when they fail. */
+/** The output of a step that is alone in its wave is shown live, that of others only when they fail. */
 async function runStep(step, { deadline, isAlone }) {
   const started = performance.now();
   const { code, output, isCapped } = await execute(step, { capMs: deadline - started, isLive: isAlone });
@@ -121,7 +122,7 @@ function execute({ command, args }, { capMs, isLive }) {
     child.stdout?.on('data', (chunk) => (output += chunk));
     child.stderr?.on('data', (chunk) => (output += chunk));
     child.on('error', (error) => (output += error.message));
-    child.on('exit', () => kill(child, 'SIGKILL')); // whatever it left behind in its group
+    child.on('exit', () => kill(child, 'SIGKILL')); // anything it left behind in its group
     child.on('close', (code) => {
       clearTimeout(cap);
       running.delete(child);
@@ -130,7 +131,7 @@ function execute({ command, args }, { capMs, isLive }) {
   });
 }
 
-/** Asks the whole group to end, so that tests can end what they started elsewhere, then ends it. */
+/** Sends SIGTERM to the whole group, so that tests can end what they started elsewhere, then kills it. */
 function end(child) {
   kill(child, 'SIGTERM');
   setTimeout(() => kill(child, 'SIGKILL'), 2000).unref();

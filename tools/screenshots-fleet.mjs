@@ -1,6 +1,6 @@
-// `npm run screenshots -- fleet [folder]`: 200 services with 5 instances each, and pictures of every screen of the dashboard at four widths in
-// both themes, to look at: by default in a new folder of the system's for such things, which it names. Those of SHOWN are renewed in
-// docs/images. Takes two minutes.
+// `npm run screenshots -- fleet [folder]`: 200 services with 5 instances each, and screenshots of every screen of the
+// dashboard at four widths in both themes, for review: by default in a new temporary folder, whose path is printed.
+// Those of SHOWN are updated in docs/images. Takes two minutes.
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,14 +14,14 @@ const SIZES = [
   [390, 844],
 ];
 const THEMES = ['light', 'dark'];
-/** Name of the screen, width, theme → name of the picture in docs/images. */
+/** Name of the screen, width, theme → name of the image in docs/images. */
 const SHOWN = {
   'instances-1440-light': 'instances-light',
   'instances-1440-dark': 'instances-dark',
   'instances-390-light': 'instances-390',
   'services-768-light': 'services-768',
 };
-/** What comes later than the page: answers, graphs and their data. */
+/** The delay of content that arrives after the page: answers, graphs and their data. */
 const LATER_MS = 1_500;
 
 export async function shootFleet(browser, images, folder = mkdtempSync(join(tmpdir(), 'rollcall-screens-'))) {

@@ -1,12 +1,18 @@
-// A PNG of a page with few colours, written anew with a palette: a quarter of the size, and nobody sees the difference.
+// A PNG of a page with few colours, written again with a palette: a quarter of the size, without a visible difference.
 import { crc32, deflateSync, inflateSync } from 'node:zlib';
 
 const SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
 const MOST_COLOURS = 256;
-/** So many are those that occur most; the others are those that are most unlike them, so that a small green dot stays green. */
+/**
+ * The number of most frequent colours in the palette; the others are those most unlike them, so that a small green dot
+ * stays green.
+ */
 const FREQUENT_COLOURS = 208;
 
-/** Takes 8-bit RGB and RGBA (which is read as opaque), as browsers write them. 256 colours stay; each other becomes the nearest. */
+/**
+ * Accepts 8-bit RGB and RGBA (read as opaque), as browsers write them. Keeps 256 colours; each other becomes the
+ * nearest.
+ */
 export function reduce(png) {
   const { width, height, channels, rows } = decode(png);
   const counts = new Map();
@@ -20,14 +26,14 @@ export function reduce(png) {
   const palette = paletteOf(byCount);
   const indexes = new Map(palette.map((colour, index) => [colour, index]));
   for (const colour of byCount) if (!indexes.has(colour)) indexes.set(colour, nearest(palette, colour));
-  const lines = Buffer.alloc((width + 1) * height); // each begins with its filter: none
+  const lines = Buffer.alloc((width + 1) * height); // each begins with its filter type: none
   for (let at = 0; at < pixels.length; at += 1) {
     lines[Math.floor(at / width) * (width + 1) + 1 + (at % width)] = indexes.get(pixels[at]);
   }
   return encode({ width, height, palette, lines });
 }
 
-/** The most frequent ones, and then, one by one, whichever is farthest from all that are in. */
+/** The most frequent ones, and then, one by one, the one farthest from all in the palette. */
 function paletteOf(byCount) {
   const palette = byCount.slice(0, FREQUENT_COLOURS);
   const others = byCount
@@ -50,7 +56,7 @@ function nearest(palette, colour) {
   return best;
 }
 
-/** Squared, in RGB. */
+/** Squared distance in RGB. */
 function distanceOf(a, b) {
   const [red, green, blue] = [16, 8, 0].map((shift) => ((a >> shift) & 255) - ((b >> shift) & 255));
   return red * red + green * green + blue * blue;

@@ -1,5 +1,5 @@
-// One service of those that stand in the pictures of the dashboard: its name, its version and whom it calls are in the environment.
-// SIGUSR2 closes its port and nothing else: then nobody can reach it, while it still reaches the registry.
+// One service of those in the screenshots of the dashboard: its name, its version and its callees are in the environment.
+// SIGUSR2 closes only its port: then it is unreachable, while it still reaches the registry.
 import 'reflect-metadata';
 import { setTimeout as pass } from 'node:timers/promises';
 import { Controller, Get, Module } from '@nestjs/common';
@@ -23,7 +23,7 @@ class Desk {
   }
 }
 
-/** What decorators come to, for plain Node has none. */
+/** Applies decorators by hand, as plain Node has no syntax for them. */
 const descriptor = Object.getOwnPropertyDescriptor(Desk.prototype, 'work');
 for (const one of [HTTP === undefined ? MessagePattern('work') : Get('work'), Idempotent()]) {
   one(Desk.prototype, 'work', descriptor);
@@ -55,4 +55,4 @@ await (HTTP === undefined ? app.listen() : app.listen(0, '127.0.0.1'));
 
 const server = HTTP === undefined ? app.unwrap() : app.getHttpServer();
 process.on('SIGUSR2', () => server.close());
-process.on('disconnect', () => process.exit()); // whoever takes the pictures is gone
+process.on('disconnect', () => process.exit()); // the parent is gone

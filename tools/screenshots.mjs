@@ -1,5 +1,6 @@
-// `npm run screenshots`: a registry and a small town of services, with trouble of every kind, and pictures of each screen of the
-// dashboard in docs/images. `npm run screenshots -- fleet`: see screenshots-fleet.mjs. Needs Chromium: Debian's, or one that CHROMIUM names. Takes two minutes.
+// `npm run screenshots`: a registry and a small fleet of services, with problems of every kind, and screenshots of each
+// screen of the dashboard in docs/images. `npm run screenshots -- fleet`: see screenshots-fleet.mjs. Needs Chromium:
+// Debian's, or one that CHROMIUM names. Takes two minutes.
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -17,7 +18,7 @@ const programs = {
   rollcall: join(root, 'packages', 'cli', 'dist', 'main.js'),
   service: join(root, 'tools', 'screenshots-service.mjs'),
 };
-/** Name → how many, whom they call, how long they work. */
+/** Name → number of instances, callees, duration of a call. */
 const TOWN = {
   gateway: { count: 2, calls: 'orders,catalog,users', http: true },
   orders: { count: 3, calls: 'payments,inventory', workMs: 4 },
@@ -31,7 +32,7 @@ const TOWN = {
 const WARM_UP_MS = 60_000;
 const PER_SECOND = 40;
 const THEMES = ['light', 'dark'];
-/** Chromium speaks to nobody but the page. */
+/** Chromium connects to nothing but the page. */
 const QUIET = ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update'];
 
 const children = [];
@@ -54,7 +55,7 @@ async function startRegistry() {
   return { child, url: JSON.parse(String(line)).url };
 }
 
-/** What goes through it can be cut: whoever comes then is refused, and what is open stays open. */
+/** A proxy that can be cut: then it refuses new connections, and open ones stay. */
 async function openGate(url) {
   const { hostname, port } = new URL(url);
   const gate = createServer((near) => {
@@ -87,7 +88,7 @@ async function until(what, isSo, patienceMs = 60_000) {
   }
 }
 
-/** Somebody calls the gateways all the time; who gives no answer was meant to. */
+/** Calls the gateways all the time; failures are intended. */
 function load(urls) {
   let turn = 0;
   const timer = setInterval(() => {
@@ -111,19 +112,19 @@ async function openTown(url) {
   const gate = await openGate(url);
   const town = Object.fromEntries(
     Object.entries(TOWN).map(([name, { count }]) => {
-      // the first search reaches the registry by the gate
+      // the first instance of search reaches the registry through the proxy
       const homes = Array.from({ length: count }, (_, index) => (name === 'search' && index === 0 ? gate.url : url));
       return [name, homes.map((home) => startService(name, home))];
     }),
   );
   await whole(url, town);
-  // one more, which is born when the machine is calm again: its round trips are those of every day
+  // one more, which starts when the machine is calm again: its round trips are typical
   town.orders.unshift(startService('orders', url));
   await whole(url, town);
   return { town, gate };
 }
 
-/** Everything that can be wrong, at one moment. Resolves to the instances to look at. */
+/** All kinds of problems, at one moment. Resolves with the instances to look at. */
 async function makeTrouble({ url, town, gate }) {
   const before = await instancesAt(url);
   const idOf = (child) => before.find(({ metadata }) => metadata.pid === String(child.pid)).id;
@@ -163,7 +164,7 @@ async function open(url, theme, [width, height] = [1440, 900]) {
   return page;
 }
 
-/** Name → the picture as the browser made it: they are reduced in the end, when no moment passes meanwhile. */
+/** Name → the screenshot as the browser made it: they are compressed at the end, so that no time passes in between. */
 const taken = new Map();
 const take = async (page, name) => taken.set(name, await page.screenshot());
 /** The same moment in both themes. */
@@ -171,7 +172,7 @@ const takeBoth = (pages, name) => Promise.all(pages.map((page, index) => take(pa
 
 async function shoot(pages, url, [name, hash]) {
   await Promise.all(pages.map((page) => page.goto(`${url}/${hash}`)));
-  await pass(1_500); // what comes later than the page: graphs and their data
+  await pass(1_500); // content that arrives after the page: graphs and their data
   await takeBoth(pages, name);
 }
 

@@ -1,5 +1,5 @@
-// How the suites of e2e are run: which files only `npm run test:all` runs, and which may run side by side. CONTRIBUTING.md says why.
-// Variants inside a file are chosen there (e2e/variants.ts).
+// How the suites of e2e are run: which files only `npm run test:all` runs, and which may run concurrently. Reasons:
+// CONTRIBUTING.md. Variants inside a file are chosen there (e2e/variants.ts).
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from './run.mjs';
@@ -12,7 +12,7 @@ const ONLY_IN_ALL = {
   packages: /^(clone|compilers|manifests|types)$/,
 };
 
-/** They judge latency, order or throughput, or make a load that others would notice: one at a time, beside nothing. */
+/** They judge latency, order or throughput, or make a load that disturbs others: one at a time, beside nothing. */
 const ALONE = {
   security: /^(floods|wire-fuzz)$/,
   process:
@@ -21,15 +21,16 @@ const ALONE = {
 };
 
 /**
- * Files of the others at a time. Most wait for intervals and time limits: two cores carry more than two. `sim` waits for nothing; `packages` is
- * one run, as what it installs is for all of its files, one of which makes a load.
+ * The number of other files that run concurrently. Most wait for intervals and time limits: two cores carry more than
+ * two. `sim` waits for nothing; `packages` is one run, as its installation serves all of its files, one of which makes
+ * a load.
  */
 const WORKERS = { sim: 2, security: 4, process: 5, cluster: 1, browser: 3, packages: 1 };
 
-/** Tests that lie beside what they test and belong to a suite (vitest.config.ts); they may run side by side. */
+/** Suites with further tests beside the sources (vitest.config.ts); they may run concurrently. */
 const BESIDE_SOURCES = { sim: 'packages/', security: 'packages/' };
 
-/** The runs of vitest that make up a suite, one after another: each the arguments after `--project`. */
+/** The runs of vitest that make up a suite, one after another: the arguments after `--project` of each. */
 export function runsOf(suite, { isAll }) {
   const [leftOut, alone] = [isAll ? undefined : ONLY_IN_ALL[suite], ALONE[suite]];
   const chosen = filesOf(suite).filter((name) => leftOut?.test(name) !== true);

@@ -1,5 +1,6 @@
-// `npm test` runs the stages that hold the promises of README.md, `npm run test:all` (`--all`) all tests of all stages but those on request,
-// `npm test -- check sim` some stages. Each stage has a cap that fails it. Last line: `N passed, N failed`.
+// `npm test` runs the stages that prove the promises of README.md, `npm run test:all` (`--all`) all tests of all stages
+// but those on request, `npm test -- check sim` some stages. Each stage has a cap that fails it. Last line: `N passed,
+// N failed`.
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { check } from './check.mjs';
@@ -10,7 +11,7 @@ import { runsOf } from './test-plan.mjs';
 const isAll = process.argv.includes('--all');
 process.env.SHORT = isAll ? '' : '1'; // e2e/variants.ts
 
-/** A stage that runs a suite of e2e. `expectedMs`: of `npm test`, and of all. */
+/** A stage that runs a suite of e2e. `expectedMs`: the duration in `npm test`, and in all. */
 function stageOf(name, { capMs, expectedMs: [shortMs, allMs], ...more }) {
   const waves = runsOf(name, { isAll }).map((args) => [vitest(name, ...args)]);
   return { name, folder: `e2e/${name}`, capMs, expectedMs: isAll ? allMs : shortMs, waves, ...more };
@@ -31,8 +32,8 @@ const stages = [
     expectedMs: [240_000, 780_000],
     prepare: () => installFromDebian(['redis-server', 'mosquitto', 'prometheus', 'nginx-light']),
   }),
-  // calls beside those of a bare client, in one world after another: two clients' loads at a time need a machine that does nothing else, so
-  // it runs when it is asked for; the stage `sim` has the same worlds in virtual time
+  // calls beside those of a bare client, in one world after another: two clients' loads at a time need a machine that
+  // does nothing else, so it runs on request only; the stage `sim` has the same worlds in virtual time
   {
     name: 'calls',
     folder: 'e2e/process',
@@ -58,7 +59,7 @@ const stages = [
   }),
 ];
 
-/** Packages are downloaded there; without it nothing is said of them. */
+/** Whether the npm registry is reachable, from which packages are downloaded; without it their tests are skipped. */
 function reachesNpm() {
   const question = ['view', 'rxjs', 'version', '--prefer-online', '--fetch-retries=1', '--fetch-timeout=10000'];
   return spawnSync('npm', question, { timeout: 40_000, shell: process.platform === 'win32' }).status === 0;

@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { chromium } from 'playwright-core';
 import type { Browser, Page } from 'playwright-core';
 
-/** Debian's, or one of your own. */
+/** Debian's path, or a browser of your own. */
 const CHROMIUM = process.env['CHROMIUM'] ?? '/usr/bin/chromium';
 
 /** Why there is no browser to test with; null: there is one. */
@@ -14,7 +14,7 @@ export const whyNoBrowser: string | null = existsSync(CHROMIUM)
 
 if (whyNoBrowser !== null) console.warn(`Browser tests are skipped: ${whyNoBrowser}.`);
 
-/** It speaks to nobody but the pages it is sent to. */
+/** It connects to nothing but the pages it is sent to. */
 const QUIET = [
   '--no-sandbox',
   '--disable-gpu',
@@ -31,7 +31,7 @@ export type Theme = 'light' | 'dark';
 
 export interface Visit {
   readonly page: Page;
-  /** What went wrong in the page: errors, refused loads, requests to elsewhere. */
+  /** Errors in the page: exceptions, refused loads, requests to other origins. */
   readonly faults: string[];
 }
 
@@ -41,7 +41,7 @@ export interface VisitOptions {
   readonly height?: number;
 }
 
-/** A window of its own, which notes everything that should not happen in it. */
+/** A window of its own, which records everything that should not happen in it. */
 export async function visit(browser: Browser, url: string, options: VisitOptions = {}): Promise<Visit> {
   const { theme = 'light', width = 1440, height = 900 } = options;
   const context = await browser.newContext({
@@ -65,9 +65,9 @@ export async function visit(browser: Browser, url: string, options: VisitOptions
   return { page, faults };
 }
 
-/** What WCAG 2.2 AA has against the page as it is now; empty: nothing. */
+/** Violations of WCAG 2.2 AA on the page as it is now; empty: none. */
 export async function flawsOf(page: Page): Promise<string[]> {
-  // past the page's own policy, which lets no foreign script in
+  // bypasses the page's own policy, which lets no foreign script in
   await page.evaluate(`(() => { const module = undefined; const exports = undefined; ${axe.source} })()`);
   const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
   const look = `axe.run(document, { runOnly: { type: 'tag', values: ${JSON.stringify(tags)} } })`;

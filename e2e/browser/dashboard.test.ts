@@ -18,7 +18,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard, with real services, in a 
 
   beforeAll(async () => {
     [browser, stage] = await Promise.all([launchBrowser(), openStage({ intervalMs: INTERVAL_MS, a: 3, b: 2 })]);
-    // calls, so that there is something to show of them
+    // makes calls, so that there are calls to show
     load = stage.load(20);
   }, 60_000);
 
@@ -31,7 +31,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard, with real services, in a 
 
   const at = (hash: string): string => `${stage.url}/${hash}`;
 
-  it('says in its heading how everything stands, and shows every service and instance', async () => {
+  it('summarizes the state in its heading, and shows every service and instance', async () => {
     const { page, faults } = await visit(browser, at(''));
     await page.getByRole('heading', { name: 'All 3 services can be reached.' }).waitFor();
     expect(await page.locator('.wall-row').count()).toBe(3);
@@ -41,7 +41,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard, with real services, in a 
     await page.context().close();
   });
 
-  it('shows a killed instance, and the one that comes in its place, without being asked', async () => {
+  it('shows a killed instance, and its replacement, without a reload', async () => {
     const { page, faults } = await visit(browser, at(''));
     await page.getByRole('heading', { name: 'All 3 services can be reached.' }).waitFor();
     const victim = stage.services.a.at(0)!;
@@ -62,7 +62,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard, with real services, in a 
     await page.context().close();
   });
 
-  it('says that its view is old while the registry is away, and is live again by itself', async () => {
+  it('marks its view as old while the registry is down, and is live again by itself', async () => {
     const { page } = await visit(browser, at(''));
     await page.getByRole('heading', { name: 'All 3 services can be reached.' }).waitFor();
     const before = stage.registry;
@@ -81,7 +81,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard, with real services, in a 
     await page.context().close();
   });
 
-  it('drains an instance, with a reason, and takes it back', async () => {
+  it('drains an instance, with a reason, and undrains it', async () => {
     const instance = stage.instances.find(({ service }) => service === 'b')!;
     const { page, faults } = await visit(browser, at(`#/instances/${instance.id}`));
     await page.getByRole('button', { name: 'Drain…' }).click();
@@ -96,7 +96,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard, with real services, in a 
     await page.context().close();
   });
 
-  it('says of a service whose instances are all drained that nobody may be called', async () => {
+  it('reports a service whose instances are all drained as not callable', async () => {
     const drained = stage.instances.filter(({ service }) => service === 'b');
     const want = async (admin: string): Promise<void> => {
       for (const { id } of drained) {
@@ -112,7 +112,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard, with real services, in a 
     await want('DRAINING');
     const { page, faults } = await visit(browser, at(''));
     await page.getByRole('heading', { name: `Nobody of b may be called: ${drained.length} drained.` }).waitFor();
-    // one cause is one row, with who did it
+    // one cause is one row, with the operator
     const cause = page.locator('.attention tr', { hasText: `${drained.length} instances` });
     await cause.getByText(/^Drained \d+ s ago by .*\(all at once\)\.$/).waitFor();
     expect(await cause.innerText()).toMatch(/NOT CALLABLE[^]*DRAINING[^]*until undrained by an operator/);
@@ -145,7 +145,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard, with real services, in a 
     await until('it is gone', () => !stage.instances.some(({ id }) => id === instance.id));
     await page.getByRole('heading', { name: /is not registered/ }).waitFor();
     await page.getByText('removed by an operator: nobody knows it').first().waitFor();
-    // its process takes no part any more
+    // its process no longer takes part
     const outcast = stage.services.a.find((child) => stage.idOf(child) === instance.id)!;
     outcast.kill('SIGKILL');
     await outcast.exited;
@@ -154,7 +154,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard, with real services, in a 
     await page.context().close();
   });
 
-  it('goes where the keyboard says', async () => {
+  it('is navigated by keyboard', async () => {
     const { page } = await visit(browser, at(''));
     await page.locator('.wall-row').first().waitFor();
     const keys: readonly (readonly [string, RegExp])[] = [
@@ -169,7 +169,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard, with real services, in a 
       await page.keyboard.press(key);
       await page.waitForURL(hash);
     }
-    // whoever arrives begins at the top of the page
+    // a new screen starts at its top
     await page.locator('#main:focus').waitFor();
     await page.locator('[data-row]').first().waitFor();
     await page.keyboard.press('j');
@@ -205,7 +205,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard, with real services, in a 
     ];
   };
 
-  it.each(['light', 'dark'] as const)('has nothing against it by WCAG 2.2 AA on any screen, in %s', async (theme) => {
+  it.each(['light', 'dark'] as const)('violates no rule of WCAG 2.2 AA on any screen, in %s', async (theme) => {
     const { page, faults } = await visit(browser, at(''), { theme });
     for (const [name, hash, heading] of screens()) {
       await page.goto(at(hash));

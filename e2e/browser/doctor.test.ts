@@ -1,4 +1,5 @@
-// `rollcall doctor` where much is wrong: 200 services with 5 instances each, in every state, with open circuits.
+// `rollcall doctor` for a fleet with many problems: 200 services with 5 instances each, in every state, with open
+// circuits.
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -27,7 +28,7 @@ function doctor(...args: readonly string[]): Promise<{ readonly code: number; re
 }
 
 describe('rollcall doctor at 1,000 instances', () => {
-  it('says what is wrong in a few screens, the lost services first, with the verdict at both ends', () => {
+  it('lists the problems in a few screens, the lost services first, with the verdict at both ends', () => {
     const { code, lines } = whole;
     expect(code).toBe(1);
     expect(lines.length).toBeLessThanOrEqual(MOST_LINES);
@@ -40,7 +41,7 @@ describe('rollcall doctor at 1,000 instances', () => {
     expect(lines.join('\n')).toMatch(/who {2}default\/vouchers-cache \(all 5\), /);
   });
 
-  it('has commands whole, and names that it takes itself', async () => {
+  it('prints complete commands, with names that they accept', async () => {
     const { lines } = whole;
     const undrain = lines.filter((line) => line.includes('rollcall undrain'));
     expect(undrain.length).toBeGreaterThan(0);
@@ -50,7 +51,7 @@ describe('rollcall doctor at 1,000 instances', () => {
     expect((await doctor(name, '--no-ports')).lines[0]).toContain(`about ${name} and the registry`);
   });
 
-  it('tells of an instance whose caller keeps its circuit open', async () => {
+  it('reports an instance whose caller keeps its circuit open', async () => {
     const { lines } = await doctor('default/sessions-worker', '--no-ports', '-o', 'json');
     const { findings } = JSON.parse(lines.join('')) as { findings: { code: string; what: string }[] };
     expect(findings).toContainEqual(

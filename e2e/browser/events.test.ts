@@ -7,7 +7,7 @@ import { flawsOf, launchBrowser, visit, whyNoBrowser } from './browser.js';
 
 const SECRET = 'a-secret-of-132-bits-22';
 /** More than two pages of the screen. */
-const DEEDS = 450;
+const EVENTS = 450;
 
 describe.skipIf(whyNoBrowser !== null)('the events of the dashboard', () => {
   let browser: Browser;
@@ -40,7 +40,7 @@ describe.skipIf(whyNoBrowser !== null)('the events of the dashboard', () => {
     await register('orders-1e07', 'orders', 'default');
     await register('gateway-6f80', 'gateway', 'default');
     await register('orders-77aa', 'orders', 'staging');
-    for (let count = 1; count <= DEEDS; count += 1)
+    for (let count = 1; count <= EVENTS; count += 1)
       await send('PATCH', 'instances/orders-1e07', { weight: count }, { 'x-rollcall-operator': '1' });
     const target = { instance: 'orders-1e07', calls: 5, failures: 5, p99Ms: 20, circuit: 'open' };
     const counts = { windowMs: 5_000, calls: 10, failures: 0, retries: 2, p50Ms: 3, p99Ms: 42, inFlight: 0, window: 1 };
@@ -60,11 +60,11 @@ describe.skipIf(whyNoBrowser !== null)('the events of the dashboard', () => {
 
   const rows = 'tr[data-row]';
 
-  it('are filtered by the registry, by everything that an address can say', async () => {
+  it('are filtered by the registry, by every parameter of the URL', async () => {
     const { page, faults } = await visit(browser, `${registry.url}/#/events?instance=orders-77aa`);
     await page.locator(rows).first().waitFor();
     expect(await page.locator(rows).count()).toBe(1);
-    // its namespace is told when it is known that there are several
+    // its namespace is shown once several are known
     const row = page.locator(rows);
     await expect.poll(() => row.innerText()).toMatch(/REGISTERING.*staging\/orders…77aa.*registered/s);
     await page.goto(`${registry.url}/#/events?kind=Circuits`);
@@ -82,12 +82,12 @@ describe.skipIf(whyNoBrowser !== null)('the events of the dashboard', () => {
     await page.context().close();
   });
 
-  it('go back page by page to the first', async () => {
+  it('are paged back to the first', async () => {
     const { page, faults } = await visit(browser, `${registry.url}/#/events?kind=Actions`);
     await page.locator(rows).first().waitFor();
     expect(await page.locator(rows).count()).toBe(200);
     const older = page.getByRole('button', { name: 'Older events' });
-    for (const count of [400, DEEDS]) {
+    for (const count of [400, EVENTS]) {
       await older.click();
       await expect.poll(() => page.locator(rows).count(), { timeout: 10_000 }).toBe(count);
     }
@@ -98,7 +98,7 @@ describe.skipIf(whyNoBrowser !== null)('the events of the dashboard', () => {
     await page.context().close();
   });
 
-  it('are exported all, not only those on the screen', async () => {
+  it('are all exported, not only those on the screen', async () => {
     const { page, faults } = await visit(browser, `${registry.url}/#/events?kind=Actions&service=orders`);
     await page.locator(rows).first().waitFor();
     const [download] = await Promise.all([
@@ -110,10 +110,10 @@ describe.skipIf(whyNoBrowser !== null)('the events of the dashboard', () => {
       .trimEnd()
       .split('\n')
       .map((line) => JSON.parse(line) as { kind: string; text: string });
-    expect(events).toHaveLength(DEEDS);
+    expect(events).toHaveLength(EVENTS);
     expect(new Set(events.map(({ kind }) => kind))).toEqual(new Set(['admin']));
     expect(events[0]?.text).toContain('weight set to 1');
-    await page.getByText(`${DEEDS} events exported.`).waitFor();
+    await page.getByText(`${EVENTS} events exported.`).waitFor();
     expect(faults).toEqual([]);
     await page.context().close();
   });

@@ -1,21 +1,22 @@
 import type { Edge, EdgeTarget, State } from '@rollcall/core';
 
-// Who is in the fleet of `fleet.ts`, and how each behaves.
+// The instances of the fleet of `fleet.ts`, and the conduct of each.
 
 export interface DashboardFleetOptions {
-  /** Instances that fall silent and come back, and instances that are replaced. Default true. */
+  /** Whether instances fall silent and recover, and instances are replaced. Default true. */
   readonly changes?: boolean;
 }
 
 /**
- * `well`: HEALTHY · `unreachable`: Heartbeat-1 fails, UNHEALTHY · `mute`: sends no Heartbeat-2, UNHEALTHY · `unproved`: never answers,
- * CRITICAL (UNHEALTHY where nobody else of its service can be called) · `leaving`: DEREGISTERING for an hour · `flapping`: falls silent
- * and comes back · `replaced`: leaves every 8 intervals, and another one registers in its place.
+ * `well`: HEALTHY · `unreachable`: Heartbeat-1 fails, UNHEALTHY · `mute`: sends no Heartbeat-2, UNHEALTHY · `unproved`:
+ * never answers, CRITICAL (UNHEALTHY where no other instance of its service can be called) · `leaving`: DEREGISTERING
+ * for an hour · `flapping`: falls silent and recovers · `replaced`: leaves every 8 intervals, and another one registers
+ * in its place.
  */
 export type Conduct = 'well' | 'unreachable' | 'mute' | 'unproved' | 'leaving' | 'flapping' | 'replaced';
 
 export interface FleetMember {
-  /** Changes when a `replaced` one is replaced. */
+  /** Changes when a `replaced` instance is replaced. */
   id: string;
   readonly namespace: string;
   readonly service: string;
@@ -26,13 +27,13 @@ export interface FleetMember {
   readonly weight: number;
 }
 
-/** One that is played. */
+/** A simulated instance. */
 export interface Member extends FleetMember {
   readonly index: number;
   readonly at: number;
   nonce: string | null;
   seq: number;
-  /** Its number among those that had this place. */
+  /** Its number among the successive instances of this place. */
   life: number;
   wasHealthy: boolean;
   state: State;
@@ -119,7 +120,7 @@ export function planOf({ changes = true }: DashboardFleetOptions): Member[] {
   });
 }
 
-/** What one caller saw of a service in one window. `fate` decides how it goes, the same in each window. */
+/** The calls from one caller to a service in one window. `fate` determines the results, the same in each window. */
 export function edgeOf(callees: readonly Member[], fate: number, window: number): Edge {
   const isIdle = fate % 13 === 0;
   const isBad = fate % 9 === 0;

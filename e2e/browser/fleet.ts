@@ -9,15 +9,16 @@ import type { AddressInfo, Server, Socket } from 'node:net';
 import { edgeOf, idOf, planOf } from './fleet-plan.js';
 import type { Conduct, DashboardFleetOptions, FleetMember, Member } from './fleet-plan.js';
 
-// 200 services with 5 instances each, for tests of the dashboard: a real registry, and one process that plays all instances. They share
-// one port and have an address each (127.1.x.y), answer Heartbeat-1, send Heartbeat-2, and tell of calls between them. Names, versions
-// and zones are as long as the protocol allows; every state, every admin state and open circuits occur.
+// 200 services with 5 instances each, for tests of the dashboard: a real registry, and one process that simulates all
+// instances. They share one port and have an address each (127.1.x.y), answer Heartbeat-1, send Heartbeat-2, and report
+// calls between them. Names, versions and zones are as long as the protocol allows; every state, every admin state and
+// open circuits occur.
 
 export interface DashboardFleet {
   readonly url: string;
   readonly registry: RunningRegistry;
   readonly members: readonly FleetMember[];
-  /** The first instance of the plan that behaves so. */
+  /** The first instance of the plan with this conduct. */
   one(conduct: Conduct): FleetMember;
   close(): Promise<void>;
 }
@@ -25,10 +26,10 @@ export interface DashboardFleet {
 const SECRET = 'a-secret-of-the-dashboard-fleet';
 const REGISTRATIONS_AT_ONCE = 16;
 const HOUR_MS = 3_600_000;
-/** The states that are planned are reached after some 3 of them. */
+/** The planned states are reached after some 3 intervals. */
 const INTERVAL_MS = 5_000;
 
-/** Whom a service calls: others of its namespace, by how far they are in the plan. */
+/** The callees of a service: others of its namespace, by their distance in the plan. */
 const CALLEES = [1, 5, 13];
 
 class Crowd {
@@ -86,7 +87,7 @@ class Crowd {
     if (status !== 201) throw new Error(`${id}: ${status} ${body.slice(0, 400)}`);
   }
 
-  /** What an operator says of it, and its own goodbye. */
+  /** The settings of an operator for it, and its own deregistration. */
   async #instruct({ id, admin, weight, conduct }: Member): Promise<void> {
     const path = `/api/v1/instances/${id}`;
     if (admin !== 'ENABLED' || weight !== 100) {
@@ -96,7 +97,7 @@ class Crowd {
     if (conduct === 'leaving') await this.#ask('POST', `${path}/drain`, { deadlineMs: HOUR_MS });
   }
 
-  /** Everybody once an interval, evenly. */
+  /** Sends every instance's heartbeat once an interval, evenly spread. */
   #startBeating(): void {
     const tickMs = 20;
     let [next, owed, at] = [0, 0, performance.now()];
@@ -113,7 +114,7 @@ class Crowd {
     }, tickMs);
   }
 
-  /** Whoever is to be in trouble is HEALTHY first. */
+  /** Instances with trouble planned are HEALTHY first. */
   #isSilent(member: Member, how: 'mute' | 'unreachable'): boolean {
     const { conduct, wasHealthy, index } = member;
     if (conduct === 'flapping') return wasHealthy && (this.#turn + index) % 8 < 4;
@@ -151,7 +152,7 @@ class Crowd {
     member.wasHealthy ||= state === 'HEALTHY';
   }
 
-  /** Two instances of three services in four tell of calls. */
+  /** Two instances of three services in four report calls. */
   #edgesOf({ index, at, namespace, seq }: Member): Edge[] {
     if (index % 5 > 1 || at % 4 === 3) return [];
     const places = CALLEES.map((far) => at + far).filter((_, which) => which === 0 || (at + which) % 3 === 0);
@@ -176,13 +177,13 @@ class Crowd {
     const { nonce, purpose, keep } = data;
     const member = this.#memberAt(socket.localAddress ?? '');
     if (member === undefined || this.#isSilent(member, 'unreachable')) {
-      // half of them close the connection, the others say nothing
+      // half of them close the connection, the others send nothing
       if (member === undefined || member.index % 2 === 0) socket.destroy();
       return;
     }
     socket.write(encodeFrame({ id, response: { instance: member.id, nonce }, isDisposed: true }));
     if (keep !== true) socket.destroySoon();
-    // callers and `rollcall doctor` ask without a nonce who is there
+    // callers and `rollcall doctor` request the identity without a nonce
     if (nonce === undefined) return;
     const isFirst = member.nonce === null;
     member.nonce = nonce;
@@ -221,7 +222,7 @@ interface Question {
   };
 }
 
-/** Troubles stay as they are: nobody is removed for being silent. */
+/** Troubles stay as they are: no silent instance is removed. */
 const THRESHOLDS = { unhealthyAfter: 2, unprovedAfter: 2.4, criticalAfter: 900, lastCriticalAfter: 900 };
 const STATE_OF: Partial<Record<Conduct, readonly State[]>> = {
   well: ['HEALTHY'],
@@ -231,7 +232,7 @@ const STATE_OF: Partial<Record<Conduct, readonly State[]>> = {
 };
 const SETTLE_MS = 120_000;
 
-/** Resolves when everybody is registered and in the state that its conduct leads to. */
+/** Resolves when every instance is registered and in the state that its conduct leads to. */
 export async function openDashboardFleet(options: DashboardFleetOptions = {}): Promise<DashboardFleet> {
   const registry = await startRegistry({
     port: 0,
@@ -253,7 +254,7 @@ export async function openDashboardFleet(options: DashboardFleetOptions = {}): P
   }
   const one = (conduct: Conduct): FleetMember => {
     const found = crowd.members.find((member) => member.conduct === conduct);
-    if (found === undefined) throw new Error(`Nobody in this fleet is ${conduct}.`);
+    if (found === undefined) throw new Error(`No instance of this fleet is ${conduct}.`);
     return found;
   };
   return { url: registry.url, registry, members: crowd.members, one, close };

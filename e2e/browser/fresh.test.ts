@@ -24,7 +24,7 @@ async function register(url: string, at: number): Promise<void> {
   expect(status).toBe(201);
 }
 
-describe.skipIf(whyNoBrowser !== null)('how new what the dashboard shows is', () => {
+describe.skipIf(whyNoBrowser !== null)('the freshness of the dashboard', () => {
   let browser: Browser;
   beforeAll(async () => {
     browser = await launchBrowser();
@@ -34,7 +34,7 @@ describe.skipIf(whyNoBrowser !== null)('how new what the dashboard shows is', ()
     await endAll();
   });
 
-  describe('on a way that is narrow or blocked', () => {
+  describe('with a slow or blocked connection', () => {
     let registry: RunningRegistry;
     let way: HoldingProxy;
     beforeEach(async () => {
@@ -64,7 +64,7 @@ describe.skipIf(whyNoBrowser !== null)('how new what the dashboard shows is', ()
         expect(await flawsOf(page)).toEqual([]);
         way.release();
         await page.locator('h1', { hasNotText: 'Calling the roll' }).waitFor();
-        // of the namespace that is looked at
+        // of the selected namespace
         const count = hash.includes('ns=nope') ? 0 : SERVICES;
         await page.locator('nav b', { hasText: new RegExp(`^${count}$`) }).waitFor();
         await page
@@ -76,7 +76,7 @@ describe.skipIf(whyNoBrowser !== null)('how new what the dashboard shows is', ()
       },
     );
 
-    it('says of a service that has not come that it is not here yet', async () => {
+    it('reports a service that has not arrived as not loaded yet', async () => {
       way.holdAfter(3);
       const page = await open(`#/services/default/shop-${SERVICES - 1}`);
       await page.getByText(`of ${SERVICES} services …`).waitFor();
@@ -86,7 +86,7 @@ describe.skipIf(whyNoBrowser !== null)('how new what the dashboard shows is', ()
       await page.context().close();
     });
 
-    it('says so where the way ends before the first view is whole', async () => {
+    it('reports when the connection ends before the first view is complete', async () => {
       way.holdAfter(6);
       const page = await open();
       await page.getByText(`5 of ${SERVICES} services`).first().waitFor();
@@ -97,7 +97,7 @@ describe.skipIf(whyNoBrowser !== null)('how new what the dashboard shows is', ()
       await page.context().close();
     });
 
-    it.each(['hang', 'cut'] as const)('takes what is unknown for nothing else, where questions %s', async (manner) => {
+    it.each(['hang', 'cut'] as const)('shows unknown data as unknown, where requests %s', async (manner) => {
       const page = await open();
       await page.locator('.pill.live').waitFor();
       await page.getByRole('heading', { name: /nobody HEALTHY/ }).waitFor();
@@ -133,7 +133,7 @@ describe.skipIf(whyNoBrowser !== null)('how new what the dashboard shows is', ()
       await page.context().close();
     });
 
-    it('speaks in the past of what it knew before', async () => {
+    it('describes earlier data in the past tense', async () => {
       const page = await open(`#/instances/${idOf(1)}`);
       await page.getByText('every 5.00 s').waitFor();
       for (const hash of ['#/events', '#/registry', '#/services', '#/topology']) {
@@ -143,7 +143,7 @@ describe.skipIf(whyNoBrowser !== null)('how new what the dashboard shows is', ()
       Object.assign(way, { questions: 'cut', streams: 'cut' });
       way.cutStreams();
       await page.locator('.pill.stale').waitFor();
-      // what was answered of all namespaces is no answer of one
+      // the answer for all namespaces is not an answer for one
       await page.getByRole('heading', { name: new RegExp(`^Nobody had told of a call at ${CLOCK}\\.$`) }).waitFor();
       await page.goto(`${way.url}/#/topology?ns=default`);
       await page.getByRole('heading', { name: new RegExp(`^Who calls whom: – unknown since ${CLOCK}\\.$`) }).waitFor();
@@ -178,7 +178,7 @@ describe.skipIf(whyNoBrowser !== null)('how new what the dashboard shows is', ()
       ['#/events', 'in the last minute', new RegExp(`were known at ${CLOCK}\\.`)],
     ];
     it.each(variants(past, ([hash]) => hash, ['#/registry', `#/instances/${idOf(1)}`]))(
-      'tells an old answer as old while the line is live: %s',
+      'marks an old answer as old while the line is live: %s',
       async (hash, now, then) => {
         const page = await open(hash);
         await page.locator('main', { hasText: now }).waitFor();
@@ -195,9 +195,9 @@ describe.skipIf(whyNoBrowser !== null)('how new what the dashboard shows is', ()
   });
 
   describe('with a registry that is frozen', () => {
-    /** Twice 5 s and one more, and what a busy machine adds. */
-    const TOLD_MS = 16_000;
-    /** Less than it may wait for another attempt, with what a busy machine adds. */
+    /** The time until silence is reported: twice 5 s and one more, and the delay of a busy machine. */
+    const REPORTED_MS = 16_000;
+    /** Less than the wait before another attempt, plus the delay of a busy machine. */
     const AT_ONCE_MS = 5_000;
 
     const freezes: readonly (readonly [string, number])[] = [
@@ -205,7 +205,7 @@ describe.skipIf(whyNoBrowser !== null)('how new what the dashboard shows is', ()
       ['for longer than a line is trusted', 30_000],
     ];
     it.each(variants(freezes, ([name]) => name, ['for a moment']))(
-      'says that there is no word, and is live at once when it goes on: %s',
+      'reports the silence, and is live at once when the registry continues: %s',
       { timeout: 120_000 },
       async (_, forMs) => {
         const registry = startProcess(500, ['--memory']);
@@ -216,11 +216,11 @@ describe.skipIf(whyNoBrowser !== null)('how new what the dashboard shows is', ()
         await page.getByRole('heading', { name: /nobody HEALTHY/ }).waitFor();
         registry.kill('SIGSTOP');
         const stoppedAt = performance.now();
-        await page.locator('.pill.stale').waitFor({ timeout: TOLD_MS });
+        await page.locator('.pill.stale').waitFor({ timeout: REPORTED_MS });
         const pill = (): Promise<string> => page.locator('.pill.stale').innerText();
         const first = /^No word for (\d+) s$/.exec(await pill());
         expect(Number(first?.[1])).toBeGreaterThanOrEqual(10);
-        expect(Number(first?.[1])).toBeLessThanOrEqual(TOLD_MS / 1_000);
+        expect(Number(first?.[1])).toBeLessThanOrEqual(REPORTED_MS / 1_000);
         const bar = await page.locator('.stale-bar').innerText();
         expect(bar).toMatch(new RegExp(`has said nothing since ${CLOCK}; it has not closed the line`));
         expect(bar).not.toMatch(/closed at/);

@@ -2,20 +2,20 @@ import { createServer, request } from 'node:http';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 
-/** What becomes of questions: answered, never answered, or their connection cut. */
+/** The fate of requests: answered, never answered, or their connection cut. */
 export type Manner = 'answer' | 'hang' | 'cut';
 
-/** A way to the registry that a test can narrow and block. */
+/** A proxy to the registry that a test can slow down and block. */
 export interface HoldingProxy {
   readonly url: string;
-  /** Of everything but streams and files, from now on. */
+  /** For all requests but streams and files, from now on. */
   questions: Manner;
-  /** Of new streams. */
+  /** For new streams. */
   streams: Manner;
-  /** Of each stream only so many events are let through, until `release`. */
+  /** Forwards only this many events of each stream, until `release`. */
   holdAfter(events: number): void;
   release(): void;
-  /** Cuts the streams that are open. */
+  /** Cuts the open streams. */
   cutStreams(): void;
   close(): Promise<void>;
 }
@@ -33,7 +33,7 @@ class Held {
     this.#most = most;
   }
 
-  /** Whole events only. */
+  /** Forwards whole events only. */
   take(text: string): void {
     this.#waiting += text;
     for (let end = this.#waiting.indexOf('\n\n'); end >= 0 && this.#seen < this.#most;) {
@@ -102,7 +102,7 @@ function pass(
   stream: ((reply: IncomingMessage) => void) | null,
 ): void {
   const { url = '/', method, headers } = question;
-  // what is to be held must be read
+  // held streams must be readable
   const asked = stream === null ? headers : { ...headers, 'accept-encoding': 'identity' };
   const onward = request({ host: target.hostname, port: target.port, path: url, method, headers: asked }, (reply) => {
     answer.writeHead(reply.statusCode ?? 502, reply.headers);

@@ -6,7 +6,7 @@ import type { DashboardFleet } from './fleet.js';
 
 const PATIENCE_MS = 240_000;
 
-/** How many rows the table has, seen or not. */
+/** The number of rows of the table, visible or not. */
 const rowsOf = async (page: Page): Promise<number> =>
   Number(await page.locator('table.one-height').getAttribute('aria-rowcount')) - 1;
 
@@ -27,7 +27,7 @@ describe.skipIf(whyNoBrowser !== null)('lists of the dashboard', () => {
   const count = (fits: (member: DashboardFleet['members'][number]) => boolean): number =>
     fleet.members.filter(fits).length;
 
-  it('lists all instances, and draws those that are seen', async () => {
+  it('lists all instances, and draws the visible ones', async () => {
     const { page, faults } = await visit(browser, at('#/instances'));
     await page.getByRole('heading', { name: /of 1,000 instances can be called\.$/ }).waitFor();
     expect(await rowsOf(page)).toBe(1_000);
@@ -40,7 +40,7 @@ describe.skipIf(whyNoBrowser !== null)('lists of the dashboard', () => {
     await page.context().close();
   });
 
-  it('is filtered by its address, and tells its filters there', async () => {
+  it('is filtered by its URL, and writes its filters there', async () => {
     const { page } = await visit(browser, at('#/instances?admin=MAINTENANCE'));
     await page.getByRole('heading', { name: /^0 of/ }).waitFor();
     expect(await rowsOf(page)).toBe(count(({ admin }) => admin === 'MAINTENANCE'));
@@ -60,7 +60,7 @@ describe.skipIf(whyNoBrowser !== null)('lists of the dashboard', () => {
     await page.context().close();
   });
 
-  it('is sorted by its columns, and walked by the keyboard', async () => {
+  it('is sorted by its columns, and navigated by keyboard', async () => {
     const { page } = await visit(browser, at('#/overview'));
     await page.locator('.pill.live').waitFor();
     await page.keyboard.press('g');
@@ -85,7 +85,7 @@ describe.skipIf(whyNoBrowser !== null)('lists of the dashboard', () => {
     await page.context().close();
   });
 
-  it('is where the overview leads to when there is more', async () => {
+  it('is linked by the overview when it has more entries', async () => {
     const { page } = await visit(browser, at('#/overview'));
     await page
       .getByRole('link', { name: /more instances$/ })
@@ -111,11 +111,11 @@ describe.skipIf(whyNoBrowser !== null)('lists of the dashboard', () => {
     const rates = `[...document.querySelectorAll('[data-row] td:nth-child(6)')].map(({ textContent }) => Number(textContent.replace('–', '-1')))`;
     await expect
       .poll(async () => {
-        const told = await page.evaluate<number[]>(rates);
+        const shown = await page.evaluate<number[]>(rates);
         return (
-          told.length > 10 &&
-          (told[0] ?? 0) > 100 &&
-          told.every((rate, row) => row === 0 || rate <= (told[row - 1] ?? 0))
+          shown.length > 10 &&
+          (shown[0] ?? 0) > 100 &&
+          shown.every((rate, row) => row === 0 || rate <= (shown[row - 1] ?? 0))
         );
       })
       .toBe(true);
@@ -124,20 +124,20 @@ describe.skipIf(whyNoBrowser !== null)('lists of the dashboard', () => {
     await page.context().close();
   });
 
-  it('speaks in the topology of what the filter lets through, the impaired first', async () => {
+  it('lists in the topology the entries that the filter passes, the impaired first', async () => {
     const { page } = await visit(browser, at('#/topology?view=table'));
     await page.locator('[data-row]').first().waitFor();
     const tones = `[...document.querySelectorAll('[data-row]')].map(({ className }) => className)`;
-    const told = await page.evaluate<string[]>(tones);
-    expect(told[0]).toBe('tinted critical');
-    expect(told.indexOf('')).toBeGreaterThan(told.lastIndexOf('tinted unhealthy'));
+    const shown = await page.evaluate<string[]>(tones);
+    expect(shown[0]).toBe('tinted critical');
+    expect(shown.indexOf('')).toBeGreaterThan(shown.lastIndexOf('tinted unhealthy'));
     const of = async (hash: string): Promise<readonly [string, number]> => {
       await page.goto(at(hash));
       await page.locator('.topology-choices').waitFor();
       const heading = await page.locator('h1').innerText();
       return [heading, await page.locator('[data-row]').count()];
     };
-    // heading and rows are read one after the other: they agree when nothing was drawn between
+    // heading and rows are read one after the other: they agree when nothing was drawn in between
     const agree = async (hash: string, text: (rows: number) => string): Promise<void> => {
       await expect
         .poll(
@@ -156,7 +156,7 @@ describe.skipIf(whyNoBrowser !== null)('lists of the dashboard', () => {
     await page.context().close();
   });
 
-  it('lays the card of an edge over nothing', async () => {
+  it('places the card of an edge beside all content', async () => {
     const { page } = await visit(browser, at('#/topology?only=unhealthy&ns=staging'));
     await page.locator('.edge-card').waitFor();
     const over = `(() => {

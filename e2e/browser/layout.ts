@@ -4,7 +4,7 @@ import type { Page } from 'playwright-core';
 /** A function, as text: it runs in the page. */
 const LOOK = readFileSync(new URL('look.js', import.meta.url), 'utf8');
 
-/** What is wrong with the layout of the page as it is now, as `look.js` says; empty: nothing. */
+/** Flaws in the layout of the page as it is now, as found by `look.js`; empty: none. */
 export async function layoutFlawsOf(page: Page): Promise<string[]> {
   return page.evaluate<string[]>(`(() => { ${LOOK}\n return look(); })()`);
 }

@@ -11,7 +11,7 @@ const DRAINED = 14;
 const rowsOf = async (page: Page): Promise<number> =>
   Number(await page.locator('table.one-height').getAttribute('aria-rowcount')) - 1;
 
-describe.skipIf(whyNoBrowser !== null)('where links of the dashboard lead', () => {
+describe.skipIf(whyNoBrowser !== null)('links of the dashboard', () => {
   let browser: Browser;
   let registry: RunningRegistry;
 
@@ -51,7 +51,7 @@ describe.skipIf(whyNoBrowser !== null)('where links of the dashboard lead', () =
     await registry?.close();
   });
 
-  it('one row of the overview stands for all that an operator drained, and leads to their list', async () => {
+  it('lead from one row of the overview for all drained instances to their list', async () => {
     const { page, faults } = await visit(browser, registry.url);
     await page.getByRole('heading', { name: /^Nobody of staging\/orders may be called: 14 drained\./ }).waitFor();
     expect(await page.locator('.attention [data-problem]').count()).toBe(1);
@@ -63,7 +63,7 @@ describe.skipIf(whyNoBrowser !== null)('where links of the dashboard lead', () =
     await page.context().close();
   });
 
-  it('a state of the services keeps what is typed, and the order', async () => {
+  it('keep the typed filter and the order when a state of the services is chosen', async () => {
     const { page } = await visit(browser, `${registry.url}/#/services`);
     await page.locator('[data-row]').first().waitFor();
     await page.getByLabel('order').selectOption('name');
@@ -78,7 +78,7 @@ describe.skipIf(whyNoBrowser !== null)('where links of the dashboard lead', () =
     await page.context().close();
   });
 
-  it('the table of the topology keeps the service that was chosen', async () => {
+  it('keep the chosen service in the table of the topology', async () => {
     const { page } = await visit(browser, `${registry.url}/#/topology`);
     await page
       .locator('label.chip', { hasText: /^service/ })
@@ -92,7 +92,7 @@ describe.skipIf(whyNoBrowser !== null)('where links of the dashboard lead', () =
     await page.context().close();
   });
 
-  it('all events of a service are those of its namespace', async () => {
+  it('lead to the events of a service in its own namespace', async () => {
     const { page } = await visit(browser, `${registry.url}/#/services/default/orders`);
     await page.getByRole('link', { name: 'All events of orders' }).click();
     await page.waitForURL(/#\/events\?/);

@@ -1,8 +1,8 @@
-// Runs in the page, as text that `layout.ts` puts into a function: no imports, no TypeScript. `look()` says what is wrong with the layout of
-// what is drawn now:
-// - the document, or an element, is wider than its room, and is not meant to scroll (`pre` and the graph are);
+// Runs in the page, as text that `layout.ts` puts into a function: no imports, no TypeScript. `look()` returns the
+// flaws in the layout of the page as drawn now:
+// - the document, or an element, is wider than its container, and is not meant to scroll (`pre` and the graph are);
 // - text is clipped without an ellipsis, or with one and without the whole text in a `title` of it or around it;
-// - two texts, or two things to click, lie over each other (what is fixed or sticky is compared with its own contents only).
+// - two texts, or two clickable elements, overlap (fixed or sticky elements are compared with their own contents only).
 
 function nameOf(one) {
   const classes = typeof one.className === 'string' ? one.className.trim().replaceAll(/\s+/g, '.') : '';
@@ -10,10 +10,10 @@ function nameOf(one) {
   return `${one.tagName.toLowerCase()}${classes === '' ? '' : `.${classes}`} "${text}"`;
 }
 
-/** For those who hear the page, or not there yet. */
+/** For screen readers, or not shown yet. */
 const isUnseen = (one) => one.closest('.heard, .skip, .notice:not(.shown)') !== null;
 
-/** What an element has more than it has room for; null: nothing that matters. */
+/** By how much the content of an element exceeds it; null: nothing relevant. */
 function roomFlaw(one) {
   // the doors of the heartbeat picture stand across the border on purpose
   // … and what is found is wider than the field; what is typed into a field scrolls
@@ -32,7 +32,7 @@ function roomFlaw(one) {
   return `${nameOf(one)} is cut and has no title with the whole`;
 }
 
-/** The nearest of what it is in that does not move with the page; null: nothing. */
+/** The nearest ancestor that does not move with the page; null: none. */
 function layerOf(from) {
   for (let one = from; one !== null; one = one.parentElement) {
     const { position } = getComputedStyle(one);
@@ -41,7 +41,7 @@ function layerOf(from) {
   return null;
 }
 
-/** What of the rectangle is left by all that clips it. */
+/** The part of the rectangle that is not clipped; null: none. */
 function clipped(from, rect) {
   let { left, top, right, bottom } = rect;
   for (let one = from; one !== null; one = one.parentElement) {
@@ -55,7 +55,7 @@ function clipped(from, rect) {
   return { left, top, right, bottom };
 }
 
-/** The lines of its own text, and the thing to click that it is. */
+/** The lines of its own text, and its box if it is clickable. */
 function boxesOf(one) {
   const rects = one.matches('button, input, select') ? [one.getBoundingClientRect()] : [];
   for (const node of one.matches('select, option') ? [] : one.childNodes) {

@@ -49,7 +49,7 @@ describe.skipIf(whyNoBrowser !== null)('the namespaces of the dashboard', () => 
     await registry?.close();
   });
 
-  it('are before every name, on every screen that lists some', async () => {
+  it('prefix every name, on every screen that lists names', async () => {
     const { page, faults } = await visit(browser, registry.url);
     const names: readonly (readonly [string, readonly string[]])[] = [
       ['', ['default/users', 'staging/orders', 'default/stock…77aa']],
@@ -96,7 +96,7 @@ describe.skipIf(whyNoBrowser !== null)('the namespaces of the dashboard', () => 
     expect(await page.locator('#hits a').allInnerTexts()).toEqual(['staging/stock']);
     await page.keyboard.press('Enter');
     await page.waitForURL(/#\/services\/staging\/stock/);
-    // the new screen takes the focus, and then it can be given away
+    // the new screen takes the focus, and then it can be moved
     await page.locator('#main:focus').waitFor();
     await page.keyboard.press('/');
     await page.keyboard.type('staging');
@@ -104,7 +104,7 @@ describe.skipIf(whyNoBrowser !== null)('the namespaces of the dashboard', () => 
     await page.context().close();
   });
 
-  it('that are unknown are said to be, with those that there are', async () => {
+  it('that are unknown are reported, with the existing ones', async () => {
     const { page, faults } = await visit(browser, `${registry.url}/#/services?ns=nope`);
     for (const screen of ['services', 'overview', 'instances', 'topology', 'events']) {
       const hash = `#/${screen}?ns=nope`;
@@ -121,7 +121,7 @@ describe.skipIf(whyNoBrowser !== null)('the namespaces of the dashboard', () => 
     await page.context().close();
   });
 
-  it('of a service that is elsewhere are told, with the way there', async () => {
+  it('of a service that is in another namespace are shown, with a link', async () => {
     const { page } = await visit(browser, `${registry.url}/#/services/default/orders`);
     await page.getByText('orders is in the namespace').waitFor();
     await page.locator('main').getByRole('link', { name: 'staging' }).click();
@@ -129,7 +129,7 @@ describe.skipIf(whyNoBrowser !== null)('the namespaces of the dashboard', () => 
     await page.context().close();
   });
 
-  it('are not told where there is one', async () => {
+  it('are not shown where there is only one', async () => {
     const small = await startRegistry({ port: 0, intervalMs: 60_000 });
     await send(small.url, 'register', { id: 'users-1', service: 'users', endpoints });
     const { page } = await visit(browser, `${small.url}/#/services`);

@@ -9,7 +9,7 @@ const SECRET = 'a-secret-of-132-bits-22';
 const ORDERS = ['orders-0a01', 'orders-0b02', 'orders-0c03'];
 const [FIRST = '', SECOND = ''] = ORDERS;
 
-describe.skipIf(whyNoBrowser !== null)('what operators do on the dashboard', () => {
+describe.skipIf(whyNoBrowser !== null)('operators on the dashboard', () => {
   let browser: Browser;
   let registry: RunningRegistry;
 
@@ -28,7 +28,7 @@ describe.skipIf(whyNoBrowser !== null)('what operators do on the dashboard', () 
   const adminsOf = async (): Promise<string[]> => Promise.all(ORDERS.map(async (id) => (await detailOf(id)).admin));
 
   beforeAll(async () => {
-    // nobody is there to answer: within a minute that changes no state
+    // no process answers: within a minute that changes no state
     [browser, registry] = await Promise.all([launchBrowser(), startRegistry({ port: 0, intervalMs: 60_000 })]);
     for (const [at, id] of [...ORDERS, 'gateway-6f80'].entries()) {
       const endpoints = [{ protocol: 'tcp', host: '127.0.0.1', port: 9 }];
@@ -37,7 +37,7 @@ describe.skipIf(whyNoBrowser !== null)('what operators do on the dashboard', () 
     }
   }, 60_000);
 
-  /** The registry forgets what callers reported long before these tests end. */
+  /** The registry forgets the reports of callers long before these tests end. */
   const reportCalls = async (seq: number): Promise<void> => {
     const counts = { windowMs: 5_000, calls: 230, failures: 0, retries: 2, p50Ms: 3, p99Ms: 42, inFlight: 0 };
     const targets = [{ instance: FIRST, calls: 230, failures: 5, p99Ms: 20, circuit: 'open' }];
@@ -57,7 +57,7 @@ describe.skipIf(whyNoBrowser !== null)('what operators do on the dashboard', () 
   const at = async (hash: string): Promise<{ readonly page: Page; readonly faults: string[] }> =>
     visit(browser, `${registry.url}/${hash}`);
 
-  it('drain what a filter lists, with one reason, and take all of it back', async () => {
+  it('drain the filtered instances, with one reason, and undrain them all', async () => {
     const { page, faults } = await at('#/instances');
     await page.locator('[data-row]').first().waitFor();
     expect(await page.getByRole('button', { name: /^Drain/ }).count()).toBe(0);
@@ -83,7 +83,7 @@ describe.skipIf(whyNoBrowser !== null)('what operators do on the dashboard', () 
     await page.context().close();
   });
 
-  it('drain what a filter of the page of a service lists', async () => {
+  it('drain the filtered instances on the page of a service', async () => {
     const { page, faults } = await at('#/services/default/orders');
     await page.locator('[data-row]').first().waitFor();
     expect(await page.getByRole('button', { name: /^Drain/ }).count()).toBe(0);
@@ -101,7 +101,7 @@ describe.skipIf(whyNoBrowser !== null)('what operators do on the dashboard', () 
     await page.context().close();
   });
 
-  it('see which of several could not be drained, and try these again', async () => {
+  it('see which of several could not be drained, and retry these', async () => {
     const { page } = await at('#/instances?service=orders&version=1.5.5');
     let isRefused = true;
     await page.route(`**/instances/${SECOND}`, (route) =>
@@ -122,7 +122,7 @@ describe.skipIf(whyNoBrowser !== null)('what operators do on the dashboard', () 
     await page.context().close();
   });
 
-  it('are warned before nobody of a service is left, and may say until when', async () => {
+  it('are warned before a service becomes uncallable, and may set an end', async () => {
     for (const id of ORDERS.slice(1)) await send('PATCH', `instances/${id}`, { admin: 'DRAINING' });
     await reportCalls(1);
     const { page, faults } = await at(`#/instances/${FIRST}`);
@@ -145,7 +145,7 @@ describe.skipIf(whyNoBrowser !== null)('what operators do on the dashboard', () 
     await page.context().close();
   });
 
-  it('find what they did beside the states of an instance, and all of its events', async () => {
+  it('find their actions beside the states of an instance, and all of its events', async () => {
     await send('PATCH', `instances/${FIRST}`, { admin: 'DRAINING', reason: 'new kernel' });
     const { page } = await at(`#/instances/${FIRST}`);
     await page

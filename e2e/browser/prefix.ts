@@ -3,12 +3,15 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 export interface Proxy {
-  /** Where the registry's page is, with a slash at its end. */
+  /** The URL of the registry's page, with a trailing slash. */
   readonly url: string;
   close(): Promise<void>;
 }
 
-/** What nginx does with `location /ops/rollcall/ { proxy_pass http://registry/; proxy_set_header Host $http_host; proxy_buffering off; }`. */
+/**
+ * Behaves like nginx with `location /ops/rollcall/ { proxy_pass http://registry/; proxy_set_header Host $http_host;
+ * proxy_buffering off; }`.
+ */
 export async function openProxy(registry: string, prefix: string): Promise<Proxy> {
   const target = new URL(registry);
   const server = createServer((question, answer) => pass(question, answer, target, prefix));

@@ -6,12 +6,12 @@ import { launchBrowser, visit, whyNoBrowser } from './browser.js';
 
 const DRAINED = 'orders-1e07';
 const OTHER = 'stock-77aa';
-/** What the screen of a service asks for every half minute: with it no timer gets in the way. */
+/** A request that the screen of a service sends every half minute: so no timer interferes. */
 const RARE = '&limit=500&';
 /** Less than its timer, 15 s. */
 const OWN_MS = 8_000;
 
-describe.skipIf(whyNoBrowser !== null)('what the dashboard asks for', () => {
+describe.skipIf(whyNoBrowser !== null)('data that the dashboard requests', () => {
   let browser: Browser;
   let registry: RunningRegistry;
 
@@ -39,7 +39,7 @@ describe.skipIf(whyNoBrowser !== null)('what the dashboard asks for', () => {
     await registry?.close();
   });
 
-  it('is asked for again as soon as a hidden tab is seen', async () => {
+  it('is requested again as soon as a hidden tab becomes visible', async () => {
     const { page } = await visit(browser, registry.url);
     await page.locator('.wall-row').first().waitFor();
     await page.evaluate(`Object.defineProperty(document, 'hidden', { get: () => true, configurable: true })`);
@@ -47,7 +47,7 @@ describe.skipIf(whyNoBrowser !== null)('what the dashboard asks for', () => {
     page.on('request', (request) => asked.push(request.url()));
     await page.goto(`${registry.url}/#/services/default/orders`);
     await page.getByText('Asking …').first().waitFor();
-    // longer than the first question would wait for
+    // longer than the first request would wait for
     await page.waitForTimeout(1_500);
     expect(asked.filter((url) => url.includes(RARE))).toEqual([]);
     await page.evaluate(
@@ -57,12 +57,12 @@ describe.skipIf(whyNoBrowser !== null)('what the dashboard asks for', () => {
     await page.context().close();
   });
 
-  it('is not asked for again because something else changes', async () => {
+  it('is not requested again when something else changes', async () => {
     const { page } = await visit(browser, `${registry.url}/#/services/default/orders`);
     await page.getByText(/drained .* \(new disk\)/).waitFor();
     const asked: string[] = [];
     page.on('request', (request) => asked.push(request.url()));
-    // what is to be asked for with each change is asked for, and this is not
+    // the requests that follow each change were sent, and this one was not
     const isAskedTwice = (): boolean => asked.filter((url) => url.includes(RARE)).length >= 2;
     for (let weight = 1; !isAskedTwice() && weight < 100; weight += 1) {
       await change(weight);
@@ -70,13 +70,13 @@ describe.skipIf(whyNoBrowser !== null)('what the dashboard asks for', () => {
     }
     expect(isAskedTwice()).toBe(true);
     expect(asked.filter((url) => url.includes(`/instances/${DRAINED}`))).toEqual([]);
-    // a change of its own is
+    // a change of its own triggers it
     await send('PATCH', `instances/${DRAINED}`, { admin: 'DRAINING', reason: 'new board' });
     await page.getByText(/drained .* \(new board\)/).waitFor({ timeout: OWN_MS });
     await page.context().close();
   });
 
-  it('is asked for during a pause where another filter is chosen', async () => {
+  it('is requested during a pause when another filter is chosen', async () => {
     const { page, faults } = await visit(browser, `${registry.url}/#/events`);
     const service = page.locator('label.chip', { hasText: /^service/ }).locator('select');
     await page.locator('tr[data-row]').first().waitFor();

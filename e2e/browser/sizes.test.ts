@@ -14,9 +14,9 @@ const SIZES = [
   [390, 844],
 ] as const;
 const THEMES: readonly Theme[] = ['light', 'dark'];
-/** Each of them visits a screen in 4 sizes and 2 themes, with a thousand instances. */
+/** Each test visits a screen in 4 sizes and 2 themes, with a thousand instances. */
 const PATIENCE_MS = 180_000;
-/** A screen asks at once, and a busy machine takes its time. */
+/** A screen sends its requests at once, and a busy machine takes its time. */
 const ANSWERS_MS = 20_000;
 
 describe.skipIf(whyNoBrowser !== null)('the dashboard of 200 services with 5 instances each', () => {
@@ -32,7 +32,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard of 200 services with 5 ins
     await fleet?.close();
   });
 
-  /** Of names and versions as long as they may be. */
+  /** With names and versions of the maximum length. */
   const longest = () => fleet.members.find(({ service, conduct }) => service.length === 63 && conduct === 'unproved')!;
 
   const screens: readonly (readonly [string, () => string])[] = [
@@ -43,14 +43,14 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard of 200 services with 5 ins
     ['instance', () => `#/instances/${longest().id}`],
     ['maintained instance', () => `#/instances/${fleet.members.find(({ admin }) => admin === 'MAINTENANCE')!.id}`],
     ['topology', () => '#/topology'],
-    ['topology of what is impaired', () => '#/topology?only=unhealthy&ns=staging'],
+    ['topology of the impaired', () => '#/topology?only=unhealthy&ns=staging'],
     ['events', () => '#/events'],
     ['registry', () => '#/registry'],
     ['pictures', () => '#/pictures'],
     ['nowhere', () => `#/${'a-very-long-address-that-leads-nowhere/'.repeat(4)}`],
   ];
 
-  /** The screen with all that it asks for. */
+  /** Opens the screen and waits for all its requests. */
   async function open(page: Page, hash: string): Promise<void> {
     await page.goto(`${fleet.url}/${hash}`);
     await page.locator('.pill.live').waitFor();
@@ -78,7 +78,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard of 200 services with 5 ins
     PATIENCE_MS,
   );
 
-  // `npm test` has dashboard.test.ts for it, of every screen with a small fleet
+  // `npm test` covers it in dashboard.test.ts, every screen with a small fleet
   it.skipIf(isShort).each(screens)(
     'has nothing against it by WCAG 2.2 AA in both themes, wide and narrow: %s',
     async (_name, hash) => {
@@ -96,7 +96,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard of 200 services with 5 ins
     PATIENCE_MS,
   );
 
-  it('has its search and its namespaces at every width', async () => {
+  it('shows its search and its namespaces at every width', async () => {
     const { page } = await visit(browser, fleet.url);
     for (const [width, height] of SIZES) {
       await page.setViewportSize({ width, height });

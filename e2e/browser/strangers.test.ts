@@ -12,7 +12,7 @@ import { addToken } from '../process/token-file.js';
 import { flawsOf, launchBrowser, visit, whyNoBrowser } from './browser.js';
 import { openProxy } from './prefix.js';
 
-/** What somebody might say of himself to be shown to an operator. */
+/** Texts that an instance might set about itself to be shown to an operator. */
 const MARKUP = '<img src=x onerror="document.title=1"><script>document.title=2</script>{{7*7}}" onfocus="x';
 
 const ID = 'orders-0192f0c1-7a3b-7c4d-8e5f-0123456789ab';
@@ -20,7 +20,7 @@ const ID = 'orders-0192f0c1-7a3b-7c4d-8e5f-0123456789ab';
 const idOf = (service: string, at: number): string =>
   `${service}-0192f0c1-7a3b-7c4d-8e5f-${String(at).padStart(12, '0')}`;
 
-/** An instance behind a port that answers nothing; it stays REGISTERING. */
+/** An instance behind a port that does not answer; it stays REGISTERING. */
 async function stranger(url: string, words: object = {}, token?: string): Promise<{ close(): void }> {
   const door = createServer().listen(0, '127.0.0.1');
   await once(door, 'listening');
@@ -37,7 +37,7 @@ async function stranger(url: string, words: object = {}, token?: string): Promis
   return { close: () => void door.close() };
 }
 
-describe.skipIf(whyNoBrowser !== null)('the dashboard among strangers', () => {
+describe.skipIf(whyNoBrowser !== null)('the dashboard with untrusted instances', () => {
   let browser: Browser;
   const registries: RunningRegistry[] = [];
 
@@ -57,7 +57,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard among strangers', () => {
     return registry;
   };
 
-  it('shows what an instance says of itself as text, whatever it says', async () => {
+  it('shows the fields of an instance as text, whatever they contain', async () => {
     const registry = await open();
     const door = await stranger(registry.url, {
       version: MARKUP.slice(0, 64),
@@ -83,7 +83,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard among strangers', () => {
     await page.context().close();
   });
 
-  it('lets nothing into the page but its own files, and the page into no frame', async () => {
+  it('loads nothing but its own files, and refuses to be framed', async () => {
     const registry = await open();
     const { page } = await visit(browser, registry.url);
     const policy = (await page.goto(registry.url))!.headers()['content-security-policy'];
@@ -100,7 +100,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard among strangers', () => {
     await page.context().close();
   });
 
-  it('is at home behind a path prefix and a proxy, actions too', async () => {
+  it('works behind a path prefix and a proxy, with actions', async () => {
     const registry = await open();
     const proxy = await openProxy(registry.url, '/ops/rollcall/');
     const { page, faults } = await visit(browser, proxy.url);
@@ -108,7 +108,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard among strangers', () => {
     expect(await flawsOf(page)).toEqual([]);
     await page.getByText(`ROLLCALL_URL=${proxy.url.replace(/\/$/, '')} npm start`).waitFor();
     const door = await stranger(registry.url);
-    // it came by the stream, through the proxy
+    // it arrived by the stream, through the proxy
     await page.locator('.tile.REGISTERING').click();
     await page.getByRole('button', { name: 'Weight 100' }).click();
     await page.getByRole('spinbutton').fill('7');
@@ -121,7 +121,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard among strangers', () => {
     await page.context().close();
   });
 
-  it('asks for a token where the registry does, shows as whom one is here, and what a reader may not', async () => {
+  it('asks for a token where the registry requires one, shows your identity, and hides what a reader may not do', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'rollcall-browser-'));
     const path = join(folder, 'tokens.json');
     const make = async (role: TokenRequest['role']): Promise<string> => {
@@ -145,7 +145,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard among strangers', () => {
     await page.goto(`${registry.url}/#/instances/${ID}`);
     await page.getByRole('heading', { name: /^State, last hour/ }).waitFor();
     await page.locator('.pill.role', { hasText: 'reader' }).waitFor();
-    // what a reader may not do is not offered
+    // actions that a reader may not take are not offered
     await page.getByText('revision', { exact: false }).first().waitFor();
     expect(
       await page
@@ -153,7 +153,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard among strangers', () => {
         .getByRole('button', { name: /Check now|Drain|Maintenance|Weight|Deregister/ })
         .count(),
     ).toBe(0);
-    // it is this tab's, and of nobody else
+    // it belongs to this tab only
     const { page: other } = await visit(browser, registry.url);
     await other.getByRole('heading', { name: 'This registry asks for a token.' }).waitFor();
     await other.context().close();
@@ -171,7 +171,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard among strangers', () => {
     await page.context().close();
   });
 
-  it('forgets who is gone when a registry comes back without its memory', async () => {
+  it('forgets missing instances when a registry restarts without its memory', async () => {
     const first = await open();
     const doors = [
       await stranger(first.url, { id: idOf('orders', 1), service: 'orders' }),
@@ -191,7 +191,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard among strangers', () => {
     await page.context().close();
   });
 
-  it('goes on where it gets no frames to draw in, as a hidden tab does', async () => {
+  it('continues without animation frames, as in a hidden tab', async () => {
     const registry = await open();
     const context = await browser.newContext();
     await context.addInitScript('window.requestAnimationFrame = () => 0');
@@ -203,7 +203,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard among strangers', () => {
     await context.close();
   });
 
-  it('finds the service of that name first, however many others hold the word', async () => {
+  it('finds the service of that name first, however many others contain the word', async () => {
     const registry = await open();
     const doors = [await stranger(registry.url, { id: idOf('orders', 1), service: 'orders' })];
     for (let at = 1; at <= 15; at += 1) {

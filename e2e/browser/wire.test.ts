@@ -16,12 +16,12 @@ const PATIENCE_MS = 60_000;
 
 interface Counted {
   readonly url: string;
-  /** Bytes that went to the browser, heads of answers included. */
+  /** Bytes sent to the browser, heads of answers included. */
   bytes(): number;
   close(): Promise<void>;
 }
 
-/** A way to the registry that counts what comes back over it. */
+/** A proxy to the registry that counts the bytes it returns. */
 async function openCounter(registry: string): Promise<Counted> {
   const port = Number(new URL(registry).port);
   const sockets = new Set<Socket>();
@@ -46,13 +46,13 @@ async function openCounter(registry: string): Promise<Counted> {
   };
 }
 
-/** The verdict, the counters and the wall are there; what they say is of all instances. */
+/** Resolves when the verdict, the counters and the wall are shown, for all instances. */
 async function everythingIsShown(page: Page): Promise<void> {
   await page.locator('h1', { hasText: /of 200 services|All 200/ }).waitFor({ timeout: PATIENCE_MS });
   await page.locator('.event-lines li').first().waitFor({ timeout: PATIENCE_MS });
 }
 
-/** Weights of HEALTHY instances change, steadily, all over the fleet. Resolves to how many did. */
+/** Changes weights of HEALTHY instances, steadily, all over the fleet. Resolves with their number. */
 function disturb({ url, members }: DashboardFleet, forMs: number): Promise<number> {
   const ids = members.filter(({ conduct }) => conduct === 'well').map(({ id }) => id);
   const begunAt = performance.now();
@@ -75,7 +75,7 @@ function disturb({ url, members }: DashboardFleet, forMs: number): Promise<numbe
   });
 }
 
-describe.skipIf(whyNoBrowser !== null)('what the dashboard of 1,000 instances costs', () => {
+describe.skipIf(whyNoBrowser !== null)('the cost of the dashboard of 1,000 instances', () => {
   let browser: Browser;
   let fleet: DashboardFleet;
 
@@ -101,7 +101,7 @@ describe.skipIf(whyNoBrowser !== null)('what the dashboard of 1,000 instances co
     await way.close();
   });
 
-  // what else the machine does makes it slower, never faster
+  // other load on the machine makes it slower, never faster
   it('over 400 kbit/s: a verdict within 3 s', { timeout: 90_000, retry: 2 }, async () => {
     const page = await browser.newPage();
     const session = await page.context().newCDPSession(page);
@@ -115,7 +115,7 @@ describe.skipIf(whyNoBrowser !== null)('what the dashboard of 1,000 instances co
     await page.goto(fleet.url, { waitUntil: 'commit' });
     const firstMs = await shown(/./);
     const verdictMs = await shown(/of 200 services .* attention|All 200/);
-    console.log(`over 400 kbit/s: first words ${firstMs.toFixed(0)} ms, verdict ${verdictMs.toFixed(0)} ms`);
+    console.log(`over 400 kbit/s: first text ${firstMs.toFixed(0)} ms, verdict ${verdictMs.toFixed(0)} ms`);
     expect(verdictMs).toBeLessThanOrEqual(3_000);
     await page.close();
   });

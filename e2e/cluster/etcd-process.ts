@@ -122,7 +122,7 @@ export async function untilHealthy(port: number): Promise<void> {
   throw new Error('etcd does not answer within 30 s.');
 }
 
-/** Calls the JSON gateway: for what only tests do, with another client than the one under test. */
+/** Calls the JSON gateway: for requests of tests only, with another client than the one under test. */
 export async function gateway(port: number, path: string, body: object): Promise<Record<string, unknown>> {
   const response = await fetch(`http://127.0.0.1:${port}/v3/${path}`, { method: 'POST', body: JSON.stringify(body) });
   if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);

@@ -34,7 +34,7 @@ const FAULTS: Readonly<Record<string, { begin(node: Node): void; end(node: Node)
   },
 };
 
-/** Which member leads, by what each says of itself. */
+/** The member that leads, by what each reports about itself. */
 async function leaderOf(nodes: readonly Node[]): Promise<Node> {
   for (const node of nodes) {
     const { header, leader } = await gateway(node.process.port, 'maintenance/status', {});
@@ -79,7 +79,7 @@ class Writer {
     for (;;) {
       try {
         const [outcome] = (await store.write([write])).outcomes;
-        // not taken: an earlier try was applied though its answer was lost
+        // refused: an earlier attempt was applied though its answer was lost
         if (outcome?.taken || outcome?.found?.value === key) return;
         throw new Error(`${key} was refused`);
       } catch (error) {
@@ -107,7 +107,7 @@ describe.skipIf(reason !== undefined)('a client of three etcd members', () => {
   const stores: EtcdStore[] = [];
   let written = 0;
 
-  /** A client that begins with this member: the others come after it in its list. */
+  /** A client whose list begins with this member. */
   const open = (first: Node): EtcdStore => {
     const order = [first, ...nodes.filter((node) => node !== first)];
     const members = order.map(({ proxy }) => `127.0.0.1:${proxy.port}`).join(',');
@@ -134,7 +134,7 @@ describe.skipIf(reason !== undefined)('a client of three etcd members', () => {
     Array.from({ length: ROUNDS }, (_, n) => [name, n + 1] as const),
   );
 
-  it.each(rounds)('writes on and misses no change when the leader is %s (%i)', async (name) => {
+  it.each(rounds)('continues to write and misses no change when the leader is %s (%i)', async (name) => {
     const fault = FAULTS[name];
     if (fault === undefined) throw new Error(name);
     for (const { process } of nodes) await untilHealthy(process.port);
@@ -150,7 +150,7 @@ describe.skipIf(reason !== undefined)('a client of three etcd members', () => {
     await fault.end(leader);
     await writer.stop();
     written += writer.acknowledged.length;
-    // the truth: a second follower, which reads the same span of the log without a fault
+    // the reference: a second follower, which reads the same span of the log without a fault
     for (const { process } of nodes) await untilHealthy(process.port);
     const truth = follow(open(leader), revision);
     await vi.waitFor(() => expect(truth.length).toBe(writer.acknowledged.length), { timeout: 20_000 });

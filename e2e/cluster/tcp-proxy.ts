@@ -2,11 +2,11 @@ import { once } from 'node:events';
 import { connect, createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 
-/** A TCP proxy on loopback whose path can be cut: neither side then hears of it, as if the packets were dropped. */
+/** A TCP proxy on loopback whose path can be cut: neither side is notified, as if the packets were dropped. */
 export interface TcpProxy {
   readonly port: number;
   cut(): void;
-  /** Forwards new connections again. Those of before stay silent, as a router that has forgotten them lets them be. */
+  /** Forwards new connections again. Earlier ones stay silent, as behind a router that has forgotten them. */
   heal(): void;
   close(): Promise<void>;
 }

@@ -42,7 +42,7 @@ const sse: Target = {
       for (const pieces of cuts(bytes)) {
         const cut = read(pieces, limit);
         must(cut.isOver === whole.isOver, 'where it is cut decides whether it is too long');
-        // the blocks of the chunk in which one is too long are not told
+        // blocks in the same chunk as one that is too long are not reported
         mustEqual(cut.events.slice(0, whole.events.length), whole.events, 'where it is cut makes a difference');
         must(whole.isOver || cut.events.length === whole.events.length, 'pieces give more blocks');
       }
@@ -90,7 +90,7 @@ function frameFrom(draw: Draw): ServiceFrame {
   return { event: 'reset', data: { ...OF, ...place, complete, instances: some(draw, instanceFrom), ...removed } };
 }
 
-/** Lines `event json`; what are none are choices of which frames are made. */
+/** Lines `event json`; other bytes choose which frames are made. */
 function framesFrom(bytes: Uint8Array): ServiceFrame[] {
   const lines = textOf(bytes).split('\n');
   const frames = lines.map((line) => checkedFrame(line)).filter((frame) => frame !== null);
@@ -116,7 +116,7 @@ function checkedFrame(line: string): Frame | null {
 
 const change: Target = {
   name: 'change',
-  about: 'frames of the feed, and what a copy of a service makes of them',
+  about: 'frames of the feed, and the view of a service that results from them',
   seeds: [
     `reset ${JSON.stringify({ ...OF, epoch: EPOCHS[0], revision: 3, part: 0, complete: true, instances: [sampleInstance()] })}`,
     `change ${JSON.stringify({ ...OF, upsert: [sampleInstance({ revision: 5 })], remove: [] })}`,
@@ -134,7 +134,7 @@ const change: Target = {
       checkCopy(copy);
       if (frame.event === 'change' && applied !== 'broken') must(copy.apply(frame) === 'same', 'twice is not once');
       if (frame.event !== 'reset' && before.instances.length > 0 && frame.event !== 'change') {
-        must(copy.instances.length === before.instances.length, 'an unknown service removes somebody');
+        must(copy.instances.length === before.instances.length, 'an unknown service removes an instance');
       }
     }
     checkKept(copy);
@@ -156,11 +156,11 @@ function checkKept(copy: ServiceSnapshot): void {
   const { kept } = copy;
   if (kept === null) return;
   const heir = new ServiceSnapshot();
-  must(heir.restore(kept), 'what is kept is not taken up');
-  mustEqual(heir.kept, kept, 'what is kept comes back otherwise');
+  must(heir.restore(kept), 'the stored copy is not restored');
+  mustEqual(heir.kept, kept, 'the stored copy is restored differently');
   must(
     kept.instances.every(({ id }) => heir.isUnconfirmed(id)),
-    'what is kept counts as confirmed',
+    'the stored copy counts as confirmed',
   );
 }
 
@@ -207,11 +207,11 @@ const SOME_FILE = encoded([
 
 const cacheFile: Target = {
   name: 'cache-file',
-  about: 'what a client keeps of other services on disk: raw, damaged, and well-signed nonsense',
+  about: 'the copies of other services that a client stores on disk: raw, damaged, and well-signed nonsense',
   seeds: [SOME_FILE, SOME_FILE.split('\n')[1] ?? '', new Uint8Array([3, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9])],
   run(bytes) {
     checkFile(textOf(bytes));
-    // the same as the body of a file whose sum is right
+    // the same as the body of a file with a correct checksum
     const body = `${SOME_FILE.split('\n')[0]}\n${textOf(bytes)}\n`;
     checkFile(`${body}${JSON.stringify({ sha256: createHash('sha256').update(body).digest('hex') })}\n`);
     const draw = new Draw(bytes);
@@ -220,12 +220,12 @@ const cacheFile: Target = {
     const file = encoded(wanted);
     const back = decoded(file);
     must(back.ok, `a file that was just written is not read: ${back.ok ? '' : back.problem}`);
-    mustEqual(back.value.map(ordered), wanted.map(ordered), 'copies come back otherwise');
+    mustEqual(back.value.map(ordered), wanted.map(ordered), 'copies are restored differently');
     const at = draw.below(65_536) % file.length;
     const other = String.fromCharCode(32 + draw.below(95));
     if (file[at] === other) return;
     const damaged = decoded(file.slice(0, at) + other + file.slice(at + 1));
-    // its very last character is the end of its last line, and says nothing
+    // its very last character is the end of its last line, and carries no data
     if (damaged.ok) mustEqual(damaged.value, back.value, 'a damaged file is believed');
   },
 };

@@ -1,7 +1,10 @@
 import { componentSchemas } from '@rollcall/core';
 import type { AnyMessage, JsonSchema } from '@rollcall/core';
 
-/** Choices from bytes: the same bytes, the same choices; 0 when they are used up. So whoever changes bytes changes choices. */
+/**
+ * Choices drawn from bytes: the same bytes, the same choices; 0 when they are used up. A change of bytes changes
+ * choices.
+ */
 export class Draw {
   readonly #bytes: Uint8Array;
   #at = 0;
@@ -29,7 +32,7 @@ export class Draw {
     return items[this.below(items.length)] ?? items[0];
   }
 
-  /** At most `most` bytes as they come. */
+  /** At most `most` bytes, unchanged. */
   rest(most: number): Uint8Array {
     const from = this.#at;
     this.#at = Math.min(this.#bytes.length, from + most);
@@ -60,7 +63,7 @@ const NUMBERS = [0, 1, 2, 3001, 65_535, 65_536, -1, 0.5, 1e308, Number.MAX_SAFE_
 const DEPTH = 6;
 const ITEMS = 5;
 
-/** Made once: the tables do not change. */
+/** Built once: the tables do not change. */
 const SCHEMAS = new Map<AnyMessage, Readonly<Record<string, JsonSchema>>>();
 const FITTING = new Map<string, readonly string[]>();
 
@@ -73,7 +76,7 @@ function wordsFor(pattern: unknown): readonly string[] {
   return fitting;
 }
 
-/** A value that is mostly as a message's table has it, and wrong here and there, as the bytes say. */
+/** A value that mostly matches a message's table, with flaws, as drawn from the bytes. */
 export function valueFor(message: AnyMessage, draw: Draw): unknown {
   let schemas = SCHEMAS.get(message);
   if (schemas === undefined) SCHEMAS.set(message, (schemas = componentSchemas([message])));
@@ -115,7 +118,7 @@ class Maker {
       }
     }
     if (this.#draw.below(16) === 15) entries.push([this.#word(), this.#odd()]);
-    // as JSON.parse makes it, where `__proto__` is a key as any other
+    // as JSON.parse makes it, where `__proto__` is a key like any other
     return JSON.parse(`{${entries.map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`).join()}}`);
   }
 

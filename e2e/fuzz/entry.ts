@@ -5,10 +5,10 @@ const name = process.env['ROLLCALL_FUZZ_TARGET'];
 const target = TARGETS.find((one) => one.name === name);
 if (target === undefined) throw new Error(`ROLLCALL_FUZZ_TARGET names no target: ${name}`);
 
-// what is loaded and made only once is no part of any input's time
+// loads everything that is created only once, so that no input's time includes it
 for (const seed of target.seeds) await examine(target, bytesOf(seed));
 
-/** What the fuzzer calls with each input. */
+/** The function that the fuzzer calls with each input. */
 export function fuzz(bytes: Buffer): void | Promise<void> {
   return examine(target as NonNullable<typeof target>, bytes);
 }

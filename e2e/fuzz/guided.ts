@@ -9,12 +9,12 @@ import { fileURLToPath } from 'node:url';
 import { bytesOf } from './target.js';
 import type { Target } from './target.js';
 
-/** From `dist`, where this runs. */
+/** The repository, from `dist`, where this runs. */
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 export const REGRESSIONS = join(ROOT, 'e2e', 'fuzz', 'regressions');
-/** Longer than anything that is read at once by most targets; what is quadratic shows. */
+/** Longer than most targets read at once; quadratic work becomes visible. */
 const LONGEST = 4_096;
-/** An input that never ends. What is only slow, the targets' own rules find. */
+/** The timeout of an endless input. Inputs that are only slow are found by the rules of the targets. */
 const MOST_MS = 30_000;
 const MOST_MEMORY_MIB = 2_048;
 
@@ -33,20 +33,20 @@ export function whyNotGuided(): string | null {
   }
 }
 
-/** How one run went. Coverage in edges, of the code of all packages. */
+/** The result of one run. Coverage in edges, of the code of all packages. */
 export interface GuidedRun {
   readonly runs: number;
   readonly perSecond: number;
   readonly coveredFirst: number;
   readonly coveredLast: number;
   readonly corpus: number;
-  /** The inputs that broke something, now among the regressions. */
+  /** The inputs that broke a rule, now among the regressions. */
   readonly found: readonly string[];
-  /** Nothing was found, and yet it did not end well. */
+  /** No finding, but the run failed. */
   readonly isBroken: boolean;
 }
 
-/** Runs the target under the coverage-guided fuzzer, in a process of its own. What it finds worth keeping stays for the next run. */
+/** Runs the target under the coverage-guided fuzzer, in a process of its own. Its corpus is kept for the next run. */
 export async function runGuided(target: Target, seconds: number, seed: number): Promise<GuidedRun> {
   const work = join(tmpdir(), 'rollcall-fuzz', target.name);
   const corpus = join(work, 'corpus');
@@ -82,7 +82,7 @@ export async function runGuided(target: Target, seconds: number, seed: number): 
   const figures = await figuresOf(log);
   return {
     ...figures,
-    // its last words may be lost when it ends: then the runs are at least so many
+    // its last log lines may be lost when it ends: then this is a lower bound
     perSecond: figures.perSecond === 0 ? Math.round(figures.runs / seconds) : figures.perSecond,
     corpus: readdirSync(corpus).length,
     found,
@@ -106,7 +106,7 @@ function keep(target: Target, bytes: Uint8Array): string {
   return path;
 }
 
-/** The words of the examples, which no fuzzer would guess. */
+/** The tokens of the examples, which no fuzzer would guess. */
 function dictionaryOf({ seeds }: Target): string {
   const words = new Set([
     '{',
@@ -149,7 +149,7 @@ function run(
   });
 }
 
-/** What libFuzzer tells: `#1234 NEW cov: 321 ft: …`, and its statistics at the end. */
+/** The output of libFuzzer: `#1234 NEW cov: 321 ft: …`, and its statistics at the end. */
 async function figuresOf(log: string): Promise<Pick<GuidedRun, 'runs' | 'perSecond' | 'coveredFirst' | 'coveredLast'>> {
   let [runs, perSecond, coveredFirst, coveredLast] = [0, 0, 0, 0];
   for await (const line of createInterface({ input: createReadStream(log) })) {

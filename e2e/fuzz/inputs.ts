@@ -5,7 +5,7 @@ import type { Target } from './target.js';
 /** One change of an example. */
 interface Edit {
   readonly kind: 'flip' | 'set' | 'cut' | 'drop' | 'double' | 'insert';
-  /** Where, as a share of the length. */
+  /** The position, as a share of the length. */
   readonly at: number;
   readonly value: number;
   readonly bytes: Uint8Array;
@@ -40,7 +40,7 @@ export function edited(example: Uint8Array, edits: readonly Edit[]): Uint8Array 
   return bytes;
 }
 
-/** Any bytes; the target's own examples, changed; choices for what is made by a table. */
+/** Any bytes; changed examples of the target; choices for values made from a table. */
 export function inputs({ seeds }: Pick<Target, 'seeds'>): fc.Arbitrary<Uint8Array> {
   const example = fc.constantFrom(...seeds.map(bytesOf));
   return fc.oneof(

@@ -5,7 +5,7 @@ import { inputs } from './inputs.js';
 import { examine } from './target.js';
 import type { Target } from './target.js';
 import { TARGETS } from './targets.js';
-import { siege } from './wire.js';
+import { attack } from './wire.js';
 
 const USAGE = 'npm run fuzz -- [target …] [--seconds 600] [--seed N]';
 const DEFAULT_SECONDS = 600;
@@ -41,7 +41,7 @@ function wishOf(words: readonly string[]): Wish {
   return { names: names.length === 0 ? known : names, seconds, seed };
 }
 
-/** Where nothing guides it: as many examples as there is time for. True: nothing was found. */
+/** Unguided: as many examples as the time allows. True: no finding. */
 async function runByChance(target: Target, seconds: number, seed: number): Promise<boolean> {
   const until = performance.now() + seconds * 1_000;
   let runs = 0;
@@ -71,14 +71,12 @@ async function runTarget(target: Target, { seconds, seed }: Wish): Promise<boole
   console.log(`${target.name.padEnd(14)} ${figures}, ${found.length} found, seed ${seed}`);
   for (const path of found) console.log(`  ${path}: npx vitest run --project security fuzz`);
   if (isBroken)
-    console.log(
-      `  ended badly without a finding; what it said is in the temporary folder, rollcall-fuzz/${target.name}/log`,
-    );
+    console.log(`  failed without a finding; its output is in the temporary folder, rollcall-fuzz/${target.name}/log`);
   return found.length === 0 && !isBroken;
 }
 
 async function runWire({ seconds, seed }: Wish): Promise<boolean> {
-  const report = await siege({ seconds, seed });
+  const report = await attack({ seconds, seed });
   console.log(`${WIRE.padEnd(14)} ${JSON.stringify(report)}`);
   return report.troubles.length === 0;
 }
@@ -86,7 +84,7 @@ async function runWire({ seconds, seed }: Wish): Promise<boolean> {
 async function main(words: readonly string[]): Promise<number> {
   const wish = wishOf(words);
   const why = whyNotGuided();
-  if (why !== null) console.log(`Nothing guides the search here: ${why}. It goes by chance, for as long.`);
+  if (why !== null) console.log(`The search is not guided here: ${why}. It is random, for the same time.`);
   let isFine = true;
   for (const name of wish.names) {
     const target = TARGETS.find((one) => one.name === name);

@@ -32,13 +32,13 @@ import type { Target } from './target.js';
 
 type Table = Message<any>;
 
-/** What may be in a flaw's words: nothing that turns a terminal or a page around. */
+/** Characters that a flaw's text must not contain: controls of terminals and pages. */
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/u;
-/** Defaults that a message may have filled in, and what a list of flaws may weigh. */
+/** The room for defaults that a message may fill in, and for a list of flaws. */
 const ROOM = 8_192;
 
 /**
- * Reads the bytes as JSON; what is none says instead how a value is to be made of the message's table. The first character of JSON is
+ * Reads the bytes as JSON; other bytes choose how a value is made from the message's table. The first character of JSON is
  * never one of those that choose among tables, so that valid examples go to the first table they fit.
  */
 function tablesTarget(
@@ -65,11 +65,11 @@ function tablesTarget(
   };
 }
 
-/** What holds for each message's reader: it answers, in bounds, with its own copy, which it reads as the same again. */
+/** The rules for every message reader: it answers within bounds with its own copy, which it reads as the same again. */
 export function checkTable(table: Table, value: unknown, size: number): void {
   const before = JSON.stringify(value);
   const parsed = table.parse(value);
-  must(JSON.stringify(value) === before, `${table.name} changes what it reads`);
+  must(JSON.stringify(value) === before, `${table.name} changes its input`);
   const standard = table['~standard'].validate(value);
   must(parsed.ok === 'value' in standard, `${table.name} is of two minds`);
   if (!parsed.ok) return checkFlaws(table.name, parsed.problem);
@@ -77,17 +77,17 @@ export function checkTable(table: Table, value: unknown, size: number): void {
   must(json.length <= ROOM + 2 * size, `${table.name} makes ${json.length} characters of ${size}`);
   must(Object.getPrototypeOf(parsed.value) === Object.prototype, `${table.name} makes no plain object`);
   const again = table.parse(jsonOf(json));
-  must(again.ok, `${table.name} refuses what it has read`);
-  mustEqual(again.value, parsed.value, `${table.name} reads its own words otherwise`);
+  must(again.ok, `${table.name} refuses its own result`);
+  mustEqual(again.value, parsed.value, `${table.name} reads its own result differently`);
 }
 
 function checkFlaws(name: string, flaws: readonly Flaw[]): void {
   must(flaws.length >= 1 && flaws.length <= 10, `${name} finds ${flaws.length} flaws`);
-  must(JSON.stringify(flaws).length <= ROOM * 2, `${name} has much to say of what is wrong`);
+  must(JSON.stringify(flaws).length <= ROOM * 2, `${name} has too long a list of flaws`);
   for (const { path, received } of flaws) {
     must(received.length <= 200, `${name} repeats ${received.length} characters`);
     must(path.length <= 1_000, `${name} has a path of ${path.length} characters`);
-    must(!UNPRINTABLE.test(received) && !UNPRINTABLE.test(path), `${name} repeats what cannot be printed`);
+    must(!UNPRINTABLE.test(received) && !UNPRINTABLE.test(path), `${name} repeats unprintable characters`);
   }
 }
 
@@ -114,7 +114,7 @@ const TOMBSTONE = { id: 'orders-2', revision: 4, reason: REASON };
 
 const metadata: Target = {
   name: 'metadata',
-  about: 'free words about an instance',
+  about: 'free-text fields of an instance',
   seeds: ['{"team":"a","zone":"b"}', '{"__proto__":"x"}', '{"é":"\\ud800"}'],
   run(bytes) {
     const json = jsonOf(textOf(bytes));
@@ -132,7 +132,7 @@ const metadata: Target = {
 
 const problems: Target = {
   name: 'problem',
-  about: 'refusals as a client reads them, whoever wrote them',
+  about: 'refusals as a client reads them, from any server',
   seeds: ['{"code":"ENDED","detail":"gone","fix":"none","flaws":[],"retryAfterMs":5}', '<html>'],
   run(bytes) {
     const status = 400 + ((bytes[0] ?? 0) % 200);
@@ -147,13 +147,13 @@ export const MESSAGE_TARGETS: readonly Target[] = [
   tablesTarget('heartbeat', 'Heartbeat-2', [beatMessage], [BEAT]),
   tablesTarget(
     'bodies',
-    'suspect, drain and what operators say',
+    'suspect, drain and settings of operators',
     [suspicionMessage, drainMessage, instancePatchMessage, overrideMessage],
     [{ by: 'gateway', outcome: 'refused' }, { deadlineMs: 5_000 }, PATCH, OVERRIDE],
   ),
   tablesTarget(
     'calls',
-    'Heartbeat-1 as a service reads it, and what answers a registry gives',
+    'Heartbeat-1 as a service reads it, and the answers of a registry',
     [heartbeatCallMessage, heartbeatAnswerMessage, registeredMessage, beatAnswerMessage, drainAnswerMessage],
     [
       { replica: 'replica-1', instance: 'orders-1', nonce: 'nonce-12', purpose: 'beat', mac: 'ab'.repeat(32) },

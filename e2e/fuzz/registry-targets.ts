@@ -18,7 +18,7 @@ import type { Target } from './target.js';
 
 const NONCE = 'nonce-12';
 
-/** As a connection gives it: all that has come so far, again and again, until there is an answer. */
+/** As on a connection: everything received so far, again and again, until there is an answer. */
 function inPieces(dialect: Dialect, all: Buffer): Answer | null {
   const answers = dialect.reader(NONCE);
   for (let length = 1; length <= all.length; length += 1) {
@@ -34,7 +34,7 @@ function checkAnswers(dialect: Dialect, bytes: Uint8Array): void {
   const before = Buffer.from(all);
   const whole = dialect.reader(NONCE).read(all, true);
   must(all.equals(before), 'the bytes have changed');
-  if (whole !== null && 'nonsense' in whole) must(whole.nonsense.length <= 200, 'it repeats what came');
+  if (whole !== null && 'nonsense' in whole) must(whole.nonsense.length <= 200, 'it repeats the input');
   else if (whole !== null) must(whole.instance.length <= 128 && (whole.nonce?.length ?? 0) <= 64, 'a long answer');
   mustEqual(inPieces(dialect, all), whole, 'an answer in pieces is another one');
 }
@@ -45,14 +45,14 @@ const chunked = `${response.length.toString(16)}\r\n${response}\r\n0\r\n\r\n`;
 
 const tcpAnswer: Target = {
   name: 'tcp-answer',
-  about: 'what answers a registry’s call over TCP',
+  about: 'answers to a registry’s probe over TCP',
   seeds: [`${tcpJson.length}#${tcpJson}`, `5#[{}]x`, `9#{"err":1}`, '1000#'.padEnd(1_000, 'x')],
   run: (bytes) => checkAnswers(TCP_ANSWERS, bytes),
 };
 
 const httpAnswer: Target = {
   name: 'http-answer',
-  about: 'what answers a registry’s call over HTTP',
+  about: 'answers to a registry’s probe over HTTP',
   seeds: [
     `HTTP/1.1 200 OK\r\ncontent-length: ${response.length}\r\n\r\n${response}`,
     `HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${chunked}`,
@@ -76,7 +76,7 @@ const grpcWhole = frameOf(4, 0, '') + frameOf(1, 4, GRPC_HEAD) + frameOf(1, 5, w
 
 const grpcAnswer: Target = {
   name: 'grpc-answer',
-  about: 'what answers a registry’s call over gRPC: HTTP/2 frames and their headers',
+  about: 'answers to a registry’s probe over gRPC: HTTP/2 frames and their headers',
   seeds: [
     grpcWhole,
     frameOf(4, 0, '') + frameOf(3, 0, '\0\0\0\x07'),
@@ -114,7 +114,7 @@ const RECORD = {
 
 const tokens: Target = {
   name: 'tokens',
-  about: 'the file of access tokens, and whose a text is',
+  about: 'the file of access tokens, and the token that a text matches',
   seeds: [
     JSON.stringify({ version: 1, tokens: [RECORD] }),
     JSON.stringify({ version: 1, tokens: [{ ...RECORD, role: 'reader', services: [], expiresAt: 5, revokedAt: 7 }] }),
@@ -123,10 +123,10 @@ const tokens: Target = {
   run(bytes) {
     const text = textOf(bytes);
     const read = parseTokens(text);
-    if (!read.ok) must(read.problem.length <= 100, 'it repeats what stands in the file');
+    if (!read.ok) must(read.problem.length <= 100, 'it repeats the content of the file');
     else {
       const again = parseTokens(printTokens(read.value));
-      must(again.ok, 'what is written is not read');
+      must(again.ok, 'its own file is not read');
       mustEqual(again.value, read.value, 'tokens are read otherwise again');
     }
     const book = new TokenBook([{ ...RECORD, role: 'service' as const }]);

@@ -77,7 +77,7 @@ interface Request {
   readonly body: string;
 }
 
-/** `METHOD url`, headers, an empty line, the body; what is nothing of the kind says instead which request is made. */
+/** `METHOD url`, headers, an empty line, the body; other bytes choose which request is made. */
 function requestFrom(bytes: Uint8Array): Request {
   const [head = '', ...rest] = textOf(bytes).split('\n\n');
   const [start = '', ...lines] = head.split('\n');
@@ -88,13 +88,13 @@ function requestFrom(bytes: Uint8Array): Request {
   for (const line of lines) {
     const colon = line.indexOf(':');
     const name = line.slice(0, colon).toLowerCase();
-    // what Node's own parser would not have let in
+    // headers that Node's own parser would refuse
     if (/^[a-z0-9-]{1,40}$/.test(name)) headers[name] = line.slice(colon + 1).replace(/[^\t\x20-\x7e\x80-\xff]/g, '');
   }
   return { method, url: pathOf(url), headers, body: rest.join('\n\n') };
 }
 
-/** In a request line stand no spaces, controls or characters beyond ASCII; two slashes at its begin are a host to `inject`. */
+/** A request line contains no spaces, controls or characters beyond ASCII; two leading slashes are a host to `inject`. */
 const pathOf = (url: string): string => `/${url.replace(/[^\x21-\x7e]|#.*/g, '')}`.replace(/^[/\\]+/, '/');
 
 function drawnRequest(draw: Draw): Request {
@@ -121,12 +121,12 @@ const refuses = (protocol: (typeof PROTOCOLS)[number] | 'heartbeat') => ({
   close() {},
 });
 
-/** Method and path, as the router has it, of the last request that came to the routes. */
+/** Method and path, in the router's notation, of the last request that reached the routes. */
 interface Reached {
   route: string | null;
 }
 
-/** A registry in memory, whose clock stands still, and in which one service is. */
+/** A registry in memory, whose clock stands still, with one service. */
 async function openWorld() {
   const time = new ManualTime();
   const log = recordingLog();
@@ -163,16 +163,16 @@ async function openWorld() {
 
 type World = Awaited<ReturnType<typeof openWorld>>;
 
-/** A new one after so many requests, so that none grows old. */
+/** A new registry after this many requests, so that none grows old. */
 const REQUESTS = 500;
-/** Of the event loop: nothing here waits for a network, so an answer takes a few. */
+/** Turns of the event loop: nothing here waits for a network, so an answer takes a few. */
 const TURNS = 60;
 const LATE_MS = 10_000;
 /** When it is cut, it is never answered. */
 const STREAM = 'GET /api/v1/watch';
 const STATUSES: ReadonlySet<number> = new Set([200, 201, 202, 204, ...Object.values(PROBLEMS)]);
 
-/** What requests leave behind they leave behind for those after them: a finding may need several. */
+/** Requests change the state for those after them: a finding may need several. */
 export function rimTarget(): Target {
   let world: Promise<World> | null = null;
   let left = 0;
@@ -213,7 +213,7 @@ async function ask({ app, log, lasting, reached }: World, request: Request): Pro
   reached.route = null;
   const asked = app.inject({ method, url, headers, payload: body });
   const early = await Promise.race([asked, cutShort(lasting, asked)]);
-  // a stream that is cut is never answered; what reads a file takes its time
+  // a cut stream is never answered; a file takes time to read
   if (early === null && reached.route === STREAM) return;
   const answer = early ?? (await Promise.race([asked, late()]));
   must(answer !== null, `${what} is never answered`);
@@ -230,7 +230,10 @@ async function late(): Promise<null> {
   return null;
 }
 
-/** Ends what lasts, as the server does when it closes: long polls are answered, streams are cut. Null once that was done in vain. */
+/**
+ * Ends long-lived requests, as the server does when it closes: long polls are answered, streams are cut. Null once that
+ * had no effect.
+ */
 async function cutShort(lasting: ReadonlySet<() => void>, asked: Promise<unknown>): Promise<null> {
   const state = { isAnswered: false };
   void asked.finally(() => (state.isAnswered = true)).catch(() => {});

@@ -31,7 +31,7 @@ function writeFrom(draw: Draw): Write {
   return { bury: { ...of, secretHash: HEX, ended: true, removedAt: 1 } };
 }
 
-/** What a store holds after these, by the words of its port. */
+/** The content of a store after these groups, by the interface of its port. */
 function after(groups: readonly (readonly Write[])[]): string {
   const instances = new Map<string, unknown>();
   const tombstones = new Map<string, unknown>();
@@ -62,7 +62,7 @@ const none = (): never => {
   throw new Error('recovery writes');
 };
 
-/** The files of a store, and where in them each group of writes ends. */
+/** The files of a store, and the end of each group of writes in them. */
 class Disk {
   readonly files = new Map<string, Buffer>();
   readonly groups: (readonly Write[])[] = [];
@@ -74,11 +74,11 @@ class Disk {
     this.#file('snapshot', 1, null, draw, draw.below(3));
     const first = draw.below(4);
     this.#file('log', 1, null, draw, first);
-    // a log is left only when it has grown
+    // a log is replaced only when it has grown
     if (first > 0 && draw.below(2) === 0) this.#file('log', 2, 1, draw, 1 + draw.below(3));
   }
 
-  // eslint-disable-next-line max-params -- what a file is
+  // eslint-disable-next-line max-params -- the properties of a file
   #file(kind: FileKind, generation: number, before: number | null, draw: Draw, count: number): void {
     const name = fileName(kind, generation);
     let bytes = Buffer.from(encodeHeader({ kind, generation, after: before }));
@@ -115,11 +115,11 @@ class Disk {
 
 interface Damage {
   readonly name: string;
-  /** From here on nothing of the file is as it was. */
+  /** The file is damaged from here on. */
   readonly from: number;
   /** The file ends earlier, as after a crash. */
   readonly isCut: boolean;
-  /** The file ends where a record does: nothing in it says that there was more. */
+  /** The file ends at the end of a record: nothing in it shows that there was more. */
   readonly isHidden: boolean;
 }
 
@@ -143,7 +143,7 @@ function damage(disk: Disk, draw: Draw): Damage | null {
   disk.files.set(name, now);
   const from = [...was].findIndex((byte, index) => now[index] !== byte);
   const isAtEnd = disk.ends.some(([of, end]) => of === name && end === at);
-  // a log that does not even have its head was never written to, as far as anybody can tell
+  // a log without a complete head counts as never written
   const isBare = at <= was.indexOf('\n') + 1;
   return { name, from: from < 0 ? was.length : from, isCut: kind === 0, isHidden: kind === 0 && (isAtEnd || isBare) };
 }
@@ -161,27 +161,27 @@ async function checkDamaged(bytes: Uint8Array): Promise<void> {
     checkTyped(['STORE_UNREADABLE'], error);
   }
   const last = disk.names.at(-1) ?? '';
-  // a crash only ever tears the end of the last log
+  // a crash only tears the end of the last log
   const isTorn = damages.every(({ name, isCut }) => isCut && name === last && last.startsWith('log'));
   if (found === null) return must(!isTorn, 'a torn end keeps it from starting');
-  // cut between two records, a log in the middle looks whole: no crash does that, and nothing in the file could tell
+  // cut between two records, a log in the middle looks whole: no crash does that, and the file does not show it
   if (damages.some(({ name, isHidden }) => isHidden && name !== last)) return;
   const whole = disk.ends.filter(([name, end]) => damages.every((one) => isBefore(disk, [name, end], one))).length;
   const safe = firstGap(disk, damages) ?? whole;
   const kept = states.lastIndexOf(found);
-  must(kept >= 0, 'it starts with what was never the case');
+  must(kept >= 0, 'it starts with a state that never existed');
   must(kept >= safe, `it starts with ${kept} of ${safe} writes that are whole`);
   const isTold = log.texts('warn').length > 0 || damages.some(({ isHidden }) => isHidden);
   must(kept === disk.groups.length || isTold, 'it forgets in silence');
 }
 
-/** Does the group end before the damage begins? */
+/** Whether the group ends before the damage begins. */
 function isBefore(disk: Disk, [name, end]: readonly [string, number], { name: where, from }: Damage): boolean {
   const [ours, theirs] = [disk.names.indexOf(name), disk.names.indexOf(where)];
   return ours < theirs || (ours === theirs && end <= from);
 }
 
-/** How many groups come before the first that is damaged; null: none is. */
+/** The number of groups before the first damaged one; null: none is damaged. */
 function firstGap(disk: Disk, damages: readonly Damage[]): number | null {
   const at = disk.ends.findIndex((group) => !damages.every((one) => isBefore(disk, group, one)));
   return at < 0 ? null : at;
@@ -205,7 +205,7 @@ const RECORD = encodeRecord('[{"forget":"orders-1"}]');
 
 export const store: Target = {
   name: 'store',
-  about: 'the registry’s log and snapshot: as they come, and written, torn, flipped and cut',
+  about: 'the registry’s log and snapshot: raw, and written, torn, flipped and cut',
   seeds: [
     Buffer.concat([HEAD, RECORD, RECORD.subarray(0, 9)]),
     Buffer.concat([encodeHeader({ kind: 'snapshot', generation: 1, after: null }), RECORD, encodeFooter(1)]),

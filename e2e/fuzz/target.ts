@@ -1,25 +1,28 @@
 import { isRollcallError } from '@rollcall/core';
 import type { ErrorCode } from '@rollcall/core';
 
-/** One thing that reads bytes of strangers, and what must be true of it whatever they are. */
+/** A reader of untrusted bytes, and the rules that must hold for any input. */
 export interface Target {
   readonly name: string;
   readonly about: string;
   /** Inputs from which others are made: each is one that the target reads to its end. */
   readonly seeds: readonly (string | Uint8Array)[];
-  /** Throws, or rejects, when something that must be true is not. */
+  /** Throws, or rejects, when a rule is broken. */
   readonly run: (bytes: Uint8Array) => void | Promise<void>;
 }
 
-/** What one run may take: a constant, and so much for each byte. Ten times what the slowest target takes, far below quadratic. */
+/**
+ * The time limit of one run: a constant, plus a share per byte. Ten times that of the slowest target, far below
+ * quadratic.
+ */
 const CONSTANT_MS = 40;
 const MS_PER_BYTE = 0.02;
-/** Code that counts where it has been is so much slower. */
+/** The factor by which coverage instrumentation slows code down. */
 const SLOWNESS = 'Fuzzer' in globalThis ? 10 : 1;
-/** A process that was stopped for a moment is no finding: only what is slow so often in a row. */
+/** A process that was stopped for a moment is not a finding: only a run that is slow this many times in a row is. */
 const ATTEMPTS = 4;
 
-/** What was broken, in words. */
+/** A broken rule, as text. */
 export class Finding extends Error {
   override readonly name = 'Finding';
 }
@@ -28,7 +31,10 @@ export function must(isTrue: boolean, what: string): asserts isTrue {
   if (!isTrue) throw new Finding(what);
 }
 
-/** Runs the target once under the rules that hold for all: nobody's prototype changes, and time is bounded by the input's length. */
+/**
+ * Runs the target once under the rules for all targets: no prototype changes, and time is bounded by the input's
+ * length.
+ */
 export function examine(target: Target, bytes: Uint8Array): void | Promise<void> {
   const took = stopwatch();
   const outcome = target.run(bytes);
@@ -54,7 +60,7 @@ async function examineLater(target: Target, bytes: Uint8Array, tookMs: number): 
   checkTime(bytes, leastMs);
 }
 
-/** The clock's time or this process's own work, whichever is less: other processes have a right to the machine, too. */
+/** The smaller one of elapsed time and this process's CPU time: other processes may use the machine, too. */
 function stopwatch(): () => number {
   const startedAt = performance.now();
   const before = process.cpuUsage();
@@ -79,7 +85,7 @@ function checkPrototypes(): void {
   });
 }
 
-/** Passes what is thrown unless it is one of these, which are answers. Undefined where one was. */
+/** Rethrows, unless the error has one of these codes, which are valid answers. Undefined in that case. */
 export function typed<Value>(codes: readonly ErrorCode[], run: () => Value): Value | undefined {
   try {
     return run();
@@ -102,7 +108,7 @@ export function mustEqual(left: unknown, right: unknown, what: string): void {
 
 const shown = (json: string | undefined): string => (json ?? 'undefined').slice(0, 200);
 
-/** Undefined for what is no JSON. */
+/** Undefined for invalid JSON. */
 export function jsonOf(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -114,7 +120,7 @@ export function jsonOf(text: string): unknown {
 export const textOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('utf8');
 export const bytesOf = (seed: string | Uint8Array): Uint8Array => (typeof seed === 'string' ? Buffer.from(seed) : seed);
 
-/** The same bytes, cut into pieces: each byte by itself, or at places that the bytes themselves tell. */
+/** The same bytes, cut into pieces: each byte by itself, or at places that the bytes determine. */
 export function* cuts(bytes: Uint8Array): Generator<readonly Uint8Array[]> {
   if (bytes.length <= 256) yield Array.from(bytes, (_, at) => bytes.subarray(at, at + 1));
   const pieces: Uint8Array[] = [];

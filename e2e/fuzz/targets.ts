@@ -6,7 +6,7 @@ import { store } from './store-target.js';
 import type { Target } from './target.js';
 import { WIRE_TARGETS } from './wire-targets.js';
 
-/** All of them. */
+/** All targets. */
 export const TARGETS: readonly Target[] = [
   ...WIRE_TARGETS,
   ...MESSAGE_TARGETS,

@@ -30,7 +30,7 @@ function decode(pieces: readonly Uint8Array[], maxLength: number): Decoded {
   let isFailed = false;
   for (const piece of pieces) {
     const { frames: more, failure } = decoder.push(piece);
-    must(!isFailed || (more.length === 0 && failure !== null), 'a decoder that has failed goes on');
+    must(!isFailed || (more.length === 0 && failure !== null), 'a decoder that has failed continues');
     frames.push(...more);
     isFailed = failure !== null;
     must(failure === null || failure.code === 'FRAME_INVALID', 'a failure of another code');
@@ -41,7 +41,7 @@ function decode(pieces: readonly Uint8Array[], maxLength: number): Decoded {
 
 function isUtf8(bytes: Uint8Array): boolean {
   try {
-    // what is cut off in the middle of a character may still become one
+    // bytes cut off in the middle of a character may still become one
     new TextDecoder('utf-8', { fatal: true }).decode(bytes, { stream: true });
     return true;
   } catch {
@@ -60,7 +60,7 @@ const tcpFrame: Target = {
       for (const pieces of cuts(bytes)) {
         const cut = decode(pieces, maxLength);
         if (isText) mustEqual(cut, whole, 'where it is cut makes a difference');
-        // of a chunk that is no UTF-8 nothing is read, also not what stands before
+        // of a chunk with invalid UTF-8 nothing is read, not even the beginning
         else mustEqual(cut.frames.slice(0, whole.frames.length), whole.frames, 'pieces give fewer frames');
         must(cut.isFailed === whole.isFailed, 'one fails and the other does not');
       }
@@ -72,7 +72,7 @@ const tcpFrame: Target = {
   },
 };
 
-/** Letters in a host name may be written in two ways; nothing else may change when others read it. */
+/** Letters in a host name may differ in case; nothing else may change when other parsers read it. */
 function checkHost(text: string): void {
   must(isIpv4(text) === nodeIsIPv4(text), 'Node is of another mind whether this is IPv4');
   if (!text.includes('%')) must(isIpv6(text) === nodeIsIPv6(text), 'Node is of another mind whether this is IPv6');
@@ -80,14 +80,14 @@ function checkHost(text: string): void {
   if (!isHost(text)) return;
   must(text.length <= 253, 'a long host');
   const url = `http://${text.includes(':') ? `[${text}]` : text}:1/`;
-  // the whole world of internationalised names is not ours to judge
+  // internationalised names are out of scope
   if (isIpv6(text) || /xn--/i.test(text) || !URL.canParse(url)) return;
   must(new URL(url).hostname === text.toLowerCase(), `others read ${text} as ${new URL(url).hostname}`);
 }
 
 const words: Target = {
   name: 'words',
-  about: 'hosts, cursors, names, patterns, and what travels in `rollcall-*` headers',
+  about: 'hosts, cursors, names, patterns, and the values of `rollcall-*` headers',
   seeds: [
     '10.0.0.5',
     '::ffff:10.0.0.5',
@@ -117,7 +117,7 @@ const words: Target = {
     must(nonce === null || nonce.length <= 64, 'a long nonce');
     if (typeof json === 'object') mustEqual(methodNameOf(jsonOf(methodNameOf(json))), methodNameOf(json), 'a pattern');
     const written = typed(['FRAME_INVALID'], () => encodeFrame(json));
-    must((written === undefined) === (json === undefined), 'what is JSON cannot be written');
+    must((written === undefined) === (json === undefined), 'a JSON value cannot be written');
   },
 };
 

@@ -4,70 +4,70 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { seededRandom } from '@rollcall/core/testing';
 import { encodeFrame } from '@rollcall/core';
 import { edited } from './inputs.js';
-import { openTown } from './town.js';
-import type { Town } from './town.js';
+import { openTestFleet } from './fleet.js';
+import type { TestFleet } from './fleet.js';
 
-/** How long, and which. The same seed draws the same bytes; when they arrive is the network's affair. */
-export interface SiegeTerms {
+/** The duration, and the seed. The same seed draws the same bytes; when they arrive depends on the network. */
+export interface AttackTerms {
   readonly seconds: number;
   readonly seed: number;
 }
 
-export interface SiegeReport {
+export interface AttackReport {
   readonly seed: number;
   readonly connections: number;
-  /** Heap after it, less the heap before it, MiB. */
+  /** Heap after it, minus the heap before it, MiB. */
   readonly grownMiB: number;
-  /** Sockets and servers of this process that were not there before, after all was closed. */
+  /** Sockets and servers of this process that did not exist before, after all was closed. */
   readonly leftOpen: number;
-  /** What should not have happened, in words. */
+  /** Descriptions of what should not have happened. */
   readonly troubles: readonly string[];
 }
 
-/** So many come at a time. */
-const LANES = 24;
+/** The number of concurrent attackers. */
+const CONCURRENT = 24;
 const LOOK_EVERY_MS = 100;
 const MOST_TROUBLES = 10;
 const SETTLE_MS = 5_000;
 
 /**
- * Strangers at every port: random bytes, requests that are cut, changed, or pile up, ends of every kind. Meanwhile twenty instances
- * beat every half a second, and none may be lost, not for a moment.
+ * Attackers at every port: random bytes, requests that are cut, changed, or pile up, closes of every kind. Meanwhile
+ * twenty instances beat every half a second, and none may be lost, not even for a moment.
  */
-export async function siege({ seconds, seed }: SiegeTerms): Promise<SiegeReport> {
+export async function attack({ seconds, seed }: AttackTerms): Promise<AttackReport> {
   const before = openHandles();
   const troubles = new Set<string>();
   const note = (text: string): void => void (troubles.size < MOST_TROUBLES && troubles.add(text));
   const onUncaught = (error: unknown): void =>
     note(`uncaught: ${error instanceof Error ? error.stack : String(error)}`);
   process.on('uncaughtExceptionMonitor', onUncaught);
-  const town = await openTown();
-  const storm = new Storm(town, seed);
+  const fleet = await openTestFleet();
+  const attackers = new Attackers(fleet, seed);
   let grownMiB = 0;
   try {
-    await storm.blow(Math.min(0.5, seconds / 4));
+    await attackers.run(Math.min(0.5, seconds / 4));
     const heap = heapMiB();
     const isOver = new AbortController();
-    const watch = watchOver(town, isOver.signal, note);
-    await storm.blow(seconds);
+    const watch = watchOver(fleet, isOver.signal, note);
+    await attackers.run(seconds);
     isOver.abort();
     await watch;
     grownMiB = Math.round(heapMiB() - heap);
-    for (const text of await town.unhealthy()) note(`afterwards ${text}`);
+    for (const text of await fleet.unhealthy()) note(`afterwards ${text}`);
   } finally {
-    await town.close();
+    await fleet.close();
     process.off('uncaughtExceptionMonitor', onUncaught);
   }
   const leftOpen = await settled(before);
-  return { seed, connections: storm.connections, grownMiB, leftOpen, troubles: [...troubles] };
+  return { seed, connections: attackers.connections, grownMiB, leftOpen, troubles: [...troubles] };
 }
 
-/** UNHEALTHY for a moment is what a machine makes of an instance that has too much to do: it is still called, and nothing is lost. */
+/** A busy machine may make an instance UNHEALTHY for a moment: it is still called, and nothing is lost. */
 const FINE: ReadonlySet<string> = new Set(['HEALTHY', 'UNHEALTHY']);
 
-async function watchOver(town: Town, signal: AbortSignal, note: (text: string) => void): Promise<void> {
+async function watchOver(fleet: TestFleet, signal: AbortSignal, note: (text: string) => void): Promise<void> {
   while (!signal.aborted) {
-    for (const [id, state] of await town.states()) if (!FINE.has(state)) note(`${id} is ${state}`);
+    for (const [id, state] of await fleet.states()) if (!FINE.has(state)) note(`${id} is ${state}`);
     await pause(LOOK_EVERY_MS);
   }
 }
@@ -90,35 +90,35 @@ function heapMiB(): number {
 const ENDS = ['end', 'half', 'reset', 'destroy', 'hang'] as const;
 const KINDS = ['random', 'valid', 'cut', 'changed', 'piled'] as const;
 const EDITS = ['flip', 'set', 'cut', 'drop', 'double', 'insert'] as const;
-/** Whoever stays, stays so long. */
+/** How long a connection stays that is not closed at once. */
 const HANG_MS = 150;
 
-/** Those who come. */
-class Storm {
+/** The attackers. */
+class Attackers {
   connections = 0;
   readonly #below: (count: number) => number;
   readonly #random: ReturnType<typeof seededRandom>;
   readonly #ports: readonly (readonly [port: number, examples: readonly Buffer[]])[];
 
-  constructor(town: Town, seed: number) {
+  constructor(fleet: TestFleet, seed: number) {
     this.#random = seededRandom(seed);
     this.#below = (count) => Math.floor(this.#random.unit() * count);
     this.#ports = [
-      [town.registryPort, registryRequests(town.honestId)],
-      [town.tcpPort, FRAMES],
-      [town.httpPort, REQUESTS],
+      [fleet.registryPort, registryRequests(fleet.honestId)],
+      [fleet.tcpPort, FRAMES],
+      [fleet.httpPort, REQUESTS],
     ];
   }
 
-  async blow(seconds: number): Promise<void> {
+  async run(seconds: number): Promise<void> {
     const until = performance.now() + seconds * 1_000;
-    const lane = async (): Promise<void> => {
-      while (performance.now() < until) await this.#come();
+    const connectInTurn = async (): Promise<void> => {
+      while (performance.now() < until) await this.#connect();
     };
-    await Promise.all(Array.from({ length: LANES }, lane));
+    await Promise.all(Array.from({ length: CONCURRENT }, connectInTurn));
   }
 
-  async #come(): Promise<void> {
+  async #connect(): Promise<void> {
     const [port, examples] = this.#pick(this.#ports);
     const bytes = this.#bytes(this.#pick(KINDS), examples);
     const end = this.#pick(ENDS);
@@ -126,7 +126,7 @@ class Storm {
     this.connections += 1;
     const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
     const isOver = new Promise<void>((resolve) => socket.once('close', () => resolve()));
-    // they are strangers: what becomes of them is no matter
+    // the result does not matter for attackers
     socket.on('error', () => {});
     socket.resume();
     const size = Math.ceil(bytes.length / pieces);
@@ -174,7 +174,7 @@ const request = (start: string, headers: readonly string[] = [], body = ''): Buf
   return Buffer.from([`${start} HTTP/1.1`, 'host: localhost', ...headers, ...length, '', body].join('\r\n'));
 };
 
-/** What may be asked of a registry by anyone; none of it may harm an instance. */
+/** Requests that any client may send to a registry; none of them may harm an instance. */
 function registryRequests(honestId: string): readonly Buffer[] {
   const body = JSON.stringify({ id: 'stranger-1', service: 'strangers', endpoints: [{ protocol: 'tcp', port: 1 }] });
   return [

@@ -3,14 +3,14 @@ import { join } from 'node:path';
 import { CompilerState, Extractor, ExtractorConfig, ExtractorLogLevel } from '@microsoft/api-extractor';
 import type { ExtractorMessage, IExtractorMessagesConfig } from '@microsoft/api-extractor';
 
-/** One sub-path of a package, and where its types are. */
+/** One sub-path of a package, and the path of its types. */
 export interface Entry {
   readonly folder: string;
   /** Relative to the folder. */
   readonly types: string;
 }
 
-/** We use no release tags, and how a docstring is laid out is no matter of the types; everything else counts. */
+/** We use no release tags, and the layout of docstrings does not matter here; all other messages count. */
 const MESSAGES: IExtractorMessagesConfig = {
   compilerMessageReporting: { default: { logLevel: ExtractorLogLevel.Warning } },
   extractorMessageReporting: {
@@ -20,7 +20,7 @@ const MESSAGES: IExtractorMessagesConfig = {
   tsdocMessageReporting: { default: { logLevel: ExtractorLogLevel.None } },
 };
 
-/** As a strict project of a user reads them. */
+/** The compiler options of a strict user project. */
 const COMPILER = {
   target: 'ES2022',
   lib: ['ES2023', 'DOM'],
@@ -32,8 +32,8 @@ const COMPILER = {
 };
 
 /**
- * What API Extractor complains of in the types of the entry points of one package, for each of them. A type that another entry point of the
- * same package exports has a name that users can write, so it is not forgotten.
+ * The complaints of API Extractor about the types of the entry points of one package, for each of them. A type that
+ * another entry point of the same package exports can be named by users, so it does not count as forgotten.
  */
 export function complaintsAbout(entries: readonly Entry[]): readonly (readonly string[])[] {
   const named = new Set(entries.flatMap(namesIn));
@@ -46,11 +46,11 @@ export function complaintsAbout(entries: readonly Entry[]): readonly (readonly s
     const complaints: string[] = [];
     const messageCallback = (message: ExtractorMessage): void => {
       const isComplaint = [ExtractorLogLevel.Warning, ExtractorLogLevel.Error].includes(message.logLevel);
-      message.handled = true; // it prints nothing
+      message.handled = true; // so that it is not printed
       if (isComplaint && !isNamed(message, named)) complaints.push(`${message.messageId}: ${message.text}`);
     };
     const { succeeded } = Extractor.invoke(config, { localBuild: true, compilerState, messageCallback });
-    return succeeded || complaints.length > 0 ? complaints : ['API Extractor failed and said nothing'];
+    return succeeded || complaints.length > 0 ? complaints : ['API Extractor failed without a message'];
   });
 }
 
@@ -76,7 +76,7 @@ function isNamed({ messageId, text }: ExtractorMessage, named: ReadonlySet<strin
   return messageId === 'ae-forgotten-export' && named.has(/^The symbol "(.*?)"/.exec(text)?.[1] ?? '');
 }
 
-/** What an entry point exports, by the names that users write: our entry points list it. */
+/** The exports of an entry point, by the names that users write: our entry points list them. */
 function namesIn({ folder, types }: Entry): readonly string[] {
   const text = readFileSync(join(folder, types), 'utf8');
   const lists = [...text.matchAll(/^export (?:type )?\{([^}]*)\}/gm)].flatMap(([, list = '']) => list.split(','));

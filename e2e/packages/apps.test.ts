@@ -15,10 +15,10 @@ const CALLS = 200;
 
 const wordsOf = ({ out, err }: Child): string => [...out, ...err].join('\n');
 
-/** Rejects with the first that it said, if the condition does not come true. */
-async function told(app: Child, isTrue: () => boolean): Promise<void> {
-  await until('it is HEALTHY, or says why not', isTrue).catch((error: unknown) => {
-    throw new Error(`It said only: ${wordsOf(app).slice(0, 2_000)}`, { cause: error });
+/** Rejects with the beginning of its output, if the condition does not become true. */
+async function settled(app: Child, isTrue: () => boolean): Promise<void> {
+  await until('it is HEALTHY, or logs why not', isTrue).catch((error: unknown) => {
+    throw new Error(`Its output was only: ${wordsOf(app).slice(0, 2_000)}`, { cause: error });
   });
 }
 
@@ -47,7 +47,7 @@ describe('an application', () => {
     return launch(process.execPath, [join('dist', `${name}.js`)], { cwd: folder, env });
   }
 
-  /** Its instances, when so many of them are HEALTHY. */
+  /** The instances of a service, when `count` of them are HEALTHY. */
   async function healthy(service: string, count = 1): Promise<ServiceView> {
     const view = caller.service(service);
     const seen = (): number => view.instances.filter(({ state }) => state === 'HEALTHY').length;
@@ -55,14 +55,14 @@ describe('an application', () => {
     return view;
   }
 
-  it('is registered by what @nestjs/config reads', async () => {
+  it('is registered with options from @nestjs/config', async () => {
     start('configured', {});
     const view = await healthy('configured');
     const answer = await caller.fetch('configured', '/orders/7');
     expect(await answer.json()).toEqual({ id: '7', instance: view.instances[0]?.id });
   });
 
-  it('sees a RollcallError in its filter for everything, as it sees its own errors', async () => {
+  it('receives a RollcallError in its catch-all filter, like its own errors', async () => {
     const gateway = JSON.parse(await start('filtered').line(/^{/)) as { url: string };
     const answers = await Promise.all(
       ['call', 'observable', 'own'].map(async (path) => {
@@ -74,16 +74,16 @@ describe('an application', () => {
     expect(answers).toEqual(codes.map((code) => [418, { filter: 'everything', code }]));
   });
 
-  it('without a server says that it is registered, or why it is not', async () => {
+  it('without a server logs that it is registered, or why it is not', async () => {
     const context = start('context');
-    await told(context, () => /nightly.* is HEALTHY|not registered/i.test(wordsOf(context)));
+    await settled(context, () => /nightly.* is HEALTHY|not registered/i.test(wordsOf(context)));
   });
 
-  it('with serializers of its own is HEALTHY, or warns that they are why it is not', async () => {
+  it('with serializers of its own is HEALTHY, or warns that they are the reason it is not', async () => {
     const sealed = start('sealed');
     const view = caller.service('sealed');
     const isHealthy = (): boolean => view.instances[0]?.state === 'HEALTHY';
-    await told(sealed, () => isHealthy() || /WARN.*serializer/i.test(wordsOf(sealed)));
+    await settled(sealed, () => isHealthy() || /WARN.*serializer/i.test(wordsOf(sealed)));
   });
 
   it('of three workers of node:cluster is three HEALTHY instances, and no call fails', async () => {

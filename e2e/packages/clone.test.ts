@@ -14,11 +14,11 @@ const desk = new Desk(join(folder, 'fresh'), join(folder, 'cache'));
 const CLONE = 'rollcall';
 const FIVE_MINUTES = readFileSync(join(ROOT, 'docs', 'guide', 'five-minutes.md'), 'utf8');
 const { version } = manifestIn(ROOT);
-/** Ours, which takes a second; TypeScript 5 compiles the same in other tests. */
+/** Our compiler, which takes a second; other tests compile the same with TypeScript 5. */
 const TSC = join(ROOT, 'node_modules', '.bin', 'tsc');
 const isRepository = existsSync(join(ROOT, '.git'));
 
-/** What takes a library that a project need not have; types.test.ts compiles them where they are all installed. */
+/** Entry points that need a library which a project need not have; types.test.ts compiles them where all are installed. */
 const OPTIONAL = ['/otel', '/prometheus', '/terminus'];
 const STRICT = {
   module: 'nodenext',
@@ -46,7 +46,7 @@ async function end(child: Child): Promise<void> {
   await child.exited;
 }
 
-/** Compiles this text as a strict project does, every declaration that it reaches included. */
+/** Compiles this text as a strict project does, with every declaration that it reaches. */
 async function compile(name: string, text: string): Promise<void> {
   const project = join(desk.folder, 'shop', `tsconfig.${name}.json`);
   await writeFile(join(desk.folder, 'shop', `${name}.ts`), text);
@@ -54,7 +54,7 @@ async function compile(name: string, text: string): Promise<void> {
   await desk.run(`${TSC} -p ${project}`, 'shop');
 }
 
-if (!isRepository) console.warn('skipped: a fresh clone, since this folder is no git repository');
+if (!isRepository) console.warn('skipped: a fresh clone, since this folder is not a git repository');
 
 describe.runIf(isRepository)('a fresh clone', () => {
   beforeAll(async () => {
@@ -64,7 +64,7 @@ describe.runIf(isRepository)('a fresh clone', () => {
 
   afterAll(endAll);
 
-  it('has the command before it is built, which says what to do', async () => {
+  it('has the command before it is built, which prints what to do', async () => {
     const { err, out, exited } = desk.start('npx rollcall ls', CLONE);
     expect((await exited).code).toBe(1);
     expect(out).toEqual([]);
@@ -85,7 +85,7 @@ describe.runIf(isRepository)('a fresh clone', () => {
 
     afterAll(() => void process.kill(registry.pid, 'SIGTERM'));
 
-    /** Resolves when `ls` shows so many of the service that are HEALTHY. */
+    /** Resolves when `ls` shows `count` HEALTHY instances of the service. */
     async function listed(ls: string, project: string, { service, count }: { service: string; count: number }) {
       await until(`${count} of ${service} are HEALTHY for ${ls}`, async () => {
         const { instances } = JSON.parse(await desk.run(`${ls} -o json --url ${registry.url}`, project)) as Listed;
@@ -108,7 +108,7 @@ describe.runIf(isRepository)('a fresh clone', () => {
       expect((await desk.start(`${command} ls --nonsense`, CLONE).exited).code).toBe(2);
     });
 
-    it('runs what Five minutes tells', async () => {
+    it('runs the commands of Five minutes', async () => {
       const lines = [...FIVE_MINUTES.matchAll(/^(node|npx) \S.*?(?= *#|$)/gm)].map(([line]) => line);
       const [up, service = '', caller = '', ls = ''] = lines;
       expect(lines).toEqual([up, service, caller, ls]);
@@ -119,11 +119,11 @@ describe.runIf(isRepository)('a fresh clone', () => {
       await Promise.all(children.map(end));
     });
 
-    it('says of its packages the same in the README and in Five minutes', () => {
+    it('has the same package commands in the README and in Five minutes', () => {
       for (const name of ['pack', 'npm', 'pnpm'] as const) expect(FIVE_MINUTES).toContain(block(name));
     });
 
-    describe('installed by npm, with nothing that is optional', () => {
+    describe('installed by npm, without optional packages', () => {
       beforeAll(async () => {
         await mkdir(join(desk.folder, 'shop'));
         await writeFile(join(desk.folder, 'shop', 'package.json'), JSON.stringify({ private: true, type: 'module' }));
@@ -138,7 +138,7 @@ describe.runIf(isRepository)('a fresh clone', () => {
         await end(service);
       });
 
-      it('has types that hold without the optional libraries', async () => {
+      it('has types that compile without the optional libraries', async () => {
         expect(existsSync(join(desk.folder, 'shop', 'node_modules', '@grpc'))).toBe(false);
         const entries = ENTRIES.filter((entry) => !OPTIONAL.some((path) => entry.endsWith(path)));
         expect(entries).toContain('@rollcall/nestjs');
@@ -147,7 +147,7 @@ describe.runIf(isRepository)('a fresh clone', () => {
         await compile('entries', `${imports.join('\n')}\nexport const all: readonly object[] = [${all}];\n`);
       });
 
-      it('takes clients of grpc-js by name as soon as grpc-js is installed', async () => {
+      it('supports grpc-js clients by name as soon as grpc-js is installed', async () => {
         await writeFile(join(desk.folder, 'shop', 'resolver.mjs'), NAMES_RESOLVER);
         expect(await desk.run('node resolver.mjs', 'shop')).toContain('npm install @grpc/grpc-js');
         await desk.run(`npm install @grpc/grpc-js@${manifestIn(ROOT).devDependencies?.['@grpc/grpc-js']}`, 'shop');

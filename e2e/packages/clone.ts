@@ -6,15 +6,15 @@ import type { Child } from '../process/launch.js';
 import { ROOT } from './packages.js';
 import { run, surroundings } from './run.js';
 
-/** JavaScript for every Node.js that we support; pnpm 12 is a native program. */
+/** JavaScript for every Node.js version that we support; pnpm 12 is a native program. */
 const PNPM = 'pnpm@10.34.8';
 
-/** Where lines of the documentation are run: a folder with a clone of this repository, and projects beside it. */
+/** Runs lines of the documentation: a folder with a clone of this repository, and projects beside it. */
 export class Desk {
   readonly folder: string;
   readonly #env: NodeJS.ProcessEnv;
 
-  /** `cache`: of npm. Everything else that npm and pnpm keep is in `folder`, too. */
+  /** `cache`: that of npm. All other files of npm and pnpm are in `folder`, too. */
   constructor(folder: string, cache: string) {
     this.folder = folder;
     const others = (process.env['PATH'] ?? '').split(delimiter).filter((path) => !path.endsWith('.bin')); // of this repository
@@ -29,7 +29,7 @@ export class Desk {
     };
   }
 
-  /** Runs lines of a shell; rejects with what they said when one of them fails. */
+  /** Runs lines of a shell; rejects with their output when one of them fails. */
   async run(lines: string, project: string): Promise<string> {
     return (await run('sh', ['-ec', lines], join(this.folder, project), this.#env)).join('\n');
   }
@@ -48,7 +48,7 @@ export class Desk {
     await this.run(`npm install --no-save ${PNPM}`, 'tools');
   }
 
-  /** What `git clone` makes, and on top of it what is not committed yet. */
+  /** The result of `git clone`, with the changes that are not committed yet. */
   async clone(name: string): Promise<void> {
     const target = join(this.folder, name);
     await run('git', ['clone', '--quiet', ROOT, target], ROOT);

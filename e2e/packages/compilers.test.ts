@@ -13,13 +13,16 @@ const { nest11, nest12 } = inject('workshop');
 const FILES = ['app', 'shop'] as const;
 const DECORATORS = { experimentalDecorators: true };
 
-/** A folder beside one version of Nest, with the applications as they were written in `src`. */
+/** A folder beside one version of Nest, with the sources of the applications in `src`. */
 interface Project {
   readonly folder: string;
   readonly type: 'commonjs' | 'module';
 }
 
-/** What each does, in `dist` if it writes anything; resolves with how Node.js starts `app`. All are fast, as none asks what a type is. */
+/**
+ * Each compiles to `dist`, if it writes files; resolves with how Node.js starts `app`. All are fast, as none checks
+ * types.
+ */
 const COMPILERS: Readonly<Record<string, (project: Project) => Promise<readonly string[]>>> = {
   esbuild: async ({ folder, type }) => {
     const bundle = ['--bundle', '--packages=external', '--platform=node', '--outfile=dist/app.js'];
@@ -104,7 +107,7 @@ describe.each(CELLS)('$name with Nest $nest, which gives decorators no metadata'
   });
 });
 
-/** The same question over each protocol. */
+/** The same call over each protocol. */
 function facesOf(caller: Rollcall) {
   return {
     call: (service: string): Promise<unknown> => caller.call(service, 'find', { id: '7' }),

@@ -10,7 +10,7 @@ describe.each([
   { nest: 11, folder: nest11 },
   { nest: 12, folder: nest12 },
 ])('Nest $nest', ({ folder }) => {
-  it('a filter for everything under APP_FILTER comes before ours, whatever the order of imports', async () => {
+  it('runs a catch-all filter under APP_FILTER before ours, whatever the order of imports', async () => {
     const program = launch(process.execPath, [join(folder, 'kinds/dist/filters.js')], { cwd: folder });
     expect(JSON.parse(await program.line(/^{/))).toEqual({
       alone: '503 ALL_EJECTED',

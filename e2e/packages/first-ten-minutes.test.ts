@@ -11,7 +11,7 @@ import { compile } from './workshop.js';
 const { nest12, folder } = inject('workshop');
 const shop = join(nest12, 'shop');
 
-/** What the README leaves to its reader: a controller around the handler that it shows, and who answers `/buyers/7`. */
+/** The parts that the README leaves to its reader: a controller around its handler, and the server of `/buyers/7`. */
 const ORDERS = `
 @Controller()
 class OrdersController {
@@ -38,7 +38,7 @@ await app.listen(0);
 
 let registry: { readonly url: string; readonly pid: number };
 
-/** The README's line, on any free port: somebody may have 1337. */
+/** The README's line, on any free port, as 1337 may be in use. */
 async function startRegistry(): Promise<void> {
   const [command = '', ...args] = block('up').trim().split(' ');
   const env = { npm_config_cache: join(folder, 'cache') };
@@ -50,13 +50,13 @@ function startOne(...args: readonly string[]): Child {
   return launch(process.execPath, args, { cwd: shop, env: { ROLLCALL_URL: registry.url, PORT: '0' } });
 }
 
-/** Resolves with the last letters of its id. */
+/** Resolves with the last characters of its id. */
 async function healthy(child: Child): Promise<string> {
   const line = await child.line(/ is HEALTHY/);
   return /…(\w+) is HEALTHY/.exec(line)?.[1] ?? line;
 }
 
-/** Nest does not say where it listens, but the registry knows. */
+/** Nest does not print its address, but the registry knows it. */
 async function urlOf(service: string): Promise<string> {
   const answer = await fetch(`${registry.url}/api/v1/services/${service}`);
   const { instances } = (await answer.json()) as { instances: { endpoints: { host: string; port: number }[] }[] };
@@ -80,14 +80,14 @@ describe('the first ten minutes, from an empty folder', () => {
     await endAll();
   });
 
-  it('installs what the README names, and nothing that it does not', () => {
+  it('installs what the README names, and nothing else', () => {
     const [npm, install, ...names] = block('install').trim().split(' ');
     expect([npm, install]).toEqual(['npm', 'install']);
     expect(names).toEqual(['@rollcall/nestjs', 'rollcall']);
   });
 
   it('an instance is killed under load, and no call fails', async () => {
-    // one as it was compiled, one as tsx runs it: that gives decorators no metadata
+    // one compiled, one run by tsx, which gives decorators no metadata
     const [mortal, lasting] = [startOne('dist/orders.js'), startOne('--import', 'tsx', 'src/orders.ts')];
     const others = [startOne('dist/users.js'), startOne('dist/gateway.js')];
     const [mortalId, lastingId] = await Promise.all([healthy(mortal), healthy(lasting), ...others.map(healthy)]);
@@ -102,7 +102,7 @@ describe('the first ten minutes, from an empty folder', () => {
     await until('it went on', () => replies.length >= before + 150);
     await loading.stop();
     expect(replies.filter(isFailed)).toEqual([]);
-    expect(answersOf(mortalId) - dead).toBeLessThanOrEqual(2); // answers that were on their way
+    expect(answersOf(mortalId) - dead).toBeLessThanOrEqual(2); // answers in flight
     expect(answersOf(lastingId)).toBeGreaterThan(80);
   });
 });

@@ -18,7 +18,7 @@ const LOCK = JSON.parse(readFileSync(join(ROOT, 'package-lock.json'), 'utf8')) a
   readonly packages: Readonly<Record<string, Locked>>;
 };
 
-/** Everything that is installed with our packages: where the lockfile has it. Peers are the user's. */
+/** Every package that is installed with ours, by its place in the lockfile. Peers belong to the user. */
 function shipped(): ReadonlySet<string> {
   const found = new Set<string>();
   const open = FOLDERS.map((folder) => `packages/${basename(folder)}`);
@@ -30,7 +30,7 @@ function shipped(): ReadonlySet<string> {
   return found;
 }
 
-/** As Node.js looks: in `node_modules` of the package, then of every folder around it. */
+/** Resolves as Node.js does: in `node_modules` of the package, then of every parent folder. */
 function placeOf(name: string, from: string): string {
   for (let folder = from; ; folder = folder.slice(0, Math.max(0, folder.lastIndexOf('/')))) {
     const place = `${folder === '' ? '' : `${folder}/`}node_modules/${name}`;
@@ -56,7 +56,7 @@ const APIS = FOLDERS.map((folder) => {
   return { name, entries };
 }).filter(({ entries }) => entries.length > 0);
 
-describe('what is published', () => {
+describe('the published packages', () => {
   it.concurrent.each(tarballs.map((path) => [basename(path), path]))(
     '%s is clean for publint and attw',
     async (_name, path) => {
@@ -66,7 +66,7 @@ describe('what is published', () => {
     },
   );
 
-  it.each(APIS)('$name names every type that its signatures speak of, for API Extractor', ({ entries }) => {
+  it.each(APIS)('$name exports every type of its signatures, by API Extractor', ({ entries }) => {
     const complaints = complaintsAbout(entries);
     expect(entries.map(({ types }, index) => [types, complaints[index]])).toEqual(
       entries.map(({ types }) => [types, []]),
@@ -74,7 +74,7 @@ describe('what is published', () => {
   });
 
   it.each(FOLDERS.map((folder) => ({ name: manifestIn(folder).name, folder })))(
-    '$name says what it is, and under which licence',
+    '$name has a description and a licence',
     async ({ name, folder }) => {
       const files = await run('tar', ['-tzf', tarballOf(name)], ROOT);
       expect(files).toEqual(expect.arrayContaining(['package/README.md', 'package/LICENSE', 'package/package.json']));
@@ -83,17 +83,17 @@ describe('what is published', () => {
     },
   );
 
-  it('ships neither sources nor maps nor tests', async () => {
+  it('ship neither sources nor maps nor tests', async () => {
     const files = await Promise.all(tarballs.map((path) => run('tar', ['-tzf', path], ROOT)));
     expect(files.flat().filter((file) => /\.map$|\.tsbuildinfo$|\/src\/|\.(test|fixture)\./.test(file))).toEqual([]);
   });
 
-  it('brings the dashboard with the registry', () => {
+  it('include the dashboard in the registry', () => {
     const { dependencies } = MANIFESTS.find(({ name }) => name === '@rollcall/registry') ?? {};
     expect(dependencies).toHaveProperty('@rollcall/dashboard');
   });
 
-  it('has one version everywhere, and asks for exactly that of its own', () => {
+  it('have one version, and depend on exactly that of each other', () => {
     const { version } = manifestIn(ROOT);
     const own = new Set(MANIFESTS.map(({ name }) => name));
     for (const manifest of MANIFESTS) {
@@ -103,13 +103,13 @@ describe('what is published', () => {
     }
   });
 
-  it('takes a range of what users bring', () => {
+  it('accept a range of versions of their peers', () => {
     const peers = MANIFESTS.flatMap(({ peerDependencies = {} }) => Object.entries(peerDependencies));
     expect(peers.length).toBeGreaterThan(0);
     for (const [, range] of peers) expect(range).toMatch(/^\^\d+(\.\d+)*( \|\| \^\d+(\.\d+)*)*$/);
   });
 
-  it('runs nothing when it is installed, nor does anything that comes with it', () => {
+  it('run no scripts at installation, nor do their dependencies', () => {
     const paths = shipped();
     expect(paths).toContain('node_modules/undici');
     expect(paths).toContain('node_modules/fastify');

@@ -11,11 +11,11 @@ import { until } from '../process/until.js';
 import { KINDS, PROTOCOLS } from './kinds/shop.js';
 import type { Kind } from './kinds/shop.js';
 
-/** What an application says when it listens. */
+/** The report of an application when it listens. */
 interface Started {
   readonly kind: Kind;
   readonly instance: string;
-  /** As its servers say themselves; gRPC servers do not. */
+  /** As reported by its servers; gRPC servers report none. */
   readonly ports: Readonly<Record<string, number>>;
 }
 
@@ -24,9 +24,12 @@ const CELLS = [
   { nest: 11, folder: nest11 },
   { nest: 12, folder: nest12 },
 ].flatMap((one) => nodes.map(({ version, path }) => ({ ...one, node: Number(version), path })));
-/** Each path is asked ten times a second. */
+/** The total rate; each path is called ten times a second. */
 const PER_SECOND = 100;
-/** Who drains waits until nothing has come for 100 ms: a caller that stands still for longer says nothing of the product. */
+/**
+ * A drain waits until no request has arrived for 100 ms: a caller that stands still for longer says nothing about the
+ * product.
+ */
 const FAIR_LAG_MS = 50;
 const PATIENCE_MS = 40_000;
 const PATHS = KINDS.flatMap((kind) => PROTOCOLS[kind].map((protocol) => `/${kind}/${protocol}/7`));
@@ -40,11 +43,11 @@ class Cell {
   readonly #folder: string;
   url = '';
   gateway = '';
-  /** What the gateway says of calls that failed. */
+  /** The errors of failed calls that the gateway reports. */
   complaints: readonly string[] = [];
   /** These end under load: one of each kind in a process of its own, … */
   readonly alone: Child[] = [];
-  /** … and after them one of each, all in one process. The same once more stays. */
+  /** … and after them one of each, all in one process. Another one like that stays. */
   together: Child | null = null;
   readonly started: Started[] = [];
 
@@ -98,7 +101,7 @@ describe.each(CELLS)('Nest $nest on Node $node', ({ folder, path }) => {
     return cell;
   }
 
-  /** All of them, as the registry lists them. */
+  /** All instances, as the registry lists them. */
   async function healthy({ started }: Cell): Promise<readonly Instance[]> {
     const views = KINDS.flatMap((kind) => witness?.service(kind) ?? []);
     const seen = () => views.flatMap((view) => view.instances).filter(({ state }) => state === 'HEALTHY');
@@ -106,7 +109,7 @@ describe.each(CELLS)('Nest $nest on Node $node', ({ folder, path }) => {
     return seen();
   }
 
-  it('every kind is registered rightly, called, and drained under load: no call fails', async () => {
+  it('every kind is registered correctly, called, and drained under load: no call fails', async () => {
     let cell = await opened();
     const instances = await healthy(cell);
     for (const started of cell.started) expectRightly(started, instances);
@@ -124,7 +127,7 @@ describe.each(CELLS)('Nest $nest on Node $node', ({ folder, path }) => {
   });
 });
 
-/** Its ports, protocols and address, with nothing configured but its name. */
+/** Checks its ports, protocols and address, with nothing configured but its name. */
 function expectRightly({ kind, instance, ports }: Started, instances: readonly Instance[]): void {
   const { service, reason, endpoints = [] } = instances.find(({ id }) => id === instance) ?? {};
   expect([service, reason?.code]).toEqual([kind, 'BOTH_WAYS_OK']);
@@ -135,7 +138,9 @@ function expectRightly({ kind, instance, ports }: Started, instances: readonly I
   }
 }
 
-/** Ends all that have a process of their own, then those that share one; resolves with what failed, and how late this process was. */
+/**
+ * Ends the processes with one instance, then the shared one; resolves with the failures, and the delay of this process.
+ */
 async function drainUnderLoad(cell: Cell, perSecond: number) {
   const delay = monitorEventLoopDelay({ resolution: 5 });
   delay.enable();
@@ -148,7 +153,7 @@ async function drainUnderLoad(cell: Cell, perSecond: number) {
   cell.together?.kill('SIGTERM');
   await cell.together?.exited;
   const before = replies.length;
-  await until('it went on', () => replies.length >= before + 50, PATIENCE_MS);
+  await until('it continues', () => replies.length >= before + 50, PATIENCE_MS);
   await loading.stop();
   delay.disable();
   return { failures: replies.filter(isFailed), lagMs: delay.max / 1e6 };

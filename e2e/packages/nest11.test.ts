@@ -13,7 +13,7 @@ const requireHere = createRequire(import.meta.url);
 const { nest11 } = inject('workshop');
 const toolOf = (name: string): string => join(nest11, 'node_modules', ...name.split('/'));
 
-/** `examples/nest11-cjs`, copied to where only the tarballs and the npm registry are. */
+/** `examples/nest11-cjs`, copied to a place with only the tarballs and the npm registry. */
 describe('a CommonJS application with Nest 11 and Jest 30', () => {
   let caller: Rollcall;
   let app: Child;
@@ -55,16 +55,16 @@ describe('a CommonJS application with Nest 11 and Jest 30', () => {
     expect(await answer.json()).toEqual({ id: '7', instance: id });
   });
 
-  it('publishes what its handlers say of themselves', () => {
+  it('publishes the policies of its handlers', () => {
     expect(JSON.stringify(caller.service('orders').instances[0]?.methods)).toContain('"idempotent":true');
   });
 
-  it('answers a call that failed, there being no users, as what it is', async () => {
+  it('answers a failed call, as there are no users, with the fitting status', async () => {
     const answer = await caller.fetch('orders', '/orders/7/buyer');
     expect([answer.status, answer.headers.get('rollcall-error')]).toEqual([503, 'UNKNOWN_SERVICE']);
   });
 
-  it('drains when it is asked to end', async () => {
+  it('drains on SIGTERM', async () => {
     app.kill('SIGTERM');
     await app.exited;
     expect(app.out.join('\n')).toMatch(/Drained in \d+ ms/);

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 
 export const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
-/** What these tests read of a `package.json`. */
+/** The fields of a `package.json` that these tests read. */
 export interface Manifest {
   readonly name: string;
   readonly version: string;
@@ -19,16 +19,16 @@ export function manifestIn(folder: string): Manifest {
   return JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Manifest;
 }
 
-/** Where each package that is published lives. */
+/** The folders of the published packages. */
 export const FOLDERS = readdirSync(join(ROOT, 'packages')).map((name) => join(ROOT, 'packages', name));
 export const MANIFESTS = FOLDERS.map(manifestIn);
 
-/** Whatever `import` may be followed by. */
+/** Every specifier that can be imported. */
 export const ENTRIES = MANIFESTS.flatMap(({ name, exports = {} }) =>
   Object.keys(exports)
     .filter((path) => path !== './package.json')
     .map((path) => name + path.slice(1)),
 );
 
-/** Everything that any of them expects to be installed beside it, or that makes more of it. */
+/** All peer dependencies of the packages. */
 export const PEERS = [...new Set(MANIFESTS.flatMap(({ peerDependencies = {} }) => Object.keys(peerDependencies)))];

@@ -99,7 +99,7 @@ console.log(JSON.stringify({ byClient: await lastValueFrom(client.find({ id: '7'
 for (const one of [context, caller, server, registry]) await one.close();
 `;
 
-/** Without vitest and Jest: what they call \`expect\`, as far as the block needs it. */
+/** Without vitest and Jest: a minimal `expect`, as far as the block needs it. */
 const FAKES = `
 import { deepStrictEqual } from 'node:assert';
 
@@ -127,7 +127,7 @@ await module.close();
 console.log(JSON.stringify({ calls: services.calls.length }));
 `;
 
-/** Is it ready, is it counted, does it hear who went? */
+/** Health indicator, metrics, and a listener for instance changes. */
 const EXTRAS = `
 import { register } from 'prom-client';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -179,14 +179,14 @@ for (const one of [shop, registry]) await one.close();
 
 const PROGRAMS = { dispatcher: DISPATCHER, grpc: GRPC, fakes: FAKES, extras: EXTRAS } as const;
 
-/** What it says in the end, beside Nest's lines. */
+/** Its final output, without the lines of Nest. */
 async function resultOf(program: keyof typeof PROGRAMS): Promise<unknown> {
   const lines = await run(process.execPath, [join(book, 'dist', `${program}.js`)], book);
   return JSON.parse(lines.findLast((line) => line.startsWith('{')) ?? '');
 }
 
 describe('the code blocks of the README', () => {
-  it('are all run here, in the first ten minutes or from a fresh clone', async () => {
+  it('all run here, in the first ten minutes or from a fresh clone', async () => {
     const wanted = Object.values(BLOCKS);
     const unknown = CODES.filter((code) => wanted.filter((words) => code.includes(words)).length !== 1);
     expect(unknown).toEqual([]);
@@ -198,14 +198,14 @@ describe('the code blocks of the README', () => {
     expect(Object.keys(BLOCKS).filter((name) => !tests.includes(`block('${name}')`))).toEqual([]);
   });
 
-  it('name scripts that there are', () => {
+  it('name existing scripts', () => {
     const scripts = block('scripts').match(/^npm (?:run )?(\w+)/gm);
     expect(scripts).toHaveLength(2);
     for (const line of scripts ?? []) expect(manifestIn(ROOT).scripts).toHaveProperty(line.split(' ').at(-1) ?? '');
   });
 });
 
-describe('an application with everything that it installed', () => {
+describe('an application with all packages of the README', () => {
   beforeAll(async () => {
     await mkdir(join(book, 'src'), { recursive: true });
     await writeFile(join(book, 'shop.proto'), PROTO);
@@ -219,7 +219,7 @@ describe('an application with everything that it installed', () => {
     expect(await resultOf('dispatcher')).toEqual({ buyer: { id: '7', name: 'Ada' } });
   });
 
-  it('calls a service over gRPC, with the client of today and with a call of ours', async () => {
+  it('calls a service over gRPC, with an existing client and with a Rollcall call', async () => {
     expect(await resultOf('grpc')).toEqual({ byClient: { id: '7' }, byCall: { id: '7' } });
   });
 
@@ -227,7 +227,7 @@ describe('an application with everything that it installed', () => {
     expect(await resultOf('fakes')).toEqual({ calls: 2 });
   });
 
-  it('tells who is ready, counts, and hears who went', async () => {
+  it('reports readiness, serves metrics, and is notified when an instance leaves', async () => {
     expect(await resultOf('extras')).toEqual({ ready: 'ok', isCounted: true });
   });
 });

@@ -2,7 +2,10 @@ import { readFileSync } from 'node:fs';
 
 export const README = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
 
-/** Every code block of the README, each by words that only it has. A block that is not here fails readme.test.ts. */
+/**
+ * Every code block of the README, each identified by words that only it has. A block that is not here fails
+ * readme.test.ts.
+ */
 export const BLOCKS = {
   scripts: 'npm run demo',
   pack: 'npm run pack',
@@ -16,7 +19,7 @@ export const BLOCKS = {
 } as const;
 export type BlockName = keyof typeof BLOCKS;
 
-/** What an editor imports when a block is pasted into a file. */
+/** The imports that an editor adds when a block is pasted into a file. */
 const HOMES: Readonly<Record<string, readonly string[]>> = {
   '@grpc/grpc-js': ['loadPackageDefinition'],
   '@grpc/proto-loader': ['loadSync'],
@@ -52,10 +55,10 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   undici: ['request'],
 };
 
-/** The code of every block, word for word, in order. */
+/** The code of every block, verbatim, in order. */
 export const CODES: readonly string[] = [...README.matchAll(/^```\w*\n(.*?)^```$/gms)].map(([, code = '']) => code);
 
-/** The one that has these words. */
+/** The block with these words. */
 export function block(name: BlockName): string {
   const [found, ...others] = CODES.filter((code) => code.includes(BLOCKS[name]));
   if (found !== undefined && others.length === 0) return found;

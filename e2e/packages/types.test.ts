@@ -13,9 +13,9 @@ interface Project {
   readonly type: 'commonjs' | 'module';
   readonly module: string;
   readonly moduleResolution: string;
-  /** Where the compiler is; default: the TypeScript 5 of the project. */
+  /** The path of the compiler; default: the TypeScript 5 of the project. */
   readonly typescript?: string;
-  /** What the resolution can find. */
+  /** The entry points that its resolution can find. */
   readonly entries: readonly string[];
 }
 
@@ -32,7 +32,7 @@ const PROJECTS: readonly Project[] = [
     moduleResolution: 'bundler',
     entries: ENTRIES,
   },
-  // as many older projects have it; it knows no `exports`
+  // the setting of many older projects; it does not know `exports`
   {
     what: 'CommonJS as before `exports`, Nest 11',
     nest: nest11,
@@ -43,16 +43,16 @@ const PROJECTS: readonly Project[] = [
   },
 ];
 
-/** Compilers run beside each other, so each may take as long as all of them, one after the other. */
+/** Compilers run concurrently, so each may take as long as all of them in sequence. */
 const TIMEOUT_MS = 60_000 * PROJECTS.length;
 
 describe('the types', () => {
-  it('are those of every entry point', () => {
+  it('cover every entry point', () => {
     expect(ENTRIES).toContain('@rollcall/nestjs');
     expect(ENTRIES.filter(isRoot)).toHaveLength(MANIFESTS.length);
   });
 
-  it.concurrent.each(PROJECTS)('hold for $what, with nothing skipped', { timeout: TIMEOUT_MS }, async (project) => {
+  it.concurrent.each(PROJECTS)('compile for $what, without skipLibCheck', { timeout: TIMEOUT_MS }, async (project) => {
     const folder = join(project.nest, `types-${PROJECTS.indexOf(project)}`);
     await mkdir(folder);
     const { module, moduleResolution } = project;

@@ -8,11 +8,11 @@ import { exists } from '../process/launch.js';
 import { FOLDERS, manifestIn, PEERS, ROOT } from './packages.js';
 import { run } from './run.js';
 
-/** The packages as users get them, and what they are installed beside: made once for all files of these tests. */
+/** The packages as users get them, installed beside their peers: made once for all files of these tests. */
 export interface Workshop {
   readonly folder: string;
   readonly tarballs: readonly string[];
-  /** Where the tarballs are installed beside one version of Nest. */
+  /** The folder where the tarballs are installed beside one version of Nest. */
   readonly nest11: string;
   readonly nest12: string;
   readonly nodes: readonly { readonly version: string; readonly path: string }[];
@@ -27,10 +27,10 @@ declare module 'vitest' {
 const EXAMPLE = join(ROOT, 'examples', 'nest11-cjs');
 const PREFIX = 'rollcall-packages-';
 
-/** The lines that we run on. */
+/** The supported release lines of Node.js. */
 const NODES: Readonly<Record<string, string>> = { 20: '^20.19.0', 22: '^22.12.0', 24: '24', 26: '26' };
 
-/** What the applications need beside what our packages ask for. */
+/** The dependencies of the applications beside those of our packages. */
 const BESIDE = [
   '@grpc/proto-loader',
   '@nestjs/platform-express',
@@ -38,17 +38,17 @@ const BESIDE = [
   '@nestjs/testing',
   '@types/node',
 ];
-/** What only applications with Nest 12 use. */
+/** Dependencies of applications with Nest 12 only. */
 const ONLY_12 = ['@nestjs/config'];
-/** What compiles applications; esbuild is the one that tsx brings. */
+/** Compilers of applications; esbuild is a dependency of tsx. */
 const COMPILERS: Readonly<Record<string, string>> = { tsx: '4.23.15', '@swc/core': '1.16.22' };
-/** Where Nest 11 has another version than Nest 12, and the example does not say which. */
+/** Where Nest 11 needs another version than Nest 12, and the example does not name it. */
 const ONLY_11: Readonly<Record<string, string>> = {
   '@nestjs/platform-fastify': '11.2.8',
   '@nestjs/terminus': '^11.0.0',
 };
 
-/** Vitest calls it before the first file. Downloads go to a folder that is removed in the end: nothing is changed anywhere else. */
+/** Vitest calls it before the first file. Downloads go to a folder that is removed at the end: nothing else is changed. */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
   sweep();
   const folder = await mkdtemp(join(tmpdir(), `${PREFIX}${process.pid}-`));
@@ -62,7 +62,7 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
   return close;
 }
 
-/** What our runs that were killed have left; another user's is his. */
+/** Removes the folders of killed runs, except those of other users. */
 function sweep(): void {
   for (const name of readdirSync(tmpdir())) {
     const pid = Number(new RegExp(`^${PREFIX}(\\d+)-`).exec(name)?.[1]);
@@ -86,7 +86,10 @@ async function furnish(folder: string): Promise<Workshop> {
   return { folder, tarballs, nest11, nest12, nodes };
 }
 
-/** Other versions of Node.js: npm has them, for one platform under this name. Ours comes first, and is enough for `npm test`. */
+/**
+ * Other versions of Node.js: npm has them, for one platform under this name. Our own version comes first, and is enough
+ * for `npm test`.
+ */
 async function installNodes(npm: Npm, folder: string): Promise<Workshop['nodes']> {
   const [version = ''] = process.versions.node.split('.');
   const own = { version, path: process.execPath };
@@ -101,7 +104,7 @@ async function installNodes(npm: Npm, folder: string): Promise<Workshop['nodes']
 
 type Npm = (command: string, args: readonly string[], cwd: string) => Promise<readonly string[]>;
 
-/** Install scripts stay off: what is installed works without. */
+/** Install scripts stay off: the installed packages work without them. */
 function npmIn(folder: string): Npm {
   const flags = ['--no-audit', '--no-fund', '--loglevel=error', '--ignore-scripts', '--no-update-notifier'];
   return (command, args, cwd) => run('npm', [command, ...args, ...flags, '--cache', join(folder, 'cache')], cwd);
@@ -114,7 +117,7 @@ async function pack(npm: Npm, folder: string): Promise<readonly string[]> {
     .map((name) => join(folder, name));
 }
 
-/** All at the versions of this repository, but for Nest 11 and what the example names. */
+/** All at the versions of this repository, except Nest 11 and what the example names. */
 function beside(nest: 11 | 12): readonly string[] {
   const { dependencies, devDependencies } = manifestIn(EXAMPLE);
   const elevens = { ...ONLY_11, ...dependencies, ...devDependencies };

@@ -7,9 +7,9 @@ import { openStage } from './stage.js';
 import type { Stage } from './stage.js';
 import { until } from './until.js';
 
-/** Calls at once. */
+/** Concurrent calls. */
 const BURST = 64;
-/** So many bursts before the fault fill the budget for retries, which what the fault does to one burst must not exhaust. */
+/** Bursts before the fault: they fill the budget for retries, which the retries of one burst must not exhaust. */
 const WARM_UP = 10;
 
 async function moveIn(tenant: Child, victim: Child): Promise<void> {
@@ -32,7 +32,7 @@ describe('an address that another service takes over', () => {
     await endAll();
   });
 
-  /** Another service, which waits for the port of this one. */
+  /** Another service, which waits for the port of the victim. */
   async function tenantFor(victim: Child): Promise<Child> {
     const { endpoints } = stage.instanceOf(victim)!;
     const tenant = start('tenant', [], { ROLLCALL_URL: stage.url, PORT: String(endpoints.at(0)!.port) });
@@ -40,7 +40,7 @@ describe('an address that another service takes over', () => {
     return tenant;
   }
 
-  it('makes no dead one HEALTHY again, and executes no call that was meant for it', async () => {
+  it('makes no dead instance HEALTHY again, and executes no call that was meant for it', async () => {
     const victim = stage.services.a.at(0)!;
     const id = stage.idOf(victim)!;
     const tenant = await tenantFor(victim);
@@ -59,7 +59,7 @@ describe('an address that another service takes over', () => {
     tenant.kill('SIGKILL');
   });
 
-  it('executes none either while no registry can tell: callers who knock there ask who it is', async () => {
+  it('executes none even without a registry, as callers verify the identity of the callee', async () => {
     const victim = stage.services.a.at(1)!;
     const tenant = await tenantFor(victim);
     const replies: Reply[] = [];
@@ -69,7 +69,7 @@ describe('an address that another service takes over', () => {
     stage.registry.kill('SIGKILL');
     await stage.registry.exited;
     await moveIn(tenant, victim);
-    // the balancer remembers that it failed, and tries it again when the others have much to do
+    // the balancer remembers that it failed, and tries it again when the others are busy
     for (let round = 0; round < 100 && count(tenant, 'knock') === 0; round += 1) await calls();
     await calls();
 

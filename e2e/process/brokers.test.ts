@@ -17,10 +17,10 @@ import { endAll, start } from './spawn.js';
 import type { Child } from './spawn.js';
 import { until } from './until.js';
 
-/** Of each second: questions, and (`book`) events that nobody answers. */
+/** Requests per second, and events (`book`), which have no reply. */
 const RATES = { find: 150, book: 50 };
 const CALM = 100;
-/** A broker says nothing when nobody listens: a question without an answer is lost. */
+/** A broker does not report that no client subscribes: a request without an answer is lost. */
 const LOST_MS = 5_000;
 const INTERVAL_MS = 500;
 
@@ -30,7 +30,7 @@ let url = '';
 let rollcall: Rollcall;
 
 beforeAll(async () => {
-  Logger.overrideLogger(['error']); // every instance answers each question, and the client tells of all but the first answer
+  Logger.overrideLogger(['error']); // every instance answers each request, and the client logs all but the first answer
   writeFileSync(notes, '');
   url = await urlOf(startRegistry(INTERVAL_MS, ['--memory']));
   rollcall = new Rollcall({ registry: url });
@@ -47,26 +47,26 @@ const healthy = (service: string) => rollcall.service(service).instances.filter(
 
 const drainedText = (child: Child): string => child.out.find((line) => line.includes('Drained in')) ?? '';
 
-/** Nest's own: our clients are not asked, as callers speak to the broker. */
+/** Nest's own client: Rollcall's are not involved, as callers talk to the broker. */
 function clientOf(broker: Broker, port: number): ClientProxy {
   return broker === 'redis'
     ? ClientProxyFactory.create({ transport: Transport.REDIS, options: { host: '127.0.0.1', port } })
     : ClientProxyFactory.create({ transport: Transport.MQTT, options: { url: `mqtt://127.0.0.1:${port}` } });
 }
 
-/** Questions and events through the broker, each of which every instance gets. */
-function load(service: string, client: ClientProxy): { readonly loop: OpenLoop; readonly told: string[] } {
-  const told: string[] = [];
+/** Requests and events through the broker, each of which every instance receives. */
+function load(service: string, client: ClientProxy): { readonly loop: OpenLoop; readonly events: string[] } {
+  const events: string[] = [];
   const ask = async (verb: Verb, id: string): Promise<string> => {
     if (verb === 'find') {
       const answer = client.send<{ instance: string }>(`${service}/find`, { id }).pipe(timeout({ each: LOST_MS }));
       return (await lastValueFrom(answer)).instance;
     }
     await lastValueFrom(client.emit(`${service}/told`, { id }), { defaultValue: null });
-    told.push(id);
+    events.push(id);
     return 'nobody';
   };
-  return { loop: new OpenLoop(service, ask, RATES), told };
+  return { loop: new OpenLoop(service, ask, RATES), events };
 }
 
 for (const broker of BROKERS)
@@ -96,14 +96,14 @@ describe.each(variants(BROKERS, (broker) => broker, ['redis']))('an application 
 
     const client = clientOf(broker, port);
     await client.connect();
-    const { loop, told } = load(broker, client);
+    const { loop, events } = load(broker, client);
     const goOn = (): Promise<unknown> => {
       const enough = loop.outcomes.length + CALM;
       return until('calls go on', () => loop.outcomes.length >= enough);
     };
     for (const { child, id, signal } of leaving) {
       await goOn();
-      const before = [...told];
+      const before = [...events];
       child.kill(signal);
       await child.exited;
       const done = readFileSync(notes, 'utf8');

@@ -1,7 +1,7 @@
 import { start } from './spawn.js';
 import type { Child } from './spawn.js';
 
-/** Services that are but requests, sent by hand: nobody answers at their address. */
+/** A service whose registrations are sent as plain requests: no process answers at its address. */
 export const SERVICE = 'ledgers';
 const SECRET = 'a-secret-of-132-bits-22';
 
@@ -10,7 +10,7 @@ export function startRegistry(intervalMs: number, args: readonly string[], port 
   return start('rollcall', ['up', '--json', '--port', String(port), '--interval', String(intervalMs), ...args]);
 }
 
-/** Resolves as soon as it serves. */
+/** Resolves with its URL as soon as it serves. */
 export async function urlOf(registry: Child): Promise<string> {
   const { url } = JSON.parse(await registry.line(/^{/)) as { url: string };
   return url;
@@ -18,14 +18,14 @@ export async function urlOf(registry: Child): Promise<string> {
 
 const ports = new Map<string, number>();
 
-/** One of its own, for an address may have few: from 1 on, where nobody listens on loopback. */
+/** A port of its own, as an address may have few instances: from 1 on, where no process listens on loopback. */
 function portOf(id: string): number {
   const port = ports.get(id) ?? (ports.size % 1_000) + 1;
   ports.set(id, port);
   return port;
 }
 
-/** Once more with another version replaces what was said before. */
+/** Registering again with another version replaces the record. */
 export function register(url: string, id: string, version = ''): Promise<Response> {
   const endpoints = [{ protocol: 'tcp', port: portOf(id) }];
   return fetch(`${url}/api/v1/register`, {
@@ -37,13 +37,13 @@ export function register(url: string, id: string, version = ''): Promise<Respons
 
 const proof = { authorization: `Bearer ${SECRET}` };
 
-/** The goodbye of an instance, with its own secret; or an operator removes it. */
+/** Deregisters an instance, with its own secret; or an operator removes it. */
 export function remove(url: string, id: string, who: 'instance' | 'operator' = 'instance'): Promise<Response> {
   const headers = who === 'instance' ? proof : { 'x-rollcall-operator': '1' };
   return fetch(`${url}/api/v1/instances/${id}`, { method: 'DELETE', headers });
 }
 
-/** The instance says that it drains. */
+/** The instance starts to drain. */
 export function drain(url: string, id: string): Promise<Response> {
   return fetch(`${url}/api/v1/instances/${id}/drain`, { method: 'POST', headers: proof });
 }
@@ -60,7 +60,7 @@ export function beat(url: string, id: string): Promise<Response> {
   });
 }
 
-/** An operator says which weight an instance has. */
+/** An operator sets the weight of an instance. */
 export function weigh(url: string, id: string, weight: number): Promise<Response> {
   return fetch(`${url}/api/v1/instances/${id}`, {
     method: 'PATCH',
@@ -69,7 +69,7 @@ export function weigh(url: string, id: string, weight: number): Promise<Response
   });
 }
 
-/** What a test looks at in an instance that the registry lists. */
+/** The fields of a listed instance that tests read. */
 export interface Listed {
   readonly id: string;
   readonly version: string;
@@ -77,7 +77,7 @@ export interface Listed {
   readonly weight: number;
 }
 
-/** Those that the registry lists, by their ids. */
+/** The listed instances, by id. */
 export async function listedAt(url: string, service = SERVICE): Promise<ReadonlyMap<string, Listed>> {
   const { instances = [] } = (await (await fetch(`${url}/api/v1/services/${service}`)).json()) as {
     instances?: Listed[];
@@ -85,12 +85,12 @@ export async function listedAt(url: string, service = SERVICE): Promise<Readonly
   return new Map(instances.map((one) => [one.id, one]));
 }
 
-/** The versions of those that the registry lists, by their ids. */
+/** The versions of the listed instances, by id. */
 export async function versionsAt(url: string, service = SERVICE): Promise<ReadonlyMap<string, string>> {
   return new Map([...(await listedAt(url, service))].map(([id, { version }]) => [id, version]));
 }
 
-/** Those that the registry lists. */
+/** The ids of the listed instances. */
 export async function idsAt(url: string, service = SERVICE): Promise<ReadonlySet<string>> {
   return new Set((await versionsAt(url, service)).keys());
 }

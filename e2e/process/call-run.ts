@@ -2,7 +2,7 @@ import { quantileMs } from './open-loop.js';
 import type { OpenLoop, Outcome, Verb } from './open-loop.js';
 import { timed } from './stage.js';
 
-/** One execution, as whoever executed it noted it. */
+/** One execution, as recorded by the process that executed it. */
 export interface Note {
   readonly service: string;
   readonly verb: string;
@@ -16,25 +16,25 @@ export interface RunParts {
   readonly notes: readonly Note[];
 }
 
-/** A machine reads no more than people do. */
-const SAID = 10;
-/** How much worse it may be while something happens than the worst that was seen before. */
+/** The number of failures that are printed at most. */
+const MOST_SHOWN = 10;
+/** How much worse it may be during a fault than the worst that was measured before. */
 const NOISE = 3;
-/** A process that makes its calls later than this, ms, measures itself. */
+/** If calls are made later than this, ms, the test measures its own process. */
 const FAIR_LAG_MS = 60;
 
-/** A run that fails while this process could not make its calls in time is repeated once, and says so. */
+/** A run that fails while this process could not make its calls in time is repeated once, and logs that. */
 export function fairly(intervalMs: number, run: () => Promise<void>): Promise<void> {
   return timed(intervalMs, run, FAIR_LAG_MS / intervalMs);
 }
 
-/** What a fault did to the calls that went on meanwhile. */
+/** The effect of a fault on the calls during it. */
 export class Run {
   readonly outcomes: readonly Outcome[];
   readonly faultAt: number;
-  /** How late this machine is for reasons of its own: bounds are wider by so much. */
+  /** The delay that this machine causes by itself, ms: added to the bounds. */
   readonly noiseMs: number;
-  /** Had this process the time to make its calls? Else how long they took is not judged. */
+  /** Whether this process had the time to make its calls. If not, durations are not judged. */
   readonly isFair: boolean;
   readonly #parts: RunParts;
 
@@ -55,44 +55,47 @@ export class Run {
     return this.of(verb).filter(({ failure }) => failure !== null);
   }
 
-  /** Those that the fault made slow: since then, and longer than `ms` beside the noise. */
+  /** The calls that the fault made slow: since then, and longer than `ms` plus the noise. */
   slow(verb: Verb, ms: number): readonly Outcome[] {
     if (!this.isFair) return [];
     return this.of(verb).filter((outcome) => outcome.dueAt >= this.faultAt && outcome.ms > ms + this.noiseMs);
   }
 
-  /** So much of all calls since the fault took at most so long beside the noise, ms. */
+  /** The quantile of the durations of all calls since the fault, minus the noise, ms. */
   quantileMs(verb: Verb, share: number): number {
     if (!this.isFair) return 0;
     const since = this.of(verb).filter(({ dueAt }) => dueAt >= this.faultAt);
     return Math.max(0, quantileMs(since, share) - this.noiseMs);
   }
 
-  /** How many are made in so many ms. */
+  /** The number of calls made within `ms`. */
   made(verb: Verb, ms: number): number {
     return Math.ceil((ms * this.#parts.load.rates[verb]) / 1_000);
   }
 
-  /** So many of all answers since the fault came from there. */
+  /** The share of all answers since the fault that came from an instance. */
   share(verb: Verb, instance: string): number {
     const since = this.of(verb).filter(({ dueAt }) => dueAt >= this.faultAt);
     return since.filter((outcome) => outcome.instance === instance).length / since.length;
   }
 
-  /** What must never be, whatever the fault, in words: an idempotent call that failed, and what no slow machine excuses. */
-  get brokenPromises(): readonly string[] {
+  /**
+   * Violations that no fault may cause, as texts: an idempotent call that failed, and whatever a slow machine does not
+   * excuse.
+   */
+  get violations(): readonly string[] {
     const failed = this.failed('find').map(
       ({ id, failure }) => `${id} failed: ${failure?.text} ${failure?.attempts.join()}`,
     );
-    const broken = [...failed, ...this.misdeeds];
-    return broken.length <= SAID ? broken : [...broken.slice(0, SAID), `${broken.length} in all`];
+    const broken = [...failed, ...this.unexcused];
+    return broken.length <= MOST_SHOWN ? broken : [...broken.slice(0, MOST_SHOWN), `${broken.length} in all`];
   }
 
   /**
-   * What no slow machine excuses, in words: a call that was executed by another service, one that was answered and not executed, or one
-   * that may be executed once and was executed twice.
+   * Violations that a slow machine does not excuse, as texts: a call that was executed by another service, one that was
+   * answered and not executed, or one that may be executed once and was executed twice.
    */
-  get misdeeds(): readonly string[] {
+  get unexcused(): readonly string[] {
     const { notes, service } = this.#parts;
     const counts = new Map<string, number>();
     for (const { id } of notes) counts.set(id, (counts.get(id) ?? 0) + 1);
@@ -105,7 +108,7 @@ export class Run {
     ];
   }
 
-  /** For the eye. */
+  /** For readers of the output. */
   get figures(): string {
     const { load } = this.#parts;
     const ms = (verb: Verb): string =>

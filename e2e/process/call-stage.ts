@@ -15,7 +15,7 @@ import type { Child } from './spawn.js';
 import { until } from './until.js';
 import { Witness } from './witness.js';
 
-/** What SIGUSR2 turns on: see `programs/worker.mjs`. */
+/** The fault that SIGUSR2 turns on: see `programs/worker.mjs`. */
 export type WorkerFault = 'slow' | 'unavailable' | 'refuse';
 /** See `programs/wire.mjs`. */
 export type WireFault = 'half' | 'mute' | 'full';
@@ -23,31 +23,31 @@ export type Over = Extract<Protocol, 'tcp' | 'http'>;
 
 export interface CallStageOptions {
   readonly intervalMs: number;
-  /** An instance for each, which SIGUSR2 turns on; null: it has none. Default: three without. */
+  /** One instance for each fault, which SIGUSR2 turns on; null: no fault. Default: three without. */
   readonly faults?: readonly (WorkerFault | null)[];
-  /** Of a call that must not be repeated. Default: as with every call. */
+  /** The deadline of a call that must not be repeated, ms. Default: that of every call. */
   readonly bookDeadlineMs?: number;
 }
 
 const SERVICE = 'orders';
-/** Idempotent calls for each second: what two cores carry beside the processes that answer them. */
+/** Idempotent calls per second: the rate that two cores carry beside the processes that answer them. */
 const PER_SECOND: Readonly<Record<Over, number>> = { tcp: 1_000, http: 500 };
-/** Others beside them, for each of those. */
+/** Non-idempotent calls beside them, per idempotent call. */
 const BOOKS = 0.2;
-/** A machine that is too slow for the load gets half of it, or half of that, and no less. */
+/** On a machine that is too slow for the load, the load is halved at most this many times. */
 const MOST_HALVINGS = 2;
-/** It is not, when this share of calls takes no longer, … */
+/** The machine carries the load when this share of calls takes at most this long, … */
 const CARRIED = { share: 0.9, ms: 50 };
-/** … but for those that are under way. */
+/** … except for those in flight. */
 const CARRIED_UNDER_WAY = 20;
 const WARM_UP = { rounds: 30, calls: 20 };
-/** How long the load goes on before a fault and after it was dealt with, in seconds. */
+/** The duration of the load before a fault and after its effects are over, s. */
 const CALM_S = 0.7;
 const AFTERMATH_S = 0.5;
 
 const WELL: readonly (WorkerFault | null)[] = [null, null, null];
 
-/** A registry, instances of one service in processes of their own, and a caller here. */
+/** A registry, instances of one service in processes of their own, and a caller in this process. */
 export class CallStage {
   readonly url: string;
   readonly registry: Child;
@@ -74,7 +74,7 @@ export class CallStage {
     writeFileSync(this.#notes, '');
   }
 
-  /** One more instance. */
+  /** Starts one more instance. */
   launch(fault: WorkerFault | null = null): Child {
     const more = fault === null ? {} : { FAULT: fault };
     const child = start('worker', [], { ...this.#environment(SERVICE), ...more });
@@ -82,7 +82,7 @@ export class CallStage {
     return child;
   }
 
-  /** One more that speaks the wire's language by itself, HEALTHY. */
+  /** Starts one more, which implements the wire protocol itself; resolves when it is HEALTHY. */
   async launchWire(fault: WireFault): Promise<Child> {
     const child = start('wire', [this.url, SERVICE, this.#notes, fault]);
     this.#others.push(child);
@@ -91,7 +91,7 @@ export class CallStage {
     return child;
   }
 
-  /** Another service, which listens at `port` as soon as it gets SIGUSR2. */
+  /** Starts another service, which listens at `port` as soon as it gets SIGUSR2. */
   async launchTenant(port: number): Promise<Child> {
     const more = { FAULT: 'move-in', PORT: String(port) };
     const child = start('worker', [], { ...this.#environment('tenant'), ...more });
@@ -100,17 +100,17 @@ export class CallStage {
     return child;
   }
 
-  /** The workers that live, the oldest first. */
+  /** The live workers, the oldest first. */
   get living(): readonly Child[] {
     return this.#workers.filter(({ isAlive }) => isAlive);
   }
 
-  /** The record of a process, as soon as it has registered. */
+  /** The record of a process, once it has registered. */
   instanceOf(child: Child): Instance | undefined {
     return this.witness.instances.find(({ metadata }) => metadata['pid'] === String(child.pid));
   }
 
-  /** The id of one that is registered. */
+  /** The id of a registered instance. */
   idOf(child: Child): string {
     return this.instanceOf(child)?.id ?? '';
   }
@@ -119,7 +119,7 @@ export class CallStage {
     return this.instanceOf(child)?.endpoints.find(({ protocol }) => protocol === over)?.port ?? 0;
   }
 
-  /** Every worker that lives is HEALTHY, to the caller too. */
+  /** Resolves when every live worker is HEALTHY, for the caller too. */
   async whole(): Promise<void> {
     const view = this.caller.service(SERVICE);
     const isHealthy = (child: Child): boolean =>
@@ -132,7 +132,7 @@ export class CallStage {
     });
   }
 
-  /** As many workers as there were at first, HEALTHY, and nobody else, whatever happened before. */
+  /** Restores the initial number of workers, HEALTHY, and no other instances, whatever happened before. */
   async restore(): Promise<void> {
     this.version = undefined;
     const others = this.#others.splice(0);
@@ -144,7 +144,7 @@ export class CallStage {
     await this.whole();
   }
 
-  /** How the caller sees an instance over one protocol. */
+  /** The caller's view of an instance over one protocol. */
   sight(id: string, over: Over): InstanceExplanation | undefined {
     return this.caller
       .explain(SERVICE)
@@ -152,7 +152,7 @@ export class CallStage {
       ?.instances.find((one) => one.id === id);
   }
 
-  /** Resolves as soon as so many calls are under way there, which it returns. */
+  /** Resolves as soon as `calls` calls are in flight at the instance, with their number. */
   async busy(id: string, over: Over, calls: number): Promise<number> {
     return until(`${id} has ${calls} calls in hand`, () => {
       const { callsUnderWay = 0 } = this.sight(id, over) ?? {};
@@ -160,12 +160,12 @@ export class CallStage {
     });
   }
 
-  /** Resolves as soon as it was called and answered. */
+  /** Resolves as soon as the instance has answered a call. */
   async met(id: string, over: Over): Promise<void> {
     await until(`${id} answers`, () => (this.sight(id, over)?.lastSuccessMsAgo ?? null) !== null);
   }
 
-  /** Resolves as soon as others are preferred to it, by whatever is known of it, and no call is under way there. */
+  /** Resolves as soon as the balancer prefers others, for whatever reason, and no call is in flight there. */
   async shunned(id: string, over: Over): Promise<void> {
     await until(`${id} gets no calls`, () => {
       const sight = this.sight(id, over);
@@ -173,13 +173,13 @@ export class CallStage {
     });
   }
 
-  /** Resolves when the load has gone on for so many seconds, as the clock of its calls counts them. */
+  /** Resolves when the load has run for `seconds`, by the clock of its calls. */
   async seen(load: OpenLoop, seconds: number): Promise<void> {
     const enough = load.outcomes.length + seconds * (load.rates.find + load.rates.book);
     await until(`${seconds} s of it have been seen`, () => load.outcomes.length >= enough);
   }
 
-  /** Calls go out for a while, then `fault` while they go on, then they go on for a while. */
+  /** Runs the load for a while, then `fault` under load, then the load for a while again. */
   async under(over: Over, fault: (load: OpenLoop) => Promise<void>): Promise<Run> {
     const rates = this.#rates.get(over) ?? (await this.#affordable(over));
     const load = this.#load(over, rates, this.caller);
@@ -193,10 +193,10 @@ export class CallStage {
       await load.stop();
     }
     const run = new Run({ load, faultAt, service: SERVICE, notes: this.#read() });
-    // stays, also if the run is repeated
-    expect.soft(run.misdeeds.slice(0, 10), run.figures).toEqual([]);
+    // kept even if the run is repeated
+    expect.soft(run.unexcused.slice(0, 10), run.figures).toEqual([]);
     if (!run.isFair)
-      console.warn(`How long calls took is not judged: they were made up to ${load.lagMs.toFixed(0)} ms late.`);
+      console.warn(`Durations of calls are not judged: calls were made up to ${load.lagMs.toFixed(0)} ms late.`);
     return run;
   }
 
@@ -213,7 +213,7 @@ export class CallStage {
     return { ROLLCALL_URL: this.url, SERVICE: service, NOTES: this.#notes };
   }
 
-  /** Halves the load until the machine carries it; says so if that was needed. */
+  /** Halves the load until the machine carries it; logs that if needed. */
   async #affordable(over: Over): Promise<Rates> {
     await this.#warm(over);
     let rates = ratesOf(PER_SECOND[over]);
@@ -226,7 +226,7 @@ export class CallStage {
     return rates;
   }
 
-  /** Code that runs for the first time is slow, here and there. */
+  /** Code that runs for the first time may be slow. */
   async #warm(over: Over): Promise<void> {
     const ask = this.#ask(over, this.caller);
     for (let round = 0; round < WARM_UP.rounds; round += 1) {
@@ -235,7 +235,7 @@ export class CallStage {
     }
   }
 
-  /** By somebody of its own, so that what is too much costs the caller none of its retries. */
+  /** With a caller of its own, so that an overload costs the tested caller none of its retries. */
   async #isCarried(over: Over, rates: Rates): Promise<boolean> {
     const caller = new Rollcall({ registry: this.url });
     await caller.ready(SERVICE);
@@ -286,7 +286,7 @@ function instanceIn(answer: unknown): string {
   throw new Error(`No answer of ours: ${JSON.stringify(answer)}`);
 }
 
-/** Everything runs and is HEALTHY, and the caller knows it. */
+/** Resolves when everything runs and is HEALTHY, in the caller's view too. */
 export async function openCallStage(options: CallStageOptions): Promise<CallStage> {
   const registry = startRegistry(options.intervalMs, ['--memory']);
   const stage = new CallStage(registry, await urlOf(registry), options);

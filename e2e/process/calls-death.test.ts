@@ -8,30 +8,33 @@ import { endAll } from './spawn.js';
 import { until } from './until.js';
 
 const INTERVAL_MS = 500;
-/** `short`: the one that `npm test` takes. */
+/** `short`: the protocol that `npm test` runs. */
 const protocols = (short: Over): readonly Over[] => variants<Over>(['tcp', 'http'], (over) => over, [short]);
-/** So many calls are awaited in the hands of whoever is about to die: most of them must not be repeated. */
+/** The number of calls in flight at the instance before it is killed: most of them must not be repeated. */
 const IN_HAND = 4;
-/** From the death of a connection to the caller's knowing it, ms: what is sent meanwhile is lost, too. */
+/** The time until the caller notices the end of a connection, ms: what is sent meanwhile is lost, too. */
 const NOTICED_MS = 20;
-/** What is repeated elsewhere at once takes no longer than this, ms. */
+/** A call that is repeated elsewhere at once takes no longer than this, ms. */
 const PROMPT_MS = 100;
-/** With processes that start beside it, on two cores. */
+/** The same while processes start beside it, on two cores. */
 const BUSY_MS = 400;
 
-/** Calls that must not be repeated failed there and nowhere else, in one attempt, and say that they may have been executed. */
+/**
+ * Calls that must not be repeated failed there and nowhere else, in one attempt, and report that they may have been
+ * executed.
+ */
 function expectLost(run: Run, victim: string): void {
   const lost = run.failed('book').map(({ failure }) => failure);
-  const said = {
+  const expected = {
     code: 'TRANSPORT',
     text: expect.stringMatching(/^The call to orders failed: closed, .* It may have been executed/),
     retryable: false,
     attempts: [`${victim} closed`],
   };
-  expect(lost, run.figures).toEqual(lost.map(() => said));
+  expect(lost, run.figures).toEqual(lost.map(() => expected));
 }
 
-describe('under a load that waits for nobody', () => {
+describe('under an open-loop load', () => {
   let stage: CallStage;
 
   beforeAll(async () => {
@@ -52,7 +55,7 @@ describe('under a load that waits for nobody', () => {
     until(`${id} is removed`, () => stage.witness.storyOf(id).at(-1)?.startsWith('REMOVED'));
 
   it.each(protocols('tcp'))(
-    'SIGKILL of one of three fails over %s what it had in hand and must not be repeated',
+    'SIGKILL of one of three fails over %s only its in-flight calls that must not be repeated',
     (over) =>
       restored(async () => {
         const victim = stage.living.at(0)!;
@@ -66,7 +69,7 @@ describe('under a load that waits for nobody', () => {
           await removed(id);
         });
 
-        expect(run.brokenPromises, run.figures).toEqual([]);
+        expect(run.violations, run.figures).toEqual([]);
         expectLost(run, id);
         const lost = run.failed('book');
         expect(lost.length, run.figures).toBeGreaterThan(0);
@@ -90,7 +93,7 @@ describe('under a load that waits for nobody', () => {
           await stage.seen(load, 1);
         });
 
-        expect(run.brokenPromises, run.figures).toEqual([]);
+        expect(run.violations, run.figures).toEqual([]);
         expectLost(run, id);
         expect(run.slow('find', PROMPT_MS), run.figures).toEqual([]);
       }),
@@ -107,13 +110,13 @@ describe('under a load that waits for nobody', () => {
         }
       });
 
-      expect(run.brokenPromises, run.figures).toEqual([]);
+      expect(run.violations, run.figures).toEqual([]);
       expect(run.failed('book'), run.figures).toEqual([]);
       expect(run.slow('find', BUSY_MS), run.figures).toEqual([]);
     }),
   );
 
-  it('another service at the address of a dead one executes nothing of what was meant for it', () =>
+  it('another service at the address of a dead instance executes none of its calls', () =>
     restored(async () => {
       const victim = stage.living.at(0)!;
       const id = stage.idOf(victim);
@@ -129,7 +132,7 @@ describe('under a load that waits for nobody', () => {
       });
 
       expect(stage.portOf(tenant, 'tcp')).toBe(port);
-      expect(run.brokenPromises, run.figures).toEqual([]);
+      expect(run.violations, run.figures).toEqual([]);
       expectLost(run, id);
       expect(run.slow('find', BUSY_MS), run.figures).toEqual([]);
     }));

@@ -13,35 +13,41 @@ import { until } from './until.js';
 const INTERVAL_MS = 500;
 const PROTOCOLS = variants<Over>(['tcp', 'http'], (over) => over, ['tcp']);
 const BOOK_DEADLINE_MS = 1_500;
-/** So many calls are awaited in the hands of whoever is about to fall silent. */
+/** The number of calls in flight at the instance before it falls silent. */
 const IN_HAND = 4;
-/** So long an attempt is waited for before there is another: 3 × the p99 of the method, at least this, at most that. */
+/** The wait before the next attempt: 3 × the p99 of the method, at least this, at most that. */
 const ATTEMPT_MS = 150;
 const LONGEST_ATTEMPT_MS = 2_000;
-/** From the first silence to the caller's holding back: what is sent meanwhile has to wait. */
-const HEEDED_MS = 200;
+/** The time from the first silence until the caller reacts to it: what is sent meanwhile has to wait. */
+const NOTICED_MS = 200;
 
-/** Calls that must not be repeated failed there and nowhere else, at their deadline, and say that they may have been executed. */
+/**
+ * Calls that must not be repeated failed there and nowhere else, at their deadline, and report that they may have been
+ * executed.
+ */
 function expectLost(run: Run, victim: string): void {
   const lost = run.failed('book').map(({ failure }) => failure);
-  const said = {
+  const expected = {
     code: 'DEADLINE_EXCEEDED',
     text: expect.stringMatching(/^orders did not answer within 1\d{3} ms, in 1 attempt\..* It may have been executed/),
     retryable: false,
     attempts: [`${victim} timeout`],
   };
-  expect(lost, run.figures).toEqual(lost.map(() => said));
+  expect(lost, run.figures).toEqual(lost.map(() => expected));
 }
 
-/** Few waited for an attempt that was given up: those it had in hand, and its share of what came before that was heeded. */
+/**
+ * Few waited for an attempt that was given up: those in flight there, and its share of the calls until the caller
+ * noticed.
+ */
 function expectFewSlow(run: Run, inHand: number): void {
-  const share = run.made('find', HEEDED_MS + run.noiseMs) / 3;
+  const share = run.made('find', NOTICED_MS + run.noiseMs) / 3;
   expect(run.slow('find', ATTEMPT_MS / 2).length, run.figures).toBeLessThanOrEqual(inHand + share);
   expect(run.quantileMs('find', 0.99), run.figures).toBeLessThanOrEqual(2 * ATTEMPT_MS);
   expect(run.slow('find', LONGEST_ATTEMPT_MS), run.figures).toEqual([]);
 }
 
-describe('under a load that waits for nobody', () => {
+describe('under an open-loop load', () => {
   let stage: CallStage;
 
   beforeAll(async () => {
@@ -58,29 +64,29 @@ describe('under a load that waits for nobody', () => {
       await run();
     });
 
-  it.each(PROTOCOLS)('SIGSTOP of one of three fails over %s what it had in hand and must not be repeated', (over) =>
-    restored(async () => {
-      const victim = stage.living.at(0)!;
-      const id = stage.idOf(victim);
-      let inHand = 0;
-      const run = await stage.under(over, async () => {
-        inHand = await stage.busy(id, over, IN_HAND);
-        victim.kill('SIGSTOP');
-        await stage.shunned(id, over);
-        victim.kill('SIGCONT');
-        await stage.whole();
-      });
+  it.each(PROTOCOLS)(
+    'SIGSTOP of one of three fails over %s only its in-flight calls that must not be repeated',
+    (over) =>
+      restored(async () => {
+        const victim = stage.living.at(0)!;
+        const id = stage.idOf(victim);
+        let inHand = 0;
+        const run = await stage.under(over, async () => {
+          inHand = await stage.busy(id, over, IN_HAND);
+          victim.kill('SIGSTOP');
+          await stage.shunned(id, over);
+          victim.kill('SIGCONT');
+          await stage.whole();
+        });
 
-      expect(run.brokenPromises, run.figures).toEqual([]);
-      expectLost(run, id);
-      expect(run.failed('book').length, run.figures).toBeGreaterThan(0);
-      expectFewSlow(run, inHand);
-    }),
+        expect(run.violations, run.figures).toEqual([]);
+        expectLost(run, id);
+        expect(run.failed('book').length, run.figures).toBeGreaterThan(0);
+        expectFewSlow(run, inHand);
+      }),
   );
 
-  it('packets to one of three that are lost fail no more than what it had in hand and must not be repeated', ({
-    skip,
-  }) =>
+  it('packet loss to one of three fails only its in-flight calls that must not be repeated', ({ skip }) =>
     restored(async () => {
       const victim = stage.living.at(1)!;
       const id = stage.idOf(victim);
@@ -100,12 +106,12 @@ describe('under a load that waits for nobody', () => {
       });
       if (!canDrop) return skip('needs the right to drop packets');
 
-      expect(run.brokenPromises, run.figures).toEqual([]);
+      expect(run.violations, run.figures).toEqual([]);
       expectLost(run, id);
       expectFewSlow(run, inHand);
     }));
 
-  it('one that answers the registry and nobody else is found out by its callers', () =>
+  it('an instance that answers only the registry is detected by its callers', () =>
     restored(async () => {
       const wire = await stage.launchWire('mute');
       const id = stage.idOf(wire);
@@ -118,12 +124,12 @@ describe('under a load that waits for nobody', () => {
       });
 
       expect(stage.witness.storyOf(id, mutedAt)).toEqual([]);
-      expect(run.brokenPromises, run.figures).toEqual([]);
+      expect(run.violations, run.figures).toEqual([]);
       expectLost(run, id);
       expectFewSlow(run, IN_HAND);
     }));
 
-  it('one that accepts no connection fails no call', () =>
+  it('an instance that accepts no connection fails no call', () =>
     restored(async () => {
       const wire = await stage.launchWire('full');
       const id = stage.idOf(wire);
@@ -138,13 +144,13 @@ describe('under a load that waits for nobody', () => {
       });
       for (const socket of sockets) socket.destroy();
 
-      expect(run.brokenPromises, run.figures).toEqual([]);
+      expect(run.violations, run.figures).toEqual([]);
       expect(run.failed('book'), run.figures).toEqual([]);
       expectFewSlow(run, IN_HAND);
     }));
 });
 
-/** Opens connections to somebody who accepts none, until one more is not even made. */
+/** Opens connections to a server that accepts none, until the SYN of one more gets no answer. */
 async function fillQueue(port: number): Promise<readonly Socket[]> {
   const sockets: Socket[] = [];
   let dialledAt = 0;

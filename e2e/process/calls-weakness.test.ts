@@ -10,22 +10,22 @@ import { until } from './until.js';
 
 const INTERVAL_MS = 500;
 const FAULTS: readonly WorkerFault[] = ['unavailable', 'slow', 'refuse'];
-/** So many failures in a row, at most, before it is ejected, and as many that were under way then. */
+/** The number of failures before it is ejected at most, consecutive ones plus those in flight then. */
 const BEFORE_AVOIDED = 10;
-/** What it still gets of the calls. */
+/** Its remaining share of the calls. */
 const SHUNNED_SHARE = 0.05;
 
 /** SIGUSR2 turns a fault on, or off again. */
-async function turn(bad: Child, word: 'faulty' | 'well'): Promise<void> {
-  const count = (): number => bad.out.filter((line) => line === word).length;
+async function turn(bad: Child, state: 'faulty' | 'well'): Promise<void> {
+  const count = (): number => bad.out.filter((line) => line === state).length;
   const before = count();
   bad.kill('SIGUSR2');
-  await until(`it is ${word}`, () => count() > before);
+  await until(`it is ${state}`, () => count() > before);
 }
 
 const judged = (run: () => Promise<void>): Promise<void> => fairly(INTERVAL_MS, run);
 
-describe('under a load that waits for nobody, one of three', () => {
+describe('under an open-loop load, one of three', () => {
   let stage: CallStage;
   let workers: readonly Child[];
 
@@ -38,7 +38,7 @@ describe('under a load that waits for nobody, one of three', () => {
     await endAll();
   });
 
-  /** One turns bad, and well again as soon as `seen` has seen enough of it. */
+  /** One instance turns faulty, and well again as soon as `seen` is satisfied. */
   async function withBad(
     over: Over,
     fault: WorkerFault,
@@ -59,10 +59,10 @@ describe('under a load that waits for nobody, one of three', () => {
     return { run, id };
   }
 
-  it('that answers 503 at once fails no call that may be repeated, and few others', () =>
+  it('that answers 503 at once fails no repeatable call, and few others', () =>
     judged(async () => {
       const { run, id } = await withBad('http', 'unavailable', (_id, load) => stage.seen(load, 1));
-      expect(run.brokenPromises, run.figures).toEqual([]);
+      expect(run.violations, run.figures).toEqual([]);
       const failed = run.failed('book').map(({ failure }) => failure?.text);
       expect(new Set([...failed, 'HTTP status 503'])).toEqual(new Set(['HTTP status 503']));
       expect(failed.length, run.figures).toBeLessThanOrEqual(BEFORE_AVOIDED);
@@ -73,13 +73,13 @@ describe('under a load that waits for nobody, one of three', () => {
   it('that is 50 times slower fails no call, and gets few', () =>
     judged(async () => {
       const { run, id } = await withBad('tcp', 'slow', (_id, load) => stage.seen(load, 1.5));
-      expect(run.brokenPromises, run.figures).toEqual([]);
+      expect(run.violations, run.figures).toEqual([]);
       expect(run.failed('book'), run.figures).toEqual([]);
       expect(run.share('find', id), run.figures).toBeLessThan(SHUNNED_SHARE);
       expect(run.slow('find', 200), run.figures).toEqual([]);
     }));
 
-  it('whose handlers refuse is not blamed: that is what it has to say, and nobody else is asked', () =>
+  it('whose handlers refuse is not penalized, and its refusals are not retried elsewhere', () =>
     judged(async () => {
       const { run, id } = await withBad('tcp', 'refuse', async (bad, load) => {
         const failed = (): number => load.outcomes.filter(({ failure }) => failure !== null).length;
@@ -87,12 +87,12 @@ describe('under a load that waits for nobody, one of three', () => {
         expect(stage.sight(bad, 'tcp')).toMatchObject({ ejected: null, breaker: 'closed', tier: 0 });
       });
       const refused = [...run.failed('find'), ...run.failed('book')].map(({ failure }) => failure);
-      const said = {
+      const expected = {
         code: 'REMOTE',
         text: 'orders answered with an error: sold out',
         retryable: false,
         attempts: [`${id} remote`],
       };
-      expect(refused).toEqual(refused.map(() => said));
+      expect(refused).toEqual(refused.map(() => expected));
     }));
 });

@@ -4,13 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { launch } from './launch.js';
 
-/** A certificate and its private key, as the names of their files. */
+/** The file names of a certificate and its private key. */
 export interface Pair {
   readonly certFile: string;
   readonly keyFile: string;
 }
 
-/** Of whom else it is, and how long it is valid: `days` from now, none at all for 0, or from the year 2200 on. */
+/** Further names, and the validity: `days` from now, none at all for 0, or from the year 2200 on. */
 interface Life {
   readonly names?: readonly string[];
   readonly days?: number;
@@ -22,7 +22,7 @@ export class Certificates {
   readonly folder: string = mkdtempSync(join(tmpdir(), 'rollcall-certificates-'));
   #made = 0;
 
-  /** One that signs others. */
+  /** A certificate authority. */
   async authority(name: string): Promise<Pair> {
     const pair = this.#pair(name);
     const subject = ['-subj', `/CN=${name}`, '-keyout', pair.keyFile, '-out', pair.certFile];
@@ -30,7 +30,7 @@ export class Certificates {
     return pair;
   }
 
-  /** One for this machine, with further names (`URI:rollcall:reader`). */
+  /** A certificate for this machine, with further names (`URI:rollcall:reader`). */
   async signed(by: Pair, { names = [], days = 2, isEarly = false }: Life = {}) {
     this.#made += 1;
     const pair = this.#pair(`leaf-${this.#made}`);
@@ -38,7 +38,7 @@ export class Certificates {
     writeFileSync(extensions, `subjectAltName=${['IP:127.0.0.1', 'DNS:localhost', ...names].join(',')}\n`);
     await openssl('req', ...NEW_KEY, '-subj', '/CN=test', '-keyout', pair.keyFile, '-out', request);
     const issuer = ['-CA', by.certFile, '-CAkey', by.keyFile, '-CAcreateserial'];
-    // what ended before it began is over
+    // a validity that ended before it began
     const life = isEarly
       ? ['-not_before', '22000101000000Z', '-not_after', '22000102000000Z']
       : days > 0
@@ -48,7 +48,7 @@ export class Certificates {
     return pair;
   }
 
-  /** The pair stands under these names from now on: first the certificate, then its key, each at once. */
+  /** Installs the pair under these names: first the certificate, then its key, each atomically. */
   install(pair: Pair, name: string): Pair {
     const home = this.#pair(name);
     renameSync(pair.certFile, home.certFile);
@@ -56,7 +56,7 @@ export class Certificates {
     return home;
   }
 
-  /** The same once more, for when it is no longer there. */
+  /** A copy of the pair, for when the original is no longer there. */
   copy(pair: Pair, name: string): Pair {
     const home = this.#pair(name);
     copyFileSync(pair.certFile, home.certFile);
@@ -64,7 +64,7 @@ export class Certificates {
     return home;
   }
 
-  /** A file with all of these certificates, in the place of what was there. */
+  /** A file with all of these certificates; replaces an existing one. */
   bundle(name: string, of: readonly Pair[]): string {
     const [path, next] = [join(this.folder, name), join(this.folder, `${name}.next`)];
     writeFileSync(next, of.map(({ certFile }) => readFileSync(certFile, 'utf8')).join(''));

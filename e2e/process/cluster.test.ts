@@ -17,7 +17,8 @@ import { endAll, start } from './spawn.js';
 import type { Child } from './spawn.js';
 import { until } from './until.js';
 
-// PM2's cluster mode is not run here but emulated: it forks with node:cluster too, and sets NODE_APP_INSTANCE (`programs/workers.mjs`)
+// PM2's cluster mode is not run here but emulated: it forks with node:cluster too, and sets NODE_APP_INSTANCE
+// (`programs/workers.mjs`)
 
 const WORKERS = 3;
 const FIRST_CALLS = 200;
@@ -119,7 +120,7 @@ describe.each(variants(KINDS, ([kind]) => kind, ['tcp']))(
           .toSorted(),
       ).toEqual([...callers].toSorted());
 
-      // at the port that all workers share, everybody else is served as ever
+      // all others are served as before at the port that all workers share
       const socket = connect(port, '127.0.0.1');
       await once(socket, 'connect');
       socket.destroy();
@@ -144,7 +145,7 @@ describe.each(variants(KINDS, ([kind]) => kind, ['tcp']))(
       expect(new Set(load.outcomes.slice(made).map(({ instance }) => instance)).size).toBe(WORKERS);
     });
 
-    it('drains a worker that is told to end, without a failed call', async () => {
+    it('drains a worker that gets SIGTERM, without a failed call', async () => {
       await whole();
       const leaver = healthy().at(0)!;
       const makeCall = async (_: Verb, id: string): Promise<string> => {
@@ -162,7 +163,7 @@ describe.each(variants(KINDS, ([kind]) => kind, ['tcp']))(
   },
 );
 
-describe('in a cluster of 3 workers, too,', () => {
+describe('in a cluster of 3 workers', () => {
   it('applications without a server are HEALTHY, each at a port of its own', async () => {
     const caller = new Rollcall({ registry: url });
     caller.start();
@@ -174,7 +175,7 @@ describe('in a cluster of 3 workers, too,', () => {
     expect(new Set(healthy().map(({ endpoints }) => endpoints[0]?.port)).size).toBe(WORKERS);
   });
 
-  it('an embedded registry is one registry, which all workers find', async () => {
+  it('an embedded registry is one registry that all workers find', async () => {
     const port = await freePort();
     const registry = `http://127.0.0.1:${port}`;
     start('workers', [], { PROGRAM: 'embedded.mjs', SERVICE: 'shop', PORT: String(port), INTERVAL: '1000' });

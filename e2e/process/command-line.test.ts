@@ -34,7 +34,7 @@ async function run(...argv: readonly string[]): Promise<Ran> {
   return { code, out: child.out.join('\n'), err: child.err.join('\n') };
 }
 
-/** The ids of a service, once so many are HEALTHY. */
+/** The ids of a service, once `count` are HEALTHY. */
 async function healthy(service: string, count: number): Promise<readonly string[]> {
   const watch = command('watch', service, '--json');
   const states = (): ReadonlyMap<string, string> =>
@@ -68,7 +68,7 @@ describe('the command line, as processes', () => {
     });
   });
 
-  it('watch in a pipe sees a kill, and show what became of the dead', async () => {
+  it('watch in a pipe prints a kill, and show prints what happened to the dead instance', async () => {
     const watch = command('watch', 'a');
     await watch.line(/HEALTHY/);
     services.at(-1)?.kill('SIGKILL');
@@ -83,15 +83,15 @@ describe('the command line, as processes', () => {
     });
   });
 
-  it('watch ends when whoever reads it has gone', async () => {
+  it('watch ends when its reader has gone', async () => {
     const watch = command('watch');
     await watch.line(/HEALTHY/);
-    watch.deafen();
+    watch.closeOutput();
     await run('weight', (await healthy('a', 1))[0] ?? '', '50');
     expect(await watch.exited).toMatchObject({ code: 0 });
   });
 
-  it('drain --wait returns when the call that was under way there has ended, and not before', async () => {
+  it('drain --wait returns when the call in flight there has ended, and not before', async () => {
     const caller = start('desk', [], { ROLLCALL_URL: url, SERVICE: 'front', CALLS: 'slow', SLOW_MS: String(SLOW_MS) });
     const id = /^asked (\S+)$/.exec(await caller.line(/^asked/))?.[1] ?? '';
     const drained = command('drain', id, '--wait', '--timeout', '60s');
@@ -103,7 +103,7 @@ describe('the command line, as processes', () => {
     expect(await run('undrain', id)).toMatchObject({ code: 0 });
   });
 
-  it('rm takes an instance off the record, and --fail-on tells scripts', async () => {
+  it('rm removes the record of an instance, and --fail-on sets the exit code', async () => {
     const [id = ''] = await healthy('slow', 2);
     expect(await run('ls', 'slow', '--fail-on', 'CRITICAL')).toMatchObject({ code: 0 });
     expect(await run('ls', 'slow', '--fail-on', 'HEALTHY')).toMatchObject({ code: 1 });
@@ -117,7 +117,7 @@ describe('the command line, as processes', () => {
     [['show', 'nobody'], 1],
     [['call', 'a', 'nobody-answers-this'], 1],
     [['watch', '--url', 'http://127.0.0.1:1'], 3],
-  ])('%j exits with %i and says why in one line', async (argv, code) => {
+  ])('%j exits with %i and one line with the reason', async (argv, code) => {
     const ran = await run(...argv);
     expect(ran).toMatchObject({ code, out: '' });
     expect(ran.err).toMatch(/^rollcall[^\n]+$/);

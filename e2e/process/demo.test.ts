@@ -31,7 +31,7 @@ type Comings = Extract<Event, { event: 'exited' | 'started' }>;
 const NAMES = ['registry', 'gateway', 'a-1', 'a-2', 'a-3', 'b-1', 'b-2'];
 
 const INTERVAL_MS = 500;
-/** Whatever a heartbeat brings about comes after a few of them; the rest is for machines that are busy with other things. */
+/** Effects of a heartbeat appear after a few intervals; the rest is for busy machines. */
 const PATIENCE_MS = 40 * INTERVAL_MS;
 const ARGUMENTS = ['--ports', '0', '--interval', String(INTERVAL_MS), '--restart-after', '0.3'];
 
@@ -45,7 +45,7 @@ const events = (demo: Child): readonly Event[] => demo.out.slice(1).map((line) =
 const comings = (demo: Child): readonly Comings[] =>
   events(demo).filter((one): one is Comings => one.event === 'exited' || one.event === 'started');
 
-/** `from`: how many events came before it. */
+/** `from`: the number of events before it. */
 async function nextEvent(demo: Child, event: Comings['event'], name: string, from = 0): Promise<Comings> {
   return until(`${name} ${event}`, () =>
     events(demo)
@@ -54,7 +54,7 @@ async function nextEvent(demo: Child, event: Comings['event'], name: string, fro
   );
 }
 
-/** What became of the demo's own calls, as it told last. */
+/** The demo's newest report of its own calls. */
 function lastCalls(demo: Child): Extract<Event, { event: 'calls' }> {
   return events(demo).findLast((one) => one.event === 'calls')!;
 }
@@ -65,7 +65,7 @@ async function emptyProgramMs(): Promise<number> {
   return performance.now() - startedAt;
 }
 
-/** Every process that it ever spoke of. */
+/** Every process that it ever reported. */
 function pidsOf(demo: Child, whole: Whole): readonly number[] {
   return [demo.pid, ...whole.processes.map(({ pid }) => pid), ...comings(demo).map(({ pid }) => pid)];
 }
@@ -77,11 +77,11 @@ async function nobodyIsLeft(pids: readonly number[]): Promise<void> {
 describe('the demo', () => {
   afterAll(endAll);
 
-  it('says where everything is once it is HEALTHY, starts again what dies, and takes everything along at Ctrl-C', async () => {
+  it('prints all addresses once it is HEALTHY, restarts what dies, and ends everything at Ctrl-C', async () => {
     const startedAt = performance.now();
     const { demo, whole } = await openDemo();
     const tookMs = performance.now() - startedAt;
-    // ten seconds, and more only where the machine is so busy that even an empty program takes its time
+    // ten seconds, and more only on a machine so busy that even an empty program is slow
     expect(tookMs).toBeLessThan(Math.max(10_000, 100 * (await emptyProgramMs())));
     expect(whole.processes.map(({ name }) => name).toSorted()).toEqual(NAMES.toSorted());
     for (const { name, pid, service, instance } of whole.processes) {
@@ -125,7 +125,7 @@ describe('the demo', () => {
     demo.kill('SIGINT');
     expect(await demo.exited).toEqual({ code: 0, signal: null });
     expect(demo.err).toEqual([]);
-    // calls fail while there is no gateway, and the first one says how
+    // calls fail while there is no gateway, and the first failure shows how
     expect(lastCalls(demo).failed).toBeGreaterThan(0);
     expect(lastCalls(demo).firstError).toMatch(
       /^GET \/[ab]\/ping: .*(ECONNREFUSED 127\.0\.0\.1:|ECONNRESET|socket hang up)/,
@@ -133,7 +133,7 @@ describe('the demo', () => {
     await nobodyIsLeft(pidsOf(demo, whole));
   });
 
-  it.skipIf(isShort)('kills at random, and is survived by nobody when it is killed itself', async () => {
+  it.skipIf(isShort)('kills at random, and leaves no process behind when it is killed itself', async () => {
     const { demo, whole } = await openDemo('--kill-every', '0.5', '--stop-every', '0.7');
     await until(
       'several have died and come back',
@@ -145,16 +145,16 @@ describe('the demo', () => {
     await nobodyIsLeft(pidsOf(demo, whole));
   });
 
-  it.skipIf(isShort)('ends, and everything with it, when nobody reads its lines any more', async () => {
+  it.skipIf(isShort)('ends, with all its processes, when its output is no longer read', async () => {
     const { demo, whole } = await openDemo();
     const pids = pidsOf(demo, whole);
-    demo.deafen();
+    demo.closeOutput();
     process.kill(whole.processes.find(({ name }) => name === 'b-1')!.pid, 'SIGKILL');
     await demo.exited;
     await nobodyIsLeft(pids);
   });
 
-  it.skipIf(isShort)('ends what is frozen too', async () => {
+  it.skipIf(isShort)('ends frozen processes too', async () => {
     const { demo, whole } = await openDemo();
     process.kill(whole.processes.find(({ name }) => name === 'a-2')!.pid, 'SIGSTOP');
     demo.kill('SIGTERM');
@@ -162,7 +162,7 @@ describe('the demo', () => {
     await nobodyIsLeft(pidsOf(demo, whole));
   });
 
-  it('knows the way out where a port is taken, and starts nothing', async () => {
+  it('suggests another port where one is taken, and starts nothing', async () => {
     const other = createServer().listen(0, '127.0.0.1');
     await once(other, 'listening');
     const { port } = other.address() as AddressInfo;
@@ -175,9 +175,9 @@ describe('the demo', () => {
     other.close();
   });
 
-  it.skipIf(isShort)('takes free ports where the usual ones are taken, and says so', async () => {
+  it.skipIf(isShort)('takes free ports where the default ones are taken, and logs that', async () => {
     const other = createServer();
-    // whoever has it already has taken it as well
+    // if the port is taken already, that is fine
     const isTaken = new Promise((resolve) => other.once('listening', resolve).once('error', resolve));
     other.listen(1337, '127.0.0.1');
     await isTaken;
@@ -208,12 +208,12 @@ describe('a key of the demo', () => {
   }, 60_000);
   afterAll(endAll);
 
-  /** What was told of it, and how many events there were before. */
+  /** What the demo reported about the key, and the number of events before. */
   async function press(key: string): Promise<{ text: string; from: number }> {
     const from = events(demo).length;
     demo.type(key);
     const text = await until(
-      `the demo tells of ${key}`,
+      `the demo reports ${key}`,
       () =>
         events(demo)
           .slice(from)
@@ -224,7 +224,7 @@ describe('a key of the demo', () => {
     return { text, from };
   }
 
-  /** Who is meant, by what was told: the process that runs, or ran last, under the name. */
+  /** The process that a report refers to: the one that runs, or ran last, under the name. */
   function meant(text: string): Facts {
     const name = /\b([ab]-\d)\b/.exec(text)![1];
     return [...whole.processes, ...comings(demo)].findLast(
@@ -257,7 +257,7 @@ describe('a key of the demo', () => {
     await changed(instance!, 'HEALTHY', /./, from);
   }
 
-  it('k kills one process: it is known to be dead, is gone, and a new one comes', async () => {
+  it('k kills one process: it is detected as dead, is removed, and a new one starts', async () => {
     const { text, from } = await press('k');
     expect(text).toMatch(/^k: killed [ab]-\d \([ab]….{4}, pid \d+\)/);
     const { name, pid, instance } = meant(text);
@@ -267,7 +267,7 @@ describe('a key of the demo', () => {
     await comesAgain(name, from);
   });
 
-  it('p cuts the way to a-3: nobody can reach it, and healed it is HEALTHY again', async () => {
+  it('p partitions a-3: it is unreachable, and HEALTHY again once healed', async () => {
     const { text, from } = await press('p');
     const port = /port (\d+)/.exec(text)![1];
     const { instance } = whole.processes.find(({ name }) => name === 'a-3')!;
@@ -282,7 +282,7 @@ describe('a key of the demo', () => {
     await changed(instance!, 'HEALTHY', /./, healed.from);
   });
 
-  it('f freezes one process: it is UNHEALTHY, and thawed it is HEALTHY again', async () => {
+  it('f freezes one process: it is UNHEALTHY, and HEALTHY again once it continues', async () => {
     const { text, from } = await press('f');
     const { instance } = meant(text);
     await changed(instance!, 'UNHEALTHY', /Heartbeat-1/, from);
@@ -291,7 +291,7 @@ describe('a key of the demo', () => {
     await changed(instance!, 'HEALTHY', /./, thawed.from);
   });
 
-  it('d drains one process: it says goodbye and ends, and a new one comes', async () => {
+  it('d drains one process: it deregisters and ends, and a new one starts', async () => {
     const { text, from } = await press('d');
     const { name, pid, instance } = meant(text);
     await changed(instance!, 'DEREGISTERING', /it said goodbye/, from);
@@ -312,15 +312,15 @@ describe('a key of the demo', () => {
     expect(answered).toContain(instance);
   });
 
-  it('r restarts the registry, which everybody confirms again', async () => {
+  it('r restarts the registry, and all instances confirm again', async () => {
     const before = comings(demo).length;
     const { text, from } = await press('r');
     expect(text).toContain('killed the registry');
     expect(text).not.toMatch(/knows nobody|is back/);
     await nextEvent(demo, 'started', 'registry', from);
-    // what it says of the rows is what the registry says
+    // the rows reported by the demo match the registry's
     const back = await until(
-      'the demo tells that everybody has confirmed',
+      'the demo reports that all instances have confirmed',
       () =>
         events(demo)
           .slice(from)
@@ -335,7 +335,7 @@ describe('a key of the demo', () => {
     do healthy = await countHealthy();
     while (healthy < 7 && performance.now() < deadline);
     expect(healthy).toBe(7);
-    // nobody was started anew for it
+    // no process was restarted for it
     expect(
       comings(demo)
         .slice(before)
@@ -352,7 +352,7 @@ describe('a key of the demo', () => {
     for (const file of files) expect((await fetch(whole.dashboard + file)).status).toBe(200);
   });
 
-  it('q ends everything, and through all of that no call has failed', async () => {
+  it('q ends everything, and no call has failed throughout', async () => {
     demo.type('q');
     expect(await demo.exited).toEqual({ code: 0, signal: null });
     expect(demo.err).toEqual([]);
@@ -363,7 +363,7 @@ describe('a key of the demo', () => {
   });
 });
 
-/** A terminal of its own, by a program of util-linux. */
+/** A program of util-linux that provides a terminal. */
 const SCRIPT = '/usr/bin/script';
 const hasTerminal = process.platform === 'linux' && existsSync(SCRIPT);
 if (!hasTerminal) console.warn(`skipped: the demo on a terminal, since there is no ${SCRIPT} (Linux, util-linux)`);
@@ -371,7 +371,7 @@ if (!hasTerminal) console.warn(`skipped: the demo on a terminal, since there is 
 describe.skipIf(isShort || !hasTerminal)('the demo on a terminal', () => {
   afterAll(endAll);
 
-  it('shows the dashboard, the calls and the keys, and does what is typed', async () => {
+  it('shows the dashboard, the calls and the keys, and obeys the keys', async () => {
     const command = `stty cols 120 rows 40; exec '${process.execPath}' '${PROGRAMS.demo}' ${ARGUMENTS.join(' ')}`;
     const shown = launch(SCRIPT, ['-qec', command, '/dev/null'], {
       hasInput: true,
@@ -383,7 +383,7 @@ describe.skipIf(isShort || !hasTerminal)('the demo on a terminal', () => {
       /demo: k kill {2}f freeze {2}p cut one way {2}d drain {2}n new instance {2}r restart the registry {2}q quit/,
     );
     shown.type('k');
-    await shown.line(/^k: killed [ab]-\d \([ab]….{4}, pid \d+\); a new process comes in 0\.3 s/);
+    await shown.line(/^k: killed [ab]-\d \([ab]….{4}, pid \d+\); a new process starts in 0\.3 s/);
     await shown.line(/▲ CRITICAL .*(refused|dead)/i);
     shown.type('q');
     expect((await shown.exited).code).toBe(0);

@@ -11,12 +11,12 @@ import { endAll, start } from './spawn.js';
 import type { Child } from './spawn.js';
 import { until } from './until.js';
 
-// Whether an image builds, only its engine can say. Held here is what it stands on: files that exist, a command that runs as it is
-// written, ports and names that agree with each other and with the code.
+// Only its engine can show that an image builds. Checked here is what it depends on: files that exist, commands that
+// run as written, ports and names that agree with each other and with the code.
 
 type Tree = Readonly<Record<string, unknown>>;
 
-// the parser that knip brings, so that no package is needed for this alone
+// the parser that knip depends on, so that no package is needed for this alone
 const yaml = createRequire(import.meta.resolve('knip'))('yaml') as {
   parseAllDocuments(text: string, options: { readonly merge: boolean }): { readonly errors: unknown[]; toJS(): Tree }[];
 };
@@ -24,7 +24,7 @@ const yaml = createRequire(import.meta.resolve('knip'))('yaml') as {
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const textOf = (path: string): string => readFileSync(join(root, path), 'utf8');
 
-/** Every document of a file. Throws what is wrong with it. */
+/** Every document of a file. Throws on errors in it. */
 function parsed(path: string): readonly Tree[] {
   return yaml.parseAllDocuments(textOf(path), { merge: true }).map((document) => {
     expect(document.errors).toEqual([]);
@@ -32,7 +32,7 @@ function parsed(path: string): readonly Tree[] {
   });
 }
 
-/** What stands at a path such as `spec.template.spec.containers.0.args`; undefined where nothing does. */
+/** The value at a path such as `spec.template.spec.containers.0.args`; undefined where there is none. */
 function at(tree: unknown, path: string): unknown {
   return path.split('.').reduce<unknown>((node, key) => (node as Tree | undefined)?.[key], tree);
 }
@@ -45,7 +45,7 @@ interface Instruction {
   readonly stage: string;
 }
 
-/** The lines of a Dockerfile, with those that go on joined. */
+/** The lines of a Dockerfile, with continued ones joined. */
 function instructionsOf(path: string): readonly Instruction[] {
   const lines = textOf(path)
     .split('\n')
@@ -73,7 +73,7 @@ const named = (kind: string, name: string): Tree =>
   manifests.find((manifest) => manifest['kind'] === kind && at(manifest, 'metadata.name') === name)!;
 
 const DRAIN_MS = 10_000;
-/** What programs here read: the module's, and those of the examples. */
+/** The variables that programs here read: the module's, and those of the examples. */
 const variables = ((): ReadonlySet<string> => {
   const sources = [
     'packages/nestjs/src/rollcall.module-definition.ts',
@@ -100,7 +100,7 @@ function isProgram(command: readonly string[]): boolean {
 }
 
 describe('deploy/Dockerfile', () => {
-  it('copies what exists, and from stages that exist', () => {
+  it('copies files that exist, from stages that exist', () => {
     const stages = new Set(dockerfile.map(({ stage }) => stage));
     const copies = dockerfile.filter(({ word }) => word === 'COPY');
     expect(copies.length).toBeGreaterThan(5);
@@ -113,7 +113,7 @@ describe('deploy/Dockerfile', () => {
     }
   });
 
-  it('builds every program that is started, and installs what it needs', () => {
+  it('builds every program that is started, and installs its dependencies', () => {
     const { workspaces } = JSON.parse(textOf('package.json')) as { workspaces: string[] };
     expect(workspaces).toContain('examples/*');
     const runs = dockerfile.filter(({ word }) => word === 'RUN').map(({ rest }) => rest);
@@ -133,14 +133,14 @@ describe('deploy/Dockerfile', () => {
     }
   });
 
-  it('runs nobody as root, and every process gets the signals itself', () => {
+  it('runs no process as root, and every process gets the signals itself', () => {
     for (const stage of ['examples', 'registry']) {
       expect(inStage(stage, 'USER')).toEqual(['node']);
       for (const line of [...inStage(stage, 'CMD'), ...inStage(stage, 'ENTRYPOINT')]) expect(line).toMatch(/^\["/);
     }
   });
 
-  it('the registry serves as its command says once there is a token, and the health check sees it', async () => {
+  it('the registry serves with its command once there is a token, and the health check confirms it', async () => {
     const folder = temporary();
     const [entry] = inStage('registry', 'ENTRYPOINT').map(listIn);
     expect(entry).toSatisfy(isProgram);
@@ -159,7 +159,7 @@ describe('deploy/Dockerfile', () => {
     registry.kill('SIGTERM');
     expect(await registry.exited).toEqual({ code: 0, signal: null });
     expect(await exitCodeOf(listIn(check), url.port)).toBe(1);
-    expect(readdirSync(folder).length).toBeGreaterThan(1); // beside the tokens it kept something in its volume
+    expect(readdirSync(folder).length).toBeGreaterThan(1); // it keeps more in its volume than the tokens
   });
 });
 
@@ -200,13 +200,11 @@ describe('deploy/compose.yaml', () => {
     const inside = start('a', [], { ...env, ROLLCALL_TOKEN: token });
     const outside = start('a', [], { ...env, ROLLCALL_TOKEN: '' });
     await inside.line(/is HEALTHY/);
-    await until('it is told why', () =>
-      [...outside.out, ...outside.err].some((line) => line.includes('ROLLCALL_TOKEN')),
-    );
+    await until('it logs why', () => [...outside.out, ...outside.err].some((line) => line.includes('ROLLCALL_TOKEN')));
     for (const child of [inside, outside, registry]) child.kill('SIGKILL');
   });
 
-  it('every volume that is mounted is there', () => {
+  it('every mounted volume exists', () => {
     const [volume = '', folder] = listAt<string>(compose, 'services.registry.volumes').at(0)!.split(':');
     expect(Object.keys(at(compose, 'volumes') as Tree)).toEqual([volume]);
     expect(inStage('registry', 'VOLUME')).toEqual([folder]);
@@ -217,7 +215,7 @@ describe('deploy/k8s', () => {
   const registry = named('StatefulSet', 'rollcall');
   const pod = 'spec.template.spec';
 
-  it('the registry is one, runs as its arguments say, answers its probes, and takes a service with its token', async () => {
+  it('there is one registry, which runs with its arguments, answers its probes, and accepts a service with its token', async () => {
     expect(at(registry, 'spec.replicas')).toBe(1);
     const secrets = temporary();
     const paths = { '/data': temporary(), '/etc/rollcall': secrets };
@@ -246,7 +244,7 @@ describe('deploy/k8s', () => {
     for (const each of [service, child]) each.kill('SIGKILL');
   });
 
-  it('what its arguments name is mounted: a volume that is claimed and may be written, and a secret', () => {
+  it('mounts what its arguments name: a claimed, writable volume, and a secret', () => {
     const args = listAt<string>(registry, `${pod}.containers.0.args`);
     const mounts = new Map(
       listAt<{ name: string; mountPath: string }>(registry, `${pod}.containers.0.volumeMounts`).map((mount) => [
@@ -263,7 +261,7 @@ describe('deploy/k8s', () => {
     expect(mounts.size).toBe(2);
   });
 
-  it('the secrets that are named exist, and hold placeholders, which the registry and the service refuse', async () => {
+  it('the named secrets exist, and hold placeholders, which the registry and the service refuse', async () => {
     const { secretKeyRef } = listAt<{ name: string; valueFrom: { secretKeyRef: { name: string; key: string } } }>(
       named('Deployment', 'orders'),
       `${pod}.containers.0.env`,
@@ -305,7 +303,7 @@ describe('deploy/k8s', () => {
     expect(guides).toContain(`create secret generic ${String(at(valueFrom, 'secretKeyRef.name'))}`);
   });
 
-  it('a Service leads to it under the name that it answers to, and services use that', () => {
+  it('a Service routes to it under a name that it accepts, and services use that', () => {
     const service = named('Service', 'rollcall');
     expect(at(service, 'spec.selector')).toEqual(at(registry, 'spec.template.metadata.labels'));
     const args = listAt<string>(registry, `${pod}.containers.0.args`);
@@ -320,7 +318,7 @@ describe('deploy/k8s', () => {
     expect(url).toEqual({ name: 'ROLLCALL_URL', value: `http://rollcall:${port.containerPort}` });
   });
 
-  it('whoever is selected has the labels for it, runs without root, and nothing is set that is not read', () => {
+  it('selected pods have the labels, run without root, and set only variables that are read', () => {
     for (const manifest of manifests.filter(({ kind }) => kind === 'StatefulSet' || kind === 'Deployment')) {
       expect(at(manifest, 'spec.selector.matchLabels')).toEqual(at(manifest, 'spec.template.metadata.labels'));
       expect(at(manifest, `${pod}.securityContext.runAsNonRoot`)).toBe(true);
@@ -354,13 +352,13 @@ function commandsOfServices(): readonly (readonly string[])[] {
   return [...composed, ...deployed].filter((command) => command.length > 0);
 }
 
-/** What the head of the compose file has people run once, without quotes and without the way to its file. */
+/** The command at the head of the compose file, without quotes and without the path of its file. */
 function createLine(): readonly string[] {
   const [, line = ''] = /run --rm -T registry (.*) > deploy\/\.env/.exec(textOf('deploy/compose.yaml'))!;
   return line.replaceAll("'", '').split(' ');
 }
 
-/** Folders of this machine for those of a container. */
+/** Maps folders of a container to folders of this machine. */
 type Paths = Readonly<Record<string, string>>;
 
 function placed(args: readonly string[], paths: Paths): readonly string[] {
@@ -370,7 +368,7 @@ function placed(args: readonly string[], paths: Paths): readonly string[] {
   });
 }
 
-/** Makes a token as `rollcall` is asked to. */
+/** Makes a token with a `rollcall` command. */
 async function tokenBy(args: readonly string[], paths: Paths): Promise<string> {
   const made = start('rollcall', placed(args, paths));
   expect(await made.exited).toMatchObject({ code: 0 });
@@ -388,7 +386,7 @@ async function urlOf(registry: Child): Promise<URL> {
   return new URL((JSON.parse(await registry.line(/^{/)) as { url: string }).url);
 }
 
-/** Of a health check, for a registry at another port. */
+/** The exit code of a health check, for a registry at another port. */
 async function exitCodeOf([, ...args]: readonly string[], port: string): Promise<unknown> {
   const child = spawn(
     process.execPath,

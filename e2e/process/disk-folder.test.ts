@@ -11,7 +11,7 @@ import { until } from './until.js';
 /** A second, and what a busy machine may add to it. */
 const NOTICED_MS = 5_000;
 
-/** What the registry says of its store; null: nothing is wrong. */
+/** The registry's report about its store; null: nothing is wrong. */
 async function troubleAt(url: string): Promise<string | null> {
   const { store } = (await (await fetch(`${url}/api/v1/registry`)).json()) as {
     store: { trouble: { text: string } | null };
@@ -29,7 +29,7 @@ describe('the folder under a running registry', () => {
   const acknowledged = new Set<string>();
 
   async function start(): Promise<void> {
-    // it judges nobody
+    // it decides nothing
     registry = startRegistry(3_600_000, ['--data', folder]);
     url = await urlOf(registry);
   }
@@ -61,7 +61,7 @@ describe('the folder under a running registry', () => {
     await rm(root, { recursive: true });
   });
 
-  /** It says so and refuses registrations, and goes on with all else. */
+  /** It reports the fault and refuses registrations, and continues everything else. */
   async function expectRefusal(text: string): Promise<void> {
     await until('it has noticed', async () => (await troubleAt(url))?.includes(text), NOTICED_MS);
     const refused = await register(url, 'refused');
@@ -69,35 +69,35 @@ describe('the folder under a running registry', () => {
     expect(await refused.json()).toMatchObject({ code: 'NOT_READY' });
     expect((await beat(url, 'before-0')).status).toBe(200);
     expect(await idsAt(url)).toEqual(acknowledged);
-    // once; that a registration was refused for it is another line
-    const told = registry.err.filter(
+    // once; the refusal of a registration is another line
+    const reports = registry.err.filter(
       (line) => line.includes(text) && !/refused the registration|could not keep/.test(line),
     );
-    expect(told).toHaveLength(1);
+    expect(reports).toHaveLength(1);
   }
 
-  it('is deleted: registrations are refused until there is one again; then everybody is in it', async () => {
+  it('is deleted: registrations are refused until it is back, and then contains all instances', async () => {
     await rm(folder, { recursive: true });
     await expectRefusal(`${folder} is gone`);
     found(await doctor(url, ['--no-ports']), 'store-trouble', /is gone.*mkdir/, /ls -ld/);
     await mkdir(folder);
-    await until('it is mended', async () => (await troubleAt(url)) === null, NOTICED_MS);
+    await until('it works again', async () => (await troubleAt(url)) === null, NOTICED_MS);
     await join5('after');
     await restart();
     expect(await idsAt(url)).toEqual(acknowledged);
   });
 
-  it('is moved away and comes back', async () => {
+  it('is moved away and moved back', async () => {
     await rename(folder, join(root, 'away'));
     await expectRefusal(`${folder} is gone`);
     await rename(join(root, 'away'), folder);
-    await until('it is mended', async () => (await troubleAt(url)) === null, NOTICED_MS);
+    await until('it works again', async () => (await troubleAt(url)) === null, NOTICED_MS);
     await join5('after');
     await restart();
     expect(await idsAt(url)).toEqual(acknowledged);
   });
 
-  it('loses its log: nobody who was acknowledged before or after is forgotten', async () => {
+  it('loses its log: no instance acknowledged before or after is forgotten', async () => {
     for (const name of await readdir(folder)) if (name.startsWith('log-')) await unlink(join(folder, name));
     await join5('after');
     expect(says(registry, 'Nothing is lost: everything was written anew.')).toBe(true);
@@ -105,11 +105,11 @@ describe('the folder under a running registry', () => {
     expect(await idsAt(url)).toEqual(acknowledged);
   });
 
-  it('is replaced by that of another registry, which is left as it is', async () => {
+  it('is replaced by that of another registry, which is left unchanged', async () => {
     const other = join(root, 'other');
     await cp(folder, other, { recursive: true });
     for (const name of await readdir(other)) {
-      // stopped, as it says by its lock
+      // stopped, as its lock shows
       if (name.startsWith('lock-')) await rename(join(other, name), join(other, `${name}.free`));
     }
     await rename(folder, join(root, 'away'));

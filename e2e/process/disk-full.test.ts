@@ -12,10 +12,10 @@ import { until } from './until.js';
 const INTERVAL_MS = 500;
 const STAYING = { a: 4, b: 4 };
 const LEAVING = { a: 1 };
-/** Some may find room in what a file has of its last block. */
+/** Some may fit into the last block of a file. */
 const TRIES = 200;
 
-// EIO cannot be had from a real disk that is well: the fake one has it (packages/registry/src/store/disk/disk-crash.test.ts)
+// a healthy real disk does not return EIO: the fake one does (packages/registry/src/store/disk/disk-crash.test.ts)
 const DISKS = [
   { name: 'is full', make: fullDisk, says: /the disk is full \(ENOSPC\): free some space on it/ },
   { name: 'promised room that there is not', make: thinDisk, says: /the disk is full \(ENOSPC\)|EIO/ },
@@ -26,7 +26,7 @@ const DISKS = [
   },
 ];
 
-/** Registers until one is refused: with what words. */
+/** Registers until one is refused: the problem of the refusal. */
 async function refusal(fleet: Fleet, acknowledged: string[]): Promise<unknown> {
   for (let index = 0; index < TRIES; index += 1) {
     const id = `late-${index}`;
@@ -44,7 +44,7 @@ describe.each(variants(DISKS, ({ name }) => name, ['is full']))('a registry whos
     await disk?.unmount();
   });
 
-  it('refuses new registrations aloud and goes on with all else; mended, it keeps again, without a restart', async ({
+  it('refuses new registrations with a log line, continues everything else, and recovers without a restart', async ({
     skip,
   }) => {
     disk = await make();
@@ -61,17 +61,19 @@ describe.each(variants(DISKS, ({ name }) => name, ['is full']))('a registry whos
       code: 'NOT_READY',
       detail: expect.stringContaining('cannot store'),
     });
-    await until('it says why', () => fleet.registry.err.some((line) => says.test(line)));
-    // what is known is judged and told as ever
+    await until('it logs why', () => fleet.registry.err.some((line) => says.test(line)));
+    // known instances are still judged and published
     leaving?.child.kill('SIGKILL');
     const [dead = ''] = leaving?.ids ?? [];
-    await until('the feed tells of a death', () => fleet.witness.storyOf(dead, brokenAt).at(-1)?.startsWith('REMOVED'));
+    await until('the feed publishes a death', () =>
+      fleet.witness.storyOf(dead, brokenAt).at(-1)?.startsWith('REMOVED'),
+    );
     expect(fleet.witness.storyOf(dead, brokenAt).at(-1)).toBe('REMOVED PROOF_OF_DEATH');
     await fleet.pass(4);
     expect(staying?.ids.flatMap((id) => fleet.witness.storyOf(id, brokenAt))).toEqual([]);
     expect((await fetch(`${fleet.url}/health/ready`)).status).toBe(200);
 
-    await disk.mend();
+    await disk.repair();
     await until('it has caught up', () =>
       fleet.registry.err.some((line) => line.includes('has accepted all pending changes')),
     );

@@ -7,14 +7,14 @@ import type { Listed } from './by-hand.js';
 import { endAll } from './spawn.js';
 import type { Child } from './spawn.js';
 
-/** `DISK_KILLS=200 npm run e2e -- process disk-goodbyes` is the long one. */
+/** `DISK_KILLS=200 npm run e2e -- process disk-goodbyes` runs it for longer. */
 const KILLS = Number(process.env['DISK_KILLS'] ?? 20);
-/** Requests under way at once, and how many instances there are for each of them in one life. */
+/** Concurrent requests, and the number of instances for each of them per run of the registry. */
 const CLIENTS = 8;
 const EACH = 6;
 
-/** What was asked for of an instance, and how a restarted registry shows that it has kept it. */
-const DEEDS: readonly {
+/** The request for an instance, and how a restarted registry shows that it has kept its effect. */
+const ACTIONS: readonly {
   readonly name: string;
   readonly status: number;
   readonly ask: (url: string, id: string) => Promise<Response>;
@@ -30,10 +30,13 @@ function isGone(listed: Listed | undefined): boolean {
   return listed === undefined;
 }
 
-/** Everything that was acknowledged so far: by id, what. */
-type Acknowledged = Map<string, (typeof DEEDS)[number]>;
+/** What was acknowledged so far, by id. */
+type Acknowledged = Map<string, (typeof ACTIONS)[number]>;
 
-/** Registers some, then asks one thing of each, until the registry is gone. `answered` is called at each acknowledgement. */
+/**
+ * Registers some, then sends one request for each, until the registry is gone. `answered` is called at each
+ * acknowledgement.
+ */
 async function ask(
   url: string,
   ids: readonly string[],
@@ -41,18 +44,21 @@ async function ask(
   answered: () => void,
 ): Promise<void> {
   for (const id of ids) {
-    const deed = DEEDS[Number(id.split('-').at(-1)) % DEEDS.length];
-    if (deed === undefined) throw new Error(`no deed for ${id}`);
-    const answer = await deed.ask(url, id).catch(() => null);
+    const action = ACTIONS[Number(id.split('-').at(-1)) % ACTIONS.length];
+    if (action === undefined) throw new Error(`no action for ${id}`);
+    const answer = await action.ask(url, id).catch(() => null);
     if (answer === null) return;
-    expect(answer.status).toBe(deed.status);
-    acknowledged.set(id, deed);
+    expect(answer.status).toBe(action.status);
+    acknowledged.set(id, action);
     answered();
     await answer.text().catch(() => undefined);
   }
 }
 
-/** The ends of one life: everybody registers, then all at once is asked, and the kill comes with one of the answers. */
+/**
+ * One run of the registry: all instances register, then all requests are sent at once, and the kill follows one of the
+ * answers.
+ */
 async function live(registry: Child, life: number, acknowledged: Acknowledged): Promise<void> {
   const url = await urlOf(registry);
   const groups = Array.from({ length: CLIENTS }, (_, client) =>
@@ -68,7 +74,7 @@ async function live(registry: Child, life: number, acknowledged: Acknowledged): 
   await registry.exited;
 }
 
-/** A registry that judges nobody, and lets whoever drains take its time. */
+/** A registry that decides nothing, and does not limit drains. */
 function up(folder: string): Child {
   return startRegistry(3_600_000, ['--data', folder]);
 }
@@ -91,9 +97,9 @@ describe('a registry that is killed right after it has acknowledged', () => {
       const last = up(folder);
       const listed = await listedAt(await urlOf(last));
       const forgotten = [...acknowledged].filter(([id, { isKept }]) => !isKept(listed.get(id)));
-      const words = forgotten.map(([id, { name }]) => `${name} of ${id}`);
-      expect(words, `${words.length} of ${acknowledged.size} are forgotten`).toEqual([]);
-      // or the kills came before anything had happened
+      const lost = forgotten.map(([id, { name }]) => `${name} of ${id}`);
+      expect(lost, `${lost.length} of ${acknowledged.size} are forgotten`).toEqual([]);
+      // else the kills came before anything had happened
       expect(acknowledged.size).toBeGreaterThan(KILLS);
       last.kill('SIGTERM');
       expect(await last.exited).toEqual({ code: 0, signal: null });

@@ -7,18 +7,18 @@ import { idsAt, register, startRegistry, urlOf, versionsAt } from './by-hand.js'
 import { endAll, start } from './spawn.js';
 import type { Child } from './spawn.js';
 
-/** `DISK_KILLS=200 npm run e2e -- process disk` is the long one. */
+/** `DISK_KILLS=200 npm run e2e -- process disk` runs it for longer. */
 const KILLS = Number(process.env['DISK_KILLS'] ?? 20);
-/** Registrations under way at once, and how many are enough for one life. */
+/** Concurrent registrations, and how many are enough per run of the registry. */
 const CLIENTS = 8;
 const ENOUGH = 60;
 
-/** A registry that judges nobody, so that what is registered stays. */
+/** A registry that decides nothing, so that registered instances stay. */
 function up(folder: string): Child {
   return startRegistry(3_600_000, ['--data', folder]);
 }
 
-/** At a moment that nobody can foresee, within so many ms. */
+/** At a random moment within `ms`. */
 function killWithin(registry: Child, ms: number): Promise<unknown> {
   setTimeout(() => registry.kill('SIGKILL'), Math.random() * ms);
   return registry.exited;
@@ -46,7 +46,7 @@ describe('a registry that is killed at any moment', () => {
   });
 
   it(
-    `starts each of ${KILLS} times, and has everyone whom it acknowledged`,
+    `starts each of ${KILLS} times, and has every instance that it acknowledged`,
     async () => {
       const acknowledged = new Set<string>();
       const lost = async (url: string): Promise<readonly string[]> => {
@@ -55,7 +55,7 @@ describe('a registry that is killed at any moment', () => {
       };
       for (let life = 0; life < KILLS; life += 1) {
         const registry = up(folder);
-        // some do not live to see that they serve: they die while they read, or write their snapshot
+        // some die before they serve: while they read, or write their snapshot
         if (life % 4 === 3) {
           await killWithin(registry, 600);
           continue;
@@ -69,7 +69,7 @@ describe('a registry that is killed at any moment', () => {
       }
       const last = up(folder);
       expect(await lost(await urlOf(last))).toEqual([]);
-      // or the kills came before anything had happened
+      // else the kills came before anything had happened
       expect(acknowledged.size).toBeGreaterThan(KILLS);
       last.kill('SIGTERM');
       expect(await last.exited).toEqual({ code: 0, signal: null });
@@ -78,7 +78,7 @@ describe('a registry that is killed at any moment', () => {
   );
 });
 
-/** As soon as it has begun a snapshot, or while the snapshot takes the place of what was before it. */
+/** Kills it as soon as it has begun a snapshot, or while the snapshot replaces its predecessor. */
 async function killInSnapshot(registry: Child, folder: string): Promise<void> {
   const watcher = watch(folder, (_event, name) => {
     if (name?.endsWith('.tmp') === true) void killWithin(registry, 4);
@@ -87,7 +87,7 @@ async function killInSnapshot(registry: Child, folder: string): Promise<void> {
   watcher.close();
 }
 
-/** Says something new of each of its own, in turns, until the registry is gone; remembers the last word that was acknowledged. */
+/** Updates each of its own instances in turn until the registry is gone; remembers the last acknowledged update. */
 async function talk(url: string, ids: readonly string[], acknowledged: Map<string, number>): Promise<void> {
   for (let index = 0; ; index += 1) {
     const id = ids[index % ids.length] ?? '';
@@ -110,7 +110,7 @@ describe('a registry that is killed in the middle of a snapshot', () => {
   });
 
   it(
-    `starts each of ${KILLS} times, and has the last word of everyone whom it acknowledged`,
+    `starts each of ${KILLS} times, and has the last acknowledged record of every instance`,
     async () => {
       const acknowledged = new Map<string, number>();
       const groups = Array.from({ length: CLIENTS }, (_, client) =>
@@ -135,7 +135,7 @@ describe('a registry that is killed in the middle of a snapshot', () => {
       }
       const last = start('keeper', [folder, '65536']);
       expect(await lost(await urlOf(last))).toEqual([]);
-      // or every kill came too late
+      // else every kill came too late
       expect(unfinished).toBeGreaterThan(0);
       last.kill('SIGKILL');
       await last.exited;
@@ -144,7 +144,7 @@ describe('a registry that is killed in the middle of a snapshot', () => {
   );
 });
 
-describe('a folder that a registry has', () => {
+describe('a folder in use by a registry', () => {
   let folder = '';
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'rollcall-locked-'));
@@ -154,7 +154,7 @@ describe('a folder that a registry has', () => {
     await rm(folder, { recursive: true });
   });
 
-  it('is refused to another one, also while it is frozen, and free at once when it was killed', async () => {
+  it('is refused to another registry, even while the first is frozen, and free at once after a kill', async () => {
     const first = up(folder);
     await urlOf(first);
     first.kill('SIGSTOP');

@@ -1,4 +1,4 @@
-// What `rollcall doctor` says of calls that fail: a real caller goes on calling a service whose only instance was drained.
+// `rollcall doctor` on failing calls: a real caller keeps calling a service whose only instance was drained.
 import { afterAll, expect, it } from 'vitest';
 import { startRegistry, urlOf } from './by-hand.js';
 import { closeAll, codesOf, diagnose, found, keep } from './doctor-stage.js';
@@ -12,7 +12,7 @@ afterAll(async () => {
   await endAll();
 });
 
-it('calls of a service nobody of which may be called fail, and doctor says so of the caller and of the service', async () => {
+it('reports failing calls to a service without callable instances, for the caller and for the service', async () => {
   const url = await urlOf(startRegistry(INTERVAL_MS, ['--memory']));
   start('metered', [], { ROLLCALL_URL: url, SERVICE: 'shop' });
   const gateway = start('metered', [], { ROLLCALL_URL: url, SERVICE: 'gateway' });

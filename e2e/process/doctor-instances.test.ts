@@ -1,5 +1,5 @@
-// Each finding of `rollcall doctor` about instances, provoked for real. What would need a network of its own is done by proxies of the
-// test's own: a firewall that lets only some through, a proxy that cuts the change feed.
+// Provokes each finding of `rollcall doctor` about instances for real. Proxies of the test replace what would need a
+// network of its own: a firewall that lets only some connections through, a proxy that cuts the change feed.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,7 +18,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-describe('instances in trouble, at a registry that is open to all', () => {
+describe('finds an instance, at a registry without tokens,', () => {
   let url = '';
   let flapper: HandMade;
   const byHand = (service: string, making: Partial<Making> = {}): Promise<HandMade> =>
@@ -30,7 +30,7 @@ describe('instances in trouble, at a registry that is open to all', () => {
 
   beforeAll(async () => {
     url = await urlOf(startRegistry(INTERVAL_MS, ['--memory', '--host', '0.0.0.0', '--insecure']));
-    // it takes its time to be found out: until then the others are looked at
+    // its detection takes a while: meanwhile the other findings are tested
     const careless = start('tenant', [], { ROLLCALL_URL: url, PORT: '0' });
     await careless.line(/^waiting$/);
     careless.kill('SIGUSR2');
@@ -51,7 +51,7 @@ describe('instances in trouble, at a registry that is open to all', () => {
     expect(evidence.at(-1)).toMatch(/tried from here, http:.*ECONNREFUSED/);
   });
 
-  it('that takes connections and says nothing', async () => {
+  it('that accepts connections and sends nothing', async () => {
     const one = await byHand('frozen');
     await becomes(one, 'HEALTHY');
     one.answers = false;
@@ -78,12 +78,12 @@ describe('instances in trouble, at a registry that is open to all', () => {
     );
   });
 
-  it('that this machine reaches, and the registry does not', async () => {
+  it('that this machine reaches and the registry does not', async () => {
     let port = 0;
     const place = {
       port: await pickyProxy(
         () => port,
-        (said) => !said.includes('"mac"'),
+        (first) => !first.includes('"mac"'),
       ),
     };
     const one = await byHand('walled', { place });
@@ -100,12 +100,12 @@ describe('instances in trouble, at a registry that is open to all', () => {
     expect(evidence.at(-1)).toContain(`it says that it is ${one.id}`);
   });
 
-  it('that the registry reaches, and this machine does not', async () => {
+  it('that the registry reaches and this machine does not', async () => {
     let port = 0;
     const place = {
       port: await pickyProxy(
         () => port,
-        (said) => said.includes('"mac"'),
+        (first) => first.includes('"mac"'),
       ),
     };
     const one = await byHand('hidden', { place });
@@ -119,7 +119,7 @@ describe('instances in trouble, at a registry that is open to all', () => {
     );
   });
 
-  it('whose address another has', async () => {
+  it('whose address another instance has', async () => {
     const one = await byHand('ousted');
     await becomes(one, 'HEALTHY');
     one.name = 'somebody-else';
@@ -133,11 +133,11 @@ describe('instances in trouble, at a registry that is open to all', () => {
     await byHand('shared', { id: one.twin, place: { port: one.port } });
     const reason = async (): Promise<boolean> =>
       JSON.stringify(await (await fetch(`${url}/api/v1/services/shared`)).json()).includes('ADDRESS_SHARED');
-    await until('they are found out', reason);
+    await until('the shared address is detected', reason);
     found(await diagnose(url, ['shared', '--no-ports']), 'address-shared', /in turns/, /port of its own/);
   });
 
-  it('whose change feed does not come through', async () => {
+  it('whose change feed is cut', async () => {
     const way = await proxyOf(url, { cuts: (path) => path.startsWith('/api/v1/watch') });
     const behind = start('worker', [], { ROLLCALL_URL: way, SERVICE: 'behind', NOTES: join(folder, 'notes') });
     const codes = async (): Promise<boolean> => {
@@ -151,14 +151,14 @@ describe('instances in trouble, at a registry that is open to all', () => {
     found(await diagnose(url, ['behind']), 'stale-copy', /line false/, /proxy_buffering off/);
   });
 
-  it('that falls again and again, and who does not drain; and all of them only this machine can call', async () => {
+  it('that fails repeatedly or does not drain; and addresses that only this machine can call', async () => {
     for (let fall = 0; fall < 4; fall += 1) {
       await becomes(flapper, 'HEALTHY');
       flapper.answers = false;
       await becomes(flapper, 'UNHEALTHY', 'CRITICAL');
       flapper.answers = true;
     }
-    await until('it is told', async () =>
+    await until('it is reported', async () =>
       (await (await fetch(`${url}/api/v1/services/tenant`)).text()).includes('rollcall.shutdown-hooks'),
     );
     const diagnosed = await diagnose(url, ['--no-ports']);
@@ -174,7 +174,7 @@ describe('instances in trouble, at a registry that is open to all', () => {
     );
   });
 
-  it('and nothing is left that was not provoked', () => {
+  it('provokes every code of this file', () => {
     expect([...provoked].filter((code) => OF_INSTANCES.includes(code)).toSorted()).toEqual(
       [...OF_INSTANCES].toSorted(),
     );

@@ -6,14 +6,14 @@ import { connect, createServer as createTcpServer } from 'node:net';
 import type { AddressInfo, Server as TcpServer, Socket } from 'node:net';
 import { start } from './spawn.js';
 
-/** What stands open; `closeAll` closes it, the newest first. */
+/** Open resources; `closeAll` closes them, the newest first. */
 const open: (() => unknown)[] = [];
 
 export async function closeAll(): Promise<void> {
   for (const close of open.splice(0).toReversed()) await close();
 }
 
-/** Closed with everything else. */
+/** Closes it with everything else. */
 export function keep(close: () => unknown): void {
   open.push(close);
 }
@@ -42,17 +42,17 @@ export async function doctor(
 ): Promise<Diagnosed> {
   const child = start('rollcall', ['doctor', '-o', 'json', '--url', url, ...args], env);
   const { code } = await child.exited;
-  if (child.out.length !== 1) throw new Error(`doctor said: ${[...child.out, ...child.err].join('\n')}`);
+  if (child.out.length !== 1) throw new Error(`doctor printed: ${[...child.out, ...child.err].join('\n')}`);
   return { code, ...(JSON.parse(child.out.join('')) as Omit<Diagnosed, 'code'>) };
 }
 
-/** As the guide lists them. */
+/** In the order of the guide. */
 const CODES = [
   ...readFileSync(new URL('../../docs/guide/troubleshooting.md', import.meta.url), 'utf8').matchAll(/^### (\S+)$/gm),
 ].map(([, code = '']) => code);
 const FIRST = CODES.indexOf('port-not-listening');
 const ABOUT_BOTH: readonly string[] = ['insecure-registry'];
-/** Those that need a network, or a process, in trouble. */
+/** The codes that need a network, or a process, in trouble. */
 export const OF_TROUBLE: readonly string[] = [
   'registry-at-other-address',
   'registry-closes-connections',
@@ -65,17 +65,17 @@ export const OF_TROUBLE: readonly string[] = [
   'heartbeats-lost',
 ];
 const elsewhere = [...ABOUT_BOTH, ...OF_TROUBLE];
-/** The codes that each of the two files provokes; those of trouble are a third one's. */
+/** The codes that each of the other two files provokes; `OF_TROUBLE` is provoked by the third one. */
 export const OF_REGISTRIES: readonly string[] = CODES.slice(0, FIRST).filter((code) => !elsewhere.includes(code));
 export const OF_INSTANCES: readonly string[] = [
   ...CODES.slice(FIRST).filter((code) => !elsewhere.includes(code)),
   ...ABOUT_BOTH,
 ];
 
-/** Everything that was found in this file. */
+/** All codes that were found in this file. */
 export const provoked: Set<string> = new Set();
 
-/** The doctor's word, whose codes count as provoked. */
+/** Runs the doctor and counts its codes as provoked. */
 export async function diagnose(...asked: Parameters<typeof doctor>): Promise<Diagnosed> {
   const diagnosed = await doctor(...asked);
   for (const { code } of diagnosed.findings) provoked.add(code);
@@ -84,16 +84,16 @@ export async function diagnose(...asked: Parameters<typeof doctor>): Promise<Dia
 
 export const codesOf = ({ findings }: Diagnosed): string[] => findings.map(({ code }) => code);
 
-/** The finding with this code whose evidence says so, and whose fix does. */
+/** The finding with this code whose evidence and fix match. */
 export function found({ findings }: Diagnosed, code: string, says: RegExp, fix: RegExp): Diagnosed['findings'][number] {
   const one = findings.find((each) => each.code === code && each.evidence.some((line) => says.test(line)));
   const isWhole =
     one !== undefined && fix.test(one.fix.join('\n')) && one.link === `docs/guide/troubleshooting.md#${code}`;
   if (isWhole) return one;
-  throw new Error(`No ${code} that says ${says} and ${fix} in ${JSON.stringify(findings, null, 1)}`);
+  throw new Error(`No ${code} that matches ${says} and ${fix} in ${JSON.stringify(findings, null, 1)}`);
 }
 
-/** A server of the test's own on a free port of this address. */
+/** Makes a server of the test listen on a free port of this address. */
 export async function listening<One extends Server | TcpServer>(server: One, host = '127.0.0.1'): Promise<number> {
   server.listen(0, host);
   await once(server, 'listening');
@@ -104,38 +104,38 @@ export async function listening<One extends Server | TcpServer>(server: One, hos
   return (server.address() as AddressInfo).port;
 }
 
-// ---- services, made by hand -----------------------------------------------------------------------------------------
+// ---- services without a client -----------------------------------------------------------------------------------------
 
 const SECRET = 'a-secret-of-132-bits-22';
 
 export interface HandMade {
   readonly id: string;
   readonly port: number;
-  /** Does it answer Heartbeat-1? Else it takes the connection and says nothing. */
+  /** Whether it answers Heartbeat-1. If not, it accepts the connection and sends nothing. */
   answers: boolean;
-  /** Does it send Heartbeat-2? */
+  /** Whether it sends Heartbeat-2. */
   beats: boolean;
-  /** Who it says it is. */
+  /** The service name that it claims. */
   name: string;
-  /** The id of another that answers at its port in turns with it. */
+  /** The id of another instance that answers at its port in turns with it. */
   twin: string | null;
   turn: number;
-  /** Nobody listens at its port any more. */
+  /** Closes its port. */
   hangUp(): Promise<void>;
 }
 
 export interface Making {
   readonly intervalMs: number;
   readonly id?: string;
-  /** The address that it tells; default: where it listens. */
+  /** The address that it registers; default: where it listens. */
   readonly place?: { readonly host?: string; readonly port?: number };
   readonly metadata?: Readonly<Record<string, string>>;
   readonly beats?: boolean;
-  /** What it reports of its calls to others with each Heartbeat-2. */
+  /** The calls to others that it reports with each Heartbeat-2. */
   readonly edges?: readonly object[];
 }
 
-/** A service that does all that docs/PROTOCOL.md asks of one, and each thing only as long as the test wants. */
+/** A service that implements docs/PROTOCOL.md, each part only as long as the test wants. */
 export async function handMade(url: string, service: string, making: Making): Promise<HandMade> {
   const { intervalMs, place = {}, metadata = {}, beats = true, edges } = making;
   const { id = `${service}-${Math.random().toString(36).slice(2, 12)}` } = making;
@@ -185,7 +185,10 @@ export async function handMade(url: string, service: string, making: Making): Pr
   return one;
 }
 
-/** Two that share an address answer in turns who asks for an opinion, and each for itself who means it. */
+/**
+ * Two instances that share an address answer in turns when any identity is accepted, and each for itself when one is
+ * required.
+ */
 function nameFor(
   one: HandMade,
   { instance, purpose }: { readonly instance?: string; readonly purpose?: string },
@@ -196,10 +199,10 @@ function nameFor(
   return one.turn % 2 === 0 ? one.name : one.twin;
 }
 
-/** A registration as it is given; with another secret, or a token, where that is said. */
+/** Sends a registration as given; optionally with another secret, or a token. */
 export function register(
   url: string,
-  { secret = SECRET, token, ...said }: Readonly<Record<string, unknown>> & { secret?: string; token?: string },
+  { secret = SECRET, token, ...fields }: Readonly<Record<string, unknown>> & { secret?: string; token?: string },
 ): Promise<Response> {
   return fetch(`${url}/api/v1/register`, {
     method: 'POST',
@@ -208,7 +211,7 @@ export function register(
       'content-type': 'application/json',
       ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
     },
-    body: JSON.stringify({ ...said, secret }),
+    body: JSON.stringify({ ...fields, secret }),
   });
 }
 
@@ -218,20 +221,20 @@ async function bodyOf(stream: IncomingMessage): Promise<string> {
   return Buffer.concat(chunks).toString('utf8');
 }
 
-// ---- what stands between --------------------------------------------------------------------------------------------
+// ---- proxies --------------------------------------------------------------------------------------------
 
-/** What a proxy does on the way. */
+/** What a proxy changes. */
 export interface Meddling {
-  /** This request is not let through. */
+  /** Whether this request is blocked. */
   readonly cuts?: (path: string) => boolean;
   readonly host?: string;
-  /** By how much the answer's Date is moved. */
+  /** The offset that is added to the answer's Date. */
   readonly dateMs?: number;
-  /** Answers that do not end are ended after so long. */
+  /** Endless answers are ended after this time. */
   readonly lastsMs?: number;
 }
 
-/** An HTTP proxy before a registry: its URL. */
+/** An HTTP proxy in front of a registry: its URL. */
 export async function proxyOf(
   url: string,
   { cuts = () => false, host, dateMs = 0, lastsMs }: Meddling,
@@ -256,30 +259,30 @@ export async function proxyOf(
   return `http://127.0.0.1:${await listening(server)}`;
 }
 
-/** A TCP proxy that lets a connection through only if what is said first on it fits: its port. */
-export async function pickyProxy(port: () => number, fits: (said: string) => boolean): Promise<number> {
+/** A TCP proxy that forwards a connection only if its first data fits: its port. */
+export async function pickyProxy(port: () => number, fits: (first: string) => boolean): Promise<number> {
   const server = createTcpServer((socket: Socket) => {
     socket.on('error', () => {});
-    socket.once('data', (said) => {
-      if (!fits(said.toString('utf8'))) return void socket.resetAndDestroy();
+    socket.once('data', (first) => {
+      if (!fits(first.toString('utf8'))) return void socket.resetAndDestroy();
       const onward = connect(port(), '127.0.0.1');
       onward.on('error', () => socket.destroy());
-      onward.write(said);
+      onward.write(first);
       socket.pipe(onward).pipe(socket);
     });
   });
   return listening(server);
 }
 
-/** What a way loses. */
+/** The losses of a connection. */
 export interface Losses {
-  /** By the number of the connection, from 0: is it taken and never answered? */
+  /** By the number of the connection, from 0: whether it is accepted and never answered. */
   readonly swallows?: (nth: number) => boolean;
-  /** So many bytes of each answer come through; then no more, and the connection stays. */
+  /** The number of bytes of each answer that are forwarded; then no more, and the connection stays open. */
   readonly most?: number;
 }
 
-/** A TCP proxy that loses some of what goes over it: its port. */
+/** A TCP proxy that loses part of its traffic: its port. */
 export async function lossyProxy(
   port: () => number,
   { swallows = () => false, most = Infinity }: Losses,

@@ -1,5 +1,5 @@
-// What `rollcall doctor` says where the network or a process is in trouble: it says what it saw, and guesses nothing. Packets are lost by
-// proxies of the test's own; limits are those of real processes.
+// `rollcall doctor` when the network or a process is in trouble: it reports what it observed, and does not guess.
+// Packets are lost by proxies of the test; limits are those of real processes.
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
@@ -30,7 +30,7 @@ import { endAll, PROGRAMS, start } from './spawn.js';
 import { until } from './until.js';
 
 const INTERVAL_MS = 200;
-/** So slow that what happens in a test changes no state. */
+/** So slow that no state changes during a test. */
 const CALM_MS = 60_000;
 
 afterEach(async () => {
@@ -44,7 +44,7 @@ const portOf = (url: string): number => Number(new URL(url).port);
 
 const SECRET = 'a-secret-of-132-bits-22';
 
-/** Every fix of every finding. */
+/** The fixes of all findings. */
 const fixesOf = ({ findings }: Diagnosed): string => findings.flatMap(({ fix }) => fix).join('\n');
 
 async function anInstance(url: string, id: string, port = 9, secret = SECRET): Promise<void> {
@@ -52,7 +52,7 @@ async function anInstance(url: string, id: string, port = 9, secret = SECRET): P
   if (answer.status !== 201) throw new Error(await answer.text());
 }
 
-/** Stays open. Resolves with the answer's head. */
+/** Keeps the connection open. Resolves with the answer's head. */
 async function opened(url: string, headers: Readonly<Record<string, string>>): Promise<void> {
   const asked = request(url, { agent: false, headers });
   asked.end();
@@ -61,7 +61,7 @@ async function opened(url: string, headers: Readonly<Record<string, string>>): P
   keep(() => response.destroy());
 }
 
-/** On a connection of its own: is it answered? */
+/** Whether it is answered on a connection of its own. */
 function isReached(url: string): Promise<boolean> {
   return new Promise((resolve) => {
     const asked = request(`${url}/health/live`, { agent: false }, (response) => {
@@ -73,7 +73,7 @@ function isReached(url: string): Promise<boolean> {
 
 const openFilesOf = ({ pid }: Child): number => readdirSync(`/proc/${pid}/fd`).length;
 
-/** From now on the process may have so many more files open than it has. */
+/** From now on the process may open `more` more files than it has open. */
 function limitFiles(child: Child, more: number): void {
   const most = openFilesOf(child) + more;
   execFileSync('sh', ['-c', 'prlimit --pid "$1" --nofile="$2":', 'sh', String(child.pid), String(most)]);
@@ -88,10 +88,10 @@ function limited(): Child {
 }
 
 describe.runIf(isLinux)('a registry with few open files', () => {
-  it('that takes no connection any more: the doctor suspects no TLS, and says that it does not know why', async () => {
+  it('that accepts no more connections: the doctor does not suspect TLS, and reports an unknown cause', async () => {
     const registry = limited();
     const url = await urlOf(registry);
-    // the limit is of their numbers, and there are gaps between those that are open
+    // the limit applies to their numbers, and there are gaps between those that are open
     let more = 0;
     await until('it has no file left', async () => {
       limitFiles(registry, more);
@@ -109,12 +109,12 @@ describe.runIf(isLinux)('a registry with few open files', () => {
     expect([diagnosed.code, fixesOf(diagnosed).includes('https://')]).toEqual([3, false]);
   });
 
-  it('that has hardly any left tells how many are open', async () => {
+  it('that has hardly any left reports how many are open', async () => {
     const registry = limited();
     const url = await urlOf(registry);
     for (let port = 1; openFilesOf(registry) < 140; port += 1) {
       await anInstance(url, `crowd-${port}`, port);
-      // its line, which may always be open
+      // its line, which may stay open
       await opened(`${url}/api/v1/watch?instance=crowd-${port}`, { authorization: `Bearer ${SECRET}` });
     }
     const diagnosed = await diagnose(url, ['--no-ports', 'crowd-1']);
@@ -123,8 +123,8 @@ describe.runIf(isLinux)('a registry with few open files', () => {
   });
 });
 
-describe('a way that loses packets', () => {
-  it('is told with how many tries came through, and nobody is told to change an address', async () => {
+describe('a connection that loses packets', () => {
+  it('is reported with the number of successful attempts, and no fix suggests another address', async () => {
     const url = await registryWith();
     await anInstance(url, 'crowd-1');
     const port = await lossyProxy(() => portOf(url), { swallows: (nth) => nth % 2 === 1 });
@@ -136,7 +136,7 @@ describe('a way that loses packets', () => {
     expect(diagnosed.code).toBe(1);
   });
 
-  it('between the registry and an instance is told of both, and nobody is told to change an address', async () => {
+  it('between the registry and an instance is reported for both, and no fix suggests another address', async () => {
     const url = await urlOf(startRegistry(INTERVAL_MS, ['--memory']));
     let target = 0;
     const place = { port: await lossyProxy(() => target, { swallows: (nth) => nth % 4 >= 2 }) };
@@ -154,7 +154,7 @@ describe('a way that loses packets', () => {
     expect(fixesOf(diagnosed)).not.toContain('advertiseHost');
   });
 
-  it('drops large answers alone', async () => {
+  it('that drops only large answers is reported', async () => {
     const url = await registryWith();
     const port = await lossyProxy(() => portOf(url), { most: 32_768 });
     const diagnosed = await diagnose(`http://127.0.0.1:${port}`);
@@ -163,7 +163,7 @@ describe('a way that loses packets', () => {
     expect(codesOf(diagnosed)).toEqual(['large-answers-lost']);
   });
 
-  it('drops all that is more than a packet, also the answer about the registry', async () => {
+  it('that drops all answers above one packet, even the one about the registry, is reported', async () => {
     const url = await registryWith();
     const port = await lossyProxy(() => portOf(url), { most: 1_300 });
     const diagnosed = await diagnose(`http://127.0.0.1:${port}`);
@@ -172,8 +172,8 @@ describe('a way that loses packets', () => {
   });
 });
 
-describe('which registry is asked', () => {
-  it('one that listens on IPv6 only is found there, and nobody is told to start it again', async () => {
+describe('the registry that the doctor asks', () => {
+  it('is found on IPv6 alone, and no fix suggests to start it again', async () => {
     const url = await registryWith('--host', '::1');
     const diagnosed = await diagnose(`http://127.0.0.1:${portOf(url)}`);
     found(diagnosed, 'registry-at-other-address', /at ::1 alone: a registry/, /ROLLCALL_URL=http:\/\/\[::1\]:\d+/);
@@ -182,17 +182,17 @@ describe('which registry is asked', () => {
     expect(diagnosed.code).toBe(3);
   });
 
-  it('an empty one, while instances are at another of the list', async () => {
+  it('may be an empty one, while instances are at another of the list', async () => {
     const [empty, full] = await Promise.all([registryWith(), registryWith()]);
     await anInstance(full, 'crowd-1');
     const diagnosed = await diagnose(`${empty},${full}`, ['--no-ports']);
     const { what } = found(diagnosed, 'registries-differ', /with 0 instances/, new RegExp(`doctor --url ${full}`));
     expect(what).toContain('is empty');
-    // the other way round the second one stands by
+    // in the opposite order the second one is a standby
     expect(codesOf(await diagnose(`${full},${empty}`, ['--no-ports']))).not.toContain('registries-differ');
   });
 
-  it('an empty one, while another has the same port of the other family', async () => {
+  it('may be an empty one, while another has the same port of the other family', async () => {
     const port = await freePort();
     const [empty, full] = await Promise.all(
       ['127.0.0.1', '::1'].map((host) => urlOf(startRegistry(CALM_MS, ['--memory', '--host', host], port))),
@@ -203,7 +203,7 @@ describe('which registry is asked', () => {
 });
 
 describe('a proxy that ends streams', () => {
-  it('is seen by the doctor behind it, and by the registry, of whose instances the streams end again and again', async () => {
+  it('is detected by the doctor behind it, and by the registry, as streams of its instances end repeatedly', async () => {
     const url = await urlOf(startRegistry(INTERVAL_MS, ['--memory']));
     const way = await proxyOf(url, { lastsMs: 600 });
     start('a', [], { ROLLCALL_URL: way });
@@ -224,8 +224,8 @@ describe('a proxy that ends streams', () => {
   });
 });
 
-describe('who closes connections without an answer', () => {
-  it.each(['http', 'https'])('over %s is not said to have a reason that nobody saw', async (scheme) => {
+describe('a server that closes connections without an answer', () => {
+  it.each(['http', 'https'])('over %s is reported without a guessed reason', async (scheme) => {
     const port = await listening(createTcpServer((socket) => void socket.on('error', () => {}).resetAndDestroy()));
     const diagnosed = await diagnose(`${scheme}://127.0.0.1:${port}`);
     const { what } = found(diagnosed, 'registry-closes-connections', /ECONNRESET.*\d of 6 tries/, /proxy/);
@@ -235,7 +235,7 @@ describe('who closes connections without an answer', () => {
 });
 
 describe.runIf(isLinux)('a doctor with few open files', () => {
-  it('says that it could not ask', async () => {
+  it('reports that it could not ask', async () => {
     const server = createTcpServer((socket) => void socket.on('error', () => {}));
     const port = await listening(server);
     const asked = once(server, 'connection');
@@ -253,13 +253,13 @@ describe.runIf(isLinux)('a doctor with few open files', () => {
 describe('in a container', () => {
   const inPod = { KUBERNETES_SERVICE_HOST: '10.96.0.1' };
 
-  it('the doctor names what works there', async () => {
+  it('the doctor suggests commands that work there', async () => {
     const diagnosed = await diagnose(`http://127.0.0.1:${await freePort()}`, [], inPod);
     found(diagnosed, 'registry-not-listening', /ECONNREFUSED/, /kubectl get pods/);
     expect(fixesOf(diagnosed)).not.toMatch(/npx|ss -l/);
   });
 
-  it('the registry tells of its own, and the doctor elsewhere names what works there', async () => {
+  it('the registry reports its own, and a doctor elsewhere suggests commands that work there', async () => {
     const up = start('rollcall', ['up', '--json', '--memory', '--port', '0'], inPod);
     const url = await urlOf(up);
     const far = { id: 'far-1', service: 'far', endpoints: [{ protocol: 'tcp', host: '192.0.2.1', port: 9 }] };
@@ -269,7 +269,7 @@ describe('in a container', () => {
   });
 });
 
-it('and nothing is left that was not provoked', () => {
+it('provokes every code of this file', () => {
   const here = [...provoked].filter((code) => OF_TROUBLE.includes(code));
   expect(here.toSorted()).toEqual([...OF_TROUBLE].toSorted());
 });

@@ -1,4 +1,4 @@
-// Provokes each finding of `rollcall doctor` for real; proxies of the test stand in for what needs root or another machine.
+// Provokes each finding of `rollcall doctor` for real; proxies of the test replace what needs root or another machine.
 import { createServer } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -33,7 +33,7 @@ const INTERVAL_MS = 200;
 const made = new Certificates();
 const folder = mkdtempSync(join(tmpdir(), 'rollcall-doctor-'));
 
-/** An instance as a caller reports it. */
+/** The call statistics that a caller reports for an instance. */
 const target = (instance = '', failures = 0, circuit = 'closed'): object => ({
   instance,
   calls: 30,
@@ -46,7 +46,7 @@ async function registryWith(...args: string[]): Promise<string> {
   return urlOf(startRegistry(INTERVAL_MS, ['--memory', ...args]));
 }
 
-/** `ulimit` before the registry's own process. */
+/** Runs `ulimit` before the registry, in the same process. */
 async function limited(ulimit: string, ...args: string[]): Promise<string> {
   const command = [process.execPath, PROGRAMS.rollcall, 'up', '--json', '--port', '0', '--interval', '5000', ...args];
   return urlOf(launch('sh', ['-c', `ulimit ${ulimit} && exec "$@"`, 'sh', ...command]));
@@ -78,10 +78,10 @@ const secure = async (life = {}): Promise<number> => {
 const plain = (): Promise<number> => listening(createServer((_, response) => response.end('<h1>shop</h1>')));
 const trusting = (): NodeJS.ProcessEnv => ({ ROLLCALL_CA_FILE: caFile });
 
-describe('where no registry answers, the doctor says who does, and exits with 3', () => {
+describe('where no registry answers, the doctor reports what does, and exits with 3', () => {
   it.each<[string, string, () => Promise<string>, RegExp, RegExp, (() => NodeJS.ProcessEnv)?]>([
     [
-      'nobody listens',
+      'no process listens',
       'registry-not-listening',
       async () => `http://127.0.0.1:${await freePort()}`,
       /ECONNREFUSED/,
@@ -95,21 +95,21 @@ describe('where no registry answers, the doctor says who does, and exits with 3'
       /getent hosts nowhere.invalid/,
     ],
     [
-      'it says nothing',
+      'it sends nothing',
       'registry-silent',
       async () => `http://127.0.0.1:${await listening(createTcpServer(() => {}))}`,
       /no answer within 3000 ms/,
       /is its process stopped, or busy\?/,
     ],
     [
-      'TLS is spoken there',
+      'the server uses TLS',
       'registry-speaks-tls',
       async () => `http://127.0.0.1:${await secure()}`,
       /./,
       /ROLLCALL_URL=https:/,
     ],
     [
-      'no TLS is spoken there',
+      'the server does not use TLS',
       'registry-speaks-no-tls',
       async () => `https://127.0.0.1:${await plain()}`,
       /./,
@@ -117,7 +117,7 @@ describe('where no registry answers, the doctor says who does, and exits with 3'
       trusting,
     ],
     [
-      'nobody trusts its certificate',
+      'its certificate is not trusted',
       'registry-certificate',
       async () => `https://127.0.0.1:${await secure()}`,
       /./,
@@ -147,7 +147,7 @@ describe('where no registry answers, the doctor says who does, and exits with 3'
       /ss -ltnp 'sport = :\d+'/,
     ],
     [
-      'what answers is no HTTP',
+      'the answer is not HTTP',
       'not-a-registry',
       async () =>
         `http://127.0.0.1:${await listening(createTcpServer((one) => void one.on('error', () => {}).end('SSH-2.0-x\r\n')))}`,
@@ -179,12 +179,12 @@ describe('a registry that does not let the doctor in', () => {
     expect(diagnosed.code).toBe(1);
   });
 
-  it('by a name that it does not know', async () => {
+  it('under a name that it does not accept', async () => {
     const url = await proxyOf(await registryWith(), { host: 'registry.shop' });
     found(await diagnose(url), 'registry-name-refused', /421 MISDIRECTED/, /rollcall up --name/);
   });
 
-  it('without a valid token, and it tells which services were refused so', async () => {
+  it('without a valid token, and reports which services were refused for that', async () => {
     const tokens = join(folder, 'tokens.json');
     const wish = { role: 'reader', services: [] } as const;
     const { token: reader } = await addToken(tokens, wish);
@@ -220,7 +220,7 @@ describe('a registry that does not let the doctor in', () => {
     found(refused, 'service-not-let-in', /FORBIDDEN: Token \S+ has the role reader/, /--role service/);
     expect(refused.fine.join()).toContain('it asks for tokens');
 
-    // who guesses on, all the time, is told to wait
+    // continued guessing is rate-limited
     const guess = () => register(url, { id: 'orders-1', service: 'orders', endpoints, token: wrong });
     for (let guesses = 0; guesses < 40; guesses += 1) await guess();
     const enough = new AbortController();
@@ -231,7 +231,7 @@ describe('a registry that does not let the doctor in', () => {
     found(slowed, 'registry-refuses', /429 TOO_MANY/, /./);
   });
 
-  it('with a certificate that names nobody; and its own ends soon', async () => {
+  it('with a certificate without a name; and its own expires soon', async () => {
     const server = await made.signed(ca);
     const args = ['--tls-cert', server.certFile, '--tls-key', server.keyFile, '--tls-ca', caFile];
     const url = await registryWith(...args);
@@ -271,7 +271,7 @@ describe('a registry in trouble', () => {
     found(await diagnose(url), 'clock-skew', /Date: /, /timedatectl/);
   });
 
-  it('that refuses who wants an id, or an address, that is not theirs', async () => {
+  it('that refuses registrations of ids and addresses owned by others', async () => {
     const url = await registryWith();
     const endpoints = [{ protocol: 'tcp', port: 9 }];
     await register(url, { id: 'twin-1', service: 'twin', endpoints });
@@ -290,7 +290,7 @@ describe('a registry in trouble', () => {
     found(await diagnose(url, ['old']), 'version-skew', /rollcall\.version 0\.0\.9/, /npm install @rollcall\/nestjs@/);
   });
 
-  it('that takes in no more', async () => {
+  it('that accepts no more instances', async () => {
     const registry = await startInside({ port: 0, maxInstances: 1 });
     keep(() => registry.close());
     await register(registry.url, { id: 'orders-1', service: 'orders', endpoints: [{ protocol: 'tcp', port: 9 }] });
@@ -298,7 +298,7 @@ describe('a registry in trouble', () => {
     found(await diagnose(registry.url, ['--no-ports']), 'limit-reached', /TOO_MANY/, /raise maxInstances/);
   });
 
-  it('with a service that nobody may be called of, though all of it is HEALTHY', async () => {
+  it('with a service without callable instances, though all are HEALTHY', async () => {
     const url = await registryWith();
     const all = await Promise.all(['a', 'b'].map(() => handMade(url, 'drained', { intervalMs: INTERVAL_MS })));
     const summary = async (): Promise<unknown> =>
@@ -343,7 +343,7 @@ describe('a registry in trouble', () => {
     expect(codesOf(await diagnose(url, [caller.id]))).not.toContain('calls-failing');
   });
 
-  it('that holds those who fell silent together', async () => {
+  it('that holds instances which fell silent together', async () => {
     const url = await registryWith();
     const crowd = await Promise.all(
       Array.from({ length: 12 }, () => handMade(url, 'crowd', { intervalMs: INTERVAL_MS })),
@@ -365,7 +365,7 @@ describe('a registry in trouble', () => {
 });
 
 describe('a registry that is well', () => {
-  it('with services that are well is told to be so, and the exit code is 0', async () => {
+  it('with healthy services is reported as well, and the exit code is 0', async () => {
     // slow enough that a busy machine misses no heartbeat
     const url = await urlOf(startRegistry(1_000, ['--memory']));
     const notes = join(folder, 'notes');
@@ -393,7 +393,7 @@ describe('a registry that is well', () => {
     expect(unknown.err.join()).toContain('Did you mean orders?');
   });
 
-  it('and nothing is left that was not provoked', () => {
+  it('provokes every code of this file', () => {
     const here = [...provoked].filter((code) => OF_REGISTRIES.includes(code));
     expect(here.toSorted()).toEqual([...OF_REGISTRIES].toSorted());
   });

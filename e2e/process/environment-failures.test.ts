@@ -1,4 +1,5 @@
-// What the surroundings refuse a command (files, rights, room) is told in a sentence, with what to do, and never as a stack.
+// When the environment refuses a command (files, permissions, space), it prints a sentence with what to do, and never a
+// stack.
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,21 +17,21 @@ afterAll(async () => {
 
 interface Ran {
   readonly code: number | null;
-  readonly said: string;
+  readonly output: string;
 }
 
-/** `rollcall` behind a piece of shell: `ulimit -n 22; exec "$@"`. */
+/** Runs `rollcall` behind a piece of shell: `ulimit -n 22; exec "$@"`. */
 async function ran(shell: string, ...args: readonly string[]): Promise<Ran> {
   const child = launch('sh', ['-c', shell, 'sh', process.execPath, PROGRAMS.rollcall, ...args]);
   const { code } = await child.exited;
-  return { code, said: [...child.out, ...child.err].join('\n') };
+  return { code, output: [...child.out, ...child.err].join('\n') };
 }
 
-function isSentence({ said }: Ran): boolean {
-  return !/^ {4}at |node:internal|Error: /m.test(said);
+function isSentence({ output }: Ran): boolean {
+  return !/^ {4}at |node:internal|Error: /m.test(output);
 }
 
-describe.runIf(process.platform === 'linux')('a command that its surroundings refuse', () => {
+describe.runIf(process.platform === 'linux')('a command reports that the environment refuses it', () => {
   it.each([22, 30])('more than %i open files', async (files) => {
     for (const args of [['ls'], ['doctor'], ['up', '--memory', '--port', '0'], ['token', 'list']]) {
       const result = await ran(
@@ -40,22 +41,22 @@ describe.runIf(process.platform === 'linux')('a command that its surroundings re
       );
       expect(result).toMatchObject({
         code: 1,
-        said: expect.stringMatching(/^rollcall.*open no more files \(EMFILE\).*ulimit -n/),
+        output: expect.stringMatching(/^rollcall.*open no more files \(EMFILE\).*ulimit -n/),
       });
       expect(result).toSatisfy(isSentence);
     }
   });
 
-  it('room where it writes its answer', async () => {
+  it('space for its output', async () => {
     const url = await urlOf(startRegistry(60_000, ['--memory']));
     for (const args of [['help'], ['ls', '--url', url, '-o', 'json'], ['doctor', '--url', url]]) {
       const result = await ran('exec "$@" > /dev/full', ...args);
-      expect(result).toMatchObject({ code: 1, said: expect.stringMatching(/no room left.*\(ENOSPC\).*df -h/) });
+      expect(result).toMatchObject({ code: 1, output: expect.stringMatching(/no room left.*\(ENOSPC\).*df -h/) });
       expect(result).toSatisfy(isSentence);
     }
   });
 
-  it('room, on a disk that is full', async () => {
+  it('space, on a full disk', async () => {
     const disk = await fullDisk();
     if (disk === null) {
       console.warn('skipped: tokens on a full disk, since this user may not mount one');
@@ -66,7 +67,7 @@ describe.runIf(process.platform === 'linux')('a command that its surroundings re
       const token = ['token', 'create', '--role', 'reader', '--tokens', join(disk.path, 'below', 'tokens.json')];
       for (const args of [token, ['up', '--port', '0', '--data', join(disk.path, 'data')]]) {
         const result = await ran('exec "$@"', ...args);
-        expect(result).toMatchObject({ code: 1, said: expect.stringMatching(/full|ENOSPC/) });
+        expect(result).toMatchObject({ code: 1, output: expect.stringMatching(/full|ENOSPC/) });
         expect(result).toSatisfy(isSentence);
       }
     } finally {
@@ -91,7 +92,7 @@ describe.runIf(process.platform === 'linux')('a command that its surroundings re
     ];
     for (const args of cases) {
       const result = await ran('exec "$@"', ...args);
-      expect([result.code, result.said]).toEqual([
+      expect([result.code, result.output]).toEqual([
         expect.toSatisfy((code) => code === 1 || code === 2),
         expect.stringMatching(/^rollcall /m),
       ]);

@@ -1,5 +1,5 @@
-// docs/ERRORS.md promises an entry for each code, and every message to say what happened, why, and what to do. Here each code is provoked
-// as a user would meet it, by what the packages export, and its message is read.
+// docs/ERRORS.md promises an entry for each code, and that every message says what happened, why, and what to do. Here
+// each code is provoked through the exported API, as a user would meet it, and its message is checked.
 import { Rollcall } from '@rollcall/client';
 import type { RollcallOptions } from '@rollcall/client';
 import { encodeFrame, ERROR_CODES, isRollcallError } from '@rollcall/core';
@@ -17,7 +17,7 @@ import { RegistryApi } from 'rollcall';
 import { afterEach, describe, expect, it } from 'vitest';
 
 const FINDING = 'find';
-/** Ends what a test has begun, the last first. */
+/** Cleans up what a test has started, the last first. */
 const cleanups: (() => unknown)[] = [];
 const endLater = <One extends { close(): unknown }>(one: One): One => {
   cleanups.push(() => one.close());
@@ -30,17 +30,17 @@ function aClient(options: RollcallOptions = {}): Rollcall {
   return client;
 }
 
-/** A registry whose judgements take no time. */
+/** A registry with a short interval, so that decisions take no time. */
 const aRegistry = async () => endLater(await startRegistry({ port: 0, intervalMs: 100 }));
 
-/** Nobody listens there: port 1 is privileged, and nothing of today has it. */
+/** No process listens there: port 1 is privileged and unused today. */
 const NOWHERE = 'http://127.0.0.1:1';
 
 async function aServer(take: (socket: Socket) => void): Promise<number> {
   const sockets: Socket[] = [];
   const server: Server = createServer((socket) => {
     sockets.push(socket);
-    socket.on('error', () => {}); // whoever was called may be gone
+    socket.on('error', () => {}); // the callee may be gone
     take(socket);
   });
   await once(server.listen(0, '127.0.0.1'), 'listening');
@@ -49,14 +49,14 @@ async function aServer(take: (socket: Socket) => void): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-/** A service at one fixed address, and somebody who knows it. */
+/** A service at one fixed address, and a caller that knows it. */
 function aCaller(port: number, calls: RollcallOptions['calls'] = {}): Rollcall {
   const client = aClient({ calls });
   client.fix('orders', [{ protocol: 'tcp', host: '127.0.0.1', port }]);
   return client;
 }
 
-/** An instance that is but a request. */
+/** A registration without a process. */
 async function registerOrders(url: string, protocol: 'tcp' | 'http'): Promise<void> {
   const endpoints = [{ protocol, port: await aServer(() => {}) }];
   const answer = await fetch(`${url}/api/v1/register`, {
@@ -73,7 +73,7 @@ async function aFolder(): Promise<string> {
   return folder;
 }
 
-/** A registry that keeps what it knows there. */
+/** A registry that stores its state there. */
 const keptIn = (folder: string) => startRegistry({ port: 0, store: diskStore({ folder }) });
 
 /** Nest's TCP protocol: the length of the JSON, a `#`, and the JSON. */
@@ -85,7 +85,7 @@ function refuseAll(socket: Socket): void {
   });
 }
 
-/** Every code, and how to meet it. Each rejects or throws. */
+/** How to provoke each code. Each rejects or throws. */
 const PROVOKE: Readonly<Record<ErrorCode, () => Promise<unknown>>> = {
   NO_INSTANCE: async () => {
     const { url } = await aRegistry();
@@ -111,7 +111,7 @@ const PROVOKE: Readonly<Record<ErrorCode, () => Promise<unknown>>> = {
   NO_CATALOG: () => aClient({ calls: { catalogWaitMs: 20 } }).call('orders', FINDING, {}),
   ALL_EJECTED: async () => {
     const client = aCaller(1);
-    // one of the calls that wait tries once a second; the others end without an attempt
+    // one of the waiting calls retries once a second; the others end without an attempt
     for (;;) {
       const calls = Array.from({ length: 4 }, () => client.call('orders', FINDING, {}, { deadlineMs: 100 }));
       const errors = (await Promise.allSettled(calls)).flatMap((one) =>
@@ -182,7 +182,10 @@ const PROVOKE: Readonly<Record<ErrorCode, () => Promise<unknown>>> = {
   STORE_REFUSED: () => new EtcdStore({ address: 'etcd://127.0.0.1:1' }).write([]),
 };
 
-/** What each message is about, the evidence for why, and what to do; null: there is nothing that the reader of this message could do. */
+/**
+ * Per message: what happened, the evidence for why, and what to do; null: the reader of this message cannot do
+ * anything.
+ */
 const SAYS: Readonly<Record<ErrorCode, readonly [what: RegExp, why: RegExp, advice: RegExp | null]>> = {
   NO_INSTANCE: [/No instance of orders may be called/, /1 has no version, wanted 2\.0\.0/, /See version/],
   UNKNOWN_SERVICE: [/service ordres/, /The registry knows no/, /Did you mean orders\?/],
@@ -198,7 +201,7 @@ const SAYS: Readonly<Record<ErrorCode, readonly [what: RegExp, why: RegExp, advi
   ],
   REMOTE: [/orders answered with an error/, /no such order/, null], // the handler's own word
   TRANSPORT: [/The call to orders failed/, /closed|reset/, /try it again only if that does no harm/],
-  CANCELLED: [/The call to orders/, /was cancelled/, null], // whoever cancelled knows
+  CANCELLED: [/The call to orders/, /was cancelled/, null], // the canceller knows
   CLOSED: [/The call to orders ended/, /because this client was closed/, /Make no calls after close/],
   OPTION_INVALID: [/servise/, /unknown|does not exist|no option|no such/i, /service/],
   PROTOCOL: [/does not answer as a registry does/, /no JSON/, /Check the address/],
@@ -225,14 +228,14 @@ describe('an error', () => {
     for (const end of cleanups.splice(0).toReversed()) await end();
   });
 
-  it.each([...ERROR_CODES])('%s says what happened, why, what to do, and where more is told', async (code) => {
+  it.each([...ERROR_CODES])('%s states what happened, why, what to do, and a link', async (code) => {
     const error = await errorOf(PROVOKE[code]);
     expect(isRollcallError(error)).toBe(true);
     const { code: received, message, help } = error as RollcallError;
     expect([received, message]).toEqual([code, expect.any(String)]);
     for (const words of SAYS[code]) if (words !== null) expect(message).toMatch(words);
     expect(message).not.toMatch(/undefined|NaN|\[object/);
-    if (code !== 'REMOTE') expect(message).toMatch(/[.!?]$/); // what the handler said ends as it does
+    if (code !== 'REMOTE') expect(message).toMatch(/[.!?]$/); // a handler's message keeps its own ending
     const [path = '', anchor] = help.split('#');
     const page = await readFile(new URL(`../../${path}`, import.meta.url), 'utf8');
     expect(page.toLowerCase()).toContain(`### ${anchor}\n`);

@@ -14,11 +14,11 @@ interface Example {
   readonly args: readonly string[];
   readonly caller: keyof typeof PROGRAMS;
   readonly service: string;
-  /** What it is announced with, in alphabetical order. */
+  /** The protocols that it registers, in alphabetical order. */
   readonly protocols: readonly string[];
-  /** Of its caller. */
+  /** The paths of its caller. */
   readonly paths: readonly string[];
-  /** Of these, where a call is repeated until it is answered. */
+  /** Those of the paths whose calls are repeated until they are answered. */
   readonly safe: readonly string[];
 }
 
@@ -78,18 +78,18 @@ const EXAMPLES: readonly Example[] = [
 const PER_SECOND = 30;
 const INTERVAL_MS = 400;
 
-/** Does something while calls go on, which all of them answer before; none fails. */
+/** Does something under load; all calls before it are answered, and none fails. */
 async function underLoad(
   base: string,
   paths: readonly string[],
   all: readonly Instance[],
-  deed: () => Promise<void>,
+  action: () => Promise<void>,
 ): Promise<void> {
   const calls = load(base, paths, PER_SECOND);
   onTestFinished(() => calls.stop());
   const hasAnswered = ({ id }: Instance): boolean => calls.replies.some(({ instance }) => instance === id);
   await until('all answer', () => all.every(hasAnswered));
-  await deed();
+  await action();
   const seen = calls.replies.length;
   await until('calls go on', () => calls.replies.length > seen + PER_SECOND);
   await calls.stop();
@@ -139,7 +139,7 @@ describe('each example', () => {
   );
 
   async function perform({ name, program, args, caller, service, protocols, paths, safe }: Example): Promise<void> {
-    endChildren(); // those of a run that is repeated
+    endChildren(); // those of a repeated run
     runs += 1;
     const namespace = `${name}-${runs}`;
     const env = { ROLLCALL_URL: url, ROLLCALL_NAMESPACE: namespace, PORT: '0' };
@@ -155,7 +155,7 @@ describe('each example', () => {
     for (const { endpoints } of found) {
       expect(endpoints.map(({ protocol }) => protocol).toSorted()).toEqual(protocols);
       for (const { host, port } of endpoints) {
-        expect(host).toBe('127.0.0.1'); // bound to every address, it is announced with the one that the registry sees
+        expect(host).toBe('127.0.0.1'); // bound to every address, it registers the one that the registry sees
         expect(port).toBeGreaterThan(0);
       }
     }

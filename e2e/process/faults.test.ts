@@ -7,10 +7,10 @@ import type { Stage } from './stage.js';
 import { until } from './until.js';
 
 const INTERVAL_MS = 500;
-/** From the registry's verdict to this process's copy, with two cores for nine processes: 50 ms, in intervals. */
+/** From the registry's decision to this process's copy, with two cores for nine processes: 50 ms, in intervals. */
 const HEARING = 50 / INTERVAL_MS;
 const PER_SECOND = 200;
-/** Enough to see what a fault does to calls: as many requests again after it was dealt with. */
+/** The number of requests after the fault was dealt with: enough to see its effect on calls. */
 const AFTERMATH = 200;
 
 describe('under load, three of a and two of b', () => {
@@ -26,7 +26,7 @@ describe('under load, three of a and two of b', () => {
 
   const living = (service: 'a' | 'b'): readonly Child[] => stage.services[service].filter(({ isAlive }) => isAlive);
 
-  /** Runs `fault` while requests go out, and some after it. Returns all of them, and those that failed. */
+  /** Runs `fault` under load, and some requests after it. Returns all of them, and those that failed. */
   async function underLoad(fault: () => Promise<void>) {
     const load = stage.load(PER_SECOND);
     try {
@@ -67,7 +67,7 @@ describe('under load, three of a and two of b', () => {
     }
   });
 
-  it('SIGTERM of each in turn fails no request; each says goodbye and exits', async () => {
+  it('SIGTERM of each in turn fails no request; each deregisters and exits', async () => {
     const turn = [...living('a'), ...living('b')];
     const { failed } = await underLoad(async () => {
       for (const child of turn) {
@@ -104,7 +104,7 @@ describe('under load, three of a and two of b', () => {
       expect(replies.filter(({ ms }) => ms > 500).length).toBeLessThanOrEqual(8);
     }));
 
-  it('a registry that is killed and comes back on its port fails no request, and knows everyone within an interval', () =>
+  it('a registry that is killed and comes back on its port fails no request, and knows every instance within an interval', () =>
     timed(INTERVAL_MS, async (lag) => {
       const before = stage.instances.map(({ id }) => id).toSorted();
       const { failed } = await underLoad(async () => {
@@ -114,7 +114,7 @@ describe('under load, three of a and two of b', () => {
         const servesAt = performance.now();
         await until('the new registry knows everyone', () => stage.instances.length === before.length);
         await stage.whole();
-        // one interval, and what it takes to start calling and to be heard of
+        // one interval, plus the time to start calling and to receive the first record
         expect((performance.now() - servesAt) / INTERVAL_MS).toBeLessThanOrEqual(1.5 + lag());
       });
       expect(failed).toEqual([]);

@@ -5,7 +5,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { endAll, start } from './spawn.js';
 import { until } from './until.js';
 
-/** A port where somebody hangs up on everyone, and counts them. */
+/** A port whose server closes every connection, and counts them. */
 async function deadEnd(): Promise<{ server: Server; port: number; visits: () => number }> {
   let visits = 0;
   const server = createServer((socket) => {
@@ -19,27 +19,27 @@ async function deadEnd(): Promise<{ server: Server; port: number; visits: () => 
 describe('a service that starts before the registry', () => {
   afterAll(endAll);
 
-  it('says what to do where nobody listens', async () => {
+  it('logs what to do where no process listens', async () => {
     const { server, port } = await deadEnd();
     server.close();
     await once(server, 'close');
     const url = `http://127.0.0.1:${port}`;
     const service = start('a', [], { ROLLCALL_URL: url });
-    const told = service.line(/no registry at/);
-    expect(await told).toContain(`no registry at ${url}: run \`npx rollcall up\`, or set ROLLCALL_URL`);
+    const line = service.line(/no registry at/);
+    expect(await line).toContain(`no registry at ${url}: run \`npx rollcall up\`, or set ROLLCALL_URL`);
     service.kill('SIGKILL');
   });
 
-  it('starts, says once that it cannot be reached, keeps trying, and is found when one comes', async () => {
+  it('starts, logs once that no registry is reachable, keeps trying, and is found when one starts', async () => {
     const { server, port, visits } = await deadEnd();
     const url = `http://127.0.0.1:${port}`;
     const service = start('a', [], { ROLLCALL_URL: url });
     await service.line(/Nest microservice successfully started/);
     await until('it has tried several times', () => visits() >= 6);
-    const said = [...service.out, ...service.err].filter((line) => line.includes(url));
-    // Nest shows debug lines by default: one may say why
-    expect(said.length).toBeLessThanOrEqual(2);
-    expect(said.filter((line) => !line.includes('DEBUG'))).toEqual([
+    const lines = [...service.out, ...service.err].filter((line) => line.includes(url));
+    // Nest shows debug lines by default: one may give the reason
+    expect(lines.length).toBeLessThanOrEqual(2);
+    expect(lines.filter((line) => !line.includes('DEBUG'))).toEqual([
       expect.stringContaining(`The registry at ${url} cannot be reached: it closed the connection without an answer`),
     ]);
 
@@ -52,7 +52,7 @@ describe('a service that starts before the registry', () => {
     expect(answer.instances).toMatchObject([{ state: 'HEALTHY', metadata: { pid: String(service.pid) } }]);
   });
 
-  it('with a gateway: that answers what it knows, and calls as soon as they are there', async () => {
+  it('with a gateway, gets calls as soon as both are there, and the gateway answers what it knows', async () => {
     const { server, port, visits } = await deadEnd();
     const gateway = start('gateway', [], { ROLLCALL_URL: `http://127.0.0.1:${port}`, PORT: '0' });
     await gateway.line(/Nest application successfully started/);
@@ -64,7 +64,7 @@ describe('a service that starts before the registry', () => {
     const { url } = JSON.parse(await registry.line(/^{/)) as { url: string };
     const service = start('b', [], { ROLLCALL_URL: url });
     await service.line(/is HEALTHY/);
-    await gateway.line(/gateway…\w+ is HEALTHY/); // it tells of b, too
+    await gateway.line(/gateway…\w+ is HEALTHY/); // it logs b, too
     const { instances } = (await (await fetch(`${url}/api/v1/services/gateway`)).json()) as {
       instances: { endpoints: { port: number }[] }[];
     };

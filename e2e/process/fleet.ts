@@ -7,14 +7,14 @@ import type { Child } from './spawn.js';
 import { until } from './until.js';
 import { Witness } from './witness.js';
 
-/** How many instances of which service. */
+/** The number of instances of each service. */
 export type Wishes = Readonly<Record<string, number>>;
 
 export interface FleetOptions {
   readonly intervalMs: number;
-  /** What lives in one process each. */
+  /** The instances of each process. */
   readonly crowds: readonly Wishes[];
-  /** For `rollcall up`; default `--memory`. */
+  /** Arguments of `rollcall up`; default `--memory`. */
   readonly args?: readonly string[];
 }
 
@@ -26,7 +26,7 @@ export interface Crowd {
   readonly ids: readonly string[];
 }
 
-/** A registry, many light instances in few processes, a client that could call them all, and somebody who watches the feed. */
+/** A registry, many light instances in few processes, a client that could call them all, and an observer of the feed. */
 export class Fleet {
   readonly intervalMs: number;
   registry: Child;
@@ -56,36 +56,39 @@ export class Fleet {
     return this.crowds.flatMap(({ ids }) => ids);
   }
 
-  /** Every service with the fewest instances that the client could call at any moment since everyone was HEALTHY first. */
+  /** For every service, the fewest instances that the client could call at any moment since all were HEALTHY first. */
   get fewestCallable(): ReadonlyMap<string, number> {
     return this.#callable;
   }
 
-  /** All of these are HEALTHY. */
+  /** Resolves when all of these are HEALTHY. */
   async healthy(ids: readonly string[] = this.ids): Promise<void> {
     const wanted = new Set(ids);
     const count = (): number =>
       this.witness.instances.filter(({ id, state }) => state === 'HEALTHY' && wanted.has(id)).length;
     const timeoutMs = 8 * this.intervalMs + 20_000;
     await until(`${wanted.size} are HEALTHY`, () => count() === wanted.size, timeoutMs).catch((error: unknown) => {
-      const said = [this.registry, ...this.crowds.map(({ child }) => child)].flatMap(({ err }) => err.slice(-5));
-      throw new Error([`${String(error)}, but ${count()}`, ...said].join('\n'));
+      const lastErrors = [this.registry, ...this.crowds.map(({ child }) => child)].flatMap(({ err }) => err.slice(-5));
+      throw new Error([`${String(error)}, but ${count()}`, ...lastErrors].join('\n'));
     });
   }
 
-  /** Resolves when so many intervals are over: to see that meanwhile nothing happens. */
+  /** Resolves after this many intervals: to check that meanwhile nothing happens. */
   async pass(intervals: number): Promise<void> {
     const ms = intervals * this.intervalMs;
     const at = performance.now() + ms;
     await until(`${intervals} intervals are over`, () => performance.now() >= at, 2 * ms + 20_000);
   }
 
-  /** Who was so at any time from `at` on, in the words of `Witness.storyOf`. */
+  /** The instances that were in this state at any time from `at` on, in the notation of `Witness.storyOf`. */
   whoWas(word: string, at: number): readonly string[] {
     return this.ids.filter((id) => this.witness.storyOf(id, at).some((words) => words.startsWith(word)));
   }
 
-  /** Kills the registry and starts it again, on the port and with the folder that it had. `meanwhile` it is gone. Resolves when it serves. */
+  /**
+   * Kills the registry and starts it again, on the same port and folder. `meanwhile` runs while it is down. Resolves
+   * when it serves.
+   */
   async restartRegistry(meanwhile: () => Promise<void> = async () => {}): Promise<void> {
     this.registry.kill('SIGKILL');
     await this.registry.exited;
@@ -95,7 +98,7 @@ export class Fleet {
     this.witness.restart();
   }
 
-  /** Ends it at once. */
+  /** Kills all processes. */
   async close(): Promise<void> {
     this.witness.close();
     const children = [this.registry, ...this.crowds.map(({ child }) => child)];
@@ -104,7 +107,7 @@ export class Fleet {
     await this.#caller.close();
   }
 
-  /** From the first moment at which anybody can be called on. */
+  /** Counts from the first moment at which any instance can be called. */
   #count(view: ServiceView): void {
     view.onChange(() => {
       const callable = view.instances.filter(isSubstitute).length;
@@ -115,7 +118,7 @@ export class Fleet {
   }
 }
 
-/** Everything runs and is HEALTHY. */
+/** Resolves when everything runs and is HEALTHY. */
 export async function openFleet(options: FleetOptions): Promise<Fleet> {
   const { intervalMs, args = IN_MEMORY } = options;
   const registry = startRegistry(intervalMs, args);

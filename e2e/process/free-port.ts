@@ -1,14 +1,17 @@
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 
-/** Below the ports that systems give to whoever asks for any (32768 and up on Linux, 49152 elsewhere): nobody is given it meanwhile. */
+/**
+ * Below the ephemeral ports of systems (32768 and up on Linux, 49152 elsewhere), so that no process is given it
+ * meanwhile.
+ */
 const FIRST = 20_000;
 const PER_WORKER = 1_500;
 const WORKERS = 8;
 
-/** A port of 127.0.0.1 that was free a moment ago: for programs that cannot choose one and say which. */
+/** A port of 127.0.0.1 that was free a moment ago: for programs that cannot choose one and report it. */
 export async function freePort(): Promise<number> {
-  const worker = Number(process.env['VITEST_POOL_ID'] ?? 1) % WORKERS; // files that run side by side do not meet
+  const worker = Number(process.env['VITEST_POOL_ID'] ?? 1) % WORKERS; // files that run concurrently use different ports
   for (;;) {
     const port = FIRST + worker * PER_WORKER + Math.floor(Math.random() * PER_WORKER);
     if (await isFree(port)) return port;

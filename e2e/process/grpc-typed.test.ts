@@ -21,7 +21,7 @@ interface Answer {
   readonly instance: string;
 }
 
-/** Of programs/market.proto. */
+/** From programs/market.proto. */
 interface OrdersService {
   find(query: { id: string }, options?: GrpcCall): Observable<Answer>;
   Find(query: { id: string }): Observable<Answer>;
@@ -32,12 +32,12 @@ interface OrdersService {
 
 const protoPath = fileURLToPath(new URL('programs/market.proto', import.meta.url));
 const PROTO = { package: 'market.v1', protoPath };
-/** 200 calls a second; the loop has a second verb, which is made once. */
+/** 200 calls a second; the loop requires a second verb, which is called once. */
 const RATES = { find: 200, book: 0.001 };
 const CALM = 200;
 /**
- * On a machine that has no time for this test, the instance that is left has none for its calls either: such a run says nothing of the
- * product if it fails, and is repeated with half of the load.
+ * On a machine that has no time for this test, the remaining instance has none for its calls either: a failure of such
+ * a run says nothing about the product, and the run is repeated with half of the load.
  */
 const FAIR_LAG_MS = 60;
 const MOST_AGAIN = 2;
@@ -69,7 +69,7 @@ afterAll(async () => {
 const typed = (service: string): OrdersService =>
   gateway.get<ServiceClient>(getServiceToken(service), { strict: false }).grpc<OrdersService>('OrdersService');
 
-/** A user's own client, which knows nothing of us but the URL. */
+/** A user's own client, which knows only the URL. */
 function byUrl(service: string): OrdersService & { close(): void } {
   const client = ClientProxyFactory.create({
     transport: Transport.GRPC,
@@ -86,7 +86,7 @@ async function startAll(service: string, count: number): Promise<readonly Child[
   return children;
 }
 
-/** How many failed of what. */
+/** The number of failures by text. */
 function textsOf(failures: readonly Outcome[]): Readonly<Record<string, number>> {
   const counts: Record<string, number> = {};
   for (const { failure } of failures) {
@@ -96,7 +96,7 @@ function textsOf(failures: readonly Outcome[]): Readonly<Record<string, number>>
   return counts;
 }
 
-/** One of two is killed while it has calls in hand; returns what the caller saw. */
+/** One of two is killed with calls in flight; returns what the caller observed. */
 async function killOne(service: string, orders: OrdersService, rates: Rates) {
   const [victim, other] = await startAll(service, 2);
   const { id } = healthy(service).find(({ metadata }) => metadata['pid'] === String(victim?.pid)) ?? { id: '' };
@@ -132,7 +132,7 @@ async function failsNone(service: string, ordersOf: (service: string) => OrdersS
   }
   expect(textsOf(run.failures)).toEqual({});
   expect(run.hadAnswered).toBe(true);
-  // more than the budget that grpc-js has by its own example would pay for
+  // more than the retry budget of grpc-js' own example would allow
   if (rates === RATES) expect(run.inFlight).toBeGreaterThan(10);
 }
 
@@ -149,17 +149,17 @@ describe('orders.grpc, the gRPC services of a proto', () => {
     expect(followed.map(({ id }) => id)).toEqual(['a-1', 'a-2', 'a-3']);
     expect(await lastValueFrom(orders.gather(of({ id: 'a' }, { id: 'b' })))).toMatchObject({ id: 'a+b' });
     const words = new Subject<{ id: string }>();
-    const heard: string[] = [];
+    const received: string[] = [];
     const over = new Promise<void>((resolve, reject) => {
-      orders.chat(words).subscribe({ next: ({ id }) => heard.push(id), error: reject, complete: resolve });
+      orders.chat(words).subscribe({ next: ({ id }) => received.push(id), error: reject, complete: resolve });
     });
     await until('it listens', () => words.observed);
     words.next({ id: 'hello' });
-    await until('it answers', () => heard.length === 1);
+    await until('it answers', () => received.length === 1);
     words.next({ id: 'bye' });
     words.complete();
     await over;
-    expect(heard).toEqual(['hello!', 'bye!']);
+    expect(received).toEqual(['hello!', 'bye!']);
   });
 });
 

@@ -62,7 +62,7 @@ async function startCaller(): Promise<Rollcall> {
   apps.push(app);
   const rollcall = app.get(Rollcall);
   await rollcall.registerGrpcResolver();
-  rollcall.start(); // it listens to nothing, so nothing else does
+  rollcall.start(); // it has no server, so nothing else starts it
   return rollcall;
 }
 

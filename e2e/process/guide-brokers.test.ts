@@ -1,4 +1,4 @@
-// What docs/guide/brokers.md shows stands here, in regions, and runs where there is a Redis.
+// The regions here are the code of docs/guide/brokers.md; they run where Redis is installed.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -73,7 +73,7 @@ describe.skipIf(!isHere)('the page on brokers', () => {
 
   const only = (service: string) => watcher.service(service).instances.find(({ state }) => state === 'HEALTHY');
 
-  it('an application over Redis is seen, and called over Redis alone', async () => {
+  it('an application over Redis is listed, and called over Redis alone', async () => {
     // #region service
     @Module({ imports: [RollcallModule.forRoot({ service: 'mails' })], controllers: [MailsController] })
     class MailsModule {}
@@ -96,11 +96,11 @@ describe.skipIf(!isHere)('the page on brokers', () => {
     const count = await lastValueFrom(mails.send<number>('mails/sent', {}));
     // #endregion
     await mails.close();
-    expect([0, 1]).toContain(count); // the broker says nothing of which comes first
+    expect([0, 1]).toContain(count); // the broker does not define which comes first
     await until('the mail is sent', () => sent.includes('ada'));
   });
 
-  it('may say which port', async () => {
+  it('may set the port', async () => {
     const heartbeatPort = await freePort();
     // #region port
     const root = RollcallModule.forRoot({ service: 'mails', heartbeatPort }); // one that the registry gets through to

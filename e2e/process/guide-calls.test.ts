@@ -1,4 +1,4 @@
-// What docs/guide/calls.md shows stands here, in regions, and runs.
+// The regions here are the code of docs/guide/calls.md.
 import { explainText } from '@rollcall/client';
 import { Controller, Inject, Injectable, Logger, Module } from '@nestjs/common';
 import type { INestApplicationContext, Type } from '@nestjs/common';
@@ -37,7 +37,7 @@ class OrdersController {
 }
 // #endregion
 
-/** What ends the reports that are being written; else a drain would wait for them. */
+/** Ends the reports in progress, which a drain would wait for. */
 const reports: (() => void)[] = [];
 
 @Controller()
@@ -173,14 +173,14 @@ describe('the page on calls', () => {
     expect(await shop.deadline('1')).toMatchObject({ id: '1' });
     expect(await shop.repeated('2')).toMatchObject({ id: '2' });
     expect(await shop.hedged('3')).toMatchObject({ id: '3' });
-    // what a handler says of itself is published
+    // the policy of a handler is published
     const [instance] = rollcall.service('orders').instances;
     expect(instance).toMatchObject({
       methods: { find: { idempotent: true, timeoutMs: 250, hedge: { afterMs: 50 } } },
     });
   });
 
-  it('a failed call says why, may fall back, and can be cancelled', async () => {
+  it('a failed call has a reason, may fall back, and can be cancelled', async () => {
     await startOrders();
     const [shop, rollcall] = await startShop(RollcallModule.forRoot({ registry: url }));
     await healthy(rollcall, 1);
@@ -207,7 +207,7 @@ describe('the page on calls', () => {
     expect(rollcall.explain('orders').protocols).toMatchObject([{ balancer: 'consistent-hash' }]);
   });
 
-  it('a version and words of the metadata choose among instances', async () => {
+  it('a version and metadata select instances', async () => {
     await startOrders('1.4.0');
     await startOrders('2.0.1', { tier: 'canary' });
     const [shop, rollcall] = await startShop(RollcallModule.forRoot({ registry: url }));
@@ -216,7 +216,7 @@ describe('the page on calls', () => {
     for (let turn = 0; turn < 10; turn += 1) expect((await shop.canary('7')).by).toBe(canary.id);
   });
 
-  it('explains itself, and tells what happens', async () => {
+  it('explains itself, and reports events', async () => {
     await startOrders();
     const log = vi.spyOn(Logger, 'log').mockReturnValue();
     const [shop, rollcall] = await startShop(RollcallModule.forRoot({ registry: url }));
@@ -235,7 +235,7 @@ describe('the page on calls', () => {
     const complain = vi.spyOn(Logger, 'error').mockReturnValue();
     await apps.shift()!.close();
     await expect(shop.deadline('2')).rejects.toMatchObject({ code: 'NO_INSTANCE' });
-    await until('it is told', () => complain.mock.calls.length > 0);
+    await until('it is logged', () => complain.mock.calls.length > 0);
     expect(complain.mock.calls).toEqual([['Nobody of orders can be called.']]);
     stop();
   });

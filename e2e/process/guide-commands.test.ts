@@ -10,7 +10,7 @@ const pages = [
   ...readdirSync(join(root, 'packages')).map((name) => `packages/${name}/README.md`),
 ];
 
-/** Every line that docs/guide and the READMEs of the packages have people type, without what is said behind a `#`. */
+/** Every line that docs/guide and the READMEs of the packages tell you to type, without trailing `#` comments. */
 const typed = pages.flatMap((page) =>
   [...readFileSync(join(root, page), 'utf8').matchAll(/```sh\n([\s\S]*?)\n```/g)].flatMap(([, text = '']) =>
     text
@@ -22,21 +22,21 @@ const typed = pages.flatMap((page) =>
 const commandsOf = (...programs: readonly string[]): typeof typed =>
   typed.filter(({ words }) => programs.includes(words.find((word) => !word.includes('=')) ?? ''));
 
-describe('what the guide has people type', () => {
+describe('the commands of the guide', () => {
   afterAll(endAll);
 
-  it('is known to this test', () => {
+  it('are found by this test', () => {
     const ofSystem = ['curl', 'kill', 'openssl', 'cp', 'mv', 'cat', 'touch', 'printf', 'sudo', 'journalctl'];
     const known = commandsOf('npx', 'node', 'npm', 'pnpm', 'docker', 'kubectl', ...ofSystem);
     expect(typed.filter((line) => !known.includes(line))).toEqual([]);
     expect(typed.length).toBeGreaterThan(5);
   });
 
-  it('rollcall has these commands and flags', async () => {
+  it('use existing commands and flags of rollcall', async () => {
     const ofImage = commandsOf('docker').filter(({ words }) => words.includes('registry'));
     const lines = [
       ...commandsOf('npx').map(({ words }) => words.slice(words.indexOf('npx') + 1)),
-      // `run` begins with what follows the program, `exec` with the program
+      // `run` begins with the arguments of the program, `exec` with the program
       ...ofImage.map(({ words }) => {
         const rest = words.slice(words.indexOf('registry') + 1);
         return rest[0] === 'rollcall' ? rest : ['rollcall', ...rest];
@@ -54,7 +54,7 @@ describe('what the guide has people type', () => {
     }
   });
 
-  it('programs, scripts and files are there', () => {
+  it('name existing programs, scripts and files', () => {
     const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { scripts: object };
     for (const { words } of commandsOf('npm')) {
       const script = words.at(1) === 'run' ? words.at(2)! : words.at(1)!;
@@ -62,7 +62,7 @@ describe('what the guide has people type', () => {
     }
     const files = typed.flatMap(({ words }) => words.filter((word) => /^(examples|deploy)\/[^.]/.test(word)));
     expect(files.length).toBeGreaterThan(2);
-    // what is started is built from a source
+    // started files are built from a source
     for (const file of files) {
       expect(existsSync(join(root, file.replace('/dist/', '/src/').replace(/\.js$/, '.ts')))).toBe(true);
     }

@@ -1,4 +1,4 @@
-// What docs/guide/dashboard.md shows of proxies stands here, in regions, or in deploy/proxy, and runs.
+// The proxies of docs/guide/dashboard.md are in regions here, or in deploy/proxy, and run.
 import { Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { startTestRegistry } from '@rollcall/registry/testing';
@@ -17,15 +17,15 @@ import { endAll, launch } from './launch.js';
 import { until } from './until.js';
 
 const NGINX = '/usr/sbin/nginx';
-if (!existsSync(NGINX)) console.warn(`There is no ${NGINX}: what the guide says of it is not tried.`);
+if (!existsSync(NGINX)) console.warn(`There is no ${NGINX}: the guide's configuration for it is not tested.`);
 
-// the parser that knip brings, so that no package is needed for this alone
+// the parser that knip depends on, so that no package is needed for this alone
 const yaml = createRequire(import.meta.resolve('knip'))('yaml') as { parse(text: string): unknown };
 const configuration = (name: string): string =>
   readFileSync(new URL(`../../deploy/proxy/${name}`, import.meta.url), 'utf8');
 
 type Named<One> = Readonly<Record<string, One | undefined>>;
-/** As much of it as our file has. */
+/** The part of the format that our file uses. */
 interface Traefik {
   readonly http: {
     readonly routers: Named<{ rule: string; middlewares: string[]; service: string }>;
@@ -39,7 +39,7 @@ class AppModule {}
 
 type Way = Pick<RequestOptions, 'host' | 'port' | 'socketPath'>;
 
-/** By a browser whose page came from `shop.example`. */
+/** Sends a request as a browser whose page came from `shop.example`. */
 async function ask(way: Way, path: string, method = 'GET'): Promise<IncomingMessage> {
   const headers = { host: 'shop.example', origin: 'http://shop.example', 'sec-fetch-site': 'same-origin' };
   const question = request({ ...way, path, method, headers }).end();
@@ -47,7 +47,7 @@ async function ask(way: Way, path: string, method = 'GET'): Promise<IncomingMess
   return answer;
 }
 
-/** The page, its files, what it reads, its stream, and what it does. */
+/** Requests the page, its files, its data, its stream, and its actions. */
 async function tryAll(way: Way): Promise<void> {
   const page = await ask(way, '/rollcall/');
   expect(page.headers['content-type']).toContain('text/html');
@@ -62,7 +62,7 @@ async function tryAll(way: Way): Promise<void> {
   expect(String(first)).toContain('event:');
   stream.destroy();
   const removed = await ask(way, '/rollcall/api/v1/instances/nobody', 'DELETE');
-  expect(removed.headers['content-type']).toContain('problem+json'); // the registry's own word
+  expect(removed.headers['content-type']).toContain('problem+json'); // the registry's own answer
   removed.resume();
 }
 
@@ -124,12 +124,12 @@ describe('the dashboard behind a proxy', () => {
     await tryAll({ socketPath });
   });
 
-  it('of Traefik takes away the prefix that it asks for, and knows what it names', () => {
+  it('of Traefik strips the prefix of its rule, and defines every name it uses', () => {
     const { routers, middlewares, services } = (yaml.parse(configuration('traefik.yaml')) as Traefik).http;
     const router = routers['rollcall'];
     const prefixes = middlewares[router?.middlewares[0] ?? '']?.stripPrefix.prefixes ?? [];
     expect(router?.rule).toBe(`PathPrefix(\`${prefixes[0]}/\`)`);
     const url = services[router?.service ?? '']?.loadBalancer.servers[0]?.url;
-    expect(url).toBe('http://127.0.0.1:1337'); // where a registry is by default; Traefik hands on Host, and holds no stream back
+    expect(url).toBe('http://127.0.0.1:1337'); // the default of a registry; Traefik forwards Host, and buffers no stream
   });
 });

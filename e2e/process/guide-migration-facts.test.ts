@@ -1,4 +1,4 @@
-// What docs/guide/migration.md says is different from a bare ClientProxy, tried with both side by side.
+// The differences from a bare ClientProxy that docs/guide/migration.md states, tested with both side by side.
 import { Controller, Get, Inject, Module, Param } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { ClientProxy, ClientsModule, MessagePattern, Payload, RpcException, Transport } from '@nestjs/microservices';
@@ -62,7 +62,7 @@ class GatewayController {
 const host = '127.0.0.1';
 const closers: (() => Promise<unknown>)[] = [];
 
-/** A gateway, and its clients of a service that is there and of one that is not. */
+/** A gateway, and its clients of an existing service and of a missing one. */
 async function gateway(clients: object) {
   @Module({ imports: [clients as never], controllers: [GatewayController] })
   class GatewayModule {}
@@ -133,13 +133,13 @@ describe('a bare ClientProxy, and one of Rollcall,', () => {
     expect(ours.orders instanceof ServiceClient && (await ours.orders.call('nothing', {}))).toBeUndefined();
   });
 
-  it('what a handler throws is in the cause here', async () => {
+  it('an error of a handler is the cause here', async () => {
     const thrown = { status: 'error', message: 'sold out' };
     expect(await outcome(bare.orders.send('text', {}))).toEqual(thrown);
     expect(await outcome(ours.orders.send('text', {}))).toMatchObject({ code: 'REMOTE', cause: thrown });
   });
 
-  it('the status of a gateway that catches nothing', async () => {
+  it('the status of a gateway without error handling', async () => {
     expect([await bare.statusOf('orders/missing'), await ours.statusOf('orders/missing')]).toEqual([404, 404]);
     expect([await bare.statusOf('orders/text'), await ours.statusOf('orders/text')]).toEqual([500, 502]);
     expect(await bare.statusOf('dead')).toBe(500);
@@ -147,7 +147,7 @@ describe('a bare ClientProxy, and one of Rollcall,', () => {
     expect([502, 503]).toContain(await ours.statusOf('dead'));
   });
 
-  it('ECONNREFUSED is the code of the cause here, and of no error that waited behind an open circuit', async () => {
+  it('ECONNREFUSED is the code of the cause here, and not of an error behind an open circuit', async () => {
     expect(await outcome(bare.dead.send('echo', {}))).toMatchObject({ code: 'ECONNREFUSED' });
     const { dead } = ours;
     if (!(dead instanceof ServiceClient)) expect.fail('not a client of Rollcall');
@@ -168,7 +168,7 @@ describe('a bare ClientProxy, and one of Rollcall,', () => {
     });
   });
 
-  it('a call that is not answered ends after 5 s here', async () => {
+  it('a call without an answer ends after 5 s here', async () => {
     const startedAt = performance.now();
     let hasEnded = false;
     const subscription = bare.orders.send('never', {}).subscribe({ error: () => (hasEnded = true) });
@@ -179,7 +179,7 @@ describe('a bare ClientProxy, and one of Rollcall,', () => {
   });
 });
 
-it('a call of a service of which nothing is known yet waits for the registry, and then says so', async () => {
+it('a call to a service that is not known yet waits for the registry, and then fails with that reason', async () => {
   const registry = `http://127.0.0.1:${await freePort()}`;
   @Module({
     imports: [

@@ -1,4 +1,4 @@
-// What docs/guide/migration.md shows stands here, in regions, and runs.
+// The regions here are the code of docs/guide/migration.md.
 import { Controller, Get, Inject, Module, Param } from '@nestjs/common';
 import type { INestApplication, INestMicroservice } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -66,7 +66,7 @@ async function askShop(module: Parameters<typeof NestFactory.create>[0]): Promis
 }
 
 describe('the page on migration', () => {
-  it('a controller that injects a ClientProxy by a token stays as it is', async () => {
+  it('a controller that injects a ClientProxy by a token works unchanged', async () => {
     const port = await startOrders();
     const host = '127.0.0.1';
 
@@ -89,7 +89,7 @@ describe('the page on migration', () => {
     expect(await askShop(ShopAfter)).toEqual({ id: '7' });
   });
 
-  it('a service that no registry knows is called at its addresses', async () => {
+  it('a service without a registry is called at its addresses', async () => {
     const port = await startOrders();
     const host = '127.0.0.1';
 

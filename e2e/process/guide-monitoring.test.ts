@@ -1,4 +1,4 @@
-// What docs/guide/monitoring.md shows stands here, in regions, and runs.
+// The regions here are the code of docs/guide/monitoring.md.
 import { Controller, Get, Header, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { metrics } from '@opentelemetry/api';
@@ -33,7 +33,7 @@ describe('the page on monitoring', () => {
   });
   afterAll(() => running.close());
 
-  it('a service shows what it counts, and Prometheus finds where', async () => {
+  it('a service serves its metrics, and Prometheus discovers them', async () => {
     // #region prometheus
     const root = RollcallModule.forRoot({ service: 'orders', registry, meter: prometheusMeter() });
     // #endregion
@@ -56,7 +56,7 @@ describe('the page on monitoring', () => {
     await app.close();
   });
 
-  it('a service without HTTP says which port shows its metrics', async () => {
+  it('a service without HTTP names the port of its metrics', async () => {
     // #region port
     const root = RollcallModule.forRoot({
       service: 'worker',
@@ -84,7 +84,7 @@ describe('the page on monitoring', () => {
     const exporter = new InMemoryMetricExporter(AggregationTemporality.CUMULATIVE);
     const reader = new PeriodicExportingMetricReader({ exporter });
     const provider = new MeterProvider({ readers: [reader] });
-    metrics.setGlobalMeterProvider(provider); // as the SDK of an application does it, before anything else
+    metrics.setGlobalMeterProvider(provider); // as the SDK of an application does at its start
     // #region otel
     const root = RollcallModule.forRoot({ service: 'web', registry, meter: otelMeter(), tracing: otelTracing() });
     // #endregion

@@ -1,4 +1,4 @@
-// What docs/guide/nest.md shows stands here, in regions, and runs.
+// The regions here are the code of docs/guide/nest.md.
 import { Controller, Inject, Injectable, Logger, Module } from '@nestjs/common';
 import type { INestApplicationContext, Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -31,7 +31,7 @@ class OrdersController {
   }
 }
 
-/** As @nestjs/config has them. */
+/** In the shape of @nestjs/config. */
 @Injectable()
 class ConfigService {
   getOrThrow(name: string): string {
@@ -165,7 +165,7 @@ describe('an application without a server', () => {
     await until('it has left', () => only('worker') === undefined);
   });
 
-  it('says in one line why it is not registered, and what to set', async () => {
+  it('logs in one line why it is not registered, and what to set', async () => {
     @Module({ imports: [RollcallModule.forRoot({ service: 'worker' })] })
     class WorkerModule {}
     await contextOf(WorkerModule);
@@ -177,7 +177,7 @@ describe('an application without a server', () => {
 });
 
 describe('a TCP server with a serializer and a deserializer of its own', () => {
-  it('is HEALTHY, and is called by whoever has the same pair', async () => {
+  it('is HEALTHY, and is called by callers with the same pair', async () => {
     await tcp({
       serializer: envelope as ConsumerSerializer,
       deserializer: envelope as ConsumerDeserializer,
@@ -197,7 +197,7 @@ describe('a TCP server with a serializer and a deserializer of its own', () => {
     await until('it is still HEALTHY both ways', () => only('orders')?.reason.code === 'BOTH_WAYS_OK');
   });
 
-  it('fails a call whose serializer throws, and no instance for it', async () => {
+  it('fails a call whose serializer throws, and blames no instance', async () => {
     await tcp({ serializer: envelope as ConsumerSerializer, deserializer: envelope as ConsumerDeserializer });
     await isHealthy('orders');
     const serializer = {
@@ -230,7 +230,7 @@ class LineSocket extends TcpSocket {
 class LoggedSocket extends JsonSocket {}
 
 describe('a TCP server with a socketClass of its own', () => {
-  it('is watched at a port of its own, is not called by name, and says so', async () => {
+  it('is probed at a port of its own, is not called by name, and logs that', async () => {
     await tcp({ socketClass: LineSocket });
     await isHealthy('orders');
     expect(only('orders')?.endpoints).toMatchObject([{ protocol: 'heartbeat' }]);
@@ -240,7 +240,7 @@ describe('a TCP server with a socketClass of its own', () => {
     await expect(watcher.call('orders', 'find', {})).rejects.toMatchObject({ code: 'NO_ENDPOINT' });
   });
 
-  it('that leaves the frames alone is as any other', async () => {
+  it('that keeps the frames is called like any other', async () => {
     await tcp({ socketClass: LoggedSocket });
     await isHealthy('orders');
     expect(await watcher.call('orders', 'find', { id: '7' })).toMatchObject({ id: '7' });
@@ -248,7 +248,7 @@ describe('a TCP server with a socketClass of its own', () => {
   });
 });
 
-describe('what travels beside a message', () => {
+describe('the metadata of a message', () => {
   it('is set by a hook, for each packet', async () => {
     await tcp({});
     await isHealthy('orders');

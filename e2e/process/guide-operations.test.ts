@@ -1,4 +1,4 @@
-// What docs/guide/operations.md says of the folder of a registry, tried on a real one.
+// The statements of docs/guide/operations.md about the folder of a registry, tested on a real one.
 import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -28,7 +28,7 @@ describe('the page on operations', () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  it('a folder that was copied while the registry was stopped is all that another one needs', async () => {
+  it('a folder that was copied while the registry was stopped is enough for another registry', async () => {
     const data = join(folder, 'data');
     const first = await up(data);
     const registered = await fetch(`${first.url}/api/v1/register`, {
@@ -47,7 +47,7 @@ describe('the page on operations', () => {
     await stop(second);
   });
 
-  it('without its folder a registry begins anew, and says so where it is asked whom it knows', async () => {
+  it('without its folder a registry starts empty, and states that in its answers', async () => {
     const running = await up(join(folder, 'new'));
     const services = (await (await fetch(`${running.url}/api/v1/services`)).json()) as { services: unknown[] };
     expect(services.services).toEqual([]);

@@ -1,4 +1,4 @@
-// What the READMEs of the packages show stands here, in regions, and runs.
+// The regions here are the code of the READMEs of the packages.
 import { Controller, Get, Module, Param } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { Rollcall } from '@rollcall/client';

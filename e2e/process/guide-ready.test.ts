@@ -1,4 +1,4 @@
-// What docs/guide/calls.md shows of `ready` stands here, in regions, and runs: two services that need each other at their start.
+// The regions here are the code about `ready` in docs/guide/calls.md: two services that need each other at their start.
 import { Inject, Injectable, Module } from '@nestjs/common';
 import type { INestMicroservice, OnApplicationBootstrap, Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -20,7 +20,7 @@ afterEach(async () => {
   await registry.close();
 });
 
-/** A service that depends on another one, with something that runs when it starts. */
+/** A service that depends on another one, with a hook that runs when it starts. */
 async function create(service: string, needs: string, hook?: Type): Promise<INestMicroservice> {
   @Module({
     imports: [RollcallModule.forRoot({ service, registry: registry.url }), RollcallModule.forFeature([needs])],
@@ -44,7 +44,7 @@ async function start(app: INestMicroservice): Promise<void> {
   // #endregion
 }
 
-/** What must not be done in a hook. */
+/** What a hook must not do. */
 function waiting(other: string): Type {
   @Injectable()
   class Waits implements OnApplicationBootstrap {
@@ -74,7 +74,7 @@ describe('ready', () => {
     await orders.get(Rollcall).ready();
   });
 
-  it('may begin in a hook, if nobody awaits it there', async () => {
+  it('may start in a hook that does not await it', async () => {
     const warm: string[] = [];
 
     @Injectable()
@@ -96,7 +96,7 @@ describe('ready', () => {
     await until('the cache is warm', () => warm.length === 1);
   });
 
-  it('rejects, and says why, where two services await each other before they listen', async () => {
+  it('rejects with a reason where two services await each other before they listen', async () => {
     const orders = await create('orders', 'users', waiting('users'));
     const users = await create('users', 'orders', waiting('orders'));
     const ends = await Promise.allSettled([orders.listen(), users.listen()]);

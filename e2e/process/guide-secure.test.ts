@@ -1,4 +1,4 @@
-// What docs/guide/secure.md has people type is typed here, line by line and from an empty folder; its code stands here, in regions, and runs.
+// The commands of docs/guide/secure.md run here, line by line and from an empty folder; its code is in the regions here.
 import { once } from 'node:events';
 import { copyFileSync, mkdtempSync, readFileSync, rmSync, symlinkSync, unwatchFile, watchFile } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -25,22 +25,22 @@ const home = fileURLToPath(new URL('../..', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'rollcall-secure-'));
 const open: { close(): Promise<unknown> }[] = [];
 
-/** Each block of commands under its heading. */
+/** The blocks of commands by heading. */
 const blocks = new Map<string, string[][]>();
 for (const part of readFileSync(join(home, 'docs/guide/secure.md'), 'utf8').split(/^## /m)) {
   const found = [...part.matchAll(/```sh\n([\s\S]*?)\n```/g)].map(([, text = '']) => text.split('\n'));
   blocks.set(part.slice(0, part.indexOf('\n')), found);
 }
 
-/** Whatever port the registry has, in the place of the one that the page says. */
+/** The real port of the registry, which replaces the one of the page. */
 let port = '1337';
 const url = (): string => `https://localhost:${port}`;
 
-/** Types a line as it stands there, but for the port; `up` gets any free one. */
+/** Types a line of the page with the port replaced; `up` gets any free one. */
 function type(line: string): Child {
   const text = line.replace(':1337', `:${port}`);
   const [program = '', ...args] = text.split(' ');
-  // whoever ends it ends the program, not a shell around it
+  // so that ending it ends the program, not a shell around it
   if (program !== 'npx') return launch('sh', ['-c', `exec env ${text}`], { cwd: folder, env: { PORT: '0' } });
   const more = args.includes('up') ? ['--port', '0', '--json', '--memory', '--interval', '500'] : [];
   return launch(process.execPath, [PROGRAMS.rollcall, ...args.slice(1), ...more], { cwd: folder });
@@ -52,7 +52,7 @@ async function done(child: Child): Promise<string> {
   return child.out.join('\n');
 }
 
-/** What `ls` complains of to whoever shows this certificate; empty: nothing. */
+/** The complaint of `ls` to a client with this certificate; empty: none. */
 async function complaintTo(name: string): Promise<string> {
   const files = ['--ca-file', 'ca.pem', '--cert-file', `${name}.pem`, '--key-file', `${name}.key`];
   const child = launch(process.execPath, [PROGRAMS.rollcall, 'ls', '--url', url(), ...files], { cwd: folder });
@@ -60,7 +60,7 @@ async function complaintTo(name: string): Promise<string> {
   return code === 0 ? '' : child.err.join('\n');
 }
 
-/** The page on a key that has leaked, at a registry of its own, which has a revocation list. */
+/** Follows the section on a leaked key, at a registry of its own, which has a revocation list. */
 async function followLeak(): Promise<void> {
   const [first = [], next = []] = blocks.get('A key that has leaked') ?? [];
   for (const line of first.slice(0, -1)) await done(type(line));
@@ -70,18 +70,18 @@ async function followLeak(): Promise<void> {
   port = new URL((JSON.parse(await registry.line(/^{/)) as { url: string }).url).port;
   expect(await complaintTo('orders')).toBe('');
   for (const line of next) await done(type(line));
-  await until('the certificate is worth nothing', async () => /it was revoked/.test(await complaintTo('orders')));
+  await until('the certificate is refused', async () => /it was revoked/.test(await complaintTo('orders')));
   expect(await complaintTo('ada')).toBe('');
   port = before;
 }
 
-/** Types everything under a heading (of its blocks only that one). Resolves with what the last line said. */
+/** Types everything under a heading (or only one of its blocks). Resolves with the output of the last line. */
 async function follow(heading: string, only?: number): Promise<string> {
   const all = blocks.get(heading) ?? [];
-  let said = '';
-  for (const line of (only === undefined ? all : all.slice(only, only + 1)).flat()) said = await done(type(line));
+  let output = '';
+  for (const line of (only === undefined ? all : all.slice(only, only + 1)).flat()) output = await done(type(line));
   if (all.length === 0) throw new Error(`There is nothing to type under "${heading}".`);
-  return said;
+  return output;
 }
 
 afterAll(async () => {
@@ -94,7 +94,7 @@ function closing(child: Child): void {
 }
 
 describe('the page on TLS to the registry, from nothing', () => {
-  it('a registry, a service and a person come together over mTLS, and go on with new certificates and a new CA', async () => {
+  it('a registry, a service and a person communicate over mTLS, and continue with new certificates and a new CA', async () => {
     symlinkSync(join(home, 'examples'), join(folder, 'examples'));
     await follow('1. A CA of your own');
     const [request = '', sign = '', up = ''] = (blocks.get('2. The registry') ?? []).flat();
@@ -118,7 +118,7 @@ describe('the page on TLS to the registry, from nothing', () => {
       copyFileSync(join(folder, file), join(folder, `old-${file}`));
     await follow('A new CA', 1);
     await follow('A new CA', 2);
-    await until('what the old CA signed opens nothing', async () =>
+    await until('certificates of the old CA are refused', async () =>
       /Certificate cert:\w+ is not trusted/.test(await complaintTo('old-ada')),
     );
     await until('orders is HEALTHY', isHealthy);
@@ -158,7 +158,7 @@ function followFiles(server: Server, files: readonly string[], read: () => Secur
 }
 // #endregion
 
-/** Whose certificate a new connection gets. */
+/** The certificate that a new connection gets. */
 async function fingerprintAt(at: number): Promise<string | undefined> {
   const socket = connect({ host: '127.0.0.1', port: at, rejectUnauthorized: false, ALPNProtocols: ['h2', 'http/1.1'] });
   await once(socket, 'secureConnect');
@@ -168,7 +168,7 @@ async function fingerprintAt(at: number): Promise<string | undefined> {
 }
 
 describe('the servers of services', () => {
-  it('show a new certificate as soon as it is there', async () => {
+  it('serve a new certificate as soon as it is there', async () => {
     const ca = await made.authority('ca');
     const { certFile, keyFile } = made.install(await made.signed(ca, ORDERS), 'orders');
     const caFile = ca.certFile;

@@ -1,4 +1,4 @@
-// What docs/guide/shutdown.md shows stands here, in regions, and runs.
+// The regions here are the code of docs/guide/shutdown.md.
 import { Controller, Inject, Injectable, Module } from '@nestjs/common';
 import type { OnModuleDestroy } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -74,7 +74,7 @@ describe('the page on shutdown', () => {
     expect(app.get(Pool).isOpen).toBe(false);
   });
 
-  it('goes on serving for those who do not hear of it, and tells probes', async () => {
+  it('keeps serving callers that do not know of the drain, and fails readiness probes', async () => {
     const running = await startTestRegistry();
     const registry = running.url;
     onTestFinished(() => running.close());

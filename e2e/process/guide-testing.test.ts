@@ -1,4 +1,4 @@
-// What docs/guide/testing.md shows stands here, in regions, and runs.
+// The regions here are the code of docs/guide/testing.md.
 import { Controller, Get, Module, Param } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { MessagePattern, Payload, Transport } from '@nestjs/microservices';

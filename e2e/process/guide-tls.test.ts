@@ -1,4 +1,4 @@
-// What docs/guide/tls.md shows stands here, in regions, and runs.
+// The regions here are the code of docs/guide/tls.md.
 import { readFileSync } from 'node:fs';
 import { ServerCredentials } from '@grpc/grpc-js';
 import { fromJSON } from '@grpc/proto-loader';
@@ -48,7 +48,7 @@ function moduleOf(service: string): new () => object {
 }
 
 const certificates = new Certificates();
-/** What is closed in the end, the last first. */
+/** Closed at the end, the last first. */
 const open: { close(): Promise<unknown> }[] = [];
 const keep = <One extends { close(): Promise<unknown> }>(one: One): One => {
   open.push(one);
@@ -157,7 +157,7 @@ describe('the page on TLS', () => {
     certificates.remove();
   });
 
-  it('a caller that trusts them, and shows a certificate to those who ask, calls each; each is HEALTHY', async () => {
+  it('a caller that trusts them, and shows a certificate where one is required, calls each; each is HEALTHY', async () => {
     // #region caller
     const root = RollcallModule.forRoot({ calls: { tls: { caFile, certFile, keyFile } } });
     // #endregion
@@ -176,7 +176,7 @@ describe('the page on TLS', () => {
     expect(await grpc.grpc(Find, { id: '7' })).toMatchObject({ instance: 'grpc' });
   });
 
-  it('a caller without a certificate reaches those who ask for none', async () => {
+  it('a caller without a certificate reaches servers that require none', async () => {
     // #region trusts
     const root = RollcallModule.forRoot({ calls: { tls: { caFile } } });
     // #endregion
@@ -185,12 +185,12 @@ describe('the page on TLS', () => {
     await expect(fastify.fetch('/find')).rejects.toThrow();
   });
 
-  it('a caller that trusts nobody is told why', async () => {
+  it('a caller without a trusted CA gets the reason', async () => {
     const { tcp } = (await callerWith(RollcallModule.forRoot({}))).get(Shop);
     await expect(tcp.call('find', {})).rejects.toThrow(/certificate/);
   });
 
-  it('a registry on the command line trusts whom it is told to trust', async () => {
+  it('a registry on the command line trusts the CA that it is given', async () => {
     const child = start('rollcall', ['up', '--json', '--port', '0', '--interval', '500', '--services-ca', caFile]);
     onTestFinished(endAll);
     const url = await urlOf(child);

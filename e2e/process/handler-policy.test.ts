@@ -30,20 +30,20 @@ class Orders {
   }
 }
 
-/** Does its work; then the connection may break before the answer is out. */
+/** Executes; then the connection may break before the answer is sent. */
 function execute(context: TcpContext): unknown {
   seen.executions += 1;
   if (!seen.breaksNext) return 'done';
   seen.breaksNext = false;
   context.getSocketRef().netSocket.destroy();
-  return 'never heard';
+  return 'never received';
 }
 
 @Controller()
 class Gateway {
   constructor(@InjectService('orders') private readonly orders: ServiceClient) {}
 
-  /** As gateways do it: the Observable is Nest's to subscribe to. */
+  /** As gateways do: Nest subscribes to the Observable. */
   @Get('travelled')
   travelled(@Headers('x-how') how: string): unknown {
     return how === 'call' ? this.orders.call('travelled', {}) : this.orders.send('travelled', {});
@@ -91,8 +91,8 @@ afterEach(async () => {
   await registry.close();
 });
 
-describe('what a handler says of itself', () => {
-  it('has its callers repeat it after a broken connection, without a word of configuration', async () => {
+describe('the policy of a handler', () => {
+  it('makes callers repeat it after a broken connection, without configuration', async () => {
     const { app } = await startGateway();
     const orders = app.get<ServiceClient>(getServiceToken('orders'));
     seen.breaksNext = true;
@@ -100,7 +100,7 @@ describe('what a handler says of itself', () => {
     expect(seen.executions).toBe(2);
   });
 
-  it('has them not repeat what it does not call idempotent, and tells them that it may have been executed', async () => {
+  it('keeps callers from repeating a call that is not idempotent; they report that it may have been executed', async () => {
     const { app } = await startGateway();
     const orders = app.get<ServiceClient>(getServiceToken('orders'));
     seen.breaksNext = true;
@@ -111,7 +111,7 @@ describe('what a handler says of itself', () => {
     expect(seen.executions).toBe(1);
   });
 
-  it('gives way to what a call says itself', async () => {
+  it('is overridden by the options of a call', async () => {
     const { app } = await startGateway();
     const orders = app.get<ServiceClient>(getServiceToken('orders'));
     seen.breaksNext = true;
@@ -120,9 +120,9 @@ describe('what a handler says of itself', () => {
   });
 });
 
-describe('what a request leaves to the calls of its handler', () => {
+describe('what the calls of a handler inherit from its request', () => {
   it.each(['send', 'call'])(
-    'goes along with %s: the rest of the deadline, and that it is a repetition',
+    'is passed on by %s: the rest of the deadline, and that it is a repetition',
     async (how) => {
       const { url } = await startGateway();
       const headers = { 'x-how': how, 'rollcall-deadline-ms': '400', 'rollcall-attempt': '2' };
@@ -133,7 +133,7 @@ describe('what a request leaves to the calls of its handler', () => {
     },
   );
 
-  it('is nothing where the request said nothing', async () => {
+  it('is nothing where the request set nothing', async () => {
     const { url } = await startGateway();
     const answer = await fetch(`${url}/travelled`, { headers: { 'x-how': 'send' } });
     const travelled = (await answer.json()) as Record<string, number>;

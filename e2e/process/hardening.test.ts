@@ -1,4 +1,4 @@
-// What SECURITY.md says one has to do is done here, in its order and with its words, from nothing.
+// Runs the steps of SECURITY.md, in its order and with its commands, from nothing.
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,7 +15,7 @@ const blocks = [...section.matchAll(/```sh\n([\s\S]*?)\n *```/g)].map(([, text =
   text.split('\n').map((line) => line.trim()),
 );
 /** Commands within the sentences. */
-const spoken = [...section.matchAll(/`(npx rollcall [^`]+)`/g)].map(([, text = '']) => text);
+const inlineCommands = [...section.matchAll(/`(npx rollcall [^`]+)`/g)].map(([, text = '']) => text);
 
 const folder = mkdtempSync(join(tmpdir(), 'rollcall-hardening-'));
 const tokens = join(folder, 'tokens.json');
@@ -25,14 +25,14 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-/** `npx rollcall …` as it stands on the page, with a file of tokens of its own in the place of that of this machine's registry. */
+/** A line `npx rollcall …` of the page, with the test's own file of tokens instead of that of this machine's registry. */
 function type(line: string, more: readonly string[] = [], env: NodeJS.ProcessEnv = {}): Child {
   const words = [...line.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? '');
   expect(words.slice(0, 2)).toEqual(['npx', 'rollcall']);
   return launch(process.execPath, [PROGRAMS.rollcall, ...words.slice(2), ...more], { cwd: folder, env });
 }
 
-async function said(child: Child): Promise<string> {
+async function outputOf(child: Child): Promise<string> {
   const { code } = await child.exited;
   const text = [...child.out, ...child.err].join('\n');
   if (code !== 0) throw new Error(text);
@@ -40,18 +40,18 @@ async function said(child: Child): Promise<string> {
 }
 
 async function makeToken(line: string): Promise<string> {
-  const text = await said(type(line, ['--tokens', tokens]));
+  const text = await outputOf(type(line, ['--tokens', tokens]));
   return /rct_[\w-]+/.exec(text)?.[0] ?? text;
 }
 
 const lineWith = (...words: readonly string[]): string => {
-  const found = [...blocks.flat(), ...spoken].find((line) => words.every((word) => line.includes(word)));
-  if (found === undefined) throw new Error(`SECURITY.md no longer says how: ${words.join(' … ')}`);
+  const found = [...blocks.flat(), ...inlineCommands].find((line) => words.every((word) => line.includes(word)));
+  if (found === undefined) throw new Error(`SECURITY.md no longer has the line for: ${words.join(' … ')}`);
   return found;
 };
 
 describe('hardening by the page, from nothing', () => {
-  it('makes tokens, starts, lets the right ones in, exchanges a token, throws out whoever came with a leaked one', async () => {
+  it('makes tokens, starts, accepts the right ones, replaces a token, removes an instance that used a leaked one', async () => {
     const service = await makeToken(lineWith('token create', '--service orders'));
     await makeToken(lineWith('token create', "'pay-*'"));
     const reader = await makeToken(lineWith('token create', '--role reader'));
@@ -64,7 +64,7 @@ describe('hardening by the page, from nothing', () => {
     const list = lineWith('rollcall ls', '<service>').replace(' <service>', '');
     const look = (token: string, more: readonly string[] = []): Child =>
       type(list, ['--url', url, ...more], { ROLLCALL_TOKEN: token });
-    const isHealthy = async (): Promise<boolean> => /HEALTHY +yes +orders/.test(await said(look(reader)));
+    const isHealthy = async (): Promise<boolean> => /HEALTHY +yes +orders/.test(await outputOf(look(reader)));
 
     const orders = start('tcp', [], { ROLLCALL_URL: url, ROLLCALL_TOKEN: service, PORT: '0' });
     await until('orders is HEALTHY', isHealthy);
@@ -73,7 +73,7 @@ describe('hardening by the page, from nothing', () => {
       expect(code, `with "${wrong}"`).not.toBe(0);
     }
 
-    // 6: a new token, a restart of the service, and the old one is worth nothing
+    // 6: a new token, a restart of the service, and the old one is refused
     const renewed = await makeToken(lineWith('token create', '--service orders'));
     const isTaken = async (token: string): Promise<boolean> =>
       (await fetch(`${url}/api/v1/services`, { headers: { authorization: `Bearer ${token}` } })).ok;
@@ -81,7 +81,7 @@ describe('hardening by the page, from nothing', () => {
     const heir = start('tcp', [], { ROLLCALL_URL: url, ROLLCALL_TOKEN: renewed, PORT: '0' });
     await until(
       'both are there',
-      async () => ((await said(look(reader))).match(/HEALTHY +yes +orders/g) ?? []).length === 2,
+      async () => ((await outputOf(look(reader))).match(/HEALTHY +yes +orders/g) ?? []).length === 2,
     );
     const ids = async (): Promise<string[]> => {
       const answer = await fetch(`${url}/api/v1/services/orders`, { headers: { authorization: `Bearer ${reader}` } });
@@ -89,26 +89,26 @@ describe('hardening by the page, from nothing', () => {
     };
     const before = await ids();
     const leaked = service.split('_')[1] ?? '';
-    await said(type(lineWith('token revoke').replace('<id>', leaked), ['--tokens', tokens]));
-    expect(await said(type(lineWith('token list'), ['--tokens', tokens]))).toMatch(
+    await outputOf(type(lineWith('token revoke').replace('<id>', leaked), ['--tokens', tokens]));
+    expect(await outputOf(type(lineWith('token list'), ['--tokens', tokens]))).toMatch(
       new RegExp(`${leaked}.*revoked|revoked.*${leaked}`),
     );
     await until('nothing is taken from the old one', async () => !(await isTaken(service)));
     await until(
       'its instance is no longer HEALTHY',
-      async () => ((await said(look(reader))).match(/HEALTHY +yes +orders/g) ?? []).length !== 2,
+      async () => ((await outputOf(look(reader))).match(/HEALTHY +yes +orders/g) ?? []).length !== 2,
     );
 
-    // it is thrown out with an operator's token, by the line of the page
+    // it is removed with an operator's token, by the line of the page
     const [asOperator, remove = ''] = lineWith('rollcall rm', '--reason').split(/ (?=npx )/);
     expect(asOperator).toBe('ROLLCALL_TOKEN="$OPERATOR_TOKEN"');
     const heirId = /orders-[0-9a-f-]+/.exec([...heir.out, ...heir.err].join('\n'))?.[0];
     const victim = before.find((id) => id !== heirId && orders.isAlive) ?? '';
     // as `ls` prints it
     const name = `orders…${victim.slice(-4)}`;
-    expect(await said(look(reader))).toContain(name);
-    await said(type(remove.replace('orders…7685', name), ['--url', url], { ROLLCALL_TOKEN: operator }));
+    expect(await outputOf(look(reader))).toContain(name);
+    await outputOf(type(remove.replace('orders…7685', name), ['--url', url], { ROLLCALL_TOKEN: operator }));
     await until('it is gone', async () => !(await ids()).includes(victim));
-    await until('the other one goes on', isHealthy);
+    await until('the other one stays', isHealthy);
   });
 });

@@ -63,7 +63,7 @@ afterEach(async () => {
   await registry.close();
 });
 
-describe('a service that speaks HTTP is found by its name', () => {
+describe('an HTTP service is called by its name', () => {
   it('by undici.request', async () => {
     await service();
     expect(await (await caller()).find('7')).toEqual({ id: '7' });
@@ -87,7 +87,7 @@ describe('a service that speaks HTTP is found by its name', () => {
     expect(data).toEqual({ id: '9' });
   });
 
-  it('and an unknown name says what was meant', async () => {
+  it('and an unknown name suggests a known one', async () => {
     await service();
     const { rollcall } = await caller();
     const dispatcher = await rollcall.dispatcher();

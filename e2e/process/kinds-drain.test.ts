@@ -36,8 +36,9 @@ const RATES = { find: 400, book: 100 };
 const ONCE = { idempotent: false } as const;
 const CALM = 200;
 /**
- * Who drains waits until nothing has come for 100 ms. A caller that stands still for longer, since this machine has no time for it, may send
- * something to a server that it has yet to hear has closed: such a run says nothing of the product, and is repeated with half of the load.
+ * A drain waits until no request has arrived for 100 ms. A caller that stands still for longer, since this machine has
+ * no time for it, may send a request to a server that has closed before the caller learns of it: such a run says
+ * nothing about the product, and is repeated with half of the load.
  */
 const FAIR_LAG_MS = 50;
 const MOST_AGAIN = 2;
@@ -111,14 +112,14 @@ const calm = (loop: OpenLoop): Promise<unknown> => {
   return until('calls go on', () => loop.outcomes.length >= enough);
 };
 
-/** What a drain waited for: those who had to hear of it, and what was in hand when it began. */
+/** What a drain waited for: the callers that had to be notified, and the requests in flight when it began. */
 const DRAINED = /ms: [1-9]\d* had to hear of it; .*in flight.*; no request came for \d+ ms\./;
 const IN_HAND =
   /; [1-9]\d* in flight \((tcp (find|book|told)|GET \/find|POST \/book|grpc shop\.Orders\/(Find|Book)).* \(for \d+ ms\)/;
 
 const drainedText = (child: Child): string => child.out.find((line) => line.includes('Drained in')) ?? '';
 
-/** How many failed of what. */
+/** The number of failures by text. */
 function textsOf(failures: readonly Outcome[]): Readonly<Record<string, number>> {
   const counts: Record<string, number> = {};
   for (const { failure } of failures) {
@@ -180,8 +181,8 @@ async function isReady(pod: string): Promise<boolean> {
 }
 
 /**
- * Stands for the Service of a platform: it knows nothing of the registry, looks now and then which of its pods are ready, and sends
- * requests to those in turn. It repeats none.
+ * Stands for the Service of a platform: it knows nothing of the registry, checks now and then which of its pods are
+ * ready, and sends requests to those in turn. It repeats none.
  */
 class Balancer {
   readonly outcomes: (number | string)[] = [];
@@ -205,15 +206,15 @@ class Balancer {
 
   async send(): Promise<void> {
     const pod = this.#ready[(this.#turn += 1) % this.#ready.length];
-    const told = await fetch(`${pod}/find?id=${this.#turn}`).then(
+    const answer = await fetch(`${pod}/find?id=${this.#turn}`).then(
       async (response) => (await response.text(), response.status),
       (error: unknown) => String(error),
     );
-    this.outcomes.push(told);
+    this.outcomes.push(answer);
   }
 }
 
-it('needs no preStop: who learns from a probe alone, and late, loses no request', async () => {
+it('needs no preStop: a load balancer that learns of it late, by a probe alone, loses no request', async () => {
   const env = { ROLLCALL_URL: url, KIND: 'fastify', SERVICE: 'pods', NOTES: notes, NO_COLOR: '1', LEAST_MS: '1500' };
   const [leaving, staying] = [start('kinds', [], env), start('kinds', [], env)] as const;
   await until('both are HEALTHY', () => healthy('pods') === 2);

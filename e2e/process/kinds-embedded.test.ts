@@ -10,11 +10,11 @@ import { timed } from './stage.js';
 import { until } from './until.js';
 
 const INTERVAL_MS = 1_000;
-/** Between two heartbeats where nobody says anything. */
+/** The default heartbeat interval. */
 const USUAL_MS = 5_000;
-/** In intervals: where this process was later than that, so were those that it looks at. */
+/** In intervals: where this process was later than that, so were the processes that it observes. */
 const FAIR_LAG = 0.1;
-/** For so long the holder is restarted, so often. */
+/** How long the holder is restarted again and again, and the time between restarts. */
 const WATCH_MS = 20_000;
 const RESTART_MS = 2_500;
 
@@ -24,13 +24,13 @@ interface Place {
   readonly url: string;
   readonly rollcall: Rollcall;
   launch(service: string, env?: NodeJS.ProcessEnv): Child;
-  /** Is this process HEALTHY, for a caller? */
+  /** Whether this process is HEALTHY, for a caller. */
   isHealthy(child: Child, service: string): boolean;
-  /** Null while nobody serves. */
+  /** Null while no process serves. */
   registry(): Promise<{ readonly replica: string } | null>;
 }
 
-/** `intervalMs` null: as it is by default. */
+/** `intervalMs` null: the default. */
 async function place(more: NodeJS.ProcessEnv = {}, intervalMs: number | null = INTERVAL_MS): Promise<Place> {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
@@ -48,7 +48,7 @@ async function place(more: NodeJS.ProcessEnv = {}, intervalMs: number | null = I
         .service(service)
         .instances.some(({ state, metadata }) => state === 'HEALTHY' && metadata['pid'] === String(pid)),
     registry: async () => {
-      // a holder that ends may have taken the connection, and no longer the question
+      // a holder that ends may have accepted the connection, but not the request
       const response = await fetch(`${url}/api/v1/registry`, { signal: AbortSignal.timeout(5_000) }).catch(() => null);
       return response?.ok === true ? ((await response.json()) as { replica: string }) : null;
     },
@@ -61,7 +61,7 @@ async function served(here: Place, isNew: (answer: { replica: string }) => boole
   for (;;) {
     const answer = await here.registry();
     if (answer !== null && isNew(answer)) return performance.now() - since;
-    if (performance.now() - since > 20_000) throw new Error('Nobody serves the registry.');
+    if (performance.now() - since > 20_000) throw new Error('No process serves the registry.');
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }
@@ -95,7 +95,7 @@ describe('an embedded registry', () => {
     );
   });
 
-  it('keeps its folder: the one who takes over knows who was there', async () => {
+  it('keeps its folder: its successor knows the registered instances', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'rollcall-embedded-'));
     onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
     const here = await place({ FOLDER: folder });
@@ -106,12 +106,12 @@ describe('an embedded registry', () => {
     const before = await here.registry();
     holder.kill('SIGKILL');
     await served(here, ({ replica }) => replica !== before?.replica);
-    // nobody had to register again
+    // no instance had to register again
     await until('it is HEALTHY there', () => here.isHealthy(orders, 'orders'));
     expect(orders.out.some((line) => line.includes('is registered again'))).toBe(false);
   });
 
-  it('goes on while watch mode restarts whoever holds it every moment: no call fails', async () => {
+  it('continues while watch mode keeps restarting its holder: no call fails', async () => {
     const here = await place();
     const children = new Set([here.launch('orders')]);
     await [...children][0]?.line(/This process serves the registry/);
@@ -124,8 +124,8 @@ describe('an embedded registry', () => {
     await look();
     const since = performance.now();
     for (let restarts = 1; performance.now() - since < WATCH_MS; restarts += 1) {
-      const holder = await until('somebody holds it', () => [...children].find(isHolder));
-      holder.kill('SIGTERM'); // as `node --watch` and `nest start --watch` do
+      const holder = await until('a process holds it', () => [...children].find(isHolder));
+      holder.kill('SIGTERM'); // as `node --watch` and `nest start --watch` send it
       await until('the holder has ended', () => !holder.isAlive).catch((error: unknown) => {
         throw new Error([String(error), ...holder.out.slice(-12), ...holder.err.slice(-12)].join('\n'));
       });
@@ -143,11 +143,11 @@ describe('an embedded registry', () => {
     expect([...children].flatMap(complaintsOf)).toEqual([]);
   });
 
-  it('is refused in production, and the application starts all the same', async () => {
+  it('is refused in production, and the application starts anyway', async () => {
     const here = await place();
     const child = here.launch('orders', { NODE_ENV: 'production' });
     await child.line(/listening/);
-    await until('it says so', () => child.err.some((line) => /did not start.*NODE_ENV=production/.test(line)));
+    await until('it logs that', () => child.err.some((line) => /did not start.*NODE_ENV=production/.test(line)));
     expect(await here.registry()).toBeNull();
   });
 });
@@ -175,7 +175,7 @@ function callOn(call: () => Promise<unknown>) {
   return { stop };
 }
 
-/** The registry that serves now lists an instance of each, HEALTHY. */
+/** Whether the registry that serves now lists an instance of each, HEALTHY. */
 function isListed(here: Place, services: readonly string[]): () => boolean {
   const seen = new Set<string>();
   const look = async (service: string): Promise<void> => {

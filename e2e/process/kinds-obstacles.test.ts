@@ -11,9 +11,9 @@ import { delay, of, switchMap, throwError } from 'rxjs';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { until } from './until.js';
 
-/** What the interceptor adds to everything that passes it: eight intervals of the registry's. */
+/** The delay that the interceptor adds to every request: eight intervals of the registry. */
 const SLOW_MS = 2_000;
-/** So many come while a request waits there; half of those that are due. */
+/** The number of heartbeats that arrive while a request waits there; half of those that are due. */
 const BEATS = 4;
 
 class Query {
@@ -53,7 +53,7 @@ class Slow {
   }
 }
 
-/** Whatever went wrong, callers hear the same. */
+/** Callers get the same answer, whatever went wrong. */
 @Catch()
 class Teapot {
   catch(_: unknown, host: ArgumentsHost): unknown {
@@ -104,7 +104,7 @@ async function overHttp(module: Type, framework: 'express' | 'fastify'): Promise
   return http;
 }
 
-/** Resolves with what the handler says, or with `teapot`. */
+/** Resolves with the result of the handler, or with `teapot`. */
 type Ask = (query: object) => Promise<unknown>;
 
 const byMessage: Ask = (query) => caller.call('orders', 'find', query).catch((error: Error) => error.message);
@@ -133,12 +133,12 @@ describe.each(KINDS)('over %s, behind a strict pipe, a slow interceptor and a fi
     caller.start();
     const instances = () => caller.service('orders').instances;
     await until('it is HEALTHY', () => instances()[0]?.state === 'HEALTHY');
-    /** Who only asks who we are brings no nonce. */
+    /** A plain identity check carries no nonce. */
     const beats = () => results.filter(({ value }) => (value as { nonce: string | null }).nonce !== null).length;
     return { beats, id: app.get(Rollcall).id, instances };
   }
 
-  it('what stands before its handlers is in force, and heartbeats pass it', async () => {
+  it('pipes, interceptors and filters apply to calls, and heartbeats bypass them', async () => {
     const { beats, id, instances } = await started([]);
     const states = new Set<string>();
     const looks = setInterval(
@@ -158,7 +158,7 @@ describe.each(KINDS)('over %s, behind a strict pipe, a slow interceptor and a fi
     expect([...states]).toEqual(['HEALTHY BOTH_WAYS_OK']);
   });
 
-  it('a guard that refuses everybody refuses no heartbeat', async () => {
+  it('a guard that refuses every request refuses no heartbeat', async () => {
     const { beats, instances } = await started([GUARD]);
     expect(await ask({ id: '7' })).toContain('teapot');
     const beatsBefore = beats();

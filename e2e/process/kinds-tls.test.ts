@@ -47,7 +47,7 @@ const folder = mkdtempSync(join(tmpdir(), 'rollcall-tls-'));
 let ca = '';
 let server: Certificate;
 let client: Certificate;
-/** Of somebody whom nobody trusts. */
+/** Issued by a CA that no process trusts. */
 let stranger: Certificate;
 
 async function openssl(...args: readonly string[]): Promise<void> {
@@ -111,7 +111,7 @@ afterEach(async () => {
   for (const one of open.splice(0).toReversed()) await one.close();
 });
 
-/** `asks`: must callers have a certificate, too? */
+/** `asks`: whether callers must have a certificate, too. */
 type Start = (module: object, asks: boolean) => Promise<INestApplicationContext>;
 
 const asked = (asks: boolean) => (asks ? { ca, requestCert: true, rejectUnauthorized: true } : {});
@@ -150,11 +150,11 @@ const KINDS: Readonly<Record<Kind, Start>> = {
 
 interface Scene {
   readonly caller: Rollcall;
-  /** Over the one protocol of the service. */
+  /** Calls over the one protocol of the service. */
   call(): Promise<unknown>;
 }
 
-/** One service over TLS, a registry and a caller; who says nothing trusts whom Node trusts. */
+/** One service over TLS, a registry and a caller; without further options, each trusts what Node trusts. */
 async function scene(
   kind: Kind,
   { registry: heartbeatTls, caller: tls }: { registry?: TlsTerms; caller?: TlsTerms },
@@ -186,14 +186,14 @@ const only = ({ caller }: Scene) => caller.service('orders').instances[0];
 const isHealthy = (here: Scene) => (): boolean => only(here)?.state === 'HEALTHY';
 
 describe.each(['tcp', 'grpc', 'express', 'fastify'] as const)('over TLS: %s', (kind) => {
-  it('is HEALTHY both ways, and is called, by those who trust its certificate', async () => {
+  it('is HEALTHY both ways, and is called, by processes that trust its certificate', async () => {
     const here = await scene(kind, { registry: { ca }, caller: { ca } });
     await until('it is HEALTHY', isHealthy(here));
     expect(only(here)).toMatchObject({ endpoints: [{ tls: true }], reason: { code: 'BOTH_WAYS_OK' } });
     expect(await here.call()).toMatchObject({ instance: expect.stringMatching(/tcp|grpc|http/) });
   });
 
-  it('is refused by those who do not trust it, and they say why', async () => {
+  it('is refused by processes that do not trust it, with the reason', async () => {
     const here = await scene(kind, {});
     await until('the registry has called it', () => only(here)?.reason.text.includes('certificate'));
     expect(only(here)?.state).not.toBe('HEALTHY');
@@ -201,26 +201,26 @@ describe.each(['tcp', 'grpc', 'express', 'fastify'] as const)('over TLS: %s', (k
     expect(String(error instanceof Error ? `${error.message} ${String(error.cause)}` : error)).toMatch(/certificate/);
   });
 
-  it('is taken as it is by those who are told not to ask', async () => {
+  it('is accepted unverified by processes that are configured so', async () => {
     const here = await scene(kind, { registry: { rejectUnauthorized: false }, caller: { rejectUnauthorized: false } });
     await until('it is HEALTHY', isHealthy(here));
     expect(await here.call()).toBeDefined();
   });
 
-  it('may ask who calls: the registry and callers show their certificates', async () => {
+  it('may require client certificates, which the registry and callers show', async () => {
     const here = await scene(kind, { registry: { ca, ...client }, caller: { ca, ...client } }, true);
     await until('it is HEALTHY', isHealthy(here));
     expect(await here.call()).toBeDefined();
   });
 
-  it('may ask who calls: who has none, or a stranger’s, gets no answer', async () => {
+  it('does not answer callers without a trusted certificate where it requires one', async () => {
     const here = await scene(kind, { registry: { ca, ...client }, caller: { ca, ...stranger } }, true);
     await until('it is HEALTHY', isHealthy(here));
     await expect(here.call()).rejects.toThrow();
   });
 });
 
-it('a certificate that cannot be read is found at the start', async () => {
+it('an unreadable certificate is reported at the start', async () => {
   const broken = '-----BEGIN CERTIFICATE-----\nnonsense\n-----END CERTIFICATE-----\n';
   expect(() => new Rollcall({ calls: { tls: { ca: broken } } })).toThrow(/^Option tls: the certificates/);
   await expect(startTestRegistry({ heartbeatTls: { ca: broken } })).rejects.toThrow(/^Option heartbeatTls/);

@@ -107,7 +107,7 @@ async function web(module: Type, framework: 'express' | 'fastify', beside: reado
   return app;
 }
 
-/** Each kind of application, with nothing said but the name of its service, and what others then know of it. */
+/** Each kind of application, configured with nothing but the name of its service, and the protocols that others see. */
 const KINDS: readonly [string, (module: Type) => Promise<INestApplicationContext>, readonly Endpoint['protocol'][]][] =
   [
     ['TCP', (module) => microservice(module, TCP), ['tcp']],
@@ -143,7 +143,7 @@ async function healthy(count = 1): Promise<readonly Instance[]> {
 }
 
 describe.each(KINDS)('an application over %s', (_, start, protocols) => {
-  it('is found HEALTHY both ways, where it listens, with nothing configured but its name', async () => {
+  it('is HEALTHY both ways, at its address, with nothing configured but its name', async () => {
     await start(moduleOf());
     const [instance] = await healthy();
     expect(instance).toMatchObject({ reason: { code: 'BOTH_WAYS_OK' } });
@@ -154,7 +154,7 @@ describe.each(KINDS)('an application over %s', (_, start, protocols) => {
     }
   });
 
-  it('is called over what it listens to, and over nothing else', async () => {
+  it('is called over the protocols it serves, and over no other', async () => {
     await start(moduleOf());
     const [instance] = await healthy();
     const answer = { instance: instance?.id };
@@ -169,7 +169,7 @@ describe.each(KINDS)('an application over %s', (_, start, protocols) => {
     }
   });
 
-  it('stays HEALTHY whatever stands before its handlers', async () => {
+  it('stays HEALTHY with any guard, pipe or filter', async () => {
     const app = await start(moduleOf({ providers: OBSTACLES }));
     await healthy();
     const answer = vi.spyOn(app.get(Rollcall), 'answer');
@@ -178,7 +178,7 @@ describe.each(KINDS)('an application over %s', (_, start, protocols) => {
     if (protocols.includes('http')) expect((await caller.fetch('orders', '/api/v1/orders')).status).toBe(403);
   });
 
-  it('leaves without a word too many: it is gone as soon as it has closed', async () => {
+  it('deregisters without extra log lines: it is gone as soon as it has closed', async () => {
     const app = await start(moduleOf());
     await healthy();
     await app.close();
@@ -207,7 +207,7 @@ class NeverDone {
   }
 }
 
-/** Says what it is told, for HTTP; of messages nothing. */
+/** Returns its input over HTTP, and has no message handlers. */
 @Catch()
 class Swallow {
   catch(error: { getStatus?(): number }, host: any): unknown {
@@ -235,7 +235,7 @@ describe('an application that starts in halves', () => {
     expect((await healthy())[0]?.endpoints.map(({ protocol }) => protocol)).toEqual(['tcp', 'http']);
   });
 
-  it('is registered with the first half alone when it says so itself', async () => {
+  it('is registered with the first half alone when it asks for that', async () => {
     const app = keep(await NestFactory.create(moduleOf({ options: { register: 'manual' } }), { logger: false }));
     app.connectMicroservice(TCP);
     await app.startAllMicroservices();
@@ -275,7 +275,7 @@ describe('an application context', () => {
 });
 
 describe('two applications in one process', () => {
-  it('are two instances, and one goes on when the other closes', async () => {
+  it('are two instances, and one continues when the other closes', async () => {
     const one = await microservice(moduleOf(), TCP);
     await web(moduleOf(), 'fastify', [TCP]);
     const both = await healthy(2);
@@ -288,8 +288,8 @@ describe('two applications in one process', () => {
 });
 
 describe('a service without a registry', () => {
-  it('is called at fixed addresses, under the token that the code injects today', async () => {
-    // as it was before anybody thought of a registry
+  it('is called at fixed addresses, under the token that existing code injects', async () => {
+    // as before the introduction of a registry
     @Controller()
     class Legacy {
       @MessagePattern('find')

@@ -1,37 +1,38 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 
-/** A process of the test's own. */
+/** A process started by a test. */
 export interface Child {
   readonly pid: number;
-  /** Everything it has said, line by line. */
+  /** Its output, line by line. */
   readonly out: readonly string[];
   readonly err: readonly string[];
-  /** Is there one, and not yet reaped? */
+  /** Whether it exists, and is not yet reaped. */
   readonly isAlive: boolean;
-  /** Resolves when it is gone and all that it said has been read. */
+  /** Resolves when it is gone and all its output has been read. */
   readonly exited: Promise<{ readonly code: number | null; readonly signal: string | null }>;
-  /** The first line on standard output, said or still to come, that matches. Rejects when it ends without. */
+  /** The first line on standard output, past or future, that matches. Rejects when it ends without one. */
   line(match: RegExp): Promise<string>;
   kill(signal: NodeJS.Signals): void;
-  /** Writes to its standard input, which it has only if it is launched so. */
+  /** Writes to its standard input, which it has only if it is launched with `hasInput`. */
   type(text: string): void;
-  /** Closes our end of its standard output: nobody reads on. */
-  deafen(): void;
+  /** Closes our end of its standard output: no process reads it any more. */
+  closeOutput(): void;
 }
 
 interface Surroundings {
   readonly cwd?: string;
   readonly env?: NodeJS.ProcessEnv;
-  /** Can it be typed to? Default false. */
+  /** Whether it has a standard input. Default false. */
   readonly hasInput?: boolean;
 }
 
 const children = new Set<ChildProcess>();
 
 /**
- * The one place where tests start processes. `spawn` hands on no `execArgv`, as `fork` would: with vitest's `--conditions` they
- * would load sources, which plain Node cannot. They are in the group of the test, so whoever ends that ends them.
+ * The one place where tests start processes. `spawn` passes no `execArgv`, as `fork` would: with vitest's
+ * `--conditions` they would load sources, which plain Node cannot. They are in the process group of the test, so that
+ * ending the group ends them.
  */
 export function launch(
   command: string,
@@ -47,14 +48,14 @@ export function launch(
   const out: string[] = [];
   const err: string[] = [];
   const listeners = new Set<() => void>();
-  const heard = (): void => listeners.forEach((listener) => listener());
-  collect(child.stdout, out, heard);
-  collect(child.stderr, err, heard);
+  const notify = (): void => listeners.forEach((listener) => listener());
+  collect(child.stdout, out, notify);
+  collect(child.stderr, err, notify);
   const exited: Child['exited'] = new Promise((resolve) => {
     child.once('close', (code, signal) => {
       children.delete(child);
       resolve({ code, signal });
-      heard();
+      notify();
     });
   });
   const line = (match: RegExp): Promise<string> =>
@@ -82,11 +83,11 @@ export function launch(
     line,
     kill: (signal) => void child.kill(signal),
     type: (text) => void child.stdin?.write(text),
-    deafen: () => void child.stdout?.destroy(),
+    closeOutput: () => void child.stdout?.destroy(),
   };
 }
 
-/** Ends whatever tests have left, also what is frozen. */
+/** Ends everything that tests have left, frozen processes too. */
 export async function endAll(): Promise<void> {
   await Promise.all(
     [...children].map(
@@ -99,7 +100,7 @@ export async function endAll(): Promise<void> {
   );
 }
 
-/** Does a process with this id exist? */
+/** Whether a process with this id exists. */
 export function exists(pid: number): boolean {
   try {
     return process.kill(pid, 0);
@@ -108,19 +109,19 @@ export function exists(pid: number): boolean {
   }
 }
 
-/** Ours, without what belongs to vitest, to npm or to another registry. */
+/** Our environment, without the variables of vitest, npm or another registry. */
 function environment(): NodeJS.ProcessEnv {
   const foreign = /^(ROLLCALL_|VITEST|NODE_ENV$|NODE_OPTIONS$|npm_|FORCE_COLOR$)/;
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !foreign.test(name)));
 }
 
-function collect(stream: ChildProcess['stdout'], lines: string[], heard: () => void): void {
+function collect(stream: ChildProcess['stdout'], lines: string[], notify: () => void): void {
   let rest = '';
   stream?.setEncoding('utf8');
   stream?.on('data', (text: string) => {
     const parts = (rest + text).split('\n');
     rest = parts.pop() ?? '';
     lines.push(...parts);
-    if (parts.length > 0) heard();
+    if (parts.length > 0) notify();
   });
 }

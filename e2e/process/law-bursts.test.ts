@@ -5,7 +5,7 @@ import { beside, compare, inTurn, openWorld } from './law-world.js';
 import type { LawWorld, Pair, PairReport } from './law-world.js';
 import { endAll } from './spawn.js';
 
-/** The deadline has time on a slow machine, too. */
+/** A deadline that is enough on a slow machine, too. */
 const TERMS = { deadlineMs: 15_000, idempotent: true };
 /** Less than any answer of `slow` takes. */
 const LATE = { deadlineMs: 100, idempotent: true };

@@ -11,15 +11,15 @@ const TERMS = { find: { deadlineMs: 4_500, idempotent: true } };
 const CALM_MS = 700;
 const PAUSE_MS = 10_000;
 const AFTERMATH_MS = 1_500;
-/** One caller after the other wakes up: each makes its backlog of 3,000 calls at once. */
+/** Callers wake up one after the other: each makes its backlog of 3,000 calls at once. */
 const STAGGER_MS = 1_500;
 /**
- * Of the backlog, the share that a call may be overtaken by, or by as many as with the bare client: instances are not equally fast. Last
- * in, first out would be nearly 1.
+ * The share of the backlog that may overtake a call, or as much as with the bare client: instances are not equally
+ * fast. Last in, first out would be nearly 1.
  */
 const OVERTAKEN = 0.5;
 
-/** Stops the process, or its event loop alone. */
+/** Stops the process, or only its event loop. */
 const PAUSES = {
   'a blocked event loop': (caller: LawCaller) => caller.block(PAUSE_MS),
   SIGSTOP: async (caller: LawCaller) => {
@@ -29,7 +29,7 @@ const PAUSES = {
   },
 };
 
-/** By how many places a call was executed later than the order in which the calls were made would have it, at worst. */
+/** By how many places a call was executed later than the order of the calls implies, at worst. */
 function overtaken(executed: readonly string[], name: string): number {
   const order = [...new Set(executed)]
     .filter((id) => id.startsWith(`${name}-`))
@@ -53,7 +53,7 @@ describe.each([
     await endAll();
   });
 
-  it(`a caller serves what has queued up behind ${kind} for 10 s, in order`, async () => {
+  it(`a caller sends the calls that queued up behind ${kind} for 10 s in order`, async () => {
     const pairs = await Promise.all(PROTOCOLS.map((over) => world.pair(over)));
     let turn = 0;
     const lived = async (caller: LawCaller): Promise<Report> => {

@@ -2,7 +2,7 @@ import type { Child } from './launch.js';
 
 export type Over = 'tcp' | 'http' | 'grpc';
 export const PROTOCOLS: readonly Over[] = ['tcp', 'http', 'grpc'];
-/** `bare`: Nest's ClientProxy, undici or grpc-js, which take the instances in turn. */
+/** `bare`: Nest's ClientProxy, undici or grpc-js, which call the instances in turn. */
 export type Client = 'rollcall' | 'bare';
 /** `book` must not be executed twice, the others may. `read` takes 70 ms, `slow` 400 ms, the others 10 ms. */
 export type Verb = 'find' | 'book' | 'read' | 'slow';
@@ -27,23 +27,25 @@ export interface FailedCall {
   readonly ms: number;
 }
 
-/** What became of many calls. */
+/** The results of many calls. */
 export interface Report {
   readonly calls: number;
-  /** How many failed, by code. */
+  /** The number of failures, by code. */
   readonly failed: Readonly<Record<string, number>>;
   /** The first 2,000 of these. */
   readonly failures: readonly FailedCall[];
-  /** For each second since the load began: how many of the calls due then each instance answered, and how many `failed`. */
+  /**
+   * For each second since the load began: how many of the calls due then each instance answered, and how many `failed`.
+   */
   readonly seconds: readonly Readonly<Record<string, number>>[];
-  /** How late a call was made at worst, ms. */
+  /** The largest delay of a call's start, ms. */
   readonly lagMs: number;
   readonly ms: { readonly p50: number; readonly p99: number; readonly max: number };
 }
 
 export type Rates = Readonly<Partial<Record<Verb, number>>>;
 
-/** How long a command may take beyond what it says itself, ms. */
+/** How long a command may take beyond its own duration, ms. */
 const PATIENCE_MS = 50_000;
 
 /** A process that makes calls over one protocol, see `programs/law-caller.mjs`. */
@@ -51,7 +53,7 @@ export class LawCaller {
   readonly over: Over;
   readonly client: Client;
   readonly child: Child;
-  /** The ids of its calls begin so. */
+  /** The prefix of the ids of its calls. */
   readonly name: string;
   #commands = 0;
 
@@ -62,7 +64,7 @@ export class LawCaller {
     this.over = over;
   }
 
-  /** It runs, and knows of the service, if that is there. */
+  /** Resolves when it runs and knows the service, if that exists. */
   async ready(isThere: boolean): Promise<void> {
     await this.#ask('ready', { isThere });
   }
@@ -76,12 +78,12 @@ export class LawCaller {
     return this.#report('closed', { verb, concurrent, forMs, terms });
   }
 
-  /** One call with an id of so many bytes. */
+  /** One call with an id of this many bytes. */
   large(verb: Verb, bytes: number, terms: Terms): Promise<Report> {
     return this.#report('large', { verb, bytes, terms });
   }
 
-  /** Aborts each of so many calls at a random time within `afterMs` after its start, with `concurrent` under way. */
+  /** Makes `calls` calls, aborts each at a random time within `afterMs` after its start, with `concurrent` in flight. */
   abort(
     verb: Verb,
     terms: Terms,

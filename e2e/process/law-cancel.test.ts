@@ -4,11 +4,11 @@ import { compare, openWorld, under, warm, beside } from './law-world.js';
 import type { LawWorld, PairReport } from './law-world.js';
 import { endAll } from './spawn.js';
 
-/** What breaks beside an aborted call is not repeated, so that it is seen. */
+/** Calls that break beside an aborted call are not repeated, so that they are counted. */
 const TERMS = { deadlineMs: 15_000, idempotent: false };
 const ABORTS = { calls: 20_000, concurrent: 200, afterMs: 12 };
 const BARE_ABORTS = { ...ABORTS, calls: 2_000 };
-/** Reads have less time than they take, on the connections of writes that must not be executed twice. */
+/** Reads time out, on the connections of writes that must not be executed twice. */
 const LOAD = {
   rates: { slow: 200, book: 100 },
   terms: { slow: { deadlineMs: 30, idempotent: true }, book: { deadlineMs: 5_000, idempotent: false } },
@@ -18,7 +18,7 @@ const LOAD_MS = 7_000;
 const otherwiseEnded = ({ rollcall }: PairReport): readonly string[] =>
   Object.keys(rollcall.failed).filter((code) => code !== 'CANCELLED');
 
-/** Writes that failed, and reads that failed by something else than their deadline. */
+/** Writes that failed, and reads that failed for another reason than their deadline. */
 const harmed = ({ rollcall }: PairReport): readonly string[] =>
   rollcall.failures
     .filter(({ verb, code }) => verb === 'book' || code !== 'DEADLINE_EXCEEDED')
@@ -31,7 +31,7 @@ const failedWrites = ({ failures }: PairReport['rollcall']): number =>
 const writes = ({ rollcall, bare }: PairReport): string =>
   `failed_writes=${failedWrites(rollcall)} bare_failed_writes=${failedWrites(bare)}`;
 
-describe('calls over gRPC that are given up', () => {
+describe('abandoned calls over gRPC', () => {
   let world: LawWorld;
 
   beforeAll(async () => {

@@ -17,12 +17,12 @@ describe('the first call', () => {
     await endAll();
   });
 
-  it('to a service is answered as soon as that listens', async () => {
+  it('to a service is answered as soon as the service listens', async () => {
     const services = Array.from({ length: TRIES }, (_, turn) => `first-${turn}`);
     const child = world.begin(services.join(), { FIRST_CALLS: '1' });
-    const said = await Promise.all(services.map((service) => child.line(new RegExp(`^first ${service}:`))));
+    const results = await Promise.all(services.map((service) => child.line(new RegExp(`^first ${service}:`))));
     const failed = PROTOCOLS.flatMap((over) => {
-      const outcomes = said.map((line) => new RegExp(`${over} (\\S+) (\\d+)`).exec(line) ?? []);
+      const outcomes = results.map((line) => new RegExp(`${over} (\\S+) (\\d+)`).exec(line) ?? []);
       const codes = outcomes.map(([, code = '']) => code).filter((code) => code !== 'answered');
       const slowest = Math.max(...outcomes.map(([, , ms]) => Number(ms)));
       console.log(`LAW first-call ${over} calls=${TRIES} failed={${codes.join()}} slowest_ms=${slowest}`);
@@ -31,22 +31,22 @@ describe('the first call', () => {
     expect(failed).toEqual([]);
   });
 
-  it('that two services make to each other while they start keeps neither from starting', async () => {
+  it('that two services make to each other during their start keeps neither from starting', async () => {
     const [one, other] = [world.begin('one', { PEER: 'other' }), world.begin('other', { PEER: 'one' })];
-    const said = await Promise.all([one.line(/^other /), other.line(/^one /)]);
-    console.log(`LAW calls-in-onModuleInit tcp one_to_${said.join('ms other_to_')}ms`);
+    const results = await Promise.all([one.line(/^other /), other.line(/^one /)]);
+    console.log(`LAW calls-in-onModuleInit tcp one_to_${results.join('ms other_to_')}ms`);
     await Promise.all([one.line(/^listening/), other.line(/^listening/)]);
   });
 
-  it('that a service makes while it starts is answered by one that listens soon after', async () => {
+  it('that a service makes during its start is answered by one that listens soon after', async () => {
     const callee = world.begin('callee', { HOLD: '1' });
     await callee.line(/^waiting$/);
     const caller = world.begin('caller', { PEER: 'callee' });
     await caller.line(/^calling$/);
     callee.kill('SIGHUP');
-    const said = await caller.line(/^callee /);
-    console.log(`LAW call-in-onModuleInit tcp caller_to_${said}ms`);
+    const result = await caller.line(/^callee /);
+    console.log(`LAW call-in-onModuleInit tcp caller_to_${result}ms`);
     await callee.line(/^listening/);
-    expect(said).toMatch(/^callee answered/);
+    expect(result).toMatch(/^callee answered/);
   });
 });

@@ -5,10 +5,12 @@ import type { Place } from './law-world.js';
 import { until } from './until.js';
 
 const PROGRAM = fileURLToPath(new URL('programs/law-link.pl', import.meta.url));
-/** A network of its own lives as long as some process is in it. */
+/** A network namespace exists as long as a process is in it. */
 const HOLD = 'ip link set lo up && echo up && exec cat';
 
-/** Two networks, apart from that of this machine, and the link between them. They end with their processes. */
+/**
+ * Two network namespaces, separate from that of this machine, and the link between them. They end with their processes.
+ */
 export class Link {
   readonly near: Place;
   readonly far: Place;
@@ -23,12 +25,12 @@ export class Link {
     this.far = { enter: into(holder), host: '10.77.0.2' };
   }
 
-  /** Delays TCP packets from and to these ports by so many ms each way; '*': all others. */
+  /** Delays TCP packets from and to these ports by `ms` each way; '*': all others. */
   delay(ports: readonly number[] | '*', ms: number): Promise<void> {
     return this.#rule(ports, String(ms));
   }
 
-  /** Loses them. */
+  /** Drops them. */
   drop(ports: readonly number[] | '*'): Promise<void> {
     return this.#rule(ports, 'drop');
   }
@@ -48,7 +50,7 @@ export class Link {
 
 const into = ({ pid }: Child): readonly string[] => ['nsenter', `--net=/proc/${pid}/ns/net`, '--'];
 
-/** Null where that needs rights, or a tool, that are not there: root, util-linux, iproute2, Perl and /dev/net/tun. */
+/** Null where privileges or a tool are missing: root, util-linux, iproute2, Perl and /dev/net/tun. */
 export async function openLink(): Promise<Link | null> {
   if (process.platform !== 'linux' || process.getuid?.() !== 0) {
     console.warn('No slow link: it needs root on Linux.');

@@ -12,7 +12,7 @@ const SKIPPED = 'needs root, Perl and /dev/net/tun for a network that can be cut
 const CALM_MS = 1_000;
 const CUT_MS = 4_000;
 const AFTERMATH_MS = 3_000;
-/** Less than a deadline, and so much that what TCP repeats comes through in time. */
+/** Shorter than a deadline, so that retransmissions of TCP arrive in time. */
 const SHORT_CUT_MS = 1_500;
 
 let link: Link | null = null;
@@ -26,7 +26,7 @@ afterEach(async () => {
   await endAll();
 });
 
-/** The registry at the far end of a link and so many instances in each of these places. Null: not here. */
+/** The registry at the far end of a link and this many instances in each of these places. Null: not supported here. */
 async function openZones(
   zones: (ends: Link) => Readonly<Record<string, Place>>,
 ): Promise<{ link: Link; world: LawWorld; pairs: readonly Pair[] } | null> {
@@ -66,7 +66,7 @@ it('three of six instances that the caller cannot reach, all of its own zone, fa
   expect(await compare('own-zone-cut-off', run, { judge: failing, more: failedBySecond })).toEqual([]);
 });
 
-it('a caller that reaches nobody for a short time fails no call', async ({ skip }) => {
+it('a caller that reaches no instance for a short time fails no call', async ({ skip }) => {
   const zones = await openZones(({ far }) => ({ a: far }));
   if (zones === null) return skip(SKIPPED);
   const run = (): Promise<readonly PairReport[]> => under(zones.pairs, LOAD, () => cut(zones.link, '*', SHORT_CUT_MS));

@@ -5,7 +5,7 @@ import { compare, openWorld, under, warm } from './law-world.js';
 import type { LawWorld } from './law-world.js';
 import { endAll } from './spawn.js';
 
-/** In a second, by each caller: there are two. */
+/** Calls per second, by each of the two callers. */
 const LOAD = {
   rates: { find: 125, book: 75 },
   terms: { find: { deadlineMs: 5_000, idempotent: true }, book: { deadlineMs: 5_000, idempotent: false } },

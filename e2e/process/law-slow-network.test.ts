@@ -10,11 +10,11 @@ import { endAll } from './spawn.js';
 
 const LOAD = { rates: { find: 60 }, terms: { find: { deadlineMs: 5_000, idempotent: true } } };
 const SKIPPED = 'needs root, Perl and /dev/net/tun for a slow network';
-/** Each way, ms. */
+/** The delay each way, ms. */
 const SLOW_MS = 300;
 const CALM_MS = 3_000;
 const SICK_MS = 8_000;
-/** So long after it is fast again an instance has its share back, which is counted for some seconds. */
+/** After this time an instance that is fast again has its share back, which is measured for some seconds. */
 const HEALED_MS = 10_000;
 const COUNTED_MS = 3_000;
 
@@ -34,7 +34,7 @@ interface Far {
   readonly world: LawWorld;
 }
 
-/** Instances and the registry at the far end of a link, callers at this end. Null: not here. */
+/** Instances and the registry at the far end of a link, callers at this end. Null: not supported here. */
 async function openFar(instances: number): Promise<Far | null> {
   link = await openLink();
   if (link === null) return null;
@@ -52,7 +52,7 @@ interface Shares {
   readonly most: number;
 }
 
-/** Of the answers in these seconds, the largest and the smallest share of an instance. */
+/** The largest and the smallest share of an instance, of the answers in these seconds. */
 function shares({ seconds }: Report, from: number, instances: number): Shares {
   const counts = new Map<string, number>();
   for (const second of seconds.slice(from)) {
@@ -65,7 +65,7 @@ function shares({ seconds }: Report, from: number, instances: number): Shares {
   return { least: all.length < instances ? 0 : Math.min(...all) / sum, most: Math.max(...all) / sum };
 }
 
-/** From so long after the instance is healed. */
+/** The shares from this time after the instance is healed. */
 const sharesOf = ({ rollcall }: PairReport): Shares => shares(rollcall, (CALM_MS + SICK_MS + HEALED_MS) / 1_000, 3);
 
 describe('where a round trip takes 600 ms', () => {
@@ -102,7 +102,7 @@ describe('where a round trip takes 600 ms', () => {
     const found = await compare('one-of-3-slow-then-healed', run, {
       judge: (report) => {
         const { least, most } = sharesOf(report);
-        // a third is its due; a busy machine adds noise to latencies of a millisecond
+        // a third is its fair share; a busy machine adds noise to latencies of a millisecond
         const isFair = least >= 1 / 8 && most <= 2 / 3;
         return isFair ? worse(report) : [...worse(report), `${report.over}: shares from ${least} to ${most}`];
       },

@@ -9,13 +9,13 @@ import { LawCaller, PROTOCOLS } from './law-caller.js';
 import type { Client, Over, Rates, Report, Terms, Verb } from './law-caller.js';
 import { PROGRAMS } from './spawn.js';
 
-/** Where a process runs: `enter` is the command that runs another one there, `host` the address of what listens there. */
+/** Where a process runs: `enter` is the command that runs another one there, `host` the address of its servers. */
 export interface Place {
   readonly enter: readonly string[];
   readonly host: string;
 }
 
-/** One instance, and where a client without a registry finds it. */
+/** One instance, and its addresses for a client without a registry. */
 export interface LawInstance {
   readonly child: Child;
   readonly place: Place;
@@ -26,21 +26,21 @@ export interface LawInstance {
 export interface CallerOptions {
   readonly place?: Place;
   readonly zone?: string;
-  /** The option `calls` of the client. Default: none, for the defaults are what is tested. */
+  /** The option `calls` of the client. Default: none, as the defaults are tested. */
   readonly calls?: object;
 }
 
-/** As an application has it that says nothing of it. */
+/** The default of an application. */
 const INTERVAL_MS = 5_000;
 const SERVICE = 'orders';
 const HERE: Place = { enter: [], host: '127.0.0.1' };
-/** A process that makes its calls later than this, ms, measures itself. */
+/** If calls are made later than this, ms, the test measures its own process. */
 const FAIR_LAG_MS = 200;
 const WARM_UP = { rounds: 5, calls: 10 };
 const FAILURES_SHOWN = 3;
 const CHARACTERS_SHOWN = 120;
 
-/** A registry, instances of one service that speak all protocols, and callers: each a process of its own. */
+/** A registry, instances of one service over all protocols, and callers: each a process of its own. */
 export class LawWorld {
   readonly url: string;
   readonly registry: Child;
@@ -57,7 +57,7 @@ export class LawWorld {
     writeFileSync(this.#notes, '');
   }
 
-  /** One more instance, which listens when this resolves. */
+  /** Starts one more instance, which listens when this resolves. */
   async launch(place: Place = HERE, zone = ''): Promise<LawInstance> {
     const [tcp, http, grpc] = await Promise.all([freePort(), freePort(), freePort()]);
     const instance = { place, zone, ports: { tcp, http, grpc } };
@@ -67,7 +67,10 @@ export class LawWorld {
     return begun;
   }
 
-  /** Other services, by commas: one process that lets one listen after the other, and says `listening <service>`. */
+  /**
+   * Starts other services, separated by commas: one process that lets one listen after the other, and prints `listening
+   * <service>`.
+   */
   begin(services: string, env: NodeJS.ProcessEnv = {}): Child {
     const child = startAt(HERE, 'law service', [], {
       ROLLCALL_URL: this.url,
@@ -79,7 +82,7 @@ export class LawWorld {
     return child;
   }
 
-  /** The same again, at the same ports, after its process has ended. */
+  /** Starts the instance again, at the same ports, after its process has ended. */
   async relaunch(instance: LawInstance): Promise<LawInstance> {
     const again = { ...instance, child: this.#begin(instance) };
     this.instances.splice(this.instances.indexOf(instance), 1, again);
@@ -87,7 +90,7 @@ export class LawWorld {
     return again;
   }
 
-  /** A process that calls over one protocol and knows who is there. */
+  /** A process that calls over one protocol and knows the instances. */
   async caller(
     client: Client,
     over: Over,
@@ -112,7 +115,7 @@ export class LawWorld {
     return caller;
   }
 
-  /** Rollcall and the bare client, who live through the same. */
+  /** Rollcall and the bare client, under the same conditions. */
   async pair(over: Over, options: CallerOptions = {}): Promise<Pair> {
     const [rollcall, bare] = await Promise.all([
       this.caller('rollcall', over, options),
@@ -162,7 +165,7 @@ export class LawWorld {
   }
 }
 
-/** Who calls over one protocol. */
+/** The callers over one protocol. */
 export interface Pair {
   readonly over: Over;
   readonly rollcall: LawCaller;
@@ -175,9 +178,9 @@ export interface PairReport {
   readonly bare: Report;
 }
 
-/** What each caller does meanwhile. */
+/** The load of each caller meanwhile. */
 export interface Load {
-  /** In a second. */
+  /** Calls per second. */
   readonly rates: Rates;
   readonly terms: Readonly<Partial<Record<Verb, Terms>>>;
 }
@@ -201,9 +204,9 @@ export async function inTurn(
 }
 
 /**
- * Runs a scenario for each of the pairs, prints the figures and returns what is wrong with them, as `judge` says; nothing is what is
- * wanted. A run in which calls were made late says little: if something is wrong with it, other than guesses, which no slow machine
- * excuses, it is repeated once, and then only guesses count.
+ * Runs a scenario for each of the pairs, prints the figures and returns the violations that `judge` finds; none are
+ * expected. A run in which calls were made late says little: if it has violations, other than guesses, which a slow
+ * machine does not excuse, it is repeated once, and then only guesses count.
  */
 export async function compare(
   scenario: string,
@@ -226,13 +229,13 @@ export async function compare(
 }
 
 export interface Judging {
-  /** In words, what is wrong. Default: `worse`. */
+  /** Returns the violations as texts. Default: `worse`. */
   readonly judge?: (report: PairReport) => readonly string[];
-  /** What else is printed. */
+  /** Further output. */
   readonly more?: (report: PairReport) => string;
 }
 
-/** Opens connections and runs what is slow when it runs for the first time. */
+/** Opens connections and runs code that is slow on its first run. */
 export async function warm(pairs: readonly Pair[]): Promise<readonly Pair[]> {
   const terms = { deadlineMs: 10_000, idempotent: true };
   const callers = pairs.flatMap(({ rollcall, bare }) => [rollcall, bare]);
@@ -254,7 +257,7 @@ export async function under(
   return Promise.all(pairs.map((pair) => beside(pair, (caller) => caller.stop('load'))));
 }
 
-/** A registry and so many instances of one service. */
+/** A registry and `instances` instances of one service. */
 export async function openWorld(instances: number, place: Place = HERE): Promise<LawWorld> {
   const args = ['up', '--json', '--port', '0', '--interval', String(INTERVAL_MS), '--memory'];
   const open = place === HERE ? [] : ['--host', place.host, '--insecure'];
@@ -281,7 +284,7 @@ const counted = (failed: Report['failed']): string =>
 
 const times = ({ ms: { p50, p99, max } }: Report): string => `${p50}/${p99}/${max}`;
 
-/** One line: how many calls failed, by code, and how many of the bare client's; p50, p99 and the longest of each. */
+/** Prints one line: the number of failures, by code, and those of the bare client; p50, p99 and the maximum of each. */
 export function say(scenario: string, { over, rollcall, bare }: PairReport, more = ''): void {
   const ours = `calls=${rollcall.calls} failed=${counted(rollcall.failed)}`;
   const theirs = `bare_calls=${bare.calls} bare_failed=${counted(bare.failed)}`;
@@ -291,11 +294,14 @@ export function say(scenario: string, { over, rollcall, bare }: PairReport, more
 
 export const failedOf = ({ failed }: Report): number => Object.values(failed).reduce((sum, one) => sum + one, 0);
 
-/** How many of the calls due in each second failed: `0 0 12 0`. */
+/** The number of failures among the calls due in each second: `0 0 12 0`. */
 export const failedBySecond = ({ rollcall: { seconds } }: PairReport): string =>
   `by_second="${seconds.map((counts) => counts['failed'] ?? 0).join(' ')}"`;
 
-/** How Rollcall says that it has not even tried, or not again, for reasons of its own: no call may end so while its deadline has time. */
+/**
+ * The codes of calls that Rollcall did not attempt, or not again, by its own decision: no call may end so before its
+ * deadline.
+ */
 const GUESSES: ReadonlySet<string> = new Set([
   'OVERLOADED',
   'ALL_EJECTED',
@@ -304,17 +310,17 @@ const GUESSES: ReadonlySet<string> = new Set([
   'NO_INSTANCE',
 ]);
 
-/** In words, if a call was failed by a guess of ours. */
+/** Violations, as texts: calls that failed by such a decision. */
 export const guessed = (report: PairReport): readonly string[] =>
   Object.keys(report.rollcall.failed).some((code) => GUESSES.has(code)) ? inWords(report) : [];
 
-/** The same, and if a larger share of our calls failed than of the bare client's beside them. */
+/** The same, and whether a larger share of our calls failed than of the bare client's beside them. */
 export const worse = (report: PairReport): readonly string[] =>
   failedOf(report.rollcall) / report.rollcall.calls > failedOf(report.bare) / report.bare.calls
     ? inWords(report)
     : guessed(report);
 
-/** In words, if any of our calls failed. */
+/** Violations, as texts: any of our calls that failed. */
 export const failing = (report: PairReport): readonly string[] =>
   failedOf(report.rollcall) > 0 ? inWords(report) : [];
 

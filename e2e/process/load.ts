@@ -1,6 +1,6 @@
 import { Agent, request } from 'node:http';
 
-/** What became of one request. */
+/** The result of one request. */
 export interface Reply {
   readonly path: string;
   /** When it was sent, on the clock of `performance.now`. */
@@ -8,16 +8,16 @@ export interface Reply {
   readonly ms: number;
   /** Null: no answer. */
   readonly status: number | null;
-  /** Who served it; null when it did not say. */
+  /** The id of the instance that answered; null when the answer has none. */
   readonly instance: string | null;
-  /** What went wrong, for people. */
+  /** The error, for people. */
   readonly text: string;
 }
 
-/** Requests that go out at a steady rate, whether or not earlier ones have been answered. */
+/** Requests at a steady rate, whether or not earlier ones have been answered. */
 export interface Load {
   readonly replies: readonly Reply[];
-  /** Sends no more, and resolves when every request has been answered or failed. */
+  /** Stops sending, and resolves when every request has been answered or failed. */
   stop(): Promise<void>;
 }
 
@@ -26,7 +26,7 @@ const TIMEOUT_MS = 10_000;
 
 export const isFailed = ({ status }: Reply): boolean => status !== 200;
 
-/** `perSecond` requests to the paths in turn. */
+/** Sends `perSecond` requests to the paths in turn. */
 export function load(gateway: string, paths: readonly string[], perSecond: number): Load {
   const agent = new Agent({ keepAlive: true, maxSockets: 512 });
   const replies: Reply[] = [];
@@ -52,7 +52,7 @@ export function load(gateway: string, paths: readonly string[], perSecond: numbe
   };
 }
 
-/** So many requests at once. */
+/** Sends `size` requests at once. */
 export async function burst(gateway: string, path: string, size: number): Promise<readonly Reply[]> {
   const agent = new Agent({ keepAlive: true, maxSockets: size });
   const replies = await Promise.all(Array.from({ length: size }, () => ask(agent, gateway, path)));

@@ -10,8 +10,8 @@ import { RollcallModule } from '@rollcall/nestjs';
 import { startTestRegistry } from '@rollcall/registry/testing';
 import { beforeAll, describe, expect, it } from 'vitest';
 
-// docs/METRICS.md, the alerts and the dashboard, held to what the code counts. `UPDATE_DOCS=1 npx vitest run metrics-doc` writes the tables
-// anew, of what was built last.
+// Compares docs/METRICS.md, the alerts and the dashboard with the metrics in the code. `UPDATE_DOCS=1 npx vitest run
+// metrics-doc` writes the tables again, from the last build.
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const textOf = (path: string): string => readFileSync(join(root, path), 'utf8');
@@ -25,10 +25,10 @@ const tableOf = (rows: readonly string[]): string => [...HEAD, ...rows].join('\n
 const namesIn = (text: string): readonly string[] => [
   ...new Set(text.match(/\b(?:rollcall|process)_[a-z0-9_]+[a-z0-9]\b/g)),
 ];
-/** Without what a histogram adds to its name. */
+/** Without the suffix of a histogram. */
 const counted = (name: string): string => name.replace(/_(?:bucket|sum|count)$/, '');
 
-/** What sources call something that is counted, so that an instrument which is made late is not overlooked. */
+/** The metric names in the sources, so that an instrument which is created late is not overlooked. */
 function namesInSources(): readonly string[] {
   const folders = ['core', 'client', 'nestjs', 'registry', 'cli'].map((name) => `packages/${name}/src`);
   const files = folders.flatMap((folder) =>
@@ -39,7 +39,7 @@ function namesInSources(): readonly string[] {
   return [...new Set(names)].toSorted();
 }
 
-/** Those of the second that the first has not. */
+/** The rows of the second that the first does not have. */
 const rowsBeside = (first: MemoryMeter, second: MemoryMeter): readonly string[] =>
   second.rows().filter((row) => !first.rows().includes(row));
 
@@ -70,7 +70,7 @@ beforeAll(async () => {
 });
 
 describe('docs/METRICS.md', () => {
-  it('lists everything that is counted, as it is', () => {
+  it('lists every metric', () => {
     const parts = new Map([...tables].map(([name, rows]) => [name, tableOf(rows)]));
     const made = withGenerated(textOf(DOC), parts);
     if (process.env['UPDATE_DOCS'] === '1') writeFileSync(join(root, DOC), made);
@@ -78,11 +78,11 @@ describe('docs/METRICS.md', () => {
     for (const rows of tables.values()) expect(made).toContain(`${rows.at(-1)}\n\n<!-- end -->`);
   });
 
-  it('knows whatever sources count, wherever they begin to', () => {
+  it('knows every metric name in the sources', () => {
     expect(namesInSources()).toEqual(names().toSorted());
   });
 
-  it('speaks of nothing that is not counted', () => {
+  it('mentions no metric that does not exist', () => {
     const known = names();
     expect(namesIn(textOf(DOC)).filter((name) => !known.includes(counted(name)))).toEqual([]);
   });
@@ -101,7 +101,7 @@ describe('docs/METRICS.md', () => {
 describe('each alert', () => {
   const alerts = [...textOf(ALERTS).matchAll(/^ +- alert: (\w+)$/gm)].map(([, name = '']) => name);
 
-  it('is described in the page on operations, where it leads to, and no other is', () => {
+  it('is described in the page on operations, to which it links, and no other is', () => {
     const described = [...textOf(OPERATIONS).matchAll(/^### (Rollcall\w+)$/gm)].map(([, name = '']) => name);
     expect(described).toEqual(alerts);
     const runbooks = [...textOf(ALERTS).matchAll(/^ +runbook: (\S+)$/gm)].map(([, link]) => link);
@@ -109,7 +109,7 @@ describe('each alert', () => {
     expect(alerts.length).toBeGreaterThan(8);
   });
 
-  it('is tried by a test of its rule, where it comes and where it does not', () => {
+  it('has a test of its rule, in which it fires and in which it does not', () => {
     const tests = textOf('deploy/prometheus/alerts.test.yml').split(/^ {2}# /m);
     for (const name of alerts) {
       const own = tests.find((test) => test.startsWith(`${name}\n`)) ?? '';
@@ -129,7 +129,7 @@ interface Panel {
 describe('the dashboard for Grafana', () => {
   const { panels } = JSON.parse(textOf(DASHBOARD)) as { readonly panels: readonly Panel[] };
 
-  it('has a row each for the registry, services and calls, and a question in every panel', () => {
+  it('has a row each for the registry, services and calls, and a query in every panel', () => {
     const rows = panels.filter(({ type }) => type === 'row');
     expect(rows.map(({ title }) => title)).toEqual(['Registry', 'Services', 'Calls']);
     const others = panels.filter(({ type }) => type !== 'row');

@@ -26,12 +26,12 @@ import { until } from './until.js';
 const definition = fromJSON(JSON.parse(readFileSync(new URL('programs/shop.json', import.meta.url), 'utf8')));
 const { Find } = definition['shop.Orders'] as unknown as { Find: Method<{ id: string }, { instance: string }> };
 
-/** So patient that a busy machine is no dead one. */
+/** Long enough that a busy machine does not look dead. */
 const INTERVAL_MS = 1_000;
 const CALLS_PER_SECOND = 500;
-/** It takes 15 s where the machine is free. */
+/** The test takes 15 s on a free machine. */
 const PATIENCE_MS = 180_000;
-/** Everybody is in this one process, and a handshake takes time of all. */
+/** All participants are in this one process, and handshakes take its time. */
 const way = { connectTimeoutMs: 10_000 };
 
 @Controller()
@@ -65,11 +65,11 @@ class Desk {
 const made = new Certificates();
 let oldCa: Pair;
 let newCa: Pair;
-/** Whom everybody trusts. */
+/** The CA that all trust. */
 let caFile = '';
 let registry: RunningRegistry;
 
-/** Everybody has one certificate, for what is shown to the registry, to those who are called, and to those who call. */
+/** Every participant has one certificate, for the registry, for its callees, and for its callers. */
 const NAMES: Readonly<Record<string, readonly string[]>> = {
   registry: [],
   reader: ['URI:rollcall:reader'],
@@ -83,13 +83,13 @@ const SERVICES = ['orders', 'users', 'stock', 'prices', 'gateway'] as const;
 const pairs = new Map<string, Pair>();
 const pairOf = (name: string): Pair => pairs.get(name)!;
 
-/** A new certificate for one of them, in the place of the old one. */
+/** Replaces the certificate of a participant. */
 async function renew(name: string, by: Pair): Promise<void> {
   const names = NAMES[name] ?? [];
   pairs.set(name, made.install(await made.signed(by, { names }), name));
 }
 
-/** Servers that Node would leave with what they were started with: see docs/guide/secure.md. */
+/** Servers that would keep their initial certificates in Node: see docs/guide/secure.md. */
 const servers = new Map<string, Server>();
 
 function serverTerms(name: string) {
@@ -98,7 +98,7 @@ function serverTerms(name: string) {
   return { cert, key, ca, requestCert: true, rejectUnauthorized: true };
 }
 
-// ---- who takes part -------------------------------------------------------------------------------------------------
+// ---- participants -------------------------------------------------------------------------------------------------
 
 function options(name: string): RollcallOptions {
   const registryTls = { caFile, ...pairOf(name) };
@@ -136,7 +136,7 @@ async function startHttp(name: string): Promise<INestApplication> {
   return app;
 }
 
-/** grpc-js looks after its files itself. */
+/** grpc-js reloads its files itself. */
 async function startGrpc(name: string): Promise<void> {
   const { certFile: certificateFile, keyFile: privateKeyFile } = pairOf(name);
   const files = { certificateFile, privateKeyFile, caCertificateFile: caFile, refreshIntervalMs: 100 };
@@ -146,7 +146,7 @@ async function startGrpc(name: string): Promise<void> {
   await startMicroservice(name, { transport: Transport.GRPC, options: given });
 }
 
-/** What a caller asks of the services, in turn. */
+/** Calls the services in turn. */
 function asker(caller: Rollcall): (verb: Verb, id: string) => Promise<string> {
   const http = async (verb: Verb): Promise<unknown> =>
     (await caller.fetch('stock', `/${verb}`, { method: verb === 'find' ? 'GET' : 'POST' })).json();
@@ -164,20 +164,20 @@ function asker(caller: Rollcall): (verb: Verb, id: string) => Promise<string> {
   };
 }
 
-// ---- what is seen from outside ----------------------------------------------------------------------------------------
+// ---- observations from outside ----------------------------------------------------------------------------------------
 
 interface Answer {
   readonly status: number;
   readonly body: unknown;
 }
 
-/** Asks the registry over a connection of its own. */
+/** Sends a request to the registry over a connection of its own. */
 async function ask(path: string, pair = pairOf('reader')): Promise<Answer> {
   for (;;) {
     try {
       return await askOnce(path, pair);
     } catch (error) {
-      // a connection that shakes hands while files change is closed
+      // a connection whose handshake runs while files change is closed
       if ((error as NodeJS.ErrnoException).code !== 'ECONNRESET') throw error;
       console.warn(`Asked again for ${path}: the connection was reset.`);
     }
@@ -210,7 +210,7 @@ interface Direction {
   readonly lastSuccessAgoMs: number | null;
 }
 
-/** Both heartbeats of a service, each over a connection of its own, have come through since. */
+/** Whether both heartbeats of a service, each over a connection of its own, have arrived since. */
 async function isHeardSince(at: number, service: string): Promise<boolean> {
   const { body } = await ask(`/api/v1/instances/${instances.get(service)?.id}`);
   const { heartbeats } = body as { heartbeats?: Record<string, Direction> };
@@ -220,7 +220,7 @@ async function isHeardSince(at: number, service: string): Promise<boolean> {
   return Math.max(...agoMs) < performance.now() - at;
 }
 
-/** Is its newest certificate shown to a new connection? */
+/** Whether a new connection gets its newest certificate. */
 async function isShown(name: string): Promise<boolean> {
   const port = name === 'registry' ? registry.port : (instances.get(name)?.endpoints[0]?.port ?? 0);
   const { certFile, keyFile } = pairOf('reader');
@@ -234,7 +234,7 @@ async function isShown(name: string): Promise<boolean> {
   }
 }
 
-/** A process that starts now reaches the registry and everybody. */
+/** A process that starts now reaches the registry and all services. */
 async function newcomer(): Promise<void> {
   const caller = new Rollcall(options('gateway'));
   const askNext = asker(caller);
@@ -242,11 +242,11 @@ async function newcomer(): Promise<void> {
   await caller.close();
 }
 
-/** A process that makes its calls so much later, ms, has no time for handshakes either. */
+/** A process that makes its calls this late, ms, has no time for handshakes either. */
 const FAIR_LAG_MS = 500;
-/** What such a process does to its own calls, whatever certificates say. */
+/** Failures that such a process causes by itself, independently of certificates. */
 const STARVED: ReadonlySet<string> = new Set(['BULKHEAD_FULL', 'OVERLOADED', 'DEADLINE_EXCEEDED']);
-/** The time that a Heartbeat-1 has: a process that is late by half of it loses some of them. */
+/** The timeout of a Heartbeat-1: a process that is late by half of it loses some of them. */
 const HEARTBEAT_MS = 0.4 * INTERVAL_MS;
 
 /** Each kind of failure once. */
@@ -256,14 +256,13 @@ function failures({ outcomes, lagMs }: OpenLoop): readonly string[] {
     const isOurs = failure === null || (!isFair && STARVED.has(failure.code));
     return isOurs ? [] : `${failure.code}: ${failure.text.replaceAll(/\d+/g, 'n')} [${failure.attempts.join(', ')}]`;
   });
-  if (!isFair)
-    console.warn(`Only what is about connections is judged: calls were made up to ${lagMs.toFixed(0)} ms late.`);
+  if (!isFair) console.warn(`Only connection errors are judged: calls were made up to ${lagMs.toFixed(0)} ms late.`);
   return [...new Set(kinds)];
 }
 
 // ---- the test -------------------------------------------------------------------------------------------------------
 
-describe('every certificate is exchanged while calls run', () => {
+describe('every certificate is replaced under load', () => {
   beforeAll(async () => {
     oldCa = await made.authority('old-ca');
     newCa = await made.authority('new-ca');
@@ -285,7 +284,7 @@ describe('every certificate is exchanged while calls run', () => {
   });
 
   it(
-    'no call fails, everybody stays HEALTHY, and what was signed by the old CA is worth nothing in the end',
+    'no call fails, all stay HEALTHY, and certificates of the old CA are refused in the end',
     async () => {
       const gateway = await startHttp('gateway');
       for (const service of SERVICES) await until(`${service} is HEALTHY`, () => isHealthy(service));
@@ -295,13 +294,13 @@ describe('every certificate is exchanged while calls run', () => {
         book: CALLS_PER_SECOND / 2,
       });
       onTestFinished(() => loop.stop());
-      /** Everything has been used since the files changed. */
+      /** Resolves when every connection kind has been used since the files changed. */
       const settle = async (): Promise<void> => {
         for (const [name, server] of servers) server.setSecureContext(serverTerms(name));
         for (const name of ['registry', ...SERVICES]) await until(`${name} shows its certificate`, () => isShown(name));
         const at = performance.now();
         for (const service of SERVICES)
-          await until(`both heartbeats of ${service} come through`, () => isHeardSince(at, service));
+          await until(`both heartbeats of ${service} arrive`, () => isHeardSince(at, service));
         await newcomer();
       };
 
@@ -334,7 +333,7 @@ describe('every certificate is exchanged while calls run', () => {
         console.warn(`Judged loosely: this process was late by ${Math.round(loop.lagMs)} ms. ${news.join(' | ')}`);
       expect(isFair ? news : news.filter((text) => /certificate|TLS|SSL/i.test(text))).toEqual([]);
 
-      // services let callers in by their certificates, too
+      // services verify the certificates of callers, too
       const stale = new Rollcall({ ...options('gateway'), calls: { tls: { caFile, ...before.get('gateway') } } });
       await expect(stale.call('orders', 'find', {})).rejects.toMatchObject({ code: 'TRANSPORT' });
       await stale.close();

@@ -1,21 +1,21 @@
 import { isRollcallError, messageOf } from '@rollcall/core';
 import type { ErrorCode, RollcallError } from '@rollcall/core';
 
-/** `find` does no harm when it is executed twice, `book` does. */
+/** `find` may be executed twice, `book` must not. */
 export type Verb = 'find' | 'book';
 
-/** What became of one call. */
+/** The result of one call. */
 export interface Outcome {
   readonly verb: Verb;
-  /** Of this call alone. */
+  /** Unique to this call. */
   readonly id: string;
-  /** When it had to be made, on the clock of `performance.now`. */
+  /** When it was due, on the clock of `performance.now`. */
   readonly dueAt: number;
-  /** From then on, so that what is made late, or waits for others, is seen to be slow. */
+  /** Measured from `dueAt`, so that calls which are made late or wait for others count as slow. */
   readonly ms: number;
-  /** Who answered; null: nobody. */
+  /** The instance that answered; null: none. */
   readonly instance: string | null;
-  /** Null: all was well. */
+  /** Null: success. */
   readonly failure: CallFailure | null;
 }
 
@@ -27,19 +27,19 @@ export interface CallFailure {
   readonly attempts: readonly string[];
 }
 
-/** Makes one call and says who answered. */
+/** Makes one call; resolves with the id of the instance that answered. */
 export type Ask = (verb: Verb, id: string) => Promise<string>;
 
-/** Calls for each second. */
+/** Calls per second. */
 export type Rates = Readonly<Record<Verb, number>>;
 
-/** A call that goes out so much later than it should is late: this process had no time. */
+/** A call that is made this much later than due is late: this process had no time. */
 const LATE_MS = 20;
 
-/** Calls whose time is set by the clock alone: none waits for another to be answered. */
+/** Calls at times set by the clock alone: none waits for another to be answered. */
 export class OpenLoop {
   readonly outcomes: Outcome[] = [];
-  /** How many were made late, and by how much at worst. */
+  /** How many calls were made late, and the largest delay. */
   late = 0;
   lagMs = 0;
   made = 0;
@@ -51,7 +51,7 @@ export class OpenLoop {
   readonly #made: Record<Verb, number> = { find: 0, book: 0 };
   readonly #timer: NodeJS.Timeout;
 
-  /** `name` makes its ids its own. */
+  /** `name` makes its call ids unique. */
   constructor(name: string, ask: Ask, rates: Rates) {
     this.#name = name;
     this.#ask = ask;
@@ -62,7 +62,7 @@ export class OpenLoop {
     }, 1);
   }
 
-  /** Makes no more, and resolves when the last one is over. */
+  /** Stops making calls, and resolves when the last one is over. */
   async stop(): Promise<void> {
     clearInterval(this.#timer);
     await Promise.all(this.#open);
@@ -105,7 +105,7 @@ function failureOf(error: unknown): CallFailure {
   };
 }
 
-/** Of these outcomes, so many of a hundred took at most so long, ms. */
+/** The quantile of the durations of these outcomes, ms. */
 export function quantileMs(outcomes: readonly Outcome[], share: number): number {
   const sorted = outcomes.map(({ ms }) => ms).toSorted((one, other) => one - other);
   return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0;

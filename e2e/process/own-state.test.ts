@@ -1,4 +1,4 @@
-// A service's own log says why it is not HEALTHY: a real registry, and an instance at whose port nobody listens.
+// A service logs why it is not HEALTHY: a real registry, and an instance whose port is closed.
 import { Rollcall } from '@rollcall/client';
 import { startTestRegistry } from '@rollcall/registry/testing';
 import { createServer } from 'node:http';
@@ -6,7 +6,7 @@ import { expect, it, onTestFinished } from 'vitest';
 import { freePort } from './free-port.js';
 import { until } from './until.js';
 
-it('an instance that nobody can reach hears why, in its own log, and is HEALTHY again once it listens', async () => {
+it('an unreachable instance logs the reason, and is HEALTHY again once it listens', async () => {
   const registry = await startTestRegistry();
   const lines: string[] = [];
   const write = (level: string) => (text: string) => void lines.push(`${level} ${text}`);
@@ -21,7 +21,7 @@ it('an instance that nobody can reach hears why, in its own log, and is HEALTHY 
 
   const has = (pattern: RegExp) => lines.some((line) => pattern.test(line));
   const cause = `connect ECONNREFUSED 127\\.0\\.0\\.1:${port}`;
-  await until('it is told why', () => has(new RegExp(`^warn orders…\\w+ is (UNHEALTHY|CRITICAL) .*${cause}`)));
+  await until('it logs why', () => has(new RegExp(`^warn orders…\\w+ is (UNHEALTHY|CRITICAL) .*${cause}`)));
 
   const server = createServer((request, response) => {
     let body = '';
@@ -31,6 +31,6 @@ it('an instance that nobody can reach hears why, in its own log, and is HEALTHY 
   onTestFinished(() => server.close().closeAllConnections());
   await new Promise<void>((resolve) => void server.listen(port, '127.0.0.1', resolve));
   await until('it is HEALTHY', () => has(/^info orders…\w+ is HEALTHY again\.$/));
-  const told = lines.filter((line) => / is (UNHEALTHY|CRITICAL|DEREGISTERING)/.test(line));
-  expect(told.length).toBe(new Set(told.map((line) => line.replace(/in \d+ s/, ''))).size);
+  const logged = lines.filter((line) => / is (UNHEALTHY|CRITICAL|DEREGISTERING)/.test(line));
+  expect(logged.length).toBe(new Set(logged.map((line) => line.replace(/in \d+ s/, ''))).size);
 });

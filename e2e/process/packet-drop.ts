@@ -1,27 +1,30 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 
-/** Nothing reaches a port of this machine any more: connections are neither made nor broken, their packets are lost. */
+/** Drops all packets to a port of this machine: connections are neither made nor broken. */
 export interface PacketDrop {
   end(): Promise<void>;
 }
 
-/** As classic BPF, on a frame of the loopback device: TCP over IPv4 to `port` is dropped (2), all else goes on (-1). */
+/**
+ * As classic BPF, on a frame of the loopback device: TCP over IPv4 to `port` is dropped (2), everything else passes
+ * (-1).
+ */
 const filterFor = (port: number): string =>
   `9,40 0 0 12,21 0 6 2048,48 0 0 23,21 0 4 6,177 0 0 14,72 0 0 16,21 0 1 ${port},6 0 0 2,6 0 0 4294967295`;
 
-/** It ends with whoever has its standard input, so that no rule outlives a test that was killed. */
+/** It ends when its standard input closes, so that no rule outlives a test that was killed. */
 const SCRIPT = `
 tc qdisc add dev lo clsact || exit 1
 tc filter add dev lo ingress protocol all prio 1 bpf da bytecode "$1" && echo dropping && cat
 tc qdisc del dev lo clsact
 `;
 
-/** Null where this user, or this system, cannot. Linux has no other way without root. */
+/** Null where this user, or this system, cannot do that. Linux has no other way without root. */
 export async function dropPackets(port: number): Promise<PacketDrop | null> {
   const guard = spawn('sh', ['-c', SCRIPT, 'sh', filterFor(port)], {
     stdio: ['pipe', 'pipe', 'ignore'],
-    detached: true, // whoever kills the group of the test must leave it to clean up
+    detached: true, // a kill of the test's process group must not hit it, so that it cleans up
   });
   const over = once(guard, 'close');
   const isDropping = await Promise.race([once(guard.stdout, 'data').then(() => true), over.then(() => false)]);

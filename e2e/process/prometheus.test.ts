@@ -8,8 +8,8 @@ import { freePort } from './free-port.js';
 import { endAll, launch } from './launch.js';
 import { start } from './spawn.js';
 
-// A real Prometheus beside a real registry and two Nest services: what it discovers, scrapes and would tell. Where it is not installed
-// (Debian: the package prometheus) nothing here runs, and the names of what is skipped say so.
+// A real Prometheus beside a real registry and two Nest services: what it discovers, scrapes and alerts. Where it is
+// not installed (Debian: the package prometheus) these tests are skipped, and their names say so.
 
 const DEPLOY = fileURLToPath(new URL('../../deploy/prometheus', import.meta.url));
 const PROMTOOL = 'promtool';
@@ -18,19 +18,19 @@ const runs = (program: string): boolean => spawnSync(program, ['--version']).sta
 const isHere = runs(PROMTOOL) && runs(PROMETHEUS);
 const absent = isHere ? '' : ' (skipped: prometheus and promtool are not installed)';
 
-function promtool(args: readonly string[], input = ''): { readonly status: number | null; readonly said: string } {
+function promtool(args: readonly string[], input = ''): { readonly status: number | null; readonly output: string } {
   const { status, stdout, stderr } = spawnSync(PROMTOOL, args, {
     cwd: folder,
     input,
     encoding: 'utf8',
     timeout: 20_000,
   });
-  return { status, said: stdout + stderr };
+  return { status, output: stdout + stderr };
 }
 
 const fine = (args: readonly string[], input?: string): void => {
-  const { status, said } = promtool(args, input);
-  expect(said).toMatch(input === undefined ? /SUCCESS/ : /^$/);
+  const { status, output } = promtool(args, input);
+  expect(output).toMatch(input === undefined ? /SUCCESS/ : /^$/);
   expect(status).toBe(0);
 };
 
@@ -46,7 +46,7 @@ const textOf = async (url: string, headers: Record<string, string> = {}): Promis
   return answer.text();
 };
 
-/** What Prometheus answers to a question, as soon as it is `enough`. */
+/** The answer of Prometheus to a query, as soon as it is `enough`. */
 async function asked<Found>(path: string, enough: (data: any) => Found | null): Promise<Found> {
   const deadline = performance.now() + 20_000;
   let last: unknown = null;
@@ -57,7 +57,7 @@ async function asked<Found>(path: string, enough: (data: any) => Found | null): 
     if (found !== null) return found;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
-  throw new Error(`Prometheus says of ${path} only ${JSON.stringify(last)}`);
+  throw new Error(`Prometheus answers ${path} only with ${JSON.stringify(last)}`);
 }
 
 /** The value of a query, once it has one that is not 0. */
@@ -82,7 +82,7 @@ describe.skipIf(!isHere)(`Prometheus${absent}`, () => {
     rmSync(folder, { recursive: true, force: true });
   });
 
-  it('finds nothing wrong with the metrics of a registry and of a service', async () => {
+  it('accepts the metrics of a registry and of a service', async () => {
     expect(JSON.parse(await textOf(`http://127.0.0.1:${ports.get('web')}/ask/orders`))).toMatchObject({ status: 200 });
     const ofService = await textOf(`http://127.0.0.1:${ports.get('web')}/metrics`);
     expect(ofService).toMatch(/^rollcall_call_seconds_count\{service="orders",outcome="success"\} 1$/m);
@@ -90,13 +90,13 @@ describe.skipIf(!isHere)(`Prometheus${absent}`, () => {
     fine(['check', 'metrics'], await textOf(`${registry}/metrics`));
   });
 
-  it('takes the configuration and the alerts of deploy/prometheus, each of which comes when it should', () => {
+  it('accepts the configuration and the alerts of deploy/prometheus, each of which fires when it should', () => {
     fine(['check', 'config', 'prometheus.yml']);
     fine(['check', 'rules', 'alerts.yml']);
     fine(['test', 'rules', 'alerts.test.yml']);
   });
 
-  it('understands every question of the dashboard', () => {
+  it('parses every query of the dashboard', () => {
     const dashboard = readFileSync(
       fileURLToPath(new URL('../../deploy/grafana/rollcall.json', import.meta.url)),
       'utf8',
@@ -112,7 +112,7 @@ describe.skipIf(!isHere)(`Prometheus${absent}`, () => {
     fine(['check', 'rules', 'questions.yml']);
   });
 
-  it('discovers services through the registry, and scrapes them and it, and nobody who shows no metrics', async () => {
+  it('discovers services through the registry, and scrapes the registry and the services with metrics only', async () => {
     const id = 'plain-1';
     const plain = {
       id,

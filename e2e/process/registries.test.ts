@@ -24,14 +24,14 @@ async function killed(registry: Child): Promise<void> {
   await registry.exited;
 }
 
-/** Two registries, which know nothing of each other. */
+/** Two registries that do not know each other. */
 async function twoRegistries() {
   const [first, second] = [startRegistry(INTERVAL_MS, []), startRegistry(INTERVAL_MS, [])];
   const urls = await Promise.all([urlOf(first), urlOf(second)]);
   return { first, second, urls };
 }
 
-/** A service in a few lines: it answers Heartbeat-1, and what it is asked with the same. */
+/** A minimal service: it answers Heartbeat-1 and calls. */
 async function startService(registry: readonly string[]): Promise<Rollcall> {
   const rollcall = new Rollcall({ registry, service: 'orders' });
   const sockets = new Set<Socket>();
@@ -64,7 +64,7 @@ function startCaller(options: ConstructorParameters<typeof Rollcall>[0]): Rollca
   return caller;
 }
 
-/** Calls one after another, until it is told to stop; then says how many failed, and how many did not. */
+/** Calls in sequence until stopped; then returns the failures, and the number of answers. */
 function keepCalling(caller: Rollcall): () => Promise<{ failed: unknown[]; answered: number }> {
   const over = new AbortController();
   const failed: unknown[] = [];
@@ -89,8 +89,8 @@ function keepCalling(caller: Rollcall): () => Promise<{ failed: unknown[]; answe
 const viewAt = async (url: string | undefined): Promise<unknown> =>
   (await fetch(`${url ?? ''}/api/v1/services/orders`)).json();
 
-describe('of two registries the first is killed', () => {
-  it('and everybody meets at the second: instances register there, callers watch there, and no call fails', async () => {
+describe('when the first of two registries is killed', () => {
+  it('instances register at the second, callers watch there, and no call fails', async () => {
     const { first, urls } = await twoRegistries();
     const service = await startService(urls);
     const caller = startCaller({ registry: urls });
@@ -105,7 +105,7 @@ describe('of two registries the first is killed', () => {
     expect(answered).toBeGreaterThan(10);
   });
 
-  it('and the second too: who has a cache starts all the same, and calls what it knew', async () => {
+  it('and the second too, a process with a cache starts anyway, and calls the instances it knew', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'rollcall-registries-'));
     closing.push(() => rm(folder, { recursive: true }));
     const { first, second, urls } = await twoRegistries();

@@ -38,11 +38,11 @@ const shown = ({ certFile, keyFile }: Pair): ServerOptions => ({ cert: textOf(ce
 const urlAt = (scheme: string, one: Pick<Server, 'address'>): string =>
   `${scheme}://127.0.0.1:${(one.address() as AddressInfo).port}`;
 
-/** What shakes hands as a registry does, and takes registrations and no more. Tells whose certificates were shown. */
+/** A server with the TLS of a registry that only accepts registrations. Records the certificates that clients show. */
 async function serve(options: ServerOptions): Promise<{ server: Server; clients: string[] }> {
   const clients: string[] = [];
   const one = createServer(options, (request, response) => {
-    clients.push((request.socket as TLSSocket).getPeerX509Certificate()?.fingerprint256 ?? 'nobody');
+    clients.push((request.socket as TLSSocket).getPeerX509Certificate()?.fingerprint256 ?? 'none');
     response.writeHead(503, { 'content-type': 'application/problem+json' });
     response.end(
       JSON.stringify({
@@ -61,27 +61,27 @@ async function serve(options: ServerOptions): Promise<{ server: Server; clients:
   return { server: one, clients };
 }
 
-/** A process that only finds others: what it says of its registry. */
+/** A process that only calls others: its log lines about the registry. */
 function finding(registry: string | readonly string[], registryTls?: RegistryTlsTerms): string[] {
-  const said: string[] = [];
-  const tell = (text: string): void => void said.push(text);
+  const lines: string[] = [];
+  const tell = (text: string): void => void lines.push(text);
   const log: Log = { debug() {}, info: tell, warn: tell, error: tell };
   const caller = new Rollcall({ registry, registryTls }, { log });
   open.push(caller);
   caller.service('orders');
   caller.start();
-  return said;
+  return lines;
 }
 
-const told = (said: readonly string[], match: RegExp): Promise<unknown> =>
-  until(`somebody says ${match}`, () => said.some((text) => match.test(text))).catch((error: unknown) => {
-    throw new Error(`${String(error)}; said was: ${said.join(' | ')}`);
+const logged = (lines: readonly string[], match: RegExp): Promise<unknown> =>
+  until(`a line matches ${match}`, () => lines.some((text) => match.test(text))).catch((error: unknown) => {
+    throw new Error(`${String(error)}; the lines were: ${lines.join(' | ')}`);
   });
 
-describe('who cannot reach a registry over TLS is told why, and what to do', () => {
+describe('a process that cannot reach a registry over TLS logs why, and what to do', () => {
   it.each<[string, () => Promise<ServerOptions>, () => RegistryTlsTerms | undefined, RegExp]>([
     [
-      'of a CA that nobody named',
+      'of a CA that is not configured',
       async () => shown(server),
       () => undefined,
       /signed by nobody that is trusted.*ROLLCALL_CA_FILE/,
@@ -106,20 +106,20 @@ describe('who cannot reach a registry over TLS is told why, and what to do', () 
     ],
   ])('with a certificate %s', async (_, options, terms, says) => {
     const { server: one } = await serve(await options());
-    await told(finding(urlAt('https', one), terms()), says);
+    await logged(finding(urlAt('https', one), terms()), says);
   });
 
-  it('when it speaks to TLS in the clear, and the other way round', async () => {
+  it('when it sends plain text to TLS, and the other way round', async () => {
     const { server: secure } = await serve(shown(server));
-    await told(finding(urlAt('http', secure)), /speaks TLS.*https:\/\//);
+    await logged(finding(urlAt('http', secure)), /speaks TLS.*https:\/\//);
     const plain = createPlainServer().listen(0, '127.0.0.1');
     await once(plain, 'listening');
     open.push({ close: () => plain.close() });
-    await told(finding(urlAt('https', plain)), /speaks no TLS.*http:\/\//);
-    await told(finding(urlAt('http', plain), { caFile }), /registryTls is not used.*https:\/\//);
+    await logged(finding(urlAt('https', plain)), /speaks no TLS.*http:\/\//);
+    await logged(finding(urlAt('http', plain), { caFile }), /registryTls is not used.*https:\/\//);
   });
 
-  it('and of several the next is asked', async () => {
+  it('and tries the next of several registries', async () => {
     const strangers = await made.authority('strangers');
     const { server: strange } = await serve(shown(await made.signed(strangers)));
     const { server: one, clients } = await serve(shown(server));
@@ -127,7 +127,7 @@ describe('who cannot reach a registry over TLS is told why, and what to do', () 
     await until('the second is asked', () => clients.length > 0);
   });
 
-  it('and so is who types a command', async () => {
+  it('and so does a command', async () => {
     const { server: one } = await serve({ ...shown(server), ca: textOf(caFile), requestCert: true });
     const ls = async (...args: string[]): Promise<string> => {
       const child = start('rollcall', ['ls', '--url', urlAt('https', one), ...args]);
@@ -148,7 +148,7 @@ describe('who cannot reach a registry over TLS is told why, and what to do', () 
 });
 
 describe('a certificate, and no token', () => {
-  it('opens everything that a service asks of a registry', async () => {
+  it('permits every request of a service to a registry', async () => {
     const registry = await startTestRegistry({ intervalMs: 60_000, tls: { ...server, caFile } });
     open.push(registry);
     const link = new HttpRegistryClient({
@@ -158,7 +158,7 @@ describe('a certificate, and no token', () => {
     });
     open.push(link);
     const proof = { id: 'orders-1', secret: 'a-secret-of-132-bits-22' };
-    // it listens: who leaves and is refused there has left
+    // it listens: an instance that is deregistering and then refused has left
     const door = createPlainServer(() => {}).listen(0, '127.0.0.1');
     await once(door, 'listening');
     open.push({ close: () => void door.close() });
@@ -186,28 +186,28 @@ describe('a certificate, and no token', () => {
   });
 });
 
-describe('certificates in files', () => {
-  it('are shown anew as soon as they have changed; those that cannot be used change nothing, and that is told', async () => {
+describe('certificate files', () => {
+  it('are reloaded as soon as they change; unusable ones change nothing, and are logged', async () => {
     const own = made.install(await made.signed(ca, { names: ['URI:rollcall:reader'] }), 'own');
     const { server: one, clients } = await serve({ ...shown(server), ca: textOf(caFile), requestCert: true });
-    const said = finding(urlAt('https', one), { caFile, ...own });
+    const lines = finding(urlAt('https', one), { caFile, ...own });
     const first = fingerprintOf(own);
     await until('the first is shown', () => clients.includes(first));
 
     const next = await made.signed(ca, { names: ['URI:rollcall:reader'] });
     const key = textOf(own.keyFile);
     writeFileSync(own.keyFile, key.slice(0, key.length / 2));
-    await told(said, /cannot be used: .*own.key is cut short.*go on with what was there/);
+    await logged(lines, /cannot be used: .*own.key is cut short.*go on with what was there/);
     const before = clients.length;
-    await until('it goes on', () => clients.length > before + 1);
+    await until('it continues', () => clients.length > before + 1);
     expect(new Set(clients)).toEqual(new Set([first]));
 
     made.install(next, 'own');
     await until('the next is shown', () => clients.includes(fingerprintOf(own)));
-    expect(said.filter((text) => text.includes('will be used from now on'))).toHaveLength(1);
+    expect(lines.filter((text) => text.includes('will be used from now on'))).toHaveLength(1);
   });
 
-  it('that are not there are found at the start', () => {
+  it('that are missing are reported at the start', () => {
     expect(() => new Rollcall({ registryTls: { caFile: 'nowhere.pem' } })).toThrow(/^Option registryTls: .*ENOENT/);
     const other = { certFile: client.certFile, keyFile: server.keyFile };
     expect(() => new Rollcall({ registryTls: { caFile, ...other } })).toThrow(/registryTls.*mismatch/);

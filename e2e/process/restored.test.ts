@@ -10,12 +10,12 @@ import { until } from './until.js';
 
 /** `FULL=1 npm run e2e -- process restored` keeps the intervals that services have by default. */
 const INTERVAL_MS = process.env['FULL'] === '1' ? 5_000 : 400;
-/** A minute of the default, from when the registry serves. */
+/** One minute with the default interval, from when the registry serves. */
 const GONE_AFTER = 12;
-/** On a busy machine. */
+/** The bound on a busy machine. */
 const MOST_MS = 3 * GONE_AFTER * INTERVAL_MS + 10_000;
 const TEST_MS = 100 * INTERVAL_MS + 60_000;
-/** The first crowd ends while the registry is away: of `a` 8 of 10, and the only ones of `b`. */
+/** The first crowd ends while the registry is down: of `a` 8 of 10, and the only ones of `b`. */
 const CROWDS = [
   { a: 8, b: 2 },
   { a: 2, c: 2 },
@@ -37,7 +37,10 @@ async function end({ crowds: [doomed] }: Fleet): Promise<void> {
   await doomed?.child.exited;
 }
 
-/** The registry serves since `at`: the first crowd is gone in time, nobody else was ever in danger, and nothing of the allowance is. */
+/**
+ * From `at`, when the registry serves: the first crowd is removed in time, no other instance was in danger, and the
+ * allowance is unused.
+ */
 async function onlyTheDeadGo(fleet: Fleet, at: number, lag: () => number): Promise<void> {
   const [dead = [], alive = []] = fleet.crowds.map(({ ids }) => ids);
   const listed = (): ReadonlySet<string> => new Set(fleet.witness.instances.map(({ id }) => id));
@@ -51,7 +54,7 @@ async function onlyTheDeadGo(fleet: Fleet, at: number, lag: () => number): Promi
   expect((await preservationOf(fleet)).registry).toMatchObject({ used: 0, total: alive.length, silent: 0 });
 }
 
-describe('a registry that starts on a folder with instances in it that have ended', () => {
+describe('a registry that starts on a folder with instances that have ended', () => {
   let folder = '';
   beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), 'rollcall-restored-'));
@@ -61,7 +64,7 @@ describe('a registry that starts on a folder with instances in it that have ende
     await rm(folder, { recursive: true });
   });
 
-  /** On a fleet and a folder of its own, also where it is repeated. */
+  /** Runs on a fleet and a folder of its own, also when it is repeated. */
   const onFleet = (run: (fleet: Fleet, data: string, lag: () => number) => Promise<void>): Promise<void> =>
     timed(INTERVAL_MS, async (lag) => {
       const data = await mkdtemp(join(folder, 'data-'));
@@ -74,7 +77,7 @@ describe('a registry that starts on a folder with instances in it that have ende
     });
 
   it(
-    'lets go of them within a minute, scaled, and of nobody else',
+    'removes them within a minute, scaled, and no others',
     () =>
       onFleet(async (fleet, data, lag) => {
         const copy = join(folder, 'copy');

@@ -1,4 +1,5 @@
-// What docs/guide/shutdown.md says of those who stop processes: by which signal, and what is lost if they do not wait long enough.
+// The statements of docs/guide/shutdown.md about stopping processes: by which signal, and what is lost without enough
+// time.
 import { Rollcall } from '@rollcall/client';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { startRegistry, urlOf } from './by-hand.js';
@@ -14,7 +15,7 @@ beforeAll(async () => {
 afterEach(() => caller.close());
 afterAll(endAll);
 
-/** An instance with one call in hand, which takes `ms`. */
+/** An instance with one call in flight, which takes `ms`. */
 async function busy(ms: number) {
   const reports = start('slow', [], { ROLLCALL_URL: url, MS: String(ms) });
   await reports.line(/ is HEALTHY/);
@@ -24,7 +25,7 @@ async function busy(ms: number) {
   return { reports, written };
 }
 
-it.each(['SIGTERM', 'SIGINT', 'SIGUSR2'] as const)('%s drains: what is in hand is answered', async (signal) => {
+it.each(['SIGTERM', 'SIGINT', 'SIGUSR2'] as const)('%s drains: calls in flight are answered', async (signal) => {
   const { reports, written } = await busy(500);
   reports.kill(signal);
   expect(await written).toBe('written');
@@ -32,7 +33,7 @@ it.each(['SIGTERM', 'SIGINT', 'SIGUSR2'] as const)('%s drains: what is in hand i
   expect(await reports.exited).toMatchObject({ signal });
 });
 
-it('a SIGKILL before the drain is done loses what is in hand', async () => {
+it('a SIGKILL before the end of the drain loses calls in flight', async () => {
   const { reports, written } = await busy(15_000);
   reports.kill('SIGINT');
   await until('it drains', () => caller.service('reports').instances.at(0)?.state === 'DEREGISTERING');
@@ -41,5 +42,5 @@ it('a SIGKILL before the drain is done loses what is in hand', async () => {
     code: 'TRANSPORT',
     message: expect.stringContaining('may have been executed'),
   });
-  await until('nobody is there any more', () => caller.service('reports').instances.length === 0, 30_000);
+  await until('no instance is listed any more', () => caller.service('reports').instances.length === 0, 30_000);
 });

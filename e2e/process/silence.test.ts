@@ -12,7 +12,7 @@ const TEST_MS = 100 * INTERVAL_MS + 30_000;
 
 afterEach(endAll);
 
-/** Runs a test on a fleet of its own, which a repetition gets anew. */
+/** Runs a test on a fleet of its own; a repetition gets a new one. */
 function onFleet(crowds: readonly Wishes[], run: (fleet: Fleet, lag: () => number) => Promise<void>): Promise<void> {
   return timed(INTERVAL_MS, async (lag) => {
     const fleet = await openFleet({ intervalMs: INTERVAL_MS, crowds });
@@ -24,19 +24,19 @@ function onFleet(crowds: readonly Wishes[], run: (fleet: Fleet, lag: () => numbe
   });
 }
 
-/** How long, in intervals, each instance was anything but HEALTHY at a time since `at`. */
+/** The longest time, in intervals, that each instance was not HEALTHY since `at`. */
 function absences({ witness, ids, intervalMs }: Fleet, at: number): readonly number[] {
   return ids.flatMap((id) => {
-    const told = witness.since(id, at);
-    return told.flatMap(({ instance, at: fellAt }, index) => {
+    const changes = witness.since(id, at);
+    return changes.flatMap(({ instance, at: fellAt }, index) => {
       if (instance.state === 'HEALTHY') return [];
-      const back = told.slice(index).find((later) => later.instance.state === 'HEALTHY');
+      const back = changes.slice(index).find((later) => later.instance.state === 'HEALTHY');
       return [((back?.at ?? Infinity) - fellAt) / intervalMs];
     });
   });
 }
 
-/** Services that a caller has ever found empty. */
+/** Services that a caller ever found empty. */
 function emptied({ fewestCallable }: Fleet): readonly string[] {
   expect(fewestCallable.size).toBe(13);
   return [...fewestCallable].filter(([, count]) => count === 0).map(([service]) => service);
@@ -54,14 +54,14 @@ describe('among fifty instances', () => {
   const CROWDS = [{ a: 9, b: 10, c: 10 }, { a: 1 }, { d: 10, e: 10 }];
 
   it(
-    'a registry that was frozen for six intervals takes nobody from HEALTHY for longer than one round',
+    'a registry that was frozen for six intervals takes no instance out of HEALTHY for longer than one round',
     () =>
       onFleet(CROWDS, async (fleet, lag) => {
         const frozenAt = performance.now();
         fleet.registry.kill('SIGSTOP');
         await fleet.pass(6);
         fleet.registry.kill('SIGCONT');
-        // whatever the freeze could lead to would be seen by now
+        // all effects of the freeze would be visible by now
         await fleet.pass(4);
         await fleet.healthy();
         expect(fleet.whoWas('CRITICAL', frozenAt)).toEqual([]);
@@ -72,7 +72,7 @@ describe('among fifty instances', () => {
   );
 
   it(
-    'one that is frozen goes step by step, nobody else notices, and it is back within two intervals',
+    'a frozen instance passes the states in order, affects no other, and is back within two intervals',
     () =>
       onFleet(CROWDS, async (fleet, lag) => {
         const [, { child, ids } = expect.fail()] = fleet.crowds;
@@ -81,7 +81,7 @@ describe('among fifty instances', () => {
         child.kill('SIGSTOP');
         const story = (): readonly string[] => fleet.witness.storyOf(id, frozenAt);
         await until('it is removed', () => story().at(-1)?.startsWith('REMOVED'), 12 * INTERVAL_MS + 5_000);
-        // its own reason may change while it is in a state
+        // its reason may change while it is in a state
         expect([...new Set(story().map((words) => words.split(' ')[0]))]).toEqual([
           'UNHEALTHY',
           'CRITICAL',
@@ -114,7 +114,7 @@ describe.skipIf(isShort)('of sixty instances', () => {
   const ALLOWED_OF_A = 2;
 
   it(
-    '70 % that fall silent at once are all kept, callable, until they are back',
+    '70 % that fall silent at once all stay callable until they are back',
     () =>
       onFleet(CROWDS, async (fleet, lag) => {
         const [, some, more] = fleet.crowds;
@@ -132,14 +132,14 @@ describe.skipIf(isShort)('of sixty instances', () => {
   );
 
   it(
-    '40 % that fall silent lose no more than 15 %, and 70 % then nobody more',
+    'at most 15 % are removed when 40 % fall silent, and none more when 70 % do',
     () =>
       onFleet(CROWDS, async (fleet, lag) => {
         const [, some, more] = fleet.crowds;
         const silentAt = performance.now();
         some?.child.kill('SIGSTOP');
         const removed = (): number => fleet.whoWas('REMOVED SILENT', silentAt).length;
-        await until('silence took out whom it may', () => removed() === ALLOWED, 14 * INTERVAL_MS + 5_000);
+        await until('silence has used its allowance', () => removed() === ALLOWED, 14 * INTERVAL_MS + 5_000);
         more?.child.kill('SIGSTOP');
         await fleet.pass(8);
         const lost = fleet.whoWas('CRITICAL SILENT', silentAt);

@@ -3,22 +3,22 @@ import { mkdir, mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-/** A real disk that a test breaks and mends while a registry has its folder on it. */
+/** A real disk that a test breaks and repairs while a registry has its folder on it. */
 export interface SmallDisk {
   /** Where it is mounted. */
   readonly path: string;
   break(): Promise<void>;
-  mend(): Promise<void>;
-  /** Whoever still has files open on it keeps them. */
+  repair(): Promise<void>;
+  /** Processes with open files on it keep them. */
   unmount(): Promise<void>;
 }
 
-/** Mounts it anew; null where this user, or this system, may not have one. */
+/** Mounts a new one; null where this user, or this system, must not. */
 export type MakeDisk = () => Promise<SmallDisk | null>;
 
 const run = (command: string, ...args: readonly string[]): unknown => execFileSync(command, args, { stdio: 'pipe' });
 
-/** Something else fills what is left of the disk at `path`. */
+/** Fills the rest of the disk at `path`. */
 async function fill(path: string): Promise<void> {
   const file = await open(join(path, 'ballast'), 'a');
   try {
@@ -32,13 +32,13 @@ async function appendUntilFull(file: Awaited<ReturnType<typeof open>>, size: num
   try {
     for (;;) await file.appendFile(Buffer.alloc(size));
   } catch {
-    // as was wanted
+    // as intended
   }
 }
 
 const free = (path: string): Promise<void> => rm(join(path, 'ballast'));
 
-/** Makes it step by step in a folder of its own; `build` returns what there is to do, and may fail at any step. */
+/** Makes a disk step by step in a folder of its own; `build` returns its functions, and may fail at any step. */
 async function tryDisk(build: (root: string) => Promise<Omit<SmallDisk, 'unmount'>>): Promise<SmallDisk | null> {
   const root = await mkdtemp(join(tmpdir(), 'rollcall-disk-'));
   const unmount = async (): Promise<void> => {
@@ -74,22 +74,25 @@ async function mountImage(root: string, image: string, options: readonly string[
   return path;
 }
 
-/** One MiB; breaks by being full: a write says so. */
+/** One MiB; its fault is to be full: writes fail. */
 export const fullDisk: MakeDisk = () =>
   tryDisk(async (root) => {
     const path = await mountMemory(join(root, 'disk'), '1m');
-    return { path, break: () => fill(path), mend: () => free(path) };
+    return { path, break: () => fill(path), repair: () => free(path) };
   });
 
-/** Promises more than lies below it; breaks when that is full: writes succeed, and the sync says that they are lost. */
+/**
+ * Promises more space than its backing file has; its fault is that the latter is full: writes succeed, and the sync
+ * fails.
+ */
 export const thinDisk: MakeDisk = () =>
   tryDisk(async (root) => {
     const below = await mountMemory(join(root, 'below'), '1m');
     const path = await mountImage(root, join(below, 'image'), ['-O', '^has_journal']);
-    return { path, break: () => fill(below), mend: () => free(below) };
+    return { path, break: () => fill(below), repair: () => free(below) };
   });
 
-/** Turns read-only as ext4 does after an error of its own, files that are open for writing too; mended by mounting it anew. */
+/** Its fault is to turn read-only as ext4 does after an internal error, open files too; mounting it again repairs it. */
 export const readOnlyDisk: MakeDisk = () =>
   tryDisk(async (root) => {
     const image = join(root, 'image');
@@ -97,7 +100,7 @@ export const readOnlyDisk: MakeDisk = () =>
     return {
       path,
       break: async () => void run('mount', '-o', 'remount,abort', path),
-      mend: async () => {
+      repair: async () => {
         run('umount', '-l', path);
         run('mount', '-o', 'loop', image, path);
       },

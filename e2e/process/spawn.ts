@@ -5,7 +5,7 @@ import type { Child } from './launch.js';
 export { endAll, exists } from './launch.js';
 export type { Child } from './launch.js';
 
-/** What the programs are called by; each runs from `dist`. */
+/** The names of the programs; each runs from `dist`. */
 export const PROGRAMS = {
   rollcall: programOf('rollcall'),
   a: programOf('@rollcall-examples/service-a'),
@@ -41,7 +41,7 @@ function programOf(name: string, file = 'main'): string {
   return fileURLToPath(new URL(`dist/${file}.js`, import.meta.resolve(`${name}/package.json`)));
 }
 
-/** One of ours, by this Node.js. */
+/** Starts one of our programs in this Node.js. */
 export function start(
   program: keyof typeof PROGRAMS,
   args: readonly string[] = [],

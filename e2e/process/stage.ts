@@ -18,7 +18,7 @@ export interface StageOptions {
   readonly b: number;
 }
 
-/** A registry, services and a gateway in processes of their own, and somebody who watches the feed. */
+/** A registry, services and a gateway in processes of their own, and an observer of the feed. */
 export class Stage {
   readonly intervalMs: number;
   readonly services: Record<Service, Child[]> = { a: [], b: [], gateway: [] };
@@ -58,7 +58,7 @@ export class Stage {
     return child;
   }
 
-  /** The instance that a process is, once it has registered; removed ones too. */
+  /** The id of a process's instance, once it has registered; removed ones too. */
   idOf(child: Child): string | null {
     const isIt = ({ instance }: InstanceChange): boolean => instance.metadata['pid'] === String(child.pid);
     return this.history.find(isIt)?.instance.id ?? null;
@@ -68,7 +68,7 @@ export class Stage {
     return this.instances.find(({ metadata }) => metadata['pid'] === String(child.pid));
   }
 
-  /** Every process that lives is HEALTHY. */
+  /** Resolves when every live process is HEALTHY. */
   async whole(): Promise<void> {
     const alive = Object.values(this.services)
       .flat()
@@ -83,7 +83,7 @@ export class Stage {
     if (this.#gateway === '') this.#gateway = this.#gatewayUrl();
   }
 
-  /** The states of one instance from `at` on, each with its reason's code; the last word is why it was removed. */
+  /** The states of one instance from `at` on, each with its reason's code; the last entry is the reason of its removal. */
   storyOf(id: string, at = 0): readonly string[] {
     return this.#witness.storyOf(id, at);
   }
@@ -92,7 +92,7 @@ export class Stage {
     return load(this.#gateway, ['/a/ping', '/b/ping'], perSecond);
   }
 
-  /** Starts the registry again, on the port it had, and watches it from the moment it serves. Resolves then. */
+  /** Starts the registry again, on the same port, and watches it from the moment it serves. Resolves then. */
   async restartRegistry(): Promise<void> {
     this.registry = startRegistry(this.intervalMs, MEMORY, Number(new URL(this.url).port));
     await urlOf(this.registry);
@@ -114,7 +114,7 @@ export class Stage {
 
 const MEMORY = ['--memory'];
 
-/** Everything runs and is HEALTHY. */
+/** Resolves when everything runs and is HEALTHY. */
 export async function openStage({ intervalMs, a, b }: StageOptions): Promise<Stage> {
   const registry = startRegistry(intervalMs, MEMORY);
   const url = await urlOf(registry);
@@ -127,9 +127,9 @@ export async function openStage({ intervalMs, a, b }: StageOptions): Promise<Sta
 }
 
 /**
- * Runs a test whose assertions are counted in intervals; `lag` is how late this process itself was meanwhile, at worst and in
- * intervals. A run in which that was more than `mostLag` says nothing about the product: when it fails it is repeated once, and says
- * so.
+ * Runs a test whose assertions are counted in intervals; `lag` is how late this process itself was meanwhile, at worst
+ * and in intervals. A run in which that was more than `mostLag` says nothing about the product: when it fails it is
+ * repeated once, and that is logged.
  */
 export async function timed(
   intervalMs: number,

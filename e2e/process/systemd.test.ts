@@ -8,10 +8,10 @@ const FOLDER = fileURLToPath(new URL('../../deploy/systemd', import.meta.url));
 const UNITS = readdirSync(FOLDER).filter((name) => name.endsWith('.service'));
 
 const hasAnalyze = spawnSync('systemd-analyze', ['--version'], { stdio: 'ignore' }).status === 0;
-if (!hasAnalyze) console.warn('skipped: what systemd says of its units, since there is no systemd-analyze here');
+if (!hasAnalyze) console.warn('skipped: the check of the systemd units, since there is no systemd-analyze here');
 
 describe.runIf(hasAnalyze)('the units in deploy/systemd', () => {
-  it.each(UNITS)('systemd understands all of %s', (name) => {
+  it.each(UNITS)('systemd accepts all of %s', (name) => {
     const { status, stderr } = spawnSync('systemd-analyze', ['verify', join(FOLDER, name)], { encoding: 'utf8' });
     expect(stderr.split('\n').filter((line) => line.includes(name))).toEqual([]);
     expect(status).toBe(0);

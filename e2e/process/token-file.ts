@@ -4,7 +4,7 @@ import type { TokenRequest } from '@rollcall/registry/tokens';
 
 const USUAL: TokenRequest = { role: 'service', services: ['orders'], note: '', expiresAt: null };
 
-/** Adds a token to a file of them: of the service `orders`, without an end and not revoked, where nothing else is said. Gives its text. */
+/** Adds a token to a token file; defaults: for the service `orders`, without expiry, not revoked. Returns its text. */
 export async function addToken(path: string, but: Partial<TokenRequest> = {}, revokedAt: number | null = null) {
   const { token, record } = drawToken(systemRandom, { ...USUAL, ...but }, 1);
   await changeTokens(path, (records) => [...records, { ...record, revokedAt }]);

@@ -2,7 +2,7 @@ const LOOK_EVERY_MS = 10;
 
 type Looked<Found> = Found | null | false | undefined;
 
-/** Resolves as soon as `look` gives something else than null or false; rejects after `timeoutMs` and says what it waited for. */
+/** Resolves as soon as `look` returns neither null nor false; rejects after `timeoutMs` with `what` it waited for. */
 export async function until<Found>(
   what: string,
   look: () => Looked<Found> | Promise<Looked<Found>>,

@@ -14,7 +14,7 @@ describe('rollcall up, as a process', () => {
   afterAll(endAll);
 
   it.each(['SIGINT', 'SIGTERM'] as const)(
-    '--json says where it serves and ends at %s with exit code 0',
+    '--json prints where it serves and ends at %s with exit code 0',
     async (signal) => {
       const child = start('rollcall', ['up', '--json', '--port', '0']);
       const { url, pid } = JSON.parse(await child.line(/^{/)) as { url: string; pid: number };
@@ -27,7 +27,7 @@ describe('rollcall up, as a process', () => {
     },
   );
 
-  it('ends at once although somebody watches', async () => {
+  it('ends at once although a client watches', async () => {
     const child = start('rollcall', ['up', '--json', '--port', '0']);
     const { url } = JSON.parse(await child.line(/^{/)) as { url: string };
     const watch = await fetch(`${url}/api/v1/watch?service=*`);
@@ -36,7 +36,7 @@ describe('rollcall up, as a process', () => {
     await watch.body?.cancel();
   });
 
-  it('tells who has the port, and the way out', async () => {
+  it('reports which process has the port, and what to do', async () => {
     const first = start('rollcall', ['up', '--json', '--port', '0']);
     const { url } = JSON.parse(await first.line(/^{/)) as { url: string };
     const second = await refused('--port', new URL(url).port);
@@ -65,7 +65,7 @@ describe('rollcall up, as a process', () => {
     expect(child.err.join('\n')).toContain('insecure');
   });
 
-  it('refuses what it does not know, and names what is near', async () => {
+  it('refuses unknown options, and suggests similar ones', async () => {
     expect(await refused('--intervall', '500')).toEqual({
       code: 2,
       out: [],

@@ -4,12 +4,12 @@ import type { Instance } from '@rollcall/core';
 import { Overview } from 'rollcall';
 import type { InstanceChange } from 'rollcall';
 
-/** A change and when it was seen, on the clock of `performance.now`. */
+/** A change and when it arrived, on the clock of `performance.now`. */
 export interface Seen extends InstanceChange {
   readonly at: number;
 }
 
-/** Somebody who watches the whole feed of a registry and remembers all of it. */
+/** An observer that watches the whole feed of a registry and remembers all of it. */
 export class Witness {
   /** Everything that happened, in order. */
   readonly history: Seen[] = [];
@@ -34,14 +34,14 @@ export class Witness {
     return this.history.filter((seen) => seen.instance.id === id && seen.at >= at);
   }
 
-  /** The states of one instance from `at` on, each with its reason's code; the last word is why it was removed. */
+  /** The states of one instance from `at` on, each with its reason's code; the last entry is the reason of its removal. */
   storyOf(id: string, at = 0): readonly string[] {
     return this.since(id, at).map(({ instance, removed }) =>
       removed === null ? `${instance.state} ${instance.reason.code}` : `REMOVED ${removed.reason?.code ?? ''}`,
     );
   }
 
-  /** Knows nothing but the history, and watches anew: another registry serves at the same URL. */
+  /** Keeps only the history, and watches again: another registry serves at the same URL. */
   restart(): void {
     this.#overview.close();
     this.#overview = this.#watch();

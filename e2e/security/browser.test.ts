@@ -6,8 +6,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Stage } from './stage.fixture.js';
 
 /**
- * "Foreign page posts an action: refused (custom header, same origin)", and what else a page may try in the browser of somebody
- * who reaches the registry. Once where tokens are asked for, once on loopback, where none are.
+ * "Foreign page posts an action: refused (custom header, same origin)", and other attempts of a page in the browser of
+ * a user who can reach the registry. Once where tokens are required, once on loopback, where none are.
  */
 
 type Ask = (
@@ -38,7 +38,7 @@ async function textOf(response: IncomingMessage): Promise<string> {
   return text;
 }
 
-/** A registration with markup wherever words are free. */
+/** A registration with markup in every free-text field. */
 function withMarkup(id: string): string {
   const endpoints = [{ protocol: 'tcp', port: 9 }];
   return JSON.stringify({ id, service: 'orders', endpoints, version: MARKUP, metadata: { [MARKUP]: MARKUP } });
@@ -76,7 +76,7 @@ const PAGES: readonly (readonly [string, Readonly<Record<string, string>>, numbe
   ['an origin that is none', { origin: '127.0.0.1' }, 403],
   ['an image or script of a foreign page', { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'no-cors' }, 403],
   ['a page of a neighbouring name', { 'sec-fetch-site': 'same-site', 'sec-fetch-mode': 'cors' }, 403],
-  ['a word that no browser sends', { 'sec-fetch-site': 'same-planet' }, 403],
+  ['a value that no browser sends', { 'sec-fetch-site': 'same-planet' }, 403],
   ['a frame', { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'iframe' }, 403],
   ['a name that was made to point here', { host: 'evil.example' }, 421],
   ['that, with a port', { host: 'evil.example:1337' }, 421],
@@ -88,7 +88,7 @@ const PAGES: readonly (readonly [string, Readonly<Record<string, string>>, numbe
   ['a user before the host', { host: 'localhost@evil.example' }, 421],
 ];
 
-/** What acts, what reads, what streams, what does not exist, what needs no token. */
+/** Routes that act, read, stream, do not exist, or need no token. */
 const ROUTES = [
   ['GET', '/api/v1/services'],
   ['GET', '/api/v1/watch?service=*'],
@@ -116,7 +116,7 @@ describe.each(LABEL)('a registry %s', (label) => {
     expect((await ask('/api/v1/instances/orders-1')).statusCode).toBe(200);
   });
 
-  it('gives no other origin leave to read: no CORS header on any answer, and a preflight is refused', async () => {
+  it('lets no other origin read: no CORS header on any answer, and a preflight is refused', async () => {
     for (const [method, path] of ROUTES) {
       const { headers } = await ask(path, {}, method === 'GET' ? 'GET' : 'OPTIONS');
       expect(Object.keys(headers).filter((name) => name.startsWith('access-control'))).toEqual([]);
@@ -131,7 +131,7 @@ describe.each(LABEL)('a registry %s', (label) => {
     expect((await ask('/api/v1/instances/orders-1', ours, 'OPTIONS')).statusCode).toBe(405);
   });
 
-  it('lets no page frame, sniff, cache or leak what it answers, and runs nothing in it', async () => {
+  it('sets headers so that no page can frame, sniff, cache or leak its answers, and no script runs in them', async () => {
     for (const [method, path] of ROUTES.filter(([verb]) => verb === 'GET')) {
       const { headers } = await ask(path, {}, method);
       const policy = String(headers['content-security-policy']);
@@ -148,7 +148,7 @@ describe.each(LABEL)('a registry %s', (label) => {
     }
   });
 
-  it('says markup as data: as JSON that no browser takes for a page', async () => {
+  it('returns markup as data: as JSON that no browser renders as a page', async () => {
     for (const path of ['/api/v1/services/orders', '/api/v1/instances/orders-1', '/api/v1/events']) {
       const response = await ask(path);
       expect(response.headers['content-type']).toMatch(/^application\/json/);
@@ -183,7 +183,7 @@ describe('an action on a loopback registry', () => {
     expect(JSON.parse(await textOf(await openly('/api/v1/instances/orders-1')))).toMatchObject({ admin: 'ENABLED' });
   });
 
-  it('of a form, which needs no preflight, is refused for what it sends', async () => {
+  it('of a form, which needs no preflight, is refused for its content type', async () => {
     for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data']) {
       const headers = { 'content-type': type, 'sec-fetch-site': 'none' };
       expect((await openly('/api/v1/register', headers, 'POST', withMarkup('orders-2'))).statusCode).toBe(415);

@@ -5,11 +5,11 @@ import { connect, createServer as createTcpServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { afterEach, expect, it } from 'vitest';
-import { openDoor } from '../fuzz/door.js';
+import { openService } from '../fuzz/service.js';
 import { endAll, launch } from '../process/launch.js';
 import type { Child } from '../process/launch.js';
 
-/** From where it is flooded, and from where it is not. */
+/** The source address of the flood; honest clients use another one. */
 const ATTACKER = '127.0.0.9';
 const SECRET = 'a-secret-of-the-attacker-123';
 const PROGRAM = fileURLToPath(new URL('programs/flooded.mjs', import.meta.url));
@@ -24,11 +24,11 @@ afterEach(async () => {
 interface Flooded {
   readonly url: string;
   readonly child: Child;
-  /** What lives in it now, in bytes, buffers included: without what is garbage. */
+  /** Its live memory, in bytes, with buffers and without garbage. */
   readonly heap: () => Promise<number>;
 }
 
-/** A registry in a process that may have so many files open; it beats every second. */
+/** A registry in a process that may open this many files; heartbeats are due every second. */
 async function flooded(options: object = {}, openFiles = 20_000): Promise<Flooded> {
   const settings = JSON.stringify({ intervalMs: 1_000, ...options });
   const limited = `ulimit -n ${openFiles} && exec "$0" "$@"`;
@@ -43,7 +43,7 @@ async function flooded(options: object = {}, openFiles = 20_000): Promise<Floode
   return { url, child, heap };
 }
 
-/** Instances that live and beat, each over fresh connections. Gives them when they are HEALTHY. */
+/** Instances that live and beat, each over fresh connections. Resolves with them when they are HEALTHY. */
 async function honest(url: string, count: number): Promise<readonly Rollcall[]> {
   const members: Rollcall[] = [];
   for (let index = 0; index < count; index += 1) members.push(await enter(url));
@@ -54,7 +54,7 @@ async function honest(url: string, count: number): Promise<readonly Rollcall[]> 
 
 async function enter(url: string): Promise<Rollcall> {
   const rollcall = new Rollcall({ registry: url, service: 'orders' });
-  cleanups.push((await openDoor(rollcall)).close);
+  cleanups.push((await openService(rollcall)).close);
   return rollcall;
 }
 
@@ -63,7 +63,7 @@ interface Answer {
   readonly body: any;
 }
 
-/** Over a connection of its own. Rejects when it gets no answer. */
+/** Sends a request over a connection of its own. Rejects when it gets no answer. */
 async function ask(url: string, body?: object, localAddress = '127.0.0.1'): Promise<Answer> {
   const headers = { authorization: `Bearer ${SECRET}`, 'content-type': 'application/json' };
   const sent = request(url, { method: body === undefined ? 'GET' : 'POST', agent: false, headers, localAddress });
@@ -73,21 +73,21 @@ async function ask(url: string, body?: object, localAddress = '127.0.0.1'): Prom
   return { status: response.statusCode, body: text === '' ? null : JSON.parse(text) };
 }
 
-/** What became of the honest since they were HEALTHY: states that they should not have had. */
+/** The states since HEALTHY that the honest instances should not have had. */
 async function lapses(url: string): Promise<readonly string[]> {
   const { body } = await ask(`${url}/api/v1/events?service=orders&kind=state&limit=1000`);
   const states: string[] = body.events.map((event: { readonly state: string }) => event.state);
   return states.filter((state) => state !== 'REGISTERING' && state !== 'HEALTHY');
 }
 
-/** A connection of the attacker's, over which this is said. */
-async function open(url: string, said: string): Promise<Socket> {
+/** A connection of the attacker, over which this text is sent. */
+async function open(url: string, text: string): Promise<Socket> {
   const { hostname, port } = new URL(url);
   const socket = connect({ host: hostname, port: Number(port), localAddress: ATTACKER });
   socket.on('error', () => {});
   cleanups.push(() => socket.destroy());
   await once(socket, 'connect');
-  socket.write(said, 'latin1');
+  socket.write(text, 'latin1');
   return socket;
 }
 
@@ -103,19 +103,19 @@ const registration = (index: number, port: number, note = ''): object => ({
   endpoints: [{ protocol: 'tcp', host: `127.9.${index >> 8}.${index & 255}`, port }],
 });
 
-/** Runs `one` for 0 … count - 1, so many at a time. */
+/** Runs `one` for 0 … count - 1, `concurrency` at a time. */
 async function each(count: number, concurrency: number, one: (index: number) => Promise<unknown>): Promise<void> {
   let next = 0;
-  const lane = async (): Promise<void> => {
+  const connectInTurn = async (): Promise<void> => {
     while (next < count) {
       next += 1;
       await one(next - 1);
     }
   };
-  await Promise.all(Array.from({ length: concurrency }, lane));
+  await Promise.all(Array.from({ length: concurrency }, connectInTurn));
 }
 
-/** Accepts calls, and never answers one. */
+/** A server that accepts connections, and never answers. */
 async function silence(): Promise<number> {
   const server = createTcpServer((socket) => void socket.on('error', () => {}).resume()).listen(0, '0.0.0.0');
   await once(server, 'listening');
@@ -123,16 +123,16 @@ async function silence(): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-it('more connections than it may have files, over which nothing, half a header or half a body comes, keep nobody out', async () => {
+it('more connections than it may have files, which send nothing, half a header or half a body, lock no client out', async () => {
   const { url, child } = await flooded({}, 1_024);
   await honest(url, 5);
   const sockets: Socket[] = [];
-  const said = ['', HEAD, BODY];
-  // fresh connections of somebody honest, all the time while the crowd comes and when it is there
+  const payloads = ['', HEAD, BODY];
+  // fresh connections of an honest client, while the crowd arrives and when it is there
   const asked = async (): Promise<number> => (await ask(`${url}/api/v1/registry`)).status;
   const statuses: number[] = [];
   await each(1_500, 50, async (index) => {
-    sockets.push(await open(url, said[index % said.length] ?? ''));
+    sockets.push(await open(url, payloads[index % payloads.length] ?? ''));
     if (index % 15 === 0) statuses.push(await asked());
   });
   for (let index = 0; index < 50; index += 1) statuses.push(await asked());
@@ -140,11 +140,11 @@ it('more connections than it may have files, over which nothing, half a header o
   expect(statuses.filter((status) => status !== 200)).toEqual([]);
   expect(sockets.filter(({ readyState }) => readyState === 'open').length).toBeLessThan(1_024);
   expect(await lapses(url)).toEqual([]);
-  const told = child.err.filter((line) => line.includes('it closes those that ask nothing, first of 127.0.0.9'));
-  expect(told).toHaveLength(1);
+  const warnings = child.err.filter((line) => line.includes('it closes those that ask nothing, first of 127.0.0.9'));
+  expect(warnings).toHaveLength(1);
 });
 
-it('thousands of registrations from one address, of instances that never answer, harm only their own', async () => {
+it('thousands of registrations from one address, of instances that never answer, affect only that address', async () => {
   const { url, child, heap } = await flooded({ maxInstances: 400, maxCalls: 50 });
   await honest(url, 5);
   const port = await silence();
@@ -159,7 +159,7 @@ it('thousands of registrations from one address, of instances that never answer,
   expect(await flood(0, 500)).toEqual({ 201: 200, 429: 300 });
   const before = await heap();
   expect(await flood(500, 1_500)).toEqual({ 429: 1_500 });
-  // what is refused leaves nothing behind
+  // refused registrations leave nothing behind
   expect((await heap()) - before).toBeLessThan(1_500 * 1_024);
   expect((await ask(`${url}/api/v1/registry`)).body).toMatchObject({ instances: 205 });
   expect(await lapses(url)).toEqual([]);
@@ -169,7 +169,7 @@ it('thousands of registrations from one address, of instances that never answer,
 const beatOf = (id: string): string =>
   `POST /api/v1/instances/${id}/heartbeat HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer ${SECRET}\r\ncontent-type: application/json\r\ncontent-length: 22\r\n\r\n{"nonce":null,"seq":1}`;
 
-it('heartbeats for an instance that nobody knows, as fast as they are answered, keep nobody’s out', async () => {
+it('heartbeats for an unknown instance, as fast as they are answered, delay no other heartbeats', async () => {
   const { url, child } = await flooded();
   await honest(url, 5);
   let answered = 0;
@@ -187,7 +187,7 @@ it('heartbeats for an instance that nobody knows, as fast as they are answered, 
     });
   });
   await flood;
-  // three intervals, in each of which everybody beats
+  // three intervals, in each of which every instance beats
   await expect.poll(() => performance.now() - begunAt, { timeout: 10_000 }).toBeGreaterThan(3_000);
   expect(answered).toBeGreaterThan(1_000);
   expect(await lapses(url)).toEqual([]);
@@ -197,7 +197,7 @@ it('heartbeats for an instance that nobody knows, as fast as they are answered, 
   expect(await lapses(url)).toEqual([]);
 });
 
-it('requests behind one that is refused leave nothing behind', async () => {
+it('requests pipelined behind a refused one leave nothing behind', async () => {
   const { url, heap } = await flooded();
   await honest(url, 5);
   const refused = 'GET / HTTP/1.1\r\nhost: 127.0.0.1\r\nexpect: a miracle\r\n\r\n';
@@ -214,7 +214,7 @@ it('requests behind one that is refused leave nothing behind', async () => {
   expect(await lapses(url)).toEqual([]);
 });
 
-it('megabytes that are asked for and never read are cut before they fill the memory', async () => {
+it('requested megabytes that are never read are cut before they fill the memory', async () => {
   const { url, child, heap } = await flooded();
   await honest(url, 5);
   const port = await silence();
@@ -223,7 +223,7 @@ it('megabytes that are asked for and never read are cut before they fill the mem
   const before = await heap();
   const question = 'GET /api/v1/services/flood HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n';
   let peak = 0;
-  // over each connection more than one, of which no second is made before the first is taken
+  // more than one over each connection; no second one is sent before the first is accepted
   for (let group = 0; group < 6; group += 1) {
     await each(10, 10, async () => (await open(url, question.repeat(4))).pause());
     peak = Math.max(peak, await heap());
@@ -234,7 +234,7 @@ it('megabytes that are asked for and never read are cut before they fill the mem
   expect(await lapses(url)).toEqual([]);
 });
 
-it('slow headers, slow bodies and watchers that never read are cut, and cost no more than their backlog', async () => {
+it('slow headers, slow bodies and watchers that never read are cut, and cost at most their backlog', async () => {
   const { url, heap } = await flooded();
   await honest(url, 5);
   const port = await silence();
@@ -253,7 +253,7 @@ it('slow headers, slow bodies and watchers that never read are cut, and cost no 
   const lines = 5;
   await expect.poll(watchers, { timeout: 10_000 }).toBe(lines + deaf.length);
   let peak = 0;
-  // until all of them have been given more than the kernel keeps for them, and have taken nothing of it for 10 s
+  // until each of them was sent more than the kernel buffers, and has read nothing of it for 10 s
   for (let change = 0; (await watchers()) > lines; change += 50) {
     await each(50, 10, (index) =>
       ask(`${url}/api/v1/register`, registration(index, port, String(change).padEnd(4_000, '.')), ATTACKER),

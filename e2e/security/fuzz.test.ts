@@ -10,7 +10,7 @@ import type { Target } from '../fuzz/target.js';
 import { TARGETS } from '../fuzz/targets.js';
 
 const REGRESSIONS = fileURLToPath(new URL('../fuzz/regressions', import.meta.url));
-/** Of each target: enough to see what is broken at once. `npm run fuzz` looks longer, and is guided by what is covered. */
+/** Per target: enough to find shallow bugs at once. `npm run fuzz` runs longer, guided by coverage. */
 const MOST_RUNS = 3_000;
 const MOST_MS = 450;
 
@@ -21,7 +21,7 @@ const search = (target: Target) =>
   );
 
 describe.each(TARGETS.map((target) => [target.name, target] as const))('%s', (name, target) => {
-  it('reads its own examples, and every input that once broke it', async () => {
+  it('reads its own examples, and every past finding', async () => {
     for (const seed of target.seeds) await examine(target, bytesOf(seed));
     const folder = join(REGRESSIONS, name);
     for (const file of existsSync(folder) ? readdirSync(folder) : []) {
@@ -29,15 +29,15 @@ describe.each(TARGETS.map((target) => [target.name, target] as const))('%s', (na
     }
   });
 
-  it('does with any bytes only what it may', () => search(target));
+  it('keeps its rules for any bytes', () => search(target));
 });
 
 const broken = (run: Target['run']): Target => ({ name: 'broken', about: '', seeds: ['12#"abcdefghij"'], run });
 const eachAlone = (pieces: readonly Uint8Array[]): unknown[] =>
   pieces.flatMap((piece) => new FrameDecoder().push(piece).frames);
 
-describe('the rules by which targets are judged', () => {
-  it('see a prototype that has changed', async () => {
+describe('the rules for all targets', () => {
+  it('detect a changed prototype', async () => {
     const pollute = broken(() => void Reflect.set(Object.prototype, 'polluted', 1));
     try {
       await expect(async () => examine(pollute, new Uint8Array())).rejects.toThrow('a prototype has changed');
@@ -46,7 +46,7 @@ describe('the rules by which targets are judged', () => {
     }
   });
 
-  it('see work that grows with the square of the input', async () => {
+  it('detect work that grows with the square of the input', async () => {
     const square = broken((bytes) => {
       const before = process.cpuUsage();
       while (process.cpuUsage(before).user < bytes.length ** 2 / 10);
@@ -55,7 +55,7 @@ describe('the rules by which targets are judged', () => {
     await expect(async () => examine(square, new Uint8Array(1_100))).rejects.toThrow(/1100 bytes take/);
   });
 
-  it('see a decoder that looks at one chunk at a time', async () => {
+  it('detect a decoder that treats each chunk separately', async () => {
     const forgetful = broken((bytes) => {
       for (const pieces of cuts(bytes)) mustEqual(eachAlone(pieces), eachAlone([bytes]), 'cuts count');
     });

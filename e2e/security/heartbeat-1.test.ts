@@ -5,13 +5,13 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SOON, Stage } from './stage.fixture.js';
 
 /**
- * SSRF through Heartbeat-1, its second half: whatever was registered, and whoever is there, "a fixed tiny frame; read ≤ 1 KiB;
- * never follow, never echo". The targets here are no services but take down what they get.
+ * SSRF through Heartbeat-1, its second half: whatever was registered, and whatever answers, "a fixed tiny frame; read ≤
+ * 1 KiB; never follow, never echo". The targets here are not services, they record what they receive.
  */
 
-/** Written by the registrant wherever words are free: no target may ever see it. */
+/** Set by the registrant in every free-text field: no target may ever receive it. */
 const MARK = 'MARK-of-the-registrant';
-/** Said by a target: nobody may ever see it. */
+/** Sent by a target: it may appear nowhere. */
 const ANSWER = 'MARK-of-the-target';
 const PROTOCOLS = ['tcp', 'http', 'grpc', 'heartbeat'] as const;
 type Protocol = (typeof PROTOCOLS)[number];
@@ -30,13 +30,13 @@ afterEach(() => stage.close());
 
 interface Target {
   readonly port: number;
-  /** What each connection brought, as latin-1. */
+  /** The data of each connection, as latin-1. */
   readonly got: string[];
-  /** Connections that are open now. */
+  /** The number of open connections. */
   open: number;
 }
 
-/** Somebody who listens; `act` has each connection, once its first bytes are there. */
+/** A server; `act` gets each connection, once its first bytes have arrived. */
 async function target(act: (socket: Socket) => void): Promise<Target> {
   const got: string[] = [];
   const sockets = new Set<Socket>();
@@ -99,7 +99,7 @@ const FRAMES: Readonly<Record<Protocol, RegExp>> = {
 const MOST_BYTES = 1_024;
 
 describe.each(PROTOCOLS)('over %s', (protocol) => {
-  it('a target gets one fixed tiny frame, in which the registrant has no word but its id', async () => {
+  it('a target gets one fixed tiny frame, which contains nothing of the registrant but its id', async () => {
     const { port, got } = await target(() => {});
     await register(protocol, port);
     await expect.poll(() => got.length, SOON).toBeGreaterThan(2);
@@ -110,7 +110,7 @@ describe.each(PROTOCOLS)('over %s', (protocol) => {
     }
   });
 
-  it('one that answers without end is cut off, and that is told without its words', async () => {
+  it('a target that answers without end is cut off, and the report does not contain its data', async () => {
     let sent = 0;
     const { port, got } = await target((socket) => {
       const more = (): void => {
@@ -123,11 +123,11 @@ describe.each(PROTOCOLS)('over %s', (protocol) => {
     await expect.poll(() => got.length, SOON).toBeGreaterThan(2);
     await expect.poll(error, SOON).toMatch(/answers/);
     await notEchoed();
-    // what the kernels hold, and no more: nobody reads it
+    // what the kernels buffer, and no more: the registry does not read it
     expect(sent / got.length).toBeLessThan(16_000_000);
   });
 
-  it('one that answers byte by byte is cut off at the timeout', async () => {
+  it('a target that answers byte by byte is cut off at the timeout', async () => {
     const drops = new Set<NodeJS.Timeout>();
     const one = await target((socket) => {
       const drop = setInterval(() => socket.write('1'), 10);
@@ -137,13 +137,13 @@ describe.each(PROTOCOLS)('over %s', (protocol) => {
     stage.onClose(() => drops.forEach((drop) => clearInterval(drop)));
     await register(protocol, one.port);
     await expect.poll(error, SOON).toMatch(/no answer within 120 ms|answers/);
-    // the target closes none: the registry does, though it is patient with a farewell
+    // the target closes no connection: the registry does, though it waits for a graceful close
     await expect.poll(() => one.got.length - one.open, SOON).toBeGreaterThan(2);
     expect(one.open).toBeLessThan(20);
   });
 });
 
-it('a redirect is no answer, and nobody goes where it leads', async () => {
+it('a redirect is not an answer, and is not followed', async () => {
   for (const status of [301, 302, 303, 307, 308]) {
     const elsewhere = await target(() => {});
     const { port, got } = await target((socket) => {
@@ -160,7 +160,7 @@ it('a redirect is no answer, and nobody goes where it leads', async () => {
   await notEchoed();
 });
 
-it('what a target says is nowhere: no body, no header, no word of another protocol', async () => {
+it('the data of a target appears nowhere: no body, no header, no text of another protocol', async () => {
   const answers = [
     `HTTP/1.1 200 OK\r\ncontent-length: ${ANSWER.length}\r\n\r\n${ANSWER}`,
     `HTTP/1.1 401 ${ANSWER}\r\nwww-authenticate: ${ANSWER}\r\ncontent-length: 0\r\n\r\n`,
@@ -182,7 +182,7 @@ it('what a target says is nowhere: no body, no header, no word of another protoc
   await notEchoed();
 });
 
-/** In no answer, stream or line of the log. */
+/** Expects it in no answer, stream or log line. */
 async function notEchoed(): Promise<void> {
   for (const path of [
     'instances/orders-1',
@@ -194,7 +194,7 @@ async function notEchoed(): Promise<void> {
   ]) {
     await stage.ask(`/api/v1/${path}`, { bearer: operator });
   }
-  const said = [...stage.answers, ...stage.log.texts()];
-  expect(said.filter((text) => text.includes(ANSWER))).toEqual([]);
-  expect(said.length).toBeGreaterThan(6);
+  const outputs = [...stage.answers, ...stage.log.texts()];
+  expect(outputs.filter((text) => text.includes(ANSWER))).toEqual([]);
+  expect(outputs.length).toBeGreaterThan(6);
 }

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Stage } from './stage.fixture.js';
 import type { Answer } from './stage.fixture.js';
 
-/** "`__proto__` and friends, 1 MB names, deep JSON, invalid UTF-8: 400, bounded work", and their relatives on the wire. */
+/** "`__proto__` and friends, 1 MB names, deep JSON, invalid UTF-8: 400, bounded work", and related attacks on the wire. */
 
 let stage: Stage;
 let token = '';
@@ -19,7 +19,7 @@ afterAll(() => stage.close());
 
 const find = (id: string): Promise<Answer> => stage.ask(`/api/v1/instances/${id}`, { bearer: operator });
 
-/** What the registry knows, as one word that changes with it. */
+/** The registry's whole view, as one text that changes with it. */
 async function view(): Promise<string> {
   const { body } = await stage.ask('/api/v1/services/orders', { bearer: operator });
   return JSON.stringify(body.instances.map(({ id, metadata, weight, admin }: any) => [id, metadata, weight, admin]));
@@ -34,7 +34,7 @@ const BODIES: readonly (readonly [string, string | Buffer, number])[] = [
   ['the key __proto__', fields('"__proto__":{"admin":true}'), 400],
   ['the key __proto__ in metadata', fields('"metadata":{"__proto__":"x"}'), 400],
   ['the key constructor, deep', fields('"methods":{"find":{"constructor":{"prototype":{"x":1}}}}'), 400],
-  ['the key prototype, deep in what is ignored', fields('"x":[[{"y":{"prototype":1}}]]'), 400],
+  ['the key prototype, deep in an ignored field', fields('"x":[[{"y":{"prototype":1}}]]'), 400],
   ['the key __proto__, escaped', fields(String.raw`"\u005f\u005fproto__":{"x":1}`), 400],
   ['a name of 1 MB', fields(`"zone":"${'a'.repeat(1_000_000)}"`), 413],
   ['a name as long as a body may be', fields(`"version":"${'a'.repeat(16_000)}"`), 400],
@@ -42,11 +42,11 @@ const BODIES: readonly (readonly [string, string | Buffer, number])[] = [
   ['JSON 100,000 deep', nested(100_000, '[', ']'), 413],
   ['arrays as deep as a body may be', nested(8_000, '[', ']'), 400],
   ['objects as deep as a body may be', `${'{"a":'.repeat(2_700)}1${'}'.repeat(2_700)}`, 400],
-  ['depth with a suspicious word', fields(`"x":${nested(7_000, '[', ']')},"y":"prototype"`), 201],
+  ['depth with a suspicious key', fields(`"x":${nested(7_000, '[', ']')},"y":"prototype"`), 201],
   ['a huge array', fields(`"x":[${'1,'.repeat(500_000)}1]`), 413],
   ['thousands of endpoints', `{"id":"orders-x","service":"orders","endpoints":[${'{},'.repeat(5_000)}{}]}`, 400],
   ['thousands of keys', fields(`"metadata":{${Array.from({ length: 1_500 }, (_, i) => `"k${i}":""`).join(',')}}`), 400],
-  ['another service, said twice', fields('"service":"billing"'), 403],
+  ['another service, given twice', fields('"service":"billing"'), 403],
   ['bytes that are not UTF-8', latin1(fields('"version":"\xff\xfe"')), 400],
   ['an overlong slash', latin1(fields('"version":"\xc0\xaf"')), 400],
   ['half a surrogate pair in UTF-8', latin1(fields('"version":"\xed\xa0\x80"')), 400],
@@ -93,7 +93,7 @@ describe('a registration with', () => {
     });
   }
 
-  it('a key that is said twice counts as it was said last, and the token is held to that', async () => {
+  it('a duplicate key counts with its last value, which is also checked against the token', async () => {
     const body = `{"service":"billing",${fields('').slice(1)}`;
     const { status } = await stage.ask('/api/v1/register', {
       method: 'POST',
@@ -106,7 +106,7 @@ describe('a registration with', () => {
   });
 });
 
-describe('a beat, which comes past the router, with', () => {
+describe('a beat, which bypasses the router, with', () => {
   it.each([
     ['the key __proto__', '{"nonce":null,"seq":1,"__proto__":{}}', 400],
     ['depth', `{"nonce":null,"seq":1,"x":${nested(8_000, '[', ']')}}`, 200],
@@ -117,7 +117,7 @@ describe('a beat, which comes past the router, with', () => {
     ['thousands of edges', `{"nonce":null,"seq":3,"edges":[${'{},'.repeat(5_000)}{}]}`, 200],
   ])('%s', async (_what, body, status) => {
     const bearer = 'the-secret-of-orders-there-which-is-long';
-    // a body that is too long is refused before it has come, and its sender hears so or finds the connection closed
+    // a body that is too long is refused before it has arrived, and its sender gets the refusal or a closed connection
     const head = `POST /api/v1/instances/orders-there/heartbeat HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer ${bearer}\r\n`;
     const text = await stage.say(
       `${head}content-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
@@ -127,7 +127,7 @@ describe('a beat, which comes past the router, with', () => {
   });
 });
 
-describe('a body that says it is', () => {
+describe('a body of the content type', () => {
   it.each([
     ['text', { 'content-type': 'text/plain' }, 415],
     ['a form', { 'content-type': 'application/x-www-form-urlencoded' }, 415],
@@ -147,7 +147,7 @@ describe('a body that says it is', () => {
   });
 });
 
-describe('a request that two readers could understand differently', () => {
+describe('a request that two parsers could read differently', () => {
   const start = 'POST /api/v1/register HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n';
   const second = 'GET /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n';
   it.each([
@@ -164,28 +164,28 @@ describe('a request that two readers could understand differently', () => {
     ['a length beyond all numbers', `${start}content-length: 99999999999999999999999\r\n\r\n{}${second}`],
     ['a space before the colon', `${start}content-length : 2\r\n\r\n{}${second}`],
     ['a chunk beyond all numbers', `${start}transfer-encoding: chunked\r\n\r\nfffffffffffffffff\r\n{}${second}`],
-    ['a chunk whose size is none', `${start}transfer-encoding: chunked\r\n\r\n2z\r\n{}\r\n0\r\n\r\n${second}`],
+    ['a chunk with an invalid size', `${start}transfer-encoding: chunked\r\n\r\n2z\r\n{}\r\n0\r\n\r\n${second}`],
     ['lines that end in LF alone', `${start.replaceAll('\r\n', '\n')}content-length: 2\n\n{}${second}`],
     ['a NUL in a header', `${start}x-a: a\0b\r\ncontent-length: 2\r\n\r\n{}${second}`],
     ['a method that is none', `GE T /health/live HTTP/1.1\r\nhost: localhost\r\n\r\n${second}`],
     ['no version', `GET /health/live\r\n\r\n${second}`],
     ['another version', `PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n${second}`],
-  ])('%s: is refused, and what follows it is no request', async (_what, bytes) => {
+  ])('%s: is refused, and the bytes after it are not a request', async (_what, bytes) => {
     const text = await stage.say(bytes);
-    // whoever has no token hears so before the rest has come; that rest is never another request
+    // a client without a token is refused before the rest has arrived; that rest is never another request
     expect(text).toMatch(/HTTP\/1\.1 400 /);
     expect(text).not.toMatch(/HTTP\/1\.1 [235]/);
     expect(text).toMatch(/connection: close/i);
   });
 
-  it('a name of another host in an absolute URL does not count, and the Host header is held to ours', async () => {
+  it('a name of another host in an absolute URL does not count, and the Host header must be ours', async () => {
     const text = await stage.say(
       'GET http://localhost/health/live HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n',
     );
     expect(text).toMatch(/^HTTP\/1\.1 421 /);
   });
 
-  it('two hosts are not two chances', async () => {
+  it('two Host headers are refused', async () => {
     const text = await stage.say(
       'GET /health/live HTTP/1.1\r\nhost: evil.example\r\nhost: localhost\r\nconnection: close\r\n\r\n',
     );
@@ -193,7 +193,7 @@ describe('a request that two readers could understand differently', () => {
   });
 });
 
-describe('a request that is too large', () => {
+describe('an oversized request', () => {
   it.each([
     ['one header', `GET /health/live HTTP/1.1\r\nhost: localhost\r\nx-a: ${'a'.repeat(40_000)}\r\n\r\n`, 413],
     ['many headers', `GET /health/live HTTP/1.1\r\nhost: localhost\r\n${'x-a: a\r\n'.repeat(10_000)}\r\n`, 413],
@@ -209,21 +209,21 @@ describe('a request that is too large', () => {
     expect(text).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
   });
 
-  it('in an id, and one that cannot be decoded, is refused as such', async () => {
+  it('in an id, or with an undecodable one, is refused as such', async () => {
     expect((await find('a'.repeat(129))).status).toBe(400);
     expect((await find('%ff')).status).toBe(400);
     expect((await find('%00')).status).toBe(404);
     expect((await find('..%2f..%2fhealth%2flive')).status).toBe(404);
   });
 
-  it('in chunks that never end is cut at the limit, not read on', async () => {
+  it('in chunks that never end is cut at the limit', async () => {
     const head = `POST /api/v1/register HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${token}\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n`;
     const text = await stage.say(head + `1000\r\n${'['.repeat(4_096)}\r\n`.repeat(8));
     expect(text).toMatch(/^HTTP\/1\.1 413 /);
   });
 });
 
-it('a request that never ends is ended: a head after 5 s, a body after 10 s; others are answered meanwhile', async () => {
+it('that never ends is closed: a head after 5 s, a body after 10 s; others are answered meanwhile', async () => {
   const post = `POST /api/v1/register HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${token}\r\ncontent-type: application/json\r\n`;
   const endless = [
     'GET /health/live HTTP/1.1\r\nhost: localhost\r\nx-a: ',
@@ -237,14 +237,15 @@ it('a request that never ends is ended: a head after 5 s, a body after 10 s; oth
     return performance.now() - startedAt;
   });
   expect((await stage.ask('/health/live')).status).toBe(200);
-  // a busy machine ends them late, and never early; how late is the time of the test, which Node's own limits (60 s, 300 s) are beyond
+  // a busy machine closes them late, and never early; the test's own timeout bounds that, below Node's limits (60 s,
+  // 300 s)
   const [headMs = 0, ...bodiesMs] = await Promise.all(all);
   expect(headMs).toBeGreaterThan(5_000 - 250);
   expect(Math.min(...bodiesMs)).toBeGreaterThan(10_000 - 250);
   expect(headMs).toBeLessThan(Math.min(...bodiesMs));
 });
 
-it('after all of that the registry is as it was, and nothing of it failed', async () => {
+it('changes nothing in the registry, and causes no internal error', async () => {
   expect(await view()).toContain('orders-there');
   expect(stage.log.texts('error')).toEqual([]);
 });

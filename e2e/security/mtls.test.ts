@@ -4,7 +4,7 @@ import { startRegistry } from '@rollcall/registry';
 import type { RunningRegistry, StartOptions } from '@rollcall/registry';
 import { createServer } from 'node:https';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { openDoor } from '../fuzz/door.js';
+import { openService } from '../fuzz/service.js';
 import { Certificates } from '../process/certificates.js';
 import type { Pair } from '../process/certificates.js';
 import { outdate, revoke, selfSigned, textOf } from './revocation.js';
@@ -16,9 +16,9 @@ const OF_AN_OPERATOR = { names: ['URI:rollcall:operator'] };
 
 const certificates = new Certificates();
 let ca: Pair;
-/** A CA that nobody trusts. */
+/** A CA that no participant trusts. */
 let stranger: Pair;
-/** What `orders` serves with. */
+/** The certificate that `orders` serves with. */
 let own: Pair;
 let count = 0;
 
@@ -34,7 +34,7 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
 });
 
-/** A registry, and how to exchange what it has. */
+/** A registry, and functions that replace its files. */
 async function guarded() {
   const log = recordingLog();
   count += 1;
@@ -56,7 +56,7 @@ async function guarded() {
   };
 }
 
-/** A process with the service `orders`, which answers Heartbeat-1 over HTTP and TLS, to whoever shows a certificate. */
+/** A process with the service `orders`, which answers Heartbeat-1 over HTTPS and requires a client certificate. */
 async function enter(url: string, shown: Pair | null) {
   const log = recordingLog();
   const registryTls = { caFile: ca.certFile, ...shown };
@@ -64,7 +64,7 @@ async function enter(url: string, shown: Pair | null) {
   const asked = { ...textOf(own), ca: textOf(ca).cert, requestCert: true, rejectUnauthorized: true };
   let calls = 0;
   const server = createServer(asked, () => (calls += 1));
-  cleanups.push((await openDoor(rollcall, server)).close);
+  cleanups.push((await openService(rollcall, server)).close);
   return { rollcall, log, calls: () => calls };
 }
 
@@ -76,7 +76,7 @@ async function caller(url: string, pair: Pair): Promise<Rollcall> {
 }
 
 describe('between a registry and its clients, with certificates alone', () => {
-  it('a service is HEALTHY and is found by a reader; the registry shows its own certificate to services that ask', async () => {
+  it('a service is HEALTHY and is found by a reader; the registry shows its own certificate to services that require one', async () => {
     const { url } = await guarded();
     const member = await enter(url, own);
     await expect.poll(() => member.rollcall.state, soon).toBe('HEALTHY');
@@ -102,7 +102,7 @@ describe('between a registry and its clients, with certificates alone', () => {
     ],
     ['that of a reader', () => certificates.signed(ca, OF_A_READER), /has the role reader/],
     ['that of an operator', () => certificates.signed(ca, OF_AN_OPERATOR), /has the role operator/],
-  ] as const)('with %s nobody registers, and is told why', async (_, pairOf, why) => {
+  ] as const)('with %s a registration is refused with the reason', async (_, pairOf, why) => {
     const { url } = await guarded();
     const pair = await pairOf();
     const { rollcall, log } = await enter(url, pair);
@@ -114,7 +114,7 @@ describe('between a registry and its clients, with certificates alone', () => {
 });
 
 describe('while they are connected', () => {
-  it('every certificate is exchanged, the old ones are revoked, and a service does not lose HEALTHY', async () => {
+  it('every certificate is replaced, the old ones are revoked, and a service stays HEALTHY', async () => {
     const { url, renew, revoked, log: registryLog } = await guarded();
     const first = certificates.copy(await certificates.signed(ca, OF_ORDERS), 'first');
     const files = certificates.copy(first, 'orders');
@@ -123,7 +123,7 @@ describe('while they are connected', () => {
     const reader = await caller(url, await certificates.signed(ca, OF_A_READER));
     const since = async (): Promise<readonly number[]> => (await reader.instances('orders')).map((one) => one.since);
     const before = await since();
-    /** Each is a Heartbeat-1, and beside it goes a Heartbeat-2: after three without one it would not be HEALTHY. */
+    /** Each round has a Heartbeat-1 and a Heartbeat-2: after three without one the service would not be HEALTHY. */
     const rounds = async (): Promise<void> => {
       const at = calls();
       await expect.poll(() => calls() - at, soon).toBeGreaterThan(5);
@@ -140,7 +140,7 @@ describe('while they are connected', () => {
     expect(log.texts('error')).toEqual([]);
   });
 
-  it('one is revoked: it opens nothing more, and the others go on', async () => {
+  it('one is revoked: it is refused from then on, and the others are not', async () => {
     const { url, revoked } = await guarded();
     const doomed = await certificates.signed(ca, OF_ORDERS);
     const lost = await enter(url, doomed);
@@ -158,7 +158,7 @@ describe('while they are connected', () => {
     expect(stays.log.texts('error')).toEqual([]);
   });
 
-  it('the list of those revoked is out of date for a while: the fleet goes on beating, and is there when it is not', async () => {
+  it('the revocation list is outdated for a while: the fleet keeps beating, and stays listed', async () => {
     const { url, outdated, updated } = await guarded();
     const fleet = [await enter(url, own), await enter(url, own)];
     const states = () => fleet.map(({ rollcall }) => rollcall.state);

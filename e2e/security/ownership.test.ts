@@ -6,8 +6,8 @@ import { SOON, Stage } from './stage.fixture.js';
 import type { Answer } from './stage.fixture.js';
 
 /**
- * "B registers A's name or address, drains A, beats for A, replays a beat: refused". A and B both have a token that is good;
- * B's is once for another service and once for the same one.
+ * "B registers A's name or address, drains A, beats for A, replays a beat: refused". A and B both have a valid token;
+ * that of B is once for another service and once for the same one.
  */
 
 let stage: Stage;
@@ -24,13 +24,13 @@ async function begin(intervalMs: number): Promise<void> {
   await stage.start({ intervalMs });
 }
 
-/** A registry in which nothing happens by itself for a minute. */
+/** A registry that takes no decision by itself for a minute. */
 async function calm(): Promise<void> {
   await stage.close();
   await begin(60_000);
 }
 
-/** How long ago a direction of the heartbeats succeeded, ms. */
+/** The time since a direction of the heartbeats succeeded, ms. */
 async function ago(id: string, direction: 'heartbeat1' | 'heartbeat2'): Promise<number> {
   const { body } = await about(id);
   return body.heartbeats[direction].lastSuccessAgoMs ?? Infinity;
@@ -45,7 +45,7 @@ const post = (path: string, bearer: string, body: object): Promise<Answer> =>
 const beat = (id: string, bearer: string, seq: number, nonce: string | null = null): Promise<Answer> =>
   post(`/api/v1/instances/${id}/heartbeat`, bearer, { nonce, seq });
 
-describe('B does not become A:', () => {
+describe('B does not take the identity of A:', () => {
   it('B registers A’s name', async () => {
     const { answer } = await stage.register(ofB, 'orders-of-B');
     expect(answer).toMatchObject({ status: 403, body: { code: 'FORBIDDEN' } });
@@ -67,7 +67,7 @@ describe('B does not become A:', () => {
     expect((await about('orders-1')).body).toMatchObject({ service: 'orders', version: '1' });
   });
 
-  it('B registers A’s address: the address is asked, A answers, and B is taken off', async () => {
+  it('B registers A’s address: the address is probed, A answers, and B is removed', async () => {
     const { rollcall, port } = await stage.live(ofA);
     const { answer, secret } = await stage.register(ofB, 'billing-of-B', {
       service: 'billing',
@@ -81,12 +81,12 @@ describe('B does not become A:', () => {
     expect(body.instances).toEqual([]);
   });
 
-  it('B registers A’s removed id: ended for good, or kept for whoever has the secret', async () => {
+  it('B registers A’s removed id: it is ended for good, or reserved for the owner of the secret', async () => {
     const { secret } = await stage.register(ofA, 'orders-left');
     await stage.ask('/api/v1/instances/orders-left', { method: 'DELETE', bearer: secret });
     await stage.register(ofA, 'orders-removed');
     await stage.ask('/api/v1/instances/orders-removed', { method: 'DELETE', bearer: operator });
-    // nobody answers for this one, and nobody beats
+    // no process answers at this one, and it does not beat
     await stage.register(ofA, 'orders-silent');
     await expect.poll(async () => (await about('orders-silent')).status, SOON).toBe(404);
     for (const id of ['orders-left', 'orders-removed', 'orders-silent']) {
@@ -110,7 +110,7 @@ describe('B does not act for A:', () => {
     ['drains A', (id, bearer) => act('POST', `${id}/drain`, bearer, { deadlineMs: 0 })],
     ['beats for A', (id, bearer) => act('POST', `${id}/heartbeat`, bearer, { nonce: null, seq: 1 })],
     ['ends A', (id, bearer) => act('DELETE', id, bearer)],
-    ['takes A out of the way', (id, bearer) => act('PATCH', id, bearer, { admin: 'MAINTENANCE', reason: 'x' })],
+    ['takes A out of service', (id, bearer) => act('PATCH', id, bearer, { admin: 'MAINTENANCE', reason: 'x' })],
   ];
 
   it.each(ACTS)(
@@ -129,27 +129,27 @@ describe('B does not act for A:', () => {
     },
   );
 
-  it('B holds A’s line', async () => {
+  it('B opens A’s line', async () => {
     await calm();
     const { rollcall } = await stage.live(ofA);
     await expect.poll(() => ago(rollcall.id, 'heartbeat1'), SOON).toBeGreaterThan(500);
     for (const bearer of [null, ofB, ofA, SECRET_OF_B]) {
       expect(await stage.ask(`/api/v1/watch?instance=${rollcall.id}`, { bearer })).toMatchObject({ status: 401 });
     }
-    // a line that ends has its instance called at once; none of these was its line
+    // a line that ends has its instance probed at once; none of these was its line
     expect(await ago(rollcall.id, 'heartbeat1')).toBeGreaterThan(500);
     expect((await about(rollcall.id)).body.state).toBe('HEALTHY');
     expect(rollcall.state).toBe('HEALTHY');
   });
 
-  it('B says that A is dead: A is asked, and stays', async () => {
+  it('B reports A as dead: A is probed, and stays', async () => {
     await calm();
     const { rollcall } = await stage.live(ofA);
     const { rollcall: other } = await stage.live(ofB, 'billing');
     const suspect = (bearer: string, by: string): Promise<Answer> =>
       post(`/api/v1/instances/${rollcall.id}/suspect`, bearer, { by, outcome: 'refused' });
     await expect.poll(() => ago(rollcall.id, 'heartbeat1'), SOON).toBeGreaterThan(500);
-    // in the name of another one
+    // in the name of another instance
     expect((await suspect(ofB, rollcall.id)).status).toBe(403);
     expect(await ago(rollcall.id, 'heartbeat1')).toBeGreaterThan(500);
     expect((await suspect(ofB, other.id)).status).toBe(202);
@@ -158,8 +158,8 @@ describe('B does not act for A:', () => {
   });
 });
 
-describe('a beat that was overheard', () => {
-  it('says nothing a second time: its sequence is used up', async () => {
+describe('an intercepted beat', () => {
+  it('is not accepted a second time: its sequence number is used', async () => {
     await calm();
     const { secret } = await stage.register(ofA, 'orders-1');
     expect((await beat('orders-1', secret, 5)).status).toBe(200);
@@ -173,7 +173,7 @@ describe('a beat that was overheard', () => {
     expect(await ago('orders-1', 'heartbeat2')).toBeLessThan(300);
   });
 
-  it('keeps nobody alive', async () => {
+  it('keeps no instance alive', async () => {
     const { secret } = await stage.register(ofA, 'orders-1');
     await beat('orders-1', secret, 5);
     await expect
@@ -184,7 +184,7 @@ describe('a beat that was overheard', () => {
       .toBe(404);
   });
 
-  it('and a nonce that was not the registry’s, or is old, proves nothing', async () => {
+  it('proves nothing with a nonce that is old or not the registry’s', async () => {
     const nonces: string[] = [];
     const server = createServer((request, response) => {
       const parts: Buffer[] = [];

@@ -3,14 +3,15 @@ import { SOON, Stage } from './stage.fixture.js';
 import type { Answer } from './stage.fixture.js';
 
 /**
- * "No, wrong, expired, other service's token on every route: 401/403, audit line, nothing changes". The routes are those that the
- * registry itself describes, so that one that is added is driven too. (What each route answers to whom: http/access-table.test.ts.)
+ * "No, wrong, expired, other service's token on every route: 401/403, audit line, nothing changes". The routes are
+ * those that the registry itself describes, so that new ones are covered too. (Which route answers which client:
+ * http/access-table.test.ts.)
  */
 
 let stage: Stage;
 afterEach(() => stage.close());
 
-/** Says nothing of anybody, so it may be asked by everybody. */
+/** Public routes, which reveal nothing about instances. */
 const FOR_ANYONE = ['GET /health/live', 'GET /health/ready', 'GET /openapi.json', 'GET /', 'GET /assets/{file}'];
 const BODIES: Readonly<Record<string, object>> = {
   'POST /api/v1/register': { id: 'orders-2', service: 'orders', endpoints: [{ protocol: 'tcp', port: 9 }] },
@@ -23,7 +24,7 @@ const BODIES: Readonly<Record<string, object>> = {
 const BEARERS = {
   'no token': () => Promise.resolve(null),
   'a wrong token': () => Promise.resolve(`rct_0123456789_${'A'.repeat(43)}`),
-  'what is no token at all': () => Promise.resolve('Bearer'),
+  'no token at all': () => Promise.resolve('Bearer'),
   'an expired token': () => stage.token({ expiresAt: 2 }),
   'a revoked token': () => stage.token({}, 2),
   'the token of another service': () => stage.token({ services: ['billing'] }),
@@ -39,7 +40,7 @@ async function routes(): Promise<readonly string[]> {
 describe('on every route', () => {
   for (const [what, bearerOf] of Object.entries(BEARERS)) {
     const isForeign = what === 'the token of another service';
-    it(`${what} is refused, told in the log, and changes nothing`, async () => {
+    it(`${what} is refused, logged, and changes nothing`, async () => {
       stage = await Stage.make();
       const service = await stage.token();
       const operator = await stage.token({ role: 'operator', services: [] });
@@ -59,14 +60,14 @@ describe('on every route', () => {
         const answer = await stage.ask(where + query, { method, bearer, ...(body === undefined ? {} : { body }) });
         const isOpen = FOR_ANYONE.includes(route) || (isForeign && method === 'GET');
         const expected = isOpen ? 200 : isForeign ? 403 : 401;
-        // discovery tells whoever may ask that the registry is not settled yet
+        // discovery reports to permitted clients that the registry is not settled yet
         const isLetIn = isOpen && route === 'GET /sd/prometheus' && answer.body.code === 'NOT_READY';
         expect([route, isLetIn ? 200 : answer.status]).toEqual([route, expected]);
         if (isOpen) continue;
         expect(answer.body).toMatchObject({ code: expect.any(String), fix: expect.any(String) });
         const line = new RegExp(`^Access refused: .* from 127\\.2\\..*: ${method} ${where}.* → ${answer.status}$`);
-        const told = (): readonly string[] => stage.log.texts('warn').slice(lines);
-        await expect.poll(told, SOON).toEqual([expect.stringMatching(line)]);
+        const logged = (): readonly string[] => stage.log.texts('warn').slice(lines);
+        await expect.poll(logged, SOON).toEqual([expect.stringMatching(line)]);
       }
       expect((await about()).text).toBe(before);
       expect((await stage.ask('/api/v1/instances/orders-2', { bearer: operator })).status).toBe(404);
@@ -74,8 +75,8 @@ describe('on every route', () => {
   }
 });
 
-describe('a credential that takes more than its share', () => {
-  it('holds so many instances, wherever it comes from: 429, when to come again, and what to do; another one is not touched', async () => {
+describe('a credential that exceeds its limits', () => {
+  it('holds a limited number of instances, from any address: 429, with when to retry and what to do; another one is not affected', async () => {
     stage = await Stage.make();
     const [first, second] = [await stage.token(), await stage.token()];
     await stage.start({ intervalMs: 60_000, maxInstancesPerToken: 3 });
@@ -97,7 +98,7 @@ describe('a credential that takes more than its share', () => {
     expect((await stage.register(first, 'orders-5')).answer.status).toBe(201);
   });
 
-  it('registers so often a minute, the same instance too; beats and others go on', async () => {
+  it('registers at a limited rate, the same instance too; beats and other credentials are not affected', async () => {
     stage = await Stage.make();
     const [first, second] = [await stage.token(), await stage.token()];
     await stage.start({ intervalMs: 60_000, maxRegistrationsPerToken: 5 });

@@ -12,12 +12,12 @@ default_md = sha256
 default_crl_days = 2
 `;
 
-/** Writes a CA's list of revoked certificates, in the place of what was there, and says where. */
+/** Writes a CA's list of revoked certificates, replacing the previous one, and returns its path. */
 export function revoke(by: Pair, revoked: readonly Pair[], { folder }: Certificates, name: string): Promise<string> {
   return list({ by, revoked, times: [] }, folder, name);
 }
 
-/** Writes one that has been out of date for long, as where nobody made the next in time. */
+/** Writes a list that is long out of date, as if the next one was not made in time. */
 export function outdate(by: Pair, { folder }: Certificates, name: string): Promise<string> {
   const times = ['-crl_lastupdate', '20250101000000Z', '-crl_nextupdate', '20250102000000Z'];
   return list({ by, revoked: [], times }, folder, name);
@@ -40,7 +40,7 @@ async function list({ by, revoked, times }: Wanted, folder: string, name: string
   return join(folder, name);
 }
 
-/** One that no CA has signed. */
+/** A self-signed certificate. */
 export async function selfSigned({ folder }: Certificates, uri: string): Promise<Pair> {
   const room = mkdtempSync(join(folder, 'self-'));
   const pair = { certFile: join(room, 'self.pem'), keyFile: join(room, 'self.key') };

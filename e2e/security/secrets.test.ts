@@ -5,12 +5,15 @@ import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import { SOON, Stage } from './stage.fixture.js';
 
-/** "Secrets in logs, errors, /api/v1/registry, metrics: never". Everything that is provoked here is kept, and then searched. */
+/**
+ * "Secrets in logs, errors, /api/v1/registry, metrics: never". All output that is provoked here is recorded, and then
+ * searched.
+ */
 
 let stage: Stage;
 afterAll(() => stage.close());
 
-/** Hexadecimal digits as long as a hash or a key, in whatever the registry keeps. */
+/** Hexadecimal digits as long as a hash or a key, in the files of the registry. */
 async function keysIn(folder: string): Promise<readonly string[]> {
   const found = new Set<string>();
   for (const file of await readdir(folder, { recursive: true, withFileTypes: true })) {
@@ -21,7 +24,7 @@ async function keysIn(folder: string): Promise<readonly string[]> {
   return [...found];
 }
 
-/** Keeps every name, help and label that anything is counted under. */
+/** Records every name, help text and label of the metrics. */
 function namingMeter(counted: string[]): Meter {
   const note = (_value: number, ...labels: readonly string[]): void => void counted.push(...labels);
   const forget = (...labels: readonly string[]): void => void counted.push(...labels);
@@ -35,7 +38,7 @@ function namingMeter(counted: string[]): Meter {
   return { counter: instrument, gauge: instrument, histogram: instrument };
 }
 
-it('no token, no secret, no hash and no key is in any answer, stream, log line or metric, whatever was asked', async () => {
+it('no token, no secret, no hash and no key is in any answer, stream, log line or metric, whatever was requested', async () => {
   stage = await Stage.make();
   const service = await stage.token({ services: ['orders', 'pay-*'] });
   const reader = await stage.token({ role: 'reader', services: [] });
@@ -51,7 +54,7 @@ it('no token, no secret, no hash and no key is in any answer, stream, log line o
     bearer: service,
     body: { id: 'orders-drawn', service: 'orders', endpoints: [{ protocol: 'tcp', port: 9 }] },
   });
-  // the one place where a secret is said: to whom it was drawn for, once
+  // the one place where a secret is sent: once, to the client that it was drawn for
   stage.answers.pop();
   stage.secrets.push(drawn.body.secret);
   const { secret } = await stage.register(service, 'orders-1');
@@ -80,7 +83,7 @@ it('no token, no secret, no hash and no key is in any answer, stream, log line o
     `GET /api/v1/watch?instance=orders-1&service=orders HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${secret}\r\n\r\n`,
   );
 
-  // every route that it describes, with everything that somebody could show, and secrets where they do not belong
+  // every route that the registry describes, with all kinds of credentials, and secrets where they do not belong
   const { body: openapi } = await stage.ask('/openapi.json');
   const routes = Object.entries<Record<string, unknown>>(openapi.paths).flatMap(([path, methods]) =>
     Object.keys(methods).map((method) => [method.toUpperCase(), path] as const),
@@ -103,7 +106,7 @@ it('no token, no secret, no hash and no key is in any answer, stream, log line o
   const tries = routes.flatMap(([method, path]) =>
     bearers.flatMap((bearer) => own.slice(0, method === 'GET' ? 6 : 2).map((id) => ({ method, path, bearer, id }))),
   );
-  // what ends an instance comes last
+  // requests that end an instance come last
   const ends = [operator, secret, drawn.body.secret];
   for (const { method, path, bearer, id } of tries) {
     if (method === 'DELETE' && ends.includes(bearer)) continue;
@@ -111,7 +114,7 @@ it('no token, no secret, no hash and no key is in any answer, stream, log line o
     const body = method === 'POST' || method === 'PATCH' ? { body: bodyFor(path, id, bearer) } : {};
     await stage.ask(where, { method, bearer, ...body });
   }
-  // what acts, done and told
+  // operators' actions, and their results
   const act = (method: string, path: string, bearer: string, body?: object) =>
     stage.ask(path, { method, bearer, ...(body === undefined ? {} : { body }) });
   await act('PATCH', '/api/v1/instances/orders-1', operator, { admin: 'MAINTENANCE', reason: 'a cable', weight: 5 });
@@ -119,7 +122,7 @@ it('no token, no secret, no hash and no key is in any answer, stream, log line o
   await act('DELETE', '/api/v1/instances/orders-drawn', drawn.body.secret);
   await act('DELETE', '/api/v1/instances/orders-1', operator);
   await act('POST', '/api/v1/instances/orders-1/heartbeat', secret, { nonce: null, seq: 9 });
-  // as a client, whose own log is here too, with a token that is none
+  // as a client with an invalid token, whose own log is recorded too
   await expect.poll(() => line.text(), SOON).toContain('event: gone');
   for (const path of [
     '/api/v1/events?limit=1000',
@@ -137,21 +140,21 @@ it('no token, no secret, no hash and no key is in any answer, stream, log line o
 
   const keys = await keysIn(stage.folder);
   expect(keys.length).toBeGreaterThan(8);
-  const said = [
+  const output = [
     ...stage.answers,
     ...[...streams, line].map(({ text }) => text()),
     ...stage.log.texts(),
     ...counted,
   ].join('\n');
-  expect(said.length).toBeGreaterThan(100_000);
+  expect(output.length).toBeGreaterThan(100_000);
   const provoked = ['orders-1', 'a cable', 'event: reset', 'Access refused', 'UNAUTHORIZED'];
-  expect(provoked.filter((words) => !said.includes(words))).toEqual([]);
+  expect(provoked.filter((words) => !output.includes(words))).toEqual([]);
   const words = [...new Set([...stage.secrets, ...keys])];
   const wordsIn = (text: string): string[] => words.filter((word) => text.includes(word));
-  expect(wordsIn(said)).toEqual([]);
-  // it would have been seen
+  expect(wordsIn(output)).toEqual([]);
+  // the search does find planted values
   const planted = [keys.at(0)!, stage.secrets.at(0)!];
-  expect(wordsIn([said, ...planted].join('\n')).toSorted()).toEqual(planted.toSorted());
-  // where it keeps them is for its own log only
+  expect(wordsIn([output, ...planted].join('\n')).toSorted()).toEqual(planted.toSorted());
+  // its folder is named only in its own log
   expect(stage.answers.filter((text) => text.includes(stage.path))).toEqual([]);
 });

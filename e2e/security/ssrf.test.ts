@@ -7,9 +7,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { SOON, Stage } from './stage.fixture.js';
 
 /**
- * SSRF through Heartbeat-1: the registry connects where a client says, so it refuses every way to say something else than the
- * address from which the client comes. Each form is sent over a real socket; the peer is told to be 10.0.0.5, since a test has no
- * other machine, and whoever the registry calls is written down instead of called.
+ * SSRF through Heartbeat-1: the registry connects to the registered address, so it refuses every notation for another
+ * address than that of the client. Each form is sent over a real socket; the peer address is set to 10.0.0.5, since a
+ * test has no other machine, and the registry's connections are recorded instead of made.
  */
 
 const PEER = '10.0.0.5';
@@ -20,7 +20,7 @@ afterEach(async () => {
 
 interface Terms {
   readonly allowedNetworks?: readonly string[];
-  /** What a name resolves to, each time it is asked for; the last answer stays. */
+  /** The answers of the resolver for a name, one per query; the last one stays. */
   readonly names?: Readonly<Record<string, readonly string[]>>;
 }
 
@@ -90,7 +90,7 @@ async function place({ allowedNetworks = [], names = {} }: Terms = {}) {
   return { enter, called, asked, port: server.port };
 }
 
-/** Addresses, and texts that some resolver, library or kernel takes for one. */
+/** Addresses, and texts that some resolver, library or kernel reads as one. */
 const FORMS: readonly (readonly [string, string])[] = [
   ['loopback', '127.0.0.1'],
   ['another loopback', '127.8.9.10'],
@@ -141,7 +141,7 @@ const FORMS: readonly (readonly [string, string])[] = [
   ['a relay of 6to4', '192.88.99.1'],
 ];
 
-/** What is no host at all in this protocol, whatever a resolver would make of it. */
+/** Texts that are not a host in this protocol, whatever a resolver would make of them. */
 const NO_HOSTS: readonly (readonly [string, string])[] = [
   ['short', '127.1'],
   ['shorter', '127'],
@@ -193,7 +193,7 @@ const NO_HOSTS: readonly (readonly [string, string])[] = [
   ['a name of 300 letters', `${'a'.repeat(60)}.`.repeat(5)],
 ];
 
-/** Names, and where they lead. */
+/** Names, and the addresses to which they resolve. */
 const NAMES: readonly (readonly [string, string])[] = [
   ['localhost', '127.0.0.1'],
   ['ip6-localhost', '::1'],
@@ -212,33 +212,33 @@ const NAMES: readonly (readonly [string, string])[] = [
   ['short.example', '127.1'],
 ];
 
-describe('a registration that wants to be called at', () => {
-  it.each(FORMS)('%s (%s) is refused, and nobody is called', async (_what, host) => {
+describe('a registration with the address', () => {
+  it.each(FORMS)('%s (%s) is refused, and nothing is called', async (_what, host) => {
     const { enter, called, asked } = await place();
     expect(await enter({ host })).toMatchObject({ status: 422, body: { code: 'ADDRESS_NOT_ALLOWED' } });
     expect([called, asked]).toEqual([[], []]);
   });
 
-  it.each(NO_HOSTS)('%s (%j) is refused as no host, and no resolver sees it', async (_what, host) => {
+  it.each(NO_HOSTS)('%s (%j) is refused as not a host, without a resolver query', async (_what, host) => {
     const { enter, called, asked } = await place();
     expect(await enter({ host })).toMatchObject({ status: 400, body: { code: 'INVALID' } });
     expect([called, asked]).toEqual([[], []]);
   });
 
-  it.each(NAMES)('the name %s, which leads to %j, is refused', async (host, address) => {
+  it.each(NAMES)('of the name %s, which resolves to %j, is refused', async (host, address) => {
     for (const allowedNetworks of [[], ['0.0.0.0/0', '::/0']]) {
       const { enter, called } = await place({ names: { [host]: [address] }, allowedNetworks });
       if (address === '10.96.0.1' && allowedNetworks.length > 0) continue;
       const { status, body } = await enter({ host });
       expect([status, body.code]).toEqual([422, 'ADDRESS_NOT_ALLOWED']);
-      // nor does anybody learn what our resolver knows
-      const told = JSON.stringify(body).replaceAll(host, '');
-      expect(told).not.toContain(address === '' ? host : address);
+      // nor is the resolver's answer revealed
+      const revealed = JSON.stringify(body).replaceAll(host, '');
+      expect(revealed).not.toContain(address === '' ? host : address);
       expect(called).toEqual([]);
     }
   });
 
-  it('its own address is taken, in whichever form, and by a name', async () => {
+  it('of its own is accepted, in any form, and by name', async () => {
     for (const host of [PEER, `::ffff:${PEER}`, '::ffff:a00:5', 'mine.example']) {
       const { enter, called } = await place({ names: { 'mine.example': [PEER] } });
       expect((await enter({ host })).status).toBe(201);
@@ -246,7 +246,7 @@ describe('a registration that wants to be called at', () => {
     }
   });
 
-  it('the registry’s own port is refused, on its own address and on one that is allowed', async () => {
+  it('with the registry’s own port is refused, on its own address and on an allowed one', async () => {
     const { enter, called, port } = await place({ allowedNetworks: ['10.0.0.0/8', '127.0.0.0/8'] });
     for (const host of [PEER, '10.0.0.9', '127.0.0.1']) expect((await enter({ host, port })).status).toBe(422);
     expect(called).toEqual([]);
@@ -254,7 +254,7 @@ describe('a registration that wants to be called at', () => {
 });
 
 describe('where all networks are allowed, an address that', () => {
-  /** Those that lie in no range of its own kind, and so are what such a network means. */
+  /** Addresses in no special range of their own, which such a network means. */
   const ORDINARY = new Set([
     '10.0.0.6',
     '192.168.0.1',
@@ -281,8 +281,8 @@ describe('where all networks are allowed, an address that', () => {
   });
 });
 
-describe('a name that changes its mind', () => {
-  it('is asked once: what it said then is called, for as long as the instance lives', async () => {
+describe('a name whose resolution changes', () => {
+  it('is resolved once: the first answer is used as long as the instance lives', async () => {
     const names = { 'rebound.example': [PEER, '169.254.169.254'] };
     const { enter, called, asked } = await place({ names });
     expect((await enter({ host: 'rebound.example' })).status).toBe(201);
@@ -291,7 +291,7 @@ describe('a name that changes its mind', () => {
     expect(asked).toEqual(['rebound.example']);
   });
 
-  it('and is asked again only for another registration, which is then refused', async () => {
+  it('is resolved again only for another registration, which is then refused', async () => {
     const names = { 'rebound.example': [PEER, '169.254.169.254'] };
     const { enter, called } = await place({ names });
     expect((await enter({ host: 'rebound.example' })).status).toBe(201);
@@ -311,7 +311,7 @@ describe('a registry as users start it', () => {
   });
   afterEach(() => stage.close());
 
-  it('refuses all of these from its own machine too, but for that machine', async () => {
+  it('refuses all of these from its own machine too, except that machine', async () => {
     const own = ['127.0.0.1', '127.8.9.10', '::1', '0:0:0:0:0:0:0:1', '::FFFF:127.0.0.1'];
     for (const [, host] of [...FORMS.filter(([, form]) => !own.includes(form)), ...NO_HOSTS]) {
       const { answer } = await stage.register(token, 'orders-1', { endpoints: [{ protocol: 'tcp', port: 80, host }] });
@@ -323,7 +323,7 @@ describe('a registry as users start it', () => {
     }
   });
 
-  it('lets 32 instances claim one address, and no more', async () => {
+  it('lets at most 32 instances claim one address', async () => {
     const all = Array.from({ length: 50 }, (_, index) => stage.register(token, `orders-${index}`));
     const statuses = (await Promise.all(all)).map(({ answer }) => answer.status);
     expect(statuses.filter((status) => status === 201)).toHaveLength(32);

@@ -14,13 +14,13 @@ import type { Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'vitest';
-import { openDoor } from '../fuzz/door.js';
+import { openService } from '../fuzz/service.js';
 import { addToken } from '../process/token-file.js';
 
 export interface Answer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
-  /** Null where it is no JSON. */
+  /** Null where it is not JSON. */
   readonly body: any;
   readonly text: string;
 }
@@ -29,22 +29,22 @@ export interface Question {
   readonly method?: string;
   readonly bearer?: string | null;
   readonly headers?: Readonly<Record<string, string>>;
-  /** Sent as JSON; bytes and texts as they are. */
+  /** Sent as JSON; bytes and texts unchanged. */
   readonly body?: object | string;
-  /** Default: an address of this machine from which nobody has come before, so that no allowance is another's. */
+  /** Default: an address of this machine that was not used before, so that allowances are separate. */
   readonly from?: string;
 }
 
 export const SOON = { timeout: 8_000, interval: 30 };
 
-/** A registry as users start it, with tokens, and somebody who speaks to it over real sockets. */
+/** A registry as users start it, with tokens, and a client that talks to it over real sockets. */
 export class Stage {
   readonly folder: string;
   readonly path: string;
   readonly log: RecordingLog = recordingLog();
-  /** Every token, and secret, that was made here. */
+  /** Every token and secret that was made here. */
   readonly secrets: string[] = [];
-  /** All that was ever answered: heads, bodies, streams. */
+  /** Every answer: heads, bodies, streams. */
   readonly answers: string[] = [];
   readonly #cleanups: (() => unknown)[] = [];
   #registry: RunningRegistry | null = null;
@@ -62,7 +62,7 @@ export class Stage {
     return stage;
   }
 
-  /** Tokens that are made before are known at once, others within a second. */
+  /** Tokens that exist before are known at once, later ones within a second. */
   async start(options: StartOptions = {}): Promise<void> {
     const { log, path } = this;
     const registry = await startRegistry({ port: 0, tokens: path, log, intervalMs: 300, ...options });
@@ -113,7 +113,10 @@ export class Stage {
     return await this.#read(response);
   }
 
-  /** Bytes as they are, over a connection of its own; all that comes back until the registry closes it, or `isEnough`. */
+  /**
+   * Sends raw bytes over a connection of its own; resolves with all received until the registry closes it, or
+   * `isEnough`.
+   */
   async say(bytes: string | Buffer, isEnough: (text: string) => boolean = () => false): Promise<string> {
     const { socket, text } = await this.open(bytes);
     const closed = once(socket, 'close');
@@ -137,7 +140,7 @@ export class Stage {
     return { socket, text: () => text };
   }
 
-  /** Registers an instance of which nobody answers Heartbeat-1, unless endpoints are given. */
+  /** Registers an instance that does not answer Heartbeat-1, unless endpoints are given. */
   async register(
     bearer: string,
     id: string,
@@ -146,14 +149,14 @@ export class Stage {
     const secret = `the-secret-of-${id}-which-is-long`;
     if (!this.secrets.includes(secret)) this.secrets.push(secret);
     const body = { id, service: 'orders', secret, endpoints: [{ protocol: 'tcp', port: 9 }], ...but };
-    // from one address, that of the machine on which they all run
+    // from one address, as all run on one machine
     return { answer: await this.ask('/api/v1/register', { method: 'POST', bearer, body, from: '127.0.0.1' }), secret };
   }
 
-  /** A process of its own, so to speak: a service that is registered, answers Heartbeat-1 over HTTP and beats. */
+  /** Stands for a process: a service that is registered, answers Heartbeat-1 over HTTP and beats. */
   async live(token: string, service = 'orders'): Promise<{ readonly rollcall: Rollcall; readonly port: number }> {
     const rollcall = new Rollcall({ registry: this.url, service, token }, { log: this.log });
-    const { port, close } = await openDoor(rollcall);
+    const { port, close } = await openService(rollcall);
     this.onClose(close);
     await expect.poll(() => rollcall.state, SOON).toBe('HEALTHY');
     return { rollcall, port };

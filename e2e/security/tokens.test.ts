@@ -8,7 +8,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, it } from 'vitest';
-import { openDoor } from '../fuzz/door.js';
+import { openService } from '../fuzz/service.js';
 import { addToken } from '../process/token-file.js';
 
 const cleanups: (() => Promise<unknown>)[] = [];
@@ -40,13 +40,13 @@ async function enter(url: string, token: string | undefined, log: Log): Promise<
     { registry: url, service: 'orders', ...(token === undefined ? {} : { token }) },
     { log },
   );
-  cleanups.push((await openDoor(rollcall)).close);
+  cleanups.push((await openService(rollcall)).close);
   return rollcall;
 }
 
 const soon = { timeout: 8_000, interval: 50 };
 
-it('a service with its token becomes HEALTHY and is found; one without is told why not, and what to do', async () => {
+it('a service with its token becomes HEALTHY and is found; one without logs why it is refused, and what to do', async () => {
   const { make, start } = await guarded();
   const { token } = await make();
   const reader = await make({ role: 'reader', services: [] });
@@ -63,14 +63,14 @@ it('a service with its token becomes HEALTHY and is found; one without is told w
   await expect.poll(() => log.texts('error').join('\n'), soon).toMatch(/asks for a token.*ROLLCALL_TOKEN/);
 });
 
-it('a token is exchanged without a moment of ill health, and worth nothing once it is revoked', async () => {
+it('a token is replaced while the service stays HEALTHY, and is refused once it is revoked', async () => {
   const { make, revoke, start, log } = await guarded();
   const old = await make();
   const { url } = await start();
   const first = recordingLog();
   const member = await enter(url, old.token, first);
   await expect.poll(() => member.state, soon).toBe('HEALTHY');
-  // rotation: the new token is there before the old one goes, and the new process comes with it
+  // rotation: the new token exists before the old one is revoked, and a new process uses it
   const next = await make();
   const link = new HttpRegistryClient({ url, time: systemTime, token: next.token });
   cleanups.push(() => link.close());
@@ -82,6 +82,6 @@ it('a token is exchanged without a moment of ill health, and worth nothing once 
   await revoke(old.record.id);
   await expect.poll(() => first.texts('error').join('\n'), soon).toContain(`Token ${old.record.id} was revoked`);
   expect(heir.state).toBe('HEALTHY');
-  const said = [...log.texts(), ...first.texts()].join('\n');
-  for (const { token } of [old, next]) expect(said).not.toContain(token);
+  const output = [...log.texts(), ...first.texts()].join('\n');
+  for (const { token } of [old, next]) expect(output).not.toContain(token);
 });

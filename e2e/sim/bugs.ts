@@ -3,19 +3,19 @@ import { identityFailure } from '@rollcall/client/testing';
 import type { Random, Time } from '@rollcall/core';
 import type { ProbeProtocol, Store } from '@rollcall/registry';
 
-/** Where a bug is planted from outside: in what is handed in to the real code. */
+/** Replacements for what is passed in to the real code, by which a test plants a bug from outside. */
 export interface Bugs {
   /** The registry's clock. */
   time(time: Time): Time;
-  /** How the registry calls. */
+  /** The protocol with which the registry probes instances. */
   caller(caller: ProbeProtocol): ProbeProtocol;
-  /** Where the registry keeps what must survive it. */
+  /** The registry's durable store. */
   store(store: Store): Store;
-  /** A service's chance. */
+  /** A service's source of randomness. */
   random(random: Random): Random;
-  /** A service's way to the registry. */
+  /** A service's client of the registry. */
   link(link: RegistryClient): RegistryClient;
-  /** How a caller checks who answers. */
+  /** How a caller verifies the identity of the instance that answers. */
   readonly identity: typeof identityFailure;
 }
 

@@ -2,19 +2,22 @@ import type { AdminState, Cursor, Frame, InstanceId, Tombstone } from '@rollcall
 import { ClientRules } from './client-rules.js';
 import { FeedRules } from './feed-rules.js';
 import { IdentityRules } from './identity-rules.js';
-import type { Case, Verdict } from './ledger.js';
+import type { RuleContext, Verdict } from './ledger.js';
 import { LoadRules } from './load-rules.js';
 import { Permits } from './permits.js';
 import type { Request, RequestOutcome } from './registry-node.js';
 import { RegistryRules } from './registry-rules.js';
 import { StoreRules } from './store-rules.js';
 import type { Tenant } from './tenant.js';
-import type { Errand } from './transport.js';
+import type { AddressedRequest } from './transport.js';
 import type { Process } from './world.js';
 
-/** Sees everything and judges every 500 virtual ms, and what happens as it happens: the numbers are those of the list of invariants. */
+/**
+ * Checks the invariants every 500 virtual ms and at each event. Their names (S1, L1, …) are those of the list of
+ * invariants.
+ */
 export class Checker {
-  readonly #case: Case;
+  readonly #context: RuleContext;
   readonly #registryRules: RegistryRules;
   readonly #clientRules: ClientRules;
   readonly #identityRules: IdentityRules;
@@ -23,8 +26,8 @@ export class Checker {
   readonly #loadRules: LoadRules;
   #permits: Permits;
 
-  constructor(of: Case) {
-    this.#case = of;
+  constructor(of: RuleContext) {
+    this.#context = of;
     this.#permits = new Permits(of, null);
     this.#identityRules = new IdentityRules(of);
     this.#registryRules = new RegistryRules(of, {
@@ -37,13 +40,13 @@ export class Checker {
     this.#loadRules = new LoadRules(of);
   }
 
-  /** Another life of the registry: a watcher in its own process sees every record that it publishes. */
+  /** The registry was started again: a watcher in its own process sees every record that it publishes. */
   registryStarted(): void {
-    const { scene, ledger } = this.#case;
+    const { scene, ledger } = this.#context;
     ledger.listed.clear();
     const { registry, disk, publications } = scene.registry;
     const found = disk?.found ?? { instances: [], tombstones: [], preservation: null };
-    this.#permits = new Permits(this.#case, disk === null ? null : { permits: this.#permits, disk });
+    this.#permits = new Permits(this.#context, disk === null ? null : { permits: this.#permits, disk });
     this.#registryRules.restarted();
     this.#identityRules.restarted(found);
     this.#storeRules.restarted(found);
@@ -57,22 +60,22 @@ export class Checker {
     });
   }
 
-  /** A process asks something of the registry. */
-  asked(request: Request): void {
-    this.#loadRules.asked(request);
+  /** A process sends a request to the registry. */
+  requested(request: Request): void {
+    this.#loadRules.requested(request);
   }
 
-  /** That has come to the registry. */
-  knocked(request: Request, outcome: RequestOutcome): void {
-    this.#loadRules.knocked(request, outcome);
-    this.#permits.knocked(request, outcome);
+  /** The request has reached the registry. */
+  arrived(request: Request, outcome: RequestOutcome): void {
+    this.#loadRules.arrived(request, outcome);
+    this.#permits.arrived(request, outcome);
   }
 
-  /** What came to the registry, whoever sent it, and what it said. */
-  saw(request: Request, outcome: RequestOutcome): void {
-    const { scene, ledger } = this.#case;
-    this.#identityRules.saw(request, outcome.ok);
-    this.#storeRules.saw(request, outcome);
+  /** A request that reached the registry, whatever its origin, and the registry's outcome. */
+  observed(request: Request, outcome: RequestOutcome): void {
+    const { scene, ledger } = this.#context;
+    this.#identityRules.observed(request, outcome.ok);
+    this.#storeRules.observed(request, outcome);
     const id = 'proof' in request ? request.proof.id : request.route === 'register' ? request.registration.id : null;
     if (id === null || outcome.ok) return;
     const code = outcome.problem?.code ?? '';
@@ -80,38 +83,38 @@ export class Checker {
     if (LATER.has(code)) ledger.refusedAt.set(id, scene.world.now);
   }
 
-  /** What a client is told, before it has made anything of it. */
-  heard(frame: Frame, by: Tenant): void {
+  /** A frame that a client receives, before the client has processed it. */
+  received(frame: Frame, by: Tenant): void {
     this.#bury(frame);
-    this.#feedRules.heard(by, frame);
+    this.#feedRules.received(by, frame);
   }
 
-  /** What a client was told, up to a revision; it has made of it what it can. */
+  /** A client has received and processed everything up to a revision. */
   marked(by: Tenant, cursor: Cursor): void {
     this.#feedRules.marked(by, cursor);
   }
 
   #bury({ event, data }: Frame): void {
-    const { buried } = this.#case.ledger;
-    if (event === 'change') for (const tombstone of data.remove) buried.set(tombstone.id, tombstone);
-    if (event === 'reset') for (const tombstone of data.removed ?? []) buried.set(tombstone.id, tombstone);
+    const { tombstones } = this.#context.ledger;
+    if (event === 'change') for (const tombstone of data.remove) tombstones.set(tombstone.id, tombstone);
+    if (event === 'reset') for (const tombstone of data.removed ?? []) tombstones.set(tombstone.id, tombstone);
   }
 
-  /** Does this life of the registry know the secret of this id? */
+  /** Whether this registry process knows the secret of this id. */
   isOwned(id: string): boolean {
     return this.#identityRules.isOwned(id);
   }
 
-  /** S13: what was meant for one process was done by it. */
-  executed(by: InstanceId, { meant, sentAt }: Errand, from: Process): void {
-    if (by !== meant) this.#case.ledger.report('S13', `${by} did what was meant for ${meant}`);
+  /** S13: only the intended process executes a request. */
+  executed(by: InstanceId, { meant, sentAt }: AddressedRequest, from: Process): void {
+    if (by !== meant) this.#context.ledger.report('S13', `${by} executed what was meant for ${meant}`);
     this.#clientRules.executed(by, sentAt, from);
   }
 
-  /** An operator's word was acknowledged. */
-  amended(id: InstanceId, admin: AdminState, endsByItself: boolean): void {
-    this.#clientRules.amended(id, admin !== 'ENABLED');
-    this.#storeRules.amended(id, endsByItself ? 'ENABLED' : admin);
+  /** An operator's setting was acknowledged. */
+  adminChanged(id: InstanceId, admin: AdminState, endsByItself: boolean): void {
+    this.#clientRules.adminChanged(id, admin !== 'ENABLED');
+    this.#storeRules.adminChanged(id, endsByItself ? 'ENABLED' : admin);
   }
 
   /** An operator's removal was acknowledged. */
@@ -126,7 +129,7 @@ export class Checker {
 
   /** A call has ended. */
   called(from: Tenant, service: string, call: { readonly since: number; readonly error: string | null }): void {
-    const { ledger } = this.#case;
+    const { ledger } = this.#context;
     ledger.calls += 1;
     if (call.error === null) return;
     ledger.failedCalls += 1;
@@ -134,7 +137,7 @@ export class Checker {
   }
 
   judge(): void {
-    this.#case.truth.refresh();
+    this.#context.truth.refresh();
     this.#registryRules.judge();
     this.#clientRules.judge();
     this.#permits.judge();
@@ -142,7 +145,7 @@ export class Checker {
   }
 
   #published(frame: Frame): void {
-    const { scene, ledger } = this.#case;
+    const { scene, ledger } = this.#context;
     if (frame.event !== 'status') ledger.publishedAt = scene.world.now;
     this.#bury(frame);
     if (frame.event === 'reset') frame.data.instances.forEach((after) => this.#verdict({ before: null, after }));
@@ -152,7 +155,7 @@ export class Checker {
   }
 
   #removed(tombstone: Tombstone): void {
-    const { ledger } = this.#case;
+    const { ledger } = this.#context;
     this.#registryRules.removed(tombstone);
     this.#identityRules.removed(tombstone);
     this.#storeRules.removed(tombstone);
@@ -164,12 +167,12 @@ export class Checker {
   #verdict(verdict: Verdict): void {
     const { before, after } = verdict;
     if (before?.state !== after.state || before.reason.code !== after.reason.code) {
-      this.#case.ledger.note(after.id, `${after.state} ${after.reason.code}`);
+      this.#context.ledger.note(after.id, `${after.state} ${after.reason.code}`);
     }
     this.#permits.see(verdict);
     this.#clientRules.see(verdict);
     this.#registryRules.see(verdict);
-    this.#case.ledger.listed.set(after.id, after);
+    this.#context.ledger.listed.set(after.id, after);
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Cursor, Instance } from '@rollcall/core';
-import type { Case, Ledger, Verdict } from './ledger.js';
+import type { RuleContext, Ledger, Verdict } from './ledger.js';
 import type { Scene } from './scene.js';
 import type { Tenant } from './tenant.js';
 import type { Truth } from './truth.js';
@@ -9,19 +9,19 @@ import type { Process } from './world.js';
 interface Memory {
   instances: readonly Instance[];
   readonly revisions: Map<string, { readonly epoch: string; readonly revision: number }>;
-  /** Who is DEREGISTERING or out of service, and since when it knows that. */
+  /** Instances that are DEREGISTERING or out of service, and since when the client knows that. */
   readonly leaving: Map<string, number>;
   hasEverBeenCallable: boolean;
-  /** Since when nobody is callable, though somebody could be. */
+  /** Since when no instance is callable, though one could be. */
   emptySince: number | null;
 }
 
-/** A change has reached everybody after this, if nothing is wrong. */
+/** A change has reached every client after this, if nothing is wrong. */
 const PROPAGATION_MS = 2_000;
-/** Who is not there has been found out by failing calls after this; who was taken out and is back has been let in again. */
+/** After this, failing calls have revealed a missing instance, and one that was ejected and is back is admitted again. */
 const FOUND_OUT_MS = 15_000;
 const LET_IN_MS = 60_000;
-/** A stream that broke without a word is noticed by its silence, then opened anew. */
+/** A stream that broke silently is noticed by its silence, then opened again. */
 const SILENT_STREAM_MS = 25_000 + 4_000 + 3_000;
 
 /** What every process that watches must hold: S4, S6, S8, S9, L1. */
@@ -30,11 +30,11 @@ export class ClientRules {
   readonly #truth: Truth;
   readonly #ledger: Ledger;
   readonly #memories = new Map<Tenant, Map<string, Memory>>();
-  /** Since when the registry says of whom that it takes no new calls. */
+  /** Since when the registry declares that an instance takes no new calls, by id. */
   readonly #closedAt = new Map<string, number>();
   readonly #cursors = new Map<Tenant, Cursor & { readonly streams: number }>();
 
-  constructor(of: Case) {
+  constructor(of: RuleContext) {
     this.#scene = of.scene;
     this.#truth = of.truth;
     this.#ledger = of.ledger;
@@ -49,7 +49,7 @@ export class ClientRules {
     }
   }
 
-  /** S8: a call that may be repeated, while everything is as it was and somebody it knows is there, does not fail. */
+  /** S8: a repeatable call does not fail while nothing changes and the client knows an instance that works. */
   failed(tenant: Tenant, service: string, call: { readonly since: number; readonly error: string }): void {
     const { changedAt } = this.#scene;
     if (call.since - Math.max(changedAt, tenant.bornAt) < FOUND_OUT_MS) return;
@@ -57,21 +57,21 @@ export class ClientRules {
       ({ id, state, admin }) => state === 'HEALTHY' && admin === 'ENABLED' && !this.#truth.isUnreachable(tenant, id),
     );
     if (good === undefined) return;
-    this.#report('S8', tenant, `failed to call ${service} (${call.error}), though ${good.id} is there`);
+    this.#report('S8', tenant, `failed to call ${service} (${call.error}), though ${good.id} works`);
   }
 
-  /** An operator's word was acknowledged. */
-  amended(id: string, isClosed: boolean): void {
+  /** An operator's setting was acknowledged. */
+  adminChanged(id: string, isClosed: boolean): void {
     if (!isClosed) this.#closedAt.delete(id);
     else if (!this.#closedAt.has(id)) this.#closedAt.set(id, this.#scene.world.now);
   }
 
-  /** The registry says of somebody that it takes no new calls, or takes them again. */
+  /** The registry declares that an instance takes no new calls, or takes them again. */
   see({ after }: Verdict): void {
-    this.amended(after.id, isClosed(after));
+    this.adminChanged(after.id, isClosed(after));
   }
 
-  /** S9: who leaves, or is to get no calls, gets nothing new from who was told so, nor from who should have been told. */
+  /** S9: an instance that leaves or is to get no calls gets no new one from a client that knows or should know that. */
   executed(by: string, sentAt: number, from: Process): void {
     const closedAt = this.#closedAt.get(by) ?? Infinity;
     for (const [tenant, memories] of this.#memories) {
@@ -89,7 +89,7 @@ export class ClientRules {
     }
   }
 
-  /** S4: a stream only goes forward. (Another one may lag behind the one that it replaces; records do not, see below.) */
+  /** S4: a stream only goes forward. (A new stream may lag behind the one it replaces; records do not, see below.) */
   #judgeCursor(tenant: Tenant): void {
     const { cursor, streams } = tenant;
     if (cursor === null) return;
@@ -120,16 +120,19 @@ export class ClientRules {
     for (const id of leaving.keys()) if (!now.includes(id)) leaving.delete(id);
   }
 
-  /** S6: who is gone was removed, or is of an earlier epoch and does not answer this client either. */
+  /** S6: an instance that disappears was removed, or is of an earlier epoch and does not answer this client either. */
   #judgeAbsence(tenant: Tenant, before: readonly Instance[], after: readonly Instance[]): void {
     const ids = new Set(after.map(({ id }) => id));
     for (const { id } of before) {
-      if (ids.has(id) || this.#ledger.buried.has(id) || this.#mayDoubt(tenant, id)) continue;
-      this.#report('S6', tenant, `forgot ${id}, of which no tombstone tells`);
+      if (ids.has(id) || this.#ledger.tombstones.has(id) || this.#mayDoubt(tenant, id)) continue;
+      this.#report('S6', tenant, `forgot ${id}, which has no tombstone`);
     }
   }
 
-  /** May this client have found out by itself that nobody is there, or somebody else? */
+  /**
+   * Whether this client may have found out by itself that the instance is gone or that another process answers at its
+   * address.
+   */
   #mayDoubt(tenant: Tenant, id: string): boolean {
     if (this.#ledger.listed.has(id)) return false;
     return this.#scene.world.now - this.#truth.doubtedAt(tenant, id) < LET_IN_MS;
@@ -147,7 +150,7 @@ export class ClientRules {
     }
   }
 
-  /** S4, S5: who has heard everything up to a revision has every record and every removal up to it. */
+  /** S4, S5: a client that has received everything up to a revision has every record and every removal up to it. */
   #judgeSameness(tenant: Tenant, service: string, instances: readonly Instance[]): void {
     const view = this.#ledger.view(service);
     const { cursor } = tenant;
@@ -165,7 +168,7 @@ export class ClientRules {
     }
   }
 
-  /** S8: as long as somebody whom it knew works, there is somebody to call. */
+  /** S8: while an instance that the client knew works, it has an instance to call. */
   #judgeCallable(tenant: Tenant, service: string, memory: Memory): void {
     const callable = tenant.callable(service);
     if (callable.length > 0) {
@@ -180,10 +183,13 @@ export class ClientRules {
     memory.emptySince ??= this.#scene.world.now;
     if (this.#scene.world.now - memory.emptySince < SILENT_STREAM_MS) return;
     memory.emptySince = Infinity;
-    this.#report('S8', tenant, `has nobody of ${service} to call, though one shows life`);
+    this.#report('S8', tenant, `has no instance of ${service} to call, though one shows life`);
   }
 
-  /** Is there somebody alive whose word, or whose answer, has reached the registry for so long that it must believe it? */
+  /**
+   * Whether an instance is alive whose heartbeats or answers have reached the registry for long enough that it must be
+   * listed.
+   */
   #couldServe(service: string): boolean {
     const truth = this.#truth;
     const { listed, endedIds } = this.#ledger;
@@ -196,7 +202,7 @@ export class ClientRules {
     return false;
   }
 
-  /** L1: everything has been well for so long that every client knows it. */
+  /** L1: everything has been well for long enough that every client knows it. */
   #judgeCalm(tenant: Tenant): void {
     const { now } = this.#scene.world;
     const calmMs = now - Math.max(this.#truth.calmSince, tenant.bornAt);

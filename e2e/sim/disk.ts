@@ -4,10 +4,10 @@ import { MemoryStore } from '@rollcall/registry';
 import type { Contents, Store, Write } from '@rollcall/registry';
 import type { Process } from './world.js';
 
-/** A sync takes so long, uniform in ms. */
+/** The duration of a sync, uniform in ms. */
 const SYNC_MS: readonly [least: number, most: number] = [0.5, 12];
 
-/** What goes to the disk together. */
+/** Writes that go to the disk together. */
 interface Group {
   readonly writes: Write[];
   readonly since: number;
@@ -15,16 +15,16 @@ interface Group {
 }
 
 /**
- * A disk that outlives the processes which write to it. It commits in groups, as DiskStore does: what is asked for while it syncs
- * goes with the next sync, and a group is found whole or not at all. A crash loses what waits; of the group under way chance
- * decides.
+ * A disk that outlives the processes which write to it. It commits in groups, as DiskStore does: writes requested
+ * during a sync go with the next sync, and a group is found whole or not at all. A crash loses the waiting writes;
+ * chance decides whether the group under way is kept.
  */
 export class Disk {
-  /** How many faults say that it takes nothing now. */
+  /** The number of active faults that make it refuse writes. */
   full = 0;
-  /** What the newest life has found here. */
+  /** What the newest process has found here. */
   found: Contents = { instances: [], tombstones: [], preservation: null };
-  /** When the oldest of what the last crash has lost was asked for, virtual ms; Infinity where it lost nothing. */
+  /** When the oldest write that the last crash lost was requested, virtual ms; Infinity where it lost nothing. */
   lostSince = Infinity;
   readonly #random: Random;
   readonly #safe = new MemoryStore();
@@ -35,7 +35,7 @@ export class Disk {
     this.#random = random;
   }
 
-  /** The store of one life. */
+  /** The store of one process. */
   storeOf(process: Process): Store {
     return {
       name: 'disk',
@@ -69,7 +69,7 @@ export class Disk {
     const isIdle = this.#underWay === null && this.#next === null;
     const group = (this.#next ??= { writes: [], since: process.machine.world.now, done: [] });
     group.writes.push(...writes);
-    // what this turn still asks for goes with it
+    // writes that are requested later in this turn go with it
     if (isIdle) void Promise.resolve().then(() => this.#sync(process));
     return new Promise((done) => void group.done.push(done));
   }

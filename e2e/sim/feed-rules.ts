@@ -1,32 +1,32 @@
 import type { Cursor, Frame, Instance } from '@rollcall/core';
-import type { Case, Ledger } from './ledger.js';
+import type { RuleContext, Ledger } from './ledger.js';
 import { textOf } from './publications.js';
-import type { Publications, Word } from './publications.js';
+import type { Publications, Decision } from './publications.js';
 import type { Tenant } from './tenant.js';
 
 /** One stream, as the process that reads it sees it. */
 interface Stream {
   readonly number: number;
-  /** Up to where it has told everything. */
+  /** Up to where it has delivered everything. */
   mark: Cursor | null;
-  /** The newest revision of each instance that a change told. */
-  readonly told: Map<string, number>;
-  /** The services of which it began with the whole view; those of which the registry knows nothing any more. */
+  /** The newest revision of each instance that a change carried. */
+  readonly delivered: Map<string, number>;
+  /** The services whose whole view it began with; those which the registry no longer knows. */
   readonly begun: Set<string>;
   readonly unknown: Set<string>;
 }
 
 /**
- * S5: no change is lost, doubled or reordered. What the registry decided is compared with what each watcher has made of its feed,
- * each time the feed says that it has told everything up to a revision.
+ * S5: no change is lost, doubled or reordered. Compares what the registry decided with each watcher's view, each time
+ * the feed confirms that it has delivered everything up to a revision.
  */
 export class FeedRules {
   readonly #ledger: Ledger;
   readonly #streams = new Map<Tenant, Stream>();
-  /** By epoch: packets of a life may arrive after its end. */
+  /** By epoch: packets of a registry process may arrive after its end. */
   readonly #lives = new Map<string, Publications>();
 
-  constructor(of: Case) {
+  constructor(of: RuleContext) {
     this.#ledger = of.ledger;
   }
 
@@ -34,8 +34,8 @@ export class FeedRules {
     this.#lives.set(epoch, publications);
   }
 
-  /** A frame has come, and is not yet applied. */
-  heard(tenant: Tenant, { event, data }: Frame): void {
+  /** A frame has arrived and is not yet applied. */
+  received(tenant: Tenant, { event, data }: Frame): void {
     const stream = this.#streamOf(tenant);
     if (event === 'unknown') stream.unknown.add(data.service);
     if (event === 'reset') {
@@ -47,13 +47,13 @@ export class FeedRules {
     const isResumed = resumed?.services.includes(data.service) === true && !stream.begun.has(data.service);
     const from = stream.mark ?? (isResumed ? resumed.cursor : null);
     for (const { id, revision } of [...data.upsert, ...data.remove]) {
-      const known = Math.max(from?.revision ?? 0, stream.told.get(id) ?? 0);
-      if (revision <= known) this.#report(tenant, `is told revision ${revision} of ${id} after ${known}`);
-      stream.told.set(id, revision);
+      const known = Math.max(from?.revision ?? 0, stream.delivered.get(id) ?? 0);
+      if (revision <= known) this.#report(tenant, `receives revision ${revision} of ${id} after ${known}`);
+      stream.delivered.set(id, revision);
     }
   }
 
-  /** All before it is applied. */
+  /** Everything before this cursor is applied. */
   marked(tenant: Tenant, cursor: Cursor): void {
     const stream = this.#streamOf(tenant);
     stream.mark = cursor;
@@ -68,19 +68,25 @@ export class FeedRules {
   #compare(tenant: Tenant, service: string, life: Publications, { epoch, revision }: Cursor): void {
     const { instances } = tenant.service(service);
     const known = new Map(instances.map((instance) => [instance.id, instance]));
-    for (const [id, words] of life.of(service)) {
-      const said = words.findLast((word) => word.revision <= revision);
-      if (said === undefined) continue;
+    for (const [id, decisions] of life.of(service)) {
+      const published = decisions.findLast((decision) => decision.revision <= revision);
+      if (published === undefined) continue;
       const mine = tenant.epochs.get(id) === epoch ? known.get(id) : undefined;
-      const what = mine === undefined ? lossOf(words, said) : differenceOf(words, said, mine);
-      if (what !== null) this.#report(tenant, `of ${id}, told up to ${revision}: ${what}`);
+      const what = mine === undefined ? lossOf(decisions, published) : differenceOf(decisions, published, mine);
+      if (what !== null) this.#report(tenant, `of ${id}, with everything delivered up to ${revision}: ${what}`);
     }
   }
 
   #streamOf(tenant: Tenant): Stream {
     const known = this.#streams.get(tenant);
     if (known?.number === tenant.streams) return known;
-    const made: Stream = { number: tenant.streams, mark: null, told: new Map(), begun: new Set(), unknown: new Set() };
+    const made: Stream = {
+      number: tenant.streams,
+      mark: null,
+      delivered: new Map(),
+      begun: new Set(),
+      unknown: new Set(),
+    };
     this.#streams.set(tenant, made);
     return made;
   }
@@ -90,16 +96,17 @@ export class FeedRules {
   }
 }
 
-/** Why it should be known; null when it was removed, or is removed by what came early. */
-function lossOf(words: readonly Word[], said: Word): string | null {
-  const isGone = words.some(({ record, revision }) => record === null && revision >= said.revision);
-  return isGone ? null : `it is not known, and was published as ${said.revision}`;
+/** Why the instance should be known; null when it was removed, or its removal arrived early. */
+function lossOf(decisions: readonly Decision[], published: Decision): string | null {
+  const isGone = decisions.some(({ record, revision }) => record === null && revision >= published.revision);
+  return isGone ? null : `it is not known, and was published as ${published.revision}`;
 }
 
 /** How a record differs from what was published; null when it does not. */
-function differenceOf(words: readonly Word[], said: Word, mine: Instance): string | null {
-  if (mine.revision < said.revision) return `it has revision ${mine.revision}, and the newest is ${said.revision}`;
-  const source = words.find(({ revision }) => revision === mine.revision);
+function differenceOf(decisions: readonly Decision[], published: Decision, mine: Instance): string | null {
+  if (mine.revision < published.revision)
+    return `it has revision ${mine.revision}, and the newest is ${published.revision}`;
+  const source = decisions.find(({ revision }) => revision === mine.revision);
   if (source?.record === undefined || source.record === null) return `revision ${mine.revision} was never published`;
   if (textOf(source.record) === textOf(mine)) return null;
   return `revision ${mine.revision} was published as ${textOf(source.record)} and is ${textOf(mine)}`;

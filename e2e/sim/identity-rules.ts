@@ -1,49 +1,51 @@
 import type { Tombstone } from '@rollcall/core';
 import type { Contents } from '@rollcall/registry';
-import type { Case, Ledger } from './ledger.js';
+import type { RuleContext, Ledger } from './ledger.js';
 import type { Request } from './registry-node.js';
 import type { Scene } from './scene.js';
 import type { Truth } from './truth.js';
 
-/** The registry knows whose id it was for so long after its removal. */
+/** How long the registry remembers the owner of an id after its removal. */
 const KEPT_MS = 600_000;
-/** Who answers alone at its address for so long, and still loses it, was robbed. */
+/** An instance that alone answers at its address for this long and still loses it was robbed. */
 const ANSWERING_MS = 3_000;
 
-/** S3: one identity, one owner. Nobody else takes an id, speaks for it, or takes the address of somebody who lives there. */
+/**
+ * S3: one identity, one owner. No other process takes an id, acts in its name, or takes the address of a live instance.
+ */
 export class IdentityRules {
   readonly #scene: Scene;
   readonly #truth: Truth;
   readonly #ledger: Ledger;
-  /** Whose secret was accepted last for an id, and when. */
+  /** The secret that was accepted last for an id, and when. */
   readonly #owners = new Map<string, { readonly secret: string; readonly at: number }>();
 
-  constructor(of: Case) {
+  constructor(of: RuleContext) {
     this.#scene = of.scene;
     this.#truth = of.truth;
     this.#ledger = of.ledger;
   }
 
-  /** `found`: what the new life remembers. A secret that was lost with the memory protects nothing. */
+  /** `found`: what the new registry process remembers. A secret that was lost with the memory protects nothing. */
   restarted({ instances, tombstones }: Contents): void {
     const ids = new Set([...instances.map(({ record }) => record.id), ...tombstones.map(({ id }) => id)]);
     for (const id of this.#owners.keys()) if (!ids.has(id)) this.#owners.delete(id);
   }
 
-  saw(request: Request, isAccepted: boolean): void {
+  observed(request: Request, isAccepted: boolean): void {
     if (!isAccepted) return;
     if (request.route === 'register') this.#owns(request.registration.id, request.registration.secret ?? '');
     else if (request.route === 'watch') this.#ownsLine(request.request.line);
     else if ('proof' in request) this.#owns(request.proof.id, request.proof.secret);
   }
 
-  /** Does this life of the registry know whose it is? */
+  /** Whether this registry process knows the owner of the id. */
   isOwned(id: string): boolean {
     const owner = this.#owners.get(id);
     return owner !== undefined && this.#scene.world.now - owner.at < KEPT_MS;
   }
 
-  /** When it was last heard of, with its secret. */
+  /** When a request with its secret last arrived. */
   heardAt(id: string): number {
     return this.#owners.get(id)?.at ?? -Infinity;
   }
@@ -62,7 +64,7 @@ export class IdentityRules {
   #owns(id: string, secret: string): void {
     const owner = this.#owners.get(id);
     if (owner !== undefined && owner.secret !== secret && this.isOwned(id)) {
-      this.#ledger.report('S3', `the registry obeys two who call themselves ${id}`);
+      this.#ledger.report('S3', `the registry accepts two secrets for ${id}`);
       return;
     }
     this.#owners.set(id, { secret, at: this.#scene.world.now });

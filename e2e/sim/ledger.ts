@@ -3,7 +3,7 @@ import type { ServiceAnswer } from '@rollcall/registry';
 import type { Scene } from './scene.js';
 import type { Truth } from './truth.js';
 
-/** One invariant that was broken. */
+/** One broken invariant. */
 export interface Violation {
   /** `S1`, `L2`, … */
   readonly name: string;
@@ -18,8 +18,8 @@ export interface Verdict {
   readonly after: Instance;
 }
 
-/** What every rule judges by. */
-export interface Case {
+/** What every rule works with. */
+export interface RuleContext {
   readonly scene: Scene;
   readonly truth: Truth;
   readonly ledger: Ledger;
@@ -27,20 +27,20 @@ export interface Case {
 
 const MOST_VIOLATIONS = 20;
 
-/** What was seen so far, and what was found wrong in it. */
+/** What was observed so far, and the violations found in it. */
 export class Ledger {
   readonly violations: Violation[] = [];
-  /** All that was ever told of a removal, by id: the newest. */
-  readonly buried = new Map<string, Tombstone>();
-  /** Of this life of the registry: everybody it lists, as last published. */
+  /** The newest tombstone of each id. */
+  readonly tombstones = new Map<string, Tombstone>();
+  /** The instances that this registry process lists, as last published. */
   readonly listed = new Map<string, Instance>();
-  /** When an id was last refused for a while; who was refused for good. */
+  /** When an id was last refused temporarily; the ids that were refused for good. */
   readonly refusedAt = new Map<string, number>();
   readonly endedIds = new Set<string>();
-  /** How many calls there were, and how many failed, whatever the reason. */
+  /** The number of calls, and of failed calls, whatever the reason. */
   calls = 0;
   failedCalls = 0;
-  /** When those who had registered before registered again, of what came to the registry. */
+  /** When instances that had registered before registered again, of the requests that reached the registry. */
   readonly reRegistrations: number[] = [];
   /** When the registry last published anything. */
   publishedAt = 0;
@@ -65,7 +65,7 @@ export class Ledger {
     this.trace.push(`${this.#scene.world.now.toFixed(1)} ${who} ${what}`);
   }
 
-  /** What the registry says of a service now, asked once in a moment; null when it says nothing. */
+  /** The registry's current view of a service, requested once per moment; null when it has none. */
   view(service: string): ServiceAnswer | null {
     if (this.#viewedAt !== this.#scene.world.now) this.#views.clear();
     this.#viewedAt = this.#scene.world.now;

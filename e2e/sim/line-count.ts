@@ -1,6 +1,6 @@
 import type { Log } from '@rollcall/core';
 
-/** Counts what a process has to say. */
+/** Counts the log lines of a process. */
 export class LineCount implements Log {
   lines = 0;
   debug(): void {}

@@ -17,38 +17,38 @@ import type { Answer, RegistryClient, Proof, Watch, WatchRequest, WatchSink } fr
 import type { Dialer, End, Network } from './network.js';
 import { REGISTRY_PORT } from './registry-node.js';
 import type { Flush, Request } from './registry-node.js';
-import { Inquiry } from './rpc.js';
+import { Exchange } from './rpc.js';
 import type { Machine, Process } from './world.js';
 
 /** As HttpLink has them. */
 const TIMEOUT_MS = 3_000;
 const SILENCE_MS = 25_000;
 
-/** Who hears what a stream brings, before the client does. */
-export interface Ears {
-  /** It asks something of the registry, whether that arrives or not. */
-  asked(request: Request): void;
+/** Observes what a stream delivers, before the client does. */
+export interface LinkObserver {
+  /** The client sends a request to the registry, whether that arrives or not. */
+  requested(request: Request): void;
   opened(request: WatchRequest): void;
   frame(frame: Frame): void;
   mark(cursor: Cursor): void;
 }
 
-/** The way to the registry over the simulated network, with the same time limits as HttpLink. */
+/** The client's connection to the registry over the simulated network, with the same time limits as HttpLink. */
 export class NetworkLink implements RegistryClient {
   readonly name: string;
   readonly #network: Network;
   readonly #process: Process;
   readonly #registry: Machine;
-  readonly #ears: Ears;
+  readonly #observer: LinkObserver;
   readonly #open = new Set<() => void>();
   #isClosed = false;
 
-  constructor(network: Network, process: Process, registry: Machine, ears: Ears) {
+  constructor(network: Network, process: Process, registry: Machine, observer: LinkObserver) {
     this.name = `http://${registry.address}:${REGISTRY_PORT}`;
     this.#network = network;
     this.#process = process;
     this.#registry = registry;
-    this.#ears = ears;
+    this.#observer = observer;
   }
 
   register(registration: Registration): Answer<Registered> {
@@ -59,7 +59,7 @@ export class NetworkLink implements RegistryClient {
     return this.#ask({ route: 'beat', proof, beat });
   }
 
-  /** There is none: here each beat has a connection of its own. */
+  /** Does nothing: each beat has a connection of its own here. */
   letGo(): void {}
 
   suspect(id: string, suspicion: Suspicion): Answer<null> {
@@ -76,7 +76,7 @@ export class NetworkLink implements RegistryClient {
 
   watch(request: WatchRequest, sink: WatchSink): Watch {
     const ended = (): void => void this.#open.delete(close);
-    const watch = new NetworkWatch({ process: this.#process, ears: this.#ears, request, sink, ended });
+    const watch = new NetworkWatch({ process: this.#process, observer: this.#observer, request, sink, ended });
     const close = (): void => watch.close();
     this.#open.add(close);
     watch.start((dialer) => this.#network.connect(this.#process, this.#registry.address, REGISTRY_PORT, dialer));
@@ -90,12 +90,12 @@ export class NetworkLink implements RegistryClient {
 
   async #ask<Value>(request: Request): Answer<Value> {
     if (this.#isClosed) throw new RollcallError('CLOSED', 'the link is closed');
-    this.#ears.asked(request);
+    this.#observer.requested(request);
     const to = { host: this.#registry.address, port: REGISTRY_PORT };
-    const inquiry = new Inquiry(this.#network, this.#process, to, { message: request, timeoutMs: TIMEOUT_MS });
-    const abort = (): void => inquiry.abort('the link is closed');
+    const exchange = new Exchange(this.#network, this.#process, to, { message: request, timeoutMs: TIMEOUT_MS });
+    const abort = (): void => exchange.abort('the link is closed');
     this.#open.add(abort);
-    const reply = await inquiry.reply;
+    const reply = await exchange.reply;
     this.#open.delete(abort);
     if (reply.kind === 'answered') return reply.message as Result<Value, Problem>;
     throw new RollcallError('REGISTRY_UNREACHABLE', reply.text, { retryable: true });
@@ -104,7 +104,7 @@ export class NetworkLink implements RegistryClient {
 
 interface WatchParts {
   readonly process: Process;
-  readonly ears: Ears;
+  readonly observer: LinkObserver;
   readonly request: WatchRequest;
   readonly sink: WatchSink;
   readonly ended: () => void;
@@ -128,10 +128,11 @@ class NetworkWatch implements Watch {
     this.#giveUp = connect({
       opened: (end) => {
         this.#end = end;
-        end.onMessage = (message) => this.#hear(message as Flush | { readonly ok: false; readonly problem: Problem });
+        end.onMessage = (message) =>
+          this.#receive(message as Flush | { readonly ok: false; readonly problem: Problem });
         end.onEnd = () => this.close();
         const request: Request = { route: 'watch', request: this.#parts.request };
-        this.#parts.ears.asked(request);
+        this.#parts.observer.requested(request);
         end.send(request);
       },
       failed: () => this.close(),
@@ -142,24 +143,24 @@ class NetworkWatch implements Watch {
     this.#finish(null);
   }
 
-  #hear(message: Flush | { readonly ok: false; readonly problem: Problem }): void {
+  #receive(message: Flush | { readonly ok: false; readonly problem: Problem }): void {
     if (this.#isClosed) return;
     if ('problem' in message) return this.#finish(message.problem);
-    const { process, ears, request, sink } = this.#parts;
+    const { process, observer, request, sink } = this.#parts;
     this.#heardAt = process.now();
     if ('opened' in message) {
-      ears.opened(request);
+      observer.opened(request);
       this.#endWhenSilentFor(SILENCE_MS);
       sink.opened();
       return;
     }
     for (const frame of message.frames) {
       if (this.#isClosed) return;
-      ears.frame(frame);
+      observer.frame(frame);
       sink.frame(frame);
     }
     if (this.#isClosed) return;
-    ears.mark(message.cursor);
+    observer.mark(message.cursor);
     sink.mark(message.cursor);
   }
 

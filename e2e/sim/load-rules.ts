@@ -1,25 +1,26 @@
 import type { Tombstone } from '@rollcall/core';
-import type { Case, Ledger } from './ledger.js';
+import type { RuleContext, Ledger } from './ledger.js';
 import type { LineCount } from './line-count.js';
-import { askerOf } from './registry-node.js';
+import { callerOf } from './registry-node.js';
 import type { Request, RequestOutcome } from './registry-node.js';
 import type { Scene } from './scene.js';
 import type { Truth } from './truth.js';
 
 /**
- * What one process may ask of the registry within an interval. A quiet one asks once; one that finds a registry without memory
- * registers, opens a stream, and beats once for each proof that it is asked for: measured, it never came to more than 7.
+ * The limit of requests to the registry within an interval, for one process. A quiet one sends one; one that finds a
+ * registry without memory registers, opens a stream, and beats once for each proof that it is asked for: measured,
+ * never more than 7.
  */
 const MOST_REGISTRATIONS = 2;
 const MOST_REQUESTS = 10;
-/** A storm is one if it is seen in this window. */
+/** The window in which a storm of registrations is counted. */
 const STORM_MS = 500;
-/** After this everything is as it always will be. */
+/** After this, everything has settled. */
 const CALM_MS = 45_000;
 const TOMBSTONES_KEPT_MS = 600_000;
-/** Of a sweep, and of a judgement every 500 ms. */
+/** Of a sweep, and of a check every 500 ms. */
 const SLACK_MS = 2_000;
-/** Each process has a heartbeat, a feed and a sweep to wait for, and some room. */
+/** Each process needs a timer for its heartbeat, its feed and a sweep, and some reserve. */
 const MOST_TIMERS = 6;
 /** In an hour in which nothing happens. */
 const MOST_LINES = 2;
@@ -31,38 +32,44 @@ interface Asked {
   readonly what: string;
 }
 
-/** L4: nobody asks too much of the registry, whatever happened to it. L5: what a process holds does not grow while nothing happens. */
+/**
+ * L4: no process overloads the registry, whatever happened to it. L5: what a process holds does not grow while nothing
+ * happens.
+ */
 export class LoadRules {
   readonly #scene: Scene;
   readonly #truth: Truth;
   readonly #ledger: Ledger;
-  /** When each process asked for something, and when it registered, within the last interval. */
-  readonly #asked = new Map<string, number[]>();
+  /** When each process sent a request, and when it registered, within the last interval. */
+  readonly #requested = new Map<string, number[]>();
   readonly #registered = new Map<string, number[]>();
   readonly #sentAt = new WeakMap<Request, number>();
-  /** When the registry first took each process, virtual ms. */
+  /** When the registry first accepted each process, virtual ms. */
   readonly #takenAt = new Map<string, number>();
   readonly #buriedAt = new Map<string, number>();
-  /** What each log had at the beginning of the calm. */
+  /** The line count of each log at the beginning of the calm. */
   #lines = new Map<LineCount, number>();
 
-  constructor(of: Case) {
+  constructor(of: RuleContext) {
     this.#scene = of.scene;
     this.#truth = of.truth;
     this.#ledger = of.ledger;
   }
 
-  /** A process asks something. */
-  asked(request: Request): void {
+  /** A process sends a request. */
+  requested(request: Request): void {
     this.#sentAt.set(request, this.#scene.world.now);
   }
 
-  /** That has come to the registry, maybe much later, out of the buffers of a kernel. One that was told to come again may. */
-  knocked(request: Request, { ok, problem }: RequestOutcome): void {
-    const id = askerOf(request);
+  /**
+   * The request has reached the registry, maybe much later, out of the buffers of a kernel. A process that was asked to
+   * retry may.
+   */
+  arrived(request: Request, { ok, problem }: RequestOutcome): void {
+    const id = callerOf(request);
     const at = this.#sentAt.get(request);
     if (id === null || at === undefined) return;
-    this.#count(this.#asked, { id, at, most: MOST_REQUESTS, what: 'asks' });
+    this.#count(this.#requested, { id, at, most: MOST_REQUESTS, what: 'asks' });
     if (request.route !== 'register' || problem?.code === 'NOT_READY') return;
     if (this.#isAgain(id, at) && !this.#wasStopped(id)) this.#countAll(at);
     if (ok && !this.#takenAt.has(id)) this.#takenAt.set(id, this.#scene.world.now);
@@ -83,7 +90,7 @@ export class LoadRules {
     this.#judgeRegistry();
     for (const { process, log, place } of this.#scene.tenants.values()) {
       if (!process.isRunning) continue;
-      // to the registry: a stream and a heartbeat; to each whom it calls: one
+      // one stream and one heartbeat to the registry; one connection to each instance it calls
       const calls = place.service === null ? this.#ledger.listed.size : 0;
       this.#judgeHandles(process.name, process.timers, MOST_TIMERS + calls);
       this.#judgeHandles(process.name, this.#scene.network.endsOf(process), 4 + 2 * calls + place.endpoints.length);
@@ -91,7 +98,10 @@ export class LoadRules {
     }
   }
 
-  /** All who register again do so spread over the interval, as they beat: at twice that rate, and what chance adds. */
+  /**
+   * All processes that register again spread over the interval, as they beat: at most at twice that rate, and what
+   * chance adds.
+   */
   #countAll(at: number): void {
     const { intervalMs } = this.#scene.registry.policy;
     const { reRegistrations } = this.#ledger;
@@ -103,15 +113,16 @@ export class LoadRules {
   }
 
   /**
-   * Did it ask this when the registry had already taken it? A process whose first registration gets no answer tries again after the
-   * timeout and a jitter that begins small, so those that started together try together: each at most twice an interval, which
-   * `MOST_REGISTRATIONS` judges. A frozen registry's kernel keeps all these tries, and the registry answers them when it goes on.
+   * Whether it sent this after the registry had already accepted it. A process whose first registration gets no answer
+   * tries again after the timeout and a jitter that begins small, so processes that started together retry together:
+   * each at most twice an interval, which `MOST_REGISTRATIONS` judges. A frozen registry's kernel keeps all these
+   * retries, and the registry answers them when it continues.
    */
   #isAgain(id: string, at: number): boolean {
     return at > (this.#takenAt.get(id) ?? Infinity);
   }
 
-  /** Processes that went on together after a stop beat in one moment from then on, and so find out together. */
+  /** Processes that continued together after a stop beat at the same moment from then on, and so notice together. */
   #wasStopped(id: string): boolean {
     return (this.#scene.known.get(id)?.process.wentOnAt ?? -Infinity) > -Infinity;
   }
@@ -123,7 +134,7 @@ export class LoadRules {
     if (recent.length > most) this.#ledger.report('L4', `${id} ${what} ${recent.length} times within an interval`);
   }
 
-  /** L5: what was removed is remembered for ten minutes. */
+  /** L5: a removal is remembered for ten minutes. */
   #judgeTombstones(): void {
     const { now } = this.#scene.world;
     const { listeningSince } = this.#scene.registry;
@@ -132,7 +143,7 @@ export class LoadRules {
       for (const { id } of (service === null ? null : this.#ledger.view(service))?.removed ?? []) {
         const buriedAt = this.#buriedAt.get(id) ?? -Infinity;
         if (now - buriedAt < TOMBSTONES_KEPT_MS + SLACK_MS) continue;
-        this.#ledger.report('L5', `the registry still remembers that ${id} was removed`);
+        this.#ledger.report('L5', `the registry still has a tombstone of ${id}`);
       }
     }
   }
@@ -143,7 +154,7 @@ export class LoadRules {
     if (process === null || about?.ok !== true) return;
     const { instances, watchers } = about.value;
     const running = [...this.#scene.tenants.values()].filter((tenant) => tenant.process.isAlive).length;
-    // our own watcher is one
+    // the checker's own watcher is one
     this.#judgeHandles('the registry', watchers, running + 1);
     this.#judgeHandles('the registry', process.timers, MOST_TIMERS + 2 * instances);
     this.#judgeHandles('the registry', this.#scene.network.endsOf(process), 2 * (running + instances) + 4);

@@ -14,12 +14,12 @@ const frozen = (target: string): Fault => ({ kind: 'stop', target, at: 2_000, fo
 const rejected = (target: string): readonly Fault[] =>
   (['refuse-in', 'block-out', 'no-line'] as const).map((kind) => ({ kind, target, at: 2_000, forMs: 70_000 }));
 
-/** Bugs in what the registry judges, and in what its clients make of that. */
+/** Bugs in the registry's decisions, and in how its clients act on them. */
 export const JUDGING: readonly Mutant[] = [
   {
     name: 'one direction is enough for HEALTHY',
     breaks: ['S1', 'S2'],
-    diet: { kinds: ['block-in', 'block-out', 'crash'], targets: ['orders', 'all'] },
+    constraints: { kinds: ['block-in', 'block-out', 'crash'], targets: ['orders', 'all'] },
     plant: () =>
       patch(
         LifecycleEngine.prototype,
@@ -34,19 +34,19 @@ export const JUDGING: readonly Mutant[] = [
   {
     name: 'silence never expires',
     breaks: ['S1', 'L2'],
-    diet: { kinds: ['stop', 'cut', 'power'] },
+    constraints: { kinds: ['stop', 'cut', 'power'] },
     plant: () => patch(LifecycleEngine.prototype, 'sweep', () => () => {}),
   },
   {
     name: 'silence is measured with the wall clock',
     breaks: ['S1', 'S7', 'S10', 'L1'],
-    diet: { kinds: ['wall', 'block-in'], targets: ['registry'] },
+    constraints: { kinds: ['wall', 'block-in'], targets: ['registry'] },
     bugs: { time: wallClock },
   },
   {
     name: 'time in which the registry was stopped is forgiven without a limit',
     breaks: ['S1', 'L2'],
-    diet: { kinds: ['stop', 'block-out'], targets: ['registry'], durationsMs: [25_000, 40_000, 70_000] },
+    constraints: { kinds: ['stop', 'block-out'], targets: ['registry'], durationsMs: [25_000, 40_000, 70_000] },
     plant: () => {
       replaced.forgive = (vitals, ms) => ({
         ...vitals,
@@ -62,7 +62,7 @@ export const JUDGING: readonly Mutant[] = [
   {
     name: 'a Heartbeat-2 that is sent again counts again',
     breaks: ['S1', 'L2'],
-    diet: { kinds: ['replay', 'stop'], targets: ['orders'], durationsMs: [70_000, 130_000] },
+    constraints: { kinds: ['replay', 'stop'], targets: ['orders'], durationsMs: [70_000, 130_000] },
     plant: () => {
       let seq = 1_000_000;
       return patch(
@@ -77,21 +77,21 @@ export const JUDGING: readonly Mutant[] = [
     },
   },
   {
-    name: 'whoever answers at the address is the instance',
+    name: 'any process that answers at the address is taken for the instance',
     breaks: ['S1', 'S2'],
-    diet: { kinds: ['displace', 'usurp'] },
+    constraints: { kinds: ['displace', 'usurp'] },
     bugs: { caller: credulous },
   },
   {
-    name: 'a caller does not ask who answers',
+    name: 'a caller does not verify the identity of the callee',
     breaks: ['S13'],
-    diet: { kinds: ['displace', 'usurp', 'crash'] },
+    constraints: { kinds: ['displace', 'usurp', 'crash'] },
     bugs: { identity: () => null },
   },
   {
-    name: 'a refusal is a proof of death, whatever the line does',
+    name: 'a refusal is a proof of death, whatever the state of the line',
     breaks: ['S7', 'S8'],
-    diet: { kinds: ['refuse-in', 'block-in'] },
+    constraints: { kinds: ['refuse-in', 'block-in'] },
     plant: () =>
       patch(
         LifecycleEngine.prototype,
@@ -104,47 +104,47 @@ export const JUDGING: readonly Mutant[] = [
       ),
   },
   {
-    name: 'the last callable instance is like any other',
+    name: 'the last callable instance is not protected',
     breaks: ['S7', 'S8'],
-    diet: { kinds: ['block-in', 'block-out', 'cut-in'] },
+    constraints: { kinds: ['block-in', 'block-out', 'cut-in'] },
     plant: () => patch(InstanceTable.prototype, 'others', () => () => ({ healthy: true, callable: true })),
   },
   {
     name: 'self-preservation counts per moment, not in ten minutes',
     breaks: ['S7'],
-    diet: { kinds: ['cut', 'stop', 'block-in'], targets: ['orders-1', 'orders-2', 'orders-3'] },
+    constraints: { kinds: ['cut', 'stop', 'block-in'], targets: ['orders-1', 'orders-2', 'orders-3'] },
     plant: plantBudgetPerTick,
   },
   {
     name: 'a restart refills what self-preservation has used',
     breaks: ['S7'],
-    diet: {
+    constraints: {
       kinds: ['cut'],
       targets: ['orders-1', 'orders-2'],
       durationsMs: [40_000],
-      town: { services: { orders: 5 }, isDurable: true },
+      sim: { services: { orders: 5 }, isDurable: true },
       always: [{ kind: 'crash', target: 'registry', at: 50_000, forMs: 5_000 }],
     },
     plant: () => patch(SelfPreservation.prototype, 'restore', () => () => {}),
   },
   {
-    name: 'a restarted registry believes every refusal, whoever else its host proves',
+    name: 'a restarted registry trusts every refusal, even from a host with proved instances',
     breaks: ['S7'],
-    diet: {
+    constraints: {
       kinds: ['block-out', 'refuse-in'],
       targets: ['orders-1', 'orders-2'],
-      town: { services: { orders: 5 }, isDurable: true },
+      sim: { services: { orders: 5 }, isDurable: true },
       always: [down, ...rejected('orders-1'), ...rejected('orders-2')],
     },
     plant: () => patch(ProvedHosts.prototype, 'include', () => () => true),
   },
   {
-    name: 'a restarted registry takes a call without an answer for a refusal',
+    name: 'a restarted registry treats a probe without an answer as a refusal',
     breaks: ['S7'],
-    diet: {
+    constraints: {
       kinds: ['stop'],
       targets: ['orders-1', 'orders-3'],
-      town: { services: { orders: 8 }, hosts: 2, isDurable: true },
+      sim: { services: { orders: 8 }, hosts: 2, isDurable: true },
       always: [down, frozen('orders-1'), frozen('orders-3'), frozen('orders-5')],
     },
     plant: () =>
@@ -158,9 +158,9 @@ export const JUDGING: readonly Mutant[] = [
       ),
   },
   {
-    name: 'a mass of silent instances is no reason to wait',
+    name: 'a mass of silent instances does not delay removals',
     breaks: ['S7'],
-    diet: { kinds: ['cut', 'block-in', 'stop'], targets: ['orders', 'all'], durationsMs: [40_000, 70_000] },
+    constraints: { kinds: ['cut', 'block-in', 'stop'], targets: ['orders', 'all'], durationsMs: [40_000, 70_000] },
     plant: () =>
       patch(
         SelfPreservation.prototype,
@@ -172,15 +172,15 @@ export const JUDGING: readonly Mutant[] = [
       ),
   },
   {
-    name: 'a removal is forgotten in the feed',
+    name: 'a removal is missing from the feed',
     breaks: ['S4', 'S6', 'L1'],
-    diet: { kinds: ['crash', 'drain'] },
+    constraints: { kinds: ['crash', 'drain'] },
     plant: () => patch(Feed.prototype, 'bury', () => () => {}),
   },
   {
     name: 'a feed resumes one revision too far',
     breaks: ['S4', 'L1'],
-    diet: { kinds: ['cut', 'block-in'], targets: ['gateway-1', 'orders-1'], durationsMs: [40_000, 70_000] },
+    constraints: { kinds: ['cut', 'block-in'], targets: ['gateway-1', 'orders-1'], durationsMs: [40_000, 70_000] },
     plant: () =>
       patch(
         Feed.prototype,
@@ -193,9 +193,9 @@ export const JUDGING: readonly Mutant[] = [
       ),
   },
   {
-    name: 'the list of a registry that lost its memory is believed at once',
+    name: 'the list of a registry that lost its memory is trusted at once',
     breaks: ['S6', 'S8'],
-    diet: { kinds: ['crash', 'cut', 'block-out'], targets: ['registry', 'orders-1'] },
+    constraints: { kinds: ['crash', 'cut', 'block-out'], targets: ['registry', 'orders-1'] },
     plant: () =>
       patch(
         ServiceSnapshot.prototype,
@@ -209,15 +209,15 @@ export const JUDGING: readonly Mutant[] = [
       ),
   },
   {
-    name: 'a tombstone removes whoever has the id, also later',
+    name: 'a tombstone also removes a later registration of the id',
     breaks: ['S4', 'L1'],
-    diet: { kinds: ['cut', 'stop'] },
+    constraints: { kinds: ['cut', 'stop'] },
     plant: plantStickyTombstones,
   },
   {
     name: 'a service registers only once',
     breaks: ['L1', 'L3'],
-    diet: { kinds: ['crash', 'cut', 'power'] },
+    constraints: { kinds: ['crash', 'cut', 'power'] },
     bugs: { link: registersOnce },
   },
 ];
@@ -294,14 +294,14 @@ function unconfirmed(snapshot: ServiceSnapshot): InstanceId[] {
 }
 
 function plantStickyTombstones(): () => void {
-  const buried = new WeakMap<ServiceSnapshot, Set<InstanceId>>();
+  const tombstones = new WeakMap<ServiceSnapshot, Set<InstanceId>>();
   return patch(
     ServiceSnapshot.prototype,
     'apply',
     (apply) =>
       function (this: ServiceSnapshot, frame) {
-        const dead = buried.get(this) ?? new Set();
-        buried.set(this, dead);
+        const dead = tombstones.get(this) ?? new Set();
+        tombstones.set(this, dead);
         if (frame.event !== 'change') return apply.call(this, frame);
         for (const { id } of frame.data.remove) dead.add(id);
         const upsert = frame.data.upsert.filter(({ id }) => !dead.has(id));

@@ -6,24 +6,24 @@ import { Feed, LifecycleEngine, WriteBehind, SelfPreservation, InstanceTable } f
 import { patch, registeringBy } from './planting.js';
 import type { Mutant } from './planting.js';
 
-/** Bugs in what is kept, who may do what, what is told, and how much is asked. */
+/** Bugs in storage, permissions, the feed, and the load on the registry. */
 export const KEEPING: readonly Mutant[] = [
   {
-    name: 'any secret will do for a known id',
+    name: 'any secret is accepted for a known id',
     breaks: ['S3'],
-    diet: { kinds: ['thief', 'crash'] },
+    constraints: { kinds: ['thief', 'crash'] },
     plant: () => patch(Registry.prototype, 'register', plantOpenDoor),
   },
   {
-    name: 'whoever knows an id may drain it',
+    name: 'any caller that knows an id may drain it',
     breaks: ['S3'],
-    diet: { kinds: ['thief'], durationsMs: [18_000] },
+    constraints: { kinds: ['thief'], durationsMs: [18_000] },
     plant: plantOpenDrain,
   },
   {
-    name: 'a removed id is free for anybody at once',
+    name: 'a removed id can be taken by any caller at once',
     breaks: ['S3'],
-    diet: { kinds: ['thief', 'crash'], targets: ['orders'], durationsMs: [25_000, 70_000] },
+    constraints: { kinds: ['thief', 'crash'], targets: ['orders'], durationsMs: [25_000, 70_000] },
     plant: () =>
       patch(
         InstanceTable.prototype,
@@ -36,17 +36,17 @@ export const KEEPING: readonly Mutant[] = [
       ),
   },
   {
-    name: 'whoever registers an address has it',
+    name: 'any registration of an address takes it over',
     breaks: ['S3'],
-    diet: { kinds: ['squat'], durationsMs: [5_000] },
+    constraints: { kinds: ['squat'], durationsMs: [5_000] },
     plant: plantEviction,
   },
   {
     name: 'a registration is acknowledged before the disk has it',
     breaks: ['S11'],
-    diet: {
+    constraints: {
       kinds: ['cut'],
-      town: { services: { orders: 12 }, isDurable: true },
+      sim: { services: { orders: 12 }, isDurable: true },
       always: [
         { kind: 'crash', target: 'orders', at: 1_000, forMs: 5 },
         { kind: 'crash', target: 'registry', at: 1_010, forMs: 500 },
@@ -57,9 +57,9 @@ export const KEEPING: readonly Mutant[] = [
   {
     name: 'a drain is acknowledged before the disk has it',
     breaks: ['S11'],
-    diet: {
+    constraints: {
       kinds: ['cut'],
-      town: { services: { orders: 12 }, isDurable: true },
+      sim: { services: { orders: 12 }, isDurable: true },
       always: [
         { kind: 'drain', target: 'orders', at: 1_000, forMs: 5 },
         { kind: 'power', target: 'registry', at: 1_005, forMs: 500 },
@@ -70,9 +70,9 @@ export const KEEPING: readonly Mutant[] = [
   {
     name: 'a removal is acknowledged before the disk has it',
     breaks: ['S11'],
-    diet: {
+    constraints: {
       kinds: ['cut'],
-      town: { services: { orders: 12 }, isDurable: true },
+      sim: { services: { orders: 12 }, isDurable: true },
       always: [
         { kind: 'operator', target: 'orders', at: 1_000, forMs: 5 },
         { kind: 'power', target: 'registry', at: 1_003, forMs: 500 },
@@ -81,11 +81,11 @@ export const KEEPING: readonly Mutant[] = [
     plant: () => patch(WriteBehind.prototype, 'untold', () => async () => null),
   },
   {
-    name: 'the word of an operator is not kept',
+    name: 'an operator setting is not stored',
     breaks: ['S11'],
-    diet: {
+    constraints: {
       kinds: ['cut'],
-      town: { services: { orders: 3 }, isDurable: true },
+      sim: { services: { orders: 3 }, isDurable: true },
       always: [
         { kind: 'maintenance', target: 'orders-1', at: 1_000, forMs: 60_000 },
         { kind: 'crash', target: 'registry', at: 5_000, forMs: 500 },
@@ -94,9 +94,9 @@ export const KEEPING: readonly Mutant[] = [
     bugs: { store: withoutOperators },
   },
   {
-    name: 'the word of an operator is acknowledged, and told nobody',
+    name: 'an operator setting is acknowledged and not published',
     breaks: ['S9'],
-    diet: { kinds: ['maintenance', 'draining'], targets: ['orders-1'], durationsMs: [25_000, 70_000] },
+    constraints: { kinds: ['maintenance', 'draining'], targets: ['orders-1'], durationsMs: [25_000, 70_000] },
     plant: () =>
       patch(
         LifecycleEngine.prototype,
@@ -108,24 +108,24 @@ export const KEEPING: readonly Mutant[] = [
       ),
   },
   {
-    name: 'a change is told twice',
+    name: 'a change is sent twice',
     breaks: ['S5'],
-    diet: { kinds: ['crash', 'drain'] },
+    constraints: { kinds: ['crash', 'drain'] },
     plant: () => patchSinks(twice),
   },
   {
-    name: 'a change comes after the word that all has been told',
+    name: 'a change is sent after the mark that confirms it',
     breaks: ['S5'],
-    diet: { kinds: ['crash', 'drain'] },
+    constraints: { kinds: ['crash', 'drain'] },
     plant: () => patchSinks(late),
   },
   {
     name: 'silence acts as soon as a mass has ended',
     breaks: ['S7'],
-    diet: {
+    constraints: {
       kinds: ['cut'],
       targets: ['gateway-1'],
-      town: { services: { orders: 5 } },
+      sim: { services: { orders: 5 } },
       always: [
         { kind: 'cut', target: 'orders-1', at: 0, forMs: 130_000 },
         { kind: 'cut', target: 'orders-2', at: 0, forMs: 40_000 },
@@ -146,7 +146,7 @@ export const KEEPING: readonly Mutant[] = [
   {
     name: 'a stream that has ended is kept',
     breaks: ['L5'],
-    diet: { kinds: ['crash', 'drain'] },
+    constraints: { kinds: ['crash', 'drain'] },
     plant: () =>
       patch(
         Feed.prototype,
@@ -158,22 +158,22 @@ export const KEEPING: readonly Mutant[] = [
       ),
   },
   {
-    name: 'a registration that is refused for now is tried again at once',
+    name: 'a registration that is refused temporarily is retried at once',
     breaks: ['L4'],
-    diet: {
+    constraints: {
       kinds: ['crash'],
       targets: ['orders'],
-      town: { isDurable: true },
+      sim: { isDurable: true },
       always: [{ kind: 'disk-full', target: 'registry', at: 0, forMs: 100_000 }],
     },
     bugs: { link: impatient },
   },
   {
-    name: 'whom the registry has forgotten all come back at the same moment',
+    name: 'all instances that the registry has forgotten register again at the same moment',
     breaks: ['L4'],
-    diet: {
+    constraints: {
       kinds: ['nothing'],
-      town: {
+      sim: {
         services: Object.fromEntries(Array.from({ length: 20 }, (_, index) => [`service-${index}`, 5])),
         isDurable: false,
       },
@@ -185,7 +185,7 @@ export const KEEPING: readonly Mutant[] = [
 
 const secrets = new WeakMap<Registry, Map<string, string>>();
 
-/** Takes everybody for the owner: it compares no secrets. */
+/** Accepts every caller as the owner: compares no secrets. */
 function plantOpenDoor(register: Registry['register']): Registry['register'] {
   return async function (this: Registry, registration, peer) {
     const known = secrets.get(this) ?? new Map<string, string>();
@@ -214,15 +214,15 @@ function plantOpenDrain(): () => void {
       Registry.prototype,
       'drain',
       (drain) =>
-        function (this: Registry, id, secret, words) {
-          return drain.call(this, id, secrets.get(this)?.get(id) ?? secret, words);
+        function (this: Registry, id, secret, decisions) {
+          return drain.call(this, id, secrets.get(this)?.get(id) ?? secret, decisions);
         },
     ),
   ];
   return () => undo.forEach((pull) => pull());
 }
 
-/** A registration is a proof that who had the address before is gone. */
+/** Treats a registration as a proof that the previous instance at the address is gone. */
 function plantEviction(): () => void {
   const holders = new WeakMap<object, ReturnType<InstanceTable['holders']>>();
   const undo = [
@@ -332,7 +332,7 @@ function impatient(link: RegistryClient): RegistryClient {
   });
 }
 
-/** What is drawn in bytes stays unique. */
+/** Values drawn in bytes stay unique. */
 function withoutChance(random: Random): Random {
   return { unit: () => 0.5, bytes: (length) => random.bytes(length) };
 }

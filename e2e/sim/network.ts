@@ -4,37 +4,37 @@ import type { Way } from './way.js';
 import { Machine, Process } from './world.js';
 import type { World } from './world.js';
 
-/** Linux: after a connection that was not answered, another try. */
+/** Linux: the waits before a SYN that was not answered is sent again. */
 const SYN_AGAIN_MS = [1_000, 2_000, 4_000, 8_000, 16_000];
 const FIRST_RESEND_MS = 200;
 /** Linux waits up to two minutes; here less, so that a run need not last so long. */
 const LONGEST_RESEND_MS = 30_000;
-/** Linux, `tcp_retries2`: then the sender is told that the connection is broken. */
+/** Linux, `tcp_retries2`: after this the kernel reports the connection as broken. */
 const GIVE_UP_MS = 924_600;
-/** A kernel closes the sockets of a dead process one after another; all are closed after this. */
+/** A kernel closes the sockets of a dead process one after another; after this all are closed. */
 export const DYING_MS = 4;
 
-/** Who opens a connection. One of the two comes, once. */
+/** Opens a connection. One of the two callbacks is called, once. */
 export interface Dialer {
   opened(end: End): void;
-  /** Refused, or nobody there for so long that the kernel gave up. */
+  /** Refused, or unanswered until the kernel gave up. */
   failed(isRefused: boolean, text: string): void;
 }
 
 type Accept = (end: End) => void;
 
 /** A listening port: several processes (cluster workers) get the connections in turns. */
-interface Door {
+interface ListeningPort {
   readonly listeners: { readonly process: Process; readonly accept: Accept }[];
   turn: number;
 }
 
-/** Machines and the TCP connections between them. Data is never lost or reordered, only late; what is cut is sent again later. */
+/** Machines and their TCP connections. Data is never lost or reordered, only late; lost packets are sent again. */
 export class Network {
   readonly world: World;
   readonly #machines = new Map<string, Machine>();
   readonly #ways = new Map<Machine, Map<Machine, Way>>();
-  readonly #doors = new Map<string, Door>();
+  readonly #listening = new Map<string, ListeningPort>();
   readonly #ends = new Map<Process, Set<End>>();
 
   constructor(world: World) {
@@ -59,7 +59,7 @@ export class Network {
     return made;
   }
 
-  /** Starts a process: from here on its sockets die with it. */
+  /** Starts a process: its sockets close when it dies. */
   spawn(machine: Machine, name: string): Process {
     const process = new Process(machine, name);
     this.#ends.set(process, new Set());
@@ -76,33 +76,33 @@ export class Network {
   /** Throws when the port is taken, unless it is `shared`. */
   listen(process: Process, port: number, accept: Accept, shared = false): void {
     const key = addressOf({ host: process.machine.address, port });
-    const door = this.#doors.get(key) ?? { listeners: [], turn: 0 };
-    if (door.listeners.length > 0 && !shared) throw new Error(`listen EADDRINUSE: address already in use ${key}`);
-    door.listeners.push({ process, accept });
-    this.#doors.set(key, door);
+    const listening = this.#listening.get(key) ?? { listeners: [], turn: 0 };
+    if (listening.listeners.length > 0 && !shared) throw new Error(`listen EADDRINUSE: address already in use ${key}`);
+    listening.listeners.push({ process, accept });
+    this.#listening.set(key, listening);
   }
 
-  /** Stops listening, at one port or at all; what is open goes on. */
+  /** Stops listening, at one port or at all; open connections stay. */
   unlisten(process: Process, port: number | null = null): void {
     this.#closeDoorsOf(process, port);
   }
 
-  /** Who gets the connections to this address: none, one, or several in turns. */
+  /** The processes that get the connections to this address: none, one, or several in turns. */
   listenersAt(address: string, port: number): readonly Process[] {
-    return (this.#doors.get(addressOf({ host: address, port }))?.listeners ?? []).map(({ process }) => process);
+    return (this.#listening.get(addressOf({ host: address, port }))?.listeners ?? []).map(({ process }) => process);
   }
 
-  /** How many connections a process has open. */
+  /** The number of open connections of a process. */
   endsOf(process: Process): number {
     return this.#ends.get(process)?.size ?? 0;
   }
 
-  /** Returns how to give up. */
+  /** Returns a function that gives up. */
   connect(process: Process, address: string, port: number, dialer: Dialer): () => void {
     return new Dial(this, process, { address, port }, dialer).start();
   }
 
-  /** Does a packet that is sent now get through? */
+  /** Whether a packet that is sent now gets through. */
   passes(from: Machine, to: Machine): boolean {
     if (!from.isOn || !to.isOn) return false;
     if (from === to) return true;
@@ -110,7 +110,7 @@ export class Network {
     return cut === 0 && (lossRatio === 0 || this.world.random.unit() >= lossRatio);
   }
 
-  /** How long a packet takes. */
+  /** The delay of a packet, ms. */
   delay(from: Machine, to: Machine): number {
     const { random } = this.world;
     if (from === to) return 0.05 + 0.05 * random.unit();
@@ -119,10 +119,10 @@ export class Network {
 
   /** @internal The next listener at an address. */
   knock(address: string, port: number): { readonly process: Process; readonly accept: Accept } | null {
-    const door = this.#doors.get(addressOf({ host: address, port }));
-    if (door === undefined || door.listeners.length === 0) return null;
-    door.turn += 1;
-    return door.listeners[door.turn % door.listeners.length] ?? null;
+    const listening = this.#listening.get(addressOf({ host: address, port }));
+    if (listening === undefined || listening.listeners.length === 0) return null;
+    listening.turn += 1;
+    return listening.listeners[listening.turn % listening.listeners.length] ?? null;
   }
 
   /** @internal */
@@ -153,15 +153,15 @@ export class Network {
   }
 
   #closeDoorsOf(process: Process, port: number | null = null): void {
-    for (const [address, door] of this.#doors) {
+    for (const [address, listening] of this.#listening) {
       if (port !== null && address !== addressOf({ host: process.machine.address, port })) continue;
-      const index = door.listeners.findIndex((listener) => listener.process === process);
-      if (index >= 0) door.listeners.splice(index, 1);
+      const index = listening.listeners.findIndex((listener) => listener.process === process);
+      if (index >= 0) listening.listeners.splice(index, 1);
     }
   }
 }
 
-/** One connection on its way to be opened. */
+/** One attempt to open a connection. */
 class Dial {
   readonly #network: Network;
   readonly #process: Process;
@@ -217,7 +217,7 @@ class Dial {
     world.after(backMs, () => this.#open(theirs, listener.accept));
   }
 
-  /** The kernel has the connection, and tries no more; the process sees it when it runs. */
+  /** The kernel has the connection, and stops retrying; the process sees it when it runs. */
   #open(theirs: End, accept: Accept): void {
     if (this.#isOver || this.#isOpen || !this.#process.isAlive) return theirs.vanish();
     this.#isOpen = true;
@@ -246,22 +246,22 @@ class Dial {
   }
 }
 
-/** What is sent: a message, or the end of the connection (FIN). */
+/** A packet: a message, or the end of the connection (FIN). */
 type Packet = { readonly message: unknown } | 'end';
 
 /** One end of a connection, in one process. */
 export class End {
   readonly process: Process;
-  /** A message has come. */
+  /** A message has arrived. */
   onMessage: (message: unknown) => void = () => {};
   /** The peer closed, or the connection broke; once, and never after `close`. */
   onEnd: () => void = () => {};
-  /** Nothing comes or goes any more. */
+  /** Nothing arrives or leaves any more. */
   isOver = false;
   readonly #network: Network;
   readonly #forget: () => void;
   #peer: End | null = null;
-  /** Its machine lost power: a packet that comes after it is on again is answered by a reset. */
+  /** Its machine lost power: a packet that arrives after it is on again is answered by a reset. */
   #isLost = false;
   #outbox: Packet[] = [];
   #resend: Timer | null = null;
@@ -279,7 +279,7 @@ export class End {
     return this.#peer;
   }
 
-  /** Is there something that the peer has not got, because it cannot be reached? */
+  /** Whether data is undelivered because the peer cannot be reached. */
   get isStuck(): boolean {
     return this.#resend !== null;
   }
@@ -298,14 +298,14 @@ export class End {
     this.#pump();
   }
 
-  /** Somebody between the two resets the connection: both are told. */
+  /** A middlebox resets the connection: both ends are notified. */
   break(): void {
     const peer = this.#peer;
     this.process.sees(() => this.#broken());
     peer?.process.sees(() => peer.#broken());
   }
 
-  /** @internal The connection is open here; the peer hears of it before anything else. */
+  /** @internal The connection is open here; the peer is notified before anything else. */
   join(peer: End, accept: Accept): void {
     this.#peer = peer;
     peer.#peer = this;
@@ -317,7 +317,7 @@ export class End {
     if (peer.isOver) peer.#pump();
   }
 
-  /** @internal The power is gone. */
+  /** @internal The machine lost its power. */
   lose(): void {
     this.#over();
     this.#isLost = true;
@@ -325,7 +325,7 @@ export class End {
     this.#resend?.cancel();
   }
 
-  /** @internal It never came to a connection. */
+  /** @internal The connection was never opened. */
   vanish(): void {
     this.#over();
     this.#outbox = [];
@@ -386,7 +386,7 @@ export class End {
     });
   }
 
-  /** Nobody here knows of this connection. */
+  /** No process here knows this connection. */
   #reset(from: End): void {
     if (!this.#network.passes(this.process.machine, from.process.machine)) return;
     this.#arrive(from, () => from.process.sees(() => from.#broken()));

@@ -1,47 +1,50 @@
 import type { Instance } from '@rollcall/core';
 import type { Disk } from './disk.js';
-import type { Case, Ledger, Verdict } from './ledger.js';
-import { askerOf } from './registry-node.js';
+import type { RuleContext, Ledger, Verdict } from './ledger.js';
+import { callerOf } from './registry-node.js';
 import type { Request, RequestOutcome } from './registry-node.js';
 import type { Scene } from './scene.js';
 import type { Truth } from './truth.js';
 
 const WINDOW_MS = 600_000;
-/** A verdict is seen when it is flushed, a little after it was passed. */
+/** A verdict is seen when it is flushed, a little after the decision. */
 const SLACK_MS = 1_000;
 const HOUR_MS = 3_600_000;
 const ALL = 'all instances';
 
-/** What silence may do, counted by somebody else than the registry: of one service, or of all. */
+/** The allowance of silence, counted independently of the registry: of one service, or of all. */
 interface Scope {
   readonly name: string;
-  /** When silence made somebody CRITICAL: with a permit, and with or without one. */
+  /** When silence made an instance CRITICAL: with a permit, and with or without one. */
   uses: number[];
   perhaps: number[];
-  /** How many proved instances there were, and when that changed. */
+  /** The number of proved instances, and when it changed. */
   counts: { readonly at: number; readonly total: number }[];
   massSince: number | null;
   /** When more than half were last silent, for certain. */
   surelyMassAt: number;
-  /** When more than half were last silent, by anybody's reckoning. */
+  /** When more than half were last silent, by the most generous count. */
   lastMassAt: number;
 }
 
-/** S7, and the question whether somebody is held for a reason (L2). A life of the registry has one, and goes on with the last one's. */
+/**
+ * S7, and whether self-preservation may hold an instance (L2). Each registry process has one, which continues that of
+ * its predecessor.
+ */
 export class Permits {
   readonly #scene: Scene;
   readonly #truth: Truth;
   readonly #ledger: Ledger;
   readonly #scopes = new Map<string, Scope>();
-  /** Proved both ways, as far as this life of the registry knows. */
+  /** Proved both ways, as far as this registry process knows. */
   readonly #proved: Set<string>;
-  /** Asked something of this life of the registry, and got an answer. */
-  readonly #heard = new Set<string>();
+  /** Sent a request to this registry process, and got an answer. */
+  readonly #received = new Set<string>();
   /** When it last listened. */
   #judgedAt = 0;
 
-  /** `before`: the life whose disk it goes on with. */
-  constructor(of: Case, before: { readonly permits: Permits; readonly disk: Disk } | null) {
+  /** `before`: the registry process whose disk this one continues with. */
+  constructor(of: RuleContext, before: { readonly permits: Permits; readonly disk: Disk } | null) {
     this.#scene = of.scene;
     this.#truth = of.truth;
     this.#ledger = of.ledger;
@@ -50,10 +53,10 @@ export class Permits {
     if (before !== null) this.#goOn(before.permits, before.disk.lostSince);
   }
 
-  /** The registry has answered what a process asked. */
-  knocked(request: Request, { ok }: RequestOutcome): void {
-    const id = askerOf(request);
-    if (ok && id !== null) this.#heard.add(id);
+  /** The registry has answered a request of a process. */
+  arrived(request: Request, { ok }: RequestOutcome): void {
+    const id = callerOf(request);
+    if (ok && id !== null) this.#received.add(id);
   }
 
   see({ before, after }: Verdict): void {
@@ -61,17 +64,17 @@ export class Permits {
     if (after.state === 'REGISTERING') this.#proved.delete(after.id);
     const byProof = after.reason.code === 'PROOF_OF_DEATH';
     if (after.state !== 'CRITICAL' || before === null || before.state === 'CRITICAL' || byProof) return;
-    // DEREGISTERING falls back to CRITICAL when it answers: that is a rescue
+    // DEREGISTERING falls back to CRITICAL when it answers: that rescues it
     if (before.state === 'DEREGISTERING') return;
     const { now } = this.#scene.world;
     for (const scope of this.#scopesOf(after)) {
       scope.perhaps = [...recent(scope.perhaps, now - 2 * SLACK_MS), now];
-      // never proved it is free when it is silent both ways, and needs a permit when it beats
+      // an instance that was never proved is free when it is silent both ways, and needs a permit when it beats
       if (this.#proved.has(after.id) && !this.#wasGone(after.id)) this.#use(scope, after);
     }
   }
 
-  /** The facts of this moment, by the truth. */
+  /** Updates the facts of this moment, from the true state. */
   judge(): void {
     this.#judgedAt = this.#scene.registry.isListening ? this.#scene.world.now : this.#judgedAt;
     const present = [...this.#ledger.listed.values()].filter(
@@ -85,17 +88,20 @@ export class Permits {
     this.#observe(this.#scope(ALL), present, [...this.#ledger.listed.values()]);
   }
 
-  /** Has somebody of this service a reason to be held, or had one a moment ago? */
+  /** Whether self-preservation has, or had a moment ago, a reason to hold an instance of this service. */
   mayHold(instance: Instance): boolean {
     const { now } = this.#scene.world;
     return this.#scopesOf(instance).some((scope) => {
       const isUsedUp = recent(scope.perhaps, now - 2 * SLACK_MS).length >= allowed(scope, now, SLACK_MS);
-      // 3 intervals + timeout after a mass, which itself is noticed late and forgotten late
+      // 3 intervals + timeout after most were silent, which itself is noticed late and forgotten late
       return isUsedUp || now - scope.lastMassAt < 40_000;
     });
   }
 
-  /** What was stored counts from the restart on as if no time had passed; what was not, the crash took back with its use. */
+  /**
+   * Stored uses count from the restart on as if no time had passed; the crash also reverted the uses that were not
+   * stored.
+   */
   #goOn(before: Permits, lostSince: number): void {
     const deafMs = this.#scene.world.now - before.#judgedAt;
     for (const [name, { uses, perhaps, counts }] of before.#scopes) {
@@ -128,7 +134,7 @@ export class Permits {
     }
   }
 
-  /** `listed`: with those of whom only the registry knows whether they were ever proved, at an address that was shared. */
+  /** `listed`: also the instances, at a shared address, of which only the registry knows whether they were ever proved. */
   #observe(scope: Scope, instances: readonly Instance[], listed: readonly Instance[]): void {
     const { now } = this.#scene.world;
     if (scope.counts.at(-1)?.total !== instances.length) scope.counts.push({ at: now, total: instances.length });
@@ -155,13 +161,13 @@ export class Permits {
   }
 
   /**
-   * Was it dead when this life of the registry began, or before it asked anything of it? Then the registry may know, and what it does
-   * then is no work of silence (decision 21).
+   * Whether it was dead when this registry process started, or before it sent any request to it. Then the registry may
+   * know, and what it does then does not count as silence (decision 21).
    */
   #wasGone(id: string): boolean {
     const { known, registry } = this.#scene;
     const diedAt = known.get(id)?.process.diedAt ?? Infinity;
-    return diedAt <= registry.listeningSince || (diedAt < Infinity && !this.#heard.has(id));
+    return diedAt <= registry.listeningSince || (diedAt < Infinity && !this.#received.has(id));
   }
 
   /** 2 intervals + timeout, a sweep, and a call under way. */

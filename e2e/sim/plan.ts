@@ -3,34 +3,34 @@ import type { Network } from './network.js';
 import type { Place } from './tenant.js';
 import type { Machine } from './world.js';
 
-/** A registry, services, and callers that watch them. As data, so that a run can be told in one line. */
-export interface TownPlan {
+/** A registry, services, and callers that watch them, as data: a run is described by one line. */
+export interface SimulationPlan {
   readonly seed: number;
   /** Instances of each service. */
   readonly services: Readonly<Record<string, number>>;
   /** Processes that only watch. Default 1. */
   readonly gateways?: number;
-  /** Does the registry's store survive it? Default no. */
+  /** Whether the registry's store survives a crash. Default no. */
   readonly isDurable?: boolean;
   /** Everything on one machine. Default: each place has its own. */
   readonly isLaptop?: boolean;
-  /** The instances share so many machines, each with a port of its own. Default: each place has its own. */
+  /** The number of machines that the instances share, each with a port of its own. Default: each place has its own. */
   readonly hosts?: number;
   /** Each instance has an HTTP endpoint, too. */
   readonly isTwofold?: boolean;
   /** All instances of a service share one machine and port (cluster workers). */
   readonly isClustered?: boolean;
-  /** One with `at` ≤ -20,000 is there before anything starts. */
+  /** A fault with `at` ≤ -20,000 is active before anything starts. */
   readonly faults: readonly Fault[];
-  /** How long the run takes after the last fault has ended, ms. Default 60,000. */
+  /** How long the run continues after the last fault has ended, ms. Default 60,000. */
   readonly calmMs?: number;
 }
 
-/** A fault that lasts so long does not end within a run. */
+/** A fault of this duration does not end within a run. */
 export const FOREVER_MS = 1_000_000_000;
 
-/** Where the processes of a plan live. */
-export function placesOf(plan: TownPlan, network: Network): Place[] {
+/** The places of a plan, on their machines. */
+export function placesOf(plan: SimulationPlan, network: Network): Place[] {
   const names = Object.keys(plan.services);
   const places: Place[] = [];
   let number = 0;
@@ -42,7 +42,7 @@ export function placesOf(plan: TownPlan, network: Network): Place[] {
       const tcp = { protocol: 'tcp' as const, port };
       const http = { protocol: 'http' as const, port: port + 1 };
       const endpoints = plan.isTwofold === true ? [tcp, http] : [tcp];
-      // every other one calls somebody itself, so that its line carries a feed, too
+      // every other one calls a service itself, so that its line carries a feed, too
       const watches = number % 2 === 0 ? names.slice(0, 1) : [];
       const isWorker = plan.isClustered === true;
       places.push({ name: `${service}-${index}`, machine, service, endpoints, watches, isWorker });
@@ -58,14 +58,14 @@ export function placesOf(plan: TownPlan, network: Network): Place[] {
   return places;
 }
 
-/** `index` of a service, `number` of all. */
+/** `index` within a service, `number` within all. */
 interface Lot {
   readonly service: string;
   readonly index: number;
   readonly number: number;
 }
 
-function machineOf(plan: TownPlan, network: Network, { service, index, number }: Lot): Machine {
+function machineOf(plan: SimulationPlan, network: Network, { service, index, number }: Lot): Machine {
   if (plan.isLaptop === true) return network.machine('laptop', '10.0.0.1');
   if (plan.hosts !== undefined) {
     const host = 1 + ((number - 1) % plan.hosts);

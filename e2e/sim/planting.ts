@@ -2,24 +2,27 @@ import type { RegistryClient } from '@rollcall/client';
 import type { forgive } from '@rollcall/core';
 import { noBugs } from './bugs.js';
 import type { Bugs } from './bugs.js';
-import type { Diet } from './schedule.js';
+import type { PlanConstraints } from './schedule.js';
 
-/** A bug that somebody could make, planted from outside: real code has no hooks for it. */
+/** A bug that a developer could introduce, planted from outside: real code has no hooks for it. */
 export interface Mutant {
   readonly name: string;
-  /** The invariants of which it must break one. */
+  /** The invariants of which it must break at least one. */
   readonly breaks: readonly string[];
   /** The faults under which it shows, so that it is found soon. */
-  readonly diet: Diet;
+  readonly constraints: PlanConstraints;
   readonly bugs?: Partial<Bugs>;
-  /** Plants it; returns how to pull it out again. */
+  /** Plants it; returns a function that removes it. */
   readonly plant?: () => () => void;
 }
 
-/** What of @rollcall/core a mutant replaces: functions cannot be patched, so the tests import the package through this. */
+/**
+ * The function of @rollcall/core that a mutant replaces: functions cannot be patched, so the tests import the package
+ * through this.
+ */
 export const replaced: { forgive: typeof forgive | null } = { forgive: null };
 
-/** Replaces a method of a class until what is returned is called. */
+/** Replaces a method of a class until the returned function is called. */
 export function patch<Class extends object, Name extends keyof Class>(
   prototype: Class,
   name: Name,
@@ -32,7 +35,7 @@ export function patch<Class extends object, Name extends keyof Class>(
   };
 }
 
-/** The same link, but for how it registers. */
+/** The same client with another `register`. */
 export function registeringBy(link: RegistryClient, register: RegistryClient['register']): RegistryClient {
   return {
     name: link.name,
@@ -47,5 +50,5 @@ export function registeringBy(link: RegistryClient, register: RegistryClient['re
   };
 }
 
-/** The bugs of a mutant, complete. */
+/** All replacements of a mutant. */
 export const bugsOf = ({ bugs }: Mutant): Bugs => ({ ...noBugs, ...bugs });

@@ -2,20 +2,20 @@ import type { Instance } from '@rollcall/core';
 import type { Store, Write } from '@rollcall/registry';
 
 /** What the registry decided about one instance, at a revision: its record, or null for its removal. */
-export interface Word {
+export interface Decision {
   readonly revision: number;
   readonly record: Instance | null;
 }
 
 /**
- * Everything that one life of the registry decided, in order: what its watchers have to be told. Taken from what it writes to its
- * store, not from its feed, of which it is the measure.
+ * Everything that one registry process decided, in order: what its watchers must receive. Taken from what it writes to its
+ * store, not from its feed, which is measured against it.
  */
 export class Publications {
-  readonly #services = new Map<string, Map<string, Word[]>>();
+  readonly #services = new Map<string, Map<string, Decision[]>>();
   #revision = 0;
 
-  /** A store that tells us what it is told. */
+  /** A store that records every write. */
   tapped(store: Store): Store {
     return {
       name: store.name,
@@ -29,8 +29,8 @@ export class Publications {
     };
   }
 
-  /** By instance, oldest word first. */
-  of(service: string): ReadonlyMap<string, readonly Word[]> {
+  /** By instance, oldest decision first. */
+  of(service: string): ReadonlyMap<string, readonly Decision[]> {
     return this.#services.get(service) ?? NOTHING;
   }
 
@@ -44,17 +44,17 @@ export class Publications {
   #add(service: string, id: string, revision: number, record: Instance | null): void {
     if (revision <= this.#revision) return;
     this.#revision = revision;
-    const words = this.#services.get(service) ?? new Map<string, Word[]>();
-    this.#services.set(service, words);
-    words.set(id, [...(words.get(id) ?? []), { revision, record }]);
+    const decisions = this.#services.get(service) ?? new Map<string, Decision[]>();
+    this.#services.set(service, decisions);
+    decisions.set(id, [...(decisions.get(id) ?? []), { revision, record }]);
   }
 }
 
-const NOTHING: ReadonlyMap<string, readonly Word[]> = new Map();
+const NOTHING: ReadonlyMap<string, readonly Decision[]> = new Map();
 
 const texts = new WeakMap<Instance, string>();
 
-/** All that a record says, so that two that say the same are equal. */
+/** The comparable content of a record: records with the same content have equal texts. */
 export function textOf(record: Instance): string {
   const known = texts.get(record);
   if (known !== undefined) return known;

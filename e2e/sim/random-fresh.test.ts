@@ -5,8 +5,8 @@ import { fromEnvironment, search } from './search.js';
 
 const RUNS = isShort ? 150 : 600;
 
-describe('by chance, otherwise each time', () => {
-  it('nothing breaks an invariant', { timeout: 3_600_000 }, async () => {
+describe('random plans of a fresh seed', () => {
+  it('break no invariant', { timeout: 3_600_000 }, async () => {
     const seed = fromEnvironment('SIM_SEED') ?? Math.floor(systemRandom.unit() * 2 ** 31);
     console.log(`SIM_SEED=${seed}`);
     expect(await search({ seed, runs: RUNS, seconds: fromEnvironment('SIM_SECONDS') })).toBeGreaterThan(0);

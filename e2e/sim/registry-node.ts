@@ -27,12 +27,12 @@ import { Disk } from './disk.js';
 import { LineCount } from './line-count.js';
 import type { End, Network } from './network.js';
 import { Publications } from './publications.js';
-import { Inquiry } from './rpc.js';
+import { Exchange } from './rpc.js';
 import type { Machine, Process } from './world.js';
 
 export const REGISTRY_PORT = 1_337;
 
-/** What is asked of the registry, as the simulation's HTTP. */
+/** A request to the registry, in place of HTTP. */
 export type Request =
   | { readonly route: 'register'; readonly registration: Registration }
   | { readonly route: 'beat'; readonly proof: Proof; readonly beat: Beat }
@@ -41,33 +41,33 @@ export type Request =
   | { readonly route: 'leave'; readonly proof: Proof }
   | { readonly route: 'watch'; readonly request: WatchRequest };
 
-/** What comes on a watch, besides the refusal of it. */
+/** What a watch delivers, besides its refusal. */
 export type Flush = { readonly opened: true } | { readonly frames: readonly Frame[]; readonly cursor: Cursor };
 
 export interface RegistryTerms {
   readonly policy?: Policy;
-  /** Does its store survive it? */
+  /** Whether its store survives a crash. */
   readonly isDurable: boolean;
   readonly bugs: Bugs;
 }
 
-/** What came of it. */
+/** The outcome of a request. */
 export interface RequestOutcome {
   readonly ok: boolean;
   readonly value?: unknown;
   readonly problem?: { readonly code: string };
 }
 
-/** What the world saw at the registry's door: the truth about what arrived, and what was answered. */
-export interface Sightings {
+/** Observes the registry's requests: what really arrived, and what was answered. */
+export interface RequestObserver {
   answered(request: Request, outcome: RequestOutcome): void;
 }
 
-/** One machine with a registry on it, through all its lives. */
+/** One machine with a registry on it, across restarts. */
 export class RegistryNode {
   readonly machine: Machine;
   readonly policy: Policy;
-  readonly sightings: Sightings;
+  readonly observer: RequestObserver;
   /** Since when this process listens without a break: started, or continued. Infinity while it does not. */
   listeningSince = Infinity;
   process: Process | null = null;
@@ -78,16 +78,16 @@ export class RegistryNode {
   readonly #denied = new Map<Machine, number>();
   readonly #network: Network;
   readonly #bugs: Bugs;
-  /** Null: its store does not survive it. */
+  /** Null: its store does not survive a crash. */
   readonly disk: Disk | null;
-  /** What this life has decided so far, and what it had to say. */
+  /** The decisions and the log lines of this process. */
   publications = new Publications();
   log = new LineCount();
 
-  constructor(network: Network, machine: Machine, sightings: Sightings, terms: RegistryTerms) {
+  constructor(network: Network, machine: Machine, observer: RequestObserver, terms: RegistryTerms) {
     this.#network = network;
     this.machine = machine;
-    this.sightings = sightings;
+    this.observer = observer;
     this.policy = terms.policy ?? DEFAULT_POLICY;
     this.disk = terms.isDurable ? new Disk(network.world.fork()) : null;
     this.#bugs = terms.bugs;
@@ -146,7 +146,7 @@ export class RegistryNode {
     if (this.registry !== null) this.listeningSince = this.#network.world.now;
   }
 
-  /** A proxy lets no stream of this machine pass any more. */
+  /** A proxy lets no more streams of this machine pass. */
   denyStreams(machine: Machine): void {
     this.#denied.set(machine, (this.#denied.get(machine) ?? 0) + 1);
     for (const end of this.#streams) if (end.peer?.process.machine === machine) end.break();
@@ -170,7 +170,7 @@ export class RegistryNode {
 
   async #answer(registry: Registry, request: Exclude<Request, { route: 'watch' }>, end: End): Promise<void> {
     const outcome = await handle(registry, request, end.peer!.process.machine.address);
-    this.sightings.answered(request, outcome);
+    this.observer.answered(request, outcome);
     end.send(outcome);
   }
 
@@ -179,12 +179,12 @@ export class RegistryNode {
     const sink: WatcherSink = {
       flush: (frames, cursor) => end.send({ frames: frames.map(onTheWire), cursor }),
       beat: (cursor) => end.send({ frames: [], cursor }),
-      // what waits is in the kernel, whose buffers are larger than anything here
+      // waiting packets are in the kernel, whose buffers are larger than anything here
       backlog: () => 0,
       end: () => end.close(),
     };
     const watching = registry.watch(request, sink);
-    this.sightings.answered({ route: 'watch', request }, watching);
+    this.observer.answered({ route: 'watch', request }, watching);
     if (!watching.ok) {
       end.send(watching);
       end.close();
@@ -200,7 +200,7 @@ export class RegistryNode {
   }
 }
 
-/** As the HTTP rim does: what it has read is valid. */
+/** Stands in for the HTTP layer: a request that was read is valid. */
 function handle(registry: Registry, request: Exclude<Request, { route: 'watch' }>, address: string) {
   switch (request.route) {
     case 'register':
@@ -223,7 +223,7 @@ function valid<Value>(read: { ok: true; value: Value } | { ok: false; problem: u
 
 const WIRED = new WeakMap<SharedFrame, Frame>();
 
-/** The frame as it comes out of its bytes: encoded and read once for all watchers. */
+/** The frame as decoded from its bytes: encoded and read once for all watchers. */
 function onTheWire(shared: SharedFrame): Frame {
   const known = WIRED.get(shared);
   if (known !== undefined) return known;
@@ -250,7 +250,7 @@ class NetworkCaller implements ProbeProtocol {
 
   async call(endpoint: Endpoint, call: HeartbeatCall, timeoutMs: number): Promise<ProbeOutcome> {
     const message = { heartbeat1: call, protocol: this.protocol };
-    const reply = await new Inquiry(this.#network, this.#process, endpoint, { message, timeoutMs }).reply;
+    const reply = await new Exchange(this.#network, this.#process, endpoint, { message, timeoutMs }).reply;
     if (reply.kind !== 'answered') return reply;
     const { instance, nonce } = reply.message as { readonly instance: string; readonly nonce: string | null };
     return { kind: 'answered', instance, nonce, ms: reply.ms };
@@ -259,8 +259,8 @@ class NetworkCaller implements ProbeProtocol {
   close(): void {}
 }
 
-/** The instance that asks; null: the process has no identity of its own, or speaks about another one. */
-export function askerOf(request: Request): string | null {
+/** The instance that sends the request; null: the process has no identity of its own, or acts for another one. */
+export function callerOf(request: Request): string | null {
   if (request.route === 'register') return request.registration.id;
   if (request.route === 'watch') return request.request.line?.id ?? null;
   return 'proof' in request ? request.proof.id : null;

@@ -1,44 +1,44 @@
 import type { Instance, Tombstone } from '@rollcall/core';
-import type { Case, Ledger, Verdict } from './ledger.js';
+import type { RuleContext, Ledger, Verdict } from './ledger.js';
 import { byService } from './permits.js';
 import type { Scene } from './scene.js';
 import type { Tenant } from './tenant.js';
 import type { Direction, Truth } from './truth.js';
 
 const PROVED_WITHIN_MS = 200;
-/** Many that are killed at once are a mass, and no proof. */
+/** Many that are killed at once are a mass, and not a proof. */
 const ALONE_MS = 30_000;
-/** How long that doubt lasts: until the next call of each, and 2 intervals more. */
+/** How long the doubt lasts: until the next probe of each, and 2 intervals more. */
 const DOUBT_MS = 20_000;
-/** Of a judgement every 500 ms and a sweep every 250. */
+/** Of a check every 500 ms and a sweep every 250. */
 const SLACK_MS = 1_000;
 
 /** What other rules know. */
 export interface OtherRules {
-  /** Has self-preservation a reason to hold it? */
+  /** Whether self-preservation has a reason to hold it. */
   mayHold(instance: Instance): boolean;
-  /** When it was last heard of at the registry. */
+  /** When the registry last received a request of it. */
   heardAt(id: string): number;
 }
 
-/** What the registry itself must hold: S1, S2, S6, S7, L1, L2, L3. */
+/** The invariants of the registry itself: S1, S2, S6, S7, L1, L2, L3. */
 export class RegistryRules {
   readonly #scene: Scene;
   readonly #truth: Truth;
   readonly #ledger: Ledger;
   readonly #others: OtherRules;
-  /** Who was there at the last judgement, and who was removed since. */
+  /** The instances at the last check, and those that were removed since. */
   #present = new Map<string, Instance>();
   readonly #removed = new Set<string>();
-  /** Since when nobody of a service is callable though one shows life. */
-  readonly #deserted = new Map<string, number>();
+  /** Since when no instance of a service is callable though one shows life. */
+  readonly #unserved = new Map<string, number>();
   #hasFullView = false;
   #lastKillAt = -Infinity;
-  /** When so many were out of reach that the registry may have doubted its own network. */
+  /** When so many instances were out of reach that the registry may have doubted its own network. */
   #inboundMassAt = -Infinity;
   #kills = 0;
 
-  constructor(of: Case, others: OtherRules) {
+  constructor(of: RuleContext, others: OtherRules) {
     this.#others = others;
     this.#scene = of.scene;
     this.#truth = of.truth;
@@ -47,14 +47,15 @@ export class RegistryRules {
 
   restarted(): void {
     this.#present = new Map();
-    this.#deserted.clear();
+    this.#unserved.clear();
     this.#hasFullView = false;
   }
 
   see({ before, after }: Verdict): void {
     const tenant = this.#scene.known.get(after.id);
     if (tenant === undefined) {
-      if (after.state === 'HEALTHY') this.#ledger.report('S2', `${after.id} is HEALTHY, and there is no such process`);
+      if (after.state === 'HEALTHY')
+        this.#ledger.report('S2', `${after.id} is HEALTHY, and its process does not exist`);
       return;
     }
     const becomesHealthy = after.state === 'HEALTHY' && before?.state !== 'HEALTHY';
@@ -70,7 +71,7 @@ export class RegistryRules {
     }
   }
 
-  /** L2: a process is killed with its line open and nothing else wrong, and nobody may be sent there after 200 ms. */
+  /** L2: a process is killed with its line open and nothing else wrong, and no caller may be sent there after 200 ms. */
   killed(tenant: Tenant): void {
     const { world, registry, network } = this.#scene;
     const id = tenant.id ?? '';
@@ -83,7 +84,7 @@ export class RegistryRules {
     const isFine = inbound.works === 'yes' && outbound.works === 'yes' && registry.isListening;
     if (!hasLine || !isAlone || !isFine) return;
     const killedAt = world.now;
-    // the killing itself is one more
+    // the kill itself is one more
     const faults = this.#scene.activeFaults + 1;
     world.after(PROVED_WITHIN_MS, () => {
       const { address } = tenant.process.machine;
@@ -129,7 +130,7 @@ export class RegistryRules {
     this.#judgeView(present);
   }
 
-  /** S6: who was there and is not was removed. */
+  /** S6: an instance that disappeared was removed. */
   #judgeAbsence(present: Map<string, Instance>): void {
     for (const id of this.#present.keys()) {
       if (!present.has(id) && !this.#removed.has(id)) {
@@ -155,12 +156,15 @@ export class RegistryRules {
     this.#judgeDeath(instance, tenant);
   }
 
-  /** Since when nothing comes from it: a kernel still sends what it was given before the way was cut, or its process died. */
+  /**
+   * Since when nothing arrives from it: a kernel still sends what it had before the direction was cut, or its process
+   * died.
+   */
   #deafSince(id: string, outbound: Direction): number {
     return Math.max(this.#truth.deadSince(outbound), this.#others.heardAt(id));
   }
 
-  /** L2: who is silent both ways leaves the callable ones, unless somebody has a reason to hold it. */
+  /** L2: an instance that is silent both ways stops being callable, unless self-preservation has a reason to hold it. */
   #judgeDeath(instance: Instance, tenant: Tenant): void {
     const { world } = this.#scene;
     // as long as one endpoint answers, it is not silent
@@ -185,17 +189,17 @@ export class RegistryRules {
         return this.#truth.hasWorked(inbound, ms) || this.#truth.hasWorked(outbound, ms);
       });
       if (!showsLife || instances.some(isCallable)) {
-        this.#deserted.delete(service);
+        this.#unserved.delete(service);
         continue;
       }
-      const since = this.#deserted.get(service) ?? this.#scene.world.now;
-      this.#deserted.set(service, since);
+      const since = this.#unserved.get(service) ?? this.#scene.world.now;
+      this.#unserved.set(service, since);
       if (this.#scene.world.now - since < 2_000) continue;
-      this.#ledger.report('S7', `nobody of ${service} is callable, though one shows life`);
+      this.#ledger.report('S7', `no instance of ${service} is callable, though one shows life`);
     }
   }
 
-  /** L1: everything has been well for 2 intervals and the jitter, so everybody is HEALTHY. */
+  /** L1: everything has been well for 2 intervals and the jitter, so every instance is HEALTHY. */
   #judgeCalm(present: Map<string, Instance>): void {
     const calmMs = this.#scene.world.now - this.#truth.calmSince;
     if (calmMs < 12_000 + SLACK_MS) return;
@@ -204,11 +208,14 @@ export class RegistryRules {
       const instance = present.get(id);
       if (instance?.state === 'HEALTHY' || calmMs < this.#questionsMs(tenant)) continue;
       const state = instance === undefined ? 'not listed' : `${instance.state} (${instance.reason.code})`;
-      this.#ledger.report('L1', `${id} is ${state} ${Math.round(calmMs)} ms after everything was healed`);
+      this.#ledger.report('L1', `${id} is ${state} ${Math.round(calmMs)} ms after everything recovered`);
     }
   }
 
-  /** Whoever finds several others at its address, of whom nobody saw the end, has to ask for each of them whether it is gone. */
+  /**
+   * A process that finds several others at its address, whose end was not observed, must ask for each of them whether
+   * it is gone.
+   */
   #questionsMs({ process, place }: Tenant): number {
     const { intervalMs, timeoutMs } = this.#scene.registry.policy;
     const others = [...this.#scene.known.values()].filter((other) => {
@@ -218,7 +225,7 @@ export class RegistryRules {
     return others.length * (intervalMs + timeoutMs) + intervalMs;
   }
 
-  /** L3: one interval after its start the registry knows everybody who was registered before. */
+  /** L3: one interval after its start the registry knows every instance that was registered before. */
   #judgeView(present: Map<string, Instance>): void {
     const { intervalMs } = this.#scene.registry.policy;
     if (this.#hasFullView || !this.#listensFor(intervalMs + SLACK_MS)) return;
@@ -240,7 +247,7 @@ export class RegistryRules {
     return isWanted && works && !wasRefused && !this.#ledger.endedIds.has(id) && now - tenant.bornAt >= ms;
   }
 
-  /** Are so many out of reach that the registry may doubt its own network? */
+  /** Whether so many are out of reach that the registry may doubt its own network. */
   #isInboundMass(): boolean {
     const ids = [...this.#ledger.listed.keys()];
     const dead = ids.filter((id) => {

@@ -1,22 +1,22 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, it } from 'vitest';
-import type { TownPlan } from './plan.js';
-import { live } from './replay.js';
+import type { SimulationPlan } from './plan.js';
+import { runPlan } from './replay.js';
 
-/** A plan that once broke something. */
+/** A plan that once broke an invariant. */
 interface Regression {
-  /** What was broken, in one line. */
+  /** The defect, in one line. */
   readonly why: string;
-  readonly plan: TownPlan;
+  readonly plan: SimulationPlan;
 }
 
 const folder = new URL('regressions/', import.meta.url);
 
-describe('what was once broken stays whole:', { timeout: 60_000 }, () => {
+describe('does not regress:', { timeout: 60_000 }, () => {
   for (const file of readdirSync(folder).toSorted()) {
     const { why, plan } = JSON.parse(readFileSync(new URL(file, folder), 'utf8')) as Regression;
     it(`${file.replace('.json', '')} ${why}`, async () => {
-      await live(plan);
+      await runPlan(plan);
     });
   }
 });

@@ -7,7 +7,7 @@ export interface Address {
   readonly port: number;
 }
 
-/** What became of one question. */
+/** The outcome of a request. */
 export type Reply =
   | { readonly kind: 'answered'; readonly message: unknown; readonly ms: number }
   | { readonly kind: 'refused' | 'closed' | 'failed'; readonly text: string; readonly ms: number };
@@ -19,8 +19,8 @@ interface Asked {
   readonly timeoutMs: number;
 }
 
-/** One question and its answer on a connection of its own, with what kernels and processes really do in between. */
-export class Inquiry {
+/** One request and its answer on a connection of its own, with what kernels and processes really do in between. */
+export class Exchange {
   /** Never rejects, and is settled within `timeoutMs`. */
   readonly reply: Promise<Reply>;
   readonly #process: Process;
@@ -48,7 +48,7 @@ export class Inquiry {
     });
   }
 
-  /** Settles it as `failed`, if it is not settled. */
+  /** Settles it as `failed`, unless it is settled. */
   abort(text: string): void {
     this.#settle({ kind: 'failed', text });
   }
@@ -68,13 +68,13 @@ export class Inquiry {
   }
 }
 
-/** Answers every message on a connection with what `answer` says; `null`: never. */
+/** Answers every message on a connection with the result of `answer`; `null`: never. */
 export function answering(answer: (message: unknown, end: End) => unknown): (end: End) => void {
   return (end) => {
     end.onMessage = (message) => {
       void (async () => {
-        const said = await answer(message, end);
-        if (said !== null) end.send(said);
+        const reply = await answer(message, end);
+        if (reply !== null) end.send(reply);
       })();
     };
   };

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import type { Fault, FaultKind } from './faults.js';
 import { FOREVER_MS } from './plan.js';
 import {
-  aTown,
+  newSimulation,
   at,
   CRITICAL_BY,
   decided,
@@ -14,7 +14,7 @@ import {
   states,
   tenantAt,
 } from './scenario.js';
-import type { Town } from './town.js';
+import type { Simulation } from './simulation.js';
 
 /** The same to `orders-<from>` … `orders-<to>`. */
 function toSome(kind: FaultKind, [from, to]: readonly [number, number], at_: number, forMs: number): Fault[] {
@@ -23,20 +23,20 @@ function toSome(kind: FaultKind, [from, to]: readonly [number, number], at_: num
   });
 }
 
-/** When somebody became HEALTHY, in virtual ms since the faults could begin. */
-function healedAt(town: Town, name: string): number[] {
-  const lines = town.ledger.trace.filter((line) => line.includes(` ${name} HEALTHY`));
+/** When an instance became HEALTHY, in virtual ms since the faults could begin. */
+function healedAt(sim: Simulation, name: string): number[] {
+  const lines = sim.ledger.trace.filter((line) => line.includes(` ${name} HEALTHY`));
   return lines.map((line) => Number(line.split(' ')[0]) - 20 * SECOND);
 }
 
 describe('an instance that falls again and again', { timeout: 60_000 }, () => {
-  it('needs five proofs instead of two from the fourth fall within minutes on, and it is told how often it fell', async () => {
+  it('needs five proofs instead of two from the fourth fall within minutes on, and receives the number of falls', async () => {
     const faults = [0, 1, 2, 3].map((turn) => {
       return { kind: 'refuse-in', target: 'orders-1', at: turn * 30 * SECOND, forMs: 6 * SECOND } as const;
     });
-    const town = aTown({ faults });
-    await at(town, 2 * MINUTE + 30 * SECOND);
-    const [, ...healed] = healedAt(town, 'orders-1');
+    const sim = newSimulation({ faults });
+    await at(sim, 2 * MINUTE + 30 * SECOND);
+    const [, ...healed] = healedAt(sim, 'orders-1');
     const tookMs = healed.map((ms, turn) => ms - turn * 30 * SECOND - 6 * SECOND);
     expect(tookMs).toHaveLength(4);
     const [, , third = 0, fourth = 0] = tookMs;
@@ -44,7 +44,7 @@ describe('an instance that falls again and again', { timeout: 60_000 }, () => {
     // three proofs more, each a fifth of an interval after the one before
     expect(fourth - third).toBeGreaterThan(2.9 * SECOND);
     expect(fourth - third).toBeLessThan(3.5 * SECOND);
-    const instance = town.registry.registry?.instance(tenantAt(town, 'orders-1').id ?? '');
+    const instance = sim.registry.registry?.instance(tenantAt(sim, 'orders-1').id ?? '');
     expect(instance?.ok === true && instance.value.falls).toBeGreaterThan(3);
   });
 });
@@ -52,56 +52,59 @@ describe('an instance that falls again and again', { timeout: 60_000 }, () => {
 describe('refusals of more than half, on three hosts', { timeout: 60_000 }, () => {
   const looksDead: readonly FaultKind[] = ['refuse-in', 'block-out', 'no-line'];
 
-  it('are no proof: those that were taken for dead are taken back, none is removed, and no call fails', async () => {
+  it('do not prove death: instances presumed dead are restored, none is removed, and no call fails', async () => {
     const faults = looksDead.flatMap((kind) => toSome(kind, [1, 4], 0, 40 * SECOND));
-    const town = aTown({ services: { orders: 6 }, faults });
-    await at(town, 2 * SECOND);
-    expect(decided(town, 'CRITICAL PROOF_OF_DEATH')).toBe(true);
-    expect(states(town)).toEqual({ HEALTHY: 2, UNHEALTHY: 4 });
-    await at(town, 40 * SECOND - 1);
-    expect(states(town)).toEqual({ HEALTHY: 2, UNHEALTHY: 4 });
-    await at(town, 40 * SECOND + HEALED_BY);
-    expect(states(town)).toEqual({ HEALTHY: 6 });
-    expect(decided(town, 'removed')).toBe(false);
-    expect(town.ledger.failedCalls).toBe(0);
+    const sim = newSimulation({ services: { orders: 6 }, faults });
+    await at(sim, 2 * SECOND);
+    expect(decided(sim, 'CRITICAL PROOF_OF_DEATH')).toBe(true);
+    expect(states(sim)).toEqual({ HEALTHY: 2, UNHEALTHY: 4 });
+    await at(sim, 40 * SECOND - 1);
+    expect(states(sim)).toEqual({ HEALTHY: 2, UNHEALTHY: 4 });
+    await at(sim, 40 * SECOND + HEALED_BY);
+    expect(states(sim)).toEqual({ HEALTHY: 6 });
+    expect(decided(sim, 'removed')).toBe(false);
+    expect(sim.ledger.failedCalls).toBe(0);
   });
 
-  it('of which those on one host come first are doubted also when some of them are on their last step', async () => {
+  it('are doubted even if those of one host come first and some of them are about to be removed', async () => {
     const faults = looksDead.flatMap((kind) => [
       ...toSome(kind, [1, 2], 0, 30 * SECOND),
       ...toSome(kind, [3, 4], 6 * SECOND, 24 * SECOND),
     ]);
-    const town = aTown({ services: { orders: 6 }, faults });
-    await at(town, 5.9 * SECOND);
-    expect(states(town)).toEqual({ HEALTHY: 4, DEREGISTERING: 2 });
-    await at(town, 8 * SECOND);
-    expect(states(town)).toEqual({ HEALTHY: 2, UNHEALTHY: 4 });
-    await at(town, 30 * SECOND + HEALED_BY);
-    expect(states(town)).toEqual({ HEALTHY: 6 });
-    expect(decided(town, 'removed')).toBe(false);
+    const sim = newSimulation({ services: { orders: 6 }, faults });
+    await at(sim, 5.9 * SECOND);
+    expect(states(sim)).toEqual({ HEALTHY: 4, DEREGISTERING: 2 });
+    await at(sim, 8 * SECOND);
+    expect(states(sim)).toEqual({ HEALTHY: 2, UNHEALTHY: 4 });
+    await at(sim, 30 * SECOND + HEALED_BY);
+    expect(states(sim)).toEqual({ HEALTHY: 6 });
+    expect(decided(sim, 'removed')).toBe(false);
   });
 });
 
 describe('a registry that is stopped', { timeout: 60_000 }, () => {
-  it('for 30 s with 50 services blames nobody for that time', async () => {
+  it('for 30 s counts that time against none of 50 services', async () => {
     const services = Object.fromEntries(Array.from({ length: 50 }, (_, index) => [`service-${index + 1}`, 1]));
-    const town = aTown({ services, faults: [{ kind: 'stop', target: 'registry', at: 0, forMs: 30 * SECOND }] });
-    await at(town, 30 * SECOND + 12 * SECOND);
-    for (const service of Object.keys(services)) expect(states(town, service)).toEqual({ HEALTHY: 1 });
-    expect(decided(town, 'UNHEALTHY')).toBe(false);
-    expect(town.ledger.failedCalls).toBe(0);
+    const sim = newSimulation({ services, faults: [{ kind: 'stop', target: 'registry', at: 0, forMs: 30 * SECOND }] });
+    await at(sim, 30 * SECOND + 12 * SECOND);
+    for (const service of Object.keys(services)) expect(states(sim, service)).toEqual({ HEALTHY: 1 });
+    expect(decided(sim, 'UNHEALTHY')).toBe(false);
+    expect(sim.ledger.failedCalls).toBe(0);
   });
 });
 
-/** Why and for how long a frozen one was CRITICAL, where it was: by 40 seeds, so at any time after its last heartbeats. */
+/**
+ * Why and for how long a frozen instance was CRITICAL, where it was: by 40 seeds, so at any time after its last
+ * heartbeats.
+ */
 async function freezes(freezeMs: number): Promise<{ readonly becauseOf: string; readonly ms: number }[]> {
   const found: { becauseOf: string; ms: number }[] = [];
   for (let seed = 1; seed <= 40; seed += 1) {
     const faults: Fault[] = [{ kind: 'stop', target: 'orders-1', at: 3 * SECOND, forMs: freezeMs }];
-    const town = aTown({ seed, faults });
-    await at(town, MINUTE);
-    expect(states(town)).toEqual({ HEALTHY: 3 });
-    const lines = town.ledger.trace.map((line) => line.split(' ')).filter(([, name]) => name === 'orders-1');
+    const sim = newSimulation({ seed, faults });
+    await at(sim, MINUTE);
+    expect(states(sim)).toEqual({ HEALTHY: 3 });
+    const lines = sim.ledger.trace.map((line) => line.split(' ')).filter(([, name]) => name === 'orders-1');
     const index = lines.findIndex(([, , state]) => state === 'CRITICAL');
     if (index < 0) continue;
     const [from = '', , , becauseOf = ''] = lines[index] ?? [];
@@ -113,7 +116,8 @@ async function freezes(freezeMs: number): Promise<{ readonly becauseOf: string; 
 describe('a process that is frozen for three intervals', { timeout: 60_000 }, () => {
   it('is CRITICAL only where neither heartbeat came for 3 intervals + timeout, and not for long', async () => {
     const found = await freezes(15 * SECOND);
-    // each direction was last heard up to an interval before the freeze: by the older of the two it was 37 of 40, for 3.9 s
+    // each direction last succeeded up to an interval before the freeze: by the older of the two it was 37 of 40, for
+    // 3.9 s
     expect(found.length).toBeLessThanOrEqual(20);
     expect(new Set(found.map(({ becauseOf }) => becauseOf))).toEqual(new Set(['SILENT']));
     const meanMs = found.reduce((sum, { ms }) => sum + ms, 0) / found.length;
@@ -126,116 +130,116 @@ describe('a process that is frozen for three intervals', { timeout: 60_000 }, ()
 });
 
 describe('silence that grows', { timeout: 60_000 }, () => {
-  it('from 40 % of 60 to 70 %: 15 % go, then nobody, and all are back within the jitter', async () => {
-    const town = aTown({
+  it('from 40 % of 60 to 70 % removes 15 %, then none, and all are back within the jitter', async () => {
+    const sim = newSimulation({
       services: { orders: 60 },
       faults: [...toSome('cut', [1, 24], 0, 6 * MINUTE), ...toSome('cut', [25, 42], 2 * MINUTE, 4 * MINUTE)],
     });
-    await at(town, 2 * MINUTE - 1);
-    expect(states(town)).toEqual({ HEALTHY: 36, UNHEALTHY: 15 });
-    await at(town, 6 * MINUTE - 1);
-    expect(states(town)).toEqual({ HEALTHY: 18, UNHEALTHY: 33 });
-    await at(town, 6 * MINUTE + 13 * SECOND);
-    expect(states(town)).toEqual({ HEALTHY: 60 });
-    expect(town.ledger.failedCalls).toBe(0);
+    await at(sim, 2 * MINUTE - 1);
+    expect(states(sim)).toEqual({ HEALTHY: 36, UNHEALTHY: 15 });
+    await at(sim, 6 * MINUTE - 1);
+    expect(states(sim)).toEqual({ HEALTHY: 18, UNHEALTHY: 33 });
+    await at(sim, 6 * MINUTE + 13 * SECOND);
+    expect(states(sim)).toEqual({ HEALTHY: 60 });
+    expect(sim.ledger.failedCalls).toBe(0);
   });
 });
 
 describe('a second fault in the recovery of the first', { timeout: 60_000 }, () => {
-  it('that blocks the other direction: HEALTHY within twice the time', async () => {
-    const town = aTown({
+  it('that blocks the other direction leaves it HEALTHY within twice the time', async () => {
+    const sim = newSimulation({
       faults: [
         { kind: 'block-in', target: 'orders-1', at: 0, forMs: MINUTE },
         { kind: 'block-out', target: 'orders-1', at: MINUTE + SECOND, forMs: MINUTE },
       ],
     });
-    await at(town, 2 * MINUTE);
-    expect(stateOf(town, 'orders-1')).toMatch(/^CRITICAL/);
-    await at(town, 2 * MINUTE + SECOND + 2 * HEALED_BY);
-    expect(states(town)).toEqual({ HEALTHY: 3 });
-    expect(town.ledger.failedCalls).toBe(0);
+    await at(sim, 2 * MINUTE);
+    expect(stateOf(sim, 'orders-1')).toMatch(/^CRITICAL/);
+    await at(sim, 2 * MINUTE + SECOND + 2 * HEALED_BY);
+    expect(states(sim)).toEqual({ HEALTHY: 3 });
+    expect(sim.ledger.failedCalls).toBe(0);
   });
 
-  it('that kills the registry: the full view within twice the time, and no call fails', async () => {
-    const town = aTown({
+  it('that kills the registry delays the full view to twice the time at most, and fails no call', async () => {
+    const sim = newSimulation({
       services: { orders: 6 },
       faults: [
         { kind: 'cut', target: 'orders', at: 0, forMs: MINUTE },
         { kind: 'crash', target: 'registry', at: MINUTE + 500, forMs: SECOND },
       ],
     });
-    await at(town, MINUTE + 1_500 + 2 * 12 * SECOND);
-    expect(states(town)).toEqual({ HEALTHY: 6 });
-    expect(knownTo(town)).toBe(6);
-    expect(town.ledger.failedCalls).toBe(0);
+    await at(sim, MINUTE + 1_500 + 2 * 12 * SECOND);
+    expect(states(sim)).toEqual({ HEALTHY: 6 });
+    expect(knownTo(sim)).toBe(6);
+    expect(sim.ledger.failedCalls).toBe(0);
   });
 
-  it('that kills an instance while another one comes back: each in its own time', async () => {
-    const town = aTown({
+  it('that kills an instance while another one comes back delays neither', async () => {
+    const sim = newSimulation({
       faults: [
         { kind: 'power', target: 'orders-1', at: 0, forMs: 40 * SECOND },
         { kind: 'crash', target: 'orders-2', at: 40 * SECOND + 100, forMs: FOREVER_MS },
       ],
     });
-    await at(town, 40 * SECOND + 500);
-    expect(stateOf(town, 'orders-2')).toBe('CRITICAL PROOF_OF_DEATH');
-    await at(town, 40 * SECOND + 2 * HEALED_BY);
-    expect(states(town)).toEqual({ HEALTHY: 2 });
-    expect(town.ledger.failedCalls).toBe(0);
+    await at(sim, 40 * SECOND + 500);
+    expect(stateOf(sim, 'orders-2')).toBe('CRITICAL PROOF_OF_DEATH');
+    await at(sim, 40 * SECOND + 2 * HEALED_BY);
+    expect(states(sim)).toEqual({ HEALTHY: 2 });
+    expect(sim.ledger.failedCalls).toBe(0);
   });
 });
 
 describe('a registry that restarts on its store', { timeout: 60_000 }, () => {
-  it('still knows whom it took for dead, and gives it the whole interval again', async () => {
-    const town = aTown({
+  it('still knows which instance it presumed dead, and gives it the whole interval again', async () => {
+    const sim = newSimulation({
       isDurable: true,
       faults: [
         { kind: 'crash', target: 'orders-1', at: 0, forMs: FOREVER_MS },
         { kind: 'crash', target: 'registry', at: 4 * SECOND, forMs: 500 },
       ],
     });
-    await at(town, 4.6 * SECOND);
-    expect(stateOf(town, 'orders-1')).toBe('CRITICAL PROOF_OF_DEATH');
-    await at(town, 9.4 * SECOND);
-    expect(stateOf(town, 'orders-1')).toBe('CRITICAL PROOF_OF_DEATH');
-    await at(town, 10 * SECOND);
-    expect(stateOf(town, 'orders-1')).toBe('DEREGISTERING PROOF_OF_DEATH');
-    await at(town, 15 * SECOND);
-    expect(stateOf(town, 'orders-1')).toBe('gone');
-    expect(town.ledger.failedCalls).toBe(0);
+    await at(sim, 4.6 * SECOND);
+    expect(stateOf(sim, 'orders-1')).toBe('CRITICAL PROOF_OF_DEATH');
+    await at(sim, 9.4 * SECOND);
+    expect(stateOf(sim, 'orders-1')).toBe('CRITICAL PROOF_OF_DEATH');
+    await at(sim, 10 * SECOND);
+    expect(stateOf(sim, 'orders-1')).toBe('DEREGISTERING PROOF_OF_DEATH');
+    await at(sim, 15 * SECOND);
+    expect(stateOf(sim, 'orders-1')).toBe('gone');
+    expect(sim.ledger.failedCalls).toBe(0);
   });
 
-  it('lets go of the last one that it took for dead as soon as that beats', async () => {
+  it('restores the last instance that it presumed dead as soon as it beats', async () => {
     const looksDead = (['refuse-in', 'block-out', 'no-line'] as const).map((kind) => {
       return { kind, target: 'orders-1', at: 0, forMs: 6 * SECOND };
     });
-    const town = aTown({
+    const sim = newSimulation({
       isDurable: true,
       faults: [...looksDead, { kind: 'crash', target: 'registry', at: 2 * SECOND, forMs: 500 }],
     });
-    await at(town, 5 * SECOND);
-    expect(stateOf(town, 'orders-1')).toBe('CRITICAL PROOF_OF_DEATH');
-    await at(town, 6 * SECOND + HEALED_BY);
-    expect(states(town)).toEqual({ HEALTHY: 3 });
-    expect(decided(town, 'removed')).toBe(false);
+    await at(sim, 5 * SECOND);
+    expect(stateOf(sim, 'orders-1')).toBe('CRITICAL PROOF_OF_DEATH');
+    await at(sim, 6 * SECOND + HEALED_BY);
+    expect(states(sim)).toEqual({ HEALTHY: 3 });
+    expect(decided(sim, 'removed')).toBe(false);
   });
 });
 
 describe('one endpoint of two that refuses', { timeout: 60_000 }, () => {
-  it('is one direction that fails, named in the reason, and no death', async () => {
+  it('counts as one failing direction, named in the reason, not as a death', async () => {
     const half = { kind: 'half', target: 'orders-1', at: 0, forMs: 5 * MINUTE } as const;
     const noLine = { kind: 'no-line', target: 'orders-1', at: 100, forMs: 5 * MINUTE - 100 } as const;
-    const town = aTown({ isTwofold: true, faults: [half, noLine] });
-    await at(town, CRITICAL_BY);
-    const instance = town.registry.registry?.instance(tenantAt(town, 'orders-1').id ?? '');
-    const { address } = tenantAt(town, 'orders-1').process.machine;
+    const sim = newSimulation({ isTwofold: true, faults: [half, noLine] });
+    await at(sim, CRITICAL_BY);
+    const instance = sim.registry.registry?.instance(tenantAt(sim, 'orders-1').id ?? '');
+    const { address } = tenantAt(sim, 'orders-1').process.machine;
     expect(instance).toMatchObject({ value: { state: 'CRITICAL', reason: { code: 'INBOUND_SILENT' } } });
     expect(instance?.ok === true && instance.value.reason.text).toContain(`ECONNREFUSED ${address}:3001`);
-    await at(town, 5 * MINUTE - 1);
-    expect(stateOf(town, 'orders-1')).toMatch(/^CRITICAL/);
-    await at(town, 5 * MINUTE + HEALED_BY);
-    expect(states(town)).toEqual({ HEALTHY: 3 });
-    expect(decided(town, 'PROOF_OF_DEATH')).toBe(false);
-    expect(decided(town, 'removed')).toBe(false);
+    await at(sim, 5 * MINUTE - 1);
+    expect(stateOf(sim, 'orders-1')).toMatch(/^CRITICAL/);
+    await at(sim, 5 * MINUTE + HEALED_BY);
+    expect(states(sim)).toEqual({ HEALTHY: 3 });
+    expect(decided(sim, 'PROOF_OF_DEATH')).toBe(false);
+    expect(decided(sim, 'removed')).toBe(false);
   });
 });

@@ -1,16 +1,19 @@
 import { describe, expect, it } from 'vitest';
 import type { Fault, FaultKind } from './faults.js';
 import { FOREVER_MS } from './plan.js';
-import { aTown, at, decided, HEALED_BY, MINUTE, SECOND, states } from './scenario.js';
-import type { Town } from './town.js';
+import { newSimulation, at, decided, HEALED_BY, MINUTE, SECOND, states } from './scenario.js';
+import type { Simulation } from './simulation.js';
 
-/** The registry is down from 0 to here; what happens to others meanwhile it does not see. */
+/** The registry is down from 0 to here; it does not observe what happens to instances meanwhile. */
 const BACK = 20 * SECOND;
 const isDown: Fault = { kind: 'crash', target: 'registry', at: 0, forMs: BACK };
 
 const dead = (target: string): Fault => ({ kind: 'crash', target, at: 10 * SECOND, forMs: FOREVER_MS });
 
-/** From before the registry is back, until `forMs` later: nothing comes through in either direction, and connections are refused. */
+/**
+ * From before the registry is back, until `forMs` later: nothing comes through in either direction, and connections are
+ * refused.
+ */
 function rejected(target: string, forMs: number): readonly Fault[] {
   const kinds: readonly FaultKind[] = ['refuse-in', 'block-out', 'no-line'];
   return kinds.map((kind) => ({ kind, target, at: 10 * SECOND, forMs: BACK - 10 * SECOND + forMs }));
@@ -19,55 +22,55 @@ function rejected(target: string, forMs: number): readonly Fault[] {
 const some = (from: number, to: number): readonly string[] =>
   Array.from({ length: to - from + 1 }, (_, index) => `orders-${from + index}`);
 
-function allowanceOf(town: Town) {
-  const about = town.registry.registry?.describe();
+function allowanceOf(sim: Simulation) {
+  const about = sim.registry.registry?.describe();
   if (about?.ok !== true) throw new Error('The registry does not say how it is.');
   return about.value.preservation.registry;
 }
 
-/** Of whom the registry that is back has said something like this. */
-function whoWas(town: Town, what: string): readonly string[] {
-  const lines = town.ledger.trace.map((line) => line.split(' '));
+/** The instances about which the restarted registry logged a matching decision. */
+function whoWas(sim: Simulation, what: string): readonly string[] {
+  const lines = sim.ledger.trace.map((line) => line.split(' '));
   const since = lines.filter(([ms]) => Number(ms) >= 20 * SECOND + BACK);
   return [...new Set(since.filter(([, , state]) => state === what).map(([, name]) => name ?? ''))].toSorted();
 }
 
-describe('a registry that starts on what it knew, while some of that died', { timeout: 60_000 }, () => {
+describe('a registry that restarts on its store after some instances died', { timeout: 60_000 }, () => {
   it.each([
     [2, 12],
     [8, 12],
     [11, 12],
-  ])('lets go of %i dead of %i within a minute, of nobody else, and spends no allowance', async (count, all) => {
-    const town = aTown({
+  ])('removes %i dead of %i within a minute, no others, and spends no allowance', async (count, all) => {
+    const sim = newSimulation({
       services: { orders: all },
       hosts: 1,
       isDurable: true,
       faults: [isDown, ...some(1, count).map(dead)],
     });
-    await at(town, BACK + 40 * SECOND);
-    expect(states(town)).toEqual({ HEALTHY: all - count });
-    expect(whoWas(town, 'CRITICAL')).toEqual([...some(1, count)].toSorted());
-    expect(allowanceOf(town)).toMatchObject({ used: 0, total: all - count, silent: 0, rule: null });
-    await at(town, BACK + 2 * MINUTE);
-    expect(states(town)).toEqual({ HEALTHY: all - count });
+    await at(sim, BACK + 40 * SECOND);
+    expect(states(sim)).toEqual({ HEALTHY: all - count });
+    expect(whoWas(sim, 'CRITICAL')).toEqual([...some(1, count)].toSorted());
+    expect(allowanceOf(sim)).toMatchObject({ used: 0, total: all - count, silent: 0, rule: null });
+    await at(sim, BACK + 2 * MINUTE);
+    expect(states(sim)).toEqual({ HEALTHY: all - count });
   });
 
-  it('lets go of 50 that ended while 50 new ones came, on four hosts', async () => {
-    const town = aTown({
+  it('removes 50 that ended while 50 new ones started, on four hosts', async () => {
+    const sim = newSimulation({
       services: { orders: 50, parcels: 50 },
       hosts: 4,
       isDurable: true,
       faults: [{ kind: 'crash', target: 'parcels', at: -18 * SECOND, forMs: 37 * SECOND }, isDown, dead('orders')],
     });
-    await at(town, -1);
-    expect([states(town), states(town, 'parcels')]).toEqual([{ HEALTHY: 50 }, {}]);
-    await at(town, BACK + MINUTE);
-    expect([states(town), states(town, 'parcels')]).toEqual([{}, { HEALTHY: 50 }]);
-    expect(allowanceOf(town)).toMatchObject({ used: 0, total: 50, silent: 0 });
+    await at(sim, -1);
+    expect([states(sim), states(sim, 'parcels')]).toEqual([{ HEALTHY: 50 }, {}]);
+    await at(sim, BACK + MINUTE);
+    expect([states(sim), states(sim, 'parcels')]).toEqual([{}, { HEALTHY: 50 }]);
+    expect(allowanceOf(sim)).toMatchObject({ used: 0, total: 50, silent: 0 });
   });
 
-  it('has the whole allowance for who falls silent then', async () => {
-    const town = aTown({
+  it('has the whole allowance for instances that fall silent afterwards', async () => {
+    const sim = newSimulation({
       services: { orders: 12 },
       hosts: 2,
       isDurable: true,
@@ -77,42 +80,45 @@ describe('a registry that starts on what it knew, while some of that died', { ti
         { kind: 'stop', target: 'orders-12', at: BACK + 30 * SECOND, forMs: FOREVER_MS },
       ],
     });
-    await at(town, BACK + 30 * SECOND + 45 * SECOND);
-    expect(states(town)).toEqual({ HEALTHY: 5 });
-    expect(allowanceOf(town)).toMatchObject({ used: 1 });
+    await at(sim, BACK + 30 * SECOND + 45 * SECOND);
+    expect(states(sim)).toEqual({ HEALTHY: 5 });
+    expect(allowanceOf(sim)).toMatchObject({ used: 1 });
   });
 });
 
-describe('a registry that starts where those who live are refused, too', { timeout: 60_000 }, () => {
-  it.each([1, 2, 3, 6])('in both directions, all on %i hosts: nobody goes, and all are back', async (hosts) => {
-    const faults = [isDown, ...rejected('orders', 5 * MINUTE)];
-    const town = aTown({ services: { orders: 6 }, hosts, isDurable: true, faults });
-    await at(town, BACK + 5 * MINUTE - 1);
-    expect(states(town)).toEqual({ UNHEALTHY: 6 });
-    expect(decided(town, 'CRITICAL')).toBe(false);
-    await at(town, BACK + 5 * MINUTE + HEALED_BY + 5 * SECOND);
-    expect(states(town)).toEqual({ HEALTHY: 6 });
-    expect(decided(town, 'removed')).toBe(false);
-  });
+describe('a registry that restarts while connections to live instances are refused', { timeout: 60_000 }, () => {
+  it.each([1, 2, 3, 6])(
+    'removes none when both directions fail on all of %i hosts, and lists all again',
+    async (hosts) => {
+      const faults = [isDown, ...rejected('orders', 5 * MINUTE)];
+      const sim = newSimulation({ services: { orders: 6 }, hosts, isDurable: true, faults });
+      await at(sim, BACK + 5 * MINUTE - 1);
+      expect(states(sim)).toEqual({ UNHEALTHY: 6 });
+      expect(decided(sim, 'CRITICAL')).toBe(false);
+      await at(sim, BACK + 5 * MINUTE + HEALED_BY + 5 * SECOND);
+      expect(states(sim)).toEqual({ HEALTHY: 6 });
+      expect(decided(sim, 'removed')).toBe(false);
+    },
+  );
 
-  it('in both directions, on two hosts of six: silence takes out what it always may, and all are back', async () => {
+  it('removes only the usual allowance when both directions fail on two hosts of six, and lists all again', async () => {
     const faults = [isDown, ...rejected('orders-1', 5 * MINUTE), ...rejected('orders-2', 5 * MINUTE)];
-    const town = aTown({ services: { orders: 12 }, hosts: 6, isDurable: true, faults });
-    await at(town, BACK + 5 * MINUTE - 1);
-    expect(whoWas(town, 'CRITICAL')).toHaveLength(1);
-    await at(town, BACK + 5 * MINUTE + 30 * SECOND);
-    expect(states(town)).toEqual({ HEALTHY: 12 });
+    const sim = newSimulation({ services: { orders: 12 }, hosts: 6, isDurable: true, faults });
+    await at(sim, BACK + 5 * MINUTE - 1);
+    expect(whoWas(sim, 'CRITICAL')).toHaveLength(1);
+    await at(sim, BACK + 5 * MINUTE + 30 * SECOND);
+    expect(states(sim)).toEqual({ HEALTHY: 12 });
   });
 
-  it('by the registry alone: who beats is heard, and none goes', async () => {
+  it('removes none when only its own connections are refused and instances beat', async () => {
     const refused: Fault = { kind: 'refuse-in', target: 'orders-1', at: 10 * SECOND, forMs: 5 * MINUTE };
-    const town = aTown({ services: { orders: 12 }, hosts: 3, isDurable: true, faults: [isDown, refused] });
-    await at(town, 5 * MINUTE);
-    expect(whoWas(town, 'CRITICAL').length).toBeLessThanOrEqual(1);
-    expect(decided(town, 'removed')).toBe(false);
+    const sim = newSimulation({ services: { orders: 12 }, hosts: 3, isDurable: true, faults: [isDown, refused] });
+    await at(sim, 5 * MINUTE);
+    expect(whoWas(sim, 'CRITICAL').length).toBeLessThanOrEqual(1);
+    expect(decided(sim, 'removed')).toBe(false);
   });
 
-  it('is no matter of those that were cut off, or frozen: they are silent now', async () => {
+  it('treats instances that are cut off or frozen as silent, not as dead', async () => {
     const faults: Fault[] = [
       isDown,
       { kind: 'cut', target: 'orders-1', at: 10 * SECOND, forMs: 3 * MINUTE },
@@ -120,10 +126,10 @@ describe('a registry that starts where those who live are refused, too', { timeo
         return { kind: 'stop', target, at: 10 * SECOND, forMs: 3 * MINUTE };
       }),
     ];
-    const town = aTown({ services: { orders: 12 }, hosts: 3, isDurable: true, faults });
-    await at(town, 3 * MINUTE);
-    expect(whoWas(town, 'CRITICAL').length).toBeLessThanOrEqual(1);
-    await at(town, 3 * MINUTE + 30 * SECOND);
-    expect(states(town)).toEqual({ HEALTHY: 12 });
+    const sim = newSimulation({ services: { orders: 12 }, hosts: 3, isDurable: true, faults });
+    await at(sim, 3 * MINUTE);
+    expect(whoWas(sim, 'CRITICAL').length).toBeLessThanOrEqual(1);
+    await at(sim, 3 * MINUTE + 30 * SECOND);
+    expect(states(sim)).toEqual({ HEALTHY: 12 });
   });
 });

@@ -1,23 +1,23 @@
 import type { Network } from './network.js';
-import type { TownPlan } from './plan.js';
+import type { SimulationPlan } from './plan.js';
 import type { RegistryNode } from './registry-node.js';
 import type { Place, Tenant } from './tenant.js';
 import type { World } from './world.js';
 
-/** What there is to see: everything, from above. */
+/** What the rules observe: everything, from outside. */
 export interface Scene {
-  readonly plan: TownPlan;
+  readonly plan: SimulationPlan;
   readonly world: World;
   readonly network: Network;
   readonly registry: RegistryNode;
   readonly places: readonly Place[];
-  /** Who lives at each place now. */
+  /** The process that runs at each place now. */
   readonly tenants: ReadonlyMap<Place, Tenant>;
-  /** Everybody who ever lived, by instance id. */
+  /** Every process that ever ran, by instance id. */
   readonly known: ReadonlyMap<string, Tenant>;
   /** Faults that have begun and not ended. */
   readonly activeFaults: number;
-  /** When something was last done to anybody. */
+  /** When the last fault began or ended, or a process changed. */
   readonly changedAt: number;
   /** Virtual ms since the faults could begin. */
   readonly now: number;

@@ -1,21 +1,21 @@
 import * as fc from 'fast-check';
-import { live } from './replay.js';
+import { runPlan } from './replay.js';
 import { plans } from './schedule.js';
 
 export interface Search {
   /** The same seed, the same plans. */
   readonly seed: number;
-  /** Plans. Where they take longer than `MOST_SECONDS` it is fewer: a busy machine must not fail for its slowness. */
+  /** Plans. Where they take longer than `MOST_SECONDS` it is fewer: a busy machine must not fail because it is slow. */
   readonly runs: number;
-  /** Instead: goes on with further plans for so long. */
+  /** Instead of `runs`: continues with further plans for this long. */
   readonly seconds?: number | undefined;
 }
 
-/** So many plans take a second or three; each such lot has a seed of its own. */
+/** This many plans take a second or three; each such batch has a seed of its own. */
 const RUNS_AT_ONCE = 50;
 const MOST_SECONDS = 30;
 
-/** Looks for a plan that breaks something, and shrinks it. Returns how many plans it looked at. */
+/** Looks for a plan that breaks an invariant, and shrinks it. Returns the number of plans that ran. */
 export async function search({ seed, runs, seconds }: Search): Promise<number> {
   const startedAt = performance.now();
   const tookSeconds = (): number => (performance.now() - startedAt) / 1_000;
@@ -23,8 +23,8 @@ export async function search({ seed, runs, seconds }: Search): Promise<number> {
   let hours = 0;
   let done = 0;
   const property = fc.asyncProperty(plans(), async (plan) => {
-    const town = await live(plan);
-    hours += town.world.now / 3_600_000;
+    const sim = await runPlan(plan);
+    hours += sim.world.now / 3_600_000;
   });
   for (; done < most && tookSeconds() < (seconds ?? MOST_SECONDS); done += RUNS_AT_ONCE) {
     await fc.assert(property, { seed: seed + done, numRuns: RUNS_AT_ONCE });

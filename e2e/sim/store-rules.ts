@@ -1,31 +1,31 @@
 import type { AdminState, Tombstone } from '@rollcall/core';
 import type { Contents } from '@rollcall/registry';
-import type { Case, Ledger } from './ledger.js';
+import type { RuleContext, Ledger } from './ledger.js';
 import type { Request, RequestOutcome } from './registry-node.js';
 import type { Scene } from './scene.js';
 
 /**
- * S11: what was acknowledged survives any death of a registry whose store does: a registration, an operator's word, a drain, a removal by
- * the instance itself or by an operator.
+ * S11: what was acknowledged survives any crash of a registry with a durable store: a registration, an operator's
+ * setting, a drain, a removal by the instance itself or by an operator.
  */
 export class StoreRules {
   readonly #scene: Scene;
   readonly #ledger: Ledger;
   /** Acknowledged, and not removed since. */
   readonly #acknowledged = new Set<string>();
-  /** Who is to get no calls until an operator says otherwise. */
-  readonly #amended = new Map<string, AdminState>();
-  /** Who drains, as was acknowledged and said to be stored. */
+  /** Instances that get no calls until an operator changes that. */
+  readonly #adminChanged = new Map<string, AdminState>();
+  /** Instances whose drain was acknowledged as stored. */
   readonly #drained = new Set<string>();
-  /** Who was removed, as was acknowledged. */
+  /** Instances whose removal was acknowledged. */
   readonly #ended = new Set<string>();
 
-  constructor(of: Case) {
+  constructor(of: RuleContext) {
     this.#scene = of.scene;
     this.#ledger = of.ledger;
   }
 
-  saw(request: Request, outcome: RequestOutcome): void {
+  observed(request: Request, outcome: RequestOutcome): void {
     if (!outcome.ok) return;
     if (request.route === 'register') {
       this.#acknowledged.add(request.registration.id);
@@ -37,9 +37,9 @@ export class StoreRules {
   }
 
   /** ENABLED: it ends by itself, or has ended. */
-  amended(id: string, admin: AdminState): void {
-    if (admin === 'ENABLED') this.#amended.delete(id);
-    else this.#amended.set(id, admin);
+  adminChanged(id: string, admin: AdminState): void {
+    if (admin === 'ENABLED') this.#adminChanged.delete(id);
+    else this.#adminChanged.set(id, admin);
   }
 
   ended(id: string): void {
@@ -47,29 +47,29 @@ export class StoreRules {
   }
 
   removed({ id }: Tombstone): void {
-    this.#amended.delete(id);
+    this.#adminChanged.delete(id);
     this.#acknowledged.delete(id);
     this.#drained.delete(id);
   }
 
-  /** `found`: what the new life found in its store. A removal that nobody was told of may be there, too. */
+  /** `found`: what the new process found in its store. A removal that was never acknowledged may be there, too. */
   restarted({ tombstones }: Contents): void {
     if (this.#scene.plan.isDurable === true) this.#compare(new Set(tombstones.map(({ id }) => id)));
     else {
-      this.#amended.clear();
+      this.#adminChanged.clear();
       this.#drained.clear();
       this.#ended.clear();
     }
     for (const id of this.#acknowledged) if (this.#recordOf(id) === null) this.#acknowledged.delete(id);
   }
 
-  #compare(buried: ReadonlySet<string>): void {
+  #compare(tombstones: ReadonlySet<string>): void {
     for (const id of this.#acknowledged) {
       const record = this.#recordOf(id);
-      if (record === null && !buried.has(id)) {
+      if (record === null && !tombstones.has(id)) {
         this.#ledger.report('S11', `${id} was acknowledged, and the restarted registry does not know it`);
       }
-      const admin = this.#amended.get(id);
+      const admin = this.#adminChanged.get(id);
       if (record !== null && admin !== undefined && record.admin !== admin) {
         this.#ledger.report('S11', `${id} was to be ${admin}, and is ${record.admin} since the restart`);
       }
@@ -93,7 +93,7 @@ export class StoreRules {
   }
 }
 
-/** A drain that the store did not take says so, and promises nothing. */
+/** A drain that the store did not take is acknowledged as not stored, and promises nothing. */
 function isStored({ value }: RequestOutcome): boolean {
   return !(typeof value === 'object' && value !== null && 'stored' in value && value.stored === false);
 }

@@ -5,15 +5,15 @@ import type { Cursor, Frame, HeartbeatCall, Instance, InstanceId, Protocol } fro
 import type { Bugs } from './bugs.js';
 import { LineCount } from './line-count.js';
 import { NetworkLink } from './link.js';
-import type { Ears } from './link.js';
+import type { LinkObserver } from './link.js';
 import type { End, Network } from './network.js';
 import type { Request } from './registry-node.js';
 import { answering } from './rpc.js';
 import { NetworkTransport } from './transport.js';
-import type { Answer, Errand, Question } from './transport.js';
+import type { Answer, AddressedRequest, Question } from './transport.js';
 import type { Machine, Process } from './world.js';
 
-/** Where one process of a kind runs, again and again. */
+/** Where the processes of a kind run, one after another. */
 export interface Place {
   /** `orders-1` */
   readonly name: string;
@@ -27,28 +27,28 @@ export interface Place {
   readonly isWorker?: boolean;
 }
 
-/** Who hears what a process does and is told. */
-export interface Witness {
+/** Observes what a process sends and receives. */
+export interface TenantObserver {
   readonly registry: Machine;
   readonly bugs: Bugs;
-  /** It asks something of the registry. */
-  asked(request: Request): void;
+  /** It sends a request to the registry. */
+  requested(request: Request): void;
   frame(frame: Frame, to: Tenant): void;
-  /** Its feed says that it has told everything up to there. */
+  /** Its feed confirms that it has delivered everything up to there. */
   marked(by: Tenant, cursor: Cursor): void;
-  /** It has done what somebody else was asked for, or itself. */
-  executed(by: InstanceId, question: Errand, from: Process): void;
+  /** It has executed a request, meant for itself or for another instance. */
+  executed(by: InstanceId, question: AddressedRequest, from: Process): void;
   /** A call that may be repeated has ended: null, or why it failed. */
   called(from: Tenant, service: string, call: { readonly since: number; readonly error: string | null }): void;
 }
 
-/** How long after the first wish to watch the next one comes: a stream is then replaced by another. */
+/** The delay between the first watch and the next one: a stream is then replaced by another. */
 const NEXT_WISH_MS = 300;
 const CALLS_EVERY_MS = 1_000;
 const DRAIN_MS = 10_000;
 const QUIET_MS = 200;
 
-/** One process with the real client in it, for its whole life; what is true of it is written down beside. */
+/** One process with the real client in it, for its whole life, with the true facts about it. */
 export class Tenant {
   readonly place: Place;
   readonly process: Process;
@@ -57,33 +57,36 @@ export class Tenant {
   readonly id: InstanceId | null;
   /** Endpoints that accept and never answer. */
   readonly mute = new Set<number>();
-  /** Truth: it answered an authentic Heartbeat-1; a Heartbeat-2 of it was accepted; it said that it leaves. */
+  /** Truth: it answered an authentic Heartbeat-1; a Heartbeat-2 of it was accepted; it announced that it leaves. */
   wasCalled = false;
   hasBeaten = false;
   leavesAt = Infinity;
-  /** Its feed: what the newest stream carries, how many there were, and up to where the newest has told us everything. */
+  /**
+   * Its feed: the services of the newest stream, the number of streams, and up to where the newest has delivered
+   * everything.
+   */
   streamed: readonly string[] = [];
   streams = 0;
   cursor: Cursor | null = null;
-  /** What the newest stream was asked to go on with, and from where. */
+  /** The request that opened the newest stream: which services, and from where it resumes. */
   resumed: { readonly services: readonly string[]; readonly cursor: Cursor } | null = null;
-  /** In which epoch it last heard of each instance. */
+  /** The epoch in which it last received a record of each instance. */
   readonly epochs = new Map<InstanceId, string>();
   readonly log = new LineCount();
   readonly #epochOf = new Map<string, string>();
   readonly #network: Network;
-  readonly #witness: Witness;
+  readonly #observer: TenantObserver;
   readonly #rollcall: Rollcall;
 
-  constructor(network: Network, place: Place, witness: Witness) {
+  constructor(network: Network, place: Place, observer: TenantObserver) {
     const process = network.spawn(place.machine, place.name);
     this.place = place;
     this.process = process;
     this.bornAt = network.world.now;
     this.#network = network;
-    this.#witness = witness;
-    const { bugs } = witness;
-    const link = bugs.link(new NetworkLink(network, process, witness.registry, this.#ears()));
+    this.#observer = observer;
+    const { bugs } = observer;
+    const link = bugs.link(new NetworkLink(network, process, observer.registry, this.#linkObserver()));
     const options = place.service === null ? {} : { service: place.service };
     this.#rollcall = new Rollcall(options, {
       time: process,
@@ -116,12 +119,12 @@ export class Tenant {
     };
   }
 
-  /** Its copy of a service. */
+  /** Its view of a service. */
   service(name: string): ServiceView {
     return this.#rollcall.service(name);
   }
 
-  /** Whom it might call: every state but the last two. */
+  /** The instances it might call: every state but the last two. */
   callable(service: string): readonly Instance[] {
     return this.service(service).instances.filter(
       ({ state, admin }) => admin === 'ENABLED' && state !== 'CRITICAL' && state !== 'DEREGISTERING',
@@ -152,7 +155,7 @@ export class Tenant {
     else this.#rollcall.register(endpoints);
   }
 
-  /** Calls again and again, whatever comes of it. */
+  /** Calls again and again, whatever the result. */
   #callLater(service: string): void {
     this.process.setTimer(CALLS_EVERY_MS, () => {
       this.#callLater(service);
@@ -166,7 +169,7 @@ export class Tenant {
       () => null,
       (reason: unknown) => messageOf(reason),
     );
-    this.#witness.called(this, service, { since, error });
+    this.#observer.called(this, service, { since, error });
   }
 
   #answer(message: unknown, end: End): unknown {
@@ -180,13 +183,13 @@ export class Tenant {
 
   #work(question: Question, end: End): Answer {
     if ('identity' in question) return { instance: this.#rollcall.answer({}).instance };
-    this.#witness.executed(this.#rollcall.id, question, end.peer!.process);
+    this.#observer.executed(this.#rollcall.id, question, end.peer!.process);
     return { done: question.call, by: this.#rollcall.id };
   }
 
-  #ears(): Ears {
+  #linkObserver(): LinkObserver {
     return {
-      asked: (request) => this.#witness.asked(request),
+      requested: (request) => this.#observer.requested(request),
       opened: ({ services, resume, cursor }) => {
         this.streams += 1;
         this.streamed = services;
@@ -195,11 +198,11 @@ export class Tenant {
       },
       frame: (frame) => {
         this.#note(frame);
-        this.#witness.frame(frame, this);
+        this.#observer.frame(frame, this);
       },
       mark: (cursor) => {
         this.cursor = cursor;
-        this.#witness.marked(this, cursor);
+        this.#observer.marked(this, cursor);
       },
     };
   }

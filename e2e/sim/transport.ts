@@ -4,21 +4,21 @@ import type { InstanceId, Protocol, Timer } from '@rollcall/core';
 import type { End, Network } from './network.js';
 import type { Process } from './world.js';
 
-/** Something to do, for one instance and nobody else. */
-export interface Errand {
+/** A request for one instance and no other. */
+export interface AddressedRequest {
   readonly call: number;
   readonly meant: InstanceId;
   /** Virtual ms. */
   readonly sentAt: number;
 }
 
-/** What a caller sends to an instance: who are you, or do something. */
-export type Question = { readonly identity: true } | Errand;
+/** What a caller sends to an instance: an identity check, or a request. */
+export type Question = { readonly identity: true } | AddressedRequest;
 
-/** What comes back. */
+/** The response. */
 export type Answer = { readonly instance: InstanceId } | { readonly done: number; readonly by: InstanceId };
 
-/** For the connection and the identity check, as TcpTransport has it by default. */
+/** For the connection and the identity check, as in TcpTransport by default. */
 const CONNECT_TIMEOUT_MS = 1_000;
 
 /** Calls over the simulated network: one connection to each instance, its identity checked once, when it opens. */
@@ -27,7 +27,7 @@ export class NetworkTransport<Request> implements Transport<Request> {
   readonly #network: Network;
   readonly #process: Process;
   readonly #check: typeof identityFailure;
-  readonly #lanes = new Set<Lane>();
+  readonly #connections = new Set<Connection>();
   #isClosed = false;
 
   constructor(network: Network, process: Process, protocol: Protocol, check: typeof identityFailure) {
@@ -42,25 +42,25 @@ export class NetworkTransport<Request> implements Transport<Request> {
   }
 
   channel(target: Target): Channel<Request> {
-    let lane: Lane | null = null;
-    const open = (): Lane => {
-      if (lane === null || lane.isOver) {
-        lane = new Lane(this.#network, this.#process, target, this.#check);
-        this.#lanes.add(lane);
+    let connection: Connection | null = null;
+    const open = (): Connection => {
+      if (connection === null || connection.isOver) {
+        connection = new Connection(this.#network, this.#process, target, this.#check);
+        this.#connections.add(connection);
       }
-      return lane;
+      return connection;
     };
     const send = (sink: Sink): Exchange => (this.#isClosed ? stillborn(this.#process, sink) : open().send(sink));
     return {
       send: (_request: Request, _terms: Terms, sink: Sink) => send(sink),
       ping: (_terms: Terms, sink: Sink) => send(sink),
-      retire: () => lane?.retire(),
+      retire: () => connection?.retire(),
     };
   }
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    for (const lane of this.#lanes) lane.end(STOPPED, STOPPED);
+    for (const connection of this.#connections) connection.end(STOPPED, STOPPED);
   }
 }
 
@@ -75,8 +75,8 @@ interface Waiting {
   isSent: boolean;
 }
 
-/** One connection, from the first wish to send. */
-class Lane {
+/** One connection, from the first request on. */
+class Connection {
   isOver = false;
   readonly #network: Network;
   readonly #process: Process;
@@ -95,7 +95,7 @@ class Lane {
     this.#process = process;
     this.#target = target;
     this.#check = check;
-    const late: Failure = { kind: 'unreachable', cause: new Error('no connection, or no word who it is, in time') };
+    const late: Failure = { kind: 'unreachable', cause: new Error('no connection, or no identity, in time') };
     this.#timer = process.setTimer(CONNECT_TIMEOUT_MS, () => this.end(late, late));
     const { host, port } = target.endpoint;
     this.#giveUp = network.connect(process, host, port, {
@@ -126,7 +126,7 @@ class Lane {
     if (this.#waiting.size === 0) this.end(STOPPED, STOPPED);
   }
 
-  /** Fails what was written, and what was not. */
+  /** Fails the requests that were written, and those that were not. */
   end(sent: Failure, unsent: Failure): void {
     if (this.isOver) return;
     this.isOver = true;
@@ -144,11 +144,11 @@ class Lane {
       const cause = new Error('the connection was closed');
       this.end({ kind: 'closed', cause }, { kind: 'unsent', cause });
     };
-    end.onMessage = (message) => this.#hear(message as Answer);
+    end.onMessage = (message) => this.#receive(message as Answer);
     end.send({ identity: true } satisfies Question);
   }
 
-  #hear(answer: Answer): void {
+  #receive(answer: Answer): void {
     if ('done' in answer) {
       const waiting = this.#waiting.get(answer.done);
       if (waiting === undefined) return;

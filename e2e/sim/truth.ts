@@ -3,34 +3,37 @@ import type { Scene } from './scene.js';
 import type { Tenant } from './tenant.js';
 import type { Machine } from './world.js';
 
-/** Does a direction work? `unsure`: packets are lost or late, so that both may be seen. */
+/** Whether a direction works. `unsure`: packets are lost or late, so that both may be observed. */
 export type Works = 'yes' | 'no' | 'unsure';
 
-/** One direction of one process, and since when it is like that (virtual ms). */
+/** The state of one direction of one process, and since when (virtual ms). */
 export interface Direction {
   works: Works;
   since: number;
 }
 
-/** What is true of one process: can Heartbeat-1 reach its application, can its Heartbeat-2 reach the registry? */
+/**
+ * The true state of one process: whether Heartbeat-1 reaches its application, and whether its Heartbeat-2 reaches the
+ * registry.
+ */
 export interface Standing {
   readonly inbound: Direction;
   readonly outbound: Direction;
 }
 
-/** What is really so, as nobody inside the world can know it. The registry's own troubles are not the instance's. */
+/** The true state, which no process in the simulation can know. The registry's own faults are not the instance's. */
 export class Truth {
   readonly #scene: Scene;
   readonly #doubts = new Map<Tenant, Map<string, number>>();
   readonly #standings = new Map<Tenant, Standing>();
-  /** Since when each can watch without trouble. */
+  /** Since when each process can watch without trouble. */
   readonly #watching = new Map<Tenant, number>();
 
   constructor(scene: Scene) {
     this.#scene = scene;
   }
 
-  /** Something has changed, or time has passed. */
+  /** Recomputes the state: something has changed, or time has passed. */
   refresh(): void {
     for (const from of this.#scene.tenants.values()) if (from.place.service === null) this.#doubt(from);
     for (const from of this.#scene.tenants.values()) this.#watch(from);
@@ -50,7 +53,7 @@ export class Truth {
     return made;
   }
 
-  /** Has this direction worked without a break for so long? */
+  /** Whether this direction has worked without a break for `ms`. */
   hasWorked({ works, since }: Direction, ms: number): boolean {
     return works === 'yes' && this.#scene.world.now - since >= ms;
   }
@@ -60,7 +63,7 @@ export class Truth {
     return works === 'no' ? Math.max(since, this.#scene.registry.listeningSince) : Infinity;
   }
 
-  /** Would its calls fail: is the process gone, or the way to it blocked? */
+  /** Whether its calls would fail: the process is gone, or the way to it is blocked. */
   isUnreachable(from: Tenant, id: string): boolean {
     const to = this.#scene.known.get(id);
     if (to === undefined || !to.process.isRunning || to.mute.size > 0) return true;
@@ -69,12 +72,12 @@ export class Truth {
     return !isOpen(network, here, there) || network.way(here, there).blocked > 0 || this.#listens(to) === 'no';
   }
 
-  /** When a caller last had a reason to doubt that somebody is there: calls failed, or were late. */
+  /** When a caller last had a reason to doubt an instance: calls failed, or were late. */
   doubtedAt(from: Tenant, id: string): number {
     return this.#doubts.get(from)?.get(id) ?? -Infinity;
   }
 
-  /** Can it reach the registry, to watch? */
+  /** Whether it can reach the registry, to watch. */
   canWatch({ process }: Tenant): boolean {
     const { network, registry } = this.#scene;
     const [here, there] = [process.machine, registry.machine];
@@ -82,12 +85,12 @@ export class Truth {
     return isOpen(network, here, there) && network.way(here, there).blocked === 0;
   }
 
-  /** Since when nothing keeps the news of the registry from it; Infinity while something does. */
+  /** Since when nothing keeps the registry's changes from it; Infinity while something does. */
   watchesSince(tenant: Tenant): number {
     return Math.max(this.#watching.get(tenant) ?? Infinity, this.#scene.registry.listeningSince);
   }
 
-  /** A moment at which nothing is wrong: every fault is over, and the registry listens. */
+  /** Whether nothing is wrong: every fault is over, and the registry listens. */
   get isCalm(): boolean {
     return this.#scene.activeFaults === 0 && this.#scene.registry.isListening;
   }
@@ -139,7 +142,7 @@ export class Truth {
     return isClean(network, here, there) ? 'yes' : 'unsure';
   }
 
-  /** Is it the one that answers at its own address? */
+  /** Whether it is the process that answers at its own address. */
   #listens({ process, place }: Tenant): Works {
     const [first] = place.endpoints.map(({ port }) => this.#scene.network.listenersAt(process.machine.address, port));
     if (first === undefined || !first.includes(process)) return 'no';

@@ -1,4 +1,4 @@
-/** What is wrong with the packets of one direction between two machines. Faults may lie over each other, so they are counted. */
+/** The faults of one direction between two machines. Faults may overlap, so they are counted. */
 export interface Way {
   /** No packet gets through. */
   cut: number;

@@ -2,29 +2,32 @@ import { checkDelay } from '@rollcall/core';
 import type { Random, Time, Timer, TimerOptions } from '@rollcall/core';
 import { seededRandom } from '@rollcall/core/testing';
 
-/** What the wall clocks of the world read at its beginning, ms since 1970: September 2026. */
+/** The initial wall-clock time of the simulation, ms since 1970: September 2026. */
 const WALL_MS = 1_790_000_000_000;
-/** So many events, then the event loop gets its turn: the runner of the tests wants to talk to us. */
+/** After this many events the event loop gets its turn, so that the test runner can communicate. */
 const EVENTS_PER_TURN = 20_000;
 
-/** Something that will happen. `run` is null once it has, or was called off. */
-interface Appointment {
+/** A scheduled event. `run` is null once it has run, or was cancelled. */
+interface ScheduledEvent {
   readonly at: number;
   readonly sequence: number;
   run: (() => void) | null;
 }
 
 /**
- * Virtual time: a heap of (time, sequence). Whatever happens in the simulation is an event here, and each event is followed by every
- * promise that it moved before the next one comes, so that a seed and a schedule are a run.
+ * Virtual time: a heap of (time, sequence). Whatever happens in the simulation is an event here. After each event all
+ * promises that it moved settle before the next event, so that a seed and a schedule determine a run.
  */
 export class World {
   readonly seed: number;
-  /** For the world itself; processes have their own, so that one more draw in one of them does not change all others. */
+  /**
+   * For the simulation itself; processes have their own, so that one more draw in one of them does not change all
+   * others.
+   */
   readonly random: Random;
-  /** How many events there were so far. */
+  /** The number of events so far. */
   events = 0;
-  readonly #heap: Appointment[] = [];
+  readonly #heap: ScheduledEvent[] = [];
   #sequence = 0;
   #nowMs = 0;
 
@@ -38,7 +41,7 @@ export class World {
     return this.#nowMs;
   }
 
-  /** How much is still to happen, with what was called off and is not yet forgotten. */
+  /** The number of scheduled events, with those that were cancelled and not yet removed. */
   get pending(): number {
     return this.#heap.length;
   }
@@ -50,7 +53,7 @@ export class World {
 
   /** Runs `run` in `ms` (≥ 0). */
   after(ms: number, run: () => void): Timer {
-    const appointment: Appointment = { at: this.#nowMs + ms, sequence: this.#sequence, run };
+    const appointment: ScheduledEvent = { at: this.#nowMs + ms, sequence: this.#sequence, run };
     this.#sequence += 1;
     this.#put(appointment);
     return {
@@ -60,7 +63,7 @@ export class World {
     };
   }
 
-  /** Lets `ms` pass. Rejects with what an event throws: real code must not. */
+  /** Advances the time by `ms`. Rejects with what an event throws: real code must not throw. */
   pass(ms: number): Promise<void> {
     const until = this.#nowMs + ms;
     return new Promise((resolve, reject) => {
@@ -100,7 +103,7 @@ export class World {
     return null;
   }
 
-  #put(added: Appointment): void {
+  #put(added: ScheduledEvent): void {
     let index = this.#heap.push(added) - 1;
     while (index > 0) {
       const above = (index - 1) >> 1;
@@ -112,7 +115,7 @@ export class World {
     this.#heap[index] = added;
   }
 
-  /** Takes the first one out. */
+  /** Removes the first event. */
   #shift(): void {
     const moved = this.#heap.pop();
     if (moved === undefined || this.#heap.length === 0) return;
@@ -130,11 +133,12 @@ export class World {
   }
 }
 
-const isBefore = (a: Appointment, b: Appointment): boolean => a.at < b.at || (a.at === b.at && a.sequence < b.sequence);
+const isBefore = (a: ScheduledEvent, b: ScheduledEvent): boolean =>
+  a.at < b.at || (a.at === b.at && a.sequence < b.sequence);
 
 /**
- * Calls back when no promise can get on any more. Node runs every microtask, however long their chains, before it looks for another
- * tick; a tick that is asked for from a microtask costs 0.3 µs, where a turn of the event loop costs 10.
+ * Calls back when no promise can settle any more. Node runs every microtask, however long their chains, before it looks
+ * for another tick; a tick requested from a microtask costs 0.3 µs, a turn of the event loop 10.
  */
 function settle(next: () => void): void {
   void Promise.resolve().then(() => process.nextTick(next));
@@ -170,8 +174,9 @@ export class Machine {
 }
 
 /**
- * One process, and the only clock that the code in it sees. Its monotonic time begins anywhere; timers come on whole milliseconds as
- * Node's do, so up to one too early; while it is stopped (SIGSTOP) nothing runs in it, and what was due comes when it goes on.
+ * One process, and the only clock that the code in it sees. Its monotonic time begins anywhere; timers run on whole
+ * milliseconds as Node's do, so up to one too early; while it is stopped (SIGSTOP) nothing runs in it, and due timers
+ * run when it continues.
  */
 export class Process implements Time {
   readonly machine: Machine;
@@ -179,7 +184,7 @@ export class Process implements Time {
   readonly #originMs: number;
   isAlive = true;
   isStopped = false;
-  /** When it last went on after a stop, virtual ms. */
+  /** When it last continued after a stop, virtual ms. */
   wentOnAt = -Infinity;
   /** When it died, virtual ms; Infinity while it lives. */
   diedAt = Infinity;
@@ -235,19 +240,19 @@ export class Process implements Time {
     };
   }
 
-  /** Something comes from outside: it is seen at once, when the process goes on, or never. */
+  /** An external event: the process sees it at once, when it continues, or never. */
   sees(run: () => void): void {
     if (!this.isAlive) return;
     if (this.isStopped) this.#arrived.push(() => this.sees(run));
     else run();
   }
 
-  /** SIGSTOP. The kernel goes on accepting connections and taking in data. */
+  /** SIGSTOP. The kernel continues to accept connections and data. */
   stop(): void {
     this.isStopped = true;
   }
 
-  /** SIGCONT: what is due runs first, or what has come, depending on where it was stopped. */
+  /** SIGCONT: due timers run first, or received events, depending on where it was stopped. */
   goOn(): void {
     if (!this.isStopped) return;
     this.isStopped = false;
@@ -260,7 +265,7 @@ export class Process implements Time {
     for (const run of waiting) world.after(0, run);
   }
 
-  /** SIGKILL, or the end of the power. May be called twice. */
+  /** SIGKILL, or a power failure. May be called twice. */
   die(hasPower: boolean): void {
     if (!this.isAlive) return;
     this.isAlive = false;

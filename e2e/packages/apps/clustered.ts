@@ -1,4 +1,4 @@
-// Three workers of node:cluster, which share the port that they listen on.
+// Three workers of node:cluster, which share their port.
 import 'reflect-metadata';
 import cluster from 'node:cluster';
 import { Controller, Inject, Module } from '@nestjs/common';

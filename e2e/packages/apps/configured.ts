@@ -1,4 +1,4 @@
-// Takes the options of Rollcall from `.env` by @nestjs/config, as most applications take theirs.
+// Reads the options of Rollcall from `.env` with @nestjs/config, as most applications do.
 import 'reflect-metadata';
 import { Controller, Get, Inject, Module, Param } from '@nestjs/common';
 import { ConfigModule, ConfigService } from '@nestjs/config';

@@ -1,4 +1,4 @@
-// An application without a server, such as one that works through a queue, and with the name of a service.
+// An application without a server, such as a queue worker, and with the name of a service.
 import 'reflect-metadata';
 import { Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';

@@ -1,4 +1,4 @@
-// Answers every error by a filter of its own.
+// Answers every error with a filter of its own.
 import 'reflect-metadata';
 import { Catch, Controller, Get, Module } from '@nestjs/common';
 import type { ArgumentsHost, ExceptionFilter } from '@nestjs/common';
@@ -23,7 +23,7 @@ class Gateway {
 
   @Get('call')
   call() {
-    return this.absent.call('find', {}); // nobody is registered under this name
+    return this.absent.call('find', {}); // no instance is registered under this name
   }
 
   @Get('observable')

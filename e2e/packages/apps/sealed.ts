@@ -1,4 +1,4 @@
-// Its TCP server reads and writes messages in a form of its own, which only callers with the same serializers understand.
+// Its TCP server uses a message format of its own, which only callers with the same serializers understand.
 import 'reflect-metadata';
 import { Controller, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';

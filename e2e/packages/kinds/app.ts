@@ -79,7 +79,7 @@ const START: Readonly<Record<Kind, () => Promise<INestApplicationContext>>> = {
   'hybrid-fastify': async () => hybrid(await NestFactory.create(moduleOf('hybrid-fastify'), new FastifyAdapter())),
 };
 
-/** What the servers themselves say: Nest's gRPC server does not, and asking it is an error. */
+/** The ports that the servers report: Nest's gRPC server does not, and asking it is an error. */
 function portsOf(kind: Kind, app: INestApplicationContext): Readonly<Record<string, number>> {
   const http = PROTOCOLS[kind].includes('http') ? (app as INestApplication).getHttpServer() : null;
   const [overTcp] = kind.startsWith('hybrid')

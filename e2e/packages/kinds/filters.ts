@@ -1,4 +1,5 @@
-// Who answers for a RollcallError that nobody caught: prints the status over HTTP and the error over TCP, by the order of imports.
+// Which filter answers an uncaught RollcallError: prints the status over HTTP and the error over TCP, by the order of
+// imports.
 import 'reflect-metadata';
 import { Catch, Controller, Get, Module } from '@nestjs/common';
 import type { ArgumentsHost, ExceptionFilter } from '@nestjs/common';
@@ -13,12 +14,12 @@ import { lastValueFrom, throwError } from 'rxjs';
 class Failing {
   @Get()
   overHttp(): never {
-    throw new RollcallError('ALL_EJECTED', 'nobody');
+    throw new RollcallError('ALL_EJECTED', 'no instance');
   }
 
   @MessagePattern('fail')
   overTcp(): never {
-    throw new RollcallError('ALL_EJECTED', 'nobody');
+    throw new RollcallError('ALL_EJECTED', 'no instance');
   }
 }
 

@@ -1,4 +1,4 @@
-// Calls every kind of application over every protocol that it speaks: GET /<kind>/<protocol>/<id>.
+// Calls every kind of application over each of its protocols: GET /<kind>/<protocol>/<id>.
 import 'reflect-metadata';
 import { Controller, Get, Inject, Module, Param } from '@nestjs/common';
 import { ModuleRef, NestFactory } from '@nestjs/core';
@@ -7,7 +7,7 @@ import { firstValueFrom } from 'rxjs';
 import { FIND, KINDS } from './shop.js';
 import type { Answer } from './shop.js';
 
-/** None of these is called idempotent: what is executed twice would be a defect. */
+/** None of these is marked as idempotent: a second execution would be a defect. */
 const CALL = {
   tcp: (client: ServiceClient, id: string) => firstValueFrom(client.send<Answer>('find', { id })),
   http: async (client: ServiceClient, id: string) => (await (await client.fetch(`/orders/${id}`)).json()) as Answer,

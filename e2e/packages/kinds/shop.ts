@@ -1,11 +1,11 @@
 import { fromJSON } from '@grpc/proto-loader';
 import type { GrpcMethod } from '@rollcall/nestjs';
 
-/** What each kind of application is registered as. */
+/** The service names of the kinds of application. */
 export const KINDS = ['tcp', 'express', 'fastify', 'grpc', 'hybrid-express', 'hybrid-fastify'] as const;
 export type Kind = (typeof KINDS)[number];
 
-/** Over what each of them is called. */
+/** The protocols of each of them. */
 export const PROTOCOLS: Readonly<Record<Kind, readonly ('tcp' | 'http' | 'grpc')[]>> = {
   tcp: ['tcp'],
   express: ['http'],
@@ -19,7 +19,7 @@ export interface Question {
   readonly id: string;
 }
 
-/** Which instance answered, and which question. */
+/** The instance that answered, and the request. */
 export interface Answer {
   readonly id: string;
   readonly instance: string;
@@ -27,7 +27,7 @@ export interface Answer {
 
 const text = (id: number) => ({ type: 'string', id });
 
-/** What a proto file would say. */
+/** The content of a proto file. */
 export const SHOP = fromJSON({
   nested: {
     shop: {

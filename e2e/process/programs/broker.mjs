@@ -1,5 +1,6 @@
-// A Nest application over a broker, without a port of its own: BROKER is `redis` or `mqtt`, BROKER_PORT where that listens, SERVICE its name,
-// TOPIC what it answers, NOTES the file where it notes what it has done. SIGTERM ends it by its shutdown hooks, SIGUSR2 by `app.close()`.
+// A Nest application over a broker, without a port of its own: BROKER is `redis` or `mqtt`, BROKER_PORT its port,
+// SERVICE the name, TOPIC the topic that it answers, NOTES the file where it records executions. SIGTERM ends it by its
+// shutdown hooks, SIGUSR2 by `app.close()`.
 import 'reflect-metadata';
 import { openSync, writeSync } from 'node:fs';
 import { setTimeout as pass } from 'node:timers/promises';
@@ -9,7 +10,7 @@ import { EventPattern, MessagePattern, Payload, Transport } from '@nestjs/micros
 import { Rollcall, RollcallModule } from '@rollcall/nestjs';
 
 const { BROKER, BROKER_PORT, SERVICE, TOPIC, NOTES } = process.env;
-/** So long that whoever drains has something in hand. */
+/** So long that a draining instance has requests in flight. */
 const ANSWER_MS = 300;
 
 const notes = openSync(NOTES, 'a');

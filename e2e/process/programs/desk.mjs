@@ -1,5 +1,5 @@
-// A Nest service over TCP of the name in SERVICE whose `wait` takes as many ms as it is told. With CALLS it calls that service once, for
-// SLOW_MS, and says whom it asked (`asked <id>`) and when it was answered.
+// A Nest service over TCP of the name in SERVICE whose `wait` takes as many ms as its argument. With CALLS it calls
+// that service once, for SLOW_MS, and prints which instance it called (`asked <id>`) and when it was answered.
 import 'reflect-metadata';
 import { setTimeout as pass } from 'node:timers/promises';
 import { Controller, Module } from '@nestjs/common';

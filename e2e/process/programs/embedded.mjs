@@ -1,5 +1,5 @@
-// A Nest service over TCP that embeds a registry: PORT and INTERVAL are the registry's (no INTERVAL: as it is by default), FOLDER where
-// it keeps things (missing: in memory), SERVICE its own name.
+// A Nest service over TCP that embeds a registry: PORT and INTERVAL are the registry's (no INTERVAL: the default),
+// FOLDER its data folder (missing: in memory), SERVICE its own name.
 import 'reflect-metadata';
 import { Controller, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';

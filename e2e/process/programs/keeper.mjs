@@ -1,4 +1,4 @@
-// A registry that replaces its log by a snapshot all the time: `<folder> <compactAtBytes>`. It judges nobody.
+// A registry that replaces its log by a snapshot all the time: `<folder> <compactAtBytes>`. It makes no decisions.
 import { diskStore, startRegistry } from '@rollcall/registry';
 
 const [folder, compactAtBytes] = process.argv.slice(2);

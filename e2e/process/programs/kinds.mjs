@@ -1,6 +1,6 @@
-// A Nest application of the KIND that the environment names, which notes in the file NOTES what it has done. SERVICE is its name, LEAST_MS
-// the least that its shutdown goes on serving, PORT where it listens first (else any free port).
-// SIGTERM ends it by its shutdown hooks, SIGUSR2 by `app.close()` in code; then nothing may keep it alive.
+// A Nest application of the KIND that the environment names, which records its executions in the file NOTES. SERVICE is
+// its name, LEAST_MS the least time that its shutdown keeps serving, PORT its first port (else any free port). SIGTERM
+// ends it by its shutdown hooks, SIGUSR2 by `app.close()` in code; then nothing may keep it alive.
 import 'reflect-metadata';
 import { openSync, readFileSync, writeSync } from 'node:fs';
 import { setTimeout as pass } from 'node:timers/promises';
@@ -13,7 +13,7 @@ import { Rollcall, RollcallModule } from '@rollcall/nestjs';
 
 const { KIND, SERVICE, NOTES, LEAST_MS, PORT = '0' } = process.env;
 const port = Number(PORT);
-/** `book` takes so long that whoever drains has several of them in hand. */
+/** `book` takes so long that a draining instance has several of them in flight. */
 const MS = { find: 2, book: 200, told: 20 };
 
 const notes = openSync(NOTES, 'a');
@@ -25,7 +25,7 @@ async function execute(verb, id, { id: instance }) {
   return { instance };
 }
 
-/** What a decorated class comes to, for plain Node has no decorators: a method for each verb, with its parameter. */
+/** Builds a decorated class, as plain Node has no decorators: a method for each verb, with its parameter. */
 function controller(parameter, methods) {
   // oxlint-disable-next-line typescript/no-extraneous-class -- its methods follow
   class Desk {

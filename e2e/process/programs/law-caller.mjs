@@ -1,7 +1,8 @@
-// A process that makes calls over one protocol: with Rollcall, or as a bare client (Nest's ClientProxy, undici, grpc-js) that takes the
-// instances at the addresses TARGETS (JSON: [{ host, port }]) in turn. The environment: CLIENT `rollcall` or `bare`, OVER the protocol,
-// ROLLCALL_URL, SERVICE, NAME (its ids begin so), CALLS (JSON, the option `calls`), ZONE.
-// Standard input brings a command on each line, JSON with `do` and `n`; the answer, a line of JSON, repeats `n`.
+// A process that makes calls over one protocol: with Rollcall, or as a bare client (Nest's ClientProxy, undici,
+// grpc-js) that takes the instances at the addresses TARGETS (JSON: [{ host, port }]) in turn. The environment: CLIENT
+// `rollcall` or `bare`, OVER the protocol, ROLLCALL_URL, SERVICE, NAME (the prefix of its ids), CALLS (JSON, the option
+// `calls`), ZONE. Standard input brings a command on each line, JSON with `do` and `n`; the answer, a line of JSON,
+// repeats `n`.
 import { setTimeout as pass } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { createInterface } from 'node:readline';
@@ -92,12 +93,12 @@ function codeOf(error) {
   return String(error.code ?? error.name ?? error);
 }
 
-/** What became of many calls. */
+/** The results of many calls. */
 class Tally {
   calls = 0;
   failed = {};
   failures = [];
-  /** How late a call was made at worst, ms. */
+  /** The largest delay of a call's start, ms. */
   lagMs = 0;
   /** Answers by instance, and failures, for each second since the first call was due. */
   seconds = [];
@@ -105,13 +106,13 @@ class Tally {
   #times = [];
   #startedAt = performance.now();
 
-  /** `dueAt`: when it had to be made, on the clock of `performance.now`. */
+  /** `dueAt`: when it is due, on the clock of `performance.now`. */
   make(verb, id, terms, dueAt = performance.now()) {
     this.calls += 1;
     const madeAt = performance.now();
     this.lagMs = Math.max(this.lagMs, madeAt - dueAt);
     const second = Math.floor((dueAt - this.#startedAt) / 1_000);
-    // a refusal that is thrown is a failure as any other
+    // a refusal that is thrown is a failure like any other
     const call = (async () => ask(verb, id, terms))().then(
       (instance) => this.#over(second, instance, madeAt),
       (error) => {
@@ -167,24 +168,24 @@ const nextId = () => `${NAME}-${(made += 1)}`;
 const loads = new Map();
 
 const commands = {
-  /** The first word about the service has come, if there is one. */
+  /** Resolves when the first record of the service has arrived, if there is one. */
   ready: async ({ isThere }) => {
     if (isThere) await client?.ready(SERVICE, 10_000);
     return {};
   },
-  /** So many calls at once. */
+  /** Makes `calls` calls at once. */
   burst: async ({ verb, calls, terms }) => {
     const tally = new Tally();
     for (let turn = 0; turn < calls; turn += 1) void tally.make(verb, nextId(), terms);
     return tally.report();
   },
-  /** So many calls under way at any time, for so long. */
+  /** Keeps `concurrent` calls in flight for `forMs`. */
   closed: async ({ verb, concurrent, terms, forMs }) => {
     const tally = new Tally();
     const until = performance.now() + forMs;
     const loop = async () => {
       while (performance.now() < until) {
-        // what is refused at once must not be asked for without end
+        // calls that are refused at once must not be repeated without end
         await Promise.all([tally.make(verb, nextId(), terms), pass(LEAST_MS)]);
       }
     };
@@ -198,7 +199,7 @@ const commands = {
     const report = await tally.report();
     return { ...report, failures: report.failures.map((one) => ({ ...one, id: '' })) };
   },
-  /** Calls whose time is set by the clock alone, `rates` of each verb in a second. */
+  /** Calls at times set by the clock alone, `rates` of each verb per second. */
   start: async ({ load, rates, terms }) => {
     const tally = new Tally();
     const startedAt = performance.now();
@@ -221,7 +222,7 @@ const commands = {
     clearInterval(timer);
     return tally.report();
   },
-  /** Calls that are aborted by signal `afterMs` after their start, so many under way at any time. */
+  /** Calls that are aborted by signal `afterMs` after their start, `concurrent` in flight at any time. */
   abort: async ({ verb, calls, concurrent, afterMs, terms }) => {
     const tally = new Tally();
     let begun = 0;
@@ -237,7 +238,7 @@ const commands = {
     await Promise.all(Array.from({ length: concurrent }, loop));
     return tally.report();
   },
-  /** Blocks the event loop for so long. It burns no CPU: on a small machine the other processes would stand still, too. */
+  /** Blocks the event loop for `ms`. It burns no CPU: on a small machine the other processes would stand still, too. */
   block: async ({ ms }) => {
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
     return {};

@@ -1,5 +1,5 @@
-# A network of its own (run it with unshare --net), joined to the one of the process PID (the argument) by a link whose packets this
-# program carries: 10.77.0.1 here, 10.77.0.2 there. Real packets, so handshakes are delayed and lost like all else; netem, which could do
+# A network namespace (run it with unshare --net), joined to the one of the process PID (the argument) by a link whose packets this
+# program carries: 10.77.0.1 here, 10.77.0.2 there. Real packets, so handshakes are delayed and lost like everything else; netem, which could do
 # the same, is not in every kernel. Each line of standard input is a rule for TCP packets from or to some ports, by commas; `*` is all
 # others: `<ports> <ms>` delays each way, `<ports> drop` loses them. Each rule is answered with `done`. The end of input ends it.
 use strict;
@@ -63,7 +63,7 @@ sub obey {
 
 my $mask = '';
 vec($mask, fileno($_), 1) = 1 for @ends, *STDIN;
-my $said = '';
+my $input = '';
 while (1) {
     my $now = time;
     my $wait;
@@ -76,8 +76,8 @@ while (1) {
     my $found = select(my $readable = $mask, undef, undef, $wait);
     next if $found < 0;
     if (vec($readable, fileno(*STDIN), 1)) {
-        sysread(STDIN, $said, 4096, length $said) or exit 0;
-        obey($1) while $said =~ s/^(.*)\n//;
+        sysread(STDIN, $input, 4096, length $input) or exit 0;
+        obey($1) while $input =~ s/^(.*)\n//;
     }
     $now = time;
     for my $end (0, 1) {
@@ -89,7 +89,7 @@ while (1) {
     for my $end (0, 1) {
         my $queue = $queues[$end];
         while (@$queue && $queue->[0][0] <= $now) {
-            # a device that is full loses packets, as any
+            # a full device loses packets, like any other
             syswrite($ends[1 - $end], (shift @$queue)->[1]);
         }
     }

@@ -1,8 +1,9 @@
-// A Nest service over TCP, HTTP and gRPC that appends a line to the file NOTES for each execution, when the execution begins. SERVICE is
-// its name, or several by commas, each an application of its own, started one after the other. HOST is the address that it listens on, PORTS
-// are the ports of the three protocols in this order (default: any). PEER is a service that it calls in onModuleInit. SIGUSR2 makes it
-// call process.exit(0), with whatever it has in hand. HOLD: it listens only after SIGHUP. FIRST_CALLS: a client of its own calls each service
-// over each protocol as soon as it listens, and the outcomes are printed.
+// A Nest service over TCP, HTTP and gRPC that appends a line to the file NOTES for each execution, when the execution
+// begins. SERVICE is its name, or several by commas, each an application of its own, started one after the other. HOST
+// is the address that it listens on, PORTS are the ports of the three protocols in this order (default: any). PEER is a
+// service that it calls in onModuleInit. SIGUSR2 makes it call process.exit(0), with its calls in flight. HOLD: it
+// listens only after SIGHUP. FIRST_CALLS: a client of its own calls each service over each protocol as soon as it
+// listens, and the outcomes are printed.
 import 'reflect-metadata';
 import { openSync, writeSync } from 'node:fs';
 import { setTimeout as pass } from 'node:timers/promises';
@@ -26,7 +27,7 @@ async function execute(verb, id, { id: instance }) {
   return { instance };
 }
 
-/** What a decorated class comes to, for plain Node has no decorators: a method for each verb, with its parameter. */
+/** Builds a decorated class, as plain Node has no decorators: a method for each verb, with its parameter. */
 function controller(parameter, methods) {
   // oxlint-disable-next-line typescript/no-extraneous-class -- its methods follow
   class Desk {
@@ -65,7 +66,7 @@ const overGrpc = controller(Payload('id'), {
   slow: GrpcMethod('Orders', 'Slow'),
 });
 
-/** How a call ends, and after how many ms. */
+/** The result of a call, and its duration in ms. */
 async function outcomeOf(call) {
   const at = performance.now();
   const outcome = await call().then(
@@ -94,8 +95,8 @@ async function firstCalls(service) {
     http: () => stranger.fetch(service, '/find?id=first', {}, WISHES),
     grpc: () => stranger.grpc(service, method, { id: 'first' }, WISHES),
   };
-  const said = Object.entries(calls).map(async ([over, call]) => `${over} ${await outcomeOf(call)}`);
-  console.log(`first ${service}: ${(await Promise.all(said)).join(', ')}`);
+  const results = Object.entries(calls).map(async ([over, call]) => `${over} ${await outcomeOf(call)}`);
+  console.log(`first ${service}: ${(await Promise.all(results)).join(', ')}`);
 }
 
 async function listen(service, [tcp, http, grpc]) {
@@ -127,11 +128,11 @@ async function listen(service, [tcp, http, grpc]) {
 
 process.on('SIGUSR2', () => process.exit(0));
 if (HOLD !== undefined) {
-  const heard = new Promise((resolve) => process.once('SIGHUP', resolve));
-  // what waits for a signal alone would end
+  const signalled = new Promise((resolve) => process.once('SIGHUP', resolve));
+  // a process that waits only for a signal would end
   const alive = setInterval(() => {}, 1_000);
   console.log('waiting');
-  await heard;
+  await signalled;
   clearInterval(alive);
 }
 for (const service of SERVICE.split(',')) await listen(service, PORTS.split(',').map(Number));

@@ -1,5 +1,5 @@
-// A Nest service over gRPC with a method of each shape. SERVICE is its name. `Find` is idempotent, and takes so long that whoever dies has
-// several of them in hand.
+// A Nest service over gRPC with a method of each shape. SERVICE is its name. `Find` is idempotent, and takes so long
+// that a killed instance has several of them in flight.
 import 'reflect-metadata';
 import { setTimeout as pass } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -37,7 +37,7 @@ class OrdersController {
   }
 }
 
-/** What decorated methods come to, for plain Node has no decorators. */
+/** Applies decorators, as plain Node has no syntax for them. */
 function decorate(name, ...decorators) {
   const { prototype } = OrdersController;
   const descriptor = Object.getOwnPropertyDescriptor(prototype, name);

@@ -1,4 +1,4 @@
-// A Nest service over HTTP that shows its metrics and, asked at /ask/<service>, calls another one. SERVICE is its name.
+// A Nest service over HTTP that serves its metrics and calls another service at /ask/<service>. SERVICE is its name.
 import 'reflect-metadata';
 import { Controller, Get, Header, Module, Param } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';

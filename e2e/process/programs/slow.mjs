@@ -1,4 +1,4 @@
-// A Nest service over TCP whose handler takes MS ms, and which drains on the signals that Nest heeds by default.
+// A Nest service over TCP whose handler takes MS ms, and which drains on the signals that Nest handles by default.
 import 'reflect-metadata';
 import { setTimeout as pass } from 'node:timers/promises';
 import { Controller, Module } from '@nestjs/common';
@@ -6,7 +6,7 @@ import { NestFactory } from '@nestjs/core';
 import { MessagePattern, Transport } from '@nestjs/microservices';
 import { RollcallModule } from '@rollcall/nestjs';
 
-/** What a decorated class comes to, for plain Node has no decorators. */
+/** Builds a decorated class, as plain Node has no decorators. */
 class Reports {
   async write() {
     console.log('begun');

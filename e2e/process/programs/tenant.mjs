@@ -1,5 +1,5 @@
-// Another service, ready to move into a port: it listens there as soon as it gets SIGUSR2, and says each time somebody connects and
-// each time it is executed.
+// Another service, which listens at a given port as soon as it gets SIGUSR2, and prints each connection and
+// each execution.
 import 'reflect-metadata';
 import { Controller, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -30,5 +30,5 @@ const app = await NestFactory.createMicroservice(AppModule, {
 subscribe('net.server.socket', () => console.log('knock'));
 process.once('SIGUSR2', () => void app.listen().then(() => console.log('moved in')));
 console.log('waiting');
-// it listens to nothing yet: something must keep it alive
+// it has no server yet: something must keep it alive
 setInterval(() => {}, 1_000);

@@ -1,6 +1,6 @@
-// An instance that speaks Nest's frames and HTTP by itself, for what no Nest server does: `<registry> <service> <notes> <fault>`. SIGUSR2
-// turns the fault on: `half`, it says the first half of an answer and resets the connection; `mute`, it answers Heartbeat-1 and nothing
-// else. With `full` it does neither, but has an accept queue for one.
+// An instance that implements Nest's frames and HTTP by itself, for what no Nest server does: `<registry> <service>
+// <notes> <fault>`. SIGUSR2 turns the fault on: `half`, it sends the first half of an answer and resets the connection;
+// `mute`, it answers Heartbeat-1 and nothing else. With `full` it does neither, but has an accept queue for one.
 import { openSync, writeSync } from 'node:fs';
 import { createServer as createHttpServer } from 'node:http';
 import { createServer } from 'node:net';
@@ -10,9 +10,9 @@ import { encodeFrame, FrameDecoder, HEARTBEAT_PATH, HEARTBEAT_PATTERN } from '@r
 
 const [registry, service, notesPath, fault] = process.argv.slice(2);
 const BACKLOG = fault === 'full' ? 1 : 511;
-/** What was said has arrived when the connection is reset. */
+/** The time for sent data to arrive before the connection is reset. */
 const HALF_MS = 5;
-/** As in `worker.mjs`: so long takes an answer. */
+/** As in `worker.mjs`: the duration of an answer. */
 const ANSWER_MS = { find: 2, book: 80 };
 
 const notes = openSync(notesPath, 'a');
@@ -37,7 +37,7 @@ function execute(verb, id, answer) {
 
 const cut = new WeakSet();
 
-/** Says the beginning of something, then nothing more. */
+/** Sends the beginning of an answer, then nothing more. */
 function breakOff(socket, beginning) {
   if (cut.has(socket)) return;
   cut.add(socket);

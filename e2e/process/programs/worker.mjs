@@ -1,6 +1,7 @@
-// A Nest service over TCP and HTTP that notes each execution in a file, so that it is known also of who was killed. The environment:
-// SERVICE is its name, NOTES the file, PORT the one of TCP. SIGUSR2 turns the FAULT on: `move-in`, it listens only then; `slow`, 50 times
-// slower; `unavailable`, each request fails at once because it cannot serve; `refuse`, at once because the business says no.
+// A Nest service over TCP and HTTP that records each execution in a file, so that those of killed processes are known
+// too. The environment: SERVICE is its name, NOTES the file, PORT the one of TCP. SIGUSR2 turns the FAULT on:
+// `move-in`, it listens only then; `slow`, 50 times slower; `unavailable`, each request fails at once because it cannot
+// serve; `refuse`, at once because the business says no.
 import 'reflect-metadata';
 import { subscribe } from 'node:diagnostics_channel';
 import { openSync, writeSync } from 'node:fs';
@@ -11,7 +12,7 @@ import { MessagePattern, Payload, RpcException, Transport } from '@nestjs/micros
 import { Rollcall, RollcallModule } from '@rollcall/nestjs';
 
 const { SERVICE, NOTES, PORT, FAULT } = process.env;
-/** `book` takes so long that whoever dies has several of them in hand. */
+/** `book` takes so long that a killed instance has several of them in flight. */
 const MS = { find: 2, book: 80 };
 const SLOWER = 50;
 
@@ -27,7 +28,7 @@ async function execute(verb, id, { instance, refusal }) {
   return { instance };
 }
 
-/** What a decorated class comes to, for plain Node has no decorators: a method for each verb, with its parameter. */
+/** Builds a decorated class, as plain Node has no decorators: a method for each verb, with its parameter. */
 function controller(refusal, parameter, methods) {
   // oxlint-disable-next-line typescript/no-extraneous-class -- its methods follow
   class Desk {
@@ -75,7 +76,7 @@ if (FAULT === 'move-in') {
   subscribe('net.server.socket', () => console.log('knock'));
   process.once('SIGUSR2', () => void listen().then(() => console.log('moved in')));
   console.log('waiting');
-  // it listens to nothing yet: something must keep it alive
+  // it has no server yet: something must keep it alive
   setInterval(() => {}, 1_000);
 } else {
   await listen();

@@ -1,5 +1,5 @@
-// The application of kinds.mjs, or of PROGRAM, as WORKERS workers of node:cluster, which share its ports; one that dies is forked anew. Each is given
-// NODE_APP_INSTANCE, as PM2 gives it in its cluster mode, which forks with node:cluster too.
+// The application of kinds.mjs, or of PROGRAM, as WORKERS workers of node:cluster, which share its ports; one that dies
+// is forked again. Each gets NODE_APP_INSTANCE, as in PM2's cluster mode, which forks with node:cluster too.
 import cluster from 'node:cluster';
 import { fileURLToPath } from 'node:url';
 

@@ -3,12 +3,12 @@ import { addressOf, systemRandom, systemTime } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
 import { Overview, RegistryApi } from 'rollcall';
 import type { InstanceChange, View } from 'rollcall';
-import { anotherRole, BEHIND_THE_DOOR, GATEWAY, REGISTRY, registryRole, serviceRoles } from './cast.js';
-import type { Places } from './cast.js';
-import { Deeds } from './deeds.js';
-import type { Deed } from './deeds.js';
-import type { FrontDoor } from './front-door.js';
-import { Elsewhere } from './load/elsewhere.js';
+import { anotherRole, PARTITIONABLE, GATEWAY, REGISTRY, registryRole, serviceRoles } from './roles.js';
+import type { Addresses } from './roles.js';
+import { Actions } from './actions.js';
+import type { Action } from './actions.js';
+import type { PartitionProxy } from './partition-proxy.js';
+import { ElsewhereCount } from './load/elsewhere.js';
 import { Load } from './load/load.js';
 import type { Traffic } from './load/words.js';
 import type { DemoOptions } from './options.js';
@@ -17,20 +17,20 @@ import type { Report } from './report/report.js';
 import { Supervisor } from './supervisor.js';
 import type { Role, Run } from './supervisor.js';
 
-/** Time for a drain; a frozen process is not waited for longer. */
+/** The time for a drain; frozen processes are killed after it. */
 const SERVICES_GRACE_MS = 4_000;
 const REGISTRY_GRACE_MS = 2_000;
-/** Something is wrong if not everything is HEALTHY by then. */
+/** Missing instances are reported after this time. */
 const PATIENCE_MS = 30_000;
 const TRAFFIC_EVERY_MS = 5_000;
-/** Instances of a and b that one machine is asked to carry; each takes some 80 MiB. */
+/** The limit of instances of a and b for one machine; each takes some 80 MiB. */
 const MOST_ROLES = 13;
 
 export interface DemoParts {
   readonly options: DemoOptions;
   readonly ports: Ports;
-  /** Before one instance; null: this machine cannot have one. */
-  readonly door: FrontDoor | null;
+  /** The proxy in front of one instance; null: this machine cannot have one. */
+  readonly proxy: PartitionProxy | null;
   makeReport(demo: Demo): Report;
   /** The registry did not even start: there is no demo. */
   failed(): void;
@@ -39,39 +39,39 @@ export interface DemoParts {
 /** A registry, three instances of a, two of b and a gateway, kept alive, called and watched. */
 export class Demo {
   readonly #parts: DemoParts;
-  readonly #places: Places;
+  readonly #addresses: Addresses;
   readonly #registry: Role;
   #services: readonly Role[];
   readonly #supervisor: Supervisor;
-  readonly #deeds: Deeds;
+  readonly #actions: Actions;
   readonly #report: Report;
   readonly #startedAt = Date.now();
   readonly #timers: NodeJS.Timeout[] = [];
   #overview: Overview | null = null;
   #load: Load | null = null;
-  #elsewhere: Elsewhere | null = null;
+  #elsewhere: ElsewhereCount | null = null;
   #isWhole = false;
-  /** A key asked for the registry's restart, and no other deed followed. */
+  /** A key requested the registry's restart, and no other action followed. */
   #isRestartAsked = false;
-  /** What is told last of its return; null: it did not go, or all is told. */
-  #returnTold: string | null = null;
+  /** The last notice about its return; null: it is not restarting, or all is reported. */
+  #returnNotice: string | null = null;
   #closing: Promise<void> | null = null;
 
   constructor(parts: DemoParts) {
-    const { options, ports, door } = parts;
+    const { options, ports, proxy } = parts;
     this.#parts = parts;
-    this.#places = { registryPort: ports.registry, gatewayPort: ports.gateway, registryUrl: null };
-    this.#registry = registryRole(options, this.#places);
-    this.#services = serviceRoles(this.#places, door);
+    this.#addresses = { registryPort: ports.registry, gatewayPort: ports.gateway, registryUrl: null };
+    this.#registry = registryRole(options, this.#addresses);
+    this.#services = serviceRoles(this.#addresses, proxy);
     this.#supervisor = new Supervisor({
       restartAfterMs: options.restartAfterMs,
-      began: ({ role }) => this.#moves(role, true),
-      said: (run, line) => this.#said(run, line),
+      began: ({ role }) => this.#setRunning(role, true),
+      printed: (run, line) => this.#printed(run, line),
       exited: (run, how) => this.#exited(run, how),
     });
-    this.#deeds = new Deeds({
+    this.#actions = new Actions({
       supervisor: this.#supervisor,
-      door,
+      proxy,
       restartAfterMs: options.restartAfterMs,
       roles: () => this.#services,
       isHealthy: (role) => this.#isHealthy(role),
@@ -80,49 +80,52 @@ export class Demo {
     this.#report = parts.makeReport(this);
   }
 
-  /** What runs now. */
+  /** The running processes. */
   get runs(): readonly Run[] {
     return [this.#registry, ...this.#services].flatMap(({ name }) => this.#supervisor.run(name) ?? []);
   }
 
-  /** What the registry says; null before it serves for the first time. */
+  /** The registry's view; null before it serves for the first time. */
   view(): Omit<View, 'heartbeats' | 'calls'> | null {
     const overview = this.#overview;
     if (overview === null) return null;
     const { isLive, heardAt, revision, instances } = overview;
-    return { url: this.#places.registryUrl ?? '', isLive, heardAt, revision, instances };
+    return { url: this.#addresses.registryUrl ?? '', isLive, heardAt, revision, instances };
   }
 
-  /** What the registry measures of its instances. */
+  /** The registry's measurements of its instances. */
   async measure(): Promise<View['heartbeats']> {
-    const url = this.#places.registryUrl;
+    const url = this.#addresses.registryUrl;
     if (url === null || this.#overview?.isLive !== true) return new Map();
     return new RegistryApi(url).heartbeats(this.#overview.instances.map(({ id }) => id));
   }
 
-  /** How its own calls fare; null: it makes none, or not yet. */
+  /** The results of the demo's own calls; null: it makes none, or not yet. */
   traffic(): Traffic | null {
     if (this.#load === null) return null;
     return { ...this.#load.read(), elsewhere: this.#elsewhere?.count ?? 0 };
   }
 
-  /** `notes`: what had to be done differently. */
+  /** `notes`: deviations from the defaults. */
   start(notes: readonly string[]): void {
-    for (const note of notes) this.#report.told(note);
+    for (const note of notes) this.#report.notice(note);
     this.#supervisor.start(this.#registry);
-    this.#timers.push(setTimeout(() => this.#tellWhoIsMissing(), PATIENCE_MS));
+    this.#timers.push(setTimeout(() => this.#reportMissing(), PATIENCE_MS));
   }
 
   /** A key was pressed. */
-  press(key: string, deed: Deed): void {
+  press(key: string, action: Action): void {
     if (this.#closing !== null) return;
-    // another deed has the last word
-    this.#isRestartAsked = deed === 'restart';
-    this.#returnTold = null;
-    this.#report.told(`${key}: ${this.#deeds.do(deed)}`);
+    // another action replaces the notice
+    this.#isRestartAsked = action === 'restart';
+    this.#returnNotice = null;
+    this.#report.notice(`${key}: ${this.#actions.do(action)}`);
   }
 
-  /** Ends every process: the services first, so that they can say goodbye. May be called twice: the second time kills at once. */
+  /**
+   * Ends every process: the services first, so that they can deregister. May be called twice: the second time kills at
+   * once.
+   */
   close(): Promise<void> {
     if (this.#closing !== null) for (const { role } of this.runs) this.#supervisor.signal(role.name, 'SIGKILL');
     this.#closing ??= this.#close();
@@ -131,34 +134,34 @@ export class Demo {
 
   async #close(): Promise<void> {
     for (const timer of this.#timers) clearInterval(timer);
-    // first of all: a call that fails because everything ends tells nothing
+    // first of all: calls that fail because everything ends do not count
     this.#load?.close();
-    this.#tellTraffic();
+    this.#reportTraffic();
     this.#elsewhere?.close();
-    this.#report.told('Ending: the services say goodbye first.');
+    this.#report.notice('Ending: the services deregister first.');
     await this.#supervisor.end(
       this.#services.map(({ name }) => name),
       SERVICES_GRACE_MS,
     );
     await this.#supervisor.end([REGISTRY], REGISTRY_GRACE_MS);
     this.#overview?.close();
-    this.#parts.door?.close();
+    this.#parts.proxy?.close();
     this.#report.close();
   }
 
-  /** One more of a or b; null: there are enough, or nobody to register with. */
+  /** One more instance of a or b; null: there are enough, or no registry yet. */
   #add(): Run | null {
-    if (this.#places.registryUrl === null || this.#services.length >= MOST_ROLES) return null;
-    const role = anotherRole(this.#services, this.#places);
+    if (this.#addresses.registryUrl === null || this.#services.length >= MOST_ROLES) return null;
+    const role = anotherRole(this.#services, this.#addresses);
     this.#services = [...this.#services, role];
     return this.#supervisor.start(role);
   }
 
-  #moves(role: Role, isIn: boolean): void {
-    if (role.name === BEHIND_THE_DOOR) this.#parts.door?.inhabit(isIn);
+  #setRunning(role: Role, isRunning: boolean): void {
+    if (role.name === PARTITIONABLE) this.#parts.proxy?.setRunning(isRunning);
   }
 
-  #said(run: Run, line: string): void {
+  #printed(run: Run, line: string): void {
     if (run.role === this.#registry && line.startsWith('{')) this.#registryServes(run, line);
   }
 
@@ -166,8 +169,8 @@ export class Demo {
     const { url } = JSON.parse(line) as { url: string }; // as `rollcall up --json` promises
     this.#report.started(run);
     if (this.#overview !== null) return;
-    this.#places.registryUrl = url;
-    this.#places.registryPort = Number(new URL(url).port);
+    this.#addresses.registryUrl = url;
+    this.#addresses.registryPort = Number(new URL(url).port);
     this.#overview = new Overview({
       link: new HttpRegistryClient({ url, time: systemTime }),
       time: systemTime,
@@ -179,35 +182,38 @@ export class Demo {
   }
 
   #exited(run: Run, how: string): void {
-    this.#deeds.forget(run.role.name);
-    if (run.role === this.#registry && this.#isRestartAsked) this.#returnTold = '';
-    this.#moves(run.role, false);
-    if (run.role === this.#registry ? this.#places.registryUrl !== null : run.instance !== null) {
+    this.#actions.forget(run.role.name);
+    if (run.role === this.#registry && this.#isRestartAsked) this.#returnNotice = '';
+    this.#setRunning(run.role, false);
+    if (run.role === this.#registry ? this.#addresses.registryUrl !== null : run.instance !== null) {
       this.#report.exited(run, how);
     }
     if (this.#closing !== null || how.startsWith('SIG')) return;
     if (how !== 'code 0') this.#report.complain([`${run.role.name} ended (${how}):`, ...run.complaints].join('\n'));
-    if (this.#places.registryUrl === null) this.#parts.failed();
+    if (this.#addresses.registryUrl === null) this.#parts.failed();
   }
 
   #changed(changes: readonly InstanceChange[]): void {
     this.#report.changed(changes);
     for (const { instance, removed } of changes) if (removed === null) this.#recognise(instance);
-    this.#tellReturn();
-    if (!this.#isWhole && this.#services.every((role) => this.#isHealthy(role))) this.#becomeWhole();
+    this.#reportReturn();
+    if (!this.#isWhole && this.#services.every((role) => this.#isHealthy(role))) this.#reportWhole();
   }
 
-  /** What has become of the registry's restart, by the rows that are shown: the sentence and they agree at each moment. */
-  #tellReturn(): void {
+  /**
+   * Reports the progress of the registry's restart, by the rows that are shown: the sentence and they agree at each
+   * moment.
+   */
+  #reportReturn(): void {
     const run = this.#supervisor.run(REGISTRY);
-    if (this.#returnTold === null || run === undefined || this.#overview?.isLive !== true) return;
+    if (this.#returnNotice === null || run === undefined || this.#overview?.isLive !== true) return;
     const [all, healthy] = [this.#services, this.#services.filter((role) => this.#isHealthy(role))].map(
       ({ length }) => length,
     );
     const rest = healthy === all ? 'again' : 'so far, the others confirm';
     const text = `r: the registry is back (pid ${run.pid}): ${healthy} of ${all} instances are HEALTHY ${rest}`;
-    if (text !== this.#returnTold) this.#report.told(text);
-    this.#returnTold = healthy === all ? null : text;
+    if (text !== this.#returnNotice) this.#report.notice(text);
+    this.#returnNotice = healthy === all ? null : text;
   }
 
   /** The examples publish their process ids as metadata. */
@@ -216,7 +222,7 @@ export class Demo {
     if (run === undefined || run.instance === instance.id) return;
     run.instance = instance.id;
     const [endpoint] = instance.endpoints;
-    if (run.role.name === GATEWAY && endpoint !== undefined) this.#places.gatewayPort = endpoint.port;
+    if (run.role.name === GATEWAY && endpoint !== undefined) this.#addresses.gatewayPort = endpoint.port;
     this.#report.started(run);
   }
 
@@ -225,8 +231,8 @@ export class Demo {
     return this.#overview?.instances.some((one) => one.id === id && one.state === 'HEALTHY') ?? false;
   }
 
-  #becomeWhole(): void {
-    const { registryUrl, gatewayPort } = this.#places;
+  #reportWhole(): void {
+    const { registryUrl, gatewayPort } = this.#addresses;
     const registry = registryUrl ?? '';
     const gateway = `http://${addressOf({ host: '127.0.0.1', port: gatewayPort })}`;
     this.#isWhole = true;
@@ -243,23 +249,23 @@ export class Demo {
       [options.killEveryMs, 'SIGKILL'],
       [options.stopEveryMs, 'SIGTERM'],
     ] as const) {
-      if (everyMs !== null) this.#timers.push(setInterval(() => this.#deeds.strike(signal), everyMs));
+      if (everyMs !== null) this.#timers.push(setInterval(() => this.#actions.signalRandom(signal), everyMs));
     }
   }
 
   #call(registry: string, gateway: string, rate: number): void {
     this.#load = new Load(gateway, rate);
-    this.#elsewhere = new Elsewhere(registry);
+    this.#elsewhere = new ElsewhereCount(registry);
     this.#load.start();
-    this.#timers.push(setInterval(() => this.#tellTraffic(), TRAFFIC_EVERY_MS));
+    this.#timers.push(setInterval(() => this.#reportTraffic(), TRAFFIC_EVERY_MS));
   }
 
-  #tellTraffic(): void {
+  #reportTraffic(): void {
     const traffic = this.traffic();
     if (traffic !== null) this.#report.traffic(traffic);
   }
 
-  #tellWhoIsMissing(): void {
+  #reportMissing(): void {
     if (this.#isWhole) return;
     const missing = this.#services.filter((role) => !this.#isHealthy(role)).map(({ name }) => name);
     const complaints = this.runs.flatMap(({ complaints: lines }) => lines.slice(-3));

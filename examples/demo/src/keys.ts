@@ -1,13 +1,13 @@
 import type { ReadStream } from 'node:tty';
-import type { Deed } from './deeds.js';
+import type { Action } from './actions.js';
 
 const KEYS = 'demo: k kill  f freeze  p cut one way  d drain  n new instance  r restart the registry  q quit';
 const SHORT_KEYS = 'k kill  f freeze  p cut  d drain  n new  r restart registry  q quit';
 
-/** What the last line of the view says, on a terminal of so many columns. */
+/** The last line of the view, on a terminal of this width. */
 export const keysText = (width: number): string => (width < KEYS.length ? SHORT_KEYS : KEYS);
 
-const DEEDS: Readonly<Record<string, Deed>> = {
+const ACTIONS: Readonly<Record<string, Action>> = {
   k: 'kill',
   f: 'freeze',
   p: 'cut',
@@ -17,19 +17,19 @@ const DEEDS: Readonly<Record<string, Deed>> = {
 };
 
 export interface Keyboard {
-  /** A key was pressed that does something. */
-  pressed(key: string, deed: Deed): void;
+  /** A key with an action was pressed. */
+  pressed(key: string, action: Action): void;
   quit(): void;
 }
 
-/** One key, one deed, from a terminal or from whoever writes letters. In raw mode Ctrl-C is a key like any other. */
+/** Maps keys to actions, from a terminal or any other input. In raw mode Ctrl-C is a key like any other. */
 export function listenToKeys(input: ReadStream, keyboard: Keyboard): void {
   if (input.isTTY) input.setRawMode(true);
   input.setEncoding('utf8');
   input.on('data', (text: string) => {
     for (const key of text) {
-      const deed = Object.hasOwn(DEEDS, key) ? DEEDS[key] : undefined;
-      if (deed !== undefined) keyboard.pressed(key, deed);
+      const action = Object.hasOwn(ACTIONS, key) ? ACTIONS[key] : undefined;
+      if (action !== undefined) keyboard.pressed(key, action);
       else if (key === 'q' || key === '\u0003') keyboard.quit();
     }
   });

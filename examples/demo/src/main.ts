@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { isRollcallError, messageOf } from '@rollcall/core';
 import { terminalOf, windowOf } from 'rollcall';
 import { Demo } from './demo.js';
-import { buildFrontDoor } from './front-door.js';
+import { openPartitionProxy } from './partition-proxy.js';
 import { keysText, listenToKeys } from './keys.js';
 import { readOptions } from './options.js';
 import type { DemoOptions } from './options.js';
@@ -12,7 +12,7 @@ import { LinesReport } from './report/lines.js';
 import type { Out, Report } from './report/report.js';
 import { TableReport } from './report/table.js';
 
-/** How often to look whether npm is still there. */
+/** The interval of checks whether npm is still there. */
 const PARENTS_CHECK_MS = 500;
 
 const out: Out = {
@@ -41,7 +41,7 @@ async function main(): Promise<void> {
   const options = readOptions(process.argv.slice(2));
   if (typeof options === 'string') return out.write(options);
   const { ports, notes } = await choosePorts(options.ports);
-  const door = await buildFrontDoor();
+  const proxy = await openPartitionProxy();
   const end = (code: number): void => {
     process.exitCode ??= code;
     void demo.close().then(() => process.exit());
@@ -49,21 +49,21 @@ async function main(): Promise<void> {
   const demo = new Demo({
     options,
     ports,
-    door,
+    proxy,
     makeReport: (made) => reportFor(options, made),
     failed: () => end(1),
   });
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => end(0));
-  process.stdout.on('error', () => end(0)); // nobody reads on
+  process.stdout.on('error', () => end(0)); // the reader is gone
   if (process.env['npm_lifecycle_event'] !== undefined) endWithParents(() => end(0));
   const isAtKeyboard = process.stdin.isTTY && process.stdout.isTTY && !options.isJson;
   if (isAtKeyboard || options.isKeyed) {
-    listenToKeys(process.stdin, { pressed: (key, deed) => demo.press(key, deed), quit: () => end(0) });
+    listenToKeys(process.stdin, { pressed: (key, action) => demo.press(key, action), quit: () => end(0) });
   }
   demo.start(notes);
 }
 
-/** `npm run` starts a shell, and that starts us: killed, neither takes its child along. */
+/** `npm run` starts a shell, and that starts us: a kill of either does not end its child. */
 function endWithParents(end: () => void): void {
   const parents = parentsNow();
   const look = setInterval(() => {
@@ -73,7 +73,7 @@ function endWithParents(end: () => void): void {
   }, PARENTS_CHECK_MS);
 }
 
-/** Our parent's id, and its parent's where the system tells: who loses a parent gets another one. */
+/** Our parent's id, and its parent's where the system reports it: an orphan gets another parent. */
 function parentsNow(): string {
   const parent = process.ppid;
   try {

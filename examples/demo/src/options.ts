@@ -7,14 +7,14 @@ export interface DemoOptions {
   /** Null: never. */
   readonly killEveryMs: number | null;
   readonly stopEveryMs: number | null;
-  /** Null: the usual ones, or free ones where these are taken. A port that is 0 is any free one, which it then keeps. */
+  /** Null: the default ports, or free ones where these are taken. A port of 0 is any free one, which it then keeps. */
   readonly ports: Ports | null;
-  /** Between two heartbeats; null: as the registry does by itself. */
+  /** The heartbeat interval; null: the registry's default. */
   readonly intervalMs: number | null;
-  /** Calls a second that the demo makes itself, all together; 0: none. */
+  /** The demo's own calls per second, in total; 0: none. */
   readonly rate: number;
   readonly isJson: boolean;
-  /** Are keys read from standard input even where it is no terminal? */
+  /** Whether keys are read from standard input even where it is not a terminal. */
   readonly isKeyed: boolean;
 }
 
@@ -31,11 +31,14 @@ const FLAGS = {
     '<n>',
   ),
   '--no-load': toggle('make no calls'),
-  '--kill-every': valued(seconds('kill one process of a or b at random with SIGKILL every so many seconds'), '<s>'),
+  '--kill-every': valued(
+    seconds('kill one process of a or b at random with SIGKILL at this interval, in seconds'),
+    '<s>',
+  ),
   '--stop-every': valued(seconds('the same with SIGTERM: it drains and leaves'), '<s>'),
   '--restart-after': valued(
     option.number({
-      doc: 'what dies is started again after so many seconds; default 2',
+      doc: 'seconds after which a dead process is started again; default 2',
       unit: 's',
       min: 0,
       max: 3_600,
@@ -55,36 +58,34 @@ const FLAGS = {
   ),
   '--ports': valued(
     option.string({
-      doc: 'those of the registry and the gateway, 0 for free ones; default 1337,3333, or free ones where these are taken',
+      doc: 'ports of the registry and the gateway, 0 for free ones; default 1337,3333, or free ones where these are taken',
       pattern: /^(0|\d{1,5},\d{1,5})$/,
       allowed: '0 for free ports, or two ports as in 1337,3333',
     }),
     '<ports>',
   ),
-  '--json': toggle(
-    'lines of JSON: the addresses once everything is HEALTHY, then what happens, and the calls each 5 s',
-  ),
-  '--keys': toggle('read the keys from standard input even where it is no terminal'),
+  '--json': toggle('lines of JSON: the addresses once everything is HEALTHY, then the events, and the calls every 5 s'),
+  '--keys': toggle('read the keys from standard input even where it is not a terminal'),
   '--help': toggle('this text', 'h'),
 };
 
 const HELP = `Usage: npm run demo -- [options]
 
 Starts a registry with its dashboard, three instances of a (TCP), two of b (HTTP) and a gateway, each in a process of its own, calls a and
-b through the gateway all the time, and shows how they are and how the calls fare. What dies is started again.
+b through the gateway all the time, and shows their states and the results of the calls. Dead processes are started again.
 
 ${describeFlags(FLAGS).join('\n')}
 
 Keys, on a terminal:
   k  kill a process of a or b at random (SIGKILL), but never the last HEALTHY one of its service
   f  freeze one (SIGSTOP): it accepts connections and answers nothing; f again thaws it
-  p  cut the way to a-3: new connections to it are refused, while it still reaches everybody; p again heals it
-  d  drain one (SIGTERM): it says goodbye, finishes its calls and ends
+  p  cut the way to a-3: new connections to it are refused, while it still reaches all others; p again heals it
+  d  drain one (SIGTERM): it deregisters, finishes its calls and ends
   n  start one more
-  r  restart the registry: it is killed, and comes back knowing nobody
-  q  quit, as Ctrl-C does: everything ends
+  r  restart the registry: it is killed, and comes back without any instances
+  q  quit, like Ctrl-C: everything ends
 
-Where standard output is no terminal, there is one line for each change, and one for the calls each 5 s.`;
+Where standard output is not a terminal, there is one line for each change, and one for the calls every 5 s.`;
 
 /** Throws OPTION_INVALID that names every flaw. A text is the help that was asked for. */
 export function readOptions(argv: readonly string[]): DemoOptions | string {

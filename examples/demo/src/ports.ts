@@ -8,12 +8,12 @@ export interface Ports {
   readonly gateway: number;
 }
 
-/** The usual ones. */
+/** The default ports. */
 export const USUAL: Ports = { registry: 1337, gateway: 3333 };
 
 /**
- * The ports to use, and what is to be said of them. Who asks for ports gets these, or rejects with PORT_TAKEN and the way out where one is
- * in use; who does not (`asked` is null) gets the usual ones, or free ones in their place.
+ * The ports to use, and notices about them. Requested ports are used, or it rejects with PORT_TAKEN and a suggestion
+ * where one is in use; without a request (`asked` is null) it uses the default ports, or free ones in their place.
  */
 export async function choosePorts(
   asked: Ports | null,

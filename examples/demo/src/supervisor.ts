@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 
-/** A process that is to be there: what runs in it, and how to start it (asked again at each start). */
+/** A process that should run: its name, and how to start it (called at each start). */
 export interface Role {
   readonly name: string;
   readonly service: string;
@@ -14,11 +14,11 @@ export interface Launch {
   readonly env: NodeJS.ProcessEnv;
 }
 
-/** One life of a role. */
+/** One process of a role. */
 export interface Run {
   readonly role: Role;
   readonly pid: number;
-  /** As it registered; null before that, and for what does not register. */
+  /** The id under which it registered; null before that, and for processes that do not register. */
   instance: string | null;
   /** The last lines of its standard error. */
   readonly complaints: readonly string[];
@@ -26,15 +26,15 @@ export interface Run {
 
 export interface SupervisorParts {
   readonly restartAfterMs: number;
-  /** A process begins. */
+  /** A process starts. */
   began(run: Run): void;
   /** A line on a child's standard output. */
-  said(run: Run, line: string): void;
-  /** It is gone; `how` in words. It will be started again unless everything ends. */
+  printed(run: Run, line: string): void;
+  /** It is gone; `how` as text. It will be started again unless everything ends. */
   exited(run: Run, how: string): void;
 }
 
-interface Life extends Run {
+interface RunningProcess extends Run {
   readonly child: ChildProcess;
   readonly complaints: string[];
   /** How it ended. */
@@ -44,10 +44,10 @@ interface Life extends Run {
 const LEASH = new URL('leash.js', import.meta.url).href;
 const COMPLAINTS_KEPT = 20;
 
-/** Starts processes, starts again what dies, and ends them all. */
+/** Starts processes, restarts dead ones, and ends them all. */
 export class Supervisor {
   readonly #parts: SupervisorParts;
-  readonly #lives = new Map<string, Life>();
+  readonly #processes = new Map<string, RunningProcess>();
   readonly #restarts = new Set<NodeJS.Timeout>();
   #isEnding = false;
 
@@ -55,18 +55,18 @@ export class Supervisor {
     this.#parts = parts;
   }
 
-  /** What runs now. */
+  /** The running processes. */
   get runs(): readonly Run[] {
-    return [...this.#lives.values()];
+    return [...this.#processes.values()];
   }
 
   run(name: string): Run | undefined {
-    return this.#lives.get(name);
+    return this.#processes.get(name);
   }
 
   start(role: Role): Run {
     const { argv, env } = role.launch();
-    // a group of its own: Ctrl-C in the terminal asks the demo alone, which ends the others in the right order
+    // a group of its own: Ctrl-C in the terminal reaches the demo alone, which ends the others in the right order
     const child = spawn(process.execPath, ['--import', LEASH, ...argv], {
       env,
       detached: true,
@@ -77,44 +77,44 @@ export class Supervisor {
       child.on('error', (error) => child.pid === undefined && resolve(error.message)); // it never ran
     });
     const complaints: string[] = [];
-    const life: Life = { role, pid: child.pid ?? 0, instance: null, complaints, child, gone };
-    this.#lives.set(role.name, life);
-    this.#parts.began(life);
-    eachLine(child.stdout, (line) => this.#parts.said(life, line));
+    const run: RunningProcess = { role, pid: child.pid ?? 0, instance: null, complaints, child, gone };
+    this.#processes.set(role.name, run);
+    this.#parts.began(run);
+    eachLine(child.stdout, (line) => this.#parts.printed(run, line));
     eachLine(child.stderr, (line) => {
       complaints.push(line);
       if (complaints.length > COMPLAINTS_KEPT) complaints.shift();
     });
-    void gone.then((how) => this.#exited(life, how));
-    return life;
+    void gone.then((how) => this.#exited(run, how));
+    return run;
   }
 
-  /** Sends a signal to what runs under this name now. */
+  /** Sends a signal to the process that runs under this name now. */
   signal(name: string, signal: NodeJS.Signals): void {
-    this.#lives.get(name)?.child.kill(signal);
+    this.#processes.get(name)?.child.kill(signal);
   }
 
-  /** Ends these roles, first by asking; what is not gone after `graceMs` is killed. Nothing is started again. */
+  /** Ends these roles with SIGTERM, and with SIGKILL after `graceMs`. Nothing is started again. */
   async end(names: readonly string[], graceMs: number): Promise<void> {
     this.#isEnding = true;
     for (const timer of this.#restarts) clearTimeout(timer);
-    const lives = names.flatMap((name) => this.#lives.get(name) ?? []);
-    const kill = setTimeout(() => lives.forEach(({ child }) => child.kill('SIGKILL')), graceMs);
-    for (const { child } of lives) {
+    const processes = names.flatMap((name) => this.#processes.get(name) ?? []);
+    const kill = setTimeout(() => processes.forEach(({ child }) => child.kill('SIGKILL')), graceMs);
+    for (const { child } of processes) {
       child.kill('SIGTERM');
       child.kill('SIGCONT'); // it may have been frozen
     }
-    await Promise.all(lives.map(({ gone }) => gone));
+    await Promise.all(processes.map(({ gone }) => gone));
     clearTimeout(kill);
   }
 
-  #exited(life: Life, how: string): void {
-    this.#lives.delete(life.role.name);
-    this.#parts.exited(life, how);
+  #exited(run: RunningProcess, how: string): void {
+    this.#processes.delete(run.role.name);
+    this.#parts.exited(run, how);
     if (this.#isEnding) return;
     const timer = setTimeout(() => {
       this.#restarts.delete(timer);
-      this.start(life.role);
+      this.start(run.role);
     }, this.#parts.restartAfterMs);
     this.#restarts.add(timer);
   }

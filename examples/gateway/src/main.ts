@@ -3,7 +3,7 @@ import { Body, Controller, Get, HttpCode, Module, Post } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { InjectService, Rollcall, RollcallModule, ServiceClient } from '@rollcall/nestjs';
 
-/** Asked twice it does no harm: so another instance may be asked when the first one dies. */
+/** Executing it twice does no harm, so another instance may be called when the first one dies. */
 const idempotent = { idempotent: true };
 
 @Controller()
@@ -31,7 +31,7 @@ class GatewayController {
     return this.a.call('echo', body, idempotent);
   }
 
-  /** This process's own copy of what the registry says. */
+  /** This process's own copy of the registry's records. */
   @Get('services')
   services() {
     return ['a', 'b'].map((name) => {

@@ -18,7 +18,7 @@ class BuyersGateway {
     return answer.json();
   }
 
-  /** The HTTP client that the code has today, with a dispatcher: the name of a service is a host. */
+  /** An existing HTTP client, with a dispatcher: the name of a service is a host. */
   @Get('customers/:id')
   async findByUrl(@Param('id') id: string) {
     const dispatcher = await this.rollcall.dispatcher();

@@ -8,7 +8,7 @@ import { Rollcall, RollcallModule } from '@rollcall/nestjs';
 class BuyersController {
   constructor(private readonly rollcall: Rollcall) {}
 
-  @Get(':id') // a GET may be asked twice, so nothing has to be said
+  @Get(':id') // a GET may be repeated, so it needs no decorator
   find(@Param('id') id: string) {
     return { id, instance: this.rollcall.id };
   }
@@ -20,8 +20,8 @@ class BuyersController {
 })
 class UsersModule {}
 
-// Express, or Fastify: to Rollcall they are alike
+// Express, or Fastify: Rollcall treats them alike
 const isFastify = process.argv[2] === 'fastify';
 const app = await (isFastify ? NestFactory.create(UsersModule, new FastifyAdapter()) : NestFactory.create(UsersModule));
-app.enableShutdownHooks(); // a SIGTERM drains: nobody's request fails
+app.enableShutdownHooks(); // a SIGTERM drains: no request fails
 await app.listen(0, '0.0.0.0'); // any free port: callers find it

@@ -5,7 +5,7 @@ import { MessagePattern, Payload, Transport } from '@nestjs/microservices';
 import type { MicroserviceOptions } from '@nestjs/microservices';
 import { Rollcall, RollcallModule } from '@rollcall/nestjs';
 
-/** Each answer says which instance gave it. */
+/** Each answer names the instance that gave it. */
 @Controller()
 class PingController {
   constructor(private readonly rollcall: Rollcall) {}
@@ -22,7 +22,7 @@ class PingController {
 }
 
 @Module({
-  // metadata is optional, and published as it is: here it tells which process an instance is
+  // metadata is optional, and published unchanged: here it names the process of an instance
   imports: [RollcallModule.forRoot({ service: 'a', metadata: { pid: String(process.pid) } })],
   controllers: [PingController],
 })
@@ -33,5 +33,5 @@ const app = await NestFactory.createMicroservice<MicroserviceOptions>(AppModule,
   // any free port: callers find it. On several machines: 0.0.0.0
   options: { host: process.env['BIND_HOST'] ?? '127.0.0.1', port: Number(process.env['PORT'] ?? 0) },
 });
-app.enableShutdownHooks(); // so that a SIGTERM drains: nobody's call fails
+app.enableShutdownHooks(); // so that a SIGTERM drains: no call fails
 await app.listen();

@@ -3,7 +3,7 @@ import { Controller, Get, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { Rollcall, RollcallModule } from '@rollcall/nestjs';
 
-/** Each answer says which instance gave it. */
+/** Each answer names the instance that gave it. */
 @Controller()
 class PingController {
   constructor(private readonly rollcall: Rollcall) {}
@@ -21,5 +21,5 @@ class PingController {
 class AppModule {}
 
 const app = await NestFactory.create(AppModule);
-app.enableShutdownHooks(); // so that a SIGTERM drains: nobody's request fails
+app.enableShutdownHooks(); // so that a SIGTERM drains: no request fails
 await app.listen(0, process.env['BIND_HOST'] ?? '127.0.0.1'); // any free port: callers find it. On several machines: 0.0.0.0

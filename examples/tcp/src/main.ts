@@ -10,9 +10,9 @@ class OrdersController {
   constructor(private readonly rollcall: Rollcall) {}
 
   @MessagePattern('find')
-  @Idempotent() // asked twice it does no harm: when an instance dies, callers ask another one
+  @Idempotent() // safe to execute twice: when an instance dies, callers retry on another one
   find(@Payload() { id }: { id: string }) {
-    return { id, instance: this.rollcall.id }; // so that a caller sees who answered
+    return { id, instance: this.rollcall.id }; // so that a caller sees which instance answered
   }
 }
 
@@ -26,5 +26,5 @@ const app = await NestFactory.createMicroservice<MicroserviceOptions>(OrdersModu
   transport: Transport.TCP,
   options: { host: '0.0.0.0', port: 0 }, // any free port: callers find it
 });
-app.enableShutdownHooks(); // a SIGTERM drains: nobody's call fails
+app.enableShutdownHooks(); // a SIGTERM drains: no call fails
 await app.listen();

@@ -1,7 +1,7 @@
 import { isRecord } from '@rollcall/core';
 import { RegistryApi } from 'rollcall';
 
-/** A step of the registry's history of calls, as far as it is needed here. */
+/** A step of the registry's call history, with the fields that are used here. */
 interface Step {
   /** Its end; wall clock, ms since 1970. */
   readonly at: number;
@@ -9,16 +9,16 @@ interface Step {
   readonly retries: number;
 }
 
-const LOOK_EVERY_MS = 1_000;
-/** The ends of steps are told to the millisecond, rounded. */
+const POLL_EVERY_MS = 1_000;
+/** The ends of steps are reported in rounded milliseconds. */
 const SAME_STEP_MS = 100;
 
 /**
- * How many calls went to another instance, as the callers tell the registry with their heartbeats: nobody but a caller can know of them.
- * A caller tells after its window of 5 s, the registry after its step of 5 s: the number is up to 10 s old. It outlives the registry,
- * whose history begins anew with it.
+ * The number of calls that were retried on another instance, as callers report it to the registry with their
+ * heartbeats: only a caller knows it. A caller reports after its window of 5 s, the registry after its step of 5 s: the
+ * number is up to 10 s old. It outlives the registry, whose history starts empty.
  */
-export class Elsewhere {
+export class ElsewhereCount {
   readonly #timer: NodeJS.Timeout;
   readonly #api: RegistryApi;
   #isAsking = false;
@@ -28,7 +28,7 @@ export class Elsewhere {
   /** `registry`: its URL. */
   constructor(registry: string) {
     this.#api = new RegistryApi(registry);
-    this.#timer = setInterval(() => void this.#look(), LOOK_EVERY_MS);
+    this.#timer = setInterval(() => void this.#poll(), POLL_EVERY_MS);
   }
 
   get count(): number {
@@ -40,10 +40,10 @@ export class Elsewhere {
     clearInterval(this.#timer);
   }
 
-  async #look(): Promise<void> {
+  async #poll(): Promise<void> {
     if (this.#isAsking) return;
     this.#isAsking = true;
-    // while it is away nothing is heard; what it was told and had not yet said is lost with it
+    // while the registry is down there is no answer; reports that it had not yet published are lost with it
     const answer = await this.#api.read('/api/v1/traffic?step=5s').catch(() => ({ points: [] }));
     this.#isAsking = false;
     for (const { at, retries } of stepsIn(answer['points'])) {

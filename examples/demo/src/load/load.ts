@@ -4,22 +4,22 @@ import type { ClientRequest, IncomingMessage } from 'node:http';
 import { Tally } from './tally.js';
 import type { Calls } from './tally.js';
 
-/** Half of the calls each. */
+/** Each gets half of the calls. */
 const PATHS = ['/a/ping', '/b/ping'] as const;
-/** A call without an answer by then has failed: far more than the gateway takes to say no. */
+/** A call without an answer by then has failed: far longer than the gateway takes to refuse. */
 const DEADLINE_MS = 10_000;
 /** Shorter than servers keep an idle connection, so that none is used just as it is closed. */
 const IDLE_MS = 3_000;
-/** Calls under way; what comes beyond it fails, so that a gateway that hangs costs no memory without end. */
+/** The limit of calls in flight; further ones fail, so that a gateway that hangs costs bounded memory. */
 const MOST_UNDER_WAY = 2_000;
-/** Whoever was asleep for longer (a laptop, Ctrl-Z) does not send what was due meanwhile all at once. */
+/** After a longer sleep (a laptop, Ctrl-Z) the calls that were due meanwhile are skipped. */
 const MOST_LATE_MS = 1_000;
-/** Of an answer that is not 200. */
+/** Characters shown of an answer that is not 200. */
 const MOST_SHOWN = 300;
 
 /**
- * Calls through the gateway at an even rate, whether or not the earlier ones have been answered (an open loop): so one that hangs does
- * not hide how the others fare. A call lasts from the moment when it was due.
+ * Calls through the gateway at an even rate, whether or not the earlier ones have been answered (an open loop), so that
+ * a call that hangs does not hide the others' results. The duration of a call starts when it was due.
  */
 export class Load {
   readonly #gateway: string;
@@ -47,7 +47,7 @@ export class Load {
     this.#send();
   }
 
-  /** What is under way counts no more. May be called twice. */
+  /** Calls in flight no longer count. May be called twice. */
   close(): void {
     this.#isClosed = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
@@ -79,7 +79,7 @@ export class Load {
     else this.#tally.failed(now, `GET ${path}: ${error}`);
   }
 
-  /** What went wrong, or null. */
+  /** The error, or null. */
   async #ask(path: string): Promise<string | null> {
     const signal = AbortSignal.timeout(DEADLINE_MS);
     try {
@@ -95,7 +95,7 @@ export class Load {
 function answerTo(request: ClientRequest): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     request.once('response', resolve);
-    // it may fail once more while the answer is read, and that one is heard there
+    // a second error may occur while the answer is read, and is handled there
     request.on('error', reject);
   });
 }

@@ -1,13 +1,13 @@
-/** What became of the calls. */
+/** The results of the calls. */
 export interface Calls {
   /** Answered or failed, since the first one. */
   readonly calls: number;
   readonly failed: number;
   /** Of the last 10 s. */
   readonly perSecond: number;
-  /** 99 of 100 calls of the last 10 s took at most so long, to within 5 %; null: there was none. */
+  /** The 99th percentile of the last 10 s, to within 5 %, ms; null: there was no call. */
   readonly p99Ms: number | null;
-  /** Why the first one failed, verbatim; null: none did. */
+  /** The error of the first failed call, verbatim; null: none failed. */
   readonly firstError: string | null;
 }
 
@@ -19,13 +19,13 @@ const GROWTH = 1.05;
 const BUCKETS = 294;
 
 interface Slot {
-  /** Which second it is about. */
+  /** The second that it covers. */
   number: number;
   calls: number;
   readonly buckets: Uint32Array;
 }
 
-/** Counts calls and how long they took, over the last seconds in as little room as there are buckets. Times: monotonic, ms. */
+/** Counts calls and their durations, over the last seconds in a fixed number of buckets. Times: monotonic, ms. */
 export class Tally {
   readonly #slots: readonly Slot[] = Array.from({ length: SLOTS }, () => ({
     number: -1,
@@ -52,7 +52,7 @@ export class Tally {
   read(now: number): Calls {
     const newest = Math.floor(now / SLOT_MS);
     const recent = this.#slots.filter(({ number }) => number > newest - SLOTS);
-    // the second that runs is not over, and the first one was not whole
+    // the current second is not over, and the first one was not complete
     const since = Math.max(this.#begunAt ?? now, (newest - SLOTS + 1) * SLOT_MS);
     const calls = recent.reduce((sum, slot) => sum + slot.calls, 0);
     return {
@@ -85,7 +85,7 @@ function bucketOf(tookMs: number): number {
   return Math.min(bucket, BUCKETS - 1);
 }
 
-/** The upper bound of the bucket in which it lies. */
+/** The upper bound of the bucket that contains it. */
 function p99Of(slots: readonly Slot[]): number | null {
   const sums = Array.from({ length: BUCKETS }, (_, bucket) =>
     slots.reduce((sum, { buckets }) => sum + (buckets[bucket] ?? 0), 0),

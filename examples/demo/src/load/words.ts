@@ -2,9 +2,9 @@ import { countText, printable, successText, tripText } from 'rollcall';
 import type { CallsSum } from 'rollcall';
 import type { Calls } from './tally.js';
 
-/** What became of the demo's own calls, and how many of them went elsewhere. */
+/** The results of the demo's own calls, and how many of them went elsewhere. */
 export interface Traffic extends Calls {
-  /** Up to 10 s old: the callers told of it, with their heartbeats. */
+  /** Up to 10 s old: callers report it with their heartbeats. */
   readonly elsewhere: number;
 }
 
@@ -21,7 +21,7 @@ export function trafficText(traffic: Traffic): string {
   return `calls ${rate}/s  success ${successText(sumOf(traffic))}  went elsewhere ${countText(elsewhere)}  p99 ${p99}`;
 }
 
-/** Null where nothing failed. The error is verbatim, but for what could steer a terminal. */
+/** Null where nothing failed. The error is verbatim, except for characters that could control a terminal. */
 export function failureText({ failed, firstError }: Traffic): string | null {
   if (firstError === null) return null;
   return `${countText(failed)} ${failed === 1 ? 'call' : 'calls'} failed, the first with: ${printable(firstError)}`;

@@ -5,8 +5,8 @@ import { isNews } from './news.js';
 import type { Out, Report, Whole } from './report.js';
 
 /**
- * One line of JSON once everything is HEALTHY, then one for each process that exits or starts, each change of state, each key, and the
- * calls every 5 s.
+ * One line of JSON once everything is HEALTHY, then one for each process that exits or starts, each change of state,
+ * each key, and the calls every 5 s.
  */
 export class JsonReport implements Report {
   readonly #out: Out;
@@ -42,7 +42,7 @@ export class JsonReport implements Report {
     this.#event('calls', { calls, failed, elsewhere, perSecond, p99Ms, firstError });
   }
 
-  told(text: string): void {
+  notice(text: string): void {
     if (this.#isWhole) this.#event('told', { text });
     else this.#out.complain(text);
   }
@@ -53,7 +53,7 @@ export class JsonReport implements Report {
 
   close(): void {}
 
-  /** What happens before everything is there shows in the first line. */
+  /** Events before everything is HEALTHY are part of the first line. */
   #event(event: string, facts: object): void {
     if (this.#isWhole) this.#out.write(JSON.stringify({ event, ...facts }));
   }

@@ -45,7 +45,7 @@ export class LinesReport implements Report {
     this.#out.write(`${clockText(Date.now())}  ${text}`);
   }
 
-  told(text: string): void {
+  notice(text: string): void {
     this.#out.write(`${clockText(Date.now())}  ${text}`);
   }
 

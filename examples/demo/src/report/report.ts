@@ -18,22 +18,22 @@ export interface Out {
   complain(text: string): void;
 }
 
-/** Who is told what happens: a program (json), a log (lines) or a person at a terminal (table). */
+/** Reports events to a program (json), a log (lines) or a person at a terminal (table). */
 export interface Report {
   /** Once, when everything is HEALTHY for the first time. */
   whole(facts: Whole): void;
-  /** It is there: registered with its new instance id (the registry: it serves). */
+  /** It has registered with its new instance id (the registry: it serves). */
   started(run: Run): void;
-  /** It was there, and is gone; `how`: its signal or exit code. */
+  /** It is gone after it had started; `how`: its signal or exit code. */
   exited(run: Run, how: string): void;
-  /** The registry's view moved, or its line opened or closed. */
+  /** The registry's view changed, or its stream opened or closed. */
   changed(changes: readonly InstanceChange[]): void;
-  /** How the demo's own calls fare, every 5 s and at the end. */
+  /** The results of the demo's own calls, every 5 s and at the end. */
   traffic(traffic: Traffic): void;
-  /** What somebody did to the demo, or had to be done differently, in a line. */
-  told(text: string): void;
-  /** Something that people must know, in a sentence or some lines. */
+  /** A notice of one line: an action on the demo, or a deviation from its defaults. */
+  notice(text: string): void;
+  /** A warning, in a sentence or some lines. */
   complain(text: string): void;
-  /** Gives the terminal back. May be called twice. */
+  /** Restores the terminal. May be called twice. */
   close(): void;
 }

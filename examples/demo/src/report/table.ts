@@ -8,24 +8,24 @@ import type { Out, Report, Whole } from './report.js';
 export interface TableParts {
   readonly out: Out;
   terminal(): Terminal;
-  /** Lines that fit on it. */
+  /** The number of lines of the terminal. */
   height(): number;
-  /** What the registry says now; null before it serves. */
+  /** The registry's current view; null before it serves. */
   view(): Omit<View, 'heartbeats' | 'calls'> | null;
-  /** What it measures now of all instances. */
+  /** Its current measurements of all instances. */
   measure(): Promise<View['heartbeats']>;
-  /** How the demo's own calls fare now; null: it makes none, or not yet. */
+  /** The current results of the demo's own calls; null: it makes none, or not yet. */
   traffic(): Traffic | null;
-  /** What runs now. */
+  /** The running processes. */
   runs(): readonly Run[];
-  /** What pressing a key does, in a line. */
+  /** The help for the keys, in a line. */
   keys(width: number): string;
 }
 
 const REDRAW_MS = 250;
 const MEASURE_MS = 1_000;
 const COMPLAINT_LINES = 3;
-/** Of the view beside its instances: two above, their head, one below. */
+/** Lines of the view beside its instances: two above, their head, one below. */
 const FRAME_LINES = 4;
 
 /** The live table, in place. */
@@ -35,7 +35,7 @@ export class TableReport implements Report {
   readonly #timers: readonly NodeJS.Timeout[];
   #heartbeats: ReadonlyMap<string, Heartbeats> = new Map();
   #whole: Whole | null = null;
-  #told: string | null = null;
+  #notice: string | null = null;
   #complaint: string | null = null;
   #isClosed = false;
 
@@ -63,16 +63,16 @@ export class TableReport implements Report {
     this.#draw();
   }
 
-  /** It shows them as they are at each moment. */
+  /** The table shows the current results anyway. */
   traffic(): void {}
 
-  /** Under the table, until something else is told. */
-  told(text: string): void {
-    this.#told = text;
+  /** Shown under the table, until the next notice. */
+  notice(text: string): void {
+    this.#notice = text;
     this.#draw();
   }
 
-  /** Under the table, until another one comes: elsewhere it would be drawn over. */
+  /** Shown under the table, until the next warning: elsewhere it would be overwritten. */
   complain(text: string): void {
     this.#complaint = text;
     this.#draw();
@@ -88,7 +88,7 @@ export class TableReport implements Report {
   }
 
   async #measure(): Promise<void> {
-    // while the registry is away the last ones stay: the view says how old they are
+    // while the registry is down the last ones stay: the view shows how old they are
     if (this.#parts.view()?.isLive !== true) return;
     this.#heartbeats = await this.#parts.measure();
     this.#draw();
@@ -101,7 +101,7 @@ export class TableReport implements Report {
     const head = this.#head();
     const foot = this.#foot(terminal.width).map((line) => paint(line, terminal));
     const room = height - 1 - foot.length - head.length;
-    // what does not fit is cut off the table: who presses keys must see what they do
+    // the table is truncated to fit, so that the effect of keys stays visible
     const [first = '', ...rest] = this.#picture(terminal, Math.max(1, room)).slice(0, Math.max(1, room));
     this.#place.draw([first, ...head.map((line) => paint(line, terminal)), ...rest, ...foot], height);
   }
@@ -116,7 +116,7 @@ export class TableReport implements Report {
     return renderView({ ...view, heartbeats: this.#heartbeats, calls }, { ...terminal, now: Date.now(), rows });
   }
 
-  /** Where people look, under the headline. */
+  /** The addresses, under the headline. */
   #head(): readonly (readonly Span[])[] {
     if (this.#whole === null) return [];
     const { dashboard, gateway } = this.#whole;
@@ -128,7 +128,7 @@ export class TableReport implements Report {
   #foot(width: number): readonly (readonly Span[])[] {
     const lines: Span[] = [];
     const traffic = this.#parts.traffic();
-    // the view says nothing of calls while it is stale, but then it is most worth knowing
+    // a stale view shows no calls, but then they matter most
     if (traffic !== null && this.#parts.view()?.isLive !== true) lines.push({ text: trafficText(traffic) });
     const failures = traffic === null ? null : failureText(traffic);
     if (failures !== null) lines.push({ text: failures, look: 'critical' });
@@ -139,7 +139,7 @@ export class TableReport implements Report {
         .join('  '),
       look: 'faint',
     });
-    if (this.#told !== null) lines.push({ text: this.#told, look: 'strong' });
+    if (this.#notice !== null) lines.push({ text: this.#notice, look: 'strong' });
     lines.push({ text: this.#parts.keys(width) });
     for (const text of this.#complaint?.split('\n').slice(0, COMPLAINT_LINES) ?? []) lines.push({ text });
     return lines.filter(({ text }) => text !== '').map((line) => [line]);

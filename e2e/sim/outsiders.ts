@@ -11,73 +11,76 @@ const SQUATTERS_SECRET = 'the-secret-of-all-the-squatters';
 const IS_OVER = new Set(['NOT_FOUND', 'ENDED', 'ADDRESS_TAKEN']);
 const NOBODY_LISTENS: WatcherSink = { flush() {}, beat() {}, backlog: () => 0, end() {} };
 
-/** Where they are, and who sees what they do. */
-export interface Haunt {
+/** The run that the operators and attackers act on, and the observer of what they do. */
+export interface OutsiderHost {
   readonly seed: number;
   readonly network: Network;
   readonly registry: RegistryNode;
-  /** Everybody who ever lived, by instance id. */
+  /** Every process that ever ran, by instance id. */
   readonly known: ReadonlyMap<string, Tenant>;
   placesOf(target: string): readonly Place[];
   tenantsOf(target: string): readonly Tenant[];
   every(ms: number, run: () => void): () => void;
-  /** Does this life of the registry know the secret of this id? */
+  /** Whether this registry process knows the secret of this id. */
   isOwned(id: string): boolean;
-  /** Something was asked of the registry, and answered. */
-  saw(request: Request, outcome: RequestOutcome): void;
-  /** An operator's word was acknowledged. */
-  amended(id: string, admin: AdminState, endsByItself: boolean): void;
+  /** A request was sent to the registry, and answered. */
+  observed(request: Request, outcome: RequestOutcome): void;
+  /** An operator's setting was acknowledged. */
+  adminChanged(id: string, admin: AdminState, endsByItself: boolean): void;
   /** An operator's removal was acknowledged. */
   ended(id: string): void;
 }
 
-/** Operators and thieves: who speak to the registry at its door, without a process or a network of their own. */
-export class Outlaws {
-  readonly #haunt: Haunt;
+/** Operators and attackers: they send requests to the registry directly, without a process or a network of their own. */
+export class Outsiders {
+  readonly #host: OutsiderHost;
   readonly #lastBeats = new Map<string, { readonly secret: string; readonly beat: Beat }>();
   #thefts = 0;
 
-  constructor(haunt: Haunt) {
-    this.#haunt = haunt;
-    haunt.network.machine('ghosts', GHOSTS_ADDRESS);
+  constructor(host: OutsiderHost) {
+    this.#host = host;
+    host.network.machine('ghosts', GHOSTS_ADDRESS);
   }
 
-  /** A Heartbeat-2 that somebody could have overheard. */
-  overhear(id: string, secret: string, beat: Beat): void {
+  /** Records a Heartbeat-2 that an attacker could have intercepted. */
+  recordBeat(id: string, secret: string, beat: Beat): void {
     this.#lastBeats.set(id, { secret, beat });
   }
 
-  /** Sends the last Heartbeat-2 of each once more. */
+  /** Sends the last Heartbeat-2 of each instance once more. */
   replayBeats(target: string): void {
     for (const [id, { secret, beat }] of this.#lastBeats) {
       if (this.#isOf(id, target)) this.#registry?.beat(id, secret, beat);
     }
   }
 
-  /** Tries everything that only the owner of an id may do, one after another, with another secret. */
+  /** Sends every request that only the owner of an id may send, one after another, with another secret. */
   stealIds(target: string): void {
     this.#thefts += 1;
-    for (const [id, { place }] of this.#haunt.known) {
-      if (!this.#isOf(id, target) || place.service === null || !this.#haunt.isOwned(id)) continue;
+    for (const [id, { place }] of this.#host.known) {
+      if (!this.#isOf(id, target) || place.service === null || !this.#host.isOwned(id)) continue;
       const theft = THEFTS[this.#thefts % THEFTS.length];
       const request = theft?.({ id, service: place.service });
       if (request !== undefined) void this.#ask(request, THIEFS_ADDRESS);
     }
   }
 
-  /** Registers the addresses of a target under ids of its own, from the same machines, and beats for them. Returns how to leave. */
+  /**
+   * Registers the addresses of a target under other ids, from the same machines, and beats for them. Returns functions
+   * that leave.
+   */
   squat(target: string): readonly (() => void)[] {
-    return this.#haunt
+    return this.#host
       .placesOf(target)
       .filter(({ service }) => service !== null)
-      .map((place, index) => this.#squatAt(place, `squatter-${this.#haunt.seed}-${place.name}-${index}`));
+      .map((place, index) => this.#squatAt(place, `squatter-${this.#host.seed}-${place.name}-${index}`));
   }
 
-  /** Registers ids of which there is no process, at ports where nobody listens. */
+  /** Registers ids without a process, at ports where no process listens. */
   registerGhosts(count: number): void {
     for (let index = 0; index < count; index += 1) {
       const registration = {
-        id: `ghosts-${this.#haunt.seed}-${index}`,
+        id: `ghosts-${this.#host.seed}-${index}`,
         service: 'ghosts',
         endpoints: [{ protocol: 'tcp' as const, port: 7_000 + index }],
         secret: 'the-secret-of-all-the-ghosts',
@@ -87,31 +90,31 @@ export class Outlaws {
   }
 
   removeByOperator(target: string): void {
-    for (const { id } of this.#haunt.tenantsOf(target)) if (id !== null) void this.#remove(id);
+    for (const { id } of this.#host.tenantsOf(target)) if (id !== null) void this.#remove(id);
   }
 
   async #remove(id: string): Promise<void> {
     const answer = await this.#registry?.leave(id, { operator: true });
-    if (answer?.ok === true) this.#haunt.ended(id);
+    if (answer?.ok === true) this.#host.ended(id);
   }
 
-  /** An operator says what he wants of a target: for ever, or for so long. */
+  /** An operator sets the admin state of a target: for ever, or for `forMs`. */
   amend(target: string, admin: AdminState, forMs: number | null): void {
-    for (const { id } of this.#haunt.tenantsOf(target)) if (id !== null) void this.#amend(id, admin, forMs);
+    for (const { id } of this.#host.tenantsOf(target)) if (id !== null) void this.#amend(id, admin, forMs);
   }
 
   async #amend(id: string, admin: AdminState, forMs: number | null): Promise<void> {
-    const now = this.#haunt.registry.process?.wall() ?? 0;
+    const now = this.#host.registry.process?.wall() ?? 0;
     const untilMs = forMs === null ? null : now + Math.max(1, forMs);
     const answer = await this.#registry?.amend(id, { admin, untilMs }, { operator: true });
-    if (answer?.ok === true) this.#haunt.amended(id, admin, untilMs !== null);
+    if (answer?.ok === true) this.#host.adminChanged(id, admin, untilMs !== null);
   }
 
   #squatAt({ machine, service, endpoints }: Place, id: string): () => void {
     const registration = { id, service: service ?? '', endpoints, secret: SQUATTERS_SECRET };
     const proof = { id, secret: SQUATTERS_SECRET };
     let seq = 0;
-    const stay = this.#haunt.every(1_000, () => {
+    const stay = this.#host.every(1_000, () => {
       seq += 1;
       const isKnown = this.#registry?.beat(id, SQUATTERS_SECRET, { nonce: null, seq }).ok === true;
       if (!isKnown) void this.#ask({ route: 'register', registration }, machine.address);
@@ -120,16 +123,16 @@ export class Outlaws {
       stay();
       const leave = async (): Promise<void> => {
         const left = await this.#ask({ route: 'leave', proof }, machine.address);
-        // never known, or gone by now
+        // never known, or removed by now
         if (left?.ok === true || IS_OVER.has(left?.problem?.code ?? '')) stop();
       };
-      const stop = this.#haunt.every(500, () => void leave());
+      const stop = this.#host.every(500, () => void leave());
     };
   }
 
   async #ask(request: Request, address: string): Promise<RequestOutcome | undefined> {
     const answer = await this.#answerTo(request, address);
-    if (answer !== undefined) this.#haunt.saw(request, answer);
+    if (answer !== undefined) this.#host.observed(request, answer);
     return answer;
   }
 
@@ -152,13 +155,13 @@ export class Outlaws {
   }
 
   get #registry() {
-    const { registry, isListening } = this.#haunt.registry;
+    const { registry, isListening } = this.#host.registry;
     return isListening ? registry : null;
   }
 
   #isOf(id: string, target: string): boolean {
-    const place = this.#haunt.known.get(id)?.place;
-    return place !== undefined && this.#haunt.placesOf(target).includes(place);
+    const place = this.#host.known.get(id)?.place;
+    return place !== undefined && this.#host.placesOf(target).includes(place);
   }
 }
 
@@ -170,7 +173,7 @@ interface Victim {
 const proofOf = ({ id }: Victim) => ({ id, secret: THIEFS_SECRET });
 const endpoints: Registration['endpoints'] = [{ protocol: 'tcp', port: 6_666 }];
 
-/** What only the owner may ask for, each asked by a thief. */
+/** The requests that only the owner may send, each sent by an attacker. */
 const THEFTS: readonly ((of: Victim) => Request)[] = [
   ({ id, service }) => ({ route: 'register', registration: { id, service, endpoints, secret: THIEFS_SECRET } }),
   (of) => ({ route: 'beat', proof: proofOf(of), beat: { nonce: null, seq: 1_000_000 } }),

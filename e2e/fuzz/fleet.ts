@@ -8,44 +8,44 @@ import type { MicroserviceOptions } from '@nestjs/microservices';
 import { Rollcall as Member } from '@rollcall/client';
 import { Rollcall, RollcallModule } from '@rollcall/nestjs';
 import { startTestRegistry } from '@rollcall/registry/testing';
-import { openDoor } from './door.js';
+import { openService } from './service.js';
 
 const HONEST = 20;
 const INTERVAL_MS = 500;
-/** Forty intervals: for a machine that is busy with other things. */
+/** Forty intervals: for a busy machine. */
 const MOST_HEALING_MS = 40 * INTERVAL_MS;
 
-/** A registry, a Nest service that is called over TCP and HTTP, and instances that do nothing but beat: twenty in all. */
-export interface Town {
+/** A registry, a Nest service over TCP and HTTP, and instances that only beat: twenty in all. */
+export interface TestFleet {
   readonly registryPort: number;
   readonly tcpPort: number;
   readonly httpPort: number;
   /** One of the instances. */
   readonly honestId: string;
-  /** What the registry thinks of each instance; GONE where it does not know it any more. */
+  /** The registry's state of each instance; GONE where it no longer knows it. */
   states(): Promise<readonly (readonly [id: string, state: string])[]>;
-  /** Waits until each has been HEALTHY once from now on: those that were not in time, in words. */
+  /** Waits until each has been HEALTHY once from now on; resolves with descriptions of those that were not in time. */
   unhealthy(): Promise<readonly string[]>;
   close(): Promise<void>;
 }
 
-interface Resident {
+interface FleetMember {
   readonly id: string;
   close(): Promise<void>;
 }
 
-export async function openTown(): Promise<Town> {
+export async function openTestFleet(): Promise<TestFleet> {
   const registry = await startTestRegistry({ intervalMs: INTERVAL_MS });
   const nest = await openNest(registry.url);
-  const residents: Resident[] = [nest];
-  residents.push(...(await Promise.all(Array.from({ length: HONEST - 1 }, () => openMember(registry.url)))));
+  const members: FleetMember[] = [nest];
+  members.push(...(await Promise.all(Array.from({ length: HONEST - 1 }, () => openMember(registry.url)))));
   const states = async (): Promise<readonly (readonly [id: string, state: string])[]> => {
     const known = await statesAt(registry.url);
-    return residents.map(({ id }) => [id, known.get(id) ?? 'GONE'] as const);
+    return members.map(({ id }) => [id, known.get(id) ?? 'GONE'] as const);
   };
   const unhealthy = async (): Promise<readonly string[]> => {
     const until = performance.now() + MOST_HEALING_MS;
-    const waiting = new Map(residents.map(({ id }) => [id, 'GONE']));
+    const waiting = new Map(members.map(({ id }) => [id, 'GONE']));
     while (waiting.size > 0 && performance.now() < until) {
       for (const [id, state] of await states()) {
         if (state === 'HEALTHY') waiting.delete(id);
@@ -56,23 +56,23 @@ export async function openTown(): Promise<Town> {
     return [...waiting].map(([id, state]) => `${id} is ${state}`);
   };
   const late = await unhealthy();
-  if (late.length > 0) throw new Error(`Before anybody came: ${late.join(', ')}.`);
+  if (late.length > 0) throw new Error(`Before the attack: ${late.join(', ')}.`);
   const { tcpPort, httpPort } = nest;
   return {
     registryPort: registry.port,
     tcpPort,
     httpPort,
-    honestId: residents.at(-1)?.id ?? '',
+    honestId: members.at(-1)?.id ?? '',
     states,
     unhealthy,
     async close() {
-      await Promise.all(residents.map((resident) => resident.close()));
+      await Promise.all(members.map((member) => member.close()));
       await registry.close();
     },
   };
 }
 
-/** As the registry tells anyone who asks. */
+/** From the public list of the registry. */
 async function statesAt(url: string): Promise<ReadonlyMap<string, string>> {
   const states = new Map<string, string>();
   for (const service of ['honest', 'stock']) {
@@ -83,9 +83,9 @@ async function statesAt(url: string): Promise<ReadonlyMap<string, string>> {
   return states;
 }
 
-async function openMember(url: string): Promise<Resident> {
+async function openMember(url: string): Promise<FleetMember> {
   const member = new Member({ registry: url, service: 'honest' });
-  const { close } = await openDoor(member);
+  const { close } = await openService(member);
   return { id: member.id, close };
 }
 
@@ -104,7 +104,7 @@ class StockController {
   }
 }
 
-async function openNest(url: string): Promise<Resident & { readonly tcpPort: number; readonly httpPort: number }> {
+async function openNest(url: string): Promise<FleetMember & { readonly tcpPort: number; readonly httpPort: number }> {
   @Module({
     imports: [RollcallModule.forRoot({ registry: url, service: 'stock' })],
     controllers: [StockController],

@@ -6,7 +6,7 @@ import { Server as SecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 
 /** Registers a service at a server of its own, which answers Heartbeat-1 and nothing else. */
-export async function openDoor(rollcall: Rollcall, server: Server | SecureServer = createServer()) {
+export async function openService(rollcall: Rollcall, server: Server | SecureServer = createServer()) {
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
     const parts: Buffer[] = [];
     request.on('data', (part: Buffer) => parts.push(part));

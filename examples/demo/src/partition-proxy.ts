@@ -2,29 +2,30 @@ import { connect, createServer } from 'node:net';
 import type { Server, Socket } from 'node:net';
 import { once } from 'node:events';
 
-/** Where others knock, and what an instance behind the door is told to advertise. */
+/** The address for others, which an instance behind the proxy advertises. */
 const OUTSIDE = '127.0.0.1';
-/** Addresses of this machine alone that are not the outside one: Linux and Windows have the first, macOS the second. */
+/** Loopback addresses other than the outside one: Linux and Windows have the first, macOS the second. */
 const INSIDES = ['127.0.0.2', '::1'];
-/** A port that somebody else has taken meanwhile is often free again soon. */
+/** A port that another process has taken meanwhile is often free again soon. */
 const RETRY_MS = 100;
 
 /**
- * A small TCP proxy before one instance: Heartbeat-1 and calls come through it, on the same port but another address of this machine.
- * Shut, it refuses new connections, as a firewall or a wrong rule of a security group does; what is open stays open, and the instance
- * itself still reaches everybody. While nobody lives behind it, it refuses too, as the machine would without it.
+ * A small TCP proxy in front of one instance: Heartbeat-1 and calls pass it, on the same port but another address of
+ * this machine. Shut, it refuses new connections, as a firewall or a wrong rule of a security group does; open
+ * connections stay, and the instance itself still reaches all others. Without an instance behind it, it refuses too, as
+ * the machine would without the proxy.
  */
-export class FrontDoor {
+export class PartitionProxy {
   readonly host = OUTSIDE;
   readonly port: number;
   readonly inside: string;
   readonly #sockets = new Set<Socket>();
   #server: Server | null = null;
   #isShut = false;
-  #isInhabited = false;
+  #isRunning = false;
   #isClosed = false;
 
-  /** `inside`: where the instance has to listen. */
+  /** `inside`: the address on which the instance has to listen. */
   constructor(port: number, inside: string) {
     this.port = port;
     this.inside = inside;
@@ -45,13 +46,13 @@ export class FrontDoor {
     this.#settle();
   }
 
-  /** Somebody moves in, or is gone. */
-  inhabit(isInhabited: boolean): void {
-    this.#isInhabited = isInhabited;
+  /** The instance behind the proxy has started, or is gone. */
+  setRunning(isRunning: boolean): void {
+    this.#isRunning = isRunning;
     this.#settle();
   }
 
-  /** For good: what is open is closed too. May be called twice. */
+  /** Final: closes open connections too. May be called twice. */
   close(): void {
     this.#isClosed = true;
     this.#settle();
@@ -59,12 +60,12 @@ export class FrontDoor {
   }
 
   #settle(): void {
-    const isOpen = this.#isInhabited && !this.#isShut && !this.#isClosed;
+    const isOpen = this.#isRunning && !this.#isShut && !this.#isClosed;
     if (!isOpen) {
       this.#server?.close();
       this.#server = null;
     } else if (this.#server === null) {
-      const server = createServer({ allowHalfOpen: true }, (visitor) => this.#lead(visitor));
+      const server = createServer({ allowHalfOpen: true }, (visitor) => this.#forward(visitor));
       server.on('error', () => {
         if (this.#server === server) this.#server = null;
         setTimeout(() => this.#settle(), RETRY_MS).unref();
@@ -73,7 +74,7 @@ export class FrontDoor {
     }
   }
 
-  #lead(visitor: Socket): void {
+  #forward(visitor: Socket): void {
     const host = connect({ host: this.inside, port: this.port, allowHalfOpen: true });
     for (const [socket, other] of [
       [visitor, host],
@@ -88,16 +89,16 @@ export class FrontDoor {
   }
 }
 
-/** On a port that is free; null on a machine that has no second address of its own. */
-export async function buildFrontDoor(): Promise<FrontDoor | null> {
+/** On a free port; null on a machine without a second loopback address. */
+export async function openPartitionProxy(): Promise<PartitionProxy | null> {
   for (const inside of INSIDES) {
     const port = await freePort(inside);
-    if (port !== null) return new FrontDoor(port, inside);
+    if (port !== null) return new PartitionProxy(port, inside);
   }
   return null;
 }
 
-/** One that is free on both sides of the door; null where this machine has no such address. */
+/** A port that is free on both addresses; null where this machine has no such address. */
 async function freePort(inside: string): Promise<number | null> {
   const outer = createServer().listen(0, OUTSIDE);
   await once(outer, 'listening');

@@ -1,10 +1,10 @@
 import { fileURLToPath } from 'node:url';
-import type { FrontDoor } from './front-door.js';
+import type { PartitionProxy } from './partition-proxy.js';
 import type { DemoOptions } from './options.js';
 import type { Role } from './supervisor.js';
 
-/** Where things are; filled in as they come up, and kept over restarts. */
-export interface Places {
+/** The addresses of the processes; filled in when known, and kept over restarts. */
+export interface Addresses {
   registryPort: number;
   gatewayPort: number;
   /** Null before the registry serves for the first time. */
@@ -13,10 +13,10 @@ export interface Places {
 
 export const REGISTRY = 'registry';
 export const GATEWAY = 'gateway';
-/** How many of each; these may be killed at random, since others of their service take over. */
+/** The number of instances per service; these may be killed at random, since others of their service take over. */
 const COUNTS: Readonly<Record<string, number>> = { a: 3, b: 2 };
-/** The instance to which the way can be cut, for others and not for itself. */
-export const BEHIND_THE_DOOR = 'a-3';
+/** The instance that can be partitioned: others cannot reach it, while it reaches them. */
+export const PARTITIONABLE = 'a-3';
 
 const rollcall = programOf(import.meta.resolve('rollcall/package.json'));
 const PROGRAMS: Readonly<Record<string, string>> = {
@@ -30,41 +30,41 @@ function programOf(manifest: string): string {
 }
 
 /** The registry's process. */
-export function registryRole(options: DemoOptions, places: Places): Role {
+export function registryRole(options: DemoOptions, addresses: Addresses): Role {
   const interval = options.intervalMs === null ? [] : ['--interval', String(options.intervalMs)];
   return {
     name: REGISTRY,
     service: REGISTRY,
     launch: () => ({
-      argv: [rollcall, 'up', '--json', '--memory', '--port', String(places.registryPort), ...interval],
+      argv: [rollcall, 'up', '--json', '--memory', '--port', String(addresses.registryPort), ...interval],
       env: environment({}),
     }),
   };
 }
 
-/** The processes that register, in the order in which they are started. The last one of a lives behind the door. */
-export function serviceRoles(places: Places, door: FrontDoor | null): readonly Role[] {
+/** The processes that register, in the order of their start. The last one of a is behind the proxy. */
+export function serviceRoles(addresses: Addresses, proxy: PartitionProxy | null): readonly Role[] {
   return Object.keys(PROGRAMS).flatMap((service) => {
     const count = COUNTS[service];
-    if (count === undefined) return serviceRole(service, service, places, null);
+    if (count === undefined) return serviceRole(service, service, addresses, null);
     return Array.from({ length: count }, (_, index) => {
       const name = `${service}-${index + 1}`;
-      return serviceRole(name, service, places, name === BEHIND_THE_DOOR ? door : null);
+      return serviceRole(name, service, addresses, name === PARTITIONABLE ? proxy : null);
     });
   });
 }
 
-/** One more of the service that has fewer. */
-export function anotherRole(roles: readonly Role[], places: Places): Role {
+/** One more instance of the service that has fewer. */
+export function anotherRole(roles: readonly Role[], addresses: Addresses): Role {
   const counts = Object.keys(COUNTS).map((service) => ({
     service,
     count: roles.filter((role) => role.service === service).length,
   }));
   const [{ service, count } = { service: 'a', count: 0 }] = counts.toSorted((one, other) => one.count - other.count);
-  return serviceRole(`${service}-${count + 1}`, service, places, null);
+  return serviceRole(`${service}-${count + 1}`, service, addresses, null);
 }
 
-function serviceRole(name: string, service: string, places: Places, door: FrontDoor | null): Role {
+function serviceRole(name: string, service: string, addresses: Addresses, proxy: PartitionProxy | null): Role {
   const program = PROGRAMS[service] ?? '';
   return {
     name,
@@ -72,18 +72,18 @@ function serviceRole(name: string, service: string, places: Places, door: FrontD
     launch: () => ({
       argv: [program],
       env: environment({
-        ROLLCALL_URL: places.registryUrl ?? '',
-        PORT: String(door?.port ?? (service === GATEWAY ? places.gatewayPort : 0)),
-        ...(door === null ? {} : { BIND_HOST: door.inside, ROLLCALL_ADVERTISE_HOST: door.host }),
+        ROLLCALL_URL: addresses.registryUrl ?? '',
+        PORT: String(proxy?.port ?? (service === GATEWAY ? addresses.gatewayPort : 0)),
+        ...(proxy === null ? {} : { BIND_HOST: proxy.inside, ROLLCALL_ADVERTISE_HOST: proxy.host }),
       }),
     }),
   };
 }
 
-/** May it be killed to show that nobody notices? */
+/** Whether it may be killed to show that no call fails. */
 export const isExpendable = ({ service }: Pick<Role, 'service'>): boolean => Object.hasOwn(COUNTS, service);
 
-/** Ours, without what the user has set up for another registry. */
+/** Our environment, without the user's settings for another registry. */
 function environment(own: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const inherited = Object.entries(process.env).filter(([name]) => !/^(ROLLCALL_|BIND_HOST$)/.test(name));
   return { ...Object.fromEntries(inherited), ...own };

@@ -3,16 +3,16 @@ import { noBugs } from './bugs.js';
 import type { Bugs } from './bugs.js';
 import { Checker } from './checker.js';
 import { FAULTS } from './faults.js';
-import type { Fault, Life, Victims } from './faults.js';
+import type { Fault, Restartable, FaultTargets } from './faults.js';
 import { Ledger } from './ledger.js';
 import { DYING_MS, Network } from './network.js';
 import type { End } from './network.js';
-import { Outlaws } from './outlaws.js';
-import type { Haunt } from './outlaws.js';
+import { Outsiders } from './outsiders.js';
+import type { OutsiderHost } from './outsiders.js';
 import { FOREVER_MS, placesOf } from './plan.js';
-import type { TownPlan } from './plan.js';
+import type { SimulationPlan } from './plan.js';
 import { RegistryNode } from './registry-node.js';
-import type { Request, RequestOutcome, Sightings } from './registry-node.js';
+import type { Request, RequestOutcome, RequestObserver } from './registry-node.js';
 import { answering } from './rpc.js';
 import type { Scene } from './scene.js';
 import { Tenant } from './tenant.js';
@@ -24,51 +24,51 @@ import type { Machine } from './world.js';
 import { World } from './world.js';
 
 const CALM_MS = 60_000;
-/** How long everything has to come up before the faults begin. */
+/** The time for everything to start before the faults begin. */
 const SETTLING_MS = 20_000;
 const JUDGED_EVERY_MS = 500;
 const SOONEST_RESTART_MS = DYING_MS + 1;
 const OCCUPIED_AGAIN_MS = 500;
 const STRANGER = 'stranger-0192f0c1';
 
-/** The world of one run, with its faults, its truth and its judge. */
-export class Town implements Scene, Victims, Haunt {
+/** One simulated run: its machines, its faults, the true state and the checker. */
+export class Simulation implements Scene, FaultTargets, OutsiderHost {
   readonly world: World;
   readonly network: Network;
   readonly registry: RegistryNode;
   readonly places: readonly Place[];
-  /** Who lives at each place now. */
+  /** The process that runs at each place now. */
   readonly tenants = new Map<Place, Tenant>();
-  /** Everybody who ever lived, by instance id. */
+  /** Every process that ever ran, by instance id. */
   readonly known = new Map<string, Tenant>();
   readonly truth: Truth;
   readonly ledger: Ledger;
   readonly checker: Checker;
-  readonly plan: TownPlan;
-  readonly outlaws: Outlaws;
-  /** Faults that have begun and not ended, and when something last changed. */
+  readonly plan: SimulationPlan;
+  readonly outsiders: Outsiders;
+  /** The number of faults that have begun and not ended, and when something last changed. */
   activeFaults = 0;
   changedAt = 0;
   readonly #bugs: Bugs;
   #hasBegun = false;
 
-  constructor(plan: TownPlan, bugs: Bugs = noBugs) {
+  constructor(plan: SimulationPlan, bugs: Bugs = noBugs) {
     this.plan = plan;
     this.#bugs = bugs;
     this.world = new World(plan.seed);
     this.network = new Network(this.world);
     const machine = this.network.machine('registry', '10.0.0.1');
-    this.outlaws = new Outlaws(this);
+    this.outsiders = new Outsiders(this);
     this.truth = new Truth(this);
     this.ledger = new Ledger(this);
     this.checker = new Checker({ scene: this, truth: this.truth, ledger: this.ledger });
-    const sightings: Sightings = {
+    const observer: RequestObserver = {
       answered: (request, outcome) => {
-        this.checker.knocked(request, outcome);
-        this.saw(request, outcome);
+        this.checker.arrived(request, outcome);
+        this.observed(request, outcome);
       },
     };
-    this.registry = new RegistryNode(this.network, machine, sightings, {
+    this.registry = new RegistryNode(this.network, machine, observer, {
       isDurable: plan.isDurable ?? false,
       bugs,
     });
@@ -84,13 +84,13 @@ export class Town implements Scene, Victims, Haunt {
     return this.world.now - SETTLING_MS;
   }
 
-  /** The whole run: up, faults, calm. Ends early with the first violation. */
+  /** The whole run: start, faults, calm. Ends early with the first violation. */
   async run(): Promise<void> {
     const ends = this.plan.faults.map(({ at, forMs }) => (forMs >= FOREVER_MS ? at : at + forMs));
     await this.until(Math.max(0, ...ends) + (this.plan.calmMs ?? CALM_MS));
   }
 
-  /** Lives on until a moment, in ms since the faults could begin, or until something is broken. */
+  /** Runs until a moment, in ms since the faults could begin, or until the first violation. */
   async until(ms: number): Promise<void> {
     if (!this.#hasBegun) this.#begin();
     const until = SETTLING_MS + ms;
@@ -107,9 +107,9 @@ export class Town implements Scene, Victims, Haunt {
     this.every(JUDGED_EVERY_MS, () => this.checker.judge());
   }
 
-  // ---- what faults do ------------------------------------------------------------------------------------------------
+  // ---- effects of faults ------------------------------------------------------------------------------------------------
 
-  /** Repeats until it is told not to. */
+  /** Repeats until the returned function is called. */
   every(ms: number, run: () => void): () => void {
     let isOver = false;
     const again = (): void => {
@@ -139,10 +139,10 @@ export class Town implements Scene, Victims, Haunt {
     const tenant = new Tenant(this.network, place, {
       bugs: this.#bugs,
       registry: this.registry.machine,
-      asked: (request) => this.checker.asked(request),
-      frame: (frame, to) => this.checker.heard(frame, to),
+      requested: (request) => this.checker.requested(request),
+      frame: (frame, to) => this.checker.received(frame, to),
       marked: (by, cursor) => this.checker.marked(by, cursor),
-      executed: (by, errand, from) => this.checker.executed(by, errand, from),
+      executed: (by, request, from) => this.checker.executed(by, request, from),
       called: (from, service, call) => this.checker.called(from, service, call),
     });
     this.tenants.set(place, tenant);
@@ -150,7 +150,7 @@ export class Town implements Scene, Victims, Haunt {
     this.changed();
   }
 
-  /** Something is otherwise than before. */
+  /** Records that something changed. */
   changed(): void {
     this.changedAt = this.world.now;
     this.truth.refresh();
@@ -160,20 +160,20 @@ export class Town implements Scene, Victims, Haunt {
     return this.checker.isOwned(id);
   }
 
-  amended(id: string, admin: AdminState, endsByItself: boolean): void {
-    this.checker.amended(id, admin, endsByItself);
+  adminChanged(id: string, admin: AdminState, endsByItself: boolean): void {
+    this.checker.adminChanged(id, admin, endsByItself);
   }
 
   ended(id: string): void {
     this.checker.ended(id);
   }
 
-  /** Something was asked of the registry, and answered. */
-  saw(request: Request, outcome: RequestOutcome): void {
-    this.checker.saw(request, outcome);
+  /** A request was sent to the registry, and answered. */
+  observed(request: Request, outcome: RequestOutcome): void {
+    this.checker.observed(request, outcome);
     if (request.route !== 'beat' || !outcome.ok) return;
     const { id, secret } = request.proof;
-    this.outlaws.overhear(id, secret, request.beat);
+    this.outsiders.recordBeat(id, secret, request.beat);
     const tenant = this.known.get(id);
     if (tenant !== undefined) tenant.hasBeaten = true;
   }
@@ -193,7 +193,7 @@ export class Town implements Scene, Victims, Haunt {
     return [...new Set(machines)];
   }
 
-  /** Between the registry and a target: `in` leads to the target. */
+  /** The directions between the registry and a target: `in` leads to the target. */
   ways(target: string): { readonly in: readonly Way[]; readonly out: readonly Way[] } {
     const registry = this.registry.machine;
     const machines = target === 'registry' ? this.places.map(({ machine }) => machine) : this.machines(target);
@@ -211,11 +211,11 @@ export class Town implements Scene, Victims, Haunt {
     );
   }
 
-  lives(target: string): readonly Life[] {
+  lives(target: string): readonly Restartable[] {
     return target === 'registry' ? [this.#registryLife()] : this.placesOf(target).map((place) => this.#lifeOf(place));
   }
 
-  /** Returns how the usurpers end; then the old service comes again. */
+  /** Returns functions that end the usurpers; then the old service starts again. */
   usurp(target: string): readonly (() => void)[] {
     return this.placesOf(target)
       .filter(isService)
@@ -233,7 +233,7 @@ export class Town implements Scene, Victims, Haunt {
       });
   }
 
-  /** Returns how the strangers go, and those who were displaced listen again. */
+  /** Returns functions that remove the other processes; then the displaced ones listen again. */
   displace(target: string): readonly (() => void)[] {
     const tenants = this.tenantsOf(target).filter(({ place }) => isService(place));
     return tenants.map((tenant) => {
@@ -267,13 +267,13 @@ export class Town implements Scene, Victims, Haunt {
     this.changed();
   }
 
-  /** Says that it is somebody, and does whatever it is asked. */
+  /** Claims another identity, and executes every request. */
   #answerOfStranger(message: unknown, end: End): unknown {
-    const asked = message as { readonly heartbeat1: HeartbeatCall } | Question;
-    if ('heartbeat1' in asked) return { instance: STRANGER, nonce: asked.heartbeat1.nonce };
-    if ('identity' in asked) return { instance: STRANGER };
-    this.checker.executed(STRANGER, asked, end.peer!.process);
-    return { done: asked.call, by: STRANGER };
+    const requested = message as { readonly heartbeat1: HeartbeatCall } | Question;
+    if ('heartbeat1' in requested) return { instance: STRANGER, nonce: requested.heartbeat1.nonce };
+    if ('identity' in requested) return { instance: STRANGER };
+    this.checker.executed(STRANGER, requested, end.peer!.process);
+    return { done: requested.call, by: STRANGER };
   }
 
   #isOccupied({ machine, endpoints, isWorker }: Place): boolean {
@@ -295,7 +295,7 @@ export class Town implements Scene, Victims, Haunt {
     });
   }
 
-  #registryLife(): Life {
+  #registryLife(): Restartable {
     return {
       kill: (hasPower) => {
         if (!hasPower) this.network.powerOff(this.registry.machine);
@@ -310,7 +310,7 @@ export class Town implements Scene, Victims, Haunt {
     };
   }
 
-  #lifeOf(place: Place): Life {
+  #lifeOf(place: Place): Restartable {
     const tenant = this.tenants.get(place);
     return {
       kill: (hasPower) => {
