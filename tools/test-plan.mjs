@@ -6,6 +6,7 @@ import { root } from './run.mjs';
 
 /** Files, by name, that prove no promise of README.md, or one that something else in `npm test` proves too. */
 const ONLY_IN_ALL = {
+  sim: /^mutants$/,
   process: /^(guide-.+|kinds|kinds-(embedded|obstacles|tls)|many-services|deploy|prometheus|systemd)$/,
   browser: /^wire$/,
   packages: /^(clone|compilers|manifests|types)$/,
@@ -15,7 +16,7 @@ const ONLY_IN_ALL = {
 const ALONE = {
   security: /^(floods|wire-fuzz)$/,
   process:
-    /^(brokers|calls-.+|cluster|disk-(folder|full)|examples|faults|grpc-typed|kinds-(drain|embedded)|many-services|restored|silence)$/,
+    /^(brokers|calls-.+|cluster|disk-(folder|full)|examples|faults|grpc-typed|kinds-(drain|embedded)|many-services|mtls-rotation|restored|silence)$/,
   browser: /^wire$/,
 };
 

@@ -6,9 +6,10 @@ import { gateway, startEtcds, untilHealthy, whyNoEtcd } from './etcd-process.js'
 import type { EtcdProcess } from './etcd-process.js';
 import { startProxy } from './tcp-proxy.js';
 import type { TcpProxy } from './tcp-proxy.js';
+import { isShort } from '../variants.js';
 
 const reason = whyNoEtcd();
-const ROUNDS = 5;
+const ROUNDS = isShort ? 1 : 5;
 /** The longest time without an acknowledged write: an election of etcd takes up to about 2 s. */
 const MAX_WRITE_GAP_MS = 2_500;
 

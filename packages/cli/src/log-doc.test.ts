@@ -12,7 +12,7 @@ const PAGE = readFileSync(fileURLToPath(new URL('../../../docs/guide/logs.md', i
  * has a place of its own.
  */
 const MADE_ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
-  'client/src/discovery/cache.ts complaint': [
+  'client/src/discovery/cache.ts problem': [
     'The cache of the services cannot be written in …: …. Calls go on; a start without a registry will know nothing new.',
   ],
   'client/src/registry-client/connection-status.ts this.#missedText(trouble, trouble ?? why)': [

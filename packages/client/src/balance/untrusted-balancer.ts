@@ -9,53 +9,55 @@ import type { Candidates } from './pickers/candidates.js';
 import { firstAble, isAble } from './pickers/picker.js';
 import type { Ask, Picker } from './pickers/picker.js';
 
-/** The way to balance that was chosen; an own one is `guarded`. */
+/** The configured balancing; one that the application wrote is `guarded`. */
 export function balancingOf(choice: BalancerChoice, log: Log): Balancing {
   return typeof choice === 'string' ? BALANCERS[choice] : guarded(choice, log);
 }
 
 /**
- * An own `Balancing` between guards: it is called within calls, and while the answers of other calls are read, so that
- * what it throws would harm unrelated calls. Instead the first node that is able is picked, or the calls in flight are
- * the load. It is logged once for each service and protocol.
+ * Catches what a `Balancing` of the application throws: it runs within calls, and while answers of other calls are
+ * read, where an exception would fail unrelated calls. The fallback is the first node that is able, and in-flight calls
+ * as the load. The first problem of each service and protocol is logged.
  */
 function guarded(balancing: Balancing, log: Log): Balancing {
-  const complaint = new Complaint(balancing.name ?? 'own', log);
+  const problems = new ProblemLog(balancing.name ?? 'own', log);
   return {
     ...(balancing.seesAll === undefined ? {} : { seesAll: balancing.seesAll }),
-    picker: (random) => new GuardedPicker(balancing, random, complaint),
-    load: (typical) => new GuardedLoad(balancing, typical, complaint),
+    picker: (random) => new GuardedPicker(balancing, random, problems),
+    load: (typical) => new GuardedLoad(balancing, typical, problems),
   };
 }
 
-/** Said once. */
-class Complaint {
+/** Logs the first problem of a balancer, and no other. */
+class ProblemLog {
   readonly #name: string;
   readonly #log: Log;
-  #isTold = false;
+  #isLogged = false;
 
   constructor(name: string, log: Log) {
     this.#name = name;
     this.#log = log;
   }
 
-  tell(what: string): void {
-    if (this.#isTold) return;
-    this.#isTold = true;
-    this.#log.error(`The balancer "${this.#name}" ${what}. Calls go on without it where it fails; this is told once.`);
+  add(what: string): void {
+    if (this.#isLogged) return;
+    this.#isLogged = true;
+    this.#log.error(
+      `The balancer "${this.#name}" ${what}. Calls go on without it where it fails; this is logged once.`,
+    );
   }
 }
 
 class GuardedPicker implements Picker {
   readonly #picker: Picker | null = null;
-  readonly #complaint: Complaint;
+  readonly #problems: ProblemLog;
 
-  constructor(balancing: Balancing, random: Random, complaint: Complaint) {
-    this.#complaint = complaint;
+  constructor(balancing: Balancing, random: Random, problems: ProblemLog) {
+    this.#problems = problems;
     try {
       this.#picker = balancing.picker(random);
     } catch (error) {
-      complaint.tell(`threw when its picker was made: ${messageOf(error)}`);
+      problems.add(`threw when it created its picker: ${messageOf(error)}`);
     }
   }
 
@@ -65,9 +67,9 @@ class GuardedPicker implements Picker {
       const node: N | null | undefined = this.#picker?.pick(candidates, ask);
       if (node === null) return null;
       if (node !== undefined && nodes.includes(node) && isAble(node, ask)) return node;
-      this.#complaint.tell('picked somebody who is no candidate, was tried already, or has no room (see `isAble`)');
+      this.#problems.add('picked a node that is not a candidate, was tried already, or has no room (see `isAble`)');
     } catch (error) {
-      this.#complaint.tell(`threw when it was asked to pick: ${messageOf(error)}`);
+      this.#problems.add(`threw in pick(): ${messageOf(error)}`);
     }
     return firstAble(nodes, 0, ask);
   }
@@ -75,15 +77,15 @@ class GuardedPicker implements Picker {
 
 class GuardedLoad implements Load {
   readonly #load: Load;
-  readonly #complaint: Complaint;
+  readonly #problems: ProblemLog;
 
-  constructor(balancing: Balancing, typical: TypicalLatency, complaint: Complaint) {
-    this.#complaint = complaint;
+  constructor(balancing: Balancing, typical: TypicalLatency, problems: ProblemLog) {
+    this.#problems = problems;
     let load: Load = new InFlight();
     try {
       load = balancing.load(typical);
     } catch (error) {
-      complaint.tell(`threw when its load was made: ${messageOf(error)}`);
+      problems.add(`threw when it created its load: ${messageOf(error)}`);
     }
     this.#load = load;
   }
@@ -92,9 +94,9 @@ class GuardedLoad implements Load {
     try {
       const cost = this.#load.cost(slot, now, inFlight);
       if (typeof cost === 'number' && !Number.isNaN(cost)) return cost;
-      this.#complaint.tell('gave a cost that is no number');
+      this.#problems.add('returned a cost that is not a number');
     } catch (error) {
-      this.#complaint.tell(`threw when it was asked for a cost: ${messageOf(error)}`);
+      this.#problems.add(`threw in cost(): ${messageOf(error)}`);
     }
     return inFlight;
   }
@@ -103,7 +105,7 @@ class GuardedLoad implements Load {
     try {
       this.#load.observe(slot, ms, now, isAnswer);
     } catch (error) {
-      this.#complaint.tell(`threw when it was told of a call: ${messageOf(error)}`);
+      this.#problems.add(`threw in observe(): ${messageOf(error)}`);
     }
   }
 
@@ -111,7 +113,7 @@ class GuardedLoad implements Load {
     try {
       this.#load.forget(slot);
     } catch (error) {
-      this.#complaint.tell(`threw when it was to forget: ${messageOf(error)}`);
+      this.#problems.add(`threw in forget(): ${messageOf(error)}`);
     }
   }
 }

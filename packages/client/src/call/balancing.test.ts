@@ -207,7 +207,7 @@ describe('where calls go', () => {
   });
 
   describe('by an own balancer that misbehaves', () => {
-    it.each(Object.keys(BAD))('%s, goes to who is able, and is told once', async (name) => {
+    it.each(Object.keys(BAD))('%s, falls back to a node that is able, and is logged once', async (name) => {
       const log = recordingLog();
       const world = aWorld({ log, instances: fleet('HEALTHY', 'HEALTHY'), options: { balancer: BAD[name] } });
       world.play({ a: { afterMs: 1, failure: 'closed' } });

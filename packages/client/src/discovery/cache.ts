@@ -59,7 +59,7 @@ export class Cache {
   #writing: Promise<void> | null = null;
   #isChanged = false;
   #writtenAt = -Infinity;
-  #complaint: string | null = null;
+  #loggedProblem: string | null = null;
   #closing: Promise<void> | null = null;
 
   constructor(parts: CacheParts) {
@@ -154,11 +154,11 @@ export class Cache {
       const pieces: string[] = [];
       await this.#runSteps(encodeCopies(owner, catalog.kept()), (piece) => pieces.push(piece));
       await folder.replace(file, pieces);
-      this.#complaint = null;
+      this.#loggedProblem = null;
     } catch (error) {
-      const complaint = `The cache of the services cannot be written in ${folder.path}: ${messageOf(error)}. Calls go on; a start without a registry will know nothing new.`;
-      if (complaint !== this.#complaint) log.warn(complaint);
-      this.#complaint = complaint;
+      const problem = `The cache of the services cannot be written in ${folder.path}: ${messageOf(error)}. Calls go on; a start without a registry will know nothing new.`;
+      if (problem !== this.#loggedProblem) log.warn(problem);
+      this.#loggedProblem = problem;
     }
     this.#writtenAt = time.now();
     this.#writing = null;

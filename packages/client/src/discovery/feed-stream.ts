@@ -13,7 +13,7 @@ import type {
   Time,
   Timer,
 } from '@rollcall/core';
-import type { ThrottledLog } from '../registry-client/complaints.js';
+import type { ThrottledLog } from '../registry-client/throttled-log.js';
 import { waitMs } from '../registry-client/connection-status.js';
 import type { Contact } from '../registry-client/connection-status.js';
 import type { RegistryClient, Proof, Watch, WatchSink } from '../registry-client/registry-client.js';
@@ -49,7 +49,7 @@ export interface FeedStreamParts {
   readonly namespace: string;
   /** The heartbeat interval, which bounds the wait before a reconnect. */
   readonly intervalMs: () => number;
-  readonly complaints: ThrottledLog;
+  readonly problems: ThrottledLog;
   readonly reopenings: ReopenBudget;
   /** Called when its services become current, and when they no longer are. */
   readonly up: (stream: FeedStream) => void;
@@ -229,7 +229,7 @@ export class FeedStream {
   }
 
   #break(connection: Connection, service: string): void {
-    this.#complain('broken', `The change feed of "${service}" does not follow the protocol; it is watched again.`);
+    this.#report('broken', `The change feed of "${service}" does not follow the protocol; it is watched again.`);
     this.#ended(connection, null);
     connection.watch?.close();
   }
@@ -246,7 +246,7 @@ export class FeedStream {
   #prove({ isMarked, openedAt }: Connection): void {
     if (!isMarked || this.#parts.time.now() - openedAt < STEADY_MS) return;
     this.#failures = 0;
-    this.#parts.complaints.over();
+    this.#parts.problems.over();
   }
 
   #closed(connection: Connection, problem: Problem | null, trouble: Error | undefined): void {
@@ -266,17 +266,17 @@ export class FeedStream {
     this.#parts.contact.reached();
     if (connection.line !== null && ABOUT_LINE.has(problem.code)) this.#line?.refused(problem);
     else if (problem.code === 'NOT_READY') this.#parts.log.debug(`The registry is not ready: ${problem.detail}`);
-    else this.#complain(problem.code, `The registry refuses the change feed: ${problem.detail} ${problem.fix}`);
+    else this.#report(problem.code, `The registry refuses the change feed: ${problem.detail} ${problem.fix}`);
   }
 
-  #complain(code: string, text: string): void {
-    this.#parts.complaints.add(code, () => this.#parts.log.warn(text));
+  #report(code: string, text: string): void {
+    this.#parts.problems.add(code, () => this.#parts.log.warn(text));
   }
 
   #ended(connection: Connection, problem: Problem | null): void {
     this.#current = null;
     this.#prove(connection);
-    if (problem !== null) this.#complain(problem.code, problem.detail);
+    if (problem !== null) this.#report(problem.code, problem.detail);
     if (this.#poller === null) this.#lost();
     if (connection.line !== null) this.#line?.ended();
     this.#retryOrPoll(connection, 0);
@@ -321,7 +321,7 @@ export class FeedStream {
     const poll = link.poll?.bind(link);
     if (this.#isClosed || poll === undefined || this.#shard.size === 0) return false;
     if (this.#poller !== null) return true;
-    this.#complain(
+    this.#report(
       'held back',
       `The change feed brings nothing: something between here and the registry at ${link.name} seems to hold streams back (a proxy ` +
         'that buffers?). Services are polled instead, and this process’s line to the registry cannot be held.',
@@ -347,8 +347,8 @@ export class FeedStream {
 
   #answered(service: string, answer: Result<ServiceViewAnswer, Problem>): void {
     const { catalog, namespace, contact } = this.#parts;
-    const complain = (code: string, text: string): void => this.#complain(code, text);
-    if (!applyPolled(service, answer, { catalog, namespace, complain })) return contact.reached();
+    const report = (code: string, text: string): void => this.#report(code, text);
+    if (!applyPolled(service, answer, { catalog, namespace, report })) return contact.reached();
     this.#parts.up(this);
     if (this.#isPollLost) this.#tryStream();
     this.#isPollLost = false;

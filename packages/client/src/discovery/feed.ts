@@ -1,6 +1,6 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { Log, Random, Time, Timer } from '@rollcall/core';
-import { ThrottledLog } from '../registry-client/complaints.js';
+import { ThrottledLog } from '../registry-client/throttled-log.js';
 import type { Contact } from '../registry-client/connection-status.js';
 import type { RegistryClient } from '../registry-client/registry-client.js';
 import type { Catalog } from './catalog.js';
@@ -35,7 +35,7 @@ export interface FeedParts {
 export class Feed {
   readonly #parts: FeedParts;
   readonly #streamParts: FeedStreamParts;
-  readonly #complaints: ThrottledLog;
+  readonly #problems: ThrottledLog;
   readonly #streams = new Map<Shard, FeedStream>();
   /** The streams that keep their services current. */
   readonly #up = new Set<FeedStream>();
@@ -49,10 +49,10 @@ export class Feed {
 
   constructor(parts: FeedParts) {
     this.#parts = parts;
-    this.#complaints = new ThrottledLog(parts.time);
+    this.#problems = new ThrottledLog(parts.time);
     this.#streamParts = {
       ...parts,
-      complaints: this.#complaints,
+      problems: this.#problems,
       reopenings: new ReopenBudget(),
       up: (stream) => {
         this.#up.add(stream);
@@ -126,7 +126,7 @@ export class Feed {
 
   #openPoller(poll: NonNullable<RegistryClient['poll']>): Poller {
     const { time, random, namespace, intervalMs, catalog, contact, log } = this.#parts;
-    const complain = (code: string, text: string): void => void this.#complaints.add(code, () => log.warn(text));
+    const report = (code: string, text: string): void => void this.#problems.add(code, () => log.warn(text));
     return new Poller({
       time,
       random,
@@ -134,7 +134,7 @@ export class Feed {
       poll,
       intervalMs,
       answered: (service, answer) => {
-        applyPolled(service, answer, { catalog, namespace, complain });
+        applyPolled(service, answer, { catalog, namespace, report });
         contact.reached();
       },
       failed: (error) => {

@@ -6,7 +6,7 @@ export interface PolledParts {
   readonly catalog: Catalog;
   readonly namespace: string;
   /** Logs a text; a code is logged once. */
-  readonly complain: (code: string, text: string) => void;
+  readonly report: (code: string, text: string) => void;
 }
 
 /**
@@ -16,11 +16,11 @@ export interface PolledParts {
 export function applyPolled(
   service: string,
   answer: Result<ServiceViewAnswer, Problem>,
-  { catalog, namespace, complain }: PolledParts,
+  { catalog, namespace, report }: PolledParts,
 ): boolean {
   const apply = (frame: ServiceFrame): void => {
     if (catalog.apply(frame) === 'broken')
-      complain('too much', `The answer of the registry about "${service}" is rejected: it is too large.`);
+      report('too much', `The answer of the registry about "${service}" is rejected: it is too large.`);
   };
   if (answer.ok) {
     apply({ event: 'reset', data: resetOf(answer.value) });
@@ -29,7 +29,7 @@ export function applyPolled(
     apply({ event: 'unknown', data: { namespace, service } });
   } else {
     const { code, detail, fix } = answer.problem;
-    if (code !== 'NOT_READY') complain(code, `${detail} ${fix}`);
+    if (code !== 'NOT_READY') report(code, `${detail} ${fix}`);
     return false;
   }
   catalog.confirm([service]);

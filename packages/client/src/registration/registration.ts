@@ -16,7 +16,7 @@ import type {
   Timer,
 } from '@rollcall/core';
 import type { Line } from '../discovery/feed.js';
-import { ThrottledLog } from '../registry-client/complaints.js';
+import { ThrottledLog } from '../registry-client/throttled-log.js';
 import { waitMs } from '../registry-client/connection-status.js';
 import type { Contact } from '../registry-client/connection-status.js';
 import type { RegistryClient, Proof } from '../registry-client/registry-client.js';
@@ -93,13 +93,13 @@ export class ServiceRegistration implements Line {
   #isCalled = false;
   /** Attempts to register since the last accepted beat, for the jitter. */
   #tries = 0;
-  readonly #complaints: ThrottledLog;
+  readonly #problems: ThrottledLog;
   readonly #own: OwnState;
 
   constructor(parts: ServiceRegistrationParts) {
     const { time, random, log, link, contact, self } = parts;
     this.#parts = parts;
-    this.#complaints = new ThrottledLog(time);
+    this.#problems = new ThrottledLog(time);
     this.#intervalMs = parts.intervalMs;
     const called = (isUrgent: boolean): void => this.#called(isUrgent);
     this.#identity = new Identity({ time, random, service: self.service, called });
@@ -204,7 +204,7 @@ export class ServiceRegistration implements Line {
   }
 
   #logRemoval(reason: Reason): void {
-    this.#complaints.add('gone', () => this.#parts.log.warn(removedText(this.#identity.name, reason)));
+    this.#problems.add('gone', () => this.#parts.log.warn(removedText(this.#identity.name, reason)));
   }
 
   // ---- registration --------------------------------------------------------------------------------------------------
@@ -240,7 +240,7 @@ export class ServiceRegistration implements Line {
     this.#parts.log.info(`${this.#identity.name} is registered${this.#wasListed ? ' again' : ''}.`);
     this.#isListed = true;
     this.#wasListed = true;
-    this.#complaints.over();
+    this.#problems.over();
     this.#intervalMs = heartbeat.intervalMs;
     if (this.#phase === 'ended') return;
     const firstMs = this.#intervalMs * this.#parts.random.unit();
@@ -273,7 +273,7 @@ export class ServiceRegistration implements Line {
 
   /** Logs a refusal, throttled. Returns true if its code differs from that of the current one. */
   #logRefusal(problem: Problem): boolean {
-    return this.#complaints.add(problem.code, () => this.#parts.log.error(refusalText(this.#identity.name, problem)));
+    return this.#problems.add(problem.code, () => this.#parts.log.error(refusalText(this.#identity.name, problem)));
   }
 
   #joinAfter(ms: number): void {
@@ -313,7 +313,7 @@ export class ServiceRegistration implements Line {
   #accepted(answer: BeatAnswer, kind: BeatKind): void {
     this.#tries = 0;
     this.#own.heard(answer);
-    if (kind === 'regular') this.#complaints.over();
+    if (kind === 'regular') this.#problems.over();
     if (kind === 'regular' && this.#phase === 'member' && this.#line === null) this.#openLine();
   }
 

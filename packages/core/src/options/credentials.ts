@@ -36,7 +36,7 @@ export class Credentials<Context> {
   readonly #files: readonly string[];
   #context: Context;
   #stamps: string;
-  #complaint: string | null = null;
+  #loggedProblem: string | null = null;
 
   /** Throws OPTION_INVALID if the texts or files cannot be read or used. */
   constructor(parts: CredentialParts<Context>) {
@@ -60,7 +60,7 @@ export class Credentials<Context> {
     if (this.#files.length === 0) return this.#context;
     try {
       this.#renew();
-      this.#complaint = null;
+      this.#loggedProblem = null;
     } catch (error) {
       this.#logOnce(messageOf(error));
     }
@@ -92,8 +92,8 @@ export class Credentials<Context> {
   }
 
   #logOnce(why: string): void {
-    if (why === this.#complaint) return;
-    this.#complaint = why;
+    if (why === this.#loggedProblem) return;
+    this.#loggedProblem = why;
     this.#parts.log.warn(
       `Option ${this.#parts.option}: ${this.#files.join(', ')} changed, but cannot be used: ${why}. Connections go on with what was there ` +
         'before, until they can. Put certificate and key there that belong together.',

@@ -14,7 +14,7 @@ async function published(controller: Type, prepare: (app: INestApplication) => v
   app.connectMicroservice(LOOPBACK);
   await app.startAllMicroservices();
   await app.listen(0);
-  return { methods: here.rollcall.methods, complaints: here.log.texts('warn') };
+  return { methods: here.rollcall.methods, problems: here.log.texts('warn') };
 }
 
 async function names(controller: Type, prepare?: (app: INestApplication) => void): Promise<string[]> {
@@ -60,14 +60,14 @@ describe('the handlers of messages', () => {
   }
 
   it('publish their policies under each of their patterns', async () => {
-    const { methods, complaints } = await published(Catalog);
+    const { methods, problems } = await published(Catalog);
     expect(methods).toEqual({
       find: { idempotent: true, timeoutMs: 250, hedge: { afterMs: 20 } },
       '{"cmd":"sum","role":"math"}': { idempotent: true, hedge: true },
       sum: { idempotent: true, hedge: true },
       'Catalog/Find': { idempotent: true },
     });
-    expect(complaints).toEqual([expect.stringContaining('Catalog.placed is not published')]);
+    expect(problems).toEqual([expect.stringContaining('Catalog.placed is not published')]);
   });
 
   it('of a standalone microservice are published, too', async () => {
@@ -110,7 +110,7 @@ describe('the handlers of messages', () => {
       @MessagePattern('hasty')
       hasty(): void {}
     }
-    expect((await published(Hasty)).complaints).toEqual([expect.stringContaining('needs @Idempotent()')]);
+    expect((await published(Hasty)).problems).toEqual([expect.stringContaining('needs @Idempotent()')]);
   });
 
   it('that exceed a registration are not published, which is logged', async () => {
@@ -122,9 +122,9 @@ describe('the handlers of messages', () => {
       Object.defineProperty(Endless.prototype, `run${i}`, descriptor);
     }
     Controller()(Endless);
-    const { methods, complaints } = await published(Endless);
+    const { methods, problems } = await published(Endless);
     expect(methods).toBeUndefined();
-    expect(complaints).toEqual([expect.stringContaining('more than 256')]);
+    expect(problems).toEqual([expect.stringContaining('more than 256')]);
   });
 });
 
@@ -141,9 +141,9 @@ describe('the routes of an application', () => {
   }
 
   it('are published by verb and first segment, as callers name them', async () => {
-    const { methods, complaints } = await published(Invoices);
+    const { methods, problems } = await published(Invoices);
     expect(methods).toEqual({ 'POST /invoices': { idempotent: true }, 'GET /invoices': { timeoutMs: 100 } });
-    expect(complaints).toEqual([]);
+    expect(problems).toEqual([]);
   });
 
   it('include the prefix and the version of the application', async () => {
@@ -170,9 +170,9 @@ describe('the routes of an application', () => {
       @Post()
       add(): void {}
     }
-    const { methods, complaints } = await published(Carts);
+    const { methods, problems } = await published(Carts);
     expect(methods).toEqual({ 'POST /carts': { timeoutMs: 80 } satisfies MethodPolicy });
-    expect(complaints).toEqual([expect.stringContaining('Carts.clear is not all published')]);
+    expect(problems).toEqual([expect.stringContaining('Carts.clear is not all published')]);
   });
 
   it('are not published as idempotent if a wildcard route may match instead', async () => {
@@ -189,9 +189,9 @@ describe('the routes of an application', () => {
       @Delete(':id')
       remove(): void {}
     }
-    const { methods, complaints } = await published(Wild);
+    const { methods, problems } = await published(Wild);
     expect(methods).toBeUndefined();
-    expect(complaints).toEqual([
+    expect(problems).toEqual([
       expect.stringContaining('Wild.make is not all published'),
       expect.stringContaining('Wild.remove is not published'),
     ]);

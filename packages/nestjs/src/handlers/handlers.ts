@@ -13,7 +13,7 @@ export interface Published {
   /** Left out if there are none. */
   readonly methods?: Methods;
   /** Warnings for the developer of the handlers. */
-  readonly complaints: readonly string[];
+  readonly problems: readonly string[];
 }
 
 /** One handler, with every name that callers have for it. */
@@ -78,7 +78,7 @@ function grpcNameOf(pattern: unknown): string[] {
 }
 
 function publish(handlers: readonly Handler[]): Published {
-  const complaints: string[] = [];
+  const problems: string[] = [];
   const methods: Record<string, MethodPolicy> = {};
   const byName = new Map<string, Handler[]>();
   for (const handler of handlers)
@@ -89,17 +89,17 @@ function publish(handlers: readonly Handler[]): Published {
     );
     const policy = agreed([...own, ...others].map((handler) => handler.policy));
     if (isMethodName(name) && !isEmpty(policy)) methods[name] = policy;
-    complaints.push(...own.filter((handler) => !isWhole(handler, policy)).map(({ title }) => overruled(title, name)));
+    problems.push(...own.filter((handler) => !isWhole(handler, policy)).map(({ title }) => overruled(title, name)));
   }
   for (const { title, policy, messages, routes } of handlers) {
     if (!isEmpty(policy) && messages.length === 0 && !routes.some((route) => !isAny(route)))
-      complaints.push(nameless(title));
+      problems.push(nameless(title));
     if (policy.hedge !== undefined && policy.hedge !== false && policy.idempotent !== true)
-      complaints.push(unhedged(title));
+      problems.push(unhedged(title));
   }
   const isTooMuch = Object.keys(methods).length > MOST_METHODS || sizeOfMethods(methods) > MOST_METHOD_BYTES;
-  if (isTooMuch) return { complaints: [...complaints, TOO_MUCH] };
-  return isEmpty(methods) ? { complaints } : { methods, complaints };
+  if (isTooMuch) return { problems: [...problems, TOO_MUCH] };
+  return isEmpty(methods) ? { problems } : { methods, problems };
 }
 
 function namesOf({ messages, routes }: Handler): Set<string> {

@@ -114,7 +114,7 @@ function lineOf({ kind, instance, before }: InstanceChange): string {
   return `${name} is ${now} (was ${then}): ${printableText(instance.reason.text)}.`;
 }
 
-function listenersIn(modules: ModulesContainer, complain: (title: string) => void): readonly Listener[] {
+function listenersIn(modules: ModulesContainer, report: (title: string) => void): readonly Listener[] {
   const scanner = new MetadataScanner();
   return [...modules.values()].flatMap(({ providers, controllers }) =>
     [...providers.values(), ...controllers.values()].flatMap((wrapper) => {
@@ -128,7 +128,7 @@ function listenersIn(modules: ModulesContainer, complain: (title: string) => voi
         const title = `${metatype.name}.${key}`;
         if (services === null) return [];
         if (!wrapper.isDependencyTreeStatic()) {
-          complain(title);
+          report(title);
           return [];
         }
         const { instance }: { readonly instance: unknown } = wrapper;

@@ -134,8 +134,8 @@ export class Agent {
     const endpoints =
       bound.length === 0 ? [await this.#openOwnPort()] : bound.map((endpoint) => announced(endpoint, this.#rules));
     if (usesClient(this.modules)) this.inheritance.expectCalls();
-    const { methods, complaints } = publishedBy(this.modules, this.config);
-    for (const complaint of complaints) this.ports.log.warn(complaint);
+    const { methods, problems } = publishedBy(this.modules, this.config);
+    for (const problem of problems) this.ports.log.warn(problem);
     await this.membership.register(endpoints, methods);
   }
 
@@ -203,12 +203,12 @@ export class Agent {
   }
 
   #startPatience(): Timer {
-    const complain = (): void => {
+    const warn = (): void => {
       this.ports.log.warn(
         `Not registered after ${PATIENCE_MS} ms: ${this.#missing().join(', ')} does not listen. A hybrid application needs ` +
           `both app.startAllMicroservices() and app.listen(); else set register: 'manual' and call RollcallAgent.register().`,
       );
     };
-    return this.ports.time.setTimer(PATIENCE_MS, complain, { background: true });
+    return this.ports.time.setTimer(PATIENCE_MS, warn, { background: true });
   }
 }

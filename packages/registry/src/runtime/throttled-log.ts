@@ -7,11 +7,11 @@ const INTERVAL_MS = 60_000;
  * flood the log.
  */
 export class ThrottledLog {
-  readonly #ports: { readonly log: Log; readonly time: Time };
+  readonly #ports: { readonly log: Pick<Log, 'warn'>; readonly time: Time };
   #loggedAt = -Infinity;
   #suppressed = 0;
 
-  constructor(ports: { readonly log: Log; readonly time: Time }) {
+  constructor(ports: { readonly log: Pick<Log, 'warn'>; readonly time: Time }) {
     this.#ports = ports;
   }
 

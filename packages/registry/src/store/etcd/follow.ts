@@ -1,5 +1,6 @@
 import { equalJitterMs, isRollcallError } from '@rollcall/core';
 import type { Log, Random, Time, Timer } from '@rollcall/core';
+import { ThrottledLog } from '../../runtime/throttled-log.js';
 import type { Change, Following, FollowSink } from '../shared/shared-store.js';
 import { Malformed } from './codec.js';
 import type { Connection, OpenStream } from './connection.js';
@@ -11,7 +12,6 @@ const PROGRESS_EVERY_MS = 500;
 const SILENCE_MS = 1_500;
 /** The time in which a member must confirm a new watch: that of a call. */
 const OPEN_MS = 700;
-const LOG_EVERY_MS = 60_000;
 const BACKOFF = { baseMs: 25, capMs: 500 } as const;
 /** Parts of one answer that are not complete yet, at most, in UTF-16 units of keys and values. */
 const MAX_PART_LENGTH = 67_108_864;
@@ -43,10 +43,11 @@ export class Follow implements Following {
   #isOver = false;
   /** Counts the streams: what an earlier one still says is not heard. */
   #attempt = 0;
-  #loggedAt = -Infinity;
+  readonly #log: ThrottledLog;
 
   constructor(ports: FollowPorts, after: number, sink: FollowSink) {
     this.#ports = ports;
+    this.#log = new ThrottledLog(ports);
     this.#sink = sink;
     this.#delivered = after;
     void this.#open();
@@ -136,14 +137,8 @@ export class Follow implements Following {
 
   /** The store cancelled the watch and kept the connection: missing rights, or a member that has no leader. */
   #refuse(reason: string): void {
-    const now = this.#ports.time.now();
-    if (now - this.#loggedAt >= LOG_EVERY_MS) {
-      this.#loggedAt = now;
-      const text = reason === '' ? 'without a reason' : `(${reason.slice(0, 300)})`;
-      this.#ports.log.warn(
-        `The shared store cancelled the watch ${text}. It is opened again until the store accepts it.`,
-      );
-    }
+    const text = reason === '' ? 'without a reason' : `(${reason.slice(0, 300)})`;
+    this.#log.warn(`The shared store cancelled the watch ${text}. It is opened again until the store accepts it.`);
     this.#again();
   }
 
