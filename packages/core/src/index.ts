@@ -105,6 +105,44 @@ export type {
   OwnWords,
   RegistryEvent,
 } from './wire/operator.js';
+export type {
+  BeatsAnswer,
+  CalledService,
+  CircuitCounts,
+  DirectionAnswer,
+  EventsAnswer,
+  HeartbeatsAnswer,
+  InstanceAnswer,
+  InstancesAnswer,
+  LineLosses,
+  ListedInstance,
+  NotListening,
+  ServiceAnswer,
+  ServiceEdge,
+  ServicesAnswer,
+  ServiceSummary,
+  TargetEdge,
+  TimelineAnswer,
+  TopologyAnswer,
+  TopologySummary,
+  TrafficAnswer,
+  TrafficPoint,
+} from './wire/answers.js';
+export type {
+  BudgetAnswer,
+  DescribedOption,
+  EndingToken,
+  Limits,
+  OpenFiles,
+  PreservationAnswer,
+  ProcessFacts,
+  RefusedAnswer,
+  RegistryAnswer,
+  RegistryStatus,
+  ScopeAnswer,
+  StoreTrouble,
+  TlsAnswer,
+} from './wire/registry-status.js';
 export { answerText, problemDocumentMessage, problemFrom, PROBLEMS } from './wire/problem.js';
 export type { Problem, ProblemCode, ProblemDocument, StrangeAnswer } from './wire/problem.js';
 export { beatAnswerMessage, beatMessage, CIRCUITS, MOST_EDGES, MOST_TARGETS } from './wire/beat.js';

@@ -5,7 +5,9 @@ export { RegistryMetrics } from './metrics/registry-metrics.js';
 export type { RegistryMetricsPorts, Scene } from './metrics/registry-metrics.js';
 export type { ExpositionFormat } from './metrics/exposition.js';
 export type { Counted } from './metrics/gauges.js';
-export type { BudgetAnswer, Load } from './metrics/host-budget.js';
+export type { Load } from './metrics/host-budget.js';
 export type { CertificateRule } from './access/client-certificates.js';
-export type { OpenFiles, ProcessFacts } from './metrics/host-facts.js';
+
 export type { RegistryTls } from './http/access/tls.js';
+
+export type { BudgetAnswer, OpenFiles, ProcessFacts } from '@rollcall/core';

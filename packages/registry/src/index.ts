@@ -11,7 +11,7 @@ export type { HostFacts } from './metrics/host-facts.js';
 // permissions
 export { ROLES, SERVICE_PATTERN, SERVICE_PATTERN_TEXT } from './access/permissions.js';
 export type { BadCertificate, Grant, Role, Standing } from './access/permissions.js';
-export type { EndingToken } from './access/token-expiry.js';
+
 export { drawToken, validityOf } from './access/tokens.js';
 export type { TokenRecord, TokenRequest } from './access/tokens.js';
 export { changeTokens, readTokens, TOKENS_FILE } from './access/token-file.js';
@@ -23,45 +23,52 @@ export type { CertificateRule } from './access/client-certificates.js';
 export { Registry } from './registry.js';
 export type { RegistryOptions, RegistryPorts } from './registry.js';
 export type {
+  Ender,
+  EventQuery,
+  Operator,
+  Outcome,
+  Peer,
+  Proof,
+  RegistryApi,
+  SharedFrame,
+  TrafficQuery,
+  Watcher,
+  WatcherSink,
+  WatchOrder,
+} from './registry-api.js';
+export type {
   BeatsAnswer,
   DescribedOption,
   DirectionAnswer,
-  Ender,
-  EventQuery,
+  EndingToken,
   EventsAnswer,
   HeartbeatsAnswer,
   InstanceAnswer,
   InstancesAnswer,
   LineLosses,
   NotListening,
-  Operator,
-  Outcome,
-  Peer,
   PreservationAnswer,
-  Proof,
   RegistryAnswer,
-  RegistryApi,
   ScopeAnswer,
   ServiceAnswer,
+  ServiceEdge,
   ServicesAnswer,
   ServiceSummary,
-  SharedFrame,
+  StoreTrouble,
+  TargetEdge,
   TimelineAnswer,
+  TopologyAnswer,
   TrafficAnswer,
-  TrafficQuery,
-  Watcher,
-  WatcherSink,
-  WatchOrder,
-} from './registry-api.js';
+  TrafficPoint,
+} from '@rollcall/core';
 export { INSTANCE_SORTS } from './queries/instance-query.js';
 export type { InstancePlace, InstanceQuery, InstanceSort } from './queries/instance-query.js';
 export { DEFAULT_LIMITS } from './instances/limits.js';
 export type { Limits } from './instances/limits.js';
 export type { Resolve } from './registration/admission.js';
 export type { KeptSlot, ProbeProtocol, ProbeOutcome } from './probing/protocols/caller.js';
-export type { ServiceEdge, TargetEdge, TopologyAnswer } from './activity/topology.js';
-export type { Step, TrafficPoint } from './activity/traffic.js';
-export type { StoreTrouble } from './store/write-behind.js';
+
+export type { Step } from './activity/traffic.js';
 export type { ScopeReport } from './lifecycle/self-preservation.js';
 export { diskStore } from './store/disk/disk.js';
 export type { DiskStoreOptions } from './store/disk/disk.js';

@@ -1,41 +1,35 @@
 import type {
-  AdminState,
   Beat,
   BeatAnswer,
+  BeatsAnswer,
   Cursor,
   Drain,
   DrainAnswer,
+  EventsAnswer,
   Frame,
-  HeartbeatTerms,
-  Instance,
+  InstanceAnswer,
   InstancePatch,
-  Override,
-  OwnWords,
-  Policy,
+  InstancesAnswer,
   Problem,
   Registered,
   Registration,
+  RegistryAnswer,
   Result,
-  State,
+  ServiceAnswer,
+  ServicesAnswer,
   Suspicion,
-  Tombstone,
+  TimelineAnswer,
+  TopologyAnswer,
+  TrafficAnswer,
 } from '@rollcall/core';
 import type { Grant } from './access/permissions.js';
-import type { EventQuery, EventsAnswer, TimelineAnswer } from './activity/events.js';
-import type { BeatsAnswer } from './activity/heartbeat-log.js';
-import type { TopologyAnswer } from './activity/topology.js';
-import type { TrafficAnswer, TrafficQuery } from './activity/traffic.js';
-import type { Limits } from './instances/limits.js';
-import type { ScopeReport } from './lifecycle/self-preservation.js';
+import type { EventQuery } from './activity/events.js';
+import type { TrafficQuery } from './activity/traffic.js';
 import type { InstanceQuery } from './queries/instance-query.js';
-import type { StoreTrouble } from './store/write-behind.js';
 
-export type { BeatsAnswer } from './activity/heartbeat-log.js';
-export type { NotListening } from './activity/listening-gaps.js';
-export type { TopologyAnswer } from './activity/topology.js';
-export type { EventQuery, EventsAnswer, TimelineAnswer } from './activity/events.js';
+export type { EventQuery } from './activity/events.js';
 export type { InstanceQuery } from './queries/instance-query.js';
-export type { TrafficAnswer, TrafficQuery } from './activity/traffic.js';
+export type { TrafficQuery } from './activity/traffic.js';
 
 export type Outcome<Value> = Result<Value, Problem>;
 
@@ -93,143 +87,6 @@ export interface Watcher {
   /** The number of services with which the stream begins, whole or resumed. Omitted: not known. */
   readonly services?: number;
 }
-
-export interface ServiceSummary {
-  readonly name: string;
-  readonly namespace: string;
-  readonly instances: number;
-  readonly states: Readonly<Record<State, number>>;
-  /** The number of callable instances: ENABLED, and in a state that callers allow by default. */
-  readonly callable: number;
-  /** Instances by admin state. */
-  readonly admin: Readonly<Record<AdminState, number>>;
-}
-
-export interface ServicesAnswer {
-  readonly revision: number;
-  readonly services: readonly ServiceSummary[];
-}
-
-export interface ServiceAnswer {
-  readonly service: string;
-  readonly namespace: string;
-  readonly epoch: string;
-  readonly revision: number;
-  readonly settled: boolean;
-  /** `override`: what an operator set of it; missing: nothing. */
-  readonly instances: readonly (Instance & {
-    readonly override?: Override;
-    readonly heartbeats?: HeartbeatsAnswer;
-  })[];
-  readonly removed: readonly Tombstone[];
-}
-
-/** One direction of an instance's heartbeats, with ages in ms (null: never). */
-export interface DirectionAnswer {
-  readonly lastSuccessAgoMs: number | null;
-  /** Round trip of the last Heartbeat-1; null for Heartbeat-2. */
-  readonly roundTripMs: number | null;
-  /** Rounds in a row without success. */
-  readonly misses: number;
-  /** The last error, verbatim; null when the last one succeeded. */
-  readonly error: string | null;
-}
-
-export interface HeartbeatsAnswer {
-  readonly heartbeat1: DirectionAnswer;
-  readonly heartbeat2: DirectionAnswer;
-}
-
-/**
- * Losses of an instance's line that the registry did not cause, within ten minutes, and how long the streams had
- * lasted, ms.
- */
-export interface LineLosses {
-  readonly times: number;
-  readonly shortestMs: number;
-  readonly longestMs: number;
-}
-
-export type InstanceAnswer = Instance & {
-  /** The instance's own values, which the record may show overridden. */
-  readonly own: OwnWords;
-  readonly override: Override | null;
-  readonly heartbeats: HeartbeatsAnswer;
-  readonly falls: number;
-  /** True if it holds its line, the stream by which it also receives changes. */
-  readonly line: boolean;
-  /** Null if its line was not lost within ten minutes. */
-  readonly lineLosses: LineLosses | null;
-};
-
-/** A page of a list of instances. */
-export interface InstancesAnswer {
-  readonly epoch: string;
-  readonly revision: number;
-  readonly settled: boolean;
-  /** Number of matching instances on all pages. */
-  readonly total: number;
-  /** The `after` of the next page; null: this is the last page. */
-  readonly next: string | null;
-  /** `override`: what an operator set of it; missing: nothing. */
-  readonly instances: readonly (Instance & {
-    readonly override?: Override;
-    readonly heartbeats?: HeartbeatsAnswer;
-  })[];
-}
-
-export interface RegistryAnswer {
-  readonly replica: string;
-  readonly epoch: string;
-  readonly revision: number;
-  readonly settled: boolean;
-  readonly startedAt: number;
-  /** `trouble`: why the store does not accept writes; null: it does. */
-  readonly store: { readonly name: string; readonly durable: boolean; readonly trouble: StoreTrouble | null };
-  readonly heartbeat: HeartbeatTerms;
-  readonly watchers: number;
-  readonly instances: number;
-  /** Number of tombstones. */
-  readonly tombstones: number;
-  /** The hash of the newest revision; its computation: docs/PROTOCOL.md. */
-  readonly view: { readonly revision: number; readonly hash: string };
-  /**
-   * How late Heartbeat-1 is: 99 % of the calls of the last one to two intervals began at most this many ms late; and
-   * the number of queued calls.
-   */
-  readonly calls: { readonly p99LateMs: number; readonly waiting: number };
-  readonly preservation: PreservationAnswer;
-  readonly policy: Policy;
-  readonly limits: Limits;
-  /** The options with which it was started, as far as they were passed. */
-  readonly options: Readonly<Record<string, DescribedOption>>;
-}
-
-/** The value of an option and its source. */
-export interface DescribedOption {
-  readonly value: unknown;
-  readonly source: 'default' | 'preset' | 'option';
-}
-
-/** The state of self-preservation. Durations in ms. */
-export interface PreservationAnswer {
-  readonly active: boolean;
-  /** A sentence for operators. */
-  readonly text: string;
-  /** For how long it holds, ms; null: nothing is held. */
-  readonly sinceMs: number | null;
-  readonly registry: ScopeAnswer;
-  /** Services whose own gate holds an instance, longest first, at most 50. */
-  readonly services: readonly (ScopeAnswer & { readonly namespace: string; readonly service: string })[];
-  /** The number of those services. */
-  readonly servicesHolding: number;
-}
-
-/** A scope of self-preservation. */
-export type ScopeAnswer = Omit<ScopeReport, 'since'> & {
-  /** For how long the rule holds, ms. */
-  readonly sinceMs: number | null;
-};
 
 /** How an instance is removed: by itself, with its secret, or by an operator. */
 export type Ender = { readonly secret: Proof } | NonNullable<Operator>;

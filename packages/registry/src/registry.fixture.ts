@@ -1,11 +1,11 @@
 import { DEFAULT_POLICY, noMeter } from '@rollcall/core';
-import type { Endpoint, Frame, HeartbeatCall, Meter, Registration } from '@rollcall/core';
+import type { Endpoint, Frame, HeartbeatCall, InstanceAnswer, Meter, Registration } from '@rollcall/core';
 import { ManualTime, recordingLog, seededRandom } from '@rollcall/core/testing';
 import { expect } from 'vitest';
 import { DEFAULT_LIMITS } from './instances/limits.js';
 import type { Limits } from './instances/limits.js';
 import type { ProbeProtocol, ProbeOutcome } from './probing/protocols/caller.js';
-import type { InstanceAnswer, Outcome, Watcher } from './registry-api.js';
+import type { Outcome, Watcher } from './registry-api.js';
 import { Registry } from './registry.js';
 import { MemoryStore } from './store/memory.js';
 import type { Store } from './store/store.js';

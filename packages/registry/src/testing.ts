@@ -11,19 +11,18 @@ export type { ServiceRef } from './feed/frames.js';
 export type { Happening, EventHistory } from './activity/events.js';
 export type { HeartbeatLog } from './activity/heartbeat-log.js';
 export type { ListeningGap } from './activity/listening-gaps.js';
-export type { BudgetAnswer, Load } from './metrics/host-budget.js';
-export type { OpenFiles, ProcessFacts } from './metrics/host-facts.js';
-export type { EndingToken } from './access/token-expiry.js';
+export type { Load } from './metrics/host-budget.js';
+
 export { LifecycleEngine } from './lifecycle/engine.js';
 export type { LifecycleEnginePorts, Progress } from './lifecycle/engine.js';
 export { WriteBehind } from './store/write-behind.js';
-export type { WriteBehindPorts, StoreTrouble } from './store/write-behind.js';
+export type { WriteBehindPorts } from './store/write-behind.js';
 export { SelfPreservation } from './lifecycle/self-preservation.js';
 export { ProvedHosts } from './lifecycle/proved-hosts.js';
 export type { Count, Hold, PreservationState, PreservationTerms } from './lifecycle/self-preservation.js';
 export { InstanceTable } from './instances/instance-table.js';
 export type { DirectionLog, Entry, Party, Round, ServiceEntry } from './instances/instance-table.js';
-export type { Refused, RefusedAnswer } from './http/routes/diagnostics.js';
+export type { Refused } from './http/routes/diagnostics.js';
 
 // the parsers of untrusted bytes, for fuzzing
 export { RESPONSES as GRPC_ANSWERS } from './probing/protocols/grpc.js';
@@ -37,7 +36,7 @@ export type { Authorization, Holder, TokenEntrance, TokenEntranceParts } from '.
 export type { RouteContext } from './http/route-context.js';
 export type { Clients, ServerTls } from './http/access/tls.js';
 export type { ShownCertificate } from './http/access/tls.js';
-export type { TlsAnswer } from './http/access/tls.js';
+
 export { buildApp } from './http/server.js';
 export type { Kept } from './store/kept.js';
 export { encodeFooter, encodeHeader, encodeRecord, fileName, readRecords } from './store/disk/record-file.js';
@@ -54,3 +53,5 @@ const INTERVAL_MS = 250;
 export function startTestRegistry(options: StartOptions = {}): Promise<RunningRegistry> {
   return startRegistry({ port: 0, intervalMs: INTERVAL_MS, ...options });
 }
+
+export type { BudgetAnswer, EndingToken, OpenFiles, ProcessFacts, RefusedAnswer, TlsAnswer } from '@rollcall/core';

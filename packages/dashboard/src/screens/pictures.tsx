@@ -1,8 +1,7 @@
-import type { Instance, Reason, State } from '@rollcall/core';
+import type { HeartbeatsAnswer, Instance, Reason, State } from '@rollcall/core';
 import { reasonFor } from '@rollcall/core';
 import type { VNode } from 'preact';
 import { pictureOf } from '../model/view/picture.js';
-import type { Heartbeats } from '../model/view/picture.js';
 import { HeartbeatPicture } from '../parts/charts/picture.js';
 import { StateWord } from '../parts/glyph.js';
 import { Head } from '../parts/panel.js';
@@ -33,13 +32,16 @@ function sample(state: State, code: Reason['code'], detail = ''): Instance {
 const WORKS = { lastSuccessAgoMs: 2_000, roundTripMs: 1.8, misses: 0, error: null };
 const NEVER = { lastSuccessAgoMs: null, roundTripMs: null, misses: 0, error: null };
 const SILENT = { lastSuccessAgoMs: 14_000, roundTripMs: null, misses: 2, error: null };
-const both = (heartbeat1: Heartbeats['heartbeat1'], heartbeat2: Heartbeats['heartbeat2']): Heartbeats => ({
+const both = (
+  heartbeat1: HeartbeatsAnswer['heartbeat1'],
+  heartbeat2: HeartbeatsAnswer['heartbeat2'],
+): HeartbeatsAnswer => ({
   heartbeat1,
   heartbeat2,
 });
 
 /** Every case that the picture knows, as an instance would be told. */
-const CASES: readonly (readonly [Instance, Heartbeats])[] = [
+const CASES: readonly (readonly [Instance, HeartbeatsAnswer])[] = [
   [sample('HEALTHY', 'BOTH_WAYS_OK'), both(WORKS, WORKS)],
   [sample('REGISTERING', 'NEW'), both(WORKS, NEVER)],
   [sample('UNHEALTHY', 'INBOUND_REFUSED', REFUSED), both({ ...SILENT, error: REFUSED }, WORKS)],

@@ -78,7 +78,7 @@ export function RegistryScreen(): VNode {
               <Facts
                 of={[
                   ['Lines and watchers', countText(registry.watchers)],
-                  ['Most allowed', countText(Number(registry.limits['maxWatchers'] ?? 0))],
+                  ['Most allowed', countText(registry.limits.maxWatchers)],
                   ['Heartbeat-1 late, p99', latencyText(registry.calls.p99LateMs)],
                   ['Calls waiting', countText(registry.calls.waiting)],
                 ]}

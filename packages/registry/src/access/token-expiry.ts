@@ -1,6 +1,5 @@
-import type { Log } from '@rollcall/core';
+import type { EndingToken, Log } from '@rollcall/core';
 import { spanText } from '../runtime/span-text.js';
-import type { Grant } from './permissions.js';
 import { validityOf } from './tokens.js';
 import type { TokenRecord } from './tokens.js';
 
@@ -9,12 +8,6 @@ const DAY_MS = 86_400_000;
 const WARN_BEFORE_MS = 14 * DAY_MS;
 /** Maximum of tokens named. */
 const MAX_NAMED = 10;
-
-/** A token that expires soon, as in `GET /api/v1/registry`. */
-export interface EndingToken extends Grant {
-  /** Wall clock, ms since 1970. */
-  readonly expiresAt: number;
-}
 
 /** Warns of tokens that expire soon: once a day, and when the set of them changes. */
 export class TokenExpiry {

@@ -1,5 +1,5 @@
 import { isRollcallError, messageOf, RollcallError } from '@rollcall/core';
-import type { Log, Time, Timer } from '@rollcall/core';
+import type { EndingToken, Log, Time, Timer } from '@rollcall/core';
 import { lstat, mkdir, open, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { platform } from 'node:os';
@@ -7,7 +7,7 @@ import { dirname } from 'node:path';
 import { codeOf, troubleText } from '../store/disk/folder.js';
 import type { Standing } from './permissions.js';
 import { endingTokens, TokenExpiry } from './token-expiry.js';
-import type { EndingToken } from './token-expiry.js';
+
 import { MOST_TOKENS, parseTokens, printTokens, TokenBook, validityOf } from './tokens.js';
 import type { TokenRecord } from './tokens.js';
 

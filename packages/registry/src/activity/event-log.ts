@@ -1,4 +1,4 @@
-import type { EventKind, RegistryEvent, State } from '@rollcall/core';
+import type { EventKind, EventsAnswer, RegistryEvent, State } from '@rollcall/core';
 
 /** Which events are asked for. Events pass all filters; an empty or missing filter lets every event through. */
 export interface EventQuery {
@@ -20,31 +20,6 @@ export interface EventQuery {
   readonly from?: number | null;
   /** Wall clock, ms since 1970: events before this time. */
   readonly to?: number | null;
-}
-
-export interface EventsAnswer {
-  /** Sequence numbers count within it. */
-  readonly epoch: string;
-  /**
-   * Wall clock, ms since 1970, since when all events of the requested kinds are kept: of older ones, only what
-   * operators did and what the registry says of itself.
-   */
-  readonly since: number;
-  /** What `after` says next time. */
-  readonly last: number;
-  /** Is there more after `last` already? */
-  readonly more: boolean;
-  /** The number of events from the requested one up to `last` that are no longer kept. */
-  readonly missed: number;
-  /**
-   * Does the registry keep events that match and are older than those of this answer? To read them, send the first
-   * `seq` as `before`.
-   */
-  readonly older: boolean;
-  /** How many events of this epoch are no longer kept, of all kinds and namespaces. */
-  readonly dropped: number;
-  /** Newest last. */
-  readonly events: readonly RegistryEvent[];
 }
 
 /** How many events each shelf keeps, besides the main one. */

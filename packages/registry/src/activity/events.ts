@@ -1,19 +1,11 @@
-import type { EventKind, Instance, Reason, RegistryEvent, Time } from '@rollcall/core';
+import type { EventKind, EventsAnswer, Instance, Reason, RegistryEvent, Time, TimelineAnswer } from '@rollcall/core';
 import { EventLog, isDeed } from './event-log.js';
-import type { EventQuery, EventsAnswer } from './event-log.js';
+import type { EventQuery } from './event-log.js';
 
-export type { EventQuery, EventsAnswer } from './event-log.js';
+export type { EventQuery } from './event-log.js';
 
 /** One thing that happened, as whoever brought it about tells it. */
 export type Happening = Pick<RegistryEvent, 'kind' | 'by' | 'text' | 'untilMs'> & { readonly reason?: Reason };
-
-export interface TimelineAnswer {
-  readonly id: string;
-  /** Wall clock, ms since 1970, since when everything about it is kept. */
-  readonly since: number;
-  /** Newest last. */
-  readonly events: readonly RegistryEvent[];
-}
 
 /** Events kept of the whole registry. */
 const KEPT = 10_000;

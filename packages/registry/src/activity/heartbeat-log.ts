@@ -1,23 +1,8 @@
 import { noMeter } from '@rollcall/core';
-import type { BeatAnswer, Counter, Histogram, Meter, Time } from '@rollcall/core';
+import type { BeatAnswer, BeatsAnswer, Counter, Histogram, Meter, Time } from '@rollcall/core';
 import type { Entry } from '../instances/instance-table.js';
 import { ListeningGaps } from './listening-gaps.js';
-import type { ListeningGap, NotListening } from './listening-gaps.js';
-
-/** The last heartbeats of an instance, oldest first: five minutes at most. Ages in ms. */
-export interface BeatsAnswer {
-  readonly id: string;
-  readonly intervalMs: number;
-  /** Each round of Heartbeat-1; `roundTripMs` null: not every endpoint answered. */
-  readonly heartbeat1: readonly { readonly agoMs: number; readonly roundTripMs: number | null }[];
-  /** Each Heartbeat-2 that came. */
-  readonly heartbeat2: readonly { readonly agoMs: number }[];
-  /**
-   * Spans in which the registry could not listen, oldest first: a heartbeat that is not heard in one of them is not
-   * missed. A round of Heartbeat-1 that was under way then may be among `heartbeat1` as unanswered.
-   */
-  readonly notListening: readonly NotListening[];
-}
+import type { ListeningGap } from './listening-gaps.js';
 
 /** What an instance hears of itself: when it is not HEALTHY also why, and what comes next, counted from now. */
 export function beatAnswer({ record, vitals }: Entry, now: number): BeatAnswer {

@@ -1,10 +1,5 @@
+import type { NotListening } from '@rollcall/core';
 /** Spans in which this registry could not listen (paused, blocked, overloaded): what was not heard in them was not missed. */
-
-/** A span as ages in ms: it began `fromAgoMs` ago and ended `toAgoMs` ago. */
-export interface NotListening {
-  readonly fromAgoMs: number;
-  readonly toAgoMs: number;
-}
 
 /** Monotonic ms. */
 export interface ListeningGap {

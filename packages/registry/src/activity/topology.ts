@@ -1,51 +1,16 @@
-import type { Circuit, Edge, EdgeTarget, Instance, Policy, Time } from '@rollcall/core';
+import type {
+  Circuit,
+  Edge,
+  EdgeTarget,
+  Instance,
+  Policy,
+  ServiceEdge,
+  TargetEdge,
+  Time,
+  TopologyAnswer,
+} from '@rollcall/core';
 import type { CircuitEvents } from './circuits.js';
 import type { Traffic } from './traffic.js';
-
-/** Calls from all instances of one service to one instance of another: attempts, where the edge counts calls. */
-export interface TargetEdge {
-  readonly instance: string;
-  /** Of all callers together. */
-  readonly callsPerSecond: number;
-  readonly failures: number;
-  /** The highest of the callers; null: too few calls to say. */
-  readonly p99Ms: number | null;
-  /** How many callers have theirs closed, open, half-open, of those that tell of it. */
-  readonly circuits: { readonly closed: number; readonly open: number; readonly halfOpen: number };
-}
-
-/** Calls from all instances of one service to another, over the last window that each of the callers told of. */
-export interface ServiceEdge {
-  readonly namespace: string;
-  readonly from: string;
-  readonly to: string;
-  /** Instances of `from` that told of it. */
-  readonly callers: number;
-  readonly calls: number;
-  /** Of all callers together. */
-  readonly callsPerSecond: number;
-  readonly failures: number;
-  readonly retries: number;
-  /** The callers' medians, weighted by their calls; null: too few calls to say. */
-  readonly p50Ms: number | null;
-  /** The highest of the callers: at least 99 of 100 calls of each of them took no longer. */
-  readonly p99Ms: number | null;
-  readonly inFlight: number;
-  /** How long ago the newest of it came, ms. */
-  readonly ageMs: number;
-  /** The sums of those of all targets that were told of. */
-  readonly circuits: TargetEdge['circuits'];
-  /** The called instances, as far as the callers report them; the worst first, at most 500. */
-  readonly targets: readonly TargetEdge[];
-}
-
-/** The graph of callers and called services. */
-export interface TopologyAnswer {
-  /** The age up to which reports of callers count, ms; older ones are dropped. */
-  readonly withinMs: number;
-  /** By `namespace`, `from` and `to`. */
-  readonly edges: readonly ServiceEdge[];
-}
 
 /** What one instance told. */
 interface Report {

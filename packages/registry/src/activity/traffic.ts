@@ -1,22 +1,4 @@
-import type { Edge, Time } from '@rollcall/core';
-
-/** One step of the history; sums over all edges that were asked for. */
-export interface TrafficPoint {
-  /** Wall clock, ms since 1970, of the step's end: for people only. */
-  readonly at: number;
-  /** 0 where no caller reported any. */
-  readonly calls: number;
-  readonly failures: number;
-  readonly retries: number;
-  /** The highest that a caller told; null: none. */
-  readonly p99Ms: number | null;
-}
-
-export interface TrafficAnswer {
-  readonly stepMs: number;
-  /** Whole steps, oldest first, none from before the registry began. */
-  readonly points: readonly TrafficPoint[];
-}
+import type { Edge, Time, TrafficAnswer, TrafficPoint } from '@rollcall/core';
 
 /** Names of steps, and what they are. */
 export type Step = '5s' | '1m';

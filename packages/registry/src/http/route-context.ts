@@ -1,8 +1,8 @@
-import type { Log, Time } from '@rollcall/core';
+import type { BudgetAnswer, EndingToken, Log, ProcessFacts, RegistryStatus, Time } from '@rollcall/core';
 import type { IncomingMessage } from 'node:http';
-import type { EndingToken } from '../access/token-expiry.js';
-import type { BudgetAnswer, Load } from '../metrics/host-budget.js';
-import type { ProcessFacts } from '../metrics/host-facts.js';
+
+import type { Load } from '../metrics/host-budget.js';
+
 import type { RegistryMetrics } from '../metrics/registry-metrics.js';
 import type { RegistryApi } from '../registry-api.js';
 import type { Authorization } from './access/authorization.js';
@@ -20,7 +20,7 @@ export interface RouteContext {
    * Who has access: every client that reaches the port, bearers of tokens (or of certificates, if TLS asks for them),
    * or of certificates only.
    */
-  readonly access: 'open' | 'tokens' | 'certificates';
+  readonly access: RegistryStatus['access'];
   /** Null or omitted: plain HTTP. */
   readonly tls?: ServerTls | null;
   readonly authorization: Authorization;

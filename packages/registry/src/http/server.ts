@@ -1,12 +1,12 @@
 import { silentLog, systemTime } from '@rollcall/core';
-import type { Log, Time } from '@rollcall/core';
+import type { BudgetAnswer, Log, ProcessFacts, Time } from '@rollcall/core';
 import { fastify } from 'fastify';
 import type { FastifyInstance, FastifyReply, RawServerDefault } from 'fastify';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
 import type { Tokens } from '../access/token-file.js';
-import type { BudgetAnswer, Load } from '../metrics/host-budget.js';
-import type { ProcessFacts } from '../metrics/host-facts.js';
+import type { Load } from '../metrics/host-budget.js';
+
 import { RegistryMetrics } from '../metrics/registry-metrics.js';
 import type { RegistryApi } from '../registry-api.js';
 import { OPEN_ENTRANCE, TokenEntrance } from './access/authorization.js';

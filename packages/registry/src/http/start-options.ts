@@ -12,6 +12,7 @@ import {
   tlsLaws,
 } from '@rollcall/core';
 import type {
+  DescribedOption,
   Log,
   Meter,
   OptionLaw,
@@ -26,7 +27,7 @@ import type {
 } from '@rollcall/core';
 import { DEFAULT_LIMITS } from '../instances/limits.js';
 import type { Limits } from '../instances/limits.js';
-import type { DescribedOption } from '../registry-api.js';
+
 import type { Store } from '../store/store.js';
 import { registryTls, tlsOf } from './access/tls-options.js';
 import type { RegistryTls } from './access/tls.js';

@@ -1,27 +1,6 @@
-/** The limits of a registry. A request beyond one is refused with 429 and a fix. */
-export interface Limits {
-  /** Instances in all, 1 … 1,000,000. */
-  readonly maxInstances: number;
-  /**
-   * Instances first registered from one source, 1 … 1,000,000; also the number of new ones (at least 100) that it may
-   * register a minute.
-   */
-  readonly maxInstancesPerSource: number;
-  /** Instances of one service, 1 … 1,000,000. */
-  readonly maxInstancesPerService: number;
-  /**
-   * Instances that one access token (or certificate) holds, 1 … 1,000,000. Without effect if tokens are not required.
-   */
-  readonly maxInstancesPerToken: number;
-  /** Registrations with one access token, of known instances too, at once and again a minute: 1 … 1,000,000. */
-  readonly maxRegistrationsPerToken: number;
-  /** Open change feeds and long polls in all, 1 … 1,000,000. The lines of instances are not counted. */
-  readonly maxWatchers: number;
-  /** Open change feeds and long polls from one source, 1 … 1,000,000, without lines. */
-  readonly maxWatchersPerSource: number;
-  /** Concurrent Heartbeat-1 calls, 1 … 100,000: further calls wait, which does not count against their instances. */
-  readonly maxCalls: number;
-}
+import type { Limits } from '@rollcall/core';
+
+export type { Limits } from '@rollcall/core';
 
 /**
  * By default one source, one service and one token may use half of each limit, so that none of them shuts the others

@@ -1,6 +1,6 @@
 import { ADMIN_STATES, STATES } from '@rollcall/core';
-import type { Gauge, Meter } from '@rollcall/core';
-import type { RegistryApi, ServiceSummary, TopologyAnswer } from '../registry-api.js';
+import type { Gauge, Meter, ServiceSummary, TopologyAnswer } from '@rollcall/core';
+import type { RegistryApi } from '../registry-api.js';
 
 /** Maximum of services with series of their own; the others share one. */
 const MAX_SERVICES = 100;

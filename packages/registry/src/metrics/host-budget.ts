@@ -3,7 +3,7 @@
  * firewall, ports, TIME_WAIT and the accept queue, each with its formula. docs/SIZING.md explains them, and names the
  * setting to change.
  */
-import type { Log, Time, Timer } from '@rollcall/core';
+import type { BudgetAnswer, Log, Time, Timer } from '@rollcall/core';
 import type { HostFacts } from './host-facts.js';
 
 /** The parameters of a registry that determine the load on its host. */
@@ -38,14 +38,6 @@ export interface Budget {
   readonly have: number;
   readonly need: (load: Load) => number;
   /** What happens if it is used up, and what to do. */
-  readonly remedy: string;
-}
-
-/** A budget and its use, for operators. */
-export interface BudgetAnswer {
-  readonly name: string;
-  readonly have: number;
-  readonly used: number;
   readonly remedy: string;
 }
 

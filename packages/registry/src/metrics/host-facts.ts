@@ -1,5 +1,5 @@
 import { CONTAINER_MARKS, containerIn } from '@rollcall/core';
-import type { Container, Time } from '@rollcall/core';
+import type { Container, OpenFiles, ProcessFacts, Time } from '@rollcall/core';
 import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -20,18 +20,6 @@ export interface HostFacts {
   readonly trackedTimeWaitMs: number | null;
   /** Maximum of connections that wait to be accepted. */
   readonly acceptQueue: number | null;
-}
-
-/** The open files and sockets of this process, and their maximum. */
-export interface OpenFiles {
-  readonly open: number;
-  readonly most: number;
-}
-
-/** The facts about this process. Null: not known. */
-export interface ProcessFacts {
-  readonly files: OpenFiles | null;
-  readonly container: Container | null;
 }
 
 /** Maximum age of an answer, ms: listing open files costs as much as there are. */

@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
-import type { Log, Policy, Time } from '@rollcall/core';
+import type { Log, Policy, PreservationAnswer, RegistryAnswer, ScopeAnswer, Time } from '@rollcall/core';
 import type { EventHistory } from '../activity/events.js';
 import type { Feed } from '../feed/feed.js';
 import type { InstanceTable } from '../instances/instance-table.js';
 import type { SelfPreservation, ScopeReport } from '../lifecycle/self-preservation.js';
 import type { Prober } from '../probing/prober.js';
-import type { PreservationAnswer, RegistryAnswer, ScopeAnswer } from '../registry-api.js';
+
 import type { Store } from '../store/store.js';
 import type { WriteBehind } from '../store/write-behind.js';
 

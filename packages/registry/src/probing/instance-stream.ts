@@ -1,8 +1,8 @@
-import type { Time } from '@rollcall/core';
+import type { LineLosses, Time } from '@rollcall/core';
 import type { WatchLimits } from '../feed/watch-limits.js';
 import type { Entry } from '../instances/instance-table.js';
 import type { LifecycleEngine } from '../lifecycle/engine.js';
-import type { LineLosses, Watcher, WatcherSink, WatchOrder } from '../registry-api.js';
+import type { Watcher, WatcherSink, WatchOrder } from '../registry-api.js';
 import type { Prober } from './prober.js';
 
 export interface LinePorts {

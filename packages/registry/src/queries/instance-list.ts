@@ -1,7 +1,7 @@
 import { addressOf, isCallable } from '@rollcall/core';
-import type { Instance, State } from '@rollcall/core';
+import type { Instance, InstanceAnswer, InstancesAnswer, State } from '@rollcall/core';
 import type { Entry } from '../instances/instance-table.js';
-import type { InstanceAnswer, InstancesAnswer } from '../registry-api.js';
+
 import type { InstancePlace, InstanceQuery, InstanceSort } from './instance-query.js';
 
 /**

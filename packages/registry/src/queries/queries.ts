@@ -1,10 +1,18 @@
 import { countCallable, DEFAULT_NAMESPACE, fallsNow } from '@rollcall/core';
-import type { Policy, State, Tombstone } from '@rollcall/core';
+import type {
+  DirectionAnswer,
+  InstanceAnswer,
+  Policy,
+  ServiceAnswer,
+  ServiceSummary,
+  State,
+  Tombstone,
+} from '@rollcall/core';
 import { refuse } from '../access/refusals.js';
 import type { FeedView } from '../feed/feed.js';
 import { serviceKeyOf } from '../instances/instance-table.js';
 import type { DirectionLog, Entry, InstanceTable, ServiceEntry } from '../instances/instance-table.js';
-import type { DirectionAnswer, InstanceAnswer, Outcome, ServiceAnswer, ServiceSummary } from '../registry-api.js';
+import type { Outcome } from '../registry-api.js';
 import type { StoredTombstone } from '../store/store.js';
 
 /** All services of a namespace (`*`: of all), with the number of instances by state, and of callable ones. */

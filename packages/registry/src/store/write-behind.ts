@@ -1,5 +1,5 @@
 import { messageOf } from '@rollcall/core';
-import type { Log, Time, Timer } from '@rollcall/core';
+import type { Log, StoreTrouble, Time, Timer } from '@rollcall/core';
 import type { Store, StoreFault, Write } from './store.js';
 
 /** The store, and the log of its failures. */
@@ -11,16 +11,6 @@ export interface WriteBehindPorts {
 
 /** Time between two retries while changes are unstored, ms. */
 const RETRY_MS = 1_000;
-
-/** Why the store does not accept changes, for operators. */
-export interface StoreTrouble {
-  /** The error, verbatim. */
-  readonly text: string;
-  /** Time since the first failed write, ms. */
-  readonly sinceMs: number;
-  /** Instances whose latest changes are retried until the store accepts them. */
-  readonly owed: number;
-}
 
 /** A failed write. */
 interface Failure {

@@ -5,6 +5,7 @@ import { affectedText, fewOf } from './affected.js';
 import { clockText } from './age.js';
 
 const NOBODY: TopologySummary = {
+  withinMs: 15_000,
   edges: 0,
   calls: 0,
   callsPerSecond: 0,
@@ -76,7 +77,7 @@ describe('whether callers are affected', () => {
 const edge = (from: string, to: string, callsPerSecond: number): ServiceEdge =>
   sampleEdge(from, to, { callsPerSecond });
 const calledOf = (...names: readonly string[]): TopologySummary['called'] =>
-  names.map((service) => ({ namespace: 'default', service, failures: 0 }));
+  names.map((service) => ({ namespace: 'default', service, calls: 1, failures: 0, retries: 0 }));
 const toldOf = (
   words: Partial<TopologySummary>,
   edges: readonly ServiceEdge[] | null,
@@ -115,7 +116,7 @@ describe('while no instance of a service is callable', () => {
     expect(toldOf({ failing, failures, called: calledOf('a') }, [edge('shop', 'a', 2)])).toBe(
       'In the last 5 s, 3 calls of gateway failed. shop calls a (2/s): what becomes of these calls is not reported yet.',
     );
-    const called = [{ namespace: 'default', service: 'a', failures: 3 }];
+    const called = [{ namespace: 'default', service: 'a', calls: 3, failures: 3, retries: 0 }];
     expect(toldOf({ failing, failures, called }, [edge('gateway', 'a', 20)])).not.toContain('not reported yet');
   });
 

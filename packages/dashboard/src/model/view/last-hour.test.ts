@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import type { RegistryEvent } from '../live/answers.js';
 import { historyOf, newestOf } from './last-hour.js';
 
-const event = (seq: number, kind: string, state: State | null = 'HEALTHY'): RegistryEvent => ({
+const event = (seq: number, kind: RegistryEvent['kind'], state: State | null = 'HEALTHY'): RegistryEvent => ({
   seq,
   at: seq * 10,
   kind,

@@ -1,21 +1,8 @@
 /** What the heartbeat picture shows, decided apart from how it is drawn. */
 import { addressOf } from '@rollcall/core';
-import type { Instance } from '@rollcall/core';
+import type { DirectionAnswer, HeartbeatsAnswer, Instance } from '@rollcall/core';
 import { ageText, latencyText } from '../text/age.js';
 import { directionsOf, evidenceOf } from '../text/words.js';
-
-/** One direction as `GET /api/v1/instances/{id}` tells it. */
-export interface DirectionFacts {
-  readonly lastSuccessAgoMs: number | null;
-  readonly roundTripMs: number | null;
-  readonly misses: number;
-  readonly error: string | null;
-}
-
-export interface Heartbeats {
-  readonly heartbeat1: DirectionFacts;
-  readonly heartbeat2: DirectionFacts;
-}
 
 /**
  * How a wire is drawn. `flows`: whole, with a dot for each beat; `refused`: a cross at a shut door; `fades`: it ends before it arrives;
@@ -47,7 +34,7 @@ export interface Picture {
 }
 
 /** `heartbeats` null: not asked yet, so only what the state tells. */
-export function pictureOf(instance: Instance, heartbeats: Heartbeats | null): Picture {
+export function pictureOf(instance: Instance, heartbeats: HeartbeatsAnswer | null): Picture {
   const { state, reason } = instance;
   const isDead = reason.code === 'PROOF_OF_DEATH';
   return {
@@ -135,7 +122,7 @@ const LINES: Readonly<Partial<Record<string, string>>> = {
   SILENT: 'line silent',
 };
 
-function lane1(instance: Instance, facts: DirectionFacts | null): Lane {
+function lane1(instance: Instance, facts: DirectionAnswer | null): Lane {
   const { state, reason } = instance;
   const works = worksOf(facts, directionsOf(instance).heartbeat1, state);
   const lastText = agoText('last answered', facts);
@@ -186,7 +173,7 @@ function lane1(instance: Instance, facts: DirectionFacts | null): Lane {
       };
 }
 
-function lane2(instance: Instance, facts: DirectionFacts | null): Lane {
+function lane2(instance: Instance, facts: DirectionAnswer | null): Lane {
   const { state, reason } = instance;
   const works = worksOf(facts, directionsOf(instance).heartbeat2, state);
   const lastText = agoText('last one', facts);
@@ -229,7 +216,7 @@ function lane2(instance: Instance, facts: DirectionFacts | null): Lane {
  * no news: the registry waits for the second one, too.
  */
 export function worksOf(
-  facts: DirectionFacts | null,
+  facts: DirectionAnswer | null,
   byState: boolean | null,
   state: Instance['state'],
 ): boolean | null {
@@ -242,7 +229,7 @@ export function worksOf(
 const toneOf = (state: Instance['state']): Tone =>
   state === 'CRITICAL' || state === 'DEREGISTERING' ? 'critical' : 'unhealthy';
 
-function agoText(what: string, facts: DirectionFacts | null): string {
+function agoText(what: string, facts: DirectionAnswer | null): string {
   return facts?.lastSuccessAgoMs == null ? '' : `${what} ${ageText(facts.lastSuccessAgoMs)} ago`;
 }
 

@@ -1,9 +1,8 @@
-import type { Instance } from '@rollcall/core';
+import type { DirectionAnswer, HeartbeatsAnswer, Instance } from '@rollcall/core';
 import type { VNode } from 'preact';
 import { ageText, latencyText } from '../../model/text/age.js';
 import { directionsOf } from '../../model/text/words.js';
 import { isRefused, worksOf } from '../../model/view/picture.js';
-import type { DirectionFacts, Heartbeats } from '../../model/view/picture.js';
 
 interface ArrowProps {
   readonly way: 'out' | 'in';
@@ -42,7 +41,7 @@ function Arrow({ way, works, isDead, text }: ArrowProps): VNode {
 
 interface DirectionsProps {
   readonly instance: Instance;
-  readonly heartbeats: Heartbeats | null;
+  readonly heartbeats: HeartbeatsAnswer | null;
 }
 
 export function Heartbeat1({ instance, heartbeats }: DirectionsProps): VNode {
@@ -57,13 +56,13 @@ export function Heartbeat2({ instance, heartbeats }: DirectionsProps): VNode {
   return <Arrow way="in" works={works} isDead={instance.state === 'CRITICAL'} text={text2(facts, works)} />;
 }
 
-function text1(instance: Instance, facts: DirectionFacts | null, works: boolean | null): string {
+function text1(instance: Instance, facts: DirectionAnswer | null, works: boolean | null): string {
   if (works === false) return isRefused(instance, facts?.error ?? null) ? 'refused' : 'no answer';
   if (facts === null) return '–';
   return facts.roundTripMs === null ? 'due' : latencyText(facts.roundTripMs);
 }
 
-function text2(facts: DirectionFacts | null, works: boolean | null): string {
+function text2(facts: DirectionAnswer | null, works: boolean | null): string {
   if (facts === null || facts.lastSuccessAgoMs === null) {
     if (works === false) return 'silent';
     return facts === null ? '–' : 'due';

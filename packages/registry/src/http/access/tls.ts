@@ -5,7 +5,7 @@ import type { Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import type { SecureContextOptions, TlsOptions as NodeTlsOptions } from 'node:tls';
 import { Credentials, messageOf } from '@rollcall/core';
-import type { CredentialTerms, Log, Pem, Time, Timer } from '@rollcall/core';
+import type { CredentialTerms, Log, Pem, Time, Timer, TlsAnswer } from '@rollcall/core';
 import {
   certificateIdOf,
   clientCertificate,
@@ -38,20 +38,6 @@ export interface RegistryTls {
   readonly crlFile?: string | undefined;
   /** The rights of certificates that were not made for Rollcall. Default: only those of their `rollcall:` URIs. */
   readonly certificates?: readonly CertificateRule[] | undefined;
-}
-
-/** The description of TLS for operators: no secrets, no paths. */
-export interface TlsAnswer {
-  /** Expiry of its own certificate, wall clock, ms since 1970. */
-  readonly expiresAt: number;
-  /** SHA-256 of its own certificate. */
-  readonly fingerprint: string;
-  /** The subject alternative names of its own certificate, `DNS:registry.internal`. */
-  readonly names: readonly string[];
-  /** True if clients are asked for certificates. */
-  readonly clientCertificates: boolean;
-  /** True if they are checked against revocation lists. */
-  readonly revocationList: boolean;
 }
 
 /** The certificate of a connection. Valid until `expiresAt`, ms since 1970. */

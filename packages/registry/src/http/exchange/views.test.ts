@@ -1,5 +1,6 @@
+import type { ServiceAnswer } from '@rollcall/core';
 import { expect, it, vi } from 'vitest';
-import type { Outcome, ServiceAnswer } from '../../registry-api.js';
+import type { Outcome } from '../../registry-api.js';
 import type { AnswerText } from './response-coding.js';
 import { Views } from './views.js';
 

@@ -1,4 +1,5 @@
-import type { Outcome, RegistryApi, ServiceAnswer } from '../../registry-api.js';
+import type { ServiceAnswer } from '@rollcall/core';
+import type { Outcome, RegistryApi } from '../../registry-api.js';
 import { AnswerText } from './response-coding.js';
 
 /** Maximum size of all cached texts with their keys, characters and bytes. */

@@ -1,4 +1,16 @@
-import type { JsonSchema } from '@rollcall/core';
+import type {
+  BeatsAnswer,
+  CalledService,
+  CircuitCounts,
+  JsonSchema,
+  NotListening,
+  ServiceEdge,
+  TargetEdge,
+  TopologyAnswer,
+  TopologySummary,
+  TrafficAnswer,
+  TrafficPoint,
+} from '@rollcall/core';
 import { STEPS } from '../../activity/traffic.js';
 import {
   COUNT,
@@ -15,7 +27,15 @@ import {
 } from './parts.js';
 
 const NUMBER = { type: 'number', minimum: 0 };
-const CIRCUITS = object({ closed: COUNT, open: COUNT, halfOpen: COUNT });
+const CIRCUITS = object<CircuitCounts>({ closed: COUNT, open: COUNT, halfOpen: COUNT });
+
+const TARGET = object<TargetEdge>({
+  instance: TEXT,
+  callsPerSecond: NUMBER,
+  failures: COUNT,
+  p99Ms: orNull(NUMBER),
+  circuits: CIRCUITS,
+});
 
 /** The graph of calls, as callers report it, and the calls over time. */
 export const CALL_PATHS: JsonSchema = {
@@ -28,7 +48,7 @@ export const CALL_PATHS: JsonSchema = {
         inQuery('targets', { type: 'boolean', default: true }, '`false`: edges without their `targets`'),
         inQuery('summary', { type: 'boolean', default: false }, '`true`: what the edges come to instead of the edges'),
       ],
-      answer: { anyOf: [object({ withinMs: COUNT, edges: listOf(serviceEdge()) }), topologySummary()] },
+      answer: { anyOf: [object<TopologyAnswer>({ withinMs: COUNT, edges: listOf(serviceEdge()) }), topologySummary()] },
     }),
   },
   '/api/v1/traffic': {
@@ -40,9 +60,11 @@ export const CALL_PATHS: JsonSchema = {
         inQuery('to', NAME, 'only calls to this service'),
         inQuery('step', { enum: STEPS, default: STEPS[0] }, 'how long one step is'),
       ],
-      answer: object({
+      answer: object<TrafficAnswer>({
         stepMs: COUNT,
-        points: listOf(object({ at: NUMBER, calls: COUNT, failures: COUNT, retries: COUNT, p99Ms: orNull(NUMBER) })),
+        points: listOf(
+          object<TrafficPoint>({ at: NUMBER, calls: COUNT, failures: COUNT, retries: COUNT, p99Ms: orNull(NUMBER) }),
+        ),
       }),
     }),
   },
@@ -50,12 +72,12 @@ export const CALL_PATHS: JsonSchema = {
     get: operation({
       summary: 'The last heartbeats of one instance in both directions, oldest first: five minutes at most.',
       parameters: [ID_IN_PATH],
-      answer: object({
+      answer: object<BeatsAnswer>({
         id: TEXT,
         intervalMs: COUNT,
         heartbeat1: listOf(object({ agoMs: COUNT, roundTripMs: orNull(NUMBER) })),
         heartbeat2: listOf(object({ agoMs: COUNT })),
-        notListening: listOf(object({ fromAgoMs: COUNT, toAgoMs: COUNT })),
+        notListening: listOf(object<NotListening>({ fromAgoMs: COUNT, toAgoMs: COUNT })),
       }),
     }),
   },
@@ -72,41 +94,35 @@ export const CALL_PATHS: JsonSchema = {
 /** With `summary=true`. */
 function topologySummary(): JsonSchema {
   const counts = { calls: COUNT, failures: COUNT, retries: COUNT };
-  return object({
+  return object<TopologySummary>({
     withinMs: COUNT,
     edges: COUNT,
     ...counts,
     callsPerSecond: NUMBER,
-    called: listOf(object({ namespace: NAME, service: NAME, ...counts })),
+    called: listOf(object<CalledService>({ namespace: NAME, service: NAME, ...counts })),
     failing: listOf(object({ namespace: NAME, service: NAME, failures: COUNT })),
   });
 }
 
 function serviceEdge(): JsonSchema {
-  const told = {
-    namespace: NAME,
-    from: NAME,
-    to: NAME,
-    callers: COUNT,
-    calls: COUNT,
-    callsPerSecond: NUMBER,
-    failures: COUNT,
-    retries: COUNT,
-    p50Ms: orNull(NUMBER),
-    p99Ms: orNull(NUMBER),
-    inFlight: COUNT,
-    ageMs: COUNT,
-    circuits: CIRCUITS,
-  };
-  const targets = listOf(
-    object({
-      instance: TEXT,
+  return object<ServiceEdge>(
+    {
+      namespace: NAME,
+      from: NAME,
+      to: NAME,
+      callers: COUNT,
+      calls: COUNT,
       callsPerSecond: NUMBER,
       failures: COUNT,
+      retries: COUNT,
+      p50Ms: orNull(NUMBER),
       p99Ms: orNull(NUMBER),
+      inFlight: COUNT,
+      ageMs: COUNT,
       circuits: CIRCUITS,
-    }),
+      targets: listOf(TARGET),
+    },
+    // left out with `targets=false`
+    ['targets'],
   );
-  // left out with `targets=false`
-  return { type: 'object', properties: { ...told, targets }, required: Object.keys(told) };
 }

@@ -1,5 +1,5 @@
 import { EVENT_KINDS, registryEventMessage, STATES } from '@rollcall/core';
-import type { JsonSchema } from '@rollcall/core';
+import type { EventsAnswer, JsonSchema } from '@rollcall/core';
 import { LARGEST_LIMIT } from '../exchange/request.js';
 import {
   COUNT,
@@ -29,7 +29,7 @@ export const EVENTS: JsonSchema = operation({
     inQuery('from', COUNT, 'wall clock, ms since 1970: events at this time or later'),
     inQuery('to', COUNT, 'wall clock, ms since 1970: events before this time'),
   ],
-  answer: object({
+  answer: object<EventsAnswer>({
     epoch: TEXT,
     since: { type: 'number' },
     last: COUNT,

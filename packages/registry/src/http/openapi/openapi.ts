@@ -4,7 +4,6 @@ import {
   beatMessage,
   changeMessage,
   componentSchemas,
-  CONTAINERS,
   drainAnswerMessage,
   drainMessage,
   goneMessage,
@@ -22,14 +21,26 @@ import {
   tombstoneMessage,
   unknownMessage,
 } from '@rollcall/core';
-import type { AnyMessage, JsonSchema } from '@rollcall/core';
+import type {
+  AnyMessage,
+  Instance,
+  InstanceAnswer,
+  InstancesAnswer,
+  JsonSchema,
+  LineLosses,
+  OwnWords,
+  ServiceAnswer,
+  ServicesAnswer,
+  ServiceSummary,
+  TimelineAnswer,
+} from '@rollcall/core';
 import type { FastifyPluginCallback } from 'fastify';
-import { ROLES } from '../../access/permissions.js';
 import { INSTANCE_SORTS } from '../../queries/instance-query.js';
 import { LARGEST_LIMIT } from '../exchange/request.js';
 import { LONGEST_SEARCH } from '../routes/instance-list.js';
 import { CALL_PATHS } from './calls.js';
 import { EVENTS } from './events.js';
+import { REGISTRY_STATUS } from './registry-status.js';
 import {
   COUNT,
   HEARTBEATS,
@@ -100,17 +111,6 @@ const MESSAGES: readonly AnyMessage[] = [
   statusMessage,
   goneMessage,
 ];
-
-const SCOPE = {
-  used: COUNT,
-  allowed: COUNT,
-  peak: COUNT,
-  total: COUNT,
-  silent: COUNT,
-  rule: orNull({ enum: ['mass', 'after-mass', 'allowance', 'doubt'] }),
-  text: orNull(TEXT),
-  sinceMs: orNull(COUNT),
-};
 
 const SERVICE_PATHS: JsonSchema = {
   '/api/v1/register': {
@@ -203,10 +203,10 @@ const PEOPLE_PATHS: JsonSchema = {
     get: operation({
       summary: 'All services, with how many instances are in which state, and how many may be called.',
       parameters: [NAMESPACE_IN_QUERY],
-      answer: object({
+      answer: object<ServicesAnswer>({
         revision: COUNT,
         services: listOf(
-          object({
+          object<ServiceSummary>({
             name: NAME,
             namespace: NAME,
             instances: COUNT,
@@ -232,7 +232,7 @@ const PEOPLE_PATHS: JsonSchema = {
         inQuery('revision', COUNT, 'everything is known up to here'),
         inQuery('waitMs', { type: 'integer', minimum: 0, maximum: 60_000 }, 'how long to wait for something newer'),
       ],
-      answer: object({
+      answer: object<ServiceAnswer>({
         service: NAME,
         namespace: NAME,
         epoch: TEXT,
@@ -260,7 +260,7 @@ const PEOPLE_PATHS: JsonSchema = {
         inQuery('after', TEXT, 'the `next` of the answer before, with the same `sort`'),
         inQuery('heartbeats', { type: 'boolean', default: false }, 'with what is known of those of each instance'),
       ],
-      answer: object({
+      answer: object<InstancesAnswer>({
         epoch: TEXT,
         revision: COUNT,
         settled: { type: 'boolean' },
@@ -274,12 +274,16 @@ const PEOPLE_PATHS: JsonSchema = {
     get: operation({
       summary: 'What happened to one instance, newest last, also while only its tombstone is left.',
       parameters: [ID_IN_PATH],
-      answer: object({ id: TEXT, since: { type: 'number' }, events: listOf(registryEventMessage.jsonSchema) }),
+      answer: object<TimelineAnswer>({
+        id: TEXT,
+        since: { type: 'number' },
+        events: listOf(registryEventMessage.jsonSchema),
+      }),
     }),
   },
   '/api/v1/events': { get: EVENTS },
   '/api/v1/registry': {
-    get: operation({ summary: 'The registry about itself.', answer: registryAnswer() }),
+    get: operation({ summary: 'The registry about itself.', answer: REGISTRY_STATUS }),
   },
   '/metrics': {
     get: operation({
@@ -310,71 +314,14 @@ function instanceAnswer(): JsonSchema {
   return {
     allOf: [
       instanceMessage.jsonSchema,
-      object({
-        own: object({ weight: COUNT, metadata: { type: 'object', additionalProperties: TEXT } }),
+      object<Omit<InstanceAnswer, keyof Instance>>({
+        own: object<OwnWords>({ weight: COUNT, metadata: { type: 'object', additionalProperties: TEXT } }),
         override: orNull(overrideMessage.jsonSchema),
         heartbeats: HEARTBEATS,
         falls: { type: 'number' },
         line: { type: 'boolean' },
-        lineLosses: orNull(object({ times: COUNT, shortestMs: COUNT, longestMs: COUNT })),
+        lineLosses: orNull(object<LineLosses>({ times: COUNT, shortestMs: COUNT, longestMs: COUNT })),
       }),
     ],
   };
-}
-
-function registryAnswer(): JsonSchema {
-  return object({
-    replica: TEXT,
-    version: TEXT,
-    epoch: TEXT,
-    revision: COUNT,
-    settled: { type: 'boolean' },
-    startedAt: { type: 'number' },
-    store: object({
-      name: TEXT,
-      durable: { type: 'boolean' },
-      trouble: orNull(object({ text: TEXT, sinceMs: COUNT, owed: COUNT })),
-    }),
-    heartbeat: object({ intervalMs: COUNT, timeoutMs: COUNT, freshEvery: COUNT }),
-    watchers: COUNT,
-    instances: COUNT,
-    tombstones: COUNT,
-    view: object({ revision: COUNT, hash: { type: 'string', pattern: '^[0-9a-f]{64}$' } }),
-    calls: object({ p99LateMs: { type: 'number', minimum: 0 }, waiting: COUNT }),
-    preservation: object({
-      active: { type: 'boolean' },
-      text: TEXT,
-      sinceMs: orNull(COUNT),
-      registry: object(SCOPE),
-      services: listOf(object({ namespace: NAME, service: NAME, ...SCOPE })),
-      servicesHolding: COUNT,
-    }),
-    policy: { type: 'object', additionalProperties: { type: 'number' } },
-    limits: { type: 'object', additionalProperties: COUNT },
-    options: {
-      type: 'object',
-      additionalProperties: object({ value: {}, source: { enum: ['default', 'preset', 'option'] } }),
-    },
-    access: { enum: ['open', 'tokens', 'certificates'] },
-    visitor: orNull(object({ role: { enum: ROLES }, id: TEXT })),
-    insecure: { type: 'boolean' },
-    refused: listOf(
-      object({ code: TEXT, detail: TEXT, fix: TEXT, from: TEXT, service: orNull(TEXT), times: COUNT, agoMs: COUNT }),
-    ),
-    host: listOf(object({ name: TEXT, have: COUNT, used: COUNT, remedy: TEXT })),
-    files: orNull(object({ open: COUNT, most: COUNT })),
-    container: orNull({ enum: CONTAINERS }),
-    endingTokens: listOf(
-      object({ id: TEXT, role: { enum: ROLES }, services: listOf(TEXT), expiresAt: { type: 'number' } }),
-    ),
-    tls: orNull(
-      object({
-        expiresAt: { type: 'number' },
-        fingerprint: TEXT,
-        names: listOf(TEXT),
-        clientCertificates: { type: 'boolean' },
-        revocationList: { type: 'boolean' },
-      }),
-    ),
-  });
 }

@@ -1,5 +1,5 @@
 import { ID_PATTERN, MOST_NAMES, NAME_PATTERN, problemDocumentMessage } from '@rollcall/core';
-import type { JsonSchema } from '@rollcall/core';
+import type { DirectionAnswer, HeartbeatsAnswer, JsonSchema } from '@rollcall/core';
 
 /** One operation of `/openapi.json`: what it takes and answers. */
 interface Operation {
@@ -39,8 +39,13 @@ export const TEXT = { type: 'string' };
 export const NAME = { type: 'string', pattern: NAME_PATTERN.source };
 export const SECRET_NEEDED = [{ secret: [] }];
 
-export function object(properties: Readonly<Record<string, JsonSchema>>): JsonSchema {
-  return { type: 'object', properties, required: Object.keys(properties) };
+/** The schema of an answer: it names each field of its type, and those of `optional` may be missing. */
+export function object<Answer extends object = Readonly<Record<string, unknown>>>(
+  properties: { readonly [Name in keyof Answer]-?: JsonSchema },
+  optional: readonly (keyof Answer)[] = [],
+): JsonSchema {
+  const required = Object.keys(properties).filter((name) => !optional.some((one) => one === name));
+  return { type: 'object', properties, required };
 }
 
 export function listOf(items: JsonSchema): JsonSchema {
@@ -72,11 +77,11 @@ export const NAMESPACE_IN_QUERY = inQuery(
 );
 
 const AGE = { type: 'number', minimum: 0 };
-const DIRECTION = object({
+const DIRECTION = object<DirectionAnswer>({
   lastSuccessAgoMs: orNull(AGE),
   roundTripMs: orNull(AGE),
   misses: COUNT,
   error: orNull(TEXT),
 });
 /** What is known of both heartbeats of an instance. */
-export const HEARTBEATS = object({ heartbeat1: DIRECTION, heartbeat2: DIRECTION });
+export const HEARTBEATS = object<HeartbeatsAnswer>({ heartbeat1: DIRECTION, heartbeat2: DIRECTION });

@@ -1,35 +1,8 @@
 import { isRecord, NAME_PATTERN } from '@rollcall/core';
-import type { Time } from '@rollcall/core';
+import type { RefusedAnswer, Time } from '@rollcall/core';
 import type { preSerializationHookHandler } from 'fastify';
-import type { EndingToken } from '../../access/token-expiry.js';
-import type { BudgetAnswer } from '../../metrics/host-budget.js';
-import type { ProcessFacts } from '../../metrics/host-facts.js';
+
 import { peerOf } from '../exchange/request.js';
-
-/** A registration that was refused, and how often: those of one place for one reason are one. */
-export interface RefusedAnswer {
-  /** As the refusal had it: `UNAUTHORIZED`, `ADDRESS_NOT_ALLOWED`, … */
-  readonly code: string;
-  readonly detail: string;
-  readonly fix: string;
-  /** The address it came from. */
-  readonly from: string;
-  /** Null: it was refused before it was read, or names none. */
-  readonly service: string | null;
-  readonly times: number;
-  /** Since the last one, in ms. */
-  readonly agoMs: number;
-}
-
-/** Data for the diagnosis of a registry, part of `GET /api/v1/registry`. */
-export interface ConditionAnswer extends ProcessFacts {
-  /** Of the last ten minutes, newest first, 50 at most. */
-  readonly refused: readonly RefusedAnswer[];
-  /** What its host carries, and how much of that is used; empty: not known. */
-  readonly host: readonly BudgetAnswer[];
-  /** Tokens that end within two weeks, the first to end first, ten at most. */
-  readonly endingTokens: readonly EndingToken[];
-}
 
 /** Entries kept; the oldest is dropped first. */
 const KEPT = 50;

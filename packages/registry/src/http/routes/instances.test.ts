@@ -1,8 +1,9 @@
+import type { ServiceAnswer } from '@rollcall/core';
 import { ManualTime } from '@rollcall/core/testing';
 import fastify from 'fastify';
 import { get } from 'node:http';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { Outcome, RegistryApi, ServiceAnswer, Watcher, WatcherSink, WatchOrder } from '../../registry-api.js';
+import type { Outcome, RegistryApi, Watcher, WatcherSink, WatchOrder } from '../../registry-api.js';
 import { OPEN_ENTRANCE } from '../access/authorization.js';
 import type { RouteContext } from '../route-context.js';
 import { serveRegistry } from '../server.js';

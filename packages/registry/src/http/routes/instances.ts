@@ -1,7 +1,8 @@
 import { sleep, STATES, VERSION } from '@rollcall/core';
+import type { ProcessFacts, RegistryStatus } from '@rollcall/core';
 import type { FastifyPluginCallback, FastifyReply, FastifyRequest } from 'fastify';
 import type { Load } from '../../metrics/host-budget.js';
-import type { ProcessFacts } from '../../metrics/host-facts.js';
+
 import type { Outcome } from '../../registry-api.js';
 import { sendOutcome, sendProblem } from '../exchange/problem.js';
 import { checkName, flagOf, listOf, namespaceOf, numberOf, peerOf, wordsOf } from '../exchange/request.js';
@@ -9,7 +10,6 @@ import { sendShared } from '../exchange/response-coding.js';
 import { filtered, Views } from '../exchange/views.js';
 import type { Newest, ServiceQuestion } from '../exchange/views.js';
 import type { RouteContext } from '../route-context.js';
-import type { ConditionAnswer } from './diagnostics.js';
 
 const LONGEST_WAIT_MS = 60_000;
 /** How long a long poll may outlast its wait before its connection counts as idle. */
@@ -50,7 +50,7 @@ export const peopleRoutes: FastifyPluginCallback<RouteContext> = (app, context, 
     const facts = (await context.process?.()) ?? UNKNOWN_PROCESS;
     const answer = registry.describe();
     if (!answer.ok) return sendOutcome(reply, 200, answer);
-    const value = {
+    const value: RegistryStatus = {
       ...answer.value,
       version: VERSION,
       ...mannerOf(context),
@@ -67,7 +67,7 @@ export const peopleRoutes: FastifyPluginCallback<RouteContext> = (app, context, 
 const UNKNOWN_PROCESS: ProcessFacts = { files: null, container: null };
 
 /** How it is entered. */
-function mannerOf({ access, insecure, tls }: RouteContext): object {
+function mannerOf({ access, insecure, tls }: RouteContext): Pick<RegistryStatus, 'access' | 'insecure' | 'tls'> {
   return { access, insecure, tls: tls?.describe() ?? null };
 }
 
@@ -75,7 +75,7 @@ function mannerOf({ access, insecure, tls }: RouteContext): object {
 function conditionOf(
   { refused, host, endingTokens }: RouteContext,
   load: Load,
-): Omit<ConditionAnswer, keyof ProcessFacts> {
+): Pick<RegistryStatus, 'refused' | 'host' | 'endingTokens'> {
   return { refused: refused?.answer() ?? [], host: host?.(load) ?? [], endingTokens: endingTokens?.() ?? [] };
 }
 

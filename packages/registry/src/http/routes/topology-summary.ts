@@ -1,28 +1,4 @@
-import type { TopologyAnswer } from '../../registry-api.js';
-
-/** Calls to one service, of all its callers. */
-interface CalledService {
-  readonly namespace: string;
-  readonly service: string;
-  readonly calls: number;
-  readonly failures: number;
-  readonly retries: number;
-}
-
-/** What the topology comes to, without its edges: a few bytes for each service. */
-interface TopologySummary {
-  readonly withinMs: number;
-  /** How many there are. */
-  readonly edges: number;
-  readonly calls: number;
-  readonly callsPerSecond: number;
-  readonly failures: number;
-  readonly retries: number;
-  /** The services with reported callers, by `namespace` and `service`. */
-  readonly called: readonly CalledService[];
-  /** The services whose own calls failed, by `namespace` and `service`. */
-  readonly failing: readonly Pick<CalledService, 'namespace' | 'service' | 'failures'>[];
-}
+import type { CalledService, TopologyAnswer, TopologySummary } from '@rollcall/core';
 
 export function summaryOf({ withinMs, edges }: TopologyAnswer): TopologySummary {
   const called = new Map<string, CalledService>();

@@ -1,6 +1,7 @@
+import type { TopologyAnswer } from '@rollcall/core';
 import type { FastifyPluginCallback, FastifyRequest } from 'fastify';
 import { STEPS } from '../../activity/traffic.js';
-import type { Outcome, TopologyAnswer, TrafficQuery } from '../../registry-api.js';
+import type { Outcome, TrafficQuery } from '../../registry-api.js';
 import { flawed, sendOutcome } from '../exchange/problem.js';
 import { flagOf, listOf, nameOf, namesOf, namespaceOf } from '../exchange/request.js';
 import type { RouteContext } from '../route-context.js';
