@@ -12,8 +12,8 @@ export function isCallableIn({ state, admin }: Pick<Instance, 'state' | 'admin'>
 }
 
 /**
- * May callers call the instance, by their defaults? The weight does not matter: callers pass over an instance of weight 0 only while an
- * equally good one has a weight, so a service whose instances all have weight 0 is still called.
+ * True if callers call the instance by default. The weight does not matter: callers skip an instance of weight 0 only
+ * while an equally good one has a weight, so a service whose instances all have weight 0 is still called.
  */
 export function isCallable(instance: Pick<Instance, 'state' | 'admin'>): boolean {
   return isCallableIn(instance, CALLABLE_STATES);
@@ -50,7 +50,7 @@ export function countCallable(instances: Iterable<Pick<Instance, 'state' | 'admi
   return { all, callable, admin, leaving, unfit };
 }
 
-/** What an instance is to people, by its admin state: `2 drained`. */
+/** The label of an instance for people, by its admin state: `2 drained`. */
 export const ADMIN_WORDS: Readonly<Record<AdminState, string>> = {
   ENABLED: 'enabled',
   DRAINING: 'drained',
@@ -75,8 +75,8 @@ export function callableText(count: CallableCount): string {
 }
 
 /**
- * Is it an outage: are instances there, of which callers may call none? Not where all of them leave: a service that is shut down is on its
- * way out of the registry.
+ * Is it an outage: are instances there, of which callers may call none? Not where all of them leave: a service that is
+ * shut down is on its way out of the registry.
  */
 export function isOutage({ all, callable, leaving }: CallableCount): boolean {
   return callable === 0 && leaving < all;

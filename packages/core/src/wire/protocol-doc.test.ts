@@ -55,7 +55,7 @@ const PROBLEMS_IN_WORDS: Record<keyof typeof PROBLEMS, string> = {
   TOKEN_LAPSED:
     'the secret is right, but the token with which the instance registered is no longer valid: register again, same id and secret',
   CERTIFICATE_UNTRUSTED:
-    'the client certificate is not trusted, or not now: it says nothing about secret or token; go on, each time over a new connection',
+    'the client certificate is not trusted, or not now: this does not concern secret or token; retry, each time over a new connection',
   FORBIDDEN: 'not allowed for you',
   NOT_FOUND: 'no such instance, service or route',
   METHOD_NOT_ALLOWED: 'this route has no such method',

@@ -211,7 +211,7 @@ describe('rollcall up', () => {
     await writeFile(join(folder, 'snapshot-000000001'), 'hello');
     const shell = testShell(env);
     expect(await run(['up', '--port', String(port)], shell)).toBe(1);
-    expect(shell.errLines.join('\n')).toMatch(/snapshot-000000001 is damaged at byte 0.*move it away to begin anew/);
+    expect(shell.errLines.join('\n')).toMatch(/snapshot-000000001 is damaged at byte 0.*move it away to start empty/);
   });
 
   it('does not start, open to everybody here, where there may be tokens that it cannot see', async () => {

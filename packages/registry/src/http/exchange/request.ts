@@ -101,7 +101,7 @@ export function limitOf(request: FastifyRequest): Outcome<number> {
   return { ok: false, problem: flawed('limit', '0', `a whole number from 1 to ${LARGEST_LIMIT}`) };
 }
 
-/** `true` or `false`; `otherwise` when not told. */
+/** `true` or `false`; `otherwise` when omitted. */
 export function flagOf(request: FastifyRequest, parameter: string, otherwise = false): Outcome<boolean> {
   const [text = String(otherwise)] = listOf(request, parameter);
   if (text === 'true' || text === 'false') return { ok: true, value: text === 'true' };

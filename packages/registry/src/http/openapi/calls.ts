@@ -21,7 +21,7 @@ const CIRCUITS = object({ closed: COUNT, open: COUNT, halfOpen: COUNT });
 export const CALL_PATHS: JsonSchema = {
   '/api/v1/topology': {
     get: operation({
-      summary: 'Who calls whom, as the callers tell with their heartbeats.',
+      summary: 'The calls between services, as reported by the callers in their heartbeats.',
       parameters: [
         NAMESPACE_IN_QUERY,
         inQuery('service', NAMES_IN_QUERY, 'only edges from or to these services'),
@@ -83,7 +83,7 @@ function topologySummary(): JsonSchema {
 }
 
 function serviceEdge(): JsonSchema {
-  const told = {
+  const fields = {
     namespace: NAME,
     from: NAME,
     to: NAME,
@@ -108,5 +108,5 @@ function serviceEdge(): JsonSchema {
     }),
   );
   // left out with `targets=false`
-  return { type: 'object', properties: { ...told, targets }, required: Object.keys(told) };
+  return { type: 'object', properties: { ...fields, targets }, required: Object.keys(fields) };
 }

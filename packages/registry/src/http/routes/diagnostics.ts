@@ -25,7 +25,7 @@ export interface RefusedAnswer {
 export interface ConditionAnswer extends ProcessFacts {
   /** Of the last ten minutes, newest first, 50 at most. */
   readonly refused: readonly RefusedAnswer[];
-  /** What its host carries, and how much of that is used; empty: not known. */
+  /** The budget of the host and its use; empty: unknown. */
   readonly host: readonly BudgetAnswer[];
   /** Tokens that end within two weeks, the first to end first, ten at most. */
   readonly endingTokens: readonly EndingToken[];
@@ -79,7 +79,10 @@ export class Refused {
   }
 }
 
-/** Of a registration that was read, but not yet checked: what is no name may be a secret in the wrong place. */
+/**
+ * The service of a registration that was parsed but not validated; null for an invalid name, which may be a secret in
+ * the wrong field.
+ */
 function serviceIn(body: unknown): string | null {
   const service = isRecord(body) ? body['service'] : null;
   return typeof service === 'string' && NAME_PATTERN.test(service) ? service : null;

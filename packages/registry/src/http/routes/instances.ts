@@ -15,7 +15,7 @@ const LONGEST_WAIT_MS = 60_000;
 /** How long a long poll may outlast its wait before its connection counts as idle. */
 const SLACK_MS = 10_000;
 
-/** What people, scripts and other programs ask. */
+/** Routes for people, scripts and other programs. */
 export const peopleRoutes: FastifyPluginCallback<RouteContext> = (app, context, done) => {
   const { registry, authorization } = context;
   const views = new Views(registry);
@@ -79,7 +79,7 @@ function conditionOf(
   return { refused: refused?.answer() ?? [], host: host?.(load) ?? [], endingTokens: endingTokens?.() ?? [] };
 }
 
-/** What is asked about one service. */
+/** A query for one service. */
 interface Question extends ServiceQuestion {
   readonly withHeartbeats: boolean;
   /** The caller knows everything up to here. */
@@ -122,10 +122,10 @@ interface Exchange {
 }
 
 /**
- * Long poll: resolves when the service has changed since the revision that the caller knows, its time is over, the caller is
- * gone or the server closes. The feed only says when to look; what counts is the view itself, so that neither a flush about
- * something else nor a revision of another epoch can mislead. Refused where no further watcher is allowed, and, at once, when the caller's token
- * or certificate is no longer valid.
+ * Long poll: resolves when the service has changed since the revision that the caller knows, its time is over, the
+ * caller is gone or the server closes. The feed only triggers a check; the view itself decides, so that neither a flush
+ * about another service nor a revision of another epoch can mislead. Refused if no further watcher is allowed, and
+ * immediately if the caller's token or certificate is no longer valid.
  */
 async function untilNews(
   context: RouteContext & { readonly views: Views },
@@ -171,7 +171,7 @@ async function untilNews(
 function rejudged({ authorization, tls }: RouteContext, request: FastifyRequest): Outcome<null> {
   const { socket } = request;
   if (tls?.isRetired(socket) === true) {
-    // who he is can no longer be said: whoever may connects again
+    // its identity is not trusted any more: the client has to connect again
     socket.destroy();
     return NOTHING;
   }

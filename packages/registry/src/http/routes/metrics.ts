@@ -10,7 +10,7 @@ const TYPES: Readonly<Record<ExpositionFormat, string>> = {
   openmetrics: 'application/openmetrics-text; version=1.0.0; charset=utf-8',
 };
 
-/** What is counted, for Prometheus. */
+/** The metrics, for Prometheus. */
 export const metricsRoutes: FastifyPluginCallback<RouteContext> = (app, context, done) => {
   const { registry, tls = null, metrics = new RegistryMetrics({ time: context.time }) } = context;
   const scene = { registry, server: app.server, tls };

@@ -9,7 +9,7 @@ interface CalledService {
   readonly retries: number;
 }
 
-/** What the topology comes to, without its edges: a few bytes for each service. */
+/** A summary of the topology without its edges: a few bytes per service. */
 interface TopologySummary {
   readonly withinMs: number;
   /** How many there are. */

@@ -8,7 +8,7 @@ const DELIMITED = 2;
 const FIXED32 = 5;
 const MAX_VARINT_BYTES = 10;
 
-/** Bytes that are no message. The text says where. */
+/** Bytes that are not a valid message. The text names the place. */
 export class Malformed extends Error {
   override readonly name = 'Malformed';
 }

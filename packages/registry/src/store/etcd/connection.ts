@@ -30,7 +30,9 @@ export interface ConnectionOptions {
   readonly connectSecurely?: MemberOptions['connectSecurely'];
 }
 
-/** How often a call may be executed. A write that was sent is not sent again: its outcome is for the caller to find out. */
+/**
+ * How often a call may be executed. A write that was sent is not sent again: its outcome is for the caller to find out.
+ */
 export type Repeat = 'safe' | 'unsent-only';
 
 /**
@@ -139,7 +141,7 @@ export class Connection {
     return this.#session;
   }
 
-  /** Destroys this session, and goes to the next member unless somebody has already. */
+  /** Destroys this session and moves to the next member, unless that has already happened. */
   #drop(session: MemberSession): void {
     session.destroy();
     if (this.#session !== session) return;

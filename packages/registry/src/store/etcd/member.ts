@@ -78,7 +78,10 @@ export class MemberSession {
     return this.#session.closed || this.#session.destroyed;
   }
 
-  /** One message there, one back. Resolves with a failure instead of rejecting. A call that is late destroys the session. */
+  /**
+   * One message there, one back. Resolves with a failure instead of rejecting. A call that is late destroys the
+   * session.
+   */
   call(path: string, message: Uint8Array, { token, deadlineMs }: CallTerms): Promise<Buffer | CallFailure> {
     return new Promise((resolve) => {
       let answer: Buffer | null = null;
@@ -88,7 +91,7 @@ export class MemberSession {
       };
       let isResponsive = false;
       const { time } = this.#options;
-      // a slow member is told from a dead one by a PING, which needs neither a leader nor a disk
+      // a PING distinguishes a slow member from a dead one; it needs neither a leader nor a disk
       let timer = time.setTimer(deadlineMs / 2, () => {
         this.#ping(() => (isResponsive = true));
         timer = time.setTimer(deadlineMs / 2, () => {
@@ -112,7 +115,7 @@ export class MemberSession {
     });
   }
 
-  /** Opens a stream. Its listener is always told of its end, unless it is cancelled. */
+  /** Opens a stream. Its listener is always notified of the end, unless the stream is cancelled. */
   stream(path: string, token: string, listener: StreamListener): MemberStream & { end(): void } {
     if (this.isOver) return this.#neverOpened(listener);
     let stream: ClientHttp2Stream;
