@@ -12,7 +12,7 @@ export interface LogSite {
   readonly expression: string;
 }
 
-/** Whom a line is given to: `log`, `this.#log`, `ports.log`, and what tells it once a minute. */
+/** The receivers of log lines: `log`, `this.#log`, `ports.log`, and throttled logs. */
 const CALL = /\b(?:log|seldom|line)\.(debug|info|warn|error)\(/g;
 
 /** Every place in the sources of these packages, but for tests, that writes a line of a log. */

@@ -2,7 +2,7 @@
 import { isRollcallError, messageOf, option, RollcallError } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
 import type { RegistryApi } from '../registry/registry-api.js';
-import { whoIs } from '../registry/resolve-instance.js';
+import { resolveInstance } from '../registry/resolve-instance.js';
 import type { Meant } from '../registry/resolve-instance.js';
 import { everyMatch } from '../render/instance-filters.js';
 import { toggle, valued } from '../terminal/arguments.js';
@@ -34,7 +34,7 @@ export interface AdminTarget extends Meant {
   readonly instance: Instance | null;
 }
 
-/** What is typed behind the name of a command. */
+/** The operands of a command. */
 interface Typed {
   /** The command, with what stands behind the ids: `weight`, ` <0 … 1000 | own>`. */
   readonly command: string;
@@ -43,8 +43,9 @@ interface Typed {
 }
 
 /**
- * The instances that a command acts on, at least one, each once. Throws OPTION_INVALID for none, and for ids beside `--service`; rejects
- * with NO_INSTANCE where no instance of the service matches, and as `whoIs` where an id names none.
+ * The instances that a command acts on, at least one, each once. Throws OPTION_INVALID for none, and for ids beside
+ * `--service`; rejects with NO_INSTANCE where no instance of the service matches, and as `resolveInstance` where an id
+ * names none.
  */
 export async function targetsOf(typed: Typed, flags: Given, api: RegistryApi): Promise<readonly AdminTarget[]> {
   const { command, tail = '', words } = typed;
@@ -59,7 +60,7 @@ export async function targetsOf(typed: Typed, flags: Given, api: RegistryApi): P
   }
   const found = new Map<string, AdminTarget>();
   for (const word of words) {
-    const meant = await whoIs(word, api);
+    const meant = await resolveInstance(word, api);
     const known = await meant.api.instance(meant.id);
     found.set(meant.id, { ...meant, instance: known === null ? null : meant.api.instanceIn(known) });
   }
@@ -85,8 +86,9 @@ async function targetsIn(service: string, given: Given, api: RegistryApi): Promi
 }
 
 /**
- * Acts on one after the other. A single one rejects as the registry refuses it. Of several, each that fails is a line on standard error,
- * the others go on, and the last line names those that were not changed; where the registry is away, the rest is not tried.
+ * Acts on one after the other. A single one rejects as the registry refuses it. Of several, each that fails is a line
+ * on standard error, the others go on, and the last line names those that were not changed; where the registry is away,
+ * the rest is not tried.
  */
 export async function eachOf(
   targets: readonly AdminTarget[],

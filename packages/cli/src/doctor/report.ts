@@ -19,11 +19,14 @@ const WELL = { sign: '●', look: 'healthy' } as const;
 const MOST_SEEN = 24;
 /** Lines of the summary at the end. */
 const MOST_SUMMARY = 3;
-/** Lines of evidence, and of fixes, of one entry where there are many findings: then the guide has the rest, or a narrower look. */
+/**
+ * Lines of evidence, and of fixes, of one entry where there are many findings: then the guide has the rest, or a
+ * narrower look.
+ */
 const MOST_EVIDENCE = 2;
 const MOST_FIXES = 4;
 
-/** What a report says of where the doctor looked. */
+/** The scope of the report. */
 export type Looked = Pick<
   Facts,
   'url' | 'registry' | 'scope' | 'services' | 'instances' | 'left' | 'hasNamespaces' | 'names'
@@ -83,7 +86,7 @@ function addRemedy(page: Page, { why, fix, commands, link }: Finding, isMany: bo
   if (!isMany) page.list('more', [link]);
 }
 
-/** The others are told where there are few findings. */
+/** Further texts are listed if there are few findings. */
 function someOf(texts: readonly string[]): readonly string[] {
   const rest = texts.length - MOST_FIXES;
   return rest <= 1 ? texts : [...texts.slice(0, MOST_FIXES), `and ${rest} more`];
@@ -105,7 +108,7 @@ export function verdictText(looked: Looked, findings: readonly Finding[]): strin
   return `${findings.length} ${findings.length === 1 ? 'finding' : 'findings'} about ${about}: ${parts}.${elsewhere}`;
 }
 
-/** The part of the registry that was looked at; null: all of it, or nobody knows. */
+/** The part of the registry that was checked; null: all of it, or unknown. */
 function subjectOf(looked: Looked): string | null {
   const { registry, scope, instances, left } = looked;
   if (registry === null || scope.kind === 'all') return null;

@@ -22,7 +22,7 @@ export const CONNECTION_FLAGS = {
   ),
   '--ca-file': valued(
     option.string({
-      doc: 'for https: who may sign for the registry (PEM); default ROLLCALL_CA_FILE, else whom Node trusts',
+      doc: 'for https: the CAs of the registry (PEM); default ROLLCALL_CA_FILE, else the CAs of Node',
     }),
     '<file>',
   ),
@@ -52,7 +52,7 @@ export const LONG_NAMESPACE_FLAG = { '--namespace': valued(LOOKED_UP, '<name>') 
 /** Of every command that lists. */
 export const ALL_NAMESPACES_FLAG = { '--all-namespaces': toggle('of all namespaces', 'A') };
 
-/** What they were given; undefined: left out. */
+/** The given values; undefined: left out. */
 export type ConnectionFlags = { readonly [Flag in keyof typeof CONNECTION_FLAGS]: string | undefined } & {
   readonly '--namespace'?: string | undefined;
   readonly '--all-namespaces'?: boolean;
@@ -61,7 +61,7 @@ export type ConnectionFlags = { readonly [Flag in keyof typeof CONNECTION_FLAGS]
 /** Which registry, and what to show it. */
 export interface Way {
   readonly url: string;
-  /** What stands behind it in a list of several, as services are given it. */
+  /** The further URLs of a list of several, which services use. */
   readonly others: readonly string[];
   readonly namespace: string;
   readonly token: string | undefined;
@@ -76,13 +76,13 @@ const ENVIRONMENT = { ROLLCALL_TOKEN: option.string({ doc: 'what the registry as
 
 /** Which one the flags, else the environment, name. Throws OPTION_INVALID. */
 export function wayOf(flags: ConnectionFlags, env: Shell['env']): Way {
-  const said = (flag: keyof typeof CONNECTION_FLAGS, name: string): string | undefined =>
+  const given = (flag: keyof typeof CONNECTION_FLAGS, name: string): string | undefined =>
     flags[flag] ?? (env[name] || undefined);
-  const urls = (said('--url', 'ROLLCALL_URL') ?? DEFAULT_URL).split(',').map((each) => each.trim());
+  const urls = (given('--url', 'ROLLCALL_URL') ?? DEFAULT_URL).split(',').map((each) => each.trim());
   for (const each of urls) checkRegistryUrl(each);
   const [url = DEFAULT_URL, ...others] = urls;
-  const caFile = said('--ca-file', 'ROLLCALL_CA_FILE');
-  const [certFile, keyFile] = [said('--cert-file', 'ROLLCALL_CERT_FILE'), said('--key-file', 'ROLLCALL_KEY_FILE')];
+  const caFile = given('--ca-file', 'ROLLCALL_CA_FILE');
+  const [certFile, keyFile] = [given('--cert-file', 'ROLLCALL_CERT_FILE'), given('--key-file', 'ROLLCALL_KEY_FILE')];
   if ((certFile === undefined) !== (keyFile === undefined)) {
     const [there, missing] = certFile === undefined ? ['--key-file', '--cert-file'] : ['--cert-file', '--key-file'];
     throw new RollcallError('OPTION_INVALID', `${there} is there without ${missing}: give both, or none.`);
@@ -98,8 +98,8 @@ export function wayOf(flags: ConnectionFlags, env: Shell['env']): Way {
 const isSecure = ({ url }: Way): boolean => /^https:/i.test(url);
 
 /**
- * The registry that the flags, else the environment, name. Rejects with OPTION_INVALID, for files that cannot be used too. What only
- * TLS needs is loaded for it alone.
+ * The registry that the flags, else the environment, name. Rejects with OPTION_INVALID, also for files that cannot be
+ * used. Modules for TLS are loaded only if needed.
  */
 export async function apiOf(flags: ConnectionFlags, env: Shell['env']): Promise<RegistryApi> {
   const way = wayOf(flags, env);
@@ -120,7 +120,7 @@ export async function linkOf(flags: ConnectionFlags, env: Shell['env']): Promise
   return new HttpRegistryClient({ url: way.url, time: systemTime, token: way.token, ...tls });
 }
 
-/** The same registry, as a client that calls services is told of it. Throws OPTION_INVALID. */
+/** The same registry as options of a client that calls services. Throws OPTION_INVALID. */
 export function clientOptionsOf(flags: ConnectionFlags, env: Shell['env']): RollcallOptions {
   const way = wayOf(flags, env);
   const { url: registry, token, namespace } = way;

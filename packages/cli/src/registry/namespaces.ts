@@ -11,7 +11,7 @@ const MOST_LISTED = 5;
 export const namespacesOf = (known: readonly Pick<Whereabouts, 'namespace'>[]): readonly string[] =>
   [...new Set(known.map(({ namespace }) => namespace))].toSorted();
 
-/** Does each row have to tell its namespace? */
+/** True if each row needs its namespace. */
 export const areSeveral = (known: readonly Pick<Whereabouts, 'namespace'>[]): boolean => namespacesOf(known).length > 1;
 
 /** Throws REGISTRY_REFUSED for a namespace in which no service is. `default` is always there. */
@@ -37,7 +37,7 @@ export function unknownNamespaceText({ namespace, url }: Where, known: readonly 
   return `There is no namespace "${namespace}" at ${url}${rest}.`;
 }
 
-/** What is not in this namespace, and where one of that name is, or what was probably meant. */
+/** The service is not in this namespace: where one of that name is, or what was probably meant. */
 export function unknownServiceText(service: string, { namespace, url }: Where, known: readonly Whereabouts[]): string {
   if (isUnknown(namespace, known)) return unknownNamespaceText({ namespace, url }, known);
   const isPlain = !areSeveral(known) && known.every((one) => one.namespace === namespace);
@@ -57,17 +57,19 @@ export function unknownServiceText(service: string, { namespace, url }: Where, k
   const home = known.find(({ name }) => name === far)?.namespace;
   if (far !== null && home !== undefined)
     return `${text} Did you mean ${far} in namespace ${home} (--namespace ${home})?`;
-  return `${text} See who is there: rollcall ls --all-namespaces.`;
+  return `${text} List services: rollcall ls --all-namespaces.`;
 }
 
-/** What an empty list of all services says: others may be in other namespaces. */
-export function nobodyText({ namespace, url }: Where, known: readonly Whereabouts[]): string {
+/** The text for an empty list of all services: others may be in other namespaces. */
+export function emptyListText({ namespace, url }: Where, known: readonly Whereabouts[]): string {
   const [other] = namespacesOf(known);
   if (other === undefined || namespace === '*') return `No service is registered at ${url}.`;
   return `No service is registered in namespace ${namespace} at ${url}; there are services in ${listed(namespacesOf(known))}: --namespace ${other}, or --all-namespaces.`;
 }
 
-/** `Only namespace default; 11 services in trouble in 3 others: -A`. Empty: there is no other one, or all are asked for. */
+/**
+ * `Only namespace default; 11 services in trouble in 3 others: -A`. Empty: there is no other one, or all are asked for.
+ */
 export function othersText(namespace: string, known: readonly Whereabouts[]): string {
   const others = namespace === '*' ? [] : known.filter((one) => one.namespace !== namespace);
   const spaces = namespacesOf(others).length;

@@ -5,7 +5,7 @@ import type { Parameter, RegistryApi, ServiceAnswer } from '../registry/registry
 import { repeated, toggle, valued } from '../terminal/arguments.js';
 
 const SORTS = ['state', 'service', 'since', 'version', 'zone', 'id'] as const;
-/** As many instances as a registry tells in one answer. */
+/** The maximum number of instances in one answer of a registry. */
 const PAGE = 1_000;
 
 /** Which instances of all services are listed, and in which order. */
@@ -68,7 +68,7 @@ export const FILTER_FLAGS = {
   '--instances': toggle('ask for instances over all services, as the options above do, without a filter'),
 };
 
-/** What they were given. */
+/** The given values. */
 export interface Filters {
   readonly '--state': readonly State[];
   readonly '--admin': readonly AdminState[];
@@ -90,12 +90,15 @@ export function givenFilters(filters: Filters): readonly string[] {
   });
 }
 
-/** May they leave out some instances of a service, so that nothing can be said of the whole? */
+/** True if they may leave out some instances of a service, so that there is no verdict about the whole. */
 export function isSelective(filters: Filters): boolean {
   return givenFilters(filters).some((flag) => flag !== '--sort' && flag !== '--instances');
 }
 
-/** What the registry does not choose by: the weight, and the circuits to an instance (`open`: how many are not closed, by id). */
+/**
+ * Filters that the registry does not apply: the weight, and the circuits to an instance (`open`: the number that is not
+ * closed, by id).
+ */
 export function isChosen(
   { id, weight }: Pick<Instance, 'id' | 'weight'>,
   filters: Pick<Filters, '--weight' | '--circuit'>,
@@ -164,7 +167,7 @@ export async function checkZones(api: RegistryApi, zones: readonly string[]): Pr
   const meant = nearest(unknown, known) ?? known.find((zone) => zone.startsWith(unknown)) ?? null;
   const more = known.length > MOST_ZONES ? ` and ${known.length - MOST_ZONES} more` : '';
   const there = `There ${known.length === 1 ? 'is' : 'are'} ${known.slice(0, MOST_ZONES).join(', ')}${more}.`;
-  const rest = known.length === 0 ? 'No instance tells its zone.' : there;
+  const rest = known.length === 0 ? 'No instance declares a zone.' : there;
   const text = `There is no zone "${unknown}" at ${api.url}. ${meant === null ? '' : `Did you mean ${meant}? `}${rest}`;
   throw new RollcallError('REGISTRY_REFUSED', text);
 }

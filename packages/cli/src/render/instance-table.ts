@@ -14,14 +14,14 @@ import { countsOf, isAway, outagesIn, serviceIn } from './outages.js';
 import { rowText, shortRow, wholeRow } from './row-text.js';
 import { headSpans, STATE_WIDTH, stateSpans } from './state-shapes.js';
 
-/** What is shown: everything that the registry says, and how fresh that is. Times are wall clock, ms since 1970. */
+/** The content of the table: the view of the registry, and its age. Times are wall clock, ms since 1970. */
 export interface View {
   readonly url: string;
   /** Is the change feed open? */
   readonly isLive: boolean;
-  /** Is the feed open, or taken, and the registry says nothing? Left out: no. */
+  /** True if the feed is open, or accepted, and the registry sends nothing. Left out: no. */
   readonly isSilent?: boolean;
-  /** When the registry last spoke; null before the first word. */
+  /** When the registry last hasOutput; null before the first word. */
   readonly heardAt: number | null;
   readonly revision: number;
   readonly instances: readonly Instance[];
@@ -29,19 +29,19 @@ export interface View {
   readonly hasNamespaces?: boolean;
   /** The names of the instances, where these are a part of all; left out: as short as they are unique among these. */
   readonly names?: ReadonlyMap<InstanceId, string>;
-  /** As far as they were asked for: they are no part of the feed. */
+  /** As far as they were requested: they are not part of the feed. */
   readonly heartbeats: ReadonlyMap<InstanceId, Heartbeats>;
-  /** Who keeps instances away from callers, since when, why and until when, as far as that was asked for. */
+  /** The operators who keep instances from callers, with start, reason and end, as far as that was requested. */
   readonly away?: ReadonlyMap<InstanceId, OverrideTerms>;
-  /** All calls of late, as the callers tell; null or left out: nobody told of any, or nobody asked. */
+  /** The sum of all recent calls that callers reported; null or left out: none were reported, or requested. */
   readonly calls?: CallsSum | null;
   /** The calls of the one service that is shown; left out: all are. */
   readonly edges?: readonly Edge[];
-  /** How services of namespaces are that are not shown; left out, or empty: nothing is said of them. */
+  /** A sentence about services in namespaces that are not shown; left out, or empty: none. */
   readonly others?: string;
   /** Are the instances in the order in which they shall stand? Left out: the worst come first. */
   readonly isSorted?: boolean;
-  /** Are some instances of a service left out, so that nothing is said of the whole? Left out: no. */
+  /** True if some instances of a service are left out, so that there is no verdict about the whole. Left out: no. */
   readonly isPartial?: boolean;
 }
 
@@ -49,13 +49,13 @@ export interface View {
 export interface Screen extends Terminal {
   /** Wall clock, ms since 1970. */
   readonly now: number;
-  /** Room for so many instances; beyond it those that are HEALTHY share one line. */
+  /** The number of instances with a row of their own; beyond it those that are HEALTHY share one line. */
   readonly rows: number;
-  /** What is drawn has at most so many lines: of those that do not fit it says how many there are. Left out: any number. */
+  /** The maximum number of lines; what does not fit is counted. Left out: any number. */
   readonly lines?: number;
-  /** So many instances are shown at most; of the others it says how many there are. Left out: any number. */
+  /** The maximum number of instances that are shown; the others are counted. Left out: any number. */
   readonly most?: number;
-  /** Are rows as high as what they say needs, rather than cut to two lines? Left out: no. */
+  /** True if rows are as high as their text needs, instead of being cut to two lines. Left out: no. */
   readonly isWhole?: boolean;
 }
 
@@ -67,7 +67,10 @@ const EVIDENCE_FROM = 80;
 const CALLABLE_WIDTH = 10;
 const INBOUND_WIDTH = 9;
 const OUTBOUND_WIDTH = 10;
-/** A short name has at least so many columns, and more where the sentence keeps this many, and this part of what both share. */
+/**
+ * The minimum width of a short name; it is wider if the sentence keeps this many columns, and up to this share of the
+ * width of both.
+ */
 const LEAST_NAME = 13;
 const LEAST_WHY = 26;
 const WHY_PART = 0.6;
@@ -125,7 +128,10 @@ interface Table {
   readonly whyAt: number;
 }
 
-/** State, callable and since have the room that they need, the sentence a part of it; names that are longer than what is left are cut. */
+/**
+ * State, callable and since have the room that they need, the sentence a part of it; names that are longer than what is
+ * left are cut.
+ */
 function layOut(view: View, screen: Screen, shown: readonly Instance[]): Table {
   const names = view.names ?? namesOf(view.instances, view.hasNamespaces === true);
   const sinceWidth = widest(5, shown, (instance) => sinceOf(view, instance, screen.now));
@@ -171,7 +177,7 @@ function rowOf(table: Table, instance: Instance): readonly (readonly Span[])[] {
   return shortRow(first, screen.width < EVIDENCE_FROM ? { ...text, evidence: '' } : text, room);
 }
 
-/** What stands between the state and the sentence. */
+/** The columns between the state and the sentence. */
 function factsOf(table: Table, instance: Instance, beats: Heartbeats | null): string {
   const { view, screen, names, nameWidth, sinceWidth, hasHeartbeats } = table;
   const { id } = instance;
@@ -187,7 +193,7 @@ function factsOf(table: Table, instance: Instance, beats: Heartbeats | null): st
 export const callableWord = (instance: Pick<Instance, 'state' | 'admin'>): string =>
   isCallable(instance) ? 'yes' : 'no';
 
-/** Those that need nobody's eye, service by service: as many services as have room, those with trouble first. */
+/** Instances that need no attention, service by service: as many services as fit, those with problems first. */
 function foldedRow(view: View, count: number, { screen }: Table): readonly Span[] {
   const total = `${`${count} of ${view.instances.length}`.padEnd(CALLABLE_WIDTH - 2)}  `;
   const room = screen.width - STATE_WIDTH - total.length - 'callable: '.length;
@@ -196,8 +202,8 @@ function foldedRow(view: View, count: number, { screen }: Table): readonly Span[
 }
 
 /**
- * Of each service how many callers may call: those with the smallest part first, then those with the fewest that are well. Names are cut, so
- * that each text fits in `room` with how many more there are.
+ * Of each service how many callers may call: those with the smallest part first, then those with the fewest that are
+ * well. Names are cut, so that each text fits in `room` with how many more there are.
  */
 function sharesOf({ instances, hasNamespaces }: View, room: number): readonly string[] {
   const unwell = countsOf(
@@ -242,16 +248,22 @@ function sinceOf(view: View, instance: Instance, now: number): string {
   return view.isLive ? ageText(now - since) : momentText(since, now);
 }
 
-/** HEALTHY, and called: it needs nobody's eye. */
+/** HEALTHY, and called: it needs no attention. */
 export const isWell = (instance: Instance): boolean => instance.state === 'HEALTHY' && !isAway(instance);
 
-/** Worst first. What an operator keeps away comes behind UNHEALTHY, unless its state is worse. */
+/**
+ * Worst first. An instance that an operator keeps from callers follows those that are UNHEALTHY, unless its state is
+ * worse.
+ */
 function rankOf(instance: Instance): number {
   const rank = ORDER.indexOf(instance.state);
   return isAway(instance) ? Math.min(rank, ORDER.indexOf('UNHEALTHY') + 0.5) : rank;
 }
 
-/** Those that need attention first, the newest of them first. `all`: of which a service that nobody may be called of is the worst. */
+/**
+ * Instances that need attention first, the newest change first. `all`: a service in it without a callable instance is
+ * the worst.
+ */
 export function worstFirst(instances: readonly Instance[], all: readonly Instance[]): readonly Instance[] {
   const outages = new Set(outagesIn(countsOf(all, true)));
   const nameOf = serviceIn(true);
@@ -260,7 +272,7 @@ export function worstFirst(instances: readonly Instance[], all: readonly Instanc
 }
 
 function settledOrder(one: Instance, other: Instance): number {
-  // among those that are well nobody looks for the newest: they keep their places
+  // instances that are well keep their places
   const bySince = isWell(one) ? 0 : other.since - one.since;
   return bySince || one.service.localeCompare(other.service) || one.id.localeCompare(other.id);
 }

@@ -1,4 +1,4 @@
-/** What `rollcall ls` prints, format by format. */
+/** The output of `rollcall ls`, by format. */
 import { addressOf } from '@rollcall/core';
 import type { Instance, InstanceId } from '@rollcall/core';
 import { wrapped } from '../terminal/columns.js';
@@ -15,7 +15,7 @@ import { verdictOf } from './view.js';
 
 export const FORMATS = ['table', 'wide', 'json', 'name'] as const;
 
-/** Of more instances a terminal shows the first so many: the others would scroll them away. */
+/** The number of instances that a terminal shows, so that they do not scroll away. */
 export const MOST_LISTED = 200;
 /** Services, of which not all instances are callable, that are named above the table. */
 const MOST_SHORTAGES = 10;
@@ -25,7 +25,7 @@ export interface Listing {
   readonly format: (typeof FORMATS)[number];
   /** Is nothing left out on a terminal? */
   readonly isAll: boolean;
-  /** Is it about one service, whose instances nobody wants folded away? */
+  /** True for a list of one service, whose instances are not folded. */
   readonly isOfOne: boolean;
   /** Of each instance how many circuits to it are not closed; null: not known. */
   readonly open: ReadonlyMap<InstanceId, number> | null;

@@ -34,8 +34,8 @@ export function outagesIn(counts: ReadonlyMap<string, CallableCount>): readonly 
 const MOST_NAMED = 10;
 
 /**
- * `Nobody of orders may be called: 2 drained.` `when`: of an old view, since when. `width`: a wider sentence begins with how many services
- * there are, or has a shorter name, so that what is cut off at its end says the least. Empty: there is no outage.
+ * `Nobody of orders may be called: 2 drained.` `when`: the time of an old view. `width`: a longer sentence starts with
+ * the number of services, or has a shorter name, so that the important part is not cut off. Empty: no outage.
  */
 export function outageText(
   counts: ReadonlyMap<string, CallableCount>,
@@ -66,7 +66,10 @@ interface Room {
   readonly most: number;
 }
 
-/** `orders: 0 of 2 callable: 2 drained`: a line for each service of which not everybody may be called, those with the fewest first. */
+/**
+ * `orders: 0 of 2 callable: 2 drained`: a line for each service that is not fully callable, those with the fewest
+ * callable instances first.
+ */
 export function shortageLines(instances: readonly Instance[], { hasNamespaces, width, most }: Room): readonly string[] {
   const short = [...countsOf(instances, hasNamespaces)]
     .filter(([, { all, callable }]) => callable < all)

@@ -4,7 +4,9 @@ import type { Direction, Heartbeats } from '../registry/heartbeats.js';
 import type { Look, Span } from '../terminal/paint.js';
 
 type Line = readonly Span[];
-/** How one direction goes: it works, it is refused, nothing comes back, nothing has come yet, or its other end is gone. */
+/**
+ * How one direction goes: it works, it is refused, nothing comes back, nothing has come yet, or its other end is gone.
+ */
 type Wire = 'fine' | 'refused' | 'silent' | 'due' | 'gone';
 
 /** The characters between the two blocks. */
@@ -76,7 +78,7 @@ const LOOKS: Readonly<Record<Wire, Look>> = {
   gone: 'critical',
 };
 
-/** Who calls has a dot, who is called a door. The break is drawn where it happens. */
+/** A caller is a dot, a callee a door. The break is drawn where it happens. */
 function drawn(wire: Wire, to: 'left' | 'right'): string {
   const ways: Readonly<Record<Wire, string>> = {
     fine: `${'─'.repeat(WIRE_WIDTH - 1)}▸`,

@@ -4,7 +4,7 @@ import type { OptionsOf, OptionSpec } from '@rollcall/core';
 
 /** One flag of a command line: an option, and how it is typed. Its key is written as people write it, `--port`. */
 export interface Flag<Value, Missing = Value> extends OptionSpec<Value, Missing> {
-  /** What stands behind it, for the help: `<ms>`; null for a switch, which takes nothing. */
+  /** The placeholder of its value in the help: `<ms>`; null for a switch, which has no value. */
   readonly takes: string | null;
   /** One letter, `o` for `-o`, or null. */
   readonly short: string | null;
@@ -16,7 +16,7 @@ export type Flags = Readonly<Record<`--${string}`, Flag<unknown, unknown>>>;
 
 export interface Arguments<Known extends Flags> {
   readonly flags: OptionsOf<Known>;
-  /** What is neither a flag nor its value. */
+  /** The operands: neither flags nor their values. */
   readonly words: readonly string[];
 }
 
@@ -43,9 +43,9 @@ export function toggle(doc: string, short: string | null = null): Flag<boolean> 
 }
 
 /**
- * Reads a command line. Throws OPTION_INVALID that names every flaw: for an unknown flag the nearest known one, for a wrong value
- * what was received and what is allowed. The last one counts where a flag is there twice, unless it is a repeated one; after `--`
- * everything is a word.
+ * Reads a command line. Throws OPTION_INVALID that names every flaw: for an unknown flag the nearest known one, for a
+ * wrong value what was received and what is allowed. The last one counts where a flag is there twice, unless it is a
+ * repeated one; after `--` everything is a word.
  */
 export function parseArguments<const Known extends Flags>(known: Known, argv: readonly string[]): Arguments<Known> {
   const shapes = Object.entries(known).map(([key, { takes, short }]) => [
@@ -72,7 +72,7 @@ export function parseArguments<const Known extends Flags>(known: Known, argv: re
   return { flags: parseOptions(known, received), words };
 }
 
-/** The lines of a help text that say what the flags do. */
+/** The lines of a help text that describe the flags. */
 export function describeFlags(flags: Flags): readonly string[] {
   const rows = Object.entries(flags).map(([key, { takes, short, doc }]) => ({
     typed: `${short === null ? '    ' : `-${short}, `}${key}${takes === null ? '' : ` ${takes}`}`,
@@ -82,7 +82,10 @@ export function describeFlags(flags: Flags): readonly string[] {
   return rows.map(({ typed, doc }) => `  ${typed.padEnd(width)}  ${doc}`);
 }
 
-/** A typed text where the option takes text, else the number it spells; a switch is true; a repeated one is added to those before. */
+/**
+ * A typed text where the option takes text, else the number it spells; a switch is true; a repeated one is added to
+ * those before.
+ */
 function valueOf(
   key: string,
   flag: Flag<unknown, unknown> | undefined,

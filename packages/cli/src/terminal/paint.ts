@@ -10,8 +10,9 @@ export interface Span {
 export type Look = 'healthy' | 'unhealthy' | 'critical' | 'registering' | 'leaving' | 'strong' | 'faint';
 
 /**
- * Colours of the 256 of xterm that can be read on white and on black (contrast 4.5 and 3.9 at least): the first sixteen are the theme's, and
- * its yellow cannot be read on white, nor its blue on black. What is not HEALTHY is bold too: colour is for trouble.
+ * Colours of the 256 of xterm that are readable on white and on black (contrast at least 4.5 and 3.9): the first
+ * sixteen depend on the theme, and its yellow is not readable on white, nor its blue on black. States other than
+ * HEALTHY are bold too: colour means trouble.
  */
 const CODES: Readonly<Record<Look, string>> = {
   healthy: '38;5;28',
@@ -23,7 +24,7 @@ const CODES: Readonly<Record<Look, string>> = {
   faint: '2',
 };
 
-/** What stands for our signs where there is only ASCII. */
+/** ASCII replacements of our symbols. */
 const ASCII: Readonly<Record<string, string>> = {
   '●': '*',
   '◒': 'v',

@@ -1,4 +1,4 @@
-/** What the terminal says, in the words of the dashboard: state, reason, since, next. */
+/** The texts of the terminal, in the words of the dashboard: state, reason, since, next. */
 import { printableText, REASON_TEXTS, unheld } from '@rollcall/core';
 import type { Instance, Reason } from '@rollcall/core';
 import { columnsOf, padded } from './columns.js';
@@ -18,7 +18,7 @@ function joined(large: number, largeUnit: string, small: number, smallUnit: stri
   return small === 0 ? `${large} ${largeUnit}` : `${large} ${largeUnit} ${small} ${smallUnit}`;
 }
 
-/** `14:02:23`, in the time zone of whoever looks. */
+/** `14:02:23`, in the time zone of the reader. */
 export function clockText(wallMs: number): string {
   const at = new Date(wallMs);
   return [at.getHours(), at.getMinutes(), at.getSeconds()].map((part) => String(part).padStart(2, '0')).join(':');
@@ -31,8 +31,8 @@ export const countText = (count: number): string => count.toLocaleString('en-US'
 export const tripText = (ms: number): string => `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
 
 /**
- * A reason as people read it: a sentence, and the error with its address that shows it (empty: none). Of an instance that
- * self-preservation holds, what fails comes first and the hold second.
+ * A reason as people read it: a sentence, and the error with its address that shows it (empty: none). Of an instance
+ * that self-preservation holds, what fails comes first and the hold second.
  */
 export function explained(reason: Reason): { readonly sentence: string; readonly evidence: string } {
   const { cause, rule } = unheld(reason);
@@ -52,20 +52,20 @@ function plainly(reason: Reason): { readonly sentence: string; readonly evidence
   return { sentence: sentence(known), evidence: text.slice(known.length + 2).replace(/^connect /, '') };
 }
 
-/** What happens next if nothing else does, without a full stop; empty when nothing is known to come. */
+/** The next transition if nothing else happens, without a full stop; empty if none is known. */
 export function nextText(instance: Pick<Instance, 'state' | 'since' | 'next'>, now: number): string {
   const { state, since, next } = instance;
   if (next === null) return '';
   const left = since + next.afterMs - now;
-  // counted up, so that nothing comes before it was said to
+  // rounded up, so that nothing happens before the announced time
   const span = ageText(Math.ceil(left / 1_000) * 1_000);
   if (state === 'REGISTERING') return left > 0 ? `HEALTHY once proved, it has ${span} for that` : 'HEALTHY once proved';
   const when = left > 0 ? `in ${span}` : 'now';
   if (next.unless === null) return `${next.state} ${when} at the latest`;
-  return `${next.state} ${when} unless it ${DEEDS[next.unless]}`;
+  return `${next.state} ${when} unless it ${REFUSED_ACTIONS[next.unless]}`;
 }
 
-const DEEDS = {
+const REFUSED_ACTIONS = {
   HEARTBEAT_1: 'answers Heartbeat-1',
   HEARTBEAT_2: 'sends Heartbeat-2',
   PROOF: 'does both',
@@ -104,7 +104,10 @@ function nameAll(service: string, ids: readonly string[], length: number, names:
   }
 }
 
-/** An id as it is printed: `orders…1e07`, with as many last characters as tell it from those `among` which it is, of its service. */
+/**
+ * An id as it is printed: `orders…1e07`, with as many last characters as distinguish it from the ids `among` which it
+ * is, within its service.
+ */
 export function shortName(
   { id, service }: Pick<Instance, 'id' | 'service'>,
   among: readonly Pick<Instance, 'id' | 'service'>[],

@@ -7,7 +7,7 @@ import type { Shell } from '../../terminal/shell.js';
 export interface StoreChoice {
   /** Null: in memory. */
   readonly folder: string | null;
-  /** Did somebody ask for just this? Else it may be another, if it must. */
+  /** True if the user asked for this one. Else another one may be used if necessary. */
   readonly isAsked: boolean;
 }
 
@@ -20,8 +20,8 @@ interface Wishes {
 }
 
 /**
- * What was asked for; else a folder of the user's own for this port, wherever the command is run. A registry on any free port is
- * found by nobody a second time, so it keeps nothing. Throws OPTION_INVALID where both were asked for.
+ * The store that the user asked for; else a folder of the user for this port, in whichever folder the command is run. A
+ * registry on any free port is not found again, so it keeps nothing. Throws OPTION_INVALID if both options are given.
  */
 export function keepingOf({ port, data, memory }: Wishes, env: Shell['env']): StoreChoice {
   if (memory && data !== undefined) {

@@ -34,7 +34,7 @@ export async function insist(asker: Asker, path = SMALL): Promise<readonly Asked
   );
 }
 
-/** A certificate or an alert says more of why than a connection that ended, and that more than silence. */
+/** A certificate or an alert explains more than a connection that ended, and that explains more than silence. */
 function rankOf(asked: Asked): number {
   if (asked.kind === 'answer') return 0;
   if (asked.trouble !== null) return 1;
@@ -45,8 +45,8 @@ const mostTelling = (first: Asked, more: readonly Asked[]): Asked =>
   more.reduce((best, next) => (rankOf(next) < rankOf(best) ? next : best), first);
 
 /**
- * How each address of the URL's host answers, where it matters: it has several, none answers, or the registry is empty. Of loopback the
- * address of the other family is looked at, too: `localhost` may lead to either.
+ * How each address of the URL's host answers, where it matters: it has several, none answers, or the registry is empty.
+ * Of loopback the address of the other family is looked at, too: `localhost` may lead to either.
  */
 async function addressFacts(asker: Asker, contact: Asked): Promise<readonly AddressFacts[]> {
   const named = await addressesOf(asker.url);

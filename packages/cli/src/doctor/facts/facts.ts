@@ -2,20 +2,20 @@ import type { CallableCount, Container, Endpoint, Instance, InstanceId, Override
 import type { Heartbeats } from '../../registry/heartbeats.js';
 import type { Progress } from './question.js';
 
-/** What came back from a question over HTTP. */
+/** The result of an HTTP request. */
 export type Asked = Answer | Failure;
 
 export interface Answer {
   readonly kind: 'answer';
   readonly status: number;
-  /** What it says of its kind and of its program; empty: nothing. */
+  /** The content type and the server program from its headers; empty: none. */
   readonly contentType: string;
   readonly server: string;
-  /** Its `Date`, ms since 1970; null: it said none. To the second. */
+  /** Its `Date`, ms since 1970, to the second; null: no such header. */
   readonly date: number | null;
   /** Undefined: no JSON. */
   readonly body: unknown;
-  /** The beginning of what it said. */
+  /** The start of the body. */
   readonly text: string;
   /** Of its body, in bytes. */
   readonly size: number;
@@ -28,22 +28,22 @@ export interface Failure {
   readonly code: string;
   /** Verbatim. */
   readonly text: string;
-  /** What it means, where more is known than the text says. */
+  /** The explanation, where more is known than the text. */
   readonly trouble: string | null;
   /** How far the question came. */
   readonly progress: Progress;
 }
 
-/** One address, and who answers a question about the registry there. */
+/** One address, and what answers a request of the registry there. */
 export interface AddressFacts {
   readonly address: string;
   /** Does the host of the URL lead there? False: it is the loopback address of the other family. */
   readonly isNamed: boolean;
   readonly isRegistry: boolean;
-  /** Null: no registry told it. */
+  /** Null: no registry reported it. */
   readonly epoch: string | null;
   readonly instances: number;
-  /** What was seen, for people. */
+  /** The observation, for people. */
   readonly text: string;
 }
 
@@ -53,7 +53,7 @@ export interface ContactFacts {
   readonly contact: Asked;
   /** Was a small question answered, where the one about the registry was met with silence? */
   readonly isSmallAnswered: boolean;
-  /** Does TLS answer where the URL says http and connections end without an answer? */
+  /** True if TLS answers where the URL has http and connections end without an answer. */
   readonly isTls: boolean;
   /** Empty: there is only one, or it was not needed. */
   readonly addresses: readonly AddressFacts[];
@@ -62,7 +62,7 @@ export interface ContactFacts {
 /** Another registry of the list in ROLLCALL_URL. */
 export type PeerFacts = Omit<AddressFacts, 'address' | 'isNamed'> & { readonly url: string };
 
-/** What was tried of the way to a registry that answers. */
+/** The probes of the connection to a registry that answers. */
 export interface WayFacts {
   /** An answer of more than 64 KiB: its question failed; null: it arrived, or there is none to ask for. */
   readonly large: Failure | null;
@@ -71,7 +71,10 @@ export interface WayFacts {
 }
 
 export interface StreamFacts {
-  /** `held`: open all the time; `ended`: by somebody else; `silent`: a connection, and no head of an answer; `refused`: the registry said no, or no connection. */
+  /**
+   * `held`: open all the time; `ended`: by the other side; `silent`: a connection without the head of an answer;
+   * `refused`: by the registry, or no connection.
+   */
   readonly outcome: 'held' | 'ended' | 'silent' | 'refused';
   readonly afterMs: number;
   readonly text: string;
@@ -99,20 +102,21 @@ export interface TryFacts {
 export interface Reach {
   readonly endpoint: Endpoint;
   /**
-   * `itself`: it said its own id; `another`: somebody else's; `open`: the port takes connections, and who is there was not asked;
-   * `refused`: nobody listens; `silent`: nothing came in time; `unasked`: this process has no open file left for it; `failed`: anything else.
+   * `itself`: it reported its own id; `another`: a different id; `open`: the port accepts connections, and the id was
+   * not requested; `refused`: no process listens; `silent`: no answer in time; `unasked`: this process has no free file
+   * descriptor for it; `failed`: anything else.
    */
   readonly outcome: 'itself' | 'another' | 'open' | 'refused' | 'silent' | 'unasked' | 'failed';
   /** Verbatim. */
   readonly text: string;
 }
 
-/** What is known of one instance. */
+/** The facts about one instance. */
 export interface InstanceFacts {
   readonly instance: Instance;
   /** Null: it was not asked for. */
   readonly heartbeats: Heartbeats | null;
-  /** How often it fell lately; null: not known. */
+  /** The number of recent falls; null: unknown. */
   readonly falls: number | null;
   /** Does it hold its line? Null: not known. */
   readonly line: boolean | null;
@@ -122,7 +126,7 @@ export interface InstanceFacts {
   readonly rounds: readonly boolean[];
   /** How often its stream ended within ten minutes though it lives; null: never, or not known. */
   readonly lineLosses: LineLossFacts | null;
-  /** Who drained it, or put it into maintenance, when and why; null: nobody, or not known. */
+  /** The operator who drained it or put it into maintenance, the time and the reason; null: none, or unknown. */
   readonly away: OverrideTerms | null;
 }
 
@@ -144,21 +148,21 @@ export interface RefusedFacts {
   readonly agoMs: number;
 }
 
-/** What the registry says of itself; null: it did not say. */
+/** The registry's own state; null: not reported. */
 export interface RegistryFacts {
   readonly version: string | null;
   readonly epoch: string | null;
-  /** How many are registered; null: not told. */
+  /** The number of registered instances; null: not reported. */
   readonly instances: number | null;
   /** Files that its process has open, and may have. */
   readonly files: { readonly open: number; readonly most: number } | null;
-  /** The container that it runs in; null: none, or not told. */
+  /** The container that it runs in; null: none, or not reported. */
   readonly container: Container | null;
   readonly insecure: boolean;
   readonly access: string;
   readonly host: string | null;
   readonly intervalMs: number;
-  /** By its own clock, ms since 1970; null: not told. */
+  /** By its own clock, ms since 1970; null: not reported. */
   readonly startedAt: number | null;
   readonly flappingLimit: number | null;
   readonly store: {
@@ -167,7 +171,7 @@ export interface RegistryFacts {
     readonly trouble: { readonly text: string; readonly sinceMs: number; readonly owed: number } | null;
   } | null;
   readonly preservation: { readonly text: string; readonly sinceMs: number | null } | null;
-  /** When its certificate ends, ms since 1970; null: it speaks no TLS. */
+  /** The expiry of its certificate, ms since 1970; null: it does not use TLS. */
   readonly certificateUntil: number | null;
   /** Access tokens that end soon, the first to end first. */
   readonly endingTokens: readonly { readonly id: string; readonly whose: string; readonly until: number }[];
@@ -204,7 +208,7 @@ export interface CallEdge {
 /** The part of an edge that went to one instance. */
 export interface CallTarget {
   readonly instance: InstanceId;
-  /** About so many, computed from a rate with one decimal; null: not known. */
+  /** An estimate, computed from a rate with one decimal; null: unknown. */
   readonly attempts: number | null;
   readonly failures: number;
   /** How many callers have their circuit to it closed, open and half-open. */
@@ -216,7 +220,7 @@ export type CallFacts =
   | { readonly kind: 'read'; readonly edges: readonly CallEdge[] }
   | { readonly kind: 'unread'; readonly why: string };
 
-/** What the command was asked to look at, besides the registry itself. */
+/** The scope of the command, besides the registry itself. */
 export type Scope =
   | { readonly kind: 'all' }
   | { readonly kind: 'namespace'; readonly namespace: string }
@@ -233,7 +237,7 @@ export interface Facts extends Omit<ContactFacts, 'contact'> {
   readonly way: WayFacts | null;
   /** The others of the list in ROLLCALL_URL. */
   readonly peers: readonly PeerFacts[];
-  /** What was asked for and did not come, for people. */
+  /** What was requested and not received, for people. */
   readonly missing: readonly string[];
   /** Of this machine, ms since 1970, at the middle of the question about the registry. */
   readonly wall: number;
@@ -256,7 +260,7 @@ export interface Facts extends Omit<ContactFacts, 'contact'> {
   /** By id, how people read and type it; empty: not known. */
   readonly names: ReadonlyMap<InstanceId, string>;
   readonly calls: CallFacts;
-  /** Instances that were left out, because there are so many. */
+  /** The number of instances that were left out because of the limit. */
   readonly left: number;
   /** Were their ports to be tried? */
   readonly triesPorts: boolean;

@@ -13,7 +13,7 @@ import type { Progress, QuestionOptions } from './question.js';
 const TIMEOUT_MS = 3_000;
 /** So much of an answer is shown. */
 const SHOWN = 120;
-/** A question is asked so often, until it is answered. */
+/** Tries of a request until it is answered. */
 const TRIES = 3;
 const RETRY_AFTER_MS = 100;
 /** Since the first question; later ones are not repeated, so that the whole stays bounded. */
@@ -21,7 +21,7 @@ const RETRIES_END_MS = 10_000;
 
 const NOWHERE: Progress = { isConnected: false, isAnswered: false, received: 0, announced: null };
 
-/** Asks one registry, each question on a connection of its own, and tells how it answered, whatever that is. */
+/** Sends requests to one registry, each on a connection of its own, and reports any kind of answer. */
 export class Asker {
   readonly url: string;
   readonly #way: Way;
@@ -99,13 +99,13 @@ export class Asker {
     try {
       const signal = AbortSignal.timeout(TIMEOUT_MS);
       const { response, text, progress } = await question(url, { ...this.options, signal, address });
-      const { statusCode: status = 0, headers: said } = response;
-      const date = Date.parse(said.date ?? '');
+      const { statusCode: status = 0, headers } = response;
+      const date = Date.parse(headers.date ?? '');
       return {
         kind: 'answer',
         status,
-        contentType: said['content-type'] ?? '',
-        server: String(said['server'] ?? said['x-powered-by'] ?? ''),
+        contentType: headers['content-type'] ?? '',
+        server: String(headers['server'] ?? headers['x-powered-by'] ?? ''),
         date: Number.isNaN(date) ? null : date,
         body: jsonOf(text),
         text: text.slice(0, SHOWN),
@@ -124,7 +124,7 @@ export class Asker {
     if (error instanceof Error && (error.name === 'AbortError' || error.name === 'TimeoutError'))
       return { kind: 'failure', code: 'ETIMEDOUT', text: silenceText(progress), trouble: null, progress };
     const code = codeOf(error);
-    // what the client then guesses is left to whoever has seen all tries
+    // the explanation of the client is left to the caller, which has seen all tries
     const trouble = CUT.test(code) ? null : (troubleOf(error, facts)?.message ?? null);
     return { kind: 'failure', code, text: messageOf(error) || code, trouble, progress };
   }
@@ -142,7 +142,7 @@ function silenceText({ isConnected, isAnswered, received, announced }: Progress)
   return isConnected ? `it takes the connection, and no answer ${within}` : `no connection ${within}`;
 }
 
-/** Does it speak TLS? Whose certificate it is does not matter here. */
+/** True if TLS answers there. Its certificate is not verified. */
 export function speaksTls(url: string): Promise<boolean> {
   const { port } = new URL(url);
   return new Promise((resolve) => {

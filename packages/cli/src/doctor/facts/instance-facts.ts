@@ -30,8 +30,8 @@ export interface Meant {
   readonly names: ReadonlyMap<InstanceId, string>;
 }
 
-/** Nobody was asked for, or nothing was answered. */
-export const NOBODY: Meant = {
+/** The result if no instances were requested, or none received. */
+export const NO_INSTANCES: Meant = {
   instances: [],
   isWhole: false,
   scope: { kind: 'all' },
@@ -84,10 +84,13 @@ export class Look {
     this.#concurrency = Math.max(1, Math.min(CONCURRENCY, free));
   }
 
-  /** Usually in every namespace (`*`): an id says nothing of its own. One that is typed before the word counts more. */
+  /**
+   * `usual`: the namespace, mostly all (`*`), as an id does not contain its own. A namespace before the word takes
+   * precedence.
+   */
   async instances(word: string | null, usual: string): Promise<Meant> {
     const listed = await this.#answered('/api/v1/services?namespace=*', 'instances, because the list of services');
-    if (listed === null) return NOBODY;
+    if (listed === null) return NO_INSTANCES;
     const known = listAt(listed, 'services').map((service) => ({
       name: textAt(service, 'name') ?? '',
       namespace: textAt(service, 'namespace') ?? '',
@@ -174,7 +177,10 @@ export class Look {
     return listAt(asked.body, 'heartbeat1').map((round) => numberAt(round, 'roundTripMs') !== null);
   }
 
-  /** The body of a good answer; null: there is none, which is kept. An instance that has gone meanwhile is nothing to keep. */
+  /**
+   * The body of a good answer; null: there is none, which is kept. An instance that has gone meanwhile is nothing to
+   * keep.
+   */
   async #answered(path: string, what: string): Promise<unknown> {
     const asked = await this.#asker.ask(path);
     if (asked.kind === 'answer' && asked.status === 200) return asked.body;
@@ -183,7 +189,7 @@ export class Look {
     return null;
   }
 
-  /** In their order, so many at a time. */
+  /** Works on all items in order, a limited number at a time. */
   async each<Item, Result>(items: readonly Item[], work: (item: Item) => Promise<Result>): Promise<readonly Result[]> {
     const results: Result[] = [];
     const waiting = items.entries();

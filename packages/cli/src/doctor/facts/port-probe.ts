@@ -21,13 +21,13 @@ const TIMEOUT_MS = 2_000;
 /** More of an answer is not read. */
 const MOST_BYTES = 16_384;
 
-/** An address that does not answer is tried so often; one that is silent, once less, for that takes its time. */
+/** Tries of an address that does not answer; one fewer if it is silent, as that takes longer. */
 const TRIES = 3;
 const RETRY_AFTER_MS = 150;
 
 const isLost = ({ outcome }: Reach): boolean => ['refused', 'silent', 'failed', 'unasked'].includes(outcome);
 
-/** Tries the address of an instance until it answers, three times at most; the text tells of each try. Never rejects. */
+/** Probes the address of an instance until it answers, at most three times; the text lists each try. Never rejects. */
 export async function reach(id: string, endpoint: Endpoint): Promise<Reach> {
   let reached = await reachOnce(id, endpoint);
   const texts = [reached.text];
@@ -40,14 +40,15 @@ export async function reach(id: string, endpoint: Endpoint): Promise<Reach> {
 }
 
 /**
- * Connects to where an instance says it is, and asks who is there, as callers do before their first call: with a Heartbeat-1 that has no
- * nonce, which proves nothing to anybody. Over gRPC, and over TLS, whose certificates are not ours to judge, it only connects. Never rejects.
+ * Connects to the address of an instance and requests its id, as callers do before their first call: with a Heartbeat-1
+ * without a nonce, which proves nothing. Over gRPC, and over TLS, whose certificates are not verified here, it only
+ * connects. Never rejects.
  */
 function reachOnce(id: string, endpoint: Endpoint): Promise<Reach> {
   return new Promise((resolve) => {
     const { host, port, tls } = endpoint;
     let isConnected = false;
-    const said: Buffer[] = [];
+    const received: Buffer[] = [];
     const socket: Socket = tls
       ? secureConnect({ host, port, rejectUnauthorized: false })
       : connect({ host, port, autoSelectFamily: false });
@@ -58,12 +59,12 @@ function reachOnce(id: string, endpoint: Endpoint): Promise<Reach> {
     socket.setTimeout(TIMEOUT_MS, () =>
       done(
         'silent',
-        `${isConnected ? 'it takes the connection and says nothing' : 'no answer to the connection'} within ${TIMEOUT_MS} ms`,
+        `${isConnected ? 'it accepts the connection and sends nothing' : 'no answer to the connection'} within ${TIMEOUT_MS} ms`,
       ),
     );
     socket.on('error', (error) => done(outcomeOf(error), messageOf(error) || codeOf(error)));
     socket.on('close', () => {
-      if (said.length > 0) done(...verdict(id, ''));
+      if (received.length > 0) done(...verdict(id, ''));
       else done('failed', `${addressOf(endpoint)} closed the connection without an answer`);
     });
     socket.on(tls ? 'secureConnect' : 'connect', () => {
@@ -71,19 +72,22 @@ function reachOnce(id: string, endpoint: Endpoint): Promise<Reach> {
       const question = tls ? null : QUESTIONS[endpoint.protocol]?.(endpoint);
       if (question === null || question === undefined) return done('open', 'it takes connections');
       socket.on('data', (bytes) => {
-        said.push(bytes);
-        const answer = Buffer.concat(said);
-        const who = readers[endpoint.protocol]?.(answer) ?? (answer.length > MOST_BYTES ? '' : null);
-        if (who !== null) done(...verdict(id, who));
+        received.push(bytes);
+        const answer = Buffer.concat(received);
+        const found = readers[endpoint.protocol]?.(answer) ?? (answer.length > MOST_BYTES ? '' : null);
+        if (found !== null) done(...verdict(id, found));
       });
       socket.write(question);
     });
   });
 }
 
-function verdict(id: string, who: string): [Reach['outcome'], string] {
-  if (who === id) return ['itself', `it says that it is ${id}`];
-  return ['another', who === '' ? 'somebody answers who does not say who it is' : `it says that it is ${who}`];
+function verdict(id: string, found: string): [Reach['outcome'], string] {
+  if (found === id) return ['itself', `it says that it is ${id}`];
+  return [
+    'another',
+    found === '' ? 'a process answers that does not report an instance id' : `it says that it is ${found}`,
+  ];
 }
 
 function outcomeOf(error: unknown): Reach['outcome'] {
@@ -105,7 +109,7 @@ const QUESTIONS: Partial<Readonly<Record<Protocol, (endpoint: Endpoint) => strin
   heartbeat: http,
 };
 
-/** Who answers: empty, somebody who does not say; null: not all has come. */
+/** Reads the id from an answer: empty if there is none; null: the answer is incomplete. */
 const readers: Partial<Readonly<Record<Protocol, (received: Buffer) => string | null>>> = {
   tcp: readTcp,
   http: readHttp,

@@ -16,7 +16,7 @@ export interface Progress {
   isAnswered: boolean;
   /** Bytes of the body that arrived. */
   received: number;
-  /** Bytes that the head announces; null: it does not say. */
+  /** The content length in the head; null: none. */
   announced: number | null;
 }
 

@@ -9,7 +9,7 @@ import type { Diagnosis, Finding } from './finding.js';
 import { remediesFor } from './fixes.js';
 import { serviceNameOf } from './names.js';
 
-/** Calls of a service to another fail: at least so many in the last window, and at least this share of them. */
+/** Calls of a service to another fail: at least this number in the last window, and at least this share of them. */
 const LEAST_FAILED = 3;
 const FAILED_RATIO = 0.1;
 /** Most of the failed attempts went to one instance. */
@@ -27,7 +27,7 @@ export function callsDiagnosis(facts: Facts): Diagnosis {
   }
   const edges = calls.edges.filter((edge) => isInScope(edge, facts));
   if (edges.length === 0) {
-    const unchecked = instances.length === 0 ? [] : ['calls between services, because no caller reported any lately'];
+    const unchecked = instances.length === 0 ? [] : ['calls between services, because no caller reported any recently'];
     return { findings: [], fine: [], unchecked };
   }
   const failing = edges.filter(isFailing).map((edge) => callsFailing(edge, facts));
@@ -87,15 +87,15 @@ function callsFailing(edge: CallEdge, facts: Facts): Finding {
 
 const instancesText = (count: number): string => (count === 1 ? '1 instance' : `${count} instances`);
 
-/** What keeps every call from being answered; empty: there is somebody to call. */
+/** The reason why no call can be answered; empty: an instance may be called. */
 function lackOf(callee: string, count: { readonly callable: number } | undefined): string {
   if (count === undefined) return `no instance of ${callee} is registered`;
-  return count.callable === 0 ? `nobody of ${callee} may be called` : '';
+  return count.callable === 0 ? `no instance of ${callee} may be called` : '';
 }
 
 function lackFix(callee: string, service: string, isRegistered: boolean): readonly string[] {
   if (isRegistered)
-    return [`see who may not be called, why, and how to undo it: ${command(`rollcall doctor ${callee}`)}`];
+    return [`see which instances may not be called, why, and how to undo it: ${command(`rollcall doctor ${callee}`)}`];
   return [
     `is it registered elsewhere, or under another name? ${command(`rollcall ls --all-namespaces --search ${service}`)}`,
     'if it does not run, start it',
@@ -140,7 +140,9 @@ function failingFix(edge: CallEdge, facts: Facts): readonly string[] {
   ];
 }
 
-/** How people read and type the instance; of one that is not in the scope by the instances that are called beside it. */
+/**
+ * How people read and type the instance; of one that is not in the scope by the instances that are called beside it.
+ */
 function targetName({ instance }: CallTarget, { namespace, to, targets }: CallEdge, facts: Facts): string {
   const known = facts.names.get(instance);
   if (known !== undefined) return known;
@@ -180,7 +182,7 @@ function circuitsIn(edges: readonly CallEdge[], facts: Facts): readonly Circuit[
     .filter((circuit) => isCalled(circuit, facts));
 }
 
-/** Nobody calls one that is gone, or that may not be called: then its circuits say nothing. */
+/** An instance that is gone or may not be called gets no calls: its circuits mean nothing. */
 function isCalled({ callers, known }: Circuit, { scope, counts, left }: Facts): boolean {
   if (known !== null) return isCallable(known.instance);
   if (scope.kind === 'instances') return false;

@@ -1,4 +1,5 @@
-// A text for people may contain commands. They are marked where the text is made, so that whoever shows it can keep them whole.
+// A text for people may contain commands. They are marked where the text is made, so that code that prints it can keep
+// them whole.
 
 const OPEN = '\u{E000}';
 const CLOSE = '\u{E001}';

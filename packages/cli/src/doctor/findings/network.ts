@@ -10,15 +10,15 @@ import { remediesFor } from './fixes.js';
 import { nameOf } from './names.js';
 import { isTight } from './registry.js';
 
-/** So many ends of a stream, of nearly the same length, are a rule of somebody between. */
+/** At least this many ends of a stream, of nearly the same length, indicate a rule of a proxy. */
 const LOSSES = 3;
-/** Of the longest; and at least so many ms. */
+/** Relative to the longest; and at least this many ms. */
 const ALIKE_RATIO = 0.2;
 const ALIKE_MS = 500;
 
 type Part = Partial<Diagnosis>;
 
-/** What is wrong with the way to a registry that answers, or with which registry that is. */
+/** The findings about the connection to a registry that answers, and about which registry that is. */
 export function wayDiagnosis(facts: Facts): Diagnosis {
   const { registry } = facts;
   if (registry === null) return { findings: [], fine: [], unchecked: [] };
@@ -59,7 +59,7 @@ function steadiness(facts: Facts, registry: RegistryFacts): Part {
         ? [`the registry has hardly an open file left: ${remediesFor(registry.container).moreFiles}`]
         : []),
       ...(whole.some(({ code }) => code === 'ETIMEDOUT')
-        ? [`are packets lost on the way? ${command(`ping -c 20 ${bareHost(url)}`)}; mend the network that loses them`]
+        ? [`are packets lost on the way? ${command(`ping -c 20 ${bareHost(url)}`)}; fix the network that loses them`]
         : []),
       ...(whole.some((failure) => isCut(failure) || failure.code === 'ECONNREFUSED')
         ? ['is there a proxy or load balancer between, of whose targets one is gone? Ask the registry itself, past it']
@@ -71,8 +71,9 @@ function steadiness(facts: Facts, registry: RegistryFacts): Part {
 }
 
 /**
- * The answers that broke off because they are large: where the one that was asked for its size broke off, that one first and all that did;
- * else those larger than any that arrived as a whole. A smaller one that breaks off shows a way that is unsteady.
+ * The answers that broke off because they are large: where the one that was asked for its size broke off, that one
+ * first and all that did; else those larger than any that arrived as a whole. A smaller one that breaks off shows a way
+ * that is unsteady.
  */
 function largeLosses({ way, tries }: Facts): readonly Failure[] {
   const halves = tries.failures.filter(({ progress }) => progress.isAnswered);

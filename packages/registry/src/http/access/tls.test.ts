@@ -201,7 +201,7 @@ describe('files of TLS', () => {
   it.each([
     [{ certFile: 'server.pem' }, 'certFile is there without keyFile'],
     [{ caFile: 'ca.pem' }, 'tls.caFile is there without certFile'],
-    [{ certFile: 'a', keyFile: 'b', crlFile: 'c' }, 'tls.crlFile is there without caFile'],
+    [{ certFile: 'a', keyFile: 'b', crlFile: 'c' }, 'tls.crlFile is set without caFile'],
     [{ certFile: 'a', keyFile: 'b', certificates: [{ san: 'DNS:a', role: 'reader' }] }, 'without caFile'],
     [{ certFile: '-----BEGIN CERTIFICATE-----', keyFile: 'b' }, 'the name of a file, not PEM text'],
     [{ certFile: 'a', keyFile: 'b', caFile: 'c', certificates: [{ san: 'orders', role: 'reader' }] }, 'DNS:<name>'],
