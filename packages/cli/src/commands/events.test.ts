@@ -52,7 +52,7 @@ describe('rollcall events', () => {
   });
 
   it('prints with --all all kept events that match, in any number of pages', async () => {
-    const { url, server, questions } = await longStory(2_500);
+    const { url, server, questions } = await registryWithEvents(2_500);
     const shell = testShell({ ROLLCALL_URL: url });
     expect(await run(['events', '--all', '-o', 'json', '--kind', 'state'], shell)).toBe(0);
     server.close();
@@ -67,7 +67,7 @@ describe('rollcall events', () => {
   });
 
   it('prints the number of events that are no longer kept', async () => {
-    const { url, server } = await longStory(3, 4_711);
+    const { url, server } = await registryWithEvents(3, 4_711);
     const shell = testShell({ ROLLCALL_URL: url });
     expect(await run(['events'], shell)).toBe(0);
     server.close();
@@ -75,7 +75,7 @@ describe('rollcall events', () => {
   });
 
   it('has a date on events that are not of today', async () => {
-    const { url, server } = await longStory(1);
+    const { url, server } = await registryWithEvents(1);
     const shell = testShell({ ROLLCALL_URL: url });
     expect(await run(['events'], shell)).toBe(0);
     server.close();
@@ -105,16 +105,16 @@ describe('rollcall events', () => {
 });
 
 /** A registry with `count` events, all of the year 2000, numbered from 1. */
-async function longStory(count: number, dropped = 0) {
+async function registryWithEvents(count: number, dropped = 0) {
   const questions: URLSearchParams[] = [];
   const server = createServer((request, response) => {
     const url = new URL(request.url ?? '', 'http://x');
     if (url.pathname !== '/api/v1/events') return void response.end('{"services":[]}');
     questions.push(url.searchParams);
     const after = Number(url.searchParams.get('after') ?? 0);
-    const events = Array.from({ length: Math.min(1_000, count - after) }, (_, at) => eventAt(after + at + 1));
-    const last = after + events.length;
-    const answer = { epoch: 'e', since: 0, last, more: last < count, missed: 0, older: false, dropped, events };
+    const page = Array.from({ length: Math.min(1_000, count - after) }, (_, at) => eventAt(after + at + 1));
+    const last = after + page.length;
+    const answer = { epoch: 'e', since: 0, last, more: last < count, missed: 0, older: false, dropped, events: page };
     return void response.end(JSON.stringify(answer));
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');

@@ -29,7 +29,7 @@ export function Dialog({ title, children, onClose }: DialogProps): VNode {
   );
 }
 
-/** What went wrong, and what to do. */
+/** An error, and what to do. */
 export function Problem({ of }: { readonly of: Error }): VNode {
   return (
     <p class="problem" role="alert">

@@ -15,7 +15,7 @@ interface NameFilterProps {
   readonly placeholder: string;
 }
 
-/** What is typed is the filter `q` at once. */
+/** The typed text is the filter `q` at once. */
 export function TextFilter({ label, placeholder }: NameFilterProps): VNode {
   const session = useSession();
   return (
@@ -37,9 +37,9 @@ interface ChoiceProps {
   /** Of the filter, and what people call it. */
   readonly name: string;
   readonly label: string;
-  /** Value, and how it is told; a plain text is both. */
+  /** Values with their labels; a plain text is both. */
   readonly of: readonly (string | readonly [string, string])[];
-  /** What no choice is called; default `any`. */
+  /** The label of no choice; default `any`. */
   readonly none?: string;
 }
 

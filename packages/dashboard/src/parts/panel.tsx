@@ -49,7 +49,7 @@ interface HeadProps {
   readonly children?: ComponentChildren;
 }
 
-/** The top of every screen: a verdict, and who is affected. Changes are read out by `Announcer`, not by this. */
+/** The top of every screen: a verdict, and the affected callers. Changes are announced by `Announcer`, not by this. */
 export function Head({ verdict, title, sentence, crumbs, children }: HeadProps): VNode {
   const name = title ?? (typeof verdict === 'string' ? verdict : '');
   useEffect(() => {

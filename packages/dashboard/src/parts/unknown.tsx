@@ -18,12 +18,12 @@ export function asOfText(known: Known<unknown>): string {
 
 interface UnknownScreenProps {
   readonly title: string;
-  /** What is asked, as the beginning of a sentence: `Who calls whom`. */
+  /** The subject, as the beginning of a sentence: `Who calls whom`. */
   readonly what: string;
   readonly of: Known<unknown>;
 }
 
-/** In place of a screen that knows nothing yet, or cannot. */
+/** Replaces a screen whose data is not known yet, or unavailable. */
 export function UnknownScreen({ title, what, of }: UnknownScreenProps): VNode {
   if (of.kind !== 'unknown') return <Head title={title} verdict={`${what}: asking …`} sentence="" />;
   return (

@@ -9,7 +9,7 @@ interface WindowedProps<Row> {
   readonly box: { current: HTMLElement | null };
 }
 
-/** px; the style sheet says the same of `.one-height`. */
+/** px; must equal `.one-height` of the style sheet. */
 const ROW_PX = 35;
 const CARD_PX = 76;
 const NARROW = '(max-width: 720px)';
@@ -30,8 +30,8 @@ function useRowHeight(): number {
 const SPARE = 12;
 
 /**
- * The body of a table of which only those rows are in the page that are seen: above and below them is empty room. It scrolls with the
- * page. Ten thousand rows cost what sixty do.
+ * The body of a table of which only those rows are in the page that are seen: above and below them is empty room. It
+ * scrolls with the page. Ten thousand rows cost what sixty do.
  */
 export function WindowedRows<Row>({ rows, row, box }: WindowedProps<Row>): VNode {
   const rowHeight = useRowHeight();

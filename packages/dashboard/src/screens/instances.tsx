@@ -186,7 +186,7 @@ interface RowProps {
   readonly staleSince: number | null;
 }
 
-/** A weight other than the usual one is said: 0 is passed over while there is an equally good instance. */
+/** A weight other than the default is shown: instances of weight 0 are skipped while there is an equally good one. */
 const callableText = (weight: number): string => (weight === USUAL_WEIGHT ? 'yes' : `yes, weight ${weight}`);
 const USUAL_WEIGHT = 100;
 

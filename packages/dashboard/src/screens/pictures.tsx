@@ -38,7 +38,7 @@ const both = (heartbeat1: Heartbeats['heartbeat1'], heartbeat2: Heartbeats['hear
   heartbeat2,
 });
 
-/** Every case that the picture knows, as an instance would be told. */
+/** Every case of the picture, with the texts of an instance. */
 const CASES: readonly (readonly [Instance, Heartbeats])[] = [
   [sample('HEALTHY', 'BOTH_WAYS_OK'), both(WORKS, WORKS)],
   [sample('REGISTERING', 'NEW'), both(WORKS, NEVER)],

@@ -91,7 +91,7 @@ export function RegistryScreen(): VNode {
   );
 }
 
-/** What somebody who helps from afar needs to see; the registry puts no secret into any of it. */
+/** Data for remote support; the registry puts no secret into any of it. */
 const BUNDLE = {
   registry: 'api/v1/registry',
   services: 'api/v1/services?namespace=*',
@@ -173,7 +173,7 @@ function Replica({ registry, asOf }: ReplicaProps): VNode {
 /** So many options are shown at once. */
 const FEW = 9;
 
-/** Who set an option: what somebody said comes first. */
+/** The sources of options: those that were set come first. */
 const SOURCES = ['option', 'preset', 'default'];
 
 function Options({ registry }: { readonly registry: RegistryAnswer }): VNode {

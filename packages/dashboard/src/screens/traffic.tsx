@@ -17,18 +17,18 @@ interface TrafficProps {
 
 /** The calls between all services: how they go now, and, smaller, how the last 15 minutes went. */
 export function TrafficPanel({ namespace, summary: known }: TrafficProps): VNode {
-  const lately = useKnown<TrafficAnswer>(`api/v1/traffic?namespace=${encodeURIComponent(namespace)}`);
-  const points = valueOf(lately)?.points ?? [];
-  const seconds = (valueOf(lately)?.stepMs ?? 5_000) / 1_000;
+  const recent = useKnown<TrafficAnswer>(`api/v1/traffic?namespace=${encodeURIComponent(namespace)}`);
+  const points = valueOf(recent)?.points ?? [];
+  const seconds = (valueOf(recent)?.stepMs ?? 5_000) / 1_000;
   const summary = valueOf(known);
   const hasCalls = points.some(({ calls }) => calls > 0);
   return (
-    <Panel title="Calls between services" aside={asOfText(lately) || 'now, and the last 15 minutes'}>
-      {valueOf(lately) === null ? (
-        <Unknown of={lately} />
+    <Panel title="Calls between services" aside={asOfText(recent) || 'now, and the last 15 minutes'}>
+      {valueOf(recent) === null ? (
+        <Unknown of={recent} />
       ) : !hasCalls && (summary?.edges ?? 0) === 0 ? (
         <p class="panel-body faint">
-          {asOfOf(lately) === null
+          {asOfOf(recent) === null
             ? 'No calls yet. Callers that use Rollcall tell of their calls with Heartbeat-2; nothing has to be set up.'
             : 'No calls had been told of.'}
         </p>

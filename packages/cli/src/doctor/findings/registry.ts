@@ -86,8 +86,8 @@ const lineOf = (version: string): string =>
 function versions({ facts, registry }: Known): Part {
   const { version } = registry;
   if (version === null) return { unchecked: ['versions, because this registry is too old to report its own'] };
-  const versions = facts.instances.flatMap(({ instance }) => instance.metadata[TOLD.version] ?? []);
-  const silent = facts.instances.length - versions.length;
+  const reported = facts.instances.flatMap(({ instance }) => instance.metadata[TOLD.version] ?? []);
+  const silent = facts.instances.length - reported.length;
   const unchecked =
     silent === 0
       ? []
@@ -112,7 +112,7 @@ function versions({ facts, registry }: Known): Part {
   if (findings.length > 0) return { findings, unchecked };
   return {
     fine: [
-      `versions fit: registry ${version}, this command ${facts.version}${versions.length === 0 ? '' : `, ${versions.length} instances`}`,
+      `versions fit: registry ${version}, this command ${facts.version}${reported.length === 0 ? '' : `, ${reported.length} instances`}`,
     ],
     unchecked,
   };

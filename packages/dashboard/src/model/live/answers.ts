@@ -1,4 +1,4 @@
-/** What the registry answers, as far as this page reads it: docs/PROTOCOL.md has all of it. */
+/** The answers of the registry, as far as this page reads them: docs/PROTOCOL.md has all fields. */
 import type { Instance, Override, Reason, State } from '@rollcall/core';
 import type { Heartbeats } from '../view/picture.js';
 
@@ -23,11 +23,11 @@ export interface EventsAnswer {
   readonly last: number;
   /** Is there more after `last` already? */
   readonly more: boolean;
-  /** So many after the one that was asked for are no longer kept. */
+  /** The number of events after the requested one that are no longer kept. */
   readonly missed: number;
-  /** Are older ones kept that match? A registry that was not updated yet does not say. */
+  /** True if older events that match are kept. Missing from an older registry. */
   readonly older?: boolean;
-  /** So many of all are no longer kept. */
+  /** The number of all events that are no longer kept. */
   readonly dropped?: number;
   readonly events: readonly RegistryEvent[];
 }
@@ -69,7 +69,7 @@ export interface RegistryAnswer {
   readonly options: Readonly<Record<string, { readonly value: unknown; readonly source: string }>>;
   readonly access: string;
   readonly insecure: boolean;
-  /** As whom this page is here, where tokens are asked for. */
+  /** The identity of this page, if tokens are required. */
   readonly visitor?: { readonly role: string; readonly id: string } | null;
 }
 
@@ -113,7 +113,7 @@ export interface ServiceEdge {
   readonly ageMs: number;
   /** Of all its targets together. */
   readonly circuits: Circuits;
-  /** Whom exactly, as far as the callers tell; left out where the question wants none. */
+  /** The called instances, as far as the callers report them; left out unless requested. */
   readonly targets?: readonly TargetEdge[];
 }
 
@@ -131,7 +131,7 @@ export interface TopologySummary {
   readonly callsPerSecond: number;
   readonly failures: number;
   readonly retries: number;
-  /** The services that somebody calls, and what became of these calls. */
+  /** The services that are called, and their failures. */
   readonly called: readonly { readonly namespace: string; readonly service: string; readonly failures: number }[];
   /** The services whose own calls fail. */
   readonly failing: readonly { readonly namespace: string; readonly service: string; readonly failures: number }[];
@@ -142,10 +142,10 @@ export interface InstanceListAnswer {
   readonly instances: readonly { readonly id: string; readonly override?: Override }[];
 }
 
-/** What operators set, by the id of the instance. */
+/** The settings of operators, by the id of the instance. */
 export type Overrides = ReadonlyMap<string, Override>;
 
-/** Sums over one step; `calls` 0 where nobody told of any. */
+/** Sums over one step; `calls` is 0 if none were reported. */
 export interface TrafficPoint {
   /** Wall clock, ms since 1970, of its end. */
   readonly at: number;
@@ -177,11 +177,11 @@ export interface BeatsAnswer {
   readonly heartbeat1: readonly { readonly agoMs: number; readonly roundTripMs: number | null }[];
   /** Each Heartbeat-2 that came. */
   readonly heartbeat2: readonly { readonly agoMs: number }[];
-  /** Spans in which the registry itself could not listen, oldest first. A registry that was not updated yet does not tell. */
+  /** Spans in which the registry itself could not listen, oldest first. Missing from an older registry. */
   readonly notListening?: readonly NotListening[];
 }
 
-/** From so many ms ago to so many ms ago. */
+/** A span, in ms before now. */
 export interface NotListening {
   readonly fromAgoMs: number;
   readonly toAgoMs: number;

@@ -1,7 +1,9 @@
-/** What is known of something, and since when it is not: the one place for it, so that no screen takes “unknown” for “none”. */
+/**
+ * A value that is known, or unknown since a time: the one place for this, so that no screen shows “unknown” as “none”.
+ */
 import { clockText } from '../text/age.js';
 
-/** What came of asking the registry, again and again. Times are of this browser’s wall clock. */
+/** The result of repeated requests. Times are of this browser’s wall clock. */
 export interface Answer<Value> {
   /** The newest answer; null: there was none yet. */
   readonly value: Value | null;
@@ -40,7 +42,7 @@ export function knownAs<Value, Part>(known: Known<Value>, part: (value: Value) =
 
 export const unknownText = (since: number): string => `unknown since ${clockText(since)}`;
 
-/** What stands where nothing is known: `–` with since when, never 0. */
+/** The text for an unknown value: `–` with its time, never 0. */
 export function missingText(known: Known<unknown>): string {
   if (known.kind === 'unknown') return `– ${unknownText(known.since)}`;
   return known.kind === 'asked' ? 'Asking …' : '–';

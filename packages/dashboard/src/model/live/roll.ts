@@ -6,18 +6,18 @@ import type { Tally } from '../text/words.js';
 
 export type Instances = ReadonlyMap<string, Instance>;
 
-/** A service as people are told it. */
+/** The name of a service as it is shown. */
 export type NameOf = (namespace: string, name: string) => string;
 
 /** How much of a whole view has come. */
 export interface Arrival {
   /** Services. */
   readonly have: number;
-  /** Null: the registry does not say. */
+  /** Null: the registry does not report it. */
   readonly total: number | null;
 }
 
-/** One service and who is in it. */
+/** One service and its instances. */
 export interface ServiceNode {
   /** `<namespace>/<name>`. */
   readonly key: string;
@@ -27,8 +27,8 @@ export interface ServiceNode {
 }
 
 /**
- * Everything the registry has told, kept up to date by its change feed. Frames of one turn are applied together: each service changes
- * once, however many frames name it.
+ * The registry's whole view, kept up to date by its change feed. Frames of one turn are applied together: each service
+ * changes once, however many frames name it.
  */
 export class Roll {
   /** By name, then namespace; changes only when a service comes or goes. */
@@ -41,7 +41,7 @@ export class Roll {
   readonly nameOf: NameOf = (namespace, name) => (this.namespaces.value.length > 1 ? `${namespace}/${name}` : name);
   readonly status: Signal<StatusFrame> = signal<StatusFrame>({ settled: true });
   readonly revision: Signal<number> = signal(0);
-  /** What has come of a view that is not whole yet: nothing can be counted or judged. Null: it is whole. */
+  /** The progress of a view that is not complete: nothing can be counted or judged. Null: it is complete. */
   readonly arrival: Signal<Arrival | null> = signal<Arrival | null>({ have: 0, total: null });
   /** Was it ever whole? Then an older view is here while a new one comes. */
   readonly wasWhole: Signal<boolean> = signal(false);
@@ -49,12 +49,12 @@ export class Roll {
   readonly #home = new Map<string, ServiceNode>();
   /** Parts of views that are not whole yet. */
   readonly #parts = new Map<string, Instance[]>();
-  /** Services of which nothing has come since the view began anew; null: it went on from where it was. */
+  /** Services that have not been received since a new view began; null: the view was resumed. */
   #unseen: Set<string> | null = null;
-  /** Services of which the whole has come since the view began anew. */
+  /** Services that have been completely received since a new view began. */
   readonly #arrived = new Set<string>();
 
-  /** A whole new view begins, of so many services (null: not told): what it does not name by its end is gone. */
+  /** Begins a whole new view of `total` services (null: unknown): what it does not name by its end is gone. */
   beginAnew(total: number | null = null): void {
     this.#arrived.clear();
     this.arrival.value = { have: 0, total };
@@ -218,13 +218,15 @@ export function standingOf(instances: Instances): Standing {
 /** HEALTHY, and not kept away from callers by an operator. */
 const healthyOf = ({ count, unwell }: Standing): number => count.callable - unwell.UNHEALTHY - unwell.REGISTERING;
 
-/** Nobody of it may be called, or somebody of it is UNHEALTHY or CRITICAL. */
+/** No instance of it may be called, or one is UNHEALTHY or CRITICAL. */
 export const isTroubled = ({ worst, count }: Standing): boolean => isOutage(count) || needsAttention({ state: worst });
 
-/** The state by which a service is coloured: where nobody may be called nothing is worse. */
+/** The state that gives a service its colour: nothing is worse than no callable instance. */
 export const colourOf = ({ worst, count }: Standing): State => (isOutage(count) ? 'CRITICAL' : worst);
 
-/** Services that nobody may be called of first, then problems, then the lower share of HEALTHY ones; else as they are. */
+/**
+ * Services without a callable instance first, then problems, then the lower share of HEALTHY ones; else in their order.
+ */
 export function servicesByTrouble(nodes: readonly ServiceNode[]): ServiceNode[] {
   const standings = new Map(nodes.map((node) => [node, standingOf(node.instances.value)]));
   const rank = (node: ServiceNode): number => {
@@ -236,7 +238,7 @@ export function servicesByTrouble(nodes: readonly ServiceNode[]): ServiceNode[] 
   return nodes.toSorted((one, other) => rank(one) - rank(other));
 }
 
-/** What the verdict is about. */
+/** The counts for the verdict. */
 export function tallyOf(nodes: readonly ServiceNode[], nameOf: NameOf): Tally {
   const standings = nodes.map(({ namespace, name, instances }) => ({
     name: nameOf(namespace, name),

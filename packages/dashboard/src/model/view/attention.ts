@@ -22,8 +22,9 @@ export interface Cause {
 }
 
 /**
- * Causes that need a person: instances that an operator keeps away where none of the service is callable, first, and those that are CRITICAL
- * or UNHEALTHY, worst first; and those that are on their way. `overrides`: operators with other words, or other reasons, are other causes.
+ * Causes that need a person: instances that an operator keeps away where none of the service is callable, first, and
+ * those that are CRITICAL or UNHEALTHY, worst first; and those that are on their way. `overrides`: operators with other
+ * words, or other reasons, are other causes.
  */
 export function attentionOf(
   nodes: readonly ServiceNode[],
@@ -48,7 +49,7 @@ export function attentionOf(
 }
 
 /** Of a service the instances that an operator keeps away, together where operator and reason are the same. */
-export function deedsOf(node: ServiceNode, overrides: Overrides): readonly Cause[] {
+export function actionsOf(node: ServiceNode, overrides: Overrides): readonly Cause[] {
   return causesOf(node, true, overrides).filter(({ isKeptAway }) => isKeptAway);
 }
 
@@ -57,7 +58,7 @@ function causesOf(node: ServiceNode, isOut: boolean, overrides: Overrides): Caus
   for (const instance of node.instances.value.values()) {
     const isKeptAway = isOut && instance.admin !== 'ENABLED';
     if (!isKeptAway && !needsAttention(instance) && !isOnTheWay(instance)) continue;
-    const cause = isKeptAway ? deedOf(instance, overrides) : [instance.admin, instance.state, whyText(instance)];
+    const cause = isKeptAway ? actionKeyOf(instance, overrides) : [instance.admin, instance.state, whyText(instance)];
     const name = JSON.stringify([isKeptAway, ...cause]);
     const group = groups.get(name) ?? { isKeptAway, instances: [] };
     group.instances.push(instance);
@@ -72,8 +73,8 @@ function causesOf(node: ServiceNode, isOut: boolean, overrides: Overrides): Caus
   }));
 }
 
-/** What makes one deed of an operator another one than the next. */
-function deedOf(instance: Instance, overrides: Overrides): readonly string[] {
+/** The parts that distinguish one action of an operator from another. */
+function actionKeyOf(instance: Instance, overrides: Overrides): readonly string[] {
   const terms = awayTerms(instance, overrides.get(instance.id) ?? null);
   return [instance.admin, ...(terms === null ? [] : [terms.by, terms.reason])];
 }
@@ -105,7 +106,7 @@ export function sinceOf({ instances }: Cause, overrides: Overrides): number | nu
   return known.length === 0 ? null : Math.min(...known);
 }
 
-/** What operators said of the admin state of its instances, as far as it is known. */
+/** The operators' settings of the admin state of its instances, as far as known. */
 export const termsIn = ({ instances }: Pick<Cause, 'instances'>, overrides: Overrides): readonly OverrideTerms[] =>
   instances
     .map((instance) => awayTerms(instance, overrides.get(instance.id) ?? null))

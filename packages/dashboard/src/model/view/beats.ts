@@ -1,4 +1,4 @@
-/** Which heartbeats of the last five minutes were missed: those that the registry itself could not hear are not. */
+/** Missed heartbeats of the last five minutes, without those that the registry itself could not receive. */
 import type { BeatsAnswer, NotListening } from '../live/answers.js';
 
 export interface BeatsShown {

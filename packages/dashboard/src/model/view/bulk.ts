@@ -1,4 +1,4 @@
-/** What can be done at once with all instances of a list. */
+/** Actions on all instances of a list. */
 import type { Instance } from '@rollcall/core';
 
 /** More instances than these are too many for one decision. */
@@ -11,8 +11,8 @@ export interface Bulk {
 }
 
 /**
- * Drains those that are ENABLED and not leaving; where none is, lets those be called again that are DRAINING. An instance in maintenance is
- * left as it is: its end is planned. Null: there is nothing to do.
+ * Drains those that are ENABLED and not leaving; where none is, lets those be called again that are DRAINING. An
+ * instance in maintenance is left as it is: its end is planned. Null: there is nothing to do.
  */
 export function bulkOf(listed: readonly Instance[]): Bulk | null {
   const enabled = listed.filter(({ admin, state }) => admin === 'ENABLED' && state !== 'DEREGISTERING');

@@ -28,8 +28,8 @@ export const SPANS: readonly (readonly [string, number])[] = [
 export const spanOf = ({ last }: Filters): number | null => SPANS.find(([name]) => name === last)?.[1] ?? null;
 
 /**
- * The question for the events of a screen, without a page: every filter is applied by the registry. `now`: the registry's wall clock, where
- * the span of `last` ends; it takes the place of `from` and `to`.
+ * The question for the events of a screen, without a page: every filter is applied by the registry. `now`: the
+ * registry's wall clock, where the span of `last` ends; it takes the place of `from` and `to`.
  */
 export function eventsPath(namespace: string, filters: Filters, now: number): string {
   const { kind, service = '', instance = '', state = '' } = filters;
@@ -54,7 +54,7 @@ export interface ShownEvents {
   readonly missed: number;
   /** Does the registry keep older ones that match? */
   readonly older: boolean;
-  /** So many of all events are no longer kept. */
+  /** The number of all events that are no longer kept. */
   readonly dropped: number;
   /** Does the registry have newer ones that are not read yet? */
   readonly newer: boolean;
@@ -74,7 +74,10 @@ export function withinSpan(shown: ShownEvents, spanMs: number | null, now: numbe
 
 const MINUTE_MS = 60_000;
 
-/** `12 events`, `at least 200 events`: those of the minute before `now`, as far as they are read. `now`: the registry's wall clock. */
+/**
+ * `12 events`, `at least 200 events`: those of the minute before `now`, as far as they are read. `now`: the registry's
+ * wall clock.
+ */
 export function lastMinuteText({ events, older, newer }: ShownEvents, now: number): string {
   const since = now - MINUTE_MS;
   const count = events.filter(({ at }) => at > since).length;
@@ -86,7 +89,7 @@ export function lastMinuteText({ events, older, newer }: ShownEvents, now: numbe
 /** Asks the registry: `Api.get`. */
 export type Get = (path: string) => Promise<EventsAnswer>;
 
-/** What a screen shows of the events that match: the newest page, what came after it, and the older pages that were asked for. */
+/** The events of a screen: the newest page, newer events, and the older pages that were requested. */
 export class EventPages {
   readonly path: string;
   readonly #page: number;
@@ -110,8 +113,9 @@ export class EventPages {
   }
 
   /**
-   * Reads what came after the last answer, page by page, up to as many rows as are kept; what is left then is for the next time. The first
-   * time, and in another life of the registry, it reads the newest page. Rejects as `get` does, and keeps the pages that came.
+   * Reads what came after the last answer, page by page, up to as many rows as are kept; what is left then is for the
+   * next time. The first time, and in another life of the registry, it reads the newest page. Rejects as `get` does,
+   * and keeps the pages that came.
    */
   async renew(get: Get): Promise<void> {
     for (let read = 0; read < this.#most; read += this.#page) {
@@ -125,7 +129,7 @@ export class EventPages {
     const answer = await get(this.#pathOf(known === null ? {} : { after: known.last }));
     const { epoch, last, more, dropped = 0, older = false } = answer;
     if (known !== null && known.epoch !== epoch) {
-      // numbers count anew: what the answer has is not the newest page
+      // the numbers start again: the answer is not the newest page
       this.#position = null;
       this.#now = NOTHING;
       return false;
@@ -170,7 +174,9 @@ export class EventPages {
   }
 }
 
-/** Every event that the registry keeps and that matches, oldest first, as one JSON object a line. Rejects as `get` does. */
+/**
+ * Every event that the registry keeps and that matches, oldest first, as one JSON object a line. Rejects as `get` does.
+ */
 export async function exportedLines(path: string, get: Get): Promise<readonly string[]> {
   const lines: string[] = [];
   for (let after = 0; ;) {

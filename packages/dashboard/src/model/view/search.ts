@@ -1,4 +1,4 @@
-/** What the search finds by what is typed: names, ids as they are printed, addresses; before them a namespace and `/`. */
+/** Searches by typed text: names, ids as they are printed, addresses; before them a namespace and `/`. */
 import { addressOf } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
 import { printedParts } from '../text/words.js';

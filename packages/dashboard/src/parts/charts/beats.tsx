@@ -38,11 +38,14 @@ function NotListened({ of, height }: { readonly of: BeatsAnswer; readonly height
 
 interface BeatsProps {
   readonly of: BeatsAnswer;
-  /** What stands at the right end of the axis. Default: now. */
+  /** The label at the right end of the axis. Default: now. */
   readonly end?: string;
 }
 
-/** Five minutes of both directions under one time axis, now at the right: round trips as bars, arrivals as ticks, misses hollow. */
+/**
+ * Five minutes of both directions under one time axis, now at the right: round trips as bars, arrivals as ticks, misses
+ * hollow.
+ */
 export function Beats({ of, end = 'now' }: BeatsProps): VNode {
   const trips = of.heartbeat1.flatMap(({ roundTripMs }) => (roundTripMs === null ? [] : [roundTripMs]));
   const sorted = trips.toSorted((one, other) => one - other);

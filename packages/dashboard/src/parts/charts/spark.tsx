@@ -7,10 +7,10 @@ const PAD = 2;
 interface SparkProps {
   /** Oldest first; null: nothing is known of that moment, and the line has a gap. */
   readonly points: readonly (number | null)[];
-  /** What stands at the bottom and at the top; `max` null: the highest point. */
+  /** The values at the bottom and at the top; `max` null: the highest point. */
   readonly min?: number;
   readonly max?: number | null;
-  /** For those who hear the page. */
+  /** The label for screen readers. */
   readonly label: string;
 }
 

@@ -19,10 +19,10 @@ import { save } from '../../parts/save.js';
 import { Unknown } from '../../parts/unknown.js';
 import { EventFilters } from './event-filters.js';
 
-/** A gap longer than this is told. */
+/** Longer gaps are shown. */
 const SILENCE_MS = 60_000;
 
-/** What happened, newest first. It goes on by itself unless it is paused. */
+/** The events, newest first. It follows new ones unless it is paused. */
 export function EventsScreen(): VNode {
   const { route, clock } = useSession();
   const { filters } = route.value;
@@ -129,7 +129,7 @@ function Verdict({ of, pausedAt }: VerdictProps): VNode {
 
 const upperFirst = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
 
-/** Apart, since it counts anew each second: nothing else has to be drawn for that. */
+/** A component of its own, as it counts again each second: nothing else has to be drawn for that. */
 function LastMinute({ of }: { readonly of: ShownEvents }): VNode {
   const now = useSession().clock.now.value;
   return <>{upperFirst(lastMinuteText(of, now))} in the last minute.</>;
@@ -214,7 +214,7 @@ function Table({ shown, goBack, isFiltered, asOf }: TableProps): VNode {
   );
 }
 
-/** What there is besides these rows. */
+/** The events besides these rows. */
 function Foot({ shown, goBack }: Pick<TableProps, 'shown' | 'goBack'>): VNode | null {
   const { older, isFull, dropped, events } = shown;
   const isBusy = useSignal(false);

@@ -32,7 +32,9 @@ import { Actions } from './actions.js';
 import { InstanceCallers } from './instance-callers.js';
 import { LastHour } from './last-hour.js';
 
-/** One instance: its state as a sentence, the two heartbeats as a picture, its last hour, who sees what of it. */
+/**
+ * One instance: its state as a sentence, the two heartbeats as a picture, its last hour, and the view of its callers.
+ */
 export function InstanceScreen({ id }: { readonly id: string }): VNode {
   const { roll } = useSession();
   const path = `api/v1/instances/${encodeURIComponent(id)}`;
@@ -76,7 +78,7 @@ export function InstanceScreen({ id }: { readonly id: string }): VNode {
   );
 }
 
-/** The registry answers, and knows no such instance: else nobody can say so. */
+/** True if the registry answers that it does not know the instance: any other error leaves that open. */
 const isRefused = (error: Error | null): boolean =>
   error instanceof Refusal && (error.status === 404 || error.status === 410);
 
@@ -191,7 +193,7 @@ function Callers({ instance }: { readonly instance: Instance }): VNode {
   return <InstanceCallers id={instance.id} edges={edges} />;
 }
 
-/** What callers do with it, by their default tiers. */
+/** How callers use it, by their default tiers. */
 const EFFECTIVE: Readonly<Record<Instance['state'], string>> = {
   HEALTHY: 'gets calls',
   REGISTERING: 'gets calls only where nobody is HEALTHY',

@@ -43,7 +43,7 @@ interface ServiceProps {
   readonly name: string;
 }
 
-/** One service: how it stands, its instances, who calls it and whom it calls, what happened last. */
+/** One service: its state, its instances, its callers and callees, its last events. */
 export function ServiceScreen({ namespace, name }: ServiceProps): VNode {
   const { roll } = useSession();
   // a service that comes or goes changes the list
@@ -171,7 +171,7 @@ function Instances({ node, overrides, callers }: InstancesProps): VNode {
 /** More rows than this are for filters, or for `rollcall ls`. */
 const MOST_ROWS = 200;
 
-/** What all callers tell of each instance. */
+/** The reports of all callers about each instance. */
 function byInstance(callers: readonly ServiceEdge[]): ReadonlyMap<string, readonly TargetEdge[]> {
   const targets = new Map<string, TargetEdge[]>();
   for (const target of callers.flatMap((edge) => edge.targets ?? [])) {
@@ -182,10 +182,10 @@ function byInstance(callers: readonly ServiceEdge[]): ReadonlyMap<string, readon
   return targets;
 }
 
-/** Events beyond so many are not looked at: the instance itself shows all of its own. */
+/** Events beyond this number are not read: the instance itself shows all of its own. */
 const MOST_EVENTS = 500;
 
-/** What changed the states of its instances, by instance. */
+/** The changes of state of its instances, by instance. */
 function useEventsByInstance(node: ServiceNode): ReadonlyMap<string, readonly RegistryEvent[]> {
   const query = new URLSearchParams({ namespace: node.namespace, service: node.name, limit: String(MOST_EVENTS) });
   for (const kind of ['registered', 'state', 'moved']) query.append('kind', kind);
@@ -210,7 +210,7 @@ interface ChipsProps {
   readonly filters: Readonly<Record<string, string>>;
 }
 
-/** Filters live in the address: what one sees can be sent to somebody. */
+/** Filters are in the address, so that a view can be shared. */
 function Chips({ all, shown, filters }: ChipsProps): VNode {
   const states = WORST_FIRST.filter((state) => all.some((instance) => instance.state === state));
   const versions = [...new Set(all.map(({ version }) => version))].filter((version) => version !== '').toSorted();
@@ -262,7 +262,7 @@ function CircuitLegend(): VNode {
   );
 }
 
-/** Callers tell of windows this long. */
+/** The length of the windows of callers. */
 const WINDOW_S = 5;
 
 /** Of the attempts that came to it; null: there were none. */

@@ -20,9 +20,9 @@ export function Stats({ node, callers: known }: { readonly node: ServiceNode; re
   const callers = valueOf(known) ?? [];
   const none = known.kind === 'known' ? 'no callers' : missingText(known);
   const path = `api/v1/traffic?namespace=${encodeURIComponent(node.namespace)}&to=${encodeURIComponent(node.name)}`;
-  const lately = useKnown<TrafficAnswer>(path);
-  const traffic = valueOf(lately);
-  const asOf = asOfText(known) || asOfText(lately);
+  const recent = useKnown<TrafficAnswer>(path);
+  const traffic = valueOf(recent);
+  const asOf = asOfText(known) || asOfText(recent);
   const points = traffic?.points ?? [];
   const perSecond = callers.reduce((sum, edge) => sum + edge.callsPerSecond, 0);
   const calls = callers.reduce((sum, edge) => sum + edge.calls, 0);

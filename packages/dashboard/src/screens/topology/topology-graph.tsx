@@ -21,7 +21,7 @@ interface TopologyGraphProps {
   readonly selected: ServiceEdge | null;
 }
 
-/** The graph is laid out anew only when its edges are others; what they carry changes in place. */
+/** The graph is laid out again only if its edges change; their numbers change in place. */
 export function TopologyGraph({ edges, all, selected }: TopologyGraphProps): VNode {
   const graph = useSignal<Graph | null>(null);
   const problem = useSignal<Error | null>(null);

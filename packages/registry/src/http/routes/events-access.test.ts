@@ -60,8 +60,8 @@ describe('access to events', () => {
 
   it('no response contains a token or a secret of an instance', async () => {
     for (const query of QUERIES) await registry.ask(`/api/v1/events?${query}`, { bearer: bearers.operator });
-    const text = registry.texts.join('\n');
-    expect(text).toContain('"seq"');
+    const output = registry.texts.join('\n');
+    expect(output).toContain('"seq"');
     // the first answers a registration: its own secret belongs there
     const read = registry.texts.filter((text) => text.includes('"events"')).join('\n');
     for (const secret of registry.secrets) expect(read).not.toContain(secret);

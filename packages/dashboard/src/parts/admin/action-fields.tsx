@@ -23,7 +23,7 @@ const LENGTHS_MIN = [15, 60, 240, 1_440] as const;
 export const MINUTE_MS = 60_000;
 
 interface LengthFieldProps {
-  /** Minutes; 0: without an end, where `none` says what that means. */
+  /** Minutes; 0: no end, with `none` as its label. */
   readonly of: Signal<number>;
   readonly none?: string;
 }

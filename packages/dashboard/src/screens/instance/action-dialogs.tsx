@@ -5,13 +5,13 @@ import { useSession } from '../../model/live/session.js';
 import { momentText } from '../../model/text/moment.js';
 import { tailOf } from '../../model/text/words.js';
 import { Consequences } from '../../parts/admin/consequences.js';
-import { LengthField, MINUTE_MS, withReason } from '../../parts/admin/deed-fields.js';
+import { LengthField, MINUTE_MS, withReason } from '../../parts/admin/action-fields.js';
 import { ActionDialog } from '../../parts/admin/action-dialog.js';
 
-/** What an operator does with an instance: a dialog each. */
-export type Deed = 'Drain' | 'Enable' | 'Maintenance' | 'Weight' | 'Deregister';
+/** The actions of operators on an instance, with a dialog each. */
+export type Action = 'Drain' | 'Enable' | 'Maintenance' | 'Weight' | 'Deregister';
 
-export interface DeedProps {
+export interface ActionProps {
   readonly instance: Instance;
   readonly path: string;
   /** The weight that it registered with. */
@@ -20,7 +20,7 @@ export interface DeedProps {
 
 const nameOf = ({ service, id }: Instance): string => `${service}…${tailOf(id)}`;
 
-function Drain({ instance, path }: DeedProps): VNode {
+function Drain({ instance, path }: ActionProps): VNode {
   const { api, clock } = useSession();
   const minutes = useSignal(0);
   const until = (): object => (minutes.value === 0 ? {} : { untilMs: endOf(clock.now.peek(), minutes.value) });
@@ -46,7 +46,7 @@ const endText = (now: number, minutes: number): string =>
     ? 'It stays drained until you undrain it.'
     : `At ${momentText(endOf(now, minutes), now)} it is called again by itself.`;
 
-function Enable({ instance, path }: DeedProps): VNode {
+function Enable({ instance, path }: ActionProps): VNode {
   const { api } = useSession();
   return (
     <ActionDialog
@@ -59,7 +59,7 @@ function Enable({ instance, path }: DeedProps): VNode {
   );
 }
 
-function Maintenance({ instance, path }: DeedProps): VNode {
+function Maintenance({ instance, path }: ActionProps): VNode {
   const { api, clock } = useSession();
   const minutes = useSignal<number>(60);
   const untilMs = endOf(clock.now.value, minutes.value);
@@ -77,7 +77,7 @@ function Maintenance({ instance, path }: DeedProps): VNode {
   );
 }
 
-function Weight({ instance, path, own }: DeedProps): VNode {
+function Weight({ instance, path, own }: ActionProps): VNode {
   const { api } = useSession();
   const weight = useSignal(instance.weight);
   const words = (): { readonly weight: number | null } => ({ weight: weight.value === own ? null : weight.value });
@@ -104,7 +104,7 @@ function Weight({ instance, path, own }: DeedProps): VNode {
   );
 }
 
-function Deregister({ instance, path }: DeedProps): VNode {
+function Deregister({ instance, path }: ActionProps): VNode {
   const { api } = useSession();
   return (
     <ActionDialog
@@ -119,8 +119,8 @@ function Deregister({ instance, path }: DeedProps): VNode {
   );
 }
 
-/** The dialog of a deed. */
-export const DEEDS: Readonly<Record<Deed, (props: DeedProps) => VNode>> = {
+/** The dialog of each action. */
+export const ACTION_DIALOGS: Readonly<Record<Action, (props: ActionProps) => VNode>> = {
   Drain,
   Enable,
   Maintenance,
