@@ -1,7 +1,7 @@
 import { environmentText } from './environment.js';
 import type { Shell } from './terminal/shell.js';
 
-/** `rollcall help` lists them; here nothing of it is loaded. */
+/** `rollcall help` lists the commands; none of them is loaded here. */
 const FAILED = 1;
 
 let tellsDeaf: () => void = () => {};
@@ -9,7 +9,7 @@ const outputClosed = new Promise<void>((resolve) => {
   tellsDeaf = resolve;
 });
 
-/** Ends it with a sentence for what the surroundings refuse, and with the stack for a bug. */
+/** Ends the process with a sentence for a failure of the environment, and with the stack for a bug. */
 function fail(error: unknown): void {
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
   const text = environmentText(error) ?? stack;

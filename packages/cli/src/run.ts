@@ -7,12 +7,12 @@ import { EXIT } from './terminal/shell.js';
 import type { Command, ExitCode, Shell } from './terminal/shell.js';
 import { printable } from './terminal/words.js';
 
-/** One word of `rollcall`. */
+/** A command of `rollcall`. */
 export interface Entry {
   /** One of GROUPS. */
   readonly group?: string;
   readonly about: string;
-  /** Loaded when it is asked for, so that a small command does not wait for what only another one needs. */
+  /** Loaded on demand, so that a small command does not wait for modules of others. */
   load(): Promise<Command>;
 }
 
@@ -133,7 +133,7 @@ export async function run(argv: readonly string[], asked: Shell): Promise<ExitCo
       shell.err(`rollcall ${name}: ${printable(refused)}`);
       return EXIT.failed;
     }
-    // a bug, not an answer: its stack is what helps to find it
+    // a bug, not an answer: the stack helps to find it
     if (!isRollcallError(error)) throw error;
     shell.err(`rollcall ${name}: ${messageOf(error).split('\n').map(printable).join('\n')}`);
     return CODES[error.code] ?? EXIT.failed;

@@ -91,7 +91,7 @@ function placeOf(route: Route): string {
 /** On arrival at a place the focus goes to its start, not to the element that was clicked and is gone. */
 function useFocusOnArrival(place: string): void {
   const known = useRef(place);
-  // before the next key: after the next paint it would take the focus from what that key has opened
+  // before the next key: after the next paint it would take the focus from an element that this key has opened
   useLayoutEffect(() => {
     if (known.current !== place) document.getElementById('main')?.focus({ preventScroll: true });
     known.current = place;
@@ -103,7 +103,7 @@ function focusMain(event: Event): void {
   document.getElementById('main')?.focus();
 }
 
-/** Screens that count and judge what the stream brings. */
+/** Screens that count and judge the data of the stream. */
 const JUDGING: ReadonlySet<Route['at']> = new Set(['overview', 'services', 'instances', 'topology']);
 
 interface CurrentScreenProps {
@@ -323,7 +323,7 @@ function brokenText(freshness: Freshness, since: number): string {
 function Insecure(): VNode {
   return (
     <p class="insecure">
-      <b>This registry is insecure.</b> Whoever reaches its port may register, read and remove: it was started so.
+      <b>This registry is insecure.</b> Any client that reaches its port may register, read and remove.
     </p>
   );
 }

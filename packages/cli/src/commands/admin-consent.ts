@@ -82,9 +82,9 @@ interface Plan {
   /** `drain`, `put into maintenance`. */
   readonly action: string;
   readonly targets: readonly AdminTarget[];
-  /** Were they chosen by `--service`? Then they are listed, and it is asked. */
+  /** True if they were chosen by `--service`: then they are listed, and confirmation is asked for. */
   readonly isChosen: boolean;
-  /** Sentences about what it takes away: it is asked for each reason. */
+  /** The effects of the action: each is a reason to ask for confirmation. */
   readonly warnings: readonly string[];
   /** `--yes` */
   readonly isAgreed: boolean;

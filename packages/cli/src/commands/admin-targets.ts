@@ -1,4 +1,4 @@
-/** On which instances a command acts: what is typed, what becomes of their services, and one after the other. */
+/** The targets of a command: parsing them, the effect on their services, and acting on one after the other. */
 import { isRollcallError, messageOf, option, RollcallError } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
 import type { RegistryApi } from '../registry/registry-api.js';
@@ -36,7 +36,7 @@ export interface AdminTarget extends Meant {
 
 /** The operands of a command. */
 interface Typed {
-  /** The command, with what stands behind the ids: `weight`, ` <0 … 1000 | own>`. */
+  /** The command, with the operands after the ids: `weight`, ` <0 … 1000 | own>`. */
   readonly command: string;
   readonly tail?: string;
   readonly words: readonly string[];
@@ -86,9 +86,9 @@ async function targetsIn(service: string, given: Given, api: RegistryApi): Promi
 }
 
 /**
- * Acts on one after the other. A single one rejects as the registry refuses it. Of several, each that fails is a line
- * on standard error, the others go on, and the last line names those that were not changed; where the registry is away,
- * the rest is not tried.
+ * Acts on one after the other. A single one rejects as the registry refuses it. With several, each failure is a line on
+ * standard error, the others are still tried, and the last line names those that were not changed; if the registry is
+ * unreachable, the rest is skipped.
  */
 export async function eachOf(
   targets: readonly AdminTarget[],

@@ -105,7 +105,7 @@ interface Done {
   readonly answer: Json;
 }
 
-/** Waits for all of them, `timeoutMs` together. */
+/** Waits for all of them, at most `timeoutMs` in total. */
 async function allQuiet(
   done: readonly Done[],
   { timeoutMs, isText }: { readonly timeoutMs: number; readonly isText: boolean },
@@ -125,7 +125,7 @@ async function allQuiet(
   return isQuiet;
 }
 
-/** `rollcall drain`: no new calls, those under way go on. */
+/** `rollcall drain`: no new calls; those in flight continue. */
 export const drain: Command = away(
   'drain',
   'DRAINING',

@@ -5,8 +5,8 @@ const HEADER = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)$/
 const OWN = new Set(['connection', 'content-length', 'expect', 'host', 'keep-alive', 'transfer-encoding', 'upgrade']);
 
 /**
- * Headers as they are typed: `name: value`. Throws OPTION_INVALID, for a message over TCP too, which carries none. A
- * value is never repeated: it may be a secret.
+ * Headers as they are typed: `name: value`. Throws OPTION_INVALID, also for a message over TCP, which has no headers. A
+ * value is never repeated in an error: it may be a secret.
  */
 export function headersOf(typed: readonly string[], isHttp: boolean): Headers {
   if (typed.length > 0 && !isHttp) {

@@ -122,7 +122,7 @@ type Wish =
 /** Throws OPTION_INVALID for invalid JSON. */
 export function wishOf(words: readonly string[]): Wish {
   const [service = '', ...rest] = words;
-  // METHOD and path may come as one word, in quotes
+  // METHOD and path may be one word, in quotes
   const [what = '', ...more] = rest.flatMap((word, index) =>
     index === 0 && /^[A-Z]+ \//.test(word) ? word.split(' ') : word,
   );
@@ -152,7 +152,7 @@ function jsonOf(typed: string, what: string): unknown {
 
 /** The instances that may be called. */
 interface Called {
-  /** Of the namespace that is typed before the one instance, where there is one. */
+  /** For the namespace that is typed before the instance, if there is one. */
   readonly api: RegistryApi;
   readonly instances: readonly Instance[];
   /** Null: none is named. */
@@ -168,7 +168,7 @@ async function calledOf(service: string, typed: string | undefined, usual: Regis
   return { api, instances, only: oneOf(name, instances, api) };
 }
 
-/** Rejects with UNKNOWN_SERVICE and what was probably meant. */
+/** Rejects with UNKNOWN_SERVICE and a suggestion. */
 async function instancesOf(api: RegistryApi, service: string): Promise<readonly Instance[]> {
   const known = await api.everywhere();
   checkNamespace(api, known);

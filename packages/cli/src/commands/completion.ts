@@ -30,7 +30,7 @@ Examples:
   source <(rollcall completion zsh)         # in ~/.zshrc, after compinit
   rollcall completion fish > ~/.config/fish/completions/rollcall.fish`;
 
-/** `rollcall completion`; `commands`: what there is to complete. */
+/** `rollcall completion`; `commands`: the commands to complete. */
 export function completionOf(commands: () => Promise<readonly Completed[]>): Command {
   return {
     help: HELP,

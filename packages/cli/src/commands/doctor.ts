@@ -41,7 +41,7 @@ Formats: json is one object, { url, scope, verdict, findings, fine, unchecked },
 instances, names, services, share (of the services, that is lost), evidence, why, fix, commands (in fix) and link. Codes: docs/guide/troubleshooting.md. Exit codes: ${EXIT.done} nothing was found, ${EXIT.failed} something was,
 ${EXIT.unreachable} no registry answers.`;
 
-/** `rollcall doctor`: what is wrong, by what one sees of it, and what to do. */
+/** `rollcall doctor`: problems with their evidence, and fixes. */
 export const doctor: Command = { help: HELP, run };
 
 async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {

@@ -103,7 +103,7 @@ Examples:
 const ASK_EVERY_MS = 500;
 const KIND_WIDTH = Math.max(...EVENT_KINDS.map((kind) => kind.length));
 
-/** `rollcall events`: what happened, and what happens. */
+/** `rollcall events`: the history, and new events. */
 export const events: Command = { help: HELP, run };
 
 type Question = readonly (readonly [string, string])[];
@@ -141,7 +141,7 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
   return EXIT.done;
 }
 
-/** Nothing matches; a service that was asked for may be in another namespace. */
+/** The text if nothing matches; the requested service may be in another namespace. */
 function nothingText(api: RegistryApi, services: readonly string[], known: readonly Whereabouts[]): string {
   const isHere = ({ namespace }: Whereabouts): boolean => api.namespace === '*' || namespace === api.namespace;
   const elsewhere = services.find((service) => {
@@ -195,7 +195,7 @@ async function filtersOf(flags: Given, api: RegistryApi): Promise<Question> {
 }
 
 /**
- * An instance may have left so long ago that only its events know it: then its whole id names it. Rejects as
+ * An instance that left long ago may be known by its events only: then its whole id is required. Rejects as
  * `resolveInstance`.
  */
 async function idOf(typed: string, api: RegistryApi): Promise<InstanceId> {

@@ -81,7 +81,7 @@ function printTable(
   }
 }
 
-/** Throws UNKNOWN_SERVICE for a service that is not there: one that is there may have no calls. */
+/** Throws UNKNOWN_SERVICE for an unknown service: a known one may have no calls. */
 function checkService(service: string, api: RegistryApi, known: readonly Whereabouts[]): void {
   const isThere = known.some(
     ({ name, namespace }) => name === service && (api.namespace === '*' || namespace === api.namespace),
@@ -97,8 +97,8 @@ function nothingText(service: string | null): string {
 const labelOf = (edge: Edge): string => `${edge.perSecond.toFixed(1)}/s ${successText(edge)} ${p99Text(edge)}`;
 
 /**
- * https://mermaid.js.org/syntax/flowchart.html. Names of services are DNS labels, but words such as `end` are its own:
- * so numbers.
+ * https://mermaid.js.org/syntax/flowchart.html. Names of services are DNS labels, but some, such as `end`, are
+ * keywords: so nodes are numbered.
  */
 export function mermaid(edges: readonly Edge[]): string {
   const names = namesIn(edges);

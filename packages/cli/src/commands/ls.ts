@@ -87,7 +87,7 @@ Examples:
   rollcall ls --fail-on CRITICAL --fail-on UNHEALTHY   # for a script that deploys
   rollcall ls --version 1.4.2 -o json | jq -r '.instances[].id'`;
 
-/** `rollcall ls`: what the registry knows, once. */
+/** `rollcall ls`: lists the registered instances once. */
 export const ls: Command = { help: HELP, run };
 
 async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
@@ -214,7 +214,7 @@ async function search(
   };
 }
 
-/** The names of services in the namespace that is asked for. */
+/** The names of services in the requested namespace. */
 function servicesIn(api: RegistryApi, known: readonly Whereabouts[]): readonly string[] {
   const here = known.filter(({ namespace }) => api.namespace === '*' || namespace === api.namespace);
   return [...new Set(here.map(({ name }) => name))];

@@ -26,7 +26,7 @@ Examples:
   rollcall watch --all-namespaces
   rollcall watch --json | jq -c 'select(.state == "CRITICAL")'`;
 
-/** `rollcall watch`: what the registry knows, live. */
+/** `rollcall watch`: the view of the registry, live. */
 export const watch: Command = { help: HELP, run };
 
 async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {

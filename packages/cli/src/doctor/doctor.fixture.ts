@@ -127,7 +127,7 @@ export function answered(more: Partial<Answer>): Partial<Facts> {
   return { registry: null, contact: { ...answer, ...more } };
 }
 
-/** A question that was not answered; `progress`: how far it came. */
+/** A request without an answer; `progress`: how far it got. */
 export function failure(
   code: string,
   text: string,

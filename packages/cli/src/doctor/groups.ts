@@ -1,20 +1,20 @@
 import type { ServiceCount } from './facts/facts.js';
 import type { Finding, FindingCode } from './findings/finding.js';
 
-/** So many findings of one code are shown each by itself. */
+/** The maximum number of findings of one code that are shown one by one. */
 const MOST_SINGLE = 2;
-/** So many names, or findings, of a group are listed. */
+/** The maximum number of names, or findings, of a group that are listed. */
 const MOST_LISTED = 10;
 
 /** Findings of one code that are shown as one entry. */
 export interface Group {
-  /** The worst of them: evidence and fix are shown of it. */
+  /** The worst of them: its evidence and fix are shown. */
   readonly first: Finding;
-  /** How many there are. */
+  /** The number of findings. */
   readonly size: number;
   /** The problem, in one sentence. */
   readonly what: string;
-  /** Whom it is about, the worst first: names that other commands take, or sentences. */
+  /** The subjects, worst first: names that other commands accept, or sentences. */
   readonly listed: readonly string[];
   /** Are these names, which fit beside each other? */
   readonly areNames: boolean;

@@ -20,8 +20,8 @@ const MOST_SEEN = 24;
 /** Lines of the summary at the end. */
 const MOST_SUMMARY = 3;
 /**
- * Lines of evidence, and of fixes, of one entry where there are many findings: then the guide has the rest, or a
- * narrower look.
+ * The maximum lines of evidence, and of fixes, of one entry if there are many findings: the guide, or a narrower scope,
+ * has the rest.
  */
 const MOST_EVIDENCE = 2;
 const MOST_FIXES = 4;
@@ -120,7 +120,7 @@ function subjectOf(looked: Looked): string | null {
   return `${names.size === 0 ? scope.service : [...names].join(', ')} (${count})`;
 }
 
-/** Three lines at most: the verdict, the services that are lost, and what was found how often. */
+/** At most three lines: the verdict, the lost services, and the counts of findings. */
 function addSummary(page: Page, looked: Looked, findings: readonly Finding[]): void {
   const { sign, look } = signOf(findings);
   page.gap();
@@ -138,7 +138,7 @@ function addSummary(page: Page, looked: Looked, findings: readonly Finding[]): v
     page.add(' ', look, fittingText({ before: 'Worst first: ', items: codes }, room), 'faint');
 }
 
-/** As many as fit, one at least, and how many more there are. */
+/** As many as fit, at least one, and the number of others. */
 function fittingText(
   { before, items }: { readonly before: string; readonly items: readonly string[] },
   room: number,

@@ -14,7 +14,7 @@ import { asked, MOST_SOCKETS, plainFetch } from './node-fetch.js';
 import type { Fetcher } from './node-fetch.js';
 import { checkRegistryUrl, DEFAULT_URL, RegistryApi } from './registry-api.js';
 
-/** Of every command that asks a registry. */
+/** The flags of every command that uses a registry. */
 export const CONNECTION_FLAGS = {
   '--url': valued(
     option.string({ doc: `the registry; default ROLLCALL_URL (the first of several), else ${DEFAULT_URL}` }),
@@ -33,7 +33,7 @@ export const CONNECTION_FLAGS = {
   '--key-file': valued(option.string({ doc: 'its private key (PEM); default ROLLCALL_KEY_FILE' }), '<file>'),
 };
 
-/** A namespace that is typed; `doc`: what it is for. */
+/** A typed namespace; `doc`: its purpose. */
 export const namespaceOption = (doc: string) =>
   option.string({
     doc,
@@ -58,7 +58,7 @@ export type ConnectionFlags = { readonly [Flag in keyof typeof CONNECTION_FLAGS]
   readonly '--all-namespaces'?: boolean;
 };
 
-/** Which registry, and what to show it. */
+/** The registry, and the credentials for it. */
 export interface Way {
   readonly url: string;
   /** The further URLs of a list of several, which services use. */
@@ -74,7 +74,7 @@ export interface Way {
 
 const ENVIRONMENT = { ROLLCALL_TOKEN: option.string({ doc: 'what the registry asks for', ...ACCESS_TOKEN }) };
 
-/** Which one the flags, else the environment, name. Throws OPTION_INVALID. */
+/** The connection that the flags, else the environment, define. Throws OPTION_INVALID. */
 export function wayOf(flags: ConnectionFlags, env: Shell['env']): Way {
   const given = (flag: keyof typeof CONNECTION_FLAGS, name: string): string | undefined =>
     flags[flag] ?? (env[name] || undefined);

@@ -1,15 +1,15 @@
 import type { Instance } from '@rollcall/core';
 import { ageText, tripText } from '../terminal/words.js';
 
-/** How one direction goes. Ages are those of the moment when it was asked for. */
+/** The state of one direction. Ages are relative to the time of the request. */
 export interface Direction {
   /** Null: never. */
   readonly lastSuccessAgoMs: number | null;
-  /** Of the last Heartbeat-1; null for Heartbeat-2, and where there was none. */
+  /** Of the last Heartbeat-1; null for Heartbeat-2, and if there was none. */
   readonly roundTripMs: number | null;
   /** Rounds in a row without success. */
   readonly misses: number;
-  /** Verbatim; null when the last one succeeded. */
+  /** Verbatim; null if the last one succeeded. */
   readonly error: string | null;
 }
 

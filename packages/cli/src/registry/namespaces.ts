@@ -1,4 +1,4 @@
-/** Namespaces: which there are, where a name is, and how names are printed where there are several. */
+/** Namespaces: the existing ones, the place of a name, and printed names if there are several. */
 import { DEFAULT_NAMESPACE, nearest, RollcallError } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
 import { shortNames } from '../terminal/words.js';
@@ -14,7 +14,7 @@ export const namespacesOf = (known: readonly Pick<Whereabouts, 'namespace'>[]): 
 /** True if each row needs its namespace. */
 export const areSeveral = (known: readonly Pick<Whereabouts, 'namespace'>[]): boolean => namespacesOf(known).length > 1;
 
-/** Throws REGISTRY_REFUSED for a namespace in which no service is. `default` is always there. */
+/** Throws REGISTRY_REFUSED for a namespace without services. `default` always exists. */
 export function checkNamespace({ namespace, url }: Where, known: readonly Whereabouts[]): void {
   if (!isUnknown(namespace, known)) return;
   throw new RollcallError('REGISTRY_REFUSED', unknownNamespaceText({ namespace, url }, known));
@@ -84,7 +84,7 @@ function listed(names: readonly string[]): string {
   return `${names.slice(0, MOST_LISTED).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 }
 
-/** The short names of instances; where there are several namespaces each begins with its own: `staging/orders…1e07`. */
+/** The short names of instances; if there are several namespaces each begins with its own: `staging/orders…1e07`. */
 export function namesOf(
   instances: readonly Pick<Instance, 'id' | 'service' | 'namespace'>[],
   isSeveral: boolean,

@@ -5,7 +5,7 @@ import type { Cursor, Frame, Instance, InstanceId, Random, Reason, ServiceFrame,
 /** A change of one instance. `instance` is its last version; `removed` has the reason of a removal (null: unknown). */
 export interface InstanceChange {
   readonly instance: Instance;
-  /** As it was before; null for a new one. */
+  /** The version before; null for a new one. */
   readonly before: Instance | null;
   readonly removed: { readonly reason: Reason | null } | null;
 }
@@ -22,7 +22,7 @@ export interface OverviewParts {
   changed(changes: readonly InstanceChange[]): void;
 }
 
-/** A registry that was killed and started again is often there at once; one that stays away is asked once a second. */
+/** A registry that was killed and restarted is often back at once; one that stays away is tried once a second. */
 const RECONNECT = { baseMs: 100, capMs: 1_000 };
 const SHORTEST_WAIT_MS = 10;
 /** The longest silence that is requested; a registry that does not support it sends something every 10 s. */
@@ -68,12 +68,15 @@ export class Overview {
     return this.#isLive;
   }
 
-  /** The registry has been silent for too long without closing the line, or takes connections and does not answer. */
+  /**
+   * True if the registry has been silent for too long without closing the feed, or accepts connections and does not
+   * answer.
+   */
   get isSilent(): boolean {
     return this.#isSilent;
   }
 
-  /** Wall clock of the registry's last word; null before the first. */
+  /** Wall clock of the registry's last message; null before the first. */
   get heardAt(): number | null {
     return this.#receivedAt;
   }

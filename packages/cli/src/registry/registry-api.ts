@@ -24,18 +24,18 @@ const CONCURRENCY = 16;
 
 export const DEFAULT_URL = 'http://127.0.0.1:1337';
 
-/** Throws OPTION_INVALID for what names no registry. */
+/** Throws OPTION_INVALID for an invalid URL of a registry. */
 export function checkRegistryUrl(url: string): void {
   if (isRegistryUrl(url)) return;
   const what = 'is not an http(s) URL without user, query and fragment';
   throw new RollcallError('OPTION_INVALID', `"${redacted(url)}" ${what}. Write it as ${DEFAULT_URL}.`);
 }
 
-/** How a registry is asked. */
+/** How requests are sent. */
 export interface RegistryApiOptions {
   /** Sends the requests; default: Node's own HTTP, not over TLS. */
   readonly fetcher?: Fetcher;
-  /** An access token, where the registry asks for one. */
+  /** An access token, if the registry requires one. */
   readonly token?: string | undefined;
   /** Does the fetcher show a certificate? For messages. Default false. */
   readonly isShown?: boolean;
@@ -62,7 +62,7 @@ export interface Whereabouts {
   readonly isTroubled?: boolean;
 }
 
-/** A page of instances; `next` is the `after` of the page after it, null: this is the last one. */
+/** A page of instances; `next` is the `after` of the next page, null: this is the last one. */
 export interface InstancesPage extends ServiceAnswer {
   readonly next: string | null;
 }
@@ -107,12 +107,12 @@ export class RegistryApi {
     this.#headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
   }
 
-  /** The same registry, asked about another namespace. */
+  /** The same registry for another namespace. */
   within(namespace: string): RegistryApi {
     return namespace === this.namespace ? this : new RegistryApi(this.url, { ...this.#options, namespace });
   }
 
-  /** Which services there are in all namespaces, by name. */
+  /** The services of all namespaces, by name. */
   async everywhere(): Promise<readonly Whereabouts[]> {
     const { services } = await this.read('/api/v1/services?namespace=*');
     if (!Array.isArray(services)) throw this.#noRegistry('no list of services');
@@ -133,8 +133,7 @@ export class RegistryApi {
   }
 
   /**
-   * Every instance of a service, in any state, the registry's revision, and what it measures of them, where that is
-   * asked for.
+   * Every instance of a service, in any state, the registry's revision, and, if requested, its measurements of them.
    */
   async service(name: string, withHeartbeats = false): Promise<ServiceAnswer> {
     const more = withHeartbeats ? '&heartbeats=true' : '';
@@ -145,8 +144,8 @@ export class RegistryApi {
   }
 
   /**
-   * A page of the instances of all services that match; `question`: the parameters but for the namespace, each as often
-   * as it is there.
+   * A page of the instances of all services that match; `question`: the parameters except the namespace, each as often
+   * as it is given.
    */
   async instances(question: readonly Parameter[]): Promise<InstancesPage> {
     const { revision, next, instances } = await this.read(`/api/v1/instances?${queryOf(question)}${this.#of()}`);
@@ -219,12 +218,12 @@ export class RegistryApi {
     return this.read(`/api/v1/topology?${this.#of()}`);
   }
 
-  /** An operator's word about an instance. Answers the instance, as it is from then on. */
+  /** Changes the settings of an operator for an instance. Returns the changed instance. */
   async patch(id: InstanceId, body: InstancePatch): Promise<Json> {
     return this.#record(await this.#ask(pathOf(id), { method: 'PATCH', body }));
   }
 
-  /** An operator takes an instance off the record. */
+  /** Removes an instance as an operator. */
   async remove(id: InstanceId, reason = ''): Promise<void> {
     const why = reason === '' ? '' : `?reason=${encodeURIComponent(reason)}`;
     const { answer, body } = await this.#fetched(`${pathOf(id)}${why}`, { method: 'DELETE' });
@@ -331,7 +330,7 @@ function isTroubled(service: Json): boolean {
 
 const pathOf = (id: InstanceId): string => `/api/v1/instances/${encodeURIComponent(id)}`;
 
-/** The signal of a request that took too long. */
+/** The abort signal of a request that took too long. */
 const isTimeout = (error: unknown): boolean => error instanceof Error && error.name === 'TimeoutError';
 
 const isGood = ({ status }: StrangeAnswer): boolean => status >= 200 && status < 300;
@@ -370,7 +369,7 @@ function directionOf(received: unknown): Direction | null {
   };
 }
 
-/** The events of an answer; what is none is left out. */
+/** The events of an answer; invalid ones are left out. */
 export function eventsIn(answer: Json | null): readonly RegistryEvent[] {
   return recordsAt(answer, 'events').flatMap((received) => {
     const read = registryEventMessage.parse(received);

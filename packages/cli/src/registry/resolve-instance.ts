@@ -48,7 +48,7 @@ async function everyInstance(api: RegistryApi): Promise<readonly Instance[]> {
 export interface Meant {
   readonly id: InstanceId;
   readonly name: string;
-  /** The same registry, asked about the namespace in which it is. */
+  /** The same registry, for the namespace of the instance. */
   readonly api: RegistryApi;
 }
 
@@ -86,7 +86,7 @@ export function placedName(typed: string): { readonly namespace: string | null; 
 }
 
 /**
- * A narrow terminal shows the beginning of a namespace only: `team-p…`. Throws OPTION_INVALID where several begin so.
+ * Expands the start of a namespace, as a narrow terminal shows it: `team-p…`. Throws OPTION_INVALID if several match.
  */
 export function namespaceMeant(typed: string, known: readonly Pick<Whereabouts, 'namespace'>[]): string {
   const [, beginning] = /^(.+?)(?:…|\.\.\.|~)$/.exec(typed) ?? [];
@@ -127,7 +127,7 @@ async function elsewhere(
   throw new RollcallError('REGISTRY_REFUSED', `"${typed}" is ${where}: --namespace ${only.namespace}.`);
 }
 
-/** The same id may come back and go again. */
+/** Unique by id: the same id may be removed, registered and removed again. */
 const uniqueIn = (all: readonly Placed[]): readonly Placed[] => [...new Map(all.map((one) => [one.id, one])).values()];
 
 /** The instances whose removal is among the newest 1,000. */

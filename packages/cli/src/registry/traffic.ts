@@ -22,7 +22,7 @@ export interface Edge {
   readonly targets: readonly Target[];
 }
 
-/** The same to one instance, in attempts. */
+/** The same for one instance, in attempts. */
 export interface Target {
   readonly instance: string;
   readonly perSecond: number;
@@ -99,7 +99,7 @@ export const rateText = ({ perSecond }: Pick<CallsSum, 'perSecond'>): string =>
 /** `p99 42 ms`; `p99 –` if there are too few calls. */
 export const p99Text = ({ p99Ms }: Pick<CallsSum, 'p99Ms'>): string => `p99 ${p99Ms === null ? '–' : tripText(p99Ms)}`;
 
-/** Is a circuit of a caller to one of its instances not closed? */
+/** True if a circuit of a caller to one of its instances is not closed. */
 export const hasOpenCircuit = ({ targets }: Pick<Edge, 'targets'>): boolean =>
   targets.some(({ circuitsOpen }) => circuitsOpen > 0);
 

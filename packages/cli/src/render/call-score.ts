@@ -28,7 +28,7 @@ export interface Score {
   readonly p50Ms: number | null;
   readonly p99Ms: number | null;
   readonly instances: readonly InstanceScore[];
-  /** Why calls failed: each sentence with how often it came, the most frequent first. */
+  /** The errors of calls: each sentence with its count, most frequent first. */
   readonly errors: readonly { readonly text: string; readonly times: number }[];
 }
 

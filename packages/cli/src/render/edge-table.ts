@@ -29,7 +29,7 @@ export function edgeTable(edges: readonly Edge[], { hasNamespaces, width, most }
   const widest = (column: number): number => Math.max(...rows.map((row) => columnsOf(row[column] ?? '')));
   const numbers = HEAD.slice(2).reduce((sum, _, at) => sum + widest(at + 2) + GAP, 0);
   const share = Math.floor((width - numbers - GAP) / 2);
-  // what the one name does not need the other one has
+  // the width that one name does not need is given to the other
   const [caller, called] = [widest(0), widest(1)];
   const most1 = Math.max(LEAST_NAME, share, 2 * share - called);
   const most2 = Math.max(LEAST_NAME, share, 2 * share - Math.min(caller, most1));

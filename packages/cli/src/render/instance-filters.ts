@@ -82,7 +82,7 @@ export interface Filters {
   readonly '--instances': boolean;
 }
 
-/** The flags that are there; none: everything is listed, service by service. */
+/** The given flags; none: everything is listed, service by service. */
 export function givenFilters(filters: Filters): readonly string[] {
   return Object.keys(FILTER_FLAGS).filter((flag) => {
     const value: unknown = Reflect.get(filters, flag);
@@ -124,7 +124,7 @@ export function questionOf(filters: Filters, { service, withHeartbeats }: Listin
     ...each('version', filters['--version']),
     ...each('q', filters['--search'] === undefined ? [] : [filters['--search']]),
     ...each('heartbeats', withHeartbeats ? ['true'] : []),
-    // the one order in which no instance is listed twice or left out when it changes between two pages
+    // the only order in which no instance is listed twice or missed if it changes between two pages
     ['sort', filters['--sort'] ?? 'service'],
     ['limit', String(PAGE)],
   ];
@@ -143,7 +143,7 @@ export async function everyMatch(api: RegistryApi, question: readonly Parameter[
   for (let after: readonly Parameter[] = []; ;) {
     const page = await api.instances([...question, ...after]);
     const known = instances.size;
-    // one that has changed meanwhile may come twice: its last word counts
+    // an instance that has changed meanwhile may arrive twice: its last version counts
     for (const instance of page.instances) instances.set(instance.id, instance);
     for (const [id, beats] of page.heartbeats) heartbeats.set(id, beats);
     if (page.next === null) return { revision: page.revision, instances: [...instances.values()], heartbeats };
@@ -154,7 +154,7 @@ export async function everyMatch(api: RegistryApi, question: readonly Parameter[
   }
 }
 
-/** Throws REGISTRY_REFUSED for a zone in which no instance is, with what was probably meant and which there are. */
+/** Throws REGISTRY_REFUSED for a zone without instances, with a suggestion and the existing zones. */
 export async function checkZones(api: RegistryApi, zones: readonly string[]): Promise<void> {
   if (zones.length === 0) return;
   const { instances } = await everyMatch(api, [

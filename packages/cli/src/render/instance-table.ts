@@ -21,13 +21,13 @@ export interface View {
   readonly isLive: boolean;
   /** True if the feed is open, or accepted, and the registry sends nothing. Left out: no. */
   readonly isSilent?: boolean;
-  /** When the registry last hasOutput; null before the first word. */
+  /** The time of the registry's last message; null before the first. */
   readonly heardAt: number | null;
   readonly revision: number;
   readonly instances: readonly Instance[];
-  /** Are there several namespaces? Then each name begins with its own. Left out: no. */
+  /** True if there are several namespaces: then each name begins with its own. Left out: no. */
   readonly hasNamespaces?: boolean;
-  /** The names of the instances, where these are a part of all; left out: as short as they are unique among these. */
+  /** The names of the instances, if these are a part of all; left out: as short as they are unique among these. */
   readonly names?: ReadonlyMap<InstanceId, string>;
   /** As far as they were requested: they are not part of the feed. */
   readonly heartbeats: ReadonlyMap<InstanceId, Heartbeats>;
@@ -35,11 +35,11 @@ export interface View {
   readonly away?: ReadonlyMap<InstanceId, OverrideTerms>;
   /** The sum of all recent calls that callers reported; null or left out: none were reported, or requested. */
   readonly calls?: CallsSum | null;
-  /** The calls of the one service that is shown; left out: all are. */
+  /** The calls of the one service that is shown; left out: all. */
   readonly edges?: readonly Edge[];
   /** A sentence about services in namespaces that are not shown; left out, or empty: none. */
   readonly others?: string;
-  /** Are the instances in the order in which they shall stand? Left out: the worst come first. */
+  /** True if the instances are in their final order. Left out: worst first. */
   readonly isSorted?: boolean;
   /** True if some instances of a service are left out, so that there is no verdict about the whole. Left out: no. */
   readonly isPartial?: boolean;
@@ -61,7 +61,7 @@ export interface Screen extends Terminal {
 
 /** Worst first; the last two are on the way, and nothing is to be done. */
 const ORDER: readonly State[] = ['CRITICAL', 'UNHEALTHY', 'REGISTERING', 'DEREGISTERING', 'HEALTHY'];
-/** Below these widths the columns of the heartbeats go, then the evidence. */
+/** Below these widths the columns of the heartbeats are dropped, then the evidence. */
 export const HEARTBEATS_FROM = 100;
 const EVIDENCE_FROM = 80;
 const CALLABLE_WIDTH = 10;
@@ -76,7 +76,7 @@ const LEAST_WHY = 26;
 const WHY_PART = 0.6;
 const MOST_SERVICE = 24;
 
-/** The instances alone, worst first. Empty when there are none. */
+/** The instances alone, worst first. Empty if there are none. */
 export function renderTable(view: View, screen: Screen): readonly string[] {
   if (view.instances.length === 0) return [];
   const healthy = view.instances.filter(isWell);
@@ -92,7 +92,7 @@ export function renderTable(view: View, screen: Screen): readonly string[] {
   return [headOf(table), ...rows, ...last].map((line) => paint(line, screen));
 }
 
-/** The rows of as many instances as have room, and how many more there are. */
+/** The rows of as many instances as fit, and the number of others. */
 function fitting(
   table: Table,
   instances: readonly Instance[],
@@ -102,7 +102,7 @@ function fitting(
   for (const [index, instance] of instances.entries()) {
     const row = rowOf(table, instance);
     const isLast = index === instances.length - 1;
-    // what comes after the last one that fits needs a line, too
+    // the line about the others after the last one that fits counts, too
     const isFull = index >= most || lines.length + row.length > room - (isLast ? 0 : 1);
     if (isFull) return [...lines, moreRow(instances.slice(index))];
     lines.push(...row);
@@ -129,8 +129,8 @@ interface Table {
 }
 
 /**
- * State, callable and since have the room that they need, the sentence a part of it; names that are longer than what is
- * left are cut.
+ * State, callable and since have the width that they need, the sentence a share of it; longer names are cut to the
+ * rest.
  */
 function layOut(view: View, screen: Screen, shown: readonly Instance[]): Table {
   const names = view.names ?? namesOf(view.instances, view.hasNamespaces === true);
@@ -171,7 +171,7 @@ function rowOf(table: Table, instance: Instance): readonly (readonly Span[])[] {
     terms: view.away?.get(instance.id),
   });
   const room = { width: screen.width, whyAt };
-  // that both heartbeats work is worth no second line in a terminal
+  // that both heartbeats work does not need a second line in a terminal
   const isPlain = isWell(instance) && instance.weight > 0;
   if (screen.isWhole === true && !isPlain) return wholeRow(first, text, room);
   return shortRow(first, screen.width < EVIDENCE_FROM ? { ...text, evidence: '' } : text, room);
@@ -202,8 +202,8 @@ function foldedRow(view: View, count: number, { screen }: Table): readonly Span[
 }
 
 /**
- * Of each service how many callers may call: those with the smallest part first, then those with the fewest that are
- * well. Names are cut, so that each text fits in `room` with how many more there are.
+ * The number of callable instances of each service: those with the smallest share first, then those with the fewest
+ * that are well. Names are cut, so that each text fits in `room` with the number of others.
  */
 function sharesOf({ instances, hasNamespaces }: View, room: number): readonly string[] {
   const unwell = countsOf(
@@ -228,7 +228,7 @@ function sharesOf({ instances, hasNamespaces }: View, room: number): readonly st
 
 const moreText = (count: number): string => ` · … and ${countText(count)} more`;
 
-/** As many texts as have room, and how many more there are. */
+/** As many texts as fit, and the number of others. */
 function joined(texts: readonly string[], room: number): string {
   let line = '';
   for (const [index, text] of texts.entries()) {
@@ -241,7 +241,7 @@ function joined(texts: readonly string[], room: number): string {
   return line;
 }
 
-/** Of one that an operator keeps away since when; `–` where that is not known. */
+/** The age of the operator's setting; `–` if unknown. */
 function sinceOf(view: View, instance: Instance, now: number): string {
   const since = isAway(instance) ? view.away?.get(instance.id)?.since : instance.since;
   if (since === undefined) return '–';

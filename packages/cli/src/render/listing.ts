@@ -31,7 +31,7 @@ export interface Listing {
   readonly open: ReadonlyMap<InstanceId, number> | null;
 }
 
-/** The lines on standard output. On a terminal they end with the verdict where its beginning has scrolled away. */
+/** The lines on standard output. On a terminal they end with the verdict if its first line has scrolled away. */
 export function listed(listing: Listing, shell: Shell): readonly string[] {
   const { view, format } = listing;
   switch (format) {
@@ -75,7 +75,7 @@ interface Place {
   readonly window: Window;
 }
 
-/** Of some of the instances there is none. */
+/** A selection of the instances has none. */
 function withVerdict(lines: readonly string[], view: View, { screen, window }: Place): readonly string[] {
   if (lines.length < window.height || view.isPartial === true) return lines;
   const verdict = verdictOf(view, Infinity)
@@ -160,7 +160,7 @@ function jsonOf({ view, open }: Listing): string {
   });
 }
 
-/** Services of one name in two namespaces are two. */
+/** Services with the same name in two namespaces are two. */
 function servicesOf(instances: readonly Instance[]): readonly object[] {
   return [...countsOf(instances, true)].map(([key, { all, callable, admin }]) => {
     const [namespace, name] = key.split('/');

@@ -5,7 +5,7 @@ import { countText } from '../terminal/words.js';
 
 type Named = Pick<Instance, 'namespace' | 'service'>;
 
-/** How the service of an instance is named: with its namespace where there are several. */
+/** The printed name of the service of an instance: with its namespace if there are several. */
 export const serviceIn =
   (hasNamespaces = false) =>
   ({ namespace, service }: Named): string =>
@@ -30,7 +30,7 @@ export function outagesIn(counts: ReadonlyMap<string, CallableCount>): readonly 
   return [...counts].filter(([, count]) => isOutage(count)).map(([name]) => name);
 }
 
-/** Services that are named in one sentence; of more the rest is counted. */
+/** The maximum number of services in one sentence; the others are counted. */
 const MOST_NAMED = 10;
 
 /**

@@ -48,7 +48,7 @@ export function awayAction(admin: 'DRAINING' | 'MAINTENANCE', terms: OverrideTer
   return `${action} ${ageText(now - terms.since)} ago by ${by}${why}`;
 }
 
-/** The same with `, until 14:02:23`, where that is known to come. */
+/** The same with `, until 14:02:23`, if the end is known. */
 export function awayText(admin: 'DRAINING' | 'MAINTENANCE', terms: OverrideTerms | null, now: number): string {
   const until = untilText(terms, now);
   return `${awayAction(admin, terms, now)}${until === '' ? '' : `,${until}`}`;

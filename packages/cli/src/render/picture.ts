@@ -5,14 +5,15 @@ import type { Look, Span } from '../terminal/paint.js';
 
 type Line = readonly Span[];
 /**
- * How one direction goes: it works, it is refused, nothing comes back, nothing has come yet, or its other end is gone.
+ * The state of one direction: it works, it is refused, there is no answer, nothing has arrived yet, or its other end is
+ * gone.
  */
 type Wire = 'fine' | 'refused' | 'silent' | 'due' | 'gone';
 
 /** The characters between the two blocks. */
 const WIRE_WIDTH = 12;
 
-/** The heartbeat picture, read aloud: what works in which direction. */
+/** The heartbeat picture as text: what works in which direction. */
 export function readingOf({ reason }: Pick<Instance, 'reason'>, beats: Heartbeats | null): string {
   if (reason.code === 'PROOF_OF_DEATH') return 'Nobody is there: proof of death.';
   if (reason.code === 'ADDRESS_SHARED') return 'Two processes share its address.';

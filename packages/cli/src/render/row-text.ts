@@ -15,7 +15,7 @@ export interface RowText {
   readonly sentence: string;
   /** The error with its address, or the state behind an admin state; empty: none. */
   readonly evidence: string;
-  /** Empty: nothing is known to come. */
+  /** Empty: no known transition. */
   readonly next: string;
 }
 
@@ -83,7 +83,7 @@ export function shortRow(first: readonly Span[], text: RowText, room: RowRoom): 
   return [[...first, { text: why }], lastLine(evidence, next, room)];
 }
 
-/** As many lines as all of it needs: what has no room beside the facts goes on below them. */
+/** As many lines as the text needs: what does not fit beside the facts continues below them. */
 export function wholeRow(first: readonly Span[], text: RowText, room: RowRoom): readonly (readonly Span[])[] {
   const { sentence: why, evidence, next } = text;
   const [head = ''] = wrapped(why, room.width - room.whyAt);

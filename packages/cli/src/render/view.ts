@@ -46,7 +46,7 @@ function trafficOf(
 /** The maximum number of lines for the calls of a service, of this many lines. */
 export const trafficLines = (lines: number): number => Math.floor(lines / 3);
 
-/** Under the table: how the calls go, and what the two arrows mean. */
+/** The lines under the table: a summary of calls, and the legend of the two arrows. */
 function legendOf({ calls = null, isLive }: View, { width }: Screen): readonly (readonly Span[])[] {
   const arrows = width < HEARTBEATS_FROM ? '' : '→1 the registry calls  ←2 it calls';
   if (calls === null || !isLive) return arrows === '' ? [] : [[{ text: arrows, look: 'faint' }]];

@@ -30,7 +30,7 @@ export function trafficRows(
   }));
   const wide = aligned(worst.map(({ parts, numbers }) => [parts.join(''), ...numbers]));
   const isNarrow = wide.some((text) => columnsOf(text) > width);
-  // a line is kept for how many more there are
+  // one line is reserved for the number of others
   const shown = Math.max(1, Math.min(worst.length, Math.floor((lines - 1) / (isNarrow ? 2 : 1))));
   const numbers = aligned(worst.map((one) => one.numbers));
   const narrow = worst.map(({ parts }, at) => [shareOut(parts, width), `  ${numbers[at] ?? ''}`]);
@@ -41,16 +41,16 @@ export function trafficRows(
   return [...texts.map((text) => [{ text }]), ...rest];
 }
 
-/** Where they are shown. */
+/** The available space. */
 interface Room {
   readonly hasNamespaces: boolean;
-  /** Columns: in fewer than they need, the numbers stand below the names. */
+  /** Columns: if there are too few, the numbers are below the names. */
   readonly width: number;
   /** The maximum number of lines, but at least one edge. */
   readonly lines: number;
 }
 
-/** Names, and what stands between them. */
+/** Names, and the separator between them. */
 const partsOf = ({ namespace, from, to }: Edge, hasNamespaces: boolean): readonly string[] => [
   ...(hasNamespaces ? [namespace, '/'] : []),
   from,
@@ -93,7 +93,7 @@ export class TrafficNews {
     this.#service = service;
   }
 
-  /** The calls of the service that are news; null: none are. In one namespace, or in all of them together. */
+  /** The calls of the service that are new; null: none. In one namespace, or in all of them together. */
   take(edges: readonly Edge[], now: number): Traffic | null {
     const inbound = edges.filter(({ to }) => to === this.#service);
     const sum = sumOf(inbound);

@@ -35,7 +35,7 @@ const MEASURE_EVERY_MS = 1_000;
 const FRAME_LINES = 6;
 /** How often the services of other namespaces are looked at. */
 const OTHERS_EVERY_MS = 5_000;
-/** Of how many instances the heartbeats are asked for, each second; those that need attention come first. */
+/** The number of instances whose heartbeats are requested each second; those that need attention come first. */
 const MOST_MEASURED = 64;
 
 export interface Watching {
@@ -100,7 +100,7 @@ interface Watched {
 const othersOf = ({ api, hasOthers }: Watched, known: readonly Whereabouts[]): string =>
   hasOthers ? othersText(api.namespace, known) : '';
 
-/** Does each name have to begin with its namespace? */
+/** True if each name begins with its namespace. */
 const hasNamespaces = ({ known }: Watched, instances: readonly Instance[]): boolean =>
   areSeveral(known) || areSeveral(instances);
 
@@ -232,7 +232,7 @@ class Lines implements LiveReport {
   }
 }
 
-/** A state or a reason that was not there before, an operator's word, or an end. */
+/** A new state or reason, a setting of an operator, or a removal. */
 function isNews({ instance, before, removed }: InstanceChange): boolean {
   if (removed !== null || before === null) return true;
   const { state, reason, admin, weight } = before;
@@ -243,7 +243,7 @@ function isNews({ instance, before, removed }: InstanceChange): boolean {
 /** The setting of the operator, if it is not the default or has just changed. */
 function wantedText({ instance, before }: InstanceChange): string {
   const { admin, weight } = instance;
-  // any other stands before the state
+  // any other is before the state
   const isAdminNews = admin === 'ENABLED' && before !== null && before.admin !== admin;
   const isWeightNews = before !== null && before.weight !== weight;
   return `${isAdminNews ? `; ${admin}` : ''}${isWeightNews ? `; weight ${weight}` : ''}`;

@@ -8,7 +8,7 @@ export interface Flag<Value, Missing = Value> extends OptionSpec<Value, Missing>
   readonly takes: string | null;
   /** One letter, `o` for `-o`, or null. */
   readonly short: string | null;
-  /** May it be there several times? Its value is then the list of all. Else the last one counts. */
+  /** True if it may be repeated: its value is then the list of all. Else the last one counts. */
   readonly isRepeatable: boolean;
 }
 
@@ -20,7 +20,7 @@ export interface Arguments<Known extends Flags> {
   readonly words: readonly string[];
 }
 
-/** A flag that takes a value, described by the option that checks it. Numbers are written in decimal. */
+/** A flag with a value, described by the option that checks it. Numbers are decimal. */
 export function valued<Value, Missing>(
   spec: OptionSpec<Value, Missing>,
   takes: string,
@@ -29,7 +29,7 @@ export function valued<Value, Missing>(
   return { ...spec, takes, short, isRepeatable: false };
 }
 
-/** A flag that takes a value and may be there several times, described by the option that checks their list. */
+/** A flag with a value that may be repeated, described by the option that checks the list. */
 export function repeated<Item, Missing>(
   spec: OptionSpec<readonly Item[], Missing>,
   takes: string,
@@ -37,15 +37,15 @@ export function repeated<Item, Missing>(
   return { ...spec, takes, short: null, isRepeatable: true };
 }
 
-/** A flag that is there or not. */
+/** A flag without a value. */
 export function toggle(doc: string, short: string | null = null): Flag<boolean> {
   return { ...option.boolean({ doc, default: false }), takes: null, short, isRepeatable: false };
 }
 
 /**
- * Reads a command line. Throws OPTION_INVALID that names every flaw: for an unknown flag the nearest known one, for a
- * wrong value what was received and what is allowed. The last one counts where a flag is there twice, unless it is a
- * repeated one; after `--` everything is a word.
+ * Parses a command line. Throws OPTION_INVALID with every flaw: for an unknown flag the nearest known one, for an
+ * invalid value what was received and what is allowed. The last one of a flag counts, unless it may be repeated; after
+ * `--` everything is a word.
  */
 export function parseArguments<const Known extends Flags>(known: Known, argv: readonly string[]): Arguments<Known> {
   const shapes = Object.entries(known).map(([key, { takes, short }]) => [

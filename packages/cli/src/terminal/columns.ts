@@ -21,7 +21,7 @@ function columnsOfOne(character: string): number {
   return WIDE.test(character) && !HALF_WIDTH.test(character) ? 2 : 1;
 }
 
-/** How many columns a text takes. */
+/** The width of a text in columns. */
 export function columnsOf(text: string): number {
   if (isNarrow(text)) return text.length;
   return charactersOf(text).reduce((sum, character) => sum + columnsOfOne(character), 0);
@@ -98,8 +98,8 @@ const LEAST_FIRST = 12;
 const GAP = '  ';
 
 /**
- * Rows of cells in lines of at most `width` columns, the cells one below the other: the last one is wrapped below
- * itself, and the first one is cut where the others would have no room.
+ * Rows of cells in lines of at most `width` columns, with aligned cells: the last one is wrapped below itself, and the
+ * first one is cut if the others would not fit.
  */
 export function fitted(rows: readonly (readonly string[])[], width: number): readonly string[] {
   const natural = (rows[0] ?? []).map((_, column) =>

@@ -59,7 +59,7 @@ export function paint(spans: readonly Span[], terminal: Terminal): string {
   let line = '';
   for (const { text, look } of spans) {
     const shown = cut(text, room);
-    // nothing follows what was cut, though a narrower text would have room
+    // nothing follows the cut, although a narrower text would fit
     room = shown === text ? room - columnsOf(shown) : 0;
     line += coloured(terminal.isUnicode ? shown : plain(shown), look, terminal);
   }
@@ -70,7 +70,7 @@ function coloured(text: string, look: Look | undefined, { isColoured }: Terminal
   return look === undefined || !isColoured || text.trim() === '' ? text : `\u001b[${CODES[look]}m${text}\u001b[0m`;
 }
 
-/** A stand-in is as wide as its sign, so lines stay aligned; what has none becomes `?`. */
+/** A replacement is as wide as its symbol, so lines stay aligned; a symbol without one becomes `?`. */
 function plain(text: string): string {
   return text.replaceAll(/[^\u0020-\u007e]/gu, (sign) => ASCII[sign] ?? '?'.repeat(columnsOf(sign)));
 }

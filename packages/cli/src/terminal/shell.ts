@@ -1,6 +1,6 @@
 /** The process as a command sees it: passed in, so that a test can replace it. */
 export interface Shell {
-  /** One line (or several) on standard output: what was asked for. */
+  /** Prints one or several lines on standard output: the output. */
   out(text: string): void;
   /** Prints one or several lines on standard error: messages for people, beside the output. */
   err(text: string): void;
@@ -35,10 +35,10 @@ export interface Window {
 export const EXIT = { done: 0, failed: 1, usage: 2, unreachable: 3 } as const;
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
-/** One word of `rollcall`. */
+/** A command of `rollcall`. */
 export interface Command {
   readonly help: string;
-  /** Throws a RollcallError where it cannot do what it was asked for. */
+  /** Throws a RollcallError if it fails. */
   run(argv: readonly string[], shell: Shell): Promise<ExitCode>;
 }
 
@@ -69,7 +69,7 @@ export function terminalOf(output: Output, env: Shell['env']): Terminal {
   };
 }
 
-/** The terminal behind a stream, as it is now; null where there is none, or one that cannot move its cursor. */
+/** The terminal behind a stream at this moment; null if there is none, or one that cannot move its cursor. */
 export function windowOf({ isTTY, columns, rows }: Output, env: Shell['env']): Window | null {
   if (isTTY !== true || env['TERM'] === 'dumb') return null;
   return { width: columns ?? DEFAULT_WIDTH, height: rows ?? DEFAULT_HEIGHT };

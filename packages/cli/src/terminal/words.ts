@@ -31,8 +31,8 @@ export const countText = (count: number): string => count.toLocaleString('en-US'
 export const tripText = (ms: number): string => `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
 
 /**
- * A reason as people read it: a sentence, and the error with its address that shows it (empty: none). Of an instance
- * that self-preservation holds, what fails comes first and the hold second.
+ * A reason as people read it: a sentence, and its evidence, the error with its address (empty: none). For an instance
+ * held by self-preservation the failure comes first and the hold second.
  */
 export function explained(reason: Reason): { readonly sentence: string; readonly evidence: string } {
   const { cause, rule } = unheld(reason);
@@ -46,7 +46,7 @@ export function explained(reason: Reason): { readonly sentence: string; readonly
 
 function plainly(reason: Reason): { readonly sentence: string; readonly evidence: string } {
   const text = printable(reason.text);
-  // a newer registry may give reasons that are not in our table
+  // a newer registry may send reasons that are not in our table
   const known: string | undefined = REASON_TEXTS[reason.code];
   if (known === undefined || !text.startsWith(`${known}: `)) return { sentence: sentence(text), evidence: '' };
   return { sentence: sentence(known), evidence: text.slice(known.length + 2).replace(/^connect /, '') };
@@ -71,7 +71,7 @@ const REFUSED_ACTIONS = {
   PROOF: 'does both',
 } as const;
 
-/** Ids as they are printed. */
+/** Printed ids. */
 export function shortNames(instances: readonly Pick<Instance, 'id' | 'service'>[]): ReadonlyMap<string, string> {
   const ids = new Map<string, Set<string>>();
   for (const { id, service } of instances) {
@@ -81,14 +81,14 @@ export function shortNames(instances: readonly Pick<Instance, 'id' | 'service'>[
   }
   const names = new Map<string, string>();
   for (const [service, known] of ids) nameAll(service, [...known], SHORT_LENGTH, names);
-  // in the order in which they came
+  // in the order of the input
   return new Map(instances.map(({ id }) => [id, names.get(id) ?? id]));
 }
 
 /** The fewest last characters of an id that are printed. */
 const SHORT_LENGTH = 4;
 
-/** Names the ids of one service by their last characters, and those that end alike by one more. */
+/** Names the ids of one service by their last characters, with one more for those that end alike. */
 function nameAll(service: string, ids: readonly string[], length: number, names: Map<string, string>): void {
   const byEnd = new Map<string, string[]>();
   for (const id of ids) {
@@ -118,10 +118,10 @@ export function shortName(
   return `${service}…${id.slice(-length)}`;
 }
 
-/** Texts come from the network: nothing in them may steer a terminal. */
+/** Texts come from the network: nothing in them may control a terminal. */
 export const printable = (text: string): string => printableText(text, Infinity);
 
-/** Rows of cells as lines, the columns one below the other. */
+/** Rows of cells as lines with aligned columns. */
 export function aligned(rows: readonly (readonly string[])[]): readonly string[] {
   const [head = []] = rows;
   const widths = head.map((_, column) =>

@@ -196,14 +196,14 @@ export interface RegistryEvent {
   readonly service: string | null;
   /** Id of the instance; null for what is about a service or the registry. */
   readonly instance: string | null;
-  /** The state after it; null where there is none (any more). */
+  /** The state after it; null if there is none (any more). */
   readonly state: State | null;
   /**
    * The reason; for a setting of an operator the code is OPERATOR and the text the operator's reason. Null if `text` is
    * complete.
    */
   readonly reason: Reason | null;
-  /** Of the record, or the tombstone, after it; null where there is none. */
+  /** Of the record, or the tombstone, after it; null if there is none. */
   readonly revision: number | null;
   readonly by: Actor;
   /** The event in plain words, without a full stop. */

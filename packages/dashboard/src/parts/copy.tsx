@@ -23,7 +23,7 @@ function useCopy(text: string): readonly [string, () => void] {
   return [result.value, copy];
 }
 
-/** A word that copies what stands before it. */
+/** A button that copies the text before it. */
 export function CopyWord({ text, what }: { readonly text: string; readonly what: string }): VNode {
   const [result, copy] = useCopy(text);
   return (

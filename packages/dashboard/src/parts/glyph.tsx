@@ -78,7 +78,7 @@ export function StateWord({ of }: { readonly of: Shown }): VNode {
   );
 }
 
-/** In place of the state of a service of which no instance is callable, however well they are. */
+/** Replaces the state of a service without a callable instance, whatever the states of its instances. */
 export function NotCallable(): VNode {
   return (
     <span class="state CRITICAL">

@@ -23,7 +23,7 @@ interface Hit {
 
 const MOST_HITS = 12;
 
-/** Services, then instances; each with its namespace where there are several. */
+/** Services, then instances; each with its namespace if there are several. */
 function hitsOf(roll: Roll, typed: string): Hit[] {
   const isSeveral = roll.namespaces.value.length > 1;
   const nodes = roll.services.value;
@@ -64,7 +64,7 @@ function instanceHit(instance: Instance, isSeveral: boolean): Hit {
   };
 }
 
-/** The field in the top bar, and what it finds: a list box that the arrow keys walk. */
+/** The field in the top bar, and its hits: a list box for the arrow keys. */
 export function Search(): VNode {
   const { roll } = useSession();
   const typed = useSignal('');

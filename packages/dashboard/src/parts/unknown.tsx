@@ -5,7 +5,7 @@ import { clockText } from '../model/text/age.js';
 import { Problem } from './dialog.js';
 import { Head } from './panel.js';
 
-/** In place of what is not known: that it was asked, or `–` with since when. Never “none”. */
+/** Replaces an unknown value: that it was requested, or `–` with its time. Never “none”. */
 export function Unknown({ of }: { readonly of: Known<unknown> }): VNode {
   return <p class="panel-body faint">{missingText(of)}</p>;
 }

@@ -98,7 +98,7 @@ interface MoreProps {
   readonly of: readonly Cause[];
   /** Their description; left out: that of the filters. */
   readonly what?: string;
-  /** Of the list that has them. */
+  /** The route of the list that has them. */
   readonly filters: Filters;
 }
 
@@ -159,7 +159,7 @@ function attentionRow({ cause, overrides, failures, now, staleSince }: Attention
   );
 }
 
-/** Its state, and what it is about: one instance, or several, which the link leads to. */
+/** Its state, and its subject: one instance, or several, with a link to them. */
 function subjectOf(cause: Cause): VNode {
   const { node, first, instances, isKeptAway } = cause;
   const { namespace, name } = node;

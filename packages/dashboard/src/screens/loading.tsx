@@ -12,7 +12,7 @@ export function Loading(): VNode {
       <Head
         verdict={arrivalText({ have, total }, staleSince)}
         sentence={
-          staleSince === null ? 'How they stand is said when all of them are here.' : 'How they stood is unknown.'
+          staleSince === null ? 'Their state is shown when all of them have arrived.' : 'Their state was unknown.'
         }
       />
       {staleSince === null && total !== null && total > 0 && (

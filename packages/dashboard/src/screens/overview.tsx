@@ -139,7 +139,7 @@ function wallRow(node: ServiceNode, nameOf: NameOf, isOld: boolean): VNode {
 
 function tile(instance: Instance, service: string, isOld: boolean): VNode {
   const tail = tailOf(instance.id);
-  // what is seen of it is a part of its name
+  // the visible part is a part of its name
   const admin = instance.admin === 'DRAINING' ? 'drains' : 'maintenance';
   const seen = instance.admin === 'ENABLED' ? tail : `${tail} ${admin}`;
   const label = `${service}…${seen}: ${instance.state}, ${whyText(instance, isOld)}`;

@@ -15,7 +15,7 @@ interface TrafficProps {
   readonly summary: Known<TopologySummary>;
 }
 
-/** The calls between all services: how they go now, and, smaller, how the last 15 minutes went. */
+/** The calls between all services: the current rates, and, smaller, those of the last 15 minutes. */
 export function TrafficPanel({ namespace, summary: known }: TrafficProps): VNode {
   const recent = useKnown<TrafficAnswer>(`api/v1/traffic?namespace=${encodeURIComponent(namespace)}`);
   const points = valueOf(recent)?.points ?? [];
@@ -29,8 +29,8 @@ export function TrafficPanel({ namespace, summary: known }: TrafficProps): VNode
       ) : !hasCalls && (summary?.edges ?? 0) === 0 ? (
         <p class="panel-body faint">
           {asOfOf(recent) === null
-            ? 'No calls yet. Callers that use Rollcall tell of their calls with Heartbeat-2; nothing has to be set up.'
-            : 'No calls had been told of.'}
+            ? 'No calls yet. Callers that use Rollcall report their calls with Heartbeat-2; no set-up is needed.'
+            : 'No calls had been reported.'}
         </p>
       ) : (
         <div class="sparks">

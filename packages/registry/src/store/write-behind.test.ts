@@ -86,7 +86,7 @@ describe('write-behind', () => {
     shelf.isFull = false;
     await shelf.time.advanceBy(1_000);
     expect(shelf.writeBehind.trouble).toBeNull();
-    // and where nothing was owed, no write is needed to see that it is over
+    // and if nothing was owed, no write is needed to detect the end
     shelf.fault = { text: 'The folder is gone.', sinceMs: 0 };
     shelf.isFull = true;
     await expect(shelf.writeBehind.acknowledge(put('a', 1))).rejects.toThrow('full');

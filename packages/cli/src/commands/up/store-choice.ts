@@ -3,7 +3,7 @@ import { homedir, platform } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
 import type { Shell } from '../../terminal/shell.js';
 
-/** Where a registry keeps what it knows. */
+/** Where a registry stores its data. */
 export interface StoreChoice {
   /** Null: in memory. */
   readonly folder: string | null;
@@ -32,7 +32,7 @@ export function keepingOf({ port, data, memory }: Wishes, env: Shell['env']): St
   return { folder: join(stateHome(env), 'rollcall', String(port)), isAsked: false };
 }
 
-/** XDG Base Directory Specification 0.8; on Windows what programs there use. */
+/** XDG Base Directory Specification 0.8; on Windows the usual folder there. */
 function stateHome(env: Shell['env']): string {
   const named = platform() === 'win32' ? env['LOCALAPPDATA'] : env['XDG_STATE_HOME'];
   return named !== undefined && isAbsolute(named) ? named : join(homedir(), '.local', 'state');

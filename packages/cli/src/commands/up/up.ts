@@ -154,7 +154,7 @@ interface Kept {
   readonly folder: string | null;
 }
 
-/** The file of tokens that is asked for; null: none. */
+/** The token file to use; null: none. */
 function tokensOf(
   flags: { readonly '--tokens': string | undefined; readonly '--insecure': boolean },
   { folder }: StoreChoice,
@@ -219,7 +219,7 @@ function elsewhereOf(url: string, host: string, [name]: readonly string[]): stri
 interface Welcome extends Kept {
   readonly tokens: string | null;
   readonly clients: string | null;
-  /** For programs on other machines, where that is another URL. */
+  /** For programs on other machines, if that is another URL. */
   readonly elsewhere: string | null;
 }
 

@@ -26,9 +26,9 @@ export interface Wanted {
 }
 
 /**
- * All that can be seen of a registry and its instances, with nothing but HTTP to the registry and connections to the
- * instances. Rejects with UNKNOWN_SERVICE for a word that is neither a service nor an id, with REGISTRY_REFUSED for an
- * unknown namespace.
+ * Collects all facts about a registry and its instances, by HTTP to the registry and connections to the instances.
+ * Rejects with UNKNOWN_SERVICE for a word that is neither a service nor an id, with REGISTRY_REFUSED for an unknown
+ * namespace.
  */
 export async function gather(
   asker: Asker,

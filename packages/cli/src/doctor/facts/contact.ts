@@ -6,7 +6,7 @@ import type { Asker } from './http-probe.js';
 
 export const ABOUT = '/api/v1/registry';
 const SMALL = '/health/live';
-/** Further tries, each so long after the one before: what comes and goes is seen to. */
+/** Delays of further tries, so that intermittent failures are found. */
 const MORE = 5;
 const APART_MS = 150;
 
@@ -24,7 +24,7 @@ export async function contactOf(asker: Asker): Promise<ContactFacts> {
   return { contact, isSmallAnswered: small?.kind === 'answer', isTls, addresses };
 }
 
-/** A registry that answered once is asked for something small, often: does every connection come about? */
+/** Sends several small requests to a registry that answered once, to check that every connection opens. */
 export async function insist(asker: Asker, path = SMALL): Promise<readonly Asked[]> {
   return Promise.all(
     Array.from({ length: MORE }, async (_, index) => {

@@ -24,20 +24,20 @@ export interface Answer {
 
 export interface Failure {
   readonly kind: 'failure';
-  /** Node's code: `ECONNREFUSED`; empty where there is none. */
+  /** Node's code: `ECONNREFUSED`; empty: none. */
   readonly code: string;
   /** Verbatim. */
   readonly text: string;
   /** The explanation, where more is known than the text. */
   readonly trouble: string | null;
-  /** How far the question came. */
+  /** How far the request got. */
   readonly progress: Progress;
 }
 
 /** One address, and what answers a request of the registry there. */
 export interface AddressFacts {
   readonly address: string;
-  /** Does the host of the URL lead there? False: it is the loopback address of the other family. */
+  /** True if the host of the URL resolves to it. False: it is the loopback address of the other family. */
   readonly isNamed: boolean;
   readonly isRegistry: boolean;
   /** Null: no registry reported it. */
@@ -51,7 +51,7 @@ export interface AddressFacts {
 export interface ContactFacts {
   /** The first answer to a question about the registry; a failure: no try was answered. */
   readonly contact: Asked;
-  /** Was a small question answered, where the one about the registry was met with silence? */
+  /** True if a small request was answered while the one about the registry met silence. */
   readonly isSmallAnswered: boolean;
   /** True if TLS answers where the URL has http and connections end without an answer. */
   readonly isTls: boolean;
@@ -64,7 +64,7 @@ export type PeerFacts = Omit<AddressFacts, 'address' | 'isNamed'> & { readonly u
 
 /** The probes of the connection to a registry that answers. */
 export interface WayFacts {
-  /** An answer of more than 64 KiB: its question failed; null: it arrived, or there is none to ask for. */
+  /** A failure of the request for an answer of more than 64 KiB; null: it arrived, or none was requested. */
   readonly large: Failure | null;
   /** How a change feed of our own went. */
   readonly stream: StreamFacts;
@@ -86,11 +86,11 @@ export interface HereFacts {
   readonly container: Container | null;
   /** Files that it may have open; null: not known. */
   readonly openFiles: number | null;
-  /** Questions that it could not ask for want of open files. */
+  /** The number of requests that could not be sent for lack of file descriptors. */
   readonly unasked: number;
 }
 
-/** Every try to ask the registry. */
+/** All tries to reach the registry. */
 export interface TryFacts {
   readonly asked: number;
   readonly failures: readonly Failure[];
@@ -98,7 +98,7 @@ export interface TryFacts {
   readonly largestAnswer: number;
 }
 
-/** How an instance's address answers, asked from here. */
+/** The result of probing an instance's address from here. */
 export interface Reach {
   readonly endpoint: Endpoint;
   /**
@@ -114,15 +114,15 @@ export interface Reach {
 /** The facts about one instance. */
 export interface InstanceFacts {
   readonly instance: Instance;
-  /** Null: it was not asked for. */
+  /** Null: it was not requested. */
   readonly heartbeats: Heartbeats | null;
   /** The number of recent falls; null: unknown. */
   readonly falls: number | null;
-  /** Does it hold its line? Null: not known. */
+  /** True if it holds its line; null: unknown. */
   readonly line: boolean | null;
   /** One for each endpoint; empty: not tried. */
   readonly reach: readonly Reach[];
-  /** The last rounds of Heartbeat-1, oldest first: was each answered? Empty: not asked for. */
+  /** The last rounds of Heartbeat-1, oldest first: true if answered. Empty: not requested. */
   readonly rounds: readonly boolean[];
   /** How often its stream ended within ten minutes though it lives; null: never, or not known. */
   readonly lineLosses: LineLossFacts | null;
@@ -184,7 +184,7 @@ export interface RegistryFacts {
   }[];
 }
 
-/** How many instances of a service there are, and what callers may do with them. */
+/** The number of instances of a service, and of those that callers may call. */
 export type ServiceCount = Pick<CallableCount, 'all' | 'callable' | 'leaving'>;
 
 /** The calls from all instances of one service to another, in the last window that each caller reported. */
@@ -200,7 +200,7 @@ export interface CallEdge {
   readonly failures: number;
   /** The mean length of the callers' windows; null: not known, as where nothing was called. */
   readonly windowMs: number | null;
-  /** How long ago the newest report came. */
+  /** The age of the newest report. */
   readonly ageMs: number;
   readonly targets: readonly CallTarget[];
 }
@@ -224,7 +224,7 @@ export type CallFacts =
 export type Scope =
   | { readonly kind: 'all' }
   | { readonly kind: 'namespace'; readonly namespace: string }
-  /** `namespace` is `*` where the service was looked for in all of them. */
+  /** `namespace` is `*` if the service was searched in all of them. */
   | { readonly kind: 'service'; readonly namespace: string; readonly service: string }
   | { readonly kind: 'instances' };
 
@@ -245,12 +245,12 @@ export interface Facts extends Omit<ContactFacts, 'contact'> {
   readonly version: string;
   /** Was a token, a certificate, shown? */
   readonly hasToken: boolean;
-  /** How the registry answers when it is asked about itself. */
+  /** The registry's answer about itself. */
   readonly contact: Asked;
   /** Null: it answered otherwise. */
   readonly registry: RegistryFacts | null;
   readonly instances: readonly InstanceFacts[];
-  /** By `<namespace>/<service>`, of all instances of a service; empty where only some instances were asked for. */
+  /** By `<namespace>/<service>`, for all instances of a service; empty if only some instances were requested. */
   readonly counts: ReadonlyMap<string, CallableCount>;
   readonly scope: Scope;
   /** By `<namespace>/<service>`, of every service of the registry, whatever the scope. */

@@ -16,7 +16,7 @@ const SHOWN = 120;
 /** Tries of a request until it is answered. */
 const TRIES = 3;
 const RETRY_AFTER_MS = 100;
-/** Since the first question; later ones are not repeated, so that the whole stays bounded. */
+/** Since the first request; later ones are not repeated, so that the total time is bounded. */
 const RETRIES_END_MS = 10_000;
 
 const NOWHERE: Progress = { isConnected: false, isAnswered: false, received: 0, announced: null };
@@ -55,13 +55,13 @@ export class Asker {
     return this.#largest;
   }
 
-  /** Headers and TLS of a question, for those that are asked elsewhere. */
+  /** Headers and TLS options for requests that are sent elsewhere. */
   get options(): QuestionOptions {
     const { token } = this.#way;
     return { ...this.#options, headers: token === undefined ? {} : { authorization: `Bearer ${token}` } };
   }
 
-  /** Tries several times where no answer comes. Never rejects. */
+  /** Tries several times until there is an answer. Never rejects. */
   async ask(path: string): Promise<Asked> {
     let asked = await this.once(path);
     for (let tries = 1; tries < TRIES && asked.kind === 'failure'; tries += 1) {
@@ -72,7 +72,7 @@ export class Asker {
     return asked;
   }
 
-  /** One try; `address`: there, whatever the URL's name leads to. Never rejects. */
+  /** One try; `address`: used instead of the resolved name of the URL. Never rejects. */
   async once(path: string, address?: string): Promise<Asked> {
     const asked = await this.#question(this.url + path, address);
     if (address !== undefined) return asked;
@@ -82,7 +82,7 @@ export class Asker {
     return asked;
   }
 
-  /** All of the text at a path; null: it did not come. Never rejects. */
+  /** The whole text at a path; null: it was not received. Never rejects. */
   async pageText(path: string): Promise<string | null> {
     const options = { ...this.options, signal: AbortSignal.timeout(TIMEOUT_MS) };
     const page = await question(this.url + path, options).catch(() => null);
@@ -130,7 +130,7 @@ export class Asker {
   }
 }
 
-/** The connection ended before there was an answer. */
+/** The connection ended before the answer. */
 const CUT = /^(ECONNRESET|EPIPE|UND_ERR_SOCKET)$/;
 
 export const isCut = ({ code }: Failure): boolean => CUT.test(code);
@@ -159,10 +159,10 @@ export function speaksTls(url: string): Promise<boolean> {
   });
 }
 
-/** The host of a URL as connections and tools take it: IPv6 without brackets. */
+/** The host of a URL in the form for connections and tools: IPv6 without brackets. */
 export const bareHost = (url: string): string => new URL(url).hostname.replace(/^\[|\]$/g, '');
 
-/** Every address that the host of a URL stands for; empty: it cannot be looked up. */
+/** Every address that the host of a URL resolves to; empty: it cannot be resolved. */
 export async function addressesOf(url: string): Promise<readonly string[]> {
   const host = bareHost(url);
   if (isIP(host) !== 0) return [host];
@@ -170,7 +170,7 @@ export async function addressesOf(url: string): Promise<readonly string[]> {
   return [...new Set(found.map(({ address }) => address))];
 }
 
-/** Of an error, or of the first of several that one name had. */
+/** The code of an error, or of the first of several for one name. */
 export function codeOf(error: unknown): string {
   if (!(error instanceof Error)) return '';
   if ('code' in error && typeof error.code === 'string') return error.code;

@@ -12,21 +12,23 @@ import { reach } from './port-probe.js';
 
 /** Questions, and connections, at once: where this process may have enough files open. */
 const CONCURRENCY = 32;
-/** Files that this process has open besides those of its questions, with room for what Node loads on the way. */
+/**
+ * File descriptors of this process besides those of its requests, with a reserve for modules that Node loads meanwhile.
+ */
 const RESERVED_FILES = 40;
 /** Of an instance: its own question, two endpoints. */
 const FILES_EACH = 3;
 
-/** Instances that were asked for. */
+/** The requested instances. */
 export interface Meant {
   readonly instances: readonly Instance[];
-  /** Are they all instances of their services? */
+  /** True if they are all instances of their services. */
   readonly isWhole: boolean;
   readonly scope: Scope;
   /** Of every service of the registry. */
   readonly services: ReadonlyMap<string, ServiceCount>;
   readonly hasNamespaces: boolean;
-  /** How people read and type each of them. */
+  /** The printed name of each of them. */
   readonly names: ReadonlyMap<InstanceId, string>;
 }
 
@@ -72,7 +74,7 @@ function scopeOf(service: string | null, namespace: string): Scope {
 const whyNot = (asked: Asked): string =>
   asked.kind === 'failure' ? asked.text : `${asked.status} ${textAt(asked.body, 'detail') ?? asked.text}`;
 
-/** Asks about instances, as many at a time as there are files for, and keeps what did not come. */
+/** Requests facts about instances, as many at a time as there are file descriptors for, and records missing answers. */
 export class Look {
   readonly missing: string[] = [];
   readonly #asker: Asker;
@@ -104,7 +106,7 @@ export class Look {
     const found = { services: servicesIn(listed), hasNamespaces };
     if (typed === null || names.includes(typed.name)) {
       const instances = await this.#allOf(typed === null ? names : [typed.name], namespace);
-      // of a service of which only a part came nothing is counted
+      // a service that was received only in part is not counted
       const isWhole = this.missing.length === 0;
       const scope = scopeOf(typed?.name ?? null, namespace);
       return { ...found, instances, isWhole, scope, names: namesOf(instances, hasNamespaces) };
@@ -120,7 +122,7 @@ export class Look {
     throw new RollcallError('UNKNOWN_SERVICE', `There is no service and no instance "${word ?? ''}". ${hint}`);
   }
 
-  /** The calls between services, as far as they concern these instances' services; all, where the scope is all. */
+  /** The calls between services, as far as they concern these instances' services; all if the scope is all. */
   async calls({ scope, instances }: Pick<Meant, 'scope' | 'instances'>): Promise<CallFacts> {
     const isNarrow = scope.kind === 'service' || scope.kind === 'instances';
     const named = isNarrow ? [...new Set(instances.map(({ service }) => service))] : [];
@@ -146,7 +148,7 @@ export class Look {
     });
   }
 
-  /** The instance as it is when its heartbeats are read: it may have changed since it was listed. */
+  /** The instance at the time of its heartbeats: it may have changed since it was listed. */
   async factsOf(listed: Instance, triesPorts: boolean): Promise<InstanceFacts> {
     const path = `/api/v1/instances/${encodeURIComponent(listed.id)}`;
     const [body, tried] = await Promise.all([
@@ -178,8 +180,8 @@ export class Look {
   }
 
   /**
-   * The body of a good answer; null: there is none, which is kept. An instance that has gone meanwhile is nothing to
-   * keep.
+   * The body of a successful answer; null: none, which is recorded. An instance that has gone meanwhile is not
+   * recorded.
    */
   async #answered(path: string, what: string): Promise<unknown> {
     const asked = await this.#asker.ask(path);

@@ -8,9 +8,9 @@ import type { LookupFunction } from 'node:net';
 /** More of an answer is not read. */
 const MOST_BYTES = 64 * 1_048_576;
 
-/** How far a question over HTTP came. */
+/** The progress of a request over HTTP. */
 export interface Progress {
-  /** Did the connection come about, over TLS with its handshake? */
+  /** True if the connection was opened, including the handshake over TLS. */
   isConnected: boolean;
   /** Has the head of an answer arrived? */
   isAnswered: boolean;
@@ -26,7 +26,7 @@ export interface Answered {
   readonly progress: Progress;
 }
 
-/** A question that was not answered, and how far it came. */
+/** A request without an answer, and how far it got. */
 export class Unanswered extends Error {
   readonly progress: Progress;
 

@@ -14,7 +14,7 @@ const LEAST_FAILED = 3;
 const FAILED_RATIO = 0.1;
 /** Most of the failed attempts went to one instance. */
 const MOST_RATIO = 0.8;
-/** So many lines of evidence of one kind. */
+/** The maximum number of lines of evidence of one kind. */
 const MOST_TOLD = 5;
 
 /** Calls between services: those that fail, and the circuits that callers keep open. */
@@ -141,7 +141,7 @@ function failingFix(edge: CallEdge, facts: Facts): readonly string[] {
 }
 
 /**
- * How people read and type the instance; of one that is not in the scope by the instances that are called beside it.
+ * The printed name of the instance; one outside the scope is named by the instances that are called beside it.
  */
 function targetName({ instance }: CallTarget, { namespace, to, targets }: CallEdge, facts: Facts): string {
   const known = facts.names.get(instance);
@@ -165,7 +165,7 @@ interface Caller {
   readonly target: CallTarget;
 }
 
-/** The instances to which a caller keeps its circuit open, though they may be called. */
+/** The callable instances to which a caller keeps its circuit open. */
 function circuitsIn(edges: readonly CallEdge[], facts: Facts): readonly Circuit[] {
   const callers = new Map<InstanceId, Caller[]>();
   for (const edge of edges) {
@@ -221,7 +221,7 @@ function circuitOpen({ id, callers, known }: Circuit, facts: Facts): Finding {
   });
 }
 
-/** The part of the service's instances that this one is. */
+/** The share of the service's instances that this one is. */
 function callableShare(caller: Caller | undefined, { services }: Facts): number {
   const all = caller === undefined ? 0 : (services.get(`${caller.edge.namespace}/${caller.edge.to}`)?.all ?? 0);
   return all === 0 ? 0 : 1 / all;

@@ -15,7 +15,7 @@ export const unmarked = (text: string): string => text.replaceAll(new RegExp(`[$
 export const commandsIn = (text: string): readonly string[] =>
   [...text.matchAll(MARKED)].map(([, found = '']) => found);
 
-/** A part of a text: a command, or what stands between commands. */
+/** A part of a text: a command, or the text between commands. */
 export interface Part {
   readonly text: string;
   readonly isCommand: boolean;

@@ -10,7 +10,7 @@ import { remediesFor } from './fixes.js';
 
 const ELSEWHERE = 'if it runs elsewhere, set its URL: --url or ROLLCALL_URL';
 
-/** Why no registry answers; null: one does. */
+/** The finding if no registry answers; null: one does. */
 export function contactFinding(facts: Facts): Finding | null {
   const { contact } = facts;
   if (facts.registry !== null) return null;

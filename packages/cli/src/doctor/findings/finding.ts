@@ -63,7 +63,7 @@ export const FINDING_CODES = [
 ] as const;
 export type FindingCode = (typeof FINDING_CODES)[number];
 
-/** `broken`: calls fail, or will not come; `risk`: they will when something else happens; `note`: worth knowing. */
+/** `broken`: calls fail, or will not arrive; `risk`: they will if something else happens; `note`: worth knowing. */
 export const GRAVITIES = ['broken', 'risk', 'note'] as const;
 export type Gravity = (typeof GRAVITIES)[number];
 
@@ -76,7 +76,7 @@ export interface Finding {
   /** The ids of the instances that it is about; empty: none in particular. */
   readonly instances: readonly string[];
   /**
-   * The same instances as people read and type them: `orders…1e07`, with the namespace where the registry has several.
+   * The printed names of the same instances: `orders…1e07`, with the namespace if the registry has several.
    */
   readonly names: readonly string[];
   /** The services that it is about, each as `<namespace>/<service>`. */
@@ -98,7 +98,7 @@ export interface Finding {
   readonly link: string;
 }
 
-/** All that a look comes to. */
+/** The results of one run. */
 export interface Diagnosis {
   /** Worst first. */
   readonly findings: readonly Finding[];
@@ -132,7 +132,7 @@ export function finding(code: FindingCode, seen: Seen): Finding {
 }
 
 /**
- * Worst first; of one gravity by how much of a service is lost, what is about no service in particular before all; then
+ * Worst first; within one gravity by the lost share of a service, findings about no particular service before all; then
  * in the order of the codes.
  */
 export function worstFirst(findings: readonly Finding[]): readonly Finding[] {

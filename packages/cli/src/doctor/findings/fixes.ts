@@ -48,7 +48,7 @@ const MACHINE: Remedies = {
 const NODE_CONNECTS = (host: string, port: string | number): string =>
   `node -e "require('net').connect(${port},'${host}').on('connect',()=>{console.log('open');process.exit()}).on('error',e=>{console.log(e.message);process.exit(1)})"`;
 
-/** Docker, Podman, and engines with the same words. */
+/** Docker, Podman, and engines with the same commands. */
 function engine(name: string): Remedies {
   return {
     startRegistry: (port) =>

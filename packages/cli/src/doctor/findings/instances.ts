@@ -60,7 +60,7 @@ function isAnother(one: InstanceFacts, { outcome, endpoint }: Reach): boolean {
   return endpoint.protocol !== 'heartbeat' || isInboundBroken(one);
 }
 
-/** Was there time enough for it to show itself: since it registered, and since the registry was started? */
+/** True if there was enough time for a heartbeat since it registered, and since the registry was started. */
 function isOld({ instance }: InstanceFacts, facts: Facts, { intervalMs, startedAt }: RegistryFacts): boolean {
   return registryWall(facts) - Math.max(instance.registeredAt, startedAt ?? 0) > LASTING * intervalMs;
 }

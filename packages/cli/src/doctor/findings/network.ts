@@ -71,9 +71,9 @@ function steadiness(facts: Facts, registry: RegistryFacts): Part {
 }
 
 /**
- * The answers that broke off because they are large: where the one that was asked for its size broke off, that one
- * first and all that did; else those larger than any that arrived as a whole. A smaller one that breaks off shows a way
- * that is unsteady.
+ * The answers that broke off because of their size: if the one that was requested for its size broke off, that one
+ * first and all others that did; else those larger than any that arrived completely. A smaller one that breaks off
+ * indicates an unsteady network.
  */
 function largeLosses({ way, tries }: Facts): readonly Failure[] {
   const halves = tries.failures.filter(({ progress }) => progress.isAnswered);
@@ -138,7 +138,9 @@ function lossText({ instance, lineLosses }: InstanceFacts, facts: Facts): string
   return `the registry says: the stream of ${nameOf(instance, facts)}, which lives, ended ${times} times lately, each time after ${span}`;
 }
 
-/** Is it one registry that is asked: at every address of its name, and first in the list? */
+/**
+ * Checks that all requests reach the same registry: at every address of its name, and that it is the first in the list.
+ */
 function sameness(facts: Facts, registry: RegistryFacts): Part {
   const { url, addresses, peers } = facts;
   const named = addresses.filter(({ isNamed, epoch }) => isNamed && epoch !== null);

@@ -23,7 +23,7 @@ export function registryWall(facts: Pick<Facts, 'contact' | 'wall'>): number {
 
 /** Time enough to get another certificate. */
 const EXPIRES_SOON_MS = 14 * 86_400_000;
-/** Of what there may be. */
+/** The warning threshold, as a share of the maximum. */
 const TIGHT_RATIO = 0.8;
 
 /** Is hardly any of it left? */

@@ -21,7 +21,7 @@ export interface EventsAnswer {
   readonly epoch: string;
   readonly since: number;
   readonly last: number;
-  /** Is there more after `last` already? */
+  /** True if more events follow `last` already. */
   readonly more: boolean;
   /** The number of events after the requested one that are no longer kept. */
   readonly missed: number;
@@ -81,7 +81,7 @@ export type InstanceAnswer = Instance & {
   readonly falls: number;
 };
 
-/** Of one caller, to one of the instances that it calls. */
+/** The circuit of one caller to one instance that it calls. */
 export interface Circuits {
   readonly closed: number;
   readonly open: number;
@@ -125,7 +125,7 @@ export interface TopologyAnswer {
 
 /** `GET /api/v1/topology?summary=true` */
 export interface TopologySummary {
-  /** How many there are. */
+  /** The number of events. */
   readonly edges: number;
   readonly calls: number;
   readonly callsPerSecond: number;
@@ -175,7 +175,7 @@ export interface BeatsAnswer {
   readonly intervalMs: number;
   /** Each Heartbeat-1; `roundTripMs` null: it was not answered. */
   readonly heartbeat1: readonly { readonly agoMs: number; readonly roundTripMs: number | null }[];
-  /** Each Heartbeat-2 that came. */
+  /** Each received Heartbeat-2. */
   readonly heartbeat2: readonly { readonly agoMs: number }[];
   /** Spans in which the registry itself could not listen, oldest first. Missing from an older registry. */
   readonly notListening?: readonly NotListening[];

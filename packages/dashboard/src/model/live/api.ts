@@ -1,7 +1,7 @@
 import { signal } from '@preact/signals';
 import type { Clock } from './clock.js';
 
-/** Why the registry did not do what was asked: its own words. */
+/** A refusal of the registry, with its own text. */
 export class Refusal extends Error {
   override readonly name = 'Refusal';
   readonly status: number;
@@ -21,15 +21,15 @@ const TOKEN_KEY = 'rollcall-token';
 const MOST_KNOWN = 16;
 
 /**
- * The registry's API, relative to this page, so that it works behind any path prefix. The access token, where one is
- * asked for, stays in this tab's session storage and goes nowhere but into the header.
+ * The registry's API, relative to this page, so that it works behind any path prefix. An access token stays in the
+ * session storage of this tab and is sent only in the header.
  */
 export class Api {
   /** True if a token is required that is missing or not valid any more. */
   readonly isLocked = signal(false);
   readonly #clock: Clock;
   #token: string | null = kept();
-  /** Answers, by what was asked, the one that came longest ago first: the registry need not send them again. */
+  /** Answers by request, the oldest first: the registry need not send unchanged ones again. */
   readonly #known = new Map<string, { readonly tag: string; readonly answer: unknown }>();
 
   constructor(clock: Clock) {
@@ -98,7 +98,7 @@ export class Api {
   }
 }
 
-/** A browser may keep nothing for us: then it is asked for again when the page is. */
+/** A browser may refuse to store the token: then it is requested again after a reload. */
 function kept(): string | null {
   try {
     return sessionStorage.getItem(TOKEN_KEY);

@@ -6,13 +6,13 @@ import { Refusal } from './api.js';
 import type { Api } from './api.js';
 import type { Roll } from './roll.js';
 
-/** How new what is shown is. */
+/** The age of the shown data. */
 export type Freshness =
   | { readonly kind: 'connecting' }
   | { readonly kind: 'live' }
   /**
-   * Nothing has come for too long; `since`, `retryAt`: wall clock of this browser, of the last word and of the next
-   * attempt.
+   * Nothing has arrived for too long; `since`, `retryAt`: wall clock of this browser, of the last message and of the
+   * next attempt.
    */
   | {
       readonly kind: 'stale';
@@ -22,19 +22,19 @@ export type Freshness =
        * connection.
        */
       readonly isSilent: boolean;
-      /** Null: none is planned, or one is under way. */
+      /** Null: none is planned, or one is in progress. */
       readonly retryAt: number | null;
-      /** Why the registry did not take us, in its own words; null: it did not answer. */
+      /** The registry's reason for its refusal; null: it did not answer. */
       readonly refusal: Refusal | null;
     };
 
-/** The longest silence that it asks the registry for; one that is older keeps silent for at most 10 s. */
+/** The longest silence that is requested from the registry; an older registry is silent for at most 10 s. */
 const BEAT_MS = 5_000;
 const OLD_BEAT_MS = 10_000;
 /** After the second missed sign of life the view counts as old; the delay is at most this. */
 const LATE_MS = 1_000;
 const LONGEST_TRUST_MS = 12_000;
-/** Silence for longer than this is a dead line: another one is tried. */
+/** After a longer silence the connection counts as dead: another one is tried. */
 const SILENT_MS = 25_000;
 /** An attempt that is not answered by then will not be. */
 const ATTEMPT_MS = 10_000;
@@ -62,7 +62,7 @@ export class Feed {
   readonly #news = signal(0);
   #queue: SseEvent[] = [];
   #frames: Frame[] = [];
-  /** Has a service's whole view come since the view began? */
+  /** True once a service's whole view has arrived since the view began. */
   #hasReset = false;
   #isDrawing = false;
   #drawnAt = -Infinity;
@@ -71,7 +71,7 @@ export class Feed {
   #total: number | null = null;
   /** After this time without a message the view counts as old. */
   #trustMs = LONGEST_TRUST_MS;
-  /** After so long without a word another attempt is made. */
+  /** Another attempt is made after this time without a message. */
   #patienceMs = ATTEMPT_MS;
   /** The time of the last message, or of the start of an attempt without one. */
   #heardAt = Date.now();
@@ -126,7 +126,7 @@ export class Feed {
       if (refusal?.status === 401) this.#lastId = '';
     } finally {
       window.clearInterval(watchdog);
-      abort.abort(); // what is left of the body
+      abort.abort(); // the rest of the body
     }
     // another attempt may have begun meanwhile
     if (this.#abort === abort) this.#retryLater({ refusal, wasSilent, tookMs: Date.now() - begunAt });
@@ -256,7 +256,7 @@ interface Attempt {
   readonly tookMs: number;
 }
 
-/** A number from 0 in a header; null: there is none. */
+/** A number from 0 in a header; null: no such header. */
 function numberIn(headers: Headers, name: string): number | null {
   const text = headers.get(name) ?? '';
   return /^\d{1,9}$/.test(text) ? Number(text) : null;

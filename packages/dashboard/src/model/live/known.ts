@@ -5,13 +5,13 @@ import { clockText } from '../text/age.js';
 
 /** The result of repeated requests. Times are of this browser’s wall clock. */
 export interface Answer<Value> {
-  /** The newest answer; null: there was none yet. */
+  /** The newest answer; null: none yet. */
   readonly value: Value | null;
   /** Why the newest question was not answered; null: it was, or is under way. */
   readonly error: Error | null;
-  /** When the newest answer came; null: there was none yet. */
+  /** The time of the newest answer; null: none yet. */
   readonly heardAt: number | null;
-  /** When it was asked first. */
+  /** The time of the first request. */
   readonly askedAt: number;
 }
 

@@ -5,7 +5,7 @@ interface OverridesInput {
   readonly namespace: string;
   /** Left out: of all services. */
   readonly service?: string;
-  /** Is there an instance that an operator keeps away? Else nothing is asked. */
+  /** True if an operator keeps an instance away. Else nothing is requested. */
   readonly isAny: boolean;
 }
 

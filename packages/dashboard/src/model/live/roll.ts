@@ -9,7 +9,7 @@ export type Instances = ReadonlyMap<string, Instance>;
 /** The name of a service as it is shown. */
 export type NameOf = (namespace: string, name: string) => string;
 
-/** How much of a whole view has come. */
+/** The progress of a whole view. */
 export interface Arrival {
   /** Services. */
   readonly have: number;
@@ -31,19 +31,19 @@ export interface ServiceNode {
  * changes once, however many frames name it.
  */
 export class Roll {
-  /** By name, then namespace; changes only when a service comes or goes. */
+  /** By name, then namespace; changes only when a service is added or removed. */
   readonly services: Signal<readonly ServiceNode[]> = signal<readonly ServiceNode[]>([]);
   /** Those that have services, sorted. */
   readonly namespaces: ReadonlySignal<readonly string[]> = computed(() =>
     [...new Set(this.services.value.map(({ namespace }) => namespace))].toSorted(),
   );
-  /** With its namespace before it where there are several. */
+  /** With its namespace before it if there are several. */
   readonly nameOf: NameOf = (namespace, name) => (this.namespaces.value.length > 1 ? `${namespace}/${name}` : name);
   readonly status: Signal<StatusFrame> = signal<StatusFrame>({ settled: true });
   readonly revision: Signal<number> = signal(0);
   /** The progress of a view that is not complete: nothing can be counted or judged. Null: it is complete. */
   readonly arrival: Signal<Arrival | null> = signal<Arrival | null>({ have: 0, total: null });
-  /** Was it ever whole? Then an older view is here while a new one comes. */
+  /** True once it was complete: then an older view is shown while a new one loads. */
   readonly wasWhole: Signal<boolean> = signal(false);
   readonly #nodes = new Map<string, ServiceNode>();
   readonly #home = new Map<string, ServiceNode>();
@@ -62,7 +62,7 @@ export class Roll {
     this.#parts.clear();
   }
 
-  /** Everything that was asked for has come, up to this revision. */
+  /** Everything requested has arrived, up to this revision. */
   caughtUp(revision: number): void {
     this.revision.value = revision;
     this.arrival.value = null;
@@ -135,7 +135,7 @@ export class Roll {
     }
   }
 
-  /** Is the list of services another one now? */
+  /** True if the list of services has changed. */
   #settle(key: string, instances: Map<string, Instance>): boolean {
     const known = this.#nodes.get(key);
     if (instances.size === 0) return known !== undefined && this.#forget(key);
@@ -175,7 +175,7 @@ function nodeOf(key: string): ServiceNode {
   return { key, namespace: key.slice(0, slash), name: key.slice(slash + 1), instances: signal<Instances>(new Map()) };
 }
 
-/** Worst first: what a person should see at the top. */
+/** Worst first: the order in which a person should see them. */
 export const WORST_FIRST: readonly State[] = ['CRITICAL', 'UNHEALTHY', 'REGISTERING', 'DEREGISTERING', 'HEALTHY'];
 const SEVERITY: Readonly<Record<State, number>> = {
   CRITICAL: 0,
@@ -198,9 +198,9 @@ export function byTrouble(one: Instance, other: Instance): number {
 /** How a service stands. */
 export interface Standing {
   readonly worst: State;
-  /** How many callers may call, and what keeps them from the others. */
+  /** The number of callable instances, and what keeps callers from the others. */
   readonly count: CallableCount;
-  /** Of those that callers may call, the ones that are not HEALTHY. */
+  /** The callable instances that are not HEALTHY. */
   readonly unwell: Readonly<Record<'UNHEALTHY' | 'REGISTERING', number>>;
 }
 

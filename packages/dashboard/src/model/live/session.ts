@@ -12,7 +12,7 @@ import { knownOf } from './known.js';
 import type { Answer, Known } from './known.js';
 import { Roll } from './roll.js';
 
-/** Everything one page has: made once, handed down, there as long as the page. */
+/** The state of one page: created once, passed down, kept as long as the page. */
 export interface Session {
   readonly clock: Clock;
   readonly api: Api;
@@ -72,7 +72,8 @@ export function useSession(): Session {
 }
 
 /**
- * When the view is old: when its last word came, by this browser's wall clock; null: it is live, or there is none yet.
+ * The time of the last message of an old view, by this browser's wall clock; null: it is live, or there was no message
+ * yet.
  */
 export function useStaleSince(): number | null {
   const { value } = useSession().feed.freshness;
@@ -114,7 +115,7 @@ export function useAsking(
     let isAsking = false;
     let due: number | null = null;
     const askNow = async (): Promise<void> => {
-      // a browser has few connections to one registry, and the feed needs one of them
+      // a browser opens few connections to one registry, and the feed needs one of them
       if (isAsking || document.hidden || api.isLocked.peek() || isSilent(feed)) return;
       isAsking = true;
       askedAt = Date.now();
@@ -139,7 +140,7 @@ export function useAsking(
     const live = feed.freshness.subscribe(({ kind }) => {
       if (kind === 'live') askSoon();
     });
-    // what the tab showed when it was hidden may be hours old
+    // the data of a hidden tab may be hours old
     const seen = (): void => {
       if (!document.hidden) askSoon();
     };
@@ -182,7 +183,7 @@ export function useAnswer<Value>(
   return answer;
 }
 
-/** As `useAnswer`: what is known of it, on a page that may be old. */
+/** As `useAnswer`, as a known value on a page that may be old. */
 export function useKnown<Value>(path: string | null, asking: Partial<Asking> = {}): Known<Value> {
   return knownOf(useAnswer<Value>(path, asking).value, useStaleSince());
 }
@@ -196,5 +197,5 @@ const isSilent = ({ freshness }: Feed): boolean => {
 export const isGone = (error: unknown): boolean => error instanceof Error && error.name === 'AbortError';
 
 const MOST_OFTEN_MS = 1_000;
-/** An answer that takes longer will not come. */
+/** A longer request counts as failed. */
 const PATIENCE_MS = 10_000;

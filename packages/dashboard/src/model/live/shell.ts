@@ -10,7 +10,7 @@ const THEME_KEY = 'rollcall-theme';
 export class Shell {
   readonly theme = signal<Theme>(themeOf(kept()));
   readonly isHelpOpen = signal(false);
-  /** A question in front of everything; null: there is none. */
+  /** The open dialog; null: none. */
   readonly dialog = signal<ComponentChildren>(null);
   /** The last action, shown and announced to screen readers; empty: none. */
   readonly notice = signal('');

@@ -1,4 +1,4 @@
-/** Whether callers are affected, in words: trouble that no caller feels is another trouble. */
+/** Whether callers are affected, as text: a problem that no caller feels is another kind of problem. */
 import type { ServiceEdge, TopologySummary } from '../live/answers.js';
 import { missingText } from '../live/known.js';
 import type { Known } from '../live/known.js';
@@ -38,7 +38,7 @@ export function affectedText({ summary: known, outages, edges, nameOf }: Affecte
 export const windowText = (asOf: number | null): string =>
   asOf === null ? 'In the last 5 s,' : `In the 5 s before ${clockText(asOf)},`;
 
-/** After what became of calls; empty: each was answered, or failed, where it went first. */
+/** Follows the results of calls; empty: each call was answered, or failed, at its first instance. */
 export const elsewhereText = (attempts: number): string =>
   attempts === 0 ? '' : `, ${plural(attempts, 'attempt')} went to another instance`;
 
@@ -74,8 +74,7 @@ function unreportedText(
 }
 
 /**
- * `gateway calls orders (20/s): what becomes of these calls is not reported yet.` Callers that are not known are not
- * named.
+ * `gateway calls orders (20/s): what becomes of these calls is not reported yet.` Unknown callers are not named.
  */
 export function waitingText(
   callers: string,

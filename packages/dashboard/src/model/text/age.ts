@@ -63,7 +63,7 @@ export function exactText(wall: number): string {
   return `${clockText(wall)}.${digits(new Date(wall).getMilliseconds(), 3)}`;
 }
 
-/** Of one thing, of several: `1 call`, `3 calls`. */
+/** Singular or plural: `1 call`, `3 calls`. */
 export function plural(count: number, one: string, several: string = `${one}s`): string {
   return `${countText(count)} ${count === 1 ? one : several}`;
 }

@@ -19,7 +19,7 @@ export function standingText(standing: Pick<Standing, 'count' | 'unwell'>): stri
   return `${share}${unwell === '' ? '' : ` (${unwell})`}${why === undefined ? '' : `: ${why}`}`;
 }
 
-/** Of those that are callable, the ones that are not HEALTHY: `1 UNHEALTHY, 2 REGISTERING`. Empty: all of them are. */
+/** The callable instances that are not HEALTHY: `1 UNHEALTHY, 2 REGISTERING`. Empty: none. */
 export const unwellText = ({ unwell }: Pick<Standing, 'unwell'>): string =>
   Object.entries(unwell)
     .filter(([, times]) => times > 0)
@@ -64,8 +64,8 @@ export function awayTerms({ admin }: Pick<Instance, 'admin'>, override: Override
 }
 
 /**
- * When began what a row shows of an instance, wall clock in ms: its admin state, or, where it is ENABLED, its state.
- * Null: not known.
+ * The start of what a row shows of an instance, wall clock in ms: its admin state, or, if that is ENABLED, its state.
+ * Null: unknown.
  */
 export function shownSince(instance: Pick<Instance, 'admin' | 'since'>, override: Override | null): number | null {
   return instance.admin === 'ENABLED' ? instance.since : (awayTerms(instance, override)?.since ?? null);
@@ -74,15 +74,14 @@ export function shownSince(instance: Pick<Instance, 'admin' | 'since'>, override
 /** Instances that an operator keeps away for the same reason. */
 export interface AwayInput {
   readonly admin: Instance['admin'];
-  /** Of each of them, as far as it is known; the reason and the operator are the same. */
+  /** One for each of them, as far as known; the reason and the operator are the same. */
   readonly terms: readonly OverrideTerms[];
   readonly now: number;
   readonly isOld?: boolean;
 }
 
 /**
- * `Drained 10 s ago by an operator (new kernel).` Of several the first one counts. Nothing is known: `Drained by an
- * operator.`
+ * `Drained 10 s ago by an operator (new kernel).` The first of several counts. Without any: `Drained by an operator.`
  */
 export function awayWhy({ admin, terms, now, isOld = false }: AwayInput): string {
   const action = admin === 'DRAINING' ? 'Drained' : 'Put into maintenance';

@@ -28,7 +28,7 @@ export function serviceSentence(node: ServiceNode, callers: Callers, staleSince:
   return `${node.name}…${tailOf(worst.id)}: ${whyText(worst, staleSince !== null)} ${calls}`;
 }
 
-/** `isOut`: none of its instances is callable. Calls then wait, and are reported only when they have failed. */
+/** `isOut`: none of its instances is callable. Calls then wait, and are reported only after they have failed. */
 function callsText(known: Callers, isOut: boolean): string {
   if (known.kind !== 'known') return `Calls to it: ${missingText(known)}`;
   const { value: edges, asOf } = known;

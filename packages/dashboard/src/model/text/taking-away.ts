@@ -23,7 +23,7 @@ export interface Consequence {
   readonly isOut: boolean;
 }
 
-/** `edges`: calls between services, those to this one among them. */
+/** `edges`: calls between services, including those to this one. */
 export function consequenceOf(
   { namespace, service, instances, taken }: Taking,
   edges: Known<readonly ServiceEdge[]>,

@@ -3,7 +3,7 @@ import { notCallableText, unheld } from '@rollcall/core';
 import type { CallableCount, Forecast, Instance, Reason, ReasonCode } from '@rollcall/core';
 import { ageText, clockText, plural } from './age.js';
 
-/** A sentence for now, and one for a view that is old. */
+/** A sentence in the present tense, and one for an old view. */
 interface Tenses {
   readonly live: string;
   readonly old: string;
@@ -79,7 +79,7 @@ function plainWhy(reason: Reason, isOld: boolean): string {
   return isOld ? texts.old : texts.live;
 }
 
-/** The error, verbatim, with its address; empty: there is none. */
+/** The error, verbatim, with its address; empty: none. */
 export function evidenceOf({ reason: shown }: Pick<Instance, 'reason'>): string {
   const reason = unheld(shown).cause;
   const colon = reason.text.indexOf(': ', reason.code === 'PROOF_OF_DEATH' ? 'dead: '.length : 0);

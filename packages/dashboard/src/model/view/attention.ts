@@ -1,4 +1,4 @@
-/** Which instances need a person, or are on their way: one row for each service and cause. */
+/** Instances that need attention, start or leave: one row per service and cause. */
 import { isOutage } from '@rollcall/core';
 import type { Instance, OverrideTerms } from '@rollcall/core';
 import type { Overrides } from '../live/answers.js';
@@ -8,23 +8,23 @@ import { awayTerms, shownSince } from '../text/callable-words.js';
 import { whyText } from '../text/words.js';
 import type { Filters } from './route.js';
 
-/** Instances of one service that are in the same trouble for the same reason. */
+/** Instances of one service with the same problem for the same reason. */
 export interface Cause {
-  /** Stays as long as the oldest of them, by id, stays. */
+  /** Does not change as long as the first of them, by id, stays. */
   readonly key: string;
   readonly node: ServiceNode;
   /** The worst of them. */
   readonly first: Instance;
   /** All of them, worst first. */
   readonly instances: readonly Instance[];
-  /** Is it that an operator keeps them away, and no instance of the service is callable? */
+  /** True if an operator keeps them away, and no instance of the service is callable. */
   readonly isKeptAway: boolean;
 }
 
 /**
- * Causes that need a person: instances that an operator keeps away where none of the service is callable, first, and
- * those that are CRITICAL or UNHEALTHY, worst first; and those that are on their way. `overrides`: operators with other
- * words, or other reasons, are other causes.
+ * Causes that need attention: first instances that an operator keeps away while none of the service is callable, then
+ * those that are CRITICAL or UNHEALTHY, worst first; then those that start or leave. `overrides`: settings of other
+ * operators, or with other reasons, are other causes.
  */
 export function attentionOf(
   nodes: readonly ServiceNode[],
@@ -93,7 +93,7 @@ export const countInstances = (causes: readonly Cause[]): number =>
 
 const dueOf = ({ since, next }: Instance): number => (next === null ? Infinity : since + next.afterMs);
 
-/** Of the instances of a cause, the one that the registry acts on first. */
+/** The instance of a cause that the registry acts on first. */
 export function soonestOf({ instances }: Cause): Instance {
   return instances.reduce((soonest, one) => (dueOf(one) < dueOf(soonest) ? one : soonest));
 }

@@ -4,7 +4,7 @@ import type { Filters } from './route.js';
 
 export type CircuitsById = ReadonlyMap<string, Circuits>;
 
-/** The sums over all callers, by the id of the instance that they call. */
+/** The sums over all callers, by the id of the called instance. */
 export function circuitsById(edges: readonly ServiceEdge[]): CircuitsById {
   const sums = new Map<string, Circuits>();
   for (const { instance, circuits } of edges.flatMap(({ targets }) => targets ?? [])) {

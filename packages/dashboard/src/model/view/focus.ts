@@ -28,7 +28,7 @@ export function fittingEdges(edges: readonly ServiceEdge[], filters: Filters): r
   );
 }
 
-/** The same without those that are idle, unless the filters show them. */
+/** The same without idle ones, unless the filters show them. */
 export const shownEdges = (fitting: readonly ServiceEdge[], filters: Filters): readonly ServiceEdge[] =>
   filters['idle'] === 'shown' ? fitting : fitting.filter((edge) => !isIdle(edge));
 

@@ -55,7 +55,7 @@ export async function layOut(edges: readonly ServiceEdge[]): Promise<Graph> {
   return { width, height, nodes: [...places.values()], edges: placeEdges(edges, places) };
 }
 
-/** Edges that meet at a node share its side, in the order of where they come from, so that few cross. */
+/** Edges that meet at a node share its side, in the order of their other ends, so that few cross. */
 function placeEdges(edges: readonly ServiceEdge[], places: ReadonlyMap<string, PlacedNode>): PlacedEdge[] {
   const yOf = (key: string): number => places.get(key)?.y ?? 0;
   const slots = (side: 'from' | 'to'): Map<string, number> => {

@@ -82,7 +82,7 @@ function act(key: string, actions: KeyActions): boolean {
   }
 }
 
-/** Moves the focus to the next of those, from where it is; a row's link is what gets it. */
+/** Moves the focus to the next of these elements; the link of a row gets it. */
 function step(selector: string, by: 1 | -1): boolean {
   const rows = [...document.querySelectorAll<HTMLElement>(selector)].filter((row) => row.offsetParent !== null);
   if (rows.length === 0) return false;

@@ -27,8 +27,7 @@ export function historyOf(events: readonly RegistryEvent[], now: number): readon
 }
 
 /**
- * The newest rows, at most `most`; where operators did more than that, the newest state takes the place of the last of
- * them.
+ * The newest rows, at most `most`; if all of them are actions of operators, the newest state replaces the last of them.
  */
 export function newestOf(rows: readonly HistoryRow[], most: number): readonly HistoryRow[] {
   const newest = rows.slice(0, most);

@@ -7,7 +7,7 @@ import { printedParts } from '../text/words.js';
 import type { CircuitsById } from './circuits.js';
 import type { Filters } from './route.js';
 
-/** Filters of the list of instances that compare one field; an empty one fits everything. */
+/** Filters of the list of instances that compare one field; an empty one matches everything. */
 export const FIELDS = ['admin', 'zone', 'version'] as const;
 
 const addressTexts = ({ endpoints }: Instance): string[] => endpoints.map(addressOf);
@@ -102,7 +102,10 @@ const byCircuits =
   ({ id: one }, { id: other }) =>
     (circuits.get(other)?.open ?? -1) - (circuits.get(one)?.open ?? -1);
 
-/** A new list. Equal ones are in the order of trouble; by `circuits`, those that most callers have open come first. */
+/**
+ * Returns a new list. Equal ones are in the order of trouble; by `circuits`, those with the most open circuits come
+ * first.
+ */
 export function sortInstances(
   instances: readonly Instance[],
   typed: string | undefined,
@@ -134,7 +137,7 @@ export function holdsState(node: ServiceNode, state: string): boolean {
   return state === '' || [...node.instances.value.values()].some((instance) => instance.state === (state as State));
 }
 
-/** Are instances of it there, of which callers may call none? */
+/** True if it has instances, none of which is callable. */
 export const hasNoneCallable = ({ instances }: ServiceNode): boolean =>
   isOutage(countCallable(instances.value.values()));
 
@@ -146,7 +149,7 @@ export function sortServices(
 ): ServiceNode[] {
   const [sort] = sortOf(SERVICE_SORTS, typed);
   const troubled = servicesByTrouble(nodes);
-  if (sort === 'name') return [...nodes]; // as the roll has them
+  if (sort === 'name') return [...nodes]; // in the order of the roll
   if (sort !== 'rate') return troubled;
   const rates = new Map(troubled.map((node) => [node, rateOf(node) ?? -1]));
   return troubled.toSorted((one, other) => (rates.get(other) ?? 0) - (rates.get(one) ?? 0));

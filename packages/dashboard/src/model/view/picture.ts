@@ -65,7 +65,7 @@ export function pictureOf(instance: Instance, heartbeats: Heartbeats | null): Pi
   };
 }
 
-/** As it was when the view was new: what is known of the heartbeats is known of now only. */
+/** The picture of an old view: the details of heartbeats are known for the present only. */
 export function oldPictureOf(instance: Instance): Picture {
   const { heading, heartbeat1, heartbeat2, line, isGone } = pictureOf(instance, null);
   const past = (lane: Lane): Lane => ({

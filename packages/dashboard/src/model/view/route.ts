@@ -12,7 +12,7 @@ export type Route =
   | { readonly at: 'instance'; readonly id: string; readonly filters: Filters }
   | { readonly at: 'nowhere'; readonly path: string; readonly filters: Filters };
 
-/** Of `location.hash`; anything else than what `hashOf` makes is `nowhere`. */
+/** Parses `location.hash`; anything that `hashOf` does not make is `nowhere`. */
 export function routeOf(hash: string): Route {
   const [path = '', query = ''] = hash.replace(/^#?\/?/, '').split('?', 2);
   const filters = Object.fromEntries(new URLSearchParams(query));

@@ -12,7 +12,7 @@ type Found = Pick<Instance, 'id' | 'namespace' | 'service' | 'endpoints'>;
 
 const wordsOf = (typed: string): string => typed.toLowerCase().trim();
 
-/** By name, the exact one first, then those that begin so; then all of a namespace of that name. */
+/** By name, the exact one first, then those that start with it; then all of a namespace of that name. */
 export function findServices<One extends Named>(services: readonly One[], typed: string): readonly One[] {
   const words = wordsOf(typed);
   if (words === '') return [];

@@ -28,7 +28,7 @@ interface LengthFieldProps {
   readonly none?: string;
 }
 
-/** For how long an operator's word counts. */
+/** The duration of an operator's setting. */
 export function LengthField({ of, none }: LengthFieldProps): VNode {
   return (
     <label>
@@ -45,6 +45,6 @@ export function LengthField({ of, none }: LengthFieldProps): VNode {
   );
 }
 
-/** The registry takes no empty reason. */
+/** The registry rejects an empty reason. */
 export const withReason = (reason: string): { readonly reason?: string } =>
   reason.trim() === '' ? {} : { reason: reason.trim() };

@@ -27,7 +27,7 @@ export function BulkDialog({ to, instances }: Bulk): VNode {
   const close = (): void => void (shell.dialog.value = null);
   const done = instances.filter(({ id }) => results.value.get(id) === 'done');
   const left = instances.filter(({ id }) => !['done', 'undone'].includes(String(results.value.get(id))));
-  /** One after the other: an error of one does not keep the others. */
+  /** One after the other: after an error the others are still tried. */
   const patch = async (those: readonly Instance[], words: object, result: Result): Promise<void> => {
     isBusy.value = true;
     for (const { id } of those) {

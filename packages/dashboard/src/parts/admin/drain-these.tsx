@@ -11,8 +11,7 @@ interface DrainTheseProps {
 }
 
 /**
- * Drains all instances that are listed, or takes it back where all of them are drained. Nothing where nothing can be
- * done.
+ * Drains all listed instances, or undrains them if all of them are drained. Nothing if there is nothing to do.
  */
 export function DrainThese({ of }: DrainTheseProps): VNode | null {
   const { shell } = useSession();

@@ -15,7 +15,7 @@ interface PictureProps {
   readonly service: EndProps;
   /** Small, as in the table of all cases. */
   readonly isSmall?: boolean;
-  /** Changes with each beat that really came, so that its dot travels once. */
+  /** Changes with each heartbeat that arrived, so that its dot moves once. */
   readonly beats?: { readonly one: number; readonly two: number };
 }
 
@@ -105,7 +105,7 @@ function LaneView({ lane, title, caller, way, beat }: LaneProps): VNode {
   );
 }
 
-/** An arrow where it arrives, a cross where it is refused, nothing where it fades. */
+/** An arrow if it arrives, a cross if it is refused, nothing if it fades. */
 function WireEnd({ wire, way }: Pick<Lane, 'wire'> & Pick<LaneProps, 'way'>): VNode | null {
   if (wire === 'fades' || wire === 'ended') return null;
   if (wire === 'refused') {

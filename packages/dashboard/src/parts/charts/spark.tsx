@@ -14,7 +14,7 @@ interface SparkProps {
   readonly label: string;
 }
 
-/** A line without axes: how something went, not what it was. */
+/** A line without axes: it shows a trend, not values. */
 export function Spark({ points, min = 0, max = null, label }: SparkProps): VNode {
   return (
     <svg class="spark" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" role="img" aria-label={label}>

@@ -28,7 +28,7 @@ export function EventsScreen(): VNode {
   const { filters } = route.value;
   const namespace = useNamespace();
   const isPaused = useSignal(false);
-  // a span is asked for once: what grows too old afterwards is left out below
+  // a span is requested once: events that grow too old afterwards are left out below
   const path = useMemo(() => eventsPath(namespace, filters, clock.now.peek()), [namespace, filters]);
   const { answer, goBack } = useEvents(path, isPaused.value);
   const staleSince = useStaleSince();
@@ -102,7 +102,7 @@ function Export({ path }: { readonly path: string }): VNode {
 
 interface VerdictProps {
   readonly of: Known<ShownEvents>;
-  /** When the newest answer came, where no newer one is asked for; null: it goes on. */
+  /** The time of the newest answer if no newer one is requested; null: it continues. */
   readonly pausedAt: number | null;
 }
 
@@ -137,7 +137,7 @@ function LastMinute({ of }: { readonly of: ShownEvents }): VNode {
 
 interface Events {
   readonly answer: Answer<ShownEvents>;
-  /** Reads the page before the oldest one that is shown. */
+  /** Reads the page before the oldest shown one. */
   readonly goBack: () => Promise<void>;
 }
 
@@ -146,7 +146,7 @@ interface Beginning {
   readonly answer: Signal<Answer<ShownEvents>>;
 }
 
-/** Nothing is known yet of what other filters let through. */
+/** The events of other filters are unknown yet. */
 function beginningOf(path: string): Beginning {
   return {
     pages: new EventPages(path),
@@ -154,7 +154,7 @@ function beginningOf(path: string): Beginning {
   };
 }
 
-/** The newest page, what came after it from then on, and older pages when they are asked for. */
+/** The newest page, later events, and older pages on request. */
 function useEvents(path: string, isPaused: boolean): Events {
   const { api } = useSession();
   const { pages, answer } = useMemo(() => beginningOf(path), [path]);
@@ -166,7 +166,7 @@ function useEvents(path: string, isPaused: boolean): Events {
       if (!isGone(cause)) answer.value = { ...answer.peek(), error: cause as Error };
     }
   };
-  // a pause holds an answer: where there is none yet, one is asked for
+  // a pause keeps an answer: without one, one is requested
   useAsking(isPaused && answer.value.value !== null ? null : path, { everyMs: 5_000, onNews: true }, (gone) =>
     read(() => pages.renew((page) => api.get<EventsAnswer>(page, gone))),
   );
@@ -178,7 +178,7 @@ interface TableProps {
   readonly shown: ShownEvents;
   readonly goBack: () => Promise<void>;
   readonly isFiltered: boolean;
-  /** Null: they are of now. */
+  /** Null: they are current. */
   readonly asOf: number | null;
 }
 

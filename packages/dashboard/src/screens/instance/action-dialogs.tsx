@@ -84,7 +84,7 @@ function Weight({ instance, path, own }: ActionProps): VNode {
   return (
     <ActionDialog
       title={`Weight of ${nameOf(instance)}`}
-      sentence={`Its share of the calls, relative to the other instances. It says ${own} of itself.`}
+      sentence={`Its share of the calls, relative to the other instances. Its own weight is ${own}.`}
       verb="Set"
       done={`${nameOf(instance)} has a weight of ${weight.value}.`}
       act={(reason) => api.act('PATCH', path, { ...words(), ...withReason(reason) })}
@@ -109,7 +109,7 @@ function Deregister({ instance, path }: ActionProps): VNode {
   return (
     <ActionDialog
       title={`Deregister ${nameOf(instance)}`}
-      sentence="It is removed at once, and its id never comes back. A process that still runs takes no part any more until it is started anew."
+      sentence="It is removed at once, and its id is never used again. A process that still runs does not take part until it is started again."
       verb="Deregister"
       isDangerous
       confirm={nameOf(instance)}

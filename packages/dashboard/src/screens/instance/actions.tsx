@@ -38,7 +38,7 @@ export function Actions({ instance, detail }: ActionsProps): VNode | null {
         type="button"
         class="button primary"
         disabled={isOff}
-        title="Sends one more Heartbeat-1 now. It is no call of the service’s own."
+        title="Sends one more Heartbeat-1 now. It is not a call to the service itself."
         onClick={checkNow}
       >
         Check now

@@ -46,7 +46,7 @@ interface ServiceProps {
 /** One service: its state, its instances, its callers and callees, its last events. */
 export function ServiceScreen({ namespace, name }: ServiceProps): VNode {
   const { roll } = useSession();
-  // a service that comes or goes changes the list
+  // a service that is added or removed changes the list
   const node = roll.services.value.find((one) => one.name === name && one.namespace === namespace);
   const query = new URLSearchParams({ namespace, service: name });
   const topology = useKnown<TopologyAnswer>(`api/v1/topology?${query.toString()}`);
@@ -97,7 +97,7 @@ function Instances({ node, overrides, callers }: InstancesProps): VNode {
   const known = useKnown<ServiceDetailAnswer>(`api/v1/services/${encodeURIComponent(node.name)}?${query}`, {
     everyMs: 2_000,
   });
-  // how long ago a heartbeat came is known of now only
+  // the age of a heartbeat is known for the present only
   const detail = known.kind === 'known' && known.asOf === null ? known.value : null;
   const heartbeats = new Map(detail?.instances.map((instance) => [instance.id, instance.heartbeats ?? null]));
   const all = [...node.instances.value.values()];
@@ -265,7 +265,7 @@ function CircuitLegend(): VNode {
 /** The length of the windows of callers. */
 const WINDOW_S = 5;
 
-/** Of the attempts that came to it; null: there were none. */
+/** Of the attempts at it; null: none. */
 function successHere(targets: readonly TargetEdge[]): number | null {
   const attempts = targets.reduce((sum, target) => sum + target.callsPerSecond * WINDOW_S, 0);
   const failures = targets.reduce((sum, target) => sum + target.failures, 0);
@@ -274,7 +274,7 @@ function successHere(targets: readonly TargetEdge[]): number | null {
 
 interface RowProps {
   readonly instance: Instance;
-  /** When what the row shows began, wall clock in ms; null: not known. */
+  /** The start of what the row shows, wall clock in ms; null: unknown. */
   readonly since: number | null;
   readonly heartbeats: Parameters<typeof Heartbeat1>[0]['heartbeats'];
   readonly events: readonly RegistryEvent[];

@@ -230,7 +230,7 @@ function Row({ node, at, edges }: RowProps): VNode {
   );
 }
 
-/** More words than these are counted. */
+/** Further words are counted. */
 const MOST_WORDS = 3;
 
 function distinct(words: readonly string[]): string {

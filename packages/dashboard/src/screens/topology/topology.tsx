@@ -95,13 +95,13 @@ function verdictOf({ shown, impaired, onlyImpaired, asOf }: Shown): string {
 }
 
 function sentenceOf(impaired: readonly ServiceEdge[], asOf: number | null, nameOf: NameOf): string {
-  const verb = asOf === null ? 'tell' : 'told';
+  const verb = asOf === null ? 'report' : 'reported';
   if (impaired.length === 0) return `As the callers themselves ${verb}, each of its last five seconds.`;
   const elsewhere = impaired.reduce((sum, { retries }) => sum + retries, 0);
   const pairs = impaired
     .slice(0, 3)
     .map(({ namespace, from, to }) => `${nameOf(namespace, from)} to ${nameOf(namespace, to)}`);
-  return `${pairs.join(', ')}${impaired.length > 3 ? ' and others' : ''}. ${plural(elsewhere, 'attempt')} went to another instance, as the callers told last.`;
+  return `${pairs.join(', ')}${impaired.length > 3 ? ' and others' : ''}. ${plural(elsewhere, 'attempt')} went to another instance, as last reported by the callers.`;
 }
 
 function ViewChoice({ view }: { readonly view: 'graph' | 'table' }): VNode {
@@ -190,7 +190,7 @@ function Legend(): VNode {
       <span>
         <span class="mono">24 ms</span> p99, measured by the callers
       </span>
-      <span>a call makes one attempt, and another one at another instance where that fails</span>
+      <span>a call makes one attempt, and another one at another instance if that fails</span>
     </p>
   );
 }

@@ -135,7 +135,7 @@ describe('a certificate that is revoked', () => {
   });
 });
 
-/** Asks once, with a session of before where there is one: what came, and the sessions to go on with. */
+/** Sends one request, with an earlier session if given: the response, and the sessions to continue with. */
 async function resumed(registry: Guarded, options: ConnectionOptions) {
   const { socket, received } = dial(registry, options);
   const sessions: Buffer[] = [];

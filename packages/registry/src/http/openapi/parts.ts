@@ -78,5 +78,5 @@ const DIRECTION = object({
   misses: COUNT,
   error: orNull(TEXT),
 });
-/** What is known of both heartbeats of an instance. */
+/** The state of both heartbeats of an instance. */
 export const HEARTBEATS = object({ heartbeat1: DIRECTION, heartbeat2: DIRECTION });

@@ -71,7 +71,7 @@ describe('GET /api/v1/instances', () => {
     expect(answer.total).toBe(ids.length);
   });
 
-  it('adds what is known of heartbeats where that is asked for', async () => {
+  it('adds the state of heartbeats if requested', async () => {
     const { instances } = await list('heartbeats=true&service=billing');
     expect(instances[0].heartbeats).toMatchObject({ heartbeat1: expect.any(Object), heartbeat2: expect.any(Object) });
   });

@@ -23,7 +23,7 @@ interface Life {
   readonly end: End | 'close';
 }
 
-/** A call, and what became of it. */
+/** A call, and its result. */
 interface Call {
   readonly writes: readonly Write[];
   fate: 'open' | 'kept' | 'refused';

@@ -42,7 +42,7 @@ export interface EtcdOptions {
 
 /**
  * A shared store in etcd 3.5 or later. It connects with its first use. The values are JSON or other text: bytes that
- * are no UTF-8 are replaced. Throws OPTION_INVALID.
+ * are not UTF-8 are replaced. Throws OPTION_INVALID.
  */
 export class EtcdStore implements SharedStore {
   readonly name: string;
