@@ -63,7 +63,7 @@ it('docs/guide/command-line.md has the output of the commands', async () => {
   const made = withGenerated(readFileSync(DOC, 'utf8'), parts);
   if (process.env['UPDATE_DOCS'] === '1') writeFileSync(DOC, made);
   expect(readFileSync(DOC, 'utf8')).toBe(made);
-  // nothing is missing, and nothing is there that is not generated any more
+  // nothing is missing, and there is no part that is not generated any more
   for (const part of parts.values()) expect(made).toContain(`${part}\n\n<!-- end -->`);
   const names = [...made.matchAll(/<!-- generated: ([\w-]+) -->/g)].map(([, name]) => name);
   expect(names.filter((name) => name === undefined || !parts.has(name))).toEqual([]);

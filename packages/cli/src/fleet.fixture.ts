@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { reasonFor } from '@rollcall/core';
 import type { AdminState, Instance, ReasonCode, State } from '@rollcall/core';
 
-/** As many as a name of a service may have. */
+/** The maximum length of a service name. */
 export const LONGEST_NAME = `payments-${'x'.repeat(54)}`;
 export const LONGEST_NAMESPACE = `team-${'y'.repeat(58)}`;
 const NAMES = [LONGEST_NAME, 'customer-notification-preferences', 'orders'];

@@ -10,17 +10,17 @@ import { EXIT } from '../terminal/shell.js';
 import type { ExitCode, Shell } from '../terminal/shell.js';
 import { printable, shortNames } from '../terminal/words.js';
 
-/** Of a command that acts on instances: all of a service, of a version or a zone, instead of ids. */
+/** Flags that select instances of a service, a version or a zone, instead of ids. */
 export const TARGET_FLAGS = {
   '--service': valued(option.string({ doc: 'instead of ids: every instance of this service' }), '<name>'),
   '--version': valued(option.string({ doc: 'with --service: only of this version' }), '<version>'),
   '--zone': valued(option.string({ doc: 'with --service: only in this zone' }), '<zone>'),
 };
 
-/** Of a command without these flags. */
+/** The value for a command without these flags. */
 export const NOT_CHOSEN = { '--service': undefined, '--version': undefined, '--zone': undefined };
 
-export const YES_FLAG = { '--yes': toggle('do not ask, where it would ask on a terminal', 'y') };
+export const YES_FLAG = { '--yes': toggle('do not ask for confirmation on a terminal', 'y') };
 
 interface Given {
   readonly '--service': string | undefined;
@@ -30,7 +30,7 @@ interface Given {
 
 /** An instance that a command acts on. */
 export interface AdminTarget extends Meant {
-  /** As it is before the command acts; null: it was removed in this moment. */
+  /** Its version before the command acts; null: it was removed just now. */
   readonly instance: Instance | null;
 }
 

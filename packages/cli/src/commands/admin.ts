@@ -16,7 +16,7 @@ import { eachOf, NOT_CHOSEN, TARGET_FLAGS, targetsOf, YES_FLAG } from './admin-t
 import type { AdminTarget } from './admin-targets.js';
 import { untilQuiet } from './until-drained.js';
 
-/** As the registry allows it. */
+/** The registry accepts at most this. */
 const LONGEST_UNTIL_MS = 30 * 86_400_000;
 
 const REASON_FLAG = {
@@ -32,19 +32,19 @@ const REASON_FLAG = {
 const UNTIL_FLAG = {
   '--until': valued(
     option.string({
-      doc: `how long it counts: 90s, 30m, 2h, 1d, at most 30d; default: until it is taken back`,
+      doc: `how long it lasts: 90s, 30m, 2h, 1d, at most 30d; default: until it is undone`,
     }),
     '<time>',
   ),
 };
 const WAIT_FLAGS = {
   '--wait': toggle('return when its calls have ended, as far as callers report'),
-  '--timeout': valued(option.string({ doc: 'with --wait: at most so long; default 2m', default: '2m' }), '<time>'),
+  '--timeout': valued(option.string({ doc: 'with --wait: the timeout; default 2m', default: '2m' }), '<time>'),
 };
 const COMMON = { ...OUTPUT_FLAG, ...NAMESPACE_FLAG, ...CONNECTION_FLAGS, '--help': toggle('this text', 'h') };
 
-const WHO = `The id may be short, as it is printed: orders…1e07, orders-1e07, or an end that no other has. For operators: with a token of theirs
-where tokens are asked for (ROLLCALL_TOKEN), else on the registry's own machine.`;
+const WHO = `The id may be short, as it is printed: orders…1e07, orders-1e07, or a unique end of an id. For operators: with an operator token
+if tokens are required (ROLLCALL_TOKEN), else on the registry's own machine.`;
 
 function helpOf(usage: string, about: string, flags: Flags, examples: readonly string[]): string {
   return [
@@ -58,8 +58,8 @@ function helpOf(usage: string, about: string, flags: Flags, examples: readonly s
 // ---- drain, maintenance ---------------------------------------------------------------------------------------------
 
 const AWAY_FLAGS = { ...TARGET_FLAGS, ...REASON_FLAG, ...UNTIL_FLAG, ...WAIT_FLAGS, ...YES_FLAG, ...COMMON };
-const ASKED = `Chosen by --service they are listed first. On a terminal it asks then, and before the last callable instance of a service is taken away;
-elsewhere it warns on standard error.`;
+const ASKED = `Instances chosen by --service are listed first. On a terminal it then asks for confirmation, as it does before the last callable instance
+of a service is taken away; elsewhere it warns on standard error.`;
 
 function away(name: 'drain' | 'maintenance', admin: AdminState, about: string): Command {
   const help = helpOf(`${name} <id>… | --service <name>`, `${about}\n${ASKED}`, AWAY_FLAGS, [
@@ -129,7 +129,7 @@ async function allQuiet(
 export const drain: Command = away(
   'drain',
   'DRAINING',
-  `No new calls go to the instance; those under way go on, and it stays registered. With --wait it returns when its calls have ended: when
+  `No new calls go to the instance; those in flight continue, and it stays registered. With --wait it returns when its calls have ended: when
 its callers, which report their calls every 5 s, have none in flight there. Calls from outside of Rollcall are not seen.`,
 );
 
@@ -137,7 +137,7 @@ its callers, which report their calls every 5 s, have none in flight there. Call
 export const maintenance: Command = away(
   'maintenance',
   'MAINTENANCE',
-  `No calls go to the instance until it is taken back, whatever its state; those under way go on.`,
+  `No calls go to the instance until that is undone, whatever its state; those in flight continue.`,
 );
 
 // ---- undrain, weight, rm --------------------------------------------------------------------------------------------

@@ -61,7 +61,7 @@ const FLAGS = {
 
 const HELP = `Usage: rollcall call <service> <pattern | METHOD /path> [json] [options]
 
-Calls a service as a service would: one of its instances, with balancing, retries, circuits and the check that it is the right one. A pattern
+Calls a service as a service would: one of its instances, with balancing, retries, circuits and the identity check. A pattern
 (a word, or an object in JSON) is a Nest message over TCP, METHOD and path a request over HTTP; json is the payload, or the body; default {}
 for a message. A redirect is the answer. The answer goes to standard output, the name of the instance to standard error. A call that fails, or is answered by a status of 400 or
 more, makes the exit code ${EXIT.failed}.

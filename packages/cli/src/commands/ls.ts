@@ -54,7 +54,7 @@ const FLAGS = {
   ),
   ...FILTER_FLAGS,
   '--all': toggle(
-    `on a terminal ${MOST_LISTED} instances at most are shown, and HEALTHY ones share a line where the table is higher than it; with this all are`,
+    `show all instances on a terminal, which otherwise shows at most ${MOST_LISTED}, with one line for HEALTHY ones if the table is too high`,
   ),
   ...NAMESPACE_FLAG,
   ...ALL_NAMESPACES_FLAG,
@@ -64,7 +64,7 @@ const FLAGS = {
 
 const HELP = `Usage: rollcall ls [service] [options]
 
-The instances that the registry knows, of one service or of all, worst first: state, both heartbeats, since when, why, and what
+The registered instances, of one service or of all, worst first: state, both heartbeats, since when, why, and what
 comes next. →1 is Heartbeat-1 (the registry calls: round trip), ←2 is Heartbeat-2 (the instance calls: last arrival).
 
 ${describeFlags(FLAGS).join('\n')}

@@ -34,7 +34,7 @@ const HELP = `Usage: rollcall show <id> [options]
 
 One instance: its state, why, since when and what comes next; both heartbeats as a picture (Heartbeat-1 is the registry's call, above,
 Heartbeat-2 the instance's, below); its facts; its callers; its recent events. The id may be short, as it is printed: orders…1e07,
-orders-1e07, or an end that no other has.
+orders-1e07, or a unique end of an id.
 
 ${describeFlags(FLAGS).join('\n')}
 

@@ -55,7 +55,7 @@ const CREATE = {
   ),
   '--expires': valued(
     option.string({
-      doc: 'after so long it is worth nothing: 90d, 12h, 30m, 4w; default never',
+      doc: 'the lifetime: 90d, 12h, 30m, 4w; default never',
       pattern: /^([1-9]\d{0,5}[mhdw]|never)$/,
       allowed: 'a number and m, h, d or w, such as 90d, or never',
       default: 'never',
@@ -64,7 +64,7 @@ const CREATE = {
   ),
   '--note': valued(
     option.string({
-      doc: 'what it is for, shown by list',
+      doc: 'its purpose, shown by list',
       pattern: /^[^\p{C}]{0,100}$/u,
       allowed: 'at most 100 characters on one line',
       default: '',

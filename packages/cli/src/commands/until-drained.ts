@@ -22,7 +22,7 @@ interface Wanted {
   readonly id: InstanceId;
   readonly service: string;
   readonly timeoutMs: number;
-  /** When no new calls began to go to it, as `systemTime.now()` has it. Default: now. */
+  /** The time from which it gets no new calls, as `systemTime.now()`. Default: now. */
   readonly since?: number;
 }
 

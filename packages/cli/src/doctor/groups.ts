@@ -16,9 +16,9 @@ export interface Group {
   readonly what: string;
   /** The subjects, worst first: names that other commands accept, or sentences. */
   readonly listed: readonly string[];
-  /** Are these names, which fit beside each other? */
+  /** True if these are names, which fit beside each other. */
   readonly areNames: boolean;
-  /** How many are not listed. */
+  /** The number of names that are not listed. */
   readonly more: number;
   /** The command that lists those, too. */
   readonly command: string;

@@ -4,7 +4,7 @@ import type { Terminal } from '../terminal/shell.js';
 import { printable } from '../terminal/words.js';
 import { partsOf } from './findings/command.js';
 
-/** Of a line that goes on. */
+/** The indentation of continuation lines. */
 const INDENT = 7;
 /** Narrower than this nothing can be read: then lines are longer than the terminal. */
 const LEAST_WIDTH = 30;

@@ -27,7 +27,7 @@ export const CONNECTION_FLAGS = {
     '<file>',
   ),
   '--cert-file': valued(
-    option.string({ doc: 'the certificate to show, where it asks for one (PEM); default ROLLCALL_CERT_FILE' }),
+    option.string({ doc: 'the client certificate, if it requires one (PEM); default ROLLCALL_CERT_FILE' }),
     '<file>',
   ),
   '--key-file': valued(option.string({ doc: 'its private key (PEM); default ROLLCALL_KEY_FILE' }), '<file>'),
@@ -43,13 +43,13 @@ export const namespaceOption = (doc: string) =>
 
 const LOOKED_UP = namespaceOption(`in which names are looked up; default: ${DEFAULT_NAMESPACE}`);
 
-/** Of every command that names services. */
+/** The flag of every command that names services. */
 export const NAMESPACE_FLAG = { '--namespace': valued(LOOKED_UP, '<name>', 'n') };
 
 /** The same where `-n` is how many calls are made. */
 export const LONG_NAMESPACE_FLAG = { '--namespace': valued(LOOKED_UP, '<name>') };
 
-/** Of every command that lists. */
+/** The flag of every command that lists. */
 export const ALL_NAMESPACES_FLAG = { '--all-namespaces': toggle('of all namespaces', 'A') };
 
 /** The given values; undefined: left out. */

@@ -16,7 +16,7 @@ export interface OverviewParts {
   readonly random: Random;
   /** `*`: all. Default `default`. */
   readonly namespace?: string;
-  /** Which of its services; default: all. */
+  /** Its services to watch; default: all. */
   readonly services?: readonly string[];
   /** After each flush of the registry that changed something, and when the line opens or ends. It must not throw. */
   changed(changes: readonly InstanceChange[]): void;
@@ -56,7 +56,7 @@ export class Overview {
   #doubt: Timer | null = null;
   #isSettled = false;
   #isClosed = false;
-  /** As it was when `changed` was last called. */
+  /** The instances at the last call of `changed`. */
   #reported: ReadonlyMap<InstanceId, Instance> = new Map();
 
   constructor(parts: OverviewParts) {

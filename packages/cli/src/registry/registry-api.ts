@@ -37,7 +37,7 @@ export interface RegistryApiOptions {
   readonly fetcher?: Fetcher;
   /** An access token, if the registry requires one. */
   readonly token?: string | undefined;
-  /** Does the fetcher show a certificate? For messages. Default false. */
+  /** True if the fetcher sends a certificate: used in messages. Default false. */
   readonly isShown?: boolean;
   /** In which names are looked up. Default `default`. */
   readonly namespace?: string;
@@ -283,7 +283,7 @@ export class RegistryApi {
     if (error instanceof Unanswered) return this.#silent(error);
     const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
     const facts = { isSecure: this.url.startsWith('https:'), wasReached: false, isShown: this.#isShown };
-    // loaded only where something went wrong
+    // loaded only after a failure
     const { troubleOf } = await import('@rollcall/client');
     const trouble = troubleOf(cause, facts);
     const why = messageOf(cause);

@@ -8,7 +8,7 @@ import type { RegistryApi, Whereabouts } from './registry-api.js';
 type Named = Pick<Instance, 'id' | 'service'>;
 type Placed = Pick<Instance, 'id' | 'service' | 'namespace'>;
 
-/** Names that are listed where several are meant. */
+/** The maximum number of names that are listed if several match. */
 const MOST_LISTED = 5;
 
 /**

@@ -35,7 +35,7 @@ export interface Target {
 /** All calls together. */
 export interface CallsSum {
   readonly perSecond: number;
-  /** Of the last windows of all callers. */
+  /** From the last windows of all callers. */
   readonly calls: number;
   readonly failures: number;
   readonly retries: number;
@@ -119,7 +119,7 @@ export const qualified = (edge: Edge): Edge => ({
   to: `${edge.namespace}/${edge.to}`,
 });
 
-/** Of each instance how many callers have a circuit to it that is not closed; those without are left out. */
+/** The number of callers per instance whose circuit to it is not closed; instances without any are left out. */
 export function openCircuits(edges: readonly Edge[]): ReadonlyMap<string, number> {
   const found = new Map<string, number>();
   for (const { instance, circuitsOpen } of edges.flatMap(({ targets }) => targets)) {

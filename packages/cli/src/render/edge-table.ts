@@ -7,7 +7,7 @@ import { aligned, countText } from '../terminal/words.js';
 /** Where it is shown. */
 export interface EdgeRoom {
   readonly hasNamespaces: boolean;
-  /** Columns: names are cut where the rows would be wider. */
+  /** Columns: names are cut if the rows would be wider. */
   readonly width: number;
   /** The maximum number of edges that are shown; the others are counted. */
   readonly most: number;

@@ -8,7 +8,7 @@ const SORTS = ['state', 'service', 'since', 'version', 'zone', 'id'] as const;
 /** The maximum number of instances in one answer of a registry. */
 const PAGE = 1_000;
 
-/** Which instances of all services are listed, and in which order. */
+/** Selects and sorts the listed instances of all services. */
 export const FILTER_FLAGS = {
   '--state': repeated(
     option.list({
@@ -38,10 +38,7 @@ export const FILTER_FLAGS = {
     option.list({ doc: 'only of this version; may be repeated', item: option.string({ doc: 'it' }), default: [] }),
     '<version>',
   ),
-  '--weight': valued(
-    option.number({ doc: 'only of this weight, as it counts', min: 0, max: 1_000, integer: true }),
-    '<n>',
-  ),
+  '--weight': valued(option.number({ doc: 'only of this effective weight', min: 0, max: 1_000, integer: true }), '<n>'),
   '--circuit': valued(
     option.oneOf(['open', 'closed'], {
       doc: 'open: only instances to which a caller keeps its circuit open, or half-open; closed: only the others',
@@ -60,7 +57,7 @@ export const FILTER_FLAGS = {
     option.oneOf(
       SORTS.flatMap((sort) => [sort, `-${sort}`] as const),
       {
-        doc: `by ${SORTS.join(', ')}, reversed with a - before it; default: the table the worst first, else by service`,
+        doc: `by ${SORTS.join(', ')}, reversed with a - before it; default: worst first in the table, else by service`,
       },
     ),
     '<field>',
@@ -136,7 +133,7 @@ export interface Listing {
   readonly withHeartbeats: boolean;
 }
 
-/** All that match, page by page. Rejects with PROTOCOL where the pages have no end. */
+/** All matches, page by page. Rejects with PROTOCOL if the pages have no end. */
 export async function everyMatch(api: RegistryApi, question: readonly Parameter[]): Promise<ServiceAnswer> {
   const instances = new Map<InstanceId, Instance>();
   const heartbeats = new Map<InstanceId, Heartbeats>();

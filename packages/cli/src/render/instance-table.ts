@@ -17,7 +17,7 @@ import { headSpans, STATE_WIDTH, stateSpans } from './state-shapes.js';
 /** The content of the table: the view of the registry, and its age. Times are wall clock, ms since 1970. */
 export interface View {
   readonly url: string;
-  /** Is the change feed open? */
+  /** True if the change feed is open. */
   readonly isLive: boolean;
   /** True if the feed is open, or accepted, and the registry sends nothing. Left out: no. */
   readonly isSilent?: boolean;
@@ -189,7 +189,7 @@ function factsOf(table: Table, instance: Instance, beats: Heartbeats | null): st
   return `${callable}${name}${directions}${since}  `;
 }
 
-/** May callers call it? */
+/** Whether callers may call it. */
 export const callableWord = (instance: Pick<Instance, 'state' | 'admin'>): string =>
   isCallable(instance) ? 'yes' : 'no';
 

@@ -23,11 +23,11 @@ const MOST_SHORTAGES = 10;
 export interface Listing {
   readonly view: View;
   readonly format: (typeof FORMATS)[number];
-  /** Is nothing left out on a terminal? */
+  /** True if nothing is left out on a terminal. */
   readonly isAll: boolean;
   /** True for a list of one service, whose instances are not folded. */
   readonly isOfOne: boolean;
-  /** Of each instance how many circuits to it are not closed; null: not known. */
+  /** The number of circuits to each instance that are not closed; null: unknown. */
   readonly open: ReadonlyMap<InstanceId, number> | null;
 }
 

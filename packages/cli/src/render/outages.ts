@@ -11,7 +11,7 @@ export const serviceIn =
   ({ namespace, service }: Named): string =>
     hasNamespaces ? `${namespace}/${service}` : service;
 
-/** Of each service how many of its instances callers may call, by name. */
+/** The number of callable instances of each service, by name. */
 export function countsOf(instances: readonly Instance[], hasNamespaces = false): ReadonlyMap<string, CallableCount> {
   const nameOf = serviceIn(hasNamespaces);
   const members = new Map<string, Instance[]>();
@@ -60,9 +60,9 @@ export function outageText(
 /** Where lines about services are shown. */
 interface Room {
   readonly hasNamespaces?: boolean | undefined;
-  /** Columns: the name is cut where the line would be wider. */
+  /** Columns: the name is cut if the line would be wider. */
   readonly width: number;
-  /** Of more services the rest is counted. */
+  /** The maximum number of services; the others are counted. */
   readonly most: number;
 }
 

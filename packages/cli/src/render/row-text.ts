@@ -19,7 +19,7 @@ export interface RowText {
   readonly next: string;
 }
 
-/** When an instance is looked at. Times are wall clock, ms since 1970. */
+/** The time at which the instance is shown, wall clock, ms since 1970. */
 export interface Look {
   readonly now: number;
   /**

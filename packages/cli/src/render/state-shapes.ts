@@ -25,7 +25,7 @@ export const stateShape = ({ state, reason }: Pick<Instance, 'state' | 'reason'>
 
 export const stateLook = (state: State): Look => LOOKS[state];
 
-/** How an instance is marked that an operator drained, or put into maintenance. */
+/** The mark of an instance that an operator drained, or put into maintenance. */
 export const AWAY = { shape: '⊘', look: 'leaving' } as const satisfies { readonly shape: string; readonly look: Look };
 
 /** Shape and word of an instance's state, or of an operator's setting that keeps callers away. */

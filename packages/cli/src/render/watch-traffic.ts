@@ -108,7 +108,7 @@ export class TrafficNews {
 
 export interface Traffic {
   readonly service: string;
-  /** Of all calls to it. */
+  /** Sums over all calls to it. */
   readonly sum: NonNullable<ReturnType<typeof sumOf>>;
   readonly edges: readonly Edge[];
 }

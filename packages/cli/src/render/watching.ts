@@ -33,7 +33,7 @@ const REDRAW_MS = 250;
 const MEASURE_EVERY_MS = 1_000;
 /** Lines of the picture beside the table's, with a two-line row for each of the last few. */
 const FRAME_LINES = 6;
-/** How often the services of other namespaces are looked at. */
+/** The interval at which services of other namespaces are checked. */
 const OTHERS_EVERY_MS = 5_000;
 /** The number of instances whose heartbeats are requested each second; those that need attention come first. */
 const MOST_MEASURED = 64;

@@ -40,7 +40,7 @@ export function cut(text: string, columns: number): string {
   return shown;
 }
 
-/** As `padEnd`, in columns. */
+/** Like `padEnd`, in columns. */
 export const padded = (text: string, columns: number): string =>
   text + ' '.repeat(Math.max(0, columns - columnsOf(text)));
 

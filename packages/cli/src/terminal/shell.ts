@@ -6,7 +6,7 @@ export interface Shell {
   err(text: string): void;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly terminal: Terminal;
-  /** How large the terminal is now on which a picture can be drawn over itself; null: standard output is none. */
+  /** The size of the terminal, if pictures can be redrawn in place; null: standard output is not such a terminal. */
   window(): Window | null;
   /** Resolves when the reader of standard output has gone: commands that print until they are stopped end then. */
   readonly outputClosed: Promise<void>;
@@ -16,12 +16,12 @@ export interface Shell {
   readonly ask: ((question: string) => Promise<string>) | null;
 }
 
-/** How lines for people may look. */
+/** The appearance of lines for people. */
 export interface Terminal {
   /** In columns. */
   readonly width: number;
   readonly isColoured: boolean;
-  /** May shapes and arrows beyond ASCII be used? */
+  /** True if shapes and arrows beyond ASCII may be used. */
   readonly isUnicode: boolean;
 }
 

@@ -3,7 +3,7 @@ import { printableText, REASON_TEXTS, unheld } from '@rollcall/core';
 import type { Instance, Reason } from '@rollcall/core';
 import { columnsOf, padded } from './columns.js';
 
-/** How long something lasts: seconds under a minute, then `3 min`, `3 h 12 min`, `2 d 4 h`. */
+/** A duration: seconds under a minute, then `3 min`, `3 h 12 min`, `2 d 4 h`. */
 export function ageText(ms: number): string {
   const seconds = Math.max(0, Math.floor(ms / 1_000));
   if (seconds < 60) return `${seconds} s`;

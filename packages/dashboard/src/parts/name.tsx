@@ -49,7 +49,7 @@ export function ServiceLink({ namespace, name, callers, ...rest }: ServiceLinkPr
 
 interface InstanceLinkProps {
   readonly id: string;
-  /** Left out where the service is plain. */
+  /** Left out for a plain service. */
   readonly service?: string;
   /** Left out if it is the plain one. */
   readonly namespace?: string | null;

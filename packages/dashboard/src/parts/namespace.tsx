@@ -3,7 +3,7 @@ import { useFilterLink, useNamespace, useSession, useStaleSince } from '../model
 import { clockText } from '../model/text/age.js';
 import { hashOf, serviceHash } from '../model/view/route.js';
 
-/** `staging/` before the name of a service or an instance, where the registry has several namespaces. */
+/** `staging/` before the name of a service or an instance, if the registry has several namespaces. */
 export function InNamespace({ of }: { readonly of: string | null }): VNode | null {
   const { namespaces } = useSession().roll;
   return of === null || namespaces.value.length < 2 ? null : <span class="faint">{of}/</span>;

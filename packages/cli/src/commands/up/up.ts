@@ -44,13 +44,13 @@ const FLAGS = {
   ),
   '--preset': valued(
     option.oneOf(PRESET_NAMES, {
-      doc: `how patient it is: ${PRESET_NAMES.map((name) => `${name} (a heartbeat every ${secondsText(PRESETS[name].intervalMs)})`).join(', ')}`,
+      doc: `the timing: ${PRESET_NAMES.map((name) => `${name} (a heartbeat every ${secondsText(PRESETS[name].intervalMs)})`).join(', ')}`,
     }),
     '<name>',
   ),
   '--interval': valued(
     option.number({
-      doc: 'milliseconds between two heartbeats; default: those of --preset',
+      doc: 'milliseconds between two heartbeats; default: that of --preset',
       unit: 'ms',
       integer: true,
       min: 10,
@@ -60,7 +60,7 @@ const FLAGS = {
   ),
   '--fresh-every': valued(
     option.number({
-      doc: 'every n-th heartbeat opens a connection of its own, the others keep the last; default 1: all do',
+      doc: 'every n-th heartbeat opens a connection of its own, the others reuse the last one; default 1: all do',
       integer: true,
       min: 1,
       max: 1_000,
@@ -74,7 +74,7 @@ const FLAGS = {
   '--memory': toggle('keep everything in memory, as long as this process lives'),
   '--tokens': valued(
     option.string({
-      doc: 'ask for the tokens in this file; default tokens.json in the folder of --data, if it is there',
+      doc: 'require the tokens in this file; default tokens.json in the folder of --data, if it exists',
     }),
     '<file>',
   ),

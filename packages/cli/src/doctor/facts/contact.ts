@@ -45,8 +45,8 @@ const mostTelling = (first: Asked, more: readonly Asked[]): Asked =>
   more.reduce((best, next) => (rankOf(next) < rankOf(best) ? next : best), first);
 
 /**
- * How each address of the URL's host answers, where it matters: it has several, none answers, or the registry is empty.
- * Of loopback the address of the other family is looked at, too: `localhost` may lead to either.
+ * The answers of the addresses of the URL's host, if they matter: there are several, none answers, or the registry is
+ * empty. Of loopback the address of the other family is looked at, too: `localhost` may lead to either.
  */
 async function addressFacts(asker: Asker, contact: Asked): Promise<readonly AddressFacts[]> {
   const named = await addressesOf(asker.url);
@@ -68,7 +68,7 @@ function addressFact(address: string, isNamed: boolean, asked: Asked): AddressFa
   return { address, isNamed, ...identityOf(asked) };
 }
 
-/** Which registry an answer is of, and how many instances it has. */
+/** The registry that an answer is from, and its number of instances. */
 export function identityOf(asked: Asked): Omit<AddressFacts, 'address' | 'isNamed'> {
   if (asked.kind === 'failure') return { isRegistry: false, epoch: null, instances: 0, text: asked.text };
   const { status, body } = asked;

@@ -17,7 +17,7 @@ export interface Answer {
   readonly body: unknown;
   /** The start of the body. */
   readonly text: string;
-  /** Of its body, in bytes. */
+  /** The size of its body, in bytes. */
   readonly size: number;
   readonly roundTripMs: number;
 }
@@ -47,7 +47,7 @@ export interface AddressFacts {
   readonly text: string;
 }
 
-/** How the registry is reached. */
+/** The connection to the registry. */
 export interface ContactFacts {
   /** The first answer to a question about the registry; a failure: no try was answered. */
   readonly contact: Asked;
@@ -66,7 +66,7 @@ export type PeerFacts = Omit<AddressFacts, 'address' | 'isNamed'> & { readonly u
 export interface WayFacts {
   /** A failure of the request for an answer of more than 64 KiB; null: it arrived, or none was requested. */
   readonly large: Failure | null;
-  /** How a change feed of our own went. */
+  /** The result of holding a change feed. */
   readonly stream: StreamFacts;
 }
 
@@ -124,7 +124,7 @@ export interface InstanceFacts {
   readonly reach: readonly Reach[];
   /** The last rounds of Heartbeat-1, oldest first: true if answered. Empty: not requested. */
   readonly rounds: readonly boolean[];
-  /** How often its stream ended within ten minutes though it lives; null: never, or not known. */
+  /** The number of times its stream ended within ten minutes although it lives; null: never, or unknown. */
   readonly lineLosses: LineLossFacts | null;
   /** The operator who drained it or put it into maintenance, the time and the reason; null: none, or unknown. */
   readonly away: OverrideTerms | null;
@@ -198,7 +198,7 @@ export interface CallEdge {
   readonly perSecond: number;
   /** Calls that failed after all retries. */
   readonly failures: number;
-  /** The mean length of the callers' windows; null: not known, as where nothing was called. */
+  /** The mean length of the callers' windows; null: unknown, as without calls. */
   readonly windowMs: number | null;
   /** The age of the newest report. */
   readonly ageMs: number;
@@ -211,7 +211,7 @@ export interface CallTarget {
   /** An estimate, computed from a rate with one decimal; null: unknown. */
   readonly attempts: number | null;
   readonly failures: number;
-  /** How many callers have their circuit to it closed, open and half-open. */
+  /** The numbers of callers whose circuit to it is closed, open and half-open. */
   readonly circuits: { readonly closed: number; readonly open: number; readonly halfOpen: number };
 }
 
@@ -239,11 +239,11 @@ export interface Facts extends Omit<ContactFacts, 'contact'> {
   readonly peers: readonly PeerFacts[];
   /** What was requested and not received, for people. */
   readonly missing: readonly string[];
-  /** Of this machine, ms since 1970, at the middle of the question about the registry. */
+  /** The wall clock of this machine, ms since 1970, at the middle of the request about the registry. */
   readonly wall: number;
-  /** Of this command. */
+  /** The version of this command. */
   readonly version: string;
-  /** Was a token, a certificate, shown? */
+  /** True if a token or a certificate was sent. */
   readonly hasToken: boolean;
   /** The registry's answer about itself. */
   readonly contact: Asked;
@@ -255,9 +255,9 @@ export interface Facts extends Omit<ContactFacts, 'contact'> {
   readonly scope: Scope;
   /** By `<namespace>/<service>`, of every service of the registry, whatever the scope. */
   readonly services: ReadonlyMap<string, ServiceCount>;
-  /** Does the registry have services in several namespaces? */
+  /** True if the registry has services in several namespaces. */
   readonly hasNamespaces: boolean;
-  /** By id, how people read and type it; empty: not known. */
+  /** The printed name by id; empty: unknown. */
   readonly names: ReadonlyMap<InstanceId, string>;
   readonly calls: CallFacts;
   /** The number of instances that were left out because of the limit. */

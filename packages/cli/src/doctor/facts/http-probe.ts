@@ -11,7 +11,7 @@ import type { Progress, QuestionOptions } from './question.js';
 
 /** A question without an answer by then is unanswered. */
 const TIMEOUT_MS = 3_000;
-/** So much of an answer is shown. */
+/** The maximum length of an answer that is shown. */
 const SHOWN = 120;
 /** Tries of a request until it is answered. */
 const TRIES = 3;

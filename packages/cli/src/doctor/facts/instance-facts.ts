@@ -16,7 +16,7 @@ const CONCURRENCY = 32;
  * File descriptors of this process besides those of its requests, with a reserve for modules that Node loads meanwhile.
  */
 const RESERVED_FILES = 40;
-/** Of an instance: its own question, two endpoints. */
+/** Sockets per instance: its own request, and two endpoints. */
 const FILES_EACH = 3;
 
 /** The requested instances. */
@@ -25,7 +25,7 @@ export interface Meant {
   /** True if they are all instances of their services. */
   readonly isWhole: boolean;
   readonly scope: Scope;
-  /** Of every service of the registry. */
+  /** The counts of every service of the registry. */
   readonly services: ReadonlyMap<string, ServiceCount>;
   readonly hasNamespaces: boolean;
   /** The printed name of each of them. */

@@ -5,7 +5,7 @@ import type { Failure, StreamFacts } from './facts.js';
 import { codeOf } from './http-probe.js';
 import type { Asker } from './http-probe.js';
 
-/** So long a change feed is held. */
+/** The time for which a change feed is held. */
 const STREAM_MS = 2_500;
 const RETRY_AFTER_MS = 100;
 

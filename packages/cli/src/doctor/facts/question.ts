@@ -12,7 +12,7 @@ const MOST_BYTES = 64 * 1_048_576;
 export interface Progress {
   /** True if the connection was opened, including the handshake over TLS. */
   isConnected: boolean;
-  /** Has the head of an answer arrived? */
+  /** True once the head of an answer has arrived. */
   isAnswered: boolean;
   /** Bytes of the body that arrived. */
   received: number;

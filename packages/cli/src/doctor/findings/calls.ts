@@ -43,7 +43,7 @@ function fineOf(edges: readonly CallEdge[], failing: number, open: number): read
   ];
 }
 
-/** Of a service its incoming and outgoing edges, of an instance the edges of its callers. */
+/** The incoming and outgoing edges of a service, or the edges of an instance's callers. */
 function isInScope({ namespace, from, to }: CallEdge, { scope, instances }: Facts): boolean {
   switch (scope.kind) {
     case 'all':

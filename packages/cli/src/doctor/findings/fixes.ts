@@ -10,7 +10,7 @@ export interface Remedies {
   startRegistry(port: string, isForOthers: boolean): string;
   /** Shows which process listens on a port. */
   whoListens(port: string | number): string;
-  /** Does a name lead anywhere? */
+  /** A command that resolves a name. */
   lookUp(name: string): string;
   /** Tries a connection. `from`: the place from which it is tried. */
   tryPort(host: string, port: string | number, from: string): string;
@@ -23,7 +23,7 @@ export interface Remedies {
   /** Lets this command open more files. */
   readonly moreFilesHere: string;
   readonly setClock: string;
-  /** Is a process alive, and busy? */
+  /** A command that shows whether a process is alive, and busy. */
   readonly isBusy: string;
 }
 

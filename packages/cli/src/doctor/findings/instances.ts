@@ -83,7 +83,7 @@ const RETURNS = 2;
 /** The number of last rounds that are evaluated. */
 const ROUNDS = 20;
 
-/** Are some rounds of Heartbeat-1 answered and others not, in turns? */
+/** True if rounds of Heartbeat-1 alternate between answered and missed. */
 function isLossy({ rounds }: InstanceFacts): boolean {
   const last = rounds.slice(-ROUNDS);
   const returns = last.filter((isAnswered, index) => isAnswered && last[index - 1] === false).length;

@@ -26,7 +26,7 @@ const EXPIRES_SOON_MS = 14 * 86_400_000;
 /** The warning threshold, as a share of the maximum. */
 const TIGHT_RATIO = 0.8;
 
-/** Is hardly any of it left? */
+/** True if hardly any of it is left. */
 export const isTight = ({ open, most }: { readonly open: number; readonly most: number }): boolean =>
   open >= TIGHT_RATIO * most;
 
@@ -296,7 +296,7 @@ const FLAGS: readonly (readonly [RegExp, (named: string) => string])[] = [
 
 const flagOf = (name: string): string => `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 
-/** How the option that a fix names is set where the registry is started by its command. */
+/** The way to set the option of a fix, for a registry that is started by its command. */
 function flagFixes(fix: string, { container }: RegistryFacts): readonly string[] {
   return FLAGS.flatMap(([match, flag]) => {
     const named = match.exec(fix);

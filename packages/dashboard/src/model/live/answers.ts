@@ -94,7 +94,7 @@ export interface TargetEdge {
   readonly callsPerSecond: number;
   readonly failures: number;
   readonly p99Ms: number | null;
-  /** How many callers have it closed, open, half-open. */
+  /** The numbers of callers that have it closed, open, half-open. */
   readonly circuits: Circuits;
 }
 

@@ -19,7 +19,7 @@ export class Clock {
     return wall + this.#offsetMs;
   }
 
-  /** Of an answer's `Date` header; anything unreadable changes nothing. */
+  /** Reads the `Date` header of an answer; an unreadable one is ignored. */
   hear(date: string | null): void {
     const at = date === null ? Number.NaN : Date.parse(date);
     if (Number.isNaN(at)) return;

@@ -249,7 +249,7 @@ export class Feed {
   }
 }
 
-/** How an attempt ended. */
+/** The result of an attempt. */
 interface Attempt {
   readonly refusal: Refusal | null;
   readonly wasSilent: boolean;
@@ -266,7 +266,7 @@ const BEGIN: SseEvent = { event: ' begin', data: null, id: null };
 
 const epochOf = (cursor: string): string => cursor.slice(0, cursor.lastIndexOf('.'));
 
-/** Of a cursor, `<epoch>.<revision>`. */
+/** The revision of a cursor, `<epoch>.<revision>`. */
 function revisionOf(id: string): number {
   return Number(id.slice(id.lastIndexOf('.') + 1)) || 0;
 }

@@ -7,7 +7,7 @@ import { clockText } from '../text/age.js';
 export interface Answer<Value> {
   /** The newest answer; null: none yet. */
   readonly value: Value | null;
-  /** Why the newest question was not answered; null: it was, or is under way. */
+  /** The error of the newest request; null: it was answered, or is in progress. */
   readonly error: Error | null;
   /** The time of the newest answer; null: none yet. */
   readonly heardAt: number | null;
@@ -32,7 +32,7 @@ export function knownOf<Value>(answer: Answer<Value>, staleSince: number | null)
 /** The value, however old; null: nothing is known. */
 export const valueOf = <Value>(known: Known<Value>): Value | null => (known.kind === 'known' ? known.value : null);
 
-/** When the value is of; null: of now, or nothing is known. */
+/** The time that the value is from; null: it is current, or unknown. */
 export const asOfOf = (known: Known<unknown>): number | null => (known.kind === 'known' ? known.asOf : null);
 
 /** The same, of something that follows from it. */

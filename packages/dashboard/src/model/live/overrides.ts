@@ -9,7 +9,7 @@ interface OverridesInput {
   readonly isAny: boolean;
 }
 
-/** Of more instances than this nothing is known. */
+/** Settings of more instances than this are not requested. */
 const MOST = 1_000;
 
 /**

@@ -195,7 +195,7 @@ export function byTrouble(one: Instance, other: Instance): number {
   return SEVERITY[one.state] - SEVERITY[other.state] || other.since - one.since || (one.id < other.id ? -1 : 1);
 }
 
-/** How a service stands. */
+/** The state of a service. */
 export interface Standing {
   readonly worst: State;
   /** The number of callable instances, and what keeps callers from the others. */

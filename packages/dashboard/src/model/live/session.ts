@@ -193,7 +193,7 @@ const isSilent = ({ freshness }: Feed): boolean => {
   return value.kind === 'stale' && value.isSilent;
 };
 
-/** Was it not the registry, but the page that went elsewhere meanwhile? */
+/** True if the request failed because the page has moved on, not because of the registry. */
 export const isGone = (error: unknown): boolean => error instanceof Error && error.name === 'AbortError';
 
 const MOST_OFTEN_MS = 1_000;

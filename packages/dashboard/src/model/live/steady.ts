@@ -1,6 +1,6 @@
 import { useRef } from 'preact/hooks';
 
-/** How long rows may stay out of order, so that none moves away from under a pointer or the focus. */
+/** The time for which rows may stay out of order, so that none moves away from under a pointer or the focus. */
 const LONGEST_MS = 2_000;
 
 /**

@@ -34,7 +34,7 @@ export function affectedText({ summary: known, outages, edges, nameOf }: Affecte
   return [reported, waiting, after].filter((text) => text !== '').join(' ');
 }
 
-/** Of when the newest reports of the callers are: each is of the last five seconds of its caller. */
+/** The time of the newest reports of the callers: each covers the last five seconds of its caller. */
 export const windowText = (asOf: number | null): string =>
   asOf === null ? 'In the last 5 s,' : `In the 5 s before ${clockText(asOf)},`;
 

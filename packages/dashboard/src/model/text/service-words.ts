@@ -12,7 +12,7 @@ import { tailOf, whyText } from './words.js';
 
 type Callers = Known<readonly ServiceEdge[]>;
 
-/** How a service stands, as a heading. */
+/** The state of a service, as a heading. */
 export function serviceVerdict({ name, instances }: ServiceNode, staleSince: number | null): string {
   const standing = standingOf(instances.value);
   const outage = `nobody ${staleSince === null ? 'may' : 'could'} be called, `;

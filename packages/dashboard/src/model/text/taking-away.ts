@@ -19,7 +19,7 @@ export interface Taking {
 
 export interface Consequence {
   readonly text: string;
-  /** Is no instance left that may be called? */
+  /** True if no callable instance is left. */
   readonly isOut: boolean;
 }
 

@@ -48,7 +48,7 @@ export function attentionOf(
   };
 }
 
-/** Of a service the instances that an operator keeps away, together where operator and reason are the same. */
+/** The instances of a service that an operator keeps away, grouped by operator and reason. */
 export function actionsOf(node: ServiceNode, overrides: Overrides): readonly Cause[] {
   return causesOf(node, true, overrides).filter(({ isKeptAway }) => isKeptAway);
 }
@@ -79,7 +79,7 @@ function actionKeyOf(instance: Instance, overrides: Overrides): readonly string[
   return [instance.admin, ...(terms === null ? [] : [terms.by, terms.reason])];
 }
 
-/** Of the list of instances: those of a cause, and others only where their state or admin state is the same. */
+/** A link to the list of instances: those of a cause, and others only if their state or admin state is the same. */
 export function filtersOf({ node, first, isKeptAway }: Cause): Filters {
   return {
     ns: node.namespace,
@@ -98,7 +98,7 @@ export function soonestOf({ instances }: Cause): Instance {
   return instances.reduce((soonest, one) => (dueOf(one) < dueOf(soonest) ? one : soonest));
 }
 
-/** When a cause began, wall clock in ms: with its first instance. Null: not known. */
+/** The start of a cause, wall clock in ms: that of its first instance. Null: unknown. */
 export function sinceOf({ instances }: Cause, overrides: Overrides): number | null {
   const known = instances
     .map((instance) => shownSince(instance, overrides.get(instance.id) ?? null))

@@ -1,4 +1,4 @@
-/** How an edge of the topology stands. */
+/** The state of an edge of the topology. */
 import type { ServiceEdge } from '../live/answers.js';
 
 /** The share of attempts that succeeded. */
@@ -14,7 +14,7 @@ export function toneOf(edge: ServiceEdge): Tone {
   return success >= 0.99 ? 'unhealthy' : 'critical';
 }
 
-/** Is a circuit open on it? */
+/** True if it has an open circuit. */
 export const isCut = ({ circuits }: ServiceEdge): boolean => circuits.open > 0;
 
 export const isIdle = ({ calls, inFlight }: ServiceEdge): boolean => calls === 0 && inFlight === 0;
@@ -25,7 +25,7 @@ export function maxOf(one: number | null, other: number | null): number | null {
   return other === null ? one : Math.max(one, other);
 }
 
-/** How it is drawn: a circuit that is open impairs it, too. */
+/** Its appearance: an open circuit impairs it, too. */
 export const lookOf = (edge: ServiceEdge): Tone => toneOf(edge) || (isCut(edge) ? 'unhealthy' : '');
 
 const WORST: readonly Tone[] = ['critical', 'unhealthy', ''];

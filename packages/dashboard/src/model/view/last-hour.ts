@@ -3,14 +3,14 @@ import type { RegistryEvent } from '../live/answers.js';
 
 const OF_STATE: ReadonlySet<string> = new Set(['registered', 'state', 'moved']);
 
-/** Does the event set a state? Other events merely carry the state of their instance. */
+/** True if the event sets a state. Other events merely carry the state of their instance. */
 export const isOfState = ({ kind, state }: RegistryEvent): boolean => state !== null && OF_STATE.has(kind);
 
 export const isOperatorAction = ({ kind }: RegistryEvent): boolean => kind === 'admin';
 
 export interface HistoryRow {
   readonly event: RegistryEvent;
-  /** How long the state lasted, or has lasted until `now`, ms; null: the event does not set a state. */
+  /** The duration of the state, up to now for the current one, ms; null: the event does not set a state. */
   readonly lastedMs: number | null;
 }
 

@@ -51,7 +51,7 @@ function holdsAll(instance: Instance, words: readonly string[]): boolean {
   });
 }
 
-/** By which the list of instances can be sorted; with a `-` before it the other way round. */
+/** Sort keys of the list of instances; with a `-` before it the order is reversed. */
 export const INSTANCE_SORTS = [
   'state',
   'instance',
@@ -117,7 +117,7 @@ export function sortInstances(
   return instances.toSorted((one, other) => sign * compare(one, other) || byTrouble(one, other));
 }
 
-/** By which the list of services can be sorted. */
+/** Sort keys of the list of services. */
 export const SERVICE_SORTS = ['trouble', 'rate', 'name'] as const;
 export type ServiceSort = (typeof SERVICE_SORTS)[number];
 

@@ -74,7 +74,7 @@ function queryOf(filters: Filters): string {
   return given.length === 0 ? '' : `?${new URLSearchParams(given).toString()}`;
 }
 
-/** Which entry of the navigation a place belongs to. */
+/** The entry of the navigation that a place belongs to. */
 export function screenOf(route: Route): Screen {
   switch (route.at) {
     case 'service':

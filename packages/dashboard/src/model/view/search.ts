@@ -55,7 +55,7 @@ function isMeant({ id, service, endpoints }: Found, words: string): boolean {
   return own.includes(words) || id === words || endpoints.some((endpoint) => addressOf(endpoint).includes(words));
 }
 
-/** Is this its whole id, its whole address, or its host? */
+/** True if this is its whole id, its whole address, or its host. */
 export function isExactly({ id, endpoints }: Pick<Instance, 'id' | 'endpoints'>, typed: string): boolean {
   const words = wordsOf(typed);
   return id === words || endpoints.some((endpoint) => addressOf(endpoint) === words || endpoint.host === words);

@@ -1,4 +1,4 @@
-/** How calls went, over some time. */
+/** Calls over some time. */
 import type { TrafficPoint } from '../live/answers.js';
 
 /** The share of calls that succeeded; null: no calls. */

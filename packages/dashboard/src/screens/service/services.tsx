@@ -161,7 +161,7 @@ function List({ nodes, topology, isFiltered, staleSince }: ListProps): VNode {
   );
 }
 
-/** Of when the calls are; empty: of now. */
+/** The time of the calls; empty: they are current. */
 const callsAside = (known: Known<unknown>): string =>
   known.kind === 'unknown' ? `calls: ${missingText(known)}` : asOfText(known).replace(/^as/, 'calls as');
 

@@ -15,7 +15,7 @@ import { asOfText } from '../../parts/unknown.js';
 
 type Callers = Known<readonly ServiceEdge[]>;
 
-/** How a service is called, by all of its callers, and how many of its instances may be called. */
+/** The calls to a service by all of its callers, and the number of its callable instances. */
 export function Stats({ node, callers: known }: { readonly node: ServiceNode; readonly callers: Callers }): VNode {
   const callers = valueOf(known) ?? [];
   const none = known.kind === 'known' ? 'no callers' : missingText(known);

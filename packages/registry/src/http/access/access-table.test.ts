@@ -306,7 +306,7 @@ describe.each(['tokens and certificates', 'certificates'] as const)(
       const isForAnyone = as('no token') !== 401;
       expected['one without such a name'] = isForAnyone ? as('no token') : 403;
       expected['one for no client'] = as('a wrong token');
-      // where the secret is not asked for, the certificate beside it counts
+      // if no secret is required, the certificate beside it counts
       expected['the secret, and its own certificate'] = as('the secret') === 401 ? as('a service') : as('the secret');
       const answered: Record<string, number> = {};
       for (const column of Object.keys(expected)) answered[column] = await statusOf(route, column);

@@ -19,7 +19,7 @@ import type { Pair } from './pki.fixture.js';
 export interface Answer {
   readonly status: number;
   readonly headers: IncomingMessage['headers'];
-  /** Null for a stream, which is ended as soon as it is there. */
+  /** Null for a stream, which is ended as soon as it is open. */
   readonly body: any;
   readonly text: string;
 }

@@ -61,7 +61,9 @@ async function sendAndLeave(registry: Guarded, way: keyof typeof WAYS, message: 
   await closed;
 }
 
-/** Sends all but the last byte of the body, runs `meanwhile`, sends the last byte, and returns the status of the answer. */
+/**
+ * Sends all but the last byte of the body, runs `meanwhile`, sends the last byte, and returns the status of the answer.
+ */
 async function sendSlowly(registry: Guarded, message: Message, meanwhile: () => Promise<void>): Promise<string> {
   const socket = connect(Number(new URL(registry.url).port), '127.0.0.1');
   let received = '';
@@ -110,7 +112,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
   },
 };
 
-/** The id of another instance, which is there unless it is to be registered. */
+/** The id of another instance, which is registered unless that is the action to test. */
 async function another({ registry, service }: Setup, what: string, count: number): Promise<string> {
   return what === 'register' ? `orders-new-${count}` : (await registry.enrol(service.text)).id;
 }

@@ -47,7 +47,7 @@ export class Court {
     return new Court(pki, pairs);
   }
 
-  /** Is closed after the test. */
+  /** Closed after the test. */
   add<One extends { close(): Promise<unknown> }>(one: One): One {
     this.#open.push(one);
     return one;

@@ -90,10 +90,10 @@ export function wordsOf<Word extends string>(
 }
 
 const USUAL_LIMIT = 100;
-/** So much is listed in one answer at most. */
+/** The maximum number of items in one answer. */
 export const LARGEST_LIMIT = 1_000;
 
-/** How much is listed in one answer: `limit`, from 1 to `LARGEST_LIMIT`. */
+/** The number of items in one answer: `limit`, from 1 to `LARGEST_LIMIT`. */
 export function limitOf(request: FastifyRequest): Outcome<number> {
   const limit = numberOf(request, 'limit', LARGEST_LIMIT);
   if (!limit.ok) return limit;

@@ -8,7 +8,7 @@ import { peerOf } from '../exchange/request.js';
 
 /** A registration that was refused, and how often: those of one place for one reason are one. */
 export interface RefusedAnswer {
-  /** As the refusal had it: `UNAUTHORIZED`, `ADDRESS_NOT_ALLOWED`, … */
+  /** The code of the refusal: `UNAUTHORIZED`, `ADDRESS_NOT_ALLOWED`, … */
   readonly code: string;
   readonly detail: string;
   readonly fix: string;
@@ -23,7 +23,7 @@ export interface RefusedAnswer {
 
 /** Data for the diagnosis of a registry, part of `GET /api/v1/registry`. */
 export interface ConditionAnswer extends ProcessFacts {
-  /** Of the last ten minutes, newest first, 50 at most. */
+  /** The refusals of the last ten minutes, newest first, at most 50. */
   readonly refused: readonly RefusedAnswer[];
   /** The budget of the host and its use; empty: unknown. */
   readonly host: readonly BudgetAnswer[];
@@ -50,7 +50,7 @@ export class Refused {
     this.#time = time;
   }
 
-  /** Of the route that registers: reads what it answers, and changes nothing. */
+  /** A hook of the registration route that reads its response without changing it. */
   readonly hook: preSerializationHookHandler = (request, reply, payload, done) => {
     if (reply.statusCode >= 400 && isRecord(payload))
       this.note(payload, { from: peerOf(request).address, service: serviceIn(request.body) });

@@ -66,7 +66,7 @@ export const peopleRoutes: FastifyPluginCallback<RouteContext> = (app, context, 
 
 const UNKNOWN_PROCESS: ProcessFacts = { files: null, container: null };
 
-/** How it is entered. */
+/** The access control of the registry. */
 function mannerOf({ access, insecure, tls }: RouteContext): object {
   return { access, insecure, tls: tls?.describe() ?? null };
 }

@@ -12,7 +12,7 @@ interface CalledService {
 /** A summary of the topology without its edges: a few bytes per service. */
 interface TopologySummary {
   readonly withinMs: number;
-  /** How many there are. */
+  /** The number of edges. */
   readonly edges: number;
   readonly calls: number;
   readonly callsPerSecond: number;

@@ -221,7 +221,7 @@ class EventStream implements WatcherSink {
     // a stream may be silent for longer than the idle timeout of the other connections
     this.#response.socket?.setTimeout(0);
     this.#response.socket?.setNoDelay(true);
-    // the body is what comes until the connection ends: no chunks
+    // the body is everything until the connection ends: no chunks
     this.#response.useChunkedEncodingByDefault = false;
     const coding = this.#gzip === null ? {} : { 'content-encoding': 'gzip' };
     this.#response.writeHead(200, { ...HEADERS, ...facts, ...coding });

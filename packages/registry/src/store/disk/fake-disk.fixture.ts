@@ -37,7 +37,7 @@ interface Inode {
   safe: Buffer;
   /** After a failed sync, later ones succeed without effect: the system has marked the pages clean. */
   isLying: boolean;
-  /** Was it cut since the last sync? */
+  /** True if it was truncated since the last sync. */
   isCut: boolean;
   touchedAt: number;
 }
@@ -53,10 +53,10 @@ interface Renaming {
  * fails once, and reports a failed sync as done. One folder, in memory, for any number of lives.
  */
 export class FakeDisk {
-  /** Verbs so far in this life, and where it ends by itself. */
+  /** The number of operations in this life, and the one at which it ends. */
   verbs = 0;
   endsAt = Infinity;
-  /** Has it refused, in this life, to cut off what was written last? Then that may be found. */
+  /** True if it has refused, in this life, to remove the last write: then that may be found. */
   refusedTakeBack = false;
   readonly faults: Fault[] = [];
   readonly #random: Random;
@@ -88,7 +88,7 @@ export class FakeDisk {
     this.#safeNames.delete(name);
   }
 
-  /** Ends the life under way: none of its verbs, also those under way, ever comes back. */
+  /** Ends the current life: none of its operations, also those in progress, ever resolves. */
   end(how: End): void {
     this.#life = {};
     this.verbs = 0;

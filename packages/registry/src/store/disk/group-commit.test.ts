@@ -73,7 +73,9 @@ class Place {
     return instances.map(({ record }) => record.id);
   }
 
-  /** The folder of another registry, in which `z` is registered; `isRunning`: or was killed, its lock is there. */
+  /**
+   * The folder of another registry, in which `z` is registered; `isRunning`: else it was killed, and its lock is left.
+   */
   async otherFolder(isRunning: boolean): Promise<string> {
     const folder = join(this.root, 'other');
     const copy = join(this.root, 'other-copy');
@@ -283,7 +285,7 @@ describe.each([
     });
     await Promise.all(writes);
     await place.untilFault('the data of another registry');
-    // the draft of one may have been begun in the moment of the change: it goes, and nothing else is there
+    // the draft of a snapshot may exist at the moment of the change: it is deleted, and nothing else is there
     await expect.poll(() => bytesIn(place.folder), { timeout: 10_000 }).toEqual(before);
   });
 });

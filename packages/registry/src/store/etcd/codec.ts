@@ -52,7 +52,7 @@ function varint(value: number): number[] {
   return bytes;
 }
 
-/** One field of a message. `integer` is 0 where the field holds bytes; `bytes` is empty where it holds an integer. */
+/** One field of a message. `integer` is 0 for bytes; `bytes` is empty for an integer. */
 export interface ReadField {
   readonly field: number;
   /** Exact from −(2^53 − 1) to 2^53 − 1; larger ones, which only ids have, are rounded. */

@@ -42,7 +42,7 @@ export type Repeat = 'safe' | 'unsent-only';
 export class Connection {
   readonly #options: ConnectionOptions;
   #at = 0;
-  /** Of each member: until when it is passed over. */
+  /** The time until which a member is skipped. */
   readonly #deadUntil: number[] = [];
   #session: MemberSession | null = null;
   #token = '';
@@ -103,7 +103,7 @@ export class Connection {
     }
   }
 
-  /** Null: the token is there, or none is needed. */
+  /** Null: the token has been received, or none is needed. */
   async #authenticate(): Promise<CallFailure | null> {
     const { user } = this.#options;
     if (user === undefined || this.#token !== '') return null;

@@ -7,7 +7,7 @@ import { textOf } from './address.js';
 import type { MemberAddress } from './address.js';
 import { frameOf, FrameReader } from './frames.js';
 
-/** Of one message: a page of a list has a thousand items. */
+/** The maximum size of one message: a page of a list has a thousand items. */
 const MAX_MESSAGE_BYTES = 67_108_864;
 /** As grpc-go: 1 MiB of messages may be under way before they are read. */
 const WINDOW_BYTES = 1_048_576;
@@ -19,7 +19,7 @@ export interface CallFailure {
    * connection, the time or the answer failed, so that it may have been executed.
    */
   readonly kind: 'unsent' | 'status' | 'broken';
-  /** Of gRPC; −1 where there is none. */
+  /** The status of gRPC; −1 if there is none. */
   readonly status: number;
   /** What happened, with the address of the member. */
   readonly text: string;
