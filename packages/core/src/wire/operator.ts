@@ -160,12 +160,12 @@ export const overrideMessage: Message<Override> = message<Override>(
   },
 );
 
-/** May this be an instance's metadata: at most 64 keys, 4 KiB in all? */
+/** True if this is valid metadata of an instance: at most 64 keys, 4 KiB in total. */
 export function isMetadata(value: unknown): value is Metadata {
   return METADATA.read(value, new Flaws()) !== undefined;
 }
 
-// ---- what happened --------------------------------------------------------------------------------------------------
+// ---- events ---------------------------------------------------------------------------------------------------------
 
 export const EVENT_KINDS = [
   'registered',

@@ -60,7 +60,7 @@ const PROBLEMS_IN_WORDS: Record<keyof typeof PROBLEMS, string> = {
   NOT_FOUND: 'no such instance, service or route',
   METHOD_NOT_ALLOWED: 'this route has no such method',
   TOO_SLOW: 'the headers have not come within 5 s, or all of the request within 10 s',
-  ID_HELD: 'the id is, or was lately, held by another secret or another service',
+  ID_HELD: 'the id is, or was recently, held by another secret or another service',
   LEAVING: 'this instance is draining',
   ADDRESS_TAKEN: 'another process answers at the address',
   ENDED: 'this id has ended for good',
