@@ -106,7 +106,7 @@ const KIND_WIDTH = Math.max(...EVENT_KINDS.map((kind) => kind.length));
 /** `rollcall events`: the history, and new events. */
 export const events: Command = { help: HELP, run };
 
-type Question = readonly (readonly [string, string])[];
+type Query = readonly (readonly [string, string])[];
 type Given = ReturnType<typeof parseArguments<typeof FLAGS>>['flags'];
 
 async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
@@ -122,7 +122,7 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
   const api = flags['--instance'].length > 0 ? asked.within('*') : asked;
   const namespaces = new Set(known.map(({ namespace }) => namespace));
   const isJson = flags['--output'] === 'json';
-  const only: Question = [...(await filtersOf(flags, asked)), ...stretch];
+  const only: Query = [...(await filtersOf(flags, asked)), ...stretch];
   let printed = 0;
   const print = (answer: Json): void => {
     for (const event of eventsIn(answer)) {
@@ -172,7 +172,7 @@ function checkTogether(flags: Given): void {
   for (const [isThere, text] of contradictions) if (isThere) throw new RollcallError('OPTION_INVALID', text);
 }
 
-function stretchOf({ '--since': since, '--until': until }: Given): Question {
+function stretchOf({ '--since': since, '--until': until }: Given): Query {
   const now = systemTime.wall();
   const from = since === undefined ? null : momentOf(since, '--since', now);
   const to = until === undefined ? null : momentOf(until, '--until', now);
@@ -184,7 +184,7 @@ function stretchOf({ '--since': since, '--until': until }: Given): Question {
   ];
 }
 
-async function filtersOf(flags: Given, api: RegistryApi): Promise<Question> {
+async function filtersOf(flags: Given, api: RegistryApi): Promise<Query> {
   const ids = await Promise.all(flags['--instance'].map((typed) => idOf(typed, api)));
   return [
     ...ids.map((id) => ['instance', id] as const),
@@ -212,13 +212,13 @@ async function idOf(typed: string, api: RegistryApi): Promise<InstanceId> {
   }
 }
 
-function newest(api: RegistryApi, only: Question, { '--limit': limit, '--before': before }: Given): Promise<Json> {
+function newest(api: RegistryApi, only: Query, { '--limit': limit, '--before': before }: Given): Promise<Json> {
   const page = [['limit', String(limit ?? DEFAULT_LIMIT)] as const];
   return api.events([...only, ...page, ...(before === undefined ? [] : [['before', String(before)] as const])]);
 }
 
 /** Requests page by page and prints each as it arrives; returns the last one. */
-async function everything(api: RegistryApi, only: Question, print: (answer: Json) => void): Promise<Json> {
+async function everything(api: RegistryApi, only: Query, print: (answer: Json) => void): Promise<Json> {
   for (let after = 0; ;) {
     const answer = await api.events([...only, ['limit', String(LARGEST_LIMIT)], ['after', String(after)]]);
     print(answer);
@@ -236,7 +236,7 @@ function printRest(answer: Json, isAll: boolean, shell: Shell): void {
 }
 
 interface Following {
-  readonly only: Question;
+  readonly only: Query;
   /** The last answer printed. */
   readonly from: Json;
   readonly print: (answer: Json) => void;

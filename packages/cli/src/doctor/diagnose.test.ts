@@ -105,7 +105,7 @@ const CASES: Readonly<Record<FindingCode, readonly [Partial<Facts>, RegExp]>> = 
   'registry-refuses': [refused(429, 'TOO_MANY', 'Wait.'), /429/],
   'few-open-files-here': [
     { here: { container: null, openFiles: 64, unasked: 3 } },
-    /3 questions and 0 ports could not be tried/,
+    /3 requests and 0 ports could not be tried/,
   ],
   'registry-unsteady': [
     tried(failure('ETIMEDOUT', 'no connection within 3000 ms'), failure('ECONNRESET', 'socket hang up')),
@@ -312,7 +312,7 @@ describe('judge', () => {
   it('blames the size of an answer that breaks off only if larger ones do not arrive', () => {
     const small = half(9, 99);
     expect(codesIn(tried(small))).toEqual(['registry-unsteady']);
-    expect(judge(facts(tried(small))).fine).not.toContain('each of 10 questions to it was answered');
+    expect(judge(facts(tried(small))).fine).not.toContain('each of 10 requests to it was answered');
     // the size is known from the part that arrived, if its head does not declare it
     expect(codesIn(tried(half(901, null)))).toEqual(['large-answers-lost']);
     expect(codesIn(tried(half(900, null)))).toEqual(['registry-unsteady']);

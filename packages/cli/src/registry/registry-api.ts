@@ -17,9 +17,9 @@ import type { Json } from './json.js';
 import { plainFetch, Unanswered } from './node-fetch.js';
 import type { Fetcher } from './node-fetch.js';
 
-/** A question that is not answered by then is not answered. */
+/** The timeout of a request, ms. */
 const TIMEOUT_MS = 5_000;
-/** Questions at once. */
+/** Requests at the same time. */
 const CONCURRENCY = 16;
 
 export const DEFAULT_URL = 'http://127.0.0.1:1337';
@@ -67,11 +67,11 @@ export interface InstancesPage extends ServiceAnswer {
   readonly next: string | null;
 }
 
-/** A parameter of a question: its name and its value. */
+/** A parameter of a query: its name and its value. */
 export type Parameter = readonly [string, string];
 
-const queryOf = (question: readonly Parameter[]): string =>
-  question.map(([key, value]) => `${key}=${encodeURIComponent(value)}&`).join('');
+const queryOf = (query: readonly Parameter[]): string =>
+  query.map(([key, value]) => `${key}=${encodeURIComponent(value)}&`).join('');
 
 /** Method and body of a request that changes something. */
 interface Mutation {
@@ -144,11 +144,11 @@ export class RegistryApi {
   }
 
   /**
-   * A page of the instances of all services that match; `question`: the parameters except the namespace, each as often
+   * A page of the instances of all services that match; `query`: the parameters except the namespace, each as often
    * as it is given.
    */
-  async instances(question: readonly Parameter[]): Promise<InstancesPage> {
-    const { revision, next, instances } = await this.read(`/api/v1/instances?${queryOf(question)}${this.#of()}`);
+  async instances(query: readonly Parameter[]): Promise<InstancesPage> {
+    const { revision, next, instances } = await this.read(`/api/v1/instances?${queryOf(query)}${this.#of()}`);
     return {
       revision: Number(revision),
       next: typeof next === 'string' ? next : null,
@@ -208,9 +208,9 @@ export class RegistryApi {
     return this.read(`${pathOf(id)}/timeline`);
   }
 
-  /** The events; `question`: the parameters except the namespace, each as often as it is given. */
-  events(question: readonly Parameter[]): Promise<Json> {
-    return this.read(`/api/v1/events?${queryOf(question)}${this.#of()}`);
+  /** The events; `query`: the parameters except the namespace, each as often as it is given. */
+  events(query: readonly Parameter[]): Promise<Json> {
+    return this.read(`/api/v1/events?${queryOf(query)}${this.#of()}`);
   }
 
   /** The calls between services. */

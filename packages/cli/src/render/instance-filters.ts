@@ -134,11 +134,11 @@ export interface Listing {
 }
 
 /** All matches, page by page. Rejects with PROTOCOL if the pages have no end. */
-export async function everyMatch(api: RegistryApi, question: readonly Parameter[]): Promise<ServiceAnswer> {
+export async function everyMatch(api: RegistryApi, query: readonly Parameter[]): Promise<ServiceAnswer> {
   const instances = new Map<InstanceId, Instance>();
   const heartbeats = new Map<InstanceId, Heartbeats>();
   for (let after: readonly Parameter[] = []; ;) {
-    const page = await api.instances([...question, ...after]);
+    const page = await api.instances([...query, ...after]);
     const known = instances.size;
     // an instance that has changed meanwhile may arrive twice: its last version counts
     for (const instance of page.instances) instances.set(instance.id, instance);

@@ -1,6 +1,6 @@
 import type { CallableCount, Container, Endpoint, Instance, InstanceId, OverrideTerms } from '@rollcall/core';
 import type { Heartbeats } from '../../registry/heartbeats.js';
-import type { Progress } from './question.js';
+import type { Progress } from './send-request.js';
 
 /** The result of an HTTP request. */
 export type Asked = Answer | Failure;
@@ -49,7 +49,7 @@ export interface AddressFacts {
 
 /** The connection to the registry. */
 export interface ContactFacts {
-  /** The first answer to a question about the registry; a failure: no try was answered. */
+  /** The first answer to a request about the registry; a failure: no try was answered. */
   readonly contact: Asked;
   /** True if a small request was answered while the one about the registry met silence. */
   readonly isSmallAnswered: boolean;
@@ -215,7 +215,7 @@ export interface CallTarget {
   readonly circuits: { readonly closed: number; readonly open: number; readonly halfOpen: number };
 }
 
-/** The calls between services; `unread`: the registry did not answer the question, and why. */
+/** The calls between services; `unread`: the registry did not answer the request, and why. */
 export type CallFacts =
   | { readonly kind: 'read'; readonly edges: readonly CallEdge[] }
   | { readonly kind: 'unread'; readonly why: string };

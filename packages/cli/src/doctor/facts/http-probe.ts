@@ -6,10 +6,10 @@ import { messageOf, sleep, systemTime } from '@rollcall/core';
 import type { Way } from '../../registry/connection.js';
 import { jsonOf } from '../../registry/json.js';
 import type { Asked, Failure } from './facts.js';
-import { question, Unanswered } from './question.js';
-import type { Progress, QuestionOptions } from './question.js';
+import { sendRequest, Unanswered } from './send-request.js';
+import type { Progress, SendOptions } from './send-request.js';
 
-/** A question without an answer by then is unanswered. */
+/** The timeout of a request, ms. */
 const TIMEOUT_MS = 3_000;
 /** The maximum length of an answer that is shown. */
 const SHOWN = 120;
@@ -25,7 +25,7 @@ const NOWHERE: Progress = { isConnected: false, isAnswered: false, received: 0, 
 export class Asker {
   readonly url: string;
   readonly #way: Way;
-  readonly #options: QuestionOptions;
+  readonly #options: SendOptions;
   readonly #isShown: boolean;
   readonly #failures: Failure[] = [];
   readonly #beganAt = systemTime.now();
@@ -56,7 +56,7 @@ export class Asker {
   }
 
   /** Headers and TLS options for requests that are sent elsewhere. */
-  get options(): QuestionOptions {
+  get options(): SendOptions {
     const { token } = this.#way;
     return { ...this.#options, headers: token === undefined ? {} : { authorization: `Bearer ${token}` } };
   }
@@ -74,7 +74,7 @@ export class Asker {
 
   /** One try; `address`: used instead of the resolved name of the URL. Never rejects. */
   async once(path: string, address?: string): Promise<Asked> {
-    const asked = await this.#question(this.url + path, address);
+    const asked = await this.#request(this.url + path, address);
     if (address !== undefined) return asked;
     this.#tries += 1;
     if (asked.kind === 'failure') this.#failures.push(asked);
@@ -85,20 +85,20 @@ export class Asker {
   /** The whole text at a path; null: it was not received. Never rejects. */
   async pageText(path: string): Promise<string | null> {
     const options = { ...this.options, signal: AbortSignal.timeout(TIMEOUT_MS) };
-    const page = await question(this.url + path, options).catch(() => null);
+    const page = await sendRequest(this.url + path, options).catch(() => null);
     return page === null || page.response.statusCode !== 200 ? null : page.text;
   }
 
-  /** The same question at another URL, with the same token. It does not count as a try. Never rejects. */
+  /** The same request at another URL, with the same token. It does not count as a try. Never rejects. */
   elsewhere(url: string, path: string): Promise<Asked> {
-    return this.#question(url.replace(/\/+$/, '') + path);
+    return this.#request(url.replace(/\/+$/, '') + path);
   }
 
-  async #question(url: string, address?: string): Promise<Asked> {
+  async #request(url: string, address?: string): Promise<Asked> {
     const askedAt = systemTime.now();
     try {
       const signal = AbortSignal.timeout(TIMEOUT_MS);
-      const { response, text, progress } = await question(url, { ...this.options, signal, address });
+      const { response, text, progress } = await sendRequest(url, { ...this.options, signal, address });
       const { statusCode: status = 0, headers } = response;
       const date = Date.parse(headers.date ?? '');
       return {

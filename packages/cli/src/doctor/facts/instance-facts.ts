@@ -10,7 +10,7 @@ import type { Asked, CallFacts, InstanceFacts, LineLossFacts, Scope, ServiceCoun
 import type { Asker } from './http-probe.js';
 import { reach } from './port-probe.js';
 
-/** Questions, and connections, at once: where this process may have enough files open. */
+/** Requests, and connections, at the same time, if this process may open enough files. */
 const CONCURRENCY = 32;
 /**
  * File descriptors of this process besides those of its requests, with a reserve for modules that Node loads meanwhile.
@@ -137,10 +137,7 @@ export class Look {
   async #allOf(names: readonly string[], namespace: string): Promise<readonly Instance[]> {
     const lists = await this.each(names, async (name) => {
       const path = `/api/v1/services/${encodeURIComponent(name)}?namespace=${namespace}`;
-      return listAt(
-        await this.#answered(path, `the instances of ${name}, because the question about them`),
-        'instances',
-      );
+      return listAt(await this.#answered(path, `the instances of ${name}, because the request for them`), 'instances');
     });
     return lists.flat().flatMap((one) => {
       const read = instanceMessage.parse(one);
@@ -152,7 +149,7 @@ export class Look {
   async factsOf(listed: Instance, triesPorts: boolean): Promise<InstanceFacts> {
     const path = `/api/v1/instances/${encodeURIComponent(listed.id)}`;
     const [body, tried] = await Promise.all([
-      this.#answered(path, `the heartbeats of ${listed.id}, because the question about them`),
+      this.#answered(path, `the heartbeats of ${listed.id}, because the request for them`),
       triesPorts ? Promise.all(listed.endpoints.map((endpoint) => reach(listed.id, endpoint))) : [],
     ]);
     const read = instanceMessage.parse(body);

@@ -69,15 +69,15 @@ function reachOnce(id: string, endpoint: Endpoint): Promise<Reach> {
     });
     socket.on(tls ? 'secureConnect' : 'connect', () => {
       isConnected = true;
-      const question = tls ? null : QUESTIONS[endpoint.protocol]?.(endpoint);
-      if (question === null || question === undefined) return done('open', 'it takes connections');
+      const request = tls ? null : REQUESTS[endpoint.protocol]?.(endpoint);
+      if (request === null || request === undefined) return done('open', 'it takes connections');
       socket.on('data', (bytes) => {
         received.push(bytes);
         const answer = Buffer.concat(received);
         const found = readers[endpoint.protocol]?.(answer) ?? (answer.length > MOST_BYTES ? '' : null);
         if (found !== null) done(...verdict(id, found));
       });
-      socket.write(question);
+      socket.write(request);
     });
   });
 }
@@ -103,7 +103,7 @@ const http = (endpoint: Endpoint): string =>
   `POST ${HEARTBEAT_PATH} HTTP/1.1\r\nhost: ${addressOf(endpoint)}\r\ncontent-type: application/json\r\n` +
   'content-length: 2\r\nconnection: close\r\n\r\n{}';
 
-const QUESTIONS: Partial<Readonly<Record<Protocol, (endpoint: Endpoint) => string | Uint8Array>>> = {
+const REQUESTS: Partial<Readonly<Record<Protocol, (endpoint: Endpoint) => string | Uint8Array>>> = {
   tcp: () => encodeFrame({ pattern: HEARTBEAT_PATTERN, data: {}, id: 'doctor' }),
   http,
   heartbeat: http,

@@ -70,7 +70,7 @@ describe('calls between services', () => {
   it('are not checked if they could not be read, with the reason', () => {
     const { findings, unchecked } = judge(facts({ calls: { kind: 'unread', why: '503 busy' } }));
     expect(findings).toEqual([]);
-    expect(unchecked).toContain('calls between services, because the question about them was not answered (503 busy)');
+    expect(unchecked).toContain('calls between services, because the request for them was not answered (503 busy)');
   });
 });
 

@@ -22,7 +22,7 @@ export function callsDiagnosis(facts: Facts): Diagnosis {
   const { registry, calls, instances } = facts;
   if (registry === null) return { findings: [], fine: [], unchecked: [] };
   if (calls.kind === 'unread') {
-    const why = `calls between services, because the question about them was not answered (${calls.why})`;
+    const why = `calls between services, because the request for them was not answered (${calls.why})`;
     return { findings: [], fine: [], unchecked: [why] };
   }
   const edges = calls.edges.filter((edge) => isInScope(edge, facts));

@@ -62,7 +62,7 @@ function unreached(facts: Facts, failure: Failure): Finding {
     );
   }
   if (facts.isSmallAnswered)
-    return say('large-answers-lost', `${host} answers small questions, and none about the registry.`, ...largeFix(url));
+    return say('large-answers-lost', `${host} answers small requests, and none about the registry.`, ...largeFix(url));
   return unconnected(facts, failure, say);
 }
 

@@ -36,7 +36,7 @@ function ownFiles({ here, instances }: Facts): Part {
   const limit = here.openFiles === null ? 'few' : String(here.openFiles);
   const few = finding('few-open-files-here', {
     what: `This command may open only ${limit} files, too few for all that it wanted to ask.`,
-    evidence: [`asked from here: ${here.unasked} questions and ${ports} ports could not be tried (EMFILE)`],
+    evidence: [`asked from here: ${here.unasked} requests and ${ports} ports could not be tried (EMFILE)`],
     fix: [remediesFor(here.container).moreFilesHere],
   });
   return { findings: [few] };
@@ -46,13 +46,13 @@ function steadiness(facts: Facts, registry: RegistryFacts): Part {
   const { url, tries, here } = facts;
   const ofLarge = new Set(largeLosses(facts));
   const whole = tries.failures.filter((failure) => !ofLarge.has(failure));
-  if (whole.length === 0) return { fine: [`each of ${tries.asked} questions to it was answered`] };
+  if (whole.length === 0) return { fine: [`each of ${tries.asked} requests to it was answered`] };
   const named = facts.addresses.filter(({ isNamed }) => isNamed);
   const addresses = named.map(({ address, text }) => `asked from here, at ${address} alone: ${text}`);
   const { files } = registry;
   const open = files === null ? [] : [`the registry says: ${files.open} of ${files.most} files are open`];
   const unsteady = finding('registry-unsteady', {
-    what: `${new URL(url).host} answers some questions and loses others.`,
+    what: `${new URL(url).host} answers some requests and loses others.`,
     evidence: [...triedTexts(facts), ...addresses, ...open],
     fix: [
       ...(files !== null && isTight(files)

@@ -26,19 +26,19 @@ export const peopleRoutes: FastifyPluginCallback<RouteContext> = (app, context, 
   });
 
   app.get<{ Params: { name: string } }>('/api/v1/services/:name', async (request, reply) => {
-    const asked = questionOf(request, request.params.name);
+    const asked = readQuery(request, request.params.name);
     if (!asked.ok) return sendProblem(reply, asked.problem);
-    const question = asked.value;
-    if (question.waitMs > 0) {
-      const waited = await untilNews({ ...context, views }, question, { request, reply });
+    const query = asked.value;
+    if (query.waitMs > 0) {
+      const waited = await untilNews({ ...context, views }, query, { request, reply });
       if (!waited.ok) return sendProblem(reply, waited.problem);
       if (request.socket.destroyed) return reply.hijack();
     }
-    if (question.withHeartbeats) {
-      const measured = registry.service(question.namespace, question.name, true);
-      return sendOutcome(reply, 200, measured.ok ? { ok: true, value: filtered(measured.value, question) } : measured);
+    if (query.withHeartbeats) {
+      const measured = registry.service(query.namespace, query.name, true);
+      return sendOutcome(reply, 200, measured.ok ? { ok: true, value: filtered(measured.value, query) } : measured);
     }
-    const answer = views.text(question);
+    const answer = views.text(query);
     return answer.ok ? sendShared(request, reply, answer.value) : sendProblem(reply, answer.problem);
   });
 
@@ -80,7 +80,7 @@ function conditionOf(
 }
 
 /** A query for one service. */
-interface Question extends ServiceQuestion {
+interface Query extends ServiceQuestion {
   readonly withHeartbeats: boolean;
   /** The caller knows everything up to here. */
   readonly revision: number;
@@ -88,7 +88,7 @@ interface Question extends ServiceQuestion {
   readonly waitMs: number;
 }
 
-function questionOf(request: FastifyRequest, name: string): Outcome<Question> {
+function readQuery(request: FastifyRequest, name: string): Outcome<Query> {
   const namespace = namespaceOf(request);
   if (!namespace.ok) return namespace;
   const service = checkName('name', name);
@@ -129,7 +129,7 @@ interface Exchange {
  */
 async function untilNews(
   context: RouteContext & { readonly views: Views },
-  { namespace, name, revision, waitMs }: Question,
+  { namespace, name, revision, waitMs }: Query,
   { request, reply }: Exchange,
 ): Promise<Outcome<null>> {
   const { registry, time, lasting, authorization, views, queue } = context;

@@ -12,7 +12,7 @@ const JSON_TYPE = 'application/json; charset=utf-8';
 export const METRICS_KEY = TOLD.metrics;
 
 /** A query of Prometheus. */
-interface Question {
+interface Query {
   readonly namespace: string;
   /** None, or `*`: all. */
   readonly services: readonly string[];
@@ -33,7 +33,7 @@ export interface TargetGroup {
  */
 export const prometheusRoutes: FastifyPluginCallback<RouteContext> = (app, { registry }, done) => {
   app.get('/sd/prometheus', (request, reply) => {
-    const asked = questionOf(request);
+    const asked = readQuery(request);
     if (!asked.ok) return sendProblem(reply, asked.problem);
     const found = groupsOf(registry, asked.value);
     if (!found.ok) return sendProblem(reply, found.problem);
@@ -43,7 +43,7 @@ export const prometheusRoutes: FastifyPluginCallback<RouteContext> = (app, { reg
   done();
 };
 
-function questionOf(request: FastifyRequest): Outcome<Question> {
+function readQuery(request: FastifyRequest): Outcome<Query> {
   const namespace = namespaceOf(request);
   if (!namespace.ok) return namespace;
   const services = namesOf(request, 'service');
@@ -54,7 +54,7 @@ function questionOf(request: FastifyRequest): Outcome<Question> {
   return { ok: true, value: { namespace: namespace.value, services: services.value, key } };
 }
 
-function groupsOf(registry: RegistryApi, asked: Question): Outcome<readonly TargetGroup[]> {
+function groupsOf(registry: RegistryApi, asked: Query): Outcome<readonly TargetGroup[]> {
   const about = registry.describe();
   if (!about.ok) return about;
   const summaries = registry.services(asked.namespace);

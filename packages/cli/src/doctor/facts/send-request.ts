@@ -36,13 +36,13 @@ export class Unanswered extends Error {
   }
 }
 
-export interface QuestionOptions extends RequestOptions {
+export interface SendOptions extends RequestOptions {
   /** Connect to this address, whatever the name in the URL leads to. */
   readonly address?: string | undefined;
 }
 
 /** GETs a URL on a connection of its own. Rejects with Unanswered. */
-export function question(url: string, { address, ...options }: QuestionOptions): Promise<Answered> {
+export function sendRequest(url: string, { address, ...options }: SendOptions): Promise<Answered> {
   const request = url.startsWith('https:') ? secureRequest : plainRequest;
   const progress: Progress = { isConnected: false, isAnswered: false, received: 0, announced: null };
   const way = address === undefined ? {} : { lookup: lookupOf(address) };
