@@ -84,8 +84,8 @@ function detailOf(one: Instance): object {
 
 function serviceOf(name: string, drained: ReadonlySet<string>): object {
   const found = instances().filter(({ service }) => service === name);
-  const told = found.map((one) => measured(drained.has(one.id) ? { ...one, admin: 'DRAINING' } : one));
-  return { revision: 48_213, instances: told };
+  const listed = found.map((one) => measured(drained.has(one.id) ? { ...one, admin: 'DRAINING' } : one));
+  return { revision: 48_213, instances: listed };
 }
 
 function events(): readonly object[] {
@@ -127,7 +127,7 @@ function topology(): object {
   };
 }
 
-/** What a route answers; undefined: there is none. A drain is added to `drained`. */
+/** The answer of a route; undefined: unknown route. A drain is added to `drained`. */
 function answerTo(method: string, path: string, drained: Set<string>): unknown {
   const [, id = '', more] = /^\/api\/v1\/instances\/([^/]+)(\/timeline)?$/.exec(path) ?? [];
   const one = instances().find((known) => known.id === id);
@@ -144,7 +144,7 @@ function answerTo(method: string, path: string, drained: Set<string>): unknown {
   return path === '/api/v1/topology' ? topology() : undefined;
 }
 
-/** A registry that always tells the same story, for pages of the documentation. */
+/** A registry with fixed answers, for pages of the documentation. */
 export async function cannedRegistry(): Promise<{ readonly url: string; readonly server: Server }> {
   const drained = new Set<string>();
   const server = createServer((request, response) => {

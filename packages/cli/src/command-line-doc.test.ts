@@ -8,7 +8,7 @@ import { scoreLines } from './render/call-score.js';
 import { COMMANDS, run } from './run.js';
 import { testShell } from './terminal/shell.fixture.js';
 
-/** `UPDATE_DOCS=1 npx vitest run command-line-doc` writes what is generated of it anew. */
+/** `UPDATE_DOCS=1 npx vitest run command-line-doc` writes its generated parts again. */
 const DOC = fileURLToPath(new URL('../../../docs/guide/command-line.md', import.meta.url));
 
 /** Which command lines the page shows with what they print, by the name of their part. */
@@ -50,7 +50,7 @@ function scored(): readonly string[] {
   return scoreLines({ ...sum, instances, errors: [] }, (id) => id);
 }
 
-it('docs/guide/command-line.md is what the commands say', async () => {
+it('docs/guide/command-line.md has the output of the commands', async () => {
   const { url, server } = await cannedRegistry();
   const parts = new Map<string, string>([['help', fenced(await printed(['help']))]]);
   for (const name of Object.keys(COMMANDS)) parts.set(`help-${name}`, fenced(await printed([name, '--help'])));
@@ -63,13 +63,13 @@ it('docs/guide/command-line.md is what the commands say', async () => {
   const made = withGenerated(readFileSync(DOC, 'utf8'), parts);
   if (process.env['UPDATE_DOCS'] === '1') writeFileSync(DOC, made);
   expect(readFileSync(DOC, 'utf8')).toBe(made);
-  // nothing is missing, and nothing is there that is not generated any more
+  // nothing is missing, and there is no part that is not generated any more
   for (const part of parts.values()) expect(made).toContain(`${part}\n\n<!-- end -->`);
   const names = [...made.matchAll(/<!-- generated: ([\w-]+) -->/g)].map(([, name]) => name);
   expect(names.filter((name) => name === undefined || !parts.has(name))).toEqual([]);
 });
 
-it('docs/guide/command-line.md has a heading for each command, and names only options that there are', async () => {
+it('docs/guide/command-line.md has a heading for each command, and names only existing options', async () => {
   const page = readFileSync(DOC, 'utf8');
   const headings = [...page.matchAll(/^### `rollcall ([a-z]+)/gm)].map(([, name = '']) => name);
   expect(headings.toSorted()).toEqual(Object.keys(COMMANDS).toSorted());

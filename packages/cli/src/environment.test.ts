@@ -10,8 +10,8 @@ function thrownBy(run: () => unknown): unknown {
   }
 }
 
-describe('what the surroundings refuse', () => {
-  it('is told with the file, why, and what to do', () => {
+describe('a failure of the environment', () => {
+  it('is reported with the file, the reason, and what to do', () => {
     expect(environmentText(thrownBy(() => readFileSync('/nowhere/at-all')))).toBe(
       'It could not be done: open "/nowhere/at-all": there is no such file or folder (ENOENT). Check the path.',
     );
@@ -19,7 +19,7 @@ describe('what the surroundings refuse', () => {
     expect(environmentText(few)).toMatch(/may open no more files \(EMFILE\)\. .*ulimit -n/);
   });
 
-  it('is no bug: whatever else is thrown keeps its stack', () => {
+  it('is not a bug: any other error keeps its stack', () => {
     const odd = [
       new Error('x'),
       new TypeError('y'),

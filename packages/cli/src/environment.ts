@@ -1,6 +1,6 @@
 /**
- * What the surroundings of a command refuse: files, rights, room. Imports nothing, so that it is there when nothing else could be
- * loaded.
+ * Failures of the environment of a command: files, permissions, space. Imports nothing, so that it is available when
+ * nothing else could be loaded.
  */
 
 type Words = readonly [what: string, fix: string];
@@ -25,7 +25,7 @@ const KNOWN: Readonly<Record<string, Words>> = {
   EAGAIN: ['the system has no more processes or threads for this user', 'Raise the limit (ulimit -u), or end some.'],
 };
 
-/** What, why and what to do, in a sentence or two; null: the error is no refusal of the surroundings, but a bug. */
+/** What, why and what to do, in a sentence or two; null: the error is not a failure of the environment, but a bug. */
 export function environmentText(error: unknown): string | null {
   if (!(error instanceof Error)) return null;
   const { code, syscall, path } = error as NodeJS.ErrnoException;

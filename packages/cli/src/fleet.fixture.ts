@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { reasonFor } from '@rollcall/core';
 import type { AdminState, Instance, ReasonCode, State } from '@rollcall/core';
 
-/** As many as a name of a service may have. */
+/** The maximum length of a service name. */
 export const LONGEST_NAME = `payments-${'x'.repeat(54)}`;
 export const LONGEST_NAMESPACE = `team-${'y'.repeat(58)}`;
 const NAMES = [LONGEST_NAME, 'customer-notification-preferences', 'orders'];
@@ -21,7 +21,9 @@ const KINDS: readonly (readonly [State, ReasonCode, string | undefined])[] = [
 ];
 const NEXT: Instance['next'] = { state: 'DEREGISTERING', afterMs: 3_600_000, unless: 'HEARTBEAT_2' };
 
-/** Services of 5 instances each: in all states, with names and versions as long as they may be, and texts in wide characters. */
+/**
+ * Services of 5 instances each: in all states, with names and versions of maximum length, and texts in wide characters.
+ */
 export function fleet(services: number, now: number): readonly Instance[] {
   return Array.from({ length: services * 5 }, (_, index) => member(index, now));
 }
@@ -52,8 +54,8 @@ function member(index: number, now: number): Instance {
 }
 
 /**
- * A registry that has this fleet, as far as commands that look ask for it. `asked`: each path that was asked for, with its query. `scope`: does
- * it know of their namespaces, or is everything in the one that is asked for?
+ * A registry with this fleet, as far as commands that only read request it. `asked`: each requested path, with its
+ * query. `scope`: whether it has their namespaces, or all in the requested one.
  */
 export async function fleetRegistry(
   instances: readonly Instance[],
@@ -103,7 +105,7 @@ function measured(one: Instance): object {
   return { ...one, heartbeats: { heartbeat1, heartbeat2: { ...fine, roundTripMs: null } } };
 }
 
-/** The filters of state and service alone, which are enough to see that they are asked for. */
+/** The filters of state and service alone, which are enough to check that they are sent. */
 function pageOf(instances: readonly Instance[], query: URLSearchParams): object {
   const [states, services] = [query.getAll('state'), query.getAll('service')];
   const matching = instances.filter(

@@ -8,8 +8,8 @@ const packages = fileURLToPath(new URL('../..', import.meta.url));
 const PAGE = readFileSync(fileURLToPath(new URL('../../../docs/guide/logs.md', import.meta.url)), 'utf8');
 
 /**
- * Lines that the code makes elsewhere than in the call: as the page has them. Empty: the line of somebody else, which
- * has a place of its own.
+ * Lines whose text is made elsewhere than in the call: as the page has them. Empty: the text of another line, which is
+ * found by itself.
  */
 const MADE_ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
   'client/src/discovery/cache.ts problem': [
@@ -85,7 +85,7 @@ describe('docs/guide/logs.md', () => {
     expect([...onPage].filter((line) => !CODE.includes(line))).toEqual([]);
   });
 
-  it('says of each what it means, and what to do', () => {
+  it('has for each its meaning, and what to do', () => {
     for (const { line, means, todo } of ROWS) {
       expect(means.length, line).toBeGreaterThan(10);
       expect(todo, line).toMatch(/\S/);
@@ -94,8 +94,8 @@ describe('docs/guide/logs.md', () => {
   });
 });
 
-describe('what finds the lines in the code', () => {
-  it('knows every expression that is explained here, so that none of them outlives its line', () => {
+describe('the search for lines in the code', () => {
+  it('finds every expression that is explained here, so that none of them outlives its line', () => {
     const known = new Set(logSites(packages, ['core', 'client', 'registry']).map(keyOf));
     expect(Object.keys(MADE_ELSEWHERE).filter((key) => !known.has(key))).toEqual([]);
   });

@@ -8,11 +8,11 @@ export interface LogSite {
   readonly level: string;
   /** The line with `…` for each part that is put in; null: it is not written here as text. */
   readonly line: string | null;
-  /** The expression that makes the line, on one line. */
+  /** The expression that makes the line, joined to one line. */
   readonly expression: string;
 }
 
-/** Whom a line is given to: `log`, `this.#log`, `ports.log`, and what tells it once a minute. */
+/** The receivers of log lines: `log`, `this.#log`, `ports.log`, and throttled logs. */
 const CALL = /\b(?:log|seldom|line)\.(debug|info|warn|error)\(/g;
 
 /** Every place in the sources of these packages, but for tests, that writes a line of a log. */
@@ -36,7 +36,7 @@ function sitesIn(file: string, code: string): readonly LogSite[] {
   });
 }
 
-/** From behind a bracket to the one that closes it. */
+/** The text after an opening bracket up to the closing one. */
 function argumentAt(code: string, from: number): string {
   let at = from;
   for (let depth = 1; at < code.length; at += 1) {
@@ -49,7 +49,7 @@ function argumentAt(code: string, from: number): string {
   return code.slice(from, at);
 }
 
-/** Where the literal that begins here ends; what is put into a template may contain literals. */
+/** The end of the literal that begins here; the expressions of a template may contain literals. */
 function endOfText(code: string, from: number): number {
   const quote = code.charAt(from);
   for (let at = from + 1; at < code.length; at += 1) {
@@ -60,7 +60,7 @@ function endOfText(code: string, from: number): number {
   return code.length;
 }
 
-/** The text of one literal, or of several that are added; null for anything else. */
+/** The text of one literal, or of several that are concatenated; null for anything else. */
 function lineOf(expression: string): string | null {
   let [line, rest] = ['', expression];
   while (/^['"`]/.test(rest)) {

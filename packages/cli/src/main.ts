@@ -1,15 +1,15 @@
 import { environmentText } from './environment.js';
 import type { Shell } from './terminal/shell.js';
 
-/** `rollcall help` lists them; here nothing of it is loaded. */
+/** `rollcall help` lists the commands; none of them is loaded here. */
 const FAILED = 1;
 
 let tellsDeaf: () => void = () => {};
-const nobodyReads = new Promise<void>((resolve) => {
+const outputClosed = new Promise<void>((resolve) => {
   tellsDeaf = resolve;
 });
 
-/** Ends it with a sentence for what the surroundings refuse, and with the stack for a bug. */
+/** Ends the process with a sentence for a failure of the environment, and with the stack for a bug. */
 function fail(error: unknown): void {
   const stack = error instanceof Error ? (error.stack ?? error.message) : String(error);
   const text = environmentText(error) ?? stack;
@@ -18,13 +18,14 @@ function fail(error: unknown): void {
 }
 
 process.on('uncaughtException', fail);
-// whoever read our lines may stop reading (`rollcall ls | head -1`): that is no failure, and no line must be lost over it
+// the reader of our output may stop reading (`rollcall ls | head -1`): that is not a failure, and no line must be lost
+// over it
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') tellsDeaf();
   else fail(error);
 });
 process.stderr.on('error', (error: NodeJS.ErrnoException) => {
-  // nobody is left to be told
+  // no reader is left
   if (error.code !== 'EPIPE') process.exit(FAILED);
 });
 
@@ -40,7 +41,7 @@ async function main(): Promise<void> {
     env: process.env,
     terminal: terminalOf(process.stdout, process.env),
     window: () => windowOf(process.stdout, process.env),
-    nobodyReads,
+    outputClosed,
     ask: askOn({ input: process.stdin, output: process.stderr }),
     asksToEnd: () =>
       new Promise((resolve) => {

@@ -11,7 +11,7 @@ const page = (name: string): string =>
 const typedIn = (name: string): readonly string[] =>
   [...page(name).matchAll(/`rollcall ([^`]+)`/g)].map(([, line = '']) => line);
 
-it('docs/guide/on-call.md names only commands and options that there are', async () => {
+it('docs/guide/on-call.md names only existing commands and options', async () => {
   const lines = typedIn('on-call');
   expect(lines.length).toBeGreaterThan(20);
   for (const line of lines) {
@@ -26,7 +26,7 @@ it('docs/guide/on-call.md names only commands and options that there are', async
   }
 });
 
-it('docs/guide/on-call.md says of everything what it means and what to do', () => {
+it('docs/guide/on-call.md has the meaning and the action for every symptom', () => {
   const rows = page('on-call')
     .split('\n')
     .filter((line) => line.startsWith('| ') && !line.startsWith('|---'));

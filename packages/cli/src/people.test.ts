@@ -3,30 +3,30 @@ import { dot, mermaid } from './commands/graph.js';
 import { edgesIn } from './registry/traffic.js';
 import { run } from './run.js';
 import { testShell } from './terminal/shell.fixture.js';
-import { Town } from './town.fixture.js';
+import { Testbed } from './testbed.fixture.js';
 
-/** Heartbeats of somebody who calls `orders`. */
+/** The secret of an instance that calls `orders`. */
 const SECRET = 'a-secret-of-132-bits-22';
 
-let town: Town;
+let testbed: Testbed;
 beforeAll(async () => {
-  town = await Town.start({ intervalMs: 60_000 });
-  await town.register('orders-1e07', 'orders', { version: '1.4.2', zone: 'a', metadata: { pid: '17' } });
-  await town.register('gateway-1', 'gateway', { secret: SECRET });
+  testbed = await Testbed.start({ intervalMs: 60_000 });
+  await testbed.register('orders-1e07', 'orders', { version: '1.4.2', zone: 'a', metadata: { pid: '17' } });
+  await testbed.register('gateway-1', 'gateway', { secret: SECRET });
   const target = { instance: 'orders-1e07', calls: 5, failures: 1, p99Ms: 20, circuit: 'open' };
   const counts = { windowMs: 5_000, calls: 10, failures: 0, retries: 2, p50Ms: 3, p99Ms: 42, inFlight: 0, window: 1 };
-  const beat = await fetch(`${town.url}/api/v1/instances/gateway-1/heartbeat`, {
+  const beat = await fetch(`${testbed.url}/api/v1/instances/gateway-1/heartbeat`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', authorization: `Bearer ${SECRET}` },
     body: JSON.stringify({ nonce: null, seq: 1, edges: [{ service: 'orders', ...counts, targets: [target] }] }),
   });
   expect(beat.status).toBe(200);
 });
-afterAll(() => town.close());
+afterAll(() => testbed.close());
 
 describe('rollcall show', () => {
-  it('says state, reason, since and next, draws both heartbeats, and tells facts, callers and past', async () => {
-    const { code, out } = await town.run('show', 'orders…1e07');
+  it('has state, reason, since and next, draws both heartbeats, and lists facts, callers and history', async () => {
+    const { code, out } = await testbed.run('show', 'orders…1e07');
     expect(code).toBe(0);
     const lines = out.split('\n');
     expect(lines[0]).toMatch(/^◌ orders…1e07 {2}REGISTERING {2}for \d+ s$/);
@@ -43,7 +43,7 @@ describe('rollcall show', () => {
   });
 
   it('is one object with -o json', async () => {
-    expect(JSON.parse((await town.run('show', '1e07', '-o', 'json')).out)).toMatchObject({
+    expect(JSON.parse((await testbed.run('show', '1e07', '-o', 'json')).out)).toMatchObject({
       id: 'orders-1e07',
       instance: { service: 'orders', heartbeats: { heartbeat2: { lastSuccessAgoMs: null } } },
       callers: [{ service: 'gateway', callsPerSecond: 1, failures: 1, p99Ms: 20, circuitsOpen: 1 }],
@@ -52,49 +52,49 @@ describe('rollcall show', () => {
   });
 
   it('is ASCII where there is no UTF-8', async () => {
-    const { out } = await town.runOn({ isUnicode: false }, 'show', '1e07');
+    const { out } = await testbed.runOn({ isUnicode: false }, 'show', '1e07');
     expect(out).toMatch(/^[\n\x20-\x7e]*$/);
     expect(out).toContain(': orders~1e07  REGISTERING');
   });
 
   it.each([
     [['show'], 2, 'rollcall show <id>'],
-    [['show', 'nobody'], 1, 'There is no instance "nobody"'],
+    [['show', 'unknown'], 1, 'There is no instance "unknown"'],
     [['show', '1e07', '-o', 'yaml'], 2, '--output'],
     [['show', '1e07', '--url', 'http://127.0.0.1:1'], 3, 'No registry answers'],
   ])('%j exits with %i', async (argv, code, why) => {
-    expect(await town.run(...argv)).toEqual({ code, out: '', err: expect.stringContaining(why) });
+    expect(await testbed.run(...argv)).toEqual({ code, out: '', err: expect.stringContaining(why) });
   });
 });
 
 describe('rollcall events', () => {
-  it('tells when, what kind, who and what, the newest last', async () => {
-    const { code, out } = await town.run('events', '--service', 'orders', '--kind', 'registered');
+  it('prints time, kind, instance and text, the newest last', async () => {
+    const { code, out } = await testbed.run('events', '--service', 'orders', '--kind', 'registered');
     expect({ code, out }).toEqual({
       code: 0,
       out: expect.stringMatching(/^\d\d:\d\d:\d\d {2}registered +orders…1e07 +registered$/),
     });
   });
 
-  it('-o json is one line for each; --limit is how many', async () => {
-    const { out } = await town.run('events', '-o', 'json', '--limit', '2');
+  it('-o json is one line for each; --limit is their number', async () => {
+    const { out } = await testbed.run('events', '-o', 'json', '--limit', '2');
     const events = out.split('\n').map((line) => JSON.parse(line) as { seq: number });
     expect(events).toHaveLength(2);
     expect(events[1]?.seq).toBe((events[0]?.seq ?? 0) + 1);
   });
 
-  it('-f stays, and tells an operator’s word with its reason', async () => {
-    const shell = testShell({ ROLLCALL_URL: town.url });
+  it('-f stays, and prints an operator’s action with its reason', async () => {
+    const shell = testShell({ ROLLCALL_URL: testbed.url });
     const code = run(['events', '-f', '--kind', 'admin'], shell);
-    await town.run('drain', '1e07', '--reason', 'new disk');
+    await testbed.run('drain', '1e07', '--reason', 'new disk');
     expect(await shell.line(/admin/)).toMatch(/admin +orders…1e07 +drained by an operator \(new disk\)/);
     shell.end();
     expect(await code).toBe(0);
-    await town.run('undrain', '1e07');
+    await testbed.run('undrain', '1e07');
   });
 
-  it('says so where nothing of that kind has happened', async () => {
-    expect(await town.run('events', '--kind', 'circuit', '--service', 'users')).toEqual({
+  it('reports if no such event exists', async () => {
+    expect(await testbed.run('events', '--kind', 'circuit', '--service', 'users')).toEqual({
       code: 0,
       out: '',
       err: 'Nothing of that kind has happened.',
@@ -106,29 +106,29 @@ describe('rollcall events', () => {
     [['events', '--kind', 'party'], 2, '--kind'],
     [['events', '--url', 'http://127.0.0.1:1'], 3, 'No registry answers'],
   ])('%j exits with %i', async (argv, code, why) => {
-    expect(await town.run(...argv)).toEqual({ code, out: '', err: expect.stringContaining(why) });
+    expect(await testbed.run(...argv)).toEqual({ code, out: '', err: expect.stringContaining(why) });
   });
 });
 
 describe('rollcall graph', () => {
-  it('is a table, of all services, or of who calls one and whom it calls', async () => {
-    const { code, out } = await town.run('graph');
+  it('is a table, of all services, or of the calls to and from one', async () => {
+    const { code, out } = await testbed.run('graph');
     expect(code).toBe(0);
     expect(out.split('\n')).toEqual([
       'CALLER   CALLED  CALLS  SUCCESS   FAILED   ELSEWHERE  P99    CIRCUIT',
       'gateway  orders  2.0/s  100.00 %  0 of 10  2          42 ms  open to 1 of 1',
     ]);
-    for (const service of ['gateway', 'orders']) expect((await town.run('graph', service)).out).toBe(out);
-    expect(await town.run('graph', 'ordres')).toMatchObject({
+    for (const service of ['gateway', 'orders']) expect((await testbed.run('graph', service)).out).toBe(out);
+    expect(await testbed.run('graph', 'ordres')).toMatchObject({
       code: 1,
       out: '',
       err: expect.stringContaining('Did you mean orders?'),
     });
-    expect(await town.run('graph', 'a', 'b')).toMatchObject({ code: 2 });
+    expect(await testbed.run('graph', 'a', 'b')).toMatchObject({ code: 2 });
   });
 
   it('is a flowchart with --format mermaid, dashed where a circuit is open', async () => {
-    const { code, out } = await town.run('graph', 'orders', '--format', 'mermaid');
+    const { code, out } = await testbed.run('graph', 'orders', '--format', 'mermaid');
     expect(code).toBe(0);
     expect(out.split('\n')).toEqual([
       'flowchart LR',
@@ -139,24 +139,24 @@ describe('rollcall graph', () => {
   });
 
   it('is Graphviz with --format dot, and plain data with json', async () => {
-    const { out } = await town.run('graph', '--format', 'dot');
+    const { out } = await testbed.run('graph', '--format', 'dot');
     expect(out).toContain('  "gateway" -> "orders" [label="2.0/s 100.00 % p99 42 ms", style=dashed];');
-    const json = JSON.parse((await town.run('graph', '--format', 'json')).out) as unknown;
+    const json = JSON.parse((await testbed.run('graph', '--format', 'json')).out) as unknown;
     expect(json).toMatchObject({ edges: [{ from: 'gateway', to: 'orders', perSecond: 2, retries: 2 }] });
   });
 
-  it('lets no name of a strange registry end its quotes', () => {
+  it('escapes the names of a foreign registry', () => {
     const edges = edgesIn({ edges: [{ from: 'a"]\n', to: 'b', calls: 1, callsPerSecond: 1 }] });
     expect(mermaid(edges)).toContain('n0["a?]?"]');
     expect(dot(edges)).toContain('"a?]?" -> "b"');
   });
 
-  it('of nobody is empty, and says why', async () => {
-    const empty = await Town.start();
+  it('is empty without calls, and prints why', async () => {
+    const empty = await Testbed.start();
     expect(await empty.run('graph')).toEqual({
       code: 0,
       out: '',
-      err: expect.stringContaining('No caller has told of a call'),
+      err: expect.stringContaining('No caller has reported a call'),
     });
     await empty.close();
   });

@@ -11,7 +11,7 @@ async function runs(...argv: string[]) {
 
 const TOKEN = `rct_0123456789_${'geheim-'.repeat(6)}`;
 
-/** Those whose help needs no examples. */
+/** Commands whose help needs no examples. */
 const UNPICTURED = ['up', 'token', 'doctor'];
 
 describe('rollcall', () => {
@@ -32,7 +32,7 @@ describe('rollcall', () => {
     expect(out).toMatch(/^Run:\n {2}up .*^Look:\n.*^Act:\n.*^More:\n/ms);
   });
 
-  it.each(Object.keys(COMMANDS))('%s --help shows how it is used, and examples', async (name) => {
+  it.each(Object.keys(COMMANDS))('%s --help shows its usage, and examples', async (name) => {
     const { code, out } = await runs(name, '--help');
     expect(code).toBe(0);
     expect(out).toContain(`rollcall ${name}`);
@@ -54,12 +54,12 @@ describe('rollcall', () => {
     },
   );
 
-  it('knows what was meant by a mistyped command', async () => {
+  it('suggests the right name of a mistyped command', async () => {
     expect(await runs('sl')).toEqual({ code: 2, out: '', err: 'rollcall: There is no command "sl". Did you mean ls?' });
     expect(await runs('constructor')).toMatchObject({ code: 2, err: expect.stringContaining('See rollcall help.') });
   });
 
-  it.each(['up', 'ls'])('%s --help says what its options do and does nothing', async (name) => {
+  it.each(['up', 'ls'])('%s --help describes its options and does nothing else', async (name) => {
     const { code, out, err } = await runs(name, '--json-nothing', '--help');
     expect({ code, err }).toEqual({ code: 0, err: '' });
     expect(out).toContain(`Usage: rollcall ${name}`);
@@ -67,7 +67,7 @@ describe('rollcall', () => {
 });
 
 describe('the exit code', () => {
-  it('is 2 where the command line is wrong, which is told in a sentence', async () => {
+  it('is 2 for an invalid command line, which is reported in a sentence', async () => {
     expect(await runs('up', '--prot', '0')).toEqual({
       code: 2,
       out: '',
@@ -75,7 +75,7 @@ describe('the exit code', () => {
     });
   });
 
-  it('is 3 where no registry answers', async () => {
+  it('is 3 if no registry answers', async () => {
     const { code, err } = await runs('ls', '--url', 'http://127.0.0.1:1');
     expect(code).toBe(3);
     expect(err).toContain('npx rollcall up');
@@ -83,7 +83,7 @@ describe('the exit code', () => {
 });
 
 describe('the terminal', () => {
-  it('is coloured only where somebody looks and nobody objects', () => {
+  it('is coloured only on a terminal and without NO_COLOR', () => {
     expect(terminalOf({ isTTY: true }, {}).isColoured).toBe(true);
     expect(terminalOf({ isTTY: true }, { NO_COLOR: '1' }).isColoured).toBe(false);
     expect(terminalOf({ isTTY: true }, { NO_COLOR: '' }).isColoured).toBe(true);
@@ -91,7 +91,7 @@ describe('the terminal', () => {
     expect(terminalOf({}, { FORCE_COLOR: '1' }).isColoured).toBe(true);
   });
 
-  it('can be drawn over only where there is one that moves its cursor', () => {
+  it('is redrawn in place only if it can move its cursor', () => {
     expect(windowOf({ isTTY: true, columns: 90, rows: 30 }, {})).toEqual({ width: 90, height: 30 });
     expect(windowOf({ isTTY: true, columns: 90, rows: 30 }, { TERM: 'dumb' })).toBeNull();
     expect(windowOf({ columns: 90, rows: 30 }, {})).toBeNull();

@@ -7,12 +7,12 @@ import { EXIT } from './terminal/shell.js';
 import type { Command, ExitCode, Shell } from './terminal/shell.js';
 import { printable } from './terminal/words.js';
 
-/** One word of `rollcall`. */
+/** A command of `rollcall`. */
 export interface Entry {
   /** One of GROUPS. */
   readonly group?: string;
   readonly about: string;
-  /** Loaded when it is asked for, so that a small command does not wait for what only another one needs. */
+  /** Loaded on demand, so that a small command does not wait for modules of others. */
   load(): Promise<Command>;
 }
 
@@ -43,12 +43,12 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   events: { group: LOOK, about: 'what happened', load: async () => (await import('./commands/events.js')).events },
   graph: {
     group: LOOK,
-    about: 'who calls whom, the worst first, or to draw',
+    about: 'the calls between services, worst first, or to draw',
     load: async () => (await import('./commands/graph.js')).graph,
   },
   doctor: {
     group: LOOK,
-    about: 'what is wrong, by what one sees, and how to mend it',
+    about: 'diagnose problems and suggest fixes',
     load: async () => (await import('./commands/doctor.js')).doctor,
   },
   call: {
@@ -64,7 +64,7 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   undrain: { group: ACT, about: 'calls to it again', load: async () => (await import('./commands/admin.js')).undrain },
   maintenance: {
     group: ACT,
-    about: 'no calls to it until you say so',
+    about: 'no calls to it until you undo it',
     load: async () => (await import('./commands/admin.js')).maintenance,
   },
   weight: {
@@ -80,7 +80,7 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   },
 };
 
-/** As the help lists them; what says nothing of a group stands with the last. */
+/** In the order of the help; commands without a group are in the last one. */
 const GROUPS = [RUN, LOOK, ACT, MORE];
 const WIDTH = Math.max(...Object.keys(COMMANDS).map((name) => name.length));
 const lineOf = (name: string, about: string): string => `  ${name.padEnd(WIDTH)}  ${about}`;
@@ -97,7 +97,7 @@ const HELP = `Usage: rollcall <command> [options]
 ${GROUPS.map(listed).join('\n\n')}
 
 Environment: ROLLCALL_URL (the registry; default http://127.0.0.1:1337), ROLLCALL_TOKEN (an access token, where it asks for
-one), ROLLCALL_CA_FILE, ROLLCALL_CERT_FILE and ROLLCALL_KEY_FILE (for https: who may sign for it, and what to show),
+one), ROLLCALL_CA_FILE, ROLLCALL_CERT_FILE and ROLLCALL_KEY_FILE (for https: its CA, and the client certificate),
 NO_COLOR, FORCE_COLOR; without UTF-8 (LANG=C) shapes are ASCII.
 Exit codes: ${EXIT.done} done, ${EXIT.failed} it could not be done, ${EXIT.usage} the command line is wrong, ${EXIT.unreachable} no registry answers.`;
 
@@ -108,14 +108,14 @@ const CODES: Partial<Readonly<Record<ErrorCode, ExitCode>>> = {
 };
 
 /**
- * Runs one command line and says how it went. What goes wrong is told in a sentence on standard error, never as a stack, and without the
- * secrets that were typed in a wrong place.
+ * Runs one command line and returns its exit code. Errors are printed as a sentence on standard error, never as a
+ * stack, and without secrets that were typed in a wrong place.
  */
 export async function run(argv: readonly string[], asked: Shell): Promise<ExitCode> {
   const shell: Shell = { ...asked, err: (text) => asked.err(redacted(text)) };
   const [name = 'help', ...rest] = argv;
-  if (['help', '--help', '-h'].includes(name)) return say(shell, fitHelp(HELP, shell.terminal.width));
-  if (['--version', '-v'].includes(name)) return say(shell, VERSION);
+  if (['help', '--help', '-h'].includes(name)) return print(shell, fitHelp(HELP, shell.terminal.width));
+  if (['--version', '-v'].includes(name)) return print(shell, VERSION);
   const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (entry === undefined) {
     const meant = nearest(name, Object.keys(COMMANDS));
@@ -126,21 +126,21 @@ export async function run(argv: readonly string[], asked: Shell): Promise<ExitCo
   }
   try {
     const command = await entry.load();
-    return wantsHelp(rest) ? say(shell, fitHelp(command.help, shell.terminal.width)) : await command.run(rest, shell);
+    return wantsHelp(rest) ? print(shell, fitHelp(command.help, shell.terminal.width)) : await command.run(rest, shell);
   } catch (error) {
     const refused = environmentText(error);
     if (refused !== null) {
       shell.err(`rollcall ${name}: ${printable(refused)}`);
       return EXIT.failed;
     }
-    // a bug, not an answer: its stack is what helps to find it
+    // a bug, not an answer: the stack helps to find it
     if (!isRollcallError(error)) throw error;
     shell.err(`rollcall ${name}: ${messageOf(error).split('\n').map(printable).join('\n')}`);
     return CODES[error.code] ?? EXIT.failed;
   }
 }
 
-/** What a shell may complete: every command, with the flags that its help tells of. */
+/** The completions for a shell: every command, with the flags in its help. */
 async function completed(): Promise<readonly Completed[]> {
   const { flagsIn } = await import('./commands/completion.js');
   const entries = Object.entries(COMMANDS);
@@ -154,7 +154,7 @@ function wantsHelp(argv: readonly string[]): boolean {
   return argv.slice(0, end === -1 ? argv.length : end).some((word) => word === '--help' || word === '-h');
 }
 
-function say(shell: Shell, text: string): ExitCode {
+function print(shell: Shell, text: string): ExitCode {
   shell.out(text);
   return EXIT.done;
 }

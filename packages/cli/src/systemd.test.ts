@@ -28,18 +28,18 @@ const valuesOf = (name: string, key: string): readonly string[] =>
   settingsOf(name).flatMap(([known, value]) => (known === key ? [value] : []));
 
 describe('the units in deploy/systemd', () => {
-  it.each(UNITS)('%s is restarted, may not get more rights, and has time to drain', (name) => {
+  it.each(UNITS)('%s is restarted, cannot gain privileges, and has time to drain', (name) => {
     expect(valuesOf(name, 'Service.Restart')).toEqual(['always']);
     expect(valuesOf(name, 'Service.NoNewPrivileges')).toEqual(['yes']);
     expect(valuesOf(name, 'Service.ProtectSystem')).toEqual(['strict']);
     expect(Number.parseInt(valuesOf(name, 'Service.TimeoutStopSec')[0] ?? '', 10)).toBeGreaterThanOrEqual(20);
     expect(valuesOf(name, 'Service.EnvironmentFile').join()).toMatch(/\/etc\/rollcall\/[a-z]+\.env/);
     expect(valuesOf(name, 'Install.WantedBy')).toEqual(['multi-user.target']);
-    // a token on a command line, or in a unit, can be read by everybody
+    // a token on a command line, or in a unit, is readable by all users
     expect(readFileSync(join(FOLDER, name), 'utf8')).not.toMatch(/ROLLCALL_TOKEN=|rct_/);
   });
 
-  it('the registry keeps what it knows in the folder that systemd makes', async () => {
+  it('the registry stores its data in the folder that systemd creates', async () => {
     const [command = ''] = valuesOf('rollcall-registry.service', 'Service.ExecStart');
     expect(valuesOf('rollcall-registry.service', 'Service.StateDirectory')).toEqual(['rollcall']);
     const folder = mkdtempSync(join(tmpdir(), 'rollcall-'));
@@ -50,7 +50,7 @@ describe('the units in deploy/systemd', () => {
     expect(words.slice(0, 3)).toEqual(['/usr/bin/env', 'rollcall', 'up']);
     const shell = testShell();
     const running = run(words.slice(2), shell);
-    await shell.spoke;
+    await shell.hasOutput;
     const { url } = JSON.parse(shell.outLines[0] ?? '') as { url: string };
     const { store } = (await (await fetch(`${url}/api/v1/registry`)).json()) as { store: { durable: boolean } };
     expect(store.durable).toBe(true);

@@ -23,8 +23,8 @@ export interface ManualTimeOptions {
 }
 
 /**
- * A clock that stands still until it is told to advance. Nothing runs by itself: a test is done in no time, and two runs with
- * the same steps are the same run. What a timer throws comes out of the call that advanced the clock.
+ * A clock that stands still until it is advanced. Nothing runs by itself: a test does not wait, and two runs with
+ * the same steps are the same run. The call that advances the clock rethrows the errors of timers.
  */
 export class ManualTime implements Time {
   readonly #startMs: number;
@@ -68,8 +68,8 @@ export class ManualTime implements Time {
   }
 
   /**
-   * Moves on by `ms` and runs what falls due on the way, each timer at its own moment, also those that are set meanwhile.
-   * Promises do not get on: code that awaits needs `advanceBy`.
+   * Moves on by `ms` and runs what falls due on the way, each timer at its own moment, also those that are set
+   * meanwhile. Promises do not get on: code that awaits needs `advanceBy`.
    */
   advance(ms: number): void {
     const until = this.#begin(ms);
@@ -82,8 +82,8 @@ export class ManualTime implements Time {
   }
 
   /**
-   * Like `advance`, and lets promises get on before the first timer, after each timer and at the end, until none of them has
-   * anything left to do. `advanceBy(0)` does only that, and what is due now.
+   * Like `advance`, and lets promises get on before the first timer, after each timer and at the end, until none of
+   * them has anything left to do. `advanceBy(0)` does only that, and what is due now.
    */
   async advanceBy(ms: number): Promise<void> {
     const until = this.#begin(ms);
@@ -150,8 +150,9 @@ function isLater(one: PendingTimer, other: PendingTimer): boolean {
 }
 
 /**
- * Turns of the event loop: before a message is delivered every promise that can get on has done so, however long its chain,
- * which a fixed count of `await`s could not promise. (A message needs about 10 µs; `setTimeout` would need 1 ms.)
+ * Turns of the event loop: before a message is delivered every promise that can get on has done so, however long its
+ * chain, which a fixed count of `await`s could not promise. (A message needs about 10 µs; `setTimeout` would need 1
+ * ms.)
  */
 function openTurns(): { next(): Promise<void>; close(): void } {
   const { port1, port2 } = new MessageChannel();
@@ -171,8 +172,8 @@ function openTurns(): { next(): Promise<void>; close(): void } {
 // ---- chance ---------------------------------------------------------------------------------------------------------
 
 /**
- * Chance from a seed, a whole number: the same seed, the same run. The generator is sfc32 of Chris Doty-Humphrey's PractRand;
- * twelve rounds mix the seed in, so that near seeds are different runs. Never for secrets.
+ * Chance from a seed, a whole number: the same seed, the same run. The generator is sfc32 of Chris Doty-Humphrey's
+ * PractRand; twelve rounds mix the seed in, so that near seeds are different runs. Never for secrets.
  */
 export function seededRandom(seed: number): Random {
   let [a, b, c, counter] = [0, seed | 0, Math.floor(seed / 2 ** 32) | 0, 1];
@@ -200,11 +201,11 @@ export type Labels = Readonly<Record<string, string>>;
 export interface MemoryMeter extends Meter {
   /** The sum of a counter, or the value of a gauge, over all series that have these labels; 0 when there are none. */
   count(name: string, labels?: Labels): number;
-  /** Every value a histogram was told in the series that have these labels, in order within each series. */
+  /** Every recorded value of a histogram in the series that have these labels, in order within each series. */
   values(name: string, labels?: Labels): readonly number[];
   /** The names of all instruments that were made, sorted. */
   names(): readonly string[];
-  /** One row of a Markdown table for each: name, kind, labels and what it tells, sorted by name. */
+  /** One row of a Markdown table per metric: name, kind, labels and help, sorted by name. */
   rows(): readonly string[];
 }
 
@@ -261,7 +262,9 @@ export function memoryMeter(): MemoryMeter {
 function checkName(kind: Kind, name: string): void {
   const shape = kind === 'counter' ? /^rollcall_[a-z0-9_]+_total$/ : /^rollcall_[a-z0-9_]+(?<!_total)$/;
   if (!shape.test(name))
-    throw new TypeError(`${name} is no name for a ${kind}: rollcall_<what>_<unit>, and _total on counters alone.`);
+    throw new TypeError(
+      `${name} is not a valid name for a ${kind}: rollcall_<what>_<unit>, and _total on counters alone.`,
+    );
 }
 
 function counterOf(name: string, of: Instrument): Counter<readonly string[]> {
@@ -309,7 +312,7 @@ function seriesOf(name: string, of: Instrument, values: readonly string[]): numb
   return made;
 }
 
-// ---- what was said --------------------------------------------------------------------------------------------------
+// ---- recorded logs --------------------------------------------------------------------------------------------------
 
 export interface RecordedLine {
   readonly level: keyof Log;
@@ -338,7 +341,7 @@ export function recordingLog(): RecordingLog {
 
 // ---- what is spoken of ----------------------------------------------------------------------------------------------
 
-/** A healthy instance of `orders`, but for what is said. */
+/** A healthy instance of `orders` with some fields replaced. */
 export function sampleInstance(but: Partial<Instance> = {}): Instance {
   return {
     id: 'orders-0192f0c1-7a3b-7c4d-8e5f-0123456789ab',
@@ -371,7 +374,10 @@ export const tableHead = (...cells: readonly string[]): readonly string[] => [
   `|${'---|'.repeat(cells.length)}`,
 ];
 
-/** The page with what stands between `<!-- generated: name -->` and `<!-- end -->` made anew; parts of other names are kept. */
+/**
+ * The page with the content between `<!-- generated: name -->` and `<!-- end -->` replaced; parts of other names are
+ * kept.
+ */
 export function withGenerated(page: string, parts: ReadonlyMap<string, string>): string {
   return page.replace(
     /(<!-- generated: ([\w-]+) -->\n)[\s\S]*?(<!-- end -->)/g,

@@ -82,16 +82,16 @@ function Frame(): VNode {
   );
 }
 
-/** Where somebody is, without how it is filtered. */
+/** The place of a route, without its filters. */
 function placeOf(route: Route): string {
   if (route.at === 'instance') return route.id;
   return route.at === 'service' ? `${route.namespace}/${route.name}` : route.at;
 }
 
-/** Whoever goes somewhere begins there, and not at what was clicked and is gone. */
+/** On arrival at a place the focus goes to its start, not to the element that was clicked and is gone. */
 function useFocusOnArrival(place: string): void {
   const known = useRef(place);
-  // before the next key: after the next paint it would take the focus from what that key has opened
+  // before the next key: after the next paint it would take the focus from an element that this key has opened
   useLayoutEffect(() => {
     if (known.current !== place) document.getElementById('main')?.focus({ preventScroll: true });
     known.current = place;
@@ -103,7 +103,7 @@ function focusMain(event: Event): void {
   document.getElementById('main')?.focus();
 }
 
-/** Screens that count and judge what the stream brings. */
+/** Screens that count and judge the data of the stream. */
 const JUDGING: ReadonlySet<Route['at']> = new Set(['overview', 'services', 'instances', 'topology']);
 
 interface CurrentScreenProps {
@@ -111,7 +111,7 @@ interface CurrentScreenProps {
   readonly registry: Known<RegistryAnswer>;
 }
 
-/** Which screens show one namespace. What happened in one that is gone can still be seen. */
+/** Screens that show one namespace. The events of a namespace that is gone can still be shown. */
 const OF_NAMESPACE: ReadonlySet<Route['at']> = new Set(['overview', 'services', 'instances', 'topology', 'events']);
 
 function CurrentScreen({ route, registry }: CurrentScreenProps): VNode {
@@ -184,7 +184,7 @@ function TopBar({ registry }: { readonly registry: RegistryAnswer | null }): VNo
   );
 }
 
-/** Whoever hears the page is told when the line breaks and when it is back, and not how the seconds pass. */
+/** Screen readers announce that the connection breaks and is back, not how the seconds pass. */
 function FreshnessHeard(): VNode {
   return (
     <p class="heard" role="status">
@@ -312,7 +312,7 @@ function StaleBar(): VNode {
   );
 }
 
-/** A line that did not close is not said to have. */
+/** The text of a broken connection; one that did not close is not reported as closed. */
 function brokenText(freshness: Freshness, since: number): string {
   const isSilent = freshness.kind === 'stale' && freshness.isSilent;
   return isSilent
@@ -323,7 +323,7 @@ function brokenText(freshness: Freshness, since: number): string {
 function Insecure(): VNode {
   return (
     <p class="insecure">
-      <b>This registry is insecure.</b> Whoever reaches its port may register, read and remove: it was started so.
+      <b>This registry is insecure.</b> Any client that reaches its port may register, read and remove.
     </p>
   );
 }

@@ -1,4 +1,4 @@
-/** What a command takes away from callers, and whether the person at the terminal wants that. */
+/** The effects of a command on callers, and the confirmation by the person at the terminal. */
 import { countCallable, isCallable } from '@rollcall/core';
 import type { RegistryApi } from '../registry/registry-api.js';
 import { edgesIn, rateText, sumOf } from '../registry/traffic.js';
@@ -32,14 +32,14 @@ function affectedBy(targets: readonly AdminTarget[]): readonly Affected[] {
   return [...found.values()];
 }
 
-/** A sentence for each service whose last callable instance is among these: who calls it, and how often. */
+/** A sentence for each service whose last callable instance is among these: its callers, and their rate. */
 export async function outagesAfter(targets: readonly AdminTarget[]): Promise<readonly string[]> {
   const sentences: string[] = [];
   for (const { service, api, ids } of affectedBy(targets)) {
     const { instances } = await api.service(service);
     const callable = instances.filter(isCallable);
     if (callable.length === 0 || callable.some(({ id }) => !ids.has(id))) continue;
-    // a registry that does not answer this is no reason not to drain
+    // drain also if the registry does not answer this
     const topology = await api.topology().catch(() => null);
     const callers = topology === null ? '' : `; ${callersText(edgesIn(topology), service)}`;
     sentences.push(`After this no instance of ${service} may be called, and every call to it fails${callers}.`);
@@ -77,27 +77,30 @@ export async function leftCallable(
   return lines;
 }
 
-/** What is asked before a command acts. */
+/** An action to be confirmed. */
 interface Plan {
   /** `drain`, `put into maintenance`. */
-  readonly deed: string;
+  readonly action: string;
   readonly targets: readonly AdminTarget[];
-  /** Were they chosen by `--service`? Then they are listed, and it is asked. */
+  /** True if they were chosen by `--service`: then they are listed, and confirmation is asked for. */
   readonly isChosen: boolean;
-  /** Sentences about what it takes away: it is asked for each reason. */
+  /** The effects of the action: each is a reason to ask for confirmation. */
   readonly warnings: readonly string[];
   /** `--yes` */
   readonly isAgreed: boolean;
 }
 
 /**
- * Warns on standard error, and asks where there is a terminal to ask on. False: the person does not want it. Where nobody can be asked it
- * is true, so that scripts go on.
+ * Prints warnings on standard error, and asks for confirmation on a terminal. False: the person declined. True without
+ * a terminal, so that scripts continue.
  */
-export async function isWanted({ deed, targets, isChosen, warnings, isAgreed }: Plan, shell: Shell): Promise<boolean> {
+export async function isConfirmed(
+  { action, targets, isChosen, warnings, isAgreed }: Plan,
+  shell: Shell,
+): Promise<boolean> {
   const ask = isAgreed || (!isChosen && warnings.length === 0) ? null : shell.ask;
   if (ask !== null && isChosen) {
-    shell.err(`To ${deed}: ${targets.length} ${targets.length === 1 ? 'instance' : 'instances'}`);
+    shell.err(`To ${action}: ${targets.length} ${targets.length === 1 ? 'instance' : 'instances'}`);
     for (const line of rowsOf(targets)) shell.err(`  ${line}`);
   }
   for (const warning of warnings) shell.err(warning);

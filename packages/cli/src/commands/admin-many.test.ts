@@ -1,36 +1,36 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { Town } from '../town.fixture.js';
+import { Testbed } from '../testbed.fixture.js';
 
 /** A terminal on which this is typed. */
 const typing = (answer: string) => ({ answer });
 
-describe('what an operator does to several instances', () => {
-  let town: Town;
+describe('an action on several instances', () => {
+  let testbed: Testbed;
 
   beforeAll(async () => {
-    town = await Town.start({ intervalMs: 60_000 });
-    await town.register('stock-a', 'stock', { version: '1.5.5', zone: 'eu-1' });
-    await town.register('stock-b', 'stock', { version: '1.5.5', zone: 'eu-2' });
-    await town.register('stock-c', 'stock', { version: '1.6.0' });
-    await town.register('users-1', 'users');
+    testbed = await Testbed.start({ intervalMs: 60_000 });
+    await testbed.register('stock-a', 'stock', { version: '1.5.5', zone: 'eu-1' });
+    await testbed.register('stock-b', 'stock', { version: '1.5.5', zone: 'eu-2' });
+    await testbed.register('stock-c', 'stock', { version: '1.6.0' });
+    await testbed.register('users-1', 'users');
   });
-  afterAll(() => town.close());
+  afterAll(() => testbed.close());
   beforeEach(async () => {
-    await town.run('undrain', '--service', 'stock');
-    await town.run('undrain', 'users-1');
+    await testbed.run('undrain', '--service', 'stock');
+    await testbed.run('undrain', 'users-1');
   });
 
   async function instance(id: string) {
-    const answer = await fetch(`${town.url}/api/v1/instances/${id}`);
+    const answer = await fetch(`${testbed.url}/api/v1/instances/${id}`);
     return (await answer.json()) as { admin: string; weight: number };
   }
   const adminOf = async (id: string) => (await instance(id)).admin;
-  /** Has `gateway-1` report that it calls a service so often. */
+  /** Makes `gateway-1` report this number of calls of a service. */
   async function reportCalls(service: string, calls: number): Promise<void> {
     const secret = 'Zm9yLXRoZS1wYWdlLW9ubHk';
-    await town.register('gateway-1', 'gateway', { secret });
+    await testbed.register('gateway-1', 'gateway', { secret });
     const edge = { service, windowMs: 5_000, calls, failures: 0, retries: 0, p50Ms: 1, p99Ms: 2, inFlight: 0 };
-    const answer = await fetch(`${town.url}/api/v1/instances/gateway-1/heartbeat`, {
+    const answer = await fetch(`${testbed.url}/api/v1/instances/gateway-1/heartbeat`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', authorization: `Bearer ${secret}` },
       body: JSON.stringify({ nonce: null, seq: 1, edges: [edge] }),
@@ -39,8 +39,8 @@ describe('what an operator does to several instances', () => {
   }
 
   describe('on a terminal', () => {
-    it('lists what --service chose, and does it for a yes', async () => {
-      const { code, out, err } = await town.runOn(typing('y'), 'drain', '--service', 'stock', '--version', '1.5.5');
+    it('lists the instances that --service chose, and acts after a yes', async () => {
+      const { code, out, err } = await testbed.runOn(typing('y'), 'drain', '--service', 'stock', '--version', '1.5.5');
       expect(code).toBe(0);
       expect(err).toMatch(/^To drain: 2 instances\n {2}stock…ck-a {2}REGISTERING {2}1\.5\.5 {2}eu-1\n {2}stock…ck-b/);
       expect(err).toMatch(/Continue\? \[y\/N\] $/);
@@ -49,73 +49,73 @@ describe('what an operator does to several instances', () => {
     });
 
     it.each(['', 'n', 'yep'])('changes nothing for %j', async (answer) => {
-      const { code, out, err } = await town.runOn(typing(answer), 'drain', '--service', 'stock', '--zone', 'eu-1');
+      const { code, out, err } = await testbed.runOn(typing(answer), 'drain', '--service', 'stock', '--zone', 'eu-1');
       expect({ code, out }).toEqual({ code: 1, out: '' });
       expect(err).toMatch(/Continue\? \[y\/N\] \nNothing was changed\.$/);
       expect(await adminOf('stock-a')).toBe('ENABLED');
     });
 
-    it('asks before the last callable instance is taken away, and says who calls it', async () => {
+    it('asks before the last callable instance is drained, and names its callers', async () => {
       await reportCalls('users', 230);
-      const { code, err } = await town.runOn(typing('n'), 'drain', 'users-1');
+      const { code, err } = await testbed.runOn(typing('n'), 'drain', 'users-1');
       expect(code).toBe(1);
       expect(err).toMatch(/^After this no instance of users may be called, .*; gateway calls it \(46\/s\)\.\nContinue/);
       expect(await adminOf('users-1')).toBe('ENABLED');
-      expect((await town.runOn(typing('n'), 'maintenance', 'users-1')).code).toBe(1);
-      expect((await town.runOn(typing('n'), 'rm', 'users-1')).code).toBe(1);
-      expect((await town.runOn(typing('yes'), 'drain', 'users-1')).code).toBe(0);
+      expect((await testbed.runOn(typing('n'), 'maintenance', 'users-1')).code).toBe(1);
+      expect((await testbed.runOn(typing('n'), 'rm', 'users-1')).code).toBe(1);
+      expect((await testbed.runOn(typing('yes'), 'drain', 'users-1')).code).toBe(0);
       expect(await adminOf('users-1')).toBe('DRAINING');
     });
 
-    it('does not ask with --yes, nor for instances that were typed while others stay', async () => {
-      const last = await town.runOn(typing('n'), 'drain', '--service', 'stock', '--yes');
+    it('does not ask with --yes, nor for typed instances while others stay callable', async () => {
+      const last = await testbed.runOn(typing('n'), 'drain', '--service', 'stock', '--yes');
       expect(last.code).toBe(0);
       expect(last.err).toMatch(/^After this no instance of stock may be called[^\n]*$/);
-      await town.run('undrain', '--service', 'stock');
-      const two = await town.runOn(typing('n'), 'drain', 'stock-a', 'stock-b');
+      await testbed.run('undrain', '--service', 'stock');
+      const two = await testbed.runOn(typing('n'), 'drain', 'stock-a', 'stock-b');
       expect(two).toMatchObject({ code: 0, err: '' });
     });
   });
 
-  it('is done without a question where there is no terminal, and warned of', async () => {
-    const { code, err } = await town.run('drain', 'users-1');
+  it('runs without a question and with a warning if there is no terminal', async () => {
+    const { code, err } = await testbed.run('drain', 'users-1');
     expect(code).toBe(0);
     expect(err).toContain('After this no instance of users may be called');
     expect(err).not.toContain('Continue?');
     // it was out before: nothing is taken away
-    const again = await town.run('drain', 'users-1');
+    const again = await testbed.run('drain', 'users-1');
     expect(again.err).toBe('No instance of users may be called now: every call to it fails until one is.');
   });
 
   it('sets the weight of several', async () => {
-    const { code, out } = await town.run('weight', 'stock-a', 'stock-b', '10', '--reason', 'canary');
+    const { code, out } = await testbed.run('weight', 'stock-a', 'stock-b', '10', '--reason', 'canary');
     expect({ code, lines: out.split('\n') }).toEqual({
       code: 0,
       lines: ['stock…ck-a has the weight 10.', 'stock…ck-b has the weight 10.'],
     });
-    expect((await town.run('weight', '--service', 'stock', '--version', '1.5.5', 'own')).code).toBe(0);
+    expect((await testbed.run('weight', '--service', 'stock', '--version', '1.5.5', 'own')).code).toBe(0);
     expect((await instance('stock-a')).weight).toBe(100);
-    expect(await town.run('weight', '--service', 'stock')).toMatchObject({ code: 2 });
+    expect(await testbed.run('weight', '--service', 'stock')).toMatchObject({ code: 2 });
   });
 
-  it('names each instance once, and changes nothing where one of them is not there', async () => {
-    const twice = await town.run('drain', 'stock-a', 'stock-a');
+  it('names each instance once, and changes nothing if one of them does not exist', async () => {
+    const twice = await testbed.run('drain', 'stock-a', 'stock-a');
     expect(twice.out.match(/is DRAINING/g)).toHaveLength(1);
-    expect(await town.run('drain', 'stock-b', 'stock-x')).toMatchObject({ code: 1, out: '' });
+    expect(await testbed.run('drain', 'stock-b', 'stock-x')).toMatchObject({ code: 1, out: '' });
     expect(await adminOf('stock-b')).toBe('ENABLED');
   });
 
-  it('goes on after one that is refused, and names it', async () => {
+  it('continues after one that is refused, and names it', async () => {
     const secret = 'Zm9yLXRoZS1wYWdlLW9ubHk';
-    await town.register('leaving-1', 'leaving', { secret });
-    await town.register('leaving-2', 'leaving');
-    const drained = await fetch(`${town.url}/api/v1/instances/leaving-1/drain`, {
+    await testbed.register('leaving-1', 'leaving', { secret });
+    await testbed.register('leaving-2', 'leaving');
+    const drained = await fetch(`${testbed.url}/api/v1/instances/leaving-1/drain`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', authorization: `Bearer ${secret}` },
       body: '{}',
     });
     expect(drained.ok).toBe(true);
-    const { code, out, err } = await town.run('drain', 'leaving-1', 'leaving-2');
+    const { code, out, err } = await testbed.run('drain', 'leaving-1', 'leaving-2');
     expect(code).toBe(1);
     expect(out).toContain('leaving…ng-2 is DRAINING');
     expect(err).toMatch(/leaving…ng-1: .*is leaving/);

@@ -1,8 +1,8 @@
-/** On which instances a command acts: what is typed, what becomes of their services, and one after the other. */
+/** The targets of a command: parsing them, the effect on their services, and acting on one after the other. */
 import { isRollcallError, messageOf, option, RollcallError } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
 import type { RegistryApi } from '../registry/registry-api.js';
-import { whoIs } from '../registry/resolve-instance.js';
+import { resolveInstance } from '../registry/resolve-instance.js';
 import type { Meant } from '../registry/resolve-instance.js';
 import { everyMatch } from '../render/instance-filters.js';
 import { toggle, valued } from '../terminal/arguments.js';
@@ -10,17 +10,17 @@ import { EXIT } from '../terminal/shell.js';
 import type { ExitCode, Shell } from '../terminal/shell.js';
 import { printable, shortNames } from '../terminal/words.js';
 
-/** Of a command that acts on instances: all of a service, of a version or a zone, instead of ids. */
+/** Flags that select instances of a service, a version or a zone, instead of ids. */
 export const TARGET_FLAGS = {
   '--service': valued(option.string({ doc: 'instead of ids: every instance of this service' }), '<name>'),
   '--version': valued(option.string({ doc: 'with --service: only of this version' }), '<version>'),
   '--zone': valued(option.string({ doc: 'with --service: only in this zone' }), '<zone>'),
 };
 
-/** Of a command without these flags. */
+/** The value for a command without these flags. */
 export const NOT_CHOSEN = { '--service': undefined, '--version': undefined, '--zone': undefined };
 
-export const YES_FLAG = { '--yes': toggle('do not ask, where it would ask on a terminal', 'y') };
+export const YES_FLAG = { '--yes': toggle('do not ask for confirmation on a terminal', 'y') };
 
 interface Given {
   readonly '--service': string | undefined;
@@ -30,21 +30,22 @@ interface Given {
 
 /** An instance that a command acts on. */
 export interface AdminTarget extends Meant {
-  /** As it is before the command acts; null: it was removed in this moment. */
+  /** Its version before the command acts; null: it was removed just now. */
   readonly instance: Instance | null;
 }
 
-/** What is typed behind the name of a command. */
+/** The operands of a command. */
 interface Typed {
-  /** The command, with what stands behind the ids: `weight`, ` <0 … 1000 | own>`. */
+  /** The command, with the operands after the ids: `weight`, ` <0 … 1000 | own>`. */
   readonly command: string;
   readonly tail?: string;
   readonly words: readonly string[];
 }
 
 /**
- * The instances that a command acts on, at least one, each once. Throws OPTION_INVALID for none, and for ids beside `--service`; rejects
- * with NO_INSTANCE where no instance of the service matches, and as `whoIs` where an id names none.
+ * The instances that a command acts on, at least one, each once. Throws OPTION_INVALID for none, and for ids beside
+ * `--service`; rejects with NO_INSTANCE where no instance of the service matches, and as `resolveInstance` where an id
+ * names none.
  */
 export async function targetsOf(typed: Typed, flags: Given, api: RegistryApi): Promise<readonly AdminTarget[]> {
   const { command, tail = '', words } = typed;
@@ -59,7 +60,7 @@ export async function targetsOf(typed: Typed, flags: Given, api: RegistryApi): P
   }
   const found = new Map<string, AdminTarget>();
   for (const word of words) {
-    const meant = await whoIs(word, api);
+    const meant = await resolveInstance(word, api);
     const known = await meant.api.instance(meant.id);
     found.set(meant.id, { ...meant, instance: known === null ? null : meant.api.instanceIn(known) });
   }
@@ -85,8 +86,9 @@ async function targetsIn(service: string, given: Given, api: RegistryApi): Promi
 }
 
 /**
- * Acts on one after the other. A single one rejects as the registry refuses it. Of several, each that fails is a line on standard error,
- * the others go on, and the last line names those that were not changed; where the registry is away, the rest is not tried.
+ * Acts on one after the other. A single one rejects as the registry refuses it. With several, each failure is a line on
+ * standard error, the others are still tried, and the last line names those that were not changed; if the registry is
+ * unreachable, the rest is skipped.
  */
 export async function eachOf(
   targets: readonly AdminTarget[],

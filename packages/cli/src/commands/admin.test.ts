@@ -5,24 +5,24 @@ import { meantBy } from '../registry/resolve-instance.js';
 import type { Edge } from '../registry/traffic.js';
 import { testShell } from '../terminal/shell.fixture.js';
 import { spanOf } from '../terminal/spans.js';
-import { Town } from '../town.fixture.js';
+import { Testbed } from '../testbed.fixture.js';
 import { stillThere, untilQuiet } from './until-drained.js';
 
 const ORDERS = 'orders-0192f0c1-7a3b-7c4d-8e5f-000000001e07';
 
-describe('what an operator says', () => {
-  let town: Town;
+describe('the commands of operators', () => {
+  let testbed: Testbed;
 
   beforeAll(async () => {
-    town = await Town.start({ intervalMs: 60_000 });
-    await town.register(ORDERS, 'orders', { weight: 50 });
-    await town.register('users-1', 'users');
-    await town.register('users-21', 'users');
+    testbed = await Testbed.start({ intervalMs: 60_000 });
+    await testbed.register(ORDERS, 'orders', { weight: 50 });
+    await testbed.register('users-1', 'users');
+    await testbed.register('users-21', 'users');
   });
-  afterAll(() => town.close());
+  afterAll(() => testbed.close());
 
   async function instance(id = ORDERS) {
-    const answer = await fetch(`${town.url}/api/v1/instances/${id}`);
+    const answer = await fetch(`${testbed.url}/api/v1/instances/${id}`);
     return (await answer.json()) as {
       admin: string;
       weight: number;
@@ -30,42 +30,42 @@ describe('what an operator says', () => {
     };
   }
 
-  it.each(['orders…1e07', 'orders~1e07', 'orders-1e07', '1e07', ORDERS])('drain knows whom %s means', async (typed) => {
-    const { code, out } = await town.run('drain', typed, '--reason', 'new disk');
+  it.each(['orders…1e07', 'orders~1e07', 'orders-1e07', '1e07', ORDERS])('drain resolves %s', async (typed) => {
+    const { code, out } = await testbed.run('drain', typed, '--reason', 'new disk');
     expect({ code, out }).toEqual({
       code: 0,
       out: expect.stringMatching(/^orders…1e07 is DRAINING: no new calls go to it/),
     });
     expect(await instance()).toMatchObject({ admin: 'DRAINING', override: { reason: 'new disk', untilMs: null } });
-    expect(await town.run('undrain', typed)).toMatchObject({ code: 0, out: expect.stringContaining('is ENABLED') });
+    expect(await testbed.run('undrain', typed)).toMatchObject({ code: 0, out: expect.stringContaining('is ENABLED') });
     expect(await instance()).toMatchObject({ admin: 'ENABLED', override: null });
   });
 
-  it('takes several ids, says how many stay callable, and warns where none does', async () => {
-    const { code, out, err } = await town.run('drain', 'users-1', 'users-21', '--reason', 'move');
+  it('takes several ids, prints how many stay callable, and warns if none does', async () => {
+    const { code, out, err } = await testbed.run('drain', 'users-1', 'users-21', '--reason', 'move');
     expect(code).toBe(0);
     expect(out.split('\n').filter((line) => line.includes('is DRAINING'))).toHaveLength(2);
     expect(err).toBe(
       'After this no instance of users may be called, and every call to it fails; no service has reported calls to it in the last 15 s.',
     );
-    const one = await town.run('undrain', 'users-1');
+    const one = await testbed.run('undrain', 'users-1');
     expect(one).toMatchObject({ code: 0 });
-    expect((await town.run('drain', 'users-21')).out).toContain('1 of 2 instances of users may be called.');
-    await town.run('undrain', 'users-21');
+    expect((await testbed.run('drain', 'users-21')).out).toContain('1 of 2 instances of users may be called.');
+    await testbed.run('undrain', 'users-21');
   });
 
-  it('takes all instances of a version of a service', async () => {
-    await town.register('stock-a', 'stock', { version: '1.5.5' });
-    await town.register('stock-b', 'stock', { version: '1.5.5' });
-    await town.register('stock-c', 'stock', { version: '1.6.0' });
-    const { code, out } = await town.run('drain', '--service', 'stock', '--version', '1.5.5');
+  it('selects all instances of a version of a service', async () => {
+    await testbed.register('stock-a', 'stock', { version: '1.5.5' });
+    await testbed.register('stock-b', 'stock', { version: '1.5.5' });
+    await testbed.register('stock-c', 'stock', { version: '1.6.0' });
+    const { code, out } = await testbed.run('drain', '--service', 'stock', '--version', '1.5.5');
     expect({ code, out }).toMatchObject({
       code: 0,
       out: expect.stringMatching(/1 of 3 instances of stock may be called\.$/),
     });
     expect((await instance('stock-b')).admin).toBe('DRAINING');
     expect((await instance('stock-c')).admin).toBe('ENABLED');
-    expect((await town.run('undrain', '--service', 'stock', '--version', '1.5.5')).code).toBe(0);
+    expect((await testbed.run('undrain', '--service', 'stock', '--version', '1.5.5')).code).toBe(0);
     expect((await instance('stock-a')).admin).toBe('ENABLED');
   });
 
@@ -75,45 +75,45 @@ describe('what an operator says', () => {
     [['drain', '--version', '1.5.5'], 'It is used as'],
     [['drain', '--service', 'users', '--version', '9.9.9'], 'No instance of users with that version and zone'],
   ])('refuses %j', async (args, text) => {
-    const { code, err } = await town.run(...args);
+    const { code, err } = await testbed.run(...args);
     expect(code).not.toBe(0);
     expect(err).toContain(text);
   });
 
-  it('maintenance lasts as long as --until says', async () => {
+  it('maintenance lasts until the time of --until', async () => {
     const before = Date.now();
-    const { code, out } = await town.run('maintenance', '1e07', '--until', '2h', '-o', 'json');
+    const { code, out } = await testbed.run('maintenance', '1e07', '--until', '2h', '-o', 'json');
     expect(code).toBe(0);
     expect(JSON.parse(out)).toMatchObject({ instance: { id: ORDERS, admin: 'MAINTENANCE' } });
     expect((await instance()).override?.untilMs).toBeGreaterThanOrEqual(before + 7_200_000);
-    await town.run('undrain', '1e07', '--reason', 'done');
+    await testbed.run('undrain', '1e07', '--reason', 'done');
   });
 
-  it('weight counts instead of its own, until that is taken back', async () => {
-    expect(await town.run('weight', '1e07', '10')).toMatchObject({ code: 0, out: 'orders…1e07 has the weight 10.' });
+  it('weight overrides the instance’s own, until that is undone', async () => {
+    expect(await testbed.run('weight', '1e07', '10')).toMatchObject({ code: 0, out: 'orders…1e07 has the weight 10.' });
     expect(await instance()).toMatchObject({ weight: 10 });
-    expect(await town.run('weight', '1e07', 'own')).toMatchObject({
+    expect(await testbed.run('weight', '1e07', 'own')).toMatchObject({
       code: 0,
       out: 'orders…1e07 has the weight 50, its own.',
     });
     expect(await instance()).toMatchObject({ weight: 50 });
   });
 
-  it('rm takes it off the record, and show still knows what became of it', async () => {
-    await town.register('gone-1', 'gone');
-    expect(await town.run('rm', 'gone-1', '--reason', 'nobody knows it & more')).toEqual({
+  it('rm removes it, and show still has its events', async () => {
+    await testbed.register('gone-1', 'gone');
+    expect(await testbed.run('rm', 'gone-1', '--reason', 'unknown & more')).toEqual({
       code: 0,
       out: 'gone…ne-1 is removed.',
       err: expect.stringContaining('After this no instance of gone may be called'),
     });
-    expect(await town.run('rm', 'gone-1')).toMatchObject({
+    expect(await testbed.run('rm', 'gone-1')).toMatchObject({
       code: 1,
       err: expect.stringContaining('There is no instance "gone-1"'),
     });
-    const { code, out } = await town.run('show', 'gone-1');
+    const { code, out } = await testbed.run('show', 'gone-1');
     expect({ code, out }).toEqual({
       code: 0,
-      out: expect.stringMatching(/^gone-1 {2}was removed[\s\S]*removed by an operator: nobody knows it & more/),
+      out: expect.stringMatching(/^gone-1 {2}was removed[\s\S]*removed by an operator: unknown & more/),
     });
   });
 
@@ -126,18 +126,18 @@ describe('what an operator says', () => {
     [['maintenance', '1e07', '--until', 'tomorrow'], 2, 'Option --until: received "tomorrow"'],
     [['maintenance', '1e07', '--until', '31d'], 2, 'at most 30d'],
     [['rm', '1e07', '--url', 'http://127.0.0.1:1'], 3, 'No registry answers'],
-  ])('%j exits with %i and says why', async (argv, code, why) => {
-    expect(await town.run(...argv)).toEqual({ code, out: '', err: expect.stringContaining(why) });
+  ])('%j exits with %i and the reason', async (argv, code, why) => {
+    expect(await testbed.run(...argv)).toEqual({ code, out: '', err: expect.stringContaining(why) });
   });
 
-  it('--wait gives up when its time is over, and says what is left', async () => {
-    const { code, out } = await town.run('drain', '1e07', '--wait', '--timeout', '1ms');
+  it('--wait ends after its timeout, and prints which calls are left', async () => {
+    const { code, out } = await testbed.run('drain', '1e07', '--wait', '--timeout', '1ms');
     expect(code).toBe(1);
-    expect(out).toContain('its calls have not ended: its callers have yet to tell');
-    await town.run('undrain', '1e07');
+    expect(out).toContain('its calls have not ended: its callers have not reported');
+    await testbed.run('undrain', '1e07');
   });
 
-  it('--wait asks nobody who calls whom before callers can have told of the time since', async () => {
+  it('--wait does not request the topology before callers can have reported the time since', async () => {
     const asked: string[] = [];
     const fetcher: Fetcher = async (url) => {
       asked.push(new URL(url).pathname);
@@ -150,10 +150,10 @@ describe('what an operator says', () => {
   });
 
   it('--wait returns when the instance is gone', async () => {
-    await town.register('short-1', 'short');
-    const waiting = town.run('drain', 'short-1', '--wait');
-    await town.until('short', (text) => text.includes('"admin":"DRAINING"'));
-    await town.run('rm', 'short-1');
+    await testbed.register('short-1', 'short');
+    const waiting = testbed.run('drain', 'short-1', '--wait');
+    await testbed.until('short', (text) => text.includes('"admin":"DRAINING"'));
+    await testbed.run('rm', 'short-1');
     expect(await waiting).toMatchObject({ code: 0, out: expect.stringContaining('It is gone') });
   });
 });
@@ -174,17 +174,17 @@ const edge = (more: Partial<Edge>): Edge => ({
 });
 const at = (afterMs: number) => ({ afterMs, intervalMs: 1_000 });
 
-describe('whether calls are left', () => {
+describe('the check for remaining calls', () => {
   const target = { instance: ORDERS, perSecond: 2, failures: 0, p99Ms: null, circuitsOpen: 0 };
 
-  it('is not known before every caller has told of the time since', () => {
-    expect(stillThere([], ORDERS, at(5_999))).toContain('have yet to tell');
+  it('has no result before every caller has reported the time since', () => {
+    expect(stillThere([], ORDERS, at(5_999))).toContain('have not reported');
     expect(stillThere([], ORDERS, at(6_000))).toBeNull();
   });
 
-  it('is so while calls end there, or the only ones under way may be there', () => {
+  it('is positive while calls end there, or the only ones in flight may be there', () => {
     expect(stillThere([edge({ inFlight: 1, targets: [target] })], ORDERS, at(60_000))).toContain(
-      'gateway told of calls',
+      'gateway reported calls',
     );
     // none is under way at the whole service: what ended is the past
     expect(stillThere([edge({ targets: [target] })], ORDERS, at(60_000))).toBeNull();
@@ -193,25 +193,25 @@ describe('whether calls are left', () => {
     expect(stillThere([edge({ inFlight: 1, ageMs: 7_001 })], ORDERS, at(60_000))).toBeNull();
   });
 
-  it('is no more so after two windows, where others are called all the time', () => {
+  it('is negative after two windows, if others are called all the time', () => {
     const busy = edge({ inFlight: 3, perSecond: 80, targets: [{ ...target, instance: 'orders-2' }] });
     expect(stillThere([busy], ORDERS, at(10_000))).toContain('under way');
     expect(stillThere([busy], ORDERS, at(11_000))).toBeNull();
   });
 });
 
-describe('who is meant', () => {
+describe('the meaning of a typed instance', () => {
   const all = ['orders-1', 'orders-21', 'order-items-1'].map((id) => ({
     id,
     service: id.slice(0, id.lastIndexOf('-')),
   }));
   const ids = (typed: string) => meantBy(typed, all).map(({ id }) => id);
 
-  it('is who has the whole id, though others end so too', () => {
+  it('is the one with that whole id, although others end alike', () => {
     expect(ids('orders-1')).toEqual(['orders-1']);
   });
 
-  it('is of the service that is named', () => {
+  it('is one of the named service', () => {
     expect(ids('order-items…1')).toEqual(['order-items-1']);
     expect(ids('orders...1')).toEqual(['orders-1', 'orders-21']);
     expect(ids('21')).toEqual(['orders-21']);
@@ -219,14 +219,14 @@ describe('who is meant', () => {
   });
 });
 
-describe('a time', () => {
+describe('a duration', () => {
   it('is a number and a unit', () => {
     expect(['500ms', '90s', '30m', '5 min', '2h', '1.5d'].map((typed) => spanOf(typed, '--until'))).toEqual([
       500, 90_000, 1_800_000, 300_000, 7_200_000, 129_600_000,
     ]);
   });
 
-  it.each(['', '2', 'h', '-1h', '0s', '1y', '2h30m'])('%j is none', (typed) => {
+  it.each(['', '2', 'h', '-1h', '0s', '1y', '2h30m'])('%j is not one', (typed) => {
     expect(() => spanOf(typed, '--until')).toThrow('Option --until');
   });
 });

@@ -11,12 +11,12 @@ import { neededWords } from '../terminal/operands.js';
 import { EXIT } from '../terminal/shell.js';
 import type { Command, ExitCode, Shell } from '../terminal/shell.js';
 import { spanOf } from '../terminal/spans.js';
-import { isWanted, leftCallable, outagesAfter } from './admin-consent.js';
+import { isConfirmed, leftCallable, outagesAfter } from './admin-consent.js';
 import { eachOf, NOT_CHOSEN, TARGET_FLAGS, targetsOf, YES_FLAG } from './admin-targets.js';
 import type { AdminTarget } from './admin-targets.js';
 import { untilQuiet } from './until-drained.js';
 
-/** As the registry allows it. */
+/** The registry accepts at most this. */
 const LONGEST_UNTIL_MS = 30 * 86_400_000;
 
 const REASON_FLAG = {
@@ -32,19 +32,19 @@ const REASON_FLAG = {
 const UNTIL_FLAG = {
   '--until': valued(
     option.string({
-      doc: `how long it counts: 90s, 30m, 2h, 1d, at most 30d; default: until it is taken back`,
+      doc: `how long it lasts: 90s, 30m, 2h, 1d, at most 30d; default: until it is undone`,
     }),
     '<time>',
   ),
 };
 const WAIT_FLAGS = {
-  '--wait': toggle('return when its calls have ended, as far as callers tell'),
-  '--timeout': valued(option.string({ doc: 'with --wait: at most so long; default 2m', default: '2m' }), '<time>'),
+  '--wait': toggle('return when its calls have ended, as far as callers report'),
+  '--timeout': valued(option.string({ doc: 'with --wait: the timeout; default 2m', default: '2m' }), '<time>'),
 };
 const COMMON = { ...OUTPUT_FLAG, ...NAMESPACE_FLAG, ...CONNECTION_FLAGS, '--help': toggle('this text', 'h') };
 
-const WHO = `The id may be short, as it is printed: orders…1e07, orders-1e07, or an end that no other has. For operators: with a token of theirs
-where tokens are asked for (ROLLCALL_TOKEN), else on the registry's own machine.`;
+const WHO = `The id may be short, as it is printed: orders…1e07, orders-1e07, or a unique end of an id. For operators: with an operator token
+if tokens are required (ROLLCALL_TOKEN), else on the registry's own machine.`;
 
 function helpOf(usage: string, about: string, flags: Flags, examples: readonly string[]): string {
   return [
@@ -58,8 +58,8 @@ function helpOf(usage: string, about: string, flags: Flags, examples: readonly s
 // ---- drain, maintenance ---------------------------------------------------------------------------------------------
 
 const AWAY_FLAGS = { ...TARGET_FLAGS, ...REASON_FLAG, ...UNTIL_FLAG, ...WAIT_FLAGS, ...YES_FLAG, ...COMMON };
-const ASKED = `Chosen by --service they are listed first. On a terminal it asks then, and before the last callable instance of a service is taken away;
-elsewhere it warns on standard error.`;
+const ASKED = `Instances chosen by --service are listed first. On a terminal it then asks for confirmation, as it does before the last callable instance
+of a service is taken away; elsewhere it warns on standard error.`;
 
 function away(name: 'drain' | 'maintenance', admin: AdminState, about: string): Command {
   const help = helpOf(`${name} <id>… | --service <name>`, `${about}\n${ASKED}`, AWAY_FLAGS, [
@@ -67,7 +67,7 @@ function away(name: 'drain' | 'maintenance', admin: AdminState, about: string): 
     `${name} --service orders --version 1.5.5 --reason "roll back"`,
     `${name} 1e07 --wait && ssh host systemctl stop orders`,
   ]);
-  const deed = name === 'drain' ? 'drain' : 'put into maintenance';
+  const action = name === 'drain' ? 'drain' : 'put into maintenance';
   const run = async (argv: readonly string[], shell: Shell): Promise<ExitCode> => {
     const { flags, words } = parseArguments(AWAY_FLAGS, argv);
     const timeoutMs = spanOf(flags['--timeout'], '--timeout');
@@ -75,22 +75,22 @@ function away(name: 'drain' | 'maintenance', admin: AdminState, about: string): 
     const targets = await targetsOf({ command: name, words }, flags, await apiOf(flags, shell.env));
     const warnings = await outagesAfter(targets);
     const isChosen = flags['--service'] !== undefined;
-    const plan = { deed, targets, isChosen, warnings, isAgreed: flags['--yes'] };
-    if (!(await isWanted(plan, shell))) return EXIT.failed;
+    const plan = { action, targets, isChosen, warnings, isAgreed: flags['--yes'] };
+    if (!(await isConfirmed(plan, shell))) return EXIT.failed;
     const isText = flags['--output'] === 'text';
     const done: Done[] = [];
     const act = async (target: AdminTarget): Promise<void> => {
-      const said = await target.api.patch(target.id, patch);
-      done.push({ target, said });
-      const until = untilText(overrideTerms(said, 'admin'));
+      const answer = await target.api.patch(target.id, patch);
+      done.push({ target, answer });
+      const until = untilText(overrideTerms(answer, 'admin'));
       if (isText)
         shell.out(`${target.name} is ${admin}${until}: no new calls go to it. Back: rollcall undrain ${target.id}`);
-      else if (!flags['--wait']) shell.out(jsonText({ instance: said }));
+      else if (!flags['--wait']) shell.out(jsonText({ instance: answer }));
     };
     const code = await eachOf(targets, act, shell);
     for (const { text, isOut } of await leftCallable(done.map(({ target }) => target))) {
       if (!isOut && isText) shell.out(text);
-      // said before
+      // printed before
       else if (isOut && warnings.length === 0) shell.err(text);
     }
     if (!flags['--wait']) return code;
@@ -102,10 +102,10 @@ function away(name: 'drain' | 'maintenance', admin: AdminState, about: string): 
 /** An instance that no new calls go to, and the registry's answer. */
 interface Done {
   readonly target: AdminTarget;
-  readonly said: Json;
+  readonly answer: Json;
 }
 
-/** Waits for all of them, `timeoutMs` together. */
+/** Waits for all of them, at most `timeoutMs` in total. */
 async function allQuiet(
   done: readonly Done[],
   { timeoutMs, isText }: { readonly timeoutMs: number; readonly isText: boolean },
@@ -114,30 +114,30 @@ async function allQuiet(
   const since = systemTime.now();
   const end = shell.asksToEnd();
   let isQuiet = true;
-  for (const { target, said } of done) {
+  for (const { target, answer } of done) {
     const { id, api, name } = target;
-    const wanted = { id, service: String(said['service']), timeoutMs, since };
+    const wanted = { id, service: String(answer['service']), timeoutMs, since };
     const waited = await untilQuiet(api, wanted, { ...shell, asksToEnd: () => end });
     if (isText) shell.out(done.length === 1 ? waited.text : `${name}: ${waited.text}`);
-    else shell.out(jsonText({ instance: said, quiet: waited.isQuiet, afterMs: waited.afterMs }));
+    else shell.out(jsonText({ instance: answer, quiet: waited.isQuiet, afterMs: waited.afterMs }));
     isQuiet &&= waited.isQuiet;
   }
   return isQuiet;
 }
 
-/** `rollcall drain`: no new calls, those under way go on. */
+/** `rollcall drain`: no new calls; those in flight continue. */
 export const drain: Command = away(
   'drain',
   'DRAINING',
-  `No new calls go to the instance; those under way go on, and it stays registered. With --wait it returns when its calls have ended: when
-its callers, who tell of their calls every 5 s, have none under way there. Calls from outside of Rollcall are not seen.`,
+  `No new calls go to the instance; those in flight continue, and it stays registered. With --wait it returns when its calls have ended: when
+its callers, which report their calls every 5 s, have none in flight there. Calls from outside of Rollcall are not seen.`,
 );
 
 /** `rollcall maintenance`: the same, for longer. */
 export const maintenance: Command = away(
   'maintenance',
   'MAINTENANCE',
-  `No calls go to the instance until it is taken back, whatever its state; those under way go on.`,
+  `No calls go to the instance until that is undone, whatever its state; those in flight continue.`,
 );
 
 // ---- undrain, weight, rm --------------------------------------------------------------------------------------------
@@ -158,12 +158,12 @@ export const undrain: Command = {
     const reason = flags['--reason'];
     const targets = await targetsOf({ command: 'undrain', words }, flags, await apiOf(flags, shell.env));
     const isChosen = flags['--service'] !== undefined;
-    const plan = { deed: 'undrain', targets, isChosen, warnings: [], isAgreed: flags['--yes'] };
-    if (!(await isWanted(plan, shell))) return EXIT.failed;
+    const plan = { action: 'undrain', targets, isChosen, warnings: [], isAgreed: flags['--yes'] };
+    if (!(await isConfirmed(plan, shell))) return EXIT.failed;
     const act = async ({ id, name, api }: AdminTarget): Promise<void> => {
-      const said = await api.patch(id, { admin: 'ENABLED', ...(reason === undefined ? {} : { reason }) });
+      const answer = await api.patch(id, { admin: 'ENABLED', ...(reason === undefined ? {} : { reason }) });
       const text = `${name} is ENABLED: calls go to it again, if its state allows.`;
-      shell.out(flags['--output'] === 'text' ? text : jsonText({ instance: said }));
+      shell.out(flags['--output'] === 'text' ? text : jsonText({ instance: answer }));
     };
     return eachOf(targets, act, shell);
   },
@@ -173,7 +173,7 @@ const WEIGHT_FLAGS = { ...TARGET_FLAGS, ...REASON_FLAG, ...UNTIL_FLAG, ...YES_FL
 const WEIGHT_TAIL = ' <0 … 1000 | own>';
 const WEIGHT_HELP = helpOf(
   `weight <id>…${WEIGHT_TAIL}`,
-  `How many calls the instance gets relative to others (100 is usual), instead of what it says itself; own takes that word back. On a
+  `How many calls the instance gets relative to others (100 is usual), instead of its own weight; own removes the setting. On a
 terminal it lists instances that --service chose, and asks.`,
   WEIGHT_FLAGS,
   [
@@ -195,14 +195,14 @@ export const weight: Command = {
     const value = number === 'own' ? null : weightOf(number);
     const asked = { command: 'weight', tail: WEIGHT_TAIL, words: typed.slice(0, -1) };
     const targets = await targetsOf(asked, flags, await apiOf(flags, shell.env));
-    const deed = value === null ? 'give back its own weight' : `set to weight ${value}`;
-    if (!(await isWanted({ deed, targets, isChosen, warnings: [], isAgreed: flags['--yes'] }, shell)))
+    const action = value === null ? 'give back its own weight' : `set to weight ${value}`;
+    if (!(await isConfirmed({ action, targets, isChosen, warnings: [], isAgreed: flags['--yes'] }, shell)))
       return EXIT.failed;
     const act = async ({ id, name, api }: AdminTarget): Promise<void> => {
-      const said = await api.patch(id, { weight: value, ...(value === null ? {} : wordsOf(flags)) });
-      const how = value === null ? ', its own' : untilText(overrideTerms(said, 'weight'));
-      const text = `${name} has the weight ${String(said['weight'])}${how}.`;
-      shell.out(flags['--output'] === 'text' ? text : jsonText({ instance: said }));
+      const answer = await api.patch(id, { weight: value, ...(value === null ? {} : wordsOf(flags)) });
+      const how = value === null ? ', its own' : untilText(overrideTerms(answer, 'weight'));
+      const text = `${name} has the weight ${String(answer['weight'])}${how}.`;
+      shell.out(flags['--output'] === 'text' ? text : jsonText({ instance: answer }));
     };
     return eachOf(targets, act, shell);
   },
@@ -219,11 +219,11 @@ function weightOf(typed: string): number {
 const RM_FLAGS = { ...REASON_FLAG, ...YES_FLAG, ...COMMON };
 const RM_HELP = helpOf(
   'rm <id>',
-  `Takes the instance off the record, for good: nobody calls it any more, and its id never comes back. A process that still runs is
-told so and stays away until it is started again: stop it, or drain it instead. An event keeps that it was an operator, and why. On a
+  `Removes the instance for good: it gets no more calls, and its id is never used again. A process that still runs is
+notified and does not register until it is started again: stop it, or drain it instead. An event records the operator and the reason. On a
 terminal it asks before the last callable instance of a service is removed.`,
   RM_FLAGS,
-  ['rm orders…1e07', 'rm orders…1e07 --reason "nobody knows it"'],
+  ['rm orders…1e07', 'rm orders…1e07 --reason "unknown"'],
 );
 
 /** `rollcall rm` */
@@ -234,8 +234,8 @@ export const rm: Command = {
     const asked = { command: 'rm', words: neededWords('rm <id>', words, 1) };
     const targets = await targetsOf(asked, NOT_CHOSEN, await apiOf(flags, shell.env));
     const warnings = await outagesAfter(targets);
-    const plan = { deed: 'remove', targets, isChosen: false, warnings, isAgreed: flags['--yes'] };
-    if (!(await isWanted(plan, shell))) return EXIT.failed;
+    const plan = { action: 'remove', targets, isChosen: false, warnings, isAgreed: flags['--yes'] };
+    if (!(await isConfirmed(plan, shell))) return EXIT.failed;
     const act = async ({ id, name, api }: AdminTarget): Promise<void> => {
       await api.remove(id, flags['--reason']);
       shell.out(flags['--output'] === 'text' ? `${name} is removed.` : jsonText({ removed: id }));

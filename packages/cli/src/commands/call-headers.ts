@@ -1,12 +1,12 @@
 import { RollcallError } from '@rollcall/core';
 
 const HEADER = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)$/;
-/** Those of the connection, which the client says itself. */
+/** Headers of the connection, which the client sets itself. */
 const OWN = new Set(['connection', 'content-length', 'expect', 'host', 'keep-alive', 'transfer-encoding', 'upgrade']);
 
 /**
- * Headers as they are typed: `name: value`. Throws OPTION_INVALID, for a message over TCP too, which carries none. A value is never
- * repeated: it may be a secret.
+ * Headers as they are typed: `name: value`. Throws OPTION_INVALID, also for a message over TCP, which has no headers. A
+ * value is never repeated in an error: it may be a secret.
  */
 export function headersOf(typed: readonly string[], isHttp: boolean): Headers {
   if (typed.length > 0 && !isHttp) {
@@ -17,7 +17,7 @@ export function headersOf(typed: readonly string[], isHttp: boolean): Headers {
   for (const one of typed) {
     const [, name = '', value = ''] = HEADER.exec(one) ?? [];
     if (name === '') throw flawed("write it as --header 'name: value', the value in Latin-1 and on one line");
-    if (OWN.has(name.toLowerCase())) throw flawed(`${name} is said by the connection itself`);
+    if (OWN.has(name.toLowerCase())) throw flawed(`${name} is set by the connection itself`);
     headers.append(name, value);
   }
   return headers;
@@ -25,9 +25,9 @@ export function headersOf(typed: readonly string[], isHttp: boolean): Headers {
 
 const flawed = (why: string): RollcallError => new RollcallError('OPTION_INVALID', `A header cannot be sent: ${why}.`);
 
-/** A body is JSON unless a header says otherwise. */
+/** A body is JSON unless a header declares another type. */
 export function initOf(method: string, body: string | null, headers: Headers): RequestInit {
   if (body !== null && !headers.has('content-type')) headers.set('content-type', 'application/json');
-  // whoever looks wants to see a redirect
+  // a redirect is shown, not followed
   return { method, headers, redirect: 'manual', ...(body === null ? {} : { body }) };
 }

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Town } from '../town.fixture.js';
-import type { TownService } from '../town.fixture.js';
+import { Testbed } from '../testbed.fixture.js';
+import type { TestService } from '../testbed.fixture.js';
 import { wishOf } from './call.js';
 
 const answering =
@@ -13,8 +13,8 @@ const answering =
     response.end(`${name} ${request.method ?? ''} ${request.url ?? ''}`);
   };
 
-describe('what is asked of a service', () => {
-  it('is a message, or a request over HTTP', () => {
+describe('a request to a service', () => {
+  it('is a message, or one over HTTP', () => {
     expect(wishOf(['orders', 'find'])).toEqual({ service: 'orders', verb: null, pattern: 'find', data: {} });
     expect(wishOf(['orders', '{"cmd":"find"}', '7'])).toMatchObject({ pattern: { cmd: 'find' }, data: 7 });
     const http = { service: 'web', verb: 'POST', path: '/orders', body: '{"id":7}' };
@@ -25,9 +25,9 @@ describe('what is asked of a service', () => {
   });
 
   it.each([
-    [['orders', 'find', '{id:7}'], 'payload is no JSON'],
-    [['orders', '{cmd}'], 'pattern is no JSON'],
-    [['web', 'POST', '/orders', 'x'], 'body is no JSON'],
+    [['orders', 'find', '{id:7}'], 'payload is not JSON'],
+    [['orders', '{cmd}'], 'pattern is not JSON'],
+    [['web', 'POST', '/orders', 'x'], 'body is not JSON'],
     [['orders', 'find', '{}', '{}'], 'one word too many'],
   ])('%j is refused', (words, why) => {
     expect(() => wishOf(words)).toThrow(why);
@@ -35,26 +35,26 @@ describe('what is asked of a service', () => {
 });
 
 describe('rollcall call', () => {
-  let town: Town;
-  const services: TownService[] = [];
+  let testbed: Testbed;
+  const services: TestService[] = [];
 
   beforeAll(async () => {
-    town = await Town.start();
-    for (const name of ['first', 'second']) services.push(await town.serve('web', answering(name)));
+    testbed = await Testbed.start();
+    for (const name of ['first', 'second']) services.push(await testbed.serve('web', answering(name)));
   });
-  afterAll(() => town.close());
+  afterAll(() => testbed.close());
 
-  it('prints the answer, and beside it who gave it', async () => {
-    const { code, out, err } = await town.run('call', 'web', 'GET', '/orders/7');
+  it('prints the answer, and on standard error the instance', async () => {
+    const { code, out, err } = await testbed.run('call', 'web', 'GET', '/orders/7');
     expect(code).toBe(0);
     expect(out).toMatch(/^(first|second) GET \/orders\/7$/);
     expect(err).toMatch(/^HTTP 200, web….{4,}, [\d.]+ ms$/);
   });
 
-  it('--header sends it, as often as it is there', async () => {
+  it('--header sends a header, and may be repeated', async () => {
     const lines = ['x-one: 1', 'Accept-Language:de', 'x-many: a', 'X-Many: b', 'content-type: text/plain', 'x-empty:'];
     const flags = lines.flatMap((line) => ['--header', line]);
-    const { code, out } = await town.run('call', 'web', 'POST', '/headers', '{"id":7}', ...flags);
+    const { code, out } = await testbed.run('call', 'web', 'POST', '/headers', '{"id":7}', ...flags);
     expect(code).toBe(0);
     expect(JSON.parse(out)).toMatchObject({
       'x-one': '1',
@@ -63,57 +63,57 @@ describe('rollcall call', () => {
       'content-type': 'text/plain',
       'x-empty': '',
     });
-    const plain = await town.run('call', 'web', 'POST', '/headers', '{"id":7}');
+    const plain = await testbed.run('call', 'web', 'POST', '/headers', '{"id":7}');
     expect(JSON.parse(plain.out)).toMatchObject({ 'content-type': 'application/json' });
   });
 
   it.each([
     [['GET', '/', '--header', 'authorization Bearer secret'], "--header 'name: value'"],
     [['GET', '/', '--header', 'x: secret\nsecret: y'], 'on one line'],
-    [['GET', '/', '--header', 'host: secret'], 'host is said by the connection itself'],
+    [['GET', '/', '--header', 'host: secret'], 'host is set by the connection itself'],
     [['find', '{}', '--header', 'x: secret'], 'a Nest message over TCP carries no headers'],
-  ])('%j is refused, and no value repeated', async (words, why) => {
-    const { code, err } = await town.run('call', 'web', ...words);
+  ])('%j is refused without repeating a value', async (words, why) => {
+    const { code, err } = await testbed.run('call', 'web', ...words);
     expect([code, err]).toEqual([2, expect.stringContaining(why)]);
     expect(err).not.toContain('secret');
   });
 
   it('shows a redirect as the answer', async () => {
-    const { code, err } = await town.run('call', 'web', 'GET', '/moved');
+    const { code, err } = await testbed.run('call', 'web', 'GET', '/moved');
     expect([code, err]).toEqual([0, expect.stringMatching(/^HTTP 302/)]);
   });
 
-  it('--instance calls just that one, each time, also while it is drained', async () => {
+  it('--instance calls only that one, each time, also while it is drained', async () => {
     const id = services[1]?.id ?? '';
-    await town.run('drain', id);
+    await testbed.run('drain', id);
     for (let time = 0; time < 4; time += 1) {
-      const { out } = await town.run('call', 'web', 'GET', '/', '--instance', id, '-o', 'json');
+      const { out } = await testbed.run('call', 'web', 'GET', '/', '--instance', id, '-o', 'json');
       expect(JSON.parse(out)).toMatchObject({ instance: id, status: 200, answer: 'second GET /' });
     }
-    await town.run('undrain', id);
+    await testbed.run('undrain', id);
   });
 
-  it('--instance takes a name as ls prints it where there are several namespaces, and looks it up there', async () => {
-    const far = await town.serve('web', answering('far'), 'staging');
+  it('--instance resolves a name with its namespace, as ls prints it', async () => {
+    const far = await testbed.serve('web', answering('far'), 'staging');
     const printed = `web…${far.id.slice(-8)}`;
-    const { out } = await town.run('call', 'web', 'GET', '/', '--instance', `staging/${printed}`, '-o', 'json');
+    const { out } = await testbed.run('call', 'web', 'GET', '/', '--instance', `staging/${printed}`, '-o', 'json');
     expect(JSON.parse(out)).toMatchObject({ instance: far.id, answer: 'far GET /' });
     const id = services[1]?.id ?? '';
-    const here = await town.run('call', 'web', 'GET', '/', '--instance', `default/${id}`, '-o', 'json');
+    const here = await testbed.run('call', 'web', 'GET', '/', '--instance', `default/${id}`, '-o', 'json');
     expect(JSON.parse(here.out)).toMatchObject({ instance: id });
-    expect(await town.run('call', 'web', 'GET', '/', '--instance', `default/${printed}`)).toMatchObject({
+    expect(await testbed.run('call', 'web', 'GET', '/', '--instance', `default/${printed}`)).toMatchObject({
       code: 1,
       err: expect.stringContaining('no instance'),
     });
-    expect(await town.run('call', 'web', 'GET', '/', '--instance', `nope/${printed}`)).toMatchObject({
+    expect(await testbed.run('call', 'web', 'GET', '/', '--instance', `nope/${printed}`)).toMatchObject({
       code: 1,
       err: expect.stringContaining('no namespace "nope"'),
     });
     await far.close();
   });
 
-  it('-n is a table: how many, how fast, at whom', async () => {
-    const { code, out } = await town.run('call', 'web', 'GET', '/', '-n', '40', '-c', '4');
+  it('-n prints a table: number, duration and instance', async () => {
+    const { code, out } = await testbed.run('call', 'web', 'GET', '/', '-n', '40', '-c', '4');
     expect(code).toBe(0);
     const [sum, head, ...rows] = out.split('\n');
     expect(sum).toMatch(/^calls 40 {2}failed 0 {2}went elsewhere 0 {2}p50 [\d.]+ ms {2}p99 [\d.]+ ms /);
@@ -121,43 +121,43 @@ describe('rollcall call', () => {
     expect(rows.reduce((total, row) => total + Number(row.split(/ {2,}/)[1]), 0)).toBe(40);
   });
 
-  it('fails where a call fails: once, or one of many', async () => {
-    expect(await town.run('call', 'web', 'GET', '/broken')).toMatchObject({
+  it('fails if a call fails: once, or one of many', async () => {
+    expect(await testbed.run('call', 'web', 'GET', '/broken')).toMatchObject({
       code: 1,
       err: expect.stringMatching(/^HTTP 500/),
     });
-    const { code, out } = await town.run('call', 'web', 'GET', '/broken', '-n', '3', '-o', 'json');
+    const { code, out } = await testbed.run('call', 'web', 'GET', '/broken', '-n', '3', '-o', 'json');
     expect(code).toBe(1);
     expect(JSON.parse(out)).toMatchObject({ calls: 3, failed: 3, errors: [{ text: 'HTTP 500', times: 3 }] });
   });
 
-  it('says which way there is no endpoint for', async () => {
-    expect(await town.run('call', 'web', 'find', '--deadline', '200ms')).toMatchObject({
+  it('names the protocol without an endpoint', async () => {
+    expect(await testbed.run('call', 'web', 'find', '--deadline', '200ms')).toMatchObject({
       code: 1,
       out: '',
       err: expect.stringMatching(/^rollcall call: /),
     });
   });
 
-  it('knows what was meant by a mistyped service, and which instances there are', async () => {
-    expect(await town.run('call', 'wbe', 'GET', '/')).toMatchObject({
+  it('suggests the right name of a mistyped service, and the existing instances', async () => {
+    expect(await testbed.run('call', 'wbe', 'GET', '/')).toMatchObject({
       code: 1,
       err: expect.stringContaining('Did you mean web?'),
     });
-    const nobody = await town.run('call', 'web', 'GET', '/', '--instance', 'nobody');
-    expect(nobody).toMatchObject({ code: 1, err: expect.stringContaining('There is no instance "nobody"') });
+    const unknown = await testbed.run('call', 'web', 'GET', '/', '--instance', 'unknown');
+    expect(unknown).toMatchObject({ code: 1, err: expect.stringContaining('There is no instance "unknown"') });
   });
 
-  it('refuses a deadline that is no time, and a call without a pattern', async () => {
-    expect(await town.run('call', 'web', 'GET', '/', '--deadline', 'soon')).toMatchObject({
+  it('refuses a deadline that is not a duration, and a call without a pattern', async () => {
+    expect(await testbed.run('call', 'web', 'GET', '/', '--deadline', 'soon')).toMatchObject({
       code: 2,
       err: expect.stringContaining('500ms, 90s, 30m, 2h or 1d'),
     });
-    expect(await town.run('call', 'web')).toMatchObject({ code: 2, err: expect.stringContaining('call <service>') });
+    expect(await testbed.run('call', 'web')).toMatchObject({ code: 2, err: expect.stringContaining('call <service>') });
   });
 
-  it('is told apart from a registry that is away', async () => {
-    const { code, err } = await town.run('call', 'web', 'GET', '/', '--url', 'http://127.0.0.1:1');
+  it('is distinguished from a registry that is away', async () => {
+    const { code, err } = await testbed.run('call', 'web', 'GET', '/', '--url', 'http://127.0.0.1:1');
     expect({ code, err }).toEqual({ code: 3, err: expect.stringContaining('npx rollcall up') });
   });
 });

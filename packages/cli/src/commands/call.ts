@@ -4,7 +4,7 @@ import type { Instance, InstanceId } from '@rollcall/core';
 import { apiOf, clientOptionsOf, CONNECTION_FLAGS, linkOf, LONG_NAMESPACE_FLAG } from '../registry/connection.js';
 import { checkNamespace, unknownServiceText } from '../registry/namespaces.js';
 import type { RegistryApi } from '../registry/registry-api.js';
-import { meantBy, namespaceMeant, nobodyError, placedName } from '../registry/resolve-instance.js';
+import { meantBy, namespaceMeant, noInstanceError, placedName } from '../registry/resolve-instance.js';
 import { ScoreKeeper, scoreLines } from '../render/call-score.js';
 import { describeFlags, parseArguments, repeated, toggle, valued } from '../terminal/arguments.js';
 import { OUTPUT_FLAG } from '../terminal/formats.js';
@@ -19,16 +19,27 @@ import { onlyInstance } from './one-instance.js';
 
 const FLAGS = {
   '--instance': valued(
-    option.string({ doc: 'only this one, whatever its state and what operators said; its id may be short' }),
+    option.string({ doc: 'only this one, whatever its state and the settings of operators; its id may be short' }),
     '<id>',
   ),
   '--count': valued(
-    option.number({ doc: 'so many calls, and a table instead of the answers', integer: true, min: 1, max: 1_000_000 }),
+    option.number({
+      doc: 'this many calls, and a table instead of the answers',
+      integer: true,
+      min: 1,
+      max: 1_000_000,
+    }),
     '<n>',
     'n',
   ),
   '--concurrency': valued(
-    option.number({ doc: 'with -n: so many at once; default 1', integer: true, min: 1, max: 1_000, default: 1 }),
+    option.number({
+      doc: 'with -n: calls in flight at once; default 1',
+      integer: true,
+      min: 1,
+      max: 1_000,
+      default: 1,
+    }),
     '<n>',
     'c',
   ),
@@ -50,9 +61,9 @@ const FLAGS = {
 
 const HELP = `Usage: rollcall call <service> <pattern | METHOD /path> [json] [options]
 
-Calls a service as a service would: one of its instances, with balancing, retries, circuits and the check that it is the right one. A pattern
+Calls a service as a service would: one of its instances, with balancing, retries, circuits and the identity check. A pattern
 (a word, or an object in JSON) is a Nest message over TCP, METHOD and path a request over HTTP; json is the payload, or the body; default {}
-for a message. A redirect is the answer. The answer goes to standard output, who gave it to standard error. A call that fails, or is answered by a status of 400 or
+for a message. A redirect is the answer. The answer goes to standard output, the name of the instance to standard error. A call that fails, or is answered by a status of 400 or
 more, makes the exit code ${EXIT.failed}.
 
 ${describeFlags(FLAGS).join('\n')}
@@ -90,28 +101,28 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
     tracer: keeper.tracer,
   });
   const isJson = flags['--output'] === 'json';
-  const told: Told = { shell, isJson, nameOf: (id) => names.get(id) ?? id };
+  const output: Output = { shell, isJson, nameOf: (id) => names.get(id) ?? id };
   const ask = (): Promise<Answer> =>
     wish.verb === null
       ? client.call(wish.service, wish.pattern, wish.data, oneCall).then((value) => ({ value, status: null }))
       : overHttp(client.fetch(wish.service, wish.path, initOf(wish.verb, wish.body, headers), oneCall));
   try {
-    if (count === undefined) return await once(ask, keeper, told);
-    return await often(ask, keeper, { count, concurrency: flags['--concurrency'] }, told);
+    if (count === undefined) return await once(ask, keeper, output);
+    return await often(ask, keeper, { count, concurrency: flags['--concurrency'] }, output);
   } finally {
     await client.close();
   }
 }
 
-/** What is asked, and in which way. */
+/** The request, as a message or over HTTP. */
 type Wish =
   | { readonly service: string; readonly verb: null; readonly pattern: unknown; readonly data: unknown }
   | { readonly service: string; readonly verb: string; readonly path: string; readonly body: string | null };
 
-/** Throws OPTION_INVALID for what is no JSON. */
+/** Throws OPTION_INVALID for invalid JSON. */
 export function wishOf(words: readonly string[]): Wish {
   const [service = '', ...rest] = words;
-  // METHOD and path may come as one word, in quotes
+  // METHOD and path may be one word, in quotes
   const [what = '', ...more] = rest.flatMap((word, index) =>
     index === 0 && /^[A-Z]+ \//.test(word) ? word.split(' ') : word,
   );
@@ -135,13 +146,13 @@ function jsonOf(typed: string, what: string): unknown {
   try {
     return JSON.parse(typed) as unknown;
   } catch (error) {
-    throw new RollcallError('OPTION_INVALID', `The ${what} is no JSON (${messageOf(error)}). Received: ${typed}`);
+    throw new RollcallError('OPTION_INVALID', `The ${what} is not JSON (${messageOf(error)}). Received: ${typed}`);
   }
 }
 
-/** Who may be called. */
+/** The instances that may be called. */
 interface Called {
-  /** Of the namespace that is typed before the one instance, where there is one. */
+  /** For the namespace that is typed before the instance, if there is one. */
   readonly api: RegistryApi;
   readonly instances: readonly Instance[];
   /** Null: none is named. */
@@ -157,7 +168,7 @@ async function calledOf(service: string, typed: string | undefined, usual: Regis
   return { api, instances, only: oneOf(name, instances, api) };
 }
 
-/** Rejects with UNKNOWN_SERVICE and what was probably meant. */
+/** Rejects with UNKNOWN_SERVICE and a suggestion. */
 async function instancesOf(api: RegistryApi, service: string): Promise<readonly Instance[]> {
   const known = await api.everywhere();
   checkNamespace(api, known);
@@ -168,7 +179,7 @@ async function instancesOf(api: RegistryApi, service: string): Promise<readonly 
 
 function oneOf(typed: string, instances: readonly Instance[], api: RegistryApi): InstanceId {
   const [only, other] = meantBy(typed, instances);
-  if (only === undefined) throw nobodyError(typed, instances, api.url);
+  if (only === undefined) throw noInstanceError(typed, instances, api.url);
   if (other === undefined) return only.id;
   throw new RollcallError('OPTION_INVALID', `"${typed}" may be ${only.id} or ${other.id}. Write more of its end.`);
 }
@@ -186,7 +197,7 @@ async function overHttp(asked: Promise<Response>): Promise<Answer> {
 
 const isRefusal = ({ status }: Answer): boolean => status !== null && status >= 400;
 
-interface Told {
+interface Output {
   readonly shell: Shell;
   readonly isJson: boolean;
   readonly nameOf: (id: InstanceId) => string;
@@ -195,7 +206,7 @@ interface Told {
 async function once(
   ask: () => Promise<Answer>,
   keeper: ScoreKeeper,
-  { shell, isJson, nameOf }: Told,
+  { shell, isJson, nameOf }: Output,
 ): Promise<ExitCode> {
   const startedAt = systemTime.now();
   const answer = await ask();
@@ -219,7 +230,7 @@ async function often(
   ask: () => Promise<Answer>,
   keeper: ScoreKeeper,
   { count, concurrency }: { readonly count: number; readonly concurrency: number },
-  { shell, isJson, nameOf }: Told,
+  { shell, isJson, nameOf }: Output,
 ): Promise<ExitCode> {
   const startedAt = systemTime.now();
   let left = count;

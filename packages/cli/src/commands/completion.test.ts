@@ -11,7 +11,7 @@ async function completion(...argv: string[]) {
 }
 
 describe('rollcall completion', () => {
-  it.each(['bash', 'zsh', 'fish'])('%s knows every command and its options', async (name) => {
+  it.each(['bash', 'zsh', 'fish'])('%s completes every command and its options', async (name) => {
     const { code, out } = await completion(name);
     expect(code).toBe(0);
     for (const command of Object.keys(COMMANDS)) expect(out).toContain(command);

@@ -7,15 +7,15 @@ import type { Command, ExitCode, Shell } from '../terminal/shell.js';
 const SHELLS = ['bash', 'zsh', 'fish'] as const;
 const FLAGS = { '--help': toggle('this text', 'h') };
 
-/** What can be completed of one command. */
+/** The completions of one command. */
 export interface Completed {
   readonly name: string;
   readonly about: string;
-  /** `--url`, `-o`: what its help tells. */
+  /** `--url`, `-o`: the flags in its help. */
   readonly flags: readonly string[];
 }
 
-/** What stands behind a command: ids of instances, names of services, or nothing that is known. */
+/** Operands of commands: ids of instances, names of services, or none known. */
 const TAKES_IDS = ['show', 'drain', 'undrain', 'maintenance', 'weight', 'rm'];
 const TAKES_SERVICES = ['ls', 'watch', 'graph', 'call'];
 
@@ -30,7 +30,7 @@ Examples:
   source <(rollcall completion zsh)         # in ~/.zshrc, after compinit
   rollcall completion fish > ~/.config/fish/completions/rollcall.fish`;
 
-/** `rollcall completion`; `commands`: what there is to complete. */
+/** `rollcall completion`; `commands`: the commands to complete. */
 export function completionOf(commands: () => Promise<readonly Completed[]>): Command {
   return {
     help: HELP,
@@ -47,7 +47,7 @@ export function completionOf(commands: () => Promise<readonly Completed[]>): Com
   };
 }
 
-/** The flags that a help text tells of. */
+/** The flags in a help text. */
 export function flagsIn(help: string): readonly string[] {
   const rows = help.split('\n').flatMap((line) => /^ {2}(?:(-\w), | {4})?(--[a-z][a-z0-9-]*)/.exec(line) ?? []);
   return [...new Set(rows.filter((found) => found !== undefined && /^--?[a-z][a-z0-9-]*$/i.test(found)))];

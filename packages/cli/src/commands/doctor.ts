@@ -20,7 +20,7 @@ const FLAGS = {
     '<format>',
     'o',
   ),
-  '--no-ports': toggle('do not try the ports of instances from here: only what the registry says of them'),
+  '--no-ports': toggle('do not probe the ports of instances from here: use only what the registry reports'),
   '--namespace': valued(namespaceOption('only what is in this namespace; default: all'), '<name>', 'n'),
   ...CONNECTION_FLAGS,
   '--help': toggle('this text', 'h'),
@@ -28,20 +28,20 @@ const FLAGS = {
 
 const HELP = `Usage: rollcall doctor [service|id] [options]
 
-What is wrong with a registry and its instances: what shows it, why it matters, and what to change. It needs nothing but HTTP to the
-registry, and tries the ports of the instances from here, too: each line says which of the two saw it. What does not answer is tried
-several times. It takes a few seconds, for it holds a change feed for 2.5 s, and changes nothing.
+Diagnoses a registry and its instances: each problem with its evidence, its effect, and what to change. It needs nothing but HTTP to the
+registry, and probes the ports of the instances from here, too: each line says which of the two saw it. What does not answer is tried
+several times. It takes a few seconds, as it holds a change feed for 2.5 s, and changes nothing.
 
 ${describeFlags(FLAGS).join('\n')}
 
-A service is looked at with the calls from it and to it, an instance with its callers; elsewhere is then not looked at, and the verdict
+A service is checked with the calls from it and to it, an instance with its callers; nothing else is checked then, and the verdict
 says so. Three findings of one code or more are one entry of the text; json has each.
 
 Formats: json is one object, { url, scope, verdict, findings, fine, unchecked }, each finding with code, gravity (broken, risk, note), what,
 instances, names, services, share (of the services, that is lost), evidence, why, fix, commands (in fix) and link. Codes: docs/guide/troubleshooting.md. Exit codes: ${EXIT.done} nothing was found, ${EXIT.failed} something was,
 ${EXIT.unreachable} no registry answers.`;
 
-/** `rollcall doctor`: what is wrong, by what one sees of it, and what to do. */
+/** `rollcall doctor`: problems with their evidence, and fixes. */
 export const doctor: Command = { help: HELP, run };
 
 async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
@@ -73,7 +73,10 @@ function jsonOf(facts: Facts, { findings, fine, unchecked }: Diagnosis): string 
   return jsonText({ url, scope, verdict: verdictText(facts, findings), findings, fine, unchecked });
 }
 
-/** A registry that refuses is there, and one of which small answers arrive; another program in its place is not. What could not be asked is not known to be absent. */
+/**
+ * A registry that refuses is reachable, and so is one of which small answers arrive; another program in its place is
+ * not. What could not be checked is not known to be absent.
+ */
 function exitCodeOf({ contact }: Facts, { findings }: Diagnosis): ExitCode {
   if (findings.length === 0) return EXIT.done;
   const has = (...codes: readonly FindingCode[]): boolean => findings.some(({ code }) => codes.includes(code));

@@ -5,54 +5,54 @@ import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { run } from '../run.js';
 import { testShell } from '../terminal/shell.fixture.js';
-import { Town } from '../town.fixture.js';
+import { Testbed } from '../testbed.fixture.js';
 
-let town: Town;
+let testbed: Testbed;
 beforeAll(async () => {
-  town = await Town.start({ intervalMs: 60_000 });
-  await town.register('orders-1e07', 'orders');
-  await town.register('orders-b2c4', 'orders');
-  await town.register('stock-77aa', 'stock', { namespace: 'staging' });
-  for (let weight = 1; weight <= 5; weight += 1) await town.run('weight', '1e07', String(weight));
+  testbed = await Testbed.start({ intervalMs: 60_000 });
+  await testbed.register('orders-1e07', 'orders');
+  await testbed.register('orders-b2c4', 'orders');
+  await testbed.register('stock-77aa', 'stock', { namespace: 'staging' });
+  for (let weight = 1; weight <= 5; weight += 1) await testbed.run('weight', '1e07', String(weight));
 });
-afterAll(() => town.close());
+afterAll(() => testbed.close());
 
 async function events(...argv: readonly string[]) {
-  const { code, out, err } = await town.run('events', '-o', 'json', ...argv);
-  const told = out === '' ? [] : out.split('\n').map((line) => JSON.parse(line) as RegistryEvent);
-  return { code, err, told };
+  const { code, out, err } = await testbed.run('events', '-o', 'json', ...argv);
+  const listed = out === '' ? [] : out.split('\n').map((line) => JSON.parse(line) as RegistryEvent);
+  return { code, err, events: listed };
 }
 
 describe('rollcall events', () => {
   it('filters by instance, whose id may be short, by state and by kind', async () => {
-    const { told } = await events('--instance', '1e07', '--kind', 'admin', '--state', 'REGISTERING');
-    expect(told).toHaveLength(5);
-    expect(new Set(told.map(({ instance }) => instance))).toEqual(new Set(['orders-1e07']));
-    expect((await events('--state', 'CRITICAL')).told).toEqual([]);
+    const { events: listed } = await events('--instance', '1e07', '--kind', 'admin', '--state', 'REGISTERING');
+    expect(listed).toHaveLength(5);
+    expect(new Set(listed.map(({ instance }) => instance))).toEqual(new Set(['orders-1e07']));
+    expect((await events('--state', 'CRITICAL')).events).toEqual([]);
     const both = await events('--instance', '1e07', '--instance', 'orders…b2c4', '--kind', 'registered');
-    expect(both.told.map(({ instance }) => instance)).toEqual(['orders-1e07', 'orders-b2c4']);
+    expect(both.events.map(({ instance }) => instance)).toEqual(['orders-1e07', 'orders-b2c4']);
   });
 
   it('filters by time: an age, a time of today, or a date', async () => {
-    expect((await events('--since', '1h')).told.length).toBeGreaterThan(5);
-    expect((await events('--until', '1h')).told).toEqual([]);
-    expect((await events('--since', '2000-01-01', '--until', '2000-01-02T12:00')).told).toEqual([]);
+    expect((await events('--since', '1h')).events.length).toBeGreaterThan(5);
+    expect((await events('--until', '1h')).events).toEqual([]);
+    expect((await events('--since', '2000-01-01', '--until', '2000-01-02T12:00')).events).toEqual([]);
   });
 
-  it('goes back page by page, and says how to', async () => {
-    const { out, err } = await town.run('events', '--instance', '1e07', '--limit', '2');
+  it('goes back page by page, and prints how to', async () => {
+    const { out, err } = await testbed.run('events', '--instance', '1e07', '--limit', '2');
     expect(out.split('\n')).toHaveLength(2);
     const [, before = ''] = /^Older events match: --before (\d+)$/m.exec(err) ?? [];
     const page = await events('--instance', '1e07', '--limit', '2', '--before', before);
-    expect(page.told.map(({ text }) => text)).toEqual([
+    expect(page.events.map(({ text }) => text)).toEqual([
       'weight set to 2 by an operator',
       'weight set to 3 by an operator',
     ]);
-    expect((await town.run('events', '--instance', '1e07')).err).toBe('');
+    expect((await testbed.run('events', '--instance', '1e07')).err).toBe('');
   });
 
-  it('tells with --all everything that is kept and matches, however much that is', async () => {
-    const { url, server, questions } = await longStory(2_500);
+  it('prints with --all all kept events that match, in any number of pages', async () => {
+    const { url, server, questions } = await registryWithEvents(2_500);
     const shell = testShell({ ROLLCALL_URL: url });
     expect(await run(['events', '--all', '-o', 'json', '--kind', 'state'], shell)).toBe(0);
     server.close();
@@ -66,21 +66,21 @@ describe('rollcall events', () => {
     ]);
   });
 
-  it('says how many of all are no longer kept', async () => {
-    const { url, server } = await longStory(3, 4_711);
+  it('prints the number of events that are no longer kept', async () => {
+    const { url, server } = await registryWithEvents(3, 4_711);
     const shell = testShell({ ROLLCALL_URL: url });
     expect(await run(['events'], shell)).toBe(0);
     server.close();
     expect(shell.errLines.join('\n')).toContain('4,711 older events are no longer kept.');
   });
 
-  it('has a date on what is not of today', async () => {
-    const { url, server } = await longStory(1);
+  it('has a date on events that are not of today', async () => {
+    const { url, server } = await registryWithEvents(1);
     const shell = testShell({ ROLLCALL_URL: url });
     expect(await run(['events'], shell)).toBe(0);
     server.close();
     expect(shell.outLines[0]).toMatch(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d {2}state/);
-    expect((await town.run('events')).out).toMatch(/^\d\d:\d\d:\d\d {2}/);
+    expect((await testbed.run('events')).out).toMatch(/^\d\d:\d\d:\d\d {2}/);
   });
 
   it.each([
@@ -92,29 +92,29 @@ describe('rollcall events', () => {
     [['--since', '1h', '--until', '2h'], '--until'],
     [['--state', 'DEAD'], 'CRITICAL'],
     [['--before', '0'], '--before'],
-  ])('%j is refused as a wrong command line', async (argv, why) => {
-    expect(await town.run('events', ...argv)).toEqual({ code: 2, out: '', err: expect.stringContaining(why) });
+  ])('%j is refused as an invalid command line', async (argv, why) => {
+    expect(await testbed.run('events', ...argv)).toEqual({ code: 2, out: '', err: expect.stringContaining(why) });
   });
 
-  it('of an instance that nobody knows is refused', async () => {
-    expect(await town.run('events', '--instance', 'nobody')).toMatchObject({
+  it('refuses an unknown instance', async () => {
+    expect(await testbed.run('events', '--instance', 'unknown')).toMatchObject({
       code: 1,
-      err: expect.stringContaining('nobody'),
+      err: expect.stringContaining('unknown'),
     });
   });
 });
 
-/** A registry that has so many events to tell, all of the year 2000, with numbers from 1. */
-async function longStory(count: number, dropped = 0) {
+/** A registry with `count` events, all of the year 2000, numbered from 1. */
+async function registryWithEvents(count: number, dropped = 0) {
   const questions: URLSearchParams[] = [];
   const server = createServer((request, response) => {
     const url = new URL(request.url ?? '', 'http://x');
     if (url.pathname !== '/api/v1/events') return void response.end('{"services":[]}');
     questions.push(url.searchParams);
     const after = Number(url.searchParams.get('after') ?? 0);
-    const told = Array.from({ length: Math.min(1_000, count - after) }, (_, at) => eventAt(after + at + 1));
-    const last = after + told.length;
-    const answer = { epoch: 'e', since: 0, last, more: last < count, missed: 0, older: false, dropped, events: told };
+    const page = Array.from({ length: Math.min(1_000, count - after) }, (_, at) => eventAt(after + at + 1));
+    const last = after + page.length;
+    const answer = { epoch: 'e', since: 0, last, more: last < count, missed: 0, older: false, dropped, events: page };
     return void response.end(JSON.stringify(answer));
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');

@@ -17,7 +17,7 @@ import type { Json } from '../registry/json.js';
 import { isUnknown, unknownNamespaceText, unknownServiceText } from '../registry/namespaces.js';
 import { eventsIn } from '../registry/registry-api.js';
 import type { RegistryApi, Whereabouts } from '../registry/registry-api.js';
-import { whoIs } from '../registry/resolve-instance.js';
+import { resolveInstance } from '../registry/resolve-instance.js';
 import { happenedText } from '../render/happened-text.js';
 import { stateLook } from '../render/state-shapes.js';
 import { describeFlags, parseArguments, repeated, toggle, valued } from '../terminal/arguments.js';
@@ -38,7 +38,7 @@ const words = (doc: string, item: Parameters<typeof option.string>[0]) =>
   option.list({ doc: `${doc}; may be repeated`, item: option.string(item), default: [] });
 
 const FLAGS = {
-  '--follow': toggle('stay, and tell what happens from now on', 'f'),
+  '--follow': toggle('stay, and print new events', 'f'),
   '--instance': repeated(words('only of this instance; its id may be short', { doc: 'an id' }), '<id>'),
   '--service': repeated(words('only of this service', { doc: 'a name' }), '<name>'),
   '--kind': repeated(
@@ -68,7 +68,7 @@ const FLAGS = {
   ),
   '--limit': valued(
     option.number({
-      doc: `the newest so many, 1 … ${LARGEST_LIMIT}; default ${DEFAULT_LIMIT}`,
+      doc: `the newest events, 1 … ${LARGEST_LIMIT}; default ${DEFAULT_LIMIT}`,
       integer: true,
       min: 1,
       max: LARGEST_LIMIT,
@@ -85,8 +85,8 @@ const FLAGS = {
 
 const HELP = `Usage: rollcall events [options]
 
-What happened, the newest last: registrations, changes of state, circuits, self-preservation, and what operators said, each with who did it and
-why. An event that is not of today has its date. The registry keeps the newest 10,000, in memory, 1,000 circuits besides them, and what
+The history, newest last: registrations, changes of state, circuits, self-preservation, and actions of operators, each with its originator and
+reason. An event that is not of today has its date. The registry keeps the newest 10,000, in memory, 1,000 circuits besides them, and what
 operators did longer: the newest 1,000. An event has to pass all filters.
 
 ${describeFlags(FLAGS).join('\n')}
@@ -103,10 +103,10 @@ Examples:
 const ASK_EVERY_MS = 500;
 const KIND_WIDTH = Math.max(...EVENT_KINDS.map((kind) => kind.length));
 
-/** `rollcall events`: what happened, and what happens. */
+/** `rollcall events`: the history, and new events. */
 export const events: Command = { help: HELP, run };
 
-type Question = readonly (readonly [string, string])[];
+type Query = readonly (readonly [string, string])[];
 type Given = ReturnType<typeof parseArguments<typeof FLAGS>>['flags'];
 
 async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
@@ -114,34 +114,34 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
   neededWords('events [options]', typed, 0);
   checkTogether(flags);
   const stretch = stretchOf(flags);
-  const end = Promise.race([shell.asksToEnd(), shell.nobodyReads]);
+  const end = Promise.race([shell.asksToEnd(), shell.outputClosed]);
   const asked = await apiOf(flags, shell.env);
   const known = await asked.everywhere();
   await checkEver(asked, known);
-  // an id says nothing of its namespace
+  // an id does not contain its namespace
   const api = flags['--instance'].length > 0 ? asked.within('*') : asked;
   const namespaces = new Set(known.map(({ namespace }) => namespace));
   const isJson = flags['--output'] === 'json';
-  const only: Question = [...(await filtersOf(flags, asked)), ...stretch];
-  let told = 0;
-  const tell = (answer: Json): void => {
+  const only: Query = [...(await filtersOf(flags, asked)), ...stretch];
+  let printed = 0;
+  const print = (answer: Json): void => {
     for (const event of eventsIn(answer)) {
-      told += 1;
+      printed += 1;
       if (event.namespace !== null) namespaces.add(event.namespace);
       shell.out(isJson ? jsonText(event) : textOf(event, namespaces.size > 1, shell));
     }
   };
-  const answer = flags['--all'] ? await everything(api, only, tell) : await newest(api, only, flags);
-  if (!flags['--all']) tell(answer);
-  if (flags['--follow']) await follow(api, { only, from: answer, tell, end }, shell);
+  const answer = flags['--all'] ? await everything(api, only, print) : await newest(api, only, flags);
+  if (!flags['--all']) print(answer);
+  if (flags['--follow']) await follow(api, { only, from: answer, print, end }, shell);
   else if (!isJson) {
-    if (told === 0) shell.err(nothingText(asked, flags['--service'], known));
-    tellOfOthers(answer, flags['--all'], shell);
+    if (printed === 0) shell.err(nothingText(asked, flags['--service'], known));
+    printRest(answer, flags['--all'], shell);
   }
   return EXIT.done;
 }
 
-/** Nothing matches; a service that was asked for may be in another namespace. */
+/** The text if nothing matches; the requested service may be in another namespace. */
 function nothingText(api: RegistryApi, services: readonly string[], known: readonly Whereabouts[]): string {
   const isHere = ({ namespace }: Whereabouts): boolean => api.namespace === '*' || namespace === api.namespace;
   const elsewhere = services.find((service) => {
@@ -164,7 +164,7 @@ async function checkEver(api: RegistryApi, known: readonly Whereabouts[]): Promi
 function checkTogether(flags: Given): void {
   const { '--all': all, '--follow': follows, '--before': before, '--limit': limit, '--until': until } = flags;
   const contradictions: readonly (readonly [boolean, string])[] = [
-    [all && limit !== undefined, '--all tells of all and --limit of some: leave out one.'],
+    [all && limit !== undefined, '--all prints all events and --limit some: leave out one.'],
     [all && before !== undefined, '--all begins at the oldest and --before names a page: leave out one.'],
     [follows && before !== undefined, '--follow goes on to the newest and --before goes back: leave out one.'],
     [follows && until !== undefined, '--follow has no end and --until is one: leave out one.'],
@@ -172,7 +172,7 @@ function checkTogether(flags: Given): void {
   for (const [isThere, text] of contradictions) if (isThere) throw new RollcallError('OPTION_INVALID', text);
 }
 
-function stretchOf({ '--since': since, '--until': until }: Given): Question {
+function stretchOf({ '--since': since, '--until': until }: Given): Query {
   const now = systemTime.wall();
   const from = since === undefined ? null : momentOf(since, '--since', now);
   const to = until === undefined ? null : momentOf(until, '--until', now);
@@ -184,7 +184,7 @@ function stretchOf({ '--since': since, '--until': until }: Given): Question {
   ];
 }
 
-async function filtersOf(flags: Given, api: RegistryApi): Promise<Question> {
+async function filtersOf(flags: Given, api: RegistryApi): Promise<Query> {
   const ids = await Promise.all(flags['--instance'].map((typed) => idOf(typed, api)));
   return [
     ...ids.map((id) => ['instance', id] as const),
@@ -194,10 +194,13 @@ async function filtersOf(flags: Given, api: RegistryApi): Promise<Question> {
   ];
 }
 
-/** An instance may have left so long ago that only its events know it: then its whole id names it. Rejects as `whoIs`. */
+/**
+ * An instance that left long ago may be known by its events only: then its whole id is required. Rejects as
+ * `resolveInstance`.
+ */
 async function idOf(typed: string, api: RegistryApi): Promise<InstanceId> {
   try {
-    return (await whoIs(typed, api, 'allowed')).id;
+    return (await resolveInstance(typed, api, 'allowed')).id;
   } catch (error) {
     if (!ID_PATTERN.test(typed) || !isRollcallError(error) || error.code !== 'REGISTRY_REFUSED') throw error;
     const answer = await api.within('*').events([
@@ -209,23 +212,23 @@ async function idOf(typed: string, api: RegistryApi): Promise<InstanceId> {
   }
 }
 
-function newest(api: RegistryApi, only: Question, { '--limit': limit, '--before': before }: Given): Promise<Json> {
+function newest(api: RegistryApi, only: Query, { '--limit': limit, '--before': before }: Given): Promise<Json> {
   const page = [['limit', String(limit ?? DEFAULT_LIMIT)] as const];
   return api.events([...only, ...page, ...(before === undefined ? [] : [['before', String(before)] as const])]);
 }
 
-/** Page by page, each told as soon as it is there; returns the last one. */
-async function everything(api: RegistryApi, only: Question, tell: (answer: Json) => void): Promise<Json> {
+/** Requests page by page and prints each as it arrives; returns the last one. */
+async function everything(api: RegistryApi, only: Query, print: (answer: Json) => void): Promise<Json> {
   for (let after = 0; ;) {
     const answer = await api.events([...only, ['limit', String(LARGEST_LIMIT)], ['after', String(after)]]);
-    tell(answer);
+    print(answer);
     if (answer['more'] !== true) return answer;
     after = numberAt(answer, 'last') ?? after;
   }
 }
 
-/** What there is besides what was told. */
-function tellOfOthers(answer: Json, isAll: boolean, shell: Shell): void {
+/** Prints which events exist besides the printed ones. */
+function printRest(answer: Json, isAll: boolean, shell: Shell): void {
   const [first] = eventsIn(answer);
   if (first !== undefined && !isAll && answer['older'] === true) shell.err(`Older events match: --before ${first.seq}`);
   const dropped = numberAt(answer, 'dropped') ?? 0;
@@ -233,15 +236,15 @@ function tellOfOthers(answer: Json, isAll: boolean, shell: Shell): void {
 }
 
 interface Following {
-  readonly only: Question;
-  /** What was told already. */
+  readonly only: Query;
+  /** The last answer printed. */
   readonly from: Json;
-  readonly tell: (answer: Json) => void;
+  readonly print: (answer: Json) => void;
   readonly end: Promise<void>;
 }
 
-/** Goes on asking, also while the registry is away, and says when that begins. */
-async function follow(api: RegistryApi, { only, from, tell, end }: Following, shell: Shell): Promise<void> {
+/** Continues to request, also while the registry is unreachable, and reports when that begins. */
+async function follow(api: RegistryApi, { only, from, print, end }: Following, shell: Shell): Promise<void> {
   const over = new AbortController();
   void end.then(() => over.abort());
   let last = from;
@@ -251,10 +254,10 @@ async function follow(api: RegistryApi, { only, from, tell, end }: Following, sh
       const answer = await api.events([...only, ['limit', '1000'], ['after', String(numberAt(last, 'last') ?? 0)]]);
       isAway = false;
       const isSame = answer['epoch'] === last['epoch'];
-      // another life of the registry counts anew: what it has to tell is told from its beginning
+      // after a restart the registry numbers its events from 1: print all of them
       last = isSame ? answer : await api.events([...only, ['limit', '1000']]);
       if (isSame && (numberAt(answer, 'missed') ?? 0) > 0) shell.err(`${String(answer['missed'])} events are gone.`);
-      tell(last);
+      print(last);
       if (last['more'] === true) continue;
     } catch (error) {
       if (!isRollcallError(error)) throw error;
@@ -265,7 +268,7 @@ async function follow(api: RegistryApi, { only, from, tell, end }: Following, sh
   }
 }
 
-/** When, what kind, who, what and why. */
+/** Time, kind, subject, text and reason. */
 function textOf(event: RegistryEvent, hasNamespaces: boolean, shell: Shell): string {
   const { at, kind, namespace, service, instance, state } = event;
   const name = instance !== null && service !== null ? shortId({ id: instance, service }) : (service ?? 'registry');

@@ -14,7 +14,7 @@ import { EXIT } from '../terminal/shell.js';
 import type { Command, ExitCode, Shell } from '../terminal/shell.js';
 
 const FORMATS = ['table', 'mermaid', 'dot', 'json'] as const;
-/** Lines of a terminal that are no edges: the head, how many more there are, and the next prompt. */
+/** Lines of a terminal besides the edges: the head, the number of further ones, and the next prompt. */
 const OTHER_LINES = 3;
 const LEAST_EDGES = 10;
 
@@ -32,7 +32,7 @@ const FLAGS = {
 
 const HELP = `Usage: rollcall graph [service] [options]
 
-Who calls whom, as the callers report it, of all services, or only who calls one and whom it calls: for each pair of services calls a
+The calls between services, as the callers report them, of all services, or only from and to one: for each pair of services calls per
 second, success after retries, and the slowest caller's p99. The table has the edges first whose calls fail, then those with an open
 circuit; ELSEWHERE counts attempts that went to another instance. Mermaid and dot draw an edge dashed where a circuit is open.
 
@@ -40,12 +40,12 @@ ${describeFlags(FLAGS).join('\n')}
 
 Examples:
   rollcall graph                                  # the worst edges first
-  rollcall graph orders                           # its callers, and whom it calls
+  rollcall graph orders                           # the calls to it and from it
   rollcall graph --format mermaid > calls.mmd     # for a page of Markdown
   rollcall graph --format dot | dot -Tsvg > calls.svg
   rollcall graph --format json | jq '.edges[].to'`;
 
-/** `rollcall graph`: who calls whom, to read, and for other programs to draw. */
+/** `rollcall graph`: the calls between services, to read, or for other programs to draw. */
 export const graph: Command = { help: HELP, run };
 
 async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
@@ -61,13 +61,13 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
   const drawn = hasNamespaces ? edges.map(qualified) : edges;
   const format = flags['--format'];
   if (format === 'json') shell.out(jsonText({ edges }));
-  else if (format === 'table') tell(edges, { hasNamespaces, isAll: flags['--all'] }, shell);
+  else if (format === 'table') printTable(edges, { hasNamespaces, isAll: flags['--all'] }, shell);
   else shell.out((format === 'dot' ? dot : mermaid)(drawn));
   if (edges.length === 0) shell.err(nothingText(service));
   return EXIT.done;
 }
 
-function tell(
+function printTable(
   edges: readonly Edge[],
   { hasNamespaces, isAll }: { readonly hasNamespaces: boolean; readonly isAll: boolean },
   shell: Shell,
@@ -81,7 +81,7 @@ function tell(
   }
 }
 
-/** Throws UNKNOWN_SERVICE for a service that is not there: one that is there may have no calls. */
+/** Throws UNKNOWN_SERVICE for an unknown service: a known one may have no calls. */
 function checkService(service: string, api: RegistryApi, known: readonly Whereabouts[]): void {
   const isThere = known.some(
     ({ name, namespace }) => name === service && (api.namespace === '*' || namespace === api.namespace),
@@ -91,12 +91,15 @@ function checkService(service: string, api: RegistryApi, known: readonly Whereab
 
 function nothingText(service: string | null): string {
   const what = service === null ? 'a call' : `a call to or from ${service}`;
-  return `No caller has told of ${what} lately: services tell of theirs every few seconds.`;
+  return `No caller has reported ${what} recently: services report their calls every few seconds.`;
 }
 
 const labelOf = (edge: Edge): string => `${edge.perSecond.toFixed(1)}/s ${successText(edge)} ${p99Text(edge)}`;
 
-/** https://mermaid.js.org/syntax/flowchart.html. Names of services are DNS labels, but words such as `end` are its own: so numbers. */
+/**
+ * https://mermaid.js.org/syntax/flowchart.html. Names of services are DNS labels, but some, such as `end`, are
+ * keywords: so nodes are numbered.
+ */
 export function mermaid(edges: readonly Edge[]): string {
   const names = namesIn(edges);
   const nodes = names.map((name, index) => `  n${index}["${name}"]`);

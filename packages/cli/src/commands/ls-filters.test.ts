@@ -5,22 +5,22 @@ import { fleet, fleetRegistry } from '../fleet.fixture.js';
 import { run } from '../run.js';
 import { testShell } from '../terminal/shell.fixture.js';
 import type { TestTerminal } from '../terminal/shell.fixture.js';
-import { Town } from '../town.fixture.js';
+import { Testbed } from '../testbed.fixture.js';
 
 describe('rollcall ls, of a registry', () => {
-  let town: Town;
+  let testbed: Testbed;
   beforeAll(async () => {
-    town = await Town.start({ intervalMs: 60_000 });
-    await town.register('orders-1e07', 'orders', { version: '1.4.2', zone: 'a' });
-    await town.register('orders-2b9c', 'orders', { version: '1.4.3', zone: 'b' });
-    await town.register('users-0b9e', 'users', { version: '1.4.2', zone: 'b' });
-    await town.register('users-77aa', 'users', { namespace: 'shop', zone: 'b' });
-    expect(await town.run('maintenance', 'orders…2b9c', '--reason', 'new disk')).toMatchObject({ code: 0 });
+    testbed = await Testbed.start({ intervalMs: 60_000 });
+    await testbed.register('orders-1e07', 'orders', { version: '1.4.2', zone: 'a' });
+    await testbed.register('orders-2b9c', 'orders', { version: '1.4.3', zone: 'b' });
+    await testbed.register('users-0b9e', 'users', { version: '1.4.2', zone: 'b' });
+    await testbed.register('users-77aa', 'users', { namespace: 'shop', zone: 'b' });
+    expect(await testbed.run('maintenance', 'orders…2b9c', '--reason', 'new disk')).toMatchObject({ code: 0 });
   });
-  afterAll(() => town.close());
+  afterAll(() => testbed.close());
 
   const names = async (...argv: readonly string[]): Promise<readonly string[]> => {
-    const { code, out } = await town.run('ls', '-o', 'name', ...argv);
+    const { code, out } = await testbed.run('ls', '-o', 'name', ...argv);
     expect(code).toBe(0);
     return out === '' ? [] : out.split('\n');
   };
@@ -51,47 +51,47 @@ describe('rollcall ls, of a registry', () => {
     expect(await names(...argv)).toEqual(ids);
   });
 
-  it('the table has a column that says whether callers may call it, and those of the namespaces where these are asked for', async () => {
-    const { out } = await town.run('ls', '--admin', 'MAINTENANCE');
+  it('the table has a column for callability, and one for namespaces if requested', async () => {
+    const { out } = await testbed.run('ls', '--admin', 'MAINTENANCE');
     expect(out).toMatch(/^ +STATE +CALLABLE +INSTANCE/);
     expect(out).toMatch(/MAINTENANCE +no +default\/orders…2b9c/);
-    const all = await town.run('ls', '-A', '--zone', 'b');
+    const all = await testbed.run('ls', '-A', '--zone', 'b');
     expect(all.out).toMatch(/REGISTERING +(yes|no) +shop\/users…77aa/);
-    expect((await town.run('ls', '-A', '-o', 'wide')).out).toMatch(
+    expect((await testbed.run('ls', '-A', '-o', 'wide')).out).toMatch(
       /STATE +NAMESPACE +ID +ADDRESSES +VERSION +ADMIN +ZONE +CALLABLE +WEIGHT +CIRCUIT +REASON/,
     );
   });
 
-  it('keeps the order that is asked for in the table', async () => {
-    const { out } = await town.run('ls', '--sort', '-version');
+  it('keeps the requested order in the table', async () => {
+    const { out } = await testbed.run('ls', '--sort', '-version');
     expect(out.indexOf('orders…2b9c')).toBeLessThan(out.indexOf('orders…1e07'));
-    const other = await town.run('ls', '--sort', 'version');
+    const other = await testbed.run('ls', '--sort', 'version');
     expect(other.out.indexOf('orders…1e07')).toBeLessThan(other.out.indexOf('orders…2b9c'));
   });
 
   it('-o json has the whole instances with their heartbeats', async () => {
-    const { out } = await town.run('ls', '-o', 'json', '--version', '1.4.3');
-    // what is said of services would be of the matching instances only
+    const { out } = await testbed.run('ls', '-o', 'json', '--version', '1.4.3');
+    // counts of services would cover the matching instances only
     expect(JSON.parse(out)).not.toHaveProperty('services');
-    expect(JSON.parse((await town.run('ls', '-o', 'json', '--instances')).out)).toHaveProperty('services');
+    expect(JSON.parse((await testbed.run('ls', '-o', 'json', '--instances')).out)).toHaveProperty('services');
     expect(JSON.parse(out)).toMatchObject({
-      url: town.url,
+      url: testbed.url,
       revision: expect.any(Number),
       instances: [{ id: 'orders-2b9c', admin: 'MAINTENANCE', heartbeats: { heartbeat1: { misses: 0 } } }],
     });
   });
 
-  it('says so where nothing matches, which is no failure, and judges what matches by --fail-on', async () => {
-    expect(await town.run('ls', '--zone', 'a', '--version', '9.9')).toEqual({
+  it('reports if nothing matches, which is not a failure, and applies --fail-on to the matches', async () => {
+    expect(await testbed.run('ls', '--zone', 'a', '--version', '9.9')).toEqual({
       code: 0,
       out: '',
-      err: `No instance at ${town.url} matches.`,
+      err: `No instance at ${testbed.url} matches.`,
     });
-    expect(await town.run('ls', '--zone', 'a', '--fail-on', 'REGISTERING')).toMatchObject({
+    expect(await testbed.run('ls', '--zone', 'a', '--fail-on', 'REGISTERING')).toMatchObject({
       code: 1,
       err: expect.stringContaining('rollcall ls: 1 of 1 in a state of --fail-on: default/orders…1e07 REGISTERING.'),
     });
-    expect(await town.run('ls', '--version', '9.9', '--fail-on', 'REGISTERING')).toMatchObject({ code: 0 });
+    expect(await testbed.run('ls', '--version', '9.9', '--fail-on', 'REGISTERING')).toMatchObject({ code: 0 });
   });
 
   it.each([
@@ -102,32 +102,35 @@ describe('rollcall ls, of a registry', () => {
     [['--search', ''], '1 to 128'],
     [['--watch', '--zone', 'a'], 'leave out --zone'],
     [['--fail-on', 'NOT_CALLABLE', '--zone', 'a'], 'leave out the filters'],
-  ])('refuses %j, and says what is allowed', async (argv, allowed) => {
-    expect(await town.run('ls', ...argv)).toMatchObject({ code: 2, err: expect.stringContaining(allowed) });
+  ])('refuses %j, and prints the allowed values', async (argv, allowed) => {
+    expect(await testbed.run('ls', ...argv)).toMatchObject({ code: 2, err: expect.stringContaining(allowed) });
   });
 
-  it('refuses a zone in which no instance is, with what was probably meant and which there are', async () => {
-    expect(await town.run('ls', '--zone', 'nowhere', '-o', 'json')).toEqual({
+  it('refuses an unknown zone, with a suggestion and the existing zones', async () => {
+    expect(await testbed.run('ls', '--zone', 'nowhere', '-o', 'json')).toEqual({
       code: 1,
       out: '',
-      err: `rollcall ls: There is no zone "nowhere" at ${town.url}. There are a, b.`,
+      err: `rollcall ls: There is no zone "nowhere" at ${testbed.url}. There are a, b.`,
     });
-    await town.register('mailer-1', 'mailer', { namespace: 'far', zone: 'us-east-2a' });
-    expect((await town.run('ls', '-n', 'far', '--zone', 'us-east-2')).err).toContain(
+    await testbed.register('mailer-1', 'mailer', { namespace: 'far', zone: 'us-east-2a' });
+    expect((await testbed.run('ls', '-n', 'far', '--zone', 'us-east-2')).err).toContain(
       'Did you mean us-east-2a? There is us-east-2a.',
     );
   });
 
-  it('chooses by the weight that an operator set, which stands in the table and in wide', async () => {
-    expect((await town.run('weight', 'orders…1e07', '0')).code).toBe(0);
+  it('filters by the weight that an operator set, which is in the table and in wide', async () => {
+    expect((await testbed.run('weight', 'orders…1e07', '0')).code).toBe(0);
     expect(await names('-A', '--weight', '0')).toEqual(['orders-1e07']);
-    expect((await town.run('ls', '-A', '-o', 'wide', '--weight', '0')).out).toMatch(/ yes +0 +– +\w/);
-    expect((await town.run('ls', '-A', '--weight', '0')).out).toContain('Weight 0: callers pass it over');
-    expect(await town.run('ls', '--weight', '1.5')).toMatchObject({ code: 2, err: expect.stringContaining('whole') });
+    expect((await testbed.run('ls', '-A', '-o', 'wide', '--weight', '0')).out).toMatch(/ yes +0 +– +\w/);
+    expect((await testbed.run('ls', '-A', '--weight', '0')).out).toContain('Weight 0: callers pass it over');
+    expect(await testbed.run('ls', '--weight', '1.5')).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('whole'),
+    });
   });
 
-  it('knows what was meant by a mistyped service here, too', async () => {
-    expect(await town.run('ls', 'ordres', '--zone', 'a')).toMatchObject({
+  it('suggests the right name of a mistyped service here, too', async () => {
+    expect(await testbed.run('ls', 'ordres', '--zone', 'a')).toMatchObject({
       code: 1,
       err: expect.stringContaining('Did you mean orders?'),
     });
@@ -156,14 +159,14 @@ describe('rollcall ls, of a fleet', () => {
     ['--callable', 'yes'],
     ['--callable', 'yes', '-o', 'wide'],
     ['--callable', 'yes', '-o', 'json'],
-  ])('%j asks for the order in which pages miss nobody', async (...argv) => {
+  ])('%j requests the order in which pages miss no instance', async (...argv) => {
     const from = asked.length;
     await ls({ height: 40 }, ...argv);
     const sorts = asked.slice(from).flatMap((path) => /^\/api\/v1\/instances\?.*sort=([^&]*)/.exec(path)?.[1] ?? []);
     expect(new Set(sorts)).toEqual(new Set(['service']));
   });
 
-  it('asks for one page after the other, and for nothing else', async () => {
+  it('requests one page after the other, and nothing else', async () => {
     const from = asked.length;
     const { lines } = await ls({}, '-o', 'name', '--instances');
     expect(lines).toEqual(instances.map(({ id }) => id));
@@ -173,7 +176,7 @@ describe('rollcall ls, of a fleet', () => {
     expect(pages.at(-1)).toContain('/api/v1/instances?sort=service&limit=1000&after=900');
   });
 
-  it('shows the first 200 on a terminal and says how many more there are; a pipe, and --all, get all of them', async () => {
+  it('shows the first 200 on a terminal and the number of others; a pipe, and --all, get all of them', async () => {
     for (const argv of [[], ['--instances'], ['-o', 'wide', '--instances']]) {
       const { lines } = await ls({ height: 24 }, ...argv);
       expect(lines.join('\n')).toMatch(/^… and (800|467) more\b/m);
@@ -184,7 +187,7 @@ describe('rollcall ls, of a fleet', () => {
       expect((await ls({ height: 24 }, '--all', ...argv)).lines.filter(isRow)).toHaveLength(1_000);
     }
     const { lines } = await ls({ height: 24 });
-    // the worst first: services that nobody may be called of, and those that are CRITICAL
+    // the worst first: services without a callable instance, and those that are CRITICAL
     expect(lines.filter((line) => /^. HEALTHY +yes/.test(line))).toEqual([]);
     expect(lines.filter((line) => line.includes('CRITICAL  ')).length).toBeGreaterThan(100);
   });
@@ -196,13 +199,13 @@ describe('rollcall ls, of a fleet', () => {
     expect((await ls({ height: 24 }, '-o', 'name', '--instances')).lines).toHaveLength(1_000);
   });
 
-  it('names 20 at most of those that --fail-on finds', async () => {
+  it('names at most 20 of the matches of --fail-on', async () => {
     const shell = testShell({ ROLLCALL_URL: url });
     expect(await run(['ls', '-o', 'name', '--fail-on', 'CRITICAL'], shell)).toBe(1);
     expect(shell.errLines[0]).toMatch(/200 of 1000 in a state of --fail-on: .*, and 180 more\.$/);
   });
 
-  it('says of each whether callers may call it, by the rule of callers', async () => {
+  it('shows for each whether callers may call it, by the rule of callers', async () => {
     const { lines } = await ls({}, '-o', 'wide', '--instances');
     for (const [index, instance] of instances.entries()) {
       expect(lines[index + 1]).toMatch(isCallable(instance) ? / yes {2,}/ : / no {2,}/);
@@ -210,8 +213,8 @@ describe('rollcall ls, of a fleet', () => {
   });
 });
 
-describe('a list that is cut', () => {
-  it('has names that no instance beyond its end has, too', async () => {
+describe('a truncated list', () => {
+  it('has names that are also unique beyond its end', async () => {
     const [sample] = fleet(1, Date.now());
     const ids = [...Array.from({ length: 200 }, (_, index) => `orders-a-${1_000 + index}`), 'orders-b-1000'];
     const { url, server } = await fleetRegistry(

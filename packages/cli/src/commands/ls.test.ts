@@ -60,11 +60,11 @@ describe('rollcall ls', () => {
     expect((await ls('orders', '-o', 'wide')).out).toMatch(/REGISTERING +orders-1e07 +tcp:\/\/127\.0\.0\.1:9 +1\.4\.2/);
   });
 
-  it('-o wide shows no sign of a version that would turn the line around', async () => {
+  it('-o wide shows no character of a version that would reverse the line', async () => {
     expect((await ls('users', '-o', 'wide')).out).toMatch(/:9 +2\.0\?\? /);
   });
 
-  it('knows what was meant by a mistyped service', async () => {
+  it('suggests the right name of a mistyped service', async () => {
     expect(await ls('ordres')).toEqual({
       code: 1,
       out: '',
@@ -72,7 +72,7 @@ describe('rollcall ls', () => {
     });
   });
 
-  it('says so where another program answers', async () => {
+  it('reports another program that answers', async () => {
     let answer: readonly [status: number, type: string, text: string] = [200, 'text/plain', 'hello'];
     const other = createServer((_, response) => {
       const [status, type, text] = answer;
@@ -83,7 +83,7 @@ describe('rollcall ls', () => {
     const { code, err } = await ask();
     expect(code).toBe(1);
     expect(err).toContain(
-      'does not answer as a registry does: its answer is no JSON (status 200, text/plain, beginning with "hello")',
+      'does not answer as a registry does: its answer is not JSON (status 200, text/plain, beginning with "hello")',
     );
     answer = [404, 'text/html', '<h1>Not here</h1>'];
     expect((await ask()).err).toContain('status 404, text/html, beginning with "<h1>Not here</h1>"');
@@ -94,12 +94,12 @@ describe('rollcall ls', () => {
     other.close();
   });
 
-  it('refuses what is no URL, and a second service', async () => {
+  it('refuses an invalid URL, and a second service', async () => {
     expect(await ls('--url', 'localhost:1337')).toMatchObject({ code: 2, err: expect.stringContaining('http://') });
     expect(await ls('orders', 'users')).toMatchObject({ code: 2 });
   });
 
-  it('--fail-on makes the exit code, and says who it is', async () => {
+  it('--fail-on sets the exit code, and names the instances', async () => {
     expect(await ls('--fail-on', 'CRITICAL')).toMatchObject({ code: 0, err: '' });
     const { code, out, err } = await ls('-o', 'name', '--fail-on', 'CRITICAL', '--fail-on', 'REGISTERING');
     expect({ code, out }).toEqual({ code: 1, out: 'orders-1e07\nusers-0b9e' });
@@ -107,12 +107,12 @@ describe('rollcall ls', () => {
     expect(await ls('--fail-on', 'DEAD')).toMatchObject({ code: 2, err: expect.stringContaining('CRITICAL') });
   });
 
-  it('--namespace looks elsewhere', async () => {
+  it('--namespace lists another namespace', async () => {
     expect(await ls('--namespace', 'shop')).toMatchObject({ code: 1, err: expect.stringContaining('no namespace') });
     expect(await ls('--namespace', 'Shop!')).toMatchObject({ code: 2, err: expect.stringContaining('DNS label') });
   });
 
-  it('of an empty registry says that it is empty', async () => {
+  it('reports an empty registry', async () => {
     const empty = await startTestRegistry();
     const { code, out, err } = await ls('--url', empty.url);
     expect({ code, out, err }).toEqual({ code: 0, out: '', err: `No service is registered at ${empty.url}.` });

@@ -5,7 +5,7 @@ import {
   areSeveral,
   checkNamespace,
   namesOf,
-  nobodyText,
+  emptyListText,
   othersText,
   unknownServiceText,
 } from '../registry/namespaces.js';
@@ -46,7 +46,7 @@ const FLAGS = {
   '--watch': toggle('stay, and show what changes: as rollcall watch, and with -o json as rollcall watch --json', 'w'),
   '--fail-on': repeated(
     option.list({
-      doc: `exit with ${EXIT.failed} if an instance is in this state (${STATES.join(', ')}), or nobody of a service may be called (NOT_CALLABLE: only then); may be repeated`,
+      doc: `exit with ${EXIT.failed} if an instance is in this state (${STATES.join(', ')}), or no instance of a service may be called (NOT_CALLABLE: only then); may be repeated`,
       item: option.oneOf(FAILS, { doc: 'a state, or NOT_CALLABLE' }),
       default: [],
     }),
@@ -54,7 +54,7 @@ const FLAGS = {
   ),
   ...FILTER_FLAGS,
   '--all': toggle(
-    `on a terminal ${MOST_LISTED} instances at most are shown, and HEALTHY ones share a line where the table is higher than it; with this all are`,
+    `show all instances on a terminal, which otherwise shows at most ${MOST_LISTED}, with one line for HEALTHY ones if the table is too high`,
   ),
   ...NAMESPACE_FLAG,
   ...ALL_NAMESPACES_FLAG,
@@ -64,18 +64,18 @@ const FLAGS = {
 
 const HELP = `Usage: rollcall ls [service] [options]
 
-The instances that the registry knows, of one service or of all, worst first: state, both heartbeats, since when, why, and what
+The registered instances, of one service or of all, worst first: state, both heartbeats, since when, why, and what
 comes next. →1 is Heartbeat-1 (the registry calls: round trip), ←2 is Heartbeat-2 (the instance calls: last arrival).
 
 ${describeFlags(FLAGS).join('\n')}
 
-CALLABLE says whether callers may call the instance. Several filters let through what all of them let through; a repeated one what one
-of its values lets through.
+CALLABLE says whether callers may call the instance. Several filters select what all of them select; a repeated one what one
+of its values selects.
 
 Formats: wide adds the whole id, the addresses, the version, the admin state, the zone, the weight and how many circuits to the instance
 are not closed; json is one object, { url, revision, services,
 instances }, each service with how many of its instances are callable (left out where a filter lets only some instances through), each
-instance with its heartbeats, with who keeps it away and why (adminTerms), and with how many circuits to it are open (circuitsOpen); name is one id per line. A pipe or a file gets all of them, page by page.
+instance with its heartbeats, with the operator who keeps it from callers and the reason (adminTerms), and with the number of open circuits to it (circuitsOpen); name is one id per line. A pipe or a file gets all of them, page by page.
 
 Examples:
   rollcall ls
@@ -87,7 +87,7 @@ Examples:
   rollcall ls --fail-on CRITICAL --fail-on UNHEALTHY   # for a script that deploys
   rollcall ls --version 1.4.2 -o json | jq -r '.instances[].id'`;
 
-/** `rollcall ls`: what the registry knows, once. */
+/** `rollcall ls`: lists the registered instances once. */
 export const ls: Command = { help: HELP, run };
 
 async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
@@ -115,11 +115,11 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
   const view = format === 'name' ? found : { ...found, away: await awayTerms(api, found.instances) };
   const listing = { view, format, isAll: flags['--all'], isOfOne: service !== null, open };
   for (const line of listed(listing, shell)) shell.out(line);
-  tellOthers({ flags, api, wanted }, shell);
+  printOthers({ flags, api, wanted }, shell);
   return failsOn(fails, view, shell) ? EXIT.failed : EXIT.done;
 }
 
-/** Of each instance how many circuits to it are not closed; null: that is not known, and nobody asks for it. */
+/** The number of circuits to each instance that are not closed; null: unknown, and not requested. */
 async function circuitsFor(api: RegistryApi, flags: Given): Promise<ReadonlyMap<InstanceId, number> | null> {
   if (flags['--circuit'] !== undefined) return openCircuits(edgesIn(await api.topology()));
   if (!['wide', 'json'].includes(flags['--output'])) return null;
@@ -133,8 +133,8 @@ interface Asked {
   readonly wanted: Wanted;
 }
 
-/** Below a list of all services of the usual namespace; where standard output is no terminal, beside it. */
-function tellOthers({ flags, api, wanted: { service, known } }: Asked, shell: Shell): void {
+/** Below a list of all services of the default namespace; on standard error unless standard output is a terminal. */
+function printOthers({ flags, api, wanted: { service, known } }: Asked, shell: Shell): void {
   if (service !== null || flags['--namespace'] !== undefined || !['table', 'wide'].includes(flags['--output'])) return;
   const text = othersText(api.namespace, known);
   if (text === '') return;
@@ -143,11 +143,11 @@ function tellOthers({ flags, api, wanted: { service, known } }: Asked, shell: Sh
 }
 
 const nothingText = (api: RegistryApi, { service, known }: Wanted): string =>
-  service === null ? nobodyText(api, known) : `${service} has no instance now.`;
+  service === null ? emptyListText(api, known) : `${service} has no instance now.`;
 
 type Given = ReturnType<typeof parseArguments<typeof FLAGS>>['flags'];
 
-/** What else is asked for must fit to what never ends. */
+/** Checks that the other options fit to --watch. */
 async function staying(flags: Given, service: string | null, shell: Shell): Promise<ExitCode> {
   const format = flags['--output'];
   if (format !== 'table' && format !== 'json') {
@@ -181,8 +181,8 @@ function failsOn(
   const names = namesOf(instances, hasNamespaces);
   const named = failing.slice(0, MOST_NAMED).map(({ id, state }) => `${names.get(id) ?? id} ${state}`);
   const more = failing.length > MOST_NAMED ? [`and ${countText(failing.length - MOST_NAMED)} more`] : [];
-  const who = [...named, ...more].join(', ');
-  shell.err(`rollcall ls: ${failing.length} of ${instances.length} in a state of --fail-on: ${who}.`);
+  const texts = [...named, ...more].join(', ');
+  shell.err(`rollcall ls: ${failing.length} of ${instances.length} in a state of --fail-on: ${texts}.`);
   return true;
 }
 
@@ -214,7 +214,7 @@ async function search(
   };
 }
 
-/** The names of services in the namespace that is asked for. */
+/** The names of services in the requested namespace. */
 function servicesIn(api: RegistryApi, known: readonly Whereabouts[]): readonly string[] {
   const here = known.filter(({ namespace }) => api.namespace === '*' || namespace === api.namespace);
   return [...new Set(here.map(({ name }) => name))];
@@ -238,7 +238,10 @@ async function look(api: RegistryApi, { service, known, withHeartbeats }: Wanted
   };
 }
 
-/** A service whose instances have all gone lately is known; else the registry's own word counts, with what was probably meant. */
+/**
+ * A service whose instances were all removed recently is known; else the error names the registry's answer and a likely
+ * name.
+ */
 async function refuseUnknown(api: RegistryApi, service: string, known: readonly Whereabouts[]): Promise<void> {
   try {
     await api.service(service);

@@ -2,8 +2,8 @@ import type { RegistryClient, WatchSink } from '@rollcall/client';
 import type { Frame, Instance, InstanceId } from '@rollcall/core';
 
 /**
- * A link on which a service has no instance but one, and that may be called whatever an operator said: for who wants to call just this one,
- * with everything else that a call has. It only ever watches.
+ * A link on which a service has a single instance, which may be called whatever the settings of operators: for callers
+ * that want this one, with all features of a call. It only watches.
  */
 export function onlyInstance(link: RegistryClient, id: InstanceId): RegistryClient {
   const only = (instances: readonly Instance[]): readonly Instance[] =>

@@ -5,7 +5,7 @@ import { numberAt } from '../registry/json.js';
 import type { Json } from '../registry/json.js';
 import { eventsIn, heartbeatsOf } from '../registry/registry-api.js';
 import type { RegistryApi } from '../registry/registry-api.js';
-import { nobodyError, whoIs } from '../registry/resolve-instance.js';
+import { noInstanceError, resolveInstance } from '../registry/resolve-instance.js';
 import { edgesIn, p99Text, successText } from '../registry/traffic.js';
 import type { Edge, Target } from '../registry/traffic.js';
 import { happenedText } from '../render/happened-text.js';
@@ -33,8 +33,8 @@ const FLAGS = { ...OUTPUT_FLAG, ...NAMESPACE_FLAG, ...CONNECTION_FLAGS, '--help'
 const HELP = `Usage: rollcall show <id> [options]
 
 One instance: its state, why, since when and what comes next; both heartbeats as a picture (Heartbeat-1 is the registry's call, above,
-Heartbeat-2 the instance's, below); its facts; who calls it; what became of it lately. The id may be short, as it is printed: orders…1e07,
-orders-1e07, or an end that no other has.
+Heartbeat-2 the instance's, below); its facts; its callers; its recent events. The id may be short, as it is printed: orders…1e07,
+orders-1e07, or a unique end of an id.
 
 ${describeFlags(FLAGS).join('\n')}
 
@@ -48,17 +48,17 @@ export const show: Command = { help: HELP, run };
 async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
   const { flags, words } = parseArguments(FLAGS, argv);
   const [typed = ''] = neededWords('show <id>', words, 1);
-  const { id, api } = await whoIs(typed, await apiOf(flags, shell.env), 'allowed');
+  const { id, api } = await resolveInstance(typed, await apiOf(flags, shell.env), 'allowed');
   const [found, timeline] = await Promise.all([api.instance(id), api.timeline(id).catch(() => null)]);
   const events = eventsIn(timeline);
-  if (found === null && events.length === 0) throw nobodyError(typed, [], api.url);
+  if (found === null && events.length === 0) throw noInstanceError(typed, [], api.url);
   const calls = found === null ? [] : await callersOf(api, String(found['service']), id);
   if (flags['--output'] === 'json') shell.out(json({ id, found, calls, events }));
   else for (const line of page({ api, id, found, calls, events }, shell)) shell.out(line);
   return EXIT.done;
 }
 
-/** Who calls the service, and what of it goes to this instance (undefined: nothing lately). */
+/** A service that calls this one, and its calls to this instance (undefined: none recently). */
 interface Caller {
   readonly edge: Edge;
   readonly target: Target | undefined;
@@ -130,13 +130,13 @@ interface Headed {
   readonly instance: Instance;
   readonly name: string;
   readonly shape: string;
-  /** What is known of the operator's word by which it gets no calls; null: nothing. */
+  /** The operator's setting that keeps it from callers, as far as known; null: unknown. */
   readonly away: OverrideTerms | null;
   readonly now: number;
   readonly width: number;
 }
 
-/** What an operator wants, where it is not the usual; state, reason, since, next. */
+/** The setting of the operator, unless it is the default; state, reason, since, next. */
 function stateLines({ instance, name, shape, away, now, width }: Headed): readonly (readonly Span[])[] {
   const { state, since, reason, admin } = instance;
   const { sentence, evidence } = explained(reason);
@@ -190,7 +190,7 @@ function factRows(instance: Instance, found: Json): readonly Row[] {
     ['wanted', admin],
     ['metadata', metadata.length === 0 ? '–' : metadata.join(' ')],
     ['registered', momentText(instance.registeredAt, Date.now())],
-    ['falls', `${Math.round(numberAt(found, 'falls') ?? 0)} lately`],
+    ['falls', `${Math.round(numberAt(found, 'falls') ?? 0)} recently`],
     ['revision', String(instance.revision)],
   ];
 }
@@ -198,7 +198,7 @@ function factRows(instance: Instance, found: Json): readonly Row[] {
 function callerRows(calls: readonly Caller[]): readonly Row[] {
   return calls.map(({ edge, target }) =>
     target === undefined
-      ? [edge.from, 'not lately', '', '', '']
+      ? [edge.from, 'not recently', '', '', '']
       : [
           edge.from,
           `${target.perSecond.toFixed(1)}/s`,
@@ -209,7 +209,7 @@ function callerRows(calls: readonly Caller[]): readonly Row[] {
   );
 }
 
-/** The window is not told: it is that of the edge. */
+/** The target does not report its window: it is that of the edge. */
 function attemptsOf({ calls, perSecond }: Edge, target: Target): number {
   const seconds = perSecond === 0 ? 0 : calls / perSecond;
   return Math.max(target.failures, Math.round(target.perSecond * seconds));

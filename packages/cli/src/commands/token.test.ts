@@ -28,7 +28,7 @@ function tokenIn(out: string): { readonly token: string; readonly id: string } {
 }
 
 describe('rollcall token', () => {
-  it('create prints the line to paste, once, and keeps the hash where only the owner reads it', async () => {
+  it('create prints the line to paste, once, and stores the hash where only the owner can read it', async () => {
     const { code, out, err } = await create('--role', 'service', '--service', 'orders,pay-*', '--service', 'shop/*');
     expect(code).toBe(0);
     const { token, id } = tokenIn(out);
@@ -42,7 +42,7 @@ describe('rollcall token', () => {
     expect((await create('--role', 'reader')).err).not.toContain('first');
   });
 
-  it('keeps the tokens where rollcall up with the same flags looks for them', async () => {
+  it('stores the tokens where rollcall up with the same flags reads them', async () => {
     await rollcall(['token', 'create', '--role', 'operator']);
     await rollcall(['token', 'create', '--role', 'operator', '--port', '4000']);
     const file = join(folder, 'elsewhere.json');
@@ -55,7 +55,7 @@ describe('rollcall token', () => {
       expect(await readFile(path, 'utf8')).toContain('operator');
   });
 
-  it('list shows what there is, and no hash', async () => {
+  it('list shows the tokens without hashes', async () => {
     const first = tokenIn((await create('--role', 'service', '--service', '*', '--note', 'all of them')).out);
     const second = tokenIn((await create('--role', 'reader', '--expires', '90d')).out);
     await rollcall(['token', 'revoke', first.id, '--data', folder]);
@@ -73,15 +73,15 @@ describe('rollcall token', () => {
     expect(json + out).not.toMatch(/[0-9a-f]{64}/);
   });
 
-  it('list tells the time that is left of a token that ends soon', async () => {
+  it('list shows the remaining time of a token that expires soon', async () => {
     await create('--role', 'reader', '--expires', '30m');
     const { out } = await rollcall(['token', 'list', '--data', folder]);
     expect(out).toMatch(/ \d{4}-\d\d-\d\dT\d\d:\d\dZ \(in (?:29|30) min\)/);
   });
 
-  it('list says where there are none', async () => {
+  it('list names the file if there are none', async () => {
     const { code, err } = await rollcall(['token', 'list', '--data', folder]);
-    expect([code, err]).toEqual([0, `There are no tokens in ${join(folder, 'tokens.json')}.`]);
+    expect([code, err]).toEqual([0, `No tokens in ${join(folder, 'tokens.json')}.`]);
   });
 
   it.each([
@@ -98,7 +98,7 @@ describe('rollcall token', () => {
     [['token', 'create', '--role', 'reader', '--expire', '1d'], 'Did you mean --expires?'],
     [['token', 'create', '--role', 'reader', '--tokens', 'a', '--data', 'b'], 'leave one of them out'],
     [['token', 'revoke'], 'rollcall token revoke <id>'],
-    [['token', 'revoke', '0123456789'], 'There is no token "0123456789"'],
+    [['token', 'revoke', '0123456789'], 'No token "0123456789"'],
   ])('%j is refused', async (argv, text) => {
     const { code, out, err } = await rollcall(argv);
     expect([code, out]).toEqual([2, '']);
@@ -113,7 +113,7 @@ describe('rollcall token', () => {
     expect((await rollcall(['token', 'list', '--data', folder])).out).toMatch(new RegExp(`${id} +valid`));
   });
 
-  it('does not touch a file that it cannot read', async () => {
+  it('does not change a file that it cannot read', async () => {
     const file = join(folder, 'other.json');
     await writeFile(file, '{"mine":true}');
     const { code, err } = await rollcall(['token', 'create', '--role', 'reader', '--tokens', file]);
@@ -126,13 +126,13 @@ describe('rollcall token', () => {
 const OF: Readonly<Record<string, readonly string[]>> = { service: ['--service', '*'], reader: [], operator: [] };
 
 describe('rollcall up and ls, from the first token to the last', () => {
-  it('ask for tokens, and take them', async () => {
+  it('require tokens, and accept them', async () => {
     const file = join(folder, 'tokens.json');
     const first = await rollcall(['token', 'create', '--role', 'reader', '--tokens', file]);
     const { token, id } = tokenIn(first.out);
     const shell = testShell({});
     const serving = run(['up', '--port', '0', '--memory', '--host', '0.0.0.0', '--tokens', file], shell);
-    await Promise.race([shell.spoke, serving]);
+    await Promise.race([shell.hasOutput, serving]);
     expect(shell.outLines.join('\n')).toContain('It asks for the tokens in');
     const url = /http:\S+(?=,)/.exec(shell.outLines.join('\n'))?.[0] ?? '';
     const ls = (env: Readonly<Record<string, string>>) => rollcall(['ls', '--url', url], env);
@@ -150,7 +150,7 @@ describe('rollcall up and ls, from the first token to the last', () => {
     expect([...shell.outLines, ...shell.errLines].join('\n')).not.toContain(token);
   });
 
-  it('let a reader look, and only an operator act', async () => {
+  it('let a reader read, and only an operator act', async () => {
     const file = join(folder, 'roles.json');
     const made = async (role: string) =>
       tokenIn((await rollcall(['token', 'create', '--role', role, '--tokens', file, ...(OF[role] ?? [])])).out).token;
@@ -178,20 +178,20 @@ describe('rollcall up and ls, from the first token to the last', () => {
     await registry.close();
   });
 
-  it('find the tokens in the folder by themselves, and refuse to be insecure beside them', async () => {
+  it('find the tokens in the folder, and refuse --insecure beside them', async () => {
     await create('--role', 'operator');
     const insecure = await rollcall(['up', '--port', '0', '--data', folder, '--insecure']);
     expect(insecure).toMatchObject({ code: 2, err: expect.stringContaining('contradict') });
     const shell = testShell({});
     const serving = run(['up', '--port', '0', '--data', folder], shell);
-    await Promise.race([shell.spoke, serving]);
+    await Promise.race([shell.hasOutput, serving]);
     const url = /http:\S+(?=,)/.exec(shell.outLines.join('\n'))?.[0] ?? '';
     expect((await fetch(`${url}/api/v1/services`)).status).toBe(401);
     shell.end();
     await serving;
   });
 
-  it('refuse to listen for others without one, and say how to make it', async () => {
+  it('refuse to listen on a network without one, and print how to create it', async () => {
     const { code, err } = await rollcall(['up', '--port', '0', '--host', '0.0.0.0']);
     expect(code).toBe(2);
     expect(err).toContain('rollcall token create');

@@ -55,7 +55,7 @@ const CREATE = {
   ),
   '--expires': valued(
     option.string({
-      doc: 'after so long it is worth nothing: 90d, 12h, 30m, 4w; default never',
+      doc: 'the lifetime: 90d, 12h, 30m, 4w; default never',
       pattern: /^([1-9]\d{0,5}[mhdw]|never)$/,
       allowed: 'a number and m, h, d or w, such as 90d, or never',
       default: 'never',
@@ -64,7 +64,7 @@ const CREATE = {
   ),
   '--note': valued(
     option.string({
-      doc: 'what it is for, shown by list',
+      doc: 'its purpose, shown by list',
       pattern: /^[^\p{C}]{0,100}$/u,
       allowed: 'at most 100 characters on one line',
       default: '',
@@ -86,7 +86,7 @@ const HELP = `Usage: rollcall token create --role <role> [--service <names>] [op
 The access tokens of a registry. It is run where the registry's folder is, and needs no running registry: one that asks for tokens
 sees within a second what was created or revoked, and one that was started without tokens asks for them from its next start. The
 token is shown once, as the line to paste; only its hash is kept. Any number may be valid at the same time, so that an old one is
-revoked when everybody has the new one.
+revoked once all services have the new one.
 
 create
 ${describeFlags(CREATE).join('\n')}
@@ -96,7 +96,7 @@ ${describeFlags({ '--json': LIST['--json'] }).join('\n')}
 
 Services are given their token as ROLLCALL_TOKEN, rollcall ls too.`;
 
-/** `rollcall token`: who may do what. */
+/** `rollcall token`: manages access tokens. */
 export const token: Command = { help: HELP, run };
 
 const ACTIONS: Readonly<Record<string, (argv: readonly string[], shell: Shell) => Promise<ExitCode>>> = {
@@ -151,7 +151,7 @@ async function list(argv: readonly string[], shell: Shell): Promise<ExitCode> {
     return EXIT.done;
   }
   if (records.length === 0) {
-    shell.err(`There are no tokens in ${path}.`);
+    shell.err(`No tokens in ${path}.`);
     return EXIT.done;
   }
   const rows = records.map((record) => [
@@ -180,10 +180,7 @@ async function revoke(argv: readonly string[], shell: Shell): Promise<ExitCode> 
       const shown = /^[0-9a-f]{1,10}$/.test(unknown)
         ? `"${unknown}"`
         : 'of that id (an id has ten digits, it is not the token)';
-      throw new RollcallError(
-        'OPTION_INVALID',
-        `There is no token ${shown} in ${path}. rollcall token list shows them.`,
-      );
+      throw new RollcallError('OPTION_INVALID', `No token ${shown} in ${path}. rollcall token list shows them.`);
     }
     return records.map((record) =>
       ids.includes(record.id) && record.revokedAt === null ? { ...record, revokedAt: wall } : record,
@@ -214,8 +211,8 @@ function pathOf({ '--tokens': file, '--data': data, '--port': port }: Place, env
   return join(folder ?? '.', TOKENS_FILE);
 }
 
-function servicesOf(role: Role, said: readonly string[]): readonly string[] {
-  const services = [...new Set(said.flatMap((names) => names.split(',')).map((name) => name.trim()))];
+function servicesOf(role: Role, typed: readonly string[]): readonly string[] {
+  const services = [...new Set(typed.flatMap((names) => names.split(',')).map((name) => name.trim()))];
   const wrong = services.find((name) => !SERVICE_PATTERN.test(name));
   if (wrong !== undefined) {
     const received = `received ${JSON.stringify(printable(wrong))}, allowed is ${SERVICE_PATTERN_TEXT}`;
@@ -246,7 +243,7 @@ function rightsText({ role, services }: TokenRecord): string {
 const expiryText = ({ expiresAt }: TokenRecord): string =>
   expiresAt === null ? 'does not expire' : `expires at ${new Date(expiresAt).toISOString()}`;
 
-/** The day; within two days of it, before or after, the minute, since a day says nothing then. */
+/** The day; within two days of it, before or after, the minute, as a day is not exact enough then. */
 function endText(expiresAt: number, wall: number): string {
   const leftMs = expiresAt - wall;
   if (Math.abs(leftMs) > MINUTE_MATTERS_MS) return dayText(expiresAt);

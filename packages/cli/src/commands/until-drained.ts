@@ -7,7 +7,7 @@ import type { Edge } from '../registry/traffic.js';
 import type { Shell } from '../terminal/shell.js';
 import { ageText } from '../terminal/words.js';
 
-/** Callers count in windows of this length, and tell each once it is over. */
+/** Callers count calls in windows of this length, and report each window at its end. */
 const WINDOW_MS = 5_000;
 const LOOK_EVERY_MS = 250;
 const USUAL_INTERVAL_MS = 5_000;
@@ -22,13 +22,13 @@ interface Wanted {
   readonly id: InstanceId;
   readonly service: string;
   readonly timeoutMs: number;
-  /** When no new calls began to go to it, as `systemTime.now()` has it. Default: now. */
+  /** The time from which it gets no new calls, as `systemTime.now()`. Default: now. */
   readonly since?: number;
 }
 
 /**
- * Waits until the callers of an instance that gets no new calls have none under way there, by what they tell with their heartbeats, or it
- * is gone. Rejects as the routes do.
+ * Waits until the callers of an instance that gets no new calls have none in flight there, according to their
+ * heartbeats, or the instance is gone. Rejects as the routes do.
  */
 export async function untilQuiet(
   api: RegistryApi,
@@ -41,7 +41,7 @@ export async function untilQuiet(
   const intervalMs = numberAt(about, 'heartbeat', 'intervalMs') ?? USUAL_INTERVAL_MS;
   for (;;) {
     const afterMs = systemTime.now() - startedAt;
-    const isTold = afterMs >= toldAfterMs(intervalMs);
+    const isTold = afterMs >= reportedAfterMs(intervalMs);
     const [found, topology] = await Promise.all([api.instance(id), isTold ? api.topology() : {}]);
     if (found === null) return { isQuiet: true, afterMs, text: `It is gone, after ${ageText(afterMs)}.` };
     const edges = edgesIn(topology).filter(({ to }) => to === service);
@@ -54,28 +54,29 @@ export async function untilQuiet(
   }
 }
 
-/** By then each caller has told of the time since. */
-const toldAfterMs = (intervalMs: number): number => WINDOW_MS + intervalMs;
+/** By then each caller has reported the time since. */
+const reportedAfterMs = (intervalMs: number): number => WINDOW_MS + intervalMs;
 
 /**
- * Why the instance may still have calls; null: it has none. A caller's word counts that says of the time after the drain: once each has
- * had its next heartbeat after its next window. It tells how many attempts ended at each instance, and how many calls are under way at
- * the service as a whole: none under way there means none here. Where some always are, since others are called, it is that nothing ended
- * here in two windows; only a call that takes longer than both is then not seen. A caller with a call under way tells each window: whose
- * last word is older has none left.
+ * The reason why the instance may still have calls; null: it has none. A report counts if it covers the time after the
+ * drain: once each caller has sent its next heartbeat after its next window. It has the number of attempts that ended
+ * at each instance, and the number of calls in flight at the service as a whole: none in flight there means none here.
+ * If some always are, since other instances are called, the instance is quiet once no attempt ended here in two
+ * windows; only a call that takes longer than both is then missed. A caller with a call in flight reports each window:
+ * one whose last report is older has none left.
  */
 export function stillThere(
   edges: readonly Edge[],
   id: InstanceId,
   { afterMs, intervalMs }: { readonly afterMs: number; readonly intervalMs: number },
 ): string | null {
-  const tellMs = toldAfterMs(intervalMs);
-  if (afterMs < tellMs) return 'its callers have yet to tell of the time since';
+  const reportedMs = reportedAfterMs(intervalMs);
+  if (afterMs < reportedMs) return 'its callers have not reported the time since';
   const busy = edges.filter(({ inFlight, ageMs }) => inFlight > 0 && ageMs <= WINDOW_MS + 2 * intervalMs);
   const [first] = busy;
   if (first === undefined) return null;
   const ended = busy.find(({ targets }) => targets.some((target) => target.instance === id && target.perSecond > 0));
-  if (ended !== undefined) return `${ended.from} told of calls that ended there in its last 5 s`;
-  const isTold = busy.every(({ perSecond }) => perSecond > 0) && afterMs >= tellMs + WINDOW_MS;
-  return isTold ? null : `${first.from} has ${first.inFlight} under way at ${first.to}`;
+  if (ended !== undefined) return `${ended.from} reported calls that ended there in its last 5 s`;
+  const isReported = busy.every(({ perSecond }) => perSecond > 0) && afterMs >= reportedMs + WINDOW_MS;
+  return isReported ? null : `${first.from} has ${first.inFlight} under way at ${first.to}`;
 }

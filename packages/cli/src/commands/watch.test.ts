@@ -1,41 +1,41 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { InPlace } from '../render/in-place.js';
-import { Town } from '../town.fixture.js';
+import { Testbed } from '../testbed.fixture.js';
 
 describe('rollcall watch', () => {
-  let town: Town;
+  let testbed: Testbed;
 
   beforeEach(async () => {
-    town = await Town.start({ intervalMs: 60_000 });
-    await town.register('orders-1e07', 'orders');
-    await town.register('users-0b9e', 'users');
+    testbed = await Testbed.start({ intervalMs: 60_000 });
+    await testbed.register('orders-1e07', 'orders');
+    await testbed.register('users-0b9e', 'users');
   });
-  afterEach(() => town.close());
+  afterEach(() => testbed.close());
 
-  it('is one line for each change where nobody looks: what is there, and what becomes of it', async () => {
-    const shell = town.stay(['watch']);
+  it('prints one line per change without a terminal: the instances, then their changes', async () => {
+    const shell = testbed.stay(['watch']);
     expect(await shell.line(/orders/)).toMatch(/^\d\d:\d\d:\d\d {2}◌ REGISTERING {4}orders…1e07 +registered/);
-    await town.run('weight', '1e07', '7');
+    await testbed.run('weight', '1e07', '7');
     expect(await shell.line(/weight/)).toMatch(/orders…1e07 .*proved both ways; weight 7$/);
-    await town.run('drain', '1e07');
+    await testbed.run('drain', '1e07');
     expect(await shell.line(/DRAINING/)).toMatch(/⊘ DRAINING +orders…1e07 +REGISTERING: .*proved both ways$/);
-    await town.run('rm', '1e07');
+    await testbed.run('rm', '1e07');
     expect(await shell.line(/REMOVED/)).toMatch(/^\d\d:\d\d:\d\d {2}× REMOVED {8}orders…1e07 +removed by an operator$/);
   });
 
-  it('tells of one service alone where that is asked for', async () => {
-    const shell = town.stay(['watch', 'users']);
+  it('shows one service alone if requested', async () => {
+    const shell = testbed.stay(['watch', 'users']);
     await shell.line(/users…0b9e/);
-    await town.run('rm', '1e07');
-    await town.run('rm', '0b9e');
+    await testbed.run('rm', '1e07');
+    await testbed.run('rm', '0b9e');
     await shell.line(/REMOVED/);
     expect(shell.outLines.join('\n')).not.toContain('orders');
   });
 
   it.each([[['watch', '--json']], [['ls', '-w', '-o', 'json']]])('%j is JSON, line by line', async (argv) => {
-    const shell = town.stay(argv);
+    const shell = testbed.stay(argv);
     await shell.line(/orders/);
-    await town.run('drain', '1e07');
+    await testbed.run('drain', '1e07');
     const changed = JSON.parse(await shell.line(/"change":"changed"/)) as unknown;
     expect(changed).toMatchObject({
       id: 'orders-1e07',
@@ -43,34 +43,34 @@ describe('rollcall watch', () => {
       before: 'REGISTERING',
       admin: 'DRAINING',
     });
-    await town.run('rm', '1e07');
+    await testbed.run('rm', '1e07');
     expect(JSON.parse(await shell.line(/"change":"removed"/))).toMatchObject({ id: 'orders-1e07', state: null });
     expect(shell.outLines.map((line) => (JSON.parse(line) as { change: string }).change)).toContain('line');
   });
 
   it('draws one picture in place on a terminal', async () => {
-    const shell = town.stay(['watch'], { height: 30, width: 100 });
+    const shell = testbed.stay(['watch'], { height: 30, width: 100 });
     const picture = await shell.line(/orders…1e07/);
     expect(picture).toMatch(/rollcall {2}http:\/\/127\.0\.0\.1:\d+ {2}Live/);
     expect(picture).toContain('No service needs attention: 2 of 2 are callable. 2 on the way, nothing to do.');
-    await town.run('rm', '1e07');
+    await testbed.run('rm', '1e07');
     await shell.line(/1 of 1 are callable/);
     // each begins where the last one began, and hides nothing of it
     // eslint-disable-next-line no-control-regex
     for (const again of shell.outLines.slice(1)) expect(again).toMatch(/^\u001b\[\d+A\r\u001b\[J/);
   });
 
-  it('goes on without a line to the registry, and says so in the past', async () => {
-    const shell = town.stay(['watch'], { height: 30 });
+  it('continues without a connection to the registry, in the past tense', async () => {
+    const shell = testbed.stay(['watch'], { height: 30 });
     await shell.line(/orders…1e07/);
-    await town.registry.close();
+    await testbed.registry.close();
     expect(await shell.line(/No line to the registry/)).toContain('were on the way');
   });
 
-  it('waits for a service that is not there yet, and says what may be meant', async () => {
-    const shell = town.stay(['watch', 'ordres']);
+  it('waits for a service that does not exist yet, and suggests a name', async () => {
+    const shell = testbed.stay(['watch', 'ordres']);
     expect(await shell.complaint(/ordres/)).toBe('There is no service "ordres". Did you mean orders? Waiting for it.');
-    await town.register('ordres-1', 'ordres');
+    await testbed.register('ordres-1', 'ordres');
     expect(await shell.line(/ordres/)).toContain('REGISTERING');
   });
 
@@ -80,12 +80,12 @@ describe('rollcall watch', () => {
     [['ls', '-w', '--fail-on', 'CRITICAL'], 2, 'leave out one'],
     [['watch', '--url', 'http://127.0.0.1:1'], 3, 'No registry answers'],
   ])('%j exits with %i', async (argv, code, why) => {
-    expect(await town.run(...argv)).toEqual({ code, out: '', err: expect.stringContaining(why) });
+    expect(await testbed.run(...argv)).toEqual({ code, out: '', err: expect.stringContaining(why) });
   });
 });
 
 describe('a picture in place', () => {
-  it('goes back to where the last one began, wipes it, and gives the cursor back', () => {
+  it('returns to the start of the last one, clears it, and restores the cursor', () => {
     const written: string[] = [];
     const place = new InPlace((text) => void written.push(text));
     place.draw(['one', 'two']);
@@ -99,7 +99,7 @@ describe('a picture in place', () => {
     ]);
   });
 
-  it('is cut where it would be higher than the terminal', () => {
+  it('is cut to the height of the terminal', () => {
     const written: string[] = [];
     new InPlace((text) => void written.push(text)).draw(['1', '2', '3', '4'], 3);
     expect(written).toEqual(['\u001b[?25l\r\u001b[J1\n2']);

@@ -14,9 +14,9 @@ const FLAGS = {
 
 const HELP = `Usage: rollcall watch [service] [options]
 
-What the registry knows, live, of one service or of all, until Ctrl-C: who needs attention, whether callers are affected, and each
+The view of the registry, live, for one service or all, until Ctrl-C: what needs attention, whether callers are affected, and each
 instance with its state, both heartbeats, since when, why, and what comes next; of one service its traffic, too. A terminal shows one picture; anything else gets a line
-for each change. While the line to the registry is broken it shows the past and says so, and it comes back by itself.
+for each change. While the connection to the registry is broken it shows the past and says so, and it reconnects by itself.
 
 ${describeFlags(FLAGS).join('\n')}
 
@@ -26,7 +26,7 @@ Examples:
   rollcall watch --all-namespaces
   rollcall watch --json | jq -c 'select(.state == "CRITICAL")'`;
 
-/** `rollcall watch`: what the registry knows, live. */
+/** `rollcall watch`: the view of the registry, live. */
 export const watch: Command = { help: HELP, run };
 
 async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {

@@ -67,7 +67,7 @@ const half = (received: number, announced: number | null): Failure =>
 const held = { outcome: 'held', afterMs: 2_500, text: 'it lasts' } as const;
 const codesIn = (more: Partial<Facts>): readonly string[] => judge(facts(more)).findings.map(({ code }) => code);
 
-/** What provokes each finding, and what its evidence says. */
+/** The facts that provoke each finding, and its evidence. */
 const CASES: Readonly<Record<FindingCode, readonly [Partial<Facts>, RegExp]>> = {
   'registry-not-listening': [failed('ECONNREFUSED', REFUSED), /ECONNREFUSED/],
   'registry-name-unknown': [failed('ENOTFOUND', 'getaddrinfo ENOTFOUND x'), /ENOTFOUND/],
@@ -105,7 +105,7 @@ const CASES: Readonly<Record<FindingCode, readonly [Partial<Facts>, RegExp]>> = 
   'registry-refuses': [refused(429, 'TOO_MANY', 'Wait.'), /429/],
   'few-open-files-here': [
     { here: { container: null, openFiles: 64, unasked: 3 } },
-    /3 questions and 0 ports could not be tried/,
+    /3 requests and 0 ports could not be tried/,
   ],
   'registry-unsteady': [
     tried(failure('ETIMEDOUT', 'no connection within 3000 ms'), failure('ECONNRESET', 'socket hang up')),
@@ -239,7 +239,7 @@ const CASES: Readonly<Record<FindingCode, readonly [Partial<Facts>, RegExp]>> = 
 };
 
 describe('judge', () => {
-  it('finds nothing where everything is well, and says what it looked at and what it could not', () => {
+  it('finds nothing if everything is well, and lists what it checked and what it could not check', () => {
     const { findings, fine, unchecked } = judge(facts());
     expect(findings).toEqual([]);
     expect(fine).toContain('both heartbeats of 1 of 1 instances');
@@ -259,7 +259,7 @@ describe('judge', () => {
     expect(guide).toContain(`\n### ${one.link.split('#')[1]}\n`);
   });
 
-  it('tells the worst first', () => {
+  it('lists the worst first', () => {
     const bad = Object.values(CASES)
       .slice(FINDING_CODES.indexOf('registry-refuses') + 1)
       .map(([more]) => more);
@@ -275,12 +275,12 @@ describe('judge', () => {
     expect(ranks).toEqual(ranks.toSorted((one, other) => one - other));
   });
 
-  it('takes a name that only begins like an address for that of another machine', () => {
+  it('treats a name that only begins like an address as that of another machine', () => {
     expect(fixAt('http://127.example.com:1337')).toContain('--host 0.0.0.0');
     expect(fixAt('http://127.0.0.2:1337')).not.toContain('--host');
   });
 
-  it('makes no finding of one missed heartbeat, of a goodbye, of an old registry, or of another patch', () => {
+  it('ignores one missed heartbeat, an instance that leaves, an old registry, and another patch version', () => {
     const missed = instanceFacts({}, { heartbeats: beats({ error: 'no answer', misses: 1 }, { misses: 1 }) });
     const leaving = instanceFacts(
       { state: 'DEREGISTERING', reason: { code: 'LEAVING', text: 'goodbye' } },
@@ -294,7 +294,7 @@ describe('judge', () => {
     expect(judge(facts(registry({ version: '0.1.9' }))).findings).toEqual([]);
   });
 
-  it('blames nobody for what a registry that has just started cannot know, nor by a clock that is wrong', () => {
+  it('reports nothing that a registry cannot know just after its start, nor by a wrong clock', () => {
     const silent = instanceFacts(
       {},
       { heartbeats: beats({ lastSuccessAgoMs: null }, { lastSuccessAgoMs: null }), line: false },
@@ -309,11 +309,11 @@ describe('judge', () => {
     ]);
   });
 
-  it('takes an answer that breaks off for a large one only where larger ones do not arrive', () => {
+  it('blames the size of an answer that breaks off only if larger ones do not arrive', () => {
     const small = half(9, 99);
     expect(codesIn(tried(small))).toEqual(['registry-unsteady']);
-    expect(judge(facts(tried(small))).fine).not.toContain('each of 10 questions to it was answered');
-    // by what came of it, where its head does not say
+    expect(judge(facts(tried(small))).fine).not.toContain('each of 10 requests to it was answered');
+    // the size is known from the part that arrived, if its head does not declare it
     expect(codesIn(tried(half(901, null)))).toEqual(['large-answers-lost']);
     expect(codesIn(tried(half(900, null)))).toEqual(['registry-unsteady']);
     expect(codesIn(tried(small, half(9, 901)))).toEqual(['large-answers-lost', 'registry-unsteady']);
@@ -322,12 +322,12 @@ describe('judge', () => {
     const asked = { ...tried(small, large, large), way: { large, stream: held } };
     expect(codesIn(asked)).toEqual(['large-answers-lost']);
     expect(judge(facts(asked)).findings[0]?.evidence[0]).toContain('99 of ? bytes');
-    // and one that was never answered says nothing of sizes
+    // an answer that never came says nothing about sizes
     const lost = failure('ETIMEDOUT', 'no connection within 3000 ms');
     expect(codesIn({ ...tried(lost, small), way: { large: lost, stream: held } })).toEqual(['registry-unsteady']);
   });
 
-  it('names a service nobody of which may be called with its namespace, where there are several', () => {
+  it('names a service without a callable instance with its namespace, if there are several', () => {
     const drained = countCallable([{ state: 'HEALTHY', admin: 'DRAINING' }]);
     const away = instances(instanceFacts({ admin: 'DRAINING' }));
     const whatOf = (counts: Facts['counts'], hasNamespaces = false) =>
@@ -341,23 +341,23 @@ describe('judge', () => {
     expect(whatOf(both, true)).toContain('Nobody of default/orders may be called');
   });
 
-  it('names what can be done in a pod that may open too few files', () => {
+  it('names the fix for a pod that may open too few files', () => {
     const { findings } = judge(facts({ here: { container: 'kubernetes', openFiles: 64, unasked: 3 } }));
     expect(findings[0]?.fix.join()).toMatch(/LimitNOFILE.*container runtime.*rollcall doctor --no-ports --url/);
   });
 
-  it('asks who answers only where callers do', () => {
-    const strange = reach('another', 'somebody answers who does not say who it is');
+  it('checks the id of the process only where callers do', () => {
+    const strange = reach('another', 'a process answers that does not report an instance id');
     const foreign = instanceFacts({ source: 'consul' }, { reach: strange });
     const own = { ...endpoint, protocol: 'heartbeat' } as const;
     const quiet = instanceFacts({ endpoints: [own] }, { reach: strange.map((seen) => ({ ...seen, endpoint: own })) });
     expect(judge(facts(instances(foreign, quiet))).findings).toEqual([]);
   });
 
-  it('tells of those that it could not see into, or did not look at', () => {
+  it('lists instances that it could not check, or left out', () => {
     const open = instanceFacts({}, { reach: reach('open', 'it takes connections') });
     expect(judge(facts({ instances: [open], left: 40 })).unchecked.join('\n')).toMatch(
-      /who answers at 1 addresses[\s\S]*40 instances/,
+      /what answers at 1 addresses[\s\S]*40 instances/,
     );
     const silent = instanceFacts({}, { reach: [] });
     expect(judge(facts({ instances: [silent], triesPorts: false })).unchecked.join('\n')).toContain('--no-ports');
@@ -365,11 +365,11 @@ describe('judge', () => {
 });
 
 describe('docs/guide/troubleshooting.md', () => {
-  it('has an entry for each finding, in their order, and for nothing else', () => {
+  it('has an entry for each finding, in order, and no others', () => {
     expect([...guide.matchAll(/^### (\S+)$/gm)].map(([, code]) => code)).toEqual([...FINDING_CODES]);
   });
 
-  it('says something in each', () => {
+  it('has a text in each entry', () => {
     const entries = [...guide.matchAll(/^### \S+\n([\s\S]*?)(?=^##|(?![\s\S]))/gm)].map(([, text = '']) => text.trim());
     expect(entries).toHaveLength(FINDING_CODES.length);
     expect(entries.filter((entry) => entry.length < 100)).toEqual([]);

@@ -9,11 +9,11 @@ import { placed } from './findings/names.js';
 import { wayDiagnosis } from './findings/network.js';
 import { registryDiagnosis } from './findings/registry.js';
 
-/** What is wrong, by what was seen. */
+/** Derives the findings from the facts. */
 export function judge(facts: Facts): Diagnosis {
   const lost = contactFinding(facts);
   if (lost !== null) {
-    const unchecked = ['everything else, because the registry does not tell of itself or of anybody'];
+    const unchecked = ['everything else, because the registry reports neither its own state nor instances'];
     return { findings: [lost], fine: [], unchecked };
   }
   const looks = [registryDiagnosis, wayDiagnosis, callableDiagnosis, callsDiagnosis, instanceDiagnosis];

@@ -37,7 +37,7 @@ export const registryFacts: RegistryFacts = {
   budgets: [{ name: 'open files', have: 1_000, used: 210, remedy: 'Raise the limit.' }],
 };
 
-/** An instance that is well, but for what is said. */
+/** A healthy instance with some facts replaced. */
 export function instanceFacts(
   about: Partial<Instance> = {},
   rest: Partial<Omit<InstanceFacts, 'instance'>> = {},
@@ -68,7 +68,7 @@ export function instanceFacts(
   return { instance, heartbeats: beats(), falls: 0, line: true, reach, ...known, ...rest };
 }
 
-/** Heartbeats that are well, but for what is said. */
+/** Working heartbeats with some facts replaced. */
 export function beats(
   one: Partial<NonNullable<InstanceFacts['heartbeats']>['heartbeat1']> = {},
   two: Partial<NonNullable<InstanceFacts['heartbeats']>['heartbeat2']> = {},
@@ -80,7 +80,7 @@ export function beats(
   };
 }
 
-/** Everything is well, but for what is said. */
+/** Facts without a finding, with some replaced. */
 export function facts(more: Partial<Facts> = {}): Facts {
   return {
     url: 'http://127.0.0.1:1337',
@@ -112,7 +112,14 @@ export function facts(more: Partial<Facts> = {}): Facts {
 
 /** A refusal of the registry, as its answer. */
 export function refused(status: number, code: string, detail: string): Partial<Facts> {
-  const body = { type: `urn:rollcall:problem:${code}`, title: code, status, code, detail, fix: 'Do as told.' };
+  const body = {
+    type: `urn:rollcall:problem:${code}`,
+    title: code,
+    status,
+    code,
+    detail,
+    fix: 'Follow the instructions.',
+  };
   return { registry: null, contact: { ...answer, status, body, text: JSON.stringify(body) } };
 }
 
@@ -120,7 +127,7 @@ export function answered(more: Partial<Answer>): Partial<Facts> {
   return { registry: null, contact: { ...answer, ...more } };
 }
 
-/** A question that was not answered; `progress`: how far it came. */
+/** A request without an answer; `progress`: how far it got. */
 export function failure(
   code: string,
   text: string,

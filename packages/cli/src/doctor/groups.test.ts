@@ -28,7 +28,7 @@ const many = (more: Partial<Facts> = {}): Facts =>
 const textOf = (about: Facts): string => renderDiagnosis(about, judge(about), terminal).join('\n');
 
 describe('many findings of one code', () => {
-  it('are one entry, the service that is lost first, with a list of ten and how to see the others', () => {
+  it('are one entry, the lost service first, with a list of ten and the command for the others', () => {
     const text = textOf(many());
     expect(text).toContain('✕ 14 instances of 2 services answer Heartbeat-1 but send no Heartbeat-2.');
     expect(text).toMatch(/who {2}default\/mail \(all 2\), users…0100, users…0101/);
@@ -36,11 +36,11 @@ describe('many findings of one code', () => {
     expect(text.match(/fix {2}/g)).toHaveLength(1);
   });
 
-  it('are each in the findings for programs', () => {
+  it('are separate in the findings for programs', () => {
     expect(judge(many()).findings.filter(({ code }) => code === 'heartbeat-2-missing')).toHaveLength(14);
   });
 
-  it('have names that other commands take', () => {
+  it('have names that other commands accept', () => {
     const names = new Map([['mail-0001', 'staging/mail…0001']]);
     const { findings } = judge(many({ names, hasNamespaces: true }));
     expect(findings[0]).toMatchObject({ names: ['staging/mail…0001'], services: ['default/mail'], share: 1 });
@@ -67,7 +67,7 @@ describe('many findings of one code', () => {
 describe('the verdict', () => {
   const scope = { kind: 'service', namespace: '*', service: 'orders' } as const;
 
-  it('of a narrow look names its scope, and says that elsewhere was not looked at', () => {
+  it('of a narrow scope names it, and says that nothing else was checked', () => {
     const [first] = textOf(facts({ scope })).split('\n');
     expect(first).toContain('● Nothing is wrong with orders (1 instance) and the registry at ');
     expect(textOf(facts({ scope })).replaceAll(/\s+/g, ' ')).toContain('Elsewhere was not looked at.');
@@ -76,7 +76,7 @@ describe('the verdict', () => {
   });
 });
 
-describe('the fix of a service that operators took out', () => {
+describe('the fix for a service that operators drained', () => {
   const away = {
     reason: 'new kernel, CHG-7',
     since: NOW - 60_000,
@@ -89,13 +89,13 @@ describe('the fix of a service that operators took out', () => {
     counts: new Map([['default/orders', countCallable([{ state: 'HEALTHY', admin: 'MAINTENANCE' }])]]),
   });
 
-  it('says who planned it, until when, and to ask first', () => {
+  it('names the operator and the end of the plan, and says to ask first', () => {
     expect(judge(drained).findings[0]?.fix[0]).toMatch(
       /^planned by token 3f2a from 10\.0\.0\.7 until .*\d\d:\d\d:\d\d \(new kernel, CHG-7\): ask first, then$/,
     );
   });
 
-  it('has its command on a line of its own, whole, however narrow the terminal is', () => {
+  it('has its whole command on a line of its own at any width', () => {
     const lines = renderDiagnosis(drained, judge(drained), { ...terminal, width: 40 });
     expect(lines.map((line) => line.trim())).toContain(`rollcall undrain ${id}`);
   });

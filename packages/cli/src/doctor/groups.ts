@@ -1,24 +1,24 @@
 import type { ServiceCount } from './facts/facts.js';
 import type { Finding, FindingCode } from './findings/finding.js';
 
-/** So many findings of one code are shown each by itself. */
+/** The maximum number of findings of one code that are shown one by one. */
 const MOST_SINGLE = 2;
-/** So many names, or findings, of a group are listed. */
+/** The maximum number of names, or findings, of a group that are listed. */
 const MOST_LISTED = 10;
 
 /** Findings of one code that are shown as one entry. */
 export interface Group {
-  /** The worst of them: evidence and fix are shown of it. */
+  /** The worst of them: its evidence and fix are shown. */
   readonly first: Finding;
-  /** How many there are. */
+  /** The number of findings. */
   readonly size: number;
-  /** What is wrong, in one sentence. */
+  /** The problem, in one sentence. */
   readonly what: string;
-  /** Whom it is about, the worst first: names that other commands take, or sentences. */
+  /** The subjects, worst first: names that other commands accept, or sentences. */
   readonly listed: readonly string[];
-  /** Are these names, which fit beside each other? */
+  /** True if these are names, which fit beside each other. */
   readonly areNames: boolean;
-  /** How many are not listed. */
+  /** The number of names that are not listed. */
   readonly more: number;
   /** The command that lists those, too. */
   readonly command: string;
@@ -47,15 +47,15 @@ export const isGroup = (entry: Finding | Group): entry is Group => 'first' in en
 
 function groupOf(first: Finding, all: readonly Finding[], services: ReadonlyMap<string, ServiceCount>): Group {
   const sentence = SENTENCES[first.code];
-  const who = sentence === undefined ? all.map(({ what }) => what) : namesIn(all, services);
-  const listed = who.slice(0, MOST_LISTED);
+  const names = sentence === undefined ? all.map(({ what }) => what) : namesIn(all, services);
+  const listed = names.slice(0, MOST_LISTED);
   return {
     first,
     size: all.length,
     what: sentence?.(whoText(all)) ?? `${all.length} × ${first.code}.`,
     listed,
     areNames: sentence !== undefined,
-    more: who.length - listed.length,
+    more: names.length - listed.length,
     command: COMMANDS[first.code] ?? 'rollcall doctor -o json',
     example: first.names[0] ?? first.what,
   };
@@ -70,7 +70,7 @@ function whoText(all: readonly Finding[]): string {
   return `${instances.size} ${instances.size === 1 ? 'instance' : 'instances'} of ${of}`;
 }
 
-/** The name of each instance; of a service of which nobody is left out its own. */
+/** The names of the instances; a service with all its instances is named instead of them. */
 function namesIn(all: readonly Finding[], services: ReadonlyMap<string, ServiceCount>): readonly string[] {
   const byService = new Map<string, Set<string>>();
   for (const {
@@ -87,26 +87,25 @@ function namesIn(all: readonly Finding[], services: ReadonlyMap<string, ServiceC
   });
 }
 
-type Sentence = (who: string) => string;
+type Sentence = (names: string) => string;
 
-/** What is wrong with many instances. The findings of other codes are listed each with its own sentence. */
+/** The problem of many instances in one sentence. The findings of other codes are listed each with its own sentence. */
 const SENTENCES: Partial<Readonly<Record<FindingCode, Sentence>>> = {
-  'circuit-open': (who) => `Callers keep their circuits to ${who} open.`,
-  'port-not-listening': (who) => `Nobody listens at the addresses of ${who}.`,
-  'not-reachable-from-registry': (who) => `${who} are reached from here, and not from the registry.`,
-  'heartbeat-1-unanswered': (who) => `${who} do not answer Heartbeat-1.`,
-  'heartbeats-lost': (who) => `${who} answer some heartbeats and not others.`,
-  'heartbeat-2-missing': (who) => `${who} answer Heartbeat-1 but send no Heartbeat-2.`,
-  'address-taken': (who) => `Other processes answer at the addresses of ${who}.`,
-  'address-shared': (who) => `${who} share their addresses with other processes, which answer in turns with them.`,
-  'shutdown-hooks-off': (who) =>
-    `Nobody in ${who} listens for SIGTERM, so that ends them in the middle of their requests.`,
-  'stale-copy': (who) => `${who} beat but hold no change feed.`,
-  flapping: (who) => `${who} fall again and again.`,
+  'circuit-open': (names) => `Callers keep their circuits to ${names} open.`,
+  'port-not-listening': (names) => `No process listens at the addresses of ${names}.`,
+  'not-reachable-from-registry': (names) => `${names} are reached from here, and not from the registry.`,
+  'heartbeat-1-unanswered': (names) => `${names} do not answer Heartbeat-1.`,
+  'heartbeats-lost': (names) => `${names} answer some heartbeats and not others.`,
+  'heartbeat-2-missing': (names) => `${names} answer Heartbeat-1 but send no Heartbeat-2.`,
+  'address-taken': (names) => `Other processes answer at the addresses of ${names}.`,
+  'address-shared': (names) => `${names} share their addresses with other processes, which answer in turns with them.`,
+  'shutdown-hooks-off': (names) => `${names} do not handle SIGTERM, so that ends them in the middle of their requests.`,
+  'stale-copy': (names) => `${names} send heartbeats but hold no change feed.`,
+  flapping: (names) => `${names} fall again and again.`,
 };
 
 const NOT_WELL = 'rollcall ls --all-namespaces --state UNHEALTHY --state CRITICAL';
-/** What lists all that a finding is about, where a command does. */
+/** The command that lists all instances of a finding, if there is one. */
 const COMMANDS: Partial<Readonly<Record<FindingCode, string>>> = {
   'nobody-callable': 'rollcall ls --all-namespaces --callable no',
   'port-not-listening': NOT_WELL,

@@ -4,7 +4,7 @@ import type { Terminal } from '../terminal/shell.js';
 import { printable } from '../terminal/words.js';
 import { partsOf } from './findings/command.js';
 
-/** Of a line that goes on. */
+/** The indentation of continuation lines. */
 const INDENT = 7;
 /** Narrower than this nothing can be read: then lines are longer than the terminal. */
 const LEAST_WIDTH = 30;
@@ -33,7 +33,10 @@ export class Page {
     }
   }
 
-  /** Sentences below each other, behind a word, which stands alone where it is long. Commands in them are never wrapped. */
+  /**
+   * Sentences below each other, after a label, which is on its own line if it is long. Commands in them are never
+   * wrapped.
+   */
   list(word: string, texts: readonly string[], { look = 'faint', commands = [] }: ListOptions = {}): void {
     if (texts.length === 0) return;
     const isLong = word.length > INDENT - 3;
@@ -47,7 +50,7 @@ export class Page {
     }
   }
 
-  /** A text in lines. A command stands on a line of its own where not all of the text fits into one. */
+  /** A text in lines. A command is on a line of its own unless the whole text fits into one. */
   #broken(text: string, commands: readonly string[]): readonly string[] {
     const width = this.width - INDENT - 2;
     if (printable(text).length <= width) return [printable(text)];
@@ -65,19 +68,19 @@ export class Page {
       { text: head, look },
       { text, ...(textLook === undefined ? {} : { look: textLook }) },
     ];
-    // wrapped by us: a word that is longer than a line is better whole, to be copied
+    // wrapped by us: a word longer than a line is kept whole, so that it can be copied
     this.lines.push(paint(spans, { ...this.#terminal, width: Infinity }));
   }
 }
 
 interface ListOptions {
-  /** Of the word. */
+  /** Of the label. */
   readonly look?: Look;
   /** Those that occur in the texts. */
   readonly commands?: readonly string[];
 }
 
-/** At the spaces; what comes from the network is made harmless. */
+/** Split at spaces; control characters of texts from the network are replaced. */
 function wrapped(text: string, width: number): readonly string[] {
   const lines: string[] = [];
   let line = '';

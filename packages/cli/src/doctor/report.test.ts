@@ -10,24 +10,24 @@ const broken = judge(absent);
 const terminal = { width: 100, isColoured: false, isUnicode: true };
 
 describe('the report', () => {
-  it('begins with a verdict, and tells of each finding what, evidence, why, fix and entry', () => {
+  it('begins with a verdict, and has for each finding what, evidence, why, fix and entry', () => {
     expect(renderDiagnosis(absent, broken, terminal)).toEqual([
       `✕ 1 finding about ${URL}: 1 broken.`,
       '',
-      '✕ Nobody listens at 127.0.0.1:1337.',
+      '✕ No process listens at 127.0.0.1:1337.',
       '  seen asked from here: connect ECONNREFUSED 127.0.0.1:1337, 2 of 2 tries',
-      '  why  Services that start now find nobody and are found by nobody; those that run go on with the',
-      '         copy they have.',
+      '  why  Services that start now find no instances and are not found; those that run continue with',
+      '         their copy.',
       '  fix  if none runs there, start one: npx rollcall up',
-      '       if it runs elsewhere, say where: --url or ROLLCALL_URL',
+      '       if it runs elsewhere, set its URL: --url or ROLLCALL_URL',
       '  more docs/guide/troubleshooting.md#registry-not-listening',
       '',
       '  not checked',
-      '       everything else, because the registry does not tell of itself or of anybody',
+      '       everything else, because the registry reports neither its own state nor instances',
     ]);
   });
 
-  it('says so where nothing is wrong', () => {
+  it('reports that nothing is wrong', () => {
     const lines = renderDiagnosis(facts(), judge(facts()), terminal);
     expect(lines[0]).toBe(`● Nothing is wrong with ${URL}, as far as can be seen from here.`);
     expect(lines.join('\n')).toMatch(/\n {2}well the registry at .* answers, in 3 ms, version 0\.1\.0\n/);
@@ -43,12 +43,12 @@ describe('the report', () => {
     expect(plain).toMatch(/^[\x20-\x7e]+$/);
   });
 
-  it('lets nothing from the network steer the terminal', () => {
+  it('prints no control sequence from the network', () => {
     const evil = facts(failed('ECONNREFUSED', 'a\u001b[2Jb\nc'));
     expect(renderDiagnosis(evil, judge(evil), terminal).join('')).toContain('a?[2Jb?c');
   });
 
-  it('says of a part of the registry that elsewhere was not looked at', () => {
+  it('of a part of the registry says that nothing else was checked', () => {
     const part = facts({ scope: { kind: 'service', namespace: 'default', service: 'orders' } });
     const text = renderDiagnosis(part, judge(part), terminal).slice(0, 2).join('').replaceAll(/ +/g, ' ');
     expect(text).toBe(

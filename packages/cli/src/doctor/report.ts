@@ -19,11 +19,14 @@ const WELL = { sign: '●', look: 'healthy' } as const;
 const MOST_SEEN = 24;
 /** Lines of the summary at the end. */
 const MOST_SUMMARY = 3;
-/** Lines of evidence, and of fixes, of one entry where there are many findings: then the guide has the rest, or a narrower look. */
+/**
+ * The maximum lines of evidence, and of fixes, of one entry if there are many findings: the guide, or a narrower scope,
+ * has the rest.
+ */
 const MOST_EVIDENCE = 2;
 const MOST_FIXES = 4;
 
-/** What a report says of where the doctor looked. */
+/** The scope of the report. */
 export type Looked = Pick<
   Facts,
   'url' | 'registry' | 'scope' | 'services' | 'instances' | 'left' | 'hasNamespaces' | 'names'
@@ -83,7 +86,7 @@ function addRemedy(page: Page, { why, fix, commands, link }: Finding, isMany: bo
   if (!isMany) page.list('more', [link]);
 }
 
-/** The others are told where there are few findings. */
+/** Further texts are listed if there are few findings. */
 function someOf(texts: readonly string[]): readonly string[] {
   const rest = texts.length - MOST_FIXES;
   return rest <= 1 ? texts : [...texts.slice(0, MOST_FIXES), `and ${rest} more`];
@@ -105,7 +108,7 @@ export function verdictText(looked: Looked, findings: readonly Finding[]): strin
   return `${findings.length} ${findings.length === 1 ? 'finding' : 'findings'} about ${about}: ${parts}.${elsewhere}`;
 }
 
-/** The part of the registry that was looked at; null: all of it, or nobody knows. */
+/** The part of the registry that was checked; null: all of it, or unknown. */
 function subjectOf(looked: Looked): string | null {
   const { registry, scope, instances, left } = looked;
   if (registry === null || scope.kind === 'all') return null;
@@ -117,7 +120,7 @@ function subjectOf(looked: Looked): string | null {
   return `${names.size === 0 ? scope.service : [...names].join(', ')} (${count})`;
 }
 
-/** Three lines at most: the verdict, the services that are lost, and what was found how often. */
+/** At most three lines: the verdict, the lost services, and the counts of findings. */
 function addSummary(page: Page, looked: Looked, findings: readonly Finding[]): void {
   const { sign, look } = signOf(findings);
   page.gap();
@@ -135,7 +138,7 @@ function addSummary(page: Page, looked: Looked, findings: readonly Finding[]): v
     page.add(' ', look, fittingText({ before: 'Worst first: ', items: codes }, room), 'faint');
 }
 
-/** As many as fit, one at least, and how many more there are. */
+/** As many as fit, at least one, and the number of others. */
 function fittingText(
   { before, items }: { readonly before: string; readonly items: readonly string[] },
   room: number,

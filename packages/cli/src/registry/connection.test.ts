@@ -3,15 +3,15 @@ import { apiOf, wayOf } from './connection.js';
 import type { ConnectionFlags } from './connection.js';
 import { RegistryApi } from './registry-api.js';
 
-const flags = (said: Partial<ConnectionFlags> = {}): ConnectionFlags => ({
+const flags = (given: Partial<ConnectionFlags> = {}): ConnectionFlags => ({
   '--url': undefined,
   '--ca-file': undefined,
   '--cert-file': undefined,
   '--key-file': undefined,
-  ...said,
+  ...given,
 });
 
-describe('which registry a command asks', () => {
+describe('the registry of a command', () => {
   it('is that of the flag, else of the environment, else the one of this machine', async () => {
     const env = { ROLLCALL_URL: 'http://env:1' };
     expect((await apiOf(flags({ '--url': 'http://flag:2' }), env)).url).toBe('http://flag:2');
@@ -24,15 +24,17 @@ describe('which registry a command asks', () => {
     expect((await apiOf(flags(), list)).url).toBe('http://registry-a:1');
     expect(wayOf(flags(), list)).toMatchObject({ url: 'http://registry-a:1', others: ['https://registry-b:1/x'] });
     expect(() => wayOf(flags(), { ROLLCALL_URL: 'http://registry-a:1,nonsense' })).toThrow(
-      '"nonsense" is no http(s) URL',
+      '"nonsense" is not an http(s) URL',
     );
   });
 
-  it('takes no URL with a user, and repeats no password', async () => {
+  it('rejects a URL with a user without repeating the password', async () => {
     const asked = apiOf(flags(), { ROLLCALL_URL: 'http://ada:geheim@registry:1' });
-    await expect(asked).rejects.toThrow('"http://…@registry:1" is no http(s) URL without user');
+    await expect(asked).rejects.toThrow('"http://…@registry:1" is not an http(s) URL without user');
     await expect(apiOf(flags({ '--url': 'http://registry:1/?token=x' }), {})).rejects.toThrow('query');
-    expect(() => new RegistryApi('http://ada:geheim@registry:1')).toThrow('"http://…@registry:1" is no http(s) URL');
+    expect(() => new RegistryApi('http://ada:geheim@registry:1')).toThrow(
+      '"http://…@registry:1" is not an http(s) URL',
+    );
   });
 
   it.each(['rct_a\n', ' rct_a', 'Bearer rct_a', 'rct_a\u200B'])(

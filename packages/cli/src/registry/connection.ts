@@ -14,7 +14,7 @@ import { asked, MOST_SOCKETS, plainFetch } from './node-fetch.js';
 import type { Fetcher } from './node-fetch.js';
 import { checkRegistryUrl, DEFAULT_URL, RegistryApi } from './registry-api.js';
 
-/** Of every command that asks a registry. */
+/** The flags of every command that uses a registry. */
 export const CONNECTION_FLAGS = {
   '--url': valued(
     option.string({ doc: `the registry; default ROLLCALL_URL (the first of several), else ${DEFAULT_URL}` }),
@@ -22,18 +22,18 @@ export const CONNECTION_FLAGS = {
   ),
   '--ca-file': valued(
     option.string({
-      doc: 'for https: who may sign for the registry (PEM); default ROLLCALL_CA_FILE, else whom Node trusts',
+      doc: 'for https: the CAs of the registry (PEM); default ROLLCALL_CA_FILE, else the CAs of Node',
     }),
     '<file>',
   ),
   '--cert-file': valued(
-    option.string({ doc: 'the certificate to show, where it asks for one (PEM); default ROLLCALL_CERT_FILE' }),
+    option.string({ doc: 'the client certificate, if it requires one (PEM); default ROLLCALL_CERT_FILE' }),
     '<file>',
   ),
   '--key-file': valued(option.string({ doc: 'its private key (PEM); default ROLLCALL_KEY_FILE' }), '<file>'),
 };
 
-/** A namespace that is typed; `doc`: what it is for. */
+/** A typed namespace; `doc`: its purpose. */
 export const namespaceOption = (doc: string) =>
   option.string({
     doc,
@@ -43,25 +43,25 @@ export const namespaceOption = (doc: string) =>
 
 const LOOKED_UP = namespaceOption(`in which names are looked up; default: ${DEFAULT_NAMESPACE}`);
 
-/** Of every command that names services. */
+/** The flag of every command that names services. */
 export const NAMESPACE_FLAG = { '--namespace': valued(LOOKED_UP, '<name>', 'n') };
 
 /** The same where `-n` is how many calls are made. */
 export const LONG_NAMESPACE_FLAG = { '--namespace': valued(LOOKED_UP, '<name>') };
 
-/** Of every command that lists. */
+/** The flag of every command that lists. */
 export const ALL_NAMESPACES_FLAG = { '--all-namespaces': toggle('of all namespaces', 'A') };
 
-/** What they were given; undefined: left out. */
+/** The given values; undefined: left out. */
 export type ConnectionFlags = { readonly [Flag in keyof typeof CONNECTION_FLAGS]: string | undefined } & {
   readonly '--namespace'?: string | undefined;
   readonly '--all-namespaces'?: boolean;
 };
 
-/** Which registry, and what to show it. */
+/** The registry, and the credentials for it. */
 export interface Way {
   readonly url: string;
-  /** What stands behind it in a list of several, as services are given it. */
+  /** The further URLs of a list of several, which services use. */
   readonly others: readonly string[];
   readonly namespace: string;
   readonly token: string | undefined;
@@ -74,15 +74,15 @@ export interface Way {
 
 const ENVIRONMENT = { ROLLCALL_TOKEN: option.string({ doc: 'what the registry asks for', ...ACCESS_TOKEN }) };
 
-/** Which one the flags, else the environment, name. Throws OPTION_INVALID. */
+/** The connection that the flags, else the environment, define. Throws OPTION_INVALID. */
 export function wayOf(flags: ConnectionFlags, env: Shell['env']): Way {
-  const said = (flag: keyof typeof CONNECTION_FLAGS, name: string): string | undefined =>
+  const given = (flag: keyof typeof CONNECTION_FLAGS, name: string): string | undefined =>
     flags[flag] ?? (env[name] || undefined);
-  const urls = (said('--url', 'ROLLCALL_URL') ?? DEFAULT_URL).split(',').map((each) => each.trim());
+  const urls = (given('--url', 'ROLLCALL_URL') ?? DEFAULT_URL).split(',').map((each) => each.trim());
   for (const each of urls) checkRegistryUrl(each);
   const [url = DEFAULT_URL, ...others] = urls;
-  const caFile = said('--ca-file', 'ROLLCALL_CA_FILE');
-  const [certFile, keyFile] = [said('--cert-file', 'ROLLCALL_CERT_FILE'), said('--key-file', 'ROLLCALL_KEY_FILE')];
+  const caFile = given('--ca-file', 'ROLLCALL_CA_FILE');
+  const [certFile, keyFile] = [given('--cert-file', 'ROLLCALL_CERT_FILE'), given('--key-file', 'ROLLCALL_KEY_FILE')];
   if ((certFile === undefined) !== (keyFile === undefined)) {
     const [there, missing] = certFile === undefined ? ['--key-file', '--cert-file'] : ['--cert-file', '--key-file'];
     throw new RollcallError('OPTION_INVALID', `${there} is there without ${missing}: give both, or none.`);
@@ -98,8 +98,8 @@ export function wayOf(flags: ConnectionFlags, env: Shell['env']): Way {
 const isSecure = ({ url }: Way): boolean => /^https:/i.test(url);
 
 /**
- * The registry that the flags, else the environment, name. Rejects with OPTION_INVALID, for files that cannot be used too. What only
- * TLS needs is loaded for it alone.
+ * The registry that the flags, else the environment, name. Rejects with OPTION_INVALID, also for files that cannot be
+ * used. Modules for TLS are loaded only if needed.
  */
 export async function apiOf(flags: ConnectionFlags, env: Shell['env']): Promise<RegistryApi> {
   const way = wayOf(flags, env);
@@ -120,7 +120,7 @@ export async function linkOf(flags: ConnectionFlags, env: Shell['env']): Promise
   return new HttpRegistryClient({ url: way.url, time: systemTime, token: way.token, ...tls });
 }
 
-/** The same registry, as a client that calls services is told of it. Throws OPTION_INVALID. */
+/** The same registry as options of a client that calls services. Throws OPTION_INVALID. */
 export function clientOptionsOf(flags: ConnectionFlags, env: Shell['env']): RollcallOptions {
   const way = wayOf(flags, env);
   const { url: registry, token, namespace } = way;

@@ -1,19 +1,19 @@
 import type { Instance } from '@rollcall/core';
 import { ageText, tripText } from '../terminal/words.js';
 
-/** How one direction goes. Ages are those of the moment when it was asked for. */
+/** The state of one direction. Ages are relative to the time of the request. */
 export interface Direction {
   /** Null: never. */
   readonly lastSuccessAgoMs: number | null;
-  /** Of the last Heartbeat-1; null for Heartbeat-2, and where there was none. */
+  /** Of the last Heartbeat-1; null for Heartbeat-2, and if there was none. */
   readonly roundTripMs: number | null;
   /** Rounds in a row without success. */
   readonly misses: number;
-  /** Verbatim; null when the last one succeeded. */
+  /** Verbatim; null if the last one succeeded. */
   readonly error: string | null;
 }
 
-/** What the registry measures of one instance, beside the feed. */
+/** The measurements of the registry for one instance, which are not part of the feed. */
 export interface Heartbeats {
   readonly heartbeat1: Direction;
   readonly heartbeat2: Direction;
@@ -24,8 +24,8 @@ export interface Heartbeats {
 const UNKNOWN = '–';
 
 /**
- * What stands in the columns →1 (the registry calls: its round trip, or how that fails) and ←2 (the instance calls: when it last
- * did). Where nothing was measured, what the reason of the state says.
+ * The columns →1 (the registry calls: its round trip, or its failure) and ←2 (the instance calls: the age of its last
+ * call). Without a measurement, the reason of the state decides.
  */
 export function directionTexts(
   instance: Pick<Instance, 'state' | 'reason'>,

@@ -2,71 +2,71 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { run } from '../run.js';
 import { testShell } from '../terminal/shell.fixture.js';
 import type { TestTerminal } from '../terminal/shell.fixture.js';
-import { Town } from '../town.fixture.js';
+import { Testbed } from '../testbed.fixture.js';
 
 const SECRET = 'a-secret-of-132-bits-22';
 
-let town: Town;
-let small: Town;
+let testbed: Testbed;
+let small: Testbed;
 beforeAll(async () => {
-  [town, small] = await Promise.all([Town.start({ intervalMs: 60_000 }), Town.start({ intervalMs: 60_000 })]);
-  await town.register('users-0b9e', 'users');
-  await town.register('stock-77aa', 'stock');
-  await town.register('stock-88bb', 'stock', { namespace: 'staging' });
-  await town.register('orders-1e07', 'orders', { namespace: 'staging' });
-  await town.register('gateway-6f80', 'gateway', { namespace: 'staging', secret: SECRET });
+  [testbed, small] = await Promise.all([Testbed.start({ intervalMs: 60_000 }), Testbed.start({ intervalMs: 60_000 })]);
+  await testbed.register('users-0b9e', 'users');
+  await testbed.register('stock-77aa', 'stock');
+  await testbed.register('stock-88bb', 'stock', { namespace: 'staging' });
+  await testbed.register('orders-1e07', 'orders', { namespace: 'staging' });
+  await testbed.register('gateway-6f80', 'gateway', { namespace: 'staging', secret: SECRET });
   const target = { instance: 'orders-1e07', calls: 5, failures: 5, p99Ms: 20, circuit: 'open' };
   const counts = { windowMs: 5_000, calls: 10, failures: 1, retries: 2, p50Ms: 3, p99Ms: 42, inFlight: 0, window: 1 };
-  await fetch(`${town.url}/api/v1/instances/gateway-6f80/heartbeat`, {
+  await fetch(`${testbed.url}/api/v1/instances/gateway-6f80/heartbeat`, {
     method: 'POST',
     headers: { 'content-type': 'application/json', authorization: `Bearer ${SECRET}` },
     body: JSON.stringify({ nonce: null, seq: 1, edges: [{ service: 'orders', ...counts, targets: [target] }] }),
   });
   await small.register('users-0b9e', 'users');
 });
-afterAll(() => Promise.all([town.close(), small.close()]));
+afterAll(() => Promise.all([testbed.close(), small.close()]));
 
 describe('where there are several namespaces', () => {
   it('each row of ls has its own, with --all-namespaces and without', async () => {
-    const all = (await town.run('ls', '-A')).out;
+    const all = (await testbed.run('ls', '-A')).out;
     for (const name of ['default/users…0b9e', 'default/stock…77aa', 'staging/stock…88bb', 'staging/orders…1e07'])
       expect(all).toContain(name);
-    const own = (await town.run('ls')).out;
+    const own = (await testbed.run('ls')).out;
     expect(own).toContain('default/users…0b9e');
     expect(own).not.toContain('staging');
-    const stock = (await town.run('ls', 'stock', '--all-namespaces')).out;
+    const stock = (await testbed.run('ls', 'stock', '--all-namespaces')).out;
     expect(stock).toContain('default/stock…77aa');
     expect(stock).toContain('staging/stock…88bb');
     expect(stock).not.toContain('users');
-    expect((await town.run('ls', '-A', '-o', 'wide')).out).toMatch(/NAMESPACE[^]*REGISTERING +staging +orders-1e07/);
+    expect((await testbed.run('ls', '-A', '-o', 'wide')).out).toMatch(/NAMESPACE[^]*REGISTERING +staging +orders-1e07/);
   });
 
-  it('ls and watch of the usual one say that there are others, and how these are', async () => {
-    await town.run('drain', 'orders…1e07', '-n', 'staging');
+  it('ls and watch of the default one mention the others and their state', async () => {
+    await testbed.run('drain', 'orders…1e07', '-n', 'staging');
     const others = 'Only namespace default; 1 service in trouble in 1 other: -A';
-    const onTerminal = await town.runOn({ height: 40 }, 'ls');
+    const onTerminal = await testbed.runOn({ height: 40 }, 'ls');
     expect(onTerminal.out.split('\n').at(-1)).toBe(others);
     // what reads the rows is not given another line
-    expect(await town.run('ls')).toMatchObject({ out: expect.not.stringContaining('Only'), err: others });
+    expect(await testbed.run('ls')).toMatchObject({ out: expect.not.stringContaining('Only'), err: others });
     for (const argv of [['-A'], ['-n', 'default'], ['users'], ['-o', 'json'], ['-o', 'name']]) {
-      const { out, err } = await town.runOn({ height: 40 }, 'ls', ...argv);
+      const { out, err } = await testbed.runOn({ height: 40 }, 'ls', ...argv);
       expect(out + err).not.toContain('Only namespace');
     }
-    expect(await town.stay(['watch'], { height: 40 }).line(/Only namespace/)).toContain(others);
-    expect(await town.stay(['watch']).complaint(/Only namespace/)).toBe(others);
-    expect((await town.run('undrain', 'orders…1e07', '-n', 'staging')).code).toBe(0);
+    expect(await testbed.stay(['watch'], { height: 40 }).line(/Only namespace/)).toContain(others);
+    expect(await testbed.stay(['watch']).complaint(/Only namespace/)).toBe(others);
+    expect((await testbed.run('undrain', 'orders…1e07', '-n', 'staging')).code).toBe(0);
   });
 
   it('each event has its own', async () => {
-    const { out } = await town.run('events', '-A', '--kind', 'registered');
+    const { out } = await testbed.run('events', '-A', '--kind', 'registered');
     expect(out).toMatch(/default\/users…0b9e[^]*staging\/orders…1e07/);
-    expect((await town.run('events', '--limit', '1', '--kind', 'registered', '-n', 'staging')).out).toContain(
+    expect((await testbed.run('events', '--limit', '1', '--kind', 'registered', '-n', 'staging')).out).toContain(
       'staging/gateway…6f80',
     );
   });
 
   it('watch counts and names the services of each', async () => {
-    const shell = testShell({ ROLLCALL_URL: town.url }, { height: 30, width: 100 } satisfies TestTerminal);
+    const shell = testShell({ ROLLCALL_URL: testbed.url }, { height: 30, width: 100 } satisfies TestTerminal);
     const code = run(['watch', '-A'], shell);
     const picture = await shell.line(/staging\/stock…88bb/);
     expect(picture).toContain('default/stock…77aa');
@@ -74,8 +74,8 @@ describe('where there are several namespaces', () => {
     expect(await code).toBe(0);
   });
 
-  it('watch tells each change with its own, and hears of all of them', async () => {
-    const shell = testShell({ ROLLCALL_URL: town.url });
+  it('watch prints each change with its own, and gets those of all of them', async () => {
+    const shell = testShell({ ROLLCALL_URL: testbed.url });
     const code = run(['watch', '--all-namespaces'], shell);
     await shell.line(/default\/stock…77aa/);
     await shell.line(/staging\/stock…88bb/);
@@ -83,39 +83,41 @@ describe('where there are several namespaces', () => {
     expect(await code).toBe(0);
   });
 
-  it('graph draws those of one, or of all', async () => {
-    expect((await town.run('graph', '-A', '--format', 'dot')).out).toContain('"staging/gateway" -> "staging/orders"');
-    expect((await town.run('graph', '--namespace', 'staging')).out).toMatch(/^CALLER[^]*\ngateway +orders /);
-    const json = JSON.parse((await town.run('graph', '-A', '--format', 'json')).out) as unknown;
+  it('graph draws the edges of one, or of all', async () => {
+    expect((await testbed.run('graph', '-A', '--format', 'dot')).out).toContain(
+      '"staging/gateway" -> "staging/orders"',
+    );
+    expect((await testbed.run('graph', '--namespace', 'staging')).out).toMatch(/^CALLER[^]*\ngateway +orders /);
+    const json = JSON.parse((await testbed.run('graph', '-A', '--format', 'json')).out) as unknown;
     expect(json).toMatchObject({ edges: [{ namespace: 'staging', from: 'gateway', to: 'orders' }] });
   });
 
-  it('an id is taken as it is printed, and a whole one wherever it is', async () => {
-    expect((await town.run('show', 'staging/orders…1e07')).out).toContain('orders-1e07');
-    const { out } = await town.run('show', 'orders-1e07', '-o', 'json');
+  it('an id is resolved as it is printed, and a whole one in any namespace', async () => {
+    expect((await testbed.run('show', 'staging/orders…1e07')).out).toContain('orders-1e07');
+    const { out } = await testbed.run('show', 'orders-1e07', '-o', 'json');
     expect(JSON.parse(out)).toMatchObject({ id: 'orders-1e07', callers: [{ service: 'gateway' }] });
-    expect(await town.run('drain', 'orders-1e07')).toMatchObject({ code: 0 });
-    expect(await town.run('undrain', 'staging/1e07')).toMatchObject({ code: 0 });
+    expect(await testbed.run('drain', 'orders-1e07')).toMatchObject({ code: 0 });
+    expect(await testbed.run('undrain', 'staging/1e07')).toMatchObject({ code: 0 });
   });
 
-  it('doctor looks at all of them, or at one', async () => {
+  it('doctor checks all of them, or one', async () => {
     const instances = async (...argv: string[]): Promise<string> =>
-      (await town.run('doctor', '--no-ports', '-o', 'json', ...argv)).out;
+      (await testbed.run('doctor', '--no-ports', '-o', 'json', ...argv)).out;
     expect(await instances('88bb')).toContain('"url"');
-    expect(await town.run('doctor', '--no-ports', '88bb', '--namespace', 'default')).toMatchObject({
+    expect(await testbed.run('doctor', '--no-ports', '88bb', '--namespace', 'default')).toMatchObject({
       code: 1,
       err: expect.stringContaining('no instance "88bb"'),
     });
   });
 });
 
-it('where there is one namespace, no row says so', async () => {
+it('with one namespace, no row shows it', async () => {
   expect((await small.run('ls', '-A')).out).toMatch(/ users…0b9e/);
   expect((await small.run('ls', '-o', 'wide')).out).not.toContain('NAMESPACE');
   expect((await small.run('events', '--kind', 'registered')).out).toMatch(/ users…0b9e/);
 });
 
-describe('what is not in a namespace', () => {
+describe('a name that is not in the namespace', () => {
   it.each([
     [
       ['ls', 'orders'],
@@ -126,12 +128,12 @@ describe('what is not in a namespace', () => {
     [['ls', 'users', '-n', 'staging'], 'users is in namespace default: --namespace default'],
     [['show', '1e07'], '"1e07" is orders…1e07 in namespace staging: --namespace staging'],
     [['drain', 'orders…1e07'], '"orders…1e07" is orders…1e07 in namespace staging: --namespace staging'],
-  ])('%j says where it is', async (argv, why) => {
-    expect(await town.run(...argv)).toEqual({ code: 1, out: '', err: expect.stringContaining(why) });
+  ])('%j prints where it is', async (argv, why) => {
+    expect(await testbed.run(...argv)).toEqual({ code: 1, out: '', err: expect.stringContaining(why) });
   });
 
-  it('of events is told where its service is', async () => {
-    expect(await town.run('events', '--service', 'orders')).toEqual({
+  it('of events is reported with the namespace of its service', async () => {
+    expect(await testbed.run('events', '--service', 'orders')).toEqual({
       code: 0,
       out: '',
       err: expect.stringContaining('orders is in namespace staging: --namespace staging.'),
@@ -139,14 +141,14 @@ describe('what is not in a namespace', () => {
   });
 
   it('is shown by its whole id even after it was removed', async () => {
-    await town.register('short-9999', 'short', { namespace: 'staging' });
-    expect(await town.run('rm', 'short-9999')).toMatchObject({ code: 0 });
-    expect((await town.run('show', 'short-9999')).out).toContain('was removed');
-    expect(await town.run('show', 'short…9999')).toMatchObject({ code: 1, err: expect.stringContaining('staging') });
+    await testbed.register('short-9999', 'short', { namespace: 'staging' });
+    expect(await testbed.run('rm', 'short-9999')).toMatchObject({ code: 0 });
+    expect((await testbed.run('show', 'short-9999')).out).toContain('was removed');
+    expect(await testbed.run('show', 'short…9999')).toMatchObject({ code: 1, err: expect.stringContaining('staging') });
   });
 
-  it('watch waits for it, and says where one of that name is', async () => {
-    const shell = testShell({ ROLLCALL_URL: town.url });
+  it('watch waits for it, and prints where one of that name is', async () => {
+    const shell = testShell({ ROLLCALL_URL: testbed.url });
     const code = run(['watch', 'orders'], shell);
     expect(await shell.complaint(/orders/)).toBe(
       'There is no service "orders" in namespace default. orders is in namespace staging: --namespace staging. Waiting for it.',
@@ -156,7 +158,7 @@ describe('what is not in a namespace', () => {
   });
 });
 
-describe('a namespace that nobody is in', () => {
+describe('a namespace without instances', () => {
   const WHY = 'There is no namespace "nope" at http://127.0.0.1';
 
   it.each([
@@ -168,15 +170,15 @@ describe('a namespace that nobody is in', () => {
     [['show', '1e07', '--namespace', 'nope']],
     [['call', 'orders', 'find', '--namespace', 'nope']],
     [['doctor', '--no-ports', '--namespace', 'nope']],
-  ])('is said to be unknown by %j', async (argv) => {
-    const { code, out, err } = await town.run(...argv);
+  ])('is reported as unknown by %j', async (argv) => {
+    const { code, out, err } = await testbed.run(...argv);
     expect({ code, out }).toEqual({ code: 1, out: '' });
     expect(err).toContain(WHY);
     expect(err).toMatch(/there are default, staging\.$/);
   });
 
-  it('is waited for by watch, which says so', async () => {
-    const shell = testShell({ ROLLCALL_URL: town.url });
+  it('is waited for by watch, which prints that', async () => {
+    const shell = testShell({ ROLLCALL_URL: testbed.url });
     const code = run(['watch', '-n', 'nope'], shell);
     expect(await shell.complaint(/nope/)).toMatch(
       /There is no namespace "nope" .*there are default, staging\. Waiting for it\.$/,
@@ -185,8 +187,8 @@ describe('a namespace that nobody is in', () => {
     expect(await code).toBe(0);
   });
 
-  it('is not default, which is always there: where others have services, they are named', async () => {
-    const other = await Town.start({ intervalMs: 60_000 });
+  it('is not default, which always exists: namespaces with services are named instead', async () => {
+    const other = await Testbed.start({ intervalMs: 60_000 });
     await other.register('orders-1e07', 'orders', { namespace: 'staging' });
     const { code, out, err } = await other.run('ls');
     await other.close();
@@ -201,5 +203,5 @@ it.each([
   [['ls', '-A', '--namespace', 'staging'], '--all-namespaces'],
   [['events', '-A', '--namespace', 'staging'], '--all-namespaces'],
 ])('%j contradicts itself', async (argv, why) => {
-  expect(await town.run(...argv)).toEqual({ code: 2, out: '', err: expect.stringContaining(why) });
+  expect(await testbed.run(...argv)).toEqual({ code: 2, out: '', err: expect.stringContaining(why) });
 });

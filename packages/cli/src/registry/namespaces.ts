@@ -1,4 +1,4 @@
-/** Namespaces: which there are, where a name is, and how names are printed where there are several. */
+/** Namespaces: the existing ones, the place of a name, and printed names if there are several. */
 import { DEFAULT_NAMESPACE, nearest, RollcallError } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
 import { shortNames } from '../terminal/words.js';
@@ -11,10 +11,10 @@ const MOST_LISTED = 5;
 export const namespacesOf = (known: readonly Pick<Whereabouts, 'namespace'>[]): readonly string[] =>
   [...new Set(known.map(({ namespace }) => namespace))].toSorted();
 
-/** Does each row have to tell its namespace? */
+/** True if each row needs its namespace. */
 export const areSeveral = (known: readonly Pick<Whereabouts, 'namespace'>[]): boolean => namespacesOf(known).length > 1;
 
-/** Throws REGISTRY_REFUSED for a namespace in which no service is. `default` is always there. */
+/** Throws REGISTRY_REFUSED for a namespace without services. `default` always exists. */
 export function checkNamespace({ namespace, url }: Where, known: readonly Whereabouts[]): void {
   if (!isUnknown(namespace, known)) return;
   throw new RollcallError('REGISTRY_REFUSED', unknownNamespaceText({ namespace, url }, known));
@@ -37,7 +37,7 @@ export function unknownNamespaceText({ namespace, url }: Where, known: readonly 
   return `There is no namespace "${namespace}" at ${url}${rest}.`;
 }
 
-/** What is not in this namespace, and where one of that name is, or what was probably meant. */
+/** The service is not in this namespace: where one of that name is, or what was probably meant. */
 export function unknownServiceText(service: string, { namespace, url }: Where, known: readonly Whereabouts[]): string {
   if (isUnknown(namespace, known)) return unknownNamespaceText({ namespace, url }, known);
   const isPlain = !areSeveral(known) && known.every((one) => one.namespace === namespace);
@@ -57,17 +57,19 @@ export function unknownServiceText(service: string, { namespace, url }: Where, k
   const home = known.find(({ name }) => name === far)?.namespace;
   if (far !== null && home !== undefined)
     return `${text} Did you mean ${far} in namespace ${home} (--namespace ${home})?`;
-  return `${text} See who is there: rollcall ls --all-namespaces.`;
+  return `${text} List services: rollcall ls --all-namespaces.`;
 }
 
-/** What an empty list of all services says: others may be in other namespaces. */
-export function nobodyText({ namespace, url }: Where, known: readonly Whereabouts[]): string {
+/** The text for an empty list of all services: others may be in other namespaces. */
+export function emptyListText({ namespace, url }: Where, known: readonly Whereabouts[]): string {
   const [other] = namespacesOf(known);
   if (other === undefined || namespace === '*') return `No service is registered at ${url}.`;
   return `No service is registered in namespace ${namespace} at ${url}; there are services in ${listed(namespacesOf(known))}: --namespace ${other}, or --all-namespaces.`;
 }
 
-/** `Only namespace default; 11 services in trouble in 3 others: -A`. Empty: there is no other one, or all are asked for. */
+/**
+ * `Only namespace default; 11 services in trouble in 3 others: -A`. Empty: there is no other one, or all are asked for.
+ */
 export function othersText(namespace: string, known: readonly Whereabouts[]): string {
   const others = namespace === '*' ? [] : known.filter((one) => one.namespace !== namespace);
   const spaces = namespacesOf(others).length;
@@ -82,7 +84,7 @@ function listed(names: readonly string[]): string {
   return `${names.slice(0, MOST_LISTED).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 }
 
-/** The short names of instances; where there are several namespaces each begins with its own: `staging/orders…1e07`. */
+/** The short names of instances; if there are several namespaces each begins with its own: `staging/orders…1e07`. */
 export function namesOf(
   instances: readonly Pick<Instance, 'id' | 'service' | 'namespace'>[],
   isSeveral: boolean,

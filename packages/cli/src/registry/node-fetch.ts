@@ -1,13 +1,13 @@
 import { Agent, request } from 'node:http';
 import type { IncomingMessage, RequestOptions } from 'node:http';
 
-/** Of an answer what is needed here. */
+/** The used part of a response. */
 export interface FetchAnswer extends Pick<Response, 'ok' | 'status' | 'text'> {
   /** Its content-type; empty: it gave none. */
   readonly type: string;
 }
 
-/** Of `fetch` what is needed here. */
+/** The used part of `fetch`. */
 export type Fetcher = (
   url: string,
   init: {
@@ -18,17 +18,17 @@ export type Fetcher = (
   },
 ) => Promise<FetchAnswer>;
 
-/** A connection came about, and no answer by the time that was given. */
+/** A connection was opened, and no answer arrived within the timeout. */
 export class Unanswered extends Error {}
 
-/** To one registry at a time: enough to be quick, and no crowd. */
+/** To one registry at a time: enough to be fast, without a burst of connections. */
 export const MOST_SOCKETS = 16;
-/** More than a registry ever answers in one piece. */
+/** More than a registry ever sends in one answer. */
 const MOST_BYTES = 256 * 1024 * 1024;
 
 /**
- * Of `fetch` what is needed here, by Node's own HTTP: loading the global one takes longer than a whole `rollcall ls`. Connections are
- * kept for the next question and keep no process alive. Redirects are not followed.
+ * The used part of `fetch`, by Node's own HTTP: loading the global one takes longer than a whole `rollcall ls`.
+ * Connections are kept for the next request and do not keep the process alive. Redirects are not followed.
  */
 export function plainFetch(): Fetcher {
   const agent = new Agent({ keepAlive: true, maxSockets: MOST_SOCKETS });

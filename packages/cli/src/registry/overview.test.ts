@@ -85,24 +85,24 @@ describe('an overview', () => {
   let link: FakeLink;
   let time: ManualTime;
   let overview: Overview;
-  let told: (readonly InstanceChange[])[];
+  let reports: (readonly InstanceChange[])[];
 
   beforeEach(() => {
     link = new FakeLink();
     time = new ManualTime();
-    told = [];
+    reports = [];
     overview = new Overview({
       link: link as unknown as RegistryClient,
       time,
       random: seededRandom(1),
-      changed: (changes) => void told.push(changes),
+      changed: (changes) => void reports.push(changes),
     });
     overview.start();
   });
 
   const ids = (): string[] => overview.instances.map(({ id }) => id).toSorted();
 
-  it('asks for everything, and is live as soon as everything has been told', () => {
+  it('requests everything, and is live as soon as it is complete', () => {
     expect(link.requests).toEqual([
       { namespace: 'default', services: ['*'], resume: [], cursor: null, line: null, beatMs: 5_000 },
     ]);
@@ -113,13 +113,13 @@ describe('an overview', () => {
     expect(ids()).toEqual(['a-1', 'b-1']);
   });
 
-  it('tells what became of each instance, and why it is gone', () => {
+  it('reports each change of an instance, and the reason of a removal', () => {
     link.flush(7, [reset('a', 7, [instance('a-1', 3, 'REGISTERING')])]);
     link.flush(8, [change('a', [instance('a-1', 8), instance('a-2', 8, 'REGISTERING')])]);
     link.flush(9, [change('a', [], [{ id: 'a-1', revision: 9, reason: reasonFor('GOODBYE') }])]);
     link.flush(10, []);
     expect(
-      told.map((changes) =>
+      reports.map((changes) =>
         changes.map(({ instance: { id, state }, before, removed }) => [
           id,
           before?.state ?? null,
@@ -146,7 +146,7 @@ describe('an overview', () => {
     expect(link.requests[1]).toMatchObject({ services: ['*'], resume: ['a'], cursor: { epoch: EPOCH, revision: 7 } });
   });
 
-  it('asks a registry that stays away about once a second, with jitter', () => {
+  it('tries an unreachable registry about once a second, with jitter', () => {
     for (let tries = 0; tries < 20; tries += 1) {
       link.sink.closed(null);
       time.advance(1_000);
@@ -154,7 +154,7 @@ describe('an overview', () => {
     expect(link.requests.length).toBe(21);
   });
 
-  it('keeps who a new registry does not know yet, until that is settled', () => {
+  it('keeps instances that a new registry does not know yet, until that is settled', () => {
     link.flush(7, [status(true), reset('a', 7, [instance('a-1', 3), instance('a-2', 4)])]);
     link.sink.closed(null);
     time.advance(100);
@@ -164,7 +164,7 @@ describe('an overview', () => {
     expect(ids()).toEqual(['a-2']);
   });
 
-  it('is old from the second missed sign of life on, as of the last word', () => {
+  it('is old from the second missed sign of life on, as of the last message', () => {
     link.sink.opened(5_000);
     link.flush(7, [reset('a', 7, [instance('a-1', 3)])]);
     time.advance(4_000);
@@ -172,10 +172,10 @@ describe('an overview', () => {
     const heardAt = time.wall();
     time.advance(10_900);
     expect(overview).toMatchObject({ isLive: true, isSilent: false });
-    const before = told.length;
+    const before = reports.length;
     time.advance(200);
     expect(overview).toMatchObject({ isLive: false, isSilent: true, heardAt });
-    expect(told.length).toBe(before + 1);
+    expect(reports.length).toBe(before + 1);
     time.advance(9_000);
     link.sink.silent?.();
     link.sink.closed(null);
@@ -188,7 +188,7 @@ describe('an overview', () => {
     expect(overview).toMatchObject({ isLive: true, isSilent: false, heardAt: time.wall() });
   });
 
-  it('trusts a registry that keeps to no silence that is asked for a second longer', () => {
+  it('allows a second more for a registry that does not support the requested silence', () => {
     link.sink.opened();
     link.flush(7, []);
     time.advance(11_900);
@@ -197,7 +197,7 @@ describe('an overview', () => {
     expect(overview.isLive).toBe(false);
   });
 
-  it('is dated by the last word, not by the end of the line', () => {
+  it('is dated by the last message, not by the end of the feed', () => {
     link.flush(7, [reset('a', 7, [instance('a-1', 3)])]);
     const heardAt = time.wall();
     time.advance(3_000);
@@ -205,7 +205,7 @@ describe('an overview', () => {
     expect(overview).toMatchObject({ isLive: false, isSilent: false, heardAt });
   });
 
-  it('watches a service anew when its frames break the protocol', () => {
+  it('watches a service again when its frames break the protocol', () => {
     link.flush(7, [reset('a', 7, [instance('a-1', 3)])]);
     link.sink.frame(change('b', [instance('b-1', 8)]));
     expect(overview.isLive).toBe(false);
@@ -213,7 +213,7 @@ describe('an overview', () => {
     expect(link.requests[1]).toMatchObject({ resume: ['a'] });
   });
 
-  it('closes, twice if need be, and then opens nothing more', () => {
+  it('may be closed twice, and then opens nothing more', () => {
     overview.close();
     overview.close();
     time.advance(10_000);

@@ -2,10 +2,10 @@ import type { RegistryClient, Watch } from '@rollcall/client';
 import { DEFAULT_NAMESPACE, fullJitterMs, ServiceSnapshot } from '@rollcall/core';
 import type { Cursor, Frame, Instance, InstanceId, Random, Reason, ServiceFrame, Time, Timer } from '@rollcall/core';
 
-/** What became of one instance. `instance` is its last word; `removed` says why it is gone (null: nobody said). */
+/** A change of one instance. `instance` is its last version; `removed` has the reason of a removal (null: unknown). */
 export interface InstanceChange {
   readonly instance: Instance;
-  /** As it was before; null for a new one. */
+  /** The version before; null for a new one. */
   readonly before: Instance | null;
   readonly removed: { readonly reason: Reason | null } | null;
 }
@@ -16,25 +16,28 @@ export interface OverviewParts {
   readonly random: Random;
   /** `*`: all. Default `default`. */
   readonly namespace?: string;
-  /** Which of its services; default: all. */
+  /** Its services to watch; default: all. */
   readonly services?: readonly string[];
   /** After each flush of the registry that changed something, and when the line opens or ends. It must not throw. */
   changed(changes: readonly InstanceChange[]): void;
 }
 
-/** A registry that was killed and started again is often there at once; one that stays away is asked once a second. */
+/** A registry that was killed and restarted is often back at once; one that stays away is tried once a second. */
 const RECONNECT = { baseMs: 100, capMs: 1_000 };
 const SHORTEST_WAIT_MS = 10;
-/** The longest silence that is asked for; a registry too old to keep it says something every 10 s. */
+/** The longest silence that is requested; a registry that does not support it sends something every 10 s. */
 const BEAT_MS = 5_000;
 const OLD_BEAT_MS = 10_000;
-/** When the second sign of life is this late, or after the longest silence that is trusted, the view is old: as on the dashboard. */
+/**
+ * When the second sign of life is this late, or after the longest silence that is trusted, the view is old: as on the
+ * dashboard.
+ */
 const LATE_MS = 1_000;
 const LONGEST_TRUST_MS = 12_000;
 
 /**
- * Everything that the registry knows, live: a copy of all services of a namespace, for who looks at it (a client copies only the
- * services that it calls). It opens the feed again with jitter when it breaks, resumes, and stays full meanwhile.
+ * A live copy of all services of a namespace, for people who look at it (a client copies only the services that it
+ * calls). After a failure it opens the feed again with jitter, resumes, and keeps its instances meanwhile.
  */
 export class Overview {
   readonly #parts: OverviewParts;
@@ -44,38 +47,41 @@ export class Overview {
   #retry: Timer | null = null;
   #failures = 0;
   #cursor: Cursor | null = null;
-  #heardAt: number | null = null;
+  #receivedAt: number | null = null;
   /** The same on the monotonic clock, ms. */
-  #heardMonotonic = 0;
+  #receivedMonotonic = 0;
   #isLive = false;
   #isSilent = false;
   #trustMs = LONGEST_TRUST_MS;
   #doubt: Timer | null = null;
   #isSettled = false;
   #isClosed = false;
-  /** As it was when `changed` was last called. */
-  #told: ReadonlyMap<InstanceId, Instance> = new Map();
+  /** The instances at the last call of `changed`. */
+  #reported: ReadonlyMap<InstanceId, Instance> = new Map();
 
   constructor(parts: OverviewParts) {
     this.#parts = parts;
   }
 
-  /** Is the feed open, has it told everything there is, and did the registry say something lately? */
+  /** True if the feed is open and complete, and the registry has sent something recently. */
   get isLive(): boolean {
     return this.#isLive;
   }
 
-  /** The registry has been silent for too long without closing the line, or takes connections and does not answer. */
+  /**
+   * True if the registry has been silent for too long without closing the feed, or accepts connections and does not
+   * answer.
+   */
   get isSilent(): boolean {
     return this.#isSilent;
   }
 
-  /** Wall clock of the registry's last word; null before the first. */
+  /** Wall clock of the registry's last message; null before the first. */
   get heardAt(): number | null {
-    return this.#heardAt;
+    return this.#receivedAt;
   }
 
-  /** The revision up to which everything has been heard. */
+  /** The revision up to which everything has been received. */
   get revision(): number {
     return this.#cursor?.revision ?? 0;
   }
@@ -112,7 +118,7 @@ export class Overview {
       },
       {
         opened: (beatMs = OLD_BEAT_MS) => void (this.#trustMs = Math.min(LONGEST_TRUST_MS, 2 * beatMs + LATE_MS)),
-        frame: (frame) => this.#heard(frame),
+        frame: (frame) => this.#receive(frame),
         mark: (next) => this.#flushed(next),
         together: (deliver) => deliver(),
         silent: () => void (wasSilent = true),
@@ -121,7 +127,10 @@ export class Overview {
     );
   }
 
-  /** By their names. Of all namespaces none: a name could stand for several services, and the registry would not tell which is gone. */
+  /**
+   * The names of its services. None for all namespaces: a name could mean several services, and the registry would not
+   * report which is gone.
+   */
   #resumable(cursor: Cursor): readonly string[] {
     if (this.#parts.namespace === '*') return [];
     return [...this.#services].flatMap(([key, service]) =>
@@ -129,8 +138,8 @@ export class Overview {
     );
   }
 
-  #heard(frame: Frame): void {
-    this.#hear();
+  #receive(frame: Frame): void {
+    this.#markReceived();
     if (frame.event === 'status') this.#isSettled = frame.data.settled;
     else if (frame.event !== 'gone') this.#apply(frame);
   }
@@ -140,19 +149,19 @@ export class Overview {
     const key = `${namespace}/${service}`;
     const snapshot = this.#services.get(key) ?? new ServiceSnapshot();
     this.#services.set(key, snapshot);
-    // watched anew, and this service from its beginning
+    // the service is broken: watch it again from its beginning
     if (snapshot.apply(frame) === 'broken') this.#watch?.close();
   }
 
   #flushed(cursor: Cursor): void {
     this.#cursor = cursor;
-    this.#hear();
+    this.#markReceived();
     this.#failures = 0;
     const wasLive = this.#isLive;
     this.#isLive = true;
     this.#isSilent = false;
     if (this.#doubt === null) this.#doubtAfter(this.#trustMs);
-    // we call nobody: what a settled registry does not know is gone
+    // without calls there is no evidence of our own: an instance that a settled registry does not know is gone
     for (const service of this.#services.values()) service.confirm(this.#isSettled, () => true);
     const changes = this.#changes();
     if (changes.length > 0 || !wasLive) this.#parts.changed(changes);
@@ -160,8 +169,8 @@ export class Overview {
 
   #changes(): readonly InstanceChange[] {
     const now = new Map(this.instances.map((instance) => [instance.id, instance]));
-    const before = this.#told;
-    this.#told = now;
+    const before = this.#reported;
+    this.#reported = now;
     const changes: InstanceChange[] = [];
     for (const instance of now.values()) {
       const known = before.get(instance.id) ?? null;
@@ -176,16 +185,16 @@ export class Overview {
     return changes;
   }
 
-  #hear(): void {
-    this.#heardAt = this.#parts.time.wall();
-    this.#heardMonotonic = this.#parts.time.now();
+  #markReceived(): void {
+    this.#receivedAt = this.#parts.time.wall();
+    this.#receivedMonotonic = this.#parts.time.now();
   }
 
-  /** The line is open: is anything heard on it? */
+  /** Checks whether an open feed is silent. */
   #doubtAfter(ms: number): void {
     const look = (): void => {
       this.#doubt = null;
-      const leftMs = this.#heardMonotonic + this.#trustMs - this.#parts.time.now();
+      const leftMs = this.#receivedMonotonic + this.#trustMs - this.#parts.time.now();
       if (leftMs > 0) return this.#doubtAfter(leftMs);
       this.#isLive = false;
       this.#isSilent = true;
@@ -194,7 +203,9 @@ export class Overview {
     this.#doubt = this.#parts.time.setTimer(ms, look, { background: true });
   }
 
-  /** Whoever closes the line, or takes none, is not silent; an attempt that is not answered says so before it ends. */
+  /**
+   * A registry that closes or refuses the feed is not silent; an attempt without an answer reports that before it ends.
+   */
   #closed(wasSilent: boolean): void {
     if (this.#isClosed) return;
     const wasLive = this.#isLive;

@@ -17,27 +17,27 @@ import type { Json } from './json.js';
 import { plainFetch, Unanswered } from './node-fetch.js';
 import type { Fetcher } from './node-fetch.js';
 
-/** A question that is not answered by then is not answered. */
+/** The timeout of a request, ms. */
 const TIMEOUT_MS = 5_000;
-/** Questions at once. */
+/** Requests at the same time. */
 const CONCURRENCY = 16;
 
 export const DEFAULT_URL = 'http://127.0.0.1:1337';
 
-/** Throws OPTION_INVALID for what names no registry. */
+/** Throws OPTION_INVALID for an invalid URL of a registry. */
 export function checkRegistryUrl(url: string): void {
   if (isRegistryUrl(url)) return;
-  const what = 'is no http(s) URL without user, query and fragment';
+  const what = 'is not an http(s) URL without user, query and fragment';
   throw new RollcallError('OPTION_INVALID', `"${redacted(url)}" ${what}. Write it as ${DEFAULT_URL}.`);
 }
 
-/** How a registry is asked. */
+/** How requests are sent. */
 export interface RegistryApiOptions {
-  /** Who asks; default: Node's own HTTP, not over TLS. */
+  /** Sends the requests; default: Node's own HTTP, not over TLS. */
   readonly fetcher?: Fetcher;
-  /** An access token, where the registry asks for one. */
+  /** An access token, if the registry requires one. */
   readonly token?: string | undefined;
-  /** Does the fetcher show a certificate? For messages. Default false. */
+  /** True if the fetcher sends a certificate: used in messages. Default false. */
   readonly isShown?: boolean;
   /** In which names are looked up. Default `default`. */
   readonly namespace?: string;
@@ -47,7 +47,7 @@ export interface RegistryApiOptions {
 export interface ServiceAnswer {
   readonly revision: number;
   readonly instances: readonly Instance[];
-  /** What the registry measures of them; empty where it was not asked for. */
+  /** The measurements of the registry for them; empty if not requested. */
   readonly heartbeats: ReadonlyMap<InstanceId, Heartbeats>;
 }
 
@@ -56,38 +56,39 @@ export interface Whereabouts {
   readonly namespace: string;
   readonly name: string;
   /**
-   * Is an instance of it UNHEALTHY or CRITICAL, or may nobody of it be called? Left out: no, or an older registry
-   * does not tell.
+   * True if an instance of it is UNHEALTHY or CRITICAL, or none may be called. Left out: no, or an older registry does
+   * not report it.
    */
   readonly isTroubled?: boolean;
 }
 
-/** A page of instances; `next` is the `after` of the page after it, null: this is the last one. */
+/** A page of instances; `next` is the `after` of the next page, null: this is the last one. */
 export interface InstancesPage extends ServiceAnswer {
   readonly next: string | null;
 }
 
-/** A parameter of a question: its name and its value. */
+/** A parameter of a query: its name and its value. */
 export type Parameter = readonly [string, string];
 
-const queryOf = (question: readonly Parameter[]): string =>
-  question.map(([key, value]) => `${key}=${encodeURIComponent(value)}&`).join('');
+const queryOf = (query: readonly Parameter[]): string =>
+  query.map(([key, value]) => `${key}=${encodeURIComponent(value)}&`).join('');
 
-/** What a question says besides its path. */
-interface Deed {
+/** Method and body of a request that changes something. */
+interface Mutation {
   readonly method: 'PATCH' | 'DELETE';
   readonly body?: object;
 }
 
 /**
- * The registry's routes for people (docs/PROTOCOL.md). Rejects with REGISTRY_UNREACHABLE where nobody answers, REGISTRY_REFUSED
- * with the registry's own sentence where it refuses, and PROTOCOL where the answer is none of a registry.
+ * The registry's routes for people (docs/PROTOCOL.md). Rejects with REGISTRY_UNREACHABLE if no registry answers,
+ * REGISTRY_REFUSED with the registry's own sentence if it refuses, and PROTOCOL if the answer is not that of a
+ * registry.
  */
 export class RegistryApi {
   /** Without a slash at its end. */
   readonly url: string;
   readonly namespace: string;
-  /** What came last, for complaints. */
+  /** The last answer, for error texts. */
   #last: StrangeAnswer | null = null;
   readonly #fetch: Fetcher;
   readonly #isShown: boolean;
@@ -106,12 +107,12 @@ export class RegistryApi {
     this.#headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
   }
 
-  /** The same registry, asked about another namespace. */
+  /** The same registry for another namespace. */
   within(namespace: string): RegistryApi {
     return namespace === this.namespace ? this : new RegistryApi(this.url, { ...this.#options, namespace });
   }
 
-  /** Which services there are in all namespaces, by name. */
+  /** The services of all namespaces, by name. */
   async everywhere(): Promise<readonly Whereabouts[]> {
     const { services } = await this.read('/api/v1/services?namespace=*');
     if (!Array.isArray(services)) throw this.#noRegistry('no list of services');
@@ -131,7 +132,9 @@ export class RegistryApi {
     return [...new Set(services.map((service) => String(this.#record(service)['name'])))].toSorted();
   }
 
-  /** Every instance of a service, in any state, the registry's revision, and what it measures of them, where that is asked for. */
+  /**
+   * Every instance of a service, in any state, the registry's revision, and, if requested, its measurements of them.
+   */
   async service(name: string, withHeartbeats = false): Promise<ServiceAnswer> {
     const more = withHeartbeats ? '&heartbeats=true' : '';
     const { revision, instances } = await this.read(
@@ -140,9 +143,12 @@ export class RegistryApi {
     return { revision: Number(revision), ...this.#instancesIn(instances) };
   }
 
-  /** A page of the instances of all services that match; `question`: the parameters but for the namespace, each as often as it is there. */
-  async instances(question: readonly Parameter[]): Promise<InstancesPage> {
-    const { revision, next, instances } = await this.read(`/api/v1/instances?${queryOf(question)}${this.#of()}`);
+  /**
+   * A page of the instances of all services that match; `query`: the parameters except the namespace, each as often
+   * as it is given.
+   */
+  async instances(query: readonly Parameter[]): Promise<InstancesPage> {
+    const { revision, next, instances } = await this.read(`/api/v1/instances?${queryOf(query)}${this.#of()}`);
     return {
       revision: Number(revision),
       next: typeof next === 'string' ? next : null,
@@ -162,13 +168,13 @@ export class RegistryApi {
     return { instances, heartbeats };
   }
 
-  /** One instance, with all that the registry tells of it; null: it knows none of that id (any more). */
+  /** One instance, with all that the registry reports about it; null: the id is unknown (or removed). */
   async instance(id: InstanceId): Promise<Json | null> {
     const { answer, body } = await this.#fetched(pathOf(id));
     return answer.status === 404 || answer.status === 410 ? null : this.#record(this.#bodyOf(answer, body));
   }
 
-  /** Each of these instances, with all that the registry tells of it; those that it does not answer for are left out. */
+  /** Each of these instances, with all that the registry reports about it; those without an answer are left out. */
   async details(ids: readonly InstanceId[]): Promise<ReadonlyMap<InstanceId, Json>> {
     const found = new Map<InstanceId, Json>();
     const waiting = [...ids];
@@ -183,8 +189,8 @@ export class RegistryApi {
   }
 
   /**
-   * What the registry tells of the first 1,000 instances that an operator drained or put into maintenance: `override` says who, why and
-   * until when. Empty where it is too old to list instances.
+   * The first 1,000 instances that an operator drained or put into maintenance: `override` has the operator, the reason
+   * and the end. Empty if the registry is too old to list instances.
    */
   async keptAway(): Promise<ReadonlyMap<InstanceId, Json>> {
     const path = `/api/v1/instances?admin=DRAINING&admin=MAINTENANCE&limit=1000&${this.#of()}`;
@@ -192,32 +198,32 @@ export class RegistryApi {
     return new Map(recordsAt(answer, 'instances').map((one) => [String(one['id']), one]));
   }
 
-  /** What the registry measures of these instances; those that it does not answer for are left out. */
+  /** The measurements of the registry for these instances; those without an answer are left out. */
   async heartbeats(ids: readonly InstanceId[]): Promise<ReadonlyMap<InstanceId, Heartbeats>> {
     return heartbeatsIn(await this.details(ids));
   }
 
-  /** What became of one instance lately: also of one that was removed not long ago. */
+  /** The recent events of one instance, also of one that was removed recently. */
   timeline(id: InstanceId): Promise<Json> {
     return this.read(`${pathOf(id)}/timeline`);
   }
 
-  /** What happened; `question`: the parameters but for the namespace, each as often as it is there. */
-  events(question: readonly Parameter[]): Promise<Json> {
-    return this.read(`/api/v1/events?${queryOf(question)}${this.#of()}`);
+  /** The events; `query`: the parameters except the namespace, each as often as it is given. */
+  events(query: readonly Parameter[]): Promise<Json> {
+    return this.read(`/api/v1/events?${queryOf(query)}${this.#of()}`);
   }
 
-  /** Who calls whom. */
+  /** The calls between services. */
   topology(): Promise<Json> {
     return this.read(`/api/v1/topology?${this.#of()}`);
   }
 
-  /** An operator's word about an instance. Answers the instance, as it is from then on. */
+  /** Changes the settings of an operator for an instance. Returns the changed instance. */
   async patch(id: InstanceId, body: InstancePatch): Promise<Json> {
     return this.#record(await this.#ask(pathOf(id), { method: 'PATCH', body }));
   }
 
-  /** An operator takes an instance off the record. */
+  /** Removes an instance as an operator. */
   async remove(id: InstanceId, reason = ''): Promise<void> {
     const why = reason === '' ? '' : `?reason=${encodeURIComponent(reason)}`;
     const { answer, body } = await this.#fetched(`${pathOf(id)}${why}`, { method: 'DELETE' });
@@ -229,7 +235,7 @@ export class RegistryApi {
     return this.#record(await this.#ask(path));
   }
 
-  /** Throws PROTOCOL for what is no instance. */
+  /** Throws PROTOCOL if it is not an instance. */
   instanceIn(received: unknown): Instance {
     const read = instanceMessage.parse(received);
     if (read.ok) return read.value;
@@ -237,21 +243,21 @@ export class RegistryApi {
     throw this.#noRegistry(`${flaw?.path ?? ''}: received ${flaw?.received ?? ''}, allowed is ${flaw?.allowed ?? ''}`);
   }
 
-  async #ask(path: string, deed?: Deed): Promise<unknown> {
-    const { answer, body } = await this.#fetched(path, deed);
+  async #ask(path: string, action?: Mutation): Promise<unknown> {
+    const { answer, body } = await this.#fetched(path, action);
     return this.#bodyOf(answer, body);
   }
 
   #bodyOf(answer: StrangeAnswer, body: unknown): unknown {
     if (!isGood(answer)) throw refusedError(answer, body);
-    if (body === undefined) throw this.#noRegistry('its answer is no JSON');
+    if (body === undefined) throw this.#noRegistry('its answer is not JSON');
     return body;
   }
 
-  async #fetched(path: string, deed?: Deed): Promise<{ readonly answer: StrangeAnswer; readonly body: unknown }> {
+  async #fetched(path: string, action?: Mutation): Promise<{ readonly answer: StrangeAnswer; readonly body: unknown }> {
     try {
       const response = await this.#fetch(this.url + path, {
-        ...(deed === undefined ? { headers: this.#headers } : this.#sent(deed)),
+        ...(action === undefined ? { headers: this.#headers } : this.#sent(action)),
         signal: AbortSignal.timeout(TIMEOUT_MS),
       });
       const text = await response.text();
@@ -263,8 +269,11 @@ export class RegistryApi {
     }
   }
 
-  /** Where tokens are asked for the last header makes nobody an operator; elsewhere, on the registry's own machine, it does. */
-  #sent({ method, body }: Deed): Pick<Parameters<Fetcher>[1], 'method' | 'headers' | 'body'> {
+  /**
+   * If tokens are required the operator header has no effect; else it grants operator rights on the registry's own
+   * machine.
+   */
+  #sent({ method, body }: Mutation): Pick<Parameters<Fetcher>[1], 'method' | 'headers' | 'body'> {
     const headers = { ...this.#headers, 'x-rollcall-operator': '1' };
     if (body === undefined) return { method, headers };
     return { method, headers: { ...headers, 'content-type': 'application/json' }, body: JSON.stringify(body) };
@@ -274,7 +283,7 @@ export class RegistryApi {
     if (error instanceof Unanswered) return this.#silent(error);
     const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
     const facts = { isSecure: this.url.startsWith('https:'), wasReached: false, isShown: this.#isShown };
-    // loaded only where something went wrong
+    // loaded only after a failure
     const { troubleOf } = await import('@rollcall/client');
     const trouble = troubleOf(cause, facts);
     const why = messageOf(cause);
@@ -284,12 +293,12 @@ export class RegistryApi {
     }
     const text =
       trouble === null
-        ? `No registry answers at ${this.url}${why === '' ? '' : ` (${why})`}. Run \`npx rollcall up\`, or say where it is: --url or ROLLCALL_URL.`
+        ? `No registry answers at ${this.url}${why === '' ? '' : ` (${why})`}. Run \`npx rollcall up\`, or set its URL: --url or ROLLCALL_URL.`
         : `The registry at ${this.url} cannot be reached: ${trouble.message}`;
     return new RollcallError('REGISTRY_UNREACHABLE', text, { retryable: true, cause: error });
   }
 
-  /** Somebody is there: to start another one is no help. */
+  /** A process accepts connections: starting another registry does not help. */
   #silent(error: unknown): RollcallError {
     const text = `The registry at ${this.url} takes connections and does not answer (within ${TIMEOUT_MS / 1_000} s): is its process stopped, or busy? Try \`rollcall doctor\`.`;
     return new RollcallError('REGISTRY_UNREACHABLE', text, { retryable: true, cause: error });
@@ -301,7 +310,7 @@ export class RegistryApi {
 
   #record(received: unknown): Json {
     if (isRecord(received)) return received;
-    throw this.#noRegistry('its answer is no object');
+    throw this.#noRegistry('its answer is not an object');
   }
 
   #noRegistry(why: string): RollcallError {
@@ -321,7 +330,7 @@ function isTroubled(service: Json): boolean {
 
 const pathOf = (id: InstanceId): string => `/api/v1/instances/${encodeURIComponent(id)}`;
 
-/** The signal of a request that took too long. */
+/** The abort signal of a request that took too long. */
 const isTimeout = (error: unknown): boolean => error instanceof Error && error.name === 'TimeoutError';
 
 const isGood = ({ status }: StrangeAnswer): boolean => status >= 200 && status < 300;
@@ -332,7 +341,7 @@ function refusedError(answer: StrangeAnswer, body: unknown): RollcallError {
   return new RollcallError('REGISTRY_REFUSED', `${detail}${listed.join('')} ${fix}`);
 }
 
-/** Null for what says nothing of both. */
+/** Null if both measurements are missing. */
 export function heartbeatsOf(received: unknown): Heartbeats | null {
   if (!isRecord(received)) return null;
   const heartbeat1 = directionOf(received['heartbeat1']);
@@ -340,7 +349,7 @@ export function heartbeatsOf(received: unknown): Heartbeats | null {
   return heartbeat1 === null || heartbeat2 === null ? null : { heartbeat1, heartbeat2, askedAt: Date.now() };
 }
 
-/** Of each instance that says something of both. */
+/** For each instance with measurements. */
 export function heartbeatsIn(details: ReadonlyMap<InstanceId, Json>): ReadonlyMap<InstanceId, Heartbeats> {
   const found = new Map<InstanceId, Heartbeats>();
   for (const [id, answer] of details) {
@@ -360,7 +369,7 @@ function directionOf(received: unknown): Direction | null {
   };
 }
 
-/** The events of an answer; what is none is left out. */
+/** The events of an answer; invalid ones are left out. */
 export function eventsIn(answer: Json | null): readonly RegistryEvent[] {
   return recordsAt(answer, 'events').flatMap((received) => {
     const read = registryEventMessage.parse(received);

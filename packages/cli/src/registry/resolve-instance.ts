@@ -8,12 +8,12 @@ import type { RegistryApi, Whereabouts } from './registry-api.js';
 type Named = Pick<Instance, 'id' | 'service'>;
 type Placed = Pick<Instance, 'id' | 'service' | 'namespace'>;
 
-/** Names that are listed where several are meant. */
+/** The maximum number of names that are listed if several match. */
 const MOST_LISTED = 5;
 
 /**
- * Who is meant by what people type: a whole id, one as it is printed (`orders…1e07`, without UTF-8 `orders~1e07`), `orders-1e07`, or any
- * end of an id that only one has. Everybody who could be meant; a whole id means one.
+ * The instances that a typed text can mean: a whole id, one as it is printed (`orders…1e07`, without UTF-8
+ * `orders~1e07`), `orders-1e07`, or any end of an id. A whole id means one; else all that match.
  */
 export function meantBy<One extends Named>(typed: string, instances: readonly One[]): readonly One[] {
   const exact = instances.filter(({ id }) => id === typed);
@@ -44,22 +44,28 @@ async function everyInstance(api: RegistryApi): Promise<readonly Instance[]> {
   return answers.flatMap(({ instances }) => instances);
 }
 
-/** Whom somebody meant: the whole id, and the short name that people read. */
+/** A resolved instance: its whole id, and the short name for people. */
 export interface Meant {
   readonly id: InstanceId;
   readonly name: string;
-  /** The same registry, asked about the namespace in which it is. */
+  /** The same registry, for the namespace of the instance. */
   readonly api: RegistryApi;
 }
 
 /**
- * Who is meant, in the namespace of `api`, or in the one that is typed before it (`staging/orders…1e07`); a whole id is found in any.
- * Rejects with OPTION_INVALID where several are, and with REGISTRY_REFUSED where nobody is, with where somebody of that name is.
- * `gone`: may it be one that was removed lately?
+ * Resolves the typed text to an instance in the namespace of `api`, or in the one that is typed before it
+ * (`staging/orders…1e07`); a whole id is found in any. Rejects with OPTION_INVALID if several match, and with
+ * REGISTRY_REFUSED if none does, with the namespaces where one would. `gone`: whether it may be one that was removed
+ * recently.
  */
-export async function whoIs(typed: string, api: RegistryApi, gone: 'refused' | 'allowed' = 'refused'): Promise<Meant> {
+export async function resolveInstance(
+  typed: string,
+  api: RegistryApi,
+  gone: 'refused' | 'allowed' = 'refused',
+): Promise<Meant> {
   const { name, namespace } = placedName(typed);
-  if (namespace !== null) return whoIs(name, api.within(namespaceMeant(namespace, await api.everywhere())), gone);
+  if (namespace !== null)
+    return resolveInstance(name, api.within(namespaceMeant(namespace, await api.everywhere())), gone);
   const instances = await everyInstance(api);
   const meant = meantBy(typed, instances);
   const [only, other] = meant;
@@ -71,7 +77,7 @@ export async function whoIs(typed: string, api: RegistryApi, gone: 'refused' | '
   return elsewhere(typed, api, { here: instances, gone });
 }
 
-/** What is typed, without the namespace before it: `staging/orders…1e07`; null: there is none. */
+/** The typed text without the namespace before it: `staging/orders…1e07`; null: none was given. */
 export function placedName(typed: string): { readonly namespace: string | null; readonly name: string } {
   const slash = typed.indexOf('/');
   return slash > 0
@@ -79,7 +85,9 @@ export function placedName(typed: string): { readonly namespace: string | null; 
     : { namespace: null, name: typed };
 }
 
-/** A narrow terminal shows the beginning of a namespace only: `team-p…`. Throws OPTION_INVALID where several begin so. */
+/**
+ * Expands the start of a namespace, as a narrow terminal shows it: `team-p…`. Throws OPTION_INVALID if several match.
+ */
 export function namespaceMeant(typed: string, known: readonly Pick<Whereabouts, 'namespace'>[]): string {
   const [, beginning] = /^(.+?)(?:…|\.\.\.|~)$/.exec(typed) ?? [];
   if (beginning === undefined) return typed;
@@ -98,7 +106,7 @@ const meantAs = (one: Named, among: readonly Named[], api: RegistryApi): Meant =
   api,
 });
 
-/** Nobody is meant in this namespace. */
+/** No instance of this namespace matches. */
 async function elsewhere(
   typed: string,
   api: RegistryApi,
@@ -111,7 +119,7 @@ async function elsewhere(
   const all = uniqueIn([...live, ...removed]);
   const meant = meantBy(typed, all);
   const [only, other] = meant;
-  if (only === undefined) throw nobodyError(typed, here.length > 0 ? here : all, api.url);
+  if (only === undefined) throw noInstanceError(typed, here.length > 0 ? here : all, api.url);
   if (other === undefined && only.id === typed) return meantAs(only, all, api.within(only.namespace));
   const names = namesOf(meant, other !== undefined);
   const listed = [...names.values()].slice(0, MOST_LISTED).join(', ');
@@ -119,10 +127,10 @@ async function elsewhere(
   throw new RollcallError('REGISTRY_REFUSED', `"${typed}" is ${where}: --namespace ${only.namespace}.`);
 }
 
-/** The same id may come back and go again. */
+/** Unique by id: the same id may be removed, registered and removed again. */
 const uniqueIn = (all: readonly Placed[]): readonly Placed[] => [...new Map(all.map((one) => [one.id, one])).values()];
 
-/** Those whose removal is among the newest 1,000. */
+/** The instances whose removal is among the newest 1,000. */
 async function removedLately(api: RegistryApi): Promise<readonly Placed[]> {
   const answer = await api.events([
     ['kind', 'removed'],
@@ -136,11 +144,11 @@ async function removedLately(api: RegistryApi): Promise<readonly Placed[]> {
   return uniqueIn(removed);
 }
 
-/** What names no instance at `url`. */
-export function nobodyError(typed: string, instances: readonly Named[], url: string): RollcallError {
+/** The error for a text that matches no instance at `url`. */
+export function noInstanceError(typed: string, instances: readonly Named[], url: string): RollcallError {
   const names = instances.flatMap(({ id, service }) => [id, `${service}-${id.slice(-4)}`]);
   const close = nearest(typed, names);
-  const hint = close === null ? `See who is there: rollcall ls --url ${url}.` : `Did you mean ${close}?`;
+  const hint = close === null ? `List instances: rollcall ls --url ${url}.` : `Did you mean ${close}?`;
   return new RollcallError('REGISTRY_REFUSED', `There is no instance "${typed}" at ${url}. ${hint}`);
 }
 

@@ -19,15 +19,15 @@ afterAll(() => {
   server.close();
 });
 
-describe('a registry that takes connections and does not answer', () => {
-  it('is told from one that is not there', async () => {
+describe('a registry that accepts connections and does not answer', () => {
+  it('is distinguished from one that is not running', async () => {
     const asked = plainFetch()(url, { headers: {}, signal: AbortSignal.timeout(300) });
     await expect(asked).rejects.toBeInstanceOf(Unanswered);
     const refused = plainFetch()('http://127.0.0.1:1', { headers: {}, signal: AbortSignal.timeout(5_000) });
     await expect(refused).rejects.toMatchObject({ code: 'ECONNREFUSED' });
   });
 
-  it('is said to be one whose process may be stopped, and not to be started', async () => {
+  it('is reported as possibly stopped, without the advice to start one', async () => {
     const usual = plainFetch();
     const fetcher: typeof usual = (to, init) => usual(to, { ...init, signal: AbortSignal.timeout(300) });
     const asked = new RegistryApi(url, { fetcher }).everywhere();

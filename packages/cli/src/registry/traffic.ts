@@ -3,7 +3,7 @@ import { countText, printable, tripText } from '../terminal/words.js';
 import { numberAt, recordsAt } from './json.js';
 import type { Json } from './json.js';
 
-/** How the calls go from all instances of one service to another, as the callers told lately. */
+/** The calls from all instances of one service to another, from recent reports of the callers. */
 export interface Edge {
   readonly namespace: string;
   readonly from: string;
@@ -13,36 +13,36 @@ export interface Edge {
   readonly failures: number;
   /** Attempts after the first, without hedges. */
   readonly retries: number;
-  /** The highest of the callers; null: too few to say. */
+  /** The highest of the callers; null: too few calls. */
   readonly p99Ms: number | null;
   /** Calls under way. */
   readonly inFlight: number;
-  /** How long ago the newest of it was told. */
+  /** The age of the newest report. */
   readonly ageMs: number;
   readonly targets: readonly Target[];
 }
 
-/** The same to one instance, in attempts. */
+/** The same for one instance, in attempts. */
 export interface Target {
   readonly instance: string;
   readonly perSecond: number;
   readonly failures: number;
   readonly p99Ms: number | null;
-  /** Callers whose circuit to it is not closed. */
+  /** The number of callers whose circuit to it is not closed. */
   readonly circuitsOpen: number;
 }
 
 /** All calls together. */
 export interface CallsSum {
   readonly perSecond: number;
-  /** Of the last windows of all callers. */
+  /** From the last windows of all callers. */
   readonly calls: number;
   readonly failures: number;
   readonly retries: number;
   readonly p99Ms: number | null;
 }
 
-/** The edges in an answer of /api/v1/topology, by `from` and `to`; what it does not say counts as nothing. */
+/** The edges in an answer of /api/v1/topology, by `from` and `to`; missing fields count as nothing. */
 export function edgesIn(topology: Json): readonly Edge[] {
   return recordsAt(topology, 'edges').map((edge) => ({
     namespace: nameIn(edge['namespace'] ?? DEFAULT_NAMESPACE),
@@ -72,7 +72,7 @@ function targetIn(target: Json): Target {
   };
 }
 
-/** Null where nobody has told of a call. */
+/** Null if no call was reported. */
 export function sumOf(edges: readonly Edge[]): CallsSum | null {
   if (edges.length === 0) return null;
   const total = (of: (edge: Edge) => number): number => edges.reduce((sum, edge) => sum + of(edge), 0);
@@ -86,7 +86,7 @@ export function sumOf(edges: readonly Edge[]): CallsSum | null {
   };
 }
 
-/** `100.00 %`, rounded down, so that it is not said of what had a failure; `–` where there was no call. */
+/** `100.00 %`, rounded down, so that a single failure is visible; `–` without calls. */
 export function successText({ calls, failures }: Pick<CallsSum, 'calls' | 'failures'>): string {
   if (calls === 0) return '–';
   return `${(Math.floor((10_000 * (calls - failures)) / calls) / 100).toFixed(2)} %`;
@@ -96,14 +96,14 @@ export function successText({ calls, failures }: Pick<CallsSum, 'calls' | 'failu
 export const rateText = ({ perSecond }: Pick<CallsSum, 'perSecond'>): string =>
   `${perSecond < 10 ? perSecond.toFixed(1) : countText(Math.round(perSecond))}/s`;
 
-/** `p99 42 ms`; `p99 –` where there are too few calls to say. */
+/** `p99 42 ms`; `p99 –` if there are too few calls. */
 export const p99Text = ({ p99Ms }: Pick<CallsSum, 'p99Ms'>): string => `p99 ${p99Ms === null ? '–' : tripText(p99Ms)}`;
 
-/** Is a circuit of a caller to one of its instances not closed? */
+/** True if a circuit of a caller to one of its instances is not closed. */
 export const hasOpenCircuit = ({ targets }: Pick<Edge, 'targets'>): boolean =>
   targets.some(({ circuitsOpen }) => circuitsOpen > 0);
 
-/** Those of whose calls the largest part fails come first, then those with an open circuit, then the busiest. */
+/** The edges with the largest share of failures first, then those with an open circuit, then the busiest. */
 export function worstEdgeFirst(one: Edge, other: Edge): number {
   const byFailures = failedPart(other) - failedPart(one);
   const byCircuit = Number(hasOpenCircuit(other)) - Number(hasOpenCircuit(one));
@@ -119,7 +119,7 @@ export const qualified = (edge: Edge): Edge => ({
   to: `${edge.namespace}/${edge.to}`,
 });
 
-/** Of each instance how many callers have a circuit to it that is not closed; those without are left out. */
+/** The number of callers per instance whose circuit to it is not closed; instances without any are left out. */
 export function openCircuits(edges: readonly Edge[]): ReadonlyMap<string, number> {
   const found = new Map<string, number>();
   for (const { instance, circuitsOpen } of edges.flatMap(({ targets }) => targets)) {

@@ -13,12 +13,12 @@ export interface InstanceScore {
   readonly instance: InstanceId;
   readonly attempts: number;
   readonly failed: number;
-  /** Of the attempts that succeeded; null: none did. */
+  /** Durations of the attempts that succeeded; null: none did. */
   readonly p50Ms: number | null;
   readonly p99Ms: number | null;
 }
 
-/** How many calls went. */
+/** The results of all calls. */
 export interface Score {
   readonly calls: number;
   readonly failed: number;
@@ -28,7 +28,7 @@ export interface Score {
   readonly p50Ms: number | null;
   readonly p99Ms: number | null;
   readonly instances: readonly InstanceScore[];
-  /** Why calls failed: each sentence with how often it came, the most frequent first. */
+  /** The errors of calls: each sentence with its count, most frequent first. */
   readonly errors: readonly { readonly text: string; readonly times: number }[];
 }
 
@@ -48,7 +48,7 @@ export class ScoreKeeper {
     this.#now = now;
   }
 
-  /** Which instance answered last; null: none. */
+  /** The instance that answered last; null: none. */
   get last(): InstanceId | null {
     return this.#last;
   }

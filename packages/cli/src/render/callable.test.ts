@@ -2,7 +2,7 @@ import { reasonFor } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
 import { sampleInstance } from '@rollcall/core/testing';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { Town } from '../town.fixture.js';
+import { Testbed } from '../testbed.fixture.js';
 import type { Screen, View } from './instance-table.js';
 import { renderChange, renderView } from './view.js';
 
@@ -33,11 +33,11 @@ const of = (id: string, but: Partial<Instance> = {}): Instance =>
 const drained = ['orders-0001', 'orders-0002'].map((id) => of(id, { admin: 'DRAINING' }));
 const users = [of('users-0003'), of('users-0004')];
 
-describe('the picture of a service that is drained as a whole', () => {
-  it('says first that nobody of it may be called, and why', () => {
+describe('the picture of a fully drained service', () => {
+  it('starts with the outage and its reason', () => {
     const lines = renderView(viewOf([...users, ...drained]), SCREEN);
     expect(lines[1]).toBe('Nobody of orders may be called: 2 drained.');
-    // since when, and by whom, is no part of the feed
+    // the start and the operator are not part of the feed
     expect(lines[3]).toMatch(/^⊘ DRAINING +no +orders…0001 +–  Its state is HEALTHY\.$/);
     const terms = { by: '', reason: 'new disk', since: NOW - 10_000, untilMs: NOW + 3_600_000 };
     const away = new Map(drained.map(({ id }) => [id, terms]));
@@ -48,7 +48,7 @@ describe('the picture of a service that is drained as a whole', () => {
     expect(lines[5]).toMatch(/^● HEALTHY +yes +users…0003/);
   });
 
-  it('tells other trouble behind it, and says so of an old view in the past', () => {
+  it('lists other problems after it, and uses the past tense for an old view', () => {
     const sick = of('web-0009', { state: 'CRITICAL', reason: reasonFor('SILENT') });
     const lines = renderView(viewOf([sick, of('web-0008'), ...drained]), SCREEN);
     expect(lines[1]).toBe('Nobody of orders may be called: 2 drained. 2 of 2 services need attention.');
@@ -58,7 +58,7 @@ describe('the picture of a service that is drained as a whole', () => {
     );
   });
 
-  it('counts those that are called where only some are drained', () => {
+  it('counts the callable ones if only some are drained', () => {
     const view = viewOf([of('orders-0001', { admin: 'MAINTENANCE' }), of('orders-0002')]);
     expect(renderView(view, SCREEN)[1]).toBe('No service needs attention: 1 of 2 are callable, 1 in maintenance.');
     const folded = renderView(viewOf([...users, of('orders-0001', { admin: 'DRAINING' }), of('orders-0002')]), {
@@ -68,21 +68,21 @@ describe('the picture of a service that is drained as a whole', () => {
     expect(folded.join('\n')).toContain('callable: orders 1 of 2 · users 2 of 2');
   });
 
-  it('is no outage where all of its instances leave', () => {
+  it('is not an outage if all of its instances leave', () => {
     const leaving = of('orders-0001', { state: 'DEREGISTERING', reason: reasonFor('LEAVING') });
     expect(renderView(viewOf([leaving]), SCREEN)[1]).toBe(
       'No service needs attention: 0 of 1 are callable. 1 on the way, nothing to do.',
     );
   });
 
-  it('is told change by change with the admin state first', () => {
+  it('has lines of changes with the admin state first', () => {
     const change = { name: 'orders…0001', state: 'HEALTHY', text: 'answers', admin: 'DRAINING' } as const;
     expect(renderChange(change, SCREEN)).toMatch(/ {2}⊘ DRAINING +orders…0001 +HEALTHY: answers$/);
   });
 });
 
-describe('an instance that self-preservation holds', () => {
-  it('is shown with what fails first and the hold second, at 80 × 24', () => {
+describe('an instance held by self-preservation', () => {
+  it('is shown with the failure first and the hold second, at 80 × 24', () => {
     const cause = 'it neither answers Heartbeat-1 nor sends Heartbeat-2: connect ECONNREFUSED 10.0.3.21:3001';
     const rule = '3 of 5 instances are silent at once, so silence takes nobody out for an hour';
     const held = of('orders-0001', {
@@ -95,23 +95,23 @@ describe('an instance that self-preservation holds', () => {
   });
 });
 
-describe('a town whose orders are drained', () => {
-  let town: Town;
+describe('a registry whose orders are drained', () => {
+  let testbed: Testbed;
   beforeAll(async () => {
-    town = await Town.start({ intervalMs: 60_000 });
-    await town.register('orders-0001', 'orders');
-    await town.register('orders-0002', 'orders');
-    await town.register('users-0003', 'users');
-    expect((await town.run('drain', 'orders-0001', '--reason', 'new disk')).code).toBe(0);
-    expect((await town.run('maintenance', 'orders-0002')).code).toBe(0);
+    testbed = await Testbed.start({ intervalMs: 60_000 });
+    await testbed.register('orders-0001', 'orders');
+    await testbed.register('orders-0002', 'orders');
+    await testbed.register('users-0003', 'users');
+    expect((await testbed.run('drain', 'orders-0001', '--reason', 'new disk')).code).toBe(0);
+    expect((await testbed.run('maintenance', 'orders-0002')).code).toBe(0);
   });
-  afterAll(() => town.close());
+  afterAll(() => testbed.close());
 
-  it('is listed with how many are callable', async () => {
-    const { code, out } = await town.run('ls');
+  it('is listed with the number of callable instances', async () => {
+    const { code, out } = await testbed.run('ls');
     expect(code).toBe(0);
     expect(out.split('\n')[0]).toBe('orders: 0 of 2 callable: 1 drained, 1 in maintenance');
-    const { services } = JSON.parse((await town.run('ls', '-o', 'json')).out) as { services: unknown };
+    const { services } = JSON.parse((await testbed.run('ls', '-o', 'json')).out) as { services: unknown };
     expect(services).toEqual([
       {
         namespace: 'default',
@@ -128,20 +128,20 @@ describe('a town whose orders are drained', () => {
         admin: { ENABLED: 1, DRAINING: 0, MAINTENANCE: 0 },
       },
     ]);
-    expect((await town.run('ls', '-o', 'wide')).out).toMatch(/orders-0001 .* DRAINING/);
+    expect((await testbed.run('ls', '-o', 'wide')).out).toMatch(/orders-0001 .* DRAINING/);
   });
 
   it('fails with --fail-on, whatever the states are', async () => {
     for (const word of ['CRITICAL', 'NOT_CALLABLE']) {
-      const { code, err } = await town.run('ls', '--fail-on', word);
+      const { code, err } = await testbed.run('ls', '--fail-on', word);
       expect([word, code]).toEqual([word, 1]);
       expect(err).toContain('Nobody of orders may be called: 1 drained, 1 in maintenance.');
     }
-    expect((await town.run('ls', 'users', '--fail-on', 'NOT_CALLABLE')).code).toBe(0);
+    expect((await testbed.run('ls', 'users', '--fail-on', 'NOT_CALLABLE')).code).toBe(0);
   });
 
-  it('is shown with the admin state first, and who drained it, when and why', async () => {
-    const lines = (await town.run('show', 'orders-0001')).out.split('\n');
+  it('is shown with the admin state first, and the operator, time and reason of the drain', async () => {
+    const lines = (await testbed.run('show', 'orders-0001')).out.split('\n');
     expect(lines[0]).toMatch(/^⊘ orders…0001 {2}DRAINING for \d+ s, its state: REGISTERING {2}for \d+ s$/);
     expect(lines[1]).toMatch(
       /^It gets no calls: drained \d+ s ago by an operator \(new disk\)\. Back: rollcall undrain orders-0001$/,

@@ -27,19 +27,19 @@ const EDGES = [
 const ROOM = { hasNamespaces: false, width: Infinity, most: Infinity };
 
 describe('the table of edges', () => {
-  it('has those first of whose calls the largest part fails, then those with an open circuit, then the busiest', () => {
+  it('has those with the largest share of failures first, then those with an open circuit, then the busiest', () => {
     const called = edgeTable(EDGES, ROOM).map((line) => line.split(/\s+/)[1]);
     expect(called).toEqual(['CALLED', 'vouchers', 'orders', 'mailer', 'users']);
     expect(edgeTable(EDGES, ROOM)[1]).toMatch(/^web +vouchers +2\.0\/s +0\.00 % +4 of 4 +0 +42 ms +–$/);
     expect(edgeTable(EDGES, ROOM)[3]).toMatch(/open to 1 of 2$/);
   });
 
-  it('says of those that it does not show whether their calls fail', () => {
+  it('reports whether calls of hidden edges fail', () => {
     expect(edgeTable(EDGES, { ...ROOM, most: 2 }).at(-1)).toBe('… and 2 more, none of their calls failed: --all');
     expect(edgeTable(EDGES, { ...ROOM, most: 1 }).at(-1)).toBe('… and 3 more, calls of 1 of them failed: --all');
   });
 
-  it('names the namespaces where there are several, and is no wider than the terminal', () => {
+  it('shows namespaces if there are several, and is no wider than the terminal', () => {
     expect(edgeTable(EDGES, { ...ROOM, hasNamespaces: true })[1]).toMatch(/^default\/web +default\/vouchers /);
     const long = [edge('c'.repeat(63), 'd'.repeat(63), { targets: [open] }), edge('e'.repeat(63), 'web')];
     for (const width of [100, 120, 160]) {

@@ -1,4 +1,4 @@
-/** Who calls whom as a table, the edges first that need an eye. */
+/** The calls between services as a table, the edges that need attention first. */
 import { hasOpenCircuit, p99Text, qualified, rateText, successText, worstEdgeFirst } from '../registry/traffic.js';
 import type { Edge } from '../registry/traffic.js';
 import { columnsOf, shortened } from '../terminal/columns.js';
@@ -7,18 +7,21 @@ import { aligned, countText } from '../terminal/words.js';
 /** Where it is shown. */
 export interface EdgeRoom {
   readonly hasNamespaces: boolean;
-  /** Columns: names are cut where the rows would be wider. */
+  /** Columns: names are cut if the rows would be wider. */
   readonly width: number;
-  /** So many edges are shown at most; of the others it says how many there are. */
+  /** The maximum number of edges that are shown; the others are counted. */
   readonly most: number;
 }
 
 const HEAD = ['CALLER', 'CALLED', 'CALLS', 'SUCCESS', 'FAILED', 'ELSEWHERE', 'P99', 'CIRCUIT'];
-/** A name that is cut keeps so many columns. */
+/** The minimum width of a name that is cut. */
 const LEAST_NAME = 12;
 const GAP = 2;
 
-/** Calls a second, success after retries, calls that failed and attempts that went elsewhere in the last windows, the slowest caller's p99. */
+/**
+ * Calls a second, success after retries, calls that failed and attempts that went elsewhere in the last windows, the
+ * slowest caller's p99.
+ */
 export function edgeTable(edges: readonly Edge[], { hasNamespaces, width, most }: EdgeRoom): readonly string[] {
   const sorted = edges.toSorted(worstEdgeFirst);
   const shown = sorted.slice(0, most);
@@ -26,7 +29,7 @@ export function edgeTable(edges: readonly Edge[], { hasNamespaces, width, most }
   const widest = (column: number): number => Math.max(...rows.map((row) => columnsOf(row[column] ?? '')));
   const numbers = HEAD.slice(2).reduce((sum, _, at) => sum + widest(at + 2) + GAP, 0);
   const share = Math.floor((width - numbers - GAP) / 2);
-  // what the one name does not need the other one has
+  // the width that one name does not need is given to the other
   const [caller, called] = [widest(0), widest(1)];
   const most1 = Math.max(LEAST_NAME, share, 2 * share - called);
   const most2 = Math.max(LEAST_NAME, share, 2 * share - Math.min(caller, most1));

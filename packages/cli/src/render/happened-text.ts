@@ -4,7 +4,10 @@ import { printable } from '../terminal/words.js';
 
 type Happened = Pick<RegistryEvent, 'kind' | 'text' | 'reason' | 'at' | 'untilMs'>;
 
-/** What happened, why, and until when: of a state its reason, of what an operator did the operator's reason and its end. */
+/**
+ * The text of an event, its reason and its end: for a state its reason, for an action of an operator the operator's
+ * reason and its end.
+ */
 export function happenedText(event: Happened): string {
   const { kind, text, reason } = event;
   const why = reason?.text ?? '';

@@ -13,8 +13,8 @@ export class InPlace {
   }
 
   /**
-   * Draws the lines where the last picture was, as one text: a terminal that shows half of a picture flickers. A picture that is as high
-   * as the terminal cannot be drawn over, so `height` cuts it.
+   * Draws the lines over the last picture, as one text: a terminal that shows half of a picture flickers. A picture as
+   * high as the terminal cannot be drawn over, so `height` cuts it.
    */
   draw(lines: readonly string[], height: number = Infinity): void {
     const shown = lines.slice(0, Math.max(1, height - 1));
@@ -22,7 +22,7 @@ export class InPlace {
     this.#drawn = shown.length;
   }
 
-  /** The last picture stays, or `lines` take its place; the cursor is seen again. May be called twice. */
+  /** The last picture stays, or `lines` replace it; the cursor is shown again. May be called twice. */
   end(lines?: readonly string[]): void {
     if (this.#drawn === 0) return;
     const last = lines === undefined ? '\u001b[1A' : this.#home() + lines.join('\n');

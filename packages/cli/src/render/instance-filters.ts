@@ -5,10 +5,10 @@ import type { Parameter, RegistryApi, ServiceAnswer } from '../registry/registry
 import { repeated, toggle, valued } from '../terminal/arguments.js';
 
 const SORTS = ['state', 'service', 'since', 'version', 'zone', 'id'] as const;
-/** As many instances as a registry tells in one answer. */
+/** The maximum number of instances in one answer of a registry. */
 const PAGE = 1_000;
 
-/** Which instances of all services are listed, and in which order. */
+/** Selects and sorts the listed instances of all services. */
 export const FILTER_FLAGS = {
   '--state': repeated(
     option.list({
@@ -38,10 +38,7 @@ export const FILTER_FLAGS = {
     option.list({ doc: 'only of this version; may be repeated', item: option.string({ doc: 'it' }), default: [] }),
     '<version>',
   ),
-  '--weight': valued(
-    option.number({ doc: 'only of this weight, as it counts', min: 0, max: 1_000, integer: true }),
-    '<n>',
-  ),
+  '--weight': valued(option.number({ doc: 'only of this effective weight', min: 0, max: 1_000, integer: true }), '<n>'),
   '--circuit': valued(
     option.oneOf(['open', 'closed'], {
       doc: 'open: only instances to which a caller keeps its circuit open, or half-open; closed: only the others',
@@ -60,7 +57,7 @@ export const FILTER_FLAGS = {
     option.oneOf(
       SORTS.flatMap((sort) => [sort, `-${sort}`] as const),
       {
-        doc: `by ${SORTS.join(', ')}, reversed with a - before it; default: the table the worst first, else by service`,
+        doc: `by ${SORTS.join(', ')}, reversed with a - before it; default: worst first in the table, else by service`,
       },
     ),
     '<field>',
@@ -68,7 +65,7 @@ export const FILTER_FLAGS = {
   '--instances': toggle('ask for instances over all services, as the options above do, without a filter'),
 };
 
-/** What they were given. */
+/** The given values. */
 export interface Filters {
   readonly '--state': readonly State[];
   readonly '--admin': readonly AdminState[];
@@ -82,7 +79,7 @@ export interface Filters {
   readonly '--instances': boolean;
 }
 
-/** The flags that are there; none: everything is listed, service by service. */
+/** The given flags; none: everything is listed, service by service. */
 export function givenFilters(filters: Filters): readonly string[] {
   return Object.keys(FILTER_FLAGS).filter((flag) => {
     const value: unknown = Reflect.get(filters, flag);
@@ -90,12 +87,15 @@ export function givenFilters(filters: Filters): readonly string[] {
   });
 }
 
-/** May they leave out some instances of a service, so that nothing can be said of the whole? */
+/** True if they may leave out some instances of a service, so that there is no verdict about the whole. */
 export function isSelective(filters: Filters): boolean {
   return givenFilters(filters).some((flag) => flag !== '--sort' && flag !== '--instances');
 }
 
-/** What the registry does not choose by: the weight, and the circuits to an instance (`open`: how many are not closed, by id). */
+/**
+ * Filters that the registry does not apply: the weight, and the circuits to an instance (`open`: the number that is not
+ * closed, by id).
+ */
 export function isChosen(
   { id, weight }: Pick<Instance, 'id' | 'weight'>,
   filters: Pick<Filters, '--weight' | '--circuit'>,
@@ -121,7 +121,7 @@ export function questionOf(filters: Filters, { service, withHeartbeats }: Listin
     ...each('version', filters['--version']),
     ...each('q', filters['--search'] === undefined ? [] : [filters['--search']]),
     ...each('heartbeats', withHeartbeats ? ['true'] : []),
-    // the one order in which no instance is listed twice or left out when it changes between two pages
+    // the only order in which no instance is listed twice or missed if it changes between two pages
     ['sort', filters['--sort'] ?? 'service'],
     ['limit', String(PAGE)],
   ];
@@ -133,14 +133,14 @@ export interface Listing {
   readonly withHeartbeats: boolean;
 }
 
-/** All that match, page by page. Rejects with PROTOCOL where the pages have no end. */
-export async function everyMatch(api: RegistryApi, question: readonly Parameter[]): Promise<ServiceAnswer> {
+/** All matches, page by page. Rejects with PROTOCOL if the pages have no end. */
+export async function everyMatch(api: RegistryApi, query: readonly Parameter[]): Promise<ServiceAnswer> {
   const instances = new Map<InstanceId, Instance>();
   const heartbeats = new Map<InstanceId, Heartbeats>();
   for (let after: readonly Parameter[] = []; ;) {
-    const page = await api.instances([...question, ...after]);
+    const page = await api.instances([...query, ...after]);
     const known = instances.size;
-    // one that has changed meanwhile may come twice: its last word counts
+    // an instance that has changed meanwhile may arrive twice: its last version counts
     for (const instance of page.instances) instances.set(instance.id, instance);
     for (const [id, beats] of page.heartbeats) heartbeats.set(id, beats);
     if (page.next === null) return { revision: page.revision, instances: [...instances.values()], heartbeats };
@@ -151,7 +151,7 @@ export async function everyMatch(api: RegistryApi, question: readonly Parameter[
   }
 }
 
-/** Throws REGISTRY_REFUSED for a zone in which no instance is, with what was probably meant and which there are. */
+/** Throws REGISTRY_REFUSED for a zone without instances, with a suggestion and the existing zones. */
 export async function checkZones(api: RegistryApi, zones: readonly string[]): Promise<void> {
   if (zones.length === 0) return;
   const { instances } = await everyMatch(api, [
@@ -164,7 +164,7 @@ export async function checkZones(api: RegistryApi, zones: readonly string[]): Pr
   const meant = nearest(unknown, known) ?? known.find((zone) => zone.startsWith(unknown)) ?? null;
   const more = known.length > MOST_ZONES ? ` and ${known.length - MOST_ZONES} more` : '';
   const there = `There ${known.length === 1 ? 'is' : 'are'} ${known.slice(0, MOST_ZONES).join(', ')}${more}.`;
-  const rest = known.length === 0 ? 'No instance tells its zone.' : there;
+  const rest = known.length === 0 ? 'No instance declares a zone.' : there;
   const text = `There is no zone "${unknown}" at ${api.url}. ${meant === null ? '' : `Did you mean ${meant}? `}${rest}`;
   throw new RollcallError('REGISTRY_REFUSED', text);
 }

@@ -14,34 +14,34 @@ import { countsOf, isAway, outagesIn, serviceIn } from './outages.js';
 import { rowText, shortRow, wholeRow } from './row-text.js';
 import { headSpans, STATE_WIDTH, stateSpans } from './state-shapes.js';
 
-/** What is shown: everything that the registry says, and how fresh that is. Times are wall clock, ms since 1970. */
+/** The content of the table: the view of the registry, and its age. Times are wall clock, ms since 1970. */
 export interface View {
   readonly url: string;
-  /** Is the change feed open? */
+  /** True if the change feed is open. */
   readonly isLive: boolean;
-  /** Is the feed open, or taken, and the registry says nothing? Left out: no. */
+  /** True if the feed is open, or accepted, and the registry sends nothing. Left out: no. */
   readonly isSilent?: boolean;
-  /** When the registry last spoke; null before the first word. */
+  /** The time of the registry's last message; null before the first. */
   readonly heardAt: number | null;
   readonly revision: number;
   readonly instances: readonly Instance[];
-  /** Are there several namespaces? Then each name begins with its own. Left out: no. */
+  /** True if there are several namespaces: then each name begins with its own. Left out: no. */
   readonly hasNamespaces?: boolean;
-  /** The names of the instances, where these are a part of all; left out: as short as they are unique among these. */
+  /** The names of the instances, if these are a part of all; left out: as short as they are unique among these. */
   readonly names?: ReadonlyMap<InstanceId, string>;
-  /** As far as they were asked for: they are no part of the feed. */
+  /** As far as they were requested: they are not part of the feed. */
   readonly heartbeats: ReadonlyMap<InstanceId, Heartbeats>;
-  /** Who keeps instances away from callers, since when, why and until when, as far as that was asked for. */
+  /** The operators who keep instances from callers, with start, reason and end, as far as that was requested. */
   readonly away?: ReadonlyMap<InstanceId, OverrideTerms>;
-  /** All calls of late, as the callers tell; null or left out: nobody told of any, or nobody asked. */
+  /** The sum of all recent calls that callers reported; null or left out: none were reported, or requested. */
   readonly calls?: CallsSum | null;
-  /** The calls of the one service that is shown; left out: all are. */
+  /** The calls of the one service that is shown; left out: all. */
   readonly edges?: readonly Edge[];
-  /** How services of namespaces are that are not shown; left out, or empty: nothing is said of them. */
+  /** A sentence about services in namespaces that are not shown; left out, or empty: none. */
   readonly others?: string;
-  /** Are the instances in the order in which they shall stand? Left out: the worst come first. */
+  /** True if the instances are in their final order. Left out: worst first. */
   readonly isSorted?: boolean;
-  /** Are some instances of a service left out, so that nothing is said of the whole? Left out: no. */
+  /** True if some instances of a service are left out, so that there is no verdict about the whole. Left out: no. */
   readonly isPartial?: boolean;
 }
 
@@ -49,31 +49,34 @@ export interface View {
 export interface Screen extends Terminal {
   /** Wall clock, ms since 1970. */
   readonly now: number;
-  /** Room for so many instances; beyond it those that are HEALTHY share one line. */
+  /** The number of instances with a row of their own; beyond it those that are HEALTHY share one line. */
   readonly rows: number;
-  /** What is drawn has at most so many lines: of those that do not fit it says how many there are. Left out: any number. */
+  /** The maximum number of lines; what does not fit is counted. Left out: any number. */
   readonly lines?: number;
-  /** So many instances are shown at most; of the others it says how many there are. Left out: any number. */
+  /** The maximum number of instances that are shown; the others are counted. Left out: any number. */
   readonly most?: number;
-  /** Are rows as high as what they say needs, rather than cut to two lines? Left out: no. */
+  /** True if rows are as high as their text needs, instead of being cut to two lines. Left out: no. */
   readonly isWhole?: boolean;
 }
 
 /** Worst first; the last two are on the way, and nothing is to be done. */
 const ORDER: readonly State[] = ['CRITICAL', 'UNHEALTHY', 'REGISTERING', 'DEREGISTERING', 'HEALTHY'];
-/** Below these widths the columns of the heartbeats go, then the evidence. */
+/** Below these widths the columns of the heartbeats are dropped, then the evidence. */
 export const HEARTBEATS_FROM = 100;
 const EVIDENCE_FROM = 80;
 const CALLABLE_WIDTH = 10;
 const INBOUND_WIDTH = 9;
 const OUTBOUND_WIDTH = 10;
-/** A short name has at least so many columns, and more where the sentence keeps this many, and this part of what both share. */
+/**
+ * The minimum width of a short name; it is wider if the sentence keeps this many columns, and up to this share of the
+ * width of both.
+ */
 const LEAST_NAME = 13;
 const LEAST_WHY = 26;
 const WHY_PART = 0.6;
 const MOST_SERVICE = 24;
 
-/** The instances alone, worst first. Empty when there are none. */
+/** The instances alone, worst first. Empty if there are none. */
 export function renderTable(view: View, screen: Screen): readonly string[] {
   if (view.instances.length === 0) return [];
   const healthy = view.instances.filter(isWell);
@@ -89,7 +92,7 @@ export function renderTable(view: View, screen: Screen): readonly string[] {
   return [headOf(table), ...rows, ...last].map((line) => paint(line, screen));
 }
 
-/** The rows of as many instances as have room, and how many more there are. */
+/** The rows of as many instances as fit, and the number of others. */
 function fitting(
   table: Table,
   instances: readonly Instance[],
@@ -99,7 +102,7 @@ function fitting(
   for (const [index, instance] of instances.entries()) {
     const row = rowOf(table, instance);
     const isLast = index === instances.length - 1;
-    // what comes after the last one that fits needs a line, too
+    // the line about the others after the last one that fits counts, too
     const isFull = index >= most || lines.length + row.length > room - (isLast ? 0 : 1);
     if (isFull) return [...lines, moreRow(instances.slice(index))];
     lines.push(...row);
@@ -125,7 +128,10 @@ interface Table {
   readonly whyAt: number;
 }
 
-/** State, callable and since have the room that they need, the sentence a part of it; names that are longer than what is left are cut. */
+/**
+ * State, callable and since have the width that they need, the sentence a share of it; longer names are cut to the
+ * rest.
+ */
 function layOut(view: View, screen: Screen, shown: readonly Instance[]): Table {
   const names = view.names ?? namesOf(view.instances, view.hasNamespaces === true);
   const sinceWidth = widest(5, shown, (instance) => sinceOf(view, instance, screen.now));
@@ -165,13 +171,13 @@ function rowOf(table: Table, instance: Instance): readonly (readonly Span[])[] {
     terms: view.away?.get(instance.id),
   });
   const room = { width: screen.width, whyAt };
-  // that both heartbeats work is worth no second line in a terminal
+  // that both heartbeats work does not need a second line in a terminal
   const isPlain = isWell(instance) && instance.weight > 0;
   if (screen.isWhole === true && !isPlain) return wholeRow(first, text, room);
   return shortRow(first, screen.width < EVIDENCE_FROM ? { ...text, evidence: '' } : text, room);
 }
 
-/** What stands between the state and the sentence. */
+/** The columns between the state and the sentence. */
 function factsOf(table: Table, instance: Instance, beats: Heartbeats | null): string {
   const { view, screen, names, nameWidth, sinceWidth, hasHeartbeats } = table;
   const { id } = instance;
@@ -183,11 +189,11 @@ function factsOf(table: Table, instance: Instance, beats: Heartbeats | null): st
   return `${callable}${name}${directions}${since}  `;
 }
 
-/** May callers call it? */
+/** Whether callers may call it. */
 export const callableWord = (instance: Pick<Instance, 'state' | 'admin'>): string =>
   isCallable(instance) ? 'yes' : 'no';
 
-/** Those that need nobody's eye, service by service: as many services as have room, those with trouble first. */
+/** Instances that need no attention, service by service: as many services as fit, those with problems first. */
 function foldedRow(view: View, count: number, { screen }: Table): readonly Span[] {
   const total = `${`${count} of ${view.instances.length}`.padEnd(CALLABLE_WIDTH - 2)}  `;
   const room = screen.width - STATE_WIDTH - total.length - 'callable: '.length;
@@ -196,8 +202,8 @@ function foldedRow(view: View, count: number, { screen }: Table): readonly Span[
 }
 
 /**
- * Of each service how many callers may call: those with the smallest part first, then those with the fewest that are well. Names are cut, so
- * that each text fits in `room` with how many more there are.
+ * The number of callable instances of each service: those with the smallest share first, then those with the fewest
+ * that are well. Names are cut, so that each text fits in `room` with the number of others.
  */
 function sharesOf({ instances, hasNamespaces }: View, room: number): readonly string[] {
   const unwell = countsOf(
@@ -222,7 +228,7 @@ function sharesOf({ instances, hasNamespaces }: View, room: number): readonly st
 
 const moreText = (count: number): string => ` · … and ${countText(count)} more`;
 
-/** As many texts as have room, and how many more there are. */
+/** As many texts as fit, and the number of others. */
 function joined(texts: readonly string[], room: number): string {
   let line = '';
   for (const [index, text] of texts.entries()) {
@@ -235,23 +241,29 @@ function joined(texts: readonly string[], room: number): string {
   return line;
 }
 
-/** Of one that an operator keeps away since when; `–` where that is not known. */
+/** The age of the operator's setting; `–` if unknown. */
 function sinceOf(view: View, instance: Instance, now: number): string {
   const since = isAway(instance) ? view.away?.get(instance.id)?.since : instance.since;
   if (since === undefined) return '–';
   return view.isLive ? ageText(now - since) : momentText(since, now);
 }
 
-/** HEALTHY, and called: it needs nobody's eye. */
+/** HEALTHY, and called: it needs no attention. */
 export const isWell = (instance: Instance): boolean => instance.state === 'HEALTHY' && !isAway(instance);
 
-/** Worst first. What an operator keeps away comes behind UNHEALTHY, unless its state is worse. */
+/**
+ * Worst first. An instance that an operator keeps from callers follows those that are UNHEALTHY, unless its state is
+ * worse.
+ */
 function rankOf(instance: Instance): number {
   const rank = ORDER.indexOf(instance.state);
   return isAway(instance) ? Math.min(rank, ORDER.indexOf('UNHEALTHY') + 0.5) : rank;
 }
 
-/** Those that need attention first, the newest of them first. `all`: of which a service that nobody may be called of is the worst. */
+/**
+ * Instances that need attention first, the newest change first. `all`: a service in it without a callable instance is
+ * the worst.
+ */
 export function worstFirst(instances: readonly Instance[], all: readonly Instance[]): readonly Instance[] {
   const outages = new Set(outagesIn(countsOf(all, true)));
   const nameOf = serviceIn(true);
@@ -260,7 +272,7 @@ export function worstFirst(instances: readonly Instance[], all: readonly Instanc
 }
 
 function settledOrder(one: Instance, other: Instance): number {
-  // among those that are well nobody looks for the newest: they keep their places
+  // instances that are well keep their places
   const bySince = isWell(one) ? 0 : other.since - one.since;
   return bySince || one.service.localeCompare(other.service) || one.id.localeCompare(other.id);
 }

@@ -70,7 +70,7 @@ describe.each(WIDTHS)('at %d columns', (width) => {
     expect(firsts.filter((line) => !/^(yes|no) /.test(line.slice(at)))).toEqual([]);
   });
 
-  it('rollcall show is no wider, and nothing of the facts is lost', async () => {
+  it('rollcall show is no wider, and loses no fact', async () => {
     for (const one of INSTANCES.slice(0, 5)) {
       const lines = await printed(width, 'show', one.id);
       expectToFit(lines, width);
@@ -95,7 +95,7 @@ describe.each(WIDTHS)('at %d columns', (width) => {
 });
 
 describe('rollcall watch at 80 × 24, of 200 services', () => {
-  it('shows the worst first, and says how many more there are', () => {
+  it('shows the worst first, and the number of others', () => {
     const lines = renderView(VIEW, screenOf(80, 24));
     const shown = lines.filter((line) => line.startsWith('▲ CRITICAL')).length;
     expect(shown).toBeGreaterThanOrEqual(8);
@@ -106,14 +106,14 @@ describe('rollcall watch at 80 × 24, of 200 services', () => {
     expect(lines.at(-1)).toMatch(new RegExp(`^● HEALTHY {8}${400 - away} of 1000 .* · … and 19\\d more$`));
   });
 
-  it('shows all of a few, without a line that says how many more there are', () => {
+  it('shows all of a few, without a line for others', () => {
     const few = { ...VIEW, instances: INSTANCES.slice(0, 5) };
     expect(renderView(few, screenOf(80, 24)).join('\n')).not.toContain('more');
   });
 });
 
-describe('a name that was cut', () => {
-  it('is understood by the commands', async () => {
+describe('a truncated name', () => {
+  it('is resolved by the commands', async () => {
     const lines = await printed(80, 'ls', LONGEST_NAME);
     const [head = '', first = ''] = lines.slice(lines.findIndex((line) => line.startsWith('  STATE')));
     const name = first.slice(head.indexOf('INSTANCE')).split(' ')[0] ?? '';
@@ -134,7 +134,7 @@ describe('for programs', () => {
     }
   });
 
-  it('-o wide keeps its columns below each other, also behind wide characters', async () => {
+  it('-o wide keeps its columns aligned, also after wide characters', async () => {
     const lines = await printed(80, 'ls', '-o', 'wide', '--all', '--instances');
     const at = lines[0]?.indexOf('CALLABLE') ?? 0;
     expect(lines.at(-1)).toBe('200 of 200 services need attention.');

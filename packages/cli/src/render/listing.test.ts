@@ -46,14 +46,14 @@ const rowsOf = (lines: readonly string[], state: string): readonly string[] =>
 describe('ls, on a terminal with fewer lines than rows', () => {
   const lines = print(viewOf([...many, dead]), { height: 40 });
 
-  it('has one line for those that are HEALTHY, says how to see them, and is no higher than the terminal', () => {
+  it('has one line for those that are HEALTHY, prints how to list them, and is no higher than the terminal', () => {
     expect(rowsOf(lines, '●')).toEqual(['● HEALTHY        60 of 61  callable: users 0 of 1 · orders 60 of 60']);
     expect(rowsOf(lines, '▲')).toHaveLength(1);
     expect(lines.at(-1)).toBe('--all shows all 61; filters show fewer');
     expect(lines.length).toBeLessThan(40);
   });
 
-  it('has all of them with --all, in a pipe, of one service, and in an order that was asked for; and ends with the verdict', () => {
+  it('has all of them with --all, in a pipe, of one service, and in a requested order; and ends with the verdict', () => {
     const verdict = 'Nobody of users may be called: 1 CRITICAL.';
     for (const shown of [
       print(viewOf([...many, dead]), { height: 40 }, { isAll: true }),
@@ -68,25 +68,25 @@ describe('ls, on a terminal with fewer lines than rows', () => {
     expect(piped.join('\n')).not.toContain(verdict);
   });
 
-  it('folds nothing, and repeats nothing, where there is room', () => {
+  it('folds and repeats nothing if there is room', () => {
     const shown = print(viewOf([...many, dead]), { height: 100 });
     expect(rowsOf(shown, '●')).toHaveLength(60);
     expect(shown.at(-1)).toMatch(/^● HEALTHY/);
   });
 
-  it('says nothing of the whole where a filter lets only some through', () => {
+  it('has no verdict about the whole with a filter', () => {
     const shown = print(viewOf(many, { isPartial: true }), { height: 40 });
     expect(rowsOf(shown, '●')).toHaveLength(60);
     expect(shown.join('\n')).not.toContain('attention');
   });
 });
 
-describe('why an instance gets no calls', () => {
+describe('the reason why an instance gets no calls', () => {
   const terms = { by: 'token 3f2a from 10.0.0.7', reason: REASON, since: Date.now() - 10_000, untilMs: null };
   const away = new Map([[drained.id, { ...terms, untilMs: Date.now() + 600_000 }]]);
   const view = viewOf([drained, dead], { away });
 
-  it('is one whole line in a pipe, with since when the operator acts', () => {
+  it('is one whole line in a pipe, with the start of the operator’s setting', () => {
     const [row = ''] = rowsOf(print(view, {}), '⊘');
     expect(row).toMatch(/ 1\d s  Drained 1\d s ago by token 3f2a from 10\.0\.0\.7 \(kernel update, .* on Monday\)\. /);
     expect(row).toMatch(/ Its state is HEALTHY\. Until .*\d\d:\d\d:\d\d\.$/);
@@ -100,7 +100,7 @@ describe('why an instance gets no calls', () => {
     for (const part of [`(${REASON}).`, 'Until ', 'no answer within 2000 ms']) expect(text).toContain(part);
   });
 
-  it('stands in the REASON of wide, beside the weight and the circuits', () => {
+  it('is in the REASON of wide, beside the weight and the circuits', () => {
     const open = new Map([[dead.id, 2]]);
     const lines = print(viewOf([drained, { ...dead, weight: 7 }], { away }), {}, { format: 'wide', open });
     expect(lines[0]).toMatch(/CALLABLE +WEIGHT +CIRCUIT +REASON$/);

@@ -1,4 +1,4 @@
-/** What `rollcall ls` prints, format by format. */
+/** The output of `rollcall ls`, by format. */
 import { addressOf } from '@rollcall/core';
 import type { Instance, InstanceId } from '@rollcall/core';
 import { wrapped } from '../terminal/columns.js';
@@ -15,7 +15,7 @@ import { verdictOf } from './view.js';
 
 export const FORMATS = ['table', 'wide', 'json', 'name'] as const;
 
-/** Of more instances a terminal shows the first so many: the others would scroll them away. */
+/** The number of instances that a terminal shows, so that they do not scroll away. */
 export const MOST_LISTED = 200;
 /** Services, of which not all instances are callable, that are named above the table. */
 const MOST_SHORTAGES = 10;
@@ -23,15 +23,15 @@ const MOST_SHORTAGES = 10;
 export interface Listing {
   readonly view: View;
   readonly format: (typeof FORMATS)[number];
-  /** Is nothing left out on a terminal? */
+  /** True if nothing is left out on a terminal. */
   readonly isAll: boolean;
-  /** Is it about one service, whose instances nobody wants folded away? */
+  /** True for a list of one service, whose instances are not folded. */
   readonly isOfOne: boolean;
-  /** Of each instance how many circuits to it are not closed; null: not known. */
+  /** The number of circuits to each instance that are not closed; null: unknown. */
   readonly open: ReadonlyMap<InstanceId, number> | null;
 }
 
-/** The lines on standard output. On a terminal they end with the verdict where its beginning has scrolled away. */
+/** The lines on standard output. On a terminal they end with the verdict if its first line has scrolled away. */
 export function listed(listing: Listing, shell: Shell): readonly string[] {
   const { view, format } = listing;
   switch (format) {
@@ -75,7 +75,7 @@ interface Place {
   readonly window: Window;
 }
 
-/** Of some of the instances there is none. */
+/** A selection of the instances has none. */
 function withVerdict(lines: readonly string[], view: View, { screen, window }: Place): readonly string[] {
   if (lines.length < window.height || view.isPartial === true) return lines;
   const verdict = verdictOf(view, Infinity)
@@ -160,7 +160,7 @@ function jsonOf({ view, open }: Listing): string {
   });
 }
 
-/** Services of one name in two namespaces are two. */
+/** Services with the same name in two namespaces are two. */
 function servicesOf(instances: readonly Instance[]): readonly object[] {
   return [...countsOf(instances, true)].map(([key, { all, callable, admin }]) => {
     const [namespace, name] = key.split('/');

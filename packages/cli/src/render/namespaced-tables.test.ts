@@ -7,7 +7,7 @@ import { run } from '../run.js';
 import { columnsOf, shortenedName } from '../terminal/columns.js';
 import { testShell } from '../terminal/shell.fixture.js';
 import type { TestTerminal } from '../terminal/shell.fixture.js';
-import { Town } from '../town.fixture.js';
+import { Testbed } from '../testbed.fixture.js';
 import type { View } from './instance-table.js';
 import { countsOf, outageText } from './outages.js';
 import { renderView } from './view.js';
@@ -44,7 +44,7 @@ describe.each(WIDTHS)('names of 63 characters in namespaces of 63, at %d columns
     expect(rows.filter((line) => !row.test(line))).toEqual([]);
   });
 
-  it('are understood as they are cut', async () => {
+  it('are resolved as they are cut', async () => {
     const { lines } = await printed({ width, height: 40 }, 'ls', LONGEST_NAME, '-A');
     const names = lines.flatMap((line) => /^. [A-Z]+ +(?:yes|no) +(\S+)/.exec(line)?.[1] ?? []);
     expect(names).toHaveLength(5);
@@ -69,7 +69,7 @@ describe.each(WIDTHS)('names of 63 characters in namespaces of 63, at %d columns
     }
   });
 
-  it('fit in the verdict, which keeps what it says of them', () => {
+  it('fit in the verdict, which keeps its statement', () => {
     const dead = INSTANCES.slice(0, 2).map((one) => ({ ...one, admin: 'DRAINING' as const }));
     const [one] = dead;
     if (one !== undefined) expect(verdictAt(width, [one])).toMatch(/^Nobody of default\S* may be called: 1 drained\.$/);
@@ -114,21 +114,21 @@ const screenOf = (width: number, height: number) => ({
 const verdictAt = (width: number, instances: readonly Instance[]): string =>
   renderView(viewOf(instances), screenOf(width, 24))[1] ?? '';
 
-/** What stands above the table. */
+/** The lines above the table. */
 const above = (lines: readonly string[]): readonly string[] =>
   lines.slice(
     0,
     lines.findIndex((line) => line.startsWith('  STATE')),
   );
 
-describe('many services of which not all instances are callable', () => {
+describe('many services that are not fully callable', () => {
   const short = new Set(
     INSTANCES.filter(({ state, admin }) => state === 'CRITICAL' || admin !== 'ENABLED').map(
       ({ namespace, service }) => `${namespace}/${service}`,
     ),
   ).size;
 
-  it('are 10 lines above the table on a terminal, those with the fewest first, and how many more there are', async () => {
+  it('are 10 lines above the table on a terminal, those with the fewest callable instances first, and the number of others', async () => {
     const { lines } = await printed({ height: 24 }, 'ls', '-A');
     const head = above(lines);
     expect(head).toHaveLength(11);
@@ -136,12 +136,12 @@ describe('many services of which not all instances are callable', () => {
     expect(head.at(-1)).toBe(`… and ${short - 10} more services of which not all are callable`);
   });
 
-  it('are all there in a pipe, and with --all', async () => {
+  it('are all listed in a pipe, and with --all', async () => {
     expect(above((await printed({}, 'ls', '-A')).lines)).toHaveLength(short);
     expect(above((await printed({ height: 24 }, 'ls', '-A', '--all')).lines)).toHaveLength(short);
   });
 
-  it('are counted by --fail-on where nobody of more than ten may be called', () => {
+  it('are counted by --fail-on if more than ten have no callable instance', () => {
     const drained = INSTANCES.map((one) => ({ ...one, admin: 'DRAINING' as const }));
     expect(outageText(countsOf(drained))).toMatch(
       /^Nobody of 200 services may be called: (\S+, ){9}\S+ and 190 more\.$/,
@@ -149,7 +149,7 @@ describe('many services of which not all instances are callable', () => {
   });
 });
 
-describe('a name that is cut', () => {
+describe('a truncated name', () => {
   it('keeps the beginning of its namespace, that of its service, and its end', () => {
     expect(shortenedName('staging/orders…1e07', 30)).toBe('staging/orders…1e07');
     expect(shortenedName('staging/payments…1e07', 16)).toBe('staging/pay…1e07');
@@ -160,45 +160,45 @@ describe('a name that is cut', () => {
 });
 
 describe('services of one name in two namespaces', () => {
-  let town: Town;
+  let testbed: Testbed;
   beforeAll(async () => {
-    town = await Town.start({ intervalMs: 60_000 });
-    await town.register('stock-77aa', 'stock');
-    await town.register('stock-88bb', 'stock', { namespace: 'staging' });
-    expect((await town.run('drain', 'staging/88bb')).code).toBe(0);
+    testbed = await Testbed.start({ intervalMs: 60_000 });
+    await testbed.register('stock-77aa', 'stock');
+    await testbed.register('stock-88bb', 'stock', { namespace: 'staging' });
+    expect((await testbed.run('drain', 'staging/88bb')).code).toBe(0);
   });
-  afterAll(() => town.close());
+  afterAll(() => testbed.close());
 
   it('are two for programs', async () => {
-    const { services } = JSON.parse((await town.run('ls', '-A', '-o', 'json')).out) as { services: unknown };
+    const { services } = JSON.parse((await testbed.run('ls', '-A', '-o', 'json')).out) as { services: unknown };
     expect(services).toMatchObject([
       { namespace: 'default', name: 'stock', instances: 1, callable: 1 },
       { namespace: 'staging', name: 'stock', instances: 1, callable: 0 },
     ]);
   });
 
-  it('do not stand in for each other: an outage of one is said by watch and ls', async () => {
-    const shell = testShell({ ROLLCALL_URL: town.url });
+  it('do not hide each other: watch and ls report an outage of one', async () => {
+    const shell = testShell({ ROLLCALL_URL: testbed.url });
     const code = run(['watch', '-A'], shell);
     expect(await shell.complaint(/Nobody/)).toContain('Nobody of staging/stock may be called: 1 drained.');
     shell.end();
     expect(await code).toBe(0);
-    const { err } = await town.run('ls', '-A', '--fail-on', 'NOT_CALLABLE');
+    const { err } = await testbed.run('ls', '-A', '--fail-on', 'NOT_CALLABLE');
     expect(err).toContain('Nobody of staging/stock may be called: 1 drained.');
   });
 
   it('a beginning of both namespaces is refused with their names', async () => {
-    await town.register('stock-99cc', 'stock', { namespace: 'stable' });
-    expect(await town.run('show', 'sta…/st…88bb')).toMatchObject({
+    await testbed.register('stock-99cc', 'stock', { namespace: 'stable' });
+    expect(await testbed.run('show', 'sta…/st…88bb')).toMatchObject({
       code: 2,
       err: expect.stringContaining('"sta…" may be any of 2 namespaces: stable, staging'),
     });
-    expect((await town.run('show', 'stag…/st…88bb')).out).toContain('stock-88bb');
+    expect((await testbed.run('show', 'stag…/st…88bb')).out).toContain('stock-88bb');
   });
 });
 
-describe('a part of the instances', () => {
-  it('says nothing of whole services on a terminal either: it is ranked by states alone', async () => {
+describe('a selection of instances', () => {
+  it('has no verdict about services on a terminal either: it is ranked by states alone', async () => {
     const { lines } = await printed({ height: 24 }, 'ls', '-A', '--search', 'service');
     const states = lines.flatMap((line) => /^. ([A-Z]+) +(?:yes|no) {2}/.exec(line)?.[1] ?? []);
     expect(states).toHaveLength(200);

@@ -5,13 +5,13 @@ import { countText } from '../terminal/words.js';
 
 type Named = Pick<Instance, 'namespace' | 'service'>;
 
-/** How the service of an instance is named: with its namespace where there are several. */
+/** The printed name of the service of an instance: with its namespace if there are several. */
 export const serviceIn =
   (hasNamespaces = false) =>
   ({ namespace, service }: Named): string =>
     hasNamespaces ? `${namespace}/${service}` : service;
 
-/** Of each service how many of its instances callers may call, by name. */
+/** The number of callable instances of each service, by name. */
 export function countsOf(instances: readonly Instance[], hasNamespaces = false): ReadonlyMap<string, CallableCount> {
   const nameOf = serviceIn(hasNamespaces);
   const members = new Map<string, Instance[]>();
@@ -30,12 +30,12 @@ export function outagesIn(counts: ReadonlyMap<string, CallableCount>): readonly 
   return [...counts].filter(([, count]) => isOutage(count)).map(([name]) => name);
 }
 
-/** Services that are named in one sentence; of more the rest is counted. */
+/** The maximum number of services in one sentence; the others are counted. */
 const MOST_NAMED = 10;
 
 /**
- * `Nobody of orders may be called: 2 drained.` `when`: of an old view, since when. `width`: a wider sentence begins with how many services
- * there are, or has a shorter name, so that what is cut off at its end says the least. Empty: there is no outage.
+ * `Nobody of orders may be called: 2 drained.` `when`: the time of an old view. `width`: a longer sentence starts with
+ * the number of services, or has a shorter name, so that the important part is not cut off. Empty: no outage.
  */
 export function outageText(
   counts: ReadonlyMap<string, CallableCount>,
@@ -60,13 +60,16 @@ export function outageText(
 /** Where lines about services are shown. */
 interface Room {
   readonly hasNamespaces?: boolean | undefined;
-  /** Columns: the name is cut where the line would be wider. */
+  /** Columns: the name is cut if the line would be wider. */
   readonly width: number;
-  /** Of more services the rest is counted. */
+  /** The maximum number of services; the others are counted. */
   readonly most: number;
 }
 
-/** `orders: 0 of 2 callable: 2 drained`: a line for each service of which not everybody may be called, those with the fewest first. */
+/**
+ * `orders: 0 of 2 callable: 2 drained`: a line for each service that is not fully callable, those with the fewest
+ * callable instances first.
+ */
 export function shortageLines(instances: readonly Instance[], { hasNamespaces, width, most }: Room): readonly string[] {
   const short = [...countsOf(instances, hasNamespaces)]
     .filter(([, { all, callable }]) => callable < all)

@@ -7,15 +7,15 @@ import { momentText } from '../terminal/moments.js';
 import { ageText, printable } from '../terminal/words.js';
 import { isAway } from './outages.js';
 
-/** What is known of one word of an operator, in an answer of the registry about one instance; null: nothing was said. */
+/** One setting of an operator, from the registry's answer about an instance; null: not set. */
 export function overrideTerms(answer: Json, word: OverrideWord): OverrideTerms | null {
   const read = overrideMessage.parse(at(answer, 'override'));
   return read.ok && read.value[word] !== null ? termsOf(read.value, word) : null;
 }
 
 /**
- * Who keeps instances away, why, since when and until when, as far as the registry tells. It is asked only where one of these is drained or
- * in maintenance.
+ * The operators who keep instances from callers, with reason, start and end, as far as the registry reports them.
+ * Requested only if one of these is drained or in maintenance.
  */
 export async function awayTerms(
   api: Pick<RegistryApi, 'keptAway'>,
@@ -24,7 +24,7 @@ export async function awayTerms(
   return instances.some(isAway) ? termsIn(await api.keptAway()) : new Map();
 }
 
-/** The same, of what the registry tells of each instance. */
+/** The same, from the answers about the instances. */
 export function termsIn(details: ReadonlyMap<InstanceId, Json>): ReadonlyMap<InstanceId, OverrideTerms> {
   const found = new Map<InstanceId, OverrideTerms>();
   for (const [id, answer] of details) {
@@ -40,16 +40,16 @@ export function untilText(terms: OverrideTerms | null, now = Date.now()): string
 }
 
 /** `drained 5 min ago by token 3f2a from 10.0.0.7 (new disk)` */
-export function awayDeed(admin: 'DRAINING' | 'MAINTENANCE', terms: OverrideTerms | null, now: number): string {
-  const deed = admin === 'DRAINING' ? 'drained' : 'put into maintenance';
-  if (terms === null) return `${deed} by an operator`;
+export function awayAction(admin: 'DRAINING' | 'MAINTENANCE', terms: OverrideTerms | null, now: number): string {
+  const action = admin === 'DRAINING' ? 'drained' : 'put into maintenance';
+  if (terms === null) return `${action} by an operator`;
   const by = terms.by === '' ? 'an operator' : printable(terms.by);
   const why = terms.reason === '' ? '' : ` (${printable(terms.reason)})`;
-  return `${deed} ${ageText(now - terms.since)} ago by ${by}${why}`;
+  return `${action} ${ageText(now - terms.since)} ago by ${by}${why}`;
 }
 
-/** The same with `, until 14:02:23`, where that is known to come. */
+/** The same with `, until 14:02:23`, if the end is known. */
 export function awayText(admin: 'DRAINING' | 'MAINTENANCE', terms: OverrideTerms | null, now: number): string {
   const until = untilText(terms, now);
-  return `${awayDeed(admin, terms, now)}${until === '' ? '' : `,${until}`}`;
+  return `${awayAction(admin, terms, now)}${until === '' ? '' : `,${until}`}`;
 }

@@ -79,7 +79,7 @@ describe('the heartbeat picture', () => {
     expect(read(code, measured)).toEqual(expected);
   });
 
-  it('is read by the reason where nothing was measured', () => {
+  it('is derived from the reason without a measurement', () => {
     expect(read('NEW', null)[0]).toBe('Neither direction is proved yet.');
     expect(read('NEW', beats(DUE, FINE))[0]).toBe('It reaches us; the first Heartbeat-1 is due.');
     expect(read('ADDRESS_SHARED', null)[0]).toBe('Two processes share its address.');

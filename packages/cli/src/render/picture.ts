@@ -4,13 +4,16 @@ import type { Direction, Heartbeats } from '../registry/heartbeats.js';
 import type { Look, Span } from '../terminal/paint.js';
 
 type Line = readonly Span[];
-/** How one direction goes: it works, it is refused, nothing comes back, nothing has come yet, or its other end is gone. */
+/**
+ * The state of one direction: it works, it is refused, there is no answer, nothing has arrived yet, or its other end is
+ * gone.
+ */
 type Wire = 'fine' | 'refused' | 'silent' | 'due' | 'gone';
 
 /** The characters between the two blocks. */
 const WIRE_WIDTH = 12;
 
-/** The heartbeat picture, read aloud: what works in which direction. */
+/** The heartbeat picture as text: what works in which direction. */
 export function readingOf({ reason }: Pick<Instance, 'reason'>, beats: Heartbeats | null): string {
   if (reason.code === 'PROOF_OF_DEATH') return 'Nobody is there: proof of death.';
   if (reason.code === 'ADDRESS_SHARED') return 'Two processes share its address.';
@@ -76,7 +79,7 @@ const LOOKS: Readonly<Record<Wire, Look>> = {
   gone: 'critical',
 };
 
-/** Who calls has a dot, who is called a door. The break is drawn where it happens. */
+/** A caller is a dot, a callee a door. The break is drawn where it happens. */
 function drawn(wire: Wire, to: 'left' | 'right'): string {
   const ways: Readonly<Record<Wire, string>> = {
     fine: `${'─'.repeat(WIRE_WIDTH - 1)}▸`,

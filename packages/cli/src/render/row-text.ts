@@ -1,27 +1,33 @@
-/** What a row of the table says of an instance behind its state: why, what shows it, and what comes next; and where in the row. */
+/**
+ * The text of a row behind the state of the instance: reason, evidence and what comes next; and their places in the
+ * row.
+ */
 import type { Instance, OverrideTerms } from '@rollcall/core';
 import { isCallable } from '@rollcall/core';
 import { columnsOf, padded, wrapped } from '../terminal/columns.js';
 import type { Span } from '../terminal/paint.js';
 import { clockText, explained, nextText } from '../terminal/words.js';
 import { isAway } from './outages.js';
-import { awayDeed, untilText } from './override-terms.js';
+import { awayAction, untilText } from './override-terms.js';
 import { STATE_WIDTH } from './state-shapes.js';
 
 export interface RowText {
   readonly sentence: string;
   /** The error with its address, or the state behind an admin state; empty: none. */
   readonly evidence: string;
-  /** Empty: nothing is known to come. */
+  /** Empty: no known transition. */
   readonly next: string;
 }
 
-/** When an instance is looked at. Times are wall clock, ms since 1970. */
+/** The time at which the instance is shown, wall clock, ms since 1970. */
 export interface Look {
   readonly now: number;
-  /** Of an old view when the registry last spoke; null: the view is live, or nothing was heard yet. */
+  /**
+   * The time of the last message of the registry if the view is old; null: the view is live, or nothing was received
+   * yet.
+   */
   readonly staleAt: number | null;
-  /** What is known of the word by which an operator keeps it away; undefined: nothing. */
+  /** The setting with which an operator keeps it from callers, as far as known; undefined: unknown. */
   readonly terms: OverrideTerms | undefined;
 }
 
@@ -35,16 +41,16 @@ export function rowText(instance: Instance, look: Look): RowText {
 
 const WEIGHTLESS = 'Weight 0: callers pass it over while another one as good has a weight.';
 
-/** What the operator did comes first, as far as it is known, and the state second. */
+/** The action of the operator comes first, as far as known, and the state second. */
 function awayText({ admin, state }: Instance, { now, terms }: Look, own: RowText): RowText {
   const why = `${state}: ${own.sentence}`;
   const isHealthy = state === 'HEALTHY';
   if (terms === undefined) return isHealthy ? { ...own, sentence: ITS_STATE } : { ...own, sentence: why };
-  const deed = sentence(awayDeed(admin === 'MAINTENANCE' ? admin : 'DRAINING', terms, now));
+  const action = sentence(awayAction(admin === 'MAINTENANCE' ? admin : 'DRAINING', terms, now));
   const until = untilText(terms, now).trimStart();
   const next = [until === '' ? '' : sentence(until), own.next].filter((text) => text !== '').join(' ');
-  if (isHealthy) return { ...own, sentence: `${deed} ${ITS_STATE}`, next };
-  return { sentence: deed, evidence: own.evidence === '' ? why : `${why} ${own.evidence}`, next };
+  if (isHealthy) return { ...own, sentence: `${action} ${ITS_STATE}`, next };
+  return { sentence: action, evidence: own.evidence === '' ? why : `${why} ${own.evidence}`, next };
 }
 
 const ITS_STATE = 'Its state is HEALTHY.';
@@ -64,7 +70,10 @@ export interface RowRoom {
   readonly whyAt: number;
 }
 
-/** One line, or two: the sentence behind `first`; then the evidence and what comes next. What is wider is cut where it is painted. */
+/**
+ * One line, or two: the sentence behind `first`; then the evidence and what comes next. Longer text is cut where it is
+ * painted.
+ */
 export function shortRow(first: readonly Span[], text: RowText, room: RowRoom): readonly (readonly Span[])[] {
   const { sentence: why, evidence, next } = text;
   const oneLine = next === '' ? why : `${why} ${next}`;
@@ -74,7 +83,7 @@ export function shortRow(first: readonly Span[], text: RowText, room: RowRoom): 
   return [[...first, { text: why }], lastLine(evidence, next, room)];
 }
 
-/** As many lines as all of it needs: what has no room beside the facts goes on below them. */
+/** As many lines as the text needs: what does not fit beside the facts continues below them. */
 export function wholeRow(first: readonly Span[], text: RowText, room: RowRoom): readonly (readonly Span[])[] {
   const { sentence: why, evidence, next } = text;
   const [head = ''] = wrapped(why, room.width - room.whyAt);
@@ -99,7 +108,7 @@ const plain = (lines: readonly string[]): readonly (readonly Span[])[] =>
 
 const INDENT = ' '.repeat(STATE_WIDTH);
 
-/** What comes next stands under the sentence if there is room, else further left, but never in the evidence. */
+/** What comes next is under the sentence if it fits, else further left, but never in the evidence. */
 function lastLine(evidence: string, next: string, { width, whyAt }: RowRoom): readonly Span[] {
   const nextAt = Math.max(
     evidence === '' ? 0 : columnsOf(evidence) + 2,

@@ -2,7 +2,7 @@ import type { Instance, Reason, State } from '@rollcall/core';
 import type { Look, Span } from '../terminal/paint.js';
 import { isAway } from './outages.js';
 
-/** Of a shape, the gap behind it, a word for the state and the gap behind that, columns. */
+/** A shape, the gap after it, a word for the state and the gap after that, in columns. */
 export const STATE_WIDTH = 17;
 const LOOKS: Readonly<Record<State, Look>> = {
   HEALTHY: 'healthy',
@@ -25,10 +25,10 @@ export const stateShape = ({ state, reason }: Pick<Instance, 'state' | 'reason'>
 
 export const stateLook = (state: State): Look => LOOKS[state];
 
-/** How an instance is marked that an operator drained, or put into maintenance. */
+/** The mark of an instance that an operator drained, or put into maintenance. */
 export const AWAY = { shape: '⊘', look: 'leaving' } as const satisfies { readonly shape: string; readonly look: Look };
 
-/** Shape and word of an instance's state, or of what an operator wants of it, where that keeps callers away. */
+/** Shape and word of an instance's state, or of an operator's setting that keeps callers away. */
 export function headSpans(instance: Instance): readonly Span[] {
   if (isAway(instance)) return stateSpans(AWAY.shape, instance.admin, AWAY.look);
   return stateSpans(stateShape(instance), instance.state, LOOKS[instance.state]);
@@ -41,8 +41,8 @@ export function stateSpans(mark: string, word: string, look: Look): readonly Spa
 }
 
 /**
- * The disc is the two heartbeats: its upper half stands for Heartbeat-1, its lower half for Heartbeat-2. By the reason alone, as on the
- * dashboard: what is measured meanwhile changes faster than the state, and is not asked for everywhere.
+ * The disc shows the two heartbeats: its upper half is Heartbeat-1, its lower half Heartbeat-2. It depends on the
+ * reason alone, as on the dashboard: measurements change faster than the state, and are not requested everywhere.
  */
 export function shapeOf(state: State, reason: Reason | null = null): string {
   if (state !== 'UNHEALTHY' || reason === null) return SHAPES[state];

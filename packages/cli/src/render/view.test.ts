@@ -100,7 +100,7 @@ const shape = (code: ReasonCode, heartbeats: View['heartbeats'] = new Map()): st
   renderTable(viewOf([instance({ id: 'orders-1', state: 'UNHEALTHY', code })], { heartbeats }), SCREEN)[1]?.charAt(0);
 
 describe('the whole picture', () => {
-  it('says state, reason, since and next, worst first', () => {
+  it('has state, reason, since and next, worst first', () => {
     const heartbeats = new Map([
       ['orders-0001e07', beats({ error: 'connect ECONNREFUSED 10.0.3.21:3001', misses: 2 }, {})],
       ['search-000c41a', beats({ roundTripMs: 1.93 }, { lastSuccessAgoMs: null })],
@@ -132,7 +132,7 @@ describe('the whole picture', () => {
     }
   });
 
-  it('gives up the heartbeats first, then the evidence, when it is narrow', () => {
+  it('drops the heartbeats first, then the evidence, when it is narrow', () => {
     expect(tableAt(100)).toContain('→1');
     expect(tableAt(99)).not.toContain('→1');
     expect(tableAt(99)).toContain('ECONNREFUSED');
@@ -141,10 +141,10 @@ describe('the whole picture', () => {
   });
 });
 
-describe('how the calls go', () => {
+describe('the summary of calls', () => {
   const calls = { perSecond: 1_960.4, calls: 9_802, failures: 0, retries: 31, p99Ms: 42 };
 
-  it('stands below the table, beside what the arrows mean', () => {
+  it('is below the table, beside the legend of the arrows', () => {
     expect(last(viewOf(healthy, { calls }))).toBe(
       'calls 1,960/s  success 100.00 %  went elsewhere 31  p99 42 ms     →1 the registry calls  ←2 it calls',
     );
@@ -152,7 +152,7 @@ describe('how the calls go', () => {
     expect(last(viewOf(healthy, { calls: { ...calls, failures: 1 } }))).toContain('success 99.98 %');
   });
 
-  it('says whether callers are affected by those that need attention', () => {
+  it('reports whether callers of those that need attention are affected', () => {
     expect(verdict(viewOf([...healthy, refused], { calls }))).toBe(
       '1 of 3 services needs attention. No caller is affected: 31 calls went elsewhere, 0 failed.',
     );
@@ -177,7 +177,7 @@ describe('how the calls go', () => {
     targets: [],
   }));
 
-  it('comes first where calls of the service that is shown fail, though its instances are well', () => {
+  it('comes first if calls of the shown service fail, although its instances are well', () => {
     expect(renderView(viewOf(healthy, { edges }), { ...SCREEN, width: 120 })[1]).toBe(
       'Calls fail: gateway → a 100 of 100, gateway → b 1 of 20. No service needs attention: 3 of 3 are callable.',
     );
@@ -190,13 +190,13 @@ describe('how the calls go', () => {
     expect(verdict(viewOf(healthy, { edges, isLive: false }))).not.toContain('fail');
   });
 
-  it('is followed by how namespaces are that are not shown', () => {
+  it('is followed by the state of namespaces that are not shown', () => {
     const others = 'Only namespace default; 11 services in trouble in 3 others: -A';
     expect(last(viewOf(healthy, { others }))).toBe(others);
     expect(renderView(viewOf(healthy, { others, isLive: false }), SCREEN)).not.toContain(others);
   });
 
-  it('is not said of the past', () => {
+  it('is left out of an old view', () => {
     const old = viewOf([...healthy, dead], { calls, isLive: false, heardAt: NOW - 12_000 });
     expect(renderView(old, SCREEN).join('\n')).not.toMatch(/calls 1,960|caller/);
   });
@@ -255,7 +255,7 @@ describe('the verdict', () => {
     expect(verdict(viewOf(healthy))).toBe('No service needs attention: 3 of 3 are callable.');
   });
 
-  it('teaches when nothing is there', () => {
+  it('explains the next step if nothing is registered', () => {
     expect(verdict(viewOf([]))).toContain('RollcallModule.forRoot');
     expect(verdict(viewOf([], { isLive: false, heardAt: null }))).toBe('Waiting for the registry.');
   });
@@ -264,14 +264,14 @@ describe('the verdict', () => {
 describe('an old view', () => {
   const old = viewOf([refused, ...healthy], { isLive: false, heardAt: NOW - 12_000 });
 
-  it('says how old it is and speaks in the past', () => {
+  it('shows its age and uses the past tense', () => {
     const lines = renderView(old, SCREEN);
     expect(lines[0]).toContain('Stale 12 s');
     expect(lines[1]).toBe('1 of 3 services needed attention at 14:02:11.');
     expect(lines[2]).toContain('Services go on with their own copy');
   });
 
-  it('runs no countdown, and shows since when by the clock', () => {
+  it('has no countdown, and shows the time of day instead', () => {
     const text = renderTable(old, SCREEN).join('\n');
     expect(text).toContain('unknown after 14:02:11');
     expect(text).toContain(clockText(refused.since));
@@ -287,13 +287,13 @@ describe('an old view', () => {
 });
 
 describe('the disc', () => {
-  it('is full where a heartbeat works: above Heartbeat-1, below Heartbeat-2', () => {
+  it('is filled where a heartbeat works: above Heartbeat-1, below Heartbeat-2', () => {
     expect(shape('INBOUND_SILENT')).toBe('◒');
     expect(shape('OUTBOUND_SILENT')).toBe('◓');
     expect(shape('SILENT')).toBe('⊖');
   });
 
-  it('goes by the reason alone, as on the dashboard: what is measured meanwhile changes faster than the state', () => {
+  it('depends on the reason alone, as on the dashboard: measurements change faster than the state', () => {
     expect(shape('PRESERVED')).toBe('⊖');
     expect(shape('PRESERVED', new Map([['orders-1', beats({ misses: 3 }, {})]]))).toBe('⊖');
   });
@@ -307,7 +307,7 @@ describe('a terminal', () => {
     expect(new Set(lines.slice(3).flatMap((line) => /^(\S) [A-Z]+ /.exec(line)?.[1] ?? [])).size).toBe(5);
   });
 
-  it('with colours gets them for trouble, and the same text', () => {
+  it('with colours gets them for problems, with the same text', () => {
     const view = viewOf([...healthy, refused]);
     const coloured = renderView(view, { ...SCREEN, isColoured: true }).join('\n');
     // eslint-disable-next-line no-control-regex
@@ -318,7 +318,7 @@ describe('a terminal', () => {
 });
 
 describe('one line per change', () => {
-  it('says when, what, who and why', () => {
+  it('has time, state, name and reason', () => {
     const change = { name: 'orders…1e07', state: 'UNHEALTHY', text: 'nobody can reach it' } as const;
     expect(renderChange(change, SCREEN)).toBe('14:02:23  ⊖ UNHEALTHY      orders…1e07       nobody can reach it');
     expect(renderChange({ ...change, state: 'REMOVED', text: 'it left' }, SCREEN)).toContain('× REMOVED');

@@ -33,7 +33,7 @@ export function renderView(view: View, screen: Screen): readonly string[] {
 
 export const NO_LINE = 'No line to the registry. Services go on with their own copy; trying again.';
 export const SILENT =
-  'The registry says nothing: is its process stopped? Try `rollcall doctor`. Services go on with their own copy.';
+  'The registry sends nothing: is its process stopped? Try `rollcall doctor`. Services continue with their own copy.';
 
 /** Under the table: the calls of the service that is shown. */
 function trafficOf(
@@ -43,10 +43,10 @@ function trafficOf(
   return isLive ? trafficRows(edges, { hasNamespaces, width, lines: trafficLines(lines) }) : [];
 }
 
-/** Of so many lines the calls of a service take at most so many. */
+/** The maximum number of lines for the calls of a service, of this many lines. */
 export const trafficLines = (lines: number): number => Math.floor(lines / 3);
 
-/** Under the table: how the calls go, and what the two arrows mean. */
+/** The lines under the table: a summary of calls, and the legend of the two arrows. */
 function legendOf({ calls = null, isLive }: View, { width }: Screen): readonly (readonly Span[])[] {
   const arrows = width < HEARTBEATS_FROM ? '' : '→1 the registry calls  ←2 it calls';
   if (calls === null || !isLive) return arrows === '' ? [] : [[{ text: arrows, look: 'faint' }]];
@@ -55,7 +55,10 @@ function legendOf({ calls = null, isLive }: View, { width }: Screen): readonly (
   return [[{ text }, { text: gap + arrows, look: 'faint' }]];
 }
 
-/** One change as one line, for output that is no terminal: what an instance is now, or why it is gone. `at`: when, as people read it. */
+/**
+ * One change as one line, for output that is not a terminal: the state of the instance, or the reason of its removal.
+ * `at`: the time, for people.
+ */
 export function renderChange(
   change: {
     /** When, as people read it. */
@@ -63,7 +66,7 @@ export function renderChange(
     readonly name: string;
     readonly state: State | 'REMOVED';
     readonly text: string;
-    /** Of the state; left out: nobody told. */
+    /** Of the state; left out: unknown. */
     readonly reason?: Reason;
     /** Default ENABLED; any other comes before the state. */
     readonly admin?: AdminState;
@@ -85,7 +88,7 @@ export function renderChange(
   });
 }
 
-/** The calls to a service as one line, for output that is no terminal. */
+/** The calls to a service as one line, for output that is not a terminal. */
 export function renderTraffic(at: string, traffic: Traffic, terminal: Terminal): string {
   const name = traffic.service.padEnd(16);
   return paint(
@@ -116,7 +119,10 @@ function linkText({ isLive, isSilent = false, heardAt }: View, now: number): str
   return age < STALE_AFTER_MS ? 'Reconnecting' : `Stale ${ageText(age)}`;
 }
 
-/** Who needs attention: a service that nobody may be called of is the worst; then UNHEALTHY and CRITICAL. An old view speaks in the past. */
+/**
+ * What needs attention: a service without a callable instance is the worst; then UNHEALTHY and CRITICAL. The sentence
+ * about an old view is in the past tense.
+ */
 export function verdictOf(view: View, width: number): readonly Span[] {
   const { instances, isLive, heardAt, calls = null, edges = [], hasNamespaces } = view;
   if (instances.length === 0) return [{ text: heardAt === null ? 'Waiting for the registry.' : WAITING }];
@@ -144,7 +150,10 @@ function wellSpans(text: string, failing: string, calls: CallsSum | null): reado
   return worst === '' ? [{ text }] : [{ text: worst, look: 'critical' }, { text: ` ${text}` }];
 }
 
-/** `Calls fail: gateway → a 100 of 100, gateway → b 1 of 20.` The worst edges of the service that is shown; empty: no call fails. */
+/**
+ * `Calls fail: gateway → a 100 of 100, gateway → b 1 of 20.` The worst edges of the service that is shown; empty: no
+ * call fails.
+ */
 function failingText(edges: readonly Edge[], hasNamespaces: boolean): string {
   const failing = edges.filter(({ failures }) => failures > 0).toSorted(worstEdgeFirst);
   const named = failing.slice(0, MOST_FAILING).map((edge) => {
@@ -161,14 +170,14 @@ const MOST_FAILING = 2;
 function wellText(instances: readonly Instance[], since: string | null): string {
   const [needs, are, were] = since === null ? ['needs', 'are', 'on the way'] : ['needed', 'were', 'were on the way'];
   const count = countCallable(instances);
-  const away = notCallableText({ ...count, unfit: NOBODY });
+  const away = notCallableText({ ...count, unfit: NONE_UNFIT });
   const rest = instances.filter((one) => !isWell(one) && !isAway(one)).length;
   const way = rest === 0 ? '' : ` ${rest} ${were}, nothing to do.`;
   const share = `${count.callable} of ${count.all} ${are} callable${away === '' ? '' : `, ${away}`}`;
   return `No service ${needs} attention: ${share}${since === null ? '' : ` at ${since}`}.${way}`;
 }
 
-const NOBODY: Readonly<Record<State, number>> = {
+const NONE_UNFIT: Readonly<Record<State, number>> = {
   HEALTHY: 0,
   REGISTERING: 0,
   UNHEALTHY: 0,
@@ -176,7 +185,7 @@ const NOBODY: Readonly<Record<State, number>> = {
   DEREGISTERING: 0,
 };
 
-/** Are the callers of those that need attention affected, by what the callers tell? Empty where nobody calls. */
+/** Whether callers of those that need attention are affected, according to the callers. Empty without callers. */
 function affectedText(calls: CallsSum | null): string {
   if (calls === null) return '';
   const { failures, retries } = calls;

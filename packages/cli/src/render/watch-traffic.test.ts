@@ -1,19 +1,19 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { Town } from '../town.fixture.js';
+import { Testbed } from '../testbed.fixture.js';
 
 const SECRET = 'a-secret-of-132-bits-22';
 
 describe('rollcall watch of one service', () => {
-  let town: Town;
+  let testbed: Testbed;
 
   beforeEach(async () => {
-    town = await Town.start({ intervalMs: 60_000 });
-    await town.register('orders-1e07', 'orders');
-    await town.register('users-0b9e', 'users');
-    await town.register('gateway-6f80', 'gateway', { secret: SECRET });
+    testbed = await Testbed.start({ intervalMs: 60_000 });
+    await testbed.register('orders-1e07', 'orders');
+    await testbed.register('users-0b9e', 'users');
+    await testbed.register('gateway-6f80', 'gateway', { secret: SECRET });
     const counts = { windowMs: 5_000, retries: 2, p50Ms: 3, inFlight: 0, window: 1 };
     const target = { instance: 'orders-1e07', calls: 10, failures: 1, p99Ms: 20, circuit: 'open' };
-    const answer = await fetch(`${town.url}/api/v1/instances/gateway-6f80/heartbeat`, {
+    const answer = await fetch(`${testbed.url}/api/v1/instances/gateway-6f80/heartbeat`, {
       method: 'POST',
       headers: { 'content-type': 'application/json', authorization: `Bearer ${SECRET}` },
       body: JSON.stringify({
@@ -27,33 +27,33 @@ describe('rollcall watch of one service', () => {
     });
     expect(answer.status).toBe(200);
   });
-  afterEach(() => town.close());
+  afterEach(() => testbed.close());
 
-  it('shows how it is called and whom it calls, and not how others are', async () => {
-    const shell = town.stay(['watch', 'orders'], { height: 30, width: 110 });
+  it('shows the calls to it and from it, and no others', async () => {
+    const shell = testbed.stay(['watch', 'orders'], { height: 30, width: 110 });
     const picture = await shell.line(/gateway → orders/);
     expect(picture).toMatch(/gateway → orders +2\.0\/s +success 90\.00 % +1 of 10 failed +p99 42 ms +circuit open/);
     expect(picture).toContain('calls 2.0/s  success 90.00 %');
     expect(picture).not.toContain('999 ms');
   });
 
-  it('shows of a caller whom it calls', async () => {
-    const shell = town.stay(['watch', 'gateway'], { height: 30, width: 110 });
+  it('shows the callees of a caller', async () => {
+    const shell = testbed.stay(['watch', 'gateway'], { height: 30, width: 110 });
     const picture = await shell.line(/gateway → users/);
     expect(picture).toContain('gateway → orders');
-    // nobody calls it
+    // it has no callers
     expect(picture).not.toMatch(/^calls /m);
   });
 
-  it('tells of its traffic, where nobody looks, as a line', async () => {
-    const shell = town.stay(['watch', 'orders']);
+  it('prints its traffic as a line without a terminal', async () => {
+    const shell = testbed.stay(['watch', 'orders']);
     expect(await shell.line(/TRAFFIC/)).toMatch(
       /^\d\d:\d\d:\d\d {2}⇄ TRAFFIC +orders +2\.0\/s +success 90\.00 % +1 of 10 failed +p99 42 ms$/,
     );
   });
 
-  it('tells of its traffic as JSON', async () => {
-    const shell = town.stay(['watch', 'orders', '--json']);
+  it('prints its traffic as JSON', async () => {
+    const shell = testbed.stay(['watch', 'orders', '--json']);
     expect(JSON.parse(await shell.line(/"change":"traffic"/))).toMatchObject({
       change: 'traffic',
       namespace: 'default',

@@ -1,4 +1,4 @@
-/** The calls of one service, for who watches it. */
+/** The calls of one service, for `rollcall watch`. */
 import { hasOpenCircuit, p99Text, rateText, successText, sumOf } from '../registry/traffic.js';
 import type { Edge } from '../registry/traffic.js';
 import { columnsOf, shortened } from '../terminal/columns.js';
@@ -8,10 +8,10 @@ import { aligned, countText } from '../terminal/words.js';
 
 /** More rows are not shown, those that fail first. */
 const MOST_ROWS = 8;
-/** A line for each at most so often, unless failures begin or end. */
-const TELL_EVERY_MS = 30_000;
+/** The minimum interval of lines, unless failures begin or end. */
+const PRINT_EVERY_MS = 30_000;
 
-/** The edges of a service: who calls it, then whom it calls. */
+/** The edges of a service: those to it, then those from it. */
 export function edgesOf(edges: readonly Edge[], service: string): readonly Edge[] {
   return [...edges.filter(({ to }) => to === service), ...edges.filter((edge) => isOnlyFrom(edge, service))];
 }
@@ -30,7 +30,7 @@ export function trafficRows(
   }));
   const wide = aligned(worst.map(({ parts, numbers }) => [parts.join(''), ...numbers]));
   const isNarrow = wide.some((text) => columnsOf(text) > width);
-  // a line is kept for how many more there are
+  // one line is reserved for the number of others
   const shown = Math.max(1, Math.min(worst.length, Math.floor((lines - 1) / (isNarrow ? 2 : 1))));
   const numbers = aligned(worst.map((one) => one.numbers));
   const narrow = worst.map(({ parts }, at) => [shareOut(parts, width), `  ${numbers[at] ?? ''}`]);
@@ -41,16 +41,16 @@ export function trafficRows(
   return [...texts.map((text) => [{ text }]), ...rest];
 }
 
-/** Where they are shown. */
+/** The available space. */
 interface Room {
   readonly hasNamespaces: boolean;
-  /** Columns: in fewer than they need, the numbers stand below the names. */
+  /** Columns: if there are too few, the numbers are below the names. */
   readonly width: number;
-  /** At most so many, but for one edge at least. */
+  /** The maximum number of lines, but at least one edge. */
   readonly lines: number;
 }
 
-/** Names, and what stands between them. */
+/** Names, and the separator between them. */
 const partsOf = ({ namespace, from, to }: Edge, hasNamespaces: boolean): readonly string[] => [
   ...(hasNamespaces ? [namespace, '/'] : []),
   from,
@@ -58,7 +58,7 @@ const partsOf = ({ namespace, from, to }: Edge, hasNamespaces: boolean): readonl
   to,
 ];
 
-/** In so many columns: where they are too few, each long name has an equal share. */
+/** Fits the parts into the width: if it is too small, each long name has an equal share. */
 function shareOut(parts: readonly string[], width: number): string {
   const text = parts.join('');
   if (columnsOf(text) <= width) return text;
@@ -80,7 +80,10 @@ function numbersOf(numbers: Numbers): readonly string[] {
   ];
 }
 
-/** Decides when the traffic of a service is told as a line: at first, when failures begin or end, and twice a minute. Takes `now`, monotonic ms. */
+/**
+ * Decides when the traffic of a service is printed as a line: at first, when failures begin or end, and twice a minute.
+ * Takes `now`, monotonic ms.
+ */
 export class TrafficNews {
   readonly #service: string;
   #toldAt = -Infinity;
@@ -90,13 +93,13 @@ export class TrafficNews {
     this.#service = service;
   }
 
-  /** The calls of the service that are news; null: none are. In one namespace, or in all of them together. */
+  /** The calls of the service that are new; null: none. In one namespace, or in all of them together. */
   take(edges: readonly Edge[], now: number): Traffic | null {
     const inbound = edges.filter(({ to }) => to === this.#service);
     const sum = sumOf(inbound);
     if (sum === null) return null;
     const failed = sum.failures > 0;
-    if (failed === this.#failed && now - this.#toldAt < TELL_EVERY_MS) return null;
+    if (failed === this.#failed && now - this.#toldAt < PRINT_EVERY_MS) return null;
     this.#toldAt = now;
     this.#failed = failed;
     return { service: this.#service, sum, edges };
@@ -105,7 +108,7 @@ export class TrafficNews {
 
 export interface Traffic {
   readonly service: string;
-  /** Of all calls to it. */
+  /** Sums over all calls to it. */
   readonly sum: NonNullable<ReturnType<typeof sumOf>>;
   readonly edges: readonly Edge[];
 }

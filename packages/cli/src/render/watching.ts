@@ -33,9 +33,9 @@ const REDRAW_MS = 250;
 const MEASURE_EVERY_MS = 1_000;
 /** Lines of the picture beside the table's, with a two-line row for each of the last few. */
 const FRAME_LINES = 6;
-/** How often the services of other namespaces are looked at. */
+/** The interval at which services of other namespaces are checked. */
 const OTHERS_EVERY_MS = 5_000;
-/** Of how many instances the heartbeats are asked for, each second; those that need attention come first. */
+/** The number of instances whose heartbeats are requested each second; those that need attention come first. */
 const MOST_MEASURED = 64;
 
 export interface Watching {
@@ -45,10 +45,10 @@ export interface Watching {
   readonly isJson: boolean;
 }
 
-/** Shows what changes until somebody asks to end. Rejects where there is no registry to begin with. */
+/** Shows changes until the process is asked to end. Rejects if there is no registry at the start. */
 export async function watchLive({ flags, service, isJson }: Watching, shell: Shell): Promise<ExitCode> {
-  // from now on, so that whoever stops us while we start is heard
-  const end = Promise.race([shell.asksToEnd(), shell.nobodyReads]);
+  // from now on, so that a signal during the start is not lost
+  const end = Promise.race([shell.asksToEnd(), shell.outputClosed]);
   const api = await apiOf(flags, shell.env);
   const known = await api.everywhere();
   const missing = missingText(service, api, known);
@@ -78,7 +78,7 @@ export async function watchLive({ flags, service, isJson }: Watching, shell: She
   return EXIT.done;
 }
 
-/** What is asked for and not there; null: it is. */
+/** The error text if the requested service or namespace does not exist; null: it does. */
 function missingText(service: string | null, api: RegistryApi, known: readonly Whereabouts[]): string | null {
   if (isUnknown(api.namespace, known)) return unknownNamespaceText(api, known);
   const isThere = (one: Whereabouts): boolean =>
@@ -86,31 +86,31 @@ function missingText(service: string | null, api: RegistryApi, known: readonly W
   return service === null || known.some(isThere) ? null : unknownServiceText(service, api, known);
 }
 
-/** What is watched. */
+/** The scope of the watch. */
 interface Watched {
   readonly api: RegistryApi;
   /** Null: all. */
   readonly service: string | null;
-  /** What there was at the start, in all namespaces. */
+  /** The services at the start, in all namespaces. */
   readonly known: readonly Whereabouts[];
-  /** Is something to be said of other namespaces? Not where one, or a service, is asked for by its name. */
+  /** True if other namespaces are mentioned. Not if one, or a service, was asked for by name. */
   readonly hasOthers: boolean;
 }
 
 const othersOf = ({ api, hasOthers }: Watched, known: readonly Whereabouts[]): string =>
   hasOthers ? othersText(api.namespace, known) : '';
 
-/** Does each name have to begin with its namespace? */
+/** True if each name begins with its namespace. */
 const hasNamespaces = ({ known }: Watched, instances: readonly Instance[]): boolean =>
   areSeveral(known) || areSeveral(instances);
 
-/** What the callers tell lately; null: it cannot be had now. */
+/** The recent edges that callers reported; null: not available now. */
 async function edgesNow({ api }: Watched): Promise<readonly Edge[] | null> {
   const topology = await api.topology().catch(() => null);
   return topology === null ? null : edgesIn(topology);
 }
 
-/** Keeps the process alive meanwhile, also while there is no line to the registry. */
+/** Keeps the process alive meanwhile, also without a connection to the registry. */
 async function untilEnd(end: Promise<void>, tick: () => void): Promise<void> {
   const over = new AbortController();
   void end.then(() => over.abort());
@@ -120,7 +120,7 @@ async function untilEnd(end: Promise<void>, tick: () => void): Promise<void> {
   }
 }
 
-/** Who is told what happens. */
+/** A receiver of live changes. */
 interface LiveReport {
   /** Something changed, or the line opened or ended. */
   changed(changes: readonly InstanceChange[]): void;
@@ -156,7 +156,7 @@ class Lines implements LiveReport {
 
   changed(changes: readonly InstanceChange[]): void {
     const { isLive, instances } = this.#overview();
-    if (this.#wasLive !== isLive) this.#tellLine();
+    if (this.#wasLive !== isLive) this.#printConnection();
     this.#wasLive = isLive;
     const all = [...instances, ...changes.map(({ instance }) => instance)];
     const names = namesOf(all, hasNamespaces(this.#watched, all));
@@ -164,18 +164,21 @@ class Lines implements LiveReport {
       const name = names.get(change.instance.id) ?? change.instance.id;
       this.#shell.out(this.#isJson ? changeJson(change) : this.#changeText(change, name));
     }
-    this.#tellOutage(instances, hasNamespaces(this.#watched, all));
+    this.#reportOutage(instances, hasNamespaces(this.#watched, all));
   }
 
-  /** Who may not be called any more at all, and when that is over: on the way of complaints, and so no line of its own in JSON. */
-  #tellOutage(instances: readonly Instance[], isSeveral: boolean): void {
+  /**
+   * Reports services without a callable instance, and the end of that, on standard error; not in JSON, which has no
+   * such line.
+   */
+  #reportOutage(instances: readonly Instance[], isSeveral: boolean): void {
     const counts = countsOf(instances, isSeveral);
     const outage = outageText(counts);
     // of many services the sentence counts some only
     const key = `${outage} ${outagesIn(counts).join(' ')}`;
     if (this.#isJson || key === this.#outage) return;
     this.#outage = key;
-    const text = outage === '' ? 'Every service has somebody who may be called again.' : outage;
+    const text = outage === '' ? 'Every service has a callable instance again.' : outage;
     this.#shell.err(`${this.#momentText(systemTime.wall())}  ${text}`);
   }
 
@@ -183,14 +186,14 @@ class Lines implements LiveReport {
     const now = systemTime.now();
     if (this.#news === null || !this.#overview().isLive || now - this.#measuredAt < MEASURE_EVERY_MS) return;
     this.#measuredAt = now;
-    void this.#tellTraffic(this.#news);
+    void this.#printTraffic(this.#news);
   }
 
   close(): void {
     this.#isClosed = true;
   }
 
-  async #tellTraffic(news: TrafficNews): Promise<void> {
+  async #printTraffic(news: TrafficNews): Promise<void> {
     const { service, api } = this.#watched;
     const edges = await edgesNow(this.#watched);
     if (service === null || edges === null || this.#isClosed) return;
@@ -211,12 +214,12 @@ class Lines implements LiveReport {
     return renderChange({ at: this.#momentText(screen.now), name, state, text, admin, reason }, screen);
   }
 
-  /** Output that began on another day tells the date. */
+  /** Output that began on another day has the date. */
   #momentText(at: number): string {
     return momentText(at, this.#startedAt);
   }
 
-  #tellLine(): void {
+  #printConnection(): void {
     const at = systemTime.wall();
     const { isLive, isSilent, heardAt, revision } = this.#overview();
     if (this.#isJson) {
@@ -229,7 +232,7 @@ class Lines implements LiveReport {
   }
 }
 
-/** A state or a reason that was not there before, an operator's word, or an end. */
+/** A new state or reason, a setting of an operator, or a removal. */
 function isNews({ instance, before, removed }: InstanceChange): boolean {
   if (removed !== null || before === null) return true;
   const { state, reason, admin, weight } = before;
@@ -237,10 +240,10 @@ function isNews({ instance, before, removed }: InstanceChange): boolean {
   return !isSame || admin !== instance.admin || weight !== instance.weight;
 }
 
-/** What is wanted of it, where that is not the usual or has just changed. */
+/** The setting of the operator, if it is not the default or has just changed. */
 function wantedText({ instance, before }: InstanceChange): string {
   const { admin, weight } = instance;
-  // any other stands before the state
+  // any other is before the state
   const isAdminNews = admin === 'ENABLED' && before !== null && before.admin !== admin;
   const isWeightNews = before !== null && before.weight !== weight;
   return `${isAdminNews ? `; ${admin}` : ''}${isWeightNews ? `; weight ${weight}` : ''}`;

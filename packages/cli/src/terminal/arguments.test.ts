@@ -14,7 +14,7 @@ const FLAGS = {
 const parse = (...argv: string[]) => parseArguments(FLAGS, argv);
 
 describe('a command line', () => {
-  it('that is empty is all defaults', () => {
+  it('that is empty has all defaults', () => {
     expect(parse()).toEqual({
       flags: { '--port': 1337, '--url': undefined, '--name': [], '--json': false },
       words: [],
@@ -27,34 +27,34 @@ describe('a command line', () => {
     expect(parse('-p', '0').flags['--port']).toBe(0);
   });
 
-  it('takes a number as text where text is asked for', () => {
+  it('accepts a number for a text', () => {
     expect(parse('--url', '1337').flags['--url']).toBe('1337');
   });
 
-  it('keeps words apart from flags, and everything after -- is a word', () => {
+  it('separates words from flags, and treats everything after -- as a word', () => {
     expect(parse('orders', '--json', '--', '--port')).toMatchObject({
       words: ['orders', '--port'],
       flags: { '--json': true },
     });
   });
 
-  it('lets the last one count', () => {
+  it('uses the last value of a repeated flag', () => {
     expect(parse('--port', '1', '--port', '2').flags['--port']).toBe(2);
   });
 
-  it('keeps all of a flag that may be repeated, in order, as text', () => {
+  it('keeps all values of a flag that may be repeated, in order, as text', () => {
     expect(parse('--name', 'a', '--port', '0', '--name=1337').flags['--name']).toEqual(['a', '1337']);
     expect(parse('--name', 'a').flags['--name']).toEqual(['a']);
   });
 });
 
-describe('a wrong command line', () => {
-  it('is told the nearest flag', () => {
+describe('an invalid command line', () => {
+  it('is reported with the nearest flag', () => {
     expect(() => parse('--prot', '1')).toThrow('Option --prot does not exist. Did you mean --port?');
     expect(() => parse('-x')).toThrow('Option -x does not exist. Known here: --port, --url, --name, --json.');
   });
 
-  it('is told what came and what is allowed', () => {
+  it('is reported with the received and the allowed values', () => {
     expect(() => parse('--port', 'http')).toThrow(
       'Option --port: received "http", allowed is a number from 0 to 65535.',
     );
@@ -63,7 +63,7 @@ describe('a wrong command line', () => {
     expect(() => parse('--name', 'a', '--name', '')).toThrow('Option --name[1]: received ""');
   });
 
-  it('is told when a value is missing, or stands where none belongs', () => {
+  it('is reported if a value is missing, or not allowed', () => {
     expect(() => parse('--port')).toThrow('Option --port needs a value: --port <port>');
     expect(() => parse('--json=yes')).toThrow('Option --json takes no value.');
   });

@@ -4,11 +4,11 @@ import type { OptionsOf, OptionSpec } from '@rollcall/core';
 
 /** One flag of a command line: an option, and how it is typed. Its key is written as people write it, `--port`. */
 export interface Flag<Value, Missing = Value> extends OptionSpec<Value, Missing> {
-  /** What stands behind it, for the help: `<ms>`; null for a switch, which takes nothing. */
+  /** The placeholder of its value in the help: `<ms>`; null for a switch, which has no value. */
   readonly takes: string | null;
   /** One letter, `o` for `-o`, or null. */
   readonly short: string | null;
-  /** May it be there several times? Its value is then the list of all. Else the last one counts. */
+  /** True if it may be repeated: its value is then the list of all. Else the last one counts. */
   readonly isRepeatable: boolean;
 }
 
@@ -16,11 +16,11 @@ export type Flags = Readonly<Record<`--${string}`, Flag<unknown, unknown>>>;
 
 export interface Arguments<Known extends Flags> {
   readonly flags: OptionsOf<Known>;
-  /** What is neither a flag nor its value. */
+  /** The operands: neither flags nor their values. */
   readonly words: readonly string[];
 }
 
-/** A flag that takes a value, described by the option that checks it. Numbers are written in decimal. */
+/** A flag with a value, described by the option that checks it. Numbers are decimal. */
 export function valued<Value, Missing>(
   spec: OptionSpec<Value, Missing>,
   takes: string,
@@ -29,7 +29,7 @@ export function valued<Value, Missing>(
   return { ...spec, takes, short, isRepeatable: false };
 }
 
-/** A flag that takes a value and may be there several times, described by the option that checks their list. */
+/** A flag with a value that may be repeated, described by the option that checks the list. */
 export function repeated<Item, Missing>(
   spec: OptionSpec<readonly Item[], Missing>,
   takes: string,
@@ -37,15 +37,15 @@ export function repeated<Item, Missing>(
   return { ...spec, takes, short: null, isRepeatable: true };
 }
 
-/** A flag that is there or not. */
+/** A flag without a value. */
 export function toggle(doc: string, short: string | null = null): Flag<boolean> {
   return { ...option.boolean({ doc, default: false }), takes: null, short, isRepeatable: false };
 }
 
 /**
- * Reads a command line. Throws OPTION_INVALID that names every flaw: for an unknown flag the nearest known one, for a wrong value
- * what was received and what is allowed. The last one counts where a flag is there twice, unless it is a repeated one; after `--`
- * everything is a word.
+ * Parses a command line. Throws OPTION_INVALID with every flaw: for an unknown flag the nearest known one, for an
+ * invalid value what was received and what is allowed. The last one of a flag counts, unless it may be repeated; after
+ * `--` everything is a word.
  */
 export function parseArguments<const Known extends Flags>(known: Known, argv: readonly string[]): Arguments<Known> {
   const shapes = Object.entries(known).map(([key, { takes, short }]) => [
@@ -72,7 +72,7 @@ export function parseArguments<const Known extends Flags>(known: Known, argv: re
   return { flags: parseOptions(known, received), words };
 }
 
-/** The lines of a help text that say what the flags do. */
+/** The lines of a help text that describe the flags. */
 export function describeFlags(flags: Flags): readonly string[] {
   const rows = Object.entries(flags).map(([key, { takes, short, doc }]) => ({
     typed: `${short === null ? '    ' : `-${short}, `}${key}${takes === null ? '' : ` ${takes}`}`,
@@ -82,7 +82,10 @@ export function describeFlags(flags: Flags): readonly string[] {
   return rows.map(({ typed, doc }) => `  ${typed.padEnd(width)}  ${doc}`);
 }
 
-/** A typed text where the option takes text, else the number it spells; a switch is true; a repeated one is added to those before. */
+/**
+ * A typed text where the option takes text, else the number it spells; a switch is true; a repeated one is added to
+ * those before.
+ */
 function valueOf(
   key: string,
   flag: Flag<unknown, unknown> | undefined,

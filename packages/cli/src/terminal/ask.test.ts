@@ -13,14 +13,14 @@ describe('a question', () => {
     expect(String(output.read())).toContain('Continue? [y/N] ');
   });
 
-  it('is answered with nothing where the input ends', async () => {
+  it('is answered with an empty text if the input ends', async () => {
     const [input, output] = [terminal(), terminal()];
     const answer = askOn({ input, output })?.('Continue? [y/N] ');
     input.end();
     expect(await answer).toBe('');
   });
 
-  it('cannot be asked where nobody sits', () => {
+  it('cannot be asked without a terminal', () => {
     expect(askOn({ input: new PassThrough(), output: terminal() })).toBeNull();
     expect(askOn({ input: terminal(), output: new PassThrough() })).toBeNull();
   });

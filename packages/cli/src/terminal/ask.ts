@@ -1,4 +1,4 @@
-/** One question to whoever sits at the terminal. */
+/** A question to the person at the terminal. */
 import { createInterface } from 'node:readline';
 
 interface Streams {
@@ -6,7 +6,10 @@ interface Streams {
   readonly output: NodeJS.WritableStream & { readonly isTTY?: boolean };
 }
 
-/** Asks on the terminal, and resolves with the line that was typed: empty for Ctrl-C and Ctrl-D. Null: one of both is not a terminal. */
+/**
+ * Asks on the terminal, and resolves with the line that was typed: empty for Ctrl-C and Ctrl-D. Null: one of both is
+ * not a terminal.
+ */
 export function askOn({ input, output }: Streams): ((question: string) => Promise<string>) | null {
   if (input.isTTY !== true || output.isTTY !== true) return null;
   return (question) =>

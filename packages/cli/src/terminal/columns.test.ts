@@ -20,14 +20,14 @@ describe('the width of a text', () => {
     expect(columnsOf(text)).toBe(columns);
   });
 
-  it('decides where it is cut, and no character is halved', () => {
+  it('determines where it is cut, and no character is split', () => {
     expect(cut('日本語', 3)).toBe('日');
     expect(cut('🚀🚀', 2)).toBe('🚀');
     expect(cut('cafe\u0301s', 4)).toBe('cafe\u0301');
     expect(cut('orders', 0)).toBe('');
   });
 
-  it('decides how it is padded', () => {
+  it('determines how it is padded', () => {
     expect(padded('日本', 6)).toBe('日本  ');
     expect(padded('orders', 3)).toBe('orders');
   });
@@ -40,13 +40,13 @@ describe('a text that is too long', () => {
     expect(shortened('orders', 6)).toBe('orders');
   });
 
-  it('keeps its end where that is what tells it from others', () => {
+  it('keeps its end if that distinguishes it from others', () => {
     expect(shortenedName('payment-gateway…1e07', 15)).toBe('payment-ga…1e07');
     expect(shortenedName('orders…1e07', 15)).toBe('orders…1e07');
     expect(shortenedName('orders…1e07', 4)).toBe('ord…');
   });
 
-  it('is wrapped at spaces, and a word only where it is wider than a line', () => {
+  it('is wrapped at spaces, and a word only if it is wider than a line', () => {
     expect(wrapped('nobody can reach it', 10)).toEqual(['nobody can', 'reach it']);
     expect(wrapped('at 0123456789abc now', 8)).toEqual(['at', '01234567', '89abc', 'now']);
     expect(wrapped('日本語 日本語', 7)).toEqual(['日本語', '日本語']);

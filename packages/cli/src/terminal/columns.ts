@@ -11,7 +11,7 @@ const INVISIBLE = /^[\p{M}\p{Cf}]+$/u;
 
 const isNarrow = (text: string): boolean => NARROW.test(text);
 
-/** What people see as one character each. */
+/** The characters as people see them (grapheme clusters). */
 function charactersOf(text: string): readonly string[] {
   return Array.from(new Intl.Segmenter().segment(text), ({ segment }) => segment);
 }
@@ -21,13 +21,13 @@ function columnsOfOne(character: string): number {
   return WIDE.test(character) && !HALF_WIDTH.test(character) ? 2 : 1;
 }
 
-/** How many columns a text takes. */
+/** The width of a text in columns. */
 export function columnsOf(text: string): number {
   if (isNarrow(text)) return text.length;
   return charactersOf(text).reduce((sum, character) => sum + columnsOfOne(character), 0);
 }
 
-/** The beginning of a text that takes at most so many columns. */
+/** The start of a text that fits into this many columns. */
 export function cut(text: string, columns: number): string {
   if (columns <= 0) return '';
   if (isNarrow(text)) return text.slice(0, columns);
@@ -40,7 +40,7 @@ export function cut(text: string, columns: number): string {
   return shown;
 }
 
-/** As `padEnd`, in columns. */
+/** Like `padEnd`, in columns. */
 export const padded = (text: string, columns: number): string =>
   text + ' '.repeat(Math.max(0, columns - columnsOf(text)));
 
@@ -50,8 +50,9 @@ export function shortened(text: string, columns: number): string {
 }
 
 /**
- * A short name, `payment-gateway…1e07`, in so many columns: its service is cut, since its end is what tells it from others. Of
- * `staging/payment-gateway…1e07` the namespace stays as long as one character of the service has room behind it; else both are cut.
+ * A short name, `payment-gateway…1e07`, fitted into `columns`: its service is cut, as its end distinguishes it from
+ * others. The namespace of `staging/payment-gateway…1e07` is kept as long as one character of the service fits behind
+ * it; else both are cut.
  */
 export function shortenedName(name: string, columns: number): string {
   if (columnsOf(name) <= columns) return name;
@@ -65,10 +66,13 @@ export function shortenedName(name: string, columns: number): string {
   return `${shortened(name.slice(0, slash), before)}/${cut(service, room - before - 1)}…${tail}`;
 }
 
-/** Columns in which the beginning of a namespace, a slash and that of a service can be told. */
+/** Columns in which the start of a namespace, a slash and that of a service can be distinguished. */
 const LEAST_OF_BOTH = 5;
 
-/** A text in lines of at most so many columns, broken at spaces; a word that is wider stands alone, and is broken where a line ends. */
+/**
+ * A text in lines of at most `columns`, broken at spaces; a longer word has lines of its own, and is broken where a
+ * line ends.
+ */
 export function wrapped(text: string, columns: number): readonly string[] {
   const width = Math.max(1, columns);
   const lines: string[] = [];
@@ -88,14 +92,14 @@ export function wrapped(text: string, columns: number): readonly string[] {
   return [...lines, line];
 }
 
-/** A last column has at least so many columns, so that what stands before it is cut first. */
+/** The minimum width of a last column: the columns before it are cut first. */
 const LEAST_LAST = 24;
 const LEAST_FIRST = 12;
 const GAP = '  ';
 
 /**
- * Rows of cells in lines of at most `width` columns, the cells one below the other: the last one is wrapped below itself, and the first one is
- * cut where the others would have no room.
+ * Rows of cells in lines of at most `width` columns, with aligned cells: the last one is wrapped below itself, and the
+ * first one is cut if the others would not fit.
  */
 export function fitted(rows: readonly (readonly string[])[], width: number): readonly string[] {
   const natural = (rows[0] ?? []).map((_, column) =>

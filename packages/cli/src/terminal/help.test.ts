@@ -10,7 +10,7 @@ async function helpAt(width: number, ...argv: readonly string[]): Promise<string
   return shell.outLines.join('\n');
 }
 
-/** What is typed stays whole. */
+/** Commands stay whole. */
 const isTyped = (line: string): boolean => /^(Usage:|  +)(.*\| )?\s*rollcall /.test(line);
 
 const TEXTS = [['help'], ...Object.keys(COMMANDS).map((name) => [name, '--help'])];
@@ -28,14 +28,14 @@ describe.each(TEXTS)('rollcall %s %s', (...argv) => {
     expect(lines.filter((line) => columnsOf(line) > 100)).toEqual([]);
   });
 
-  it('says the same at every width', async () => {
+  it('has the same text at every width', async () => {
     const [narrow, wide] = await Promise.all([80, 300].map((width) => helpAt(width, ...argv)));
     expect(narrow?.replaceAll(/\s+/g, ' ')).toBe(wide?.replaceAll(/\s+/g, ' '));
   });
 });
 
 describe('a help text', () => {
-  it('wraps what a flag does below itself, so that the flags stay in one column', async () => {
+  it('wraps the text of a flag below itself, so that the flags stay in one column', async () => {
     const lines = (await helpAt(80, 'ls', '--help')).split('\n');
     const at = lines.findIndex((line) => line.includes('--fail-on'));
     const column = lines[at]?.indexOf('exit with') ?? 0;

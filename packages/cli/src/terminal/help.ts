@@ -6,12 +6,12 @@ const WIDEST = 100;
 
 /** Where the text of a row of flags or commands begins: behind `  -p, --port <port>  `. */
 const ROW = /^ {2,}\S.*? {2,}(?=\S)/;
-/** What is typed stays on one line, so that it can be copied. */
+/** Commands stay on one line, so that they can be copied. */
 const EXAMPLES = 'Examples:';
 
 /**
- * A help text for a terminal of this width: paragraphs are filled anew, rows of flags wrap below their text, and examples and lines of usage
- * stay as they are. No line is wider than 100 columns, but for those.
+ * A help text for a terminal of this width: paragraphs are filled again, rows of flags wrap below their text, and
+ * examples and lines of usage stay as they are. No other line is wider than 100 columns.
  */
 export function fitHelp(help: string, terminalWidth: number): string {
   const width = Math.min(WIDEST, Math.max(NARROWEST, terminalWidth));

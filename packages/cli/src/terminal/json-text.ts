@@ -1,6 +1,6 @@
 /**
- * A value as JSON in which nothing can steer a terminal: `JSON.stringify` leaves what is not ASCII as it is, the other control characters
- * and those that turn the direction of a line among it. Undefined is `null`.
+ * A value as JSON without control characters for a terminal: `JSON.stringify` keeps all non-ASCII characters, among
+ * them other control characters and those that change the direction of a line. Undefined is `null`.
  */
 export function jsonText(value: unknown, indent?: number): string {
   const text = JSON.stringify(value, null, indent) ?? 'null';

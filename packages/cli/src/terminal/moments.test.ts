@@ -12,7 +12,7 @@ describe('a moment', () => {
     expect(momentText(at(2026, 8, 22, 0, 0, 0), NOW)).toBe('2026-09-22 00:00:00');
   });
 
-  it('of a log has its date, its milliseconds and its distance to UTC, and names the same moment', () => {
+  it('of a log has its date, its milliseconds and its offset to UTC, and is the same moment', () => {
     expect(isoText(NOW + 7)).toMatch(/^2026-09-21T14:02:23\.007[+-]\d\d:\d\d$/);
     expect(Date.parse(isoText(NOW + 7))).toBe(NOW + 7);
   });

@@ -1,4 +1,4 @@
-/** Moments as people read and type them. Wall clock, ms since 1970, in the time zone of whoever looks. */
+/** Moments as people read and type them. Wall clock, ms since 1970, in the time zone of the reader. */
 import { RollcallError } from '@rollcall/core';
 import { spanIn } from './spans.js';
 import { clockText } from './words.js';
@@ -28,8 +28,8 @@ const CLOCK = /^\d{2}:\d{2}(:\d{2})?$/;
 const DATE = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,3})?)?)(Z|[+-]\d{2}:\d{2})?)?$/;
 
 /**
- * `30m` (so long before `now`), `14:00` (today), `2026-09-21`, `2026-09-21T14:00`, `2026-09-21T14:00:00+02:00`. Throws OPTION_INVALID
- * that names the flag.
+ * `30m` (so long before `now`), `14:00` (today), `2026-09-21`, `2026-09-21T14:00`, `2026-09-21T14:00:00+02:00`. Throws
+ * OPTION_INVALID that names the flag.
  */
 export function momentOf(typed: string, flag: string, now: number): number {
   const text = typed.trim();

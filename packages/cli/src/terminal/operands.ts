@@ -1,6 +1,6 @@
 import { RollcallError } from '@rollcall/core';
 
-/** The one word that a command may take; null: none. Throws OPTION_INVALID for more. */
+/** The one word that a command accepts; null: none. Throws OPTION_INVALID for more. */
 export function onlyWord(command: string, what: string, words: readonly string[]): string | null {
   const [word = null, extra] = words;
   if (extra === undefined) return word;
@@ -10,7 +10,7 @@ export function onlyWord(command: string, what: string, words: readonly string[]
   );
 }
 
-/** As many words as a command needs. Throws OPTION_INVALID with how it is used. */
+/** The number of words that a command needs. Throws OPTION_INVALID with its usage. */
 export function neededWords(
   usage: string,
   words: readonly string[],

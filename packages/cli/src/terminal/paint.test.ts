@@ -33,7 +33,7 @@ function contrast(one: readonly number[], other: readonly number[]): number {
 }
 
 describe('the colour of a state', () => {
-  it.each(STATE_LOOKS)('%s can be read on a light terminal and on a dark one', (look) => {
+  it.each(STATE_LOOKS)('%s is readable on a light terminal and on a dark one', (look) => {
     expect(contrast(colourOf(look), [255, 255, 255])).toBeGreaterThanOrEqual(4.5);
     expect(contrast(colourOf(look), [0, 0, 0])).toBeGreaterThanOrEqual(3.8);
     // bold text needs 3 only
@@ -48,7 +48,7 @@ describe('the colour of a state', () => {
 describe('NO_COLOR', () => {
   const output = { isTTY: true, columns: 80 };
 
-  it('leaves out every escape, also where FORCE_COLOR asks for them', () => {
+  it('removes every escape, also with FORCE_COLOR', () => {
     for (const env of [{ NO_COLOR: '1' }, { NO_COLOR: '1', FORCE_COLOR: '1' }, { TERM: 'dumb' }]) {
       const terminal = terminalOf(output, env);
       for (const look of [...STATE_LOOKS, 'strong', 'faint'] as const) {

@@ -10,8 +10,9 @@ export interface Span {
 export type Look = 'healthy' | 'unhealthy' | 'critical' | 'registering' | 'leaving' | 'strong' | 'faint';
 
 /**
- * Colours of the 256 of xterm that can be read on white and on black (contrast 4.5 and 3.9 at least): the first sixteen are the theme's, and
- * its yellow cannot be read on white, nor its blue on black. What is not HEALTHY is bold too: colour is for trouble.
+ * Colours of the 256 of xterm that are readable on white and on black (contrast at least 4.5 and 3.9): the first
+ * sixteen depend on the theme, and its yellow is not readable on white, nor its blue on black. States other than
+ * HEALTHY are bold too: colour means trouble.
  */
 const CODES: Readonly<Record<Look, string>> = {
   healthy: '38;5;28',
@@ -23,7 +24,7 @@ const CODES: Readonly<Record<Look, string>> = {
   faint: '2',
 };
 
-/** What stands for our signs where there is only ASCII. */
+/** ASCII replacements of our symbols. */
 const ASCII: Readonly<Record<string, string>> = {
   '●': '*',
   '◒': 'v',
@@ -58,7 +59,7 @@ export function paint(spans: readonly Span[], terminal: Terminal): string {
   let line = '';
   for (const { text, look } of spans) {
     const shown = cut(text, room);
-    // nothing follows what was cut, though a narrower text would have room
+    // nothing follows the cut, although a narrower text would fit
     room = shown === text ? room - columnsOf(shown) : 0;
     line += coloured(terminal.isUnicode ? shown : plain(shown), look, terminal);
   }
@@ -69,7 +70,7 @@ function coloured(text: string, look: Look | undefined, { isColoured }: Terminal
   return look === undefined || !isColoured || text.trim() === '' ? text : `\u001b[${CODES[look]}m${text}\u001b[0m`;
 }
 
-/** A stand-in is as wide as its sign, so lines stay aligned; what has none becomes `?`. */
+/** A replacement is as wide as its symbol, so lines stay aligned; a symbol without one becomes `?`. */
 function plain(text: string): string {
   return text.replaceAll(/[^\u0020-\u007e]/gu, (sign) => ASCII[sign] ?? '?'.repeat(columnsOf(sign)));
 }

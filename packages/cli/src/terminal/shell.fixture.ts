@@ -1,24 +1,24 @@
 import type { Shell, Terminal, Window } from './shell.js';
 
-/** A shell that keeps what it is told, for tests. */
+/** A shell for tests that records its output. */
 export interface TestShell extends Shell {
   readonly outLines: readonly string[];
   readonly errLines: readonly string[];
   /** As Ctrl-C does. */
   end(): void;
-  /** Resolves as soon as something has been said on standard output. */
-  readonly spoke: Promise<void>;
-  /** The first line on standard output, said or still to come, that matches. */
+  /** Resolves at the first output on standard output. */
+  readonly hasOutput: Promise<void>;
+  /** The first line on standard output that matches, printed already or later. */
   line(match: RegExp): Promise<string>;
   /** The same on standard error. */
   complaint(match: RegExp): Promise<string>;
 }
 
-/** What is different about it. */
+/** The differences from the default terminal. */
 export interface TestTerminal extends Partial<Terminal> {
   /** Lines: standard output is a terminal. Default: it is none. */
   readonly height?: number;
-  /** What is typed when the shell is asked. Default: nobody can be asked. */
+  /** The answer to questions. Default: no terminal to ask on. */
   readonly answer?: string;
 }
 
@@ -26,7 +26,7 @@ export function testShell(env: Shell['env'] = {}, { height, answer, ...different
   const outLines: string[] = [];
   const errLines: string[] = [];
   const [ended, end] = promise();
-  const [spoke, speak] = promise();
+  const [hasOutput, signalOutput] = promise();
   const waiting = new Set<() => void>();
   const terminal: Terminal = { width: 100, isColoured: false, isUnicode: true, ...different };
   const window: Window | null = height === undefined ? null : { width: terminal.width, height };
@@ -52,7 +52,7 @@ export function testShell(env: Shell['env'] = {}, { height, answer, ...different
   return {
     out: (text) => {
       outLines.push(text);
-      speak();
+      signalOutput();
       for (const look of waiting) look();
     },
     err,
@@ -60,14 +60,14 @@ export function testShell(env: Shell['env'] = {}, { height, answer, ...different
     env,
     terminal,
     window: () => window,
-    nobodyReads: new Promise(() => {}),
+    outputClosed: new Promise(() => {}),
     line: (match) => lineOf(outLines, match),
     complaint: (match) => lineOf(errLines, match),
     asksToEnd: () => ended,
     outLines,
     errLines,
     end,
-    spoke,
+    hasOutput,
   };
 }
 

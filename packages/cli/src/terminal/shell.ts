@@ -1,27 +1,27 @@
-/** What a command sees of the process it runs in: handed in, so that a test can be the shell. */
+/** The process as a command sees it: passed in, so that a test can replace it. */
 export interface Shell {
-  /** One line (or several) on standard output: what was asked for. */
+  /** Prints one or several lines on standard output: the output. */
   out(text: string): void;
-  /** One line (or several) on standard error: what people are told beside it. */
+  /** Prints one or several lines on standard error: messages for people, beside the output. */
   err(text: string): void;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly terminal: Terminal;
-  /** How large the terminal is now on which a picture can be drawn over itself; null: standard output is none. */
+  /** The size of the terminal, if pictures can be redrawn in place; null: standard output is not such a terminal. */
   window(): Window | null;
-  /** Resolves when whoever read standard output has gone: what goes on for its sake alone may end. */
-  readonly nobodyReads: Promise<void>;
-  /** Resolves when somebody asks the process to end (SIGINT, SIGTERM); the next time ends it at once. */
+  /** Resolves when the reader of standard output has gone: commands that print until they are stopped end then. */
+  readonly outputClosed: Promise<void>;
+  /** Resolves when the process is asked to end (SIGINT, SIGTERM); the next signal ends it at once. */
   asksToEnd(): Promise<void>;
-  /** Asks a question and resolves with the line that was typed, empty for none; null: there is no terminal to ask on. */
+  /** Asks a question and resolves with the line that was typed, empty for none; null: no terminal to ask on. */
   readonly ask: ((question: string) => Promise<string>) | null;
 }
 
-/** How lines for people may look. */
+/** The appearance of lines for people. */
 export interface Terminal {
   /** In columns. */
   readonly width: number;
   readonly isColoured: boolean;
-  /** May shapes and arrows beyond ASCII be used? */
+  /** True if shapes and arrows beyond ASCII may be used. */
   readonly isUnicode: boolean;
 }
 
@@ -31,18 +31,18 @@ export interface Window {
   readonly height: number;
 }
 
-/** What a command hands to the shell that called it; `rollcall help` lists them. */
+/** The exit codes; `rollcall help` lists them. */
 export const EXIT = { done: 0, failed: 1, usage: 2, unreachable: 3 } as const;
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
 
-/** One word of `rollcall`. */
+/** A command of `rollcall`. */
 export interface Command {
   readonly help: string;
-  /** Throws a RollcallError where it cannot do what it was asked for. */
+  /** Throws a RollcallError if it fails. */
   run(argv: readonly string[], shell: Shell): Promise<ExitCode>;
 }
 
-/** What is read of the stream that lines for people go to. */
+/** The properties of the stream for output that are used. */
 export interface Output {
   readonly isTTY?: boolean;
   readonly columns?: number;
@@ -53,8 +53,8 @@ const DEFAULT_WIDTH = 120;
 const DEFAULT_HEIGHT = 24;
 
 /**
- * NO_COLOR (no-color.org) and FORCE_COLOR are honoured; where the locale says nothing, Unicode is assumed but for the Linux
- * console. What is not a terminal gets no colour and no width limit worth mentioning.
+ * NO_COLOR (no-color.org) and FORCE_COLOR are honoured; without a locale, Unicode is assumed except on the Linux
+ * console. Output that is not a terminal gets no colour and practically no width limit.
  */
 export function terminalOf(output: Output, env: Shell['env']): Terminal {
   const isTty = output.isTTY === true;
@@ -69,7 +69,7 @@ export function terminalOf(output: Output, env: Shell['env']): Terminal {
   };
 }
 
-/** The terminal behind a stream, as it is now; null where there is none, or one that cannot move its cursor. */
+/** The terminal behind a stream at this moment; null if there is none, or one that cannot move its cursor. */
 export function windowOf({ isTTY, columns, rows }: Output, env: Shell['env']): Window | null {
   if (isTTY !== true || env['TERM'] === 'dumb') return null;
   return { width: columns ?? DEFAULT_WIDTH, height: rows ?? DEFAULT_HEIGHT };

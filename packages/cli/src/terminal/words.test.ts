@@ -21,7 +21,7 @@ it('a clock has two digits each', () => {
 });
 
 describe('a reason', () => {
-  it('is split into the sentence and what shows it', () => {
+  it('is split into the sentence and the evidence', () => {
     const reason = {
       code: 'INBOUND_REFUSED',
       text: 'nobody can reach it: connect ECONNREFUSED 10.0.3.21:3001',
@@ -32,40 +32,40 @@ describe('a reason', () => {
     });
   });
 
-  it('of a newer registry is taken as it is', () => {
+  it('of a newer registry is kept unchanged', () => {
     expect(explained({ code: 'MOON' as ReasonCode, text: 'the moon is full: truly' })).toEqual({
       sentence: 'The moon is full: truly.',
       evidence: '',
     });
   });
 
-  it('cannot steer the terminal', () => {
+  it('cannot control the terminal', () => {
     const reason = { code: 'INBOUND_SILENT', text: 'it does not answer Heartbeat-1: \u001b[2J\u202e!' } as const;
     expect(explained(reason).evidence).toBe('?[2J?!');
   });
 });
 
-describe('what comes next', () => {
+describe('the next transition', () => {
   const since = 10_000;
   const now = since + 7_000;
 
-  it('says when, and what prevents it', () => {
+  it('has its time, and what prevents it', () => {
     const next = { state: 'CRITICAL', afterMs: 12_000, unless: 'HEARTBEAT_1' } as const;
     expect(nextText({ state: 'UNHEALTHY', since, next }, now)).toBe('CRITICAL in 5 s unless it answers Heartbeat-1');
   });
 
-  it('never comes before it was said to', () => {
+  it('never happens before the announced time', () => {
     const next = { state: 'CRITICAL', afterMs: 7_100, unless: 'HEARTBEAT_2' } as const;
     expect(nextText({ state: 'UNHEALTHY', since, next }, now)).toBe('CRITICAL in 1 s unless it sends Heartbeat-2');
     expect(nextText({ state: 'UNHEALTHY', since, next }, now + 200)).toBe('CRITICAL now unless it sends Heartbeat-2');
   });
 
-  it('is good for who registers', () => {
+  it('is a good one for an instance that registers', () => {
     const next = { state: 'CRITICAL', afterMs: 30_000, unless: 'PROOF' } as const;
     expect(nextText({ state: 'REGISTERING', since, next }, now)).toBe('HEALTHY once proved, it has 23 s for that');
   });
 
-  it('is certain for who leaves, and nothing where nothing is known to come', () => {
+  it('is certain for an instance that leaves, and empty if unknown', () => {
     const next = { state: 'REMOVED', afterMs: 15_000, unless: null } as const;
     expect(nextText({ state: 'DEREGISTERING', since, next }, now)).toBe('REMOVED in 8 s at the latest');
     expect(nextText({ state: 'HEALTHY', since, next: null }, now)).toBe('');
@@ -91,7 +91,7 @@ describe('short names', () => {
     expect([...names.values()]).toEqual(['a…x1e07', 'a…y1e07']);
   });
 
-  it('of one among others is the one that it has there', () => {
+  it('of one among others is the same as in their list', () => {
     const [one, other] = [
       { id: 'a-x1e07', service: 'a' },
       { id: 'a-y1e07', service: 'a' },
@@ -101,6 +101,6 @@ describe('short names', () => {
   });
 });
 
-it('a text of the network steers no terminal, and stays whole', () => {
+it('a text of the network cannot control a terminal, and stays whole', () => {
   expect(printable(`\u001b[2J\n\ud800 ${'y'.repeat(5_000)}`)).toBe(`?[2J?? ${'y'.repeat(5_000)}`);
 });

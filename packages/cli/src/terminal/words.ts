@@ -1,9 +1,9 @@
-/** What the terminal says, in the words of the dashboard: state, reason, since, next. */
+/** The texts of the terminal, in the words of the dashboard: state, reason, since, next. */
 import { printableText, REASON_TEXTS, unheld } from '@rollcall/core';
 import type { Instance, Reason } from '@rollcall/core';
 import { columnsOf, padded } from './columns.js';
 
-/** How long something lasts: seconds under a minute, then `3 min`, `3 h 12 min`, `2 d 4 h`. */
+/** A duration: seconds under a minute, then `3 min`, `3 h 12 min`, `2 d 4 h`. */
 export function ageText(ms: number): string {
   const seconds = Math.max(0, Math.floor(ms / 1_000));
   if (seconds < 60) return `${seconds} s`;
@@ -18,7 +18,7 @@ function joined(large: number, largeUnit: string, small: number, smallUnit: stri
   return small === 0 ? `${large} ${largeUnit}` : `${large} ${largeUnit} ${small} ${smallUnit}`;
 }
 
-/** `14:02:23`, in the time zone of whoever looks. */
+/** `14:02:23`, in the time zone of the reader. */
 export function clockText(wallMs: number): string {
   const at = new Date(wallMs);
   return [at.getHours(), at.getMinutes(), at.getSeconds()].map((part) => String(part).padStart(2, '0')).join(':');
@@ -31,8 +31,8 @@ export const countText = (count: number): string => count.toLocaleString('en-US'
 export const tripText = (ms: number): string => `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
 
 /**
- * A reason as people read it: a sentence, and the error with its address that shows it (empty: none). Of an instance that
- * self-preservation holds, what fails comes first and the hold second.
+ * A reason as people read it: a sentence, and its evidence, the error with its address (empty: none). For an instance
+ * held by self-preservation the failure comes first and the hold second.
  */
 export function explained(reason: Reason): { readonly sentence: string; readonly evidence: string } {
   const { cause, rule } = unheld(reason);
@@ -46,32 +46,32 @@ export function explained(reason: Reason): { readonly sentence: string; readonly
 
 function plainly(reason: Reason): { readonly sentence: string; readonly evidence: string } {
   const text = printable(reason.text);
-  // a newer registry may give reasons that are not in our table
+  // a newer registry may send reasons that are not in our table
   const known: string | undefined = REASON_TEXTS[reason.code];
   if (known === undefined || !text.startsWith(`${known}: `)) return { sentence: sentence(text), evidence: '' };
   return { sentence: sentence(known), evidence: text.slice(known.length + 2).replace(/^connect /, '') };
 }
 
-/** What happens next if nothing else does, without a full stop; empty when nothing is known to come. */
+/** The next transition if nothing else happens, without a full stop; empty if none is known. */
 export function nextText(instance: Pick<Instance, 'state' | 'since' | 'next'>, now: number): string {
   const { state, since, next } = instance;
   if (next === null) return '';
   const left = since + next.afterMs - now;
-  // counted up, so that nothing comes before it was said to
+  // rounded up, so that nothing happens before the announced time
   const span = ageText(Math.ceil(left / 1_000) * 1_000);
   if (state === 'REGISTERING') return left > 0 ? `HEALTHY once proved, it has ${span} for that` : 'HEALTHY once proved';
   const when = left > 0 ? `in ${span}` : 'now';
   if (next.unless === null) return `${next.state} ${when} at the latest`;
-  return `${next.state} ${when} unless it ${DEEDS[next.unless]}`;
+  return `${next.state} ${when} unless it ${REFUSED_ACTIONS[next.unless]}`;
 }
 
-const DEEDS = {
+const REFUSED_ACTIONS = {
   HEARTBEAT_1: 'answers Heartbeat-1',
   HEARTBEAT_2: 'sends Heartbeat-2',
   PROOF: 'does both',
 } as const;
 
-/** Ids as they are printed. */
+/** Printed ids. */
 export function shortNames(instances: readonly Pick<Instance, 'id' | 'service'>[]): ReadonlyMap<string, string> {
   const ids = new Map<string, Set<string>>();
   for (const { id, service } of instances) {
@@ -81,14 +81,14 @@ export function shortNames(instances: readonly Pick<Instance, 'id' | 'service'>[
   }
   const names = new Map<string, string>();
   for (const [service, known] of ids) nameAll(service, [...known], SHORT_LENGTH, names);
-  // in the order in which they came
+  // in the order of the input
   return new Map(instances.map(({ id }) => [id, names.get(id) ?? id]));
 }
 
 /** The fewest last characters of an id that are printed. */
 const SHORT_LENGTH = 4;
 
-/** Names the ids of one service by their last characters, and those that end alike by one more. */
+/** Names the ids of one service by their last characters, with one more for those that end alike. */
 function nameAll(service: string, ids: readonly string[], length: number, names: Map<string, string>): void {
   const byEnd = new Map<string, string[]>();
   for (const id of ids) {
@@ -104,7 +104,10 @@ function nameAll(service: string, ids: readonly string[], length: number, names:
   }
 }
 
-/** An id as it is printed: `orders…1e07`, with as many last characters as tell it from those `among` which it is, of its service. */
+/**
+ * An id as it is printed: `orders…1e07`, with as many last characters as distinguish it from the ids `among` which it
+ * is, within its service.
+ */
 export function shortName(
   { id, service }: Pick<Instance, 'id' | 'service'>,
   among: readonly Pick<Instance, 'id' | 'service'>[],
@@ -115,10 +118,10 @@ export function shortName(
   return `${service}…${id.slice(-length)}`;
 }
 
-/** Texts come from the network: nothing in them may steer a terminal. */
+/** Texts come from the network: nothing in them may control a terminal. */
 export const printable = (text: string): string => printableText(text, Infinity);
 
-/** Rows of cells as lines, the columns one below the other. */
+/** Rows of cells as lines with aligned columns. */
 export function aligned(rows: readonly (readonly string[])[]): readonly string[] {
   const [head = []] = rows;
   const widths = head.map((_, column) =>

@@ -9,7 +9,7 @@ import type { Caller, Contestant, Site } from './simulation.js';
 const SERVICE = 'orders';
 const METHOD = 'find';
 
-/** This package’s own calls. `options`: the client’s option `calls`; `wishes`: those of each call. */
+/** The calls of this package. `options`: the client option `calls`; `wishes`: the options of each call. */
 export function rollcall(options: object = {}, wishes: OneCall = { idempotent: true }): Contestant {
   return ({ time, random, channels }) => {
     const meter = new Tally();
@@ -51,15 +51,15 @@ export function rollcall(options: object = {}, wishes: OneCall = { idempotent: t
   };
 }
 
-/** How often a bare caller tries. */
+/** The attempts of a bare caller. */
 export interface BareTerms {
-  /** An answer later than this is a failure, ms. */
+  /** A response later than this is a failure, ms. */
   readonly timeoutMs: number;
-  /** Tries in all, each on the next server at once, as long as any fails. Default: 1. */
+  /** Attempts in total; after a failure the next server is tried at once. Default: 1. */
   readonly attempts?: number;
 }
 
-/** One server after the other, and nothing else: what a list of addresses and a counter make. */
+/** Plain round robin: a list of addresses and a counter. */
 export function bareRoundRobin(terms: BareTerms): Contestant {
   return (site) => {
     let turn = Math.floor(site.random.unit() * site.channels.length);
@@ -67,7 +67,7 @@ export function bareRoundRobin(terms: BareTerms): Contestant {
   };
 }
 
-/** The server that has the fewest of this client’s calls; among equals, any. */
+/** The server with the fewest requests of this client in flight; a tie is broken at random. */
 export function bareLeastLoaded(terms: BareTerms): Contestant {
   return (site) =>
     new Bare(site, terms, (inFlight) => {
@@ -81,7 +81,7 @@ export function bareLeastLoaded(terms: BareTerms): Contestant {
     });
 }
 
-/** A picker with a timeout and perhaps retries, without memory, breaker or budget. */
+/** A picker with a timeout and optional retries, without memory, breaker or retry budget. */
 class Bare implements Caller {
   readonly ejections = 0;
   readonly #site: Site;
@@ -153,14 +153,14 @@ function wayTo(protocol: 'tcp' | 'http', channels: readonly Channel<unknown>[]):
     prepare: () => null,
     channel({ instance }) {
       const channel = channels[Number(instance.id)];
-      if (channel === undefined) throw new RangeError(`There is no server ${instance.id}.`);
+      if (channel === undefined) throw new RangeError(`Unknown server: ${instance.id}.`);
       return channel;
     },
     close: () => Promise.resolve(),
   };
 }
 
-/** A meter that knows the sum of each counter. */
+/** A meter that keeps the sum of each counter. */
 export class Tally implements Meter {
   readonly #sums = new Map<string, number>();
 

@@ -4,40 +4,41 @@ import type { Channel, Exchange, Failure, Sink, Terms } from '../transport/trans
 import { Line } from './network.js';
 import type { Acceptor, Answer, LineEnd, Loop, Network, HostRequest } from './network.js';
 
-// How the three transports use connections: TCP and gRPC send all calls to an instance on one connection, HTTP gives each call a
-// connection of a pool. The failures and their order are those of transport/tcp-connection.ts, grpc-connection.ts and http.ts.
+// How the three transports use connections: TCP and gRPC send all calls to an instance on one connection, HTTP takes a
+// connection of a pool for each call. The failures and their order are those of transport/tcp-connection.ts,
+// grpc-connection.ts and http.ts.
 
-/** The way to one host, as one client goes it. */
+/** The path of one client to one host. */
 export interface WayParts {
   readonly network: Network;
   readonly loop: Loop;
   readonly host: Acceptor;
-  /** After this time a connection that is not open, identity check included, is late, ms. Infinity: none ever is. */
+  /** A connection that is not open after this time, identity check included, is late, ms. Infinity: no limit. */
   readonly connectTimeoutMs: number;
-  /** The id that the peer has to give; null: it is not asked. */
+  /** The id that the peer must report; null: the identity is not checked. */
   readonly expectedId: string | null;
-  /** The number of the call that a request stands for. */
+  /** The number of the call that a request belongs to. */
   callOf(request: unknown): number;
 }
 
 const cause = (text: string): Error => new Error(text);
 
-/** The exchange 0 of a connection asks who is there. */
-const WHO = 0;
+/** Exchange 0 of a connection is the identity request. */
+const IDENTITY_EXCHANGE = 0;
 
-/** What a connection tells whoever opened it. `over` is the last word and comes once. */
-interface Holder {
+/** Callbacks of a connection to its owner. `over` is called last, and once. */
+interface ConnectionOwner {
   ready(): void;
-  heard(answer: Answer): void;
-  /** `unwritten`: what becomes of a request that was not written; `written`: of one that was. */
+  received(answer: Answer): void;
+  /** `unwritten`: the failure of requests that were not written; `written`: of those that were. */
   over(unwritten: Failure, written: Failure): void;
 }
 
-/** A connection that is opened, asks who is there, and is then ready. */
+/** A connection that is opened, checks the identity of its peer, and is then ready. */
 class Connection implements LineEnd {
   isReady = false;
   readonly #parts: WayParts;
-  readonly #holder: Holder;
+  readonly #owner: ConnectionOwner;
   readonly #line: Line;
   readonly #connecting: Connecting;
   readonly #startedAt: number;
@@ -45,12 +46,12 @@ class Connection implements LineEnd {
   #isOpen = false;
   #isOver = false;
 
-  constructor(parts: WayParts, connecting: Connecting, holder: Holder) {
+  constructor(parts: WayParts, connecting: Connecting, owner: ConnectionOwner) {
     const { network, loop, host } = parts;
     const { patienceMs } = connecting;
     this.#parts = parts;
     this.#connecting = connecting;
-    this.#holder = holder;
+    this.#owner = owner;
     this.#startedAt = loop.now();
     const late = (): void => connecting.late('no connection, or no identity,', patienceMs, loop.now());
     this.#timer = patienceMs < Infinity ? loop.setTimer(patienceMs, late) : null;
@@ -61,7 +62,7 @@ class Connection implements LineEnd {
     this.#line.send(request);
   }
 
-  /** The client closes it. The holder is told nothing. */
+  /** Closed by the client; the owner is not notified. */
   close(): void {
     this.#isOver = true;
     this.#timer?.cancel();
@@ -71,13 +72,13 @@ class Connection implements LineEnd {
   opened(): void {
     this.#isOpen = true;
     if (this.#parts.expectedId === null) this.#becomeReady();
-    else this.#line.send({ kind: 'who', exchange: WHO });
+    else this.#line.send({ kind: 'identity', exchange: IDENTITY_EXCHANGE });
   }
 
-  heard(answer: Answer): void {
+  received(answer: Answer): void {
     const { exchange, word } = answer;
-    if (exchange !== WHO) return this.#holder.heard(answer);
-    if (word.is === 'who' && word.id === this.#parts.expectedId) return this.#becomeReady();
+    if (exchange !== IDENTITY_EXCHANGE) return this.#owner.received(answer);
+    if (word.is === 'identity' && word.id === this.#parts.expectedId) return this.#becomeReady();
     const failure: Failure = { kind: 'misdirected', cause: cause('another process answers') };
     this.#end(failure, failure);
   }
@@ -93,17 +94,17 @@ class Connection implements LineEnd {
     this.#timer?.cancel();
     this.#connecting.opened(this.#parts.loop.now() - this.#startedAt);
     this.isReady = true;
-    this.#holder.ready();
+    this.#owner.ready();
   }
 
   #end(unwritten: Failure, written: Failure): void {
     if (this.#isOver) return;
     this.close();
-    this.#holder.over(unwritten, written);
+    this.#owner.over(unwritten, written);
   }
 }
 
-/** One attempt on its way. */
+/** One attempt in flight. */
 class Attempting implements Exchange {
   openedAt: number | null = null;
   isWritten = false;
@@ -134,10 +135,12 @@ class Attempting implements Exchange {
 
   get request(): HostRequest {
     const { number: exchange, call, terms } = this;
-    return call === null ? { kind: 'who', exchange } : { kind: 'call', exchange, call, remainingMs: terms.remainingMs };
+    return call === null
+      ? { kind: 'identity', exchange }
+      : { kind: 'call', exchange, call, remainingMs: terms.remainingMs };
   }
 
-  heard({ word }: Answer): void {
+  received({ word }: Answer): void {
     if (word.is === 'remote') this.fail({ kind: 'remote', cause: 'refused by the handler' });
     else if (word.is === 'overloaded') {
       this.fail({ kind: 'overloaded', cause: cause('overloaded'), retryAfterMs: word.retryAfterMs });
@@ -160,25 +163,25 @@ class Attempting implements Exchange {
   }
 }
 
-/** A way that is closed with its client. */
+/** A channel that is closed with its client. */
 export interface SimulatedWay extends Channel<unknown> {
   close(): void;
 }
 
-/** One connection for all calls. `tellsCancel`: the peer is told that nobody waits any more (RST_STREAM of HTTP/2). */
+/** One connection for all calls. `signalsCancel`: the peer learns that a call was cancelled (RST_STREAM of HTTP/2). */
 export class SharedWay implements SimulatedWay {
   readonly #parts: WayParts;
   readonly #connecting: Connecting;
-  readonly #tellsCancel: boolean;
+  readonly #signalsCancel: boolean;
   readonly #exchanges = new Map<number, Attempting>();
   #connection: Connection | null = null;
-  #lastNumber = WHO;
+  #lastNumber = IDENTITY_EXCHANGE;
   #isRetired = false;
 
-  constructor(parts: WayParts, tellsCancel: boolean) {
+  constructor(parts: WayParts, signalsCancel: boolean) {
     this.#parts = parts;
     this.#connecting = new Connecting(parts.connectTimeoutMs);
-    this.#tellsCancel = tellsCancel;
+    this.#signalsCancel = signalsCancel;
   }
 
   get stall(): Failure | null {
@@ -221,10 +224,10 @@ export class SharedWay implements SimulatedWay {
           this.#write(exchange, connection);
         }
       },
-      heard: (answer) => {
+      received: (answer) => {
         const exchange = this.#exchanges.get(answer.exchange);
         this.#exchanges.delete(answer.exchange);
-        exchange?.heard(answer);
+        exchange?.received(answer);
         this.#finish();
       },
       over: (unwritten, written) => {
@@ -244,7 +247,7 @@ export class SharedWay implements SimulatedWay {
 
   #cancel(exchange: Attempting): void {
     this.#exchanges.delete(exchange.number);
-    if (exchange.isWritten && this.#tellsCancel) {
+    if (exchange.isWritten && this.#signalsCancel) {
       this.#connection?.send({ kind: 'cancel', exchange: exchange.number });
     }
     this.#finish();
@@ -257,13 +260,13 @@ export class SharedWay implements SimulatedWay {
   }
 }
 
-/** One connection of a pool, and the call that has it. */
+/** One connection of a pool, and the call that uses it. */
 interface Slot {
   connection: Connection | null;
   exchange: Attempting | null;
 }
 
-/** A connection for each call; when all are in use, calls wait in order. A cancelled call takes its connection with it. */
+/** A connection for each call; when all are in use, calls wait in order. A cancelled call closes its connection. */
 export class PooledWay implements SimulatedWay {
   readonly #parts: WayParts;
   readonly #connecting: Connecting;
@@ -271,7 +274,7 @@ export class PooledWay implements SimulatedWay {
   readonly #slots: Slot[] = [];
   readonly #idle: Slot[] = [];
   #queue: Attempting[] = [];
-  #lastNumber = WHO;
+  #lastNumber = IDENTITY_EXCHANGE;
   #isRetired = false;
 
   constructor(parts: WayParts, size: number) {
@@ -332,18 +335,18 @@ export class PooledWay implements SimulatedWay {
         exchange.openedAt = this.#parts.loop.now();
         this.#write(connection, exchange);
       },
-      heard: (answer) => {
+      received: (answer) => {
         const { exchange } = slot;
         if (exchange?.number !== answer.exchange) return;
         slot.exchange = null;
-        exchange.heard(answer);
+        exchange.received(answer);
         this.#free(slot);
       },
       over: (unwritten, written) => {
         const { exchange } = slot;
         slot.connection = null;
         slot.exchange = null;
-        // one without a call is in the list of the idle ones already
+        // a connection without a call is in the list of idle ones already
         if (exchange === null) return;
         exchange.fail(exchange.isWritten ? written : unwritten);
         this.#free(slot);
@@ -364,7 +367,7 @@ export class PooledWay implements SimulatedWay {
     else this.#idle.push(slot);
   }
 
-  /** One that was not written leaves its connection, which goes on opening, to the next. */
+  /** A call that was not written leaves its connection, which continues to open, to the next one. */
   #cancel(exchange: Attempting): void {
     const slot = this.#slots.find((one) => one.exchange === exchange);
     if (slot === undefined) {

@@ -20,17 +20,17 @@ import type { CatalogWord, Ending, Listed, PlannedCall, WorldCaller, WorldClient
 const SERVICE = 'orders';
 const NAMESPACE = 'default';
 const EPOCH = 'simulated';
-/** The host 0 listens there, the others behind it. */
+/** Host 0 listens on this port, the others on the following ones. */
 export const FIRST_PORT = 1_000;
-/** Of a pool of HTTP connections, for both contestants. */
+/** Size of the pool of HTTP connections, for both contestants. */
 export const POOL_SIZE = 128;
 
-/** How a protocol uses connections. */
+/** Creates the channel that uses connections as the protocol does. */
 function wayOf(protocol: Protocol, parts: WayParts): SimulatedWay {
   return protocol === 'http' ? new PooledWay(parts, POOL_SIZE) : new SharedWay(parts, protocol === 'grpc');
 }
 
-// ---- this package’s own calls ------------------------------------------------------------------------------------------
+// ---- the calls of this package --------------------------------------------------------------------------------------
 
 /** Makes the transports of a caller; default: models of this package’s transports. `turn`: see `WorldClient`. */
 export interface TransportsOf {
@@ -39,7 +39,7 @@ export interface TransportsOf {
   turn?(): Promise<void>;
 }
 
-/** This package’s own calls over the protocol. */
+/** The calls of this package over the protocol. */
 export function rollcallOver(protocol: Protocol, transports: TransportsOf = {}): WorldClient {
   const turn = (): Promise<void> => transports.turn?.() ?? settlePromises();
   return { turn, caller: (site) => new RollcallCaller(protocol, site, transports) };
@@ -103,7 +103,7 @@ class RollcallCaller implements WorldCaller {
   }
 }
 
-/** Any status is an answer; those that say no are no success. */
+/** Every status is a response; an error status is not a success. */
 function endingBy(answer: unknown): Ending {
   const status = answer instanceof HttpAnswer ? answer.head.status : 200;
   return { code: status < 400 ? 'success' : `STATUS ${status}`, attempts: [] };
@@ -140,7 +140,7 @@ function transportOf<Wanted>(protocol: Protocol, parts: TransportParts<Wanted>):
     prepare: () => null,
     channel({ instance, endpoint }): Channel<Wanted> {
       const host = hosts[endpoint.port - FIRST_PORT];
-      if (host === undefined) throw new RangeError(`There is no host at port ${endpoint.port}.`);
+      if (host === undefined) throw new RangeError(`No host listens on port ${endpoint.port}.`);
       // a transport gets the requests of its own protocol
       const callOf = (request: unknown): number => parts.callOf(request as Wanted);
       const way = wayOf(protocol, { network, loop, host, connectTimeoutMs, expectedId: instance.id, callOf });
@@ -154,18 +154,18 @@ function transportOf<Wanted>(protocol: Protocol, parts: TransportParts<Wanted>):
   };
 }
 
-// ---- what the registry says ----------------------------------------------------------------------------------------------
+// ---- what the registry reports --------------------------------------------------------------------------------------
 
-/** The feed of a caller: it says what the world's registry says, when it says it. */
+/** Feeds the catalog of a caller with what the registry of the world reports, at the times of the world. */
 function follow(catalog: Catalog, { world, loop, network }: WorldSite): void {
   world.catalog.forEach((word, place) => {
-    const hear = (): void => {
+    const apply = (): void => {
       if (word.says === 'lost') return catalog.lost([SERVICE]);
       catalog.apply(frameOf(world.catalog, place));
       catalog.confirm([SERVICE]);
     };
-    if (word.atMs === 0) hear();
-    else network.time.setTimer(word.atMs, () => loop.deliver(hear));
+    if (word.atMs === 0) apply();
+    else network.time.setTimer(word.atMs, () => loop.deliver(apply));
   });
 }
 
@@ -180,14 +180,14 @@ function frameOf(words: readonly CatalogWord[], place: number): ServiceFrame {
   };
 }
 
-/** Since which word this is said of the process without a break. */
+/** The revision of an entry: that of the first word since which it is reported without a change. */
 function revisionOf(listed: Listed, words: readonly CatalogWord[], place: number): number {
   let first = place;
   for (let at = place - 1; at >= 0; at -= 1) {
     const word = words[at];
     if (word?.says === 'lost') continue;
-    const isSaid = word?.says === 'list' && word.instances.some((one) => isSame(one, listed));
-    if (!isSaid) break;
+    const isListed = word?.says === 'list' && word.instances.some((one) => isSame(one, listed));
+    if (!isListed) break;
     first = at;
   }
   return first + 1;
@@ -222,15 +222,18 @@ function instanceOf({ host, deaths, state }: Listed, revision: number): Instance
   };
 }
 
-// ---- without a library -----------------------------------------------------------------------------------------------------
+// ---- without a library ----------------------------------------------------------------------------------------------
 
-/** Which address a bare caller uses: all in turn, or always the one that is so many places behind the caller's own number. */
+/**
+ * The address that a bare caller uses: all in turn, or always the one that is `offset` places behind the caller's own
+ * number.
+ */
 export type BareChoice = 'round-robin' | { readonly offset: number };
 
 /**
- * What callers do without this package, with Nest’s ClientProxy, undici or grpc-js and a fixed list of addresses: each opens its
- * connections when it first needs them, waits for them, opens them anew after they broke, and repeats nothing. The only limit is the
- * deadline of the call.
+ * Calls without this package: Nest’s ClientProxy, undici or grpc-js with a fixed list of addresses. Each opens its
+ * connections when it first needs them, waits for them, opens them again after they broke, and does not retry. The only
+ * limit is the deadline of the call.
  */
 export function bareOver(protocol: Protocol, choice: BareChoice): WorldClient {
   return { turn: null, caller: (site) => new BareCaller(protocol, choice, site) };

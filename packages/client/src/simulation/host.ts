@@ -2,9 +2,9 @@ import type { Time } from '@rollcall/core';
 import { isWithin } from './network.js';
 import type { Acceptor, Fault, FaultOf, Line, HostRequest, Word } from './network.js';
 
-/** What the processes of a world know of the calls: how much work one is, and what comes of it. */
+/** What the processes of a world have to do for a call: the amount of work, and its result. */
 export interface Work {
-  /** Of the call with this number. */
+  /** Time that the handler takes for the call with this number. */
   readonly ms: number;
   readonly word: 'answer' | 'remote';
 }
@@ -12,11 +12,11 @@ export interface Work {
 export interface HostParts {
   readonly number: number;
   readonly time: Time;
-  /** Requests that the process works on at once. The others queue, in order. */
+  /** Requests that the process handles at once; the others queue in order. */
   readonly workers: number;
   readonly faults: readonly Fault[];
   workOf(call: number): Work;
-  /** The handler begins to run for the call with this number. */
+  /** Called when the handler starts to run for the call with this number. */
   executed(call: number): void;
 }
 
@@ -27,7 +27,7 @@ interface Job {
   readonly expiresAt: number;
 }
 
-/** The id of the process that listens at a host after it has died so many times. */
+/** The id of the process that listens on a host after `deaths` deaths. */
 export function processId(host: number, deaths: number): string {
   return `host-${host}-${deaths}`;
 }
@@ -43,7 +43,7 @@ export class Host implements Acceptor {
   readonly #lines = new Set<Line>();
   #queue: Job[] = [];
   #busy = 0;
-  /** What the process would do if it did not stand still. */
+  /** Work that is deferred while the process is paused. */
   #held: (() => void)[] = [];
   #isPaused = false;
 
@@ -82,7 +82,7 @@ export class Host implements Acceptor {
   }
 
   take(line: Line, request: HostRequest): void {
-    // what arrives for a connection of a dead process is answered by a reset, which the client has been sent already
+    // a dead process has reset its connections already: drop what still arrives on them
     if (this.#lines.has(line)) this.#do(() => this.#handle(line, request));
   }
 
@@ -114,7 +114,7 @@ export class Host implements Acceptor {
   #handle(line: Line, request: HostRequest): void {
     const now = this.#parts.time.now();
     const { exchange } = request;
-    if (request.kind === 'who') return line.answer({ exchange, word: { is: 'who', id: this.id } });
+    if (request.kind === 'identity') return line.answer({ exchange, word: { is: 'identity', id: this.id } });
     if (request.kind === 'cancel') {
       this.#queue = this.#queue.filter((job) => job.line !== line || job.exchange !== exchange);
       return;
@@ -147,7 +147,7 @@ export class Host implements Acceptor {
     });
   }
 
-  /** Nobody waits for one whose deadline has passed: it is refused before its handler runs. */
+  /** A request whose deadline has passed is refused before its handler runs: its caller does not wait any more. */
   #next(): void {
     const now = this.#parts.time.now();
     for (let job = this.#queue.shift(); job !== undefined; job = this.#queue.shift()) {

@@ -1,12 +1,12 @@
 import type { CatalogWord, Listed, Traffic, World } from './world.js';
 
-// The worlds in which a call of this package may not be lost that a bare client would have made. As data: law.test.ts holds them to
-// the law, `bench sim` says how far they are from it.
+// The worlds in which this package may not lose a call that a bare client would have made. They are data: law.test.ts
+// checks the law in them, `bench sim` reports the distance from it.
 
-/** A world for a service with so many instances. */
+/** A world for a service with `count` instances. */
 export interface LawWorld {
   readonly name: string;
-  /** Of the service: 1, 3. */
+  /** Numbers of instances that the world is made for: 1, 3. */
   readonly hosts: readonly number[];
   world(hosts: number): World;
 }
@@ -20,7 +20,7 @@ const listed = (hosts: readonly number[], state: Listed['state'] = 'HEALTHY', de
   hosts.map((host) => ({ host, deaths, state }));
 const list = (atMs: number, instances: readonly Listed[]): CatalogWord => ({ atMs, says: 'list', instances });
 
-/** Calls all the time, of which a half may be repeated. */
+/** A steady load, half of which is idempotent. */
 function steady(seconds: number, perSecond: number, more: Partial<Traffic> = {}): readonly Traffic[] {
   const load = { fromMs: 0, toMs: 1_000 * seconds, perSecond: perSecond / 2, deadlineMs: DEADLINE_MS, workMs: 10 };
   return [
@@ -39,7 +39,7 @@ const burst = (atMs: number, atOnce: number): Traffic => ({
   workMs: 10,
 });
 
-/** Two callers of a service that is 0.5 ms away; its instances work on 20 requests at once, 2,000 a second. */
+/** Two callers of a service that is 0.5 ms away; each instance handles 20 requests at once, 2,000 a second. */
 function calm(hosts: number, seconds = 12): World {
   return {
     hosts,

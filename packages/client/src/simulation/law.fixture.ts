@@ -3,15 +3,15 @@ import { POOL_SIZE } from './clients.js';
 import type { Fault } from './network.js';
 import type { CatalogWord, Listed, Traffic, World } from './world.js';
 
-// Worlds drawn at random, small enough to be shrunk. More is never asked than one host alone can serve, so that every call could be
-// served sooner or later, and who is served is no matter of chance.
+// Random worlds, small enough to be shrunk. The load never exceeds what a single host can serve, so that every call can
+// be served sooner or later and the result does not depend on which calls are served.
 
 const LONGEST_MS = 8_000;
-/** Of what one host can do, at most: all loads together. */
+/** The largest share of one host’s capacity that all loads together may ask for. */
 const MOST_SHARE = 0.5;
 
 const hosts = fc.integer({ min: 1, max: 3 });
-/** Bits for the hosts that a fault hits; none of them: all are hit. */
+/** A bit mask of the hosts that a fault hits; 0: all of them. */
 const mask = fc.integer({ min: 0, max: 7 });
 const span = fc.record({ fromMs: fc.nat(LONGEST_MS), lastsMs: fc.integer({ min: 1, max: 6_000 }) });
 const asked = fc.record({
@@ -27,7 +27,7 @@ const trouble = fc.record({
   mask,
   span,
   ms: fc.constantFrom(1, 50, 300),
-  /** After a death or a birth, until callers are told. */
+  /** Time after a death or a birth until callers learn of it. */
   noticeMs: fc.constantFrom(10, 300, 3_000),
 });
 type ValueOf<Arbitrary> = Arbitrary extends fc.Arbitrary<infer Value> ? Value : never;
@@ -80,7 +80,7 @@ function faultOf({ kind, mask: bits, span: { fromMs, lastsMs }, ms }: Trouble, c
 
 type Death = Extract<Fault, { readonly kind: 'dead' }>;
 
-/** Who is dead does not die. */
+/** Drops deaths of hosts that are dead already. */
 function apart(deaths: readonly Death[]): readonly Death[] {
   const sorted = deaths.toSorted((one, other) => one.fromMs - other.fromMs);
   return sorted.filter((one, place) => sorted.slice(0, place).every((before) => before.toMs < one.fromMs));
@@ -93,21 +93,21 @@ interface Known {
   readonly noticeMs: readonly number[];
 }
 
-/** What is so is said a while later. */
+/** The registry reports a change after its notice period. */
 function catalogOf({ hosts: count, knownAtMs, deaths, noticeMs }: Known): readonly CatalogWord[] {
-  const said = deaths.map((one, place) => {
+  const noticed = deaths.map((one, place) => {
     const lagMs = noticeMs[place] ?? 0;
     return { hosts: one.hosts, goneMs: one.fromMs + lagMs, backMs: one.toMs + lagMs };
   });
   const wordAt = (atMs: number): CatalogWord => {
     const instances = Array.from({ length: count }, (_, host) => host).flatMap((host): Listed[] => {
-      const own = said.filter((one) => one.hosts.includes(host) && one.goneMs <= atMs);
+      const own = noticed.filter((one) => one.hosts.includes(host) && one.goneMs <= atMs);
       const isDead = own.some((one) => atMs < one.backMs);
       return isDead ? [] : [{ host, deaths: own.length, state: own.length > 0 ? 'REGISTERING' : 'HEALTHY' }];
     });
     return { atMs, says: 'list', instances };
   };
-  const later = said.flatMap(({ goneMs, backMs }) => [goneMs, backMs]).filter((ms) => ms > knownAtMs);
+  const later = noticed.flatMap(({ goneMs, backMs }) => [goneMs, backMs]).filter((ms) => ms > knownAtMs);
   return [knownAtMs, ...later.toSorted((one, other) => one - other)].map(wordAt);
 }
 
@@ -124,7 +124,8 @@ function loadOf(one: Asked, { place, count, workers, delayMs, knownAtMs }: Place
   const most = (MOST_SHARE * share) / count;
   const load = { method: `m${place}`, deadlineMs, workMs, isIdempotent, isSteady: true, isRefused };
   if (burstAtMs !== null) {
-    // all of it can be served in a half of its deadline, and what had to wait to be known does not come together with others
+    // all of it can be served in a half of its deadline, and calls that waited for the catalog do not coincide with
+    // others
     const fromMs = Math.max(burstAtMs, knownAtMs);
     const perMs = Math.min(workers / workMs, POOL_SIZE / (workMs + 2 * delayMs));
     const atOnce = Math.max(1, Math.floor(most * deadlineMs * perMs));
@@ -134,6 +135,6 @@ function loadOf(one: Asked, { place, count, workers, delayMs, knownAtMs }: Place
   return { ...load, fromMs: 0, toMs: LONGEST_MS, perSecond };
 }
 
-/** So that a run takes milliseconds. */
+/** Keeps a run within milliseconds. */
 const MOST_PER_SECOND = 60;
 const MOST_AT_ONCE = 1_500;

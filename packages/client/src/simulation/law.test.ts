@@ -10,7 +10,7 @@ import type { Chances } from './law.js';
 import { rollcallOverSockets } from './sockets.fixture.js';
 import type { WorldClient } from './world.js';
 
-/** Of the random stage. To look further, change both; a failure tells its seed and its path, which replay it. */
+/** Seeds of the random stage. To search further, change both; a failure reports its seed and path, which replay it. */
 const FIRST_SEED = 1;
 const RUNS = 150;
 const PATIENCE_MS = 120_000;
@@ -20,10 +20,10 @@ const chancesOf =
   () => ({ time: new ManualTime(), random: seededRandom(seed) });
 
 const PROTOCOLS: readonly Protocol[] = ['tcp', 'http', 'grpc'];
-/** Each has chances of its own. */
+/** A seed for each protocol. */
 const SEEDS: Readonly<Record<Protocol, number>> = { tcp: 1, http: 2, grpc: 3 };
 
-/** TCP and HTTP are this package’s own transports over simulated sockets, gRPC is a model. */
+/** TCP and HTTP run this package’s own transports over simulated sockets; gRPC is a model. */
 const clientOf = (protocol: Protocol): WorldClient =>
   protocol === 'grpc' ? rollcallOver(protocol) : rollcallOverSockets(protocol);
 

@@ -4,21 +4,24 @@ import { isServing, live } from './world.js';
 import type { CallRecord, SteppedTime, World, WorldClient } from './world.js';
 
 /**
- * The law of the call path: while the deadline has time and nobody refused for good, a call is not failed by our own guesses. Beside a
- * bare client in the same world there are never fewer successes, and what is not idempotent is never executed twice.
+ * The law of the call path: as long as the deadline has time and no final refusal came, our own estimates do not fail a
+ * call. Beside a bare client in the same world there are never fewer successes, and a call that is not idempotent is
+ * never executed twice.
  */
 export interface LawCase {
   readonly ours: readonly CallRecord[];
-  /** Of a bare client that takes all addresses in turn. */
+  /** Of a bare client that uses all addresses in turn. */
   readonly bare: readonly CallRecord[];
-  /** Its successes, or those of one whose callers have an address each, if these are more: the mean over which has which. */
+  /** The larger of its successes and the mean successes of bare callers that use one address each. */
   readonly bareSuccesses: number;
 }
 
-/** A fresh clock and the same chance for each contestant. */
+/** Creates a fresh clock, and the same random numbers, for each contestant. */
 export type Chances = () => { readonly time: SteppedTime; readonly random: Random };
 
-/** Lets all contestants live in the world. `client`: whom the law is asked of; default: this package over a model of the transport. */
+/**
+ * Runs all contestants in the world. `client`: the one to check; default: this package over a model of the transport.
+ */
 export async function compare(
   world: World,
   protocol: Protocol,
@@ -40,20 +43,20 @@ export async function compare(
 export const successes = (records: readonly CallRecord[]): number =>
   records.filter(({ code }) => code === 'success').length;
 
-/** Round trips that a bare client saves: it does not ask who answers. */
+/** Round trips that a bare client saves because it does not check the identity of its peer. */
 const SAVED_TRIPS = 2;
-/** As exact as deadlines are. */
+/** The resolution of deadlines. */
 const TICK_MS = 20;
 
 /**
- * But for those by a hair. Who asks who answers, and learns of the addresses from a registry, is later by that: then the deadline had
- * passed, or a fault had begun.
+ * Successes of a bare client, without those that were just in time. A client that checks the identity of its peer and
+ * gets addresses from a registry is later by that much: the deadline may have passed, or a fault may have begun.
  */
 function clearSuccesses(world: World, records: readonly CallRecord[]): number {
   const hairMs = 2 * SAVED_TRIPS * slowestWayMs(world) + TICK_MS;
   const isClear = ({ planned: { load, workMs }, beganMs, endedMs }: CallRecord): boolean => {
     const laterMs = endedMs + knownAt(world, beganMs) - beganMs + hairMs;
-    // what was served just before it began was served in time
+    // a call that was served just before a fault began was served in time
     const servedMs = endedMs - slowestWayMs(world) - workMs;
     const isCaught = world.faults.some(({ fromMs }) => servedMs <= fromMs && fromMs <= laterMs);
     return laterMs <= beganMs + load.deadlineMs && !isCaught;
@@ -61,7 +64,7 @@ function clearSuccesses(world: World, records: readonly CallRecord[]): number {
   return records.filter((record) => record.code === 'success' && isClear(record)).length;
 }
 
-/** How often each error ended a call, most frequent first: `OVERLOADED 120, TRANSPORT unreachable 3`. */
+/** The number of calls per error, most frequent first: `OVERLOADED 120, TRANSPORT unreachable 3`. */
 export function errorsOf(records: readonly CallRecord[]): string {
   const counts = new Map<string, number>();
   for (const record of records) {
@@ -74,15 +77,18 @@ export function errorsOf(records: readonly CallRecord[]): string {
 }
 
 /**
- * Calls that chance may cost one of two contestants of several instances, of which some are in trouble: which call meets it is chance.
- * Three deviations. In the sum of many worlds it counts for nothing.
+ * Successes that one of two contestants may lose by chance when some of several instances are in trouble: which call
+ * meets them is random. Three standard deviations. It does not apply to the sum of many worlds.
  */
 export function chanceOf({ hosts, faults }: World, { bare }: LawCase): number {
   const isPartial = faults.some((fault) => fault.kind !== 'caller-pause' && fault.hosts.length < hosts);
   return isPartial ? 3 + 3 * Math.sqrt(bare.length - successes(bare)) : 0;
 }
 
-/** Our successes, with those calls that nobody can say that of, beside a bare client’s. 1 if neither has any. */
+/**
+ * Our successes relative to those of a bare client; calls with an unknown result count as successes. 1 if neither has
+ * any.
+ */
 export function ratioOf({ ours, bareSuccesses }: LawCase): number {
   const mine = successes(ours) + ours.filter(isUnavoidable).length;
   return bareSuccesses === 0 ? 1 : mine / bareSuccesses;
@@ -92,7 +98,7 @@ export function ratioOf({ ours, bareSuccesses }: LawCase): number {
 export const executedTwice = (records: readonly CallRecord[]): readonly CallRecord[] =>
   records.filter(({ planned, executions }) => !planned.load.isIdempotent && executions > 1);
 
-/** Breaches of the law, a sentence each; none: it holds. `chance`: so many successes may be missing. */
+/** Breaches of the law, one sentence each; empty if it holds. `chance`: the number of successes that may be missing. */
 export function breaches(world: World, { ours, bareSuccesses }: LawCase, chance = 0): readonly string[] {
   const found: string[] = [];
   const mine = successes(ours);
@@ -116,7 +122,7 @@ export function breaches(world: World, { ours, bareSuccesses }: LawCase, chance 
   return found;
 }
 
-/** Whom a bare client serves while more is asked than can be served is chance: then nearly as many will do. */
+/** Under a shortage, which calls a bare client serves is random: this share of its successes is enough. */
 export const NEARLY = 0.97;
 
 const fewest = ({ isShort }: World, bareSuccesses: number): number =>
@@ -129,11 +135,11 @@ function nameOf(records: readonly CallRecord[]): string {
   return `call ${planned.number} (${planned.load.method}, from ${beganMs.toFixed(1)} to ${endedMs.toFixed(1)} ms, ${code})`;
 }
 
-/** It may have been executed and may not be repeated: nobody can say that it succeeded. */
+/** The call may have been executed and may not be repeated, so its result is unknown. */
 const isUnavoidable = ({ planned, code, attempts }: CallRecord): boolean =>
   !planned.load.isIdempotent && code === 'TRANSPORT' && attempts.at(-1) === 'closed';
 
-/** What this package says because of what it believes of the instances, not because an instance said so. */
+/** Errors that come from this package’s own view of the instances, not from an instance. */
 const GUESSES: ReadonlySet<string> = new Set([
   'OVERLOADED',
   'ALL_EJECTED',
@@ -151,10 +157,10 @@ function isGuess({ isShort }: World, { planned, code, attempts, beganMs, endedMs
 }
 
 const STEP_MS = 50;
-/** Above what connections and the work itself take. */
+/** Added to the time for connections and for the work itself. */
 const MARGIN_MS = 300;
 
-/** Between the end of a call and its deadline: would somebody who is known have had the time to serve it? */
+/** True if a listed instance had time to serve the call between its end and its deadline. */
 function couldBeServed(world: World, { planned, beganMs, endedMs }: CallRecord): boolean {
   const needMs = 8 * slowestWayMs(world) + 2 * planned.workMs + MARGIN_MS;
   const deadlineMs = beganMs + planned.load.deadlineMs;
@@ -174,7 +180,7 @@ function slowestWayMs({ delayMs, faults }: World): number {
 
 const CALLABLE: ReadonlySet<string> = new Set(['HEALTHY', 'REGISTERING', 'UNHEALTHY']);
 
-/** Do callers know of the process that is there? */
+/** True if callers know the process that runs on the host. */
 function isListed({ catalog, faults }: World, host: number, atMs: number): boolean {
   const word = catalog.findLast((one) => one.atMs <= atMs && one.says !== 'lost');
   if (word?.says !== 'list') return false;
@@ -182,7 +188,7 @@ function isListed({ catalog, faults }: World, host: number, atMs: number): boole
   return word.instances.some((one) => one.host === host && one.deaths === deaths && CALLABLE.has(one.state));
 }
 
-/** When, from that time on, somebody is known who is there. */
+/** The first time from `fromMs` on at which a running instance is listed. */
 function knownAt(world: World, fromMs: number): number {
   const times = world.catalog.map(({ atMs }) => atMs).filter((atMs) => atMs > fromMs);
   const births = world.faults.flatMap((fault) => (fault.kind === 'dead' && fault.toMs > fromMs ? [fault.toMs] : []));
@@ -192,7 +198,7 @@ function knownAt(world: World, fromMs: number): number {
   return sorted.find(isKnown) ?? Infinity;
 }
 
-/** An alarm may ring a tick late, and after a pause of its process when that is over. */
+/** A timer may fire one tick late, or after a pause of its process. */
 const LATE_MS = 50;
 
 function isLate({ faults }: World, { planned, beganMs, endedMs }: CallRecord): boolean {

@@ -1,8 +1,8 @@
 import type { Time, Timer, TimerOptions } from '@rollcall/core';
 
-// The network of a simulated world and the processes at its ends. Nothing here knows a protocol: see simulation-channels.ts.
+// The network of a simulated world and the processes at its ends. It is independent of protocols: see channels.ts.
 
-/** From one moment of a run to another, ms. `toMs` is not part of it; Infinity: to the end of the run. */
+/** An interval of a run, ms. `toMs` is exclusive; Infinity: until the end of the run. */
 export interface Span {
   readonly fromMs: number;
   readonly toMs: number;
@@ -12,37 +12,40 @@ export function isWithin({ fromMs, toMs }: Span, atMs: number): boolean {
   return atMs >= fromMs && atMs < toMs;
 }
 
-/** What happens to the hosts with these numbers, or on the way to them. */
+/** A fault of the hosts with these numbers, or of the network to them. */
 export interface OnHosts extends Span {
   readonly hosts: readonly number[];
 }
 
 export type Fault =
-  /** Packets take `ms` each way, in place of the usual delay. */
+  /** Packets take `ms` each way instead of the usual delay. */
   | ({ readonly kind: 'delay'; readonly ms: number } & OnHosts)
-  /** Nothing arrives, in both directions. What was sent meanwhile arrives soon after the end of the cut. */
+  /** Packets are lost in both directions; they are sent again soon after the end of the cut. */
   | ({ readonly kind: 'cut' } & OnHosts)
-  /** The process stands still (SIGSTOP, a long garbage collection). Its kernel accepts connections and keeps what arrives. */
+  /**
+   * The process is stopped (SIGSTOP, a long garbage collection). Its kernel accepts connections and buffers what
+   * arrives.
+   */
   | ({ readonly kind: 'pause' } & OnHosts)
   /** The process is dead: its connections break, new ones are refused. At `toMs` another process listens there. */
   | ({ readonly kind: 'dead' } & OnHosts)
-  /** Each request takes so many times as long. */
+  /** Each request takes `factor` times as long. */
   | ({ readonly kind: 'slow'; readonly factor: number } & OnHosts)
-  /** Each request is answered at once with "overloaded", and not executed. */
+  /** Each request is answered at once with "overloaded", without execution. */
   | ({ readonly kind: 'overloaded'; readonly retryAfterMs: number } & OnHosts)
-  /** The event loop of every caller stands still. */
+  /** The event loop of every caller is blocked. */
   | ({ readonly kind: 'caller-pause' } & Span);
 
 export type FaultOf<Kind extends Fault['kind']> = Extract<Fault, { readonly kind: Kind }>;
 
-// ---- the event loop of a caller ---------------------------------------------------------------------------------------
+// ---- the event loop of a caller -------------------------------------------------------------------------------------
 
-/** Between two callbacks of a loop that has fallen behind, ms. */
+/** Time between two callbacks of a loop that catches up, ms. */
 const CALLBACK_MS = 0.001;
 
 /**
- * The event loop of one process, which may stand still. The clock goes on meanwhile. Afterwards the callbacks that are due run one by
- * one in Node's order: first the timers, then what the sockets hold, then the timers that were set by these.
+ * The event loop of one process, which may be blocked while the clock goes on. Afterwards the callbacks that are due
+ * run one by one in Node's order: first the timers, then the data of the sockets, then the timers that these have set.
  */
 export class Loop implements Time {
   readonly #time: Time;
@@ -80,7 +83,7 @@ export class Loop implements Time {
     };
   }
 
-  /** Something has arrived at a socket of the process. */
+  /** Delivers data to a socket of the process. */
   deliver(run: () => void): void {
     this.#enter(this.#sockets, run);
   }
@@ -101,7 +104,7 @@ export class Loop implements Time {
 
   #next(): void {
     if (this.#isPaused) {
-      // a second pause begins before the first is made up for: what waits keeps its place
+      // a second pause begins before the loop has caught up with the first: the callbacks keep their place
       this.#timers.unshift(...this.#backlog.splice(0));
       this.#isBehind = false;
       return;
@@ -114,34 +117,34 @@ export class Loop implements Time {
   }
 }
 
-// ---- connections --------------------------------------------------------------------------------------------------------
+// ---- connections ----------------------------------------------------------------------------------------------------
 
-/** What a client sends on a connection. */
+/** A request of a client on a connection. */
 export type HostRequest =
-  | { readonly kind: 'who'; readonly exchange: number }
+  | { readonly kind: 'identity'; readonly exchange: number }
   | { readonly kind: 'call'; readonly exchange: number; readonly call: number; readonly remainingMs: number }
   | { readonly kind: 'cancel'; readonly exchange: number };
 
-/** `remote`: the handler ran and refused. `overloaded`: it did not run. */
+/** `remote`: the handler ran and returned an error. `overloaded`: it did not run. */
 export type Word =
   | { readonly is: 'answer' | 'remote' }
   | { readonly is: 'overloaded'; readonly retryAfterMs: number }
-  | { readonly is: 'who'; readonly id: string };
+  | { readonly is: 'identity'; readonly id: string };
 
 export interface Answer {
   readonly exchange: number;
   readonly word: Word;
 }
 
-/** Who holds the client's end of a connection. */
+/** The client’s end of a connection. */
 export interface LineEnd {
   opened(): void;
-  heard(answer: Answer): void;
-  /** The last word: the peer refused the connection, or it broke. */
+  received(answer: Answer): void;
+  /** Called last: the peer refused the connection, or it broke. */
   closed(isRefused: boolean): void;
 }
 
-/** A host accepts connections and gets what is sent on them. */
+/** A host that accepts connections and gets the requests on them. */
 export interface Acceptor {
   readonly number: number;
   readonly isUp: boolean;
@@ -150,19 +153,22 @@ export interface Acceptor {
   forget(line: Line): void;
 }
 
-/** What a kernel sends again arrives so long after the end of a cut, ms: TCP's phases would be chance between two contestants. */
+/**
+ * Delay of a resent packet after the end of a cut, ms. Fixed, since the phases of TCP would be chance between two
+ * contestants.
+ */
 const RESEND_MS = 200;
-/** Packets of one direction keep their order. */
+/** Minimum distance of two packets of one direction, which keeps them in order. */
 const APART_MS = 1e-6;
 
-/** The delays of all ways, and when they are cut. Every caller is equally far from a host. */
+/** The delays and cuts of all paths. Every caller has the same distance from a host. */
 export class Network {
   readonly time: Time;
   readonly #usualMs: number;
   readonly #delays: readonly FaultOf<'delay'>[];
   readonly #cuts: readonly FaultOf<'cut'>[];
 
-  /** `usualMs`: each way. */
+  /** `usualMs`: the delay each way. */
   constructor(time: Time, usualMs: number, faults: readonly Fault[]) {
     this.time = time;
     this.#usualMs = usualMs;
@@ -178,7 +184,7 @@ export class Network {
     return this.#cuts.some((one) => isWithin(one, atMs) && one.hosts.includes(host));
   }
 
-  /** When a packet that is sent now arrives; Infinity: never. */
+  /** The arrival time of a packet that is sent now; Infinity: never. */
   arrivalAt(host: number): number {
     let sentAt = this.time.now();
     for (const cut of this.#cuts) {
@@ -188,7 +194,7 @@ export class Network {
   }
 }
 
-/** One TCP connection of a caller to a host. It begins to open when it is made. */
+/** One TCP connection of a caller to a host. It starts to open when it is created. */
 export class Line {
   readonly #network: Network;
   readonly #loop: Loop;
@@ -196,7 +202,7 @@ export class Line {
   readonly #end: LineEnd;
   #lastThereAt = 0;
   #lastBackAt = 0;
-  /** By the client, or the client was told that it is. */
+  /** Closed by the client, or the client was notified that it is closed. */
   #isClosed = false;
 
   constructor(network: Network, loop: Loop, host: Acceptor, end: LineEnd) {
@@ -211,24 +217,24 @@ export class Line {
     });
   }
 
-  /** Used by the client. */
+  /** Called by the client. */
   send(request: HostRequest): void {
     this.#there(() => this.#host.take(this, request));
   }
 
-  /** The client has no use for it any more, and hears nothing more. */
+  /** The client closes the connection and gets no further callbacks. */
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#there(() => this.#host.forget(this));
   }
 
-  /** Used by the host. */
+  /** Called by the host. */
   answer(answer: Answer): void {
-    this.#back(() => this.#end.heard(answer));
+    this.#back(() => this.#end.received(answer));
   }
 
-  /** Used by the host: the connection breaks, or was never made. */
+  /** Called by the host: the connection breaks, or is refused. */
   hangUp(isRefused: boolean): void {
     this.#back(() => {
       this.#isClosed = true;

@@ -1,29 +1,29 @@
 import type { Chance, Reply, Scenario } from './simulation.js';
 
-/** A scenario with what goes with it. */
+/** A scenario and its parameters. */
 export interface Play {
   readonly scenario: Scenario;
-  /** From which second to which one something is wrong. */
+  /** The seconds in which the fault lasts. */
   readonly trouble: readonly [from: number, to: number];
   /** Call options that differ from the defaults. */
   readonly options: object;
-  /** What a caller without a library waits for an answer, ms. */
+  /** The timeout of a caller without a library, ms. */
   readonly bareTimeoutMs: number;
 }
 
-/** Of service times: p99 is 4.7 × the mean. */
+/** Of the lognormal service times: p99 is 4.7 × the mean. */
 const SIGMA = 0.8;
 const MEAN_MS = 10;
 const around = (chance: Chance, meanMs: number): Reply => ({ ms: chance.lognormal(meanMs, SIGMA) });
 const fails: Reply = { ms: 1, failure: 'unavailable' };
 
-/** Ten servers that work on 8 requests at once, 10 ms each: 8,000 a second are all they can do. Four clients. */
+/** Ten servers that handle 8 requests at once, 10 ms each: a capacity of 8,000 requests a second. Four clients. */
 const TEN = { servers: 10, workers: 8, clients: 4 } as const;
 const CAPACITY = 8_000;
 
 /**
- * Linkerd’s *Beyond Round Robin* (2016): 11 servers that take 167 ms (p99 192), and one of them takes 2 s for half of a minute.
- * A call counts if it ends within a second.
+ * Linkerd’s *Beyond Round Robin* (2016): 11 servers that take 167 ms (p99 192), one of which takes 2 s for half of a
+ * minute. A call counts if it ends within a second.
  */
 export const BEYOND_ROUND_ROBIN: Play = {
   scenario: {
@@ -43,7 +43,10 @@ export const BEYOND_ROUND_ROBIN: Play = {
   bareTimeoutMs: 5_000,
 };
 
-/** One of ten takes five times as long as the others, for two thirds of the time, at 60 % load: it cannot do its tenth. */
+/**
+ * One of ten takes five times as long as the others for two thirds of the time, at 60 % load: it cannot serve its
+ * tenth.
+ */
 export const ONE_SLOW: Play = {
   scenario: {
     ...TEN,
@@ -56,13 +59,13 @@ export const ONE_SLOW: Play = {
   bareTimeoutMs: 500,
 };
 
-/** The same with nothing wrong. */
+/** The same without a fault. */
 export const NONE_SLOW: Play = {
   ...ONE_SLOW,
   scenario: { ...ONE_SLOW.scenario, serve: (_server, _second, chance) => around(chance, MEAN_MS) },
 };
 
-/** One of ten answers each request with an error after 1 ms, for two thirds of the time, at 50 % load. */
+/** One of ten answers each request with an error after 1 ms for two thirds of the time, at 50 % load. */
 export const ONE_FAILS_FAST: Play = {
   scenario: {
     ...TEN,
@@ -76,8 +79,8 @@ export const ONE_FAILS_FAST: Play = {
 };
 
 /**
- * Six of ten do so, at 30 % load: the four others have 75 % to do. Five may be ejected; what keeps calls from the sixth is the balancer,
- * and a repetition what it fails.
+ * Six of ten do so, at 30 % load: the four others have 75 % of their capacity to serve. Five may be ejected; the
+ * balancer keeps calls from the sixth, and retries repeat what it fails.
  */
 export const SIX_OF_TEN_FAIL: Play = {
   scenario: {
@@ -92,8 +95,9 @@ export const SIX_OF_TEN_FAIL: Play = {
 };
 
 /**
- * All servers take 2.2 × as long for 5 s, at 70 % load: then 65 % of what is asked is all that can be done. Attempts are given up after
- * 100 ms, calls after a second, and servers are not told of it: they work off what nobody waits for any more.
+ * All servers take 2.2 × as long for 5 s, at 70 % load: the capacity is then 65 % of the demand. Attempts time out
+ * after 100 ms, calls after a second, and servers are not notified: they also process requests whose callers have given
+ * up.
  */
 export const OVERLOAD: Play = {
   scenario: {
@@ -107,7 +111,7 @@ export const OVERLOAD: Play = {
   bareTimeoutMs: 100,
 };
 
-/** Everybody fails. */
+/** All servers fail. */
 export const OUTAGE: Play = {
   scenario: { ...TEN, perSecond: 1_000, seconds: 20, serve: () => fails },
   trouble: [0, 20],
@@ -115,7 +119,7 @@ export const OUTAGE: Play = {
   bareTimeoutMs: 500,
 };
 
-/** One request in 200 fails, wherever it goes, at 70 % load: nobody is to be taken out for that. */
+/** One request in 200 fails on every server, at 70 % load: no server may be ejected for that. */
 export const RANDOM_ERRORS: Play = {
   scenario: {
     ...TEN,
@@ -128,7 +132,7 @@ export const RANDOM_ERRORS: Play = {
   bareTimeoutMs: 500,
 };
 
-/** One of three stops answering, and its connections stay open. */
+/** One of three stops answering while its connections stay open. */
 export const ONE_FROZEN: Play = {
   scenario: {
     servers: 3,

@@ -6,45 +6,50 @@ export interface SimulatedTime extends Time {
   advance(ms: number): void;
 }
 
-/** What a server does with a request that it has got to: it answers or fails after a while; null: it never says anything. */
+/**
+ * The result of a request that a server has started: a response or a failure after `ms`; null: there is never a
+ * response.
+ */
 export type Reply = { readonly ms: number; readonly failure?: FailureKind } | null;
 
-/** Some servers with queues, some clients that know all of them, and an open loop of calls: nobody waits for anybody's answer. */
+/**
+ * Servers with queues, clients that know all of them, and an open loop of calls: a call never waits for another to end.
+ */
 export interface Scenario {
   readonly servers: number;
-  /** Requests that a server works on at once; the others queue, in order. Infinity: nothing queues. */
+  /** Requests that a server handles at once; the others queue in order. Infinity: nothing queues. */
   readonly workers: number;
-  /** Processes that call, each with its own experience; a call is any one's. */
+  /** Calling processes, each with its own statistics; a call is made by any of them. */
   readonly clients: number;
-  /** Of all clients together, in exponential gaps. */
+  /** Calls of all clients together, in exponential gaps. */
   readonly perSecond: number;
   readonly seconds: number;
-  /** `second`: since the start. */
+  /** `second`: since the start of the run. */
   serve(server: number, second: number, chance: Chance): Reply;
 }
 
-/** Whoever makes the calls. */
+/** Makes the calls of one client. */
 export interface Caller {
-  /** `ended` comes once; `at` is when the answer came, or Infinity for a call that failed. */
+  /** `ended` is called once; `at` is the time of the response, or Infinity for a call that failed. */
   call(ended: (at: number) => void): void;
   close(): Promise<void>;
-  /** Instances that it took out of use, so often. */
+  /** The number of ejections of instances. */
   readonly ejections: number;
 }
 
-/** What a caller is made of. */
+/** What a caller is created with. */
 export interface Site {
   readonly time: Time;
   readonly random: Random;
   readonly channels: readonly Channel<unknown>[];
 }
 
-/** A way to call. */
+/** Creates a caller: one way to make calls. */
 export type Contestant = (site: Site) => Caller;
 
-// ---- chance ---------------------------------------------------------------------------------------------------------
+// ---- randomness -----------------------------------------------------------------------------------------------------
 
-/** The distributions that service times come from. */
+/** The distributions of service times. */
 export class Chance {
   readonly #random: Random;
 
@@ -57,7 +62,7 @@ export class Chance {
     return this.#random.unit();
   }
 
-  /** Mean 0, deviation 1 (Box and Muller, 1958). */
+  /** Normal with mean 0 and deviation 1 (Box and Muller, 1958). */
   normal(): number {
     return Math.sqrt(-2 * Math.log(1 - this.unit())) * Math.cos(2 * Math.PI * this.unit());
   }
@@ -66,7 +71,7 @@ export class Chance {
     return -Math.log(1 - this.unit()) * mean;
   }
 
-  /** Lognormal, `sigma` being the deviation of the logarithm: the usual shape of service times. */
+  /** Lognormal, with `sigma` the deviation of the logarithm: the usual shape of service times. */
   lognormal(mean: number, sigma: number): number {
     return mean * Math.exp(sigma * this.normal() - (sigma * sigma) / 2);
   }
@@ -74,7 +79,7 @@ export class Chance {
 
 // ---- servers --------------------------------------------------------------------------------------------------------
 
-/** A request at a server. One that nobody waits for any more is worked off all the same, unless its caller's deadline has passed. */
+/** A request at a server. A cancelled one is processed all the same, unless the deadline of its caller has passed. */
 class Job implements Exchange {
   readonly openedAt = null;
   readonly expiresAt: number;
@@ -100,7 +105,7 @@ class Job implements Exchange {
 const SCRIPTED = new Error('scripted');
 const PING_MS = 1;
 
-/** One server: so many workers, one queue. */
+/** One server: `workers` workers and one queue. */
 class Server implements Channel<unknown> {
   attempts = 0;
   readonly #time: Time;
@@ -153,14 +158,14 @@ class Server implements Channel<unknown> {
 
 // ---- a run ----------------------------------------------------------------------------------------------------------
 
-/** What came of the calls of one run, by the second of the run in which they began. */
+/** The results of the calls of one run, by the second of the run in which they began. */
 export class Outcome {
   readonly attempts: number;
   readonly ejections: number;
   readonly #beganAt: Float64Array;
   readonly #ms: Float64Array;
 
-  /** `ms`: of a call that failed, Infinity. */
+  /** `ms`: the durations of the calls; Infinity for a call that failed. */
   constructor(beganAt: readonly number[], ms: readonly number[], counts: { attempts: number; ejections: number }) {
     this.attempts = counts.attempts;
     this.ejections = counts.ejections;
@@ -168,18 +173,18 @@ export class Outcome {
     this.#ms = Float64Array.from(ms);
   }
 
-  /** Calls that were made. */
+  /** The number of calls made. */
   get made(): number {
     return this.#ms.length;
   }
 
-  /** The share of the calls of that time which were answered well, and within so many ms. */
+  /** The share of the calls of that interval that succeeded within `within` ms. */
   successRatio(within = Number.MAX_VALUE, from = 0, to = Infinity): number {
     const took = this.#took(from, to);
     return took.filter((ms) => ms <= within).length / took.length;
   }
 
-  /** Infinity if the call at that place failed. */
+  /** The duration at that quantile, ms; Infinity if that call failed. */
   quantileMs(share: number, from = 0, to = Infinity): number {
     const took = this.#took(from, to).toSorted();
     return took[Math.min(took.length - 1, Math.floor(share * took.length))] ?? Number.NaN;
@@ -196,12 +201,12 @@ export class Outcome {
   }
 }
 
-/** So long are the last calls waited for. */
+/** The time limit for the last calls of a run. */
 const LAST_CALLS_MS = 10_000;
-/** Calls between two looks at which promises were kept. */
+/** Calls between two turns of the microtask queue. */
 const BATCH = 500;
 
-/** Plays a scenario in discrete events: the same run for the same chance, in no time. */
+/** Runs a scenario as discrete events, without waiting: the same run for the same random numbers. */
 export async function simulate(
   scenario: Scenario,
   contestant: Contestant,

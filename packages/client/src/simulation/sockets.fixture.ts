@@ -13,8 +13,8 @@ import type { Answer, LineEnd, HostRequest } from './network.js';
 import type { WorldClient, WorldSite } from './world.js';
 
 /**
- * This package’s own calls over its own transports, whose sockets are connections of a simulated world: what holds over the models of
- * the transports has to hold over them. HTTP is undici, which needs turns of the real event loop.
+ * The calls of this package over its own transports, whose sockets are connections of a simulated world: what holds
+ * over the models of the transports has to hold over them. HTTP is undici, which needs turns of the real event loop.
  */
 export function rollcallOverSockets(protocol: 'tcp' | 'http'): WorldClient {
   if (protocol === 'tcp') {
@@ -28,7 +28,7 @@ export function rollcallOverSockets(protocol: 'tcp' | 'http'): WorldClient {
   });
 }
 
-/** A socket is handed in where TLS would make one. */
+/** Passes in a socket at the point where TLS would create one. */
 function overWires<Wanted>(transport: Transport<Wanted>): Transport<Wanted> {
   return {
     protocol: transport.protocol,
@@ -53,15 +53,15 @@ class Wires extends SecureWay {
   override connect({ port }: Endpoint): TLSSocket {
     const { network, loop, hosts } = this.#site;
     const host = hosts[port - FIRST_PORT];
-    if (host === undefined) throw new RangeError(`There is no host at port ${port}.`);
-    // it has what the transport uses of one
+    if (host === undefined) throw new RangeError(`No host listens on port ${port}.`);
+    // it has all that the transport uses of a socket
     return new this.#Wire((end) => new Line(network, loop, host, end)) as unknown as TLSSocket;
   }
 }
 
 const refused = (): Error => Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' });
 
-// ---- Nest’s TCP ----------------------------------------------------------------------------------------------------------
+// ---- Nest’s TCP -----------------------------------------------------------------------------------------------------
 
 /** A client’s socket to a Nest TCP service. */
 class TcpWire extends EventEmitter {
@@ -75,7 +75,7 @@ class TcpWire extends EventEmitter {
     super();
     this.#line = open({
       opened: () => this.emit('secureConnect'),
-      heard: (answer) => this.emit('data', Buffer.from(encodeFrame(tcpAnswer(answer)))),
+      received: (answer) => this.emit('data', Buffer.from(encodeFrame(tcpAnswer(answer)))),
       closed: (isRefused) => this.#broken(isRefused),
     });
   }
@@ -125,21 +125,21 @@ function tcpRequestOf(frame: unknown): HostRequest {
   if (!isRecord(frame)) throw new TypeError('A frame is an object.');
   const { id, pattern, data, metadata } = frame;
   const exchange = Number(id);
-  if (pattern === HEARTBEAT_PATTERN) return { kind: 'who', exchange };
+  if (pattern === HEARTBEAT_PATTERN) return { kind: 'identity', exchange };
   const remainingMs = isRecord(metadata) ? Number(metadata[DEADLINE_KEY] ?? Infinity) : Infinity;
   return { kind: 'call', exchange, call: Number(data), remainingMs };
 }
 
 function tcpAnswer({ exchange: id, word }: Answer): object {
-  if (word.is === 'who') return { id, response: { instance: word.id, nonce: null }, isDisposed: true };
+  if (word.is === 'identity') return { id, response: { instance: word.id, nonce: null }, isDisposed: true };
   if (word.is === 'answer') return { id, response: null, isDisposed: true };
-  // Nest’s protocol has no word for it: an error is the handler’s
+  // Nest’s protocol has no such status: an error is the handler’s
   return { id, err: word.is, isDisposed: true };
 }
 
-// ---- HTTP ----------------------------------------------------------------------------------------------------------------
+// ---- HTTP -----------------------------------------------------------------------------------------------------------
 
-/** A client’s socket to an HTTP service, on which one request at a time is asked. */
+/** A client’s socket to an HTTP service, with one request at a time. */
 class HttpWire extends Duplex {
   readonly #line: Line;
   #text = '';
@@ -149,7 +149,7 @@ class HttpWire extends Duplex {
     super();
     this.#line = open({
       opened: () => this.emit('secureConnect'),
-      heard: (answer) => this.push(httpAnswer(answer)),
+      received: (answer) => this.push(httpAnswer(answer)),
       closed: (isRefused) => this.destroy(isRefused ? refused() : undefined),
     });
   }
@@ -195,12 +195,12 @@ const headerIn = (head: string, name: string): string | undefined =>
   new RegExp(`\r\n${name}: *([^\r]*)\r\n`, 'i').exec(head)?.[1];
 
 function httpRequestOf(head: string, body: string, exchange: number): HostRequest {
-  if (head.startsWith(`POST ${HEARTBEAT_PATH} `)) return { kind: 'who', exchange };
+  if (head.startsWith(`POST ${HEARTBEAT_PATH} `)) return { kind: 'identity', exchange };
   return { kind: 'call', exchange, call: Number(body), remainingMs: Number(headerIn(head, DEADLINE_KEY) ?? Infinity) };
 }
 
 function httpAnswer({ word }: Answer): string {
-  const body = word.is === 'who' ? JSON.stringify({ instance: word.id, nonce: null }) : '';
+  const body = word.is === 'identity' ? JSON.stringify({ instance: word.id, nonce: null }) : '';
   return `HTTP/1.1 ${statusOf(word)}\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
 }
 

@@ -14,7 +14,7 @@ import { rollcallOverSockets } from './sockets.fixture.js';
 import { callsOf, live } from './world.js';
 import type { CallRecord, Traffic, World, WorldClient } from './world.js';
 
-// The simulation has to be like the world, and the law has to see who breaks it, or law.test.ts proves nothing.
+// The simulation has to be faithful, and the law has to detect breaches, or law.test.ts proves nothing.
 
 const chances = () => ({ time: new ManualTime(), random: seededRandom(3) });
 
@@ -43,13 +43,13 @@ function worldOf(faults: readonly Fault[], load: Partial<Traffic> = {}): World {
   };
 }
 
-/** How the calls ended, and how long each took. */
-async function told(world: World, client: WorldClient): Promise<readonly string[]> {
+/** The result and the duration of each call. */
+async function endingsOf(world: World, client: WorldClient): Promise<readonly string[]> {
   const records = await live(world, client, chances());
   return records.map(({ code, beganMs, endedMs }) => `${code} ${Math.round(endedMs - beganMs)}`);
 }
 
-/** The share of the calls that end alike, and within 5 ms of each other. */
+/** The share of the calls with the same result, within 5 ms of each other. */
 function likeness(one: readonly CallRecord[], other: readonly CallRecord[]): number {
   const alike = one.filter(({ code, endedMs }, place) => {
     const match = other[place];
@@ -62,10 +62,10 @@ const bare = (protocol: Protocol = 'tcp'): WorldClient => bareOver(protocol, 'ro
 const ours = (protocol: Protocol = 'tcp'): WorldClient => rollcallOver(protocol);
 const span = (fromMs: number, toMs: number) => ({ fromMs, toMs, hosts: [0] });
 
-/** Whether a connection to an instance that is 300 ms away is late after 1.1 s, and what becomes of its request within 2.5 s. */
+/** Whether a connection to an instance 300 ms away is late after 1.1 s, and the result of its request within 2.5 s. */
 function storyOver(protocol: Protocol, connectTimeoutMs: number): readonly (string | null)[] {
   const time = new ManualTime();
-  const heard: string[] = [];
+  const log: string[] = [];
   const host = new Host({
     number: 0,
     time,
@@ -79,27 +79,27 @@ function storyOver(protocol: Protocol, connectTimeoutMs: number): readonly (stri
   const way = protocol === 'http' ? new PooledWay(parts, 128) : new SharedWay(parts, false);
   const sink = {
     next() {},
-    last: () => heard.push(`answer at ${time.now()}`),
+    last: () => log.push(`answer at ${time.now()}`),
     complete() {},
-    fail: ({ kind }: Failure) => heard.push(`${kind} at ${time.now()}`),
+    fail: ({ kind }: Failure) => log.push(`${kind} at ${time.now()}`),
   };
   way.send(0, { remainingMs: 5_000, attempt: 1 }, sink);
   time.advance(1_100);
   const late = way.stall?.kind ?? null;
   time.advance(1_400);
-  return [late, ...heard];
+  return [late, ...log];
 }
 
 describe('a connection', () => {
-  it('takes a round trip, and another to learn who is there', async () => {
-    expect(await told(worldOf([]), bare())).toEqual(['success 30']);
-    expect(await told(worldOf([]), ours())).toEqual(['success 40']);
+  it('takes a round trip, and another for the identity check', async () => {
+    expect(await endingsOf(worldOf([]), bare())).toEqual(['success 30']);
+    expect(await endingsOf(worldOf([]), ours())).toEqual(['success 40']);
   });
 
-  it('is shared over TCP and gRPC; over HTTP each call has one', async () => {
+  it('is shared over TCP and gRPC, and one per call over HTTP', async () => {
     const world = worldOf([], { atOnce: 2, workMs: 10 });
     const later = { ...world, loads: [...world.loads, { ...ONE_CALL, fromMs: 1_100, toMs: 1_100, atOnce: 3 }] };
-    expect(await told({ ...later, workers: 3 }, bare())).toEqual([
+    expect(await endingsOf({ ...later, workers: 3 }, bare())).toEqual([
       'success 30',
       'success 30',
       'success 20',
@@ -107,7 +107,7 @@ describe('a connection', () => {
       'success 20',
     ]);
     // the third of the later ones has to open its own
-    expect(await told({ ...later, workers: 3 }, bare('http'))).toEqual([
+    expect(await endingsOf({ ...later, workers: 3 }, bare('http'))).toEqual([
       'success 30',
       'success 30',
       'success 20',
@@ -116,29 +116,29 @@ describe('a connection', () => {
     ]);
   });
 
-  it('is accepted by the kernel of a process that stands still, which answers afterwards', async () => {
-    expect(await told(worldOf([{ kind: 'pause', ...span(500, 1_600) }]), bare())).toEqual(['success 615']);
+  it('is accepted by the kernel of a paused process, which answers afterwards', async () => {
+    expect(await endingsOf(worldOf([{ kind: 'pause', ...span(500, 1_600) }]), bare())).toEqual(['success 615']);
   });
 
-  it.each(['tcp', 'http'] as const)('is given up after its timeout, if it has one, over %s', (protocol) => {
+  it.each(['tcp', 'http'] as const)('is abandoned after its timeout, if it has one, over %s', (protocol) => {
     expect(storyOver(protocol, 1_000)).toEqual(['unreachable', 'answer at 1801']);
     // 300 ms each way make 1.2 s for a connection and its identity
     expect(storyOver(protocol, 1_300)).toEqual([null, 'answer at 1801']);
   });
 
   it('is refused where no process listens, and breaks when one dies', async () => {
-    expect(await told(worldOf([{ kind: 'dead', ...span(500, 3_000) }]), bare())).toEqual(['REFUSED 10']);
-    expect(await told(worldOf([{ kind: 'dead', ...span(1_018, 3_000) }]), bare())).toEqual(['CLOSED 23']);
+    expect(await endingsOf(worldOf([{ kind: 'dead', ...span(500, 3_000) }]), bare())).toEqual(['REFUSED 10']);
+    expect(await endingsOf(worldOf([{ kind: 'dead', ...span(1_018, 3_000) }]), bare())).toEqual(['CLOSED 23']);
   });
 
-  it('arrives after a cut', async () => {
-    expect(await told(worldOf([{ kind: 'cut', ...span(900, 2_000) }]), bare())).toEqual(['success 1230']);
+  it('delivers its packets after a cut', async () => {
+    expect(await endingsOf(worldOf([{ kind: 'cut', ...span(900, 2_000) }]), bare())).toEqual(['success 1230']);
   });
 });
 
 describe('a process', () => {
-  it('works on so many requests at once, the others in order', async () => {
-    expect(await told(worldOf([], { atOnce: 5 }), bare())).toEqual([
+  it('handles at most `workers` requests at once, the others in order', async () => {
+    expect(await endingsOf(worldOf([], { atOnce: 5 }), bare())).toEqual([
       'success 30',
       'success 30',
       'success 40',
@@ -147,63 +147,63 @@ describe('a process', () => {
     ]);
   });
 
-  it('takes longer, is overloaded by its own word, or refuses', async () => {
-    expect(await told(worldOf([{ kind: 'slow', factor: 5, ...span(0, 2_000) }]), bare())).toEqual(['success 70']);
+  it('can be slow, answer "overloaded", or refuse', async () => {
+    expect(await endingsOf(worldOf([{ kind: 'slow', factor: 5, ...span(0, 2_000) }]), bare())).toEqual(['success 70']);
     const busy = worldOf([{ kind: 'overloaded', retryAfterMs: 100, ...span(0, 1_100) }]);
-    expect(await told(busy, bare())).toEqual(['OVERLOADED 20']);
-    expect(await told(worldOf([], { isRefused: true }), ours())).toEqual(['REMOTE 40']);
+    expect(await endingsOf(busy, bare())).toEqual(['OVERLOADED 20']);
+    expect(await endingsOf(worldOf([], { isRefused: true }), ours())).toEqual(['REMOTE 40']);
   });
 
-  it('runs the handler of a call as often as it is asked to', async () => {
+  it('runs the handler once per request', async () => {
     const records = await live(worldOf([]), ours(), chances());
     expect(records.map(({ executions }) => executions)).toEqual([1]);
     const refused = await live(worldOf([{ kind: 'dead', ...span(0, 9_000) }]), bare(), chances());
     expect(refused.map(({ executions }) => executions)).toEqual([0]);
   });
 
-  it('that took the place of another is found out by who asks', async () => {
+  it('is recognised as a replacement by a client that checks the identity', async () => {
     const reborn = worldOf([{ kind: 'dead', ...span(100, 200) }], { deadlineMs: 300 });
-    expect(await told(reborn, bare())).toEqual(['success 30']);
+    expect(await endingsOf(reborn, bare())).toEqual(['success 30']);
     const [record] = await live(reborn, ours(), chances());
     expect(record?.code).not.toBe('success');
     expect(record?.executions).toBe(0);
   });
 });
 
-describe('a caller that stands still', () => {
-  it('runs its timers first, then what has arrived, then what the timers set', () => {
+describe('a paused caller', () => {
+  it('runs its timers first, then what has arrived, then the timers set by these', () => {
     const time = new ManualTime();
     const loop = new Loop(time, [{ fromMs: 10, toMs: 100 }]);
-    const heard: string[] = [];
+    const log: string[] = [];
     loop.setTimer(20, () => {
-      heard.push('timer');
-      loop.setTimer(0, () => heard.push('next turn'));
+      log.push('timer');
+      loop.setTimer(0, () => log.push('next turn'));
     });
-    time.setTimer(15, () => loop.deliver(() => heard.push('answer')));
+    time.setTimer(15, () => loop.deliver(() => log.push('answer')));
     time.advance(99);
-    expect(heard).toEqual([]);
+    expect(log).toEqual([]);
     time.advance(10);
-    expect(heard).toEqual(['timer', 'answer', 'next turn']);
+    expect(log).toEqual(['timer', 'answer', 'next turn']);
   });
 
-  it('reads the answers that waited before its alarms ring, as the wheel means to', () => {
+  it('reads buffered responses before its deadline timers fire', () => {
     const time = new ManualTime();
     const loop = new Loop(time, [{ fromMs: 10, toMs: 1_000 }]);
     const wheel = new TimerWheel(loop);
-    const heard: string[] = [];
+    const log: string[] = [];
     class Bell extends WheelTimer {
       ring(): void {
-        heard.push('alarm');
+        log.push('alarm');
       }
       stop(): void {}
     }
     wheel.arm(new Bell(), 500, 0);
-    time.setTimer(400, () => loop.deliver(() => heard.push('answer')));
+    time.setTimer(400, () => loop.deliver(() => log.push('answer')));
     time.advance(2_000);
-    expect(heard).toEqual(['answer', 'alarm']);
+    expect(log).toEqual(['answer', 'alarm']);
   });
 
-  it('makes its calls afterwards', async () => {
+  it('makes its calls after the pause', async () => {
     const paused = worldOf([{ kind: 'caller-pause', fromMs: 500, toMs: 3_000 }]);
     const [record] = await live(paused, ours(), chances());
     expect(record).toMatchObject({ code: 'success', beganMs: 3_000 });
@@ -211,7 +211,7 @@ describe('a caller that stands still', () => {
 });
 
 describe('a run', () => {
-  it('is the same for the same seed, and asks every contestant the same', async () => {
+  it('is the same for the same seed, with the same calls for every contestant', async () => {
     const [law] = LAW_WORLDS.filter(({ name }) => name.startsWith('one is killed'));
     const world = law?.world(3) ?? worldOf([]);
     const one = await live(world, ours(), chances());
@@ -222,14 +222,14 @@ describe('a run', () => {
     expect(callsOf(world, seededRandom(4))).not.toEqual(callsOf(world, seededRandom(3)));
   });
 
-  describe.each(['tcp', 'http'] as const)('over the model of %s is that over the transport itself', (protocol) => {
+  describe.each(['tcp', 'http'] as const)('over the model of %s equals one over the transport itself', (protocol) => {
     it.each([
       'all REGISTERING and not listening yet',
       '300 ms each way from the start',
       'one is killed and comes back',
     ])('%s', async (name) => {
       const world = LAW_WORLDS.find((law) => law.name === name)?.world(1);
-      if (world === undefined) throw new Error(`There is no world ${name}.`);
+      if (world === undefined) throw new Error(`Unknown world: ${name}.`);
       const modelled = await live(world, ours(protocol), chances());
       const real = await live(world, rollcallOverSockets(protocol), chances());
       expect(likeness(modelled, real)).toBeGreaterThan(0.98);
@@ -243,18 +243,18 @@ describe('a run', () => {
   });
 });
 
-describe('the law sees', () => {
+describe('the law detects', () => {
   const world = { ...worldOf([], { atOnce: 20 }), workers: 20 };
   const lawless = async (client: WorldClient) =>
     breaches(world, await compare(world, 'tcp', chances, client)).join('; ');
 
-  /** A bare client that does something else with its calls. */
+  /** A bare client whose records are changed afterwards. */
   const twisted = (twist: (record: CallRecord) => CallRecord) => async () => {
     const found = await compare(world, 'tcp', chances, bare());
     return breaches(world, { ...found, ours: found.ours.map(twist) }).join('; ');
   };
 
-  it('nothing where nothing is wrong', async () => {
+  it('nothing in a run without a breach', async () => {
     expect(await lawless(ours())).toBe('');
   });
 
@@ -268,7 +268,7 @@ describe('the law sees', () => {
     expect(await found()).toContain('1 calls that are not idempotent were executed twice');
   });
 
-  it('a client that repeats what may not be repeated', async () => {
+  it('a client that retries calls that are not idempotent', async () => {
     const paused = LAW_WORLDS.find(({ name }) => name === 'a pause of one of three for 3 s')?.world(3) ?? world;
     const careless: WorldClient = {
       ...ours(),
@@ -286,17 +286,17 @@ describe('the law sees', () => {
     expect(breaches(paused, await compare(paused, 'tcp', chances))).toEqual([]);
   });
 
-  it('guesses', async () => {
+  it('calls failed by a guess', async () => {
     const found = twisted((one) => (one.planned.number === 7 ? { ...one, code: 'BULKHEAD_FULL' } : one));
     expect(await found()).toContain('1 calls ended by a guess before their deadline: BULKHEAD_FULL 1');
   });
 
-  it('calls that end too late, or never', async () => {
+  it('calls that end after their deadline, or never', async () => {
     const found = twisted((one) => (one.planned.number === 7 ? { ...one, endedMs: Infinity } : one));
     expect(await found()).toContain('1 calls ended after their deadline, or never');
   });
 
-  it('how a bare client does in the same world', async () => {
+  it('fewer successes than a bare client has in the same world', async () => {
     const dead = worldOf([{ kind: 'dead', fromMs: 0, toMs: 9_000, hosts: [0] }], { atOnce: 20 });
     const { bare: records, bareSuccesses } = await compare(dead, 'tcp', chances);
     expect([successes(records), bareSuccesses, errorsOf(records)]).toEqual([0, 0, 'REFUSED 20']);

@@ -5,58 +5,59 @@ import type { Fault } from './network.js';
 import { Chance } from './simulation.js';
 import type { SimulatedTime } from './simulation.js';
 
-// Whole worlds: processes, the network between them, a registry's word about them, and what callers ask, as plain data. `simulation.ts`
-// asks how good calls are among servers with queues; here it is whether a call is lost that a bare client would have made.
+// Whole worlds as plain data: processes, the network between them, the catalog of a registry, and the calls.
+// `simulation.ts` measures the quality of calls among servers with queues; this file shows whether a call is lost that
+// a bare client would have made.
 
-/** What the registry says of a process: the one that listens at the host after so many deaths. */
+/** A process as the registry reports it: the one that listens on the host after `deaths` deaths. */
 export interface Listed {
   readonly host: number;
   readonly deaths: number;
   readonly state: State;
 }
 
-/** What every caller hears at a moment. `list`: all that the registry knows. */
+/** What every caller gets from the registry at a time. `list`: all known instances. */
 export type CatalogWord =
   | { readonly atMs: number; readonly says: 'list'; readonly instances: readonly Listed[] }
-  /** The registry is settled and knows no such service. */
+  /** The registry has settled and does not know the service. */
   | { readonly atMs: number; readonly says: 'unknown' }
-  /** The registry is gone: the copy stays. */
+  /** The registry is unreachable: callers keep their copy. */
   | { readonly atMs: number; readonly says: 'lost' };
 
 /** Calls of one kind. */
 export interface Traffic {
   readonly fromMs: number;
   readonly toMs: number;
-  /** In exponential gaps, from any caller. */
+  /** Calls in exponential gaps, each from any caller. */
   readonly perSecond?: number;
-  /** So many at `fromMs`, all from one caller. */
+  /** The number of calls at `fromMs`, all from one caller. */
   readonly atOnce?: number;
   readonly method: string;
   readonly deadlineMs: number;
-  /** Is the caller told that the method may be repeated? */
+  /** True if the caller may repeat the method. */
   readonly isIdempotent: boolean;
-  /** The mean time that a handler takes. */
+  /** The mean duration of the handler, ms. */
   readonly workMs: number;
-  /** Do all take as long? Else the times are lognormal with sigma 0.5. */
+  /** True: every call takes the mean. Else the durations are lognormal with sigma 0.5. */
   readonly isSteady?: boolean;
-  /** The handler's last word is an error of its own. */
+  /** True: the handler ends with an error of its own. */
   readonly isRefused?: boolean;
 }
 
 export interface World {
   readonly hosts: number;
-  /** Requests that a process works on at once. */
+  /** Requests that a process handles at once. */
   readonly workers: number;
   readonly callers: number;
-  /** Each way. */
+  /** The network delay each way, ms. */
   readonly delayMs: number;
   readonly seconds: number;
   readonly faults: readonly Fault[];
   readonly catalog: readonly CatalogWord[];
   readonly loads: readonly Traffic[];
-  /** Is more asked than can be served, for a while? Then it is no guess to refuse some of it. */
+  /** True if the load exceeds the capacity for a while: then refusing some of it is not a guess. */
   readonly isShort?: boolean;
-  /** The client's option `calls`, where a world needs others than the defaults. */
+  /** The client option `calls`, in worlds that need other values than the defaults. */
   readonly options?: object;
 }
 
@@ -79,14 +80,14 @@ export interface Ending {
 
 /** One process that calls. */
 export interface WorldCaller {
-  /** Resolves when it can call: a library is loaded. The clock stands still meanwhile. */
+  /** Resolves when it can make calls: a library is loaded. The clock stands still meanwhile. */
   ready(): Promise<void>;
-  /** `ended` comes once. */
+  /** `ended` is called once. */
   call(planned: PlannedCall, ended: (ending: Ending) => void): void;
   close(): Promise<void>;
 }
 
-/** What a caller is made of. */
+/** What a caller is created with. */
 export interface WorldSite {
   readonly world: World;
   readonly number: number;
@@ -96,17 +97,19 @@ export interface WorldSite {
   readonly hosts: readonly Host[];
 }
 
-/** A way to call. */
+/** Creates callers: one way to make calls. */
 export interface WorldClient {
-  /** Lets what the caller has begun get on, between two events. Null: it begins nothing that waits for a turn of the event loop. */
+  /**
+   * Lets pending work of the caller proceed between two events. Null: nothing it starts needs a turn of the event loop.
+   */
   readonly turn: (() => Promise<void>) | null;
   caller(site: WorldSite): WorldCaller;
 }
 
-/** What became of one call. */
+/** The result of one call. */
 export interface CallRecord extends Ending {
   readonly planned: PlannedCall;
-  /** ms of the run; a call whose caller stood still begins when it goes on. */
+  /** ms of the run; a call of a paused caller begins when the pause ends. */
   readonly beganMs: number;
   /** Infinity: it never ended. */
   readonly endedMs: number;
@@ -115,17 +118,20 @@ export interface CallRecord extends Ending {
 }
 
 const SIGMA = 0.5;
-/** So long after the last deadline a run is over. */
+/** A run ends this long after the last deadline, ms. */
 const AFTER_MS = 1_000;
-/** Chains of promises between two events are not longer; the longest is a batch of frames (transport/tcp-connection.ts). */
+/**
+ * Upper bound for the chain of promises between two events; the longest is a batch of frames
+ * (transport/tcp-connection.ts).
+ */
 const TURNS = 40;
 
-/** A turn for whoever waits for promises alone. */
+/** Lets code proceed that waits for promises alone. */
 export async function settlePromises(): Promise<void> {
   for (let turn = 0; turn < TURNS; turn += 1) await Promise.resolve();
 }
 
-/** All that is asked in a world, by time. */
+/** All calls of a world, in order of time. */
 export function callsOf(world: World, random: Random): readonly PlannedCall[] {
   const chance = new Chance(random);
   const calls: Omit<PlannedCall, 'number'>[] = [];
@@ -149,12 +155,15 @@ export interface RunParts {
   readonly random: Random;
 }
 
-/** A clock that is moved by hand, from event to event. */
+/** A clock that is moved by hand from event to event. */
 export interface SteppedTime extends SimulatedTime {
   nextAt(): number | null;
 }
 
-/** Plays a world: the same run for the same chance, in no time. The world has the clock for itself, which begins at 0. */
+/**
+ * Runs a world without waiting: the same run for the same random numbers. It has the clock, which starts at 0, for
+ * itself.
+ */
 export async function live(
   world: World,
   client: WorldClient,
@@ -174,7 +183,7 @@ export async function live(
   const ended = new Map<PlannedCall, Ending & { readonly endedMs: number }>();
   atTheirTimes(calls, time, (planned) => {
     const at = callers[planned.caller];
-    // what makes a caller call has arrived at one of its sockets
+    // a call is caused by data that arrived at a socket of its caller
     at?.loop.deliver(() => {
       begun.set(planned, time.now());
       at.caller.call(planned, (ending) => {
@@ -184,7 +193,7 @@ export async function live(
     });
   });
   await advance(time, endOf(world), client.turn);
-  // what ends only because its caller is closed has never ended
+  // a call that ends only because its caller is closed has never ended
   const endings = new Map(ended);
   await Promise.all(callers.map(({ caller }) => caller.close()));
   return calls.map((planned) => ({
@@ -197,7 +206,7 @@ export async function live(
 
 const NEVER_ENDED = { code: 'NONE', attempts: [], endedMs: Infinity };
 
-/** One timer at a time: thousands of them would be sorted in again and again. */
+/** Keeps one timer at a time: thousands of them would be sorted repeatedly. */
 function atTheirTimes(calls: readonly PlannedCall[], time: Time, make: (planned: PlannedCall) => void): void {
   let place = 0;
   const next = (): void => {
@@ -240,13 +249,13 @@ function endOf({ loads, faults, seconds }: World): number {
 async function advance(time: SteppedTime, untilMs: number, turn: WorldClient['turn']): Promise<void> {
   if (turn === null) return time.advance(untilMs - time.now());
   for (let at = time.nextAt(); at !== null && at <= untilMs; at = time.nextAt()) {
-    // the sum of both may be a hair less than `at`
+    // the sum of both may be slightly less than `at`
     time.advance(Math.max(0, at - time.now()) + 1e-9);
     await turn();
   }
 }
 
-/** Could a new request to the host be answered at that time, as far as faults go? */
+/** True if a new request to the host could be answered at that time, as far as faults go. */
 export function isServing(world: World, host: number, atMs: number): boolean {
   return !world.faults.some((fault) => {
     if (fault.kind === 'caller-pause' || !isWithin(fault, atMs) || !fault.hosts.includes(host)) return false;

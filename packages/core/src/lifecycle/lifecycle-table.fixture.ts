@@ -125,7 +125,7 @@ export const ROWS: readonly Row[] = [
     fleet: heldAtProvedHost,
   },
   {
-    title: '… the same, but nobody is proved at its host',
+    title: '… the same, but its host has no proved instance',
     event: { type: 'both-silent' },
     vitals: refusing,
     fleet: held,

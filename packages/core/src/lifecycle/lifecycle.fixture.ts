@@ -19,17 +19,17 @@ export const GRAIN_MS = 50;
  * removal, or after 60 intervals.
  */
 export function story(policy: Policy, fleet: Fleet, happens: (now: number) => readonly Event[]): readonly Chapter[] {
-  const told: Chapter[] = [];
+  const chapters: Chapter[] = [];
   let vitals: Vitals = newborn(0);
   for (let now = 0; now <= 60 * policy.intervalMs; now += GRAIN_MS) {
     const at = { now, policy, fleet };
     for (const event of [...happens(now), due(vitals, now, policy, fleet)]) {
       if (event === null) continue;
       const result = transition(vitals, event, at);
-      if (result.removed !== null) return [...told, ['REMOVED', now]];
-      if (result.vitals.phase !== vitals.phase) told.push([result.vitals.phase, now]);
+      if (result.removed !== null) return [...chapters, ['REMOVED', now]];
+      if (result.vitals.phase !== vitals.phase) chapters.push([result.vitals.phase, now]);
       vitals = result.vitals;
     }
   }
-  return told;
+  return chapters;
 }

@@ -93,14 +93,17 @@ describe('the lifecycle', () => {
   it.each([
     ['Heartbeat-1', beat, 'INBOUND_SILENT'],
     ['Heartbeat-2', answer, 'OUTBOUND_SILENT'],
-  ])('makes CRITICAL who lacks only %s, names the direction, and never removes it', (_missing, alive, code) => {
-    const patient = healthy();
-    expect(patient.pass(13, [alive]).vitals.reason.code).toBe(code);
-    expect(patient.phase).toBe('UNHEALTHY');
-    expect(patient.pass(5, [alive]).phase).toBe('CRITICAL');
-    expect(patient.pass(3_600, [alive]).phase).toBe('CRITICAL');
-    expect(patient.removedAt).toBeNull();
-  });
+  ])(
+    'makes an instance CRITICAL that lacks only %s, names the direction, and never removes it',
+    (_missing, alive, code) => {
+      const patient = healthy();
+      expect(patient.pass(13, [alive]).vitals.reason.code).toBe(code);
+      expect(patient.phase).toBe('UNHEALTHY');
+      expect(patient.pass(5, [alive]).phase).toBe('CRITICAL');
+      expect(patient.pass(3_600, [alive]).phase).toBe('CRITICAL');
+      expect(patient.removedAt).toBeNull();
+    },
+  );
 
   it('removes an instance that fell one way and is silent in the other, too', () => {
     const patient = healthy().pass(6, []).apply(beat).pass(12);
@@ -248,7 +251,7 @@ describe('the lifecycle', () => {
     });
 
     it.each<[string, readonly (readonly Event[])[], Partial<Fleet['permit']>]>([
-      ['its host proves nobody', REFUSALS, { hostProved: false }],
+      ['its host has no proved instance', REFUSALS, { hostProved: false }],
       ['the registry doubts its own network', REFUSALS, { mass: true }],
       ['it was refused once', [[], [], [refused]], {}],
       ['it was refused twice in one moment', [[], [], [refused, refused]], {}],

@@ -111,8 +111,8 @@ describe('all allowed thresholds', () => {
     fc.assert(
       fc.property(anyThresholds, (thresholds) => {
         const policy = parsed({ thresholds });
-        const told = story(policy, calm, (now) => (now % policy.intervalMs === 0 ? PROVED : []));
-        expect(told).toEqual([['HEALTHY', 0]]);
+        const history = story(policy, calm, (now) => (now % policy.intervalMs === 0 ? PROVED : []));
+        expect(history).toEqual([['HEALTHY', 0]]);
       }),
       { numRuns: 30 },
     );
@@ -121,20 +121,20 @@ describe('all allowed thresholds', () => {
   it.each([
     ['with others of its service', calm, 'criticalAfter'],
     ['when it is the last one', last, 'lastCriticalAfter'],
-  ] as const)('take out who falls silent, step by step, each at its time: %s', (_who, fleet, critical) => {
+  ] as const)('remove a silent instance step by step, each at its time: %s', (_who, fleet, critical) => {
     fc.assert(
       fc.property(anyThresholds, (thresholds) => {
         const policy = parsed({ thresholds });
         const { intervalMs, timeoutMs, unhealthyAfter, silenceStepAfter, removeAfter } = policy;
-        const told = story(policy, fleet, (now) => (now === 0 ? PROVED : [])).slice(1);
-        expect(told.map(([phase]) => phase)).toEqual(['UNHEALTHY', 'CRITICAL', 'DEREGISTERING', 'REMOVED']);
+        const history = story(policy, fleet, (now) => (now === 0 ? PROVED : [])).slice(1);
+        expect(history.map(([phase]) => phase)).toEqual(['UNHEALTHY', 'CRITICAL', 'DEREGISTERING', 'REMOVED']);
         const expected = [
           unhealthyAfter * intervalMs + timeoutMs,
           policy[critical] * intervalMs + timeoutMs,
           (policy[critical] + silenceStepAfter) * intervalMs + timeoutMs,
           (policy[critical] + silenceStepAfter + removeAfter) * intervalMs + timeoutMs,
         ];
-        const late = told.map(([, at], index) => at - (expected[index] ?? NaN));
+        const late = history.map(([, at], index) => at - (expected[index] ?? NaN));
         // up to four consecutive steps by time
         expect(late.every((ms) => Math.abs(ms) <= 4 * GRAIN_MS)).toBe(true);
       }),

@@ -29,17 +29,17 @@ function forecasts(): readonly string[] {
   return COLUMNS.map((column) => {
     const fresh = newborn(NOW);
     const vitals = { ...fresh, ...vitalsOf(column), ...fresh, phase: column.phase, reason: reasonFor(column.reason) };
-    const told = forecast({ ...vitals, cause: column.cause ?? null, leaveMs: 35_000 }, policy, calm);
-    const line = told === null ? 'nothing' : `${told.state} after ${seconds(told.afterMs)}`;
-    return tableRow(column.title, line, told?.unless ?? '–');
+    const next = forecast({ ...vitals, cause: column.cause ?? null, leaveMs: 35_000 }, policy, calm);
+    const line = next === null ? 'nothing' : `${next.state} after ${seconds(next.afterMs)}`;
+    return tableRow(column.title, line, next?.unless ?? '–');
   });
 }
 
 const seconds = (ms: number): string => `${ms / 1_000} s`;
 
 /** When the history entered `phase`; `never` if it did not. */
-function timeOf(told: readonly Chapter[], phase: Chapter[0]): string {
-  const at = told.find(([reached]) => reached === phase)?.[1];
+function timeOf(chapters: readonly Chapter[], phase: Chapter[0]): string {
+  const at = chapters.find(([reached]) => reached === phase)?.[1];
   return at === undefined ? 'never' : seconds(at);
 }
 

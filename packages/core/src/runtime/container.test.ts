@@ -7,7 +7,7 @@ const [docker = '', podman = ''] = CONTAINER_MARKS;
 
 describe('containerIn', () => {
   it.each<[string, Partial<ContainerTraces>, Container | null]>([
-    ['nothing says so', {}, null],
+    ['no trace of one', {}, null],
     ['an ordinary service of systemd', { cgroup: '0::/system.slice/rollcall.service\n' }, null],
     ['Kubernetes, by its environment', { env: { KUBERNETES_SERVICE_HOST: '10.0.0.1' }, marks: [docker] }, 'kubernetes'],
     ['Kubernetes, by its groups', { cgroup: '4:cpu:/kubepods/besteffort/pod1\n' }, 'kubernetes'],

@@ -27,17 +27,17 @@ describe('the metadata of a call', () => {
     ['5'],
     '5, 5',
     5n,
-  ])('counts as missing if it is %s', (said) => {
-    expect(remainingMsOf(said)).toBeNull();
-    expect(attemptOf(said)).toBe(1);
+  ])('counts as missing if it is %s', (received) => {
+    expect(remainingMsOf(received)).toBeNull();
+    expect(attemptOf(received)).toBe(1);
   });
 
   it('is a finite time and an attempt from 1, or missing, for any input', () => {
     fc.assert(
-      fc.property(fc.anything(), (said) => {
-        const remainingMs = remainingMsOf(said);
+      fc.property(fc.anything(), (received) => {
+        const remainingMs = remainingMsOf(received);
         expect(remainingMs === null || Number.isFinite(remainingMs)).toBe(true);
-        expect(attemptOf(said)).toBeGreaterThanOrEqual(1);
+        expect(attemptOf(received)).toBeGreaterThanOrEqual(1);
       }),
     );
   });

@@ -23,17 +23,17 @@ export const ERROR_KEY = 'rollcall-error';
 const WHOLE_NUMBER = /^-?\d{1,12}$/;
 
 /** The rest of the deadline in ms; at 0 or less the caller no longer waits. Null if it is missing or unreadable. */
-export function remainingMsOf(said: unknown): number | null {
-  return wholeNumber(said);
+export function remainingMsOf(received: unknown): number | null {
+  return wholeNumber(received);
 }
 
 /** The number of the attempt, from 1; 1 if it is missing or unreadable. */
-export function attemptOf(said: unknown): number {
-  const attempt = wholeNumber(said) ?? 1;
+export function attemptOf(received: unknown): number {
+  const attempt = wholeNumber(received) ?? 1;
   return attempt >= 1 ? attempt : 1;
 }
 
-function wholeNumber(said: unknown): number | null {
-  if (typeof said === 'number') return Number.isFinite(said) ? said : null;
-  return typeof said === 'string' && WHOLE_NUMBER.test(said) ? Number(said) : null;
+function wholeNumber(received: unknown): number | null {
+  if (typeof received === 'number') return Number.isFinite(received) ? received : null;
+  return typeof received === 'string' && WHOLE_NUMBER.test(received) ? Number(received) : null;
 }

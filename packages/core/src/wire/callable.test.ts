@@ -36,7 +36,7 @@ describe('callable', () => {
     expect(callableText(countCallable([]))).toBe('0 of 0 callable');
   });
 
-  it('is nobody in an outage, but not where all leave, drained before or not', () => {
+  it('has no instance in an outage, unless all of them are leaving, drained before or not', () => {
     const drained = { state: 'HEALTHY', admin: 'DRAINING' } as const;
     const leaving = { state: 'DEREGISTERING', admin: 'ENABLED' } as const;
     expect(isOutage(countCallable([drained]))).toBe(true);

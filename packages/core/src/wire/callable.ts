@@ -1,19 +1,28 @@
-/** Which instances callers call: one notion for callers, the registry, the command line and the dashboard. */
+/**
+ * The rule that decides which instances callers call, shared by callers, the registry, the command line and the
+ * dashboard.
+ */
 import { STATES } from '../lifecycle/vitals.js';
 import type { State } from '../lifecycle/vitals.js';
 import type { AdminState, Instance } from './instance.js';
 
-/** States in which callers call an instance unless they say otherwise (`allowedStates`). Better ones are preferred. */
+/**
+ * States in which callers call an instance by default; the option `allowedStates` overrides them. Better ones are
+ * preferred.
+ */
 export const CALLABLE_STATES: readonly State[] = ['HEALTHY', 'REGISTERING', 'UNHEALTHY'];
 
-/** May a caller that allows these states call the instance? No state makes up for an admin state other than ENABLED. */
+/**
+ * True if a caller that allows these states may call the instance: no state makes up for an admin state other than
+ * ENABLED.
+ */
 export function isCallableIn({ state, admin }: Pick<Instance, 'state' | 'admin'>, states: readonly State[]): boolean {
   return admin === 'ENABLED' && states.includes(state);
 }
 
 /**
- * May callers call the instance, by their defaults? The weight does not matter: callers pass over an instance of weight 0 only while an
- * equally good one has a weight, so a service whose instances all have weight 0 is still called.
+ * True if callers call the instance by default. The weight does not matter: callers skip an instance of weight 0 only
+ * while an equally good one has a weight, so a service whose instances all have weight 0 is still called.
  */
 export function isCallable(instance: Pick<Instance, 'state' | 'admin'>): boolean {
   return isCallableIn(instance, CALLABLE_STATES);
@@ -24,7 +33,7 @@ export function isSubstitute(instance: Pick<Instance, 'state' | 'admin'>): boole
   return isCallable(instance) && instance.state !== 'REGISTERING';
 }
 
-/** How many instances of a service callers may call, and what keeps them from the others. */
+/** The number of callable instances of a service, and what keeps callers from the others. */
 export interface CallableCount {
   readonly all: number;
   readonly callable: number;
@@ -50,14 +59,14 @@ export function countCallable(instances: Iterable<Pick<Instance, 'state' | 'admi
   return { all, callable, admin, leaving, unfit };
 }
 
-/** What an instance is to people, by its admin state: `2 drained`. */
+/** The label of an instance for people, by its admin state: `2 drained`. */
 export const ADMIN_WORDS: Readonly<Record<AdminState, string>> = {
   ENABLED: 'enabled',
   DRAINING: 'drained',
   MAINTENANCE: 'in maintenance',
 };
 
-/** Why instances are not callable, the operators' doing first: `2 drained, 1 CRITICAL`. Empty: all of them are. */
+/** Why instances are not callable, settings of operators first: `2 drained, 1 CRITICAL`. Empty: all of them are. */
 export function notCallableText({ admin, unfit }: CallableCount): string {
   return [
     ...(['DRAINING', 'MAINTENANCE'] as const).map((word) => [admin[word], ADMIN_WORDS[word]] as const),
@@ -75,8 +84,8 @@ export function callableText(count: CallableCount): string {
 }
 
 /**
- * Is it an outage: are instances there, of which callers may call none? Not where all of them leave: a service that is shut down is on its
- * way out of the registry.
+ * True if a service has instances, none of which is callable. Not if all of them leave: a service that is shut down is
+ * on its way out of the registry.
  */
 export function isOutage({ all, callable, leaving }: CallableCount): boolean {
   return callable === 0 && leaving < all;

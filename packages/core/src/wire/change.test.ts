@@ -198,7 +198,7 @@ describe('unconfirmed instances', () => {
     const snapshot = doubtful();
     expect(snapshot.disprove('a')).toBe(true);
     expect(snapshot.disprove('c')).toBe(false);
-    expect(snapshot.disprove('nobody')).toBe(false);
+    expect(snapshot.disprove('unknown')).toBe(false);
     expect(shown(snapshot)).toBe('b@2? c@1');
   });
 });

@@ -7,7 +7,7 @@ const pathsOf = (patch: unknown): readonly string[] => {
   return read.ok ? [] : read.problem.map(({ path }) => path);
 };
 
-describe("an operator's word", () => {
+describe('settings of an operator', () => {
   it.each([
     [{ admin: 'DRAINING' }],
     [{ weight: 0 }],
@@ -15,7 +15,7 @@ describe("an operator's word", () => {
     [{ metadata: { lane: 'green', team: null } }],
     [{ metadata: {} }],
     [{ admin: 'MAINTENANCE', weight: 1_000, metadata: { a: '' }, reason: 'x'.repeat(200), untilMs: 1_790_000_000_000 }],
-  ])('is read as it was said: %j', (patch) => {
+  ])('are read as sent: %j', (patch) => {
     expect(instancePatchMessage.parse(patch)).toEqual({ ok: true, value: patch });
   });
 
@@ -31,11 +31,11 @@ describe("an operator's word", () => {
     ['a key that is refused', { metadata: JSON.parse('{"__proto__":null}') }, 'metadata.__proto__'],
     ['a reason that is too long', { reason: 'x'.repeat(201) }, 'reason'],
     ['an end as text', { untilMs: '2026-01-01' }, 'untilMs'],
-  ])('is refused when it is %s', (_, patch, path) => {
+  ])('are refused if they are %s', (_, patch, path) => {
     expect(pathsOf(patch)).toEqual([path]);
   });
 
-  it('says of any metadata what can be said by an instance, or takes it back', () => {
+  it('may set any metadata that an instance may declare, or remove it', () => {
     fc.assert(
       fc.property(fc.dictionary(fc.string(), fc.option(fc.string())), (metadata) => {
         const texts = Object.fromEntries(Object.entries(metadata).map(([key, word]) => [key, word ?? '']));
@@ -47,8 +47,8 @@ describe("an operator's word", () => {
   });
 });
 
-describe('what people are told', () => {
-  it('of an override and of an event is read by its own table', () => {
+describe('an override and an event', () => {
+  it('are each read by their own message', () => {
     const override = { admin: null, weight: 5, metadata: null, reason: '', since: 1_790_000_000_000, untilMs: null };
     expect(overrideMessage.parse(override)).toEqual({ ok: true, value: override });
     const event = {

@@ -1,4 +1,4 @@
-/** What an operator says of an instance, and what people are told of what happened. */
+/** The settings of operators for instances, and the events of the history. */
 import type { Reason } from '../lifecycle/reason.js';
 import { STATES } from '../lifecycle/vitals.js';
 import type { State } from '../lifecycle/vitals.js';
@@ -9,39 +9,39 @@ import { ADMIN_STATES } from './instance.js';
 import type { AdminState, Instance, Metadata } from './instance.js';
 import { ID, METADATA, NAME, reasonMessage, REVISION, WALL_CLOCK, WEIGHT } from './protocol.js';
 
-// ---- what an operator says ------------------------------------------------------------------------------------------
+// ---- settings of operators ------------------------------------------------------------------------------------------
 
-/** By key: a text takes the place of what the instance says itself, null takes the operator's word back. */
+/** By key: a text overrides the instance's own value, null removes the operator's value. */
 export type MetadataChanges = Readonly<Record<string, string | null>>;
 
-/** `PATCH /api/v1/instances/{id}`: what an operator wants of an instance from now on. What it does not name stays as it was. */
+/** `PATCH /api/v1/instances/{id}`: the settings of an operator for an instance. Missing fields stay unchanged. */
 export interface InstancePatch {
-  /** ENABLED takes the operator's word back. It never changes the state. */
+  /** ENABLED removes the operator's setting. It never changes the state. */
   readonly admin?: AdminState;
-  /** 0 … 1,000; null takes the operator's word back. */
+  /** 0 … 1,000; null removes the operator's setting. */
   readonly weight?: number | null;
-  /** Null takes back all that the operator said of the metadata. */
+  /** Null removes all of the operator's settings of the metadata. */
   readonly metadata?: MetadataChanges | null;
-  /** Why the words of this patch are said, for people: at most 200 characters, one line. */
+  /** The reason of this patch, for people: at most 200 characters, one line. */
   readonly reason?: string;
   /**
-   * When the words of this patch end by themselves (where it names none: all words): wall clock, ms since 1970; null: never. A word that is
-   * set without an end has none.
+   * The end of the settings of this patch (of all settings if it has none): wall clock, ms since 1970; null: no end. A
+   * setting without an end is kept until it is removed.
    */
   readonly untilMs?: number | null;
 }
 
 const WHY = text({ max: 200, pattern: ONE_LINE, allowed: 'at most 200 characters, one line' });
 
-/** What an operator may give as a reason, in words. */
+/** The allowed reasons, in words. */
 export const WHY_ALLOWED = WHY.allowed;
 
-/** May this be an operator's reason? */
+/** True if this is a valid reason. */
 export function isWhy(value: string): boolean {
   return WHY.read(value, new Flaws()) !== undefined;
 }
 
-const CHANGES_ALLOWED = `${METADATA.allowed}; \`null\` takes a key back`;
+const CHANGES_ALLOWED = `${METADATA.allowed}; \`null\` removes a key`;
 
 /** The laws of metadata, and null where a text may stand. */
 const METADATA_CHANGES: Kind<MetadataChanges> = {
@@ -63,18 +63,18 @@ const METADATA_CHANGES: Kind<MetadataChanges> = {
 
 export const instancePatchMessage: Message<InstancePatch> = message<InstancePatch>(
   'InstancePatch',
-  'What an operator wants of an instance. It counts besides the instance’s own words, whatever those become; what it does not name stays as it was.',
+  'The settings of an operator for an instance. They override the instance’s own values, also when those change; missing fields stay unchanged.',
   {
-    admin: optional(oneOf(ADMIN_STATES), 'only `ENABLED` instances are called; `ENABLED` takes the word back'),
-    weight: optional(nullable(WEIGHT), 'instead of its own; `null` takes the word back'),
+    admin: optional(oneOf(ADMIN_STATES), 'only `ENABLED` instances are called; `ENABLED` removes the setting'),
+    weight: optional(nullable(WEIGHT), 'instead of its own; `null` removes the setting'),
     metadata: optional(
       nullable(METADATA_CHANGES),
-      'keys to set besides its own, or instead of them; `null` for a key, or for all, takes the word back',
+      'keys to set besides its own, or instead of them; `null` for a key, or for all, removes the setting',
     ),
-    reason: optional(WHY, 'why the words of this body are said, for people'),
+    reason: optional(WHY, 'the reason of this body, for people'),
     untilMs: optional(
       nullable(integer(0, 8.64e15)),
-      'wall clock, ms since 1970: when the words of this body end by themselves (where it has none: all words), in the future and at most 30 days from now; `null`, or a word without an end: never',
+      'wall clock, ms since 1970: the end of the settings of this body (of all settings if it has none), in the future and at most 30 days from now; `null`, or a setting without an end: never',
     ),
   },
   (patch, flaws) => {
@@ -83,89 +83,89 @@ export const instancePatchMessage: Message<InstancePatch> = message<InstancePatc
   },
 );
 
-/** What an operator may override. */
+/** The settings that an operator may override. */
 export type OverrideWord = 'admin' | 'weight' | 'metadata';
 
-/** Why, since when and for how long one word of an operator counts. */
+/** The reason, start and end of one setting of an operator. */
 export interface OverrideTerms {
   /** For people; may be empty. */
   readonly reason: string;
-  /** Wall clock, ms since 1970, when the word was set to this value: for people only. */
+  /** Wall clock, ms since 1970, when it was set to this value: for people only. */
   readonly since: number;
   /** Wall clock, ms since 1970, when it ends by itself; null: it does not. Decided by monotonic time. */
   readonly untilMs: number | null;
-  /** The operator, for people: `token 3f2a from 10.0.0.7`. Empty where the registry asks nobody who he is. */
+  /** The operator, for people: `token 3f2a from 10.0.0.7`. Empty if the registry does not identify operators. */
   readonly by: string;
 }
 
-/** What an operator has said of an instance and not taken back. It counts before the instance's own words. */
+/** The settings of an operator that are in force. They override the instance's own values. */
 export interface Override {
-  /** Null: nothing was said, so it is ENABLED. */
+  /** Null: not set, so it is ENABLED. */
   readonly admin: AdminState | null;
   readonly weight: number | null;
   /** Never empty. */
   readonly metadata: Metadata | null;
   /** The last one, for people; may be empty. */
   readonly reason: string;
-  /** Wall clock of the operator's last word, ms since 1970: for people only. */
+  /** Wall clock of the operator's last setting, ms since 1970: for people only. */
   readonly since: number;
-  /** Wall clock, ms since 1970, when the first of the words ends by itself; null: none does. */
+  /** Wall clock, ms since 1970, when the first of the settings ends by itself; null: none does. */
   readonly untilMs: number | null;
-  /** Of each word that counts. Missing: the same for all of them, as above (from a registry that kept no more). */
+  /** For each setting in force. Missing: the values above apply to all of them (from an older registry). */
   readonly words?: Partial<Readonly<Record<OverrideWord, OverrideTerms>>>;
 }
 
-/** Why, since when and for how long a word counts, as far as that is known. */
+/** The reason, start and end of a setting, as far as they are known. */
 export function termsOf({ words, reason, since, untilMs }: Override, word: OverrideWord): OverrideTerms {
   return words?.[word] ?? { reason, since, untilMs, by: '' };
 }
 
-/** What may be overridden. */
+/** The values of an instance that may be overridden. */
 export type OwnWords = Pick<Instance, 'weight' | 'metadata'>;
 
 const overrideTermsMessage = message<OverrideTerms>(
   'OverrideTerms',
-  'Why, since when and for how long a word counts.',
+  'The reason, start and end of one setting of an operator.',
   {
     reason: required(text({ max: 200, allowed: 'text' }), 'why, for people; may be empty'),
     since: required(WALL_CLOCK, 'wall clock, ms since 1970, when it was set to this value: for people only'),
     untilMs: required(nullable(WALL_CLOCK), 'wall clock, ms since 1970, when it ends by itself; `null`: it does not'),
-    by: required(text({ max: 400, allowed: 'text' }), 'the operator, for people; empty: nobody was asked who it is'),
+    by: required(text({ max: 400, allowed: 'text' }), 'the operator, for people; empty: operators are not identified'),
   },
 );
 
-const overrideWordsMessage = message<NonNullable<Override['words']>>('OverrideWords', 'Each word that counts.', {
-  admin: optional(overrideTermsMessage, 'missing: nothing was said'),
-  weight: optional(overrideTermsMessage, 'missing: nothing was said'),
-  metadata: optional(overrideTermsMessage, 'missing: nothing was said'),
+const overrideWordsMessage = message<NonNullable<Override['words']>>('OverrideWords', 'The settings in force.', {
+  admin: optional(overrideTermsMessage, 'missing: not set'),
+  weight: optional(overrideTermsMessage, 'missing: not set'),
+  metadata: optional(overrideTermsMessage, 'missing: not set'),
 });
 
 export const overrideMessage: Message<Override> = message<Override>(
   'Override',
-  'What an operator has said of an instance and not taken back. It counts before the instance’s own words.',
+  'The settings of an operator for an instance that are in force. They override the instance’s own values.',
   {
-    admin: required(nullable(oneOf(ADMIN_STATES)), '`null`: nothing was said'),
-    weight: required(nullable(WEIGHT), '`null`: nothing was said'),
-    metadata: required(nullable(METADATA), '`null`: nothing was said'),
+    admin: required(nullable(oneOf(ADMIN_STATES)), '`null`: not set'),
+    weight: required(nullable(WEIGHT), '`null`: not set'),
+    metadata: required(nullable(METADATA), '`null`: not set'),
     reason: required(text({ max: 200, allowed: 'text' }), 'the last one, for people; may be empty'),
-    since: required(WALL_CLOCK, 'wall clock of the last word, ms since 1970: for people only'),
+    since: required(WALL_CLOCK, 'wall clock of the last setting, ms since 1970: for people only'),
     untilMs: required(
       nullable(WALL_CLOCK),
-      'wall clock, ms since 1970, when the first of the words ends by itself; `null`: none does',
+      'wall clock, ms since 1970, when the first of the settings ends by itself; `null`: none does',
     ),
     words: optional(
       overrideWordsMessage,
-      'why, since when, until when and by whom each word counts; missing: as above, from an older registry',
+      'reason, start, end and operator of each setting; missing: the values above apply, from an older registry',
     ),
   },
 );
 
-/** May this be an instance's metadata: at most 64 keys, 4 KiB in all? */
+/** True if this is valid metadata of an instance: at most 64 keys, 4 KiB in total. */
 export function isMetadata(value: unknown): value is Metadata {
   return METADATA.read(value, new Flaws()) !== undefined;
 }
 
-// ---- what happened --------------------------------------------------------------------------------------------------
+// ---- events ---------------------------------------------------------------------------------------------------------
 
 export const EVENT_KINDS = [
   'registered',
@@ -180,11 +180,11 @@ export const EVENT_KINDS = [
 ] as const;
 export type EventKind = (typeof EVENT_KINDS)[number];
 
-/** Who brought something about. */
+/** The originator of an event. */
 export const ACTORS = ['instance', 'operator', 'registry'] as const;
 export type Actor = (typeof ACTORS)[number];
 
-/** One thing that happened: who, what and why. Kept in memory only. */
+/** One event: originator, subject and reason. Kept in memory only. */
 export interface RegistryEvent {
   /** Counts from 1 within one epoch, without a gap. */
   readonly seq: number;
@@ -196,37 +196,43 @@ export interface RegistryEvent {
   readonly service: string | null;
   /** Id of the instance; null for what is about a service or the registry. */
   readonly instance: string | null;
-  /** The state after it; null where there is none (any more). */
+  /** The state after it; null if there is none (any more). */
   readonly state: State | null;
-  /** Why; of an operator's word the code is OPERATOR and the text his reason. Null where `text` says all. */
+  /**
+   * The reason; for a setting of an operator the code is OPERATOR and the text the operator's reason. Null if `text` is
+   * complete.
+   */
   readonly reason: Reason | null;
-  /** Of the record, or the tombstone, after it; null where there is none. */
+  /** Of the record, or the tombstone, after it; null if there is none. */
   readonly revision: number | null;
   readonly by: Actor;
-  /** What happened, in plain words, without a full stop. */
+  /** The event in plain words, without a full stop. */
   readonly text: string;
-  /** When what an operator set with this deed ends by itself: wall clock, ms since 1970. Missing: it has no end, or nothing was set. */
+  /**
+   * The end of an operator's setting: wall clock, ms since 1970. Missing: it has no end, or the event is not about a
+   * setting.
+   */
   readonly untilMs?: number;
 }
 
 export const registryEventMessage: Message<RegistryEvent> = message<RegistryEvent>(
   'RegistryEvent',
-  'One thing that happened: who, what and why.',
+  'One event: originator, subject and reason.',
   {
     seq: required(integer(1), 'counts from 1 within one epoch, without a gap'),
     at: required(WALL_CLOCK, 'wall clock, ms since 1970: for people only'),
-    kind: required(openWord(EVENT_KINDS), 'what kind of thing'),
+    kind: required(openWord(EVENT_KINDS), 'the kind of event'),
     namespace: required(nullable(NAME), '`null`: it is about the registry as a whole'),
     service: required(nullable(NAME), '`null`: it is about the registry as a whole'),
     instance: required(nullable(ID), 'its id; `null`: it is about a service or the registry'),
     state: required(nullable(oneOf(STATES)), 'the state after it; `null` where there is none'),
     reason: required(
       nullable(reasonMessage),
-      'why; of an operator’s word the code is `OPERATOR` and the text is the operator’s reason',
+      'the reason; for a setting of an operator the code is `OPERATOR` and the text the operator’s reason',
     ),
     revision: required(nullable(REVISION), 'of the record, or the tombstone, after it'),
-    by: required(openWord(ACTORS), 'who brought it about'),
-    text: required(text({ max: 2_000, allowed: 'text, at most 2000 characters' }), 'what happened, in plain words'),
-    untilMs: optional(WALL_CLOCK, 'when what an operator set ends by itself, wall clock; missing: it has no end'),
+    by: required(openWord(ACTORS), 'the originator'),
+    text: required(text({ max: 2_000, allowed: 'text, at most 2000 characters' }), 'the event in plain words'),
+    untilMs: optional(WALL_CLOCK, 'the end of an operator’s setting, wall clock; missing: it has no end'),
   },
 );

@@ -55,12 +55,12 @@ const PROBLEMS_IN_WORDS: Record<keyof typeof PROBLEMS, string> = {
   TOKEN_LAPSED:
     'the secret is right, but the token with which the instance registered is no longer valid: register again, same id and secret',
   CERTIFICATE_UNTRUSTED:
-    'the client certificate is not trusted, or not now: it says nothing about secret or token; go on, each time over a new connection',
+    'the client certificate is not trusted, or not now: this does not concern secret or token; retry, each time over a new connection',
   FORBIDDEN: 'not allowed for you',
   NOT_FOUND: 'no such instance, service or route',
   METHOD_NOT_ALLOWED: 'this route has no such method',
   TOO_SLOW: 'the headers have not come within 5 s, or all of the request within 10 s',
-  ID_HELD: 'the id is, or was lately, held by another secret or another service',
+  ID_HELD: 'the id is, or was recently, held by another secret or another service',
   LEAVING: 'this instance is draining',
   ADDRESS_TAKEN: 'another process answers at the address',
   ENDED: 'this id has ended for good',

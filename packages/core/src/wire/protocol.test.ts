@@ -86,7 +86,7 @@ describe('a registration', () => {
     ['the namespace *', 'namespace', { namespace: '*' }],
     ['no endpoints', 'endpoints', { endpoints: [] }],
     ['seventeen endpoints', 'endpoints', { endpoints: Array.from({ length: 17 }, (_, port) => ({ port })) }],
-    ['endpoints that are no list', 'endpoints', { endpoints: { 0: registration.endpoints[0] } }],
+    ['endpoints that are not a list', 'endpoints', { endpoints: { 0: registration.endpoints[0] } }],
     ['an endpoint that is none', 'endpoints[0]', { endpoints: [null] }],
     ['an unknown protocol', 'endpoints[0].protocol', endpoint({ protocol: 'udp' })],
     ['an inherited protocol', 'endpoints[0].protocol', endpoint({ protocol: 'constructor' })],

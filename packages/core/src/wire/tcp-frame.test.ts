@@ -179,7 +179,7 @@ describe('a FrameDecoder that is sent garbage', () => {
     }
   });
 
-  it('refuses a frame that is too long as soon as its length says so, and takes the longest allowed', () => {
+  it('refuses a frame that is too long as soon as its length is known, and accepts the longest allowed', () => {
     expect(new FrameDecoder(9).push('1').failure).toBeNull();
     expect(new FrameDecoder(9).push('10').failure?.message).toContain('a frame of 10 characters or more');
     expect(new FrameDecoder(4_194_304).push('66000041#{').failure?.message).toContain('a frame of 66000041 characters');

@@ -4,16 +4,16 @@ import type { VNode } from 'preact';
 
 /** Reads a verdict out when it changes, at most every 10 s. */
 export function Announcer({ text }: { readonly text: string }): VNode {
-  const said = useSignal(text);
+  const announced = useSignal(text);
   const newest = useRef(text);
   newest.current = text;
   useEffect(() => {
-    const timer = window.setInterval(() => (said.value = newest.current), 10_000);
+    const timer = window.setInterval(() => (announced.value = newest.current), 10_000);
     return () => window.clearInterval(timer);
-  }, [said]);
+  }, [announced]);
   return (
     <p class="heard" aria-live="polite">
-      {said.value}
+      {announced.value}
     </p>
   );
 }

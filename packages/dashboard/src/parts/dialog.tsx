@@ -8,7 +8,7 @@ interface DialogProps {
   readonly onClose: () => void;
 }
 
-/** In front of everything; Escape and a click beside it close it, and the focus goes back to where it was. */
+/** A modal dialog; Escape and a click beside it close it, and the focus returns to its former place. */
 export function Dialog({ title, children, onClose }: DialogProps): VNode {
   const box = useRef<HTMLDialogElement>(null);
   useEffect(() => {
@@ -29,7 +29,7 @@ export function Dialog({ title, children, onClose }: DialogProps): VNode {
   );
 }
 
-/** What went wrong, and what to do. */
+/** An error, and what to do. */
 export function Problem({ of }: { readonly of: Error }): VNode {
   return (
     <p class="problem" role="alert">

@@ -3,7 +3,7 @@ import { useSession } from '../model/live/session.js';
 import type { Session } from '../model/live/session.js';
 import { routeOf, withFilter } from '../model/view/route.js';
 
-/** Changes a filter of the place one is at. No step of the history: `back` leaves the screen, not a letter. */
+/** Changes a filter of the current place. It is not a step of the history: `back` leaves the screen, not a letter. */
 export function setFilter({ route }: Session, key: string, value: string): void {
   const hash = withFilter(window.location.hash, key, value);
   window.history.replaceState(null, '', hash);
@@ -15,7 +15,7 @@ interface NameFilterProps {
   readonly placeholder: string;
 }
 
-/** What is typed is the filter `q` at once. */
+/** The typed text is the filter `q` at once. */
 export function TextFilter({ label, placeholder }: NameFilterProps): VNode {
   const session = useSession();
   return (
@@ -34,12 +34,12 @@ export function TextFilter({ label, placeholder }: NameFilterProps): VNode {
 }
 
 interface ChoiceProps {
-  /** Of the filter, and what people call it. */
+  /** The key of the filter, and its label. */
   readonly name: string;
   readonly label: string;
-  /** Value, and how it is told; a plain text is both. */
+  /** Values with their labels; a plain text is both. */
   readonly of: readonly (string | readonly [string, string])[];
-  /** What no choice is called; default `any`. */
+  /** The label of no choice; default `any`. */
   readonly none?: string;
 }
 

@@ -3,8 +3,8 @@ import type { VNode } from 'preact';
 import { directionsOf } from '../model/text/words.js';
 
 /**
- * The disc is the two heartbeats: its upper half is Heartbeat-1, its lower half Heartbeat-2. Each is made anew: an element that is drawn
- * twice holds on to where it was drawn first, and so to every page that was there before.
+ * The disc shows the two heartbeats: its upper half is Heartbeat-1, its lower half Heartbeat-2. Each element is created
+ * again: an element that is drawn twice keeps a reference to its first place, and so to every earlier page.
  */
 const SHAPES: Readonly<Record<string, () => VNode>> = {
   full: () => <circle cx="6" cy="6" r="5" fill="currentColor" />,
@@ -59,7 +59,7 @@ function shapeOf({ state, reason }: Shown): string {
   return heartbeat1 === true && heartbeat2 === false ? 'upper' : 'barred';
 }
 
-/** The shape of a state. It is drawn beside the word, so it says nothing to those who hear the page. */
+/** The shape of a state. It is drawn beside the word, so it is hidden from screen readers. */
 export function Glyph({ of }: { readonly of: Shown }): VNode {
   return (
     <svg class={`glyph ${of.state}`} viewBox="0 0 12 12" aria-hidden="true">
@@ -78,7 +78,7 @@ export function StateWord({ of }: { readonly of: Shown }): VNode {
   );
 }
 
-/** In place of the state of a service of which no instance is callable, however well they are. */
+/** Replaces the state of a service without a callable instance, whatever the states of its instances. */
 export function NotCallable(): VNode {
   return (
     <span class="state CRITICAL">

@@ -1,8 +1,8 @@
 import type { VNode } from 'preact';
 
 /**
- * The head of a table: names of columns. One that begins with `>` stands at the right, as figures do; what follows an `@` is the class of
- * its cells, such as `w9`, which leaves the column out of panels that are narrower than 900 px.
+ * The head of a table: names of columns. A name that begins with `>` is right-aligned, as figures are; the text after
+ * an `@` is the class of its cells, such as `w9`, which hides the column in panels narrower than 900 px.
  */
 export function Heads({ of }: { readonly of: readonly string[] }): VNode {
   return (

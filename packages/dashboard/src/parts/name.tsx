@@ -9,7 +9,9 @@ interface ClipProps {
   readonly class?: string;
 }
 
-/** Text on one line: what does not fit ends in an ellipsis, and the whole is its title. It can be selected and copied whole. */
+/**
+ * Text on one line: it is cut with an ellipsis, and its title has the whole text. It can be selected and copied whole.
+ */
 export function Clip({ of, ...rest }: ClipProps): VNode {
   return (
     <span class={`clip ${rest.class ?? ''}`} title={of}>
@@ -21,7 +23,7 @@ export function Clip({ of, ...rest }: ClipProps): VNode {
 interface ServiceLinkProps {
   readonly namespace: string;
   readonly name: string;
-  /** As a caller: how many of its instances call. Left out where they are not counted. */
+  /** For a caller: the number of its instances that call. Left out if they are not counted. */
   readonly callers?: number;
   readonly class?: string;
 }
@@ -47,13 +49,13 @@ export function ServiceLink({ namespace, name, callers, ...rest }: ServiceLinkPr
 
 interface InstanceLinkProps {
   readonly id: string;
-  /** Left out where the service is plain. */
+  /** Left out for a plain service. */
   readonly service?: string;
-  /** Left out where it is plain. */
+  /** Left out if it is the plain one. */
   readonly namespace?: string | null;
 }
 
-/** `orders…1e07`, which leads to the instance. However little room there is, its last characters stay; the title has the whole id. */
+/** `orders…1e07` as a link to the instance. Its last characters stay at any width; the title has the whole id. */
 export function InstanceLink({ id, service = '', namespace = null }: InstanceLinkProps): VNode {
   return (
     <a class="mono name" href={instanceHash(id)} title={namespace === null ? id : `${namespace}/${id}`}>

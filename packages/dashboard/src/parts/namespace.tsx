@@ -3,13 +3,16 @@ import { useFilterLink, useNamespace, useSession, useStaleSince } from '../model
 import { clockText } from '../model/text/age.js';
 import { hashOf, serviceHash } from '../model/view/route.js';
 
-/** `staging/` before the name of a service or an instance, where the registry has several namespaces. */
+/** `staging/` before the name of a service or an instance, if the registry has several namespaces. */
 export function InNamespace({ of }: { readonly of: string | null }): VNode | null {
   const { namespaces } = useSession().roll;
   return of === null || namespaces.value.length < 2 ? null : <span class="faint">{of}/</span>;
 }
 
-/** Is a namespace shown in which no service is, while others are there? Known of a whole view only. `default` is always there. */
+/**
+ * True if the shown namespace has no services, while others exist. Known for a complete view only. `default` always
+ * exists.
+ */
 export function useUnknownNamespace(): string | null {
   const { roll } = useSession();
   const chosen = useNamespace();
@@ -24,7 +27,7 @@ export const noNamespaceText = (name: string, staleSince: number | null): string
     ? `There is no namespace ${name}.`
     : `There was no namespace ${name} at ${clockText(staleSince)}.`;
 
-/** Says that a namespace is unknown, and leads to those that there are. */
+/** Reports an unknown namespace, with links to the existing ones. */
 export function UnknownNamespace({ name }: { readonly name: string }): VNode {
   const { namespaces } = useSession().roll;
   const link = useFilterLink();

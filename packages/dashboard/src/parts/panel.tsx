@@ -25,7 +25,7 @@ export function Panel({ title, count, aside, children, ...rest }: PanelProps): V
   );
 }
 
-/** Names and values, one pair a line. */
+/** Names and values, one pair per line. */
 export function Facts({ of }: { readonly of: readonly (readonly [string, ComponentChildren])[] }): VNode {
   return (
     <dl class="facts">
@@ -41,7 +41,7 @@ export function Facts({ of }: { readonly of: readonly (readonly [string, Compone
 
 interface HeadProps {
   readonly verdict: ComponentChildren;
-  /** Of the window; default: the verdict, where it is text. */
+  /** The title of the window; default: the verdict, if it is text. */
   readonly title?: string;
   readonly sentence: ComponentChildren;
   readonly crumbs?: ComponentChildren;
@@ -49,7 +49,7 @@ interface HeadProps {
   readonly children?: ComponentChildren;
 }
 
-/** The top of every screen: a verdict, and who is affected. Changes are read out by `Announcer`, not by this. */
+/** The top of every screen: a verdict, and the affected callers. Changes are announced by `Announcer`, not by this. */
 export function Head({ verdict, title, sentence, crumbs, children }: HeadProps): VNode {
   const name = title ?? (typeof verdict === 'string' ? verdict : '');
   useEffect(() => {

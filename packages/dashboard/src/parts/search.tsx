@@ -23,7 +23,7 @@ interface Hit {
 
 const MOST_HITS = 12;
 
-/** Services, then instances; each with its namespace where there are several. */
+/** Services, then instances; each with its namespace if there are several. */
 function hitsOf(roll: Roll, typed: string): Hit[] {
   const isSeveral = roll.namespaces.value.length > 1;
   const nodes = roll.services.value;
@@ -64,13 +64,13 @@ function instanceHit(instance: Instance, isSeveral: boolean): Hit {
   };
 }
 
-/** The field in the top bar, and what it finds: a list box that the arrow keys walk. */
+/** The field in the top bar, and its hits: a list box for the arrow keys. */
 export function Search(): VNode {
   const { roll } = useSession();
   const typed = useSignal('');
   const at = useSignal(0);
   const isOpen = useSignal(false);
-  /** A click on a hit takes the focus first; who comes back meanwhile goes on. */
+  /** A click on a hit takes the focus first; if it comes back meanwhile, the search continues. */
   const closing = useRef<number | undefined>(undefined);
   const hits = isOpen.value ? hitsOf(roll, typed.value) : [];
   const chosen = Math.min(at.value, hits.length - 1);

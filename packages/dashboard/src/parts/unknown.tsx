@@ -5,7 +5,7 @@ import { clockText } from '../model/text/age.js';
 import { Problem } from './dialog.js';
 import { Head } from './panel.js';
 
-/** In place of what is not known: that it was asked, or `–` with since when. Never “none”. */
+/** Replaces an unknown value: that it was requested, or `–` with its time. Never “none”. */
 export function Unknown({ of }: { readonly of: Known<unknown> }): VNode {
   return <p class="panel-body faint">{missingText(of)}</p>;
 }
@@ -18,12 +18,12 @@ export function asOfText(known: Known<unknown>): string {
 
 interface UnknownScreenProps {
   readonly title: string;
-  /** What is asked, as the beginning of a sentence: `Who calls whom`. */
+  /** The subject, as the beginning of a sentence: `Who calls whom`. */
   readonly what: string;
   readonly of: Known<unknown>;
 }
 
-/** In place of a screen that knows nothing yet, or cannot. */
+/** Replaces a screen whose data is not known yet, or unavailable. */
 export function UnknownScreen({ title, what, of }: UnknownScreenProps): VNode {
   if (of.kind !== 'unknown') return <Head title={title} verdict={`${what}: asking …`} sentence="" />;
   return (

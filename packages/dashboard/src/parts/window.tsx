@@ -9,12 +9,12 @@ interface WindowedProps<Row> {
   readonly box: { current: HTMLElement | null };
 }
 
-/** px; the style sheet says the same of `.one-height`. */
+/** px; must equal `.one-height` of the style sheet. */
 const ROW_PX = 35;
 const CARD_PX = 76;
 const NARROW = '(max-width: 720px)';
 
-/** Every row is so high; where there is little room it is a card. */
+/** The height of a row; on narrow screens a row is a card. */
 function useRowHeight(): number {
   const height = useSignal(window.matchMedia(NARROW).matches ? CARD_PX : ROW_PX);
   useEffect(() => {
@@ -26,12 +26,12 @@ function useRowHeight(): number {
   return height.value;
 }
 
-/** Rows beyond the edges of the screen that are drawn nevertheless, so that neither a wheel nor `j` finds a gap. */
+/** Rows that are drawn beyond the edges of the screen, so that neither a wheel nor `j` meets a gap. */
 const SPARE = 12;
 
 /**
- * The body of a table of which only those rows are in the page that are seen: above and below them is empty room. It scrolls with the
- * page. Ten thousand rows cost what sixty do.
+ * The body of a table that contains only the visible rows: above and below them is empty space. It scrolls with the
+ * page. Ten thousand rows cost as much as sixty.
  */
 export function WindowedRows<Row>({ rows, row, box }: WindowedProps<Row>): VNode {
   const rowHeight = useRowHeight();

@@ -26,7 +26,7 @@ interface AttentionProps {
 /** More rows than this are a list of their own. */
 const MOST_ROWS = 12;
 
-/** What needs a person, one row for each service and cause; below it who is on the way. */
+/** Everything that needs attention, one row per service and cause; below it the instances that start or leave. */
 export function Attention({ nodes, topology, namespace }: AttentionProps): VNode {
   const { clock } = useSession();
   const staleSince = useStaleSince();
@@ -96,9 +96,9 @@ export function Attention({ nodes, topology, namespace }: AttentionProps): VNode
 
 interface MoreProps {
   readonly of: readonly Cause[];
-  /** What they are; left out: what the filters say. */
+  /** Their description; left out: that of the filters. */
   readonly what?: string;
-  /** Of the list that has them. */
+  /** The route of the list that has them. */
   readonly filters: Filters;
 }
 
@@ -124,9 +124,9 @@ interface AttentionRow {
 }
 
 /**
- * Rows of this page are made by functions, and are no components: a component that reads a signal and is handed the same again is
- * passed over by @preact/signals, and what Preact 10.29 then keeps of it holds on to the page that was there before, and that to the one
- * before it. `npm run bench -- dashboard` shows it as a heap that grows; it looks at this page alone, the others are not measured.
+ * Rows of this page are made by functions, not by components: @preact/signals skips a component that reads a signal and
+ * gets the same props again, and what Preact 10.29 then keeps of it refers to the earlier page, and that to the one
+ * before it. `npm run bench -- dashboard` shows it as a growing heap; it measures this page alone, not the others.
  */
 function attentionRow({ cause, overrides, failures, now, staleSince }: AttentionRow): VNode {
   const { node, first, isKeptAway } = cause;
@@ -159,7 +159,7 @@ function attentionRow({ cause, overrides, failures, now, staleSince }: Attention
   );
 }
 
-/** Its state, and what it is about: one instance, or several, which the link leads to. */
+/** Its state, and its subject: one instance, or several, with a link to them. */
 function subjectOf(cause: Cause): VNode {
   const { node, first, instances, isKeptAway } = cause;
   const { namespace, name } = node;

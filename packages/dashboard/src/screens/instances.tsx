@@ -26,7 +26,7 @@ import { useShownServices } from './shown.js';
 
 /** The instances of all services, one row each; filters and order are in the address. */
 export function InstancesScreen(): VNode {
-  // the clock draws it once a second: so rows that were held in their places find them again
+  // the clock draws it once a second: so rows that were kept in place are sorted again
   const { roll, route, clock } = useSession();
   const nodes = useShownServices();
   const staleSince = useStaleSince();
@@ -41,7 +41,7 @@ export function InstancesScreen(): VNode {
     const fitting = all.value.filter((one) => isListed(one) && circuitFits(filters, circuits.get(one.id)));
     return sortInstances(fitting, filters['sort'], circuits);
   }, [all.value, filters, circuits]);
-  // what no answer has come for is not none
+  // without an answer they are unknown, not none
   const isAsked = edges === undefined && (filters['circuit'] ?? '') !== '';
   const isFiltered = shown.length < all.value.length;
   const now = clock.now.value;
@@ -146,7 +146,7 @@ const COLUMNS: Readonly<Record<InstanceSort, readonly [string, string]>> = {
   since: ['Since', 'right'],
 };
 
-/** A click sorts by the column, a second one the other way round. */
+/** A click sorts by the column, a second one in the opposite order. */
 function SortHeads(): VNode {
   const { route } = useSession();
   const [sort, isDown] = sortOf(INSTANCE_SORTS, route.value.filters['sort']);
@@ -186,7 +186,7 @@ interface RowProps {
   readonly staleSince: number | null;
 }
 
-/** A weight other than the usual one is said: 0 is passed over while there is an equally good instance. */
+/** A weight other than the default is shown: instances of weight 0 are skipped while there is an equally good one. */
 const callableText = (weight: number): string => (weight === USUAL_WEIGHT ? 'yes' : `yes, weight ${weight}`);
 const USUAL_WEIGHT = 100;
 

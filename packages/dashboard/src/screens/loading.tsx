@@ -3,7 +3,7 @@ import { arrivalText } from '../model/live/arrival.js';
 import { useSession, useStaleSince } from '../model/live/session.js';
 import { Head } from '../parts/panel.js';
 
-/** The first view is on its way: how much of it is here. What is here is not judged, for the worst may be what is missing. */
+/** The first view is loading, with its progress. It is not judged yet, as the worst part may be missing. */
 export function Loading(): VNode {
   const staleSince = useStaleSince();
   const { have, total } = useSession().roll.arrival.value ?? { have: 0, total: null };
@@ -12,7 +12,7 @@ export function Loading(): VNode {
       <Head
         verdict={arrivalText({ have, total }, staleSince)}
         sentence={
-          staleSince === null ? 'How they stand is said when all of them are here.' : 'How they stood is unknown.'
+          staleSince === null ? 'Their state is shown when all of them have arrived.' : 'Their state was unknown.'
         }
       />
       {staleSince === null && total !== null && total > 0 && (

@@ -4,7 +4,7 @@ import { useSession } from '../model/live/session.js';
 import { Code } from '../parts/copy.js';
 import { Head } from '../parts/panel.js';
 
-/** The registry asks for a token, and we have none that it takes. */
+/** The registry requires a token, and the page has no valid one. */
 export function Locked(): VNode {
   const { api, feed } = useSession();
   const typed = useSignal('');

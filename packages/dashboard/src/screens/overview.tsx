@@ -68,7 +68,7 @@ interface AffectedProps {
   readonly namespace: string;
 }
 
-/** Services without a callable instance of which it is asked who calls them. */
+/** The maximum number of services without a callable instance whose callers are requested. */
 const MOST_OUTAGES = 10;
 
 function Affected({ nodes, summary, namespace }: AffectedProps): VNode {
@@ -91,7 +91,7 @@ function Affected({ nodes, summary, namespace }: AffectedProps): VNode {
   );
 }
 
-/** Services beyond so many are shown by the list, which has filters. */
+/** Services beyond this number are left to the list, which has filters. */
 const MOST_WALL = 60;
 
 function Wall({ nodes }: { readonly nodes: readonly ServiceNode[] }): VNode {
@@ -115,7 +115,7 @@ function Wall({ nodes }: { readonly nodes: readonly ServiceNode[] }): VNode {
   );
 }
 
-/** Tiles beyond so many are counted. */
+/** Tiles beyond this number are counted. */
 const MOST_TILES = 12;
 
 /** No component, for the reason that the rows of `Attention` are none. */
@@ -139,7 +139,7 @@ function wallRow(node: ServiceNode, nameOf: NameOf, isOld: boolean): VNode {
 
 function tile(instance: Instance, service: string, isOld: boolean): VNode {
   const tail = tailOf(instance.id);
-  // what is seen of it is a part of its name
+  // the visible part is a part of its name
   const admin = instance.admin === 'DRAINING' ? 'drains' : 'maintenance';
   const seen = instance.admin === 'ENABLED' ? tail : `${tail} ${admin}`;
   const label = `${service}…${seen}: ${instance.state}, ${whyText(instance, isOld)}`;

@@ -40,7 +40,7 @@ const both = (
   heartbeat2,
 });
 
-/** Every case that the picture knows, as an instance would be told. */
+/** Every case of the picture, with the texts of an instance. */
 const CASES: readonly (readonly [Instance, HeartbeatsAnswer])[] = [
   [sample('HEALTHY', 'BOTH_WAYS_OK'), both(WORKS, WORKS)],
   [sample('REGISTERING', 'NEW'), both(WORKS, NEVER)],

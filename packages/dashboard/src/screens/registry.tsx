@@ -36,7 +36,7 @@ export function RegistryScreen(): VNode {
             <span class="mono">{registry.view.hash.slice(0, 6)}</span>.{' '}
             {registry.store.durable
               ? `The store, ${registry.store.name}, ${asOf === null ? 'outlives this' : 'was to outlive its'} process.`
-              : `It ${asOf === null ? 'keeps' : 'kept'} everything in memory: after a restart services register anew.`}
+              : `It ${asOf === null ? 'keeps' : 'kept'} everything in memory: after a restart services register again.`}
           </>
         }
       >
@@ -91,7 +91,7 @@ export function RegistryScreen(): VNode {
   );
 }
 
-/** What somebody who helps from afar needs to see; the registry puts no secret into any of it. */
+/** Data for remote support; the registry puts no secret into any of it. */
 const BUNDLE = {
   registry: 'api/v1/registry',
   services: 'api/v1/services?namespace=*',
@@ -115,7 +115,7 @@ function verdictOf(
 ): string {
   if (asOf !== null) return `The registry served at ${clockText(asOf)}. What it does since is unknown.`;
   if (status.degraded !== undefined) return `The registry serves, but: ${status.degraded}`;
-  if (!registry.settled) return 'The registry serves, and is still hearing from everybody.';
+  if (!registry.settled) return 'The registry serves, and is not settled yet: instances are still reporting.';
   return 'The registry serves, and is sure of its view.';
 }
 
@@ -170,10 +170,10 @@ function Replica({ registry, asOf }: ReplicaProps): VNode {
   );
 }
 
-/** So many options are shown at once. */
+/** The number of options that are shown at once. */
 const FEW = 9;
 
-/** Who set an option: what somebody said comes first. */
+/** The sources of options: those that were set come first. */
 const SOURCES = ['option', 'preset', 'default'];
 
 function Options({ registry }: { readonly registry: RegistryAnswer }): VNode {
@@ -183,9 +183,9 @@ function Options({ registry }: { readonly registry: RegistryAnswer }): VNode {
   const isOpen = useSignal(false);
   const shown = isOpen.value ? options : options.slice(0, FEW);
   return (
-    <Panel title="Effective options" aside="those that were said first" class="scroll">
+    <Panel title="Effective options" aside="those that were set first" class="scroll">
       {options.length === 0 ? (
-        <p class="panel-body faint">Whoever started this registry told nothing of its options.</p>
+        <p class="panel-body faint">This registry does not report its options.</p>
       ) : (
         <table>
           <Heads of={['Option', 'Value', 'Source']} />

@@ -15,22 +15,22 @@ interface TrafficProps {
   readonly summary: Known<TopologySummary>;
 }
 
-/** The calls between all services: how they go now, and, smaller, how the last 15 minutes went. */
+/** The calls between all services: the current rates, and, smaller, those of the last 15 minutes. */
 export function TrafficPanel({ namespace, summary: known }: TrafficProps): VNode {
-  const lately = useKnown<TrafficAnswer>(`api/v1/traffic?namespace=${encodeURIComponent(namespace)}`);
-  const points = valueOf(lately)?.points ?? [];
-  const seconds = (valueOf(lately)?.stepMs ?? 5_000) / 1_000;
+  const recent = useKnown<TrafficAnswer>(`api/v1/traffic?namespace=${encodeURIComponent(namespace)}`);
+  const points = valueOf(recent)?.points ?? [];
+  const seconds = (valueOf(recent)?.stepMs ?? 5_000) / 1_000;
   const summary = valueOf(known);
   const hasCalls = points.some(({ calls }) => calls > 0);
   return (
-    <Panel title="Calls between services" aside={asOfText(lately) || 'now, and the last 15 minutes'}>
-      {valueOf(lately) === null ? (
-        <Unknown of={lately} />
+    <Panel title="Calls between services" aside={asOfText(recent) || 'now, and the last 15 minutes'}>
+      {valueOf(recent) === null ? (
+        <Unknown of={recent} />
       ) : !hasCalls && (summary?.edges ?? 0) === 0 ? (
         <p class="panel-body faint">
-          {asOfOf(lately) === null
-            ? 'No calls yet. Callers that use Rollcall tell of their calls with Heartbeat-2; nothing has to be set up.'
-            : 'No calls had been told of.'}
+          {asOfOf(recent) === null
+            ? 'No calls yet. Callers that use Rollcall report their calls with Heartbeat-2; no set-up is needed.'
+            : 'No calls had been reported.'}
         </p>
       ) : (
         <div class="sparks">

@@ -32,7 +32,7 @@ const WAITING: Picture = {
   isGone: false,
 };
 
-/** No service has ever been here: what it takes to bring in the first one. */
+/** No service has ever registered: the steps to start the first one. */
 export function Welcome({ registry }: { readonly registry: RegistryAnswer | null }): VNode {
   const { clock } = useSession();
   const url = registryUrl();

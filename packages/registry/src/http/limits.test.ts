@@ -69,7 +69,7 @@ const statuses = (answers: readonly { readonly status: number }[]): Readonly<Rec
 };
 
 describe('a flood of registrations', () => {
-  it('from one address uses up only its own quota: others register and send heartbeats, and so do its instances', async () => {
+  it('from one address uses up only its own quota: others, and its own instances, still register and send heartbeats', async () => {
     const { ask, register, log } = await serve({
       maxInstances: 40,
       maxInstancesPerSource: 20,
@@ -86,7 +86,7 @@ describe('a flood of registrations', () => {
     expect(log.texts('warn').filter((line) => line.startsWith('Refused'))).toHaveLength(1);
   });
 
-  it('is told the limit and Retry-After, and is accepted once an instance has left', async () => {
+  it('gets the limit and Retry-After, and is accepted once an instance has left', async () => {
     const { ask, register } = await serve({ maxInstances: 2 });
     expect((await register('orders-1')).status).toBe(201);
     const { status, retryAfter, body } = await register('orders-2');
@@ -137,15 +137,15 @@ describe('a flood of watchers', () => {
     const { ask, register, watch } = await serve({ maxWatchers: 2, maxWatchersPerSource: 2 });
     await register('orders-1');
     expect(await times(2, () => watch('service=orders'))).toEqual([200, 200]);
-    const told = {
+    const refusal = {
       status: 429,
       retryAfter: '10',
       body: { code: 'TOO_MANY', detail: '2 streams and long polls are open, and maxWatchers is 2.' },
     };
-    expect(await ask('GET', '/api/v1/watch?service=orders')).toMatchObject(told);
+    expect(await ask('GET', '/api/v1/watch?service=orders')).toMatchObject(refusal);
     const { revision } = (await ask('GET', '/api/v1/services/orders')).body;
     const poll = `/api/v1/services/orders?revision=${revision}&waitMs=60000`;
-    expect(await ask('GET', poll)).toMatchObject(told);
+    expect(await ask('GET', poll)).toMatchObject(refusal);
     streams[0]?.destroy();
     let status = 429;
     for (let tries = 0; status === 429 && tries < 1_000; tries += 1) status = await watch('service=orders');

@@ -78,7 +78,7 @@ export function checkHost(host: string, isMeant: boolean): void {
   if (isMeant || isLoopback(host)) return;
   throw new RollcallError(
     'NOT_LOOPBACK',
-    `The registry will not listen on ${host}: it has no tokens, so whoever reaches that address could register, read and remove. ` +
+    `The registry will not listen on ${host}: it has no tokens, so any client that reaches this address could register, read and remove. ` +
       "Make a token first (rollcall token create --role service --service '*'; in code: the option tokens), ask clients for certificates " +
       '(--tls-cert, --tls-key and --tls-ca; in code: tls with caFile), listen on 127.0.0.1, or say that you accept this: --insecure (in code: insecure: true).',
   );

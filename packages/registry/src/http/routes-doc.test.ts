@@ -25,7 +25,7 @@ it('the OpenAPI document and the permission table have the same routes', async (
   expect(described.toSorted()).toEqual(ROUTES.filter((route) => !PAGES.includes(route)).toSorted());
 });
 
-it('every route that a document names is there, and every one that is there is named in docs/PROTOCOL.md', () => {
+it('every route in a document exists, and docs/PROTOCOL.md names every route', () => {
   const files = ['docs', 'docs/guide'].flatMap((folder) =>
     readdirSync(join(root, folder))
       .filter((name) => name.endsWith('.md'))

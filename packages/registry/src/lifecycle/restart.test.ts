@@ -266,7 +266,7 @@ describe.each([
     await town.register('orders-9', 3_009);
     expect(codeOf(await town.registry.leave('orders-2', { secret: secretOf('orders-2') }))).toBe('NOT_READY');
     await town.bench.time.advanceBy(INTERVAL);
-    town.bench.disk.mend();
+    town.bench.disk.repair();
     await town.bench.time.advanceBy(2_000);
     await town.join('orders-4', 3_004);
     await town.restart('power');

@@ -125,7 +125,7 @@ describe('instances that leave', () => {
       });
       expect(seen(world)).toBe('ENDED');
     }
-    place.disk.mend();
+    place.disk.repair();
     await place.bench.time.advanceBy(SECOND);
     await world.time.advanceBy(SECOND);
     expect(codeOf(await world.registry.leave('orders-1', OWNER))).toBe('ENDED');
@@ -152,7 +152,7 @@ describe('a drain', () => {
     place.disk.refuse('EIO');
     expect(value(await world.registry.drain('orders-1', SECRET, {}))).toEqual({ watchers: 1, stored: false });
     expect(seen(world)).toBe('DEREGISTERING');
-    place.disk.mend();
+    place.disk.repair();
     await place.bench.time.advanceBy(SECOND);
     await world.time.advanceBy(SECOND);
     expect(value(await world.registry.drain('orders-1', SECRET, {}))).toEqual({ watchers: 1 });

@@ -28,7 +28,7 @@ function itKeepsWhatItIsTold(bench: Bench): void {
     expect(await bench.keptAfter([{ put: one }])).toEqual({ 'orders-1': one });
   });
 
-  it('keeps what an operator said of an instance, and of one that was removed', async () => {
+  it('keeps the settings of an operator, also for an instance that was removed', async () => {
     const override = { admin: 'DRAINING', weight: 5, metadata: null, reason: 'ü', since: 7, untilMs: 8.5 } as const;
     const own = { weight: 100, metadata: { team: 'a' } };
     const one = { ...storedInstance('orders-1', 7), own, override };
@@ -36,24 +36,24 @@ function itKeepsWhatItIsTold(bench: Bench): void {
     expect(await bench.keptAfter([{ put: one }, { bury: gone }])).toEqual({ 'orders-1': one, 'orders-2': gone });
   });
 
-  it('keeps the last word about an instance', async () => {
+  it('keeps the last version of an instance', async () => {
     const last = { ...storedInstance('orders-1', 9), cause: 'silence' as const, proved: false };
     const kept = await bench.keptAfter([{ put: storedInstance('orders-1', 7) }], [{ put: last }]);
     expect(kept).toEqual({ 'orders-1': last });
   });
 
-  it('buries an instance', async () => {
+  it('replaces an instance by its tombstone', async () => {
     const tombstone = storedTombstone('orders-1', 8);
     const kept = await bench.keptAfter([{ put: storedInstance('orders-1', 7) }], [{ bury: tombstone }]);
     expect(kept).toEqual({ 'orders-1': tombstone });
   });
 
-  it('keeps a tombstone of an instance that it never held', async () => {
+  it('keeps a tombstone of an instance that it never stored', async () => {
     const tombstone = storedTombstone('orders-1', 8);
     expect(await bench.keptAfter([{ bury: tombstone }])).toEqual({ 'orders-1': tombstone });
   });
 
-  it('clears the tombstone of an instance that comes back', async () => {
+  it('clears the tombstone of an instance that registers again', async () => {
     const back = storedInstance('orders-1', 9);
     const kept = await bench.keptAfter([{ bury: storedTombstone('orders-1', 8) }], [{ put: back }]);
     expect(kept).toEqual({ 'orders-1': back });
@@ -63,12 +63,12 @@ function itKeepsWhatItIsTold(bench: Bench): void {
     const other = storedInstance('orders-2', 9);
     const kept = await bench.keptAfter(
       [{ bury: storedTombstone('orders-1', 8) }, { put: other }],
-      [{ forget: 'orders-1' }, { forget: 'orders-2' }, { forget: 'nobody' }],
+      [{ forget: 'orders-1' }, { forget: 'orders-2' }, { forget: 'unknown' }],
     );
     expect(kept).toEqual({ 'orders-2': other });
   });
 
-  it('keeps the last word of self-preservation', async () => {
+  it('keeps the last state of self-preservation', async () => {
     const first = { registry: { usedAgoMs: [60_000], peak: 40 }, services: {} };
     const last = { ...first, services: { 'default/orders': { usedAgoMs: [], peak: 7 } } };
     const one = storedInstance('orders-1', 7);
@@ -82,7 +82,7 @@ function itKeepsWhatItIsTold(bench: Bench): void {
 }
 
 function itKeepsTheOrder(bench: Bench): void {
-  it('takes every write twice as once', async () => {
+  it('applies a repeated write once', async () => {
     const writes: readonly Write[] = [
       { put: storedInstance('orders-1', 7) },
       { bury: storedTombstone('orders-2', 8) },
@@ -99,7 +99,7 @@ function itKeepsTheOrder(bench: Bench): void {
     expect(await bench.keptAfter(writes)).toEqual({ 'orders-1': last });
   });
 
-  it('applies calls in their order, although nobody waited in between', async () => {
+  it('applies calls in their order, without waiting between them', async () => {
     const calls = Array.from({ length: 50 }, (_, index) => [
       index % 2 === 0 ? { put: storedInstance('orders-1', index) } : { bury: storedTombstone('orders-1', index) },
     ]);
@@ -113,13 +113,13 @@ function itBeginsAndEnds(bench: Bench): void {
     expect(await store.load()).toEqual({ instances: [], tombstones: [], preservation: null });
   });
 
-  it('says what it is, and whether it survives the process', async () => {
+  it('reports its name, and whether it survives the process', async () => {
     const store = await bench.open();
     expect(store.name).not.toBe('');
     expect(store.durable).toBe(bench.survives);
   });
 
-  it('finds nothing wrong with itself while nothing is', async () => {
+  it('reports no fault while there is none', async () => {
     const store = await bench.open();
     await store.load();
     await store.write([{ put: storedInstance('orders-1', 7) }]);

@@ -13,14 +13,14 @@ async function warningsFor(...tokens: readonly (string | undefined)[]): Promise<
   return log.texts('warn');
 }
 
-it('hands on what the store finds wrong with itself', () => {
+it('passes on the fault of the store', () => {
   const fault = { text: 'gone', sinceMs: 7 };
   const broken = Object.assign(new MemoryStore(), { fault: () => fault });
   expect(openedStore(broken, recordingLog()).fault?.()).toBe(fault);
   expect(openedStore(new MemoryStore(), recordingLog()).fault?.()).toBeNull();
 });
 
-it('warns where instances registered with tokens or certificates that nobody is asked for any more, and nowhere else', async () => {
+it('warns only if instances registered with tokens or certificates that are not required any more', async () => {
   expect(await warningsFor('0123456789', undefined, 'cert:0123456789abcdef')).toEqual([
     expect.stringMatching(
       /asks for neither token nor client certificate.* but 2 of the instances in memory registered with a token or a client certificate: .* tls\.caFile, was lost/,

@@ -17,7 +17,7 @@ export function openedStore(store: Store, log: Log): Store {
       const count = contents.instances.filter(({ token = null }) => token !== null).length;
       if (count > 0)
         log.warn(
-          `This registry asks for neither token nor client certificate, so whoever reaches it may do everything, but ${count} of the instances in ${store.name} registered with a token or a client certificate: where its file of tokens, or tls.caFile, was lost, stop it and put the file back, or make new tokens with rollcall token create.`,
+          `This registry asks for neither token nor client certificate, so any client that reaches it may do everything, but ${count} of the instances in ${store.name} registered with a token or a client certificate: where its file of tokens, or tls.caFile, was lost, stop it and put the file back, or make new tokens with rollcall token create.`,
         );
       return contents;
     },

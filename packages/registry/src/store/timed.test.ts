@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 import { MemoryStore } from './memory.js';
 import { timedStore } from './timed.js';
 
-it('times each write, and counts and hands on those that fail', async () => {
+it('measures each write, and counts and passes on failures', async () => {
   const time = new ManualTime();
   const meter = memoryMeter();
   const kept = new MemoryStore();

@@ -14,7 +14,7 @@ class Shelf {
   readonly writeBehind: WriteBehind;
   isFull = false;
   calls = 0;
-  /** What the store knows to be wrong with itself. */
+  /** The fault that the store reports. */
   fault: StoreFault | null = null;
 
   constructor() {
@@ -48,7 +48,7 @@ class Shelf {
 const put = (id: string, revision: number): Write => ({ put: storedInstance(id, revision) });
 const bury = (id: string, revision: number): Write => ({ bury: storedTombstone(id, revision) });
 
-describe('the ledger of a registry', () => {
+describe('write-behind', () => {
   it('acknowledges what is stored, and nothing else', async () => {
     const shelf = new Shelf();
     await shelf.writeBehind.acknowledge(put('a', 1));
@@ -59,7 +59,7 @@ describe('the ledger of a registry', () => {
     expect(await shelf.found()).toEqual(['a@1']);
   });
 
-  it('tells what the store does not keep, why and since when, until it has kept all of it', async () => {
+  it('reports the writes that the store refuses, with reason and start, until all of them are stored', async () => {
     const shelf = new Shelf();
     expect(shelf.writeBehind.trouble).toBeNull();
     shelf.isFull = true;
@@ -73,7 +73,7 @@ describe('the ledger of a registry', () => {
     expect(shelf.writeBehind.trouble).toBeNull();
   });
 
-  it('tells what the store knows to be wrong without a write, for as long as the store says so or is owed', async () => {
+  it('reports a fault of the store without a write, as long as the store reports it or changes are owed', async () => {
     const shelf = new Shelf();
     shelf.fault = { text: 'The folder is gone.', sinceMs: 7 };
     expect(shelf.writeBehind.trouble).toEqual({ text: 'The folder is gone.', sinceMs: 7, owed: 0 });
@@ -86,7 +86,7 @@ describe('the ledger of a registry', () => {
     shelf.isFull = false;
     await shelf.time.advanceBy(1_000);
     expect(shelf.writeBehind.trouble).toBeNull();
-    // and where nothing was owed, no write is needed to see that it is over
+    // and if nothing was owed, no write is needed to detect the end
     shelf.fault = { text: 'The folder is gone.', sinceMs: 0 };
     shelf.isFull = true;
     await expect(shelf.writeBehind.acknowledge(put('a', 1))).rejects.toThrow('full');
@@ -94,7 +94,7 @@ describe('the ledger of a registry', () => {
     expect(shelf.writeBehind.trouble).toBeNull();
   });
 
-  it('tells the store again what it refused, the last word about each', async () => {
+  it('repeats refused writes, the last one for each instance', async () => {
     const shelf = new Shelf();
     await shelf.remember(put('a', 1), put('b', 2), put('c', 3));
     shelf.isFull = true;
@@ -106,7 +106,7 @@ describe('the ledger of a registry', () => {
     expect(await shelf.found()).toEqual(['a†5', 'b†6', 'c@3']);
   });
 
-  it('says once that something is owed, and once that nothing is', async () => {
+  it('logs once that changes are owed, and once that none are', async () => {
     const shelf = new Shelf();
     shelf.isFull = true;
     for (let revision = 0; revision < 50; revision += 1) await shelf.remember(put(`a${revision}`, revision));
@@ -120,7 +120,7 @@ describe('the ledger of a registry', () => {
     expect(shelf.time.pending().background).toBe(0);
   });
 
-  it('says so too where something newer was kept instead, so that the next trouble is not silent', async () => {
+  it('logs that too if a newer change was stored instead, so that the next fault is logged', async () => {
     const shelf = new Shelf();
     for (let trouble = 0; trouble < 2; trouble += 1) {
       shelf.isFull = true;
@@ -134,7 +134,7 @@ describe('the ledger of a registry', () => {
     expect(shelf.time.pending().background).toBe(0);
   });
 
-  it('asks a store that refuses with one change, not with all of them', async () => {
+  it('tries a failing store with one change, not with all of them', async () => {
     const shelf = new Shelf();
     shelf.isFull = true;
     for (let revision = 0; revision < 50; revision += 1) await shelf.remember(put(`a${revision}`, revision));
@@ -143,7 +143,7 @@ describe('the ledger of a registry', () => {
     expect(shelf.calls - before).toBe(3);
   });
 
-  it('keeps what is owed where a registration that would replace it is refused', async () => {
+  it('keeps an owed change if the registration that would replace it is refused', async () => {
     const shelf = new Shelf();
     await shelf.remember(put('a', 1));
     shelf.isFull = true;
@@ -158,7 +158,7 @@ describe('the ledger of a registry', () => {
     expect(await shelf.found()).toEqual(['a†4']);
   });
 
-  it('forgets what is owed where a registration replaces it', async () => {
+  it('drops an owed change that a registration replaces', async () => {
     const shelf = new Shelf();
     shelf.isFull = true;
     await shelf.remember(bury('a', 2));
@@ -168,7 +168,7 @@ describe('the ledger of a registry', () => {
     expect(await shelf.found()).toEqual(['a@3']);
   });
 
-  it('does not repeat what something newer under way replaces', async () => {
+  it('does not repeat a change that a newer one in flight replaces', async () => {
     const shelf = new Shelf();
     shelf.isFull = true;
     shelf.writeBehind.remember(put('a', 1));
@@ -180,7 +180,7 @@ describe('the ledger of a registry', () => {
     expect(shelf.log.texts()).toEqual([]);
   });
 
-  it('removes an instance whose goodbye was refused, although its tombstone is forgotten by now', async () => {
+  it('removes an instance whose removal was refused, although its tombstone has expired', async () => {
     const shelf = new Shelf();
     await shelf.remember(put('a', 1));
     shelf.isFull = true;
@@ -191,7 +191,7 @@ describe('the ledger of a registry', () => {
     expect(await shelf.found()).toEqual([]);
   });
 
-  it('says of what it remembers when it is stored, or why it is not', async () => {
+  it('reports when a change is stored, or why it is not', async () => {
     const shelf = new Shelf();
     expect(await shelf.writeBehind.untold('a')).toBeNull();
     shelf.writeBehind.remember(put('a', 1));
@@ -207,7 +207,7 @@ describe('the ledger of a registry', () => {
     expect(await shelf.writeBehind.untold('a')).toBeNull();
   });
 
-  it('waits for what was said later where the store refused what came before', async () => {
+  it('waits for the later change if the store refused the earlier one', async () => {
     const shelf = new Shelf();
     shelf.isFull = true;
     shelf.writeBehind.remember(put('a', 1));
@@ -217,7 +217,7 @@ describe('the ledger of a registry', () => {
     expect(await shelf.found()).toEqual(['a†2']);
   });
 
-  it('tells everything once more when it is closed, and says what is lost', async () => {
+  it('repeats all owed changes when it is closed, and logs what is lost', async () => {
     const shelf = new Shelf();
     shelf.isFull = true;
     await shelf.remember(put('a', 1), put('b', 2));

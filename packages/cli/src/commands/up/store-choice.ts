@@ -3,11 +3,11 @@ import { homedir, platform } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
 import type { Shell } from '../../terminal/shell.js';
 
-/** Where a registry keeps what it knows. */
+/** Where a registry stores its data. */
 export interface StoreChoice {
   /** Null: in memory. */
   readonly folder: string | null;
-  /** Did somebody ask for just this? Else it may be another, if it must. */
+  /** True if the user asked for this one. Else another one may be used if necessary. */
   readonly isAsked: boolean;
 }
 
@@ -20,8 +20,8 @@ interface Wishes {
 }
 
 /**
- * What was asked for; else a folder of the user's own for this port, wherever the command is run. A registry on any free port is
- * found by nobody a second time, so it keeps nothing. Throws OPTION_INVALID where both were asked for.
+ * The store that the user asked for; else a folder of the user for this port, in whichever folder the command is run. A
+ * registry on any free port is not found again, so it keeps nothing. Throws OPTION_INVALID if both options are given.
  */
 export function keepingOf({ port, data, memory }: Wishes, env: Shell['env']): StoreChoice {
   if (memory && data !== undefined) {
@@ -32,7 +32,7 @@ export function keepingOf({ port, data, memory }: Wishes, env: Shell['env']): St
   return { folder: join(stateHome(env), 'rollcall', String(port)), isAsked: false };
 }
 
-/** XDG Base Directory Specification 0.8; on Windows what programs there use. */
+/** XDG Base Directory Specification 0.8; on Windows the usual folder there. */
 function stateHome(env: Shell['env']): string {
   const named = platform() === 'win32' ? env['LOCALAPPDATA'] : env['XDG_STATE_HOME'];
   return named !== undefined && isAbsolute(named) ? named : join(homedir(), '.local', 'state');

@@ -7,11 +7,11 @@ import { up } from './up.js';
 
 const textOf = (path: string): string => readFileSync(fileURLToPath(new URL(path, import.meta.url)), 'utf8');
 
-/** What a registry that was started so says of its options. */
+/** The options that a registry with these arguments reports. */
 async function optionsBy(argv: readonly string[]): Promise<Record<string, { value: unknown; source: string }>> {
   const shell = testShell();
   const code = run(['up', '--port', '0', '--memory', '--json', ...argv], shell);
-  await Promise.race([shell.spoke, code]);
+  await Promise.race([shell.hasOutput, code]);
   const { url } = JSON.parse(shell.outLines.join('\n')) as { url: string };
   const { options } = (await (await fetch(`${url}/api/v1/registry`)).json()) as {
     options: Record<string, { value: unknown; source: string }>;
@@ -22,7 +22,7 @@ async function optionsBy(argv: readonly string[]): Promise<Record<string, { valu
 }
 
 describe('rollcall up', () => {
-  it('takes networks and limits as options of the registry', async () => {
+  it('passes networks and limits on as options of the registry', async () => {
     const networks = ['--allow-network', '10.0.0.0/8', '--allow-network', 'fd00::/8'];
     const limits = ['--max-instances', '7', '--max-instances-per-service', '2', '--max-calls', '3'];
     const options = await optionsBy([...networks, ...limits, '--max-watchers', '9', '--max-connections', '40']);
@@ -36,7 +36,7 @@ describe('rollcall up', () => {
     });
   });
 
-  it('says what is allowed where a network is none, or limits contradict each other', async () => {
+  it('prints what is allowed if a network is invalid, or limits contradict each other', async () => {
     const shell = testShell();
     expect(await run(['up', '--port', '0', '--memory', '--allow-network', 'ten'], shell)).toBe(2);
     expect(shell.errLines.join()).toContain('a network such as 10.0.0.0/8');
@@ -45,13 +45,13 @@ describe('rollcall up', () => {
     ).toBe(2);
   });
 
-  it('has a flag for each option of the registry that troubleshooting or a refusal tells people to set', () => {
-    const told = [
+  it('has a flag for each option of the registry that troubleshooting or a refusal names as a fix', () => {
+    const texts = [
       textOf('../../../../../docs/guide/troubleshooting.md'),
       textOf('../../../../registry/src/access/refusals.ts'),
     ].join('\n');
     const named = new Set(
-      [...told.matchAll(/\bmax(?:Instances|Watchers|Registrations|Calls|Connections)\w*/g)].map(String),
+      [...texts.matchAll(/\bmax(?:Instances|Watchers|Registrations|Calls|Connections)\w*/g)].map(String),
     );
     expect(named.size).toBeGreaterThan(5);
     const flags = [...named].map((name) => `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)} `);

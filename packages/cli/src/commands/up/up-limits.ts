@@ -6,7 +6,7 @@ import type { Flag } from '../../terminal/arguments.js';
 const count = (doc: string): Flag<number, undefined> =>
   valued(option.number({ doc, integer: true, min: 1, max: 1_000_000 }), '<n>');
 
-/** What `rollcall up` takes of whom it lets in, and how much of them. docs/OPTIONS.md has each option, and its default. */
+/** Options of `rollcall up` for networks and limits. docs/OPTIONS.md has each option, and its default. */
 export const LIMIT_FLAGS = {
   '--allow-network': repeated(
     option.list({
@@ -27,12 +27,12 @@ export const LIMIT_FLAGS = {
   '--max-connections': count('open connections at the port; default: what the open files (ulimit -n) leave'),
 };
 
-/** What was typed of them; undefined: left out. */
+/** The given values; undefined: left out. */
 type LimitFlags = { readonly '--allow-network': readonly string[] } & {
   readonly [Name in Exclude<keyof typeof LIMIT_FLAGS, '--allow-network'>]: number | undefined;
 };
 
-/** The options, without those that were left out. What does not fit together, the registry says. */
+/** The options that were given. The registry rejects contradictions. */
 export function limitsOf(flags: LimitFlags): Partial<StartOptions> {
   const numbers = {
     maxInstances: flags['--max-instances'],
@@ -45,7 +45,7 @@ export function limitsOf(flags: LimitFlags): Partial<StartOptions> {
     maxCalls: flags['--max-calls'],
     maxConnections: flags['--max-connections'],
   };
-  const said = Object.entries(numbers).filter(([, value]) => value !== undefined);
+  const given = Object.entries(numbers).filter(([, value]) => value !== undefined);
   const allowedNetworks = flags['--allow-network'];
-  return { ...(allowedNetworks.length > 0 && { allowedNetworks }), ...Object.fromEntries(said) };
+  return { ...(allowedNetworks.length > 0 && { allowedNetworks }), ...Object.fromEntries(given) };
 }

@@ -13,8 +13,8 @@ const none: TlsFlags = {
 };
 const pair = { '--tls-cert': '/tls/a.pem', '--tls-key': '/tls/a.key' };
 
-describe('what is typed for TLS', () => {
-  it('is nothing where nothing is', () => {
+describe('the flags for TLS', () => {
+  it('are empty by default', () => {
     expect(tlsOf(none)).toEqual({});
   });
 

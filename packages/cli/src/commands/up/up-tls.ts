@@ -9,7 +9,7 @@ type Rule = NonNullable<Tls['certificates']>[number];
 
 const file = (doc: string) => valued(option.string({ doc }), '<file>');
 
-/** What `rollcall up` takes for TLS. */
+/** Options of `rollcall up` for TLS. */
 export const TLS_FLAGS = {
   '--tls-cert': file('serve https with this certificate (PEM, with those between it and its CA); needs --tls-key'),
   '--tls-key': file('its private key (PEM)'),
@@ -17,16 +17,16 @@ export const TLS_FLAGS = {
   '--tls-crl': file('the revocation lists (PEM) of those CAs'),
   '--tls-client': repeated(
     option.list({
-      doc: 'what a certificate may do that does not say it itself; may be repeated: URI:spiffe://prod/orders=service:orders',
+      doc: 'the role of a certificate that does not declare one; may be repeated: URI:spiffe://prod/orders=service:orders',
       item: option.string({ doc: 'a rule' }),
       default: [],
     }),
     '<san>=<role>',
   ),
-  '--services-ca': file('the CAs (PEM) of services over TLS; default: whom Node trusts, with NODE_EXTRA_CA_CERTS'),
+  '--services-ca': file('the CAs (PEM) of services over TLS; default: the CAs of Node, with NODE_EXTRA_CA_CERTS'),
 };
 
-/** What was typed of them. */
+/** The given values. */
 export interface TlsFlags {
   readonly '--tls-cert': string | undefined;
   readonly '--tls-key': string | undefined;
@@ -36,7 +36,7 @@ export interface TlsFlags {
   readonly '--services-ca': string | undefined;
 }
 
-/** The options of TLS. What does not fit together, the registry says. Throws OPTION_INVALID. */
+/** The options of TLS. The registry rejects contradictions. Throws OPTION_INVALID. */
 export function tlsOf(flags: TlsFlags): Pick<StartOptions, 'tls' | 'heartbeatTls'> {
   const { '--tls-cert': certFile, '--tls-key': keyFile, '--tls-ca': caFile, '--tls-crl': crlFile } = flags;
   const services = flags['--services-ca'];

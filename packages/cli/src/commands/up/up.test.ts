@@ -37,7 +37,7 @@ async function freePort(): Promise<number> {
 async function start(argv: readonly string[], env: Shell['env'] = {}) {
   const shell = testShell(env);
   const code = run(['up', ...argv], shell);
-  await Promise.race([shell.spoke, code]);
+  await Promise.race([shell.hasOutput, code]);
   const text = shell.outLines.join('\n');
   const end = async (): Promise<void> => {
     shell.end();
@@ -51,7 +51,7 @@ function register(url: string, id: string): Promise<Response> {
   return fetch(`${url}/api/v1/register`, { method: 'POST', headers: { 'content-type': 'application/json' }, body });
 }
 
-/** What it answers to whoever came by this name. */
+/** The status of its answer to a request for this host name. */
 async function statusFor(url: string, host: string): Promise<number> {
   const request = get(`${url}/api/v1/registry`, { headers: { host }, agent: false });
   const [response] = (await once(request, 'response')) as [IncomingMessage];
@@ -59,7 +59,7 @@ async function statusFor(url: string, host: string): Promise<number> {
   return response.statusCode ?? 0;
 }
 
-/** What an open registry says of ROLLCALL_URL. */
+/** The lines about ROLLCALL_URL of an open registry. */
 async function urlLines(...argv: readonly string[]): Promise<readonly string[]> {
   const { text, end } = await start(['--port', '0', '--insecure', ...argv]);
   await end();
@@ -74,7 +74,7 @@ async function optionsOf(...argv: readonly string[]): Promise<unknown> {
 }
 
 describe('rollcall up', () => {
-  it('tells of an option that nobody set that it is the default, and of the others what set them', async () => {
+  it('reports for each option whether it is a default, or what set it', async () => {
     expect(await optionsOf()).toMatchObject({
       port: { source: 'option' },
       host: { value: '127.0.0.1', source: 'default' },
@@ -93,10 +93,10 @@ describe('rollcall up', () => {
     expect(await optionsOf('--interval', '500')).toMatchObject({ intervalMs: { value: 500, source: 'option' } });
   });
 
-  it('--json serves, says so in one line of JSON, and closes when it is asked to end', async () => {
+  it('--json serves, prints one line of JSON, and closes when it is asked to end', async () => {
     const shell = testShell();
     const code = run(['up', '--port', '0', '--memory', '--interval', '300', '--json'], shell);
-    await shell.spoke;
+    await shell.hasOutput;
     const { url, pid } = JSON.parse(shell.outLines.join('\n')) as { url: string; pid: number };
     expect(pid).toBe(process.pid);
     const answer = await fetch(`${url}/api/v1/registry`);
@@ -107,10 +107,10 @@ describe('rollcall up', () => {
     await expect(fetch(url)).rejects.toThrow('fetch failed');
   });
 
-  it('tells people where it is and what to do', async () => {
+  it('prints its URL and the next steps', async () => {
     const shell = testShell();
     const code = run(['up', '--port', '0'], shell);
-    await shell.spoke;
+    await shell.hasOutput;
     shell.end();
     await code;
     expect(shell.outLines.join('\n')).toMatch(
@@ -122,15 +122,15 @@ describe('rollcall up', () => {
     [['--preset', 'fast'], { intervalMs: 1_000, timeoutMs: 400, freshEvery: 1 }, '1 s'],
     [['--preset', 'relaxed', '--fresh-every', '10'], { intervalMs: 15_000, timeoutMs: 5_000, freshEvery: 10 }, '15 s'],
     [['--preset', 'relaxed', '--interval', '500'], { intervalMs: 500, timeoutMs: 200, freshEvery: 1 }, '0.5 s'],
-  ])('%j makes the terms %j', async (argv, terms, told) => {
+  ])('%j results in the terms %j', async (argv, terms, interval) => {
     const { text, url, end } = await start(['--port', '0', ...argv]);
     const answer = await fetch(`${url}/api/v1/registry`);
     expect(await answer.json()).toMatchObject({ heartbeat: terms });
-    expect(text).toContain(`heartbeats every ${told}`);
+    expect(text).toContain(`heartbeats every ${interval}`);
     await end();
   });
 
-  it('is reached by every --name, and by no other', async () => {
+  it('is reached by every --name, and by no other name', async () => {
     const { url, end } = await start(['--port', '0', '--name', 'registry.lan', '--name', 'rollcall']);
     expect(await statusFor(url, 'registry.lan')).toBe(200);
     expect(await statusFor(url, 'rollcall')).toBe(200);
@@ -138,7 +138,7 @@ describe('rollcall up', () => {
     await end();
   });
 
-  it('says what services on other machines are given, where it listens to them', async () => {
+  it('prints the URL for services on other machines, if it listens to them', async () => {
     expect(await urlLines('--host', '0.0.0.0', '--name', 'registry.internal', '--name', 'other')).toEqual([
       expect.stringMatching(/^Services on this machine .*=http:\/\/127\.0\.0\.1:\d+$/),
       expect.stringMatching(/^Those on other machines .*=http:\/\/registry\.internal:\d+$/),
@@ -149,7 +149,7 @@ describe('rollcall up', () => {
     expect(await urlLines()).toEqual([expect.stringMatching(/^Services find it .*=http:\/\/127\.0\.0\.1:\d+$/)]);
   });
 
-  it('keeps what it knows in the folder of --data, for the next one', async () => {
+  it('stores its data in the folder of --data, for the next one', async () => {
     const folder = await newFolder();
     const first = await start(['--port', '0', '--data', folder]);
     expect(first.text).toContain(`kept in ${folder}`);
@@ -162,7 +162,7 @@ describe('rollcall up', () => {
     await second.end();
   });
 
-  it('keeps it in a folder of the user for its port, if nothing else was asked for', async () => {
+  it('stores it in a folder of the user for its port by default', async () => {
     const home = await newFolder();
     const port = await freePort();
     const { text, url, end } = await start(['--port', String(port)], { XDG_STATE_HOME: home });
@@ -177,7 +177,7 @@ describe('rollcall up', () => {
     await end();
   });
 
-  it('refuses a folder that another registry has, if it was asked for', async () => {
+  it('refuses a folder that another registry uses, if it was given', async () => {
     const folder = await newFolder();
     const first = await start(['--port', '0', '--data', folder]);
     const shell = testShell();
@@ -188,7 +188,7 @@ describe('rollcall up', () => {
     await first.end();
   });
 
-  it('starts without one where its own cannot be had, and says so', async () => {
+  it('starts without one if its default folder is unusable, and logs that', async () => {
     const port = await freePort();
     const env = { XDG_STATE_HOME: await newFolder() };
     const holder = await start(['--port', '0', '--data', join(env.XDG_STATE_HOME, 'rollcall', String(port))]);
@@ -203,7 +203,7 @@ describe('rollcall up', () => {
     await holder.end();
   });
 
-  it('does not start where its own folder is damaged: whom it knew must not be forgotten in silence', async () => {
+  it('does not start if its own folder is damaged: its instances must not be lost silently', async () => {
     const port = await freePort();
     const env = { XDG_STATE_HOME: await newFolder() };
     const folder = join(env.XDG_STATE_HOME, 'rollcall', String(port));
@@ -211,10 +211,10 @@ describe('rollcall up', () => {
     await writeFile(join(folder, 'snapshot-000000001'), 'hello');
     const shell = testShell(env);
     expect(await run(['up', '--port', String(port)], shell)).toBe(1);
-    expect(shell.errLines.join('\n')).toMatch(/snapshot-000000001 is damaged at byte 0.*move it away to begin anew/);
+    expect(shell.errLines.join('\n')).toMatch(/snapshot-000000001 is damaged at byte 0.*move it away to start empty/);
   });
 
-  it('does not start, open to everybody here, where there may be tokens that it cannot see', async () => {
+  it('does not start, open to all local users, if there may be tokens that it cannot read', async () => {
     const port = await freePort();
     const env = { XDG_STATE_HOME: await newFolder() };
     const folder = join(env.XDG_STATE_HOME, 'rollcall', String(port));
@@ -225,27 +225,27 @@ describe('rollcall up', () => {
     expect(dangling.errLines.join('\n')).toContain('There is no file of tokens');
   });
 
-  it.runIf(isRoot)('does not start, either, where its own folder is closed to this user', async () => {
+  it.runIf(isRoot)('does not start, either, if its own folder is not accessible to this user', async () => {
     const port = await freePort();
     const env = { XDG_STATE_HOME: await newFolder() };
-    const nobody = 65_534;
-    await chown(env.XDG_STATE_HOME, nobody, nobody);
+    const unprivileged = 65_534;
+    await chown(env.XDG_STATE_HOME, unprivileged, unprivileged);
     const folder = join(env.XDG_STATE_HOME, 'rollcall', String(port));
     await mkdir(folder, { recursive: true });
     await chmod(folder, 0o700);
     const shell = testShell(env);
-    process.seteuid?.(nobody);
+    process.seteuid?.(unprivileged);
     const code = run(['up', '--port', String(port)], shell);
-    await Promise.race([code, shell.spoke]).finally(() => process.seteuid?.(0));
+    await Promise.race([code, shell.hasOutput]).finally(() => process.seteuid?.(0));
     shell.end();
     expect(await code).toBe(2);
     expect(shell.outLines).toEqual([]);
     expect(shell.errLines.join('\n')).toMatch(
-      /tokens\.json cannot be seen.*EACCES.*as the user whose folder it is, name another one with --data, or keep nothing: --memory/,
+      /tokens\.json cannot be checked.*EACCES.*as the user whose folder it is, name another one with --data, or keep nothing: --memory/,
     );
   });
 
-  it('is asked for memory or for a folder, not for both', async () => {
+  it('accepts memory or a folder, not both', async () => {
     const shell = testShell();
     expect(await run(['up', '--port', '0', '--memory', '--data', 'state'], shell)).toBe(2);
     expect(shell.errLines.join('')).toContain('leave one of them out');
@@ -257,7 +257,7 @@ describe('rollcall up', () => {
     expect(shell.errLines.join('')).toContain('--insecure');
   });
 
-  it('knows a way out where the port is taken', async () => {
+  it('suggests a fix if the port is taken', async () => {
     const other = createServer().listen(0, '127.0.0.1');
     await once(other, 'listening');
     const { port } = other.address() as AddressInfo;

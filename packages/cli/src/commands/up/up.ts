@@ -44,13 +44,13 @@ const FLAGS = {
   ),
   '--preset': valued(
     option.oneOf(PRESET_NAMES, {
-      doc: `how patient it is: ${PRESET_NAMES.map((name) => `${name} (a heartbeat every ${secondsText(PRESETS[name].intervalMs)})`).join(', ')}`,
+      doc: `the timing: ${PRESET_NAMES.map((name) => `${name} (a heartbeat every ${secondsText(PRESETS[name].intervalMs)})`).join(', ')}`,
     }),
     '<name>',
   ),
   '--interval': valued(
     option.number({
-      doc: 'milliseconds between two heartbeats; default: those of --preset',
+      doc: 'milliseconds between two heartbeats; default: that of --preset',
       unit: 'ms',
       integer: true,
       min: 10,
@@ -60,7 +60,7 @@ const FLAGS = {
   ),
   '--fresh-every': valued(
     option.number({
-      doc: 'every n-th heartbeat opens a connection of its own, the others keep the last; default 1: all do',
+      doc: 'every n-th heartbeat opens a connection of its own, the others reuse the last one; default 1: all do',
       integer: true,
       min: 1,
       max: 1_000,
@@ -74,14 +74,14 @@ const FLAGS = {
   '--memory': toggle('keep everything in memory, as long as this process lives'),
   '--tokens': valued(
     option.string({
-      doc: 'ask for the tokens in this file; default tokens.json in the folder of --data, if it is there',
+      doc: 'require the tokens in this file; default tokens.json in the folder of --data, if it exists',
     }),
     '<file>',
   ),
   ...LIMIT_FLAGS,
   ...TLS_FLAGS,
   '--insecure': toggle(
-    'listen where others can reach it, without tokens and certificates: whoever reaches it may do everything',
+    'listen on a network without tokens and certificates: any client that reaches it may do everything',
   ),
   '--json': toggle('once it serves, one line {"url","pid"} and nothing more; log lines go to standard error'),
   '--help': toggle('this text', 'h'),
@@ -93,13 +93,13 @@ Runs a registry until SIGINT (Ctrl-C) or SIGTERM. Services find it by ROLLCALL_U
 
 ${describeFlags(FLAGS).join('\n')}
 
-What it knows survives it in a folder of yours: $XDG_STATE_HOME/rollcall/<port>, or ~/.local/state/rollcall/<port>; on Windows
-%LOCALAPPDATA%\\rollcall\\<port>. With --port 0 it is kept in memory.
+Its data is stored in a folder of yours: $XDG_STATE_HOME/rollcall/<port>, or ~/.local/state/rollcall/<port>; on Windows
+%LOCALAPPDATA%\\rollcall\\<port>. With --port 0 it is kept in memory only.
 
-Without tokens it listens on this machine only, for whoever is on it. rollcall token create makes the first token; from its next
+Without tokens it listens on this machine only, for all its users. rollcall token create makes the first token; from its next
 start the registry asks every request for one, and may listen where others reach it: --host 0.0.0.0. So it may with client certificates:
 --tls-ca. Each names what it is for in a URI among its subject alternative names, rollcall:service:<name>, rollcall:reader or
-rollcall:operator, or a --tls-client does. Files of certificates and tokens are read anew when they have changed.`;
+rollcall:operator, or a --tls-client does. Files of certificates and tokens are read again when they have changed.`;
 
 /** `rollcall up`: a registry in this process. */
 export const up: Command = { help: HELP, run };
@@ -112,11 +112,11 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
   const keeping = keepingOf({ port, data: flags['--data'], memory: flags['--memory'] }, shell.env);
   const tokens = tokensOf(flags, keeping);
   const tls = tlsOf(flags);
-  // from now on, so that whoever stops us while we start is heard
+  // from now on, so that a signal during the start is not lost
   const end = shell.asksToEnd();
   const intervalMs = flags['--interval'] ?? PRESETS[preset].intervalMs;
   const options = {
-    ...saidOptions(flags),
+    ...givenOptions(flags),
     ...(tokens === null ? {} : { tokens }),
     ...limitsOf(flags),
     ...tls,
@@ -133,8 +133,8 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
   return EXIT.done;
 }
 
-/** What was said and nothing else: of the rest the registry tells that it is its default. */
-function saidOptions(flags: ReturnType<typeof parseArguments<typeof FLAGS>>['flags']): StartOptions {
+/** The given options alone: the registry reports the others as defaults. */
+function givenOptions(flags: ReturnType<typeof parseArguments<typeof FLAGS>>['flags']): StartOptions {
   const { '--port': port, '--host': host, '--name': names, '--preset': preset } = flags;
   const { '--interval': intervalMs, '--fresh-every': freshEvery, '--insecure': insecure } = flags;
   return {
@@ -154,7 +154,7 @@ interface Kept {
   readonly folder: string | null;
 }
 
-/** The file of tokens that is asked for; null: none. */
+/** The token file to use; null: none. */
 function tokensOf(
   flags: { readonly '--tokens': string | undefined; readonly '--insecure': boolean },
   { folder }: StoreChoice,
@@ -170,7 +170,10 @@ function tokensOf(
   );
 }
 
-/** Even a link that leads nowhere is there. Throws where that cannot be seen: without the tokens in it everybody here would be let in. */
+/**
+ * True also for a dangling link. Throws if that cannot be checked: without the tokens in it the registry would be open
+ * to all local users.
+ */
 function isThere(path: string): boolean {
   try {
     return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
@@ -179,13 +182,13 @@ function isThere(path: string): boolean {
     if (code === 'ENOTDIR') return false;
     throw new RollcallError(
       'OPTION_INVALID',
-      `Whether there are tokens in ${path} cannot be seen: ${messageOf(cause)}. Start it as the user whose folder it is, name another one with --data, or keep nothing: --memory.`,
+      `Whether there are tokens in ${path} cannot be checked: ${messageOf(cause)}. Start it as the user whose folder it is, name another one with --data, or keep nothing: --memory.`,
       { cause },
     );
   }
 }
 
-/** Nobody asked for the default folder: where it cannot be had, a registry without one is better than none, and says so. */
+/** If the default folder, which was not asked for, is unusable, the registry runs without one and logs that. */
 async function startKeeping(
   options: StartOptions & { readonly log: Log },
   { folder, isAsked }: StoreChoice,
@@ -203,7 +206,7 @@ async function startKeeping(
   }
 }
 
-/** What programs on other machines are given as ROLLCALL_URL; null: the URL itself, or none can reach it. */
+/** The ROLLCALL_URL for programs on other machines; null: the URL itself, or none can reach it. */
 function elsewhereOf(url: string, host: string, [name]: readonly string[]): string | null {
   const isEverywhere = host === '0.0.0.0' || host === '::';
   if (name === undefined && !isEverywhere) return null;
@@ -216,7 +219,7 @@ function elsewhereOf(url: string, host: string, [name]: readonly string[]): stri
 interface Welcome extends Kept {
   readonly tokens: string | null;
   readonly clients: string | null;
-  /** For programs on other machines, where that is another URL. */
+  /** For programs on other machines, if that is another URL. */
   readonly elsewhere: string | null;
 }
 
@@ -241,10 +244,10 @@ function welcome(
       `It asks for certificates that ${clients} has signed; services have theirs in ROLLCALL_CERT_FILE and ROLLCALL_KEY_FILE, and its CA in ROLLCALL_CA_FILE`,
     );
   shell.out(`Dashboard: ${url}/`);
-  shell.out(`See who is there: npx rollcall ls${isDefault ? '' : ` --url ${url}`}`);
+  shell.out(`List instances: npx rollcall ls${isDefault ? '' : ` --url ${url}`}`);
 }
 
-/** One line each: date and time, level, text. What is of interest only to who looks for a bug is left out. */
+/** One line each: date and time, level, text. Debug lines are left out. */
 function logTo(shell: Shell): Log {
   const at = (level: string) => (text: string) =>
     shell.err(`${isoText(Date.now())} ${level.padEnd(5)} ${printable(text)}`);

@@ -2,7 +2,7 @@ import { isRecord } from '@rollcall/core';
 import { listAt, numberAt, textAt } from '../../registry/json.js';
 import type { CallEdge, CallTarget } from './facts.js';
 
-/** The edges in an answer of /api/v1/topology; what it does not say counts as nothing. */
+/** The edges in an answer of /api/v1/topology; missing fields count as nothing. */
 export const callEdgesIn = (topology: unknown): readonly CallEdge[] =>
   listAt(topology, 'edges').filter(isRecord).map(edgeIn);
 

@@ -5,14 +5,16 @@ import { countsOf, serviceIn } from '../../render/outages.js';
 import { ABOUT, contactOf, identityOf, insist } from './contact.js';
 import type { Asked, Facts, Failure, HereFacts, PeerFacts, RefusedFacts, RegistryFacts } from './facts.js';
 import type { Asker } from './http-probe.js';
-import { Look, NOBODY } from './instance-facts.js';
+import { Look, NO_INSTANCES } from './instance-facts.js';
 import { largeAnswer, streamOf } from './probes.js';
 
-/** So many instances are asked for one by one, the worst first; what is told of the others is in the lists of services. */
+/**
+ * The number of instances that are requested one by one, worst first; the others are counted by the lists of services.
+ */
 const MOST_INSTANCES = 500;
 
 export interface Wanted {
-  /** A service, or an id; null: everybody. */
+  /** A service, or an id; null: all. */
   readonly word: string | null;
   /** Null, or left out: all. */
   readonly namespace?: string | null;
@@ -24,8 +26,9 @@ export interface Wanted {
 }
 
 /**
- * All that can be seen of a registry and its instances, with nothing but HTTP to the registry and connections to the instances. Rejects
- * with UNKNOWN_SERVICE for a word that is neither a service nor an id, with REGISTRY_REFUSED for an unknown namespace.
+ * Collects all facts about a registry and its instances, by HTTP to the registry and connections to the instances.
+ * Rejects with UNKNOWN_SERVICE for a word that is neither a service nor an id, with REGISTRY_REFUSED for an unknown
+ * namespace.
  */
 export async function gather(
   asker: Asker,
@@ -37,7 +40,7 @@ export async function gather(
   const registry = registryIn(contact);
   const look = new Look(asker, here.openFiles);
   const [{ instances, isWhole, ...meant }, way, peers] = await Promise.all([
-    registry === null ? NOBODY : look.instances(word, namespace ?? '*'),
+    registry === null ? NO_INSTANCES : look.instances(word, namespace ?? '*'),
     registry === null ? null : wayFacts(asker),
     Promise.all(others.map((url) => peerFacts(asker, url))),
   ]);
@@ -75,7 +78,7 @@ export async function gather(
 
 const UNREAD = { kind: 'unread', why: 'no registry answers' } as const;
 
-/** What this process had no open file for is no try. */
+/** A request that failed because this process had no free file descriptor does not count as a try. */
 const isUnasked = ({ code }: Failure): boolean => code === 'EMFILE' || code === 'ENFILE';
 
 function triedFacts(asker: Asker, here: Wanted['here']): Pick<Facts, 'here' | 'tries'> {

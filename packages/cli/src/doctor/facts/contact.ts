@@ -6,7 +6,7 @@ import type { Asker } from './http-probe.js';
 
 export const ABOUT = '/api/v1/registry';
 const SMALL = '/health/live';
-/** Further tries, each so long after the one before: what comes and goes is seen to. */
+/** Delays of further tries, so that intermittent failures are found. */
 const MORE = 5;
 const APART_MS = 150;
 
@@ -24,7 +24,7 @@ export async function contactOf(asker: Asker): Promise<ContactFacts> {
   return { contact, isSmallAnswered: small?.kind === 'answer', isTls, addresses };
 }
 
-/** A registry that answered once is asked for something small, often: does every connection come about? */
+/** Sends several small requests to a registry that answered once, to check that every connection opens. */
 export async function insist(asker: Asker, path = SMALL): Promise<readonly Asked[]> {
   return Promise.all(
     Array.from({ length: MORE }, async (_, index) => {
@@ -34,7 +34,7 @@ export async function insist(asker: Asker, path = SMALL): Promise<readonly Asked
   );
 }
 
-/** A certificate or an alert says more of why than a connection that ended, and that more than silence. */
+/** A certificate or an alert explains more than a connection that ended, and that explains more than silence. */
 function rankOf(asked: Asked): number {
   if (asked.kind === 'answer') return 0;
   if (asked.trouble !== null) return 1;
@@ -45,8 +45,8 @@ const mostTelling = (first: Asked, more: readonly Asked[]): Asked =>
   more.reduce((best, next) => (rankOf(next) < rankOf(best) ? next : best), first);
 
 /**
- * How each address of the URL's host answers, where it matters: it has several, none answers, or the registry is empty. Of loopback the
- * address of the other family is looked at, too: `localhost` may lead to either.
+ * The answers of the addresses of the URL's host, if they matter: there are several, none answers, or the registry is
+ * empty. Of loopback the address of the other family is looked at, too: `localhost` may lead to either.
  */
 async function addressFacts(asker: Asker, contact: Asked): Promise<readonly AddressFacts[]> {
   const named = await addressesOf(asker.url);
@@ -68,7 +68,7 @@ function addressFact(address: string, isNamed: boolean, asked: Asked): AddressFa
   return { address, isNamed, ...identityOf(asked) };
 }
 
-/** Which registry an answer is of, and how many instances it has. */
+/** The registry that an answer is from, and its number of instances. */
 export function identityOf(asked: Asked): Omit<AddressFacts, 'address' | 'isNamed'> {
   if (asked.kind === 'failure') return { isRegistry: false, epoch: null, instances: 0, text: asked.text };
   const { status, body } = asked;

@@ -1,59 +1,59 @@
 import type { CallableCount, Container, Endpoint, Instance, InstanceId, OverrideTerms } from '@rollcall/core';
 import type { Heartbeats } from '../../registry/heartbeats.js';
-import type { Progress } from './question.js';
+import type { Progress } from './send-request.js';
 
-/** What came back from a question over HTTP. */
+/** The result of an HTTP request. */
 export type Asked = Answer | Failure;
 
 export interface Answer {
   readonly kind: 'answer';
   readonly status: number;
-  /** What it says of its kind and of its program; empty: nothing. */
+  /** The content type and the server program from its headers; empty: none. */
   readonly contentType: string;
   readonly server: string;
-  /** Its `Date`, ms since 1970; null: it said none. To the second. */
+  /** Its `Date`, ms since 1970, to the second; null: no such header. */
   readonly date: number | null;
   /** Undefined: no JSON. */
   readonly body: unknown;
-  /** The beginning of what it said. */
+  /** The start of the body. */
   readonly text: string;
-  /** Of its body, in bytes. */
+  /** The size of its body, in bytes. */
   readonly size: number;
   readonly roundTripMs: number;
 }
 
 export interface Failure {
   readonly kind: 'failure';
-  /** Node's code: `ECONNREFUSED`; empty where there is none. */
+  /** Node's code: `ECONNREFUSED`; empty: none. */
   readonly code: string;
   /** Verbatim. */
   readonly text: string;
-  /** What it means, where more is known than the text says. */
+  /** The explanation, where more is known than the text. */
   readonly trouble: string | null;
-  /** How far the question came. */
+  /** How far the request got. */
   readonly progress: Progress;
 }
 
-/** One address, and who answers a question about the registry there. */
+/** One address, and what answers a request of the registry there. */
 export interface AddressFacts {
   readonly address: string;
-  /** Does the host of the URL lead there? False: it is the loopback address of the other family. */
+  /** True if the host of the URL resolves to it. False: it is the loopback address of the other family. */
   readonly isNamed: boolean;
   readonly isRegistry: boolean;
-  /** Null: no registry told it. */
+  /** Null: no registry reported it. */
   readonly epoch: string | null;
   readonly instances: number;
-  /** What was seen, for people. */
+  /** The observation, for people. */
   readonly text: string;
 }
 
-/** How the registry is reached. */
+/** The connection to the registry. */
 export interface ContactFacts {
-  /** The first answer to a question about the registry; a failure: no try was answered. */
+  /** The first answer to a request about the registry; a failure: no try was answered. */
   readonly contact: Asked;
-  /** Was a small question answered, where the one about the registry was met with silence? */
+  /** True if a small request was answered while the one about the registry met silence. */
   readonly isSmallAnswered: boolean;
-  /** Does TLS answer where the URL says http and connections end without an answer? */
+  /** True if TLS answers where the URL has http and connections end without an answer. */
   readonly isTls: boolean;
   /** Empty: there is only one, or it was not needed. */
   readonly addresses: readonly AddressFacts[];
@@ -62,16 +62,19 @@ export interface ContactFacts {
 /** Another registry of the list in ROLLCALL_URL. */
 export type PeerFacts = Omit<AddressFacts, 'address' | 'isNamed'> & { readonly url: string };
 
-/** What was tried of the way to a registry that answers. */
+/** The probes of the connection to a registry that answers. */
 export interface WayFacts {
-  /** An answer of more than 64 KiB: its question failed; null: it arrived, or there is none to ask for. */
+  /** A failure of the request for an answer of more than 64 KiB; null: it arrived, or none was requested. */
   readonly large: Failure | null;
-  /** How a change feed of our own went. */
+  /** The result of holding a change feed. */
   readonly stream: StreamFacts;
 }
 
 export interface StreamFacts {
-  /** `held`: open all the time; `ended`: by somebody else; `silent`: a connection, and no head of an answer; `refused`: the registry said no, or no connection. */
+  /**
+   * `held`: open all the time; `ended`: by the other side; `silent`: a connection without the head of an answer;
+   * `refused`: by the registry, or no connection.
+   */
   readonly outcome: 'held' | 'ended' | 'silent' | 'refused';
   readonly afterMs: number;
   readonly text: string;
@@ -83,11 +86,11 @@ export interface HereFacts {
   readonly container: Container | null;
   /** Files that it may have open; null: not known. */
   readonly openFiles: number | null;
-  /** Questions that it could not ask for want of open files. */
+  /** The number of requests that could not be sent for lack of file descriptors. */
   readonly unasked: number;
 }
 
-/** Every try to ask the registry. */
+/** All tries to reach the registry. */
 export interface TryFacts {
   readonly asked: number;
   readonly failures: readonly Failure[];
@@ -95,34 +98,35 @@ export interface TryFacts {
   readonly largestAnswer: number;
 }
 
-/** How an instance's address answers, asked from here. */
+/** The result of probing an instance's address from here. */
 export interface Reach {
   readonly endpoint: Endpoint;
   /**
-   * `itself`: it said its own id; `another`: somebody else's; `open`: the port takes connections, and who is there was not asked;
-   * `refused`: nobody listens; `silent`: nothing came in time; `unasked`: this process has no open file left for it; `failed`: anything else.
+   * `itself`: it reported its own id; `another`: a different id; `open`: the port accepts connections, and the id was
+   * not requested; `refused`: no process listens; `silent`: no answer in time; `unasked`: this process has no free file
+   * descriptor for it; `failed`: anything else.
    */
   readonly outcome: 'itself' | 'another' | 'open' | 'refused' | 'silent' | 'unasked' | 'failed';
   /** Verbatim. */
   readonly text: string;
 }
 
-/** What is known of one instance. */
+/** The facts about one instance. */
 export interface InstanceFacts {
   readonly instance: Instance;
-  /** Null: it was not asked for. */
+  /** Null: it was not requested. */
   readonly heartbeats: Heartbeats | null;
-  /** How often it fell lately; null: not known. */
+  /** The number of recent falls; null: unknown. */
   readonly falls: number | null;
-  /** Does it hold its line? Null: not known. */
+  /** True if it holds its line; null: unknown. */
   readonly line: boolean | null;
   /** One for each endpoint; empty: not tried. */
   readonly reach: readonly Reach[];
-  /** The last rounds of Heartbeat-1, oldest first: was each answered? Empty: not asked for. */
+  /** The last rounds of Heartbeat-1, oldest first: true if answered. Empty: not requested. */
   readonly rounds: readonly boolean[];
-  /** How often its stream ended within ten minutes though it lives; null: never, or not known. */
+  /** The number of times its stream ended within ten minutes although it lives; null: never, or unknown. */
   readonly lineLosses: LineLossFacts | null;
-  /** Who drained it, or put it into maintenance, when and why; null: nobody, or not known. */
+  /** The operator who drained it or put it into maintenance, the time and the reason; null: none, or unknown. */
   readonly away: OverrideTerms | null;
 }
 
@@ -144,21 +148,21 @@ export interface RefusedFacts {
   readonly agoMs: number;
 }
 
-/** What the registry says of itself; null: it did not say. */
+/** The registry's own state; null: not reported. */
 export interface RegistryFacts {
   readonly version: string | null;
   readonly epoch: string | null;
-  /** How many are registered; null: not told. */
+  /** The number of registered instances; null: not reported. */
   readonly instances: number | null;
   /** Files that its process has open, and may have. */
   readonly files: { readonly open: number; readonly most: number } | null;
-  /** The container that it runs in; null: none, or not told. */
+  /** The container that it runs in; null: none, or not reported. */
   readonly container: Container | null;
   readonly insecure: boolean;
   readonly access: string;
   readonly host: string | null;
   readonly intervalMs: number;
-  /** By its own clock, ms since 1970; null: not told. */
+  /** By its own clock, ms since 1970; null: not reported. */
   readonly startedAt: number | null;
   readonly flappingLimit: number | null;
   readonly store: {
@@ -167,7 +171,7 @@ export interface RegistryFacts {
     readonly trouble: { readonly text: string; readonly sinceMs: number; readonly owed: number } | null;
   } | null;
   readonly preservation: { readonly text: string; readonly sinceMs: number | null } | null;
-  /** When its certificate ends, ms since 1970; null: it speaks no TLS. */
+  /** The expiry of its certificate, ms since 1970; null: it does not use TLS. */
   readonly certificateUntil: number | null;
   /** Access tokens that end soon, the first to end first. */
   readonly endingTokens: readonly { readonly id: string; readonly whose: string; readonly until: number }[];
@@ -180,7 +184,7 @@ export interface RegistryFacts {
   }[];
 }
 
-/** How many instances of a service there are, and what callers may do with them. */
+/** The number of instances of a service, and of those that callers may call. */
 export type ServiceCount = Pick<CallableCount, 'all' | 'callable' | 'leaving'>;
 
 /** The calls from all instances of one service to another, in the last window that each caller reported. */
@@ -194,9 +198,9 @@ export interface CallEdge {
   readonly perSecond: number;
   /** Calls that failed after all retries. */
   readonly failures: number;
-  /** The mean length of the callers' windows; null: not known, as where nothing was called. */
+  /** The mean length of the callers' windows; null: unknown, as without calls. */
   readonly windowMs: number | null;
-  /** How long ago the newest report came. */
+  /** The age of the newest report. */
   readonly ageMs: number;
   readonly targets: readonly CallTarget[];
 }
@@ -204,23 +208,23 @@ export interface CallEdge {
 /** The part of an edge that went to one instance. */
 export interface CallTarget {
   readonly instance: InstanceId;
-  /** About so many, computed from a rate with one decimal; null: not known. */
+  /** An estimate, computed from a rate with one decimal; null: unknown. */
   readonly attempts: number | null;
   readonly failures: number;
-  /** How many callers have their circuit to it closed, open and half-open. */
+  /** The numbers of callers whose circuit to it is closed, open and half-open. */
   readonly circuits: { readonly closed: number; readonly open: number; readonly halfOpen: number };
 }
 
-/** The calls between services; `unread`: the registry did not answer the question, and why. */
+/** The calls between services; `unread`: the registry did not answer the request, and why. */
 export type CallFacts =
   | { readonly kind: 'read'; readonly edges: readonly CallEdge[] }
   | { readonly kind: 'unread'; readonly why: string };
 
-/** What the command was asked to look at, besides the registry itself. */
+/** The scope of the command, besides the registry itself. */
 export type Scope =
   | { readonly kind: 'all' }
   | { readonly kind: 'namespace'; readonly namespace: string }
-  /** `namespace` is `*` where the service was looked for in all of them. */
+  /** `namespace` is `*` if the service was searched in all of them. */
   | { readonly kind: 'service'; readonly namespace: string; readonly service: string }
   | { readonly kind: 'instances' };
 
@@ -233,30 +237,30 @@ export interface Facts extends Omit<ContactFacts, 'contact'> {
   readonly way: WayFacts | null;
   /** The others of the list in ROLLCALL_URL. */
   readonly peers: readonly PeerFacts[];
-  /** What was asked for and did not come, for people. */
+  /** What was requested and not received, for people. */
   readonly missing: readonly string[];
-  /** Of this machine, ms since 1970, at the middle of the question about the registry. */
+  /** The wall clock of this machine, ms since 1970, at the middle of the request about the registry. */
   readonly wall: number;
-  /** Of this command. */
+  /** The version of this command. */
   readonly version: string;
-  /** Was a token, a certificate, shown? */
+  /** True if a token or a certificate was sent. */
   readonly hasToken: boolean;
-  /** How the registry answers when it is asked about itself. */
+  /** The registry's answer about itself. */
   readonly contact: Asked;
   /** Null: it answered otherwise. */
   readonly registry: RegistryFacts | null;
   readonly instances: readonly InstanceFacts[];
-  /** By `<namespace>/<service>`, of all instances of a service; empty where only some instances were asked for. */
+  /** By `<namespace>/<service>`, for all instances of a service; empty if only some instances were requested. */
   readonly counts: ReadonlyMap<string, CallableCount>;
   readonly scope: Scope;
   /** By `<namespace>/<service>`, of every service of the registry, whatever the scope. */
   readonly services: ReadonlyMap<string, ServiceCount>;
-  /** Does the registry have services in several namespaces? */
+  /** True if the registry has services in several namespaces. */
   readonly hasNamespaces: boolean;
-  /** By id, how people read and type it; empty: not known. */
+  /** The printed name by id; empty: unknown. */
   readonly names: ReadonlyMap<InstanceId, string>;
   readonly calls: CallFacts;
-  /** Instances that were left out, because there are so many. */
+  /** The number of instances that were left out because of the limit. */
   readonly left: number;
   /** Were their ports to be tried? */
   readonly triesPorts: boolean;

@@ -6,26 +6,26 @@ import { messageOf, sleep, systemTime } from '@rollcall/core';
 import type { Way } from '../../registry/connection.js';
 import { jsonOf } from '../../registry/json.js';
 import type { Asked, Failure } from './facts.js';
-import { question, Unanswered } from './question.js';
-import type { Progress, QuestionOptions } from './question.js';
+import { sendRequest, Unanswered } from './send-request.js';
+import type { Progress, SendOptions } from './send-request.js';
 
-/** A question without an answer by then is unanswered. */
+/** The timeout of a request, ms. */
 const TIMEOUT_MS = 3_000;
-/** So much of an answer is shown. */
+/** The maximum length of an answer that is shown. */
 const SHOWN = 120;
-/** A question is asked so often, until it is answered. */
+/** Tries of a request until it is answered. */
 const TRIES = 3;
 const RETRY_AFTER_MS = 100;
-/** Since the first question; later ones are not repeated, so that the whole stays bounded. */
+/** Since the first request; later ones are not repeated, so that the total time is bounded. */
 const RETRIES_END_MS = 10_000;
 
 const NOWHERE: Progress = { isConnected: false, isAnswered: false, received: 0, announced: null };
 
-/** Asks one registry, each question on a connection of its own, and tells how it answered, whatever that is. */
+/** Sends requests to one registry, each on a connection of its own, and reports any kind of answer. */
 export class Asker {
   readonly url: string;
   readonly #way: Way;
-  readonly #options: QuestionOptions;
+  readonly #options: SendOptions;
   readonly #isShown: boolean;
   readonly #failures: Failure[] = [];
   readonly #beganAt = systemTime.now();
@@ -55,13 +55,13 @@ export class Asker {
     return this.#largest;
   }
 
-  /** Headers and TLS of a question, for those that are asked elsewhere. */
-  get options(): QuestionOptions {
+  /** Headers and TLS options for requests that are sent elsewhere. */
+  get options(): SendOptions {
     const { token } = this.#way;
     return { ...this.#options, headers: token === undefined ? {} : { authorization: `Bearer ${token}` } };
   }
 
-  /** Tries several times where no answer comes. Never rejects. */
+  /** Tries several times until there is an answer. Never rejects. */
   async ask(path: string): Promise<Asked> {
     let asked = await this.once(path);
     for (let tries = 1; tries < TRIES && asked.kind === 'failure'; tries += 1) {
@@ -72,9 +72,9 @@ export class Asker {
     return asked;
   }
 
-  /** One try; `address`: there, whatever the URL's name leads to. Never rejects. */
+  /** One try; `address`: used instead of the resolved name of the URL. Never rejects. */
   async once(path: string, address?: string): Promise<Asked> {
-    const asked = await this.#question(this.url + path, address);
+    const asked = await this.#request(this.url + path, address);
     if (address !== undefined) return asked;
     this.#tries += 1;
     if (asked.kind === 'failure') this.#failures.push(asked);
@@ -82,30 +82,30 @@ export class Asker {
     return asked;
   }
 
-  /** All of the text at a path; null: it did not come. Never rejects. */
+  /** The whole text at a path; null: it was not received. Never rejects. */
   async pageText(path: string): Promise<string | null> {
     const options = { ...this.options, signal: AbortSignal.timeout(TIMEOUT_MS) };
-    const page = await question(this.url + path, options).catch(() => null);
+    const page = await sendRequest(this.url + path, options).catch(() => null);
     return page === null || page.response.statusCode !== 200 ? null : page.text;
   }
 
-  /** The same question at another URL, with the same token. It does not count as a try. Never rejects. */
+  /** The same request at another URL, with the same token. It does not count as a try. Never rejects. */
   elsewhere(url: string, path: string): Promise<Asked> {
-    return this.#question(url.replace(/\/+$/, '') + path);
+    return this.#request(url.replace(/\/+$/, '') + path);
   }
 
-  async #question(url: string, address?: string): Promise<Asked> {
+  async #request(url: string, address?: string): Promise<Asked> {
     const askedAt = systemTime.now();
     try {
       const signal = AbortSignal.timeout(TIMEOUT_MS);
-      const { response, text, progress } = await question(url, { ...this.options, signal, address });
-      const { statusCode: status = 0, headers: said } = response;
-      const date = Date.parse(said.date ?? '');
+      const { response, text, progress } = await sendRequest(url, { ...this.options, signal, address });
+      const { statusCode: status = 0, headers } = response;
+      const date = Date.parse(headers.date ?? '');
       return {
         kind: 'answer',
         status,
-        contentType: said['content-type'] ?? '',
-        server: String(said['server'] ?? said['x-powered-by'] ?? ''),
+        contentType: headers['content-type'] ?? '',
+        server: String(headers['server'] ?? headers['x-powered-by'] ?? ''),
         date: Number.isNaN(date) ? null : date,
         body: jsonOf(text),
         text: text.slice(0, SHOWN),
@@ -124,13 +124,13 @@ export class Asker {
     if (error instanceof Error && (error.name === 'AbortError' || error.name === 'TimeoutError'))
       return { kind: 'failure', code: 'ETIMEDOUT', text: silenceText(progress), trouble: null, progress };
     const code = codeOf(error);
-    // what the client then guesses is left to whoever has seen all tries
+    // the explanation of the client is left to the caller, which has seen all tries
     const trouble = CUT.test(code) ? null : (troubleOf(error, facts)?.message ?? null);
     return { kind: 'failure', code, text: messageOf(error) || code, trouble, progress };
   }
 }
 
-/** The connection ended before there was an answer. */
+/** The connection ended before the answer. */
 const CUT = /^(ECONNRESET|EPIPE|UND_ERR_SOCKET)$/;
 
 export const isCut = ({ code }: Failure): boolean => CUT.test(code);
@@ -142,7 +142,7 @@ function silenceText({ isConnected, isAnswered, received, announced }: Progress)
   return isConnected ? `it takes the connection, and no answer ${within}` : `no connection ${within}`;
 }
 
-/** Does it speak TLS? Whose certificate it is does not matter here. */
+/** True if TLS answers there. Its certificate is not verified. */
 export function speaksTls(url: string): Promise<boolean> {
   const { port } = new URL(url);
   return new Promise((resolve) => {
@@ -159,10 +159,10 @@ export function speaksTls(url: string): Promise<boolean> {
   });
 }
 
-/** The host of a URL as connections and tools take it: IPv6 without brackets. */
+/** The host of a URL in the form for connections and tools: IPv6 without brackets. */
 export const bareHost = (url: string): string => new URL(url).hostname.replace(/^\[|\]$/g, '');
 
-/** Every address that the host of a URL stands for; empty: it cannot be looked up. */
+/** Every address that the host of a URL resolves to; empty: it cannot be resolved. */
 export async function addressesOf(url: string): Promise<readonly string[]> {
   const host = bareHost(url);
   if (isIP(host) !== 0) return [host];
@@ -170,7 +170,7 @@ export async function addressesOf(url: string): Promise<readonly string[]> {
   return [...new Set(found.map(({ address }) => address))];
 }
 
-/** Of an error, or of the first of several that one name had. */
+/** The code of an error, or of the first of several for one name. */
 export function codeOf(error: unknown): string {
   if (!(error instanceof Error)) return '';
   if ('code' in error && typeof error.code === 'string') return error.code;

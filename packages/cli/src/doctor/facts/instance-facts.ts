@@ -10,28 +10,30 @@ import type { Asked, CallFacts, InstanceFacts, LineLossFacts, Scope, ServiceCoun
 import type { Asker } from './http-probe.js';
 import { reach } from './port-probe.js';
 
-/** Questions, and connections, at once: where this process may have enough files open. */
+/** Requests, and connections, at the same time, if this process may open enough files. */
 const CONCURRENCY = 32;
-/** Files that this process has open besides those of its questions, with room for what Node loads on the way. */
+/**
+ * File descriptors of this process besides those of its requests, with a reserve for modules that Node loads meanwhile.
+ */
 const RESERVED_FILES = 40;
-/** Of an instance: its own question, two endpoints. */
+/** Sockets per instance: its own request, and two endpoints. */
 const FILES_EACH = 3;
 
-/** Instances that were asked for. */
+/** The requested instances. */
 export interface Meant {
   readonly instances: readonly Instance[];
-  /** Are they all instances of their services? */
+  /** True if they are all instances of their services. */
   readonly isWhole: boolean;
   readonly scope: Scope;
-  /** Of every service of the registry. */
+  /** The counts of every service of the registry. */
   readonly services: ReadonlyMap<string, ServiceCount>;
   readonly hasNamespaces: boolean;
-  /** How people read and type each of them. */
+  /** The printed name of each of them. */
   readonly names: ReadonlyMap<InstanceId, string>;
 }
 
-/** Nobody was asked for, or nothing was answered. */
-export const NOBODY: Meant = {
+/** The result if no instances were requested, or none received. */
+export const NO_INSTANCES: Meant = {
   instances: [],
   isWhole: false,
   scope: { kind: 'all' },
@@ -72,7 +74,7 @@ function scopeOf(service: string | null, namespace: string): Scope {
 const whyNot = (asked: Asked): string =>
   asked.kind === 'failure' ? asked.text : `${asked.status} ${textAt(asked.body, 'detail') ?? asked.text}`;
 
-/** Asks about instances, as many at a time as there are files for, and keeps what did not come. */
+/** Requests facts about instances, as many at a time as there are file descriptors for, and records missing answers. */
 export class Look {
   readonly missing: string[] = [];
   readonly #asker: Asker;
@@ -84,10 +86,13 @@ export class Look {
     this.#concurrency = Math.max(1, Math.min(CONCURRENCY, free));
   }
 
-  /** Usually in every namespace (`*`): an id says nothing of its own. One that is typed before the word counts more. */
+  /**
+   * `usual`: the namespace, mostly all (`*`), as an id does not contain its own. A namespace before the word takes
+   * precedence.
+   */
   async instances(word: string | null, usual: string): Promise<Meant> {
     const listed = await this.#answered('/api/v1/services?namespace=*', 'instances, because the list of services');
-    if (listed === null) return NOBODY;
+    if (listed === null) return NO_INSTANCES;
     const known = listAt(listed, 'services').map((service) => ({
       name: textAt(service, 'name') ?? '',
       namespace: textAt(service, 'namespace') ?? '',
@@ -101,7 +106,7 @@ export class Look {
     const found = { services: servicesIn(listed), hasNamespaces };
     if (typed === null || names.includes(typed.name)) {
       const instances = await this.#allOf(typed === null ? names : [typed.name], namespace);
-      // of a service of which only a part came nothing is counted
+      // a service that was received only in part is not counted
       const isWhole = this.missing.length === 0;
       const scope = scopeOf(typed?.name ?? null, namespace);
       return { ...found, instances, isWhole, scope, names: namesOf(instances, hasNamespaces) };
@@ -117,7 +122,7 @@ export class Look {
     throw new RollcallError('UNKNOWN_SERVICE', `There is no service and no instance "${word ?? ''}". ${hint}`);
   }
 
-  /** The calls between services, as far as they concern these instances' services; all, where the scope is all. */
+  /** The calls between services, as far as they concern these instances' services; all if the scope is all. */
   async calls({ scope, instances }: Pick<Meant, 'scope' | 'instances'>): Promise<CallFacts> {
     const isNarrow = scope.kind === 'service' || scope.kind === 'instances';
     const named = isNarrow ? [...new Set(instances.map(({ service }) => service))] : [];
@@ -132,10 +137,7 @@ export class Look {
   async #allOf(names: readonly string[], namespace: string): Promise<readonly Instance[]> {
     const lists = await this.each(names, async (name) => {
       const path = `/api/v1/services/${encodeURIComponent(name)}?namespace=${namespace}`;
-      return listAt(
-        await this.#answered(path, `the instances of ${name}, because the question about them`),
-        'instances',
-      );
+      return listAt(await this.#answered(path, `the instances of ${name}, because the request for them`), 'instances');
     });
     return lists.flat().flatMap((one) => {
       const read = instanceMessage.parse(one);
@@ -143,11 +145,11 @@ export class Look {
     });
   }
 
-  /** The instance as it is when its heartbeats are read: it may have changed since it was listed. */
+  /** The instance at the time of its heartbeats: it may have changed since it was listed. */
   async factsOf(listed: Instance, triesPorts: boolean): Promise<InstanceFacts> {
     const path = `/api/v1/instances/${encodeURIComponent(listed.id)}`;
     const [body, tried] = await Promise.all([
-      this.#answered(path, `the heartbeats of ${listed.id}, because the question about them`),
+      this.#answered(path, `the heartbeats of ${listed.id}, because the request for them`),
       triesPorts ? Promise.all(listed.endpoints.map((endpoint) => reach(listed.id, endpoint))) : [],
     ]);
     const read = instanceMessage.parse(body);
@@ -174,7 +176,10 @@ export class Look {
     return listAt(asked.body, 'heartbeat1').map((round) => numberAt(round, 'roundTripMs') !== null);
   }
 
-  /** The body of a good answer; null: there is none, which is kept. An instance that has gone meanwhile is nothing to keep. */
+  /**
+   * The body of a successful answer; null: none, which is recorded. An instance that has gone meanwhile is not
+   * recorded.
+   */
   async #answered(path: string, what: string): Promise<unknown> {
     const asked = await this.#asker.ask(path);
     if (asked.kind === 'answer' && asked.status === 200) return asked.body;
@@ -183,7 +188,7 @@ export class Look {
     return null;
   }
 
-  /** In their order, so many at a time. */
+  /** Works on all items in order, a limited number at a time. */
   async each<Item, Result>(items: readonly Item[], work: (item: Item) => Promise<Result>): Promise<readonly Result[]> {
     const results: Result[] = [];
     const waiting = items.entries();

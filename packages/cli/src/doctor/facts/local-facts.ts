@@ -3,7 +3,7 @@ import { CONTAINER_MARKS, containerIn } from '@rollcall/core';
 import type { Shell } from '../../terminal/shell.js';
 import type { HereFacts } from './facts.js';
 
-/** What this process can see of where it runs. Never throws: what cannot be read is not known. */
+/** Facts about the environment of this process. Never throws: what cannot be read is unknown. */
 export function hereFacts(env: Shell['env']): Omit<HereFacts, 'unasked'> {
   const marks = CONTAINER_MARKS.filter((mark) => existsSync(mark));
   const openFiles = /^Max open files\s+(\d+)/m.exec(textOf('/proc/self/limits'))?.[1];

@@ -16,7 +16,7 @@ async function portOf(server: Server): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-const says = (answer: string): Server =>
+const answers = (answer: string): Server =>
   createServer((socket) => void socket.once('data', () => void socket.end(answer)));
 const chunked = (answer: string): Server =>
   createHttpServer((_, response) => {
@@ -28,11 +28,17 @@ const frame = (instance: unknown): string =>
 
 describe('reach', () => {
   it.each<[string, 'tcp' | 'http' | 'grpc', Server, string, RegExp]>([
-    ['itself, over TCP', 'tcp', says(frame('orders-1')), 'itself', /says that it is orders-1/],
-    ['somebody else, over TCP', 'tcp', says(frame('users-1')), 'another', /says that it is users-1/],
-    ['who does not speak our frames', 'tcp', says('HTTP/1.1 400 Bad Request\r\n\r\n'), 'another', /does not say who/],
+    ['itself, over TCP', 'tcp', answers(frame('orders-1')), 'itself', /says that it is orders-1/],
+    ['another process, over TCP', 'tcp', answers(frame('users-1')), 'another', /says that it is users-1/],
     [
-      'who closes',
+      'a process without our frames',
+      'tcp',
+      answers('HTTP/1.1 400 Bad Request\r\n\r\n'),
+      'another',
+      /does not report an instance id/,
+    ],
+    [
+      'a process that closes',
       'tcp',
       createServer((socket) => void socket.once('data', () => void socket.end())),
       'failed',
@@ -51,23 +57,23 @@ describe('reach', () => {
       'http',
       createHttpServer((_, response) => void response.end('<h1>shop</h1>')),
       'another',
-      /does not say who/,
+      /does not report an instance id/,
     ],
     [
       'an error',
       'http',
       createHttpServer((_, response) => void response.writeHead(404).end()),
       'another',
-      /does not say who/,
+      /does not report an instance id/,
     ],
-    ['nobody in particular, over gRPC', 'grpc', says(''), 'open', /takes connections/],
+    ['an open port, over gRPC', 'grpc', answers(''), 'open', /takes connections/],
   ])('finds %s', async (...[, protocol, server, outcome, text]) => {
     const endpoint = { protocol, host: '127.0.0.1', port: await portOf(server), tls: false };
     expect(await reach('orders-1', endpoint)).toEqual({ endpoint, outcome, text: expect.stringMatching(text) });
   });
 
-  it('finds nobody', async () => {
-    const server = says('');
+  it('finds a closed port', async () => {
+    const server = answers('');
     const endpoint = { protocol: 'tcp', host: '127.0.0.1', port: await portOf(server), tls: false } as const;
     await new Promise((resolve) => server.close(resolve));
     expect(await reach('orders-1', endpoint)).toMatchObject({

@@ -21,13 +21,13 @@ const TIMEOUT_MS = 2_000;
 /** More of an answer is not read. */
 const MOST_BYTES = 16_384;
 
-/** An address that does not answer is tried so often; one that is silent, once less, for that takes its time. */
+/** Tries of an address that does not answer; one fewer if it is silent, as that takes longer. */
 const TRIES = 3;
 const RETRY_AFTER_MS = 150;
 
 const isLost = ({ outcome }: Reach): boolean => ['refused', 'silent', 'failed', 'unasked'].includes(outcome);
 
-/** Tries the address of an instance until it answers, three times at most; the text tells of each try. Never rejects. */
+/** Probes the address of an instance until it answers, at most three times; the text lists each try. Never rejects. */
 export async function reach(id: string, endpoint: Endpoint): Promise<Reach> {
   let reached = await reachOnce(id, endpoint);
   const texts = [reached.text];
@@ -40,14 +40,15 @@ export async function reach(id: string, endpoint: Endpoint): Promise<Reach> {
 }
 
 /**
- * Connects to where an instance says it is, and asks who is there, as callers do before their first call: with a Heartbeat-1 that has no
- * nonce, which proves nothing to anybody. Over gRPC, and over TLS, whose certificates are not ours to judge, it only connects. Never rejects.
+ * Connects to the address of an instance and requests its id, as callers do before their first call: with a Heartbeat-1
+ * without a nonce, which proves nothing. Over gRPC, and over TLS, whose certificates are not verified here, it only
+ * connects. Never rejects.
  */
 function reachOnce(id: string, endpoint: Endpoint): Promise<Reach> {
   return new Promise((resolve) => {
     const { host, port, tls } = endpoint;
     let isConnected = false;
-    const said: Buffer[] = [];
+    const received: Buffer[] = [];
     const socket: Socket = tls
       ? secureConnect({ host, port, rejectUnauthorized: false })
       : connect({ host, port, autoSelectFamily: false });
@@ -58,32 +59,35 @@ function reachOnce(id: string, endpoint: Endpoint): Promise<Reach> {
     socket.setTimeout(TIMEOUT_MS, () =>
       done(
         'silent',
-        `${isConnected ? 'it takes the connection and says nothing' : 'no answer to the connection'} within ${TIMEOUT_MS} ms`,
+        `${isConnected ? 'it accepts the connection and sends nothing' : 'no answer to the connection'} within ${TIMEOUT_MS} ms`,
       ),
     );
     socket.on('error', (error) => done(outcomeOf(error), messageOf(error) || codeOf(error)));
     socket.on('close', () => {
-      if (said.length > 0) done(...verdict(id, ''));
+      if (received.length > 0) done(...verdict(id, ''));
       else done('failed', `${addressOf(endpoint)} closed the connection without an answer`);
     });
     socket.on(tls ? 'secureConnect' : 'connect', () => {
       isConnected = true;
-      const question = tls ? null : QUESTIONS[endpoint.protocol]?.(endpoint);
-      if (question === null || question === undefined) return done('open', 'it takes connections');
+      const request = tls ? null : REQUESTS[endpoint.protocol]?.(endpoint);
+      if (request === null || request === undefined) return done('open', 'it takes connections');
       socket.on('data', (bytes) => {
-        said.push(bytes);
-        const answer = Buffer.concat(said);
-        const who = readers[endpoint.protocol]?.(answer) ?? (answer.length > MOST_BYTES ? '' : null);
-        if (who !== null) done(...verdict(id, who));
+        received.push(bytes);
+        const answer = Buffer.concat(received);
+        const found = readers[endpoint.protocol]?.(answer) ?? (answer.length > MOST_BYTES ? '' : null);
+        if (found !== null) done(...verdict(id, found));
       });
-      socket.write(question);
+      socket.write(request);
     });
   });
 }
 
-function verdict(id: string, who: string): [Reach['outcome'], string] {
-  if (who === id) return ['itself', `it says that it is ${id}`];
-  return ['another', who === '' ? 'somebody answers who does not say who it is' : `it says that it is ${who}`];
+function verdict(id: string, found: string): [Reach['outcome'], string] {
+  if (found === id) return ['itself', `it says that it is ${id}`];
+  return [
+    'another',
+    found === '' ? 'a process answers that does not report an instance id' : `it says that it is ${found}`,
+  ];
 }
 
 function outcomeOf(error: unknown): Reach['outcome'] {
@@ -99,13 +103,13 @@ const http = (endpoint: Endpoint): string =>
   `POST ${HEARTBEAT_PATH} HTTP/1.1\r\nhost: ${addressOf(endpoint)}\r\ncontent-type: application/json\r\n` +
   'content-length: 2\r\nconnection: close\r\n\r\n{}';
 
-const QUESTIONS: Partial<Readonly<Record<Protocol, (endpoint: Endpoint) => string | Uint8Array>>> = {
+const REQUESTS: Partial<Readonly<Record<Protocol, (endpoint: Endpoint) => string | Uint8Array>>> = {
   tcp: () => encodeFrame({ pattern: HEARTBEAT_PATTERN, data: {}, id: 'doctor' }),
   http,
   heartbeat: http,
 };
 
-/** Who answers: empty, somebody who does not say; null: not all has come. */
+/** Reads the id from an answer: empty if there is none; null: the answer is incomplete. */
 const readers: Partial<Readonly<Record<Protocol, (received: Buffer) => string | null>>> = {
   tcp: readTcp,
   http: readHttp,

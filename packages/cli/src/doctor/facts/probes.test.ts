@@ -64,7 +64,7 @@ describe('a change feed that is held', () => {
     expect(await outcomeOf(...answers)).toMatchObject({ outcome, tries });
   });
 
-  it('is not said to be silent where no connection came about', async () => {
+  it('is not reported as silent if no connection was opened', async () => {
     // takes the connection, and never shakes hands
     const port = await portOf(createTcpServer());
     expect(await streamOf(askerOf(`https://127.0.0.1:${port}`), HOLD_MS)).toMatchObject({

@@ -5,12 +5,13 @@ import type { Failure, StreamFacts } from './facts.js';
 import { codeOf } from './http-probe.js';
 import type { Asker } from './http-probe.js';
 
-/** So long a change feed is held. */
+/** The time for which a change feed is held. */
 const STREAM_MS = 2_500;
 const RETRY_AFTER_MS = 100;
 
 /**
- * Asks for an answer of more than 64 KiB: the script of the dashboard, which is for anyone. Null: it arrived, or this registry has none.
+ * Asks for an answer of more than 64 KiB: the script of the dashboard, which is for anyone. Null: it arrived, or this
+ * registry has none.
  */
 export async function largeAnswer(asker: Asker): Promise<Failure | null> {
   const page = await asker.pageText('/');
@@ -21,8 +22,9 @@ export async function largeAnswer(asker: Asker): Promise<Failure | null> {
 }
 
 /**
- * Holds a change feed for 2.5 s: does it come through, and last? One that does not is tried once more, and the second try counts: a single
- * lost packet or connection says nothing about streams. `holdMs`: how long each try is held. Never rejects.
+ * Holds a change feed for 2.5 s and checks that it arrives and lasts. After a failure it tries once more, and the
+ * second try counts: a single lost packet or connection does not prove a problem of streams. `holdMs`: the duration of
+ * each try. Never rejects.
  */
 export async function streamOf(asker: Asker, holdMs = STREAM_MS): Promise<StreamFacts> {
   const first = await holdStream(asker, holdMs);

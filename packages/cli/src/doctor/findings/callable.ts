@@ -9,20 +9,18 @@ import { finding } from './finding.js';
 import type { Diagnosis, Finding } from './finding.js';
 import { registryWall } from './registry.js';
 
-/** So many instances are told one by one. */
+/** The number of instances that are listed one by one. */
 const MOST_TOLD = 10;
 
 /** Services that have instances of which callers may call none. */
 export function callableDiagnosis(facts: Facts): Diagnosis {
   const out = [...facts.counts].filter(([, count]) => isOutage(count));
   const fine =
-    facts.counts.size > 0 && out.length === 0
-      ? [`of each of ${facts.counts.size} services somebody may be called`]
-      : [];
-  return { findings: out.map(([key, count]) => nobody(key, count, facts)), fine, unchecked: [] };
+    facts.counts.size > 0 && out.length === 0 ? [`each of ${facts.counts.size} services has a callable instance`] : [];
+  return { findings: out.map(([key, count]) => uncallable(key, count, facts)), fine, unchecked: [] };
 }
 
-function nobody(key: string, count: CallableCount, facts: Facts): Finding {
+function uncallable(key: string, count: CallableCount, facts: Facts): Finding {
   const nameOf = serviceIn(true);
   const members = facts.instances.filter(({ instance }) => nameOf(instance) === key);
   const away = members.filter(({ instance }) => isAway(instance));
@@ -34,7 +32,7 @@ function nobody(key: string, count: CallableCount, facts: Facts): Finding {
     services: [key],
     share: 1,
     evidence: [
-      ...members.slice(0, MOST_TOLD).map((one) => told(one, now)),
+      ...members.slice(0, MOST_TOLD).map((one) => memberText(one, now)),
       ...(members.length > MOST_TOLD ? [`and ${members.length - MOST_TOLD} more`] : []),
     ],
     fix:
@@ -44,13 +42,13 @@ function nobody(key: string, count: CallableCount, facts: Facts): Finding {
   });
 }
 
-function told({ instance, away }: InstanceFacts, now: number): string {
+function memberText({ instance, away }: InstanceFacts, now: number): string {
   const { id, admin, state, reason } = instance;
   if (admin !== 'ENABLED') return `${id} is ${admin}: ${awayText(admin, away, now)}; its state is ${state}`;
   return `${id} is ${state}: ${explained(reason).sentence}`;
 }
 
-/** Somebody meant it: for each intention whom to ask first, and then the commands that undo it. */
+/** An operator did it on purpose: for each intention the operator to ask first, and then the commands that undo it. */
 function undrainFix(away: readonly InstanceFacts[], now: number): readonly string[] {
   const byPlan = new Map<string, string[]>();
   for (const one of away) {

@@ -20,7 +20,7 @@ const edge = (from: string, to: string, more: Partial<CallEdge> = {}): CallEdge 
 const of = (edges: readonly CallEdge[], more: Partial<Facts> = {}): ReturnType<typeof judge> =>
   judge(facts({ calls: { kind: 'read', edges }, ...more }));
 const whatOf = (...asked: Parameters<typeof of>): readonly string[] => of(...asked).findings.map(({ what }) => what);
-/** How many findings come of so many calls, of which so many failed. */
+/** The number of findings for these calls and failures. */
 const failed = (count: number, failures: number): number =>
   of([edge('gateway', 'orders', { calls: count, failures })]).findings.length;
 const fails = (to: string): CallEdge => edge('gateway', to, { failures: 100 });
@@ -34,26 +34,26 @@ const inService = (service: string): Partial<Facts> => ({
 });
 
 describe('calls between services', () => {
-  it('are failing from three of them and a tenth on, not below', () => {
+  it('are failing from three failures and a tenth on, not below', () => {
     expect([failed(2, 2), failed(3, 3), failed(31, 3), failed(30, 3), failed(1_000, 99)]).toEqual([0, 1, 0, 1, 0]);
   });
 
-  it('say whether anybody of the callee may be called, or is registered', () => {
+  it('include whether the callee has callable or registered instances', () => {
     const what = (to: string): string | undefined => whatOf([fails(to)], { services: SERVICES })[0];
-    expect(what('a')).toBe('gateway → a: 100 of 100 calls failed in the last 5 s (nobody of a may be called).');
+    expect(what('a')).toBe('gateway → a: 100 of 100 calls failed in the last 5 s (no instance of a may be called).');
     expect(what('gone')).toContain('(no instance of gone is registered).');
     expect(what('orders')).toBe('gateway → orders: 100 of 100 calls failed in the last 5 s.');
     const fix = of([fails('a')], { services: SERVICES }).findings[0]?.commands;
     expect(fix).toEqual(['rollcall doctor a']);
   });
 
-  it('name the instance where most failures are', () => {
+  it('name the instance with the most failures', () => {
     const targets = [target('orders-0001', { failures: 40 }), target('orders-0002', { failures: 1 })];
     const [found] = of([edge('gateway', 'orders', { failures: 20, targets })], { services: SERVICES }).findings;
     expect(found?.fix.join('\n')).toMatch(/most failures are at orders…0001.*\n.*rollcall drain orders-0001/);
   });
 
-  it('belong to a service when it calls or is called, and to an instance when it is called', () => {
+  it('are findings of a service as caller and callee, and of an instance as callee', () => {
     const all = [
       edge('gateway', 'a', { failures: 50 }),
       edge('orders', 'a', { failures: 50 }),
@@ -67,17 +67,17 @@ describe('calls between services', () => {
     expect(whatOf(all)[0]).toContain('→');
   });
 
-  it('that could not be read are not checked, with the reason', () => {
+  it('are not checked if they could not be read, with the reason', () => {
     const { findings, unchecked } = judge(facts({ calls: { kind: 'unread', why: '503 busy' } }));
     expect(findings).toEqual([]);
-    expect(unchecked).toContain('calls between services, because the question about them was not answered (503 busy)');
+    expect(unchecked).toContain('calls between services, because the request for them was not answered (503 busy)');
   });
 });
 
 describe('circuits', () => {
   const kept = edge('billing', 'orders', { targets: [target('orders-0001', { failures: 28, circuits: OPEN })] });
 
-  it('tell who keeps one open, and that the others are fine where they are', () => {
+  it('are a finding with the callers that keep one open; the others are fine', () => {
     const fine = edge('search', 'orders', { targets: [target('orders-0001')] });
     const [found] = of([kept, fine]).findings;
     expect(found?.what).toBe(
@@ -90,13 +90,13 @@ describe('circuits', () => {
     expect(whatOf([kept])[0]).not.toContain('fine');
   });
 
-  it('of an instance that is gone, or may not be called, say nothing', () => {
+  it('of an instance that is gone, or may not be called, are ignored', () => {
     const gone = edge('billing', 'orders', { targets: [target('orders-9', { circuits: OPEN })] });
     expect(whatOf([gone])).toEqual([]);
     expect(whatOf([kept], { instances: [instanceFacts({ admin: 'DRAINING' })] })).toEqual([]);
   });
 
-  it('that are only half-open are no finding', () => {
+  it('that are only half-open are not a finding', () => {
     const halfOpen = { closed: 1, open: 0, halfOpen: 1 };
     expect(whatOf([edge('billing', 'orders', { targets: [target('orders-0001', { circuits: halfOpen })] })])).toEqual(
       [],

@@ -9,12 +9,12 @@ import type { Diagnosis, Finding } from './finding.js';
 import { remediesFor } from './fixes.js';
 import { serviceNameOf } from './names.js';
 
-/** Calls of a service to another fail: at least so many in the last window, and at least this share of them. */
+/** Calls of a service to another fail: at least this number in the last window, and at least this share of them. */
 const LEAST_FAILED = 3;
 const FAILED_RATIO = 0.1;
 /** Most of the failed attempts went to one instance. */
 const MOST_RATIO = 0.8;
-/** So many lines of evidence of one kind. */
+/** The maximum number of lines of evidence of one kind. */
 const MOST_TOLD = 5;
 
 /** Calls between services: those that fail, and the circuits that callers keep open. */
@@ -22,12 +22,12 @@ export function callsDiagnosis(facts: Facts): Diagnosis {
   const { registry, calls, instances } = facts;
   if (registry === null) return { findings: [], fine: [], unchecked: [] };
   if (calls.kind === 'unread') {
-    const why = `calls between services, because the question about them was not answered (${calls.why})`;
+    const why = `calls between services, because the request for them was not answered (${calls.why})`;
     return { findings: [], fine: [], unchecked: [why] };
   }
   const edges = calls.edges.filter((edge) => isInScope(edge, facts));
   if (edges.length === 0) {
-    const unchecked = instances.length === 0 ? [] : ['calls between services, because no caller reported any lately'];
+    const unchecked = instances.length === 0 ? [] : ['calls between services, because no caller reported any recently'];
     return { findings: [], fine: [], unchecked };
   }
   const failing = edges.filter(isFailing).map((edge) => callsFailing(edge, facts));
@@ -43,7 +43,7 @@ function fineOf(edges: readonly CallEdge[], failing: number, open: number): read
   ];
 }
 
-/** Of a service its incoming and outgoing edges, of an instance the edges of its callers. */
+/** The incoming and outgoing edges of a service, or the edges of an instance's callers. */
 function isInScope({ namespace, from, to }: CallEdge, { scope, instances }: Facts): boolean {
   switch (scope.kind) {
     case 'all':
@@ -87,15 +87,15 @@ function callsFailing(edge: CallEdge, facts: Facts): Finding {
 
 const instancesText = (count: number): string => (count === 1 ? '1 instance' : `${count} instances`);
 
-/** What keeps every call from being answered; empty: there is somebody to call. */
+/** The reason why no call can be answered; empty: an instance may be called. */
 function lackOf(callee: string, count: { readonly callable: number } | undefined): string {
   if (count === undefined) return `no instance of ${callee} is registered`;
-  return count.callable === 0 ? `nobody of ${callee} may be called` : '';
+  return count.callable === 0 ? `no instance of ${callee} may be called` : '';
 }
 
 function lackFix(callee: string, service: string, isRegistered: boolean): readonly string[] {
   if (isRegistered)
-    return [`see who may not be called, why, and how to undo it: ${command(`rollcall doctor ${callee}`)}`];
+    return [`see which instances may not be called, why, and how to undo it: ${command(`rollcall doctor ${callee}`)}`];
   return [
     `is it registered elsewhere, or under another name? ${command(`rollcall ls --all-namespaces --search ${service}`)}`,
     'if it does not run, start it',
@@ -140,7 +140,9 @@ function failingFix(edge: CallEdge, facts: Facts): readonly string[] {
   ];
 }
 
-/** How people read and type the instance; of one that is not in the scope by the instances that are called beside it. */
+/**
+ * The printed name of the instance; one outside the scope is named by the instances that are called beside it.
+ */
 function targetName({ instance }: CallTarget, { namespace, to, targets }: CallEdge, facts: Facts): string {
   const known = facts.names.get(instance);
   if (known !== undefined) return known;
@@ -163,7 +165,7 @@ interface Caller {
   readonly target: CallTarget;
 }
 
-/** The instances to which a caller keeps its circuit open, though they may be called. */
+/** The callable instances to which a caller keeps its circuit open. */
 function circuitsIn(edges: readonly CallEdge[], facts: Facts): readonly Circuit[] {
   const callers = new Map<InstanceId, Caller[]>();
   for (const edge of edges) {
@@ -180,7 +182,7 @@ function circuitsIn(edges: readonly CallEdge[], facts: Facts): readonly Circuit[
     .filter((circuit) => isCalled(circuit, facts));
 }
 
-/** Nobody calls one that is gone, or that may not be called: then its circuits say nothing. */
+/** An instance that is gone or may not be called gets no calls: its circuits mean nothing. */
 function isCalled({ callers, known }: Circuit, { scope, counts, left }: Facts): boolean {
   if (known !== null) return isCallable(known.instance);
   if (scope.kind === 'instances') return false;
@@ -219,7 +221,7 @@ function circuitOpen({ id, callers, known }: Circuit, facts: Facts): Finding {
   });
 }
 
-/** The part of the service's instances that this one is. */
+/** The share of the service's instances that this one is. */
 function callableShare(caller: Caller | undefined, { services }: Facts): number {
   const all = caller === undefined ? 0 : (services.get(`${caller.edge.namespace}/${caller.edge.to}`)?.all ?? 0);
   return all === 0 ? 0 : 1 / all;

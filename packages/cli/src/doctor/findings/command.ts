@@ -1,4 +1,5 @@
-// A text for people may contain commands. They are marked where the text is made, so that whoever shows it can keep them whole.
+// A text for people may contain commands. They are marked where the text is made, so that code that prints it can keep
+// them whole.
 
 const OPEN = '\u{E000}';
 const CLOSE = '\u{E001}';
@@ -14,7 +15,7 @@ export const unmarked = (text: string): string => text.replaceAll(new RegExp(`[$
 export const commandsIn = (text: string): readonly string[] =>
   [...text.matchAll(MARKED)].map(([, found = '']) => found);
 
-/** A part of a text: a command, or what stands between commands. */
+/** A part of a text: a command, or the text between commands. */
 export interface Part {
   readonly text: string;
   readonly isCommand: boolean;

@@ -8,16 +8,16 @@ import { finding } from './finding.js';
 import type { Finding, FindingCode } from './finding.js';
 import { remediesFor } from './fixes.js';
 
-const ELSEWHERE = 'if it runs elsewhere, say where: --url or ROLLCALL_URL';
+const ELSEWHERE = 'if it runs elsewhere, set its URL: --url or ROLLCALL_URL';
 
-/** Why no registry answers; null: one does. */
+/** The finding if no registry answers; null: one does. */
 export function contactFinding(facts: Facts): Finding | null {
   const { contact } = facts;
   if (facts.registry !== null) return null;
   return contact.kind === 'failure' ? unreached(facts, contact) : answered(facts, contact);
 }
 
-/** What every try came to: the same failure once, with how often it was seen. */
+/** The results of all tries: each failure once, with its count. */
 export function triedTexts({ tries }: Pick<Facts, 'tries'>): readonly string[] {
   const { asked, failures } = tries;
   const counts = new Map<string, number>();
@@ -57,18 +57,18 @@ function unreached(facts: Facts, failure: Failure): Finding {
     return say(
       'registry-at-other-address',
       `No registry answers at ${lost.join(', ') || host}; one answers at ${other.address}.`,
-      `say where it is: ${command(`ROLLCALL_URL=${urlAt(url, other.address)}`)}`,
+      `set its URL: ${command(`ROLLCALL_URL=${urlAt(url, other.address)}`)}`,
       `or let it listen where ${host} leads, too: ${remediesFor(here.container).startWith('--host ::')} (IPv6 and IPv4; it then asks for tokens), or --host ${lost[0] ?? hostname}`,
     );
   }
   if (facts.isSmallAnswered)
-    return say('large-answers-lost', `${host} answers small questions, and none about the registry.`, ...largeFix(url));
+    return say('large-answers-lost', `${host} answers small requests, and none about the registry.`, ...largeFix(url));
   return unconnected(facts, failure, say);
 }
 
 export const largeFix = (url: string): readonly string[] => [
   `does a full packet arrive? ${command(`ping -c 3 -M do -s 1472 ${bareHost(url)}`)}; where it does not, lower the MTU of the tunnel or VPN between, or clamp the MSS there (${command('iptables -t mangle -A FORWARD -p tcp --tcp-flags SYN,RST SYN -j TCPMSS --clamp-mss-to-pmtu')})`,
-  'is there a proxy between that limits the size of answers, or buffers them to a disk that is full? Its log tells',
+  'is there a proxy between that limits the size of answers, or buffers them to a disk that is full? See its log',
 ];
 
 function unconnected(facts: Facts, failure: Failure, say: Say): Finding {
@@ -80,7 +80,7 @@ function unconnected(facts: Facts, failure: Failure, say: Say): Finding {
     const isHere = isLoopback(hostname);
     return say(
       'registry-not-listening',
-      `Nobody listens at ${host}.`,
+      `No process listens at ${host}.`,
       `if none runs there, start one: ${remedies.startRegistry(port || '80', false)}`,
       isHere
         ? ELSEWHERE
@@ -109,17 +109,20 @@ function unconnected(facts: Facts, failure: Failure, say: Say): Finding {
 function stranger({ url, here }: Facts, { trouble }: Failure, say: Say): Finding {
   const { host, port } = new URL(url);
   if ((trouble ?? '').startsWith('it speaks TLS'))
-    return say('registry-speaks-tls', `The registry at ${url} cannot be spoken to: ${trouble ?? ''}`, securedFix(url));
+    return say('registry-speaks-tls', `The registry at ${url} cannot be reached: ${trouble ?? ''}`, securedFix(url));
   const greeting = /: it says ".*"/.exec(trouble ?? '')?.[0] ?? '';
   return say(
     'not-a-registry',
-    `What listens at ${host} speaks no HTTP${greeting}.`,
-    `see who it is: ${remediesFor(here.container).whoListens(port || '80')}`,
+    `What listens at ${host} does not use HTTP${greeting}.`,
+    `see which program it is: ${remediesFor(here.container).whoListens(port || '80')}`,
     ELSEWHERE,
   );
 }
 
-/** Connections come about and end without a word. Why, nobody can see from here: what is known is said, and what to look at. */
+/**
+ * Connections open and end without an answer. The cause is not visible from here: the finding has the facts, and what
+ * to check.
+ */
 function closing({ url, here, hasToken }: Facts, say: Say): Finding {
   const { host } = new URL(url);
   const isSecure = url.startsWith('https:');
@@ -131,11 +134,11 @@ function closing({ url, here, hasToken }: Facts, say: Say): Finding {
     'registry-closes-connections',
     `${host} takes connections and closes them without an answer. ${tls} Why cannot be seen from here.`,
     `has the registry open files left? On its machine: ${command("grep 'open files' /proc/<pid>/limits; ls /proc/<pid>/fd | wc -l")}. If not, ${remedies.moreFiles}`,
-    'is it a proxy, a load balancer or a published port with nobody behind it? Ask the registry itself, past it',
+    'is it a proxy, a load balancer or a published port without a process behind it? Ask the registry itself, past it',
     ...(isSecure && !hasToken
       ? [`if it asks for client certificates: ${command('ROLLCALL_CERT_FILE=own.pem ROLLCALL_KEY_FILE=own.key')}`]
       : []),
-    'its own log tells: it says when it cannot accept a connection',
+    'see its own log: it reports connections that cannot be accepted',
   );
 }
 
@@ -152,9 +155,7 @@ function silent({ url, here, tries }: Facts, { code, progress }: Failure, say: S
   const kinds = new Set(tries.failures.map((one) => one.code));
   const reason = NO_WAY[code];
   const isMixed =
-    kinds.size > 1
-      ? ' The tries ended differently, as they do where packets are lost or somebody is just starting.'
-      : '';
+    kinds.size > 1 ? ' The tries ended differently, as they do if packets are lost or a process is just starting.' : '';
   const what =
     reason !== undefined
       ? `${host} is not reached: ${reason}.`
@@ -192,21 +193,21 @@ function troubleFix(trouble: string, url: string): string {
     return 'put a new certificate in the place of the old one; a running registry reads it within a second';
   if (/not for this name/.test(trouble))
     return 'use a name in ROLLCALL_URL that the certificate is for, or sign one with that name';
-  return `say who may sign for it: ${command('ROLLCALL_CA_FILE=ca.pem')}, or --ca-file ca.pem`;
+  return `set the CA that signed its certificate: ${command('ROLLCALL_CA_FILE=ca.pem')}, or --ca-file ca.pem`;
 }
 
-/** Somebody answered, but not as a registry that lets us in. */
+/** A server answered, but not as a registry that grants access. */
 function answered(facts: Facts, contact: Answer): Finding {
   const { url, here } = facts;
   const { host, hostname, port } = new URL(url);
   const remedies = remediesFor(here.container);
   const type = textAt(contact.body, 'type') ?? '';
   if (!type.startsWith('urn:rollcall:')) {
-    const program = [contact.server, contact.contentType].filter((said) => said !== '').join(', ');
+    const program = [contact.server, contact.contentType].filter((text) => text !== '').join(', ');
     const evidence = [
       `asked from here: GET /api/v1/registry is answered with ${contact.status}${program === '' ? '' : ` (${program})`}: ${contact.text.split('\n')[0] ?? ''}`,
     ];
-    const fix = [`see who it is: ${remedies.whoListens(port || '80')}`, ELSEWHERE];
+    const fix = [`see which program it is: ${remedies.whoListens(port || '80')}`, ELSEWHERE];
     return finding('not-a-registry', { what: `Another program answers at ${host}.`, evidence, fix });
   }
   const { code, detail, fix } = problemFrom(contact.status, contact.body);
@@ -237,9 +238,9 @@ function answered(facts: Facts, contact: Answer): Finding {
       );
     }
     case 'FORBIDDEN':
-      return say('access-forbidden', 'The registry knows who asks, and that is not allowed to read.', fix);
+      return say('access-forbidden', 'The registry knows the caller, which is not allowed to read.', fix);
     default:
-      return say('registry-refuses', `The registry at ${host} does not answer a question about itself.`, fix);
+      return say('registry-refuses', `The registry at ${host} does not report its own state.`, fix);
   }
 }
 

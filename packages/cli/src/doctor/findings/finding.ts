@@ -1,6 +1,8 @@
 import { commandsIn, unmarked } from './command.js';
 
-/** What `rollcall doctor` can find. docs/guide/troubleshooting.md has an entry for each, under its code. */
+/**
+ * The codes of all findings of `rollcall doctor`. docs/guide/troubleshooting.md has an entry for each, under its code.
+ */
 export const FINDING_CODES = [
   // no registry
   'registry-not-listening',
@@ -26,7 +28,7 @@ export const FINDING_CODES = [
   'large-answers-lost',
   'stream-cut',
   'registries-differ',
-  // the registry itself, and what it tells of whole services
+  // the registry itself, and its reports about whole services
   'nobody-callable',
   'calls-failing',
   'circuit-open',
@@ -39,7 +41,7 @@ export const FINDING_CODES = [
   'insecure-registry',
   'clock-skew',
   'version-skew',
-  // who is on no list
+  // services that are not registered
   'service-not-let-in',
   'address-not-allowed',
   'duplicate-id',
@@ -61,7 +63,7 @@ export const FINDING_CODES = [
 ] as const;
 export type FindingCode = (typeof FINDING_CODES)[number];
 
-/** `broken`: calls fail, or will not come; `risk`: they will when something else happens; `note`: worth knowing. */
+/** `broken`: calls fail, or will not arrive; `risk`: they will if something else happens; `note`: worth knowing. */
 export const GRAVITIES = ['broken', 'risk', 'note'] as const;
 export type Gravity = (typeof GRAVITIES)[number];
 
@@ -69,21 +71,26 @@ export type Gravity = (typeof GRAVITIES)[number];
 export interface Finding {
   readonly code: FindingCode;
   readonly gravity: Gravity;
-  /** What is wrong, in one sentence with the names. */
+  /** The problem, in one sentence with the names. */
   readonly what: string;
   /** The ids of the instances that it is about; empty: none in particular. */
   readonly instances: readonly string[];
-  /** The same instances as people read and type them: `orders…1e07`, with the namespace where the registry has several. */
+  /**
+   * The printed names of the same instances: `orders…1e07`, with the namespace if the registry has several.
+   */
   readonly names: readonly string[];
   /** The services that it is about, each as `<namespace>/<service>`. */
   readonly services: readonly string[];
-  /** How much of these services is lost, 0 to 1: instances that callers may not call, or calls that failed. Null: it is about no service in particular. */
+  /**
+   * How much of these services is lost, 0 to 1: instances that callers may not call, or calls that failed. Null: it is
+   * about no service in particular.
+   */
   readonly share: number | null;
-  /** What shows it, verbatim, and who saw it. */
+  /** The evidence, verbatim, and its source. */
   readonly evidence: readonly string[];
-  /** What it does to calls. */
+  /** The effect on calls. */
   readonly why: string;
-  /** Lines to change, or commands to run; one of them mends it. */
+  /** Lines to change, or commands to run; one of them fixes it. */
   readonly fix: readonly string[];
   /** The commands in `fix`, in their order. */
   readonly commands: readonly string[];
@@ -91,20 +98,20 @@ export interface Finding {
   readonly link: string;
 }
 
-/** All that a look comes to. */
+/** The results of one run. */
 export interface Diagnosis {
   /** Worst first. */
   readonly findings: readonly Finding[];
-  /** What was looked at and is well. */
+  /** What was checked and is well. */
   readonly fine: readonly string[];
-  /** What could not be looked at, and why. */
+  /** What could not be checked, and why. */
   readonly unchecked: readonly string[];
 }
 
 type Seen = Pick<Finding, 'what' | 'evidence' | 'fix'> &
   Partial<Pick<Finding, 'instances' | 'names' | 'services' | 'share'>>;
 
-/** In `fix` commands are marked (`command`). Names, services and share may be left out where `instances` tells them. */
+/** Commands in `fix` are marked (`command`). Names, services and share may be left out if `instances` implies them. */
 export function finding(code: FindingCode, seen: Seen): Finding {
   const { what, evidence, fix, instances = [], names = [], services = [], share = null } = seen;
   const { gravity, why } = MEANINGS[code];
@@ -124,7 +131,10 @@ export function finding(code: FindingCode, seen: Seen): Finding {
   };
 }
 
-/** Worst first; of one gravity by how much of a service is lost, what is about no service in particular before all; then in the order of the codes. */
+/**
+ * Worst first; within one gravity by the lost share of a service, findings about no particular service before all; then
+ * in the order of the codes.
+ */
 export function worstFirst(findings: readonly Finding[]): readonly Finding[] {
   const rank = ({ gravity }: Finding): number => GRAVITIES.indexOf(gravity);
   const order = ({ code }: Finding): number => FINDING_CODES.indexOf(code);
@@ -134,30 +144,31 @@ export function worstFirst(findings: readonly Finding[]): readonly Finding[] {
   );
 }
 
-const UNSEEN =
-  'Services that start now find nobody and are found by nobody; those that run go on with the copy they have.';
-const UNREAD =
-  'The registry is there and goes on; whoever is refused like this sees nothing of it, and registers nothing.';
+const UNSEEN = 'Services that start now find no instances and are not found; those that run continue with their copy.';
+const UNREAD = 'The registry works; clients that it refuses like this can neither read nor register.';
 const ABSENT = 'A service that is not let in is on no list: callers do not know that it exists.';
 
-/** What each finding is worth, and what it does. */
+/** The gravity and the effect of each finding. */
 const MEANINGS: Readonly<Record<FindingCode, { readonly gravity: Gravity; readonly why: string }>> = {
   'registry-not-listening': { gravity: 'broken', why: UNSEEN },
   'registry-name-unknown': { gravity: 'broken', why: UNSEEN },
   'registry-silent': { gravity: 'broken', why: UNSEEN },
   'registry-at-other-address': {
     gravity: 'broken',
-    why: 'Whoever has this URL asks where nobody listens, though a registry is at the other address of the same machine.',
+    why: 'Clients with this URL use an address where no process listens, although a registry is at the other address of the same machine.',
   },
   'registry-closes-connections': { gravity: 'broken', why: UNSEEN },
   'registry-speaks-tls': {
     gravity: 'broken',
-    why: 'Nothing of HTTP is understood there, so nobody with this URL reaches it.',
+    why: 'It does not understand plain HTTP, so no client with this URL reaches it.',
   },
-  'registry-speaks-no-tls': { gravity: 'broken', why: 'No handshake comes about, so nobody with this URL reaches it.' },
+  'registry-speaks-no-tls': {
+    gravity: 'broken',
+    why: 'The TLS handshake fails, so no client with this URL reaches it.',
+  },
   'registry-certificate': {
     gravity: 'broken',
-    why: 'Whoever does not trust the certificate does not speak to the registry.',
+    why: 'Clients that do not trust the certificate do not connect to the registry.',
   },
   'not-a-registry': { gravity: 'broken', why: UNSEEN },
   'registry-not-ready': {
@@ -166,7 +177,7 @@ const MEANINGS: Readonly<Record<FindingCode, { readonly gravity: Gravity; readon
   },
   'registry-name-refused': {
     gravity: 'broken',
-    why: 'It answers only to names that it was told of, so that no web page can speak to it.',
+    why: 'It answers only to its configured names, so that no foreign web page can reach it.',
   },
   'token-missing': { gravity: 'broken', why: UNREAD },
   'token-wrong': { gravity: 'broken', why: UNREAD },
@@ -175,7 +186,7 @@ const MEANINGS: Readonly<Record<FindingCode, { readonly gravity: Gravity; readon
   'registry-refuses': { gravity: 'broken', why: UNREAD },
   'few-open-files-here': {
     gravity: 'note',
-    why: 'What this command could not ask it does not know: the registry and the instances may be well.',
+    why: 'This command could not check everything: the registry and the instances may be well.',
   },
   'registry-unsteady': {
     gravity: 'risk',
@@ -183,15 +194,15 @@ const MEANINGS: Readonly<Record<FindingCode, { readonly gravity: Gravity; readon
   },
   'large-answers-lost': {
     gravity: 'broken',
-    why: 'Heartbeats are small and arrive; the lists of services are large and do not, so callers find nobody, or keep an old copy.',
+    why: 'Heartbeats are small and arrive; the lists of services are large and do not, so callers find no instances, or keep an old copy.',
   },
   'stream-cut': {
     gravity: 'risk',
-    why: 'At each end of its stream a service asks anew for all that it watches, and the registry calls the instance at once to see whether it died.',
+    why: 'At each end of its stream a service requests its whole view again, and the registry probes the instance at once to check whether it died.',
   },
   'registries-differ': {
     gravity: 'broken',
-    why: 'Registries know nothing of each other: who registers at the one is not found by those who ask the other.',
+    why: 'Registries do not share data: an instance that registers at one is not found by clients of the other.',
   },
   'nobody-callable': {
     gravity: 'broken',
@@ -223,7 +234,7 @@ const MEANINGS: Readonly<Record<FindingCode, { readonly gravity: Gravity; readon
   },
   'host-budget': {
     gravity: 'risk',
-    why: 'When it is used up, connections fail for everybody at once, heartbeats among them.',
+    why: 'When it is used up, connections fail for all clients at once, heartbeats among them.',
   },
   'few-open-files': {
     gravity: 'risk',
@@ -231,13 +242,13 @@ const MEANINGS: Readonly<Record<FindingCode, { readonly gravity: Gravity; readon
   },
   'insecure-registry': {
     gravity: 'risk',
-    why: 'Whoever reaches its port may register an instance of any service, and remove one.',
+    why: 'Any client that reaches its port may register an instance of any service, and remove one.',
   },
   'clock-skew': {
     gravity: 'risk',
     why: 'Certificates and tokens begin and end by these clocks, and times shown to people are wrong. No heartbeat depends on them.',
   },
-  'version-skew': { gravity: 'risk', why: 'What one side says the other may not know yet: it is left out in silence.' },
+  'version-skew': { gravity: 'risk', why: 'One side may not know fields of the other yet: it ignores them silently.' },
   'service-not-let-in': { gravity: 'broken', why: ABSENT },
   'address-not-allowed': { gravity: 'broken', why: ABSENT },
   'duplicate-id': { gravity: 'broken', why: ABSENT },
@@ -246,7 +257,7 @@ const MEANINGS: Readonly<Record<FindingCode, { readonly gravity: Gravity; readon
   'port-not-listening': { gravity: 'broken', why: 'Callers are refused there, too.' },
   'not-reachable-from-registry': {
     gravity: 'broken',
-    why: 'What the registry cannot reach it does not list as HEALTHY, so it gets few calls or none.',
+    why: 'An instance that the registry cannot reach is not listed as HEALTHY, so it gets few calls or none.',
   },
   'heartbeat-1-unanswered': {
     gravity: 'broken',
@@ -258,7 +269,7 @@ const MEANINGS: Readonly<Record<FindingCode, { readonly gravity: Gravity; readon
   },
   'heartbeat-2-missing': {
     gravity: 'broken',
-    why: 'An instance that cannot reach the registry does not hear of others, and may not know that it is cut off.',
+    why: 'An instance that cannot reach the registry gets no changes of others, and may not know that it is cut off.',
   },
   'address-taken': {
     gravity: 'broken',
@@ -266,7 +277,7 @@ const MEANINGS: Readonly<Record<FindingCode, { readonly gravity: Gravity; readon
   },
   'address-shared': {
     gravity: 'broken',
-    why: 'Who gets a call is chance, so both are avoided as long as there is anybody else.',
+    why: 'Which process gets a call is random, so both are avoided while other instances exist.',
   },
   'loopback-address': {
     gravity: 'risk',
@@ -282,7 +293,7 @@ const MEANINGS: Readonly<Record<FindingCode, { readonly gravity: Gravity; readon
   },
   'stale-copy': {
     gravity: 'risk',
-    why: 'It hears of others late or not at all, so it calls some that are gone and knows no new ones.',
+    why: 'It gets changes of others late or not at all, so it calls some that are gone and no new ones.',
   },
   flapping: {
     gravity: 'risk',

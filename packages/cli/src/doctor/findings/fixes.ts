@@ -2,17 +2,17 @@ import type { Container } from '@rollcall/core';
 import { command } from './command.js';
 
 /**
- * What to run or write where something is to be looked at or changed. An image has Node and `rollcall`, and mostly neither a shell with
- * tools nor npx; there the words are those of the engine. Commands in them are marked.
+ * Commands and lines for checks and fixes. An image has Node and `rollcall`, and mostly neither a shell with tools nor
+ * npx; there the commands are those of the engine. Commands are marked.
  */
 export interface Remedies {
   /** Starts a registry at this port, for this machine or for others. */
   startRegistry(port: string, isForOthers: boolean): string;
-  /** Who listens at a port. */
+  /** Shows which process listens on a port. */
   whoListens(port: string | number): string;
-  /** Does a name lead anywhere? */
+  /** A command that resolves a name. */
   lookUp(name: string): string;
-  /** Does a connection come about? `from`: said of the place it is tried from. */
+  /** Tries a connection. `from`: the place from which it is tried. */
   tryPort(host: string, port: string | number, from: string): string;
   /** Makes an access token for this role. */
   createToken(role: string): string;
@@ -23,7 +23,7 @@ export interface Remedies {
   /** Lets this command open more files. */
   readonly moreFilesHere: string;
   readonly setClock: string;
-  /** Is a process alive, and busy? */
+  /** A command that shows whether a process is alive, and busy. */
   readonly isBusy: string;
 }
 
@@ -48,7 +48,7 @@ const MACHINE: Remedies = {
 const NODE_CONNECTS = (host: string, port: string | number): string =>
   `node -e "require('net').connect(${port},'${host}').on('connect',()=>{console.log('open');process.exit()}).on('error',e=>{console.log(e.message);process.exit(1)})"`;
 
-/** Docker, Podman, and engines with the same words. */
+/** Docker, Podman, and engines with the same commands. */
 function engine(name: string): Remedies {
   return {
     startRegistry: (port) =>

@@ -9,12 +9,12 @@ import { remediesFor } from './fixes.js';
 import { nameOf, serviceNameOf } from './names.js';
 import { registryWall } from './registry.js';
 
-/** So many heartbeats in a row are no accident. */
+/** At least this many lost heartbeats in a row are a finding. */
 const MISSES = 2;
-/** It was lost, or has just moved, for so many intervals: then it is no news any more. */
+/** Intervals after which a lost or moved instance is not a recent change any more. */
 const LASTING = 2;
 
-/** What is wrong with the instances. */
+/** The findings about the instances. */
 export function instanceDiagnosis(facts: Facts): Diagnosis {
   const { registry, instances } = facts;
   if (registry === null) return { findings: [], fine: [], unchecked: [] };
@@ -52,15 +52,15 @@ function heartbeatFindings(one: InstanceFacts, facts: Facts, registry: RegistryF
 }
 
 /**
- * Somebody else, for whom it matters: callers ask natives alone who they are, and over `heartbeat` nobody calls, so there it is enough
- * that the registry gets its answers.
+ * True if another process answers and that matters: callers check the id of native instances alone, and no calls go
+ * over `heartbeat`, so there it is enough that the registry gets its answers.
  */
 function isAnother(one: InstanceFacts, { outcome, endpoint }: Reach): boolean {
   if (outcome !== 'another' || one.instance.source !== 'native') return false;
   return endpoint.protocol !== 'heartbeat' || isInboundBroken(one);
 }
 
-/** Was there time enough for it to show itself: since it registered, and since the registry was started? */
+/** True if there was enough time for a heartbeat since it registered, and since the registry was started. */
 function isOld({ instance }: InstanceFacts, facts: Facts, { intervalMs, startedAt }: RegistryFacts): boolean {
   return registryWall(facts) - Math.max(instance.registeredAt, startedAt ?? 0) > LASTING * intervalMs;
 }
@@ -78,12 +78,12 @@ function isOutboundBroken(one: InstanceFacts, facts: Facts, registry: RegistryFa
   return misses >= MISSES || (lastSuccessAgoMs === null && isOld(one, facts, registry));
 }
 
-/** It came back so often within the last rounds: a process that ended, or a way that was closed, does not. */
+/** Returns within the last rounds: a process that ended, or a path that was closed, does not return. */
 const RETURNS = 2;
-/** Of the last rounds so many are looked at. */
+/** The number of last rounds that are evaluated. */
 const ROUNDS = 20;
 
-/** Are some rounds of Heartbeat-1 answered and others not, in turns? */
+/** True if rounds of Heartbeat-1 alternate between answered and missed. */
 function isLossy({ rounds }: InstanceFacts): boolean {
   const last = rounds.slice(-ROUNDS);
   const returns = last.filter((isAnswered, index) => isAnswered && last[index - 1] === false).length;
@@ -103,7 +103,7 @@ function lossy(one: InstanceFacts, facts: Facts): Finding {
       ...evidenceOf(one, facts),
     ],
     fix: [
-      `are packets lost between the registry and it? From the machine of the registry: ${command(`ping -c 20 ${endpoint?.host ?? ''}`)}; mend the network that loses them`,
+      `are packets lost between the registry and it? From the machine of the registry: ${command(`ping -c 20 ${endpoint?.host ?? ''}`)}; fix the network that loses them`,
       `does it pause? ${remediesFor(facts.registry?.container ?? null).isBusy}; look at its memory, its garbage collector, and whether its CPU is throttled`,
     ],
   });
@@ -134,7 +134,7 @@ function inbound(one: InstanceFacts, facts: Facts): Finding {
           : [
               connects,
               'open the way for the registry: firewall, network policy, another network of containers',
-              // who was reached there before said the right address
+              // an address that was reached before was right
               ...(wasReached ? [] : ['or set advertiseHost to an address that the registry reaches']),
             ],
     });
@@ -142,7 +142,7 @@ function inbound(one: InstanceFacts, facts: Facts): Finding {
   if (isRefused || reach.some(({ outcome }) => outcome === 'refused')) {
     return finding('port-not-listening', {
       ...seen,
-      what: `Nobody listens at ${place}, where ${name} says it is.`,
+      what: `No process listens at ${place}, the address of ${name}.`,
       fix: [
         `if its process has ended, start it again; what it did last: ${command(`rollcall show ${instance.id}`)}`,
         `if it runs, look where it listens: ${remedies.whoListens(endpoint?.port ?? '')}; the port that it registered is ${instance.endpoints.map(({ port }) => port).join(', ')}`,
@@ -168,7 +168,7 @@ function outbound(one: InstanceFacts, facts: Facts): Finding {
     fix: [
       `from its machine or container: ${command(container === null ? `curl -sS ${facts.url}/health/live` : fetches)}`,
       hasCome
-        ? 'its own log names the registry that it looks for, and what it is told; what has changed between: a network policy, a firewall, its token?'
+        ? 'its own log names the registry that it uses, and the answers; did something change between them: a network policy, a firewall, its token?'
         : 'its own log names the registry that it looks for; set ROLLCALL_URL to one that it reaches',
     ],
   });
@@ -179,11 +179,11 @@ function taken(one: InstanceFacts, another: readonly Reach[], facts: Facts): Fin
   const places = placesOf(another.length > 0 ? another.map(({ endpoint }) => endpoint) : instance.endpoints);
   return finding('address-taken', {
     instances: [instance.id],
-    what: `Another process answers at ${places}, where ${nameOf(instance, facts)} says it is.`,
+    what: `Another process answers at ${places}, the address of ${nameOf(instance, facts)}.`,
     evidence: evidenceOf(one, facts),
     fix: [
       'give each process a port of its own: port 0 is any free one',
-      `see who has it: ${remediesFor(facts.registry?.container ?? null).whoListens(instance.endpoints[0]?.port ?? '')}`,
+      `see which process has it: ${remediesFor(facts.registry?.container ?? null).whoListens(instance.endpoints[0]?.port ?? '')}`,
     ],
   });
 }
@@ -202,7 +202,7 @@ function shared(one: InstanceFacts, facts: Facts): Finding {
   });
 }
 
-/** What the registry says, both directions, and what was seen from here. */
+/** The report of the registry, both directions, and the probe from here. */
 function evidenceOf({ instance, heartbeats, reach }: InstanceFacts, facts: Facts): readonly string[] {
   const lines = [
     `the registry says: ${instance.state} for ${ageText(registryWall(facts) - instance.since)}: ${instance.reason.text}`,
@@ -275,7 +275,7 @@ function loopback(instances: readonly InstanceFacts[], facts: Facts, { host }: R
       fix: [
         "listen on every address: options: { host: '0.0.0.0', port: 0 }, or app.listen(3000, '0.0.0.0')",
         `reach the registry by its name or address, not by 127.0.0.1: ${command('ROLLCALL_URL=http://<registry>:1337')}`,
-        `or say the address: ${command('ROLLCALL_ADVERTISE_HOST=<address>')}`,
+        `or set the address: ${command('ROLLCALL_ADVERTISE_HOST=<address>')}`,
       ],
     }),
   ];
@@ -286,7 +286,7 @@ function loopback(instances: readonly InstanceFacts[], facts: Facts, { host }: R
 function hooks({ instance }: InstanceFacts, facts: Facts): readonly Finding[] {
   if (instance.metadata[TOLD.shutdownHooks] !== 'off') return [];
   const off = finding('shutdown-hooks-off', {
-    what: `Nobody in ${nameOf(instance, facts)} listens for SIGTERM, so that ends it in the middle of its requests.`,
+    what: `${nameOf(instance, facts)} does not handle SIGTERM, so that ends it in the middle of its requests.`,
     instances: [instance.id],
     evidence: [`the instance says: ${TOLD.shutdownHooks} off`],
     fix: [`in main.ts of ${instance.service}, before it listens: app.enableShutdownHooks();`],
@@ -294,7 +294,7 @@ function hooks({ instance }: InstanceFacts, facts: Facts): readonly Finding[] {
   return [off];
 }
 
-/** Only who uses our client promises to hold a line. */
+/** Only instances with our client promise to hold a line. */
 function stale(one: InstanceFacts, facts: Facts, registry: RegistryFacts): readonly Finding[] {
   const { instance, line, heartbeats } = one;
   const isOurs = instance.metadata[TOLD.version] !== undefined;
@@ -309,7 +309,7 @@ function stale(one: InstanceFacts, facts: Facts, registry: RegistryFacts): reado
       evidence: [`the registry says: line false, Heartbeat-2 last came ${ageText(lastMs)} ago`],
       fix: [
         `is there a proxy between it and ${facts.url} that buffers or cuts long answers? For /api/v1/watch in nginx: proxy_buffering off; proxy_read_timeout 1h;`,
-        'its own log says since when it polls, or has no feed',
+        'its own log shows since when it polls, or has no feed',
       ],
     }),
   ];
@@ -349,21 +349,21 @@ function fine(instances: readonly InstanceFacts[], findings: readonly Finding[])
     ...(reached === 0 ? [] : [`the ports of ${reached} of ${instances.length} instances, tried from here`]),
     ...(is('loopback-address') ? [] : ['no address that only one machine can use']),
     ...(is('stale-copy') || !instances.some(({ line }) => line === true) ? [] : ['change feeds are held']),
-    ...(is('flapping') ? [] : ['nobody is flapping']),
+    ...(is('flapping') ? [] : ['no instance is flapping']),
   ];
 }
 
 function unchecked(instances: readonly InstanceFacts[], { triesPorts, left }: Facts): readonly string[] {
   const open = instances.flatMap(({ reach }) => reach).filter(({ outcome }) => outcome === 'open').length;
   return [
-    ...(triesPorts ? [] : ['ports from here, because of --no-ports; what the registry says of them stands above']),
+    ...(triesPorts ? [] : ['ports from here, because of --no-ports; the reports of the registry are above']),
     ...(open === 0
       ? []
-      : [`who answers at ${open} addresses, because over gRPC and TLS it was only tried whether somebody does`]),
+      : [`what answers at ${open} addresses, because over gRPC and TLS only the connection was tried`]),
     ...(left === 0
       ? []
       : [`${left} instances, because only the ${instances.length} worst were looked at: name a service`]),
-    'how old a copy is, because only its own process knows: its health check tells (terminus), or rollcall_registry_connected of its metrics',
+    'how old a copy is, because only its own process knows: its health check reports it (terminus), or rollcall_registry_connected of its metrics',
     'the clocks of services, because they do not send them, and nothing depends on them',
   ];
 }

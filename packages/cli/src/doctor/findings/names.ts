@@ -6,11 +6,11 @@ import type { Finding } from './finding.js';
 
 type Named = Pick<Instance, 'id' | 'service'>;
 
-/** How people read an instance, and type it in another command. */
+/** The printed name of an instance, which other commands accept. */
 export const nameOf = (instance: Named, { names }: Pick<Facts, 'names'>): string =>
   names.get(instance.id) ?? shortId(instance);
 
-/** How people read a service, and type it in another command. */
+/** The printed name of a service, which other commands accept. */
 export const serviceNameOf = (
   service: Pick<Instance, 'namespace' | 'service'>,
   { hasNamespaces }: Pick<Facts, 'hasNamespaces'>,

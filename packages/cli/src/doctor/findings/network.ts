@@ -10,15 +10,15 @@ import { remediesFor } from './fixes.js';
 import { nameOf } from './names.js';
 import { isTight } from './registry.js';
 
-/** So many ends of a stream, of nearly the same length, are a rule of somebody between. */
+/** At least this many ends of a stream, of nearly the same length, indicate a rule of a proxy. */
 const LOSSES = 3;
-/** Of the longest; and at least so many ms. */
+/** Relative to the longest; and at least this many ms. */
 const ALIKE_RATIO = 0.2;
 const ALIKE_MS = 500;
 
 type Part = Partial<Diagnosis>;
 
-/** What is wrong with the way to a registry that answers, or with which registry that is. */
+/** The findings about the connection to a registry that answers, and about which registry that is. */
 export function wayDiagnosis(facts: Facts): Diagnosis {
   const { registry } = facts;
   if (registry === null) return { findings: [], fine: [], unchecked: [] };
@@ -36,7 +36,7 @@ function ownFiles({ here, instances }: Facts): Part {
   const limit = here.openFiles === null ? 'few' : String(here.openFiles);
   const few = finding('few-open-files-here', {
     what: `This command may open only ${limit} files, too few for all that it wanted to ask.`,
-    evidence: [`asked from here: ${here.unasked} questions and ${ports} ports could not be tried (EMFILE)`],
+    evidence: [`asked from here: ${here.unasked} requests and ${ports} ports could not be tried (EMFILE)`],
     fix: [remediesFor(here.container).moreFilesHere],
   });
   return { findings: [few] };
@@ -46,20 +46,20 @@ function steadiness(facts: Facts, registry: RegistryFacts): Part {
   const { url, tries, here } = facts;
   const ofLarge = new Set(largeLosses(facts));
   const whole = tries.failures.filter((failure) => !ofLarge.has(failure));
-  if (whole.length === 0) return { fine: [`each of ${tries.asked} questions to it was answered`] };
+  if (whole.length === 0) return { fine: [`each of ${tries.asked} requests to it was answered`] };
   const named = facts.addresses.filter(({ isNamed }) => isNamed);
   const addresses = named.map(({ address, text }) => `asked from here, at ${address} alone: ${text}`);
   const { files } = registry;
   const open = files === null ? [] : [`the registry says: ${files.open} of ${files.most} files are open`];
   const unsteady = finding('registry-unsteady', {
-    what: `${new URL(url).host} answers some questions and loses others.`,
+    what: `${new URL(url).host} answers some requests and loses others.`,
     evidence: [...triedTexts(facts), ...addresses, ...open],
     fix: [
       ...(files !== null && isTight(files)
         ? [`the registry has hardly an open file left: ${remediesFor(registry.container).moreFiles}`]
         : []),
       ...(whole.some(({ code }) => code === 'ETIMEDOUT')
-        ? [`are packets lost on the way? ${command(`ping -c 20 ${bareHost(url)}`)}; mend the network that loses them`]
+        ? [`are packets lost on the way? ${command(`ping -c 20 ${bareHost(url)}`)}; fix the network that loses them`]
         : []),
       ...(whole.some((failure) => isCut(failure) || failure.code === 'ECONNREFUSED')
         ? ['is there a proxy or load balancer between, of whose targets one is gone? Ask the registry itself, past it']
@@ -71,8 +71,9 @@ function steadiness(facts: Facts, registry: RegistryFacts): Part {
 }
 
 /**
- * The answers that broke off because they are large: where the one that was asked for its size broke off, that one first and all that did;
- * else those larger than any that arrived as a whole. A smaller one that breaks off shows a way that is unsteady.
+ * The answers that broke off because of their size: if the one that was requested for its size broke off, that one
+ * first and all others that did; else those larger than any that arrived completely. A smaller one that breaks off
+ * indicates an unsteady network.
  */
 function largeLosses({ way, tries }: Facts): readonly Failure[] {
   const halves = tries.failures.filter(({ progress }) => progress.isAnswered);
@@ -137,7 +138,9 @@ function lossText({ instance, lineLosses }: InstanceFacts, facts: Facts): string
   return `the registry says: the stream of ${nameOf(instance, facts)}, which lives, ended ${times} times lately, each time after ${span}`;
 }
 
-/** Is it one registry that is asked: at every address of its name, and first in the list? */
+/**
+ * Checks that all requests reach the same registry: at every address of its name, and that it is the first in the list.
+ */
 function sameness(facts: Facts, registry: RegistryFacts): Part {
   const { url, addresses, peers } = facts;
   const named = addresses.filter(({ isNamed, epoch }) => isNamed && epoch !== null);

@@ -10,12 +10,12 @@ import { serviceNameOf } from './names.js';
 /** Less is the network and the seconds of `Date`. */
 const SKEW_MS = 5_000;
 
-/** How far the registry's clock is ahead of ours, ms; null: it does not tell the time. Its header is cut to the second. */
+/** The lead of the registry's clock, ms; null: it does not report the time. Its header is cut to the second. */
 export function aheadMsOf({ contact, wall }: Pick<Facts, 'contact' | 'wall'>): number | null {
   return contact.kind === 'answer' && contact.date !== null ? contact.date + 500 - wall : null;
 }
 
-/** The registry's wall clock now, as well as it is known: what it says of times is by that. */
+/** The estimated wall clock of the registry, to which its times refer. */
 export function registryWall(facts: Pick<Facts, 'contact' | 'wall'>): number {
   const aheadMs = aheadMsOf(facts) ?? 0;
   return Math.abs(aheadMs) < SKEW_MS ? facts.wall : facts.wall + aheadMs;
@@ -23,10 +23,10 @@ export function registryWall(facts: Pick<Facts, 'contact' | 'wall'>): number {
 
 /** Time enough to get another certificate. */
 const EXPIRES_SOON_MS = 14 * 86_400_000;
-/** Of what there may be. */
+/** The warning threshold, as a share of the maximum. */
 const TIGHT_RATIO = 0.8;
 
-/** Is hardly any of it left? */
+/** True if hardly any of it is left. */
 export const isTight = ({ open, most }: { readonly open: number; readonly most: number }): boolean =>
   open >= TIGHT_RATIO * most;
 
@@ -36,7 +36,7 @@ interface Known {
   readonly contact: Answer;
 }
 
-/** What is wrong with the registry itself, and who it did not let in. */
+/** The findings about the registry itself, and about services that it refused. */
 export function registryDiagnosis(facts: Facts): Diagnosis {
   const { registry, contact } = facts;
   if (registry === null || contact.kind !== 'answer') return { findings: [], fine: [], unchecked: [] };
@@ -85,14 +85,14 @@ const lineOf = (version: string): string =>
 
 function versions({ facts, registry }: Known): Part {
   const { version } = registry;
-  if (version === null) return { unchecked: ['versions, because this registry is too old to tell its own'] };
-  const told = facts.instances.flatMap(({ instance }) => instance.metadata[TOLD.version] ?? []);
-  const silent = facts.instances.length - told.length;
+  if (version === null) return { unchecked: ['versions, because this registry is too old to report its own'] };
+  const reported = facts.instances.flatMap(({ instance }) => instance.metadata[TOLD.version] ?? []);
+  const silent = facts.instances.length - reported.length;
   const unchecked =
     silent === 0
       ? []
       : [
-          `the versions of ${silent} instances, because they do not tell which Rollcall they run (no Nest, or older than 0.1)`,
+          `the versions of ${silent} instances, because they do not report which Rollcall they run (no Nest, or older than 0.1)`,
         ];
   const findings: Finding[] = [];
   if (lineOf(facts.version) !== lineOf(version)) {
@@ -112,14 +112,14 @@ function versions({ facts, registry }: Known): Part {
   if (findings.length > 0) return { findings, unchecked };
   return {
     fine: [
-      `versions fit: registry ${version}, this command ${facts.version}${told.length === 0 ? '' : `, ${told.length} instances`}`,
+      `versions fit: registry ${version}, this command ${facts.version}${reported.length === 0 ? '' : `, ${reported.length} instances`}`,
     ],
     unchecked,
   };
 }
 
-const isOtherLine = (told: string | undefined, version: string): boolean =>
-  told !== undefined && lineOf(told) !== lineOf(version);
+const isOtherLine = (reported: string | undefined, version: string): boolean =>
+  reported !== undefined && lineOf(reported) !== lineOf(version);
 
 function otherVersions(other: readonly InstanceFacts[], version: string, facts: Facts): Finding {
   const services = [...new Set(other.map(({ instance }) => serviceNameOf(instance, facts)))];
@@ -134,19 +134,19 @@ function otherVersions(other: readonly InstanceFacts[], version: string, facts: 
 }
 
 function store({ registry }: Known): Part {
-  if (registry.store === null) return { unchecked: ['the store, because the registry did not tell of one'] };
+  if (registry.store === null) return { unchecked: ['the store, because the registry did not report one'] };
   const { name, durable, trouble } = registry.store;
   if (trouble === null)
     return {
       fine: [
         durable
-          ? `the store (${name}) keeps what it is told`
+          ? `the store (${name}) stores all changes`
           : 'nothing is kept on disk, as it was started: after a restart the services register again',
       ],
     };
   const { text, sinceMs, owed } = trouble;
   const broken = finding('store-trouble', {
-    what: `The registry’s store does not keep what it is told, for ${ageText(sinceMs)}.`,
+    what: `The registry’s store has not stored all changes for ${ageText(sinceMs)}.`,
     evidence: [
       `the registry says: ${text}`,
       ...(owed === 0 ? [] : [`it owes the store the last words about ${owed} instances`]),
@@ -199,7 +199,7 @@ function access({ registry }: Known): Part {
       fine: [registry.access === 'open' ? 'it is open, to its own machine only' : `it asks for ${registry.access}`],
     };
   const open = finding('insecure-registry', {
-    what: 'The registry is open to everybody who reaches it.',
+    what: 'The registry is open to every client that reaches it.',
     evidence: [
       `the registry says: insecure true, access ${registry.access}${registry.host === null ? '' : `, host ${registry.host}`}`,
     ],
@@ -212,20 +212,20 @@ function access({ registry }: Known): Part {
 }
 
 function preservation({ registry }: Known): Part {
-  if (registry.preservation === null) return { fine: ['self-preservation holds nobody'] };
+  if (registry.preservation === null) return { fine: ['self-preservation holds no instance'] };
   const { text, sinceMs } = registry.preservation;
   const holds = finding('self-preservation', {
-    what: `Self-preservation holds${sinceMs === null ? '' : `, for ${ageText(sinceMs)}`}: the registry does not trust that so many are gone.`,
+    what: `Self-preservation holds${sinceMs === null ? '' : `, for ${ageText(sinceMs)}`}: the registry does not believe that this many instances are gone.`,
     evidence: [`the registry says: ${text}`],
     fix: [
-      'if the network between the registry and the services is broken, mend that: it ends by itself',
+      'if the network between the registry and the services is broken, fix that: it ends by itself',
       `if they are really gone: ${command('rollcall rm <id>')} for each, or wait until they have been silent long enough`,
     ],
   });
   return { findings: [holds] };
 }
 
-/** What is open, counted; the budgets are what its load comes to by their formulas. */
+/** The open files; the budgets are computed from its load by the formulas of docs/SIZING.md. */
 function files({ registry }: Known): Part {
   if (registry.files === null) return {};
   const { open, most } = registry.files;
@@ -240,7 +240,7 @@ function files({ registry }: Known): Part {
 
 function budgets({ registry }: Known): Part {
   if (registry.budgets.length === 0)
-    return { unchecked: ['what the registry’s host carries, because it does not tell'] };
+    return { unchecked: ['what the registry’s host carries, because it does not report that'] };
   const tight = registry.budgets.filter(({ used, have }) => isTight({ open: used, most: have }));
   if (tight.length === 0)
     return { fine: [`its host carries what there is (${registry.budgets.map(({ name }) => name).join(', ')})`] };
@@ -273,19 +273,19 @@ const REFUSALS: Readonly<Record<string, FindingCode>> = {
   TOO_MANY: 'limit-reached',
 };
 
-const DEEDS: Partial<Readonly<Record<FindingCode, string>>> = {
+const REFUSED_ACTIONS: Partial<Readonly<Record<FindingCode, string>>> = {
   'service-not-let-in': 'is not let in',
-  'address-not-allowed': 'wants to be called at an address where the registry calls nobody',
+  'address-not-allowed': 'registers an address that the registry is not allowed to call',
   'address-taken': 'wants an address at which another instance answers',
   'duplicate-id': 'registers an id that another process holds',
   'limit-reached': 'is one too many for a limit of the registry',
 };
 
-/** A registry whose store is in trouble refuses too, and that is told of the store. */
+/** A registry whose store has a fault refuses too, and the finding about the store covers that. */
 function refusals({ registry }: Known): Part {
-  const told = registry.refused.filter(({ code }) => code !== 'NOT_READY');
-  if (told.length === 0) return { fine: ['no registration was refused within ten minutes'] };
-  return { findings: told.map((one) => refusal(one, registry)) };
+  const refused = registry.refused.filter(({ code }) => code !== 'NOT_READY');
+  if (refused.length === 0) return { fine: ['no registration was refused within ten minutes'] };
+  return { findings: refused.map((one) => refusal(one, registry)) };
 }
 
 /** The flag of `rollcall up` for an option that a refusal names. */
@@ -296,7 +296,7 @@ const FLAGS: readonly (readonly [RegExp, (named: string) => string])[] = [
 
 const flagOf = (name: string): string => `--${name.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 
-/** How the option that a fix names is set where the registry is started by its command. */
+/** The way to set the option of a fix, for a registry that is started by its command. */
 function flagFixes(fix: string, { container }: RegistryFacts): readonly string[] {
   return FLAGS.flatMap(([match, flag]) => {
     const named = match.exec(fix);
@@ -308,9 +308,9 @@ function flagFixes(fix: string, { container }: RegistryFacts): readonly string[]
 
 function refusal({ code, detail, fix, from, service, times, agoMs }: RefusedFacts, registry: RegistryFacts): Finding {
   const found = REFUSALS[code] ?? 'registration-refused';
-  const who = service === null ? `A service at ${from}` : `${service} at ${from}`;
+  const subject = service === null ? `A service at ${from}` : `${service} at ${from}`;
   return finding(found, {
-    what: `${who} ${DEEDS[found] ?? 'is refused'}.`,
+    what: `${subject} ${REFUSED_ACTIONS[found] ?? 'is refused'}.`,
     evidence: [
       `the registry says: ${code}: ${detail}`,
       `${times === 1 ? 'once' : `${times} times`}, last ${ageText(agoMs)} ago`,

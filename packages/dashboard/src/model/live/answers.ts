@@ -38,5 +38,5 @@ export interface InstanceListAnswer {
   readonly instances: readonly Pick<InstancesAnswer['instances'][number], 'id' | 'override'>[];
 }
 
-/** What operators set, by the id of the instance. */
+/** The settings of operators, by the id of the instance. */
 export type Overrides = ReadonlyMap<string, Override>;

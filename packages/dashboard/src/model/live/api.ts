@@ -1,7 +1,7 @@
 import { signal } from '@preact/signals';
 import type { Clock } from './clock.js';
 
-/** Why the registry did not do what was asked: its own words. */
+/** A refusal of the registry, with its own text. */
 export class Refusal extends Error {
   override readonly name = 'Refusal';
   readonly status: number;
@@ -17,19 +17,19 @@ export class Refusal extends Error {
 }
 
 const TOKEN_KEY = 'rollcall-token';
-/** What one screen asks, and the one before it. */
+/** Enough for the requests of one screen and of the one before it. */
 const MOST_KNOWN = 16;
 
 /**
- * The registry's API, relative to this page, so that it works behind any path prefix. The access token, where one is asked for, stays in
- * this tab's session storage and goes nowhere but into the header.
+ * The registry's API, relative to this page, so that it works behind any path prefix. An access token stays in the
+ * session storage of this tab and is sent only in the header.
  */
 export class Api {
-  /** Is a token asked for that we do not have, or that is no longer good? */
+  /** True if a token is required that is missing or not valid any more. */
   readonly isLocked = signal(false);
   readonly #clock: Clock;
   #token: string | null = kept();
-  /** Answers, by what was asked, the one that came longest ago first: the registry need not send them again. */
+  /** Answers by request, the oldest first: the registry need not send unchanged ones again. */
   readonly #known = new Map<string, { readonly tag: string; readonly answer: unknown }>();
 
   constructor(clock: Clock) {
@@ -47,7 +47,9 @@ export class Api {
     this.isLocked.value = false;
   }
 
-  /** Rejects with a Refusal, or with a TypeError where nobody answers. An answer that is still the same is the same object as before. */
+  /**
+   * Rejects with a Refusal, or with a TypeError without an answer. An unchanged answer is the same object as before.
+   */
   async get<Answer>(path: string, gone?: AbortSignal): Promise<Answer> {
     const known = this.#known.get(path);
     const response = await this.open(path, {
@@ -67,7 +69,7 @@ export class Api {
     if (this.#known.size > MOST_KNOWN && oldest !== undefined) this.#known.delete(oldest);
   }
 
-  /** What an operator does. The header tells that it comes from no foreign page: a form cannot send it. */
+  /** An action of an operator. The header proves that it does not come from a foreign page: a form cannot send it. */
   async act(method: 'PATCH' | 'DELETE' | 'POST', path: string, body?: unknown): Promise<unknown> {
     const headers: Record<string, string> = { 'x-rollcall-operator': '1' };
     if (body !== undefined) headers['content-type'] = 'application/json';
@@ -89,14 +91,14 @@ export class Api {
     this.#clock.hear(response.headers.get('date'));
     if (response.ok || response.status === 304) return response;
     const refusal = await refusalOf(response);
-    // whoever failed too often, here or at another window of this address, is asked for a good one, too
+    // after too many failures, here or in another window of this address, ask for a valid token, too
     const isShut = response.status === 401 || (response.status === 429 && /wrong token/.test(refusal.message));
     if (isShut && token === this.token) this.isLocked.value = true;
     throw refusal;
   }
 }
 
-/** A browser may keep nothing for us: then it is asked for again when the page is. */
+/** A browser may refuse to store the token: then it is requested again after a reload. */
 function kept(): string | null {
   try {
     return sessionStorage.getItem(TOKEN_KEY);

@@ -1,4 +1,4 @@
-/** How much of the first view is here, in words: until it is whole nothing is counted or judged. */
+/** The progress of the first view as text: until it is complete nothing is counted or judged. */
 import { clockText, countText, plural } from '../text/age.js';
 import type { Arrival } from './roll.js';
 

@@ -1,11 +1,11 @@
 import { signal } from '@preact/signals';
 import type { ReadonlySignal } from '@preact/signals';
 
-/** The `Date` header has whole seconds: what differs by less is taken for the same time. */
+/** The `Date` header has whole seconds: smaller differences are ignored. */
 const TOLERANCE_MS = 2_000;
 const TICK_MS = 1_000;
 
-/** The registry's wall clock as this browser knows it, moved on once a second; what counts down reads it. */
+/** The registry's wall clock as estimated by this browser, advanced once a second; countdowns read it. */
 export class Clock {
   readonly #now = signal(Date.now());
   #offsetMs = 0;
@@ -19,7 +19,7 @@ export class Clock {
     return wall + this.#offsetMs;
   }
 
-  /** Of an answer's `Date` header; anything unreadable changes nothing. */
+  /** Reads the `Date` header of an answer; an unreadable one is ignored. */
   hear(date: string | null): void {
     const at = date === null ? Number.NaN : Date.parse(date);
     if (Number.isNaN(at)) return;

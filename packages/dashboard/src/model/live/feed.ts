@@ -6,29 +6,35 @@ import { Refusal } from './api.js';
 import type { Api } from './api.js';
 import type { Roll } from './roll.js';
 
-/** How new what is shown is. */
+/** The age of the shown data. */
 export type Freshness =
   | { readonly kind: 'connecting' }
   | { readonly kind: 'live' }
-  /** Nothing has come for too long; `since`, `retryAt`: wall clock of this browser, of the last word and of the next attempt. */
+  /**
+   * Nothing has arrived for too long; `since`, `retryAt`: wall clock of this browser, of the last message and of the
+   * next attempt.
+   */
   | {
       readonly kind: 'stale';
       readonly since: number;
-      /** It said nothing, and did not close the line: it may be frozen, or the way to it cut. Else it closed the line, or took none. */
+      /**
+       * True if it went silent without closing: it may be frozen, or the network cut. Else it closed or refused the
+       * connection.
+       */
       readonly isSilent: boolean;
-      /** Null: none is planned, or one is under way. */
+      /** Null: none is planned, or one is in progress. */
       readonly retryAt: number | null;
-      /** Why the registry did not take us, in its own words; null: it did not answer. */
+      /** The registry's reason for its refusal; null: it did not answer. */
       readonly refusal: Refusal | null;
     };
 
-/** The longest silence that it asks the registry for; one that is older keeps silent for at most 10 s. */
+/** The longest silence that is requested from the registry; an older registry is silent for at most 10 s. */
 const BEAT_MS = 5_000;
 const OLD_BEAT_MS = 10_000;
-/** When the second sign of life is missed, the view is told to be old; at the latest after so long. */
+/** After the second missed sign of life the view counts as old; the delay is at most this. */
 const LATE_MS = 1_000;
 const LONGEST_TRUST_MS = 12_000;
-/** Silence for longer than this is a dead line: another one is tried. */
+/** After a longer silence the connection counts as dead: another one is tried. */
 const SILENT_MS = 25_000;
 /** An attempt that is not answered by then will not be. */
 const ATTEMPT_MS = 10_000;
@@ -44,29 +50,30 @@ const PATH = `api/v1/watch?service=*&namespace=*&beatMs=${BEAT_MS}`;
 const FRAMES: ReadonlySet<string> = new Set(['reset', 'change', 'unknown', 'status', 'gone']);
 
 /**
- * The one stream. What comes is applied a few times a second at most: a storm of changes costs one drawing each. When it
- * breaks it goes on from where it was, else with a whole new view; until then the old one stays and says so.
+ * The stream of changes. They are applied at most a few times a second: a storm of changes costs one drawing each.
+ * After a break it resumes from its cursor, or else with a whole new view; until then the old view stays and is marked
+ * as old.
  */
 export class Feed {
   readonly #api: Api;
   readonly #roll: Roll;
   readonly #freshness = signal<Freshness>({ kind: 'connecting' });
-  /** Counts up whenever something was applied, for what has to ask the registry anew. */
+  /** Counts applied changes, for parts that have to request data again. */
   readonly #news = signal(0);
   #queue: SseEvent[] = [];
   #frames: Frame[] = [];
-  /** Has a service's whole view come since the view began? */
+  /** True once a service's whole view has arrived since the view began. */
   #hasReset = false;
   #isDrawing = false;
   #drawnAt = -Infinity;
   #lastId = '';
-  /** How many services the newest stream begins with; null: not told. */
+  /** The number of services that the newest stream begins with; null: not reported. */
   #total: number | null = null;
-  /** After so long without a word the view is told to be old. */
+  /** After this time without a message the view counts as old. */
   #trustMs = LONGEST_TRUST_MS;
-  /** After so long without a word another attempt is made. */
+  /** Another attempt is made after this time without a message. */
   #patienceMs = ATTEMPT_MS;
-  /** When the last word came, or the attempt began that has heard none yet. */
+  /** The time of the last message, or of the start of an attempt without one. */
   #heardAt = Date.now();
   #failures = 0;
   #abort: AbortController | null = null;
@@ -119,7 +126,7 @@ export class Feed {
       if (refusal?.status === 401) this.#lastId = '';
     } finally {
       window.clearInterval(watchdog);
-      abort.abort(); // what is left of the body
+      abort.abort(); // the rest of the body
     }
     // another attempt may have begun meanwhile
     if (this.#abort === abort) this.#retryLater({ refusal, wasSilent, tookMs: Date.now() - begunAt });
@@ -191,11 +198,11 @@ export class Feed {
     if (this.#lastId !== '' && epochOf(id) !== epochOf(this.#lastId)) this.#begin();
     this.#lastId = id;
     this.#flush();
-    // revision 0 after something came says that more is to come
+    // revision 0 after a message means that more follows
     if (revisionOf(id) > 0 || !this.#hasReset) this.#roll.caughtUp(revisionOf(id));
   }
 
-  /** A registry that lost its memory resumes nothing, and says so with another epoch: what it does not name is gone. */
+  /** A registry that lost its data does not resume, and sends another epoch: what it does not name is gone. */
   #add(frame: Frame): void {
     if (frame.event === 'reset') {
       if (this.#lastId !== '' && frame.data.epoch !== epochOf(this.#lastId)) this.#begin();
@@ -217,13 +224,13 @@ export class Feed {
     if (frames.length > 0) this.#roll.apply(frames);
   }
 
-  /** The line is open, and says nothing. */
+  /** The connection is open, and silent. */
   #doubt(): void {
     if (this.#freshness.value.kind === 'stale') return;
     this.#freshness.value = { kind: 'stale', since: this.#heardAt, isSilent: true, retryAt: null, refusal: null };
   }
 
-  /** The wait counts from when the attempt began: whoever was silent has been waited for already. */
+  /** The wait counts from the start of the attempt: a silent attempt has waited already. */
   #retryLater({ refusal, wasSilent, tookMs }: Attempt): void {
     const backoffMs = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failures) * (0.75 + Math.random() / 2);
     const waitMs = Math.max(FIRST_RETRY_MS / 2, backoffMs - (wasSilent ? tookMs : 0));
@@ -242,14 +249,14 @@ export class Feed {
   }
 }
 
-/** How an attempt ended. */
+/** The result of an attempt. */
 interface Attempt {
   readonly refusal: Refusal | null;
   readonly wasSilent: boolean;
   readonly tookMs: number;
 }
 
-/** A number from 0 in a header; null: there is none. */
+/** A number from 0 in a header; null: no such header. */
 function numberIn(headers: Headers, name: string): number | null {
   const text = headers.get(name) ?? '';
   return /^\d{1,9}$/.test(text) ? Number(text) : null;
@@ -259,7 +266,7 @@ const BEGIN: SseEvent = { event: ' begin', data: null, id: null };
 
 const epochOf = (cursor: string): string => cursor.slice(0, cursor.lastIndexOf('.'));
 
-/** Of a cursor, `<epoch>.<revision>`. */
+/** The revision of a cursor, `<epoch>.<revision>`. */
 function revisionOf(id: string): number {
   return Number(id.slice(id.lastIndexOf('.') + 1)) || 0;
 }

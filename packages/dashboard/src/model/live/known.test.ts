@@ -5,20 +5,20 @@ import { knownOf, missingText, valueOf } from './known.js';
 const asked = { value: null, error: null, heardAt: null, askedAt: 1_000 };
 const error = new Error('nobody answers');
 
-describe('what is known of something', () => {
-  it('is asked for, until it is there or cannot be', () => {
+describe('a known value', () => {
+  it('is requested until it is available or unavailable', () => {
     expect(knownOf(asked, null)).toEqual({ kind: 'asked' });
     expect(missingText(knownOf(asked, null))).toBe('Asking …');
   });
 
-  it('is unknown where there was no answer, since the page is old or it was asked', () => {
+  it('is unknown without an answer, since the page is old or the request', () => {
     expect(knownOf({ ...asked, error }, null)).toEqual({ kind: 'unknown', since: 1_000, error });
     expect(knownOf(asked, 500)).toEqual({ kind: 'unknown', since: 500, error: null });
     expect(missingText(knownOf(asked, 500))).toBe(`– unknown since ${clockText(500)}`);
     expect(valueOf(knownOf(asked, 500))).toBeNull();
   });
 
-  it('is as old as its answer where no newer one comes', () => {
+  it('is as old as its last answer', () => {
     const answered = { ...asked, value: 'three', heardAt: 2_000 };
     expect(knownOf(answered, null)).toEqual({ kind: 'known', value: 'three', asOf: null });
     expect(knownOf({ ...answered, error }, null)).toMatchObject({ asOf: 2_000 });

@@ -1,15 +1,17 @@
-/** What is known of something, and since when it is not: the one place for it, so that no screen takes “unknown” for “none”. */
+/**
+ * A value that is known, or unknown since a time: the one place for this, so that no screen shows “unknown” as “none”.
+ */
 import { clockText } from '../text/age.js';
 
-/** What came of asking the registry, again and again. Times are of this browser’s wall clock. */
+/** The result of repeated requests. Times are of this browser’s wall clock. */
 export interface Answer<Value> {
-  /** The newest answer; null: there was none yet. */
+  /** The newest answer; null: none yet. */
   readonly value: Value | null;
-  /** Why the newest question was not answered; null: it was, or is under way. */
+  /** The error of the newest request; null: it was answered, or is in progress. */
   readonly error: Error | null;
-  /** When the newest answer came; null: there was none yet. */
+  /** The time of the newest answer; null: none yet. */
   readonly heardAt: number | null;
-  /** When it was asked first. */
+  /** The time of the first request. */
   readonly askedAt: number;
 }
 
@@ -30,7 +32,7 @@ export function knownOf<Value>(answer: Answer<Value>, staleSince: number | null)
 /** The value, however old; null: nothing is known. */
 export const valueOf = <Value>(known: Known<Value>): Value | null => (known.kind === 'known' ? known.value : null);
 
-/** When the value is of; null: of now, or nothing is known. */
+/** The time that the value is from; null: it is current, or unknown. */
 export const asOfOf = (known: Known<unknown>): number | null => (known.kind === 'known' ? known.asOf : null);
 
 /** The same, of something that follows from it. */
@@ -40,7 +42,7 @@ export function knownAs<Value, Part>(known: Known<Value>, part: (value: Value) =
 
 export const unknownText = (since: number): string => `unknown since ${clockText(since)}`;
 
-/** What stands where nothing is known: `–` with since when, never 0. */
+/** The text for an unknown value: `–` with its time, never 0. */
 export function missingText(known: Known<unknown>): string {
   if (known.kind === 'unknown') return `– ${unknownText(known.since)}`;
   return known.kind === 'asked' ? 'Asking …' : '–';

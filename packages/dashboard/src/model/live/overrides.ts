@@ -5,16 +5,17 @@ interface OverridesInput {
   readonly namespace: string;
   /** Left out: of all services. */
   readonly service?: string;
-  /** Is there an instance that an operator keeps away? Else nothing is asked. */
+  /** True if an operator keeps an instance away. Else nothing is requested. */
   readonly isAny: boolean;
 }
 
-/** Of more instances than this nothing is known. */
+/** Settings of more instances than this are not requested. */
 const MOST = 1_000;
 
 /**
- * What operators set of the instances that they drained or put into maintenance. The stream of changes does not carry it, so it is read again
- * every 5 s; for one service also at each change. For all services the answer is too large for that.
+ * The settings of operators for the instances that they drained or put into maintenance. The stream of changes does not
+ * contain them, so they are requested every 5 s; for one service also at each change. For all services the answer is
+ * too large for that.
  */
 export function useOverrides({ namespace, service, isAny }: OverridesInput): Overrides {
   const query = new URLSearchParams({ namespace, limit: String(MOST) });
@@ -22,6 +23,6 @@ export function useOverrides({ namespace, service, isAny }: OverridesInput): Ove
   if (service !== undefined) query.append('service', service);
   const path = isAny ? `api/v1/instances?${query.toString()}` : null;
   const { value } = useAnswer<InstanceListAnswer>(path, { onNews: service !== undefined }).value;
-  const told = value?.instances ?? [];
-  return new Map(told.flatMap(({ id, override }) => (override === undefined ? [] : [[id, override] as const])));
+  const listed = value?.instances ?? [];
+  return new Map(listed.flatMap(({ id, override }) => (override === undefined ? [] : [[id, override] as const])));
 }

@@ -16,7 +16,7 @@ const change = (upsert: Instance[], remove: { id: string; revision: number }[] =
 const idsOf = (roll: Roll): string[] => [...(roll.node('default/orders')?.instances.value.keys() ?? [])];
 
 describe('the copy of the registry', () => {
-  it('holds what a reset says, once its last part has come', () => {
+  it('has the content of a reset, once its last part has arrived', () => {
     const roll = new Roll();
     roll.apply([reset([sample('orders-1')], false)]);
     expect(roll.services.value).toEqual([]);
@@ -25,7 +25,7 @@ describe('the copy of the registry', () => {
     expect(roll.homeOf('orders-1')?.name).toBe('orders');
   });
 
-  it('changes a service once for all frames of one turn, and others not at all', () => {
+  it('changes a service once for all frames of one turn, and no others', () => {
     const roll = new Roll();
     roll.apply([reset([sample('orders-1')])]);
     let drawn = -1;
@@ -40,13 +40,13 @@ describe('the copy of the registry', () => {
     expect(roll.homeOf('orders-1')).toBeUndefined();
   });
 
-  it('a tombstone removes no newer word', () => {
+  it('a tombstone does not remove a newer version', () => {
     const roll = new Roll();
     roll.apply([reset([{ ...sample('orders-1'), revision: 5 }]), change([], [{ id: 'orders-1', revision: 4 }])]);
     expect(idsOf(roll)).toEqual(['orders-1']);
   });
 
-  it('forgets what a whole new view no longer names, and only when it has come', () => {
+  it('drops what a whole new view no longer names, once it is complete', () => {
     const roll = new Roll();
     roll.apply([reset([sample('orders-1')])]);
     roll.caughtUp(1);
@@ -57,7 +57,7 @@ describe('the copy of the registry', () => {
     expect(roll.revision.value).toBe(2);
   });
 
-  it('a service whose last instance has gone leaves the list', () => {
+  it('a service without instances leaves the list', () => {
     const roll = new Roll();
     roll.apply([reset([sample('orders-1')])]);
     roll.apply([change([], [{ id: 'orders-1', revision: 2 }])]);

@@ -6,18 +6,18 @@ import type { Tally } from '../text/words.js';
 
 export type Instances = ReadonlyMap<string, Instance>;
 
-/** A service as people are told it. */
+/** The name of a service as it is shown. */
 export type NameOf = (namespace: string, name: string) => string;
 
-/** How much of a whole view has come. */
+/** The progress of a whole view. */
 export interface Arrival {
   /** Services. */
   readonly have: number;
-  /** Null: the registry does not say. */
+  /** Null: the registry does not report it. */
   readonly total: number | null;
 }
 
-/** One service and who is in it. */
+/** One service and its instances. */
 export interface ServiceNode {
   /** `<namespace>/<name>`. */
   readonly key: string;
@@ -27,34 +27,34 @@ export interface ServiceNode {
 }
 
 /**
- * Everything the registry has told, kept up to date by its change feed. Frames of one turn are applied together: each service changes
- * once, however many frames name it.
+ * The registry's whole view, kept up to date by its change feed. Frames of one turn are applied together: each service
+ * changes once, however many frames name it.
  */
 export class Roll {
-  /** By name, then namespace; changes only when a service comes or goes. */
+  /** By name, then namespace; changes only when a service is added or removed. */
   readonly services: Signal<readonly ServiceNode[]> = signal<readonly ServiceNode[]>([]);
   /** Those that have services, sorted. */
   readonly namespaces: ReadonlySignal<readonly string[]> = computed(() =>
     [...new Set(this.services.value.map(({ namespace }) => namespace))].toSorted(),
   );
-  /** With its namespace before it where there are several. */
+  /** With its namespace before it if there are several. */
   readonly nameOf: NameOf = (namespace, name) => (this.namespaces.value.length > 1 ? `${namespace}/${name}` : name);
   readonly status: Signal<StatusFrame> = signal<StatusFrame>({ settled: true });
   readonly revision: Signal<number> = signal(0);
-  /** What has come of a view that is not whole yet: nothing can be counted or judged. Null: it is whole. */
+  /** The progress of a view that is not complete: nothing can be counted or judged. Null: it is complete. */
   readonly arrival: Signal<Arrival | null> = signal<Arrival | null>({ have: 0, total: null });
-  /** Was it ever whole? Then an older view is here while a new one comes. */
+  /** True once it was complete: then an older view is shown while a new one loads. */
   readonly wasWhole: Signal<boolean> = signal(false);
   readonly #nodes = new Map<string, ServiceNode>();
   readonly #home = new Map<string, ServiceNode>();
   /** Parts of views that are not whole yet. */
   readonly #parts = new Map<string, Instance[]>();
-  /** Services of which nothing has come since the view began anew; null: it went on from where it was. */
+  /** Services that have not been received since a new view began; null: the view was resumed. */
   #unseen: Set<string> | null = null;
-  /** Services of which the whole has come since the view began anew. */
+  /** Services that have been completely received since a new view began. */
   readonly #arrived = new Set<string>();
 
-  /** A whole new view begins, of so many services (null: not told): what it does not name by its end is gone. */
+  /** Begins a whole new view of `total` services (null: unknown): what it does not name by its end is gone. */
   beginAnew(total: number | null = null): void {
     this.#arrived.clear();
     this.arrival.value = { have: 0, total };
@@ -62,7 +62,7 @@ export class Roll {
     this.#parts.clear();
   }
 
-  /** Everything that was asked for has come, up to this revision. */
+  /** Everything requested has arrived, up to this revision. */
   caughtUp(revision: number): void {
     this.revision.value = revision;
     this.arrival.value = null;
@@ -135,7 +135,7 @@ export class Roll {
     }
   }
 
-  /** Is the list of services another one now? */
+  /** True if the list of services has changed. */
   #settle(key: string, instances: Map<string, Instance>): boolean {
     const known = this.#nodes.get(key);
     if (instances.size === 0) return known !== undefined && this.#forget(key);
@@ -175,7 +175,7 @@ function nodeOf(key: string): ServiceNode {
   return { key, namespace: key.slice(0, slash), name: key.slice(slash + 1), instances: signal<Instances>(new Map()) };
 }
 
-/** Worst first: what a person should see at the top. */
+/** Worst first: the order in which a person should see them. */
 export const WORST_FIRST: readonly State[] = ['CRITICAL', 'UNHEALTHY', 'REGISTERING', 'DEREGISTERING', 'HEALTHY'];
 const SEVERITY: Readonly<Record<State, number>> = {
   CRITICAL: 0,
@@ -195,12 +195,12 @@ export function byTrouble(one: Instance, other: Instance): number {
   return SEVERITY[one.state] - SEVERITY[other.state] || other.since - one.since || (one.id < other.id ? -1 : 1);
 }
 
-/** How a service stands. */
+/** The state of a service. */
 export interface Standing {
   readonly worst: State;
-  /** How many callers may call, and what keeps them from the others. */
+  /** The number of callable instances, and what keeps callers from the others. */
   readonly count: CallableCount;
-  /** Of those that callers may call, the ones that are not HEALTHY. */
+  /** The callable instances that are not HEALTHY. */
   readonly unwell: Readonly<Record<'UNHEALTHY' | 'REGISTERING', number>>;
 }
 
@@ -218,13 +218,15 @@ export function standingOf(instances: Instances): Standing {
 /** HEALTHY, and not kept away from callers by an operator. */
 const healthyOf = ({ count, unwell }: Standing): number => count.callable - unwell.UNHEALTHY - unwell.REGISTERING;
 
-/** Nobody of it may be called, or somebody of it is UNHEALTHY or CRITICAL. */
+/** No instance of it may be called, or one is UNHEALTHY or CRITICAL. */
 export const isTroubled = ({ worst, count }: Standing): boolean => isOutage(count) || needsAttention({ state: worst });
 
-/** The state by which a service is coloured: where nobody may be called nothing is worse. */
+/** The state that gives a service its colour: nothing is worse than no callable instance. */
 export const colourOf = ({ worst, count }: Standing): State => (isOutage(count) ? 'CRITICAL' : worst);
 
-/** Services that nobody may be called of first, then problems, then the lower share of HEALTHY ones; else as they are. */
+/**
+ * Services without a callable instance first, then problems, then the lower share of HEALTHY ones; else in their order.
+ */
 export function servicesByTrouble(nodes: readonly ServiceNode[]): ServiceNode[] {
   const standings = new Map(nodes.map((node) => [node, standingOf(node.instances.value)]));
   const rank = (node: ServiceNode): number => {
@@ -236,7 +238,7 @@ export function servicesByTrouble(nodes: readonly ServiceNode[]): ServiceNode[] 
   return nodes.toSorted((one, other) => rank(one) - rank(other));
 }
 
-/** What the verdict is about. */
+/** The counts for the verdict. */
 export function tallyOf(nodes: readonly ServiceNode[], nameOf: NameOf): Tally {
   const standings = nodes.map(({ namespace, name, instances }) => ({
     name: nameOf(namespace, name),

@@ -12,7 +12,7 @@ import { knownOf } from './known.js';
 import type { Answer, Known } from './known.js';
 import { Roll } from './roll.js';
 
-/** Everything one page has: made once, handed down, there as long as the page. */
+/** The state of one page: created once, passed down, kept as long as the page. */
 export interface Session {
   readonly clock: Clock;
   readonly api: Api;
@@ -44,8 +44,8 @@ export function openSession(): Session {
 const ANY = Symbol('any');
 
 /**
- * Tells whether a change of the address comes from this page: from a link that was clicked, or from a key. Whoever goes to the address bar
- * takes the focus from the page first.
+ * True if a change of the address comes from this page: from a clicked link, or from a key. A user who goes to the
+ * address bar takes the focus from the page first.
  */
 function watchMoves(): (hash: string) => boolean {
   let expected: string | typeof ANY | null = null;
@@ -71,7 +71,10 @@ export function useSession(): Session {
   return session;
 }
 
-/** When the view is old: when its last word came, by this browser's wall clock; null: it is live, or there is none yet. */
+/**
+ * The time of the last message of an old view, by this browser's wall clock; null: it is live, or there was no message
+ * yet.
+ */
 export function useStaleSince(): number | null {
   const { value } = useSession().feed.freshness;
   return value.kind === 'stale' ? value.since : null;
@@ -82,7 +85,7 @@ export function useNamespace(): string {
   return useSession().route.value.filters['ns'] ?? '*';
 }
 
-/** Links to the place one is at, with another filter. Whoever draws one is drawn anew when the place or its filters change. */
+/** Links to the current place with another filter. The caller is drawn again when the place or its filters change. */
 export function useFilterLink(): (key: string, value: string) => string {
   void useSession().route.value;
   return (key, value) => withFilter(window.location.hash, key, value);
@@ -95,8 +98,9 @@ interface Asking {
 }
 
 /**
- * Asks at once, every so many milliseconds, and when the page is unlocked, live or seen again; one question at a time, and none while the tab is
- * hidden, the registry asks for a token, or says nothing at all. `key` names what is asked: another one begins anew, null asks nothing. `ask` tells by itself what came of it.
+ * Requests at once, every `everyMs` milliseconds, and when the page is unlocked, live or visible again; one request at
+ * a time, and none while the tab is hidden, the registry requires a token, or is silent. `key` names the request:
+ * another one starts again, null requests nothing. `ask` handles its result itself.
  */
 export function useAsking(
   key: string | null,
@@ -111,7 +115,7 @@ export function useAsking(
     let isAsking = false;
     let due: number | null = null;
     const askNow = async (): Promise<void> => {
-      // a browser has few connections to one registry, and the feed needs one of them
+      // a browser opens few connections to one registry, and the feed needs one of them
       if (isAsking || document.hidden || api.isLocked.peek() || isSilent(feed)) return;
       isAsking = true;
       askedAt = Date.now();
@@ -136,7 +140,7 @@ export function useAsking(
     const live = feed.freshness.subscribe(({ kind }) => {
       if (kind === 'live') askSoon();
     });
-    // what the tab showed when it was hidden may be hours old
+    // the data of a hidden tab may be hours old
     const seen = (): void => {
       if (!document.hidden) askSoon();
     };
@@ -153,13 +157,16 @@ export function useAsking(
   }, [key, everyMs, onNews]);
 }
 
-/** What the registry answers to a GET, asked anew as `useAsking` does. The last answer to it stays while a new one is on its way. */
+/**
+ * The registry's answer to a GET, requested repeatedly as by `useAsking`. The last answer stays while a new one is
+ * requested.
+ */
 export function useAnswer<Value>(
   path: string | null,
   { everyMs = 5_000, onNews = false }: Partial<Asking> = {},
 ): ReadonlySignal<Answer<Value>> {
   const { api } = useSession();
-  // what was answered to another question is no answer to this one
+  // the answer to another request is not valid for this one
   const answer = useMemo(
     () => signal<Answer<Value>>({ value: null, error: null, heardAt: null, askedAt: Date.now() }),
     [path],
@@ -176,7 +183,7 @@ export function useAnswer<Value>(
   return answer;
 }
 
-/** As `useAnswer`: what is known of it, on a page that may be old. */
+/** As `useAnswer`, as a known value on a page that may be old. */
 export function useKnown<Value>(path: string | null, asking: Partial<Asking> = {}): Known<Value> {
   return knownOf(useAnswer<Value>(path, asking).value, useStaleSince());
 }
@@ -186,9 +193,9 @@ const isSilent = ({ freshness }: Feed): boolean => {
   return value.kind === 'stale' && value.isSilent;
 };
 
-/** Was it not the registry, but the page that went elsewhere meanwhile? */
+/** True if the request failed because the page has moved on, not because of the registry. */
 export const isGone = (error: unknown): boolean => error instanceof Error && error.name === 'AbortError';
 
 const MOST_OFTEN_MS = 1_000;
-/** An answer that takes longer will not come. */
+/** A longer request counts as failed. */
 const PATIENCE_MS = 10_000;

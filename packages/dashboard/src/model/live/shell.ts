@@ -6,13 +6,13 @@ export type Theme = (typeof THEMES)[number];
 
 const THEME_KEY = 'rollcall-theme';
 
-/** What lies around the screens: the theme, and what is open above them. */
+/** The frame around the screens: the theme, and open dialogs. */
 export class Shell {
   readonly theme = signal<Theme>(themeOf(kept()));
   readonly isHelpOpen = signal(false);
-  /** A question in front of everything; null: there is none. */
+  /** The open dialog; null: none. */
   readonly dialog = signal<ComponentChildren>(null);
-  /** What was done last, for whoever sees it and whoever hears it; empty: nothing. */
+  /** The last action, shown and announced to screen readers; empty: none. */
   readonly notice = signal('');
 
   constructor() {
@@ -23,7 +23,7 @@ export class Shell {
     });
   }
 
-  /** Light, dark, and back to what the system says. */
+  /** Light, dark, and back to the setting of the system. */
   nextTheme(): void {
     const at = THEMES.indexOf(this.theme.value);
     this.theme.value = THEMES[(at + 1) % THEMES.length] ?? 'system';

@@ -1,11 +1,11 @@
 import { useRef } from 'preact/hooks';
 
-/** How long rows may stay out of order, so that none moves away from under a pointer or the focus. */
+/** The time for which rows may stay out of order, so that none moves away from under a pointer or the focus. */
 const LONGEST_MS = 2_000;
 
 /**
- * Keeps rows in their places while somebody points at the box or has the focus in it: new ones come at the end, gone ones go. `keyOf` names a
- * row. Give `ref` to the box.
+ * Keeps rows in their places while the pointer is over the box or the focus in it: new ones are added at the end, gone
+ * ones are removed. `keyOf` names a row. Pass `ref` to the box.
  */
 export function useSteady<Row>(
   rows: readonly Row[],

@@ -45,7 +45,7 @@ describe('whether callers are affected', () => {
     ],
     [FAILED, 'In the last 5 s, 3 calls of gateway failed, 4 attempts went to another instance.'],
     [MANY, 'In the last 5 s, 1,176 calls of 33 services failed, 972 attempts went to another instance.'],
-  ])('is told of now: %#', (value, text) => expect(told(value, null)).toBe(text));
+  ])('is in the present tense: %#', (value, text) => expect(told(value, null)).toBe(text));
 
   it.each([
     [NOBODY, `No caller had told of its calls at ${AT}.`],
@@ -55,18 +55,18 @@ describe('whether callers are affected', () => {
       `No caller was affected at ${AT}: in the 5 s before no call failed, 2 attempts went to another instance.`,
     ],
     [FAILED, `In the 5 s before ${AT}, 3 calls of gateway failed, 4 attempts went to another instance.`],
-  ])('is told of then, where the newest question was not answered: %#', (value, text) =>
+  ])('is in the past tense without a newer answer: %#', (value, text) =>
     expect(told(value, 5_000)).toBe(`${text} What has happened since is unknown here.`),
   );
 
-  it('is unknown where nothing was answered', () => {
+  it('is unknown without an answer', () => {
     const summary = { kind: 'unknown', since: 5_000, error: null } as const;
     expect(affectedText({ summary, outages: new Set(), edges: null, nameOf: plainName })).toBe(
       `Whether callers are affected: – unknown since ${AT}`,
     );
   });
 
-  it('names the callers as it is told to', () => {
+  it('names the callers with the given function', () => {
     const summary = { kind: 'known', value: FAILED, asOf: null } as const;
     expect(affectedText({ summary, outages: new Set(), edges: null, nameOf: fullName })).toContain(
       'of default/gateway failed',
@@ -91,7 +91,7 @@ const toldOf = (
   });
 
 describe('while no instance of a service is callable', () => {
-  it('nobody who calls it is said to be unaffected', () => {
+  it('no caller of it is reported as unaffected', () => {
     const called = calledOf('a', 'users');
     const yet = 'what becomes of these calls is not reported yet.';
     expect(toldOf({ called }, [edge('gateway', 'a', 20), edge('gateway', 'users', 7)])).toBe(
@@ -111,7 +111,7 @@ describe('while no instance of a service is callable', () => {
     );
   });
 
-  it('what others report comes first, and what fails is reported', () => {
+  it('reports of others come first, and failures are reported', () => {
     const { failing, failures } = FAILED;
     expect(toldOf({ failing, failures, called: calledOf('a') }, [edge('shop', 'a', 2)])).toBe(
       'In the last 5 s, 3 calls of gateway failed. shop calls a (2/s): what becomes of these calls is not reported yet.',
@@ -120,11 +120,11 @@ describe('while no instance of a service is callable', () => {
     expect(toldOf({ failing, failures, called }, [edge('gateway', 'a', 20)])).not.toContain('not reported yet');
   });
 
-  it('where nobody calls it nobody is affected', () =>
+  it('no caller is affected if there are none', () =>
     expect(toldOf({ called: calledOf('users') }, [])).toMatch(/^No caller is affected/));
 });
 
-it('few names are told, and more are counted', () => {
+it('a few names are shown, the others are counted', () => {
   expect([['a'], ['a', 'b'], ['a', 'b', 'c'], ['a', 'b', 'c', 'd', 'e']].map(fewOf)).toEqual([
     'a',
     'a and b',

@@ -1,4 +1,4 @@
-/** Whether callers are affected, in words: trouble that no caller feels is another trouble. */
+/** Whether callers are affected, as text: a problem that no caller feels is another kind of problem. */
 import type { ServiceEdge, TopologySummary } from '../live/answers.js';
 import { missingText } from '../live/known.js';
 import type { Known } from '../live/known.js';
@@ -7,7 +7,10 @@ import { clockText, plural, rateText } from './age.js';
 
 interface AffectedInput {
   readonly summary: Known<TopologySummary>;
-  /** `<namespace>/<name>` of the services of which no instance is callable. Their calls wait, and are reported only when they have failed. */
+  /**
+   * `<namespace>/<name>` of the services of which no instance is callable. Their calls wait, and are reported only when
+   * they have failed.
+   */
   readonly outages: ReadonlySet<string>;
   /** The edges to these services; null: not known. */
   readonly edges: readonly ServiceEdge[] | null;
@@ -15,8 +18,8 @@ interface AffectedInput {
 }
 
 /**
- * Who is affected. An answer that is old is told in the past. While a service that somebody calls has no callable instance, nobody is said to
- * be unaffected.
+ * The affected callers. An old answer is in the past tense. While a called service has no callable instance, no caller
+ * is reported as unaffected.
  */
 export function affectedText({ summary: known, outages, edges, nameOf }: AffectedInput): string {
   if (known.kind !== 'known') return `Whether callers are affected: ${missingText(known)}`;
@@ -26,16 +29,16 @@ export function affectedText({ summary: known, outages, edges, nameOf }: Affecte
   );
   const waiting = unreported.length === 0 ? '' : unreportedText(unreported, { edges, nameOf, asOf });
   const isSilent = summary.failures === 0 && waiting !== '';
-  const told = isSilent ? '' : summaryText(summary, asOf, nameOf);
+  const reported = isSilent ? '' : summaryText(summary, asOf, nameOf);
   const after = asOf === null ? '' : 'What has happened since is unknown here.';
-  return [told, waiting, after].filter((text) => text !== '').join(' ');
+  return [reported, waiting, after].filter((text) => text !== '').join(' ');
 }
 
-/** Of when the newest reports of the callers are: each is of the last five seconds of its caller. */
+/** The time of the newest reports of the callers: each covers the last five seconds of its caller. */
 export const windowText = (asOf: number | null): string =>
   asOf === null ? 'In the last 5 s,' : `In the 5 s before ${clockText(asOf)},`;
 
-/** After what became of calls; empty: each was answered, or failed, where it went first. */
+/** Follows the results of calls; empty: each call was answered, or failed, at its first instance. */
 export const elsewhereText = (attempts: number): string =>
   attempts === 0 ? '' : `, ${plural(attempts, 'attempt')} went to another instance`;
 
@@ -50,8 +53,8 @@ function summaryText(
   const elsewhere = elsewhereText(retries);
   if (failures > 0) {
     const names = [...new Set(failing.map(({ namespace, service }) => nameOf(namespace, service)))];
-    const whose = names.length > MOST_NAMES ? plural(names.length, 'service') : listOf(names);
-    return `${windowText(asOf)} ${plural(failures, 'call')} of ${whose} failed${elsewhere}.`;
+    const callees = names.length > MOST_NAMES ? plural(names.length, 'service') : listOf(names);
+    return `${windowText(asOf)} ${plural(failures, 'call')} of ${callees} failed${elsewhere}.`;
   }
   const [is, window] = asOf === null ? ['is', 'in the last 5 s'] : ['was', 'in the 5 s before'];
   return `No caller ${is} affected${at}: ${window} no call failed${elsewhere}.`;
@@ -70,7 +73,9 @@ function unreportedText(
   return waitingText(callers, callees, calling, asOf);
 }
 
-/** `gateway calls orders (20/s): what becomes of these calls is not reported yet.` Callers that are not known are not named. */
+/**
+ * `gateway calls orders (20/s): what becomes of these calls is not reported yet.` Unknown callers are not named.
+ */
 export function waitingText(
   callers: string,
   callees: string,
@@ -81,8 +86,8 @@ export function waitingText(
   const rate = perSecond > 0 ? ` (${rateText(perSecond)}/s)` : '';
   const isOne = new Set(edges.map(({ from }) => from)).size === 1;
   const verb = asOf === null ? (isOne ? 'calls' : 'call') : 'called';
-  const who = callers === '' ? `Callers of ${callees}` : `${callers} ${verb} ${callees}${rate}`;
-  return `${who}: what becomes of these calls ${asOf === null ? 'is' : 'was'} not reported yet.`;
+  const subject = callers === '' ? `Callers of ${callees}` : `${callers} ${verb} ${callees}${rate}`;
+  return `${subject}: what becomes of these calls ${asOf === null ? 'is' : 'was'} not reported yet.`;
 }
 
 /** More names than these are counted. */

@@ -4,7 +4,7 @@ import { ageText, countText, latencyText, percentText, plural, rateText, spanTex
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 
-describe('what people read', () => {
+describe('the texts of numbers', () => {
   it.each([
     [null, '–'],
     [-5, '0 s'],
@@ -16,7 +16,7 @@ describe('what people read', () => {
     [52 * HOUR, '2 d 4 h'],
   ])('an age of %s ms as %s', (ms, text) => expect(ageText(ms)).toBe(text));
 
-  it('gaps to the second, as long as that matters', () => {
+  it('gaps to the second, if they are short', () => {
     expect(spanText(213_000)).toBe('3 min 33 s');
     expect(spanText(2 * HOUR)).toBe('2 h');
   });
@@ -35,7 +35,7 @@ describe('what people read', () => {
     expect(percentText(null)).toBe('–');
   });
 
-  it('unknown counts as a dash and not as 0', () => {
+  it('unknown counts are a dash, not 0', () => {
     expect(countText(null)).toBe('–');
     expect(countText(48_213)).toBe('48,213');
     expect(rateText(0.42)).toBe('0.4');

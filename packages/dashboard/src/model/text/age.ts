@@ -1,4 +1,4 @@
-/** How people read durations, times and counts: the one place for it, so that every screen says the same. */
+/** The texts of durations, times and counts: the one place for them, so that all screens agree. */
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
@@ -25,7 +25,7 @@ function pairText(big: number, bigUnit: string, small: number, smallUnit: string
   return small === 0 ? `${big} ${bigUnit}` : `${big} ${bigUnit} ${small} ${smallUnit}`;
 }
 
-/** What a call took: `1.8 ms`, `24 ms`, `1.2 s`; unknown is `–`. */
+/** The duration of a call: `1.8 ms`, `24 ms`, `1.2 s`; unknown is `–`. */
 export function latencyText(ms: number | null): string {
   if (ms === null) return '–';
   if (ms < 10) return `${ms.toFixed(1)} ms`;
@@ -63,7 +63,7 @@ export function exactText(wall: number): string {
   return `${clockText(wall)}.${digits(new Date(wall).getMilliseconds(), 3)}`;
 }
 
-/** Of one thing, of several: `1 call`, `3 calls`. */
+/** Singular or plural: `1 call`, `3 calls`. */
 export function plural(count: number, one: string, several: string = `${one}s`): string {
   return `${countText(count)} ${count === 1 ? one : several}`;
 }

@@ -1,4 +1,4 @@
-/** What people are told of whom callers may call, and of whom an operator keeps them away. */
+/** Texts about callable instances, and about instances that an operator keeps from callers. */
 import { callableText, termsOf } from '@rollcall/core';
 import type { CallableCount, Instance, Override, OverrideTerms } from '@rollcall/core';
 import type { InstanceAnswer } from '../live/answers.js';
@@ -10,8 +10,8 @@ import { momentText } from './moment.js';
 export const callableShare = ({ callable, all }: CallableCount): string => `${callable} of ${all}`;
 
 /**
- * How a service stands, for its heading: `2 of 2 callable`, `0 of 2 callable: 2 drained`. Instances that are callable and yet not HEALTHY are
- * named: `2 of 2 callable (1 UNHEALTHY)`.
+ * How a service stands, for its heading: `2 of 2 callable`, `0 of 2 callable: 2 drained`. Instances that are callable
+ * and yet not HEALTHY are named: `2 of 2 callable (1 UNHEALTHY)`.
  */
 export function standingText(standing: Pick<Standing, 'count' | 'unwell'>): string {
   const [share = '', why] = callableText(standing.count).split(': ', 2);
@@ -19,14 +19,14 @@ export function standingText(standing: Pick<Standing, 'count' | 'unwell'>): stri
   return `${share}${unwell === '' ? '' : ` (${unwell})`}${why === undefined ? '' : `: ${why}`}`;
 }
 
-/** Of those that are callable, the ones that are not HEALTHY: `1 UNHEALTHY, 2 REGISTERING`. Empty: all of them are. */
+/** The callable instances that are not HEALTHY: `1 UNHEALTHY, 2 REGISTERING`. Empty: none. */
 export const unwellText = ({ unwell }: Pick<Standing, 'unwell'>): string =>
   Object.entries(unwell)
     .filter(([, times]) => times > 0)
     .map(([state, times]) => `${times} ${state}`)
     .join(', ');
 
-/** What an operator wants of an instance, before its state; empty: nothing. */
+/** The admin state of an instance, before its state; empty: ENABLED. */
 export function awayText({ admin }: Pick<Instance, 'admin'>, isOld = false): string {
   if (admin === 'ENABLED') return '';
   const [has, gets] = isOld ? ['had', 'got'] : ['has', 'gets'];
@@ -39,31 +39,34 @@ interface KeptAwayInput {
   readonly instance: Pick<Instance, 'admin'>;
   readonly detail: Pick<InstanceAnswer, 'override'> | null;
   readonly now: number;
-  /** Is the view old? Then the past is told. */
+  /** True if the view is old: then the past tense is used. */
   readonly isOld?: boolean;
 }
 
-/** Who keeps callers away from an instance, since when, why and until when; empty: nobody, or the answer does not tell. */
+/** The operator who keeps callers away from an instance, with start, reason and end; empty: none, or unknown. */
 export function keptAwayText({ instance: { admin }, detail, now, isOld = false }: KeptAwayInput): string {
   const override = detail?.override ?? null;
   if (admin === 'ENABLED' || override === null || override.admin === null) return '';
   const { by, since, reason, untilMs } = termsOf(override, 'admin');
-  const deed = admin === 'DRAINING' ? 'drained' : 'put into maintenance';
+  const action = admin === 'DRAINING' ? 'drained' : 'put into maintenance';
   const why = reason === '' ? '' : ` (${reason})`;
   const when = isOld ? `at ${momentText(since, now)}` : `${ageText(now - since)} ago`;
   const until = untilMs === null ? '' : `, until ${momentText(untilMs, now)}`;
-  return `It ${isOld ? 'got' : 'gets'} no calls: ${deed} ${when} by ${by === '' ? 'an operator' : by}${why}${until}.`;
+  return `It ${isOld ? 'got' : 'gets'} no calls: ${action} ${when} by ${by === '' ? 'an operator' : by}${why}${until}.`;
 }
 
 /**
- * What an operator set of the admin state of an instance; null: nothing, or it is not known. An answer from before the instance changed its
- * admin state says nothing of the one that it has now.
+ * An operator's setting of the admin state of an instance; null: none, or unknown. An answer from before the instance
+ * changed its admin state does not apply to the current one.
  */
 export function awayTerms({ admin }: Pick<Instance, 'admin'>, override: Override | null): OverrideTerms | null {
   return admin === 'ENABLED' || override?.admin !== admin ? null : termsOf(override, 'admin');
 }
 
-/** When began what a row shows of an instance, wall clock in ms: its admin state, or, where it is ENABLED, its state. Null: not known. */
+/**
+ * The start of what a row shows of an instance, wall clock in ms: its admin state, or, if that is ENABLED, its state.
+ * Null: unknown.
+ */
 export function shownSince(instance: Pick<Instance, 'admin' | 'since'>, override: Override | null): number | null {
   return instance.admin === 'ENABLED' ? instance.since : (awayTerms(instance, override)?.since ?? null);
 }
@@ -71,22 +74,27 @@ export function shownSince(instance: Pick<Instance, 'admin' | 'since'>, override
 /** Instances that an operator keeps away for the same reason. */
 export interface AwayInput {
   readonly admin: Instance['admin'];
-  /** Of each of them, as far as it is known; the reason and the operator are the same. */
+  /** One for each of them, as far as known; the reason and the operator are the same. */
   readonly terms: readonly OverrideTerms[];
   readonly now: number;
   readonly isOld?: boolean;
 }
 
-/** `Drained 10 s ago by an operator (new kernel).` Of several the first one counts. Nothing is known: `Drained by an operator.` */
+/**
+ * `Drained 10 s ago by an operator (new kernel).` The first of several counts. Without any: `Drained by an operator.`
+ */
 export function awayWhy({ admin, terms, now, isOld = false }: AwayInput): string {
-  const deed = admin === 'DRAINING' ? 'Drained' : 'Put into maintenance';
+  const action = admin === 'DRAINING' ? 'Drained' : 'Put into maintenance';
   const [first] = terms.toSorted((one, other) => one.since - other.since);
-  if (first === undefined) return `${deed} by an operator.`;
+  if (first === undefined) return `${action} by an operator.`;
   const when = isOld ? `at ${momentText(first.since, now)}` : `${ageText(now - first.since)} ago`;
-  return `${deed} ${when} by ${first.by === '' ? 'an operator' : first.by}${first.reason === '' ? '' : ` (${first.reason})`}.`;
+  return `${action} ${when} by ${first.by === '' ? 'an operator' : first.by}${first.reason === '' ? '' : ` (${first.reason})`}.`;
 }
 
-/** `until 14:02:23`, `until an operator enables it`; of several with ends of their own, from the first to the last. Empty: not known. */
+/**
+ * `until 14:02:23`, `until an operator enables it`; of several with ends of their own, from the first to the last.
+ * Empty: not known.
+ */
 export function awayUntil({ admin, terms, now }: AwayInput): string {
   if (terms.length === 0) return '';
   const enable = admin === 'DRAINING' ? 'undrained' : 'enabled';

@@ -22,13 +22,13 @@ const drained = (id: string): Instance => ({ ...sample(id), admin: 'DRAINING' })
 const ordersOf = (namespace: string) =>
   ({ namespace, service: 'orders', epoch: 'e', revision: 1, part: 0, complete: true }) as const;
 
-describe('a service that another namespace has, too', () => {
+describe('a service whose name is in two namespaces', () => {
   const roll = new Roll();
   roll.apply([
     { event: 'reset', data: { ...ordersOf('staging'), instances: [{ ...drained('orders-1'), namespace: 'staging' }] } },
   ]);
 
-  it('is named by the verdict with its namespace, and without where there is but one', () => {
+  it('is named with its namespace in the verdict, and without if there is only one', () => {
     expect(verdictText(tallyOf(roll.services.value, roll.nameOf), null)).toBe(
       'Nobody of orders may be called: 1 drained.',
     );
@@ -39,7 +39,7 @@ describe('a service that another namespace has, too', () => {
   });
 });
 
-describe('a service of which all instances are drained', () => {
+describe('a service whose instances are all drained', () => {
   const nodes = rollOf({
     fine: [sample('fine-1')],
     worst: [sample('worst-1', 'CRITICAL', 'SILENT'), sample('worst-2')],
@@ -49,7 +49,7 @@ describe('a service of which all instances are drained', () => {
   const orders = nodes.find(({ name }) => name === 'orders')!;
   const half = nodes.find(({ name }) => name === 'half')!;
 
-  it('is the worst trouble, and the verdict says so and why', () => {
+  it('is the worst problem, and the verdict has it and its reason', () => {
     expect(servicesByTrouble(nodes)[0]?.name).toBe('orders');
     const standing = standingOf(orders.instances.value);
     expect([isTroubled(standing), colourOf(standing), standing.count.callable]).toEqual([true, 'CRITICAL', 0]);
@@ -59,7 +59,7 @@ describe('a service of which all instances are drained', () => {
     expect(standingText(standing)).toBe('0 of 2 callable: 2 drained');
   });
 
-  it('is none where somebody is left, but is counted', () => {
+  it('is not an outage if an instance is left, but is counted', () => {
     const standing = standingOf(half.instances.value);
     expect([isTroubled(standing), standingText(standing)]).toEqual([false, '1 of 2 callable: 1 drained']);
   });
@@ -68,7 +68,7 @@ describe('a service of which all instances are drained', () => {
 const told = (...instances: readonly Instance[]): string =>
   standingText(standingOf(new Map(instances.map((instance) => [instance.id, instance]))));
 
-it('how many are callable is one measure, and those that are not HEALTHY are named', () => {
+it('has one measure of callability, and names those that are not HEALTHY', () => {
   const sick = sample('a-3', 'UNHEALTHY', 'SILENT');
   expect(told(sample('a-1'), sample('a-2'))).toBe('2 of 2 callable');
   expect(told(sample('a-1'), sick)).toBe('2 of 2 callable (1 UNHEALTHY)');
@@ -85,8 +85,8 @@ const termsOf = (since: number, untilMs: number | null = null, by = '', reason =
   reason,
 });
 
-describe('instances that are kept away for one reason', () => {
-  it('are told with who did it, when and why, in the past where the view is old', () => {
+describe('instances that are kept away for the same reason', () => {
+  it('are shown with operator, time and reason, in the past tense if the view is old', () => {
     const two = [termsOf(NOW - 9_000), termsOf(NOW - 10_000)];
     expect(awayWhy({ admin: 'DRAINING', terms: two, now: NOW })).toBe(
       'Drained 10 s ago by an operator (kernel update, see CHG-7).',
@@ -100,7 +100,7 @@ describe('instances that are kept away for one reason', () => {
     expect(awayWhy({ admin: 'DRAINING', terms: [], now: NOW })).toBe('Drained by an operator.');
   });
 
-  it('are told with their end', () => {
+  it('are shown with the end', () => {
     const until = (...ends: readonly (number | null)[]): string =>
       awayUntil({ admin: 'DRAINING', terms: ends.map((end) => termsOf(0, end)), now: NOW });
     expect(until(NOW + 60_000)).toBe('until 14:03:23');
@@ -113,7 +113,7 @@ describe('instances that are kept away for one reason', () => {
 });
 
 describe('an instance that is kept away', () => {
-  it('is told with who did that, since when, why and until when', () => {
+  it('is shown with operator, start, reason and end', () => {
     const terms = { reason: 'new disk', since: NOW - 300_000, untilMs: null, by: 'token 3f2a from 10.0.0.7' };
     const override = {
       admin: 'DRAINING',
@@ -142,8 +142,8 @@ describe('an instance that is kept away', () => {
   });
 });
 
-describe('an instance that self-preservation holds', () => {
-  it('is told with what fails first, and the hold second', () => {
+describe('an instance held by self-preservation', () => {
+  it('is shown with the failure first, and the hold second', () => {
     const cause = 'it neither answers Heartbeat-1 nor sends Heartbeat-2: connect ECONNREFUSED 10.0.3.21:3001';
     const reason = reasonFor('PRESERVED', `3 of 5 are silent at once; of this one: ${cause}`);
     expect(whyText({ reason })).toBe('Neither heartbeat works. Self-preservation holds it.');

@@ -13,7 +13,7 @@ function datePrefix(wall: number, now: number): string {
   return date === dateText(now) ? '' : `${date} `;
 }
 
-/** As a field of the type `datetime-local` has it, to the minute; null is empty. */
+/** The value of a field of the type `datetime-local`, to the minute; null is empty. */
 export const fieldText = (wall: number | null): string =>
   wall === null ? '' : `${dateText(wall)}T${clockText(wall).slice(0, 5)}`;
 

@@ -16,7 +16,7 @@ const nodeOf = (...instances: readonly Instance[]): ServiceNode => ({
 const drained: Instance = { ...sample('orders-1'), admin: 'DRAINING' };
 const at = clockText(5_000);
 
-it('says how a service stands, and how it stood where the view is old', () => {
+it('has the state of a service, in the past tense if the view is old', () => {
   const node = nodeOf(sample('orders-1'), sample('orders-2', 'CRITICAL', 'SILENT'));
   expect(serviceVerdict(node, null)).toBe('orders: 1 of 2 callable: 1 CRITICAL.');
   expect(serviceVerdict(node, 5_000)).toBe(`orders: 1 of 2 callable: 1 CRITICAL at ${at}.`);
@@ -26,7 +26,7 @@ it('says how a service stands, and how it stood where the view is old', () => {
   );
 });
 
-it('takes calls that are unknown for no calls only where none were told', () => {
+it('shows unknown calls as no calls only if none were reported', () => {
   const node = nodeOf(sample('orders-1'));
   expect(serviceSentence(node, { kind: 'asked' }, null)).toBe('Calls to it: Asking …');
   expect(serviceSentence(node, { kind: 'unknown', since: 5_000, error: null }, 5_000)).toBe(
@@ -41,7 +41,7 @@ it('takes calls that are unknown for no calls only where none were told', () => 
 const told = (instance: Instance, words: Partial<ServiceEdge>, asOf: number | null = null): string =>
   serviceSentence(nodeOf(instance), { kind: 'known', value: [sampleEdge('gateway', 'orders', words)], asOf }, asOf);
 
-it('says what became of the calls to it, and of nobody that it is fine while none of the service is callable', () => {
+it('reports the calls to it, and no caller as fine while no instance is callable', () => {
   const well = sample('orders-1');
   expect(told(well, {})).toBe('In the last 5 s, no call to it failed.');
   expect(told(well, { failures: 8, retries: 40 })).toBe(

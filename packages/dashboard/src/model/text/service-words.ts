@@ -1,4 +1,4 @@
-/** What people are told of a service. `staleSince`: when the view is old, since when. */
+/** Texts about a service. `staleSince`: the time since which the view is old. */
 import { isOutage } from '@rollcall/core';
 import type { ServiceEdge } from '../live/answers.js';
 import { missingText } from '../live/known.js';
@@ -12,15 +12,15 @@ import { tailOf, whyText } from './words.js';
 
 type Callers = Known<readonly ServiceEdge[]>;
 
-/** How a service stands, as a heading. */
+/** The state of a service, as a heading. */
 export function serviceVerdict({ name, instances }: ServiceNode, staleSince: number | null): string {
   const standing = standingOf(instances.value);
-  const nobody = `nobody ${staleSince === null ? 'may' : 'could'} be called, `;
+  const outage = `nobody ${staleSince === null ? 'may' : 'could'} be called, `;
   const at = staleSince === null ? '' : ` at ${clockText(staleSince)}`;
-  return `${name}: ${isOutage(standing.count) ? nobody : ''}${standingText(standing)}${at}.`;
+  return `${name}: ${isOutage(standing.count) ? outage : ''}${standingText(standing)}${at}.`;
 }
 
-/** Who of it is in trouble, and whether its callers feel it. */
+/** The instances of it that need attention, and whether its callers are affected. */
 export function serviceSentence(node: ServiceNode, callers: Callers, staleSince: number | null): string {
   const worst = [...node.instances.value.values()].toSorted(byTrouble)[0];
   const calls = callsText(callers, isOutage(standingOf(node.instances.value).count));
@@ -28,7 +28,7 @@ export function serviceSentence(node: ServiceNode, callers: Callers, staleSince:
   return `${node.name}…${tailOf(worst.id)}: ${whyText(worst, staleSince !== null)} ${calls}`;
 }
 
-/** `isOut`: none of its instances is callable. Calls then wait, and are reported only when they have failed. */
+/** `isOut`: none of its instances is callable. Calls then wait, and are reported only after they have failed. */
 function callsText(known: Callers, isOut: boolean): string {
   if (known.kind !== 'known') return `Calls to it: ${missingText(known)}`;
   const { value: edges, asOf } = known;

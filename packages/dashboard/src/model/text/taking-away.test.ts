@@ -41,14 +41,14 @@ function told(taken: readonly string[], edges = known(EDGES), instances = CATALO
   return consequenceOf(taking, edges, (_, name) => name);
 }
 
-describe('before instances are taken away', () => {
-  it('it is said how many stay callable, and that none of them is HEALTHY', () => {
+describe('the warning before instances are taken away', () => {
+  it('has the number that stays callable, and that none of them is HEALTHY', () => {
     expect(told(['catalog-2'])).toEqual({ text: '1 of 3 stays callable.', isOut: false });
     expect(told(['catalog-3']).text).toBe('2 of 3 stay callable.');
     expect(told(['catalog-1']).text).toBe('1 of 3 stays callable, none of them HEALTHY.');
   });
 
-  it('it warns where they are the last, and names the callers of that service, the busiest first', () => {
+  it('is there if they are the last, and names the callers of that service, the busiest first', () => {
     expect(told(['catalog-1', 'catalog-2'])).toEqual({
       text: 'After this nobody of catalog may be called; payments and vouchers call it (46/s).',
       isOut: true,
@@ -60,7 +60,7 @@ describe('before instances are taken away', () => {
     expect(told(['catalog-1', 'catalog-2'], known(many)).text).toContain('a, b, c and 2 more call it (40/s).');
   });
 
-  it('it does not take unknown callers for none', () => {
+  it('does not treat unknown callers as none', () => {
     const out = ['catalog-1', 'catalog-2'];
     expect(told(out, known([])).text).toContain('no caller has reported calls to it');
     expect(told(out, { kind: 'asked' }).text).toContain('who calls it: Asking …');
@@ -69,7 +69,7 @@ describe('before instances are taken away', () => {
     );
   });
 
-  it('it blames nobody for a service that could not be called before', () => {
+  it('does not mention services that could not be called before', () => {
     const drained = CATALOG.map((instance): Instance => ({ ...instance, admin: 'MAINTENANCE' }));
     expect(told(['catalog-1'], known(EDGES), drained).text).toMatch(
       /^Nobody of catalog may be called already; payments /,

@@ -1,4 +1,4 @@
-/** What becomes of services when an operator takes instances away from their callers. */
+/** The effect on services when an operator takes instances away from their callers. */
 import { isCallable } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
 import type { ServiceEdge } from '../live/answers.js';
@@ -19,11 +19,11 @@ export interface Taking {
 
 export interface Consequence {
   readonly text: string;
-  /** Is no instance left that may be called? */
+  /** True if no callable instance is left. */
   readonly isOut: boolean;
 }
 
-/** `edges`: calls between services, those to this one among them. */
+/** `edges`: calls between services, including those to this one. */
 export function consequenceOf(
   { namespace, service, instances, taken }: Taking,
   edges: Known<readonly ServiceEdge[]>,
@@ -56,9 +56,9 @@ function callersText(namespace: string, service: string, known: Known<readonly S
   if (calling.length === 0) return 'no caller has reported calls to it in the last seconds.';
   const names = calling.map(({ from }) => from);
   const more = names.length - MOST_NAMES;
-  const told = more > 0 ? [...names.slice(0, MOST_NAMES), `${more} more`] : names;
+  const shown = more > 0 ? [...names.slice(0, MOST_NAMES), `${more} more`] : names;
   const rate = calling.reduce((sum, { callsPerSecond }) => sum + callsPerSecond, 0);
-  return `${listed(told)} ${calling.length === 1 ? 'calls' : 'call'} it (${rateText(rate)}/s).`;
+  return `${listed(shown)} ${calling.length === 1 ? 'calls' : 'call'} it (${rateText(rate)}/s).`;
 }
 
 /** `a`, `a and b`, `a, b and c`. */

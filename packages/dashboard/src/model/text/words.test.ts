@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { sample } from '../live/sample.fixture.js';
 import { evidenceOf, nextText, verdictText, whyText } from './words.js';
 
-describe('why', () => {
-  it.each(REASON_CODES)('there is a sentence for %s, now and for an old view', (code) => {
+describe('the reason', () => {
+  it.each(REASON_CODES)('has a sentence for %s, for a live and for an old view', (code) => {
     const instance = { reason: reasonFor(code, 'connect ECONNREFUSED 10.0.3.21:3001') };
     expect(whyText(instance)).toMatch(/^[A-Z].*\.$/);
     expect(whyText(instance, true)).toMatch(/^[A-Z].*\.$/);
@@ -12,17 +12,17 @@ describe('why', () => {
     expect(evidenceOf({ reason: reasonFor(code) })).toBe('');
   });
 
-  it('a word of a newer registry is told as it tells it', () => {
+  it('shows an unknown code with the text of the registry', () => {
     const reason = { code: 'MOONLIGHT', text: 'the moon is too bright' } as unknown as ReturnType<typeof reasonFor>;
     expect(whyText({ reason })).toBe('The moon is too bright.');
   });
 });
 
-describe('what happens next', () => {
+describe('the next transition', () => {
   const refused = sample('orders-1e07', 'UNHEALTHY', 'INBOUND_REFUSED');
   const falls = { ...refused, next: { state: 'CRITICAL', afterMs: 12_000, unless: 'HEARTBEAT_1' } } as const;
 
-  it('counts down to the next state, and says what prevents it', () => {
+  it('counts down to the next state, and names what prevents it', () => {
     expect(nextText(falls, 1_007_000, 0)).toEqual({
       what: 'CRITICAL in 5 s',
       unless: 'unless it answers Heartbeat-1',
@@ -39,12 +39,12 @@ describe('what happens next', () => {
     });
   });
 
-  it('has no clock where none runs', () => {
+  it('has no clock without a deadline', () => {
     expect(nextText(refused, 1_007_000, 0)).toMatchObject({ ratio: null, state: null });
     expect(nextText(sample('a-1'), 1_007_000, 0)).toMatchObject({ what: '' });
   });
 
-  it('of who said goodbye and of who just came', () => {
+  it('is known for an instance that leaves or registers', () => {
     const leaving = {
       ...sample('a-1', 'DEREGISTERING', 'LEAVING'),
       next: { state: 'REMOVED', afterMs: 30_000, unless: null },
@@ -72,11 +72,11 @@ describe('the verdict', () => {
     [1, 14, 1, '1 of 14 services needs attention.'],
     [2, 14, 0, '2 of 14 services need attention.'],
     [0, 14, 3, '3 of 14 services have nobody HEALTHY yet.'],
-  ])('%d troubled of %d, %d without anybody HEALTHY: %s', (trouble, all, waiting, text) =>
+  ])('%d troubled of %d, %d without a HEALTHY instance: %s', (trouble, all, waiting, text) =>
     expect(verdictText({ trouble, all, waiting, outages: [] }, null)).toBe(text),
   );
 
-  it('speaks of an old view in the past', () => {
+  it('uses the past tense for an old view', () => {
     const at = /^2 of 14 services needed attention at \d\d:\d\d:\d\d\.$/;
     expect(verdictText({ trouble: 2, all: 14, waiting: 0, outages: [] }, 0)).toMatch(at);
     expect(verdictText({ trouble: 0, all: 14, waiting: 0, outages: [] }, 0)).toMatch(/could be reached at/);

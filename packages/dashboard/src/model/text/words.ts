@@ -1,15 +1,15 @@
-/** What people are told of an instance: state, reason, since, next, in this order everywhere. */
+/** Texts about an instance: state, reason, since, next, in this order everywhere. */
 import { notCallableText, unheld } from '@rollcall/core';
 import type { CallableCount, Forecast, Instance, Reason, ReasonCode } from '@rollcall/core';
 import { ageText, clockText, plural } from './age.js';
 
-/** A sentence for now, and one for a view that is old. */
-interface Told {
+/** A sentence in the present tense, and one for an old view. */
+interface Tenses {
   readonly live: string;
   readonly old: string;
 }
 
-const REASONS: Readonly<Record<ReasonCode, Told>> = {
+const REASONS: Readonly<Record<ReasonCode, Tenses>> = {
   NEW: { live: 'It registered and is not yet proved both ways.', old: 'It had registered and was not yet proved.' },
   BOTH_WAYS_OK: { live: 'Both heartbeats work.', old: 'Both heartbeats worked.' },
   INBOUND_SILENT: {
@@ -64,8 +64,8 @@ const REASONS: Readonly<Record<ReasonCode, Told>> = {
 };
 
 /**
- * Why it is in its state. A word that this page does not know yet is told as the registry tells it. Of an instance that self-preservation
- * holds, what fails comes first and the hold second.
+ * The reason of the state. A code that this page does not know is shown with the registry's text. For an instance that
+ * self-preservation holds, the failure comes first and the hold second.
  */
 export function whyText({ reason }: Pick<Instance, 'reason'>, isOld = false): string {
   const { cause, rule } = unheld(reason);
@@ -74,19 +74,19 @@ export function whyText({ reason }: Pick<Instance, 'reason'>, isOld = false): st
 }
 
 function plainWhy(reason: Reason, isOld: boolean): string {
-  const told = (REASONS as Readonly<Record<string, Told | undefined>>)[reason.code];
-  if (told === undefined) return `${reason.text.charAt(0).toUpperCase()}${reason.text.slice(1)}.`;
-  return isOld ? told.old : told.live;
+  const texts = (REASONS as Readonly<Record<string, Tenses | undefined>>)[reason.code];
+  if (texts === undefined) return `${reason.text.charAt(0).toUpperCase()}${reason.text.slice(1)}.`;
+  return isOld ? texts.old : texts.live;
 }
 
-/** The error, verbatim, with its address; empty: there is none. */
-export function evidenceOf({ reason: told }: Pick<Instance, 'reason'>): string {
-  const reason = unheld(told).cause;
+/** The error, verbatim, with its address; empty: none. */
+export function evidenceOf({ reason: shown }: Pick<Instance, 'reason'>): string {
+  const reason = unheld(shown).cause;
   const colon = reason.text.indexOf(': ', reason.code === 'PROOF_OF_DEATH' ? 'dead: '.length : 0);
   return colon < 0 ? '' : reason.text.slice(colon + 2);
 }
 
-/** What happens next. `ratio`: how much of the time until then is over, 0 … 1; null: there is no clock to show. */
+/** The next transition. `ratio`: the elapsed share of the time until then, 0 … 1; null: there is no clock to show. */
 export interface NextText {
   readonly what: string;
   readonly unless: string;
@@ -128,7 +128,7 @@ const NO_CLOCK: Readonly<Record<Instance['state'], string>> = {
   DEREGISTERING: 'Removed when done',
 };
 
-/** Does Heartbeat-1, does Heartbeat-2 work, as far as the state tells; null: it does not tell. */
+/** Whether Heartbeat-1 and Heartbeat-2 work, as far as the state implies it; null: unknown. */
 export interface Directions {
   readonly heartbeat1: boolean | null;
   readonly heartbeat2: boolean | null;
@@ -152,7 +152,7 @@ export function directionsOf({ state, reason }: Pick<Instance, 'state' | 'reason
   }
 }
 
-/** Services: those in trouble, all, those that have nobody HEALTHY, and those of which nobody may be called. */
+/** Counts of services: those in trouble, all, those without a HEALTHY instance, and those without a callable one. */
 export interface Tally {
   readonly trouble: number;
   readonly all: number;
@@ -181,13 +181,16 @@ export function verdictText({ trouble, all, waiting, outages }: Tally, asOf: num
   return `${all === 1 ? 'The one service' : `All ${all} services`} ${tense('can', 'could')} be reached${when}.`;
 }
 
-/** Services beyond so many are counted. */
+/** Services beyond this number are counted. */
 const MOST_NAMED = 3;
 
-/** The last four of an id: what people say to each other. */
+/** The last four characters of an id, which people use to name it. */
 export const tailOf = (id: string): string => id.slice(-4);
 
-/** What is before and after the ellipsis of an instance as it is printed, `orders…1e07`; three dots will do. Null: there is none. */
+/**
+ * The parts before and after the ellipsis of a printed instance, `orders…1e07`; three dots are accepted. Null: no
+ * ellipsis.
+ */
 export function printedParts(text: string): { readonly name: string; readonly tail: string } | null {
   const [name = '', tail] = text.split(/…|\.{3}/);
   return tail === undefined ? null : { name, tail };

@@ -34,8 +34,8 @@ const setBy = (since: number, reason = '', by = ''): Override => ({
 const NONE = new Map<string, Override>();
 const idsOf = ({ instances }: Cause): string[] => instances.map(({ id }) => id).toSorted();
 
-describe('what needs attention', () => {
-  it('is one row for each service and cause', () => {
+describe('the list of problems', () => {
+  it('has one row per service and cause', () => {
     const orders = nodeOf(
       'orders',
       sample('orders-1', 'CRITICAL', 'SILENT'),
@@ -55,7 +55,7 @@ describe('what needs attention', () => {
     expect(countInstances(trouble)).toBe(5);
   });
 
-  it('is of an operator where none of a service is callable: one row for each deed', () => {
+  it('has one row per action of an operator if no instance of a service is callable', () => {
     const node = nodeOf('orders', drained('orders-1'), drained('orders-2', { state: 'CRITICAL' }), drained('orders-3'));
     const overrides = new Map([
       ['orders-1', setBy(NOW - 10_000, 'new kernel')],
@@ -65,22 +65,22 @@ describe('what needs attention', () => {
     const { trouble } = attentionOf([node], overrides);
     expect(new Set(trouble.map((cause) => idsOf(cause).join(' ')))).toEqual(new Set(['orders-1 orders-2', 'orders-3']));
     expect(trouble.every(({ isKeptAway }) => isKeptAway)).toBe(true);
-    // nothing is known of the deeds yet: the same admin state is one row
+    // the actions are unknown yet: the same admin state is one row
     expect(attentionOf([node], NONE).trouble.map(idsOf)).toEqual([['orders-1', 'orders-2', 'orders-3']]);
   });
 
-  it('is not what an operator keeps away while others are callable', () => {
+  it('leaves out instances that an operator keeps away while others are callable', () => {
     const node = nodeOf('orders', drained('orders-1'), sample('orders-2'));
     expect(attentionOf([node], NONE)).toEqual({ trouble: [], onTheWay: [] });
   });
 
-  it('begins with the services of which none is callable', () => {
+  it('starts with the services without a callable instance', () => {
     const down = nodeOf('down', sample('down-1', 'CRITICAL', 'SILENT'), sample('down-2'));
     const out = nodeOf('out', drained('out-1'), drained('out-2'));
     expect(attentionOf([down, out], NONE).trouble.map(({ node }) => node.name)).toEqual(['out', 'down']);
   });
 
-  it('is not who is on the way, of whom there is one row for each service, too', () => {
+  it('leaves out instances that start or leave, which have one row per service, too', () => {
     const node = nodeOf(
       'orders',
       sample('orders-1', 'REGISTERING', 'NEW'),
@@ -107,7 +107,7 @@ const falls = (id: string, afterMs: number): Instance => ({
 });
 
 describe('a row', () => {
-  it('that shows an admin state is as old as that, and not as the state', () => {
+  it('with an admin state has the age of that, not of the state', () => {
     const node = nodeOf('orders', drained('orders-1'), drained('orders-2'));
     const overrides = new Map([
       ['orders-1', setBy(NOW - 10_000)],
@@ -120,12 +120,12 @@ describe('a row', () => {
     expect(sinceOf(only(node, weight), weight)).toBeNull();
   });
 
-  it('that shows a state is as old as the first of it', () => {
+  it('with a state has the age of its first instance', () => {
     const node = nodeOf('orders', critical('orders-1', 700), critical('orders-2', 300), sample('orders-3'));
     expect(sinceOf(only(node), NONE)).toBe(300);
   });
 
-  it('counts down to what the registry does first', () => {
+  it('counts down to the first transition', () => {
     const node = nodeOf('orders', falls('orders-1', 9_000), falls('orders-2', 4_000), sample('orders-3'));
     expect(soonestOf(only(node)).id).toBe('orders-2');
   });
@@ -136,7 +136,7 @@ describe('a row', () => {
     expect(only(two).key).toBe(only(one).key);
   });
 
-  it('leads to its instances and to no others', () => {
+  it('links to its instances alone', () => {
     const node = nodeOf('orders', drained('orders-1'), drained('orders-2'));
     const others = [sample('users-1'), { ...sample('orders-9'), namespace: 'staging' }, drained('users-2')];
     const { ns, ...filters } = filtersOf(only(node));

@@ -1,4 +1,4 @@
-/** Which instances need a person, or are on their way: one row for each service and cause. */
+/** Instances that need attention, start or leave: one row per service and cause. */
 import { isOutage } from '@rollcall/core';
 import type { Instance, OverrideTerms } from '@rollcall/core';
 import type { Overrides } from '../live/answers.js';
@@ -8,22 +8,23 @@ import { awayTerms, shownSince } from '../text/callable-words.js';
 import { whyText } from '../text/words.js';
 import type { Filters } from './route.js';
 
-/** Instances of one service that are in the same trouble for the same reason. */
+/** Instances of one service with the same problem for the same reason. */
 export interface Cause {
-  /** Stays as long as the oldest of them, by id, stays. */
+  /** Does not change as long as the first of them, by id, stays. */
   readonly key: string;
   readonly node: ServiceNode;
   /** The worst of them. */
   readonly first: Instance;
   /** All of them, worst first. */
   readonly instances: readonly Instance[];
-  /** Is it that an operator keeps them away, and no instance of the service is callable? */
+  /** True if an operator keeps them away, and no instance of the service is callable. */
   readonly isKeptAway: boolean;
 }
 
 /**
- * Causes that need a person: instances that an operator keeps away where none of the service is callable, first, and those that are CRITICAL
- * or UNHEALTHY, worst first; and those that are on their way. `overrides`: operators with other words, or other reasons, are other causes.
+ * Causes that need attention: first instances that an operator keeps away while none of the service is callable, then
+ * those that are CRITICAL or UNHEALTHY, worst first; then those that start or leave. `overrides`: settings of other
+ * operators, or with other reasons, are other causes.
  */
 export function attentionOf(
   nodes: readonly ServiceNode[],
@@ -47,8 +48,8 @@ export function attentionOf(
   };
 }
 
-/** Of a service the instances that an operator keeps away, together where operator and reason are the same. */
-export function deedsOf(node: ServiceNode, overrides: Overrides): readonly Cause[] {
+/** The instances of a service that an operator keeps away, grouped by operator and reason. */
+export function actionsOf(node: ServiceNode, overrides: Overrides): readonly Cause[] {
   return causesOf(node, true, overrides).filter(({ isKeptAway }) => isKeptAway);
 }
 
@@ -57,7 +58,7 @@ function causesOf(node: ServiceNode, isOut: boolean, overrides: Overrides): Caus
   for (const instance of node.instances.value.values()) {
     const isKeptAway = isOut && instance.admin !== 'ENABLED';
     if (!isKeptAway && !needsAttention(instance) && !isOnTheWay(instance)) continue;
-    const cause = isKeptAway ? deedOf(instance, overrides) : [instance.admin, instance.state, whyText(instance)];
+    const cause = isKeptAway ? actionKeyOf(instance, overrides) : [instance.admin, instance.state, whyText(instance)];
     const name = JSON.stringify([isKeptAway, ...cause]);
     const group = groups.get(name) ?? { isKeptAway, instances: [] };
     group.instances.push(instance);
@@ -72,13 +73,13 @@ function causesOf(node: ServiceNode, isOut: boolean, overrides: Overrides): Caus
   }));
 }
 
-/** What makes one deed of an operator another one than the next. */
-function deedOf(instance: Instance, overrides: Overrides): readonly string[] {
+/** The parts that distinguish one action of an operator from another. */
+function actionKeyOf(instance: Instance, overrides: Overrides): readonly string[] {
   const terms = awayTerms(instance, overrides.get(instance.id) ?? null);
   return [instance.admin, ...(terms === null ? [] : [terms.by, terms.reason])];
 }
 
-/** Of the list of instances: those of a cause, and others only where their state or admin state is the same. */
+/** A link to the list of instances: those of a cause, and others only if their state or admin state is the same. */
 export function filtersOf({ node, first, isKeptAway }: Cause): Filters {
   return {
     ns: node.namespace,
@@ -92,12 +93,12 @@ export const countInstances = (causes: readonly Cause[]): number =>
 
 const dueOf = ({ since, next }: Instance): number => (next === null ? Infinity : since + next.afterMs);
 
-/** Of the instances of a cause, the one that the registry acts on first. */
+/** The instance of a cause that the registry acts on first. */
 export function soonestOf({ instances }: Cause): Instance {
   return instances.reduce((soonest, one) => (dueOf(one) < dueOf(soonest) ? one : soonest));
 }
 
-/** When a cause began, wall clock in ms: with its first instance. Null: not known. */
+/** The start of a cause, wall clock in ms: that of its first instance. Null: unknown. */
 export function sinceOf({ instances }: Cause, overrides: Overrides): number | null {
   const known = instances
     .map((instance) => shownSince(instance, overrides.get(instance.id) ?? null))
@@ -105,7 +106,7 @@ export function sinceOf({ instances }: Cause, overrides: Overrides): number | nu
   return known.length === 0 ? null : Math.min(...known);
 }
 
-/** What operators said of the admin state of its instances, as far as it is known. */
+/** The operators' settings of the admin state of its instances, as far as known. */
 export const termsIn = ({ instances }: Pick<Cause, 'instances'>, overrides: Overrides): readonly OverrideTerms[] =>
   instances
     .map((instance) => awayTerms(instance, overrides.get(instance.id) ?? null))

@@ -16,12 +16,12 @@ const ANSWER: BeatsAnswer = {
   ),
 };
 
-describe('heartbeats that did not come', () => {
-  it('are missed', () => {
+describe('heartbeats that did not arrive', () => {
+  it('count as missed', () => {
     expect(beatsShown(ANSWER)).toMatchObject({ missed: 2, missedArrivals: [55_000, 50_000, 45_000, 40_000] });
   });
 
-  it('are not missed while the registry itself could not listen', () => {
+  it('do not count as missed while the registry itself could not listen', () => {
     const notListening = [{ fromAgoMs: 59_000, toAgoMs: 36_000 }];
     expect(beatsShown({ ...ANSWER, notListening })).toEqual({
       rounds: [ANSWER.heartbeat1[0], ANSWER.heartbeat1[2]],
@@ -30,7 +30,7 @@ describe('heartbeats that did not come', () => {
     });
   });
 
-  it('are missed before and after such a span', () => {
+  it('count as missed before and after such a span', () => {
     const notListening = [{ fromAgoMs: 51_000, toAgoMs: 48_000 }];
     expect(beatsShown({ ...ANSWER, notListening })).toMatchObject({
       missed: 2,

@@ -1,4 +1,4 @@
-/** Which heartbeats of the last five minutes were missed: those that the registry itself could not hear are not. */
+/** Missed heartbeats of the last five minutes, without those that the registry itself could not receive. */
 import type { BeatsAnswer, NotListening } from '../live/answers.js';
 
 export interface BeatsShown {
@@ -6,7 +6,7 @@ export interface BeatsShown {
   readonly rounds: BeatsAnswer['heartbeat1'];
   /** Rounds of Heartbeat-1 without an answer. */
   readonly missed: number;
-  /** When a Heartbeat-2 should have come and did not, ms ago. */
+  /** The expected times of missed Heartbeat-2, ms ago. */
   readonly missedArrivals: readonly number[];
 }
 
@@ -21,7 +21,7 @@ export function beatsShown(answer: BeatsAnswer): BeatsShown {
   };
 }
 
-/** Half an interval after its end what was under way comes at once. */
+/** Half an interval after the end of a pause, heartbeats that were in flight arrive at once. */
 const isWithin = (agoMs: number, { fromAgoMs, toAgoMs }: NotListening, intervalMs: number): boolean =>
   agoMs <= fromAgoMs && agoMs >= toAgoMs - intervalMs / 2;
 

@@ -9,7 +9,7 @@ const told = (listed: readonly Instance[]) => {
   return bulk === null ? null : [bulk.to, ...bulk.instances.map(({ id }) => id)];
 };
 
-describe('what can be done with all of a list', () => {
+describe('the action for all instances of a list', () => {
   const enabled = sampleWith('a-1', { state: 'CRITICAL' });
   const drained = sampleWith('a-2', { admin: 'DRAINING' });
   const maintained = sampleWith('a-3', { admin: 'MAINTENANCE' });
@@ -19,11 +19,11 @@ describe('what can be done with all of a list', () => {
     expect(told([drained, enabled, maintained, leaving, sampleWith('a-5', {})])).toEqual(['DRAINING', 'a-1', 'a-5']);
   });
 
-  it('is to take it back where all of them are drained, but no maintenance', () => {
+  it('is to undo that if all of them are drained, but not maintenance', () => {
     expect(told([maintained, drained])).toEqual(['ENABLED', 'a-2']);
   });
 
-  it('is nothing where nobody is there, leaves, or is in maintenance', () => {
+  it('is none if the list is empty, leaving, or in maintenance', () => {
     expect([told([]), told([leaving, maintained])]).toEqual([null, null]);
   });
 });

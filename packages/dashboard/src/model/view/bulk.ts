@@ -1,7 +1,7 @@
-/** What can be done at once with all instances of a list. */
+/** Actions on all instances of a list. */
 import type { Instance } from '@rollcall/core';
 
-/** More instances than these are too many for one decision. */
+/** More instances than this are too many for one decision. */
 export const MOST_AT_ONCE = 50;
 
 export interface Bulk {
@@ -11,8 +11,8 @@ export interface Bulk {
 }
 
 /**
- * Drains those that are ENABLED and not leaving; where none is, lets those be called again that are DRAINING. An instance in maintenance is
- * left as it is: its end is planned. Null: there is nothing to do.
+ * Drains those that are ENABLED and not leaving; if there are none, undrains those that are DRAINING. An instance in
+ * maintenance is not changed: its end is planned. Null: there is nothing to do.
  */
 export function bulkOf(listed: readonly Instance[]): Bulk | null {
   const enabled = listed.filter(({ admin, state }) => admin === 'ENABLED' && state !== 'DEREGISTERING');

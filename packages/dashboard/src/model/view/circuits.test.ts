@@ -49,6 +49,6 @@ it.each([
   ['half-open', CLOSED, false],
   ['', undefined, true],
   ['shut', CLOSED, true],
-])('the filter circuit=%s lets %j through: %s', (circuit, of, isListed) =>
+])('the filter circuit=%s selects %j: %s', (circuit, of, isListed) =>
   expect(circuitFits({ circuit }, of)).toBe(isListed),
 );

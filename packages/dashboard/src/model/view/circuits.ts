@@ -4,7 +4,7 @@ import type { Filters } from './route.js';
 
 export type CircuitsById = ReadonlyMap<string, Circuits>;
 
-/** The sums over all callers, by the id of the instance that they call. */
+/** The sums over all callers, by the id of the called instance. */
 export function circuitsById(edges: readonly ServiceEdge[]): CircuitsById {
   const sums = new Map<string, Circuits>();
   for (const { instance, circuits } of edges.flatMap(({ targets }) => targets ?? [])) {
@@ -21,7 +21,7 @@ export function circuitsById(edges: readonly ServiceEdge[]): CircuitsById {
 /** Values of the filter `circuit`: some caller has it open, or half-open. */
 export const CIRCUIT_CHOICES = ['open', 'half-open'] as const;
 
-/** Does the filter `circuit` let an instance of these circuits through? Undefined: no caller reports any. */
+/** True if the filter `circuit` selects an instance with these circuits. Undefined: no caller reports any. */
 export function circuitFits({ circuit = '' }: Filters, of: Circuits | undefined): boolean {
   if (circuit === 'open') return (of?.open ?? 0) > 0;
   return circuit !== 'half-open' || (of?.halfOpen ?? 0) > 0;

@@ -1,7 +1,7 @@
-/** How an edge of the topology stands. */
+/** The state of an edge of the topology. */
 import type { ServiceEdge } from '../live/answers.js';
 
-/** Of attempts: the share that came back well. */
+/** The share of attempts that succeeded. */
 export const successOf = ({ calls, failures, retries }: ServiceEdge): number | null =>
   calls + retries === 0 ? null : Math.max(0, 1 - (failures + retries) / (calls + retries));
 
@@ -14,23 +14,23 @@ export function toneOf(edge: ServiceEdge): Tone {
   return success >= 0.99 ? 'unhealthy' : 'critical';
 }
 
-/** Is a circuit open on it? */
+/** True if it has an open circuit. */
 export const isCut = ({ circuits }: ServiceEdge): boolean => circuits.open > 0;
 
 export const isIdle = ({ calls, inFlight }: ServiceEdge): boolean => calls === 0 && inFlight === 0;
 
-/** The higher one; null: nothing is known of either. */
+/** The higher one; null: both are unknown. */
 export function maxOf(one: number | null, other: number | null): number | null {
   if (one === null) return other;
   return other === null ? one : Math.max(one, other);
 }
 
-/** How it is drawn: a circuit that is open impairs it, too. */
+/** Its appearance: an open circuit impairs it, too. */
 export const lookOf = (edge: ServiceEdge): Tone => toneOf(edge) || (isCut(edge) ? 'unhealthy' : '');
 
 const WORST: readonly Tone[] = ['critical', 'unhealthy', ''];
 
-/** Impaired ones first, the worse before the others, then by how much they carry. */
+/** Impaired ones first, the worse before the others, then by the number of calls. */
 export const byImpairment = (one: ServiceEdge, other: ServiceEdge): number =>
   WORST.indexOf(lookOf(one)) - WORST.indexOf(lookOf(other)) || other.callsPerSecond - one.callsPerSecond;
 

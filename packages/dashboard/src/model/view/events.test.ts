@@ -46,7 +46,7 @@ function registryWith(seqs: readonly number[], epoch = 'e') {
 const upTo = (last: number): number[] => Array.from({ length: last }, (_, at) => at + 1);
 const seqsOf = ({ events }: { readonly events: readonly RegistryEvent[] }): number[] => events.map(({ seq }) => seq);
 
-describe('the question of a screen', () => {
+describe('the request of a screen', () => {
   it('has every filter, so that the registry filters', () => {
     const filters = {
       kind: 'Circuits',
@@ -68,7 +68,7 @@ describe('the question of a screen', () => {
     });
   });
 
-  it('leaves out what is no filter, or no word of one', () => {
+  it('leaves out unknown filters and values', () => {
     expect(eventsPath('*', { ns: '*', kind: 'Party', state: 'DEAD', from: 'soon', instance: '' }, 0)).toBe(
       'api/v1/events?namespace=*',
     );
@@ -78,7 +78,7 @@ describe('the question of a screen', () => {
 describe('the last 10 minutes', () => {
   const MINUTE_MS = 60_000;
 
-  it('are asked for from the moment in which they are chosen, whatever `from` and `to` are', () => {
+  it('are requested from the moment in which they are chosen, whatever `from` and `to` are', () => {
     const filters = { last: '10 min', from: '10', to: '20' };
     const query = new URL(eventsPath('*', filters, 30 * MINUTE_MS), 'http://x').searchParams;
     expect(Object.fromEntries(query)).toEqual({ namespace: '*', from: String(20 * MINUTE_MS) });
@@ -107,7 +107,7 @@ describe('the last 10 minutes', () => {
 });
 
 describe('the pages of a screen', () => {
-  it('are the newest, then what comes after, then the older ones, newest first', async () => {
+  it('are the newest, then newer events, then the older ones, newest first', async () => {
     const { get } = registryWith(upTo(450));
     const pages = new EventPages('api/v1/events?namespace=*', 200);
     await pages.renew(get);
@@ -121,7 +121,7 @@ describe('the pages of a screen', () => {
     expect(pages.now.older).toBe(false);
   });
 
-  it('are read on where more has come than one page holds', async () => {
+  it('are continued if there are more new events than fit on one page', async () => {
     const pages = new EventPages('api/v1/events?namespace=*', 200);
     await pages.renew(registryWith(upTo(100)).get);
     const { get, asked } = registryWith(upTo(750));
@@ -131,7 +131,7 @@ describe('the pages of a screen', () => {
     expect(asked).toHaveLength(4);
   });
 
-  it('are read on up to what the page keeps, and the rest the next time', async () => {
+  it('are continued up to the limit of the page, and the rest the next time', async () => {
     const pages = new EventPages('api/v1/events?namespace=*', 200, 400);
     await pages.renew(registryWith(upTo(100)).get);
     const { get, asked } = registryWith(upTo(750));
@@ -144,7 +144,7 @@ describe('the pages of a screen', () => {
     expect(seqsOf(pages.now)[0]).toBe(750);
   });
 
-  it('begin anew in another epoch', async () => {
+  it('start again in another epoch', async () => {
     const pages = new EventPages('api/v1/events?namespace=*', 200);
     await pages.renew(registryWith(upTo(3)).get);
     const reborn = registryWith([1], 'f');
@@ -155,7 +155,7 @@ describe('the pages of a screen', () => {
     expect(seqsOf(pages.now)).toEqual([1]);
   });
 
-  it('are not more than a page can hold: what is older is left to the export', async () => {
+  it('are limited: older events are left to the export', async () => {
     const pages = new EventPages('api/v1/events?namespace=*', 200, 300);
     const { get } = registryWith(upTo(1_000));
     await pages.renew(get);
@@ -186,11 +186,11 @@ describe('the last minute', () => {
     [shown([99_000, 98_000], { older: true }), 'at least 2 events'],
     [shown([99_000, 1_000], { older: true }), '1 event'],
     [shown([99_000, 1_000], { newer: true }), 'at least 1 event'],
-  ])('has as many events as are read of it: %#', (of, text) => expect(lastMinuteText(of, NOW)).toBe(text));
+  ])('has the number of events that were read: %#', (of, text) => expect(lastMinuteText(of, NOW)).toBe(text));
 });
 
 describe('an export', () => {
-  it('is everything that matches, oldest first, one object a line', async () => {
+  it('has all matches, oldest first, one object per line', async () => {
     const { get, asked } = registryWith(upTo(2_300));
     const lines = await exportedLines('api/v1/events?namespace=*&kind=state', get);
     expect(lines.map((line) => (JSON.parse(line) as RegistryEvent).seq)).toEqual(upTo(2_300));

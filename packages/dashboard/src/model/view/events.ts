@@ -3,7 +3,7 @@ import type { EventsAnswer, RegistryEvent } from '../live/answers.js';
 import { plural } from '../text/age.js';
 import type { Filters } from './route.js';
 
-/** The kinds that one chip lets through, in the registry's own words. */
+/** The kinds of one chip, in the registry's terms. */
 export const GROUPS: readonly (readonly [string, readonly string[]])[] = [
   ['State changes', ['state', 'moved']],
   ['Registrations', ['registered', 're-registered', 'removed']],
@@ -15,7 +15,7 @@ export const GROUPS: readonly (readonly [string, readonly string[]])[] = [
 
 const PAGE = 200;
 const EXPORT_PAGE = 1_000;
-/** More rows are not kept on the page; the export has them. */
+/** The page keeps at most this number of rows; the export has all. */
 const MOST_ROWS = 2_000;
 
 /** Spans that the filter `last` chooses, with their length in ms. */
@@ -28,8 +28,8 @@ export const SPANS: readonly (readonly [string, number])[] = [
 export const spanOf = ({ last }: Filters): number | null => SPANS.find(([name]) => name === last)?.[1] ?? null;
 
 /**
- * The question for the events of a screen, without a page: every filter is applied by the registry. `now`: the registry's wall clock, where
- * the span of `last` ends; it takes the place of `from` and `to`.
+ * The request for the events of a screen, without its page: every filter is applied by the registry. `now`: the
+ * registry's wall clock, at which the span of `last` ends; it replaces `from` and `to`.
  */
 export function eventsPath(namespace: string, filters: Filters, now: number): string {
   const { kind, service = '', instance = '', state = '' } = filters;
@@ -50,15 +50,15 @@ const isMoment = (text: string): boolean => /^\d{1,15}$/.test(text);
 export interface ShownEvents {
   /** Newest first. */
   readonly events: readonly RegistryEvent[];
-  /** So many came and went unseen. */
+  /** The number of events that were dropped before they were read. */
   readonly missed: number;
-  /** Does the registry keep older ones that match? */
+  /** True if the registry keeps older ones that match. */
   readonly older: boolean;
-  /** So many of all events are no longer kept. */
+  /** The number of all events that are no longer kept. */
   readonly dropped: number;
-  /** Does the registry have newer ones that are not read yet? */
+  /** True if the registry has newer ones that are not read yet. */
   readonly newer: boolean;
-  /** Are there as many rows as the page keeps? */
+  /** True if the page has its maximum number of rows. */
   readonly isFull: boolean;
 }
 
@@ -68,13 +68,16 @@ const NOTHING: ShownEvents = { events: [], missed: 0, older: false, dropped: 0, 
 export function withinSpan(shown: ShownEvents, spanMs: number | null, now: number): ShownEvents {
   if (spanMs === null) return shown;
   const events = shown.events.filter(({ at }) => at >= now - spanMs);
-  // what the registry has before the oldest one that is left is older, too
+  // events of the registry before the oldest remaining one are older, too
   return events.length === shown.events.length ? shown : { ...shown, events, older: false };
 }
 
 const MINUTE_MS = 60_000;
 
-/** `12 events`, `at least 200 events`: those of the minute before `now`, as far as they are read. `now`: the registry's wall clock. */
+/**
+ * `12 events`, `at least 200 events`: those of the minute before `now`, as far as they were read. `now`: the registry's
+ * wall clock.
+ */
 export function lastMinuteText({ events, older, newer }: ShownEvents, now: number): string {
   const since = now - MINUTE_MS;
   const count = events.filter(({ at }) => at > since).length;
@@ -86,7 +89,7 @@ export function lastMinuteText({ events, older, newer }: ShownEvents, now: numbe
 /** Asks the registry: `Api.get`. */
 export type Get = (path: string) => Promise<EventsAnswer>;
 
-/** What a screen shows of the events that match: the newest page, what came after it, and the older pages that were asked for. */
+/** The events of a screen: the newest page, newer events, and the older pages that were requested. */
 export class EventPages {
   readonly path: string;
   readonly #page: number;
@@ -100,7 +103,7 @@ export class EventPages {
     this.#most = most;
   }
 
-  /** Is what is shown an answer? It is none before the first one, and when the registry has begun another life. */
+  /** True if the shown events are an answer. False before the first one, and after a restart of the registry. */
   get isRead(): boolean {
     return this.#position !== null;
   }
@@ -110,8 +113,9 @@ export class EventPages {
   }
 
   /**
-   * Reads what came after the last answer, page by page, up to as many rows as are kept; what is left then is for the next time. The first
-   * time, and in another life of the registry, it reads the newest page. Rejects as `get` does, and keeps the pages that came.
+   * Reads the events after the last answer, page by page, up to the maximum number of rows; the rest is read the next
+   * time. The first time, and after a restart of the registry, it reads the newest page. Rejects as `get` does, and
+   * keeps the pages that arrived.
    */
   async renew(get: Get): Promise<void> {
     for (let read = 0; read < this.#most; read += this.#page) {
@@ -119,13 +123,13 @@ export class EventPages {
     }
   }
 
-  /** Is there more already? */
+  /** True if more events exist already. */
   async #renewOnce(get: Get): Promise<boolean> {
     const known = this.#position;
     const answer = await get(this.#pathOf(known === null ? {} : { after: known.last }));
     const { epoch, last, more, dropped = 0, older = false } = answer;
     if (known !== null && known.epoch !== epoch) {
-      // numbers count anew: what the answer has is not the newest page
+      // the numbers start again: the answer is not the newest page
       this.#position = null;
       this.#now = NOTHING;
       return false;
@@ -170,7 +174,9 @@ export class EventPages {
   }
 }
 
-/** Every event that the registry keeps and that matches, oldest first, as one JSON object a line. Rejects as `get` does. */
+/**
+ * Every kept event that matches, oldest first, as one JSON object per line. Rejects as `get` does.
+ */
 export async function exportedLines(path: string, get: Get): Promise<readonly string[]> {
   const lines: string[] = [];
   for (let after = 0; ;) {

@@ -15,7 +15,7 @@ const keys = (edges: readonly ServiceEdge[]): string[] => edges.map(edgeKey);
 const shown = (filters: Record<string, string>): string[] => keys(shownEdges(fittingEdges(ALL, filters), filters));
 
 describe('the filter `service` of the topology', () => {
-  it('takes a name with its namespace, and without', () => {
+  it('accepts a name with its namespace, and without', () => {
     expect(shown({ service: 'default/vouchers' })).toEqual(['default/catalog>vouchers', 'default/loyalty>vouchers']);
     expect(shown({ service: 'vouchers' })).toEqual(shown({ service: 'default/vouchers' }));
     expect(shown({ service: 'nobody' })).toEqual([]);
@@ -28,13 +28,13 @@ describe('the filter `service` of the topology', () => {
   });
 });
 
-it('idle edges, and those that are fine, are left out as the filters say', () => {
+it('leaves out idle edges, and those that are fine, by the filters', () => {
   expect(shown({})).toHaveLength(3);
   expect(shown({ idle: 'shown' })).toHaveLength(4);
   expect(shown({ only: 'unhealthy' })).toEqual(['default/loyalty>vouchers']);
 });
 
-it('callers that the filters leave out are counted', () => {
+it('counts callers that the filters leave out', () => {
   const some = fittingEdges(ALL, { service: 'default/catalog' });
   expect(hiddenCallers('default/vouchers', ALL, some)).toBe(1);
   expect(hiddenCallers('default/vouchers', ALL, ALL)).toBe(0);
@@ -42,7 +42,7 @@ it('callers that the filters leave out are counted', () => {
   expect(hiddenCallers('default/catalog', ALL, shownEdges(ALL, {}))).toBe(1);
 });
 
-it('an entry is a service that nobody calls, also not beyond the filters', () => {
+it('marks a service without callers, also beyond the filters, as an entry', () => {
   expect(callersText(null, 0)).toBe('entry');
   expect(callersText(null, 1)).toBe('+1 caller not shown');
   expect(callersText(null, 2)).toBe('+2 callers not shown');
@@ -50,7 +50,7 @@ it('an entry is a service that nobody calls, also not beyond the filters', () =>
   expect(callersText(20, 3)).toBe('20/s +3 not shown');
 });
 
-it('a filter that is set is not proposed', () => {
+it('does not offer a filter that is set', () => {
   expect(tooManyText('61 services', false)).toMatch(/: choose one above, or only what is unhealthy\.$/);
   expect(tooManyText('61 services', true)).toMatch(/: choose one above\.$/);
 });

@@ -1,4 +1,4 @@
-/** Which edges of the topology are shown: as the address says. */
+/** Selects the edges of the topology by the filters in the address. */
 import type { ServiceEdge } from '../live/answers.js';
 import { plural, rateText } from '../text/age.js';
 import { isIdle, isImpaired } from './edge.js';
@@ -13,22 +13,22 @@ export const toKey = ({ namespace, to }: Ends): string => `${namespace}/${to}`;
 export const servicesOf = (edges: readonly Ends[]): readonly string[] =>
   [...new Set(edges.flatMap((edge) => [fromKey(edge), toKey(edge)]))].toSorted();
 
-/** Which of these services `said` means: `<namespace>/<name>`, or a name, which several namespaces may have. Nothing said: all. */
-export const meantBy = (said: string, services: readonly string[]): readonly string[] =>
-  said === '' ? services : services.filter((key) => key === said || key.slice(key.indexOf('/') + 1) === said);
+/** The services that `text` means: `<namespace>/<name>`, or a name, which several namespaces may have. Empty: all. */
+export const meantBy = (text: string, services: readonly string[]): readonly string[] =>
+  text === '' ? services : services.filter((key) => key === text || key.slice(key.indexOf('/') + 1) === text);
 
 /** Edges that fit the filters, those that are idle included. */
 export function fittingEdges(edges: readonly ServiceEdge[], filters: Filters): readonly ServiceEdge[] {
-  const said = filters['service'] ?? '';
-  const meant = new Set(said === '' ? [] : meantBy(said, servicesOf(edges)));
+  const wanted = filters['service'] ?? '';
+  const meant = new Set(wanted === '' ? [] : meantBy(wanted, servicesOf(edges)));
   return edges.filter(
     (edge) =>
       (filters['only'] !== 'unhealthy' || isImpaired(edge)) &&
-      (said === '' || meant.has(fromKey(edge)) || meant.has(toKey(edge))),
+      (wanted === '' || meant.has(fromKey(edge)) || meant.has(toKey(edge))),
   );
 }
 
-/** The same without those that are idle, unless the filters show them. */
+/** The same without idle ones, unless the filters show them. */
 export const shownEdges = (fitting: readonly ServiceEdge[], filters: Filters): readonly ServiceEdge[] =>
   filters['idle'] === 'shown' ? fitting : fitting.filter((edge) => !isIdle(edge));
 
@@ -40,8 +40,8 @@ export function hiddenCallers(key: string, all: readonly Ends[], shown: readonly
 }
 
 /**
- * Beside a service of the picture: calls a second of the callers that are drawn (null: none is) and how many are not. `entry` is a service
- * that nobody calls, also not beyond the filters.
+ * The line beside a service of the picture: calls per second of the callers that are drawn (null: none) and the number
+ * of hidden ones. `entry` is a service without callers, also beyond the filters.
  */
 export function callersText(perSecond: number | null, hidden: number): string {
   const rate = perSecond === null ? '' : `${rateText(perSecond)}/s`;

@@ -23,7 +23,7 @@ const edge = (from: string, to: string, words: Partial<ServiceEdge> = {}): Servi
 });
 
 describe('the graph', () => {
-  it('draws each service once and no two over each other, whoever calls whom', async () => {
+  it('draws each service once, without overlaps, for any calls', async () => {
     const name = fc.constantFrom('a', 'b', 'c', 'd', 'e', 'f', 'g', 'h');
     await fc.assert(
       fc.asyncProperty(
@@ -45,7 +45,7 @@ describe('the graph', () => {
     );
   });
 
-  it('puts a caller to the left of whom it calls', async () => {
+  it('puts a caller to the left of its callees', async () => {
     const { nodes } = await layOut([edge('gateway', 'orders'), edge('orders', 'payments')]);
     const x = (name: string): number => nodes.find((node) => node.name === name)?.x ?? 0;
     expect(x('gateway')).toBeLessThan(x('orders'));
@@ -53,8 +53,8 @@ describe('the graph', () => {
   });
 });
 
-describe('how an edge stands', () => {
-  it('by the attempts, not by what the caller felt', () => {
+describe('the state of an edge', () => {
+  it('depends on the attempts, not on the calls', () => {
     expect(successOf(edge('a', 'b', { retries: 2 }))).toBeCloseTo(0.998);
     expect(toneOf(edge('a', 'b', { retries: 1 }))).toBe('');
     expect(toneOf(edge('a', 'b', { retries: 5 }))).toBe('unhealthy');
@@ -62,7 +62,7 @@ describe('how an edge stands', () => {
     expect(successOf(edge('a', 'b', { calls: 0 }))).toBeNull();
   });
 
-  it('the worst comes first, then whichever carries most', () => {
+  it('sorts the worst first, then the busiest', () => {
     const edges = [
       edge('a', 'b'),
       edge('a', 'c', { callsPerSecond: 900 }),
@@ -72,7 +72,7 @@ describe('how an edge stands', () => {
     expect(edges.toSorted(byImpairment).map(({ to }) => to)).toEqual(['e', 'd', 'c', 'b']);
   });
 
-  it('an open circuit impairs it, though no call failed', () => {
+  it('is impaired by an open circuit, although no call failed', () => {
     const circuits = { closed: 3, open: 1, halfOpen: 0 };
     const cut = edge('a', 'b', {
       circuits,

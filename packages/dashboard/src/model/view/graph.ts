@@ -1,4 +1,4 @@
-/** Where services and edges of the topology are drawn; dagre is loaded when somebody looks. */
+/** The layout of services and edges of the topology; dagre is loaded when it is shown. */
 import type { ServiceEdge } from '../live/answers.js';
 
 export interface PlacedNode {
@@ -34,7 +34,7 @@ const LABEL_WIDTH = 52;
 export const edgeKey = ({ namespace, from, to }: Pick<ServiceEdge, 'namespace' | 'from' | 'to'>): string =>
   `${namespace}/${from}>${to}`;
 
-/** Left to right by who calls whom; what calls nobody and is called by nobody is left out. */
+/** Left to right, callers before callees; services without calls in either direction are left out. */
 export async function layOut(edges: readonly ServiceEdge[]): Promise<Graph> {
   const { Graph: DagreGraph, layout } = await import('@dagrejs/dagre');
   const graph = new DagreGraph({ multigraph: false });
@@ -55,7 +55,7 @@ export async function layOut(edges: readonly ServiceEdge[]): Promise<Graph> {
   return { width, height, nodes: [...places.values()], edges: placeEdges(edges, places) };
 }
 
-/** Edges that meet at a node share its side, in the order of where they come from, so that few cross. */
+/** Edges that meet at a node share its side, in the order of their other ends, so that few cross. */
 function placeEdges(edges: readonly ServiceEdge[], places: ReadonlyMap<string, PlacedNode>): PlacedEdge[] {
   const yOf = (key: string): number => places.get(key)?.y ?? 0;
   const slots = (side: 'from' | 'to'): Map<string, number> => {

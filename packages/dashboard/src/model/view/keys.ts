@@ -1,7 +1,7 @@
 import { hashOf } from './route.js';
 import type { Screen } from './route.js';
 
-/** What the keyboard does, as it is listed under `?`. */
+/** The keys, as they are listed under `?`. */
 export const KEYS: readonly (readonly [string, string])[] = [
   ['/', 'search'],
   ['j k', 'next row, row before'],
@@ -27,7 +27,7 @@ const GOES: Readonly<Record<string, Screen>> = {
   r: 'registry',
 };
 
-export interface KeyDeeds {
+export interface KeyActions {
   readonly search: () => void;
   readonly help: () => void;
   readonly clear: () => void;
@@ -37,8 +37,8 @@ export interface KeyDeeds {
 const CHORD_MS = 1_500;
 const FIELDS = 'input, textarea, select';
 
-/** Listens to the whole page; the result ends it. Whoever types into a field, or holds a modifier, is left alone. */
-export function listenToKeys(deeds: KeyDeeds): () => void {
+/** Listens to the whole page; the returned function ends it. Keys in a field, or with a modifier, are ignored. */
+export function listenToKeys(actions: KeyActions): () => void {
   let goneAt = -Infinity;
   const onKey = (event: KeyboardEvent): void => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
@@ -46,30 +46,30 @@ export function listenToKeys(deeds: KeyDeeds): () => void {
     const isTyping = field !== null;
     if (event.key === 'Escape') {
       field?.blur();
-      deeds.clear();
+      actions.clear();
       return;
     }
     if (isTyping || document.querySelector('dialog[open]') !== null) return;
     const screen = performance.now() - goneAt < CHORD_MS ? GOES[event.key] : undefined;
     goneAt = event.key === 'g' ? performance.now() : -Infinity;
     if (screen !== undefined) window.location.hash = hashOf(screen);
-    else if (!act(event.key, deeds)) return;
+    else if (!act(event.key, actions)) return;
     event.preventDefault();
   };
   window.addEventListener('keydown', onKey);
   return () => window.removeEventListener('keydown', onKey);
 }
 
-function act(key: string, deeds: KeyDeeds): boolean {
+function act(key: string, actions: KeyActions): boolean {
   switch (key) {
     case '/':
-      deeds.search();
+      actions.search();
       return true;
     case '?':
-      deeds.help();
+      actions.help();
       return true;
     case 'p':
-      deeds.pause();
+      actions.pause();
       return true;
     case 'j':
     case 'k':
@@ -82,7 +82,7 @@ function act(key: string, deeds: KeyDeeds): boolean {
   }
 }
 
-/** Moves the focus to the next of those, from where it is; a row's link is what gets it. */
+/** Moves the focus to the next of these elements; the link of a row gets it. */
 function step(selector: string, by: 1 | -1): boolean {
   const rows = [...document.querySelectorAll<HTMLElement>(selector)].filter((row) => row.offsetParent !== null);
   if (rows.length === 0) return false;

@@ -20,7 +20,7 @@ const event = (seq: number, kind: RegistryEvent['kind'], state: State | null = '
 const rowsOf = (events: readonly RegistryEvent[]): readonly (readonly [string, number | null])[] =>
   historyOf(events, 100).map(({ event: { text }, lastedMs }) => [text, lastedMs]);
 
-it('lists the deeds of operators between the states, and counts how long each state lasted without them', () => {
+it('lists the actions of operators between the states, and counts the duration of each state without them', () => {
   const events = [event(1, 'registered', 'REGISTERING'), event(2, 'state'), event(3, 'admin'), event(4, 'circuit')];
   expect(rowsOf([...events, event(5, 'state', 'UNHEALTHY'), event(6, 'admin')])).toEqual([
     ['admin', null],
@@ -31,7 +31,7 @@ it('lists the deeds of operators between the states, and counts how long each st
   ]);
 });
 
-it('has nothing to list of circuits and of a state that is not known', () => {
+it('does not list circuits and unknown states', () => {
   expect(rowsOf([event(1, 'circuit'), event(2, 'state', null)])).toEqual([]);
 });
 

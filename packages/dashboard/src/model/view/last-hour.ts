@@ -1,16 +1,16 @@
-/** What happened to an instance, as its page lists it: its states, and what operators did. */
+/** The history of an instance on its page: its states, and the actions of operators. */
 import type { RegistryEvent } from '../live/answers.js';
 
 const OF_STATE: ReadonlySet<string> = new Set(['registered', 'state', 'moved']);
 
-/** Does the event set a state? Other events merely carry the state of their instance. */
+/** True if the event sets a state. Other events merely carry the state of their instance. */
 export const isOfState = ({ kind, state }: RegistryEvent): boolean => state !== null && OF_STATE.has(kind);
 
-export const isDeed = ({ kind }: RegistryEvent): boolean => kind === 'admin';
+export const isOperatorAction = ({ kind }: RegistryEvent): boolean => kind === 'admin';
 
 export interface HistoryRow {
   readonly event: RegistryEvent;
-  /** How long the state lasted, or has lasted until `now`, ms; null: the event does not set a state. */
+  /** The duration of the state, up to now for the current one, ms; null: the event does not set a state. */
   readonly lastedMs: number | null;
 }
 
@@ -20,13 +20,15 @@ export function historyOf(events: readonly RegistryEvent[], now: number): readon
   let end = now;
   for (const event of events.toReversed()) {
     const isState = isOfState(event);
-    if (isState || isDeed(event)) rows.push({ event, lastedMs: isState ? end - event.at : null });
+    if (isState || isOperatorAction(event)) rows.push({ event, lastedMs: isState ? end - event.at : null });
     if (isState) end = event.at;
   }
   return rows;
 }
 
-/** The newest rows, at most `most`; where operators did more than that, the newest state takes the place of the last of them. */
+/**
+ * The newest rows, at most `most`; if all of them are actions of operators, the newest state replaces the last of them.
+ */
 export function newestOf(rows: readonly HistoryRow[], most: number): readonly HistoryRow[] {
   const newest = rows.slice(0, most);
   const state = rows.find(({ lastedMs }) => lastedMs !== null);

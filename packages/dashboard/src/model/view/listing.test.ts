@@ -25,7 +25,7 @@ const instance = (id: string, words: Partial<Instance> = {}): Instance => ({
   ...words,
 });
 
-it('of a service is found by its name, however its id begins', () => {
+it('of a service is found by its name, whatever its id is', () => {
   const adopted = instance('8f14e45f-1e07');
   expect(instanceFits({ q: 'ord' })(adopted)).toBe(true);
   expect(instanceFits({ q: 'pay' })(adopted)).toBe(false);
@@ -45,7 +45,7 @@ const names = (of: readonly ServiceNode[]): string[] => of.map(({ name }) => nam
 
 const rateOf = ({ name }: ServiceNode): number | null => ({ orders: 9, catalog: 2 })[name] ?? null;
 
-describe('which instances are listed', () => {
+describe('the listed instances', () => {
   it.each([
     [{}, {}, true],
     [{ state: 'CRITICAL,UNHEALTHY' }, { state: 'UNHEALTHY' as const }, true],
@@ -78,7 +78,7 @@ describe('the order of instances', () => {
   ];
   const ids = (sort: string | undefined): string[] => sortInstances(all, sort).map(({ id }) => id.slice(-1));
 
-  it('is the worst first where nothing, or nonsense, is said', () => {
+  it('is the worst first without, or with an invalid, choice', () => {
     expect(ids(undefined)).toEqual(['1', '2', '3']);
     expect(ids('colour')).toEqual(['1', '2', '3']);
   });
@@ -93,12 +93,12 @@ describe('the order of instances', () => {
     for (const sort of INSTANCE_SORTS) expect(ids(sort).toSorted()).toEqual(['1', '2', '3']);
   });
 
-  it('has those of little weight first among the callable ones', () => {
+  it('has those of low weight first among the callable ones', () => {
     const weighed = sortInstances([instance('orders-1', {}), instance('orders-2', { weight: 0 })], 'callable');
     expect(weighed.map(({ id }) => id)).toEqual(['orders-2', 'orders-1']);
   });
 
-  it('is by how many callers have their circuits open', () => {
+  it('is by the number of open circuits', () => {
     const circuits = new Map([
       ['orders-3', { closed: 1, open: 2, halfOpen: 0 }],
       ['orders-2', { closed: 1, open: 0, halfOpen: 0 }],

@@ -1,4 +1,4 @@
-/** Which instances and services the lists show, and in what order: as the address says. */
+/** Selects and sorts the instances and services of the lists, by the address. */
 import type { Instance, State } from '@rollcall/core';
 import { addressOf, countCallable, isCallable, isOutage } from '@rollcall/core';
 import { byTrouble, servicesByTrouble } from '../live/roll.js';
@@ -7,15 +7,15 @@ import { printedParts } from '../text/words.js';
 import type { CircuitsById } from './circuits.js';
 import type { Filters } from './route.js';
 
-/** Filters of the list of instances that compare one field; an empty one fits everything. */
+/** Filters of the list of instances that compare one field; an empty one matches everything. */
 export const FIELDS = ['admin', 'zone', 'version'] as const;
 
 const addressTexts = ({ endpoints }: Instance): string[] => endpoints.map(addressOf);
 
 /**
- * `state`: one or more, separated by commas · `service`: its name, alone or as `<namespace>/<name>` · `callable`: `yes` or `no` · `q`:
- * words that all occur in the name, id, version, zone, namespace, address or metadata, in any case; `orders…1e07` fits as it is printed ·
- * `weight`: a number. The namespace (`ns`) and `circuit` are for the caller.
+ * `state`: one or more, separated by commas · `service`: its name, alone or as `<namespace>/<name>` · `callable`: `yes`
+ * or `no` · `q`: words that all occur in the name, id, version, zone, namespace, address or metadata, in any case;
+ * `orders…1e07` fits as it is printed · `weight`: a number. The namespace (`ns`) and `circuit` are for the caller.
  */
 export function instanceFits(filters: Filters): (instance: Instance) => boolean {
   const states = new Set((filters['state'] ?? '').split(',').filter((word) => word !== ''));
@@ -31,9 +31,9 @@ export function instanceFits(filters: Filters): (instance: Instance) => boolean 
   };
 }
 
-/** Is it that service, or one of that name? Nothing said: it is. */
-const isService = ({ namespace, service }: Instance, said: string): boolean =>
-  said === '' || said === service || said === `${namespace}/${service}`;
+/** True if it is of that service, or of one of that name. Empty: true. */
+const isService = ({ namespace, service }: Instance, text: string): boolean =>
+  text === '' || text === service || text === `${namespace}/${service}`;
 
 const wordsOf = (typed: string | undefined): string[] =>
   (typed ?? '')
@@ -43,15 +43,15 @@ const wordsOf = (typed: string | undefined): string[] =>
 
 function holdsAll(instance: Instance, words: readonly string[]): boolean {
   const { id, service, namespace, version, zone, metadata } = instance;
-  const told = [service, id, version, zone, namespace, ...addressTexts(instance), ...Object.values(metadata)];
-  const text = told.join('\n').toLowerCase();
+  const fields = [service, id, version, zone, namespace, ...addressTexts(instance), ...Object.values(metadata)];
+  const text = fields.join('\n').toLowerCase();
   return words.every((word) => {
     const parts = printedParts(word);
     return parts === null ? text.includes(word) : service.includes(parts.name) && id.toLowerCase().endsWith(parts.tail);
   });
 }
 
-/** By which the list of instances can be sorted; with a `-` before it the other way round. */
+/** Sort keys of the list of instances; with a `-` before it the order is reversed. */
 export const INSTANCE_SORTS = [
   'state',
   'instance',
@@ -88,13 +88,13 @@ const COMPARE: Readonly<Record<Exclude<InstanceSort, 'circuits'>, Compare<Instan
   since: (one, other) => other.since - one.since,
 };
 
-/** What the address says of the order; anything else is the default: the worst first. */
+/** The order in the address; anything else is the default: the worst first. */
 export function sortOf<Word extends string>(
   words: readonly Word[],
-  said: string | undefined,
+  typed: string | undefined,
 ): readonly [Word | null, boolean] {
-  const isDown = said?.startsWith('-') === true;
-  return [words.find((word) => word === said?.replace(/^-/, '')) ?? null, isDown];
+  const isDown = typed?.startsWith('-') === true;
+  return [words.find((word) => word === typed?.replace(/^-/, '')) ?? null, isDown];
 }
 
 const byCircuits =
@@ -102,23 +102,29 @@ const byCircuits =
   ({ id: one }, { id: other }) =>
     (circuits.get(other)?.open ?? -1) - (circuits.get(one)?.open ?? -1);
 
-/** A new list. Equal ones are in the order of trouble; by `circuits`, those that most callers have open come first. */
+/**
+ * Returns a new list. Equal ones are in the order of trouble; by `circuits`, those with the most open circuits come
+ * first.
+ */
 export function sortInstances(
   instances: readonly Instance[],
-  said: string | undefined,
+  typed: string | undefined,
   circuits: CircuitsById = new Map(),
 ): Instance[] {
-  const [sort, isDown] = sortOf(INSTANCE_SORTS, said);
+  const [sort, isDown] = sortOf(INSTANCE_SORTS, typed);
   const compare = sort === 'circuits' ? byCircuits(circuits) : COMPARE[sort ?? 'state'];
   const sign = isDown ? -1 : 1;
   return instances.toSorted((one, other) => sign * compare(one, other) || byTrouble(one, other));
 }
 
-/** By which the list of services can be sorted. */
+/** Sort keys of the list of services. */
 export const SERVICE_SORTS = ['trouble', 'rate', 'name'] as const;
 export type ServiceSort = (typeof SERVICE_SORTS)[number];
 
-/** `q`: words that all occur in the name · `state`: of one of its instances · `callable=no`: none of its instances is callable. */
+/**
+ * `q`: words that all occur in the name · `state`: of one of its instances · `callable=no`: none of its instances is
+ * callable.
+ */
 export const serviceFits =
   (filters: Filters): ((node: ServiceNode) => boolean) =>
   (node) =>
@@ -126,24 +132,24 @@ export const serviceFits =
     holdsState(node, filters['state'] ?? '') &&
     (filters['callable'] !== 'no' || hasNoneCallable(node));
 
-/** Is one of its instances in that state? Each is, where none is said. */
+/** True if one of its instances is in that state. Empty: true. */
 export function holdsState(node: ServiceNode, state: string): boolean {
   return state === '' || [...node.instances.value.values()].some((instance) => instance.state === (state as State));
 }
 
-/** Are instances of it there, of which callers may call none? */
+/** True if it has instances, none of which is callable. */
 export const hasNoneCallable = ({ instances }: ServiceNode): boolean =>
   isOutage(countCallable(instances.value.values()));
 
-/** `rateOf`: calls a second; null: nobody has told of any. */
+/** `rateOf`: calls per second; null: none were reported. */
 export function sortServices(
   nodes: readonly ServiceNode[],
-  said: string | undefined,
+  typed: string | undefined,
   rateOf: (node: ServiceNode) => number | null,
 ): ServiceNode[] {
-  const [sort] = sortOf(SERVICE_SORTS, said);
+  const [sort] = sortOf(SERVICE_SORTS, typed);
   const troubled = servicesByTrouble(nodes);
-  if (sort === 'name') return [...nodes]; // as the roll has them
+  if (sort === 'name') return [...nodes]; // in the order of the roll
   if (sort !== 'rate') return troubled;
   const rates = new Map(troubled.map((node) => [node, rateOf(node) ?? -1]));
   return troubled.toSorted((one, other) => (rates.get(other) ?? 0) - (rates.get(one) ?? 0));

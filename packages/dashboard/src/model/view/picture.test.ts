@@ -12,7 +12,7 @@ const REFUSED = {
 const SILENT = { lastSuccessAgoMs: 14_000, roundTripMs: null, misses: 2, error: null };
 
 describe('the heartbeat picture', () => {
-  it('both ways work', () => {
+  it('shows that both directions work', () => {
     const picture = pictureOf(sample('a-1'), { heartbeat1: WORKS, heartbeat2: WORKS });
     expect(picture).toMatchObject({
       heading: 'We reach it, and it reaches us.',
@@ -21,7 +21,7 @@ describe('the heartbeat picture', () => {
     });
   });
 
-  it('a refusal is a cross at a shut door, with its error verbatim', () => {
+  it('draws a refusal as a cross at a shut door, with its error verbatim', () => {
     const picture = pictureOf(sample('a-1', 'UNHEALTHY', 'INBOUND_REFUSED'), {
       heartbeat1: REFUSED,
       heartbeat2: WORKS,
@@ -33,7 +33,7 @@ describe('the heartbeat picture', () => {
     });
   });
 
-  it('silence fades before it arrives', () => {
+  it('draws silence as a line that fades', () => {
     const picture = pictureOf(sample('a-1', 'UNHEALTHY', 'OUTBOUND_SILENT'), { heartbeat1: WORKS, heartbeat2: SILENT });
     expect(picture).toMatchObject({
       heading: 'We reach it, but it does not call.',
@@ -46,7 +46,7 @@ describe('the heartbeat picture', () => {
     });
   });
 
-  it('a proof of death leaves nobody there', () => {
+  it('draws no service after a proof of death', () => {
     const picture = pictureOf(sample('a-1', 'CRITICAL', 'PROOF_OF_DEATH'), { heartbeat1: REFUSED, heartbeat2: SILENT });
     expect(picture).toMatchObject({
       isGone: true,
@@ -56,7 +56,7 @@ describe('the heartbeat picture', () => {
     });
   });
 
-  it('who just came is waited for, and never red', () => {
+  it('shows a new instance as awaited, never in red', () => {
     const never = { lastSuccessAgoMs: null, roundTripMs: null, misses: 0, error: null };
     const picture = pictureOf(sample('a-1', 'REGISTERING', 'NEW'), { heartbeat1: WORKS, heartbeat2: never });
     expect(picture.heartbeat1).toMatchObject({ wire: 'flows', tone: 'healthy' });

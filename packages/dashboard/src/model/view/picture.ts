@@ -1,12 +1,12 @@
-/** What the heartbeat picture shows, decided apart from how it is drawn. */
+/** The content of the heartbeat picture, apart from how it is drawn. */
 import { addressOf } from '@rollcall/core';
 import type { DirectionAnswer, HeartbeatsAnswer, Instance } from '@rollcall/core';
 import { ageText, latencyText } from '../text/age.js';
 import { directionsOf, evidenceOf } from '../text/words.js';
 
 /**
- * How a wire is drawn. `flows`: whole, with a dot for each beat; `refused`: a cross at a shut door; `fades`: it ends before it arrives;
- * `waits`: dotted; `ended`: nothing is left of it.
+ * How a wire is drawn. `flows`: whole, with a dot for each beat; `refused`: a cross at a shut door; `fades`: it ends
+ * before it arrives; `waits`: dotted; `ended`: nothing is left of it.
  */
 export type Wire = 'flows' | 'refused' | 'fades' | 'waits' | 'ended';
 export type Tone = 'healthy' | 'unhealthy' | 'critical' | 'registering';
@@ -33,7 +33,7 @@ export interface Picture {
   readonly isGone: boolean;
 }
 
-/** `heartbeats` null: not asked yet, so only what the state tells. */
+/** `heartbeats` null: not received yet, so only the state counts. */
 export function pictureOf(instance: Instance, heartbeats: HeartbeatsAnswer | null): Picture {
   const { state, reason } = instance;
   const isDead = reason.code === 'PROOF_OF_DEATH';
@@ -52,7 +52,7 @@ export function pictureOf(instance: Instance, heartbeats: HeartbeatsAnswer | nul
   };
 }
 
-/** As it was when the view was new: what is known of the heartbeats is known of now only. */
+/** The picture of an old view: the details of heartbeats are known for the present only. */
 export function oldPictureOf(instance: Instance): Picture {
   const { heading, heartbeat1, heartbeat2, line, isGone } = pictureOf(instance, null);
   const past = (lane: Lane): Lane => ({
@@ -212,8 +212,8 @@ function lane2(instance: Instance, facts: DirectionAnswer | null): Lane {
 }
 
 /**
- * Does a direction work: as its last answers tell, else as the state does; null: nothing is known yet. One miss of a HEALTHY instance is
- * no news: the registry waits for the second one, too.
+ * Whether a direction works: by its last answers, else by the state; null: unknown. One miss of a HEALTHY instance does
+ * not count: the registry waits for the second one, too.
  */
 export function worksOf(
   facts: DirectionAnswer | null,
@@ -233,7 +233,7 @@ function agoText(what: string, facts: DirectionAnswer | null): string {
   return facts?.lastSuccessAgoMs == null ? '' : `${what} ${ageText(facts.lastSuccessAgoMs)} ago`;
 }
 
-/** Does somebody say no at its door, or is nobody heard there? */
+/** True if the connection is refused, false if there is no answer. */
 export function isRefused({ reason }: Pick<Instance, 'reason'>, error: string | null): boolean {
   return reason.code === 'INBOUND_REFUSED' || /REFUSED|RESET|UNREACH|ENOTFOUND|another/i.test(error ?? '');
 }

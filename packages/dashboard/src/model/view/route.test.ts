@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { arrivedAt, hashOf, instanceHash, routeOf, screenOf, serviceHash, withFilter } from './route.js';
 
-describe('where somebody is', () => {
+describe('the route', () => {
   it.each([
     ['', { at: 'overview' }],
     ['#/overview', { at: 'overview' }],
@@ -16,7 +16,7 @@ describe('where somebody is', () => {
     ['#/%', { at: 'nowhere' }],
   ])('%s', (hash, route) => expect(routeOf(hash)).toMatchObject(route));
 
-  it('links lead to where they are for, whatever the names', () => {
+  it('links lead to their places for any names', () => {
     fc.assert(
       fc.property(fc.string({ minLength: 1 }), fc.string({ minLength: 1 }), (namespace, name) => {
         expect(routeOf(serviceHash(namespace, name))).toMatchObject({ at: 'service', namespace, name });
@@ -38,7 +38,7 @@ describe('where somebody is', () => {
     expect(screenOf(routeOf('#/nowhere'))).toBe('overview');
   });
 
-  it('a link within the page keeps the namespace that is shown, and any other means what it says', () => {
+  it('a link within the page keeps the shown namespace, and any other is complete', () => {
     expect(arrivedAt('#/services', true, 'staging')).toBe('#/services?ns=staging');
     expect(arrivedAt('#/services?ns=*', true, 'staging')).toBe('#/services?ns=*');
     expect(arrivedAt('#/services', true, undefined)).toBe('#/services');

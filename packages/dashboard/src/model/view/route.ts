@@ -1,4 +1,4 @@
-/** Where somebody is: kept behind the `#`, so that it works at any path prefix and every view can be linked to. */
+/** The current place, kept behind the `#`, so that it works at any path prefix and every view can be linked to. */
 
 export const SCREENS = ['overview', 'services', 'instances', 'topology', 'events', 'registry'] as const;
 export type Screen = (typeof SCREENS)[number];
@@ -12,7 +12,7 @@ export type Route =
   | { readonly at: 'instance'; readonly id: string; readonly filters: Filters }
   | { readonly at: 'nowhere'; readonly path: string; readonly filters: Filters };
 
-/** Of `location.hash`; anything else than what `hashOf` makes is `nowhere`. */
+/** Parses `location.hash`; anything that `hashOf` does not make is `nowhere`. */
 export function routeOf(hash: string): Route {
   const [path = '', query = ''] = hash.replace(/^#?\/?/, '').split('?', 2);
   const filters = Object.fromEntries(new URLSearchParams(query));
@@ -43,7 +43,7 @@ function ofServices(rest: readonly string[], path: string, filters: Filters): Ro
   return name === undefined ? { at: 'nowhere', path, filters } : { at: 'service', namespace, name, filters };
 }
 
-/** What was typed by hand may not be decodable. */
+/** An address that was typed by hand may be invalid. */
 function decoded(part: string): string {
   try {
     return decodeURIComponent(part);
@@ -70,11 +70,11 @@ export function withFilter(hash: string, key: string, value: string): string {
 }
 
 function queryOf(filters: Filters): string {
-  const told = Object.entries(filters).filter(([, value]) => value !== '');
-  return told.length === 0 ? '' : `?${new URLSearchParams(told).toString()}`;
+  const given = Object.entries(filters).filter(([, value]) => value !== '');
+  return given.length === 0 ? '' : `?${new URLSearchParams(given).toString()}`;
 }
 
-/** Which entry of the navigation a place belongs to. */
+/** The entry of the navigation that a place belongs to. */
 export function screenOf(route: Route): Screen {
   switch (route.at) {
     case 'service':
@@ -89,8 +89,8 @@ export function screenOf(route: Route): Screen {
 }
 
 /**
- * The address that one is at. A link within the page (`isOwn`) says nothing of the namespace that is shown, and keeps it; one that somebody
- * typed, pasted or opened means what it says.
+ * The current address. A link within the page (`isOwn`) does not name the shown namespace, and keeps it; one that was
+ * typed, pasted or opened is complete.
  */
 export function arrivedAt(hash: string, isOwn: boolean, namespace: string | undefined): string {
   const isKept = isOwn && namespace !== undefined && routeOf(hash).filters['ns'] === undefined;

@@ -1,4 +1,4 @@
-/** What the search finds by what is typed: names, ids as they are printed, addresses; before them a namespace and `/`. */
+/** Searches by typed text: names, ids as they are printed, addresses; before them a namespace and `/`. */
 import { addressOf } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
 import { printedParts } from '../text/words.js';
@@ -12,7 +12,7 @@ type Found = Pick<Instance, 'id' | 'namespace' | 'service' | 'endpoints'>;
 
 const wordsOf = (typed: string): string => typed.toLowerCase().trim();
 
-/** By name, the exact one first, then those that begin so; then all of a namespace of that name. */
+/** By name, the exact one first, then those that start with it; then all of a namespace of that name. */
 export function findServices<One extends Named>(services: readonly One[], typed: string): readonly One[] {
   const words = wordsOf(typed);
   if (words === '') return [];
@@ -55,7 +55,7 @@ function isMeant({ id, service, endpoints }: Found, words: string): boolean {
   return own.includes(words) || id === words || endpoints.some((endpoint) => addressOf(endpoint).includes(words));
 }
 
-/** Is this its whole id, its whole address, or its host? */
+/** True if this is its whole id, its whole address, or its host. */
 export function isExactly({ id, endpoints }: Pick<Instance, 'id' | 'endpoints'>, typed: string): boolean {
   const words = wordsOf(typed);
   return id === words || endpoints.some((endpoint) => addressOf(endpoint) === words || endpoint.host === words);

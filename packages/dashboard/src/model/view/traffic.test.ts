@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { newestP99, successIn } from './traffic.js';
 
-it('the share of calls that succeeded is of what is counted, and of nothing it is not known', () => {
+it('the success ratio covers the counted calls, and is unknown without calls', () => {
   expect(successIn([{ calls: 100, failures: 100 }])).toBe(0);
   expect(
     successIn([
@@ -16,7 +16,7 @@ it('the share of calls that succeeded is of what is counted, and of nothing it i
 const points = (...all: readonly (number | null)[]): { readonly p99Ms: number | null }[] =>
   all.map((p99Ms) => ({ p99Ms }));
 
-it('p99 is of now, or not known: a step from minutes ago is no answer', () => {
+it('p99 is current or unknown: a step from minutes ago does not count', () => {
   expect(newestP99(points(9, 4, null))).toBe(4);
   expect(newestP99(points(9, null, null, null))).toBeNull();
   expect(newestP99([])).toBeNull();

@@ -1,17 +1,17 @@
 import { useSignal } from '@preact/signals';
 import type { ComponentChildren, VNode } from 'preact';
 import { useSession } from '../../model/live/session.js';
-import { ReasonField } from './deed-fields.js';
+import { ReasonField } from './action-fields.js';
 import { Dialog, Problem } from '../dialog.js';
 
 interface ActionDialogProps {
   readonly title: string;
-  /** What will happen, in a sentence. */
+  /** The effect, in a sentence. */
   readonly sentence: ComponentChildren;
   /** On the button. */
   readonly verb: string;
   readonly isDangerous?: boolean;
-  /** What has to be typed first; empty: nothing. */
+  /** Text that has to be typed first; empty: none. */
   readonly confirm?: string;
   /** Further fields. */
   readonly children?: ComponentChildren;
@@ -19,7 +19,7 @@ interface ActionDialogProps {
   readonly done: string;
 }
 
-/** A question that changes something: always with a reason, for those who read it later. */
+/** A dialog for a change: always with a reason, for later readers. */
 export function ActionDialog(props: ActionDialogProps): VNode {
   const { title, sentence, verb, isDangerous = false, confirm = '', children, act, done } = props;
   const { shell } = useSession();

@@ -8,11 +8,11 @@ import { tailOf } from '../../model/text/words.js';
 import type { Bulk } from '../../model/view/bulk.js';
 import { Consequences } from './consequences.js';
 import { Code } from '../copy.js';
-import { LengthField, MINUTE_MS, ReasonField, withReason } from './deed-fields.js';
+import { LengthField, MINUTE_MS, ReasonField, withReason } from './action-fields.js';
 import { Dialog } from '../dialog.js';
 import { Clip } from '../name.js';
 
-/** What came of it for one instance. */
+/** The result for one instance. */
 type Result = 'done' | 'undone' | Error;
 
 /** The instances are those of the moment in which it was opened, whatever the filter lets through afterwards. */
@@ -27,7 +27,7 @@ export function BulkDialog({ to, instances }: Bulk): VNode {
   const close = (): void => void (shell.dialog.value = null);
   const done = instances.filter(({ id }) => results.value.get(id) === 'done');
   const left = instances.filter(({ id }) => !['done', 'undone'].includes(String(results.value.get(id))));
-  /** One after the other: an error of one does not keep the others. */
+  /** One after the other: after an error the others are still tried. */
   const patch = async (those: readonly Instance[], words: object, result: Result): Promise<void> => {
     isBusy.value = true;
     for (const { id } of those) {
@@ -116,7 +116,7 @@ function Rows({ of, results, isDrain }: RowsProps): VNode {
 
 interface ResultWordProps {
   readonly of: Result | undefined;
-  /** What stands there while nothing came. */
+  /** The text before a result arrives. */
   readonly before: string;
   readonly isDrain: boolean;
 }
@@ -127,7 +127,7 @@ function ResultWord({ of, before, isDrain }: ResultWordProps): VNode {
   return <b>{of === 'done' && isDrain ? 'drained' : 'callable again'}</b>;
 }
 
-/** The way back, also for whoever has closed the dialog meanwhile. */
+/** The way to undo it, also for users who have closed the dialog meanwhile. */
 function Undo({ of }: { readonly of: readonly Instance[] }): VNode {
   return (
     <>

@@ -10,7 +10,7 @@ interface ConsequencesProps {
   readonly of: readonly Instance[];
 }
 
-/** How many of each service stay callable, or a warning that none does, with its callers. */
+/** The number of instances of each service that stay callable, or a warning that none does, with its callers. */
 export function Consequences({ of }: ConsequencesProps): VNode {
   const { roll } = useSession();
   const isOld = useStaleSince() !== null;

@@ -6,11 +6,13 @@ import { useMayAct } from './may-act.js';
 import { openDialog } from './open-dialog.js';
 
 interface DrainTheseProps {
-  /** What a filter lets through. Give it only where there is a filter. */
+  /** The filtered instances. Use it only with a filter. */
   readonly of: readonly Instance[];
 }
 
-/** Drains all instances that are listed, or takes it back where all of them are drained. Nothing where nothing can be done. */
+/**
+ * Drains all listed instances, or undrains them if all of them are drained. Nothing if there is nothing to do.
+ */
 export function DrainThese({ of }: DrainTheseProps): VNode | null {
   const { shell } = useSession();
   const isOld = useStaleSince() !== null;

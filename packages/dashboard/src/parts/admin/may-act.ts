@@ -2,8 +2,8 @@ import type { RegistryAnswer } from '../../model/live/answers.js';
 import { useAnswer } from '../../model/live/session.js';
 
 /**
- * May whoever looks change anything? A registry without tokens lets everybody; with them, operators only. False until the registry has
- * answered: nothing is offered that would be refused.
+ * True if the user may change anything: with a registry without tokens everyone, else operators only. False until the
+ * registry has answered: nothing is offered that would be refused.
  */
 export function useMayAct(): boolean {
   const registry = useAnswer<RegistryAnswer>('api/v1/registry', { everyMs: 30_000 }).value.value;

@@ -2,8 +2,8 @@ import type { VNode } from 'preact';
 import type { Shell } from '../../model/live/shell.js';
 
 /**
- * Opens a dialog whose script is loaded only now: the first screen does without it. Where it does not come, because the registry does not
- * answer or has another version meanwhile, that is said.
+ * Opens a dialog whose script is loaded on demand: the first screen does not need it. If loading fails, because the
+ * registry does not answer or has another version meanwhile, a notice is shown.
  */
 export function openDialog(shell: Shell, load: () => Promise<VNode>): void {
   load().then(

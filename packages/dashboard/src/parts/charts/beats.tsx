@@ -9,7 +9,7 @@ const HEIGHT = 40;
 
 const x = (agoMs: number): number => WIDTH - (Math.min(agoMs, SPAN_MS) / SPAN_MS) * WIDTH;
 
-/** The p-th of sorted values; null: there are none. */
+/** The p-th of sorted values; null: no values. */
 function quantile(sorted: readonly number[], share: number): number | null {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? null;
 }
@@ -38,15 +38,18 @@ function NotListened({ of, height }: { readonly of: BeatsAnswer; readonly height
 
 interface BeatsProps {
   readonly of: BeatsAnswer;
-  /** What stands at the right end of the axis. Default: now. */
+  /** The label at the right end of the axis. Default: now. */
   readonly end?: string;
 }
 
-/** Five minutes of both directions under one time axis, now at the right: round trips as bars, arrivals as ticks, misses hollow. */
+/**
+ * Five minutes of both directions under one time axis, now at the right: round trips as bars, arrivals as ticks, misses
+ * hollow.
+ */
 export function Beats({ of, end = 'now' }: BeatsProps): VNode {
   const trips = of.heartbeat1.flatMap(({ roundTripMs }) => (roundTripMs === null ? [] : [roundTripMs]));
   const sorted = trips.toSorted((one, other) => one - other);
-  // one slow one must not make all others flat: it is cut off
+  // a single slow one is cut off, as it would flatten all others
   const top = Math.max((quantile(sorted, 0.9) ?? 1) * 1.25, (quantile(sorted, 0.5) ?? 1) * 3) || 1;
   const { rounds, missed: missed1, missedArrivals: missed2 } = beatsShown(of);
   const silentMs = (of.notListening ?? []).reduce((sum, { fromAgoMs, toAgoMs }) => sum + fromAgoMs - toAgoMs, 0);

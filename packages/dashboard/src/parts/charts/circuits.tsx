@@ -1,10 +1,13 @@
 import type { VNode } from 'preact';
 import type { Circuits } from '../../model/live/answers.js';
 
-/** More marks than this are told as a number. */
+/** More marks than this are shown as a number. */
 const MOST_MARKS = 12;
 
-/** One mark for each caller process: filled while its circuit is closed, dashed when it is open, outlined when half-open. */
+/**
+ * One mark for each caller process: filled while its circuit is closed, dashed when it is open, outlined when
+ * half-open.
+ */
 export function CircuitMarks({ of }: { readonly of: Circuits | null }): VNode {
   if (of === null || of.closed + of.open + of.halfOpen === 0) return <span class="faint">–</span>;
   const { closed, open, halfOpen } = of;
@@ -22,16 +25,19 @@ export function CircuitMarks({ of }: { readonly of: Circuits | null }): VNode {
 
 const marksOf = (kind: string, count: number): string[] => Array.from({ length: count }, () => kind);
 
-/** `all closed`, `3 of 20 open`. `isOut`: is no instance callable? Callers that report none of a service that they could call: `–`. */
+/**
+ * `all closed`, `3 of 20 open`. `isOut`: no instance is callable. Callers that report none of a service that they could
+ * call: `–`.
+ */
 export function circuitText({ closed, open, halfOpen }: Circuits, isOut = false): string {
   const all = closed + open + halfOpen;
   if (all === 0) return isOut ? 'no instance to call' : '–';
   if (open === 0 && halfOpen === 0) return 'all closed';
-  const told = [...(open > 0 ? [`${open} of ${all} open`] : []), ...(halfOpen > 0 ? [`${halfOpen} half-open`] : [])];
-  return told.join(', ');
+  const counts = [...(open > 0 ? [`${open} of ${all} open`] : []), ...(halfOpen > 0 ? [`${halfOpen} half-open`] : [])];
+  return counts.join(', ');
 }
 
-/** In a word, of a service with so many callers: `OPEN`, `DEGRADED`, `CLOSED`. */
+/** One word for a service with this number of callers: `OPEN`, `DEGRADED`, `CLOSED`. */
 export function circuitWord({ closed, open, halfOpen }: Circuits, callers: number): string {
   if (callers === 0 || closed + open + halfOpen === 0) return '–';
   if (closed === 0) return 'OPEN';

@@ -11,7 +11,7 @@ interface CountersProps {
   readonly counts: Readonly<Record<State, number>> | null;
 }
 
-/** How many instances are in each state, as links to them. */
+/** The number of instances in each state, as links to them. */
 export function Counters({ counts }: CountersProps): VNode {
   return (
     <ul class="counters">

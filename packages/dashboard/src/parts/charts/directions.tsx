@@ -12,7 +12,7 @@ interface ArrowProps {
   readonly text: string;
 }
 
-/** One heartbeat in small: `•→` we call it, `←•` it calls us; a cross where it is refused. */
+/** A small symbol of one heartbeat: `•→` the registry calls it, `←•` it calls the registry; a cross for a refusal. */
 function Arrow({ way, works, isDead, text }: ArrowProps): VNode {
   const tone = works === true ? 'works' : works === null ? 'unknown' : isDead ? 'dead' : 'fails';
   return (

@@ -25,7 +25,7 @@ export function subjectOf({ instance, service }: RegistryEvent): string {
   return service ?? 'registry';
 }
 
-/** What happened, and why: `HEALTHY → UNHEALTHY: nobody can reach it: connect ECONNREFUSED …`. */
+/** The event and its reason: `HEALTHY → UNHEALTHY: nobody can reach it: connect ECONNREFUSED …`. */
 export function happenedText({ text, reason, kind }: RegistryEvent): string {
   if (reason === null || reason.text === '' || text.includes(reason.text)) return text;
   if (kind === 'state' || kind === 'removed') return `${text}: ${reason.text}`;
@@ -44,7 +44,7 @@ function Subject({ of }: { readonly of: RegistryEvent }): VNode {
   );
 }
 
-/** A short list: when, whom, what. */
+/** A short list: time, name, event. */
 export function EventLines({ of }: { readonly of: readonly RegistryEvent[] }): VNode {
   return (
     <ul class="event-lines">

@@ -15,13 +15,13 @@ interface PictureProps {
   readonly service: EndProps;
   /** Small, as in the table of all cases. */
   readonly isSmall?: boolean;
-  /** Changes with each beat that really came, so that its dot travels once. */
+  /** Changes with each heartbeat that arrived, so that its dot moves once. */
   readonly beats?: { readonly one: number; readonly two: number };
 }
 
 /**
- * Registry left, service right, always. Heartbeat-1 on top, pointing right; Heartbeat-2 below, pointing left. Who calls has a dot, who is
- * called has a door, and a break is drawn where it happens.
+ * Registry left, service right, always. Heartbeat-1 on top, pointing right; Heartbeat-2 below, pointing left. The
+ * caller is a dot, the callee a door, and a break is drawn where it happens.
  */
 export function HeartbeatPicture({ of, registry, service, isSmall = false, beats }: PictureProps): VNode {
   const { heartbeat1, heartbeat2, line, isGone } = of;
@@ -33,11 +33,11 @@ export function HeartbeatPicture({ of, registry, service, isSmall = false, beats
       </p>
       <End class="registry" {...registry} doorClass={doorClass(heartbeat2)} dotTone={heartbeat1.tone} />
       <div class="lanes">
-        <LaneView lane={heartbeat1} title="Heartbeat-1" who="the registry calls" way="out" beat={beats?.one} />
+        <LaneView lane={heartbeat1} title="Heartbeat-1" caller="the registry calls" way="out" beat={beats?.one} />
         <p class={`line ${line.kind}`}>
           <span>{line.text}</span>
         </p>
-        <LaneView lane={heartbeat2} title="Heartbeat-2" who="the service calls" way="in" beat={beats?.two} />
+        <LaneView lane={heartbeat2} title="Heartbeat-2" caller="the service calls" way="in" beat={beats?.two} />
       </div>
       <End
         class={isGone ? 'service gone' : 'service'}
@@ -78,16 +78,16 @@ function End({ name, lines, door, doorClass: shut, dotTone, ...rest }: EndViewPr
 interface LaneProps {
   readonly lane: Lane;
   readonly title: string;
-  readonly who: string;
+  readonly caller: string;
   readonly way: 'out' | 'in';
   readonly beat: number | undefined;
 }
 
-function LaneView({ lane, title, who, way, beat }: LaneProps): VNode {
+function LaneView({ lane, title, caller, way, beat }: LaneProps): VNode {
   return (
     <div class={`lane ${way} ${lane.tone} ${lane.wire}`}>
       <p class="lane-title">
-        <b>{title}</b> <span class="faint">{who}</span>
+        <b>{title}</b> <span class="faint">{caller}</span>
         <span class="lane-status">{lane.status}</span>
       </p>
       <div class="wire" aria-hidden="true">
@@ -105,7 +105,7 @@ function LaneView({ lane, title, who, way, beat }: LaneProps): VNode {
   );
 }
 
-/** An arrow where it arrives, a cross where it is refused, nothing where it fades. */
+/** An arrow if it arrives, a cross if it is refused, nothing if it fades. */
 function WireEnd({ wire, way }: Pick<Lane, 'wire'> & Pick<LaneProps, 'way'>): VNode | null {
   if (wire === 'fades' || wire === 'ended') return null;
   if (wire === 'refused') {

@@ -12,7 +12,7 @@ interface PreservationProps {
 /** More slots than this are not drawn one by one. */
 const MOST_SLOTS = 24;
 
-/** Self-preservation as slots used of slots allowed, and in plain words. */
+/** Self-preservation as used and allowed slots, and in plain words. */
 export function Preservation({ of, asOf }: PreservationProps): VNode {
   const { used, allowed, peak } = of.registry;
   const isActive = of.active;

@@ -7,14 +7,14 @@ const PAD = 2;
 interface SparkProps {
   /** Oldest first; null: nothing is known of that moment, and the line has a gap. */
   readonly points: readonly (number | null)[];
-  /** What stands at the bottom and at the top; `max` null: the highest point. */
+  /** The values at the bottom and at the top; `max` null: the highest point. */
   readonly min?: number;
   readonly max?: number | null;
-  /** For those who hear the page. */
+  /** The label for screen readers. */
   readonly label: string;
 }
 
-/** A line without axes: how something went, not what it was. */
+/** A line without axes: it shows a trend, not values. */
 export function Spark({ points, min = 0, max = null, label }: SparkProps): VNode {
   return (
     <svg class="spark" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" role="img" aria-label={label}>

@@ -2,7 +2,7 @@ import type { State } from '@rollcall/core';
 import type { VNode } from 'preact';
 import type { RegistryEvent } from '../../model/live/answers.js';
 import { clockText } from '../../model/text/age.js';
-import { isDeed, isOfState } from '../../model/view/last-hour.js';
+import { isOperatorAction, isOfState } from '../../model/view/last-hour.js';
 
 export const HOUR_MS = 3_600_000;
 
@@ -33,14 +33,16 @@ interface TimelineProps {
   readonly isSmall?: boolean;
 }
 
-/** Height by state, besides colour: what is not HEALTHY stands out at full height. A line marks each deed of an operator. */
+/**
+ * Height by state, besides colour: states other than HEALTHY have full height. A line marks each action of an operator.
+ */
 export function Timeline({ events, now, isSmall = false }: TimelineProps): VNode {
   const stretches = stretchesOf(events, now);
   const x = (at: number): number => ((at - (now - HOUR_MS)) / HOUR_MS) * 1_000;
-  const deeds = isSmall ? [] : events.filter((event) => isDeed(event) && event.at > now - HOUR_MS);
+  const actions = isSmall ? [] : events.filter((event) => isOperatorAction(event) && event.at > now - HOUR_MS);
   const words = [
     ...stretches.map(({ state, from }) => `${state} from ${clockText(from)}`),
-    ...deeds.map(({ at, text }) => `${text} at ${clockText(at)}`),
+    ...actions.map(({ at, text }) => `${text} at ${clockText(at)}`),
   ].join(', ');
   return (
     <svg
@@ -57,7 +59,7 @@ export function Timeline({ events, now, isSmall = false }: TimelineProps): VNode
           {state === 'HEALTHY' && <path class="timeline-floor" d={`M${x(from)} 27H${Math.max(x(from) + 4, x(to))}`} />}
         </g>
       ))}
-      {deeds.map(({ seq, at }) => (
+      {actions.map(({ seq, at }) => (
         <path key={seq} class="timeline-deed" d={`M${x(at)} 0V28`} />
       ))}
     </svg>

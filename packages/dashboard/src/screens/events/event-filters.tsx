@@ -15,7 +15,7 @@ const spanLink = (span: string): string => withFilter(withFilter(link('last', sp
 const set = (key: string, value: string): void =>
   void (window.location.hash = withFilter(link(key, value), 'last', ''));
 
-/** Which events are shown; all of it is in the address. */
+/** The filters of events; all of them are in the address. */
 export function EventFilters({ of }: { readonly of: Filters }): VNode {
   const { kind, instance, last = '', from, to } = of;
   const nodes = useShownServices();

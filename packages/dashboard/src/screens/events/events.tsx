@@ -19,16 +19,16 @@ import { save } from '../../parts/save.js';
 import { Unknown } from '../../parts/unknown.js';
 import { EventFilters } from './event-filters.js';
 
-/** A gap longer than this is told. */
+/** Longer gaps are shown. */
 const SILENCE_MS = 60_000;
 
-/** What happened, newest first. It goes on by itself unless it is paused. */
+/** The events, newest first. It follows new ones unless it is paused. */
 export function EventsScreen(): VNode {
   const { route, clock } = useSession();
   const { filters } = route.value;
   const namespace = useNamespace();
   const isPaused = useSignal(false);
-  // a span is asked for once: what grows too old afterwards is left out below
+  // a span is requested once: events that grow too old afterwards are left out below
   const path = useMemo(() => eventsPath(namespace, filters, clock.now.peek()), [namespace, filters]);
   const { answer, goBack } = useEvents(path, isPaused.value);
   const staleSince = useStaleSince();
@@ -102,7 +102,7 @@ function Export({ path }: { readonly path: string }): VNode {
 
 interface VerdictProps {
   readonly of: Known<ShownEvents>;
-  /** When the newest answer came, where no newer one is asked for; null: it goes on. */
+  /** The time of the newest answer if no newer one is requested; null: it continues. */
   readonly pausedAt: number | null;
 }
 
@@ -129,7 +129,7 @@ function Verdict({ of, pausedAt }: VerdictProps): VNode {
 
 const upperFirst = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
 
-/** Apart, since it counts anew each second: nothing else has to be drawn for that. */
+/** A component of its own, as it counts again each second: nothing else has to be drawn for that. */
 function LastMinute({ of }: { readonly of: ShownEvents }): VNode {
   const now = useSession().clock.now.value;
   return <>{upperFirst(lastMinuteText(of, now))} in the last minute.</>;
@@ -137,7 +137,7 @@ function LastMinute({ of }: { readonly of: ShownEvents }): VNode {
 
 interface Events {
   readonly answer: Answer<ShownEvents>;
-  /** Reads the page before the oldest one that is shown. */
+  /** Reads the page before the oldest shown one. */
   readonly goBack: () => Promise<void>;
 }
 
@@ -146,7 +146,7 @@ interface Beginning {
   readonly answer: Signal<Answer<ShownEvents>>;
 }
 
-/** Nothing is known yet of what other filters let through. */
+/** The events of other filters are unknown yet. */
 function beginningOf(path: string): Beginning {
   return {
     pages: new EventPages(path),
@@ -154,7 +154,7 @@ function beginningOf(path: string): Beginning {
   };
 }
 
-/** The newest page, what came after it from then on, and older pages when they are asked for. */
+/** The newest page, later events, and older pages on request. */
 function useEvents(path: string, isPaused: boolean): Events {
   const { api } = useSession();
   const { pages, answer } = useMemo(() => beginningOf(path), [path]);
@@ -166,7 +166,7 @@ function useEvents(path: string, isPaused: boolean): Events {
       if (!isGone(cause)) answer.value = { ...answer.peek(), error: cause as Error };
     }
   };
-  // a pause holds an answer: where there is none yet, one is asked for
+  // a pause keeps an answer: without one, one is requested
   useAsking(isPaused && answer.value.value !== null ? null : path, { everyMs: 5_000, onNews: true }, (gone) =>
     read(() => pages.renew((page) => api.get<EventsAnswer>(page, gone))),
   );
@@ -178,7 +178,7 @@ interface TableProps {
   readonly shown: ShownEvents;
   readonly goBack: () => Promise<void>;
   readonly isFiltered: boolean;
-  /** Null: they are of now. */
+  /** Null: they are current. */
   readonly asOf: number | null;
 }
 
@@ -214,7 +214,7 @@ function Table({ shown, goBack, isFiltered, asOf }: TableProps): VNode {
   );
 }
 
-/** What there is besides these rows. */
+/** The events besides these rows. */
 function Foot({ shown, goBack }: Pick<TableProps, 'shown' | 'goBack'>): VNode | null {
   const { older, isFull, dropped, events } = shown;
   const isBusy = useSignal(false);

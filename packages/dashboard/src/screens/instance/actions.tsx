@@ -4,24 +4,24 @@ import type { InstanceAnswer } from '../../model/live/answers.js';
 import { useSession, useStaleSince } from '../../model/live/session.js';
 import { useMayAct } from '../../parts/admin/may-act.js';
 import { openDialog } from '../../parts/admin/open-dialog.js';
-import type { Deed } from './deeds.js';
+import type { Action } from './action-dialogs.js';
 
 interface ActionsProps {
   readonly instance: Instance;
   readonly detail: InstanceAnswer | null;
 }
 
-/** What an operator may do with an instance. On an old view they are off, since nobody knows what they would hit. */
+/** The actions of operators on an instance. On an old view they are disabled, since their effect is unknown. */
 export function Actions({ instance, detail }: ActionsProps): VNode | null {
   const { api, shell } = useSession();
   const isOff = useStaleSince() !== null;
   const mayAct = useMayAct();
   const path = `api/v1/instances/${encodeURIComponent(instance.id)}`;
   const own = detail?.own.weight ?? instance.weight;
-  const open = (deed: Deed) => (): void =>
+  const open = (action: Action) => (): void =>
     openDialog(shell, async () => {
-      const { DEEDS } = await import('./deeds.js');
-      const Dialog = DEEDS[deed];
+      const { ACTION_DIALOGS } = await import('./action-dialogs.js');
+      const Dialog = ACTION_DIALOGS[action];
       return <Dialog {...{ instance, path, own }} />;
     });
   const checkNow = (): void => {
@@ -38,7 +38,7 @@ export function Actions({ instance, detail }: ActionsProps): VNode | null {
         type="button"
         class="button primary"
         disabled={isOff}
-        title="Sends one more Heartbeat-1 now. It is no call of the service’s own."
+        title="Sends one more Heartbeat-1 now. It is not a call to the service itself."
         onClick={checkNow}
       >
         Check now

@@ -32,7 +32,9 @@ import { Actions } from './actions.js';
 import { InstanceCallers } from './instance-callers.js';
 import { LastHour } from './last-hour.js';
 
-/** One instance: its state as a sentence, the two heartbeats as a picture, its last hour, who sees what of it. */
+/**
+ * One instance: its state as a sentence, the two heartbeats as a picture, its last hour, and the view of its callers.
+ */
 export function InstanceScreen({ id }: { readonly id: string }): VNode {
   const { roll } = useSession();
   const path = `api/v1/instances/${encodeURIComponent(id)}`;
@@ -76,7 +78,7 @@ export function InstanceScreen({ id }: { readonly id: string }): VNode {
   );
 }
 
-/** The registry answers, and knows no such instance: else nobody can say so. */
+/** True if the registry answers that it does not know the instance: any other error leaves that open. */
 const isRefused = (error: Error | null): boolean =>
   error instanceof Refusal && (error.status === 404 || error.status === 410);
 
@@ -139,7 +141,7 @@ function StateHead({ instance, detail, crumbs }: StateHeadProps): VNode {
 interface PicturePanelProps {
   readonly instance: Instance;
   readonly detail: InstanceAnswer | null;
-  /** Is the detail of now? How long ago a heartbeat came is known of now only. */
+  /** True if the detail is current: the age of a heartbeat is known for the present only. */
   readonly isNow: boolean;
   readonly path: string;
 }
@@ -150,7 +152,7 @@ function PicturePanel({ instance, detail, isNow, path }: PicturePanelProps): VNo
   const heartbeats = (isNow ? detail?.heartbeats : null) ?? null;
   const [endpoint] = instance.endpoints;
   const { port } = new URL(registryUrl());
-  // when the last ones came, once for each answer: a new value lets a dot travel
+  // the times of the last heartbeats, once per answer: a new value moves a dot
   const came = useMemo(() => {
     const at = (agoMs: number | null | undefined): number =>
       agoMs == null ? 0 : Math.round((Date.now() - agoMs) / 1_000);
@@ -191,11 +193,11 @@ function Callers({ instance }: { readonly instance: Instance }): VNode {
   return <InstanceCallers id={instance.id} edges={edges} />;
 }
 
-/** What callers do with it, by their default tiers. */
+/** How callers use it, by their default tiers. */
 const EFFECTIVE: Readonly<Record<Instance['state'], string>> = {
   HEALTHY: 'gets calls',
-  REGISTERING: 'gets calls only where nobody is HEALTHY',
-  UNHEALTHY: 'gets calls only where there is no better one',
+  REGISTERING: 'gets calls only if no instance is HEALTHY',
+  UNHEALTHY: 'gets calls only if there is no better instance',
   CRITICAL: 'gets no calls',
   DEREGISTERING: 'gets no calls',
 };
@@ -206,7 +208,7 @@ const weightlessText = (instance: Instance, isOld: boolean): string =>
     ? `Its weight ${isOld ? 'was' : 'is'} 0: it ${isOld ? 'got' : 'gets'} calls only where every instance as good has weight 0, too.`
     : '';
 
-/** A weight of 0 takes an instance back behind those of its tier that have a weight. */
+/** An instance of weight 0 gets calls only if none of its tier has a weight. */
 const effectText = ({ state, weight }: Instance): string =>
   weight === 0 && state !== 'CRITICAL' && state !== 'DEREGISTERING'
     ? 'gets calls only where every instance as good has weight 0, too'
@@ -256,7 +258,7 @@ interface GoneProps {
   readonly staleSince: number | null;
 }
 
-/** It was removed, or there never was one of that id: what is left of it is its history. */
+/** The instance was removed, or never existed: only its history is left. */
 function Gone({ id, crumbs, timeline, staleSince }: GoneProps): VNode {
   const last = valueOf(timeline)?.events.at(-1);
   return (

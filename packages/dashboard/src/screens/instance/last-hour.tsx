@@ -25,7 +25,10 @@ interface LastHourProps {
   readonly timeline: Known<TimelineAnswer>;
 }
 
-/** The states of the last hour as a strip; below it the newest changes, with what operators did, and the way to all events. */
+/**
+ * The states of the last hour as a strip; below it the newest changes and actions of operators, and a link to all
+ * events.
+ */
 export function LastHour({ id, namespace, timeline }: LastHourProps): VNode {
   const { clock } = useSession();
   const chosen = useNamespace();
@@ -34,7 +37,7 @@ export function LastHour({ id, namespace, timeline }: LastHourProps): VNode {
   const events = valueOf(timeline)?.events ?? [];
   const rows = historyOf(events, now);
   const marks = [3, 2, 1, 0].map((thirds) => now - (thirds * HOUR_MS) / 3);
-  // the events of another namespace than the chosen one are not shown
+  // events of another namespace than the chosen one are not shown
   const elsewhere = namespace === null || chosen === '*' || chosen === namespace ? {} : { ns: namespace };
   return (
     <Panel

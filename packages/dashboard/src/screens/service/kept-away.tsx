@@ -8,7 +8,7 @@ import { useSession, useStaleSince } from '../../model/live/session.js';
 import { plural } from '../../model/text/age.js';
 import { awayUntil, awayWhy } from '../../model/text/callable-words.js';
 import { tailOf } from '../../model/text/words.js';
-import { deedsOf, termsIn } from '../../model/view/attention.js';
+import { actionsOf, termsIn } from '../../model/view/attention.js';
 import { hashOf, instanceHash } from '../../model/view/route.js';
 import { Panel } from '../../parts/panel.js';
 
@@ -17,25 +17,28 @@ interface KeptAwayProps {
   readonly overrides: Overrides;
 }
 
-/** Of a service the instances that an operator drained, or put into maintenance: who, when, why and until when. Nothing where there are none. */
+/**
+ * The instances of a service that an operator drained, or put into maintenance: operator, time, reason and end. Nothing
+ * if there are none.
+ */
 export function KeptAway({ node, overrides }: KeptAwayProps): VNode | null {
   const { clock } = useSession();
   const isOld = useStaleSince() !== null;
-  const deeds = deedsOf(node, overrides);
-  if (deeds.length === 0) return null;
+  const actions = actionsOf(node, overrides);
+  if (actions.length === 0) return null;
   const isOut = isOutage(standingOf(node.instances.value).count);
-  const count = deeds.reduce((sum, { instances }) => sum + instances.length, 0);
+  const count = actions.reduce((sum, { instances }) => sum + instances.length, 0);
   const now = clock.now.value;
   return (
     <Panel title={isOut ? `Nobody ${isOld ? 'could' : 'may'} be called` : 'Kept away from callers'} count={count}>
       <ul class="panel-body">
-        {deeds.map((deed) => {
-          const { admin } = deed.first;
-          const words = { admin, terms: termsIn(deed, overrides), now, isOld };
+        {actions.map((action) => {
+          const { admin } = action.first;
+          const words = { admin, terms: termsIn(action, overrides), now, isOld };
           const until = awayUntil(words);
           return (
-            <li key={deed.key}>
-              <Names of={deed.instances} node={node} /> <b>{admin}</b>
+            <li key={action.key}>
+              <Names of={action.instances} node={node} /> <b>{admin}</b>
               {until === '' ? '' : ` ${until}`}. {awayWhy(words)}
             </li>
           );

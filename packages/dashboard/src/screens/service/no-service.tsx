@@ -13,7 +13,7 @@ interface NoServiceProps {
   readonly staleSince: number | null;
 }
 
-/** It is not in the view, which says something only where the view is whole. */
+/** The service is not in the view, which means something only if the view is complete. */
 export function NoService({ crumbs, ...place }: NoServiceProps): VNode {
   const [verdict, sentence] = useWords(place);
   return (

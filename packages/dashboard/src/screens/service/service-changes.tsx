@@ -14,7 +14,7 @@ interface ChangesProps {
   readonly name: string;
 }
 
-/** What happened last to a service. */
+/** The last events of a service. */
 export function ServiceChanges({ namespace, name }: ChangesProps): VNode {
   const path = `api/v1/events?limit=8&namespace=${encodeURIComponent(namespace)}&service=${encodeURIComponent(name)}`;
   const known = useKnown<EventsAnswer>(path, { everyMs: 15_000, onNews: true });

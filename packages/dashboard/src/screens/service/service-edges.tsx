@@ -27,7 +27,7 @@ interface EdgesProps {
   readonly other: 'from' | 'to';
 }
 
-/** Who calls it, or whom it calls. */
+/** Its callers, or its callees. */
 export function ServiceEdges({ title, edges: known, other }: EdgesProps): VNode {
   const { roll } = useSession();
   const edges = valueOf(known);

@@ -43,10 +43,10 @@ interface ServiceProps {
   readonly name: string;
 }
 
-/** One service: how it stands, its instances, who calls it and whom it calls, what happened last. */
+/** One service: its state, its instances, its callers and callees, its last events. */
 export function ServiceScreen({ namespace, name }: ServiceProps): VNode {
   const { roll } = useSession();
-  // a service that comes or goes changes the list
+  // a service that is added or removed changes the list
   const node = roll.services.value.find((one) => one.name === name && one.namespace === namespace);
   const query = new URLSearchParams({ namespace, service: name });
   const topology = useKnown<TopologyAnswer>(`api/v1/topology?${query.toString()}`);
@@ -97,7 +97,7 @@ function Instances({ node, overrides, callers }: InstancesProps): VNode {
   const known = useKnown<ServiceDetailAnswer>(`api/v1/services/${encodeURIComponent(node.name)}?${query}`, {
     everyMs: 2_000,
   });
-  // how long ago a heartbeat came is known of now only
+  // the age of a heartbeat is known for the present only
   const detail = known.kind === 'known' && known.asOf === null ? known.value : null;
   const heartbeats = new Map(detail?.instances.map((instance) => [instance.id, instance.heartbeats ?? null]));
   const all = [...node.instances.value.values()];
@@ -171,7 +171,7 @@ function Instances({ node, overrides, callers }: InstancesProps): VNode {
 /** More rows than this are for filters, or for `rollcall ls`. */
 const MOST_ROWS = 200;
 
-/** What all callers tell of each instance. */
+/** The reports of all callers about each instance. */
 function byInstance(callers: readonly ServiceEdge[]): ReadonlyMap<string, readonly TargetEdge[]> {
   const targets = new Map<string, TargetEdge[]>();
   for (const target of callers.flatMap((edge) => edge.targets ?? [])) {
@@ -182,10 +182,10 @@ function byInstance(callers: readonly ServiceEdge[]): ReadonlyMap<string, readon
   return targets;
 }
 
-/** Events beyond so many are not looked at: the instance itself shows all of its own. */
+/** Events beyond this number are not read: the instance itself shows all of its own. */
 const MOST_EVENTS = 500;
 
-/** What changed the states of its instances, by instance. */
+/** The changes of state of its instances, by instance. */
 function useEventsByInstance(node: ServiceNode): ReadonlyMap<string, readonly RegistryEvent[]> {
   const query = new URLSearchParams({ namespace: node.namespace, service: node.name, limit: String(MOST_EVENTS) });
   for (const kind of ['registered', 'state', 'moved']) query.append('kind', kind);
@@ -210,7 +210,7 @@ interface ChipsProps {
   readonly filters: Readonly<Record<string, string>>;
 }
 
-/** Filters live in the address: what one sees can be sent to somebody. */
+/** Filters are in the address, so that a view can be shared. */
 function Chips({ all, shown, filters }: ChipsProps): VNode {
   const states = WORST_FIRST.filter((state) => all.some((instance) => instance.state === state));
   const versions = [...new Set(all.map(({ version }) => version))].filter((version) => version !== '').toSorted();
@@ -262,10 +262,10 @@ function CircuitLegend(): VNode {
   );
 }
 
-/** Callers tell of windows this long. */
+/** The length of the windows of callers. */
 const WINDOW_S = 5;
 
-/** Of the attempts that came to it; null: there were none. */
+/** Of the attempts at it; null: none. */
 function successHere(targets: readonly TargetEdge[]): number | null {
   const attempts = targets.reduce((sum, target) => sum + target.callsPerSecond * WINDOW_S, 0);
   const failures = targets.reduce((sum, target) => sum + target.failures, 0);
@@ -274,7 +274,7 @@ function successHere(targets: readonly TargetEdge[]): number | null {
 
 interface RowProps {
   readonly instance: Instance;
-  /** When what the row shows began, wall clock in ms; null: not known. */
+  /** The start of what the row shows, wall clock in ms; null: unknown. */
   readonly since: number | null;
   readonly heartbeats: Parameters<typeof Heartbeat1>[0]['heartbeats'];
   readonly events: readonly RegistryEvent[];

@@ -161,11 +161,11 @@ function List({ nodes, topology, isFiltered, staleSince }: ListProps): VNode {
   );
 }
 
-/** Of when the calls are; empty: of now. */
+/** The time of the calls; empty: they are current. */
 const callsAside = (known: Known<unknown>): string =>
   known.kind === 'unknown' ? `calls: ${missingText(known)}` : asOfText(known).replace(/^as/, 'calls as');
 
-/** Who calls each service, by its key. */
+/** The edges to each service, by its key. */
 function edgesByService(edges: readonly ServiceEdge[]): ReadonlyMap<string, readonly ServiceEdge[]> {
   const byKey = new Map<string, ServiceEdge[]>();
   for (const edge of edges) {
@@ -230,12 +230,12 @@ function Row({ node, at, edges }: RowProps): VNode {
   );
 }
 
-/** More words than these are counted. */
+/** Further words are counted. */
 const MOST_WORDS = 3;
 
 function distinct(words: readonly string[]): string {
-  const told = [...new Set(words.filter((word) => word !== ''))].toSorted();
-  if (told.length === 0) return '–';
-  const more = told.length - MOST_WORDS;
-  return more > 0 ? `${told.slice(0, MOST_WORDS).join(', ')} + ${more}` : told.join(', ');
+  const shown = [...new Set(words.filter((word) => word !== ''))].toSorted();
+  if (shown.length === 0) return '–';
+  const more = shown.length - MOST_WORDS;
+  return more > 0 ? `${shown.slice(0, MOST_WORDS).join(', ')} + ${more}` : shown.join(', ');
 }

@@ -15,14 +15,14 @@ import { asOfText } from '../../parts/unknown.js';
 
 type Callers = Known<readonly ServiceEdge[]>;
 
-/** How a service is called, by all of its callers, and how many of its instances may be called. */
+/** The calls to a service by all of its callers, and the number of its callable instances. */
 export function Stats({ node, callers: known }: { readonly node: ServiceNode; readonly callers: Callers }): VNode {
   const callers = valueOf(known) ?? [];
   const none = known.kind === 'known' ? 'no callers' : missingText(known);
   const path = `api/v1/traffic?namespace=${encodeURIComponent(node.namespace)}&to=${encodeURIComponent(node.name)}`;
-  const lately = useKnown<TrafficAnswer>(path);
-  const traffic = valueOf(lately);
-  const asOf = asOfText(known) || asOfText(lately);
+  const recent = useKnown<TrafficAnswer>(path);
+  const traffic = valueOf(recent);
+  const asOf = asOfText(known) || asOfText(recent);
   const points = traffic?.points ?? [];
   const perSecond = callers.reduce((sum, edge) => sum + edge.callsPerSecond, 0);
   const calls = callers.reduce((sum, edge) => sum + edge.calls, 0);

@@ -10,7 +10,7 @@ import { circuitText } from '../../parts/charts/circuits.js';
 import { Heads } from '../../parts/heads.js';
 import { ServiceLink } from '../../parts/name.js';
 
-/** The same as the graph, for those who count, or hear the page. */
+/** The same as the graph, to compare numbers, and for screen readers. */
 export function EdgeTable({ edges }: { readonly edges: readonly ServiceEdge[] }): VNode {
   return (
     <div class="scroll" tabIndex={0} role="region" aria-label="Edges">

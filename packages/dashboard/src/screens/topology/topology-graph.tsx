@@ -21,7 +21,7 @@ interface TopologyGraphProps {
   readonly selected: ServiceEdge | null;
 }
 
-/** The graph is laid out anew only when its edges are others; what they carry changes in place. */
+/** The graph is laid out again only if its edges change; their numbers change in place. */
 export function TopologyGraph({ edges, all, selected }: TopologyGraphProps): VNode {
   const graph = useSignal<Graph | null>(null);
   const problem = useSignal<Error | null>(null);
@@ -118,19 +118,19 @@ function Edge({ of, isSelected }: { readonly of: PlacedEdge; readonly isSelected
 /** Characters of a name that a box has room for. */
 const MOST_CHARACTERS = 16;
 
-/** Names that begin alike often end differently, so both ends are shown. */
+/** Names with the same start often differ at their ends, so both ends are shown. */
 const shortName = (name: string): string =>
   name.length > MOST_CHARACTERS ? `${name.slice(0, MOST_CHARACTERS - 5)}…${name.slice(-4)}` : name;
 
 /** More instances than this are counted, not drawn. */
 const MOST_DISCS = 8;
-/** The same beside callers that are not shown, of which the words are longer. */
+/** The same beside callers that are not shown, whose text is longer. */
 const FEW_DISCS = 4;
 
 interface NodeProps {
   readonly node: PlacedNode;
   readonly edges: readonly ServiceEdge[];
-  /** So many that call it are not drawn. */
+  /** The number of its callers that are not drawn. */
   readonly hidden: number;
 }
 

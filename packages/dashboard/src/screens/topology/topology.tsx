@@ -15,10 +15,10 @@ import { UnknownScreen } from '../../parts/unknown.js';
 import { EdgeTable } from './edge-table.js';
 import { TopologyGraph } from './topology-graph.js';
 
-/** Above so many services a graph is a ball of wool: first a filter. */
+/** A graph of more services is unreadable: it needs a filter first. */
 const MOST_NODES = 60;
 
-/** Who calls whom, as the callers tell. */
+/** The calls between services, as the callers report them. */
 export function TopologyScreen(): VNode {
   const { route, roll } = useSession();
   const namespace = useNamespace();
@@ -30,11 +30,11 @@ export function TopologyScreen(): VNode {
   const all = topology.edges;
   if (all.length === 0) return <NoEdges asOf={asOf} />;
   const onlyImpaired = filters['only'] === 'unhealthy';
-  const said = filters['service'] ?? '';
+  const wanted = filters['service'] ?? '';
   const fitting = fittingEdges(all, filters);
   const shown = shownEdges(fitting, filters);
   const services = servicesOf(shown);
-  const isTooMuch = services.length > MOST_NODES && said === '';
+  const isTooMuch = services.length > MOST_NODES && wanted === '';
   const view = filters['view'] === 'table' || isTooMuch ? 'table' : 'graph';
   const impaired = shown.filter(isImpaired).toSorted(byImpairment);
   const verdict = verdictOf({ shown, impaired: impaired.length, onlyImpaired, asOf });
@@ -46,7 +46,7 @@ export function TopologyScreen(): VNode {
       </Head>
       <Announcer text={verdict} />
       <section class="panel">
-        <Choices idle={fitting.filter(isIdle).length} said={said} services={servicesOf(all)} />
+        <Choices idle={fitting.filter(isIdle).length} wanted={wanted} services={servicesOf(all)} />
         {isTooMuch && <p class="panel-body soft">{tooManyText(plural(services.length, 'service'), onlyImpaired)}</p>}
         {shown.length === 0 ? (
           <p class="panel-body faint">
@@ -67,7 +67,7 @@ export function TopologyScreen(): VNode {
 }
 
 interface Shown {
-  /** What the filters let through: the verdict is about nothing else. */
+  /** The edges that pass the filters: the verdict is about these alone. */
   readonly shown: readonly ServiceEdge[];
   readonly impaired: number;
   readonly onlyImpaired: boolean;
@@ -95,13 +95,13 @@ function verdictOf({ shown, impaired, onlyImpaired, asOf }: Shown): string {
 }
 
 function sentenceOf(impaired: readonly ServiceEdge[], asOf: number | null, nameOf: NameOf): string {
-  const told = asOf === null ? 'tell' : 'told';
-  if (impaired.length === 0) return `As the callers themselves ${told}, each of its last five seconds.`;
+  const verb = asOf === null ? 'report' : 'reported';
+  if (impaired.length === 0) return `As the callers themselves ${verb}, each of its last five seconds.`;
   const elsewhere = impaired.reduce((sum, { retries }) => sum + retries, 0);
-  const whom = impaired
+  const pairs = impaired
     .slice(0, 3)
     .map(({ namespace, from, to }) => `${nameOf(namespace, from)} to ${nameOf(namespace, to)}`);
-  return `${whom.join(', ')}${impaired.length > 3 ? ' and others' : ''}. ${plural(elsewhere, 'attempt')} went to another instance, as the callers told last.`;
+  return `${pairs.join(', ')}${impaired.length > 3 ? ' and others' : ''}. ${plural(elsewhere, 'attempt')} went to another instance, as last reported by the callers.`;
 }
 
 function ViewChoice({ view }: { readonly view: 'graph' | 'table' }): VNode {
@@ -123,18 +123,18 @@ const set = (key: string, value: string): void =>
 
 interface ChoicesProps {
   readonly idle: number;
-  /** The filter `service`, as it is said. */
-  readonly said: string;
+  /** The filter `service`, as it is typed. */
+  readonly wanted: string;
   readonly services: readonly string[];
 }
 
-function Choices({ idle, said, services }: ChoicesProps): VNode {
+function Choices({ idle, wanted, services }: ChoicesProps): VNode {
   const { route, roll } = useSession();
   const { filters } = route.value;
   const hasNamespaces = roll.namespaces.value.length > 1;
-  const [meant = said, ...others] = said === '' ? [] : meantBy(said, services);
+  const [meant = wanted, ...others] = wanted === '' ? [] : meantBy(wanted, services);
   // a name that several namespaces have is a choice of its own
-  const chosen = others.length > 0 ? said : meant;
+  const chosen = others.length > 0 ? wanted : meant;
   return (
     <div class="topology-choices">
       <label>
@@ -190,7 +190,7 @@ function Legend(): VNode {
       <span>
         <span class="mono">24 ms</span> p99, measured by the callers
       </span>
-      <span>a call makes one attempt, and another one at another instance where that fails</span>
+      <span>a call makes one attempt, and another one at another instance if that fails</span>
     </p>
   );
 }

@@ -39,7 +39,9 @@ const CERTIFIED = {
   'the secret, its certificate not shown': 'the secret, its token revoked',
 } as const satisfies Readonly<Record<string, Column>>;
 
-/** What each route answers to each of `COLUMNS`, written out: this and the permission table in access.ts must say the same. */
+/**
+ * The status of each route for each of `COLUMNS`, written out: the permission table in access.ts must agree with it.
+ */
 const TABLE: Readonly<Record<string, string>> = {
   'POST /api/v1/register': '401 401 401 401 403 403 201 403 401 401 401 401',
   'POST /api/v1/instances/:id/heartbeat': '401 401 401 401 403 403 403 403 200 401 401 401',
@@ -60,7 +62,7 @@ const TABLE: Readonly<Record<string, string>> = {
   'GET /api/v1/traffic': '401 401 401 401 200 200 200 200 401 401 401 401',
   'GET /api/v1/registry': '401 401 401 401 200 200 200 200 401 401 401 401',
   'GET /metrics': '401 401 401 401 200 200 200 200 401 401 401 401',
-  // with a query that is wrong: whether it is certain who is there is another question
+  // with an invalid query: the route answers 503 otherwise while the registry is not settled
   'GET /sd/prometheus': '401 401 401 401 400 400 400 400 401 401 401 401',
   'GET /health/live': '200 200 200 200 200 200 200 200 200 200 200 200',
   'GET /health/ready': '200 200 200 200 200 200 200 200 200 200 200 200',
@@ -193,12 +195,12 @@ describe('every route, whatever comes to it', () => {
     expect((await registry.ask('/api/v1/services', { method: 'HEAD', bearer: operator })).status).toBe(200);
   });
 
-  it('another method of it, and what does not exist, says only that', async () => {
+  it('another method of it, and an unknown path, reveal nothing else', async () => {
     expect((await registry.ask('/api/v1/services', { method: 'PUT' })).status).toBe(405);
     expect((await registry.ask('/api/v1/nothing')).status).toBe(404);
   });
 
-  it('the header of an open registry makes nobody an operator', async () => {
+  it('the operator header of an open registry grants no rights', async () => {
     const { id } = await registry.enrol(service);
     const headers = { 'x-rollcall-operator': '1' };
     expect((await registry.ask(`/api/v1/instances/${id}`, { method: 'DELETE', headers })).status).toBe(401);
@@ -211,7 +213,7 @@ describe('every route, whatever comes to it', () => {
     expect(patched.status).toBe(403);
   });
 
-  it('no token and no secret is ever repeated: not in the log, nor in an answer, nor in what it says of itself', async () => {
+  it('no token or secret appears in the log, in an answer, or in what the registry reports about itself', async () => {
     const about = await registry.ask('/api/v1/registry', { bearer: operator });
     expect(about.body).toMatchObject({
       access: 'tokens',
@@ -221,8 +223,8 @@ describe('every route, whatever comes to it', () => {
     const events = await registry.ask('/api/v1/events?limit=1000', { bearer: operator });
     expect(events.body.events.length).toBeGreaterThan(50);
     expect(registry.secrets.length).toBeGreaterThan(50);
-    const said = [...registry.texts, ...registry.log.texts()].join('\n');
-    expect(registry.secrets.filter((secret) => said.includes(secret))).toEqual([]);
+    const output = [...registry.texts, ...registry.log.texts()].join('\n');
+    expect(registry.secrets.filter((secret) => output.includes(secret))).toEqual([]);
     expect(registry.texts.join('\n')).not.toContain(registry.path);
     // it would have been seen
     expect([...registry.texts, registry.secrets[0]].join('\n')).toContain(registry.secrets[0]);
@@ -297,14 +299,14 @@ describe.each(['tokens and certificates', 'certificates'] as const)(
     }
 
     it.each(Object.keys(TABLE))('%s answers each certificate as its token', async (route) => {
-      const said = TABLE[route]?.split(' ').map(Number) ?? [];
-      const as = (column: Column): number | undefined => said[COLUMNS.indexOf(column)];
+      const statuses = TABLE[route]?.split(' ').map(Number) ?? [];
+      const as = (column: Column): number | undefined => statuses[COLUMNS.indexOf(column)];
       const expected: Record<string, number | undefined> = { 'no certificate': as('no token') };
       for (const [column, token] of Object.entries(CERTIFIED)) expected[column] = as(token);
       const isForAnyone = as('no token') !== 401;
       expected['one without such a name'] = isForAnyone ? as('no token') : 403;
       expected['one for no client'] = as('a wrong token');
-      // where the secret is not asked for, the certificate beside it counts
+      // if no secret is required, the certificate beside it counts
       expected['the secret, and its own certificate'] = as('the secret') === 401 ? as('a service') : as('the secret');
       const answered: Record<string, number> = {};
       for (const column of Object.keys(expected)) answered[column] = await statusOf(route, column);

@@ -19,7 +19,7 @@ import type { Pair } from './pki.fixture.js';
 export interface Answer {
   readonly status: number;
   readonly headers: IncomingMessage['headers'];
-  /** Null for a stream, which is ended as soon as it is there. */
+  /** Null for a stream, which is ended as soon as it is open. */
   readonly body: any;
   readonly text: string;
 }
@@ -31,7 +31,7 @@ export interface Question {
   readonly headers?: Readonly<Record<string, string>>;
   /** A client certificate, over TLS. */
   readonly certificate?: Pair | null;
-  /** Default: an address from which nobody has come before, so that no limit is another's. */
+  /** Default: an address that was not used before, so that no limit is shared. */
   readonly from?: string;
 }
 
@@ -145,7 +145,7 @@ export class Guarded {
     return { status, headers: response.headers, body: isJson && text !== '' ? JSON.parse(text) : null, text };
   }
 
-  /** Registers a new instance with this token or certificate, where nobody listens. */
+  /** Registers a new instance, at an address where no process listens, with this token or certificate. */
   async enrol(by: string | Pair, service = 'orders'): Promise<{ id: string; secret: string }> {
     this.#instances += 1;
     const id = `${service}-${this.#instances}`;

@@ -10,8 +10,8 @@ import { startRegistry } from '../start.js';
 import { ENDPOINT, guarded } from './authorization.fixture.js';
 import { OPEN_ENTRANCE, TokenEntrance } from './authorization.js';
 
-describe('what is done and what is refused', () => {
-  it('is told in the log and in the history: who, what, from where, why', async () => {
+describe('the access log', () => {
+  it('records who did what, from where and why, as does the history', async () => {
     const registry = await guarded();
     const service = await registry.token({ role: 'service', services: ['orders'] });
     const operator = await registry.token({ role: 'operator' });
@@ -27,8 +27,8 @@ describe('what is done and what is refused', () => {
     });
     await registry.ask(path, { method: 'DELETE', from, bearer: service.text });
     await registry.ask(`${path}?reason=leaked%20token`, { method: 'DELETE', from, bearer: operator.text });
-    const told = registry.log.texts().filter((text) => text.startsWith('Access'));
-    expect(told).toEqual([
+    const lines = registry.log.texts().filter((text) => text.startsWith('Access'));
+    expect(lines).toEqual([
       expect.stringMatching(
         `^Access: service token ${service.id} from 127\\.1\\.0\\.\\d+: POST /api/v1/register id=${id} service=orders → 201$`,
       ),
@@ -44,7 +44,7 @@ describe('what is done and what is refused', () => {
     ]);
   });
 
-  it('tells of what stands in a query only the reason, and that only of what was done', async () => {
+  it('records only the reason of a query, and only for actions', async () => {
     const registry = await guarded();
     const service = await registry.token({ role: 'service', services: ['orders'] });
     const operator = await registry.token({ role: 'operator' });
@@ -59,14 +59,14 @@ describe('what is done and what is refused', () => {
     expect(registry.log.texts().at(-1)).toMatch(/DELETE \S+ reason=leaked → 204$/);
   });
 
-  it('tells each as whom he comes, where the registry tells of itself', async () => {
+  it('reports the identity of the caller with the registry’s own state', async () => {
     const registry = await guarded();
     const { text, id } = await registry.token();
     await registry.start();
     expect((await registry.ask('/api/v1/registry', { bearer: text })).body.visitor).toEqual({ role: 'reader', id });
   });
 
-  it('tells in the log who had an instance called', async () => {
+  it('records who requested a probe of an instance', async () => {
     const registry = await guarded();
     const service = await registry.token({ role: 'service', services: ['orders'] });
     const operator = await registry.token({ role: 'operator' });
@@ -78,7 +78,7 @@ describe('what is done and what is refused', () => {
     );
   });
 
-  it('does not let a stranger write the log', async () => {
+  it('does not let an unauthenticated client write arbitrary text', async () => {
     const registry = await guarded();
     await registry.start();
     await registry.ask(`/api/v1/instances/${encodeURIComponent('x\n2026 error  all is lost\u001b[2J')}`, {
@@ -86,14 +86,14 @@ describe('what is done and what is refused', () => {
     });
     for (let round = 0; round < 200; round += 1)
       await registry.ask('/api/v1/services', { from: `127.0.9.${round + 1}` });
-    const told = registry.log.texts('warn').filter((text) => text.startsWith('Access refused'));
-    expect(told.length).toBeLessThan(100);
-    for (const text of told) expect(text).toMatch(/^[\x20-\x7e→]{1,400}$/);
+    const lines = registry.log.texts('warn').filter((text) => text.startsWith('Access refused'));
+    expect(lines.length).toBeLessThan(100);
+    for (const text of lines) expect(text).toMatch(/^[\x20-\x7e→]{1,400}$/);
   });
 });
 
 describe('a source that fails too often', () => {
-  it('is told to wait, while good tokens from there and failures from elsewhere are answered as ever', async () => {
+  it('has to wait, while valid tokens from there and failures from elsewhere are answered as before', async () => {
     const registry = await guarded();
     const reader = await registry.token();
     await registry.start();
@@ -111,7 +111,7 @@ describe('a source that fails too often', () => {
     expect((await wrong('127.0.0.6')).status).toBe(401);
   });
 
-  it('by beats is told to wait too, and those with the right secret go on', async () => {
+  it('by heartbeats has to wait too, and heartbeats with the right secret continue', async () => {
     const registry = await guarded();
     const service = await registry.token({ role: 'service', services: ['*'] });
     await registry.start();
@@ -127,8 +127,8 @@ describe('a source that fails too often', () => {
   });
 });
 
-describe('a registry that knows nobody any more', () => {
-  it('tells each of many instances on one host to register again, and slows none down', async () => {
+describe('a registry that has lost all instances', () => {
+  it('asks each of many instances on one host to register again, and slows none down', async () => {
     const registry = await guarded();
     await registry.start();
     const statuses = new Set<number>();
@@ -145,7 +145,7 @@ describe('a registry that knows nobody any more', () => {
 });
 
 describe('an instance', () => {
-  it('whose token was revoked is told to register again, is not slowed, and with another token goes on as it was', async () => {
+  it('whose token was revoked is asked to register again, is not slowed down, and continues unchanged with another token', async () => {
     const registry = await guarded();
     const first = await registry.token({ role: 'service', services: ['orders'] });
     const second = await registry.token({ role: 'service', services: ['orders'] });
@@ -192,7 +192,7 @@ describe('an instance', () => {
     expect(await beat(other)).toMatchObject({ status: 401, body: { code: 'TOKEN_LAPSED' } });
   });
 
-  it('that registered while nobody asked for tokens has to show one now', async () => {
+  it('that registered while tokens were not required has to show one now', async () => {
     const registry = await guarded();
     const folder = `${registry.folder}/data`;
     const open = await startRegistry({ port: 0, store: diskStore({ folder, log: registry.log }) });
@@ -212,7 +212,7 @@ describe('an instance', () => {
     });
   });
 
-  it('may be called by no other name than its token has, in no other namespace, and reported by no other name', async () => {
+  it('may not use, or report for, another name or namespace than its token allows', async () => {
     const registry = await guarded();
     const orders = await registry.token({ role: 'service', services: ['orders', 'pay-*'] });
     const billing = await registry.token({ role: 'service', services: ['billing'] });
@@ -242,7 +242,7 @@ describe('an instance', () => {
 });
 
 describe('a stream', () => {
-  it('ends when its token is revoked, an instance’s line too, and others stay', async () => {
+  it('ends when its token is revoked, also the line of an instance; others stay', async () => {
     const registry = await guarded();
     const reader = await registry.token();
     const service = await registry.token({ role: 'service', services: ['orders'] });
@@ -275,7 +275,7 @@ describe('a stream', () => {
 });
 
 describe('a long poll', () => {
-  it('is refused as soon as its token is revoked, and another one waits on', async () => {
+  it('is refused as soon as its token is revoked, and others continue to wait', async () => {
     const registry = await guarded();
     const reader = await registry.token();
     const stays = await registry.token();
@@ -296,7 +296,7 @@ describe('a long poll', () => {
 });
 
 describe('a stream whose connection is closed since a certificate may have been revoked', () => {
-  it('is ended by us, whatever token it has', () => {
+  it('is ended by the registry, whatever token it has', () => {
     const listeners: (() => void)[] = [];
     const retired = new Set<unknown>();
     const entrance = new TokenEntrance({
@@ -327,7 +327,7 @@ describe('a stream whose connection is closed since a certificate may have been 
 });
 
 describe('a registry with tokens', () => {
-  it('listens where others reach it, without being called insecure', async () => {
+  it('listens on a network without the option insecure', async () => {
     const registry = await guarded();
     await registry.token({ role: 'operator' });
     await registry.start({ host: '0.0.0.0' });
@@ -335,7 +335,7 @@ describe('a registry with tokens', () => {
     expect((await registry.ask('/api/v1/services')).status).toBe(401);
   });
 
-  it('does not start as insecure, nor without the file', async () => {
+  it('does not start with insecure, or without the token file', async () => {
     const registry = await guarded();
     await expect(registry.start({ insecure: true })).rejects.toMatchObject({ code: 'OPTION_INVALID' });
     await expect(registry.start({ tokens: `${registry.path}.not` })).rejects.toMatchObject({ code: 'OPTION_INVALID' });
@@ -355,7 +355,7 @@ describe('a registry without tokens', () => {
     });
     expect(log.texts().filter((text) => text.startsWith('Access'))).toEqual([]);
     await registry.close();
-    const nobody = { headers: {} } as never;
-    expect(OPEN_ENTRANCE.registrationRefusal(nobody, { id: 'a', service: 'a', endpoints: [] })).toBeNull();
+    const request = { headers: {} } as never;
+    expect(OPEN_ENTRANCE.registrationRefusal(request, { id: 'a', service: 'a', endpoints: [] })).toBeNull();
   });
 });

@@ -14,7 +14,7 @@ afterEach(() => court.clear());
 afterAll(() => court.close());
 
 describe('files of TLS that change', () => {
-  it('count for new connections, and end none', async () => {
+  it('apply to new connections, and end none', async () => {
     const registry = await court.registry();
     const ask = court.keeping(registry, court.reader);
     const watch = court.keeping(registry, court.reader);
@@ -38,7 +38,7 @@ describe('files of TLS that change', () => {
     expect(body.tls.fingerprint).not.toBe(before);
   });
 
-  it('with one more CA let its clients in, and end no connection; with one less they are closed', async () => {
+  it('admit the clients of an added CA and end no connection; after a removal those of the CA are closed', async () => {
     const other = await Pki.make();
     court.add(other);
     const theirs = await other.sign({ sans: ['URI:rollcall:reader'] });
@@ -60,7 +60,7 @@ describe('files of TLS that change', () => {
 });
 
 describe('a certificate that is revoked', () => {
-  it('opens nothing from then on: not a connection that is kept, not a stream, not a session that is taken up again', async () => {
+  it('is refused from then on: on kept connections, on streams and in resumed sessions', async () => {
     const doomed = await court.pki.sign({ sans: ['URI:rollcall:reader'] });
     const crlFile = await court.pki.write('clients.crl', await court.pki.revocationList());
     const registry = await court.registry({ crlFile });
@@ -99,7 +99,7 @@ describe('a certificate that is revoked', () => {
       body: { detail: expect.stringContaining('it was revoked') },
     });
     expect((await registry.ask('/api/v1/services', { certificate: court.reader })).status).toBe(200);
-    // a list that cannot be read changes nothing, and is told once
+    // a list that cannot be read changes nothing, and is logged once
     await court.pki.write('clients.crl', 'nonsense');
     const refusals = () => registry.log.texts('warn').filter((text) => text.includes('clients.crl'));
     await expect.poll(() => refusals().length, soon).toBe(1);
@@ -109,7 +109,7 @@ describe('a certificate that is revoked', () => {
 });
 
 describe('a certificate that expires', () => {
-  it('is worth nothing from then on, while its connection lives, and its streams end', async () => {
+  it('is refused from then on, although its connection lives, and its streams end', async () => {
     const time = skewed();
     const registry = await court.registry({}, { time });
     const ask = court.keeping(registry, court.reader);
@@ -134,7 +134,7 @@ const beat = (registry: Guarded, of: { id: string; secret: string }, certificate
   });
 
 describe('an instance with a certificate', () => {
-  it('beats with its secret, over a connection with any certificate for its service', async () => {
+  it('sends heartbeats with its secret, over a connection with any certificate for its service', async () => {
     const registry = await court.registry();
     const own = await registry.enrol(court.orders);
     expect((await beat(registry, own, court.orders)).status).toBe(200);
@@ -160,7 +160,7 @@ describe('an instance with a certificate', () => {
     });
   });
 
-  it('goes on by a certificate where it had a token that is valid no longer', async () => {
+  it('continues with a certificate after its token has become invalid', async () => {
     const registry = await court.registry();
     await registry.stop();
     const token = await registry.token({ role: 'service', services: ['orders'] });

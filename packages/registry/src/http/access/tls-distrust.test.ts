@@ -43,14 +43,14 @@ function dial(registry: Guarded, options: ConnectionOptions) {
   const port = Number(new URL(registry.url).port);
   const socket = connect({ host: '127.0.0.1', port, ca: court.pki.ca, ...options });
   court.add({ close: async () => socket.destroy() });
-  const heard = { text: '', isOver: false };
-  socket.on('data', (part: Buffer) => (heard.text += String(part)));
+  const received = { text: '', isOver: false };
+  socket.on('data', (part: Buffer) => (received.text += String(part)));
   socket.on('error', () => {});
-  socket.once('close', () => (heard.isOver = true));
-  return { socket, heard };
+  socket.once('close', () => (received.isOver = true));
+  return { socket, received };
 }
 
-/** The way to a registry on which all that a client says after its first word is held back until `release`. */
+/** A path to a registry on which all bytes of a client after its first message are held back until `release`. */
 async function holdingBack(registry: Guarded) {
   const signs = new EventEmitter();
   const [held, spoken] = [once(signs, 'release'), once(signs, 'spoken')];
@@ -80,22 +80,22 @@ async function holdingBack(registry: Guarded) {
 
 describe('a certificate that is revoked', () => {
   for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
-    it(`opens nothing while its handshake is under way, over ${maxVersion}`, async () => {
+    it(`is refused if it is revoked during the handshake, over ${maxVersion}`, async () => {
       const doomed = await court.pki.sign({ sans: ['URI:rollcall:operator'] });
       const { registry, revoke } = await listed(`stalled-${maxVersion}.crl`);
       const way = await holdingBack(registry);
-      const { socket, heard } = dial(registry, { port: way.port, maxVersion, ...doomed });
+      const { socket, received } = dial(registry, { port: way.port, maxVersion, ...doomed });
       socket.write(REQUEST);
       await way.spoken;
       await revoke(doomed);
       way.release();
-      await expect.poll(() => heard.isOver || heard.text !== '', soon).toBe(true);
-      expect(heard).toEqual({ text: '', isOver: true });
+      await expect.poll(() => received.isOver || received.text !== '', soon).toBe(true);
+      expect(received).toEqual({ text: '', isOver: true });
       expect((await registry.ask('/api/v1/services', { certificate: court.reader })).status).toBe(200);
     });
   }
 
-  it('leaves no request to be answered that waits for its turn: its connection is closed', async () => {
+  it('ends queued requests: their connection is closed', async () => {
     const { registry, rewrite } = await listed('queue.crl');
     // they ask all the time, so that many wait in whichever moment the list changes
     const crowd = Array.from({ length: 40 }, () => dial(registry, court.reader));
@@ -103,54 +103,54 @@ describe('a certificate that is revoked', () => {
       socket.on('data', () => socket.write(REQUEST));
       socket.write(REQUEST);
     }
-    await expect.poll(() => crowd.every(({ heard }) => heard.text.includes(' 200 ')), soon).toBe(true);
+    await expect.poll(() => crowd.every(({ received }) => received.text.includes(' 200 ')), soon).toBe(true);
     await rewrite();
-    await expect.poll(() => crowd.every(({ heard }) => heard.isOver), soon).toBe(true);
-    expect(crowd.filter(({ heard }) => heard.text.includes(' 401 '))).toHaveLength(0);
+    await expect.poll(() => crowd.every(({ received }) => received.isOver), soon).toBe(true);
+    expect(crowd.filter(({ received }) => received.text.includes(' 401 '))).toHaveLength(0);
   });
 
-  it('has no long poll answered that waits: its connection is closed', async () => {
+  it('ends waiting long polls: their connection is closed', async () => {
     const { registry, revoke } = await listed('poll.crl');
     const doomed = await court.pki.sign({ sans: ['URI:rollcall:reader'] });
     await registry.enrol(await court.pki.sign({ sans: ['URI:rollcall:service:orders'] }));
-    const { socket, heard } = dial(registry, doomed);
+    const { socket, received } = dial(registry, doomed);
     const { revision } = (await registry.ask('/api/v1/services/orders', { certificate: court.reader })).body;
     socket.write(`GET /api/v1/services/orders?revision=${revision}&waitMs=30000 HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n`);
     const watchers = async (): Promise<number> =>
       (await registry.ask('/api/v1/registry', { certificate: court.reader })).body.watchers;
     await expect.poll(watchers, soon).toBe(1);
     await revoke(doomed);
-    await expect.poll(() => heard.isOver, soon).toBe(true);
-    expect(heard.text).toBe('');
+    await expect.poll(() => received.isOver, soon).toBe(true);
+    expect(received.text).toBe('');
   });
 
-  it('was never one that was shown after the handshake', async () => {
+  it('cannot be shown after the handshake', async () => {
     const { registry } = await listed('later.crl');
-    const { socket, heard } = dial(registry, { maxVersion: 'TLSv1.2' });
+    const { socket, received } = dial(registry, { maxVersion: 'TLSv1.2' });
     await once(socket, 'secureConnect');
     socket.setKeyCert(court.operator);
     socket.renegotiate({}, () => socket.write(REQUEST));
-    await expect.poll(() => heard.isOver || heard.text !== '', soon).toBe(true);
-    expect(heard).toEqual({ text: '', isOver: true });
+    await expect.poll(() => received.isOver || received.text !== '', soon).toBe(true);
+    expect(received).toEqual({ text: '', isOver: true });
   });
 });
 
-/** Asks once, with a session of before where there is one: what came, and the sessions to go on with. */
+/** Sends one request, with an earlier session if given: the response, and the sessions to continue with. */
 async function resumed(registry: Guarded, options: ConnectionOptions) {
-  const { socket, heard } = dial(registry, options);
+  const { socket, received } = dial(registry, options);
   const sessions: Buffer[] = [];
   socket.on('session', (session: Buffer) => sessions.push(session));
   await once(socket, 'secureConnect');
   const isReused = socket.isSessionReused();
   socket.write(REQUEST);
-  await expect.poll(() => heard.text, soon).toMatch(/^HTTP/);
+  await expect.poll(() => received.text, soon).toMatch(/^HTTP/);
   socket.destroy();
-  return { sessions, isReused, status: heard.text.slice(9, 12) };
+  return { sessions, isReused, status: received.text.slice(9, 12) };
 }
 
 describe('a session', () => {
   for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
-    it(`is never resumed where clients show certificates, over ${maxVersion}: each handshake asks anew whom to trust`, async () => {
+    it(`is never resumed where clients show certificates, over ${maxVersion}: each handshake verifies them again`, async () => {
       const { registry } = await listed(`sessions-${maxVersion}.crl`);
       const options = { maxVersion, ...court.operator };
       const { sessions, status } = await resumed(registry, options);
@@ -161,7 +161,7 @@ describe('a session', () => {
     });
   }
 
-  it('is resumed where nobody is asked for a certificate', async () => {
+  it('is resumed where clients are not asked for certificates', async () => {
     const registry = await court.registry({ caFile: undefined });
     const { sessions } = await resumed(registry, {});
     expect(await resumed(registry, { session: sessions.at(-1) })).toMatchObject({ isReused: true });
@@ -198,7 +198,7 @@ async function clocked(name: string, list?: string, aheadMs = 0) {
 }
 
 describe('a revocation list that goes out of date', () => {
-  it('ends every connection that shows a certificate, since nobody is trusted by it any more', async () => {
+  it('ends every connection with a client certificate, as no client of its CA is trusted any more', async () => {
     const { time, log, tls, meet } = await clocked('passing.crl', await court.pki.passingList(600));
     const { near, far } = await meet(court.operator);
     const closed = once(near, 'close');
@@ -206,25 +206,25 @@ describe('a revocation list that goes out of date', () => {
     await time.advanceBy(440_000);
     expect(warnings()).toEqual([]);
     await time.advanceBy(20_000);
-    expect(warnings()).toEqual([expect.stringMatching(/ends in 3 min.*trusted no longer/)]);
+    expect(warnings()).toEqual([expect.stringMatching(/ends in 3 min.*no longer trusted/)]);
     expect(tls.isRetired(far)).toBe(false);
     await time.advanceBy(140_000);
     expect(tls.isRetired(far)).toBe(true);
-    expect(log.texts('error')).toEqual([expect.stringMatching(/passing\.crl.* out of date.*trusted no longer/)]);
+    expect(log.texts('error')).toEqual([expect.stringMatching(/passing\.crl.* out of date.*no longer trusted/)]);
     await time.advanceBy(1_000);
     await closed;
     await time.advanceBy(60_000);
     expect(log.texts('error')).toHaveLength(1);
   });
 
-  it('is told before one that does later, wherever they stand in their file', async () => {
+  it('is logged before one that expires later, in any order in the file', async () => {
     const [later, sooner] = [await court.pki.passingList(700), await court.pki.passingList(600)];
     const { log } = await clocked('two.crl', later + sooner, 540_000);
     const warnings = log.texts('warn').filter((text) => text.includes('two.crl'));
     expect(warnings).toEqual([expect.stringContaining('ends in 1 min')]);
   });
 
-  it('trusts nobody whoever comes then', async () => {
+  it('trusts no client of its CA afterwards', async () => {
     const list = await court.pki.passingList(1);
     await expect.poll(() => Date.now() > Math.max(...listsOf(list).terms.map(({ until }) => until)), soon).toBe(true);
     const { tls, log, meet } = await clocked('over.crl', list);
@@ -232,7 +232,7 @@ describe('a revocation list that goes out of date', () => {
     expect(log.texts('error')).toEqual([expect.stringContaining('out of date')]);
   });
 
-  it('counts again as soon as a new one is there', async () => {
+  it('is replaced as soon as a new list exists', async () => {
     const { time, log, tls, meet, rewrite } = await clocked('renewed.crl', await court.pki.passingList(600));
     await rewrite();
     await time.advanceBy(1_000);
@@ -244,7 +244,7 @@ describe('a revocation list that goes out of date', () => {
 });
 
 describe('once the files have changed', () => {
-  it('a revoked certificate opens nothing after one second of the registry’s clock, and has no connection after two', async () => {
+  it('a revoked certificate is refused after one second of the registry’s clock, and has no connection after two', async () => {
     const doomed = await court.pki.sign({ sans: ['URI:rollcall:reader'] });
     const { time, tls, meet, rewrite } = await clocked('clocked.crl');
     const before = await meet(doomed);
@@ -261,7 +261,7 @@ describe('once the files have changed', () => {
     await closed;
   });
 
-  it('and Node cannot serve with them, what was there before goes on, which is told once', async () => {
+  it('the former ones stay in use if Node cannot use the new ones, which is logged once', async () => {
     const { time, log, files, tls, server, meet } = await clocked('unusable.crl');
     const setContext = server.setSecureContext.bind(server);
     server.setSecureContext = () => {

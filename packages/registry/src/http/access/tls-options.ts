@@ -13,7 +13,7 @@ const rule = option.object(
     san: option.string({ doc: 'a subject alternative name', pattern: SAN_PATTERN, allowed: SAN_PATTERN_TEXT }),
     role: option.oneOf(ROLES, { doc: 'what its holder may do' }),
     services: option.list({
-      doc: 'of a service: what it may register and speak for',
+      doc: 'of a service: the names that it may register and act for',
       item: option.string({ doc: 'a service', pattern: SERVICE_PATTERN, allowed: SERVICE_PATTERN_TEXT }),
       default: [],
     }),
@@ -53,7 +53,7 @@ const laws: readonly OptionLaw<Parsed>[] = [
   ({ caFile, crlFile }) =>
     crlFile === undefined || caFile !== undefined
       ? null
-      : 'tls.crlFile is there without caFile, whose certificates it revokes: give caFile, too.',
+      : 'tls.crlFile is set without caFile, whose certificates it revokes: set caFile, too.',
   ({ caFile, certificates }) =>
     certificates.length === 0 || caFile !== undefined
       ? null

@@ -47,7 +47,7 @@ export class Court {
     return new Court(pki, pairs);
   }
 
-  /** Is closed after the test. */
+  /** Closed after the test. */
   add<One extends { close(): Promise<unknown> }>(one: One): One {
     this.#open.push(one);
     return one;
@@ -96,7 +96,7 @@ export class Court {
     };
   }
 
-  /** Shakes hands, and says which certificate the registry showed. */
+  /** Makes a TLS handshake and returns the certificate that the registry showed. */
   async shown(registry: Guarded): Promise<string> {
     const socket = connect({ host: '127.0.0.1', port: Number(new URL(registry.url).port), ca: this.pki.ca });
     await once(socket, 'secureConnect');

@@ -22,7 +22,7 @@ const taken = (url: string) => ({
 });
 
 describe('a registry over TLS', () => {
-  it('says how it is entered, and nothing that is secret', async () => {
+  it('reports its access control, and no secrets', async () => {
     const registry = await court.registry();
     const { body, text } = await registry.ask('/api/v1/registry', { certificate: court.reader });
     expect(registry.url).toMatch(/^https:\/\/127\.0\.0\.1:\d+$/);
@@ -43,7 +43,7 @@ describe('a registry over TLS', () => {
     expect(text).not.toContain(court.pki.folder);
   });
 
-  it('without caFile is open on loopback as ever, and refuses to be elsewhere', async () => {
+  it('without caFile is open on loopback as before, and refuses other addresses', async () => {
     const log = recordingLog();
     const { certFile, keyFile } = await court.place();
     const registry = await startRegistry({ port: 0, log, tls: { certFile, keyFile } });
@@ -55,7 +55,7 @@ describe('a registry over TLS', () => {
     });
   });
 
-  it('with caFile alone may be reached from elsewhere, and is not open to those without a certificate', async () => {
+  it('with caFile alone may listen on a network, and refuses clients without a certificate', async () => {
     const registry = await court.registry({}, { host: '0.0.0.0' });
     expect(await registry.ask('/api/v1/services')).toMatchObject({
       status: 401,
@@ -67,7 +67,7 @@ describe('a registry over TLS', () => {
     expect((await registry.ask('/api/v1/services', { certificate: court.reader })).status).toBe(200);
   });
 
-  it('takes a token that is sent, and the certificate where there is none', async () => {
+  it('uses the token of a request, or else the certificate', async () => {
     const registry = await court.registry();
     const { text: token, id } = await registry.token();
     // not asked for here: it is passed over
@@ -91,7 +91,7 @@ describe('a registry over TLS', () => {
     });
   });
 
-  it('knows the certificates of an existing PKI by its rules', async () => {
+  it('maps the certificates of an existing PKI by its rules', async () => {
     const certificates = [{ san: 'URI:spiffe://prod/orders', role: 'service', services: ['orders'] }] as const;
     const registry = await court.registry({ certificates });
     const spiffe = await court.pki.sign({ sans: ['URI:spiffe://prod/orders'] });
@@ -106,13 +106,13 @@ describe('a registry over TLS', () => {
     });
   });
 
-  it('lets nobody have two names in one', async () => {
+  it('rejects a certificate with two names', async () => {
     const registry = await court.registry();
     const sly = await court.pki.sign({ sans: ['URI:rollcall:service:orders, URI:rollcall:operator'] });
     expect((await registry.ask('/api/v1/services', { certificate: sly })).status).toBe(403);
   });
 
-  it('tells who did what by which certificate, in its log and in its history', async () => {
+  it('records in its log and history which certificate did what', async () => {
     const registry = await court.registry();
     const { id } = await registry.enrol(court.orders);
     await registry.ask(`/api/v1/instances/${id}`, {
@@ -135,7 +135,7 @@ describe('a registry over TLS', () => {
     expect(JSON.stringify(body)).toMatch(/removed by operator certificate cert:[0-9a-f]{16} from 127\.0\.0\.7/);
   });
 
-  it('hears at once that a watcher has gone, and says whose port it is', async () => {
+  it('detects at once that a watcher has gone, and names the owner of a taken port', async () => {
     const registry = await court.registry();
     const { socket } = await court.keeping(registry, court.reader)('/api/v1/watch?service=*');
     const watchers = async () => (await registry.ask('/api/v1/registry', { certificate: court.reader })).body.watchers;
@@ -151,7 +151,7 @@ describe('a registry over TLS', () => {
     });
   });
 
-  it('is known as a registry to those that would serve its port without TLS, and the other way round', async () => {
+  it('is recognised as a registry by a process that wants its port without TLS, and vice versa', async () => {
     const registry = await court.registry();
     const port = Number(new URL(registry.url).port);
     await expect(startRegistry({ port })).rejects.toMatchObject(taken(registry.url));
@@ -164,7 +164,7 @@ describe('a registry over TLS', () => {
     await expect(startRegistry({ port: plain.port, tls })).rejects.toMatchObject(taken(plain.url));
   });
 
-  it('says in its log that somebody does not speak TLS', async () => {
+  it('logs a client that does not use TLS', async () => {
     const registry = await court.registry();
     const sent = plainRequest(registry.url.replace('https:', 'http:'));
     sent.end();
@@ -184,7 +184,7 @@ describe('a registry over TLS', () => {
     expect(named.url).toBe(`https://registry.internal:${named.port}`);
   });
 
-  it('warns two weeks before its certificate expires, and when it has, once each', async () => {
+  it('warns once two weeks before its certificate expires, and once when it has', async () => {
     const log = recordingLog();
     const time = skewed();
     const { certFile, keyFile } = await court.place();
@@ -201,7 +201,7 @@ describe('files of TLS', () => {
   it.each([
     [{ certFile: 'server.pem' }, 'certFile is there without keyFile'],
     [{ caFile: 'ca.pem' }, 'tls.caFile is there without certFile'],
-    [{ certFile: 'a', keyFile: 'b', crlFile: 'c' }, 'tls.crlFile is there without caFile'],
+    [{ certFile: 'a', keyFile: 'b', crlFile: 'c' }, 'tls.crlFile is set without caFile'],
     [{ certFile: 'a', keyFile: 'b', certificates: [{ san: 'DNS:a', role: 'reader' }] }, 'without caFile'],
     [{ certFile: '-----BEGIN CERTIFICATE-----', keyFile: 'b' }, 'the name of a file, not PEM text'],
     [{ certFile: 'a', keyFile: 'b', caFile: 'c', certificates: [{ san: 'orders', role: 'reader' }] }, 'DNS:<name>'],
@@ -211,14 +211,14 @@ describe('files of TLS', () => {
     ],
     [{ certFile: 'a', keyFile: 'b', caFile: 'c', certificates: [{ role: 'reader' }] }, 'give a san and a role'],
     [{ certFile: '/nowhere/a.pem', keyFile: '/nowhere/a.key' }, '/nowhere/a'],
-  ])('that cannot be meant are refused at the start: %j', async (tls, text) => {
+  ])('with contradictory options are refused at the start: %j', async (tls, text) => {
     await expect(startRegistry({ port: 0, tls: tls as never })).rejects.toMatchObject({
       code: 'OPTION_INVALID',
       message: expect.stringContaining(text),
     });
   });
 
-  it('that do not belong together are, too, and insecure beside caFile', async () => {
+  it('that do not belong together are refused, and so is insecure beside caFile', async () => {
     const tls = await court.place();
     const keyFile = await court.pki.write('another.key', court.orders.key);
     await expect(startRegistry({ port: 0, tls: { ...tls, keyFile } })).rejects.toMatchObject({

@@ -319,10 +319,9 @@ export class ServerTls implements Clients {
       .toSorted((one, other) => one.until - other.until);
     if (near !== undefined)
       log.warn(
-        `${file} ends in ${spanText(near.until - wall)}, and whom its CA has signed is then trusted no longer: ${fix}.`,
+        `${file} ends in ${spanText(near.until - wall)}, and clients of its CA are no longer trusted then: ${fix}.`,
       );
-    if (over !== undefined)
-      log.error(`${file} is out of date, so whom its CA has signed is trusted no longer: ${fix}.`);
+    if (over !== undefined) log.error(`${file} is out of date, so clients of its CA are no longer trusted: ${fix}.`);
     return over !== undefined;
   }
 

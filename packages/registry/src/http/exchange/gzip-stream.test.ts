@@ -8,7 +8,7 @@ const change = (at: number): Uint8Array =>
   );
 
 describe('a gzip stream', () => {
-  it('is one valid member, whatever its pieces are', () => {
+  it('is one valid gzip member for any pieces', () => {
     const stream = new GzipStream(new PieceEncoder());
     const texts = [
       [change(1)],
@@ -22,25 +22,25 @@ describe('a gzip stream', () => {
     expect(gunzipSync(bytes).equals(Buffer.concat(texts.flat()))).toBe(true);
   });
 
-  it('holds nothing back: each piece is read before the next one comes', async () => {
+  it('holds nothing back: each piece can be read before the next one is sent', async () => {
     const stream = new GzipStream(new PieceEncoder());
     const reader = createGunzip();
     reader.write(stream.head());
     for (let at = 0; at < 20; at += 1) {
-      const heard = new Promise<Buffer>((resolve) => reader.once('data', resolve));
+      const received = new Promise<Buffer>((resolve) => reader.once('data', resolve));
       reader.write(stream.piece([change(at)]));
-      expect((await heard).equals(change(at))).toBe(true);
+      expect((await received).equals(change(at))).toBe(true);
     }
     reader.destroy();
   });
 
-  it('says what resembles the last piece in few bytes', () => {
+  it('encodes a piece that resembles the last one in few bytes', () => {
     const stream = new GzipStream(new PieceEncoder());
     stream.piece([change(1)]);
     expect(stream.piece([change(2)]).byteLength).toBeLessThan(change(2).byteLength / 4);
   });
 
-  it('is made once for all streams that said the same last', () => {
+  it('encodes a piece once for all streams with the same last piece', () => {
     const encoder = new PieceEncoder();
     const streams = Array.from({ length: 100 }, () => new GzipStream(encoder));
     const first = [change(1)];
@@ -50,7 +50,7 @@ describe('a gzip stream', () => {
     expect(new Set(streams.map((stream) => stream.piece(second))).size).toBe(1);
   });
 
-  it('is made once again for streams that said something else in between, as soon as they said the same', () => {
+  it('encodes once again for streams that differed, as soon as their last pieces are equal', () => {
     const encoder = new PieceEncoder();
     const streams = Array.from({ length: 3 }, () => new GzipStream(encoder));
     streams.forEach((stream, at) => stream.piece([change(at)]));
@@ -59,7 +59,7 @@ describe('a gzip stream', () => {
     expect(new Set(streams.map((stream) => stream.piece(second))).size).toBe(1);
   });
 
-  it('tells streams apart that said something else before', () => {
+  it('distinguishes streams whose last pieces differ', () => {
     const encoder = new PieceEncoder();
     const one = new GzipStream(encoder);
     const other = new GzipStream(encoder);
@@ -70,7 +70,7 @@ describe('a gzip stream', () => {
     bytes.one.push(one.piece(both), one.end());
     bytes.other.push(other.piece(both), other.end());
     expect(gunzipSync(Buffer.concat(bytes.one)).equals(Buffer.concat([change(1), change(11)]))).toBe(true);
-    const heard = Buffer.concat([change(9), change(10), change(11)]);
-    expect(gunzipSync(Buffer.concat(bytes.other)).equals(heard)).toBe(true);
+    const received = Buffer.concat([change(9), change(10), change(11)]);
+    expect(gunzipSync(Buffer.concat(bytes.other)).equals(received)).toBe(true);
   });
 });

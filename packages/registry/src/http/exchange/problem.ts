@@ -97,7 +97,7 @@ export function flawed(path: string, received: string, allowed: string): Problem
 export function unknownRoute(method: string, url: string): Problem {
   return {
     code: 'NOT_FOUND',
-    detail: `There is no route ${method} ${shown(pathOf(url))}.`,
+    detail: `No such route: ${method} ${shown(pathOf(url))}.`,
     fix: 'GET /openapi.json lists every route.',
   };
 }

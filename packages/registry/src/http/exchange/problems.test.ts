@@ -1,4 +1,4 @@
-// Every word that the registry refuses with, provoked over HTTP as a client would meet it: it says what happened and what to do.
+// Each problem code, provoked over HTTP as a client would meet it: its document says what happened and what to do.
 import { PROBLEMS, RollcallError } from '@rollcall/core';
 import type { Log, ProblemCode } from '@rollcall/core';
 import { seededRandom } from '@rollcall/core/testing';
@@ -38,7 +38,7 @@ const SECRET = 'a-secret-of-132-bits-22';
 const OWN = { authorization: `Bearer ${SECRET}` };
 const OF_ID = `/api/v1/instances/${ID}`;
 
-/** A registry, and who asks it. */
+/** Starts a registry and returns a client of it. */
 async function open(options: StartOptions = {}): Promise<Asks> {
   const registry = await startTestRegistry(options);
   cleanups.push(() => registry.close());
@@ -51,7 +51,7 @@ async function open(options: StartOptions = {}): Promise<Asks> {
   };
 }
 
-/** Where somebody listens who answers with this id to whatever is asked; null: nobody does. */
+/** A port where a process listens that answers every request with this id; null: where no process listens. */
 async function listen(id: string): Promise<number> {
   const server = createServer((question, answer) => {
     void json(question).then((call) => {
@@ -70,7 +70,7 @@ const registration = (more: object = {}): Question => ({
   body: { id: ID, service: 'orders', secret: SECRET, endpoints: [{ protocol: 'tcp', port: 1 }], ...more },
 });
 
-/** Tokens for one who may register, and how to take it back. */
+/** A token that allows to register, and a function that revokes it. */
 async function tokens(): Promise<{ path: string; bearer: string; revoke: () => Promise<void> }> {
   const folder = await mkdtemp(join(tmpdir(), 'rollcall-problems-'));
   cleanups.push(() => rm(folder, { recursive: true }));
@@ -84,7 +84,7 @@ async function tokens(): Promise<{ path: string; bearer: string; revoke: () => P
 const breaksAt = (text: string): void => {
   if (text.includes('a bug')) throw new Error('a bug of the registry');
 };
-/** An operator's deed is logged before it is answered; this log cannot take all of them. */
+/** An operator's action is logged before it is answered; this log throws for some of the lines. */
 const BROKEN_LOG: Log = { error() {}, warn: breaksAt, info: breaksAt, debug() {} };
 
 /** Each resolves to the problem document. */
@@ -145,7 +145,7 @@ const PROVOKE: Readonly<Record<ProblemCode, () => Promise<any>>> = {
     await ask(registration({ id: OTHER, endpoints }));
     const path = `/api/v1/instances/${OTHER}/heartbeat`;
     const beat = () => ask({ method: 'POST', path, headers: OWN, body: { seq: 1 } });
-    // the registry asks there who it is, and takes the newcomer off the record
+    // the registry asks the process there for its id, and removes the new instance
     await vi.waitFor(async () => expect((await beat()).code).toBe('ADDRESS_TAKEN'), { timeout: 8_000, interval: 50 });
     return beat();
   },

@@ -90,10 +90,10 @@ export function wordsOf<Word extends string>(
 }
 
 const USUAL_LIMIT = 100;
-/** So much is listed in one answer at most. */
+/** The maximum number of items in one answer. */
 export const LARGEST_LIMIT = 1_000;
 
-/** How much is listed in one answer: `limit`, from 1 to `LARGEST_LIMIT`. */
+/** The number of items in one answer: `limit`, from 1 to `LARGEST_LIMIT`. */
 export function limitOf(request: FastifyRequest): Outcome<number> {
   const limit = numberOf(request, 'limit', LARGEST_LIMIT);
   if (!limit.ok) return limit;
@@ -101,7 +101,7 @@ export function limitOf(request: FastifyRequest): Outcome<number> {
   return { ok: false, problem: flawed('limit', '0', `a whole number from 1 to ${LARGEST_LIMIT}`) };
 }
 
-/** `true` or `false`; `otherwise` when not told. */
+/** `true` or `false`; `otherwise` when omitted. */
 export function flagOf(request: FastifyRequest, parameter: string, otherwise = false): Outcome<boolean> {
   const [text = String(otherwise)] = listOf(request, parameter);
   if (text === 'true' || text === 'false') return { ok: true, value: text === 'true' };

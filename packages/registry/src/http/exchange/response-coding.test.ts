@@ -12,7 +12,7 @@ interface Answer {
   readonly bytes: Buffer;
 }
 
-describe('an answer, as it travels', () => {
+describe('an encoded response', () => {
   let registry: RunningRegistry;
   beforeEach(async () => {
     registry = await startTestRegistry();
@@ -40,7 +40,7 @@ describe('an answer, as it travels', () => {
     '/openapi.json',
   ] as const;
 
-  it('is plain for who asks for nothing else', async () => {
+  it('is plain without an Accept-Encoding', async () => {
     await register('orders', 1);
     for (const route of ROUTES) {
       const { headers, bytes } = await ask(route);
@@ -50,7 +50,7 @@ describe('an answer, as it travels', () => {
     }
   });
 
-  it('is gzip for who asks for it, where that saves anything', async () => {
+  it('is gzip for a client that accepts it, if that saves bytes', async () => {
     for (let at = 0; at < 12; at += 1) await register('orders', at);
     const plain = await ask('/api/v1/services/orders');
     const packed = await ask('/api/v1/services/orders', { 'accept-encoding': 'gzip, deflate, br' });
@@ -64,7 +64,7 @@ describe('an answer, as it travels', () => {
     expect(String(gunzipSync(metrics.bytes))).toMatch(/^# HELP/);
   });
 
-  it('is not sent again to who has it, and is as soon as it is another one', async () => {
+  it('is not sent again to a client that has it, until it changes', async () => {
     await register('orders', 1);
     for (const route of ['/api/v1/services', '/api/v1/services/orders', '/api/v1/topology'] as const) {
       const first = await ask(route);
@@ -81,7 +81,7 @@ describe('an answer, as it travels', () => {
     expect((await ask('/api/v1/services/orders', { 'if-none-match': etag })).status).toBe(200);
   });
 
-  it('is whole where it refuses', async () => {
+  it('is complete for a refusal', async () => {
     const { status, headers, bytes } = await ask('/api/v1/services/nobody?waitMs=x', {
       'accept-encoding': 'gzip',
       'if-none-match': '*',
@@ -91,7 +91,7 @@ describe('an answer, as it travels', () => {
     expect(JSON.parse(String(bytes)).code).toBe('INVALID');
   });
 
-  it('has a head that is the same without a body', async () => {
+  it('has the same head without a body', async () => {
     const { status, headers } = await fetch(`${registry.url}/api/v1/services`, { method: 'HEAD' });
     expect(status).toBe(200);
     expect(headers.get('content-encoding')).toBeNull();

@@ -2,9 +2,9 @@ import { describe, expect, it } from 'vitest';
 import { asker } from '../asking.fixture.js';
 import { SECURITY_HEADERS } from './security-headers.js';
 
-describe('for browsers', () => {
+describe('the security headers', () => {
   it.each(['/api/v1/services', '/api/v1/nothing', '/health/live', '/openapi.json', '/api/v1/watch'])(
-    'an answer of %s is data and no page',
+    'mark a response of %s as data, not as a page',
     async (path) => {
       const ask = await asker();
       expect((await ask(path)).headers).toMatchObject(SECURITY_HEADERS);
@@ -12,17 +12,17 @@ describe('for browsers', () => {
   );
 
   it.each([
-    ['a path that is no text', '/%ff', 400],
-    ['a name that is no text', '/api/v1/services/%zz', 400],
+    ['a path that is not valid text', '/%ff', 400],
+    ['a name that is not valid text', '/api/v1/services/%zz', 400],
     ['an id that is too long', `/api/v1/instances/${'a'.repeat(200)}`, 400],
     ['a path that is far too long', `/${'a'.repeat(20_000)}`, 413],
-  ])('nor is the refusal of %s', async (_what, path, status) => {
+  ])('mark the refusal of %s likewise', async (_what, path, status) => {
     const ask = await asker();
     const { statusCode, headers } = await ask(path);
     expect({ statusCode, ...headers }).toMatchObject({ statusCode: status, ...SECURITY_HEADERS });
   });
 
-  it('a stream is none either', async () => {
+  it('mark a stream likewise', async () => {
     const ask = await asker();
     const response = await ask('/api/v1/watch?service=*');
     expect(response.headers).toMatchObject({
@@ -34,13 +34,9 @@ describe('for browsers', () => {
 
   it.each([
     ['a page of the registry itself', 200, { 'sec-fetch-site': 'same-origin', 'sec-fetch-mode': 'cors' }],
+    ['a typed address', 200, { 'sec-fetch-site': 'none', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' }],
     [
-      'whoever types the address',
-      200,
-      { 'sec-fetch-site': 'none', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' },
-    ],
-    [
-      'whoever follows a link',
+      'a followed link',
       200,
       { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' },
     ],
@@ -65,7 +61,7 @@ describe('for browsers', () => {
     expect((await ask('/api/v1/services', headers)).statusCode).toBe(status);
   });
 
-  it('a form in a foreign page does nothing', async () => {
+  it('a form in a foreign page has no effect', async () => {
     const ask = await asker();
     const form = { origin: 'http://evil.example', 'content-type': 'application/x-www-form-urlencoded' };
     expect((await ask('/api/v1/register', form, 'POST')).statusCode).toBe(403);

@@ -6,8 +6,8 @@ import { Views } from './views.js';
 
 const ALL = { namespace: 'default', name: 'orders', states: [], versions: [], zones: [] };
 
-/** A registry of two instances; the one of them has the revision that is told. */
-function town() {
+/** A registry of two instances, one of which has the revision `now.revision`. */
+function setUp() {
   const now = { revision: 7, epoch: 'e' };
   const service = vi.fn(
     () =>
@@ -32,8 +32,8 @@ function textOf(outcome: Outcome<AnswerText>): string {
   return outcome.value.text;
 }
 
-it('looks once for all who wait for the same, and again when anything can have happened', async () => {
-  const { now, service, views } = town();
+it('reads a view once for all waiting clients, and again after any possible change', async () => {
+  const { now, service, views } = setUp();
   for (let index = 0; index < 1_000; index += 1) views.newest('default', 'orders');
   expect(service).toHaveBeenCalledTimes(1);
   expect(views.newest('default', 'orders')).toEqual({ ok: true, value: { epoch: 'e', revision: 7, changed: 7 } });
@@ -42,8 +42,8 @@ it('looks once for all who wait for the same, and again when anything can have h
   expect(views.newest('default', 'orders')).toMatchObject({ value: { changed: 8 } });
 });
 
-it('says the same text while nothing changed, each filter its own', () => {
-  const { now, views } = town();
+it('returns the same text while nothing changes, one per filter', () => {
+  const { now, views } = setUp();
   const first = textOf(views.text(ALL));
   expect(textOf(views.text(ALL))).toBe(first);
   expect(JSON.parse(first).instances).toHaveLength(2);
@@ -54,14 +54,14 @@ it('says the same text while nothing changed, each filter its own', () => {
   expect(JSON.parse(textOf(views.text(ALL)))).toMatchObject({ epoch: 'f' });
 });
 
-it('passes on why there is no answer', () => {
+it('passes on the problem of a refusal', () => {
   const problem = { code: 'NOT_FOUND', detail: 'no', fix: 'no' } as const;
   const views = new Views({ service: () => ({ ok: false, problem }) });
   expect(views.text(ALL)).toEqual({ ok: false, problem });
   expect(views.newest('default', 'orders')).toEqual({ ok: false, problem });
 });
 
-it('forgets texts that were asked for long ago', () => {
+it('forgets texts that were not requested for long', () => {
   const made = vi.fn(() => 'x'.repeat(3 * 1_048_576));
   const value = { epoch: 'e', revision: 1, settled: true, instances: [], removed: [] };
   Object.defineProperty(value, 'note', { get: made, enumerable: true });
@@ -75,8 +75,8 @@ it('forgets texts that were asked for long ago', () => {
   expect(made).toHaveBeenCalledTimes(13);
 });
 
-it('forgets questions that are long themselves', () => {
-  const { service, views } = town();
+it('forgets queries that are long themselves', () => {
+  const { service, views } = setUp();
   const ask = (index: number) => textOf(views.text({ ...ALL, versions: [`${index}`.padEnd(15_000, 'x')] }));
   const first = ask(0);
   expect(ask(0)).toBe(first);

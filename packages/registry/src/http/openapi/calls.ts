@@ -41,7 +41,7 @@ const TARGET = object<TargetEdge>({
 export const CALL_PATHS: JsonSchema = {
   '/api/v1/topology': {
     get: operation({
-      summary: 'Who calls whom, as the callers tell with their heartbeats.',
+      summary: 'The calls between services, as reported by the callers in their heartbeats.',
       parameters: [
         NAMESPACE_IN_QUERY,
         inQuery('service', NAMES_IN_QUERY, 'only edges from or to these services'),

@@ -16,12 +16,16 @@ import {
 /** `GET /api/v1/events` */
 export const EVENTS: JsonSchema = operation({
   summary:
-    'What happened, newest last: the newest events, with `before` the newest of those before an event, with `after` the events after one.',
+    'The events, newest last: the newest ones, with `before` the newest before an event, with `after` those after an event.',
   parameters: [
     NAMESPACE_IN_QUERY,
     inQuery('after', COUNT, 'the `last` of the answer before: only later events, oldest first'),
     inQuery('before', COUNT, 'the first `seq` of the answer before: only earlier events; not together with `after`'),
-    inQuery('limit', { type: 'integer', minimum: 1, maximum: LARGEST_LIMIT, default: 100 }, 'at most so many'),
+    inQuery(
+      'limit',
+      { type: 'integer', minimum: 1, maximum: LARGEST_LIMIT, default: 100 },
+      'the maximum number of events',
+    ),
     inQuery('service', NAMES_IN_QUERY, 'only of these services'),
     inQuery('instance', { ...NAMES_IN_QUERY, items: ID_IN_PATH.schema }, 'only of these instances'),
     inQuery('kind', listOf({ enum: EVENT_KINDS }), 'only of these kinds'),

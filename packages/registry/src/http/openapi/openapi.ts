@@ -72,7 +72,7 @@ function openapi(): JsonSchema {
       title: 'Rollcall registry',
       version: '1',
       description:
-        'Who is there, in which state, and who wants to know. Unknown fields are ignored; fields may be added.',
+        'The instances of services, their states, and streams of their changes. Unknown fields are ignored; fields may be added.',
     },
     paths: { ...SERVICE_PATHS, ...PEOPLE_PATHS, ...CALL_PATHS },
     components: {
@@ -126,8 +126,8 @@ const SERVICE_PATHS: JsonSchema = {
       summary: 'The change feed, as Server-Sent Events; with `instance` and its secret also the line of that instance.',
       parameters: [
         inQuery('service', NAMES_IN_QUERY, 'names of services, or `*` for everything'),
-        inQuery('resume', NAMES_IN_QUERY, 'those of the services whose view is known up to `Last-Event-ID`'),
-        inQuery('instance', TEXT, 'the instance whose line this is'),
+        inQuery('resume', NAMES_IN_QUERY, 'the services whose view the client has up to `Last-Event-ID`'),
+        inQuery('instance', TEXT, 'the instance that this line belongs to'),
         NAMESPACE_IN_QUERY,
         inQuery(
           'beatMs',
@@ -170,7 +170,7 @@ const SERVICE_PATHS: JsonSchema = {
   },
   '/api/v1/instances/{id}': {
     delete: operation({
-      summary: 'The instance says goodbye, or an operator removes it: its id never comes back.',
+      summary: 'The instance leaves, or an operator removes it: its id is never used again.',
       parameters: [
         ID_IN_PATH,
         inQuery('reason', { type: 'string', maxLength: 200 }, 'why, an operator’s words for people'),
@@ -256,7 +256,11 @@ const PEOPLE_PATHS: JsonSchema = {
         inQuery('version', listOf(TEXT), 'only of one of these versions'),
         inQuery('q', { type: 'string', maxLength: LONGEST_SEARCH }, 'a part of id, service, version, zone or address'),
         inQuery('sort', { enum: SORTS, default: 'service' }, 'the order; reversed with a `-` before it'),
-        inQuery('limit', { type: 'integer', minimum: 1, maximum: LARGEST_LIMIT, default: 100 }, 'at most so many'),
+        inQuery(
+          'limit',
+          { type: 'integer', minimum: 1, maximum: LARGEST_LIMIT, default: 100 },
+          'the maximum number of instances',
+        ),
         inQuery('after', TEXT, 'the `next` of the answer before, with the same `sort`'),
         inQuery('heartbeats', { type: 'boolean', default: false }, 'with what is known of those of each instance'),
       ],
@@ -272,7 +276,7 @@ const PEOPLE_PATHS: JsonSchema = {
   },
   '/api/v1/instances/{id}/timeline': {
     get: operation({
-      summary: 'What happened to one instance, newest last, also while only its tombstone is left.',
+      summary: 'The events of one instance, newest last, also while only its tombstone is left.',
       parameters: [ID_IN_PATH],
       answer: object<TimelineAnswer>({
         id: TEXT,
@@ -287,18 +291,23 @@ const PEOPLE_PATHS: JsonSchema = {
   },
   '/metrics': {
     get: operation({
-      summary: 'What is counted, as Prometheus reads it; OpenMetrics where `Accept` prefers it.',
+      summary: 'The metrics in the text format of Prometheus; OpenMetrics where `Accept` prefers it.',
       answer: TEXT,
       mediaType: 'text/plain',
     }),
   },
   '/sd/prometheus': {
     get: operation({
-      summary: 'Whom Prometheus may scrape (`http_sd_config`); refused with 503 while it is not certain who is there.',
+      summary:
+        'The scrape targets for Prometheus (`http_sd_config`); refused with 503 while the registry is not settled.',
       parameters: [
         NAMESPACE_IN_QUERY,
         inQuery('service', NAMES_IN_QUERY, 'only these services; none, or `*`: all'),
-        inQuery('port-from-metadata', { type: 'string', default: 'rollcall.metrics' }, 'where the port is told'),
+        inQuery(
+          'port-from-metadata',
+          { type: 'string', default: 'rollcall.metrics' },
+          'the key of the metadata with the port',
+        ),
       ],
       answer: listOf(object({ targets: listOf(TEXT), labels: { type: 'object', additionalProperties: TEXT } })),
     }),

@@ -83,5 +83,5 @@ const DIRECTION = object<DirectionAnswer>({
   misses: COUNT,
   error: orNull(TEXT),
 });
-/** What is known of both heartbeats of an instance. */
+/** The state of both heartbeats of an instance. */
 export const HEARTBEATS = object<HeartbeatsAnswer>({ heartbeat1: DIRECTION, heartbeat2: DIRECTION });

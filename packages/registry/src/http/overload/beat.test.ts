@@ -57,10 +57,10 @@ function bytesOf({ line = 'POST * HTTP/1.1', id = 'orders-1', headers = {}, body
 /** The whole answer to these bytes, until the server closes. */
 async function converse(port: number, bytes: Buffer): Promise<string> {
   const socket = connect(port, '127.0.0.1');
-  const heard: Buffer[] = [];
-  socket.on('data', (part: Buffer) => heard.push(part)).write(bytes);
+  const received: Buffer[] = [];
+  socket.on('data', (part: Buffer) => received.push(part)).write(bytes);
   await once(socket, 'close');
-  return Buffer.concat(heard).toString();
+  return Buffer.concat(received).toString();
 }
 
 /** An answer without the parts that vary: the date, and the order of headers. */
@@ -81,7 +81,7 @@ const LONG = BEAT.padEnd(16 * 1024 + 1);
 const TAKEN: readonly (readonly [string, number, Beat])[] = [
   ['a beat', 200, {}],
   ['a beat that quotes no nonce', 200, { body: '{"nonce":null,"seq":1}' }],
-  ['a beat that says more', 200, { body: '{"seq":1,"load":{"inFlight":3,"loopLagMs":0.5},"edges":[],"x":{"y":1}}' }],
+  ['a beat with more fields', 200, { body: '{"seq":1,"load":{"inFlight":3,"loopLagMs":0.5},"edges":[],"x":{"y":1}}' }],
   ['a secret after another spelling of Bearer', 200, { headers: { authorization: `bEARER ${SECRET}` } }],
   ['a page of the registry itself', 200, { headers: { origin: 'http://127.0.0.1:1337' } }],
   ['a body of just 16 KiB', 200, { body: BEAT.padEnd(16 * 1024) }],
@@ -114,8 +114,8 @@ const LEFT: readonly (readonly [string, number, Beat])[] = [
   ['no content type', 415, { headers: { 'content-type': null } }],
   ['a content type with a parameter', 200, { headers: { 'content-type': 'application/json; charset=utf-8' } }],
   ['a content type in another charset', 415, { headers: { 'content-type': 'application/json; charset="UTF-16"' } }],
-  ['a body that is said to be encoded', 415, { headers: { 'content-encoding': 'gzip' } }],
-  ['a body that is said not to be encoded', 200, { headers: { 'content-encoding': 'identity' } }],
+  ['a body declared as encoded', 415, { headers: { 'content-encoding': 'gzip' } }],
+  ['a body declared as not encoded', 200, { headers: { 'content-encoding': 'identity' } }],
   ['an empty body', 400, { body: '' }],
   ['no body', 400, { headers: { 'content-length': null, 'content-type': null }, body: '' }],
   ['a body of more than 16 KiB', 413, { body: LONG }],

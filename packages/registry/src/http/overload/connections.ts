@@ -130,7 +130,7 @@ export class Connections {
     oldest.socket.destroy();
     this.#log.warn(
       `The registry has ${this.#max} connections, all that it may: it closes those that ask nothing, first of ${oldest.source}. ` +
-        'Allow it more open files (ulimit -n), or find out who opens them.',
+        'Allow it more open files (ulimit -n), or find out which client opens them.',
     );
     return true;
   }

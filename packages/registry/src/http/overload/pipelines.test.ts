@@ -27,8 +27,8 @@ async function served() {
   await once(server, 'listening');
   const client: Socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
   client.on('error', () => {}).setEncoding('latin1');
-  let heard = '';
-  client.on('data', (part: string) => (heard += part));
+  let received = '';
+  client.on('data', (part: string) => (received += part));
   closers.push(() => {
     client.destroy();
     server.closeAllConnections();
@@ -36,17 +36,17 @@ async function served() {
   });
   const ask = (...urls: readonly string[]) =>
     client.write(urls.map((url) => `GET ${url} HTTP/1.1\r\nhost: x\r\n\r\n`).join(''));
-  return { begun, log, client, ask, heard: () => heard, parsed: () => parsed };
+  return { begun, log, client, ask, received: () => received, parsed: () => parsed };
 }
 
 it('processes the requests of a connection one after another, in order', async () => {
-  const { begun, ask, heard } = await served();
+  const { begun, ask, received } = await served();
   ask('/a', '/b', '/c');
   for (const url of ['/a', '/b', '/c']) {
     await expect.poll(() => begun.at(-1)?.url).toBe(url);
     begun.at(-1)?.response.end(url);
   }
-  await expect.poll(heard).toMatch(/\/a[\s\S]*\/b[\s\S]*\/c$/);
+  await expect.poll(received).toMatch(/\/a[\s\S]*\/b[\s\S]*\/c$/);
   expect(begun.map(({ isFirst }) => isFirst)).toEqual([true, false, false]);
   ask('/d');
   await expect.poll(() => begun.at(-1)).toMatchObject({ url: '/d', isFirst: true });

@@ -9,7 +9,7 @@ interface Listed {
 }
 
 describe('a service that an operator drained', () => {
-  it('is told as one that nobody may be called of, in the list of services and in the metrics', async () => {
+  it('has no callable instances in the list of services and in the metrics', async () => {
     const registry = await startTestRegistry();
     onTestFinished(() => registry.close());
     const { url } = registry;

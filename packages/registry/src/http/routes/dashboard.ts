@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { unknownRoute, sendProblem } from '../exchange/problem.js';
 
 /**
- * For the page itself: its own files and its own registry, nothing inline, nothing from elsewhere, in no frame. What a service says of
- * itself is text there, and this is the second lock.
+ * The policy of the page: only its own files and its own registry, nothing inline, no frames. The page shows data of
+ * services as text; this is the second line of defence.
  */
 const PAGE_POLICY = [
   "default-src 'none'",
@@ -26,8 +26,9 @@ const SENT: ReadonlySet<number> = new Set([200, 206, 304]);
 const FOREVER = 'public, max-age=31536000, immutable';
 
 /**
- * The dashboard: files that were built, and compressed, beforehand, for anyone, since they hold nothing. All their addresses are relative, so it is at home
- * behind any path prefix. Where the files are missing (a source tree that was not built) there is no dashboard.
+ * The dashboard: files that are built and compressed beforehand, public since they contain no data. All their addresses
+ * are relative, so that it works behind any path prefix. Without the files (a source tree that was not built) there is
+ * no dashboard.
  */
 export const dashboardRoutes: FastifyPluginCallback = (app, _options, done) => {
   if (!existsSync(join(folder, 'index.html'))) {

@@ -7,7 +7,7 @@ const document = (code: string) => ({ code, detail: `${code} of it`, fix: 'mend 
 const from = { from: '10.0.0.5', service: 'orders' };
 
 describe('Refused', () => {
-  it('tells of each place and reason once, with how often, the newest first', async () => {
+  it('lists each source and reason once, with its count, the newest first', async () => {
     const time = new ManualTime();
     const refused = new Refused(time);
     refused.note(document('UNAUTHORIZED'), from);
@@ -38,7 +38,7 @@ describe('GET /api/v1/registry', () => {
     await Promise.all(open.splice(0).map((one) => one.close()));
   });
 
-  it('tells whose registration was refused and why, how the store does, and what the host carries', async () => {
+  it('reports refused registrations with their reasons, the state of the store, and the budget of the host', async () => {
     const registry = await startTestRegistry();
     open.push(registry);
     const register = (body: object): Promise<Response> =>

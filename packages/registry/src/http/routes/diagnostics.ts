@@ -23,7 +23,7 @@ export class Refused {
     this.#time = time;
   }
 
-  /** Of the route that registers: reads what it answers, and changes nothing. */
+  /** A hook of the registration route that reads its response without changing it. */
   readonly hook: preSerializationHookHandler = (request, reply, payload, done) => {
     if (reply.statusCode >= 400 && isRecord(payload))
       this.note(payload, { from: peerOf(request).address, service: serviceIn(request.body) });
@@ -52,7 +52,10 @@ export class Refused {
   }
 }
 
-/** Of a registration that was read, but not yet checked: what is no name may be a secret in the wrong place. */
+/**
+ * The service of a registration that was parsed but not validated; null for an invalid name, which may be a secret in
+ * the wrong field.
+ */
 function serviceIn(body: unknown): string | null {
   const service = isRecord(body) ? body['service'] : null;
   return typeof service === 'string' && NAME_PATTERN.test(service) ? service : null;

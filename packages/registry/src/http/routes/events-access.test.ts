@@ -17,7 +17,7 @@ const QUERIES = [
   'namespace=*&after=0&limit=1000',
 ];
 
-describe('who may read events', () => {
+describe('access to events', () => {
   let registry: Guarded;
   let bearers: Record<'service' | 'foreign' | 'reader' | 'operator' | 'revoked', string>;
 
@@ -40,7 +40,7 @@ describe('who may read events', () => {
   });
   afterAll(() => registry.close());
 
-  it.each(QUERIES)('without a token that is valid, nobody reads ?%s', async (query) => {
+  it.each(QUERIES)('?%s requires a valid token', async (query) => {
     for (const bearer of [null, 'no-token-of-this-registry', bearers.revoked]) {
       const answer = await registry.ask(`/api/v1/events?${query}`, { bearer });
       expect(answer.status).toBe(401);
@@ -48,7 +48,7 @@ describe('who may read events', () => {
     }
   });
 
-  it.each(QUERIES)('every role reads the same with ?%s, for reading has no namespaces', async (query) => {
+  it.each(QUERIES)('every role reads the same with ?%s, as read access is not limited to namespaces', async (query) => {
     const { reader, ...others } = bearers;
     const wanted = await registry.ask(`/api/v1/events?${query}`, { bearer: reader });
     expect(wanted.status).toBe(200);
@@ -58,10 +58,10 @@ describe('who may read events', () => {
     }
   });
 
-  it('no answer holds a token or a secret of an instance', async () => {
+  it('no response contains a token or a secret of an instance', async () => {
     for (const query of QUERIES) await registry.ask(`/api/v1/events?${query}`, { bearer: bearers.operator });
-    const told = registry.texts.join('\n');
-    expect(told).toContain('"seq"');
+    const output = registry.texts.join('\n');
+    expect(output).toContain('"seq"');
     // the first answers a registration: its own secret belongs there
     const read = registry.texts.filter((text) => text.includes('"events"')).join('\n');
     for (const secret of registry.secrets) expect(read).not.toContain(secret);

@@ -34,7 +34,7 @@ async function ask(query: string): Promise<{ readonly status: number; readonly b
 }
 
 describe('GET /api/v1/events', () => {
-  it('is filtered by instance, state and time, each as often as you like', async () => {
+  it('is filtered by instance, state and time, each with any number of values', async () => {
     const idsOf = async (query: string) => (await ask(query)).body.events.map(({ instance }) => instance);
     expect(await idsOf('instance=orders-2')).toEqual(['orders-2']);
     expect(await idsOf('instance=orders-2&instance=orders-1')).toEqual(['orders-1', 'orders-2']);
@@ -45,7 +45,7 @@ describe('GET /api/v1/events', () => {
     expect(await idsOf(`to=${at}&instance=orders-2`)).toEqual([]);
   });
 
-  it('goes back page by page and says whether there are older ones', async () => {
+  it('goes back page by page and reports whether older events exist', async () => {
     const newest = (await ask('kind=registered&namespace=*&limit=2')).body;
     expect(newest).toMatchObject({
       older: true,

@@ -5,7 +5,7 @@ import { flawed, sendOutcome } from '../exchange/problem.js';
 import { limitOf, listOf, namesOf, namespaceOf, numberOf, wordsOf } from '../exchange/request.js';
 import type { RouteContext } from '../route-context.js';
 
-/** What happened, to whom, and why. */
+/** The history: events with their subjects and reasons. */
 export const historyRoutes: FastifyPluginCallback<RouteContext> = (app, { registry }, done) => {
   app.get<{ Params: { id: string } }>('/api/v1/instances/:id/timeline', (request, reply) =>
     sendOutcome(reply, 200, registry.timeline(request.params.id)),
@@ -77,7 +77,7 @@ function pageOf(request: FastifyRequest): Outcome<Pick<EventQuery, 'after' | 'be
   const before = numberOf(request, 'before', Number.MAX_SAFE_INTEGER);
   if (!before.ok) return before;
   if (after.value !== null && before.value !== null) {
-    const allowed = 'the number of an event, without `after`: only one of both says where the page is';
+    const allowed = 'the number of an event, without `after`: only one of both can place the page';
     return { ok: false, problem: flawed('before', String(before.value), allowed) };
   }
   const limit = limitOf(request);

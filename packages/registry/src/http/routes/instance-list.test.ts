@@ -71,12 +71,12 @@ describe('GET /api/v1/instances', () => {
     expect(answer.total).toBe(ids.length);
   });
 
-  it('adds what is known of heartbeats where that is asked for', async () => {
+  it('adds the state of heartbeats if requested', async () => {
     const { instances } = await list('heartbeats=true&service=billing');
     expect(instances[0].heartbeats).toMatchObject({ heartbeat1: expect.any(Object), heartbeat2: expect.any(Object) });
   });
 
-  it('goes on where the page before ended, also when its last instance is gone', async () => {
+  it('continues after the previous page, also when its last instance is gone', async () => {
     const whole = await list('limit=1000');
     expect(whole.next).toBeNull();
     const first = await list('limit=2&sort=-id');
@@ -107,13 +107,13 @@ describe('GET /api/v1/instances', () => {
     ['after=nonsense', 'after'],
     [`after=${Buffer.from('["id",1,"a"]').toString('base64url')}&sort=id`, 'after'],
     [`q=${'a'.repeat(129)}`, 'q'],
-  ])('refuses ?%s, and says what is allowed', async (query, path) => {
+  ])('refuses ?%s, and names the allowed values', async (query, path) => {
     const answer = await fetch(`${registry.url}/api/v1/instances?${query}`);
     expect(answer.status).toBe(400);
     expect(await answer.json()).toMatchObject({ code: 'INVALID', flaws: [{ path, allowed: expect.any(String) }] });
   });
 
-  it('refuses a place of another order', async () => {
+  it('refuses a cursor of another order', async () => {
     const { next } = await list('limit=1&sort=id');
     expect(await list(`limit=1&sort=version&after=${next}`)).toMatchObject({ code: 'INVALID' });
     expect(await list(`limit=1&sort=-id&after=${next}`)).toMatchObject({ code: 'INVALID' });

@@ -105,7 +105,7 @@ describe('a long poll', () => {
     expect(await ask('orders?revision=500&waitMs=30000')).toMatchObject({ revision: 5 });
   });
 
-  it('is refused at once for a service that nobody knows', async () => {
+  it('is refused at once for a service that is unknown', async () => {
     const { ask } = await serve();
     expect(await ask('unknown?revision=5&waitMs=30000')).toMatchObject({ status: 404 });
   });
@@ -144,7 +144,7 @@ describe('a long poll', () => {
     expect(orders.watching.size).toBe(0);
   });
 
-  it('makes no answer for a caller who is trusted no longer', async () => {
+  it('does not answer a caller that is no longer trusted', async () => {
     const orders = new FakeService();
     const answers: unknown[] = [];
     const service: RegistryApi['service'] = (namespace, name, withHeartbeats) => {

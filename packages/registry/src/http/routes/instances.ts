@@ -15,7 +15,7 @@ const LONGEST_WAIT_MS = 60_000;
 /** How long a long poll may outlast its wait before its connection counts as idle. */
 const SLACK_MS = 10_000;
 
-/** What people, scripts and other programs ask. */
+/** Routes for people, scripts and other programs. */
 export const peopleRoutes: FastifyPluginCallback<RouteContext> = (app, context, done) => {
   const { registry, authorization } = context;
   const views = new Views(registry);
@@ -26,19 +26,19 @@ export const peopleRoutes: FastifyPluginCallback<RouteContext> = (app, context, 
   });
 
   app.get<{ Params: { name: string } }>('/api/v1/services/:name', async (request, reply) => {
-    const asked = questionOf(request, request.params.name);
+    const asked = readQuery(request, request.params.name);
     if (!asked.ok) return sendProblem(reply, asked.problem);
-    const question = asked.value;
-    if (question.waitMs > 0) {
-      const waited = await untilNews({ ...context, views }, question, { request, reply });
+    const query = asked.value;
+    if (query.waitMs > 0) {
+      const waited = await untilNews({ ...context, views }, query, { request, reply });
       if (!waited.ok) return sendProblem(reply, waited.problem);
       if (request.socket.destroyed) return reply.hijack();
     }
-    if (question.withHeartbeats) {
-      const measured = registry.service(question.namespace, question.name, true);
-      return sendOutcome(reply, 200, measured.ok ? { ok: true, value: filtered(measured.value, question) } : measured);
+    if (query.withHeartbeats) {
+      const measured = registry.service(query.namespace, query.name, true);
+      return sendOutcome(reply, 200, measured.ok ? { ok: true, value: filtered(measured.value, query) } : measured);
     }
-    const answer = views.text(question);
+    const answer = views.text(query);
     return answer.ok ? sendShared(request, reply, answer.value) : sendProblem(reply, answer.problem);
   });
 
@@ -66,7 +66,7 @@ export const peopleRoutes: FastifyPluginCallback<RouteContext> = (app, context, 
 
 const UNKNOWN_PROCESS: ProcessFacts = { files: null, container: null };
 
-/** How it is entered. */
+/** The access control of the registry. */
 function mannerOf({ access, insecure, tls }: RouteContext): Pick<RegistryStatus, 'access' | 'insecure' | 'tls'> {
   return { access, insecure, tls: tls?.describe() ?? null };
 }
@@ -79,8 +79,8 @@ function conditionOf(
   return { refused: refused?.answer() ?? [], host: host?.(load) ?? [], endingTokens: endingTokens?.() ?? [] };
 }
 
-/** What is asked about one service. */
-interface Question extends ServiceQuestion {
+/** A query for one service. */
+interface Query extends ServiceQuestion {
   readonly withHeartbeats: boolean;
   /** The caller knows everything up to here. */
   readonly revision: number;
@@ -88,7 +88,7 @@ interface Question extends ServiceQuestion {
   readonly waitMs: number;
 }
 
-function questionOf(request: FastifyRequest, name: string): Outcome<Question> {
+function readQuery(request: FastifyRequest, name: string): Outcome<Query> {
   const namespace = namespaceOf(request);
   if (!namespace.ok) return namespace;
   const service = checkName('name', name);
@@ -122,14 +122,14 @@ interface Exchange {
 }
 
 /**
- * Long poll: resolves when the service has changed since the revision that the caller knows, its time is over, the caller is
- * gone or the server closes. The feed only says when to look; what counts is the view itself, so that neither a flush about
- * something else nor a revision of another epoch can mislead. Refused where no further watcher is allowed, and, at once, when the caller's token
- * or certificate is no longer valid.
+ * Long poll: resolves when the service has changed since the revision that the caller knows, its time is over, the
+ * caller is gone or the server closes. The feed only triggers a check; the view itself decides, so that neither a flush
+ * about another service nor a revision of another epoch can mislead. Refused if no further watcher is allowed, and
+ * immediately if the caller's token or certificate is no longer valid.
  */
 async function untilNews(
   context: RouteContext & { readonly views: Views },
-  { namespace, name, revision, waitMs }: Question,
+  { namespace, name, revision, waitMs }: Query,
   { request, reply }: Exchange,
 ): Promise<Outcome<null>> {
   const { registry, time, lasting, authorization, views, queue } = context;
@@ -171,7 +171,7 @@ async function untilNews(
 function rejudged({ authorization, tls }: RouteContext, request: FastifyRequest): Outcome<null> {
   const { socket } = request;
   if (tls?.isRetired(socket) === true) {
-    // who he is can no longer be said: whoever may connects again
+    // its identity is not trusted any more: the client has to connect again
     socket.destroy();
     return NOTHING;
   }

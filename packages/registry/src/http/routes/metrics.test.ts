@@ -27,7 +27,7 @@ const ENDPOINTS = [{ protocol: 'tcp', port: 1 }];
 describe('GET /metrics', () => {
   afterEach(() => vi.restoreAllMocks());
 
-  it('answers while no file can be opened: what cannot be read then is left out', async () => {
+  it('answers while no file can be opened, without the values that need one', async () => {
     const registry = await startTestRegistry();
     onTestFinished(() => registry.close());
     expect((await sample(registry.url)).has('process_resident_memory_bytes')).toBe(true);
@@ -40,7 +40,7 @@ describe('GET /metrics', () => {
     expect(samples.get('process_heap_bytes')).toBeGreaterThan(1e6);
   });
 
-  it('counts what the registry did', async () => {
+  it('counts the actions of the registry', async () => {
     const meter = memoryMeter();
     const registry = await startTestRegistry({ meter });
     onTestFinished(() => registry.close());
@@ -73,13 +73,13 @@ describe('GET /metrics', () => {
     expect(samples.get(name('preservation_slots{slot="allowed"}'))).toBeGreaterThanOrEqual(0);
     expect(samples.get('process_resident_memory_bytes')).toBeGreaterThan(1e6);
     expect([...samples.keys()].some((key) => key.startsWith(name('build_info{version="')))).toBe(true);
-    // whoever hands in a meter has the same there, but for what is of every process
+    // a meter that was passed in gets the same metrics, except those of the process
     expect(meter.count('rollcall_registry_registrations_total', { outcome: 'accepted' })).toBe(1);
     expect(meter.count('rollcall_registry_instances', { service: 'a' })).toBe(1);
     expect(meter.names().some((other) => other.startsWith('process_'))).toBe(false);
   });
 
-  it('is OpenMetrics for whoever asks for it', async () => {
+  it('is OpenMetrics for a client that accepts it', async () => {
     const registry = await startTestRegistry();
     onTestFinished(() => registry.close());
     const accept = 'application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.2';
@@ -103,7 +103,7 @@ describe('GET /metrics', () => {
     expect(formatFor(accept)).toBe(format);
   });
 
-  it('says of a registry that is not ready only that, and when its certificate expires', async () => {
+  it('reports for a registry that is not ready only that, and the expiry of its certificate', async () => {
     const { registry } = new World();
     const metrics = new RegistryMetrics();
     onTestFinished(() => metrics.close());
@@ -114,7 +114,7 @@ describe('GET /metrics', () => {
     expect([...samples.keys()].filter((key) => /_(instances|tombstones|settled|services)\b/.test(key))).toEqual([]);
   });
 
-  it('tells a meter that was handed in without being asked, as long as it is open', async () => {
+  it('reports to a meter that was passed in by itself, as long as it is open', async () => {
     const meter = memoryMeter();
     const world = new World();
     const metrics = new RegistryMetrics({ meter, time: world.time });
@@ -134,7 +134,7 @@ describe('GET /metrics', () => {
     await world.registry.close();
   });
 
-  it('serves an engine that somebody else has built', async () => {
+  it('serves an engine that was created elsewhere', async () => {
     const world = await World.started();
     const server = await serveRegistry({ registry: world.registry, port: 0 });
     expect(world.registry).toBeInstanceOf(Registry);

@@ -10,7 +10,7 @@ const TYPES: Readonly<Record<ExpositionFormat, string>> = {
   openmetrics: 'application/openmetrics-text; version=1.0.0; charset=utf-8',
 };
 
-/** What is counted, for Prometheus. */
+/** The metrics, for Prometheus. */
 export const metricsRoutes: FastifyPluginCallback<RouteContext> = (app, context, done) => {
   const { registry, tls = null, metrics = new RegistryMetrics({ time: context.time }) } = context;
   const scene = { registry, server: app.server, tls };
@@ -46,7 +46,7 @@ export function formatFor(accept = ''): ExpositionFormat {
   return likes.openmetrics > 0 && likes.openmetrics >= likes.text ? 'openmetrics' : 'text';
 }
 
-/** Counts what Fastify answers: each refusal by its code, and what becomes of registrations. */
+/** Counts the responses of Fastify: each refusal by its code, and the outcomes of registrations. */
 export function answersCounted(metrics: RegistryMetrics): preSerializationHookHandler {
   return (request, reply, payload, next) => {
     const code = reply.statusCode < 400 ? null : codeOf(payload);

@@ -23,7 +23,7 @@ beforeAll(async () => {
     });
     expect(answer.status).toBe(201);
   }
-  // until it is settled it is not certain who is not there
+  // until it is settled, the absence of an instance is not certain
   const status = async (): Promise<number> => (await fetch(`${registry.url}/api/v1/services/nobody`)).status;
   await vi.waitFor(async () => expect(await status()).toBe(404), { timeout: 8_000, interval: 50 });
 });
@@ -35,7 +35,7 @@ it.each([
   ['stock?namespace=nope', 'There is no namespace nope now; there are default, staging, test.'],
   ['stock', 'Check the name; an instance that was removed registers again with the same id and secret.'],
   ['stock?namespace=*', 'Check the name; an instance that was removed registers again with the same id and secret.'],
-])('GET /api/v1/services/%s is not found, and says where to look', async (path, fix) => {
+])('GET /api/v1/services/%s is not found, and the fix says where to look', async (path, fix) => {
   const answer = await fetch(`${registry.url}/api/v1/services/${path}`);
   expect(answer.status).toBe(404);
   expect(await answer.json()).toMatchObject({ code: 'NOT_FOUND', fix });

@@ -6,8 +6,8 @@ import { peerOf, secretOf } from '../exchange/request.js';
 import type { RouteContext } from '../route-context.js';
 
 /**
- * Where nothing is asked for: Fastify's hook `onSend`, which tells in the log what operators do, and where the network may do what it likes
- * (`insecure`) whatever is done, and from where.
+ * The access log of a registry without access control: Fastify's hook `onSend`, which logs the actions of operators
+ * and, with `insecure`, all actions with their sources.
  */
 export function openDeeds(context: Pick<RouteContext, 'insecure' | 'log' | 'time'>): onSendHookHandler {
   const audit = new Audit(context);

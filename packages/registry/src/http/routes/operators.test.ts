@@ -49,7 +49,7 @@ async function serve(): Promise<Served> {
 }
 
 describe('PATCH /api/v1/instances/{id}', () => {
-  it('is answered with the record as it is from now on', async () => {
+  it('is answered with the changed record', async () => {
     const { world, get, patch } = await serve();
     const untilMs = world.time.wall() + 60_000;
     const answer = await patch('orders-1', { admin: 'MAINTENANCE', metadata: { lane: 'a' }, reason: 'cable', untilMs });
@@ -67,7 +67,7 @@ describe('PATCH /api/v1/instances/{id}', () => {
     expect((await get('instances/orders-1')).body).toEqual(answer.body);
   });
 
-  it('is for operators: they say so, and a web page of somebody else cannot', async () => {
+  it('requires the operator header, which a foreign web page cannot send', async () => {
     const { world, patch } = await serve();
     expect(await patch('orders-1', { weight: 1 }, {})).toMatchObject({ status: 403, body: { code: 'FORBIDDEN' } });
     const secret = { authorization: `Bearer ${SECRET}` };
@@ -84,21 +84,21 @@ describe('PATCH /api/v1/instances/{id}', () => {
     ['10.0.0.5', '1', false],
     ['127.0.0.1', '0', false],
     ['127.0.0.1', undefined, false],
-  ])('takes who comes from %s and says "%s" for an operator: %s', (remoteAddress, said, isOne) => {
-    const headers = said === undefined ? {} : { 'x-rollcall-operator': said };
+  ])('with a source of %s and the header "%s" is by an operator: %s', (remoteAddress, header, isOne) => {
+    const headers = header === undefined ? {} : { 'x-rollcall-operator': header };
     expect(isOperator({ headers, socket: { remoteAddress } } as unknown as FastifyRequest)).toBe(isOne);
   });
 
   it.each([
     ['nothing', {}, ''],
     ['no object', '[]', ''],
-    ['only what nobody knows', { state: 'HEALTHY' }, ''],
+    ['only unknown fields', { state: 'HEALTHY' }, ''],
     ['an admin state that is none', { admin: 'OFF' }, 'admin'],
     ['an admin state of null', { admin: null }, 'admin'],
     ['a weight above 1000', { weight: 1_001 }, 'weight'],
     ['a reason of 201 characters', { weight: 1, reason: 'x'.repeat(201) }, 'reason'],
     ['a reason of two lines', { weight: 1, reason: 'a\nb' }, 'reason'],
-    ['metadata that is no text', { metadata: { a: 1 } }, 'metadata.a'],
+    ['metadata that is not text', { metadata: { a: 1 } }, 'metadata.a'],
     [
       'metadata of 65 keys',
       { metadata: Object.fromEntries(Array.from({ length: 65 }, (_, at) => [at, null])) },
@@ -108,14 +108,14 @@ describe('PATCH /api/v1/instances/{id}', () => {
     ['a key that reaches a prototype', '{"metadata":{"__proto__":"x"}}', 'metadata.__proto__'],
     ['the same taken back', '{"metadata":{"__proto__":null}}', 'metadata.__proto__'],
     ['an end in the past', { weight: 1, untilMs: 1 }, 'untilMs'],
-    ['an end that is no whole number', { weight: 1, untilMs: 1.5 }, 'untilMs'],
+    ['an end that is not a whole number', { weight: 1, untilMs: 1.5 }, 'untilMs'],
   ])('refuses %s', async (_, body, path) => {
     const { patch } = await serve();
     const answer = await patch('orders-1', body);
     expect(answer).toMatchObject({ status: 400, body: { code: 'INVALID', flaws: [{ path }] } });
   });
 
-  it('refuses to say anything of who is not there, gone for good, or leaving', async () => {
+  it('refuses changes of an instance that is unknown, removed or leaving', async () => {
     const { world, patch } = await serve();
     expect(await patch('nobody', { weight: 1 })).toMatchObject({ status: 404, body: { code: 'NOT_FOUND' } });
     value(await world.registry.drain('orders-1', SECRET, {}));
@@ -126,7 +126,7 @@ describe('PATCH /api/v1/instances/{id}', () => {
 });
 
 describe('POST /api/v1/instances/{id}/call', () => {
-  it('has it called now, for operators', async () => {
+  it('probes the instance now, for operators', async () => {
     const { world, post } = await serve();
     expect(await post('instances/orders-1/call', {})).toBe(403);
     expect(await post('instances/nobody/call', OPERATOR)).toBe(404);
@@ -138,7 +138,7 @@ describe('POST /api/v1/instances/{id}/call', () => {
 });
 
 describe('DELETE /api/v1/instances/{id}', () => {
-  it('tells everybody afterwards why the operator did it', async () => {
+  it('reports the reason of the operator afterwards', async () => {
     const { world, get, remove } = await serve();
     expect(await remove(`?reason=${'x'.repeat(201)}`)).toBe(400);
     expect(await remove('?reason=two%0Alines')).toBe(400);
@@ -154,11 +154,11 @@ describe('DELETE /api/v1/instances/{id}', () => {
 });
 
 describe('the heartbeats', () => {
-  it('can be read of a whole service, and the last ones of one instance', async () => {
+  it('are readable for a whole service, and the last ones for one instance', async () => {
     const { get } = await serve();
     const { heartbeats } = (await get('instances/orders-1')).body;
-    const [told] = (await get('services/orders?heartbeats=true')).body.instances;
-    expect(told).toMatchObject({ id: 'orders-1', heartbeats });
+    const [listed] = (await get('services/orders?heartbeats=true')).body.instances;
+    expect(listed).toMatchObject({ id: 'orders-1', heartbeats });
     expect((await get('services/orders?heartbeats=false')).body.instances[0]).not.toHaveProperty('heartbeats');
     expect((await get('services/orders?heartbeats=yes')).status).toBe(400);
     expect((await get('instances/orders-1/beats')).body).toEqual({
@@ -172,8 +172,8 @@ describe('the heartbeats', () => {
   });
 });
 
-describe('what happened', () => {
-  it('can be read of one instance, also when it is gone', async () => {
+describe('the history', () => {
+  it('is readable for one instance, also when it is gone', async () => {
     const { world, get, patch } = await serve();
     await patch('orders-1', { admin: 'DRAINING', reason: 'move' });
     value(await world.registry.leave('orders-1', { secret: SECRET }));
@@ -201,7 +201,7 @@ describe('what happened', () => {
     expect(await get('instances/nobody/timeline')).toMatchObject({ status: 404 });
   });
 
-  it('can be read of all, in parts and through filters', async () => {
+  it('is readable for all, in pages and with filters', async () => {
     const { world, get } = await serve();
     value(await world.register('stock-1', 3002, { service: 'stock', namespace: 'shop' }));
     const all = (await get('events?namespace=*')).body;

@@ -4,7 +4,7 @@ import { bodyOf } from '../exchange/body.js';
 import { sendOutcome, sendProblem } from '../exchange/problem.js';
 import type { RouteContext } from '../route-context.js';
 
-/** What operators say. The engine decides whether they may. */
+/** Routes for operators. The engine decides whether they are permitted. */
 export const operatorRoutes: FastifyPluginCallback<RouteContext> = (app, { registry, authorization }, done) => {
   app.patch<{ Params: { id: string } }>('/api/v1/instances/:id', async (request, reply) => {
     const patch = bodyOf(instancePatchMessage, request.body);

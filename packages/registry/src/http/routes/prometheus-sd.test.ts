@@ -13,33 +13,33 @@ const targetOf = (but: Parameters<typeof sampleInstance>[0], key: string | null 
 const kindOf = (metadata: Record<string, string>, key: string | null = null): string | undefined =>
   groupOf(sampleInstance({ endpoints: [http], metadata }), key)?.labels['__meta_rollcall_metrics'];
 
-describe('where an instance is scraped', () => {
-  it('is what it says, or else its HTTP endpoint', () => {
+describe('the scrape target of an instance', () => {
+  it('is the announced port, or else its HTTP endpoint', () => {
     expect(targetOf({ endpoints: [tcp, http] })).toBe('10.0.0.5:3000');
     expect(targetOf({ endpoints: [tcp, http], metadata: { 'rollcall.metrics': '9464' } })).toBe('10.0.0.5:9464');
     expect(targetOf({ endpoints: [tcp], metadata: { 'rollcall.metrics': '9464' } })).toBe('10.0.0.6:9464');
     expect(targetOf({ endpoints: [{ ...http, host: '::1' }] })).toBe('[::1]:3000');
   });
 
-  it('is nowhere where it has neither, or says so in a way that nobody understands', () => {
+  it('is omitted without either, or if the announcement is invalid', () => {
     expect(targetOf({ endpoints: [tcp] })).toBeUndefined();
-    for (const told of ['none', '0', '65536', '9464 /x', '9464/a b', 'evil.example:80', ''])
-      expect(targetOf({ endpoints: [http], metadata: { 'rollcall.metrics': told } })).toBeUndefined();
+    for (const announced of ['none', '0', '65536', '9464 /x', '9464/a b', 'evil.example:80', ''])
+      expect(targetOf({ endpoints: [http], metadata: { 'rollcall.metrics': announced } })).toBeUndefined();
   });
 
-  it('is told apart: announced by the instance, or only assumed', () => {
+  it('is labelled as announced by the instance, or only assumed', () => {
     expect(kindOf({})).toBe('assumed');
     expect(kindOf({ 'rollcall.metrics': '3000' })).toBe('announced');
     expect(kindOf({ 'prom.port': '9464' }, 'prom.port')).toBe('announced');
   });
 
-  it('is told by another key of its metadata, and by that alone', () => {
+  it('is announced by another key of its metadata, and by that alone', () => {
     const metadata = { 'rollcall.metrics': '1', 'prom.port': '9464' };
     expect(targetOf({ endpoints: [http], metadata }, 'prom.port')).toBe('10.0.0.5:9464');
     expect(targetOf({ endpoints: [http] }, 'prom.port')).toBeUndefined();
   });
 
-  it('has labels that say what it is', () => {
+  it('has labels that describe it', () => {
     const metadata = { 'rollcall.metrics': '9464/internal/metrics', team: 'blue', 'a.b-c': 'd' };
     expect(groupOf(sampleInstance({ endpoints: [http], metadata }), null)?.labels).toEqual({
       __meta_rollcall_service: 'orders',
@@ -74,7 +74,7 @@ async function served(world: World): Promise<(query?: string) => Promise<{ statu
 }
 
 describe('GET /sd/prometheus', () => {
-  it('answers with an error, never with an empty list, until it is certain who is there', async () => {
+  it('answers with an error, never with an empty list, until the registry is settled', async () => {
     const world = new World();
     const ask = await served(world);
     expect(await ask()).toMatchObject({ status: 503, body: { code: 'NOT_READY' } });
@@ -84,7 +84,7 @@ describe('GET /sd/prometheus', () => {
     expect(await ask()).toEqual({ status: 200, body: [] });
   });
 
-  it('lists the instances of all services, or of those that are asked for', async () => {
+  it('lists the instances of all services, or of the requested ones', async () => {
     const world = await World.started();
     const ask = await served(world);
     const metadata = { 'rollcall.metrics': '9464' };

@@ -8,15 +8,15 @@ import type { RouteContext } from '../route-context.js';
 
 /** Prometheus takes nothing else. */
 const JSON_TYPE = 'application/json; charset=utf-8';
-/** Under this key an instance says where it shows its metrics. */
+/** The key of the metadata under which an instance announces its metrics endpoint. */
 export const METRICS_KEY = TOLD.metrics;
 
-/** What Prometheus asks. */
-interface Question {
+/** A query of Prometheus. */
+interface Query {
   readonly namespace: string;
   /** None, or `*`: all. */
   readonly services: readonly string[];
-  /** The key of the metadata that tells the port; null: `rollcall.metrics`, or else the HTTP endpoint. */
+  /** The key of the metadata with the port; null: `rollcall.metrics`, or else the HTTP endpoint. */
   readonly key: string | null;
 }
 
@@ -27,12 +27,13 @@ export interface TargetGroup {
 }
 
 /**
- * Whom Prometheus may scrape (`http_sd_config`): every instance in whatever state, since one that is down is to be seen down. A registry
- * that is not ready, or not settled, says so (503) and Prometheus keeps what it has; an empty list would take everything away.
+ * The scrape targets for Prometheus (`http_sd_config`): every instance in any state, as an instance that is down has to
+ * be seen as down. A registry that is not ready or not settled answers 503, and Prometheus keeps its targets; an empty
+ * list would remove them all.
  */
 export const prometheusRoutes: FastifyPluginCallback<RouteContext> = (app, { registry }, done) => {
   app.get('/sd/prometheus', (request, reply) => {
-    const asked = questionOf(request);
+    const asked = readQuery(request);
     if (!asked.ok) return sendProblem(reply, asked.problem);
     const found = groupsOf(registry, asked.value);
     if (!found.ok) return sendProblem(reply, found.problem);
@@ -42,7 +43,7 @@ export const prometheusRoutes: FastifyPluginCallback<RouteContext> = (app, { reg
   done();
 };
 
-function questionOf(request: FastifyRequest): Outcome<Question> {
+function readQuery(request: FastifyRequest): Outcome<Query> {
   const namespace = namespaceOf(request);
   if (!namespace.ok) return namespace;
   const services = namesOf(request, 'service');
@@ -53,7 +54,7 @@ function questionOf(request: FastifyRequest): Outcome<Question> {
   return { ok: true, value: { namespace: namespace.value, services: services.value, key } };
 }
 
-function groupsOf(registry: RegistryApi, asked: Question): Outcome<readonly TargetGroup[]> {
+function groupsOf(registry: RegistryApi, asked: Query): Outcome<readonly TargetGroup[]> {
   const about = registry.describe();
   if (!about.ok) return about;
   const summaries = registry.services(asked.namespace);
@@ -75,7 +76,8 @@ const NOT_SETTLED: Outcome<never> = {
   ok: false,
   problem: {
     code: 'NOT_READY',
-    detail: 'This registry has just started, or lost sight of many instances: who else there is, is not yet certain.',
+    detail:
+      'This registry has just started, or lost sight of many instances: its list of instances is not yet complete.',
     fix: 'Keep the targets that you have, and ask again in a moment.',
     retryAfterMs: 1_000,
   },
@@ -86,12 +88,12 @@ interface Place {
   readonly path: string;
 }
 
-/** Null: it shows no metrics, or says where in a way that cannot be understood. */
+/** Null: it has no metrics endpoint, or announces it in an invalid form. */
 export function groupOf(instance: Instance, key: string | null): TargetGroup | null {
   const http = instance.endpoints.find(({ protocol }) => protocol === 'http');
-  const told = instance.metadata[key ?? METRICS_KEY];
-  const isTold = told !== undefined || key !== null;
-  const place = isTold ? placeIn(told ?? '') : http === undefined ? null : { port: http.port, path: '' };
+  const announced = instance.metadata[key ?? METRICS_KEY];
+  const isTold = announced !== undefined || key !== null;
+  const place = isTold ? placeIn(announced ?? '') : http === undefined ? null : { port: http.port, path: '' };
   // it is scraped at its registered host, whatever it declares: no instance can point Prometheus at another host
   const endpoint = http ?? instance.endpoints[0];
   if (place === null || endpoint === undefined) return null;
@@ -106,7 +108,7 @@ export function groupOf(instance: Instance, key: string | null): TargetGroup | n
       __meta_rollcall_version: instance.version,
       __meta_rollcall_zone: instance.zone,
       __meta_rollcall_state: instance.state,
-      // many HTTP services show no metrics: a relabel rule keeps those that say that they do
+      // many HTTP services have no metrics: a relabel rule keeps those that announce them
       __meta_rollcall_metrics: isTold ? 'announced' : 'assumed',
       ...(place.path === '' ? {} : { __metrics_path__: place.path }),
       ...(isTls ? { __scheme__: 'https' } : {}),
@@ -115,8 +117,8 @@ export function groupOf(instance: Instance, key: string | null): TargetGroup | n
 }
 
 /** `9464`, or `9464/internal/metrics`. */
-function placeIn(told: string): Place | null {
-  const [, digits = '', path = ''] = /^(\d{1,5})(\/[\x21-\x7e]*)?$/.exec(told) ?? [];
+function placeIn(announced: string): Place | null {
+  const [, digits = '', path = ''] = /^(\d{1,5})(\/[\x21-\x7e]*)?$/.exec(announced) ?? [];
   const port = Number(digits);
   return port >= 1 && port <= 65_535 ? { port, path } : null;
 }

@@ -6,7 +6,9 @@ import { reasonOf } from '../exchange/request.js';
 import { BEAT_ROUTE, beatOutcome } from '../overload/beat.js';
 import type { RouteContext } from '../route-context.js';
 
-/** What services and their callers send. The engine decides, authentication included: the rim only reads and answers. */
+/**
+ * Routes for services and their callers. The engine decides, authentication included: a route only reads and answers.
+ */
 export const serviceRoutes: FastifyPluginCallback<RouteContext> = (app, { registry, authorization, refused }, done) => {
   app.post(
     '/api/v1/register',

@@ -27,11 +27,11 @@ describe('GET /api/v1/topology', () => {
       headers: { 'content-type': 'application/json', authorization: `Bearer ${SECRET}` },
       body: JSON.stringify(body),
     });
-  const tell = (service: string, edges: object[]): Promise<Response> =>
+  const report = (service: string, edges: object[]): Promise<Response> =>
     post(`instances/${service}-1/heartbeat`, { nonce: null, seq: 1, edges });
   const topology = async (query = ''): Promise<any> => (await fetch(`${registry.url}/api/v1/topology${query}`)).json();
 
-  it('shows what beats tell, without what is wrong in them', async () => {
+  it('shows the reports of heartbeats, without their invalid parts', async () => {
     const endpoints = [{ protocol: 'tcp', port: 9 }];
     await post('register', { id: 'web-1', service: 'web', endpoints, secret: SECRET });
     const edges = [{ ...EDGE, service: 'No Name' }, EDGE, { ...EDGE, calls: 'many' }, null];
@@ -44,18 +44,18 @@ describe('GET /api/v1/topology', () => {
     expect((await topology('?namespace=*')).edges).toHaveLength(1);
   });
 
-  it('shows only what is asked for: of some services, without targets, or what it comes to', async () => {
+  it('shows only what is requested: some services, no targets, or a summary', async () => {
     const endpoints = [{ protocol: 'tcp', port: 9 }];
     const targets = [{ instance: 'orders-1', calls: 50, failures: 3, circuit: 'open' }];
     for (const [at, service] of ['web', 'app', 'cart'].entries()) {
       const port = 9 + at;
       await post('register', { id: `${service}-1`, service, endpoints: [{ ...endpoints[0], port }], secret: SECRET });
     }
-    await tell('web', [
+    await report('web', [
       { ...EDGE, failures: 3, targets },
       { ...EDGE, service: 'cart' },
     ]);
-    await tell('app', [{ ...EDGE, retries: 4 }]);
+    await report('app', [{ ...EDGE, retries: 4 }]);
     const pairsOf = async (query: string) => (await topology(query)).edges.map((one: any) => `${one.from}>${one.to}`);
     expect(await pairsOf('')).toEqual(['app>orders', 'web>cart', 'web>orders']);
     expect(await pairsOf('?service=cart')).toEqual(['web>cart']);
@@ -84,11 +84,11 @@ describe('GET /api/v1/topology', () => {
     await expect(topology(`?${query}`)).resolves.toMatchObject({ code: 'INVALID' });
   });
 
-  it('refuses a namespace that cannot be one', async () => {
+  it('refuses an invalid namespace', async () => {
     await expect(topology('?namespace=A%20B')).resolves.toMatchObject({ code: 'INVALID' });
   });
 
-  it('shows whom exactly calls went to, and what there was of them lately', async () => {
+  it('shows the instances that were called, and their recent calls', async () => {
     const endpoints = [{ protocol: 'tcp', port: 9 }];
     await post('register', { id: 'web-1', service: 'web', endpoints, secret: SECRET });
     const good = { instance: 'orders-1', calls: 50, failures: 0, circuit: 'half-open' };
@@ -110,14 +110,14 @@ describe('GET /api/v1/topology', () => {
     ['?from=No%20Name', 400],
     ['?to=', 400],
     ['?namespace=A%20B', 400],
-  ])('what there was of calls is asked with "%s": %i', async (query, status) => {
+  ])('answers a query of the traffic with "%s": %i', async (query, status) => {
     const answer = await fetch(`${registry.url}/api/v1/traffic${query}`);
     expect(answer.status).toBe(status);
     const body: any = await answer.json();
     if (status === 200) expect(body).toEqual({ stepMs: query === '' ? 5_000 : 60_000, points: [] });
   });
 
-  it('is described as it answers', async () => {
+  it('is described by its schema', async () => {
     const document: any = await (await fetch(`${registry.url}/openapi.json`)).json();
     const { schema } = document.paths['/api/v1/topology'].get.responses['200'].content['application/json'];
     const [whole, summary] = schema.anyOf;

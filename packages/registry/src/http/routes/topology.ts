@@ -24,7 +24,7 @@ export const topologyRoutes: FastifyPluginCallback<RouteContext> = (app, { regis
   done();
 };
 
-/** What of the topology is asked for. */
+/** The query of the topology. */
 interface TopologyQuery {
   readonly namespace: string;
   /** Only edges from or to one of these; empty: all. */

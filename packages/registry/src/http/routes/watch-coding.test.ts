@@ -13,8 +13,8 @@ import type { RunningRegistry } from '../start.js';
 const PATH = '/api/v1/watch?service=*&namespace=*';
 const SECRET = 'a-secret-of-132-bits-22';
 
-/** What has been said so far holds the text; the stream stays open. */
-async function heard(source: AsyncIterable<Buffer>, word: string): Promise<string> {
+/** Reads until the text contains `word`, and returns it; the stream stays open. */
+async function readUntil(source: AsyncIterable<Buffer>, word: string): Promise<string> {
   let text = '';
   for await (const bytes of source) {
     text += bytes.toString();
@@ -23,7 +23,7 @@ async function heard(source: AsyncIterable<Buffer>, word: string): Promise<strin
   throw new Error(`The stream ended without ${word}: ${text}`);
 }
 
-describe('a stream, as it travels', () => {
+describe('an encoded stream', () => {
   let registry: RunningRegistry;
   const responses: IncomingMessage[] = [];
   beforeEach(async () => {
@@ -54,13 +54,13 @@ describe('a stream, as it travels', () => {
     });
     expect(status).toBe(201);
   };
-  it('is for who asks for nothing what it always was', async () => {
+  it('is plain without an Accept-Encoding', async () => {
     const response = await open(PATH);
     expect(response.headers['content-encoding']).toBeUndefined();
-    expect(await heard(response, 'id: ')).toMatch(/^event: status\n/);
+    expect(await readUntil(response, 'id: ')).toMatch(/^event: status\n/);
   });
 
-  it('is gzip for who asks for it, and each change can be read at once', async () => {
+  it('is gzip for a client that accepts it, and each change can be read at once', async () => {
     await register('orders', 1);
     const response = await open(PATH, { 'accept-encoding': 'gzip, br' });
     expect(response.headers).toMatchObject({ 'content-encoding': 'gzip', vary: 'accept-encoding' });
@@ -68,10 +68,10 @@ describe('a stream, as it travels', () => {
     stream.on('error', () => {});
     const lines = stream[Symbol.asyncIterator]();
     const next = { [Symbol.asyncIterator]: () => ({ next: () => lines.next() }) };
-    await heard(next, '"id":"orders-1"');
+    await readUntil(next, '"id":"orders-1"');
     for (let at = 2; at < 8; at += 1) {
       await register('orders', at);
-      await heard(next, `"id":"orders-${at}"`);
+      await readUntil(next, `"id":"orders-${at}"`);
     }
   });
 
@@ -83,7 +83,7 @@ describe('a stream, as it travels', () => {
     expect(gunzipSync(Buffer.concat(await bytes)).toString()).toMatch(/^event: status\n/);
   });
 
-  it('says how many services come, and how long it is silent at most, where that is asked', async () => {
+  it('reports the number of services, and the longest silence if requested', async () => {
     await register('orders', 1);
     await register('payments', 1);
     const response = await open(`${PATH}&beatMs=5000`);
@@ -101,7 +101,7 @@ describe('a stream, as it travels', () => {
     });
   });
 
-  it('counts what a peer has not taken in the bytes that travel', async () => {
+  it('counts the backlog of a peer in encoded bytes', async () => {
     const arrivals = new EventEmitter();
     const watched = once(arrivals, 'watched');
     const watch = (_order: WatchOrder, sink: WatcherSink): Outcome<Watcher> => {

@@ -58,7 +58,7 @@ async function open(url: string, headers: Record<string, string> = {}): Promise<
   return response;
 }
 
-/** A watcher that reads nothing unless told. */
+/** A watcher that reads nothing until it is asked to. */
 async function openRaw(server: RegistryServer): Promise<Socket> {
   const socket = connect(server.port, '127.0.0.1');
   streams.push(socket);
@@ -69,7 +69,7 @@ async function openRaw(server: RegistryServer): Promise<Socket> {
 }
 
 describe('a stream', () => {
-  it('says what it is before anything happens', async () => {
+  it('sends its head before any event', async () => {
     const { server } = await serve();
     const response = await open(`${server.url}/api/v1/watch?service=orders`);
     expect(response.statusCode).toBe(200);
@@ -80,7 +80,7 @@ describe('a stream', () => {
     });
   });
 
-  it('asks for what the query, Last-Event-ID and the secret say', async () => {
+  it('passes on the query, Last-Event-ID and the secret', async () => {
     const { server, next } = await serve();
     const query = 'service=a&service=b&service=a&resume=a&namespace=shop&instance=a-1';
     const headers = { 'last-event-id': `${EPOCH}.41`, authorization: `Bearer ${SECRET}` };
@@ -110,7 +110,7 @@ describe('a stream', () => {
     });
   });
 
-  it('starts anew when Last-Event-ID is none of ours', async () => {
+  it('starts again if Last-Event-ID is not a cursor of this registry', async () => {
     const { server, next } = await serve();
     await open(`${server.url}/api/v1/watch?service=*`, { 'last-event-id': '17' });
     expect((await next()).order).toMatchObject({ services: ['*'], cursor: null, line: null });
@@ -131,13 +131,13 @@ describe('a stream', () => {
     sink.flush([UNKNOWN, UNKNOWN], at(7));
     sink.beat(at(8));
     sink.end();
-    const heard = (await response.toArray()).join('');
-    expect(heard).toBe(`${TEXT}${TEXT}id: ${EPOCH}.7\n\n: beat\nid: ${EPOCH}.8\n\n`);
+    const text = (await response.toArray()).join('');
+    expect(text).toBe(`${TEXT}${TEXT}id: ${EPOCH}.7\n\n: beat\nid: ${EPOCH}.8\n\n`);
   });
 });
 
 describe('the end of a stream', () => {
-  it('is told at once when the peer is gone', async () => {
+  it('is reported at once when the peer is gone', async () => {
     const { server, next } = await serve();
     const response = await open(`${server.url}/api/v1/watch?service=orders`);
     const { closedByPeer, sink } = await next();
@@ -147,7 +147,7 @@ describe('the end of a stream', () => {
     sink.end();
   });
 
-  it('is told when the peer only closes its side, though it reads nothing and much is under way', async () => {
+  it('is reported when the peer only closes its side, although it reads nothing and much is buffered', async () => {
     const { server, next } = await serve();
     const socket = await openRaw(server);
     const { closedByPeer, sink } = await next();
@@ -157,7 +157,7 @@ describe('the end of a stream', () => {
     await closedByPeer;
   });
 
-  it('by the registry is no news about the peer', async () => {
+  it('by the registry is not reported as one by the peer', async () => {
     const { server, next } = await serve();
     const response = await open(`${server.url}/api/v1/watch?service=orders`);
     const { sink, wasClosedByPeer } = await next();
@@ -181,7 +181,7 @@ describe('the end of a stream', () => {
     expect(time.pending().background).toBe(0);
   });
 
-  it('comes with the server’s, and is no news about the peer either', async () => {
+  it('comes with the end of the server, and is not reported as one by the peer', async () => {
     const { server, next } = await serve();
     const response = await open(`${server.url}/api/v1/watch?service=orders`);
     const { wasClosedByPeer } = await next();

@@ -14,7 +14,9 @@ import type { RouteContext } from '../route-context.js';
 
 /** How long a stream that was ended may take to hand over its last bytes. */
 const FAREWELL_MS = 1000;
-/** The shortest silence that may be asked for, ms: signs of life that come more often would cost more than they tell. */
+/**
+ * The shortest silence that a client may request, ms: more frequent signs of life would cost more than they are worth.
+ */
 const LEAST_BEAT_MS = 1_000;
 
 const HEADERS = {
@@ -83,7 +85,7 @@ function beatMsOf(request: FastifyRequest): Outcome<number | null> {
   return { ok: false, problem: flawed('beatMs', String(beatMs.value), allowed) };
 }
 
-/** What makes bytes of flushes, shared by all streams of one coding; `pieces` null: the bytes are sent as they are. */
+/** Encoders of flushes, shared by all streams of one coding; `pieces` null: the bytes are sent without compression. */
 interface Coders {
   readonly flushes: FlushEncoder;
   readonly pieces: PieceEncoder | null;
@@ -102,7 +104,7 @@ function openStream(context: RouteContext, order: WatchOrder, stream: EventStrea
   }
   reply.hijack();
   const { value } = watching;
-  // its token is no longer valid
+  // called when its token is not valid any more
   const cut = (): void => {
     stream.end();
     if (value.dropped === undefined) value.closed();
@@ -122,8 +124,8 @@ interface Opening {
 }
 
 /**
- * One watcher's connection. It has one of two ends: the peer's (`onPeerClosed`, within the turn of the event loop in which its
- * FIN or RST arrives) or ours (`end`), which is no news about the peer.
+ * The connection of one watcher. It is ended either by the peer (`onPeerClosed`, within the turn of the event loop in
+ * which its FIN or RST arrives) or by the registry (`end`), which is not reported as an end by the peer.
  */
 class EventStream implements WatcherSink {
   readonly #context: RouteContext;
@@ -142,7 +144,7 @@ class EventStream implements WatcherSink {
     this.#gzip = pieces === null ? null : new GzipStream(pieces);
   }
 
-  /** `facts`: what its head says besides. `release` is called when it is over, however it ends. */
+  /** `facts`: additional headers. `release` is called when the stream is over, however it ends. */
   open({ facts, onPeerClosed, release }: Opening): void {
     this.#release = release;
     if (this.#isOver) release();
@@ -166,8 +168,8 @@ class EventStream implements WatcherSink {
     if (this.#isOver) return;
     this.#writeHead();
     let length = 0;
-    const said = this.#flushes.encode(frames, cursor);
-    const parts = this.#gzip === null ? said : [this.#gzip.piece(said)];
+    const encoded = this.#flushes.encode(frames, cursor);
+    const parts = this.#gzip === null ? encoded : [this.#gzip.piece(encoded)];
     const { socket } = this.#response;
     // whole views come in a frame for each service: one write for all of them
     if (parts.length > 1) socket?.cork();
@@ -181,8 +183,8 @@ class EventStream implements WatcherSink {
 
   beat(cursor: Cursor): void {
     if (this.#isOver) return;
-    const said = this.#flushes.beat(cursor);
-    for (const part of this.#gzip === null ? said : [this.#gzip.piece(said)]) this.#write(part);
+    const encoded = this.#flushes.beat(cursor);
+    for (const part of this.#gzip === null ? encoded : [this.#gzip.piece(encoded)]) this.#write(part);
   }
 
   backlog(): number {
@@ -197,7 +199,10 @@ class EventStream implements WatcherSink {
     this.#response.end();
   }
 
-  /** Past the response, which would cost each watcher more than the bytes do: its body has no form of its own, see `#writeHead`. */
+  /**
+   * Past the response, which would cost each watcher more than the bytes do: its body has no form of its own, see
+   * `#writeHead`.
+   */
   #write(bytes: Uint8Array): void {
     this.#response.socket?.write(bytes);
   }
@@ -216,7 +221,7 @@ class EventStream implements WatcherSink {
     // a stream may be silent for longer than the idle timeout of the other connections
     this.#response.socket?.setTimeout(0);
     this.#response.socket?.setNoDelay(true);
-    // the body is what comes until the connection ends: no chunks
+    // the body is everything until the connection ends: no chunks
     this.#response.useChunkedEncodingByDefault = false;
     const coding = this.#gzip === null ? {} : { 'content-encoding': 'gzip' };
     this.#response.writeHead(200, { ...HEADERS, ...facts, ...coding });

@@ -10,7 +10,7 @@ import type { DiskStore } from './disk.js';
 import { FakeDisk } from './fake-disk.fixture.js';
 import type { End, Fault } from './fake-disk.fixture.js';
 
-/** What happens to a store, one after another, each when the one before has had its effect, or not yet. */
+/** A step of a store; the next one begins when this one has had its effect, or before. */
 type Step =
   | { readonly calls: readonly (readonly Write[])[] }
   | { readonly faults: readonly Fault[] }
@@ -23,7 +23,7 @@ interface Life {
   readonly end: End | 'close';
 }
 
-/** A call, and what became of it. */
+/** A call, and its result. */
 interface Call {
   readonly writes: readonly Write[];
   fate: 'open' | 'kept' | 'refused';
@@ -94,7 +94,10 @@ class Lives {
   }
 }
 
-/** All that was kept, and any first part of what is open. What was refused is not there, but where the disk would not let go of it. */
+/**
+ * The contents with all that was kept and any prefix of the open calls, without refused ones unless the disk refused to
+ * remove them.
+ */
 function possibleAfter(before: Contents, calls: readonly Call[], refusedTakeBack: boolean): readonly string[] {
   const lastKept = calls.findLastIndex(({ fate }) => fate === 'kept');
   const certain = calls.slice(0, lastKept + 1).filter(({ fate }) => fate === 'kept');
@@ -167,7 +170,7 @@ const lives: fc.Arbitrary<Life> = fc.record({
   end: fc.constantFrom('kill', 'power', 'close'),
 });
 
-it('keeps what it acknowledged, and of the rest a first part, through any crash of process or power and any failure of the disk', async () => {
+it('keeps what it acknowledged, and a prefix of the rest, through any crash of process or power and any failure of the disk', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(lives, { minLength: 1, maxLength: 5 }), fc.nat(), async (all, seed) => {
       const world = new Lives(seed);

@@ -12,7 +12,7 @@ interface StoreParts {
   readonly time: Time;
   readonly random: Random;
   readonly log: Log;
-  /** Which process the store is in. */
+  /** The process that the store runs in. */
   readonly pid: number;
   readonly isAlive?: (holder: Holder) => boolean | null;
   readonly compactAtBytes?: number;

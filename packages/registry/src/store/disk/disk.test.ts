@@ -36,7 +36,7 @@ const idsOf = ({ instances }: Contents): readonly string[] => instances.map(({ r
 const put = (id: string, revision = 1) => [{ put: storedInstance(id, revision) }];
 
 describe('a store in a folder of this machine', () => {
-  it('is for its owner alone: hashes of secrets are in it', async () => {
+  it('is readable by its owner alone, as it has hashes of secrets', async () => {
     const folder = await newFolder();
     const store = storeAt(folder);
     await store.load();
@@ -45,7 +45,7 @@ describe('a store in a folder of this machine', () => {
     await store.close();
   });
 
-  it('is refused while another store has it, and free after that one closed', async () => {
+  it('is refused while another store uses it, and free after that one has closed', async () => {
     const folder = await newFolder();
     const [first, second] = [storeAt(folder), storeAt(folder)];
     await first.load();
@@ -68,7 +68,7 @@ describe('a store in a folder of this machine', () => {
     await store.close();
   });
 
-  it('says in a sentence why nothing can be kept there', async () => {
+  it('reports why nothing can be stored there', async () => {
     const folder = join(fileURLToPath(import.meta.url), 'state');
     await expect(diskStore({ folder }).load()).rejects.toMatchObject({
       code: 'STORE_FAILED',
@@ -80,13 +80,13 @@ describe('a store in a folder of this machine', () => {
     [{ folder: 'state', compactAtByte: 1 }, 'Did you mean compactAtBytes?'],
     [{ folder: 'state', compactAtBytes: 0 }, 'a whole number of bytes from 1'],
     [{}, 'folder is missing'],
-  ])('has options that are checked at once: %j', (options, text) => {
+  ])('checks its options at once: %j', (options, text) => {
     expect(() => diskStore(options as { folder: string })).toThrow(text);
   });
 });
 
 describe('writes to a disk', () => {
-  it('that are asked for while it is busy share one sync', async () => {
+  it('share one sync if the disk was busy', async () => {
     const { disk, ...bench } = await started();
     const before = disk.verbs;
     const writes = Array.from({ length: 100 }, (_, index) => bench.store.write(put(`a${index}`)));
@@ -121,7 +121,7 @@ describe('writes to a disk', () => {
         retryable: true,
         message: expect.stringContaining(`/data does not take writes: ${text}`),
       });
-      disk.mend();
+      disk.repair();
       await bench.time.advanceBy(1_000);
       await store.write(put('after'));
       await store.close();
@@ -129,7 +129,7 @@ describe('writes to a disk', () => {
     },
   );
 
-  it('that half arrive on a full disk are cut off, so that the log goes on', async () => {
+  it('that are half written on a full disk are cut off, so that the log continues', async () => {
     const { disk, store } = await started();
     disk.faults.push({ verb: 'append', code: 'ENOSPC' });
     await expect(store.write(put('a'))).rejects.toThrow('the disk is full');
@@ -140,7 +140,7 @@ describe('writes to a disk', () => {
     ]);
   });
 
-  it('never go to a log again of which a sync has failed', async () => {
+  it('never go to a log whose sync has failed', async () => {
     const { disk, bench, store } = await started();
     await store.write(put('a'));
     disk.faults.push({ verb: 'sync', code: 'EIO' });
@@ -153,7 +153,7 @@ describe('writes to a disk', () => {
     expect(bench.log.texts('info')).toContainEqual(expect.stringContaining('takes writes again'));
   });
 
-  it('that would each need a new snapshot ask a broken disk once a second, not each time', async () => {
+  it('that each need a new snapshot try a broken disk once a second', async () => {
     const { disk, bench, store } = await started();
     disk.refuse('EROFS');
     for (let count = 0; count < 50; count += 1) await expect(store.write(put('a'))).rejects.toThrow('read-only');
@@ -162,13 +162,13 @@ describe('writes to a disk', () => {
     for (let count = 0; count < 50; count += 1) await expect(store.write(put('a'))).rejects.toThrow('read-only');
     expect(disk.verbs).toBe(before);
     await bench.time.advanceBy(900);
-    disk.mend();
+    disk.repair();
     await expect(store.write(put('a'))).rejects.toThrow('read-only');
     await bench.time.advanceBy(100);
     await store.write(put('a'));
   });
 
-  it('are refused once too many wait', async () => {
+  it('are refused if too many are queued', async () => {
     const { store } = await started();
     const long = storedInstance('a', 1);
     const big = { ...long, record: { ...long.record, metadata: { text: 'x'.repeat(4_000_000) } } };
@@ -184,7 +184,7 @@ describe('writes to a disk', () => {
 });
 
 describe('a log that has grown', () => {
-  it('is replaced by a snapshot, and what is older goes', async () => {
+  it('is replaced by a snapshot, and older files are deleted', async () => {
     const { disk, bench, store } = await started();
     for (let revision = 1; revision <= 20; revision += 1) await store.write(put('a', revision));
     await store.write([{ bury: storedTombstone('b', 21) }]);
@@ -222,14 +222,14 @@ describe('a log that has grown', () => {
     await store.close();
   });
 
-  it('goes on where there is no room for a snapshot, and says so', async () => {
+  it('continues without room for a snapshot, which is logged', async () => {
     const { disk, bench, store } = await started();
     disk.refuse('ENOSPC', ['create', 'rename']);
     for (let revision = 1; revision <= 20; revision += 1) await store.write(put('a', revision));
     expect(bench.log.texts('warn').join('\n')).toContain('/data grows: no new one can be begun, the disk is full');
     // tried again only when it has grown as much again
     expect(bench.log.texts('warn').length).toBeLessThan(8);
-    disk.mend();
+    disk.repair();
     for (let revision = 21; revision <= 40; revision += 1) await store.write(put('a', revision));
     await bench.settle();
     expect(disk.files.get('log-000000001')).toBeUndefined();
@@ -238,13 +238,13 @@ describe('a log that has grown', () => {
   });
 });
 
-describe('a registry that starts on a disk that takes nothing', () => {
-  it('has everything, says so, and keeps again what comes as soon as the disk does', async () => {
+describe('a registry that starts on a disk that refuses writes', () => {
+  it('has all data, logs the fault, and stores new data as soon as the disk works', async () => {
     const { disk, bench, store } = await started();
     await store.write(put('a'));
     disk.end('kill');
     const next = bench.store();
-    // that of the lock, which holds nobody up, and that of the snapshot
+    // the sync of the lock, which does not block the start, and that of the snapshot
     disk.faults.push({ verb: 'sync', code: 'EIO' }, { verb: 'sync', code: 'EIO' });
     expect(idsOf(await next.load())).toEqual(['a']);
     expect(bench.log.texts('error')).toEqual([expect.stringContaining('/data does not take writes: the disk reports')]);

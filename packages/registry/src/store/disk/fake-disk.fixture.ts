@@ -17,13 +17,16 @@ export type Verb =
 /** Something that goes wrong at the next verb of its kind. */
 export interface Fault {
   readonly verb: Verb;
-  /** What the system calls it: ENOSPC, EIO … */
+  /** The error code of the system: ENOSPC, EIO … */
   readonly code: string;
   /** And at every one after that. Default false. */
   readonly isLasting?: boolean;
 }
 
-/** How a life ends: the process alone, which leaves the system's memory of the disk; or the power, with all that was not synced. */
+/**
+ * How a life ends: the process alone, which leaves the system's memory of the disk; or the power, with all that was not
+ * synced.
+ */
 export type End = 'kill' | 'power';
 
 const WRITING: readonly Verb[] = ['create', 'append', 'truncate', 'sync', 'rename', 'remove', 'sync-folder', 'touch'];
@@ -32,9 +35,9 @@ const WRITING: readonly Verb[] = ['create', 'append', 'truncate', 'sync', 'renam
 interface Inode {
   seen: Buffer;
   safe: Buffer;
-  /** Since a sync failed, others say that they succeed and do nothing: the system has called the pages clean. */
+  /** After a failed sync, later ones succeed without effect: the system has marked the pages clean. */
   isLying: boolean;
-  /** Was it cut since the last sync? */
+  /** True if it was truncated since the last sync. */
   isCut: boolean;
   touchedAt: number;
 }
@@ -46,14 +49,14 @@ interface Renaming {
 }
 
 /**
- * A disk that does what disks do when nobody looks: it loses what was not synced, tears the last write, forgets some of the names,
- * fails once, and takes a failed sync for done. One folder, all in memory, as many lives as wanted.
+ * A disk with the faults of real disks: it loses what was not synced, tears the last write, forgets some of the names,
+ * fails once, and reports a failed sync as done. One folder, in memory, for any number of lives.
  */
 export class FakeDisk {
-  /** Verbs so far in this life, and where it ends by itself. */
+  /** The number of operations in this life, and the one at which it ends. */
   verbs = 0;
   endsAt = Infinity;
-  /** Has it refused, in this life, to cut off what was written last? Then that may be found. */
+  /** True if it has refused, in this life, to remove the last write: then that may be found. */
   refusedTakeBack = false;
   readonly faults: Fault[] = [];
   readonly #random: Random;
@@ -67,7 +70,7 @@ export class FakeDisk {
     this.#random = random;
   }
 
-  /** What is there, as the next life will see it. */
+  /** The files as the next life will see them. */
   get files(): ReadonlyMap<string, Buffer> {
     return new Map([...this.#names].map(([name, { seen }]) => [name, seen]));
   }
@@ -79,13 +82,13 @@ export class FakeDisk {
     this.#safeNames.set(name, inode);
   }
 
-  /** Somebody deletes a file. */
+  /** Deletes a file from outside. */
   unlink(name: string): void {
     this.#names.delete(name);
     this.#safeNames.delete(name);
   }
 
-  /** Ends the life under way: none of its verbs, also those under way, ever comes back. */
+  /** Ends the current life: none of its operations, also those in progress, ever resolves. */
   end(how: End): void {
     this.#life = {};
     this.verbs = 0;
@@ -95,12 +98,12 @@ export class FakeDisk {
     if (how === 'power') this.#losePower();
   }
 
-  /** From now on it takes nothing, until `mend`. */
+  /** Refuses these operations until `repair`. */
   refuse(code: string, verbs: readonly Verb[] = WRITING): void {
     for (const verb of verbs) this.faults.push({ verb, code, isLasting: true });
   }
 
-  mend(): void {
+  repair(): void {
     this.faults.length = 0;
   }
 
@@ -173,7 +176,10 @@ export class FakeDisk {
     return found === inode ? 'here' : 'replaced';
   }
 
-  /** One verb: takes its time, may fail, and is the last one where the life ends; then it may have happened in part or not at all. */
+  /**
+   * One verb: takes its time, may fail, and is the last one where the life ends; then it may have happened in part or
+   * not at all.
+   */
   async #at<Value>(life: object, verb: Verb, { run, fail }: { run: () => Value; fail?: () => void }): Promise<Value> {
     // mostly as quick as any, now and then overtaken by many
     for (let turns = this.#below(this.#below(16) === 0 ? 200 : 4); turns > 0; turns -= 1) await Promise.resolve();
@@ -207,7 +213,7 @@ export class FakeDisk {
     this.#renamings = [];
   }
 
-  /** What was safe, and any part of what came after, perhaps with a hole. */
+  /** The synced content, and any part of what was written after it, perhaps with a hole. */
   #torn({ seen, safe }: Inode): Buffer {
     const isLonger = seen.length >= safe.length && seen.subarray(0, safe.length).equals(safe);
     if (!isLonger) return this.#below(2) === 0 ? safe : Buffer.from(seen);
@@ -243,5 +249,5 @@ function makeSafe(inode: Inode): void {
 }
 
 function systemError(code: string): Error {
-  return Object.assign(new Error(`${code}: the disk says so`), { code });
+  return Object.assign(new Error(`${code}: reported by the disk`), { code });
 }

@@ -69,7 +69,7 @@ describe('the lock of a folder', () => {
     expect((await bench.store().load()).instances.map(({ record }) => record.id)).toEqual(['a', 'c']);
   });
 
-  it('that somebody removed by hand is put back', async () => {
+  it('that was removed by hand is put back', async () => {
     const bench = new Bench();
     const store = bench.store();
     await store.load();
@@ -109,7 +109,7 @@ describe('the lock of a folder', () => {
     }
   });
 
-  it('is held by one at a time, whoever comes, goes and dies', async () => {
+  it('is held by at most one process at a time, whichever start, stop and die', async () => {
     let taken = 0;
     for (let seed = 0; seed < 500; seed += 1) {
       const bench = new Bench(seed);

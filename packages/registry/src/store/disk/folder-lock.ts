@@ -6,7 +6,7 @@ import type { Folder } from './folder.js';
 /** The process that holds a folder. */
 export interface Holder {
   readonly pid: number;
-  /** Distinguishes two processes with the same id; null if the system does not tell. */
+  /** Distinguishes two processes with the same id; null if the system does not report it. */
   readonly startedAt: string | null;
   /** The scope in which process ids are unique: one boot of one machine, one container. */
   readonly space: string;

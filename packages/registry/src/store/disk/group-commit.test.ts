@@ -73,7 +73,9 @@ class Place {
     return instances.map(({ record }) => record.id);
   }
 
-  /** The folder of another registry, in which `z` is registered; `isRunning`: or was killed, its lock is there. */
+  /**
+   * The folder of another registry, in which `z` is registered; `isRunning`: else it was killed, and its lock is left.
+   */
   async otherFolder(isRunning: boolean): Promise<string> {
     const folder = join(this.root, 'other');
     const copy = join(this.root, 'other-copy');
@@ -106,19 +108,19 @@ afterEach(async () => {
   await rm(root, { recursive: true });
 });
 
-/** What somebody does to the folder, after which the store can go on at the path, and what it says of it. */
-const MENDED: readonly (readonly [name: string, says: string, harm: () => Promise<unknown>])[] = [
+/** Damage to the folder after which the store can continue at the path, and the text of its log. */
+const REPAIRED: readonly (readonly [name: string, logs: string, harm: () => Promise<unknown>])[] = [
   ['a deleted log', `${LOG} was deleted or moved away`, () => unlink(place.at(LOG))],
   ['a log that was moved away', `${LOG} was deleted or moved away`, () => rename(place.at(LOG), join(root, 'log'))],
   ['a log that was replaced', `${LOG} was replaced by another file`, () => replace(place.at(LOG))],
   ['a log that was emptied', `${LOG} was changed`, () => truncate(place.at(LOG))],
-  ['a log to which somebody wrote', `${LOG} was changed`, () => appendFile(place.at(LOG), 'x')],
+  ['a log that was appended to from outside', `${LOG} was changed`, () => appendFile(place.at(LOG), 'x')],
   ['a deleted snapshot', `${SNAPSHOT} was deleted or moved away`, () => unlink(place.at(SNAPSHOT))],
   ['a snapshot that was cut', `${SNAPSHOT} was replaced by another file`, () => truncate(place.at(SNAPSHOT), 10)],
   ['a folder that was emptied', `${LOG} was deleted or moved away`, () => emptied(place.folder)],
-  ['a folder that was deleted and made anew', 'was replaced by another folder', () => remade(place.folder)],
-  ['a folder in whose place a copy of it is', `${LOG} was replaced by another file`, () => copied(place.folder)],
-  ['a folder of which the log and the lock are gone', `${LOG} was deleted`, () => emptied(place.folder, SNAPSHOT)],
+  ['a folder that was deleted and created again', 'was replaced by another folder', () => remade(place.folder)],
+  ['a folder that was replaced by a copy', `${LOG} was replaced by another file`, () => copied(place.folder)],
+  ['a folder without its log and its lock', `${LOG} was deleted`, () => emptied(place.folder, SNAPSHOT)],
 ];
 
 /** A file with the same content, as an editor leaves it. */
@@ -142,10 +144,10 @@ async function copied(folder: string): Promise<void> {
   await rename(`${folder}-copy`, folder);
 }
 
-describe.each(MENDED)('%s', (_name, says, harm) => {
-  it('is noticed within a second, and everything is written anew, which the log says once', async () => {
+describe.each(REPAIRED)('%s', (_name, logs, harm) => {
+  it('is noticed within a second, and everything is written again, which is logged once', async () => {
     await harm();
-    await place.untilLogged(says);
+    await place.untilLogged(logs);
     expect(await place.found()).toEqual(['a']);
     expect(place.fault()).toBeNull();
     await place.second();
@@ -157,19 +159,19 @@ describe.each(MENDED)('%s', (_name, says, harm) => {
 });
 
 describe('files of another registry', () => {
-  it('that came into the folder in the place of its own are kept under other names', async () => {
+  it('that replaced its own are kept under other names', async () => {
     const other = await place.otherFolder(false);
     const before = await bytesIn(other);
     await emptied(place.folder);
     // its snapshot is an empty one, as ours is
     for (const name of [SNAPSHOT, LOG]) await copyFile(join(other, name), place.at(name));
-    await place.untilLogged(`What else was there is kept as ${LOG}.aside-1.`);
+    await place.untilLogged(`Other files that were there are kept as ${LOG}.aside-1.`);
     expect((await bytesIn(place.folder))[`${LOG}.aside-1`]).toBe(before[LOG]);
     expect(await place.found()).toEqual(['a']);
   });
 });
 
-describe.each(MENDED.filter(([, says]) => says.includes(LOG) && !says.includes('changed')))(
+describe.each(REPAIRED.filter(([, logs]) => logs.includes(LOG) && !logs.includes('changed')))(
   '%s',
   (_name, _says, harm) => {
     it('is noticed before the next write is acknowledged', async () => {
@@ -181,7 +183,7 @@ describe.each(MENDED.filter(([, says]) => says.includes(LOG) && !says.includes('
 );
 
 describe('a folder that is not at its path any more', () => {
-  it('is missed within a second without a write, is told once, and refuses what is to be kept until it is back', async () => {
+  it('is noticed within a second without a write, is logged once, and refuses writes until it is back', async () => {
     const away = join(root, 'away');
     await rename(place.folder, away);
     await place.untilFault(`${place.folder} is gone`);
@@ -199,14 +201,14 @@ describe('a folder that is not at its path any more', () => {
     expect(await place.found()).toEqual(['a', 'b']);
   });
 
-  it('is missed at a write: nothing is acknowledged that is in a folder elsewhere, nor found when that is back', async () => {
+  it('is noticed at a write: what is written to the moved folder is neither acknowledged nor found when it is back', async () => {
     const away = join(root, 'away');
     await rename(place.folder, away);
     await expect(place.store.write(put('refused'))).rejects.toThrow('is gone');
     expect(await place.found(away)).toEqual(['a']);
   });
 
-  it('is written anew as soon as there is an empty one', async () => {
+  it('is written again as soon as there is an empty one', async () => {
     await rm(place.folder, { recursive: true });
     await place.untilFault('is gone');
     await mkdir(place.folder);
@@ -220,7 +222,7 @@ describe('a folder that is not at its path any more', () => {
 });
 
 describe('a folder that comes back', () => {
-  it('after an empty one was taken in its place is its own, and everything is written there', async () => {
+  it('after an empty one was used in its place is accepted, and everything is written there', async () => {
     const away = join(root, 'away');
     await rename(place.folder, away);
     await mkdir(place.folder);
@@ -283,13 +285,13 @@ describe.each([
     });
     await Promise.all(writes);
     await place.untilFault('the data of another registry');
-    // the draft of one may have been begun in the moment of the change: it goes, and nothing else is there
+    // the draft of a snapshot may exist at the moment of the change: it is deleted, and nothing else is there
     await expect.poll(() => bytesIn(place.folder), { timeout: 10_000 }).toEqual(before);
   });
 });
 
-describe('files that were taken away from a disk that takes nothing now', () => {
-  it('are written anew as soon as it does, and not forgotten meanwhile', async () => {
+describe('files that were removed from a disk that now refuses writes', () => {
+  it('are written again as soon as it accepts them, and not forgotten meanwhile', async () => {
     const bench = new Bench();
     const { disk, log, time } = bench;
     const store = bench.store();
@@ -301,7 +303,7 @@ describe('files that were taken away from a disk that takes nothing now', () => 
     expect(store.fault()).toMatchObject({ text: expect.stringContaining('the disk is full (ENOSPC)') });
     await expect(store.write(put('refused'))).rejects.toThrow('was deleted or moved away');
     expect(log.texts('error')).toHaveLength(1);
-    disk.mend();
+    disk.repair();
     await time.advanceBy(1_000);
     expect(store.fault()).toBeNull();
     disk.end('power');

@@ -130,9 +130,9 @@ export class GroupCommit {
     const writes = group.flatMap((call) => call.writes);
     const what = await this.#append(writes, json);
     if (what === null) return;
-    await this.#mend(what);
+    await this.#repair(what);
     const again = await this.#append(writes, json);
-    if (again !== null) throw failed(`In ${this.#ports.folder.path} ${again}, and once more when that was mended.`);
+    if (again !== null) throw failed(`In ${this.#ports.folder.path} ${again}, and again after that was repaired.`);
   }
 
   /** Null: it is stored. Else how the files were changed from outside, and nothing is stored. */
@@ -146,7 +146,7 @@ export class GroupCommit {
     }
   }
 
-  // ---- the folder ----------------------------------------------------------------------------------------------------
+  // ---- the folder ---------------------------------------------------------------------------------------------------
 
   #lookLater(): void {
     if (this.#closing !== null) return;
@@ -162,7 +162,7 @@ export class GroupCommit {
     try {
       const fate = await this.#journal.fate();
       if (fate === null) this.#inPlace();
-      else await this.#mend(fate);
+      else await this.#repair(fate);
     } catch {
       // logged where it was thrown, or a failing disk, which proves nothing
     }
@@ -177,7 +177,7 @@ export class GroupCommit {
    * Writes everything again if that is allowed. Rejects with STORE_FAILED or STORE_LOCKED, which then is the fault and
    * logged once.
    */
-  async #mend(what: string): Promise<void> {
+  async #repair(what: string): Promise<void> {
     const { folder, log } = this.#ports;
     const { path } = folder;
     const standing = await this.#lock.look();
@@ -198,7 +198,7 @@ export class GroupCommit {
     }
     this.#fault = null;
     const happened = standing === 'held' ? `In ${path} ${what}` : `${path} was replaced by another folder`;
-    const others = aside.length === 0 ? '' : ` What else was there is kept as ${aside.join(', ')}.`;
+    const others = aside.length === 0 ? '' : ` Other files that were there are kept as ${aside.join(', ')}.`;
     log.warn(
       `${happened}, while this registry uses it. Nothing is lost: everything was written anew.${others} ${FIND_OUT}`,
     );
@@ -225,7 +225,7 @@ async function isOfAnother(folder: Folder): Promise<boolean> {
 
 const FIND_OUT = 'Find out who did that: only the registry may change what is in its folder.';
 const AT_STAKE =
-  'This registry still knows everything, and would lose it if it ended now. Until this is mended it refuses registrations and goes on with all else.';
+  'This registry still knows everything, and would lose it if it ended now. Until this is fixed, it refuses registrations; everything else continues.';
 
 const gone = (path: string): string =>
   `${path} is gone: somebody deleted it, or moved it away, while this registry uses it. ${AT_STAKE} Move it back, or make an empty folder (mkdir ${path}): everything is written there within a second, without a restart.`;
@@ -248,6 +248,6 @@ export const closed = (): RollcallError =>
   new RollcallError('CLOSED', 'The store is closed: nothing is kept any more.');
 
 function tooSlow(): RollcallError {
-  const text = `The disk does not keep up: ${QUEUE_BYTES / 1_048_576} MiB wait for it already. What it takes meanwhile is kept.`;
+  const text = `The disk does not keep up: ${QUEUE_BYTES / 1_048_576} MiB are queued already. Queued writes are still stored.`;
   return new RollcallError('STORE_FAILED', text, { retryable: true });
 }

@@ -8,7 +8,7 @@ async function until(bench: Bench, name: string): Promise<void> {
   expect(bench.disk.files.has(name)).toBe(true);
 }
 
-it('a log that was begun on a full disk, and left without a record, does not keep the next life from starting', async () => {
+it('a log without a record, created on a full disk, does not prevent the next start', async () => {
   for (let seed = 1; seed <= 20; seed += 1) {
     const bench = new Bench(seed);
     const store = bench.store({ compactAtBytes: 1 });
@@ -22,7 +22,7 @@ it('a log that was begun on a full disk, and left without a record, does not kee
     bench.disk.refuse('ENOSPC', ['append']);
     await expect(refused).rejects.toMatchObject({ code: 'STORE_FAILED' });
     await bench.settle();
-    bench.disk.mend();
+    bench.disk.repair();
     await store.write([{ put: storedInstance('c', 1) }]);
     bench.disk.end('kill');
     const { instances } = await bench.load();

@@ -17,12 +17,12 @@ describe('a folder of this machine', () => {
   });
   afterEach(() => rm(root, { recursive: true }));
 
-  it('may be made twice', async () => {
+  it('may be created twice', async () => {
     await folder.make();
     expect(await folder.list()).toEqual([]);
   });
 
-  it('appends behind what is left after a cut', async () => {
+  it('appends to the rest after a truncation', async () => {
     const file = await folder.create('log');
     await file.append(Buffer.from('one two'));
     await file.truncate(4);
@@ -44,7 +44,7 @@ describe('a folder of this machine', () => {
     await expect(folder.read('two')).rejects.toMatchObject({ code: 'ENOENT' });
   });
 
-  it('tells a file that is gone or replaced from one that is there, also with the same content and length', async () => {
+  it('distinguishes a file from one that is gone or replaced, also with the same content and length', async () => {
     const file = await folder.create('one');
     await file.append(Buffer.from('abc'));
     expect([await file.place(), await file.size(), await folder.sizeOf('one')]).toEqual(['here', 3, 3]);
@@ -57,7 +57,7 @@ describe('a folder of this machine', () => {
     await other.close();
   });
 
-  it('tells another folder at its path from itself', async () => {
+  it('detects another folder at its path', async () => {
     const before = await folder.id();
     expect(await folder.id()).toBe(before);
     await rename(folder.path, `${folder.path}-away`);
@@ -66,7 +66,7 @@ describe('a folder of this machine', () => {
     expect(await folder.id()).not.toBe(before);
   });
 
-  it('leaves a mark on what is touched', async () => {
+  it('updates the time of a touched file', async () => {
     await (await folder.create('lock')).close();
     const marked = nodeFolder(folder.path, { ...systemTime, wall: () => 1_234_567_000 });
     await marked.touch('lock');
@@ -75,28 +75,28 @@ describe('a folder of this machine', () => {
 });
 
 describe('the processes of this machine', () => {
-  it('know themselves to be alive', async () => {
+  it('include this process as alive', async () => {
     const processes = await nodeProcesses();
     const { self } = processes;
     expect(self.pid).toBe(process.pid);
     expect(await processes.isAlive(self)).toBe(self.startedAt === null ? null : true);
   });
 
-  it('know who is dead', async () => {
+  it('detect a dead process', async () => {
     const processes = await nodeProcesses();
     const { self } = processes;
     // beyond the highest id that Linux gives
     expect(await processes.isAlive({ ...self, pid: 4_194_305 })).toBe(false);
   });
 
-  it.skipIf(platform() !== 'linux')('tell two processes with one id apart', async () => {
+  it.skipIf(platform() !== 'linux')('distinguish two processes with the same id', async () => {
     const processes = await nodeProcesses();
     const { self } = processes;
     expect(self.startedAt).toMatch(/^\d+$/);
     expect(await processes.isAlive({ ...self, startedAt: '1' })).toBe(false);
   });
 
-  it('say nothing about those of another machine or container', async () => {
+  it('do not judge those of another machine or container', async () => {
     const processes = await nodeProcesses();
     const { self } = processes;
     expect(await processes.isAlive({ ...self, space: 'elsewhere' })).toBe(null);

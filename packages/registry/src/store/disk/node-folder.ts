@@ -144,7 +144,10 @@ function exists(pid: number): boolean {
   }
 }
 
-/** Start time of a process in ticks since boot; null if the system does not tell (all but Linux), or there is none. */
+/**
+ * Start time of a process in ticks since boot; null if the system does not report it (all but Linux), or the process
+ * does not exist.
+ */
 async function startOf(pid: number): Promise<string | null> {
   try {
     const text = await readFile(`/proc/${pid}/stat`, 'utf8');

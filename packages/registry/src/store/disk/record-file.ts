@@ -129,7 +129,7 @@ class RecordReader {
   /** Throws for the last record, which is intact but unknown to this version. */
   refuse(): never {
     throw unreadable(
-      `${this.#path} says at byte ${this.#before} what no Rollcall of this version writes. Nothing was changed.`,
+      `${this.#path} has a record at byte ${this.#before} that this version of Rollcall does not write. Nothing was changed.`,
     );
   }
 
@@ -145,7 +145,7 @@ class RecordReader {
 function parseHeader(path: string, kind: FileKind, payload: unknown): Header {
   const { rollcall, format, generation, after } = (payload ?? {}) as Readonly<Record<string, unknown>>;
   if (rollcall !== kind || typeof format !== 'number' || typeof generation !== 'number') {
-    throw unreadable(`${path} is no ${kind} of a Rollcall registry.`);
+    throw unreadable(`${path} is not a ${kind} of a Rollcall registry.`);
   }
   if (format > FORMAT) {
     throw new RollcallError(
@@ -166,7 +166,7 @@ function endOf(payload: unknown): number | null {
 export function unreadable(what: string, cause?: unknown): RollcallError {
   return new RollcallError(
     'STORE_UNREADABLE',
-    `${what} Restore the folder, or move it away to begin anew: running services register again by themselves.`,
+    `${what} Restore the folder, or move it away to start empty: running services register again by themselves.`,
     cause === undefined ? {} : { cause },
   );
 }

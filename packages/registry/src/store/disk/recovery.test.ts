@@ -10,7 +10,7 @@ import { encodeHeader, encodeRecord, readRecords } from './record-file.js';
 const SNAPSHOT = 'snapshot-000000001';
 const LOG = 'log-000000001';
 
-/** What a registry leaves that registered `a`, `b` and `c` one after another. */
+/** The store of a registry that registered `a`, `b` and `c` one after another. */
 async function left() {
   const bench = new Bench();
   const store = bench.store();
@@ -30,7 +30,7 @@ function linesOf(bytes: Buffer): readonly number[] {
 }
 
 describe('a torn last record', () => {
-  it('is left out wherever it was torn, and the log says where', async () => {
+  it('is left out wherever it was torn, and the log names the place', async () => {
     const { bench, files } = await left();
     const log = files.get(LOG)!;
     const last = linesOf(log).at(-2)!;
@@ -43,7 +43,7 @@ describe('a torn last record', () => {
     }
   });
 
-  it('may have holes where the disk had not come to', async () => {
+  it('may have holes that the disk had not written', async () => {
     const { bench, files } = await left();
     const log = Buffer.from(files.get(LOG)!);
     const last = linesOf(log).at(-2)!;
@@ -51,7 +51,7 @@ describe('a torn last record', () => {
     expect(await idsIn(bench)).toEqual(['a', 'b']);
   });
 
-  it('may be the header of a log that was just begun', async () => {
+  it('may be the header of a new log', async () => {
     const { bench } = await left();
     bench.disk.plant('log-000000002', encodeHeader({ kind: 'log', generation: 2, after: 1 }).subarray(0, 20));
     expect(await idsIn(bench)).toEqual(['a', 'b', 'c']);
@@ -60,7 +60,7 @@ describe('a torn last record', () => {
     ]);
   });
 
-  it('is damage in a log that another one follows', async () => {
+  it('is damage in a log with a successor', async () => {
     const { bench, files } = await left();
     bench.disk.plant(LOG, files.get(LOG)!.subarray(0, -5));
     const next = [
@@ -88,14 +88,14 @@ describe('a store that is damaged', () => {
       code: 'STORE_UNREADABLE',
       message:
         `/data/${LOG} is damaged at byte ${second}: the checksum does not fit what stands there. Nothing was changed. Restore the ` +
-        'folder, or move it away to begin anew: running services register again by themselves.',
+        'folder, or move it away to start empty: running services register again by themselves.',
     });
     // and nothing was
     expect(bench.disk.files.get(LOG)).toEqual(log);
     expect([...bench.disk.files.keys()].toSorted()).toEqual(['lock-000000002.free', LOG, SNAPSHOT]);
   });
 
-  it('is refused whichever byte it is, but for those of the last record', async () => {
+  it('is refused for any damaged byte before the last record', async () => {
     const { files } = await left();
     const log = files.get(LOG)!;
     const last = linesOf(log).at(-2)!;
@@ -108,7 +108,7 @@ describe('a store that is damaged', () => {
     );
   });
 
-  it('is refused whichever byte of a snapshot it is', async () => {
+  it('is refused for any damaged byte of a snapshot', async () => {
     const { bench } = await left();
     await bench.load();
     const snapshot = bench.disk.files.get('snapshot-000000002')!;
@@ -130,7 +130,7 @@ describe('a store that is damaged', () => {
   it.each([
     ['every snapshot', SNAPSHOT],
     ['log-000000001', LOG],
-  ])('is refused where %s is missing', async (what, name) => {
+  ])('is refused if %s is missing', async (what, name) => {
     const { bench, files } = await left();
     bench.disk.plant(
       'log-000000002',
@@ -145,13 +145,13 @@ describe('a store that is damaged', () => {
     await expect(idsIn(bench)).rejects.toThrow(`In /data ${what} is missing`);
   });
 
-  it('is refused where a file has the name of another', async () => {
+  it('is refused if a file has the name of another', async () => {
     const { bench, files } = await left();
     bench.disk.plant('log-000000007', files.get(LOG)!);
     await expect(idsIn(bench)).rejects.toThrow('/data/log-000000007 is log-000000001 under another name.');
   });
 
-  it('is refused where the disk cannot read it', async () => {
+  it('is refused if the disk cannot read it', async () => {
     const { bench } = await left();
     // the first one reads the lock
     bench.disk.faults.push({ verb: 'read', code: 'EIO', isLasting: true });
@@ -175,7 +175,7 @@ describe('a store of a newer version', () => {
     });
   });
 
-  it('keeps the fields that this one does not know', async () => {
+  it('keeps unknown fields', async () => {
     const { bench } = await left();
     const put = { ...storedInstance('a', 1), colour: 'red' };
     bench.disk.plant(
@@ -189,8 +189,8 @@ describe('a store of a newer version', () => {
   });
 });
 
-describe('files of strangers', () => {
-  it('in the folder are left alone', async () => {
+describe('other files', () => {
+  it('in the folder are not touched', async () => {
     const { bench } = await left();
     bench.disk.plant('README.md', Buffer.from('hello'));
     expect(await idsIn(bench)).toEqual(['a', 'b', 'c']);
@@ -198,7 +198,7 @@ describe('files of strangers', () => {
   });
 });
 
-/** A record whose checksum is right, whatever it says. */
+/** A record with a correct checksum and any content. */
 function checkedRecord(json: string): Buffer {
   return Buffer.from(`${crc32(json).toString(16).padStart(8, '0')} ${Buffer.byteLength(json)} ${json}\n`);
 }
@@ -211,7 +211,7 @@ function damagedAt(bytes: Buffer, at: number, flip: number): Buffer {
 }
 
 describe('the reader of records', () => {
-  it('reads what was written, whatever it is', () => {
+  it('reads any record that was written', () => {
     fc.assert(
       fc.property(fc.array(fc.array(fc.tuple(fc.string({ unit: 'binary' }), fc.nat())), { maxLength: 5 }), (calls) => {
         const writes = calls.map((call) =>
@@ -231,7 +231,7 @@ describe('the reader of records', () => {
     );
   });
 
-  it('throws nothing but STORE_UNREADABLE, and touches no prototype, whatever it is given', () => {
+  it('throws nothing but STORE_UNREADABLE, and changes no prototype, for any input', () => {
     const header = encodeHeader({ kind: 'log', generation: 1, after: null });
     const keys = fc.constantFrom(
       'put',

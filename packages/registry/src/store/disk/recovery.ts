@@ -52,7 +52,7 @@ async function replayLogs(
     }
     if (file.tornAt !== null) {
       log.warn(
-        `${at} ends at byte ${file.tornAt} in the middle of a record that a crash cut off and nobody relies on: it is left out.`,
+        `${at} ends at byte ${file.tornAt} in the middle of a record that a crash cut off before it was acknowledged: it is left out.`,
       );
     }
     if (file.writes.length > 0) {

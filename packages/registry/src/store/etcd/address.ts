@@ -48,7 +48,7 @@ function memberOf(part: string): MemberAddress {
   const [, host = '', port = String(DEFAULT_PORT)] = MEMBER.exec(part) ?? [];
   const bare = host.replace(/^\[|\]$/g, '');
   if (!isHost(bare) || Number(port) < 1 || Number(port) > 65_535) {
-    throw invalid(`store: ${show(part)} is no member: expected host:port, as e1:2379 or [::1]:2379.`);
+    throw invalid(`store: ${show(part)} is not a member: expected host:port, such as e1:2379 or [::1]:2379.`);
   }
   return { host: bare, port: Number(port) };
 }
@@ -56,6 +56,6 @@ function memberOf(part: string): MemberAddress {
 /** For texts: `e1:2379`, `[::1]:2379`. */
 export const textOf = ({ host, port }: MemberAddress): string => `${host.includes(':') ? `[${host}]` : host}:${port}`;
 
-/** A user and a password that somebody wrote into the address must not be in a message. */
+/** A message must not contain a user and a password from the address. */
 const show = (text: string): string => JSON.stringify(text.replace(/\/\/[^/]*@/, '//…@').slice(0, 200));
 const invalid = (text: string): RollcallError => new RollcallError('OPTION_INVALID', text);

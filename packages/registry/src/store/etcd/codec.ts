@@ -8,7 +8,7 @@ const DELIMITED = 2;
 const FIXED32 = 5;
 const MAX_VARINT_BYTES = 10;
 
-/** Bytes that are no message. The text says where. */
+/** Bytes that are not a valid message. The text names the place. */
 export class Malformed extends Error {
   override readonly name = 'Malformed';
 }
@@ -52,7 +52,7 @@ function varint(value: number): number[] {
   return bytes;
 }
 
-/** One field of a message. `integer` is 0 where the field holds bytes; `bytes` is empty where it holds an integer. */
+/** One field of a message. `integer` is 0 for bytes; `bytes` is empty for an integer. */
 export interface ReadField {
   readonly field: number;
   /** Exact from −(2^53 − 1) to 2^53 − 1; larger ones, which only ids have, are rounded. */

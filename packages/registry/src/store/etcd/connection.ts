@@ -30,7 +30,9 @@ export interface ConnectionOptions {
   readonly connectSecurely?: MemberOptions['connectSecurely'];
 }
 
-/** How often a call may be executed. A write that was sent is not sent again: its outcome is for the caller to find out. */
+/**
+ * How often a call may be executed. A write that was sent is not sent again: its outcome is for the caller to find out.
+ */
 export type Repeat = 'safe' | 'unsent-only';
 
 /**
@@ -40,7 +42,7 @@ export type Repeat = 'safe' | 'unsent-only';
 export class Connection {
   readonly #options: ConnectionOptions;
   #at = 0;
-  /** Of each member: until when it is passed over. */
+  /** The time until which a member is skipped. */
   readonly #deadUntil: number[] = [];
   #session: MemberSession | null = null;
   #token = '';
@@ -101,7 +103,7 @@ export class Connection {
     }
   }
 
-  /** Null: the token is there, or none is needed. */
+  /** Null: the token has been received, or none is needed. */
   async #authenticate(): Promise<CallFailure | null> {
     const { user } = this.#options;
     if (user === undefined || this.#token !== '') return null;
@@ -139,7 +141,7 @@ export class Connection {
     return this.#session;
   }
 
-  /** Destroys this session, and goes to the next member unless somebody has already. */
+  /** Destroys this session and moves to the next member, unless that has already happened. */
   #drop(session: MemberSession): void {
     session.destroy();
     if (this.#session !== session) return;

@@ -38,7 +38,7 @@ export type { MemberStatus } from './messages.js';
 
 /** Of one page of a list. */
 const PAGE_ITEMS = 1_000;
-/** A list whose revision is forgotten meanwhile begins again so often. */
+/** Attempts of a list whose revision is compacted meanwhile. */
 const LIST_TRIES = 3;
 
 export interface EtcdOptions {
@@ -56,8 +56,8 @@ export interface EtcdOptions {
 }
 
 /**
- * A shared store in etcd 3.5 or later. It connects with its first use. The values are JSON or other text: bytes that are
- * no UTF-8 are replaced. Throws OPTION_INVALID.
+ * A shared store in etcd 3.5 or later. It connects with its first use. The values are JSON or other text: bytes that
+ * are not UTF-8 are replaced. Throws OPTION_INVALID.
  */
 export class EtcdStore implements SharedStore {
   readonly name: string;
@@ -125,7 +125,7 @@ export class EtcdStore implements SharedStore {
     return membership;
   }
 
-  /** What the current member says of itself: its version, and whether it knows a leader. Rejects like `list`. */
+  /** The status of the current member: its version, and whether it knows a leader. Rejects like `list`. */
   async status(): Promise<MemberStatus> {
     this.#check();
     return this.#connection.call(METHODS.status, Buffer.alloc(0), { repeat: 'safe', read: readStatus });

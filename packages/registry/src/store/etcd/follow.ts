@@ -41,7 +41,7 @@ export class Follow implements Following {
   #failures = 0;
   #timer: Timer | null = null;
   #isOver = false;
-  /** Counts the streams: what an earlier one still says is not heard. */
+  /** Counts the streams: events of an earlier one are ignored. */
   #attempt = 0;
   readonly #log: ThrottledLog;
 

@@ -2,7 +2,7 @@ import { Malformed } from './codec.js';
 
 /** A compression flag and the length. */
 const HEAD_BYTES = 5;
-/** The first buffer of a message that comes in pieces. */
+/** The size of the first buffer of a message that arrives in pieces. */
 const FIRST_BYTES = 1_024;
 
 /** One message as gRPC sends it. */

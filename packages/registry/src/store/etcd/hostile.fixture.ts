@@ -14,7 +14,7 @@ export interface ScriptedCall {
   readonly token: string | undefined;
 }
 
-/** A server that speaks HTTP/2 and follows a script for each method; paths without one get UNIMPLEMENTED. */
+/** An HTTP/2 server that follows a script for each method; paths without one get UNIMPLEMENTED. */
 export interface ScriptedMember {
   readonly port: number;
   /** The paths that were called, in their order. */
@@ -56,13 +56,13 @@ export async function startMember(scripts: Readonly<Record<string, Script>>): Pr
 
 /** Answers with messages and a gRPC status of 0. */
 export function answer(stream: ServerHttp2Stream, ...messages: readonly Uint8Array[]): void {
-  begin(stream);
+  respond(stream);
   for (const message of messages) stream.write(frameOf(message));
   stream.end();
 }
 
 /** Sends the head of an answer whose trailers have status 0. */
-export function begin(stream: ServerHttp2Stream): void {
+export function respond(stream: ServerHttp2Stream): void {
   stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
   stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
 }

@@ -7,7 +7,7 @@ import type { Change } from '../shared/shared-store.js';
 import { EtcdStore } from './etcd.js';
 import type { EtcdOptions } from './etcd.js';
 import { frameOf } from './frames.js';
-import { answer, begin, cancelAnswer, HONEST, rangeAnswer, refuse, startMember } from './hostile.fixture.js';
+import { answer, respond, cancelAnswer, HONEST, rangeAnswer, refuse, startMember } from './hostile.fixture.js';
 import { tokenAnswer, watchAnswer } from './hostile.fixture.js';
 import type { Script, ScriptedMember } from './hostile.fixture.js';
 import { METHODS } from './messages.js';
@@ -23,7 +23,7 @@ async function member(scripts: Readonly<Record<string, Script>>): Promise<Script
   return started;
 }
 
-/** A TCP server that does with each connection what it is told. */
+/** A TCP server that handles each connection with `onSocket`. */
 async function rawMember(onSocket: (socket: Socket) => void): Promise<{ readonly port: number }> {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
@@ -71,34 +71,34 @@ const FAULTS: readonly (readonly [string, Script])[] = [
   ['that ends without a message', (stream) => answer(stream)],
   ['that resets the stream', (stream) => stream.close(2)],
   ['that refuses the stream', (stream) => stream.close(7)],
-  ['that sends bytes that are no message', (stream) => answer(stream, bytes('\xff\xff\xff\xff'))],
+  ['that sends bytes that are not a message', (stream) => answer(stream, bytes('\xff\xff\xff\xff'))],
   ['that sends a field longer than the message', (stream) => answer(stream, bytes('\x12\xff\x7f'))],
   ['that sends a key outside the prefix', (stream) => answer(stream, bytes('\x12\x04\x0a\x02/x'))],
   [
     'that announces a message of 4 GiB',
     (stream) => {
-      begin(stream);
+      respond(stream);
       stream.write(bytes('\x00\xff\xff\xff\xff'));
     },
   ],
   [
     'that compresses',
     (stream) => {
-      begin(stream);
+      respond(stream);
       stream.end(bytes('\x01\x00\x00\x00\x01x'));
     },
   ],
   [
     'that ends within a message',
     (stream) => {
-      begin(stream);
+      respond(stream);
       stream.end(frameOf(rangeAnswer(7, [])).subarray(0, 7));
     },
   ],
   [
     'that closes the connection within a message',
     (stream) => {
-      begin(stream);
+      respond(stream);
       stream.write(bytes('\x00\x00\x00'), () => stream.session?.destroy());
     },
   ],
@@ -108,7 +108,7 @@ const FAULTS: readonly (readonly [string, Script])[] = [
 ];
 
 describe.each(FAULTS)('a member %s', (_, script) => {
-  it('is left for the next one', async () => {
+  it('is replaced by the next one', async () => {
     const store = storeOf([await member(ranges(script)), await member(HONEST)]);
     expect((await store.list()).items).toEqual([{ key: 'a', value: '1', revision: 7, createdAt: 7 }]);
   });
@@ -120,9 +120,9 @@ describe.each(FAULTS)('a member %s', (_, script) => {
 });
 
 const RAW: readonly (readonly [string, (socket: Socket) => void])[] = [
-  ['accepts and says nothing', () => {}],
+  ['accepts and sends nothing', () => {}],
   ['closes at once', (socket) => socket.destroy()],
-  ['speaks HTTP/1.1', (socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')],
+  ['uses HTTP/1.1', (socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')],
   ['sends random bytes', (socket) => socket.write(Buffer.alloc(4_096, 0xa7))],
   // a HEADERS frame of 16 MiB, which is announced and never sent
   [
@@ -132,7 +132,7 @@ const RAW: readonly (readonly [string, (socket: Socket) => void])[] = [
 ];
 
 describe.each(RAW)('a server that %s', (_, onSocket) => {
-  it('is left for the next member', async () => {
+  it('is replaced by the next member', async () => {
     const store = storeOf([await rawMember(onSocket), await member(HONEST)]);
     expect((await store.list()).revision).toBe(7);
   });
@@ -146,7 +146,7 @@ describe.each(RAW)('a server that %s', (_, onSocket) => {
 });
 
 describe('a call of the store', () => {
-  it('is refused for good by a status that every member would give', async () => {
+  it('is rejected at once by a status that every member would return', async () => {
     const denied = await member(ranges((stream) => refuse(stream, 7, 'etcdserver: permission denied')));
     const next = await member(HONEST);
     const store = storeOf([denied, next]);
@@ -244,7 +244,7 @@ const UNTIL = { timeout: 20_000, interval: 20 };
 
 describe('a watch', () => {
   const healthy = watches((stream) => {
-    begin(stream);
+    respond(stream);
     stream.write(frameOf(watchAnswer(3, [])));
     stream.write(frameOf(watchAnswer(8, [put(4, 'a'), put(5, 'b')])));
   });
@@ -257,7 +257,7 @@ describe('a watch', () => {
 
   it('leaves a member that falls silent, and delivers nothing twice', async () => {
     const silent = watches((stream) => {
-      begin(stream);
+      respond(stream);
       stream.write(frameOf(watchAnswer(4, [put(4, 'a')])));
     });
     const store = storeOf([await member(silent), await member(healthy)]);
@@ -265,16 +265,16 @@ describe('a watch', () => {
     await vi.waitFor(() => expect(seen).toEqual(['4 a=4', '5 b=5']), UNTIL);
   });
 
-  it('goes on behind the last delivered event, not behind the revision of a header', async () => {
+  it('continues after the last delivered event, not behind the revision of a header', async () => {
     const from: number[] = [];
     const ahead = watches((stream) => {
-      begin(stream);
+      respond(stream);
       stream.write(frameOf(watchAnswer(50, [put(4, 'a')])));
       stream.write(frameOf(watchAnswer(60, [])), () => setImmediate(() => stream.session?.destroy()));
     });
     const next = watches((stream) => {
       stream.once('data', (piece: Buffer) => from.push(startOf(piece)));
-      begin(stream);
+      respond(stream);
       stream.write(frameOf(watchAnswer(60, [])));
     });
     const store = storeOf([await member(ahead), await member(next)]);
@@ -284,13 +284,13 @@ describe('a watch', () => {
 
   it('joins fragments until a revision is whole, and drops those of a member that fails between', async () => {
     const broken = watches((stream) => {
-      begin(stream);
+      respond(stream);
       stream.write(frameOf(watchAnswer(4, [put(4, 'lost-a')], true)), () => {
         setImmediate(() => stream.session?.destroy());
       });
     });
     const whole = watches((stream) => {
-      begin(stream);
+      respond(stream);
       stream.write(frameOf(watchAnswer(4, [put(4, 'a')], true)));
       stream.write(frameOf(watchAnswer(4, [put(4, 'b')])));
     });
@@ -299,7 +299,7 @@ describe('a watch', () => {
     await vi.waitFor(() => expect(seen).toEqual(['4 a=4 b=4']), UNTIL);
   });
 
-  it('is lost once the store has compacted what comes next', async () => {
+  it('is lost once the store has compacted the next revision', async () => {
     const compacted = watches((stream) => answer(stream, cancelAnswer(9)));
     const store = storeOf([await member(compacted)]);
     const seen = following(store, 3);
@@ -312,7 +312,7 @@ describe('a watch', () => {
     const denied = await member(
       watches((stream, { n }) => {
         if (n < 2) return answer(stream, cancelAnswer(0, 'etcdserver: permission denied'));
-        begin(stream);
+        respond(stream);
         stream.write(frameOf(watchAnswer(4, [put(4, 'a')])));
       }),
     );

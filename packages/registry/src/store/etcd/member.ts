@@ -7,7 +7,7 @@ import { textOf } from './address.js';
 import type { MemberAddress } from './address.js';
 import { frameOf, FrameReader } from './frames.js';
 
-/** Of one message: a page of a list has a thousand items. */
+/** The maximum size of one message: a page of a list has a thousand items. */
 const MAX_MESSAGE_BYTES = 67_108_864;
 /** As grpc-go: 1 MiB of messages may be under way before they are read. */
 const WINDOW_BYTES = 1_048_576;
@@ -19,7 +19,7 @@ export interface CallFailure {
    * connection, the time or the answer failed, so that it may have been executed.
    */
   readonly kind: 'unsent' | 'status' | 'broken';
-  /** Of gRPC; −1 where there is none. */
+  /** The status of gRPC; −1 if there is none. */
   readonly status: number;
   /** What happened, with the address of the member. */
   readonly text: string;
@@ -78,7 +78,10 @@ export class MemberSession {
     return this.#session.closed || this.#session.destroyed;
   }
 
-  /** One message there, one back. Resolves with a failure instead of rejecting. A call that is late destroys the session. */
+  /**
+   * One message there, one back. Resolves with a failure instead of rejecting. A call that is late destroys the
+   * session.
+   */
   call(path: string, message: Uint8Array, { token, deadlineMs }: CallTerms): Promise<Buffer | CallFailure> {
     return new Promise((resolve) => {
       let answer: Buffer | null = null;
@@ -88,7 +91,7 @@ export class MemberSession {
       };
       let isResponsive = false;
       const { time } = this.#options;
-      // a slow member is told from a dead one by a PING, which needs neither a leader nor a disk
+      // a PING distinguishes a slow member from a dead one; it needs neither a leader nor a disk
       let timer = time.setTimer(deadlineMs / 2, () => {
         this.#ping(() => (isResponsive = true));
         timer = time.setTimer(deadlineMs / 2, () => {
@@ -112,7 +115,7 @@ export class MemberSession {
     });
   }
 
-  /** Opens a stream. Its listener is always told of its end, unless it is cancelled. */
+  /** Opens a stream. Its listener is always notified of the end, unless the stream is cancelled. */
   stream(path: string, token: string, listener: StreamListener): MemberStream & { end(): void } {
     if (this.isOver) return this.#neverOpened(listener);
     let stream: ClientHttp2Stream;

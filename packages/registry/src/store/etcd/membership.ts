@@ -36,7 +36,7 @@ export async function joinEtcd(ports: MembershipPorts, terms: MembershipTerms): 
     await connection.call(METHODS.txn, deletion(key), { repeat: 'unsent-only', read: readTxn });
   }
   await connection.call(METHODS.revoke, leaseRequest(lease), { repeat: 'safe', read: () => null }).catch(ignoreRefusal);
-  throw refused(`Somebody else writes ${key} again and again. See that each replica has a name of its own.`);
+  throw refused(`Another process keeps writing ${key}. Make sure that each replica has a name of its own.`);
 }
 
 /** A key with a lease, of which signs of life are given every third of its time. */

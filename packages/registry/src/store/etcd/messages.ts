@@ -164,7 +164,7 @@ export function watchRequest(prefix: string, fromRevision: number): Buffer {
 /** Asks a watch for a sign of life. */
 export const progressRequest = (): Buffer => message().bytes(3, Buffer.alloc(0)).finish();
 
-/** What one event of a watch says; `item` has an empty value for a deletion. */
+/** One event of a watch; `item` has an empty value for a deletion. */
 export interface WatchEvent {
   readonly isDeletion: boolean;
   readonly item: Item;
@@ -208,7 +208,7 @@ function readEvent(bytes: Buffer, prefix: string): WatchEvent {
   return { isDeletion, item: itemOf(keyValue, prefix) };
 }
 
-// ---- Lease, Auth, Maintenance -----------------------------------------------------------------------------------------
+// ---- Lease, Auth, Maintenance ---------------------------------------------------------------------------------------
 
 export function grantRequest(ttlS: number, lease: number): Buffer {
   return message().integer(1, ttlS).integer(2, lease).finish();
@@ -217,7 +217,7 @@ export function grantRequest(ttlS: number, lease: number): Buffer {
 /** For `keepAlive` and `revoke`. */
 export const leaseRequest = (lease: number): Buffer => message().integer(1, lease).finish();
 
-/** What the lease has left, s; 0 or less: it has ended. Throws Malformed. */
+/** Remaining time of the lease, s; 0 or less: it has ended. Throws Malformed. */
 export const readTtl = (bytes: Buffer): number => integerOf(bytes, 3);
 
 export const authenticateRequest = (name: string, password: string): Buffer =>
@@ -226,7 +226,7 @@ export const authenticateRequest = (name: string, password: string): Buffer =>
 /** The token. Throws Malformed. */
 export const readToken = (bytes: Buffer): string => bytesOf(bytes, 2).toString('utf8');
 
-/** What a member says of itself. */
+/** The status that a member reports. */
 export interface MemberStatus {
   readonly version: string;
   /** It knows a leader. */
@@ -243,7 +243,7 @@ export function readStatus(bytes: Buffer): MemberStatus {
   };
 }
 
-// ---- parts ------------------------------------------------------------------------------------------------------------
+// ---- parts ----------------------------------------------------------------------------------------------------------
 
 const readHeader = (bytes: Buffer): number => integerOf(bytes, 3);
 

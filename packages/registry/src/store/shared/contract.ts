@@ -127,7 +127,7 @@ function itWrites({ store }: Context): void {
     expect((await store().list()).items.map(({ key, value }) => key + value)).toEqual(['a2', 'b1', 'c2']);
   });
 
-  it('checks all guards before it applies anything', async () => {
+  it('checks all guards before it applies a write', async () => {
     const { outcomes } = await store().write([
       put('a', '1', [{ key: 'b', revision: 0 }]),
       put('b', '1', [{ key: 'a', revision: 0 }]),
@@ -135,7 +135,7 @@ function itWrites({ store }: Context): void {
     expect(outcomes).toEqual([{ taken: true }, { taken: true }]);
   });
 
-  it('tells a key that was created again from the one before by createdAt', async () => {
+  it('distinguishes a key that was created again by createdAt', async () => {
     const { revision } = await store().write([put('a', '1')]);
     await store().write([put('a', '2', [{ key: 'a', createdAt: revision }])]);
     await store().write([{ guards: [], puts: [], deletes: ['a'] }]);
@@ -144,7 +144,7 @@ function itWrites({ store }: Context): void {
     expect(outcomes).toMatchObject([{ taken: false, found: { value: '3' } }]);
   });
 
-  it('raises no revision if nothing is applied', async () => {
+  it('does not raise the revision if nothing is applied', async () => {
     const { revision } = await store().write([put('a', '1')]);
     expect((await store().write([put('a', '2', [{ key: 'a', revision: 0 }])])).revision).toBe(revision);
     expect((await store().write([{ guards: [], puts: [], deletes: ['nothing'] }])).revision).toBe(revision);
@@ -152,7 +152,7 @@ function itWrites({ store }: Context): void {
 }
 
 function itLimitsWrites({ store, world }: Context): void {
-  it('lets one of many writers with the same guard win', async () => {
+  it('lets exactly one of many writers with the same guard succeed', async () => {
     const other = await world().open();
     const answers = await Promise.all(
       Array.from({ length: 20 }, (_, at) =>
@@ -163,7 +163,7 @@ function itLimitsWrites({ store, world }: Context): void {
     await other.close();
   });
 
-  it('takes 100 writes in one request', async () => {
+  it('accepts 100 writes in one request', async () => {
     const { outcomes } = await store().write(
       Array.from({ length: 100 }, (_, at) => put(`k${at}`, 'x'.repeat(761), [{ key: `k${at}`, revision: 0 }])),
     );
@@ -221,7 +221,7 @@ function itFollows({ store, world, until }: Context): void {
     following.stop();
   });
 
-  it('says that it is alive while nothing happens', async () => {
+  it('reports that it is alive without changes', async () => {
     const recorder = new Recorder();
     const following = store().follow((await store().list()).revision, recorder.sink());
     await until(() => recorder.alive >= 3);
@@ -243,7 +243,7 @@ function itFollows({ store, world, until }: Context): void {
 }
 
 function itLosesWhatIsForgotten({ store, world, until }: Context): void {
-  it('is lost where the changes are forgotten, and a list leads on', async () => {
+  it('is lost once the changes are compacted, and continues after a list', async () => {
     const { revision } = await store().list();
     await store().write([put('a', '1')]);
     const after = await store().write([put('a', '2')]);
@@ -290,7 +290,7 @@ function itKeepsLeases({ store, world, until }: Context): void {
     await expect(member.update('x')).rejects.toMatchObject({ code: 'STORE_REFUSED' });
   });
 
-  it('ends the life of a member whose key another one takes', async () => {
+  it('ends the life of a member whose key is taken by another', async () => {
     const first = await store().join('replicas/a', 'one', 3_000);
     const other = await world().open();
     const second = await other.join('replicas/a', 'two', 3_000);
@@ -303,7 +303,7 @@ function itKeepsLeases({ store, world, until }: Context): void {
     await other.close();
   });
 
-  it('removes a member that gives no signs of life any more', async () => {
+  it('removes a member that stops renewing its lease', async () => {
     const other = await world().open();
     await other.join('replicas/a', 'one', 2_000);
     await other.close();
@@ -315,7 +315,7 @@ function itKeepsLeases({ store, world, until }: Context): void {
     expect(count).toBe(0);
   });
 
-  it('refuses a lease that no store grants', async () => {
+  it('refuses a lease outside the allowed range', async () => {
     for (const ttlMs of [0, 1_999, 2_500, Number.NaN]) {
       await expect(store().join('replicas/a', 'one', ttlMs)).rejects.toMatchObject({ code: 'STORE_REFUSED' });
     }

@@ -14,7 +14,7 @@ import type {
   WriteOutcome,
 } from './shared-store.js';
 
-/** How often a follower hears that the store is there, ms. */
+/** Interval of the alive reports to a follower, ms. */
 const ALIVE_EVERY_MS = 500;
 
 interface Revision {
@@ -57,7 +57,10 @@ export class SharedMemory {
     return new MemoryHandle(this, this.#time);
   }
 
-  /** Forgets the changes up to `revision`, inclusive: who follows from before is lost. Running followers go on. */
+  /**
+   * Discards the changes up to `revision`, inclusive: following from an earlier one ends with `lost`. Running followers
+   * continue.
+   */
   compact(revision: number): void {
     this.#compacted = Math.max(this.#compacted, Math.min(revision, this.#revision));
     while ((this.#log[0]?.revision ?? Infinity) <= this.#compacted) this.#log.shift();
@@ -90,7 +93,9 @@ export class SharedMemory {
     return { revision: this.#revision, outcomes };
   }
 
-  /** Writes the key with a lease; returns the revision that created it. `onEnd` is called when the store ends the lease. */
+  /**
+   * Writes the key with a lease; returns the revision that created it. `onEnd` is called when the store ends the lease.
+   */
   grant(item: { readonly key: string; readonly value: string }, ttlMs: number, onEnd: () => void): number {
     if (this.#items.has(item.key)) {
       const before = this.#leases.get(item.key);
@@ -130,7 +135,9 @@ export class SharedMemory {
     };
   }
 
-  /** The first revision after this one that changed something; null: there is none yet; `compacted`: it is forgotten. */
+  /**
+   * The first revision after this one that changed something; null: there is none yet; `compacted`: it is forgotten.
+   */
   next(after: number): Revision | null | 'compacted' {
     if (after < this.#compacted) return 'compacted';
     return this.#log.find(({ revision }) => revision > after) ?? null;

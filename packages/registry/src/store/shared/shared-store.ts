@@ -46,7 +46,9 @@ export interface FollowSink {
    * `revision` is that of the answering member. It does not promise that all changes up to it were delivered.
    */
   alive(revision: number): void;
-  /** The store no longer has the changes after the last delivered one: list again, and follow from there. The last call. */
+  /**
+   * The store no longer has the changes after the last delivered one: list again, and follow from there. The last call.
+   */
   lost(): void;
 }
 
@@ -63,8 +65,8 @@ export interface Membership {
   /** The revision that created the key, for guards: a write guarded by it fails once this membership is over. */
   readonly createdAt: number;
   /**
-   * Resolves once the store has said that the lease is gone, or after `leave`. Never rejects. While the store is out of
-   * reach nothing is known, and nothing is reported: guards decide.
+   * Resolves once the store has reported that the lease is gone, or after `leave`. Never rejects. While the store is
+   * unreachable the state is unknown and is not reported: guards decide.
    */
   readonly ended: Promise<MembershipEnd>;
   /**
@@ -72,15 +74,18 @@ export interface Membership {
    * once the membership is over.
    */
   update(value: string): Promise<void>;
-  /** Ends the lease, which deletes the key. Where the store is out of reach the key stays until its lease ends. Idempotent. */
+  /**
+   * Ends the lease, which deletes the key. Where the store is out of reach the key stays until its lease ends.
+   * Idempotent.
+   */
   leave(): Promise<void>;
 }
 
 /**
  * A linearizable store of keys and values that several registries share. Every change gets a revision, one higher than
  * the one before. All methods reject with CLOSED after `close`, with STORE_UNREACHABLE if no member answers in time (a
- * write may then have been applied: repeat it unchanged, its guards decide), and with STORE_REFUSED if the store refuses
- * the request itself, of which nothing is then applied.
+ * write may then have been applied: repeat it unchanged, its guards decide), and with STORE_REFUSED if the store
+ * refuses the request itself, of which nothing is then applied.
  */
 export interface SharedStore {
   /** For display, without secrets: `memory`, `etcd e1:2379, e2:2379`. */
@@ -101,7 +106,10 @@ export interface SharedStore {
    * sign of life.
    */
   join(key: string, value: string, ttlMs: number): Promise<Membership>;
-  /** Ends what it follows, without a call of `lost`. Its leases are not kept alive any more, so call `leave` first. Idempotent. */
+  /**
+   * Ends what it follows, without a call of `lost`. Its leases are not kept alive any more, so call `leave` first.
+   * Idempotent.
+   */
   close(): Promise<void>;
 }
 

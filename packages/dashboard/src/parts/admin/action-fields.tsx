@@ -23,12 +23,12 @@ const LENGTHS_MIN = [15, 60, 240, 1_440] as const;
 export const MINUTE_MS = 60_000;
 
 interface LengthFieldProps {
-  /** Minutes; 0: without an end, where `none` says what that means. */
+  /** Minutes; 0: no end, with `none` as its label. */
   readonly of: Signal<number>;
   readonly none?: string;
 }
 
-/** For how long an operator's word counts. */
+/** The duration of an operator's setting. */
 export function LengthField({ of, none }: LengthFieldProps): VNode {
   return (
     <label>
@@ -45,6 +45,6 @@ export function LengthField({ of, none }: LengthFieldProps): VNode {
   );
 }
 
-/** The registry takes no empty reason. */
+/** The registry rejects an empty reason. */
 export const withReason = (reason: string): { readonly reason?: string } =>
   reason.trim() === '' ? {} : { reason: reason.trim() };

@@ -9,7 +9,7 @@ import { run } from './run.js';
 import { testShell } from './terminal/shell.fixture.js';
 import type { TestShell, TestTerminal } from './terminal/shell.fixture.js';
 
-/** What a command came to. */
+/** The result of a command. */
 export interface Ran {
   readonly code: number;
   readonly out: string;
@@ -17,26 +17,26 @@ export interface Ran {
 }
 
 /** A service that really serves, over HTTP. */
-export interface TownService {
+export interface TestService {
   readonly id: string;
   /** Says goodbye. */
   close(): Promise<void>;
-  /** Is gone at once, and says nothing. */
+  /** Stops at once without a message. */
   die(): Promise<void>;
 }
 
 /** A real registry in this process, with what a test puts into it. */
-export class Town {
+export class Testbed {
   readonly registry: RunningRegistry;
-  readonly #services = new Set<TownService>();
+  readonly #services = new Set<TestService>();
   readonly #staying: { readonly shell: TestShell; readonly code: Promise<number> }[] = [];
 
   private constructor(registry: RunningRegistry) {
     this.registry = registry;
   }
 
-  static async start(options: Parameters<typeof startTestRegistry>[0] = {}): Promise<Town> {
-    return new Town(await startTestRegistry(options));
+  static async start(options: Parameters<typeof startTestRegistry>[0] = {}): Promise<Testbed> {
+    return new Testbed(await startTestRegistry(options));
   }
 
   get url(): string {
@@ -55,14 +55,14 @@ export class Town {
     return { code, out: shell.outLines.join('\n'), err: shell.errLines.join('\n') };
   }
 
-  /** Starts a command line that stays. It ends with the town, and its exit code must be 0. */
+  /** Starts a command line that stays. It ends with the testbed, and its exit code must be 0. */
   stay(argv: readonly string[], terminal: TestTerminal = {}): TestShell {
     const shell = testShell({ ROLLCALL_URL: this.url }, terminal);
     this.#staying.push({ shell, code: run(argv, shell) });
     return shell;
   }
 
-  /** Registers an instance at whose address nobody answers. */
+  /** Registers an instance at an address where no process answers. */
   async register(id: string, service: string, more: object = {}): Promise<void> {
     const answer = await fetch(`${this.url}/api/v1/register`, {
       method: 'POST',
@@ -77,7 +77,7 @@ export class Town {
     service: string,
     answer: (request: IncomingMessage, response: ServerResponse) => void,
     namespace = 'default',
-  ): Promise<TownService> {
+  ): Promise<TestService> {
     const client = new Rollcall({ service, namespace, registry: this.url, heartbeatIntervalMs: 100 });
     const server = createServer((request, response) => {
       if (request.url === '/.well-known/rollcall/heartbeat-1') void beat(client, request, response);
@@ -92,7 +92,7 @@ export class Town {
       server.close();
       server.closeAllConnections();
     };
-    const made: TownService = {
+    const made: TestService = {
       id: client.id,
       close: async () => {
         this.#services.delete(made);
@@ -109,13 +109,13 @@ export class Town {
     return made;
   }
 
-  /** Resolves when the answer about a service is as wanted: asks anew when something of it has changed. */
-  async until(service: string, isWanted: (text: string) => boolean, namespace = 'default'): Promise<void> {
+  /** Resolves when the answer about a service is as wanted: requests it again after each change. */
+  async until(service: string, isReady: (text: string) => boolean, namespace = 'default'): Promise<void> {
     for (let revision = 0; ;) {
       const query = `namespace=${namespace}&revision=${revision}&waitMs=5000`;
       const answer = await fetch(`${this.url}/api/v1/services/${service}?${query}`);
       const text = await answer.text();
-      if (answer.ok && isWanted(text)) return;
+      if (answer.ok && isReady(text)) return;
       if (answer.ok) ({ revision } = JSON.parse(text) as { revision: number });
     }
   }

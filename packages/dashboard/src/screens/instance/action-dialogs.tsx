@@ -5,13 +5,13 @@ import { useSession } from '../../model/live/session.js';
 import { momentText } from '../../model/text/moment.js';
 import { tailOf } from '../../model/text/words.js';
 import { Consequences } from '../../parts/admin/consequences.js';
-import { LengthField, MINUTE_MS, withReason } from '../../parts/admin/deed-fields.js';
+import { LengthField, MINUTE_MS, withReason } from '../../parts/admin/action-fields.js';
 import { ActionDialog } from '../../parts/admin/action-dialog.js';
 
-/** What an operator does with an instance: a dialog each. */
-export type Deed = 'Drain' | 'Enable' | 'Maintenance' | 'Weight' | 'Deregister';
+/** The actions of operators on an instance, with a dialog each. */
+export type Action = 'Drain' | 'Enable' | 'Maintenance' | 'Weight' | 'Deregister';
 
-export interface DeedProps {
+export interface ActionProps {
   readonly instance: Instance;
   readonly path: string;
   /** The weight that it registered with. */
@@ -20,7 +20,7 @@ export interface DeedProps {
 
 const nameOf = ({ service, id }: Instance): string => `${service}…${tailOf(id)}`;
 
-function Drain({ instance, path }: DeedProps): VNode {
+function Drain({ instance, path }: ActionProps): VNode {
   const { api, clock } = useSession();
   const minutes = useSignal(0);
   const until = (): object => (minutes.value === 0 ? {} : { untilMs: endOf(clock.now.peek(), minutes.value) });
@@ -46,7 +46,7 @@ const endText = (now: number, minutes: number): string =>
     ? 'It stays drained until you undrain it.'
     : `At ${momentText(endOf(now, minutes), now)} it is called again by itself.`;
 
-function Enable({ instance, path }: DeedProps): VNode {
+function Enable({ instance, path }: ActionProps): VNode {
   const { api } = useSession();
   return (
     <ActionDialog
@@ -59,7 +59,7 @@ function Enable({ instance, path }: DeedProps): VNode {
   );
 }
 
-function Maintenance({ instance, path }: DeedProps): VNode {
+function Maintenance({ instance, path }: ActionProps): VNode {
   const { api, clock } = useSession();
   const minutes = useSignal<number>(60);
   const untilMs = endOf(clock.now.value, minutes.value);
@@ -77,14 +77,14 @@ function Maintenance({ instance, path }: DeedProps): VNode {
   );
 }
 
-function Weight({ instance, path, own }: DeedProps): VNode {
+function Weight({ instance, path, own }: ActionProps): VNode {
   const { api } = useSession();
   const weight = useSignal(instance.weight);
   const words = (): { readonly weight: number | null } => ({ weight: weight.value === own ? null : weight.value });
   return (
     <ActionDialog
       title={`Weight of ${nameOf(instance)}`}
-      sentence={`Its share of the calls, relative to the other instances. It says ${own} of itself.`}
+      sentence={`Its share of the calls, relative to the other instances. Its own weight is ${own}.`}
       verb="Set"
       done={`${nameOf(instance)} has a weight of ${weight.value}.`}
       act={(reason) => api.act('PATCH', path, { ...words(), ...withReason(reason) })}
@@ -104,12 +104,12 @@ function Weight({ instance, path, own }: DeedProps): VNode {
   );
 }
 
-function Deregister({ instance, path }: DeedProps): VNode {
+function Deregister({ instance, path }: ActionProps): VNode {
   const { api } = useSession();
   return (
     <ActionDialog
       title={`Deregister ${nameOf(instance)}`}
-      sentence="It is removed at once, and its id never comes back. A process that still runs takes no part any more until it is started anew."
+      sentence="It is removed at once, and its id is never used again. A process that still runs does not take part until it is started again."
       verb="Deregister"
       isDangerous
       confirm={nameOf(instance)}
@@ -119,8 +119,8 @@ function Deregister({ instance, path }: DeedProps): VNode {
   );
 }
 
-/** The dialog of a deed. */
-export const DEEDS: Readonly<Record<Deed, (props: DeedProps) => VNode>> = {
+/** The dialog of each action. */
+export const ACTION_DIALOGS: Readonly<Record<Action, (props: ActionProps) => VNode>> = {
   Drain,
   Enable,
   Maintenance,

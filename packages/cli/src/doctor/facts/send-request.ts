@@ -8,15 +8,15 @@ import type { LookupFunction } from 'node:net';
 /** More of an answer is not read. */
 const MOST_BYTES = 64 * 1_048_576;
 
-/** How far a question over HTTP came. */
+/** The progress of a request over HTTP. */
 export interface Progress {
-  /** Did the connection come about, over TLS with its handshake? */
+  /** True if the connection was opened, including the handshake over TLS. */
   isConnected: boolean;
-  /** Has the head of an answer arrived? */
+  /** True once the head of an answer has arrived. */
   isAnswered: boolean;
   /** Bytes of the body that arrived. */
   received: number;
-  /** Bytes that the head announces; null: it does not say. */
+  /** The content length in the head; null: none. */
   announced: number | null;
 }
 
@@ -26,7 +26,7 @@ export interface Answered {
   readonly progress: Progress;
 }
 
-/** A question that was not answered, and how far it came. */
+/** A request without an answer, and how far it got. */
 export class Unanswered extends Error {
   readonly progress: Progress;
 
@@ -36,13 +36,13 @@ export class Unanswered extends Error {
   }
 }
 
-export interface QuestionOptions extends RequestOptions {
+export interface SendOptions extends RequestOptions {
   /** Connect to this address, whatever the name in the URL leads to. */
   readonly address?: string | undefined;
 }
 
 /** GETs a URL on a connection of its own. Rejects with Unanswered. */
-export function question(url: string, { address, ...options }: QuestionOptions): Promise<Answered> {
+export function sendRequest(url: string, { address, ...options }: SendOptions): Promise<Answered> {
   const request = url.startsWith('https:') ? secureRequest : plainRequest;
   const progress: Progress = { isConnected: false, isAnswered: false, received: 0, announced: null };
   const way = address === undefined ? {} : { lookup: lookupOf(address) };

@@ -9,25 +9,25 @@ import { ENDPOINT, guarded } from './authorization.fixture.js';
 import type { Answer, Guarded } from './authorization.fixture.js';
 import { Court, DAY_MS, skewed, soon } from './tls.fixture.js';
 
-/** A registry with an operator, a reader and a service, and what its log says of accesses. */
-async function town() {
+/** A registry with an operator, a reader and a service, and the lines of its log. */
+async function setUp() {
   const registry = await guarded();
   const service = await registry.token({ role: 'service', services: ['orders'] });
   const operator = await registry.token({ role: 'operator' });
   const reader = await registry.token();
   await registry.start({ store: diskStore({ folder: `${registry.folder}/data`, log: registry.log }) });
-  const told = (pattern: RegExp): string[] => registry.log.texts().filter((text) => pattern.test(text));
-  return { registry, service, operator, reader, told };
+  const logged = (pattern: RegExp): string[] => registry.log.texts().filter((text) => pattern.test(text));
+  return { registry, service, operator, reader, logged };
 }
 
-interface Deed {
+interface Message {
   readonly method: string;
   readonly path: string;
   readonly bearer: string;
   readonly body?: object;
 }
 
-function bytesOf({ method, path, bearer, body }: Deed): string {
+function bytesOf({ method, path, bearer, body }: Message): string {
   const text = body === undefined ? '' : JSON.stringify(body);
   const about =
     body === undefined ? [] : ['content-type: application/json', `content-length: ${Buffer.byteLength(text)}`];
@@ -35,7 +35,7 @@ function bytesOf({ method, path, bearer, body }: Deed): string {
   return `${lines.join('\r\n')}\r\n\r\n${text}`;
 }
 
-/** Ways to send a request over a connection that is open, and to wait for no answer. It is done or it is lost, as chance will have it. */
+/** Ways to send a request over an open connection without waiting for the answer. Whether it arrives is random. */
 const WAYS: Readonly<Record<string, (socket: Socket, bytes: string) => void>> = {
   'closes its sending side': (socket, bytes) => void socket.end(bytes),
   leaves: (socket, bytes) => void socket.write(bytes, () => socket.destroy()),
@@ -46,10 +46,10 @@ const WAYS: Readonly<Record<string, (socket: Socket, bytes: string) => void>> = 
   },
 };
 const ROUNDS = 12;
-/** From where they come, and nobody else. */
+/** The source address that only these requests use. */
 const FROM = '127.0.0.77';
 
-async function throwAt(registry: Guarded, way: keyof typeof WAYS, deed: Deed): Promise<void> {
+async function sendAndLeave(registry: Guarded, way: keyof typeof WAYS, message: Message): Promise<void> {
   const socket = connect({ host: '127.0.0.1', port: Number(new URL(registry.url).port), localAddress: FROM });
   const closed = once(
     socket.on('error', () => {}),
@@ -57,37 +57,39 @@ async function throwAt(registry: Guarded, way: keyof typeof WAYS, deed: Deed): P
   );
   await once(socket, 'connect');
   socket.resume();
-  WAYS[way]?.(socket, bytesOf(deed));
+  WAYS[way]?.(socket, bytesOf(message));
   await closed;
 }
 
-/** Sends all but the last byte of the body, does what is to be done meanwhile, and tells what was answered to the whole. */
-async function sendSlowly(registry: Guarded, deed: Deed, meanwhile: () => Promise<void>): Promise<string> {
+/**
+ * Sends all but the last byte of the body, runs `meanwhile`, sends the last byte, and returns the status of the answer.
+ */
+async function sendSlowly(registry: Guarded, message: Message, meanwhile: () => Promise<void>): Promise<string> {
   const socket = connect(Number(new URL(registry.url).port), '127.0.0.1');
-  let heard = '';
-  socket.setEncoding('utf8').on('data', (text) => (heard += String(text)));
-  const bytes = bytesOf(deed);
+  let received = '';
+  socket.setEncoding('utf8').on('data', (text) => (received += String(text)));
+  const bytes = bytesOf(message);
   socket.write(bytes.slice(0, -1));
   await meanwhile();
   socket.write(bytes.slice(-1));
-  await expect.poll(() => heard, { timeout: 3_000 }).toMatch(/^HTTP/);
+  await expect.poll(() => received, { timeout: 3_000 }).toMatch(/^HTTP/);
   socket.destroy();
-  return heard.slice(9, 12);
+  return received.slice(9, 12);
 }
 
-type Town = Awaited<ReturnType<typeof town>>;
+type Setup = Awaited<ReturnType<typeof setUp>>;
 
 interface Kind {
-  /** Whose deed it is. */
+  /** The token that the request is sent with. */
   readonly by: 'service' | 'operator';
-  readonly deed: (id: string) => Omit<Deed, 'bearer'>;
+  readonly message: (id: string) => Omit<Message, 'bearer'>;
   readonly isDone: (answer: Answer) => boolean;
 }
 
 const KINDS: Readonly<Record<string, Kind>> = {
   register: {
     by: 'service',
-    deed: (id) => ({
+    message: (id) => ({
       method: 'POST',
       path: '/api/v1/register',
       body: { id, service: 'orders', secret: 'a-secret-that-is-long-enough', endpoints: [ENDPOINT] },
@@ -96,7 +98,7 @@ const KINDS: Readonly<Record<string, Kind>> = {
   },
   PATCH: {
     by: 'operator',
-    deed: (id) => ({
+    message: (id) => ({
       method: 'PATCH',
       path: `/api/v1/instances/${id}`,
       body: { admin: 'MAINTENANCE', reason: 'hidden' },
@@ -105,46 +107,46 @@ const KINDS: Readonly<Record<string, Kind>> = {
   },
   DELETE: {
     by: 'operator',
-    deed: (id) => ({ method: 'DELETE', path: `/api/v1/instances/${id}` }),
+    message: (id) => ({ method: 'DELETE', path: `/api/v1/instances/${id}` }),
     isDone: ({ status }) => status !== 200,
   },
 };
 
-/** The id of another instance, which is there unless it is to be registered. */
-async function another({ registry, service }: Town, what: string, count: number): Promise<string> {
+/** The id of another instance, which is registered unless that is the action to test. */
+async function another({ registry, service }: Setup, what: string, count: number): Promise<string> {
   return what === 'register' ? `orders-new-${count}` : (await registry.enrol(service.text)).id;
 }
 
-describe('whoever sends a request and', () => {
+describe('a client that sends a request and', () => {
   const cases = Object.keys(WAYS).flatMap((way) =>
     Object.entries(KINDS).map(([what, kind]) => [way, what, kind] as const),
   );
-  it.each(cases)('%s does nothing untold: %s', async (way, what, { by, deed, isDone }) => {
-    const place = await town();
-    const { registry, operator, reader, told } = place;
+  it.each(cases)('%s causes nothing that is not logged: %s', async (way, what, { by, message, isDone }) => {
+    const place = await setUp();
+    const { registry, operator, reader, logged } = place;
     const ask = (id: string): Promise<Answer> => registry.ask(`/api/v1/instances/${id}`, { bearer: operator.text });
     const ids: string[] = [];
     const done = async (): Promise<number> => (await Promise.all(ids.map(ask))).filter(isDone).length;
-    const lines = (): string[] => told(new RegExp(`^Access: ${by} token \\S+ from ${FROM}: `));
+    const lines = (): string[] => logged(new RegExp(`^Access: ${by} token \\S+ from ${FROM}: `));
 
     const { id: stays } = await registry.enrol(place.service.text);
-    await throwAt(registry, way, { method: 'DELETE', path: `/api/v1/instances/${stays}`, bearer: reader.text });
+    await sendAndLeave(registry, way, { method: 'DELETE', path: `/api/v1/instances/${stays}`, bearer: reader.text });
     while ((await done()) === 0) {
       for (let round = 0; round < ROUNDS; round += 1) {
         const id = await another(place, what, ids.length);
         ids.push(id);
-        await throwAt(registry, way, { ...deed(id), bearer: place[by].text });
+        await sendAndLeave(registry, way, { ...message(id), bearer: place[by].text });
       }
     }
     await expect.poll(async () => (await done()) - lines().length, soon).toBe(0);
     expect((await ask(stays)).status).toBe(200);
-    expect(told(/^Access(?!.* from 127\.\d+\.\d+\.\d+: )/)).toEqual([]);
+    expect(logged(/^Access(?!.* from 127\.\d+\.\d+\.\d+: )/)).toEqual([]);
   });
 });
 
-describe('whose token is revoked while the request is under way', () => {
+describe('a client whose token is revoked during its request', () => {
   it.each(['PATCH', 'DELETE', 'register'] as const)('does nothing: %s', async (what) => {
-    const { registry, service, reader, told } = await town();
+    const { registry, service, reader, logged } = await setUp();
     const late = await registry.token({
       role: what === 'register' ? 'service' : 'operator',
       services: what === 'register' ? ['orders'] : [],
@@ -153,7 +155,7 @@ describe('whose token is revoked while the request is under way', () => {
     const { id } = await registry.enrol(service.text);
     const path = `/api/v1/instances/${id}`;
     const secret = 'a-secret-that-is-long-enough';
-    const deeds: Readonly<Record<typeof what, Deed>> = {
+    const messages: Readonly<Record<typeof what, Message>> = {
       PATCH: { method: 'PATCH', path, bearer: late.text, body: { admin: 'MAINTENANCE', reason: 'late' } },
       DELETE: { method: 'DELETE', path, bearer: late.text, body: {} },
       register: {
@@ -163,20 +165,20 @@ describe('whose token is revoked while the request is under way', () => {
         body: { id: 'orders-late', service: 'orders', secret, endpoints: [ENDPOINT] },
       },
     };
-    const status = await sendSlowly(registry, deeds[what], async () => {
+    const status = await sendSlowly(registry, messages[what], async () => {
       await registry.revoke(late.id);
       await registry.until(late.text, 401);
     });
     expect(status).toBe('401');
     expect((await registry.ask(path, { bearer: reader.text })).body.admin).toBe('ENABLED');
     expect((await registry.ask('/api/v1/instances/orders-late', { bearer: reader.text })).status).toBe(404);
-    expect(told(/from 127\.0\.0\.1: .* → 401/)).toEqual([
+    expect(logged(/from 127\.0\.0\.1: .* → 401/)).toEqual([
       expect.stringContaining(`Access refused: ${what === 'register' ? 'service' : 'operator'} token ${late.id} from`),
     ]);
   });
 });
 
-describe('whose certificate ends while the request is under way', () => {
+describe('a client whose certificate expires during its request', () => {
   it('does nothing', async () => {
     const court = await Court.make();
     onTestFinished(async () => {
@@ -201,9 +203,9 @@ describe('whose certificate ends while the request is under way', () => {
   });
 });
 
-describe('who tries secrets by registering', () => {
-  it('is told in the log, and after 30 to wait; whoever has the right one registers again', async () => {
-    const { registry, service, told } = await town();
+describe('a client that guesses secrets by registering', () => {
+  it('is logged, and has to wait after 30 guesses; a client with the right secret registers again', async () => {
+    const { registry, service, logged } = await setUp();
     const { id, secret } = await registry.enrol(service.text);
     const from = '127.0.0.5';
     const register = (tried: string) =>
@@ -214,34 +216,35 @@ describe('who tries secrets by registering', () => {
         body: { id, service: 'orders', secret: tried, endpoints: [ENDPOINT] },
       });
     const statuses: number[] = [];
-    for (let round = 0; round < 40; round += 1) statuses.push((await register(`no-secret-of-anybody-${round}`)).status);
+    for (let round = 0; round < 40; round += 1)
+      statuses.push((await register(`no-valid-secret-at-all-${round}`)).status);
     expect(statuses.slice(0, 30)).toEqual(Array<number>(30).fill(409));
     expect(statuses.at(-1)).toBe(429);
     expect(
-      told(/^Access refused: service token \S+ from 127\.0\.0\.5: POST \S+register id=\S+ service=orders → 409/),
+      logged(/^Access refused: service token \S+ from 127\.0\.0\.5: POST \S+register id=\S+ service=orders → 409/),
     ).not.toEqual([]);
     expect((await register(secret)).status).toBe(201);
   });
 });
 
-describe('of what is refused', () => {
-  it('those that were told to wait are counted', async () => {
-    const { registry, told } = await town();
+describe('the log of refusals', () => {
+  it('counts the requests that had to wait', async () => {
+    const { registry, logged } = await setUp();
     for (let round = 0; round < 60; round += 1) await registry.ask('/api/v1/services', { from: '127.0.0.5' });
     await registry.ask('/api/v1/services', { from: '127.0.0.6' });
-    const lines = told(/^Access refused/);
+    const lines = logged(/^Access refused/);
     const others = lines.flatMap((text) => Number(/\((\d+) others? /.exec(text)?.[1] ?? 0));
     expect(others.reduce((sum, count) => sum + count, lines.length)).toBe(61);
   });
 
-  it('a foreign page and a foreign name are told, and as whom they came', async () => {
-    const { registry, operator, told } = await town();
+  it('has foreign web pages and foreign host names, with their identity', async () => {
+    const { registry, operator, logged } = await setUp();
     const foreign = { origin: 'http://evil.example' };
     const from = '127.0.0.5';
     await registry.ask('/', { from, headers: foreign });
     await registry.ask('/api/v1/instances/x', { from, headers: foreign, bearer: operator.text, method: 'DELETE' });
     await registry.ask('/api/v1/services', { from, headers: { host: 'evil.example' } });
-    expect(told(/^Access refused/)).toEqual([
+    expect(logged(/^Access refused/)).toEqual([
       'Access refused: nobody from 127.0.0.5: GET / (foreign web page) → 403',
       `Access refused: operator token ${operator.id} from 127.0.0.5: DELETE /api/v1/instances/x (foreign web page) → 403`,
       'Access refused: nobody from 127.0.0.5: GET /api/v1/services (foreign name) → 421',
@@ -264,15 +267,15 @@ async function deedsOn(options: { insecure: boolean }) {
   return registry.log.texts().filter((text) => text.startsWith('Access'));
 }
 
-describe('where nothing is asked for', () => {
+describe('a registry without access control', () => {
   const BY_OPERATOR =
     'Access: an operator from 127.0.0.5: PATCH /api/v1/instances/orders-1 weight=7 reason=new cable → 200';
 
-  it('what operators do is told', async () => {
+  it('logs the actions of operators', async () => {
     expect(await deedsOn({ insecure: false })).toEqual([BY_OPERATOR]);
   });
 
-  it('and on an insecure registry what everybody does, and from where', async () => {
+  it('logs all actions, with their sources, if it is insecure', async () => {
     expect(await deedsOn({ insecure: true })).toEqual([
       'Access: anybody from 127.0.0.5: POST /api/v1/register id=orders-1 service=orders → 201',
       BY_OPERATOR,
