@@ -1,4 +1,5 @@
 import { CLIENT_TARGETS } from './client-targets.js';
+import { etcd } from './etcd-target.js';
 import { MESSAGE_TARGETS } from './message-targets.js';
 import { REGISTRY_TARGETS } from './registry-targets.js';
 import { rimTarget } from './rim-target.js';
@@ -13,5 +14,6 @@ export const TARGETS: readonly Target[] = [
   ...CLIENT_TARGETS,
   ...REGISTRY_TARGETS,
   store,
+  etcd,
   rimTarget(),
 ];
