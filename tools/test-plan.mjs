@@ -6,7 +6,6 @@ import { root } from './run.mjs';
 
 /** Files, by name, that prove no promise of README.md, or one that something else in `npm test` proves too. */
 const ONLY_IN_ALL = {
-  sim: /^mutants$/,
   process: /^(guide-.+|kinds|kinds-(embedded|obstacles|tls)|many-services|deploy|prometheus|systemd)$/,
   browser: /^wire$/,
   packages: /^(clone|compilers|manifests|types)$/,
