@@ -18,8 +18,11 @@ interface Scope {
   /** When silence made an instance CRITICAL: with a permit, and with or without one. */
   uses: number[];
   perhaps: number[];
-  /** The number of proved instances, and when it changed. */
-  counts: { readonly at: number; readonly total: number }[];
+  /**
+   * The number of proved instances, and when it changed; `most`: with those at a shared address, of which only the
+   * registry knows whether they were proved.
+   */
+  counts: { readonly at: number; readonly total: number; readonly most: number }[];
   massSince: number | null;
   /** When more than half were last silent, for certain. */
   surelyMassAt: number;
@@ -62,6 +65,8 @@ export class Permits {
   see({ before, after }: Verdict): void {
     if (after.state === 'HEALTHY') this.#proved.add(after.id);
     if (after.state === 'REGISTERING') this.#proved.delete(after.id);
+    // a peak may last for less than the time between two checks
+    for (const scope of this.#scopesOf(after)) this.#count(scope);
     const byProof = after.reason.code === 'PROOF_OF_DEATH';
     if (after.state !== 'CRITICAL' || before === null || before.state === 'CRITICAL' || byProof) return;
     // DEREGISTERING falls back to CRITICAL when it answers: that rescues it
@@ -77,9 +82,7 @@ export class Permits {
   /** Updates the facts of this moment, from the true state. */
   judge(): void {
     this.#judgedAt = this.#scene.registry.isListening ? this.#scene.world.now : this.#judgedAt;
-    const present = [...this.#ledger.listed.values()].filter(
-      ({ id, reason }) => this.#proved.has(id) && reason.code !== 'LEAVING' && !this.#wasGone(id),
-    );
+    const present = [...this.#ledger.listed.values()].filter((one) => this.#isPresent(one));
     const services = byService(present);
     const all = byService(this.#ledger.listed.values());
     for (const name of [...all.keys(), ...this.#scopes.keys()]) {
@@ -92,7 +95,7 @@ export class Permits {
   mayHold(instance: Instance): boolean {
     const { now } = this.#scene.world;
     return this.#scopesOf(instance).some((scope) => {
-      const isUsedUp = recent(scope.perhaps, now - 2 * SLACK_MS).length >= allowed(scope, now, SLACK_MS);
+      const isUsedUp = recent(scope.perhaps, now - 2 * SLACK_MS).length >= allowed(peak(scope, now, SLACK_MS, 'total'));
       // 3 intervals + timeout after most were silent, which itself is noticed late and forgotten late
       return isUsedUp || now - scope.lastMassAt < 40_000;
     });
@@ -113,7 +116,7 @@ export class Permits {
   #use(scope: Scope, { id, service }: Instance): void {
     const { now } = this.#scene.world;
     scope.uses = [...recent(scope.uses, now), now];
-    const most = allowed(scope, now, -SLACK_MS);
+    const most = allowed(peak(scope, now, -SLACK_MS, 'most'));
     if (scope.uses.length > most) {
       this.#ledger.report(
         'S7',
@@ -137,11 +140,7 @@ export class Permits {
   /** `listed`: also the instances, at a shared address, of which only the registry knows whether they were ever proved. */
   #observe(scope: Scope, instances: readonly Instance[], listed: readonly Instance[]): void {
     const { now } = this.#scene.world;
-    if (scope.counts.at(-1)?.total !== instances.length) scope.counts.push({ at: now, total: instances.length });
-    scope.counts = scope.counts.filter(({ at }, index) => {
-      const next = scope.counts[index + 1];
-      return next === undefined || next.at > now - WINDOW_MS - SLACK_MS || at > now - WINDOW_MS - SLACK_MS;
-    });
+    this.#count(scope);
     const surely = instances.filter(({ id }) => this.#silentFor(id) > this.#noticedAfterMs()).length;
     const maybe = listed.filter(({ id }) => this.#silentFor(id) > 0).length;
     const isMass = surely > 1 && surely > instances.length / 2;
@@ -149,6 +148,26 @@ export class Permits {
     const isSure = scope.massSince !== null && now - scope.massSince > SLACK_MS && surely > listed.length / 2;
     if (isSure) scope.surelyMassAt = now;
     if (maybe > 1 && maybe >= instances.length / 2) scope.lastMassAt = now;
+  }
+
+  /** Counts the proved instances of a scope, for its peak. */
+  #count(scope: Scope): void {
+    const { now } = this.#scene.world;
+    const listed = [...this.#ledger.listed.values()].filter(
+      ({ service }) => scope.name === ALL || service === scope.name,
+    );
+    const total = listed.filter((one) => this.#isPresent(one)).length;
+    const most = total + listed.filter(({ id, reason }) => isShared(reason) && !this.#proved.has(id)).length;
+    const last = scope.counts.at(-1);
+    if (last?.total === total && last.most === most) return;
+    const from = now - WINDOW_MS - SLACK_MS;
+    const kept = scope.counts.filter(({ at }, index) => at > from || (scope.counts[index + 1]?.at ?? Infinity) > from);
+    scope.counts = [...kept, { at: now, total, most }];
+  }
+
+  /** Proved, and neither leaving nor gone before this registry process knew it. */
+  #isPresent({ id, reason }: Instance): boolean {
+    return this.#proved.has(id) && reason.code !== 'LEAVING' && !this.#wasGone(id);
   }
 
   /** How long a direction has certainly been dead; 0 while both may work. */
@@ -179,7 +198,7 @@ export class Permits {
   #scopesOf({ service }: Instance): Scope[] {
     const own = this.#scope(service);
     const all = this.#scope(ALL);
-    return peak(own, this.#scene.world.now, 0) >= 3 ? [all, own] : [all];
+    return peak(own, this.#scene.world.now, 0, 'total') >= 3 ? [all, own] : [all];
   }
 
   #scope(name: string): Scope {
@@ -204,16 +223,21 @@ export function byService(instances: Iterable<Instance>): Map<string, Instance[]
 
 const recent = (uses: readonly number[], now: number): number[] => uses.filter((at) => now - at < WINDOW_MS - SLACK_MS);
 
-/** The highest count within the window; a negative slack looks a little further back. */
-function peak(scope: Scope, now: number, slackMs: number): number {
+/**
+ * The highest count within the window; a negative slack looks a little further back. A `total` that did not last is one
+ * that the registry may not have seen.
+ */
+function peak(scope: Scope, now: number, slackMs: number, which: 'total' | 'most'): number {
   const from = now - WINDOW_MS + slackMs;
+  const leastMs = which === 'total' ? SLACK_MS : 0;
   let highest = 0;
-  scope.counts.forEach(({ total }, index) => {
+  scope.counts.forEach((count, index) => {
     const until = scope.counts[index + 1]?.at ?? Infinity;
-    if (until > from) highest = Math.max(highest, total);
+    if (until > from && until - count.at >= leastMs) highest = Math.max(highest, count[which]);
   });
   return highest;
 }
 
-const allowed = (scope: Scope, now: number, slackMs: number): number =>
-  Math.max(1, Math.floor(0.15 * peak(scope, now, slackMs)));
+const allowed = (highest: number): number => Math.max(1, Math.floor(0.15 * highest));
+
+const isShared = ({ code }: Instance['reason']): boolean => code === 'ADDRESS_SHARED';
