@@ -2,7 +2,7 @@ import { watch } from 'node:fs';
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
 import { idsAt, register, startRegistry, urlOf, versionsAt } from './by-hand.js';
 import { endAll, start } from './spawn.js';
 import type { Child } from './spawn.js';
@@ -37,10 +37,10 @@ async function registerAll(url: string, prefix: string, acknowledged: Set<string
 
 describe('a registry that is killed at any moment', () => {
   let folder = '';
-  beforeAll(async () => {
+  beforeEach(async () => {
     folder = await mkdtemp(join(tmpdir(), 'rollcall-kills-'));
   });
-  afterAll(async () => {
+  afterEach(async () => {
     await endAll();
     await rm(folder, { recursive: true });
   });
@@ -62,15 +62,19 @@ describe('a registry that is killed at any moment', () => {
         }
         const url = await urlOf(registry);
         expect(await lost(url)).toEqual([]);
+        const before = acknowledged.size;
         const clients = Array.from({ length: CLIENTS }, (_, client) =>
           registerAll(url, `${life}-${client}`, acknowledged),
         );
+        // every other one dies with changes on its disk, however slow the machine is
+        if (life % 2 === 0)
+          await vi.waitFor(() => expect(acknowledged.size).toBeGreaterThan(before), { timeout: 30_000, interval: 5 });
         await Promise.all([killWithin(registry, 60), ...clients]);
       }
       const last = up(folder);
       expect(await lost(await urlOf(last))).toEqual([]);
       // else the kills came before anything had happened
-      expect(acknowledged.size).toBeGreaterThan(KILLS);
+      expect(acknowledged.size).toBeGreaterThanOrEqual(KILLS / 2);
       last.kill('SIGTERM');
       expect(await last.exited).toEqual({ code: 0, signal: null });
     },

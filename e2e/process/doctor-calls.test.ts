@@ -44,7 +44,7 @@ it('reports failing calls to a service without callable instances, for the calle
   for (const word of ['gateway', 'shop', id]) {
     const diagnosed = await diagnose(url, [word, '--no-ports']);
     const one = found(diagnosed, 'calls-failing', /of shop 0 of 1 may be called/, /rollcall doctor shop/);
-    expect(one.what).toMatch(/^gateway → shop: \d+ of \d+ calls failed in .* \(nobody of shop may be called\)\.$/);
+    expect(one.what).toMatch(/^gateway → shop: \d+ of \d+ calls failed in .* \(no instance of shop may be called\)\.$/);
     expect(one.gravity).toBe('broken');
     expect(diagnosed.code).toBe(1);
     expect(diagnosed.verdict).toMatch(/Elsewhere was not looked at\.$/);

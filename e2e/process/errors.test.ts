@@ -204,7 +204,7 @@ const SAYS: Readonly<Record<ErrorCode, readonly [what: RegExp, why: RegExp, advi
   CANCELLED: [/The call to orders/, /was cancelled/, null], // the canceller knows
   CLOSED: [/The call to orders ended/, /because this client was closed/, /Make no calls after close/],
   OPTION_INVALID: [/servise/, /unknown|does not exist|no option|no such/i, /service/],
-  PROTOCOL: [/does not answer as a registry does/, /no JSON/, /Check the address/],
+  PROTOCOL: [/does not answer as a registry does/, /not JSON/, /Check the address/],
   REGISTRY_REFUSED: [/nobody/, /no instance|not registered|knows no/i, /\.\s+\S.*\.$/],
   REGISTRY_UNREACHABLE: [/No registry answers at http:\/\/127\.0\.0\.1:1/, /ECONNREFUSED/, /npx rollcall up/],
   PORT_TAKEN: [/Port \d+ on 127\.0\.0\.1 is taken/, /which is no Rollcall registry/, /Stop it, or start this one on/],

@@ -11,7 +11,7 @@ import { prometheusMeter } from '@rollcall/nestjs/prometheus';
 import { startTestRegistry } from '@rollcall/registry/testing';
 import type { RunningRegistry } from '@rollcall/registry';
 import { register } from 'prom-client';
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
 
 // #region controller
 @Controller('metrics')
@@ -40,6 +40,7 @@ describe('the page on monitoring', () => {
     @Module({ imports: [root], controllers: [MetricsController] })
     class OrdersModule {}
     const app = await NestFactory.create(OrdersModule, { logger: false });
+    onTestFinished(() => app.close());
     await app.listen(0, '127.0.0.1');
     const { port } = new URL(await app.getUrl());
     const targets = await vi.waitFor(
@@ -51,9 +52,13 @@ describe('the page on monitoring', () => {
       { timeout: 10_000 },
     );
     expect(targets).toMatchObject([{ targets: [`127.0.0.1:${port}`] }]);
-    const shown = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
-    expect(shown).toContain('rollcall_registry_connected 1');
-    await app.close();
+    await vi.waitFor(
+      async () => {
+        const shown = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+        expect(shown).toContain('rollcall_registry_connected 1');
+      },
+      { timeout: 10_000 },
+    );
   });
 
   it('a service without HTTP names the port of its metrics', async () => {
