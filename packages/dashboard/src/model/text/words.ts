@@ -195,3 +195,7 @@ export function printedParts(text: string): { readonly name: string; readonly ta
   const [name = '', tail] = text.split(/…|\.{3}/);
   return tail === undefined ? null : { name, tail };
 }
+
+/** Shown instead of a topology picture that would be too big. `isUnhealthyOnly`: is this filter set already? */
+export const tooManyText = (services: string, isUnhealthyOnly: boolean): string =>
+  `${services} are too many for a picture: choose one above${isUnhealthyOnly ? '' : ', or only what is unhealthy'}.`;

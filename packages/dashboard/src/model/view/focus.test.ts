@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { ServiceEdge } from '../live/answers.js';
 import { sampleEdge } from '../live/sample.fixture.js';
-import { callersText, fittingEdges, hiddenCallers, meantBy, servicesOf, shownEdges, tooManyText } from './focus.js';
+import { tooManyText } from '../text/words.js';
+import { callersText, fittingEdges, hiddenCallers, meantBy, servicesOf, shownEdges } from './focus.js';
 import { edgeKey } from './graph.js';
 
 const ALL = [

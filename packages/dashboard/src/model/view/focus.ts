@@ -48,7 +48,3 @@ export function callersText(perSecond: number | null, hidden: number): string {
   if (hidden === 0) return rate === '' ? 'entry' : rate;
   return rate === '' ? `+${plural(hidden, 'caller')} not shown` : `${rate} +${hidden} not shown`;
 }
-
-/** In place of a picture that would be too big. `isUnhealthyOnly`: is this filter set already? */
-export const tooManyText = (services: string, isUnhealthyOnly: boolean): string =>
-  `${services} are too many for a picture: choose one above${isUnhealthyOnly ? '' : ', or only what is unhealthy'}.`;

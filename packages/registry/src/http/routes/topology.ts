@@ -5,7 +5,7 @@ import type { Outcome, TrafficQuery } from '../../registry-api.js';
 import { flawed, sendOutcome } from '../exchange/problem.js';
 import { flagOf, listOf, nameOf, namesOf, namespaceOf } from '../exchange/request.js';
 import type { RouteContext } from '../route-context.js';
-import { summaryOf } from './topology-summary.js';
+import { summaryOf } from '../../activity/topology-summary.js';
 
 /** The graph of calls, with their counts. */
 export const topologyRoutes: FastifyPluginCallback<RouteContext> = (app, { registry }, done) => {
