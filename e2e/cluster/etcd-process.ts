@@ -34,6 +34,14 @@ interface Place {
   readonly name: string;
   readonly port: number;
   readonly peerPort: number;
+  /** Serves health in the clear. */
+  readonly healthPort: number;
+}
+
+/** `isSecure`: its clients use TLS, by `flags`. */
+export interface EtcdTerms {
+  readonly isSecure?: boolean;
+  readonly flags?: readonly string[];
 }
 
 class Member implements EtcdProcess {
@@ -41,12 +49,14 @@ class Member implements EtcdProcess {
   readonly #folder = mkdtempSync(join(tmpdir(), 'rollcall-etcd-'));
   readonly #place: Place;
   readonly #all: readonly Place[];
+  readonly #terms: EtcdTerms;
   #child: ChildProcess;
 
-  constructor(place: Place, all: readonly Place[]) {
+  constructor(place: Place, all: readonly Place[], terms: EtcdTerms) {
     this.port = place.port;
     this.#place = place;
     this.#all = all;
+    this.#terms = terms;
     this.#child = this.#spawn();
   }
 
@@ -70,8 +80,9 @@ class Member implements EtcdProcess {
   }
 
   #spawn(): ChildProcess {
-    const { name, port, peerPort } = this.#place;
-    const [client, peer] = [`http://127.0.0.1:${port}`, `http://127.0.0.1:${peerPort}`];
+    const { name, port, peerPort, healthPort } = this.#place;
+    const { isSecure = false, flags: more = [] } = this.#terms;
+    const [client, peer] = [`http${isSecure ? 's' : ''}://127.0.0.1:${port}`, `http://127.0.0.1:${peerPort}`];
     const cluster = this.#all.map((one) => `${one.name}=http://127.0.0.1:${one.peerPort}`).join(',');
     const flags = [
       `--name=${name}`,
@@ -81,27 +92,34 @@ class Member implements EtcdProcess {
       `--listen-peer-urls=${peer}`,
       `--initial-advertise-peer-urls=${peer}`,
       `--initial-cluster=${cluster}`,
+      `--listen-metrics-urls=http://127.0.0.1:${healthPort}`,
+      ...more,
     ];
     return spawn('etcd', flags, { stdio: 'ignore' });
   }
 }
 
 /** Starts a cluster of one member and waits until it answers. */
-export async function startEtcd(): Promise<EtcdProcess> {
-  const [member] = await startEtcds(1);
+export async function startEtcd(terms: EtcdTerms = {}): Promise<EtcdProcess> {
+  const [member] = await startEtcds(1, terms);
   if (member === undefined) throw new Error('no member');
   return member;
 }
 
 /** Starts a cluster of this many members and waits until each of them answers. */
-export async function startEtcds(count: number): Promise<readonly EtcdProcess[]> {
+export async function startEtcds(count: number, terms: EtcdTerms = {}): Promise<readonly EtcdProcess[]> {
   const places: Place[] = [];
   for (let n = 1; n <= count; n += 1) {
-    places.push({ name: `m${n}`, port: await freePort(), peerPort: await freePort() });
+    places.push({
+      name: `m${n}`,
+      port: await freePort(),
+      peerPort: await freePort(),
+      healthPort: await freePort(),
+    });
   }
-  const members = places.map((place) => new Member(place, places));
+  const members = places.map((place) => new Member(place, places, terms));
   try {
-    for (const { port } of members) await untilHealthy(port);
+    for (const { healthPort } of places) await untilHealthy(healthPort);
   } catch (error) {
     for (const member of members) await member.close();
     throw error;
