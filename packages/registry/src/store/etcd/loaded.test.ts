@@ -20,11 +20,16 @@ function loadedBy(entry: string): Set<string> {
 }
 
 it('is not loaded by any entry point of the package', () => {
-  for (const entry of ['index.ts', 'embed.ts', 'http.ts', 'testing.ts']) {
+  for (const entry of ['index.ts', 'embed.ts', 'http.ts']) {
     const loaded = loadedBy(entry);
     expect(loaded.size).toBeGreaterThan(entry === 'embed.ts' ? 1 : 50);
     expect([...loaded].filter((file) => file.startsWith('store/etcd/'))).toEqual([]);
   }
+});
+
+it('gives tests its readers of untrusted bytes, and nothing that connects', () => {
+  const loaded = [...loadedBy('testing.ts')].filter((file) => file.startsWith('store/etcd/'));
+  expect(loaded.toSorted()).toEqual(['codec.ts', 'frames.ts', 'messages.ts'].map((file) => `store/etcd/${file}`));
 });
 
 it('imports Node, core and this package alone', () => {
