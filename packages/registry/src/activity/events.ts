@@ -4,7 +4,7 @@ import type { EventQuery } from './event-log.js';
 
 export type { EventQuery } from './event-log.js';
 
-/** One thing that happened, as whoever brought it about tells it. */
+/** One event, as its cause reports it. */
 export type Happening = Pick<RegistryEvent, 'kind' | 'by' | 'text' | 'untilMs'> & { readonly reason?: Reason };
 
 /** Events kept of the whole registry. */
