@@ -141,7 +141,7 @@ describe('changing the tokens', () => {
     expect((await stat(path)).mode & 0o777).toBe(0o644);
   });
 
-  it('changes the file behind a link, for whoever reads it by another name', async () => {
+  it('changes the file behind a link, for readers that use another name', async () => {
     const path = await newPath();
     const { record } = draw();
     await changeTokens(path, () => [record]);

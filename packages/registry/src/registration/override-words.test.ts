@@ -78,7 +78,7 @@ describe('an end', () => {
     expect(world.record(ID)).toMatchObject({ admin: 'ENABLED', weight: 100, override: null });
   });
 
-  it('of each setting comes after a restart, too, and for an instance that was removed meanwhile', async () => {
+  it('comes for each setting after a restart, too, and for an instance that was removed meanwhile', async () => {
     const store = new MemoryStore();
     const world = await withOrders(store);
     await tell(world, { admin: 'MAINTENANCE', untilMs: world.time.wall() + 120 * SECOND });
