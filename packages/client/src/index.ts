@@ -20,7 +20,7 @@ export type { ReadyOptions } from './call/readiness.js';
 export type { ServiceView } from './discovery/catalog.js';
 export type { StaticEndpoint } from './discovery/static-service.js';
 
-// to balance in an own way
+// for a custom balancer
 export type { BalancerChoice, BalancerName, Balancing } from './balance/balancers.js';
 export type { Candidates } from './balance/pickers/candidates.js';
 export type { Load, TypicalLatency } from './balance/nodes/loads.js';

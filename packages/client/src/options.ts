@@ -33,7 +33,7 @@ export interface RollcallOptions {
   readonly token?: string | undefined;
   /**
    * Whom to trust as a registry at an `https://` URL, and which certificate to show there: `caFile`, `certFile`, `keyFile` (PEM files,
-   * read anew when they have changed) or `ca`, `cert`, `key` (their texts). Default: whom Node trusts, and none.
+   * read again when they have changed) or `ca`, `cert`, `key` (their texts). Default: whom Node trusts, and none.
    */
   readonly registryTls?: RegistryTlsTerms | undefined;
   /**

@@ -4,7 +4,7 @@ import type { RegistryClient } from './registry-client/registry-client.js';
 import type { CallerListener } from './telemetry/events.js';
 import type { CallTracer } from './transport/tracing.js';
 
-/** What the outside is made of; the machine's own where left out. */
+/** The ports to the outside; the machine's own where left out. */
 export interface RollcallPorts {
   readonly time?: Time;
   readonly random?: Random;
@@ -14,9 +14,9 @@ export interface RollcallPorts {
   readonly log?: Log;
   /** The way to the registry; default: HTTP to the option `registry`. It is closed with the client. */
   readonly link?: RegistryClient;
-  /** What the request that is being handled leaves to its calls, as the server that got it keeps it. Default: nothing. */
+  /** The values that the request being handled leaves to its calls, as its server keeps them. Default: none. */
   readonly inherited?: () => Inherited | null;
-  /** Told what callers live through: ejections, a service that nobody can be called of, sheds, hedges; see `CallerEvent`. */
+  /** Gets the events of callers: ejections, a service without a callable instance, sheds, hedges; see `CallerEvent`. */
   readonly onCallerEvent?: CallerListener;
   /** Follows calls, to draw traces of them; see `CallTracer`. Default: nobody does. */
   readonly tracer?: CallTracer;

@@ -66,7 +66,7 @@ describe('Rollcall', () => {
     await expect(asked).resolves.toEqual([anInstance()]);
   });
 
-  it('does not take silence for an empty list', async () => {
+  it('rejects instead of returning an empty list while no registry has answered', async () => {
     const { rollcall, time } = setUp();
     const asked = expect(rollcall.instances('orders')).rejects.toMatchObject({ code: 'NO_CATALOG', retryable: true });
     await time.advanceBy(5_000);

@@ -272,12 +272,12 @@ export class Rollcall {
     return registerGrpcResolver({ time: this.#time, wake: () => this.start(), route }, options);
   }
 
-  /** What this process sees of a service, and why it calls whom. */
+  /** The view that this process has of a service, and why it picks which instance. */
   explain(service: string): Explanation {
     return this.#calls.explain(service);
   }
 
-  /** What this process saw of the services that it called in the last whole window of 5 s; see `EdgeStats`. */
+  /** The statistics of the services that this process called in the last whole window of 5 s; see `EdgeStats`. */
   edges(): readonly EdgeStats[] {
     return this.#calls.edges();
   }
@@ -321,7 +321,7 @@ export class Rollcall {
     this.#session?.setMetadata(words);
   }
 
-  /** What the registry thinks of this process; null when it is not registered. */
+  /** The state of this process in the registry; null when it is not registered. */
   get state(): State | null {
     return this.#session?.state ?? null;
   }

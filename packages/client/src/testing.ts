@@ -84,6 +84,6 @@ export type { Counted, WindowCounts } from './balance/nodes/window-counts.js';
 export { Breaker } from './breaker/breaker.js';
 export { defaultTripRules } from './breaker/trip-rules.js';
 export type { TripRule } from './breaker/trip-rules.js';
-// what reads strangers' bytes, for whoever tries it with all kinds of them
+// the parsers of foreign bytes, to test them with all kinds of input
 export { decodeCopies, encodeCopies } from './discovery/cache-file.js';
 export type { CacheOwner, KeptCopy } from './discovery/cache-file.js';

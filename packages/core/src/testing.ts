@@ -16,9 +16,9 @@ interface PendingTimer {
 }
 
 export interface ManualTimeOptions {
-  /** What `now` reads at first, ms; default 0. */
+  /** The first value of `now`, ms; default 0. */
   readonly nowMs?: number;
-  /** What `wall` reads at first, ms since 1970; default 1,790,000,000,000 (September 2026). */
+  /** The first value of `wall`, ms since 1970; default 1,790,000,000,000 (September 2026). */
   readonly wallMs?: number;
 }
 

@@ -41,8 +41,8 @@ async function refusal(imports: DynamicModule['imports']): Promise<string> {
   return String(error);
 }
 
-describe('forFeature throws its own error', () => {
-  it('if no module imports forRoot', async () => {
+describe('forFeature', () => {
+  it('throws its own error if no module imports forRoot', async () => {
     @Module({ imports: [RollcallModule.forFeature(['orders'])], providers: [Checkout] })
     class Shop {}
     expect(await refusal([Shop])).toMatch(
@@ -50,7 +50,7 @@ describe('forFeature throws its own error', () => {
     );
   });
 
-  it('but reports the error of an invalid forRoot', async () => {
+  it('reports the error of an invalid forRoot', async () => {
     const root = RollcallModule.forRoot({ service: 'Orders_API' });
     expect(await refusal([root, RollcallModule.forFeature(['orders'])])).toMatch(/service.*DNS label/);
   });
@@ -59,13 +59,13 @@ describe('forFeature throws its own error', () => {
     ['Orders_API', "'orders-api'"],
     ['OrdersService', "'orders-service'"],
     ['', 'Write one here'],
-  ])('for the invalid name %s', (name, advice) => {
+  ])('throws its own error for the invalid name %s', (name, advice) => {
     expect(() => RollcallModule.forFeature([name])).toThrow(/cannot be the name of a service/);
     expect(() => RollcallModule.forFeature([{ service: name }])).toThrow(advice);
     expect(() => RollcallModule.forFeatureAsync([{ service: name, useFactory: () => ({}) }])).toThrow(advice);
   });
 
-  it('for a service that is named twice with options, in one list or in one module', async () => {
+  it('throws its own error for a service that is named twice with options, in one list or in one module', async () => {
     const features = ['orders', { service: 'orders', deadlineMs: 800 }];
     expect(() => RollcallModule.forFeature(features)).toThrow(/names orders twice in one module/);
     @Module({ imports: features.map((feature) => RollcallModule.forFeature([feature])) })
@@ -73,7 +73,7 @@ describe('forFeature throws its own error', () => {
     expect(await refusal([RollcallModule.forRoot({}), Shop])).toMatch(/The module Shop:.* names orders twice/);
   });
 
-  it('for options without a provider', () => {
+  it('throws its own error for options without a provider', () => {
     expect(() => RollcallModule.forFeatureAsync([{ service: 'orders' }])).toThrow(/exactly one of useFactory/);
   });
 });

@@ -55,7 +55,7 @@ export type {
   TcpCodec,
 } from '@rollcall/client';
 
-// to follow what callers live through, and to balance in an own way
+// for the events of callers, and for a custom balancer
 export { firstAble, isAble } from '@rollcall/client';
 export type {
   Ask,

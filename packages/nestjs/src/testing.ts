@@ -183,7 +183,7 @@ export class FakeServices {
   }
 }
 
-/** What a fake service receives from `FakeServices`. */
+/** The parts that a fake service receives from `FakeServices`. */
 export interface FakeServiceParts {
   readonly time: Time;
   readonly roll: TestRoll;

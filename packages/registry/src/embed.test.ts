@@ -22,7 +22,7 @@ function embed(options: EmbedOptions = {}): EmbeddedRegistry {
   return registry;
 }
 
-/** A port that was free a moment ago. */
+/** Returns a port that was free when checked. */
 async function freePort(): Promise<number> {
   const first = embedRegistry({ port: 0 });
   await first.start(development);

@@ -17,7 +17,7 @@ import type { Ask, Picker } from './pickers/picker.js';
 
 export const CALLABLE = standardSelector(['HEALTHY', 'REGISTERING', 'UNHEALTHY']);
 
-/** What a call would ask. */
+/** The question that a call asks the balancer. */
 export function anAsk(fields: Partial<Ask> = {}): Ask {
   return {
     now: 0,

@@ -82,7 +82,7 @@ describe('a catalog update', () => {
     expect(fresh.nodeTable.inFlight).toBe(1);
   });
 
-  it('of hundreds at once leaves what it says', () => {
+  it('leaves exactly its instances, in its order, if hundreds change at once', () => {
     const balancer = build(aFleet(500));
     balancer.update(aFleet(300, 'HEALTHY', 250), 1);
     expect([...balancer.nodes].map(({ id }) => id)).toEqual(aFleet(300, 'HEALTHY', 250).map(({ id }) => id));
@@ -208,7 +208,7 @@ describe('the early limit of a silent one', () => {
   });
 
   it.each<[string, (other: Node) => void]>([
-    ['is ejected', (other) => Array.from({ length: 5 }, () => other.breaker.absence(450, () => true))],
+    ['is ejected', (other) => Array.from({ length: 5 }, () => other.breaker.connectFailure(450, () => true))],
     [
       'is known to take no more',
       (other) => {

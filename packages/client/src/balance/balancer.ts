@@ -10,7 +10,7 @@ import { isSilent, trustTheMass, WINDOW_INTERVALS } from './registry-distrust.js
 import { isLifted, tierOf } from './tiers.js';
 import type { Sight } from './tiers.js';
 
-/** What one balancer is made of. */
+/** The parts of one balancer. */
 export interface BalancerParts<N extends Node> {
   readonly picker: Picker;
   readonly standard: Selector;
@@ -18,7 +18,7 @@ export interface BalancerParts<N extends Node> {
   readonly preferences: Preferences;
   /** The id of the caller: other callers use other subsets. */
   readonly callerId: string;
-  /** Whether the copy of the registry that `update` receives may be outdated. */
+  /** True if the copy of the registry that `update` receives may be outdated. */
   readonly copy: { readonly stale: boolean };
   /** Between two heartbeats of an instance, ms. */
   intervalMs(): number;
@@ -47,8 +47,8 @@ const KEPT_INTERVALS = 2;
 /** While no instance can be called, one call in this time probes whether that is still so, ms. */
 const FORCED_PROBE_MS = 1_000;
 const MAX_SELECTIONS = 64;
-/** More are taken out of a list in one go. */
-const FEW = 8;
+/** At most this many removed instances are taken out of the list one by one; more in one pass. */
+const REMOVED_ONE_BY_ONE = 8;
 
 /**
  * The instances of one service over one protocol: keeps a node for each through all updates, sorts them into tiers when
@@ -111,8 +111,8 @@ export class Balancer<N extends Node> {
     }
     for (; at < before.length; at += 1) gone.add(before[at]?.id ?? '');
     // one by one they would be looked for in the list
-    if (gone.size > FEW) this.#list = this.#list.filter(({ id }) => !gone.has(id));
-    for (const id of gone) this.#drop(id, gone.size <= FEW);
+    if (gone.size > REMOVED_ONE_BY_ONE) this.#list = this.#list.filter(({ id }) => !gone.has(id));
+    for (const id of gone) this.#drop(id, gone.size <= REMOVED_ONE_BY_ONE);
     this.#instances = instances;
     this.#isFirst &&= instances.length === 0;
     this.#reviewAt = -Infinity;
@@ -177,7 +177,7 @@ export class Balancer<N extends Node> {
   /** No connection to the node could be made. */
   absent(node: N, now: number): void {
     this.#belie(node);
-    const hasChanged = node.breaker.absence(now, this.#mayEject);
+    const hasChanged = node.breaker.connectFailure(now, this.#mayEject);
     if (hasChanged || node.breaker.cause !== null) this.#standingChanged(hasChanged);
   }
 

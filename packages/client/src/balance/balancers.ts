@@ -7,7 +7,7 @@ import { AtRandom, PowerOfTwo, RoundRobin } from './pickers/pickers.js';
 import { WeightedRoundRobin } from './pickers/weighted-round-robin.js';
 
 /**
- * A way to balance: a picker and a load for each service and protocol. The port for an own one, which the option
+ * A way to balance: a picker and a load for each service and protocol. The port for a custom one, which the option
  * `calls.balancer` takes as it takes a name:
  *
  * ```ts
@@ -52,10 +52,10 @@ export const BALANCER_NAMES = [
   'consistent-hash',
 ] as const;
 export type BalancerName = (typeof BALANCER_NAMES)[number];
-/** What the option `balancer` may be. */
+/** The values of the option `balancer`. */
 export type BalancerChoice = BalancerName | Balancing;
 
-/** What a user can choose, by name: a picker × a load. Every row passes the contract suite. */
+/** The balancers that a user can choose by name: a picker × a load. Every row passes the contract suite. */
 export const BALANCERS: Readonly<Record<BalancerName, Balancing>> = {
   'p2c-peak-ewma': {
     picker: (random) => new PowerOfTwo(random),

@@ -4,7 +4,7 @@ import type { Balancing } from './balancers.js';
 
 /** Where calls come from. */
 export interface CallerLocality {
-  /** Of this process: other processes use other subsets. */
+  /** The id of this process: other processes use other subsets. */
   readonly id: string;
   /** Empty: unknown. */
   readonly zone: string;
@@ -14,7 +14,7 @@ export interface CallerLocality {
 
 export const NOWHERE: CallerLocality = { id: '', zone: '', intervalMs: () => 5_000 };
 
-/** What options say of zones and subsets. */
+/** The options for zones and subsets. */
 export interface PreferenceTerms {
   readonly zones: 'prefer' | 'ignore';
   readonly minInZone: number;

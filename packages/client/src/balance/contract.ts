@@ -43,7 +43,7 @@ function shares(balancer: Balancer<Node>, picks = PICKS): ReadonlyMap<string, nu
 const deviation = (share: number): number => 5 * Math.sqrt(PICKS * share * (1 - share)) + 1;
 
 function shut(node: Node | undefined): void {
-  for (let i = 0; i < 5; i += 1) node?.breaker.absence(0, () => true);
+  for (let i = 0; i < 5; i += 1) node?.breaker.connectFailure(0, () => true);
 }
 
 /** As many calls under way as it is known to take. */
@@ -58,7 +58,7 @@ function freeze(node: Node | undefined, another: Node | undefined): void {
   another?.answered(500);
 }
 
-/** What every row of `BALANCERS` promises, and every own one has to, whatever its picker and load. */
+/** The contract of every row of `BALANCERS` and of every custom balancer, whatever its picker and load. */
 export function balancerContract(candidate: Candidate): void {
   describe(`the balancer ${candidate.name}`, () => {
     itShares(candidate);

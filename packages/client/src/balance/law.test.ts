@@ -151,7 +151,7 @@ class Caller {
 
 describe('the breaker’s law', () => {
   it('holds in any history: half at most and never the last for errors, one probe at a time, none shut while one is open', () => {
-    // calls seldom come alone: some that end alike in a row, and in between whatever
+    // calls rarely come alone: some that end alike in a row, and in between whatever
     const run = fc
       .record({ ending: fc.constantFrom<Ending>('good', 'bad', 'absent'), length: fc.integer({ min: 2, max: 7 }) })
       .map(({ ending, length }): Step[] => {

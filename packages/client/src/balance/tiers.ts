@@ -3,7 +3,7 @@ import type { Node } from './nodes/node.js';
 
 interface Row {
   /** The tier of an instance with a recent success. */
-  readonly lately: number;
+  readonly recent: number;
   /** Without word of our own. */
   readonly unknown: number;
   /** Ejected by us. */
@@ -12,12 +12,12 @@ interface Row {
 
 /** The tier by the registry's state and our own experience. The lowest one that holds anybody is used. */
 const TIERS: Readonly<Record<State, Row>> = {
-  HEALTHY: { lately: 0, unknown: 0, ejected: 2 },
-  REGISTERING: { lately: 1, unknown: 1, ejected: 2 },
-  UNHEALTHY: { lately: 1, unknown: 2, ejected: 3 },
+  HEALTHY: { recent: 0, unknown: 0, ejected: 2 },
+  REGISTERING: { recent: 1, unknown: 1, ejected: 2 },
+  UNHEALTHY: { recent: 1, unknown: 2, ejected: 3 },
   // only for calls that name the state in allowedStates
-  CRITICAL: { lately: 4, unknown: 4, ejected: 4 },
-  DEREGISTERING: { lately: 5, unknown: 5, ejected: 5 },
+  CRITICAL: { recent: 4, unknown: 4, ejected: 4 },
+  DEREGISTERING: { recent: 5, unknown: 5, ejected: 5 },
 };
 export const TIER_COUNT = 6;
 /** Tiers beyond it are used only by calls that ask for such instances. */
@@ -41,7 +41,7 @@ export function tierOf(node: Node, sight: Sight): number {
   const row = rowOf(node, sight);
   if (node.breaker.cause !== null) return row.ejected;
   if (!hasAnsweredLately(node, sight.now)) return row.unknown;
-  return sight.isStale && row.lately <= LAST_CALLABLE ? TIERS.HEALTHY.lately : row.lately;
+  return sight.isStale && row.recent <= LAST_CALLABLE ? TIERS.HEALTHY.recent : row.recent;
 }
 
 /** When time alone may change the tier, or whether it counts as tried; Infinity: never. */

@@ -40,15 +40,15 @@ describe('a breaker', () => {
   it('leaves a failing instance as a last resort, and shuts one that cannot be connected to, whatever is allowed', () => {
     expect(ejected().gate).toBe(OPEN);
     const breaker = aBreaker();
-    for (let i = 0; i < 5; i += 1) breaker.absence(i, never);
+    for (let i = 0; i < 5; i += 1) breaker.connectFailure(i, never);
     expect(breaker).toMatchObject({ cause: 'absent', gate: SHUT });
   });
 
   it('does not shut an instance that could be connected to between', () => {
     const breaker = aBreaker();
-    for (let i = 0; i < 4; i += 1) breaker.absence(i, never);
+    for (let i = 0; i < 4; i += 1) breaker.connectFailure(i, never);
     breaker.success(5);
-    for (let i = 6; i < 10; i += 1) breaker.absence(i, never);
+    for (let i = 6; i < 10; i += 1) breaker.connectFailure(i, never);
     expect(breaker.cause).toBeNull();
   });
 
@@ -110,7 +110,7 @@ describe('a breaker', () => {
 
   it('is no longer shut as soon as something gets through', () => {
     const breaker = aBreaker();
-    for (let i = 0; i < 5; i += 1) breaker.absence(0, never);
+    for (let i = 0; i < 5; i += 1) breaker.connectFailure(0, never);
     expect(breaker.success(1_000)).toBe(true);
     expect(breaker).toMatchObject({ cause: 'errors', gate: OPEN });
     expect(breaker.success(1_001)).toBe(true);

@@ -142,7 +142,7 @@ export class Breaker {
    * Records a failed connection. After five in a row it is shut: no share protects it, since a call to it cannot
    * succeed. Returns whether the standing has changed.
    */
-  absence(now: number, mayEject: () => boolean): boolean {
+  connectFailure(now: number, mayEject: () => boolean): boolean {
     this.#absentInARow += 1;
     this.#fail();
     const standing = this.#standing;

@@ -4,7 +4,7 @@ import { OPEN } from './gate.js';
 import { AdaptiveLimit, DEFAULT_LIMIT, earlyLimit } from './limit.js';
 
 /** More than any limit of these tests. */
-const MANY = 1_000_000;
+const ABOVE_ANY_LIMIT = 1_000_000;
 
 describe('the early limit', () => {
   it('lets one call at a time to an instance that left 3 unanswered for 5 × its p99', () => {
@@ -38,13 +38,13 @@ describe('the adaptive limit', () => {
 
   it('shrinks by a tenth, at most once for each round trip, to 2', () => {
     const limit = new AdaptiveLimit(DEFAULT_LIMIT);
-    limit.overloaded(0, 100, MANY);
+    limit.overloaded(0, 100, ABOVE_ANY_LIMIT);
     expect(limit.gate).toBe(18);
-    for (let sentAt = 1; sentAt < 100; sentAt += 1) limit.overloaded(sentAt, 150, MANY);
+    for (let sentAt = 1; sentAt < 100; sentAt += 1) limit.overloaded(sentAt, 150, ABOVE_ANY_LIMIT);
     expect(limit.gate).toBe(18);
-    limit.overloaded(100, 200, MANY);
+    limit.overloaded(100, 200, ABOVE_ANY_LIMIT);
     expect(limit.gate).toBe(16);
-    for (let now = 300; now < 10_000; now += 100) limit.overloaded(now - 100, now, MANY);
+    for (let now = 300; now < 10_000; now += 100) limit.overloaded(now - 100, now, ABOVE_ANY_LIMIT);
     expect(limit.gate).toBe(2);
   });
 
@@ -52,7 +52,7 @@ describe('the adaptive limit', () => {
     const limit = new AdaptiveLimit(DEFAULT_LIMIT);
     expect(limit.raise(0)).toBe(true);
     expect(limit.gate).toBe(40);
-    limit.overloaded(0, 1_000, MANY);
+    limit.overloaded(0, 1_000, ABOVE_ANY_LIMIT);
     expect(limit.gate).toBe(18);
     expect(limit.raise(1_999)).toBe(false);
     expect(limit.raise(2_000)).toBe(true);
@@ -61,7 +61,7 @@ describe('the adaptive limit', () => {
 
   it('opens again within a second of successes after it was cut, and doubles with each round trip then', () => {
     const limit = new AdaptiveLimit(DEFAULT_LIMIT);
-    for (let now = 100; now <= 2_000; now += 100) limit.overloaded(now, now, MANY);
+    for (let now = 100; now <= 2_000; now += 100) limit.overloaded(now, now, ABOVE_ANY_LIMIT);
     const cut = limit.gate;
     for (let i = 0; i < cut; i += 1) limit.succeeded(cut, 2_999);
     expect(limit.gate).toBeLessThanOrEqual(cut + 1);
@@ -87,7 +87,7 @@ describe('the adaptive limit', () => {
         events.forEach(({ what, inFlight }, i) => {
           const now = 1_000 * i;
           if (what === 'succeeded') limit.succeeded(inFlight, now);
-          else if (what === 'overloaded') limit.overloaded(now, now, MANY);
+          else if (what === 'overloaded') limit.overloaded(now, now, ABOVE_ANY_LIMIT);
           else limit.raise(now);
           expect(limit.gate).toBeGreaterThanOrEqual(2);
           expect(limit.gate).toBeLessThanOrEqual(DEFAULT_LIMIT.max);

@@ -8,7 +8,7 @@ const P99_MULTIPLE = 5;
 const MIN_SILENCE_MS = 100;
 const LIMITED: Gate = 1;
 
-/** Whether enough calls are without an answer for their time to matter. The cheap half of `earlyLimit`. */
+/** True if enough calls are without an answer for their time to matter. The cheap half of `earlyLimit`. */
 export function isSilence(unanswered: number): boolean {
   return unanswered >= UNANSWERED;
 }

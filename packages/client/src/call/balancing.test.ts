@@ -41,7 +41,7 @@ const BAD: Readonly<Record<string, unknown>> = {
   },
 };
 
-/** Of a process that stands still from time to time: its clock goes on, its timers do not. */
+/** The time of a process that stands still from time to time: its clock continues, its timers do not. */
 class StallingTime extends ManualTime {
   stoppedMs = 0;
 
@@ -195,7 +195,7 @@ describe('where calls go', () => {
     expect(homes.size).toBeGreaterThan(1);
   });
 
-  it('may be decided by an own balancer, which explain names', async () => {
+  it('may be decided by a custom balancer, which explain names', async () => {
     const last: Balancing = {
       name: 'last',
       picker: () => ({ pick: ({ nodes }) => nodes.at(-1) ?? null }),
@@ -206,7 +206,7 @@ describe('where calls go', () => {
     expect(world.calls.explain('orders').protocols[0]?.balancer).toBe('last');
   });
 
-  describe('by an own balancer that misbehaves', () => {
+  describe('by a custom balancer that misbehaves', () => {
     it.each(Object.keys(BAD))('%s, falls back to a node that is able, and is logged once', async (name) => {
       const log = recordingLog();
       const world = aWorld({ log, instances: fleet('HEALTHY', 'HEALTHY'), options: { balancer: BAD[name] } });

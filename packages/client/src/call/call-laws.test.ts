@@ -221,7 +221,7 @@ describe('calls, whatever happens', () => {
     );
   });
 
-  it('that are part of a repetition are not repeated, but once where they were certainly not executed', async () => {
+  it('are not retried if they are part of a retry, except once if they were certainly not executed', async () => {
     const unsent = KINDS.filter((kind) => TRAITS[kind].executed === 'no');
     await fc.assert(
       fc.asyncProperty(storyOf({ kinds: unsent, failures: 12 }), async (story) => {
@@ -231,7 +231,7 @@ describe('calls, whatever happens', () => {
           const attempts = run.attemptsOf(made);
           if (!made.wishes.isRetry) continue;
           expect(attempts.length).toBeLessThanOrEqual(2);
-          // whoever is asked sees that it is a repetition
+          // the called instance sees that it is a retry
           for (const attempt of attempts) expect(attempt).toBeGreaterThan(1);
         }
         await run.calls.close();

@@ -113,7 +113,7 @@ export class CallWorld {
     });
   }
 
-  /** What each instance does; the others answer with their name after 1 ms. */
+  /** Sets the reaction of each instance; the others answer with their name after 1 ms. */
   play(plans: Readonly<Record<string, Plan>>): this {
     this.tcp.script = (id) => plans[id] ?? { afterMs: 1, values: [id] };
     return this;

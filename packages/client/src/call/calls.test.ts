@@ -126,7 +126,7 @@ describe('a retry', () => {
     expect(world.meter.count('rollcall_call_retries_total')).toBe(world.tcp.seen.length - 500);
   });
 
-  it('of what never left this process costs no budget: a dead instance fails no call of a crowd', async () => {
+  it('costs no budget if the request was never executed: a dead instance fails no call of a crowd', async () => {
     const options = { retryRatio: 0, retriesPerSecond: 0 };
     const world = new World({ instances: fleet('HEALTHY', 'HEALTHY'), options }).play({ a: failing('misdirected') });
     const crowd = Array.from({ length: 300 }, () => world.calls.call('orders', 'find', {}));
@@ -136,7 +136,7 @@ describe('a retry', () => {
     );
   });
 
-  it('of the same instance waits, and ends with the deadline', async () => {
+  it('to the same instance waits, and ends with the deadline', async () => {
     const world = new World({ instances: fleet('HEALTHY'), options: { attempts: 10 } }).play({ a: failing('unsent') });
     const { error, tookMs } = await world.ask({ deadlineMs: 100 });
     expect(['TRANSPORT', 'DEADLINE_EXCEEDED']).toContain(error?.code);
@@ -263,7 +263,7 @@ describe('a stream', () => {
     expect(world.time.nextAt()).toBeNull();
   });
 
-  it('is not repeated once a value has come', async () => {
+  it('is not retried once a value has arrived', async () => {
     const world = new World({ instances: fleet('HEALTHY', 'HEALTHY') });
     world.tcp.channel = () => ({
       send: (_request, _terms, sink) => {
@@ -285,7 +285,7 @@ describe('a stream', () => {
     expect(heard).toEqual([1, 'TRANSPORT']);
   });
 
-  it('calls its observer in the AsyncLocalStorage of whoever subscribed', async () => {
+  it('calls its observer in the AsyncLocalStorage of the subscriber', async () => {
     const world = new World();
     const storage = new AsyncLocalStorage<string>();
     const seen: unknown[] = [];

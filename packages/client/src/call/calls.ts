@@ -26,7 +26,7 @@ import { Call } from './call.js';
 import { explain } from './explain.js';
 import type { Explanation } from './explain.js';
 import { Fallback } from './fallback.js';
-import { grpcErrand, streamText } from './grpc-call.js';
+import { grpcCallRequest, streamText } from './grpc-call.js';
 import type { GrpcCall } from './grpc-call.js';
 import { follow, LastValue, Listener, only } from './observers.js';
 import type { StreamObserver } from './observers.js';
@@ -44,7 +44,7 @@ import { CalledService } from './service/called-service.js';
 import type { Surroundings } from './service/called-service.js';
 import type { Upstream } from './service/upstream.js';
 import { cancelOnAbort } from './signal.js';
-import { tcpErrand } from './tcp-call.js';
+import { tcpCallRequest } from './tcp-call.js';
 
 export type { StreamObserver } from './observers.js';
 export type { Inherited, OneCall } from './policy/call-options.js';
@@ -128,7 +128,7 @@ export class Calls {
     return new Promise((resolve, reject) => {
       const callee = this.#callee(service);
       const said = { pattern, data, options, codec: this.#codecs.get(service) };
-      this.#start(callee, callee.tcp, tcpErrand(callee.tcp, said, CALL, new LastValue(resolve, reject)), options);
+      this.#start(callee, callee.tcp, tcpCallRequest(callee.tcp, said, CALL, new LastValue(resolve, reject)), options);
     });
   }
 
@@ -138,7 +138,7 @@ export class Calls {
       const callee = this.#callee(service);
       const said = { pattern, data, options, codec: this.#codecs.get(service) };
       const receiver = new LastValue(() => resolve(), reject);
-      this.#start(callee, callee.tcp, tcpErrand(callee.tcp, said, EVENT, receiver), options);
+      this.#start(callee, callee.tcp, tcpCallRequest(callee.tcp, said, EVENT, receiver), options);
     });
   }
 
@@ -158,7 +158,7 @@ export class Calls {
     const callee = this.#callee(service);
     const told = { callee, upstream: callee.tcp, observer, options };
     const said = { pattern, data, options, codec: this.#codecs.get(service) };
-    return this.#listen(told, (receiver) => tcpErrand(callee.tcp, said, STREAM, receiver));
+    return this.#listen(told, (receiver) => tcpCallRequest(callee.tcp, said, STREAM, receiver));
   }
 
   /**
@@ -220,7 +220,7 @@ export class Calls {
       const callee = this.#callee(service);
       // the result of the method's own deserializer
       const receiver = new LastValue((value) => resolve(value as Output), reject);
-      this.#start(callee, callee.grpc, grpcErrand(callee.grpc, method, request, receiver), options);
+      this.#start(callee, callee.grpc, grpcCallRequest(callee.grpc, method, request, receiver), options);
     });
   }
 
@@ -240,7 +240,7 @@ export class Calls {
     const request = grpcRequest(method, message, options?.headers);
     const callee = this.#callee(service);
     return this.#listen({ callee, upstream: callee.grpc, observer, options }, (listener) =>
-      grpcErrand(callee.grpc, method, request, method.responseStream ? listener : only(listener)),
+      grpcCallRequest(callee.grpc, method, request, method.responseStream ? listener : only(listener)),
     );
   }
 
@@ -254,7 +254,7 @@ export class Calls {
     });
   }
 
-  /** What this process knows of a service and why it picks which instance; for people. */
+  /** The view that this process has of a service, and why it picks which instance; for people. */
   explain(service: string): Explanation {
     return explain(this.#callee(service));
   }
@@ -290,7 +290,7 @@ export class Calls {
 
   #listen<Request>(
     { callee, upstream, observer, options }: Listening<Request>,
-    errandFor: (receiver: CallObserver) => CallRequest<Request>,
+    requestFor: (receiver: CallObserver) => CallRequest<Request>,
   ): { cancel(): void } {
     // null when the observer throws on an immediate refusal: there is nothing to cancel
     let begun: Call<Request> | null = null;
@@ -298,7 +298,7 @@ export class Calls {
       this.#parts.log.error(`The observer of a stream of ${callee.service} threw: ${messageOf(error)}`);
       begun?.cancel(error);
     });
-    const call = this.#start(callee, upstream, errandFor(receiver), options);
+    const call = this.#start(callee, upstream, requestFor(receiver), options);
     begun = call;
     return {
       cancel() {

@@ -11,7 +11,7 @@ import type { PickReason } from '../transport/tracing.js';
 import type { CalledService } from './service/called-service.js';
 import type { Upstream } from './service/upstream.js';
 
-/** What one process knows of a service, and why it picks which instance. For people and dashboards; fields may be added. */
+/** Why one process picks which instance of a service. For people and dashboards; fields may be added. */
 export interface Explanation {
   readonly service: string;
   readonly status: ServiceView['status'];
@@ -68,7 +68,7 @@ export interface InstanceExplanation {
   readonly tier: number | null;
   /** False: it is outside our zone or subset, and gets calls only when the preferred ones are full. */
   readonly isPreferred: boolean;
-  /** `open`, `shut`, or `limited to n` calls at once: less than its `limit`, because it does not answer. */
+  /** `open`, `shut`, or `limited to n` concurrent calls, which is below `limit` because the instance does not answer. */
   readonly gate: string;
   readonly breaker: 'closed' | 'open' | 'half-open';
   /** Why it is ejected; null: it is not ejected. */

@@ -74,7 +74,7 @@ describe('a fallback', () => {
     expect(tookMs).toBeLessThanOrEqual(510);
   });
 
-  it('that throws, or rejects, leaves the call its own error', async () => {
+  it('leaves the call its own error if it throws or rejects', async () => {
     const world = new World();
     expect((await world.ask({ fallback: bug })).error?.code).toBe('TRANSPORT');
     expect((await world.ask({ fallback: async () => bug() })).error?.code).toBe('TRANSPORT');
@@ -82,7 +82,7 @@ describe('a fallback', () => {
     expect(world.log.texts('error')[0]).toContain('a bug of the user');
   });
 
-  it('that is waited for when the client is closed leaves the call its own error, and no timer', async () => {
+  it('leaves the call its own error, and no timer, if the client is closed while it runs', async () => {
     const world = new World();
     const ended = world.ask({ fallback: () => new Promise(() => {}) }, 50);
     world.time.setTimer(20, () => void world.calls.close());
@@ -107,7 +107,7 @@ describe('a fallback', () => {
     expect(await (await got).text()).toBe('instead');
   });
 
-  it('of a stream is asked only before the first value', async () => {
+  it('runs for a stream only before the first value', async () => {
     const world = new World();
     const heard: unknown[] = [];
     const observer = {

@@ -19,7 +19,7 @@ export interface GrpcCall extends OneCall {
 type Shape = Pick<GrpcMethod, 'path' | 'requestStream' | 'responseStream' | 'options'>;
 
 /** The request of a call to the method. */
-export function grpcErrand(
+export function grpcCallRequest(
   upstream: Upstream<GrpcRequest>,
   method: Shape,
   request: GrpcRequest,

@@ -32,7 +32,7 @@ export const HARMLESS = { options: { idempotency_level: 'NO_SIDE_EFFECTS' } } as
 /** So many requests of one connection the toy takes at a time. */
 export const MOST_AT_ONCE = 10;
 
-/** What a server of grpc-js saw. */
+/** The requests that a server of grpc-js received. */
 class Toy {
   readonly server = new Server({ 'grpc.max_concurrent_streams': MOST_AT_ONCE });
   readonly heard: unknown[] = [];
@@ -98,7 +98,7 @@ async function serving(settings: { maxConcurrentStreams?: number }, take: (strea
   return { port: (server.address() as { port: number }).port, connections: () => sessions.length };
 }
 
-/** A server that breaks each connection as soon as a request has come, and counts them. */
+/** A server that breaks each connection as soon as a request has arrived, and counts them. */
 export async function breaker() {
   const seen = { requests: 0, port: 0 };
   const { port } = await serving({}, (stream) => {

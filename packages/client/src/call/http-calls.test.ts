@@ -14,7 +14,7 @@ const cut: Script = (request, response) => {
   setImmediate(() => request.socket.destroy());
 };
 
-describe('an HTTP call that', () => {
+describe('an HTTP call', () => {
   it.each([
     ['is cut in the middle of its answer', cut],
     ['breaks before its answer', hangUp],
@@ -24,7 +24,7 @@ describe('an HTTP call that', () => {
     ['is answered with 502', refuse(502)],
     ['is answered with 504', refuse(504)],
     ['is answered with 421, by somebody else', refuse(421)],
-  ])('%s is made again elsewhere if it is idempotent', async (_name, script) => {
+  ])('that %s is retried elsewhere if it is idempotent', async (_name, script) => {
     const world = await httpWorld(2, [script, ok]);
     expect(await (await world.calls.fetch('orders', '/7')).text()).toBe('ok');
     expect(new Set(world.instances).size).toBe(2);
@@ -33,14 +33,14 @@ describe('an HTTP call that', () => {
   it.each([
     ['is cut in the middle of its answer', cut, 'TRANSPORT'],
     ['breaks before its answer', hangUp, 'TRANSPORT'],
-  ])('%s is not made again if it is not idempotent', async (_name, script, code) => {
+  ])('that %s is not retried if it is not idempotent', async (_name, script, code) => {
     const world = await httpWorld(2, [script, ok]);
     const posted = world.calls.fetch('orders', '/', { method: 'POST', body: 'pay' });
     await expect(posted).rejects.toMatchObject({ code, retryable: false });
     expect(world.asked.length).toBe(1);
   });
 
-  it('was for somebody else is made again whatever it is: it was not executed', async () => {
+  it('is retried even if it is not idempotent when it met another instance: it was not executed', async () => {
     const world = await httpWorld(2, [refuse(421), ok]);
     const posted = await world.calls.fetch('orders', '/', { method: 'POST', body: 'pay' });
     expect(await posted.text()).toBe('ok');
@@ -48,7 +48,7 @@ describe('an HTTP call that', () => {
   });
 
   it.each([200, 301, 400, 401, 404, 409, 500, 501])(
-    'is answered with %i has its answer, and blames nobody',
+    'returns an answer with status %i, and blames no instance',
     async (status) => {
       const world = await httpWorld(2, [refuse(status)]);
       expect((await world.calls.fetch('orders', '/')).status).toBe(status);
@@ -57,7 +57,7 @@ describe('an HTTP call that', () => {
   );
 
   it.each([502, 503, 504])(
-    'is answered with %i, because of something that the instance called itself, has its answer, and blames nobody',
+    'returns an answer with status %i that the instance got from a service it called, and blames no instance',
     async (status) => {
       const world = await httpWorld(2, [refuse(status, { 'rollcall-error': 'TRANSPORT', 'retry-after': '1' })]);
       expect((await world.calls.fetch('orders', '/')).status).toBe(status);
@@ -65,7 +65,7 @@ describe('an HTTP call that', () => {
     },
   );
 
-  it('has a body that flows goes elsewhere as long as nobody has begun to read it', async () => {
+  it('with a streamed body goes elsewhere until the body is read', async () => {
     const world = await httpWorld(1, [(_request, response, body) => response.end(body)]);
     const dead = instanceAt('z', await deadPort());
     // the pick is by chance: ten calls meet the dead one, or it is no longer picked
@@ -78,7 +78,7 @@ describe('an HTTP call that', () => {
     expect(world.suspects).toContain('z refused');
   });
 
-  it('has a body that flows is made once when it was begun', async () => {
+  it('with a streamed body is sent once when the body was read', async () => {
     const world = await httpWorld(2, [hangUp, ok]);
     const init = { method: 'PUT', body: new Blob(['x']).stream(), duplex: 'half' } as RequestInit;
     await expect(world.calls.fetch('orders', '/', init)).rejects.toMatchObject({ code: 'TRANSPORT' });

@@ -11,7 +11,7 @@ import { FakeView } from './calls.fixture.js';
 import { Calls } from './calls.js';
 import { callFields } from './policy/service-options.js';
 
-/** What a request is answered with; the request was read whole. */
+/** The answer to a request, which was read completely. */
 export type Script = (request: IncomingMessage, response: ServerResponse, body: string) => void;
 
 export interface Asked {
@@ -30,7 +30,7 @@ export const hangUp: Script = (request) => request.socket.destroy();
 export class HttpWorld {
   readonly asked: Asked[] = [];
   readonly suspects: string[] = [];
-  /** The first request, whoever gets it, is answered by the first of them, and so on; the last one answers all others. */
+  /** The first request, at any instance, is answered by the first of them, and so on; the last one answers all others. */
   scripts: readonly Script[] = [ok];
   readonly view: FakeView;
   readonly calls: Calls;

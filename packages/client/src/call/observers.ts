@@ -89,7 +89,7 @@ export class Listener implements CallObserver {
 }
 
 /** Reports the outcome of a call to its trace before passing it to the observer. */
-export class Followed implements CallObserver {
+export class TracedObserver implements CallObserver {
   readonly #receiver: CallObserver;
   readonly #trace: CallTrace;
 
@@ -124,5 +124,5 @@ export function follow<Request>(
   const trace = tracer.begin({ service, protocol, method: method.name, shape: callKind.shape, request });
   if (trace === null) return;
   callRequest.trace = trace;
-  callRequest.receiver = new Followed(receiver, trace);
+  callRequest.receiver = new TracedObserver(receiver, trace);
 }

@@ -15,7 +15,7 @@ function setUp(options: RollcallOptions = {}) {
   const link = new FakeLink();
   const rollcall = new Rollcall(options, { time, random: seededRandom(1), link });
   cleanups.push(() => rollcall.close());
-  /** What became of the wait so far: null, `ready`, or the error. */
+  /** The result of the wait so far: null, `ready`, or the error. */
   const outcome: { of: unknown } = { of: null };
   const wait = async (...args: Parameters<Rollcall['ready']>): Promise<void> => {
     rollcall.ready(...args).then(

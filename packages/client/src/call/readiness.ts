@@ -104,7 +104,7 @@ export class Readiness {
   #lateError(missing: readonly ServiceView[], timeoutMs: number): RollcallError {
     const reasons = missing.map((view) => `${view.service} (${this.#why(view)})`).join(', ');
     const { options, isAnnounced } = this.#parts;
-    const hint = options.service === undefined || isAnnounced() ? '' : unannouncedText(options.service);
+    const hint = options.service === undefined || isAnnounced() ? '' : notRegisteredHint(options.service);
     const text = `Not ready within ${timeoutMs} ms: ${reasons}.${hint}`;
     const statuses = new Set(missing.map(({ status }) => status));
     const code = statuses.has('waiting') ? 'NO_CATALOG' : statuses.has('known') ? 'NO_INSTANCE' : 'UNKNOWN_SERVICE';
@@ -131,7 +131,7 @@ export class Readiness {
 }
 
 /** A hint for services that wait for each other before they listen, which would wait for ever. */
-function unannouncedText(service: string): string {
+function notRegisteredHint(service: string): string {
   return (
     ` This process, ${service}, has not registered: it does so when it listens. If those it waits for wait for it, none of them ` +
     'starts: wait after app.listen(), or do not await ready() in onModuleInit and onApplicationBootstrap.'

@@ -19,7 +19,7 @@ export interface TcpMessage {
 }
 
 /** The request of a TCP call. Throws a TypeError for data that JSON cannot represent. */
-export function tcpErrand(
+export function tcpCallRequest(
   upstream: Upstream<TcpRequest>,
   { pattern, data, options, codec }: TcpMessage,
   callKind: CallKind,

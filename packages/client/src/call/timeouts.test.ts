@@ -68,7 +68,7 @@ describe('an attempt', () => {
     ]);
   });
 
-  it('that is the last one allowed has all the time that is left', async () => {
+  it('has all the time that is left if it is the last one allowed', async () => {
     const world = new World({ options: { attempts: 2, attemptTimeoutMs: 300 } });
     const plans: Plan[] = [{ afterMs: 3_000, values: ['late'] }, 'never'];
     world.tcp.script = () => plans.pop() ?? 'never';
@@ -84,7 +84,7 @@ describe('an attempt', () => {
     expect((await new World().hangOnce().ask({ ...IDEMPOTENT, timeoutMs: 200 })).value).toBeDefined();
   });
 
-  it('that takes too long is repeated within the budget', async () => {
+  it('is retried within the budget if it takes too long', async () => {
     const limit = { initial: 500, min: 500, max: 500 };
     const world = new World({ options: { attemptTimeoutMs: 150, retryRatio: 0.1, retriesPerSecond: 0, limit } });
     world.tcp.script = () => 'never';

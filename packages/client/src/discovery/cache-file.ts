@@ -117,11 +117,11 @@ function copyOf(line: unknown, { namespace }: CacheOwner): KeptCopy | null {
   const { service, heardAt, epoch, revision, instances, unconfirmed } = line;
   const frame = changeMessage.parse({ namespace, service, upsert: instances, remove: [] });
   const cursor = parseCursor(`${String(epoch)}.${String(revision)}`);
-  if (!frame.ok || cursor === null || typeof heardAt !== 'number' || !isIds(unconfirmed)) return null;
+  if (!frame.ok || cursor === null || typeof heardAt !== 'number' || !isIdArray(unconfirmed)) return null;
   return { service: frame.value.service, heardAt, ...cursor, instances: frame.value.upsert, unconfirmed };
 }
 
-function isIds(value: unknown): value is readonly string[] {
+function isIdArray(value: unknown): value is readonly string[] {
   return Array.isArray(value) && value.every((id) => typeof id === 'string' && ID_PATTERN.test(id));
 }
 

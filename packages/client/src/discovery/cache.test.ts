@@ -78,7 +78,7 @@ describe('Cache, a start without a registry', () => {
     expect(time.now()).toBe(300);
   });
 
-  it('also restores a service that is requested later, and lists its name', async () => {
+  it('restores a service that is requested later, too, and lists its name', async () => {
     const { cache, catalog, time } = life(await before());
     cache.start();
     await time.advanceBy(300);

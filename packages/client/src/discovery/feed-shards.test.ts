@@ -31,7 +31,7 @@ describe('Feed, more services than one stream carries', () => {
     expect(views.every(({ status, stale }) => status === 'known' && !stale)).toBe(true);
   });
 
-  it('keeps only those waiting whose stream is not open yet', () => {
+  it('keeps a service waiting only while its stream is not open', () => {
     const { link, views } = setUpWith(300);
     const [first, second] = link.streams;
     first?.accept([denialOf('s0')], 5);

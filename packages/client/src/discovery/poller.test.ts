@@ -275,7 +275,7 @@ describe('a stream that is tried while it polls', () => {
     expect([link.polls.length, catalog.service('orders').stale]).toEqual([polls, false]);
   });
 
-  it('and delivers nothing again has no effect: polling continues without a gap', async () => {
+  it('has no effect if it delivers nothing again: polling continues without a gap', async () => {
     const world = polling();
     await tried(world);
     const { link, time, catalog, contact } = world;

@@ -28,7 +28,7 @@ import { Identity } from './identity.js';
 import { OwnState } from './own-state.js';
 import { isOusted, meaningOf, refusalText, removedText } from './refusals.js';
 
-/** What this process announces to the registry about itself. */
+/** The data that this process registers about itself. */
 export interface Self {
   readonly service: string;
   readonly namespace: string;

@@ -67,7 +67,7 @@ const ALERTS: readonly (readonly [RegExp, string])[] = [
 /** Codes of a connection that ended before an answer: those of Node and of undici. */
 const CUT: ReadonlySet<string> = new Set(['ECONNRESET', 'UND_ERR_SOCKET']);
 
-const OPENSSL_HEARD_NO_TLS = /wrong version number|packet length too long|record layer failure|http request/;
+const OPENSSL_NOT_TLS = /wrong version number|packet length too long|record layer failure|http request/;
 
 /**
  * The meaning of a connection error and what to do about it; null if there is nothing to add to the error itself. It
@@ -90,8 +90,7 @@ function ofTls(error: unknown, { wasReached, isShown }: ConnectErrorFacts): stri
       ? refusedText('')
       : `it refused the handshake. If it asks for a client certificate, give one: ${CERT_OPTION}.`;
   }
-  if (OPENSSL_HEARD_NO_TLS.test(said))
-    return 'it speaks no TLS. Write its URL as http://, or start the registry with TLS.';
+  if (OPENSSL_NOT_TLS.test(said)) return 'it speaks no TLS. Write its URL as http://, or start the registry with TLS.';
   if (!CUT.has(code) || wasReached) return null;
   return isShown
     ? refusedText('It may not like our certificate. ')

@@ -34,7 +34,7 @@ class Registry extends FakeLink {
     this.onSuspect = () => this.#reply(aProblem('NOT_FOUND'));
   }
 
-  /** What its peers see when it dies, and when it is back without any data. */
+  /** What its peers see when it crashes, and when it is back without any data. */
   die(): void {
     this.state = 'down';
     this.known.clear();

@@ -40,7 +40,7 @@ export interface TransportsOf {
 }
 
 /** The calls of this package over the protocol. */
-export function rollcallOver(protocol: Protocol, transports: TransportsOf = {}): WorldClient {
+export function rollcallClient(protocol: Protocol, transports: TransportsOf = {}): WorldClient {
   const turn = (): Promise<void> => transports.turn?.() ?? settlePromises();
   return { turn, caller: (site) => new RollcallCaller(protocol, site, transports) };
 }
@@ -235,7 +235,7 @@ export type BareChoice = 'round-robin' | { readonly offset: number };
  * connections when it first needs them, waits for them, opens them again after they broke, and does not retry. The only
  * limit is the deadline of the call.
  */
-export function bareOver(protocol: Protocol, choice: BareChoice): WorldClient {
+export function bareClient(protocol: Protocol, choice: BareChoice): WorldClient {
   return { turn: null, caller: (site) => new BareCaller(protocol, choice, site) };
 }
 

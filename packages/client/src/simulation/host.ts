@@ -2,7 +2,7 @@ import type { Time } from '@rollcall/core';
 import { isWithin } from './network.js';
 import type { Acceptor, Fault, FaultOf, Line, HostRequest, Word } from './network.js';
 
-/** What the processes of a world have to do for a call: the amount of work, and its result. */
+/** The work that the processes of a world do for a call: its amount, and its result. */
 export interface Work {
   /** Time that the handler takes for the call with this number. */
   readonly ms: number;

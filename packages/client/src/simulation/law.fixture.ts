@@ -80,7 +80,7 @@ function faultOf({ kind, mask: bits, span: { fromMs, lastsMs }, ms }: Trouble, c
 
 type Death = Extract<Fault, { readonly kind: 'dead' }>;
 
-/** Drops deaths of hosts that are dead already. */
+/** Drops crashes of hosts that have crashed already. */
 function apart(deaths: readonly Death[]): readonly Death[] {
   const sorted = deaths.toSorted((one, other) => one.fromMs - other.fromMs);
   return sorted.filter((one, place) => sorted.slice(0, place).every((before) => before.toMs < one.fromMs));

@@ -2,7 +2,7 @@ import type { Protocol } from '@rollcall/core';
 import { ManualTime, seededRandom } from '@rollcall/core/testing';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { rollcallOver } from './clients.js';
+import { rollcallClient } from './clients.js';
 import { LAW_WORLDS } from './law-worlds.js';
 import { worlds } from './law.fixture.js';
 import { breaches, chanceOf, compare, successes } from './law.js';
@@ -25,7 +25,7 @@ const SEEDS: Readonly<Record<Protocol, number>> = { tcp: 1, http: 2, grpc: 3 };
 
 /** TCP and HTTP run this package’s own transports over simulated sockets; gRPC is a model. */
 const clientOf = (protocol: Protocol): WorldClient =>
-  protocol === 'grpc' ? rollcallOver(protocol) : rollcallOverSockets(protocol);
+  protocol === 'grpc' ? rollcallClient(protocol) : rollcallOverSockets(protocol);
 
 describe.each(PROTOCOLS)('over %s', (protocol) => {
   const client = clientOf(protocol);

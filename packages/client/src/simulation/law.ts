@@ -1,5 +1,5 @@
 import type { Protocol, Random } from '@rollcall/core';
-import { bareOver, rollcallOver } from './clients.js';
+import { bareClient, rollcallClient } from './clients.js';
 import { isServing, live } from './world.js';
 import type { CallRecord, SteppedTime, World, WorldClient } from './world.js';
 
@@ -10,31 +10,32 @@ import type { CallRecord, SteppedTime, World, WorldClient } from './world.js';
  */
 export interface LawCase {
   readonly ours: readonly CallRecord[];
-  /** Of a bare client that uses all addresses in turn. */
+  /** The calls of a bare client that uses all addresses in turn. */
   readonly bare: readonly CallRecord[];
   /** The larger of its successes and the mean successes of bare callers that use one address each. */
   readonly bareSuccesses: number;
 }
 
-/** Creates a fresh clock, and the same random numbers, for each contestant. */
+/** Creates a fresh clock, and the same random numbers, for each client. */
 export type Chances = () => { readonly time: SteppedTime; readonly random: Random };
 
 /**
- * Runs all contestants in the world. `client`: the one to check; default: this package over a model of the transport.
+ * Runs each client in the same simulated world. `client`: the one to check; default: this package over a model of the
+ * transport.
  */
 export async function compare(
   world: World,
   protocol: Protocol,
   chances: Chances,
-  client = rollcallOver(protocol),
+  client = rollcallClient(protocol),
 ): Promise<LawCase> {
   const run = (one: WorldClient): Promise<readonly CallRecord[]> => live(world, one, chances());
   const ours = await run(client);
-  const bare = await run(bareOver(protocol, 'round-robin'));
+  const bare = await run(bareClient(protocol, 'round-robin'));
   let fixed = 0;
   if (world.hosts > 1) {
     for (let offset = 0; offset < world.hosts; offset += 1) {
-      fixed += clearSuccesses(world, await run(bareOver(protocol, { offset }))) / world.hosts;
+      fixed += clearSuccesses(world, await run(bareClient(protocol, { offset }))) / world.hosts;
     }
   }
   return { ours, bare, bareSuccesses: Math.max(clearSuccesses(world, bare), Math.floor(fixed)) };
@@ -77,7 +78,7 @@ export function errorsOf(records: readonly CallRecord[]): string {
 }
 
 /**
- * Successes that one of two contestants may lose by chance when some of several instances are in trouble: which call
+ * Successes that one of two clients may lose by chance when some of several instances are in trouble: which call
  * meets them is random. Three standard deviations. It does not apply to the sum of many worlds.
  */
 export function chanceOf({ hosts, faults }: World, { bare }: LawCase): number {
@@ -90,7 +91,7 @@ export function chanceOf({ hosts, faults }: World, { bare }: LawCase): number {
  * any.
  */
 export function ratioOf({ ours, bareSuccesses }: LawCase): number {
-  const mine = successes(ours) + ours.filter(isUnavoidable).length;
+  const mine = successes(ours) + ours.filter(isResultUnknown).length;
   return bareSuccesses === 0 ? 1 : mine / bareSuccesses;
 }
 
@@ -102,7 +103,7 @@ export const executedTwice = (records: readonly CallRecord[]): readonly CallReco
 export function breaches(world: World, { ours, bareSuccesses }: LawCase, chance = 0): readonly string[] {
   const found: string[] = [];
   const mine = successes(ours);
-  const unavoidable = ours.filter(isUnavoidable).length;
+  const unavoidable = ours.filter(isResultUnknown).length;
   if (mine + unavoidable + chance < fewest(world, bareSuccesses)) {
     found.push(
       `${mine} of ${ours.length} calls succeed (${unavoidable} more broke off after they were written), beside ${bareSuccesses} of a bare client: ${errorsOf(ours)}`,
@@ -136,7 +137,7 @@ function nameOf(records: readonly CallRecord[]): string {
 }
 
 /** The call may have been executed and may not be repeated, so its result is unknown. */
-const isUnavoidable = ({ planned, code, attempts }: CallRecord): boolean =>
+const isResultUnknown = ({ planned, code, attempts }: CallRecord): boolean =>
   !planned.load.isIdempotent && code === 'TRANSPORT' && attempts.at(-1) === 'closed';
 
 /** Errors that come from this package’s own view of the instances, not from an instance. */

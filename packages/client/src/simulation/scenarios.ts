@@ -11,7 +11,7 @@ export interface Play {
   readonly bareTimeoutMs: number;
 }
 
-/** Of the lognormal service times: p99 is 4.7 × the mean. */
+/** The sigma of the lognormal service times: p99 is 4.7 × the mean. */
 const SIGMA = 0.8;
 const MEAN_MS = 10;
 const around = (chance: Chance, meanMs: number): Reply => ({ ms: chance.lognormal(meanMs, SIGMA) });

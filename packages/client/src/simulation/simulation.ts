@@ -37,7 +37,7 @@ export interface Caller {
   readonly ejections: number;
 }
 
-/** What a caller is created with. */
+/** The parameters with which a caller is created. */
 export interface Site {
   readonly time: Time;
   readonly random: Random;

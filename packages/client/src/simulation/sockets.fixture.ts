@@ -7,7 +7,7 @@ import { HttpTransport } from '../transport/http/http.js';
 import { TcpTransport } from '../transport/tcp/tcp.js';
 import { SecureWay } from '../transport/tls.js';
 import type { Transport } from '../transport/transport.js';
-import { FIRST_PORT, rollcallOver } from './clients.js';
+import { FIRST_PORT, rollcallClient } from './clients.js';
 import { Line } from './network.js';
 import type { Answer, LineEnd, HostRequest } from './network.js';
 import type { WorldClient, WorldSite } from './world.js';
@@ -18,11 +18,11 @@ import type { WorldClient, WorldSite } from './world.js';
  */
 export function rollcallOverSockets(protocol: 'tcp' | 'http'): WorldClient {
   if (protocol === 'tcp') {
-    return rollcallOver('tcp', {
+    return rollcallClient('tcp', {
       tcp: (site, options) => overWires(new TcpTransport(site.loop, options.tcp, new Wires(site, TcpWire))),
     });
   }
-  return rollcallOver('http', {
+  return rollcallClient('http', {
     http: (site, options) => overWires(new HttpTransport(site.loop, options.http, new Wires(site, HttpWire))),
     turn: () => new Promise((resolve) => setImmediate(resolve)),
   });

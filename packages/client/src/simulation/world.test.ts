@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { WheelTimer, TimerWheel } from '../call/policy/timer-wheel.js';
 import type { Failure } from '../transport/transport.js';
 import { PooledWay, SharedWay } from './channels.js';
-import { bareOver, rollcallOver } from './clients.js';
+import { bareClient, rollcallClient } from './clients.js';
 import { Host } from './host.js';
 import { LAW_WORLDS } from './law-worlds.js';
 import { breaches, compare, errorsOf, successes } from './law.js';
@@ -58,11 +58,11 @@ function likeness(one: readonly CallRecord[], other: readonly CallRecord[]): num
   return alike.length / Math.max(one.length, other.length);
 }
 
-const bare = (protocol: Protocol = 'tcp'): WorldClient => bareOver(protocol, 'round-robin');
-const ours = (protocol: Protocol = 'tcp'): WorldClient => rollcallOver(protocol);
+const bare = (protocol: Protocol = 'tcp'): WorldClient => bareClient(protocol, 'round-robin');
+const ours = (protocol: Protocol = 'tcp'): WorldClient => rollcallClient(protocol);
 const span = (fromMs: number, toMs: number) => ({ fromMs, toMs, hosts: [0] });
 
-/** Whether a connection to an instance 300 ms away is late after 1.1 s, and the result of its request within 2.5 s. */
+/** True if a connection to an instance 300 ms away is late after 1.1 s, and the result of its request within 2.5 s. */
 function storyOver(protocol: Protocol, connectTimeoutMs: number): readonly (string | null)[] {
   const time = new ManualTime();
   const log: string[] = [];
@@ -211,7 +211,7 @@ describe('a paused caller', () => {
 });
 
 describe('a run', () => {
-  it('is the same for the same seed, with the same calls for every contestant', async () => {
+  it('is the same for the same seed, with the same calls for every client', async () => {
     const [law] = LAW_WORLDS.filter(({ name }) => name.startsWith('one is killed'));
     const world = law?.world(3) ?? worldOf([]);
     const one = await live(world, ours(), chances());
@@ -249,9 +249,9 @@ describe('the law detects', () => {
     breaches(world, await compare(world, 'tcp', chances, client)).join('; ');
 
   /** A bare client whose records are changed afterwards. */
-  const twisted = (twist: (record: CallRecord) => CallRecord) => async () => {
+  const tampered = (change: (record: CallRecord) => CallRecord) => async () => {
     const found = await compare(world, 'tcp', chances, bare());
-    return breaches(world, { ...found, ours: found.ours.map(twist) }).join('; ');
+    return breaches(world, { ...found, ours: found.ours.map(change) }).join('; ');
   };
 
   it('nothing in a run without a breach', async () => {
@@ -259,12 +259,12 @@ describe('the law detects', () => {
   });
 
   it('calls that are lost', async () => {
-    const found = twisted((one) => (one.planned.number === 7 ? { ...one, code: 'REMOTE' } : one));
+    const found = tampered((one) => (one.planned.number === 7 ? { ...one, code: 'REMOTE' } : one));
     expect(await found()).toContain('19 of 20 calls succeed');
   });
 
   it('calls that are executed twice', async () => {
-    const found = twisted((one) => (one.planned.number === 7 ? { ...one, executions: 2 } : one));
+    const found = tampered((one) => (one.planned.number === 7 ? { ...one, executions: 2 } : one));
     expect(await found()).toContain('1 calls that are not idempotent were executed twice');
   });
 
@@ -287,12 +287,12 @@ describe('the law detects', () => {
   });
 
   it('calls failed by a guess', async () => {
-    const found = twisted((one) => (one.planned.number === 7 ? { ...one, code: 'BULKHEAD_FULL' } : one));
+    const found = tampered((one) => (one.planned.number === 7 ? { ...one, code: 'BULKHEAD_FULL' } : one));
     expect(await found()).toContain('1 calls ended by a guess before their deadline: BULKHEAD_FULL 1');
   });
 
   it('calls that end after their deadline, or never', async () => {
-    const found = twisted((one) => (one.planned.number === 7 ? { ...one, endedMs: Infinity } : one));
+    const found = tampered((one) => (one.planned.number === 7 ? { ...one, endedMs: Infinity } : one));
     expect(await found()).toContain('1 calls ended after their deadline, or never');
   });
 

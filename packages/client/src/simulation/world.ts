@@ -16,7 +16,7 @@ export interface Listed {
   readonly state: State;
 }
 
-/** What every caller gets from the registry at a time. `list`: all known instances. */
+/** The message that every caller gets from the registry at a time. `list`: all known instances. */
 export type CatalogWord =
   | { readonly atMs: number; readonly says: 'list'; readonly instances: readonly Listed[] }
   /** The registry has settled and does not know the service. */
@@ -61,7 +61,7 @@ export interface World {
   readonly options?: object;
 }
 
-/** One call of a world. It is the same for every contestant. */
+/** One call of a world. It is the same for every client. */
 export interface PlannedCall {
   readonly number: number;
   readonly atMs: number;
@@ -87,7 +87,7 @@ export interface WorldCaller {
   close(): Promise<void>;
 }
 
-/** What a caller is created with. */
+/** The parameters with which a caller is created. */
 export interface WorldSite {
   readonly world: World;
   readonly number: number;

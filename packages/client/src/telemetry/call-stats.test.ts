@@ -13,7 +13,7 @@ function aWorld(setting: Partial<WorldSetting> = {}): CallWorld {
 }
 
 describe('edges', () => {
-  it('tell of the last whole window: calls, failures and retries of each service', async () => {
+  it('report the last whole window: calls, failures and retries of each service', async () => {
     const world = aWorld({ instances: fleet('HEALTHY', 'HEALTHY') });
     let n = 0;
     world.tcp.script = (id) => ((n += 1) === 3 ? { afterMs: 1, failure: 'closed' } : { afterMs: 1, values: [id] });
@@ -45,7 +45,7 @@ describe('edges', () => {
     expect(world.calls.edges()).toEqual([]);
   });
 
-  it('do not count a hedge as a retry: it tells of one slow answer, of no failure', async () => {
+  it('do not count a hedge as a retry: it means one slow answer, not a failure', async () => {
     const world = aWorld({ instances: fleet('HEALTHY', 'HEALTHY'), options: { hedgeRatio: 1 } });
     await world.warmUp();
     await world.time.advanceBy(2 * EDGE_WINDOW_MS);
@@ -84,7 +84,7 @@ describe('edges', () => {
 });
 
 describe('the targets of an edge', () => {
-  it('tell of a circuit that opens, the worst first, before any window is over and after all calls', async () => {
+  it('report a circuit that opens, the worst first, before any window is over and after all calls', async () => {
     // as a process that has just started
     const time = new ManualTime();
     const two = aWorld({ time, instances: fleet('HEALTHY', 'HEALTHY'), options: { balancer: 'round-robin' } });

@@ -26,7 +26,7 @@ export interface EdgeStats {
    * Attempts after the first, without hedges: those follow no failure, and would make a sound edge look like a bad one.
    */
   readonly retries: number;
-  /** Of the last 10 to 20 s, retries included: at most 19 % too high; null with fewer than 20 calls. */
+  /** Percentiles of the last 10 to 20 s, retries included: at most 19 % too high; null with fewer than 20 calls. */
   readonly p50Ms: number | null;
   readonly p99Ms: number | null;
   /** Calls under way now. */

@@ -64,7 +64,7 @@ describe('events', () => {
     expect(world.heard).toEqual([]);
   });
 
-  it('that happen often come once a second, with their count', async () => {
+  it('are emitted at most once a second, with their count', async () => {
     const world = new World({ options: { services: { orders: { maxConcurrent: 1 } } } });
     world.play({ a: 'never', b: 'never', c: 'never' });
     world.calls.call('orders', 'find', 1).catch(() => {});
@@ -75,7 +75,7 @@ describe('events', () => {
     expect(world.meter.count('rollcall_call_sheds_total', { service: 'orders', cause: 'bulkhead' })).toBe(50);
   });
 
-  it('tell of hedges, and of a budget that is empty', async () => {
+  it('report hedges, and a budget that is empty', async () => {
     const world = new World({ options: { hedgeRatio: 1 } });
     await world.warmUp();
     const plans: Plan[] = ['never', { afterMs: 1, values: ['second'] }];

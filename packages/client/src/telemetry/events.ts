@@ -4,7 +4,7 @@ import type { InstanceId, Log, Protocol, Time } from '@rollcall/core';
 import type { EjectionCause } from '../breaker/breaker.js';
 import type { FailureKind } from '../transport/transport.js';
 
-/** What all events tell. */
+/** The fields of all events. */
 export interface EventBase {
   readonly service: string;
   /** Null: it concerns no single instance. */
@@ -79,7 +79,7 @@ export interface BudgetEvent extends ThrottledEvent {
   readonly cause: FailureKind;
 }
 
-/** What the callers in this process live through. Kinds and causes may be added. */
+/** The events of the callers in this process. Kinds and causes may be added. */
 export type CallerEvent = EjectedEvent | ReadmittedEvent | StateEvent | ShedEvent | HedgedEvent | BudgetEvent;
 
 export type CallerListener = (event: CallerEvent) => void;

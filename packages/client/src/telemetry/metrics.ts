@@ -6,7 +6,7 @@ import type { FailureKind } from '../transport/transport.js';
 import type { CallerEvents, ServiceState, ShedCause, StateEvent } from './events.js';
 import type { LaneEvents } from './service-state.js';
 
-/** What calls are counted with. */
+/** The metrics of calls. */
 export interface CallInstruments {
   readonly seconds: Histogram<readonly ['service', 'outcome']>;
   readonly failures: Counter<readonly ['service', 'kind']>;

@@ -65,7 +65,7 @@ export class PickLog {
     return number;
   }
 
-  /** What came of it, unless it is forgotten already. */
+  /** Records its result, unless it is forgotten already. */
   settle(number: number, outcome: string, now: number): void {
     const slot = this.#slots[number % KEPT];
     if (slot === undefined || slot.number !== number || number === 0) return;

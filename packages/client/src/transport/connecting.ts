@@ -14,7 +14,7 @@ export const MOVED: Failure = { kind: 'moved', cause: new Error('another connect
 
 /**
  * What is known of opening connections to one instance, the identity check included. A connection that is late is not
- * ended: the path or the instance may just be slow, and whoever has nowhere else to go waits for it. It is only said to
+ * ended: the path or the instance may just be slow, and a call without an alternative waits for it. It is only said to
  * be late, so that calls may go to other instances, or over a fresh connection.
  */
 export class Connecting {

@@ -13,11 +13,11 @@ export interface TransportHarness<Request> {
   /** With one connection for each instance, and a connect timeout of 500 ms. */
   transport(time: Time): Transport<Request>;
   request(data: unknown): Request;
-  /** What a toy's answer to `request(data)` looks like as a value. */
+  /** The value of a toy's answer to `request(data)`. */
   valueOf(value: unknown): unknown;
 }
 
-/** What every transport promises to the policies above it. */
+/** The contract of every transport with the policies above it. */
 export function transportContract<Request>(name: string, harness: TransportHarness<Request>): void {
   describe(`the ${name} transport`, () => {
     const bench = new Bench(harness);

@@ -5,7 +5,7 @@ import type { SecureContext } from 'node:tls';
 import { Credentials, silentLog } from '@rollcall/core';
 import type { CredentialTerms, Log, Pem } from '@rollcall/core';
 
-/** What is shown and trusted over connections that we open. */
+/** The credentials and the trusted CAs of connections that this process opens. */
 export type SecureCredentials = Credentials<SecureContext>;
 
 /** Throws OPTION_INVALID for a certificate, key or file that cannot be read. */
@@ -17,7 +17,7 @@ function read(path: string): string {
   return readFileSync(path, 'utf8');
 }
 
-/** Of a file, or of what stands there for it now: platforms change links. */
+/** The identity of a file, or of the target of a link: platforms change links. */
 function stamp(path: string): string {
   const { mtimeNs, size, ino } = statSync(path, { bigint: true });
   return `${mtimeNs}-${size}-${ino}`;

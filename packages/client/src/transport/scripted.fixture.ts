@@ -2,7 +2,7 @@ import type { InstanceId, Protocol, Time } from '@rollcall/core';
 import { failed, STOPPED } from './transport.js';
 import type { Channel, Exchange, FailureKind, Sink, Target, Terms, Transport } from './transport.js';
 
-/** What an instance does with a request: it answers after a while, fails after a while, or never says anything. */
+/** The reaction of an instance to a request: it answers after a while, fails after a while, or never answers. */
 export type Plan =
   | { readonly afterMs: number; readonly values: readonly unknown[] }
   | { readonly afterMs: number; readonly failure: FailureKind; readonly retryAfterMs?: number }

@@ -4,7 +4,7 @@ import type { Endpoint, Instance, Protocol, RollcallError } from '@rollcall/core
 export type PickReason = 'first' | 'retry' | 'hedge';
 
 /**
- * What travels with an attempt so that whoever serves it knows of the trace: names (lower case) and values, both plain
+ * The data that is sent with an attempt so that its server knows the trace: names (lower case) and values, both plain
  * words.
  */
 export type Carrier = Readonly<Record<string, string>>;
@@ -32,7 +32,7 @@ export interface TracedAttempt {
 }
 
 /**
- * Follows calls, for whoever draws traces of them. Everything here is called synchronously in the way of a call and
+ * Follows calls, to trace them. Everything here is called synchronously in the way of a call and
  * must not throw; a process without a tracer pays one comparison for each call and each attempt.
  */
 export interface CallTracer {
@@ -52,7 +52,7 @@ export interface AttemptTrace {
   readonly carrier: Carrier;
   /** Sends it: what instrumented libraries do meanwhile belongs to this attempt. */
   within<Result>(send: () => Result): Result;
-  /** What comes back, each value: over HTTP an `HttpAnswer`, or whatever the transport has for one. */
+  /** Called with each received value: over HTTP an `HttpAnswer`, or whatever the transport has for one. */
   value(value: unknown): void;
   /** `success`, the kind of the failure, or `cancelled`; at most once. A stream's attempt ends with its first value. */
   ended(outcome: string, cause: unknown): void;

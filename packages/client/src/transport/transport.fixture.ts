@@ -54,7 +54,7 @@ export class KeptSink implements Sink {
   }
 }
 
-/** What a toy service does with a request: `hold` leaves it unanswered, `hang-up` breaks the connection. */
+/** The reaction of a toy service to a request: `hold` leaves it unanswered, `hang-up` breaks the connection. */
 export type Habit = 'answer' | 'hold' | 'hang-up' | 'fail';
 
 /** A service of a few lines that speaks one protocol and counts. */
@@ -69,9 +69,9 @@ export interface Toy {
   readonly open: number;
   /** Times it was asked who it is. */
   readonly identityCalls: number;
-  /** What was asked for, in order. */
+  /** The received requests, in order. */
   readonly received: readonly unknown[];
-  /** Resolves when the next of them has come. */
+  /** Resolves when the next of them has arrived. */
   heard(): Promise<void>;
   close(): Promise<void>;
 }
@@ -197,7 +197,7 @@ export async function httpToy(): Promise<Toy> {
 /** The way to a toy over a wire that breaks after a number of bytes of its answers, on each connection. */
 export interface Wire {
   readonly port: number;
-  /** Bytes of answers that have come through. */
+  /** Bytes of answers that have arrived. */
   readonly passed: number;
   close(): Promise<void>;
 }

@@ -51,7 +51,7 @@ export const TRAITS: Readonly<Record<FailureKind, Trait>> = {
   moved: { executed: 'no', says: 'nothing', suspicion: null },
   /** The connection broke after the request was written. */
   closed: { executed: 'maybe', says: 'failing', suspicion: 'closed' },
-  /** What came is not of the protocol. */
+  /** The received bytes are not of the protocol. */
   garbled: { executed: 'maybe', says: 'failing', suspicion: null },
   /** The request itself was wrong, or its body broke off while it was sent: the caller's own doing. */
   spoiled: { executed: 'maybe', says: 'nothing', suspicion: null },
@@ -88,13 +88,13 @@ export interface Target {
   readonly endpoint: Endpoint;
 }
 
-/** What travels with an attempt. */
+/** The terms that are sent with an attempt. */
 export interface Terms {
-  /** What is left of the caller's deadline, ms. */
+  /** The rest of the caller's deadline, ms. */
   readonly remainingMs: number;
   /** Counts from 1. */
   readonly attempt: number;
-  /** What else travels with it, beside the payload; null, or left out: nothing. */
+  /** The other data that is sent with it, beside the payload; null, or left out: none. */
   readonly carrier?: Carrier | null;
 }
 
@@ -139,7 +139,7 @@ export interface Channel<Request> {
    * the next one takes as long. Null, or left out: none does.
    */
   readonly stall?: Failure | null;
-  /** The instance is gone: idle connections are closed now, the others when their last answer has come. */
+  /** The instance is gone: idle connections are closed now, the others when their last answer has arrived. */
   retire(): void;
 }
 
@@ -181,7 +181,7 @@ export function failed(failure: Failure, sink: Sink): Exchange {
   };
 }
 
-/** Of a transport that was closed. */
+/** The failure of a transport that was closed. */
 export const STOPPED: Failure = { kind: 'stopped', cause: new Error('this client was closed') };
 /** No answer came in time. */
 export const TIMEOUT: Failure = { kind: 'timeout', cause: null };

@@ -15,7 +15,7 @@ export interface ClockEvent {
 export interface Forecast {
   readonly state: State | 'REMOVED';
   readonly afterMs: number;
-  /** What prevents the transition: one heartbeat, or both of them (`PROOF`); null if nothing does. */
+  /** The heartbeat that prevents the transition, or both of them (`PROOF`); null if nothing prevents it. */
   readonly unless: 'HEARTBEAT_1' | 'HEARTBEAT_2' | 'PROOF' | null;
 }
 

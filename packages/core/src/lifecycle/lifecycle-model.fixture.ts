@@ -1,7 +1,7 @@
 import type { Event } from './lifecycle.js';
 import type { Cause, Fleet, Phase } from './vitals.js';
 
-/** Of the default policy, ms. */
+/** Times of the default policy, ms. */
 export const INTERVAL = 5_000;
 const TIMEOUT = 2_000;
 const HALF_LIFE = 600_000;

@@ -222,7 +222,7 @@ describe('the lifecycle', () => {
     const timedOut: Event = { ...refused, refused: false };
     const REFUSALS = [[refused], [refused], [refused]];
 
-    it('that refuses every probe, takes the steps of silence without a permit', () => {
+    it('takes the steps of silence without a permit if it refuses every probe', () => {
       const patient = restarted(mass, REFUSALS).pass(60);
       expect(patient.story.slice(1)).toEqual([
         [2 * SECOND, 'UNHEALTHY'],

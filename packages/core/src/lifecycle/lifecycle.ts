@@ -19,8 +19,8 @@ export type Event =
   /** Heartbeat-1 was answered and a Heartbeat-2 quoted its nonce; follows both of them. */
   | { readonly type: 'proved' }
   /**
-   * A probe failed: on some endpoints only (`partly`), refused, or timed out; `confirmed`: the regular probe before
-   * failed, too.
+   * A probe failed: on some endpoints only (`partly`), refused, or timed out; `confirmed`: the previous regular
+   * probe failed, too.
    */
   | {
       readonly type: 'call-failed';

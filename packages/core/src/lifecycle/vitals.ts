@@ -109,8 +109,8 @@ const REFUSALS_APART = 1.5;
 
 /**
  * True if the instance was gone before this registry process started: the registry has not heard from it since, and
- * consecutive probes were refused on every endpoint while its hosts were proved. Its silence did not begin under this
- * registry.
+ * consecutive probes were refused on every endpoint while its hosts were proved. Its silence began before this
+ * registry process started.
  */
 export function wasGoneBefore({ unheard }: Pick<Vitals, 'unheard'>, policy: Policy, { permit }: Fleet): boolean {
   if (unheard === null || unheard.refusals < 2 || permit.mass || !permit.hostProved) return false;

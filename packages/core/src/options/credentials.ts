@@ -9,7 +9,7 @@ export interface Pem {
   readonly key: string | undefined;
 }
 
-/** What `Credentials` is built from. How files are read is up to the caller. */
+/** The parts of `Credentials`. How files are read is up to the caller. */
 export interface CredentialParts<Context> {
   readonly terms: CredentialTerms;
   /** The name of the option, for messages. */

@@ -167,14 +167,14 @@ export function goodOf<Item>(kind: Kind<Item>, max: number): Kind<readonly Item[
 }
 
 /** Keys that pollute prototypes if code merges the object carelessly. */
-export const POISONED: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype']);
-export const POISONED_WORDS = [...POISONED].map((key) => `\`${key}\``).join(', ');
+export const UNSAFE_KEYS: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype']);
+export const UNSAFE_KEYS_TEXT = [...UNSAFE_KEYS].map((key) => `\`${key}\``).join(', ');
 /** One line: no control characters, no lone surrogates. */
 export const ONE_LINE = /^[^\p{Cc}\p{Cs}]*$/u;
 
 /** Texts by key; `maxBytes` is the UTF-8 length of all keys and values. Values are texts, so the object has no depth. */
 export function textMap(maxKeys: number, maxBytes: number): Kind<Readonly<Record<string, string>>> {
-  const allowed = `object of texts: at most ${maxKeys} keys, ${maxBytes} bytes of UTF-8 in all; no key ${POISONED_WORDS}`;
+  const allowed = `object of texts: at most ${maxKeys} keys, ${maxBytes} bytes of UTF-8 in all; no key ${UNSAFE_KEYS_TEXT}`;
   return {
     allowed,
     jsonSchema: { type: 'object', maxProperties: maxKeys, additionalProperties: { type: 'string' } },
@@ -200,7 +200,7 @@ export function textMap(maxKeys: number, maxBytes: number): Kind<Readonly<Record
 
 function wordOf(key: string, value: unknown, maxBytes: number, flaws: Flaws): string | undefined {
   const since = flaws.count;
-  if (POISONED.has(key)) flaws.note('this key', `any key but ${POISONED_WORDS}`);
+  if (UNSAFE_KEYS.has(key)) flaws.note('this key', `any key but ${UNSAFE_KEYS_TEXT}`);
   else if (key === '' || key.length > maxBytes || !ONE_LINE.test(key))
     flaws.note('this key', 'a key of one line, not empty');
   else if (typeof value !== 'string') flaws.add(value, 'a text');

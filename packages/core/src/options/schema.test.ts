@@ -240,7 +240,7 @@ describe('what is printed of a value', () => {
 });
 
 describe('hostile input', () => {
-  it('of any shape yields a value or flaws, and changes nothing', () => {
+  it('yields a value or flaws whatever its shape, and changes nothing', () => {
     const before = Object.getOwnPropertyNames(Object.prototype);
     const value = fc.oneof(
       fc.anything({ withNullPrototype: true, withBigInt: true }),

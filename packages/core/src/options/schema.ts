@@ -5,7 +5,7 @@ import { UNPRINTABLE } from '../runtime/redact.js';
 export interface Flaw {
   /** `endpoints[0].port`; empty for the whole message. */
   readonly path: string;
-  /** What was received, shortened and printable. */
+  /** The received value, shortened and printable. */
   readonly received: string;
   readonly allowed: string;
 }

@@ -27,7 +27,7 @@ export interface ServicesAnswer {
 
 /** An instance on a list. */
 export type ListedInstance = Instance & {
-  /** What an operator set of it; missing: nothing. */
+  /** The settings of an operator; missing: none. */
   readonly override?: Override;
   /** Only with `heartbeats=true`. */
   readonly heartbeats?: HeartbeatsAnswer;
@@ -109,14 +109,14 @@ export interface TimelineAnswer {
 
 /** `GET /api/v1/events` */
 export interface EventsAnswer {
-  /** Sequence numbers count within it. */
+  /** Sequence numbers are comparable only within one epoch. */
   readonly epoch: string;
   /**
    * Wall clock, ms since 1970, since when all events of the requested kinds are kept: of older ones, only what
    * operators did and what the registry says of itself.
    */
   readonly since: number;
-  /** What `after` says next time. */
+  /** The value of `after` in the next request. */
   readonly last: number;
   /** True if there is more after `last` already. */
   readonly more: boolean;
@@ -165,7 +165,7 @@ export interface CircuitCounts {
 /** Attempts from all instances of one service to one instance of another. */
 export interface TargetEdge {
   readonly instance: string;
-  /** Of all callers together. */
+  /** The sum of all callers. */
   readonly callsPerSecond: number;
   readonly failures: number;
   /** The highest of the callers; null: too few calls to say. */
@@ -181,7 +181,7 @@ export interface ServiceEdge {
   /** Instances of `from` that reported it. */
   readonly callers: number;
   readonly calls: number;
-  /** Of all callers together. */
+  /** The sum of all callers. */
   readonly callsPerSecond: number;
   readonly failures: number;
   readonly retries: number;

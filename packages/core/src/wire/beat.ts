@@ -21,7 +21,7 @@ export interface Beat {
 /** The most services that a beat reports; further ones are not read. */
 export const MOST_EDGES = 64;
 
-/** What an instance, as a caller, observed of one service of its namespace in the last complete window. */
+/** The observations of an instance, as a caller, of one service of its namespace in the last complete window. */
 export interface Edge {
   readonly service: string;
   readonly windowMs: number;
@@ -49,7 +49,7 @@ export type Circuit = (typeof CIRCUITS)[number];
 /** The most called instances that a beat reports, in all its edges. */
 export const MOST_TARGETS = 200;
 
-/** What an instance, as a caller, observed of one instance of a service. It counts attempts; the edge counts calls. */
+/** The observations of an instance, as a caller, of one instance of a service. It counts attempts; the edge counts calls. */
 export interface EdgeTarget {
   readonly instance: string;
   /** Attempts that ended in the window. */

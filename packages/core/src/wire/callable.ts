@@ -41,7 +41,7 @@ export interface CallableCount {
   readonly admin: Readonly<Record<AdminState, number>>;
   /** Instances that are DEREGISTERING, whatever their admin state. */
   readonly leaving: number;
-  /** Of the ENABLED instances those that are not callable, by state. */
+  /** The ENABLED instances that are not callable, by state. */
   readonly unfit: Readonly<Record<State, number>>;
 }
 

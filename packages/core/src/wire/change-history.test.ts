@@ -165,7 +165,7 @@ const truth = (registry: TruthfulRegistry): string =>
     .join(' ');
 
 describe('over any history', () => {
-  it('of one epoch, view and changes form the full view, through every disconnection', () => {
+  it('view and changes form the full view within one epoch, through every disconnection', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
         const { client, registry } = run(steps);
@@ -195,7 +195,7 @@ describe('over any history', () => {
     );
   });
 
-  it('of several epochs, all true instances are known, and all other known ones are unconfirmed', () => {
+  it('all true instances are known across epochs, and all other known ones are unconfirmed', () => {
     fc.assert(
       fc.property(fc.array(fc.oneof({ weight: 9, arbitrary: step }, restart), { maxLength: 60 }), (steps) => {
         const { client, registry } = run(steps);

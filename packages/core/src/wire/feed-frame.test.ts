@@ -34,13 +34,13 @@ describe('a frame of the feed', () => {
     expect(parseFrame(event, JSON.stringify({ ...data, tomorrow: [1] }))).toEqual({ ok: true, value: { event, data } });
   });
 
-  it('of an unknown event is ignored', () => {
+  it('is ignored if its event is unknown', () => {
     expect(parseFrame('weather', '{}')).toBeNull();
     expect(parseFrame('constructor', '{}')).toBeNull();
     expect(parseFrame('', '')).toBeNull();
   });
 
-  it('that is not JSON is a flaw', () => {
+  it('is a flaw if it is not JSON', () => {
     expect(parseFrame('change', '{"upsert":[')).toMatchObject({ ok: false, problem: [{ path: '', allowed: 'JSON' }] });
     expect(parseFrame('change', '')).toMatchObject({ ok: false });
   });
@@ -64,7 +64,7 @@ describe('a frame of the feed', () => {
     expect(flawsOf('reset', { ...reset, instances: [sampleInstance({ namespace: 'other' })] })).toHaveLength(1);
   });
 
-  it('of any content is read or refused', () => {
+  it('is read or refused whatever its content', () => {
     const mangled = fc.tuple(fc.constantFrom(...frames), fc.string(), fc.json()).map(([frame, key, json]) => {
       const keys = Object.keys(frame.data);
       const data = { ...frame.data, [keys[key.length % keys.length] ?? key]: JSON.parse(json) as unknown };

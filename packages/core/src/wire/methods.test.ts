@@ -121,7 +121,7 @@ describe('the name of an HTTP request', () => {
     ['/api/?x', 'GET /api/'],
     ['/apis/orders', 'GET /apis'],
     ['/vim/orders', 'GET /vim'],
-  ])('of %s is %s', (path, name) => {
+  ])('for %s is %s', (path, name) => {
     expect(routeNameOf('GET', path)).toBe(name);
   });
 });

@@ -1,4 +1,4 @@
-import { flag, integer, ONE_LINE, POISONED, POISONED_WORDS, utf8Length } from '../options/kinds.js';
+import { flag, integer, ONE_LINE, UNSAFE_KEYS, UNSAFE_KEYS_TEXT, utf8Length } from '../options/kinds.js';
 import type { Kind, Flaws } from '../options/schema.js';
 import { isRecord, message, optional } from '../options/schema.js';
 
@@ -14,7 +14,7 @@ export interface MethodPolicy {
   readonly idempotent?: boolean;
   /** The longest time to an answer, 1 … 3,600,000 ms: callers wait no longer for one attempt. */
   readonly timeoutMs?: number;
-  /** Whether callers may send a second attempt beside a slow first one; only if it is idempotent, too. Default false. */
+  /** True if callers may send a second attempt beside a slow first one; only if it is idempotent, too. Default false. */
   readonly hedge?: boolean | HedgePolicy;
 }
 
@@ -35,7 +35,7 @@ export type Methods = Readonly<Record<string, MethodPolicy>>;
 export const MOST_METHODS = 256;
 /** In characters. */
 export const LONGEST_METHOD_NAME = 256;
-/** Of all names and policies of an instance as JSON. */
+/** The largest size of all names and policies of an instance as JSON. */
 export const MOST_METHOD_BYTES = 8_192;
 const LONGEST_MS = 3_600_000;
 
@@ -63,7 +63,7 @@ const methodPolicyMessage = message<MethodPolicy>(
 export const METHODS: Kind<Methods> = {
   allowed:
     `object of MethodPolicy by name: at most ${MOST_METHODS}, ${MOST_METHOD_BYTES} bytes of JSON in all; ` +
-    `a name has 1 … ${LONGEST_METHOD_NAME} characters on one line and is not ${POISONED_WORDS}`,
+    `a name has 1 … ${LONGEST_METHOD_NAME} characters on one line and is not ${UNSAFE_KEYS_TEXT}`,
   jsonSchema: {
     type: 'object',
     maxProperties: MOST_METHODS,
@@ -89,7 +89,7 @@ export const METHODS: Kind<Methods> = {
 
 /** True if a method may have this name. */
 export function isMethodName(name: string): boolean {
-  return name !== '' && name.length <= LONGEST_METHOD_NAME && ONE_LINE.test(name) && !POISONED.has(name);
+  return name !== '' && name.length <= LONGEST_METHOD_NAME && ONE_LINE.test(name) && !UNSAFE_KEYS.has(name);
 }
 
 /** The length of the value as JSON, in UTF-8 bytes. */
@@ -149,7 +149,7 @@ function sorted(pattern: unknown): unknown {
 function readPolicy(name: string, value: unknown, flaws: Flaws): MethodPolicy | undefined {
   const since = flaws.count;
   if (!isMethodName(name))
-    flaws.note('this name', `a name of 1 … ${LONGEST_METHOD_NAME} characters, not ${POISONED_WORDS}`);
+    flaws.note('this name', `a name of 1 … ${LONGEST_METHOD_NAME} characters, not ${UNSAFE_KEYS_TEXT}`);
   const policy = methodPolicyMessage.read(value, flaws);
   if (flaws.count > since) flaws.under(name, since);
   return policy;

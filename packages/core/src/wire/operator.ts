@@ -203,7 +203,7 @@ export interface RegistryEvent {
    * complete.
    */
   readonly reason: Reason | null;
-  /** Of the record, or the tombstone, after it; null if there is none. */
+  /** The revision of the record, or the tombstone, after it; null if there is none. */
   readonly revision: number | null;
   readonly by: Actor;
   /** The event in plain words, without a full stop. */

@@ -33,7 +33,7 @@ describe('the problem in an answer', () => {
     expect(problemFrom(410, { ...document, code: 'toString' }).code).toBe('ENDED');
   });
 
-  it('of a bad certificate is an UNAUTHORIZED for a client that knows no newer code', () => {
+  it('is UNAUTHORIZED for a bad certificate if the client does not know the newer code', () => {
     expect(problemFrom(401, { ...document, code: 'CERTIFICATE_UNTRUSTED' }).code).toBe('CERTIFICATE_UNTRUSTED');
     expect(problemFrom(401, { ...document, code: 'SOMETHING_NEWER' }).code).toBe('UNAUTHORIZED');
   });
@@ -50,7 +50,7 @@ describe('the problem in an answer', () => {
     [503, 'NOT_READY'],
     [504, 'NOT_READY'],
     [599, 'INTERNAL'],
-  ])('of a proxy with status %i is %s', (status, code) => {
+  ])('has for a proxy with status %i the code %s', (status, code) => {
     for (const body of ['<html>', null, undefined, [], { error: 'x' }, { ...document, detail: 'x'.repeat(1e6) }]) {
       const problem = problemFrom(status, body);
       expect(problem.code).toBe(code);

@@ -147,7 +147,7 @@ describe('a registration', () => {
     expect(JSON.stringify(flaw)).not.toContain('hunter2');
   });
 
-  it('of great depth is rejected without traversal', () => {
+  it('is rejected without traversal if it is very deep', () => {
     const deep: unknown = JSON.parse(`${'{"a":'.repeat(50_000)}1${'}'.repeat(50_000)}`);
     for (const field of ['id', 'service', 'metadata', 'endpoints', 'secret']) {
       expect(flawsOf(registrationMessage, { ...registration, [field]: deep })[0]?.path).toMatch(

@@ -180,9 +180,9 @@ export interface RegistryStatus extends RegistryAnswer, ProcessFacts {
   readonly tls: TlsAnswer | null;
   /** The role and id of the sender of the request; null if no credentials are required. */
   readonly visitor: { readonly role: Role; readonly id: string } | null;
-  /** Of the last ten minutes, newest first, 50 at most. */
+  /** The refusals of the last ten minutes, newest first, 50 at most. */
   readonly refused: readonly RefusedAnswer[];
-  /** What its host carries, and how much of that is used; empty: not known. */
+  /** The budgets of its host, and how much of each is used; empty: not known. */
   readonly host: readonly BudgetAnswer[];
   /** Tokens that end within two weeks, the first to end first, ten at most. */
   readonly endingTokens: readonly EndingToken[];

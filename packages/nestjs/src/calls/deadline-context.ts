@@ -3,7 +3,7 @@ import type { Inherited } from '@rollcall/client';
 import { attemptOf, remainingMsOf } from '@rollcall/core';
 import type { Time } from '@rollcall/core';
 
-/** What one request passes on to the calls of its handler. */
+/** The values that one request passes on to the calls of its handler. */
 class RequestDeadline implements Inherited {
   readonly deadlineAt: number;
   readonly isRetry: boolean;
@@ -68,7 +68,7 @@ export class DeadlineContext {
     if (legacy !== undefined) legacy.isOver = true;
   }
 
-  /** What the current request passes on to its calls; null without a request, or if it has no deadline. */
+  /** The values that the current request passes on to its calls; null without a request, or if it has no deadline. */
   current(): Inherited | null {
     const legacy = this.#storage.getStore();
     return legacy === undefined || legacy.isOver ? null : legacy;

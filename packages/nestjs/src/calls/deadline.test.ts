@@ -15,7 +15,7 @@ import { application, ask, microservice, portOf, world } from '../nest.fixture.j
 import type { World } from '../nest.fixture.js';
 import type { DeadlineContext } from './deadline-context.js';
 
-/** What is inherited at one point of a request: the rest in ms, and whether it is a retry; null for nothing. */
+/** The values inherited at one point of a request: the rest in ms, and whether it is a retry; null for none. */
 type Heirloom = readonly [number, boolean] | null;
 
 /** Records what is inherited at each point. */
@@ -203,7 +203,7 @@ describe('a request over TCP', () => {
     hasty.socket.destroy();
   });
 
-  it('that is an event is never refused and passes on no deadline: no caller waits for it', async () => {
+  it('is never refused and passes on no deadline if it is an event: no caller waits for it', async () => {
     const here = await listening();
     const socket = connect(here.rollcall.port, '127.0.0.1');
     await once(socket, 'connect');

@@ -205,7 +205,7 @@ describe.each(['express', 'fastify'] as const)('a filter for everything on %s', 
     expect(await statusOf(bare, (app) => app.useGlobalFilters(new CatchAll()))).toBe(418);
   });
 
-  it('that is for other errors leaves a RollcallError to ours', async () => {
+  it('leaves a RollcallError to ours if it is for other errors', async () => {
     @Catch(TypeError)
     class OfTypeErrors extends CatchAll {}
     const providers = [{ provide: APP_FILTER, useClass: OfTypeErrors }];
@@ -225,7 +225,7 @@ describe('a filter for everything in a microservice', () => {
     },
   );
 
-  it('of app.useGlobalFilters comes before ours', async () => {
+  it('comes before ours if app.useGlobalFilters sets it', async () => {
     const here = await world({ service: 'orders' }, { controllers: [Failing] });
     const app = microservice(here);
     app.useGlobalFilters(new CatchAll());

@@ -7,9 +7,9 @@ export interface RemoteError {
   readonly code: ErrorCode;
   readonly message: string;
   readonly retryable: boolean;
-  /** Of a REMOTE error: the 4xx status with which the called service answered. */
+  /** The 4xx status with which the called service answered; only for a REMOTE error. */
   readonly statusCode?: number;
-  /** Of a REMOTE error: the text of the called service, without the names that `message` has. */
+  /** The text of the called service, without the names that `message` has; only for a REMOTE error. */
   readonly detail?: string;
 }
 

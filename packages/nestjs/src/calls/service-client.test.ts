@@ -121,7 +121,7 @@ describe('the dispatch hook', () => {
     ]);
   });
 
-  it('that throws fails only the call', async () => {
+  it('fails only the call if it throws', async () => {
     const { orders, rollcall } = client();
     const error = new Error('no tenant');
     orders.setOnDispatchHook(() => {
@@ -133,7 +133,7 @@ describe('the dispatch hook', () => {
     expect(rollcall.made).toEqual([]);
   });
 
-  it('that adds nothing has no effect', async () => {
+  it('has no effect if it adds nothing', async () => {
     const { orders, rollcall } = client({ deadlineMs: 800 });
     orders.setOnDispatchHook(() => {});
     await orders.call('find', {});
@@ -171,7 +171,7 @@ describe('a client', () => {
     expect(rollcall.events).toEqual(['instances orders']);
   });
 
-  it('of a contract knows its patterns, inputs and outputs; without one it is as loose as a ClientProxy', () => {
+  it('knows the patterns, inputs and outputs of its contract; without one it is as loose as a ClientProxy', () => {
     const { orders } = client();
     const typed = orders as unknown as ServiceClient<OrdersApi>;
     expectTypeOf(() => typed.call('find', { id: '7' })).returns.toEqualTypeOf<Promise<Order>>();

@@ -24,7 +24,7 @@ export type OutputOf<Handler> = Handler extends (input: never) => infer Output ?
 /** The values of a stream, what a promise resolves to, else the type itself. */
 export type Settled<Output> = Output extends Observable<infer Value> ? Value : Awaited<Output>;
 
-/** What a client needs from its application. */
+/** The part of its application that a client needs. */
 export interface ServiceClientHost {
   readonly rollcall: RollcallApi;
   /** Called before each call, since the first one may have to start the feed. */
@@ -121,7 +121,7 @@ export class ServiceClient<Api extends object = Untyped> extends ClientProxy {
     await this.awake().instances(this.service);
   }
 
-  /** Whether the registry is reachable. Calls continue without it. */
+  /** The connection to the registry, as it changes. Calls continue without it. */
   override get status(): Observable<ContactStatus> {
     const { rollcall } = this.host;
     return new Observable((observer) => {

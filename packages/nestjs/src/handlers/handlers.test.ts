@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest';
 import { application, LOOPBACK, microservice, world } from '../nest.fixture.js';
 import { Hedge, Idempotent, Timeout } from './handler-policy.js';
 
-/** What an application with this controller publishes, and its warnings. */
+/** The handlers that an application with this controller publishes, and its warnings. */
 async function published(controller: Type, prepare: (app: INestApplication) => void = () => {}) {
   const here = await world({ service: 'orders' }, { controllers: [controller] });
   const app = application(here);
@@ -70,7 +70,7 @@ describe('the handlers of messages', () => {
     expect(problems).toEqual([expect.stringContaining('Catalog.placed is not published')]);
   });
 
-  it('of a standalone microservice are published, too', async () => {
+  it('are published for a standalone microservice, too', async () => {
     const here = await world({ service: 'orders' }, { controllers: [Catalog] });
     await microservice(here).listen();
     expect(here.rollcall.methods).toHaveProperty('find');
@@ -113,7 +113,7 @@ describe('the handlers of messages', () => {
     expect((await published(Hasty)).problems).toEqual([expect.stringContaining('needs @Idempotent()')]);
   });
 
-  it('that exceed a registration are not published, which is logged', async () => {
+  it('are not published if they exceed a registration, which is logged', async () => {
     class Endless extends Object {}
     for (let i = 0; i < 300; i += 1) {
       const descriptor = { value: () => i, configurable: true, writable: true };
@@ -158,7 +158,7 @@ describe('the routes of an application', () => {
     expect(await names(Invoices, (app) => app.setGlobalPrefix('shop'))).toEqual(['POST /shop']);
   });
 
-  it('that callers cannot distinguish publish only what all declare, with a warning for the others', async () => {
+  it('publish only what all declare if callers cannot distinguish them, with a warning for the others', async () => {
     @Controller('carts')
     class Carts {
       @Idempotent()

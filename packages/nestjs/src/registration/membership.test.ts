@@ -194,7 +194,7 @@ describe('the drain', () => {
     await expect(world({ drain: { leastMs: 2_000, deadlineMs: 1_000 } })).rejects.toThrow('drain.leastMs 2000');
   });
 
-  it('waits for what a broker delivered before callers had moved away, but not for later deliveries', async () => {
+  it('waits for messages that a broker delivered before callers stopped sending, not for later ones', async () => {
     const here = await world();
     here.rollcall.onDrain = () => Promise.resolve(3);
     await microservice(here).listen();

@@ -6,7 +6,7 @@ import type { AnnouncedEndpoint, Metadata, Methods } from '@rollcall/core';
 import { PORTS, ROLLCALL, SETTINGS } from '../inject.js';
 import type { Ports, RollcallApi } from '../inject.js';
 import type { EmbeddedRegistry, Settings } from '../rollcall.module-definition.js';
-import { InFlight, Stillness } from '../servers/in-flight.js';
+import { IdleTimer, InFlight } from '../servers/in-flight.js';
 import type { HeartbeatReply } from '../servers/server-adapter.js';
 
 /** How often a drain checks whether it is done. */
@@ -165,10 +165,10 @@ export class Membership implements OnApplicationShutdown {
     const restMs = watchers === 0 ? 0 : quietMs;
     const earliest = Math.max(time.now() + restMs, beganAt + leastMs);
     const awaiting = { since: beganAt - deadlineMs, pulledUntil: earliest };
-    const stillness = new Stillness(time.now(), LOOK_EVERY_MS);
+    const idleTimer = new IdleTimer(time.now(), LOOK_EVERY_MS);
     for (;;) {
-      const stillMs = stillness.lookedAt(time.now(), this.inFlight.changedAt);
-      if (stillMs >= restMs && time.now() >= earliest && this.inFlight.awaited(awaiting) === 0) break;
+      const idleMs = idleTimer.observe(time.now(), this.inFlight.changedAt);
+      if (idleMs >= restMs && time.now() >= earliest && this.inFlight.awaited(awaiting) === 0) break;
       if (time.now() - beganAt >= deadlineMs) {
         const cut = this.inFlight.count === 0 ? '0' : `${this.inFlight.count}: ${this.inFlight.describe()}`;
         log.warn(`Not drained within ${deadlineMs} ms. Requests in flight that are cut: ${cut}.`);

@@ -153,7 +153,7 @@ describe('a gRPC request with a deadline', () => {
     expect(left).toBeNull();
   });
 
-  it('that has passed is refused before the handler runs', async () => {
+  it('is refused before the handler runs if the deadline has passed', async () => {
     const { orders } = await served();
     const { error } = await callClient(orders, 'Find', { id: '7' }, metadataOf({ 'rollcall-deadline-ms': '0' }));
     expect(error).toMatchObject({ code: 4, details: expect.stringContaining('stopped waiting') });

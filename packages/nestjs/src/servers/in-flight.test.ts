@@ -1,6 +1,6 @@
 import { ManualTime } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
-import { InFlight, Stillness } from './in-flight.js';
+import { IdleTimer, InFlight } from './in-flight.js';
 
 const SINCE = (since: number) => ({ since, pulledUntil: Infinity });
 const BROKER = { nameOf: () => 'redis jobs', isPulled: true };
@@ -67,17 +67,15 @@ describe('requests in flight', () => {
   });
 });
 
-describe('Stillness', () => {
+describe('IdleTimer', () => {
   it('lasts from the last change on', () => {
-    const stillness = new Stillness(0, 10);
-    expect([stillness.lookedAt(10, 0), stillness.lookedAt(20, 0)]).toEqual([10, 20]);
-    expect([stillness.lookedAt(30, 25), stillness.lookedAt(40, 25)]).toEqual([5, 15]);
+    const idleTimer = new IdleTimer(0, 10);
+    expect([idleTimer.observe(10, 0), idleTimer.observe(20, 0)]).toEqual([10, 20]);
+    expect([idleTimer.observe(30, 25), idleTimer.observe(40, 25)]).toEqual([5, 15]);
   });
 
   it('grows by at most two steps during a stall, since requests from then are not seen yet', () => {
-    const stillness = new Stillness(0, 10);
-    expect([stillness.lookedAt(10, 0), stillness.lookedAt(1_000, 0), stillness.lookedAt(1_010, 0)]).toEqual([
-      10, 30, 40,
-    ]);
+    const idleTimer = new IdleTimer(0, 10);
+    expect([idleTimer.observe(10, 0), idleTimer.observe(1_000, 0), idleTimer.observe(1_010, 0)]).toEqual([10, 30, 40]);
   });
 });

@@ -1,6 +1,6 @@
 import type { Time } from '@rollcall/core';
 
-/** What the requests of one server have in common. */
+/** The properties that the requests of one server share. */
 export interface RequestKind {
   /** The name of a request for messages: `GET /orders/7`, `tcp find`. Called when a request must be named. */
   nameOf(request: object): string;
@@ -91,11 +91,11 @@ function isAwaited({ beganAt, isStream, kind }: Work, { since, pulledUntil }: Aw
  * collection, an exhausted CPU quota), requests wait in its sockets, and counting that as quiet would cut them. So the
  * time between two checks counts as at most two steps.
  */
-export class Stillness {
+export class IdleTimer {
   readonly #stepMs: number;
   readonly #beganAt: number;
   #at: number;
-  #stillMs = 0;
+  #idleMs = 0;
 
   constructor(now: number, stepMs: number) {
     this.#beganAt = now;
@@ -107,10 +107,10 @@ export class Stillness {
    * Call it every step with the time of the last begin or end of a request. Returns how long there was no request, in
    * ms.
    */
-  lookedAt(now: number, changedAt: number): number {
-    const seenMs = this.#stillMs + Math.min(now - this.#at, 2 * this.#stepMs);
-    this.#stillMs = Math.min(seenMs, now - Math.max(this.#beganAt, changedAt));
+  observe(now: number, changedAt: number): number {
+    const seenMs = this.#idleMs + Math.min(now - this.#at, 2 * this.#stepMs);
+    this.#idleMs = Math.min(seenMs, now - Math.max(this.#beganAt, changedAt));
     this.#at = now;
-    return this.#stillMs;
+    return this.#idleMs;
   }
 }

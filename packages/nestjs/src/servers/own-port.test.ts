@@ -9,7 +9,7 @@ import { admitInTurn, openOwnDoor } from './own-port.js';
 import type { ServerHost } from './server-adapter.js';
 
 const MOST = 64;
-const SOON = { timeout: 20_000 };
+const WITHIN_20_S = { timeout: 20_000 };
 /** A head that never ends, a request whose body never does, and nothing at all. */
 const HALF = `POST ${PATH} HTTP/1.1\r\nhost: localhost\r\n`;
 const BODILESS = `${HALF}content-length: 100\r\n\r\n{`;
@@ -57,7 +57,7 @@ describe('the port for heartbeats answers the registry', () => {
       const response = await beat(port);
       expect([response.status, await response.json()]).toEqual([200, ANSWER]);
     }
-    await expect.poll(() => openOf(strangers), SOON).toBeLessThan(MOST);
+    await expect.poll(() => openOf(strangers), WITHIN_20_S).toBeLessThan(MOST);
   });
 
   it('while 200 foreign clients send their heads byte by byte', async () => {
@@ -69,23 +69,23 @@ describe('the port for heartbeats answers the registry', () => {
   });
 });
 
-describe('the port for heartbeats closes by itself', () => {
+describe('the port for heartbeats closes the connection of a client by itself', () => {
   it.each([
-    ['who says nothing', ''],
-    ['who ends no head', HALF],
-    ['who ends no body', BODILESS],
+    ['if it sends nothing', ''],
+    ['if it does not end its head', HALF],
+    ['if it does not end its body', BODILESS],
   ])('%s', async (_, words) => {
     const port = await hasty();
     const strangers = await crowd(port, 3, words);
-    await expect.poll(() => openOf(strangers), SOON).toBe(0);
+    await expect.poll(() => openOf(strangers), WITHIN_20_S).toBe(0);
   });
 
-  it('who trickles', async () => {
+  it('if it sends its head byte by byte', async () => {
     const port = await hasty();
     const [stranger] = await crowd(port, 1, HALF);
     const trickle = setInterval(() => stranger?.write('x'), 10);
     onTestFinished(() => clearInterval(trickle));
-    await expect.poll(() => stranger?.closed, SOON).toBe(true);
+    await expect.poll(() => stranger?.closed, WITHIN_20_S).toBe(true);
   });
 });
 
@@ -98,7 +98,7 @@ it('the port for heartbeats keeps a connection for the next one beyond that', as
     const [answer] = await once(registry, 'data');
     expect(String(answer)).toContain('200 OK');
     const strangers = await crowd(port, 1);
-    await expect.poll(() => openOf(strangers), SOON).toBe(0);
+    await expect.poll(() => openOf(strangers), WITHIN_20_S).toBe(0);
     registry.write(call);
   }
 });
@@ -140,15 +140,15 @@ function room(most: number) {
   return { enter, answer };
 }
 
-describe('if all connections are taken, a newcomer takes the place', () => {
+describe('if all connections are taken, a new connection', () => {
   const [CROWD, REGISTRY] = ['10.0.0.9', '10.0.0.5'];
 
-  it('of the one that has waited longest', () => {
+  it('takes the place of the one that has waited longest', () => {
     const { enter } = room(2);
     expect(open([enter(CROWD), enter(CROWD), enter(CROWD), enter(CROWD)])).toEqual([false, false, true, true]);
   });
 
-  it('of the source with the most connections, in any order of arrival', () => {
+  it('takes a place of the source with the most connections, in any order of arrival', () => {
     const { enter } = room(3);
     const kept = enter(REGISTRY);
     const strangers = Array.from({ length: 20 }, () => enter(CROWD));
@@ -156,7 +156,7 @@ describe('if all connections are taken, a newcomer takes the place', () => {
     expect(strangers.filter(({ isOpen }) => isOpen)).toHaveLength(2);
   });
 
-  it('of one that was answered only after those that were not', () => {
+  it('takes the place of one that was answered only after those that were not', () => {
     const { enter, answer } = room(2);
     const [first, second] = [enter(REGISTRY), enter(REGISTRY)];
     answer(first);
@@ -164,7 +164,7 @@ describe('if all connections are taken, a newcomer takes the place', () => {
     expect(open([first, second])).toEqual([true, false]);
   });
 
-  it('of none, once one has closed', () => {
+  it('takes the place of none once one has closed', () => {
     const { enter, answer } = room(2);
     const [first, second] = [enter(CROWD), enter(CROWD)];
     first.emit('close');
@@ -172,7 +172,7 @@ describe('if all connections are taken, a newcomer takes the place', () => {
     expect(open([second, enter(CROWD)])).toEqual([true, true]);
   });
 
-  it('and keeps the process alive no more than the port itself', () => {
+  it('keeps the process alive no more than the port itself', () => {
     expect(room(2).enter(CROWD).holdsProcess).toBe(false);
   });
 });

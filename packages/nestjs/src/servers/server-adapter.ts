@@ -26,10 +26,10 @@ export interface BoundEndpoint {
   readonly tls: boolean;
 }
 
-/** What a server adapter needs from its host. */
+/** The functions and values that a server adapter needs from its host. */
 export interface ServerHost {
   readonly inFlight: InFlight;
-  /** What requests pass on to the calls of their handlers. */
+  /** The values that requests pass on to the calls of their handlers. */
   readonly inheritance: DeadlineContext;
   /** Traces incoming messages over TCP; null for none. */
   readonly requests: RequestTracer | null;
@@ -53,8 +53,8 @@ export interface ServerHost {
 
 export interface HeartbeatReply {
   readonly answer: HeartbeatAnswer;
-  /** Whether to close the connection after the answer. */
+  /** True if the connection closes after the answer. */
   readonly closes: boolean;
-  /** Whether the next Heartbeat-1 uses this connection. */
+  /** True if the next Heartbeat-1 uses this connection. */
   readonly keeps: boolean;
 }

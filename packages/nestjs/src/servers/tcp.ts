@@ -126,7 +126,7 @@ function kindOf(server: Server): RequestKind {
   return { nameOf: nameOfRequest, isPulled: server.transportId !== Transport.TCP };
 }
 
-/** Of the contexts with a name, most have it first (Redis, NATS and MQTT: the channel). */
+/** Most contexts with a name have it as the first argument (Redis, NATS and MQTT: the channel). */
 function patternOf(context: BaseRpcContext): string {
   if (context instanceof TcpContext) return context.getPattern();
   const said: unknown = context.getArgs()[0];

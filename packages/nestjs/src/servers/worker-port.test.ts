@@ -11,9 +11,9 @@ import { openHttpDoor } from './http.js';
 import type { ServerAdapter, ServerHost } from './server-adapter.js';
 import { Reach } from './worker-port.js';
 
-const SOON = { timeout: 20_000 };
+const WITHIN_20_S = { timeout: 20_000 };
 
-function keeperOf(drained: Promise<unknown> = Promise.resolve(), isWorker = true) {
+function fakeServerHost(drained: Promise<unknown> = Promise.resolve(), isWorker = true) {
   const log = recordingLog();
   let opened = 0;
   const serverHost: Partial<ServerHost> = {
@@ -54,7 +54,7 @@ const refused = (port: number): Promise<boolean> =>
 
 describe('a server whose port other processes share', () => {
   it('is also reachable at a port of its own, and counts as listening only then', async () => {
-    const { serverHost, opened, log } = keeperOf();
+    const { serverHost, opened, log } = fakeServerHost();
     const server = await listening();
     const reach = new Reach('tcp', serverHost);
     reach.open(boundOf(server), true);
@@ -69,7 +69,7 @@ describe('a server whose port other processes share', () => {
 
   it('serves there until it is drained, also if only the server itself is closed', async () => {
     const drain = new EventEmitter();
-    const { serverHost } = keeperOf(once(drain, 'over'));
+    const { serverHost } = fakeServerHost(once(drain, 'over'));
     const server = await listening();
     const reach = new Reach('tcp', serverHost);
     reach.open(boundOf(server), true);
@@ -82,11 +82,11 @@ describe('a server whose port other processes share', () => {
     drain.emit('over');
     await once(socket, 'end');
     socket.destroy();
-    await expect.poll(() => refused(own), SOON).toBe(true);
+    await expect.poll(() => refused(own), WITHIN_20_S).toBe(true);
   });
 
   it('is not registered if no port of its own can be opened, and logs that', async () => {
-    const { serverHost, opened, log } = keeperOf();
+    const { serverHost, opened, log } = fakeServerHost();
     const server = await listening();
     const reach = new Reach('tcp', serverHost);
     reach.open(boundOf(server, '192.0.2.1'), true); // of documentation: no machine has it
@@ -101,7 +101,7 @@ async function httpDoor(options: object, isWorker: boolean): Promise<{ adapter: 
   onTestFinished(() => void server.close());
   const listen$ = new Subject<void>();
   const host = { httpAdapter: { getHttpServer: () => server }, listen$, listening: true };
-  const adapter = openHttpDoor(host as unknown as HttpAdapterHost, keeperOf(undefined, isWorker).serverHost)!;
+  const adapter = openHttpDoor(host as unknown as HttpAdapterHost, fakeServerHost(undefined, isWorker).serverHost)!;
   server.listen({ port: 0, host: '127.0.0.1', ...options });
   await once(server, 'listening');
   listen$.next();

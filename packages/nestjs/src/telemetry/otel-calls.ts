@@ -15,8 +15,8 @@ import type { RollcallError } from '@rollcall/core';
 
 /**
  * The key by which OpenTelemetry's instrumentations are suppressed (`suppressTracing` of @opentelemetry/core): the
- * attempt has its span, so undici or HTTP/2 beneath it need not create another. Keys are equal by name, whoever creates
- * them.
+ * attempt has its span, so undici or HTTP/2 beneath it need not create another. Keys are equal by name, whichever package
+ * creates them.
  */
 const SUPPRESSED = createContextKey('OpenTelemetry SDK Context Key SUPPRESS_TRACING');
 

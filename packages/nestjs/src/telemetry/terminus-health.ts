@@ -9,7 +9,7 @@ export interface RollcallHealthOptions {
    * knows.
    */
   readonly services?: readonly string[] | undefined;
-  /** Whether the registry must be reachable. Default false: a copy suffices. */
+  /** True if the registry must be reachable. Default false: a copy suffices. */
   readonly registry?: boolean | undefined;
   /**
    * Whether the registry must report this process HEALTHY, if it has registered. Default false: that also depends on

@@ -24,7 +24,7 @@ export interface Served {
   answer(): unknown;
   /** Converts a value of the handler into what its transport delivers to the caller. */
   valueOf(value: unknown): unknown;
-  /** What an answer reports about the instance, if it is not the requested answer; null if it is. */
+  /** The report of an answer about the instance, if it is not the requested answer; null if it is. */
   refusalOf(value: unknown): Failure | null;
   /** Converts what the handler threw into the error of the caller. */
   failureOf(error: unknown): Failure;

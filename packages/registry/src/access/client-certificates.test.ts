@@ -23,7 +23,7 @@ describe('a client certificate', () => {
     });
   });
 
-  it('whose end cannot be read has ended', () => {
+  it('has expired if its end cannot be read', () => {
     expect(expiryOf({ validTo: 'soon' })).toBe(-Infinity);
   });
 

@@ -133,7 +133,7 @@ export function untrusted(id: string, code: string): BadCertificate<'untrusted'>
   return { kind: 'untrusted', id, detail: `Certificate ${id} is not trusted: ${why}.`, fix };
 }
 
-/** Where revocation lists are asked for, OpenSSL misses that of whoever has signed itself, and says only that. */
+/** If revocation lists are required, OpenSSL misses that of a self-signed certificate, and reports only that. */
 export function troubleOf(
   { issuer, subject }: { readonly issuer: string; readonly subject: string },
   code: string,

@@ -5,7 +5,7 @@ import { expect, it } from 'vitest';
 import { PERMISSIONS, ROLES } from './permissions.js';
 import type { Permission } from './permissions.js';
 
-/** `UPDATE_DOCS=1 npx vitest run access-doc` writes it anew. */
+/** `UPDATE_DOCS=1 npx vitest run access-doc` writes it again. */
 const DOC = fileURLToPath(new URL('../../../../docs/PROTOCOL.md', import.meta.url));
 
 function rowOf({ method, path, who, about }: Permission): string {

@@ -44,7 +44,7 @@ describe('the services of a token', () => {
 
   const label = fc.stringMatching(/^[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?$/);
 
-  it('that are whole names fit themselves and no other name', () => {
+  it('fit only themselves if they are whole names', () => {
     fc.assert(
       fc.property(label, label, label, (name, other, namespace) => {
         const token = service(`${namespace}/${name}`);

@@ -46,7 +46,7 @@ export interface Asked {
   readonly certificates: boolean;
 }
 
-/** Who may use a route: holders of tokens or certificates by role, the instance itself by its secret, or anyone. */
+/** The clients of a route: holders of tokens or certificates by role, the instance itself by its secret, or anyone. */
 export type Visitor = Role | 'instance' | 'anyone';
 
 /** A row of the permission table. */

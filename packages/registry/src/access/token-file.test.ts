@@ -35,7 +35,7 @@ const random = seededRandom(3);
 const draw = (but: Partial<TokenRequest> = {}) =>
   drawToken(random, { role: 'reader', services: [], note: '', expiresAt: null, ...but }, 0);
 
-/** A file with one token, and whoever serves it. */
+/** A file with one token, and the tokens that are read from it. */
 async function opened() {
   const path = await newPath();
   const first = draw();
@@ -141,7 +141,7 @@ describe('changing the tokens', () => {
     expect((await stat(path)).mode & 0o777).toBe(0o644);
   });
 
-  it('changes the file behind a link, for whoever reads it by another name', async () => {
+  it('changes the file behind a link, for readers that use another name', async () => {
     const path = await newPath();
     const { record } = draw();
     await changeTokens(path, () => [record]);
@@ -231,7 +231,7 @@ describe('the tokens of a registry that serves', () => {
     expect(changes).toBe(1);
   });
 
-  it('tell of one that expires, though the file stays as it is', async () => {
+  it('report one that expires, even if the file stays as it is', async () => {
     const { path, time, tokens, look } = await opened();
     const brief = draw({ expiresAt: time.wall() + 2_500 });
     await changeTokens(path, (records) => [...records, brief.record]);

@@ -140,7 +140,7 @@ const MOUNTED =
 const NEXT_START = 'Without it the next start fails, or asks nobody for a token.';
 const CONTENT_FIX = 'Fix or restore the file, or remove it and make new ones with `rollcall token create`.';
 
-/** What the tokens of a running registry need. */
+/** The ports of the tokens of a running registry. */
 export interface TokensPorts {
   readonly path: string;
   readonly time: Time;

@@ -16,7 +16,7 @@ function loadedBy(entry: URL, known = new Set<string>()): ReadonlySet<string> {
 const filesOf = (names: ReadonlySet<string>): readonly string[] =>
   [...names].map((name) => name.replace(/^.*\/registry\/src\//, ''));
 
-it('who only makes tokens loads no HTTP server, no engine and no store', () => {
+it('the tools that make tokens load no HTTP server, no engine and no store', () => {
   const names = filesOf(loadedBy(new URL('token-tools.ts', import.meta.url)));
   expect(names).toEqual(expect.arrayContaining(['access/tokens.ts', 'access/token-file.ts', '@rollcall/core']));
   expect(

@@ -94,7 +94,7 @@ describe('a file of tokens', () => {
     ['an id that is none', { ...good, id: '__proto__' }, 'token number 1'],
     ['no word about its end', { ...good, expiresAt: undefined }, 'token number 1'],
     ['a revocation that is no time', { ...good, revokedAt: 'yes' }, 'token number 1'],
-  ])('that holds %s is refused', (_what, content, why) => {
+  ])('is refused if it holds %s', (_what, content, why) => {
     const text = typeof content === 'string' ? content : JSON.stringify({ version: 1, tokens: [content] });
     expect(parseTokens(text)).toEqual({ ok: false, problem: expect.stringContaining(why) });
   });
@@ -106,7 +106,7 @@ describe('a file of tokens', () => {
     });
   });
 
-  it('of whatever content is read or refused, and nothing else happens', () => {
+  it('is read or refused whatever its content, and nothing else happens', () => {
     fc.assert(
       fc.property(
         fc.oneof(

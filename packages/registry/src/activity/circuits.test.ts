@@ -68,7 +68,7 @@ describe('CircuitNews', () => {
     ]);
   });
 
-  it('tells of a storm in one event, besides the first 20 of each second', () => {
+  it('reports a storm in one event, besides the first 20 of each second', () => {
     const { time, news, tell, texts } = setUp();
     tell(...storm(150, 'open'));
     news.sweep();
@@ -82,7 +82,7 @@ describe('CircuitNews', () => {
     expect(texts()).toHaveLength(36);
   });
 
-  it('tells of a storm that does not end in few events, and counts every circuit', () => {
+  it('reports a storm that does not end in few events, and counts every circuit', () => {
     const { time, news, history, tell } = setUp();
     for (let second = 0; second < 300; second += 1) {
       tell(...storm(150, second % 2 === 0 ? 'open' : 'closed'));

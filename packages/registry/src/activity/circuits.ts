@@ -10,9 +10,12 @@ const MOST_A_SECOND = 20;
 const SECOND_MS = 1_000;
 const MOST_A_MINUTE = 120;
 const MINUTE_MS = 60_000;
-/** Of one caller: more open circuits are not followed. */
+/** The most open circuits of one caller; more are not followed. */
 const MOST_OPEN = 200;
-/** Of all callers, some 100 bytes each: beyond it, those of the caller that reported longest ago are forgotten. */
+/**
+ * The most open circuits of all callers, some 100 bytes each: beyond it, those of the caller that reported longest ago
+ * are forgotten.
+ */
 const MOST_OPEN_OF_ALL = 50_000;
 /** Open circuits of a caller are forgotten after this time without a report of it. */
 const KEPT_MS = 600_000;
@@ -65,7 +68,7 @@ export class CircuitEvents {
     this.#sweptAt = ports.time.now();
   }
 
-  /** What a caller reports. A target that is left out keeps its state. */
+  /** Takes the report of a caller. A target that is left out keeps its state. */
   note(caller: Instance, edges: readonly Edge[]): void {
     const before = this.#open.get(caller.id)?.to ?? NONE;
     this.#drop(caller.id);

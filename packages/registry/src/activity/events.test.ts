@@ -77,7 +77,7 @@ describe('the timeline of an instance', () => {
     expect(deeds.at(-1)?.reason?.text).toBe(reason);
   });
 
-  it('of an operator tells how long its word lasts', async () => {
+  it('shows how long the setting of an operator lasts', async () => {
     const world = await World.started();
     await world.healthy(ID, 3001);
     value(
@@ -86,7 +86,7 @@ describe('the timeline of an instance', () => {
     expect(timelineOf(world).at(-1)?.text).toBe('put into maintenance by an operator for 60 min');
   });
 
-  it('tells of another address, of an end by itself, and of an operator who removes it', async () => {
+  it('reports another address, an end by itself, and a removal by an operator', async () => {
     const world = await World.started();
     await world.healthy(ID, 3001);
     world.moveIn(ID, 3002);
@@ -198,7 +198,7 @@ describe('the events of the registry', () => {
     expect(eventsOf(world, { limit: 2 })).toEqual(eventsOf(world).slice(-2));
   });
 
-  it('begin anew for whoever names a number that was never given: it is of another epoch', async () => {
+  it('start again for a request with a number that was never given: it is of another epoch', async () => {
     const world = await World.started();
     expect(eventsOf(world, { after: 4_711 })).toEqual(eventsOf(world));
   });

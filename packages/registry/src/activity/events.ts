@@ -4,12 +4,12 @@ import type { EventQuery } from './event-log.js';
 
 export type { EventQuery } from './event-log.js';
 
-/** One thing that happened, as whoever brought it about tells it. */
+/** One event, as its cause reports it. */
 export type Happening = Pick<RegistryEvent, 'kind' | 'by' | 'text' | 'untilMs'> & { readonly reason?: Reason };
 
 /** Events kept of the whole registry. */
 const KEPT = 10_000;
-/** Of one instance; of those that are no news of its state, fewer: of what operators did, and of the others. */
+/** Events kept of one instance; of those that do not report its state, fewer: of operators' actions, and of others. */
 const KEPT_OF_ONE = 64;
 const MINOR_OF_ONE = 16;
 /** Of all instances together: above it each that gets another one keeps only the few. A few hundred bytes each. */

@@ -101,7 +101,7 @@ describe('BeatLog', () => {
 });
 
 describe('the registry, of heartbeats', () => {
-  it('tells of those of one instance, also those that were not answered', async () => {
+  it('lists those of one instance, including unanswered ones', async () => {
     const world = await World.started();
     await world.healthy('orders-1', 3001);
     await world.time.advanceBy(20_000);
@@ -117,7 +117,7 @@ describe('the registry, of heartbeats', () => {
     expect(ages).toEqual(ages.toSorted((one, other) => other - one));
   });
 
-  it('tells of a whole service with those of each instance, where that is asked for', async () => {
+  it('lists those of each instance of a service on request', async () => {
     const world = await World.started();
     await world.healthy('orders-1', 3001);
     const [plain] = value(world.registry.service('default', 'orders')).instances;

@@ -4,7 +4,7 @@ import type { Entry } from '../instances/instance-table.js';
 import { ListeningGaps } from './listening-gaps.js';
 import type { ListeningGap } from './listening-gaps.js';
 
-/** What an instance hears of itself: when it is not HEALTHY also why, and what comes next, counted from now. */
+/** The answer to a heartbeat: the state; if not HEALTHY, also the reason and the next transition, counted from now. */
 export function beatAnswer({ record, vitals }: Entry, now: number): BeatAnswer {
   const { state, revision, reason, next } = record;
   if (state === 'HEALTHY') return { state, revision };
@@ -22,7 +22,7 @@ const UNIT_MS = 10;
 const FAR = 65_535;
 /** Gaps before the newest of Heartbeat-1 and those of Heartbeat-2. */
 const GAPS = 2 * KEPT;
-/** Of an interval: sooner after another one no Heartbeat-2 is due. */
+/** Fraction of the heartbeat interval. Sooner after another one no Heartbeat-2 is due. */
 const SOONEST = 0.25;
 /** Instances of one page. */
 const PAGE = 64;

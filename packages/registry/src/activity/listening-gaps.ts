@@ -10,7 +10,10 @@ export interface ListeningGap {
 /** As long as heartbeats are kept. */
 const KEPT_MS = 300_000;
 const MOST_KEPT = 128;
-/** Of an interval: a shorter span makes no heartbeat missing, and less time between two spans lets none through. */
+/**
+ * Fraction of the heartbeat interval. A shorter span cannot make a heartbeat missing. If less time lies between two
+ * spans, no heartbeat gets through.
+ */
 const LEAST_INTERVALS = 0.25;
 
 /** The newest 128 spans of the last five minutes, in memory. Spans shorter than a quarter of an interval are left out. */

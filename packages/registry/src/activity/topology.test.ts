@@ -35,7 +35,7 @@ function setUp(most?: number) {
 }
 
 describe('Edges', () => {
-  it('adds up what the instances of a service tell of another', () => {
+  it('adds up the reports of the instances of a service about another', () => {
     const { edges: topology, time } = setUp();
     topology.note(caller(1), [edge('orders')]);
     time.advance(2_000);
@@ -61,7 +61,7 @@ describe('Edges', () => {
     ]);
   });
 
-  it('counts an instance once that tells of the same service twice', () => {
+  it('counts an instance once even if it reports the same service twice', () => {
     const { edges: topology } = setUp();
     topology.note(caller(1), [edge('orders'), edge('orders')]);
     topology.note(caller(2), [edge('orders')]);

@@ -12,12 +12,12 @@ import type {
 import type { CircuitEvents } from './circuits.js';
 import type { Traffic } from './traffic.js';
 
-/** What one instance told. */
+/** The report of one instance. */
 interface Report {
   readonly namespace: string;
   readonly from: string;
   readonly edges: readonly Edge[];
-  /** Of `edges` and their targets. */
+  /** The number of `edges` and their targets. */
   readonly size: number;
   readonly at: number;
 }
@@ -34,7 +34,7 @@ const MOST_TOLD = 500;
 export interface EdgesPorts {
   readonly time: Pick<Time, 'now'>;
   readonly policy: Pick<Policy, 'intervalMs'>;
-  /** What is told of calls, each window of a caller once. */
+  /** Gets the reported calls, each window of a caller once. */
   readonly traffic: Pick<Traffic, 'note'>;
   readonly circuits: Pick<CircuitEvents, 'note'>;
 }
@@ -77,7 +77,7 @@ export class Topology {
     }
   }
 
-  /** Of one namespace, or of all (`*`). */
+  /** The topology of one namespace, or of all (`*`). */
   topology(namespace: string): TopologyAnswer {
     const now = this.#ports.time.now();
     this.#forget(now);
@@ -126,13 +126,13 @@ interface Sum {
   readonly namespace: string;
   readonly from: string;
   readonly to: string;
-  /** An instance that tells of a service twice is one caller. */
+  /** An instance that reports a service twice counts once. */
   readonly callers: Set<Report>;
   calls: number;
   perSecond: number;
   failures: number;
   retries: number;
-  /** Of the calls that have a median: how many, and the sum of their medians. */
+  /** The number of calls that have a median, and the sum of their medians. */
   measured: number;
   p50Sum: number;
   p99Ms: number | null;
@@ -166,7 +166,7 @@ interface TargetSum {
   failures: number;
   p99Ms: number | null;
   readonly circuits: Record<keyof TargetEdge['circuits'], number>;
-  /** Whose circuit was counted last: a caller that tells of it twice has one. */
+  /** The caller whose circuit was counted last: one that reports it twice counts once. */
   by: Report | null;
 }
 

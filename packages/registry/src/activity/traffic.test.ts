@@ -16,7 +16,7 @@ function setUp(most?: number) {
 }
 
 describe('Traffic', () => {
-  it('has sums of each whole step since it began, oldest first, 0 where nobody told of any', () => {
+  it('has sums of each whole step since it began, oldest first, 0 where no caller reported any', () => {
     const { time, traffic } = setUp();
     expect(traffic.read(ALL)).toEqual({ stepMs: 5_000, points: [] });
     traffic.note(pair('web', 'orders'), told(10, 4));
@@ -70,7 +70,7 @@ describe('Traffic', () => {
     expect(calls().filter((count) => count > 0)).toEqual([3]);
   });
 
-  it('keeps so many pairs, those that were told of last, none longer than a day after', () => {
+  it('keeps so many pairs, those that were reported last, none longer than a day after', () => {
     const { time, traffic, calls } = setUp(2);
     traffic.note(pair('web', 'a'), told(1));
     traffic.note(pair('web', 'b'), told(10));

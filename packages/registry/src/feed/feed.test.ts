@@ -60,7 +60,7 @@ describe('a new watcher', () => {
     expect(registry.watch({ services: ['orders'] }).take()).toEqual([reset('orders', 1, [], [gone])]);
   });
 
-  it('that is only a line gets status and cursor', () => {
+  it('gets status and cursor if it is only a line', () => {
     const registry = new FeedBench(new ManualTime());
     registry.put('orders', 'orders-1');
     const sink = registry.watch({ line: { id: 'orders-1', secret: 's' } });
@@ -139,7 +139,7 @@ describe('a change', () => {
     );
   });
 
-  it('that a watcher causes while it is written to is part of the next flush', () => {
+  it('is part of the next flush if a watcher causes it while it is written to', () => {
     const registry = new FeedBench(new ManualTime());
     registry.put('orders', 'orders-1');
     const sink = new Sink();
@@ -285,7 +285,7 @@ describe('a line', () => {
     expect(newer.take()).toEqual([{ event: 'gone', data: { id: 'orders-1', reason } }]);
   });
 
-  it('that is closed gets nothing, and the older one does not replace it', () => {
+  it('gets nothing once it is closed, and the older one does not replace it', () => {
     const registry = new FeedBench(new ManualTime());
     const line = { id: 'orders-1', secret: 's' };
     const older = registry.watch({ line });
@@ -379,7 +379,7 @@ describe('close', () => {
     expect(registry.time.pending()).toEqual({ foreground: 0, background: 0 });
   });
 
-  it('of a watcher stops all writes to it, also during a write', () => {
+  it('stops all writes to a watcher, even during a write', () => {
     const registry = new FeedBench(new ManualTime());
     registry.put('orders', 'orders-1');
     const sink = new Sink();

@@ -27,7 +27,7 @@ const dataOf = (frames: readonly SizedFrame[]) =>
   });
 
 describe('frames', () => {
-  it('of any view form the whole in order, each within 64 KiB and of the estimated size', () => {
+  it('form the whole of any view in order, each within 64 KiB and of the estimated size', () => {
     const note = fc.integer({ min: 0, max: 15_000 }).map((length) => 'é\n'.repeat(length / 4));
     fc.assert(
       fc.property(fc.array(note, { maxLength: 12 }), fc.nat(2_000), (notes, removed) => {
@@ -47,7 +47,7 @@ describe('frames', () => {
     );
   });
 
-  it('of a view have its tombstones in the last part, and those beyond its size in changes after it', () => {
+  it('have the tombstones of a view in its last part, and those beyond its size in changes after it', () => {
     fc.assert(
       fc.property(fc.nat(40), fc.nat(2_000), (count, removed) => {
         const [instances, tombstones] = [
@@ -68,7 +68,7 @@ describe('frames', () => {
     );
   });
 
-  it('of changes carry instances and tombstones together, in several parts if needed', () => {
+  it('carry changed instances and tombstones together, in several parts if needed', () => {
     const [instances, tombstones] = [instancesOf(['', '']), tombstonesOf(2)];
     expect(dataOf(changeFrames(ORDERS, instances, tombstones))).toEqual([
       { ...ORDERS, upsert: instances, remove: tombstones },

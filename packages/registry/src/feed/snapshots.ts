@@ -3,7 +3,7 @@ import { serviceKeyOf } from '../instances/instance-table.js';
 import { changeFrames, resetFrames } from './frames.js';
 import type { ServiceRef, SizedFrame } from './frames.js';
 
-/** What the feed reads to send a watcher a whole service. It must contain everything published so far. */
+/** The data that the feed reads to send a watcher a whole service. It must contain everything published so far. */
 export interface FeedView {
   instances(namespace: string, service: string): readonly Instance[];
   /** All tombstones kept; at least those of the last ten minutes. */

@@ -98,7 +98,7 @@ describe('a slow watcher', () => {
     expect(told.flatMap(({ event, data }) => (event === 'reset' ? data.instances : []))).toContain(changed);
   });
 
-  it('that reads nothing is cut after 10 s', () => {
+  it('is cut after 10 s if it reads nothing', () => {
     const [meter, log] = [memoryMeter(), recordingLog()];
     const registry = new FeedBench(new ManualTime(), meter, log);
     const sink = swamped(registry);
@@ -113,7 +113,7 @@ describe('a slow watcher', () => {
     expect(meter.count('rollcall_registry_watchers_cut_total')).toBe(1);
   });
 
-  it('that reads slowly but steadily gets its view, however long it takes', () => {
+  it('gets its view if it reads slowly but steadily, however long it takes', () => {
     const registry = new FeedBench(new ManualTime());
     const sink = swamped(registry);
     for (let step = 0; step < 120; step += 1) {
@@ -124,7 +124,7 @@ describe('a slow watcher', () => {
     expect(sink.flushes.at(-1)?.cursor).toEqual(cursorAt(1_000));
   });
 
-  it('that stays more than 1 MiB of changes behind is cut after 10 s, although it reads', () => {
+  it('is cut after 10 s if it stays more than 1 MiB of changes behind, even if it reads', () => {
     const log = recordingLog();
     const registry = new FeedBench(new ManualTime(), memoryMeter(), log);
     const sink = swamped(registry);
@@ -151,14 +151,14 @@ describe('a slow watcher', () => {
     expect(other.take()).toEqual([change('orders', [next])]);
   });
 
-  it('that has nothing to read is not cut', () => {
+  it('is not cut if it has nothing to read', () => {
     const registry = new FeedBench(new ManualTime());
     const sink = registry.watch({ services: ['orders'] });
     registry.time.advance(600_000);
     expect(sink.isEnded).toBe(false);
   });
 
-  it('that does not even read its beats is cut', () => {
+  it('is cut if it does not even read its beats', () => {
     const registry = new FeedBench(new ManualTime());
     const sink = new Sink();
     sink.waiting = 0;
@@ -167,7 +167,7 @@ describe('a slow watcher', () => {
     expect(sink.isEnded).toBe(true);
   });
 
-  it('that throws is cut, and the others are served', () => {
+  it('is cut if it throws, and the others are served', () => {
     const log = recordingLog();
     const registry = new FeedBench(new ManualTime(), memoryMeter(), log);
     const broken = new Sink();

@@ -14,7 +14,7 @@ const SINK_BYTES = 524_288;
 /** Maximum of unknown names that come with a hint: a search takes time, and clients choose the names. */
 const MAX_HINTS = 8;
 
-/** What a subscriber reads from the feed while it is written to. */
+/** The data that a subscriber reads from the feed while it is written to. */
 export interface FeedSource {
   readonly epoch: string;
   readonly settled: boolean;

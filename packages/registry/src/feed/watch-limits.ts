@@ -5,7 +5,7 @@ import { sourceOf, Tally } from '../instances/quotas.js';
 import type { Outcome, Watcher, WatcherSink, WatchOrder } from '../registry-api.js';
 import type { Feed, FeedWatcher } from './feed.js';
 
-/** What the limits need of the registry around them. */
+/** The parts of the registry that the limits need. */
 export interface WatchLimitsPorts {
   readonly time: Time;
   readonly log: Log;

@@ -329,7 +329,7 @@ describe('a foreign watcher', () => {
     expect(data.upsert.map(({ id, version }: any) => [id, version])).toEqual([[one.id, '2']]);
   });
 
-  it('of another epoch gets the whole view again', async () => {
+  it('gets the whole view again if its cursor is of another epoch', async () => {
     const service = new Service('tcp');
     await service.start();
     const feed = new Feed('service=orders&resume=orders', { 'last-event-id': `${randomUUID()}.1` });

@@ -107,7 +107,7 @@ describe('a flood of registrations', () => {
     expect((await register('orders-2')).status).toBe(201);
   });
 
-  it('that leave again at once is slowed down', async () => {
+  it('is slowed down even if the instances leave at once', async () => {
     const { ask, register } = await serve({ maxInstances: 20 });
     let taken = 0;
     let answer = await register('orders-0');

@@ -94,7 +94,7 @@ async function listenError(error: unknown, { host, port, scheme }: Listening): P
   const where = addressOf({ host, port });
   const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : '';
   if (code === 'EADDRINUSE')
-    return new RollcallError('PORT_TAKEN', await takenText(host, port, scheme), { cause: error });
+    return new RollcallError('PORT_TAKEN', await portTakenText(host, port, scheme), { cause: error });
   const why = code === 'EACCES' ? 'this user may not open that port' : messageOf(error);
   return new RollcallError(
     'OPTION_INVALID',
@@ -103,7 +103,7 @@ async function listenError(error: unknown, { host, port, scheme }: Listening): P
   );
 }
 
-async function takenText(host: string, port: number, scheme: 'http' | 'https'): Promise<string> {
+async function portTakenText(host: string, port: number, scheme: 'http' | 'https'): Promise<string> {
   const own = urlOf(host, port, scheme);
   const other = urlOf(host, port, scheme === 'http' ? 'https' : 'http');
   const elsewhere = 'start this one on another port (--port 0 is any free one) and set ROLLCALL_URL to its address';

@@ -3,7 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { get as getSecurely } from 'node:https';
 import { PROBLEM_URN } from './exchange/problem.js';
 
-/** What answers at an address: nothing, a Rollcall registry, or another program. */
+/** The holder of an address: nothing, a Rollcall registry, or another program. */
 export type Holder = 'nobody' | 'registry' | 'stranger';
 
 const TIMEOUT_MS = 1000;

@@ -9,7 +9,7 @@ import type { Authorization } from './access/authorization.js';
 import type { ServerTls } from './access/tls.js';
 import type { Refused } from './routes/diagnostics.js';
 
-/** What each group of routes receives. */
+/** The context that each group of routes receives. */
 export interface RouteContext {
   readonly registry: RegistryApi;
   readonly time: Time;

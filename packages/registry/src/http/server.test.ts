@@ -153,7 +153,7 @@ describe('a refusal', () => {
     expect(answer.body.flaws).toMatchObject([{ path: 'endpoints[0].port', received: '"x"' }]);
   });
 
-  it('of the engine is sent with its status and Retry-After', async () => {
+  it('is sent with its status and Retry-After if it comes from the engine', async () => {
     const problem = { code: 'NOT_READY', detail: 'not yet', fix: 'wait', retryAfterMs: 1_200 } as const;
     const { url } = await serve({ registry: fakeRegistry({ services: () => ({ ok: false, problem }) }) });
     const answer = await send(`${url}/api/v1/services`);
@@ -276,7 +276,7 @@ describe('a web page', () => {
     );
   });
 
-  it('of another origin is refused on every route', async () => {
+  it('is refused on every route if it is of another origin', async () => {
     const registry = fakeRegistry();
     const { url } = await serve({ registry });
     for (const origin of ['http://evil.example', 'null', 'http://127.0.0.1:1']) {
@@ -288,7 +288,7 @@ describe('a web page', () => {
     expect(registry.asked).toEqual([]);
   });
 
-  it('of the registry’s own origin is answered', async () => {
+  it('is answered if it is of the registry’s own origin', async () => {
     const { url } = await serve();
     expect((await send(`${url}/api/v1/services`, { headers: { origin: url } })).status).toBe(200);
   });

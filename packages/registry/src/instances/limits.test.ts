@@ -174,7 +174,7 @@ describe('a token that holds as many as it may', () => {
     value(await registerFrom(world, B, 'orders-3'));
   });
 
-  it('that is a certificate is called one', async () => {
+  it('is called a certificate if it is one', async () => {
     const world = await World.started({ limits: { maxInstancesPerToken: 1, maxRegistrationsPerToken: 2 } });
     const by = { ...A, token: 'cert:0123456789abcdef' };
     value(await registerFrom(world, by, 'orders-1'));
@@ -184,7 +184,7 @@ describe('a token that holds as many as it may', () => {
     );
   });
 
-  it('that registers too often waits, for known instances too', async () => {
+  it('waits if it registers too often, for known instances, too', async () => {
     const world = await World.started({ limits: { maxRegistrationsPerToken: 3 } });
     for (let i = 0; i < 3; i += 1) value(await registerFrom(world, A, 'orders-1'));
     expect(await registerFrom(world, A, 'orders-1')).toMatchObject({

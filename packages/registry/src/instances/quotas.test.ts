@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { DEFAULT_LIMITS } from './limits.js';
 import { Allowances, Quota, sourceOf } from './quotas.js';
-import type { Applicant } from './quotas.js';
+import type { QuotaRequest } from './quotas.js';
 
 describe('a source', () => {
   it.each([
@@ -13,7 +13,7 @@ describe('a source', () => {
     ['fe80::1%eth0', 'fe80:0:0:0::/64'],
     ['::1', '::1'],
     ['', ''],
-  ])('that sends from %s is %s', (address, source) => {
+  ])('with the address %s is %s', (address, source) => {
     expect(sourceOf(address)).toBe(source);
   });
 });
@@ -54,7 +54,7 @@ describe('an allowance', () => {
   });
 });
 
-const applicant = (but: Partial<Applicant> = {}): Applicant => ({
+const quotaRequest = (but: Partial<QuotaRequest> = {}): QuotaRequest => ({
   source: '10.0.0.5',
   serviceKey: 'default/orders',
   token: null,
@@ -71,15 +71,15 @@ function empty(limits: Partial<typeof DEFAULT_LIMITS>): Quota {
 describe('a quota', () => {
   it('counts those that are on the way, until they are freed', () => {
     const quota = empty({ maxInstances: 2 });
-    const first = quota.reserve(applicant(), 0);
-    quota.reserve(applicant({ source: '10.0.0.6', serviceKey: 'default/users' }), 0);
-    const third = quota.reserve(applicant({ source: '10.0.0.7' }), 0);
+    const first = quota.reserve(quotaRequest(), 0);
+    quota.reserve(quotaRequest({ source: '10.0.0.6', serviceKey: 'default/users' }), 0);
+    const third = quota.reserve(quotaRequest({ source: '10.0.0.7' }), 0);
     expect(third).toEqual({
       ok: false,
       problem: { limit: 'maxInstances', most: 2, count: 2, whose: '', retryAfterMs: 10_000 },
     });
     if (first.ok) first.value.free();
-    expect(quota.reserve(applicant({ source: '10.0.0.7' }), 0).ok).toBe(true);
+    expect(quota.reserve(quotaRequest({ source: '10.0.0.7' }), 0).ok).toBe(true);
   });
 
   it.each([
@@ -88,32 +88,32 @@ describe('a quota', () => {
     ['maxInstancesPerToken', { source: '10.0.0.6', serviceKey: 'default/users' }, { token: 'b' }, 'a'],
   ] as const)('refuses what is over %s, and nobody else', (limit, over, other, whose) => {
     const quota = empty({ [limit]: 1 });
-    quota.reserve(applicant({ token: 'a' }), 0);
-    const refused = quota.reserve(applicant({ token: 'a', ...over }), 0);
+    quota.reserve(quotaRequest({ token: 'a' }), 0);
+    const refused = quota.reserve(quotaRequest({ token: 'a', ...over }), 0);
     expect(refused).toMatchObject({ ok: false, problem: { limit, most: 1, count: 1, whose } });
-    expect(quota.reserve(applicant({ ...over, ...other }), 0).ok).toBe(true);
+    expect(quota.reserve(quotaRequest({ ...over, ...other }), 0).ok).toBe(true);
   });
 
-  it('takes one of the allowance for whoever is new, and gives it back where asked', () => {
+  it('takes one of the allowance for a new instance, and gives it back where asked', () => {
     const quota = empty({ maxInstancesPerSource: 1 });
-    const first = quota.reserve(applicant(), 0);
+    const first = quota.reserve(quotaRequest(), 0);
     if (first.ok) first.value.free();
     for (let i = 1; i < 100; i += 1) {
-      const next = quota.reserve(applicant(), 0);
+      const next = quota.reserve(quotaRequest(), 0);
       if (next.ok) next.value.free();
     }
-    expect(quota.reserve(applicant(), 0)).toMatchObject({
+    expect(quota.reserve(quotaRequest(), 0)).toMatchObject({
       ok: false,
       problem: { limit: 'newcomers', most: 100, whose: '10.0.0.5', retryAfterMs: 600 },
     });
-    const known = quota.reserve(applicant({ isNew: false }), 0);
+    const known = quota.reserve(quotaRequest({ isNew: false }), 0);
     expect(known.ok).toBe(true);
     if (known.ok) known.value.free();
     if (first.ok) first.value.refund(0);
-    expect(quota.reserve(applicant(), 0).ok).toBe(true);
+    expect(quota.reserve(quotaRequest(), 0).ok).toBe(true);
   });
 
-  it('lets a token register so often a minute, known instances included, and whoever needs none as often as he likes', () => {
+  it('limits the registrations of a token per minute, known instances included, but not those that need no token', () => {
     const quota = empty({ maxRegistrationsPerToken: 2 });
     expect([quota.rateExcess('a', 0), quota.rateExcess('a', 0)]).toEqual([null, null]);
     const excess = { limit: 'maxRegistrationsPerToken', most: 2, count: 2, whose: 'a' };

@@ -101,7 +101,7 @@ export interface Occupancy {
 }
 
 /** An instance that wants to register. */
-export interface Applicant {
+export interface QuotaRequest {
   readonly source: string;
   readonly serviceKey: string;
   /** The id of its access token; null: none was required. */
@@ -110,9 +110,9 @@ export interface Applicant {
   readonly isNew: boolean;
 }
 
-/** A place reserved for an applicant while it is checked and stored, so that concurrent registrations count. */
+/** A place reserved for a registration while it is checked and stored, so that concurrent registrations count. */
 export interface Place {
-  /** Frees the place once the applicant is registered or refused. */
+  /** Frees the place once the instance is registered or refused. */
   free(): void;
   /** Returns its allowance if it was refused through no fault of its own. Call it before `free`. */
   refund(now: number): void;
@@ -156,9 +156,9 @@ export class Quota {
   }
 
   /** Reserves a place, or returns the exceeded limit. `now`: monotonic ms. */
-  reserve(applicant: Applicant, now: number): Result<Place, Excess> {
-    const { source, serviceKey, token, isNew } = applicant;
-    const full = this.#full(applicant);
+  reserve(quotaRequest: QuotaRequest, now: number): Result<Place, Excess> {
+    const { source, serviceKey, token, isNew } = quotaRequest;
+    const full = this.#full(quotaRequest);
     if (full !== null) return { ok: false, problem: { ...full, retryAfterMs: PLACE_RETRY_MS } };
     const tokenExcess = this.tokenExcess(token);
     if (tokenExcess !== null) return { ok: false, problem: tokenExcess };
@@ -167,7 +167,7 @@ export class Quota {
       const most = this.#burst;
       return { ok: false, problem: { limit: 'newcomers', most, count: most, whose: source, retryAfterMs: waitMs } };
     }
-    this.#count(applicant, 1);
+    this.#count(quotaRequest, 1);
     return {
       ok: true,
       value: {
@@ -179,7 +179,7 @@ export class Quota {
     };
   }
 
-  #full({ source, serviceKey }: Applicant): Omit<Excess, 'retryAfterMs'> | null {
+  #full({ source, serviceKey }: QuotaRequest): Omit<Excess, 'retryAfterMs'> | null {
     const { maxInstances, maxInstancesPerService, maxInstancesPerSource } = this.#limits;
     const inAll = this.#occupancy.size + this.#total;
     if (inAll >= maxInstances) return { limit: 'maxInstances', most: maxInstances, count: inAll, whose: '' };
@@ -193,7 +193,7 @@ export class Quota {
     return { limit: 'maxInstancesPerService', most: maxInstancesPerService, count: ofService, whose: serviceKey };
   }
 
-  #count({ source, serviceKey, token }: Omit<Applicant, 'isNew'>, by: 1 | -1): void {
+  #count({ source, serviceKey, token }: Omit<QuotaRequest, 'isNew'>, by: 1 | -1): void {
     this.#total += by;
     this.#sources.add(source, by);
     this.#services.add(serviceKey, by);

@@ -28,7 +28,7 @@ describe('tombstones', () => {
     expect(world.registry.service('default', 'orders').ok).toBe(false);
   });
 
-  it('of one service are 1,000 at most, the newest, however many come and go; those of others stay', async () => {
+  it('are at most 1,000 for one service, the newest, however many instances come and go; those of others stay', async () => {
     const store = new MemoryStore();
     const world = await World.started({ store });
     await passThrough(world, 3, 'users');
@@ -39,7 +39,7 @@ describe('tombstones', () => {
     expect((await store.load()).tombstones).toHaveLength(1_003);
   });
 
-  it('of all services together are 20,000 at most, the oldest go first', async () => {
+  it('are at most 20,000 for all services together, the oldest go first', async () => {
     const world = await World.started();
     const endpoints = [{ protocol: 'tcp' as const, port: 3001 }];
     for (let i = 0; i < 20_500; i += 1) {
@@ -64,7 +64,7 @@ describe('tombstones', () => {
     expect(removed(world)).toHaveLength(1_000);
   });
 
-  it('that were dropped early make whoever resumes from before them get the whole view', async () => {
+  it('give a watcher that resumes from before them the whole view if they were dropped early', async () => {
     const world = await World.started();
     value(await world.register('orders-1', 3002));
     await world.time.advanceBy(SECOND);
@@ -94,7 +94,7 @@ describe('tombstones', () => {
     expect(await events()).toContain('reset');
   });
 
-  it('of a service with many instances are as many as those', async () => {
+  it('are as many as the instances of a service that has many', async () => {
     const world = await World.started();
     const ids = Array.from({ length: 2_400 }, (_, index) => `orders-${index}`);
     for (const [index, id] of ids.entries()) value(await world.register(id, 3001 + index));

@@ -7,7 +7,7 @@ import type { Count } from './self-preservation.js';
 /** Deadlines within this time, ms, count as reached: results must not depend on how a sum was rounded. */
 const TOLERANCE_MS = 1;
 
-/** What an instance counts as, and whether its deadline is scheduled. */
+/** The counts that include an instance, and whether its deadline is scheduled. */
 interface Mark {
   isScheduled: boolean;
   isCounted: boolean;

@@ -13,7 +13,7 @@ import { DueSet } from './due-set.js';
 import { ProvedHosts } from './proved-hosts.js';
 import type { SelfPreservation } from './self-preservation.js';
 
-/** What the engine needs of the registry around it. */
+/** The parts of the registry that the engine needs. */
 export interface LifecycleEnginePorts {
   readonly time: Time;
   readonly log: Log;

@@ -50,7 +50,7 @@ describe('the allowance', () => {
     [14, 2],
     [40, 6],
     [1_000, 150],
-  ])('of %d instances is %d in ten minutes', (total, allowed) => {
+  ])('for %d instances is %d in ten minutes', (total, allowed) => {
     expect(new Watch().see({ orders: [1, total] }).useUp()).toBe(allowed);
   });
 
@@ -94,7 +94,7 @@ describe('the allowance', () => {
     expect(second.useUp('billing')).toBe(0);
   });
 
-  it('of a service with fewer than three instances is that of the registry', () => {
+  it('for a service with fewer than three instances is that of the registry', () => {
     const watch = new Watch().see({ orders: [1, 2], others: [0, 40] });
     expect(watch.useUp('orders')).toBe(6);
   });
@@ -130,7 +130,7 @@ describe('a mass', () => {
     expect(watch.later(1).permits()).toBe(true);
   });
 
-  it('that returns lasts an hour again', () => {
+  it('lasts an hour again if it returns', () => {
     const watch = new Watch().see({ orders: [40, 40] });
     watch.later(59 * MINUTE).see({ orders: [0, 40] });
     watch.later(MINUTE).see({ orders: [40, 40] });

@@ -7,7 +7,7 @@ const MAX_SERVICES = 100;
 /** Not a possible service name: names are DNS labels. */
 const OTHERS = '(other)';
 
-/** What the gauges read of a registry. */
+/** The part of a registry that the gauges read. */
 export type Counted = Pick<RegistryApi, 'ready' | 'describe' | 'services' | 'topology'>;
 
 /**

@@ -13,7 +13,7 @@ export interface RegistryMetricsPorts {
   readonly time?: Time;
 }
 
-/** What the metrics are read from. */
+/** The sources of the metrics. */
 export interface Scene {
   readonly registry: Counted;
   /** Null: it does not listen. */

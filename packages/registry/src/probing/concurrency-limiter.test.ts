@@ -47,7 +47,7 @@ describe('unverified waiters', () => {
     expect(countOf(passed, 'unverified')).toBe(11);
   });
 
-  it('of one source leave an eighth, so that one of another source is admitted at once', () => {
+  it('leave an eighth if all have one source, so that one of another source is admitted at once', () => {
     const { limiter, arrive, sourcesInside, leave } = limiterOf(16);
     arrive('unverified', 100, ['10.0.0.1']);
     expect(sourcesInside()).toHaveLength(7);
@@ -58,7 +58,7 @@ describe('unverified waiters', () => {
     expect([limiter.waiting, sourcesInside().length]).toEqual([0, 0]);
   });
 
-  it('of different sources take turns, however many of one wait', () => {
+  it('take turns by source, however many of one wait', () => {
     const { arrive, sourcesInside, leave } = limiterOf(4);
     arrive('unverified', 100, ['10.0.0.1', '10.0.0.2']);
     arrive('unverified', 1, ['10.0.0.3']);
@@ -66,7 +66,7 @@ describe('unverified waiters', () => {
     expect(sourcesInside()).toContain('10.0.0.3');
   });
 
-  it('that are new are admitted before the others of their source, except every fourth time', () => {
+  it('are admitted before the others of their source if they are new, except every fourth time', () => {
     const limiter = new ConcurrencyLimiter(2);
     const passed: Waiter[] = [];
     const arrive = (isNew: boolean): void =>
@@ -81,7 +81,7 @@ describe('unverified waiters', () => {
     expect(order).toEqual(['again', 'new', 'new', 'new', 'again', 'new', 'new', 'new', 'again']);
   });
 
-  it('that need more places than their source may hold are admitted one at a time', () => {
+  it('are admitted one at a time if they need more places than their source may hold', () => {
     const limiter = new ConcurrencyLimiter(8);
     const passed: Waiter[] = [];
     const waiters = [1, 2].map((): Waiter => ({

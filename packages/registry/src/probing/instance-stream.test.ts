@@ -4,7 +4,7 @@ import { value, World } from '../registry.fixture.js';
 const SECOND = 1_000;
 
 describe('the line of an instance', () => {
-  it('that its peer ends is counted with its duration for ten minutes', async () => {
+  it('is counted with its duration for ten minutes if its peer ends it', async () => {
     const world = await World.started();
     await world.healthy('orders-1', 3001);
     const losses = () => value(world.registry.instance('orders-1')).lineLosses;
@@ -20,7 +20,7 @@ describe('the line of an instance', () => {
     expect([shortestMs >= 15 * SECOND, longestMs < 17 * SECOND]).toEqual([true, true]);
   });
 
-  it('that a newer line replaces does not count as lost', async () => {
+  it('does not count as lost if a newer line replaces it', async () => {
     const world = await World.started();
     await world.healthy('orders-1', 3001);
     const old = world.hold('orders-1');

@@ -13,7 +13,7 @@ function portsOf(time: ManualTime): AdmissionPorts {
   return { time, refusals: new LimitRefusals({ time, log: recordingLog() }) };
 }
 
-/** What a registration from `peer` comes to: its addresses as they are called, or why it is refused. */
+/** The result of a registration from `peer`: its addresses as they are called, or why it is refused. */
 async function admitted(
   peer: string,
   endpoints: readonly Partial<AnnouncedEndpoint>[],

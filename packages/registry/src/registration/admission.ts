@@ -60,8 +60,8 @@ export class Admission {
       await Promise.all([...hosts].map(async (host) => [host, await this.#find(host, peerAddress)] as const)),
     );
     const outcomes = [...found.values()];
-    if (outcomes.includes('busy')) return this.#tooManyNames(MOST_LOOKUPS, '');
-    if (outcomes.includes('greedy')) return this.#tooManyNames(MOST_LOOKUPS_OF_ONE, sourceOf(peerAddress));
+    if (outcomes.includes('busy')) return this.#tooManyLookups(MOST_LOOKUPS, '');
+    if (outcomes.includes('greedy')) return this.#tooManyLookups(MOST_LOOKUPS_OF_ONE, sourceOf(peerAddress));
     for (const [host, outcome] of found) if (outcome === 'late') return this.#tooLate(host);
     const endpoints: Endpoint[] = [];
     const targets: Endpoint[] = [];
@@ -81,7 +81,7 @@ export class Admission {
     return { ok: true, value: { endpoints: endpoints.slice(), targets: targets.slice() } };
   }
 
-  #tooManyNames(most: number, whose: string): Result<never, Problem> {
+  #tooManyLookups(most: number, whose: string): Result<never, Problem> {
     return this.#refusals.refuse({ limit: 'lookups', most, count: most, whose, retryAfterMs: BUSY_RETRY_MS });
   }
 

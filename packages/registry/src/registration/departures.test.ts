@@ -144,7 +144,7 @@ describe('instances that leave', () => {
 });
 
 describe('a drain', () => {
-  it('of which the disk takes nothing counts, and says that it is not stored', async () => {
+  it('takes effect if the disk refuses it, and reports that it is not stored', async () => {
     const place = new Place();
     const world = await place.start();
     await world.healthy('orders-1', 3_001);

@@ -100,7 +100,7 @@ describe('Lookups', () => {
     expect(asked.slice(6)).toEqual(['a-4']);
   });
 
-  it('asks once for all of one source who want a name, and anew once they have it', async () => {
+  it('asks once for all of one source that want a name, and again once they have it', async () => {
     const { asked, find, answer } = quiet();
     const both = [find('a', A), find('a', A)];
     await answer('a');

@@ -39,7 +39,7 @@ const anyStep = fc.oneof(
 type Step = typeof anyStep extends fc.Arbitrary<infer Value> ? Value : never;
 type Words = typeof anyWords extends fc.Arbitrary<infer Value> ? Value : never;
 
-/** What should be so, told without the code under test. */
+/** The expected result, computed without the code under test. */
 class Model {
   own: Words = { weight: 100, metadata: {} };
   admin = 'ENABLED';

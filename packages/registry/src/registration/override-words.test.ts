@@ -46,7 +46,7 @@ describe('an end', () => {
     expect(world.record(ID).admin).toBe('DRAINING');
   });
 
-  it('of another word that is over is told with what is left of the time, not with all of it', async () => {
+  it('is reported with the time that other settings still have, not with all of it', async () => {
     const world = await withOrders();
     await tell(world, { weight: 5, untilMs: world.time.wall() + 70 * SECOND });
     await tell(world, { admin: 'DRAINING', untilMs: world.time.wall() + 60 * SECOND });
@@ -55,7 +55,7 @@ describe('an end', () => {
     expect(Number(/still set by an operator: weight 5 for (\d+) s/.exec(text)?.[1])).toBeLessThanOrEqual(10);
   });
 
-  it('that was told of a tombstone is not told once more of the instance that comes back', async () => {
+  it('is not reported again for an instance that comes back if it was reported for its tombstone', async () => {
     const world = await withOrders();
     await tell(world, { weight: 5 });
     await tell(world, { admin: 'DRAINING', untilMs: world.time.wall() + 2 * REMOVED_MS });
@@ -69,7 +69,7 @@ describe('an end', () => {
     expect(events.filter(({ text }) => text.includes('the time set for it is over'))).toEqual([]);
   });
 
-  it('of a patch that names no word is that of all words', async () => {
+  it('applies to all settings if its patch names none', async () => {
     const world = await withOrders();
     await tell(world, { admin: 'MAINTENANCE' });
     await tell(world, { weight: 5 });
@@ -78,7 +78,7 @@ describe('an end', () => {
     expect(world.record(ID)).toMatchObject({ admin: 'ENABLED', weight: 100, override: null });
   });
 
-  it('of each word comes after a restart, too, and for an instance that was removed meanwhile', async () => {
+  it('comes for each setting after a restart, too, and for an instance that was removed meanwhile', async () => {
     const store = new MemoryStore();
     const world = await withOrders(store);
     await tell(world, { admin: 'MAINTENANCE', untilMs: world.time.wall() + 120 * SECOND });

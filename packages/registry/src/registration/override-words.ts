@@ -38,7 +38,7 @@ export function withPatch(before: Override | null, patch: InstancePatch, said: S
   return before !== null && next !== null && textOf(before) === textOf(next) ? before : next;
 }
 
-/** What is left when these words are over; null: nothing. */
+/** The settings that are left when these are over; null: none. */
 export function without(override: Override, over: ReadonlySet<OverrideWord>): Override | null {
   const left = WORDS.filter((word) => override[word] !== null && !over.has(word));
   const values: Values = {

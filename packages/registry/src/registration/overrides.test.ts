@@ -281,7 +281,7 @@ describe("an operator's word after a restart", () => {
   });
 });
 
-describe('what an instance says anew of itself', () => {
+describe('what an instance registers again of itself', () => {
   it('is kept though the instance fell while it was being stored', async () => {
     const store = new SlowStore();
     const world = await withOrders(store);
@@ -328,7 +328,7 @@ async function onDisk(bench: Bench): Promise<World> {
   return world;
 }
 
-describe('who is not ENABLED is not callable', () => {
+describe('an instance that is not ENABLED is not callable', () => {
   it('so another one that is silent one way stays callable, as the last', async () => {
     const world = await World.started();
     await world.healthy('orders-1', 3001);

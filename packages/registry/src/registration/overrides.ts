@@ -15,10 +15,10 @@ import type { Said } from './override-words.js';
 /** Keys of metadata that a text names at most, and their length in all, characters. */
 const MOST_KEYS = 5;
 const MOST_KEY_CHARACTERS = 200;
-/** What an operator's word may be given for at most. */
+/** The longest time of an operator's setting, ms. */
 const LONGEST_MS = 30 * 24 * 3_600_000;
 
-/** What callers are told of an instance: the operator's word where there is one, else its own. */
+/** The values that callers get for an instance: the operator's setting where there is one, else its own. */
 export function effective(own: OwnWords, override: Override | null): Pick<Instance, 'admin' | 'weight' | 'metadata'> {
   return {
     admin: override?.admin ?? 'ENABLED',
@@ -27,7 +27,7 @@ export function effective(own: OwnWords, override: Override | null): Pick<Instan
   };
 }
 
-/** What a store knows of an instance's own words and its operator's. */
+/** An instance's own settings and its operator's, from a store. */
 export function restored({ record, own, override }: StoredInstance): Pick<Entry, 'own' | 'override'> {
   return { own: own ?? { weight: record.weight, metadata: record.metadata }, override: override ?? null };
 }
@@ -275,7 +275,7 @@ function changeText({ entry, next }: Deed, word: OverrideWord): string {
   return word === 'weight' ? `weight set to ${next.weight}` : `${nameOf(next, word)} set`;
 }
 
-/** What an operator has set, each with what is left of its time at `wall`. */
+/** The settings of an operator, each with the rest of its time at `wall`. */
 const setText = (override: Override, wall: number): string =>
   WORDS.filter((word) => override[word] !== null)
     .map((word) => `${nameOf(override, word)}${spanOf(override, word, wall)}`)

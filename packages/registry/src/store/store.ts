@@ -77,7 +77,7 @@ export interface Contents {
 
 /** A fault that a store has detected itself. */
 export interface StoreFault {
-  /** What has happened, what is at stake and what to do, for operators. */
+  /** For operators: what happened, what may be lost, and the fix. */
   readonly text: string;
   /** Duration, ms. */
   readonly sinceMs: number;

@@ -43,7 +43,7 @@ export class WriteBehind {
   readonly #underWay = new Map<string, PendingWrite>();
   #timer: Timer | null = null;
   #isFailing = false;
-  /** Why the last write failed; null once one has succeeded and nothing is unstored. */
+  /** Why the last write failed; null after a success when no write is pending. */
   #failure: Failure | null = null;
   #isClosed = false;
 

@@ -16,7 +16,7 @@ export interface Load {
 
 /** How slowly a peak is forgotten while answers come, and after a failure, … */
 const DECAY_MS = 10_000;
-/** … and how slowly once no answer has come for a while, because no call went there. */
+/** … and how slowly once no answer has arrived for a while, because no call went there. */
 const IDLE_AFTER_MS = 500;
 const IDLE_DECAY_MS = 1_000;
 const TYPICAL_AT_FIRST_MS = 30;
@@ -37,7 +37,7 @@ export class TypicalLatency {
   }
 }
 
-/** Of each slot: the average, when it was true, and how slowly it is forgotten while nothing comes. */
+/** The cells of each slot: the average, when it was true, and how slowly it is forgotten while no answer arrives. */
 const CELLS = 3;
 const UNMEASURED = -1;
 
@@ -85,7 +85,7 @@ export class PeakEwma implements Load {
   }
 }
 
-/** What is left of an average after so long without an answer. */
+/** The part of an average that is left after this time without an answer. */
 function weightAfter(agoMs: number, idleDecayMs: number): number {
   const idleMs = Math.max(0, agoMs - IDLE_AFTER_MS);
   return Math.exp(-(agoMs - idleMs) / DECAY_MS - idleMs / idleDecayMs);

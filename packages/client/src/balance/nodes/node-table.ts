@@ -3,7 +3,7 @@ import type { Load } from './loads.js';
 import { WindowCounts } from './window-counts.js';
 
 /** Slots at first; doubled when they are all taken. */
-const FEW = 16;
+const INITIAL_SLOTS = 16;
 
 /** The numbers of a slot, one row for each: 64 bytes, as a cache line has. */
 const IN_FLIGHT = 0;
@@ -33,7 +33,7 @@ export class NodeTable {
   heardSince = -Infinity;
   /** Calls under way at all of them. */
   inFlight = 0;
-  /** What ended at each of them, window by window. */
+  /** The attempts that ended at each of them, window by window. */
   readonly windowCounts: WindowCounts;
   #cells: Float64Array;
   #calm: Uint8Array;
@@ -41,7 +41,7 @@ export class NodeTable {
   readonly #free: number[] = [];
   #taken = 0;
 
-  constructor(load: Load, slots = FEW) {
+  constructor(load: Load, slots = INITIAL_SLOTS) {
     this.load = load;
     this.#cells = new Float64Array(CELLS * slots);
     this.#calm = new Uint8Array(slots);

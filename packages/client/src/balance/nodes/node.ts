@@ -9,13 +9,13 @@ import { InFlight } from './loads.js';
 import { NodeTable } from './node-table.js';
 import type { Counted } from './window-counts.js';
 
-/** What a node is made of. */
+/** The parts of a node. */
 export interface NodeParts {
   readonly instance: Instance;
   readonly endpoint: Endpoint;
   readonly breaker: Breaker;
   readonly limit: LimitTerms;
-  /** Of the nodes of one balancer. */
+  /** The table of all nodes of one balancer. */
   readonly nodeTable: NodeTable;
 }
 
@@ -47,7 +47,7 @@ export class Node implements BreakerHost, GateListener {
   isTrusted = false;
   /** It answered a ping while it waits for a live probe that cannot be repeated. */
   isPinged = false;
-  /** What it is worth to this caller when not all instances are used: see `hash.ts`. */
+  /** Its rank for this caller when not all instances are used: see `hash.ts`. */
   rank = 0;
   #isRetired = false;
   #warmAt = -Infinity;
@@ -125,17 +125,17 @@ export class Node implements BreakerHost, GateListener {
     this.#nodeTable.add(this.#slot, -1);
   }
 
-  /** What is over is counted: an attempt, or that it failed. */
+  /** Counts an attempt that ended, or its failure. */
   count(what: Counted, now: number): void {
     this.#nodeTable.windowCounts.count(this.#slot, what, now);
   }
 
-  /** What ended in the last whole window. */
+  /** The attempts that ended in the last whole window. */
   counted(what: Counted, now: number): number {
     return this.#nodeTable.windowCounts.last(this.#slot, what, now);
   }
 
-  /** What happened before could not be heard: this process stood still. */
+  /** Marks what happened before as unknown: this process stood still. */
   notHeardBefore(now: number): void {
     this.#nodeTable.heardSince = now;
   }
@@ -172,12 +172,12 @@ export class Node implements BreakerHost, GateListener {
     this.#nodeTable.forgetSuccesses(this.#slot);
   }
 
-  /** What the registry says of its weight, at hand. */
+  /** Its weight in the registry, kept at hand. */
   get weight(): number {
     return this.#nodeTable.weight(this.#slot);
   }
 
-  /** What the registry says of it now. */
+  /** Takes over its current record in the registry. */
   follow(instance: Instance): void {
     this.instance = instance;
     this.#nodeTable.setWeight(this.#slot, instance.weight);

@@ -1,7 +1,7 @@
 /** The length of a window, ms. Windows of one process start at whole multiples of it on its monotonic clock. */
 export const EDGE_WINDOW_MS = 5_000;
 
-/** What is counted of a slot: attempts that ended (`CALLS`), and those of them that failed (`FAILURES`). */
+/** A counter of a slot: attempts that ended (`CALLS`), or those of them that failed (`FAILURES`). */
 export type Counted = 0 | 1;
 export const CALLS = 0;
 export const FAILURES = 1;
@@ -28,7 +28,7 @@ export class WindowCounts {
     this.#current[at] = (this.#current[at] ?? 0) + 1;
   }
 
-  /** Of the last whole window. */
+  /** The count of the last whole window. */
   last(slot: number, what: Counted, now: number): number {
     if (now >= this.#turnsAt) this.#turn(now);
     return this.#last[CELLS * slot + what] ?? 0;

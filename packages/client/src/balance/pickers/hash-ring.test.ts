@@ -26,7 +26,7 @@ function countOf(places: Iterable<string>): ReadonlyMap<string, number> {
 }
 
 describe('the hash ring', () => {
-  it('sends a key to the same instance, whoever calls and in whatever order the instances came', () => {
+  it('sends a key to the same instance for every caller and any order of the instances', () => {
     const [one, other] = [build(1), build(2)];
     one.update(aFleet(20), 0);
     other.update(aFleet(20).toReversed(), 0);

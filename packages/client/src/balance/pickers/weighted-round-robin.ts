@@ -49,7 +49,7 @@ class Schedule {
   constructor(candidates: Candidates<Node>, random: Random) {
     const { nodes } = candidates;
     this.#steps = Float64Array.from(nodes, (_, place) => 1 / candidates.relativeWeight(place));
-    // somewhere within its first step: a schedule that is made again favours no instance
+    // somewhere within its first step: a schedule that is computed again favours no instance
     this.#turns = this.#steps.map((step) => step * random.unit());
     this.#heap = Uint32Array.from(nodes, (_, place) => place);
     for (let at = (nodes.length >>> 1) - 1; at >= 0; at -= 1) this.#sink(at);

@@ -4,7 +4,7 @@ import type { HedgeAfter } from './hedge.js';
 /** The properties that a kind of call (send, emit, fetch, …) implies. */
 export interface CallKind {
   readonly shape: ResolvedCallOptions['shape'];
-  /** Whether it is idempotent: only if declared, unless declared otherwise, or never. */
+  /** When it is idempotent: only if declared, unless declared otherwise, or never. */
   readonly idempotent: 'if-said' | 'unless-said' | 'never';
 }
 

@@ -53,7 +53,7 @@ describe('an option that no call has', () => {
     await expect(serviceDispatcher(parts, { call: ODD })).rejects.toMatchObject(refusal);
   });
 
-  it('is found before any call, by whoever keeps options for later', () => {
+  it('is found before any call, so that options can be kept for later', () => {
     expect(() => checkCallOptions(ODD)).toThrow('dedlineMs');
     checkCallOptions({ deadlineMs: 1, signal: undefined });
   });

@@ -2,7 +2,7 @@ import { nearest, RollcallError } from '@rollcall/core';
 import type { Metadata, State } from '@rollcall/core';
 import type { HedgeOption } from './hedge.js';
 
-/** What a request passes on to the calls made while it is handled, so that no work outlives the caller's wait. */
+/** The values that a request passes on to the calls made while it is handled, so that no work outlives the caller's wait. */
 export interface Inherited {
   /** When its caller stops waiting, ms of Time; Infinity: unknown. */
   readonly deadlineAt: number;

@@ -25,7 +25,7 @@ class World extends CallWorld {
     this.meter = meter;
   }
 
-  /** What the next attempts do, wherever they go; later ones answer at once. */
+  /** The reactions to the next attempts, wherever they go; later ones answer at once. */
   next(...plans: Plan[]): this {
     this.tcp.script = () => plans.shift() ?? { afterMs: 1, values: ['later'] };
     return this;
@@ -129,7 +129,7 @@ describe('a hedged call', () => {
     expect(world.meter.count('rollcall_call_retries_total')).toBe(0);
   });
 
-  it('tells of every attempt when all fail', async () => {
+  it('reports every attempt if all fail', async () => {
     const world = new World({ options: { attempts: 2, hedgeRatio: 1 } });
     await world.warmUp();
     world.next(fails(60), fails(5));

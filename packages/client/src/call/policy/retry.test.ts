@@ -22,7 +22,7 @@ describe('what may be retried', () => {
 });
 
 describe('the retry budget', () => {
-  it('allows 3 a second to whoever calls seldom, and no more', () => {
+  it('allows 3 a second to a caller that calls rarely, and no more', () => {
     const budget = new RetryBudget({ ratio: 0.2, perSecond: 3 });
     let taken = 0;
     for (let i = 0; i < 100; i += 1) if (budget.withdraw(1_000)) taken += 1;

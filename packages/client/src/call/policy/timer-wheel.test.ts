@@ -74,7 +74,7 @@ describe('the timer wheel', () => {
     expect(bells.flatMap((bell) => bell.rung)).toEqual([]);
   });
 
-  it('can be armed anew, also by what rings', () => {
+  it('can be armed again, even by the timer that fires', () => {
     const time = new ManualTime();
     const wheel = new TimerWheel(time);
     let left = 2;
@@ -131,7 +131,7 @@ describe('the timer wheel', () => {
     expect(wheel.hasStalled(460, 1_000)).toBe(false);
   });
 
-  it('rings outside of the AsyncLocalStorage of whoever armed it', async () => {
+  it('fires outside the AsyncLocalStorage of the code that armed it', async () => {
     const storage = new AsyncLocalStorage<string>();
     const wheel = new TimerWheel(systemTime);
     const seen = await new Promise((resolve) => {

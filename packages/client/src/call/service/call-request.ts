@@ -45,7 +45,7 @@ export interface CallContext {
   ended(startedAt: number, now: number, error: RollcallError | null): void;
 }
 
-/** What to send, and its receiver. */
+/** The request of a call, and the observer of its result. */
 export class CallRequest<Request> {
   readonly request: Request;
   readonly method: Method;

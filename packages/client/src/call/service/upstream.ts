@@ -138,7 +138,7 @@ export class Upstream<Request> implements RulesSource {
     this.balancer.update(instances, now);
     this.#hear(instances);
     this.#isKnown ||= instances.length > 0;
-    if (this.#isKnown) this.#review('registry');
+    if (this.#isKnown) this.#emitStateChange('registry');
     this.serve(now);
   }
 
@@ -286,7 +286,7 @@ export class Upstream<Request> implements RulesSource {
     const before = node.breaker.cause;
     this.balancer.succeeded(node, now);
     if (before === null || node.breaker.cause === before) return;
-    this.#review('experience');
+    this.#emitStateChange('experience');
     if (node.breaker.cause !== null) return;
     this.#parts.events.readmitted(this.protocol, node.id, before);
     this.#parts.log.info(`${shortId(node.instance)} at ${addressOf(node.endpoint)} answers again and gets calls.`);
@@ -322,14 +322,14 @@ export class Upstream<Request> implements RulesSource {
     const { cause } = node.breaker;
     if (cause === before || cause === null) return;
     this.#parts.events.ejected(this.protocol, node.id, cause, failure.kind);
-    this.#review('experience');
+    this.#emitStateChange('experience');
     this.#parts.log.warn(
       `${shortId(node.instance)} at ${addressOf(node.endpoint)} is ejected here, the last failure being: ${failure.kind}.`,
     );
   }
 
   /** Emits an event when the state of the service has changed. */
-  #review(cause: StateEvent['cause']): void {
+  #emitStateChange(cause: StateEvent['cause']): void {
     const before = this.#state;
     const mayBeEjected = cause === 'experience' || before !== 'CLOSED';
     const state = stateOf(this.balancer.nodes, this.#parts.standard, mayBeEjected);

@@ -7,7 +7,7 @@ import type { GrpcRequest } from '../../transport/grpc/message.js';
 import type { Failure } from '../../transport/transport.js';
 import type { ExternalChannel, RoutedCall } from './external-channel.js';
 
-/** What of grpc-js is needed; it is loaded when it is needed. */
+/** The needed part of grpc-js, which is loaded on first use. */
 export type GrpcLibrary = Pick<
   typeof import('@grpc/grpc-js'),
   'connectivityState' | 'experimental' | 'Metadata' | 'status'
@@ -121,7 +121,7 @@ export class GrpcBalancer implements experimental.LoadBalancer {
       const kind = text.includes('ECONNREFUSED') ? 'refused' : 'unreachable';
       this.#route?.unreachable(node, { kind, cause: new Error(text) });
     }
-    // a connection that ended is made again; after a failure grpc-js waits before it becomes idle
+    // a connection that ended is opened again; after a failure grpc-js waits before it becomes idle
     if (state === connectivityState.IDLE) this.#lines.get(node)?.connect();
     this.#tell();
   }

@@ -26,7 +26,7 @@ type GrpcStation = ConnectedNode<GrpcRequest>;
 const VERIFY_MS = 2_000;
 
 /**
- * One service for whoever has connections of its own, the channels of grpc-js: they ask here who gets the next call,
+ * One service for callers with connections of their own, the channels of grpc-js: they ask here who gets the next call,
  * and tell what came of it, so that load, breaker and limits are the same as for calls of ours.
  */
 export class ExternalChannel {

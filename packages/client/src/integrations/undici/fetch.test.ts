@@ -8,7 +8,7 @@ import type { OneCall } from '../../call/calls.js';
 import { aReset, anInstance, FakeLink } from '../../registry-client/registry-client.fixture.js';
 import { Rollcall } from '../../rollcall.js';
 
-/** What a request brought, and what became of it. */
+/** The data of a request, and its result. */
 interface Seen {
   readonly method: string | undefined;
   readonly url: string | undefined;
@@ -74,7 +74,7 @@ async function world() {
   return { rollcall, seen, at, byName, byAddress };
 }
 
-/** What whoever fetches sees. */
+/** The result of a `fetch` as its caller sees it. */
 async function outcome(made: Promise<Response>): Promise<unknown> {
   try {
     const { status, redirected, headers, ...answer } = await made.then(async (response) => ({
@@ -189,7 +189,7 @@ describe('a signal of fetch', () => {
     ['no reason', undefined],
     ['a reason', new Error('enough')],
     ['a reason that is no error', 'enough'],
-  ])('that was aborted with %s rejects as fetch does', async (_title, reason) => {
+  ])('rejects as fetch does if it was aborted with %s', async (_title, reason) => {
     const { byName, byAddress } = await world();
     const signal = AbortSignal.abort(reason);
     const [ours, theirs] = [
@@ -199,7 +199,7 @@ describe('a signal of fetch', () => {
     expect(ours).toBe(theirs);
   });
 
-  it('that is aborted meanwhile rejects with an AbortError, before the answer and in the middle of it', async () => {
+  it('rejects with an AbortError if it is aborted before the answer, or in the middle of it', async () => {
     const { byName, byAddress } = await world();
     for (const made of [byName, byAddress]) {
       const early = new AbortController();
@@ -216,7 +216,7 @@ describe('a signal of fetch', () => {
     }
   });
 
-  it('that times out rejects with a TimeoutError', async () => {
+  it('rejects with a TimeoutError if it times out', async () => {
     const { byName, byAddress } = await world();
     for (const made of [byName, byAddress]) {
       expect(await rejection(made('/never', { signal: AbortSignal.timeout(20) }))).toMatchObject({
@@ -225,7 +225,7 @@ describe('a signal of fetch', () => {
     }
   });
 
-  it('of the options of a call ends it with CANCELLED, as for every other verb', async () => {
+  it('ends a call with CANCELLED if it is in its options, as for every other verb', async () => {
     const { byName, rollcall } = await world();
     const signal = AbortSignal.abort();
     const error = await rejection(byName('/end', {}, { signal }));

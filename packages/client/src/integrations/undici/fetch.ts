@@ -2,13 +2,13 @@ import { addressOf, isRollcallError } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
 import type { OneCall } from '../../call/policy/call-options.js';
 
-/** What `fetch` by name needs of a client. */
+/** The part of a client that `fetch` by name needs. */
 export interface FetchParts {
   /** One call, whose redirects are answers. */
   call(service: string, path: string, init: RequestInit, options: OneCall): Promise<Response>;
-  /** Of the service. */
+  /** The instances of the service. */
   instances(service: string): readonly Instance[];
-  /** What a call to the service has in all, if it does not say, ms. */
+  /** The default deadline of a call to the service, ms. */
   deadlineMs(service: string): number;
   now(): number;
 }
@@ -106,7 +106,7 @@ class Journey {
 
 const hostOf = (url: string): string => (URL.canParse(url) ? new URL(url).host : '');
 
-/** What `fetch` makes of its request for the next one. */
+/** Derives the next request from the last one, as `fetch` does. */
 function initAfter(status: number, init: RequestInit): RequestInit {
   const method = (init.method ?? 'GET').toUpperCase();
   const isPost = (status === 301 || status === 302) && method === 'POST';
@@ -136,7 +136,7 @@ async function drop(response: Response): Promise<void> {
   await response.body?.cancel();
 }
 
-/** What is left of the deadline of the first call, ms. */
+/** The rest of the deadline of the first call, ms. */
 function leftOf(options: OneCall, usualMs: number, spentMs: number): number {
   return Math.max(0, Math.min(options.inheritedMs ?? Infinity, options.deadlineMs ?? usualMs) - spentMs);
 }

@@ -3,7 +3,7 @@ import type { CallObserver } from '../../call/service/call-request.js';
 import { HttpAnswer } from '../../transport/http/response.js';
 import type { BodySink, RawHeaders } from '../../transport/http/response.js';
 
-/** What a call can be told by whoever waits for it. */
+/** The part of a call that its waiting code uses. */
 interface Cancellable {
   cancel(cause: unknown): void;
 }
@@ -124,7 +124,7 @@ export class Delivery implements CallObserver, BodySink {
 }
 
 type Handler = Dispatcher.DispatchHandler;
-/** What is needed of undici, which is not loaded here. */
+/** The needed part of undici, which is not loaded here. */
 export type UndiciParts = Pick<typeof import('undici'), 'errors' | 'util'>;
 
 export function askerOf(handler: Handler, undici: UndiciParts): Asker {

@@ -20,14 +20,14 @@ export interface GrpcOptions {
   readonly connections: number;
   /** After this time a connection that is not open, identity check included, makes its calls go elsewhere, ms. */
   readonly connectTimeoutMs: number;
-  /** Of one message of an answer. */
+  /** The largest size of one message of an answer. */
   readonly maxMessageBytes: number;
   /** That one connection takes before it is replaced. Default: nearly as many as HTTP/2 can count. */
   readonly mostRequests?: number;
 }
 
 const KEEP_ALIVE_MS = 10_000;
-/** What may be under way to us on one stream, and on all of them: an answer of this size needs no round trip more. */
+/** The most bytes in flight to us on one stream, and on all of them: an answer of this size needs no extra round trip. */
 const STREAM_WINDOW_BYTES = 1_048_576;
 const CONNECTION_WINDOW_BYTES = 4_194_304;
 /**
@@ -38,7 +38,7 @@ const MOST_REQUESTS = 1_000_000_000;
 /** Eight digits are the most that `grpc-timeout` has. */
 const MOST_TIMEOUT_MS = 99_999_999;
 
-/** What the connections to one instance share. */
+/** The data that the connections to one instance share. */
 export interface GrpcConnectionParts {
   readonly target: Target;
   readonly options: GrpcOptions;

@@ -78,7 +78,7 @@ export class GrpcExchange implements Exchange {
     this.#parts.cancel(this.#stream);
   }
 
-  /** What the end of its connection means for it: certain only where the peer said that it did not begin with it. */
+  /** The meaning of the end of its connection for it: certain only where the peer said that it did not begin with it. */
   breakage(failure: Failure): Failure {
     const id = this.#stream?.id;
     return id === undefined || this.#parts.isProcessed(id) ? failure : NOT_PROCESSED;
@@ -114,7 +114,7 @@ export class GrpcExchange implements Exchange {
     }
   }
 
-  /** All has come. */
+  /** Everything has arrived. */
   #ended(): void {
     if (this.#isOver || this.#trailers === null) return;
     if (this.#stream !== null) hangUp(this.#stream);

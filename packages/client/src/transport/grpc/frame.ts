@@ -1,4 +1,4 @@
-/** What stands before each message: is it compressed, and how long is it. */
+/** The prefix of each message: is it compressed, and how long is it. */
 const PREFIX_BYTES = 5;
 
 /** A message behind the bytes that say how long it is. */

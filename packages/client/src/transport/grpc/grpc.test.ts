@@ -80,19 +80,19 @@ describe('a gRPC answer', () => {
     expect(await sink.settled).toEqual({ values: ['one', 'two', 'three'], failure: null });
   });
 
-  it('of one message counts only with its status', async () => {
+  it('with one message counts only with its status', async () => {
     const channel = await scripted((stream) => answer(stream, json('early'), {}, { 'grpc-status': '9' }));
     expect(await ask(channel)).toMatchObject({ values: [], failure: { kind: 'remote' } });
   });
 
-  it('that is well by its status, but has no message or not the end of it, is none', async () => {
+  it('is garbled if its status is OK but it has no message, or only a part of one', async () => {
     for (const bytes of [Buffer.alloc(0), json({ id: 7 }).subarray(0, 3), json({ id: 7 }).subarray(0, 8)]) {
       const settled = await ask(await scripted((stream) => answer(stream, bytes)));
       expect(settled).toMatchObject({ values: [], failure: { kind: 'garbled' } });
     }
   });
 
-  it('that is a stream may be empty, but does not end in the middle of a message', async () => {
+  it('may be empty if it is a stream, but may not end in the middle of a message', async () => {
     const streamed = grpcRequest({ ...ECHO, responseStream: true }, 1);
     const empty = await scripted((stream) => answer(stream, Buffer.alloc(0)));
     expect(await ask(empty, streamed)).toEqual({ values: [], failure: null });
@@ -139,7 +139,7 @@ describe('a gRPC answer', () => {
     ).toBeUndefined();
   });
 
-  it('that says it is somebody else is misdirected', async () => {
+  it('is misdirected if it names another instance', async () => {
     const { failure } = await ask(await scripted(refusing(14, { 'rollcall-misdirected': 'payments-7' })));
     expect(failure?.kind).toBe('misdirected');
   });
@@ -176,7 +176,7 @@ describe('a gRPC answer', () => {
     },
   );
 
-  it('that goes on is waited for when the peer wants no more requests; the next ones go over another connection', async () => {
+  it('is awaited to its end if the peer wants no more requests; the next ones go over another connection', async () => {
     const sessions = new Set<unknown>();
     let first: ServerHttp2Stream | null = null;
     const channel = await scripted((stream) => {
@@ -316,7 +316,7 @@ describe('a gRPC request', () => {
     expect(failure?.kind).toBe('misdirected');
   });
 
-  it('that is cancelled tells the server, who may stop', async () => {
+  it('tells the server if it is cancelled, so that it may stop', async () => {
     const streams: ServerHttp2Stream[] = [];
     const channel = await scripted((stream) => void streams.push(stream));
     const exchange = channel.send(echo(1), TERMS, new KeptSink());

@@ -37,12 +37,12 @@ export interface GrpcRequest {
   readonly path: string;
   /** The message behind the five bytes that say how long it is; empty where `upload` brings them. */
   readonly frame: Uint8Array;
-  /** As it was handed in, for whoever stands for a service in a test: one message, or the source of them. */
+  /** As it was handed in, for fake services in tests: one message, or the source of them. */
   readonly message: unknown;
   /** The messages of a request that is a stream of them; null: it is one. */
   readonly upload: GrpcUpload | null;
   readonly metadata: Readonly<Record<string, string>>;
-  /** Is each message of the answer passed on as it comes? Else the last one is held until the status has come. */
+  /** Is each message of the answer passed on as it comes? Else the last one is held until the status has arrived. */
   readonly isStream: boolean;
   readonly read: (bytes: Buffer) => unknown;
 }
@@ -156,7 +156,7 @@ const MOST_PUSHBACK_MS = 300_000;
 export const isTooLarge = (details: string): boolean =>
   /message (is )?larger than max|message exceeds maximum size/i.test(details);
 
-/** What an answer comes to, by its trailers (or its head, where nothing else comes). Null: OK. */
+/** The failure of an answer, by its trailers (or its head, where nothing else comes). Null: OK. */
 export function statusFailure(fields: GrpcFields): Failure | null {
   const status = fields['grpc-status'];
   if (status === '0') return null;

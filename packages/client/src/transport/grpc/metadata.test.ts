@@ -15,7 +15,7 @@ const FIELDS = {
   'x-none': undefined,
 };
 
-/** What grpc-js makes of the same trailers: it takes the status out of them. */
+/** The result of grpc-js for the same trailers: it takes the status out of them. */
 function theirs(): Metadata {
   const { 'grpc-status': _status, 'grpc-message': _message, 'x-bad': _bad, 'x-none': _none, ...rest } = FIELDS;
   return Metadata.fromHttp2Headers(rest);

@@ -4,7 +4,7 @@ export type GrpcMetadataValue = string | Buffer;
 /** Headers or trailers as HTTP/2 brings them. */
 export type GrpcFields = Readonly<Record<string, string | string[] | undefined>>;
 
-/** What `merge` takes: this class, or the `Metadata` of grpc-js. */
+/** The argument of `merge`: this class, or the `Metadata` of grpc-js. */
 export interface Mergeable {
   toJSON(): Readonly<Record<string, readonly GrpcMetadataValue[]>>;
 }
@@ -37,7 +37,7 @@ export class GrpcMetadata {
     return this.internalRepr.get(key.toLowerCase()) ?? [];
   }
 
-  /** Of each key the first value. */
+  /** The first value of each key. */
   getMap(): Record<string, GrpcMetadataValue> {
     const first: Record<string, GrpcMetadataValue> = {};
     for (const [key, [value]] of this.internalRepr) if (value !== undefined) first[key] = copyOf(value);
@@ -75,7 +75,7 @@ export class GrpcMetadata {
     }
   }
 
-  /** Kept for whoever asks; they mean nothing here. */
+  /** Kept so that they can be read; they have no effect here. */
   setOptions(options: object): void {
     this.#options = options;
   }

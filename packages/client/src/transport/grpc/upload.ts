@@ -13,7 +13,7 @@ export function isMessageSource(said: unknown): said is MessageSource<unknown> {
   return typeof said === 'object' && said !== null && 'subscribe' in said && typeof said.subscribe === 'function';
 }
 
-/** So much may wait to be written: whoever makes messages cannot be asked to make them slower. */
+/** The most bytes that may wait to be written: the source of messages cannot be slowed down. */
 const MOST_WAITING_BYTES = 16_777_216;
 
 /**

@@ -93,7 +93,7 @@ class HttpConnect {
   }
 
   #end(result: Parameters<Done>[0]): void {
-    // whoever asks who is there hears of the end of a socket that came too late
+    // the identity check may report the end of a socket that came too late
     if (this.#isOver) return;
     this.#isOver = true;
     this.#timer.cancel();

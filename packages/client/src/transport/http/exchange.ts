@@ -16,7 +16,7 @@ export interface ExchangeParts {
   readonly time: Time;
   /** Bodies of a known length up to this are read whole. */
   readonly bufferedBytes: number;
-  /** Whether the request names its instance, so that 421 means that another one answered. */
+  /** True if the request names its instance, so that 421 means that another one answered. */
   readonly isDirected: boolean;
 }
 
@@ -34,7 +34,7 @@ const BODILESS = new Set([204, 205, 304]);
 const MOST_RETRY_AFTER_MS = 300_000;
 const NO_TRAILERS: RawHeaders = [];
 
-/** What undici says when the request itself was wrong, or its body broke off: no fault of the instance. */
+/** The codes of undici if the request itself was wrong, or its body broke off: not a fault of the instance. */
 const OWN_FAULTS: ReadonlySet<string> = new Set([
   'UND_ERR_INVALID_ARG',
   'UND_ERR_NOT_SUPPORTED',
@@ -52,9 +52,9 @@ export class ConnectError extends Error {
 }
 
 /**
- * One request on its way. A short answer is read whole before it is handed over, since one that is cut short can then
- * still be repeated; a long one, or one without a length (an event stream), is handed over as soon as its head has
- * come, and flows at its reader's pace.
+ * One request on its way. A short response is read completely before it is delivered, so that a truncated one can
+ * still be retried. A long response, or one without a length (an event stream), is delivered when its headers have
+ * arrived and is read at the consumer's pace.
  *
  * It has undici's older handler interface, which its core calls without a wrapper and with the headers as they came.
  */

@@ -12,7 +12,7 @@ import type { HttpRequest } from './message.js';
 import { HttpAnswer } from './response.js';
 import { Upload } from './upload.js';
 
-/** What is done with the n-th request of a connection, in bytes: HTTP servers are too well behaved to fail like this. */
+/** The reaction to the n-th request of a connection, in bytes: HTTP servers are too well behaved to fail like this. */
 type Wire = (socket: Socket, nth: number) => void;
 
 interface Line {
@@ -63,14 +63,14 @@ async function textOf({ values }: Settled): Promise<string> {
 const OK = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok';
 
 describe('a kept connection', () => {
-  it('that the server closed while it was idle is not used for the next request', async () => {
+  it('is not used for the next request if the server closed it while it was idle', async () => {
     const { channel, connections } = await wired((socket) => socket.end(OK));
     expect(await textOf(await ask(channel))).toBe('ok');
     expect(await textOf(await ask(channel))).toBe('ok');
     expect(connections()).toBe(2);
   });
 
-  it('that breaks under the next request, before a byte of the answer, may have brought it: nobody can tell', async () => {
+  it('may have delivered the next request if it breaks before a byte of the answer: the result is unknown', async () => {
     const { channel, connections } = await wired((socket, nth) =>
       nth === 1 ? socket.write(OK) : socket.resetAndDestroy(),
     );
@@ -89,7 +89,7 @@ describe('a kept connection', () => {
 });
 
 describe('a new connection', () => {
-  it('that nobody says anything on fails nothing: what waits for it waits on', async () => {
+  it('fails no request if the peer sends nothing: requests keep waiting for it', async () => {
     const { channel, connections } = await wired(() => {}, systemTime, 'native');
     let ended = 0;
     for (let count = 0; count < 3; count += 1) void ask(channel).then(() => (ended += 1));
@@ -195,7 +195,7 @@ describe('Retry-After', () => {
 });
 
 describe('a request', () => {
-  it('whose body can be read only once was not read if there was no connection', async () => {
+  it('has not read its body, which can be read only once, if there was no connection', async () => {
     const transport = new HttpTransport(systemTime, { connections: 1, connectTimeoutMs: 500, bufferedBytes: 1_000 });
     await transport.prepare();
     onTestFinished(() => transport.close());
@@ -211,7 +211,7 @@ describe('a request', () => {
     expect(body.isTouched).toBe(false);
   });
 
-  it('whose body breaks off is spoiled by its sender, not by the instance', async () => {
+  it('fails by its sender, not by the instance, if its body breaks off', async () => {
     const { channel } = await wired(() => {});
     const body = new Upload(
       (async function* () {

@@ -75,7 +75,7 @@ describe('an HTTP answer', () => {
     expect(await responseOf(await ask(channel, { method: 'HEAD' })).text()).toBe('');
   });
 
-  it('that is cut short was none: the call can be repeated', async () => {
+  it('does not count if it is cut short: the call can be retried', async () => {
     const channel = await scripted((request, response) => {
       response.writeHead(200, { 'content-length': '100' }).write('half');
       setImmediate(() => request.socket.destroy());
@@ -83,7 +83,7 @@ describe('an HTTP answer', () => {
     expect((await ask(channel)).failure?.kind).toBe('closed');
   });
 
-  it('of unknown length is handed over at once and flows as it comes', async () => {
+  it('is delivered at once and flows as it arrives if its length is unknown', async () => {
     const answers: ServerResponse[] = [];
     const channel = await scripted((_request, response) => {
       response.write('first ');
@@ -94,7 +94,7 @@ describe('an HTTP answer', () => {
     expect(await response.text()).toBe('first second');
   });
 
-  it('that is long flows at the pace of its reader, whole', async () => {
+  it('flows at the pace of its reader, and completely, if it is long', async () => {
     const long = 'x'.repeat(3_000_000);
     const channel = await scripted((_request, response) => response.end(long));
     const response = responseOf(await ask(channel));
@@ -102,7 +102,7 @@ describe('an HTTP answer', () => {
     expect((await response.text()).length).toBe(long.length);
   });
 
-  it('whose body breaks off fails the reading, not the call', async () => {
+  it('fails the reading, not the call, if its body breaks off', async () => {
     const channel = await scripted((request, response) => {
       response.write('first');
       setImmediate(() => request.socket.destroy());
@@ -110,7 +110,7 @@ describe('an HTTP answer', () => {
     await expect(responseOf(await ask(channel)).text()).rejects.toThrow();
   });
 
-  it('whose body is not wanted frees the connection', async () => {
+  it('frees the connection if its body is not wanted', async () => {
     let connections = 0;
     const channel = await scripted((request, response) => {
       request.socket.once('close', () => (connections += 1));

@@ -23,7 +23,7 @@ export interface HttpOptions {
   readonly bufferedBytes: number;
 }
 
-/** What undici is asked for. */
+/** The part of undici that is used. */
 type Undici = Pick<typeof import('undici'), 'Pool'>;
 
 /** Between two pieces of a body, ms. */

@@ -13,7 +13,7 @@ export interface HttpRequest {
   readonly body: string | Uint8Array | Upload | Blob | FormData | null;
 }
 
-/** What may be sent again without harm (RFC 9110, 9.2.2), but TRACE. */
+/** The idempotent methods (RFC 9110, 9.2.2), but TRACE. */
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE']);
 
 export function isIdempotent(request: HttpRequest): boolean {

@@ -40,7 +40,7 @@ class SlowReader implements BodySink {
 }
 
 describe('an answer', () => {
-  it('brings every chunk once and in order to whoever takes it whenever, however slow', () => {
+  it('delivers every chunk once and in order to any reader, however slow', () => {
     const steps = fc.array(fc.constantFrom('chunk', 'take', 'room'), { maxLength: 40 });
     fc.assert(
       fc.property(steps, fc.integer({ min: 1, max: 3 }), (order, room) => {
@@ -75,7 +75,7 @@ describe('an answer', () => {
     );
   });
 
-  it('tells of a break at once, and once', () => {
+  it('reports a break at once, and once', () => {
     const answer = new HttpAnswer(HEAD, new Wire());
     const reader = new SlowReader(1);
     answer.take(reader);
@@ -86,7 +86,7 @@ describe('an answer', () => {
     expect(reader.words).toEqual(['a', 'broken']);
   });
 
-  it('that nobody wants frees its connection, unless it is whole', () => {
+  it('frees its connection if it is not wanted, unless it is complete', () => {
     const wire = new Wire();
     const answer = new HttpAnswer(HEAD, wire);
     answer.drop();

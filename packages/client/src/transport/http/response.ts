@@ -18,7 +18,7 @@ export interface BodySource {
   abort(reason: Error): void;
 }
 
-/** What an answer begins with. */
+/** The beginning of an answer. */
 export interface HttpHead {
   readonly status: number;
   readonly statusText: string;
@@ -52,7 +52,7 @@ export class HttpAnswer {
     return this.#trailers !== null;
   }
 
-  // ---- for whoever receives it from the network ----------------------------------------------------------------------
+  // ---- for the code that receives it from the network ----------------------------------------------------------------
 
   /** False: nothing more until the source is resumed. */
   push(chunk: Uint8Array): boolean {
@@ -73,7 +73,7 @@ export class HttpAnswer {
     this.#flush();
   }
 
-  // ---- for whoever reads it ------------------------------------------------------------------------------------------
+  // ---- for its reader ------------------------------------------------------------------------------------------------
 
   /** From now on the body goes there. May be called once. */
   take(sink: BodySink, isHeld = false): void {

@@ -1,4 +1,4 @@
-/** What can be read once: a web stream, a Node stream, a generator. */
+/** A body that can be read once: a web stream, a Node stream, a generator. */
 export type Once = ReadableStream<Uint8Array> | AsyncIterable<Uint8Array | string> | Iterable<Uint8Array | string>;
 
 /**
@@ -12,7 +12,7 @@ export class Upload implements AsyncIterable<Uint8Array | string> {
 
   constructor(once: Once) {
     this.#once = once;
-    // a Node stream that breaks before it is read must not end the process: whoever reads it hears of it
+    // a Node stream that breaks before it is read must not end the process: its reader gets the error
     if ('on' in once && typeof once.on === 'function') once.on('error', () => {});
   }
 

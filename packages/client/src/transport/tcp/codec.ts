@@ -8,14 +8,14 @@ import type { Terms } from '../transport.js';
 export interface TcpCodec {
   /** `{ pattern, data, id, metadata }` → what is sent as JSON; an event has no id. Must not return a promise. */
   readonly serializer?: { serialize(packet: object): unknown } | undefined;
-  /** What was received → `{ id, err, response, isDisposed }`, or a promise of it. */
+  /** The received packet → `{ id, err, response, isDisposed }`, or a promise of it. */
   readonly deserializer?: { deserialize(message: unknown): unknown } | undefined;
 }
 
 /** The codecs of services, by name. */
 export type TcpCodecs = ReadonlyMap<string, TcpCodec>;
 
-/** What a codec gets, before the id and the terms of an attempt are added. */
+/** The input of a codec, before the id and the terms of an attempt are added. */
 export interface TcpPacket {
   readonly codec: TcpCodec;
   readonly pattern: unknown;

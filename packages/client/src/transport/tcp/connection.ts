@@ -17,9 +17,9 @@ export interface TcpOptions {
   readonly connections: number;
   /** After this time a connection that is not open, identity check included, makes its calls go elsewhere, ms. */
   readonly connectTimeoutMs: number;
-  /** Of one answer, in UTF-16 code units. */
+  /** The largest size of one answer, in UTF-16 code units. */
   readonly maxMessageLength: number;
-  /** What may wait to be written. */
+  /** The most bytes that may wait to be written. */
   readonly maxBufferedBytes: number;
 }
 
@@ -31,14 +31,14 @@ const MOST_TURNS = 32;
 /** Requests count from 1. */
 const IDENTITY_ID = 0;
 
-/** What the connections to one instance share. */
+/** The data that the connections to one instance share. */
 export interface TcpConnectionParts {
   readonly target: Target;
   readonly options: TcpOptions;
   readonly time: Time;
   readonly secure: SecureWay;
   readonly connecting: Connecting;
-  /** What the service makes of packets; undefined: nothing. */
+  /** The codec of the service for packets; undefined: none. */
   readonly codec: TcpCodec | undefined;
   /** It is late, and requests wait for it. */
   readonly late: () => void;
@@ -66,7 +66,7 @@ export class TcpConnection {
   readonly #exchanges = new Map<number, TcpExchange>();
   readonly #turn = (): void => this.#endTurn();
   #unwritten: TcpExchange[] = [];
-  /** Of the frames that are not yet handed to the socket. */
+  /** The size of the frames that are not yet handed to the socket. */
   #unwrittenLength = 0;
   #phase: 'connecting' | 'asking' | 'ready' | 'over' = 'connecting';
   #timer: Timer | null;
@@ -74,7 +74,7 @@ export class TcpConnection {
   #lastId = IDENTITY_ID;
   #isRetired = false;
   #cause: unknown = null;
-  /** Of the batch that is being gathered; no turns: none is. */
+  /** The turns of the batch that is being gathered; 0: none is. */
   #turns = 0;
   #quietTurns = 0;
   #gathered = 0;

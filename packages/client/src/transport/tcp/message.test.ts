@@ -32,7 +32,7 @@ describe('the packet of a request', () => {
     expect(packetOf({ remainingMs: Infinity, attempt: 2 })).toEqual({ ...packet, metadata: { 'rollcall-attempt': 2 } });
   });
 
-  it('of an event has neither id nor deadline: nobody waits for it', () => {
+  it('has neither id nor deadline for an event: no caller waits for it', () => {
     expect(packetOf({ remainingMs: 5, attempt: 2 }, true)).toEqual({ pattern: 'find', data: { id: 'ü' } });
   });
 
@@ -50,7 +50,7 @@ describe('the packet of a request', () => {
     expect(() => tcpRequest('find', {}, false, { metadata: ['a'] as never })).toThrow(TypeError);
   });
 
-  it('of a service with a codec is what its serializer makes of it, whatever JSON can say of the data', () => {
+  it('is the output of the serializer if the service has a codec, whatever JSON can express of the data', () => {
     const codec = { serializer: { serialize: (made: object) => ({ sealed: made }) } };
     const request = tcpRequest('find', { id: 'ü' }, false, { codec, metadata: { tenant: 'acme' } });
     expect(packetOf({ remainingMs: 5, attempt: 1 }, false, request)).toEqual({

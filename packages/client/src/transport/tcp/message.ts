@@ -19,11 +19,11 @@ export interface TcpRequest {
   readonly packet: TcpPacket | null;
 }
 
-/** What a caller may add to a message. */
+/** The options that a caller may add to a message. */
 export interface TcpExtras {
-  /** The pattern in JSON, from whoever has it at hand. */
+  /** The pattern in JSON, if the caller has it at hand. */
   readonly patternJson?: string | undefined;
-  /** What travels beside the payload. */
+  /** The metadata that is sent beside the payload. */
   readonly metadata?: Readonly<Record<string, unknown>> | undefined;
   readonly codec?: TcpCodec | undefined;
 }
@@ -72,7 +72,7 @@ export function requestFrame(request: TcpRequest, id: number, terms: Terms | nul
   return `${json.length}#${json}`;
 }
 
-/** Of two members of one name the last counts: ours stand behind those of the caller. */
+/** If two members have one name, the last counts: ours stand behind those of the caller. */
 function metadataOf(terms: Terms | null, own: string): string {
   if (terms === null) return carried(terms, own);
   const { remainingMs, attempt } = terms;
@@ -92,7 +92,7 @@ function carried(terms: Terms | null, words: string): string {
   return words === '' || inside === '' ? `,"metadata":{${words}${inside}}` : `,"metadata":{${words},${inside}}`;
 }
 
-/** What a Nest server sends. Every field may be missing. */
+/** A packet of a Nest server. Every field may be missing. */
 export interface TcpAnswer {
   readonly id?: unknown;
   readonly err?: unknown;

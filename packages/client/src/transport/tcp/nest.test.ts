@@ -126,7 +126,7 @@ describe('an unmodified Nest microservice', () => {
     expect((await ask(channel, 'find', { id: '7' })).failure).toBeNull();
   });
 
-  it('that breaks the connection fails the calls on it, and serves the next on another', async () => {
+  it('fails the calls on a connection that it breaks, and serves the next on another', async () => {
     const channel = await nest('orders-1');
     expect((await ask(channel, 'hang-up')).failure?.kind).toBe('closed');
     expect((await ask(channel, 'find', { id: '7' })).failure).toBeNull();

@@ -125,7 +125,7 @@ describe('a Nest answer', () => {
     expect((await ask(channel, 1)).values).toEqual(['mine']);
   });
 
-  it('that is no frame fails the calls as garbled and closes the connection', async () => {
+  it('fails the calls as garbled and closes the connection if it is not a frame', async () => {
     const { channel } = await scripted(() => 'HTTP/1.1 400 Bad Request\r\n\r\n');
     expect((await ask(channel, 1)).failure?.kind).toBe('garbled');
   });
@@ -139,7 +139,7 @@ describe('a Nest answer', () => {
     );
   });
 
-  it('that comes when nobody waits is passed over without a look', async () => {
+  it('is skipped unread if no call waits for it', async () => {
     const opened: Socket[] = [];
     const open = (message: unknown): void => void opened.push((message as { socket: Socket }).socket);
     subscribe('net.client.socket', open);

@@ -72,7 +72,7 @@ interface ChannelParts {
   readonly connecting: Connecting;
   /** Connections at most, but for those that are late. */
   readonly size: number;
-  /** What asks the instance who it is. */
+  /** The request that asks the instance for its identity. */
   readonly identity: TcpRequest;
   open(): TcpConnection;
   onRetired(): void;

@@ -46,7 +46,7 @@ export class Guarded {
   readonly log: RecordingLog = recordingLog();
   /** Every token and secret that was ever made here. */
   readonly secrets: string[] = [];
-  /** Over TLS: the CA of the registry. */
+  /** The registry's CA; empty without TLS. */
   ca = '';
   /** All that it answered. */
   readonly texts: string[] = [];

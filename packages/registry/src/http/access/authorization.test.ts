@@ -145,7 +145,7 @@ describe('a registry that has lost all instances', () => {
 });
 
 describe('an instance', () => {
-  it('whose token was revoked is asked to register again, is not slowed down, and continues unchanged with another token', async () => {
+  it('is asked to register again when its token is revoked, is not slowed down, and continues unchanged with another token', async () => {
     const registry = await guarded();
     const first = await registry.token({ role: 'service', services: ['orders'] });
     const second = await registry.token({ role: 'service', services: ['orders'] });
@@ -192,7 +192,7 @@ describe('an instance', () => {
     expect(await beat(other)).toMatchObject({ status: 401, body: { code: 'TOKEN_LAPSED' } });
   });
 
-  it('that registered while tokens were not required has to show one now', async () => {
+  it('needs a token now if it registered while none was required', async () => {
     const registry = await guarded();
     const folder = `${registry.folder}/data`;
     const open = await startRegistry({ port: 0, store: diskStore({ folder, log: registry.log }) });

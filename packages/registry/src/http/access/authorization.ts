@@ -61,7 +61,7 @@ export const OPEN_ENTRANCE: Authorization = {
 
 function nothing(): void {}
 
-/** What the authorization needs of the server around it. */
+/** The parts of the server that the authorization needs. */
 export interface TokenEntranceParts {
   /** Null: tokens are not required. */
   readonly tokens: Pick<Tokens, 'find' | 'isValid' | 'onChange'> | null;

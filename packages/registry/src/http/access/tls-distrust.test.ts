@@ -168,7 +168,7 @@ describe('a session', () => {
   });
 });
 
-/** Of a registry only the side of TLS, by a clock that a test advances, and that is so far ahead. */
+/** Only the TLS side of a registry, with a clock that a test advances and that starts `aheadMs` ahead. */
 async function clocked(name: string, list?: string, aheadMs = 0) {
   const crlFile = await court.pki.write(name, list ?? (await court.pki.revocationList()));
   const [time, log, files] = [new ManualTime({ wallMs: Date.now() + aheadMs }), recordingLog(), await court.place()];

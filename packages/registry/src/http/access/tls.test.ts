@@ -218,7 +218,7 @@ describe('files of TLS', () => {
     });
   });
 
-  it('that do not belong together are refused, and so is insecure beside caFile', async () => {
+  it('reject a certificate and key that do not match, and insecure together with caFile', async () => {
     const tls = await court.place();
     const keyFile = await court.pki.write('another.key', court.orders.key);
     await expect(startRegistry({ port: 0, tls: { ...tls, keyFile } })).rejects.toMatchObject({

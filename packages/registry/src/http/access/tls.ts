@@ -239,9 +239,9 @@ export class ServerTls implements Clients {
     const before = this.#used;
     const next = this.#newest();
     const isNew = next.material !== before.material || next.lists !== before.lists;
-    const isNarrowed = isNew && this.#use(next) && isNarrower(before, next);
+    const isTrustReduced = isNew && this.#use(next) && reducesTrust(before, next);
     const isOver = this.#followLists();
-    if (isNarrowed || isOver) this.#retire();
+    if (isTrustReduced || isOver) this.#retire();
     this.#warnOfExpiry();
     if (this.#ports.time.wall() >= this.#nextExpiry) this.#expire();
   }
@@ -344,7 +344,7 @@ export class ServerTls implements Clients {
 const warningOf = ({ from, until }: ListTerm): number =>
   until === Infinity ? Infinity : until - (until - from) * WARN_BEFORE_RATIO;
 
-function isNarrower(before: Used, next: Used): boolean {
+function reducesTrust(before: Used, next: Used): boolean {
   const isListed = before.lists.texts.join('') !== next.lists.texts.join('');
   return isListed || before.material.cas.some((ca) => !next.material.cas.includes(ca));
 }

@@ -31,7 +31,7 @@ const CHARSET = /;\s*charset\s*=\s*"?([^\s;"]*)/i;
 /** Charsets that are UTF-8 or a subset of it. */
 const CHARSETS = new Set(['utf-8', 'utf8', 'us-ascii']);
 
-/** Why the headers forbid to read a JSON body: another program might decode it differently. */
+/** Returns a problem if the headers would let another program decode the JSON body differently; otherwise null. */
 function unreadableBy({
   'content-type': type = '',
   'content-encoding': encoding,

@@ -169,7 +169,7 @@ describe('a Heartbeat-2', () => {
     expect(statusOf(await converse(port(), bytesOf(beat)))).toBe(299);
   });
 
-  it('that fails in the registry is logged as on the path of Fastify', async () => {
+  it('is logged as on the path of Fastify if it fails in the registry', async () => {
     const failing = recordingLog();
     const other = await serveRegistry({ registry, port: 0, log: failing });
     for (const suffix of ['', '?']) await converse(other.port, bytesOf({ id: 'broken' }, suffix));
@@ -211,7 +211,7 @@ describe('a Heartbeat-2', () => {
     slow.close();
   });
 
-  it('that exceeds the limit of failures keeps its code in the metrics', async () => {
+  it('keeps its code in the metrics if it exceeds the limit of failures', async () => {
     const rules: BeatRules = {
       isUnusual: () => false,
       proofOf: () => null,
@@ -227,7 +227,7 @@ describe('a Heartbeat-2', () => {
     slowing.close();
   });
 
-  it('that is unexpected takes the fast path at most twice per turn of the event loop', async () => {
+  it('takes the fast path at most twice per turn of the event loop if it is unexpected', async () => {
     const way = createFastPath({ registry: { ...registry, admits: () => false }, log }, createGuard([]));
     let waiting: (readonly [IncomingMessage, ServerResponse])[] = [];
     const crowded = createServer((request, response) => {
@@ -245,7 +245,7 @@ describe('a Heartbeat-2', () => {
     crowded.close();
   });
 
-  it('that breaks off in its body does no harm', async () => {
+  it('does no harm if it breaks off in its body', async () => {
     const socket = connect(server.port, '127.0.0.1');
     socket.write(bytesOf({}).subarray(0, -3));
     await once(socket, 'connect');

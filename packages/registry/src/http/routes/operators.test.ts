@@ -15,7 +15,7 @@ const OPERATOR = { 'x-rollcall-operator': '1' };
 interface Served {
   readonly world: World;
   readonly get: (path: string) => Promise<{ readonly status: number; readonly body: any }>;
-  /** Of `orders-1`; answers the status. */
+  /** Removes `orders-1`; resolves with the status. */
   readonly remove: (query: string) => Promise<number>;
   readonly post: (path: string, headers: Record<string, string>) => Promise<number>;
   readonly patch: (

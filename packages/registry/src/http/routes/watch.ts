@@ -13,7 +13,7 @@ import { SECURITY_HEADERS } from '../exchange/security-headers.js';
 import type { RouteContext } from '../route-context.js';
 
 /** How long a stream that was ended may take to hand over its last bytes. */
-const FAREWELL_MS = 1000;
+const CLOSE_TIMEOUT_MS = 1000;
 /**
  * The shortest silence that a client may request, ms: more frequent signs of life would cost more than they are worth.
  */
@@ -193,8 +193,10 @@ class EventStream implements WatcherSink {
 
   end(): void {
     if (!this.#leave()) return;
-    const farewell = this.#context.time.setTimer(FAREWELL_MS, () => this.#response.destroy(), { background: true });
-    this.#response.once('close', () => farewell.cancel());
+    const closeTimer = this.#context.time.setTimer(CLOSE_TIMEOUT_MS, () => this.#response.destroy(), {
+      background: true,
+    });
+    this.#response.once('close', () => closeTimer.cancel());
     if (this.#gzip !== null && this.#response.headersSent) this.#write(this.#gzip.end());
     this.#response.end();
   }

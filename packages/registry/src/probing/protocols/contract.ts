@@ -54,7 +54,7 @@ function itReportsAnswers(bench: Bench): void {
     expect(await outcome).toEqual({ kind: 'answered', instance: 'orders-1', nonce: heartbeatCall.nonce, ms: 0 });
   });
 
-  it('of another process is reported with the id of that process; the caller does not judge it', async () => {
+  it('is reported with the id of its process even if that is another one; the caller does not check it', async () => {
     const { outcome, visit } = await bench.call();
     visit.socket.end(bench.harness.writeAnswer(visit.call, 'billing-7'));
     expect(await outcome).toMatchObject({ kind: 'answered', instance: 'billing-7' });
@@ -116,7 +116,7 @@ function itReportsFailures(bench: Bench): void {
     expect(await outcome).toMatchObject({ kind: 'failed' });
   });
 
-  it('is a failure when the answer never ends, and reading stops', async () => {
+  it('fails and stops reading when the answer never ends', async () => {
     const { outcome, visit } = await bench.call();
     visit.socket.on('error', () => {});
     const closed = once(visit.socket, 'close').catch(() => {});

@@ -13,7 +13,7 @@ import { readFields, writeFields } from './hpack.js';
 import type { Fields } from './hpack.js';
 
 const PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
-/** Of `SERVING`. */
+/** The message of `SERVING`. */
 const MESSAGE = '\0\0\0\0\x02\x08\x01';
 
 /** A frame of the first stream; all its bytes are ASCII, so that it can be written in any encoding. */

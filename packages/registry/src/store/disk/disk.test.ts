@@ -110,7 +110,7 @@ describe('writes to a disk', () => {
     ['EIO', 'the disk reports an error of its own (EIO)', ['sync']],
     ['EROFS', 'the disk is mounted read-only (EROFS)', undefined],
   ] as const)(
-    'that it refuses with %s are not kept, and later ones are as soon as it takes them',
+    'are not kept if it refuses them with %s, and later ones are as soon as it accepts them',
     async (code, text, verbs) => {
       const { disk, bench, store } = await started();
       await store.write(put('before'));
@@ -129,7 +129,7 @@ describe('writes to a disk', () => {
     },
   );
 
-  it('that are half written on a full disk are cut off, so that the log continues', async () => {
+  it('are cut off if a full disk has written half of them, so that the log continues', async () => {
     const { disk, store } = await started();
     disk.faults.push({ verb: 'append', code: 'ENOSPC' });
     await expect(store.write(put('a'))).rejects.toThrow('the disk is full');
@@ -153,7 +153,7 @@ describe('writes to a disk', () => {
     expect(bench.log.texts('info')).toContainEqual(expect.stringContaining('takes writes again'));
   });
 
-  it('that each need a new snapshot try a broken disk once a second', async () => {
+  it('try a broken disk once a second if each needs a new snapshot', async () => {
     const { disk, bench, store } = await started();
     disk.refuse('EROFS');
     for (let count = 0; count < 50; count += 1) await expect(store.write(put('a'))).rejects.toThrow('read-only');

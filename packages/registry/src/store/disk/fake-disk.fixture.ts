@@ -50,7 +50,7 @@ interface Renaming {
 
 /**
  * A disk with the faults of real disks: it loses what was not synced, tears the last write, forgets some of the names,
- * fails once, and reports a failed sync as done. One folder, in memory, for any number of lives.
+ * fails once, and reports a failed sync as done. One in-memory folder that survives any number of simulated crashes.
  */
 export class FakeDisk {
   /** The number of operations in this life, and the one at which it ends. */

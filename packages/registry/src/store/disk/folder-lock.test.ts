@@ -27,13 +27,13 @@ describe('the lock of a folder', () => {
     await first.write(put('a'));
   });
 
-  it('of a process that cannot be seen is watched: one that lives touches it', async () => {
+  it('is watched if its process cannot be seen: a live process touches it', async () => {
     const bench = new Bench();
     await bench.store().load();
     await expect(bench.load(bench.store({ isAlive: unseen }))).rejects.toMatchObject({ code: 'STORE_LOCKED' });
   });
 
-  it('of a process that cannot be seen, and does not touch it, is taken over', async () => {
+  it('is taken over if its process cannot be seen and does not touch it', async () => {
     const bench = new Bench();
     const first = bench.store();
     await first.load();
@@ -42,7 +42,7 @@ describe('the lock of a folder', () => {
     expect((await bench.load(bench.store({ isAlive: unseen }))).instances).toHaveLength(1);
   });
 
-  it('that is only half written, or not at all, is watched in the same way', async () => {
+  it('is watched in the same way if it is only half written, or not at all', async () => {
     const bench = new Bench();
     for (const text of ['', '{"pid":', 'null', '{"pid":0,"space":"here"}']) {
       bench.disk.plant('lock-000000007', Buffer.from(text));
@@ -52,7 +52,7 @@ describe('the lock of a folder', () => {
     }
   });
 
-  it('that was lost while its holder was frozen keeps it from writing', async () => {
+  it('keeps its holder from writing if it was lost while the holder was frozen', async () => {
     const bench = new Bench();
     const frozen = bench.store({
       time: { now: () => bench.time.now(), wall: () => 0, setTimer: () => ({ cancel() {} }) },
@@ -69,7 +69,7 @@ describe('the lock of a folder', () => {
     expect((await bench.store().load()).instances.map(({ record }) => record.id)).toEqual(['a', 'c']);
   });
 
-  it('that was removed by hand is put back', async () => {
+  it('is put back if it was removed by hand', async () => {
     const bench = new Bench();
     const store = bench.store();
     await store.load();

@@ -159,7 +159,7 @@ describe.each(REPAIRED)('%s', (_name, logs, harm) => {
 });
 
 describe('files of another registry', () => {
-  it('that replaced its own are kept under other names', async () => {
+  it('are kept under other names if they replaced its own', async () => {
     const other = await place.otherFolder(false);
     const before = await bytesIn(other);
     await emptied(place.folder);

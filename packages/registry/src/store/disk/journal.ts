@@ -186,7 +186,7 @@ export class Journal {
     return this.#log;
   }
 
-  /** The folder may be replaced at this very time: a log in another one must neither be written nor stay there. */
+  /** The folder may be replaced while this runs. If `check` detects that, removes the new log and rejects. */
   async #createLog(generation: number, after: number | null): Promise<LogFile> {
     const { folder, check } = this.#ports;
     const log = await createLog(folder, generation, after);

@@ -11,7 +11,7 @@ export class Displaced extends Error {
   }
 }
 
-/** What happened to a file as text; null: nothing. */
+/** The text for the fate of a file; null: it is in place. */
 export function fateOf(name: string, place: Place): string | null {
   if (place === 'here') return null;
   return `${name} was ${place === 'gone' ? 'deleted or moved away' : 'replaced by another file'}`;
@@ -64,21 +64,21 @@ export class LogFile {
     try {
       await this.#file.append(bytes);
     } catch (error) {
-      await this.#takeBack();
+      await this.#rollBack();
       throw error;
     }
     // concurrently with the sync, which takes longer
-    const looking = this.#file.place().catch((): Place => 'here');
+    const placeCheck = this.#file.place().catch((): Place => 'here');
     try {
       await this.#file.sync();
     } catch (error) {
-      await this.#takeBack();
+      await this.#rollBack();
       this.#isTrusted = false;
       throw error;
     }
-    const fate = fateOf(fileName('log', this.generation), await looking);
+    const fate = fateOf(fileName('log', this.generation), await placeCheck);
     if (fate !== null) {
-      await this.#takeBack();
+      await this.#rollBack();
       throw new Displaced(fate);
     }
     this.#size += bytes.length;
@@ -104,7 +104,7 @@ export class LogFile {
     return this.#file.close();
   }
 
-  async #takeBack(): Promise<void> {
+  async #rollBack(): Promise<void> {
     try {
       await this.#file.truncate(this.#size);
       await this.#file.sync();

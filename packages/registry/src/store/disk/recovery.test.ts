@@ -199,7 +199,7 @@ describe('other files', () => {
 });
 
 /** A record with a correct checksum and any content. */
-function checkedRecord(json: string): Buffer {
+function recordWithChecksum(json: string): Buffer {
   return Buffer.from(`${crc32(json).toString(16).padStart(8, '0')} ${Buffer.byteLength(json)} ${json}\n`);
 }
 
@@ -254,10 +254,10 @@ describe('the reader of records', () => {
     }));
     const lines = fc.oneof(
       fc.uint8Array(),
-      tree.map((value) => checkedRecord(JSON.stringify(value))),
+      tree.map((value) => recordWithChecksum(JSON.stringify(value))),
       fc
         .constantFrom('{"__proto__":{"evil":1}}', '[{"put":{"__proto__":{"evil":1}}}]', '[null]', '{', '')
-        .map(checkedRecord),
+        .map(recordWithChecksum),
     );
     fc.assert(
       fc.property(

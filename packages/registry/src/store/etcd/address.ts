@@ -6,11 +6,11 @@ export interface MemberAddress {
   readonly port: number;
 }
 
-/** What an address of the store names. */
+/** The parts of an address of the store. */
 export interface StoreAddress {
   readonly isSecure: boolean;
   readonly members: readonly MemberAddress[];
-  /** Of all keys; ends with a slash. */
+  /** The prefix of all keys; ends with a slash. */
   readonly prefix: string;
 }
 

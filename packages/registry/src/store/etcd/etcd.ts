@@ -36,7 +36,7 @@ export type {
 } from '../shared/shared-store.js';
 export type { MemberStatus } from './messages.js';
 
-/** Of one page of a list. */
+/** The items of one page of a list. */
 const PAGE_ITEMS = 1_000;
 /** Attempts of a list whose revision is compacted meanwhile. */
 const LIST_TRIES = 3;
@@ -44,7 +44,7 @@ const LIST_TRIES = 3;
 export interface EtcdOptions {
   /** `etcd://e1:2379,e2:2379/prefix`; `etcds://` for TLS. */
   readonly address: string;
-  /** Whether members beyond loopback may be reached in the clear. Default false. */
+  /** True if members beyond loopback may be reached in the clear. Default false. */
   readonly insecure?: boolean;
   /** For `etcds://`. */
   readonly tls?: TlsTerms;

@@ -18,7 +18,7 @@ export function frameOf(message: Uint8Array): Buffer {
  */
 export class FrameReader {
   readonly #maxBytes: number;
-  /** What has arrived of a message; grows by doubling, so that each byte is copied a constant number of times. */
+  /** The received part of a message; grows by doubling, so that each byte is copied a constant number of times. */
   #held = Buffer.alloc(0);
   #bytes = 0;
 

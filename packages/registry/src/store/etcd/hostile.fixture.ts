@@ -6,7 +6,7 @@ import { MessageWriter } from './codec.js';
 import { frameOf } from './frames.js';
 import { METHODS } from './messages.js';
 
-/** What a scripted member does with one stream. `n` counts the streams of this path from 0. */
+/** The reaction of a scripted member to one stream. `n` counts the streams of this path from 0. */
 export type Script = (stream: ServerHttp2Stream, call: ScriptedCall) => void;
 
 export interface ScriptedCall {

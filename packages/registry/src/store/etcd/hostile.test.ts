@@ -223,7 +223,7 @@ describe('a store with a user', () => {
 const changeText = (change: Change): string =>
   'put' in change ? `${change.put.key}=${change.put.value}` : `${change.deleted} deleted`;
 
-/** What a follower received: `7 a=1`, `alive 7`, `lost`. */
+/** The events that a follower received: `7 a=1`, `alive 7`, `lost`. */
 function following(store: EtcdStore, after: number): string[] {
   const seen: string[] = [];
   store.follow(after, {

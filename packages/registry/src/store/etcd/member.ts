@@ -21,7 +21,7 @@ export interface CallFailure {
   readonly kind: 'unsent' | 'status' | 'broken';
   /** The status of gRPC; −1 if there is none. */
   readonly status: number;
-  /** What happened, with the address of the member. */
+  /** The event in words, with the address of the member. */
   readonly text: string;
   /** The member did not answer at all, not even a PING: the next try goes elsewhere. */
   readonly isDead?: boolean;

@@ -31,8 +31,8 @@ interface Lease {
 
 /**
  * The data of a shared store in memory, with revisions, leases and compaction as etcd has them. Each registry opens a
- * handle of its own. Deterministic: it has no other source of events than its calls and the port Time, and followers
- * are called in the order in which they began, after the answer to the write is settled.
+ * handle of its own. Deterministic: only its calls and the Time port cause events. Followers are called in the order
+ * in which they subscribed, after the write is acknowledged.
  */
 export class SharedMemory {
   readonly #time: Time;
@@ -204,7 +204,7 @@ class Follower {
     this.#time = time;
     this.#sink = sink;
     this.#delivered = after;
-    this.#timer = this.#nextAlive();
+    this.#timer = this.#scheduleAlive();
   }
 
   wake(): void {
@@ -232,9 +232,9 @@ class Follower {
     }
   }
 
-  #nextAlive(): Timer {
+  #scheduleAlive(): Timer {
     const run = (): void => {
-      this.#timer = this.#nextAlive();
+      this.#timer = this.#scheduleAlive();
       this.#sink.alive(this.#memory.revision);
     };
     return this.#time.setTimer(ALIVE_EVERY_MS, run, { background: true });

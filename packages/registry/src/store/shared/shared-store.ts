@@ -11,7 +11,7 @@ export interface Item {
   readonly createdAt: number;
 }
 
-/** What one revision did to one key: it wrote an item, or it deleted the key. */
+/** The effect of one revision on one key: it wrote an item, or it deleted the key. */
 export type Change = { readonly put: Item } | { readonly deleted: string };
 
 /**
