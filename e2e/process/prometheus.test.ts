@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -52,9 +53,12 @@ async function asked<Found>(path: string, enough: (data: any) => Found | null): 
   let last: unknown = null;
   while (performance.now() < deadline) {
     const answer = await fetch(`${prometheus}/api/v1/${path}`).catch(() => null);
-    last = answer === null ? null : ((await answer.json()) as { data: unknown }).data;
-    const found = answer?.ok === true ? enough(last) : null;
-    if (found !== null) return found;
+    // while it starts it answers 503, in plain text
+    if (answer?.ok === true) {
+      last = ((await answer.json()) as { data: unknown }).data;
+      const found = enough(last);
+      if (found !== null) return found;
+    } else last = await answer?.text();
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
   throw new Error(`Prometheus answers ${path} only with ${JSON.stringify(last)}`);
@@ -113,7 +117,7 @@ describe.skipIf(!isHere)(`Prometheus${absent}`, () => {
   });
 
   it('discovers services through the registry, and scrapes the registry and the services with metrics only', async () => {
-    const id = 'plain-1';
+    const id = `plain-${randomUUID()}`; // another one when it is tried again
     const plain = {
       id,
       service: 'plain',
