@@ -25,7 +25,7 @@ const PACKAGES = {
     base: ['registry-api', 'http/route-context'],
     order: [
       ['probing/protocols', 'runtime', 'store'],
-      ['instances', 'store/disk', 'store/shared'],
+      ['instances', 'store/disk', 'store/cluster'],
       ['access', 'activity', 'store/etcd'],
       ['feed'],
       ['lifecycle', 'queries'],

@@ -75,6 +75,11 @@ if (unknown.length > 0) {
 for (const { name, isOnRequest } of stages) {
   if (isOnRequest && asked.length === 0) console.log(`skip ${name}: it runs on request, npm test -- ${name}`);
 }
+if (!isAll && asked.length === 0) {
+  console.log(
+    'Leaves out further variants, and the files of ONLY_IN_ALL in tools/test-plan.mjs: npm run test:all runs them.',
+  );
+}
 await runStages([
   bootstrap,
   ...stages.filter(({ name, isOnRequest }) => (asked.length === 0 ? !isOnRequest : asked.includes(name))),

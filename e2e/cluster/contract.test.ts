@@ -2,7 +2,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { it } from 'vitest';
 import { EtcdStore } from '@rollcall/registry/etcd';
 // eslint-disable-next-line no-restricted-imports -- contract suites are not built
-import { describeSharedStore } from '../../packages/registry/src/store/shared/contract.js';
+import { describeClusterStore } from '../../packages/registry/src/store/cluster/contract.js';
 import { gateway, startEtcd, whyNoEtcd } from './etcd-process.js';
 
 const base64 = (text: string): string => Buffer.from(text).toString('base64');
@@ -10,7 +10,7 @@ const base64 = (text: string): string => Buffer.from(text).toString('base64');
 const reason = whyNoEtcd();
 if (reason !== undefined) it.skip(`the contract of a shared store on etcd: ${reason}`, () => {});
 else
-  describeSharedStore('etcd', async () => {
+  describeClusterStore('etcd', async () => {
     const etcd = await startEtcd();
     const stores: EtcdStore[] = [];
     return {

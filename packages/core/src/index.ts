@@ -128,6 +128,7 @@ export type {
   TrafficAnswer,
   TrafficPoint,
 } from './wire/answers.js';
+export { ROLES } from './wire/registry-status.js';
 export type {
   BudgetAnswer,
   DescribedOption,

@@ -323,7 +323,8 @@ function brokenText(freshness: Freshness, since: number): string {
 function Insecure(): VNode {
   return (
     <p class="insecure">
-      <b>This registry is insecure.</b> Any client that reaches its port may register, read and remove.
+      <b>This registry is insecure.</b> Any client that reaches its port may register, read and remove, as it was
+      started with that option.
     </p>
   );
 }

@@ -1,3 +1,4 @@
+export { ROLES } from '@rollcall/core';
 // a whole registry
 export { startRegistry } from './http/start.js';
 export type { RunningRegistry } from './http/start.js';
@@ -9,7 +10,7 @@ export { readHostFacts } from './metrics/host-facts.js';
 export type { HostFacts } from './metrics/host-facts.js';
 
 // permissions
-export { ROLES, SERVICE_PATTERN, SERVICE_PATTERN_TEXT } from './access/permissions.js';
+export { SERVICE_PATTERN, SERVICE_PATTERN_TEXT } from './access/permissions.js';
 export type { BadCertificate, Grant, Standing } from './access/permissions.js';
 
 export { drawToken, validityOf } from './access/tokens.js';

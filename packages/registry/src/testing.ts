@@ -33,7 +33,7 @@ export type { ReadField } from './store/etcd/codec.js';
 export { frameOf, FrameReader } from './store/etcd/frames.js';
 export { readRange, readStatus, readToken, readTtl, readWatch, readWrite } from './store/etcd/messages.js';
 export type { MemberStatus, RangeAnswer, WatchAnswer, WatchEvent } from './store/etcd/messages.js';
-export type { Item, WriteAnswer, WriteOutcome } from './store/shared/shared-store.js';
+export type { Item, WriteAnswer, WriteOutcome } from './store/cluster/cluster-store.js';
 export { RESPONSES as HTTP_ANSWERS } from './probing/protocols/http.js';
 export { FRAMES as TCP_ANSWERS } from './probing/protocols/tcp.js';
 export { OPEN_ENTRANCE } from './http/access/authorization.js';

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { countCallable } from '@rollcall/core';
+import type { RefusedAnswer } from '@rollcall/core';
 import { describe, expect, it } from 'vitest';
 import { judge } from './diagnose.js';
 import {
@@ -15,7 +16,7 @@ import {
   registryFacts,
   callEdge,
 } from './doctor.fixture.js';
-import type { Facts, Failure, InstanceFacts, Reach, RefusedFacts, RegistryFacts } from './facts/facts.js';
+import type { Facts, Failure, InstanceFacts, Reach, RegistryFacts } from './facts/facts.js';
 import { FINDING_CODES, GRAVITIES } from './findings/finding.js';
 import type { Finding, FindingCode } from './findings/finding.js';
 
@@ -35,7 +36,7 @@ const at = (host: string) => [{ ...endpoint, host }];
 const fixAt = (url: string): string | undefined =>
   judge(facts({ ...failed('ECONNREFUSED', REFUSED), url })).findings[0]?.fix.join('\n');
 const turned = (code: string): Partial<Facts> => {
-  const one: RefusedFacts = {
+  const one: RefusedAnswer = {
     code,
     detail: 'why',
     fix: 'what',

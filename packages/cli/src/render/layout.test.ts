@@ -13,6 +13,8 @@ const STATES = 'HEALTHY|UNHEALTHY|CRITICAL|REGISTERING|DEREGISTERING|DRAINING|MA
 const IS_ROW = new RegExp(`^. (${STATES}) `);
 /** The line that those share that are HEALTHY. */
 const IS_FOLDED = / \d+ of \d+ +callable: /;
+/** What may stand below the rows. */
+const IS_FOOTER = /^(?:… and [\d,]+ more: |--all shows all |\d+ of \d+ services need attention\.$)/;
 const WIDTHS = [80, 100, 160, 200];
 
 const VIEW: View = {
@@ -64,6 +66,8 @@ describe.each(WIDTHS)('at %d columns', (width) => {
     expect(head).toMatch(/^ {2}STATE +CALLABLE .*SINCE +WHY \/ NEXT$/);
     const firsts = rows.filter((line) => IS_ROW.test(line) && !IS_FOLDED.test(line));
     expect(firsts).toHaveLength(count);
+    const others = rows.filter((line) => !IS_ROW.test(line) && !line.startsWith('        '));
+    expect(others.filter((line) => !IS_FOOTER.test(line))).toEqual([]);
     const row = new RegExp(`^. (${STATES}) +(yes|no) +.*…\\d{4,} .*(?:\\d (?:s|min|h|d)|–) `);
     expect(firsts.filter((line) => !row.test(line))).toEqual([]);
     const at = head.indexOf('CALLABLE');

@@ -62,10 +62,10 @@ export function nextText(instance: Pick<Instance, 'state' | 'since' | 'next'>, n
   if (state === 'REGISTERING') return left > 0 ? `HEALTHY once proved, it has ${span} for that` : 'HEALTHY once proved';
   const when = left > 0 ? `in ${span}` : 'now';
   if (next.unless === null) return `${next.state} ${when} at the latest`;
-  return `${next.state} ${when} unless it ${REFUSED_ACTIONS[next.unless]}`;
+  return `${next.state} ${when} unless it ${PREVENTIONS[next.unless]}`;
 }
 
-const REFUSED_ACTIONS = {
+const PREVENTIONS = {
   HEARTBEAT_1: 'answers Heartbeat-1',
   HEARTBEAT_2: 'sends Heartbeat-2',
   PROOF: 'does both',

@@ -138,8 +138,9 @@ export interface ProcessFacts {
   readonly container: Container | null;
 }
 
-/** The role of an access token or certificate. */
-export type Role = 'service' | 'reader' | 'operator';
+/** The roles of access tokens and client certificates. */
+export const ROLES = ['service', 'reader', 'operator'] as const;
+export type Role = (typeof ROLES)[number];
 
 /** A token that expires soon. */
 export interface EndingToken {

@@ -1,8 +1,9 @@
+import { ROLES } from '@rollcall/core';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { tableHead, tableRow, withGenerated } from '@rollcall/core/testing';
 import { expect, it } from 'vitest';
-import { PERMISSIONS, ROLES } from './permissions.js';
+import { PERMISSIONS } from './permissions.js';
 import type { Permission } from './permissions.js';
 
 /** `UPDATE_DOCS=1 npx vitest run access-doc` writes it again. */

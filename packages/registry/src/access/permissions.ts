@@ -1,9 +1,6 @@
 import { DEFAULT_NAMESPACE } from '@rollcall/core';
 import type { Problem, Role } from '@rollcall/core';
 
-/** The roles of access tokens and client certificates. */
-export const ROLES: readonly Role[] = ['service', 'reader', 'operator'];
-
 /** The rights of a token or a client certificate. */
 export interface Grant {
   /** The id of the token or certificate; not a secret. */

@@ -1,7 +1,8 @@
+export { ROLES } from '@rollcall/core';
 export type { Role } from '@rollcall/core';
 // the tools to create, list and revoke access tokens without a registry: an import of `@rollcall/registry/tokens` loads
 // no HTTP server
-export { ROLES, SERVICE_PATTERN, SERVICE_PATTERN_TEXT } from './permissions.js';
+export { SERVICE_PATTERN, SERVICE_PATTERN_TEXT } from './permissions.js';
 export type { Grant } from './permissions.js';
 export { drawToken, validityOf } from './tokens.js';
 export type { TokenRecord, TokenRequest } from './tokens.js';

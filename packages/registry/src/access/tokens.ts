@@ -1,7 +1,7 @@
 import { hash, timingSafeEqual } from 'node:crypto';
-import { isRecord, randomWord } from '@rollcall/core';
+import { isRecord, randomWord, ROLES } from '@rollcall/core';
 import type { Random, Result, Role } from '@rollcall/core';
-import { ROLES, SERVICE_PATTERN } from './permissions.js';
+import { SERVICE_PATTERN } from './permissions.js';
 import type { Grant, Standing } from './permissions.js';
 
 /** The record of an access token, without the token itself. All times are wall clock, ms since 1970. */

@@ -1,9 +1,9 @@
 import { containerOf, isOutage, STATES, systemTime, VERSION } from '@rollcall/core';
-import type { CallableCount, Instance } from '@rollcall/core';
+import type { CallableCount, Instance, RefusedAnswer } from '@rollcall/core';
 import { at, listAt, numberAt, textAt } from '../../registry/json.js';
 import { countsOf, serviceIn } from '../../render/outages.js';
 import { ABOUT, contactOf, identityOf, insist } from './contact.js';
-import type { Asked, Facts, Failure, HereFacts, PeerFacts, RefusedFacts, RegistryFacts } from './facts.js';
+import type { Asked, Facts, Failure, HereFacts, PeerFacts, RegistryFacts } from './facts.js';
 import type { Asker } from './http-probe.js';
 import { Look, NO_INSTANCES } from './instance-facts.js';
 import { largeAnswer, streamOf } from './probes.js';
@@ -152,7 +152,7 @@ function registryIn(contact: Asked): RegistryFacts | null {
   };
 }
 
-function refusedIn(received: unknown): RefusedFacts {
+function refusedIn(received: unknown): RefusedAnswer {
   return {
     code: textAt(received, 'code') ?? '',
     detail: textAt(received, 'detail') ?? '',

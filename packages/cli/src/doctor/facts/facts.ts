@@ -1,4 +1,16 @@
-import type { CallableCount, Container, Endpoint, Instance, InstanceId, OverrideTerms } from '@rollcall/core';
+import type {
+  BudgetAnswer,
+  CallableCount,
+  Container,
+  Endpoint,
+  Instance,
+  InstanceId,
+  LineLosses,
+  OpenFiles,
+  OverrideTerms,
+  RefusedAnswer,
+  StoreTrouble,
+} from '@rollcall/core';
 import type { Heartbeats } from '../../registry/heartbeats.js';
 import type { Progress } from './send-request.js';
 
@@ -125,27 +137,9 @@ export interface InstanceFacts {
   /** The last rounds of Heartbeat-1, oldest first: true if answered. Empty: not requested. */
   readonly rounds: readonly boolean[];
   /** The number of times its stream ended within ten minutes although it lives; null: never, or unknown. */
-  readonly lineLosses: LineLossFacts | null;
+  readonly lineLosses: LineLosses | null;
   /** The operator who drained it or put it into maintenance, the time and the reason; null: none, or unknown. */
   readonly away: OverrideTerms | null;
-}
-
-/** Streams of a living instance that ended and that the registry did not end. Durations in ms. */
-export interface LineLossFacts {
-  readonly times: number;
-  readonly shortestMs: number;
-  readonly longestMs: number;
-}
-
-/** A registration that the registry refused. */
-export interface RefusedFacts {
-  readonly code: string;
-  readonly detail: string;
-  readonly fix: string;
-  readonly from: string;
-  readonly service: string | null;
-  readonly times: number;
-  readonly agoMs: number;
 }
 
 /** The registry's own state; null: not reported. */
@@ -155,7 +149,7 @@ export interface RegistryFacts {
   /** The number of registered instances; null: not reported. */
   readonly instances: number | null;
   /** Files that its process has open, and may have. */
-  readonly files: { readonly open: number; readonly most: number } | null;
+  readonly files: OpenFiles | null;
   /** The container that it runs in; null: none, or not reported. */
   readonly container: Container | null;
   readonly insecure: boolean;
@@ -168,20 +162,15 @@ export interface RegistryFacts {
   readonly store: {
     readonly name: string;
     readonly durable: boolean;
-    readonly trouble: { readonly text: string; readonly sinceMs: number; readonly owed: number } | null;
+    readonly trouble: StoreTrouble | null;
   } | null;
   readonly preservation: { readonly text: string; readonly sinceMs: number | null } | null;
   /** The expiry of its certificate, ms since 1970; null: it does not use TLS. */
   readonly certificateUntil: number | null;
   /** Access tokens that end soon, the first to end first. */
   readonly endingTokens: readonly { readonly id: string; readonly whose: string; readonly until: number }[];
-  readonly refused: readonly RefusedFacts[];
-  readonly budgets: readonly {
-    readonly name: string;
-    readonly have: number;
-    readonly used: number;
-    readonly remedy: string;
-  }[];
+  readonly refused: readonly RefusedAnswer[];
+  readonly budgets: readonly BudgetAnswer[];
 }
 
 /** The number of instances of a service, and of those that callers may call. */

@@ -1,12 +1,12 @@
 import { instanceMessage, isRecord, nearest, RollcallError } from '@rollcall/core';
-import type { Instance, InstanceId } from '@rollcall/core';
+import type { Instance, InstanceId, LineLosses } from '@rollcall/core';
 import { at, listAt, numberAt, textAt } from '../../registry/json.js';
 import { areSeveral, checkNamespace, namesOf } from '../../registry/namespaces.js';
 import { heartbeatsOf } from '../../registry/registry-api.js';
 import { meantBy, namespaceMeant, placedName } from '../../registry/resolve-instance.js';
 import { overrideTerms } from '../../render/override-terms.js';
 import { callEdgesIn } from './call-facts.js';
-import type { Asked, CallFacts, InstanceFacts, LineLossFacts, Scope, ServiceCount } from './facts.js';
+import type { Asked, CallFacts, InstanceFacts, Scope, ServiceCount } from './facts.js';
 import type { Asker } from './http-probe.js';
 import { reach } from './port-probe.js';
 
@@ -56,7 +56,7 @@ function servicesIn(listed: unknown): ReadonlyMap<string, ServiceCount> {
   return new Map(counts.filter((one) => one !== null));
 }
 
-function lossesIn(received: unknown): LineLossFacts | null {
+function lossesIn(received: unknown): LineLosses | null {
   const times = numberAt(received, 'times');
   if (times === null) return null;
   return {

@@ -1,6 +1,7 @@
+import type { LineLosses } from '@rollcall/core';
 import { ageText } from '../../terminal/words.js';
 import { urlAt } from '../facts/contact.js';
-import type { Facts, Failure, InstanceFacts, LineLossFacts, PeerFacts, RegistryFacts } from '../facts/facts.js';
+import type { Facts, Failure, InstanceFacts, PeerFacts, RegistryFacts } from '../facts/facts.js';
 import { bareHost, isCut } from '../facts/http-probe.js';
 import { largeFix, triedTexts } from './contact.js';
 import { command } from './command.js';
@@ -100,7 +101,7 @@ function largeAnswers(facts: Facts): Part {
   return { findings: [large] };
 }
 
-function isRegular({ times, shortestMs, longestMs }: LineLossFacts): boolean {
+function isRegular({ times, shortestMs, longestMs }: LineLosses): boolean {
   return times >= LOSSES && longestMs - shortestMs <= Math.max(ALIKE_MS, ALIKE_RATIO * longestMs);
 }
 

@@ -1,6 +1,7 @@
 import { TOLD } from '@rollcall/core';
+import type { RefusedAnswer } from '@rollcall/core';
 import { ageText } from '../../terminal/words.js';
-import type { Answer, Facts, InstanceFacts, RefusedFacts, RegistryFacts } from '../facts/facts.js';
+import type { Answer, Facts, InstanceFacts, RegistryFacts } from '../facts/facts.js';
 import { command } from './command.js';
 import { finding } from './finding.js';
 import type { Diagnosis, Finding, FindingCode } from './finding.js';
@@ -306,7 +307,7 @@ function flagFixes(fix: string, { container }: RegistryFacts): readonly string[]
   });
 }
 
-function refusal({ code, detail, fix, from, service, times, agoMs }: RefusedFacts, registry: RegistryFacts): Finding {
+function refusal({ code, detail, fix, from, service, times, agoMs }: RefusedAnswer, registry: RegistryFacts): Finding {
   const found = REFUSALS[code] ?? 'registration-refused';
   const subject = service === null ? `A service at ${from}` : `${service} at ${from}`;
   return finding(found, {

@@ -1,8 +1,8 @@
-import { option } from '@rollcall/core';
+import { option, ROLES } from '@rollcall/core';
 import type { OptionLaw, OptionsOf, OptionSpec } from '@rollcall/core';
 import { SAN_PATTERN, SAN_PATTERN_TEXT } from '../../access/client-certificates.js';
 import type { CertificateRule } from '../../access/client-certificates.js';
-import { ROLES, SERVICE_PATTERN, SERVICE_PATTERN_TEXT } from '../../access/permissions.js';
+import { SERVICE_PATTERN, SERVICE_PATTERN_TEXT } from '../../access/permissions.js';
 import type { RegistryTls } from './tls.js';
 
 const file = (doc: string): OptionSpec<string, undefined> =>

@@ -1,4 +1,4 @@
-import { CONTAINERS } from '@rollcall/core';
+import { CONTAINERS, ROLES } from '@rollcall/core';
 import type {
   JsonSchema,
   BudgetAnswer,
@@ -14,7 +14,7 @@ import type {
   StoreTrouble,
   TlsAnswer,
 } from '@rollcall/core';
-import { ROLES } from '../../access/permissions.js';
+
 import { COUNT, TEXT, NAME, object, listOf, orNull } from './parts.js';
 
 const SCOPE = {

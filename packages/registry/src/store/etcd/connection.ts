@@ -1,6 +1,6 @@
 import { RollcallError } from '@rollcall/core';
 import type { Time } from '@rollcall/core';
-import { closed } from '../shared/shared-store.js';
+import { closed } from '../cluster/cluster-store.js';
 import type { MemberAddress } from './address.js';
 import { Malformed } from './codec.js';
 import { MemberSession } from './member.js';

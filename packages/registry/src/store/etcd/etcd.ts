@@ -2,16 +2,16 @@ import { isRollcallError, silentLog, systemRandom, systemTime } from '@rollcall/
 import type { Log, Random, Time, TlsTerms } from '@rollcall/core';
 import type { TLSSocket } from 'node:tls';
 import { secureConnector } from '../../probing/protocols/tls.js';
-import { checkTtl, checkWrites, closed } from '../shared/shared-store.js';
+import { checkTtl, checkWrites, closed } from '../cluster/cluster-store.js';
 import type {
   Following,
   FollowSink,
   GuardedWrite,
   Item,
   Membership,
-  SharedStore,
+  ClusterStore,
   WriteAnswer,
-} from '../shared/shared-store.js';
+} from '../cluster/cluster-store.js';
 import { parseStoreAddress, textOf } from './address.js';
 import type { MemberAddress } from './address.js';
 import { COMPACTED, Connection, unreachable } from './connection.js';
@@ -30,10 +30,10 @@ export type {
   Item,
   Membership,
   MembershipEnd,
-  SharedStore,
+  ClusterStore,
   WriteAnswer,
   WriteOutcome,
-} from '../shared/shared-store.js';
+} from '../cluster/cluster-store.js';
 export type { MemberStatus } from './messages.js';
 
 /** The items of one page of a list. */
@@ -59,7 +59,7 @@ export interface EtcdOptions {
  * A shared store in etcd 3.5 or later. It connects with its first use. The values are JSON or other text: bytes that
  * are not UTF-8 are replaced. Throws OPTION_INVALID.
  */
-export class EtcdStore implements SharedStore {
+export class EtcdStore implements ClusterStore {
   readonly name: string;
   readonly #prefix: string;
   readonly #connection: Connection;

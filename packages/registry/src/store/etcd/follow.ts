@@ -1,7 +1,7 @@
 import { equalJitterMs, isRollcallError } from '@rollcall/core';
 import type { Log, Random, Time, Timer } from '@rollcall/core';
 import { ThrottledLog } from '../../runtime/throttled-log.js';
-import type { Change, Following, FollowSink } from '../shared/shared-store.js';
+import type { Change, Following, FollowSink } from '../cluster/cluster-store.js';
 import { Malformed } from './codec.js';
 import type { Connection, OpenStream } from './connection.js';
 import { METHODS, progressRequest, readWatch, watchRequest } from './messages.js';

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import type { Change } from '../shared/shared-store.js';
+import type { Change } from '../cluster/cluster-store.js';
 import { EtcdStore } from './etcd.js';
 import type { EtcdOptions } from './etcd.js';
 import { frameOf } from './frames.js';

@@ -1,7 +1,7 @@
 import { isRollcallError } from '@rollcall/core';
 import type { Random, Time, Timer } from '@rollcall/core';
-import { refused } from '../shared/shared-store.js';
-import type { Membership, MembershipEnd } from '../shared/shared-store.js';
+import { refused } from '../cluster/cluster-store.js';
+import type { Membership, MembershipEnd } from '../cluster/cluster-store.js';
 import type { Connection } from './connection.js';
 import { deletion, grantRequest, leasedPut, leaseRequest, lifeCheck, METHODS, readTtl, readTxn } from './messages.js';
 
@@ -22,7 +22,7 @@ export interface MembershipTerms {
   readonly ttlMs: number;
 }
 
-/** Grants a lease and writes the key with it. Rejects as `SharedStore.join`. */
+/** Grants a lease and writes the key with it. Rejects as `ClusterStore.join`. */
 export async function joinEtcd(ports: MembershipPorts, terms: MembershipTerms): Promise<EtcdMembership> {
   const { connection, random } = ports;
   const { key, value, ttlMs } = terms;

@@ -1,4 +1,4 @@
-import type { Guard, GuardedWrite, Item, WriteAnswer, WriteOutcome } from '../shared/shared-store.js';
+import type { Guard, GuardedWrite, Item, WriteAnswer, WriteOutcome } from '../cluster/cluster-store.js';
 import { Malformed, MessageWriter, readFields } from './codec.js';
 
 // The messages of etcd's API v3 that this client uses (api/etcdserverpb/rpc.proto, api/mvccpb/kv.proto): requests are

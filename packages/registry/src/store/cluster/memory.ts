@@ -1,5 +1,5 @@
 import type { Time, Timer } from '@rollcall/core';
-import { checkTtl, checkWrites, closed, refused } from './shared-store.js';
+import { checkTtl, checkWrites, closed, refused } from './cluster-store.js';
 import type {
   Change,
   Following,
@@ -9,10 +9,10 @@ import type {
   Item,
   Membership,
   MembershipEnd,
-  SharedStore,
+  ClusterStore,
   WriteAnswer,
   WriteOutcome,
-} from './shared-store.js';
+} from './cluster-store.js';
 
 /** Interval of the alive reports to a follower, ms. */
 const ALIVE_EVERY_MS = 500;
@@ -34,7 +34,7 @@ interface Lease {
  * handle of its own. Deterministic: only its calls and the Time port cause events. Followers are called in the order
  * in which they subscribed, after the write is acknowledged.
  */
-export class SharedMemory {
+export class ClusterMemory {
   readonly #time: Time;
   readonly #items = new Map<string, Item>();
   readonly #log: Revision[] = [];
@@ -187,7 +187,7 @@ export class SharedMemory {
 
 /** Delivers revisions to one sink, each in a turn of its own. */
 class Follower {
-  readonly #memory: SharedMemory;
+  readonly #memory: ClusterMemory;
   readonly #time: Time;
   readonly #sink: FollowSink;
   #delivered: number;
@@ -196,7 +196,7 @@ class Follower {
   #timer: Timer;
 
   constructor(
-    memory: SharedMemory,
+    memory: ClusterMemory,
     time: Time,
     { after, sink }: { readonly after: number; readonly sink: FollowSink },
   ) {
@@ -241,20 +241,20 @@ class Follower {
   }
 }
 
-/** One registry's connection to a `SharedMemory`. */
-export class MemoryHandle implements SharedStore {
+/** One registry's connection to a `ClusterMemory`. */
+export class MemoryHandle implements ClusterStore {
   readonly name = 'memory';
-  readonly #memory: SharedMemory;
+  readonly #memory: ClusterMemory;
   readonly #time: Time;
   readonly #open = new Set<{ stop(): void }>();
   #isClosed = false;
 
-  constructor(memory: SharedMemory, time: Time) {
+  constructor(memory: ClusterMemory, time: Time) {
     this.#memory = memory;
     this.#time = time;
   }
 
-  async list(): ReturnType<SharedStore['list']> {
+  async list(): ReturnType<ClusterStore['list']> {
     this.#check();
     return this.#memory.list();
   }
@@ -294,14 +294,14 @@ export class MemoryHandle implements SharedStore {
 class MemoryMembership implements Membership {
   readonly createdAt: number;
   readonly ended: Promise<MembershipEnd>;
-  readonly #memory: SharedMemory;
+  readonly #memory: ClusterMemory;
   readonly #key: string;
   #end: (end: MembershipEnd) => void = () => {};
   #isOver = false;
   #timer: Timer | null = null;
 
   constructor(
-    memory: SharedMemory,
+    memory: ClusterMemory,
     time: Time,
     { key, value, ttlMs }: { readonly key: string; readonly value: string; readonly ttlMs: number },
   ) {

@@ -1,13 +1,13 @@
 import { ManualTime } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
-import { describeSharedStore } from './contract.js';
-import { SharedMemory } from './memory.js';
-import type { SharedStore } from './shared-store.js';
+import { describeClusterStore } from './contract.js';
+import { ClusterMemory } from './memory.js';
+import type { ClusterStore } from './cluster-store.js';
 
-describeSharedStore('memory', async () => {
+describeClusterStore('memory', async () => {
   const time = new ManualTime();
-  const memory = new SharedMemory(time);
-  const stores: SharedStore[] = [];
+  const memory = new ClusterMemory(time);
+  const stores: ClusterStore[] = [];
   return {
     open: async () => {
       const store = memory.open();
@@ -23,10 +23,10 @@ describeSharedStore('memory', async () => {
   };
 });
 
-describe('SharedMemory', () => {
+describe('ClusterMemory', () => {
   it('leaves no timer when its handles are closed and its leases have ended', async () => {
     const time = new ManualTime();
-    const store = new SharedMemory(time).open();
+    const store = new ClusterMemory(time).open();
     store.follow(0, { changes() {}, alive() {}, lost() {} });
     await store.join('replicas/a', '', 2_000);
     await store.close();

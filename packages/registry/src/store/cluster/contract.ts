@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import type { Change, Following, GuardedWrite, Item, SharedStore } from './shared-store.js';
+import type { Change, Following, GuardedWrite, Item, ClusterStore } from './cluster-store.js';
 
 /** How the suite reaches one implementation. */
-export interface SharedStoreWorld {
+export interface ClusterStoreWorld {
   /** A connection of its own to the same data, which a test closes or the world does. */
-  open(): Promise<SharedStore>;
+  open(): Promise<ClusterStore>;
   /** Lets this much time pass, ms. */
   pass(ms: number): Promise<void>;
   /** Forgets the changes up to this revision. */
@@ -54,11 +54,11 @@ const put = (key: string, value: string, guards: GuardedWrite['guards'] = []): G
   read: key,
 });
 
-/** The contract of every `SharedStore`. `make` is called once. */
-export function describeSharedStore(name: string, make: () => Promise<SharedStoreWorld>): void {
+/** The contract of every `ClusterStore`. `make` is called once. */
+export function describeClusterStore(name: string, make: () => Promise<ClusterStoreWorld>): void {
   describe(`the contract of a shared store: ${name}`, () => {
-    let world: SharedStoreWorld;
-    let store: SharedStore;
+    let world: ClusterStoreWorld;
+    let store: ClusterStore;
     beforeAll(async () => {
       world = await make();
     });
@@ -87,8 +87,8 @@ export function describeSharedStore(name: string, make: () => Promise<SharedStor
 }
 
 interface Context {
-  readonly world: () => SharedStoreWorld;
-  readonly store: () => SharedStore;
+  readonly world: () => ClusterStoreWorld;
+  readonly store: () => ClusterStore;
   readonly until: (isTrue: () => boolean) => Promise<void>;
 }
 

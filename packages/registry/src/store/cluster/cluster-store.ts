@@ -87,7 +87,7 @@ export interface Membership {
  * write may then have been applied: repeat it unchanged, its guards decide), and with STORE_REFUSED if the store
  * refuses the request itself, of which nothing is then applied.
  */
-export interface SharedStore {
+export interface ClusterStore {
   /** For display, without secrets: `memory`, `etcd e1:2379, e2:2379`. */
   readonly name: string;
   /** All items, sorted by key in the order of their UTF-8 bytes, as they were at `revision`. */
