@@ -1,11 +1,10 @@
+import { bareLeastLoaded, bareRoundRobin, rollcall } from './simulation/callers.js';
+import { compare, executedTwice, NEARLY, ratioOf, successes } from './simulation/law.js';
+import type { LawCase } from './simulation/law.js';
+import { LAW_WORLDS } from './simulation/law-worlds.js';
+import type { LawWorld } from './simulation/law-worlds.js';
 import {
-  bareLeastLoaded,
-  bareRoundRobin,
   BEYOND_ROUND_ROBIN,
-  compare,
-  executedTwice,
-  LAW_WORLDS,
-  NEARLY,
   NONE_SLOW,
   ONE_FAILS_FAST,
   ONE_FROZEN,
@@ -13,13 +12,11 @@ import {
   OUTAGE,
   OVERLOAD,
   RANDOM_ERRORS,
-  ratioOf,
-  rollcall,
-  simulate,
   SIX_OF_TEN_FAIL,
-  successes,
-} from '@rollcall/client/testing';
-import type { Contestant, LawCase, LawWorld, Outcome, Play } from '@rollcall/client/testing';
+} from './simulation/scenarios.js';
+import type { Play } from './simulation/scenarios.js';
+import { simulate } from './simulation/simulation.js';
+import type { Contestant, Outcome } from './simulation/simulation.js';
 import { ManualTime, seededRandom } from '@rollcall/core/testing';
 import { median } from './harness.js';
 import type { Bench, Figure, Report } from './harness.js';

@@ -18,7 +18,7 @@ const PACKAGES = {
       ['call/service', 'registration'],
       ['integrations/grpc-js'],
       ['call'],
-      ['integrations/undici', 'simulation'],
+      ['integrations/undici'],
     ],
   },
   registry: {

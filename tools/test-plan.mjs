@@ -27,7 +27,7 @@ const ALONE = {
 const WORKERS = { sim: 2, security: 4, process: 5, cluster: 1, browser: 3, packages: 1 };
 
 /** Suites with further tests beside the sources (vitest.config.ts); they may run concurrently. */
-const BESIDE_SOURCES = { sim: 'packages/', security: 'packages/' };
+const BESIDE_SOURCES = { sim: ['packages/', 'bench/'], security: ['packages/'] };
 
 /** The runs of vitest that make up a suite, one after another: the arguments after `--project` of each. */
 export function runsOf(suite, { isAll }) {
@@ -36,7 +36,7 @@ export function runsOf(suite, { isAll }) {
   const one = chosen.filter((name) => alone?.test(name) === true);
   const many = chosen.filter((name) => !one.includes(name));
   const paths = (names) => names.map((name) => `e2e/${suite}/${name}.test.ts`);
-  const beside = BESIDE_SOURCES[suite] === undefined ? [] : [BESIDE_SOURCES[suite]];
+  const beside = BESIDE_SOURCES[suite] ?? [];
   const together = ['--fileParallelism', `--maxWorkers=${WORKERS[suite]}`, ...paths(many), ...beside];
   return one.length === 0 ? [together] : [together, ['--no-fileParallelism', ...paths(one)]];
 }

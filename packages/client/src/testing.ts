@@ -1,7 +1,7 @@
 // what a simulation needs to be the network between a caller and the instances
 export { identityFailure } from './transport/identity.js';
 export { grpcMethodName } from './transport/grpc/message.js';
-export type { GrpcRequest } from './transport/grpc/message.js';
+export type { GrpcMethod, GrpcRequest } from './transport/grpc/message.js';
 export type { GrpcUpload } from './transport/grpc/upload.js';
 export { HttpAnswer } from './transport/http/response.js';
 export type { BodySink, BodySource, HttpHead, RawHeaders } from './transport/http/response.js';
@@ -10,66 +10,19 @@ export type { Once, Upload } from './transport/http/upload.js';
 export type { TcpPacket } from './transport/tcp/codec.js';
 export type { TcpRequest } from './transport/tcp/message.js';
 export { failed, STOPPED } from './transport/transport.js';
-export type { Channel, Exchange, Failure, Sink, Target, Terms, Transport } from './transport/transport.js';
-// calls among servers that fail, in discrete events: what the quality of calls is measured in
-export { bareLeastLoaded, bareRoundRobin, rollcall } from './simulation/callers.js';
-export { simulate } from './simulation/simulation.js';
-export type { BareTerms } from './simulation/callers.js';
-export type {
-  Caller,
-  Chance,
-  Contestant,
-  Outcome,
-  Reply,
-  Scenario,
-  SimulatedTime,
-  Site,
-} from './simulation/simulation.js';
-export {
-  BEYOND_ROUND_ROBIN,
-  NONE_SLOW,
-  ONE_FAILS_FAST,
-  ONE_FROZEN,
-  ONE_SLOW,
-  OUTAGE,
-  OVERLOAD,
-  RANDOM_ERRORS,
-  SIX_OF_TEN_FAIL,
-} from './simulation/scenarios.js';
-export type { Play } from './simulation/scenarios.js';
-// whole worlds, and what a call of this package may not be beside one of a bare client
-export { compare, executedTwice, NEARLY, ratioOf, successes } from './simulation/law.js';
-export type { Chances, LawCase } from './simulation/law.js';
-export { LAW_WORLDS } from './simulation/law-worlds.js';
-export type { LawWorld } from './simulation/law-worlds.js';
-export type {
-  CallRecord,
-  CatalogWord,
-  Ending,
-  Listed,
-  PlannedCall,
-  SteppedTime,
-  Traffic,
-  World,
-  WorldCaller,
-  WorldClient,
-  WorldSite,
-} from './simulation/world.js';
-export type {
-  Acceptor,
-  Answer,
-  Fault,
-  FaultOf,
-  HostRequest,
-  Line,
-  LineEnd,
-  Loop,
-  Network,
-  OnHosts,
-  Span,
-  Word,
-} from './simulation/network.js';
-export type { Host, HostParts, Work } from './simulation/host.js';
+export type { Channel, Exchange, Failure, FailureKind, Sink, Target, Terms, Transport } from './transport/transport.js';
+// the parts of a client, of which the simulation of calls (bench/simulation) makes callers
+export { Calls } from './call/calls.js';
+export type { OneCall } from './call/calls.js';
+export { LastValue } from './call/observers.js';
+export { callFields } from './call/policy/service-options.js';
+export type { CallOptions } from './call/policy/service-options.js';
+export { TimerWheel, WheelTimer } from './call/policy/timer-wheel.js';
+export { Catalog } from './discovery/catalog.js';
+export { Connecting } from './transport/connecting.js';
+export { HttpTransport } from './transport/http/http.js';
+export { TcpTransport } from './transport/tcp/tcp.js';
+export { SecureWay } from './transport/tls.js';
 // what a benchmark measures a pick with
 export { Balancer } from './balance/balancer.js';
 export type { Preferences } from './balance/arrangement.js';

@@ -1,9 +1,7 @@
 import type { Counter, Instance, Meter } from '@rollcall/core';
 import { parseOptions, silentLog } from '@rollcall/core';
-import { Calls } from '../call/calls.js';
-import type { OneCall } from '../call/calls.js';
-import { callFields } from '../call/policy/service-options.js';
-import type { Channel, Transport } from '../transport/transport.js';
+import { callFields, Calls } from '@rollcall/client/testing';
+import type { Channel, OneCall, Transport } from '@rollcall/client/testing';
 import type { Caller, Contestant, Site } from './simulation.js';
 
 const SERVICE = 'orders';

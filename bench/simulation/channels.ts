@@ -1,6 +1,6 @@
 import type { Timer } from '@rollcall/core';
-import { Connecting } from '../transport/connecting.js';
-import type { Channel, Exchange, Failure, Sink, Terms } from '../transport/transport.js';
+import { Connecting } from '@rollcall/client/testing';
+import type { Channel, Exchange, Failure, Sink, Terms } from '@rollcall/client/testing';
 import { Line } from './network.js';
 import type { Acceptor, Answer, LineEnd, Loop, Network, HostRequest } from './network.js';
 

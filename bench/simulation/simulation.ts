@@ -1,5 +1,5 @@
 import type { Random, Time } from '@rollcall/core';
-import type { Channel, Exchange, FailureKind, Sink, Terms } from '../transport/transport.js';
+import type { Channel, Exchange, FailureKind, Sink, Terms } from '@rollcall/client/testing';
 
 /** A clock that is moved by hand (`ManualTime` of @rollcall/core/testing). */
 export interface SimulatedTime extends Time {

@@ -1,15 +1,16 @@
 import type { Instance, Protocol, ServiceFrame } from '@rollcall/core';
 import { isRollcallError, parseOptions, silentLog } from '@rollcall/core';
-import { Calls } from '../call/calls.js';
-import { LastValue } from '../call/observers.js';
-import { callFields } from '../call/policy/service-options.js';
-import type { CallOptions } from '../call/policy/service-options.js';
-import { Catalog } from '../discovery/catalog.js';
-import type { GrpcMethod, GrpcRequest } from '../transport/grpc/message.js';
-import type { HttpRequest } from '../transport/http/message.js';
-import { HttpAnswer } from '../transport/http/response.js';
-import type { TcpRequest } from '../transport/tcp/message.js';
-import type { Channel, Exchange, Transport } from '../transport/transport.js';
+import { callFields, Calls, Catalog, HttpAnswer, LastValue } from '@rollcall/client/testing';
+import type {
+  CallOptions,
+  Channel,
+  Exchange,
+  GrpcMethod,
+  GrpcRequest,
+  HttpRequest,
+  TcpRequest,
+  Transport,
+} from '@rollcall/client/testing';
 import { Tally } from './callers.js';
 import { PooledWay, SharedWay } from './channels.js';
 import type { SimulatedWay, WayParts } from './channels.js';

@@ -1,8 +1,8 @@
 import type { Protocol } from '@rollcall/core';
 import { ManualTime, seededRandom } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
-import { WheelTimer, TimerWheel } from '../call/policy/timer-wheel.js';
-import type { Failure } from '../transport/transport.js';
+import { TimerWheel, WheelTimer } from '@rollcall/client/testing';
+import type { Failure } from '@rollcall/client/testing';
 import { PooledWay, SharedWay } from './channels.js';
 import { bareClient, rollcallClient } from './clients.js';
 import { Host } from './host.js';
