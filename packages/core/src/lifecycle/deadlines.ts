@@ -3,7 +3,7 @@
  * (`forecast`).
  */
 import type { Policy } from './policy.js';
-import { isOneWay, silence } from './vitals.js';
+import { bothSilentAt, isOneWay, silence, spanOf } from './vitals.js';
 import type { Fleet, State, Vitals } from './vitals.js';
 
 /** An event that time alone causes. */
@@ -19,36 +19,48 @@ export interface Forecast {
   readonly unless: 'HEARTBEAT_1' | 'HEARTBEAT_2' | 'PROOF' | null;
 }
 
+// When the deadlines are if no heartbeat comes, monotonic ms. `due` and `forecast` share them.
+
+const after = (since: number, intervals: number, { intervalMs }: Policy): number => since + intervals * intervalMs;
+
+/** REGISTERING → CRITICAL. */
+const unprovedAt = ({ bornAt }: Vitals, policy: Policy): number => after(bornAt, policy.unprovedAfter, policy);
+
+/** UNHEALTHY → CRITICAL by silence in both directions; the last callable instance of a service has more time. */
+const criticalAt = (vitals: Vitals, policy: Policy, { otherCallable }: Fleet): number =>
+  bothSilentAt(vitals, policy, otherCallable ? policy.criticalAfter : policy.lastCriticalAfter);
+
+/** CRITICAL → DEREGISTERING, by the cause alone. */
+const stepAt = ({ cause, causeSince }: Vitals, policy: Policy): number =>
+  after(causeSince, cause === 'proof' ? policy.proofStepAfter : policy.silenceStepAfter, policy);
+
+/** DEREGISTERING or LEAVING → removed. */
+const removeAt = ({ phase, since, leaveMs }: Vitals, policy: Policy): number =>
+  phase === 'LEAVING' ? since + leaveMs : after(since, policy.removeAfter, policy);
+
 /** The event that is due at `now` by time alone, or null. Call it again after each transition that changed something. */
 export function due(vitals: Vitals, now: number, policy: Policy, fleet: Fleet): ClockEvent | null {
-  const passed = (since: number, intervals: number): boolean => now >= since + intervals * policy.intervalMs;
   switch (vitals.phase) {
     case 'REGISTERING':
-      return passed(vitals.bornAt, policy.unprovedAfter) ? { type: 'unproved' } : null;
+      return now >= unprovedAt(vitals, policy) ? { type: 'unproved' } : null;
     case 'HEALTHY': {
       const silent = silence(vitals, now, policy, policy.unhealthyAfter);
       return silent.inbound || silent.outbound ? { type: 'one-silent' } : null;
     }
-    case 'UNHEALTHY': {
-      const last = !fleet.otherCallable;
-      if (silence(vitals, now, policy, last ? policy.lastCriticalAfter : policy.criticalAfter).both) {
-        return { type: 'both-silent' };
-      }
+    case 'UNHEALTHY':
+      if (now >= criticalAt(vitals, policy, fleet)) return { type: 'both-silent' };
       if (!vitals.shared && fleet.otherHealthy && isOneWay(vitals, now, policy)) return { type: 'one-silent-long' };
       return { type: 'one-silent' };
-    }
     case 'CRITICAL': {
-      if (vitals.cause === 'proof') {
-        return passed(vitals.causeSince, policy.proofStepAfter) && !fleet.permit.mass ? { type: 'step' } : null;
-      }
+      if (vitals.cause === 'proof')
+        return now >= stepAt(vitals, policy) && !fleet.permit.mass ? { type: 'step' } : null;
       if (!fleet.otherCallable && !silence(vitals, now, policy, policy.unhealthyAfter).both) return { type: 'last' };
-      const both = silence(vitals, now, policy, policy.criticalAfter).both;
-      return both && passed(vitals.causeSince, policy.silenceStepAfter) ? { type: 'step' } : null;
+      const isSilent = silence(vitals, now, policy, policy.criticalAfter).both;
+      return isSilent && now >= stepAt(vitals, policy) ? { type: 'step' } : null;
     }
     case 'DEREGISTERING':
-      return passed(vitals.since, policy.removeAfter) ? { type: 'remove' } : null;
     case 'LEAVING':
-      return now >= vitals.since + vitals.leaveMs ? { type: 'remove' } : null;
+      return now >= removeAt(vitals, policy) ? { type: 'remove' } : null;
   }
 }
 
@@ -57,66 +69,53 @@ export function due(vitals: Vitals, now: number, policy: Policy, fleet: Fleet): 
  * null.
  */
 export function forecast(vitals: Vitals, policy: Policy, fleet: Fleet): Forecast | null {
-  const within = (state: Forecast['state'], at: number, unless: Forecast['unless']): Forecast => ({
+  const until = (state: Forecast['state'], at: number, unless: Forecast['unless']): Forecast => ({
     state,
     afterMs: Math.max(0, Math.round(at - vitals.since)),
     unless,
   });
-  const intervals = (count: number): number => count * policy.intervalMs;
   switch (vitals.phase) {
     case 'REGISTERING':
-      return within('CRITICAL', vitals.bornAt + intervals(policy.unprovedAfter), 'PROOF');
+      return until('CRITICAL', unprovedAt(vitals, policy), 'PROOF');
     case 'HEALTHY':
       return null;
-    case 'UNHEALTHY':
-      return forecastUnhealthy(vitals, policy, fleet, within);
-    case 'CRITICAL':
-      return forecastCritical(vitals, policy, within);
+    case 'UNHEALTHY': {
+      const next = silenceOf(vitals, policy, fleet);
+      return next === null ? null : until('CRITICAL', next.at, next.unless);
+    }
+    case 'CRITICAL': {
+      const { cause } = vitals;
+      const isCertain = cause === 'proof' || cause === 'silence';
+      if (isCertain) return until('DEREGISTERING', stepAt(vitals, policy), 'HEARTBEAT_2');
+      // an instance that is CRITICAL one way, or was never proved, goes on only once it is silent both ways
+      if (!silence(vitals, vitals.causeSince, policy, policy.unhealthyAfter).both) return null;
+      const silentAt = bothSilentAt(vitals, policy, policy.criticalAfter);
+      return until('DEREGISTERING', Math.max(stepAt(vitals, policy), silentAt), 'HEARTBEAT_2');
+    }
     case 'DEREGISTERING':
-      return within('REMOVED', vitals.since + intervals(policy.removeAfter), 'HEARTBEAT_2');
+      return until('REMOVED', removeAt(vitals, policy), 'HEARTBEAT_2');
     case 'LEAVING':
-      return within('REMOVED', vitals.since + vitals.leaveMs, null);
+      return until('REMOVED', removeAt(vitals, policy), null);
   }
 }
 
-function forecastUnhealthy(
+/** When the silence that an UNHEALTHY instance is in makes it CRITICAL, and which heartbeat prevents that. */
+function silenceOf(
   vitals: Vitals,
   policy: Policy,
   fleet: Fleet,
-  within: (state: 'CRITICAL', at: number, unless: Forecast['unless']) => Forecast,
-): Forecast | null {
-  const span = (intervals: number): number => intervals * policy.intervalMs + policy.timeoutMs;
+): { readonly at: number; readonly unless: 'HEARTBEAT_1' | 'HEARTBEAT_2' } | null {
+  const spanMs = spanOf(policy, policy.criticalAfter);
   switch (vitals.reason.code) {
     case 'INBOUND_SILENT':
     case 'INBOUND_REFUSED':
-      return fleet.otherHealthy
-        ? within('CRITICAL', vitals.inboundAt + span(policy.criticalAfter), 'HEARTBEAT_1')
-        : null;
+      return fleet.otherHealthy ? { at: vitals.inboundAt + spanMs, unless: 'HEARTBEAT_1' } : null;
     case 'OUTBOUND_SILENT':
-      return fleet.otherHealthy
-        ? within('CRITICAL', vitals.outboundAt + span(policy.criticalAfter), 'HEARTBEAT_2')
-        : null;
+      return fleet.otherHealthy ? { at: vitals.outboundAt + spanMs, unless: 'HEARTBEAT_2' } : null;
     case 'SILENT':
-    case 'RESCUED': {
-      const after = fleet.otherCallable ? policy.criticalAfter : policy.lastCriticalAfter;
-      return within('CRITICAL', Math.max(vitals.anyInboundAt, vitals.outboundAt) + span(after), 'HEARTBEAT_2');
-    }
+    case 'RESCUED':
+      return { at: criticalAt(vitals, policy, fleet), unless: 'HEARTBEAT_2' };
     default:
       return null; // held, shared or the last instance: no clock runs
   }
-}
-
-function forecastCritical(
-  vitals: Vitals,
-  policy: Policy,
-  within: (state: 'DEREGISTERING', at: number, unless: Forecast['unless']) => Forecast,
-): Forecast | null {
-  const stepAfter = vitals.cause === 'proof' ? policy.proofStepAfter : policy.silenceStepAfter;
-  const stepAt = vitals.causeSince + stepAfter * policy.intervalMs;
-  if (vitals.cause === 'proof' || vitals.cause === 'silence') return within('DEREGISTERING', stepAt, 'HEARTBEAT_2');
-  // an instance that is CRITICAL one way, or was never proved, goes on only once it is silent both ways
-  if (!silence(vitals, vitals.causeSince, policy, policy.unhealthyAfter).both) return null;
-  const heardAt = Math.max(vitals.anyInboundAt, vitals.outboundAt);
-  const silentAt = heardAt + policy.criticalAfter * policy.intervalMs + policy.timeoutMs;
-  return within('DEREGISTERING', Math.max(stepAt, silentAt), 'HEARTBEAT_2');
 }

@@ -126,6 +126,19 @@ export function fallsNow(vitals: Pick<Vitals, 'falls'>, now: number, policy: Pol
   return vitals.falls.score * 2 ** (-(now - vitals.falls.at) / policy.flappingHalfLifeMs);
 }
 
+/** The silence that a threshold in intervals means, ms: the last heartbeat of these intervals may take the timeout. */
+export const spanOf = ({ intervalMs, timeoutMs }: Policy, intervals: number): number =>
+  intervals * intervalMs + timeoutMs;
+
+/** When both directions will have been silent for `intervals` + the timeout if no heartbeat comes, monotonic ms. */
+export function bothSilentAt(
+  { anyInboundAt, outboundAt }: Pick<Vitals, 'anyInboundAt' | 'outboundAt'>,
+  policy: Policy,
+  intervals: number,
+): number {
+  return Math.max(anyInboundAt, outboundAt) + spanOf(policy, intervals);
+}
+
 /**
  * The directions that have been silent for `intervals` + the timeout. Heartbeat-1 counts only if every endpoint
  * answered.
@@ -136,9 +149,12 @@ export function silence(
   policy: Policy,
   intervals: number,
 ): { readonly inbound: boolean; readonly outbound: boolean; readonly both: boolean } {
-  const from = now - (intervals * policy.intervalMs + policy.timeoutMs);
-  const outbound = vitals.outboundAt <= from;
-  return { inbound: vitals.inboundAt <= from, outbound, both: outbound && vitals.anyInboundAt <= from };
+  const spanMs = spanOf(policy, intervals);
+  return {
+    inbound: now >= vitals.inboundAt + spanMs,
+    outbound: now >= vitals.outboundAt + spanMs,
+    both: now >= bothSilentAt(vitals, policy, intervals),
+  };
 }
 
 /**
