@@ -10,7 +10,7 @@ const SECRET = 'a-secret-of-the-benchmark';
 const SERVICES = 100;
 const REGISTRATIONS_AT_ONCE = 32;
 const TICK_MS = 4;
-const MOST_TICKS = 5;
+const MAX_TICKS = 5;
 /** All client sockets read into the same buffer: each is done with it before the next one reads. */
 const scratch = Buffer.alloc(65_536);
 
@@ -164,7 +164,7 @@ function startBeating(): void {
   beating = setInterval(() => {
     const now = performance.now();
     // a real crowd does not stop and continue all at once: beats that are late by a few ticks are left out
-    owed += (Math.min(now - at, MOST_TICKS * TICK_MS) / play.intervalMs) * play.count;
+    owed += (Math.min(now - at, MAX_TICKS * TICK_MS) / play.intervalMs) * play.count;
     at = now;
     for (; owed >= 1; owed -= 1) {
       const member = members[next];

@@ -25,7 +25,7 @@ const WARM_SECONDS = 10;
 const STALL_SECONDS = 13;
 const STALL_ROUNDS = 2;
 /** Calls that were missed in a stall are made up for in turns of this many, so that no bulkhead is full. */
-const MOST_AT_ONCE = 200;
+const MAX_CONCURRENT = 200;
 
 const ROLLCALL = 'rollcall, with metrics';
 const WITHOUT_METRICS = 'rollcall, without metrics';
@@ -105,7 +105,7 @@ async function stalls({ call }: Contestant): Promise<readonly number[]> {
   let made = 0;
   let before = process.cpuUsage();
   for (let now = startedAt; now < startedAt + STALL_SECONDS * 1_000; now = performance.now()) {
-    const due = Math.min(Math.floor(((now - startedAt) * PER_SECOND) / 1_000) - made, MOST_AT_ONCE);
+    const due = Math.min(Math.floor(((now - startedAt) * PER_SECOND) / 1_000) - made, MAX_CONCURRENT);
     for (let n = 0; n < due; n += 1) void call();
     made += due;
     await new Promise((resolve) => setImmediate(resolve));

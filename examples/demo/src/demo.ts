@@ -24,7 +24,7 @@ const REGISTRY_GRACE_MS = 2_000;
 const PATIENCE_MS = 30_000;
 const TRAFFIC_EVERY_MS = 5_000;
 /** The limit of instances of a and b for one machine; each takes some 80 MiB. */
-const MOST_ROLES = 13;
+const MAX_ROLES = 13;
 
 export interface DemoParts {
   readonly options: DemoOptions;
@@ -151,7 +151,7 @@ export class Demo {
 
   /** One more instance of a or b; null: there are enough, or no registry yet. */
   #add(): Run | null {
-    if (this.#addresses.registryUrl === null || this.#services.length >= MOST_ROLES) return null;
+    if (this.#addresses.registryUrl === null || this.#services.length >= MAX_ROLES) return null;
     const role = anotherRole(this.#services, this.#addresses);
     this.#services = [...this.#services, role];
     return this.#supervisor.start(role);

@@ -12,7 +12,7 @@ import type { Metadata, OptionsOf } from '@rollcall/core';
 import type { Balancing } from './balance/balancers.js';
 import { callFields } from './call/policy/service-options.js';
 import type { CallOptions } from './call/policy/service-options.js';
-import { MOST_REGISTRIES, REGISTRY_ORDERS } from './registry-client/registry-order.js';
+import { MAX_REGISTRIES, REGISTRY_ORDERS } from './registry-client/registry-order.js';
 import type { RegistryOrder } from './registry-client/registry-order.js';
 import { registryTlsFields, registryTlsLaws } from './registry-client/tls.js';
 import type { RegistryTlsTerms } from './registry-client/tls.js';
@@ -72,7 +72,7 @@ export type Loose<Value> = Value extends readonly unknown[] | Balancing
 export const clientFields = {
   registry: option.value<string | readonly string[], string>({
     doc: 'URL of the registry, or of several.',
-    allowed: `an http or https URL without user, query and fragment, or a list of 1 to ${MOST_REGISTRIES} of them, each once`,
+    allowed: `an http or https URL without user, query and fragment, or a list of 1 to ${MAX_REGISTRIES} of them, each once`,
     default: 'http://127.0.0.1:1337',
     is: isRegistry,
   }),
@@ -157,5 +157,5 @@ export function registriesOf(registry: string | readonly string[]): readonly str
 function isRegistry(received: unknown): received is string | readonly string[] {
   if (!Array.isArray(received)) return isRegistryUrl(received);
   const { length } = received;
-  return length >= 1 && length <= MOST_REGISTRIES && received.every(isRegistryUrl) && new Set(received).size === length;
+  return length >= 1 && length <= MAX_REGISTRIES && received.every(isRegistryUrl) && new Set(received).size === length;
 }

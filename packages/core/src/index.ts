@@ -30,8 +30,8 @@ export {
   LONGEST_METHOD_NAME,
   methodNameOf,
   methodPolicyOf,
-  MOST_METHOD_BYTES,
-  MOST_METHODS,
+  MAX_METHOD_BYTES,
+  MAX_METHODS,
   routeNameOf,
   sizeOfMethods,
 } from './wire/methods.js';
@@ -147,7 +147,7 @@ export type {
 } from './wire/registry-status.js';
 export { answerText, problemDocumentMessage, problemFrom, PROBLEMS } from './wire/problem.js';
 export type { Problem, ProblemCode, ProblemDocument, StrangeAnswer } from './wire/problem.js';
-export { beatAnswerMessage, beatMessage, CIRCUITS, MOST_EDGES, MOST_TARGETS } from './wire/beat.js';
+export { beatAnswerMessage, beatMessage, CIRCUITS, MAX_EDGES, MAX_TARGETS } from './wire/beat.js';
 export type { Beat, BeatAnswer, Circuit, Edge, EdgeTarget } from './wire/beat.js';
 export {
   CALL_KEY_TEXT,
@@ -163,7 +163,7 @@ export {
   heartbeatCallMessage,
   ID_PATTERN,
   instanceMessage,
-  MOST_NAMES,
+  MAX_NAMES_PER_REQUEST,
   NAME_PATTERN,
   NONCE_PATTERN,
   nonceOf,

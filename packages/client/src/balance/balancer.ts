@@ -350,8 +350,8 @@ export class Balancer<N extends Node> {
       callable += 1;
       if (node.breaker.cause !== null) ejected += 1;
     }
-    const most = Math.max(1, Math.floor(callable * this.#parts.maxEjectedRatio));
-    return ejected < most && ejected + 1 < callable;
+    const max = Math.max(1, Math.floor(callable * this.#parts.maxEjectedRatio));
+    return ejected < max && ejected + 1 < callable;
   }
 }
 

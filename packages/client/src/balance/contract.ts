@@ -82,8 +82,8 @@ function itShares(candidate: Candidate): void {
         balancer.update(aFleet(count), 0);
         const counts = shares(balancer);
         expect(counts.size).toBe(count);
-        const most = deviation(1 / count);
-        for (const picked of counts.values()) expect(Math.abs(picked - PICKS / count)).toBeLessThanOrEqual(most);
+        const max = deviation(1 / count);
+        for (const picked of counts.values()) expect(Math.abs(picked - PICKS / count)).toBeLessThanOrEqual(max);
       }),
       { numRuns: 25 },
     );

@@ -210,30 +210,30 @@ const MAX_EDITS = 8;
 export function nearest(word: string, candidates: Iterable<string>): string | null {
   const wanted = word.toLowerCase();
   let best: string | null = null;
-  let most = Math.min(Math.max(1, Math.floor(wanted.length / 3)), MAX_EDITS);
+  let max = Math.min(Math.max(1, Math.floor(wanted.length / 3)), MAX_EDITS);
   for (const candidate of candidates) {
-    if (Math.abs(candidate.length - wanted.length) > most) continue;
-    const edits = editDistance(wanted, candidate.toLowerCase(), most);
+    if (Math.abs(candidate.length - wanted.length) > max) continue;
+    const edits = editDistance(wanted, candidate.toLowerCase(), max);
     if (edits === null) continue;
     if (edits === 0) return candidate;
-    [best, most] = [candidate, edits - 1];
+    [best, max] = [candidate, edits - 1];
   }
   return best;
 }
 
 /**
  * The optimal string alignment distance: Levenshtein's, where a swap of neighbours counts as one edit (Damerau 1964).
- * Null if it is more than `most`: cells farther than that from the diagonal are skipped (Ukkonen 1985), and it stops
+ * Null if it is more than `max`: cells farther than that from the diagonal are skipped (Ukkonen 1985), and it stops
  * once two rows exceed it.
  */
-function editDistance(one: string, other: string, most: number): number | null {
-  const [width, far] = [other.length, most + 1];
+function editDistance(one: string, other: string, max: number): number | null {
+  const [width, far] = [other.length, max + 1];
   let previous = new Uint8Array(width + 2).fill(far);
   let [beforePrevious, current] = [previous.slice(), previous.slice()];
-  for (let column = 0; column <= Math.min(width, most); column += 1) previous[column] = column;
+  for (let column = 0; column <= Math.min(width, max); column += 1) previous[column] = column;
   let leastBefore = 0;
   for (let row = 1; row <= one.length; row += 1) {
-    const [first, last] = [Math.max(1, row - most), Math.min(width, row + most)];
+    const [first, last] = [Math.max(1, row - max), Math.min(width, row + max)];
     let [left, least] = [Math.min(first === 1 ? row : far, far), far];
     current[first - 1] = left;
     for (let column = first; column <= last; column += 1) {
@@ -247,12 +247,12 @@ function editDistance(one: string, other: string, most: number): number | null {
       if (edits < least) least = edits;
     }
     current[last + 1] = far;
-    if (least > most && leastBefore > most) return null;
+    if (least > max && leastBefore > max) return null;
     leastBefore = least;
     [beforePrevious, previous, current] = [previous, current, beforePrevious];
   }
   const edits = previous[width] ?? far;
-  return edits > most ? null : edits;
+  return edits > max ? null : edits;
 }
 
 function isSwapped(one: string, other: string, row: number, column: number): boolean {

@@ -8,7 +8,7 @@ import { codeOf, troubleText } from '../store/disk/folder.js';
 import type { Standing } from './permissions.js';
 import { endingTokens, TokenExpiry } from './token-expiry.js';
 
-import { MOST_TOKENS, parseTokens, printTokens, TokenBook, validityOf } from './tokens.js';
+import { MAX_TOKENS, parseTokens, printTokens, TokenBook, validityOf } from './tokens.js';
 import type { TokenRecord } from './tokens.js';
 
 /** The name of the token file in the folder of a registry. */
@@ -63,9 +63,9 @@ export async function changeTokens(
   });
   try {
     const records = change((await readTokens(path)) ?? []);
-    if (records.length > MOST_TOKENS) {
+    if (records.length > MAX_TOKENS) {
       const fix = 'take out of the file those that have expired or were revoked';
-      throw new RollcallError('OPTION_INVALID', `${path} would hold more than ${MOST_TOKENS} tokens: ${fix}.`);
+      throw new RollcallError('OPTION_INVALID', `${path} would hold more than ${MAX_TOKENS} tokens: ${fix}.`);
     }
     const text = printTokens(records);
     try {

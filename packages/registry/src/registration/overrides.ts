@@ -13,8 +13,8 @@ import { isEndOf, without, withPatch, WORDS } from './override-words.js';
 import type { Said } from './override-words.js';
 
 /** Keys of metadata that a text names at most, and their length in all, characters. */
-const MOST_KEYS = 5;
-const MOST_KEY_CHARACTERS = 200;
+const MAX_KEYS = 5;
+const MAX_KEY_CHARACTERS = 200;
 /** The longest time of an operator's setting, ms. */
 const LONGEST_MS = 30 * 24 * 3_600_000;
 
@@ -284,8 +284,8 @@ const setText = (override: Override, wall: number): string =>
 function nameOf({ admin, weight, metadata }: Override, word: OverrideWord): string {
   if (word === 'admin') return admin === 'MAINTENANCE' ? 'maintenance' : 'drain';
   if (word === 'weight') return `weight ${weight}`;
-  const keys = Object.keys(metadata ?? {}).slice(0, MOST_KEYS);
-  return `metadata ${keys.join(' ').slice(0, MOST_KEY_CHARACTERS)}`;
+  const keys = Object.keys(metadata ?? {}).slice(0, MAX_KEYS);
+  return `metadata ${keys.join(' ').slice(0, MAX_KEY_CHARACTERS)}`;
 }
 
 /** ` for 60 min`; empty: without an end. */

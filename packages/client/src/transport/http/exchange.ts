@@ -31,7 +31,7 @@ const MISDIRECTED = 421;
 const LAST_STATUS = 599;
 const BODILESS = new Set([204, 205, 304]);
 /** A later time is not believed. */
-const MOST_RETRY_AFTER_MS = 300_000;
+const MAX_RETRY_AFTER_MS = 300_000;
 const NO_TRAILERS: RawHeaders = [];
 
 /** The codes of undici if the request itself was wrong, or its body broke off: not a fault of the instance. */
@@ -223,5 +223,5 @@ function retryAfterOf(text: string | null, time: Time): number | null {
 }
 
 function believed(ms: number): number | null {
-  return ms <= MOST_RETRY_AFTER_MS ? ms : null;
+  return ms <= MAX_RETRY_AFTER_MS ? ms : null;
 }
