@@ -34,16 +34,16 @@ export async function compareHttp({ registry, web }: Surroundings, report: Repor
   try {
     const { port } = JSON.parse(bare.readyMessage) as { port: number };
     await web.connect();
-    const contestants = await contestantsOf(web, `http://127.0.0.1:${port}`);
-    await compare(contestants, MATCHES, PLAN, report);
-    await compareAllocation(contestants, MATCHES, report);
+    const candidates = await candidatesOf(web, `http://127.0.0.1:${port}`);
+    await compare(candidates, MATCHES, PLAN, report);
+    await compareAllocation(candidates, MATCHES, report);
   } finally {
     await Promise.all([service.kill(), bare.kill()]);
   }
 }
 
 /** Ours call by name, the others by address. */
-async function contestantsOf(web: ServiceClient, address: string): Promise<Readonly<Record<string, Call>>> {
+async function candidatesOf(web: ServiceClient, address: string): Promise<Readonly<Record<string, Call>>> {
   const dispatcher = await web.unwrap<Rollcall>().dispatcher();
   // `request` takes 6 µs more with an options object: all get one
   const agent = new Agent();

@@ -18,7 +18,7 @@ interface Sample {
   readonly cpuUs: number;
 }
 
-/** Two contestants, and how their comparison is reported. */
+/** Two candidates, and how their comparison is reported. */
 export interface Match {
   /** Before each row's name: `HTTP, fetch`. */
   readonly title: string;
@@ -49,18 +49,18 @@ async function closedLoop(call: Call, concurrent: number, ms: number): Promise<S
   return { perSecond: took.length / seconds, p50: quantile(took, 0.5), p999: quantile(took, 0.999), cpuUs };
 }
 
-/** All contestants in turns, in an order that is reversed each time: later ones find a warmer machine. */
+/** All candidates in turns, in an order that is reversed each time: later ones find a warmer machine. */
 async function inTurns<Measure>(
-  contestants: Readonly<Record<string, Call>>,
+  candidates: Readonly<Record<string, Call>>,
   rounds: number,
   measure: (call: Call) => Promise<Measure>,
 ): Promise<ReadonlyMap<string, readonly Measure[]>> {
-  const names = Object.keys(contestants);
+  const names = Object.keys(candidates);
   const measures = new Map<string, Measure[]>(names.map((name) => [name, []]));
   for (let round = 0; round < rounds; round += 1) {
     const order = round % 2 === 0 ? names : names.toReversed();
     for (const name of order) {
-      const call = contestants[name];
+      const call = candidates[name];
       if (call !== undefined) measures.get(name)?.push(await measure(call));
     }
   }
@@ -92,15 +92,15 @@ async function warmUp(call: Call): Promise<void> {
 
 /** Throughput, latency and CPU of each match, at each concurrency. */
 export async function compare(
-  contestants: Readonly<Record<string, Call>>,
+  candidates: Readonly<Record<string, Call>>,
   matches: readonly Match[],
   plan: Plan,
   report: Report,
 ): Promise<void> {
-  for (const call of Object.values(contestants)) await warmUp(call);
+  for (const call of Object.values(candidates)) await warmUp(call);
   for (const concurrent of plan.concurrent) {
-    for (const call of Object.values(contestants)) await closedLoop(call, concurrent, 300);
-    const samples = await inTurns(contestants, plan.rounds, (call) => closedLoop(call, concurrent, plan.roundMs));
+    for (const call of Object.values(candidates)) await closedLoop(call, concurrent, 300);
+    const samples = await inTurns(candidates, plan.rounds, (call) => closedLoop(call, concurrent, plan.roundMs));
     for (const match of matches) {
       const row = (name: string, unit: string, of: (sample: Sample) => number): void => {
         const key = `${name}, ${concurrent} concurrent`;
@@ -149,11 +149,11 @@ async function allocated(call: Call): Promise<number> {
 
 /** The allocation of a call in this process; calls run in sequence. */
 export async function compareAllocation(
-  contestants: Readonly<Record<string, Call>>,
+  candidates: Readonly<Record<string, Call>>,
   matches: readonly Match[],
   report: Report,
 ): Promise<void> {
-  const measures = await inTurns(contestants, 3, allocated);
+  const measures = await inTurns(candidates, 3, allocated);
   for (const match of matches) {
     report(
       paired(`${match.title}allocated per call`, 'bytes', pairsOf(measures, match, Number), match.targets['allocated']),
@@ -163,13 +163,13 @@ export async function compareAllocation(
 
 /** Whole bursts, compared with each other. */
 export async function compareBursts(
-  contestants: Readonly<Record<string, Call>>,
+  candidates: Readonly<Record<string, Call>>,
   match: Match,
   sizes: readonly number[],
   report: Report,
 ): Promise<void> {
   for (const size of sizes) {
-    const measures = await inTurns(contestants, 3, (call) => burst(call, size));
+    const measures = await inTurns(candidates, 3, (call) => burst(call, size));
     report(
       paired(
         `${match.title}burst of ${size} calls, whole burst p50`,

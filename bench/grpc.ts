@@ -72,14 +72,14 @@ async function run(report: Report): Promise<void> {
   await rollcall.ready('echo');
   const [byName, bare] = [clientOf('rollcall:///echo'), clientOf(`127.0.0.1:${port}`)];
   const find = (SHOP['bench.Echo'] as unknown as { Find: GrpcMethod<Question> }).Find;
-  const contestants = {
+  const candidates = {
     rollcall: (n: number) => rollcall.grpc('echo', find, { n }),
     byName: callOf(byName),
     bare: callOf(bare),
   };
   try {
-    await compare(contestants, MATCHES, PLAN, report);
-    await compareAllocation(contestants, MATCHES, report);
+    await compare(candidates, MATCHES, PLAN, report);
+    await compareAllocation(candidates, MATCHES, report);
   } finally {
     byName.close();
     bare.close();

@@ -19,7 +19,7 @@ import {
   SIX_OF_TEN_FAIL,
   successes,
 } from '@rollcall/client/testing';
-import type { Contestant, LawCase, LawWorld, Outcome, Play } from '@rollcall/client/testing';
+import type { CallerFactory, LawCase, LawWorld, Outcome, Play } from '@rollcall/client/testing';
 import { ManualTime, seededRandom } from '@rollcall/core/testing';
 import { median } from './harness.js';
 import type { Bench, Figure, Report } from './harness.js';
@@ -124,10 +124,10 @@ function exact(values: readonly number[]): { value: number; spread: [number, num
   return { value: digits(median(values)), spread: [digits(Math.min(...values)), digits(Math.max(...values))] };
 }
 
-async function play(of: Play, contestant: Contestant): Promise<readonly Outcome[]> {
+async function play(of: Play, createCaller: CallerFactory): Promise<readonly Outcome[]> {
   const outcomes: Outcome[] = [];
   for (const seed of SEEDS) {
-    outcomes.push(await simulate(of.scenario, contestant, { time: new ManualTime(), random: seededRandom(seed) }));
+    outcomes.push(await simulate(of.scenario, createCaller, { time: new ManualTime(), random: seededRandom(seed) }));
     // a turn of the event loop, so that the garbage of the run can be cleared
     await new Promise((resolve) => setImmediate(resolve));
   }

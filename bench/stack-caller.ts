@@ -20,7 +20,7 @@ export interface Waiter {
 
 const ANSWER = { found: true };
 
-/** Answers all requests of one turn of the event loop in the next one, as a socket does: the same for all contestants. */
+/** Answers all requests of one turn of the event loop in the next one, as a socket does: the same for all candidates. */
 export class Tick {
   #waiting: Waiter[] = [];
   #spare: Waiter[] = [];

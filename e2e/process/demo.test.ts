@@ -274,7 +274,7 @@ describe('a key of the demo', () => {
     await changed(
       instance!,
       'UNHEALTHY',
-      new RegExp(`nobody can reach it: connect ECONNREFUSED 127.0.0.1:${port}`),
+      new RegExp(`it cannot be reached: connect ECONNREFUSED 127.0.0.1:${port}`),
       from,
     );
     const healed = await press('p');

@@ -84,7 +84,7 @@ describe('a process that cannot reach a registry over TLS logs why, and what to 
       'of a CA that is not configured',
       async () => shown(server),
       () => undefined,
-      /signed by nobody that is trusted.*ROLLCALL_CA_FILE/,
+      /signed by no CA that is trusted.*ROLLCALL_CA_FILE/,
     ],
     [
       'that is over',
@@ -134,7 +134,7 @@ describe('a process that cannot reach a registry over TLS logs why, and what to 
       await child.exited;
       return child.err.join('\n');
     };
-    expect(await ls()).toMatch(/cannot be reached.*nobody that is trusted here.*--ca-file/);
+    expect(await ls()).toMatch(/cannot be reached.*no CA that is trusted here.*--ca-file/);
     expect(await ls('--ca-file', caFile)).toMatch(/asks for a client certificate.*--cert-file/);
     expect(await ls('--ca-file', caFile, '--cert-file', client.certFile)).toContain(
       '--cert-file is there without --key-file',

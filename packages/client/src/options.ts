@@ -14,7 +14,7 @@ import { callFields } from './call/policy/service-options.js';
 import type { CallOptions } from './call/policy/service-options.js';
 import { MAX_REGISTRIES, REGISTRY_ORDERS } from './registry-client/registry-order.js';
 import type { RegistryOrder } from './registry-client/registry-order.js';
-import { registryTlsFields, registryTlsLaws } from './registry-client/tls.js';
+import { registryTlsFields, registryTlsRules } from './registry-client/tls.js';
 import type { RegistryTlsTerms } from './registry-client/tls.js';
 
 /** What a process says about itself and how it wants to be treated. Everything may be left out. */
@@ -58,14 +58,14 @@ export interface RollcallOptions {
   /** Between two Heartbeats-2 until the registry has said what it wants, 10 … 3,600,000 ms. Default 5,000. */
   readonly heartbeatIntervalMs?: number | undefined;
   /** How calls to other services are treated. */
-  readonly calls?: Loose<CallOptions> | undefined;
+  readonly calls?: DeepPartial<CallOptions> | undefined;
 }
 
 /** The options as they are given: everything in them may be left out. */
-export type Loose<Value> = Value extends readonly unknown[] | Balancing
+export type DeepPartial<Value> = Value extends readonly unknown[] | Balancing
   ? Value
   : Value extends object
-    ? { readonly [Key in keyof Value]?: Loose<Value[Key]> | undefined }
+    ? { readonly [Key in keyof Value]?: DeepPartial<Value[Key]> | undefined }
     : Value;
 
 /** One table for the parser and docs/OPTIONS.md. */
@@ -86,7 +86,7 @@ export const clientFields = {
   }),
   registryTls: option.object(registryTlsFields, {
     doc: 'Whom to trust as a registry over TLS, and what to show it.',
-    laws: registryTlsLaws,
+    rules: registryTlsRules,
   }),
   cache: option.string({
     doc: 'A folder in which what is known of other services is kept for a start without a registry, for 24 h. Left out, nothing is kept.',

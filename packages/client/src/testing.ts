@@ -18,7 +18,7 @@ export type { BareTerms } from './simulation/callers.js';
 export type {
   Caller,
   Chance,
-  Contestant,
+  CallerFactory,
   Outcome,
   Reply,
   Scenario,

@@ -40,7 +40,7 @@ export { due, forecast } from './lifecycle/deadlines.js';
 export type { ClockEvent, Forecast } from './lifecycle/deadlines.js';
 export { transition } from './lifecycle/lifecycle.js';
 export type { Context, Event, Transition } from './lifecycle/lifecycle.js';
-export { DEFAULT_POLICY, policyFields, policyLaws, policyOf, PRESET_NAMES, PRESETS } from './lifecycle/policy.js';
+export { DEFAULT_POLICY, policyFields, policyRules, policyOf, PRESET_NAMES, PRESETS } from './lifecycle/policy.js';
 export type { Policy, PolicySettings, Preset, Thresholds } from './lifecycle/policy.js';
 export {
   excuse,
@@ -101,8 +101,8 @@ export type {
   MetadataChanges,
   Override,
   OverrideTerms,
-  OverrideWord,
-  OwnWords,
+  OverrideSetting,
+  OwnSettings,
   RegistryEvent,
 } from './wire/operator.js';
 export type {
@@ -225,7 +225,7 @@ export type { Container, ContainerTraces } from './runtime/container.js';
 export { nearest, option, optionRows, parseOptions } from './options/options.js';
 export { Credentials } from './options/credentials.js';
 export type { CredentialParts, Pem } from './options/credentials.js';
-export { credentialFields, credentialLaws, tlsFields, tlsLaws } from './options/tls.js';
+export { credentialFields, credentialRules, tlsFields, tlsRules } from './options/tls.js';
 export type { CredentialTerms, TlsTerms } from './options/tls.js';
 export type {
   Described,
@@ -233,7 +233,7 @@ export type {
   ListSpec,
   NumberSpec,
   OptionFields,
-  OptionLaw,
+  OptionRule,
   OptionRow,
   OptionsOf,
   OptionSpec,

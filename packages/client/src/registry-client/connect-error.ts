@@ -36,7 +36,7 @@ const CERT_OPTION =
   'the options registryTls.certFile and keyFile, ROLLCALL_CERT_FILE and ROLLCALL_KEY_FILE, or --cert-file and --key-file';
 
 const UNKNOWN =
-  'its certificate is signed by nobody that is trusted here. ' +
+  'its certificate is signed by no CA that is trusted here. ' +
   `Give the certificate of the CA that signed it: ${CA_OPTION}.`;
 
 /** Messages by the codes of Node's errors (those of OpenSSL's verification, X509_V_ERR_…). */

@@ -4,13 +4,13 @@ import { Calls } from '../call/calls.js';
 import type { OneCall } from '../call/calls.js';
 import { callFields } from '../call/policy/service-options.js';
 import type { Channel, Transport } from '../transport/transport.js';
-import type { Caller, Contestant, Site } from './simulation.js';
+import type { Caller, CallerFactory, Site } from './simulation.js';
 
 const SERVICE = 'orders';
 const METHOD = 'find';
 
 /** The calls of this package. `options`: the client option `calls`; `wishes`: the options of each call. */
-export function rollcall(options: object = {}, wishes: OneCall = { idempotent: true }): Contestant {
+export function rollcall(options: object = {}, wishes: OneCall = { idempotent: true }): CallerFactory {
   return ({ time, random, channels }) => {
     const meter = new Tally();
     const view = {
@@ -60,7 +60,7 @@ export interface BareTerms {
 }
 
 /** Plain round robin: a list of addresses and a counter. */
-export function bareRoundRobin(terms: BareTerms): Contestant {
+export function bareRoundRobin(terms: BareTerms): CallerFactory {
   return (site) => {
     let turn = Math.floor(site.random.unit() * site.channels.length);
     return new Bare(site, terms, () => (turn = (turn + 1) % site.channels.length));
@@ -68,7 +68,7 @@ export function bareRoundRobin(terms: BareTerms): Contestant {
 }
 
 /** The server with the fewest requests of this client in flight; a tie is broken at random. */
-export function bareLeastLoaded(terms: BareTerms): Contestant {
+export function bareLeastLoaded(terms: BareTerms): CallerFactory {
   return (site) =>
     new Bare(site, terms, (inFlight) => {
       const start = Math.floor(site.random.unit() * inFlight.length);

@@ -116,7 +116,7 @@ export class CallerEvents {
     this.#deliver = AsyncResource.bind(() => this.#tellAll());
   }
 
-  /** Does anybody listen? Else an event need not be made. */
+  /** True if there is a listener; otherwise no event needs to be created. */
   get isHeard(): boolean {
     return this.#listeners.size > 0;
   }

@@ -22,7 +22,7 @@ export function identityFailure(target: Target, answer: unknown): Failure | null
   const found =
     isRecord(answer) && typeof answer['instance'] === 'string'
       ? `the instance ${printableText(answer['instance'], MAX_ID_LENGTH)}`
-      : 'somebody who does not say who it is';
+      : 'a process that does not give its id';
   const text = `At ${addressOf(endpoint)} ${found} answers, not ${instance.id}`;
   return { kind: 'misdirected', cause: new Error(text) };
 }

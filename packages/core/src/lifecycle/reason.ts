@@ -32,7 +32,7 @@ export const REASON_TEXTS: Readonly<Record<ReasonCode, string>> = {
   NEW: 'registered; not yet proved both ways',
   BOTH_WAYS_OK: 'answers Heartbeat-1 and sends Heartbeat-2',
   INBOUND_SILENT: 'it does not answer Heartbeat-1',
-  INBOUND_REFUSED: 'nobody can reach it',
+  INBOUND_REFUSED: 'it cannot be reached',
   OUTBOUND_SILENT: 'it answers Heartbeat-1 but sends no Heartbeat-2',
   SILENT: 'it neither answers Heartbeat-1 nor sends Heartbeat-2',
   UNPROVED: 'never proved both ways since it registered',

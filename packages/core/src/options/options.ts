@@ -32,21 +32,21 @@ export type OptionsOf<Fields extends OptionFields> = {
  * A constraint between several options: null if they fit, else one sentence that names them, their values and what to
  * change.
  */
-export type OptionLaw<Options> = (options: Options) => string | null;
+export type OptionRule<Options> = (options: Options) => string | null;
 
 /**
  * Parses options once, where they enter: fills in defaults, validates everything, deep-freezes the result. `undefined`
- * counts as left out. Laws run once each option is valid by itself.
+ * counts as left out. Rules run once each option is valid by itself.
  * Throws OPTION_INVALID with all flaws at once: for an unknown key the nearest known one, for a wrong value its path,
  * what was received and what is allowed.
  */
 export function parseOptions<Fields extends OptionFields>(
   fields: Fields,
   input: unknown = {},
-  laws: readonly OptionLaw<OptionsOf<Fields>>[] = [],
+  rules: readonly OptionRule<OptionsOf<Fields>>[] = [],
 ): OptionsOf<Fields> {
   const parsed = acceptFields(fields, input, '');
-  const flaws = parsed.ok ? brokenLaws(laws, parsed.value) : parsed.problem;
+  const flaws = parsed.ok ? findViolations(rules, parsed.value) : parsed.problem;
   if (parsed.ok && flaws.length === 0) return parsed.value;
   throw new RollcallError('OPTION_INVALID', flaws.join('\n'));
 }
@@ -175,17 +175,17 @@ export const option = {
   /** Nested options. Left out, it has all its defaults. */
   object<const Fields extends OptionFields>(
     fields: Fields,
-    spec: { readonly doc: string; readonly laws?: readonly OptionLaw<OptionsOf<Fields>>[] },
+    spec: { readonly doc: string; readonly rules?: readonly OptionRule<OptionsOf<Fields>>[] },
   ): OptionSpec<OptionsOf<Fields>> {
     return {
       doc: spec.doc,
       allowed: `an object of ${Object.keys(fields).join(', ')}`,
-      default: parseOptions(fields, {}, spec.laws),
+      default: parseOptions(fields, {}, spec.rules),
       fields,
       accept(received, path) {
         const parsed = acceptFields(fields, received, path);
         if (!parsed.ok) return parsed;
-        const flaws = brokenLaws(spec.laws ?? [], parsed.value);
+        const flaws = findViolations(spec.rules ?? [], parsed.value);
         return flaws.length === 0 ? parsed : { ok: false, problem: flaws };
       },
     };
@@ -310,8 +310,8 @@ function collect<Value>(results: readonly Result<Value, Flaws>[]): Result<readon
   return accepted(Object.freeze(results.flatMap((result) => (result.ok ? [result.value] : []))));
 }
 
-function brokenLaws<Options>(laws: readonly OptionLaw<Options>[], options: Options): Flaws {
-  return laws.flatMap((law) => law(options) ?? []);
+function findViolations<Options>(rules: readonly OptionRule<Options>[], options: Options): Flaws {
+  return rules.flatMap((rule) => rule(options) ?? []);
 }
 
 function accepted<Value>(value: Value): { readonly ok: true; readonly value: Value } {

@@ -108,7 +108,7 @@ function isMeant(wanted: string, san: string): boolean {
 }
 
 function nameless(id: string, detail: string, fix: string): BadCertificate<'nameless'> {
-  return { kind: 'nameless', id, detail: `Certificate ${id} is valid, but nobody for this registry. ${detail}`, fix };
+  return { kind: 'nameless', id, detail: `Certificate ${id} is valid, but grants nothing on this registry. ${detail}`, fix };
 }
 
 /** Repeats names of a certificate only short and printable. */
@@ -156,7 +156,7 @@ const NO_LIST = [
   `${NEW_ONE} The list of each CA in the chain must be in crlFile.`,
 ] as const;
 const OLD_LIST = [
-  'the revocation list of its CA is out of date, so nobody knows whether it was revoked',
+  'the revocation list of its CA is out of date, so the registry cannot check whether it was revoked',
   'Put a new list into crlFile of the registry; it is read at once.',
 ] as const;
 

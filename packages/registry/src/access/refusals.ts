@@ -56,11 +56,11 @@ const WORDS: Record<Excess['limit'], (excess: Excess) => { readonly detail: stri
   }),
   maxWatchers: ({ limit, max, count }) => ({
     detail: `${count} streams and long polls are open, and ${limit} is ${max}.`,
-    fix: RAISE(limit, 'Close streams that nobody reads'),
+    fix: RAISE(limit, 'Close streams that are not read'),
   }),
   maxWatchersPerSource: ({ limit, max, count, whose }) => ({
     detail: `${count} streams and long polls are open from ${whose}, and ${limit} is ${max}.`,
-    fix: RAISE(limit, 'Close streams that nobody reads'),
+    fix: RAISE(limit, 'Close streams that are not read'),
   }),
   newcomers: ({ max, whose }) => ({
     detail: `${whose} registers new instances too fast: it may register ${max} at once, and ${max} a minute.`,

@@ -137,7 +137,7 @@ function unreadable(path: string, why: string, cause?: unknown): RollcallError {
 
 const MOUNTED =
   'it is on a volume that is mounted read-only (EROFS), as a Kubernetes Secret is: change a copy, --tokens <copy>, and put that where this one comes from';
-const NEXT_START = 'Without it the next start fails, or asks nobody for a token.';
+const NEXT_START = 'Without it the next start fails, or requires no tokens.';
 const CONTENT_FIX = 'Fix or restore the file, or remove it and make new ones with `rollcall token create`.';
 
 /** The ports of the tokens of a running registry. */

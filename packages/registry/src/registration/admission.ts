@@ -71,7 +71,7 @@ export class Admission {
       if (endpoints.some((other) => nameOf(other) === nameOf(endpoint))) {
         return { ok: false, problem: twice(`endpoints[${index}]`, endpoint) };
       }
-      const place = found.get(host) ?? 'nobody';
+      const place = found.get(host) ?? 'not-found';
       const refusal = this.#refusalOf(endpoint, place, peerAddress);
       if (refusal !== null) return { ok: false, problem: notAllowed(`endpoints[${index}].host`, endpoint, refusal) };
       endpoints.push(endpoint);
@@ -94,7 +94,7 @@ export class Admission {
     if (isIP(host) !== 0) return { address: plain(host) };
     const found = await this.#lookups.find(host, peerAddress);
     if (typeof found !== 'object') return found;
-    return isIP(found.address) === 0 ? 'nobody' : { address: plain(found.address) };
+    return isIP(found.address) === 0 ? 'not-found' : { address: plain(found.address) };
   }
 
   /** Why it may not be called there; null: it may. */

@@ -129,7 +129,7 @@ describe('Lookups', () => {
     const lookups = new DnsLookups(async () => {
       throw new Error('ENOTFOUND');
     }, time);
-    expect(await lookups.find('a', A)).toBe('nobody');
+    expect(await lookups.find('a', A)).toBe('not-found');
     expect(time.pending()).toEqual({ foreground: 0, background: 0 });
   });
 });

@@ -20,7 +20,7 @@ export const MAX_LOOKUPS_PER_SOURCE = 32;
 export const KEPT_MS = 60_000;
 
 /** The outcome for a name: its address, or no such name, a timeout, or too many lookups in all or of one source. */
-export type Found = { readonly address: string } | 'nobody' | 'late' | 'busy' | 'greedy';
+export type Found = { readonly address: string } | 'not-found' | 'late' | 'busy' | 'greedy';
 
 /** A lookup of a name for one source. */
 interface Lookup {
@@ -145,7 +145,7 @@ export class DnsLookups {
     try {
       return { address: await this.#resolve(host) };
     } catch {
-      return 'nobody';
+      return 'not-found';
     }
   }
 

@@ -1,5 +1,5 @@
 import { isMetadata, messageOf, termsOf } from '@rollcall/core';
-import type { Instance, InstancePatch, Log, Metadata, Override, OverrideWord, OwnWords, Time } from '@rollcall/core';
+import type { Instance, InstancePatch, Log, Metadata, Override, OverrideSetting, OwnSettings, Time } from '@rollcall/core';
 import { refuse } from '../access/refusals.js';
 import type { Happening } from '../activity/events.js';
 import { storedOf } from '../instances/instance-table.js';
@@ -9,8 +9,8 @@ import type { Outcome } from '../registry-api.js';
 import { spanText } from '../runtime/span-text.js';
 import type { StoredInstance } from '../store/store.js';
 import type { WriteBehind } from '../store/write-behind.js';
-import { isEndOf, without, withPatch, WORDS } from './override-words.js';
-import type { Said } from './override-words.js';
+import { isEndOf, without, withPatch, SETTINGS } from './override-settings.js';
+import type { PatchOrigin } from './override-settings.js';
 
 /** Keys of metadata that a text names at most, and their length in all, characters. */
 const MAX_KEYS = 5;
@@ -19,7 +19,7 @@ const MAX_KEY_CHARACTERS = 200;
 const LONGEST_MS = 30 * 24 * 3_600_000;
 
 /** The values that callers get for an instance: the operator's setting where there is one, else its own. */
-export function effective(own: OwnWords, override: Override | null): Pick<Instance, 'admin' | 'weight' | 'metadata'> {
+export function effective(own: OwnSettings, override: Override | null): Pick<Instance, 'admin' | 'weight' | 'metadata'> {
   return {
     admin: override?.admin ?? 'ENABLED',
     weight: override?.weight ?? own.weight,
@@ -40,7 +40,7 @@ function together(own: Metadata, other: Metadata | null): Metadata | null {
 }
 
 /** Monotonic ms; a word without an end is missing. */
-type Ends = ReadonlyMap<OverrideWord, number>;
+type Ends = ReadonlyMap<OverrideSetting, number>;
 
 export interface OverridePorts {
   readonly time: Time;
@@ -72,8 +72,8 @@ export class Overrides {
     const { time, table } = this.#ports;
     for (const { id, override } of [...table.all(), ...table.tombstonesBefore(Infinity)]) {
       if (override === undefined || override === null || override.untilMs === null) continue;
-      const ends = new Map<OverrideWord, number>();
-      for (const word of WORDS) {
+      const ends = new Map<OverrideSetting, number>();
+      for (const word of SETTINGS) {
         const { untilMs } = termsOf(override, word);
         if (override[word] === null || untilMs === null) continue;
         ends.set(word, time.now() + Math.max(0, Math.min(untilMs - time.wall(), untilMs - override.since)));
@@ -115,7 +115,7 @@ export class Overrides {
       const entry = table.get(id);
       const tombstone = table.tombstone(id);
       if (entry === undefined && tombstone === undefined) this.#ends.delete(id);
-      const over = new Set(WORDS.filter((word) => (ends.get(word) ?? Infinity) <= now));
+      const over = new Set(SETTINGS.filter((word) => (ends.get(word) ?? Infinity) <= now));
       if (over.size === 0) continue;
       // of a tombstone it is remembered: its instance may be registering again in this moment
       if (tombstone === undefined) this.#forget(id, over);
@@ -130,8 +130,8 @@ export class Overrides {
 
   #setEnds(id: string, override: Override | null, patch: InstancePatch, endsAt: number): void {
     const before = this.#ends.get(id);
-    const ends = new Map<OverrideWord, number>();
-    for (const word of WORDS) {
+    const ends = new Map<OverrideSetting, number>();
+    for (const word of SETTINGS) {
       if (override === null || override[word] === null || termsOf(override, word).untilMs === null) continue;
       const isTold = patch.untilMs !== undefined && isEndOf(word, patch);
       ends.set(word, isTold ? endsAt : (before?.get(word) ?? endsAt));
@@ -140,7 +140,7 @@ export class Overrides {
     else this.#ends.set(id, ends);
   }
 
-  #forget(id: string, over: ReadonlySet<OverrideWord>): void {
+  #forget(id: string, over: ReadonlySet<OverrideSetting>): void {
     const left = [...(this.#ends.get(id) ?? [])].filter(([word]) => !over.has(word));
     if (left.length === 0) this.#ends.delete(id);
     else this.#ends.set(id, new Map(left));
@@ -178,12 +178,12 @@ export class Overrides {
   }
 }
 
-function saysAny(override: Override | undefined, words: ReadonlySet<OverrideWord>): override is Override {
-  return override !== undefined && WORDS.some((word) => words.has(word) && override[word] !== null);
+function saysAny(override: Override | undefined, words: ReadonlySet<OverrideSetting>): override is Override {
+  return override !== undefined && SETTINGS.some((word) => words.has(word) && override[word] !== null);
 }
 
 /** What would have been said of it then, unless it may not be said. */
-function nextOf(entry: Entry, patch: InstancePatch, said: Said): Outcome<Override | null> {
+function nextOf(entry: Entry, patch: InstancePatch, said: PatchOrigin): Outcome<Override | null> {
   if (entry.vitals.phase === 'LEAVING') return refuse('LEAVING', `${entry.id} is leaving.`);
   const next = withPatch(entry.override, patch, said);
   const isAbout = patch.admin !== undefined || patch.weight !== undefined || patch.metadata !== undefined;
@@ -212,8 +212,8 @@ function invalid(path: string, received: string, allowed: string): Outcome<never
 }
 
 /** The words whose time is over, and what the operator has set besides. */
-function expiryOf(over: ReadonlySet<OverrideWord>, before: Override, left: Override | null, wall: number): Happening {
-  const ended = WORDS.filter((word) => over.has(word) && before[word] !== null).map((word) => nameOf(before, word));
+function expiryOf(over: ReadonlySet<OverrideSetting>, before: Override, left: Override | null, wall: number): Happening {
+  const ended = SETTINGS.filter((word) => over.has(word) && before[word] !== null).map((word) => nameOf(before, word));
   const rest = left === null ? '' : `; still set by an operator: ${setText(left, wall)}`;
   return { kind: 'admin', by: 'registry', text: `${ended.join(', ')} ended: the time set for it is over${rest}` };
 }
@@ -237,7 +237,7 @@ function deedOf(deed: Deed): Happening {
   const changed = changedBy(deed);
   // a reason or an end alone belongs to every word
   const isAlone = changed.length === 0;
-  const set = WORDS.filter((word) => (next?.[word] ?? null) !== null);
+  const set = SETTINGS.filter((word) => (next?.[word] ?? null) !== null);
   const [told] = isAlone ? set : changed.filter((word) => set.includes(word));
   const text = isAlone
     ? `${next === null ? 'nothing' : setText(next, wall)}: reason or end changed`
@@ -254,15 +254,15 @@ function deedOf(deed: Deed): Happening {
 }
 
 /** The words of a patch that say something else than before; where none does, all that it names: their reason or end is another one. */
-function changedBy({ entry: { override: before }, next, patch }: Deed): readonly OverrideWord[] {
-  const named = WORDS.filter((word) => patch[word] !== undefined);
+function changedBy({ entry: { override: before }, next, patch }: Deed): readonly OverrideSetting[] {
+  const named = SETTINGS.filter((word) => patch[word] !== undefined);
   const changed = named.filter(
     (word) => JSON.stringify(before?.[word] ?? null) !== JSON.stringify(next?.[word] ?? null),
   );
   return changed.length > 0 ? changed : named;
 }
 
-function changeText({ entry, next }: Deed, word: OverrideWord): string {
+function changeText({ entry, next }: Deed, word: OverrideSetting): string {
   const { own, override: before } = entry;
   if (word === 'admin') {
     if (next?.admin === 'DRAINING') return 'drained';
@@ -277,11 +277,11 @@ function changeText({ entry, next }: Deed, word: OverrideWord): string {
 
 /** The settings of an operator, each with the rest of its time at `wall`. */
 const setText = (override: Override, wall: number): string =>
-  WORDS.filter((word) => override[word] !== null)
+  SETTINGS.filter((word) => override[word] !== null)
     .map((word) => `${nameOf(override, word)}${spanOf(override, word, wall)}`)
     .join(', ');
 
-function nameOf({ admin, weight, metadata }: Override, word: OverrideWord): string {
+function nameOf({ admin, weight, metadata }: Override, word: OverrideSetting): string {
   if (word === 'admin') return admin === 'MAINTENANCE' ? 'maintenance' : 'drain';
   if (word === 'weight') return `weight ${weight}`;
   const keys = Object.keys(metadata ?? {}).slice(0, MAX_KEYS);
@@ -289,7 +289,7 @@ function nameOf({ admin, weight, metadata }: Override, word: OverrideWord): stri
 }
 
 /** ` for 60 min`; empty: without an end. */
-function spanOf(override: Override, word: OverrideWord, wall: number): string {
+function spanOf(override: Override, word: OverrideSetting, wall: number): string {
   const { untilMs } = termsOf(override, word);
   return untilMs === null ? '' : ` for ${spanText(Math.max(0, untilMs - wall))}`;
 }

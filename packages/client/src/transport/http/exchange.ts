@@ -115,7 +115,7 @@ export class HttpExchange implements Exchange, BodySource, Dispatcher.DispatchHa
   onHeaders(status: number, headers: Buffer[], resume: () => void, statusText: string): boolean {
     if (this.#isOver || status < 200) return true;
     if (status === MISDIRECTED && this.#parts.isDirected) {
-      const cause = new Error('the request was answered with 421: it is for somebody else');
+      const cause = new Error('the request was answered with 421: it is for another server');
       return this.#refuse({ kind: 'misdirected', cause });
     }
     if (status > LAST_STATUS) return this.#refuse({ kind: 'garbled', cause: new Error(`HTTP status ${status}`) });

@@ -7,7 +7,7 @@ import type { Failure, Target } from '../transport.js';
 const MAX_CHARACTERS = 16_384;
 
 /**
- * Asks a fresh connection who is at its other end, before anybody else uses it: a foreign server would ignore a header
+ * Asks a fresh connection who is at its other end, before it is used otherwise: a foreign server would ignore a header
  * and execute the request. `done` is called once, with null if it is the one; then the connection is as if nothing had
  * been said on it.
  */

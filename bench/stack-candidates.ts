@@ -25,7 +25,7 @@ import { SERVICE } from './stack-caller.js';
 type Ask = () => Promise<unknown>;
 
 /** A way to make one call. */
-export interface Contestant {
+export interface Candidate {
   readonly name: string;
   call: Ask;
   close(): void;
@@ -39,13 +39,13 @@ const RETRIES = 2;
 const MOST = 1_024;
 const OPEN_MS = 1_000;
 
-export const bare = (ask: Ask): Contestant => ({ name: 'no library', call: ask, close() {} });
+export const bare = (ask: Ask): Candidate => ({ name: 'no library', call: ask, close() {} });
 
-export function ours(name: string, rollcall: Rollcall): Contestant {
+export function ours(name: string, rollcall: Rollcall): Candidate {
   return { name, call: () => rollcall.call(SERVICE, 'find', null), close: () => void rollcall.close() };
 }
 
-export function cockatiel(ask: Ask): Contestant {
+export function cockatiel(ask: Ask): Candidate {
   const policy = wrap(
     bulkhead(MOST, 0),
     retry(handleAll, { maxAttempts: RETRIES, backoff: new ExponentialBackoff({ initialDelay: 25, maxDelay: 250 }) }),
@@ -56,7 +56,7 @@ export function cockatiel(ask: Ask): Contestant {
 }
 
 /** It has no retry: one feature less than the others. */
-export function opossum(ask: Ask): Contestant {
+export function opossum(ask: Ask): Candidate {
   const breaker = new CircuitBreaker(ask, {
     timeout: PATIENCE_MS,
     capacity: MOST,
@@ -68,7 +68,7 @@ export function opossum(ask: Ask): Contestant {
   return { name: 'opossum', call: () => breaker.fire(), close: () => breaker.shutdown() };
 }
 
-export function mollitia(ask: Ask): Contestant {
+export function mollitia(ask: Ask): Candidate {
   const circuit = new Circuit({
     func: ask,
     options: {
@@ -83,7 +83,7 @@ export function mollitia(ask: Ask): Contestant {
   return { name: 'mollitia', call: () => circuit.execute(), close: () => circuit.dispose() };
 }
 
-export function nestjsResilience(ask: Ask): Contestant {
+export function nestjsResilience(ask: Ask): Candidate {
   // it logs every success
   Logger.overrideLogger(false);
   class Find extends ResilienceCommand {
