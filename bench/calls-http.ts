@@ -20,7 +20,7 @@ const MATCHES: readonly Match[] = [
   { title: 'HTTP, request / the same with headers, ', ours: 'request', theirs: 'the same with headers', targets: {} },
 ];
 
-interface Surroundings {
+interface HttpTargets {
   /** The registry's URL. */
   readonly registry: string;
   /** A client of the service `web`. */
@@ -28,7 +28,7 @@ interface Surroundings {
 }
 
 /** The same Nest application behind all of them, called by name and by address. */
-export async function compareHttp({ registry, web }: Surroundings, report: Report): Promise<void> {
+export async function compareHttp({ registry, web }: HttpTargets, report: Report): Promise<void> {
   const service = await start('http-service', ['rollcall', registry, 'web']);
   const bare = await start('http-service', ['bare']);
   try {

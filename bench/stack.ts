@@ -2,7 +2,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { median, paired, single } from './harness.js';
 import type { Bench, Report } from './harness.js';
-import { instance, PaperLink, paperClient, Tick, tickTransport } from './stack-caller.js';
+import { instance, FakeRegistryClient, createClient, Tick, tickTransport } from './stack-caller.js';
 import { bare, cockatiel, mollitia, nestjsResilience, opossum, ours } from './stack-candidates.js';
 import type { Candidate } from './stack-candidates.js';
 import { CountingMeter } from './stack-meter.js';
@@ -31,7 +31,7 @@ const ROLLCALL = 'rollcall, with metrics';
 const WITHOUT_METRICS = 'rollcall, without metrics';
 
 /** CPU time per call, ns, with 64 concurrent. */
-async function priceOf({ call }: Candidate, calls: number): Promise<number> {
+async function measureCpu({ call }: Candidate, calls: number): Promise<number> {
   const caller = async (): Promise<void> => {
     for (let left = calls / CONCURRENT; left > 0; left -= 1) await call();
   };
@@ -44,14 +44,14 @@ async function priceOf({ call }: Candidate, calls: number): Promise<number> {
 /** The others take too long for the same number. */
 const callsOf = ({ name }: Candidate): number => (/library|rollcall|opossum/.test(name) ? CALLS : CALLS_OF_SLOW);
 
-async function prices(candidates: readonly Candidate[], report: Report): Promise<void> {
-  for (const candidate of candidates) await priceOf(candidate, Math.min(WARM_UP, callsOf(candidate)));
+async function compareCpu(candidates: readonly Candidate[], report: Report): Promise<void> {
+  for (const candidate of candidates) await measureCpu(candidate, Math.min(WARM_UP, callsOf(candidate)));
   const taken = new Map(candidates.map(({ name }) => [name, [] as number[]]));
   for (let round = 0; round < ROUNDS; round += 1) {
     const turn = round % candidates.length;
     const order = [...candidates.slice(turn), ...candidates.slice(0, turn)];
     const took = new Map<string, number>();
-    for (const candidate of order) took.set(candidate.name, await priceOf(candidate, callsOf(candidate)));
+    for (const candidate of order) took.set(candidate.name, await measureCpu(candidate, callsOf(candidate)));
     const floor = took.get('no library') ?? 0;
     for (const [name, ns] of took) taken.get(name)?.push(name === 'no library' ? ns : ns - floor);
   }
@@ -67,14 +67,14 @@ async function prices(candidates: readonly Candidate[], report: Report): Promise
 }
 
 setFlagsFromString('--expose-gc');
-const collect: unknown = runInNewContext('gc');
+const collectGarbage: unknown = runInNewContext('gc');
 
 /**
  * Bytes that a call allocates: the heap’s growth over so few calls that mostly no collection happens, which would
  * shrink it; the median of many. No collection is forced before each: after the last call of a kind V8 forgets its type
  * feedback, and runs the next ones unoptimised.
  */
-async function bytesOf({ call }: Candidate): Promise<number> {
+async function measureAllocation({ call }: Candidate): Promise<number> {
   const batches: number[] = [];
   const caller = async (): Promise<void> => {
     for (let left = CALLS_OF_BATCH / CONCURRENT; left > 0; left -= 1) await call();
@@ -87,19 +87,19 @@ async function bytesOf({ call }: Candidate): Promise<number> {
   return median(batches.filter((bytes) => bytes > 0));
 }
 
-async function allocations(candidates: readonly Candidate[], report: Report): Promise<void> {
+async function compareAllocations(candidates: readonly Candidate[], report: Report): Promise<void> {
   for (const candidate of candidates) {
-    await priceOf(candidate, callsOf(candidate) / 4);
+    await measureCpu(candidate, callsOf(candidate) / 4);
     const runs: number[] = [];
-    for (let round = 0; round < 3; round += 1) runs.push(await bytesOf(candidate));
+    for (let round = 0; round < 3; round += 1) runs.push(await measureAllocation(candidate));
     report(single(`allocated by a call: ${candidate.name}`, 'B', runs));
   }
 }
 
 /** The longest turn of the event loop in each second, in ms of CPU time, at this many calls a second. */
-async function stalls({ call }: Candidate): Promise<readonly number[]> {
+async function measureStalls({ call }: Candidate): Promise<readonly number[]> {
   // collects the garbage of others first
-  if (typeof collect === 'function') collect();
+  if (typeof collectGarbage === 'function') collectGarbage();
   const longest: number[] = [];
   const startedAt = performance.now();
   let made = 0;
@@ -118,10 +118,10 @@ async function stalls({ call }: Candidate): Promise<readonly number[]> {
   return longest.slice(WARM_SECONDS, STALL_SECONDS);
 }
 
-async function stallsOf(candidates: readonly Candidate[], report: Report): Promise<void> {
+async function compareStalls(candidates: readonly Candidate[], report: Report): Promise<void> {
   const taken = new Map(candidates.map(({ name }) => [name, [] as number[]]));
   for (let round = 0; round < STALL_ROUNDS; round += 1) {
-    for (const candidate of candidates) taken.get(candidate.name)?.push(median(await stalls(candidate)));
+    for (const candidate of candidates) taken.get(candidate.name)?.push(median(await measureStalls(candidate)));
   }
   const floors = taken.get('no library') ?? [];
   for (const { name } of candidates.slice(1)) {
@@ -136,17 +136,17 @@ async function run(report: Report): Promise<void> {
   const transports = { tcp: tickTransport('tcp', tick), http: tickTransport('http', tick) };
   const instances = Array.from({ length: INSTANCES }, (_, n) => instance(n));
   const meter = new CountingMeter();
-  const metered = await paperClient(new PaperLink(instances), transports, { ports: { meter } });
-  const plain = await paperClient(new PaperLink(instances), transports);
-  const none = bare(tick.ask);
+  const metered = await createClient(new FakeRegistryClient(instances), transports, { ports: { meter } });
+  const plain = await createClient(new FakeRegistryClient(instances), transports);
+  const none = bare(tick.callBare);
   const counted = ours(ROLLCALL, metered);
-  const breaker = opossum(tick.ask);
-  const others = [cockatiel(tick.ask), mollitia(tick.ask), nestjsResilience(tick.ask)];
+  const breaker = opossum(tick.callBare);
+  const others = [cockatiel(tick.callBare), mollitia(tick.callBare), nestjsResilience(tick.callBare)];
   const all = [none, counted, ours(WITHOUT_METRICS, plain), breaker, ...others];
   try {
-    await prices(all, report);
-    await allocations([none, counted, breaker, ...others], report);
-    await stallsOf([none, counted, breaker], report);
+    await compareCpu(all, report);
+    await compareAllocations([none, counted, breaker, ...others], report);
+    await compareStalls([none, counted, breaker], report);
     if (meter.recorded('rollcall_call_seconds') < ROUNDS * CALLS) throw new Error('Not every call was counted.');
   } finally {
     for (const candidate of all) candidate.close();

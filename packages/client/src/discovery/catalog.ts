@@ -260,7 +260,8 @@ export class Catalog implements Services {
       touch(this.#strays, name);
       return known;
     }
-    if (this.#strays.size >= MAX_POLLED_SERVICES && !forgetOldest(this.#strays, (entry) => this.#forget(entry))) return null;
+    if (this.#strays.size >= MAX_POLLED_SERVICES && !forgetOldest(this.#strays, (entry) => this.#forget(entry)))
+      return null;
     const entry = this.#newEntry(name);
     this.#strays.set(name, entry);
     this.#recall(entry);

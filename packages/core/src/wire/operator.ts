@@ -134,11 +134,15 @@ const overrideTermsMessage = message<OverrideTerms>(
   },
 );
 
-const overrideSettingsMessage = message<NonNullable<Override['settings']>>('OverrideSettings', 'The settings in force.', {
-  admin: optional(overrideTermsMessage, 'missing: not set'),
-  weight: optional(overrideTermsMessage, 'missing: not set'),
-  metadata: optional(overrideTermsMessage, 'missing: not set'),
-});
+const overrideSettingsMessage = message<NonNullable<Override['settings']>>(
+  'OverrideSettings',
+  'The settings in force.',
+  {
+    admin: optional(overrideTermsMessage, 'missing: not set'),
+    weight: optional(overrideTermsMessage, 'missing: not set'),
+    metadata: optional(overrideTermsMessage, 'missing: not set'),
+  },
+);
 
 export const overrideMessage: Message<Override> = message<Override>(
   'Override',

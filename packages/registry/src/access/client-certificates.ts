@@ -108,7 +108,12 @@ function isMeant(wanted: string, san: string): boolean {
 }
 
 function nameless(id: string, detail: string, fix: string): BadCertificate<'nameless'> {
-  return { kind: 'nameless', id, detail: `Certificate ${id} is valid, but grants nothing on this registry. ${detail}`, fix };
+  return {
+    kind: 'nameless',
+    id,
+    detail: `Certificate ${id} is valid, but grants nothing on this registry. ${detail}`,
+    fix,
+  };
 }
 
 /** Repeats names of a certificate only short and printable. */

@@ -1,5 +1,14 @@
 import { isMetadata, messageOf, termsOf } from '@rollcall/core';
-import type { Instance, InstancePatch, Log, Metadata, Override, OverrideSetting, OwnSettings, Time } from '@rollcall/core';
+import type {
+  Instance,
+  InstancePatch,
+  Log,
+  Metadata,
+  Override,
+  OverrideSetting,
+  OwnSettings,
+  Time,
+} from '@rollcall/core';
 import { refuse } from '../access/refusals.js';
 import type { Happening } from '../activity/events.js';
 import { storedOf } from '../instances/instance-table.js';
@@ -19,7 +28,10 @@ const MAX_KEY_CHARACTERS = 200;
 const LONGEST_MS = 30 * 24 * 3_600_000;
 
 /** The values that callers get for an instance: the operator's setting where there is one, else its own. */
-export function effective(own: OwnSettings, override: Override | null): Pick<Instance, 'admin' | 'weight' | 'metadata'> {
+export function effective(
+  own: OwnSettings,
+  override: Override | null,
+): Pick<Instance, 'admin' | 'weight' | 'metadata'> {
   return {
     admin: override?.admin ?? 'ENABLED',
     weight: override?.weight ?? own.weight,
@@ -212,7 +224,12 @@ function invalid(path: string, received: string, allowed: string): Outcome<never
 }
 
 /** The words whose time is over, and what the operator has set besides. */
-function expiryOf(over: ReadonlySet<OverrideSetting>, before: Override, left: Override | null, wall: number): Happening {
+function expiryOf(
+  over: ReadonlySet<OverrideSetting>,
+  before: Override,
+  left: Override | null,
+  wall: number,
+): Happening {
   const ended = SETTINGS.filter((word) => over.has(word) && before[word] !== null).map((word) => nameOf(before, word));
   const rest = left === null ? '' : `; still set by an operator: ${setText(left, wall)}`;
   return { kind: 'admin', by: 'registry', text: `${ended.join(', ')} ended: the time set for it is over${rest}` };

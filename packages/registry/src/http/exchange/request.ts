@@ -1,4 +1,11 @@
-import { DEFAULT_NAMESPACE, isWhy, MAX_NAMES_PER_REQUEST, NAME_PATTERN, SECRET_PATTERN, WHY_ALLOWED } from '@rollcall/core';
+import {
+  DEFAULT_NAMESPACE,
+  isWhy,
+  MAX_NAMES_PER_REQUEST,
+  NAME_PATTERN,
+  SECRET_PATTERN,
+  WHY_ALLOWED,
+} from '@rollcall/core';
 import type { FastifyRequest } from 'fastify';
 import type { Socket } from 'node:net';
 import type { Outcome, Peer } from '../../registry-api.js';
