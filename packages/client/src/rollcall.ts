@@ -141,7 +141,7 @@ export class Rollcall {
     this.#feed.start();
   }
 
-  /** Is the registry there? Calls go on without it. */
+  /** True if the registry answers. Calls continue without it. */
   get status(): ContactStatus {
     return this.#contact.status;
   }

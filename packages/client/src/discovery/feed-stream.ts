@@ -323,8 +323,8 @@ export class FeedStream {
     if (this.#poller !== null) return true;
     this.#report(
       'held back',
-      `The change feed brings nothing: something between here and the registry at ${link.name} seems to hold streams back (a proxy ` +
-        'that buffers?). Services are polled instead, and this process’s line to the registry cannot be held.',
+      `The change feed delivers no data: something between here and the registry at ${link.name}, such as a proxy, seems to ` +
+        'buffer streams. Services are polled instead, and this process cannot keep its line to the registry open.',
     );
     this.#isPollLost = false;
     this.#poller = new Poller({

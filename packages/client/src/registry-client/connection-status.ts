@@ -71,7 +71,7 @@ export class Contact {
   #missedText(trouble: string | null, why: string): string {
     const registry = this.registry;
     if (this.#everReached)
-      return `The registry at ${registry} does not answer (${why.replace(/\.$/, '')}). Calls go on with what is known; trying again.`;
+      return `The registry at ${registry} does not answer (${why.replace(/\.$/, '')}). Calls continue with the known instances; trying again.`;
     return trouble === null
       ? `no registry at ${registry}: run \`npx rollcall up\`, or set ROLLCALL_URL`
       : `The registry at ${registry} cannot be reached: ${trouble} Trying again.`;

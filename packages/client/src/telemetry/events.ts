@@ -173,8 +173,7 @@ export class CallerEvents {
     this.#waiting = [];
     this.#lost = 0;
     for (const event of events) for (const listener of this.#listeners) this.#tellOne(listener, event);
-    if (lost > 0)
-      this.#log.warn(`${lost} events about calls came at once beyond ${MAX_PENDING_EVENTS} and were not told.`);
+    if (lost > 0) this.#log.warn(`${lost} events about calls exceeded ${MAX_PENDING_EVENTS} at once and were dropped.`);
   }
 
   #tellOne(listener: CallerListener, event: CallerEvent): void {

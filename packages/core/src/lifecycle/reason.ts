@@ -39,7 +39,7 @@ export const REASON_TEXTS: Readonly<Record<ReasonCode, string>> = {
   PROOF_OF_DEATH: 'dead: its line closed and its address refuses',
   PRESERVED: 'held by self-preservation',
   LAST: 'the last instance of its service that shows life, so it stays callable',
-  RESCUED: 'saved from removal by its own word',
+  RESCUED: 'it registered or sent a heartbeat before it was removed',
   MOVED: 'registered another address; not yet proved there',
   ADDRESS_SHARED: 'another process answers at its address in turns with it; each process needs a port of its own',
   ADDRESS_TAKEN: 'another process answers at the address it registered',

@@ -278,7 +278,7 @@ async function warnOfWriters({ path, log }: TokensPorts): Promise<void> {
   if (platform() === 'win32') return;
   const { mode } = await stat(path);
   if ((mode & OTHERS_MAY_WRITE) !== 0)
-    log.warn(`Others than its owner may write ${path}, and so give themselves any right: chmod 600 ${path}`);
+    log.warn(`Users other than its owner may write ${path}, and so grant themselves any permission: chmod 600 ${path}`);
   const folder = dirname(path);
   if (((await stat(folder)).mode & (ANYONE_MAY_WRITE | STICKY)) !== ANYONE_MAY_WRITE) return;
   log.warn(`Every user of this machine may replace ${path}, and so gain any right: chmod o-w ${folder}`);
