@@ -68,7 +68,7 @@ export interface OverridePorts {
  * The settings of operators for instances, kept apart from the instances' own values: a registration replaces the values
  * and never the settings, even if silence had removed the instance before. A setting never changes a state. It is stored
  * before it is acknowledged. It ends with the tombstone or goodbye of its instance, or at its own end: by monotonic time
- * from the moment it was set, and after a restart by the wall clock, never later than when it was stored.
+ * from the moment it was set, and after a restart by the wall clock, for at most the time that was left when it was stored.
  */
 export class Overrides {
   readonly #ports: OverridePorts;
@@ -161,7 +161,7 @@ export class Overrides {
   #apply(entry: Entry, override: Override | null, what: Happening): void {
     entry.override = override;
     this.#ports.engine.amend(entry, effective(entry.own, override), what);
-    this.#ports.log.info(`${entry.id}: ${what.text}${what.reason === undefined ? '' : } (${what.reason.text})`}`);
+    this.#ports.log.info(`${entry.id}: ${what.text}${what.reason === undefined ? '' : ` (${what.reason.text})`}`);
   }
 
   /** Null: it is stored. */
@@ -230,7 +230,9 @@ function expiryOf(
   left: Override | null,
   wall: number,
 ): Happening {
-  const ended = SETTINGS.filter((setting) => over.has(setting) && before[setting] !== null).map((setting) => nameOf(before, setting));
+  const ended = SETTINGS.filter((setting) => over.has(setting) && before[setting] !== null).map((setting) =>
+    nameOf(before, setting),
+  );
   const rest = left === null ? '' : `; still set by an operator: ${setText(left, wall)}`;
   return { kind: 'admin', by: 'registry', text: `${ended.join(', ')} ended: the time set for it is over${rest}` };
 }
@@ -288,7 +290,7 @@ function changeText({ entry, next }: Deed, setting: OverrideSetting): string {
     return before?.admin === 'DRAINING' ? 'undrained' : 'enabled';
   }
   if (next === null || next[setting] === null)
-    return `${setting} back to its own${setting === 'weight' ? } ${own.weight}` : ''}`;
+    return `${setting} back to its own${setting === 'weight' ? ` ${own.weight}` : ''}`;
   return setting === 'weight' ? `weight set to ${next.weight}` : `${nameOf(next, setting)} set`;
 }
 
