@@ -60,10 +60,10 @@ async function measureLifetimes(url: string, watcher: Rollcall, count: number): 
     const victim = await start('tcp-service', ['rollcall', url, 'mortal']);
     const healthyAt = await waitForView(watcher, (instances) => countInState('HEALTHY', instances) === 3);
     births.push(healthyAt - (JSON.parse(victim.readyMessage) as { listeningAt: number }).listeningAt);
-    const isDeadAt = waitForView(watcher, (instances) => countInState('HEALTHY', instances) === 2);
+    const diedAt = waitForView(watcher, (instances) => countInState('HEALTHY', instances) === 2);
     const killedAt = Date.now();
     victim.process.kill('SIGKILL');
-    deaths.push((await isDeadAt) - killedAt);
+    deaths.push((await diedAt) - killedAt);
   }
   return { births, deaths };
 }

@@ -34,7 +34,7 @@ const VERSION = 1;
 /** More than any registry needs; a larger file is refused. */
 export const MAX_TOKENS = 10_000;
 /** Compared for unknown ids, so that it takes as long as for known ones. */
-const NOBODY = '0'.repeat(64);
+const UNKNOWN_HASH = '0'.repeat(64);
 
 /** True if this has the form of an access token, valid or not. Secrets of instances do not. */
 export function isToken(text: string): boolean {
@@ -72,7 +72,7 @@ export class TokenBook {
     if (text === null) return NONE;
     const id = TOKEN.exec(text)?.[1];
     const record = id === undefined ? undefined : this.#byId.get(id);
-    const kept = Buffer.from(record?.hash ?? NOBODY);
+    const kept = Buffer.from(record?.hash ?? UNKNOWN_HASH);
     if (!timingSafeEqual(Buffer.from(hash('sha256', text)), kept) || record === undefined) return UNKNOWN;
     return { kind: validityOf(record, wall), grant: record };
   }
