@@ -20,7 +20,7 @@ const MATCHES: readonly Match[] = [
   { title: 'HTTP, request / the same with headers, ', ours: 'request', theirs: 'the same with headers', targets: {} },
 ];
 
-interface Surroundings {
+interface HttpTargets {
   /** The registry's URL. */
   readonly registry: string;
   /** A client of the service `web`. */
@@ -28,22 +28,22 @@ interface Surroundings {
 }
 
 /** The same Nest application behind all of them, called by name and by address. */
-export async function compareHttp({ registry, web }: Surroundings, report: Report): Promise<void> {
+export async function compareHttp({ registry, web }: HttpTargets, report: Report): Promise<void> {
   const service = await start('http-service', ['rollcall', registry, 'web']);
   const bare = await start('http-service', ['bare']);
   try {
     const { port } = JSON.parse(bare.readyMessage) as { port: number };
     await web.connect();
-    const contestants = await contestantsOf(web, `http://127.0.0.1:${port}`);
-    await compare(contestants, MATCHES, PLAN, report);
-    await compareAllocation(contestants, MATCHES, report);
+    const candidates = await candidatesOf(web, `http://127.0.0.1:${port}`);
+    await compare(candidates, MATCHES, PLAN, report);
+    await compareAllocation(candidates, MATCHES, report);
   } finally {
     await Promise.all([service.kill(), bare.kill()]);
   }
 }
 
 /** Ours call by name, the others by address. */
-async function contestantsOf(web: ServiceClient, address: string): Promise<Readonly<Record<string, Call>>> {
+async function candidatesOf(web: ServiceClient, address: string): Promise<Readonly<Record<string, Call>>> {
   const dispatcher = await web.unwrap<Rollcall>().dispatcher();
   // `request` takes 6 µs more with an options object: all get one
   const agent = new Agent();

@@ -18,7 +18,7 @@ interface Sample {
   readonly cpuUs: number;
 }
 
-/** Two contestants, and how their comparison is reported. */
+/** Two candidates, and how their comparison is reported. */
 export interface Match {
   /** Before each row's name: `HTTP, fetch`. */
   readonly title: string;
@@ -29,7 +29,7 @@ export interface Match {
 }
 
 /** Closed loop: `concurrent` callers, each sends its next call when it has the answer of the last. */
-async function closedLoop(call: Call, concurrent: number, ms: number): Promise<Sample> {
+async function runClosedLoop(call: Call, concurrent: number, ms: number): Promise<Sample> {
   const took: number[] = [];
   const cpu = process.cpuUsage();
   const startedAt = performance.now();
@@ -49,18 +49,18 @@ async function closedLoop(call: Call, concurrent: number, ms: number): Promise<S
   return { perSecond: took.length / seconds, p50: quantile(took, 0.5), p999: quantile(took, 0.999), cpuUs };
 }
 
-/** All contestants in turns, in an order that is reversed each time: later ones find a warmer machine. */
-async function inTurns<Measure>(
-  contestants: Readonly<Record<string, Call>>,
+/** All candidates in turns, in an order that is reversed each time: later ones find a warmer machine. */
+async function measureInTurns<Measure>(
+  candidates: Readonly<Record<string, Call>>,
   rounds: number,
   measure: (call: Call) => Promise<Measure>,
 ): Promise<ReadonlyMap<string, readonly Measure[]>> {
-  const names = Object.keys(contestants);
+  const names = Object.keys(candidates);
   const measures = new Map<string, Measure[]>(names.map((name) => [name, []]));
   for (let round = 0; round < rounds; round += 1) {
     const order = round % 2 === 0 ? names : names.toReversed();
     for (const name of order) {
-      const call = contestants[name];
+      const call = candidates[name];
       if (call !== undefined) measures.get(name)?.push(await measure(call));
     }
   }
@@ -72,9 +72,9 @@ function pairsOf<Measure>(
   { ours, theirs }: Match,
   of: (measure: Measure) => number,
 ): { ours: number; theirs: number }[] {
-  const others = measures.get(theirs) ?? [];
+  const theirMeasures = measures.get(theirs) ?? [];
   return (measures.get(ours) ?? []).flatMap((measure, round) => {
-    const other = others[round];
+    const other = theirMeasures[round];
     return other === undefined ? [] : [{ ours: of(measure), theirs: of(other) }];
   });
 }
@@ -92,15 +92,17 @@ async function warmUp(call: Call): Promise<void> {
 
 /** Throughput, latency and CPU of each match, at each concurrency. */
 export async function compare(
-  contestants: Readonly<Record<string, Call>>,
+  candidates: Readonly<Record<string, Call>>,
   matches: readonly Match[],
   plan: Plan,
   report: Report,
 ): Promise<void> {
-  for (const call of Object.values(contestants)) await warmUp(call);
+  for (const call of Object.values(candidates)) await warmUp(call);
   for (const concurrent of plan.concurrent) {
-    for (const call of Object.values(contestants)) await closedLoop(call, concurrent, 300);
-    const samples = await inTurns(contestants, plan.rounds, (call) => closedLoop(call, concurrent, plan.roundMs));
+    for (const call of Object.values(candidates)) await runClosedLoop(call, concurrent, 300);
+    const samples = await measureInTurns(candidates, plan.rounds, (call) =>
+      runClosedLoop(call, concurrent, plan.roundMs),
+    );
     for (const match of matches) {
       const row = (name: string, unit: string, of: (sample: Sample) => number): void => {
         const key = `${name}, ${concurrent} concurrent`;
@@ -133,27 +135,27 @@ const BATCHES = 300;
  * Bytes that a call leaves for the garbage collector, on the heap and outside: the median over batches of calls, so
  * that batches with a collection do not count.
  */
-async function allocated(call: Call): Promise<number> {
-  const each: number[] = [];
+async function measureAllocation(call: Call): Promise<number> {
+  const samplesOfBytes: number[] = [];
   for (let batch = 0; batch < BATCHES; batch += 1) {
     const before = process.memoryUsage();
     for (let n = 0; n < BATCH; n += 1) await call(n);
     const after = process.memoryUsage();
-    each.push((after.heapUsed + after.external - before.heapUsed - before.external) / BATCH);
+    samplesOfBytes.push((after.heapUsed + after.external - before.heapUsed - before.external) / BATCH);
   }
   return quantile(
-    each.filter((bytes) => bytes > 0),
+    samplesOfBytes.filter((bytes) => bytes > 0),
     0.5,
   );
 }
 
 /** The allocation of a call in this process; calls run in sequence. */
 export async function compareAllocation(
-  contestants: Readonly<Record<string, Call>>,
+  candidates: Readonly<Record<string, Call>>,
   matches: readonly Match[],
   report: Report,
 ): Promise<void> {
-  const measures = await inTurns(contestants, 3, allocated);
+  const measures = await measureInTurns(candidates, 3, measureAllocation);
   for (const match of matches) {
     report(
       paired(`${match.title}allocated per call`, 'bytes', pairsOf(measures, match, Number), match.targets['allocated']),
@@ -163,13 +165,13 @@ export async function compareAllocation(
 
 /** Whole bursts, compared with each other. */
 export async function compareBursts(
-  contestants: Readonly<Record<string, Call>>,
+  candidates: Readonly<Record<string, Call>>,
   match: Match,
   sizes: readonly number[],
   report: Report,
 ): Promise<void> {
   for (const size of sizes) {
-    const measures = await inTurns(contestants, 3, (call) => burst(call, size));
+    const measures = await measureInTurns(candidates, 3, (call) => burst(call, size));
     report(
       paired(
         `${match.title}burst of ${size} calls, whole burst p50`,

@@ -29,10 +29,10 @@ const MATCH: Match = {
   },
 };
 
-async function compareTcp(contestants: Readonly<Record<string, Call>>, report: Report): Promise<void> {
-  await compare(contestants, [MATCH], PLAN, report);
-  await compareBursts(contestants, MATCH, BURSTS, report);
-  await compareAllocation(contestants, [MATCH], report);
+async function compareTcp(candidates: Readonly<Record<string, Call>>, report: Report): Promise<void> {
+  await compare(candidates, [MATCH], PLAN, report);
+  await compareBursts(candidates, MATCH, BURSTS, report);
+  await compareAllocation(candidates, [MATCH], report);
 }
 
 async function run(report: Report): Promise<void> {
@@ -53,11 +53,11 @@ async function run(report: Report): Promise<void> {
   await echo.connect();
   await proxy.connect();
   try {
-    const contestants = {
+    const candidates = {
       rollcall: (n: number) => firstValueFrom(echo.send('find', { n })),
       ClientProxy: (n: number) => firstValueFrom(proxy.send('find', { n })),
     };
-    await compareTcp(contestants, report);
+    await compareTcp(candidates, report);
     await Promise.all([service.kill(), bare.kill()]);
     await compareHttp({ registry: registry.url, web: app.get<ServiceClient>(getServiceToken('web')) }, report);
   } finally {

@@ -27,37 +27,40 @@ export const cli: Bench = {
 };
 
 async function run(report: Report): Promise<void> {
-  const registry = await serving();
+  const registry = await startRegistry();
   try {
-    await fill(registry.url);
+    await registerInstances(registry.url);
     for (const [metric, argv, target] of COMMANDS) {
       const pairs = [];
       for (let round = 0; round < RUNS; round += 1) {
-        const theirs = await took(['-e', '0']);
-        pairs.push({ ours: await took([rollcall, ...argv, '--url', registry.url].filter(isFor(argv))), theirs });
+        const theirs = await timeProcess(['-e', '0']);
+        pairs.push({
+          ours: await timeProcess([rollcall, ...argv, '--url', registry.url].filter(isArgumentOf(argv))),
+          theirs,
+        });
       }
       report(paired(metric, 'ms', pairs, target));
     }
   } finally {
-    await end(registry.process);
+    await stop(registry.process);
   }
   const pairs = [];
   for (let round = 0; round < RUNS; round += 1) {
-    const theirs = await took(['-e', '0']);
-    const up = await serving();
+    const theirs = await timeProcess(['-e', '0']);
+    const up = await startRegistry();
     pairs.push({ ours: up.afterMs, theirs });
-    await end(up.process);
+    await stop(up.process);
   }
   report(paired('rollcall up, until it serves', 'ms', pairs, '< 1000 ms'));
 }
 
 /** The help needs no registry, and takes no address of one. */
-function isFor(argv: readonly string[]): (word: string) => boolean {
+function isArgumentOf(argv: readonly string[]): (word: string) => boolean {
   return (word) => argv[0] !== '--help' || (word !== '--url' && !word.startsWith('http'));
 }
 
 /** ms until the process has ended with exit code 0. */
-async function took(argv: readonly string[]): Promise<number> {
+async function timeProcess(argv: readonly string[]): Promise<number> {
   const startedAt = performance.now();
   const child = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'inherit'] });
   child.stdout.resume();
@@ -66,14 +69,14 @@ async function took(argv: readonly string[]): Promise<number> {
   return performance.now() - startedAt;
 }
 
-interface Serving {
+interface RunningRegistry {
   readonly process: ChildProcess;
   readonly url: string;
   /** From the start of the process to an answer that reports it as ready. */
   readonly afterMs: number;
 }
 
-async function serving(): Promise<Serving> {
+async function startRegistry(): Promise<RunningRegistry> {
   const startedAt = performance.now();
   const argv = [rollcall, 'up', '--json', '--port', '0', '--memory', '--interval', '60000'];
   const child = spawn(process.execPath, argv, { stdio: ['ignore', 'pipe', 'ignore'] });
@@ -84,14 +87,14 @@ async function serving(): Promise<Serving> {
   return { process: child, url, afterMs: performance.now() - startedAt };
 }
 
-async function end(child: ChildProcess): Promise<void> {
+async function stop(child: ChildProcess): Promise<void> {
   const gone = once(child, 'exit');
   child.kill('SIGTERM');
   await gone;
 }
 
 /** Registrations without processes: with such an interval no heartbeat is missed. */
-async function fill(url: string): Promise<void> {
+async function registerInstances(url: string): Promise<void> {
   for (let index = 0; index < INSTANCES; index += 1) {
     const service = `s${index % SERVICES}`;
     const id = `${service}-${index}`;

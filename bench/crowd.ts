@@ -9,15 +9,15 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 
-interface Question {
+interface RequestFrame {
   readonly id: string;
   readonly data: unknown;
 }
 
-const isQuestion = (frame: unknown): frame is Question =>
+const isRequestFrame = (frame: unknown): frame is RequestFrame =>
   typeof frame === 'object' && frame !== null && 'id' in frame && 'data' in frame;
 
-const saysKeep = (data: unknown): boolean =>
+const asksToKeepOpen = (data: unknown): boolean =>
   typeof data === 'object' && data !== null && 'keep' in data && data.keep === true;
 
 /**
@@ -31,15 +31,15 @@ function answer(socket: Socket, rollcall: Rollcall): void {
     const { frames, failure } = decoder.push(bytes);
     if (failure !== null) socket.destroy();
     for (const frame of frames) {
-      if (!isQuestion(frame)) continue;
+      if (!isRequestFrame(frame)) continue;
       const response = rollcall.answer(frame.data);
       socket.write(encodeFrame({ id: frame.id, response, isDisposed: true }));
-      if (response.nonce !== null && !saysKeep(frame.data)) socket.destroySoon();
+      if (response.nonce !== null && !asksToKeepOpen(frame.data)) socket.destroySoon();
     }
   });
 }
 
-async function join(registry: string, service: string): Promise<string> {
+async function startInstance(registry: string, service: string): Promise<string> {
   const rollcall = new Rollcall({ registry, service, metadata: { pid: String(process.pid) } });
   const server = createServer((socket) => answer(socket, rollcall)).listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -48,12 +48,12 @@ async function join(registry: string, service: string): Promise<string> {
   return rollcall.id;
 }
 
-const [url = '', ...wishes] = process.argv.slice(2);
-const names = wishes.flatMap((wish) => {
-  const [service = '', count = '1'] = wish.split('=');
+const [url = '', ...specs] = process.argv.slice(2);
+const names = specs.flatMap((spec) => {
+  const [service = '', count = '1'] = spec.split('=');
   return Array.from({ length: Number(count) }, () => service);
 });
-const ids = await Promise.all(names.map((service) => join(url, service)));
+const ids = await Promise.all(names.map((service) => startInstance(url, service)));
 const readyMessage = JSON.stringify({ pid: process.pid, ids });
 if (process.send === undefined) console.log(readyMessage);
 else process.send(readyMessage);

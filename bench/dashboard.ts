@@ -11,7 +11,13 @@ const CHANGES_PER_MINUTE = 5_000;
 const MINUTES = Number(process.env['DASHBOARD_MINUTES'] ?? '5');
 const CHROMIUM = process.env['CHROMIUM'] ?? '/usr/bin/chromium';
 /** It connects to nothing but the registry. */
-const QUIET = ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-sync', '--no-first-run'];
+const CHROMIUM_FLAGS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-background-networking',
+  '--disable-sync',
+  '--no-first-run',
+];
 
 /** In the page: how long each frame was on the screen, since the last reading. */
 const WATCH_FRAMES = `(() => {
@@ -33,7 +39,7 @@ async function heapOf(session: CDPSession): Promise<number> {
 }
 
 /** Weights change all over the fleet, steadily: each is a change that every row of its service could show. */
-function disturb(url: string, ids: readonly string[]): () => Promise<number> {
+function startChanges(url: string, ids: readonly string[]): () => Promise<number> {
   const begunAt = performance.now();
   const open = new Set<Promise<unknown>>();
   let sent = 0;
@@ -41,13 +47,13 @@ function disturb(url: string, ids: readonly string[]): () => Promise<number> {
     const due = ((performance.now() - begunAt) * CHANGES_PER_MINUTE) / 60_000;
     for (; sent < due; sent += 1) {
       const id = ids[(sent * 7) % ids.length] ?? '';
-      const asked = fetch(`${url}/api/v1/instances/${id}`, {
+      const request = fetch(`${url}/api/v1/instances/${id}`, {
         method: 'PATCH',
         headers: { 'content-type': 'application/json', 'x-rollcall-operator': '1' },
         body: JSON.stringify({ weight: 1 + (sent % 999) }),
       }).then((response) => response.arrayBuffer());
-      open.add(asked);
-      void asked.finally(() => open.delete(asked));
+      open.add(request);
+      void request.finally(() => open.delete(request));
     }
   }, 20);
   return async () => {
@@ -58,10 +64,10 @@ function disturb(url: string, ids: readonly string[]): () => Promise<number> {
 }
 
 const COUNT_SHOWN = `[...document.querySelectorAll('.counters b')].reduce((sum, b) => sum + Number(b.textContent.replace(/\\D/g, '')), 0)`;
-const PATIENCE_MS = 120_000;
+const TIMEOUT_MS = 120_000;
 
-async function everyoneIsShown(page: Page, count: number): Promise<void> {
-  const deadline = performance.now() + PATIENCE_MS;
+async function waitForInstances(page: Page, count: number): Promise<void> {
+  const deadline = performance.now() + TIMEOUT_MS;
   // no `waitForFunction`: the page's own policy forbids evaluation of text
   while ((await page.evaluate<number>(COUNT_SHOWN)) < count) {
     if (performance.now() > deadline) throw new Error(`The page does not show all ${count} instances.`);
@@ -78,7 +84,7 @@ interface Run {
 async function watch(page: Page, url: string, ids: readonly string[]): Promise<Run> {
   const session = await page.context().newCDPSession(page);
   await page.evaluate(WATCH_FRAMES);
-  const stop = disturb(url, ids);
+  const stop = startChanges(url, ids);
   const frames: number[] = [];
   const heaps: number[] = [];
   for (let minute = 0; minute < MINUTES; minute += 1) {
@@ -93,15 +99,15 @@ async function watch(page: Page, url: string, ids: readonly string[]): Promise<R
 async function run(report: Report): Promise<void> {
   if (!existsSync(CHROMIUM)) throw new Error(`There is no ${CHROMIUM}: install chromium, or set CHROMIUM to its path.`);
   const registry = await start('feed-registry', []);
-  const wishes = Array.from({ length: SERVICES }, (_, at) => `service-${at}=${PER_SERVICE}`);
-  const crowd = await start('crowd', [registry.readyMessage, ...wishes]);
-  const browser = await chromium.launch({ executablePath: CHROMIUM, args: QUIET });
+  const specs = Array.from({ length: SERVICES }, (_, at) => `service-${at}=${PER_SERVICE}`);
+  const crowd = await start('crowd', [registry.readyMessage, ...specs]);
+  const browser = await chromium.launch({ executablePath: CHROMIUM, args: CHROMIUM_FLAGS });
   try {
     const page = await browser.newPage({ viewport: { width: 1440, height: 900 } });
     await page.goto(registry.readyMessage);
-    await everyoneIsShown(page, SERVICES * PER_SERVICE);
+    await waitForInstances(page, SERVICES * PER_SERVICE);
     const { ids } = JSON.parse(crowd.readyMessage) as Crowd;
-    tell(report, await watch(page, registry.readyMessage, ids));
+    reportRun(report, await watch(page, registry.readyMessage, ids));
   } finally {
     await browser.close();
     await crowd.kill();
@@ -109,7 +115,7 @@ async function run(report: Report): Promise<void> {
   }
 }
 
-function tell(report: Report, { frames, heaps, changes }: Run): void {
+function reportRun(report: Report, { frames, heaps, changes }: Run): void {
   const mib = heaps.map((bytes) => bytes / 1024 / 1024);
   const frame = (share: number): Figure['value'] => round(quantile(frames, share));
   report(single('frame, p50', 'ms', [frame(0.5)]));

@@ -44,16 +44,20 @@ function openStream(url: URL, service: string, localAddress: string): Promise<St
   });
 }
 
-/** Runs `one` for 0 … count - 1, `concurrency` at a time. */
-async function each(count: number, concurrency: number, one: (index: number) => Promise<unknown>): Promise<void> {
+/** Runs `task` for 0 … count - 1, `concurrency` at a time. */
+async function runConcurrently(
+  count: number,
+  concurrency: number,
+  task: (index: number) => Promise<unknown>,
+): Promise<void> {
   let next = 0;
-  const lane = async (): Promise<void> => {
+  const worker = async (): Promise<void> => {
     while (next < count) {
       next += 1;
-      await one(next - 1);
+      await task(next - 1);
     }
   };
-  await Promise.all(Array.from({ length: Math.min(concurrency, count) }, lane));
+  await Promise.all(Array.from({ length: Math.min(concurrency, count) }, worker));
 }
 
 /**
@@ -105,7 +109,7 @@ function answerHeartbeats(): Promise<number> {
 const port = await answerHeartbeats();
 
 /** The nth instance: each has an address of its own. */
-function member(index: number, version: string): object {
+function registrationOf(index: number, version: string): object {
   const host = `127.1.${index >> 8}.${index & 255}`;
   const service = `crowd-${index % 100}`;
   const id = `${service}-${String(index).padStart(12, '0')}`;
@@ -118,16 +122,16 @@ function pilot(version: string): object {
 }
 
 /** Resolves with the moment at which the last of these streams has received `text`, and the number of bytes of all. */
-function untilAllHave(watchers: readonly Stream[], text: string): Promise<{ readonly at: number; bytes: number }> {
+function waitForAll(watchers: readonly Stream[], text: string): Promise<{ readonly at: number; bytes: number }> {
   return new Promise((resolve) => {
     let missing = watchers.length;
     let bytes = 0;
     for (const stream of watchers) {
-      let has = false;
+      let isDone = false;
       stream.onBytes = (piece) => {
         bytes += piece.length;
-        if (has || !piece.includes(text)) return;
-        has = true;
+        if (isDone || !piece.includes(text)) return;
+        isDone = true;
         missing -= 1;
         if (missing === 0) resolve({ at: performance.now(), bytes });
       };
@@ -141,14 +145,14 @@ answerQuestions({
     const url = new URL(registry);
     await register(url, pilot('v0'));
     const startedAt = performance.now();
-    await each(count, WATCH_CONCURRENCY, async (index) => {
+    await runConcurrently(count, WATCH_CONCURRENCY, async (index) => {
       streams.push(await openStream(url, 'pilot', `127.0.0.${1 + (index % 4)}`));
     });
     return { openedMs: performance.now() - startedAt };
   },
   /** Changes the pilot instance: the time until all streams, or the first `count`, have the change. */
   change: async ({ registry, version, count }: { registry: string; version: string; count: number }) => {
-    const all = untilAllHave(streams.slice(0, count), `"version":"${version}"`);
+    const all = waitForAll(streams.slice(0, count), `"version":"${version}"`);
     const startedAt = performance.now();
     await register(new URL(registry), pilot(version));
     const { at, bytes } = await all;
@@ -162,17 +166,17 @@ answerQuestions({
     const url = new URL(registry);
     const watcher = await openStream(url, '*', '127.0.0.1');
     const seen = new Set<string>();
-    let rest = '';
+    let tail = '';
     const full = new Promise<number>((resolve) => {
       watcher.onBytes = (bytes) => {
-        const text = rest + bytes.toString('latin1');
+        const text = tail + bytes.toString('latin1');
         for (const [id] of text.matchAll(/"id":"crowd-\d+-\d{12}"/g)) seen.add(id);
-        rest = text.slice(-64);
+        tail = text.slice(-64);
         if (seen.size >= count) resolve(performance.now());
       };
     });
     const startedAt = performance.now();
-    await each(count, concurrency, (index) => register(url, member(index, 'v1')));
+    await runConcurrently(count, concurrency, (index) => register(url, registrationOf(index, 'v1')));
     const acceptedAt = performance.now();
     const fullAt = await full;
     watcher.socket.destroy();

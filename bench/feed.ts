@@ -16,13 +16,13 @@ const BURSTS = 3;
 const STORES = ['memory', 'disk'] as const;
 type Store = (typeof STORES)[number];
 
-interface Seats {
+interface Processes {
   readonly registry: Child;
   readonly crowd: Child;
 }
 
 /** A watcher and a crowd, each a process of its own, while `use` runs. */
-async function seated(starting: Promise<Child>, use: (seats: Seats) => Promise<void>): Promise<void> {
+async function withProcesses(starting: Promise<Child>, use: (processes: Processes) => Promise<void>): Promise<void> {
   const registry = await starting;
   const crowd = await start('feed-crowd', []);
   try {
@@ -32,11 +32,11 @@ async function seated(starting: Promise<Child>, use: (seats: Seats) => Promise<v
   }
 }
 
-async function withStore(store: Store, use: (seats: Seats) => Promise<void>): Promise<void> {
-  if (store === 'memory') return seated(start('feed-registry', []), use);
+async function withStore(store: Store, use: (processes: Processes) => Promise<void>): Promise<void> {
+  if (store === 'memory') return withProcesses(start('feed-registry', []), use);
   const folder = await mkdtemp(join(tmpdir(), 'rollcall-feed-'));
   try {
-    await seated(start('feed-registry', [folder]), use);
+    await withProcesses(start('feed-registry', [folder]), use);
   } finally {
     await rm(folder, { recursive: true });
   }
@@ -47,7 +47,7 @@ interface Change {
   readonly bytes: number;
 }
 
-async function changes({ registry, crowd }: Seats, times: number, count: number): Promise<Change[]> {
+async function changes({ registry, crowd }: Processes, times: number, count: number): Promise<Change[]> {
   const found: Change[] = [];
   for (let index = 0; index < times; index += 1) {
     const version = `c${count}-${index}`;
@@ -58,15 +58,15 @@ async function changes({ registry, crowd }: Seats, times: number, count: number)
   return found;
 }
 
-async function manyWatchers(report: Report): Promise<void> {
+async function measureManyWatchers(report: Report): Promise<void> {
   let found: readonly Change[] = [];
-  const watched = async (seats: Seats): Promise<void> => {
-    await ask(seats.crowd, 'watch', { registry: seats.registry.readyMessage, count: WATCHERS });
-    found = await changes(seats, CHANGES, WATCHERS);
+  const measureChanges = async (processes: Processes): Promise<void> => {
+    await ask(processes.crowd, 'watch', { registry: processes.registry.readyMessage, count: WATCHERS });
+    found = await changes(processes, CHANGES, WATCHERS);
   };
-  await seated(start('feed-bare', []), watched);
+  await withProcesses(start('feed-bare', []), measureChanges);
   const bare = median(found.map(({ ms }) => ms));
-  await withStore('memory', watched);
+  await withStore('memory', measureChanges);
   const times = found.map(({ ms }) => ms);
   const figure = single(`a change until the last of ${WATCHERS} watchers has it`, 'ms', times, '<= 100 ms');
   const ratios = times.map((ms) => ms / bare);
@@ -75,10 +75,10 @@ async function manyWatchers(report: Report): Promise<void> {
   report(single('bytes per change and watcher', 'B', bytes));
 }
 
-async function oneWatcher(store: Store, report: Report): Promise<void> {
-  await withStore(store, async (seats) => {
-    await ask(seats.crowd, 'watch', { registry: seats.registry.readyMessage, count: 1 });
-    const found = await changes(seats, LATENCIES, 1);
+async function measureOneWatcher(store: Store, report: Report): Promise<void> {
+  await withStore(store, async (processes) => {
+    await ask(processes.crowd, 'watch', { registry: processes.registry.readyMessage, count: 1 });
+    const found = await changes(processes, LATENCIES, 1);
     const times = found.map(({ ms }) => ms);
     report(single(`registration sent until a watcher has it, p50, ${store}`, 'ms', times, '<= 5 ms'));
   });
@@ -89,7 +89,7 @@ interface Burst {
   readonly fullMs: number;
 }
 
-async function bursts(store: Store, report: Report): Promise<void> {
+async function measureBursts(store: Store, report: Report): Promise<void> {
   const full: number[] = [];
   const lags: number[] = [];
   for (let burst = 0; burst < BURSTS; burst += 1) {
@@ -108,9 +108,9 @@ async function bursts(store: Store, report: Report): Promise<void> {
 }
 
 async function run(report: Report): Promise<void> {
-  await manyWatchers(report);
-  for (const store of STORES) await oneWatcher(store, report);
-  for (const store of STORES) await bursts(store, report);
+  await measureManyWatchers(report);
+  for (const store of STORES) await measureOneWatcher(store, report);
+  for (const store of STORES) await measureBursts(store, report);
 }
 
 export const feed: Bench = {

@@ -40,16 +40,16 @@ function open(localAddress: string): Socket {
   return socket;
 }
 
-/** Keeps `count` connections open, each made by `one`: all are opened within two seconds, and again when they were cut. */
-async function keepOpen(count: number, one: () => void): Promise<void> {
+/** Keeps `count` connections open, each made by `openOne`: all are opened within two seconds, and again when they were cut. */
+async function keepOpen(count: number, openOne: () => void): Promise<void> {
   while (!isOver()) {
-    for (let made = 0; sockets.size < count && made < count / 100; made += 1) one();
+    for (let made = 0; sockets.size < count && made < count / 100; made += 1) openOne();
     await sleep(PACE_MS);
   }
 }
 
 /** Sends a byte a second after `head`, as long as possible. */
-function dripping(head: string): void {
+function sendSlowly(head: string): void {
   const socket = open(SOURCE);
   socket.write(head, 'latin1');
   socket.resume();
@@ -67,35 +67,35 @@ function postOf(registration: object): string {
 }
 
 /** Accepts, and never answers a Heartbeat-1: each probe of these instances waits until it times out. */
-const silent = createServer((socket) => {
+const silentServer = createServer((socket) => {
   socket.on('error', () => {});
   socket.resume();
 });
 const silentPort = await new Promise<number>((resolve) => {
-  silent.listen({ port: 0, host: '0.0.0.0', backlog: 4_096 }, () => {
-    const address = silent.address();
+  silentServer.listen({ port: 0, host: '0.0.0.0', backlog: 4_096 }, () => {
+    const address = silentServer.address();
     resolve(typeof address === 'object' && address !== null ? address.port : 0);
   });
 });
 
-function newcomer(index: number): object {
+function registrationOf(index: number): object {
   const host = `127.9.${(index >> 8) & 255}.${index & 255}`;
   const service = `flood-${index % 10}`;
   const endpoints = [{ protocol: 'tcp', host, port: silentPort }];
   return { id: `${service}-${String(index).padStart(12, '0')}`, secret: SECRET, service, endpoints };
 }
 
-const longWinded = (index: number): object => ({
-  ...newcomer(index),
+const largeRegistration = (index: number): object => ({
+  ...registrationOf(index),
   id: `flood-long-${String(index).padStart(12, '0')}`,
   service: 'flood-long',
   metadata: { note: '.'.repeat(3_900) },
 });
 
-function beating(socket: Socket, atATime: number): void {
+function sendHeartbeats(socket: Socket, atATime: number): void {
   const body = '{"nonce":null,"seq":1}';
   const more = `content-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n`;
-  const beats = (headOf('POST', '/api/v1/instances/nobody-1/heartbeat', more) + body).repeat(atATime);
+  const beats = (headOf('POST', '/api/v1/instances/unknown-1/heartbeat', more) + body).repeat(atATime);
   let due = 0;
   const send = (): void => {
     due = atATime;
@@ -114,10 +114,10 @@ function beating(socket: Socket, atATime: number): void {
  * Small ones: the kernel keeps up to 4 MB (net.ipv4.tcp_wmem) of an unread stream, of all sockets together at most
  * net.ipv4.tcp_mem, and beyond that drops packets of all connections: a different question.
  */
-const changeOf = (made: number): string => postOf({ ...newcomer(made % 100), version: `v${made}` });
+const changeOf = (made: number): string => postOf({ ...registrationOf(made % 100), version: `v${made}` });
 
 /** Sends one request after another over a kept connection, and counts the answers. `pauseMs`: the pause before each. */
-function lane(next: () => string | null, pauseMs: (now: number) => number = () => 0): Promise<void> {
+function sendInSequence(next: () => string | null, pauseMs: (now: number) => number = () => 0): Promise<void> {
   return new Promise((resolve) => {
     const socket = open(SOURCE);
     const send = (): void => {
@@ -154,9 +154,9 @@ answerQuestions({
   register: async (order: Order) => {
     begin(order);
     let sent = 0;
-    const next = (): string | null => (sent < order.count ? postOf(newcomer(sent++)) : null);
+    const next = (): string | null => (sent < order.count ? postOf(registrationOf(sent++)) : null);
     const startedAt = performance.now();
-    await Promise.all(Array.from({ length: 256 }, () => lane(next)));
+    await Promise.all(Array.from({ length: 256 }, () => sendInSequence(next)));
     return { seconds: (performance.now() - startedAt) / 1_000, statuses };
   },
   /** `count` connections that send nothing. */
@@ -172,14 +172,14 @@ answerQuestions({
     const more = 'content-type: application/json\r\ncontent-length: 10000\r\n\r\n{"id":"';
     void keepOpen(order.count, () => {
       made += 1;
-      dripping(
+      sendSlowly(
         made % 2 === 0 ? headOf('GET', '/api/v1/services', 'x-slow: ') : headOf('POST', '/api/v1/register', more),
       );
     });
     return null;
   },
   /** `count` watchers of everything that never read, and 5,000 changes a minute. */
-  deaf: async (order: Order) => {
+  nonReading: async (order: Order) => {
     begin(order);
     void keepOpen(order.count, () => {
       open(SOURCE)
@@ -188,7 +188,7 @@ answerQuestions({
     });
     const startedAt = performance.now();
     let made = 0;
-    void lane(
+    void sendInSequence(
       () => changeOf((made += 1)),
       (due) => startedAt + made * CHANGE_MS - due,
     );
@@ -199,15 +199,15 @@ answerQuestions({
    */
   beats: async (order: Order) => {
     begin(order);
-    void keepOpen(order.count, () => beating(open(SOURCE), 8));
+    void keepOpen(order.count, () => sendHeartbeats(open(SOURCE), 8));
     return null;
   },
   /** 1,000 instances with the maximum metadata, and `count` connections that request all of them and never read. */
   unread: async (order: Order) => {
     begin(order);
     let made = 0;
-    const next = (): string | null => (made < 1_000 ? postOf(longWinded(made++)) : null);
-    await Promise.all(Array.from({ length: 16 }, () => lane(next)));
+    const next = (): string | null => (made < 1_000 ? postOf(largeRegistration(made++)) : null);
+    await Promise.all(Array.from({ length: 16 }, () => sendInSequence(next)));
     void keepOpen(order.count, () => {
       open(SOURCE)
         .pause()

@@ -4,7 +4,7 @@ import { answerQuestions } from './dialogue.js';
 
 // A registry with default options, in a process of its own, which reports its memory and the lag of its event loop.
 
-const LOOK_MS = 100;
+const POLL_MS = 100;
 const MIB = 1_048_576;
 
 const warnings: string[] = [];
@@ -19,7 +19,7 @@ const lag = monitorEventLoopDelay({ resolution: 5 });
 lag.enable();
 let peak = 0;
 const rss = (): number => process.memoryUsage.rss() / MIB;
-setInterval(() => (peak = Math.max(peak, rss())), LOOK_MS);
+setInterval(() => (peak = Math.max(peak, rss())), POLL_MS);
 
 answerQuestions({
   /** Resets the measurements. */

@@ -8,7 +8,7 @@ import { NestFactory } from '@nestjs/core';
 import { GrpcMethod, Transport } from '@nestjs/microservices';
 import type { GrpcOptions, MicroserviceOptions } from '@nestjs/microservices';
 import { RollcallModule } from '@rollcall/nestjs';
-import { SHOP } from './grpc-shop.js';
+import { ECHO_PROTO } from './grpc-proto.js';
 
 @Controller()
 class Echo {
@@ -30,7 +30,7 @@ const app = await NestFactory.createMicroservice<MicroserviceOptions>(EchoModule
   transport: Transport.GRPC,
   options: {
     package: 'bench',
-    packageDefinition: SHOP,
+    packageDefinition: ECHO_PROTO,
     url: `127.0.0.1:${kind === 'rollcall' ? 0 : Number(registry)}`,
   },
   logger: ['error'],

@@ -9,7 +9,7 @@ import { startTestRegistry } from '@rollcall/registry/testing';
 import { compare, compareAllocation } from './calls-loop.js';
 import type { Call, Match } from './calls-loop.js';
 import { start } from './child.js';
-import { SHOP } from './grpc-shop.js';
+import { ECHO_PROTO } from './grpc-proto.js';
 import type { Bench, Report } from './harness.js';
 
 const PLAN = { concurrent: [1, 64], rounds: 7, roundMs: 1_000 };
@@ -39,7 +39,7 @@ type EchoClient = Client & {
 
 /** A client as grpc-js generates it. */
 function clientOf(url: string): EchoClient {
-  const { bench } = loadPackageDefinition(SHOP) as unknown as {
+  const { bench } = loadPackageDefinition(ECHO_PROTO) as unknown as {
     bench: { Echo: new (url: string, security: ReturnType<typeof credentials.createInsecure>) => EchoClient };
   };
   return new bench.Echo(url, credentials.createInsecure());
@@ -71,15 +71,15 @@ async function run(report: Report): Promise<void> {
   await rollcall.registerGrpcResolver();
   await rollcall.ready('echo');
   const [byName, bare] = [clientOf('rollcall:///echo'), clientOf(`127.0.0.1:${port}`)];
-  const find = (SHOP['bench.Echo'] as unknown as { Find: GrpcMethod<Question> }).Find;
-  const contestants = {
+  const find = (ECHO_PROTO['bench.Echo'] as unknown as { Find: GrpcMethod<Question> }).Find;
+  const candidates = {
     rollcall: (n: number) => rollcall.grpc('echo', find, { n }),
     byName: callOf(byName),
     bare: callOf(bare),
   };
   try {
-    await compare(contestants, MATCHES, PLAN, report);
-    await compareAllocation(contestants, MATCHES, report);
+    await compare(candidates, MATCHES, PLAN, report);
+    await compareAllocation(candidates, MATCHES, report);
   } finally {
     byName.close();
     bare.close();

@@ -10,12 +10,12 @@ const SECRET = 'a-secret-of-the-benchmark';
 const SERVICES = 100;
 const REGISTRATIONS_AT_ONCE = 32;
 const TICK_MS = 4;
-const MOST_TICKS = 5;
+const MAX_TICKS = 5;
 /** All client sockets read into the same buffer: each is done with it before the next one reads. */
 const scratch = Buffer.alloc(65_536);
 
 /** The parameters of the simulation. */
-interface Play {
+interface Settings {
   /** The port of the registry, or of the loop that replaces it. */
   readonly port: number;
   readonly protocol: 'tcp' | 'http';
@@ -33,16 +33,16 @@ interface Member {
   nonce: string;
   seq: number;
   isRegistered: boolean;
-  kept: Asker | null;
+  kept: RegistryConnection | null;
   /** When its last ordinary Heartbeat-1 arrived; NaN: one of another kind arrived after it. */
   calledAt: number;
 }
 
 const members: Member[] = [];
-let play: Play = { port: 0, protocol: 'tcp', count: 0, intervalMs: 5_000, freshEvery: 1, registers: true };
+let settings: Settings = { port: 0, protocol: 'tcp', count: 0, intervalMs: 5_000, freshEvery: 1, registers: true };
 let calls = 0;
 let beats = 0;
-let asked = 0;
+let sent = 0;
 let answered = 0;
 /** Of each Heartbeat-2, ms; of each Heartbeat-1, its delay beyond an interval after its predecessor, ms. */
 let roundTrips: number[] = [];
@@ -69,7 +69,7 @@ function answerTo(text: string): { readonly answer: string; readonly closes: boo
       member.calledAt = Number.NaN;
     } else {
       const now = performance.now();
-      if (member.calledAt > 0) delays.push(Math.max(0, now - member.calledAt - play.intervalMs));
+      if (member.calledAt > 0) delays.push(Math.max(0, now - member.calledAt - settings.intervalMs));
       member.calledAt = now;
     }
   }
@@ -94,13 +94,13 @@ const server = createServer({ noDelay: true }, (socket) => {
 });
 
 /** A connection to the registry. Once it has closed it may be opened again: a socket costs as much as its traffic. */
-class Asker {
+class RegistryConnection {
   onAnswer: (text: string) => void = () => {};
   readonly #socket: Socket;
   #text = '';
   #isOpen = false;
 
-  constructor(closed: (asker: Asker) => void) {
+  constructor(closed: (connection: RegistryConnection) => void) {
     const callback = (length: number): boolean => {
       this.onAnswer(scratch.toString('latin1', 0, length));
       return true;
@@ -122,7 +122,7 @@ class Asker {
       return;
     }
     this.#isOpen = true;
-    this.#socket.connect({ host: '127.0.0.1', port: play.port, autoSelectFamily: false });
+    this.#socket.connect({ host: '127.0.0.1', port: settings.port, autoSelectFamily: false });
   }
 
   close(): void {
@@ -130,59 +130,60 @@ class Asker {
   }
 }
 
-const spare: Asker[] = [];
-const newAsker = (): Asker => spare.pop() ?? new Asker((asker) => void spare.push(asker));
+const spare: RegistryConnection[] = [];
+const takeConnection = (): RegistryConnection =>
+  spare.pop() ?? new RegistryConnection((connection) => void spare.push(connection));
 
 const post = (path: string, body: string): string =>
-  `POST ${path} HTTP/1.1\r\nhost: 127.0.0.1:${play.port}\r\nconnection: keep-alive\r\ncontent-type: application/json\r\n` +
+  `POST ${path} HTTP/1.1\r\nhost: 127.0.0.1:${settings.port}\r\nconnection: keep-alive\r\ncontent-type: application/json\r\n` +
   `authorization: Bearer ${SECRET}\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
 
 /** Heartbeat-2: the instance closes first. */
 function beat(member: Member): void {
   const { seq, nonce, id } = member;
   member.seq = seq + 1;
-  const isLast = play.freshEvery === 1 || seq % play.freshEvery === play.freshEvery - 1;
-  const asker = member.kept ?? newAsker();
-  member.kept = isLast ? null : asker;
-  asked += 1;
+  const isLast = settings.freshEvery === 1 || seq % settings.freshEvery === settings.freshEvery - 1;
+  const connection = member.kept ?? takeConnection();
+  member.kept = isLast ? null : connection;
+  sent += 1;
   const at = performance.now();
-  asker.onAnswer = (text) => {
+  connection.onAnswer = (text) => {
     if (text.startsWith('HTTP/1.1 200')) beats += 1;
     answered += 1;
     roundTrips.push(performance.now() - at);
-    if (isLast) asker.close();
+    if (isLast) connection.close();
   };
-  asker.ask(post(`/api/v1/instances/${id}/heartbeat`, `{"nonce":${nonce},"seq":${seq}}`));
+  connection.ask(post(`/api/v1/instances/${id}/heartbeat`, `{"nonce":${nonce},"seq":${seq}}`));
 }
 
 /** Every instance beats once an interval, evenly spread. */
-let beating: NodeJS.Timeout | undefined;
+let beatTimer: NodeJS.Timeout | undefined;
 function startBeating(): void {
   let next = 0;
-  let owed = 0;
+  let dueBeats = 0;
   let at = performance.now();
-  beating = setInterval(() => {
+  beatTimer = setInterval(() => {
     const now = performance.now();
     // a real crowd does not stop and continue all at once: beats that are late by a few ticks are left out
-    owed += (Math.min(now - at, MOST_TICKS * TICK_MS) / play.intervalMs) * play.count;
+    dueBeats += (Math.min(now - at, MAX_TICKS * TICK_MS) / settings.intervalMs) * settings.count;
     at = now;
-    for (; owed >= 1; owed -= 1) {
+    for (; dueBeats >= 1; dueBeats -= 1) {
       const member = members[next];
-      next = (next + 1) % play.count;
+      next = (next + 1) % settings.count;
       if (member?.isRegistered === true) beat(member);
     }
   }, TICK_MS);
 }
 
-function register(asker: Asker, index: number, port: number): Promise<void> {
+function register(connection: RegistryConnection, index: number, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    asker.onAnswer = (text) => {
+    connection.onAnswer = (text) => {
       if (text.startsWith('HTTP/1.1 201')) resolve();
       else reject(new Error(text.slice(0, 600)));
     };
-    const endpoints = [{ protocol: play.protocol, host: hostOf(index), port }];
+    const endpoints = [{ protocol: settings.protocol, host: hostOf(index), port }];
     const registration = { id: idOf(index), secret: SECRET, service: `crowd-${index % SERVICES}`, endpoints };
-    asker.ask(post('/api/v1/register', JSON.stringify(registration)));
+    connection.ask(post('/api/v1/register', JSON.stringify(registration)));
   });
 }
 
@@ -190,20 +191,20 @@ function register(asker: Asker, index: number, port: number): Promise<void> {
 async function registerAll(port: number): Promise<void> {
   let next = 0;
   const startedAt = performance.now();
-  const lane = async (): Promise<void> => {
-    const asker = new Asker(() => {});
-    while (next < play.count) {
+  const worker = async (): Promise<void> => {
+    const connection = new RegistryConnection(() => {});
+    while (next < settings.count) {
       const index = next;
       next += 1;
-      const dueAt = startedAt + (2 * play.intervalMs * index) / play.count;
+      const dueAt = startedAt + (2 * settings.intervalMs * index) / settings.count;
       await new Promise((resolve) => setTimeout(resolve, dueAt - performance.now()));
-      await register(asker, index, port);
+      await register(connection, index, port);
       const member = members[index];
       if (member !== undefined) member.isRegistered = true;
     }
-    asker.close();
+    connection.close();
   };
-  await Promise.all(Array.from({ length: REGISTRATIONS_AT_ONCE }, lane));
+  await Promise.all(Array.from({ length: REGISTRATIONS_AT_ONCE }, worker));
 }
 
 const port = await new Promise<number>((resolve) => {
@@ -215,33 +216,33 @@ const port = await new Promise<number>((resolve) => {
 
 answerQuestions({
   /** Resolves when all instances are registered; they beat from then on. */
-  play: async (wish: Play) => {
-    play = wish;
-    for (let index = 0; index < play.count; index += 1) {
+  start: async (newSettings: Settings) => {
+    settings = newSettings;
+    for (let index = 0; index < settings.count; index += 1) {
       members.push({
         id: idOf(index),
         nonce: 'null',
         seq: 0,
-        isRegistered: !play.registers,
+        isRegistered: !settings.registers,
         kept: null,
         calledAt: Number.NaN,
       });
     }
     startBeating();
-    if (play.registers) await registerAll(port);
+    if (settings.registers) await registerAll(port);
     return null;
   },
   /** The successful heartbeats of each direction so far, and the CPU time of this process. */
   count: async () => ({ calls, beats, cpu: process.cpuUsage(), at: performance.now() }),
   /** Since the last call; `unanswered`: so far, including those in flight. */
   punctuality: async () => {
-    const since = { roundTrips, delays, unanswered: asked - answered };
+    const measured = { roundTrips, delays, unanswered: sent - answered };
     roundTrips = [];
     delays = [];
-    return since;
+    return measured;
   },
   stop: async () => {
-    clearInterval(beating);
+    clearInterval(beatTimer);
     return null;
   },
 });

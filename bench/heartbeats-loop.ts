@@ -41,13 +41,13 @@ const server = createServer({ noDelay: true }, (socket) => {
 });
 
 let next = 0;
-let owed = 0;
-let at = performance.now();
+let dueCalls = 0;
+let lastTickAt = performance.now();
 setInterval(() => {
   const now = performance.now();
-  owed += ((now - at) / Number(intervalMs)) * Number(count);
-  at = now;
-  for (; owed >= 1; owed -= 1) {
+  dueCalls += ((now - lastTickAt) / Number(intervalMs)) * Number(count);
+  lastTickAt = now;
+  for (; dueCalls >= 1; dueCalls -= 1) {
     call(next);
     next = (next + 1) % Number(count);
   }

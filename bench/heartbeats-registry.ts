@@ -8,7 +8,7 @@ import { quantile } from './harness.js';
 // A registry in a process of its own which reports its CPU time, and how late its probes were. Its arguments: the
 // maximum number of instances, the interval in ms, freshEvery.
 
-const [, , most = '20000', intervalMs = '5000', freshEvery = '1'] = process.argv;
+const [, , max = '20000', intervalMs = '5000', freshEvery = '1'] = process.argv;
 let late: number[] = [];
 const lateness: Histogram<readonly string[]> = { record: (seconds) => void late.push(seconds * 1_000) };
 const meter: Meter = {
@@ -19,7 +19,7 @@ const meter: Meter = {
 const registry = await startRegistry({
   port: 0,
   allowedNetworks: ['127.0.0.0/8'],
-  maxInstances: 2 * Number(most),
+  maxInstances: 2 * Number(max),
   intervalMs: Number(intervalMs),
   freshEvery: Number(freshEvery),
   meter,

@@ -17,7 +17,7 @@ const KEPT_CROWD = 5_000;
 const SETTLE_MS = 10_000;
 
 /** Both sides of the heartbeats: the registry, or a loop of bare sockets, and the crowd. */
-interface Participants {
+interface Setup {
   readonly protocol: 'tcp' | 'http';
   readonly count: number;
   readonly freshEvery: number;
@@ -91,35 +91,35 @@ async function sample(target: Child, crowd: Child): Promise<Sample> {
 }
 
 /** The number of HEALTHY instances. */
-async function healthyAt(url: string): Promise<number> {
+async function countHealthy(url: string): Promise<number> {
   const answer = await fetch(`${url}/api/v1/services`);
   const { services } = (await answer.json()) as { services: { states: { HEALTHY: number } }[] };
   return services.reduce((sum, { states }) => sum + states.HEALTHY, 0);
 }
 
-async function perform({ protocol, count, freshEvery, isBare }: Participants): Promise<Performance> {
+async function runSetup({ protocol, count, freshEvery, isBare }: Setup): Promise<Performance> {
   const crowd = await start('heartbeats-crowd', []);
   const target = isBare
     ? await start('heartbeats-loop', [crowd.readyMessage, protocol, String(count), String(INTERVAL_MS)])
     : await start('heartbeats-registry', [String(count), String(INTERVAL_MS), String(freshEvery)]);
   try {
     const port = Number(new URL(target.readyMessage).port);
-    const play = { port, protocol, count, freshEvery, intervalMs: INTERVAL_MS, registers: !isBare };
-    await ask(crowd, 'play', play);
+    const settings = { port, protocol, count, freshEvery, intervalMs: INTERVAL_MS, registers: !isBare };
+    await ask(crowd, 'start', settings);
     await sleep(isBare ? 1_000 : SETTLE_MS);
     const samples: Sample[] = [];
     for (let window = 0; window < WINDOWS; window += 1) samples.push(await sample(target, crowd));
-    return { samples, healthy: isBare ? count : await healthyAt(target.readyMessage) };
+    return { samples, healthy: isBare ? count : await countHealthy(target.readyMessage) };
   } finally {
     await Promise.all([crowd.kill(), target.kill()]);
   }
 }
 
-async function measure(participants: Omit<Participants, 'isBare'>, report: Report): Promise<void> {
-  const { protocol, count, freshEvery } = participants;
+async function measure(setup: Omit<Setup, 'isBare'>, report: Report): Promise<void> {
+  const { protocol, count, freshEvery } = setup;
   const what = `${count} over ${protocol}, ${freshEvery === 1 ? 'all fresh' : `freshEvery ${freshEvery}`}`;
-  const { samples: ours, healthy } = await perform({ ...participants, isBare: false });
-  const { samples: bare } = await perform({ ...participants, freshEvery: 1, isBare: true });
+  const { samples: ours, healthy } = await runSetup({ ...setup, isBare: false });
+  const { samples: bare } = await runSetup({ ...setup, freshEvery: 1, isBare: true });
   const figure = (metric: string, unit: string, of: (one: Sample) => number, target?: string): void =>
     report(single(`${what}: ${metric}`, unit, ours.map(of), target));
   const pairs = ours.map((one, index) => ({ ours: one.micros, theirs: bare[index]?.micros ?? Number.NaN }));

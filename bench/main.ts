@@ -31,30 +31,30 @@ const BENCHES: readonly Bench[] = [
   store,
 ];
 
-function printed(figure: Figure): string {
+function formatFigure(figure: Figure): string {
   const { metric, value, unit, baseline, ratio, target, spread, ratioSpread, runs } = figure;
-  const beside = baseline === undefined ? '' : `  baseline ${baseline}  ratio ${ratio}`;
-  const between = ratioSpread ?? spread;
-  const wanted = target === undefined ? '' : `  target ${target}`;
-  return `  ${metric.padEnd(44)} ${value} ${unit}${beside}  [${between[0]} … ${between[1]}] of ${runs}${wanted}`;
+  const baselineText = baseline === undefined ? '' : `  baseline ${baseline}  ratio ${ratio}`;
+  const range = ratioSpread ?? spread;
+  const targetText = target === undefined ? '' : `  target ${target}`;
+  return `  ${metric.padEnd(44)} ${value} ${unit}${baselineText}  [${range[0]} … ${range[1]}] of ${runs}${targetText}`;
 }
 
 async function run(bench: Bench, json: boolean): Promise<void> {
   if (!json) console.log(`${bench.name}: ${bench.question}`);
   await bench.run((figure) => {
     const line = { bench: bench.name, baseline: null, ratio: null, target: null, ...figure };
-    console.log(json ? JSON.stringify(line) : printed(figure));
+    console.log(json ? JSON.stringify(line) : formatFigure(figure));
   });
 }
 
-async function main(words: readonly string[]): Promise<number> {
-  const json = words.includes('--json');
-  const names = words.filter((word) => !word.startsWith('--'));
+async function main(args: readonly string[]): Promise<number> {
+  const json = args.includes('--json');
+  const names = args.filter((arg) => !arg.startsWith('--'));
   const chosen = names.map((name) => BENCHES.find((bench) => bench.name === name));
   const unknown = names.filter((_, index) => chosen[index] === undefined);
   if (names.length === 0 || unknown.length > 0) {
-    const wrong = unknown.length === 0 ? '' : `No benchmark ${unknown.join(', ')}. `;
-    console.error(`${wrong}npm run bench -- <name> [--json]. There are:`);
+    const unknownText = unknown.length === 0 ? '' : `No benchmark ${unknown.join(', ')}. `;
+    console.error(`${unknownText}npm run bench -- <name> [--json]. There are:`);
     for (const bench of BENCHES) console.error(`  ${bench.name.padEnd(10)} ${bench.question}`);
     return 2;
   }

@@ -14,20 +14,20 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
 setFlagsFromString('--expose-gc');
-const collect: unknown = runInNewContext('gc');
+const collectGarbage: unknown = runInNewContext('gc');
 
 /** Live memory, in bytes: the heap and its external memory. */
-function living(): number {
-  if (typeof collect !== 'function') throw new Error('This Node has no gc to expose.');
+function liveBytes(): number {
+  if (typeof collectGarbage !== 'function') throw new Error('This Node has no gc to expose.');
   // the second collection takes what only finalizers release
-  for (let times = 0; times < 2; times += 1) collect();
+  for (let times = 0; times < 2; times += 1) collectGarbage();
   const { heapUsed, external } = process.memoryUsage();
   return heapUsed + external;
 }
 
 const PEER = { address: '127.0.0.1' };
 /** The first few of everything compile code and size tables; they do not count. */
-const WARM = 500;
+const WARM_UP = 500;
 const SERVICES = 50;
 const { intervalMs } = DEFAULT_POLICY;
 const TOMBSTONES_MS = 600_000;
@@ -40,8 +40,8 @@ function registration(n: number, service: string): Registration {
   const host = `127.${(n >> 16) & 255}.${(n >> 8) & 255}.${n & 255}`;
   const metadata = { pid: String(n), team: 'checkout' };
   const endpoints = [{ protocol: 'tcp', host, port: 3001 }];
-  const words = { id, service, secret: secretOf(id), version: '1.4.2', zone: 'eu-1a', metadata, endpoints };
-  return JSON.parse(JSON.stringify(words)) as Registration;
+  const fields = { id, service, secret: secretOf(id), version: '1.4.2', zone: 'eu-1a', metadata, endpoints };
+  return JSON.parse(JSON.stringify(fields)) as Registration;
 }
 
 class Engine {
@@ -50,7 +50,7 @@ class Engine {
   beats = 0;
 
   constructor(store: Store) {
-    const lot = 1_000_000;
+    const unlimited = 1_000_000;
     this.registry = new Registry(
       {
         time: this.time,
@@ -64,7 +64,12 @@ class Engine {
       {
         policy: DEFAULT_POLICY,
         allowedNetworks: [],
-        limits: { ...DEFAULT_LIMITS, maxInstances: lot, maxInstancesPerSource: lot, maxInstancesPerService: lot },
+        limits: {
+          ...DEFAULT_LIMITS,
+          maxInstances: unlimited,
+          maxInstancesPerSource: unlimited,
+          maxInstancesPerService: unlimited,
+        },
         freshEvery: 1,
       },
     );
@@ -84,8 +89,8 @@ class Engine {
   checkHealthy(): void {
     const answer = this.registry.services('*');
     if (!answer.ok) throw new Error(answer.problem.detail);
-    const isSick = answer.value.services.some(({ instances, states }) => states.HEALTHY !== instances);
-    if (isSick) throw new Error('Not everyone is HEALTHY.');
+    const isUnhealthy = answer.value.services.some(({ instances, states }) => states.HEALTHY !== instances);
+    if (isUnhealthy) throw new Error('Not every instance is HEALTHY.');
   }
 
   #caller(): ProbeProtocol {
@@ -93,9 +98,9 @@ class Engine {
       this.beats += 1;
       this.registry.beat(instance, secretOf(instance), { nonce, seq: this.beats });
     };
-    const call = (_endpoint: Endpoint, asked: HeartbeatCall): Promise<ProbeOutcome> => {
-      queueMicrotask(() => beat(asked));
-      return Promise.resolve({ kind: 'answered', instance: asked.instance, nonce: asked.nonce, ms: 1 });
+    const call = (_endpoint: Endpoint, probe: HeartbeatCall): Promise<ProbeOutcome> => {
+      queueMicrotask(() => beat(probe));
+      return Promise.resolve({ kind: 'answered', instance: probe.instance, nonce: probe.nonce, ms: 1 });
     };
     return { protocol: 'tcp', call, close: () => undefined };
   }
@@ -104,14 +109,14 @@ class Engine {
 async function sizeOf(count: number, store: Store): Promise<object> {
   const engine = new Engine(store);
   await engine.registry.start();
-  await engine.register(count, WARM);
+  await engine.register(count, WARM_UP);
   await engine.time.advanceBy(3 * intervalMs);
   await store.write([{ forget: 'unknown' }]);
-  const before = living();
+  const before = liveBytes();
   await engine.register(0, count);
   await engine.time.advanceBy(3 * intervalMs);
   await store.write([{ forget: 'unknown' }]);
-  const bytes = (living() - before) / count;
+  const bytes = (liveBytes() - before) / count;
   engine.checkHealthy();
   await engine.registry.close();
   return { bytes };
@@ -126,7 +131,7 @@ async function growthOverBeats(count: number): Promise<object> {
   while (engine.beats < count) {
     const next = engine.beats + count / 10;
     while (engine.beats < next) await engine.time.advanceBy(intervalMs);
-    levels.push(living());
+    levels.push(liveBytes());
   }
   engine.checkHealthy();
   await engine.registry.close();
@@ -146,14 +151,14 @@ async function growthOverChurn(pairs: number): Promise<object> {
     if (!left.ok) throw new Error(left.problem.detail);
     if ((n - 9) % (pairs / 10) !== 0) continue;
     await engine.time.advanceBy(TOMBSTONES_MS + 3 * intervalMs);
-    levels.push(living());
+    levels.push(liveBytes());
   }
   engine.checkHealthy();
   await engine.registry.close();
   return { bytes: (levels.at(-1) ?? 0) - (levels[0] ?? 0) };
 }
 
-async function onDisk(count: number): Promise<object> {
+async function sizeOnDisk(count: number): Promise<object> {
   const folder = mkdtempSync(join(tmpdir(), 'rollcall-bench-'));
   try {
     return await sizeOf(count, diskStore({ folder }));
@@ -162,11 +167,11 @@ async function onDisk(count: number): Promise<object> {
   }
 }
 
-async function measure(what: string | undefined, count: number, where: string | undefined): Promise<object> {
-  if (what === 'beats') return growthOverBeats(count);
-  if (what === 'churn') return growthOverChurn(count);
-  return where === 'disk' ? onDisk(count) : sizeOf(count, new MemoryStore());
+async function measure(kind: string | undefined, count: number, storeKind: string | undefined): Promise<object> {
+  if (kind === 'beats') return growthOverBeats(count);
+  if (kind === 'churn') return growthOverChurn(count);
+  return storeKind === 'disk' ? sizeOnDisk(count) : sizeOf(count, new MemoryStore());
 }
 
-const [what, count, where] = process.argv.slice(2);
-process.send?.(JSON.stringify(await measure(what, Number(count), where)));
+const [kind, count, storeKind] = process.argv.slice(2);
+process.send?.(JSON.stringify(await measure(kind, Number(count), storeKind)));

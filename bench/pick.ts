@@ -76,7 +76,7 @@ function balancerOf(name: BalancerName): Balancer<Node> {
   });
 }
 
-class Ask {
+class PickRequest {
   now = 0;
   readonly selector = CALLABLE;
   hashKey: string | null = null;
@@ -87,9 +87,9 @@ class Ask {
 }
 
 /** Picks, starts and ends calls, and returns the ns for each: the cost of balancing a call, without its clock. */
-class Loop {
+class PickLoop {
   readonly balancer: Balancer<Node>;
-  readonly #ask: Ask;
+  readonly #request: PickRequest;
   readonly #keys: readonly (string | null)[];
   readonly #busy: (Node | null)[] = Array.from({ length: IN_FLIGHT }, () => null);
   #now = 1;
@@ -98,25 +98,25 @@ class Loop {
     this.balancer = balancerOf(name);
     this.balancer.update(fleet, 0);
     // the very same object each time, as a call has its selector from its service
-    this.#ask = new Ask();
+    this.#request = new PickRequest();
     this.#keys = Array.from({ length: 1_024 }, (_, i) => (name === 'consistent-hash' ? `customer-${i}` : null));
   }
 
   run(picks: number): number {
-    const ask = this.#ask;
+    const request = this.#request;
     const startedAt = process.cpuUsage();
     for (let i = 0; i < picks; i += 1) {
       const now = (this.#now += STEP_MS);
-      ask.now = now;
-      ask.hashKey = this.#keys[i & 1_023] ?? null;
-      const node = this.balancer.pick(ask);
+      request.now = now;
+      request.hashKey = this.#keys[i & 1_023] ?? null;
+      const node = this.balancer.pick(request);
       if (node === null) throw new Error('nothing was picked');
       node.begin(now, true);
       const ended = this.#busy[i % IN_FLIGHT] ?? null;
       this.#busy[i % IN_FLIGHT] = node;
       if (ended !== null) this.#end(ended, now);
     }
-    return spentNs(startedAt) / picks;
+    return cpuNsSince(startedAt) / picks;
   }
 
   /** The effect of `Lane.answered` on load and gates. */
@@ -137,11 +137,11 @@ function filterAndRandom(fleet: readonly Instance[], picks: number): number {
     ports += callable[Math.floor(Math.random() * callable.length)]?.endpoints[0]?.port ?? 0;
   }
   if (ports === 0) throw new Error('nothing was picked');
-  return spentNs(startedAt) / picks;
+  return cpuNsSince(startedAt) / picks;
 }
 
 /** CPU time, not elapsed time: a busy machine does not change it. */
-function spentNs(since: NodeJS.CpuUsage): number {
+function cpuNsSince(since: NodeJS.CpuUsage): number {
   const { user, system } = process.cpuUsage(since);
   return (user + system) * 1_000;
 }
@@ -151,8 +151,8 @@ function measure(runs: () => { readonly ours: number; readonly theirs: number })
   return Array.from({ length: RUNS }, runs);
 }
 
-function sizes(report: Report): void {
-  const loops = new Map([100, 1_000, 10_000].map((count) => [count, new Loop('p2c-peak-ewma', fleetOf(count))]));
+function measureSizes(report: Report): void {
+  const loops = new Map([100, 1_000, 10_000].map((count) => [count, new PickLoop('p2c-peak-ewma', fleetOf(count))]));
   const targets = new Map([[1_000, '<= 250 ns']]);
   for (const [count, loop] of loops) {
     const fleet = fleetOf(count);
@@ -164,42 +164,42 @@ function sizes(report: Report): void {
   }
   const [hundred, thousand, many] = [...loops.values()];
   if (hundred === undefined || thousand === undefined || many === undefined) return;
-  const grown = (small: Loop) => measure(() => ({ ours: many.run(PICKS), theirs: small.run(PICKS) }));
-  report(paired('10,000 beside 1,000', 'ns', grown(thousand), '<= 2 x'));
-  report(paired('10,000 beside 100', 'ns', grown(hundred), '<= 2 x'));
+  const compareWith = (small: PickLoop) => measure(() => ({ ours: many.run(PICKS), theirs: small.run(PICKS) }));
+  report(paired('10,000 beside 1,000', 'ns', compareWith(thousand), '<= 2 x'));
+  report(paired('10,000 beside 100', 'ns', compareWith(hundred), '<= 2 x'));
 }
 
-function pickers(report: Report): void {
+function measurePickers(report: Report): void {
   const fleet = fleetOf(1_000);
-  const standard = new Loop('p2c-peak-ewma', fleet);
+  const standard = new PickLoop('p2c-peak-ewma', fleet);
   for (const name of BALANCER_NAMES.slice(1)) {
-    const loop = new Loop(name, fleet);
+    const loop = new PickLoop(name, fleet);
     const pairs = measure(() => ({ ours: loop.run(PICKS), theirs: standard.run(PICKS) }));
     report(paired(`${name}, 1000 (beside p2c-peak-ewma)`, 'ns', pairs));
   }
 }
 
 /** From the new list to the first pick that follows it, each time another instance: µs. */
-function changes(changed: (fleet: readonly Instance[], at: number) => readonly Instance[]): Figure['value'] {
-  const { balancer } = new Loop('p2c-peak-ewma', []);
-  const ask = new Ask();
+function timeChanges(changed: (fleet: readonly Instance[], at: number) => readonly Instance[]): Figure['value'] {
+  const { balancer } = new PickLoop('p2c-peak-ewma', []);
+  const request = new PickRequest();
   let fleet = fleetOf(1_000);
   balancer.update(fleet, 0);
-  balancer.pick(ask);
+  balancer.pick(request);
   const startedAt = process.cpuUsage();
   for (let i = 0; i < CHANGES; i += 1) {
     // each place twice: the second time reverts the change
     fleet = changed(fleet, ((i >> 1) * 7) % 1_000);
-    ask.now = i;
+    request.now = i;
     balancer.update(fleet, i);
-    balancer.pick(ask);
+    balancer.pick(request);
   }
-  return spentNs(startedAt) / CHANGES / 1_000;
+  return cpuNsSince(startedAt) / CHANGES / 1_000;
 }
 
-function change(report: Report): void {
+function measureChanges(report: Report): void {
   let revision = 2;
-  const kinds: Readonly<Record<string, Parameters<typeof changes>[0]>> = {
+  const kinds: Readonly<Record<string, Parameters<typeof timeChanges>[0]>> = {
     'changes its state': (fleet, at) => {
       const known = fleet[at];
       if (known === undefined) return fleet;
@@ -210,8 +210,8 @@ function change(report: Report): void {
       fleet.length === 1_000 ? fleet.toSpliced(at, 1) : [...fleet, instanceOf((revision += 1) + 1_000_000)],
   };
   for (const [what, kind] of Object.entries(kinds)) {
-    changes(kind);
-    const values = Array.from({ length: RUNS }, () => changes(kind));
+    timeChanges(kind);
+    const values = Array.from({ length: RUNS }, () => timeChanges(kind));
     report(single(`1 in 1,000 ${what}: applied`, 'µs', values, '<= 50 µs'));
   }
 }
@@ -220,9 +220,9 @@ export const pick: Bench = {
   name: 'pick',
   question: 'What does it cost a call to be balanced, and what does a change of the fleet cost?',
   run(report) {
-    sizes(report);
-    pickers(report);
-    change(report);
+    measureSizes(report);
+    measurePickers(report);
+    measureChanges(report);
     return Promise.resolve();
   },
 };

@@ -16,7 +16,7 @@ import {
 } from './simulation/scenarios.js';
 import type { Play } from './simulation/scenarios.js';
 import { simulate } from './simulation/simulation.js';
-import type { Contestant, Outcome } from './simulation/simulation.js';
+import type { CallerFactory, Outcome } from './simulation/simulation.js';
 import { ManualTime, seededRandom } from '@rollcall/core/testing';
 import { median } from './harness.js';
 import type { Bench, Figure, Report } from './harness.js';
@@ -121,10 +121,10 @@ function exact(values: readonly number[]): { value: number; spread: [number, num
   return { value: digits(median(values)), spread: [digits(Math.min(...values)), digits(Math.max(...values))] };
 }
 
-async function play(of: Play, contestant: Contestant): Promise<readonly Outcome[]> {
+async function runPlay(of: Play, createCaller: CallerFactory): Promise<readonly Outcome[]> {
   const outcomes: Outcome[] = [];
   for (const seed of SEEDS) {
-    outcomes.push(await simulate(of.scenario, contestant, { time: new ManualTime(), random: seededRandom(seed) }));
+    outcomes.push(await simulate(of.scenario, createCaller, { time: new ManualTime(), random: seededRandom(seed) }));
     // a turn of the event loop, so that the garbage of the run can be cleared
     await new Promise((resolve) => setImmediate(resolve));
   }
@@ -132,64 +132,76 @@ async function play(of: Play, contestant: Contestant): Promise<readonly Outcome[
 }
 
 /** Our figure beside that of another. */
-function beside(metric: string, measure: Measure, ours: readonly Outcome[], others: readonly Outcome[]): Figure {
-  const mine = ours.map((outcome) => measure.of(outcome));
-  const theirs = others.map((outcome) => measure.of(outcome));
-  const ratios = exact(mine.map((value, index) => value / (theirs[index] ?? Number.NaN)));
+function compareOutcomes(
+  metric: string,
+  measure: Measure,
+  ours: readonly Outcome[],
+  rivals: readonly Outcome[],
+): Figure {
+  const ourValues = ours.map((outcome) => measure.of(outcome));
+  const rivalValues = rivals.map((outcome) => measure.of(outcome));
+  const ratios = exact(ourValues.map((value, index) => value / (rivalValues[index] ?? Number.NaN)));
   // a caller that reaches nothing has no ratio
   const compared = Number.isFinite(ratios.value) ? { ratio: ratios.value, ratioSpread: ratios.spread } : {};
   const target = measure.target === undefined ? {} : { target: measure.target };
   return {
     metric,
     unit: measure.unit,
-    ...exact(mine),
-    baseline: exact(theirs).value,
+    ...exact(ourValues),
+    baseline: exact(rivalValues).value,
     ...compared,
-    runs: mine.length,
+    runs: ourValues.length,
     ...target,
   };
 }
 
 async function runRow(row: Row, report: Report): Promise<void> {
-  const ours = await play(row.play, rollcall(row.play.options));
+  const ours = await runPlay(row.play, rollcall(row.play.options));
   const bare = { timeoutMs: row.play.bareTimeoutMs, attempts: row.bareAttempts ?? 1 };
-  const others = new Map<string, readonly Outcome[]>([
-    ['round robin', await play(row.play, bareRoundRobin(bare))],
-    ['least loaded', await play(row.play, bareLeastLoaded(bare))],
+  const rivals = new Map<string, readonly Outcome[]>([
+    ['round robin', await runPlay(row.play, bareRoundRobin(bare))],
+    ['least loaded', await runPlay(row.play, bareLeastLoaded(bare))],
     // the same stack, with a picker that knows less
-    ['our round robin', await play(row.play, rollcall({ ...row.play.options, balancer: 'round-robin' }))],
-    ['our least loaded', await play(row.play, rollcall({ ...row.play.options, balancer: 'least-loaded' }))],
+    ['our round robin', await runPlay(row.play, rollcall({ ...row.play.options, balancer: 'round-robin' }))],
+    ['our least loaded', await runPlay(row.play, rollcall({ ...row.play.options, balancer: 'least-loaded' }))],
   ]);
   for (const measure of row.measures) {
-    for (const [name, outcomes] of others) {
+    for (const [name, outcomes] of rivals) {
       const { unit, of } = measure;
       // the target is reported once
-      const asked = name === 'round robin' ? measure : { name: measure.name, unit, of };
-      report(beside(`${row.name}: ${measure.name}, beside ${name}`, asked, ours, outcomes));
+      const reported = name === 'round robin' ? measure : { name: measure.name, unit, of };
+      report(compareOutcomes(`${row.name}: ${measure.name}, beside ${name}`, reported, ours, outcomes));
     }
   }
-  if (row.hedgedTarget !== undefined) await hedged(row, row.hedgedTarget, ours, report);
+  if (row.hedgedTarget !== undefined) await reportHedged(row, row.hedgedTarget, ours, report);
   if (row.healthy === undefined) return;
-  const healthy = await play(row.healthy, rollcall(row.healthy.options));
+  const healthy = await runPlay(row.healthy, rollcall(row.healthy.options));
   for (const measure of row.measures) {
     const target = { ...measure, target: '<= 1.15 x' };
-    report(beside(`${row.name}: ${measure.name}, beside a healthy fleet`, target, ours, healthy));
+    report(compareOutcomes(`${row.name}: ${measure.name}, beside a healthy fleet`, target, ours, healthy));
   }
 }
 
-async function hedged(row: Row, target: string, ours: readonly Outcome[], report: Report): Promise<void> {
-  const outcomes = await play(row.play, rollcall(row.play.options, { idempotent: true, hedge: true }));
+async function reportHedged(row: Row, target: string, ours: readonly Outcome[], report: Report): Promise<void> {
+  const outcomes = await runPlay(row.play, rollcall(row.play.options, { idempotent: true, hedge: true }));
   for (const measure of row.measures) {
-    report(beside(`${row.name}: ${measure.name} with hedges, beside without`, { ...measure, target }, outcomes, ours));
+    report(
+      compareOutcomes(
+        `${row.name}: ${measure.name} with hedges, beside without`,
+        { ...measure, target },
+        outcomes,
+        ours,
+      ),
+    );
   }
   const attempts: Measure = { name: 'attempts', unit: 'a call', target: '<= 1.06', of: attemptsPerCall };
-  report(beside(`${row.name}: attempts with hedges, beside without`, attempts, outcomes, ours));
+  report(compareOutcomes(`${row.name}: attempts with hedges, beside without`, attempts, outcomes, ours));
 }
 
 /** A million calls in all, none of which may eject an instance. */
-async function falseEjections(report: Report): Promise<void> {
+async function reportFalseEjections(report: Report): Promise<void> {
   const { scenario, options } = RANDOM_ERRORS;
-  const outcomes = await play(
+  const outcomes = await runPlay(
     { ...RANDOM_ERRORS, scenario: { ...scenario, seconds: MANY_CALLS_S } },
     rollcall(options),
   );
@@ -205,13 +217,13 @@ async function falseEjections(report: Report): Promise<void> {
   });
 }
 
-async function casesOf(law: LawWorld): Promise<readonly LawCase[]> {
+async function casesOf(lawWorld: LawWorld): Promise<readonly LawCase[]> {
   const cases: LawCase[] = [];
-  for (const count of law.hosts) {
+  for (const count of lawWorld.hosts) {
     for (const protocol of PROTOCOLS) {
       for (const seed of LAW_SEEDS) {
         const chances = () => ({ time: new ManualTime(), random: seededRandom(seed) });
-        cases.push(await compare(law.world(count), protocol, chances));
+        cases.push(await compare(lawWorld.world(count), protocol, chances));
         await new Promise((resolve) => setImmediate(resolve));
       }
     }
@@ -223,14 +235,14 @@ async function casesOf(law: LawWorld): Promise<readonly LawCase[]> {
  * The share of calls that succeed, beside a bare client in the same world. The ratio is the lowest of all instances,
  * protocols and seeds.
  */
-async function runLaw(law: LawWorld, report: Report): Promise<number> {
-  const cases = await casesOf(law);
+async function runLawWorld(lawWorld: LawWorld, report: Report): Promise<number> {
+  const cases = await casesOf(lawWorld);
   const made = cases.reduce((sum, { ours }) => sum + ours.length, 0);
   const shares = exact(cases.map(({ ours }) => percent(successes(ours) / ours.length)));
   const ratios = exact(cases.map(ratioOf));
-  const isShort = law.hosts.some((count) => law.world(count).isShort === true);
+  const isShort = lawWorld.hosts.some((count) => lawWorld.world(count).isShort === true);
   report({
-    metric: `law: ${law.name}: success, beside a bare client, at worst`,
+    metric: `law: ${lawWorld.name}: success, beside a bare client, at worst`,
     unit: '%',
     value: digits(percent(cases.reduce((sum, { ours }) => sum + successes(ours), 0) / made)),
     spread: shares.spread,
@@ -243,17 +255,17 @@ async function runLaw(law: LawWorld, report: Report): Promise<number> {
   return cases.reduce((sum, { ours }) => sum + executedTwice(ours).length, 0);
 }
 
-async function runLaws(report: Report): Promise<void> {
+async function runLawWorlds(report: Report): Promise<void> {
   let twice = 0;
-  for (const law of LAW_WORLDS) twice += await runLaw(law, report);
+  for (const lawWorld of LAW_WORLDS) twice += await runLawWorld(lawWorld, report);
   const metric = 'law: executed twice, not being idempotent';
   report({ metric, unit: 'calls', value: twice, spread: [twice, twice], runs: 1, target: '0' });
 }
 
 async function run(report: Report): Promise<void> {
   for (const row of ROWS) await runRow(row, report);
-  await falseEjections(report);
-  await runLaws(report);
+  await reportFalseEjections(report);
+  await runLawWorlds(report);
 }
 
 export const sim: Bench = {

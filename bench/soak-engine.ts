@@ -10,16 +10,16 @@ import type { Rollcall } from '@rollcall/client';
 import type { Exchange, Sink, TcpRequest, Transport } from '@rollcall/client/testing';
 import { systemTime } from '@rollcall/core';
 import type { Time, Timer, TimerOptions } from '@rollcall/core';
-import { instance, PaperLink, paperClient, SERVICE, Tick, tickTransport } from './stack-caller.js';
+import { instance, FakeRegistryClient, createClient, SERVICE, Tick, tickTransport } from './stack-caller.js';
 import { CountingMeter } from './stack-meter.js';
 
 setFlagsFromString('--expose-gc');
-const collect: unknown = runInNewContext('gc');
+const collectGarbage: unknown = runInNewContext('gc');
 
 /** Live memory, in bytes. */
-function living(): number {
-  if (typeof collect !== 'function') throw new Error('This Node has no gc to expose.');
-  for (let times = 0; times < 2; times += 1) collect();
+function liveBytes(): number {
+  if (typeof collectGarbage !== 'function') throw new Error('This Node has no gc to expose.');
+  for (let times = 0; times < 2; times += 1) collectGarbage();
   const { heapUsed, external } = process.memoryUsage();
   return heapUsed + external;
 }
@@ -28,11 +28,11 @@ const FLEET = 100;
 const CONCURRENT = 64;
 const POINTS = 10;
 /** One of this many calls is of each odd kind. */
-const ODD_EACH = 1_000;
+const SPECIAL_EVERY = 1_000;
 /** One of this many calls names an unknown service. */
-const STRANGE_EACH = 20_000;
+const UNKNOWN_EVERY = 20_000;
 const SHORT_MS = 15;
-const REST_MS = 100;
+const IDLE_MS = 100;
 
 /** The machine’s clock, which counts the active timers. */
 class CountingTime implements Time {
@@ -48,7 +48,7 @@ class CountingTime implements Time {
 
   setTimer(ms: number, run: () => void, options?: TimerOptions): Timer {
     let isSet = true;
-    const over = (): void => {
+    const settle = (): void => {
       if (isSet) this.pending -= 1;
       isSet = false;
     };
@@ -56,38 +56,38 @@ class CountingTime implements Time {
     const timer = systemTime.setTimer(
       ms,
       () => {
-        over();
+        settle();
         run();
       },
       options,
     );
     return {
       cancel: () => {
-        over();
+        settle();
         timer.cancel();
       },
     };
   }
 }
 
-const SILENT: Exchange = { openedAt: null, cancel() {} };
+const UNANSWERED: Exchange = { openedAt: null, cancel() {} };
 
 /** Instances that follow the pattern of a message: `fail`, `refuse`, `never`; anything else is answered. */
-function oddTransport(tick: Tick): Transport<TcpRequest> {
+function createFaultyTransport(tick: Tick): Transport<TcpRequest> {
   const channel = {
     send(request: TcpRequest, _terms: unknown, sink: Sink): Exchange {
       const { patternJson } = request;
-      if (patternJson === '"never"') return SILENT;
+      if (patternJson === '"never"') return UNANSWERED;
       if (patternJson === '"fail"') {
         tick.answer({ last: () => sink.fail({ kind: 'closed', cause: new Error('reset') }) });
       } else if (patternJson === '"refuse"') {
         tick.answer({ last: () => sink.fail({ kind: 'remote', cause: new Error('no') }) });
       } else tick.answer(sink);
-      return SILENT;
+      return UNANSWERED;
     },
     ping(_terms: unknown, sink: Sink): Exchange {
       tick.answer(sink);
-      return SILENT;
+      return UNANSWERED;
     },
     retire() {},
   };
@@ -95,7 +95,7 @@ function oddTransport(tick: Tick): Transport<TcpRequest> {
 }
 
 class Soak {
-  readonly link = new PaperLink(Array.from({ length: FLEET }, (_, n) => instance(n)));
+  readonly registry = new FakeRegistryClient(Array.from({ length: FLEET }, (_, n) => instance(n)));
   readonly time = new CountingTime();
   readonly stop = new AbortController();
   #rollcall: Rollcall | null = null;
@@ -104,9 +104,12 @@ class Soak {
 
   async start(): Promise<void> {
     const tick = new Tick();
-    const transports = { tcp: oddTransport(tick), http: tickTransport('http', tick) };
+    const transports = { tcp: createFaultyTransport(tick), http: tickTransport('http', tick) };
     const ports = { time: this.time, meter: new CountingMeter() };
-    this.#rollcall = await paperClient(this.link, transports, { ports, options: { calls: { catalogWaitMs: 100 } } });
+    this.#rollcall = await createClient(this.registry, transports, {
+      ports,
+      options: { calls: { catalogWaitMs: 100 } },
+    });
   }
 
   get rollcall(): Rollcall {
@@ -126,7 +129,7 @@ class Soak {
       }
     };
     await Promise.all(Array.from({ length: CONCURRENT }, caller));
-    await new Promise((resolve) => setTimeout(resolve, REST_MS));
+    await new Promise((resolve) => setTimeout(resolve, IDLE_MS));
   }
 
   /** One instance is replaced; or one changes its state. */
@@ -134,19 +137,19 @@ class Soak {
     this.#changes += 1;
     const n = this.#changes;
     if (n % 2 === 0) {
-      this.link.change([instance(FLEET + n / 2 - 1)], [instance(n / 2 - 1).id]);
+      this.registry.change([instance(FLEET + n / 2 - 1)], [instance(n / 2 - 1).id]);
       return;
     }
     const oldest = Math.floor(n / 2);
     const state = n % 4 === 1 ? 'UNHEALTHY' : 'HEALTHY';
-    this.link.change([instance(oldest + (n % (FLEET - 1)) + 1, { state })]);
+    this.registry.change([instance(oldest + (n % (FLEET - 1)) + 1, { state })]);
   }
 
   async #call(n: number): Promise<unknown> {
     const { rollcall } = this;
-    if (n % STRANGE_EACH === 0) return rollcall.call(`stranger-${n}`, 'find', null).catch(() => null);
+    if (n % UNKNOWN_EVERY === 0) return rollcall.call(`unknown-${n}`, 'find', null).catch(() => null);
     const isIdempotent = { idempotent: true };
-    switch (n % ODD_EACH) {
+    switch (n % SPECIAL_EVERY) {
       case 1:
         return rollcall.call(SERVICE, 'fail', null, isIdempotent).catch(() => null);
       case 2:
@@ -194,7 +197,7 @@ const levels: number[] = [];
 const timers: number[] = [];
 for (let point = 0; point < POINTS; point += 1) {
   await soak.run(calls / POINTS, changes / POINTS);
-  levels.push(living());
+  levels.push(liveBytes());
   timers.push(soak.time.pending);
 }
 const listeners = getEventListeners(soak.stop.signal, 'abort').length;

@@ -20,7 +20,7 @@ export interface Waiter {
 
 const ANSWER = { found: true };
 
-/** Answers all requests of one turn of the event loop in the next one, as a socket does: the same for all contestants. */
+/** Answers all requests of one turn of the event loop in the next one, as a socket does: the same for all candidates. */
 export class Tick {
   #waiting: Waiter[] = [];
   #spare: Waiter[] = [];
@@ -37,7 +37,7 @@ export class Tick {
   }
 
   /** A call without any library. */
-  readonly ask = (): Promise<unknown> => new Promise((resolve) => this.answer({ last: resolve }));
+  readonly callBare = (): Promise<unknown> => new Promise((resolve) => this.answer({ last: resolve }));
 }
 
 const UNDER_WAY: Exchange = { openedAt: null, cancel() {} };
@@ -59,17 +59,17 @@ export function tickTransport(protocol: 'tcp' | 'http', tick: Tick): Transport<u
 const EPOCH = '0192f3a0-0000-7000-8000-000000000001';
 export const SERVICE = 'orders';
 
-export function instance(n: number, but: Partial<Instance> = {}): Instance {
+export function instance(n: number, fields: Partial<Instance> = {}): Instance {
   const host = `10.${(n >> 16) & 255}.${(n >> 8) & 255}.${n & 255}`;
   return sampleInstance({
     id: `${SERVICE}-0192f0e4-7aaa-7bbb-8ccc-${String(n).padStart(12, '0')}`,
     endpoints: [{ protocol: 'tcp', host, port: 3001, tls: false }],
-    ...but,
+    ...fields,
   });
 }
 
 /** A simulated registry of one service, controlled by the benchmark. */
-export class PaperLink implements RegistryClient {
+export class FakeRegistryClient implements RegistryClient {
   readonly name = 'paper';
   readonly #instances: readonly Instance[];
   #sink: WatchSink | null = null;
@@ -102,11 +102,11 @@ export class PaperLink implements RegistryClient {
     return { close: () => sink.closed(null) };
   }
 
-  register = nothingIsSaid;
-  beat = nothingIsSaid;
+  register = neverAnswer;
+  beat = neverAnswer;
   suspect = (): Answer<null> => Promise.resolve({ ok: true, value: null });
-  drain = nothingIsSaid;
-  leave = nothingIsSaid;
+  drain = neverAnswer;
+  leave = neverAnswer;
   letGo(): void {}
   close(): Promise<void> {
     return Promise.resolve();
@@ -124,13 +124,13 @@ export class PaperLink implements RegistryClient {
   }
 }
 
-const nothingIsSaid = (): Answer<never> => new Promise(() => undefined);
+const neverAnswer = (): Answer<never> => new Promise(() => undefined);
 
 /**
  * A client that knows this many instances and has what it needs to call them, without a registry and without a network.
  */
-export async function paperClient(
-  link: PaperLink,
+export async function createClient(
+  link: FakeRegistryClient,
   transports: NonNullable<RollcallPorts['transports']>,
   { options = {}, ports = {} }: { readonly options?: RollcallOptions; readonly ports?: RollcallPorts } = {},
 ): Promise<Rollcall> {

@@ -47,11 +47,11 @@ export class CountingMeter implements Meter {
     this.#histograms.set(name, series);
     return {
       record(value, first = '', second = '') {
-        const one = series.of(first, second);
+        const entry = series.of(first, second);
         let place = 0;
         while (place < bounds.length && value > (bounds[place] ?? Infinity)) place += 1;
-        one.counts[place] = (one.counts[place] ?? 0) + 1;
-        one.sum += value;
+        entry.counts[place] = (entry.counts[place] ?? 0) + 1;
+        entry.sum += value;
       },
     };
   }
@@ -65,23 +65,23 @@ export class CountingMeter implements Meter {
 }
 
 /** Found by two labels, without joining them to a key. */
-class SeriesOf<One> {
-  readonly #make: () => One;
-  readonly #byFirst = new Map<string, Map<string, One>>();
+class SeriesOf<Value> {
+  readonly #make: () => Value;
+  readonly #byFirst = new Map<string, Map<string, Value>>();
 
-  constructor(make: () => One) {
+  constructor(make: () => Value) {
     this.#make = make;
   }
 
-  of(first: string, second: string): One {
+  of(first: string, second: string): Value {
     let bySecond = this.#byFirst.get(first);
     if (bySecond === undefined) this.#byFirst.set(first, (bySecond = new Map()));
-    let one = bySecond.get(second);
-    if (one === undefined) bySecond.set(second, (one = this.#make()));
-    return one;
+    let entry = bySecond.get(second);
+    if (entry === undefined) bySecond.set(second, (entry = this.#make()));
+    return entry;
   }
 
-  *all(): Iterable<One> {
+  *all(): Iterable<Value> {
     for (const bySecond of this.#byFirst.values()) yield* bySecond.values();
   }
 }

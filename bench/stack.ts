@@ -2,12 +2,12 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { median, paired, single } from './harness.js';
 import type { Bench, Report } from './harness.js';
-import { instance, PaperLink, paperClient, Tick, tickTransport } from './stack-caller.js';
-import { bare, cockatiel, mollitia, nestjsResilience, opossum, ours } from './stack-contestants.js';
-import type { Contestant } from './stack-contestants.js';
+import { instance, FakeRegistryClient, createClient, Tick, tickTransport } from './stack-caller.js';
+import { bare, cockatiel, mollitia, nestjsResilience, opossum, ours } from './stack-candidates.js';
+import type { Candidate } from './stack-candidates.js';
 import { CountingMeter } from './stack-meter.js';
 
-// The calls of all contestants are answered in the next turn of the event loop. The result is the overhead: the time of
+// The calls of all candidates are answered in the next turn of the event loop. The result is the overhead: the time of
 // a call minus that of one without any library, in the same round. It is CPU time, of all threads: garbage collection
 // counts, other load on the machine does not.
 
@@ -25,13 +25,13 @@ const WARM_SECONDS = 10;
 const STALL_SECONDS = 13;
 const STALL_ROUNDS = 2;
 /** Calls that were missed in a stall are made up for in turns of this many, so that no bulkhead is full. */
-const MOST_AT_ONCE = 200;
+const MAX_CONCURRENT = 200;
 
 const ROLLCALL = 'rollcall, with metrics';
 const WITHOUT_METRICS = 'rollcall, without metrics';
 
 /** CPU time per call, ns, with 64 concurrent. */
-async function priceOf({ call }: Contestant, calls: number): Promise<number> {
+async function measureCpu({ call }: Candidate, calls: number): Promise<number> {
   const caller = async (): Promise<void> => {
     for (let left = calls / CONCURRENT; left > 0; left -= 1) await call();
   };
@@ -42,16 +42,16 @@ async function priceOf({ call }: Contestant, calls: number): Promise<number> {
 }
 
 /** The others take too long for the same number. */
-const callsOf = ({ name }: Contestant): number => (/library|rollcall|opossum/.test(name) ? CALLS : CALLS_OF_SLOW);
+const callsOf = ({ name }: Candidate): number => (/library|rollcall|opossum/.test(name) ? CALLS : CALLS_OF_SLOW);
 
-async function prices(contestants: readonly Contestant[], report: Report): Promise<void> {
-  for (const contestant of contestants) await priceOf(contestant, Math.min(WARM_UP, callsOf(contestant)));
-  const taken = new Map(contestants.map(({ name }) => [name, [] as number[]]));
+async function compareCpu(candidates: readonly Candidate[], report: Report): Promise<void> {
+  for (const candidate of candidates) await measureCpu(candidate, Math.min(WARM_UP, callsOf(candidate)));
+  const taken = new Map(candidates.map(({ name }) => [name, [] as number[]]));
   for (let round = 0; round < ROUNDS; round += 1) {
-    const turn = round % contestants.length;
-    const order = [...contestants.slice(turn), ...contestants.slice(0, turn)];
+    const turn = round % candidates.length;
+    const order = [...candidates.slice(turn), ...candidates.slice(0, turn)];
     const took = new Map<string, number>();
-    for (const contestant of order) took.set(contestant.name, await priceOf(contestant, callsOf(contestant)));
+    for (const candidate of order) took.set(candidate.name, await measureCpu(candidate, callsOf(candidate)));
     const floor = took.get('no library') ?? 0;
     for (const [name, ns] of took) taken.get(name)?.push(name === 'no library' ? ns : ns - floor);
   }
@@ -59,7 +59,7 @@ async function prices(contestants: readonly Contestant[], report: Report): Promi
   report(single('a call without any library', 'ns', of('no library')));
   report(single(`price of a call: ${ROLLCALL}`, 'ns', of(ROLLCALL), '<= 1500 ns'));
   report(single(`price of a call: ${WITHOUT_METRICS}`, 'ns', of(WITHOUT_METRICS), '<= 1000 ns'));
-  for (const { name } of contestants) {
+  for (const { name } of candidates) {
     if (name === 'no library' || name === ROLLCALL || name === WITHOUT_METRICS) continue;
     const pairs = of(ROLLCALL).map((ns, round) => ({ ours: ns, theirs: of(name)[round] ?? Number.NaN }));
     report(paired(`price of a call: rollcall, beside ${name}`, 'ns', pairs));
@@ -67,14 +67,14 @@ async function prices(contestants: readonly Contestant[], report: Report): Promi
 }
 
 setFlagsFromString('--expose-gc');
-const collect: unknown = runInNewContext('gc');
+const collectGarbage: unknown = runInNewContext('gc');
 
 /**
  * Bytes that a call allocates: the heap’s growth over so few calls that mostly no collection happens, which would
  * shrink it; the median of many. No collection is forced before each: after the last call of a kind V8 forgets its type
  * feedback, and runs the next ones unoptimised.
  */
-async function bytesOf({ call }: Contestant): Promise<number> {
+async function measureAllocation({ call }: Candidate): Promise<number> {
   const batches: number[] = [];
   const caller = async (): Promise<void> => {
     for (let left = CALLS_OF_BATCH / CONCURRENT; left > 0; left -= 1) await call();
@@ -87,25 +87,25 @@ async function bytesOf({ call }: Contestant): Promise<number> {
   return median(batches.filter((bytes) => bytes > 0));
 }
 
-async function allocations(contestants: readonly Contestant[], report: Report): Promise<void> {
-  for (const contestant of contestants) {
-    await priceOf(contestant, callsOf(contestant) / 4);
+async function compareAllocations(candidates: readonly Candidate[], report: Report): Promise<void> {
+  for (const candidate of candidates) {
+    await measureCpu(candidate, callsOf(candidate) / 4);
     const runs: number[] = [];
-    for (let round = 0; round < 3; round += 1) runs.push(await bytesOf(contestant));
-    report(single(`allocated by a call: ${contestant.name}`, 'B', runs));
+    for (let round = 0; round < 3; round += 1) runs.push(await measureAllocation(candidate));
+    report(single(`allocated by a call: ${candidate.name}`, 'B', runs));
   }
 }
 
 /** The longest turn of the event loop in each second, in ms of CPU time, at this many calls a second. */
-async function stalls({ call }: Contestant): Promise<readonly number[]> {
+async function measureStalls({ call }: Candidate): Promise<readonly number[]> {
   // collects the garbage of others first
-  if (typeof collect === 'function') collect();
+  if (typeof collectGarbage === 'function') collectGarbage();
   const longest: number[] = [];
   const startedAt = performance.now();
   let made = 0;
   let before = process.cpuUsage();
   for (let now = startedAt; now < startedAt + STALL_SECONDS * 1_000; now = performance.now()) {
-    const due = Math.min(Math.floor(((now - startedAt) * PER_SECOND) / 1_000) - made, MOST_AT_ONCE);
+    const due = Math.min(Math.floor(((now - startedAt) * PER_SECOND) / 1_000) - made, MAX_CONCURRENT);
     for (let n = 0; n < due; n += 1) void call();
     made += due;
     await new Promise((resolve) => setImmediate(resolve));
@@ -118,13 +118,13 @@ async function stalls({ call }: Contestant): Promise<readonly number[]> {
   return longest.slice(WARM_SECONDS, STALL_SECONDS);
 }
 
-async function stallsOf(contestants: readonly Contestant[], report: Report): Promise<void> {
-  const taken = new Map(contestants.map(({ name }) => [name, [] as number[]]));
+async function compareStalls(candidates: readonly Candidate[], report: Report): Promise<void> {
+  const taken = new Map(candidates.map(({ name }) => [name, [] as number[]]));
   for (let round = 0; round < STALL_ROUNDS; round += 1) {
-    for (const contestant of contestants) taken.get(contestant.name)?.push(median(await stalls(contestant)));
+    for (const candidate of candidates) taken.get(candidate.name)?.push(median(await measureStalls(candidate)));
   }
   const floors = taken.get('no library') ?? [];
-  for (const { name } of contestants.slice(1)) {
+  for (const { name } of candidates.slice(1)) {
     const pairs = (taken.get(name) ?? []).map((ms, round) => ({ ours: ms, theirs: floors[round] ?? Number.NaN }));
     const target = name === ROLLCALL ? '< 1 ms more' : undefined;
     report(paired(`longest stall a second at 50,000/s: ${name}`, 'ms', pairs, target));
@@ -136,20 +136,20 @@ async function run(report: Report): Promise<void> {
   const transports = { tcp: tickTransport('tcp', tick), http: tickTransport('http', tick) };
   const instances = Array.from({ length: INSTANCES }, (_, n) => instance(n));
   const meter = new CountingMeter();
-  const metered = await paperClient(new PaperLink(instances), transports, { ports: { meter } });
-  const plain = await paperClient(new PaperLink(instances), transports);
-  const none = bare(tick.ask);
+  const metered = await createClient(new FakeRegistryClient(instances), transports, { ports: { meter } });
+  const plain = await createClient(new FakeRegistryClient(instances), transports);
+  const none = bare(tick.callBare);
   const counted = ours(ROLLCALL, metered);
-  const breaker = opossum(tick.ask);
-  const others = [cockatiel(tick.ask), mollitia(tick.ask), nestjsResilience(tick.ask)];
+  const breaker = opossum(tick.callBare);
+  const others = [cockatiel(tick.callBare), mollitia(tick.callBare), nestjsResilience(tick.callBare)];
   const all = [none, counted, ours(WITHOUT_METRICS, plain), breaker, ...others];
   try {
-    await prices(all, report);
-    await allocations([none, counted, breaker, ...others], report);
-    await stallsOf([none, counted, breaker], report);
+    await compareCpu(all, report);
+    await compareAllocations([none, counted, breaker, ...others], report);
+    await compareStalls([none, counted, breaker], report);
     if (meter.recorded('rollcall_call_seconds') < ROUNDS * CALLS) throw new Error('Not every call was counted.');
   } finally {
-    for (const contestant of all) contestant.close();
+    for (const candidate of all) candidate.close();
   }
 }
 

@@ -14,7 +14,7 @@ import { paired, single } from './harness.js';
 import type { Bench, Report } from './harness.js';
 
 /** Concurrency, and the gain that it should have over one sync for each. */
-const AT_ONCE = [
+const CONCURRENCIES = [
   { concurrent: 1, target: '>= 0.8 x' },
   { concurrent: 64, target: '>= 10 x' },
   { concurrent: 256, target: '>= 20 x' },
@@ -25,22 +25,22 @@ const INSTANCES = 10_000;
 const STARTS = 7;
 
 /** Stores, or registers, one more; resolves when it is acknowledged. */
-type Keep = (n: number) => Promise<unknown>;
+type WriteOne = (n: number) => Promise<unknown>;
 
 /** Closed loop: `concurrent` writers, each starts its next write when its last is stored. Writes per second. */
-async function rate(keep: Keep, concurrent: number): Promise<number> {
+async function measureRate(write: WriteOne, concurrent: number): Promise<number> {
   const startedAt = performance.now();
-  let kept = 0;
-  const one = async (): Promise<void> => {
+  let written = 0;
+  const writer = async (): Promise<void> => {
     while (performance.now() - startedAt < ROUND_MS) {
-      await keep((kept += 1));
+      await write((written += 1));
     }
   };
-  await Promise.all(Array.from({ length: concurrent }, one));
-  return kept / ((performance.now() - startedAt) / 1_000);
+  await Promise.all(Array.from({ length: concurrent }, writer));
+  return written / ((performance.now() - startedAt) / 1_000);
 }
 
-async function inFolder<Result>(use: (folder: string) => Promise<Result>): Promise<Result> {
+async function withFolder<Result>(use: (folder: string) => Promise<Result>): Promise<Result> {
   const folder = await mkdtemp(join(tmpdir(), 'rollcall-bench-'));
   try {
     return await use(folder);
@@ -65,8 +65,8 @@ function put(n: number): Write {
 }
 
 /** The limit of the disk: the same record appended and synced, in sequence. */
-async function withBareFile<Result>(use: (keep: Keep) => Promise<Result>): Promise<Result> {
-  return inFolder(async (folder) => {
+async function withBareFile<Result>(use: (write: WriteOne) => Promise<Result>): Promise<Result> {
+  return withFolder(async (folder) => {
     const file = await open(join(folder, 'log'), 'a');
     try {
       return await use(async (n) => {
@@ -79,8 +79,8 @@ async function withBareFile<Result>(use: (keep: Keep) => Promise<Result>): Promi
   });
 }
 
-async function withStore<Result>(use: (keep: Keep) => Promise<Result>): Promise<Result> {
-  return inFolder(async (folder) => {
+async function withStore<Result>(use: (write: WriteOne) => Promise<Result>): Promise<Result> {
+  return withFolder(async (folder) => {
     const store = diskStore({ folder });
     await store.load();
     try {
@@ -94,27 +94,33 @@ async function withStore<Result>(use: (keep: Keep) => Promise<Result>): Promise<
 function post(agent: Agent, url: string, body: string): Promise<void> {
   return new Promise((resolve, reject) => {
     const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
-    const asking = request(url, { agent, method: 'POST', headers }, (response) => {
+    const clientRequest = request(url, { agent, method: 'POST', headers }, (response) => {
       response.resume();
       response.on('end', () => {
         if (response.statusCode === 201) resolve();
         else reject(new Error(`A registration was answered with ${response.statusCode}.`));
       });
     });
-    asking.on('error', reject);
-    asking.end(body);
+    clientRequest.on('error', reject);
+    clientRequest.end(body);
   });
 }
 
 /** A whole registry in a process of its own. The registered addresses have no server: probes are refused. */
-async function withRegistry<Result>(use: (keep: Keep) => Promise<Result>): Promise<Result> {
-  return inFolder(async (folder) => {
+async function withRegistry<Result>(use: (write: WriteOne) => Promise<Result>): Promise<Result> {
+  return withFolder(async (folder) => {
     const registry = await start('feed-registry', [folder]);
     const agent = new Agent({ keepAlive: true, maxSockets: 256 });
-    const register: Keep = (n) => {
+    const register: WriteOne = (n) => {
       const endpoints = [{ protocol: 'tcp', host: hostOf(n), port: 9 }];
-      const words = { id: idOf(n), service: 'orders', secret: `a-secret-of-${idOf(n)}`, version: '1.4.2', endpoints };
-      return post(agent, `${registry.readyMessage}/api/v1/register`, JSON.stringify(words));
+      const registration = {
+        id: idOf(n),
+        service: 'orders',
+        secret: `a-secret-of-${idOf(n)}`,
+        version: '1.4.2',
+        endpoints,
+      };
+      return post(agent, `${registry.readyMessage}/api/v1/register`, JSON.stringify(registration));
     };
     try {
       return await use(register);
@@ -125,14 +131,14 @@ async function withRegistry<Result>(use: (keep: Keep) => Promise<Result>): Promi
   });
 }
 
-type With = (use: (keep: Keep) => Promise<number>) => Promise<number>;
+type WithTarget = (use: (write: WriteOne) => Promise<number>) => Promise<number>;
 
 /** In turns with the bare file, each time on new files. */
-async function compare(ours: With, concurrent: number): Promise<{ ours: number; theirs: number }[]> {
+async function compare(ours: WithTarget, concurrent: number): Promise<{ ours: number; theirs: number }[]> {
   const pairs = [];
   for (let round = 0; round < ROUNDS; round += 1) {
-    const theirs = await withBareFile((keep) => rate(keep, 1));
-    pairs.push({ theirs, ours: await ours((keep) => rate(keep, concurrent)) });
+    const theirs = await withBareFile((write) => measureRate(write, 1));
+    pairs.push({ theirs, ours: await ours((write) => measureRate(write, concurrent)) });
   }
   return pairs;
 }
@@ -140,7 +146,7 @@ async function compare(ours: With, concurrent: number): Promise<{ ours: number; 
 // ---- restart --------------------------------------------------------------------------------------------------------
 
 /** From the start of the process until it is ready, ms. */
-async function startUp(folder: string): Promise<number> {
+async function measureStart(folder: string): Promise<number> {
   const path = fileURLToPath(new URL('dist/main.js', import.meta.resolve('rollcall/package.json')));
   const startedAt = performance.now();
   const child = spawn(process.execPath, [path, 'up', '--json', '--port', '0', '--data', folder], {
@@ -157,7 +163,7 @@ async function startUp(folder: string): Promise<number> {
   return ms;
 }
 
-async function loadAlone(folder: string): Promise<number> {
+async function measureLoad(folder: string): Promise<number> {
   const child = await start('store-load', [folder]);
   await child.kill();
   const { ms, instances } = JSON.parse(child.readyMessage) as { ms: number; instances: number };
@@ -165,38 +171,38 @@ async function loadAlone(folder: string): Promise<number> {
   return ms;
 }
 
-async function fill(folder: string): Promise<void> {
+async function writeInstances(folder: string): Promise<void> {
   const store = diskStore({ folder });
   await store.load();
   await Promise.all(Array.from({ length: INSTANCES }, (_, n) => store.write([put(n)])));
   await store.close();
 }
 
-async function restarts(report: Report): Promise<void> {
-  await inFolder(async (folder) => {
-    await fill(folder);
+async function measureRestarts(report: Report): Promise<void> {
+  await withFolder(async (folder) => {
+    await writeInstances(folder);
     const loads: number[] = [];
-    for (let times = 0; times < STARTS; times += 1) loads.push(await loadAlone(folder));
+    for (let times = 0; times < STARTS; times += 1) loads.push(await measureLoad(folder));
     report(single(`loading ${INSTANCES} instances, alone`, 'ms', loads));
     const pairs = [];
     for (let times = 0; times < STARTS; times += 1) {
-      const theirs = await inFolder(startUp);
-      pairs.push({ theirs, ours: await startUp(folder) });
+      const theirs = await withFolder(measureStart);
+      pairs.push({ theirs, ours: await measureStart(folder) });
     }
     report(paired(`start to ready with ${INSTANCES}; beside: with none`, 'ms', pairs, '<= 1000 ms'));
   });
 }
 
 async function run(report: Report): Promise<void> {
-  for (const { concurrent, target } of AT_ONCE) {
+  for (const { concurrent, target } of CONCURRENCIES) {
     const pairs = await compare(withStore, concurrent);
     report(paired(`stored, ${concurrent} at once`, 'registrations/s', pairs, target));
   }
-  for (const { concurrent } of AT_ONCE) {
+  for (const { concurrent } of CONCURRENCIES) {
     const pairs = await compare(withRegistry, concurrent);
     report(paired(`registered over HTTP, ${concurrent} at once`, 'registrations/s', pairs));
   }
-  await restarts(report);
+  await measureRestarts(report);
 }
 
 export const store: Bench = {

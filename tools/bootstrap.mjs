@@ -8,24 +8,24 @@ import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const lock = join(root, '.bootstrap.lock');
-const say = (text) => process.stderr.write(`bootstrap: ${text}\n`);
+const log = (text) => process.stderr.write(`bootstrap: ${text}\n`);
 
 function checkNode() {
   const [major, minor] = process.versions.node.split('.').map(Number);
   if (major > 20 || (major === 20 && minor >= 19)) return;
-  say(`Rollcall needs Node 20.19 or newer; this is ${process.version}.`);
+  log(`Rollcall needs Node 20.19 or newer; this is ${process.version}.`);
   process.exit(1);
 }
 
 function run(command, args) {
   const shell = process.platform === 'win32';
   const { status, error } = spawnSync(command, args, { cwd: root, stdio: ['ignore', 2, 2], shell });
-  if (error) say(`${command} did not start: ${error.message}`);
+  if (error) log(`${command} did not start: ${error.message}`);
   if (status !== 0) process.exit(status ?? 1);
 }
 
 /** The pid in the lock, if that process is still alive. A lock that is not yet written counts as alive. */
-function holder() {
+function lockHolder() {
   try {
     const pid = Number(readFileSync(lock, 'utf8'));
     if (pid > 0) process.kill(pid, 0);
@@ -44,9 +44,9 @@ function takeLock() {
     } catch (error) {
       if (error.code !== 'EEXIST') throw error;
     }
-    const pid = holder();
+    const pid = lockHolder();
     if (pid === undefined) rmSync(lock, { force: true });
-    else if (!isReported) say(`waiting for another one (pid ${pid}); delete ${lock} if there is none`);
+    else if (!isReported) log(`waiting for another one (pid ${pid}); delete ${lock} if there is none`);
     isReported ||= pid !== undefined;
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 200);
   }
@@ -77,15 +77,15 @@ function stamp(name, files) {
  * those of other platforms.
  */
 function matchesLockfile() {
-  const notes = join(root, 'node_modules', '.package-lock.json');
-  if (!existsSync(notes)) return false;
-  const [installed, wanted] = [notes, join(root, 'package-lock.json')].map(
+  const installedLock = join(root, 'node_modules', '.package-lock.json');
+  if (!existsSync(installedLock)) return false;
+  const [installed, wanted] = [installedLock, join(root, 'package-lock.json')].map(
     (path) => JSON.parse(readFileSync(path, 'utf8')).packages,
   );
-  const isThere = ([path, { version, optional }]) =>
+  const isInstalled = ([path, { version, optional }]) =>
     path === '' || (installed[path] === undefined ? optional === true : installed[path].version === version);
   const isOnDisk = (path) => path in wanted && existsSync(join(root, path));
-  return Object.entries(wanted).every(isThere) && Object.keys(installed).every(isOnDisk);
+  return Object.entries(wanted).every(isInstalled) && Object.keys(installed).every(isOnDisk);
 }
 
 /** Every file below a folder, by its path from the root. */
@@ -126,14 +126,14 @@ const built = stamp('built', [
 if (!installed.isFresh()) {
   const isInstalledByHand = installed.isMissing() && matchesLockfile(); // `npm ci`, as in a fresh clone
   if (!isInstalledByHand) {
-    say('npm ci');
+    log('npm ci');
     run('npm', ['ci', '--include=dev', '--no-audit', '--no-fund', '--loglevel=error']); // dev, even where NODE_ENV=production
   }
   installed.write();
 }
 const tsc = join(root, 'node_modules', 'typescript', 'bin', 'tsc');
 const force = !built.isFresh(); // `tsc -b` misses a changed lib
-if (force) say('tsc -b --force');
+if (force) log('tsc -b --force');
 for (const folder of folders) pruneOrphans(folder);
 run(process.execPath, force ? [tsc, '-b', '--force'] : [tsc, '-b']);
 if (force) built.write();
@@ -144,7 +144,7 @@ const dashboard = stamp('dashboard', [
   ...filesIn('packages/core/src'), // some of it is bundled
 ]);
 if (!dashboard.isFresh() || !existsSync(join(root, 'packages', 'dashboard', 'dist', 'index.html'))) {
-  say('dashboard');
+  log('dashboard');
   run(process.execPath, [join(root, 'packages', 'dashboard', 'build.mjs')]);
   dashboard.write();
 }

@@ -15,9 +15,9 @@ const PROGRAMS = {
 };
 
 /** Keeps services from starting at installation: the tests start their own, on ports of their own. */
-const QUIET = { DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
+const APT_ENV = { DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
 
-function isThere(name) {
+function isInstalled(name) {
   const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin'];
   return folders.some((folder) => isProgram(join(folder, PROGRAMS[name])));
 }
@@ -36,18 +36,18 @@ const CAP_MS = 240_000;
 
 /** Installs the missing ones of these packages, if permitted, within four minutes; prints what it does. */
 export function installFromDebian(names) {
-  const missing = names.filter((name) => !isThere(name));
+  const missing = names.filter((name) => !isInstalled(name));
   if (missing.length === 0 || process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) return;
   console.log(`apt-get install ${missing.join(' ')}`);
   const deadline = performance.now() + CAP_MS;
   const apt = (...args) => {
     const timeout = Math.max(1, Math.ceil(deadline - performance.now()));
-    return spawnSync('apt-get', args, { env: { ...process.env, ...QUIET }, encoding: 'utf8', timeout });
+    return spawnSync('apt-get', args, { env: { ...process.env, ...APT_ENV }, encoding: 'utf8', timeout });
   };
   const install = ['install', '-y', '-q', '--no-install-recommends', ...missing];
-  const done = apt(...install);
-  if (done.status === 0) return;
+  const first = apt(...install);
+  if (first.status === 0) return;
   apt('update', '-q'); // the lists of a new machine are empty or old
-  const again = apt(...install);
-  if (again.status !== 0) console.log(`apt-get failed: ${again.error?.message ?? again.stderr}`);
+  const second = apt(...install);
+  if (second.status !== 0) console.log(`apt-get failed: ${second.error?.message ?? second.stderr}`);
 }

@@ -63,12 +63,12 @@ const ALLOWED = new Set([
 
 const order = {
   create(context) {
-    const place = placeOf(context.filename);
-    if (place === null || /\.(?:test|fixture)$|(?:^|\/)contract$/.test(place.file)) return {};
+    const source = placeOf(context.filename);
+    if (source === null || /\.(?:test|fixture)$|(?:^|\/)contract$/.test(source.file)) return {};
     const check = (node) => {
       if (node.source === null || typeof node.source.value !== 'string' || !node.source.value.startsWith('.')) return;
       const target = placeOf(resolve(dirname(context.filename), node.source.value));
-      const message = target === null || target.name !== place.name ? null : objectionTo(place, target);
+      const message = target === null || target.name !== source.name ? null : violationOf(source, target);
       if (message !== null) context.report({ node: node.source, message });
     };
     return {
@@ -81,7 +81,7 @@ const order = {
 };
 
 /** Why a file may not import another one of its package; null: it may. */
-function objectionTo(from, to) {
+function violationOf(from, to) {
   const { order: rooms, base = [] } = PACKAGES[from.name];
   if (from.room === '' || from.room === to.room || base.includes(to.file)) return null;
   if (ALLOWED.has(`${from.name}: ${from.file} -> ${to.file}`)) return null;

@@ -23,12 +23,12 @@ const RETRIES = join(root, 'tools', 'retries.mjs');
 let reports = 0;
 
 /** A step that counts the tests of a vitest project, and fails when there are none. */
-export function vitest(project, ...more) {
+export function vitest(project, ...options) {
   reports += 1;
   const report = join(tmpdir(), `rollcall-${process.pid}-${project}-${reports}.json`);
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`, `--reporter=${RETRIES}`];
   return {
-    ...tool('vitest', 'run', '--project', project, ...more, ...reporters),
+    ...tool('vitest', 'run', '--project', project, ...options, ...reporters),
     name: `vitest --project ${project}`,
     report,
   };
@@ -42,9 +42,9 @@ export async function runStages(stages) {
       console.log(`skip ${stage.name}: there is no ${stage.folder}`);
       continue;
     }
-    const whyNot = stage.whyNot?.();
-    if (whyNot !== undefined) {
-      console.log(`skip ${stage.name}: ${whyNot}`);
+    const skipReason = stage.skipReason?.();
+    if (skipReason !== undefined) {
+      console.log(`skip ${stage.name}: ${skipReason}`);
       continue;
     }
     const { passed, failed } = await runStage(stage);
@@ -79,8 +79,8 @@ async function runStep(step, { deadline, isAlone }) {
   const started = performance.now();
   const { code, output, isCapped } = await execute(step, { capMs: deadline - started, isLive: isAlone });
   const result = step.report === undefined ? exitResult(step, code) : vitestResult(step, code);
-  const why = isCapped ? ', killed: the stage took longer than it may' : (result.why ?? '');
-  console.log(`${result.failed === 0 ? 'ok  ' : 'FAIL'} ${step.name} (${seconds(performance.now() - started)}${why})`);
+  const note = isCapped ? ', killed: the stage took longer than it may' : (result.note ?? '');
+  console.log(`${result.failed === 0 ? 'ok  ' : 'FAIL'} ${step.name} (${seconds(performance.now() - started)}${note})`);
   if (result.failed > 0 && output !== '') console.log(output);
   return result;
 }
@@ -91,7 +91,7 @@ function exitResult({ counts = 1 }, code) {
 
 /** A file that cannot be imported has no tests; an unhandled rejection shows only in the exit code. */
 function vitestResult({ report }, code) {
-  if (!existsSync(report)) return { passed: 0, failed: 1, why: ', no report' };
+  if (!existsSync(report)) return { passed: 0, failed: 1, note: ', no report' };
   const {
     numPassedTests: passed,
     numFailedTests,
@@ -101,8 +101,8 @@ function vitestResult({ report }, code) {
   rmSync(report);
   const brokenFiles = testResults.filter((file) => file.status === 'failed' && file.assertionResults.length === 0);
   const failed = Math.max(numFailedTests + brokenFiles.length, code === 0 ? 0 : 1);
-  if (passed + failed === 0) return { passed: 0, failed: 1, why: ', no test ran' };
-  return { passed, failed, why: `, ${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}` };
+  if (passed + failed === 0) return { passed: 0, failed: 1, note: ', no test ran' };
+  return { passed, failed, note: `, ${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}` };
 }
 
 function execute({ command, args }, { capMs, isLive }) {

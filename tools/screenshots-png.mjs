@@ -2,7 +2,7 @@
 import { crc32, deflateSync, inflateSync } from 'node:zlib';
 
 const SIGNATURE = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
-const MOST_COLOURS = 256;
+const MAX_COLOURS = 256;
 /**
  * The number of most frequent colours in the palette; the others are those most unlike them, so that a small green dot
  * stays green.
@@ -39,7 +39,7 @@ function paletteOf(byCount) {
   const others = byCount
     .slice(FREQUENT_COLOURS)
     .map((colour) => ({ colour, distance: Math.min(...palette.map((one) => distanceOf(one, colour))) }));
-  while (palette.length < MOST_COLOURS && others.length > 0) {
+  while (palette.length < MAX_COLOURS && others.length > 0) {
     const farthest = others.reduce((a, b) => (b.distance > a.distance ? b : a));
     if (farthest.distance === 0) break;
     palette.push(farthest.colour);

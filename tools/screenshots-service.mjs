@@ -1,7 +1,7 @@
 // One service of those in the screenshots of the dashboard: its name, its version and its callees are in the environment.
 // SIGUSR2 closes only its port: then it is unreachable, while it still reaches the registry.
 import 'reflect-metadata';
-import { setTimeout as pass } from 'node:timers/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Controller, Get, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { MessagePattern, Transport } from '@nestjs/microservices';
@@ -17,7 +17,7 @@ class Desk {
   }
 
   async work() {
-    await pass(Number(WORK_MS) * (0.5 + Math.random()));
+    await sleep(Number(WORK_MS) * (0.5 + Math.random()));
     await Promise.all(callees.map((name) => this.rollcall.call(name, 'work', {}, IDEMPOTENT)));
     return { instance: this.rollcall.id };
   }

@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
-import { setTimeout as pass } from 'node:timers/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 import { shootFleet } from './screenshots-fleet.mjs';
@@ -19,7 +19,7 @@ const programs = {
   service: join(root, 'tools', 'screenshots-service.mjs'),
 };
 /** Name → number of instances, callees, duration of a call. */
-const TOWN = {
+const FLEET = {
   gateway: { count: 2, calls: 'orders,catalog,users', http: true },
   orders: { count: 3, calls: 'payments,inventory', workMs: 4 },
   payments: { count: 3, calls: 'fraud', workMs: 6 },
@@ -33,7 +33,12 @@ const WARM_UP_MS = 60_000;
 const PER_SECOND = 40;
 const THEMES = ['light', 'dark'];
 /** Chromium connects to nothing but the page. */
-const QUIET = ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update'];
+const CHROMIUM_FLAGS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-background-networking',
+  '--disable-component-update',
+];
 
 const children = [];
 process.on('exit', () => children.forEach((child) => child.kill('SIGKILL')));
@@ -56,19 +61,20 @@ async function startRegistry() {
 }
 
 /** A proxy that can be cut: then it refuses new connections, and open ones stay. */
-async function openGate(url) {
+async function openProxy(url) {
   const { hostname, port } = new URL(url);
-  const gate = createServer((near) => {
-    const far = connect(Number(port), hostname);
-    near.pipe(far).pipe(near);
-    for (const socket of [near, far]) socket.on('error', () => [near, far].forEach((each) => each.destroy()));
+  const proxy = createServer((client) => {
+    const upstream = connect(Number(port), hostname);
+    client.pipe(upstream).pipe(client);
+    for (const socket of [client, upstream])
+      socket.on('error', () => [client, upstream].forEach((each) => each.destroy()));
   });
-  await once(gate.listen(0, '127.0.0.1'), 'listening');
-  return { url: `http://127.0.0.1:${gate.address().port}`, cut: () => gate.close() };
+  await once(proxy.listen(0, '127.0.0.1'), 'listening');
+  return { url: `http://127.0.0.1:${proxy.address().port}`, cut: () => proxy.close() };
 }
 
 function startService(name, registryUrl) {
-  const { calls = '', workMs = 1, http } = TOWN[name];
+  const { calls = '', workMs = 1, http } = FLEET[name];
   const env = { SERVICE: name, VERSION: '1.4.2', CALLS: calls, WORK_MS: String(workMs), ROLLCALL_URL: registryUrl };
   return start('service', [], http ? { ...env, HTTP: 'yes' } : env);
 }
@@ -80,16 +86,16 @@ async function instancesAt(url) {
   return (await Promise.all(answers)).flatMap(({ instances }) => instances);
 }
 
-async function until(what, isSo, patienceMs = 60_000) {
-  const end = Date.now() + patienceMs;
-  while (!(await isSo())) {
-    if (Date.now() > end) throw new Error(`Not so after ${patienceMs / 1_000} s: ${what}.`);
-    await pass(200);
+async function waitFor(what, condition, timeoutMs = 60_000) {
+  const end = Date.now() + timeoutMs;
+  while (!(await condition())) {
+    if (Date.now() > end) throw new Error(`Timed out after ${timeoutMs / 1_000} s: ${what}.`);
+    await sleep(200);
   }
 }
 
 /** Calls the gateways all the time; failures are intended. */
-function load(urls) {
+function startLoad(urls) {
   let turn = 0;
   const timer = setInterval(() => {
     turn += 1;
@@ -100,57 +106,59 @@ function load(urls) {
   return () => clearInterval(timer);
 }
 
-async function whole(url, town) {
-  const count = Object.values(town).flat().length;
-  await until(`${count} are HEALTHY`, async () => {
+async function waitForHealthy(url, fleet) {
+  const count = Object.values(fleet).flat().length;
+  await waitFor(`${count} are HEALTHY`, async () => {
     const instances = await instancesAt(url);
     return instances.filter(({ state }) => state === 'HEALTHY').length === count;
   });
 }
 
-async function openTown(url) {
-  const gate = await openGate(url);
-  const town = Object.fromEntries(
-    Object.entries(TOWN).map(([name, { count }]) => {
+async function startFleet(url) {
+  const proxy = await openProxy(url);
+  const fleet = Object.fromEntries(
+    Object.entries(FLEET).map(([name, { count }]) => {
       // the first instance of search reaches the registry through the proxy
-      const homes = Array.from({ length: count }, (_, index) => (name === 'search' && index === 0 ? gate.url : url));
-      return [name, homes.map((home) => startService(name, home))];
+      const registryUrls = Array.from({ length: count }, (_, index) =>
+        name === 'search' && index === 0 ? proxy.url : url,
+      );
+      return [name, registryUrls.map((registryUrl) => startService(name, registryUrl))];
     }),
   );
-  await whole(url, town);
+  await waitForHealthy(url, fleet);
   // one more, which starts when the machine is calm again: its round trips are typical
-  town.orders.unshift(startService('orders', url));
-  await whole(url, town);
-  return { town, gate };
+  fleet.orders.unshift(startService('orders', url));
+  await waitForHealthy(url, fleet);
+  return { fleet, proxy };
 }
 
 /** All kinds of problems, at one moment. Resolves with the instances to look at. */
-async function makeTrouble({ url, town, gate }) {
+async function injectFaults({ url, fleet, proxy }) {
   const before = await instancesAt(url);
   const idOf = (child) => before.find(({ metadata }) => metadata.pid === String(child.pid)).id;
-  town.users[0].kill('SIGKILL');
+  fleet.users[0].kill('SIGKILL');
   startService('users', url);
-  await pass(6_000);
-  await fetch(`${url}/api/v1/instances/${idOf(town.catalog[0])}`, {
+  await sleep(6_000);
+  await fetch(`${url}/api/v1/instances/${idOf(fleet.catalog[0])}`, {
     method: 'PATCH',
     headers: { 'content-type': 'application/json', 'x-rollcall-operator': '1' },
     body: JSON.stringify({ admin: 'DRAINING', reason: 'new kernel' }),
   });
-  gate.cut();
-  town.payments[0].kill('SIGSTOP');
-  await pass(6_000);
-  town.orders[0].kill('SIGUSR2');
-  const [refused, frozen, cut] = [town.orders[0], town.payments[0], town.search[0]].map(idOf);
-  await until('three instances are in trouble', async () => {
-    const sick = (await instancesAt(url)).filter(({ state }) => state === 'UNHEALTHY' || state === 'CRITICAL');
-    return [refused, frozen, cut].every((id) => sick.some((one) => one.id === id));
+  proxy.cut();
+  fleet.payments[0].kill('SIGSTOP');
+  await sleep(6_000);
+  fleet.orders[0].kill('SIGUSR2');
+  const [refused, frozen, cut] = [fleet.orders[0], fleet.payments[0], fleet.search[0]].map(idOf);
+  await waitFor('three instances are in trouble', async () => {
+    const failing = (await instancesAt(url)).filter(({ state }) => state === 'UNHEALTHY' || state === 'CRITICAL');
+    return [refused, frozen, cut].every((id) => failing.some((one) => one.id === id));
   });
   return { refused, frozen };
 }
 
 const browser = await chromium.launch({
   executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium',
-  args: QUIET,
+  args: CHROMIUM_FLAGS,
 });
 
 async function open(url, theme, [width, height] = [1440, 900]) {
@@ -172,7 +180,7 @@ const takeBoth = (pages, name) => Promise.all(pages.map((page, index) => take(pa
 
 async function shoot(pages, url, [name, hash]) {
   await Promise.all(pages.map((page) => page.goto(`${url}/${hash}`)));
-  await pass(1_500); // content that arrives after the page: graphs and their data
+  await sleep(1_500); // content that arrives after the page: graphs and their data
   await takeBoth(pages, name);
 }
 
@@ -191,14 +199,14 @@ if (process.argv[2] === 'fleet') {
   process.exit(0);
 }
 const { child: registry, url } = await startRegistry();
-const { town, gate } = await openTown(url);
+const { fleet, proxy } = await startFleet(url);
 const gateways = (await instancesAt(url)).filter(({ service }) => service === 'gateway');
-const stopLoad = load(gateways.map(({ endpoints: [{ host, port }] }) => `http://${host}:${port}`));
+const stopLoad = startLoad(gateways.map(({ endpoints: [{ host, port }] }) => `http://${host}:${port}`));
 console.log('everything is HEALTHY; a minute of calls …');
-await pass(WARM_UP_MS);
+await sleep(WARM_UP_MS);
 const pages = await Promise.all(THEMES.map((theme) => open(url, theme)));
 const phone = await open(url, 'light', [390, 844]);
-const { refused } = await makeTrouble({ url, town, gate });
+const { refused } = await injectFaults({ url, fleet, proxy });
 const SCREENS = [
   ['overview', '#/overview'],
   ['instance', `#/instances/${refused}`],
@@ -214,7 +222,7 @@ for (const [index, screen] of SCREENS.entries()) {
   if (index === 0) await take(phone, 'overview-390');
 }
 await Promise.all(pages.map((page) => page.goto(`${url}/#/overview`)));
-await pass(1_000);
+await sleep(1_000);
 registry.kill('SIGKILL');
 await Promise.all(pages.map((page) => page.locator('.pill.stale').waitFor()));
 await takeBoth(pages, 'stale');

@@ -15,7 +15,7 @@ const ONLY_IN_ALL = {
 const ALONE = {
   security: /^(floods|wire-fuzz)$/,
   process:
-    /^(brokers|calls-.+|cluster|disk-(folder|full)|examples|faults|grpc-typed|kinds-(drain|embedded)|many-services|mtls-rotation|restored|silence)$/,
+    /^(brokers|calls-.+|cluster|disk-(folder|full)|examples|faults|grpc-typed|kinds-(drain|embedded)|concurrent-services|mtls-rotation|restored|silence)$/,
   browser: /^wire$/,
 };
 
@@ -33,12 +33,12 @@ const BESIDE_SOURCES = { sim: ['packages/', 'bench/'], security: ['packages/'] }
 export function runsOf(suite, { isAll }) {
   const [leftOut, alone] = [isAll ? undefined : ONLY_IN_ALL[suite], ALONE[suite]];
   const chosen = filesOf(suite).filter((name) => leftOut?.test(name) !== true);
-  const one = chosen.filter((name) => alone?.test(name) === true);
-  const many = chosen.filter((name) => !one.includes(name));
+  const serial = chosen.filter((name) => alone?.test(name) === true);
+  const concurrent = chosen.filter((name) => !serial.includes(name));
   const paths = (names) => names.map((name) => `e2e/${suite}/${name}.test.ts`);
-  const beside = BESIDE_SOURCES[suite] ?? [];
-  const together = ['--fileParallelism', `--maxWorkers=${WORKERS[suite]}`, ...paths(many), ...beside];
-  return one.length === 0 ? [together] : [together, ['--no-fileParallelism', ...paths(one)]];
+  const sourceTests = BESIDE_SOURCES[suite] ?? [];
+  const together = ['--fileParallelism', `--maxWorkers=${WORKERS[suite]}`, ...paths(concurrent), ...sourceTests];
+  return serial.length === 0 ? [together] : [together, ['--no-fileParallelism', ...paths(serial)]];
 }
 
 function filesOf(suite) {

@@ -12,9 +12,9 @@ const isAll = process.argv.includes('--all');
 process.env.SHORT = isAll ? '' : '1'; // e2e/variants.ts
 
 /** A stage that runs a suite of e2e. `expectedMs`: the duration in `npm test`, and in all. */
-function stageOf(name, { capMs, expectedMs: [shortMs, allMs], ...more }) {
+function stageOf(name, { capMs, expectedMs: [shortMs, allMs], ...options }) {
   const waves = runsOf(name, { isAll }).map((args) => [vitest(name, ...args)]);
-  return { name, folder: `e2e/${name}`, capMs, expectedMs: isAll ? allMs : shortMs, waves, ...more };
+  return { name, folder: `e2e/${name}`, capMs, expectedMs: isAll ? allMs : shortMs, waves, ...options };
 }
 
 const bootstrap = {
@@ -55,32 +55,32 @@ const stages = [
   stageOf('packages', {
     capMs: 480_000,
     expectedMs: [90_000, 270_000],
-    whyNot: () => (reachesNpm() ? undefined : 'the npm registry cannot be reached'),
+    skipReason: () => (reachesNpm() ? undefined : 'the npm registry cannot be reached'),
   }),
 ];
 
 /** Whether the npm registry is reachable, from which packages are downloaded; without it their tests are skipped. */
 function reachesNpm() {
-  const question = ['view', 'rxjs', 'version', '--prefer-online', '--fetch-retries=1', '--fetch-timeout=10000'];
-  return spawnSync('npm', question, { timeout: 40_000, shell: process.platform === 'win32' }).status === 0;
+  const npmArguments = ['view', 'rxjs', 'version', '--prefer-online', '--fetch-retries=1', '--fetch-timeout=10000'];
+  return spawnSync('npm', npmArguments, { timeout: 40_000, shell: process.platform === 'win32' }).status === 0;
 }
 
-const asked = process.argv.slice(2).filter((word) => word !== '--all');
+const requested = process.argv.slice(2).filter((arg) => arg !== '--all');
 const known = stages.map(({ name }) => name);
-const unknown = asked.filter((name) => !known.includes(name));
+const unknown = requested.filter((name) => !known.includes(name));
 if (unknown.length > 0) {
   console.error(`There is no stage "${unknown.join('", "')}"; there are: ${known.join(', ')}.`);
   process.exit(2);
 }
 for (const { name, isOnRequest } of stages) {
-  if (isOnRequest && asked.length === 0) console.log(`skip ${name}: it runs on request, npm test -- ${name}`);
+  if (isOnRequest && requested.length === 0) console.log(`skip ${name}: it runs on request, npm test -- ${name}`);
 }
-if (!isAll && asked.length === 0) {
+if (!isAll && requested.length === 0) {
   console.log(
     'Leaves out further variants, and the files of ONLY_IN_ALL in tools/test-plan.mjs: npm run test:all runs them.',
   );
 }
 await runStages([
   bootstrap,
-  ...stages.filter(({ name, isOnRequest }) => (asked.length === 0 ? !isOnRequest : asked.includes(name))),
+  ...stages.filter(({ name, isOnRequest }) => (requested.length === 0 ? !isOnRequest : requested.includes(name))),
 ]);

@@ -2,13 +2,13 @@ import type { Counter, Instance, Meter } from '@rollcall/core';
 import { parseOptions, silentLog } from '@rollcall/core';
 import { callFields, Calls } from '@rollcall/client/testing';
 import type { Channel, OneCall, Transport } from '@rollcall/client/testing';
-import type { Caller, Contestant, Site } from './simulation.js';
+import type { Caller, CallerFactory, Site } from './simulation.js';
 
 const SERVICE = 'orders';
 const METHOD = 'find';
 
 /** The calls of this package. `options`: the client option `calls`; `wishes`: the options of each call. */
-export function rollcall(options: object = {}, wishes: OneCall = { idempotent: true }): Contestant {
+export function rollcall(options: object = {}, wishes: OneCall = { idempotent: true }): CallerFactory {
   return ({ time, random, channels }) => {
     const meter = new Tally();
     const view = {
@@ -58,7 +58,7 @@ export interface BareTerms {
 }
 
 /** Plain round robin: a list of addresses and a counter. */
-export function bareRoundRobin(terms: BareTerms): Contestant {
+export function bareRoundRobin(terms: BareTerms): CallerFactory {
   return (site) => {
     let turn = Math.floor(site.random.unit() * site.channels.length);
     return new Bare(site, terms, () => (turn = (turn + 1) % site.channels.length));
@@ -66,7 +66,7 @@ export function bareRoundRobin(terms: BareTerms): Contestant {
 }
 
 /** The server with the fewest requests of this client in flight; a tie is broken at random. */
-export function bareLeastLoaded(terms: BareTerms): Contestant {
+export function bareLeastLoaded(terms: BareTerms): CallerFactory {
   return (site) =>
     new Bare(site, terms, (inFlight) => {
       const start = Math.floor(site.random.unit() * inFlight.length);

@@ -23,7 +23,7 @@ const NAMESPACE = 'default';
 const EPOCH = 'simulated';
 /** Host 0 listens on this port, the others on the following ones. */
 export const FIRST_PORT = 1_000;
-/** Size of the pool of HTTP connections, for both contestants. */
+/** Size of the pool of HTTP connections, for both callers. */
 export const POOL_SIZE = 128;
 
 /** Creates the channel that uses connections as the protocol does. */

@@ -8,7 +8,7 @@ import type { CatalogWord, Listed, Traffic, World } from './world.js';
 
 const LONGEST_MS = 8_000;
 /** The largest share of one host’s capacity that all loads together may ask for. */
-const MOST_SHARE = 0.5;
+const MAX_SHARE = 0.5;
 
 const hosts = fc.integer({ min: 1, max: 3 });
 /** A bit mask of the hosts that a fault hits; 0: all of them. */
@@ -121,20 +121,20 @@ interface Place {
 
 function loadOf(one: Asked, { place, count, workers, delayMs, knownAtMs }: Place): Traffic {
   const { share, deadlineMs, workMs, isIdempotent, isRefused, burstAtMs } = one;
-  const most = (MOST_SHARE * share) / count;
+  const max = (MAX_SHARE * share) / count;
   const load = { method: `m${place}`, deadlineMs, workMs, isIdempotent, isSteady: true, isRefused };
   if (burstAtMs !== null) {
     // all of it can be served in a half of its deadline, and calls that waited for the catalog do not coincide with
     // others
     const fromMs = Math.max(burstAtMs, knownAtMs);
     const perMs = Math.min(workers / workMs, POOL_SIZE / (workMs + 2 * delayMs));
-    const atOnce = Math.max(1, Math.floor(most * deadlineMs * perMs));
-    return { ...load, fromMs, toMs: fromMs, atOnce: Math.min(atOnce, MOST_AT_ONCE) };
+    const atOnce = Math.max(1, Math.floor(max * deadlineMs * perMs));
+    return { ...load, fromMs, toMs: fromMs, atOnce: Math.min(atOnce, MAX_CONCURRENT) };
   }
-  const perSecond = Math.min((most * 1_000 * workers) / workMs, MOST_PER_SECOND);
+  const perSecond = Math.min((max * 1_000 * workers) / workMs, MAX_PER_SECOND);
   return { ...load, fromMs: 0, toMs: LONGEST_MS, perSecond };
 }
 
 /** Keeps a run within milliseconds. */
-const MOST_PER_SECOND = 60;
-const MOST_AT_ONCE = 1_500;
+const MAX_PER_SECOND = 60;
+const MAX_CONCURRENT = 1_500;

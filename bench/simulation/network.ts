@@ -155,7 +155,7 @@ export interface Acceptor {
 
 /**
  * Delay of a resent packet after the end of a cut, ms. Fixed, since the phases of TCP would be chance between two
- * contestants.
+ * callers.
  */
 const RESEND_MS = 200;
 /** Minimum distance of two packets of one direction, which keeps them in order. */

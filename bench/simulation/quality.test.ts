@@ -14,12 +14,12 @@ import {
 } from './scenarios.js';
 import type { Play } from './scenarios.js';
 import { simulate } from './simulation.js';
-import type { Contestant, Outcome } from './simulation.js';
+import type { CallerFactory, Outcome } from './simulation.js';
 
 // The scenarios of `bench sim`, with one seed each and a margin: these tests hold the results, the bench measures them.
 
-function run(play: Play, contestant: Contestant = rollcall(play.options), seed = 5): Promise<Outcome> {
-  return simulate(play.scenario, contestant, { time: new ManualTime(), random: seededRandom(seed) });
+function run(play: Play, createCaller: CallerFactory = rollcall(play.options), seed = 5): Promise<Outcome> {
+  return simulate(play.scenario, createCaller, { time: new ManualTime(), random: seededRandom(seed) });
 }
 
 /** The same scenario, limited to some seconds. */

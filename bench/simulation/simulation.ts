@@ -45,7 +45,7 @@ export interface Site {
 }
 
 /** Creates a caller: one way to make calls. */
-export type Contestant = (site: Site) => Caller;
+export type CallerFactory = (site: Site) => Caller;
 
 // ---- randomness -----------------------------------------------------------------------------------------------------
 
@@ -209,7 +209,7 @@ const BATCH = 500;
 /** Runs a scenario as discrete events, without waiting: the same run for the same random numbers. */
 export async function simulate(
   scenario: Scenario,
-  contestant: Contestant,
+  createCaller: CallerFactory,
   { time, random }: { readonly time: SimulatedTime; readonly random: Random },
 ): Promise<Outcome> {
   const chance = new Chance(random);
@@ -219,7 +219,7 @@ export async function simulate(
     return new Server(time, scenario.workers, serve);
   });
   const site: Site = { time, random, channels: servers };
-  const callers = Array.from({ length: scenario.clients }, () => contestant(site));
+  const callers = Array.from({ length: scenario.clients }, () => createCaller(site));
   const beganAt: number[] = [];
   const took: number[] = [];
   const endMs = scenario.seconds * 1_000;

@@ -25,7 +25,7 @@ type Event =
   | (Facts & { readonly event: 'exited' | 'started' })
   | { readonly event: 'changed'; readonly instance: string; readonly state: string; readonly reason: string | null }
   | { readonly event: 'calls'; readonly calls: number; readonly failed: number; readonly firstError: string | null }
-  | { readonly event: 'told'; readonly text: string };
+  | { readonly event: 'notice'; readonly text: string };
 type Comings = Extract<Event, { event: 'exited' | 'started' }>;
 
 const NAMES = ['registry', 'gateway', 'a-1', 'a-2', 'a-3', 'b-1', 'b-2'];
@@ -217,8 +217,8 @@ describe('a key of the demo', () => {
       () =>
         events(demo)
           .slice(from)
-          .flatMap((one) => (one.event === 'told' ? one.text : []))
-          .find((told) => told.startsWith(`${key}: `)),
+          .flatMap((one) => (one.event === 'notice' ? one.text : []))
+          .find((notice) => notice.startsWith(`${key}: `)),
       PATIENCE_MS,
     );
     return { text, from };
@@ -274,7 +274,7 @@ describe('a key of the demo', () => {
     await changed(
       instance!,
       'UNHEALTHY',
-      new RegExp(`nobody can reach it: connect ECONNREFUSED 127.0.0.1:${port}`),
+      new RegExp(`it cannot be reached: connect ECONNREFUSED 127.0.0.1:${port}`),
       from,
     );
     const healed = await press('p');
@@ -324,8 +324,8 @@ describe('a key of the demo', () => {
       () =>
         events(demo)
           .slice(from)
-          .flatMap((one) => (one.event === 'told' ? one.text : []))
-          .find((told) => /the registry is back \(pid \d+\): 7 of 7 instances are HEALTHY again$/.test(told)),
+          .flatMap((one) => (one.event === 'notice' ? one.text : []))
+          .find((notice) => /the registry is back \(pid \d+\): 7 of 7 instances are HEALTHY again$/.test(notice)),
       PATIENCE_MS,
     );
     expect(back).toMatch(/^r: /);

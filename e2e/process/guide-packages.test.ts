@@ -46,7 +46,7 @@ it('the README of @rollcall/core', () => {
   const read = registrationMessage.parse(received); // what came over the wire
   if (!read.ok) for (const { path, received: got, allowed } of read.problem) console.error(path, got, allowed);
 
-  isCallable({ state: 'CRITICAL', admin: 'ENABLED' }); // false: nobody calls it
+  isCallable({ state: 'CRITICAL', admin: 'ENABLED' }); // false: callers do not call it
   // #endregion
   expect(read.ok ? [] : read.problem.map(({ path }) => path)).toContain('endpoints[0].port');
 });

@@ -150,7 +150,7 @@ function followFiles(server: Server, files: readonly string[], read: () => Secur
     try {
       server.setSecureContext(read());
     } catch (error) {
-      console.warn(`The last certificate goes on: ${String(error)}`); // its key comes with the next change
+      console.warn(`The last certificate stays in use: ${String(error)}`); // its key comes with the next change
     }
   };
   for (const file of files) watchFile(file, { interval: 1_000, persistent: false }, renew);
@@ -202,7 +202,7 @@ describe('the servers of services', () => {
     const refreshIntervalMs = 1_000;
     const files = { certificateFile: certFile, privateKeyFile: keyFile, caCertificateFile: caFile, refreshIntervalMs };
     const provider = new experimental.FileWatcherCertificateProvider(files);
-    const credentials = experimental.createCertificateProviderServerCredentials(provider, provider, false); // true: asks who calls
+    const credentials = experimental.createCertificateProviderServerCredentials(provider, provider, false); // true: asks for client certificates
     // #endregion
     const overGrpc = await NestFactory.createMicroservice<MicroserviceOptions>(OrdersModule, {
       transport: Transport.GRPC,

@@ -88,7 +88,7 @@ async function startFastify(): Promise<INestApplicationContext> {
   const OrdersModule = moduleOf('fastify');
   // #region asks
   const [ca, cert, key] = [readFileSync(caFile), readFileSync(certFile), readFileSync(keyFile)];
-  const https = { cert, key, ca, requestCert: true, rejectUnauthorized: true }; // who has no certificate of this CA is refused
+  const https = { cert, key, ca, requestCert: true, rejectUnauthorized: true }; // a client without a certificate of this CA is refused
   const app = await NestFactory.create(OrdersModule, new FastifyAdapter({ https }), { logger });
   await app.listen(0, host);
   // #endregion
@@ -99,7 +99,7 @@ async function startGrpc(): Promise<INestApplicationContext> {
   const OrdersModule = moduleOf('grpc');
   // #region grpc
   const pair = { cert_chain: readFileSync(certFile), private_key: readFileSync(keyFile) };
-  const asksForCertificates = true; // false: whoever trusts ours may call
+  const asksForCertificates = true; // false: any client that trusts ours may call
   const credentials = ServerCredentials.createSsl(readFileSync(caFile), [pair], asksForCertificates);
   const app = await NestFactory.createMicroservice<MicroserviceOptions>(OrdersModule, {
     transport: Transport.GRPC,

@@ -113,7 +113,7 @@ const calm = (loop: OpenLoop): Promise<unknown> => {
 };
 
 /** What a drain waited for: the callers that had to be notified, and the requests in flight when it began. */
-const DRAINED = /ms: [1-9]\d* had to hear of it; .*in flight.*; no request came for \d+ ms\./;
+const DRAINED = /ms: [1-9]\d* watchers? had to be notified; .*in flight.*; no request came for \d+ ms\./;
 const IN_HAND =
   /; [1-9]\d* in flight \((tcp (find|book|told)|GET \/find|POST \/book|grpc shop\.Orders\/(Find|Book)).* \(for \d+ ms\)/;
 

@@ -84,7 +84,7 @@ describe('a process that cannot reach a registry over TLS logs why, and what to 
       'of a CA that is not configured',
       async () => shown(server),
       () => undefined,
-      /signed by nobody that is trusted.*ROLLCALL_CA_FILE/,
+      /signed by no CA that is trusted.*ROLLCALL_CA_FILE/,
     ],
     [
       'that is over',
@@ -134,7 +134,7 @@ describe('a process that cannot reach a registry over TLS logs why, and what to 
       await child.exited;
       return child.err.join('\n');
     };
-    expect(await ls()).toMatch(/cannot be reached.*nobody that is trusted here.*--ca-file/);
+    expect(await ls()).toMatch(/cannot be reached.*no CA that is trusted here.*--ca-file/);
     expect(await ls('--ca-file', caFile)).toMatch(/asks for a client certificate.*--cert-file/);
     expect(await ls('--ca-file', caFile, '--cert-file', client.certFile)).toContain(
       '--cert-file is there without --key-file',
@@ -197,7 +197,7 @@ describe('certificate files', () => {
     const next = await made.signed(ca, { names: ['URI:rollcall:reader'] });
     const key = textOf(own.keyFile);
     writeFileSync(own.keyFile, key.slice(0, key.length / 2));
-    await logged(lines, /cannot be used: .*own.key is cut short.*go on with what was there/);
+    await logged(lines, /cannot be used: .*own.key is cut short.*keep using the previous files/);
     const before = clients.length;
     await until('it continues', () => clients.length > before + 1);
     expect(new Set(clients)).toEqual(new Set([first]));

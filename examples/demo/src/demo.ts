@@ -3,14 +3,14 @@ import { addressOf, systemRandom, systemTime } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
 import { Overview, RegistryApi } from 'rollcall';
 import type { InstanceChange, View } from 'rollcall';
-import { anotherRole, PARTITIONABLE, GATEWAY, REGISTRY, registryRole, serviceRoles } from './roles.js';
+import { nextRole, PARTITIONABLE, GATEWAY, REGISTRY, registryRole, serviceRoles } from './roles.js';
 import type { Addresses } from './roles.js';
 import { Actions } from './actions.js';
 import type { Action } from './actions.js';
 import type { PartitionProxy } from './partition-proxy.js';
-import { ElsewhereCount } from './load/elsewhere.js';
+import { RetryCounter } from './load/retry-counter.js';
 import { Load } from './load/load.js';
-import type { Traffic } from './load/words.js';
+import type { Traffic } from './load/traffic-text.js';
 import type { DemoOptions } from './options.js';
 import type { Ports } from './ports.js';
 import type { Report } from './report/report.js';
@@ -21,10 +21,10 @@ import type { Role, Run } from './supervisor.js';
 const SERVICES_GRACE_MS = 4_000;
 const REGISTRY_GRACE_MS = 2_000;
 /** Missing instances are reported after this time. */
-const PATIENCE_MS = 30_000;
+const READY_TIMEOUT_MS = 30_000;
 const TRAFFIC_EVERY_MS = 5_000;
 /** The limit of instances of a and b for one machine; each takes some 80 MiB. */
-const MOST_ROLES = 13;
+const MAX_ROLES = 13;
 
 export interface DemoParts {
   readonly options: DemoOptions;
@@ -49,8 +49,8 @@ export class Demo {
   readonly #timers: NodeJS.Timeout[] = [];
   #overview: Overview | null = null;
   #load: Load | null = null;
-  #elsewhere: ElsewhereCount | null = null;
-  #isWhole = false;
+  #retryCounter: RetryCounter | null = null;
+  #isReady = false;
   /** A key requested the registry's restart, and no other action followed. */
   #isRestartAsked = false;
   /** The last notice about its return; null: it is not restarting, or all is reported. */
@@ -65,7 +65,7 @@ export class Demo {
     this.#services = serviceRoles(this.#addresses, proxy);
     this.#supervisor = new Supervisor({
       restartAfterMs: options.restartAfterMs,
-      began: ({ role }) => this.#setRunning(role, true),
+      spawned: ({ role }) => this.#setRunning(role, true),
       printed: (run, line) => this.#printed(run, line),
       exited: (run, how) => this.#exited(run, how),
     });
@@ -103,14 +103,14 @@ export class Demo {
   /** The results of the demo's own calls; null: it makes none, or not yet. */
   traffic(): Traffic | null {
     if (this.#load === null) return null;
-    return { ...this.#load.read(), elsewhere: this.#elsewhere?.count ?? 0 };
+    return { ...this.#load.read(), elsewhere: this.#retryCounter?.count ?? 0 };
   }
 
   /** `notes`: deviations from the defaults. */
   start(notes: readonly string[]): void {
     for (const note of notes) this.#report.notice(note);
     this.#supervisor.start(this.#registry);
-    this.#timers.push(setTimeout(() => this.#reportMissing(), PATIENCE_MS));
+    this.#timers.push(setTimeout(() => this.#reportMissing(), READY_TIMEOUT_MS));
   }
 
   /** A key was pressed. */
@@ -137,7 +137,7 @@ export class Demo {
     // first of all: calls that fail because everything ends do not count
     this.#load?.close();
     this.#reportTraffic();
-    this.#elsewhere?.close();
+    this.#retryCounter?.close();
     this.#report.notice('Ending: the services deregister first.');
     await this.#supervisor.end(
       this.#services.map(({ name }) => name),
@@ -151,8 +151,8 @@ export class Demo {
 
   /** One more instance of a or b; null: there are enough, or no registry yet. */
   #add(): Run | null {
-    if (this.#addresses.registryUrl === null || this.#services.length >= MOST_ROLES) return null;
-    const role = anotherRole(this.#services, this.#addresses);
+    if (this.#addresses.registryUrl === null || this.#services.length >= MAX_ROLES) return null;
+    const role = nextRole(this.#services, this.#addresses);
     this.#services = [...this.#services, role];
     return this.#supervisor.start(role);
   }
@@ -189,7 +189,7 @@ export class Demo {
       this.#report.exited(run, how);
     }
     if (this.#closing !== null || how.startsWith('SIG')) return;
-    if (how !== 'code 0') this.#report.complain([`${run.role.name} ended (${how}):`, ...run.complaints].join('\n'));
+    if (how !== 'code 0') this.#report.warn([`${run.role.name} ended (${how}):`, ...run.stderrLines].join('\n'));
     if (this.#addresses.registryUrl === null) this.#parts.failed();
   }
 
@@ -197,7 +197,7 @@ export class Demo {
     this.#report.changed(changes);
     for (const { instance, removed } of changes) if (removed === null) this.#recognise(instance);
     this.#reportReturn();
-    if (!this.#isWhole && this.#services.every((role) => this.#isHealthy(role))) this.#reportWhole();
+    if (!this.#isReady && this.#services.every((role) => this.#isHealthy(role))) this.#reportReady();
   }
 
   /**
@@ -231,12 +231,12 @@ export class Demo {
     return this.#overview?.instances.some((one) => one.id === id && one.state === 'HEALTHY') ?? false;
   }
 
-  #reportWhole(): void {
+  #reportReady(): void {
     const { registryUrl, gatewayPort } = this.#addresses;
     const registry = registryUrl ?? '';
     const gateway = `http://${addressOf({ host: '127.0.0.1', port: gatewayPort })}`;
-    this.#isWhole = true;
-    this.#report.whole({
+    this.#isReady = true;
+    this.#report.ready({
       registry,
       dashboard: `${registry}/`,
       gateway,
@@ -255,7 +255,7 @@ export class Demo {
 
   #call(registry: string, gateway: string, rate: number): void {
     this.#load = new Load(gateway, rate);
-    this.#elsewhere = new ElsewhereCount(registry);
+    this.#retryCounter = new RetryCounter(registry);
     this.#load.start();
     this.#timers.push(setInterval(() => this.#reportTraffic(), TRAFFIC_EVERY_MS));
   }
@@ -266,10 +266,10 @@ export class Demo {
   }
 
   #reportMissing(): void {
-    if (this.#isWhole) return;
+    if (this.#isReady) return;
     const missing = this.#services.filter((role) => !this.#isHealthy(role)).map(({ name }) => name);
-    const complaints = this.runs.flatMap(({ complaints: lines }) => lines.slice(-3));
-    const text = `Not HEALTHY after ${PATIENCE_MS / 1_000} s: ${missing.join(', ')}.`;
-    this.#report.complain([text, ...complaints].join('\n'));
+    const stderrLines = this.runs.flatMap(({ stderrLines: lines }) => lines.slice(-3));
+    const text = `Not HEALTHY after ${READY_TIMEOUT_MS / 1_000} s: ${missing.join(', ')}.`;
+    this.#report.warn([text, ...stderrLines].join('\n'));
   }
 }

@@ -17,7 +17,7 @@ const PARENTS_CHECK_MS = 500;
 
 const out: Out = {
   write: (line) => void process.stdout.write(`${line}\n`),
-  complain: (text) => void process.stderr.write(`demo: ${text}\n`),
+  warn: (text) => void process.stderr.write(`demo: ${text}\n`),
 };
 
 function reportFor(options: DemoOptions, demo: Demo): Report {
@@ -89,6 +89,6 @@ try {
   await main();
 } catch (error) {
   if (!isRollcallError(error)) throw error;
-  out.complain(messageOf(error));
+  out.warn(messageOf(error));
   process.exitCode = error.code === 'OPTION_INVALID' ? 2 : 1;
 }

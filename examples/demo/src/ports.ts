@@ -9,16 +9,16 @@ export interface Ports {
 }
 
 /** The default ports. */
-export const USUAL: Ports = { registry: 1337, gateway: 3333 };
+export const DEFAULT_PORTS: Ports = { registry: 1337, gateway: 3333 };
 
 /**
  * The ports to use, and notices about them. Requested ports are used, or it rejects with PORT_TAKEN and a suggestion
- * where one is in use; without a request (`asked` is null) it uses the default ports, or free ones in their place.
+ * where one is in use; without a request (`requested` is null) it uses the default ports, or free ones in their place.
  */
 export async function choosePorts(
-  asked: Ports | null,
+  requested: Ports | null,
 ): Promise<{ readonly ports: Ports; readonly notes: readonly string[] }> {
-  const { registry, gateway } = asked ?? USUAL;
+  const { registry, gateway } = requested ?? DEFAULT_PORTS;
   const uses = [
     { port: registry, use: 'the registry' },
     { port: gateway, use: 'the gateway' },
@@ -27,7 +27,7 @@ export async function choosePorts(
   const notes: string[] = [];
   for (const { port, use } of uses) {
     const isUsable = port === 0 || (await isFree(port));
-    if (!isUsable && asked !== null) throw takenError(port, use);
+    if (!isUsable && requested !== null) throw takenError(port, use);
     if (!isUsable) notes.push(`Port ${port} is taken by another program: ${use} has a free one.`);
     chosen.push(isUsable ? port : 0);
   }

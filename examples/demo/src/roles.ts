@@ -55,7 +55,7 @@ export function serviceRoles(addresses: Addresses, proxy: PartitionProxy | null)
 }
 
 /** One more instance of the service that has fewer. */
-export function anotherRole(roles: readonly Role[], addresses: Addresses): Role {
+export function nextRole(roles: readonly Role[], addresses: Addresses): Role {
   const counts = Object.keys(COUNTS).map((service) => ({
     service,
     count: roles.filter((role) => role.service === service).length,

@@ -21,13 +21,13 @@ export interface Run {
   /** The id under which it registered; null before that, and for processes that do not register. */
   instance: string | null;
   /** The last lines of its standard error. */
-  readonly complaints: readonly string[];
+  readonly stderrLines: readonly string[];
 }
 
 export interface SupervisorParts {
   readonly restartAfterMs: number;
   /** A process starts. */
-  began(run: Run): void;
+  spawned(run: Run): void;
   /** A line on a child's standard output. */
   printed(run: Run, line: string): void;
   /** It is gone; `how` as text. It will be started again unless everything ends. */
@@ -36,13 +36,13 @@ export interface SupervisorParts {
 
 interface RunningProcess extends Run {
   readonly child: ChildProcess;
-  readonly complaints: string[];
+  readonly stderrLines: string[];
   /** How it ended. */
   readonly gone: Promise<string>;
 }
 
-const LEASH = new URL('leash.js', import.meta.url).href;
-const COMPLAINTS_KEPT = 20;
+const EXIT_WITH_PARENT = new URL('exit-with-parent.js', import.meta.url).href;
+const STDERR_LINES = 20;
 
 /** Starts processes, restarts dead ones, and ends them all. */
 export class Supervisor {
@@ -67,7 +67,7 @@ export class Supervisor {
   start(role: Role): Run {
     const { argv, env } = role.launch();
     // a group of its own: Ctrl-C in the terminal reaches the demo alone, which ends the others in the right order
-    const child = spawn(process.execPath, ['--import', LEASH, ...argv], {
+    const child = spawn(process.execPath, ['--import', EXIT_WITH_PARENT, ...argv], {
       env,
       detached: true,
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
@@ -76,14 +76,14 @@ export class Supervisor {
       child.on('exit', (code, signal) => resolve(signal ?? `code ${code ?? 0}`));
       child.on('error', (error) => child.pid === undefined && resolve(error.message)); // it never ran
     });
-    const complaints: string[] = [];
-    const run: RunningProcess = { role, pid: child.pid ?? 0, instance: null, complaints, child, gone };
+    const stderrLines: string[] = [];
+    const run: RunningProcess = { role, pid: child.pid ?? 0, instance: null, stderrLines, child, gone };
     this.#processes.set(role.name, run);
-    this.#parts.began(run);
+    this.#parts.spawned(run);
     eachLine(child.stdout, (line) => this.#parts.printed(run, line));
     eachLine(child.stderr, (line) => {
-      complaints.push(line);
-      if (complaints.length > COMPLAINTS_KEPT) complaints.shift();
+      stderrLines.push(line);
+      if (stderrLines.length > STDERR_LINES) stderrLines.shift();
     });
     void gone.then((how) => this.#exited(run, how));
     return run;

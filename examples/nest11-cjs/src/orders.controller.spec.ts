@@ -29,7 +29,7 @@ describe('OrdersController', () => {
   });
 
   it('lets a failed call through as what it is', async () => {
-    users.call.mockRejectedValueOnce(new RollcallError('NO_INSTANCE', 'Nobody there.'));
+    users.call.mockRejectedValueOnce(new RollcallError('NO_INSTANCE', 'No instance.'));
     const failure: unknown = await app
       .get(OrdersController)
       .buyer('7')

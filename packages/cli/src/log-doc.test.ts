@@ -13,17 +13,17 @@ const PAGE = readFileSync(fileURLToPath(new URL('../../../docs/guide/logs.md', i
  */
 const MADE_ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
   'client/src/discovery/cache.ts problem': [
-    'The cache of the services cannot be written in …: …. Calls go on; a start without a registry will know nothing new.',
+    'The cache of the services cannot be written in …: …. Calls continue; a start without a registry uses the old cache.',
   ],
   'client/src/registry-client/connection-status.ts this.#missedText(trouble, trouble ?? why)': [
-    'The registry at … does not answer (…). Calls go on with what is known; trying again.',
+    'The registry at … does not answer (…). Calls continue with the known instances; trying again.',
     'no registry at …: run `npx rollcall up`, or set ROLLCALL_URL',
     'The registry at … cannot be reached: … Trying again.',
   ],
   'client/src/discovery/feed-stream.ts text': [
     'The change feed of "…" does not follow the protocol; it is watched again.',
     'The registry refuses the change feed: …',
-    'The change feed brings nothing: something between here and the registry at … seems to hold streams back (a proxy that buffers?). Services are polled instead, and this process’s line to the registry cannot be held.',
+    'The change feed delivers no data: something between here and the registry at …, such as a proxy, seems to buffer streams. Services are polled instead, and this process cannot keep its line to the registry open.',
   ],
   'client/src/discovery/feed.ts text': ['The answer of the registry about "…" is rejected: it is too large.'],
   'client/src/registration/own-state.ts this.#textOf(answer, before)': [
@@ -58,7 +58,7 @@ const MADE_ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
   ],
   'registry/src/store/disk/group-commit.ts error.message': ['<STORE_FAILED: what is wrong with the folder>'],
   'registry/src/access/token-expiry.ts textOf(soon, wall, this.#path)': [
-    'A token ends soon: …. Make new ones and give them out before: rollcall token create --tokens ….',
+    'A token ends soon: …. Create new ones and distribute them before: rollcall token create --tokens ….',
   ],
 };
 

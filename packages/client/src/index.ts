@@ -1,7 +1,7 @@
 export { Rollcall } from './rollcall.js';
 export type { RollcallPorts } from './ports.js';
 export { clientFields } from './options.js';
-export type { Loose, RollcallOptions } from './options.js';
+export type { DeepPartial, RollcallOptions } from './options.js';
 export { callFields } from './call/policy/service-options.js';
 export type { CallOptions } from './call/policy/service-options.js';
 export type { RegistryOrder } from './registry-client/registry-order.js';

@@ -12,9 +12,9 @@ import type { Metadata, OptionsOf } from '@rollcall/core';
 import type { Balancing } from './balance/balancers.js';
 import { callFields } from './call/policy/service-options.js';
 import type { CallOptions } from './call/policy/service-options.js';
-import { MOST_REGISTRIES, REGISTRY_ORDERS } from './registry-client/registry-order.js';
+import { MAX_REGISTRIES, REGISTRY_ORDERS } from './registry-client/registry-order.js';
 import type { RegistryOrder } from './registry-client/registry-order.js';
-import { registryTlsFields, registryTlsLaws } from './registry-client/tls.js';
+import { registryTlsFields, registryTlsRules } from './registry-client/tls.js';
 import type { RegistryTlsTerms } from './registry-client/tls.js';
 
 /** What a process says about itself and how it wants to be treated. Everything may be left out. */
@@ -58,21 +58,21 @@ export interface RollcallOptions {
   /** Between two Heartbeats-2 until the registry has said what it wants, 10 … 3,600,000 ms. Default 5,000. */
   readonly heartbeatIntervalMs?: number | undefined;
   /** How calls to other services are treated. */
-  readonly calls?: Loose<CallOptions> | undefined;
+  readonly calls?: DeepPartial<CallOptions> | undefined;
 }
 
 /** The options as they are given: everything in them may be left out. */
-export type Loose<Value> = Value extends readonly unknown[] | Balancing
+export type DeepPartial<Value> = Value extends readonly unknown[] | Balancing
   ? Value
   : Value extends object
-    ? { readonly [Key in keyof Value]?: Loose<Value[Key]> | undefined }
+    ? { readonly [Key in keyof Value]?: DeepPartial<Value[Key]> | undefined }
     : Value;
 
 /** One table for the parser and docs/OPTIONS.md. */
 export const clientFields = {
   registry: option.value<string | readonly string[], string>({
     doc: 'URL of the registry, or of several.',
-    allowed: `an http or https URL without user, query and fragment, or a list of 1 to ${MOST_REGISTRIES} of them, each once`,
+    allowed: `an http or https URL without user, query and fragment, or a list of 1 to ${MAX_REGISTRIES} of them, each once`,
     default: 'http://127.0.0.1:1337',
     is: isRegistry,
   }),
@@ -86,7 +86,7 @@ export const clientFields = {
   }),
   registryTls: option.object(registryTlsFields, {
     doc: 'Whom to trust as a registry over TLS, and what to show it.',
-    laws: registryTlsLaws,
+    rules: registryTlsRules,
   }),
   cache: option.string({
     doc: 'A folder in which what is known of other services is kept for a start without a registry, for 24 h. Left out, nothing is kept.',
@@ -157,5 +157,5 @@ export function registriesOf(registry: string | readonly string[]): readonly str
 function isRegistry(received: unknown): received is string | readonly string[] {
   if (!Array.isArray(received)) return isRegistryUrl(received);
   const { length } = received;
-  return length >= 1 && length <= MOST_REGISTRIES && received.every(isRegistryUrl) && new Set(received).size === length;
+  return length >= 1 && length <= MAX_REGISTRIES && received.every(isRegistryUrl) && new Set(received).size === length;
 }

@@ -18,7 +18,7 @@ export interface RollcallPorts {
   readonly inherited?: () => Inherited | null;
   /** Gets the events of callers: ejections, a service without a callable instance, sheds, hedges; see `CallerEvent`. */
   readonly onCallerEvent?: CallerListener;
-  /** Follows calls, to draw traces of them; see `CallTracer`. Default: nobody does. */
+  /** Follows calls, to draw traces of them; see `CallTracer`. Default: none. */
   readonly tracer?: CallTracer;
   /** The ways to instances; default: TCP, HTTP and gRPC. They are closed with the client. */
   readonly transports?: CallTransports;

@@ -141,7 +141,7 @@ export class Rollcall {
     this.#feed.start();
   }
 
-  /** Is the registry there? Calls go on without it. */
+  /** True if the registry answers. Calls continue without it. */
   get status(): ContactStatus {
     return this.#contact.status;
   }
@@ -176,7 +176,7 @@ export class Rollcall {
 
   /**
    * All known instances of a service, in any state; empty when the registry knows no such service. Rejects with
-   * NO_CATALOG when nothing has been heard of it in time: that is not the same as nobody being there.
+   * NO_CATALOG if the registry has not answered for it in time, which does not mean that it has no instances.
    */
   async instances(name: string): Promise<readonly Instance[]> {
     return (await this.#settled(name, this.#options.calls.catalogWaitMs)).instances;
@@ -335,7 +335,7 @@ export class Rollcall {
   }
 
   /**
-   * Asks that nobody is sent here any more, and goes on answering and beating until `close`. `deadlineMs`, 0 …
+   * Asks the registry to send no more callers here; answers and beats until `close`. `deadlineMs`, 0 …
    * 3,600,000: when the registry may remove us by itself. Returns how many streams watch our service and have to hear
    * of it: 0 needs no waiting; null: the registry did not say.
    */

@@ -30,8 +30,8 @@ export {
   LONGEST_METHOD_NAME,
   methodNameOf,
   methodPolicyOf,
-  MOST_METHOD_BYTES,
-  MOST_METHODS,
+  MAX_METHOD_BYTES,
+  MAX_METHODS,
   routeNameOf,
   sizeOfMethods,
 } from './wire/methods.js';
@@ -40,7 +40,7 @@ export { due, forecast } from './lifecycle/deadlines.js';
 export type { ClockEvent, Forecast } from './lifecycle/deadlines.js';
 export { transition } from './lifecycle/lifecycle.js';
 export type { Context, Event, Transition } from './lifecycle/lifecycle.js';
-export { DEFAULT_POLICY, policyFields, policyLaws, policyOf, PRESET_NAMES, PRESETS } from './lifecycle/policy.js';
+export { DEFAULT_POLICY, policyFields, policyRules, policyOf, PRESET_NAMES, PRESETS } from './lifecycle/policy.js';
 export type { Policy, PolicySettings, Preset, Thresholds } from './lifecycle/policy.js';
 export {
   excuse,
@@ -101,8 +101,8 @@ export type {
   MetadataChanges,
   Override,
   OverrideTerms,
-  OverrideWord,
-  OwnWords,
+  OverrideSetting,
+  OwnSettings,
   RegistryEvent,
 } from './wire/operator.js';
 export type {
@@ -147,7 +147,7 @@ export type {
 } from './wire/registry-status.js';
 export { answerText, problemDocumentMessage, problemFrom, PROBLEMS } from './wire/problem.js';
 export type { Problem, ProblemCode, ProblemDocument, StrangeAnswer } from './wire/problem.js';
-export { beatAnswerMessage, beatMessage, CIRCUITS, MOST_EDGES, MOST_TARGETS } from './wire/beat.js';
+export { beatAnswerMessage, beatMessage, CIRCUITS, MAX_EDGES, MAX_TARGETS } from './wire/beat.js';
 export type { Beat, BeatAnswer, Circuit, Edge, EdgeTarget } from './wire/beat.js';
 export {
   CALL_KEY_TEXT,
@@ -163,7 +163,7 @@ export {
   heartbeatCallMessage,
   ID_PATTERN,
   instanceMessage,
-  MOST_NAMES,
+  MAX_NAMES_PER_REQUEST,
   NAME_PATTERN,
   NONCE_PATTERN,
   nonceOf,
@@ -225,7 +225,7 @@ export type { Container, ContainerTraces } from './runtime/container.js';
 export { nearest, option, optionRows, parseOptions } from './options/options.js';
 export { Credentials } from './options/credentials.js';
 export type { CredentialParts, Pem } from './options/credentials.js';
-export { credentialFields, credentialLaws, tlsFields, tlsLaws } from './options/tls.js';
+export { credentialFields, credentialRules, tlsFields, tlsRules } from './options/tls.js';
 export type { CredentialTerms, TlsTerms } from './options/tls.js';
 export type {
   Described,
@@ -233,7 +233,7 @@ export type {
   ListSpec,
   NumberSpec,
   OptionFields,
-  OptionLaw,
+  OptionRule,
   OptionRow,
   OptionsOf,
   OptionSpec,

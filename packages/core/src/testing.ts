@@ -219,7 +219,7 @@ interface Instrument {
 }
 
 /** More series than this in one instrument means that a label is not bounded. */
-const MOST_SERIES = 1_000;
+const MAX_SERIES = 1_000;
 
 export function memoryMeter(): MemoryMeter {
   const instruments = new Map<string, Instrument>();
@@ -304,8 +304,8 @@ function seriesOf(name: string, of: Instrument, values: readonly string[]): numb
   const key = JSON.stringify(values);
   const known = of.series.get(key);
   if (known !== undefined) return known.values;
-  if (of.series.size >= MOST_SERIES)
-    throw new RangeError(`${name} has ${MOST_SERIES} series: one of its labels is not bounded.`);
+  if (of.series.size >= MAX_SERIES)
+    throw new RangeError(`${name} has ${MAX_SERIES} series: one of its labels is not bounded.`);
   const labels = Object.fromEntries(of.labels.map((label, index) => [label, values[index] ?? '']));
   const made: number[] = [];
   of.series.set(key, { labels, values: made });

@@ -120,7 +120,7 @@ export const moduleFields = {
     },
     {
       doc: 'How this process stops without failing a call.',
-      laws: [
+      rules: [
         ({ leastMs, deadlineMs }) =>
           leastMs <= deadlineMs
             ? null

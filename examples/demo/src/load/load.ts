@@ -11,11 +11,11 @@ const DEADLINE_MS = 10_000;
 /** Shorter than servers keep an idle connection, so that none is used just as it is closed. */
 const IDLE_MS = 3_000;
 /** The limit of calls in flight; further ones fail, so that a gateway that hangs costs bounded memory. */
-const MOST_UNDER_WAY = 2_000;
+const MAX_IN_FLIGHT = 2_000;
 /** After a longer sleep (a laptop, Ctrl-Z) the calls that were due meanwhile are skipped. */
-const MOST_LATE_MS = 1_000;
+const MAX_LATENESS_MS = 1_000;
 /** Characters shown of an answer that is not 200. */
-const MOST_SHOWN = 300;
+const MAX_SHOWN = 300;
 
 /**
  * Calls through the gateway at an even rate, whether or not the earlier ones have been answered (an open loop), so that
@@ -56,7 +56,7 @@ export class Load {
 
   #send(): void {
     const now = performance.now();
-    if (now - this.#dueAt > MOST_LATE_MS) this.#dueAt = now;
+    if (now - this.#dueAt > MAX_LATENESS_MS) this.#dueAt = now;
     for (; this.#dueAt <= now; this.#dueAt += this.#everyMs) this.#call(this.#dueAt);
     this.#timer = setTimeout(() => this.#send(), Math.max(1, this.#dueAt - performance.now()));
   }
@@ -64,8 +64,8 @@ export class Load {
   #call(dueAt: number): void {
     const path = PATHS[this.#sent % PATHS.length] ?? PATHS[0];
     this.#sent += 1;
-    if (this.#underWay >= MOST_UNDER_WAY) {
-      this.#tally.failed(dueAt, `GET ${path}: not sent, ${MOST_UNDER_WAY} calls wait for their answers`);
+    if (this.#underWay >= MAX_IN_FLIGHT) {
+      this.#tally.failed(dueAt, `GET ${path}: not sent, ${MAX_IN_FLIGHT} calls wait for their answers`);
     } else void this.#await(path, dueAt);
   }
 
@@ -85,7 +85,7 @@ export class Load {
     try {
       const response = await answerTo(get(this.#gateway + path, { agent: this.#agent, signal }));
       const text = await textOf(response);
-      return response.statusCode === 200 ? null : `${response.statusCode ?? 0} ${text.slice(0, MOST_SHOWN)}`;
+      return response.statusCode === 200 ? null : `${response.statusCode ?? 0} ${text.slice(0, MAX_SHOWN)}`;
     } catch (error) {
       return signal.aborted ? `no answer within ${DEADLINE_MS / 1_000} s` : messageOf(error);
     }

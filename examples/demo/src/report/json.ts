@@ -1,8 +1,8 @@
 import type { InstanceChange } from 'rollcall';
-import type { Traffic } from '../load/words.js';
+import type { Traffic } from '../load/traffic-text.js';
 import type { Run } from '../supervisor.js';
-import { isNews } from './news.js';
-import type { Out, Report, Whole } from './report.js';
+import { isStateChange } from './state-change.js';
+import type { Out, Report, ReadyInfo } from './report.js';
 
 /**
  * One line of JSON once everything is HEALTHY, then one for each process that exits or starts, each change of state,
@@ -10,14 +10,14 @@ import type { Out, Report, Whole } from './report.js';
  */
 export class JsonReport implements Report {
   readonly #out: Out;
-  #isWhole = false;
+  #isReady = false;
 
   constructor(out: Out) {
     this.#out = out;
   }
 
-  whole({ registry, dashboard, gateway, runs }: Whole): void {
-    this.#isWhole = true;
+  ready({ registry, dashboard, gateway, runs }: ReadyInfo): void {
+    this.#isReady = true;
     this.#out.write(JSON.stringify({ registry, dashboard, gateway, processes: runs.map(factsOf) }));
   }
 
@@ -30,7 +30,7 @@ export class JsonReport implements Report {
   }
 
   changed(changes: readonly InstanceChange[]): void {
-    for (const { instance, removed } of changes.filter(isNews)) {
+    for (const { instance, removed } of changes.filter(isStateChange)) {
       const { id, service } = instance;
       const state = removed === null ? instance.state : 'REMOVED';
       const reason = (removed === null ? instance.reason : removed.reason)?.text ?? null;
@@ -43,19 +43,19 @@ export class JsonReport implements Report {
   }
 
   notice(text: string): void {
-    if (this.#isWhole) this.#event('told', { text });
-    else this.#out.complain(text);
+    if (this.#isReady) this.#event('notice', { text });
+    else this.#out.warn(text);
   }
 
-  complain(text: string): void {
-    this.#out.complain(text);
+  warn(text: string): void {
+    this.#out.warn(text);
   }
 
   close(): void {}
 
   /** Events before everything is HEALTHY are part of the first line. */
   #event(event: string, facts: object): void {
-    if (this.#isWhole) this.#out.write(JSON.stringify({ event, ...facts }));
+    if (this.#isReady) this.#out.write(JSON.stringify({ event, ...facts }));
   }
 }
 

@@ -1,10 +1,10 @@
 import { clockText, printable, renderChange, shortNames } from 'rollcall';
 import type { InstanceChange, Terminal } from 'rollcall';
-import { failureText, trafficText } from '../load/words.js';
-import type { Traffic } from '../load/words.js';
+import { failureText, trafficText } from '../load/traffic-text.js';
+import type { Traffic } from '../load/traffic-text.js';
 import type { Run } from '../supervisor.js';
-import { isNews } from './news.js';
-import type { Out, Report, Whole } from './report.js';
+import { isStateChange } from './state-change.js';
+import type { Out, Report, ReadyInfo } from './report.js';
 
 /** One line per change: for a pipe or a file. */
 export class LinesReport implements Report {
@@ -16,7 +16,7 @@ export class LinesReport implements Report {
     this.#terminal = terminal;
   }
 
-  whole({ registry, dashboard, gateway, afterMs }: Whole): void {
+  ready({ registry, dashboard, gateway, afterMs }: ReadyInfo): void {
     this.#out.write(
       `Everything is HEALTHY after ${(afterMs / 1_000).toFixed(1)} s. Dashboard ${dashboard} Registry ${registry}, gateway ${gateway}`,
     );
@@ -31,7 +31,7 @@ export class LinesReport implements Report {
   }
 
   changed(changes: readonly InstanceChange[]): void {
-    for (const { instance, removed } of changes.filter(isNews)) {
+    for (const { instance, removed } of changes.filter(isStateChange)) {
       const name = shortNames([instance]).get(instance.id) ?? instance.id;
       const state = removed === null ? instance.state : 'REMOVED';
       const text = printable((removed === null ? instance.reason : removed.reason)?.text ?? '');
@@ -49,8 +49,8 @@ export class LinesReport implements Report {
     this.#out.write(`${clockText(Date.now())}  ${text}`);
   }
 
-  complain(text: string): void {
-    this.#out.complain(text);
+  warn(text: string): void {
+    this.#out.warn(text);
   }
 
   close(): void {}

@@ -1,9 +1,9 @@
 import type { InstanceChange } from 'rollcall';
-import type { Traffic } from '../load/words.js';
+import type { Traffic } from '../load/traffic-text.js';
 import type { Run } from '../supervisor.js';
 
 /** Everything runs and is HEALTHY. */
-export interface Whole {
+export interface ReadyInfo {
   /** URLs. */
   readonly registry: string;
   readonly dashboard: string;
@@ -15,13 +15,13 @@ export interface Whole {
 /** Lines on standard output, and on standard error. */
 export interface Out {
   write(line: string): void;
-  complain(text: string): void;
+  warn(text: string): void;
 }
 
 /** Reports events to a program (json), a log (lines) or a person at a terminal (table). */
 export interface Report {
   /** Once, when everything is HEALTHY for the first time. */
-  whole(facts: Whole): void;
+  ready(facts: ReadyInfo): void;
   /** It has registered with its new instance id (the registry: it serves). */
   started(run: Run): void;
   /** It is gone after it had started; `how`: its signal or exit code. */
@@ -33,7 +33,7 @@ export interface Report {
   /** A notice of one line: an action on the demo, or a deviation from its defaults. */
   notice(text: string): void;
   /** A warning, in a sentence or some lines. */
-  complain(text: string): void;
+  warn(text: string): void;
   /** Restores the terminal. May be called twice. */
   close(): void;
 }

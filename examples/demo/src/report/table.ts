@@ -1,9 +1,9 @@
 import { InPlace, paint, renderView } from 'rollcall';
 import type { Heartbeats, Span, Terminal, View } from 'rollcall';
-import { failureText, sumOf, totalText, trafficText } from '../load/words.js';
-import type { Traffic } from '../load/words.js';
+import { failureText, sumOf, totalText, trafficText } from '../load/traffic-text.js';
+import type { Traffic } from '../load/traffic-text.js';
 import type { Run } from '../supervisor.js';
-import type { Out, Report, Whole } from './report.js';
+import type { Out, Report, ReadyInfo } from './report.js';
 
 export interface TableParts {
   readonly out: Out;
@@ -24,7 +24,7 @@ export interface TableParts {
 
 const REDRAW_MS = 250;
 const MEASURE_MS = 1_000;
-const COMPLAINT_LINES = 3;
+const WARNING_LINES = 3;
 /** Lines of the view beside its instances: two above, their head, one below. */
 const FRAME_LINES = 4;
 
@@ -34,7 +34,7 @@ export class TableReport implements Report {
   readonly #place: InPlace;
   readonly #timers: readonly NodeJS.Timeout[];
   #heartbeats: ReadonlyMap<string, Heartbeats> = new Map();
-  #whole: Whole | null = null;
+  #ready: ReadyInfo | null = null;
   #notice: string | null = null;
   #complaint: string | null = null;
   #isClosed = false;
@@ -46,8 +46,8 @@ export class TableReport implements Report {
     this.#draw();
   }
 
-  whole(facts: Whole): void {
-    this.#whole = facts;
+  ready(facts: ReadyInfo): void {
+    this.#ready = facts;
     void this.#measure();
   }
 
@@ -73,7 +73,7 @@ export class TableReport implements Report {
   }
 
   /** Shown under the table, until the next warning: elsewhere it would be overwritten. */
-  complain(text: string): void {
+  warn(text: string): void {
     this.#complaint = text;
     this.#draw();
   }
@@ -84,7 +84,7 @@ export class TableReport implements Report {
     for (const timer of this.#timers) clearInterval(timer);
     const traffic = this.#parts.traffic();
     this.#place.end([`Ended: no process is left.${traffic === null ? '' : ` ${totalText(traffic)}`}`]);
-    if (this.#complaint !== null) this.#parts.out.complain(this.#complaint);
+    if (this.#complaint !== null) this.#parts.out.warn(this.#complaint);
   }
 
   async #measure(): Promise<void> {
@@ -109,7 +109,7 @@ export class TableReport implements Report {
   #picture(terminal: Terminal, room: number): readonly string[] {
     const view = this.#parts.view();
     if (view === null) return ['Starting the registry.'];
-    if (this.#whole === null && view.instances.length === 0) return ['Starting the services.'];
+    if (this.#ready === null && view.instances.length === 0) return ['Starting the services.'];
     const traffic = this.#parts.traffic();
     const calls = traffic === null ? null : sumOf(traffic);
     const rows = Math.max(1, room - FRAME_LINES);
@@ -118,8 +118,8 @@ export class TableReport implements Report {
 
   /** The addresses, under the headline. */
   #head(): readonly (readonly Span[])[] {
-    if (this.#whole === null) return [];
-    const { dashboard, gateway } = this.#whole;
+    if (this.#ready === null) return [];
+    const { dashboard, gateway } = this.#ready;
     return [
       [{ text: `Dashboard ${dashboard}`, look: 'strong' }, { text: `  curl ${gateway}/a/ping  /b/ping  /services` }],
     ];
@@ -141,7 +141,7 @@ export class TableReport implements Report {
     });
     if (this.#notice !== null) lines.push({ text: this.#notice, look: 'strong' });
     lines.push({ text: this.#parts.keys(width) });
-    for (const text of this.#complaint?.split('\n').slice(0, COMPLAINT_LINES) ?? []) lines.push({ text });
+    for (const text of this.#complaint?.split('\n').slice(0, WARNING_LINES) ?? []) lines.push({ text });
     return lines.filter(({ text }) => text !== '').map((line) => [line]);
   }
 }

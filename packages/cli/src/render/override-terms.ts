@@ -1,5 +1,5 @@
 import { overrideMessage, termsOf } from '@rollcall/core';
-import type { Instance, InstanceId, OverrideTerms, OverrideWord } from '@rollcall/core';
+import type { Instance, InstanceId, OverrideTerms, OverrideSetting } from '@rollcall/core';
 import { at } from '../registry/json.js';
 import type { Json } from '../registry/json.js';
 import type { RegistryApi } from '../registry/registry-api.js';
@@ -8,7 +8,7 @@ import { ageText, printable } from '../terminal/words.js';
 import { isAway } from './outages.js';
 
 /** One setting of an operator, from the registry's answer about an instance; null: not set. */
-export function overrideTerms(answer: Json, word: OverrideWord): OverrideTerms | null {
+export function overrideTerms(answer: Json, word: OverrideSetting): OverrideTerms | null {
   const read = overrideMessage.parse(at(answer, 'override'));
   return read.ok && read.value[word] !== null ? termsOf(read.value, word) : null;
 }

@@ -115,7 +115,7 @@ describe('the whole picture', () => {
       '  STATE          CALLABLE  INSTANCE       →1       ←2        SINCE  WHY / NEXT',
       '▲ CRITICAL       no        payments…7d20  refused  ended       3 s  Dead: its line closed and its a…',
       '                 ECONNREFUSED 10.0.2.14:50051      DEREGISTERING in 2 s unless it sends Heartbeat-2.',
-      '◒ UNHEALTHY      yes       orders…1e07    refused  2 s ago     7 s  Nobody can reach it.',
+      '◒ UNHEALTHY      yes       orders…1e07    refused  2 s ago     7 s  It cannot be reached.',
       '                 ECONNREFUSED 10.0.3.21:3001          CRITICAL in 5 s unless it answers Heartbeat-1.',
       '◌ REGISTERING    yes       search…c41a    1.9 ms   due         3 s  Registered; not yet proved both…',
       '                                                          HEALTHY once proved, it has 27 s for that.',
@@ -215,7 +215,7 @@ describe('the golden pictures', () => {
       'rollcall  http://10.0.0.2:1337  Live  revision 48,213                                       14:02:23',
       '1 of 4 services needs attention. No caller is affected: 3 calls went elsewhere, 0 failed.',
       '  STATE          CALLABLE  INSTANCE       →1       ←2        SINCE  WHY / NEXT',
-      '◒ UNHEALTHY      yes       orders…1e07    refused  2 s ago     7 s  Nobody can reach it.',
+      '◒ UNHEALTHY      yes       orders…1e07    refused  2 s ago     7 s  It cannot be reached.',
       '                 ECONNREFUSED 10.0.3.21:3001                        CRITICAL in 5 s unless it answers Heartbeat-1.',
       '◌ REGISTERING    yes       search…c41a    –        –           3 s  Registered; not yet proved both ways.',
       '                                                                    HEALTHY once proved, it has 27 s for that.',
@@ -229,7 +229,7 @@ describe('the golden pictures', () => {
       'rollcall  http://10.0.0.2:1337  Live  revision 48,213                   14:02:23',
       '1 of 4 services needs attention. No caller is affected: 3 calls went elsewhere,…',
       '  STATE          CALLABLE  INSTANCE       SINCE  WHY / NEXT',
-      '◒ UNHEALTHY      yes       orders…1e07      7 s  Nobody can reach it.',
+      '◒ UNHEALTHY      yes       orders…1e07      7 s  It cannot be reached.',
       '                 ECONNREFUSED 10.0.3.21:3001  CRITICAL in 5 s unless it answers…',
       '◌ REGISTERING    yes       search…c41a      3 s  Registered; not yet proved bot…',
       '                                      HEALTHY once proved, it has 27 s for that.',
@@ -241,7 +241,7 @@ describe('the golden pictures', () => {
   it('in ASCII', () => {
     expect(picture({ isUnicode: false }).slice(2, 4)).toEqual([
       '  STATE          CALLABLE  INSTANCE       >1       <2        SINCE  WHY / NEXT',
-      'v UNHEALTHY      yes       orders~1e07    refused  2 s ago     7 s  Nobody can reach it.',
+      'v UNHEALTHY      yes       orders~1e07    refused  2 s ago     7 s  It cannot be reached.',
     ]);
   });
 });
@@ -319,8 +319,8 @@ describe('a terminal', () => {
 
 describe('one line per change', () => {
   it('has time, state, name and reason', () => {
-    const change = { name: 'orders…1e07', state: 'UNHEALTHY', text: 'nobody can reach it' } as const;
-    expect(renderChange(change, SCREEN)).toBe('14:02:23  ⊖ UNHEALTHY      orders…1e07       nobody can reach it');
+    const change = { name: 'orders…1e07', state: 'UNHEALTHY', text: 'it cannot be reached' } as const;
+    expect(renderChange(change, SCREEN)).toBe('14:02:23  ⊖ UNHEALTHY      orders…1e07       it cannot be reached');
     expect(renderChange({ ...change, state: 'REMOVED', text: 'it left' }, SCREEN)).toContain('× REMOVED');
   });
 });

@@ -47,7 +47,7 @@ describe('a text that is too long', () => {
   });
 
   it('is wrapped at spaces, and a word only if it is wider than a line', () => {
-    expect(wrapped('nobody can reach it', 10)).toEqual(['nobody can', 'reach it']);
+    expect(wrapped('it cannot be reached', 10)).toEqual(['it cannot', 'be reached']);
     expect(wrapped('at 0123456789abc now', 8)).toEqual(['at', '01234567', '89abc', 'now']);
     expect(wrapped('日本語 日本語', 7)).toEqual(['日本語', '日本語']);
     expect(wrapped('', 10)).toEqual(['']);

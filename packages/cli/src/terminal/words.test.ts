@@ -24,10 +24,10 @@ describe('a reason', () => {
   it('is split into the sentence and the evidence', () => {
     const reason = {
       code: 'INBOUND_REFUSED',
-      text: 'nobody can reach it: connect ECONNREFUSED 10.0.3.21:3001',
+      text: 'it cannot be reached: connect ECONNREFUSED 10.0.3.21:3001',
     } as const;
     expect(explained(reason)).toEqual({
-      sentence: 'Nobody can reach it.',
+      sentence: 'It cannot be reached.',
       evidence: 'ECONNREFUSED 10.0.3.21:3001',
     });
   });

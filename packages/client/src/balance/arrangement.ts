@@ -32,7 +32,7 @@ export interface Tier<N extends Node> {
 }
 
 export interface Arrangement<N extends Node> {
-  /** Those that hold anybody, lowest first. */
+  /** Those with at least one instance, lowest first. */
   readonly tiers: readonly Tier<N>[];
   /** How long it holds, if nothing but time changes. */
   readonly until: number;

@@ -350,8 +350,8 @@ export class Balancer<N extends Node> {
       callable += 1;
       if (node.breaker.cause !== null) ejected += 1;
     }
-    const most = Math.max(1, Math.floor(callable * this.#parts.maxEjectedRatio));
-    return ejected < most && ejected + 1 < callable;
+    const max = Math.max(1, Math.floor(callable * this.#parts.maxEjectedRatio));
+    return ejected < max && ejected + 1 < callable;
   }
 }
 
@@ -359,8 +359,8 @@ export class Balancer<N extends Node> {
 function makeRoom(tier: Tier<Node>, now: number): boolean {
   let hasRoom = false;
   for (const node of tier.preferred.nodes) hasRoom = node.makeRoom(now) || hasRoom;
-  for (const node of tier.others?.nodes ?? NOBODY) hasRoom = node.makeRoom(now) || hasRoom;
+  for (const node of tier.others?.nodes ?? NO_NODES) hasRoom = node.makeRoom(now) || hasRoom;
   return hasRoom;
 }
 
-const NOBODY: readonly Node[] = [];
+const NO_NODES: readonly Node[] = [];

@@ -32,7 +32,7 @@ function shares(balancer: Balancer<Node>, picks = PICKS): ReadonlyMap<string, nu
   const counts = new Map<string, number>();
   for (let now = 0; now < picks; now += 1) {
     const node = balancer.pick(anAsk({ now }));
-    if (node === null) throw new Error('nobody was picked');
+    if (node === null) throw new Error('no instance was picked');
     counts.set(node.id, (counts.get(node.id) ?? 0) + 1);
     node.observe(CALL_MS, now, true);
   }
@@ -82,8 +82,8 @@ function itShares(candidate: Candidate): void {
         balancer.update(aFleet(count), 0);
         const counts = shares(balancer);
         expect(counts.size).toBe(count);
-        const most = deviation(1 / count);
-        for (const picked of counts.values()) expect(Math.abs(picked - PICKS / count)).toBeLessThanOrEqual(most);
+        const max = deviation(1 / count);
+        for (const picked of counts.values()) expect(Math.abs(picked - PICKS / count)).toBeLessThanOrEqual(max);
       }),
       { numRuns: 25 },
     );
@@ -127,7 +127,7 @@ function itStarvesNobody(candidate: Candidate): void {
           const current = instances.map((one, i) => (i === changed % members.length ? { ...one, revision } : one));
           if (now % 1_000 === 0) balancer.update(current, now);
           const node = balancer.pick(anAsk({ now }));
-          if (node === null) throw new Error('nobody was picked');
+          if (node === null) throw new Error('no instance was picked');
           node.observe(members[Number(node.id)]?.ms ?? 0, now, true);
           if (now >= 60_000) counts.set(node.id, (counts.get(node.id) ?? 0) + 1);
         }
@@ -175,7 +175,7 @@ function itKeepsToGates(candidate: Candidate): void {
 }
 
 function itKeepsToTiers(candidate: Candidate): void {
-  it('uses the lowest tier that holds anybody', () => {
+  it('uses the lowest tier with an instance', () => {
     const states: readonly State[] = ['HEALTHY', 'REGISTERING', 'UNHEALTHY'];
     const fleet = fc.array(fc.constantFrom<State>(...states, 'CRITICAL', 'DEREGISTERING'), { maxLength: 10 });
     fc.assert(

@@ -23,7 +23,7 @@ export function isSilent(instance: Instance): boolean {
  * The panic rule: when the registry, within two intervals, loses sight of more than 30 % of a service and of at least
  * three instances, it is probably the registry that is cut off. Those instances are trusted until it reports another
  * state for them: they keep their tier, and our own calls decide: an instance that failed since its last success is not
- * trusted. (Eureka's self-preservation, on the caller's side.) Proof of anything trusts nobody.
+ * trusted. (Eureka's self-preservation, on the caller's side.) An instance with proof against it is not trusted.
  */
 export function trustTheMass(nodes: Iterable<Node>, now: number, windowMs: number): void {
   const doubted: Node[] = [];

@@ -10,7 +10,7 @@ interface Row {
   readonly ejected: number;
 }
 
-/** The tier by the registry's state and our own experience. The lowest one that holds anybody is used. */
+/** The tier by the registry's state and our own experience. The lowest one with an instance is used. */
 const TIERS: Readonly<Record<State, Row>> = {
   HEALTHY: { recent: 0, unknown: 0, ejected: 2 },
   REGISTERING: { recent: 1, unknown: 1, ejected: 2 },

@@ -43,7 +43,7 @@ class ProblemLog {
     if (this.#isLogged) return;
     this.#isLogged = true;
     this.#log.error(
-      `The balancer "${this.#name}" ${what}. Calls go on without it where it fails; this is logged once.`,
+      `The balancer "${this.#name}" ${what}. Calls continue without it when it fails; this is logged once.`,
     );
   }
 }

@@ -16,7 +16,7 @@ import type { Upstream } from './service/upstream.js';
 
 const NO_ATTEMPTS: readonly Attempt[] = [];
 /** A waiting call may make many attempts; beyond this number only the first and the last ones are listed. */
-const MOST_LISTED = 16;
+const MAX_LISTED = 16;
 
 interface Failed {
   readonly node: Node;
@@ -122,7 +122,7 @@ export abstract class CallState<Request> extends WheelTimer implements Ask {
     if (outcome !== 'cancelled' && TRAITS[outcome].executed === 'no') this.unexecuted += 1;
     const ms = Math.round(10 * (now - startedAt)) / 10;
     const record = { instance: node.id, ms, outcome };
-    const listed = this.attempts.length < MOST_LISTED ? this.attempts : this.attempts.toSpliced(MOST_LISTED / 2, 1);
+    const listed = this.attempts.length < MAX_LISTED ? this.attempts : this.attempts.toSpliced(MAX_LISTED / 2, 1);
     this.attempts = [...listed, reason === 'hedge' ? { ...record, isHedge: true } : record];
   }
 
@@ -166,9 +166,9 @@ export abstract class CallState<Request> extends WheelTimer implements Ask {
   /** True if the policy allows another attempt after one on `node`. */
   mayFollow(node: Node): boolean {
     const { isRepeatable } = this.callRequest;
-    const most = this.callee.attemptsAt(node);
+    const max = this.callee.attemptsAt(node);
     // a maximum of one attempt means that nothing is repeated, not even an attempt that was never executed
-    const isAllowed = most > 1 ? this.count - this.unexecuted < most : this.count === 0;
+    const isAllowed = max > 1 ? this.count - this.unexecuted < max : this.count === 0;
     return isAllowed && (isRepeatable === null || isRepeatable());
   }
 

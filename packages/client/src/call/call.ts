@@ -260,17 +260,17 @@ export class Call<Request> extends CallState<Request> implements Story, Hedgeabl
   #await(attempt: Attempt<Request>, now: number): void {
     const { timeoutMs } = this.terms;
     const isCut = this.isIdempotent && this.mayFollow(attempt.node);
-    const mostMs = Math.min(timeoutMs, this.upstream.connectTimeoutMs, isCut ? attempt.patienceMs : Infinity);
-    this.callee.wheel.arm(this, Math.min(this.deadlineAt, attempt.startedAt + mostMs), now);
+    const maxMs = Math.min(timeoutMs, this.upstream.connectTimeoutMs, isCut ? attempt.patienceMs : Infinity);
+    this.callee.wheel.arm(this, Math.min(this.deadlineAt, attempt.startedAt + maxMs), now);
   }
 
   /** The attempt is slow: replaces it by one on another instance if there is one and the budget allows; else lets it go on. */
   #replaceSlow(attempt: Attempt<Request>, now: number): void {
-    const mostAt = Math.min(attempt.startedAt + this.terms.timeoutMs, this.deadlineAt);
+    const timesOutAt = Math.min(attempt.startedAt + this.terms.timeoutMs, this.deadlineAt);
     const node = this.#otherThan(attempt, now);
     if (node === null) {
-      if (now >= mostAt) return this.#timeUp(now);
-      return this.callee.wheel.arm(this, Math.min(this.#nextLookAt(attempt, now), mostAt), now);
+      if (now >= timesOutAt) return this.#timeUp(now);
+      return this.callee.wheel.arm(this, Math.min(this.#nextLookAt(attempt, now), timesOutAt), now);
     }
     if (attempt.isSent) this.callee.budget.withdraw(now);
     this.#giveUp(this.#beside, now);

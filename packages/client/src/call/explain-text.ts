@@ -28,7 +28,7 @@ function headline({ service, status, isStale, callsUnderWay, retriesLeft }: Expl
 const STATE_TEXT: Readonly<Record<ServiceState, string>> = {
   CLOSED: 'all well',
   DEGRADED: 'some instances are ejected here after failing, the others take their calls',
-  OPEN: 'nobody can be called',
+  OPEN: 'no instance can be called',
 };
 
 function protocolLines(lane: ProtocolExplanation, service: string): readonly string[] {
@@ -69,7 +69,7 @@ function standing(instance: InstanceExplanation, tierInUse: number | null): stri
   const reason = printableText(instance.reason);
   if (tier === null) return `never called: ${reason}`;
   if (ejected !== null) {
-    const why = ejected === 'absent' ? 'nobody could be connected to' : 'it failed too often';
+    const why = ejected === 'absent' ? 'no connection to it succeeded' : 'it failed too often';
     const next = nextProbeInMs === null ? 'a probe is under way' : `probed in ${nextProbeInMs} ms`;
     return `ejected: ${why}; ${next}`;
   }

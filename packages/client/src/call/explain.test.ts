@@ -85,7 +85,7 @@ describe('an explanation in words', () => {
     await world.ask(undefined, 5);
     expect(explainText(world.calls.explain('orders'))).toContain('No instance of orders offers tcp.');
     world.view.become(fleet('CRITICAL'));
-    expect(explainText(world.calls.explain('orders'))).toContain('OPEN, nobody can be called');
+    expect(explainText(world.calls.explain('orders'))).toContain('OPEN, no instance can be called');
   });
 
   it('repeats nothing of the registry that steers a terminal', async () => {

@@ -30,11 +30,11 @@ export const TOY = {
 export const HARMLESS = { options: { idempotency_level: 'NO_SIDE_EFFECTS' } } as const;
 
 /** So many requests of one connection the toy takes at a time. */
-export const MOST_AT_ONCE = 10;
+export const MAX_CONCURRENT = 10;
 
 /** The requests that a server of grpc-js received. */
 class Toy {
-  readonly server = new Server({ 'grpc.max_concurrent_streams': MOST_AT_ONCE });
+  readonly server = new Server({ 'grpc.max_concurrent_streams': MAX_CONCURRENT });
   readonly heard: unknown[] = [];
   cancelled = 0;
   port = 0;

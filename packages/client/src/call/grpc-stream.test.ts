@@ -15,7 +15,7 @@ import {
   instanceAt,
   Kept,
   method,
-  MOST_AT_ONCE,
+  MAX_CONCURRENT,
   Tap,
   TOY,
   toy,
@@ -109,7 +109,7 @@ describe('a gRPC method that takes a stream', () => {
     async (_how, called, first, end) => {
       const made = await toy();
       const { begin } = callsTo(instanceAt('a', made.port));
-      for (let n = 0; n < 2 * MOST_AT_ONCE; n += 1) {
+      for (let n = 0; n < 2 * MAX_CONCURRENT; n += 1) {
         const { kept, over } = begin<unknown>(called, new Tap<unknown>(first), { deadlineMs: 2_000 });
         await over;
         expect(kept.end).toEqual(end === 'complete' ? end : expect.objectContaining(end));

@@ -156,7 +156,7 @@ export class Cache {
       await folder.replace(file, pieces);
       this.#loggedProblem = null;
     } catch (error) {
-      const problem = `The cache of the services cannot be written in ${folder.path}: ${messageOf(error)}. Calls go on; a start without a registry will know nothing new.`;
+      const problem = `The cache of the services cannot be written in ${folder.path}: ${messageOf(error)}. Calls continue; a start without a registry uses the old cache.`;
       if (problem !== this.#loggedProblem) log.warn(problem);
       this.#loggedProblem = problem;
     }

@@ -24,9 +24,9 @@ export const MAX_SERVICES = 8_192;
  * as soon as they appear; beyond the limit, the least recently requested ones without a listener are forgotten. Names
  * may come from untrusted input.
  */
-const MOST_EMPTY = 1_024;
+const MAX_EMPTY_SERVICES = 1_024;
 /** Services beyond `MAX_SERVICES` are polled, at most this many; each costs the registry an open request. */
-const MOST_STRAYS = 64;
+const MAX_POLLED_SERVICES = 64;
 
 export interface CatalogParts {
   readonly time: Time;
@@ -260,7 +260,8 @@ export class Catalog implements Services {
       touch(this.#strays, name);
       return known;
     }
-    if (this.#strays.size >= MOST_STRAYS && !forgetOldest(this.#strays, (entry) => this.#forget(entry))) return null;
+    if (this.#strays.size >= MAX_POLLED_SERVICES && !forgetOldest(this.#strays, (entry) => this.#forget(entry)))
+      return null;
     const entry = this.#newEntry(name);
     this.#strays.set(name, entry);
     this.#recall(entry);
@@ -274,7 +275,7 @@ export class Catalog implements Services {
     if (this.#entries.get(service) !== entry) return;
     if (!entry.isEmpty) return void this.#empty.delete(service);
     if (!this.#empty.has(service)) this.#empty.set(service, entry);
-    if (this.#empty.size > MOST_EMPTY) forgetOldest(this.#empty, (oldest) => this.#forget(oldest));
+    if (this.#empty.size > MAX_EMPTY_SERVICES) forgetOldest(this.#empty, (oldest) => this.#forget(oldest));
   }
 
   #forget(entry: Entry): void {

@@ -63,7 +63,7 @@ const PROVEN_MS = 25_000;
 /** A stream that ends sooner counts as a failure for the wait before the next one, regardless of what it received. */
 const STEADY_MS = 5_000;
 /** After this many consecutive streams without data, polling starts. */
-const MOST_SILENT = 2;
+const MAX_SILENT_STREAMS = 2;
 /** While polling, a stream is tried this often, and up to half as much later. */
 const STREAM_AGAIN_MS = 120_000;
 
@@ -290,7 +290,7 @@ export class FeedStream {
   #retryOrPoll(ended: Connection, leastMs: number): void {
     if (ended.isSilent) this.#silences += 1;
     if (this.#next !== null) return;
-    const isHeldBack = this.#current === null && this.#silences >= MOST_SILENT && this.#startPolling();
+    const isHeldBack = this.#current === null && this.#silences >= MAX_SILENT_STREAMS && this.#startPolling();
     this.#retryAfter(isHeldBack ? STREAM_AGAIN_MS * (1 + this.#parts.random.unit() / 2) : leastMs);
   }
 
@@ -323,8 +323,8 @@ export class FeedStream {
     if (this.#poller !== null) return true;
     this.#report(
       'held back',
-      `The change feed brings nothing: something between here and the registry at ${link.name} seems to hold streams back (a proxy ` +
-        'that buffers?). Services are polled instead, and this process’s line to the registry cannot be held.',
+      `The change feed delivers no data: something between here and the registry at ${link.name}, such as a proxy, seems to ` +
+        'buffer streams. Services are polled instead, and this process cannot keep its line to the registry open.',
     );
     this.#isPollLost = false;
     this.#poller = new Poller({

@@ -17,7 +17,7 @@ export interface PollerParts {
 /** How long the registry may wait for a change before it answers. */
 const WAIT_MS = 30_000;
 /** The most requests that wait at the registry, each over a connection of its own; further services take turns. */
-const MOST_ASKED = 256;
+const MAX_POLLS = 256;
 /** The wait for a change while services take turns. */
 const TURN_WAIT_MS = 1_000;
 /** The least time between two requests for a service, since each answer is the whole view. */
@@ -65,7 +65,7 @@ export class Poller {
 
   #askNext(): void {
     for (const round of this.#turns) {
-      if (this.#asked >= MOST_ASKED) return;
+      if (this.#asked >= MAX_POLLS) return;
       this.#turns.delete(round);
       if (round.isOver) continue;
       this.#asked += 1;
@@ -74,7 +74,7 @@ export class Poller {
   }
 
   async #ask(round: Round): Promise<void> {
-    await round.ask(this.#rounds.size > MOST_ASKED ? TURN_WAIT_MS : WAIT_MS);
+    await round.ask(this.#rounds.size > MAX_POLLS ? TURN_WAIT_MS : WAIT_MS);
     this.#asked -= 1;
     this.#askNext();
   }

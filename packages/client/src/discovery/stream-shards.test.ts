@@ -18,12 +18,12 @@ describe('Shards', () => {
   it.each([
     ['short', (i: number) => `s${i}`, 20],
     ['of 63 characters', longName, 60],
-  ])('divides 5,000 names that are %s, so that each request is within what registries read', (_, nameOf, most) => {
+  ])('divides 5,000 names that are %s, so that each request is within what registries read', (_, nameOf, max) => {
     const shards = new Shards();
     const names = Array.from({ length: 5_000 }, (_name, i) => nameOf(i));
     for (const name of names) shards.add(name);
     expect(shards.all.flatMap((shard) => shard.names)).toEqual(names);
-    expect(shards.all.length).toBeLessThanOrEqual(most);
+    expect(shards.all.length).toBeLessThanOrEqual(max);
     for (const shard of shards.all) {
       expect(shard.names.length).toBeLessThanOrEqual(256);
       expect(urlOf(shard.names).length).toBeLessThan(15_000);

@@ -1,7 +1,7 @@
-import { MOST_NAMES } from '@rollcall/core';
+import { MAX_NAMES_PER_REQUEST } from '@rollcall/core';
 
 /** A stream may name a service twice in its URL (`service=` and `resume=`), and servers accept 16 KiB of request head. */
-const MOST_URL_CHARACTERS = 14_000;
+const MAX_URL_CHARACTERS = 14_000;
 const AROUND_NAMES = '&service=&resume='.length;
 
 /**
@@ -39,7 +39,7 @@ export class Shard {
   }
 
   hasRoomFor(name: string): boolean {
-    return this.size < MOST_NAMES && this.#urlCharacters + costOf(name) <= MOST_URL_CHARACTERS;
+    return this.size < MAX_NAMES_PER_REQUEST && this.#urlCharacters + costOf(name) <= MAX_URL_CHARACTERS;
   }
 
   /** Adds a name for which it has room and which it does not have. */
@@ -58,7 +58,7 @@ export class Shard {
 }
 
 /**
- * Divides the watched services among streams: a registry accepts 256 names in one (`MOST_NAMES`), fewer if they are
+ * Divides the watched services among streams: a registry accepts 256 names in one (`MAX_NAMES_PER_REQUEST`), fewer if they are
  * long. A name stays in its shard, so that adding one reopens one stream and leaves the others open. Pure.
  */
 export class Shards {

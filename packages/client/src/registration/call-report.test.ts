@@ -1,4 +1,4 @@
-import { beatMessage, MOST_EDGES, MOST_TARGETS } from '@rollcall/core';
+import { beatMessage, MAX_EDGES, MAX_TARGETS } from '@rollcall/core';
 import type { EdgeTarget } from '@rollcall/core';
 import { describe, expect, it } from 'vitest';
 import type { EdgeStats } from '../telemetry/call-stats.js';
@@ -61,7 +61,7 @@ describe('CallReport', () => {
 
   it('reports every service, and then the worst targets as far as they fit', () => {
     const targets = Array.from({ length: 200 }, (_, n) => target(n));
-    const seen = Array.from({ length: MOST_EDGES }, (_, n) => stats(`service-${n}`, 1, { targets }));
+    const seen = Array.from({ length: MAX_EDGES }, (_, n) => stats(`service-${n}`, 1, { targets }));
     const broken = [
       target(198, { circuit: 'half-open' }),
       target(199, { circuit: 'open' }),
@@ -69,7 +69,7 @@ describe('CallReport', () => {
     ];
     seen.push(stats('quiet', 1, { calls: 11, targets: broken }));
     const edges = new CallReport(() => seen).take();
-    expect(edges).toHaveLength(MOST_EDGES);
+    expect(edges).toHaveLength(MAX_EDGES);
     expect(edges[0]?.targets?.slice(0, 3).map(({ instance }) => instance.slice(-3))).toEqual(['199', '198', '007']);
     const count = edges.reduce((sum, { targets: told = [] }) => sum + told.length, 0);
     expect(count).toBeGreaterThan(20);
@@ -81,7 +81,7 @@ describe('CallReport', () => {
   it('reports at most 200 targets', () => {
     const targets = Array.from({ length: 300 }, (_, n) => ({ ...target(n), instance: `o-${n}`, p99Ms: null }));
     const [edge] = new CallReport(() => [stats('orders', 1, { targets })]).take();
-    expect(edge?.targets?.length).toBeLessThanOrEqual(MOST_TARGETS);
+    expect(edge?.targets?.length).toBeLessThanOrEqual(MAX_TARGETS);
     expect(edge?.targets?.length).toBeGreaterThan(150);
   });
 
@@ -97,7 +97,7 @@ describe('CallReport', () => {
       }),
     );
     const edges = new CallReport(() => seen).take();
-    expect(edges).toHaveLength(MOST_EDGES);
+    expect(edges).toHaveLength(MAX_EDGES);
     expect(Math.min(...edges.map(({ calls }) => calls))).toBe(1_000_136);
     const beat = { nonce: 'x'.repeat(64), seq: Number.MAX_SAFE_INTEGER, edges };
     expect(JSON.stringify(beat).length).toBeLessThan(16 * 1024);

@@ -1,10 +1,10 @@
-import { MOST_EDGES, MOST_TARGETS } from '@rollcall/core';
+import { MAX_EDGES, MAX_TARGETS } from '@rollcall/core';
 import type { Edge, EdgeTarget } from '@rollcall/core';
 import type { EdgeStats } from '../telemetry/call-stats.js';
 import { byBadness } from '../telemetry/instance-stats.js';
 
 /** The registry accepts bodies of 16 KiB; the rest of a beat has at most about 200 bytes. All texts in it are ASCII. */
-const MOST_BYTES = 15_500;
+const MAX_BYTES = 15_500;
 /** The size of `,"targets":[]` in an edge that has targets. */
 const TARGETS_BYTES = 13;
 
@@ -33,7 +33,7 @@ export class CallReport {
     const before = this.#reported;
     this.#reported = new Map(stats.map((one) => [one.service, signatureOf(one)]));
     if (stats.every(({ service }) => before.get(service) === this.#reported.get(service))) return [];
-    return withTargets(stats.toSorted((one, other) => other.calls - one.calls).slice(0, MOST_EDGES));
+    return withTargets(stats.toSorted((one, other) => other.calls - one.calls).slice(0, MAX_EDGES));
   }
 }
 
@@ -46,10 +46,10 @@ function signatureOf({ window, targets }: EdgeStats): string {
 /** The edges, with as many of their targets as fit: the worst ones, of all services. */
 function withTargets(stats: readonly EdgeStats[]): readonly Edge[] {
   const edges = stats.map((one) => edgeOf(one));
-  let room = MOST_BYTES - edges.reduce((sum, edge) => sum + sizeOf(edge), 0);
+  let room = MAX_BYTES - edges.reduce((sum, edge) => sum + sizeOf(edge), 0);
   const all = stats.flatMap(({ targets }, at) => targets.map((target) => ({ ...target, at })));
   const chosen: EdgeTarget[][] = edges.map(() => []);
-  for (const { at, ...target } of all.toSorted(byBadness).slice(0, MOST_TARGETS)) {
+  for (const { at, ...target } of all.toSorted(byBadness).slice(0, MAX_TARGETS)) {
     const rounded = { ...target, p99Ms: roundedMs(target.p99Ms) };
     const targets = chosen[at] ?? [];
     room -= sizeOf(rounded) + (targets.length === 0 ? TARGETS_BYTES : 0);

@@ -5,7 +5,7 @@ import type { BeatAnswer, Forecast, Log, State } from '@rollcall/core';
  * At most this many reasons of one state are logged, so that a registry that keeps inventing reasons does not flood the
  * log.
  */
-const MOST_REASONS = 8;
+const MAX_REASONS = 8;
 
 /**
  * The state of this instance in the answers of the registry to Heartbeat-2. It logs each change once: at WARN why the
@@ -35,7 +35,7 @@ export class OwnState {
     const code = reason?.code ?? '';
     const before = this.#state;
     if (state !== before) this.#reasons.clear();
-    else if (state === 'HEALTHY' || this.#reasons.has(code) || this.#reasons.size >= MOST_REASONS) return;
+    else if (state === 'HEALTHY' || this.#reasons.has(code) || this.#reasons.size >= MAX_REASONS) return;
     this.#reasons.add(code);
     this.#state = state;
     const isTrouble = state !== 'HEALTHY' && code !== 'NEW' && code !== 'LEAVING' && (code !== '' || !isOwnWish(state));

@@ -164,7 +164,7 @@ export class ServiceRegistration implements Line {
     try {
       return await this.#announceDrain(deadlineMs);
     } catch (error) {
-      this.#parts.log.warn(`The registry did not hear that ${this.#identity.name} drains: ${messageOf(error)}`);
+      this.#parts.log.warn(`The drain of ${this.#identity.name} did not reach the registry: ${messageOf(error)}`);
       return null;
     }
   }
@@ -371,7 +371,7 @@ export class ServiceRegistration implements Line {
       const answer = await this.#parts.link.leave(this.#identity.proof());
       if (!answer.ok) this.#parts.log.debug(`The registry refused the goodbye: ${answer.problem.detail}`);
     } catch (error) {
-      this.#parts.log.debug(`The registry did not hear that ${this.#identity.name} leaves: ${messageOf(error)}`);
+      this.#parts.log.debug(`The goodbye of ${this.#identity.name} did not reach the registry: ${messageOf(error)}`);
     }
   }
 

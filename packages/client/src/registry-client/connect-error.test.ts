@@ -10,8 +10,8 @@ const CLEAR = { ...SECURE, isSecure: false };
 
 describe('the meaning of a connection error', () => {
   it.each([
-    ['a CA that nobody named', failed('UNABLE_TO_VERIFY_LEAF_SIGNATURE'), /nobody that is trusted.*ROLLCALL_CA_FILE/],
-    ['one that signed itself', failed('DEPTH_ZERO_SELF_SIGNED_CERT'), /nobody that is trusted.*--ca-file/],
+    ['a CA that nobody named', failed('UNABLE_TO_VERIFY_LEAF_SIGNATURE'), /no CA that is trusted.*ROLLCALL_CA_FILE/],
+    ['one that signed itself', failed('DEPTH_ZERO_SELF_SIGNED_CERT'), /no CA that is trusted.*--ca-file/],
     ['one that is over', failed('CERT_HAS_EXPIRED'), /has expired.*new one/],
     [
       'one that is for another name',

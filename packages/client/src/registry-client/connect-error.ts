@@ -29,14 +29,14 @@ export function strangerText(answer: StrangeAnswer): string {
 
 const ELSEWHERE = 'Check the address and its port, and whether a proxy answers in its place.';
 /** How many bytes of an answer that is not HTTP are shown. */
-const MOST_BYTES = 60;
+const MAX_BYTES = 60;
 
 const CA_OPTION = 'the option registryTls.caFile, ROLLCALL_CA_FILE or --ca-file';
 const CERT_OPTION =
   'the options registryTls.certFile and keyFile, ROLLCALL_CERT_FILE and ROLLCALL_KEY_FILE, or --cert-file and --key-file';
 
 const UNKNOWN =
-  'its certificate is signed by nobody that is trusted here. ' +
+  'its certificate is signed by no CA that is trusted here. ' +
   `Give the certificate of the CA that signed it: ${CA_OPTION}.`;
 
 /** Messages by the codes of Node's errors (those of OpenSSL's verification, X509_V_ERR_…). */
@@ -102,7 +102,7 @@ function ofClear(error: unknown, { wasReached }: ConnectErrorFacts): string | nu
   if (isAlert) return 'it speaks TLS. Write its URL as https://.';
   const came = codeOf(error).startsWith('HPE_') ? rawOf(error) : null;
   if (came !== null && came.length > 0) {
-    const start = printableText(Buffer.from(came.subarray(0, MOST_BYTES)).toString('latin1').trim());
+    const start = printableText(Buffer.from(came.subarray(0, MAX_BYTES)).toString('latin1').trim());
     return `what answers there speaks no HTTP: it says "${start}". ${ELSEWHERE}`;
   }
   if (!CUT.has(codeOf(error)) || wasReached) return null;

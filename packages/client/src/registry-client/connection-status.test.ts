@@ -68,7 +68,7 @@ describe('Contact', () => {
     contact.reached();
     contact.missed(new RegistryConnectError('its certificate has expired.'));
     expect(log.texts('warn').at(-1)).toBe(
-      `The registry at ${URL} does not answer (its certificate has expired). Calls go on with what is known; trying again.`,
+      `The registry at ${URL} does not answer (its certificate has expired). Calls continue with the known instances; trying again.`,
     );
   });
 

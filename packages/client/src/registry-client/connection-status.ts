@@ -1,7 +1,7 @@
 import { fullJitterMs, messageOf } from '@rollcall/core';
 import type { Log, Meter, Random } from '@rollcall/core';
 import { connectErrorIn } from './connect-error.js';
-import { MOST_REGISTRIES } from './registry-order.js';
+import { MAX_REGISTRIES } from './registry-order.js';
 
 /** `waiting`: no registry has answered yet; the others say whether the change feed is open. */
 export type ContactStatus = 'waiting' | 'connected' | 'disconnected';
@@ -57,7 +57,7 @@ export class Contact {
   /** Call it when an attempt to reach the registry got no answer, with the error or the reason in words. */
   missed(failure: unknown): void {
     const trouble = connectErrorIn(failure)?.message ?? null;
-    const isNew = trouble !== null && !this.#troubles.has(trouble) && this.#troubles.size < MOST_REGISTRIES;
+    const isNew = trouble !== null && !this.#troubles.has(trouble) && this.#troubles.size < MAX_REGISTRIES;
     if (this.#missing && !isNew) return;
     const why = typeof failure === 'string' ? failure : messageOf(failure);
     const [wasMissing, registry] = [this.#missing, this.registry];
@@ -71,7 +71,7 @@ export class Contact {
   #missedText(trouble: string | null, why: string): string {
     const registry = this.registry;
     if (this.#everReached)
-      return `The registry at ${registry} does not answer (${why.replace(/\.$/, '')}). Calls go on with what is known; trying again.`;
+      return `The registry at ${registry} does not answer (${why.replace(/\.$/, '')}). Calls continue with the known instances; trying again.`;
     return trouble === null
       ? `no registry at ${registry}: run \`npx rollcall up\`, or set ROLLCALL_URL`
       : `The registry at ${registry} cannot be reached: ${trouble} Trying again.`;

@@ -50,7 +50,7 @@ interface OpenLinksParts extends Omit<FailoverParts, 'links'> {
 export function openLinks(urls: readonly string[], { token, tls: terms, ...parts }: OpenLinksParts): RegistryClient {
   const tls = new RegistryTls(terms, parts.log);
   if (tls.isGiven && urls.every((url) => /^http:/i.test(url)))
-    parts.log.warn(`registryTls is not used: ${urls.join(', ')} is spoken to in the clear. For TLS write https://.`);
+    parts.log.warn(`registryTls is not used: ${urls.join(', ')} is used without TLS. For TLS write https://.`);
   const links = urls.map((url) => new HttpRegistryClient({ url, time: parts.time, token, tls }));
   const [only] = links;
   return links.length === 1 && only !== undefined ? only : new FailoverClient({ ...parts, links });

@@ -49,7 +49,7 @@ export class FailureReports {
       const answer = await link.suspect(id, { by, outcome });
       if (!answer.ok) log.debug(`The registry did not take the suspicion of ${id}: ${answer.problem.detail}`);
     } catch (error) {
-      log.debug(`The registry did not hear the suspicion of ${id}: ${messageOf(error)}`);
+      log.debug(`The suspicion of ${id} did not reach the registry: ${messageOf(error)}`);
     } finally {
       this.#inFlight -= 1;
     }

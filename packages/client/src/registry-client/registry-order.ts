@@ -10,7 +10,7 @@ export type RegistryOrder = 'listed' | 'random';
 export const REGISTRY_ORDERS: readonly RegistryOrder[] = ['listed', 'random'];
 
 /** The most registry URLs; a longer list is a mistake. */
-export const MOST_REGISTRIES = 16;
+export const MAX_REGISTRIES = 16;
 
 /**
  * Tracks the current registry among several. It stays the current one until it gives no answer; then the next in the

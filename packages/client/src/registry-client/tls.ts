@@ -1,6 +1,6 @@
 import type { SecureContext } from 'node:tls';
-import { credentialFields, credentialLaws, option } from '@rollcall/core';
-import type { CredentialTerms, Log, OptionLaw } from '@rollcall/core';
+import { credentialFields, credentialRules, option } from '@rollcall/core';
+import type { CredentialTerms, Log, OptionRule } from '@rollcall/core';
 import { credentialsOf } from '../transport/credentials.js';
 import type { SecureCredentials } from '../transport/credentials.js';
 
@@ -18,7 +18,7 @@ export const registryTlsFields = {
   }),
 };
 
-export const registryTlsLaws: readonly OptionLaw<RegistryTlsTerms>[] = credentialLaws('registryTls');
+export const registryTlsRules: readonly OptionRule<RegistryTlsTerms>[] = credentialRules('registryTls');
 
 /** The TLS options of a request over https. */
 export interface SecureRequestOptions {

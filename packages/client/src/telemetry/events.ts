@@ -85,10 +85,10 @@ export type CallerEvent = EjectedEvent | ReadmittedEvent | StateEvent | ShedEven
 export type CallerListener = (event: CallerEvent) => void;
 
 /** Events of one turn that are kept at most; more are counted and not delivered. */
-const MOST_WAITING = 256;
+const MAX_PENDING_EVENTS = 256;
 const OFTEN_MS = 1_000;
 /** Kinds × services that are slowed down separately. */
-const MOST_PACES = 1_024;
+const MAX_THROTTLES = 1_024;
 
 interface Pace {
   toldAt: number;
@@ -116,7 +116,7 @@ export class CallerEvents {
     this.#deliver = AsyncResource.bind(() => this.#tellAll());
   }
 
-  /** Does anybody listen? Else an event need not be made. */
+  /** True if there is a listener; otherwise no event needs to be created. */
   get isHeard(): boolean {
     return this.#listeners.size > 0;
   }
@@ -130,7 +130,7 @@ export class CallerEvents {
   /** Tells the listeners soon. */
   tell(event: CallerEvent): void {
     if (!this.isHeard) return;
-    if (this.#waiting.length >= MOST_WAITING) {
+    if (this.#waiting.length >= MAX_PENDING_EVENTS) {
       this.#lost += 1;
       return;
     }
@@ -161,7 +161,7 @@ export class CallerEvents {
   #paceOf(key: string): Pace {
     const known = this.#paces.get(key);
     if (known !== undefined) return known;
-    if (this.#paces.size >= MOST_PACES) this.#paces.clear();
+    if (this.#paces.size >= MAX_THROTTLES) this.#paces.clear();
     const pace: Pace = { toldAt: -Infinity, untold: 0 };
     this.#paces.set(key, pace);
     return pace;
@@ -173,7 +173,7 @@ export class CallerEvents {
     this.#waiting = [];
     this.#lost = 0;
     for (const event of events) for (const listener of this.#listeners) this.#tellOne(listener, event);
-    if (lost > 0) this.#log.warn(`${lost} events about calls came at once beyond ${MOST_WAITING} and were not told.`);
+    if (lost > 0) this.#log.warn(`${lost} events about calls exceeded ${MAX_PENDING_EVENTS} at once and were dropped.`);
   }
 
   #tellOne(listener: CallerListener, event: CallerEvent): void {

@@ -21,8 +21,8 @@ function count(balancer: Balancer<Node>, id: string, calls: number, failures = 0
   for (let n = 0; n < failures; n += 1) node?.count(FAILURES, NOW);
 }
 
-const told = (lanes: Parameters<typeof targetsOf>[0], windows = 1, most = 200): string[] =>
-  targetsOf(lanes, NOW + windows * EDGE_WINDOW_MS, most).map((one) => `${one.instance} ${one.calls} ${one.failures}`);
+const told = (lanes: Parameters<typeof targetsOf>[0], windows = 1, max = 200): string[] =>
+  targetsOf(lanes, NOW + windows * EDGE_WINDOW_MS, max).map((one) => `${one.instance} ${one.calls} ${one.failures}`);
 
 it('an instance that is called over two protocols is one target', () => {
   const lanes = [lane(), lane()] as const;

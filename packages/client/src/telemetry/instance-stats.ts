@@ -16,11 +16,11 @@ const RANKS: Readonly<Record<Circuit, number>> = { closed: 0, 'half-open': 1, op
  * not closed. Read when a heartbeat is made; it looks at every node once, and computes latencies only of the `most`
  * that stand worst, which come first.
  */
-export function targetsOf(lanes: readonly Nodes[], now: number, most: number): readonly EdgeTarget[] {
+export function targetsOf(lanes: readonly Nodes[], now: number, max: number): readonly EdgeTarget[] {
   const found = new Map<InstanceId, Found>();
   for (const { balancer } of lanes) for (const node of balancer.nodes) note(found, node, now);
   if (found.size === 0) return [];
-  const worst = [...found.values()].toSorted(byBadness).slice(0, most);
+  const worst = [...found.values()].toSorted(byBadness).slice(0, max);
   return worst.map(({ instance, calls, failures, circuit, nodes }) => {
     const p99s = nodes.map((node) => node.latency.p99Ms(now) ?? -1);
     const p99Ms = Math.max(...p99s);

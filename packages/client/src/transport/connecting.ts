@@ -7,7 +7,7 @@ const MULTIPLE = 3;
 /** A connection attempt without waiting calls is given up after this time, ms. */
 export const GIVE_UP_MS = 15_000;
 /** Connections to one instance that may be late at once; with fewer, a call opens a fresh one. */
-export const MOST_LATE = 3;
+export const MAX_LATE_CONNECTIONS = 3;
 
 /** Another connection to the same instance opened first. */
 export const MOVED: Failure = { kind: 'moved', cause: new Error('another connection to the instance opened first') };
@@ -83,7 +83,7 @@ export function pooled<One extends Shared>(connections: One[], size: number): On
     if (one.isLate) late += 1;
   }
   if (best === null) return null;
-  if (best.isLate) return late < MOST_LATE ? null : best;
+  if (best.isLate) return late < MAX_LATE_CONNECTIONS ? null : best;
   return best.pending === 0 || connections.length - late >= size ? best : null;
 }
 

@@ -97,7 +97,7 @@ function itAnswers<Request>(bench: Bench<Request>): void {
 }
 
 function itFailsInWords<Request>(bench: Bench<Request>): void {
-  it('fails as refused where nobody listens', async () => {
+  it('fails as refused if the port is closed', async () => {
     const target = targetOf({ port: await deadPort(), protocol: (await bench.toy()).protocol });
     const { failure } = await bench.ask((await bench.transport()).channel(target), 1);
     expect(failure).toMatchObject({ kind: 'refused', cause: { code: 'ECONNREFUSED' } });
@@ -120,7 +120,7 @@ function itFailsInWords<Request>(bench: Bench<Request>): void {
     expect([exchange.isSent, sink.isSettled]).toEqual([false, false]);
   });
 
-  it('gives up a connection that does not open and that nobody waits for, and leaves no timer', async () => {
+  it('gives up a connection that does not open and that no call waits for, and leaves no timer', async () => {
     const time = new ManualTime();
     const service = await bench.toy();
     service.id = null;
@@ -146,7 +146,7 @@ function itFailsInWords<Request>(bench: Bench<Request>): void {
 }
 
 function itChecksIdentity<Request>(bench: Bench<Request>): void {
-  it('fails as misdirected where somebody else answers, who never sees the request', async () => {
+  it('fails as misdirected if another process answers, which never sees the request', async () => {
     const service = await bench.toy();
     service.id = 'payments-7';
     const { failure } = await bench.ask((await bench.transport()).channel(targetOf(service)), 1);

@@ -2,7 +2,7 @@ import { addressOf, isRecord, printableText } from '@rollcall/core';
 import type { Failure, Target } from './transport.js';
 
 /** UTF-16 code units: as long as ids may be. */
-const MOST_OF_AN_ID = 128;
+const MAX_ID_LENGTH = 128;
 
 /**
  * Has the peer to say who it is when a connection opens? Only who registered itself knows its id; an address that was
@@ -21,8 +21,8 @@ export function identityFailure(target: Target, answer: unknown): Failure | null
   if (isRecord(answer) && answer['instance'] === instance.id) return null;
   const found =
     isRecord(answer) && typeof answer['instance'] === 'string'
-      ? `the instance ${printableText(answer['instance'], MOST_OF_AN_ID)}`
-      : 'somebody who does not say who it is';
+      ? `the instance ${printableText(answer['instance'], MAX_ID_LENGTH)}`
+      : 'a process that does not give its id';
   const text = `At ${addressOf(endpoint)} ${found} answers, not ${instance.id}`;
   return { kind: 'misdirected', cause: new Error(text) };
 }

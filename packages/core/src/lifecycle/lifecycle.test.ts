@@ -161,7 +161,7 @@ describe('the lifecycle', () => {
 
   it('returns to HEALTHY by two consecutive proofs; a failed probe resets the count', () => {
     const patient = healthy().apply(refused);
-    expect(patient.vitals.reason).toEqual({ code: 'INBOUND_REFUSED', text: 'nobody can reach it: E' });
+    expect(patient.vitals.reason).toEqual({ code: 'INBOUND_REFUSED', text: 'it cannot be reached: E' });
     expect(patient.apply(...BOTH, refused, ...BOTH).phase).toBe('UNHEALTHY');
     expect(patient.apply(...BOTH).phase).toBe('HEALTHY');
   });

@@ -4,12 +4,12 @@ import { parseOptions } from '../options/options.js';
 import { due } from './deadlines.js';
 import { GRAIN_MS, PROVED, story } from './lifecycle.fixture.js';
 import { transition } from './lifecycle.js';
-import { DEFAULT_POLICY, policyFields, policyLaws, policyOf, PRESET_NAMES, PRESETS } from './policy.js';
+import { DEFAULT_POLICY, policyFields, policyRules, policyOf, PRESET_NAMES, PRESETS } from './policy.js';
 import type { Policy, Thresholds } from './policy.js';
 import { newborn } from './vitals.js';
 import type { Fleet } from './vitals.js';
 
-const parsed = (input: unknown): Policy => policyOf(parseOptions(policyFields, input, policyLaws));
+const parsed = (input: unknown): Policy => policyOf(parseOptions(policyFields, input, policyRules));
 
 describe('the policy of a registry', () => {
   it('is the default one without options', () => {
@@ -62,7 +62,7 @@ describe('the policy of a registry', () => {
     expect(() => parsed(input)).toThrow(text);
   });
 
-  it('accepts values at the edge of every law', () => {
+  it('accepts values at the edge of every rule', () => {
     const thresholds = {
       unprovedAfter: 2.4,
       unhealthyAfter: 2,
@@ -74,7 +74,7 @@ describe('the policy of a registry', () => {
     expect(parsed({ thresholds })).toMatchObject(thresholds);
   });
 
-  it.each(PRESET_NAMES)('satisfies its own laws in the preset %s', (preset) => {
+  it.each(PRESET_NAMES)('satisfies its own rules in the preset %s', (preset) => {
     expect(PRESETS[preset].timeoutMs).toBeLessThanOrEqual(0.4 * PRESETS[preset].intervalMs);
   });
 });
@@ -89,7 +89,7 @@ describe('all allowed thresholds', () => {
     permit: { held: null, mass: false, hostProved: false },
   };
   const last: Fleet = { ...calm, otherHealthy: false, otherCallable: false };
-  /** Each threshold is drawn from what the laws allow. */
+  /** Each threshold is drawn from what the rules allow. */
   const anyThresholds: fc.Arbitrary<Partial<Thresholds>> = fc
     .record({
       unhealthyAfter: tenths(1.5, 5),

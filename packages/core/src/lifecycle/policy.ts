@@ -1,6 +1,6 @@
 /** Presets and thresholds of the lifecycle, and the options from which a registry builds its policy. */
 import { option } from '../options/options.js';
-import type { OptionLaw, OptionsOf, OptionSpec } from '../options/options.js';
+import type { OptionRule, OptionsOf, OptionSpec } from '../options/options.js';
 
 /**
  * How often the registry probes an instance, and how long an instance may fail: every duration that the lifecycle uses.
@@ -109,7 +109,7 @@ const thresholdFields = {
   }),
 } satisfies Record<keyof Thresholds, OptionSpec<number>>;
 
-const THRESHOLD_LAWS: readonly OptionLaw<Thresholds>[] = [
+const THRESHOLD_RULES: readonly OptionRule<Thresholds>[] = [
   atLeast('unprovedAfter', 'unhealthyAfter', LONGEST_TIMEOUT),
   ({ criticalAfter, unhealthyAfter }) =>
     criticalAfter > unhealthyAfter
@@ -119,7 +119,7 @@ const THRESHOLD_LAWS: readonly OptionLaw<Thresholds>[] = [
   atLeast('flappingProofs', 'proofs'),
 ];
 
-/** The options of a policy. `policyLaws` constrains them, `policyOf` builds the policy. */
+/** The options of a policy. `policyRules` constrains them, `policyOf` builds the policy. */
 export const policyFields = {
   preset: option.oneOf(PRESET_NAMES, {
     doc: 'The patience of the registry: `default` (intervalMs 5000, timeoutMs 2000), `fast` (1000, 400: one machine or one rack) or `relaxed` (15000, 5000: far or crowded networks). intervalMs and timeoutMs override it. docs/STATES.md has the times of each.',
@@ -141,14 +141,14 @@ export const policyFields = {
   }),
   thresholds: option.object(thresholdFields, {
     doc: 'When an instance changes its state, counted in intervals.',
-    laws: THRESHOLD_LAWS,
+    rules: THRESHOLD_RULES,
   }),
 };
 
 /** The parsed options of the lifecycle. */
 export type PolicySettings = OptionsOf<typeof policyFields>;
 
-export const policyLaws: readonly OptionLaw<PolicySettings>[] = [
+export const policyRules: readonly OptionRule<PolicySettings>[] = [
   (settings) => {
     const { timeoutMs } = settings;
     const { intervalMs } = policyOf(settings);
@@ -176,7 +176,7 @@ function longestTimeout(intervalMs: number): number {
   return Math.max(1, Math.floor(LONGEST_TIMEOUT * intervalMs));
 }
 
-function atLeast(name: keyof Thresholds, other: keyof Thresholds, more = 0): OptionLaw<Thresholds> {
+function atLeast(name: keyof Thresholds, other: keyof Thresholds, more = 0): OptionRule<Thresholds> {
   const plus = more === 0 ? '' : ` + ${more} (a timeout)`;
   return (thresholds) => {
     // binary fractions may make a sum of tenths slightly too high

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, it } from 'vitest';
 import { recordingLog } from '../testing.js';
 import { Credentials } from './credentials.js';
 import type { Pem } from './credentials.js';
-import { credentialLaws } from './tls.js';
+import { credentialRules } from './tls.js';
 
 const pem = (name: string): string => `-----BEGIN ${name}-----\nAAAA\n-----END ${name}-----\n`;
 
@@ -94,9 +94,9 @@ describe('credentials', () => {
   });
 });
 
-const flaws = (terms: object): unknown[] => credentialLaws('tls').flatMap((law) => law(terms) ?? []);
+const flaws = (terms: object): unknown[] => credentialRules('tls').flatMap((rule) => rule(terms) ?? []);
 
-describe('the laws of credentials', () => {
+describe('the rules of credentials', () => {
   it('allow texts beside files', () => {
     expect(flaws({ ca: 'a', certFile: 'b', keyFile: 'c' })).toEqual([]);
     expect(flaws({ cert: 'a', keyFile: 'c' })).toEqual([]);

@@ -95,8 +95,8 @@ export class Credentials<Context> {
     if (why === this.#loggedProblem) return;
     this.#loggedProblem = why;
     this.#parts.log.warn(
-      `Option ${this.#parts.option}: ${this.#files.join(', ')} changed, but cannot be used: ${why}. Connections go on with what was there ` +
-        'before, until they can. Put certificate and key there that belong together.',
+      `Option ${this.#parts.option}: ${this.#files.join(', ')} changed, but cannot be used: ${why}. Connections keep using ` +
+        'the previous files until then. Put a matching certificate and key there.',
     );
   }
 }

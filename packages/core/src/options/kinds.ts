@@ -2,7 +2,7 @@ import type { JsonSchema, Kind } from './schema.js';
 import { Flaws, isRecord } from './schema.js';
 
 /** Constraints of a text. */
-export interface TextLaw {
+export interface TextRule {
   /** The length in characters; `min` defaults to 0. */
   readonly max: number;
   readonly min?: number;
@@ -15,8 +15,8 @@ export interface TextLaw {
 }
 
 /** A text. Its length is checked first, so that no pattern runs on a long text. */
-export function text(law: TextLaw): Kind<string> {
-  const { min = 0, max, pattern, accepts, allowed } = law;
+export function text(rule: TextRule): Kind<string> {
+  const { min = 0, max, pattern, accepts, allowed } = rule;
   const length = { ...(min > 0 ? { minLength: min } : {}), maxLength: max };
   return {
     allowed,
@@ -26,7 +26,7 @@ export function text(law: TextLaw): Kind<string> {
       if (typeof value !== 'string') return flaws.add(value, allowed);
       const fits = value.length >= min && !isLonger(value, max);
       if (fits && (pattern?.test(value) ?? true) && (accepts?.(value) ?? true)) return value;
-      return law.secret === true
+      return rule.secret === true
         ? flaws.note(`a text of ${value.length} characters`, allowed)
         : flaws.add(value, allowed);
     },

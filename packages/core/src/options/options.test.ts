@@ -24,7 +24,7 @@ const fields = {
     },
     {
       doc: 'Waits between tries.',
-      laws: [
+      rules: [
         ({ baseMs, capMs }) =>
           baseMs <= capMs
             ? null
@@ -176,7 +176,7 @@ describe('parseOptions', () => {
     expect(message.split('\n')).toHaveLength(3);
   });
 
-  it('evaluates the laws once each option is valid', () => {
+  it('evaluates the rules once each option is valid', () => {
     expect(problem({ retry: { baseMs: 300 } })).toBe(
       'retry.baseMs (300) is above retry.capMs (250): lower it, or raise the cap.',
     );
@@ -185,7 +185,7 @@ describe('parseOptions', () => {
     );
   });
 
-  it('evaluates the laws over all options', () => {
+  it('evaluates the rules over all options', () => {
     expect(parseOptions(fields, { attempts: 2 }, [registersToRetry]).attempts).toBe(2);
     expect(() => parseOptions(fields, { attempts: 2, register: false }, [registersToRetry])).toThrow(
       'attempts above 1 need register.',

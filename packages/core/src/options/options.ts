@@ -32,21 +32,21 @@ export type OptionsOf<Fields extends OptionFields> = {
  * A constraint between several options: null if they fit, else one sentence that names them, their values and what to
  * change.
  */
-export type OptionLaw<Options> = (options: Options) => string | null;
+export type OptionRule<Options> = (options: Options) => string | null;
 
 /**
  * Parses options once, where they enter: fills in defaults, validates everything, deep-freezes the result. `undefined`
- * counts as left out. Laws run once each option is valid by itself.
+ * counts as left out. Rules run once each option is valid by itself.
  * Throws OPTION_INVALID with all flaws at once: for an unknown key the nearest known one, for a wrong value its path,
  * what was received and what is allowed.
  */
 export function parseOptions<Fields extends OptionFields>(
   fields: Fields,
   input: unknown = {},
-  laws: readonly OptionLaw<OptionsOf<Fields>>[] = [],
+  rules: readonly OptionRule<OptionsOf<Fields>>[] = [],
 ): OptionsOf<Fields> {
   const parsed = acceptFields(fields, input, '');
-  const flaws = parsed.ok ? brokenLaws(laws, parsed.value) : parsed.problem;
+  const flaws = parsed.ok ? findViolations(rules, parsed.value) : parsed.problem;
   if (parsed.ok && flaws.length === 0) return parsed.value;
   throw new RollcallError('OPTION_INVALID', flaws.join('\n'));
 }
@@ -175,17 +175,17 @@ export const option = {
   /** Nested options. Left out, it has all its defaults. */
   object<const Fields extends OptionFields>(
     fields: Fields,
-    spec: { readonly doc: string; readonly laws?: readonly OptionLaw<OptionsOf<Fields>>[] },
+    spec: { readonly doc: string; readonly rules?: readonly OptionRule<OptionsOf<Fields>>[] },
   ): OptionSpec<OptionsOf<Fields>> {
     return {
       doc: spec.doc,
       allowed: `an object of ${Object.keys(fields).join(', ')}`,
-      default: parseOptions(fields, {}, spec.laws),
+      default: parseOptions(fields, {}, spec.rules),
       fields,
       accept(received, path) {
         const parsed = acceptFields(fields, received, path);
         if (!parsed.ok) return parsed;
-        const flaws = brokenLaws(spec.laws ?? [], parsed.value);
+        const flaws = findViolations(spec.rules ?? [], parsed.value);
         return flaws.length === 0 ? parsed : { ok: false, problem: flaws };
       },
     };
@@ -210,30 +210,30 @@ const MAX_EDITS = 8;
 export function nearest(word: string, candidates: Iterable<string>): string | null {
   const wanted = word.toLowerCase();
   let best: string | null = null;
-  let most = Math.min(Math.max(1, Math.floor(wanted.length / 3)), MAX_EDITS);
+  let max = Math.min(Math.max(1, Math.floor(wanted.length / 3)), MAX_EDITS);
   for (const candidate of candidates) {
-    if (Math.abs(candidate.length - wanted.length) > most) continue;
-    const edits = editDistance(wanted, candidate.toLowerCase(), most);
+    if (Math.abs(candidate.length - wanted.length) > max) continue;
+    const edits = editDistance(wanted, candidate.toLowerCase(), max);
     if (edits === null) continue;
     if (edits === 0) return candidate;
-    [best, most] = [candidate, edits - 1];
+    [best, max] = [candidate, edits - 1];
   }
   return best;
 }
 
 /**
  * The optimal string alignment distance: Levenshtein's, where a swap of neighbours counts as one edit (Damerau 1964).
- * Null if it is more than `most`: cells farther than that from the diagonal are skipped (Ukkonen 1985), and it stops
+ * Null if it is more than `max`: cells farther than that from the diagonal are skipped (Ukkonen 1985), and it stops
  * once two rows exceed it.
  */
-function editDistance(one: string, other: string, most: number): number | null {
-  const [width, far] = [other.length, most + 1];
+function editDistance(one: string, other: string, max: number): number | null {
+  const [width, far] = [other.length, max + 1];
   let previous = new Uint8Array(width + 2).fill(far);
   let [beforePrevious, current] = [previous.slice(), previous.slice()];
-  for (let column = 0; column <= Math.min(width, most); column += 1) previous[column] = column;
+  for (let column = 0; column <= Math.min(width, max); column += 1) previous[column] = column;
   let leastBefore = 0;
   for (let row = 1; row <= one.length; row += 1) {
-    const [first, last] = [Math.max(1, row - most), Math.min(width, row + most)];
+    const [first, last] = [Math.max(1, row - max), Math.min(width, row + max)];
     let [left, least] = [Math.min(first === 1 ? row : far, far), far];
     current[first - 1] = left;
     for (let column = first; column <= last; column += 1) {
@@ -247,12 +247,12 @@ function editDistance(one: string, other: string, most: number): number | null {
       if (edits < least) least = edits;
     }
     current[last + 1] = far;
-    if (least > most && leastBefore > most) return null;
+    if (least > max && leastBefore > max) return null;
     leastBefore = least;
     [beforePrevious, previous, current] = [previous, current, beforePrevious];
   }
   const edits = previous[width] ?? far;
-  return edits > most ? null : edits;
+  return edits > max ? null : edits;
 }
 
 function isSwapped(one: string, other: string, row: number, column: number): boolean {
@@ -310,8 +310,8 @@ function collect<Value>(results: readonly Result<Value, Flaws>[]): Result<readon
   return accepted(Object.freeze(results.flatMap((result) => (result.ok ? [result.value] : []))));
 }
 
-function brokenLaws<Options>(laws: readonly OptionLaw<Options>[], options: Options): Flaws {
-  return laws.flatMap((law) => law(options) ?? []);
+function findViolations<Options>(rules: readonly OptionRule<Options>[], options: Options): Flaws {
+  return rules.flatMap((rule) => rule(options) ?? []);
 }
 
 function accepted<Value>(value: Value): { readonly ok: true; readonly value: Value } {

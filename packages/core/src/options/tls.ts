@@ -1,5 +1,5 @@
 import { option } from './options.js';
-import type { OptionLaw, OptionsOf } from './options.js';
+import type { OptionRule, OptionsOf } from './options.js';
 
 /**
  * The certificates that one side of a TLS connection trusts and presents: each as a PEM text, or as a file, which is
@@ -66,9 +66,9 @@ export const tlsFields = {
   }),
 };
 
-/** The laws between these options; `name` is the option that holds them, for messages. */
-export function credentialLaws(name: string): readonly OptionLaw<CredentialTerms>[] {
-  const twice = (what: 'ca' | 'cert' | 'key'): OptionLaw<CredentialTerms> => {
+/** The rules between these options; `name` is the option that holds them, for messages. */
+export function credentialRules(name: string): readonly OptionRule<CredentialTerms>[] {
+  const twice = (what: 'ca' | 'cert' | 'key'): OptionRule<CredentialTerms> => {
     const inFile = `${what}File` as const;
     return (terms) =>
       terms[what] === undefined || terms[inFile] === undefined
@@ -86,4 +86,4 @@ export function credentialLaws(name: string): readonly OptionLaw<CredentialTerms
   ];
 }
 
-export const tlsLaws: readonly OptionLaw<OptionsOf<typeof tlsFields>>[] = credentialLaws('tls');
+export const tlsRules: readonly OptionRule<OptionsOf<typeof tlsFields>>[] = credentialRules('tls');

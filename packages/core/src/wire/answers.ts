@@ -4,7 +4,7 @@
  */
 import type { State } from '../lifecycle/vitals.js';
 import type { AdminState, Instance, Tombstone } from './instance.js';
-import type { Override, OwnWords, RegistryEvent } from './operator.js';
+import type { Override, OwnSettings, RegistryEvent } from './operator.js';
 
 // ---- services and instances -----------------------------------------------------------------------------------------
 
@@ -85,7 +85,7 @@ export interface LineLosses {
 /** `GET /api/v1/instances/{id}` */
 export type InstanceAnswer = Instance & {
   /** The instance's own values, which the record may show overridden. */
-  readonly own: OwnWords;
+  readonly own: OwnSettings;
   readonly override: Override | null;
   readonly heartbeats: HeartbeatsAnswer;
   /** The decayed score of recent falls. */

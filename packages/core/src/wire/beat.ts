@@ -19,7 +19,7 @@ export interface Beat {
 }
 
 /** The most services that a beat reports; further ones are not read. */
-export const MOST_EDGES = 64;
+export const MAX_EDGES = 64;
 
 /** The observations of an instance, as a caller, of one service of its namespace in the last complete window. */
 export interface Edge {
@@ -47,7 +47,7 @@ export const CIRCUITS = ['closed', 'open', 'half-open'] as const;
 export type Circuit = (typeof CIRCUITS)[number];
 
 /** The most called instances that a beat reports, in all its edges. */
-export const MOST_TARGETS = 200;
+export const MAX_TARGETS = 200;
 
 /** The observations of an instance, as a caller, of one instance of a service. It counts attempts; the edge counts calls. */
 export interface EdgeTarget {
@@ -91,7 +91,7 @@ const edgeMessage = message<Edge>('Edge', 'What an instance, as a caller, observ
   inFlight: withDefault(integer(0), 0, 'calls in flight now'),
   window: optional(integer(0), 'the number of the window, which grows: the same number means the same counts'),
   targets: optional(
-    goodOf(targetMessage, MOST_TARGETS),
+    goodOf(targetMessage, MAX_TARGETS),
     'the instances that it called in the window, and those whose circuit is not closed',
   ),
 });
@@ -106,7 +106,7 @@ export const beatMessage: Message<Beat> = message<Beat>('Beat', 'Heartbeat-2, in
   seq: required(integer(0), 'grows within a process; a number not above the highest accepted one has no effect'),
   load: optional(loadMessage, 'for display and balancers'),
   edges: optional(
-    goodOf(edgeMessage, MOST_EDGES),
+    goodOf(edgeMessage, MAX_EDGES),
     'what it observed of the services it calls; left out if nothing is new',
   ),
 });

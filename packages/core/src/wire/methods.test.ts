@@ -7,8 +7,8 @@ import {
   methodNameOf,
   methodPolicyOf,
   METHODS,
-  MOST_METHOD_BYTES,
-  MOST_METHODS,
+  MAX_METHOD_BYTES,
+  MAX_METHODS,
   routeNameOf,
   sizeOfMethods,
 } from './methods.js';
@@ -56,17 +56,17 @@ describe('the declared policies of an instance', () => {
     [{ 'two\nlines': {} }, 'methods["two\\u{a}lines"]'],
     [{ constructor: {} }, 'methods.constructor'],
     [['find'], 'methods'],
-    [many(MOST_METHODS + 1), 'methods'],
+    [many(MAX_METHODS + 1), 'methods'],
   ])('are rejected if invalid: %j', (methods, path) => {
     expect(read(methods)).toEqual([path]);
   });
 
   it('are bounded in number, in length of names and in total size', () => {
-    expect(read(many(MOST_METHODS))).toEqual(many(MOST_METHODS));
+    expect(read(many(MAX_METHODS))).toEqual(many(MAX_METHODS));
     expect(isMethodName('x'.repeat(LONGEST_METHOD_NAME))).toBe(true);
     expect(isMethodName('x'.repeat(LONGEST_METHOD_NAME + 1))).toBe(false);
     const long = Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`${i}${'ü'.repeat(200)}`, {}]));
-    expect(sizeOfMethods(long)).toBeGreaterThan(MOST_METHOD_BYTES);
+    expect(sizeOfMethods(long)).toBeGreaterThan(MAX_METHOD_BYTES);
     expect(read(long)).toEqual(['methods']);
   });
 
@@ -80,7 +80,7 @@ describe('the declared policies of an instance', () => {
         const parsed = registrationMessage.parse({ ...registration, methods });
         if (!parsed.ok) return;
         expect(parsed.value.methods).toEqual(methods);
-        expect(sizeOfMethods(parsed.value.methods ?? {})).toBeLessThanOrEqual(MOST_METHOD_BYTES);
+        expect(sizeOfMethods(parsed.value.methods ?? {})).toBeLessThanOrEqual(MAX_METHOD_BYTES);
       }),
     );
   });

@@ -32,11 +32,11 @@ export interface HedgePolicy {
  */
 export type Methods = Readonly<Record<string, MethodPolicy>>;
 
-export const MOST_METHODS = 256;
+export const MAX_METHODS = 256;
 /** In characters. */
 export const LONGEST_METHOD_NAME = 256;
 /** The largest size of all names and policies of an instance as JSON. */
-export const MOST_METHOD_BYTES = 8_192;
+export const MAX_METHOD_BYTES = 8_192;
 const LONGEST_MS = 3_600_000;
 
 const hedgeMessage = message<HedgePolicy>('HedgePolicy', 'When to send a second attempt beside a slow first one.', {
@@ -62,18 +62,18 @@ const methodPolicyMessage = message<MethodPolicy>(
 /** Policies by name; a kind of its own, since names may be any text and their total size is bounded. */
 export const METHODS: Kind<Methods> = {
   allowed:
-    `object of MethodPolicy by name: at most ${MOST_METHODS}, ${MOST_METHOD_BYTES} bytes of JSON in all; ` +
+    `object of MethodPolicy by name: at most ${MAX_METHODS}, ${MAX_METHOD_BYTES} bytes of JSON in all; ` +
     `a name has 1 … ${LONGEST_METHOD_NAME} characters on one line and is not ${UNSAFE_KEYS_TEXT}`,
   jsonSchema: {
     type: 'object',
-    maxProperties: MOST_METHODS,
+    maxProperties: MAX_METHODS,
     additionalProperties: methodPolicyMessage.jsonSchema,
   },
   parts: methodPolicyMessage.parts,
   read(value, flaws) {
     if (!isRecord(value)) return flaws.add(value, METHODS.allowed);
     const names = Object.keys(value);
-    if (names.length > MOST_METHODS) return flaws.note(`an object of ${names.length} keys`, METHODS.allowed);
+    if (names.length > MAX_METHODS) return flaws.note(`an object of ${names.length} keys`, METHODS.allowed);
     const before = flaws.count;
     const copy: Record<string, MethodPolicy> = {};
     for (const name of names) {
@@ -83,7 +83,7 @@ export const METHODS: Kind<Methods> = {
     }
     if (flaws.count > before) return undefined;
     const bytes = sizeOfMethods(copy);
-    return bytes > MOST_METHOD_BYTES ? flaws.note(`${bytes} bytes`, METHODS.allowed) : copy;
+    return bytes > MAX_METHOD_BYTES ? flaws.note(`${bytes} bytes`, METHODS.allowed) : copy;
   },
 };
 

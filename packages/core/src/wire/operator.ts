@@ -43,7 +43,7 @@ export function isWhy(value: string): boolean {
 
 const CHANGES_ALLOWED = `${METADATA.allowed}; \`null\` removes a key`;
 
-/** The laws of metadata, and null where a text may stand. */
+/** The limits of metadata, and null where a text may stand. */
 const METADATA_CHANGES: Kind<MetadataChanges> = {
   allowed: CHANGES_ALLOWED,
   jsonSchema: { ...METADATA.jsonSchema, additionalProperties: { type: ['string', 'null'] } },
@@ -84,7 +84,7 @@ export const instancePatchMessage: Message<InstancePatch> = message<InstancePatc
 );
 
 /** The settings that an operator may override. */
-export type OverrideWord = 'admin' | 'weight' | 'metadata';
+export type OverrideSetting = 'admin' | 'weight' | 'metadata';
 
 /** The reason, start and end of one setting of an operator. */
 export interface OverrideTerms {
@@ -112,16 +112,16 @@ export interface Override {
   /** Wall clock, ms since 1970, when the first of the settings ends by itself; null: none does. */
   readonly untilMs: number | null;
   /** For each setting in force. Missing: the values above apply to all of them (from an older registry). */
-  readonly words?: Partial<Readonly<Record<OverrideWord, OverrideTerms>>>;
+  readonly settings?: Partial<Readonly<Record<OverrideSetting, OverrideTerms>>>;
 }
 
 /** The reason, start and end of a setting, as far as they are known. */
-export function termsOf({ words, reason, since, untilMs }: Override, word: OverrideWord): OverrideTerms {
-  return words?.[word] ?? { reason, since, untilMs, by: '' };
+export function termsOf({ settings, reason, since, untilMs }: Override, setting: OverrideSetting): OverrideTerms {
+  return settings?.[setting] ?? { reason, since, untilMs, by: '' };
 }
 
 /** The values of an instance that may be overridden. */
-export type OwnWords = Pick<Instance, 'weight' | 'metadata'>;
+export type OwnSettings = Pick<Instance, 'weight' | 'metadata'>;
 
 const overrideTermsMessage = message<OverrideTerms>(
   'OverrideTerms',
@@ -134,11 +134,15 @@ const overrideTermsMessage = message<OverrideTerms>(
   },
 );
 
-const overrideWordsMessage = message<NonNullable<Override['words']>>('OverrideWords', 'The settings in force.', {
-  admin: optional(overrideTermsMessage, 'missing: not set'),
-  weight: optional(overrideTermsMessage, 'missing: not set'),
-  metadata: optional(overrideTermsMessage, 'missing: not set'),
-});
+const overrideSettingsMessage = message<NonNullable<Override['settings']>>(
+  'OverrideSettings',
+  'The settings in force.',
+  {
+    admin: optional(overrideTermsMessage, 'missing: not set'),
+    weight: optional(overrideTermsMessage, 'missing: not set'),
+    metadata: optional(overrideTermsMessage, 'missing: not set'),
+  },
+);
 
 export const overrideMessage: Message<Override> = message<Override>(
   'Override',
@@ -153,8 +157,8 @@ export const overrideMessage: Message<Override> = message<Override>(
       nullable(WALL_CLOCK),
       'wall clock, ms since 1970, when the first of the settings ends by itself; `null`: none does',
     ),
-    words: optional(
-      overrideWordsMessage,
+    settings: optional(
+      overrideSettingsMessage,
       'reason, start, end and operator of each setting; missing: the values above apply, from an older registry',
     ),
   },

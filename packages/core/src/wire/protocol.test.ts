@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import * as fc from 'fast-check';
 import type { Message } from '../options/schema.js';
 import { sampleInstance } from '../testing.js';
-import { beatAnswerMessage, beatMessage, MOST_EDGES } from './beat.js';
+import { beatAnswerMessage, beatMessage, MAX_EDGES } from './beat.js';
 import {
   drainMessage,
   formatCursor,
@@ -289,7 +289,7 @@ describe('Heartbeat-2', () => {
 
   it('reports at most 64 services', () => {
     const many = Array.from({ length: 100 }, (_, n) => ({ service: `service-${n}`, ...edge }));
-    expect(edgesOf(many)).toEqual(many.slice(0, MOST_EDGES));
+    expect(edgesOf(many)).toEqual(many.slice(0, MAX_EDGES));
   });
 
   it('is answered with the state after it', () => {

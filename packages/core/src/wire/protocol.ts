@@ -21,7 +21,7 @@ export const SECRET_PATTERN = /^[A-Za-z0-9_-]{22,128}$/;
 export const NONCE_PATTERN = /^[A-Za-z0-9_-]{8,64}$/;
 export const EPOCH_PATTERN = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 /** The most services that one request, such as a watch, may name; for more, request `*`. */
-export const MOST_NAMES = 256;
+export const MAX_NAMES_PER_REQUEST = 256;
 export const DEFAULT_NAMESPACE = 'default';
 export const DEFAULT_WEIGHT = 100;
 export const DEFAULT_DRAIN_MS = 30_000;

@@ -18,14 +18,14 @@ interface Translation {
 
 const REFUSED = 'A service that is needed for the answer refused.';
 const FAILED: Translation = { status: 500, detail: 'Something failed here.' };
-const NOBODY = 'A service that is needed for the answer has nobody who could take the call now.';
+const NO_INSTANCE_DETAIL = 'A service that is needed for the answer has no instance that can take the call now.';
 
 /** The HTTP answer for each code of a failed call. A code that is not here is a fault of this process. */
 const TRANSLATIONS: Readonly<Partial<Record<ErrorCode, Translation>>> = {
-  NO_INSTANCE: { status: 503, detail: NOBODY },
-  UNKNOWN_SERVICE: { status: 503, detail: NOBODY },
-  NO_CATALOG: { status: 503, detail: NOBODY },
-  ALL_EJECTED: { status: 503, detail: NOBODY },
+  NO_INSTANCE: { status: 503, detail: NO_INSTANCE_DETAIL },
+  UNKNOWN_SERVICE: { status: 503, detail: NO_INSTANCE_DETAIL },
+  NO_CATALOG: { status: 503, detail: NO_INSTANCE_DETAIL },
+  ALL_EJECTED: { status: 503, detail: NO_INSTANCE_DETAIL },
   OVERLOADED: { status: 503, detail: 'A service that is needed for the answer has more to do than it can.' },
   BULKHEAD_FULL: { status: 503, detail: 'Too much is asked of a service that is needed for the answer.' },
   CLOSED: { status: 503, detail: 'This process is shutting down.' },

@@ -2,7 +2,7 @@ import type { ApplicationConfig, ModulesContainer } from '@nestjs/core';
 import { MetadataScanner } from '@nestjs/core';
 import { Transport } from '@nestjs/microservices';
 import { PATTERN_HANDLER_METADATA, PATTERN_METADATA, TRANSPORT_METADATA } from '@nestjs/microservices/constants.js';
-import { isMethodName, methodNameOf, MOST_METHOD_BYTES, MOST_METHODS, sizeOfMethods } from '@rollcall/core';
+import { isMethodName, methodNameOf, MAX_METHOD_BYTES, MAX_METHODS, sizeOfMethods } from '@rollcall/core';
 import type { MethodPolicy, Methods } from '@rollcall/core';
 import { handlerPolicyOf } from './handler-policy.js';
 import { modulePathOf, routeNamesOf } from './routes.js';
@@ -97,7 +97,7 @@ function publish(handlers: readonly Handler[]): Published {
     if (policy.hedge !== undefined && policy.hedge !== false && policy.idempotent !== true)
       problems.push(unhedged(title));
   }
-  const isTooMuch = Object.keys(methods).length > MOST_METHODS || sizeOfMethods(methods) > MOST_METHOD_BYTES;
+  const isTooMuch = Object.keys(methods).length > MAX_METHODS || sizeOfMethods(methods) > MAX_METHOD_BYTES;
   if (isTooMuch) return { problems: [...problems, TOO_MUCH] };
   return isEmpty(methods) ? { problems } : { methods, problems };
 }
@@ -139,4 +139,4 @@ const overruled = (title: string, name: string): string =>
 const nameless = (title: string): string =>
   `The policy of ${title} is not published: its path begins with a parameter, or it answers no callers.`;
 const unhedged = (title: string): string => `${title} is not hedged: @Hedge needs @Idempotent() beside it.`;
-const TOO_MUCH = `Nothing is published of the handlers: more than ${MOST_METHODS} names, or ${MOST_METHOD_BYTES} bytes. Decorate fewer.`;
+const TOO_MUCH = `Nothing is published of the handlers: more than ${MAX_METHODS} names, or ${MAX_METHOD_BYTES} bytes. Decorate fewer.`;

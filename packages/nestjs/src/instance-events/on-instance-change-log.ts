@@ -10,7 +10,7 @@ import { changesBetween, ON_INSTANCE_CHANGE } from './on-instance-change.js';
 import type { InstanceChange } from './on-instance-change.js';
 
 /** At most this many simultaneous changes, such as those of the first view of a service, are logged one by one. */
-const MOST_LINES = 10;
+const MAX_LINES = 10;
 
 /** A listening method. */
 interface Listener {
@@ -82,11 +82,11 @@ export class InstanceNews {
 
   #tell(changes: readonly InstanceChange[]): void {
     const { log } = this.ports;
-    for (const change of changes.slice(0, MOST_LINES)) {
+    for (const change of changes.slice(0, MAX_LINES)) {
       if (change.kind === 'state') log.info(lineOf(change));
       else log.debug(lineOf(change));
     }
-    const rest = changes.length - MOST_LINES;
+    const rest = changes.length - MAX_LINES;
     if (rest > 0) log.debug(`… and ${rest} more changes of ${changes[0]?.service} at once.`);
     for (const listener of this.#listeners) this.#call(listener, changes);
   }

@@ -164,7 +164,7 @@ describe('the drain', () => {
     const drained = here.log.texts('info').filter((text) => text.startsWith('Drained'));
     expect(drained).toEqual([
       expect.stringMatching(
-        /^Drained in \d+ ms: 3 had to hear of it; 1 in flight \(GET \/slow \(for 30 ms\)\); no request/,
+        /^Drained in \d+ ms: 3 watchers had to be notified; 1 in flight \(GET \/slow \(for 30 ms\)\); no request/,
       ),
     ]);
   });

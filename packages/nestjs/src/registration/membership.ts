@@ -177,7 +177,7 @@ export class Membership implements OnApplicationShutdown {
       await sleep(time, LOOK_EVERY_MS);
     }
     if (!this.serves && !this.#isRegistered) return;
-    const reasons = [toldOf(watchers), inHand(count, names), ...quietFor(restMs), ...atLeast(leastMs)];
+    const reasons = [notifiedText(watchers), inHand(count, names), ...quietFor(restMs), ...atLeast(leastMs)];
     log.info(`Drained in ${Math.round(time.now() - beganAt)} ms: ${reasons.join('; ')}.`);
   }
 
@@ -203,10 +203,11 @@ export class Membership implements OnApplicationShutdown {
   }
 }
 
-const toldOf = (watchers: number | null): string =>
-  watchers === null
-    ? 'the registry did not say who had to hear of it'
-    : `${watchers === 0 ? 'nobody' : watchers} had to hear of it`;
+function notifiedText(watchers: number | null): string {
+  if (watchers === null) return 'the registry did not report its watchers';
+  return `${watchers === 0 ? 'no' : watchers} ${watchers === 1 ? 'watcher' : 'watchers'} had to be notified`;
+}
+
 const inHand = (count: number, names: string): string =>
   count === 0 ? 'nothing was in flight' : `${count} in flight (${names})`;
 const quietFor = (ms: number): string[] => (ms === 0 ? [] : [`no request came for ${ms} ms`]);

@@ -28,7 +28,7 @@ export interface Awaiting {
 const never = (): boolean => false;
 const OF_NO_NAME: RequestKind = { nameOf: () => 'a request', isPulled: false };
 /** How many requests are named. */
-const MOST_NAMED = 3;
+const MAX_NAMED = 3;
 
 /** The requests in flight of this process, over all its servers. The key of each is an object of its transport. */
 export class InFlight {
@@ -75,9 +75,9 @@ export class InFlight {
   describe(): string {
     const now = this.#time.now();
     const named = [...this.#open]
-      .slice(0, MOST_NAMED)
+      .slice(0, MAX_NAMED)
       .map(([request, { beganAt, kind }]) => `${kind.nameOf(request)} (for ${Math.round(now - beganAt)} ms)`);
-    return [...named, ...(this.#open.size > MOST_NAMED ? [`${this.#open.size - MOST_NAMED} more`] : [])].join(', ');
+    return [...named, ...(this.#open.size > MAX_NAMED ? [`${this.#open.size - MAX_NAMED} more`] : [])].join(', ');
   }
 }
 

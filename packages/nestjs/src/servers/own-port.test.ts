@@ -124,9 +124,9 @@ class FakeSocket extends EventEmitter {
 
 const open = (sockets: readonly FakeSocket[]): readonly boolean[] => sockets.map(({ isOpen }) => isOpen);
 
-function room(most: number) {
+function room(max: number) {
   const server = new EventEmitter();
-  admitInTurn(server as Server, most);
+  admitInTurn(server as Server, max);
   const enter = (address: string): FakeSocket => {
     const socket = new FakeSocket(address);
     server.emit('connection', socket);

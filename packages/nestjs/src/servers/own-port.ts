@@ -22,7 +22,7 @@ export interface OwnPort {
 }
 
 /** The most open connections; registries and platform probes need far fewer. */
-const MOST_CONNECTIONS = 64;
+const MAX_CONNECTIONS = 64;
 /**
  * A request must be complete after this time, or its connection is closed: as long as a `relaxed` registry waits for
  * the answer.
@@ -50,7 +50,7 @@ export async function openOwnDoor(
     else refuse(response, 'NOT_FOUND', `${serverHost.id} is not called here: this port is for heartbeats.`);
   });
   server.setTimeout(patienceMs); // of who takes no answer
-  admitInTurn(server, MOST_CONNECTIONS);
+  admitInTurn(server, MAX_CONNECTIONS);
   // in a worker of node:cluster it would be the port of all of them
   server.listen({ ...(host === undefined ? {} : { host }), port, exclusive: true });
   await once(server, 'listening');
@@ -75,11 +75,11 @@ export async function openOwnDoor(
  * only itself; a client with many addresses, as in an IPv6 /64, counts as many, and can keep others out by
  * reconnecting. Install it before the server listens.
  */
-export function admitInTurn(server: Server, most: number): void {
+export function admitInTurn(server: Server, max: number): void {
   /** The source of each open connection; the one that has waited longest first. */
   const sources = new Map<Socket, string>();
   server.on('connection', (socket: Socket) => {
-    if (sources.size >= most) dismiss(sources);
+    if (sources.size >= max) dismiss(sources);
     sources.set(socket, socket.remoteAddress ?? '');
     socket.once('close', () => sources.delete(socket));
     socket.unref();
@@ -97,8 +97,8 @@ export function admitInTurn(server: Server, most: number): void {
 function dismiss(sources: Map<Socket, string>): void {
   const counts = new Map<string, number>();
   for (const source of sources.values()) counts.set(source, (counts.get(source) ?? 0) + 1);
-  const most = Math.max(...counts.values());
-  const longest = [...sources.keys()].find((socket) => counts.get(sources.get(socket) ?? '') === most);
+  const max = Math.max(...counts.values());
+  const longest = [...sources.keys()].find((socket) => counts.get(sources.get(socket) ?? '') === max);
   if (longest === undefined) return;
   sources.delete(longest);
   longest.destroy();

@@ -12,12 +12,12 @@ import { Reach } from './worker-port.js';
 import type { Bound } from './worker-port.js';
 
 /** Patterns come from callers: at most this many are remembered, … */
-const MOST_ROUTES = 1_000;
+const MAX_ROUTES = 1_000;
 /** … and none that is longer. */
 const LONGEST_ROUTE = 256;
 
 /** At most this many answers form one packet. */
-const MOST_TOGETHER = 16;
+const MAX_BATCH = 16;
 
 /** Anything that Nest starts as a microservice: its own servers, and strategies of users. */
 export type RpcServer = CustomTransportStrategy;
@@ -147,7 +147,7 @@ function rememberRoutes(server: Server): void {
     if (known !== undefined) return known;
     const route: unknown = Reflect.apply(find, server, [pattern]);
     const isShort = typeof pattern === 'string' && pattern.length <= LONGEST_ROUTE;
-    if (isShort && routes.size < MOST_ROUTES) routes.set(pattern, route);
+    if (isShort && routes.size < MAX_ROUTES) routes.set(pattern, route);
     return route;
   });
 }
@@ -239,7 +239,7 @@ function sendPromptly(connection: Socket): void {
     if (corked === 0) {
       connection.cork();
       process.nextTick(() => process.nextTick(uncork));
-    } else if (corked % MOST_TOGETHER === 0) {
+    } else if (corked % MAX_BATCH === 0) {
       connection.uncork();
       connection.cork();
     }

@@ -20,14 +20,14 @@ export interface RollcallHealthOptions {
   readonly maxCopyAgeMs?: number | undefined;
 }
 
-const NOBODY: readonly string[] = Object.freeze([]);
+const NONE: readonly string[] = Object.freeze([]);
 
 /** The options for the parser and docs/OPTIONS.md. */
 export const healthFields = {
   services: option.list({
     doc: 'Services that need a callable instance.',
     item: option.string({ doc: 'A service.' }),
-    default: NOBODY,
+    default: NONE,
   }),
   registry: option.boolean({ doc: 'Down while the registry is unreachable, though calls continue.', default: false }),
   ownState: option.boolean({

@@ -29,7 +29,7 @@ export function whoText(standing: Standing): string {
     return `${role} ${isCertificateId(id) ? 'certificate' : 'token'} ${id}`;
   }
   if ('id' in standing) return `${standing.kind === 'untrusted' ? 'untrusted' : 'unknown'} certificate ${standing.id}`;
-  return standing.kind === 'none' ? 'nobody' : 'an unknown token';
+  return standing.kind === 'none' ? 'anonymous' : 'an unknown token';
 }
 
 /**

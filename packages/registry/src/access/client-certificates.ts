@@ -108,18 +108,23 @@ function isMeant(wanted: string, san: string): boolean {
 }
 
 function nameless(id: string, detail: string, fix: string): BadCertificate<'nameless'> {
-  return { kind: 'nameless', id, detail: `Certificate ${id} is valid, but nobody for this registry. ${detail}`, fix };
+  return {
+    kind: 'nameless',
+    id,
+    detail: `Certificate ${id} is valid, but grants nothing on this registry. ${detail}`,
+    fix,
+  };
 }
 
 /** Repeats names of a certificate only short and printable. */
 function unnamedText(sans: readonly string[]): string {
   if (sans.length === 0) return 'It has no subject alternative names.';
-  const shown = sans.slice(0, MOST_SHOWN).map((san) => san.slice(0, LONGEST_SHOWN).replaceAll(/[^\x20-\x7e]/g, '?'));
-  const more = sans.length > MOST_SHOWN ? ` and ${sans.length - MOST_SHOWN} more` : '';
+  const shown = sans.slice(0, MAX_SHOWN).map((san) => san.slice(0, LONGEST_SHOWN).replaceAll(/[^\x20-\x7e]/g, '?'));
+  const more = sans.length > MAX_SHOWN ? ` and ${sans.length - MAX_SHOWN} more` : '';
   return `Its subject alternative names are ${shown.join(', ')}${more}.`;
 }
 
-const MOST_SHOWN = 8;
+const MAX_SHOWN = 8;
 const LONGEST_SHOWN = 120;
 
 const UNNAMED_FIX =
@@ -156,7 +161,7 @@ const NO_LIST = [
   `${NEW_ONE} The list of each CA in the chain must be in crlFile.`,
 ] as const;
 const OLD_LIST = [
-  'the revocation list of its CA is out of date, so nobody knows whether it was revoked',
+  'the revocation list of its CA is out of date, so the registry cannot check whether it was revoked',
   'Put a new list into crlFile of the registry; it is read at once.',
 ] as const;
 

@@ -17,7 +17,7 @@ function rowOf({ method, path, who, about }: Permission): string {
 }
 
 it('docs/PROTOCOL.md shows the permission table', () => {
-  const table = [...tableHead('route', ...ROLES, 'the instance', 'who exactly'), ...PERMISSIONS.map(rowOf)].join('\n');
+  const table = [...tableHead('route', ...ROLES, 'the instance', 'details'), ...PERMISSIONS.map(rowOf)].join('\n');
   const made = withGenerated(readFileSync(DOC, 'utf8'), new Map([['permissions', table]]));
   if (process.env['UPDATE_DOCS'] === '1') writeFileSync(DOC, made);
   expect(readFileSync(DOC, 'utf8')).toBe(made);

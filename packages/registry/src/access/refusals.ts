@@ -34,52 +34,52 @@ const RAISE = (limit: string, what: string): string => `${what}, or raise ${limi
 
 /** The texts of each limit. */
 const WORDS: Record<Excess['limit'], (excess: Excess) => { readonly detail: string; readonly fix: string }> = {
-  maxInstances: ({ limit, most, count }) => ({
-    detail: `This registry holds ${count} instances, and ${limit} is ${most}.`,
+  maxInstances: ({ limit, max, count }) => ({
+    detail: `This registry holds ${count} instances, and ${limit} is ${max}.`,
     fix: RAISE(limit, 'Remove instances that are not needed'),
   }),
-  maxInstancesPerSource: ({ limit, most, count, whose }) => ({
-    detail: `${count} instances were registered from ${whose}, and ${limit} is ${most}.`,
+  maxInstancesPerSource: ({ limit, max, count, whose }) => ({
+    detail: `${count} instances were registered from ${whose}, and ${limit} is ${max}.`,
     fix: RAISE(limit, 'Remove instances that are not needed'),
   }),
-  maxInstancesPerService: ({ limit, most, count, whose }) => ({
-    detail: `The service ${whose} has ${count} instances, and ${limit} is ${most}.`,
+  maxInstancesPerService: ({ limit, max, count, whose }) => ({
+    detail: `The service ${whose} has ${count} instances, and ${limit} is ${max}.`,
     fix: RAISE(limit, 'Remove instances that are not needed'),
   }),
-  maxInstancesPerToken: ({ limit, most, count, whose }) => ({
-    detail: `${nameOf(whose)} holds ${count} instances, and ${limit} is ${most}.`,
+  maxInstancesPerToken: ({ limit, max, count, whose }) => ({
+    detail: `${nameOf(whose)} holds ${count} instances, and ${limit} is ${max}.`,
     fix: RAISE(limit, 'Remove instances that are not needed, give each service a token or certificate of its own'),
   }),
-  maxRegistrationsPerToken: ({ limit, most, whose }) => ({
-    detail: `${nameOf(whose)} registers too often: ${limit} is ${most} at once, and as many a minute.`,
+  maxRegistrationsPerToken: ({ limit, max, whose }) => ({
+    detail: `${nameOf(whose)} registers too often: ${limit} is ${max} at once, and as many a minute.`,
     fix: RAISE(limit, 'Wait for Retry-After; register once for each process start'),
   }),
-  maxWatchers: ({ limit, most, count }) => ({
-    detail: `${count} streams and long polls are open, and ${limit} is ${most}.`,
-    fix: RAISE(limit, 'Close streams that nobody reads'),
+  maxWatchers: ({ limit, max, count }) => ({
+    detail: `${count} streams and long polls are open, and ${limit} is ${max}.`,
+    fix: RAISE(limit, 'Close streams that are not read'),
   }),
-  maxWatchersPerSource: ({ limit, most, count, whose }) => ({
-    detail: `${count} streams and long polls are open from ${whose}, and ${limit} is ${most}.`,
-    fix: RAISE(limit, 'Close streams that nobody reads'),
+  maxWatchersPerSource: ({ limit, max, count, whose }) => ({
+    detail: `${count} streams and long polls are open from ${whose}, and ${limit} is ${max}.`,
+    fix: RAISE(limit, 'Close streams that are not read'),
   }),
-  newcomers: ({ most, whose }) => ({
-    detail: `${whose} registers new instances too fast: it may register ${most} at once, and ${most} a minute.`,
+  newcomers: ({ max, whose }) => ({
+    detail: `${whose} registers new instances too fast: it may register ${max} at once, and ${max} a minute.`,
     fix: 'Try again after Retry-After; a process keeps its instance for as long as it runs. A higher maxInstancesPerSource allows more.',
   }),
-  address: ({ count, most, whose }) => ({
-    detail: `${count} instances are registered at ${whose}, and one address may have ${most}.`,
+  address: ({ count, max, whose }) => ({
+    detail: `${count} instances are registered at ${whose}, and one address may have ${max}.`,
     fix: 'Give each process a port of its own.',
   }),
-  host: ({ count, most, whose }) => ({
-    detail: `${count} endpoints are registered on ${whose}, and a host may have ${most} that were not registered from there.`,
+  host: ({ count, max, whose }) => ({
+    detail: `${count} endpoints are registered on ${whose}, and a host may have ${max} that were not registered from there.`,
     fix: 'Let them register from the host that they are on, or spread them over several.',
   }),
-  lookups: ({ count, most, whose }) => ({
-    detail: `${count} host names are being looked up${whose === '' ? '' : ` for ${whose}`}, and no more than ${most} are at one time.`,
+  lookups: ({ count, max, whose }) => ({
+    detail: `${count} host names are being looked up${whose === '' ? '' : ` for ${whose}`}, and no more than ${max} are at one time.`,
     fix: 'Try again after Retry-After, or announce an IP address instead of a host name.',
   }),
-  lookupTime: ({ most, whose }) => ({
-    detail: `${whose} did not resolve to an address within ${most} ms.`,
+  lookupTime: ({ max, whose }) => ({
+    detail: `${whose} did not resolve to an address within ${max} ms.`,
     fix: 'Try again after Retry-After: the answer is kept. Or announce an IP address instead of a host name.',
   }),
 };

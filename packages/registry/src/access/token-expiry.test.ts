@@ -60,6 +60,6 @@ describe('tokens that end soon', () => {
       Array.from({ length: 12 }, () => ending(DAY_MS)),
       0,
     );
-    expect(warnings()).toEqual([expect.stringMatching(/^12 tokens end soon: .*, and 2 more\. Make new ones/)]);
+    expect(warnings()).toEqual([expect.stringMatching(/^12 tokens end soon: .*, and 2 more\. Create new ones/)]);
   });
 });

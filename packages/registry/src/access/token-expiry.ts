@@ -62,5 +62,5 @@ function textOf(soon: readonly TokenRecord[], wall: number, path: string): strin
     return `${record.id} (${[record.role, ...record.services].join(' ')}) in ${left}`;
   });
   const more = soon.length > MAX_NAMED ? `, and ${soon.length - MAX_NAMED} more` : '';
-  return `${soon.length === 1 ? 'A token ends' : `${soon.length} tokens end`} soon: ${named.join(', ')}${more}. Make new ones and give them out before: rollcall token create --tokens ${path}.`;
+  return `${soon.length === 1 ? 'A token ends' : `${soon.length} tokens end`} soon: ${named.join(', ')}${more}. Create new ones and distribute them before: rollcall token create --tokens ${path}.`;
 }

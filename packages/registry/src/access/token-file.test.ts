@@ -17,7 +17,7 @@ import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { startRegistry } from '../http/start.js';
 import { changeTokens, readTokens, Tokens } from './token-file.js';
-import { drawToken, MOST_TOKENS } from './tokens.js';
+import { drawToken, MAX_TOKENS } from './tokens.js';
 import type { TokenRecord, TokenRequest } from './tokens.js';
 
 const cleanups: (() => Promise<unknown>)[] = [];
@@ -173,7 +173,7 @@ describe('changing the tokens', () => {
     const path = await newPath();
     const one = draw().record;
     await changeTokens(path, () => [one]);
-    const many = Array.from({ length: MOST_TOKENS + 1 }, (_, index) => ({ ...one, id: String(index) }));
+    const many = Array.from({ length: MAX_TOKENS + 1 }, (_, index) => ({ ...one, id: String(index) }));
     await expect(changeTokens(path, () => many)).rejects.toThrow('take out of the file those that have expired');
     expect(await readTokens(path)).toEqual([one]);
   });

@@ -8,7 +8,7 @@ import { codeOf, troubleText } from '../store/disk/folder.js';
 import type { Standing } from './permissions.js';
 import { endingTokens, TokenExpiry } from './token-expiry.js';
 
-import { MOST_TOKENS, parseTokens, printTokens, TokenBook, validityOf } from './tokens.js';
+import { MAX_TOKENS, parseTokens, printTokens, TokenBook, validityOf } from './tokens.js';
 import type { TokenRecord } from './tokens.js';
 
 /** The name of the token file in the folder of a registry. */
@@ -63,9 +63,9 @@ export async function changeTokens(
   });
   try {
     const records = change((await readTokens(path)) ?? []);
-    if (records.length > MOST_TOKENS) {
+    if (records.length > MAX_TOKENS) {
       const fix = 'take out of the file those that have expired or were revoked';
-      throw new RollcallError('OPTION_INVALID', `${path} would hold more than ${MOST_TOKENS} tokens: ${fix}.`);
+      throw new RollcallError('OPTION_INVALID', `${path} would hold more than ${MAX_TOKENS} tokens: ${fix}.`);
     }
     const text = printTokens(records);
     try {
@@ -137,7 +137,7 @@ function unreadable(path: string, why: string, cause?: unknown): RollcallError {
 
 const MOUNTED =
   'it is on a volume that is mounted read-only (EROFS), as a Kubernetes Secret is: change a copy, --tokens <copy>, and put that where this one comes from';
-const NEXT_START = 'Without it the next start fails, or asks nobody for a token.';
+const NEXT_START = 'Without it the next start fails, or requires no tokens.';
 const CONTENT_FIX = 'Fix or restore the file, or remove it and make new ones with `rollcall token create`.';
 
 /** The ports of the tokens of a running registry. */
@@ -278,7 +278,7 @@ async function warnOfWriters({ path, log }: TokensPorts): Promise<void> {
   if (platform() === 'win32') return;
   const { mode } = await stat(path);
   if ((mode & OTHERS_MAY_WRITE) !== 0)
-    log.warn(`Others than its owner may write ${path}, and so give themselves any right: chmod 600 ${path}`);
+    log.warn(`Users other than its owner may write ${path}, and so grant themselves any permission: chmod 600 ${path}`);
   const folder = dirname(path);
   if (((await stat(folder)).mode & (ANYONE_MAY_WRITE | STICKY)) !== ANYONE_MAY_WRITE) return;
   log.warn(`Every user of this machine may replace ${path}, and so gain any right: chmod o-w ${folder}`);

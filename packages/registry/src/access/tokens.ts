@@ -32,9 +32,9 @@ const ID_BYTES = 5;
 const SECRET_LETTERS = 43;
 const VERSION = 1;
 /** More than any registry needs; a larger file is refused. */
-export const MOST_TOKENS = 10_000;
+export const MAX_TOKENS = 10_000;
 /** Compared for unknown ids, so that it takes as long as for known ones. */
-const NOBODY = '0'.repeat(64);
+const UNKNOWN_HASH = '0'.repeat(64);
 
 /** True if this has the form of an access token, valid or not. Secrets of instances do not. */
 export function isToken(text: string): boolean {
@@ -72,7 +72,7 @@ export class TokenBook {
     if (text === null) return NONE;
     const id = TOKEN.exec(text)?.[1];
     const record = id === undefined ? undefined : this.#byId.get(id);
-    const kept = Buffer.from(record?.hash ?? NOBODY);
+    const kept = Buffer.from(record?.hash ?? UNKNOWN_HASH);
     if (!timingSafeEqual(Buffer.from(hash('sha256', text)), kept) || record === undefined) return UNKNOWN;
     return { kind: validityOf(record, wall), grant: record };
   }
@@ -128,7 +128,7 @@ export function parseTokens(text: string): Result<readonly TokenRecord[], string
   if (!isRecord(file) || !Array.isArray(file['tokens'])) return { ok: false, problem: 'it holds no list of tokens' };
   if (file['version'] !== VERSION) return { ok: false, problem: 'it was written by another version' };
   const tokens: readonly unknown[] = file['tokens'];
-  if (tokens.length > MOST_TOKENS) return { ok: false, problem: `it holds more than ${MOST_TOKENS} tokens` };
+  if (tokens.length > MAX_TOKENS) return { ok: false, problem: `it holds more than ${MAX_TOKENS} tokens` };
   const records = tokens.filter((token) => isTokenRecord(token));
   if (records.length < tokens.length) {
     const wrong = tokens.findIndex((token) => !isTokenRecord(token));

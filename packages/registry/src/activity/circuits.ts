@@ -6,17 +6,17 @@ import type { EventHistory } from './events.js';
  * Circuit events recorded singly in one second, and in one minute; the others are counted in one event, which counts
  * too.
  */
-const MOST_A_SECOND = 20;
+const MAX_PER_SECOND = 20;
 const SECOND_MS = 1_000;
-const MOST_A_MINUTE = 120;
+const MAX_PER_MINUTE = 120;
 const MINUTE_MS = 60_000;
 /** The most open circuits of one caller; more are not followed. */
-const MOST_OPEN = 200;
+const MAX_OPEN_PER_CALLER = 200;
 /**
  * The most open circuits of all callers, some 100 bytes each: beyond it, those of the caller that reported longest ago
  * are forgotten.
  */
-const MOST_OPEN_OF_ALL = 50_000;
+const MAX_OPEN_TOTAL = 50_000;
 /** Open circuits of a caller are forgotten after this time without a report of it. */
 const KEPT_MS = 600_000;
 /** A longer time between two sweeps counts as this much: this process was paused, and heard no caller. */
@@ -77,7 +77,7 @@ export class CircuitEvents {
     this.#open.set(caller.id, { to, at: this.#listenedMs });
     this.#count += to.size;
     for (const id of this.#open.keys()) {
-      if (this.#count <= MOST_OPEN_OF_ALL) return;
+      if (this.#count <= MAX_OPEN_TOTAL) return;
       this.#drop(id);
     }
   }
@@ -89,7 +89,7 @@ export class CircuitEvents {
       for (const { instance, circuit } of targets) {
         const isOpen = circuit !== 'closed';
         const wasOpen = (now ?? before).has(instance);
-        if (isOpen === wasOpen || (isOpen && (now ?? before).size >= MOST_OPEN)) continue;
+        if (isOpen === wasOpen || (isOpen && (now ?? before).size >= MAX_OPEN_PER_CALLER)) continue;
         now ??= new Set(before);
         if (isOpen) now.add(instance);
         else now.delete(instance);
@@ -124,7 +124,7 @@ export class CircuitEvents {
     }
     begin(this.#second, SECOND_MS, now);
     begin(this.#minute, MINUTE_MS, now);
-    if (this.#untold === 0 || this.#second.told > 0 || this.#minute.told >= MOST_A_MINUTE) return;
+    if (this.#untold === 0 || this.#second.told > 0 || this.#minute.told >= MAX_PER_MINUTE) return;
     const text = `${this.#untold} more circuits opened or closed`;
     this.#untold = 0;
     this.#minute.told += 1;
@@ -133,7 +133,7 @@ export class CircuitEvents {
 
   #tell(caller: Instance, text: string): void {
     this.sweep();
-    if (this.#second.told >= MOST_A_SECOND || this.#minute.told >= MOST_A_MINUTE) {
+    if (this.#second.told >= MAX_PER_SECOND || this.#minute.told >= MAX_PER_MINUTE) {
       this.#untold += 1;
       return;
     }

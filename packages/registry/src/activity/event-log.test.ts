@@ -13,9 +13,9 @@ const step = { kind: 'state', by: 'registry', text: 'up and down' } as const;
 const circuit = { kind: 'circuit', by: 'instance', text: 'opened its circuit to orders…1' } as const;
 const deed = { kind: 'admin', by: 'operator', text: 'weight set to 7 by an operator' } as const;
 
-function begun(most?: number): { readonly history: EventHistory; readonly time: ManualTime } {
+function begun(max?: number): { readonly history: EventHistory; readonly time: ManualTime } {
   const time = new ManualTime();
-  const history = new EventHistory(time, most);
+  const history = new EventHistory(time, max);
   history.begin();
   return { history, time };
 }

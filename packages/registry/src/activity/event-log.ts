@@ -26,7 +26,7 @@ export interface EventQuery {
 const SHELF_SIZE = 1_000;
 
 /**
- * The newest events of the registry, in memory: at most `most`, and 1,000 circuit events, which come often and so have
+ * The newest events of the registry, in memory: at most `max`, and 1,000 circuit events, which come often and so have
  * a shelf of their own. Of the events that leave the main shelf, the newest 1,000 by operators and the newest 1,000 of
  * the registry itself stay. A query looks at each kept event once at most.
  */
@@ -40,8 +40,8 @@ export class EventLog {
   readonly #shelves: readonly Shelf[];
   #last = 0;
 
-  constructor(most: number) {
-    this.#main = new Shelf(most);
+  constructor(max: number) {
+    this.#main = new Shelf(max);
     this.#shelves = [this.#main, this.#circuits, this.#lasting.operators, this.#lasting.registry];
   }
 
@@ -117,12 +117,12 @@ export class EventLog {
 
 /** Keeps the newest events up to a limit, in the order of their numbers. */
 class Shelf {
-  readonly #most: number;
+  readonly #max: number;
   readonly #ring: RegistryEvent[] = [];
   #pushed = 0;
 
-  constructor(most: number) {
-    this.#most = most;
+  constructor(max: number) {
+    this.#max = max;
   }
 
   get size(): number {
@@ -136,7 +136,7 @@ class Shelf {
 
   /** Returns the event that has to leave. */
   push(event: RegistryEvent): RegistryEvent | undefined {
-    const place = this.#pushed % this.#most;
+    const place = this.#pushed % this.#max;
     const gone = this.#ring[place];
     this.#ring[place] = event;
     this.#pushed += 1;
@@ -145,7 +145,7 @@ class Shelf {
 
   /** 0 is the oldest. */
   at(index: number): RegistryEvent | undefined {
-    return index < 0 ? undefined : this.#ring[(this.#pushed - this.#ring.length + index) % this.#most];
+    return index < 0 ? undefined : this.#ring[(this.#pushed - this.#ring.length + index) % this.#max];
   }
 
   /** How many of its events have a number below this one. */

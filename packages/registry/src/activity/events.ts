@@ -41,9 +41,9 @@ export class EventHistory {
   #inTimelines = 0;
   #begunAt: number | null = null;
 
-  constructor(time: Pick<Time, 'wall'>, most: number = KEPT) {
+  constructor(time: Pick<Time, 'wall'>, max: number = KEPT) {
     this.#time = time;
-    this.#log = new EventLog(most);
+    this.#log = new EventLog(max);
   }
 
   /** From here on everything is noted. */
@@ -111,8 +111,8 @@ export class EventHistory {
     timeline.events = timeline.events.concat(event);
     this.#inTimelines += 1;
     if (timeline.events.length <= FEW_OF_ONE) return;
-    const most = this.#inTimelines > KEPT_OF_ALL ? FEW_OF_ONE : KEPT_OF_ONE;
-    for (let place = excessOf(timeline.events, most); place !== null; place = excessOf(timeline.events, most)) {
+    const max = this.#inTimelines > KEPT_OF_ALL ? FEW_OF_ONE : KEPT_OF_ONE;
+    for (let place = excessOf(timeline.events, max); place !== null; place = excessOf(timeline.events, max)) {
       this.#cut(timeline, place);
     }
   }
@@ -130,12 +130,12 @@ const isMinor = ({ kind }: RegistryEvent): boolean => MINOR.has(kind);
  * The place of the one that goes; null: none is too many. States are what a timeline is for, and what operators did is
  * for people to see: too many others go before them.
  */
-function excessOf(events: readonly RegistryEvent[], most: number): number | null {
-  const few = Math.min(MINOR_OF_ONE, most / 2);
+function excessOf(events: readonly RegistryEvent[], max: number): number | null {
+  const few = Math.min(MINOR_OF_ONE, max / 2);
   for (const isOne of [isDeed, isMinor]) {
     if (events.length > few && events.filter(isOne).length > few) return events.findIndex(isOne);
   }
-  if (events.length <= most) return null;
+  if (events.length <= max) return null;
   return Math.max(
     0,
     events.findIndex((event) => !isDeed(event)),

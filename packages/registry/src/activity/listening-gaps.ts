@@ -9,7 +9,7 @@ export interface ListeningGap {
 
 /** As long as heartbeats are kept. */
 const KEPT_MS = 300_000;
-const MOST_KEPT = 128;
+const MAX_KEPT = 128;
 /**
  * Fraction of the heartbeat interval. A shorter span cannot make a heartbeat missing. If less time lies between two
  * spans, no heartbeat gets through.
@@ -28,7 +28,7 @@ export class ListeningGaps {
     const isNext = last !== undefined && gap.fromMs - last.toMs < leastMs;
     const older = isNext ? this.#gaps.slice(0, -1) : this.#gaps;
     const joined = isNext ? { fromMs: last.fromMs, toMs: gap.toMs } : gap;
-    this.#gaps = [...older.filter(({ toMs }) => gap.toMs - toMs <= KEPT_MS), joined].slice(-MOST_KEPT);
+    this.#gaps = [...older.filter(({ toMs }) => gap.toMs - toMs <= KEPT_MS), joined].slice(-MAX_KEPT);
   }
 
   /** Oldest first. */

@@ -22,13 +22,13 @@ const edge = (service: string, fields: Partial<Edge> = {}): Edge => ({
   ...fields,
 });
 
-function setUp(most?: number) {
+function setUp(max?: number) {
   const time = new ManualTime();
   const history = new EventHistory(time);
   history.begin();
   const traffic = new Traffic(time);
   const circuits = new CircuitEvents({ time, history, table: { get: () => ({}) } });
-  const topology = new Topology({ time, policy: { intervalMs: INTERVAL_MS }, traffic, circuits }, most);
+  const topology = new Topology({ time, policy: { intervalMs: INTERVAL_MS }, traffic, circuits }, max);
   const pairs = (namespace = '*'): string[] =>
     topology.topology(namespace).edges.map((one) => `${one.namespace}/${one.from}>${one.to}`);
   return { time, edges: topology, pairs, traffic, circuits, history };

@@ -27,9 +27,9 @@ const KEPT_INTERVALS = 3;
 /** Windows may be longer than intervals. */
 const LEAST_KEPT_MS = 15_000;
 /** Edges and targets, of all instances, some 150 bytes each; what comes beyond it is not kept, edges last. */
-const MOST_KEPT = 100_000;
+const MAX_KEPT = 100_000;
 /** Targets of one edge that are told. */
-const MOST_TOLD = 500;
+const MAX_REPORTED_TARGETS = 500;
 
 export interface EdgesPorts {
   readonly time: Pick<Time, 'now'>;
@@ -46,16 +46,16 @@ export interface EdgesPorts {
 export class Topology {
   readonly #ports: EdgesPorts;
   readonly #keptMs: number;
-  readonly #most: number;
+  readonly #max: number;
   /** By the caller's id; the longest silent first. */
   readonly #reports = new Map<string, Report>();
   #count = 0;
 
-  /** `most`: edges and targets that are kept. */
-  constructor(ports: EdgesPorts, most: number = MOST_KEPT) {
+  /** `max`: edges and targets that are kept. */
+  constructor(ports: EdgesPorts, max: number = MAX_KEPT) {
     this.#ports = ports;
     this.#keptMs = Math.max(LEAST_KEPT_MS, KEPT_INTERVALS * ports.policy.intervalMs);
-    this.#most = most;
+    this.#max = max;
   }
 
   note(caller: Instance, news: readonly Edge[]): void {
@@ -104,7 +104,7 @@ export class Topology {
 
   /** As much as there is room for: all, the edges without their targets, or nothing. */
   #fitting(edges: readonly Edge[]): readonly Edge[] {
-    const room = this.#most - this.#count;
+    const room = this.#max - this.#count;
     if (sizeOf(edges) <= room) return edges;
     return edges.length <= room ? edges.map(withoutTargets) : [];
   }
@@ -193,7 +193,7 @@ function targetEdges(sums: ReadonlyMap<string, TargetSum>): readonly TargetEdge[
     ([oneId, one], [otherId, other]) =>
       notClosed(other) - notClosed(one) || other.failures - one.failures || (oneId < otherId ? -1 : 1),
   );
-  return worst.slice(0, MOST_TOLD).map(([instance, { perSecond, failures, p99Ms, circuits }]) => {
+  return worst.slice(0, MAX_REPORTED_TARGETS).map(([instance, { perSecond, failures, p99Ms, circuits }]) => {
     return { instance, callsPerSecond: tenths(perSecond), failures, p99Ms, circuits };
   });
 }

@@ -7,9 +7,9 @@ const ALL: TrafficQuery = { namespace: '*', from: null, to: null, step: '5s' };
 const pair = (from: string, to: string, namespace = 'default') => ({ namespace, from, to });
 const told = (calls: number, p99Ms: number | null = null) => ({ calls, failures: 1, retries: 2, p99Ms });
 
-function setUp(most?: number) {
+function setUp(max?: number) {
   const time = new ManualTime({ nowMs: 600_000 });
-  const traffic = new Traffic(time, most);
+  const traffic = new Traffic(time, max);
   const calls = (query: Partial<TrafficQuery> = {}) =>
     traffic.read({ ...ALL, ...query }).points.map((one) => one.calls);
   return { time, traffic, calls };

@@ -23,7 +23,7 @@ const DAY_MS = 86_400_000;
 /**
  * Pairs of services; the one that was silent longest makes room. At most 35 KiB each, which only a day of calls fills.
  */
-const MOST_PAIRS = 1_000;
+const MAX_PAIRS = 1_000;
 
 /** Whose calls, and to whom. */
 export interface Pair {
@@ -38,14 +38,14 @@ export interface Pair {
  */
 export class Traffic {
   readonly #time: Pick<Time, 'now' | 'wall'>;
-  readonly #most: number;
+  readonly #max: number;
   readonly #begunAt: number;
   /** The longest silent first. */
   readonly #pairs = new Map<string, PairHistory>();
 
-  constructor(time: Pick<Time, 'now' | 'wall'>, most: number = MOST_PAIRS) {
+  constructor(time: Pick<Time, 'now' | 'wall'>, max: number = MAX_PAIRS) {
     this.#time = time;
-    this.#most = most;
+    this.#max = max;
     this.#begunAt = time.now();
   }
 
@@ -56,7 +56,7 @@ export class Traffic {
     const key = `${pair.namespace}/${pair.from}/${pair.to}`;
     const history = this.#pairs.get(key) ?? new PairHistory(pair);
     this.#pairs.delete(key);
-    this.#forget(now, this.#most - 1);
+    this.#forget(now, this.#max - 1);
     this.#pairs.set(key, history);
     history.lastAt = now;
     for (const step of STEPS) history[step].add(Math.floor(now / SPANS[step].stepMs), edge);
@@ -64,7 +64,7 @@ export class Traffic {
 
   read({ namespace, from, to, step }: TrafficQuery): TrafficAnswer {
     const now = this.#time.now();
-    this.#forget(now, this.#most);
+    this.#forget(now, this.#max);
     const { stepMs, steps } = SPANS[step];
     const fits = [...this.#pairs.values()].filter(
       ({ pair }) =>
@@ -83,10 +83,10 @@ export class Traffic {
     return { stepMs, points };
   }
 
-  /** Removes services without a report for a day, and those beyond `most`. */
-  #forget(now: number, most: number): void {
+  /** Removes services without a report for a day, and those beyond `max`. */
+  #forget(now: number, max: number): void {
     for (const [key, { lastAt }] of this.#pairs) {
-      if (now - lastAt <= DAY_MS && this.#pairs.size <= most) return;
+      if (now - lastAt <= DAY_MS && this.#pairs.size <= max) return;
       this.#pairs.delete(key);
     }
   }

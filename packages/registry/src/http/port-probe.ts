@@ -4,7 +4,7 @@ import { get as getSecurely } from 'node:https';
 import { PROBLEM_URN } from './exchange/problem.js';
 
 /** The holder of an address: nothing, a Rollcall registry, or another program. */
-export type Holder = 'nobody' | 'registry' | 'stranger';
+export type Holder = 'none' | 'registry' | 'stranger';
 
 const TIMEOUT_MS = 1000;
 const MAX_BYTES = 64 * 1024;
@@ -17,7 +17,7 @@ export async function holderOf(url: string): Promise<Holder> {
   try {
     return (await looksLikeRegistry(url)) ? 'registry' : 'stranger';
   } catch (error) {
-    return isRefusal(error) ? 'nobody' : 'stranger';
+    return isRefusal(error) ? 'none' : 'stranger';
   }
 }
 

@@ -133,10 +133,11 @@ export async function serveRegistry(options: ServeOptions): Promise<RegistryServ
     lasting: new Set(),
   };
   const app = buildApp(context, [host, ...names], guarded);
-  new Connections({ time, log, most: options.maxConnections ?? Infinity, isSecure: tls !== null }).follow(app.server);
+  new Connections({ time, log, max: options.maxConnections ?? Infinity, isSecure: tls !== null }).follow(app.server);
   const actual = await listen(app, host, port);
   app.server.on('error', (error) => log.error(`The registry cannot accept a connection: ${error.message}`));
-  if (insecure) log.warn(`The registry is insecure: whoever reaches ${host}:${actual} may register, read and remove.`);
+  if (insecure)
+    log.warn(`The registry is insecure: any client that reaches ${host}:${actual} may register, read and remove.`);
   let closing: Promise<void> | null = null;
   const place = placeOf({ host, port: actual, names, tls, log });
   return { ...place, port: actual, close: () => (closing ??= shut(app, context)) };

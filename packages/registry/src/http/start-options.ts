@@ -3,19 +3,19 @@ import {
   option,
   parseOptions,
   policyFields,
-  policyLaws,
+  policyRules,
   policyOf,
   silentLog,
   systemRandom,
   systemTime,
   tlsFields,
-  tlsLaws,
+  tlsRules,
 } from '@rollcall/core';
 import type {
   DescribedOption,
   Log,
   Meter,
-  OptionLaw,
+  OptionRule,
   OptionsOf,
   OptionSpec,
   Policy,
@@ -165,7 +165,7 @@ export const registryFields = {
   ),
   heartbeatTls: option.object(tlsFields, {
     doc: 'TLS of Heartbeat-1: how services prove their identity to the registry, and the registry to them.',
-    laws: tlsLaws,
+    rules: tlsRules,
   }),
   store: option.value({
     doc: 'The store, whose content survives the registry: `diskStore({ folder })`. Default: memory, which does not survive.',
@@ -203,9 +203,9 @@ export interface Settings extends Omit<Parsed, keyof Limits | keyof typeof polic
   readonly limits: Limits;
 }
 
-const LAWS: readonly OptionLaw<Parsed>[] = [
+const RULES: readonly OptionRule<Parsed>[] = [
   notBoth,
-  ...policyLaws,
+  ...policyRules,
   partOf('maxInstancesPerSource', 'maxInstances'),
   partOf('maxInstancesPerService', 'maxInstances'),
   partOf('maxInstancesPerToken', 'maxInstances'),
@@ -214,7 +214,7 @@ const LAWS: readonly OptionLaw<Parsed>[] = [
 
 /** Throws OPTION_INVALID that names every flaw. */
 export function parseStartOptions(options: StartOptions): Settings {
-  const parsed = parseOptions(registryFields, options, LAWS);
+  const parsed = parseOptions(registryFields, options, RULES);
   return { ...parsed, tls: tlsOf(parsed.tls), policy: policyOf(parsed), limits: limitsOf(parsed) };
 }
 
@@ -299,7 +299,7 @@ const registrationsFor = (held: number): number => Math.min(MAX, Math.max(MIN_PE
 
 const half = (count: number): number => Math.max(1, Math.floor(count / 2));
 
-function partOf(part: keyof Limits, all: keyof Limits): OptionLaw<Parsed> {
+function partOf(part: keyof Limits, all: keyof Limits): OptionRule<Parsed> {
   return (parsed) => {
     const limits = limitsOf(parsed);
     if (limits[part] <= limits[all]) return null;

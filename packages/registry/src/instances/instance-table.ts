@@ -1,5 +1,5 @@
 import { addressOf, isSubstitute } from '@rollcall/core';
-import type { Endpoint, Instance, Override, OwnWords, Vitals } from '@rollcall/core';
+import type { Endpoint, Instance, Override, OwnSettings, Vitals } from '@rollcall/core';
 import type { StoredInstance, StoredTombstone } from '../store/store.js';
 import type { Credential } from './credential.js';
 import { Tally } from './quotas.js';
@@ -27,7 +27,7 @@ export interface Entry {
   /** The published record: the instance's own values, overridden by those of the operator. */
   record: Instance;
   /** Its own values of the fields that an operator may override. */
-  own: OwnWords;
+  own: OwnSettings;
   override: Override | null;
   vitals: Vitals;
   credential: Credential;

@@ -76,7 +76,7 @@ describe('a quota', () => {
     const third = quota.reserve(quotaRequest({ source: '10.0.0.7' }), 0);
     expect(third).toEqual({
       ok: false,
-      problem: { limit: 'maxInstances', most: 2, count: 2, whose: '', retryAfterMs: 10_000 },
+      problem: { limit: 'maxInstances', max: 2, count: 2, whose: '', retryAfterMs: 10_000 },
     });
     if (first.ok) first.value.free();
     expect(quota.reserve(quotaRequest({ source: '10.0.0.7' }), 0).ok).toBe(true);
@@ -90,7 +90,7 @@ describe('a quota', () => {
     const quota = empty({ [limit]: 1 });
     quota.reserve(quotaRequest({ token: 'a' }), 0);
     const refused = quota.reserve(quotaRequest({ token: 'a', ...over }), 0);
-    expect(refused).toMatchObject({ ok: false, problem: { limit, most: 1, count: 1, whose } });
+    expect(refused).toMatchObject({ ok: false, problem: { limit, max: 1, count: 1, whose } });
     expect(quota.reserve(quotaRequest({ ...over, ...other }), 0).ok).toBe(true);
   });
 
@@ -104,7 +104,7 @@ describe('a quota', () => {
     }
     expect(quota.reserve(quotaRequest(), 0)).toMatchObject({
       ok: false,
-      problem: { limit: 'newcomers', most: 100, whose: '10.0.0.5', retryAfterMs: 600 },
+      problem: { limit: 'newcomers', max: 100, whose: '10.0.0.5', retryAfterMs: 600 },
     });
     const known = quota.reserve(quotaRequest({ isNew: false }), 0);
     expect(known.ok).toBe(true);
@@ -116,7 +116,7 @@ describe('a quota', () => {
   it('limits the registrations of a token per minute, known instances included, but not those that need no token', () => {
     const quota = empty({ maxRegistrationsPerToken: 2 });
     expect([quota.rateExcess('a', 0), quota.rateExcess('a', 0)]).toEqual([null, null]);
-    const excess = { limit: 'maxRegistrationsPerToken', most: 2, count: 2, whose: 'a' };
+    const excess = { limit: 'maxRegistrationsPerToken', max: 2, count: 2, whose: 'a' };
     expect(quota.rateExcess('a', 0)).toEqual({ ...excess, retryAfterMs: 30_000 });
     expect(quota.rateExcess('b', 0)).toBeNull();
     expect(quota.rateExcess('a', 30_000)).toBeNull();

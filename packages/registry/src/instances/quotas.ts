@@ -143,16 +143,16 @@ export class Quota {
   rateExcess(token: string | null, now: number): Excess | null {
     const retryAfterMs = token === null ? 0 : this.#rates.take(token, now);
     if (token === null || retryAfterMs === 0) return null;
-    const most = this.#limits.maxRegistrationsPerToken;
-    return { limit: 'maxRegistrationsPerToken', most, count: most, whose: token, retryAfterMs };
+    const max = this.#limits.maxRegistrationsPerToken;
+    return { limit: 'maxRegistrationsPerToken', max, count: max, whose: token, retryAfterMs };
   }
 
   /** The excess if this token may not hold one more instance, else null. */
   tokenExcess(token: string | null): Excess | null {
     const count = token === null ? 0 : this.#occupancy.countByToken(token) + this.#tokens.of(token);
-    const most = this.#limits.maxInstancesPerToken;
-    if (token === null || count < most) return null;
-    return { limit: 'maxInstancesPerToken', most, count, whose: token, retryAfterMs: PLACE_RETRY_MS };
+    const max = this.#limits.maxInstancesPerToken;
+    if (token === null || count < max) return null;
+    return { limit: 'maxInstancesPerToken', max, count, whose: token, retryAfterMs: PLACE_RETRY_MS };
   }
 
   /** Reserves a place, or returns the exceeded limit. `now`: monotonic ms. */
@@ -164,8 +164,8 @@ export class Quota {
     if (tokenExcess !== null) return { ok: false, problem: tokenExcess };
     const waitMs = isNew ? this.#allowances.take(source, now) : 0;
     if (waitMs > 0) {
-      const most = this.#burst;
-      return { ok: false, problem: { limit: 'newcomers', most, count: most, whose: source, retryAfterMs: waitMs } };
+      const max = this.#burst;
+      return { ok: false, problem: { limit: 'newcomers', max, count: max, whose: source, retryAfterMs: waitMs } };
     }
     this.#count(quotaRequest, 1);
     return {
@@ -182,15 +182,15 @@ export class Quota {
   #full({ source, serviceKey }: QuotaRequest): Omit<Excess, 'retryAfterMs'> | null {
     const { maxInstances, maxInstancesPerService, maxInstancesPerSource } = this.#limits;
     const inAll = this.#occupancy.size + this.#total;
-    if (inAll >= maxInstances) return { limit: 'maxInstances', most: maxInstances, count: inAll, whose: '' };
+    if (inAll >= maxInstances) return { limit: 'maxInstances', max: maxInstances, count: inAll, whose: '' };
     const ofSource = this.#occupancy.sizeOf(source) + this.#sources.of(source);
     if (ofSource >= maxInstancesPerSource) {
-      return { limit: 'maxInstancesPerSource', most: maxInstancesPerSource, count: ofSource, whose: source };
+      return { limit: 'maxInstancesPerSource', max: maxInstancesPerSource, count: ofSource, whose: source };
     }
     const members = this.#occupancy.service(serviceKey)?.members.size ?? 0;
     const ofService = members + this.#services.of(serviceKey);
     if (ofService < maxInstancesPerService) return null;
-    return { limit: 'maxInstancesPerService', most: maxInstancesPerService, count: ofService, whose: serviceKey };
+    return { limit: 'maxInstancesPerService', max: maxInstancesPerService, count: ofService, whose: serviceKey };
   }
 
   #count({ source, serviceKey, token }: Omit<QuotaRequest, 'isNew'>, by: 1 | -1): void {

@@ -29,10 +29,10 @@ class Watch {
     return this.preservation.permit(service, this.now);
   }
 
-  /** Uses the allowance, at most `most` times, and returns how often that was permitted. */
-  useUp(service = 'orders', most = Infinity): number {
+  /** Uses the allowance, at most `max` times, and returns how often that was permitted. */
+  useUp(service = 'orders', max = Infinity): number {
     for (let uses = 0; ; uses += 1) {
-      if (uses === most || !this.permits(service)) return uses;
+      if (uses === max || !this.permits(service)) return uses;
       this.preservation.use(service, this.now);
     }
   }

@@ -87,7 +87,7 @@ function capacities(): string {
 }
 
 /** Measured: see the page. CPU in % of a core, on fast and slow machines; memory beyond that of an empty registry. */
-const PER_1_000 = { leastPercent: 5, mostPercent: 7, megabytes: 17, megabytesPerSecond: 0.4 };
+const PER_1_000 = { leastPercent: 5, maxPercent: 7, megabytes: 17, megabytesPerSecond: 0.4 };
 const EMPTY_MEGABYTES = 85;
 const FLEETS = [200, 1_000, 5_000, 15_000];
 
@@ -100,7 +100,7 @@ function fleets(): string {
     const share = instances / 1_000;
     return tableRow(
       numberText(instances),
-      `${numberText(share * PER_1_000.leastPercent)} to ${numberText(Math.min(100, share * PER_1_000.mostPercent))} %`,
+      `${numberText(share * PER_1_000.leastPercent)} to ${numberText(Math.min(100, share * PER_1_000.maxPercent))} %`,
       `${numberText(EMPTY_MEGABYTES + share * PER_1_000.megabytes)} MB`,
       `${(share * PER_1_000.megabytesPerSecond).toFixed(share < 1 ? 2 : 1)} MB/s`,
       numberText(needOf('open files')),

@@ -27,9 +27,9 @@ describe('the batch size of a turn of the event loop', () => {
 
   it('is the maximum while calls are on time, else one and a half times the calls that became due since the last turn', () => {
     const batch = new BatchSize(intervalMs, 0);
-    const most = batch.turn(3);
-    expect(most({ size: 10_000, behindMs: 100, areUnverified: false })).toBe(32);
-    expect(most({ size: 6_000, behindMs: 101, areUnverified: false })).toBe(6);
+    const max = batch.turn(3);
+    expect(max({ size: 10_000, behindMs: 100, areUnverified: false })).toBe(32);
+    expect(max({ size: 6_000, behindMs: 101, areUnverified: false })).toBe(6);
     expect(batch.turn(7)({ size: 6_000, behindMs: 101, areUnverified: false })).toBe(8);
   });
 
@@ -40,8 +40,8 @@ describe('the batch size of a turn of the event loop', () => {
   });
 
   it('is limited for late calls after a long turn, as long turns would grow longer', () => {
-    const most = new BatchSize(intervalMs, 0).turn(9_000);
-    expect(most({ size: 10_000, behindMs: 900, areUnverified: false })).toBe(8);
+    const max = new BatchSize(intervalMs, 0).turn(9_000);
+    expect(max({ size: 10_000, behindMs: 900, areUnverified: false })).toBe(8);
   });
 });
 

@@ -22,8 +22,8 @@ it('asks for the batch size of each kind, with its size and how late its first i
   schedule.put(400, 'known', false);
   expect([schedule.nextAt, schedule.verifiedAt, schedule.unverifiedAt]).toEqual([100, 400, 100]);
   const groups: DueGroup[] = [];
-  const most = (group: DueGroup): number => groups.push(group);
-  schedule.begin(500, most, () => true);
+  const max = (group: DueGroup): number => groups.push(group);
+  schedule.begin(500, max, () => true);
   expect(groups).toEqual([
     { size: 1, behindMs: 100, areUnverified: false },
     { size: 2, behindMs: 400, areUnverified: true },

@@ -29,23 +29,23 @@ export class ProbeSchedule<Item> {
   }
 
   /**
-   * Begins the items due at `now`, of each kind at most as many as `most` returns. An item for which `begin` returns
+   * Begins the items due at `now`, of each kind at most as many as `max` returns. An item for which `begin` returns
    * false does not count.
    */
-  begin(now: number, most: (group: DueGroup) => number, begin: (item: Item, at: number) => boolean): void {
+  begin(now: number, max: (group: DueGroup) => number, begin: (item: Item, at: number) => boolean): void {
     for (const heap of [this.#verified, this.#unverified]) {
       const group = { size: heap.size, behindMs: now - heap.nextAt, areUnverified: heap === this.#unverified };
-      beginDue(heap, { now, most: most(group) }, begin);
+      beginDue(heap, { now, max: max(group) }, begin);
     }
   }
 }
 
 function beginDue<Item>(
   heap: DeadlineHeap<Item>,
-  { now, most }: { readonly now: number; readonly most: number },
+  { now, max }: { readonly now: number; readonly max: number },
   begin: (item: Item, at: number) => boolean,
 ): void {
-  for (let begun = 0; begun < most;) {
+  for (let begun = 0; begun < max;) {
     const next = heap.take(now);
     if (next === null) return;
     if (begin(next.item, next.at)) begun += 1;

@@ -58,7 +58,7 @@ function namesakes(table: InstanceTable, namespace: string, name: string): Reado
 }
 
 /** Maximum of namespaces listed in a refusal. */
-const MOST_NAMESPACES = 5;
+const MAX_NAMESPACES = 5;
 
 /**
  * Refuses an unknown service name, and says in which namespace a service of that name is, or which namespaces exist.
@@ -81,8 +81,8 @@ export function noSuchService(
 
 function listed(namespaces: readonly string[]): string {
   const sorted = namespaces.toSorted();
-  const more = sorted.length - MOST_NAMESPACES;
-  return `${sorted.slice(0, MOST_NAMESPACES).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
+  const more = sorted.length - MAX_NAMESPACES;
+  return `${sorted.slice(0, MAX_NAMESPACES).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 }
 
 /** An instance with its heartbeats: ages and counts, which are never part of the feed. */

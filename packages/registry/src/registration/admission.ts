@@ -3,7 +3,7 @@ import { addressOf, isHost } from '@rollcall/core';
 import type { Endpoint, Problem, Registration, Result, Time } from '@rollcall/core';
 import type { LimitRefusals } from '../access/refusals.js';
 import { sourceOf } from '../instances/quotas.js';
-import { LOOKUP_MS, DnsLookups, MOST_LOOKUPS, MOST_LOOKUPS_OF_ONE } from './dns.js';
+import { LOOKUP_MS, DnsLookups, MAX_LOOKUPS, MAX_LOOKUPS_PER_SOURCE } from './dns.js';
 import type { Found, Resolve } from './dns.js';
 import { Networks } from './networks.js';
 
@@ -60,8 +60,8 @@ export class Admission {
       await Promise.all([...hosts].map(async (host) => [host, await this.#find(host, peerAddress)] as const)),
     );
     const outcomes = [...found.values()];
-    if (outcomes.includes('busy')) return this.#tooManyLookups(MOST_LOOKUPS, '');
-    if (outcomes.includes('greedy')) return this.#tooManyLookups(MOST_LOOKUPS_OF_ONE, sourceOf(peerAddress));
+    if (outcomes.includes('busy')) return this.#tooManyLookups(MAX_LOOKUPS, '');
+    if (outcomes.includes('greedy')) return this.#tooManyLookups(MAX_LOOKUPS_PER_SOURCE, sourceOf(peerAddress));
     for (const [host, outcome] of found) if (outcome === 'late') return this.#tooLate(host);
     const endpoints: Endpoint[] = [];
     const targets: Endpoint[] = [];
@@ -71,7 +71,7 @@ export class Admission {
       if (endpoints.some((other) => nameOf(other) === nameOf(endpoint))) {
         return { ok: false, problem: twice(`endpoints[${index}]`, endpoint) };
       }
-      const place = found.get(host) ?? 'nobody';
+      const place = found.get(host) ?? 'not-found';
       const refusal = this.#refusalOf(endpoint, place, peerAddress);
       if (refusal !== null) return { ok: false, problem: notAllowed(`endpoints[${index}].host`, endpoint, refusal) };
       endpoints.push(endpoint);
@@ -81,12 +81,12 @@ export class Admission {
     return { ok: true, value: { endpoints: endpoints.slice(), targets: targets.slice() } };
   }
 
-  #tooManyLookups(most: number, whose: string): Result<never, Problem> {
-    return this.#refusals.refuse({ limit: 'lookups', most, count: most, whose, retryAfterMs: BUSY_RETRY_MS });
+  #tooManyLookups(max: number, whose: string): Result<never, Problem> {
+    return this.#refusals.refuse({ limit: 'lookups', max, count: max, whose, retryAfterMs: BUSY_RETRY_MS });
   }
 
   #tooLate(host: string): Result<never, Problem> {
-    const excess = { most: LOOKUP_MS, count: LOOKUP_MS, whose: host, retryAfterMs: BUSY_RETRY_MS };
+    const excess = { max: LOOKUP_MS, count: LOOKUP_MS, whose: host, retryAfterMs: BUSY_RETRY_MS };
     return this.#refusals.refuse({ limit: 'lookupTime', ...excess });
   }
 
@@ -94,7 +94,7 @@ export class Admission {
     if (isIP(host) !== 0) return { address: plain(host) };
     const found = await this.#lookups.find(host, peerAddress);
     if (typeof found !== 'object') return found;
-    return isIP(found.address) === 0 ? 'nobody' : { address: plain(found.address) };
+    return isIP(found.address) === 0 ? 'not-found' : { address: plain(found.address) };
   }
 
   /** Why it may not be called there; null: it may. */

@@ -81,6 +81,6 @@ export class Departures {
 }
 
 function unstored(id: string): Outcome<never> {
-  const detail = `${id} is off the list and whoever watches is told, but the registry cannot store that now: after a restart before it can, ${id} would be listed again.`;
+  const detail = `${id} is off the list and watchers are notified, but the registry cannot store that now: after a restart before it can, ${id} would be listed again.`;
   return refuse('NOT_READY', detail, KEEPS_TRYING);
 }

@@ -1,6 +1,6 @@
 import { ManualTime } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
-import { KEPT_MS, LOOKUP_MS, DnsLookups, MOST_LOOKUPS, MOST_LOOKUPS_OF_ONE } from './dns.js';
+import { KEPT_MS, LOOKUP_MS, DnsLookups, MAX_LOOKUPS, MAX_LOOKUPS_PER_SOURCE } from './dns.js';
 
 const [A, B, C] = ['10.0.0.5', '10.0.0.6', '10.0.0.7'] as const;
 
@@ -42,7 +42,7 @@ describe('Lookups', () => {
 
   it('serves sources in turns, one name each, however many somebody brought before', async () => {
     const { asked, find, answer } = quiet();
-    const many = Array.from({ length: MOST_LOOKUPS_OF_ONE }, (_, index) => find(`a-${index}`, A));
+    const many = Array.from({ length: MAX_LOOKUPS_PER_SOURCE }, (_, index) => find(`a-${index}`, A));
     const others = [find('b-0', B), find('b-1', B), find('c-0', C)];
     expect(asked).toEqual(['a-0', 'a-1']);
     await answer('a-1');
@@ -51,7 +51,7 @@ describe('Lookups', () => {
     await answer('b-1');
     expect(asked).toEqual(['a-0', 'a-1', 'b-0', 'c-0', 'b-1', 'a-2']);
     expect(await Promise.all(others)).toEqual(['10.9.9.9', '10.9.9.9', '10.9.9.9']);
-    expect(many).toHaveLength(MOST_LOOKUPS_OF_ONE);
+    expect(many).toHaveLength(MAX_LOOKUPS_PER_SOURCE);
   });
 
   it('asks for the name of one source also while that waits in the row of another', async () => {
@@ -111,9 +111,9 @@ describe('Lookups', () => {
 
   it('takes in no more than it can bear, of one source and of all, and room comes back', async () => {
     const { time, find, answer } = quiet();
-    const sources = MOST_LOOKUPS / MOST_LOOKUPS_OF_ONE;
+    const sources = MAX_LOOKUPS / MAX_LOOKUPS_PER_SOURCE;
     for (let source = 0; source < sources; source += 1) {
-      for (let i = 0; i < MOST_LOOKUPS_OF_ONE; i += 1) void find(`${source}-${i}`, `10.1.1.${source}`);
+      for (let i = 0; i < MAX_LOOKUPS_PER_SOURCE; i += 1) void find(`${source}-${i}`, `10.1.1.${source}`);
       if (source === 0) expect(await find('more', '10.1.1.0')).toBe('greedy');
     }
     expect(await find('another', A)).toBe('busy');
@@ -129,7 +129,7 @@ describe('Lookups', () => {
     const lookups = new DnsLookups(async () => {
       throw new Error('ENOTFOUND');
     }, time);
-    expect(await lookups.find('a', A)).toBe('nobody');
+    expect(await lookups.find('a', A)).toBe('not-found');
     expect(time.pending()).toEqual({ foreground: 0, background: 0 });
   });
 });

@@ -13,14 +13,14 @@ export const LOOKUP_MS = 2_000;
  */
 const MAX_UNDER_WAY = 2;
 /** Maximum of lookups that wait, are under way, or are answered and not fetched yet, in all. */
-export const MOST_LOOKUPS = 1_024;
+export const MAX_LOOKUPS = 1_024;
 /** The same for one source. */
-export const MOST_LOOKUPS_OF_ONE = 32;
+export const MAX_LOOKUPS_PER_SOURCE = 32;
 /** How long an answer that came too late is kept for the retry, ms. */
 export const KEPT_MS = 60_000;
 
 /** The outcome for a name: its address, or no such name, a timeout, or too many lookups in all or of one source. */
-export type Found = { readonly address: string } | 'nobody' | 'late' | 'busy' | 'greedy';
+export type Found = { readonly address: string } | 'not-found' | 'late' | 'busy' | 'greedy';
 
 /** A lookup of a name for one source. */
 interface Lookup {
@@ -64,8 +64,8 @@ export class DnsLookups {
     const source = sourceOf(peerAddress);
     const key = `${source} ${host}`;
     const known = this.#lookups.get(key);
-    if (known === undefined && this.#lookups.size >= MOST_LOOKUPS) return 'busy';
-    if (known === undefined && this.#bySource.of(source) >= MOST_LOOKUPS_OF_ONE) return 'greedy';
+    if (known === undefined && this.#lookups.size >= MAX_LOOKUPS) return 'busy';
+    if (known === undefined && this.#bySource.of(source) >= MAX_LOOKUPS_PER_SOURCE) return 'greedy';
     const lookup = known ?? this.#enqueue(key, host, source);
     if (this.#kept.has(lookup)) this.#drop(lookup);
     return this.#inTime(lookup);
@@ -145,7 +145,7 @@ export class DnsLookups {
     try {
       return { address: await this.#resolve(host) };
     } catch {
-      return 'nobody';
+      return 'not-found';
     }
   }
 

@@ -1,5 +1,14 @@
 import { isMetadata, messageOf, termsOf } from '@rollcall/core';
-import type { Instance, InstancePatch, Log, Metadata, Override, OverrideWord, OwnWords, Time } from '@rollcall/core';
+import type {
+  Instance,
+  InstancePatch,
+  Log,
+  Metadata,
+  Override,
+  OverrideSetting,
+  OwnSettings,
+  Time,
+} from '@rollcall/core';
 import { refuse } from '../access/refusals.js';
 import type { Happening } from '../activity/events.js';
 import { storedOf } from '../instances/instance-table.js';
@@ -9,17 +18,20 @@ import type { Outcome } from '../registry-api.js';
 import { spanText } from '../runtime/span-text.js';
 import type { StoredInstance } from '../store/store.js';
 import type { WriteBehind } from '../store/write-behind.js';
-import { isEndOf, without, withPatch, WORDS } from './override-words.js';
-import type { Said } from './override-words.js';
+import { isEndOf, without, withPatch, SETTINGS } from './override-settings.js';
+import type { PatchOrigin } from './override-settings.js';
 
 /** Keys of metadata that a text names at most, and their length in all, characters. */
-const MOST_KEYS = 5;
-const MOST_KEY_CHARACTERS = 200;
+const MAX_KEYS = 5;
+const MAX_KEY_CHARACTERS = 200;
 /** The longest time of an operator's setting, ms. */
 const LONGEST_MS = 30 * 24 * 3_600_000;
 
 /** The values that callers get for an instance: the operator's setting where there is one, else its own. */
-export function effective(own: OwnWords, override: Override | null): Pick<Instance, 'admin' | 'weight' | 'metadata'> {
+export function effective(
+  own: OwnSettings,
+  override: Override | null,
+): Pick<Instance, 'admin' | 'weight' | 'metadata'> {
   return {
     admin: override?.admin ?? 'ENABLED',
     weight: override?.weight ?? own.weight,
@@ -39,8 +51,8 @@ function together(own: Metadata, other: Metadata | null): Metadata | null {
   return isMetadata(both) ? both : null;
 }
 
-/** Monotonic ms; a word without an end is missing. */
-type Ends = ReadonlyMap<OverrideWord, number>;
+/** Monotonic ms; a setting without an end is missing. */
+type Ends = ReadonlyMap<OverrideSetting, number>;
 
 export interface OverridePorts {
   readonly time: Time;
@@ -53,30 +65,30 @@ export interface OverridePorts {
 }
 
 /**
- * What operators say of instances. It is kept apart from what they say themselves: a registration replaces their words and never
- * his, also where silence had removed the instance before. It never changes a state. It is stored before it is acknowledged, ends
- * with its instance's tombstone or goodbye, and each word, where it was told so, by itself: by monotonic time from the moment it was told,
- * and after a restart with what is left by the wall clock, never more than was left when it was stored.
+ * The settings of operators for instances, kept apart from the instances' own values: a registration replaces the values
+ * and never the settings, even if silence had removed the instance before. A setting never changes a state. It is stored
+ * before it is acknowledged. It ends with the tombstone or goodbye of its instance, or at its own end: by monotonic time
+ * from the moment it was set, and after a restart by the wall clock, for at most the time that was left when it was stored.
  */
 export class Overrides {
   readonly #ports: OverridePorts;
-  /** When words about an instance end, monotonic ms. */
+  /** The ends of the settings of each instance, monotonic ms. */
   readonly #ends = new Map<string, Ends>();
 
   constructor(ports: OverridePorts) {
     this.#ports = ports;
   }
 
-  /** Takes up what was said before the registry restarted. */
+  /** Restores the ends of settings from before the restart. */
   resume(): void {
     const { time, table } = this.#ports;
     for (const { id, override } of [...table.all(), ...table.tombstonesBefore(Infinity)]) {
       if (override === undefined || override === null || override.untilMs === null) continue;
-      const ends = new Map<OverrideWord, number>();
-      for (const word of WORDS) {
-        const { untilMs } = termsOf(override, word);
-        if (override[word] === null || untilMs === null) continue;
-        ends.set(word, time.now() + Math.max(0, Math.min(untilMs - time.wall(), untilMs - override.since)));
+      const ends = new Map<OverrideSetting, number>();
+      for (const setting of SETTINGS) {
+        const { untilMs } = termsOf(override, setting);
+        if (override[setting] === null || untilMs === null) continue;
+        ends.set(setting, time.now() + Math.max(0, Math.min(untilMs - time.wall(), untilMs - override.since)));
       }
       this.#ends.set(id, ends);
     }
@@ -115,13 +127,13 @@ export class Overrides {
       const entry = table.get(id);
       const tombstone = table.tombstone(id);
       if (entry === undefined && tombstone === undefined) this.#ends.delete(id);
-      const over = new Set(WORDS.filter((word) => (ends.get(word) ?? Infinity) <= now));
+      const over = new Set(SETTINGS.filter((setting) => (ends.get(setting) ?? Infinity) <= now));
       if (over.size === 0) continue;
       // of a tombstone it is remembered: its instance may be registering again in this moment
       if (tombstone === undefined) this.#forget(id, over);
-      else if (saysAny(tombstone.override, over)) table.reword(id, without(tombstone.override, over));
+      else if (hasAny(tombstone.override, over)) table.reword(id, without(tombstone.override, over));
       const said = entry?.override ?? undefined;
-      if (entry !== undefined && saysAny(said, over)) {
+      if (entry !== undefined && hasAny(said, over)) {
         const left = without(said, over);
         this.#apply(entry, left, expiryOf(over, said, left, time.wall()));
       }
@@ -130,18 +142,18 @@ export class Overrides {
 
   #setEnds(id: string, override: Override | null, patch: InstancePatch, endsAt: number): void {
     const before = this.#ends.get(id);
-    const ends = new Map<OverrideWord, number>();
-    for (const word of WORDS) {
-      if (override === null || override[word] === null || termsOf(override, word).untilMs === null) continue;
-      const isTold = patch.untilMs !== undefined && isEndOf(word, patch);
-      ends.set(word, isTold ? endsAt : (before?.get(word) ?? endsAt));
+    const ends = new Map<OverrideSetting, number>();
+    for (const setting of SETTINGS) {
+      if (override === null || override[setting] === null || termsOf(override, setting).untilMs === null) continue;
+      const isTold = patch.untilMs !== undefined && isEndOf(setting, patch);
+      ends.set(setting, isTold ? endsAt : (before?.get(setting) ?? endsAt));
     }
     if (ends.size === 0) this.#ends.delete(id);
     else this.#ends.set(id, ends);
   }
 
-  #forget(id: string, over: ReadonlySet<OverrideWord>): void {
-    const left = [...(this.#ends.get(id) ?? [])].filter(([word]) => !over.has(word));
+  #forget(id: string, over: ReadonlySet<OverrideSetting>): void {
+    const left = [...(this.#ends.get(id) ?? [])].filter(([setting]) => !over.has(setting));
     if (left.length === 0) this.#ends.delete(id);
     else this.#ends.set(id, new Map(left));
   }
@@ -159,8 +171,8 @@ export class Overrides {
       await this.#ports.writeBehind.acknowledge({ put: storedOf({ ...entry, record, override }) });
       return null;
     } catch (error) {
-      this.#ports.log.error(`The store refused an operator's word on ${entry.id}: ${messageOf(error)}`);
-      return refuse('NOT_READY', "The registry cannot store an operator's word now, so it takes none.");
+      this.#ports.log.error(`The store refused an operator's setting of ${entry.id}: ${messageOf(error)}`);
+      return refuse('NOT_READY', "The registry cannot store an operator's setting now, so it accepts none.");
     }
   }
 
@@ -178,12 +190,12 @@ export class Overrides {
   }
 }
 
-function saysAny(override: Override | undefined, words: ReadonlySet<OverrideWord>): override is Override {
-  return override !== undefined && WORDS.some((word) => words.has(word) && override[word] !== null);
+function hasAny(override: Override | undefined, settings: ReadonlySet<OverrideSetting>): override is Override {
+  return override !== undefined && SETTINGS.some((setting) => settings.has(setting) && override[setting] !== null);
 }
 
-/** What would have been said of it then, unless it may not be said. */
-function nextOf(entry: Entry, patch: InstancePatch, said: Said): Outcome<Override | null> {
+/** The override after the patch, or why the patch is refused. */
+function nextOf(entry: Entry, patch: InstancePatch, said: PatchOrigin): Outcome<Override | null> {
   if (entry.vitals.phase === 'LEAVING') return refuse('LEAVING', `${entry.id} is leaving.`);
   const next = withPatch(entry.override, patch, said);
   const isAbout = patch.admin !== undefined || patch.weight !== undefined || patch.metadata !== undefined;
@@ -191,7 +203,7 @@ function nextOf(entry: Entry, patch: InstancePatch, said: Said): Outcome<Overrid
     return invalid(
       '',
       'a reason or an end, for nothing',
-      'one of `admin`, `weight`, `metadata`, since no word of an operator counts yet',
+      'one of `admin`, `weight`, `metadata`, since no setting of an operator is in force yet',
     );
   }
   const isMore = next !== null && next.metadata !== entry.override?.metadata;
@@ -211,14 +223,21 @@ function invalid(path: string, received: string, allowed: string): Outcome<never
   return { ok: false, problem: { code: 'INVALID', detail, fix, flaws: [{ path, received, allowed }] } };
 }
 
-/** The words whose time is over, and what the operator has set besides. */
-function expiryOf(over: ReadonlySet<OverrideWord>, before: Override, left: Override | null, wall: number): Happening {
-  const ended = WORDS.filter((word) => over.has(word) && before[word] !== null).map((word) => nameOf(before, word));
+/** The settings that have ended, and those that are still in force. */
+function expiryOf(
+  over: ReadonlySet<OverrideSetting>,
+  before: Override,
+  left: Override | null,
+  wall: number,
+): Happening {
+  const ended = SETTINGS.filter((setting) => over.has(setting) && before[setting] !== null).map((setting) =>
+    nameOf(before, setting),
+  );
   const rest = left === null ? '' : `; still set by an operator: ${setText(left, wall)}`;
   return { kind: 'admin', by: 'registry', text: `${ended.join(', ')} ended: the time set for it is over${rest}` };
 }
 
-/** What an operator did, with the name by which people know him. */
+/** The action of an operator, with the name of the operator. */
 function withName(what: Happening, who: string | undefined): Happening {
   return who === undefined ? what : { ...what, text: `${what.text} (${who})` };
 }
@@ -235,13 +254,13 @@ interface Deed {
 function deedOf(deed: Deed): Happening {
   const { next, patch, wall } = deed;
   const changed = changedBy(deed);
-  // a reason or an end alone belongs to every word
+  // a reason or an end alone applies to every setting
   const isAlone = changed.length === 0;
-  const set = WORDS.filter((word) => (next?.[word] ?? null) !== null);
-  const [told] = isAlone ? set : changed.filter((word) => set.includes(word));
+  const set = SETTINGS.filter((setting) => (next?.[setting] ?? null) !== null);
+  const [told] = isAlone ? set : changed.filter((setting) => set.includes(setting));
   const text = isAlone
     ? `${next === null ? 'nothing' : setText(next, wall)}: reason or end changed`
-    : changed.map((word) => changeText(deed, word)).join(', ');
+    : changed.map((setting) => changeText(deed, setting)).join(', ');
   const untilMs = next === null || told === undefined ? null : termsOf(next, told).untilMs;
   const reason = patch.reason ?? '';
   return {
@@ -253,43 +272,43 @@ function deedOf(deed: Deed): Happening {
   };
 }
 
-/** The words of a patch that say something else than before; where none does, all that it names: their reason or end is another one. */
-function changedBy({ entry: { override: before }, next, patch }: Deed): readonly OverrideWord[] {
-  const named = WORDS.filter((word) => patch[word] !== undefined);
+/** The settings that a patch changes; if it changes no value, all that it names: their reason or end has changed. */
+function changedBy({ entry: { override: before }, next, patch }: Deed): readonly OverrideSetting[] {
+  const named = SETTINGS.filter((setting) => patch[setting] !== undefined);
   const changed = named.filter(
-    (word) => JSON.stringify(before?.[word] ?? null) !== JSON.stringify(next?.[word] ?? null),
+    (setting) => JSON.stringify(before?.[setting] ?? null) !== JSON.stringify(next?.[setting] ?? null),
   );
   return changed.length > 0 ? changed : named;
 }
 
-function changeText({ entry, next }: Deed, word: OverrideWord): string {
+function changeText({ entry, next }: Deed, setting: OverrideSetting): string {
   const { own, override: before } = entry;
-  if (word === 'admin') {
+  if (setting === 'admin') {
     if (next?.admin === 'DRAINING') return 'drained';
     if (next?.admin === 'MAINTENANCE') return 'put into maintenance';
     if (before?.admin === 'MAINTENANCE') return 'taken out of maintenance';
     return before?.admin === 'DRAINING' ? 'undrained' : 'enabled';
   }
-  if (next === null || next[word] === null)
-    return `${word} back to its own${word === 'weight' ? ` ${own.weight}` : ''}`;
-  return word === 'weight' ? `weight set to ${next.weight}` : `${nameOf(next, word)} set`;
+  if (next === null || next[setting] === null)
+    return `${setting} back to its own${setting === 'weight' ? ` ${own.weight}` : ''}`;
+  return setting === 'weight' ? `weight set to ${next.weight}` : `${nameOf(next, setting)} set`;
 }
 
 /** The settings of an operator, each with the rest of its time at `wall`. */
 const setText = (override: Override, wall: number): string =>
-  WORDS.filter((word) => override[word] !== null)
-    .map((word) => `${nameOf(override, word)}${spanOf(override, word, wall)}`)
+  SETTINGS.filter((setting) => override[setting] !== null)
+    .map((setting) => `${nameOf(override, setting)}${spanOf(override, setting, wall)}`)
     .join(', ');
 
-function nameOf({ admin, weight, metadata }: Override, word: OverrideWord): string {
-  if (word === 'admin') return admin === 'MAINTENANCE' ? 'maintenance' : 'drain';
-  if (word === 'weight') return `weight ${weight}`;
-  const keys = Object.keys(metadata ?? {}).slice(0, MOST_KEYS);
-  return `metadata ${keys.join(' ').slice(0, MOST_KEY_CHARACTERS)}`;
+function nameOf({ admin, weight, metadata }: Override, setting: OverrideSetting): string {
+  if (setting === 'admin') return admin === 'MAINTENANCE' ? 'maintenance' : 'drain';
+  if (setting === 'weight') return `weight ${weight}`;
+  const keys = Object.keys(metadata ?? {}).slice(0, MAX_KEYS);
+  return `metadata ${keys.join(' ').slice(0, MAX_KEY_CHARACTERS)}`;
 }
 
 /** ` for 60 min`; empty: without an end. */
-function spanOf(override: Override, word: OverrideWord, wall: number): string {
-  const { untilMs } = termsOf(override, word);
+function spanOf(override: Override, setting: OverrideSetting, wall: number): string {
+  const { untilMs } = termsOf(override, setting);
   return untilMs === null ? '' : ` for ${spanText(Math.max(0, untilMs - wall))}`;
 }

@@ -151,7 +151,7 @@ export class Registrations {
   #newEntry(registration: Registration, admitted: Admitted, of: Origin): Entry {
     const { time, table } = this.#ports;
     const { id, service, namespace = 'default' } = registration;
-    const own = ownWords(registration);
+    const own = ownSettings(registration);
     const override = table.tombstone(id)?.override ?? null;
     const vitals = newborn(time.now());
     const record: Instance = {
@@ -191,8 +191,8 @@ export class Registrations {
     const tokenExcess = token === entry.token ? null : this.#quota.tokenExcess(token);
     if (tokenExcess !== null) return this.#refusals.refuse(tokenExcess);
     const moved = JSON.stringify(entry.targets) !== JSON.stringify(targets);
-    const words = { ...ownWords(registration, entry.record), endpoints };
-    const said = ownWords({ ...entry.record, ...entry.own }, entry.record);
+    const words = { ...ownSettings(registration, entry.record), endpoints };
+    const said = ownSettings({ ...entry.record, ...entry.own }, entry.record);
     const spoken = JSON.stringify(words) !== JSON.stringify({ ...said, endpoints: entry.record.endpoints });
     // the token may differ, which the details do not show
     const { token: tokenBefore } = entry;
@@ -255,14 +255,14 @@ interface Origin {
 
 const isStaying = ({ present, vitals }: Entry): boolean => present && vitals.phase !== 'LEAVING';
 
-type OwnWords = Pick<Registration, 'version' | 'zone' | 'weight' | 'metadata' | 'methods'>;
+type OwnSettings = Pick<Registration, 'version' | 'zone' | 'weight' | 'metadata' | 'methods'>;
 
 /**
  * The details of a registration, with defaults. Without methods the field is absent, unless it existed before
  * (`before`): then it is empty, to replace the former value.
  */
-function ownWords(
-  registration: OwnWords,
+function ownSettings(
+  registration: OwnSettings,
   before: Pick<Instance, 'methods'> = {},
 ): Pick<Instance, 'version' | 'zone' | 'weight' | 'metadata' | 'methods'> {
   const { version = '', zone = '', weight = 100, metadata = {}, methods = {} } = registration;

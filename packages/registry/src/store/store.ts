@@ -1,4 +1,4 @@
-import type { Endpoint, Instance, Override, OwnWords } from '@rollcall/core';
+import type { Endpoint, Instance, Override, OwnSettings } from '@rollcall/core';
 
 /**
  * The part of an instance that survives a restart of the registry. Heartbeat times are never stored: after a restart
@@ -8,7 +8,7 @@ export interface StoredInstance {
   /** The published record. */
   readonly record: Instance;
   /** The instance's own values of overridden fields; missing: those of the record. */
-  readonly own?: OwnWords;
+  readonly own?: OwnSettings;
   /** The current override of an operator. */
   readonly override?: Override;
   /** The endpoints of the record with hosts resolved once and for all, which are called. */

@@ -67,7 +67,7 @@ describe('the hash ring', () => {
         balancer.update(aFleet(count), 0);
         keys.forEach((key, i) => {
           const node = balancer.pick(anAsk({ hashKey: String(key) }));
-          if (node === null) throw new Error('nobody was picked');
+          if (node === null) throw new Error('no instance was picked');
           node.begin(0, false);
           expect(node.inFlight).toBeLessThanOrEqual(Math.ceil((1.25 * (i + 1)) / count));
         });

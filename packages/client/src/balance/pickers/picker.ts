@@ -6,7 +6,7 @@ import type { Candidates } from './candidates.js';
 export interface Ask {
   readonly now: number;
   readonly selector: Selector;
-  /** The same key goes to the same instance, with `consistent-hash`; null: anybody. */
+  /** The same key goes to the same instance, with `consistent-hash`; null: any instance. */
   readonly hashKey: string | null;
   /** Where it failed already. */
   readonly tried: Node | null;

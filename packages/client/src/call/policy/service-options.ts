@@ -1,4 +1,4 @@
-import { CALLABLE_STATES, option, STATES, tlsFields, tlsLaws } from '@rollcall/core';
+import { CALLABLE_STATES, option, STATES, tlsFields, tlsRules } from '@rollcall/core';
 import type { OptionSpec, OptionsOf, State } from '@rollcall/core';
 import { BALANCER_NAMES, isBalancerChoice } from '../../balance/balancers.js';
 import type { BalancerChoice, BalancerName } from '../../balance/balancers.js';
@@ -126,7 +126,7 @@ export const policyFields = {
     },
     {
       doc: 'Calls under way to one instance: + 1 each round trip while at least half are in use, × 0.9 after a timeout or overload.',
-      laws: [
+      rules: [
         ({ initial, min, max }) =>
           min <= initial && initial <= max
             ? null
@@ -206,7 +206,7 @@ export const callFields = {
   }),
   tls: option.object(tlsFields, {
     doc: 'How instances over TLS prove who they are, and we to them.',
-    laws: tlsLaws,
+    rules: tlsRules,
   }),
   tcp: option.object(
     {

@@ -78,8 +78,8 @@ export function closedError(service: string, attempts: readonly Attempt[] = []):
   );
 }
 
-export function bulkheadError(service: string, most: number): RollcallError {
-  const text = `${most} calls to ${service} are under way (maxConcurrent): this one was not begun. See why they take so long, or raise maxConcurrent.`;
+export function bulkheadError(service: string, max: number): RollcallError {
+  const text = `${max} calls to ${service} are under way (maxConcurrent): this one was not begun. See why they take so long, or raise maxConcurrent.`;
   return new RollcallError('BULKHEAD_FULL', text, { retryable: true });
 }
 

@@ -1,4 +1,4 @@
-import { MOST_TARGETS } from '@rollcall/core';
+import { MAX_TARGETS } from '@rollcall/core';
 import type { ErrorCode, Log, Protocol, Random, RollcallError, Suspicion, Time } from '@rollcall/core';
 import type { NoneReason } from '../../balance/balancer.js';
 import type { CallerLocality } from '../../balance/caller-locality.js';
@@ -181,7 +181,7 @@ export class CalledService implements CallContext {
   /** See `EdgeStats`; null if there is nothing to report. */
   edge(): EdgeStats | null {
     const now = this.now();
-    return this.#edge.stats(this.inFlight, now, targetsOf(this.upstreams, now, MOST_TARGETS));
+    return this.#edge.stats(this.inFlight, now, targetsOf(this.upstreams, now, MAX_TARGETS));
   }
 
   /** Unsubscribes from the catalog. */

@@ -15,9 +15,9 @@ interface Exclusion {
 }
 
 /** The most groups of instances that are listed. */
-const MOST_GROUPS = 6;
+const MAX_GROUPS = 6;
 /** The most characters of a version, or of a metadata key or value. */
-const MOST_CHARACTERS = 64;
+const MAX_CHARACTERS = 64;
 
 /** Where you change each criterion, in the order in which they exclude instances. */
 const PLACES: Readonly<Record<Exclusion['by'], string>> = {
@@ -46,8 +46,8 @@ export function exclusionText(instances: readonly Instance[], selector: Selector
   }
   const order = Object.keys(PLACES);
   const sorted = [...groups.values()].toSorted((a, b) => order.indexOf(a.exclusion.by) - order.indexOf(b.exclusion.by));
-  const told = sorted.slice(0, MOST_GROUPS).map(({ exclusion, count }) => groupText(exclusion, count));
-  const rest = sorted.slice(MOST_GROUPS).reduce((sum, { count }) => sum + count, 0);
+  const told = sorted.slice(0, MAX_GROUPS).map(({ exclusion, count }) => groupText(exclusion, count));
+  const rest = sorted.slice(MAX_GROUPS).reduce((sum, { count }) => sum + count, 0);
   const others = rest === 0 ? '' : `, and ${rest} others`;
   const why = last === null ? '' : ` ${shortId(last)} is ${last.state}: ${printableText(last.reason.text)}.`;
   const many = instances.length === 1 ? '1 instance' : `${instances.length} instances`;
@@ -69,7 +69,7 @@ function placesText(all: readonly Exclusion['by'][]): string {
   return places.length < 2 ? last : `${places.slice(0, -1).join(', ')} and ${last}`;
 }
 
-const short = (text: string): string => printableText(text, MOST_CHARACTERS);
+const short = (text: string): string => printableText(text, MAX_CHARACTERS);
 
 /** The criterion that excludes the instance; null if it is selected. */
 function exclusionOf(instance: Instance, selector: Selector): Exclusion | null {

@@ -55,13 +55,13 @@ const P99_MULTIPLE = 3;
 const MIN_ATTEMPT_MS = 150;
 /** A failure counts as at least this multiple of the method's median; a shorter timeout may be the method's fault. */
 const MEDIAN_MULTIPLE = 10;
-const MOST_DOUBLINGS = 2;
+const MAX_DOUBLINGS = 2;
 /** A cancelled attempt would have taken longer than it did: it counts as this multiple of its age. */
 const CENSORED = 4;
 /** Names may come from untrusted input: at most this many methods have statistics of their own, … */
-const MOST_METHODS = 256;
+const MAX_METHODS = 256;
 /** … and methods with a policy up to this many, so that untrusted names cannot displace them. */
-const MOST_SAID_METHODS = 1_024;
+const MAX_DECLARED_METHODS = 1_024;
 
 /** The tier of instances that both the registry and this process consider healthy. */
 const CALM_TIER = 0;
@@ -122,7 +122,7 @@ export class Upstream<Request> implements RulesSource {
   method(name: string): Method {
     const known = this.#methods.get(name);
     if (known !== undefined) return known;
-    const key = this.#methods.size < MOST_METHODS || this.#isSaid(name) ? name : '';
+    const key = this.#methods.size < MAX_METHODS || this.#isSaid(name) ? name : '';
     const method = this.#methods.get(key) ?? new Method(key, this);
     this.#methods.set(key, method);
     return method;
@@ -187,7 +187,7 @@ export class Upstream<Request> implements RulesSource {
   }
 
   #isSaid(name: string): boolean {
-    if (this.#methods.size >= MOST_SAID_METHODS) return false;
+    if (this.#methods.size >= MAX_DECLARED_METHODS) return false;
     if (this.#saidAt !== this.revision) {
       this.#said = namesSaid(this.#parts.policy.methods ?? {}, this.#speakers);
       this.#saidAt = this.revision;
@@ -199,9 +199,9 @@ export class Upstream<Request> implements RulesSource {
   patienceMs(method: Method, node: Node, timeoutMs: number, now: number): number {
     const stateMs = this.#parts.policy.states[node.instance.state].timeoutMs;
     const usualMs = stateMs ?? this.#parts.policy.attemptTimeoutMs;
-    const mostMs = timeoutMs === Infinity ? usualMs : Math.min(timeoutMs, stateMs ?? Infinity);
+    const maxMs = timeoutMs === Infinity ? usualMs : Math.min(timeoutMs, stateMs ?? Infinity);
     const p99Ms = method.latency.p99Ms(now);
-    return p99Ms === null ? mostMs : Math.min(mostMs, Math.max(MIN_ATTEMPT_MS, P99_MULTIPLE * p99Ms));
+    return p99Ms === null ? maxMs : Math.min(maxMs, Math.max(MIN_ATTEMPT_MS, P99_MULTIPLE * p99Ms));
   }
 
   /** Records the start of an attempt. `expectsAnswer`: false for events. */
@@ -354,10 +354,10 @@ export class Upstream<Request> implements RulesSource {
     const { node, method, patienceMs, sentAt } = attempt;
     const usualMs = MEDIAN_MULTIPLE * (method.latency.medianMs(now) ?? this.#typical.ms);
     const onceMs = Math.max(usualMs, failure === null ? CENSORED * (now - sentAt) : patienceMs);
-    const mostMs = Math.max(usualMs, patienceMs, this.#parts.policy.attemptTimeoutMs);
-    const doublings = Math.min(MOST_DOUBLINGS, node.failuresInARow);
+    const maxMs = Math.max(usualMs, patienceMs, this.#parts.policy.attemptTimeoutMs);
+    const doublings = Math.min(MAX_DOUBLINGS, node.failuresInARow);
     node.failuresInARow += 1;
-    return Math.max(Math.min(onceMs * 2 ** doublings, mostMs), failure?.retryAfterMs ?? 0);
+    return Math.max(Math.min(onceMs * 2 ** doublings, maxMs), failure?.retryAfterMs ?? 0);
   }
 
   #create(instance: Instance): ConnectedNode<Request> | null {

@@ -185,7 +185,7 @@ class GrpcResolver implements experimental.Resolver {
  */
 const RETRY_THROTTLING = { maxTokens: 1_000, tokenRatio: 0.2 };
 /** More attempts are not in gRFC A6. */
-const MOST_ATTEMPTS = 5;
+const MAX_ATTEMPTS = 5;
 
 /**
  * What holds for a call, by its method: it is sent again if the instances publish that this does no harm; and the balancer learns which
@@ -202,7 +202,7 @@ class MethodConfigs implements experimental.ConfigSelector {
 
   invoke(path: string): ReturnType<experimental.ConfigSelector['invoke']> {
     const method = grpcMethodName(path);
-    const maxAttempts = Math.min(MOST_ATTEMPTS, this.#route.attemptsOf(method));
+    const maxAttempts = Math.min(MAX_ATTEMPTS, this.#route.attemptsOf(method));
     return {
       methodConfig: maxAttempts > 1 ? { name: [], retryPolicy: this.#retryPolicy(maxAttempts) } : { name: [] },
       pickInformation: { method },

@@ -16,7 +16,7 @@ export interface FetchParts {
 /** Statuses that send elsewhere (Fetch, 2.2.3). */
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
 /** As many as `fetch` follows. */
-const MOST_REDIRECTS = 20;
+const MAX_REDIRECTS = 20;
 const MODES: ReadonlySet<unknown> = new Set(['follow', 'manual', 'error', undefined]);
 /** Speak of a body that is not sent any more. */
 const BODY_HEADERS = ['content-encoding', 'content-language', 'content-location', 'content-type', 'content-length'];
@@ -74,8 +74,8 @@ class Journey {
       const next = URL.canParse(location, place.href) ? new URL(location, place) : null;
       if (next === null) return await refuse(response, `${this.#service} redirects to what is no URL.`);
       if (!this.#isWithin(next)) return arrived(response, place, count);
-      if (count > MOST_REDIRECTS)
-        return await refuse(response, `${this.#service} redirects more than ${MOST_REDIRECTS} times.`);
+      if (count > MAX_REDIRECTS)
+        return await refuse(response, `${this.#service} redirects more than ${MAX_REDIRECTS} times.`);
       if (response.status !== 303 && init.body instanceof ReadableStream)
         return await refuse(response, `${this.#service} redirects a request whose body is a stream, which is gone.`);
       init = initAfter(response.status, init);

@@ -5,7 +5,7 @@ const HOST_PATTERN = /^(\*|[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)(\.[a-z0-9]([a-z0-
 /** Only this: an address that is written with a port or a user, or asks for TLS itself, is meant as an address. */
 const ORIGIN = /^http:\/\/([a-z0-9.-]+)\/?$/i;
 /** Origins come from untrusted input: at most this number is remembered, then all are examined again. */
-const MOST_ORIGINS = 1_024;
+const MAX_ORIGINS = 1_024;
 
 export const hostsField = option.list({
   doc: 'Which hosts of http URLs without a port are services: a name, `*` for any single label but localhost, `*.suffix` for labels before it.',
@@ -35,7 +35,7 @@ export class ServiceHosts {
     const text = typeof origin === 'string' ? origin : origin.origin;
     const known = this.#known.get(text);
     if (known !== undefined) return known;
-    if (this.#known.size >= MOST_ORIGINS) this.#known.clear();
+    if (this.#known.size >= MAX_ORIGINS) this.#known.clear();
     const host = ORIGIN.exec(text)?.[1]?.toLowerCase();
     const service = host === undefined ? null : this.#match(host);
     this.#known.set(text, service);

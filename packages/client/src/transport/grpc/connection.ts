@@ -23,7 +23,7 @@ export interface GrpcOptions {
   /** The largest size of one message of an answer. */
   readonly maxMessageBytes: number;
   /** That one connection takes before it is replaced. Default: nearly as many as HTTP/2 can count. */
-  readonly mostRequests?: number;
+  readonly maxRequests?: number;
 }
 
 const KEEP_ALIVE_MS = 10_000;
@@ -34,9 +34,9 @@ const CONNECTION_WINDOW_BYTES = 4_194_304;
  * A connection has 2³⁰ streams: 30 hours of 10,000 a second. After that it takes none, and looks as if its instance did
  * not.
  */
-const MOST_REQUESTS = 1_000_000_000;
+const MAX_REQUESTS = 1_000_000_000;
 /** Eight digits are the most that `grpc-timeout` has. */
-const MOST_TIMEOUT_MS = 99_999_999;
+const MAX_TIMEOUT_MS = 99_999_999;
 
 /** The data that the connections to one instance share. */
 export interface GrpcConnectionParts {
@@ -86,7 +86,7 @@ export class GrpcConnection {
     this.#resets = new StreamResets(time, () => this.#wornOut());
     this.#target = target;
     this.#options = options;
-    this.#left = options.mostRequests ?? MOST_REQUESTS;
+    this.#left = options.maxRequests ?? MAX_REQUESTS;
     this.#time = time;
     this.#timer = time.setTimer(connecting.patienceMs, () => this.#late());
     const { endpoint } = target;
@@ -244,7 +244,7 @@ export class GrpcConnection {
   #headers(request: GrpcRequest, terms: Terms): OutgoingHttpHeaders {
     const headers = this.#headersOf(request);
     // the deadline of a stream ends with its first message, the timeout would end the stream
-    if (terms.remainingMs <= MOST_TIMEOUT_MS && !request.isStream) {
+    if (terms.remainingMs <= MAX_TIMEOUT_MS && !request.isStream) {
       headers['grpc-timeout'] = `${Math.max(1, Math.ceil(terms.remainingMs))}m`;
     }
     if (hasIdentity(this.#target)) headers[TARGET_KEY] = this.#target.instance.id;

@@ -250,7 +250,7 @@ describe('a gRPC request', () => {
 
   it('is sent over a new connection before the old one has no numbers left for it', async () => {
     const service = await grpcToy();
-    const transport = new GrpcTransport(systemTime, { ...OPTIONS, mostRequests: 3 });
+    const transport = new GrpcTransport(systemTime, { ...OPTIONS, maxRequests: 3 });
     onTestFinished(async () => {
       await transport.close();
       await service.close();

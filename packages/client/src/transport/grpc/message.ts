@@ -147,7 +147,7 @@ export class GrpcStatusError extends Error {
 /** Codes that say something about the instance; all others are the handler's business. */
 const STATUS_KINDS: Readonly<Record<number, FailureKind>> = { 4: 'timeout', 8: 'overloaded', 14: 'unavailable' };
 /** A later time is not believed. */
-const MOST_PUSHBACK_MS = 300_000;
+const MAX_PUSHBACK_MS = 300_000;
 
 /**
  * RESOURCE_EXHAUSTED for a message over the size that its reader allows (grpc-js, gRPC for Go, C++ and Java): a refusal
@@ -167,7 +167,7 @@ export function statusFailure(fields: GrpcFields): Failure | null {
   const cause = new GrpcStatusError(code, detailsOf(fields['grpc-message']), fields);
   if (code === 14 && fields[MISDIRECTED_METADATA] !== undefined) return { kind: 'misdirected', cause };
   const pushbackMs = Number(fields['grpc-retry-pushback-ms'] ?? NaN);
-  const isDated = pushbackMs >= 0 && pushbackMs <= MOST_PUSHBACK_MS;
+  const isDated = pushbackMs >= 0 && pushbackMs <= MAX_PUSHBACK_MS;
   const kind = code === 8 && isTooLarge(cause.details) ? 'remote' : (STATUS_KINDS[code] ?? 'remote');
   return isDated && kind !== 'remote' ? { kind, cause, retryAfterMs: pushbackMs } : { kind, cause };
 }

@@ -14,7 +14,7 @@ export function isMessageSource(said: unknown): said is MessageSource<unknown> {
 }
 
 /** The most bytes that may wait to be written: the source of messages cannot be slowed down. */
-const MOST_WAITING_BYTES = 16_777_216;
+const MAX_WAITING_BYTES = 16_777_216;
 
 /**
  * The messages of one request, each written as it comes. The source is subscribed to once, when the connection is
@@ -90,8 +90,8 @@ export class GrpcUpload {
   }
 
   #write(stream: Writable, message: unknown): void {
-    if (stream.writableLength > MOST_WAITING_BYTES) {
-      throw new Error(`more than ${MOST_WAITING_BYTES} bytes wait to be written: hand in the messages more slowly`);
+    if (stream.writableLength > MAX_WAITING_BYTES) {
+      throw new Error(`more than ${MAX_WAITING_BYTES} bytes wait to be written: hand in the messages more slowly`);
     }
     if (!stream.destroyed) stream.write(framed(this.#serialize(message)));
   }

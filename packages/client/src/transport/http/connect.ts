@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { addressOf } from '@rollcall/core';
 import type { Time, Timer } from '@rollcall/core';
-import { GIVE_UP_MS, MOST_LATE } from '../connecting.js';
+import { GIVE_UP_MS, MAX_LATE_CONNECTIONS } from '../connecting.js';
 import type { Connecting } from '../connecting.js';
 import { hasIdentity } from '../identity.js';
 import { connectFailure } from '../transport.js';
@@ -74,7 +74,7 @@ class HttpConnect {
     connecting.late(`${addressOf(target.endpoint)} gave no usable connection`, ms, now);
     const nextMs = Math.min(connecting.patienceMs, GIVE_UP_MS - ms);
     this.#timer = time.setTimer(nextMs, () => this.#late(), { background: true });
-    if (this.#sockets.size < MOST_LATE) this.#try();
+    if (this.#sockets.size < MAX_LATE_CONNECTIONS) this.#try();
   }
 
   #succeeded(socket: Socket): void {

@@ -31,7 +31,7 @@ const MISDIRECTED = 421;
 const LAST_STATUS = 599;
 const BODILESS = new Set([204, 205, 304]);
 /** A later time is not believed. */
-const MOST_RETRY_AFTER_MS = 300_000;
+const MAX_RETRY_AFTER_MS = 300_000;
 const NO_TRAILERS: RawHeaders = [];
 
 /** The codes of undici if the request itself was wrong, or its body broke off: not a fault of the instance. */
@@ -115,7 +115,7 @@ export class HttpExchange implements Exchange, BodySource, Dispatcher.DispatchHa
   onHeaders(status: number, headers: Buffer[], resume: () => void, statusText: string): boolean {
     if (this.#isOver || status < 200) return true;
     if (status === MISDIRECTED && this.#parts.isDirected) {
-      const cause = new Error('the request was answered with 421: it is for somebody else');
+      const cause = new Error('the request was answered with 421: it is for another server');
       return this.#refuse({ kind: 'misdirected', cause });
     }
     if (status > LAST_STATUS) return this.#refuse({ kind: 'garbled', cause: new Error(`HTTP status ${status}`) });
@@ -223,5 +223,5 @@ function retryAfterOf(text: string | null, time: Time): number | null {
 }
 
 function believed(ms: number): number | null {
-  return ms <= MOST_RETRY_AFTER_MS ? ms : null;
+  return ms <= MAX_RETRY_AFTER_MS ? ms : null;
 }

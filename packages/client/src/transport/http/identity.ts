@@ -4,10 +4,10 @@ import { identityFailure } from '../identity.js';
 import type { Failure, Target } from '../transport.js';
 
 /** An answer is a few lines. */
-const MOST_CHARACTERS = 16_384;
+const MAX_CHARACTERS = 16_384;
 
 /**
- * Asks a fresh connection who is at its other end, before anybody else uses it: a foreign server would ignore a header
+ * Asks a fresh connection who is at its other end, before it is used otherwise: a foreign server would ignore a header
  * and execute the request. `done` is called once, with null if it is the one; then the connection is as if nothing had
  * been said on it.
  */
@@ -23,7 +23,7 @@ export function askIdentity(socket: Socket, target: Target, done: (failure: Fail
     text += Buffer.from(chunk).toString('latin1');
     const answer = readAnswer(text);
     if (answer !== null) finish(answer.isKept ? identityFailure(target, answer.body) : goodbye(target));
-    else if (text.length > MOST_CHARACTERS) finish(identityFailure(target, null));
+    else if (text.length > MAX_CHARACTERS) finish(identityFailure(target, null));
   };
   const broken = (): void => finish(goodbye(target));
   socket.on('data', receive);

@@ -27,7 +27,7 @@ const KEEP_ALIVE_MS = 10_000;
 /** Turns of the microtask queue without a request that end a batch, … */
 const QUIET_TURNS = 2;
 /** … and the most turns of one batch. */
-const MOST_TURNS = 32;
+const MAX_TURNS = 32;
 /** Requests count from 1. */
 const IDENTITY_ID = 0;
 
@@ -239,7 +239,7 @@ export class TcpConnection {
   #endTurn(): void {
     const isQuiet = this.#unwritten.length === this.#gathered;
     this.#quietTurns = isQuiet ? this.#quietTurns + 1 : 0;
-    if (this.#quietTurns >= QUIET_TURNS || this.#turns >= MOST_TURNS) return this.#flush();
+    if (this.#quietTurns >= QUIET_TURNS || this.#turns >= MAX_TURNS) return this.#flush();
     this.#gathered = this.#unwritten.length;
     this.#turns += 1;
     void Promise.resolve().then(this.#turn);

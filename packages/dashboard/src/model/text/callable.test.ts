@@ -122,7 +122,7 @@ describe('an instance that is kept away', () => {
       reason: '',
       since: NOW,
       untilMs: null,
-      words: { admin: terms },
+      settings: { admin: terms },
     } as const;
     expect(keptAwayText({ instance: { admin: 'DRAINING' }, detail: { override }, now: NOW })).toBe(
       'It gets no calls: drained 5 min ago by token 3f2a from 10.0.0.7 (new disk).',
@@ -133,7 +133,7 @@ describe('an instance that is kept away', () => {
     const until = (untilMs: number): string =>
       keptAwayText({
         instance: { admin: 'DRAINING' },
-        detail: { override: { ...override, words: { admin: { ...terms, untilMs } } } },
+        detail: { override: { ...override, settings: { admin: { ...terms, untilMs } } } },
         now: NOW,
       });
     expect(until(NOW + 3_600_000)).toMatch(/\(new disk\), until 15:02:23\.$/);

@@ -17,7 +17,7 @@ const REASONS: Readonly<Record<ReasonCode, Tenses>> = {
     old: 'It did not answer, but it still sent Heartbeat-2.',
   },
   INBOUND_REFUSED: {
-    live: 'Nobody can reach it, but it still sends Heartbeat-2.',
+    live: 'It cannot be reached, but it still sends Heartbeat-2.',
     old: 'Nobody could reach it, but it still sent Heartbeat-2.',
   },
   OUTBOUND_SILENT: {

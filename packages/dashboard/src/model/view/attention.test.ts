@@ -28,7 +28,7 @@ const setBy = (since: number, reason = '', by = ''): Override => ({
   reason: 'of another word',
   since: since + 500,
   untilMs: null,
-  words: { admin: { reason, since, untilMs: null, by } },
+  settings: { admin: { reason, since, untilMs: null, by } },
 });
 
 const NONE = new Map<string, Override>();

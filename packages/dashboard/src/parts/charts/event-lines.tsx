@@ -25,7 +25,7 @@ export function subjectOf({ instance, service }: RegistryEvent): string {
   return service ?? 'registry';
 }
 
-/** The event and its reason: `HEALTHY → UNHEALTHY: nobody can reach it: connect ECONNREFUSED …`. */
+/** The event and its reason: `HEALTHY → UNHEALTHY: it cannot be reached: connect ECONNREFUSED …`. */
 export function happenedText({ text, reason, kind }: RegistryEvent): string {
   if (reason === null || reason.text === '' || text.includes(reason.text)) return text;
   if (kind === 'state' || kind === 'removed') return `${text}: ${reason.text}`;

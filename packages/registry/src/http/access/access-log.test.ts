@@ -245,9 +245,9 @@ describe('the log of refusals', () => {
     await registry.ask('/api/v1/instances/x', { from, headers: foreign, bearer: operator.text, method: 'DELETE' });
     await registry.ask('/api/v1/services', { from, headers: { host: 'evil.example' } });
     expect(logged(/^Access refused/)).toEqual([
-      'Access refused: nobody from 127.0.0.5: GET / (foreign web page) → 403',
+      'Access refused: anonymous from 127.0.0.5: GET / (foreign web page) → 403',
       `Access refused: operator token ${operator.id} from 127.0.0.5: DELETE /api/v1/instances/x (foreign web page) → 403`,
-      'Access refused: nobody from 127.0.0.5: GET /api/v1/services (foreign name) → 421',
+      'Access refused: anonymous from 127.0.0.5: GET /api/v1/services (foreign name) → 421',
     ]);
   });
 });
@@ -277,7 +277,7 @@ describe('a registry without access control', () => {
 
   it('logs all actions, with their sources, if it is insecure', async () => {
     expect(await deedsOn({ insecure: true })).toEqual([
-      'Access: anybody from 127.0.0.5: POST /api/v1/register id=orders-1 service=orders → 201',
+      'Access: anonymous from 127.0.0.5: POST /api/v1/register id=orders-1 service=orders → 201',
       BY_OPERATOR,
       'Access: the instance itself from 127.0.0.5: DELETE /api/v1/instances/orders-1 → 204',
     ]);

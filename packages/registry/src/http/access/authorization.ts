@@ -142,7 +142,7 @@ export class TokenEntrance implements Authorization {
     const why = error.code ?? '';
     if (!why.startsWith('ERR_SSL_')) return;
     const about = why === 'ERR_SSL_HTTP_REQUEST' ? 'plain HTTP: the URL must begin with https://' : why;
-    this.#audit.refused({ who: 'nobody', from: peerOf({ socket }).address, what: 'TLS', about, status: 'closed' });
+    this.#audit.refused({ who: 'anonymous', from: peerOf({ socket }).address, what: 'TLS', about, status: 'closed' });
   }
 
   /** The problem for a refused heartbeat that bypassed Fastify. */

@@ -1,5 +1,5 @@
 import { option, ROLES } from '@rollcall/core';
-import type { OptionLaw, OptionsOf, OptionSpec } from '@rollcall/core';
+import type { OptionRule, OptionsOf, OptionSpec } from '@rollcall/core';
 import { SAN_PATTERN, SAN_PATTERN_TEXT } from '../../access/client-certificates.js';
 import type { CertificateRule } from '../../access/client-certificates.js';
 import { SERVICE_PATTERN, SERVICE_PATTERN_TEXT } from '../../access/permissions.js';
@@ -41,7 +41,7 @@ const fields = {
 
 type Parsed = OptionsOf<typeof fields>;
 
-const laws: readonly OptionLaw<Parsed>[] = [
+const RULES: readonly OptionRule<Parsed>[] = [
   ({ certFile, keyFile }) =>
     (certFile === undefined) === (keyFile === undefined)
       ? null
@@ -72,7 +72,7 @@ function ruleFlaw({ san, role, services }: Parsed['certificates'][number], index
 /** TLS of the registry itself. */
 export const registryTls: OptionSpec<Parsed> = option.object(fields, {
   doc: 'TLS of the registry itself, and client certificates.',
-  laws,
+  rules: RULES,
 });
 
 /** The TLS settings; undefined: plain HTTP. */

@@ -258,7 +258,7 @@ export class ServerTls implements Clients {
       const failure = messageOf(error);
       if (failure !== this.#lastFailure)
         this.#ports.log.error(
-          `The files of TLS have changed, but Node cannot serve with them: ${failure}. Connections go on with what was there before, until it can. Put files there that belong together.`,
+          `The files of TLS have changed, but Node cannot serve with them: ${failure}. Connections keep using the previous files until then. Put matching files there.`,
         );
       this.#lastFailure = failure;
       return false;
@@ -319,7 +319,7 @@ export class ServerTls implements Clients {
       .toSorted((one, other) => one.until - other.until);
     if (near !== undefined)
       log.warn(
-        `${file} ends in ${spanText(near.until - wall)}, and clients of its CA are no longer trusted then: ${fix}.`,
+        `${file} ends in ${spanText(near.until - wall)}, and clients of its CA are not trusted after that: ${fix}.`,
       );
     if (over !== undefined) log.error(`${file} is out of date, so clients of its CA are no longer trusted: ${fix}.`);
     return over !== undefined;

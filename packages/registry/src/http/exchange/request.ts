@@ -1,4 +1,11 @@
-import { DEFAULT_NAMESPACE, isWhy, MOST_NAMES, NAME_PATTERN, SECRET_PATTERN, WHY_ALLOWED } from '@rollcall/core';
+import {
+  DEFAULT_NAMESPACE,
+  isWhy,
+  MAX_NAMES_PER_REQUEST,
+  NAME_PATTERN,
+  SECRET_PATTERN,
+  WHY_ALLOWED,
+} from '@rollcall/core';
 import type { FastifyRequest } from 'fastify';
 import type { Socket } from 'node:net';
 import type { Outcome, Peer } from '../../registry-api.js';
@@ -56,11 +63,11 @@ export function checkName(parameter: string, name: string): Outcome<string> {
   return { ok: false, problem: flawed(parameter, name, NAME_TEXT) };
 }
 
-/** Names of services, or `*`, from a repeatable parameter with at most `MOST_NAMES` values. */
+/** Names of services, or `*`, from a repeatable parameter with at most `MAX_NAMES_PER_REQUEST` values. */
 export function namesOf(request: FastifyRequest, parameter: string): Outcome<readonly string[]> {
   const names = [...new Set(listOf(request, parameter))];
-  if (names.length > MOST_NAMES) {
-    const allowed = `at most ${MOST_NAMES} names of services, or one *, which is all of them`;
+  if (names.length > MAX_NAMES_PER_REQUEST) {
+    const allowed = `at most ${MAX_NAMES_PER_REQUEST} names of services, or one *, which is all of them`;
     return { ok: false, problem: flawed(parameter, `${names.length} names`, allowed) };
   }
   const wrong = names.find((name) => name !== '*' && !NAME_PATTERN.test(name));
@@ -68,13 +75,13 @@ export function namesOf(request: FastifyRequest, parameter: string): Outcome<rea
   return { ok: false, problem: flawed(parameter, wrong, `${NAME_TEXT}, or *`) };
 }
 
-/** A whole number from 0 to `most`; null if omitted. */
-export function numberOf(request: FastifyRequest, parameter: string, most: number): Outcome<number | null> {
+/** A whole number from 0 to `max`; null if omitted. */
+export function numberOf(request: FastifyRequest, parameter: string, max: number): Outcome<number | null> {
   const [text] = listOf(request, parameter);
   if (text === undefined) return { ok: true, value: null };
   const value = /^\d{1,15}$/.test(text) ? Number(text) : Infinity;
-  if (value <= most) return { ok: true, value };
-  return { ok: false, problem: flawed(parameter, text, `a whole number from 0 to ${most}`) };
+  if (value <= max) return { ok: true, value };
+  return { ok: false, problem: flawed(parameter, text, `a whole number from 0 to ${max}`) };
 }
 
 /** All values of a repeatable parameter, each one of the known words, in the order of those. */

@@ -28,7 +28,7 @@ import type {
   InstancesAnswer,
   JsonSchema,
   LineLosses,
-  OwnWords,
+  OwnSettings,
   ServiceAnswer,
   ServicesAnswer,
   ServiceSummary,
@@ -324,7 +324,7 @@ function instanceAnswer(): JsonSchema {
     allOf: [
       instanceMessage.jsonSchema,
       object<Omit<InstanceAnswer, keyof Instance>>({
-        own: object<OwnWords>({ weight: COUNT, metadata: { type: 'object', additionalProperties: TEXT } }),
+        own: object<OwnSettings>({ weight: COUNT, metadata: { type: 'object', additionalProperties: TEXT } }),
         override: orNull(overrideMessage.jsonSchema),
         heartbeats: HEARTBEATS,
         falls: { type: 'number' },

@@ -1,4 +1,4 @@
-import { ID_PATTERN, MOST_NAMES, NAME_PATTERN, problemDocumentMessage } from '@rollcall/core';
+import { ID_PATTERN, MAX_NAMES_PER_REQUEST, NAME_PATTERN, problemDocumentMessage } from '@rollcall/core';
 import type { DirectionAnswer, HeartbeatsAnswer, JsonSchema } from '@rollcall/core';
 
 /** One operation of `/openapi.json`: what it takes and answers. */
@@ -53,7 +53,7 @@ export function listOf(items: JsonSchema): JsonSchema {
 }
 
 /** Names of services, as a parameter that may occur often. */
-export const NAMES_IN_QUERY: JsonSchema = { ...listOf(TEXT), maxItems: MOST_NAMES };
+export const NAMES_IN_QUERY: JsonSchema = { ...listOf(TEXT), maxItems: MAX_NAMES_PER_REQUEST };
 
 export function orNull(schema: JsonSchema): JsonSchema {
   return { anyOf: [schema, { type: 'null' }] };

@@ -30,11 +30,11 @@ class FakeSocket extends EventEmitter {
   }
 }
 
-function room(most: number, isSecure = false) {
+function room(max: number, isSecure = false) {
   const time = new ManualTime();
   const log = recordingLog();
   const server = new EventEmitter();
-  new Connections({ time, log, most, isSecure }).follow(server as unknown as Server);
+  new Connections({ time, log, max, isSecure }).follow(server as unknown as Server);
   const enter = (address: string): FakeSocket => {
     const socket = new FakeSocket(address);
     server.emit('connection', socket);

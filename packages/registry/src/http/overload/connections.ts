@@ -16,7 +16,7 @@ export interface ConnectionsOptions {
   readonly time: Time;
   readonly log: Log;
   /** Maximum of open connections, ≥ 1; Infinity: no limit. */
-  readonly most: number;
+  readonly max: number;
   /** True for TLS: each connection has two sockets then, and requests know the second. Default false. */
   readonly isSecure?: boolean;
 }
@@ -49,8 +49,8 @@ export class Connections {
   #largest = { source: '', size: 0 };
   #count = 0;
 
-  constructor({ time, log, most, isSecure = false }: ConnectionsOptions) {
-    this.#max = most;
+  constructor({ time, log, max, isSecure = false }: ConnectionsOptions) {
+    this.#max = max;
     this.#log = new ThrottledLog({ time, log });
     this.#handshakes = isSecure ? new Handshakes() : null;
   }

@@ -136,11 +136,11 @@ export class Queue {
   #turn(): void {
     this.#isArmed = false;
     this.#begun = 0;
-    const most = this.#maxNow();
+    const max = this.#maxNow();
     const isBusy = this.#isBusy();
     let isHeld = false;
     for (const [source, queue] of this.#waiting) {
-      if (this.#begun >= most || this.#time.now() < this.#restsUntil) break;
+      if (this.#begun >= max || this.#time.now() < this.#restsUntil) break;
       if (isBusy && queue[0]?.isLong === true) {
         isHeld = true;
         continue;

@@ -86,10 +86,10 @@ export class Unread {
 
   /** Cuts an answer; false if there is none to cut. */
   #cut(): boolean {
-    let most = 0;
-    for (const bytes of this.#bySource.values()) most = Math.max(most, bytes);
+    let max = 0;
+    for (const bytes of this.#bySource.values()) max = Math.max(max, bytes);
     for (const [response, { source }] of this.#answers) {
-      if (this.#bySource.get(source) !== most) continue;
+      if (this.#bySource.get(source) !== max) continue;
       this.#release(response);
       this.#log.warn(
         `More than ${MAX_UNREAD / 1_048_576} MiB of answers wait to be read: those that wait longest are cut, now one to ${source}.`,

@@ -1,4 +1,4 @@
-import { EVENT_KINDS, ID_PATTERN, MOST_NAMES, STATES } from '@rollcall/core';
+import { EVENT_KINDS, ID_PATTERN, MAX_NAMES_PER_REQUEST, STATES } from '@rollcall/core';
 import type { FastifyPluginCallback, FastifyRequest } from 'fastify';
 import type { EventQuery, Outcome } from '../../registry-api.js';
 import { flawed, sendOutcome } from '../exchange/problem.js';
@@ -57,8 +57,8 @@ function idsOf(request: FastifyRequest): Outcome<readonly string[]> {
   const wrong = ids.find((id) => !ID_PATTERN.test(id));
   if (wrong !== undefined)
     return { ok: false, problem: flawed('instance', wrong, 'the whole id of an instance, as it was registered') };
-  if (ids.length <= MOST_NAMES) return { ok: true, value: ids };
-  return { ok: false, problem: flawed('instance', `${ids.length} ids`, `at most ${MOST_NAMES} ids`) };
+  if (ids.length <= MAX_NAMES_PER_REQUEST) return { ok: true, value: ids };
+  return { ok: false, problem: flawed('instance', `${ids.length} ids`, `at most ${MAX_NAMES_PER_REQUEST} ids`) };
 }
 
 function stretchOf(request: FastifyRequest): Outcome<Pick<EventQuery, 'from' | 'to'>> {

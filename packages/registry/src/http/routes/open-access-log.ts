@@ -18,7 +18,7 @@ export function openDeeds(context: Pick<RouteContext, 'insecure' | 'log' | 'time
     if (permission?.acts === true && status < 300) {
       const isByInstance = permission.who.includes('instance') && secretOf(request) !== null;
       const isByOperator = permission.who.includes('operator') && OPEN_ENTRANCE.operatorOf(request) !== null;
-      const who = isByInstance ? 'the instance itself' : isByOperator ? 'an operator' : 'anybody';
+      const who = isByInstance ? 'the instance itself' : isByOperator ? 'an operator' : 'anonymous';
       const what = `${method} ${url.split('?', 1)[0] ?? ''}`;
       if (context.insecure || who === 'an operator') {
         audit.acted({ who, from: peerOf(request).address, what, about: aboutOf(request, true), status });

@@ -99,9 +99,9 @@ describe('a stream', () => {
     const { server } = await serve();
     const query = (count: number): string =>
       `service=a${Array.from({ length: count }, (_, index) => `&${parameter}=s${index}`).join('')}`;
-    const most = parameter === 'service' ? 255 : 256;
-    expect((await open(`${server.url}/api/v1/watch?${query(most)}`)).statusCode).toBe(200);
-    const refused = await open(`${server.url}/api/v1/watch?${query(most + 1)}`);
+    const max = parameter === 'service' ? 255 : 256;
+    expect((await open(`${server.url}/api/v1/watch?${query(max)}`)).statusCode).toBe(200);
+    const refused = await open(`${server.url}/api/v1/watch?${query(max + 1)}`);
     expect(refused.statusCode).toBe(400);
     expect(JSON.parse((await refused.toArray()).join(''))).toMatchObject({
       code: 'INVALID',

@@ -28,7 +28,7 @@ const BY_LENGTH: readonly (readonly [bits: number, characters: string])[] = [
   [14, '^}'],
   [15, '<`{'],
 ];
-const MOST_BITS = 15;
+const MAX_BITS = 15;
 
 /** Characters by code, with a leading 1 so that codes of different lengths differ. */
 const CHARACTERS: ReadonlyMap<number, string> = huffmanTable();
@@ -108,9 +108,9 @@ class Reader {
 
   /** Reads an integer with a prefix of `bits` bits (RFC 7541, 5.1). */
   integer(bits: number): number {
-    const most = (1 << bits) - 1;
-    let value = this.#byte() & most;
-    if (value < most) return value;
+    const max = (1 << bits) - 1;
+    let value = this.#byte() & max;
+    if (value < max) return value;
     for (let shift = 0; shift <= 14; shift += 7) {
       const byte = this.#byte();
       value += (byte & 127) << shift;
@@ -152,7 +152,7 @@ function unpacked(bytes: Buffer): string | null {
     if (character !== undefined) {
       text += character;
       code = 1;
-    } else if (code >> MOST_BITS !== 0) return null;
+    } else if (code >> MAX_BITS !== 0) return null;
   }
   return text;
 }

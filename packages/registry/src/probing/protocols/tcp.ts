@@ -66,7 +66,7 @@ class FrameReader implements AnswerReader {
   }
 }
 
-const MOST_DIGITS = String(MAX_BYTES).length;
+const MAX_DIGITS = String(MAX_BYTES).length;
 const ZERO = 48;
 const HASH = 35;
 
@@ -76,7 +76,7 @@ function wholeFrame(received: Buffer): unknown {
   let at = 0;
   for (; received[at] !== HASH; at += 1) {
     const digit = (received[at] ?? 0) - ZERO;
-    if (digit < 0 || digit > 9 || at >= MOST_DIGITS) return undefined;
+    if (digit < 0 || digit > 9 || at >= MAX_DIGITS) return undefined;
     length = length * 10 + digit;
   }
   if (at === 0 || received.length !== at + 1 + length || !isAscii(received)) return undefined;

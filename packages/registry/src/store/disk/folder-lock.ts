@@ -163,7 +163,7 @@ export class FolderLock {
   #lose(): void {
     const { folder, log } = this.#ports;
     if (!this.#isLost)
-      log.error(`Another registry has taken over ${folder.path}: this one keeps nothing any more. End one of them.`);
+      log.error(`Another registry has taken over ${folder.path}: this one stores nothing any more. End one of them.`);
     this.#isLost = true;
   }
 }

@@ -228,7 +228,7 @@ const AT_STAKE =
   'This registry still knows everything, and would lose it if it ended now. Until this is fixed, it refuses registrations; everything else continues.';
 
 const gone = (path: string): string =>
-  `${path} is gone: somebody deleted it, or moved it away, while this registry uses it. ${AT_STAKE} Move it back, or make an empty folder (mkdir ${path}): everything is written there within a second, without a restart.`;
+  `${path} is gone: it was deleted or moved away while this registry uses it. ${AT_STAKE} Move it back, or make an empty folder (mkdir ${path}): everything is written there within a second, without a restart.`;
 
 const another = (path: string): string =>
   `${path} was replaced by another folder, with the data of another registry or an earlier copy of its own, while this registry uses it. Nothing there is touched. ${AT_STAKE} Move that folder away and put the former one, or an empty one, in its place: everything is written there within a second, without a restart. Or restart this registry to go on with what is there: running services register again by themselves.`;

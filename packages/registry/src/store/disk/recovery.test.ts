@@ -56,7 +56,7 @@ describe('a torn last record', () => {
     bench.disk.plant('log-000000002', encodeHeader({ kind: 'log', generation: 2, after: 1 }).subarray(0, 20));
     expect(await idsIn(bench)).toEqual(['a', 'b', 'c']);
     expect(bench.log.texts('warn')).toEqual([
-      expect.stringMatching(/log-000000002 has no whole head: it was only being begun/),
+      expect.stringMatching(/log-000000002 has no complete head: its creation was interrupted/),
     ]);
   });
 

@@ -47,7 +47,8 @@ async function replayLogs(
     const file = await readOne(folder, 'log', number);
     const at = `${folder.path}/${fileName('log', number)}`;
     if (file.header === null) {
-      if (file.tornAt !== null) log.warn(`${at} has no whole head: it was only being begun, and is left out.`);
+      if (file.tornAt !== null)
+        log.warn(`${at} has no complete head: its creation was interrupted, and it is skipped.`);
       continue;
     }
     if (file.tornAt !== null) {

@@ -23,12 +23,12 @@ describe('an end', () => {
     const { override } = await tell(world, { weight: 5 });
     expect(override).toMatchObject({
       untilMs,
-      words: { admin: { untilMs, reason: 'cable' }, weight: { untilMs: null, reason: '' } },
+      settings: { admin: { untilMs, reason: 'cable' }, weight: { untilMs: null, reason: '' } },
     });
     await world.time.advanceBy(10.1 * SECOND);
     const after = world.record(ID);
     expect(after).toMatchObject({ admin: 'ENABLED', weight: 5, override: { admin: null, weight: 5, untilMs: null } });
-    expect(after.override?.words).not.toHaveProperty('admin');
+    expect(after.override?.settings).not.toHaveProperty('admin');
     const { events } = value(world.registry.timeline(ID));
     expect(events.at(-1)).toMatchObject({
       by: 'registry',
@@ -102,13 +102,13 @@ describe('what is known of a word', () => {
     await world.time.advanceBy(60 * SECOND);
     await tell(world, { weight: 5, reason: 'slow' }, 'token 99ab from 10.0.0.8');
     const { override } = await tell(world, { admin: 'DRAINING', reason: 'new disks' }, 'token 99ab from 10.0.0.8');
-    expect(override?.words?.admin).toEqual({
+    expect(override?.settings?.admin).toEqual({
       reason: 'new disks',
       since,
       untilMs: null,
       by: 'token 3f2a from 10.0.0.7',
     });
-    expect(override?.words?.weight).toMatchObject({ reason: 'slow', by: 'token 99ab from 10.0.0.8' });
+    expect(override?.settings?.weight).toMatchObject({ reason: 'slow', by: 'token 99ab from 10.0.0.8' });
   });
 });
 

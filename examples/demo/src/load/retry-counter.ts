@@ -18,10 +18,10 @@ const SAME_STEP_MS = 100;
  * heartbeats: only a caller knows it. A caller reports after its window of 5 s, the registry after its step of 5 s: the
  * number is up to 10 s old. It outlives the registry, whose history starts empty.
  */
-export class ElsewhereCount {
+export class RetryCounter {
   readonly #timer: NodeJS.Timeout;
   readonly #api: RegistryApi;
-  #isAsking = false;
+  #isPolling = false;
   #readUntil = Date.now();
   #sum = 0;
 
@@ -41,11 +41,11 @@ export class ElsewhereCount {
   }
 
   async #poll(): Promise<void> {
-    if (this.#isAsking) return;
-    this.#isAsking = true;
+    if (this.#isPolling) return;
+    this.#isPolling = true;
     // while the registry is down there is no answer; reports that it had not yet published are lost with it
     const answer = await this.#api.read('/api/v1/traffic?step=5s').catch(() => ({ points: [] }));
-    this.#isAsking = false;
+    this.#isPolling = false;
     for (const { at, retries } of stepsIn(answer['points'])) {
       if (at <= this.#readUntil + SAME_STEP_MS) continue;
       this.#readUntil = at;

@@ -1,6 +1,6 @@
 import type { InstanceChange } from 'rollcall';
 
 /** A new state or reason, or a removal. */
-export function isNews({ instance, before, removed }: InstanceChange): boolean {
+export function isStateChange({ instance, before, removed }: InstanceChange): boolean {
   return removed !== null || before?.state !== instance.state || before.reason.text !== instance.reason.text;
 }

@@ -1,7 +1,7 @@
 import { fromJSON } from '@grpc/proto-loader';
 
 /** The content of a proto file: one method, of two fields each way. */
-export const SHOP = fromJSON({
+export const ECHO_PROTO = fromJSON({
   nested: {
     bench: {
       nested: {
