@@ -60,11 +60,11 @@ function member(index: number, now: number): Instance {
 export async function fleetRegistry(
   instances: readonly Instance[],
   scope: 'namespaces' | 'flat' = 'flat',
-): Promise<{ readonly url: string; readonly server: Server; readonly asked: readonly string[] }> {
-  const asked: string[] = [];
+): Promise<{ readonly url: string; readonly server: Server; readonly requests: readonly string[] }> {
+  const requests: string[] = [];
   const server = createServer((request, response) => {
     const { pathname, searchParams, search } = new URL(request.url ?? '', 'http://x');
-    asked.push(pathname + search);
+    requests.push(pathname + search);
     const namespace = searchParams.get('namespace') ?? '*';
     const isIn = (one: Instance): boolean => scope === 'flat' || namespace === '*' || one.namespace === namespace;
     const here = instances.filter(isIn);
@@ -74,7 +74,7 @@ export async function fleetRegistry(
     response.end(JSON.stringify(answer ?? {}));
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, server, asked };
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, server, requests: asked };
 }
 
 function servicesOf(instances: readonly Instance[], scope: 'namespaces' | 'flat'): readonly object[] {

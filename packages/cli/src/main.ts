@@ -43,7 +43,7 @@ async function main(): Promise<void> {
     window: () => windowOf(process.stdout, process.env),
     outputClosed,
     ask: askOn({ input: process.stdin, output: process.stderr }),
-    asksToEnd: () =>
+    waitForSignal: () =>
       new Promise((resolve) => {
         const end = (): void => {
           process.off('SIGINT', end).off('SIGTERM', end);

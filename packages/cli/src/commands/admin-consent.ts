@@ -83,11 +83,11 @@ interface Plan {
   readonly action: string;
   readonly targets: readonly AdminTarget[];
   /** True if they were chosen by `--service`: then they are listed, and confirmation is asked for. */
-  readonly isChosen: boolean;
+  readonly isByService: boolean;
   /** The effects of the action: each is a reason to ask for confirmation. */
   readonly warnings: readonly string[];
   /** `--yes` */
-  readonly isAgreed: boolean;
+  readonly isPreapproved: boolean;
 }
 
 /**
@@ -95,7 +95,7 @@ interface Plan {
  * a terminal, so that scripts continue.
  */
 export async function isConfirmed(
-  { action, targets, isChosen, warnings, isAgreed }: Plan,
+  { action, targets, isByService: isChosen, warnings, isPreapproved: isAgreed }: Plan,
   shell: Shell,
 ): Promise<boolean> {
   const ask = isAgreed || (!isChosen && warnings.length === 0) ? null : shell.ask;

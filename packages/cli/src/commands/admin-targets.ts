@@ -39,7 +39,7 @@ interface Typed {
   /** The command, with the operands after the ids: `weight`, ` <0 … 1000 | own>`. */
   readonly command: string;
   readonly tail?: string;
-  readonly words: readonly string[];
+  readonly operands: readonly string[];
 }
 
 /**
@@ -48,7 +48,7 @@ interface Typed {
  * names none.
  */
 export async function targetsOf(typed: Typed, flags: Given, api: RegistryApi): Promise<readonly AdminTarget[]> {
-  const { command, tail = '', words } = typed;
+  const { command, tail = '', operands: words } = typed;
   const { '--service': service, '--version': version, '--zone': zone } = flags;
   const usage = `rollcall ${command} <id>…${tail} or rollcall ${command} --service <name> [--version <version>] [--zone <zone>]${tail}`;
   if (service !== undefined) {

@@ -69,13 +69,13 @@ function away(name: 'drain' | 'maintenance', admin: AdminState, about: string): 
   ]);
   const action = name === 'drain' ? 'drain' : 'put into maintenance';
   const run = async (argv: readonly string[], shell: Shell): Promise<ExitCode> => {
-    const { flags, words } = parseArguments(AWAY_FLAGS, argv);
+    const { flags, operands: words } = parseArguments(AWAY_FLAGS, argv);
     const timeoutMs = spanOf(flags['--timeout'], '--timeout');
     const patch = { admin, ...wordsOf(flags) };
-    const targets = await targetsOf({ command: name, words }, flags, await apiOf(flags, shell.env));
+    const targets = await targetsOf({ command: name, operands: words }, flags, await apiOf(flags, shell.env));
     const warnings = await outagesAfter(targets);
     const isChosen = flags['--service'] !== undefined;
-    const plan = { action, targets, isChosen, warnings, isAgreed: flags['--yes'] };
+    const plan = { action, targets, isByService: isChosen, warnings, isPreapproved: flags['--yes'] };
     if (!(await isConfirmed(plan, shell))) return EXIT.failed;
     const isText = flags['--output'] === 'text';
     const done: Done[] = [];
@@ -112,12 +112,12 @@ async function allQuiet(
   shell: Shell,
 ): Promise<boolean> {
   const since = systemTime.now();
-  const end = shell.asksToEnd();
+  const end = shell.waitForSignal();
   let isQuiet = true;
   for (const { target, answer } of done) {
     const { id, api, name } = target;
     const wanted = { id, service: String(answer['service']), timeoutMs, since };
-    const waited = await untilQuiet(api, wanted, { ...shell, asksToEnd: () => end });
+    const waited = await untilQuiet(api, wanted, { ...shell, waitForSignal: () => end });
     if (isText) shell.out(done.length === 1 ? waited.text : `${name}: ${waited.text}`);
     else shell.out(jsonText({ instance: answer, quiet: waited.isQuiet, afterMs: waited.afterMs }));
     isQuiet &&= waited.isQuiet;
@@ -154,11 +154,11 @@ const UNDRAIN_HELP = helpOf(
 export const undrain: Command = {
   help: UNDRAIN_HELP,
   async run(argv, shell) {
-    const { flags, words } = parseArguments(BACK_FLAGS, argv);
+    const { flags, operands: words } = parseArguments(BACK_FLAGS, argv);
     const reason = flags['--reason'];
-    const targets = await targetsOf({ command: 'undrain', words }, flags, await apiOf(flags, shell.env));
+    const targets = await targetsOf({ command: 'undrain', operands: words }, flags, await apiOf(flags, shell.env));
     const isChosen = flags['--service'] !== undefined;
-    const plan = { action: 'undrain', targets, isChosen, warnings: [], isAgreed: flags['--yes'] };
+    const plan = { action: 'undrain', targets, isByService: isChosen, warnings: [], isPreapproved: flags['--yes'] };
     if (!(await isConfirmed(plan, shell))) return EXIT.failed;
     const act = async ({ id, name, api }: AdminTarget): Promise<void> => {
       const answer = await api.patch(id, { admin: 'ENABLED', ...(reason === undefined ? {} : { reason }) });
@@ -187,16 +187,16 @@ terminal it lists instances that --service chose, and asks.`,
 export const weight: Command = {
   help: WEIGHT_HELP,
   async run(argv, shell) {
-    const { flags, words } = parseArguments(WEIGHT_FLAGS, argv);
+    const { flags, operands: words } = parseArguments(WEIGHT_FLAGS, argv);
     const isChosen = flags['--service'] !== undefined;
     const least = isChosen ? 1 : 2;
     const typed = neededWords(`weight <id>…${WEIGHT_TAIL}`, words, least, Infinity);
     const number = typed.at(-1) ?? '';
     const value = number === 'own' ? null : weightOf(number);
-    const asked = { command: 'weight', tail: WEIGHT_TAIL, words: typed.slice(0, -1) };
+    const asked = { command: 'weight', tail: WEIGHT_TAIL, operands: typed.slice(0, -1) };
     const targets = await targetsOf(asked, flags, await apiOf(flags, shell.env));
     const action = value === null ? 'give back its own weight' : `set to weight ${value}`;
-    if (!(await isConfirmed({ action, targets, isChosen, warnings: [], isAgreed: flags['--yes'] }, shell)))
+    if (!(await isConfirmed({ action, targets, isByService: isChosen, warnings: [], isPreapproved: flags['--yes'] }, shell)))
       return EXIT.failed;
     const act = async ({ id, name, api }: AdminTarget): Promise<void> => {
       const answer = await api.patch(id, { weight: value, ...(value === null ? {} : wordsOf(flags)) });
@@ -230,11 +230,11 @@ terminal it asks before the last callable instance of a service is removed.`,
 export const rm: Command = {
   help: RM_HELP,
   async run(argv, shell) {
-    const { flags, words } = parseArguments(RM_FLAGS, argv);
-    const asked = { command: 'rm', words: neededWords('rm <id>', words, 1) };
+    const { flags, operands: words } = parseArguments(RM_FLAGS, argv);
+    const asked = { command: 'rm', operands: neededWords('rm <id>', words, 1) };
     const targets = await targetsOf(asked, NOT_CHOSEN, await apiOf(flags, shell.env));
     const warnings = await outagesAfter(targets);
-    const plan = { action: 'remove', targets, isChosen: false, warnings, isAgreed: flags['--yes'] };
+    const plan = { action: 'remove', targets, isByService: false, warnings, isPreapproved: flags['--yes'] };
     if (!(await isConfirmed(plan, shell))) return EXIT.failed;
     const act = async ({ id, name, api }: AdminTarget): Promise<void> => {
       await api.remove(id, flags['--reason']);

@@ -81,7 +81,7 @@ const VERBS = ['GET', 'HEAD', 'OPTIONS', 'POST', 'PUT', 'PATCH', 'DELETE'];
 export const call: Command = { help: HELP, run };
 
 async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
-  const { flags, words } = parseArguments(FLAGS, argv);
+  const { flags, operands: words } = parseArguments(FLAGS, argv);
   const wish = wishOf(neededWords('call <service> <pattern | METHOD /path> [json]', words, 2, 4));
   const headers = headersOf(flags['--header'], wish.verb !== null);
   const oneCall: OneCall = {
@@ -212,7 +212,7 @@ async function once(
   const answer = await ask();
   const ms = systemTime.now() - startedAt;
   const { status } = answer;
-  const { last } = keeper;
+  const { lastInstance: last } = keeper;
   if (isJson) {
     shell.out(jsonText({ instance: last, ms: Math.round(ms * 100) / 100, status, answer: answer.value }));
   } else {
@@ -235,7 +235,7 @@ async function often(
   const startedAt = systemTime.now();
   let left = count;
   const over = new AbortController();
-  void shell.asksToEnd().then(() => over.abort());
+  void shell.waitForSignal().then(() => over.abort());
   const work = async (): Promise<void> => {
     while (left > 0 && !over.signal.aborted) {
       left -= 1;

@@ -35,7 +35,7 @@ export function completionOf(commands: () => Promise<readonly Completed[]>): Com
   return {
     help: HELP,
     async run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
-      const { words } = parseArguments(FLAGS, argv);
+      const { operands: words } = parseArguments(FLAGS, argv);
       const [name = ''] = neededWords(`completion <${SHELLS.join(' | ')}>`, words, 1);
       const accepted = option.oneOf(SHELLS, { doc: 'a shell' }).accept(name, 'shell');
       if (!accepted.ok) {

@@ -45,7 +45,7 @@ ${EXIT.unreachable} no registry answers.`;
 export const doctor: Command = { help: HELP, run };
 
 async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
-  const { flags, words } = parseArguments(FLAGS, argv);
+  const { flags, operands: words } = parseArguments(FLAGS, argv);
   const [word = null, extra] = words;
   if (extra !== undefined)
     throw new RollcallError(
@@ -54,11 +54,11 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
     );
   const way = wayOf(flags, shell.env);
   const facts = await gather(new Asker(way), {
-    word,
+    operand: word,
     namespace: flags['--namespace'] ?? null,
-    triesPorts: !flags['--no-ports'],
-    others: way.others,
-    here: hereFacts(shell.env),
+    shouldProbePorts: !flags['--no-ports'],
+    otherUrls: way.otherUrls,
+    local: hereFacts(shell.env),
   });
   const diagnosis = judge(facts);
   for (const line of flags['--output'] === 'json'

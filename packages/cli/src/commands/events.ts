@@ -110,11 +110,11 @@ type Query = readonly (readonly [string, string])[];
 type Given = ReturnType<typeof parseArguments<typeof FLAGS>>['flags'];
 
 async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
-  const { flags, words: typed } = parseArguments(FLAGS, argv);
+  const { flags, operands: typed } = parseArguments(FLAGS, argv);
   neededWords('events [options]', typed, 0);
   checkTogether(flags);
   const stretch = stretchOf(flags);
-  const end = Promise.race([shell.asksToEnd(), shell.outputClosed]);
+  const end = Promise.race([shell.waitForSignal(), shell.outputClosed]);
   const asked = await apiOf(flags, shell.env);
   const known = await asked.everywhere();
   await checkEver(asked, known);

@@ -49,7 +49,7 @@ Examples:
 export const graph: Command = { help: HELP, run };
 
 async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
-  const { flags, words } = parseArguments(FLAGS, argv);
+  const { flags, operands: words } = parseArguments(FLAGS, argv);
   const service = onlyWord('graph', 'service', words);
   const api = await apiOf(flags, shell.env);
   const [topology, known] = await Promise.all([api.topology(), api.everywhere()]);
@@ -76,7 +76,7 @@ function printTable(
   const width = window?.width ?? Infinity;
   const most = window === null || isAll ? Infinity : Math.max(LEAST_EDGES, window.height - OTHER_LINES);
   if (edges.length === 0) return;
-  for (const text of edgeTable(edges, { hasNamespaces, width, most })) {
+  for (const text of edgeTable(edges, { hasNamespaces, width, maxEdges: most })) {
     shell.out(paint([{ text }], { ...shell.terminal, width }));
   }
 }

@@ -145,7 +145,7 @@ describe('rollcall ls, of a fleet', () => {
   let server: Server;
   let asked: readonly string[];
   beforeAll(async () => {
-    ({ url, server, asked } = await fleetRegistry(instances));
+    ({ url, server, requests: asked } = await fleetRegistry(instances));
   });
   afterAll(() => void server.close());
 

@@ -91,7 +91,7 @@ Examples:
 export const ls: Command = { help: HELP, run };
 
 async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
-  const { flags, words } = parseArguments(FLAGS, argv);
+  const { flags, operands: words } = parseArguments(FLAGS, argv);
   const service = onlyWord('ls', 'service', words);
   if (flags['--watch']) return staying(flags, service, shell);
   const fails: readonly Fail[] = flags['--fail-on'];
@@ -113,7 +113,7 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
     return EXIT.done;
   }
   const view = format === 'name' ? found : { ...found, away: await awayTerms(api, found.instances) };
-  const listing = { view, format, isAll: flags['--all'], isOfOne: service !== null, open };
+  const listing = { view, format, isAll: flags['--all'], isOneService: service !== null, open };
   for (const line of listed(listing, shell)) shell.out(line);
   printOthers({ flags, api, wanted }, shell);
   return failsOn(fails, view, shell) ? EXIT.failed : EXIT.done;
@@ -205,7 +205,7 @@ async function search(
   return {
     url: api.url,
     isLive: true,
-    heardAt: Date.now(),
+    lastMessageAt: Date.now(),
     hasNamespaces: areSeveral(known),
     isSorted: flags['--sort'] !== undefined,
     isPartial: isSelective(flags),
@@ -230,7 +230,7 @@ async function look(api: RegistryApi, { service, known, withHeartbeats }: Wanted
   return {
     url: api.url,
     isLive: true,
-    heardAt: Date.now(),
+    lastMessageAt: Date.now(),
     revision: Math.max(0, ...answers.map(({ revision }) => revision)),
     instances,
     hasNamespaces: areSeveral(known),

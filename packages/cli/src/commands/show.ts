@@ -46,7 +46,7 @@ Examples:
 export const show: Command = { help: HELP, run };
 
 async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
-  const { flags, words } = parseArguments(FLAGS, argv);
+  const { flags, operands: words } = parseArguments(FLAGS, argv);
   const [typed = ''] = neededWords('show <id>', words, 1);
   const { id, api } = await resolveInstance(typed, await apiOf(flags, shell.env), 'allowed');
   const [found, timeline] = await Promise.all([api.instance(id), api.timeline(id).catch(() => null)]);

@@ -115,7 +115,7 @@ async function run([name = '', ...argv]: readonly string[], shell: Shell): Promi
 }
 
 async function create(argv: readonly string[], shell: Shell): Promise<ExitCode> {
-  const { flags, words } = parseArguments(CREATE, argv);
+  const { flags, operands: words } = parseArguments(CREATE, argv);
   refuseWords(words);
   const { '--role': role, '--expires': expires } = flags;
   const note = redacted(flags['--note']);
@@ -141,7 +141,7 @@ async function create(argv: readonly string[], shell: Shell): Promise<ExitCode> 
 }
 
 async function list(argv: readonly string[], shell: Shell): Promise<ExitCode> {
-  const { flags, words } = parseArguments(LIST, argv);
+  const { flags, operands: words } = parseArguments(LIST, argv);
   refuseWords(words);
   const path = pathOf(flags, shell.env);
   const records = (await readTokens(path)) ?? [];
@@ -168,7 +168,7 @@ async function list(argv: readonly string[], shell: Shell): Promise<ExitCode> {
 }
 
 async function revoke(argv: readonly string[], shell: Shell): Promise<ExitCode> {
-  const { flags, words: ids } = parseArguments(REVOKE, argv);
+  const { flags, operands: ids } = parseArguments(REVOKE, argv);
   if (ids.length === 0) {
     throw new RollcallError('OPTION_INVALID', 'Say which: rollcall token revoke <id>. rollcall token list shows them.');
   }

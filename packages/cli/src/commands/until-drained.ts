@@ -36,7 +36,7 @@ export async function untilQuiet(
   shell: Shell,
 ): Promise<DrainWait> {
   const over = new AbortController();
-  void shell.asksToEnd().then(() => over.abort());
+  void shell.waitForSignal().then(() => over.abort());
   const about = await api.read('/api/v1/registry');
   const intervalMs = numberAt(about, 'heartbeat', 'intervalMs') ?? USUAL_INTERVAL_MS;
   for (;;) {

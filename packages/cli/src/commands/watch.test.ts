@@ -69,7 +69,7 @@ describe('rollcall watch', () => {
 
   it('waits for a service that does not exist yet, and suggests a name', async () => {
     const shell = testbed.stay(['watch', 'ordres']);
-    expect(await shell.complaint(/ordres/)).toBe('There is no service "ordres". Did you mean orders? Waiting for it.');
+    expect(await shell.errorLine(/ordres/)).toBe('There is no service "ordres". Did you mean orders? Waiting for it.');
     await testbed.register('ordres-1', 'ordres');
     expect(await shell.line(/ordres/)).toContain('REGISTERING');
   });

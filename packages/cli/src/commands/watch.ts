@@ -30,7 +30,7 @@ Examples:
 export const watch: Command = { help: HELP, run };
 
 async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
-  const { flags, words } = parseArguments(FLAGS, argv);
+  const { flags, operands: words } = parseArguments(FLAGS, argv);
   const service = onlyWord('watch', 'service', words);
   return watchLive({ flags, service, isJson: flags['--json'] }, shell);
 }

@@ -57,7 +57,7 @@ const PRESENT = {
 };
 /** Some of ten tries failed. */
 const tried = (...failures: readonly Failure[]): Partial<Facts> => ({
-  tries: { asked: 10, failures, largestAnswer: 900 },
+  attempts: { count: 10, failures, largestAnswer: 900 },
 });
 
 /** An answer that broke off after its head. */
@@ -105,7 +105,7 @@ const CASES: Readonly<Record<FindingCode, readonly [Partial<Facts>, RegExp]>> = 
   'access-forbidden': [refused(403, 'FORBIDDEN', 'It names nobody.'), /403/],
   'registry-refuses': [refused(429, 'TOO_MANY', 'Wait.'), /429/],
   'few-open-files-here': [
-    { here: { container: null, openFiles: 64, unasked: 3 } },
+    { local: { container: null, openFiles: 64, untried: 3 } },
     /3 requests and 0 ports could not be tried/,
   ],
   'registry-unsteady': [
@@ -174,9 +174,9 @@ const CASES: Readonly<Record<FindingCode, readonly [Partial<Facts>, RegExp]>> = 
     /ENOSPC/,
   ],
   'self-preservation': [registry({ preservation: { text: '4 of 5 are silent', sinceMs: 3_000 } }), /4 of 5/],
-  'certificate-expiring': [registry({ certificateUntil: NOW + 86_400_000 }), /tls\.expiresAt/],
+  'certificate-expiring': [registry({ certificateExpiresAt: NOW + 86_400_000 }), /tls\.expiresAt/],
   'token-expiring': [
-    registry({ endingTokens: [{ id: '0123456789', whose: 'service orders', until: NOW + 86_400_000 }] }),
+    registry({ endingTokens: [{ id: '0123456789', owner: 'service orders', expiresAt: NOW + 86_400_000 }] }),
     /0123456789 \(service orders\) ends in 23 h/,
   ],
   'host-budget': [
@@ -196,7 +196,7 @@ const CASES: Readonly<Record<FindingCode, readonly [Partial<Facts>, RegExp]>> = 
     instances(
       instanceFacts(because('INBOUND_REFUSED'), {
         heartbeats: beats({ error: REFUSED, misses: 2 }),
-        reach: reach('refused', REFUSED),
+        portProbes: reach('refused', REFUSED),
       }),
     ),
     /tried from here, tcp:.*ECONNREFUSED/,
@@ -209,7 +209,7 @@ const CASES: Readonly<Record<FindingCode, readonly [Partial<Facts>, RegExp]>> = 
     instances(
       instanceFacts(because('INBOUND_SILENT'), {
         heartbeats: beats({ error: 'no answer', misses: 2 }),
-        reach: reach('silent', 'it says nothing'),
+        portProbes: reach('silent', 'it says nothing'),
       }),
     ),
     /Heartbeat-1.*2 missed, the last: no answer/,
@@ -224,13 +224,13 @@ const CASES: Readonly<Record<FindingCode, readonly [Partial<Facts>, RegExp]>> = 
     ),
     /Heartbeat-2.*last came 20 s ago; 3 missed/,
   ],
-  'address-taken': [instances(instanceFacts({}, { reach: reach('another', 'it says that it is users-1') })), /users-1/],
+  'address-taken': [instances(instanceFacts({}, { portProbes: reach('another', 'it says that it is users-1') })), /users-1/],
   'address-shared': [instances(instanceFacts(because('ADDRESS_SHARED'))), /ADDRESS_SHARED/],
   'loopback-address': [
     instances(instanceFacts(), instanceFacts({ id: 'orders-0002', endpoints: at('10.0.0.5') })),
     /orders…0002 is at 10\.0\.0\.5:4001/,
   ],
-  'not-reachable-from-here': [instances(instanceFacts({}, { reach: reach('silent', 'no answer') })), /tried from here/],
+  'not-reachable-from-here': [instances(instanceFacts({}, { portProbes: reach('silent', 'no answer') })), /tried from here/],
   'shutdown-hooks-off': [
     instances(instanceFacts({ metadata: { 'rollcall.shutdown-hooks': 'off' } })),
     /the instance says/,
@@ -273,7 +273,7 @@ describe('judge', () => {
     );
     const ranks = findings.map(({ gravity }) => GRAVITIES.indexOf(gravity));
     expect(new Set(ranks).size).toBe(GRAVITIES.length);
-    expect(ranks).toEqual(ranks.toSorted((one, other) => one - other));
+    expect(ranks).toEqual(ranks.toSorted((a, b) => a - b));
   });
 
   it('treats a name that only begins like an address as that of another machine', () => {
@@ -325,7 +325,7 @@ describe('judge', () => {
     expect(judge(facts(asked)).findings[0]?.evidence[0]).toContain('99 of ? bytes');
     // an answer that never came says nothing about sizes
     const lost = failure('ETIMEDOUT', 'no connection within 3000 ms');
-    expect(codesIn({ ...tried(lost, small), way: { large: lost, stream: held } })).toEqual(['registry-unsteady']);
+    expect(codesIn({ ...tried(lost, small), connection: { large: lost, stream: held } })).toEqual(['registry-unsteady']);
   });
 
   it('names a service without a callable instance with its namespace, if there are several', () => {
@@ -343,25 +343,25 @@ describe('judge', () => {
   });
 
   it('names the fix for a pod that may open too few files', () => {
-    const { findings } = judge(facts({ here: { container: 'kubernetes', openFiles: 64, unasked: 3 } }));
+    const { findings } = judge(facts({ local: { container: 'kubernetes', openFiles: 64, untried: 3 } }));
     expect(findings[0]?.fix.join()).toMatch(/LimitNOFILE.*container runtime.*rollcall doctor --no-ports --url/);
   });
 
   it('checks the id of the process only where callers do', () => {
     const strange = reach('another', 'a process answers that does not report an instance id');
-    const foreign = instanceFacts({ source: 'consul' }, { reach: strange });
+    const foreign = instanceFacts({ source: 'consul' }, { portProbes: strange });
     const own = { ...endpoint, protocol: 'heartbeat' } as const;
-    const quiet = instanceFacts({ endpoints: [own] }, { reach: strange.map((seen) => ({ ...seen, endpoint: own })) });
+    const quiet = instanceFacts({ endpoints: [own] }, { portProbes: strange.map((seen) => ({ ...seen, endpoint: own })) });
     expect(judge(facts(instances(foreign, quiet))).findings).toEqual([]);
   });
 
   it('lists instances that it could not check, or left out', () => {
-    const open = instanceFacts({}, { reach: reach('open', 'it takes connections') });
-    expect(judge(facts({ instances: [open], left: 40 })).unchecked.join('\n')).toMatch(
+    const open = instanceFacts({}, { portProbes: reach('open', 'it takes connections') });
+    expect(judge(facts({ instances: [open], omitted: 40 })).unchecked.join('\n')).toMatch(
       /what answers at 1 addresses[\s\S]*40 instances/,
     );
-    const silent = instanceFacts({}, { reach: [] });
-    expect(judge(facts({ instances: [silent], triesPorts: false })).unchecked.join('\n')).toContain('--no-ports');
+    const silent = instanceFacts({}, { portProbes: [] });
+    expect(judge(facts({ instances: [silent], shouldProbePorts: false })).unchecked.join('\n')).toContain('--no-ports');
   });
 });
 

@@ -31,7 +31,7 @@ export const registryFacts: RegistryFacts = {
   flappingLimit: 3,
   store: { name: 'disk', durable: true, trouble: null },
   preservation: null,
-  certificateUntil: null,
+  certificateExpiresAt: null,
   endingTokens: [],
   refused: [],
   budgets: [{ name: 'open files', have: 1_000, used: 210, remedy: 'Raise the limit.' }],
@@ -65,7 +65,7 @@ export function instanceFacts(
   const reach =
     endpoint === undefined ? [] : [{ endpoint, outcome: 'itself', text: `it says that it is ${instance.id}` } as const];
   const known = { rounds: [], lineLosses: null, away: null };
-  return { instance, heartbeats: beats(), falls: 0, line: true, reach, ...known, ...rest };
+  return { instance, heartbeats: beats(), falls: 0, line: true, portProbes: reach, ...known, ...rest };
 }
 
 /** Working heartbeats with some facts replaced. */
@@ -76,7 +76,7 @@ export function beats(
   return {
     heartbeat1: { lastSuccessAgoMs: 1_000, roundTripMs: 1, misses: 0, error: null, ...one },
     heartbeat2: { lastSuccessAgoMs: 2_000, roundTripMs: null, misses: 0, error: null, ...two },
-    askedAt: NOW,
+    requestedAt: NOW,
   };
 }
 
@@ -96,14 +96,14 @@ export function facts(more: Partial<Facts> = {}): Facts {
     hasNamespaces: false,
     names: new Map(),
     calls: { kind: 'read', edges: [] },
-    left: 0,
-    triesPorts: true,
-    here: { container: null, openFiles: 1_024, unasked: 0 },
-    tries: { asked: 10, failures: [], largestAnswer: 120_000 },
+    omitted: 0,
+    shouldProbePorts: true,
+    local: { container: null, openFiles: 1_024, untried: 0 },
+    attempts: { count: 10, failures: [], largestAnswer: 120_000 },
     isSmallAnswered: false,
     isTls: false,
     addresses: [],
-    way: { large: null, stream: { outcome: 'held', afterMs: 2_500, text: 'it lasts' } },
+    connection: { large: null, stream: { outcome: 'held', afterMs: 2_500, text: 'it lasts' } },
     peers: [],
     missing: [],
     ...more,
@@ -134,14 +134,14 @@ export function failure(
   { trouble = null, progress = {} }: { trouble?: string | null; progress?: Partial<Failure['progress']> } = {},
 ): Failure {
   const nowhere = { isConnected: false, isAnswered: false, received: 0, announced: null };
-  return { kind: 'failure', code, text, trouble, progress: { ...nowhere, ...progress } };
+  return { kind: 'failure', code, text, explanation: trouble, progress: { ...nowhere, ...progress } };
 }
 
 /** No try was answered. */
 export function failed(code: string, text: string, trouble: string | null = null): Partial<Facts> {
   const one = failure(code, text, { trouble });
   const tries = { asked: 2, failures: [one, one], largestAnswer: 0 };
-  return { registry: null, contact: one, tries };
+  return { registry: null, contact: one, attempts: tries };
 }
 
 /** Calls from one service to another, all of them answered. */

@@ -19,7 +19,7 @@ export interface Group {
   /** True if these are names, which fit beside each other. */
   readonly areNames: boolean;
   /** The number of names that are not listed. */
-  readonly more: number;
+  readonly hiddenCount: number;
   /** The command that lists those, too. */
   readonly command: string;
   /** Whom evidence and fix are an example of. */
@@ -55,7 +55,7 @@ function groupOf(first: Finding, all: readonly Finding[], services: ReadonlyMap<
     what: sentence?.(whoText(all)) ?? `${all.length} × ${first.code}.`,
     listed,
     areNames: sentence !== undefined,
-    more: names.length - listed.length,
+    hiddenCount: names.length - listed.length,
     command: COMMANDS[first.code] ?? 'rollcall doctor -o json',
     example: first.names[0] ?? first.what,
   };

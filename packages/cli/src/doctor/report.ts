@@ -8,10 +8,10 @@ import { entriesOf, isGroup } from './groups.js';
 import type { Group } from './groups.js';
 import { Page } from './page.js';
 
-const SIGNS: Readonly<Record<Gravity, { readonly sign: string; readonly look: Look; readonly words: string }>> = {
-  broken: { sign: '✕', look: 'critical', words: 'broken' },
-  risk: { sign: '▲', look: 'unhealthy', words: 'at risk' },
-  note: { sign: '◌', look: 'registering', words: 'to know' },
+const SIGNS: Readonly<Record<Gravity, { readonly sign: string; readonly look: Look; readonly label: string }>> = {
+  broken: { sign: '✕', look: 'critical', label: 'broken' },
+  risk: { sign: '▲', look: 'unhealthy', label: 'at risk' },
+  note: { sign: '◌', look: 'registering', label: 'to know' },
 };
 const WELL = { sign: '●', look: 'healthy' } as const;
 
@@ -29,7 +29,7 @@ const MOST_FIXES = 4;
 /** The scope of the report. */
 export type Looked = Pick<
   Facts,
-  'url' | 'registry' | 'scope' | 'services' | 'instances' | 'left' | 'hasNamespaces' | 'names'
+  'url' | 'registry' | 'scope' | 'services' | 'instances' | 'omitted' | 'hasNamespaces' | 'names'
 >;
 
 /** The diagnosis for people, line by line. */
@@ -71,7 +71,7 @@ function addFinding(page: Page, one: Finding, isMany: boolean): void {
   addRemedy(page, one, isMany);
 }
 
-function addGroup(page: Page, { first, what, listed, areNames, more, command, example }: Group): void {
+function addGroup(page: Page, { first, what, listed, areNames, hiddenCount: more, command, example }: Group): void {
   const { sign, look } = SIGNS[first.gravity];
   page.add(sign, look, `${what} [${first.code}]`, 'strong');
   page.list('who', areNames ? [listed.join(', ')] : listed);
@@ -101,16 +101,16 @@ export function verdictText(looked: Looked, findings: readonly Finding[]): strin
   const elsewhere = subject === null ? '' : ' Elsewhere was not looked at.';
   if (findings.length === 0) return `Nothing is wrong with ${about}, as far as can be seen from here.${elsewhere}`;
   const counts = GRAVITIES.map((gravity) => ({
-    words: SIGNS[gravity].words,
+    label: SIGNS[gravity].label,
     count: findings.filter((one) => one.gravity === gravity).length,
   })).filter(({ count }) => count > 0);
-  const parts = counts.map(({ words, count }) => `${count} ${words}`).join(', ');
+  const parts = counts.map(({ label: words, count }) => `${count} ${words}`).join(', ');
   return `${findings.length} ${findings.length === 1 ? 'finding' : 'findings'} about ${about}: ${parts}.${elsewhere}`;
 }
 
 /** The part of the registry that was checked; null: all of it, or unknown. */
 function subjectOf(looked: Looked): string | null {
-  const { registry, scope, instances, left } = looked;
+  const { registry, scope, instances, omitted: left } = looked;
   if (registry === null || scope.kind === 'all') return null;
   const size = instances.length + left;
   const count = `${size} ${size === 1 ? 'instance' : 'instances'}`;

@@ -62,7 +62,7 @@ export type ConnectionFlags = { readonly [Flag in keyof typeof CONNECTION_FLAGS]
 export interface Way {
   readonly url: string;
   /** The further URLs of a list of several, which services use. */
-  readonly others: readonly string[];
+  readonly otherUrls: readonly string[];
   readonly namespace: string;
   readonly token: string | undefined;
   readonly tls: {
@@ -92,7 +92,7 @@ export function wayOf(flags: ConnectionFlags, env: Shell['env']): Way {
     throw new RollcallError('OPTION_INVALID', '--all-namespaces and --namespace contradict each other: leave out one.');
   const namespace = isAll ? '*' : (flags['--namespace'] ?? DEFAULT_NAMESPACE);
   const { ROLLCALL_TOKEN: token } = parseOptions(ENVIRONMENT, { ROLLCALL_TOKEN: env['ROLLCALL_TOKEN'] || undefined });
-  return { url, others, namespace, token, tls: { caFile, certFile, keyFile } };
+  return { url, otherUrls: others, namespace, token, tls: { caFile, certFile, keyFile } };
 }
 
 const isSecure = ({ url }: Way): boolean => /^https:/i.test(url);

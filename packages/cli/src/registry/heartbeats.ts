@@ -18,7 +18,7 @@ export interface Heartbeats {
   readonly heartbeat1: Direction;
   readonly heartbeat2: Direction;
   /** Wall clock, ms since 1970. */
-  readonly askedAt: number;
+  readonly requestedAt: number;
 }
 
 const UNKNOWN = '–';
@@ -50,7 +50,7 @@ function inboundText({ error, roundTripMs, lastSuccessAgoMs }: Direction): strin
   return roundTripMs === null ? UNKNOWN : tripText(roundTripMs);
 }
 
-function outboundText({ heartbeat2, askedAt }: Heartbeats, now: number): string {
+function outboundText({ heartbeat2, requestedAt: askedAt }: Heartbeats, now: number): string {
   if (heartbeat2.lastSuccessAgoMs === null) return 'due';
   return `${ageText(heartbeat2.lastSuccessAgoMs + Math.max(0, now - askedAt))} ago`;
 }

@@ -53,7 +53,7 @@ describe('where there are several namespaces', () => {
       expect(out + err).not.toContain('Only namespace');
     }
     expect(await testbed.stay(['watch'], { height: 40 }).line(/Only namespace/)).toContain(others);
-    expect(await testbed.stay(['watch']).complaint(/Only namespace/)).toBe(others);
+    expect(await testbed.stay(['watch']).errorLine(/Only namespace/)).toBe(others);
     expect((await testbed.run('undrain', 'orders…1e07', '-n', 'staging')).code).toBe(0);
   });
 
@@ -150,7 +150,7 @@ describe('a name that is not in the namespace', () => {
   it('watch waits for it, and prints where one of that name is', async () => {
     const shell = testShell({ ROLLCALL_URL: testbed.url });
     const code = run(['watch', 'orders'], shell);
-    expect(await shell.complaint(/orders/)).toBe(
+    expect(await shell.errorLine(/orders/)).toBe(
       'There is no service "orders" in namespace default. orders is in namespace staging: --namespace staging. Waiting for it.',
     );
     shell.end();
@@ -180,7 +180,7 @@ describe('a namespace without instances', () => {
   it('is waited for by watch, which prints that', async () => {
     const shell = testShell({ ROLLCALL_URL: testbed.url });
     const code = run(['watch', '-n', 'nope'], shell);
-    expect(await shell.complaint(/nope/)).toMatch(
+    expect(await shell.errorLine(/nope/)).toMatch(
       /There is no namespace "nope" .*there are default, staging\. Waiting for it\.$/,
     );
     shell.end();

@@ -77,7 +77,7 @@ export class Overview {
   }
 
   /** Wall clock of the registry's last message; null before the first. */
-  get heardAt(): number | null {
+  get lastMessageAt(): number | null {
     return this.#receivedAt;
   }
 

@@ -122,7 +122,7 @@ export class RegistryApi {
       const place = { name: String(name), namespace: String(namespace) };
       return isTroubled(service) ? { ...place, isTroubled: true } : place;
     });
-    return known.toSorted((one, other) => one.name.localeCompare(other.name));
+    return known.toSorted((a, b) => a.name.localeCompare(b.name));
   }
 
   /** The names of the services that have instances, sorted. */
@@ -346,7 +346,7 @@ export function heartbeatsOf(received: unknown): Heartbeats | null {
   if (!isRecord(received)) return null;
   const heartbeat1 = directionOf(received['heartbeat1']);
   const heartbeat2 = directionOf(received['heartbeat2']);
-  return heartbeat1 === null || heartbeat2 === null ? null : { heartbeat1, heartbeat2, askedAt: Date.now() };
+  return heartbeat1 === null || heartbeat2 === null ? null : { heartbeat1, heartbeat2, requestedAt: Date.now() };
 }
 
 /** For each instance with measurements. */

@@ -104,10 +104,10 @@ export const hasOpenCircuit = ({ targets }: Pick<Edge, 'targets'>): boolean =>
   targets.some(({ circuitsOpen }) => circuitsOpen > 0);
 
 /** The edges with the largest share of failures first, then those with an open circuit, then the busiest. */
-export function worstEdgeFirst(one: Edge, other: Edge): number {
-  const byFailures = failedPart(other) - failedPart(one);
-  const byCircuit = Number(hasOpenCircuit(other)) - Number(hasOpenCircuit(one));
-  return byFailures || byCircuit || other.perSecond - one.perSecond;
+export function worstEdgeFirst(a: Edge, b: Edge): number {
+  const byFailures = failedPart(b) - failedPart(a);
+  const byCircuit = Number(hasOpenCircuit(b)) - Number(hasOpenCircuit(a));
+  return byFailures || byCircuit || b.perSecond - a.perSecond;
 }
 
 const failedPart = ({ calls, failures }: Edge): number => (failures === 0 ? 0 : failures / Math.max(calls, failures));

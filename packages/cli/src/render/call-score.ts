@@ -49,7 +49,7 @@ export class ScoreKeeper {
   }
 
   /** The instance that answered last; null: none. */
-  get last(): InstanceId | null {
+  get lastInstance(): InstanceId | null {
     return this.#last;
   }
 
@@ -89,7 +89,7 @@ export class ScoreKeeper {
   }
 
   score(seconds: number): Score {
-    const tallies = [...this.#tallies].toSorted(([one], [other]) => (one < other ? -1 : 1));
+    const tallies = [...this.#tallies].toSorted(([a], [b]) => (a < b ? -1 : 1));
     return {
       calls: this.#times.length + this.#failed,
       failed: this.#failed,
@@ -102,7 +102,7 @@ export class ScoreKeeper {
       }),
       errors: [...this.#errors]
         .map(([text, times]) => ({ text, times }))
-        .toSorted((one, other) => other.times - one.times),
+        .toSorted((a, b) => b.times - a.times),
     };
   }
 }
@@ -110,7 +110,7 @@ export class ScoreKeeper {
 /** The value below which `share` (0 … 1) of the values lie, to 0.01; null of nothing. */
 export function quantile(values: readonly number[], share: number): number | null {
   if (values.length === 0) return null;
-  const sorted = values.toSorted((one, other) => one - other);
+  const sorted = values.toSorted((a, b) => a - b);
   const value = sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)] ?? 0;
   return Math.round(value * 100) / 100;
 }

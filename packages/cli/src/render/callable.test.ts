@@ -12,7 +12,7 @@ const SCREEN: Screen = { now: NOW, width: 80, rows: 18, isColoured: false, isUni
 const viewOf = (instances: readonly Instance[], more: Partial<View> = {}): View => ({
   url: 'http://10.0.0.2:1337',
   isLive: true,
-  heardAt: NOW,
+  lastMessageAt: NOW,
   revision: 7,
   instances,
   heartbeats: new Map(),

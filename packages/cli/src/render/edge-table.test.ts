@@ -35,8 +35,8 @@ describe('the table of edges', () => {
   });
 
   it('reports whether calls of hidden edges fail', () => {
-    expect(edgeTable(EDGES, { ...ROOM, most: 2 }).at(-1)).toBe('… and 2 more, none of their calls failed: --all');
-    expect(edgeTable(EDGES, { ...ROOM, most: 1 }).at(-1)).toBe('… and 3 more, calls of 1 of them failed: --all');
+    expect(edgeTable(EDGES, { ...ROOM, maxEdges: 2 }).at(-1)).toBe('… and 2 more, none of their calls failed: --all');
+    expect(edgeTable(EDGES, { ...ROOM, maxEdges: 1 }).at(-1)).toBe('… and 3 more, calls of 1 of them failed: --all');
   });
 
   it('shows namespaces if there are several, and is no wider than the terminal', () => {

@@ -10,7 +10,7 @@ export interface EdgeRoom {
   /** Columns: names are cut if the rows would be wider. */
   readonly width: number;
   /** The maximum number of edges that are shown; the others are counted. */
-  readonly most: number;
+  readonly maxEdges: number;
 }
 
 const HEAD = ['CALLER', 'CALLED', 'CALLS', 'SUCCESS', 'FAILED', 'ELSEWHERE', 'P99', 'CIRCUIT'];
@@ -22,7 +22,7 @@ const GAP = 2;
  * Calls a second, success after retries, calls that failed and attempts that went elsewhere in the last windows, the
  * slowest caller's p99.
  */
-export function edgeTable(edges: readonly Edge[], { hasNamespaces, width, most }: EdgeRoom): readonly string[] {
+export function edgeTable(edges: readonly Edge[], { hasNamespaces, width, maxEdges: most }: EdgeRoom): readonly string[] {
   const sorted = edges.toSorted(worstEdgeFirst);
   const shown = sorted.slice(0, most);
   const rows = [HEAD, ...shown.map((edge) => cellsOf(hasNamespaces ? qualified(edge) : edge))];

@@ -22,7 +22,7 @@ export interface View {
   /** True if the feed is open, or accepted, and the registry sends nothing. Left out: no. */
   readonly isSilent?: boolean;
   /** The time of the registry's last message; null before the first. */
-  readonly heardAt: number | null;
+  readonly lastMessageAt: number | null;
   readonly revision: number;
   readonly instances: readonly Instance[];
   /** True if there are several namespaces: then each name begins with its own. Left out: no. */
@@ -38,7 +38,7 @@ export interface View {
   /** The calls of the one service that is shown; left out: all. */
   readonly edges?: readonly Edge[];
   /** A sentence about services in namespaces that are not shown; left out, or empty: none. */
-  readonly others?: string;
+  readonly otherNamespaces?: string;
   /** True if the instances are in their final order. Left out: worst first. */
   readonly isSorted?: boolean;
   /** True if some instances of a service are left out, so that there is no verdict about the whole. Left out: no. */
@@ -54,7 +54,7 @@ export interface Screen extends Terminal {
   /** The maximum number of lines; what does not fit is counted. Left out: any number. */
   readonly lines?: number;
   /** The maximum number of instances that are shown; the others are counted. Left out: any number. */
-  readonly most?: number;
+  readonly maxInstances?: number;
   /** True if rows are as high as their text needs, instead of being cut to two lines. Left out: no. */
   readonly isWhole?: boolean;
 }
@@ -87,7 +87,7 @@ export function renderTable(view: View, screen: Screen): readonly string[] {
   const sorted = view.isSorted === true ? shown : worstFirst(shown, view.isPartial === true ? [] : view.instances);
   const rows = fitting(table, sorted, {
     lines: (screen.lines ?? Infinity) - last.length - 1,
-    most: screen.most ?? Infinity,
+    maxInstances: screen.maxInstances ?? Infinity,
   });
   return [headOf(table), ...rows, ...last].map((line) => paint(line, screen));
 }
@@ -96,14 +96,14 @@ export function renderTable(view: View, screen: Screen): readonly string[] {
 function fitting(
   table: Table,
   instances: readonly Instance[],
-  { lines: room, most }: { readonly lines: number; readonly most: number },
+  { lines: room, maxInstances }: { readonly lines: number; readonly maxInstances: number },
 ): readonly (readonly Span[])[] {
   const lines: (readonly Span[])[] = [];
   for (const [index, instance] of instances.entries()) {
     const row = rowOf(table, instance);
     const isLast = index === instances.length - 1;
     // the line about the others after the last one that fits counts, too
-    const isFull = index >= most || lines.length + row.length > room - (isLast ? 0 : 1);
+    const isFull = index >= maxInstances || lines.length + row.length > room - (isLast ? 0 : 1);
     if (isFull) return [...lines, moreRow(instances.slice(index))];
     lines.push(...row);
   }
@@ -167,7 +167,7 @@ function rowOf(table: Table, instance: Instance): readonly (readonly Span[])[] {
   const first: readonly Span[] = [...headSpans(instance), { text: factsOf(table, instance, beats) }];
   const text = rowText(instance, {
     now: screen.now,
-    staleAt: view.isLive ? null : view.heardAt,
+    staleAt: view.isLive ? null : view.lastMessageAt,
     terms: view.away?.get(instance.id),
   });
   const room = { width: screen.width, whyAt };
@@ -181,7 +181,7 @@ function rowOf(table: Table, instance: Instance): readonly (readonly Span[])[] {
 function factsOf(table: Table, instance: Instance, beats: Heartbeats | null): string {
   const { view, screen, names, nameWidth, sinceWidth, hasHeartbeats } = table;
   const { id } = instance;
-  const { inbound, outbound } = directionTexts(instance, beats, view.isLive ? screen.now : (view.heardAt ?? 0));
+  const { inbound, outbound } = directionTexts(instance, beats, view.isLive ? screen.now : (view.lastMessageAt ?? 0));
   const directions = hasHeartbeats ? inbound.padEnd(INBOUND_WIDTH) + outbound.padEnd(OUTBOUND_WIDTH) : '';
   const since = sinceOf(view, instance, screen.now).padStart(sinceWidth);
   const callable = callableWord(instance).padEnd(CALLABLE_WIDTH);
@@ -268,11 +268,11 @@ export function worstFirst(instances: readonly Instance[], all: readonly Instanc
   const outages = new Set(outagesIn(countsOf(all, true)));
   const nameOf = serviceIn(true);
   const rank = (instance: Instance): number => (outages.has(nameOf(instance)) ? -ORDER.length : 0) + rankOf(instance);
-  return instances.toSorted((one, other) => rank(one) - rank(other) || settledOrder(one, other));
+  return instances.toSorted((a, b) => rank(a) - rank(b) || settledOrder(a, b));
 }
 
-function settledOrder(one: Instance, other: Instance): number {
+function settledOrder(a: Instance, b: Instance): number {
   // instances that are well keep their places
-  const bySince = isWell(one) ? 0 : other.since - one.since;
-  return bySince || one.service.localeCompare(other.service) || one.id.localeCompare(other.id);
+  const bySince = isWell(a) ? 0 : b.since - a.since;
+  return bySince || a.service.localeCompare(b.service) || a.id.localeCompare(b.id);
 }

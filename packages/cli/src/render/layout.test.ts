@@ -20,7 +20,7 @@ const WIDTHS = [80, 100, 160, 200];
 const VIEW: View = {
   url: 'http://10.0.0.2:1337',
   isLive: true,
-  heardAt: NOW,
+  lastMessageAt: NOW,
   revision: 48_213,
   instances: INSTANCES,
   heartbeats: new Map(),

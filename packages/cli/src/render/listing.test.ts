@@ -29,7 +29,7 @@ const REASON = 'kernel update, see CHG-7, which the team of the platform asked f
 const viewOf = (instances: readonly Instance[], more: Partial<View> = {}): View => ({
   url: 'http://10.0.0.2:1337',
   isLive: true,
-  heardAt: Date.now(),
+  lastMessageAt: Date.now(),
   revision: 7,
   instances,
   heartbeats: new Map(),
@@ -37,7 +37,7 @@ const viewOf = (instances: readonly Instance[], more: Partial<View> = {}): View 
 });
 
 function print(view: View, terminal: TestTerminal, more: Partial<Listing> = {}): readonly string[] {
-  const listing: Listing = { view, format: 'table', isAll: false, isOfOne: false, open: null, ...more };
+  const listing: Listing = { view, format: 'table', isAll: false, isOneService: false, open: null, ...more };
   return listed(listing, testShell({}, { width: 100, ...terminal }));
 }
 const rowsOf = (lines: readonly string[], state: string): readonly string[] =>
@@ -57,7 +57,7 @@ describe('ls, on a terminal with fewer lines than rows', () => {
     const verdict = 'Nobody of users may be called: 1 CRITICAL.';
     for (const shown of [
       print(viewOf([...many, dead]), { height: 40 }, { isAll: true }),
-      print(viewOf([...many, dead]), { height: 40 }, { isOfOne: true }),
+      print(viewOf([...many, dead]), { height: 40 }, { isOneService: true }),
       print(viewOf([...many, dead], { isSorted: true }), { height: 40 }),
     ]) {
       expect(rowsOf(shown, '●')).toHaveLength(60);

@@ -26,7 +26,7 @@ export interface Listing {
   /** True if nothing is left out on a terminal. */
   readonly isAll: boolean;
   /** True for a list of one service, whose instances are not folded. */
-  readonly isOfOne: boolean;
+  readonly isOneService: boolean;
   /** The number of circuits to each instance that are not closed; null: unknown. */
   readonly open: ReadonlyMap<InstanceId, number> | null;
 }
@@ -48,21 +48,21 @@ export function listed(listing: Listing, shell: Shell): readonly string[] {
 
 // ---- for people -----------------------------------------------------------------------------------------------------
 
-function tableLines({ view, isAll, isOfOne }: Listing, shell: Shell): readonly string[] {
+function tableLines({ view, isAll, isOneService: isOfOne }: Listing, shell: Shell): readonly string[] {
   const window = shell.window();
   // a pipe, or a file, gets whole lines
   const width = window?.width ?? Infinity;
   const screen: Screen = { ...shell.terminal, width, now: Date.now(), rows: Infinity, isWhole: true };
   const { instances, hasNamespaces, isPartial = false, isSorted = false } = view;
   const most = window === null || isAll ? Infinity : MOST_SHORTAGES;
-  const shortages = isPartial ? [] : shortageLines(instances, { hasNamespaces, width, most });
+  const shortages = isPartial ? [] : shortageLines(instances, { hasNamespaces, width, maxServices: most });
   const head = shortages.map((text) => paint([{ text }], screen));
   if (window === null) return [...head, ...renderTable(view, screen)];
   if (isAll) return withVerdict([...head, ...renderTable(view, screen)], view, { screen, window });
-  const plain = renderTable(view, { ...screen, most: MOST_LISTED });
+  const plain = renderTable(view, { ...screen, maxInstances: MOST_LISTED });
   const isHigh = head.length + plain.length >= window.height;
   const isFolded = isHigh && !isSorted && !isPartial && !isOfOne && instances.filter(isWell).length > 1;
-  const rows = isFolded ? renderTable(view, { ...screen, most: MOST_LISTED, rows: 0 }) : plain;
+  const rows = isFolded ? renderTable(view, { ...screen, maxInstances: MOST_LISTED, rows: 0 }) : plain;
   const hint = isFolded || instances.length > MOST_LISTED ? [hintOf(instances.length, screen)] : [];
   return withVerdict([...head, ...rows, ...hint], view, { screen, window });
 }

@@ -94,7 +94,7 @@ const edge = (from: string, to: string): Edge => ({
 const viewOf = (instances: readonly Instance[], more: Partial<View> = {}): View => ({
   url: 'http://10.0.0.2:1337',
   isLive: true,
-  heardAt: NOW,
+  lastMessageAt: NOW,
   revision: 48_213,
   hasNamespaces: true,
   instances,
@@ -180,7 +180,7 @@ describe('services of one name in two namespaces', () => {
   it('do not hide each other: watch and ls report an outage of one', async () => {
     const shell = testShell({ ROLLCALL_URL: testbed.url });
     const code = run(['watch', '-A'], shell);
-    expect(await shell.complaint(/Nobody/)).toContain('Nobody of staging/stock may be called: 1 drained.');
+    expect(await shell.errorLine(/Nobody/)).toContain('Nobody of staging/stock may be called: 1 drained.');
     shell.end();
     expect(await code).toBe(0);
     const { err } = await testbed.run('ls', '-A', '--fail-on', 'NOT_CALLABLE');

@@ -63,17 +63,17 @@ interface Room {
   /** Columns: the name is cut if the line would be wider. */
   readonly width: number;
   /** The maximum number of services; the others are counted. */
-  readonly most: number;
+  readonly maxServices: number;
 }
 
 /**
  * `orders: 0 of 2 callable: 2 drained`: a line for each service that is not fully callable, those with the fewest
  * callable instances first.
  */
-export function shortageLines(instances: readonly Instance[], { hasNamespaces, width, most }: Room): readonly string[] {
+export function shortageLines(instances: readonly Instance[], { hasNamespaces, width, maxServices: most }: Room): readonly string[] {
   const short = [...countsOf(instances, hasNamespaces)]
     .filter(([, { all, callable }]) => callable < all)
-    .toSorted(([, one], [, other]) => one.callable / one.all - other.callable / other.all);
+    .toSorted(([, a], [, b]) => a.callable / a.all - b.callable / b.all);
   const lines = short.slice(0, most).map(([name, count]) => {
     const text = callableText(count);
     return `${shortened(name, Math.max(LEAST_NAME, width - text.length - 2))}: ${text}`;

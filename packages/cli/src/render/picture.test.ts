@@ -10,7 +10,7 @@ const SILENT: Direction = { ...FINE, misses: 3 };
 const REFUSED: Direction = { ...FINE, misses: 2, error: 'connect ECONNREFUSED 10.0.3.21:3001' };
 const DUE: Direction = { lastSuccessAgoMs: null, roundTripMs: null, misses: 0, error: null };
 
-const beats = (heartbeat1: Direction, heartbeat2: Direction): Heartbeats => ({ heartbeat1, heartbeat2, askedAt: 0 });
+const beats = (heartbeat1: Direction, heartbeat2: Direction): Heartbeats => ({ heartbeat1, heartbeat2, requestedAt: 0 });
 const TERMINAL = { width: Infinity, isColoured: false, isUnicode: true };
 
 function read(code: ReasonCode, measured: Heartbeats | null) {

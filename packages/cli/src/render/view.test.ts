@@ -51,7 +51,7 @@ function viewOf(instances: readonly Instance[], more: Partial<View> = {}): View 
   return {
     url: 'http://10.0.0.2:1337',
     isLive: true,
-    heardAt: NOW,
+    lastMessageAt: NOW,
     revision: 48_213,
     instances,
     heartbeats: new Map(),
@@ -90,7 +90,7 @@ function beats(
   heartbeat2: Partial<Heartbeats['heartbeat2']>,
 ): Heartbeats {
   const fine = { lastSuccessAgoMs: 1_000, roundTripMs: null, misses: 0, error: null };
-  return { heartbeat1: { ...fine, ...heartbeat1 }, heartbeat2: { ...fine, ...heartbeat2 }, askedAt: NOW - 1_000 };
+  return { heartbeat1: { ...fine, ...heartbeat1 }, heartbeat2: { ...fine, ...heartbeat2 }, requestedAt: NOW - 1_000 };
 }
 
 const tableAt = (width: number): string => renderTable(viewOf([refused]), { ...SCREEN, width }).join('\n');
@@ -192,12 +192,12 @@ describe('the summary of calls', () => {
 
   it('is followed by the state of namespaces that are not shown', () => {
     const others = 'Only namespace default; 11 services in trouble in 3 others: -A';
-    expect(last(viewOf(healthy, { others }))).toBe(others);
-    expect(renderView(viewOf(healthy, { others, isLive: false }), SCREEN)).not.toContain(others);
+    expect(last(viewOf(healthy, { otherNamespaces: others }))).toBe(others);
+    expect(renderView(viewOf(healthy, { otherNamespaces: others, isLive: false }), SCREEN)).not.toContain(others);
   });
 
   it('is left out of an old view', () => {
-    const old = viewOf([...healthy, dead], { calls, isLive: false, heardAt: NOW - 12_000 });
+    const old = viewOf([...healthy, dead], { calls, isLive: false, lastMessageAt: NOW - 12_000 });
     expect(renderView(old, SCREEN).join('\n')).not.toMatch(/calls 1,960|caller/);
   });
 });
@@ -257,12 +257,12 @@ describe('the verdict', () => {
 
   it('explains the next step if nothing is registered', () => {
     expect(verdict(viewOf([]))).toContain('RollcallModule.forRoot');
-    expect(verdict(viewOf([], { isLive: false, heardAt: null }))).toBe('Waiting for the registry.');
+    expect(verdict(viewOf([], { isLive: false, lastMessageAt: null }))).toBe('Waiting for the registry.');
   });
 });
 
 describe('an old view', () => {
-  const old = viewOf([refused, ...healthy], { isLive: false, heardAt: NOW - 12_000 });
+  const old = viewOf([refused, ...healthy], { isLive: false, lastMessageAt: NOW - 12_000 });
 
   it('shows its age and uses the past tense', () => {
     const lines = renderView(old, SCREEN);
@@ -279,10 +279,10 @@ describe('an old view', () => {
   });
 
   it('is expected back at first', () => {
-    const silent = renderView({ ...old, isSilent: true, heardAt: NOW - 13_000 }, { ...SCREEN, width: 120 });
+    const silent = renderView({ ...old, isSilent: true, lastMessageAt: NOW - 13_000 }, { ...SCREEN, width: 120 });
     expect(silent[0]).toContain('No word for 13 s');
     expect(silent[2]).toContain('is its process stopped? Try `rollcall doctor`.');
-    expect(renderView({ ...old, heardAt: NOW - 2_000 }, SCREEN)[0]).toContain('Reconnecting');
+    expect(renderView({ ...old, lastMessageAt: NOW - 2_000 }, SCREEN)[0]).toContain('Reconnecting');
   });
 });
 

@@ -19,11 +19,11 @@ const STALE_AFTER_MS = 10_000;
 /** The whole picture: headline, verdict, and the table. The lines are as wide as the screen at most. */
 export function renderView(view: View, screen: Screen): readonly string[] {
   const lines = [headline(view, screen), verdictOf(view, screen.width)];
-  if (!view.isLive && view.heardAt !== null) {
+  if (!view.isLive && view.lastMessageAt !== null) {
     lines.push([{ text: view.isSilent === true ? SILENT : NO_LINE, look: 'unhealthy' }]);
   }
   const others: readonly (readonly Span[])[] =
-    view.isLive && (view.others ?? '') !== '' ? [[{ text: view.others ?? '' }]] : [];
+    view.isLive && (view.otherNamespaces ?? '') !== '' ? [[{ text: view.otherNamespaces ?? '' }]] : [];
   const below = view.instances.length === 0 ? [] : [...trafficOf(view, screen), ...legendOf(view, screen)];
   const legend = [...below, ...others];
   const room = (screen.lines ?? Infinity) - lines.length - legend.length;
@@ -111,7 +111,7 @@ function headline(view: View, screen: Screen): readonly Span[] {
   ];
 }
 
-function linkText({ isLive, isSilent = false, heardAt }: View, now: number): string {
+function linkText({ isLive, isSilent = false, lastMessageAt: heardAt }: View, now: number): string {
   if (isLive) return 'Live';
   if (heardAt === null) return 'Connecting';
   const age = now - heardAt;
@@ -124,7 +124,7 @@ function linkText({ isLive, isSilent = false, heardAt }: View, now: number): str
  * about an old view is in the past tense.
  */
 export function verdictOf(view: View, width: number): readonly Span[] {
-  const { instances, isLive, heardAt, calls = null, edges = [], hasNamespaces } = view;
+  const { instances, isLive, lastMessageAt: heardAt, calls = null, edges = [], hasNamespaces } = view;
   if (instances.length === 0) return [{ text: heardAt === null ? 'Waiting for the registry.' : WAITING }];
   const counts = countsOf(instances, hasNamespaces);
   const outages = outagesIn(counts);

@@ -23,7 +23,7 @@ export function trafficRows(
   edges: readonly Edge[],
   { hasNamespaces, width, lines }: Room,
 ): readonly (readonly Span[])[] {
-  const sorted = edges.toSorted((one, other) => other.failures - one.failures);
+  const sorted = edges.toSorted((a, b) => b.failures - a.failures);
   const worst = sorted.slice(0, MOST_ROWS).map((edge) => ({
     parts: partsOf(edge, hasNamespaces),
     numbers: [...numbersOf(edge), hasOpenCircuit(edge) ? 'circuit open' : ''],

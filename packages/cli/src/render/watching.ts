@@ -48,7 +48,7 @@ export interface Watching {
 /** Shows changes until the process is asked to end. Rejects if there is no registry at the start. */
 export async function watchLive({ flags, service, isJson }: Watching, shell: Shell): Promise<ExitCode> {
   // from now on, so that a signal during the start is not lost
-  const end = Promise.race([shell.asksToEnd(), shell.outputClosed]);
+  const end = Promise.race([shell.waitForSignal(), shell.outputClosed]);
   const api = await apiOf(flags, shell.env);
   const known = await api.everywhere();
   const missing = missingText(service, api, known);
@@ -221,7 +221,7 @@ class Lines implements LiveReport {
 
   #printConnection(): void {
     const at = systemTime.wall();
-    const { isLive, isSilent, heardAt, revision } = this.#overview();
+    const { isLive, isSilent, lastMessageAt: heardAt, revision } = this.#overview();
     if (this.#isJson) {
       this.#shell.out(jsonText({ at, change: 'line', live: isLive, revision, silent: isSilent, heardAt }));
       return;
@@ -315,7 +315,7 @@ class Picture implements LiveReport {
   }
 
   async #measure(instances: readonly Instance[]): Promise<void> {
-    const troubledFirst = instances.toSorted((one, other) => Number(isWell(one)) - Number(isWell(other)));
+    const troubledFirst = instances.toSorted((a, b) => Number(isWell(a)) - Number(isWell(b)));
     const ids = troubledFirst.slice(0, MOST_MEASURED).map(({ id }) => id);
     const { api, service } = this.#watched;
     const [details, edges] = await Promise.all([api.details(ids), edgesNow(this.#watched), this.#lookAround()]);
@@ -336,19 +336,19 @@ class Picture implements LiveReport {
   #draw(): void {
     const window = this.#shell.window();
     if (this.#isClosed || window === null) return;
-    const { isLive, isSilent, heardAt, revision, instances } = this.#overview();
+    const { isLive, isSilent, lastMessageAt: heardAt, revision, instances } = this.#overview();
     const lines = renderView(
       {
         url: this.#watched.api.url,
         isLive,
         isSilent,
-        heardAt,
+        lastMessageAt: heardAt,
         revision,
         instances,
         hasNamespaces: hasNamespaces(this.#watched, instances),
         heartbeats: this.#heartbeats,
         away: this.#away,
-        others: this.#others,
+        otherNamespaces: this.#others,
         calls: this.#calls,
         edges: this.#edges,
       },

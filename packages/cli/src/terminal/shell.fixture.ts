@@ -11,7 +11,7 @@ export interface TestShell extends Shell {
   /** The first line on standard output that matches, printed already or later. */
   line(match: RegExp): Promise<string>;
   /** The same on standard error. */
-  complaint(match: RegExp): Promise<string>;
+  errorLine(match: RegExp): Promise<string>;
 }
 
 /** The differences from the default terminal. */
@@ -62,8 +62,8 @@ export function testShell(env: Shell['env'] = {}, { height, answer, ...different
     window: () => window,
     outputClosed: new Promise(() => {}),
     line: (match) => lineOf(outLines, match),
-    complaint: (match) => lineOf(errLines, match),
-    asksToEnd: () => ended,
+    errorLine: (match) => lineOf(errLines, match),
+    waitForSignal: () => ended,
     outLines,
     errLines,
     end,

@@ -11,7 +11,7 @@ export interface Shell {
   /** Resolves when the reader of standard output has gone: commands that print until they are stopped end then. */
   readonly outputClosed: Promise<void>;
   /** Resolves when the process is asked to end (SIGINT, SIGTERM); the next signal ends it at once. */
-  asksToEnd(): Promise<void>;
+  waitForSignal(): Promise<void>;
   /** Asks a question and resolves with the line that was typed, empty for none; null: no terminal to ask on. */
   readonly ask: ((question: string) => Promise<string>) | null;
 }

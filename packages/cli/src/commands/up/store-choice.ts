@@ -8,7 +8,7 @@ export interface StoreChoice {
   /** Null: in memory. */
   readonly folder: string | null;
   /** True if the user asked for this one. Else another one may be used if necessary. */
-  readonly isAsked: boolean;
+  readonly isExplicit: boolean;
 }
 
 interface Wishes {
@@ -27,9 +27,9 @@ export function keepingOf({ port, data, memory }: Wishes, env: Shell['env']): St
   if (memory && data !== undefined) {
     throw new RollcallError('OPTION_INVALID', '--memory keeps nothing and --data a folder: leave one of them out.');
   }
-  if (data !== undefined) return { folder: resolve(data), isAsked: true };
-  if (memory || port === 0) return { folder: null, isAsked: true };
-  return { folder: join(stateHome(env), 'rollcall', String(port)), isAsked: false };
+  if (data !== undefined) return { folder: resolve(data), isExplicit: true };
+  if (memory || port === 0) return { folder: null, isExplicit: true };
+  return { folder: join(stateHome(env), 'rollcall', String(port)), isExplicit: false };
 }
 
 /** XDG Base Directory Specification 0.8; on Windows the usual folder there. */

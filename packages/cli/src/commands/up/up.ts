@@ -105,7 +105,7 @@ rollcall:operator, or a --tls-client does. Files of certificates and tokens are 
 export const up: Command = { help: HELP, run };
 
 async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
-  const { flags, words } = parseArguments(FLAGS, argv);
+  const { flags, operands: words } = parseArguments(FLAGS, argv);
   if (words.length > 0)
     throw new RollcallError('OPTION_INVALID', `up takes options only; received "${words.join(' ')}".`);
   const { '--port': port = DEFAULT_PORT, '--host': host = DEFAULT_HOST, '--preset': preset = 'default' } = flags;
@@ -113,7 +113,7 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
   const tokens = tokensOf(flags, keeping);
   const tls = tlsOf(flags);
   // from now on, so that a signal during the start is not lost
-  const end = shell.asksToEnd();
+  const end = shell.waitForSignal();
   const intervalMs = flags['--interval'] ?? PRESETS[preset].intervalMs;
   const options = {
     ...givenOptions(flags),
@@ -126,7 +126,7 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
   if (flags['--json']) shell.out(JSON.stringify({ url: registry.url, pid: process.pid }));
   else {
     const elsewhere = elsewhereOf(registry.url, host, flags['--name']);
-    welcome({ registry, folder, tokens, elsewhere, clients: tls.tls?.caFile ?? null }, intervalMs, shell);
+    welcome({ registry, folder, tokens, networkUrl: elsewhere, clients: tls.tls?.caFile ?? null }, intervalMs, shell);
   }
   await end;
   await registry.close();
@@ -191,7 +191,7 @@ function isThere(path: string): boolean {
 /** If the default folder, which was not asked for, is unusable, the registry runs without one and logs that. */
 async function startKeeping(
   options: StartOptions & { readonly log: Log },
-  { folder, isAsked }: StoreChoice,
+  { folder, isExplicit: isAsked }: StoreChoice,
 ): Promise<Kept> {
   if (folder === null) return { registry: await startRegistry(options), folder };
   try {
@@ -220,11 +220,11 @@ interface Welcome extends Kept {
   readonly tokens: string | null;
   readonly clients: string | null;
   /** For programs on other machines, if that is another URL. */
-  readonly elsewhere: string | null;
+  readonly networkUrl: string | null;
 }
 
 function welcome(
-  { registry: { url }, folder, tokens, clients, elsewhere }: Welcome,
+  { registry: { url }, folder, tokens, clients, networkUrl: elsewhere }: Welcome,
   intervalMs: number,
   shell: Shell,
 ): void {

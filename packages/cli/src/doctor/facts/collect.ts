@@ -15,14 +15,14 @@ const MOST_INSTANCES = 500;
 
 export interface Wanted {
   /** A service, or an id; null: all. */
-  readonly word: string | null;
+  readonly operand: string | null;
   /** Null, or left out: all. */
   readonly namespace?: string | null;
   /** Shall the ports of instances be tried from here? */
-  readonly triesPorts: boolean;
+  readonly shouldProbePorts: boolean;
   /** The other registries of the list in ROLLCALL_URL. */
-  readonly others: readonly string[];
-  readonly here: Omit<HereFacts, 'unasked'>;
+  readonly otherUrls: readonly string[];
+  readonly local: Omit<HereFacts, 'untried'>;
 }
 
 /**
@@ -32,14 +32,14 @@ export interface Wanted {
  */
 export async function gather(
   asker: Asker,
-  { word, namespace = null, triesPorts, others, here }: Wanted,
+  { operand: word, namespace = null, shouldProbePorts: triesPorts, otherUrls: others, local: here }: Wanted,
 ): Promise<Facts> {
   const began = systemTime.wall();
   const { contact, ...manner } = await contactOf(asker);
   const wall = (began + systemTime.wall()) / 2;
   const registry = registryIn(contact);
   const look = new Look(asker, here.openFiles);
-  const [{ instances, isWhole, ...meant }, way, peers] = await Promise.all([
+  const [{ instances, isComplete: isWhole, ...meant }, way, peers] = await Promise.all([
     registry === null ? NO_INSTANCES : look.instances(word, namespace ?? '*'),
     registry === null ? null : wayFacts(asker),
     Promise.all(others.map((url) => peerFacts(asker, url))),
@@ -50,7 +50,7 @@ export async function gather(
     const count = counts.get(nameOf(one));
     return count !== undefined && isOutage(count) ? STATES.length : STATES.indexOf(one.state);
   };
-  const worst = instances.toSorted((one, other) => rank(other) - rank(one));
+  const worst = instances.toSorted((a, b) => rank(b) - rank(a));
   const [asked, calls] = await Promise.all([
     look.each(worst.slice(0, MOST_INSTANCES), (instance) => look.factsOf(instance, triesPorts)),
     registry === null ? UNREAD : look.calls({ scope: meant.scope, instances }),
@@ -67,10 +67,10 @@ export async function gather(
     counts,
     ...meant,
     calls,
-    left: Math.max(0, worst.length - MOST_INSTANCES),
-    triesPorts,
+    omitted: Math.max(0, worst.length - MOST_INSTANCES),
+    shouldProbePorts: triesPorts,
     ...triedFacts(asker, here),
-    way,
+    connection: way,
     peers,
     missing: look.missing,
   };
@@ -81,14 +81,14 @@ const UNREAD = { kind: 'unread', why: 'no registry answers' } as const;
 /** A request that failed because this process had no free file descriptor does not count as a try. */
 const isUnasked = ({ code }: Failure): boolean => code === 'EMFILE' || code === 'ENFILE';
 
-function triedFacts(asker: Asker, here: Wanted['here']): Pick<Facts, 'here' | 'tries'> {
+function triedFacts(asker: Asker, here: Wanted['local']): Pick<Facts, 'local' | 'attempts'> {
   const { asked, failures } = asker.tries;
   const unasked = failures.filter(isUnasked).length;
   const tries = { asked: asked - unasked, failures: failures.filter((one) => !isUnasked(one)) };
-  return { here: { ...here, unasked }, tries: { ...tries, largestAnswer: asker.largestAnswer } };
+  return { local: { ...here, untried: unasked }, attempts: { ...tries, largestAnswer: asker.largestAnswer } };
 }
 
-async function wayFacts(asker: Asker): Promise<Facts['way']> {
+async function wayFacts(asker: Asker): Promise<Facts['connection']> {
   const [large, stream] = await Promise.all([largeAnswer(asker), streamOf(asker), insist(asker)]);
   return { large, stream };
 }
@@ -136,11 +136,11 @@ function registryIn(contact: Asked): RegistryFacts | null {
       at(body, 'preservation', 'active') === true
         ? { text: textAt(body, 'preservation', 'text') ?? '', sinceMs: numberAt(body, 'preservation', 'sinceMs') }
         : null,
-    certificateUntil: numberAt(body, 'tls', 'expiresAt'),
+    certificateExpiresAt: numberAt(body, 'tls', 'expiresAt'),
     endingTokens: listAt(body, 'endingTokens').map((token) => ({
       id: textAt(token, 'id') ?? '',
-      whose: [textAt(token, 'role') ?? '', ...listAt(token, 'services').map(String)].join(' '),
-      until: numberAt(token, 'expiresAt') ?? 0,
+      owner: [textAt(token, 'role') ?? '', ...listAt(token, 'services').map(String)].join(' '),
+      expiresAt: numberAt(token, 'expiresAt') ?? 0,
     })),
     refused: listAt(body, 'refused').map(refusedIn),
     budgets: listAt(body, 'host').map((budget) => ({

@@ -37,7 +37,7 @@ export async function insist(asker: Asker, path = SMALL): Promise<readonly Asked
 /** A certificate or an alert explains more than a connection that ended, and that explains more than silence. */
 function rankOf(asked: Asked): number {
   if (asked.kind === 'answer') return 0;
-  if (asked.trouble !== null) return 1;
+  if (asked.explanation !== null) return 1;
   return asked.code === 'ETIMEDOUT' ? 3 : 2;
 }
 

@@ -41,7 +41,7 @@ export interface Failure {
   /** Verbatim. */
   readonly text: string;
   /** The explanation, where more is known than the text. */
-  readonly trouble: string | null;
+  readonly explanation: string | null;
   /** How far the request got. */
   readonly progress: Progress;
 }
@@ -99,12 +99,12 @@ export interface HereFacts {
   /** Files that it may have open; null: not known. */
   readonly openFiles: number | null;
   /** The number of requests that could not be sent for lack of file descriptors. */
-  readonly unasked: number;
+  readonly untried: number;
 }
 
 /** All tries to reach the registry. */
 export interface TryFacts {
-  readonly asked: number;
+  readonly count: number;
   readonly failures: readonly Failure[];
   /** Bytes of the largest answer that arrived as a whole. */
   readonly largestAnswer: number;
@@ -118,7 +118,7 @@ export interface Reach {
    * not requested; `refused`: no process listens; `silent`: no answer in time; `unasked`: this process has no free file
    * descriptor for it; `failed`: anything else.
    */
-  readonly outcome: 'itself' | 'another' | 'open' | 'refused' | 'silent' | 'unasked' | 'failed';
+  readonly outcome: 'itself' | 'another' | 'open' | 'refused' | 'silent' | 'untried' | 'failed';
   /** Verbatim. */
   readonly text: string;
 }
@@ -133,7 +133,7 @@ export interface InstanceFacts {
   /** True if it holds its line; null: unknown. */
   readonly line: boolean | null;
   /** One for each endpoint; empty: not tried. */
-  readonly reach: readonly Reach[];
+  readonly portProbes: readonly Reach[];
   /** The last rounds of Heartbeat-1, oldest first: true if answered. Empty: not requested. */
   readonly rounds: readonly boolean[];
   /** The number of times its stream ended within ten minutes although it lives; null: never, or unknown. */
@@ -166,9 +166,9 @@ export interface RegistryFacts {
   } | null;
   readonly preservation: { readonly text: string; readonly sinceMs: number | null } | null;
   /** The expiry of its certificate, ms since 1970; null: it does not use TLS. */
-  readonly certificateUntil: number | null;
+  readonly certificateExpiresAt: number | null;
   /** Access tokens that end soon, the first to end first. */
-  readonly endingTokens: readonly { readonly id: string; readonly whose: string; readonly until: number }[];
+  readonly endingTokens: readonly { readonly id: string; readonly owner: string; readonly expiresAt: number }[];
   readonly refused: readonly RefusedAnswer[];
   readonly budgets: readonly BudgetAnswer[];
 }
@@ -220,10 +220,10 @@ export type Scope =
 /** Everything that is judged. */
 export interface Facts extends Omit<ContactFacts, 'contact'> {
   readonly url: string;
-  readonly here: HereFacts;
-  readonly tries: TryFacts;
+  readonly local: HereFacts;
+  readonly attempts: TryFacts;
   /** Null: no registry answered. */
-  readonly way: WayFacts | null;
+  readonly connection: WayFacts | null;
   /** The others of the list in ROLLCALL_URL. */
   readonly peers: readonly PeerFacts[];
   /** What was requested and not received, for people. */
@@ -250,7 +250,7 @@ export interface Facts extends Omit<ContactFacts, 'contact'> {
   readonly names: ReadonlyMap<InstanceId, string>;
   readonly calls: CallFacts;
   /** The number of instances that were left out because of the limit. */
-  readonly left: number;
+  readonly omitted: number;
   /** Were their ports to be tried? */
-  readonly triesPorts: boolean;
+  readonly shouldProbePorts: boolean;
 }

@@ -122,11 +122,11 @@ export class Asker {
     const progress = thrown instanceof Unanswered ? thrown.progress : NOWHERE;
     const facts = { isSecure: url.startsWith('https:'), wasReached: false, isShown: this.#isShown };
     if (error instanceof Error && (error.name === 'AbortError' || error.name === 'TimeoutError'))
-      return { kind: 'failure', code: 'ETIMEDOUT', text: silenceText(progress), trouble: null, progress };
+      return { kind: 'failure', code: 'ETIMEDOUT', text: silenceText(progress), explanation: null, progress };
     const code = codeOf(error);
     // the explanation of the client is left to the caller, which has seen all tries
     const trouble = CUT.test(code) ? null : (troubleOf(error, facts)?.message ?? null);
-    return { kind: 'failure', code, text: messageOf(error) || code, trouble, progress };
+    return { kind: 'failure', code, text: messageOf(error) || code, explanation: trouble, progress };
   }
 }
 

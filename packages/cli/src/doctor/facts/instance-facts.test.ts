@@ -14,7 +14,7 @@ afterAll(() => testbed.close());
 
 function meant(word: string, namespace = '*') {
   const tls = { caFile: undefined, certFile: undefined, keyFile: undefined };
-  const asker = new Asker({ url: testbed.url, others: [], namespace: 'default', token: undefined, tls });
+  const asker = new Asker({ url: testbed.url, otherUrls: [], namespace: 'default', token: undefined, tls });
   return new Look(asker, null).instances(word, namespace);
 }
 
@@ -28,7 +28,7 @@ describe('the operand of rollcall doctor', () => {
     ['default/77aa', ['stock-77aa'], false],
   ])('%s is resolved as it is printed', async (word, ids, isWhole) => {
     const { instances, ...rest } = await meant(word);
-    expect([instances.map(({ id }) => id).toSorted(), rest.isWhole]).toEqual([ids, isWhole]);
+    expect([instances.map(({ id }) => id).toSorted(), rest.isComplete]).toEqual([ids, isWhole]);
   });
 
   it('uses the namespace that is typed before it, whatever the option is', async () => {

@@ -23,7 +23,7 @@ const FILES_EACH = 3;
 export interface Meant {
   readonly instances: readonly Instance[];
   /** True if they are all instances of their services. */
-  readonly isWhole: boolean;
+  readonly isComplete: boolean;
   readonly scope: Scope;
   /** The counts of every service of the registry. */
   readonly services: ReadonlyMap<string, ServiceCount>;
@@ -35,7 +35,7 @@ export interface Meant {
 /** The result if no instances were requested, or none received. */
 export const NO_INSTANCES: Meant = {
   instances: [],
-  isWhole: false,
+  isComplete: false,
   scope: { kind: 'all' },
   services: new Map(),
   hasNamespaces: false,
@@ -109,13 +109,13 @@ export class Look {
       // a service that was received only in part is not counted
       const isWhole = this.missing.length === 0;
       const scope = scopeOf(typed?.name ?? null, namespace);
-      return { ...found, instances, isWhole, scope, names: namesOf(instances, hasNamespaces) };
+      return { ...found, instances, isComplete: isWhole, scope, names: namesOf(instances, hasNamespaces) };
     }
     const all = await this.#allOf(names, namespace);
     const meant = meantBy(typed.name, all);
     if (meant.length > 0 || this.missing.length > 0) {
       const scope = { kind: 'instances' } as const;
-      return { ...found, instances: meant, isWhole: false, scope, names: namesOf(all, hasNamespaces) };
+      return { ...found, instances: meant, isComplete: false, scope, names: namesOf(all, hasNamespaces) };
     }
     const nearestName = nearest(typed.name, names);
     const hint = nearestName === null ? 'rollcall ls shows all of them.' : `Did you mean ${nearestName}?`;
@@ -163,7 +163,7 @@ export class Look {
       heartbeats,
       falls,
       line: typeof line === 'boolean' ? line : null,
-      reach: tried,
+      portProbes: tried,
       rounds: isTroubled || (falls ?? 0) > 0 ? await this.#roundsOf(path) : [],
       lineLosses: lossesIn(at(body, 'lineLosses')),
       away: isRecord(body) ? overrideTerms(body, 'admin') : null,

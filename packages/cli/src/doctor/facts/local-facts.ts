@@ -4,7 +4,7 @@ import type { Shell } from '../../terminal/shell.js';
 import type { HereFacts } from './facts.js';
 
 /** Facts about the environment of this process. Never throws: what cannot be read is unknown. */
-export function hereFacts(env: Shell['env']): Omit<HereFacts, 'unasked'> {
+export function hereFacts(env: Shell['env']): Omit<HereFacts, 'untried'> {
   const marks = CONTAINER_MARKS.filter((mark) => existsSync(mark));
   const openFiles = /^Max open files\s+(\d+)/m.exec(textOf('/proc/self/limits'))?.[1];
   return {

@@ -25,7 +25,7 @@ const MOST_BYTES = 16_384;
 const TRIES = 3;
 const RETRY_AFTER_MS = 150;
 
-const isLost = ({ outcome }: Reach): boolean => ['refused', 'silent', 'failed', 'unasked'].includes(outcome);
+const isLost = ({ outcome }: Reach): boolean => ['refused', 'silent', 'failed', 'untried'].includes(outcome);
 
 /** Probes the address of an instance until it answers, at most three times; the text lists each try. Never rejects. */
 export async function reach(id: string, endpoint: Endpoint): Promise<Reach> {
@@ -93,7 +93,7 @@ function verdict(id: string, found: string): [Reach['outcome'], string] {
 function outcomeOf(error: unknown): Reach['outcome'] {
   const code = codeOf(error);
   if (code === 'ECONNREFUSED') return 'refused';
-  if (code === 'EMFILE' || code === 'ENFILE') return 'unasked';
+  if (code === 'EMFILE' || code === 'ENFILE') return 'untried';
   return code === 'ETIMEDOUT' ? 'silent' : 'failed';
 }
 

@@ -48,7 +48,7 @@ async function outcomeOf(...answers: readonly Answering[]) {
 
 function askerOf(url: string): Asker {
   const tls = { caFile: undefined, certFile: undefined, keyFile: undefined };
-  return new Asker({ url, others: [], namespace: 'default', token: undefined, tls });
+  return new Asker({ url, otherUrls: [], namespace: 'default', token: undefined, tls });
 }
 
 describe('a change feed that is held', () => {

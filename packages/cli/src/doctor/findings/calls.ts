@@ -103,7 +103,7 @@ function lackFix(callee: string, service: string, isRegistered: boolean): readon
 }
 
 const failedMost = (targets: readonly CallTarget[]): readonly CallTarget[] =>
-  targets.filter(({ failures }) => failures > 0).toSorted((one, other) => other.failures - one.failures);
+  targets.filter(({ failures }) => failures > 0).toSorted((a, b) => b.failures - a.failures);
 
 function attemptsTexts(edge: CallEdge, facts: Facts): readonly string[] {
   const failed = failedMost(edge.targets);
@@ -183,7 +183,7 @@ function circuitsIn(edges: readonly CallEdge[], facts: Facts): readonly Circuit[
 }
 
 /** An instance that is gone or may not be called gets no calls: its circuits mean nothing. */
-function isCalled({ callers, known }: Circuit, { scope, counts, left }: Facts): boolean {
+function isCalled({ callers, known }: Circuit, { scope, counts, omitted: left }: Facts): boolean {
   if (known !== null) return isCallable(known.instance);
   if (scope.kind === 'instances') return false;
   const isWhole = callers.every(({ edge }) => counts.has(`${edge.namespace}/${edge.to}`)) && left === 0;
@@ -227,7 +227,7 @@ function callableShare(caller: Caller | undefined, { services }: Facts): number 
   return all === 0 ? 0 : 1 / all;
 }
 
-const openFirst = (one: Caller, other: Caller): number => other.target.circuits.open - one.target.circuits.open;
+const openFirst = (a: Caller, b: Caller): number => b.target.circuits.open - a.target.circuits.open;
 
 function openText({ edge, target: { circuits } }: Caller, facts: Facts): string {
   const all = circuits.open + circuits.halfOpen + circuits.closed;

@@ -18,8 +18,8 @@ export function contactFinding(facts: Facts): Finding | null {
 }
 
 /** The results of all tries: each failure once, with its count. */
-export function triedTexts({ tries }: Pick<Facts, 'tries'>): readonly string[] {
-  const { asked, failures } = tries;
+export function triedTexts({ attempts: tries }: Pick<Facts, 'attempts'>): readonly string[] {
+  const { count: asked, failures } = tries;
   const counts = new Map<string, number>();
   for (const { text, code } of failures) {
     const shown = `${text}${code === '' || text.includes(code) ? '' : ` (${code})`}`;
@@ -36,7 +36,7 @@ type Say = (found: FindingCode, what: string, ...fix: readonly string[]) => Find
 
 /** No connection, or no HTTP over it. */
 function unreached(facts: Facts, failure: Failure): Finding {
-  const { url, addresses, here } = facts;
+  const { url, addresses, local: here } = facts;
   const { host, hostname } = new URL(url);
   const shown = addresses.filter(({ isNamed, isRegistry }) => isNamed || isRegistry);
   const seen = (shown.length < 2 ? [] : shown).map(
@@ -44,11 +44,11 @@ function unreached(facts: Facts, failure: Failure): Finding {
   );
   const evidence = [...triedTexts(facts), ...seen];
   const say: Say = (found, what, ...fix) => finding(found, { what, evidence, fix });
-  if (here.unasked > 0) {
+  if (here.untried > 0) {
     const limit = here.openFiles === null ? '' : ` ${here.openFiles}`;
     const own = `asked from here: ${failure.text} (${failure.code})`;
     const what = `This command may open only${limit} files, too few to ask ${host}.`;
-    const fix = [remediesFor(here.container).moreFilesHere];
+    const fix = [remediesFor(here.container).moreLocalFiles];
     return finding('few-open-files-here', { what, evidence: evidence.length === 0 ? [own] : evidence, fix });
   }
   const other = addresses.find(({ isRegistry }) => isRegistry);
@@ -58,7 +58,7 @@ function unreached(facts: Facts, failure: Failure): Finding {
       'registry-at-other-address',
       `No registry answers at ${lost.join(', ') || host}; one answers at ${other.address}.`,
       `set its URL: ${command(`ROLLCALL_URL=${urlAt(url, other.address)}`)}`,
-      `or let it listen where ${host} leads, too: ${remediesFor(here.container).startWith('--host ::')} (IPv6 and IPv4; it then asks for tokens), or --host ${lost[0] ?? hostname}`,
+      `or let it listen where ${host} leads, too: ${remediesFor(here.container).addOption('--host ::')} (IPv6 and IPv4; it then asks for tokens), or --host ${lost[0] ?? hostname}`,
     );
   }
   if (facts.isSmallAnswered)
@@ -72,9 +72,9 @@ export const largeFix = (url: string): readonly string[] => [
 ];
 
 function unconnected(facts: Facts, failure: Failure, say: Say): Finding {
-  const { url, here, isTls, tries } = facts;
+  const { url, local: here, isTls, attempts: tries } = facts;
   const { host, hostname, port } = new URL(url);
-  const { code, trouble, text } = failure;
+  const { code, explanation: trouble, text } = failure;
   const remedies = remediesFor(here.container);
   if (tries.failures.every((one) => one.code === 'ECONNREFUSED') && code === 'ECONNREFUSED') {
     const isHere = isLoopback(hostname);
@@ -91,7 +91,7 @@ function unconnected(facts: Facts, failure: Failure, say: Say): Finding {
     return say(
       'registry-name-unknown',
       `The name ${hostname} leads nowhere.`,
-      `look it up: ${remedies.lookUp(hostname)}`,
+      `look it up: ${remedies.resolveName(hostname)}`,
       ELSEWHERE,
     );
   if (isTls) return say('registry-speaks-tls', `${host} speaks TLS, and the URL says http.`, securedFix(url));
@@ -106,7 +106,7 @@ function unconnected(facts: Facts, failure: Failure, say: Say): Finding {
   return silent(facts, failure, say);
 }
 
-function stranger({ url, here }: Facts, { trouble }: Failure, say: Say): Finding {
+function stranger({ url, local: here }: Facts, { explanation: trouble }: Failure, say: Say): Finding {
   const { host, port } = new URL(url);
   if ((trouble ?? '').startsWith('it speaks TLS'))
     return say('registry-speaks-tls', `The registry at ${url} cannot be reached: ${trouble ?? ''}`, securedFix(url));
@@ -114,7 +114,7 @@ function stranger({ url, here }: Facts, { trouble }: Failure, say: Say): Finding
   return say(
     'not-a-registry',
     `What listens at ${host} does not use HTTP${greeting}.`,
-    `see which program it is: ${remediesFor(here.container).whoListens(port || '80')}`,
+    `see which program it is: ${remediesFor(here.container).showListener(port || '80')}`,
     ELSEWHERE,
   );
 }
@@ -123,7 +123,7 @@ function stranger({ url, here }: Facts, { trouble }: Failure, say: Say): Finding
  * Connections open and end without an answer. The cause is not visible from here: the finding has the facts, and what
  * to check.
  */
-function closing({ url, here, hasToken }: Facts, say: Say): Finding {
+function closing({ url, local: here, hasToken }: Facts, say: Say): Finding {
   const { host } = new URL(url);
   const isSecure = url.startsWith('https:');
   const remedies = remediesFor(here.container);
@@ -150,7 +150,7 @@ const NO_WAY: Readonly<Record<string, string>> = {
   EPERM: 'a firewall of this machine forbids the connection',
 };
 
-function silent({ url, here, tries }: Facts, { code, progress }: Failure, say: Say): Finding {
+function silent({ url, local: here, attempts: tries }: Facts, { code, progress }: Failure, say: Say): Finding {
   const { host, hostname, port } = new URL(url);
   const kinds = new Set(tries.failures.map((one) => one.code));
   const reason = NO_WAY[code];
@@ -166,7 +166,7 @@ function silent({ url, here, tries }: Facts, { code, progress }: Failure, say: S
     'registry-silent',
     `${what}${isMixed}`,
     progress.isConnected
-      ? `is its process stopped, or busy? On its machine: ${remediesFor(here.container).isBusy}`
+      ? `is its process stopped, or busy? On its machine: ${remediesFor(here.container).showLoad}`
       : `is the way free? ${remediesFor(here.container).tryPort(hostname, port || '80', '')}`,
     ...(reason === undefined && !isLoopback(hostname)
       ? [`are packets lost? ${command(`ping -c 20 ${bareHost(url)}`)}`]
@@ -198,7 +198,7 @@ function troubleFix(trouble: string, url: string): string {
 
 /** A server answered, but not as a registry that grants access. */
 function answered(facts: Facts, contact: Answer): Finding {
-  const { url, here } = facts;
+  const { url, local: here } = facts;
   const { host, hostname, port } = new URL(url);
   const remedies = remediesFor(here.container);
   const type = textAt(contact.body, 'type') ?? '';
@@ -207,7 +207,7 @@ function answered(facts: Facts, contact: Answer): Finding {
     const evidence = [
       `asked from here: GET /api/v1/registry is answered with ${contact.status}${program === '' ? '' : ` (${program})`}: ${contact.text.split('\n')[0] ?? ''}`,
     ];
-    const fix = [`see which program it is: ${remedies.whoListens(port || '80')}`, ELSEWHERE];
+    const fix = [`see which program it is: ${remedies.showListener(port || '80')}`, ELSEWHERE];
     return finding('not-a-registry', { what: `Another program answers at ${host}.`, evidence, fix });
   }
   const { code, detail, fix } = problemFrom(contact.status, contact.body);
@@ -224,7 +224,7 @@ function answered(facts: Facts, contact: Answer): Finding {
       return say(
         'registry-name-refused',
         `The registry does not know itself as ${hostname}.`,
-        `start it with this name: ${remedies.startWith(`--name ${hostname}`)}`,
+        `start it with this name: ${remedies.addOption(`--name ${hostname}`)}`,
         'or use its IP address in ROLLCALL_URL',
       );
     case 'UNAUTHORIZED': {

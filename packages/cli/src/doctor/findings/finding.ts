@@ -140,7 +140,7 @@ export function worstFirst(findings: readonly Finding[]): readonly Finding[] {
   const order = ({ code }: Finding): number => FINDING_CODES.indexOf(code);
   const lost = ({ share }: Finding): number => share ?? 1;
   return findings.toSorted(
-    (one, other) => rank(one) - rank(other) || lost(other) - lost(one) || order(one) - order(other),
+    (a, b) => rank(a) - rank(b) || lost(b) - lost(a) || order(a) - order(b),
   );
 }
 

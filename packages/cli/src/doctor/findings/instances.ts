@@ -40,7 +40,7 @@ export function instanceDiagnosis(facts: Facts): Diagnosis {
 
 /** One finding for each instance: both directions and the address belong together. */
 function heartbeatFindings(one: InstanceFacts, facts: Facts, registry: RegistryFacts): readonly Finding[] {
-  const { instance, reach } = one;
+  const { instance, portProbes: reach } = one;
   const { code } = instance.reason;
   const another = reach.filter((seen) => isAnother(one, seen));
   if (code === 'ADDRESS_SHARED') return [shared(one, facts)];
@@ -104,13 +104,13 @@ function lossy(one: InstanceFacts, facts: Facts): Finding {
     ],
     fix: [
       `are packets lost between the registry and it? From the machine of the registry: ${command(`ping -c 20 ${endpoint?.host ?? ''}`)}; fix the network that loses them`,
-      `does it pause? ${remediesFor(facts.registry?.container ?? null).isBusy}; look at its memory, its garbage collector, and whether its CPU is throttled`,
+      `does it pause? ${remediesFor(facts.registry?.container ?? null).showLoad}; look at its memory, its garbage collector, and whether its CPU is throttled`,
     ],
   });
 }
 
 function inbound(one: InstanceFacts, facts: Facts): Finding {
-  const { instance, heartbeats, reach } = one;
+  const { instance, heartbeats, portProbes: reach } = one;
   const error = heartbeats?.heartbeat1.error ?? instance.reason.text;
   const isRefused = /ECONNREFUSED/.test(error);
   const isReached = reach.length > 0 && reach.every(({ outcome }) => outcome === 'itself' || outcome === 'open');
@@ -145,14 +145,14 @@ function inbound(one: InstanceFacts, facts: Facts): Finding {
       what: `No process listens at ${place}, the address of ${name}.`,
       fix: [
         `if its process has ended, start it again; what it did last: ${command(`rollcall show ${instance.id}`)}`,
-        `if it runs, look where it listens: ${remedies.whoListens(endpoint?.port ?? '')}; the port that it registered is ${instance.endpoints.map(({ port }) => port).join(', ')}`,
+        `if it runs, look where it listens: ${remedies.showListener(endpoint?.port ?? '')}; the port that it registered is ${instance.endpoints.map(({ port }) => port).join(', ')}`,
       ],
     });
   }
   return finding('heartbeat-1-unanswered', {
     ...seen,
     what: `${name} at ${place} does not answer Heartbeat-1.`,
-    fix: [`is its process stopped or busy? On its machine: ${remedies.isBusy}`, `do packets get through? ${connects}`],
+    fix: [`is its process stopped or busy? On its machine: ${remedies.showLoad}`, `do packets get through? ${connects}`],
   });
 }
 
@@ -183,7 +183,7 @@ function taken(one: InstanceFacts, another: readonly Reach[], facts: Facts): Fin
     evidence: evidenceOf(one, facts),
     fix: [
       'give each process a port of its own: port 0 is any free one',
-      `see which process has it: ${remediesFor(facts.registry?.container ?? null).whoListens(instance.endpoints[0]?.port ?? '')}`,
+      `see which process has it: ${remediesFor(facts.registry?.container ?? null).showListener(instance.endpoints[0]?.port ?? '')}`,
     ],
   });
 }
@@ -203,7 +203,7 @@ function shared(one: InstanceFacts, facts: Facts): Finding {
 }
 
 /** The report of the registry, both directions, and the probe from here. */
-function evidenceOf({ instance, heartbeats, reach }: InstanceFacts, facts: Facts): readonly string[] {
+function evidenceOf({ instance, heartbeats, portProbes: reach }: InstanceFacts, facts: Facts): readonly string[] {
   const lines = [
     `the registry says: ${instance.state} for ${ageText(registryWall(facts) - instance.since)}: ${instance.reason.text}`,
   ];
@@ -232,10 +232,10 @@ const seenText = ({ endpoint, text }: Reach): string =>
 function unreachable(instances: readonly InstanceFacts[], { url }: Facts): readonly Finding[] {
   const lost = instances.filter(
     (one) =>
-      !isInboundBroken(one) && one.reach.some(({ outcome }) => ['refused', 'silent', 'failed'].includes(outcome)),
+      !isInboundBroken(one) && one.portProbes.some(({ outcome }) => ['refused', 'silent', 'failed'].includes(outcome)),
   );
   if (lost.length === 0) return [];
-  const failed = lost.flatMap(({ reach }) =>
+  const failed = lost.flatMap(({ portProbes: reach }) =>
     reach.filter(({ outcome }) => outcome !== 'itself' && outcome !== 'open' && outcome !== 'another'),
   );
   const seen = finding('not-reachable-from-here', {
@@ -342,7 +342,7 @@ function fine(instances: readonly InstanceFacts[], findings: readonly Finding[])
   const is = (code: Finding['code']): boolean => findings.some((one) => one.code === code);
   const healthy = instances.filter(({ instance }) => instance.state === 'HEALTHY').length;
   const reached = instances.filter(
-    ({ reach }) => reach.length > 0 && reach.every(({ outcome }) => outcome === 'itself' || outcome === 'open'),
+    ({ portProbes: reach }) => reach.length > 0 && reach.every(({ outcome }) => outcome === 'itself' || outcome === 'open'),
   ).length;
   return [
     ...(healthy === 0 ? [] : [`both heartbeats of ${healthy} of ${instances.length} instances`]),
@@ -353,8 +353,8 @@ function fine(instances: readonly InstanceFacts[], findings: readonly Finding[])
   ];
 }
 
-function unchecked(instances: readonly InstanceFacts[], { triesPorts, left }: Facts): readonly string[] {
-  const open = instances.flatMap(({ reach }) => reach).filter(({ outcome }) => outcome === 'open').length;
+function unchecked(instances: readonly InstanceFacts[], { shouldProbePorts: triesPorts, omitted: left }: Facts): readonly string[] {
+  const open = instances.flatMap(({ portProbes: reach }) => reach).filter(({ outcome }) => outcome === 'open').length;
   return [
     ...(triesPorts ? [] : ['ports from here, because of --no-ports; the reports of the registry are above']),
     ...(open === 0

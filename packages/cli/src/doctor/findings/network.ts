@@ -31,23 +31,23 @@ export function wayDiagnosis(facts: Facts): Diagnosis {
   };
 }
 
-function ownFiles({ here, instances }: Facts): Part {
-  const ports = instances.flatMap(({ reach }) => reach).filter(({ outcome }) => outcome === 'unasked').length;
-  if (here.unasked + ports === 0) return {};
+function ownFiles({ local: here, instances }: Facts): Part {
+  const ports = instances.flatMap(({ portProbes: reach }) => reach).filter(({ outcome }) => outcome === 'untried').length;
+  if (here.untried + ports === 0) return {};
   const limit = here.openFiles === null ? 'few' : String(here.openFiles);
   const few = finding('few-open-files-here', {
     what: `This command may open only ${limit} files, too few for all that it wanted to ask.`,
-    evidence: [`asked from here: ${here.unasked} requests and ${ports} ports could not be tried (EMFILE)`],
-    fix: [remediesFor(here.container).moreFilesHere],
+    evidence: [`asked from here: ${here.untried} requests and ${ports} ports could not be tried (EMFILE)`],
+    fix: [remediesFor(here.container).moreLocalFiles],
   });
   return { findings: [few] };
 }
 
 function steadiness(facts: Facts, registry: RegistryFacts): Part {
-  const { url, tries, here } = facts;
+  const { url, attempts: tries, local: here } = facts;
   const ofLarge = new Set(largeLosses(facts));
   const whole = tries.failures.filter((failure) => !ofLarge.has(failure));
-  if (whole.length === 0) return { fine: [`each of ${tries.asked} requests to it was answered`] };
+  if (whole.length === 0) return { fine: [`each of ${tries.count} requests to it was answered`] };
   const named = facts.addresses.filter(({ isNamed }) => isNamed);
   const addresses = named.map(({ address, text }) => `asked from here, at ${address} alone: ${text}`);
   const { files } = registry;
@@ -65,7 +65,7 @@ function steadiness(facts: Facts, registry: RegistryFacts): Part {
       ...(whole.some((failure) => isCut(failure) || failure.code === 'ECONNREFUSED')
         ? ['is there a proxy or load balancer between, of whose targets one is gone? Ask the registry itself, past it']
         : []),
-      `is its machine busy? There: ${remediesFor(registry.container ?? here.container).isBusy}`,
+      `is its machine busy? There: ${remediesFor(registry.container ?? here.container).showLoad}`,
     ],
   });
   return { findings: [unsteady] };
@@ -76,7 +76,7 @@ function steadiness(facts: Facts, registry: RegistryFacts): Part {
  * first and all others that did; else those larger than any that arrived completely. A smaller one that breaks off
  * indicates an unsteady network.
  */
-function largeLosses({ way, tries }: Facts): readonly Failure[] {
+function largeLosses({ connection: way, attempts: tries }: Facts): readonly Failure[] {
   const halves = tries.failures.filter(({ progress }) => progress.isAnswered);
   if (way?.large?.progress.isAnswered === true) return [way.large, ...halves];
   return halves.filter(
@@ -85,7 +85,7 @@ function largeLosses({ way, tries }: Facts): readonly Failure[] {
 }
 
 function largeAnswers(facts: Facts): Part {
-  const { way, tries, url } = facts;
+  const { connection: way, attempts: tries, url } = facts;
   const [lost] = largeLosses(facts);
   if (lost === undefined) {
     return way?.large === null ? { fine: ['answers of more than 64 KiB arrive as a whole'] } : {};
@@ -106,7 +106,7 @@ function isRegular({ times, shortestMs, longestMs }: LineLosses): boolean {
 }
 
 function streams(facts: Facts): Part {
-  const { way, instances, url } = facts;
+  const { connection: way, instances, url } = facts;
   const stream = way?.stream;
   const cut = instances.filter(({ lineLosses }) => lineLosses !== null && isRegular(lineLosses));
   const evidence = cut.slice(0, 5).map((one) => lossText(one, facts));

@@ -161,7 +161,7 @@ function store({ registry }: Known): Part {
 }
 
 function certificate({ facts, registry }: Known): Part {
-  const until = registry.certificateUntil;
+  const until = registry.certificateExpiresAt;
   if (until === null) return {};
   const leftMs = until - facts.wall;
   const day = new Date(until).toISOString();
@@ -184,8 +184,8 @@ function tokens({ facts, registry: { endingTokens: ending, container } }: Known)
   if (first === undefined) return {};
   const leftText = (until: number): string => ageText(until - registryWall(facts));
   const soon = finding('token-expiring', {
-    what: `${ending.length === 1 ? 'An access token ends' : `${ending.length} access tokens end`} soon, the first in ${leftText(first.until)}.`,
-    evidence: ending.map(({ id, whose, until }) => `token ${id} (${whose}) ends in ${leftText(until)}`),
+    what: `${ending.length === 1 ? 'An access token ends' : `${ending.length} access tokens end`} soon, the first in ${leftText(first.expiresAt)}.`,
+    evidence: ending.map(({ id, owner: whose, expiresAt: until }) => `token ${id} (${whose}) ends in ${leftText(until)}`),
     fix: [
       `make new ones where the registry’s folder is, and give them out before: ${remediesFor(container).createToken('…')}`,
       'then restart their services one after the other; the registry needs no restart',
@@ -303,7 +303,7 @@ function flagFixes(fix: string, { container }: RegistryFacts): readonly string[]
     const named = match.exec(fix);
     return named === null
       ? []
-      : [`where it was started by the command: ${remediesFor(container).startWith(flag(named[0]))}`];
+      : [`where it was started by the command: ${remediesFor(container).addOption(flag(named[0]))}`];
   });
 }
 
