@@ -3,9 +3,9 @@
  * nothing else could be loaded.
  */
 
-type Words = readonly [what: string, fix: string];
+type Explanation = readonly [what: string, fix: string];
 
-const KNOWN: Readonly<Record<string, Words>> = {
+const KNOWN: Readonly<Record<string, Explanation>> = {
   EMFILE: [
     'this process may open no more files',
     'Raise the limit, then run it again: ulimit -n 1024 (in Docker: --ulimit nofile=1024).',

@@ -11,7 +11,7 @@ const PAGE = readFileSync(fileURLToPath(new URL('../../../docs/guide/logs.md', i
  * Lines whose text is made elsewhere than in the call: as the page has them. Empty: the text of another line, which is
  * found by itself.
  */
-const MADE_ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
+const DYNAMIC_LINES: Readonly<Record<string, readonly string[]>> = {
   'client/src/discovery/cache.ts problem': [
     'The cache of the services cannot be written in …: …. Calls go on; a start without a registry will know nothing new.',
   ],
@@ -66,7 +66,7 @@ const keyOf = ({ file, line, expression }: LogSite): string => `${file} ${line ?
 
 const SITES = logSites(packages, ['client', 'registry']);
 const CODE = logSites(packages, ['core', 'client', 'registry']).flatMap((site) => {
-  const lines = MADE_ELSEWHERE[keyOf(site)] ?? (site.line === null ? [`?? ${keyOf(site)}`] : [site.line]);
+  const lines = DYNAMIC_LINES[keyOf(site)] ?? (site.line === null ? [`?? ${keyOf(site)}`] : [site.line]);
   return lines.map((line) => `${site.level}: ${line}`);
 });
 
@@ -97,7 +97,7 @@ describe('docs/guide/logs.md', () => {
 describe('the search for lines in the code', () => {
   it('finds every expression that is explained here, so that none of them outlives its line', () => {
     const known = new Set(logSites(packages, ['core', 'client', 'registry']).map(keyOf));
-    expect(Object.keys(MADE_ELSEWHERE).filter((key) => !known.has(key))).toEqual([]);
+    expect(Object.keys(DYNAMIC_LINES).filter((key) => !known.has(key))).toEqual([]);
   });
 
   it('finds them in many files, at every level', () => {

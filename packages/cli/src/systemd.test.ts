@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { run } from './run.js';
-import { testShell } from './terminal/shell.fixture.js';
+import { createTestShell } from './terminal/shell.fixture.js';
 
 const FOLDER = fileURLToPath(new URL('../../../deploy/systemd', import.meta.url));
 const UNITS = readdirSync(FOLDER).filter((name) => name.endsWith('.service'));
@@ -43,13 +43,13 @@ describe('the units in deploy/systemd', () => {
     const [command = ''] = valuesOf('rollcall-registry.service', 'Service.ExecStart');
     expect(valuesOf('rollcall-registry.service', 'Service.StateDirectory')).toEqual(['rollcall']);
     const folder = mkdtempSync(join(tmpdir(), 'rollcall-'));
-    const words = command
+    const args = command
       .replace('${STATE_DIRECTORY}', folder)
       .replace('$ROLLCALL_UP_OPTIONS', '--port 0 --json')
       .split(' ');
-    expect(words.slice(0, 3)).toEqual(['/usr/bin/env', 'rollcall', 'up']);
-    const shell = testShell();
-    const running = run(words.slice(2), shell);
+    expect(args.slice(0, 3)).toEqual(['/usr/bin/env', 'rollcall', 'up']);
+    const shell = createTestShell();
+    const running = run(args.slice(2), shell);
     await shell.hasOutput;
     const { url } = JSON.parse(shell.outLines[0] ?? '') as { url: string };
     const { store } = (await (await fetch(`${url}/api/v1/registry`)).json()) as { store: { durable: boolean } };

@@ -2,9 +2,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Testbed } from '../testbed.fixture.js';
 import type { TestService } from '../testbed.fixture.js';
-import { wishOf } from './call.js';
+import { parseRequest } from './call.js';
 
-const answering =
+const respondAs =
   (name: string) =>
   (request: IncomingMessage, response: ServerResponse): void => {
     if (request.url === '/broken') response.statusCode = 500;
@@ -15,13 +15,13 @@ const answering =
 
 describe('a request to a service', () => {
   it('is a message, or one over HTTP', () => {
-    expect(wishOf(['orders', 'find'])).toEqual({ service: 'orders', verb: null, pattern: 'find', data: {} });
-    expect(wishOf(['orders', '{"cmd":"find"}', '7'])).toMatchObject({ pattern: { cmd: 'find' }, data: 7 });
+    expect(parseRequest(['orders', 'find'])).toEqual({ service: 'orders', verb: null, pattern: 'find', data: {} });
+    expect(parseRequest(['orders', '{"cmd":"find"}', '7'])).toMatchObject({ pattern: { cmd: 'find' }, data: 7 });
     const http = { service: 'web', verb: 'POST', path: '/orders', body: '{"id":7}' };
-    expect(wishOf(['web', 'POST', '/orders', '{"id":7}'])).toEqual(http);
-    expect(wishOf(['web', 'POST /orders', '{"id":7}'])).toEqual(http);
+    expect(parseRequest(['web', 'POST', '/orders', '{"id":7}'])).toEqual(http);
+    expect(parseRequest(['web', 'POST /orders', '{"id":7}'])).toEqual(http);
     // a pattern may be called as a method is
-    expect(wishOf(['orders', 'GET', '{"id":7}'])).toMatchObject({ verb: null, pattern: 'GET' });
+    expect(parseRequest(['orders', 'GET', '{"id":7}'])).toMatchObject({ verb: null, pattern: 'GET' });
   });
 
   it.each([
@@ -29,8 +29,8 @@ describe('a request to a service', () => {
     [['orders', '{cmd}'], 'pattern is not JSON'],
     [['web', 'POST', '/orders', 'x'], 'body is not JSON'],
     [['orders', 'find', '{}', '{}'], 'one word too many'],
-  ])('%j is refused', (words, why) => {
-    expect(() => wishOf(words)).toThrow(why);
+  ])('%j is refused', (operands, why) => {
+    expect(() => parseRequest(operands)).toThrow(why);
   });
 });
 
@@ -40,7 +40,7 @@ describe('rollcall call', () => {
 
   beforeAll(async () => {
     testbed = await Testbed.start();
-    for (const name of ['first', 'second']) services.push(await testbed.serve('web', answering(name)));
+    for (const name of ['first', 'second']) services.push(await testbed.startService('web', respondAs(name)));
   });
   afterAll(() => testbed.close());
 
@@ -72,8 +72,8 @@ describe('rollcall call', () => {
     [['GET', '/', '--header', 'x: secret\nsecret: y'], 'on one line'],
     [['GET', '/', '--header', 'host: secret'], 'host is set by the connection itself'],
     [['find', '{}', '--header', 'x: secret'], 'a Nest message over TCP carries no headers'],
-  ])('%j is refused without repeating a value', async (words, why) => {
-    const { code, err } = await testbed.run('call', 'web', ...words);
+  ])('%j is refused without repeating a value', async (operands, why) => {
+    const { code, err } = await testbed.run('call', 'web', ...operands);
     expect([code, err]).toEqual([2, expect.stringContaining(why)]);
     expect(err).not.toContain('secret');
   });
@@ -94,7 +94,7 @@ describe('rollcall call', () => {
   });
 
   it('--instance resolves a name with its namespace, as ls prints it', async () => {
-    const far = await testbed.serve('web', answering('far'), 'staging');
+    const far = await testbed.startService('web', respondAs('far'), 'staging');
     const printed = `web…${far.id.slice(-8)}`;
     const { out } = await testbed.run('call', 'web', 'GET', '/', '--instance', `staging/${printed}`, '-o', 'json');
     expect(JSON.parse(out)).toMatchObject({ instance: far.id, answer: 'far GET /' });

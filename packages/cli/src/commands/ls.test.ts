@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { run } from '../run.js';
-import { testShell } from '../terminal/shell.fixture.js';
+import { createTestShell } from '../terminal/shell.fixture.js';
 
 describe('rollcall ls', () => {
   let registry: RunningRegistry;
@@ -32,7 +32,7 @@ describe('rollcall ls', () => {
   afterAll(() => registry.close());
 
   async function ls(...argv: string[]) {
-    const shell = testShell({ ROLLCALL_URL: registry.url });
+    const shell = createTestShell({ ROLLCALL_URL: registry.url });
     const code = await run(['ls', ...argv], shell);
     return { code, out: shell.outLines.join('\n'), err: shell.errLines.join('\n') };
   }

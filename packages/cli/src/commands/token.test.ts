@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { run } from '../run.js';
-import { testShell } from '../terminal/shell.fixture.js';
+import { createTestShell } from '../terminal/shell.fixture.js';
 
 let folder = '';
 beforeEach(async () => {
@@ -13,7 +13,7 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true }));
 
 async function rollcall(argv: readonly string[], env: Readonly<Record<string, string>> = {}) {
-  const shell = testShell({ XDG_STATE_HOME: folder, ...env });
+  const shell = createTestShell({ XDG_STATE_HOME: folder, ...env });
   const code = await run(argv, shell);
   return { code, out: shell.outLines.join('\n'), err: shell.errLines.join('\n') };
 }
@@ -123,14 +123,18 @@ describe('rollcall token', () => {
   });
 });
 
-const OF: Readonly<Record<string, readonly string[]>> = { service: ['--service', '*'], reader: [], operator: [] };
+const ROLE_FLAGS: Readonly<Record<string, readonly string[]>> = {
+  service: ['--service', '*'],
+  reader: [],
+  operator: [],
+};
 
 describe('rollcall up and ls, from the first token to the last', () => {
   it('require tokens, and accept them', async () => {
     const file = join(folder, 'tokens.json');
     const first = await rollcall(['token', 'create', '--role', 'reader', '--tokens', file]);
     const { token, id } = tokenIn(first.out);
-    const shell = testShell({});
+    const shell = createTestShell({});
     const serving = run(['up', '--port', '0', '--memory', '--host', '0.0.0.0', '--tokens', file], shell);
     await Promise.race([shell.hasOutput, serving]);
     expect(shell.outLines.join('\n')).toContain('It asks for the tokens in');
@@ -153,7 +157,8 @@ describe('rollcall up and ls, from the first token to the last', () => {
   it('let a reader read, and only an operator act', async () => {
     const file = join(folder, 'roles.json');
     const made = async (role: string) =>
-      tokenIn((await rollcall(['token', 'create', '--role', role, '--tokens', file, ...(OF[role] ?? [])])).out).token;
+      tokenIn((await rollcall(['token', 'create', '--role', role, '--tokens', file, ...(ROLE_FLAGS[role] ?? [])])).out)
+        .token;
     const [service, reader, operator] = [await made('service'), await made('reader'), await made('operator')];
     const registry = await startTestRegistry({ tokens: file, intervalMs: 60_000 });
     const { url } = registry;
@@ -170,7 +175,7 @@ describe('rollcall up and ls, from the first token to the last', () => {
     expect(refused).toMatchObject({ code: 1, out: '', err: expect.stringContaining('--role operator') });
     expect(await as(operator, 'drain', 'orders-1')).toMatchObject({ code: 0 });
     expect(await as(operator, 'rm', 'orders-1')).toMatchObject({ code: 0 });
-    const shell = testShell({ ROLLCALL_URL: url, ROLLCALL_TOKEN: reader });
+    const shell = createTestShell({ ROLLCALL_URL: url, ROLLCALL_TOKEN: reader });
     const watching = run(['watch', '--json'], shell);
     expect(await shell.line(/"line"/)).toContain('"live":true');
     shell.end();
@@ -182,7 +187,7 @@ describe('rollcall up and ls, from the first token to the last', () => {
     await create('--role', 'operator');
     const insecure = await rollcall(['up', '--port', '0', '--data', folder, '--insecure']);
     expect(insecure).toMatchObject({ code: 2, err: expect.stringContaining('contradict') });
-    const shell = testShell({});
+    const shell = createTestShell({});
     const serving = run(['up', '--port', '0', '--data', folder], shell);
     await Promise.race([shell.hasOutput, serving]);
     const url = /http:\S+(?=,)/.exec(shell.outLines.join('\n'))?.[0] ?? '';

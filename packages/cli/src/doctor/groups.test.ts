@@ -1,35 +1,35 @@
 import { describe, expect, it } from 'vitest';
 import { countCallable } from '@rollcall/core';
-import { judge } from './diagnose.js';
+import { diagnose } from './diagnose.js';
 import { beats, facts, instanceFacts, NOW, registryFacts } from './doctor.fixture.js';
 import type { Facts, InstanceFacts } from './facts/facts.js';
 import { renderDiagnosis } from './report.js';
 
 const terminal = { width: 100, isColoured: false, isUnicode: true };
-const mute = (id: string, service: string): InstanceFacts =>
+const silentInstance = (id: string, service: string): InstanceFacts =>
   instanceFacts(
     { id, service, state: 'UNHEALTHY', reason: { code: 'OUTBOUND_SILENT', text: 'it does not call' } },
     { heartbeats: beats({}, { misses: 5, lastSuccessAgoMs: 30_000 }) },
   );
 const count = (all: number, callable: number) => ({ all, callable, leaving: 0 });
-const many = (more: Partial<Facts> = {}): Facts =>
+const manyFindings = (overrides: Partial<Facts> = {}): Facts =>
   facts({
     instances: [
-      ...Array.from({ length: 12 }, (_, at) => mute(`users-01${String(at).padStart(2, '0')}`, 'users')),
-      mute('mail-0001', 'mail'),
-      mute('mail-0002', 'mail'),
+      ...Array.from({ length: 12 }, (_, at) => silentInstance(`users-01${String(at).padStart(2, '0')}`, 'users')),
+      silentInstance('mail-0001', 'mail'),
+      silentInstance('mail-0002', 'mail'),
     ],
     services: new Map([
       ['default/users', count(20, 15)],
       ['default/mail', count(2, 0)],
     ]),
-    ...more,
+    ...overrides,
   });
-const textOf = (about: Facts): string => renderDiagnosis(about, judge(about), terminal).join('\n');
+const textOf = (about: Facts): string => renderDiagnosis(about, diagnose(about), terminal).join('\n');
 
 describe('many findings of one code', () => {
   it('are one entry, the lost service first, with a list of ten and the command for the others', () => {
-    const text = textOf(many());
+    const text = textOf(manyFindings());
     expect(text).toContain('✕ 14 instances of 2 services answer Heartbeat-1 but send no Heartbeat-2.');
     expect(text).toMatch(/who {2}default\/mail \(all 2\), users…0100, users…0101/);
     expect(text).toContain('       and 3 more: rollcall ls --all-namespaces --state UNHEALTHY --state CRITICAL');
@@ -37,19 +37,19 @@ describe('many findings of one code', () => {
   });
 
   it('are separate in the findings for programs', () => {
-    expect(judge(many()).findings.filter(({ code }) => code === 'heartbeat-2-missing')).toHaveLength(14);
+    expect(diagnose(manyFindings()).findings.filter(({ code }) => code === 'heartbeat-2-missing')).toHaveLength(14);
   });
 
   it('have names that other commands accept', () => {
     const names = new Map([['mail-0001', 'staging/mail…0001']]);
-    const { findings } = judge(many({ names, hasNamespaces: true }));
+    const { findings } = diagnose(manyFindings({ names, hasNamespaces: true }));
     expect(findings[0]).toMatchObject({ names: ['staging/mail…0001'], services: ['default/mail'], share: 1 });
     expect(findings[0]?.what).toContain('staging/mail…0001 answers Heartbeat-1');
   });
 
   it('end with a summary of at most three lines, when the report is long', () => {
     const out = { admin: 'MAINTENANCE', state: 'HEALTHY' } as const;
-    const about = many({
+    const about = manyFindings({
       counts: new Map([['default/mail', countCallable([out, out])]]),
       registry: { ...registryFacts, insecure: true },
     });
@@ -90,19 +90,19 @@ describe('the fix for a service that operators drained', () => {
   });
 
   it('names the operator and the end of the plan, and says to ask first', () => {
-    expect(judge(drained).findings[0]?.fix[0]).toMatch(
+    expect(diagnose(drained).findings[0]?.fix[0]).toMatch(
       /^planned by token 3f2a from 10\.0\.0\.7 until .*\d\d:\d\d:\d\d \(new kernel, CHG-7\): ask first, then$/,
     );
   });
 
   it('has its whole command on a line of its own at any width', () => {
-    const lines = renderDiagnosis(drained, judge(drained), { ...terminal, width: 40 });
+    const lines = renderDiagnosis(drained, diagnose(drained), { ...terminal, width: 40 });
     expect(lines.map((line) => line.trim())).toContain(`rollcall undrain ${id}`);
   });
 
   it('and a command inside a sentence is not wrapped either', () => {
     const flapper = facts({ instances: [instanceFacts({ id }, { falls: 9 })] });
-    const lines = renderDiagnosis(flapper, judge(flapper), { ...terminal, width: 60 });
+    const lines = renderDiagnosis(flapper, diagnose(flapper), { ...terminal, width: 60 });
     expect(lines.map((line) => line.trim())).toContain(`rollcall show ${id}`);
   });
 });

@@ -1,5 +1,5 @@
 import type { Instance } from '@rollcall/core';
-import { ageText, tripText } from '../terminal/words.js';
+import { ageText, tripText } from '../terminal/texts.js';
 
 /** The state of one direction. Ages are relative to the time of the request. */
 export interface Direction {
@@ -50,7 +50,7 @@ function inboundText({ error, roundTripMs, lastSuccessAgoMs }: Direction): strin
   return roundTripMs === null ? UNKNOWN : tripText(roundTripMs);
 }
 
-function outboundText({ heartbeat2, requestedAt: askedAt }: Heartbeats, now: number): string {
+function outboundText({ heartbeat2, requestedAt }: Heartbeats, now: number): string {
   if (heartbeat2.lastSuccessAgoMs === null) return 'due';
-  return `${ageText(heartbeat2.lastSuccessAgoMs + Math.max(0, now - askedAt))} ago`;
+  return `${ageText(heartbeat2.lastSuccessAgoMs + Math.max(0, now - requestedAt))} ago`;
 }

@@ -1,15 +1,18 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { run } from '../run.js';
-import { testShell } from '../terminal/shell.fixture.js';
+import { createTestShell } from '../terminal/shell.fixture.js';
 import type { TestTerminal } from '../terminal/shell.fixture.js';
 import { Testbed } from '../testbed.fixture.js';
 
 const SECRET = 'a-secret-of-132-bits-22';
 
 let testbed: Testbed;
-let small: Testbed;
+let singleNamespace: Testbed;
 beforeAll(async () => {
-  [testbed, small] = await Promise.all([Testbed.start({ intervalMs: 60_000 }), Testbed.start({ intervalMs: 60_000 })]);
+  [testbed, singleNamespace] = await Promise.all([
+    Testbed.start({ intervalMs: 60_000 }),
+    Testbed.start({ intervalMs: 60_000 }),
+  ]);
   await testbed.register('users-0b9e', 'users');
   await testbed.register('stock-77aa', 'stock');
   await testbed.register('stock-88bb', 'stock', { namespace: 'staging' });
@@ -22,9 +25,9 @@ beforeAll(async () => {
     headers: { 'content-type': 'application/json', authorization: `Bearer ${SECRET}` },
     body: JSON.stringify({ nonce: null, seq: 1, edges: [{ service: 'orders', ...counts, targets: [target] }] }),
   });
-  await small.register('users-0b9e', 'users');
+  await singleNamespace.register('users-0b9e', 'users');
 });
-afterAll(() => Promise.all([testbed.close(), small.close()]));
+afterAll(() => Promise.all([testbed.close(), singleNamespace.close()]));
 
 describe('where there are several namespaces', () => {
   it('each row of ls has its own, with --all-namespaces and without', async () => {
@@ -44,16 +47,16 @@ describe('where there are several namespaces', () => {
   it('ls and watch of the default one mention the others and their state', async () => {
     await testbed.run('drain', 'orders…1e07', '-n', 'staging');
     const others = 'Only namespace default; 1 service in trouble in 1 other: -A';
-    const onTerminal = await testbed.runOn({ height: 40 }, 'ls');
+    const onTerminal = await testbed.runOnTerminal({ height: 40 }, 'ls');
     expect(onTerminal.out.split('\n').at(-1)).toBe(others);
     // what reads the rows is not given another line
     expect(await testbed.run('ls')).toMatchObject({ out: expect.not.stringContaining('Only'), err: others });
     for (const argv of [['-A'], ['-n', 'default'], ['users'], ['-o', 'json'], ['-o', 'name']]) {
-      const { out, err } = await testbed.runOn({ height: 40 }, 'ls', ...argv);
+      const { out, err } = await testbed.runOnTerminal({ height: 40 }, 'ls', ...argv);
       expect(out + err).not.toContain('Only namespace');
     }
-    expect(await testbed.stay(['watch'], { height: 40 }).line(/Only namespace/)).toContain(others);
-    expect(await testbed.stay(['watch']).errorLine(/Only namespace/)).toBe(others);
+    expect(await testbed.runInBackground(['watch'], { height: 40 }).line(/Only namespace/)).toContain(others);
+    expect(await testbed.runInBackground(['watch']).errorLine(/Only namespace/)).toBe(others);
     expect((await testbed.run('undrain', 'orders…1e07', '-n', 'staging')).code).toBe(0);
   });
 
@@ -66,7 +69,7 @@ describe('where there are several namespaces', () => {
   });
 
   it('watch counts and names the services of each', async () => {
-    const shell = testShell({ ROLLCALL_URL: testbed.url }, { height: 30, width: 100 } satisfies TestTerminal);
+    const shell = createTestShell({ ROLLCALL_URL: testbed.url }, { height: 30, width: 100 } satisfies TestTerminal);
     const code = run(['watch', '-A'], shell);
     const picture = await shell.line(/staging\/stock…88bb/);
     expect(picture).toContain('default/stock…77aa');
@@ -75,7 +78,7 @@ describe('where there are several namespaces', () => {
   });
 
   it('watch prints each change with its own, and gets those of all of them', async () => {
-    const shell = testShell({ ROLLCALL_URL: testbed.url });
+    const shell = createTestShell({ ROLLCALL_URL: testbed.url });
     const code = run(['watch', '--all-namespaces'], shell);
     await shell.line(/default\/stock…77aa/);
     await shell.line(/staging\/stock…88bb/);
@@ -112,9 +115,9 @@ describe('where there are several namespaces', () => {
 });
 
 it('with one namespace, no row shows it', async () => {
-  expect((await small.run('ls', '-A')).out).toMatch(/ users…0b9e/);
-  expect((await small.run('ls', '-o', 'wide')).out).not.toContain('NAMESPACE');
-  expect((await small.run('events', '--kind', 'registered')).out).toMatch(/ users…0b9e/);
+  expect((await singleNamespace.run('ls', '-A')).out).toMatch(/ users…0b9e/);
+  expect((await singleNamespace.run('ls', '-o', 'wide')).out).not.toContain('NAMESPACE');
+  expect((await singleNamespace.run('events', '--kind', 'registered')).out).toMatch(/ users…0b9e/);
 });
 
 describe('a name that is not in the namespace', () => {
@@ -148,7 +151,7 @@ describe('a name that is not in the namespace', () => {
   });
 
   it('watch waits for it, and prints where one of that name is', async () => {
-    const shell = testShell({ ROLLCALL_URL: testbed.url });
+    const shell = createTestShell({ ROLLCALL_URL: testbed.url });
     const code = run(['watch', 'orders'], shell);
     expect(await shell.errorLine(/orders/)).toBe(
       'There is no service "orders" in namespace default. orders is in namespace staging: --namespace staging. Waiting for it.',
@@ -178,7 +181,7 @@ describe('a namespace without instances', () => {
   });
 
   it('is waited for by watch, which prints that', async () => {
-    const shell = testShell({ ROLLCALL_URL: testbed.url });
+    const shell = createTestShell({ ROLLCALL_URL: testbed.url });
     const code = run(['watch', '-n', 'nope'], shell);
     expect(await shell.errorLine(/nope/)).toMatch(
       /There is no namespace "nope" .*there are default, staging\. Waiting for it\.$/,
@@ -188,10 +191,10 @@ describe('a namespace without instances', () => {
   });
 
   it('is not default, which always exists: namespaces with services are named instead', async () => {
-    const other = await Testbed.start({ intervalMs: 60_000 });
-    await other.register('orders-1e07', 'orders', { namespace: 'staging' });
-    const { code, out, err } = await other.run('ls');
-    await other.close();
+    const emptyDefault = await Testbed.start({ intervalMs: 60_000 });
+    await emptyDefault.register('orders-1e07', 'orders', { namespace: 'staging' });
+    const { code, out, err } = await emptyDefault.run('ls');
+    await emptyDefault.close();
     expect({ code, out }).toEqual({ code: 0, out: '' });
     expect(err).toMatch(
       /^No service is registered in namespace default at .*; there are services in staging: --namespace/,

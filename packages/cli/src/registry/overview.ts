@@ -24,7 +24,7 @@ export interface OverviewParts {
 
 /** A registry that was killed and restarted is often back at once; one that stays away is tried once a second. */
 const RECONNECT = { baseMs: 100, capMs: 1_000 };
-const SHORTEST_WAIT_MS = 10;
+const MIN_WAIT_MS = 10;
 /** The longest silence that is requested; a registry that does not support it sends something every 10 s. */
 const BEAT_MS = 5_000;
 const OLD_BEAT_MS = 10_000;
@@ -33,7 +33,7 @@ const OLD_BEAT_MS = 10_000;
  * dashboard.
  */
 const LATE_MS = 1_000;
-const LONGEST_TRUST_MS = 12_000;
+const MAX_TRUST_MS = 12_000;
 
 /**
  * A live copy of all services of a namespace, for people who look at it (a client copies only the services that it
@@ -52,8 +52,8 @@ export class Overview {
   #receivedMonotonic = 0;
   #isLive = false;
   #isSilent = false;
-  #trustMs = LONGEST_TRUST_MS;
-  #doubt: Timer | null = null;
+  #trustMs = MAX_TRUST_MS;
+  #silenceTimer: Timer | null = null;
   #isSettled = false;
   #isClosed = false;
   /** The instances at the last call of `changed`. */
@@ -99,7 +99,7 @@ export class Overview {
   close(): void {
     this.#isClosed = true;
     this.#retry?.cancel();
-    this.#doubt?.cancel();
+    this.#silenceTimer?.cancel();
     this.#watch?.close();
   }
 
@@ -117,7 +117,7 @@ export class Overview {
         beatMs: BEAT_MS,
       },
       {
-        opened: (beatMs = OLD_BEAT_MS) => void (this.#trustMs = Math.min(LONGEST_TRUST_MS, 2 * beatMs + LATE_MS)),
+        opened: (beatMs = OLD_BEAT_MS) => void (this.#trustMs = Math.min(MAX_TRUST_MS, 2 * beatMs + LATE_MS)),
         frame: (frame) => this.#receive(frame),
         mark: (next) => this.#flushed(next),
         together: (deliver) => deliver(),
@@ -160,7 +160,7 @@ export class Overview {
     const wasLive = this.#isLive;
     this.#isLive = true;
     this.#isSilent = false;
-    if (this.#doubt === null) this.#doubtAfter(this.#trustMs);
+    if (this.#silenceTimer === null) this.#checkSilenceAfter(this.#trustMs);
     // without calls there is no evidence of our own: an instance that a settled registry does not know is gone
     for (const service of this.#services.values()) service.confirm(this.#isSettled, () => true);
     const changes = this.#changes();
@@ -191,16 +191,16 @@ export class Overview {
   }
 
   /** Checks whether an open feed is silent. */
-  #doubtAfter(ms: number): void {
-    const look = (): void => {
-      this.#doubt = null;
+  #checkSilenceAfter(ms: number): void {
+    const check = (): void => {
+      this.#silenceTimer = null;
       const leftMs = this.#receivedMonotonic + this.#trustMs - this.#parts.time.now();
-      if (leftMs > 0) return this.#doubtAfter(leftMs);
+      if (leftMs > 0) return this.#checkSilenceAfter(leftMs);
       this.#isLive = false;
       this.#isSilent = true;
       this.#parts.changed([]);
     };
-    this.#doubt = this.#parts.time.setTimer(ms, look, { background: true });
+    this.#silenceTimer = this.#parts.time.setTimer(ms, check, { background: true });
   }
 
   /**
@@ -210,11 +210,11 @@ export class Overview {
     if (this.#isClosed) return;
     const wasLive = this.#isLive;
     this.#isLive = false;
-    this.#doubt?.cancel();
-    this.#doubt = null;
+    this.#silenceTimer?.cancel();
+    this.#silenceTimer = null;
     this.#isSilent = wasSilent;
     const { time, random } = this.#parts;
-    const waitMs = Math.max(SHORTEST_WAIT_MS, fullJitterMs(RECONNECT, this.#failures, random));
+    const waitMs = Math.max(MIN_WAIT_MS, fullJitterMs(RECONNECT, this.#failures, random));
     this.#failures += 1;
     this.#retry = time.setTimer(waitMs, () => this.#open(), { background: true });
     if (wasLive) this.#parts.changed([]);

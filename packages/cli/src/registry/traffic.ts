@@ -1,5 +1,5 @@
 import { DEFAULT_NAMESPACE } from '@rollcall/core';
-import { countText, printable, tripText } from '../terminal/words.js';
+import { countText, printable, tripText } from '../terminal/texts.js';
 import { numberAt, recordsAt } from './json.js';
 import type { Json } from './json.js';
 
@@ -105,12 +105,12 @@ export const hasOpenCircuit = ({ targets }: Pick<Edge, 'targets'>): boolean =>
 
 /** The edges with the largest share of failures first, then those with an open circuit, then the busiest. */
 export function worstEdgeFirst(a: Edge, b: Edge): number {
-  const byFailures = failedPart(b) - failedPart(a);
+  const byFailures = failedShare(b) - failedShare(a);
   const byCircuit = Number(hasOpenCircuit(b)) - Number(hasOpenCircuit(a));
   return byFailures || byCircuit || b.perSecond - a.perSecond;
 }
 
-const failedPart = ({ calls, failures }: Edge): number => (failures === 0 ? 0 : failures / Math.max(calls, failures));
+const failedShare = ({ calls, failures }: Edge): number => (failures === 0 ? 0 : failures / Math.max(calls, failures));
 
 /** The same calls, with names that begin with their namespace. */
 export const qualified = (edge: Edge): Edge => ({

@@ -1,6 +1,6 @@
 import type { CallTracer } from '@rollcall/client';
 import type { InstanceId } from '@rollcall/core';
-import { aligned, tripText } from '../terminal/words.js';
+import { aligned, tripText } from '../terminal/texts.js';
 
 /** Attempts at one instance. */
 interface Tally {
@@ -33,15 +33,15 @@ export interface Score {
 }
 
 /** Keeps how the calls of a client went, and at which instances their attempts. */
-export class ScoreKeeper {
+export class ScoreRecorder {
   readonly #now: () => number;
   readonly #tallies = new Map<InstanceId, Tally>();
   readonly #times: number[] = [];
   readonly #errors = new Map<string, number>();
   #failed = 0;
-  #elsewhere = 0;
+  #furtherAttempts = 0;
   /** Of the attempt that ended last. */
-  #last: InstanceId | null = null;
+  #lastInstance: InstanceId | null = null;
 
   /** `now`: monotonic ms. */
   constructor(now: () => number) {
@@ -50,7 +50,7 @@ export class ScoreKeeper {
 
   /** The instance that answered last; null: none. */
   get lastInstance(): InstanceId | null {
-    return this.#last;
+    return this.#lastInstance;
   }
 
   /** To be handed to the client. */
@@ -58,7 +58,7 @@ export class ScoreKeeper {
     return {
       begin: () => ({
         attempt: ({ instance, number }) => {
-          if (number > 1) this.#elsewhere += 1;
+          if (number > 1) this.#furtherAttempts += 1;
           const tally = this.#tallies.get(instance.id) ?? { attempts: 0, failed: 0, times: [] };
           this.#tallies.set(instance.id, tally);
           tally.attempts += 1;
@@ -70,7 +70,7 @@ export class ScoreKeeper {
             ended: (outcome) => {
               if (outcome === 'success') tally.times.push(this.#now() - startedAt);
               else tally.failed += 1;
-              this.#last = instance.id;
+              this.#lastInstance = instance.id;
             },
           };
         },
@@ -93,16 +93,14 @@ export class ScoreKeeper {
     return {
       calls: this.#times.length + this.#failed,
       failed: this.#failed,
-      wentElsewhere: this.#elsewhere,
+      wentElsewhere: this.#furtherAttempts,
       seconds,
       p50Ms: quantile(this.#times, 0.5),
       p99Ms: quantile(this.#times, 0.99),
       instances: tallies.map(([instance, { attempts, failed, times }]) => {
         return { instance, attempts, failed, p50Ms: quantile(times, 0.5), p99Ms: quantile(times, 0.99) };
       }),
-      errors: [...this.#errors]
-        .map(([text, times]) => ({ text, times }))
-        .toSorted((a, b) => b.times - a.times),
+      errors: [...this.#errors].map(([text, times]) => ({ text, times })).toSorted((a, b) => b.times - a.times),
     };
   }
 }
@@ -121,12 +119,12 @@ const msText = (ms: number | null): string => (ms === null ? '–' : tripText(ms
 export function scoreLines(score: Score, nameOf: (id: InstanceId) => string): readonly string[] {
   const { calls, failed, wentElsewhere, seconds, p50Ms, p99Ms, instances, errors } = score;
   const perSecond = seconds > 0 ? Math.round(calls / seconds).toLocaleString('en-US') : '–';
-  const rows = instances.map((one) => [
-    nameOf(one.instance),
-    String(one.attempts),
-    String(one.failed),
-    msText(one.p50Ms),
-    msText(one.p99Ms),
+  const rows = instances.map((score) => [
+    nameOf(score.instance),
+    String(score.attempts),
+    String(score.failed),
+    msText(score.p50Ms),
+    msText(score.p99Ms),
   ]);
   return [
     `calls ${calls}  failed ${failed}  went elsewhere ${wentElsewhere}  p50 ${msText(p50Ms)}  p99 ${msText(p99Ms)}  ${seconds.toFixed(2)} s, ${perSecond}/s`,

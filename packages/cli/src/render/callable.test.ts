@@ -9,17 +9,17 @@ import { renderChange, renderView } from './view.js';
 const NOW = new Date(2026, 8, 21, 14, 2, 23).getTime();
 const SCREEN: Screen = { now: NOW, width: 80, rows: 18, isColoured: false, isUnicode: true };
 
-const viewOf = (instances: readonly Instance[], more: Partial<View> = {}): View => ({
+const viewOf = (instances: readonly Instance[], overrides: Partial<View> = {}): View => ({
   url: 'http://10.0.0.2:1337',
   isLive: true,
   lastMessageAt: NOW,
   revision: 7,
   instances,
   heartbeats: new Map(),
-  ...more,
+  ...overrides,
 });
 
-const of = (id: string, but: Partial<Instance> = {}): Instance =>
+const createInstance = (id: string, but: Partial<Instance> = {}): Instance =>
   sampleInstance({
     id,
     service: id.split('-')[0] ?? id,
@@ -30,8 +30,8 @@ const of = (id: string, but: Partial<Instance> = {}): Instance =>
     next: null,
     ...but,
   });
-const drained = ['orders-0001', 'orders-0002'].map((id) => of(id, { admin: 'DRAINING' }));
-const users = [of('users-0003'), of('users-0004')];
+const drained = ['orders-0001', 'orders-0002'].map((id) => createInstance(id, { admin: 'DRAINING' }));
+const users = [createInstance('users-0003'), createInstance('users-0004')];
 
 describe('the picture of a fully drained service', () => {
   it('starts with the outage and its reason', () => {
@@ -49,8 +49,8 @@ describe('the picture of a fully drained service', () => {
   });
 
   it('lists other problems after it, and uses the past tense for an old view', () => {
-    const sick = of('web-0009', { state: 'CRITICAL', reason: reasonFor('SILENT') });
-    const lines = renderView(viewOf([sick, of('web-0008'), ...drained]), SCREEN);
+    const sick = createInstance('web-0009', { state: 'CRITICAL', reason: reasonFor('SILENT') });
+    const lines = renderView(viewOf([sick, createInstance('web-0008'), ...drained]), SCREEN);
     expect(lines[1]).toBe('Nobody of orders may be called: 2 drained. 2 of 2 services need attention.');
     expect(lines[3]).toMatch(/^⊘ DRAINING +no +orders/);
     expect(renderView(viewOf(drained, { isLive: false }), SCREEN)[1]).toBe(
@@ -59,17 +59,20 @@ describe('the picture of a fully drained service', () => {
   });
 
   it('counts the callable ones if only some are drained', () => {
-    const view = viewOf([of('orders-0001', { admin: 'MAINTENANCE' }), of('orders-0002')]);
+    const view = viewOf([createInstance('orders-0001', { admin: 'MAINTENANCE' }), createInstance('orders-0002')]);
     expect(renderView(view, SCREEN)[1]).toBe('No service needs attention: 1 of 2 are callable, 1 in maintenance.');
-    const folded = renderView(viewOf([...users, of('orders-0001', { admin: 'DRAINING' }), of('orders-0002')]), {
-      ...SCREEN,
-      rows: 2,
-    });
+    const folded = renderView(
+      viewOf([...users, createInstance('orders-0001', { admin: 'DRAINING' }), createInstance('orders-0002')]),
+      {
+        ...SCREEN,
+        rows: 2,
+      },
+    );
     expect(folded.join('\n')).toContain('callable: orders 1 of 2 · users 2 of 2');
   });
 
   it('is not an outage if all of its instances leave', () => {
-    const leaving = of('orders-0001', { state: 'DEREGISTERING', reason: reasonFor('LEAVING') });
+    const leaving = createInstance('orders-0001', { state: 'DEREGISTERING', reason: reasonFor('LEAVING') });
     expect(renderView(viewOf([leaving]), SCREEN)[1]).toBe(
       'No service needs attention: 0 of 1 are callable. 1 on the way, nothing to do.',
     );
@@ -85,11 +88,11 @@ describe('an instance held by self-preservation', () => {
   it('is shown with the failure first and the hold second, at 80 × 24', () => {
     const cause = 'it neither answers Heartbeat-1 nor sends Heartbeat-2: connect ECONNREFUSED 10.0.3.21:3001';
     const rule = '3 of 5 instances are silent at once, so silence takes nobody out for an hour';
-    const held = of('orders-0001', {
+    const held = createInstance('orders-0001', {
       state: 'UNHEALTHY',
       reason: reasonFor('PRESERVED', `${rule}; of this one: ${cause}`),
     });
-    const [, , , first = '', second = ''] = renderView(viewOf([held, of('orders-0002')]), SCREEN);
+    const [, , , first = '', second = ''] = renderView(viewOf([held, createInstance('orders-0002')]), SCREEN);
     expect(first).toMatch(/^⊖ UNHEALTHY +yes +orders…0001 +41 s  It neither answers Heartbeat-1/);
     expect(second.trim()).toMatch(/^ECONNREFUSED 10\.0\.3\.21:3001; self-preservation holds it: 3 of/);
   });

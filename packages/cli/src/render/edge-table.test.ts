@@ -24,7 +24,7 @@ const EDGES = [
   edge('web', 'mailer', { targets: [open, { ...open, circuitsOpen: 0 }] }),
   edge('web', 'vouchers', { calls: 4, failures: 4 }),
 ];
-const ROOM = { hasNamespaces: false, width: Infinity, most: Infinity };
+const ROOM = { hasNamespaces: false, width: Infinity, maxEdges: Infinity };
 
 describe('the table of edges', () => {
   it('has those with the largest share of failures first, then those with an open circuit, then the busiest', () => {

@@ -9,7 +9,7 @@ import { momentText } from '../terminal/moments.js';
 import { paint } from '../terminal/paint.js';
 import type { Span } from '../terminal/paint.js';
 import type { Terminal } from '../terminal/shell.js';
-import { ageText, countText } from '../terminal/words.js';
+import { ageText, countText } from '../terminal/texts.js';
 import { countsOf, isAway, outagesIn, serviceIn } from './outages.js';
 import { rowText, shortRow, wholeRow } from './row-text.js';
 import { headSpans, STATE_WIDTH, stateSpans } from './state-shapes.js';
@@ -71,10 +71,10 @@ const OUTBOUND_WIDTH = 10;
  * The minimum width of a short name; it is wider if the sentence keeps this many columns, and up to this share of the
  * width of both.
  */
-const LEAST_NAME = 13;
-const LEAST_WHY = 26;
-const WHY_PART = 0.6;
-const MOST_SERVICE = 24;
+const MIN_NAME_WIDTH = 13;
+const MIN_REASON_WIDTH = 26;
+const REASON_SHARE = 0.6;
+const MAX_SERVICE_WIDTH = 24;
 
 /** The instances alone, worst first. Empty if there are none. */
 export function renderTable(view: View, screen: Screen): readonly string[] {
@@ -82,10 +82,10 @@ export function renderTable(view: View, screen: Screen): readonly string[] {
   const healthy = view.instances.filter(isWell);
   const isFolded = view.instances.length > screen.rows && healthy.length > 1;
   const shown = isFolded ? view.instances.filter((instance) => !isWell(instance)) : view.instances;
-  const table = layOut(view, screen, shown);
+  const table = layOutTable(view, screen, shown);
   const last = isFolded ? [foldedRow(view, healthy.length, table)] : [];
   const sorted = view.isSorted === true ? shown : worstFirst(shown, view.isPartial === true ? [] : view.instances);
-  const rows = fitting(table, sorted, {
+  const rows = fittingRows(table, sorted, {
     lines: (screen.lines ?? Infinity) - last.length - 1,
     maxInstances: screen.maxInstances ?? Infinity,
   });
@@ -93,7 +93,7 @@ export function renderTable(view: View, screen: Screen): readonly string[] {
 }
 
 /** The rows of as many instances as fit, and the number of others. */
-function fitting(
+function fittingRows(
   table: Table,
   instances: readonly Instance[],
   { lines: room, maxInstances }: { readonly lines: number; readonly maxInstances: number },
@@ -104,16 +104,18 @@ function fitting(
     const isLast = index === instances.length - 1;
     // the line about the others after the last one that fits counts, too
     const isFull = index >= maxInstances || lines.length + row.length > room - (isLast ? 0 : 1);
-    if (isFull) return [...lines, moreRow(instances.slice(index))];
+    if (isFull) return [...lines, hiddenRow(instances.slice(index))];
     lines.push(...row);
   }
   return lines;
 }
 
-function moreRow(hidden: readonly Instance[]): readonly Span[] {
-  const words = hidden.map((one) => (isAway(one) ? one.admin : one.state));
-  const counts = [...ORDER, ...ADMIN_STATES].map((word) => [words.filter((one) => one === word).length, word] as const);
-  const listed = counts.filter(([count]) => count > 0).map(([count, word]) => `${countText(count)} ${word}`);
+function hiddenRow(hidden: readonly Instance[]): readonly Span[] {
+  const states = hidden.map((instance) => (isAway(instance) ? instance.admin : instance.state));
+  const counts = [...ORDER, ...ADMIN_STATES].map(
+    (state) => [states.filter((known) => known === state).length, state] as const,
+  );
+  const listed = counts.filter(([count]) => count > 0).map(([count, state]) => `${countText(count)} ${state}`);
   return [{ text: `… and ${countText(hidden.length)} more: ${listed.join(', ')}`, look: 'faint' }];
 }
 
@@ -132,25 +134,26 @@ interface Table {
  * State, callable and since have the width that they need, the sentence a share of it; longer names are cut to the
  * rest.
  */
-function layOut(view: View, screen: Screen, shown: readonly Instance[]): Table {
+function layOutTable(view: View, screen: Screen, shown: readonly Instance[]): Table {
   const names = view.names ?? namesOf(view.instances, view.hasNamespaces === true);
   const sinceWidth = widest(5, shown, (instance) => sinceOf(view, instance, screen.now));
   const hasHeartbeats = screen.width >= HEARTBEATS_FROM;
   const directions = hasHeartbeats ? INBOUND_WIDTH + OUTBOUND_WIDTH : 0;
-  const others = STATE_WIDTH + CALLABLE_WIDTH + directions + sinceWidth + 2;
-  const shared = screen.width - others - 2;
-  const nameShare = shared === Infinity ? shared : Math.ceil(shared - Math.max(LEAST_WHY, shared * WHY_PART));
-  const room = Math.max(LEAST_NAME, nameShare);
+  const otherWidth = STATE_WIDTH + CALLABLE_WIDTH + directions + sinceWidth + 2;
+  const shared = screen.width - otherWidth - 2;
+  const nameShare =
+    shared === Infinity ? shared : Math.ceil(shared - Math.max(MIN_REASON_WIDTH, shared * REASON_SHARE));
+  const room = Math.max(MIN_NAME_WIDTH, nameShare);
   const nameWidth = Math.min(
     room,
-    widest(LEAST_NAME, shown, ({ id }) => names.get(id) ?? id),
+    widest(MIN_NAME_WIDTH, shown, ({ id }) => names.get(id) ?? id),
   );
-  const whyAt = others + nameWidth + 2;
+  const whyAt = otherWidth + nameWidth + 2;
   return { view, screen, names, nameWidth: nameWidth + 2, sinceWidth, hasHeartbeats, whyAt };
 }
 
-function widest(least: number, shown: readonly Instance[], textOf: (instance: Instance) => string): number {
-  return shown.reduce((width, instance) => Math.max(width, columnsOf(textOf(instance))), least);
+function widest(min: number, shown: readonly Instance[], textOf: (instance: Instance) => string): number {
+  return shown.reduce((width, instance) => Math.max(width, columnsOf(textOf(instance))), min);
 }
 
 function headOf({ nameWidth, sinceWidth, hasHeartbeats }: Table): readonly Span[] {
@@ -197,7 +200,7 @@ export const callableWord = (instance: Pick<Instance, 'state' | 'admin'>): strin
 function foldedRow(view: View, count: number, { screen }: Table): readonly Span[] {
   const total = `${`${count} of ${view.instances.length}`.padEnd(CALLABLE_WIDTH - 2)}  `;
   const room = screen.width - STATE_WIDTH - total.length - 'callable: '.length;
-  const text = `callable: ${joined(sharesOf(view, room), room)}`;
+  const text = `callable: ${joinFitting(callableShares(view, room), room)}`;
   return [...stateSpans('●', 'HEALTHY', 'healthy'), { text: total + text }];
 }
 
@@ -205,14 +208,14 @@ function foldedRow(view: View, count: number, { screen }: Table): readonly Span[
  * The number of callable instances of each service: those with the smallest share first, then those with the fewest
  * that are well. Names are cut, so that each text fits in `room` with the number of others.
  */
-function sharesOf({ instances, hasNamespaces }: View, room: number): readonly string[] {
+function callableShares({ instances, hasNamespaces }: View, room: number): readonly string[] {
   const unwell = countsOf(
-    instances.filter((one) => !isWell(one)),
+    instances.filter((instance) => !isWell(instance)),
     hasNamespaces,
   );
   const unwellPart = (service: string, all: number): number => (unwell.get(service)?.all ?? 0) / all;
   const services = countsOf(instances, hasNamespaces);
-  const forOne = room - moreText(services.size).length;
+  const forOne = room - hiddenText(services.size).length;
   return [...services]
     .toSorted(
       ([one, a], [other, b]) =>
@@ -222,20 +225,20 @@ function sharesOf({ instances, hasNamespaces }: View, room: number): readonly st
     )
     .map(([service, { callable, all }]) => {
       const count = ` ${callable} of ${all}`;
-      return shortened(service, Math.min(MOST_SERVICE, Math.max(LEAST_NAME, forOne - count.length))) + count;
+      return shortened(service, Math.min(MAX_SERVICE_WIDTH, Math.max(MIN_NAME_WIDTH, forOne - count.length))) + count;
     });
 }
 
-const moreText = (count: number): string => ` · … and ${countText(count)} more`;
+const hiddenText = (count: number): string => ` · … and ${countText(count)} more`;
 
 /** As many texts as fit, and the number of others. */
-function joined(texts: readonly string[], room: number): string {
+function joinFitting(texts: readonly string[], room: number): string {
   let line = '';
   for (const [index, text] of texts.entries()) {
     const longer = index === 0 ? text : `${line} · ${text}`;
     const left = texts.length - index - 1;
-    const end = left === 0 ? '' : moreText(left);
-    if (index > 0 && columnsOf(longer + end) > room) return line + moreText(left + 1);
+    const end = left === 0 ? '' : hiddenText(left);
+    if (index > 0 && columnsOf(longer + end) > room) return line + hiddenText(left + 1);
     line = longer;
   }
   return line;
@@ -268,10 +271,10 @@ export function worstFirst(instances: readonly Instance[], all: readonly Instanc
   const outages = new Set(outagesIn(countsOf(all, true)));
   const nameOf = serviceIn(true);
   const rank = (instance: Instance): number => (outages.has(nameOf(instance)) ? -ORDER.length : 0) + rankOf(instance);
-  return instances.toSorted((a, b) => rank(a) - rank(b) || settledOrder(a, b));
+  return instances.toSorted((a, b) => rank(a) - rank(b) || stableOrder(a, b));
 }
 
-function settledOrder(a: Instance, b: Instance): number {
+function stableOrder(a: Instance, b: Instance): number {
   // instances that are well keep their places
   const bySince = isWell(a) ? 0 : b.since - a.since;
   return bySince || a.service.localeCompare(b.service) || a.id.localeCompare(b.id);

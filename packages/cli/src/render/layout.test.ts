@@ -1,14 +1,14 @@
 import type { Server } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { fleet, fleetRegistry, LONGEST_NAME } from '../fleet.fixture.js';
+import { createFleet, startFleetRegistry, LONGEST_NAME } from '../fleet.fixture.js';
 import { run } from '../run.js';
 import { columnsOf } from '../terminal/columns.js';
-import { testShell } from '../terminal/shell.fixture.js';
+import { createTestShell } from '../terminal/shell.fixture.js';
 import type { Screen, View } from './instance-table.js';
 import { renderView } from './view.js';
 
 const NOW = Date.now();
-const INSTANCES = fleet(200, NOW);
+const INSTANCES = createFleet(200, NOW);
 const STATES = 'HEALTHY|UNHEALTHY|CRITICAL|REGISTERING|DEREGISTERING|DRAINING|MAINTENANCE';
 const IS_ROW = new RegExp(`^. (${STATES}) `);
 /** The line that those share that are HEALTHY. */
@@ -38,12 +38,12 @@ const screenOf = (width: number, height: number): Screen => ({
 let url = '';
 let server: Server;
 beforeAll(async () => {
-  ({ url, server } = await fleetRegistry(INSTANCES));
+  ({ url, server } = await startFleetRegistry(INSTANCES));
 });
 afterAll(() => void server.close());
 
 async function printed(width: number, ...argv: readonly string[]): Promise<readonly string[]> {
-  const shell = testShell({ ROLLCALL_URL: url }, { width, height: 40 });
+  const shell = createTestShell({ ROLLCALL_URL: url }, { width, height: 40 });
   expect(await run(argv, shell)).toBe(0);
   return shell.outLines;
 }
@@ -75,12 +75,17 @@ describe.each(WIDTHS)('at %d columns', (width) => {
   });
 
   it('rollcall show is no wider, and loses no fact', async () => {
-    for (const one of INSTANCES.slice(0, 5)) {
-      const lines = await printed(width, 'show', one.id);
+    for (const instance of INSTANCES.slice(0, 5)) {
+      const lines = await printed(width, 'show', instance.id);
       expectToFit(lines, width);
-      expect(lines[0]).toMatch(new RegExp(`  (MAINTENANCE, its state: )?${one.state}  `));
+      expect(lines[0]).toMatch(new RegExp(`  (MAINTENANCE, its state: )?${instance.state}  `));
       const text = lines.join('').replaceAll(/\s/g, '');
-      for (const fact of [one.id, one.version, `contact=${one.metadata['contact'] ?? ''}`, 'circuitopenat1']) {
+      for (const fact of [
+        instance.id,
+        instance.version,
+        `contact=${instance.metadata['contact'] ?? ''}`,
+        'circuitopenat1',
+      ]) {
         expect(text).toContain(fact.replaceAll(/\s/g, ''));
       }
     }

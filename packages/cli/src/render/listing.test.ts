@@ -3,13 +3,13 @@ import type { Instance } from '@rollcall/core';
 import { sampleInstance } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
 import { columnsOf } from '../terminal/columns.js';
-import { testShell } from '../terminal/shell.fixture.js';
+import { createTestShell } from '../terminal/shell.fixture.js';
 import type { TestTerminal } from '../terminal/shell.fixture.js';
 import type { View } from './instance-table.js';
-import { listed } from './listing.js';
+import { renderListing } from './listing.js';
 import type { Listing } from './listing.js';
 
-const of = (id: string, but: Partial<Instance> = {}): Instance =>
+const createInstance = (id: string, but: Partial<Instance> = {}): Instance =>
   sampleInstance({
     id,
     service: id.split('-')[0] ?? id,
@@ -21,24 +21,27 @@ const of = (id: string, but: Partial<Instance> = {}): Instance =>
     next: null,
     ...but,
   });
-const many = Array.from({ length: 60 }, (_, index) => of(`orders-${1_000 + index}`));
-const dead = of('users-0001', { state: 'CRITICAL', reason: reasonFor('SILENT', 'no answer within 2000 ms') });
-const drained = of('mailer-0001', { admin: 'DRAINING' });
+const many = Array.from({ length: 60 }, (_, index) => createInstance(`orders-${1_000 + index}`));
+const dead = createInstance('users-0001', {
+  state: 'CRITICAL',
+  reason: reasonFor('SILENT', 'no answer within 2000 ms'),
+});
+const drained = createInstance('mailer-0001', { admin: 'DRAINING' });
 const REASON = 'kernel update, see CHG-7, which the team of the platform asked for on Monday';
 
-const viewOf = (instances: readonly Instance[], more: Partial<View> = {}): View => ({
+const viewOf = (instances: readonly Instance[], overrides: Partial<View> = {}): View => ({
   url: 'http://10.0.0.2:1337',
   isLive: true,
   lastMessageAt: Date.now(),
   revision: 7,
   instances,
   heartbeats: new Map(),
-  ...more,
+  ...overrides,
 });
 
-function print(view: View, terminal: TestTerminal, more: Partial<Listing> = {}): readonly string[] {
-  const listing: Listing = { view, format: 'table', isAll: false, isOneService: false, open: null, ...more };
-  return listed(listing, testShell({}, { width: 100, ...terminal }));
+function print(view: View, terminal: TestTerminal, overrides: Partial<Listing> = {}): readonly string[] {
+  const listing: Listing = { view, format: 'table', isAll: false, isOneService: false, open: null, ...overrides };
+  return renderListing(listing, createTestShell({}, { width: 100, ...terminal }));
 }
 const rowsOf = (lines: readonly string[], state: string): readonly string[] =>
   lines.filter((line) => line.startsWith(state));

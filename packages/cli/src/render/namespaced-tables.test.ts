@@ -1,11 +1,11 @@
 import type { Instance } from '@rollcall/core';
 import type { Server } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { fleet, fleetRegistry, LONGEST_NAME, LONGEST_NAMESPACE } from '../fleet.fixture.js';
+import { createFleet, startFleetRegistry, LONGEST_NAME, LONGEST_NAMESPACE } from '../fleet.fixture.js';
 import type { Edge } from '../registry/traffic.js';
 import { run } from '../run.js';
 import { columnsOf, shortenedName } from '../terminal/columns.js';
-import { testShell } from '../terminal/shell.fixture.js';
+import { createTestShell } from '../terminal/shell.fixture.js';
 import type { TestTerminal } from '../terminal/shell.fixture.js';
 import { Testbed } from '../testbed.fixture.js';
 import type { View } from './instance-table.js';
@@ -13,18 +13,18 @@ import { countsOf, outageText } from './outages.js';
 import { renderView } from './view.js';
 
 const NOW = Date.now();
-const INSTANCES = fleet(200, NOW);
+const INSTANCES = createFleet(200, NOW);
 const WIDTHS = [80, 100, 160, 200];
 
 let url = '';
 let server: Server;
 beforeAll(async () => {
-  ({ url, server } = await fleetRegistry(INSTANCES, 'namespaces'));
+  ({ url, server } = await startFleetRegistry(INSTANCES, 'namespaces'));
 });
 afterAll(() => void server.close());
 
 async function printed(terminal: TestTerminal, ...argv: readonly string[]) {
-  const shell = testShell({ ROLLCALL_URL: url }, terminal);
+  const shell = createTestShell({ ROLLCALL_URL: url }, terminal);
   const code = await run(argv, shell);
   return { code, lines: shell.outLines, err: shell.errLines.join('\n') };
 }
@@ -70,7 +70,7 @@ describe.each(WIDTHS)('names of 63 characters in namespaces of 63, at %d columns
   });
 
   it('fit in the verdict, which keeps its statement', () => {
-    const dead = INSTANCES.slice(0, 2).map((one) => ({ ...one, admin: 'DRAINING' as const }));
+    const dead = INSTANCES.slice(0, 2).map((instance) => ({ ...instance, admin: 'DRAINING' as const }));
     const [one] = dead;
     if (one !== undefined) expect(verdictAt(width, [one])).toMatch(/^Nobody of default\S* may be called: 1 drained\.$/);
     expect(verdictAt(width, dead)).toMatch(/^Nobody of (2 services|default\/payments\S+, team\S+) may be called/);
@@ -91,7 +91,7 @@ const edge = (from: string, to: string): Edge => ({
   targets: [],
 });
 
-const viewOf = (instances: readonly Instance[], more: Partial<View> = {}): View => ({
+const viewOf = (instances: readonly Instance[], overrides: Partial<View> = {}): View => ({
   url: 'http://10.0.0.2:1337',
   isLive: true,
   lastMessageAt: NOW,
@@ -99,7 +99,7 @@ const viewOf = (instances: readonly Instance[], more: Partial<View> = {}): View 
   hasNamespaces: true,
   instances,
   heartbeats: new Map(),
-  ...more,
+  ...overrides,
 });
 
 const screenOf = (width: number, height: number) => ({
@@ -142,7 +142,7 @@ describe('many services that are not fully callable', () => {
   });
 
   it('are counted by --fail-on if more than ten have no callable instance', () => {
-    const drained = INSTANCES.map((one) => ({ ...one, admin: 'DRAINING' as const }));
+    const drained = INSTANCES.map((instance) => ({ ...instance, admin: 'DRAINING' as const }));
     expect(outageText(countsOf(drained))).toMatch(
       /^Nobody of 200 services may be called: (\S+, ){9}\S+ and 190 more\.$/,
     );
@@ -178,7 +178,7 @@ describe('services of one name in two namespaces', () => {
   });
 
   it('do not hide each other: watch and ls report an outage of one', async () => {
-    const shell = testShell({ ROLLCALL_URL: testbed.url });
+    const shell = createTestShell({ ROLLCALL_URL: testbed.url });
     const code = run(['watch', '-A'], shell);
     expect(await shell.errorLine(/Nobody/)).toContain('Nobody of staging/stock may be called: 1 drained.');
     shell.end();

@@ -3,20 +3,24 @@ import type { Instance, ReasonCode } from '@rollcall/core';
 import { describe, expect, it } from 'vitest';
 import type { Direction, Heartbeats } from '../registry/heartbeats.js';
 import { paint } from '../terminal/paint.js';
-import { heartbeatPicture, readingOf } from './picture.js';
+import { heartbeatPicture, pictureHeading } from './picture.js';
 
 const FINE: Direction = { lastSuccessAgoMs: 1_000, roundTripMs: 2, misses: 0, error: null };
 const SILENT: Direction = { ...FINE, misses: 3 };
 const REFUSED: Direction = { ...FINE, misses: 2, error: 'connect ECONNREFUSED 10.0.3.21:3001' };
 const DUE: Direction = { lastSuccessAgoMs: null, roundTripMs: null, misses: 0, error: null };
 
-const beats = (heartbeat1: Direction, heartbeat2: Direction): Heartbeats => ({ heartbeat1, heartbeat2, requestedAt: 0 });
+const beats = (heartbeat1: Direction, heartbeat2: Direction): Heartbeats => ({
+  heartbeat1,
+  heartbeat2,
+  requestedAt: 0,
+});
 const TERMINAL = { width: Infinity, isColoured: false, isUnicode: true };
 
 function read(code: ReasonCode, measured: Heartbeats | null) {
   const instance = { id: 'orders-1', service: 'orders', state: 'UNHEALTHY', reason: reasonFor(code) } as Instance;
   const lines = heartbeatPicture(instance, 'orders…1', measured, 0);
-  return [readingOf(instance, measured), ...lines.map((line) => paint(line, TERMINAL))];
+  return [pictureHeading(instance, measured), ...lines.map((line) => paint(line, TERMINAL))];
 }
 
 describe('the heartbeat picture', () => {

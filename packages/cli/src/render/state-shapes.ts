@@ -35,9 +35,9 @@ export function headSpans(instance: Instance): readonly Span[] {
 }
 
 /** HEALTHY has a coloured disc and a plain word. */
-export function stateSpans(mark: string, word: string, look: Look): readonly Span[] {
-  const padding = { text: ' '.repeat(Math.max(1, STATE_WIDTH - 2 - word.length)) };
-  return [{ text: mark, look }, { text: ' ' }, look === 'healthy' ? { text: word } : { text: word, look }, padding];
+export function stateSpans(mark: string, label: string, look: Look): readonly Span[] {
+  const padding = { text: ' '.repeat(Math.max(1, STATE_WIDTH - 2 - label.length)) };
+  return [{ text: mark, look }, { text: ' ' }, look === 'healthy' ? { text: label } : { text: label, look }, padding];
 }
 
 /**

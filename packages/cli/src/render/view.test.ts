@@ -2,7 +2,7 @@ import type { Instance, ReasonCode, State } from '@rollcall/core';
 import { reasonFor } from '@rollcall/core';
 import { describe, expect, it } from 'vitest';
 import type { Heartbeats } from '../registry/heartbeats.js';
-import { clockText } from '../terminal/words.js';
+import { clockText } from '../terminal/texts.js';
 import { renderTable } from './instance-table.js';
 import type { Screen, View } from './instance-table.js';
 import { renderChange, renderView } from './view.js';
@@ -10,7 +10,7 @@ import { renderChange, renderView } from './view.js';
 const NOW = new Date(2026, 8, 21, 14, 2, 23).getTime();
 const SCREEN: Screen = { now: NOW, width: 100, rows: 50, isColoured: false, isUnicode: true };
 
-interface Sketch {
+interface InstanceFields {
   readonly id: string;
   readonly state?: State;
   readonly code?: ReasonCode;
@@ -26,7 +26,7 @@ function instance({
   detail,
   ageMs = 41_000,
   next = null,
-}: Sketch): Instance {
+}: InstanceFields): Instance {
   return {
     id,
     service: id.split('-')[0] ?? id,
@@ -47,7 +47,7 @@ function instance({
   };
 }
 
-function viewOf(instances: readonly Instance[], more: Partial<View> = {}): View {
+function viewOf(instances: readonly Instance[], overrides: Partial<View> = {}): View {
   return {
     url: 'http://10.0.0.2:1337',
     isLive: true,
@@ -55,7 +55,7 @@ function viewOf(instances: readonly Instance[], more: Partial<View> = {}): View 
     revision: 48_213,
     instances,
     heartbeats: new Map(),
-    ...more,
+    ...overrides,
   };
 }
 
@@ -208,7 +208,8 @@ describe('the golden pictures', () => {
   ]);
   const calls = { perSecond: 12.5, calls: 62, failures: 0, retries: 3, p99Ms: 42 };
   const view = viewOf([...healthy, starting, refused], { heartbeats, calls });
-  const picture = (more: Partial<Screen>): readonly string[] => renderView(view, { ...SCREEN, rows: 3, ...more });
+  const picture = (overrides: Partial<Screen>): readonly string[] =>
+    renderView(view, { ...SCREEN, rows: 3, ...overrides });
 
   it('at 140 columns', () => {
     expect(picture({ width: 140 })).toEqual([

@@ -5,7 +5,7 @@ import type { CallsSum, Edge } from '../registry/traffic.js';
 import { paint } from '../terminal/paint.js';
 import type { Look, Span } from '../terminal/paint.js';
 import type { Terminal } from '../terminal/shell.js';
-import { ageText, clockText, countText } from '../terminal/words.js';
+import { ageText, clockText, countText } from '../terminal/texts.js';
 import { HEARTBEATS_FROM, isWell, renderTable } from './instance-table.js';
 import type { Screen, View } from './instance-table.js';
 import { countsOf, isAway, outagesIn, outageText, serviceIn } from './outages.js';
@@ -22,10 +22,10 @@ export function renderView(view: View, screen: Screen): readonly string[] {
   if (!view.isLive && view.lastMessageAt !== null) {
     lines.push([{ text: view.isSilent === true ? SILENT : NO_LINE, look: 'unhealthy' }]);
   }
-  const others: readonly (readonly Span[])[] =
+  const otherServices: readonly (readonly Span[])[] =
     view.isLive && (view.otherNamespaces ?? '') !== '' ? [[{ text: view.otherNamespaces ?? '' }]] : [];
   const below = view.instances.length === 0 ? [] : [...trafficOf(view, screen), ...legendOf(view, screen)];
-  const legend = [...below, ...others];
+  const legend = [...below, ...otherServices];
   const room = (screen.lines ?? Infinity) - lines.length - legend.length;
   const table = renderTable(view, { ...screen, lines: room });
   return [...lines.map((line) => paint(line, screen)), ...table, ...legend.map((line) => paint(line, screen))];
@@ -80,9 +80,9 @@ export function renderChange(
     : isAway({ admin })
       ? [AWAY.shape, admin, AWAY.look]
       : [shapeOf(state, change.reason), state, stateLook(state)];
-  const [mark, word, look] = head;
+  const [mark, label, look] = head;
   const why = isGone || !isAway({ admin }) ? text : `${state}: ${text}`;
-  return paint([{ text: `${at}  ` }, ...stateSpans(mark, word, look), { text: `${name.padEnd(16)}  ${why}` }], {
+  return paint([{ text: `${at}  ` }, ...stateSpans(mark, label, look), { text: `${name.padEnd(16)}  ${why}` }], {
     ...screen,
     width: Infinity,
   });
@@ -111,10 +111,10 @@ function headline(view: View, screen: Screen): readonly Span[] {
   ];
 }
 
-function linkText({ isLive, isSilent = false, lastMessageAt: heardAt }: View, now: number): string {
+function linkText({ isLive, isSilent = false, lastMessageAt }: View, now: number): string {
   if (isLive) return 'Live';
-  if (heardAt === null) return 'Connecting';
-  const age = now - heardAt;
+  if (lastMessageAt === null) return 'Connecting';
+  const age = now - lastMessageAt;
   if (isSilent) return `No word for ${ageText(age)}`;
   return age < STALE_AFTER_MS ? 'Reconnecting' : `Stale ${ageText(age)}`;
 }
@@ -124,13 +124,13 @@ function linkText({ isLive, isSilent = false, lastMessageAt: heardAt }: View, no
  * about an old view is in the past tense.
  */
 export function verdictOf(view: View, width: number): readonly Span[] {
-  const { instances, isLive, lastMessageAt: heardAt, calls = null, edges = [], hasNamespaces } = view;
-  if (instances.length === 0) return [{ text: heardAt === null ? 'Waiting for the registry.' : WAITING }];
+  const { instances, isLive, lastMessageAt, calls = null, edges = [], hasNamespaces } = view;
+  if (instances.length === 0) return [{ text: lastMessageAt === null ? 'Waiting for the registry.' : WAITING }];
   const counts = countsOf(instances, hasNamespaces);
   const outages = outagesIn(counts);
   const nameOf = serviceIn(hasNamespaces);
   const troubled = new Set([...outages, ...instances.filter(needsAttention).map(nameOf)]);
-  const since = isLive || heardAt === null ? null : clockText(heardAt);
+  const since = isLive || lastMessageAt === null ? null : clockText(lastMessageAt);
   const failing = isLive ? failingText(edges, hasNamespaces === true) : '';
   if (troubled.size === 0) return wellSpans(wellText(instances, since), failing, isLive ? calls : null);
   const [needs, need] = isLive ? ['needs', 'need'] : ['needed', 'needed'];
@@ -138,8 +138,8 @@ export function verdictOf(view: View, width: number): readonly Span[] {
   const count = `${of} ${troubled.size === 1 ? needs : need} attention${since === null ? '' : ` at ${since}`}.`;
   const affected = failing === '' ? (isLive ? affectedText(calls) : '') : ` ${failing}`;
   if (outages.length === 0) return [{ text: count, look: 'strong' }, { text: affected }];
-  const others = troubled.size === outages.length ? '' : ` ${count}`;
-  return [{ text: outageText(counts, since, width), look: 'critical' }, { text: `${others}${affected}` }];
+  const otherServices = troubled.size === outages.length ? '' : ` ${count}`;
+  return [{ text: outageText(counts, since, width), look: 'critical' }, { text: `${otherServices}${affected}` }];
 }
 
 /** The instances are well; are the calls, too? */
@@ -156,23 +156,23 @@ function wellSpans(text: string, failing: string, calls: CallsSum | null): reado
  */
 function failingText(edges: readonly Edge[], hasNamespaces: boolean): string {
   const failing = edges.filter(({ failures }) => failures > 0).toSorted(worstEdgeFirst);
-  const named = failing.slice(0, MOST_FAILING).map((edge) => {
+  const named = failing.slice(0, MAX_FAILING).map((edge) => {
     const { from, to } = hasNamespaces ? qualified(edge) : edge;
     return `${from} → ${to} ${countText(edge.failures)} of ${countText(edge.calls)}`;
   });
-  const more = failing.length > MOST_FAILING ? ` and ${failing.length - MOST_FAILING} more` : '';
-  return failing.length === 0 ? '' : `Calls fail: ${named.join(', ')}${more}.`;
+  const hidden = failing.length > MAX_FAILING ? ` and ${failing.length - MAX_FAILING} more` : '';
+  return failing.length === 0 ? '' : `Calls fail: ${named.join(', ')}${hidden}.`;
 }
 
 /** Edges that are named in the verdict. */
-const MOST_FAILING = 2;
+const MAX_FAILING = 2;
 
 function wellText(instances: readonly Instance[], since: string | null): string {
   const [needs, are, were] = since === null ? ['needs', 'are', 'on the way'] : ['needed', 'were', 'were on the way'];
   const count = countCallable(instances);
   const away = notCallableText({ ...count, unfit: NONE_UNFIT });
-  const rest = instances.filter((one) => !isWell(one) && !isAway(one)).length;
-  const way = rest === 0 ? '' : ` ${rest} ${were}, nothing to do.`;
+  const transient = instances.filter((instance) => !isWell(instance) && !isAway(instance)).length;
+  const way = transient === 0 ? '' : ` ${transient} ${were}, nothing to do.`;
   const share = `${count.callable} of ${count.all} ${are} callable${away === '' ? '' : `, ${away}`}`;
   return `No service ${needs} attention: ${share}${since === null ? '' : ` at ${since}`}.${way}`;
 }

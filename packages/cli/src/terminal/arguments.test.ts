@@ -17,7 +17,7 @@ describe('a command line', () => {
   it('that is empty has all defaults', () => {
     expect(parse()).toEqual({
       flags: { '--port': 1337, '--url': undefined, '--name': [], '--json': false },
-      words: [],
+      operands: [],
     });
   });
 
@@ -33,7 +33,7 @@ describe('a command line', () => {
 
   it('separates words from flags, and treats everything after -- as a word', () => {
     expect(parse('orders', '--json', '--', '--port')).toMatchObject({
-      words: ['orders', '--port'],
+      operands: ['orders', '--port'],
       flags: { '--json': true },
     });
   });

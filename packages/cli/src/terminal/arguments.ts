@@ -60,16 +60,16 @@ export function parseArguments<const Known extends Flags>(known: Known, argv: re
     tokens: true,
   });
   const received: Record<string, unknown> = {};
-  const words: string[] = [];
+  const operands: string[] = [];
   for (const token of tokens) {
-    if (token.kind === 'positional') words.push(token.value);
+    if (token.kind === 'positional') operands.push(token.value);
     if (token.kind !== 'option') continue;
     const key: `--${string}` = `--${token.name}`;
     const isKnown = Object.hasOwn(known, key);
     if (isKnown) received[key] = valueOf(key, known[key], token.value, received[key]);
     else received[token.rawName] = true;
   }
-  return { flags: parseOptions(known, received), operands: words };
+  return { flags: parseOptions(known, received), operands };
 }
 
 /** The lines of a help text that describe the flags. */
@@ -97,7 +97,10 @@ function valueOf(
     throw new RollcallError('OPTION_INVALID', `Option ${key} takes no value. Write ${key} alone.`);
   }
   if (typed === undefined) {
-    throw new RollcallError('OPTION_INVALID', `Option ${key} needs a value: ${key} ${flag.placeholder}, ${flag.allowed}.`);
+    throw new RollcallError(
+      'OPTION_INVALID',
+      `Option ${key} needs a value: ${key} ${flag.placeholder}, ${flag.allowed}.`,
+    );
   }
   if (flag.isRepeatable) return Array.isArray(before) ? [...before, typed] : [typed];
   return flag.accept(typed, key).ok || !/^-?\d+(\.\d+)?$/.test(typed) ? typed : Number(typed);

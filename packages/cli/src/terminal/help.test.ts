@@ -2,10 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { flagsIn } from '../commands/completion.js';
 import { COMMANDS, run } from '../run.js';
 import { columnsOf } from './columns.js';
-import { testShell } from './shell.fixture.js';
+import { createTestShell } from './shell.fixture.js';
 
 async function helpAt(width: number, ...argv: readonly string[]): Promise<string> {
-  const shell = testShell({}, { width });
+  const shell = createTestShell({}, { width });
   expect(await run(argv, shell)).toBe(0);
   return shell.outLines.join('\n');
 }
@@ -22,9 +22,9 @@ describe.each(TEXTS)('rollcall %s %s', (...argv) => {
     [93, 93],
     [120, 100],
     [300, 100],
-  ])('on a terminal of %d columns has no line of more than %d', async (width, most) => {
+  ])('on a terminal of %d columns has no line of more than %d', async (width, maxWidth) => {
     const lines = (await helpAt(width, ...argv)).split('\n');
-    expect(lines.filter((line) => columnsOf(line) > most && !isTyped(line))).toEqual([]);
+    expect(lines.filter((line) => columnsOf(line) > maxWidth && !isTyped(line))).toEqual([]);
     expect(lines.filter((line) => columnsOf(line) > 100)).toEqual([]);
   });
 

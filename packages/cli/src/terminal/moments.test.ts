@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { isoText, momentOf, momentText } from './moments.js';
+import { isoText, parseMoment, momentText } from './moments.js';
 
 const at = (...parts: [number, number, number, number, number, number]): number => new Date(...parts).getTime();
 const NOW = at(2026, 8, 21, 14, 2, 23);
@@ -30,10 +30,10 @@ describe('a typed moment', () => {
     ['2026-09-20T08:30:15.250Z', Date.UTC(2026, 8, 20, 8, 30, 15, 250)],
     ['2026-09-20T08:30+02:00', Date.UTC(2026, 8, 20, 6, 30, 0)],
   ])('is an age, a time of today, or a date: %s', (typed, wall) => {
-    expect(momentOf(typed, '--since', NOW)).toBe(wall);
+    expect(parseMoment(typed, '--since', NOW)).toBe(wall);
   });
 
   it.each(['', 'yesterday', '25:00', '2026-13-01', '2026-09-20T', '-5m'])('is not "%s"', (typed) => {
-    expect(() => momentOf(typed, '--since', NOW)).toThrow(/--since: received ".*", allowed is/);
+    expect(() => parseMoment(typed, '--since', NOW)).toThrow(/--since: received ".*", allowed is/);
   });
 });

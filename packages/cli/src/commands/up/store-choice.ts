@@ -11,7 +11,7 @@ export interface StoreChoice {
   readonly isExplicit: boolean;
 }
 
-interface Wishes {
+interface StoreFlags {
   readonly port: number;
   /** A folder, by --data. */
   readonly data: string | undefined;
@@ -23,7 +23,7 @@ interface Wishes {
  * The store that the user asked for; else a folder of the user for this port, in whichever folder the command is run. A
  * registry on any free port is not found again, so it keeps nothing. Throws OPTION_INVALID if both options are given.
  */
-export function keepingOf({ port, data, memory }: Wishes, env: Shell['env']): StoreChoice {
+export function chooseStore({ port, data, memory }: StoreFlags, env: Shell['env']): StoreChoice {
   if (memory && data !== undefined) {
     throw new RollcallError('OPTION_INVALID', '--memory keeps nothing and --data a folder: leave one of them out.');
   }

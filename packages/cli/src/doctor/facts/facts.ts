@@ -15,9 +15,9 @@ import type { Heartbeats } from '../../registry/heartbeats.js';
 import type { Progress } from './send-request.js';
 
 /** The result of an HTTP request. */
-export type Asked = Answer | Failure;
+export type ProbeResult = ProbeAnswer | ProbeFailure;
 
-export interface Answer {
+export interface ProbeAnswer {
   readonly kind: 'answer';
   readonly status: number;
   /** The content type and the server program from its headers; empty: none. */
@@ -34,7 +34,7 @@ export interface Answer {
   readonly roundTripMs: number;
 }
 
-export interface Failure {
+export interface ProbeFailure {
   readonly kind: 'failure';
   /** Node's code: `ECONNREFUSED`; empty: none. */
   readonly code: string;
@@ -62,7 +62,7 @@ export interface AddressFacts {
 /** The connection to the registry. */
 export interface ContactFacts {
   /** The first answer to a request about the registry; a failure: no try was answered. */
-  readonly contact: Asked;
+  readonly contact: ProbeResult;
   /** True if a small request was answered while the one about the registry met silence. */
   readonly isSmallAnswered: boolean;
   /** True if TLS answers where the URL has http and connections end without an answer. */
@@ -75,9 +75,9 @@ export interface ContactFacts {
 export type PeerFacts = Omit<AddressFacts, 'address' | 'isNamed'> & { readonly url: string };
 
 /** The probes of the connection to a registry that answers. */
-export interface WayFacts {
+export interface ConnectionProbes {
   /** A failure of the request for an answer of more than 64 KiB; null: it arrived, or none was requested. */
-  readonly large: Failure | null;
+  readonly large: ProbeFailure | null;
   /** The result of holding a change feed. */
   readonly stream: StreamFacts;
 }
@@ -93,7 +93,7 @@ export interface StreamFacts {
 }
 
 /** The process that looks. */
-export interface HereFacts {
+export interface LocalFacts {
   /** The container that it runs in; null: none is recognised. */
   readonly container: Container | null;
   /** Files that it may have open; null: not known. */
@@ -103,19 +103,19 @@ export interface HereFacts {
 }
 
 /** All tries to reach the registry. */
-export interface TryFacts {
+export interface AttemptFacts {
   readonly count: number;
-  readonly failures: readonly Failure[];
+  readonly failures: readonly ProbeFailure[];
   /** Bytes of the largest answer that arrived as a whole. */
   readonly largestAnswer: number;
 }
 
 /** The result of probing an instance's address from here. */
-export interface Reach {
+export interface PortProbe {
   readonly endpoint: Endpoint;
   /**
    * `itself`: it reported its own id; `another`: a different id; `open`: the port accepts connections, and the id was
-   * not requested; `refused`: no process listens; `silent`: no answer in time; `unasked`: this process has no free file
+   * not requested; `refused`: no process listens; `silent`: no answer in time; `untried`: this process has no free file
    * descriptor for it; `failed`: anything else.
    */
   readonly outcome: 'itself' | 'another' | 'open' | 'refused' | 'silent' | 'untried' | 'failed';
@@ -133,7 +133,7 @@ export interface InstanceFacts {
   /** True if it holds its line; null: unknown. */
   readonly line: boolean | null;
   /** One for each endpoint; empty: not tried. */
-  readonly portProbes: readonly Reach[];
+  readonly portProbes: readonly PortProbe[];
   /** The last rounds of Heartbeat-1, oldest first: true if answered. Empty: not requested. */
   readonly rounds: readonly boolean[];
   /** The number of times its stream ended within ten minutes although it lives; null: never, or unknown. */
@@ -220,10 +220,10 @@ export type Scope =
 /** Everything that is judged. */
 export interface Facts extends Omit<ContactFacts, 'contact'> {
   readonly url: string;
-  readonly local: HereFacts;
-  readonly attempts: TryFacts;
+  readonly local: LocalFacts;
+  readonly attempts: AttemptFacts;
   /** Null: no registry answered. */
-  readonly connection: WayFacts | null;
+  readonly connection: ConnectionProbes | null;
   /** The others of the list in ROLLCALL_URL. */
   readonly peers: readonly PeerFacts[];
   /** What was requested and not received, for people. */
@@ -235,7 +235,7 @@ export interface Facts extends Omit<ContactFacts, 'contact'> {
   /** True if a token or a certificate was sent. */
   readonly hasToken: boolean;
   /** The registry's answer about itself. */
-  readonly contact: Asked;
+  readonly contact: ProbeResult;
   /** Null: it answered otherwise. */
   readonly registry: RegistryFacts | null;
   readonly instances: readonly InstanceFacts[];

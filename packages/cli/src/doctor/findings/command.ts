@@ -25,11 +25,11 @@ export interface Part {
 export function partsOf(text: string, commands: readonly string[]): readonly Part[] {
   const parts: Part[] = [];
   let from = 0;
-  for (const one of commands) {
-    const at = text.indexOf(one, from);
+  for (const found of commands) {
+    const at = text.indexOf(found, from);
     if (at < 0) continue;
-    parts.push({ text: text.slice(from, at), isCommand: false }, { text: one, isCommand: true });
-    from = at + one.length;
+    parts.push({ text: text.slice(from, at), isCommand: false }, { text: found, isCommand: true });
+    from = at + found.length;
   }
   return [...parts, { text: text.slice(from), isCommand: false }].filter((part) => part.text.trim() !== '');
 }

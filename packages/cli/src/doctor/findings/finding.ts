@@ -108,12 +108,12 @@ export interface Diagnosis {
   readonly unchecked: readonly string[];
 }
 
-type Seen = Pick<Finding, 'what' | 'evidence' | 'fix'> &
+type FindingParts = Pick<Finding, 'what' | 'evidence' | 'fix'> &
   Partial<Pick<Finding, 'instances' | 'names' | 'services' | 'share'>>;
 
 /** Commands in `fix` are marked (`command`). Names, services and share may be left out if `instances` implies them. */
-export function finding(code: FindingCode, seen: Seen): Finding {
-  const { what, evidence, fix, instances = [], names = [], services = [], share = null } = seen;
+export function finding(code: FindingCode, parts: FindingParts): Finding {
+  const { what, evidence, fix, instances = [], names = [], services = [], share = null } = parts;
   const { gravity, why } = MEANINGS[code];
   return {
     code,
@@ -139,9 +139,7 @@ export function worstFirst(findings: readonly Finding[]): readonly Finding[] {
   const rank = ({ gravity }: Finding): number => GRAVITIES.indexOf(gravity);
   const order = ({ code }: Finding): number => FINDING_CODES.indexOf(code);
   const lost = ({ share }: Finding): number => share ?? 1;
-  return findings.toSorted(
-    (a, b) => rank(a) - rank(b) || lost(b) - lost(a) || order(a) - order(b),
-  );
+  return findings.toSorted((a, b) => rank(a) - rank(b) || lost(b) - lost(a) || order(a) - order(b));
 }
 
 const UNSEEN = 'Services that start now find no instances and are not found; those that run continue with their copy.';

@@ -45,7 +45,7 @@ const MACHINE: Remedies = {
   showLoad: command('ps -o stat,pcpu,etime,args -C node'),
 };
 
-const NODE_CONNECTS = (host: string, port: string | number): string =>
+const nodeConnect = (host: string, port: string | number): string =>
   `node -e "require('net').connect(${port},'${host}').on('connect',()=>{console.log('open');process.exit()}).on('error',e=>{console.log(e.message);process.exit(1)})"`;
 
 /** Docker, Podman, and engines with the same commands. */
@@ -56,7 +56,7 @@ function engine(name: string): Remedies {
     showListener: (port) => `on the host: ${command(`${name} ps --filter publish=${port}`)}`,
     resolveName: (host) =>
       `is the container ${host} in the network of this one? On the host: ${command(`${name} network inspect <network>`)}`,
-    tryPort: (host, port) => `on the host: ${command(`${name} exec <container> ${NODE_CONNECTS(host, port)}`)}`,
+    tryPort: (host, port) => `on the host: ${command(`${name} exec <container> ${nodeConnect(host, port)}`)}`,
     createToken: (role) =>
       `on the host: ${command(`${name} exec <registry> rollcall token create --data /data --role ${role}`)}`,
     addOption: (option) => `in the registry’s container: ${command(`up --host 0.0.0.0 --data /data ${option}`)}`,
@@ -74,7 +74,7 @@ const KUBERNETES: Remedies = {
     `which pods does the Service lead to? ${command('kubectl get endpointslices -o wide')}, port ${port}`,
   resolveName: (name) =>
     `is there such a Service, in this namespace? ${command(`kubectl get service ${name.split('.')[0] ?? name}`)}`,
-  tryPort: (host, port) => `from the pod that cannot: ${command(`kubectl exec <pod> -- ${NODE_CONNECTS(host, port)}`)}`,
+  tryPort: (host, port) => `from the pod that cannot: ${command(`kubectl exec <pod> -- ${nodeConnect(host, port)}`)}`,
   createToken: (role) =>
     `where tokens.json is kept: ${command(`rollcall token create --tokens tokens.json --role ${role}`)}, then put that file into the Secret rollcall-tokens again (docs/guide/kubernetes.md)`,
   addOption: (option) => `in the args of the registry’s container: ${option}`,

@@ -1,6 +1,6 @@
 import type { ReasonCode } from '@rollcall/core';
 import { describe, expect, it } from 'vitest';
-import { ageText, clockText, explained, nextText, printable, shortName, shortNames } from './words.js';
+import { ageText, clockText, explainReason, nextText, printable, shortName, shortNames } from './texts.js';
 
 describe('an age', () => {
   it.each([
@@ -26,14 +26,14 @@ describe('a reason', () => {
       code: 'INBOUND_REFUSED',
       text: 'nobody can reach it: connect ECONNREFUSED 10.0.3.21:3001',
     } as const;
-    expect(explained(reason)).toEqual({
+    expect(explainReason(reason)).toEqual({
       sentence: 'Nobody can reach it.',
       evidence: 'ECONNREFUSED 10.0.3.21:3001',
     });
   });
 
   it('of a newer registry is kept unchanged', () => {
-    expect(explained({ code: 'MOON' as ReasonCode, text: 'the moon is full: truly' })).toEqual({
+    expect(explainReason({ code: 'MOON' as ReasonCode, text: 'the moon is full: truly' })).toEqual({
       sentence: 'The moon is full: truly.',
       evidence: '',
     });
@@ -41,7 +41,7 @@ describe('a reason', () => {
 
   it('cannot control the terminal', () => {
     const reason = { code: 'INBOUND_SILENT', text: 'it does not answer Heartbeat-1: \u001b[2J\u202e!' } as const;
-    expect(explained(reason).evidence).toBe('?[2J?!');
+    expect(explainReason(reason).evidence).toBe('?[2J?!');
   });
 });
 
@@ -92,12 +92,12 @@ describe('short names', () => {
   });
 
   it('of one among others is the same as in their list', () => {
-    const [one, other] = [
+    const [first, second] = [
       { id: 'a-x1e07', service: 'a' },
       { id: 'a-y1e07', service: 'a' },
     ];
-    expect(shortName(one, [one, other])).toBe('a…x1e07');
-    expect(shortName(one, [one])).toBe('a…1e07');
+    expect(shortName(first, [first, second])).toBe('a…x1e07');
+    expect(shortName(first, [first])).toBe('a…1e07');
   });
 });
 

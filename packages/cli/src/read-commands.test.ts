@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { dot, mermaid } from './commands/graph.js';
 import { edgesIn } from './registry/traffic.js';
 import { run } from './run.js';
-import { testShell } from './terminal/shell.fixture.js';
+import { createTestShell } from './terminal/shell.fixture.js';
 import { Testbed } from './testbed.fixture.js';
 
 /** The secret of an instance that calls `orders`. */
@@ -52,7 +52,7 @@ describe('rollcall show', () => {
   });
 
   it('is ASCII where there is no UTF-8', async () => {
-    const { out } = await testbed.runOn({ isUnicode: false }, 'show', '1e07');
+    const { out } = await testbed.runOnTerminal({ isUnicode: false }, 'show', '1e07');
     expect(out).toMatch(/^[\n\x20-\x7e]*$/);
     expect(out).toContain(': orders~1e07  REGISTERING');
   });
@@ -84,7 +84,7 @@ describe('rollcall events', () => {
   });
 
   it('-f stays, and prints an operator’s action with its reason', async () => {
-    const shell = testShell({ ROLLCALL_URL: testbed.url });
+    const shell = createTestShell({ ROLLCALL_URL: testbed.url });
     const code = run(['events', '-f', '--kind', 'admin'], shell);
     await testbed.run('drain', '1e07', '--reason', 'new disk');
     expect(await shell.line(/admin/)).toMatch(/admin +orders…1e07 +drained by an operator \(new disk\)/);
@@ -152,12 +152,12 @@ describe('rollcall graph', () => {
   });
 
   it('is empty without calls, and prints why', async () => {
-    const empty = await Testbed.start();
-    expect(await empty.run('graph')).toEqual({
+    const withoutCalls = await Testbed.start();
+    expect(await withoutCalls.run('graph')).toEqual({
       code: 0,
       out: '',
       err: expect.stringContaining('No caller has reported a call'),
     });
-    await empty.close();
+    await withoutCalls.close();
   });
 });
