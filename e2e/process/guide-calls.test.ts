@@ -224,7 +224,7 @@ describe('the page on calls', () => {
     // #region events
     const stop = rollcall.onEvent((event) => {
       if (event.kind === 'ejected') Logger.warn(`${event.instance} gets no calls from here: ${event.failure}`);
-      if (event.kind === 'opened') Logger.error(`Nobody of ${event.service} can be called.`);
+      if (event.kind === 'opened') Logger.error(`No instance of ${event.service} can be called.`);
     });
     // #endregion
     await shop.deadline('1');
@@ -236,7 +236,7 @@ describe('the page on calls', () => {
     await apps.shift()!.close();
     await expect(shop.deadline('2')).rejects.toMatchObject({ code: 'NO_INSTANCE' });
     await until('it is logged', () => complain.mock.calls.length > 0);
-    expect(complain.mock.calls).toEqual([['Nobody of orders can be called.']]);
+    expect(complain.mock.calls).toEqual([['No instance of orders can be called.']]);
     stop();
   });
 });

@@ -19,7 +19,7 @@ const KNOWN: Readonly<Record<string, Explanation>> = {
   ENOENT: ['there is no such file or folder', 'Check the path.'],
   EISDIR: ['that is a folder, and a file is needed', 'Name the file.'],
   ENOTDIR: ['part of that path is a file, not a folder', 'Check the path.'],
-  ELOOP: ['its links lead in a circle', 'Mend the link.'],
+  ELOOP: ['its links lead in a circle', 'Fix the link.'],
   EIO: ['the disk, or the terminal, reports an error of its own', 'Look at the log of the system (dmesg).'],
   ENOMEM: ['there is no memory left', 'End other programs, or give it more memory.'],
   EAGAIN: ['the system has no more processes or threads for this user', 'Raise the limit (ulimit -u), or end some.'],

@@ -78,14 +78,14 @@ const ROWS = PAGE.split('\n').flatMap((row) => {
 });
 
 describe('docs/guide/logs.md', () => {
-  it('has every line that the registry and the client write, and no other', () => {
+  it('lists every line that the registry and the client write, and no other', () => {
     const onPage = new Set(ROWS.map(({ line }) => line));
     // a line that is missing, or an expression that MADE_ELSEWHERE has to explain
     expect([...new Set(CODE)].filter((line) => !onPage.has(line))).toEqual([]);
     expect([...onPage].filter((line) => !CODE.includes(line))).toEqual([]);
   });
 
-  it('has for each its meaning, and what to do', () => {
+  it('explains each line and its fix', () => {
     for (const { line, means, todo } of ROWS) {
       expect(means.length, line).toBeGreaterThan(10);
       expect(todo, line).toMatch(/\S/);

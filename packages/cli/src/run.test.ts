@@ -16,7 +16,7 @@ const WITHOUT_EXAMPLES = ['up', 'token', 'doctor'];
 
 describe('rollcall', () => {
   it.each([[[]], [['help']], [['--help']], [['-h']]])(
-    '%j is the help, with the commands and the exit codes',
+    'prints for %j the help, with the commands and the exit codes',
     async (argv) => {
       const { code, out } = await runCommand(...argv);
       expect(code).toBe(0);
@@ -32,7 +32,7 @@ describe('rollcall', () => {
     expect(out).toMatch(/^Run:\n {2}up .*^Look:\n.*^Act:\n.*^More:\n/ms);
   });
 
-  it.each(Object.keys(COMMANDS))('%s --help shows its usage, and examples', async (name) => {
+  it.each(Object.keys(COMMANDS))('prints the usage and the examples of %s --help', async (name) => {
     const { code, out } = await runCommand(name, '--help');
     expect(code).toBe(0);
     expect(out).toContain(`rollcall ${name}`);
@@ -40,7 +40,7 @@ describe('rollcall', () => {
     if (!WITHOUT_EXAMPLES.includes(name)) expect(out).toMatch(new RegExp(`^Examples:\\n  .*rollcall ${name}`, 'm'));
   });
 
-  it('--version is the version of the package', async () => {
+  it('prints the version of the package for --version', async () => {
     expect(await runCommand('--version')).toEqual({ code: 0, out: expect.stringMatching(/^\d+\.\d+\.\d+/), err: '' });
   });
 
@@ -66,7 +66,7 @@ describe('rollcall', () => {
     });
   });
 
-  it.each(['up', 'ls'])('%s --help describes its options and does nothing else', async (name) => {
+  it.each(['up', 'ls'])('describes the options for %s --help and does nothing else', async (name) => {
     const { code, out, err } = await runCommand(name, '--json-nothing', '--help');
     expect({ code, err }).toEqual({ code: 0, err: '' });
     expect(out).toContain(`Usage: rollcall ${name}`);
@@ -74,7 +74,7 @@ describe('rollcall', () => {
 });
 
 describe('the exit code', () => {
-  it('is 2 for an invalid command line, which is reported in a sentence', async () => {
+  it('equals 2 for an invalid command line, which is reported in a sentence', async () => {
     expect(await runCommand('up', '--prot', '0')).toEqual({
       code: 2,
       out: '',
@@ -82,7 +82,7 @@ describe('the exit code', () => {
     });
   });
 
-  it('is 3 if no registry answers', async () => {
+  it('equals 3 if no registry answers', async () => {
     const { code, err } = await runCommand('ls', '--url', 'http://127.0.0.1:1');
     expect(code).toBe(3);
     expect(err).toContain('npx rollcall up');
@@ -90,7 +90,7 @@ describe('the exit code', () => {
 });
 
 describe('the terminal', () => {
-  it('is coloured only on a terminal and without NO_COLOR', () => {
+  it('gets colours only if it is one, and without NO_COLOR', () => {
     expect(terminalOf({ isTTY: true }, {}).isColoured).toBe(true);
     expect(terminalOf({ isTTY: true }, { NO_COLOR: '1' }).isColoured).toBe(false);
     expect(terminalOf({ isTTY: true }, { NO_COLOR: '' }).isColoured).toBe(true);
@@ -98,13 +98,13 @@ describe('the terminal', () => {
     expect(terminalOf({}, { FORCE_COLOR: '1' }).isColoured).toBe(true);
   });
 
-  it('is redrawn in place only if it can move its cursor', () => {
+  it('redraws in place only if it can move its cursor', () => {
     expect(windowOf({ isTTY: true, columns: 90, rows: 30 }, {})).toEqual({ width: 90, height: 30 });
     expect(windowOf({ isTTY: true, columns: 90, rows: 30 }, { TERM: 'dumb' })).toBeNull();
     expect(windowOf({ columns: 90, rows: 30 }, {})).toBeNull();
   });
 
-  it('has Unicode unless its locale says otherwise', () => {
+  it('gets Unicode unless its locale excludes it', () => {
     expect(terminalOf({}, {}).isUnicode).toBe(true);
     expect(terminalOf({}, { LANG: 'de_DE.UTF-8' }).isUnicode).toBe(true);
     expect(terminalOf({}, { LANG: 'C' }).isUnicode).toBe(false);

@@ -28,7 +28,7 @@ const valuesOf = (name: string, key: string): readonly string[] =>
   settingsOf(name).flatMap(([known, value]) => (known === key ? [value] : []));
 
 describe('the units in deploy/systemd', () => {
-  it.each(UNITS)('%s is restarted, cannot gain privileges, and has time to drain', (name) => {
+  it.each(UNITS)('restart %s without new privileges, and leave it time to drain', (name) => {
     expect(valuesOf(name, 'Service.Restart')).toEqual(['always']);
     expect(valuesOf(name, 'Service.NoNewPrivileges')).toEqual(['yes']);
     expect(valuesOf(name, 'Service.ProtectSystem')).toEqual(['strict']);
@@ -39,7 +39,7 @@ describe('the units in deploy/systemd', () => {
     expect(readFileSync(join(FOLDER, name), 'utf8')).not.toMatch(/ROLLCALL_TOKEN=|rct_/);
   });
 
-  it('the registry stores its data in the folder that systemd creates', async () => {
+  it('store the data of the registry in the folder that systemd creates', async () => {
     const [command = ''] = valuesOf('rollcall-registry.service', 'Service.ExecStart');
     expect(valuesOf('rollcall-registry.service', 'Service.StateDirectory')).toEqual(['rollcall']);
     const folder = mkdtempSync(join(tmpdir(), 'rollcall-'));

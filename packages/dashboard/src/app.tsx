@@ -196,7 +196,7 @@ function FreshnessHeard(): VNode {
 function heardText(freshness: Freshness): string {
   if (freshness.kind !== 'stale') return freshness.kind === 'live' ? 'Live' : '';
   return freshness.isSilent
-    ? 'This view is old: the registry says nothing.'
+    ? 'This view is old: the registry sends nothing.'
     : 'This view is old: the line to the registry is closed.';
 }
 
@@ -210,7 +210,7 @@ function FreshnessPill(): VNode {
       <span class="pill stale">
         <i />
         <span>
-          {freshness.isSilent ? 'No word for' : 'Stale'} {ageText(ageMs)}
+          {freshness.isSilent ? 'No message for' : 'Stale'} {ageText(ageMs)}
         </span>
       </span>
     );
@@ -316,7 +316,7 @@ function StaleBar(): VNode {
 function brokenText(freshness: Freshness, since: number): string {
   const isSilent = freshness.kind === 'stale' && freshness.isSilent;
   return isSilent
-    ? `The registry has said nothing since ${clockText(since)}; it has not closed the line.`
+    ? `The registry has sent nothing since ${clockText(since)}; it has not closed the line.`
     : `The line to the registry closed at ${clockText(since)}.`;
 }
 

@@ -119,7 +119,7 @@ describe('an action on several instances', () => {
     expect(await adminOf('stock-b')).toBe('ENABLED');
   });
 
-  it('continues after one that is refused, and names it', async () => {
+  it('continues after an instance that is refused, and names it', async () => {
     const secret = 'Zm9yLXRoZS1wYWdlLW9ubHk';
     await testbed.register('leaving-1', 'leaving', { secret });
     await testbed.register('leaving-2', 'leaving');

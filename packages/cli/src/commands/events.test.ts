@@ -74,7 +74,7 @@ describe('rollcall events', () => {
     expect(shell.errLines.join('\n')).toContain('4,711 older events are no longer kept.');
   });
 
-  it('has a date on events that are not of today', async () => {
+  it('prints a date on events that are not of today', async () => {
     const { url, server } = await startRegistryWithEvents(1);
     const shell = createTestShell({ ROLLCALL_URL: url });
     expect(await run(['events'], shell)).toBe(0);
@@ -92,7 +92,7 @@ describe('rollcall events', () => {
     [['--since', '1h', '--until', '2h'], '--until'],
     [['--state', 'DEAD'], 'CRITICAL'],
     [['--before', '0'], '--before'],
-  ])('%j is refused as an invalid command line', async (argv, why) => {
+  ])('refuses %j as an invalid command line', async (argv, why) => {
     expect(await testbed.run('events', ...argv)).toEqual({ code: 2, out: '', err: expect.stringContaining(why) });
   });
 

@@ -47,11 +47,11 @@ describe('rollcall ls, of a registry', () => {
       ['--sort', '-id'],
       ['users-0b9e', 'orders-2b9c', 'orders-1e07'],
     ],
-  ])('%j lists what matches', async (argv, ids) => {
+  ])('lists the matches of %j', async (argv, ids) => {
     expect(await names(...argv)).toEqual(ids);
   });
 
-  it('the table has a column for callability, and one for namespaces if requested', async () => {
+  it('prints a column for callability, and one for namespaces if requested', async () => {
     const { out } = await testbed.run('ls', '--admin', 'MAINTENANCE');
     expect(out).toMatch(/^ +STATE +CALLABLE +INSTANCE/);
     expect(out).toMatch(/MAINTENANCE +no +default\/orders…2b9c/);
@@ -69,7 +69,7 @@ describe('rollcall ls, of a registry', () => {
     expect(other.out.indexOf('orders…1e07')).toBeLessThan(other.out.indexOf('orders…2b9c'));
   });
 
-  it('-o json has the whole instances with their heartbeats', async () => {
+  it('prints whole instances with their heartbeats with -o json', async () => {
     const { out } = await testbed.run('ls', '-o', 'json', '--version', '1.4.3');
     // counts of services would cover the matching instances only
     expect(JSON.parse(out)).not.toHaveProperty('services');
@@ -159,7 +159,7 @@ describe('rollcall ls, of a fleet', () => {
     ['--callable', 'yes'],
     ['--callable', 'yes', '-o', 'wide'],
     ['--callable', 'yes', '-o', 'json'],
-  ])('%j requests the order in which pages miss no instance', async (...argv) => {
+  ])('requests for %j the order in which pages miss no instance', async (...argv) => {
     const from = requests.length;
     await ls({ height: 40 }, ...argv);
     const sorts = requests.slice(from).flatMap((path) => /^\/api\/v1\/instances\?.*sort=([^&]*)/.exec(path)?.[1] ?? []);
@@ -176,7 +176,7 @@ describe('rollcall ls, of a fleet', () => {
     expect(pages.at(-1)).toContain('/api/v1/instances?sort=service&limit=1000&after=900');
   });
 
-  it('shows the first 200 on a terminal and the number of others; a pipe, and --all, get all of them', async () => {
+  it('shows the first 200 on a terminal and counts the others; a pipe, and --all, get all of them', async () => {
     for (const argv of [[], ['--instances'], ['-o', 'wide', '--instances']]) {
       const { lines } = await ls({ height: 24 }, ...argv);
       expect(lines.join('\n')).toMatch(/^… and (800|467) more\b/m);
@@ -192,7 +192,7 @@ describe('rollcall ls, of a fleet', () => {
     expect(lines.filter((line) => line.includes('CRITICAL  ')).length).toBeGreaterThan(100);
   });
 
-  it('-o json and -o name are never cut', async () => {
+  it('never cuts -o json and -o name', async () => {
     const { lines } = await ls({ height: 24 }, '-o', 'json', '--state', 'HEALTHY');
     const { instances: listed } = JSON.parse(lines[0] ?? '') as { instances: object[] };
     expect(listed).toHaveLength(instances.filter(({ state }) => state === 'HEALTHY').length);
@@ -205,7 +205,7 @@ describe('rollcall ls, of a fleet', () => {
     expect(shell.errLines[0]).toMatch(/200 of 1000 in a state of --fail-on: .*, and 180 more\.$/);
   });
 
-  it('shows for each whether callers may call it, by the rule of callers', async () => {
+  it('shows for each instance whether callers may call it, by the rule of callers', async () => {
     const { lines } = await ls({}, '-o', 'wide', '--instances');
     for (const [index, instance] of instances.entries()) {
       expect(lines[index + 1]).toMatch(isCallable(instance) ? / yes {2,}/ : / no {2,}/);
@@ -214,7 +214,7 @@ describe('rollcall ls, of a fleet', () => {
 });
 
 describe('a truncated list', () => {
-  it('has names that are also unique beyond its end', async () => {
+  it('prints names that are also unique beyond its end', async () => {
     const [sample] = createFleet(1, Date.now());
     const ids = [...Array.from({ length: 200 }, (_, index) => `orders-a-${1_000 + index}`), 'orders-b-1000'];
     const { url, server } = await startFleetRegistry(

@@ -123,8 +123,7 @@ async function create(argv: readonly string[], shell: Shell): Promise<ExitCode> 
   refuseOperands(operands);
   const { '--role': role, '--expires': expires } = flags;
   const note = redacted(flags['--note']);
-  if (role === undefined)
-    throw new RollcallError('OPTION_INVALID', `Say what it is for: --role ${ROLES.join(', --role ')}.`);
+  if (role === undefined) throw new RollcallError('OPTION_INVALID', `Set its role: --role ${ROLES.join(', --role ')}.`);
   const services = parseServices(role, flags['--service']);
   const wall = systemTime.wall();
   const expiresAt = expires === 'never' ? null : wall + parseSpanMs(expires);
@@ -174,7 +173,10 @@ async function list(argv: readonly string[], shell: Shell): Promise<ExitCode> {
 async function revoke(argv: readonly string[], shell: Shell): Promise<ExitCode> {
   const { flags, operands: ids } = parseArguments(REVOKE_FLAGS, argv);
   if (ids.length === 0) {
-    throw new RollcallError('OPTION_INVALID', 'Say which: rollcall token revoke <id>. rollcall token list shows them.');
+    throw new RollcallError(
+      'OPTION_INVALID',
+      'Name the token: rollcall token revoke <id>. rollcall token list shows them.',
+    );
   }
   const path = tokenPath(flags, shell.env);
   const wall = systemTime.wall();

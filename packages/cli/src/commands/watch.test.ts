@@ -32,7 +32,7 @@ describe('rollcall watch', () => {
     expect(shell.outLines.join('\n')).not.toContain('orders');
   });
 
-  it.each([[['watch', '--json']], [['ls', '-w', '-o', 'json']]])('%j is JSON, line by line', async (argv) => {
+  it.each([[['watch', '--json']], [['ls', '-w', '-o', 'json']]])('prints JSON line by line for %j', async (argv) => {
     const shell = testbed.runInBackground(argv);
     await shell.line(/orders/);
     await testbed.run('drain', '1e07');
@@ -79,7 +79,7 @@ describe('rollcall watch', () => {
     [['ls', '-w', '-o', 'wide'], 2, '--watch shows a table or json'],
     [['ls', '-w', '--fail-on', 'CRITICAL'], 2, 'leave out one'],
     [['watch', '--url', 'http://127.0.0.1:1'], 3, 'No registry answers'],
-  ])('%j exits with %i', async (argv, code, why) => {
+  ])('exits %j with %i', async (argv, code, why) => {
     expect(await testbed.run(...argv)).toEqual({ code, out: '', err: expect.stringContaining(why) });
   });
 });
@@ -99,7 +99,7 @@ describe('a picture in place', () => {
     ]);
   });
 
-  it('is cut to the height of the terminal', () => {
+  it('cuts a picture to the height of the terminal', () => {
     const written: string[] = [];
     new InPlace((text) => void written.push(text)).draw(['1', '2', '3', '4'], 3);
     expect(written).toEqual(['\u001b[?25l\r\u001b[J1\n2']);

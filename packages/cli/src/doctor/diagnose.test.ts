@@ -118,7 +118,7 @@ const CASES: Readonly<Record<FindingCode, readonly [Partial<Facts>, RegExp]>> = 
   'large-answers-lost': [withFailures(brokenOff(1_448, 120_000)), /1448 of 120000 bytes/],
   'stream-cut': [
     instances(instanceFacts({}, { lineLosses: { times: 4, shortestMs: 14_900, longestMs: 15_100 } })),
-    /the stream of orders…0001, which lives, ended 4 times lately/,
+    /the stream of orders…0001, which lives, ended 4 times recently/,
   ],
   'registries-differ': [
     { ...registry({ instances: 0 }), peers: [{ url: 'http://other:1337', ...PRESENT }] },
@@ -250,7 +250,7 @@ const CASES: Readonly<Record<FindingCode, readonly [Partial<Facts>, RegExp]>> = 
   flapping: [instances(instanceFacts({}, { falls: 3.5 })), /falls 3\.5/],
 };
 
-describe('judge', () => {
+describe('diagnose', () => {
   it('finds nothing if everything is well, and lists what it checked and what it could not check', () => {
     const { findings, fine, unchecked } = diagnose(facts());
     expect(findings).toEqual([]);
@@ -350,13 +350,13 @@ describe('judge', () => {
     const away = instances(instanceFacts({ admin: 'DRAINING' }));
     const whatOf = (counts: Facts['counts'], hasNamespaces = false) =>
       diagnose(facts({ ...away, counts, hasNamespaces })).findings[0]?.what;
-    expect(whatOf(new Map([['default/orders', drained]]))).toContain('Nobody of orders may be called');
+    expect(whatOf(new Map([['default/orders', drained]]))).toContain('No instance of orders may be called');
     const fine = countCallable([{ state: 'HEALTHY', admin: 'ENABLED' }]);
     const both = new Map([
       ['default/orders', drained],
       ['staging/orders', fine],
     ]);
-    expect(whatOf(both, true)).toContain('Nobody of default/orders may be called');
+    expect(whatOf(both, true)).toContain('No instance of default/orders may be called');
   });
 
   it('names the fix for a pod that may open too few files', () => {

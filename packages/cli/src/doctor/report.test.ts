@@ -48,7 +48,7 @@ describe('the report', () => {
     expect(renderDiagnosis(evil, diagnose(evil), terminal).join('')).toContain('a?[2Jb?c');
   });
 
-  it('of a part of the registry says that nothing else was checked', () => {
+  it('names the part of the registry that was checked', () => {
     const part = facts({ scope: { kind: 'service', namespace: 'default', service: 'orders' } });
     const text = renderDiagnosis(part, diagnose(part), terminal).slice(0, 2).join('').replaceAll(/ +/g, ' ');
     expect(text).toBe(

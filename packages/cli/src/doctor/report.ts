@@ -74,7 +74,7 @@ function addFinding(page: Page, finding: Finding, isGrouped: boolean): void {
 function addGroup(page: Page, { first, what, listed, areNames, hiddenCount, command, example }: Group): void {
   const { sign, look } = SIGNS[first.gravity];
   page.add(sign, look, `${what} [${first.code}]`, 'strong');
-  page.list('who', areNames ? [listed.join(', ')] : listed);
+  page.list('at', areNames ? [listed.join(', ')] : listed);
   if (hiddenCount > 0) page.list('', [`and ${hiddenCount} more: ${command}`], { commands: [command] });
   page.list('seen', [`for example ${example}:`, ...first.evidence.slice(0, MAX_EVIDENCE)]);
   addRemedy(page, first, true);
@@ -133,7 +133,7 @@ function addSummary(page: Page, reportScope: ReportScope, findings: readonly Fin
   const codes = [...counts].map(([code, count]) => (count === 1 ? code : `${code} ${count}`));
   const room = page.width - 2;
   if (names.length > 0)
-    page.add(' ', look, fittingText({ before: 'Nobody may be called of ', items: names }, room), 'strong');
+    page.add(' ', look, fittingText({ before: 'No callable instance: ', items: names }, room), 'strong');
   if (codes.length > 1 && page.lines.length < begin + MAX_SUMMARY_LINES)
     page.add(' ', look, fittingText({ before: 'Worst first: ', items: codes }, room), 'faint');
 }

@@ -12,7 +12,7 @@ const flags = (given: Partial<ConnectionFlags> = {}): ConnectionFlags => ({
 });
 
 describe('the registry of a command', () => {
-  it('is that of the flag, else of the environment, else the one of this machine', async () => {
+  it('comes from the flag, else from the environment, else from this machine', async () => {
     const env = { ROLLCALL_URL: 'http://env:1' };
     expect((await apiOf(flags({ '--url': 'http://flag:2' }), env)).url).toBe('http://flag:2');
     expect((await apiOf(flags(), env)).url).toBe('http://env:1');
@@ -41,7 +41,7 @@ describe('the registry of a command', () => {
   });
 
   it.each(['rct_a\n', ' rct_a', 'Bearer rct_a', 'rct_a\u200B'])(
-    'takes no token %j, and does not repeat it',
+    'refuses the token %j, and does not repeat it',
     async (token) => {
       const pending = apiOf(flags(), { ROLLCALL_TOKEN: token });
       await expect(pending).rejects.toThrow(
@@ -51,7 +51,7 @@ describe('the registry of a command', () => {
     },
   );
 
-  it('needs files that can be read, whether a flag or the environment names them', async () => {
+  it('requires files that can be read, whether a flag or the environment names them', async () => {
     const secure = { ROLLCALL_URL: 'https://registry:1' };
     const unread = /^Option registryTls: the certificates or the key cannot be read: ENOENT/;
     await expect(apiOf(flags({ '--ca-file': 'nowhere.pem' }), secure)).rejects.toThrow(unread);

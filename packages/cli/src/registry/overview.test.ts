@@ -137,7 +137,7 @@ describe('an overview', () => {
     ]);
   });
 
-  it('stays full while the registry is away, opens the feed again and resumes', () => {
+  it('keeps its instances while the registry is away, opens the feed again and resumes', () => {
     link.flush(7, [reset('a', 7, [instance('a-1', 3)])]);
     link.sink.closed(null);
     expect(overview).toMatchObject({ isLive: false, lastMessageAt: time.wall() });
@@ -164,7 +164,7 @@ describe('an overview', () => {
     expect(ids()).toEqual(['a-2']);
   });
 
-  it('is old from the second missed sign of life on, as of the last message', () => {
+  it('turns old from the second missed sign of life on, as of the last message', () => {
     link.sink.opened(5_000);
     link.flush(7, [reset('a', 7, [instance('a-1', 3)])]);
     time.advance(4_000);
@@ -197,7 +197,7 @@ describe('an overview', () => {
     expect(overview.isLive).toBe(false);
   });
 
-  it('is dated by the last message, not by the end of the feed', () => {
+  it('carries the date of the last message, not of the end of the feed', () => {
     link.flush(7, [reset('a', 7, [instance('a-1', 3)])]);
     const lastMessageAt = time.wall();
     time.advance(3_000);

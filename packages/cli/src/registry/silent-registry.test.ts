@@ -20,14 +20,14 @@ afterAll(() => {
 });
 
 describe('a registry that accepts connections and does not answer', () => {
-  it('is distinguished from one that is not running', async () => {
+  it('differs from one that is not running', async () => {
     const pending = plainFetch()(url, { headers: {}, signal: AbortSignal.timeout(300) });
     await expect(pending).rejects.toBeInstanceOf(UnansweredError);
     const refused = plainFetch()('http://127.0.0.1:1', { headers: {}, signal: AbortSignal.timeout(5_000) });
     await expect(refused).rejects.toMatchObject({ code: 'ECONNREFUSED' });
   });
 
-  it('is reported as possibly stopped, without the advice to start one', async () => {
+  it('leads to an error about a stopped process, without the advice to start one', async () => {
     const plain = plainFetch();
     const fetcher: typeof plain = (to, init) => plain(to, { ...init, signal: AbortSignal.timeout(300) });
     const pending = new RegistryApi(url, { fetcher }).everywhere();

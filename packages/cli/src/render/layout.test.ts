@@ -58,7 +58,7 @@ describe.each(WIDTHS)('at %d columns', (width) => {
     [['ls', '--all', '-A'], 1_000],
     [['ls', '--instances', '--sort', 'version'], 200],
     [['ls', LONGEST_NAME], 5],
-  ])('%j is no wider, and shows state, callability and the end of the name of each instance', async (argv, count) => {
+  ])('prints %j no wider, with state, callability and the end of the name of each instance', async (argv, count) => {
     const lines = await printed(width, ...argv);
     expectToFit(lines, width);
     // above it stand the services of which not all instances are callable
@@ -74,7 +74,7 @@ describe.each(WIDTHS)('at %d columns', (width) => {
     expect(firsts.filter((line) => !/^(yes|no) /.test(line.slice(at)))).toEqual([]);
   });
 
-  it('rollcall show is no wider, and loses no fact', async () => {
+  it('prints rollcall show no wider, without the loss of a fact', async () => {
     for (const instance of INSTANCES.slice(0, 5)) {
       const lines = await printed(width, 'show', instance.id);
       expectToFit(lines, width);
@@ -91,7 +91,7 @@ describe.each(WIDTHS)('at %d columns', (width) => {
     }
   });
 
-  it('rollcall watch is neither wider nor higher, and has the worst first', () => {
+  it('draws rollcall watch neither wider nor higher, the worst first', () => {
     for (const height of [10, 24, 50]) {
       const lines = renderView(VIEW, screenOf(width, height));
       expectToFit(lines, width);
@@ -122,7 +122,7 @@ describe('rollcall watch at 80 × 24, of 200 services', () => {
 });
 
 describe('a truncated name', () => {
-  it('is resolved by the commands', async () => {
+  it('resolves in the commands', async () => {
     const lines = await printed(80, 'ls', LONGEST_NAME);
     const [head = '', first = ''] = lines.slice(lines.findIndex((line) => line.startsWith('  STATE')));
     const name = first.slice(head.indexOf('INSTANCE')).split(' ')[0] ?? '';
@@ -131,8 +131,8 @@ describe('a truncated name', () => {
   });
 });
 
-describe('for programs', () => {
-  it('-o json and -o wide have the whole names and versions, however narrow the terminal is', async () => {
+describe('output for programs', () => {
+  it('keeps whole names and versions in -o json and -o wide, however narrow the terminal is', async () => {
     const [json = ''] = await printed(80, 'ls', '-o', 'json', '--instances');
     const wide = (await printed(80, 'ls', '-o', 'wide', '--all', '--instances')).join('\n');
     for (const { id, version } of INSTANCES.slice(0, 15)) {
@@ -143,7 +143,7 @@ describe('for programs', () => {
     }
   });
 
-  it('-o wide keeps its columns aligned, also after wide characters', async () => {
+  it('keeps the columns of -o wide aligned, also after wide characters', async () => {
     const lines = await printed(80, 'ls', '-o', 'wide', '--all', '--instances');
     const at = lines[0]?.indexOf('CALLABLE') ?? 0;
     expect(lines.at(-1)).toBe('200 of 200 services need attention.');

@@ -34,7 +34,7 @@ export function outagesIn(counts: ReadonlyMap<string, CallableCount>): readonly 
 const MAX_NAMED = 10;
 
 /**
- * `Nobody of orders may be called: 2 drained.` `when`: the time of an old view. `width`: a longer sentence starts with
+ * `No instance of orders may be called: 2 drained.` `when`: the time of an old view. `width`: a longer sentence starts with
  * the number of services, or has a shorter name, so that the important part is not cut off. Empty: no outage.
  */
 export function outageText(
@@ -49,12 +49,12 @@ export function outageText(
   const verb = when === null ? 'may be called' : `could be called at ${when}`;
   if (names.length === 1) {
     const predicate = ` ${verb}: ${notCallableText(count)}.`;
-    return `Nobody of ${shortened(first, Math.max(MIN_NAME_WIDTH, width - 'Nobody of '.length - predicate.length))}${predicate}`;
+    return `No instance of ${shortened(first, Math.max(MIN_NAME_WIDTH, width - 'No instance of '.length - predicate.length))}${predicate}`;
   }
-  const text = `Nobody of ${names.join(', ')} ${verb}.`;
+  const text = `No instance of ${names.join(', ')} ${verb}.`;
   if (names.length <= MAX_NAMED && columnsOf(text) <= width) return text;
   const hidden = names.length > MAX_NAMED ? ` and ${names.length - MAX_NAMED} more` : '';
-  return `Nobody of ${names.length} services ${verb}: ${names.slice(0, MAX_NAMED).join(', ')}${hidden}.`;
+  return `No instance of ${names.length} services ${verb}: ${names.slice(0, MAX_NAMED).join(', ')}${hidden}.`;
 }
 
 /** Where lines about services are shown. */

@@ -74,16 +74,16 @@ describe('the heartbeat picture', () => {
       'PROOF_OF_DEATH',
       beats(REFUSED, FINE),
       [
-        'Nobody is there: proof of death.',
+        'No process is there: proof of death.',
         'registry •───────────✕▌ orders…1   Heartbeat-1  refused, 2 missed  connect ECONNREFUSED 10.0.3.21:3001',
         'registry ┆            · orders…1   Heartbeat-2  ended',
       ],
     ],
-  ])('of %s', (code, measured, expected) => {
+  ])('draws %s', (code, measured, expected) => {
     expect(read(code, measured)).toEqual(expected);
   });
 
-  it('is derived from the reason without a measurement', () => {
+  it('follows from the reason without a measurement', () => {
     expect(read('NEW', null)[0]).toBe('Neither direction is proved yet.');
     expect(read('NEW', beats(DUE, FINE))[0]).toBe('It reaches us; the first Heartbeat-1 is due.');
     expect(read('ADDRESS_SHARED', null)[0]).toBe('Two processes share its address.');

@@ -15,7 +15,7 @@ const WIRE_WIDTH = 12;
 
 /** The heartbeat picture as text: what works in which direction. */
 export function pictureHeading({ reason }: Pick<Instance, 'reason'>, beats: Heartbeats | null): string {
-  if (reason.code === 'PROOF_OF_DEATH') return 'Nobody is there: proof of death.';
+  if (reason.code === 'PROOF_OF_DEATH') return 'No process is there: proof of death.';
   if (reason.code === 'ADDRESS_SHARED') return 'Two processes share its address.';
   const [inbound, outbound] = wiresOf(reason.code, beats);
   if (inbound === 'due' || outbound === 'due') return dueText(inbound, outbound);

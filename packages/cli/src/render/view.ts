@@ -115,7 +115,7 @@ function linkText({ isLive, isSilent = false, lastMessageAt }: View, now: number
   if (isLive) return 'Live';
   if (lastMessageAt === null) return 'Connecting';
   const age = now - lastMessageAt;
-  if (isSilent) return `No word for ${ageText(age)}`;
+  if (isSilent) return `No message for ${ageText(age)}`;
   return age < STALE_AFTER_MS ? 'Reconnecting' : `Stale ${ageText(age)}`;
 }
 

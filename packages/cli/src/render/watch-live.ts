@@ -228,7 +228,7 @@ class LineReport implements LiveReport {
       );
       return;
     }
-    const silence = lastMessageAt === null ? SILENT : `No word for ${ageText(at - lastMessageAt)}. ${SILENT}`;
+    const silence = lastMessageAt === null ? SILENT : `No message for ${ageText(at - lastMessageAt)}. ${SILENT}`;
     const text = isLive ? `Live, revision ${revision}.` : isSilent ? silence : NO_LINE;
     this.#shell.err(`${this.#momentText(at)}  ${text}`);
   }

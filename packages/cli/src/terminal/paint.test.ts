@@ -33,7 +33,7 @@ function contrast(first: readonly number[], second: readonly number[]): number {
 }
 
 describe('the colour of a state', () => {
-  it.each(STATE_LOOKS)('%s is readable on a light terminal and on a dark one', (look) => {
+  it.each(STATE_LOOKS)('stays readable for %s on a light terminal and on a dark one', (look) => {
     expect(contrast(colourOf(look), [255, 255, 255])).toBeGreaterThanOrEqual(4.5);
     expect(contrast(colourOf(look), [0, 0, 0])).toBeGreaterThanOrEqual(3.8);
     // bold text needs 3 only

@@ -18,7 +18,7 @@ export function asOfText(known: Known<unknown>): string {
 
 interface UnknownScreenProps {
   readonly title: string;
-  /** The subject, as the beginning of a sentence: `Who calls whom`. */
+  /** The subject, as the beginning of a sentence: `The calls between services`. */
   readonly what: string;
   readonly of: Known<unknown>;
 }

@@ -85,7 +85,7 @@ export function InstancesScreen(): VNode {
         {isAsked ? (
           <Unknown of={topology} />
         ) : (
-          steady.rows.length === 0 && <Nobody isFiltered={all.value.length > 0} staleSince={staleSince} />
+          steady.rows.length === 0 && <NoInstances isFiltered={all.value.length > 0} staleSince={staleSince} />
         )}
       </section>
     </>
@@ -244,12 +244,12 @@ function instanceRow({ instance, circuits, at, now, staleSince }: RowProps): VNo
   );
 }
 
-interface NobodyProps {
+interface NoInstancesProps {
   readonly isFiltered: boolean;
   readonly staleSince: number | null;
 }
 
-function Nobody({ isFiltered, staleSince }: NobodyProps): VNode {
+function NoInstances({ isFiltered, staleSince }: NoInstancesProps): VNode {
   const at = staleSince === null ? '' : ` at ${clockText(staleSince)}`;
   const tense = (now: string, past: string): string => (staleSince === null ? now : past);
   return (

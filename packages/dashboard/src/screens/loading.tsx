@@ -16,7 +16,7 @@ export function Loading(): VNode {
         }
       />
       {staleSince === null && total !== null && total > 0 && (
-        <progress class="arrival" max={total} value={have} aria-label="Services that have come" />
+        <progress class="arrival" max={total} value={have} aria-label="Services that have arrived" />
       )}
     </>
   );

@@ -22,7 +22,7 @@ export function RegistryScreen(): VNode {
   const staleSince = useStaleSince();
   const known = useKnown<RegistryAnswer>('api/v1/registry', { everyMs: 2_000 });
   const registry = valueOf(known);
-  if (registry === null) return <UnknownScreen title="Registry" what="How the registry stands" of={known} />;
+  if (registry === null) return <UnknownScreen title="Registry" what="The state of the registry" of={known} />;
   const status = roll.status.value;
   const asOf = asOfOf(known);
   const verdict = verdictOf(registry, status, asOf);
@@ -113,7 +113,7 @@ function verdictOf(
   status: { readonly settled: boolean; readonly degraded?: string },
   asOf: number | null,
 ): string {
-  if (asOf !== null) return `The registry served at ${clockText(asOf)}. What it does since is unknown.`;
+  if (asOf !== null) return `The registry served at ${clockText(asOf)}. Its state since then is unknown.`;
   if (status.degraded !== undefined) return `The registry serves, but: ${status.degraded}`;
   if (!registry.settled) return 'The registry serves, and is not settled yet: instances are still reporting.';
   return 'The registry serves, and is sure of its view.';

@@ -42,7 +42,7 @@ export function Welcome({ registry }: { readonly registry: RegistryAnswer | null
   return (
     <div class="welcome">
       <Head
-        verdict="Nobody has answered yet."
+        verdict="No service has registered yet."
         sentence={
           <>
             The registry is up at <span class="mono">{url}</span>. Three lines bring in the first service.

@@ -45,7 +45,7 @@ describe('rollcall up', () => {
     ).toBe(2);
   });
 
-  it('has a flag for each option of the registry that troubleshooting or a refusal names as a fix', () => {
+  it('offers a flag for each option of the registry that troubleshooting or a refusal names as a fix', () => {
     const texts = [
       textOf('../../../../../docs/guide/troubleshooting.md'),
       textOf('../../../../registry/src/access/refusals.ts'),

@@ -93,7 +93,7 @@ describe('rollcall up', () => {
     expect(await optionsOf('--interval', '500')).toMatchObject({ intervalMs: { value: 500, source: 'option' } });
   });
 
-  it('--json serves, prints one line of JSON, and closes when it is asked to end', async () => {
+  it('serves with --json, prints one line of JSON, and closes on a signal', async () => {
     const shell = createTestShell();
     const code = run(['up', '--port', '0', '--memory', '--interval', '300', '--json'], shell);
     await shell.hasOutput;
@@ -122,7 +122,7 @@ describe('rollcall up', () => {
     [['--preset', 'fast'], { intervalMs: 1_000, timeoutMs: 400, freshEvery: 1 }, '1 s'],
     [['--preset', 'relaxed', '--fresh-every', '10'], { intervalMs: 15_000, timeoutMs: 5_000, freshEvery: 10 }, '15 s'],
     [['--preset', 'relaxed', '--interval', '500'], { intervalMs: 500, timeoutMs: 200, freshEvery: 1 }, '0.5 s'],
-  ])('%j results in the terms %j', async (argv, terms, interval) => {
+  ])('turns %j into the terms %j', async (argv, terms, interval) => {
     const { text, url, end } = await startUp(['--port', '0', ...argv]);
     const answer = await fetch(`${url}/api/v1/registry`);
     expect(await answer.json()).toMatchObject({ heartbeat: terms });
@@ -130,7 +130,7 @@ describe('rollcall up', () => {
     await end();
   });
 
-  it('is reached by every --name, and by no other name', async () => {
+  it('answers to every --name, and to no other name', async () => {
     const { url, end } = await startUp(['--port', '0', '--name', 'registry.lan', '--name', 'rollcall']);
     expect(await statusFor(url, 'registry.lan')).toBe(200);
     expect(await statusFor(url, 'rollcall')).toBe(200);

@@ -26,17 +26,17 @@ describe('the operand of rollcall doctor', () => {
     ['staging/stock…88bb', ['stock-88bb'], false],
     ['stag…/st…88bb', ['stock-88bb'], false],
     ['default/77aa', ['stock-77aa'], false],
-  ])('%s is resolved as it is printed', async (operand, ids, isComplete) => {
+  ])('resolves %s as it is printed', async (operand, ids, isComplete) => {
     const { instances, ...rest } = await resolve(operand);
     expect([instances.map(({ id }) => id).toSorted(), rest.isComplete]).toEqual([ids, isComplete]);
   });
 
-  it('uses the namespace that is typed before it, whatever the option is', async () => {
+  it('uses the namespace that is typed before the operand, whatever the option is', async () => {
     const { instances } = await resolve('staging/stock', 'default');
     expect(instances.map(({ id }) => id)).toEqual(['stock-88bb']);
   });
 
-  it('is refused if its namespace is unknown, ambiguous, or without that name', async () => {
+  it('refuses a namespace that is unknown, ambiguous, or without that name', async () => {
     await expect(resolve('nope/stock')).rejects.toMatchObject({ message: expect.stringContaining('namespace "nope"') });
     await expect(resolve('sta…/stock')).rejects.toMatchObject({ message: expect.stringContaining('stable, staging') });
     await expect(resolve('staging/stok')).rejects.toMatchObject({

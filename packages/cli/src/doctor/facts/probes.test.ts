@@ -51,20 +51,20 @@ function createProbe(url: string): RegistryProbe {
   return new RegistryProbe({ url, otherUrls: [], namespace: 'default', token: undefined, tls });
 }
 
-describe('a change feed that is held', () => {
+describe('probeStream', () => {
   it.each<[string, readonly Responder[], string, number]>([
-    ['that lasts', [holdOpen], 'held', 1],
-    ['that is silent twice', [staySilent], 'silent', 2],
-    ['that is silent once', [staySilent, holdOpen], 'held', 2],
-    ['that ends twice', [endAtOnce], 'ended', 2],
-    ['that ends once', [endAtOnce, holdOpen], 'held', 2],
-    ['that is refused', [refuse], 'refused', 2],
-    ['that is cut once', [destroy, holdOpen], 'held', 2],
-  ])('%s', async (_, responders, outcome, tries) => {
+    ['lasts', [holdOpen], 'held', 1],
+    ['is silent twice', [staySilent], 'silent', 2],
+    ['is silent once', [staySilent, holdOpen], 'held', 2],
+    ['ends twice', [endAtOnce], 'ended', 2],
+    ['ends once', [endAtOnce, holdOpen], 'held', 2],
+    ['is refused', [refuse], 'refused', 2],
+    ['is cut once', [destroy, holdOpen], 'held', 2],
+  ])('reports a feed that %s', async (_, responders, outcome, tries) => {
     expect(await outcomeOf(...responders)).toMatchObject({ outcome, tries });
   });
 
-  it('is not reported as silent if no connection was opened', async () => {
+  it('does not report silence if no connection was opened', async () => {
     // takes the connection, and never shakes hands
     const port = await portOf(createTcpServer());
     expect(await probeStream(createProbe(`https://127.0.0.1:${port}`), HOLD_MS)).toMatchObject({

@@ -27,7 +27,7 @@ function notCallableFinding(key: string, count: CallableCount, facts: Facts): Fi
   const now = registryWall(facts);
   const name = facts.hasNamespaces ? key : key.slice(key.indexOf('/') + 1);
   return finding('nobody-callable', {
-    what: `Nobody of ${name} may be called: ${notCallableText(count)}.`,
+    what: `No instance of ${name} may be called: ${notCallableText(count)}.`,
     instances: members.map(({ instance }) => instance.id),
     services: [key],
     share: 1,

@@ -35,7 +35,7 @@ const inService = (service: string): Partial<Facts> => ({
 });
 
 describe('calls between services', () => {
-  it('are failing from three failures and a tenth on, not below', () => {
+  it('fail from three failures and a tenth on, not below', () => {
     expect([
       countFindings(2, 2),
       countFindings(3, 3),
@@ -45,7 +45,7 @@ describe('calls between services', () => {
     ]).toEqual([0, 1, 0, 1, 0]);
   });
 
-  it('include whether the callee has callable or registered instances', () => {
+  it('name a callee without callable or registered instances', () => {
     const what = (to: string): string | undefined => whatOf([fails(to)], { services: SERVICES })[0];
     expect(what('a')).toBe('gateway → a: 100 of 100 calls failed in the last 5 s (no instance of a may be called).');
     expect(what('gone')).toContain('(no instance of gone is registered).');
@@ -62,7 +62,7 @@ describe('calls between services', () => {
     expect(found?.fix.join('\n')).toMatch(/most failures are at orders…0001.*\n.*rollcall drain orders-0001/);
   });
 
-  it('are findings of a service as caller and callee, and of an instance as callee', () => {
+  it('belong to a service as caller and callee, and to an instance as callee', () => {
     const all = [
       edge('gateway', 'a', { failures: 50 }),
       edge('orders', 'a', { failures: 50 }),
@@ -76,7 +76,7 @@ describe('calls between services', () => {
     expect(whatOf(all)[0]).toContain('→');
   });
 
-  it('are not checked if they could not be read, with the reason', () => {
+  it('count as unchecked, with the reason, if they could not be read', () => {
     const { findings, unchecked } = diagnose(facts({ calls: { kind: 'unread', why: '503 busy' } }));
     expect(findings).toEqual([]);
     expect(unchecked).toContain('calls between services, because the request for them was not answered (503 busy)');
@@ -86,7 +86,7 @@ describe('calls between services', () => {
 describe('circuits', () => {
   const kept = edge('billing', 'orders', { targets: [target('orders-0001', { failures: 28, circuits: OPEN })] });
 
-  it('are a finding with the callers that keep one open; the others are fine', () => {
+  it('produce a finding with the callers that keep one open', () => {
     const fine = edge('search', 'orders', { targets: [target('orders-0001')] });
     const [found] = diagnoseEdges([kept, fine]).findings;
     expect(found?.what).toBe(
@@ -99,13 +99,13 @@ describe('circuits', () => {
     expect(whatOf([kept])[0]).not.toContain('fine');
   });
 
-  it('of an instance that is gone, or may not be called, are ignored', () => {
+  it('produce no finding for an instance that is gone, or may not be called', () => {
     const gone = edge('billing', 'orders', { targets: [target('orders-9', { circuits: OPEN })] });
     expect(whatOf([gone])).toEqual([]);
     expect(whatOf([kept], { instances: [instanceFacts({ admin: 'DRAINING' })] })).toEqual([]);
   });
 
-  it('that are only half-open are not a finding', () => {
+  it('produce no finding while they are only half-open', () => {
     const halfOpen = { closed: 1, open: 0, halfOpen: 1 };
     expect(whatOf([edge('billing', 'orders', { targets: [target('orders-0001', { circuits: halfOpen })] })])).toEqual(
       [],

@@ -121,7 +121,7 @@ function foreignFinding({ url, local }: Facts, { explanation }: ProbeFailure, cr
   const greeting = /: it says ".*"/.exec(explanation ?? '')?.[0] ?? '';
   return create(
     'not-a-registry',
-    `What listens at ${host} does not use HTTP${greeting}.`,
+    `The process at ${host} does not use HTTP${greeting}.`,
     `see which program it is: ${remediesFor(local.container).showListener(port || '80')}`,
     ELSEWHERE,
   );
@@ -140,7 +140,7 @@ function closingFinding({ url, local, hasToken }: Facts, create: CreateFinding):
     : 'It speaks no TLS either.';
   return create(
     'registry-closes-connections',
-    `${host} takes connections and closes them without an answer. ${tls} Why cannot be seen from here.`,
+    `${host} takes connections and closes them without an answer. ${tls} The reason is not visible from here.`,
     `has the registry open files left? On its machine: ${command("grep 'open files' /proc/<pid>/limits; ls /proc/<pid>/fd | wc -l")}. If not, ${remedies.moreFiles}`,
     'is it a proxy, a load balancer or a published port without a process behind it? Ask the registry itself, past it',
     ...(isSecure && !hasToken

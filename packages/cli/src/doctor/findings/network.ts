@@ -136,7 +136,7 @@ function lossText({ instance, lineLosses }: InstanceFacts, facts: Facts): string
   const { times = 0, shortestMs = 0, longestMs = 0 } = lineLosses ?? {};
   const span =
     ageText(shortestMs) === ageText(longestMs) ? ageText(longestMs) : `${ageText(shortestMs)} to ${ageText(longestMs)}`;
-  return `the registry says: the stream of ${nameOf(instance, facts)}, which lives, ended ${times} times lately, each time after ${span}`;
+  return `the registry says: the stream of ${nameOf(instance, facts)}, which lives, ended ${times} times recently, each time after ${span}`;
 }
 
 /**

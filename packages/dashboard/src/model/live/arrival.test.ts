@@ -11,8 +11,8 @@ it('has the progress, as far as it is known', () => {
 
 it('uses the past tense if the view is old', () => {
   const at = clockText(5_000);
-  expect(arrivalText({ have: 0, total: null }, 5_000)).toBe(`The view was not whole at ${at}: nothing had come.`);
+  expect(arrivalText({ have: 0, total: null }, 5_000)).toBe(`The view was not whole at ${at}: nothing had arrived.`);
   expect(arrivalText({ have: 68, total: 200 }, 5_000)).toBe(
-    `The view was not whole at ${at}: 68 of 200 services had come.`,
+    `The view was not whole at ${at}: 68 of 200 services had arrived.`,
   );
 });

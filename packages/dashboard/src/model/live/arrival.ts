@@ -10,7 +10,7 @@ export const shareOfArrival = ({ have, total }: Arrival): string =>
 export function arrivalText(arrival: Arrival, staleSince: number | null): string {
   const isAnyKnown = arrival.have > 0 || arrival.total !== null;
   if (staleSince !== null) {
-    const had = isAnyKnown ? `${shareOfArrival(arrival)} had come` : 'nothing had come';
+    const had = isAnyKnown ? `${shareOfArrival(arrival)} had arrived` : 'nothing had arrived';
     return `The view was not whole at ${clockText(staleSince)}: ${had}.`;
   }
   return isAnyKnown ? `Calling the roll: ${shareOfArrival(arrival)} …` : 'Calling the roll …';

@@ -37,7 +37,7 @@ const told = (value: TopologySummary, asOf: number | null): string =>
 
 describe('whether callers are affected', () => {
   it.each([
-    [NOBODY, 'No caller has told of its calls yet.'],
+    [NOBODY, 'No caller has reported its calls yet.'],
     [FINE, 'No caller is affected: in the last 5 s no call failed.'],
     [
       { ...FINE, retries: 2 },
@@ -48,7 +48,7 @@ describe('whether callers are affected', () => {
   ])('is in the present tense: %#', (value, text) => expect(told(value, null)).toBe(text));
 
   it.each([
-    [NOBODY, `No caller had told of its calls at ${AT}.`],
+    [NOBODY, `No caller had reported its calls at ${AT}.`],
     [FINE, `No caller was affected at ${AT}: in the 5 s before no call failed.`],
     [
       { ...FINE, retries: 2 },

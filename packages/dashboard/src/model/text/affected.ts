@@ -49,7 +49,7 @@ function summaryText(
 ): string {
   const at = asOf === null ? '' : ` at ${clockText(asOf)}`;
   if (edges === 0)
-    return asOf === null ? 'No caller has told of its calls yet.' : `No caller had told of its calls${at}.`;
+    return asOf === null ? 'No caller has reported its calls yet.' : `No caller had reported its calls${at}.`;
   const elsewhere = elsewhereText(retries);
   if (failures > 0) {
     const names = [...new Set(failing.map(({ namespace, service }) => nameOf(namespace, service)))];

@@ -30,11 +30,11 @@ describe('a service whose name is in two namespaces', () => {
 
   it('is named with its namespace in the verdict, and without if there is only one', () => {
     expect(verdictText(tallyOf(roll.services.value, roll.nameOf), null)).toBe(
-      'Nobody of orders may be called: 1 drained.',
+      'No instance of orders may be called: 1 drained.',
     );
     roll.apply([{ event: 'reset', data: { ...ordersOf('default'), instances: [sample('orders-2')] } }]);
     expect(verdictText(tallyOf(roll.services.value, roll.nameOf), null)).toMatch(
-      /^Nobody of staging\/orders may be called/,
+      /^No instance of staging\/orders may be called/,
     );
   });
 });
@@ -54,8 +54,10 @@ describe('a service whose instances are all drained', () => {
     const standing = standingOf(orders.instances.value);
     expect([isTroubled(standing), colourOf(standing), standing.count.callable]).toEqual([true, 'CRITICAL', 0]);
     const tally = tallyOf(nodes, (_, name) => name);
-    expect(verdictText(tally, null)).toBe('Nobody of orders may be called: 2 drained. 2 of 4 services need attention.');
-    expect(verdictText(tally, NOW)).toMatch(/^Nobody of orders could be called at 14:02:23: 2 drained\. 2 of 4 /);
+    expect(verdictText(tally, null)).toBe(
+      'No instance of orders may be called: 2 drained. 2 of 4 services need attention.',
+    );
+    expect(verdictText(tally, NOW)).toMatch(/^No instance of orders could be called at 14:02:23: 2 drained\. 2 of 4 /);
     expect(standingText(standing)).toBe('0 of 2 callable: 2 drained');
   });
 

@@ -20,9 +20,9 @@ it('has the state of a service, in the past tense if the view is old', () => {
   const node = nodeOf(sample('orders-1'), sample('orders-2', 'CRITICAL', 'SILENT'));
   expect(serviceVerdict(node, null)).toBe('orders: 1 of 2 callable: 1 CRITICAL.');
   expect(serviceVerdict(node, 5_000)).toBe(`orders: 1 of 2 callable: 1 CRITICAL at ${at}.`);
-  expect(serviceVerdict(nodeOf(drained), null)).toBe('orders: nobody may be called, 0 of 1 callable: 1 drained.');
+  expect(serviceVerdict(nodeOf(drained), null)).toBe('orders: no instance may be called, 0 of 1 callable: 1 drained.');
   expect(serviceVerdict(nodeOf(drained), 5_000)).toBe(
-    `orders: nobody could be called, 0 of 1 callable: 1 drained at ${at}.`,
+    `orders: no instance could be called, 0 of 1 callable: 1 drained at ${at}.`,
   );
 });
 
@@ -32,9 +32,11 @@ it('shows unknown calls as no calls only if none were reported', () => {
   expect(serviceSentence(node, { kind: 'unknown', since: 5_000, error: null }, 5_000)).toBe(
     `Calls to it: – unknown since ${at}`,
   );
-  expect(serviceSentence(node, { kind: 'known', value: [], asOf: null }, null)).toBe('Nobody has told of calls to it.');
+  expect(serviceSentence(node, { kind: 'known', value: [], asOf: null }, null)).toBe(
+    'No caller has reported calls to it.',
+  );
   expect(serviceSentence(node, { kind: 'known', value: [], asOf: 5_000 }, 5_000)).toBe(
-    `Nobody had told of calls to it at ${at}.`,
+    `No caller had reported calls to it at ${at}.`,
   );
 });
 

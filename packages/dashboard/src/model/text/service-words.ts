@@ -15,7 +15,7 @@ type Callers = Known<readonly ServiceEdge[]>;
 /** The state of a service, as a heading. */
 export function serviceVerdict({ name, instances }: ServiceNode, staleSince: number | null): string {
   const standing = standingOf(instances.value);
-  const outage = `nobody ${staleSince === null ? 'may' : 'could'} be called, `;
+  const outage = `no instance ${staleSince === null ? 'may' : 'could'} be called, `;
   const at = staleSince === null ? '' : ` at ${clockText(staleSince)}`;
   return `${name}: ${isOutage(standing.count) ? outage : ''}${standingText(standing)}${at}.`;
 }
@@ -34,7 +34,7 @@ function callsText(known: Callers, isOut: boolean): string {
   const { value: edges, asOf } = known;
   const at = asOf === null ? '' : ` at ${clockText(asOf)}`;
   if (edges.length === 0)
-    return asOf === null ? 'Nobody has told of calls to it.' : `Nobody had told of calls to it${at}.`;
+    return asOf === null ? 'No caller has reported calls to it.' : `No caller had reported calls to it${at}.`;
   const failed = edges.reduce((sum, { failures }) => sum + failures, 0);
   if (isOut && failed === 0) {
     const callers = fewOf([...new Set(edges.map(({ from }) => from))]);

@@ -50,7 +50,7 @@ describe('the warning before instances are taken away', () => {
 
   it('is there if they are the last, and names the callers of that service, the busiest first', () => {
     expect(told(['catalog-1', 'catalog-2'])).toEqual({
-      text: 'After this nobody of catalog may be called; payments and vouchers call it (46/s).',
+      text: 'After this no instance of catalog may be called; payments and vouchers call it (46/s).',
       isOut: true,
     });
     expect(told(['catalog-1', 'catalog-2'], known([edge('payments', 0.4)])).text).toContain(
@@ -63,16 +63,16 @@ describe('the warning before instances are taken away', () => {
   it('does not treat unknown callers as none', () => {
     const out = ['catalog-1', 'catalog-2'];
     expect(told(out, known([])).text).toContain('no caller has reported calls to it');
-    expect(told(out, { kind: 'asked' }).text).toContain('who calls it: Asking …');
+    expect(told(out, { kind: 'asked' }).text).toContain('its callers: Asking …');
     expect(told(out, { kind: 'unknown', since: 5_000, error: null }).text).toContain(
-      `who calls it: – unknown since ${clockText(5_000)}`,
+      `its callers: – unknown since ${clockText(5_000)}`,
     );
   });
 
   it('does not mention services that could not be called before', () => {
     const drained = CATALOG.map((instance): Instance => ({ ...instance, admin: 'MAINTENANCE' }));
     expect(told(['catalog-1'], known(EDGES), drained).text).toMatch(
-      /^Nobody of catalog may be called already; payments /,
+      /^No instance of catalog may be called already; payments /,
     );
   });
 });

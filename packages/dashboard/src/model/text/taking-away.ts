@@ -40,15 +40,15 @@ export function consequenceOf(
   }
   const callers = callersText(namespace, service, edges);
   return callable.length === 0
-    ? { text: `Nobody of ${name} may be called already; ${callers}`, isOut: true }
-    : { text: `After this nobody of ${name} may be called; ${callers}`, isOut: true };
+    ? { text: `No instance of ${name} may be called already; ${callers}`, isOut: true }
+    : { text: `After this no instance of ${name} may be called; ${callers}`, isOut: true };
 }
 
 /** More names than these are counted. */
 const MOST_NAMES = 3;
 
 function callersText(namespace: string, service: string, known: Known<readonly ServiceEdge[]>): string {
-  if (known.kind !== 'known') return `who calls it: ${missingText(known)}`;
+  if (known.kind !== 'known') return `its callers: ${missingText(known)}`;
   const edges = known.value.filter((edge) => edge.namespace === namespace && edge.to === service);
   const calling = edges
     .filter(({ callsPerSecond }) => callsPerSecond > 0)

@@ -66,12 +66,12 @@ describe('the next transition', () => {
 
 describe('the verdict', () => {
   it.each([
-    [0, 0, 0, 'Nobody has answered yet.'],
+    [0, 0, 0, 'No service has registered yet.'],
     [0, 1, 0, 'The one service can be reached.'],
     [0, 14, 0, 'All 14 services can be reached.'],
     [1, 14, 1, '1 of 14 services needs attention.'],
     [2, 14, 0, '2 of 14 services need attention.'],
-    [0, 14, 3, '3 of 14 services have nobody HEALTHY yet.'],
+    [0, 14, 3, '3 of 14 services have no HEALTHY instance yet.'],
   ])('%d troubled of %d, %d without a HEALTHY instance: %s', (trouble, all, waiting, text) =>
     expect(verdictText({ trouble, all, waiting, outages: [] }, null)).toBe(text),
   );
@@ -80,6 +80,6 @@ describe('the verdict', () => {
     const at = /^2 of 14 services needed attention at \d\d:\d\d:\d\d\.$/;
     expect(verdictText({ trouble: 2, all: 14, waiting: 0, outages: [] }, 0)).toMatch(at);
     expect(verdictText({ trouble: 0, all: 14, waiting: 0, outages: [] }, 0)).toMatch(/could be reached at/);
-    expect(verdictText({ trouble: 0, all: 14, waiting: 1, outages: [] }, 0)).toMatch(/had nobody HEALTHY at/);
+    expect(verdictText({ trouble: 0, all: 14, waiting: 1, outages: [] }, 0)).toMatch(/had no HEALTHY instance at/);
   });
 });

@@ -17,8 +17,8 @@ const REASONS: Readonly<Record<ReasonCode, Tenses>> = {
     old: 'It did not answer, but it still sent Heartbeat-2.',
   },
   INBOUND_REFUSED: {
-    live: 'Nobody can reach it, but it still sends Heartbeat-2.',
-    old: 'Nobody could reach it, but it still sent Heartbeat-2.',
+    live: 'It cannot be reached, but it still sends Heartbeat-2.',
+    old: 'It could not be reached, but it still sent Heartbeat-2.',
   },
   OUTBOUND_SILENT: {
     live: 'We reach it, but it sends no Heartbeat-2.',
@@ -164,7 +164,7 @@ export interface Tally {
 export function verdictText({ trouble, all, waiting, outages }: Tally, asOf: number | null): string {
   const when = asOf === null ? '' : ` at ${clockText(asOf)}`;
   const tense = (now: string, past: string): string => (asOf === null ? now : past);
-  if (all === 0) return `Nobody ${tense('has', 'had')} answered${tense(' yet', when)}.`;
+  if (all === 0) return `No service ${tense('has', 'had')} registered${tense(' yet', when)}.`;
   const needs = tense(trouble === 1 ? 'needs' : 'need', 'needed');
   const troubled = `${trouble} of ${plural(all, 'service')} ${needs} attention${when}.`;
   const [first] = outages;
@@ -172,12 +172,12 @@ export function verdictText({ trouble, all, waiting, outages }: Tally, asOf: num
     const names = outages.map(({ name }) => name).slice(0, MOST_NAMED);
     const more = outages.length > MOST_NAMED ? ` and ${outages.length - MOST_NAMED} more` : '';
     const why = outages.length === 1 ? `: ${notCallableText(first.count)}` : '';
-    const outage = `Nobody of ${names.join(', ')}${more} ${tense('may be called', `could be called${when}`)}${why}.`;
+    const outage = `No instance of ${names.join(', ')}${more} ${tense('may be called', `could be called${when}`)}${why}.`;
     return trouble === outages.length ? outage : `${outage} ${troubled}`;
   }
   if (trouble > 0) return troubled;
   if (waiting > 0)
-    return `${waiting} of ${plural(all, 'service')} ${tense(waiting === 1 ? 'has' : 'have', 'had')} nobody HEALTHY${tense(' yet', when)}.`;
+    return `${waiting} of ${plural(all, 'service')} ${tense(waiting === 1 ? 'has' : 'have', 'had')} no HEALTHY instance${tense(' yet', when)}.`;
   return `${all === 1 ? 'The one service' : `All ${all} services`} ${tense('can', 'could')} be reached${when}.`;
 }
 

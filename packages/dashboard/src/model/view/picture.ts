@@ -76,9 +76,9 @@ const pastOf = (text: string): string => PAST[text] ?? text;
 const PAST: Readonly<Partial<Record<string, string>>> = {
   'We reach it, and it reaches us.': 'We reached it, and it reached us.',
   'It said goodbye. What is in flight finishes.': 'It had said goodbye.',
-  'Nobody is there: proof of death.': 'Nobody was there: proof of death.',
+  'No process is there: proof of death.': 'No process was there: proof of death.',
   'Two processes share its address.': 'Two processes shared its address.',
-  'Somebody else answers at its address.': 'Somebody else answered at its address.',
+  'Another process answers at its address.': 'Another process answered at its address.',
   'It reaches us, but we cannot reach it.': 'It reached us, but we could not reach it.',
   'We reach it, but it does not call.': 'We reached it, but it did not call.',
   'Neither reaches the other.': 'Neither reached the other.',
@@ -99,9 +99,9 @@ const PAST: Readonly<Partial<Record<string, string>>> = {
 function headingOf({ state, reason }: Instance): string {
   if (state === 'HEALTHY') return 'We reach it, and it reaches us.';
   if (reason.code === 'LEAVING') return 'It said goodbye. What is in flight finishes.';
-  if (reason.code === 'PROOF_OF_DEATH') return 'Nobody is there: proof of death.';
+  if (reason.code === 'PROOF_OF_DEATH') return 'No process is there: proof of death.';
   if (reason.code === 'ADDRESS_SHARED') return 'Two processes share its address.';
-  if (reason.code === 'ADDRESS_TAKEN') return 'Somebody else answers at its address.';
+  if (reason.code === 'ADDRESS_TAKEN') return 'Another process answers at its address.';
   if (state === 'REGISTERING') return 'Not yet proved both ways.';
   const { heartbeat1, heartbeat2 } = directionsOf({ state, reason });
   if (heartbeat1 === false && heartbeat2 === true) return 'It reaches us, but we cannot reach it.';

@@ -30,8 +30,8 @@ export function InstanceCallers({ id, edges: known }: InstanceCallersProps): VNo
       ) : rows.length === 0 ? (
         <p class="panel-body faint">
           {asOf === ''
-            ? 'No caller has told of calls to this service.'
-            : 'No caller had told of calls to this service.'}
+            ? 'No caller has reported calls to this service.'
+            : 'No caller had reported calls to this service.'}
         </p>
       ) : (
         <>
@@ -55,8 +55,8 @@ export function InstanceCallers({ id, edges: known }: InstanceCallersProps): VNo
           <p class="panel-foot">
             {circuits.open + circuits.halfOpen + circuits.closed === 0
               ? asOf === ''
-                ? 'Nobody calls it now.'
-                : 'Nobody called it then.'
+                ? 'No caller calls it now.'
+                : 'No caller called it then.'
               : `Circuits: ${circuitText(circuits)}.`}
           </p>
         </>

@@ -30,7 +30,7 @@ export function KeptAway({ node, overrides }: KeptAwayProps): VNode | null {
   const count = actions.reduce((sum, { instances }) => sum + instances.length, 0);
   const now = clock.now.value;
   return (
-    <Panel title={isOut ? `Nobody ${isOld ? 'could' : 'may'} be called` : 'Kept away from callers'} count={count}>
+    <Panel title={isOut ? `No instance ${isOld ? 'could' : 'may'} be called` : 'Kept away from callers'} count={count}>
       <ul class="panel-body">
         {actions.map((action) => {
           const { admin } = action.first;

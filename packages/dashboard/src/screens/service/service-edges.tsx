@@ -15,10 +15,10 @@ import { asOfText, Unknown } from '../../parts/unknown.js';
 /** `asOf` empty: it is so now. */
 function noneText(other: 'from' | 'to', asOf: string): string {
   if (asOf !== '')
-    return `${other === 'from' ? 'No caller had told of calls to it' : 'It had told of no calls'}, ${asOf}.`;
+    return `${other === 'from' ? 'No caller had reported calls to it' : 'It had reported no calls'}, ${asOf}.`;
   return other === 'from'
-    ? 'No caller has told of calls to it. An edge appears as soon as one calls it through Rollcall.'
-    : 'It has told of no calls to others.';
+    ? 'No caller has reported calls to it. An edge appears as soon as one calls it through Rollcall.'
+    : 'It has reported no calls to other services.';
 }
 
 interface EdgesProps {

@@ -88,7 +88,7 @@ function StateChips({ wanted, isNoneCallable, nodes }: ChipsProps): VNode {
         aria-current={isNoneCallable ? 'true' : undefined}
       >
         <Glyph of={{ state: 'CRITICAL' }} />
-        nobody callable {nodes.filter(hasNoneCallable).length}
+        none callable {nodes.filter(hasNoneCallable).length}
       </a>
       {WORST_FIRST.map((state) => (
         <a

@@ -57,7 +57,7 @@ export function TopologyGraph({ edges, all, selected }: TopologyGraphProps): VNo
   const height = Math.max(laid.height, 240);
   return (
     <div class="graph">
-      <div class="topology" tabIndex={0} role="region" aria-label="Who calls whom">
+      <div class="topology" tabIndex={0} role="region" aria-label="The calls between services">
         <svg
           width={width}
           height={height}

@@ -26,7 +26,7 @@ export function TopologyScreen(): VNode {
   const { filters } = route.value;
   const known = useKnown<TopologyAnswer>(`api/v1/topology?targets=false&namespace=${encodeURIComponent(namespace)}`);
   const topology = valueOf(known);
-  if (topology === null) return <UnknownScreen title="Topology" what="Who calls whom" of={known} />;
+  if (topology === null) return <UnknownScreen title="Topology" what="The calls between services" of={known} />;
   const asOf = asOfOf(known);
   const all = topology.edges;
   if (all.length === 0) return <NoEdges asOf={asOf} />;
@@ -201,7 +201,7 @@ function NoEdges({ asOf }: { readonly asOf: number | null }): VNode {
   return (
     <>
       <Head
-        verdict={isLive ? 'Nobody has told of a call yet.' : `Nobody had told of a call at ${clockText(asOf)}.`}
+        verdict={isLive ? 'No call has been reported yet.' : `No call had been reported at ${clockText(asOf)}.`}
         sentence="An edge appears here within ten seconds of the first call that goes through Rollcall. Nothing has to be set up."
       />
       <section class="panel panel-body stack">
