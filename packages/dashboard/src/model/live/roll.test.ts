@@ -22,7 +22,7 @@ describe('the copy of the registry', () => {
     expect(roll.services.value).toEqual([]);
     roll.apply([reset([sample('orders-2')], true, 1)]);
     expect(idsOf(roll)).toEqual(['orders-1', 'orders-2']);
-    expect(roll.homeOf('orders-1')?.name).toBe('orders');
+    expect(roll.serviceOf('orders-1')?.name).toBe('orders');
   });
 
   it('changes a service once for all frames of one turn, and no others', () => {
@@ -37,7 +37,7 @@ describe('the copy of the registry', () => {
     ]);
     expect(drawn).toBe(1);
     expect(idsOf(roll)).toEqual(['orders-2', 'orders-3']);
-    expect(roll.homeOf('orders-1')).toBeUndefined();
+    expect(roll.serviceOf('orders-1')).toBeUndefined();
   });
 
   it('a tombstone does not remove a newer version', () => {
@@ -49,10 +49,10 @@ describe('the copy of the registry', () => {
   it('drops what a whole new view no longer names, once it is complete', () => {
     const roll = new Roll();
     roll.apply([reset([sample('orders-1')])]);
-    roll.caughtUp(1);
-    roll.beginAnew();
+    roll.finishView(1);
+    roll.beginView();
     expect(idsOf(roll)).toEqual(['orders-1']);
-    roll.caughtUp(2);
+    roll.finishView(2);
     expect(roll.services.value).toEqual([]);
     expect(roll.revision.value).toBe(2);
   });
@@ -79,17 +79,17 @@ describe('the order', () => {
 
   it('of services: the worst instance, then the lower share', () => {
     const roll = new Roll();
-    const put = (service: string, instances: Instance[]): void =>
+    const reset = (service: string, instances: Instance[]): void =>
       roll.apply([
         {
           event: 'reset',
           data: { namespace: 'default', service, epoch: 'e', revision: 1, part: 0, complete: true, instances },
         },
       ]);
-    put('fine', [sample('fine-1')]);
-    put('worse', [sample('worse-1', 'UNHEALTHY', 'SILENT'), sample('worse-2', 'UNHEALTHY', 'SILENT')]);
-    put('bad', [sample('bad-1', 'UNHEALTHY', 'SILENT'), sample('bad-2')]);
-    put('worst', [sample('worst-1', 'CRITICAL', 'SILENT'), sample('worst-2')]);
+    reset('fine', [sample('fine-1')]);
+    reset('worse', [sample('worse-1', 'UNHEALTHY', 'SILENT'), sample('worse-2', 'UNHEALTHY', 'SILENT')]);
+    reset('bad', [sample('bad-1', 'UNHEALTHY', 'SILENT'), sample('bad-2')]);
+    reset('worst', [sample('worst-1', 'CRITICAL', 'SILENT'), sample('worst-2')]);
     expect(servicesByTrouble(roll.services.value).map(({ name }) => name)).toEqual(['worst', 'worse', 'bad', 'fine']);
     expect(countStates(roll.services.value)).toMatchObject({ HEALTHY: 3, UNHEALTHY: 3, CRITICAL: 1 });
     expect(standingOf(roll.node('default/bad')!.instances.value)).toMatchObject({

@@ -64,6 +64,6 @@ export function exactText(wall: number): string {
 }
 
 /** Singular or plural: `1 call`, `3 calls`. */
-export function plural(count: number, one: string, several: string = `${one}s`): string {
-  return `${countText(count)} ${count === 1 ? one : several}`;
+export function plural(count: number, singular: string, pluralForm: string = `${singular}s`): string {
+  return `${countText(count)} ${count === 1 ? singular : pluralForm}`;
 }

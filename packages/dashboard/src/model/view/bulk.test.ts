@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { sample } from '../live/sample.fixture.js';
 import { bulkOf } from './bulk.js';
 
-const sampleWith = (id: string, words: Partial<Instance>): Instance => ({ ...sample(id), ...words });
-const told = (listed: readonly Instance[]) => {
+const sampleWith = (id: string, overrides: Partial<Instance>): Instance => ({ ...sample(id), ...overrides });
+const bulkIds = (listed: readonly Instance[]) => {
   const bulk = bulkOf(listed);
   return bulk === null ? null : [bulk.to, ...bulk.instances.map(({ id }) => id)];
 };
@@ -16,14 +16,14 @@ describe('the action for all instances of a list', () => {
   const leaving = sampleWith('a-4', { state: 'DEREGISTERING' });
 
   it('is to drain those that are not away yet', () => {
-    expect(told([drained, enabled, maintained, leaving, sampleWith('a-5', {})])).toEqual(['DRAINING', 'a-1', 'a-5']);
+    expect(bulkIds([drained, enabled, maintained, leaving, sampleWith('a-5', {})])).toEqual(['DRAINING', 'a-1', 'a-5']);
   });
 
   it('is to undo that if all of them are drained, but not maintenance', () => {
-    expect(told([maintained, drained])).toEqual(['ENABLED', 'a-2']);
+    expect(bulkIds([maintained, drained])).toEqual(['ENABLED', 'a-2']);
   });
 
   it('is none if the list is empty, leaving, or in maintenance', () => {
-    expect([told([]), told([leaving, maintained])]).toEqual([null, null]);
+    expect([bulkIds([]), bulkIds([leaving, maintained])]).toEqual([null, null]);
   });
 });

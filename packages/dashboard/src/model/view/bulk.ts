@@ -2,7 +2,7 @@
 import type { Instance } from '@rollcall/core';
 
 /** More instances than this are too many for one decision. */
-export const MOST_AT_ONCE = 50;
+export const MAX_AT_ONCE = 50;
 
 export interface Bulk {
   readonly to: 'DRAINING' | 'ENABLED';

@@ -2,7 +2,7 @@
 import { addressOf } from '@rollcall/core';
 import type { DirectionAnswer, HeartbeatsAnswer, Instance } from '@rollcall/core';
 import { ageText, latencyText } from '../text/age.js';
-import { directionsOf, evidenceOf } from '../text/words.js';
+import { directionsOf, evidenceOf } from '../text/instance-text.js';
 
 /**
  * How a wire is drawn. `flows`: whole, with a dot for each beat; `refused`: a cross at a shut door; `fades`: it ends
@@ -40,8 +40,8 @@ export function pictureOf(instance: Instance, heartbeats: HeartbeatsAnswer | nul
   return {
     heading: headingOf(instance),
     hint: HINTS[reason.code] ?? '',
-    heartbeat1: lane1(instance, heartbeats?.heartbeat1 ?? null),
-    heartbeat2: lane2(instance, heartbeats?.heartbeat2 ?? null),
+    heartbeat1: inboundLane(instance, heartbeats?.heartbeat1 ?? null),
+    heartbeat2: outboundLane(instance, heartbeats?.heartbeat2 ?? null),
     line: isDead
       ? { text: 'line closed by the peer', kind: 'closed' }
       : {
@@ -57,21 +57,21 @@ export function oldPictureOf(instance: Instance): Picture {
   const { heading, heartbeat1, heartbeat2, line, isGone } = pictureOf(instance, null);
   const past = (lane: Lane): Lane => ({
     ...lane,
-    status: pastOf(lane.status),
-    evidence: pastOf(lane.evidence),
+    status: toPast(lane.status),
+    evidence: toPast(lane.evidence),
     aside: '',
   });
   return {
-    heading: pastOf(heading),
+    heading: toPast(heading),
     hint: '',
     heartbeat1: past(heartbeat1),
     heartbeat2: past(heartbeat2),
-    line: { ...line, text: pastOf(line.text) },
+    line: { ...line, text: toPast(line.text) },
     isGone,
   };
 }
 
-const pastOf = (text: string): string => PAST[text] ?? text;
+const toPast = (text: string): string => PAST[text] ?? text;
 
 const PAST: Readonly<Partial<Record<string, string>>> = {
   'We reach it, and it reaches us.': 'We reached it, and it reached us.',
@@ -122,7 +122,7 @@ const LINES: Readonly<Partial<Record<string, string>>> = {
   SILENT: 'line silent',
 };
 
-function lane1(instance: Instance, facts: DirectionAnswer | null): Lane {
+function inboundLane(instance: Instance, facts: DirectionAnswer | null): Lane {
   const { state, reason } = instance;
   const works = worksOf(facts, directionsOf(instance).heartbeat1, state);
   const lastText = agoText('last answered', facts);
@@ -173,7 +173,7 @@ function lane1(instance: Instance, facts: DirectionAnswer | null): Lane {
       };
 }
 
-function lane2(instance: Instance, facts: DirectionAnswer | null): Lane {
+function outboundLane(instance: Instance, facts: DirectionAnswer | null): Lane {
   const { state, reason } = instance;
   const works = worksOf(facts, directionsOf(instance).heartbeat2, state);
   const lastText = agoText('last one', facts);
@@ -229,8 +229,8 @@ export function worksOf(
 const toneOf = (state: Instance['state']): Tone =>
   state === 'CRITICAL' || state === 'DEREGISTERING' ? 'critical' : 'unhealthy';
 
-function agoText(what: string, facts: DirectionAnswer | null): string {
-  return facts?.lastSuccessAgoMs == null ? '' : `${what} ${ageText(facts.lastSuccessAgoMs)} ago`;
+function agoText(verb: string, facts: DirectionAnswer | null): string {
+  return facts?.lastSuccessAgoMs == null ? '' : `${verb} ${ageText(facts.lastSuccessAgoMs)} ago`;
 }
 
 /** True if the connection is refused, false if there is no answer. */

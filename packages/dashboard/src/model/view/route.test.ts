@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { arrivedAt, hashOf, instanceHash, routeOf, screenOf, serviceHash, withFilter } from './route.js';
+import { resolveHash, hashOf, instanceHash, routeOf, screenOf, serviceHash, withFilter } from './route.js';
 
 describe('the route', () => {
   it.each([
@@ -39,10 +39,10 @@ describe('the route', () => {
   });
 
   it('a link within the page keeps the shown namespace, and any other is complete', () => {
-    expect(arrivedAt('#/services', true, 'staging')).toBe('#/services?ns=staging');
-    expect(arrivedAt('#/services?ns=*', true, 'staging')).toBe('#/services?ns=*');
-    expect(arrivedAt('#/services', true, undefined)).toBe('#/services');
-    expect(arrivedAt('#/services', false, 'staging')).toBe('#/services');
-    expect(arrivedAt('#/services?ns=default', false, 'staging')).toBe('#/services?ns=default');
+    expect(resolveHash('#/services', true, 'staging')).toBe('#/services?ns=staging');
+    expect(resolveHash('#/services?ns=*', true, 'staging')).toBe('#/services?ns=*');
+    expect(resolveHash('#/services', true, undefined)).toBe('#/services');
+    expect(resolveHash('#/services', false, 'staging')).toBe('#/services');
+    expect(resolveHash('#/services?ns=default', false, 'staging')).toBe('#/services?ns=default');
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { findInstances, findServices, isExactly } from './search.js';
+import { findInstances, findServices, isExactMatch } from './search.js';
 
 const service = (namespace: string, name: string) => ({ namespace, name });
 const KNOWN = [
@@ -69,5 +69,5 @@ it.each([
   ['orders', false],
 ])('%s is exactly the id, host or address of an instance: %s', (typed, isExact) => {
   const endpoints = [{ protocol: 'tcp', host: '127.1.1.10', port: 3001, tls: false }] as const;
-  expect(isExactly({ id: 'orders-1', endpoints }, typed)).toBe(isExact);
+  expect(isExactMatch({ id: 'orders-1', endpoints }, typed)).toBe(isExact);
 });

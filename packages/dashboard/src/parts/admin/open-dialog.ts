@@ -8,6 +8,6 @@ import type { Shell } from '../../model/live/shell.js';
 export function openDialog(shell: Shell, load: () => Promise<VNode>): void {
   load().then(
     (dialog) => void (shell.dialog.value = dialog),
-    () => shell.say('This dialog could not be loaded. Reload the page.'),
+    () => shell.notify('This dialog could not be loaded. Reload the page.'),
   );
 }

@@ -19,7 +19,7 @@ export function Counters({ counts }: CountersProps): VNode {
         <li key={state} class={state}>
           <a href={hashOf('instances', { state })}>
             <b>
-              <Glyph of={{ state }} />
+              <Glyph shape={{ state }} />
               {countText(counts?.[state] ?? null)}
             </b>
             <span>{state}</span>

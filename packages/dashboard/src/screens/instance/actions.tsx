@@ -2,7 +2,7 @@ import type { Instance } from '@rollcall/core';
 import type { VNode } from 'preact';
 import type { InstanceAnswer } from '../../model/live/answers.js';
 import { useSession, useStaleSince } from '../../model/live/session.js';
-import { useMayAct } from '../../parts/admin/may-act.js';
+import { useCanAct } from '../../parts/admin/can-act.js';
 import { openDialog } from '../../parts/admin/open-dialog.js';
 import type { Action } from './action-dialogs.js';
 
@@ -15,7 +15,7 @@ interface ActionsProps {
 export function Actions({ instance, detail }: ActionsProps): VNode | null {
   const { api, shell } = useSession();
   const isOff = useStaleSince() !== null;
-  const mayAct = useMayAct();
+  const canAct = useCanAct();
   const path = `api/v1/instances/${encodeURIComponent(instance.id)}`;
   const own = detail?.own.weight ?? instance.weight;
   const open = (action: Action) => (): void =>
@@ -26,11 +26,11 @@ export function Actions({ instance, detail }: ActionsProps): VNode | null {
     });
   const checkNow = (): void => {
     api.act('POST', `${path}/call`).then(
-      () => shell.say('Heartbeat-1 is on its way.'),
-      (error: Error) => shell.say(error.message),
+      () => shell.notify('Heartbeat-1 is on its way.'),
+      (error: Error) => shell.notify(error.message),
     );
   };
-  if (!mayAct) return null;
+  if (!canAct) return null;
   const isDrained = instance.admin === 'DRAINING';
   return (
     <div class="actions" title={isOff ? 'Actions are off while this view is old' : undefined}>

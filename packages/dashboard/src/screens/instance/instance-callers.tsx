@@ -4,7 +4,7 @@ import { valueOf } from '../../model/live/known.js';
 import type { Known } from '../../model/live/known.js';
 import { rateText } from '../../model/text/age.js';
 import { CircuitMarks, circuitText, sumOfCircuits } from '../../parts/charts/circuits.js';
-import { Heads } from '../../parts/heads.js';
+import { TableHead } from '../../parts/table-head.js';
 import { ServiceLink } from '../../parts/name.js';
 import { Panel } from '../../parts/panel.js';
 import { asOfText, Unknown } from '../../parts/unknown.js';
@@ -26,7 +26,7 @@ export function InstanceCallers({ id, edges: known }: InstanceCallersProps): VNo
   return (
     <Panel title="Callers" aside={asOf || 'what each of them sees'}>
       {known.kind !== 'known' ? (
-        <Unknown of={known} />
+        <Unknown value={known} />
       ) : rows.length === 0 ? (
         <p class="panel-body faint">
           {asOf === ''
@@ -36,7 +36,7 @@ export function InstanceCallers({ id, edges: known }: InstanceCallersProps): VNo
       ) : (
         <>
           <table>
-            <Heads of={['Caller', '>Calls/s', '>Failed', 'Circuit']} />
+            <TableHead columns={['Caller', '>Calls/s', '>Failed', 'Circuit']} />
             <tbody>
               {rows.map(({ edge, target }) => (
                 <tr key={edge.from}>
@@ -46,7 +46,7 @@ export function InstanceCallers({ id, edges: known }: InstanceCallersProps): VNo
                   <td class="right">{target === null ? '0' : rateText(target.callsPerSecond)}</td>
                   <td class="right">{target === null ? '–' : target.failures}</td>
                   <td>
-                    <CircuitMarks of={target?.circuits ?? null} />
+                    <CircuitMarks circuits={target?.circuits ?? null} />
                   </td>
                 </tr>
               ))}

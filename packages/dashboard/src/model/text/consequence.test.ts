@@ -4,7 +4,7 @@ import type { ServiceEdge } from '../live/answers.js';
 import type { Known } from '../live/known.js';
 import { sample } from '../live/sample.fixture.js';
 import { clockText } from './age.js';
-import { consequenceOf } from './taking-away.js';
+import { consequenceOf } from './consequence.js';
 
 const edge = (from: string, callsPerSecond: number, to = 'catalog', namespace = 'default'): ServiceEdge => ({
   namespace,
@@ -36,42 +36,42 @@ const CATALOG: readonly Instance[] = [
   sample('catalog-3', 'CRITICAL', 'SILENT'),
 ];
 
-function told(taken: readonly string[], edges = known(EDGES), instances = CATALOG) {
-  const taking = { namespace: 'default', service: 'catalog', instances, taken: new Set(taken) };
-  return consequenceOf(taking, edges, (_, name) => name);
+function consequence(withdrawn: readonly string[], edges = known(EDGES), instances = CATALOG) {
+  const withdrawal = { namespace: 'default', service: 'catalog', instances, withdrawn: new Set(withdrawn) };
+  return consequenceOf(withdrawal, edges, (_, name) => name);
 }
 
 describe('the warning before instances are taken away', () => {
   it('has the number that stays callable, and that none of them is HEALTHY', () => {
-    expect(told(['catalog-2'])).toEqual({ text: '1 of 3 stays callable.', isOut: false });
-    expect(told(['catalog-3']).text).toBe('2 of 3 stay callable.');
-    expect(told(['catalog-1']).text).toBe('1 of 3 stays callable, none of them HEALTHY.');
+    expect(consequence(['catalog-2'])).toEqual({ text: '1 of 3 stays callable.', isOut: false });
+    expect(consequence(['catalog-3']).text).toBe('2 of 3 stay callable.');
+    expect(consequence(['catalog-1']).text).toBe('1 of 3 stays callable, none of them HEALTHY.');
   });
 
   it('is there if they are the last, and names the callers of that service, the busiest first', () => {
-    expect(told(['catalog-1', 'catalog-2'])).toEqual({
+    expect(consequence(['catalog-1', 'catalog-2'])).toEqual({
       text: 'After this no instance of catalog may be called; payments and vouchers call it (46/s).',
       isOut: true,
     });
-    expect(told(['catalog-1', 'catalog-2'], known([edge('payments', 0.4)])).text).toContain(
+    expect(consequence(['catalog-1', 'catalog-2'], known([edge('payments', 0.4)])).text).toContain(
       'payments calls it (0.4/s).',
     );
     const many = ['a', 'b', 'c', 'd', 'e'].map((from, at) => edge(from, 10 - at));
-    expect(told(['catalog-1', 'catalog-2'], known(many)).text).toContain('a, b, c and 2 more call it (40/s).');
+    expect(consequence(['catalog-1', 'catalog-2'], known(many)).text).toContain('a, b, c and 2 more call it (40/s).');
   });
 
   it('does not treat unknown callers as none', () => {
     const out = ['catalog-1', 'catalog-2'];
-    expect(told(out, known([])).text).toContain('no caller has reported calls to it');
-    expect(told(out, { kind: 'asked' }).text).toContain('its callers: Asking …');
-    expect(told(out, { kind: 'unknown', since: 5_000, error: null }).text).toContain(
+    expect(consequence(out, known([])).text).toContain('no caller has reported calls to it');
+    expect(consequence(out, { kind: 'pending' }).text).toContain('its callers: Asking …');
+    expect(consequence(out, { kind: 'unknown', since: 5_000, error: null }).text).toContain(
       `its callers: – unknown since ${clockText(5_000)}`,
     );
   });
 
   it('does not mention services that could not be called before', () => {
     const drained = CATALOG.map((instance): Instance => ({ ...instance, admin: 'MAINTENANCE' }));
-    expect(told(['catalog-1'], known(EDGES), drained).text).toMatch(
+    expect(consequence(['catalog-1'], known(EDGES), drained).text).toMatch(
       /^No instance of catalog may be called already; payments /,
     );
   });

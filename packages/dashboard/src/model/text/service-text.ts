@@ -6,9 +6,9 @@ import type { Known } from '../live/known.js';
 import { byTrouble, needsAttention, standingOf } from '../live/roll.js';
 import type { ServiceNode } from '../live/roll.js';
 import { clockText, plural } from './age.js';
-import { elsewhereText, fewOf, waitingText, windowText } from './affected.js';
-import { standingText } from './callable-words.js';
-import { tailOf, whyText } from './words.js';
+import { elsewhereText, shortList, waitingText, windowText } from './affected.js';
+import { standingText } from './callable-text.js';
+import { tailOf, reasonText } from './instance-text.js';
 
 type Callers = Known<readonly ServiceEdge[]>;
 
@@ -25,7 +25,7 @@ export function serviceSentence(node: ServiceNode, callers: Callers, staleSince:
   const worst = [...node.instances.value.values()].toSorted(byTrouble)[0];
   const calls = callsText(callers, isOutage(standingOf(node.instances.value).count));
   if (worst === undefined || !needsAttention(worst)) return calls;
-  return `${node.name}…${tailOf(worst.id)}: ${whyText(worst, staleSince !== null)} ${calls}`;
+  return `${node.name}…${tailOf(worst.id)}: ${reasonText(worst, staleSince !== null)} ${calls}`;
 }
 
 /** `isOut`: none of its instances is callable. Calls then wait, and are reported only after they have failed. */
@@ -37,7 +37,7 @@ function callsText(known: Callers, isOut: boolean): string {
     return asOf === null ? 'No caller has reported calls to it.' : `No caller had reported calls to it${at}.`;
   const failed = edges.reduce((sum, { failures }) => sum + failures, 0);
   if (isOut && failed === 0) {
-    const callers = fewOf([...new Set(edges.map(({ from }) => from))]);
+    const callers = shortList([...new Set(edges.map(({ from }) => from))]);
     return waitingText(callers, 'it', edges, asOf);
   }
   const elsewhere = edges.reduce((sum, { retries }) => sum + retries, 0);

@@ -1,20 +1,20 @@
 import { REASON_CODES, reasonFor } from '@rollcall/core';
 import { describe, expect, it } from 'vitest';
 import { sample } from '../live/sample.fixture.js';
-import { evidenceOf, nextText, verdictText, whyText } from './words.js';
+import { evidenceOf, nextText, verdictText, reasonText } from './instance-text.js';
 
 describe('the reason', () => {
   it.each(REASON_CODES)('has a sentence for %s, for a live and for an old view', (code) => {
     const instance = { reason: reasonFor(code, 'connect ECONNREFUSED 10.0.3.21:3001') };
-    expect(whyText(instance)).toMatch(/^[A-Z].*\.$/);
-    expect(whyText(instance, true)).toMatch(/^[A-Z].*\.$/);
+    expect(reasonText(instance)).toMatch(/^[A-Z].*\.$/);
+    expect(reasonText(instance, true)).toMatch(/^[A-Z].*\.$/);
     expect(evidenceOf(instance)).toBe('connect ECONNREFUSED 10.0.3.21:3001');
     expect(evidenceOf({ reason: reasonFor(code) })).toBe('');
   });
 
   it('shows an unknown code with the text of the registry', () => {
     const reason = { code: 'MOONLIGHT', text: 'the moon is too bright' } as unknown as ReturnType<typeof reasonFor>;
-    expect(whyText({ reason })).toBe('The moon is too bright.');
+    expect(reasonText({ reason })).toBe('The moon is too bright.');
   });
 });
 

@@ -67,13 +67,13 @@ const REASONS: Readonly<Record<ReasonCode, Tenses>> = {
  * The reason of the state. A code that this page does not know is shown with the registry's text. For an instance that
  * self-preservation holds, the failure comes first and the hold second.
  */
-export function whyText({ reason }: Pick<Instance, 'reason'>, isOld = false): string {
+export function reasonText({ reason }: Pick<Instance, 'reason'>, isOld = false): string {
   const { cause, rule } = unheld(reason);
-  if (rule === null) return plainWhy(reason, isOld);
-  return `${plainWhy(cause, isOld)} Self-preservation ${isOld ? 'held' : 'holds'} it.`;
+  if (rule === null) return plainReason(reason, isOld);
+  return `${plainReason(cause, isOld)} Self-preservation ${isOld ? 'held' : 'holds'} it.`;
 }
 
-function plainWhy(reason: Reason, isOld: boolean): string {
+function plainReason(reason: Reason, isOld: boolean): string {
   const texts = (REASONS as Readonly<Record<string, Tenses | undefined>>)[reason.code];
   if (texts === undefined) return `${reason.text.charAt(0).toUpperCase()}${reason.text.slice(1)}.`;
   return isOld ? texts.old : texts.live;
@@ -169,10 +169,10 @@ export function verdictText({ trouble, all, waiting, outages }: Tally, asOf: num
   const troubled = `${trouble} of ${plural(all, 'service')} ${needs} attention${when}.`;
   const [first] = outages;
   if (first !== undefined) {
-    const names = outages.map(({ name }) => name).slice(0, MOST_NAMED);
-    const more = outages.length > MOST_NAMED ? ` and ${outages.length - MOST_NAMED} more` : '';
+    const names = outages.map(({ name }) => name).slice(0, MAX_NAMED);
+    const hidden = outages.length > MAX_NAMED ? ` and ${outages.length - MAX_NAMED} more` : '';
     const why = outages.length === 1 ? `: ${notCallableText(first.count)}` : '';
-    const outage = `No instance of ${names.join(', ')}${more} ${tense('may be called', `could be called${when}`)}${why}.`;
+    const outage = `No instance of ${names.join(', ')}${hidden} ${tense('may be called', `could be called${when}`)}${why}.`;
     return trouble === outages.length ? outage : `${outage} ${troubled}`;
   }
   if (trouble > 0) return troubled;
@@ -182,7 +182,7 @@ export function verdictText({ trouble, all, waiting, outages }: Tally, asOf: num
 }
 
 /** Services beyond this number are counted. */
-const MOST_NAMED = 3;
+const MAX_NAMED = 3;
 
 /** The last four characters of an id, which people use to name it. */
 export const tailOf = (id: string): string => id.slice(-4);
