@@ -11,7 +11,7 @@ import { createTestShell } from './terminal/shell.fixture.js';
 /** `UPDATE_DOCS=1 npx vitest run command-line-doc` writes its generated parts again. */
 const DOC = fileURLToPath(new URL('../../../docs/guide/command-line.md', import.meta.url));
 
-/** Which command lines the page shows with what they print, by the name of their part. */
+/** The command lines that the page shows with their output, by the name of their part. */
 const SHOWN: Readonly<Record<string, readonly string[]>> = {
   ls: ['ls'],
   'ls-wide': ['ls', 'orders', '-o', 'wide'],

@@ -1,6 +1,6 @@
 /**
- * Failures of the environment of a command: files, permissions, space. Imports nothing, so that it is available when
- * nothing else could be loaded.
+ * Failures of the environment of a command: files, permissions, space. Imports nothing: it is available even when no
+ * other module could be loaded.
  */
 
 type Explanation = readonly [what: string, fix: string];
@@ -25,7 +25,7 @@ const KNOWN: Readonly<Record<string, Explanation>> = {
   EAGAIN: ['the system has no more processes or threads for this user', 'Raise the limit (ulimit -u), or end some.'],
 };
 
-/** What, why and what to do, in a sentence or two; null: the error is not a failure of the environment, but a bug. */
+/** The failure, its reason and its fix, in two sentences; null: the error is not a failure of the environment, but a bug. */
 export function environmentText(error: unknown): string | null {
   if (!(error instanceof Error)) return null;
   const { code, syscall, path } = error as NodeJS.ErrnoException;

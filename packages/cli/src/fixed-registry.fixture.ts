@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { reasonFor } from '@rollcall/core';
 import type { Instance, ReasonCode, State } from '@rollcall/core';
 
-/** Ages in minutes, so that a slow machine shows the same. */
+/** Ages are in minutes: a slow machine shows the same. */
 const MINUTE_MS = 60_000;
 const ago = (minutes: number): number => Date.now() - minutes * MINUTE_MS - MINUTE_MS / 2;
 
@@ -66,7 +66,7 @@ const instances = (): readonly Instance[] => [
   instance({ id: 'gateway-0192f0c1-7a3b-7c4d-8e5f-0123456c6f80', port: 3_333 }),
 ];
 
-/** With both directions, as the registry measures them. */
+/** Adds both directions, as the registry measures them. */
 function withHeartbeats(instance: Instance): object {
   const fine = { lastSuccessAgoMs: 2_200, roundTripMs: 1.9, misses: 0, error: null };
   const heartbeat1 = instance.id === BROKEN ? { ...fine, misses: 2, error: REFUSED } : fine;

@@ -12,7 +12,7 @@ export interface CommandEntry {
   /** One of GROUPS. */
   readonly group?: string;
   readonly about: string;
-  /** Loaded on demand, so that a small command does not wait for modules of others. */
+  /** Loads the command on demand: a small command does not wait for modules of others. */
   load(): Promise<Command>;
 }
 

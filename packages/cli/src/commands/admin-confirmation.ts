@@ -7,14 +7,14 @@ import type { Shell } from '../terminal/shell.js';
 import { aligned, printable } from '../terminal/texts.js';
 import type { AdminTarget } from './admin-targets.js';
 
-/** Instances and callers that are named. */
+/** The maximum numbers of instances and callers that are named. */
 const MAX_LISTED = 50;
 const MAX_CALLERS = 3;
 
 /** Instances of one service that a command acts on, by id. */
 interface AffectedService {
   readonly service: string;
-  /** Asked about the namespace of the service. */
+  /** The API for the namespace of the service. */
   readonly api: RegistryApi;
   readonly ids: ReadonlySet<string>;
 }
@@ -60,7 +60,7 @@ function callersText(edges: readonly Edge[], service: string): string {
   return `${first.join(', ')}${last} ${names.length === 1 ? 'calls' : 'call'} it (${rateText(sum)})`;
 }
 
-/** `3 of 5 instances of orders may be called.`, a line for each service that has any left; as it is now. */
+/** `3 of 5 instances of orders may be called.`, a line for each service with a callable instance, as of now. */
 export async function remainingCallable(
   targets: readonly AdminTarget[],
 ): Promise<readonly { readonly text: string; readonly isOut: boolean }[]> {
@@ -82,7 +82,7 @@ interface Plan {
   /** `drain`, `put into maintenance`. */
   readonly action: string;
   readonly targets: readonly AdminTarget[];
-  /** True if they were chosen by `--service`: then they are listed, and confirmation is asked for. */
+  /** True if `--service` selected them: then they are listed, and confirmation is required. */
   readonly isByService: boolean;
   /** The effects of the action: each is a reason to ask for confirmation. */
   readonly warnings: readonly string[];

@@ -16,7 +16,7 @@ import { actOnEach, NO_TARGET_FLAGS, TARGET_FLAGS, resolveTargets, YES_FLAG } fr
 import type { AdminTarget } from './admin-targets.js';
 import { waitUntilQuiet } from './until-drained.js';
 
-/** The registry accepts at most this. */
+/** The maximum that the registry accepts. */
 const MAX_UNTIL_MS = 30 * 86_400_000;
 
 const REASON_FLAG = {

@@ -130,7 +130,7 @@ type ServiceRequest =
 /** Throws OPTION_INVALID for invalid JSON. */
 export function parseRequest(operands: readonly string[]): ServiceRequest {
   const [service = '', ...afterService] = operands;
-  // METHOD and path may be one word, in quotes
+  // METHOD and path may be one operand, in quotes
   const [method = '', ...remaining] = afterService.flatMap((operand, index) =>
     index === 0 && /^[A-Z]+ \//.test(operand) ? operand.split(' ') : operand,
   );

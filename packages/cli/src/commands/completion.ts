@@ -11,11 +11,11 @@ const FLAGS = { '--help': toggle('this text', 'h') };
 export interface CommandCompletion {
   readonly name: string;
   readonly about: string;
-  /** `--url`, `-o`: the flags in its help. */
+  /** The flags in its help: `--url`, `-o`. */
   readonly flags: readonly string[];
 }
 
-/** Operands of commands: ids of instances, names of services, or none known. */
+/** The commands whose operands are ids of instances, or names of services. */
 const TAKES_IDS = ['show', 'drain', 'undrain', 'maintenance', 'weight', 'rm'];
 const TAKES_SERVICES = ['ls', 'watch', 'graph', 'call'];
 

@@ -30,7 +30,7 @@ import { EXIT } from '../terminal/shell.js';
 import type { Command, ExitCode, Shell } from '../terminal/shell.js';
 import { countText } from '../terminal/texts.js';
 
-/** Instances that are named in a complaint. */
+/** The maximum number of instances in an error. */
 const MAX_NAMED = 20;
 
 /** `NOT_CALLABLE`: a service has instances, and callers may call none of them. */
@@ -133,7 +133,7 @@ interface ListRequest {
   readonly scope: ListScope;
 }
 
-/** Below a list of all services of the default namespace; on standard error unless standard output is a terminal. */
+/** Printed below a list of all services of the default namespace; on standard error unless standard output is a terminal. */
 function printOtherNamespaces({ flags, api, scope: { service, known } }: ListRequest, shell: Shell): void {
   if (service !== null || flags['--namespace'] !== undefined || !['table', 'wide'].includes(flags['--output'])) return;
   const text = otherNamespacesText(api.namespace, known);

@@ -21,7 +21,7 @@ import { chooseStore } from './up/store-choice.js';
 const DEFAULT_PORT = 1337;
 const UNITS_MS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
 
-/** Where the tokens are: the same for `up`. */
+/** The location of the tokens: the same for `up`. */
 const LOCATION_FLAGS = {
   '--tokens': valued(
     option.string({ doc: 'the file of tokens; default tokens.json in the folder of --data' }),

@@ -54,7 +54,7 @@ export async function waitUntilQuiet(
   }
 }
 
-/** By then each caller has reported the time since. */
+/** After this time each caller has reported the time since. */
 const reportedAfterMs = (intervalMs: number): number => WINDOW_MS + intervalMs;
 
 /**

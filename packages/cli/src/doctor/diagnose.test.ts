@@ -338,7 +338,7 @@ describe('diagnose', () => {
     const provoked = { ...withFailures(small, large, large), connection: { large, stream: held } };
     expect(codesIn(provoked)).toEqual(['large-answers-lost']);
     expect(diagnose(facts(provoked)).findings[0]?.evidence[0]).toContain('99 of ? bytes');
-    // an answer that never came says nothing about sizes
+    // an answer that never arrived proves nothing about sizes
     const lost = failure('ETIMEDOUT', 'no connection within 3000 ms');
     expect(codesIn({ ...withFailures(lost, small), connection: { large: lost, stream: held } })).toEqual([
       'registry-unsteady',

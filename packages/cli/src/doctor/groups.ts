@@ -1,7 +1,7 @@
 import type { ServiceCount } from './facts/facts.js';
 import type { Finding, FindingCode } from './findings/finding.js';
 
-/** The maximum number of findings of one code that are shown one by one. */
+/** The maximum number of findings of one code that are shown singly. */
 const MAX_SINGLE = 2;
 /** The maximum number of names, or findings, of a group that are listed. */
 const MAX_LISTED = 10;
@@ -22,7 +22,7 @@ export interface Group {
   readonly hiddenCount: number;
   /** The command that lists those, too. */
   readonly command: string;
-  /** Whom evidence and fix are an example of. */
+  /** The subject of the shown evidence and fix. */
   readonly example: string;
 }
 

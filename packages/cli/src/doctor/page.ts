@@ -68,15 +68,15 @@ export class Page {
       { text: head, look },
       { text, ...(textLook === undefined ? {} : { look: textLook }) },
     ];
-    // wrapped by us: a word longer than a line is kept whole, so that it can be copied
+    // already wrapped: a word longer than a line stays whole and can be copied
     this.lines.push(paint(spans, { ...this.#terminal, width: Infinity }));
   }
 }
 
 interface ListOptions {
-  /** Of the label. */
+  /** The look of the label. */
   readonly look?: Look;
-  /** Those that occur in the texts. */
+  /** The commands that occur in the texts. */
   readonly commands?: readonly string[];
 }
 

@@ -15,7 +15,7 @@ const SIGNS: Readonly<Record<Gravity, { readonly sign: string; readonly look: Lo
 };
 const WELL = { sign: '●', look: 'healthy' } as const;
 
-/** A report of more lines has its verdict at the end, too: the beginning has scrolled away. */
+/** A report of more lines has its verdict at the end, too, as its first line has scrolled away. */
 const MAX_LINES_WITHOUT_SUMMARY = 24;
 /** Lines of the summary at the end. */
 const MAX_SUMMARY_LINES = 3;
@@ -32,7 +32,7 @@ export type ReportScope = Pick<
   'url' | 'registry' | 'scope' | 'services' | 'instances' | 'omitted' | 'hasNamespaces' | 'names'
 >;
 
-/** The diagnosis for people, line by line. */
+/** The diagnosis as lines of text. */
 export function renderDiagnosis(reportScope: ReportScope, diagnosis: Diagnosis, terminal: Terminal): readonly string[] {
   const { findings, fine, unchecked } = diagnosis;
   const page = new Page(terminal);
@@ -138,7 +138,7 @@ function addSummary(page: Page, reportScope: ReportScope, findings: readonly Fin
     page.add(' ', look, fittingText({ before: 'Worst first: ', items: codes }, room), 'faint');
 }
 
-/** As many as fit, at least one, and the number of others. */
+/** Lists the items that fit, at least one, and counts the others. */
 function fittingText(
   { before, items }: { readonly before: string; readonly items: readonly string[] },
   room: number,

@@ -5,7 +5,7 @@ import { ageText, tripText } from '../terminal/texts.js';
 export interface Direction {
   /** Null: never. */
   readonly lastSuccessAgoMs: number | null;
-  /** Of the last Heartbeat-1; null for Heartbeat-2, and if there was none. */
+  /** The round trip of the last Heartbeat-1; null for Heartbeat-2, and if there was none. */
   readonly roundTripMs: number | null;
   /** Rounds in a row without success. */
   readonly misses: number;

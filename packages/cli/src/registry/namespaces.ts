@@ -4,7 +4,7 @@ import type { Instance } from '@rollcall/core';
 import { shortNames } from '../terminal/texts.js';
 import type { Whereabouts } from './registry-api.js';
 
-/** More are counted. */
+/** Further names are counted. */
 const MAX_LISTED = 5;
 
 /** Sorted. */
@@ -40,7 +40,7 @@ export function unknownNamespaceText({ namespace, url }: NamespaceScope, known: 
   return `There is no namespace "${namespace}" at ${url}${existing}.`;
 }
 
-/** The service is not in this namespace: where one of that name is, or what was probably meant. */
+/** The error text for a service that is not in this namespace: the namespaces that have it, or a suggestion. */
 export function unknownServiceText(
   service: string,
   { namespace, url }: NamespaceScope,

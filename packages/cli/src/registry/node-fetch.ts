@@ -21,9 +21,9 @@ export type Fetcher = (
 /** A connection was opened, and no answer arrived within the timeout. */
 export class UnansweredError extends Error {}
 
-/** To one registry at a time: enough to be fast, without a burst of connections. */
+/** The maximum number of connections to one registry: fast enough, without a burst. */
 export const MAX_SOCKETS = 16;
-/** More than a registry ever sends in one answer. */
+/** A registry never sends a larger answer. */
 const MAX_BYTES = 256 * 1024 * 1024;
 
 /**

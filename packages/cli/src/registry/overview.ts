@@ -29,19 +29,18 @@ const MIN_WAIT_MS = 10;
 const BEAT_MS = 5_000;
 const OLD_BEAT_MS = 10_000;
 /**
- * When the second sign of life is this late, or after the longest silence that is trusted, the view is old: as on the
- * dashboard.
+ * When the second sign of life is this late, or after the longest silence that is trusted, the view is old, as on
+ * the dashboard.
  */
 const LATE_MS = 1_000;
 const MAX_TRUST_MS = 12_000;
 
 /**
- * A live copy of all services of a namespace, for people who look at it (a client copies only the services that it
- * calls). After a failure it opens the feed again with jitter, resumes, and keeps its instances meanwhile.
+ * A live copy of all services of a namespace, for display (a client copies only the services that it calls). After a failure it opens the feed again with jitter, resumes, and keeps its instances meanwhile.
  */
 export class Overview {
   readonly #parts: OverviewParts;
-  /** By `<namespace>/<name>`. */
+  /** The services by `<namespace>/<name>`. */
   readonly #services = new Map<string, ServiceSnapshot>();
   #watch: Watch | null = null;
   #retry: Timer | null = null;

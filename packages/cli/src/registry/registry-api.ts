@@ -31,7 +31,7 @@ export function checkRegistryUrl(url: string): void {
   throw new RollcallError('OPTION_INVALID', `"${redacted(url)}" ${what}. Write it as ${DEFAULT_URL}.`);
 }
 
-/** How requests are sent. */
+/** Options of the requests. */
 export interface RegistryApiOptions {
   /** Sends the requests; default: Node's own HTTP, not over TLS. */
   readonly fetcher?: Fetcher;
@@ -51,7 +51,7 @@ export interface ServiceAnswer {
   readonly heartbeats: ReadonlyMap<InstanceId, Heartbeats>;
 }
 
-/** Where a service is. */
+/** A service and its namespace. */
 export interface Whereabouts {
   readonly namespace: string;
   readonly name: string;
@@ -85,7 +85,7 @@ interface Mutation {
  * registry.
  */
 export class RegistryApi {
-  /** Without a slash at its end. */
+  /** The URL without a slash at its end. */
   readonly url: string;
   readonly namespace: string;
   /** The last answer, for error texts. */
@@ -327,7 +327,7 @@ export class RegistryApi {
   }
 }
 
-/** By a service in the registry's list. */
+/** True if a service in the registry's list has a problem. */
 function isTroubled(service: Json): boolean {
   const count = (state: State): number => numberAt(service, 'states', state) ?? 0;
   const all = numberAt(service, 'instances') ?? 0;

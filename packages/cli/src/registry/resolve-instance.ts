@@ -26,7 +26,7 @@ export function matchInstances<Item extends Named>(typed: string, instances: rea
   return dashed.length > 0 ? dashed : instances.filter(({ id }) => id.endsWith(typed));
 }
 
-/** A narrow terminal shows the beginning of a service's name only. */
+/** A narrow terminal shows only the start of a service's name. */
 function matchShortName<Item extends Named>(instances: readonly Item[], service: string, end: string): readonly Item[] {
   const exact = matchService(instances, service, end);
   if (exact.length > 0) return exact;
@@ -44,7 +44,7 @@ async function allInstances(api: RegistryApi): Promise<readonly Instance[]> {
   return answers.flatMap(({ instances }) => instances);
 }
 
-/** A resolved instance: its whole id, and the short name for people. */
+/** A resolved instance: its whole id and its printed name. */
 export interface ResolvedInstance {
   readonly id: InstanceId;
   readonly name: string;

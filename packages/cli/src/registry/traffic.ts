@@ -59,7 +59,7 @@ export function edgesIn(topology: Json): readonly Edge[] {
   }));
 }
 
-/** Nothing in it may steer a terminal, or end a quoted text. */
+/** Replaces characters that could control a terminal or end a quoted text. */
 const nameIn = (received: unknown): string => printable(String(received)).replaceAll('"', '?');
 
 function targetIn(target: Json): Target {
@@ -86,7 +86,7 @@ export function sumOf(edges: readonly Edge[]): CallsSum | null {
   };
 }
 
-/** `100.00 %`, rounded down, so that a single failure is visible; `–` without calls. */
+/** `100.00 %`, rounded down: a single failure is visible; `–` without calls. */
 export function successText({ calls, failures }: Pick<CallsSum, 'calls' | 'failures'>): string {
   if (calls === 0) return '–';
   return `${(Math.floor((10_000 * (calls - failures)) / calls) / 100).toFixed(2)} %`;

@@ -32,7 +32,7 @@ export interface Score {
   readonly errors: readonly { readonly text: string; readonly times: number }[];
 }
 
-/** Keeps how the calls of a client went, and at which instances their attempts. */
+/** Records the outcomes of a client's calls and attempts, by instance. */
 export class ScoreRecorder {
   readonly #now: () => number;
   readonly #tallies = new Map<InstanceId, Tally>();
@@ -40,7 +40,7 @@ export class ScoreRecorder {
   readonly #errors = new Map<string, number>();
   #failed = 0;
   #furtherAttempts = 0;
-  /** Of the attempt that ended last. */
+  /** The instance of the attempt that ended last. */
   #lastInstance: InstanceId | null = null;
 
   /** `now`: monotonic ms. */
@@ -53,7 +53,7 @@ export class ScoreRecorder {
     return this.#lastInstance;
   }
 
-  /** To be handed to the client. */
+  /** The tracer for the client. */
   get tracer(): CallTracer {
     return {
       begin: () => ({
@@ -115,7 +115,7 @@ export function quantile(values: readonly number[], share: number): number | nul
 
 const msText = (ms: number | null): string => (ms === null ? '–' : tripText(ms));
 
-/** For people. `nameOf`: an instance as it is printed. */
+/** The score as lines of text. `nameOf`: the printed name of an instance. */
 export function scoreLines(score: Score, nameOf: (id: InstanceId) => string): readonly string[] {
   const { calls, failed, wentElsewhere, seconds, p50Ms, p99Ms, instances, errors } = score;
   const perSecond = seconds > 0 ? Math.round(calls / seconds).toLocaleString('en-US') : '–';

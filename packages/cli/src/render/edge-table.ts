@@ -4,7 +4,7 @@ import type { Edge } from '../registry/traffic.js';
 import { columnsOf, shortened } from '../terminal/columns.js';
 import { aligned, countText } from '../terminal/texts.js';
 
-/** Where it is shown. */
+/** Options of the table. */
 export interface EdgeTableOptions {
   readonly hasNamespaces: boolean;
   /** Columns: names are cut if the rows would be wider. */

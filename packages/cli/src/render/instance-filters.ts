@@ -87,7 +87,7 @@ export function givenFilters(filters: Filters): readonly string[] {
   });
 }
 
-/** True if they may leave out some instances of a service, so that there is no verdict about the whole. */
+/** True if they may leave out some instances of a service: then there is no verdict about the whole. */
 export function isSelective(filters: Filters): boolean {
   return givenFilters(filters).some((flag) => flag !== '--sort' && flag !== '--instances');
 }
@@ -141,7 +141,7 @@ export async function fetchMatches(api: RegistryApi, query: readonly Parameter[]
   for (let after: readonly Parameter[] = []; ;) {
     const page = await api.instances([...query, ...after]);
     const known = instances.size;
-    // an instance that has changed meanwhile may arrive twice: its last version counts
+    // an instance that changes between two pages may arrive twice: its last version counts
     for (const instance of page.instances) instances.set(instance.id, instance);
     for (const [id, beats] of page.heartbeats) heartbeats.set(id, beats);
     if (page.next === null) return { revision: page.revision, instances: [...instances.values()], heartbeats };
@@ -170,5 +170,5 @@ export async function checkZones(api: RegistryApi, zones: readonly string[]): Pr
   throw new RollcallError('REGISTRY_REFUSED', text);
 }
 
-/** Zones that are named in a complaint. */
+/** The maximum number of zones in an error. */
 const MAX_ZONES = 10;

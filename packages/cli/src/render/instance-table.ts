@@ -29,9 +29,9 @@ export interface View {
   readonly hasNamespaces?: boolean;
   /** The names of the instances, if these are a part of all; left out: as short as they are unique among these. */
   readonly names?: ReadonlyMap<InstanceId, string>;
-  /** As far as they were requested: they are not part of the feed. */
+  /** The measurements that were requested: they are not part of the feed. */
   readonly heartbeats: ReadonlyMap<InstanceId, Heartbeats>;
-  /** The operators who keep instances from callers, with start, reason and end, as far as that was requested. */
+  /** The operators' settings that keep instances from callers, with start, reason and end, as far as requested. */
   readonly away?: ReadonlyMap<InstanceId, OverrideTerms>;
   /** The sum of all recent calls that callers reported; null or left out: none were reported, or requested. */
   readonly calls?: CallsSum | null;
@@ -41,11 +41,11 @@ export interface View {
   readonly otherNamespaces?: string;
   /** True if the instances are in their final order. Left out: worst first. */
   readonly isSorted?: boolean;
-  /** True if some instances of a service are left out, so that there is no verdict about the whole. Left out: no. */
+  /** True if some instances of a service are left out: then there is no verdict about the whole. Left out: no. */
   readonly isPartial?: boolean;
 }
 
-/** Where and when it is shown. */
+/** The terminal and the time of a view. */
 export interface Screen extends Terminal {
   /** Wall clock, ms since 1970. */
   readonly now: number;
@@ -126,7 +126,7 @@ interface Table {
   readonly nameWidth: number;
   readonly sinceWidth: number;
   readonly hasHeartbeats: boolean;
-  /** Where the sentence begins. */
+  /** The column where the sentence begins. */
   readonly whyAt: number;
 }
 
@@ -206,7 +206,7 @@ function foldedRow(view: View, count: number, { screen }: Table): readonly Span[
 
 /**
  * The number of callable instances of each service: those with the smallest share first, then those with the fewest
- * that are well. Names are cut, so that each text fits in `room` with the number of others.
+ * that are well. Names are cut: each text fits in `room` with the number of others.
  */
 function callableShares({ instances, hasNamespaces }: View, room: number): readonly string[] {
   const unwell = countsOf(
@@ -231,7 +231,7 @@ function callableShares({ instances, hasNamespaces }: View, room: number): reado
 
 const hiddenText = (count: number): string => ` · … and ${countText(count)} more`;
 
-/** As many texts as fit, and the number of others. */
+/** Joins the texts that fit, and counts the others. */
 function joinFitting(texts: readonly string[], room: number): string {
   let line = '';
   for (const [index, text] of texts.entries()) {

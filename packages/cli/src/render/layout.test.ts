@@ -13,7 +13,7 @@ const STATES = 'HEALTHY|UNHEALTHY|CRITICAL|REGISTERING|DEREGISTERING|DRAINING|MA
 const IS_ROW = new RegExp(`^. (${STATES}) `);
 /** The line that those share that are HEALTHY. */
 const IS_FOLDED = / \d+ of \d+ +callable: /;
-/** What may stand below the rows. */
+/** Lines that may stand below the rows. */
 const IS_FOOTER = /^(?:… and [\d,]+ more: |--all shows all |\d+ of \d+ services need attention\.$)/;
 const WIDTHS = [80, 100, 160, 200];
 

@@ -15,9 +15,9 @@ import { verdictOf } from './view.js';
 
 export const FORMATS = ['table', 'wide', 'json', 'name'] as const;
 
-/** The number of instances that a terminal shows, so that they do not scroll away. */
+/** The maximum number of instances that a terminal shows: more would scroll away. */
 export const MAX_LISTED = 200;
-/** Services, of which not all instances are callable, that are named above the table. */
+/** The maximum number of services above the table that are not fully callable. */
 const MAX_SHORTAGES = 10;
 
 export interface Listing {

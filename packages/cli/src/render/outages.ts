@@ -35,7 +35,7 @@ const MAX_NAMED = 10;
 
 /**
  * `No instance of orders may be called: 2 drained.` `when`: the time of an old view. `width`: a longer sentence starts with
- * the number of services, or has a shorter name, so that the important part is not cut off. Empty: no outage.
+ * the number of services, or has a shorter name, to keep the important part. Empty: no outage.
  */
 export function outageText(
   counts: ReadonlyMap<string, CallableCount>,
@@ -57,7 +57,7 @@ export function outageText(
   return `No instance of ${names.length} services ${verb}: ${names.slice(0, MAX_NAMED).join(', ')}${hidden}.`;
 }
 
-/** Where lines about services are shown. */
+/** Options of the lines about services. */
 interface ShortageOptions {
   readonly hasNamespaces?: boolean | undefined;
   /** Columns: the name is cut if the line would be wider. */

@@ -14,7 +14,7 @@ export function overrideTerms(answer: Json, setting: OverrideWord): OverrideTerm
 }
 
 /**
- * The operators who keep instances from callers, with reason, start and end, as far as the registry reports them.
+ * The operators' settings that keep instances from callers, with reason, start and end, as far as the registry reports them.
  * Requested only if one of these is drained or in maintenance.
  */
 export async function awayTerms(

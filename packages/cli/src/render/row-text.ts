@@ -63,10 +63,10 @@ function nextSentence(instance: Instance, { now, staleAt }: RowOptions): string 
   return text === '' ? '' : `${text}.`;
 }
 
-/** Where a row has room. In columns. */
+/** The space of a row, in columns. */
 export interface RowRoom {
   readonly width: number;
-  /** Where the sentence begins. */
+  /** The column where the sentence begins. */
   readonly whyAt: number;
 }
 
@@ -83,7 +83,7 @@ export function shortRow(first: readonly Span[], text: RowText, room: RowRoom): 
   return [[...first, { text: why }], lastLine(evidence, next, room)];
 }
 
-/** As many lines as the text needs: what does not fit beside the facts continues below them. */
+/** Uses as many lines as the text needs: text that does not fit beside the facts continues below them. */
 export function wholeRow(first: readonly Span[], text: RowText, room: RowRoom): readonly (readonly Span[])[] {
   const { sentence: why, evidence, next } = text;
   const [head = ''] = wrapped(why, room.width - room.whyAt);
@@ -108,7 +108,7 @@ const plain = (lines: readonly string[]): readonly (readonly Span[])[] =>
 
 const INDENT = ' '.repeat(STATE_WIDTH);
 
-/** What comes next is under the sentence if it fits, else further left, but never in the evidence. */
+/** The next transition is under the sentence if it fits, else further left, but never in the evidence. */
 function lastLine(evidence: string, next: string, { width, whyAt }: RowRoom): readonly Span[] {
   const nextAt = Math.max(
     evidence === '' ? 0 : columnsOf(evidence) + 2,

@@ -57,16 +57,16 @@ function legendOf({ calls = null, isLive }: View, { width }: Screen): readonly (
 
 /**
  * One change as one line, for output that is not a terminal: the state of the instance, or the reason of its removal.
- * `at`: the time, for people.
+ * `at`: the time as a text.
  */
 export function renderChange(
   change: {
-    /** When, as people read it. */
+    /** The time as a text. */
     readonly at?: string;
     readonly name: string;
     readonly state: State | 'REMOVED';
     readonly text: string;
-    /** Of the state; left out: unknown. */
+    /** The reason of the state; left out: unknown. */
     readonly reason?: Reason;
     /** Default ENABLED; any other comes before the state. */
     readonly admin?: AdminState;
@@ -120,7 +120,7 @@ function linkText({ isLive, isSilent = false, lastMessageAt }: View, now: number
 }
 
 /**
- * What needs attention: a service without a callable instance is the worst; then UNHEALTHY and CRITICAL. The sentence
+ * The verdict: a service without a callable instance is the worst; then UNHEALTHY and CRITICAL. The sentence
  * about an old view is in the past tense.
  */
 export function verdictOf(view: View, width: number): readonly Span[] {
@@ -142,7 +142,7 @@ export function verdictOf(view: View, width: number): readonly Span[] {
   return [{ text: outageText(counts, since, width), look: 'critical' }, { text: `${otherServices}${affected}` }];
 }
 
-/** The instances are well; are the calls, too? */
+/** The verdict if the instances are well: calls may fail nevertheless. */
 function wellSpans(text: string, failing: string, calls: CallsSum | null): readonly Span[] {
   const { failures = 0, calls: count = 0 } = calls ?? {};
   const sum = failures === 0 ? '' : `Calls fail: ${countText(failures)} of ${countText(count)}.`;
@@ -164,7 +164,7 @@ function failingText(edges: readonly Edge[], hasNamespaces: boolean): string {
   return failing.length === 0 ? '' : `Calls fail: ${named.join(', ')}${hidden}.`;
 }
 
-/** Edges that are named in the verdict. */
+/** The maximum number of edges in the verdict. */
 const MAX_FAILING = 2;
 
 function wellText(instances: readonly Instance[], since: string | null): string {

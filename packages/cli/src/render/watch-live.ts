@@ -47,7 +47,7 @@ export interface WatchOptions {
 
 /** Shows changes until the process is asked to end. Rejects if there is no registry at the start. */
 export async function watchLive({ flags, service, isJson }: WatchOptions, shell: Shell): Promise<ExitCode> {
-  // from now on, so that a signal during the start is not lost
+  // listen from now on: a signal during the start must not be lost
   const end = Promise.race([shell.waitForSignal(), shell.outputClosed]);
   const api = await apiOf(flags, shell.env);
   const known = await api.everywhere();
@@ -110,7 +110,7 @@ async function fetchEdges({ api }: WatchScope): Promise<readonly Edge[] | null> 
   return topology === null ? null : edgesIn(topology);
 }
 
-/** Keeps the process alive meanwhile, also without a connection to the registry. */
+/** Keeps the process alive, also without a connection to the registry. */
 async function untilEnd(end: Promise<void>, tick: () => void): Promise<void> {
   const stopped = new AbortController();
   void end.then(() => stopped.abort());
@@ -122,14 +122,14 @@ async function untilEnd(end: Promise<void>, tick: () => void): Promise<void> {
 
 /** A receiver of live changes. */
 interface LiveReport {
-  /** Something changed, or the line opened or ended. */
+  /** Called when something changed, or the line opened or ended. */
   changed(changes: readonly InstanceChange[]): void;
-  /** Some time has passed. */
+  /** Called periodically. */
   tick(): void;
   close(): void;
 }
 
-/** One line for each change, for people or (JSON) for programs. */
+/** Prints one line for each change, as text or as JSON. */
 class LineReport implements LiveReport {
   readonly #shell: Shell;
   readonly #scope: WatchScope;

@@ -6,7 +6,7 @@ import { jsonText } from '../terminal/json-text.js';
 import type { Span } from '../terminal/paint.js';
 import { aligned, countText } from '../terminal/texts.js';
 
-/** More rows are not shown, those that fail first. */
+/** The maximum number of rows; edges with failures come first. */
 const MAX_ROWS = 8;
 /** The minimum interval of lines, unless failures begin or end. */
 const PRINT_EVERY_MS = 30_000;
@@ -81,8 +81,7 @@ function numbersOf(numbers: Numbers): readonly string[] {
   ];
 }
 
-/**
- * Decides when the traffic of a service is printed as a line: at first, when failures begin or end, and twice a minute.
+/** Decides when the traffic of a service is printed as a line: at first, when failures begin or end, and twice a minute.
  * Takes `now`, monotonic ms.
  */
 export class TrafficThrottle {

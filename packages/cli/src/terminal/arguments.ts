@@ -2,7 +2,7 @@ import { parseArgs } from 'node:util';
 import { option, parseOptions, RollcallError } from '@rollcall/core';
 import type { OptionsOf, OptionSpec } from '@rollcall/core';
 
-/** One flag of a command line: an option, and how it is typed. Its key is written as people write it, `--port`. */
+/** One flag of a command line: an option and its syntax. Its key is the flag as it is typed, `--port`. */
 export interface Flag<Value, Missing = Value> extends OptionSpec<Value, Missing> {
   /** The placeholder of its value in the help: `<ms>`; null for a switch, which has no value. */
   readonly placeholder: string | null;
@@ -44,8 +44,8 @@ export function toggle(doc: string, short: string | null = null): Flag<boolean> 
 
 /**
  * Parses a command line. Throws OPTION_INVALID with every flaw: for an unknown flag the nearest known one, for an
- * invalid value what was received and what is allowed. The last one of a flag counts, unless it may be repeated; after
- * `--` everything is a word.
+ * invalid value what was received and what is allowed. The last one of a flag counts, unless it may be repeated;
+ * after `--` everything is an operand.
  */
 export function parseArguments<const Known extends Flags>(known: Known, argv: readonly string[]): Arguments<Known> {
   const shapes = Object.entries(known).map(([key, { placeholder, short }]) => [

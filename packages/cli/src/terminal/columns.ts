@@ -11,7 +11,7 @@ const INVISIBLE = /^[\p{M}\p{Cf}]+$/u;
 
 const isNarrow = (text: string): boolean => NARROW.test(text);
 
-/** The characters as people see them (grapheme clusters). */
+/** The visible characters (grapheme clusters). */
 function charactersOf(text: string): readonly string[] {
   return Array.from(new Intl.Segmenter().segment(text), ({ segment }) => segment);
 }
@@ -44,7 +44,7 @@ export function cut(text: string, columns: number): string {
 export const padded = (text: string, columns: number): string =>
   text + ' '.repeat(Math.max(0, columns - columnsOf(text)));
 
-/** The whole text, or its beginning and `…`. */
+/** The whole text, or its start and `…`. */
 export function shortened(text: string, columns: number): string {
   return columnsOf(text) <= columns ? text : `${cut(text, columns - 1)}…`;
 }

@@ -4,9 +4,9 @@ import { columnsOf, wrapped } from './columns.js';
 const MIN_WIDTH = 80;
 const MAX_WIDTH = 100;
 
-/** Where the text of a row of flags or commands begins: behind `  -p, --port <port>  `. */
+/** The head of a row of flags or commands, before its text: `  -p, --port <port>  `. */
 const ROW = /^ {2,}\S.*? {2,}(?=\S)/;
-/** Commands stay on one line, so that they can be copied. */
+/** Commands stay on one line: they can be copied. */
 const EXAMPLES = 'Examples:';
 
 /**

@@ -1,4 +1,4 @@
-/** Moments as people read and type them. Wall clock, ms since 1970, in the time zone of the reader. */
+/** Prints and parses moments. Wall clock, ms since 1970, in the time zone of the reader. */
 import { RollcallError } from '@rollcall/core';
 import { durationIn } from './durations.js';
 import { clockText } from './texts.js';
@@ -28,7 +28,7 @@ const CLOCK = /^\d{2}:\d{2}(:\d{2})?$/;
 const DATE = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,3})?)?)(Z|[+-]\d{2}:\d{2})?)?$/;
 
 /**
- * `30m` (so long before `now`), `14:00` (today), `2026-09-21`, `2026-09-21T14:00`, `2026-09-21T14:00:00+02:00`. Throws
+ * `30m` (that long before `now`), `14:00` (today), `2026-09-21`, `2026-09-21T14:00`, `2026-09-21T14:00:00+02:00`. Throws
  * OPTION_INVALID that names the flag.
  */
 export function parseMoment(typed: string, flag: string, now: number): number {

@@ -1,6 +1,6 @@
 import { RollcallError } from '@rollcall/core';
 
-/** The one word that a command accepts; null: none. Throws OPTION_INVALID for more. */
+/** The one operand that a command accepts; null: none. Throws OPTION_INVALID for more. */
 export function optionalOperand(command: string, what: string, operands: readonly string[]): string | null {
   const [operand = null, extra] = operands;
   if (extra === undefined) return operand;
@@ -10,7 +10,7 @@ export function optionalOperand(command: string, what: string, operands: readonl
   );
 }
 
-/** The number of words that a command needs. Throws OPTION_INVALID with its usage. */
+/** The operands, if their number is right. Throws OPTION_INVALID with the usage of the command. */
 export function requireOperands(
   usage: string,
   operands: readonly string[],

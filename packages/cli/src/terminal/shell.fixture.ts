@@ -4,7 +4,7 @@ import type { Shell, Terminal, Window } from './shell.js';
 export interface TestShell extends Shell {
   readonly outLines: readonly string[];
   readonly errLines: readonly string[];
-  /** As Ctrl-C does. */
+  /** Ends the command like Ctrl-C. */
   end(): void;
   /** Resolves at the first output on standard output. */
   readonly hasOutput: Promise<void>;

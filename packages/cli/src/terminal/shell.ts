@@ -1,8 +1,8 @@
-/** The process as a command sees it: passed in, so that a test can replace it. */
+/** The process as a command sees it: passed in, as tests replace it. */
 export interface Shell {
   /** Prints one or several lines on standard output: the output. */
   out(text: string): void;
-  /** Prints one or several lines on standard error: messages for people, beside the output. */
+  /** Prints one or several lines on standard error: messages beside the output. */
   err(text: string): void;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly terminal: Terminal;
@@ -16,7 +16,7 @@ export interface Shell {
   readonly ask: ((question: string) => Promise<string>) | null;
 }
 
-/** The appearance of lines for people. */
+/** The appearance of lines of text. */
 export interface Terminal {
   /** In columns. */
   readonly width: number;

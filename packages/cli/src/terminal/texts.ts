@@ -1,4 +1,4 @@
-/** The texts of the terminal, in the words of the dashboard: state, reason, since, next. */
+/** The texts of the terminal, with the terms of the dashboard: state, reason, since, next. */
 import { printableText, REASON_TEXTS, unheld } from '@rollcall/core';
 import type { Instance, Reason } from '@rollcall/core';
 import { columnsOf, padded } from './columns.js';
@@ -31,7 +31,7 @@ export const countText = (count: number): string => count.toLocaleString('en-US'
 export const tripText = (ms: number): string => `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
 
 /**
- * A reason as people read it: a sentence, and its evidence, the error with its address (empty: none). For an instance
+ * A reason as a sentence and its evidence, the error with its address (empty: none). For an instance
  * held by self-preservation the failure comes first and the hold second.
  */
 export function explainReason(reason: Reason): { readonly sentence: string; readonly evidence: string } {
@@ -57,7 +57,7 @@ export function nextText(instance: Pick<Instance, 'state' | 'since' | 'next'>, n
   const { state, since, next } = instance;
   if (next === null) return '';
   const left = since + next.afterMs - now;
-  // rounded up, so that nothing happens before the announced time
+  // rounded up: nothing happens before the announced time
   const span = ageText(Math.ceil(left / 1_000) * 1_000);
   if (state === 'REGISTERING') return left > 0 ? `HEALTHY once proved, it has ${span} for that` : 'HEALTHY once proved';
   const when = left > 0 ? `in ${span}` : 'now';

@@ -59,7 +59,7 @@ function shapeOf({ state, reason }: Shown): string {
   return heartbeat1 === true && heartbeat2 === false ? 'upper' : 'barred';
 }
 
-/** The shape of a state. It is drawn beside the word, so it is hidden from screen readers. */
+/** The shape of a state. It is drawn beside its label and hidden from screen readers. */
 export function Glyph({ shape }: { readonly shape: Shown }): VNode {
   return (
     <svg class={`glyph ${shape.state}`} viewBox="0 0 12 12" aria-hidden="true">
@@ -68,7 +68,7 @@ export function Glyph({ shape }: { readonly shape: Shown }): VNode {
   );
 }
 
-/** Shape and word. */
+/** The shape and the label of a state. */
 export function StateWord({ instance }: { readonly instance: Shown }): VNode {
   return (
     <span class={`state ${instance.state}`}>

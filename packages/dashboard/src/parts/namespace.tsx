@@ -21,7 +21,7 @@ export function useUnknownNamespace(): string | null {
   return chosen !== '*' && chosen !== 'default' && isCertain && !known.includes(chosen) ? chosen : null;
 }
 
-/** `staleSince`: when the view is old, since when. */
+/** `staleSince`: the time since which the view is old. */
 export const noNamespaceText = (name: string, staleSince: number | null): string =>
   staleSince === null
     ? `There is no namespace ${name}.`
@@ -56,7 +56,7 @@ export function UnknownNamespace({ name }: { readonly name: string }): VNode {
   );
 }
 
-/** Where else a service of this name is. */
+/** The other namespaces with a service of this name. */
 export function Elsewhere({ name }: { readonly name: string }): VNode | null {
   const { roll } = useSession();
   const isOld = useStaleSince() !== null;

@@ -3,7 +3,7 @@ import type { ComponentChildren, VNode } from 'preact';
 
 interface PanelProps {
   readonly title: ComponentChildren;
-  /** Beside the title: how many. */
+  /** The count beside the title. */
   readonly count?: ComponentChildren;
   /** At the right end of the header. */
   readonly aside?: ComponentChildren;

@@ -70,7 +70,7 @@ export function Search(): VNode {
   const typed = useSignal('');
   const at = useSignal(0);
   const isOpen = useSignal(false);
-  /** A click on a hit takes the focus first; if it comes back meanwhile, the search continues. */
+  /** A click on a hit takes the focus first; if the focus returns in time, the search continues. */
   const closing = useRef<number | undefined>(undefined);
   const hits = isOpen.value ? hitsOf(roll, typed.value) : [];
   const chosen = Math.min(at.value, hits.length - 1);

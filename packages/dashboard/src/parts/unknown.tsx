@@ -10,7 +10,7 @@ export function Unknown({ value }: { readonly value: Known<unknown> }): VNode {
   return <p class="panel-body faint">{missingText(value)}</p>;
 }
 
-/** Beside a title: of when it is; empty: of now. */
+/** The time of the value, beside a title; empty: it is current. */
 export function asOfText(known: Known<unknown>): string {
   const asOf = knownAsOf(known);
   return asOf === null ? '' : `as of ${clockText(asOf)}`;
@@ -18,7 +18,7 @@ export function asOfText(known: Known<unknown>): string {
 
 interface UnknownScreenProps {
   readonly title: string;
-  /** The subject, as the beginning of a sentence: `The calls between services`. */
+  /** The subject at the start of a sentence: `The calls between services`. */
   readonly what: string;
   readonly value: Known<unknown>;
 }

@@ -26,7 +26,7 @@ function useRowHeight(): number {
   return height.value;
 }
 
-/** Rows that are drawn beyond the edges of the screen, so that neither a wheel nor `j` meets a gap. */
+/** Rows that are drawn beyond the edges of the screen, for the wheel and for `j`. */
 const SPARE = 12;
 
 /**

@@ -23,7 +23,7 @@ interface AttentionProps {
   readonly namespace: string;
 }
 
-/** More rows than this are a list of their own. */
+/** The maximum number of rows; the others have a link to a list. */
 const MAX_ROWS = 12;
 
 /** Everything that needs attention, one row per service and cause; below it the instances that start or leave. */

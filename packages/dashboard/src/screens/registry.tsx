@@ -121,7 +121,7 @@ function verdictOf(
 
 interface ReplicaProps {
   readonly registry: RegistryAnswer;
-  /** Null: it is so now. */
+  /** Null: the value is current. */
   readonly asOf: number | null;
 }
 

@@ -3,7 +3,7 @@ import { homedir, platform } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
 import type { Shell } from '../../terminal/shell.js';
 
-/** Where a registry stores its data. */
+/** The place where a registry stores its data. */
 export interface StoreChoice {
   /** Null: in memory. */
   readonly folder: string | null;
@@ -15,7 +15,7 @@ interface StoreFlags {
   readonly port: number;
   /** A folder, by --data. */
   readonly data: string | undefined;
-  /** By --memory. */
+  /** True with --memory. */
   readonly memory: boolean;
 }
 

@@ -23,7 +23,7 @@ import type { StoreChoice } from './store-choice.js';
 import { LIMIT_FLAGS, limitsOf } from './up-limits.js';
 import { TLS_FLAGS, tlsOf } from './up-tls.js';
 
-/** Those of the registry itself. */
+/** The defaults of the registry itself. */
 const DEFAULT_PORT = 1_337;
 const DEFAULT_HOST = '127.0.0.1';
 
@@ -112,7 +112,7 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
   const storeChoice = chooseStore({ port, data: flags['--data'], memory: flags['--memory'] }, shell.env);
   const tokens = tokenFile(flags, storeChoice);
   const tls = tlsOf(flags);
-  // from now on, so that a signal during the start is not lost
+  // listen from now on: a signal during the start must not be lost
   const signal = shell.waitForSignal();
   const intervalMs = flags['--interval'] ?? PRESETS[preset].intervalMs;
   const options = {

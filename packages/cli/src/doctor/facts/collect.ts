@@ -9,7 +9,7 @@ import { InstanceCollector, NO_INSTANCES } from './instance-facts.js';
 import { probeLargeAnswer, probeStream } from './probes.js';
 
 /**
- * The number of instances that are requested one by one, worst first; the others are counted by the lists of services.
+ * The maximum number of instances that are requested singly, worst first; the lists of services count the others.
  */
 const MAX_INSTANCES = 500;
 
@@ -18,7 +18,7 @@ export interface CollectOptions {
   readonly operand: string | null;
   /** Null, or left out: all. */
   readonly namespace?: string | null;
-  /** Shall the ports of instances be tried from here? */
+  /** True if the ports of instances are probed from here. */
   readonly shouldProbePorts: boolean;
   /** The other registries of the list in ROLLCALL_URL. */
   readonly otherUrls: readonly string[];
@@ -27,7 +27,7 @@ export interface CollectOptions {
 
 /**
  * Collects all facts about a registry and its instances, by HTTP to the registry and connections to the instances.
- * Rejects with UNKNOWN_SERVICE for a word that is neither a service nor an id, with REGISTRY_REFUSED for an unknown
+ * Rejects with UNKNOWN_SERVICE for an operand that is neither a service nor an id, with REGISTRY_REFUSED for an unknown
  * namespace.
  */
 export async function collectFacts(

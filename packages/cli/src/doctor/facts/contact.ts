@@ -6,7 +6,7 @@ import type { RegistryProbe } from './http-probe.js';
 
 export const STATUS_PATH = '/api/v1/registry';
 const SMALL_PATH = '/health/live';
-/** Delays of further tries, so that intermittent failures are found. */
+/** Further tries find intermittent failures. */
 const FURTHER_TRIES = 5;
 const TRY_INTERVAL_MS = 150;
 

@@ -42,7 +42,7 @@ export interface ProbeFailure {
   readonly text: string;
   /** The explanation, where more is known than the text. */
   readonly explanation: string | null;
-  /** How far the request got. */
+  /** The progress of the request. */
   readonly progress: Progress;
 }
 
@@ -55,7 +55,7 @@ export interface AddressFacts {
   /** Null: no registry reported it. */
   readonly epoch: string | null;
   readonly instances: number;
-  /** The observation, for people. */
+  /** The observation as a text. */
   readonly text: string;
 }
 
@@ -92,7 +92,7 @@ export interface StreamFacts {
   readonly text: string;
 }
 
-/** The process that looks. */
+/** The process of this command. */
 export interface LocalFacts {
   /** The container that it runs in; null: none is recognised. */
   readonly container: Container | null;
@@ -138,7 +138,7 @@ export interface InstanceFacts {
   readonly rounds: readonly boolean[];
   /** The number of times its stream ended within ten minutes although it lives; null: never, or unknown. */
   readonly lineLosses: LineLosses | null;
-  /** The operator who drained it or put it into maintenance, the time and the reason; null: none, or unknown. */
+  /** The setting that drained it or put it into maintenance: operator, time and reason; null: none, or unknown. */
   readonly away: OverrideTerms | null;
 }
 
@@ -156,7 +156,7 @@ export interface RegistryFacts {
   readonly access: string;
   readonly host: string | null;
   readonly intervalMs: number;
-  /** By its own clock, ms since 1970; null: not reported. */
+  /** The time by its own clock, ms since 1970; null: not reported. */
   readonly startedAt: number | null;
   readonly flappingLimit: number | null;
   readonly store: {
@@ -217,7 +217,7 @@ export type Scope =
   | { readonly kind: 'service'; readonly namespace: string; readonly service: string }
   | { readonly kind: 'instances' };
 
-/** Everything that is judged. */
+/** The facts from which the findings follow. */
 export interface Facts extends Omit<ContactFacts, 'contact'> {
   readonly url: string;
   readonly local: LocalFacts;
@@ -226,7 +226,7 @@ export interface Facts extends Omit<ContactFacts, 'contact'> {
   readonly connection: ConnectionProbes | null;
   /** The others of the list in ROLLCALL_URL. */
   readonly peers: readonly PeerFacts[];
-  /** What was requested and not received, for people. */
+  /** The requested data that did not arrive, as texts. */
   readonly missing: readonly string[];
   /** The wall clock of this machine, ms since 1970, at the middle of the request about the registry. */
   readonly wall: number;
@@ -239,10 +239,10 @@ export interface Facts extends Omit<ContactFacts, 'contact'> {
   /** Null: it answered otherwise. */
   readonly registry: RegistryFacts | null;
   readonly instances: readonly InstanceFacts[];
-  /** By `<namespace>/<service>`, for all instances of a service; empty if only some instances were requested. */
+  /** Counts by `<namespace>/<service>`, for all instances of a service; empty if only some instances were requested. */
   readonly counts: ReadonlyMap<string, CallableCount>;
   readonly scope: Scope;
-  /** By `<namespace>/<service>`, of every service of the registry, whatever the scope. */
+  /** Counts by `<namespace>/<service>`, of every service of the registry, whatever the scope. */
   readonly services: ReadonlyMap<string, ServiceCount>;
   /** True if the registry has services in several namespaces. */
   readonly hasNamespaces: boolean;
@@ -251,6 +251,6 @@ export interface Facts extends Omit<ContactFacts, 'contact'> {
   readonly calls: CallFacts;
   /** The number of instances that were left out because of the limit. */
   readonly omitted: number;
-  /** Were their ports to be tried? */
+  /** True if their ports were to be probed. */
   readonly shouldProbePorts: boolean;
 }

@@ -16,7 +16,7 @@ const MAX_SHOWN = 120;
 /** Tries of a request until it is answered. */
 const TRIES = 3;
 const RETRY_AFTER_MS = 100;
-/** Since the first request; later ones are not repeated, so that the total time is bounded. */
+/** Bounds the total time: requests that start later than this after the first one are not repeated. */
 const RETRIES_END_MS = 10_000;
 
 const NO_PROGRESS: Progress = { isConnected: false, isAnswered: false, received: 0, announced: null };

@@ -13,7 +13,7 @@ import { probePort } from './port-probe.js';
 /** Requests, and connections, at the same time, if this process may open enough files. */
 const CONCURRENCY = 32;
 /**
- * File descriptors of this process besides those of its requests, with a reserve for modules that Node loads meanwhile.
+ * File descriptors of this process besides those of its requests, with a reserve for modules that Node loads.
  */
 const RESERVED_FILES = 40;
 /** Sockets per instance: its own request, and two endpoints. */
@@ -87,7 +87,7 @@ export class InstanceCollector {
   }
 
   /**
-   * `usual`: the namespace, mostly all (`*`), as an id does not contain its own. A namespace before the word takes
+   * `defaultNamespace`: mostly all (`*`), as an id does not contain its own. A namespace before the operand takes
    * precedence.
    */
   async instances(operand: string | null, defaultNamespace: string): Promise<ResolvedScope> {
@@ -178,8 +178,7 @@ export class InstanceCollector {
   }
 
   /**
-   * The body of a successful answer; null: none, which is recorded. An instance that has gone meanwhile is not
-   * recorded.
+   * The body of a successful answer; null: none, which is recorded. An instance that has left is not recorded.
    */
   async #getBody(path: string, what: string): Promise<unknown> {
     const result = await this.#probe.get(path);

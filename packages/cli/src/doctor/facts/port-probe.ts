@@ -16,9 +16,9 @@ import { textAt } from '../../registry/json.js';
 import type { PortProbe } from './facts.js';
 import { codeOf } from './http-probe.js';
 
-/** Nothing by then: silent. */
+/** The timeout of an answer, ms. */
 const TIMEOUT_MS = 2_000;
-/** More of an answer is not read. */
+/** The maximum size of an answer. */
 const MAX_BYTES = 16_384;
 
 /** Tries of an address that does not answer; one fewer if it is silent, as that takes longer. */

@@ -5,7 +5,7 @@ import type { RequestOptions } from 'node:https';
 import { isIPv6 } from 'node:net';
 import type { LookupFunction } from 'node:net';
 
-/** More of an answer is not read. */
+/** The maximum size of an answer. */
 const MAX_BYTES = 64 * 1_048_576;
 
 /** The progress of a request over HTTP. */

@@ -9,7 +9,7 @@ import { finding } from './finding.js';
 import type { Diagnosis, Finding } from './finding.js';
 import { registryWall } from './registry.js';
 
-/** The number of instances that are listed one by one. */
+/** The maximum number of instances in the evidence. */
 const MAX_LISTED = 10;
 
 /** Services that have instances of which callers may call none. */

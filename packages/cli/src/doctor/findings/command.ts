@@ -1,5 +1,4 @@
-// A text for people may contain commands. They are marked where the text is made, so that code that prints it can keep
-// them whole.
+// A text may contain commands. They are marked where the text is made: code that prints it keeps them whole.
 
 const OPEN = '\u{E000}';
 const CLOSE = '\u{E001}';

@@ -67,7 +67,7 @@ export type FindingCode = (typeof FINDING_CODES)[number];
 export const GRAVITIES = ['broken', 'risk', 'note'] as const;
 export type Gravity = (typeof GRAVITIES)[number];
 
-/** One thing that is wrong. */
+/** One problem. */
 export interface Finding {
   readonly code: FindingCode;
   readonly gravity: Gravity;
@@ -82,7 +82,7 @@ export interface Finding {
   /** The services that it is about, each as `<namespace>/<service>`. */
   readonly services: readonly string[];
   /**
-   * How much of these services is lost, 0 to 1: instances that callers may not call, or calls that failed. Null: it is
+   * The lost share of these services, 0 to 1: instances that callers may not call, or calls that failed. Null: it is
    * about no service in particular.
    */
   readonly share: number | null;
@@ -102,9 +102,9 @@ export interface Finding {
 export interface Diagnosis {
   /** Worst first. */
   readonly findings: readonly Finding[];
-  /** What was checked and is well. */
+  /** The checks that found no problem. */
   readonly fine: readonly string[];
-  /** What could not be checked, and why. */
+  /** The checks that were impossible, with the reason. */
   readonly unchecked: readonly string[];
 }
 

@@ -78,7 +78,7 @@ function isOutboundBroken(instanceFacts: InstanceFacts, facts: Facts, registry: 
   return misses >= MIN_MISSES || (lastSuccessAgoMs === null && isSettled(instanceFacts, facts, registry));
 }
 
-/** Returns within the last rounds: a process that ended, or a path that was closed, does not return. */
+/** The minimum number of returns within the last rounds: a dead process, or a closed path, does not return. */
 const MIN_RETURNS = 2;
 /** The number of last rounds that are evaluated. */
 const ROUNDS = 20;
@@ -232,7 +232,7 @@ const seenText = ({ endpoint, text }: PortProbe): string =>
 
 // ---- addresses ------------------------------------------------------------------------------------------------------
 
-/** Those that the registry reaches and this machine does not. */
+/** Findings about instances that the registry reaches and this machine does not. */
 function unreachableFindings(instances: readonly InstanceFacts[], { url }: Facts): readonly Finding[] {
   const lost = instances.filter(
     (instanceFacts) =>
@@ -303,7 +303,7 @@ function shutdownHookFindings({ instance }: InstanceFacts, facts: Facts): readon
   return [off];
 }
 
-/** Only instances with our client promise to hold a line. */
+/** Only instances with Rollcall's client hold a line. */
 function staleFindings(instanceFacts: InstanceFacts, facts: Facts, registry: RegistryFacts): readonly Finding[] {
   const { instance, line, heartbeats } = instanceFacts;
   const isOurs = instance.metadata[TOLD.version] !== undefined;

@@ -8,7 +8,7 @@ import type { Diagnosis, Finding, FindingCode } from './finding.js';
 import { remediesFor } from './fixes.js';
 import { serviceNameOf } from './names.js';
 
-/** Less is the network and the seconds of `Date`. */
+/** Smaller differences come from the network and the whole seconds of `Date`. */
 const SKEW_MS = 5_000;
 
 /** The lead of the registry's clock, ms; null: it does not report the time. Its header is cut to the second. */
@@ -77,7 +77,7 @@ function clocks({ facts, contact, registry }: RegistryContext): Part {
   return { findings: [skew] };
 }
 
-/** Below 1.0 the second number counts, as npm has it. */
+/** The part of a version that decides compatibility; below 1.0 it includes the second number, as in npm. */
 const releaseLine = (version: string): string =>
   version
     .split('.')

@@ -22,14 +22,14 @@ export type {
   TrafficPoint,
 } from '@rollcall/core';
 
-/** The same without the certainty that these fields are there. */
+/** The same with these fields optional. */
 type Lacking<Answer, Name extends keyof Answer> = Omit<Answer, Name> & Partial<Pick<Answer, Name>>;
 
 export type EventsAnswer = Lacking<Events, 'older' | 'dropped'>;
 export type RegistryAnswer = Lacking<RegistryStatus, 'version' | 'visitor'>;
 export type BeatsAnswer = Lacking<Beats, 'notListening'>;
 
-/** Without `targets` if the request excludes them. */
+/** An edge; `targets` are missing if the request excludes them. */
 export type ServiceEdge = Lacking<Edge, 'targets'>;
 export type TopologyAnswer = Omit<Topology, 'edges'> & { readonly edges: readonly ServiceEdge[] };
 

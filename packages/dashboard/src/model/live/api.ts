@@ -17,11 +17,11 @@ export class Refusal extends Error {
 }
 
 const TOKEN_KEY = 'rollcall-token';
-/** Enough for the requests of one screen and of the one before it. */
+/** The maximum number of cached answers: enough for one screen and the previous one. */
 const MAX_CACHED = 16;
 
 /**
- * The registry's API, relative to this page, so that it works behind any path prefix. An access token stays in the
+ * The registry's API, relative to this page: it works behind any path prefix. An access token stays in the
  * session storage of this tab and is sent only in the header.
  */
 export class Api {

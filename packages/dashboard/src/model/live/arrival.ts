@@ -6,7 +6,7 @@ import type { Arrival } from './roll.js';
 export const shareOfArrival = ({ received, total }: Arrival): string =>
   total === null ? plural(received, 'service') : `${countText(received)} of ${plural(total, 'service')}`;
 
-/** In place of a verdict. `staleSince`: when the view is old, since when. */
+/** The text in place of a verdict. `staleSince`: the time since which the view is old. */
 export function arrivalText(arrival: Arrival, staleSince: number | null): string {
   const isAnyKnown = arrival.received > 0 || arrival.total !== null;
   if (staleSince !== null) {

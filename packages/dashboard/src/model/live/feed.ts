@@ -96,7 +96,7 @@ export class Feed {
     void this.#follow();
   }
 
-  /** Now rather than when the wait is over. */
+  /** Retries at once, without the rest of the wait. */
   retryNow(): void {
     if (this.#freshness.value.kind === 'live') return;
     this.#abort?.abort();
@@ -128,7 +128,7 @@ export class Feed {
       window.clearInterval(watchdog);
       abort.abort(); // the rest of the body
     }
-    // another attempt may have begun meanwhile
+    // another attempt may have started
     if (this.#abort === abort) this.#retryLater({ refusal, wasSilent, tookMs: Date.now() - startedAt });
   }
 

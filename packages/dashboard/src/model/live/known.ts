@@ -1,5 +1,5 @@
 /**
- * A value that is known, or unknown since a time: the one place for this, so that no screen shows “unknown” as “none”.
+ * A value that is known, or unknown since a time. Screens use it instead of showing “unknown” as “none”.
  */
 import { clockText } from '../text/age.js';
 
@@ -16,7 +16,7 @@ export interface Answer<Value> {
 }
 
 export type Known<Value> =
-  /** `asOf` null: it is so now. */
+  /** `asOf` null: the value is current. */
   | { readonly kind: 'known'; readonly value: Value; readonly asOf: number | null }
   | { readonly kind: 'pending' }
   | { readonly kind: 'unknown'; readonly since: number; readonly error: Error | null };
@@ -35,7 +35,7 @@ export const valueOf = <Value>(known: Known<Value>): Value | null => (known.kind
 /** The time that the value is from; null: it is current, or unknown. */
 export const knownAsOf = (known: Known<unknown>): number | null => (known.kind === 'known' ? known.asOf : null);
 
-/** The same, of something that follows from it. */
+/** The known value mapped by `part`. */
 export function mapKnown<Value, Part>(known: Known<Value>, part: (value: Value) => Part): Known<Part> {
   return known.kind === 'known' ? { ...known, value: part(known.value) } : known;
 }

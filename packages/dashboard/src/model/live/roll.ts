@@ -31,13 +31,13 @@ export interface ServiceNode {
  * changes once, however many frames name it.
  */
 export class Roll {
-  /** By name, then namespace; changes only when a service is added or removed. */
+  /** The services by name, then namespace; changes only when a service is added or removed. */
   readonly services: Signal<readonly ServiceNode[]> = signal<readonly ServiceNode[]>([]);
-  /** Those that have services, sorted. */
+  /** The namespaces that have services, sorted. */
   readonly namespaces: ReadonlySignal<readonly string[]> = computed(() =>
     [...new Set(this.services.value.map(({ namespace }) => namespace))].toSorted(),
   );
-  /** With its namespace before it if there are several. */
+  /** The name of a service, after its namespace if there are several. */
   readonly nameOf: NameOf = (namespace, name) => (this.namespaces.value.length > 1 ? `${namespace}/${name}` : name);
   readonly status: Signal<StatusFrame> = signal<StatusFrame>({ settled: true });
   readonly revision: Signal<number> = signal(0);
@@ -190,7 +190,7 @@ export const needsAttention = ({ state }: Pick<Instance, 'state'>): boolean =>
 export const isOnTheWay = ({ state }: Pick<Instance, 'state'>): boolean =>
   state === 'REGISTERING' || state === 'DEREGISTERING';
 
-/** Worst state first, then the newest change, then by id, so that rows keep their places. */
+/** Worst state first, then the newest change, then by id: rows keep their places. */
 export function byTrouble(a: Instance, b: Instance): number {
   return SEVERITY[a.state] - SEVERITY[b.state] || b.since - a.since || (a.id < b.id ? -1 : 1);
 }

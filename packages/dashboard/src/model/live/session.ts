@@ -40,7 +40,7 @@ export function openSession(): Session {
   return { clock, api, roll, feed, route, shell: new Shell() };
 }
 
-/** A key may lead anywhere. */
+/** The target of a key: any place. */
 const ANY = Symbol('any');
 
 /**
@@ -133,7 +133,7 @@ export function usePolling(
     };
     const timer = window.setInterval(requestSoon, everyMs);
     const unsubscribe = onChange ? feed.changeCount.subscribe(requestSoon) : (): void => {};
-    // it calls at once: that is the first question
+    // it calls at once: that is the first request
     const unsubscribeLock = api.isLocked.subscribe((isLocked) => {
       if (!isLocked) requestSoon();
     });
@@ -183,7 +183,7 @@ export function useAnswer<Value>(
   return answer;
 }
 
-/** As `useAnswer`, as a known value on a page that may be old. */
+/** Like `useAnswer`, as a known value on a page that may be old. */
 export function useKnown<Value>(path: string | null, options: Partial<PollingOptions> = {}): Known<Value> {
   return knownOf(useAnswer<Value>(path, options).value, useStaleSince());
 }

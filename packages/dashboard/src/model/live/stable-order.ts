@@ -1,6 +1,6 @@
 import { useRef } from 'preact/hooks';
 
-/** The time for which rows may stay out of order, so that none moves away from under a pointer or the focus. */
+/** The maximum time for which rows stay out of order: no row moves away from under the pointer or the focus. */
 const MAX_STALE_MS = 2_000;
 
 /**

@@ -90,7 +90,7 @@ export function waitingText(
   return `${subject}: what becomes of these calls ${asOf === null ? 'is' : 'was'} not reported yet.`;
 }
 
-/** More names than these are counted. */
+/** The maximum number of names; the others are counted. */
 const MAX_NAMES = 3;
 
 const listText = (names: readonly string[]): string =>

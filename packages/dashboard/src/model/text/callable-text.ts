@@ -10,7 +10,7 @@ import { momentText } from './moment.js';
 export const callableShare = ({ callable, all }: CallableCount): string => `${callable} of ${all}`;
 
 /**
- * How a service stands, for its heading: `2 of 2 callable`, `0 of 2 callable: 2 drained`. Instances that are callable
+ * The state of a service, for its heading: `2 of 2 callable`, `0 of 2 callable: 2 drained`. Instances that are callable
  * and yet not HEALTHY are named: `2 of 2 callable (1 UNHEALTHY)`.
  */
 export function standingText(standing: Pick<Standing, 'count' | 'unwell'>): string {
@@ -43,7 +43,7 @@ interface KeptAwayInput {
   readonly isOld?: boolean;
 }
 
-/** The operator who keeps callers away from an instance, with start, reason and end; empty: none, or unknown. */
+/** The operator's setting that keeps callers away from an instance, with start, reason and end; empty: none, or unknown. */
 export function keptAwayText({ instance: { admin }, detail, now, isOld = false }: KeptAwayInput): string {
   const override = detail?.override ?? null;
   if (admin === 'ENABLED' || override === null || override.admin === null) return '';

@@ -44,7 +44,7 @@ export function consequenceOf(
     : { text: `After this no instance of ${name} may be called; ${callers}`, isOut: true };
 }
 
-/** More names than these are counted. */
+/** The maximum number of names; the others are counted. */
 const MAX_NAMES = 3;
 
 function callersText(namespace: string, service: string, known: Known<readonly ServiceEdge[]>): string {

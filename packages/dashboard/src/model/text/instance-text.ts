@@ -160,7 +160,7 @@ export interface Tally {
   readonly outages: readonly { readonly name: string; readonly count: CallableCount }[];
 }
 
-/** The heading of the overview: a verdict, not a title. `asOf`: when the view is old, since when. */
+/** The heading of the overview: a verdict, not a title. `asOf`: the time since which the view is old. */
 export function verdictText({ trouble, all, waiting, outages }: Tally, asOf: number | null): string {
   const when = asOf === null ? '' : ` at ${clockText(asOf)}`;
   const tense = (now: string, past: string): string => (asOf === null ? now : past);
@@ -184,7 +184,7 @@ export function verdictText({ trouble, all, waiting, outages }: Tally, asOf: num
 /** Services beyond this number are counted. */
 const MAX_NAMED = 3;
 
-/** The last four characters of an id, which people use to name it. */
+/** The last four characters of an id, which identify it in texts. */
 export const tailOf = (id: string): string => id.slice(-4);
 
 /**

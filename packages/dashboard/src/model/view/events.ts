@@ -64,7 +64,7 @@ export interface ShownEvents {
 
 const NO_EVENTS: ShownEvents = { events: [], missed: 0, older: false, dropped: 0, newer: false, isFull: false };
 
-/** Without those that are older than `spanMs` (null: all stay) at `now`, the registry's wall clock. */
+/** Drops events that are older than `spanMs` (null: none) at `now`, the registry's wall clock. */
 export function withinSpan(shown: ShownEvents, spanMs: number | null, now: number): ShownEvents {
   if (spanMs === null) return shown;
   const events = shown.events.filter(({ at }) => at >= now - spanMs);

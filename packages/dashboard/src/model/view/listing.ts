@@ -14,7 +14,7 @@ const addressTexts = ({ endpoints }: Instance): string[] => endpoints.map(addres
 
 /**
  * `state`: one or more, separated by commas · `service`: its name, alone or as `<namespace>/<name>` · `callable`: `yes`
- * or `no` · `q`: words that all occur in the name, id, version, zone, namespace, address or metadata, in any case;
+ * or `no` · `q`: terms that all occur in the name, id, version, zone, namespace, address or metadata, in any case;
  * `orders…1e07` fits as it is printed · `weight`: a number. The namespace (`ns`) and `circuit` are for the caller.
  */
 export function instanceFilter(filters: Filters): (instance: Instance) => boolean {
@@ -122,7 +122,7 @@ export const SERVICE_SORTS = ['trouble', 'rate', 'name'] as const;
 export type ServiceSort = (typeof SERVICE_SORTS)[number];
 
 /**
- * `q`: words that all occur in the name · `state`: of one of its instances · `callable=no`: none of its instances is
+ * `q`: terms that all occur in the name · `state`: the state of one of its instances · `callable=no`: none of its instances is
  * callable.
  */
 export const serviceFilter =

@@ -5,8 +5,8 @@ import { ageText, latencyText } from '../text/age.js';
 import { directionsOf, evidenceOf } from '../text/instance-text.js';
 
 /**
- * How a wire is drawn. `flows`: whole, with a dot for each beat; `refused`: a cross at a shut door; `fades`: it ends
- * before it arrives; `waits`: dotted; `ended`: nothing is left of it.
+ * The drawing of a wire. `flows`: whole, with a dot for each beat; `refused`: a cross at a shut door; `fades`: it ends
+ * before it arrives; `waits`: dotted; `ended`: not drawn.
  */
 export type Wire = 'flows' | 'refused' | 'fades' | 'waits' | 'ended';
 export type Tone = 'healthy' | 'unhealthy' | 'critical' | 'registering';
@@ -16,16 +16,16 @@ export interface Lane {
   readonly tone: Tone;
   /** At the right, in bold: `refused, 2 in a row`. */
   readonly status: string;
-  /** Below the wire; `isError`: verbatim. */
+  /** The text below the wire; `isError`: verbatim. */
   readonly evidence: string;
   readonly isError: boolean;
   readonly aside: string;
 }
 
 export interface Picture {
-  /** Reads the picture aloud. */
+  /** The picture in a sentence. */
   readonly heading: string;
-  /** Where to look first; empty: nowhere. */
+  /** Advice on the cause; empty: none. */
   readonly hint: string;
   readonly heartbeat1: Lane;
   readonly heartbeat2: Lane;
@@ -238,7 +238,7 @@ export function isRefused({ reason }: Pick<Instance, 'reason'>, error: string | 
   return reason.code === 'INBOUND_REFUSED' || /REFUSED|RESET|UNREACH|ENOTFOUND|another/i.test(error ?? '');
 }
 
-/** Where each protocol is spoken: `tcp 10.0.3.21:3001`. */
+/** The address of each protocol: `tcp 10.0.3.21:3001`. */
 export function endpointTexts({ endpoints }: Pick<Instance, 'endpoints'>): string[] {
   return endpoints.map((endpoint) => `${endpoint.protocol}${endpoint.tls ? '+tls' : ''} ${addressOf(endpoint)}`);
 }

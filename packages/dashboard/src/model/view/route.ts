@@ -1,4 +1,4 @@
-/** The current place, kept behind the `#`, so that it works at any path prefix and every view can be linked to. */
+/** The current place, kept behind the `#`: it works at any path prefix, and every view can be linked to. */
 
 export const SCREENS = ['overview', 'services', 'instances', 'topology', 'events', 'registry'] as const;
 export type Screen = (typeof SCREENS)[number];

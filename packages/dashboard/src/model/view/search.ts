@@ -12,7 +12,7 @@ type Found = Pick<Instance, 'id' | 'namespace' | 'service' | 'endpoints'>;
 
 const normalized = (typed: string): string => typed.toLowerCase().trim();
 
-/** By name, the exact one first, then those that start with it; then all of a namespace of that name. */
+/** Finds by name, the exact one first, then those that start with it; then all of a namespace of that name. */
 export function findServices<Item extends Named>(services: readonly Item[], typed: string): readonly Item[] {
   const text = normalized(typed);
   if (text === '') return [];
@@ -35,7 +35,7 @@ function rankOf({ namespace, name }: Named, text: string): number {
   return namespace.startsWith(text) ? 3 : NO_MATCH;
 }
 
-/** By id, as `orders…1e07`, or by address. */
+/** Finds by id, as `orders…1e07`, or by address. */
 export function* findInstances<Item extends Found>(instances: Iterable<Item>, typed: string): Iterable<Item> {
   const text = normalized(typed);
   const slash = text.indexOf('/');

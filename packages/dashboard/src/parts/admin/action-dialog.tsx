@@ -78,5 +78,5 @@ export function ActionDialog(props: ActionDialogProps): VNode {
   );
 }
 
-/** Few keyboards have an ellipsis. */
+/** Accepts three dots for the ellipsis, which few keyboards have. */
 const plain = (text: string): string => text.trim().replaceAll('…', '...');

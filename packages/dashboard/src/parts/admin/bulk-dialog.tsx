@@ -131,7 +131,7 @@ function ResultWord({ result, before, isDrain }: ResultWordProps): VNode {
   return <b>{result === 'done' && isDrain ? 'drained' : 'callable again'}</b>;
 }
 
-/** The way to undo it, also for users who have closed the dialog meanwhile. */
+/** The way to undo the action, also after the dialog is closed. */
 function Undo({ instances }: { readonly instances: readonly Instance[] }): VNode {
   return (
     <>

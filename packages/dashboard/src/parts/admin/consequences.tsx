@@ -6,7 +6,7 @@ import { useKnown, useSession, useStaleSince } from '../../model/live/session.js
 import { consequenceOf } from '../../model/text/consequence.js';
 
 interface ConsequencesProps {
-  /** Those that are to be taken away from their callers. */
+  /** The instances that are to be taken away from their callers. */
   readonly instances: readonly Instance[];
 }
 

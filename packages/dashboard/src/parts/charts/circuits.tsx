@@ -1,7 +1,7 @@
 import type { VNode } from 'preact';
 import type { Circuits } from '../../model/live/answers.js';
 
-/** More marks than this are shown as a number. */
+/** The maximum number of marks; more are shown as a number. */
 const MAX_MARKS = 12;
 
 /**
@@ -38,7 +38,7 @@ export function circuitText({ closed, open, halfOpen }: Circuits, isOut = false)
   return counts.join(', ');
 }
 
-/** One word for a service with this number of callers: `OPEN`, `DEGRADED`, `CLOSED`. */
+/** The summary for a service with this number of callers: `OPEN`, `DEGRADED`, `CLOSED`. */
 export function circuitWord({ closed, open, halfOpen }: Circuits, callers: number): string {
   if (callers === 0 || closed + open + halfOpen === 0) return '–';
   if (closed === 0) return 'OPEN';

@@ -19,20 +19,20 @@ export function EventMark({ event }: { readonly event: RegistryEvent }): VNode {
   return <Icon name={event.kind === 'removed' ? 'close' : (ICONS[event.kind] ?? 'dot')} />;
 }
 
-/** Whom an event is about. */
+/** The subject of an event. */
 export function subjectOf({ instance, service }: RegistryEvent): string {
   if (instance !== null) return `${service ?? ''}…${tailOf(instance)}`;
   return service ?? 'registry';
 }
 
-/** The event and its reason: `HEALTHY → UNHEALTHY: nobody can reach it: connect ECONNREFUSED …`. */
+/** The event and its reason: `HEALTHY → UNHEALTHY: it is refused: connect ECONNREFUSED …`. */
 export function eventText({ text, reason, kind }: RegistryEvent): string {
   if (reason === null || reason.text === '' || text.includes(reason.text)) return text;
   if (kind === 'state' || kind === 'removed') return `${text}: ${reason.text}`;
   return kind === 'admin' ? `${text}: “${reason.text}”` : text;
 }
 
-/** Whom an event is about, with a link to it, in a sentence. */
+/** The subject of an event in a sentence, with a link. */
 function Subject({ event }: { readonly event: RegistryEvent }): VNode {
   const { namespace, service, instance } = event;
   if (service === null) return <b>{subjectOf(event)}</b>;

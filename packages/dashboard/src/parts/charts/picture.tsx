@@ -3,7 +3,7 @@ import type { Lane, Picture } from '../../model/view/picture.js';
 
 interface EndProps {
   readonly name: string;
-  /** Below the name, in mono. */
+  /** The lines below the name, in monospace. */
   readonly lines: readonly string[];
   /** At its door. */
   readonly door: string;
@@ -15,7 +15,7 @@ interface PictureProps {
   readonly service: EndProps;
   /** Small, as in the table of all cases. */
   readonly isSmall?: boolean;
-  /** Changes with each heartbeat that arrived, so that its dot moves once. */
+  /** Changes with each heartbeat that arrived: its dot moves once. */
   readonly beats?: { readonly heartbeat1: number; readonly heartbeat2: number };
 }
 

@@ -5,14 +5,14 @@ import { Panel } from '../panel.js';
 
 interface PreservationProps {
   readonly preservation: RegistryAnswer['preservation'];
-  /** Null: it is so now. */
+  /** Null: the value is current. */
   readonly asOf: number | null;
 }
 
-/** More slots than this are not drawn one by one. */
+/** The maximum number of slots that are drawn. */
 const MAX_SLOTS = 24;
 
-/** Self-preservation as used and allowed slots, and in plain words. */
+/** Self-preservation as used and allowed slots, and as a sentence. */
 export function Preservation({ preservation, asOf }: PreservationProps): VNode {
   const { used, allowed, peak } = preservation.registry;
   const isActive = preservation.active;

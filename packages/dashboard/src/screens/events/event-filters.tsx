@@ -62,7 +62,7 @@ export function EventFilters({ filters }: { readonly filters: Filters }): VNode 
   );
 }
 
-/** In the address it is ms since 1970, so that it is the same moment in every time zone. */
+/** The address has ms since 1970: the same moment in every time zone. */
 function Moment({ name, chosen }: { readonly name: string; readonly chosen: string | undefined }): VNode {
   const wall = chosen === undefined ? null : Number(chosen);
   return (

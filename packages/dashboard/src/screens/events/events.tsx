@@ -237,7 +237,7 @@ function Foot({ shown, loadOlder }: Pick<TableProps, 'shown' | 'loadOlder'>): VN
   );
 }
 
-/** Silence is news, too. */
+/** The row for a gap without events. */
 function gapAfter(event: RegistryEvent, before: RegistryEvent | undefined): VNode[] {
   if (before === undefined || event.at - before.at < SILENCE_MS) return [];
   return [

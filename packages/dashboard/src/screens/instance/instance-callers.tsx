@@ -15,7 +15,7 @@ interface InstanceCallersProps {
   readonly edges: Known<readonly ServiceEdge[]>;
 }
 
-/** What each of its callers sees: to a caller it may be worse, or better, than to the registry. */
+/** The reports of its callers: a caller may see it worse, or better, than the registry. */
 export function InstanceCallers({ id, edges: known }: InstanceCallersProps): VNode {
   const asOf = asOfText(known);
   const rows = (valueOf(known) ?? []).map((edge) => ({

@@ -196,7 +196,7 @@ function Callers({ instance }: { readonly instance: Instance }): VNode {
   return <InstanceCallers id={instance.id} edges={edges} />;
 }
 
-/** How callers use it, by their default tiers. */
+/** The use by callers, by their default tiers. */
 const EFFECTIVE: Readonly<Record<Instance['state'], string>> = {
   HEALTHY: 'gets calls',
   REGISTERING: 'gets calls only if no instance is HEALTHY',

@@ -15,7 +15,7 @@ import { StateWord } from '../../parts/glyph.js';
 import { Panel } from '../../parts/panel.js';
 import { asOfText, Unknown } from '../../parts/unknown.js';
 
-/** More rows than these are on the screen of events. */
+/** The maximum number of rows; the screen of events has all. */
 const MAX_ROWS = 8;
 
 interface LastHourProps {

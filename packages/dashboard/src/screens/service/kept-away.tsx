@@ -48,7 +48,7 @@ export function KeptAway({ node, overrides }: KeptAwayProps): VNode | null {
   );
 }
 
-/** More than these are counted. */
+/** The maximum number of names; the others are counted. */
 const MAX_NAMES = 5;
 
 function Names({ instances, node }: { readonly instances: readonly Instance[]; readonly node: ServiceNode }): VNode {

@@ -12,7 +12,7 @@ import { ServiceLink } from '../../parts/name.js';
 import { Panel } from '../../parts/panel.js';
 import { asOfText, Unknown } from '../../parts/unknown.js';
 
-/** `asOf` empty: it is so now. */
+/** `asOf` empty: the edges are current. */
 function emptyText(end: 'from' | 'to', asOf: string): string {
   if (asOf !== '')
     return `${end === 'from' ? 'No caller had reported calls to it' : 'It had reported no calls'}, ${asOf}.`;

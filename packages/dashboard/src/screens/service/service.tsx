@@ -168,7 +168,7 @@ function Instances({ node, overrides, callers }: InstancesProps): VNode {
   );
 }
 
-/** More rows than this are for filters, or for `rollcall ls`. */
+/** The maximum number of rows; filters, or `rollcall ls`, show the others. */
 const MAX_ROWS = 200;
 
 /** The reports of all callers about each instance. */
@@ -205,12 +205,12 @@ const fits = (wanted: string | undefined, value: string): boolean => wanted === 
 
 interface ChipsProps {
   readonly all: readonly Instance[];
-  /** Those that the filters let through. */
+  /** The instances that pass the filters. */
   readonly shown: readonly Instance[];
   readonly filters: Readonly<Record<string, string>>;
 }
 
-/** Filters are in the address, so that a view can be shared. */
+/** Filters are in the address: a view can be shared. */
 function Chips({ all, shown, filters }: ChipsProps): VNode {
   const states = WORST_FIRST.filter((state) => all.some((instance) => instance.state === state));
   const versions = [...new Set(all.map(({ version }) => version))].filter((version) => version !== '').toSorted();
@@ -265,7 +265,7 @@ function CircuitLegend(): VNode {
 /** The length of the windows of callers. */
 const WINDOW_S = 5;
 
-/** Of the attempts at it; null: none. */
+/** The share of attempts at it that succeeded; null: no attempts. */
 function attemptSuccess(targets: readonly TargetEdge[]): number | null {
   const attempts = targets.reduce((sum, target) => sum + target.callsPerSecond * WINDOW_S, 0);
   const failures = targets.reduce((sum, target) => sum + target.failures, 0);

@@ -230,7 +230,7 @@ function Row({ node, at, edges }: RowProps): VNode {
   );
 }
 
-/** Further words are counted. */
+/** The maximum number of values; the others are counted. */
 const MAX_VALUES = 3;
 
 function distinct(values: readonly string[]): string {

@@ -16,7 +16,7 @@ import { EdgeCard } from './edge-card.js';
 
 interface TopologyGraphProps {
   readonly edges: readonly ServiceEdge[];
-  /** Those that the filters leave out included. */
+  /** All edges, also those that the filters leave out. */
   readonly all: readonly ServiceEdge[];
   readonly selected: ServiceEdge | null;
 }
@@ -122,9 +122,9 @@ const MAX_CHARACTERS = 16;
 const shortName = (name: string): string =>
   name.length > MAX_CHARACTERS ? `${name.slice(0, MAX_CHARACTERS - 5)}…${name.slice(-4)}` : name;
 
-/** More instances than this are counted, not drawn. */
+/** The maximum number of instances that are drawn; the others are counted. */
 const MAX_DISCS = 8;
-/** The same beside callers that are not shown, whose text is longer. */
+/** The same beside the longer text about callers that are not shown. */
 const MAX_DISCS_WITH_HIDDEN = 4;
 
 interface NodeProps {

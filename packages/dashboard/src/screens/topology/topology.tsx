@@ -72,7 +72,7 @@ interface VerdictInput {
   readonly shown: readonly ServiceEdge[];
   readonly impaired: number;
   readonly onlyImpaired: boolean;
-  /** Null: it is so now. */
+  /** Null: the value is current. */
   readonly asOf: number | null;
 }
 
