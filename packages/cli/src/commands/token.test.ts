@@ -130,7 +130,7 @@ const ROLE_FLAGS: Readonly<Record<string, readonly string[]>> = {
 };
 
 describe('tokens of a registry', () => {
-  it('are required, and accepted until they are revoked', async () => {
+  it('stay required, and valid until they are revoked', async () => {
     const file = join(folder, 'tokens.json');
     const first = await rollcall(['token', 'create', '--role', 'reader', '--tokens', file]);
     const { token, id } = tokenIn(first.out);
@@ -183,7 +183,7 @@ describe('tokens of a registry', () => {
     await registry.close();
   });
 
-  it('are found in the folder, and exclude --insecure', async () => {
+  it('come from the folder, and exclude --insecure', async () => {
     await create('--role', 'operator');
     const insecure = await rollcall(['up', '--port', '0', '--data', folder, '--insecure']);
     expect(insecure).toMatchObject({ code: 2, err: expect.stringContaining('contradict') });
@@ -196,7 +196,7 @@ describe('tokens of a registry', () => {
     await serving;
   });
 
-  it('are required to listen on a network, and the error names the command that creates one', async () => {
+  it('precede listening on a network: the error names the command that creates one', async () => {
     const { code, err } = await rollcall(['up', '--port', '0', '--host', '0.0.0.0']);
     expect(code).toBe(2);
     expect(err).toContain('rollcall token create');

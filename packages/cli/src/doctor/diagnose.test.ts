@@ -388,11 +388,11 @@ describe('diagnose', () => {
 });
 
 describe('docs/guide/troubleshooting.md', () => {
-  it('has an entry for each finding, in order, and no others', () => {
+  it('contains an entry for each finding, in order, and no others', () => {
     expect([...guide.matchAll(/^### (\S+)$/gm)].map(([, code]) => code)).toEqual([...FINDING_CODES]);
   });
 
-  it('has a text in each entry', () => {
+  it('contains a text in each entry', () => {
     const entries = [...guide.matchAll(/^### \S+\n([\s\S]*?)(?=^##|(?![\s\S]))/gm)].map(([, text = '']) => text.trim());
     expect(entries).toHaveLength(FINDING_CODES.length);
     expect(entries.filter((entry) => entry.length < 100)).toEqual([]);

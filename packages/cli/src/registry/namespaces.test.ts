@@ -114,7 +114,7 @@ describe('where there are several namespaces', () => {
   });
 });
 
-it('with one namespace, no row shows it', async () => {
+it('shows no namespace in any row if there is only one', async () => {
   expect((await singleNamespace.run('ls', '-A')).out).toMatch(/ users…0b9e/);
   expect((await singleNamespace.run('ls', '-o', 'wide')).out).not.toContain('NAMESPACE');
   expect((await singleNamespace.run('events', '--kind', 'registered')).out).toMatch(/ users…0b9e/);

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { clockText } from '../text/age.js';
 import { arrivalText } from './arrival.js';
 
-it('has the progress, as far as it is known', () => {
+it('prints the progress, as far as it is known', () => {
   expect(arrivalText({ received: 0, total: null }, null)).toBe('Calling the roll …');
   expect(arrivalText({ received: 68, total: 200 }, null)).toBe('Calling the roll: 68 of 200 services …');
   expect(arrivalText({ received: 0, total: 1_200 }, null)).toBe('Calling the roll: 0 of 1,200 services …');

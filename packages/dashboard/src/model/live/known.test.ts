@@ -5,20 +5,20 @@ import { knownOf, missingText, valueOf } from './known.js';
 const pending = { value: null, error: null, receivedAt: null, requestedAt: 1_000 };
 const error = new Error('nobody answers');
 
-describe('a known value', () => {
-  it('is requested until it is available or unavailable', () => {
+describe('knownOf', () => {
+  it('returns pending until there is an answer or an error', () => {
     expect(knownOf(pending, null)).toEqual({ kind: 'pending' });
     expect(missingText(knownOf(pending, null))).toBe('Asking …');
   });
 
-  it('is unknown without an answer, since the page is old or the request', () => {
+  it('returns unknown without an answer, since the page is old or since the request', () => {
     expect(knownOf({ ...pending, error }, null)).toEqual({ kind: 'unknown', since: 1_000, error });
     expect(knownOf(pending, 500)).toEqual({ kind: 'unknown', since: 500, error: null });
     expect(missingText(knownOf(pending, 500))).toBe(`– unknown since ${clockText(500)}`);
     expect(valueOf(knownOf(pending, 500))).toBeNull();
   });
 
-  it('is as old as its last answer', () => {
+  it('dates a value by its last answer', () => {
     const answered = { ...pending, value: 'three', receivedAt: 2_000 };
     expect(knownOf(answered, null)).toEqual({ kind: 'known', value: 'three', asOf: null });
     expect(knownOf({ ...answered, error }, null)).toMatchObject({ asOf: 2_000 });

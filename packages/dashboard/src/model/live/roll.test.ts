@@ -16,7 +16,7 @@ const change = (upsert: Instance[], remove: { id: string; revision: number }[] =
 const idsOf = (roll: Roll): string[] => [...(roll.node('default/orders')?.instances.value.keys() ?? [])];
 
 describe('the copy of the registry', () => {
-  it('has the content of a reset, once its last part has arrived', () => {
+  it('takes over a reset once its last part has arrived', () => {
     const roll = new Roll();
     roll.apply([reset([sample('orders-1')], false)]);
     expect(roll.services.value).toEqual([]);
@@ -40,13 +40,13 @@ describe('the copy of the registry', () => {
     expect(roll.serviceOf('orders-1')).toBeUndefined();
   });
 
-  it('a tombstone does not remove a newer version', () => {
+  it('keeps a newer version than a tombstone', () => {
     const roll = new Roll();
     roll.apply([reset([{ ...sample('orders-1'), revision: 5 }]), change([], [{ id: 'orders-1', revision: 4 }])]);
     expect(idsOf(roll)).toEqual(['orders-1']);
   });
 
-  it('drops what a whole new view no longer names, once it is complete', () => {
+  it('drops instances that a whole new view no longer names, once it is complete', () => {
     const roll = new Roll();
     roll.apply([reset([sample('orders-1')])]);
     roll.finishView(1);
@@ -57,7 +57,7 @@ describe('the copy of the registry', () => {
     expect(roll.revision.value).toBe(2);
   });
 
-  it('a service without instances leaves the list', () => {
+  it('removes a service without instances from the list', () => {
     const roll = new Roll();
     roll.apply([reset([sample('orders-1')])]);
     roll.apply([change([], [{ id: 'orders-1', revision: 2 }])]);
@@ -66,7 +66,7 @@ describe('the copy of the registry', () => {
 });
 
 describe('the order', () => {
-  it('is worst first, then newest', () => {
+  it('puts the worst first, then the newest', () => {
     const all = [
       sample('a-1'),
       { ...sample('a-2', 'UNHEALTHY', 'SILENT'), since: 5 },
@@ -77,7 +77,7 @@ describe('the order', () => {
     expect(all.toSorted(byTrouble).map(({ id }) => id)).toEqual(['a-4', 'a-3', 'a-2', 'a-5', 'a-1']);
   });
 
-  it('of services: the worst instance, then the lower share', () => {
+  it('sorts services by the worst instance, then by the lower share', () => {
     const roll = new Roll();
     const reset = (service: string, instances: Instance[]): void =>
       roll.apply([

@@ -45,7 +45,7 @@ describe('whether callers are affected', () => {
     ],
     [FAILED, 'In the last 5 s, 3 calls of gateway failed, 4 attempts went to another instance.'],
     [MANY, 'In the last 5 s, 1,176 calls of 33 services failed, 972 attempts went to another instance.'],
-  ])('is in the present tense: %#', (value, text) => expect(textOf(value, null)).toBe(text));
+  ])('uses the present tense: %#', (value, text) => expect(textOf(value, null)).toBe(text));
 
   it.each([
     [NO_CALLS, `No caller had reported its calls at ${AT}.`],
@@ -55,11 +55,11 @@ describe('whether callers are affected', () => {
       `No caller was affected at ${AT}: in the 5 s before no call failed, 2 attempts went to another instance.`,
     ],
     [FAILED, `In the 5 s before ${AT}, 3 calls of gateway failed, 4 attempts went to another instance.`],
-  ])('is in the past tense without a newer answer: %#', (value, text) =>
+  ])('uses the past tense without a newer answer: %#', (value, text) =>
     expect(textOf(value, 5_000)).toBe(`${text} What has happened since is unknown here.`),
   );
 
-  it('is unknown without an answer', () => {
+  it('reports unknown callers without an answer', () => {
     const summary = { kind: 'unknown', since: 5_000, error: null } as const;
     expect(affectedText({ summary, outages: new Set(), edges: null, nameOf: plainName })).toBe(
       `Whether callers are affected: – unknown since ${AT}`,
@@ -90,8 +90,8 @@ const outageTextOf = (
     nameOf: plainName,
   });
 
-describe('while no instance of a service is callable', () => {
-  it('no caller of it is reported as unaffected', () => {
+describe('affectedText without a callable instance', () => {
+  it('reports no caller as unaffected', () => {
     const called = calledOf('a', 'users');
     const yet = 'what becomes of these calls is not reported yet.';
     expect(outageTextOf({ called }, [edge('gateway', 'a', 20), edge('gateway', 'users', 7)])).toBe(
@@ -111,7 +111,7 @@ describe('while no instance of a service is callable', () => {
     );
   });
 
-  it('reports of others come first, and failures are reported', () => {
+  it('puts reports of other callers first, and reports failures', () => {
     const { failing, failures } = FAILED;
     expect(outageTextOf({ failing, failures, called: calledOf('a') }, [edge('shop', 'a', 2)])).toBe(
       'In the last 5 s, 3 calls of gateway failed. shop calls a (2/s): what becomes of these calls is not reported yet.',
@@ -120,11 +120,11 @@ describe('while no instance of a service is callable', () => {
     expect(outageTextOf({ failing, failures, called }, [edge('gateway', 'a', 20)])).not.toContain('not reported yet');
   });
 
-  it('no caller is affected if there are none', () =>
+  it('reports no affected caller if there are none', () =>
     expect(outageTextOf({ called: calledOf('users') }, [])).toMatch(/^No caller is affected/));
 });
 
-it('a few names are shown, the others are counted', () => {
+it('shows a few names and counts the others', () => {
   expect([['a'], ['a', 'b'], ['a', 'b', 'c'], ['a', 'b', 'c', 'd', 'e']].map(shortList)).toEqual([
     'a',
     'a and b',

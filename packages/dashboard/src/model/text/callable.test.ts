@@ -28,7 +28,7 @@ describe('a service whose name is in two namespaces', () => {
     { event: 'reset', data: { ...ordersOf('staging'), instances: [{ ...drained('orders-1'), namespace: 'staging' }] } },
   ]);
 
-  it('is named with its namespace in the verdict, and without if there is only one', () => {
+  it('appears in the verdict with its namespace, unless there is only one', () => {
     expect(verdictText(tallyOf(roll.services.value, roll.nameOf), null)).toBe(
       'No instance of orders may be called: 1 drained.',
     );
@@ -49,7 +49,7 @@ describe('a service whose instances are all drained', () => {
   const orders = nodes.find(({ name }) => name === 'orders')!;
   const half = nodes.find(({ name }) => name === 'half')!;
 
-  it('is the worst problem, and the verdict has it and its reason', () => {
+  it('comes first as the worst problem, and the verdict names it with the reason', () => {
     expect(servicesByTrouble(nodes)[0]?.name).toBe('orders');
     const standing = standingOf(orders.instances.value);
     expect([isTroubled(standing), colourOf(standing), standing.count.callable]).toEqual([true, 'CRITICAL', 0]);
@@ -61,7 +61,7 @@ describe('a service whose instances are all drained', () => {
     expect(standingText(standing)).toBe('0 of 2 callable: 2 drained');
   });
 
-  it('is not an outage if an instance is left, but is counted', () => {
+  it('counts as no outage while an instance is callable', () => {
     const standing = standingOf(half.instances.value);
     expect([isTroubled(standing), standingText(standing)]).toEqual([false, '1 of 2 callable: 1 drained']);
   });
@@ -70,7 +70,7 @@ describe('a service whose instances are all drained', () => {
 const standingTextOf = (...instances: readonly Instance[]): string =>
   standingText(standingOf(new Map(instances.map((instance) => [instance.id, instance]))));
 
-it('has one measure of callability, and names those that are not HEALTHY', () => {
+it('counts callable instances, and names those that are not HEALTHY', () => {
   const unhealthy = sample('a-3', 'UNHEALTHY', 'SILENT');
   expect(standingTextOf(sample('a-1'), sample('a-2'))).toBe('2 of 2 callable');
   expect(standingTextOf(sample('a-1'), unhealthy)).toBe('2 of 2 callable (1 UNHEALTHY)');
@@ -88,7 +88,7 @@ const termsOf = (since: number, untilMs: number | null = null, by = '', reason =
 });
 
 describe('instances that are kept away for the same reason', () => {
-  it('are shown with operator, time and reason, in the past tense if the view is old', () => {
+  it('show operator, time and reason, in the past tense if the view is old', () => {
     const two = [termsOf(NOW - 9_000), termsOf(NOW - 10_000)];
     expect(awayReason({ admin: 'DRAINING', terms: two, now: NOW })).toBe(
       'Drained 10 s ago by an operator (kernel update, see CHG-7).',
@@ -102,7 +102,7 @@ describe('instances that are kept away for the same reason', () => {
     expect(awayReason({ admin: 'DRAINING', terms: [], now: NOW })).toBe('Drained by an operator.');
   });
 
-  it('are shown with the end', () => {
+  it('show the end', () => {
     const until = (...ends: readonly (number | null)[]): string =>
       awayEnd({ admin: 'DRAINING', terms: ends.map((end) => termsOf(0, end)), now: NOW });
     expect(until(NOW + 60_000)).toBe('until 14:03:23');
@@ -115,7 +115,7 @@ describe('instances that are kept away for the same reason', () => {
 });
 
 describe('an instance that is kept away', () => {
-  it('is shown with operator, start, reason and end', () => {
+  it('shows operator, start, reason and end', () => {
     const terms = { reason: 'new disk', since: NOW - 300_000, untilMs: null, by: 'token 3f2a from 10.0.0.7' };
     const override = {
       admin: 'DRAINING',
@@ -145,7 +145,7 @@ describe('an instance that is kept away', () => {
 });
 
 describe('an instance held by self-preservation', () => {
-  it('is shown with the failure first, and the hold second', () => {
+  it('shows the failure first, and the hold second', () => {
     const cause = 'it neither answers Heartbeat-1 nor sends Heartbeat-2: connect ECONNREFUSED 10.0.3.21:3001';
     const reason = reasonFor('PRESERVED', `3 of 5 are silent at once; of this one: ${cause}`);
     expect(reasonText({ reason })).toBe('Neither heartbeat works. Self-preservation holds it.');

@@ -41,14 +41,14 @@ function consequence(withdrawn: readonly string[], edges = known(EDGES), instanc
   return consequenceOf(withdrawal, edges, (_, name) => name);
 }
 
-describe('the warning before instances are taken away', () => {
-  it('has the number that stays callable, and that none of them is HEALTHY', () => {
+describe('consequenceOf', () => {
+  it('counts the instances that stay callable, and reports if none of them is HEALTHY', () => {
     expect(consequence(['catalog-2'])).toEqual({ text: '1 of 3 stays callable.', isOut: false });
     expect(consequence(['catalog-3']).text).toBe('2 of 3 stay callable.');
     expect(consequence(['catalog-1']).text).toBe('1 of 3 stays callable, none of them HEALTHY.');
   });
 
-  it('is there if they are the last, and names the callers of that service, the busiest first', () => {
+  it('warns if they are the last, and names the callers of that service, the busiest first', () => {
     expect(consequence(['catalog-1', 'catalog-2'])).toEqual({
       text: 'After this no instance of catalog may be called; payments and vouchers call it (46/s).',
       isOut: true,

@@ -4,7 +4,7 @@ import { sample } from '../live/sample.fixture.js';
 import { evidenceOf, nextText, verdictText, reasonText } from './instance-text.js';
 
 describe('the reason', () => {
-  it.each(REASON_CODES)('has a sentence for %s, for a live and for an old view', (code) => {
+  it.each(REASON_CODES)('prints a sentence for %s in a live and in an old view', (code) => {
     const instance = { reason: reasonFor(code, 'connect ECONNREFUSED 10.0.3.21:3001') };
     expect(reasonText(instance)).toMatch(/^[A-Z].*\.$/);
     expect(reasonText(instance, true)).toMatch(/^[A-Z].*\.$/);
@@ -32,19 +32,19 @@ describe('the next transition', () => {
     expect(nextText(falls, 1_013_000, 0)).toMatchObject({ what: 'CRITICAL any moment', ratio: 1 });
   });
 
-  it('is unknown on an old view', () => {
+  it('prints no transition in an old view', () => {
     expect(nextText(falls, null, 1_007_000)).toMatchObject({
       what: expect.stringMatching(/^unknown after \d\d:/),
       ratio: null,
     });
   });
 
-  it('has no clock without a deadline', () => {
+  it('shows no clock without a deadline', () => {
     expect(nextText(refused, 1_007_000, 0)).toMatchObject({ ratio: null, state: null });
     expect(nextText(sample('a-1'), 1_007_000, 0)).toMatchObject({ what: '' });
   });
 
-  it('is known for an instance that leaves or registers', () => {
+  it('names the deadline of an instance that leaves or registers', () => {
     const leaving = {
       ...sample('a-1', 'DEREGISTERING', 'LEAVING'),
       next: { state: 'REMOVED', afterMs: 30_000, unless: null },

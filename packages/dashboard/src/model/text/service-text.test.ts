@@ -16,7 +16,7 @@ const nodeOf = (...instances: readonly Instance[]): ServiceNode => ({
 const drained: Instance = { ...sample('orders-1'), admin: 'DRAINING' };
 const at = clockText(5_000);
 
-it('has the state of a service, in the past tense if the view is old', () => {
+it('prints the state of a service, in the past tense if the view is old', () => {
   const node = nodeOf(sample('orders-1'), sample('orders-2', 'CRITICAL', 'SILENT'));
   expect(serviceVerdict(node, null)).toBe('orders: 1 of 2 callable: 1 CRITICAL.');
   expect(serviceVerdict(node, 5_000)).toBe(`orders: 1 of 2 callable: 1 CRITICAL at ${at}.`);

@@ -35,7 +35,7 @@ const NONE = new Map<string, Override>();
 const idsOf = ({ instances }: Cause): string[] => instances.map(({ id }) => id).toSorted();
 
 describe('the list of problems', () => {
-  it('has one row per service and cause', () => {
+  it('shows one row per service and cause', () => {
     const orders = nodeOf(
       'orders',
       sample('orders-1', 'CRITICAL', 'SILENT'),
@@ -55,7 +55,7 @@ describe('the list of problems', () => {
     expect(countInstances(trouble)).toBe(5);
   });
 
-  it('has one row per action of an operator if no instance of a service is callable', () => {
+  it('shows one row per action of an operator if no instance of a service is callable', () => {
     const node = nodeOf('orders', drained('orders-1'), drained('orders-2', { state: 'CRITICAL' }), drained('orders-3'));
     const overrides = new Map([
       ['orders-1', overrideSince(NOW - 10_000, 'new kernel')],
@@ -107,7 +107,7 @@ const falls = (id: string, afterMs: number): Instance => ({
 });
 
 describe('a row', () => {
-  it('with an admin state has the age of that, not of the state', () => {
+  it('shows the age of the admin state, not of the state', () => {
     const node = nodeOf('orders', drained('orders-1'), drained('orders-2'));
     const overrides = new Map([
       ['orders-1', overrideSince(NOW - 10_000)],
@@ -120,7 +120,7 @@ describe('a row', () => {
     expect(sinceOf(onlyCause(node, weight), weight)).toBeNull();
   });
 
-  it('with a state has the age of its first instance', () => {
+  it('shows the age of the state of its first instance', () => {
     const node = nodeOf('orders', critical('orders-1', 700), critical('orders-2', 300), sample('orders-3'));
     expect(sinceOf(onlyCause(node), NONE)).toBe(300);
   });

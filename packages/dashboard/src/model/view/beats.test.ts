@@ -21,7 +21,7 @@ describe('heartbeats that did not arrive', () => {
     expect(visibleBeats(ANSWER)).toMatchObject({ missed: 2, missedArrivals: [55_000, 50_000, 45_000, 40_000] });
   });
 
-  it('do not count as missed while the registry itself could not listen', () => {
+  it('count not as missed while the registry itself could not listen', () => {
     const notListening = [{ fromAgoMs: 59_000, toAgoMs: 36_000 }];
     expect(visibleBeats({ ...ANSWER, notListening })).toEqual({
       rounds: [ANSWER.heartbeat1[0], ANSWER.heartbeat1[2]],

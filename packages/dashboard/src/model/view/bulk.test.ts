@@ -9,21 +9,21 @@ const bulkIds = (listed: readonly Instance[]) => {
   return bulk === null ? null : [bulk.to, ...bulk.instances.map(({ id }) => id)];
 };
 
-describe('the action for all instances of a list', () => {
+describe('bulkOf', () => {
   const enabled = sampleWith('a-1', { state: 'CRITICAL' });
   const drained = sampleWith('a-2', { admin: 'DRAINING' });
   const maintained = sampleWith('a-3', { admin: 'MAINTENANCE' });
   const leaving = sampleWith('a-4', { state: 'DEREGISTERING' });
 
-  it('is to drain those that are not away yet', () => {
+  it('drains instances that are not away yet', () => {
     expect(bulkIds([drained, enabled, maintained, leaving, sampleWith('a-5', {})])).toEqual(['DRAINING', 'a-1', 'a-5']);
   });
 
-  it('is to undo that if all of them are drained, but not maintenance', () => {
+  it('undrains if all of them are drained, but does not end maintenance', () => {
     expect(bulkIds([maintained, drained])).toEqual(['ENABLED', 'a-2']);
   });
 
-  it('is none if the list is empty, leaving, or in maintenance', () => {
+  it('returns null if the list is empty, leaving, or in maintenance', () => {
     expect([bulkIds([]), bulkIds([leaving, maintained])]).toEqual([null, null]);
   });
 });

@@ -49,6 +49,6 @@ it.each([
   ['half-open', CLOSED, false],
   ['', undefined, true],
   ['shut', CLOSED, true],
-])('the filter circuit=%s selects %j: %s', (circuit, of, isListed) =>
+])('applies the filter circuit=%s to %j: %s', (circuit, of, isListed) =>
   expect(circuitFits({ circuit }, of)).toBe(isListed),
 );

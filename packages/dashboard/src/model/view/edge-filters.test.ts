@@ -22,14 +22,14 @@ describe('the filter `service` of the topology', () => {
     expect(shown({ service: 'nobody' })).toEqual([]);
   });
 
-  it('means a name in each namespace that has it', () => {
+  it('matches a name in each namespace that has it', () => {
     expect(shown({ service: 'catalog' })).toEqual(['default/catalog>vouchers', 'staging/catalog>users']);
     expect(matchServices('catalog', servicesOf(ALL))).toEqual(['default/catalog', 'staging/catalog']);
     expect(matchServices('', ['default/a'])).toEqual(['default/a']);
   });
 });
 
-it('leaves out idle edges, and those that are fine, by the filters', () => {
+it('leaves out idle and healthy edges by the filters', () => {
   expect(shown({})).toHaveLength(3);
   expect(shown({ idle: 'shown' })).toHaveLength(4);
   expect(shown({ only: 'unhealthy' })).toEqual(['default/loyalty>vouchers']);

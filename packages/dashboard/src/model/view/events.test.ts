@@ -46,8 +46,8 @@ function registryWith(seqs: readonly number[], epoch = 'e') {
 const upTo = (last: number): number[] => Array.from({ length: last }, (_, at) => at + 1);
 const seqsOf = ({ events }: { readonly events: readonly RegistryEvent[] }): number[] => events.map(({ seq }) => seq);
 
-describe('the request of a screen', () => {
-  it('has every filter, so that the registry filters', () => {
+describe('eventsPath', () => {
+  it('passes every filter to the registry', () => {
     const filters = {
       kind: 'Circuits',
       service: 'orders',
@@ -78,7 +78,7 @@ describe('the request of a screen', () => {
 describe('the last 10 minutes', () => {
   const MINUTE_MS = 60_000;
 
-  it('are requested from the moment in which they are chosen, whatever `from` and `to` are', () => {
+  it('start at the moment of the choice, whatever `from` and `to` are', () => {
     const filters = { last: '10 min', from: '10', to: '20' };
     const query = new URL(eventsPath('*', filters, 30 * MINUTE_MS), 'http://x').searchParams;
     expect(Object.fromEntries(query)).toEqual({ namespace: '*', from: String(20 * MINUTE_MS) });
@@ -107,7 +107,7 @@ describe('the last 10 minutes', () => {
 });
 
 describe('the pages of a screen', () => {
-  it('are the newest, then newer events, then the older ones, newest first', async () => {
+  it('read the newest events, then newer ones, then older ones', async () => {
     const { get } = registryWith(upTo(450));
     const pages = new EventPages('api/v1/events?namespace=*', 200);
     await pages.update(get);
@@ -121,7 +121,7 @@ describe('the pages of a screen', () => {
     expect(pages.now.older).toBe(false);
   });
 
-  it('are continued if there are more new events than fit on one page', async () => {
+  it('continue if there are more new events than fit on one page', async () => {
     const pages = new EventPages('api/v1/events?namespace=*', 200);
     await pages.update(registryWith(upTo(100)).get);
     const { get, asked: paths } = registryWith(upTo(750));
@@ -131,7 +131,7 @@ describe('the pages of a screen', () => {
     expect(paths).toHaveLength(4);
   });
 
-  it('are continued up to the limit of the page, and the rest the next time', async () => {
+  it('continue up to the limit of the page, and later beyond it', async () => {
     const pages = new EventPages('api/v1/events?namespace=*', 200, 400);
     await pages.update(registryWith(upTo(100)).get);
     const { get, asked: paths } = registryWith(upTo(750));
@@ -155,7 +155,7 @@ describe('the pages of a screen', () => {
     expect(seqsOf(pages.now)).toEqual([1]);
   });
 
-  it('are limited: older events are left to the export', async () => {
+  it('stop at the limit: the export has older events', async () => {
     const pages = new EventPages('api/v1/events?namespace=*', 200, 300);
     const { get } = registryWith(upTo(1_000));
     await pages.update(get);
@@ -186,11 +186,11 @@ describe('the last minute', () => {
     [shown([99_000, 98_000], { older: true }), 'at least 2 events'],
     [shown([99_000, 1_000], { older: true }), '1 event'],
     [shown([99_000, 1_000], { newer: true }), 'at least 1 event'],
-  ])('has the number of events that were read: %#', (of, text) => expect(lastMinuteText(of, NOW)).toBe(text));
+  ])('counts the events that were read: %#', (of, text) => expect(lastMinuteText(of, NOW)).toBe(text));
 });
 
 describe('an export', () => {
-  it('has all matches, oldest first, one object per line', async () => {
+  it('writes all matches, oldest first, one object per line', async () => {
     const { get, asked: paths } = registryWith(upTo(2_300));
     const lines = await exportedLines('api/v1/events?namespace=*&kind=state', get);
     expect(lines.map((line) => (JSON.parse(line) as RegistryEvent).seq)).toEqual(upTo(2_300));

@@ -53,8 +53,8 @@ describe('the graph', () => {
   });
 });
 
-describe('the state of an edge', () => {
-  it('depends on the attempts, not on the calls', () => {
+describe('an edge', () => {
+  it('takes its state from the attempts, not from the calls', () => {
     expect(successOf(edge('a', 'b', { retries: 2 }))).toBeCloseTo(0.998);
     expect(toneOf(edge('a', 'b', { retries: 1 }))).toBe('');
     expect(toneOf(edge('a', 'b', { retries: 5 }))).toBe('unhealthy');
@@ -72,7 +72,7 @@ describe('the state of an edge', () => {
     expect(edges.toSorted(byImpairment).map(({ to }) => to)).toEqual(['e', 'd', 'c', 'b']);
   });
 
-  it('is impaired by an open circuit, although no call failed', () => {
+  it('counts as impaired by an open circuit, although no call failed', () => {
     const circuits = { closed: 3, open: 1, halfOpen: 0 };
     const cut = edge('a', 'b', {
       circuits,

@@ -14,9 +14,9 @@ describe('the route', () => {
     ['#/services/default', { at: 'nowhere', path: 'services/default' }],
     ['#/topology/x', { at: 'nowhere' }],
     ['#/%', { at: 'nowhere' }],
-  ])('%s', (hash, route) => expect(routeOf(hash)).toMatchObject(route));
+  ])('parses %s', (hash, route) => expect(routeOf(hash)).toMatchObject(route));
 
-  it('links lead to their places for any names', () => {
+  it('makes links that lead to their places for any names', () => {
     fc.assert(
       fc.property(fc.string({ minLength: 1 }), fc.string({ minLength: 1 }), (namespace, name) => {
         expect(routeOf(serviceHash(namespace, name))).toMatchObject({ at: 'service', namespace, name });
@@ -26,19 +26,19 @@ describe('the route', () => {
     );
   });
 
-  it('a filter is set, replaced and cleared in place', () => {
+  it('sets, replaces and clears a filter in place', () => {
     expect(withFilter('#/services', 'state', 'CRITICAL')).toBe('#/services?state=CRITICAL');
     expect(withFilter('#/services?state=CRITICAL&ns=shop', 'state', '')).toBe('#/services?ns=shop');
     expect(withFilter('', 'ns', 'shop')).toBe('#/overview?ns=shop');
   });
 
-  it('a service and an instance belong to the services', () => {
+  it('counts a service and an instance among the services', () => {
     expect(screenOf(routeOf('#/services/default/orders'))).toBe('services');
     expect(screenOf(routeOf('#/instances/x'))).toBe('services');
     expect(screenOf(routeOf('#/nowhere'))).toBe('overview');
   });
 
-  it('a link within the page keeps the shown namespace, and any other is complete', () => {
+  it('keeps the shown namespace for a link within the page only', () => {
     expect(resolveHash('#/services', true, 'staging')).toBe('#/services?ns=staging');
     expect(resolveHash('#/services?ns=*', true, 'staging')).toBe('#/services?ns=*');
     expect(resolveHash('#/services', true, undefined)).toBe('#/services');
