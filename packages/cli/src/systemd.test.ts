@@ -24,24 +24,24 @@ function settingsOf(name: string): readonly (readonly [string, string])[] {
     });
 }
 
-const valuesOf = (name: string, key: string): readonly string[] =>
+const settingValues = (name: string, key: string): readonly string[] =>
   settingsOf(name).flatMap(([known, value]) => (known === key ? [value] : []));
 
 describe('the units in deploy/systemd', () => {
   it.each(UNITS)('restart %s without new privileges, and leave it time to drain', (name) => {
-    expect(valuesOf(name, 'Service.Restart')).toEqual(['always']);
-    expect(valuesOf(name, 'Service.NoNewPrivileges')).toEqual(['yes']);
-    expect(valuesOf(name, 'Service.ProtectSystem')).toEqual(['strict']);
-    expect(Number.parseInt(valuesOf(name, 'Service.TimeoutStopSec')[0] ?? '', 10)).toBeGreaterThanOrEqual(20);
-    expect(valuesOf(name, 'Service.EnvironmentFile').join()).toMatch(/\/etc\/rollcall\/[a-z]+\.env/);
-    expect(valuesOf(name, 'Install.WantedBy')).toEqual(['multi-user.target']);
+    expect(settingValues(name, 'Service.Restart')).toEqual(['always']);
+    expect(settingValues(name, 'Service.NoNewPrivileges')).toEqual(['yes']);
+    expect(settingValues(name, 'Service.ProtectSystem')).toEqual(['strict']);
+    expect(Number.parseInt(settingValues(name, 'Service.TimeoutStopSec')[0] ?? '', 10)).toBeGreaterThanOrEqual(20);
+    expect(settingValues(name, 'Service.EnvironmentFile').join()).toMatch(/\/etc\/rollcall\/[a-z]+\.env/);
+    expect(settingValues(name, 'Install.WantedBy')).toEqual(['multi-user.target']);
     // a token on a command line, or in a unit, is readable by all users
     expect(readFileSync(join(FOLDER, name), 'utf8')).not.toMatch(/ROLLCALL_TOKEN=|rct_/);
   });
 
   it('store the data of the registry in the folder that systemd creates', async () => {
-    const [command = ''] = valuesOf('rollcall-registry.service', 'Service.ExecStart');
-    expect(valuesOf('rollcall-registry.service', 'Service.StateDirectory')).toEqual(['rollcall']);
+    const [command = ''] = settingValues('rollcall-registry.service', 'Service.ExecStart');
+    expect(settingValues('rollcall-registry.service', 'Service.StateDirectory')).toEqual(['rollcall']);
     const folder = mkdtempSync(join(tmpdir(), 'rollcall-'));
     const args = command
       .replace('${STATE_DIRECTORY}', folder)

@@ -57,19 +57,19 @@ function buildHelp(usage: string, about: string, flags: Flags, examples: readonl
 
 // ---- drain, maintenance ---------------------------------------------------------------------------------------------
 
-const AWAY_FLAGS = { ...TARGET_FLAGS, ...REASON_FLAG, ...UNTIL_FLAG, ...WAIT_FLAGS, ...YES_FLAG, ...COMMON };
+const DRAIN_FLAGS = { ...TARGET_FLAGS, ...REASON_FLAG, ...UNTIL_FLAG, ...WAIT_FLAGS, ...YES_FLAG, ...COMMON };
 const CONFIRMATION_HELP = `Instances chosen by --service are listed first. On a terminal it then asks for confirmation, as it does before the last callable instance
 of a service is taken away; elsewhere it warns on standard error.`;
 
 function createAwayCommand(name: 'drain' | 'maintenance', admin: AdminState, about: string): Command {
-  const help = buildHelp(`${name} <id>… | --service <name>`, `${about}\n${CONFIRMATION_HELP}`, AWAY_FLAGS, [
+  const help = buildHelp(`${name} <id>… | --service <name>`, `${about}\n${CONFIRMATION_HELP}`, DRAIN_FLAGS, [
     `${name} orders…1e07 --reason "new disk" --until 2h`,
     `${name} --service orders --version 1.5.5 --reason "roll back"`,
     `${name} 1e07 --wait && ssh host systemctl stop orders`,
   ]);
   const action = name === 'drain' ? 'drain' : 'put into maintenance';
   const run = async (argv: readonly string[], shell: Shell): Promise<ExitCode> => {
-    const { flags, operands } = parseArguments(AWAY_FLAGS, argv);
+    const { flags, operands } = parseArguments(DRAIN_FLAGS, argv);
     const timeoutMs = parseDuration(flags['--timeout'], '--timeout');
     const patch = { admin, ...overrideFields(flags) };
     const targets = await resolveTargets({ command: name, operands }, flags, await apiOf(flags, shell.env));

@@ -208,7 +208,7 @@ async function readResponse(pending: Promise<Response>): Promise<CallResult> {
   return { value: await response.text(), status: response.status };
 }
 
-const isRefusal = ({ status }: CallResult): boolean => status !== null && status >= 400;
+const isErrorStatus = ({ status }: CallResult): boolean => status !== null && status >= 400;
 
 interface Output {
   readonly shell: Shell;
@@ -236,7 +236,7 @@ async function callOnce(
       `${status === null ? '' : `HTTP ${status}, `}${lastInstance === null ? '–' : nameOf(lastInstance)}, ${tripText(ms)}${before}`,
     );
   }
-  return isRefusal(answer) ? EXIT.failed : EXIT.done;
+  return isErrorStatus(answer) ? EXIT.failed : EXIT.done;
 }
 
 async function callRepeatedly(
@@ -266,7 +266,7 @@ async function callAndRecord(send: () => Promise<CallResult>, recorder: ScoreRec
   const startedAt = systemTime.now();
   try {
     const answer = await send();
-    if (isRefusal(answer)) recorder.failed(`HTTP ${String(answer.status)}`);
+    if (isErrorStatus(answer)) recorder.failed(`HTTP ${String(answer.status)}`);
     else recorder.succeeded(systemTime.now() - startedAt);
   } catch (error) {
     if (!isRollcallError(error)) throw error;

@@ -143,12 +143,12 @@ function stateLines({ instance, name, shape, away, now, width }: StateLinesInput
   const next = nextText(instance, now);
   const why = evidence === '' ? sentence : `${sentence.replace(/\.$/, '')}: ${evidence}.`;
   const look = stateLook(state);
-  const awayAge = away === null ? '' : ` for ${ageText(now - away.since)}`;
+  const awayAgeText = away === null ? '' : ` for ${ageText(now - away.since)}`;
   const lines: readonly (readonly Span[])[] = [
     [
       { text: admin === 'ENABLED' ? shape : AWAY.shape, look: admin === 'ENABLED' ? look : AWAY.look },
       { text: ` ${name}  `, look: 'strong' },
-      ...(admin === 'ENABLED' ? [] : [{ text: admin, look: AWAY.look }, { text: `${awayAge}, its state: ` }]),
+      ...(admin === 'ENABLED' ? [] : [{ text: admin, look: AWAY.look }, { text: `${awayAgeText}, its state: ` }]),
       { text: state, look },
       { text: `  for ${ageText(now - since)}` },
     ],

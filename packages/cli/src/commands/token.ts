@@ -75,7 +75,7 @@ const CREATE_FLAGS = {
   '--help': toggle('this text', 'h'),
 };
 
-const MINUTE_MATTERS_MS = 2 * 86_400_000;
+const MINUTE_PRECISION_MS = 2 * 86_400_000;
 const LIST_FLAGS = {
   '--json': toggle('one line of JSON, without the hashes'),
   ...LOCATION_FLAGS,
@@ -252,7 +252,7 @@ const expiryText = ({ expiresAt }: TokenRecord): string =>
 /** The day; within two days of it, before or after, the minute, as a day is not exact enough then. */
 function endText(expiresAt: number, wall: number): string {
   const leftMs = expiresAt - wall;
-  if (Math.abs(leftMs) > MINUTE_MATTERS_MS) return dayText(expiresAt);
+  if (Math.abs(leftMs) > MINUTE_PRECISION_MS) return dayText(expiresAt);
   const minute = new Date(expiresAt).toISOString().slice(0, 16);
   return leftMs > 0 ? `${minute}Z (in ${ageText(leftMs)})` : `${minute}Z`;
 }

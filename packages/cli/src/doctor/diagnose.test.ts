@@ -272,17 +272,17 @@ describe('diagnose', () => {
   });
 
   it('lists the worst first', () => {
-    const bad = Object.values(CASES)
+    const problems = Object.values(CASES)
       .slice(FINDING_CODES.indexOf('registry-refuses') + 1)
       .map(([overrides]) => overrides);
     const { findings } = diagnose(
       facts({
-        ...Object.assign({}, ...bad),
-        instances: bad.flatMap((overrides) => overrides.instances ?? []),
+        ...Object.assign({}, ...problems),
+        instances: problems.flatMap((overrides) => overrides.instances ?? []),
         registry: Object.assign(
           {},
           registryFacts,
-          ...bad.map((overrides) => overrides.registry ?? {}),
+          ...problems.map((overrides) => overrides.registry ?? {}),
         ) as RegistryFacts,
       }),
     );

@@ -101,8 +101,8 @@ describe('the fix for a service that operators drained', () => {
   });
 
   it('does not wrap a command inside a sentence', () => {
-    const flapper = facts({ instances: [instanceFacts({ id }, { falls: 9 })] });
-    const lines = renderDiagnosis(flapper, diagnose(flapper), { ...terminal, width: 60 });
+    const flappingFacts = facts({ instances: [instanceFacts({ id }, { falls: 9 })] });
+    const lines = renderDiagnosis(flappingFacts, diagnose(flappingFacts), { ...terminal, width: 60 });
     expect(lines.map((line) => line.trim())).toContain(`rollcall show ${id}`);
   });
 });

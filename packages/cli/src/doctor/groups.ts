@@ -104,12 +104,12 @@ const SENTENCES: Partial<Readonly<Record<FindingCode, Sentence>>> = {
   flapping: (names) => `${names} fall again and again.`,
 };
 
-const NOT_WELL = 'rollcall ls --all-namespaces --state UNHEALTHY --state CRITICAL';
+const TROUBLED_COMMAND = 'rollcall ls --all-namespaces --state UNHEALTHY --state CRITICAL';
 /** The command that lists all instances of a finding, if there is one. */
 const COMMANDS: Partial<Readonly<Record<FindingCode, string>>> = {
   'nobody-callable': 'rollcall ls --all-namespaces --callable no',
-  'port-not-listening': NOT_WELL,
-  'not-reachable-from-registry': NOT_WELL,
-  'heartbeat-1-unanswered': NOT_WELL,
-  'heartbeat-2-missing': NOT_WELL,
+  'port-not-listening': TROUBLED_COMMAND,
+  'not-reachable-from-registry': TROUBLED_COMMAND,
+  'heartbeat-1-unanswered': TROUBLED_COMMAND,
+  'heartbeat-2-missing': TROUBLED_COMMAND,
 };

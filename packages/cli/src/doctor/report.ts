@@ -13,7 +13,7 @@ const SIGNS: Readonly<Record<Gravity, { readonly sign: string; readonly look: Lo
   risk: { sign: '▲', look: 'unhealthy', label: 'at risk' },
   note: { sign: '◌', look: 'registering', label: 'to know' },
 };
-const WELL = { sign: '●', look: 'healthy' } as const;
+const HEALTHY_SIGN = { sign: '●', look: 'healthy' } as const;
 
 /** A report of more lines has its verdict at the end, too, as its first line has scrolled away. */
 const MAX_LINES_WITHOUT_SUMMARY = 24;
@@ -61,7 +61,7 @@ export function renderDiagnosis(reportScope: ReportScope, diagnosis: Diagnosis, 
 
 function signOf(findings: readonly Finding[]): { readonly sign: string; readonly look: Look } {
   const worst = GRAVITIES.find((gravity) => findings.some((finding) => finding.gravity === gravity));
-  return worst === undefined ? WELL : SIGNS[worst];
+  return worst === undefined ? HEALTHY_SIGN : SIGNS[worst];
 }
 
 function addFinding(page: Page, finding: Finding, isGrouped: boolean): void {

@@ -53,13 +53,13 @@ describe('the registry of a command', () => {
 
   it('requires files that can be read, whether a flag or the environment names them', async () => {
     const secure = { ROLLCALL_URL: 'https://registry:1' };
-    const unread = /^Option registryTls: the certificates or the key cannot be read: ENOENT/;
-    await expect(apiOf(flags({ '--ca-file': 'nowhere.pem' }), secure)).rejects.toThrow(unread);
-    await expect(apiOf(flags(), { ...secure, ROLLCALL_CA_FILE: 'nowhere.pem' })).rejects.toThrow(unread);
+    const unreadable = /^Option registryTls: the certificates or the key cannot be read: ENOENT/;
+    await expect(apiOf(flags({ '--ca-file': 'nowhere.pem' }), secure)).rejects.toThrow(unreadable);
+    await expect(apiOf(flags(), { ...secure, ROLLCALL_CA_FILE: 'nowhere.pem' })).rejects.toThrow(unreadable);
     await expect(apiOf(flags({ '--key-file': 'a.key' }), secure)).rejects.toThrow(
       '--key-file is there without --cert-file',
     );
     const both = { ...secure, ROLLCALL_CERT_FILE: 'nowhere.pem' };
-    await expect(apiOf(flags({ '--key-file': 'nowhere.key' }), both)).rejects.toThrow(unread);
+    await expect(apiOf(flags({ '--key-file': 'nowhere.key' }), both)).rejects.toThrow(unreadable);
   });
 });

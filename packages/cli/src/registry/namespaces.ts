@@ -47,8 +47,8 @@ export function unknownServiceText(
   known: readonly Whereabouts[],
 ): string {
   if (isUnknownNamespace(namespace, known)) return unknownNamespaceText({ namespace, url }, known);
-  const isPlain = !hasSeveralNamespaces(known) && known.every((service) => service.namespace === namespace);
-  const text = `There is no service "${service}"${isPlain || namespace === '*' ? '' : ` in namespace ${namespace}`}.`;
+  const isSingleNamespace = !hasSeveralNamespaces(known) && known.every((service) => service.namespace === namespace);
+  const text = `There is no service "${service}"${isSingleNamespace || namespace === '*' ? '' : ` in namespace ${namespace}`}.`;
   const homes = namespacesOf(known.filter(({ name }) => name === service));
   if (homes[0] !== undefined) return `${text} ${service} is in namespace ${listText(homes)}: --namespace ${homes[0]}.`;
   const here = known.filter((service) => namespace === '*' || service.namespace === namespace);

@@ -118,10 +118,10 @@ export class Overview {
       {
         opened: (beatMs = OLD_BEAT_MS) => void (this.#trustMs = Math.min(MAX_TRUST_MS, 2 * beatMs + LATE_MS)),
         frame: (frame) => this.#receive(frame),
-        mark: (next) => this.#flushed(next),
+        mark: (next) => this.#applyMark(next),
         together: (deliver) => deliver(),
         silent: () => void (wasSilent = true),
-        closed: () => this.#closed(wasSilent),
+        closed: () => this.#handleClose(wasSilent),
       },
     );
   }
@@ -152,7 +152,7 @@ export class Overview {
     if (snapshot.apply(frame) === 'broken') this.#watch?.close();
   }
 
-  #flushed(cursor: Cursor): void {
+  #applyMark(cursor: Cursor): void {
     this.#cursor = cursor;
     this.#markReceived();
     this.#failures = 0;
@@ -205,7 +205,7 @@ export class Overview {
   /**
    * A registry that closes or refuses the feed is not silent; an attempt without an answer reports that before it ends.
    */
-  #closed(wasSilent: boolean): void {
+  #handleClose(wasSilent: boolean): void {
     if (this.#isClosed) return;
     const wasLive = this.#isLive;
     this.#isLive = false;

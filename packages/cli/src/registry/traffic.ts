@@ -75,13 +75,13 @@ function targetIn(target: Json): Target {
 /** Null if no call was reported. */
 export function sumOf(edges: readonly Edge[]): CallsSum | null {
   if (edges.length === 0) return null;
-  const total = (of: (edge: Edge) => number): number => edges.reduce((sum, edge) => sum + of(edge), 0);
+  const totalOf = (of: (edge: Edge) => number): number => edges.reduce((sum, edge) => sum + of(edge), 0);
   const p99s = edges.flatMap(({ p99Ms }) => p99Ms ?? []);
   return {
-    perSecond: total(({ perSecond }) => perSecond),
-    calls: total(({ calls }) => calls),
-    failures: total(({ failures }) => failures),
-    retries: total(({ retries }) => retries),
+    perSecond: totalOf(({ perSecond }) => perSecond),
+    calls: totalOf(({ calls }) => calls),
+    failures: totalOf(({ failures }) => failures),
+    retries: totalOf(({ retries }) => retries),
     p99Ms: p99s.length === 0 ? null : Math.max(...p99s),
   };
 }

@@ -127,7 +127,7 @@ interface Table {
   readonly sinceWidth: number;
   readonly hasHeartbeats: boolean;
   /** The column where the sentence begins. */
-  readonly whyAt: number;
+  readonly reasonColumn: number;
 }
 
 /**
@@ -148,8 +148,8 @@ function layOutTable(view: View, screen: Screen, shown: readonly Instance[]): Ta
     room,
     widest(MIN_NAME_WIDTH, shown, ({ id }) => names.get(id) ?? id),
   );
-  const whyAt = otherWidth + nameWidth + 2;
-  return { view, screen, names, nameWidth: nameWidth + 2, sinceWidth, hasHeartbeats, whyAt };
+  const reasonColumn = otherWidth + nameWidth + 2;
+  return { view, screen, names, nameWidth: nameWidth + 2, sinceWidth, hasHeartbeats, reasonColumn };
 }
 
 function widest(min: number, shown: readonly Instance[], textOf: (instance: Instance) => string): number {
@@ -165,7 +165,7 @@ function headOf({ nameWidth, sinceWidth, hasHeartbeats }: Table): readonly Span[
 
 /** State, instance, both heartbeats, since, why; then the evidence and what comes next. */
 function rowOf(table: Table, instance: Instance): readonly (readonly Span[])[] {
-  const { view, screen, whyAt } = table;
+  const { view, screen, reasonColumn } = table;
   const beats = view.heartbeats.get(instance.id) ?? null;
   const first: readonly Span[] = [...headSpans(instance), { text: factsOf(table, instance, beats) }];
   const text = rowText(instance, {
@@ -173,7 +173,7 @@ function rowOf(table: Table, instance: Instance): readonly (readonly Span[])[] {
     staleAt: view.isLive ? null : view.lastMessageAt,
     terms: view.away?.get(instance.id),
   });
-  const room = { width: screen.width, whyAt };
+  const room = { width: screen.width, reasonColumn: reasonColumn };
   // that both heartbeats work does not need a second line in a terminal
   const isPlain = isWell(instance) && instance.weight > 0;
   if (screen.isWhole === true && !isPlain) return wholeRow(first, text, room);

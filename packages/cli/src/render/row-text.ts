@@ -45,15 +45,15 @@ const WEIGHTLESS = 'Weight 0: callers pass it over while another one as good has
 function awayText({ admin, state }: Instance, { now, terms }: RowOptions, own: RowText): RowText {
   const why = `${state}: ${own.sentence}`;
   const isHealthy = state === 'HEALTHY';
-  if (terms === undefined) return isHealthy ? { ...own, sentence: ITS_STATE } : { ...own, sentence: why };
+  if (terms === undefined) return isHealthy ? { ...own, sentence: HEALTHY_STATE_TEXT } : { ...own, sentence: why };
   const action = toSentence(awayAction(admin === 'MAINTENANCE' ? admin : 'DRAINING', terms, now));
   const until = untilText(terms, now).trimStart();
   const next = [until === '' ? '' : toSentence(until), own.next].filter((text) => text !== '').join(' ');
-  if (isHealthy) return { ...own, sentence: `${action} ${ITS_STATE}`, next };
+  if (isHealthy) return { ...own, sentence: `${action} ${HEALTHY_STATE_TEXT}`, next };
   return { sentence: action, evidence: own.evidence === '' ? why : `${why} ${own.evidence}`, next };
 }
 
-const ITS_STATE = 'Its state is HEALTHY.';
+const HEALTHY_STATE_TEXT = 'Its state is HEALTHY.';
 
 const toSentence = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 
@@ -64,31 +64,31 @@ function nextSentence(instance: Instance, { now, staleAt }: RowOptions): string 
 }
 
 /** The space of a row, in columns. */
-export interface RowRoom {
+export interface RowSpace {
   readonly width: number;
   /** The column where the sentence begins. */
-  readonly whyAt: number;
+  readonly reasonColumn: number;
 }
 
 /**
  * One line, or two: the sentence behind `first`; then the evidence and what comes next. Longer text is cut where it is
  * painted.
  */
-export function shortRow(first: readonly Span[], text: RowText, room: RowRoom): readonly (readonly Span[])[] {
+export function shortRow(first: readonly Span[], text: RowText, room: RowSpace): readonly (readonly Span[])[] {
   const { sentence: why, evidence, next } = text;
   const oneLine = next === '' ? why : `${why} ${next}`;
-  if (evidence === '' && (next === '' || room.whyAt + columnsOf(oneLine) <= room.width)) {
+  if (evidence === '' && (next === '' || room.reasonColumn + columnsOf(oneLine) <= room.width)) {
     return [[...first, { text: oneLine }]];
   }
   return [[...first, { text: why }], lastLine(evidence, next, room)];
 }
 
 /** Uses as many lines as the text needs: text that does not fit beside the facts continues below them. */
-export function wholeRow(first: readonly Span[], text: RowText, room: RowRoom): readonly (readonly Span[])[] {
+export function wholeRow(first: readonly Span[], text: RowText, room: RowSpace): readonly (readonly Span[])[] {
   const { sentence: why, evidence, next } = text;
-  const [head = ''] = wrapped(why, room.width - room.whyAt);
+  const [head = ''] = wrapped(why, room.width - room.reasonColumn);
   const remaining = [why.slice(head.length).trimStart(), evidence].filter((part) => part !== '').join(' ');
-  if (remaining === '' && room.whyAt + columnsOf(head) + 1 + columnsOf(next) <= room.width) {
+  if (remaining === '' && room.reasonColumn + columnsOf(head) + 1 + columnsOf(next) <= room.width) {
     return [[...first, { text: next === '' ? head : `${head} ${next}` }]];
   }
   const below = room.width - STATE_WIDTH;
@@ -109,10 +109,10 @@ const plain = (lines: readonly string[]): readonly (readonly Span[])[] =>
 const INDENT = ' '.repeat(STATE_WIDTH);
 
 /** The next transition is under the sentence if it fits, else further left, but never in the evidence. */
-function lastLine(evidence: string, next: string, { width, whyAt }: RowRoom): readonly Span[] {
-  const nextAt = Math.max(
+function lastLine(evidence: string, next: string, { width, reasonColumn }: RowSpace): readonly Span[] {
+  const nextColumn = Math.max(
     evidence === '' ? 0 : columnsOf(evidence) + 2,
-    Math.min(whyAt, width - columnsOf(next)) - STATE_WIDTH,
+    Math.min(reasonColumn, width - columnsOf(next)) - STATE_WIDTH,
   );
-  return [{ text: INDENT + padded(evidence, nextAt) }, { text: next, look: 'faint' }];
+  return [{ text: INDENT + padded(evidence, nextColumn) }, { text: next, look: 'faint' }];
 }

@@ -20,7 +20,7 @@ const STALE_AFTER_MS = 10_000;
 export function renderView(view: View, screen: Screen): readonly string[] {
   const lines = [headline(view, screen), verdictOf(view, screen.width)];
   if (!view.isLive && view.lastMessageAt !== null) {
-    lines.push([{ text: view.isSilent === true ? SILENT : NO_LINE, look: 'unhealthy' }]);
+    lines.push([{ text: view.isSilent === true ? SILENT_TEXT : NO_LINE_TEXT, look: 'unhealthy' }]);
   }
   const otherServices: readonly (readonly Span[])[] =
     view.isLive && (view.otherNamespaces ?? '') !== '' ? [[{ text: view.otherNamespaces ?? '' }]] : [];
@@ -31,8 +31,8 @@ export function renderView(view: View, screen: Screen): readonly string[] {
   return [...lines.map((line) => paint(line, screen)), ...table, ...legend.map((line) => paint(line, screen))];
 }
 
-export const NO_LINE = 'No line to the registry. Services go on with their own copy; trying again.';
-export const SILENT =
+export const NO_LINE_TEXT = 'No line to the registry. Services go on with their own copy; trying again.';
+export const SILENT_TEXT =
   'The registry sends nothing: is its process stopped? Try `rollcall doctor`. Services continue with their own copy.';
 
 /** Under the table: the calls of the service that is shown. */
@@ -125,7 +125,7 @@ function linkText({ isLive, isSilent = false, lastMessageAt }: View, now: number
  */
 export function verdictOf(view: View, width: number): readonly Span[] {
   const { instances, isLive, lastMessageAt, calls = null, edges = [], hasNamespaces } = view;
-  if (instances.length === 0) return [{ text: lastMessageAt === null ? 'Waiting for the registry.' : WAITING }];
+  if (instances.length === 0) return [{ text: lastMessageAt === null ? 'Waiting for the registry.' : WAITING_TEXT }];
   const counts = countsOf(instances, hasNamespaces);
   const outages = outagesIn(counts);
   const nameOf = serviceIn(hasNamespaces);
@@ -194,6 +194,6 @@ function affectedText(calls: CallsSum | null): string {
   return ` No caller is affected: ${elsewhere}, 0 failed.`;
 }
 
-const WAITING = 'Waiting for the first registration: import RollcallModule.forRoot({ service: … }) and start it.';
+const WAITING_TEXT = 'Waiting for the first registration: import RollcallModule.forRoot({ service: … }) and start it.';
 
 const needsAttention = ({ state }: Instance): boolean => state === 'UNHEALTHY' || state === 'CRITICAL';

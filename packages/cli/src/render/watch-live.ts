@@ -25,7 +25,7 @@ import { ageText, printable } from '../terminal/texts.js';
 import { InPlace } from './in-place.js';
 import { isWell } from './instance-table.js';
 import { countsOf, outagesIn, outageText } from './outages.js';
-import { NO_LINE, renderChange, renderTraffic, renderView, SILENT, trafficLines } from './view.js';
+import { NO_LINE_TEXT, renderChange, renderTraffic, renderView, SILENT_TEXT, trafficLines } from './view.js';
 import { termsIn } from './override-terms.js';
 import { edgesOf, trafficJson, TrafficThrottle } from './watch-traffic.js';
 
@@ -34,7 +34,7 @@ const MEASURE_EVERY_MS = 1_000;
 /** Lines of the picture beside the table's, with a two-line row for each of the last few. */
 const FRAME_LINES = 6;
 /** The interval at which services of other namespaces are checked. */
-const OTHERS_EVERY_MS = 5_000;
+const OTHER_NAMESPACES_EVERY_MS = 5_000;
 /** The number of instances whose heartbeats are requested each second; those that need attention come first. */
 const MAX_MEASURED = 64;
 
@@ -71,7 +71,7 @@ export async function watchLive({ flags, service, isJson }: WatchOptions, shell:
     changed: (changes) => report.changed(changes),
   });
   overview.start();
-  await untilEnd(end, () => report.tick());
+  await tickUntil(end, () => report.tick());
   overview.close();
   report.close();
   await link.close();
@@ -111,7 +111,7 @@ async function fetchEdges({ api }: WatchScope): Promise<readonly Edge[] | null> 
 }
 
 /** Keeps the process alive, also without a connection to the registry. */
-async function untilEnd(end: Promise<void>, tick: () => void): Promise<void> {
+async function tickUntil(end: Promise<void>, tick: () => void): Promise<void> {
   const stopped = new AbortController();
   void end.then(() => stopped.abort());
   while (!stopped.signal.aborted) {
@@ -208,7 +208,7 @@ class LineReport implements LiveReport {
     const { instance, removed } = change;
     const state = removed === null ? instance.state : 'REMOVED';
     const why = printable((removed === null ? instance.reason : removed.reason)?.text ?? '');
-    const text = removed === null ? why + wantedText(change) : why;
+    const text = removed === null ? why + settingText(change) : why;
     const screen = { ...this.#shell.terminal, now: systemTime.wall(), rows: 0 };
     const { admin, reason } = instance;
     return renderChange({ at: this.#momentText(screen.now), name, state, text, admin, reason }, screen);
@@ -228,8 +228,9 @@ class LineReport implements LiveReport {
       );
       return;
     }
-    const silence = lastMessageAt === null ? SILENT : `No message for ${ageText(at - lastMessageAt)}. ${SILENT}`;
-    const text = isLive ? `Live, revision ${revision}.` : isSilent ? silence : NO_LINE;
+    const silence =
+      lastMessageAt === null ? SILENT_TEXT : `No message for ${ageText(at - lastMessageAt)}. ${SILENT_TEXT}`;
+    const text = isLive ? `Live, revision ${revision}.` : isSilent ? silence : NO_LINE_TEXT;
     this.#shell.err(`${this.#momentText(at)}  ${text}`);
   }
 }
@@ -243,7 +244,7 @@ function isReportable({ instance, before, removed }: InstanceChange): boolean {
 }
 
 /** The setting of the operator, if it is not the default or has just changed. */
-function wantedText({ instance, before }: InstanceChange): string {
+function settingText({ instance, before }: InstanceChange): string {
   const { admin, weight } = instance;
   // any other is before the state
   const isNewAdmin = admin === 'ENABLED' && before !== null && before.admin !== admin;
@@ -333,7 +334,8 @@ class PictureReport implements LiveReport {
   }
 
   async #refreshOtherNamespaces(): Promise<void> {
-    if (!this.#scope.hasOtherNamespaces || systemTime.now() - this.#otherNamespacesAt < OTHERS_EVERY_MS) return;
+    if (!this.#scope.hasOtherNamespaces || systemTime.now() - this.#otherNamespacesAt < OTHER_NAMESPACES_EVERY_MS)
+      return;
     this.#otherNamespacesAt = systemTime.now();
     const known = await this.#scope.api.everywhere().catch(() => null);
     if (known !== null) this.#otherNamespaces = otherNamespacesIn(this.#scope, known);

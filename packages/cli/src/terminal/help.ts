@@ -5,7 +5,7 @@ const MIN_WIDTH = 80;
 const MAX_WIDTH = 100;
 
 /** The head of a row of flags or commands, before its text: `  -p, --port <port>  `. */
-const ROW = /^ {2,}\S.*? {2,}(?=\S)/;
+const ROW_HEAD = /^ {2,}\S.*? {2,}(?=\S)/;
 /** Commands stay on one line: they can be copied. */
 const EXAMPLES = 'Examples:';
 
@@ -44,7 +44,7 @@ function fitSection(section: string, width: number): string {
 /** A row whose second column is wrapped below itself. */
 function fitRow(line: string, width: number): readonly string[] {
   if (columnsOf(line) <= width) return [line];
-  const head = ROW.exec(line)?.[0] ?? /^ */.exec(line)?.[0] ?? '';
+  const head = ROW_HEAD.exec(line)?.[0] ?? /^ */.exec(line)?.[0] ?? '';
   const [first = '', ...further] = wrapped(line.slice(head.length), width - head.length);
   return [head + first, ...further.map((text) => ' '.repeat(head.length) + text)];
 }

@@ -13,8 +13,8 @@ export function momentText(wallMs: number, now: number): string {
 export function isoText(wallMs: number): string {
   const date = new Date(wallMs);
   const eastMin = -date.getTimezoneOffset();
-  const away = `${eastMin < 0 ? '-' : '+'}${digits(Math.abs(eastMin) / 60)}:${digits(Math.abs(eastMin) % 60)}`;
-  return `${dateText(wallMs)}T${clockText(wallMs)}.${digits(date.getMilliseconds(), 3)}${away}`;
+  const offset = `${eastMin < 0 ? '-' : '+'}${digits(Math.abs(eastMin) / 60)}:${digits(Math.abs(eastMin) % 60)}`;
+  return `${dateText(wallMs)}T${clockText(wallMs)}.${digits(date.getMilliseconds(), 3)}${offset}`;
 }
 
 function dateText(wallMs: number): string {

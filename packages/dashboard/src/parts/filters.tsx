@@ -10,13 +10,13 @@ export function setFilter({ route }: Session, key: string, value: string): void 
   route.value = routeOf(hash);
 }
 
-interface NameFilterProps {
+interface TextFilterProps {
   readonly label: string;
   readonly placeholder: string;
 }
 
 /** The typed text is the filter `q` at once. */
-export function TextFilter({ label, placeholder }: NameFilterProps): VNode {
+export function TextFilter({ label, placeholder }: TextFilterProps): VNode {
   const session = useSession();
   return (
     <label class="chip field">

@@ -27,7 +27,7 @@ function useRowHeight(): number {
 }
 
 /** Rows that are drawn beyond the edges of the screen, for the wheel and for `j`. */
-const SPARE = 12;
+const SPARE_ROWS = 12;
 
 /**
  * The body of a table that contains only the visible rows: above and below them is empty space. It scrolls with the
@@ -44,8 +44,8 @@ export function WindowedRows<Row>({ rows, row, box }: WindowedProps<Row>): VNode
       if (body.current === null) return;
       const above = -body.current.getBoundingClientRect().top;
       // whole dozens: most scrolling changes nothing
-      const from = Math.max(0, Math.floor(above / rowHeight / SPARE) * SPARE - SPARE);
-      const to = from + Math.ceil(window.innerHeight / rowHeight / SPARE) * SPARE + 3 * SPARE;
+      const from = Math.max(0, Math.floor(above / rowHeight / SPARE_ROWS) * SPARE_ROWS - SPARE_ROWS);
+      const to = from + Math.ceil(window.innerHeight / rowHeight / SPARE_ROWS) * SPARE_ROWS + 3 * SPARE_ROWS;
       if (from !== visible.peek().from || to !== visible.peek().to) visible.value = { from, to };
     };
     const scheduleUpdate = (): void => {
@@ -60,7 +60,7 @@ export function WindowedRows<Row>({ rows, row, box }: WindowedProps<Row>): VNode
       window.removeEventListener('resize', scheduleUpdate);
     };
   }, [rowHeight]);
-  const from = Math.min(visible.value.from, Math.max(0, rows.length - SPARE));
+  const from = Math.min(visible.value.from, Math.max(0, rows.length - SPARE_ROWS));
   const to = Math.min(rows.length, visible.value.to);
   return (
     <tbody

@@ -10,7 +10,7 @@ import { needsAttention, WORST_FIRST } from '../model/live/roll.js';
 import { useKnown, useNamespace, useSession, useStaleSince } from '../model/live/session.js';
 import { useStableOrder } from '../model/live/stable-order.js';
 import { ageText, clockText, countText, plural } from '../model/text/age.js';
-import { CIRCUIT_CHOICES, circuitFits, circuitsById } from '../model/view/circuits.js';
+import { CIRCUIT_CHOICES, matchesCircuit, circuitsById } from '../model/view/circuits.js';
 import { INSTANCE_SORTS, instanceFilter, sortInstances, parseSort } from '../model/view/listing.js';
 import type { InstanceSort } from '../model/view/listing.js';
 import { withFilter } from '../model/view/route.js';
@@ -39,7 +39,7 @@ export function InstancesScreen(): VNode {
   const shown = useMemo(() => {
     const isListed = instanceFilter(filters);
     const fitting = all.value.filter(
-      (instance) => isListed(instance) && circuitFits(filters, circuits.get(instance.id)),
+      (instance) => isListed(instance) && matchesCircuit(filters, circuits.get(instance.id)),
     );
     return sortInstances(fitting, filters['sort'], circuits);
   }, [all.value, filters, circuits]);

@@ -130,14 +130,14 @@ function wallRow(node: ServiceNode, nameOf: NameOf, isOld: boolean): VNode {
         {callableShare(count)}
       </span>
       <span class="tiles">
-        {instances.slice(0, MAX_TILES).map((instance) => tile(instance, name, isOld))}
+        {instances.slice(0, MAX_TILES).map((instance) => tileOf(instance, name, isOld))}
         {instances.length > MAX_TILES && <span class="faint small">+ {instances.length - MAX_TILES}</span>}
       </span>
     </div>
   );
 }
 
-function tile(instance: Instance, service: string, isOld: boolean): VNode {
+function tileOf(instance: Instance, service: string, isOld: boolean): VNode {
   const tail = tailOf(instance.id);
   // the visible part is a part of its name
   const admin = instance.admin === 'DRAINING' ? 'drains' : 'maintenance';

@@ -55,7 +55,7 @@ export async function collectFacts(
     collector.mapConcurrently(worst.slice(0, MAX_INSTANCES), (instance) =>
       collector.factsOf(instance, shouldProbePorts),
     ),
-    registry === null ? UNREAD : collector.calls({ scope: resolved.scope, instances }),
+    registry === null ? UNREAD_CALLS : collector.calls({ scope: resolved.scope, instances }),
   ]);
   return {
     url: probe.url,
@@ -78,7 +78,7 @@ export async function collectFacts(
   };
 }
 
-const UNREAD = { kind: 'unread', why: 'no registry answers' } as const;
+const UNREAD_CALLS = { kind: 'unread', why: 'no registry answers' } as const;
 
 /** A request that failed because this process had no free file descriptor does not count as a try. */
 const isUntried = ({ code }: ProbeFailure): boolean => code === 'EMFILE' || code === 'ENFILE';

@@ -36,7 +36,7 @@ export async function probeStream(probe: RegistryProbe, holdMs = STREAM_MS): Pro
 function holdStream(probe: RegistryProbe, holdMs: number): Promise<StreamFacts> {
   const isSecure = probe.url.startsWith('https:');
   const get = isSecure ? secureGet : plainGet;
-  const beganAt = systemTime.now();
+  const startedAt = systemTime.now();
   return new Promise((resolve) => {
     let isSettled = false;
     let isConnected = false;
@@ -46,7 +46,7 @@ function holdStream(probe: RegistryProbe, holdMs: number): Promise<StreamFacts> 
       isSettled = true;
       timer.cancel();
       request.destroy();
-      resolve({ outcome, afterMs: Math.round(systemTime.now() - beganAt), text });
+      resolve({ outcome, afterMs: Math.round(systemTime.now() - startedAt), text });
     };
     const request = get(
       `${probe.url}/api/v1/watch?service=*&namespace=*`,

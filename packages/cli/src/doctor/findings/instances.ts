@@ -42,7 +42,7 @@ export function diagnoseInstances(facts: Facts): Diagnosis {
 function heartbeatFindings(instanceFacts: InstanceFacts, facts: Facts, registry: RegistryFacts): readonly Finding[] {
   const { instance, portProbes } = instanceFacts;
   const { code } = instance.reason;
-  const another = portProbes.filter((seen) => isAnother(instanceFacts, seen));
+  const another = portProbes.filter((common) => isAnother(instanceFacts, common));
   if (code === 'ADDRESS_SHARED') return [sharedFinding(instanceFacts, facts)];
   if (code === 'ADDRESS_TAKEN' || another.length > 0) return [takenFinding(instanceFacts, another, facts)];
   if (isLossy(instanceFacts)) return [lossyFinding(instanceFacts, facts)];
@@ -119,12 +119,12 @@ function inboundFinding(instanceFacts: InstanceFacts, facts: Facts): Finding {
   const wasReached = (heartbeats?.heartbeat1.lastSuccessAgoMs ?? null) !== null;
   const remedies = remediesFor(facts.registry?.container ?? null);
   const [endpoint] = instance.endpoints;
-  const connects = remedies.tryPort(endpoint?.host ?? '', endpoint?.port ?? 0, 'from the machine of the registry');
-  const seen = { instances: [instance.id], evidence: evidenceOf(instanceFacts, facts) };
+  const connectFix = remedies.tryPort(endpoint?.host ?? '', endpoint?.port ?? 0, 'from the machine of the registry');
+  const common = { instances: [instance.id], evidence: evidenceOf(instanceFacts, facts) };
   const name = nameOf(instance, facts);
   if (isReached && (isRefused || portProbes.every(({ outcome }) => outcome === 'itself'))) {
     return finding('not-reachable-from-registry', {
-      ...seen,
+      ...common,
       what: `${name} is reached at ${place} from here, and not from the registry.`,
       fix:
         !wasReached && isLoopback(endpoint?.host ?? '')
@@ -133,7 +133,7 @@ function inboundFinding(instanceFacts: InstanceFacts, facts: Facts): Finding {
               `and listen on every address: options: { host: '0.0.0.0', … }`,
             ]
           : [
-              connects,
+              connectFix,
               'open the way for the registry: firewall, network policy, another network of containers',
               // an address that was reached before was right
               ...(wasReached ? [] : ['or set advertiseHost to an address that the registry reaches']),
@@ -142,7 +142,7 @@ function inboundFinding(instanceFacts: InstanceFacts, facts: Facts): Finding {
   }
   if (isRefused || portProbes.some(({ outcome }) => outcome === 'refused')) {
     return finding('port-not-listening', {
-      ...seen,
+      ...common,
       what: `No process listens at ${place}, the address of ${name}.`,
       fix: [
         `if its process has ended, start it again; what it did last: ${command(`rollcall show ${instance.id}`)}`,
@@ -151,11 +151,11 @@ function inboundFinding(instanceFacts: InstanceFacts, facts: Facts): Finding {
     });
   }
   return finding('heartbeat-1-unanswered', {
-    ...seen,
+    ...common,
     what: `${name} at ${place} does not answer Heartbeat-1.`,
     fix: [
       `is its process stopped or busy? On its machine: ${remedies.showLoad}`,
-      `do packets get through? ${connects}`,
+      `do packets get through? ${connectFix}`,
     ],
   });
 }
@@ -243,7 +243,7 @@ function unreachableFindings(instances: readonly InstanceFacts[], { url }: Facts
   const failed = lost.flatMap(({ portProbes }) =>
     portProbes.filter(({ outcome }) => outcome !== 'itself' && outcome !== 'open' && outcome !== 'another'),
   );
-  const seen = finding('not-reachable-from-here', {
+  const common = finding('not-reachable-from-here', {
     what: `${lost.length} of ${instances.length} instances are reached by the registry, and not from this machine.`,
     instances: lost.map(({ instance }) => instance.id),
     evidence: [
@@ -255,7 +255,7 @@ function unreachableFindings(instances: readonly InstanceFacts[], { url }: Facts
       `or leave out the ports: ${command('rollcall doctor --no-ports')}`,
     ],
   });
-  return [seen];
+  return [common];
 }
 
 /** Loopback addresses at a registry that others than its own machine use. */
@@ -306,10 +306,10 @@ function shutdownHookFindings({ instance }: InstanceFacts, facts: Facts): readon
 /** Only instances with Rollcall's client hold a line. */
 function staleFindings(instanceFacts: InstanceFacts, facts: Facts, registry: RegistryFacts): readonly Finding[] {
   const { instance, line, heartbeats } = instanceFacts;
-  const isOurs = instance.metadata[TOLD.version] !== undefined;
-  const beats =
+  const hasRollcallClient = instance.metadata[TOLD.version] !== undefined;
+  const hasBeats =
     heartbeats !== null && heartbeats.heartbeat2.lastSuccessAgoMs !== null && heartbeats.heartbeat2.misses === 0;
-  if (!isOurs || line !== false || !beats || !isSettled(instanceFacts, facts, registry)) return [];
+  if (!hasRollcallClient || line !== false || !hasBeats || !isSettled(instanceFacts, facts, registry)) return [];
   const lastMs = heartbeats.heartbeat2.lastSuccessAgoMs ?? 0;
   return [
     finding('stale-copy', {

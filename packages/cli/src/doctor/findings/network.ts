@@ -14,8 +14,8 @@ import { isTight } from './registry.js';
 /** At least this many ends of a stream, of nearly the same length, indicate a rule of a proxy. */
 const MIN_LOSSES = 3;
 /** Relative to the longest; and at least this many ms. */
-const ALIKE_RATIO = 0.2;
-const ALIKE_MS = 500;
+const SIMILAR_RATIO = 0.2;
+const SIMILAR_MS = 500;
 
 type Part = Partial<Diagnosis>;
 
@@ -23,7 +23,7 @@ type Part = Partial<Diagnosis>;
 export function diagnoseConnection(facts: Facts): Diagnosis {
   const { registry } = facts;
   if (registry === null) return { findings: [], fine: [], unchecked: [] };
-  const results = [localFiles, steadiness, largeAnswers, streams, identity].map((part) => part(facts, registry));
+  const results = [localFiles, requestLosses, largeAnswers, streams, identity].map((part) => part(facts, registry));
   return {
     findings: results.flatMap(({ findings = [] }) => findings),
     fine: results.flatMap(({ fine = [] }) => fine),
@@ -35,19 +35,19 @@ function localFiles({ local, instances }: Facts): Part {
   const ports = instances.flatMap(({ portProbes }) => portProbes).filter(({ outcome }) => outcome === 'untried').length;
   if (local.untried + ports === 0) return {};
   const limit = local.openFiles === null ? 'few' : String(local.openFiles);
-  const few = finding('few-open-files-here', {
+  const tooFewFiles = finding('few-open-files-here', {
     what: `This command may open only ${limit} files, too few for all that it wanted to ask.`,
     evidence: [`asked from here: ${local.untried} requests and ${ports} ports could not be tried (EMFILE)`],
     fix: [remediesFor(local.container).moreLocalFiles],
   });
-  return { findings: [few] };
+  return { findings: [tooFewFiles] };
 }
 
-function steadiness(facts: Facts, registry: RegistryFacts): Part {
+function requestLosses(facts: Facts, registry: RegistryFacts): Part {
   const { url, attempts, local } = facts;
   const fromLarge = new Set(largeLosses(facts));
-  const whole = attempts.failures.filter((failure) => !fromLarge.has(failure));
-  if (whole.length === 0) return { fine: [`each of ${attempts.count} requests to it was answered`] };
+  const otherLosses = attempts.failures.filter((failure) => !fromLarge.has(failure));
+  if (otherLosses.length === 0) return { fine: [`each of ${attempts.count} requests to it was answered`] };
   const named = facts.addresses.filter(({ isNamed }) => isNamed);
   const addresses = named.map(({ address, text }) => `asked from here, at ${address} alone: ${text}`);
   const { files } = registry;
@@ -59,10 +59,10 @@ function steadiness(facts: Facts, registry: RegistryFacts): Part {
       ...(files !== null && isTight(files)
         ? [`the registry has hardly an open file left: ${remediesFor(registry.container).moreFiles}`]
         : []),
-      ...(whole.some(({ code }) => code === 'ETIMEDOUT')
+      ...(otherLosses.some(({ code }) => code === 'ETIMEDOUT')
         ? [`are packets lost on the way? ${command(`ping -c 20 ${bareHost(url)}`)}; fix the network that loses them`]
         : []),
-      ...(whole.some((failure) => isConnectionLost(failure) || failure.code === 'ECONNREFUSED')
+      ...(otherLosses.some((failure) => isConnectionLost(failure) || failure.code === 'ECONNREFUSED')
         ? ['is there a proxy or load balancer between, of whose targets one is gone? Ask the registry itself, past it']
         : []),
       `is its machine busy? There: ${remediesFor(registry.container ?? local.container).showLoad}`,
@@ -102,14 +102,14 @@ function largeAnswers(facts: Facts): Part {
 }
 
 function isRegular({ times, shortestMs, longestMs }: LineLosses): boolean {
-  return times >= MIN_LOSSES && longestMs - shortestMs <= Math.max(ALIKE_MS, ALIKE_RATIO * longestMs);
+  return times >= MIN_LOSSES && longestMs - shortestMs <= Math.max(SIMILAR_MS, SIMILAR_RATIO * longestMs);
 }
 
 function streams(facts: Facts): Part {
   const { connection, instances, url } = facts;
   const stream = connection?.stream;
-  const cut = instances.filter(({ lineLosses }) => lineLosses !== null && isRegular(lineLosses));
-  const evidence = cut.slice(0, 5).map((instanceFacts) => lossText(instanceFacts, facts));
+  const cutStreams = instances.filter(({ lineLosses }) => lineLosses !== null && isRegular(lineLosses));
+  const evidence = cutStreams.slice(0, 5).map((instanceFacts) => lossText(instanceFacts, facts));
   if (stream?.outcome === 'ended')
     evidence.unshift(`held from here: a change feed ended after ${stream.afterMs} ms: ${stream.text}`);
   if (stream?.outcome === 'silent')
@@ -122,7 +122,7 @@ function streams(facts: Facts): Part {
   }
   const found: Finding = finding('stream-cut', {
     what: `Streams of ${new URL(url).host} are ended or held back on the way, not by the registry.`,
-    instances: cut.map(({ instance }) => instance.id),
+    instances: cutStreams.map(({ instance }) => instance.id),
     evidence,
     fix: [
       'let the proxy or load balancer between pass on answers that do not end: nginx proxy_buffering off; proxy_read_timeout 1h; Envoy timeout: 0s; a load balancer of a cloud: its backend timeout',

@@ -64,10 +64,10 @@ function clocks({ facts, contact, registry }: RegistryContext): Part {
   const leadMs = clockLeadMs(facts);
   if (leadMs === null || contact.date === null)
     return { unchecked: ['clocks, because the registry’s answer has no Date'] };
-  const apart = ageText(Math.abs(leadMs));
+  const difference = ageText(Math.abs(leadMs));
   if (Math.abs(leadMs) < SKEW_MS) return { fine: ['the clocks of the registry and of this machine agree'] };
   const skew = finding('clock-skew', {
-    what: `The registry’s clock is ${apart} ${leadMs > 0 ? 'ahead of' : 'behind'} that of this machine.`,
+    what: `The registry’s clock is ${difference} ${leadMs > 0 ? 'ahead of' : 'behind'} that of this machine.`,
     evidence: [
       `the registry says: Date: ${new Date(contact.date).toUTCString()}`,
       `this machine says: ${new Date(facts.wall).toUTCString()}`,
@@ -166,7 +166,7 @@ function certificate({ facts, registry }: RegistryContext): Part {
   const leftMs = until - facts.wall;
   const day = new Date(until).toISOString();
   if (leftMs > EXPIRES_SOON_MS) return { fine: [`its certificate is valid until ${day}`] };
-  const soon = finding('certificate-expiring', {
+  const expiring = finding('certificate-expiring', {
     what:
       leftMs > 0
         ? `The registry’s certificate expires in ${ageText(leftMs)}.`
@@ -176,14 +176,14 @@ function certificate({ facts, registry }: RegistryContext): Part {
       'put a new certificate and key in the place of the old files; it reads them within a second, without a restart',
     ],
   });
-  return { findings: [soon] };
+  return { findings: [expiring] };
 }
 
 function tokens({ facts, registry: { endingTokens: ending, container } }: RegistryContext): Part {
   const [first] = ending;
   if (first === undefined) return {};
   const leftText = (expiresAt: number): string => ageText(expiresAt - registryWall(facts));
-  const soon = finding('token-expiring', {
+  const expiring = finding('token-expiring', {
     what: `${ending.length === 1 ? 'An access token ends' : `${ending.length} access tokens end`} soon, the first in ${leftText(first.expiresAt)}.`,
     evidence: ending.map(({ id, owner, expiresAt }) => `token ${id} (${owner}) ends in ${leftText(expiresAt)}`),
     fix: [
@@ -191,7 +191,7 @@ function tokens({ facts, registry: { endingTokens: ending, container } }: Regist
       'then restart their services one after the other; the registry needs no restart',
     ],
   });
-  return { findings: [soon] };
+  return { findings: [expiring] };
 }
 
 function access({ registry }: RegistryContext): Part {
@@ -231,12 +231,12 @@ function files({ registry }: RegistryContext): Part {
   if (registry.files === null) return {};
   const { open, most } = registry.files;
   if (!isTight(registry.files)) return { fine: [`${open} of the ${most} files that it may open are open`] };
-  const few = finding('few-open-files', {
+  const fewFiles = finding('few-open-files', {
     what: `The registry has ${Math.max(0, most - open)} open files left of ${most}.`,
     evidence: [`the registry says: ${open} of ${most} files and connections are open`],
     fix: [remediesFor(registry.container).moreFiles],
   });
-  return { findings: [few] };
+  return { findings: [fewFiles] };
 }
 
 function budgets({ registry }: RegistryContext): Part {

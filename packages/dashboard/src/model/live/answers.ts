@@ -23,14 +23,14 @@ export type {
 } from '@rollcall/core';
 
 /** The same with these fields optional. */
-type Lacking<Answer, Name extends keyof Answer> = Omit<Answer, Name> & Partial<Pick<Answer, Name>>;
+type WithOptional<Answer, Name extends keyof Answer> = Omit<Answer, Name> & Partial<Pick<Answer, Name>>;
 
-export type EventsAnswer = Lacking<Events, 'older' | 'dropped'>;
-export type RegistryAnswer = Lacking<RegistryStatus, 'version' | 'visitor'>;
-export type BeatsAnswer = Lacking<Beats, 'notListening'>;
+export type EventsAnswer = WithOptional<Events, 'older' | 'dropped'>;
+export type RegistryAnswer = WithOptional<RegistryStatus, 'version' | 'visitor'>;
+export type BeatsAnswer = WithOptional<Beats, 'notListening'>;
 
 /** An edge; `targets` are missing if the request excludes them. */
-export type ServiceEdge = Lacking<Edge, 'targets'>;
+export type ServiceEdge = WithOptional<Edge, 'targets'>;
 export type TopologyAnswer = Omit<Topology, 'edges'> & { readonly edges: readonly ServiceEdge[] };
 
 /** `GET /api/v1/instances`, the part that this page reads. */

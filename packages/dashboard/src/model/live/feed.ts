@@ -41,7 +41,7 @@ const ATTEMPT_MS = 10_000;
 const CHECK_MS = 500;
 /** The longest event that is read: a registry's own frames have at most 64 KiB, and a few tombstones. */
 const MAX_EVENT_BYTES = 4 * 1024 * 1024;
-const HIDDEN_MS = 250;
+const HIDDEN_DRAW_MS = 250;
 /** Between two drawings: the first change after a pause is shown at once, many are shown together. */
 const DRAW_GAP_MS = 250;
 const FIRST_RETRY_MS = 500;
@@ -93,7 +93,7 @@ export class Feed {
   }
 
   start(): void {
-    void this.#follow();
+    void this.#connect();
   }
 
   /** Retries at once, without the rest of the wait. */
@@ -101,10 +101,10 @@ export class Feed {
     if (this.#freshness.value.kind === 'live') return;
     this.#abort?.abort();
     this.#clearRetry();
-    void this.#follow();
+    void this.#connect();
   }
 
-  async #follow(): Promise<void> {
+  async #connect(): Promise<void> {
     const abort = new AbortController();
     this.#abort = abort;
     const startedAt = Date.now();
@@ -171,7 +171,7 @@ export class Feed {
 
   #scheduleDraw(): void {
     // a tab that is hidden, now or a moment later, is given no frames, and must not pile things up
-    const fallback = window.setTimeout(() => this.#draw(), HIDDEN_MS);
+    const fallback = window.setTimeout(() => this.#draw(), HIDDEN_DRAW_MS);
     requestAnimationFrame(() => {
       if (!this.#isDrawing) return;
       window.clearTimeout(fallback);
@@ -240,7 +240,7 @@ export class Feed {
     const isLocked = this.#api.isLocked.value;
     const retryAt = isLocked ? null : Date.now() + waitMs;
     this.#freshness.value = { kind: 'stale', since, isSilent: wasSilent, retryAt, refusal };
-    if (!isLocked) this.#retry = window.setTimeout(() => void this.#follow(), waitMs);
+    if (!isLocked) this.#retry = window.setTimeout(() => void this.#connect(), waitMs);
   }
 
   #clearRetry(): void {

@@ -74,7 +74,7 @@ export class Roll {
 
   apply(frames: readonly Frame[]): void {
     const changed = new Map<string, Map<string, Instance>>();
-    for (const frame of frames) this.#applyOne(frame, changed);
+    for (const frame of frames) this.#applyFrame(frame, changed);
     let hasNewList = false;
     for (const [key, instances] of changed) hasNewList = this.#setInstances(key, instances) || hasNewList;
     if (hasNewList) this.#sortServices();
@@ -90,7 +90,7 @@ export class Roll {
     return this.#serviceById.get(id);
   }
 
-  #applyOne(frame: Frame, changed: Map<string, Map<string, Instance>>): void {
+  #applyFrame(frame: Frame, changed: Map<string, Map<string, Instance>>): void {
     switch (frame.event) {
       case 'reset':
         this.#reset(frame.data, changed);

@@ -14,14 +14,14 @@ const NO_CALLS: TopologySummary = {
   called: [],
   failing: [],
 };
-const FINE: TopologySummary = { ...NO_CALLS, edges: 2, calls: 200 };
+const NO_FAILURES: TopologySummary = { ...NO_CALLS, edges: 2, calls: 200 };
 const FAILED: TopologySummary = {
-  ...FINE,
+  ...NO_FAILURES,
   failures: 3,
   retries: 4,
   failing: [{ namespace: 'default', service: 'gateway', failures: 3 }],
 };
-const MANY: TopologySummary = {
+const MANY_FAILURES: TopologySummary = {
   ...FAILED,
   failures: 1_176,
   retries: 972,
@@ -38,20 +38,20 @@ const textOf = (value: TopologySummary, asOf: number | null): string =>
 describe('whether callers are affected', () => {
   it.each([
     [NO_CALLS, 'No caller has reported its calls yet.'],
-    [FINE, 'No caller is affected: in the last 5 s no call failed.'],
+    [NO_FAILURES, 'No caller is affected: in the last 5 s no call failed.'],
     [
-      { ...FINE, retries: 2 },
+      { ...NO_FAILURES, retries: 2 },
       'No caller is affected: in the last 5 s no call failed, 2 attempts went to another instance.',
     ],
     [FAILED, 'In the last 5 s, 3 calls of gateway failed, 4 attempts went to another instance.'],
-    [MANY, 'In the last 5 s, 1,176 calls of 33 services failed, 972 attempts went to another instance.'],
+    [MANY_FAILURES, 'In the last 5 s, 1,176 calls of 33 services failed, 972 attempts went to another instance.'],
   ])('uses the present tense: %#', (value, text) => expect(textOf(value, null)).toBe(text));
 
   it.each([
     [NO_CALLS, `No caller had reported its calls at ${AT}.`],
-    [FINE, `No caller was affected at ${AT}: in the 5 s before no call failed.`],
+    [NO_FAILURES, `No caller was affected at ${AT}: in the 5 s before no call failed.`],
     [
-      { ...FINE, retries: 2 },
+      { ...NO_FAILURES, retries: 2 },
       `No caller was affected at ${AT}: in the 5 s before no call failed, 2 attempts went to another instance.`,
     ],
     [FAILED, `In the 5 s before ${AT}, 3 calls of gateway failed, 4 attempts went to another instance.`],
@@ -84,7 +84,7 @@ const outageTextOf = (
   asOf: number | null = null,
 ): string =>
   affectedText({
-    summary: { kind: 'known', value: { ...FINE, ...overrides }, asOf },
+    summary: { kind: 'known', value: { ...NO_FAILURES, ...overrides }, asOf },
     outages: new Set(['default/a', 'default/b']),
     edges,
     nameOf: plainName,

@@ -98,7 +98,7 @@ export interface NextText {
 export function nextText(instance: Instance, now: number | null, asOf: number): NextText {
   if (now === null) return { what: `unknown after ${clockText(asOf)}`, unless: '', state: null, ratio: null };
   const { next, state } = instance;
-  if (next === null) return { what: NO_CLOCK[state], unless: '', state: null, ratio: null };
+  if (next === null) return { what: WITHOUT_DEADLINE[state], unless: '', state: null, ratio: null };
   const leftMs = instance.since + next.afterMs - now;
   const ratio = next.afterMs === 0 ? 1 : Math.min(1, Math.max(0, 1 - leftMs / next.afterMs));
   if (state === 'REGISTERING') {
@@ -120,7 +120,7 @@ const UNLESS = {
   NOTHING: '',
 } as const;
 
-const NO_CLOCK: Readonly<Record<Instance['state'], string>> = {
+const WITHOUT_DEADLINE: Readonly<Record<Instance['state'], string>> = {
   HEALTHY: '',
   UNHEALTHY: 'It stays so until both heartbeats work',
   CRITICAL: 'It stays so until both heartbeats work',

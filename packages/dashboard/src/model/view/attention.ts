@@ -93,11 +93,11 @@ export function filtersOf({ node, first, isKeptAway }: Cause): Filters {
 export const countInstances = (causes: readonly Cause[]): number =>
   causes.reduce((sum, { instances }) => sum + instances.length, 0);
 
-const dueOf = ({ since, next }: Instance): number => (next === null ? Infinity : since + next.afterMs);
+const dueAt = ({ since, next }: Instance): number => (next === null ? Infinity : since + next.afterMs);
 
 /** The instance of a cause that the registry acts on first. */
 export function soonestOf({ instances }: Cause): Instance {
-  return instances.reduce((soonest, instance) => (dueOf(instance) < dueOf(soonest) ? instance : soonest));
+  return instances.reduce((soonest, instance) => (dueAt(instance) < dueAt(soonest) ? instance : soonest));
 }
 
 /** The start of a cause, wall clock in ms: that of its first instance. Null: unknown. */

@@ -32,7 +32,7 @@ function gapsOf({ heartbeat2, intervalMs }: BeatsAnswer): number[] {
   for (let at = 1; at < arrivals.length; at += 1) {
     const from = arrivals[at - 1] ?? 0;
     const to = arrivals[at] ?? 0;
-    for (let ago = from - intervalMs; ago > to + intervalMs / 2; ago -= intervalMs) missed.push(ago);
+    for (let agoMs = from - intervalMs; agoMs > to + intervalMs / 2; agoMs -= intervalMs) missed.push(agoMs);
   }
   return missed;
 }

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { Circuits, ServiceEdge, TargetEdge } from '../live/answers.js';
-import { circuitFits, circuitsById } from './circuits.js';
+import { matchesCircuit, circuitsById } from './circuits.js';
 
 const CLOSED: Circuits = { closed: 1, open: 0, halfOpen: 0 };
 
@@ -50,5 +50,5 @@ it.each([
   ['', undefined, true],
   ['shut', CLOSED, true],
 ])('applies the filter circuit=%s to %j: %s', (circuit, of, isListed) =>
-  expect(circuitFits({ circuit }, of)).toBe(isListed),
+  expect(matchesCircuit({ circuit }, of)).toBe(isListed),
 );

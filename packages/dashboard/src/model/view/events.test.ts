@@ -165,8 +165,8 @@ describe('the pages of a screen', () => {
   });
 });
 
-const shown = (ats: readonly number[], flags: { readonly older?: boolean; readonly newer?: boolean } = {}) => ({
-  events: ats.map((at) => ({ ...event(at), at })),
+const shown = (times: readonly number[], flags: { readonly older?: boolean; readonly newer?: boolean } = {}) => ({
+  events: times.map((at) => ({ ...event(at), at })),
   missed: 0,
   older: false,
   dropped: 0,

@@ -31,7 +31,7 @@ it('finds an instance by the name of its service, whatever its id is', () => {
   expect(instanceFilter({ q: 'pay' })(adopted)).toBe(false);
 });
 
-const fits = (filters: Record<string, string>, overrides: Partial<Instance> = {}): boolean =>
+const isMatch = (filters: Record<string, string>, overrides: Partial<Instance> = {}): boolean =>
   instanceFilter(filters)(instance('orders-0001e07', overrides));
 
 const node = (name: string, overrides: Partial<Instance>): ServiceNode => ({
@@ -67,7 +67,7 @@ describe('the listed instances', () => {
     [{ q: 'orders...1e08' }, {}, false],
     [{ q: 'łódź' }, {}, true],
     [{ q: 'orders 10.0.0.2' }, {}, false],
-  ])('match %j of %j: %s', (filters, overrides, isListed) => expect(fits(filters, overrides)).toBe(isListed));
+  ])('match %j of %j: %s', (filters, overrides, isListed) => expect(isMatch(filters, overrides)).toBe(isListed));
 });
 
 describe('the order of instances', () => {
@@ -94,8 +94,8 @@ describe('the order of instances', () => {
   });
 
   it('puts those of low weight first among the callable ones', () => {
-    const weighed = sortInstances([instance('orders-1', {}), instance('orders-2', { weight: 0 })], 'callable');
-    expect(weighed.map(({ id }) => id)).toEqual(['orders-2', 'orders-1']);
+    const sorted = sortInstances([instance('orders-1', {}), instance('orders-2', { weight: 0 })], 'callable');
+    expect(sorted.map(({ id }) => id)).toEqual(['orders-2', 'orders-1']);
   });
 
   it('sorts by the number of open circuits', () => {

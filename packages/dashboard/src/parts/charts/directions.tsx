@@ -48,23 +48,30 @@ export function Heartbeat1({ instance, heartbeats }: DirectionsProps): VNode {
   const facts = heartbeats?.heartbeat1 ?? null;
   const works = worksOf(facts, directionsOf(instance).heartbeat1, instance.state);
   return (
-    <Arrow direction="out" works={works} isDead={instance.state === 'CRITICAL'} text={text1(instance, facts, works)} />
+    <Arrow
+      direction="out"
+      works={works}
+      isDead={instance.state === 'CRITICAL'}
+      text={inboundText(instance, facts, works)}
+    />
   );
 }
 
 export function Heartbeat2({ instance, heartbeats }: DirectionsProps): VNode {
   const facts = heartbeats?.heartbeat2 ?? null;
   const works = worksOf(facts, directionsOf(instance).heartbeat2, instance.state);
-  return <Arrow direction="in" works={works} isDead={instance.state === 'CRITICAL'} text={text2(facts, works)} />;
+  return (
+    <Arrow direction="in" works={works} isDead={instance.state === 'CRITICAL'} text={outboundText(facts, works)} />
+  );
 }
 
-function text1(instance: Instance, facts: DirectionAnswer | null, works: boolean | null): string {
+function inboundText(instance: Instance, facts: DirectionAnswer | null, works: boolean | null): string {
   if (works === false) return isRefused(instance, facts?.error ?? null) ? 'refused' : 'no answer';
   if (facts === null) return '–';
   return facts.roundTripMs === null ? 'due' : latencyText(facts.roundTripMs);
 }
 
-function text2(facts: DirectionAnswer | null, works: boolean | null): string {
+function outboundText(facts: DirectionAnswer | null, works: boolean | null): string {
   if (facts === null || facts.lastSuccessAgoMs === null) {
     if (works === false) return 'silent';
     return facts === null ? '–' : 'due';

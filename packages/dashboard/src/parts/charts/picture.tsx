@@ -72,7 +72,7 @@ interface EndViewProps extends EndProps {
   readonly dotTone: string;
 }
 
-function End({ name, lines, door, doorClass: shut, dotTone, ...rest }: EndViewProps): VNode {
+function End({ name, lines, door, doorClass: doorClassName, dotTone, ...rest }: EndViewProps): VNode {
   return (
     <div class={`end ${rest.class}`}>
       <b title={name}>{name}</b>
@@ -82,7 +82,7 @@ function End({ name, lines, door, doorClass: shut, dotTone, ...rest }: EndViewPr
         </span>
       ))}
       <i class={`dot ${dotTone}`} />
-      <i class={shut}>{door !== '' && <em>{door}</em>}</i>
+      <i class={doorClassName}>{door !== '' && <em>{door}</em>}</i>
     </div>
   );
 }

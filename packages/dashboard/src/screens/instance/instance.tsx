@@ -62,16 +62,16 @@ export function InstanceScreen({ id }: { readonly id: string }): VNode {
     return <Gone id={id} crumbs={crumbs} timeline={timeline} staleSince={staleSince} />;
   const known = knownOf(answer, staleSince);
   if (instance === null) return <Head crumbs={crumbs} verdict={`…${tailOf(id)}`} sentence={missingText(known)} />;
-  const isNow = knownAsOf(known) === null;
+  const isCurrent = knownAsOf(known) === null;
   return (
     <>
       <StateHead instance={instance} detail={detail} crumbs={crumbs} />
       <div class="stack">
-        <PicturePanel {...{ instance, detail, isNow, path }} />
+        <PicturePanel {...{ instance, detail, isCurrent: isCurrent, path }} />
         <div class="three-columns">
           <LastHour id={id} namespace={instance.namespace} timeline={timeline} />
           <Callers instance={instance} />
-          <FactsPanel {...{ instance, detail, isNow }} />
+          <FactsPanel {...{ instance, detail, isCurrent: isCurrent }} />
         </div>
       </div>
     </>
@@ -142,14 +142,14 @@ interface PicturePanelProps {
   readonly instance: Instance;
   readonly detail: InstanceAnswer | null;
   /** True if the detail is current: the age of a heartbeat is known for the present only. */
-  readonly isNow: boolean;
+  readonly isCurrent: boolean;
   readonly path: string;
 }
 
-function PicturePanel({ instance, detail, isNow, path }: PicturePanelProps): VNode {
+function PicturePanel({ instance, detail, isCurrent, path }: PicturePanelProps): VNode {
   const beats = useKnown<BeatsAnswer>(`${path}/beats`, { everyMs: 2_500 });
   const staleSince = useStaleSince();
-  const heartbeats = (isNow ? detail?.heartbeats : null) ?? null;
+  const heartbeats = (isCurrent ? detail?.heartbeats : null) ?? null;
   const [endpoint] = instance.endpoints;
   const { port } = new URL(registryUrl());
   // the times of the last heartbeats, once per answer: a new value moves a dot
@@ -197,7 +197,7 @@ function Callers({ instance }: { readonly instance: Instance }): VNode {
 }
 
 /** The use by callers, by their default tiers. */
-const EFFECTIVE: Readonly<Record<Instance['state'], string>> = {
+const EFFECTS: Readonly<Record<Instance['state'], string>> = {
   HEALTHY: 'gets calls',
   REGISTERING: 'gets calls only if no instance is HEALTHY',
   UNHEALTHY: 'gets calls only if there is no better instance',
@@ -215,9 +215,9 @@ const weightlessText = (instance: Instance, isOld: boolean): string =>
 const effectText = ({ state, weight }: Instance): string =>
   weight === 0 && state !== 'CRITICAL' && state !== 'DEREGISTERING'
     ? 'gets calls only where every instance as good has weight 0, too'
-    : EFFECTIVE[state];
+    : EFFECTS[state];
 
-function FactsPanel({ instance, detail, isNow }: Omit<PicturePanelProps, 'path'>): VNode {
+function FactsPanel({ instance, detail, isCurrent }: Omit<PicturePanelProps, 'path'>): VNode {
   const { clock } = useSession();
   const { admin, state, weight } = instance;
   const override = detail?.override ?? null;
@@ -243,7 +243,7 @@ function FactsPanel({ instance, detail, isNow }: Omit<PicturePanelProps, 'path'>
           ['Version', instance.version === '' ? '–' : mono(instance.version)],
           ['Zone', instance.zone === '' ? '–' : instance.zone],
           ['Registered', `${momentText(instance.registeredAt, Date.now())}${age}`],
-          ['Falls', detail === null || !isNow ? '–' : `${Math.round(detail.falls)} in the last 10 min`],
+          ['Falls', detail === null || !isCurrent ? '–' : `${Math.round(detail.falls)} in the last 10 min`],
           ['Source', instance.source],
           ...metadata,
         ]}
