@@ -66,7 +66,7 @@ it('docs/guide/command-line.md has the output of the commands', async () => {
   const updated = withGenerated(readFileSync(DOC, 'utf8'), parts);
   if (process.env['UPDATE_DOCS'] === '1') writeFileSync(DOC, updated);
   expect(readFileSync(DOC, 'utf8')).toBe(updated);
-  // nothing is missing, and there is no part that is not generated any more
+  // every part is in the page, and the page has no other generated part
   for (const part of parts.values()) expect(updated).toContain(`${part}\n\n<!-- end -->`);
   const names = [...updated.matchAll(/<!-- generated: ([\w-]+) -->/g)].map(([, name]) => name);
   expect(names.filter((name) => name === undefined || !parts.has(name))).toEqual([]);

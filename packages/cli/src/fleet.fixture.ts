@@ -54,8 +54,7 @@ function createInstance(index: number, now: number): Instance {
 }
 
 /**
- * A registry with this fleet, as far as commands that only read request it. `asked`: each requested path, with its
- * query. `scope`: whether it has their namespaces, or all in the requested one.
+ * A registry with this fleet, for commands that only read. `requests`: each requested path, with its query. `scope`: whether it has their namespaces, or all in the requested one.
  */
 export async function startFleetRegistry(
   instances: readonly Instance[],

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** One place in the code that writes a line of a log. */
+/** A statement that writes a log line. */
 export interface LogSite {
   /** `registry/src/lifecycle/engine.ts` */
   readonly file: string;

@@ -109,7 +109,7 @@ const CODES: Partial<Readonly<Record<ErrorCode, ExitCode>>> = {
 
 /**
  * Runs one command line and returns its exit code. Errors are printed as a sentence on standard error, never as a
- * stack, and without secrets that were typed in a wrong place.
+ * stack, and without secrets that were typed in the wrong place.
  */
 export async function run(argv: readonly string[], outerShell: Shell): Promise<ExitCode> {
   const shell: Shell = { ...outerShell, err: (text) => outerShell.err(redacted(text)) };

@@ -90,7 +90,7 @@ async function serviceTargets(service: string, flags: TargetFlags, api: Registry
 }
 
 /**
- * Acts on one after the other. A single one rejects as the registry refuses it. With several, each failure is a line on
+ * Acts on one after the other. A single target rejects with the refusal of the registry. With several, each failure is a line on
  * standard error, the others are still tried, and the last line names those that were not changed; if the registry is
  * unreachable, the rest is skipped.
  */

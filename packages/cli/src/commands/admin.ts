@@ -133,7 +133,7 @@ export const drain: Command = createAwayCommand(
 its callers, which report their calls every 5 s, have none in flight there. Calls from outside of Rollcall are not seen.`,
 );
 
-/** `rollcall maintenance`: the same, for longer. */
+/** `rollcall maintenance`: no calls, until it is undone. */
 export const maintenance: Command = createAwayCommand(
   'maintenance',
   'MAINTENANCE',

@@ -75,7 +75,7 @@ function jsonOf(facts: Facts, { findings, fine, unchecked }: Diagnosis): string 
 
 /**
  * A registry that refuses is reachable, and so is one of which small answers arrive; another program in its place is
- * not. What could not be checked is not known to be absent.
+ * not. A registry that could not be checked does not count as absent.
  */
 function exitCodeOf({ contact }: Facts, { findings }: Diagnosis): ExitCode {
   if (findings.length === 0) return EXIT.done;

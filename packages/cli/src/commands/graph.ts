@@ -45,7 +45,7 @@ Examples:
   rollcall graph --format dot | dot -Tsvg > calls.svg
   rollcall graph --format json | jq '.edges[].to'`;
 
-/** `rollcall graph`: the calls between services, to read, or for other programs to draw. */
+/** `rollcall graph`: the calls between services, as a table or for programs that draw them. */
 export const graph: Command = { help: HELP, run };
 
 async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {

@@ -147,7 +147,7 @@ const nothingText = (api: RegistryApi, { service, known }: ListScope): string =>
 
 type ListFlags = ReturnType<typeof parseArguments<typeof FLAGS>>['flags'];
 
-/** Checks that the other options fit to --watch. */
+/** Checks that the other options are compatible with --watch. */
 async function watchList(flags: ListFlags, service: string | null, shell: Shell): Promise<ExitCode> {
   const format = flags['--output'];
   if (format !== 'table' && format !== 'json') {

@@ -198,7 +198,7 @@ async function revoke(argv: readonly string[], shell: Shell): Promise<ExitCode> 
   return EXIT.done;
 }
 
-// ---- words ----------------------------------------------------------------------------------------------------------
+// ---- helpers ----------------------------------------------------------------------------------------------------------
 
 const HEAD = ['ID', 'STATUS', 'ROLE', 'SERVICES', 'CREATED', 'EXPIRES', 'NOTE'];
 

@@ -58,12 +58,12 @@ export async function waitUntilQuiet(
 const reportedAfterMs = (intervalMs: number): number => WINDOW_MS + intervalMs;
 
 /**
- * The reason why the instance may still have calls; null: it has none. A report counts if it covers the time after the
+ * The text about remaining calls; null: it has none. A report counts if it covers the time after the
  * drain: once each caller has sent its next heartbeat after its next window. It has the number of attempts that ended
  * at each instance, and the number of calls in flight at the service as a whole: none in flight there means none here.
  * If some always are, since other instances are called, the instance is quiet once no attempt ended here in two
  * windows; only a call that takes longer than both is then missed. A caller with a call in flight reports each window:
- * one whose last report is older has none left.
+ * a caller with an older last report has none left.
  */
 export function remainingCallsText(
   edges: readonly Edge[],

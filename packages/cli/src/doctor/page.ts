@@ -8,7 +8,7 @@ import { partsOf } from './findings/command.js';
 const INDENT = 7;
 /** Narrower than this nothing can be read: then lines are longer than the terminal. */
 const MIN_WIDTH = 30;
-/** Wider than this is hard to read. */
+/** The maximum width: wider lines are hard to read. */
 const MAX_WIDTH = 110;
 
 /** Lines of a terminal's width. */

@@ -148,7 +148,7 @@ export class Overview {
     const key = `${namespace}/${service}`;
     const snapshot = this.#services.get(key) ?? new ServiceSnapshot();
     this.#services.set(key, snapshot);
-    // the service is broken: watch it again from its beginning
+    // the copy of the service is broken: watch it again from its start
     if (snapshot.apply(frame) === 'broken') this.#watch?.close();
   }
 

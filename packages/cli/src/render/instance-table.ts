@@ -51,7 +51,7 @@ export interface Screen extends Terminal {
   readonly now: number;
   /** The number of instances with a row of their own; beyond it those that are HEALTHY share one line. */
   readonly rows: number;
-  /** The maximum number of lines; what does not fit is counted. Left out: any number. */
+  /** The maximum number of lines; instances that do not fit are counted. Left out: any number. */
   readonly lines?: number;
   /** The maximum number of instances that are shown; the others are counted. Left out: any number. */
   readonly maxInstances?: number;
@@ -92,7 +92,7 @@ export function renderTable(view: View, screen: Screen): readonly string[] {
   return [headOf(table), ...rows, ...last].map((line) => paint(line, screen));
 }
 
-/** The rows of as many instances as fit, and the number of others. */
+/** The rows of the instances that fit, and a count of the others. */
 function fittingRows(
   table: Table,
   instances: readonly Instance[],

@@ -61,7 +61,7 @@ describe.each(WIDTHS)('at %d columns', (width) => {
   ])('prints %j no wider, with state, callability and the end of the name of each instance', async (argv, count) => {
     const lines = await printed(width, ...argv);
     expectToFit(lines, width);
-    // above it stand the services of which not all instances are callable
+    // the lines above it list services that are not fully callable
     const [head = '', ...rows] = lines.slice(lines.findIndex((line) => line.startsWith('  STATE')));
     expect(head).toMatch(/^ {2}STATE +CALLABLE .*SINCE +WHY \/ NEXT$/);
     const firsts = rows.filter((line) => IS_ROW.test(line) && !IS_FOLDED.test(line));

@@ -13,7 +13,7 @@ type Wire = 'fine' | 'refused' | 'silent' | 'due' | 'gone';
 /** The characters between the two blocks. */
 const WIRE_WIDTH = 12;
 
-/** The heartbeat picture as text: what works in which direction. */
+/** The heading of the picture: which directions work. */
 export function pictureHeading({ reason }: Pick<Instance, 'reason'>, beats: Heartbeats | null): string {
   if (reason.code === 'PROOF_OF_DEATH') return 'No process is there: proof of death.';
   if (reason.code === 'ADDRESS_SHARED') return 'Two processes share its address.';

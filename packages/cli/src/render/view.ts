@@ -185,7 +185,7 @@ const NONE_UNFIT: Readonly<Record<State, number>> = {
   DEREGISTERING: 0,
 };
 
-/** Whether callers of those that need attention are affected, according to the callers. Empty without callers. */
+/** Reports whether callers are affected, according to the callers. Empty without callers. */
 function affectedText(calls: CallsSum | null): string {
   if (calls === null) return '';
   const { failures, retries } = calls;

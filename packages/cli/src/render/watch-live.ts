@@ -45,7 +45,7 @@ export interface WatchOptions {
   readonly isJson: boolean;
 }
 
-/** Shows changes until the process is asked to end. Rejects if there is no registry at the start. */
+/** Shows changes until a signal ends the process. Rejects if there is no registry at the start. */
 export async function watchLive({ flags, service, isJson }: WatchOptions, shell: Shell): Promise<ExitCode> {
   // listen from now on: a signal during the start must not be lost
   const end = Promise.race([shell.waitForSignal(), shell.outputClosed]);
@@ -174,7 +174,7 @@ class LineReport implements LiveReport {
   #reportOutage(instances: readonly Instance[], isSeveral: boolean): void {
     const counts = countsOf(instances, isSeveral);
     const outage = outageText(counts);
-    // of many services the sentence counts some only
+    // the sentence counts some of many services
     const key = `${outage} ${outagesIn(counts).join(' ')}`;
     if (this.#isJson || key === this.#outage) return;
     this.#outage = key;

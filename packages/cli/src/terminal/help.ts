@@ -1,6 +1,6 @@
 import { columnsOf, wrapped } from './columns.js';
 
-/** Lines of a help text are read best at these widths, columns. */
+/** The minimum and maximum width of help lines, columns. */
 const MIN_WIDTH = 80;
 const MAX_WIDTH = 100;
 

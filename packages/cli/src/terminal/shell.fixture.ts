@@ -74,7 +74,7 @@ export function createTestShell(
   };
 }
 
-/** A promise and how to resolve it. */
+/** A promise and the function that resolves it. */
 function createDeferred(): [Promise<void>, () => void] {
   let resolve: (() => void) | null = null;
   const created = new Promise<void>((done) => {

@@ -8,7 +8,7 @@ export interface Shell {
   readonly terminal: Terminal;
   /** The size of the terminal, if pictures can be redrawn in place; null: standard output is not such a terminal. */
   window(): Window | null;
-  /** Resolves when the reader of standard output has gone: commands that print until they are stopped end then. */
+  /** Resolves when the reader of standard output is gone: commands that print continuously end then. */
   readonly outputClosed: Promise<void>;
   /** Resolves when the process is asked to end (SIGINT, SIGTERM); the next signal ends it at once. */
   waitForSignal(): Promise<void>;

@@ -20,7 +20,7 @@ interface StoreFlags {
 }
 
 /**
- * The store that the user asked for; else a folder of the user for this port, in whichever folder the command is run. A
+ * The requested store; else a folder of the user for this port, independent of the working directory. A
  * registry on any free port is not found again, so it keeps nothing. Throws OPTION_INVALID if both options are given.
  */
 export function chooseStore({ port, data, memory }: StoreFlags, env: Shell['env']): StoreChoice {

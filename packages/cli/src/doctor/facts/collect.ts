@@ -99,7 +99,7 @@ async function peerFacts(probe: RegistryProbe, url: string): Promise<PeerFacts> 
   return { url, ...identityOf(await probe.getAt(url, STATUS_PATH)) };
 }
 
-/** Null for an answer that is none of a registry. */
+/** Null if the answer does not come from a registry. */
 function parseRegistry(contact: ProbeResult): RegistryFacts | null {
   if (contact.kind !== 'answer' || contact.status !== 200) return null;
   const { body } = contact;

@@ -63,7 +63,7 @@ export interface AddressFacts {
 export interface ContactFacts {
   /** The first answer to a request about the registry; a failure: no try was answered. */
   readonly contact: ProbeResult;
-  /** True if a small request was answered while the one about the registry met silence. */
+  /** True if a small request was answered while the one about the registry was not answered. */
   readonly isSmallAnswered: boolean;
   /** True if TLS answers where the URL has http and connections end without an answer. */
   readonly isTls: boolean;

@@ -13,7 +13,7 @@ import type { Progress, SendOptions } from './send-request.js';
 const TIMEOUT_MS = 3_000;
 /** The maximum length of an answer that is shown. */
 const MAX_SHOWN = 120;
-/** Tries of a request until it is answered. */
+/** The maximum number of tries of a request. */
 const TRIES = 3;
 const RETRY_AFTER_MS = 100;
 /** Bounds the total time: requests that start later than this after the first one are not repeated. */
@@ -61,7 +61,7 @@ export class RegistryProbe {
     return { ...this.#options, headers: token === undefined ? {} : { authorization: `Bearer ${token}` } };
   }
 
-  /** Tries several times until there is an answer. Never rejects. */
+  /** Sends the request again until there is an answer. Never rejects. */
   async get(path: string): Promise<ProbeResult> {
     let result = await this.getOnce(path);
     for (let attempts = 1; attempts < TRIES && result.kind === 'failure'; attempts += 1) {

@@ -6,7 +6,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { RegistryProbe } from './http-probe.js';
 import { probeStream } from './probes.js';
 
-/** Long enough for a connection and an answer on a busy machine; two tries of it are waited for. */
+/** Long enough for a connection and an answer on a busy machine; a test waits for two tries. */
 const HOLD_MS = 500;
 
 const servers: Server[] = [];
@@ -65,7 +65,7 @@ describe('probeStream', () => {
   });
 
   it('does not report silence if no connection was opened', async () => {
-    // takes the connection, and never shakes hands
+    // accepts the connection, without a TLS handshake
     const port = await portOf(createTcpServer());
     expect(await probeStream(createProbe(`https://127.0.0.1:${port}`), HOLD_MS)).toMatchObject({
       outcome: 'refused',

@@ -26,7 +26,7 @@ export interface HttpExchange {
   readonly progress: Progress;
 }
 
-/** A request without an answer, and how far it got. */
+/** A request without an answer, with its progress. */
 export class UnansweredError extends Error {
   readonly progress: Progress;
 

@@ -258,7 +258,7 @@ function unreachableFindings(instances: readonly InstanceFacts[], { url }: Facts
   return [common];
 }
 
-/** Loopback addresses at a registry that others than its own machine use. */
+/** Loopback addresses at a registry that other machines use. */
 function loopbackFindings(
   instances: readonly InstanceFacts[],
   facts: Facts,

@@ -22,7 +22,7 @@ export function registryWall(facts: Pick<Facts, 'contact' | 'wall'>): number {
   return Math.abs(leadMs) < SKEW_MS ? facts.wall : facts.wall + leadMs;
 }
 
-/** Time enough to get another certificate. */
+/** The warning period: enough time to get another certificate. */
 const EXPIRES_SOON_MS = 14 * 86_400_000;
 /** The warning threshold, as a share of the maximum. */
 const TIGHT_RATIO = 0.8;

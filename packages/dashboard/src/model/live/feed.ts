@@ -18,7 +18,7 @@ export type Freshness =
       readonly kind: 'stale';
       readonly since: number;
       /**
-       * True if it went silent without closing: it may be frozen, or the network cut. Else it closed or refused the
+       * True if it went silent without closing: its process may hang, or the network may be cut. Else it closed or refused the
        * connection.
        */
       readonly isSilent: boolean;

@@ -21,7 +21,7 @@ export type Known<Value> =
   | { readonly kind: 'pending' }
   | { readonly kind: 'unknown'; readonly since: number; readonly error: Error | null };
 
-/** `staleSince`: since when the whole page is old; null: it is live. */
+/** `staleSince`: the time since which the whole page is old; null: it is live. */
 export function knownOf<Value>(answer: Answer<Value>, staleSince: number | null): Known<Value> {
   const { value, error, receivedAt, requestedAt } = answer;
   if (value !== null) return { kind: 'known', value, asOf: error === null && staleSince === null ? null : receivedAt };

@@ -175,7 +175,7 @@ function nodeOf(key: string): ServiceNode {
   return { key, namespace: key.slice(0, slash), name: key.slice(slash + 1), instances: signal<Instances>(new Map()) };
 }
 
-/** Worst first: the order in which a person should see them. */
+/** The order of display: worst first. */
 export const WORST_FIRST: readonly State[] = ['CRITICAL', 'UNHEALTHY', 'REGISTERING', 'DEREGISTERING', 'HEALTHY'];
 const SEVERITY: Readonly<Record<State, number>> = {
   CRITICAL: 0,

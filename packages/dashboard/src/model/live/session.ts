@@ -93,7 +93,7 @@ export function useFilterLink(): (key: string, value: string) => string {
 
 interface PollingOptions {
   readonly everyMs: number;
-  /** Ask, too, whenever the feed brought something; at most once a second. */
+  /** True if each change of the feed triggers a request, at most once a second. */
   readonly onChange: boolean;
 }
 

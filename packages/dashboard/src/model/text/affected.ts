@@ -1,4 +1,4 @@
-/** Whether callers are affected, as text: a problem that no caller feels is another kind of problem. */
+/** Whether callers are affected, as text: a problem without affected callers is less severe. */
 import type { ServiceEdge, TopologySummary } from '../live/answers.js';
 import { missingText } from '../live/known.js';
 import type { Known } from '../live/known.js';
