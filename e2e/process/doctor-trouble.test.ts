@@ -219,7 +219,7 @@ describe('a proxy that ends streams', () => {
       };
       return (lineLosses?.times ?? 0) >= 3;
     });
-    const { instances } = found(await diagnose(url), 'stream-cut', /which lives, ended \d+ times lately/, /proxy/);
+    const { instances } = found(await diagnose(url), 'stream-cut', /which lives, ended \d+ times recently/, /proxy/);
     expect(instances).toHaveLength(1);
   });
 });

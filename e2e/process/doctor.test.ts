@@ -313,7 +313,8 @@ describe('a registry in trouble', () => {
     const [one = { id: '' }] = all;
     const says = new RegExp(`${one.id} is DRAINING: drained \\d+ s ago by an operator \\(new disk\\)`);
     const fix = new RegExp(`rollcall undrain ${one.id}`);
-    expect(found(diagnosed, 'nobody-callable', says, fix).what).toBe('No instance of drained may be called: 2 drained.');
+    const { what } = found(diagnosed, 'nobody-callable', says, fix);
+    expect(what).toBe('No instance of drained may be called: 2 drained.');
     expect([diagnosed.code, diagnosed.findings[0]?.code]).toEqual([1, 'nobody-callable']);
     for (const { id } of all) {
       const child = start('rollcall', ['undrain', id, '--url', url]);

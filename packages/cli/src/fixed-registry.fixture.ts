@@ -19,7 +19,7 @@ interface InstanceFields {
   readonly next?: Instance['next'];
 }
 
-function instance({
+function buildInstance({
   id,
   port,
   state = 'HEALTHY',
@@ -53,7 +53,7 @@ const BROKEN = 'orders-0192f0c1-7a3b-7c4d-8e5f-0123456a1e07';
 const REFUSED = 'connect ECONNREFUSED 10.0.3.21:3001';
 
 const instances = (): readonly Instance[] => [
-  instance({
+  buildInstance({
     id: BROKEN,
     port: 3_001,
     state: 'UNHEALTHY',
@@ -62,8 +62,8 @@ const instances = (): readonly Instance[] => [
     minutes: 3,
     next: { state: 'CRITICAL', afterMs: 5 * MINUTE_MS, unless: 'HEARTBEAT_1' },
   }),
-  instance({ id: 'orders-0192f0c1-7a3b-7c4d-8e5f-01234569b2c4', port: 3_002 }),
-  instance({ id: 'gateway-0192f0c1-7a3b-7c4d-8e5f-0123456c6f80', port: 3_333 }),
+  buildInstance({ id: 'orders-0192f0c1-7a3b-7c4d-8e5f-01234569b2c4', port: 3_002 }),
+  buildInstance({ id: 'gateway-0192f0c1-7a3b-7c4d-8e5f-0123456c6f80', port: 3_333 }),
 ];
 
 /** Adds both directions, as the registry measures them. */

@@ -84,8 +84,8 @@ export function resolveConnection(flags: ConnectionFlags, env: Shell['env']): Co
   const caFile = given('--ca-file', 'ROLLCALL_CA_FILE');
   const [certFile, keyFile] = [given('--cert-file', 'ROLLCALL_CERT_FILE'), given('--key-file', 'ROLLCALL_KEY_FILE')];
   if ((certFile === undefined) !== (keyFile === undefined)) {
-    const [given, missing] = certFile === undefined ? ['--key-file', '--cert-file'] : ['--cert-file', '--key-file'];
-    throw new RollcallError('OPTION_INVALID', `${given} is there without ${missing}: give both, or none.`);
+    const [set, missing] = certFile === undefined ? ['--key-file', '--cert-file'] : ['--cert-file', '--key-file'];
+    throw new RollcallError('OPTION_INVALID', `${set} is there without ${missing}: give both, or none.`);
   }
   const isAll = flags['--all-namespaces'] === true;
   if (isAll && flags['--namespace'] !== undefined)
@@ -108,7 +108,7 @@ export async function apiOf(flags: ConnectionFlags, env: Shell['env']): Promise<
   const [{ RegistryTls }, { Agent, request }] = await Promise.all([import('@rollcall/client'), import('node:https')]);
   const tls = new RegistryTls(connection.tls);
   const agent = new Agent({ keepAlive: true, maxSockets: MAX_SOCKETS });
-  const fetcher: Fetcher = (url, init) => sendRequest(request, url, { agent, ...tls.options }, init);
+  const fetcher: Fetcher = (target, init) => sendRequest(request, target, { agent, ...tls.options }, init);
   return new RegistryApi(url, { token, namespace, isShown: tls.isShown, fetcher });
 }
 

@@ -47,11 +47,12 @@ export function unknownServiceText(
   known: readonly Whereabouts[],
 ): string {
   if (isUnknownNamespace(namespace, known)) return unknownNamespaceText({ namespace, url }, known);
-  const isSingleNamespace = !hasSeveralNamespaces(known) && known.every((service) => service.namespace === namespace);
+  const isSingleNamespace =
+    !hasSeveralNamespaces(known) && known.every((candidate) => candidate.namespace === namespace);
   const text = `There is no service "${service}"${isSingleNamespace || namespace === '*' ? '' : ` in namespace ${namespace}`}.`;
   const homes = namespacesOf(known.filter(({ name }) => name === service));
   if (homes[0] !== undefined) return `${text} ${service} is in namespace ${listText(homes)}: --namespace ${homes[0]}.`;
-  const here = known.filter((service) => namespace === '*' || service.namespace === namespace);
+  const here = known.filter((candidate) => namespace === '*' || candidate.namespace === namespace);
   const suggestion = nearest(
     service,
     here.map(({ name }) => name),

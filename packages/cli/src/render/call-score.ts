@@ -119,12 +119,12 @@ const msText = (ms: number | null): string => (ms === null ? '–' : tripText(ms
 export function scoreLines(score: Score, nameOf: (id: InstanceId) => string): readonly string[] {
   const { calls, failed, wentElsewhere, seconds, p50Ms, p99Ms, instances, errors } = score;
   const perSecond = seconds > 0 ? Math.round(calls / seconds).toLocaleString('en-US') : '–';
-  const rows = instances.map((score) => [
-    nameOf(score.instance),
-    String(score.attempts),
-    String(score.failed),
-    msText(score.p50Ms),
-    msText(score.p99Ms),
+  const rows = instances.map((row) => [
+    nameOf(row.instance),
+    String(row.attempts),
+    String(row.failed),
+    msText(row.p50Ms),
+    msText(row.p99Ms),
   ]);
   return [
     `calls ${calls}  failed ${failed}  went elsewhere ${wentElsewhere}  p50 ${msText(p50Ms)}  p99 ${msText(p99Ms)}  ${seconds.toFixed(2)} s, ${perSecond}/s`,

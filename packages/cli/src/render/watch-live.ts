@@ -81,8 +81,8 @@ export async function watchLive({ flags, service, isJson }: WatchOptions, shell:
 /** The error text if the requested service or namespace does not exist; null: it does. */
 function missingText(service: string | null, api: RegistryApi, known: readonly Whereabouts[]): string | null {
   if (isUnknownNamespace(api.namespace, known)) return unknownNamespaceText(api, known);
-  const isThere = (known: Whereabouts): boolean =>
-    known.name === service && (api.namespace === '*' || known.namespace === api.namespace);
+  const isThere = (candidate: Whereabouts): boolean =>
+    candidate.name === service && (api.namespace === '*' || candidate.namespace === api.namespace);
   return service === null || known.some(isThere) ? null : unknownServiceText(service, api, known);
 }
 

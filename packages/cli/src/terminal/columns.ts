@@ -103,7 +103,7 @@ const GAP = '  ';
  */
 export function fitted(rows: readonly (readonly string[])[], width: number): readonly string[] {
   const natural = (rows[0] ?? []).map((_, column) =>
-    rows.reduce((width, row) => Math.max(width, columnsOf(row[column] ?? '')), 0),
+    rows.reduce((widest, row) => Math.max(widest, columnsOf(row[column] ?? '')), 0),
   );
   const [first = 0, ...following] = natural;
   const last = natural.at(-1) ?? 0;

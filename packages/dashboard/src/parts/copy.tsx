@@ -5,8 +5,8 @@ const RESULT_MS = 1_500;
 
 function useCopy(text: string): readonly [string, () => void] {
   const result = useSignal('');
-  const show = (text: string): void => {
-    result.value = text;
+  const show = (word: string): void => {
+    result.value = word;
     window.setTimeout(() => (result.value = ''), RESULT_MS);
   };
   const copy = (): void => {

@@ -80,7 +80,7 @@ function unconnectedFinding(facts: Facts, failure: ProbeFailure, create: CreateF
   const { host, hostname, port } = new URL(url);
   const { code, explanation, text } = failure;
   const remedies = remediesFor(local.container);
-  if (attempts.failures.every((failure) => failure.code === 'ECONNREFUSED') && code === 'ECONNREFUSED') {
+  if (attempts.failures.every((attempt) => attempt.code === 'ECONNREFUSED') && code === 'ECONNREFUSED') {
     const isHere = isLoopback(hostname);
     return create(
       'registry-not-listening',

@@ -348,7 +348,7 @@ function flappingFindings(
 // ---- what is well ---------------------------------------------------------------------------------------------------
 
 function fineLines(instances: readonly InstanceFacts[], findings: readonly Finding[]): readonly string[] {
-  const hasFinding = (code: Finding['code']): boolean => findings.some((finding) => finding.code === code);
+  const hasFinding = (code: Finding['code']): boolean => findings.some((found) => found.code === code);
   const healthy = instances.filter(({ instance }) => instance.state === 'HEALTHY').length;
   const reached = instances.filter(
     ({ portProbes }) =>

@@ -147,7 +147,7 @@ function identity(facts: Facts, registry: RegistryFacts): Part {
   const named = addresses.filter(({ isNamed, epoch }) => isNamed && epoch !== null);
   if (new Set(named.map(({ epoch }) => epoch)).size > 1) return { findings: [splitName(url, named)] };
   const rivals = [
-    ...addresses.filter(({ isNamed }) => !isNamed).map((facts) => ({ ...facts, url: urlAt(url, facts.address) })),
+    ...addresses.filter(({ isNamed }) => !isNamed).map((rival) => ({ ...rival, url: urlAt(url, rival.address) })),
     ...peers,
   ].filter(({ epoch, instances }) => epoch !== null && epoch !== registry.epoch && instances > 0);
   if (rivals.length > 0) return { findings: [otherRegistry(url, registry, rivals)] };

@@ -50,10 +50,10 @@ export class Api {
   /**
    * Rejects with a Refusal, or with a TypeError without an answer. An unchanged answer is the same object as before.
    */
-  async get<Answer>(path: string, signal?: AbortSignal): Promise<Answer> {
+  async get<Answer>(path: string, abortSignal?: AbortSignal): Promise<Answer> {
     const cached = this.#cache.get(path);
     const response = await this.open(path, {
-      ...(signal === undefined ? {} : { signal }),
+      ...(abortSignal === undefined ? {} : { signal: abortSignal }),
       headers: cached === undefined ? {} : { 'if-none-match': cached.tag },
     });
     const isSame = response.status === 304 && cached !== undefined;

@@ -79,17 +79,17 @@ describe('the order', () => {
 
   it('sorts services by the worst instance, then by the lower share', () => {
     const roll = new Roll();
-    const reset = (service: string, instances: Instance[]): void =>
+    const addService = (service: string, instances: Instance[]): void =>
       roll.apply([
         {
           event: 'reset',
           data: { namespace: 'default', service, epoch: 'e', revision: 1, part: 0, complete: true, instances },
         },
       ]);
-    reset('fine', [sample('fine-1')]);
-    reset('worse', [sample('worse-1', 'UNHEALTHY', 'SILENT'), sample('worse-2', 'UNHEALTHY', 'SILENT')]);
-    reset('bad', [sample('bad-1', 'UNHEALTHY', 'SILENT'), sample('bad-2')]);
-    reset('worst', [sample('worst-1', 'CRITICAL', 'SILENT'), sample('worst-2')]);
+    addService('fine', [sample('fine-1')]);
+    addService('worse', [sample('worse-1', 'UNHEALTHY', 'SILENT'), sample('worse-2', 'UNHEALTHY', 'SILENT')]);
+    addService('bad', [sample('bad-1', 'UNHEALTHY', 'SILENT'), sample('bad-2')]);
+    addService('worst', [sample('worst-1', 'CRITICAL', 'SILENT'), sample('worst-2')]);
     expect(servicesByTrouble(roll.services.value).map(({ name }) => name)).toEqual(['worst', 'worse', 'bad', 'fine']);
     expect(countStates(roll.services.value)).toMatchObject({ HEALTHY: 3, UNHEALTHY: 3, CRITICAL: 1 });
     expect(standingOf(roll.node('default/bad')!.instances.value)).toMatchObject({

@@ -163,7 +163,7 @@ export function usePolling(
  */
 export function useAnswer<Value>(
   path: string | null,
-  { everyMs = 5_000, onChange: onChange = false }: Partial<PollingOptions> = {},
+  { everyMs = 5_000, onChange = false }: Partial<PollingOptions> = {},
 ): ReadonlySignal<Answer<Value>> {
   const { api } = useSession();
   // the answer to another request is not valid for this one

@@ -25,7 +25,7 @@ export function Spark({ points, min = 0, max = null, label }: SparkProps): VNode
 }
 
 function sparkPath(points: readonly (number | null)[], min: number, max: number | null): string {
-  const highest = points.reduce<number>((max, point) => Math.max(max, point ?? max), min);
+  const highest = points.reduce<number>((previous, point) => Math.max(previous, point ?? previous), min);
   const top = max ?? highest;
   const span = top - min || 1;
   const step = WIDTH / Math.max(1, points.length - 1);

@@ -167,8 +167,8 @@ function useEvents(path: string, isPaused: boolean): Events {
     }
   };
   // a pause keeps an answer: without one, one is requested
-  usePolling(isPaused && answer.value.value !== null ? null : path, { everyMs: 5_000, onChange: true }, (signal) =>
-    read(() => pages.update((page) => api.get<EventsAnswer>(page, signal))),
+  usePolling(isPaused && answer.value.value !== null ? null : path, { everyMs: 5_000, onChange: true }, (abortSignal) =>
+    read(() => pages.update((page) => api.get<EventsAnswer>(page, abortSignal))),
   );
   const loadOlder = (): Promise<void> => read(() => pages.loadOlder((page) => api.get<EventsAnswer>(page)));
   return { answer: answer.value, loadOlder };
