@@ -224,7 +224,7 @@ describe.skipIf(whyNoBrowser !== null)('the freshness of the dashboard', () => {
         expect(Number(first?.[1])).toBeGreaterThanOrEqual(10);
         expect(Number(first?.[1])).toBeLessThanOrEqual(REPORTED_MS / 1_000);
         const bar = await page.locator('.stale-bar').innerText();
-        expect(bar).toMatch(new RegExp(`has said nothing since ${CLOCK}; it has not closed the line`));
+        expect(bar).toMatch(new RegExp(`has sent nothing since ${CLOCK}; it has not closed the line`));
         expect(bar).not.toMatch(/closed at/);
         expect(await page.locator('h1').innerText()).toMatch(new RegExp(`had no HEALTHY instance at ${CLOCK}`));
         // it counts up
