@@ -93,7 +93,7 @@ describe.skipIf(whyNoBrowser !== null)(
       const row = page.locator('tr[data-row]', { hasText: 'NOT CALLABLE' });
       await row.waitFor();
       expect(await row.innerText()).toContain('0 of 2');
-      await page.getByRole('link', { name: 'nobody callable 1' }).click();
+      await page.getByRole('link', { name: 'none callable 1' }).click();
       await page.waitForURL(/callable=no/);
       await expect.poll(() => rowsOf(page)).toBe(1);
       expect(await flawsOf(page)).toEqual([]);
@@ -105,7 +105,9 @@ describe.skipIf(whyNoBrowser !== null)(
 
     it('shows on its page how many may be called, with the same count, and who drained them', async () => {
       const { page, faults } = await visit(browser, `${registry.url}/#/services/staging/orders`);
-      await page.getByRole('heading', { name: 'orders: nobody may be called, 0 of 2 callable: 2 drained.' }).waitFor();
+      await page
+        .getByRole('heading', { name: 'orders: no instance may be called, 0 of 2 callable: 2 drained.' })
+        .waitFor();
       await page.getByText(/Drained \d+ s ago by .*\(kernel update, see CHG-7\)\./).waitFor();
       const stats = await page.locator('.stats').innerText();
       expect(stats).toMatch(/Callable\s+0 of 2\s+2 drained/);

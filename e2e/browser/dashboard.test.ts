@@ -111,13 +111,13 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard, with real services, in a 
     const first = drained.at(0)!;
     await want('DRAINING');
     const { page, faults } = await visit(browser, at(''));
-    await page.getByRole('heading', { name: `Nobody of b may be called: ${drained.length} drained.` }).waitFor();
+    await page.getByRole('heading', { name: `No instance of b may be called: ${drained.length} drained.` }).waitFor();
     // one cause is one row, with the operator
     const cause = page.locator('.attention tr', { hasText: `${drained.length} instances` });
     await cause.getByText(/^Drained \d+ s ago by .*\(all at once\)\.$/).waitFor();
     expect(await cause.innerText()).toMatch(/NOT CALLABLE[^]*DRAINING[^]*until undrained by an operator/);
     await page.goto(at('#/services/default/b'));
-    const verdict = `b: nobody may be called, 0 of ${drained.length} callable: ${drained.length} drained.`;
+    const verdict = `b: no instance may be called, 0 of ${drained.length} callable: ${drained.length} drained.`;
     await page.getByRole('heading', { name: verdict }).waitFor();
     await page
       .getByText(/Drained \d+ s ago by .*\(all at once\)/)
@@ -196,8 +196,8 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard, with real services, in a 
       ['services', '#/services', /services/],
       ['service', '#/services/default/a', /^a: \d of \d callable/],
       ['instance', `#/instances/${first.id}`, /…/],
-      ['topology', '#/topology', /edge|Nobody has told/],
-      ['topology as a table', '#/topology?view=table', /edge|Nobody has told/],
+      ['topology', '#/topology', /edge|No call has been reported/],
+      ['topology as a table', '#/topology?view=table', /edge|No call has been reported/],
       ['events', '#/events', /events? in the last minute/],
       ['registry', '#/registry', /The registry serves/],
       ['pictures', '#/pictures', /The heartbeat picture/],

@@ -36,7 +36,7 @@ describe('rollcall doctor at 1,000 instances', () => {
     expect(summary[0]).toBe(lines[0]);
     expect(summary.length).toBeLessThanOrEqual(3);
     const titles = lines.filter((line) => /^[✕▲◌] /.test(line));
-    expect(titles[1]).toContain('Nobody of default/');
+    expect(titles[1]).toContain('No instance of default/');
     expect(titles.filter((line) => line.includes('[heartbeat-1-unanswered]'))).toHaveLength(1);
     expect(lines.join('\n')).toMatch(/who {2}default\/vouchers-cache \(all 5\), /);
   });

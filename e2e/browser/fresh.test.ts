@@ -92,7 +92,7 @@ describe.skipIf(whyNoBrowser !== null)('the freshness of the dashboard', () => {
       await page.getByText(`5 of ${SERVICES} services`).first().waitFor();
       way.streams = 'cut';
       way.cutStreams();
-      const words = new RegExp(`^The view was not whole at ${CLOCK}: 5 of ${SERVICES} services had come\\.$`);
+      const words = new RegExp(`^The view was not whole at ${CLOCK}: 5 of ${SERVICES} services had arrived\\.$`);
       await page.locator('h1', { hasText: words }).waitFor();
       await page.context().close();
     });
@@ -100,7 +100,7 @@ describe.skipIf(whyNoBrowser !== null)('the freshness of the dashboard', () => {
     it.each(['hang', 'cut'] as const)('shows unknown data as unknown, where requests %s', async (manner) => {
       const page = await open();
       await page.locator('.pill.live').waitFor();
-      await page.getByRole('heading', { name: /nobody HEALTHY/ }).waitFor();
+      await page.getByRole('heading', { name: /no HEALTHY instance/ }).waitFor();
       way.questions = manner;
       way.streams = manner;
       way.cutStreams();
@@ -119,7 +119,7 @@ describe.skipIf(whyNoBrowser !== null)('the freshness of the dashboard', () => {
         const words = await text(page);
         expect(words.match(new RegExp(unknown, 'g'))?.length, hash).toBeGreaterThanOrEqual(least);
         expect(words, hash).not.toMatch(
-          /Nobody has|No caller has|has told|Nothing has|Nothing is|\b0 events|\b0 changes|Asking|is REGISTERING|is not registered|Nobody calls/,
+          /No call has|No service has|No caller has|has reported|Nothing has|Nothing is|\b0 events|\b0 changes|Asking|is REGISTERING|is not registered|No caller calls/,
         );
         await expect.poll(() => page.title(), { message: hash }).not.toMatch(/ is /);
         expect(await flawsOf(page), hash).toEqual([]);
@@ -129,7 +129,7 @@ describe.skipIf(whyNoBrowser !== null)('the freshness of the dashboard', () => {
       Object.assign(way, { questions: 'answer', streams: 'answer' });
       await page.locator('.pill.live').waitFor();
       await page.goto(`${way.url}/#/topology`);
-      await page.getByRole('heading', { name: 'Nobody has told of a call yet.' }).waitFor();
+      await page.getByRole('heading', { name: 'No call has been reported yet.' }).waitFor();
       await page.context().close();
     });
 
@@ -144,12 +144,14 @@ describe.skipIf(whyNoBrowser !== null)('the freshness of the dashboard', () => {
       way.cutStreams();
       await page.locator('.pill.stale').waitFor();
       // the answer for all namespaces is not an answer for one
-      await page.getByRole('heading', { name: new RegExp(`^Nobody had told of a call at ${CLOCK}\\.$`) }).waitFor();
+      await page.getByRole('heading', { name: new RegExp(`^No call had been reported at ${CLOCK}\\.$`) }).waitFor();
       await page.goto(`${way.url}/#/topology?ns=default`);
-      await page.getByRole('heading', { name: new RegExp(`^Who calls whom: – unknown since ${CLOCK}\\.$`) }).waitFor();
+      await page
+        .getByRole('heading', { name: new RegExp(`^The calls between services: – unknown since ${CLOCK}\\.$`) })
+        .waitFor();
       const headings: readonly (readonly [string, RegExp])[] = [
-        ['#/overview', new RegExp(`^12 of 12 services had nobody HEALTHY at ${CLOCK}\\.$`)],
-        ['#/services', new RegExp(`^12 of 12 services had nobody HEALTHY at ${CLOCK}\\.$`)],
+        ['#/overview', new RegExp(`^12 of 12 services had no HEALTHY instance at ${CLOCK}\\.$`)],
+        ['#/services', new RegExp(`^12 of 12 services had no HEALTHY instance at ${CLOCK}\\.$`)],
         ['#/services/default/shop-1', new RegExp(`^shop-1: 1 of 1 callable \\(1 REGISTERING\\) at ${CLOCK}\\.$`)],
         ['#/instances', new RegExp(`^12 of 12 instances could be called at ${CLOCK}\\.$`)],
         ['#/instances?ns=nope', new RegExp(`^There was no namespace nope at ${CLOCK}\\.$`)],
@@ -167,13 +169,13 @@ describe.skipIf(whyNoBrowser !== null)('the freshness of the dashboard', () => {
     const past: readonly (readonly [string, string, RegExp])[] = [
       [
         '#/overview',
-        'No caller has told of its calls yet.',
-        new RegExp(`No caller had told of its calls at ${CLOCK}\\. What has happened since is unknown here\\.`),
+        'No caller has reported its calls yet.',
+        new RegExp(`No caller had reported its calls at ${CLOCK}\\. What has happened since is unknown here\\.`),
       ],
-      ['#/topology', 'Nobody has told of a call yet.', new RegExp(`Nobody had told of a call at ${CLOCK}\\.`)],
+      ['#/topology', 'No call has been reported yet.', new RegExp(`No call had been reported at ${CLOCK}\\.`)],
       ['#/registry', 'The registry serves', new RegExp(`The registry served at ${CLOCK}\\.`)],
       ['#/services', 'Worst first', new RegExp(`calls as of ${CLOCK}`)],
-      ['#/services/default/shop-1', 'Nobody has told of calls to it.', new RegExp(`Calls as of ${CLOCK}\\.`)],
+      ['#/services/default/shop-1', 'No caller has reported calls to it.', new RegExp(`Calls as of ${CLOCK}\\.`)],
       [`#/instances/${idOf(1)}`, 'in the last 10 min', /Falls\s*–/],
       ['#/events', 'in the last minute', new RegExp(`were known at ${CLOCK}\\.`)],
     ];
@@ -213,22 +215,22 @@ describe.skipIf(whyNoBrowser !== null)('the freshness of the dashboard', () => {
         await register(url, 1);
         const { page } = await visit(browser, url);
         await page.locator('.pill.live').waitFor();
-        await page.getByRole('heading', { name: /nobody HEALTHY/ }).waitFor();
+        await page.getByRole('heading', { name: /no HEALTHY instance/ }).waitFor();
         registry.kill('SIGSTOP');
         const stoppedAt = performance.now();
         await page.locator('.pill.stale').waitFor({ timeout: REPORTED_MS });
         const pill = (): Promise<string> => page.locator('.pill.stale').innerText();
-        const first = /^No word for (\d+) s$/.exec(await pill());
+        const first = /^No message for (\d+) s$/.exec(await pill());
         expect(Number(first?.[1])).toBeGreaterThanOrEqual(10);
         expect(Number(first?.[1])).toBeLessThanOrEqual(REPORTED_MS / 1_000);
         const bar = await page.locator('.stale-bar').innerText();
-        expect(bar).toMatch(new RegExp(`has said nothing since ${CLOCK}; it has not closed the line`));
+        expect(bar).toMatch(new RegExp(`has sent nothing since ${CLOCK}; it has not closed the line`));
         expect(bar).not.toMatch(/closed at/);
-        expect(await page.locator('h1').innerText()).toMatch(new RegExp(`had nobody HEALTHY at ${CLOCK}`));
+        expect(await page.locator('h1').innerText()).toMatch(new RegExp(`had no HEALTHY instance at ${CLOCK}`));
         // it counts up
         await page.locator('.pill.stale', { hasText: `${Number(first?.[1]) + 2} s` }).waitFor();
         await page.waitForTimeout(Math.max(0, forMs - (performance.now() - stoppedAt)));
-        expect(await pill()).toMatch(/^No word for/);
+        expect(await pill()).toMatch(/^No message for/);
         registry.kill('SIGCONT');
         await page.locator('.pill.live').waitFor({ timeout: AT_ONCE_MS });
         registry.kill('SIGKILL');

@@ -31,10 +31,10 @@ describe.skipIf(whyNoBrowser !== null)('the script of the topology screen', () =
     await page.route(SCRIPT, (route) => void held.push(route));
     expect(asked).toEqual([]);
     await page.goto(`${registry.url}/#/topology`);
-    await page.getByRole('heading', { name: 'Who calls whom: loading …' }).waitFor();
+    await page.getByRole('heading', { name: 'The calls between services: loading …' }).waitFor();
     expect(await flawsOf(page)).toEqual([]);
     await Promise.all(held.map((route) => route.continue()));
-    await page.getByRole('heading', { name: 'Nobody has told of a call yet.' }).waitFor();
+    await page.getByRole('heading', { name: 'No call has been reported yet.' }).waitFor();
     expect(asked).toHaveLength(1);
     expect(faults).toEqual([]);
     await page.context().close();
@@ -48,7 +48,7 @@ describe.skipIf(whyNoBrowser !== null)('the script of the topology screen', () =
     expect(await flawsOf(page)).toEqual([]);
     await page.unroute(SCRIPT);
     await page.getByRole('button', { name: 'Reload' }).click();
-    await page.getByRole('heading', { name: 'Nobody has told of a call yet.' }).waitFor();
+    await page.getByRole('heading', { name: 'No call has been reported yet.' }).waitFor();
     expect(faults).toEqual([]);
     await page.context().close();
   });

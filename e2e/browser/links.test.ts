@@ -53,7 +53,7 @@ describe.skipIf(whyNoBrowser !== null)('links of the dashboard', () => {
 
   it('lead from one row of the overview for all drained instances to their list', async () => {
     const { page, faults } = await visit(browser, registry.url);
-    await page.getByRole('heading', { name: /^Nobody of staging\/orders may be called: 14 drained\./ }).waitFor();
+    await page.getByRole('heading', { name: /^No instance of staging\/orders may be called: 14 drained\./ }).waitFor();
     expect(await page.locator('.attention [data-problem]').count()).toBe(1);
     expect(await flawsOf(page)).toEqual([]);
     await page.getByRole('link', { name: `${DRAINED} instances` }).click();

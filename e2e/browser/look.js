@@ -11,7 +11,7 @@ function nameOf(one) {
 }
 
 /** For screen readers, or not shown yet. */
-const isUnseen = (one) => one.closest('.heard, .skip, .notice:not(.shown)') !== null;
+const isUnseen = (one) => one.closest('.visually-hidden, .skip, .notice:not(.shown)') !== null;
 
 /** By how much the content of an element exceeds it; null: nothing relevant. */
 function roomFlaw(one) {

@@ -126,7 +126,7 @@ describe.skipIf(whyNoBrowser !== null)('operators on the dashboard', () => {
     for (const id of ORDERS.slice(1)) await send('PATCH', `instances/${id}`, { admin: 'DRAINING' });
     await reportCalls(1);
     const { page, faults } = await at(`#/instances/${FIRST}`);
-    const warning = 'After this nobody of orders may be called; gateway calls it (46/s).';
+    const warning = 'After this no instance of orders may be called; gateway calls it (46/s).';
     await page.getByRole('button', { name: 'Maintenance…' }).click();
     await page.getByText(warning).waitFor();
     await page.getByRole('button', { name: 'Cancel' }).click();

@@ -104,7 +104,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard with untrusted instances',
     const registry = await open();
     const proxy = await openProxy(registry.url, '/ops/rollcall/');
     const { page, faults } = await visit(browser, proxy.url);
-    await page.getByRole('heading', { name: 'Nobody has answered yet.' }).waitFor();
+    await page.getByRole('heading', { name: 'No service has registered yet.' }).waitFor();
     expect(await flawsOf(page)).toEqual([]);
     await page.getByText(`ROLLCALL_URL=${proxy.url.replace(/\/$/, '')} npm start`).waitFor();
     const door = await stranger(registry.url);

@@ -105,7 +105,7 @@ describe.runIf(isLinux)('a registry with few open files', () => {
       /ECONNRESET.*\d of 6 tries/,
       /open files.*ulimit -n/,
     );
-    expect(what).toContain('Why cannot be seen from here');
+    expect(what).toContain('The reason is not visible from here');
     expect([diagnosed.code, fixesOf(diagnosed).includes('https://')]).toEqual([3, false]);
   });
 
@@ -219,7 +219,7 @@ describe('a proxy that ends streams', () => {
       };
       return (lineLosses?.times ?? 0) >= 3;
     });
-    const { instances } = found(await diagnose(url), 'stream-cut', /which lives, ended \d+ times lately/, /proxy/);
+    const { instances } = found(await diagnose(url), 'stream-cut', /which lives, ended \d+ times recently/, /proxy/);
     expect(instances).toHaveLength(1);
   });
 });

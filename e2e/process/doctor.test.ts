@@ -311,9 +311,9 @@ describe('a registry in trouble', () => {
     expect(await summary()).toMatchObject({ states: { HEALTHY: 2 }, callable: 0, admin: { DRAINING: 2 } });
     const diagnosed = await diagnose(url);
     const [one = { id: '' }] = all;
-    const says = new RegExp(`${one.id} is DRAINING: drained \\d+ s ago by an operator \\(new disk\\)`);
+    const why = new RegExp(`${one.id} is DRAINING: drained \\d+ s ago by an operator \\(new disk\\)`);
     const fix = new RegExp(`rollcall undrain ${one.id}`);
-    expect(found(diagnosed, 'nobody-callable', says, fix).what).toBe('Nobody of drained may be called: 2 drained.');
+    expect(found(diagnosed, 'nobody-callable', why, fix).what).toBe('No instance of drained may be called: 2 drained.');
     expect([diagnosed.code, diagnosed.findings[0]?.code]).toEqual([1, 'nobody-callable']);
     for (const { id } of all) {
       const child = start('rollcall', ['undrain', id, '--url', url]);

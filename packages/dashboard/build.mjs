@@ -1,5 +1,5 @@
-// Builds the static files of the dashboard into dist/, which the registry serves; beside each what it is compressed, as `.gz` and `.br`. Says
-// what they weigh, and fails above the budget.
+// Builds the static files of the dashboard into dist/, which the registry serves; and a compressed copy of each, as `.gz` and `.br`. Prints
+// their sizes, and fails above the budget.
 import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -50,7 +50,7 @@ if (first > FIRST_SCRIPT || all > ALL) {
   process.exit(1);
 }
 
-/** Below this, bytes, a file fits one packet as it is. */
+/** A file of fewer bytes fits into one packet uncompressed. */
 const LEAST_COMPRESSED = 1_024;
 for (const path of files) {
   const bytes = readFileSync(path);

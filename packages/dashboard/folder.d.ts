@@ -1,2 +1,2 @@
-/** Where the built files lie: `index.html`, and beside it everything it loads, by relative addresses. */
+/** The folder of the built files: `index.html`, and beside it everything it loads, by relative addresses. */
 export declare const folder: string;

@@ -89,8 +89,8 @@ export class Demo {
   view(): Omit<View, 'heartbeats' | 'calls'> | null {
     const overview = this.#overview;
     if (overview === null) return null;
-    const { isLive, heardAt, revision, instances } = overview;
-    return { url: this.#addresses.registryUrl ?? '', isLive, heardAt, revision, instances };
+    const { isLive, lastMessageAt, revision, instances } = overview;
+    return { url: this.#addresses.registryUrl ?? '', isLive, lastMessageAt, revision, instances };
   }
 
   /** The registry's measurements of its instances. */

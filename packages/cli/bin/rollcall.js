@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 try {
   await import('../dist/main.js');
 } catch (error) {
-  // so few that nothing was loaded; all else that the surroundings refuse, the command tells itself
+  // too few to load anything; the command itself reports any other failure of the environment
   const isStarved = error?.code === 'EMFILE' || error?.code === 'ENFILE';
   const isClone = existsSync(new URL('../../../tools/bootstrap.mjs', import.meta.url));
   if (!isStarved && (error?.code !== 'ERR_MODULE_NOT_FOUND' || !isClone)) throw error;

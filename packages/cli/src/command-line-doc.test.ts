@@ -2,16 +2,16 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { withGenerated } from '@rollcall/core/testing';
 import { expect, it } from 'vitest';
-import { cannedRegistry } from './canned.fixture.js';
+import { startFixedRegistry } from './fixed-registry.fixture.js';
 import { flagsIn } from './commands/completion.js';
 import { scoreLines } from './render/call-score.js';
 import { COMMANDS, run } from './run.js';
-import { testShell } from './terminal/shell.fixture.js';
+import { createTestShell } from './terminal/shell.fixture.js';
 
 /** `UPDATE_DOCS=1 npx vitest run command-line-doc` writes its generated parts again. */
 const DOC = fileURLToPath(new URL('../../../docs/guide/command-line.md', import.meta.url));
 
-/** Which command lines the page shows with what they print, by the name of their part. */
+/** The command lines that the page shows with their output, by the name of their part. */
 const SHOWN: Readonly<Record<string, readonly string[]>> = {
   ls: ['ls'],
   'ls-wide': ['ls', 'orders', '-o', 'wide'],
@@ -24,13 +24,13 @@ const SHOWN: Readonly<Record<string, readonly string[]>> = {
 const fenced = (text: string): string => ['```text', text, '```'].join('\n');
 
 async function printed(argv: readonly string[], url?: string): Promise<string> {
-  const shell = testShell(url === undefined ? {} : { ROLLCALL_URL: url });
+  const shell = createTestShell(url === undefined ? {} : { ROLLCALL_URL: url });
   expect(await run(argv, shell)).toBe(0);
   return shell.outLines.join('\n');
 }
 
 /** The same on every day and every machine. */
-function timeless(text: string): string {
+function withFixedTimes(text: string): string {
   return (
     text
       // after midnight some of it is of yesterday, and the rows beside it are padded
@@ -41,7 +41,7 @@ function timeless(text: string): string {
 }
 
 /** A thousand calls that went as they go when one instance refuses now and then. */
-function scored(): readonly string[] {
+function scoreExample(): readonly string[] {
   const instances = [
     { instance: 'orders…1e07', attempts: 417, failed: 3, p50Ms: 1.2, p99Ms: 4.4 },
     { instance: 'orders…b2c4', attempts: 586, failed: 0, p50Ms: 1, p99Ms: 3.9 },
@@ -51,21 +51,24 @@ function scored(): readonly string[] {
 }
 
 it('docs/guide/command-line.md has the output of the commands', async () => {
-  const { url, server } = await cannedRegistry();
+  const { url, server } = await startFixedRegistry();
   const parts = new Map<string, string>([['help', fenced(await printed(['help']))]]);
   for (const name of Object.keys(COMMANDS)) parts.set(`help-${name}`, fenced(await printed([name, '--help'])));
   for (const [name, argv] of Object.entries(SHOWN)) {
     const line = `$ rollcall ${argv.map((word) => (/[ "]/.test(word) ? `"${word}"` : word)).join(' ')}`;
-    parts.set(`output-${name}`, fenced(`${line}\n${timeless(await printed(argv, url))}`));
+    parts.set(`output-${name}`, fenced(`${line}\n${withFixedTimes(await printed(argv, url))}`));
   }
   server.close();
-  parts.set('output-call', fenced([`$ rollcall call orders find '{"id":"7"}' -n 1000 -c 10`, ...scored()].join('\n')));
-  const made = withGenerated(readFileSync(DOC, 'utf8'), parts);
-  if (process.env['UPDATE_DOCS'] === '1') writeFileSync(DOC, made);
-  expect(readFileSync(DOC, 'utf8')).toBe(made);
-  // nothing is missing, and there is no part that is not generated any more
-  for (const part of parts.values()) expect(made).toContain(`${part}\n\n<!-- end -->`);
-  const names = [...made.matchAll(/<!-- generated: ([\w-]+) -->/g)].map(([, name]) => name);
+  parts.set(
+    'output-call',
+    fenced([`$ rollcall call orders find '{"id":"7"}' -n 1000 -c 10`, ...scoreExample()].join('\n')),
+  );
+  const updated = withGenerated(readFileSync(DOC, 'utf8'), parts);
+  if (process.env['UPDATE_DOCS'] === '1') writeFileSync(DOC, updated);
+  expect(readFileSync(DOC, 'utf8')).toBe(updated);
+  // every part is in the page, and the page has no other generated part
+  for (const part of parts.values()) expect(updated).toContain(`${part}\n\n<!-- end -->`);
+  const names = [...updated.matchAll(/<!-- generated: ([\w-]+) -->/g)].map(([, name]) => name);
   expect(names.filter((name) => name === undefined || !parts.has(name))).toEqual([]);
 });
 

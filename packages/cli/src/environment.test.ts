@@ -11,7 +11,7 @@ function thrownBy(run: () => unknown): unknown {
 }
 
 describe('a failure of the environment', () => {
-  it('is reported with the file, the reason, and what to do', () => {
+  it('reports the file, the reason and a fix', () => {
     expect(environmentText(thrownBy(() => readFileSync('/nowhere/at-all')))).toBe(
       'It could not be done: open "/nowhere/at-all": there is no such file or folder (ENOENT). Check the path.',
     );
@@ -19,7 +19,7 @@ describe('a failure of the environment', () => {
     expect(environmentText(few)).toMatch(/may open no more files \(EMFILE\)\. .*ulimit -n/);
   });
 
-  it('is not a bug: any other error keeps its stack', () => {
+  it('ignores any other error, which keeps its stack', () => {
     const odd = [
       new Error('x'),
       new TypeError('y'),

@@ -1,11 +1,11 @@
 /**
- * Failures of the environment of a command: files, permissions, space. Imports nothing, so that it is available when
- * nothing else could be loaded.
+ * Failures of the environment of a command: files, permissions, space. Imports nothing: it is available even when no
+ * other module could be loaded.
  */
 
-type Words = readonly [what: string, fix: string];
+type Explanation = readonly [what: string, fix: string];
 
-const KNOWN: Readonly<Record<string, Words>> = {
+const KNOWN: Readonly<Record<string, Explanation>> = {
   EMFILE: [
     'this process may open no more files',
     'Raise the limit, then run it again: ulimit -n 1024 (in Docker: --ulimit nofile=1024).',
@@ -19,13 +19,13 @@ const KNOWN: Readonly<Record<string, Words>> = {
   ENOENT: ['there is no such file or folder', 'Check the path.'],
   EISDIR: ['that is a folder, and a file is needed', 'Name the file.'],
   ENOTDIR: ['part of that path is a file, not a folder', 'Check the path.'],
-  ELOOP: ['its links lead in a circle', 'Mend the link.'],
+  ELOOP: ['its links lead in a circle', 'Fix the link.'],
   EIO: ['the disk, or the terminal, reports an error of its own', 'Look at the log of the system (dmesg).'],
   ENOMEM: ['there is no memory left', 'End other programs, or give it more memory.'],
   EAGAIN: ['the system has no more processes or threads for this user', 'Raise the limit (ulimit -u), or end some.'],
 };
 
-/** What, why and what to do, in a sentence or two; null: the error is not a failure of the environment, but a bug. */
+/** The failure, its reason and its fix, in two sentences; null: the error is not a failure of the environment, but a bug. */
 export function environmentText(error: unknown): string | null {
   if (!(error instanceof Error)) return null;
   const { code, syscall, path } = error as NodeJS.ErrnoException;

@@ -24,11 +24,11 @@ const NEXT: Instance['next'] = { state: 'DEREGISTERING', afterMs: 3_600_000, unl
 /**
  * Services of 5 instances each: in all states, with names and versions of maximum length, and texts in wide characters.
  */
-export function fleet(services: number, now: number): readonly Instance[] {
-  return Array.from({ length: services * 5 }, (_, index) => member(index, now));
+export function createFleet(services: number, now: number): readonly Instance[] {
+  return Array.from({ length: services * 5 }, (_, index) => createInstance(index, now));
 }
 
-function member(index: number, now: number): Instance {
+function createInstance(index: number, now: number): Instance {
   const number = Math.floor(index / 5);
   const name = NAMES[number] ?? `service-${number}`;
   const [state, code, detail] = KINDS[index % 5] ?? ['HEALTHY', 'BOTH_WAYS_OK', undefined];
@@ -54,27 +54,27 @@ function member(index: number, now: number): Instance {
 }
 
 /**
- * A registry with this fleet, as far as commands that only read request it. `asked`: each requested path, with its
- * query. `scope`: whether it has their namespaces, or all in the requested one.
+ * A registry with this fleet, for commands that only read. `requests`: each requested path, with its query. `scope`: whether it has their namespaces, or all in the requested one.
  */
-export async function fleetRegistry(
+export async function startFleetRegistry(
   instances: readonly Instance[],
   scope: 'namespaces' | 'flat' = 'flat',
-): Promise<{ readonly url: string; readonly server: Server; readonly asked: readonly string[] }> {
-  const asked: string[] = [];
+): Promise<{ readonly url: string; readonly server: Server; readonly requests: readonly string[] }> {
+  const requests: string[] = [];
   const server = createServer((request, response) => {
     const { pathname, searchParams, search } = new URL(request.url ?? '', 'http://x');
-    asked.push(pathname + search);
+    requests.push(pathname + search);
     const namespace = searchParams.get('namespace') ?? '*';
-    const isIn = (one: Instance): boolean => scope === 'flat' || namespace === '*' || one.namespace === namespace;
+    const isIn = (instance: Instance): boolean =>
+      scope === 'flat' || namespace === '*' || instance.namespace === namespace;
     const here = instances.filter(isIn);
     const answer =
-      pathname === '/api/v1/services' ? { services: servicesOf(here, scope) } : answerTo(here, pathname, searchParams);
+      pathname === '/api/v1/services' ? { services: servicesOf(here, scope) } : answerFor(here, pathname, searchParams);
     response.statusCode = answer === undefined ? 404 : 200;
     response.end(JSON.stringify(answer ?? {}));
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, server, asked };
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, server, requests };
 }
 
 function servicesOf(instances: readonly Instance[], scope: 'namespaces' | 'flat'): readonly object[] {
@@ -86,23 +86,24 @@ function servicesOf(instances: readonly Instance[], scope: 'namespaces' | 'flat'
   return [...spaces.values()].map(({ namespace, service: name }) => ({ namespace, name }));
 }
 
-function answerTo(instances: readonly Instance[], path: string, query: URLSearchParams): unknown {
+function answerFor(instances: readonly Instance[], path: string, query: URLSearchParams): unknown {
   if (path === '/api/v1/instances') return pageOf(instances, query);
   if (path === '/api/v1/topology') return topologyOf(instances);
-  const [, kind, name = '', more] = /^\/api\/v1\/(services|instances)\/([^/]+)(\/timeline)?$/.exec(path) ?? [];
+  const [, kind, name = '', timeline] = /^\/api\/v1\/(services|instances)\/([^/]+)(\/timeline)?$/.exec(path) ?? [];
   if (kind === 'services') {
-    return { revision: 1, instances: instances.filter(({ service }) => service === name).map(measured) };
+    return { revision: 1, instances: instances.filter(({ service }) => service === name).map(withHeartbeats) };
   }
-  const one = instances.find(({ id }) => id === name);
-  if (one === undefined) return undefined;
-  if (more === undefined) return { ...measured(one), own: { weight: 100, metadata: {} }, override: null, falls: 0 };
-  return { id: one.id, since: 0, events: [eventOf(one)] };
+  const instance = instances.find(({ id }) => id === name);
+  if (instance === undefined) return undefined;
+  if (timeline === undefined)
+    return { ...withHeartbeats(instance), own: { weight: 100, metadata: {} }, override: null, falls: 0 };
+  return { id: instance.id, since: 0, events: [eventOf(instance)] };
 }
 
-function measured(one: Instance): object {
+function withHeartbeats(instance: Instance): object {
   const fine = { lastSuccessAgoMs: 2_200, roundTripMs: 1.9, misses: 0, error: null };
-  const heartbeat1 = one.state === 'UNHEALTHY' ? { ...fine, misses: 2, error: REFUSED } : fine;
-  return { ...one, heartbeats: { heartbeat1, heartbeat2: { ...fine, roundTripMs: null } } };
+  const heartbeat1 = instance.state === 'UNHEALTHY' ? { ...fine, misses: 2, error: REFUSED } : fine;
+  return { ...instance, heartbeats: { heartbeat1, heartbeat2: { ...fine, roundTripMs: null } } };
 }
 
 /** The filters of state and service alone, which are enough to check that they are sent. */
@@ -115,7 +116,7 @@ function pageOf(instances: readonly Instance[], query: URLSearchParams): object 
   const from = Number(query.get('after') ?? 0);
   const to = from + Math.min(300, Number(query.get('limit') ?? 100));
   const next = to < matching.length ? String(to) : null;
-  return { revision: 1, total: matching.length, next, instances: matching.slice(from, to).map(measured) };
+  return { revision: 1, total: matching.length, next, instances: matching.slice(from, to).map(withHeartbeats) };
 }
 
 function eventOf({ id, service, namespace, state, reason, since, revision }: Instance): object {

@@ -24,4 +24,4 @@ export type { CallsSum, Edge, Target } from './registry/traffic.js';
 export { renderTable } from './render/instance-table.js';
 export type { Screen, View } from './render/instance-table.js';
 export { renderChange, renderView } from './render/view.js';
-export { clockText, countText, printable, shortNames, tripText } from './terminal/words.js';
+export { clockText, countText, printable, shortNames, tripText } from './terminal/texts.js';

@@ -11,7 +11,7 @@ const PAGE = readFileSync(fileURLToPath(new URL('../../../docs/guide/logs.md', i
  * Lines whose text is made elsewhere than in the call: as the page has them. Empty: the text of another line, which is
  * found by itself.
  */
-const MADE_ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
+const DYNAMIC_LINES: Readonly<Record<string, readonly string[]>> = {
   'client/src/discovery/cache.ts problem': [
     'The cache of the services cannot be written in …: …. Calls continue; a start without a registry uses the old cache.',
   ],
@@ -66,7 +66,7 @@ const keyOf = ({ file, line, expression }: LogSite): string => `${file} ${line ?
 
 const SITES = logSites(packages, ['client', 'registry']);
 const CODE = logSites(packages, ['core', 'client', 'registry']).flatMap((site) => {
-  const lines = MADE_ELSEWHERE[keyOf(site)] ?? (site.line === null ? [`?? ${keyOf(site)}`] : [site.line]);
+  const lines = DYNAMIC_LINES[keyOf(site)] ?? (site.line === null ? [`?? ${keyOf(site)}`] : [site.line]);
   return lines.map((line) => `${site.level}: ${line}`);
 });
 
@@ -78,14 +78,14 @@ const ROWS = PAGE.split('\n').flatMap((row) => {
 });
 
 describe('docs/guide/logs.md', () => {
-  it('has every line that the registry and the client write, and no other', () => {
+  it('lists every line that the registry and the client write, and no other', () => {
     const onPage = new Set(ROWS.map(({ line }) => line));
     // a line that is missing, or an expression that MADE_ELSEWHERE has to explain
     expect([...new Set(CODE)].filter((line) => !onPage.has(line))).toEqual([]);
     expect([...onPage].filter((line) => !CODE.includes(line))).toEqual([]);
   });
 
-  it('has for each its meaning, and what to do', () => {
+  it('explains each line and its fix', () => {
     for (const { line, means, todo } of ROWS) {
       expect(means.length, line).toBeGreaterThan(10);
       expect(todo, line).toMatch(/\S/);
@@ -97,7 +97,7 @@ describe('docs/guide/logs.md', () => {
 describe('the search for lines in the code', () => {
   it('finds every expression that is explained here, so that none of them outlives its line', () => {
     const known = new Set(logSites(packages, ['core', 'client', 'registry']).map(keyOf));
-    expect(Object.keys(MADE_ELSEWHERE).filter((key) => !known.has(key))).toEqual([]);
+    expect(Object.keys(DYNAMIC_LINES).filter((key) => !known.has(key))).toEqual([]);
   });
 
   it('finds them in many files, at every level', () => {

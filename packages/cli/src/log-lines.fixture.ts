@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
-/** One place in the code that writes a line of a log. */
+/** A statement that writes a log line. */
 export interface LogSite {
   /** `registry/src/lifecycle/engine.ts` */
   readonly file: string;
@@ -62,14 +62,14 @@ function endOfText(code: string, from: number): number {
 
 /** The text of one literal, or of several that are concatenated; null for anything else. */
 function lineOf(expression: string): string | null {
-  let [line, rest] = ['', expression];
-  while (/^['"`]/.test(rest)) {
-    const end = endOfText(rest, 0);
-    line += textOf(rest.slice(1, end));
-    rest = rest.slice(end + 1).trim();
-    if (rest === '') return line.replaceAll(/…+/g, '…');
-    if (!rest.startsWith('+')) return null;
-    rest = rest.slice(1).trim();
+  let [line, remaining] = ['', expression];
+  while (/^['"`]/.test(remaining)) {
+    const end = endOfText(remaining, 0);
+    line += textOf(remaining.slice(1, end));
+    remaining = remaining.slice(end + 1).trim();
+    if (remaining === '') return line.replaceAll(/…+/g, '…');
+    if (!remaining.startsWith('+')) return null;
+    remaining = remaining.slice(1).trim();
   }
   return null;
 }

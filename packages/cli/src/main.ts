@@ -4,9 +4,9 @@ import type { Shell } from './terminal/shell.js';
 /** `rollcall help` lists the commands; none of them is loaded here. */
 const FAILED = 1;
 
-let tellsDeaf: () => void = () => {};
+let resolveOutputClosed: () => void = () => {};
 const outputClosed = new Promise<void>((resolve) => {
-  tellsDeaf = resolve;
+  resolveOutputClosed = resolve;
 });
 
 /** Ends the process with a sentence for a failure of the environment, and with the stack for a bug. */
@@ -21,7 +21,7 @@ process.on('uncaughtException', fail);
 // the reader of our output may stop reading (`rollcall ls | head -1`): that is not a failure, and no line must be lost
 // over it
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') tellsDeaf();
+  if (error.code === 'EPIPE') resolveOutputClosed();
   else fail(error);
 });
 process.stderr.on('error', (error: NodeJS.ErrnoException) => {
@@ -43,7 +43,7 @@ async function main(): Promise<void> {
     window: () => windowOf(process.stdout, process.env),
     outputClosed,
     ask: askOn({ input: process.stdin, output: process.stderr }),
-    asksToEnd: () =>
+    waitForSignal: () =>
       new Promise((resolve) => {
         const end = (): void => {
           process.off('SIGINT', end).off('SIGTERM', end);

@@ -1,24 +1,24 @@
 import { isRollcallError, messageOf, nearest, redacted, VERSION } from '@rollcall/core';
 import type { ErrorCode } from '@rollcall/core';
-import type { Completed } from './commands/completion.js';
+import type { CommandCompletion } from './commands/completion.js';
 import { environmentText } from './environment.js';
 import { fitHelp } from './terminal/help.js';
 import { EXIT } from './terminal/shell.js';
 import type { Command, ExitCode, Shell } from './terminal/shell.js';
-import { printable } from './terminal/words.js';
+import { printable } from './terminal/texts.js';
 
 /** A command of `rollcall`. */
-export interface Entry {
+export interface CommandEntry {
   /** One of GROUPS. */
   readonly group?: string;
   readonly about: string;
-  /** Loaded on demand, so that a small command does not wait for modules of others. */
+  /** Loads the command on demand: a small command does not wait for modules of others. */
   load(): Promise<Command>;
 }
 
 const [RUN, LOOK, ACT, MORE] = ['Run', 'Look', 'Act', 'More'];
 
-export const COMMANDS: Readonly<Record<string, Entry>> = {
+export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   up: {
     group: RUN,
     about: 'run a registry, with its dashboard',
@@ -76,7 +76,7 @@ export const COMMANDS: Readonly<Record<string, Entry>> = {
   completion: {
     group: MORE,
     about: 'for bash, zsh or fish',
-    load: async () => (await import('./commands/completion.js')).completionOf(completed),
+    load: async () => (await import('./commands/completion.js')).createCompletionCommand(completions),
   },
 };
 
@@ -85,7 +85,7 @@ const GROUPS = [RUN, LOOK, ACT, MORE];
 const WIDTH = Math.max(...Object.keys(COMMANDS).map((name) => name.length));
 const lineOf = (name: string, about: string): string => `  ${name.padEnd(WIDTH)}  ${about}`;
 
-function listed(group: string | undefined): string {
+function groupHelp(group: string | undefined): string {
   const entries = Object.entries(COMMANDS).filter(([, entry]) => (entry.group ?? MORE) === group);
   const lines = entries.map(([name, { about }]) => lineOf(name, about));
   const help = group === MORE ? [lineOf('help', 'this text; rollcall <command> --help is that of a command')] : [];
@@ -94,7 +94,7 @@ function listed(group: string | undefined): string {
 
 const HELP = `Usage: rollcall <command> [options]
 
-${GROUPS.map(listed).join('\n\n')}
+${GROUPS.map(groupHelp).join('\n\n')}
 
 Environment: ROLLCALL_URL (the registry; default http://127.0.0.1:1337), ROLLCALL_TOKEN (an access token, where it asks for
 one), ROLLCALL_CA_FILE, ROLLCALL_CERT_FILE and ROLLCALL_KEY_FILE (for https: its CA, and the client certificate),
@@ -109,28 +109,28 @@ const CODES: Partial<Readonly<Record<ErrorCode, ExitCode>>> = {
 
 /**
  * Runs one command line and returns its exit code. Errors are printed as a sentence on standard error, never as a
- * stack, and without secrets that were typed in a wrong place.
+ * stack, and without secrets that were typed in the wrong place.
  */
-export async function run(argv: readonly string[], asked: Shell): Promise<ExitCode> {
-  const shell: Shell = { ...asked, err: (text) => asked.err(redacted(text)) };
-  const [name = 'help', ...rest] = argv;
+export async function run(argv: readonly string[], outerShell: Shell): Promise<ExitCode> {
+  const shell: Shell = { ...outerShell, err: (text) => outerShell.err(redacted(text)) };
+  const [name = 'help', ...args] = argv;
   if (['help', '--help', '-h'].includes(name)) return print(shell, fitHelp(HELP, shell.terminal.width));
   if (['--version', '-v'].includes(name)) return print(shell, VERSION);
   const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (entry === undefined) {
-    const meant = nearest(name, Object.keys(COMMANDS));
+    const suggestion = nearest(name, Object.keys(COMMANDS));
     shell.err(
-      `rollcall: There is no command "${printable(name)}". ${meant === null ? 'See rollcall help.' : `Did you mean ${meant}?`}`,
+      `rollcall: There is no command "${printable(name)}". ${suggestion === null ? 'See rollcall help.' : `Did you mean ${suggestion}?`}`,
     );
     return EXIT.usage;
   }
   try {
     const command = await entry.load();
-    return wantsHelp(rest) ? print(shell, fitHelp(command.help, shell.terminal.width)) : await command.run(rest, shell);
+    return wantsHelp(args) ? print(shell, fitHelp(command.help, shell.terminal.width)) : await command.run(args, shell);
   } catch (error) {
-    const refused = environmentText(error);
-    if (refused !== null) {
-      shell.err(`rollcall ${name}: ${printable(refused)}`);
+    const failureText = environmentText(error);
+    if (failureText !== null) {
+      shell.err(`rollcall ${name}: ${printable(failureText)}`);
       return EXIT.failed;
     }
     // a bug, not an answer: the stack helps to find it
@@ -141,7 +141,7 @@ export async function run(argv: readonly string[], asked: Shell): Promise<ExitCo
 }
 
 /** The completions for a shell: every command, with the flags in its help. */
-async function completed(): Promise<readonly Completed[]> {
+async function completions(): Promise<readonly CommandCompletion[]> {
   const { flagsIn } = await import('./commands/completion.js');
   const entries = Object.entries(COMMANDS);
   return Promise.all(

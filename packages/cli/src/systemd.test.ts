@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { run } from './run.js';
-import { testShell } from './terminal/shell.fixture.js';
+import { createTestShell } from './terminal/shell.fixture.js';
 
 const FOLDER = fileURLToPath(new URL('../../../deploy/systemd', import.meta.url));
 const UNITS = readdirSync(FOLDER).filter((name) => name.endsWith('.service'));
@@ -24,32 +24,32 @@ function settingsOf(name: string): readonly (readonly [string, string])[] {
     });
 }
 
-const valuesOf = (name: string, key: string): readonly string[] =>
+const settingValues = (name: string, key: string): readonly string[] =>
   settingsOf(name).flatMap(([known, value]) => (known === key ? [value] : []));
 
 describe('the units in deploy/systemd', () => {
-  it.each(UNITS)('%s is restarted, cannot gain privileges, and has time to drain', (name) => {
-    expect(valuesOf(name, 'Service.Restart')).toEqual(['always']);
-    expect(valuesOf(name, 'Service.NoNewPrivileges')).toEqual(['yes']);
-    expect(valuesOf(name, 'Service.ProtectSystem')).toEqual(['strict']);
-    expect(Number.parseInt(valuesOf(name, 'Service.TimeoutStopSec')[0] ?? '', 10)).toBeGreaterThanOrEqual(20);
-    expect(valuesOf(name, 'Service.EnvironmentFile').join()).toMatch(/\/etc\/rollcall\/[a-z]+\.env/);
-    expect(valuesOf(name, 'Install.WantedBy')).toEqual(['multi-user.target']);
+  it.each(UNITS)('restart %s without new privileges, and leave it time to drain', (name) => {
+    expect(settingValues(name, 'Service.Restart')).toEqual(['always']);
+    expect(settingValues(name, 'Service.NoNewPrivileges')).toEqual(['yes']);
+    expect(settingValues(name, 'Service.ProtectSystem')).toEqual(['strict']);
+    expect(Number.parseInt(settingValues(name, 'Service.TimeoutStopSec')[0] ?? '', 10)).toBeGreaterThanOrEqual(20);
+    expect(settingValues(name, 'Service.EnvironmentFile').join()).toMatch(/\/etc\/rollcall\/[a-z]+\.env/);
+    expect(settingValues(name, 'Install.WantedBy')).toEqual(['multi-user.target']);
     // a token on a command line, or in a unit, is readable by all users
     expect(readFileSync(join(FOLDER, name), 'utf8')).not.toMatch(/ROLLCALL_TOKEN=|rct_/);
   });
 
-  it('the registry stores its data in the folder that systemd creates', async () => {
-    const [command = ''] = valuesOf('rollcall-registry.service', 'Service.ExecStart');
-    expect(valuesOf('rollcall-registry.service', 'Service.StateDirectory')).toEqual(['rollcall']);
+  it('store the data of the registry in the folder that systemd creates', async () => {
+    const [command = ''] = settingValues('rollcall-registry.service', 'Service.ExecStart');
+    expect(settingValues('rollcall-registry.service', 'Service.StateDirectory')).toEqual(['rollcall']);
     const folder = mkdtempSync(join(tmpdir(), 'rollcall-'));
-    const words = command
+    const args = command
       .replace('${STATE_DIRECTORY}', folder)
       .replace('$ROLLCALL_UP_OPTIONS', '--port 0 --json')
       .split(' ');
-    expect(words.slice(0, 3)).toEqual(['/usr/bin/env', 'rollcall', 'up']);
-    const shell = testShell();
-    const running = run(words.slice(2), shell);
+    expect(args.slice(0, 3)).toEqual(['/usr/bin/env', 'rollcall', 'up']);
+    const shell = createTestShell();
+    const running = run(args.slice(2), shell);
     await shell.hasOutput;
     const { url } = JSON.parse(shell.outLines[0] ?? '') as { url: string };
     const { store } = (await (await fetch(`${url}/api/v1/registry`)).json()) as { store: { durable: boolean } };

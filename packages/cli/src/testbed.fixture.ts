@@ -6,11 +6,11 @@ import { Rollcall } from '@rollcall/client';
 import type { RunningRegistry } from '@rollcall/registry';
 import { startTestRegistry } from '@rollcall/registry/testing';
 import { run } from './run.js';
-import { testShell } from './terminal/shell.fixture.js';
+import { createTestShell } from './terminal/shell.fixture.js';
 import type { TestShell, TestTerminal } from './terminal/shell.fixture.js';
 
 /** The result of a command. */
-export interface Ran {
+export interface CommandResult {
   readonly code: number;
   readonly out: string;
   readonly err: string;
@@ -22,14 +22,14 @@ export interface TestService {
   /** Says goodbye. */
   close(): Promise<void>;
   /** Stops at once without a message. */
-  die(): Promise<void>;
+  kill(): Promise<void>;
 }
 
 /** A real registry in this process, with what a test puts into it. */
 export class Testbed {
   readonly registry: RunningRegistry;
   readonly #services = new Set<TestService>();
-  readonly #staying: { readonly shell: TestShell; readonly code: Promise<number> }[] = [];
+  readonly #running: { readonly shell: TestShell; readonly code: Promise<number> }[] = [];
 
   private constructor(registry: RunningRegistry) {
     this.registry = registry;
@@ -44,36 +44,36 @@ export class Testbed {
   }
 
   /** Runs a command line to its end. */
-  async run(...argv: readonly string[]): Promise<Ran> {
-    return this.runOn({}, ...argv);
+  async run(...argv: readonly string[]): Promise<CommandResult> {
+    return this.runOnTerminal({}, ...argv);
   }
 
   /** The same on another terminal. */
-  async runOn(terminal: TestTerminal, ...argv: readonly string[]): Promise<Ran> {
-    const shell = testShell({ ROLLCALL_URL: this.url }, terminal);
+  async runOnTerminal(terminal: TestTerminal, ...argv: readonly string[]): Promise<CommandResult> {
+    const shell = createTestShell({ ROLLCALL_URL: this.url }, terminal);
     const code = await run(argv, shell);
     return { code, out: shell.outLines.join('\n'), err: shell.errLines.join('\n') };
   }
 
   /** Starts a command line that stays. It ends with the testbed, and its exit code must be 0. */
-  stay(argv: readonly string[], terminal: TestTerminal = {}): TestShell {
-    const shell = testShell({ ROLLCALL_URL: this.url }, terminal);
-    this.#staying.push({ shell, code: run(argv, shell) });
+  runInBackground(argv: readonly string[], terminal: TestTerminal = {}): TestShell {
+    const shell = createTestShell({ ROLLCALL_URL: this.url }, terminal);
+    this.#running.push({ shell, code: run(argv, shell) });
     return shell;
   }
 
   /** Registers an instance at an address where no process answers. */
-  async register(id: string, service: string, more: object = {}): Promise<void> {
+  async register(id: string, service: string, fields: object = {}): Promise<void> {
     const answer = await fetch(`${this.url}/api/v1/register`, {
       method: 'POST',
       headers: { 'content-type': 'application/json' },
-      body: JSON.stringify({ id, service, endpoints: [{ protocol: 'tcp', host: '127.0.0.1', port: 9 }], ...more }),
+      body: JSON.stringify({ id, service, endpoints: [{ protocol: 'tcp', host: '127.0.0.1', port: 9 }], ...fields }),
     });
     if (answer.status !== 201) throw new Error(await answer.text());
   }
 
   /** Starts a service and waits until the registry has it HEALTHY. */
-  async serve(
+  async startService(
     service: string,
     answer: (request: IncomingMessage, response: ServerResponse) => void,
     namespace = 'default',
@@ -86,8 +86,8 @@ export class Testbed {
     await once(server, 'listening');
     const { port } = server.address() as AddressInfo;
     client.register([{ protocol: 'http', host: '127.0.0.1', port }]);
-    const isThere = (text: string): boolean => text.includes(`"id":"${client.id}"`) && isHealthy(text, client.id);
-    await this.until(service, isThere, namespace);
+    const isListed = (text: string): boolean => text.includes(`"id":"${client.id}"`) && isHealthy(text, client.id);
+    await this.waitFor(service, isListed, namespace);
     const stop = (): void => {
       server.close();
       server.closeAllConnections();
@@ -99,7 +99,7 @@ export class Testbed {
         await client.close();
         stop();
       },
-      die: async () => {
+      kill: async () => {
         this.#services.delete(made);
         stop();
         await client.close();
@@ -110,7 +110,7 @@ export class Testbed {
   }
 
   /** Resolves when the answer about a service is as wanted: requests it again after each change. */
-  async until(service: string, isReady: (text: string) => boolean, namespace = 'default'): Promise<void> {
+  async waitFor(service: string, isReady: (text: string) => boolean, namespace = 'default'): Promise<void> {
     for (let revision = 0; ;) {
       const query = `namespace=${namespace}&revision=${revision}&waitMs=5000`;
       const answer = await fetch(`${this.url}/api/v1/services/${service}?${query}`);
@@ -121,8 +121,8 @@ export class Testbed {
   }
 
   async close(): Promise<void> {
-    for (const { shell } of this.#staying) shell.end();
-    const codes = await Promise.all(this.#staying.map(({ code }) => code));
+    for (const { shell } of this.#running) shell.end();
+    const codes = await Promise.all(this.#running.map(({ code }) => code));
     await Promise.all([...this.#services].map((service) => service.close()));
     await this.registry.close();
     if (codes.some((code) => code !== 0)) throw new Error(`commands that stayed ended with ${codes.join(', ')}`);
@@ -131,7 +131,7 @@ export class Testbed {
 
 function isHealthy(text: string, id: string): boolean {
   const { instances } = JSON.parse(text) as { instances: { id: string; state: string }[] };
-  return instances.some((one) => one.id === id && one.state === 'HEALTHY');
+  return instances.some((instance) => instance.id === id && instance.state === 'HEALTHY');
 }
 
 async function beat(client: Rollcall, request: IncomingMessage, response: ServerResponse): Promise<void> {

@@ -20,13 +20,13 @@ import { InstanceScreen } from './screens/instance/instance.js';
 import { InstancesScreen } from './screens/instances.js';
 import { Loading } from './screens/loading.js';
 import { Locked } from './screens/locked.js';
-import { Nowhere } from './screens/nowhere.js';
+import { NotFound } from './screens/not-found.js';
 import { Overview } from './screens/overview.js';
 import { Pictures } from './screens/pictures.js';
 import { RegistryScreen } from './screens/registry.js';
 import { ServiceScreen } from './screens/service/service.js';
 import { ServicesScreen } from './screens/service/services.js';
-import { useShownServices } from './screens/shown.js';
+import { useShownServices } from './screens/shown-services.js';
 import { LazyTopology } from './screens/topology/lazy-topology.js';
 
 export function App({ session }: { readonly session: Session }): VNode {
@@ -72,7 +72,7 @@ function Frame(): VNode {
         {isStale && !api.isLocked.value && <StaleBar />}
         {api.isLocked.value ? <Locked /> : <CurrentScreen route={route.value} registry={known} />}
       </main>
-      <FreshnessHeard />
+      <FreshnessAnnouncement />
       {shell.isHelpOpen.value && <Help />}
       {shell.dialog.value}
       <p class={shell.notice.value === '' ? 'notice' : 'notice shown'} role="status">
@@ -104,7 +104,7 @@ function focusMain(event: Event): void {
 }
 
 /** Screens that count and judge the data of the stream. */
-const JUDGING: ReadonlySet<Route['at']> = new Set(['overview', 'services', 'instances', 'topology']);
+const COMPLETE_VIEW_SCREENS: ReadonlySet<Route['at']> = new Set(['overview', 'services', 'instances', 'topology']);
 
 interface CurrentScreenProps {
   readonly route: Route;
@@ -112,14 +112,20 @@ interface CurrentScreenProps {
 }
 
 /** Screens that show one namespace. The events of a namespace that is gone can still be shown. */
-const OF_NAMESPACE: ReadonlySet<Route['at']> = new Set(['overview', 'services', 'instances', 'topology', 'events']);
+const NAMESPACE_SCREENS: ReadonlySet<Route['at']> = new Set([
+  'overview',
+  'services',
+  'instances',
+  'topology',
+  'events',
+]);
 
 function CurrentScreen({ route, registry }: CurrentScreenProps): VNode {
   const { roll } = useSession();
   const staleSince = useStaleSince();
   const unknown = useUnknownNamespace();
-  if (JUDGING.has(route.at) && !roll.wasWhole.value) return <Loading />;
-  const notice = unknown === null || !OF_NAMESPACE.has(route.at) ? null : <UnknownNamespace name={unknown} />;
+  if (COMPLETE_VIEW_SCREENS.has(route.at) && !roll.hasLoaded.value) return <Loading />;
+  const notice = unknown === null || !NAMESPACE_SCREENS.has(route.at) ? null : <UnknownNamespace name={unknown} />;
   if (unknown !== null && notice !== null && route.at !== 'events') {
     return (
       <>
@@ -156,7 +162,7 @@ function CurrentScreen({ route, registry }: CurrentScreenProps): VNode {
     case 'pictures':
       return <Pictures />;
     case 'nowhere':
-      return <Nowhere path={route.path} />;
+      return <NotFound path={route.path} />;
   }
 }
 
@@ -185,18 +191,18 @@ function TopBar({ registry }: { readonly registry: RegistryAnswer | null }): VNo
 }
 
 /** Screen readers announce that the connection breaks and is back, not how the seconds pass. */
-function FreshnessHeard(): VNode {
+function FreshnessAnnouncement(): VNode {
   return (
-    <p class="heard" role="status">
-      {heardText(useSession().feed.freshness.value)}
+    <p class="visually-hidden" role="status">
+      {announcementText(useSession().feed.freshness.value)}
     </p>
   );
 }
 
-function heardText(freshness: Freshness): string {
+function announcementText(freshness: Freshness): string {
   if (freshness.kind !== 'stale') return freshness.kind === 'live' ? 'Live' : '';
   return freshness.isSilent
-    ? 'This view is old: the registry says nothing.'
+    ? 'This view is old: the registry sends nothing.'
     : 'This view is old: the line to the registry is closed.';
 }
 
@@ -210,7 +216,7 @@ function FreshnessPill(): VNode {
       <span class="pill stale">
         <i />
         <span>
-          {freshness.isSilent ? 'No word for' : 'Stale'} {ageText(ageMs)}
+          {freshness.isSilent ? 'No message for' : 'Stale'} {ageText(ageMs)}
         </span>
       </span>
     );
@@ -244,7 +250,7 @@ function Navigation({ registry }: { readonly registry: RegistryAnswer | null }):
         <a key={screen} href={hashOf(screen, filters)} aria-current={screen === here ? 'page' : undefined}>
           <Icon name={screen} />
           <span>{NAMES[screen]}</span>
-          {screen === 'services' && <b>{roll.wasWhole.value ? services.length : '–'}</b>}
+          {screen === 'services' && <b>{roll.hasLoaded.value ? services.length : '–'}</b>}
         </a>
       ))}
       <p class="nav-foot">
@@ -316,7 +322,7 @@ function StaleBar(): VNode {
 function brokenText(freshness: Freshness, since: number): string {
   const isSilent = freshness.kind === 'stale' && freshness.isSilent;
   return isSilent
-    ? `The registry has said nothing since ${clockText(since)}; it has not closed the line.`
+    ? `The registry has sent nothing since ${clockText(since)}; it has not closed the line.`
     : `The line to the registry closed at ${clockText(since)}.`;
 }
 

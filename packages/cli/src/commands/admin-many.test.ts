@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { Testbed } from '../testbed.fixture.js';
 
 /** A terminal on which this is typed. */
-const typing = (answer: string) => ({ answer });
+const terminalAnswering = (answer: string) => ({ answer });
 
 describe('an action on several instances', () => {
   let testbed: Testbed;
@@ -40,7 +40,14 @@ describe('an action on several instances', () => {
 
   describe('on a terminal', () => {
     it('lists the instances that --service chose, and acts after a yes', async () => {
-      const { code, out, err } = await testbed.runOn(typing('y'), 'drain', '--service', 'stock', '--version', '1.5.5');
+      const { code, out, err } = await testbed.runOnTerminal(
+        terminalAnswering('y'),
+        'drain',
+        '--service',
+        'stock',
+        '--version',
+        '1.5.5',
+      );
       expect(code).toBe(0);
       expect(err).toMatch(/^To drain: 2 instances\n {2}stock…ck-a {2}REGISTERING {2}1\.5\.5 {2}eu-1\n {2}stock…ck-b/);
       expect(err).toMatch(/Continue\? \[y\/N\] $/);
@@ -49,7 +56,14 @@ describe('an action on several instances', () => {
     });
 
     it.each(['', 'n', 'yep'])('changes nothing for %j', async (answer) => {
-      const { code, out, err } = await testbed.runOn(typing(answer), 'drain', '--service', 'stock', '--zone', 'eu-1');
+      const { code, out, err } = await testbed.runOnTerminal(
+        terminalAnswering(answer),
+        'drain',
+        '--service',
+        'stock',
+        '--zone',
+        'eu-1',
+      );
       expect({ code, out }).toEqual({ code: 1, out: '' });
       expect(err).toMatch(/Continue\? \[y\/N\] \nNothing was changed\.$/);
       expect(await adminOf('stock-a')).toBe('ENABLED');
@@ -57,22 +71,22 @@ describe('an action on several instances', () => {
 
     it('asks before the last callable instance is drained, and names its callers', async () => {
       await reportCalls('users', 230);
-      const { code, err } = await testbed.runOn(typing('n'), 'drain', 'users-1');
+      const { code, err } = await testbed.runOnTerminal(terminalAnswering('n'), 'drain', 'users-1');
       expect(code).toBe(1);
       expect(err).toMatch(/^After this no instance of users may be called, .*; gateway calls it \(46\/s\)\.\nContinue/);
       expect(await adminOf('users-1')).toBe('ENABLED');
-      expect((await testbed.runOn(typing('n'), 'maintenance', 'users-1')).code).toBe(1);
-      expect((await testbed.runOn(typing('n'), 'rm', 'users-1')).code).toBe(1);
-      expect((await testbed.runOn(typing('yes'), 'drain', 'users-1')).code).toBe(0);
+      expect((await testbed.runOnTerminal(terminalAnswering('n'), 'maintenance', 'users-1')).code).toBe(1);
+      expect((await testbed.runOnTerminal(terminalAnswering('n'), 'rm', 'users-1')).code).toBe(1);
+      expect((await testbed.runOnTerminal(terminalAnswering('yes'), 'drain', 'users-1')).code).toBe(0);
       expect(await adminOf('users-1')).toBe('DRAINING');
     });
 
     it('does not ask with --yes, nor for typed instances while others stay callable', async () => {
-      const last = await testbed.runOn(typing('n'), 'drain', '--service', 'stock', '--yes');
+      const last = await testbed.runOnTerminal(terminalAnswering('n'), 'drain', '--service', 'stock', '--yes');
       expect(last.code).toBe(0);
       expect(last.err).toMatch(/^After this no instance of stock may be called[^\n]*$/);
       await testbed.run('undrain', '--service', 'stock');
-      const two = await testbed.runOn(typing('n'), 'drain', 'stock-a', 'stock-b');
+      const two = await testbed.runOnTerminal(terminalAnswering('n'), 'drain', 'stock-a', 'stock-b');
       expect(two).toMatchObject({ code: 0, err: '' });
     });
   });
@@ -105,7 +119,7 @@ describe('an action on several instances', () => {
     expect(await adminOf('stock-b')).toBe('ENABLED');
   });
 
-  it('continues after one that is refused, and names it', async () => {
+  it('continues after an instance that is refused, and names it', async () => {
     const secret = 'Zm9yLXRoZS1wYWdlLW9ubHk';
     await testbed.register('leaving-1', 'leaving', { secret });
     await testbed.register('leaving-2', 'leaving');

@@ -3,12 +3,12 @@ import { isRollcallError, messageOf, option, RollcallError } from '@rollcall/cor
 import type { Instance } from '@rollcall/core';
 import type { RegistryApi } from '../registry/registry-api.js';
 import { resolveInstance } from '../registry/resolve-instance.js';
-import type { Meant } from '../registry/resolve-instance.js';
-import { everyMatch } from '../render/instance-filters.js';
+import type { ResolvedInstance } from '../registry/resolve-instance.js';
+import { fetchMatches } from '../render/instance-filters.js';
 import { toggle, valued } from '../terminal/arguments.js';
 import { EXIT } from '../terminal/shell.js';
 import type { ExitCode, Shell } from '../terminal/shell.js';
-import { printable, shortNames } from '../terminal/words.js';
+import { printable, shortNames } from '../terminal/texts.js';
 
 /** Flags that select instances of a service, a version or a zone, instead of ids. */
 export const TARGET_FLAGS = {
@@ -18,28 +18,28 @@ export const TARGET_FLAGS = {
 };
 
 /** The value for a command without these flags. */
-export const NOT_CHOSEN = { '--service': undefined, '--version': undefined, '--zone': undefined };
+export const NO_TARGET_FLAGS = { '--service': undefined, '--version': undefined, '--zone': undefined };
 
 export const YES_FLAG = { '--yes': toggle('do not ask for confirmation on a terminal', 'y') };
 
-interface Given {
+interface TargetFlags {
   readonly '--service': string | undefined;
   readonly '--version': string | undefined;
   readonly '--zone': string | undefined;
 }
 
 /** An instance that a command acts on. */
-export interface AdminTarget extends Meant {
+export interface AdminTarget extends ResolvedInstance {
   /** Its version before the command acts; null: it was removed just now. */
   readonly instance: Instance | null;
 }
 
 /** The operands of a command. */
-interface Typed {
+interface TargetOperands {
   /** The command, with the operands after the ids: `weight`, ` <0 … 1000 | own>`. */
   readonly command: string;
   readonly tail?: string;
-  readonly words: readonly string[];
+  readonly operands: readonly string[];
 }
 
 /**
@@ -47,35 +47,39 @@ interface Typed {
  * `--service`; rejects with NO_INSTANCE where no instance of the service matches, and as `resolveInstance` where an id
  * names none.
  */
-export async function targetsOf(typed: Typed, flags: Given, api: RegistryApi): Promise<readonly AdminTarget[]> {
-  const { command, tail = '', words } = typed;
+export async function resolveTargets(
+  input: TargetOperands,
+  flags: TargetFlags,
+  api: RegistryApi,
+): Promise<readonly AdminTarget[]> {
+  const { command, tail = '', operands } = input;
   const { '--service': service, '--version': version, '--zone': zone } = flags;
   const usage = `rollcall ${command} <id>…${tail} or rollcall ${command} --service <name> [--version <version>] [--zone <zone>]${tail}`;
   if (service !== undefined) {
-    if (words.length === 0) return targetsIn(service, flags, api);
+    if (operands.length === 0) return serviceTargets(service, flags, api);
     throw new RollcallError('OPTION_INVALID', `It takes ids or --service, not both: ${usage}.`);
   }
-  if (version !== undefined || zone !== undefined || words.length === 0) {
+  if (version !== undefined || zone !== undefined || operands.length === 0) {
     throw new RollcallError('OPTION_INVALID', `It is used as: ${usage}.`);
   }
-  const found = new Map<string, AdminTarget>();
-  for (const word of words) {
-    const meant = await resolveInstance(word, api);
-    const known = await meant.api.instance(meant.id);
-    found.set(meant.id, { ...meant, instance: known === null ? null : meant.api.instanceIn(known) });
+  const targets = new Map<string, AdminTarget>();
+  for (const operand of operands) {
+    const resolved = await resolveInstance(operand, api);
+    const answer = await resolved.api.instance(resolved.id);
+    targets.set(resolved.id, { ...resolved, instance: answer === null ? null : resolved.api.instanceIn(answer) });
   }
-  return [...found.values()];
+  return [...targets.values()];
 }
 
-async function targetsIn(service: string, given: Given, api: RegistryApi): Promise<readonly AdminTarget[]> {
-  const { '--version': version, '--zone': zone } = given;
+async function serviceTargets(service: string, flags: TargetFlags, api: RegistryApi): Promise<readonly AdminTarget[]> {
+  const { '--version': version, '--zone': zone } = flags;
   const filters = [
     ['sort', 'service'],
     ['service', service],
     ...(version === undefined ? [] : [['version', version] as const]),
     ...(zone === undefined ? [] : [['zone', zone] as const]),
   ] as const;
-  const { instances } = await everyMatch(api, filters);
+  const { instances } = await fetchMatches(api, filters);
   if (instances.length === 0) {
     const narrowed = version === undefined && zone === undefined ? '' : ' with that version and zone';
     const text = `No instance of ${service}${narrowed} in namespace ${api.namespace}. See: rollcall ls ${service} -o wide`;
@@ -86,11 +90,11 @@ async function targetsIn(service: string, given: Given, api: RegistryApi): Promi
 }
 
 /**
- * Acts on one after the other. A single one rejects as the registry refuses it. With several, each failure is a line on
+ * Acts on one after the other. A single target rejects with the refusal of the registry. With several, each failure is a line on
  * standard error, the others are still tried, and the last line names those that were not changed; if the registry is
  * unreachable, the rest is skipped.
  */
-export async function eachOf(
+export async function actOnEach(
   targets: readonly AdminTarget[],
   act: (target: AdminTarget) => Promise<void>,
   shell: Shell,
@@ -113,7 +117,7 @@ export async function eachOf(
       if (code === EXIT.unreachable) break;
     }
   }
-  const left = targets.filter((target) => !done.has(target)).map(({ name }) => name);
-  if (left.length > 0) shell.err(`${left.length} of ${targets.length} not changed: ${left.join(', ')}.`);
+  const unchanged = targets.filter((target) => !done.has(target)).map(({ name }) => name);
+  if (unchanged.length > 0) shell.err(`${unchanged.length} of ${targets.length} not changed: ${unchanged.join(', ')}.`);
   return code;
 }

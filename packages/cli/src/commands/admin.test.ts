@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Fetcher } from '../registry/node-fetch.js';
 import { RegistryApi } from '../registry/registry-api.js';
-import { meantBy } from '../registry/resolve-instance.js';
+import { matchInstances } from '../registry/resolve-instance.js';
 import type { Edge } from '../registry/traffic.js';
-import { testShell } from '../terminal/shell.fixture.js';
-import { spanOf } from '../terminal/spans.js';
+import { createTestShell } from '../terminal/shell.fixture.js';
+import { parseDuration } from '../terminal/durations.js';
 import { Testbed } from '../testbed.fixture.js';
-import { stillThere, untilQuiet } from './until-drained.js';
+import { remainingCallsText, waitUntilQuiet } from './until-drained.js';
 
 const ORDERS = 'orders-0192f0c1-7a3b-7c4d-8e5f-000000001e07';
 
@@ -30,7 +30,7 @@ describe('the commands of operators', () => {
     };
   }
 
-  it.each(['orders…1e07', 'orders~1e07', 'orders-1e07', '1e07', ORDERS])('drain resolves %s', async (typed) => {
+  it.each(['orders…1e07', 'orders~1e07', 'orders-1e07', '1e07', ORDERS])('resolves %s for drain', async (typed) => {
     const { code, out } = await testbed.run('drain', typed, '--reason', 'new disk');
     expect({ code, out }).toEqual({
       code: 0,
@@ -48,8 +48,8 @@ describe('the commands of operators', () => {
     expect(err).toBe(
       'After this no instance of users may be called, and every call to it fails; no service has reported calls to it in the last 15 s.',
     );
-    const one = await testbed.run('undrain', 'users-1');
-    expect(one).toMatchObject({ code: 0 });
+    const result = await testbed.run('undrain', 'users-1');
+    expect(result).toMatchObject({ code: 0 });
     expect((await testbed.run('drain', 'users-21')).out).toContain('1 of 2 instances of users may be called.');
     await testbed.run('undrain', 'users-21');
   });
@@ -89,7 +89,7 @@ describe('the commands of operators', () => {
     await testbed.run('undrain', '1e07', '--reason', 'done');
   });
 
-  it('weight overrides the instance’s own, until that is undone', async () => {
+  it('overrides the own weight of an instance until that is undone', async () => {
     expect(await testbed.run('weight', '1e07', '10')).toMatchObject({ code: 0, out: 'orders…1e07 has the weight 10.' });
     expect(await instance()).toMatchObject({ weight: 10 });
     expect(await testbed.run('weight', '1e07', 'own')).toMatchObject({
@@ -99,7 +99,7 @@ describe('the commands of operators', () => {
     expect(await instance()).toMatchObject({ weight: 50 });
   });
 
-  it('rm removes it, and show still has its events', async () => {
+  it('removes an instance with rm, and still shows its events', async () => {
     await testbed.register('gone-1', 'gone');
     expect(await testbed.run('rm', 'gone-1', '--reason', 'unknown & more')).toEqual({
       code: 0,
@@ -126,39 +126,39 @@ describe('the commands of operators', () => {
     [['maintenance', '1e07', '--until', 'tomorrow'], 2, 'Option --until: received "tomorrow"'],
     [['maintenance', '1e07', '--until', '31d'], 2, 'at most 30d'],
     [['rm', '1e07', '--url', 'http://127.0.0.1:1'], 3, 'No registry answers'],
-  ])('%j exits with %i and the reason', async (argv, code, why) => {
+  ])('exits %j with %i and the reason', async (argv, code, why) => {
     expect(await testbed.run(...argv)).toEqual({ code, out: '', err: expect.stringContaining(why) });
   });
 
-  it('--wait ends after its timeout, and prints which calls are left', async () => {
+  it('ends --wait after its timeout, and prints the remaining calls', async () => {
     const { code, out } = await testbed.run('drain', '1e07', '--wait', '--timeout', '1ms');
     expect(code).toBe(1);
     expect(out).toContain('its calls have not ended: its callers have not reported');
     await testbed.run('undrain', '1e07');
   });
 
-  it('--wait does not request the topology before callers can have reported the time since', async () => {
-    const asked: string[] = [];
+  it('does not request the topology for --wait before callers can have reported the time since', async () => {
+    const paths: string[] = [];
     const fetcher: Fetcher = async (url) => {
-      asked.push(new URL(url).pathname);
-      return new Response('{}', { status: asked.length > 2 ? 404 : 200 });
+      paths.push(new URL(url).pathname);
+      return new Response('{}', { status: paths.length > 2 ? 404 : 200 });
     };
     const api = new RegistryApi('http://registry', { fetcher });
-    const quiet = await untilQuiet(api, { id: ORDERS, service: 'orders', timeoutMs: 60_000 }, testShell());
+    const quiet = await waitUntilQuiet(api, { id: ORDERS, service: 'orders', timeoutMs: 60_000 }, createTestShell());
     expect(quiet).toMatchObject({ isQuiet: true, text: expect.stringContaining('It is gone') });
-    expect(asked).toEqual(['/api/v1/registry', ...Array.from({ length: 2 }, () => `/api/v1/instances/${ORDERS}`)]);
+    expect(paths).toEqual(['/api/v1/registry', ...Array.from({ length: 2 }, () => `/api/v1/instances/${ORDERS}`)]);
   });
 
-  it('--wait returns when the instance is gone', async () => {
+  it('returns from --wait when the instance is gone', async () => {
     await testbed.register('short-1', 'short');
     const waiting = testbed.run('drain', 'short-1', '--wait');
-    await testbed.until('short', (text) => text.includes('"admin":"DRAINING"'));
+    await testbed.waitFor('short', (text) => text.includes('"admin":"DRAINING"'));
     await testbed.run('rm', 'short-1');
     expect(await waiting).toMatchObject({ code: 0, out: expect.stringContaining('It is gone') });
   });
 });
 
-const edge = (more: Partial<Edge>): Edge => ({
+const edge = (overrides: Partial<Edge>): Edge => ({
   namespace: 'default',
   from: 'gateway',
   to: 'orders',
@@ -170,48 +170,50 @@ const edge = (more: Partial<Edge>): Edge => ({
   inFlight: 0,
   ageMs: 0,
   targets: [],
-  ...more,
+  ...overrides,
 });
 const at = (afterMs: number) => ({ afterMs, intervalMs: 1_000 });
 
-describe('the check for remaining calls', () => {
+describe('remainingCallsText', () => {
   const target = { instance: ORDERS, perSecond: 2, failures: 0, p99Ms: null, circuitsOpen: 0 };
 
-  it('has no result before every caller has reported the time since', () => {
-    expect(stillThere([], ORDERS, at(5_999))).toContain('have not reported');
-    expect(stillThere([], ORDERS, at(6_000))).toBeNull();
+  it('waits until every caller has reported the time since', () => {
+    expect(remainingCallsText([], ORDERS, at(5_999))).toContain('have not reported');
+    expect(remainingCallsText([], ORDERS, at(6_000))).toBeNull();
   });
 
-  it('is positive while calls end there, or the only ones in flight may be there', () => {
-    expect(stillThere([edge({ inFlight: 1, targets: [target] })], ORDERS, at(60_000))).toContain(
+  it('reports calls that end there, and the only ones in flight, which may be there', () => {
+    expect(remainingCallsText([edge({ inFlight: 1, targets: [target] })], ORDERS, at(60_000))).toContain(
       'gateway reported calls',
     );
     // none is under way at the whole service: what ended is the past
-    expect(stillThere([edge({ targets: [target] })], ORDERS, at(60_000))).toBeNull();
-    expect(stillThere([edge({ inFlight: 1 })], ORDERS, at(60_000))).toContain('gateway has 1 under way at orders');
-    expect(stillThere([edge({ inFlight: 1, ageMs: 7_000 })], ORDERS, at(60_000))).toContain('under way');
-    expect(stillThere([edge({ inFlight: 1, ageMs: 7_001 })], ORDERS, at(60_000))).toBeNull();
+    expect(remainingCallsText([edge({ targets: [target] })], ORDERS, at(60_000))).toBeNull();
+    expect(remainingCallsText([edge({ inFlight: 1 })], ORDERS, at(60_000))).toContain(
+      'gateway has 1 under way at orders',
+    );
+    expect(remainingCallsText([edge({ inFlight: 1, ageMs: 7_000 })], ORDERS, at(60_000))).toContain('under way');
+    expect(remainingCallsText([edge({ inFlight: 1, ageMs: 7_001 })], ORDERS, at(60_000))).toBeNull();
   });
 
-  it('is negative after two windows, if others are called all the time', () => {
+  it('reports none after two windows, if other instances are called all the time', () => {
     const busy = edge({ inFlight: 3, perSecond: 80, targets: [{ ...target, instance: 'orders-2' }] });
-    expect(stillThere([busy], ORDERS, at(10_000))).toContain('under way');
-    expect(stillThere([busy], ORDERS, at(11_000))).toBeNull();
+    expect(remainingCallsText([busy], ORDERS, at(10_000))).toContain('under way');
+    expect(remainingCallsText([busy], ORDERS, at(11_000))).toBeNull();
   });
 });
 
-describe('the meaning of a typed instance', () => {
+describe('matchInstances', () => {
   const all = ['orders-1', 'orders-21', 'order-items-1'].map((id) => ({
     id,
     service: id.slice(0, id.lastIndexOf('-')),
   }));
-  const ids = (typed: string) => meantBy(typed, all).map(({ id }) => id);
+  const ids = (typed: string) => matchInstances(typed, all).map(({ id }) => id);
 
-  it('is the one with that whole id, although others end alike', () => {
+  it('prefers a whole id to ids that end alike', () => {
     expect(ids('orders-1')).toEqual(['orders-1']);
   });
 
-  it('is one of the named service', () => {
+  it('matches only instances of the named service', () => {
     expect(ids('order-items…1')).toEqual(['order-items-1']);
     expect(ids('orders...1')).toEqual(['orders-1', 'orders-21']);
     expect(ids('21')).toEqual(['orders-21']);
@@ -219,14 +221,14 @@ describe('the meaning of a typed instance', () => {
   });
 });
 
-describe('a duration', () => {
-  it('is a number and a unit', () => {
-    expect(['500ms', '90s', '30m', '5 min', '2h', '1.5d'].map((typed) => spanOf(typed, '--until'))).toEqual([
+describe('parseDuration', () => {
+  it('parses a number and a unit', () => {
+    expect(['500ms', '90s', '30m', '5 min', '2h', '1.5d'].map((typed) => parseDuration(typed, '--until'))).toEqual([
       500, 90_000, 1_800_000, 300_000, 7_200_000, 129_600_000,
     ]);
   });
 
-  it.each(['', '2', 'h', '-1h', '0s', '1y', '2h30m'])('%j is not one', (typed) => {
-    expect(() => spanOf(typed, '--until')).toThrow('Option --until');
+  it.each(['', '2', 'h', '-1h', '0s', '1y', '2h30m'])('refuses %j', (typed) => {
+    expect(() => parseDuration(typed, '--until')).toThrow('Option --until');
   });
 });

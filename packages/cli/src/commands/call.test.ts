@@ -2,9 +2,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Testbed } from '../testbed.fixture.js';
 import type { TestService } from '../testbed.fixture.js';
-import { wishOf } from './call.js';
+import { parseRequest } from './call.js';
 
-const answering =
+const respondAs =
   (name: string) =>
   (request: IncomingMessage, response: ServerResponse): void => {
     if (request.url === '/broken') response.statusCode = 500;
@@ -13,15 +13,15 @@ const answering =
     response.end(`${name} ${request.method ?? ''} ${request.url ?? ''}`);
   };
 
-describe('a request to a service', () => {
-  it('is a message, or one over HTTP', () => {
-    expect(wishOf(['orders', 'find'])).toEqual({ service: 'orders', verb: null, pattern: 'find', data: {} });
-    expect(wishOf(['orders', '{"cmd":"find"}', '7'])).toMatchObject({ pattern: { cmd: 'find' }, data: 7 });
+describe('parseRequest', () => {
+  it('parses a message, and a request over HTTP', () => {
+    expect(parseRequest(['orders', 'find'])).toEqual({ service: 'orders', verb: null, pattern: 'find', data: {} });
+    expect(parseRequest(['orders', '{"cmd":"find"}', '7'])).toMatchObject({ pattern: { cmd: 'find' }, data: 7 });
     const http = { service: 'web', verb: 'POST', path: '/orders', body: '{"id":7}' };
-    expect(wishOf(['web', 'POST', '/orders', '{"id":7}'])).toEqual(http);
-    expect(wishOf(['web', 'POST /orders', '{"id":7}'])).toEqual(http);
+    expect(parseRequest(['web', 'POST', '/orders', '{"id":7}'])).toEqual(http);
+    expect(parseRequest(['web', 'POST /orders', '{"id":7}'])).toEqual(http);
     // a pattern may be called as a method is
-    expect(wishOf(['orders', 'GET', '{"id":7}'])).toMatchObject({ verb: null, pattern: 'GET' });
+    expect(parseRequest(['orders', 'GET', '{"id":7}'])).toMatchObject({ verb: null, pattern: 'GET' });
   });
 
   it.each([
@@ -29,8 +29,8 @@ describe('a request to a service', () => {
     [['orders', '{cmd}'], 'pattern is not JSON'],
     [['web', 'POST', '/orders', 'x'], 'body is not JSON'],
     [['orders', 'find', '{}', '{}'], 'one word too many'],
-  ])('%j is refused', (words, why) => {
-    expect(() => wishOf(words)).toThrow(why);
+  ])('refuses %j', (operands, why) => {
+    expect(() => parseRequest(operands)).toThrow(why);
   });
 });
 
@@ -40,7 +40,7 @@ describe('rollcall call', () => {
 
   beforeAll(async () => {
     testbed = await Testbed.start();
-    for (const name of ['first', 'second']) services.push(await testbed.serve('web', answering(name)));
+    for (const name of ['first', 'second']) services.push(await testbed.startService('web', respondAs(name)));
   });
   afterAll(() => testbed.close());
 
@@ -51,7 +51,7 @@ describe('rollcall call', () => {
     expect(err).toMatch(/^HTTP 200, web….{4,}, [\d.]+ ms$/);
   });
 
-  it('--header sends a header, and may be repeated', async () => {
+  it('sends each header of a repeated --header', async () => {
     const lines = ['x-one: 1', 'Accept-Language:de', 'x-many: a', 'X-Many: b', 'content-type: text/plain', 'x-empty:'];
     const flags = lines.flatMap((line) => ['--header', line]);
     const { code, out } = await testbed.run('call', 'web', 'POST', '/headers', '{"id":7}', ...flags);
@@ -72,8 +72,8 @@ describe('rollcall call', () => {
     [['GET', '/', '--header', 'x: secret\nsecret: y'], 'on one line'],
     [['GET', '/', '--header', 'host: secret'], 'host is set by the connection itself'],
     [['find', '{}', '--header', 'x: secret'], 'a Nest message over TCP carries no headers'],
-  ])('%j is refused without repeating a value', async (words, why) => {
-    const { code, err } = await testbed.run('call', 'web', ...words);
+  ])('refuses %j without repeating a value', async (operands, why) => {
+    const { code, err } = await testbed.run('call', 'web', ...operands);
     expect([code, err]).toEqual([2, expect.stringContaining(why)]);
     expect(err).not.toContain('secret');
   });
@@ -83,7 +83,7 @@ describe('rollcall call', () => {
     expect([code, err]).toEqual([0, expect.stringMatching(/^HTTP 302/)]);
   });
 
-  it('--instance calls only that one, each time, also while it is drained', async () => {
+  it('calls only the instance of --instance, also while it is drained', async () => {
     const id = services[1]?.id ?? '';
     await testbed.run('drain', id);
     for (let time = 0; time < 4; time += 1) {
@@ -93,8 +93,8 @@ describe('rollcall call', () => {
     await testbed.run('undrain', id);
   });
 
-  it('--instance resolves a name with its namespace, as ls prints it', async () => {
-    const far = await testbed.serve('web', answering('far'), 'staging');
+  it('resolves a name of --instance with its namespace, as ls prints it', async () => {
+    const far = await testbed.startService('web', respondAs('far'), 'staging');
     const printed = `web…${far.id.slice(-8)}`;
     const { out } = await testbed.run('call', 'web', 'GET', '/', '--instance', `staging/${printed}`, '-o', 'json');
     expect(JSON.parse(out)).toMatchObject({ instance: far.id, answer: 'far GET /' });
@@ -112,7 +112,7 @@ describe('rollcall call', () => {
     await far.close();
   });
 
-  it('-n prints a table: number, duration and instance', async () => {
+  it('prints a table of counts, durations and instances with -n', async () => {
     const { code, out } = await testbed.run('call', 'web', 'GET', '/', '-n', '40', '-c', '4');
     expect(code).toBe(0);
     const [sum, head, ...rows] = out.split('\n');
@@ -121,7 +121,7 @@ describe('rollcall call', () => {
     expect(rows.reduce((total, row) => total + Number(row.split(/ {2,}/)[1]), 0)).toBe(40);
   });
 
-  it('fails if a call fails: once, or one of many', async () => {
+  it('fails if its one call, or one of many, fails', async () => {
     expect(await testbed.run('call', 'web', 'GET', '/broken')).toMatchObject({
       code: 1,
       err: expect.stringMatching(/^HTTP 500/),
@@ -156,7 +156,7 @@ describe('rollcall call', () => {
     expect(await testbed.run('call', 'web')).toMatchObject({ code: 2, err: expect.stringContaining('call <service>') });
   });
 
-  it('is distinguished from a registry that is away', async () => {
+  it('exits with 3 if the registry is unreachable', async () => {
     const { code, err } = await testbed.run('call', 'web', 'GET', '/', '--url', 'http://127.0.0.1:1');
     expect({ code, err }).toEqual({ code: 3, err: expect.stringContaining('npx rollcall up') });
   });

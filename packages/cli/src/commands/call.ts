@@ -4,18 +4,18 @@ import type { Instance, InstanceId } from '@rollcall/core';
 import { apiOf, clientOptionsOf, CONNECTION_FLAGS, linkOf, LONG_NAMESPACE_FLAG } from '../registry/connection.js';
 import { checkNamespace, unknownServiceText } from '../registry/namespaces.js';
 import type { RegistryApi } from '../registry/registry-api.js';
-import { meantBy, namespaceMeant, noInstanceError, placedName } from '../registry/resolve-instance.js';
-import { ScoreKeeper, scoreLines } from '../render/call-score.js';
+import { matchInstances, expandNamespace, noInstanceError, splitNamespace } from '../registry/resolve-instance.js';
+import { ScoreRecorder, scoreLines } from '../render/call-score.js';
 import { describeFlags, parseArguments, repeated, toggle, valued } from '../terminal/arguments.js';
 import { OUTPUT_FLAG } from '../terminal/formats.js';
 import { jsonText } from '../terminal/json-text.js';
-import { neededWords } from '../terminal/operands.js';
+import { requireOperands } from '../terminal/operands.js';
 import { EXIT } from '../terminal/shell.js';
 import type { Command, ExitCode, Shell } from '../terminal/shell.js';
-import { spanOf } from '../terminal/spans.js';
-import { printable, shortNames, tripText } from '../terminal/words.js';
-import { headersOf, initOf } from './call-headers.js';
-import { onlyInstance } from './one-instance.js';
+import { parseDuration } from '../terminal/durations.js';
+import { printable, shortNames, tripText } from '../terminal/texts.js';
+import { parseHeaders, requestInit } from './call-headers.js';
+import { createSingleInstanceLink } from './single-instance.js';
 
 const FLAGS = {
   '--instance': valued(
@@ -81,77 +81,85 @@ const VERBS = ['GET', 'HEAD', 'OPTIONS', 'POST', 'PUT', 'PATCH', 'DELETE'];
 export const call: Command = { help: HELP, run };
 
 async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
-  const { flags, words } = parseArguments(FLAGS, argv);
-  const wish = wishOf(neededWords('call <service> <pattern | METHOD /path> [json]', words, 2, 4));
-  const headers = headersOf(flags['--header'], wish.verb !== null);
-  const oneCall: OneCall = {
-    deadlineMs: spanOf(flags['--deadline'], '--deadline'),
+  const { flags, operands } = parseArguments(FLAGS, argv);
+  const request = parseRequest(requireOperands('call <service> <pattern | METHOD /path> [json]', operands, 2, 4));
+  const headers = parseHeaders(flags['--header'], request.verb !== null);
+  const callOptions: OneCall = {
+    deadlineMs: parseDuration(flags['--deadline'], '--deadline'),
     ...(flags['--idempotent'] ? { idempotent: true } : {}),
     ...(flags['--instance'] === undefined ? {} : { allowedStates: 'any' }),
   };
-  const { api, instances, only } = await calledOf(wish.service, flags['--instance'], await apiOf(flags, shell.env));
+  const { api, instances, only } = await resolveCallTarget(
+    request.service,
+    flags['--instance'],
+    await apiOf(flags, shell.env),
+  );
   const names = shortNames(instances);
   const { Rollcall } = await import('@rollcall/client');
   const link = await linkOf(flags, shell.env);
-  const keeper = new ScoreKeeper(() => systemTime.now());
+  const recorder = new ScoreRecorder(() => systemTime.now());
   const count = flags['--count'];
   const options: RollcallOptions = { ...clientOptionsOf(flags, shell.env), namespace: api.namespace };
   const client = new Rollcall(options, {
-    link: only === null ? link : onlyInstance(link, only),
-    tracer: keeper.tracer,
+    link: only === null ? link : createSingleInstanceLink(link, only),
+    tracer: recorder.tracer,
   });
   const isJson = flags['--output'] === 'json';
   const output: Output = { shell, isJson, nameOf: (id) => names.get(id) ?? id };
-  const ask = (): Promise<Answer> =>
-    wish.verb === null
-      ? client.call(wish.service, wish.pattern, wish.data, oneCall).then((value) => ({ value, status: null }))
-      : overHttp(client.fetch(wish.service, wish.path, initOf(wish.verb, wish.body, headers), oneCall));
+  const send = (): Promise<CallResult> =>
+    request.verb === null
+      ? client
+          .call(request.service, request.pattern, request.data, callOptions)
+          .then((value) => ({ value, status: null }))
+      : readResponse(
+          client.fetch(request.service, request.path, requestInit(request.verb, request.body, headers), callOptions),
+        );
   try {
-    if (count === undefined) return await once(ask, keeper, output);
-    return await often(ask, keeper, { count, concurrency: flags['--concurrency'] }, output);
+    if (count === undefined) return await callOnce(send, recorder, output);
+    return await callRepeatedly(send, recorder, { count, concurrency: flags['--concurrency'] }, output);
   } finally {
     await client.close();
   }
 }
 
 /** The request, as a message or over HTTP. */
-type Wish =
+type ServiceRequest =
   | { readonly service: string; readonly verb: null; readonly pattern: unknown; readonly data: unknown }
   | { readonly service: string; readonly verb: string; readonly path: string; readonly body: string | null };
 
 /** Throws OPTION_INVALID for invalid JSON. */
-export function wishOf(words: readonly string[]): Wish {
-  const [service = '', ...rest] = words;
-  // METHOD and path may be one word, in quotes
-  const [what = '', ...more] = rest.flatMap((word, index) =>
-    index === 0 && /^[A-Z]+ \//.test(word) ? word.split(' ') : word,
+export function parseRequest(operands: readonly string[]): ServiceRequest {
+  const [service = '', ...afterService] = operands;
+  // METHOD and path may be one operand, in quotes
+  const [method = '', ...remaining] = afterService.flatMap((operand, index) =>
+    index === 0 && /^[A-Z]+ \//.test(operand) ? operand.split(' ') : operand,
   );
-  if (VERBS.includes(what.toUpperCase()) && more[0]?.startsWith('/') === true) {
-    const [path = '/', body = null, extra] = more;
-    if (extra !== undefined) throw tooMany(extra);
-    if (body !== null) jsonOf(body, 'body');
-    return { service, verb: what.toUpperCase(), path, body };
+  if (VERBS.includes(method.toUpperCase()) && remaining[0]?.startsWith('/') === true) {
+    const [path = '/', body = null, extra] = remaining;
+    if (extra !== undefined) throw unexpectedOperand(extra);
+    if (body !== null) parseJson(body, 'body');
+    return { service, verb: method.toUpperCase(), path, body };
   }
-  const [data, extra] = more;
-  if (extra !== undefined) throw tooMany(extra);
-  const pattern = /^[{[]/.test(what) ? jsonOf(what, 'pattern') : what;
-  return { service, verb: null, pattern, data: data === undefined ? {} : jsonOf(data, 'payload') };
+  const [data, extra] = remaining;
+  if (extra !== undefined) throw unexpectedOperand(extra);
+  const pattern = /^[{[]/.test(method) ? parseJson(method, 'pattern') : method;
+  return { service, verb: null, pattern, data: data === undefined ? {} : parseJson(data, 'payload') };
 }
 
-function tooMany(word: string): RollcallError {
-  return new RollcallError('OPTION_INVALID', `"${word}" is one word too many: put JSON into single quotes.`);
+function unexpectedOperand(operand: string): RollcallError {
+  return new RollcallError('OPTION_INVALID', `"${operand}" is one word too many: put JSON into single quotes.`);
 }
 
-function jsonOf(typed: string, what: string): unknown {
+function parseJson(typed: string, label: string): unknown {
   try {
     return JSON.parse(typed) as unknown;
   } catch (error) {
-    throw new RollcallError('OPTION_INVALID', `The ${what} is not JSON (${messageOf(error)}). Received: ${typed}`);
+    throw new RollcallError('OPTION_INVALID', `The ${label} is not JSON (${messageOf(error)}). Received: ${typed}`);
   }
 }
 
 /** The instances that may be called. */
-interface Called {
+interface CallTarget {
   /** For the namespace that is typed before the instance, if there is one. */
   readonly api: RegistryApi;
   readonly instances: readonly Instance[];
@@ -160,12 +168,17 @@ interface Called {
 }
 
 /** `typed`: the only instance that is to be called. Rejects as `instancesOf` and `oneOf` do. */
-async function calledOf(service: string, typed: string | undefined, usual: RegistryApi): Promise<Called> {
-  if (typed === undefined) return { api: usual, instances: await instancesOf(usual, service), only: null };
-  const { name, namespace } = placedName(typed);
-  const api = namespace === null ? usual : usual.within(namespaceMeant(namespace, await usual.everywhere()));
+async function resolveCallTarget(
+  service: string,
+  typed: string | undefined,
+  defaultApi: RegistryApi,
+): Promise<CallTarget> {
+  if (typed === undefined) return { api: defaultApi, instances: await instancesOf(defaultApi, service), only: null };
+  const { name, namespace } = splitNamespace(typed);
+  const api =
+    namespace === null ? defaultApi : defaultApi.within(expandNamespace(namespace, await defaultApi.everywhere()));
   const instances = await instancesOf(api, service);
-  return { api, instances, only: oneOf(name, instances, api) };
+  return { api, instances, only: resolveInstanceOf(name, instances, api) };
 }
 
 /** Rejects with UNKNOWN_SERVICE and a suggestion. */
@@ -177,25 +190,25 @@ async function instancesOf(api: RegistryApi, service: string): Promise<readonly 
   throw new RollcallError('UNKNOWN_SERVICE', unknownServiceText(service, api, known));
 }
 
-function oneOf(typed: string, instances: readonly Instance[], api: RegistryApi): InstanceId {
-  const [only, other] = meantBy(typed, instances);
+function resolveInstanceOf(typed: string, instances: readonly Instance[], api: RegistryApi): InstanceId {
+  const [only, other] = matchInstances(typed, instances);
   if (only === undefined) throw noInstanceError(typed, instances, api.url);
   if (other === undefined) return only.id;
   throw new RollcallError('OPTION_INVALID', `"${typed}" may be ${only.id} or ${other.id}. Write more of its end.`);
 }
 
-interface Answer {
+interface CallResult {
   readonly value: unknown;
   /** Over HTTP. */
   readonly status: number | null;
 }
 
-async function overHttp(asked: Promise<Response>): Promise<Answer> {
-  const response = await asked;
+async function readResponse(pending: Promise<Response>): Promise<CallResult> {
+  const response = await pending;
   return { value: await response.text(), status: response.status };
 }
 
-const isRefusal = ({ status }: Answer): boolean => status !== null && status >= 400;
+const isErrorStatus = ({ status }: CallResult): boolean => status !== null && status >= 400;
 
 interface Output {
   readonly shell: Shell;
@@ -203,60 +216,60 @@ interface Output {
   readonly nameOf: (id: InstanceId) => string;
 }
 
-async function once(
-  ask: () => Promise<Answer>,
-  keeper: ScoreKeeper,
+async function callOnce(
+  send: () => Promise<CallResult>,
+  recorder: ScoreRecorder,
   { shell, isJson, nameOf }: Output,
 ): Promise<ExitCode> {
   const startedAt = systemTime.now();
-  const answer = await ask();
+  const answer = await send();
   const ms = systemTime.now() - startedAt;
   const { status } = answer;
-  const { last } = keeper;
+  const { lastInstance } = recorder;
   if (isJson) {
-    shell.out(jsonText({ instance: last, ms: Math.round(ms * 100) / 100, status, answer: answer.value }));
+    shell.out(jsonText({ instance: lastInstance, ms: Math.round(ms * 100) / 100, status, answer: answer.value }));
   } else {
     shell.out(typeof answer.value === 'string' ? answer.value : jsonText(answer.value, 2));
-    const { wentElsewhere } = keeper.score(0);
+    const { wentElsewhere } = recorder.score(0);
     const before = wentElsewhere === 0 ? '' : `, at attempt ${wentElsewhere + 1}`;
     shell.err(
-      `${status === null ? '' : `HTTP ${status}, `}${last === null ? '–' : nameOf(last)}, ${tripText(ms)}${before}`,
+      `${status === null ? '' : `HTTP ${status}, `}${lastInstance === null ? '–' : nameOf(lastInstance)}, ${tripText(ms)}${before}`,
     );
   }
-  return isRefusal(answer) ? EXIT.failed : EXIT.done;
+  return isErrorStatus(answer) ? EXIT.failed : EXIT.done;
 }
 
-async function often(
-  ask: () => Promise<Answer>,
-  keeper: ScoreKeeper,
+async function callRepeatedly(
+  send: () => Promise<CallResult>,
+  recorder: ScoreRecorder,
   { count, concurrency }: { readonly count: number; readonly concurrency: number },
   { shell, isJson, nameOf }: Output,
 ): Promise<ExitCode> {
   const startedAt = systemTime.now();
-  let left = count;
-  const over = new AbortController();
-  void shell.asksToEnd().then(() => over.abort());
-  const work = async (): Promise<void> => {
-    while (left > 0 && !over.signal.aborted) {
-      left -= 1;
-      await one(ask, keeper);
+  let remaining = count;
+  const stopped = new AbortController();
+  void shell.waitForSignal().then(() => stopped.abort());
+  const worker = async (): Promise<void> => {
+    while (remaining > 0 && !stopped.signal.aborted) {
+      remaining -= 1;
+      await callAndRecord(send, recorder);
     }
   };
-  await Promise.all(Array.from({ length: Math.min(concurrency, count) }, work));
-  const score = keeper.score((systemTime.now() - startedAt) / 1_000);
+  await Promise.all(Array.from({ length: Math.min(concurrency, count) }, worker));
+  const score = recorder.score((systemTime.now() - startedAt) / 1_000);
   if (isJson) shell.out(jsonText(score));
   else for (const line of scoreLines(score, nameOf)) shell.out(line);
   return score.failed > 0 ? EXIT.failed : EXIT.done;
 }
 
-async function one(ask: () => Promise<Answer>, keeper: ScoreKeeper): Promise<void> {
+async function callAndRecord(send: () => Promise<CallResult>, recorder: ScoreRecorder): Promise<void> {
   const startedAt = systemTime.now();
   try {
-    const answer = await ask();
-    if (isRefusal(answer)) keeper.failed(`HTTP ${String(answer.status)}`);
-    else keeper.succeeded(systemTime.now() - startedAt);
+    const answer = await send();
+    if (isErrorStatus(answer)) recorder.failed(`HTTP ${String(answer.status)}`);
+    else recorder.succeeded(systemTime.now() - startedAt);
   } catch (error) {
     if (!isRollcallError(error)) throw error;
-    keeper.failed(`${error.code}: ${printable(messageOf(error)).split('. ', 1)[0] ?? ''}`);
+    recorder.failed(`${error.code}: ${printable(messageOf(error)).split('. ', 1)[0] ?? ''}`);
   }
 }

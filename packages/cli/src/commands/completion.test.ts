@@ -1,11 +1,11 @@
 import { spawnSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { COMMANDS, run } from '../run.js';
-import { testShell } from '../terminal/shell.fixture.js';
+import { createTestShell } from '../terminal/shell.fixture.js';
 import { flagsIn } from './completion.js';
 
 async function completion(...argv: string[]) {
-  const shell = testShell();
+  const shell = createTestShell();
   const code = await run(['completion', ...argv], shell);
   return { code, out: shell.outLines.join('\n'), err: shell.errLines.join('\n') };
 }

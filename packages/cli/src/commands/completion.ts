@@ -1,6 +1,6 @@
 import { option, RollcallError } from '@rollcall/core';
 import { parseArguments, toggle } from '../terminal/arguments.js';
-import { neededWords } from '../terminal/operands.js';
+import { requireOperands } from '../terminal/operands.js';
 import { EXIT } from '../terminal/shell.js';
 import type { Command, ExitCode, Shell } from '../terminal/shell.js';
 
@@ -8,14 +8,14 @@ const SHELLS = ['bash', 'zsh', 'fish'] as const;
 const FLAGS = { '--help': toggle('this text', 'h') };
 
 /** The completions of one command. */
-export interface Completed {
+export interface CommandCompletion {
   readonly name: string;
   readonly about: string;
-  /** `--url`, `-o`: the flags in its help. */
+  /** The flags in its help: `--url`, `-o`. */
   readonly flags: readonly string[];
 }
 
-/** Operands of commands: ids of instances, names of services, or none known. */
+/** The commands whose operands are ids of instances, or names of services. */
 const TAKES_IDS = ['show', 'drain', 'undrain', 'maintenance', 'weight', 'rm'];
 const TAKES_SERVICES = ['ls', 'watch', 'graph', 'call'];
 
@@ -31,12 +31,12 @@ Examples:
   rollcall completion fish > ~/.config/fish/completions/rollcall.fish`;
 
 /** `rollcall completion`; `commands`: the commands to complete. */
-export function completionOf(commands: () => Promise<readonly Completed[]>): Command {
+export function createCompletionCommand(commands: () => Promise<readonly CommandCompletion[]>): Command {
   return {
     help: HELP,
     async run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
-      const { words } = parseArguments(FLAGS, argv);
-      const [name = ''] = neededWords(`completion <${SHELLS.join(' | ')}>`, words, 1);
+      const { operands } = parseArguments(FLAGS, argv);
+      const [name = ''] = requireOperands(`completion <${SHELLS.join(' | ')}>`, operands, 1);
       const accepted = option.oneOf(SHELLS, { doc: 'a shell' }).accept(name, 'shell');
       if (!accepted.ok) {
         throw new RollcallError('OPTION_INVALID', `There is completion for ${SHELLS.join(', ')}; received "${name}".`);
@@ -56,11 +56,11 @@ export function flagsIn(help: string): readonly string[] {
 const IDS = 'rollcall ls -o name 2>/dev/null';
 const SERVICES = `${IDS} | sed 's/-[^-]*-[^-]*-[^-]*-[^-]*-[^-]*$//' | sort -u`;
 
-type Script = (commands: readonly Completed[]) => string;
+type Script = (commands: readonly CommandCompletion[]) => string;
 
 const SCRIPTS: Readonly<Record<(typeof SHELLS)[number], Script>> = { bash, zsh, fish };
 
-function bash(commands: readonly Completed[]): string {
+function bash(commands: readonly CommandCompletion[]): string {
   const cases = commands.map(({ name, flags }) => `    ${name}) flags="${flags.join(' ')}" ;;`);
   return `# rollcall completion bash
 _rollcall() {
@@ -85,13 +85,13 @@ complete -o default -F _rollcall rollcall`;
 }
 
 /** zsh runs completions of bash. */
-function zsh(commands: readonly Completed[]): string {
+function zsh(commands: readonly CommandCompletion[]): string {
   return `# rollcall completion zsh
 autoload -U +X bashcompinit && bashcompinit
 ${bash(commands)}`;
 }
 
-function fish(commands: readonly Completed[]): string {
+function fish(commands: readonly CommandCompletion[]): string {
   const names = commands.map(({ name }) => name).join(' ');
   return [
     '# rollcall completion fish',
@@ -100,7 +100,7 @@ function fish(commands: readonly Completed[]): string {
       ({ name, about }) =>
         `complete -c rollcall -n 'not __fish_seen_subcommand_from ${names}' -a ${name} -d ${quoted(about)}`,
     ),
-    ...commands.flatMap(({ name, flags }) => flags.map((flag) => flagged(name, flag))),
+    ...commands.flatMap(({ name, flags }) => flags.map((flag) => fishFlag(name, flag))),
     `complete -c rollcall -n '__fish_seen_subcommand_from ${TAKES_IDS.join(' ')}' -a ${quoted(`(${IDS})`)}`,
     `complete -c rollcall -n '__fish_seen_subcommand_from ${TAKES_SERVICES.join(' ')}' -a ${quoted(`(${SERVICES})`)}`,
     `complete -c rollcall -n '__fish_seen_subcommand_from completion' -a ${quoted(SHELLS.join(' '))}`,
@@ -109,7 +109,7 @@ function fish(commands: readonly Completed[]): string {
 
 const quoted = (text: string): string => `'${text.replaceAll(/['\\]/g, String.raw`\$&`)}'`;
 
-function flagged(name: string, flag: string): string {
-  const typed = flag.startsWith('--') ? `-l ${flag.slice(2)}` : `-s ${flag.slice(1)}`;
-  return `complete -c rollcall -n '__fish_seen_subcommand_from ${name}' ${typed}`;
+function fishFlag(name: string, flag: string): string {
+  const flagOption = flag.startsWith('--') ? `-l ${flag.slice(2)}` : `-s ${flag.slice(1)}`;
+  return `complete -c rollcall -n '__fish_seen_subcommand_from ${name}' ${flagOption}`;
 }

@@ -1,12 +1,12 @@
 import { option, RollcallError } from '@rollcall/core';
-import { judge } from '../doctor/diagnose.js';
-import { gather } from '../doctor/facts/collect.js';
+import { diagnose } from '../doctor/diagnose.js';
+import { collectFacts } from '../doctor/facts/collect.js';
 import type { Facts } from '../doctor/facts/facts.js';
-import { Asker } from '../doctor/facts/http-probe.js';
-import { hereFacts } from '../doctor/facts/local-facts.js';
+import { RegistryProbe } from '../doctor/facts/http-probe.js';
+import { localFacts } from '../doctor/facts/local-facts.js';
 import type { Diagnosis, FindingCode } from '../doctor/findings/finding.js';
 import { renderDiagnosis, verdictText } from '../doctor/report.js';
-import { CONNECTION_FLAGS, namespaceOption, wayOf } from '../registry/connection.js';
+import { CONNECTION_FLAGS, namespaceOption, resolveConnection } from '../registry/connection.js';
 import { describeFlags, parseArguments, toggle, valued } from '../terminal/arguments.js';
 import { jsonText } from '../terminal/json-text.js';
 import { EXIT } from '../terminal/shell.js';
@@ -45,22 +45,22 @@ ${EXIT.unreachable} no registry answers.`;
 export const doctor: Command = { help: HELP, run };
 
 async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
-  const { flags, words } = parseArguments(FLAGS, argv);
-  const [word = null, extra] = words;
+  const { flags, operands } = parseArguments(FLAGS, argv);
+  const [operand = null, extra] = operands;
   if (extra !== undefined)
     throw new RollcallError(
       'OPTION_INVALID',
-      `doctor takes one service or id; received ${words.length}: ${words.join(' ')}.`,
+      `doctor takes one service or id; received ${operands.length}: ${operands.join(' ')}.`,
     );
-  const way = wayOf(flags, shell.env);
-  const facts = await gather(new Asker(way), {
-    word,
+  const connection = resolveConnection(flags, shell.env);
+  const facts = await collectFacts(new RegistryProbe(connection), {
+    operand,
     namespace: flags['--namespace'] ?? null,
-    triesPorts: !flags['--no-ports'],
-    others: way.others,
-    here: hereFacts(shell.env),
+    shouldProbePorts: !flags['--no-ports'],
+    otherUrls: connection.otherUrls,
+    local: localFacts(shell.env),
   });
-  const diagnosis = judge(facts);
+  const diagnosis = diagnose(facts);
   for (const line of flags['--output'] === 'json'
     ? [jsonOf(facts, diagnosis)]
     : renderDiagnosis(facts, diagnosis, shell.terminal))
@@ -75,12 +75,12 @@ function jsonOf(facts: Facts, { findings, fine, unchecked }: Diagnosis): string 
 
 /**
  * A registry that refuses is reachable, and so is one of which small answers arrive; another program in its place is
- * not. What could not be checked is not known to be absent.
+ * not. A registry that could not be checked does not count as absent.
  */
 function exitCodeOf({ contact }: Facts, { findings }: Diagnosis): ExitCode {
   if (findings.length === 0) return EXIT.done;
   const has = (...codes: readonly FindingCode[]): boolean => findings.some(({ code }) => codes.includes(code));
-  const isThere = has('large-answers-lost', 'few-open-files-here');
-  const isAbsent = (contact.kind === 'failure' && !isThere) || has('not-a-registry');
+  const isReachable = has('large-answers-lost', 'few-open-files-here');
+  const isAbsent = (contact.kind === 'failure' && !isReachable) || has('not-a-registry');
   return isAbsent ? EXIT.unreachable : EXIT.failed;
 }

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { run } from '../run.js';
-import { testShell } from '../terminal/shell.fixture.js';
+import { createTestShell } from '../terminal/shell.fixture.js';
 import { Testbed } from '../testbed.fixture.js';
 
 let testbed: Testbed;
@@ -52,14 +52,14 @@ describe('rollcall events', () => {
   });
 
   it('prints with --all all kept events that match, in any number of pages', async () => {
-    const { url, server, questions } = await registryWithEvents(2_500);
-    const shell = testShell({ ROLLCALL_URL: url });
+    const { url, server, questions: queries } = await startRegistryWithEvents(2_500);
+    const shell = createTestShell({ ROLLCALL_URL: url });
     expect(await run(['events', '--all', '-o', 'json', '--kind', 'state'], shell)).toBe(0);
     server.close();
     expect(shell.outLines.map((line) => (JSON.parse(line) as RegistryEvent).seq)).toEqual(
       Array.from({ length: 2_500 }, (_, at) => at + 1),
     );
-    expect(questions.map((query) => [query.get('after'), query.get('limit'), query.get('kind')])).toEqual([
+    expect(queries.map((query) => [query.get('after'), query.get('limit'), query.get('kind')])).toEqual([
       ['0', '1000', 'state'],
       ['1000', '1000', 'state'],
       ['2000', '1000', 'state'],
@@ -67,16 +67,16 @@ describe('rollcall events', () => {
   });
 
   it('prints the number of events that are no longer kept', async () => {
-    const { url, server } = await registryWithEvents(3, 4_711);
-    const shell = testShell({ ROLLCALL_URL: url });
+    const { url, server } = await startRegistryWithEvents(3, 4_711);
+    const shell = createTestShell({ ROLLCALL_URL: url });
     expect(await run(['events'], shell)).toBe(0);
     server.close();
     expect(shell.errLines.join('\n')).toContain('4,711 older events are no longer kept.');
   });
 
-  it('has a date on events that are not of today', async () => {
-    const { url, server } = await registryWithEvents(1);
-    const shell = testShell({ ROLLCALL_URL: url });
+  it('prints a date on events that are not of today', async () => {
+    const { url, server } = await startRegistryWithEvents(1);
+    const shell = createTestShell({ ROLLCALL_URL: url });
     expect(await run(['events'], shell)).toBe(0);
     server.close();
     expect(shell.outLines[0]).toMatch(/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d {2}state/);
@@ -92,7 +92,7 @@ describe('rollcall events', () => {
     [['--since', '1h', '--until', '2h'], '--until'],
     [['--state', 'DEAD'], 'CRITICAL'],
     [['--before', '0'], '--before'],
-  ])('%j is refused as an invalid command line', async (argv, why) => {
+  ])('refuses %j as an invalid command line', async (argv, why) => {
     expect(await testbed.run('events', ...argv)).toEqual({ code: 2, out: '', err: expect.stringContaining(why) });
   });
 
@@ -105,12 +105,12 @@ describe('rollcall events', () => {
 });
 
 /** A registry with `count` events, all of the year 2000, numbered from 1. */
-async function registryWithEvents(count: number, dropped = 0) {
-  const questions: URLSearchParams[] = [];
+async function startRegistryWithEvents(count: number, dropped = 0) {
+  const queries: URLSearchParams[] = [];
   const server = createServer((request, response) => {
     const url = new URL(request.url ?? '', 'http://x');
     if (url.pathname !== '/api/v1/events') return void response.end('{"services":[]}');
-    questions.push(url.searchParams);
+    queries.push(url.searchParams);
     const after = Number(url.searchParams.get('after') ?? 0);
     const page = Array.from({ length: Math.min(1_000, count - after) }, (_, at) => eventAt(after + at + 1));
     const last = after + page.length;
@@ -118,7 +118,7 @@ async function registryWithEvents(count: number, dropped = 0) {
     return void response.end(JSON.stringify(answer));
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, server, questions };
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, server, questions: queries };
 }
 
 function eventAt(seq: number): RegistryEvent {

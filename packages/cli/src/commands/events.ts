@@ -14,33 +14,33 @@ import type { InstanceId, RegistryEvent } from '@rollcall/core';
 import { ALL_NAMESPACES_FLAG, apiOf, CONNECTION_FLAGS, NAMESPACE_FLAG } from '../registry/connection.js';
 import { numberAt } from '../registry/json.js';
 import type { Json } from '../registry/json.js';
-import { isUnknown, unknownNamespaceText, unknownServiceText } from '../registry/namespaces.js';
+import { isUnknownNamespace, unknownNamespaceText, unknownServiceText } from '../registry/namespaces.js';
 import { eventsIn } from '../registry/registry-api.js';
 import type { RegistryApi, Whereabouts } from '../registry/registry-api.js';
 import { resolveInstance } from '../registry/resolve-instance.js';
-import { happenedText } from '../render/happened-text.js';
+import { eventText } from '../render/event-text.js';
 import { stateLook } from '../render/state-shapes.js';
 import { describeFlags, parseArguments, repeated, toggle, valued } from '../terminal/arguments.js';
 import { OUTPUT_FLAG } from '../terminal/formats.js';
 import { jsonText } from '../terminal/json-text.js';
-import { momentOf, momentText } from '../terminal/moments.js';
-import { neededWords } from '../terminal/operands.js';
+import { parseMoment, momentText } from '../terminal/moments.js';
+import { requireOperands } from '../terminal/operands.js';
 import { paint } from '../terminal/paint.js';
 import type { Look } from '../terminal/paint.js';
 import { EXIT } from '../terminal/shell.js';
 import type { Command, ExitCode, Shell } from '../terminal/shell.js';
-import { countText } from '../terminal/words.js';
+import { countText } from '../terminal/texts.js';
 
 const DEFAULT_LIMIT = 100;
-const LARGEST_LIMIT = 1_000;
+const MAX_LIMIT = 1_000;
 
-const words = (doc: string, item: Parameters<typeof option.string>[0]) =>
+const textList = (doc: string, item: Parameters<typeof option.string>[0]) =>
   option.list({ doc: `${doc}; may be repeated`, item: option.string(item), default: [] });
 
 const FLAGS = {
   '--follow': toggle('stay, and print new events', 'f'),
-  '--instance': repeated(words('only of this instance; its id may be short', { doc: 'an id' }), '<id>'),
-  '--service': repeated(words('only of this service', { doc: 'a name' }), '<name>'),
+  '--instance': repeated(textList('only of this instance; its id may be short', { doc: 'an id' }), '<id>'),
+  '--service': repeated(textList('only of this service', { doc: 'a name' }), '<name>'),
   '--kind': repeated(
     option.list({
       doc: `only these: ${EVENT_KINDS.join(', ')}; may be repeated`,
@@ -68,10 +68,10 @@ const FLAGS = {
   ),
   '--limit': valued(
     option.number({
-      doc: `the newest events, 1 … ${LARGEST_LIMIT}; default ${DEFAULT_LIMIT}`,
+      doc: `the newest events, 1 … ${MAX_LIMIT}; default ${DEFAULT_LIMIT}`,
       integer: true,
       min: 1,
-      max: LARGEST_LIMIT,
+      max: MAX_LIMIT,
     }),
     '<n>',
   ),
@@ -100,29 +100,29 @@ Examples:
   rollcall events -f
   rollcall events --all -o json > events.ndjson`;
 
-const ASK_EVERY_MS = 500;
+const POLL_MS = 500;
 const KIND_WIDTH = Math.max(...EVENT_KINDS.map((kind) => kind.length));
 
 /** `rollcall events`: the history, and new events. */
 export const events: Command = { help: HELP, run };
 
 type Query = readonly (readonly [string, string])[];
-type Given = ReturnType<typeof parseArguments<typeof FLAGS>>['flags'];
+type EventFlags = ReturnType<typeof parseArguments<typeof FLAGS>>['flags'];
 
 async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
-  const { flags, words: typed } = parseArguments(FLAGS, argv);
-  neededWords('events [options]', typed, 0);
-  checkTogether(flags);
-  const stretch = stretchOf(flags);
-  const end = Promise.race([shell.asksToEnd(), shell.outputClosed]);
-  const asked = await apiOf(flags, shell.env);
-  const known = await asked.everywhere();
-  await checkEver(asked, known);
+  const { flags, operands } = parseArguments(FLAGS, argv);
+  requireOperands('events [options]', operands, 0);
+  checkCombination(flags);
+  const times = timeQuery(flags);
+  const end = Promise.race([shell.waitForSignal(), shell.outputClosed]);
+  const baseApi = await apiOf(flags, shell.env);
+  const known = await baseApi.everywhere();
+  await checkNamespaceHistory(baseApi, known);
   // an id does not contain its namespace
-  const api = flags['--instance'].length > 0 ? asked.within('*') : asked;
+  const api = flags['--instance'].length > 0 ? baseApi.within('*') : baseApi;
   const namespaces = new Set(known.map(({ namespace }) => namespace));
   const isJson = flags['--output'] === 'json';
-  const only: Query = [...(await filtersOf(flags, asked)), ...stretch];
+  const query: Query = [...(await filtersOf(flags, baseApi)), ...times];
   let printed = 0;
   const print = (answer: Json): void => {
     for (const event of eventsIn(answer)) {
@@ -131,12 +131,12 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
       shell.out(isJson ? jsonText(event) : textOf(event, namespaces.size > 1, shell));
     }
   };
-  const answer = flags['--all'] ? await everything(api, only, print) : await newest(api, only, flags);
+  const answer = flags['--all'] ? await fetchAll(api, query, print) : await fetchNewest(api, query, flags);
   if (!flags['--all']) print(answer);
-  if (flags['--follow']) await follow(api, { only, from: answer, print, end }, shell);
+  if (flags['--follow']) await follow(api, { only: query, from: answer, print, end }, shell);
   else if (!isJson) {
-    if (printed === 0) shell.err(nothingText(asked, flags['--service'], known));
-    printRest(answer, flags['--all'], shell);
+    if (printed === 0) shell.err(nothingText(baseApi, flags['--service'], known));
+    printHidden(answer, flags['--all'], shell);
   }
   return EXIT.done;
 }
@@ -153,15 +153,15 @@ function nothingText(api: RegistryApi, services: readonly string[], known: reado
 }
 
 /** Rejects with REGISTRY_REFUSED for a namespace in which nothing is and nothing was. */
-async function checkEver(api: RegistryApi, known: readonly Whereabouts[]): Promise<void> {
-  if (!isUnknown(api.namespace, known)) return;
-  const past = await api.events([['limit', String(LARGEST_LIMIT)]]);
+async function checkNamespaceHistory(api: RegistryApi, known: readonly Whereabouts[]): Promise<void> {
+  if (!isUnknownNamespace(api.namespace, known)) return;
+  const past = await api.events([['limit', String(MAX_LIMIT)]]);
   if (eventsIn(past).some(({ namespace }) => namespace === api.namespace)) return;
   throw new RollcallError('REGISTRY_REFUSED', unknownNamespaceText(api, known));
 }
 
 /** Throws OPTION_INVALID for flags that contradict each other. */
-function checkTogether(flags: Given): void {
+function checkCombination(flags: EventFlags): void {
   const { '--all': all, '--follow': follows, '--before': before, '--limit': limit, '--until': until } = flags;
   const contradictions: readonly (readonly [boolean, string])[] = [
     [all && limit !== undefined, '--all prints all events and --limit some: leave out one.'],
@@ -169,13 +169,14 @@ function checkTogether(flags: Given): void {
     [follows && before !== undefined, '--follow goes on to the newest and --before goes back: leave out one.'],
     [follows && until !== undefined, '--follow has no end and --until is one: leave out one.'],
   ];
-  for (const [isThere, text] of contradictions) if (isThere) throw new RollcallError('OPTION_INVALID', text);
+  for (const [isContradiction, text] of contradictions)
+    if (isContradiction) throw new RollcallError('OPTION_INVALID', text);
 }
 
-function stretchOf({ '--since': since, '--until': until }: Given): Query {
+function timeQuery({ '--since': since, '--until': until }: EventFlags): Query {
   const now = systemTime.wall();
-  const from = since === undefined ? null : momentOf(since, '--since', now);
-  const to = until === undefined ? null : momentOf(until, '--until', now);
+  const from = since === undefined ? null : parseMoment(since, '--since', now);
+  const to = until === undefined ? null : parseMoment(until, '--until', now);
   if (from !== null && to !== null && from >= to)
     throw new RollcallError('OPTION_INVALID', `--until ${until} is not later than --since ${since}.`);
   return [
@@ -184,8 +185,8 @@ function stretchOf({ '--since': since, '--until': until }: Given): Query {
   ];
 }
 
-async function filtersOf(flags: Given, api: RegistryApi): Promise<Query> {
-  const ids = await Promise.all(flags['--instance'].map((typed) => idOf(typed, api)));
+async function filtersOf(flags: EventFlags, api: RegistryApi): Promise<Query> {
+  const ids = await Promise.all(flags['--instance'].map((typed) => resolveId(typed, api)));
   return [
     ...ids.map((id) => ['instance', id] as const),
     ...flags['--service'].map((name) => ['service', name] as const),
@@ -198,7 +199,7 @@ async function filtersOf(flags: Given, api: RegistryApi): Promise<Query> {
  * An instance that left long ago may be known by its events only: then its whole id is required. Rejects as
  * `resolveInstance`.
  */
-async function idOf(typed: string, api: RegistryApi): Promise<InstanceId> {
+async function resolveId(typed: string, api: RegistryApi): Promise<InstanceId> {
   try {
     return (await resolveInstance(typed, api, 'allowed')).id;
   } catch (error) {
@@ -212,15 +213,19 @@ async function idOf(typed: string, api: RegistryApi): Promise<InstanceId> {
   }
 }
 
-function newest(api: RegistryApi, only: Query, { '--limit': limit, '--before': before }: Given): Promise<Json> {
+function fetchNewest(
+  api: RegistryApi,
+  query: Query,
+  { '--limit': limit, '--before': before }: EventFlags,
+): Promise<Json> {
   const page = [['limit', String(limit ?? DEFAULT_LIMIT)] as const];
-  return api.events([...only, ...page, ...(before === undefined ? [] : [['before', String(before)] as const])]);
+  return api.events([...query, ...page, ...(before === undefined ? [] : [['before', String(before)] as const])]);
 }
 
 /** Requests page by page and prints each as it arrives; returns the last one. */
-async function everything(api: RegistryApi, only: Query, print: (answer: Json) => void): Promise<Json> {
+async function fetchAll(api: RegistryApi, query: Query, print: (answer: Json) => void): Promise<Json> {
   for (let after = 0; ;) {
-    const answer = await api.events([...only, ['limit', String(LARGEST_LIMIT)], ['after', String(after)]]);
+    const answer = await api.events([...query, ['limit', String(MAX_LIMIT)], ['after', String(after)]]);
     print(answer);
     if (answer['more'] !== true) return answer;
     after = numberAt(answer, 'last') ?? after;
@@ -228,14 +233,14 @@ async function everything(api: RegistryApi, only: Query, print: (answer: Json) =
 }
 
 /** Prints which events exist besides the printed ones. */
-function printRest(answer: Json, isAll: boolean, shell: Shell): void {
+function printHidden(answer: Json, isAll: boolean, shell: Shell): void {
   const [first] = eventsIn(answer);
   if (first !== undefined && !isAll && answer['older'] === true) shell.err(`Older events match: --before ${first.seq}`);
   const dropped = numberAt(answer, 'dropped') ?? 0;
   if (dropped > 0) shell.err(`${countText(dropped)} older events are no longer kept.`);
 }
 
-interface Following {
+interface FollowOptions {
   readonly only: Query;
   /** The last answer printed. */
   readonly from: Json;
@@ -244,27 +249,27 @@ interface Following {
 }
 
 /** Continues to request, also while the registry is unreachable, and reports when that begins. */
-async function follow(api: RegistryApi, { only, from, print, end }: Following, shell: Shell): Promise<void> {
-  const over = new AbortController();
-  void end.then(() => over.abort());
+async function follow(api: RegistryApi, { only: query, from, print, end }: FollowOptions, shell: Shell): Promise<void> {
+  const stopped = new AbortController();
+  void end.then(() => stopped.abort());
   let last = from;
-  let isAway = false;
-  while (!over.signal.aborted) {
+  let isUnreachable = false;
+  while (!stopped.signal.aborted) {
     try {
-      const answer = await api.events([...only, ['limit', '1000'], ['after', String(numberAt(last, 'last') ?? 0)]]);
-      isAway = false;
+      const answer = await api.events([...query, ['limit', '1000'], ['after', String(numberAt(last, 'last') ?? 0)]]);
+      isUnreachable = false;
       const isSame = answer['epoch'] === last['epoch'];
       // after a restart the registry numbers its events from 1: print all of them
-      last = isSame ? answer : await api.events([...only, ['limit', '1000']]);
+      last = isSame ? answer : await api.events([...query, ['limit', '1000']]);
       if (isSame && (numberAt(answer, 'missed') ?? 0) > 0) shell.err(`${String(answer['missed'])} events are gone.`);
       print(last);
       if (last['more'] === true) continue;
     } catch (error) {
       if (!isRollcallError(error)) throw error;
-      if (!isAway) shell.err(`rollcall events: ${messageOf(error)} Trying again.`);
-      isAway = true;
+      if (!isUnreachable) shell.err(`rollcall events: ${messageOf(error)} Trying again.`);
+      isUnreachable = true;
     }
-    await sleep(systemTime, ASK_EVERY_MS, { signal: over.signal });
+    await sleep(systemTime, POLL_MS, { signal: stopped.signal });
   }
 }
 
@@ -278,7 +283,7 @@ function textOf(event: RegistryEvent, hasNamespaces: boolean, shell: Shell): str
     [
       { text: `${momentText(at, systemTime.wall())}  ` },
       { text: kind.padEnd(KIND_WIDTH), look: kind === 'state' ? look : 'faint' },
-      { text: `  ${subject.padEnd(18)}  ${happenedText(event)}` },
+      { text: `  ${subject.padEnd(18)}  ${eventText(event)}` },
     ],
     { ...shell.terminal, width: Infinity },
   );

@@ -1,6 +1,6 @@
 import { option, RollcallError } from '@rollcall/core';
 import { ALL_NAMESPACES_FLAG, apiOf, CONNECTION_FLAGS, NAMESPACE_FLAG } from '../registry/connection.js';
-import { areSeveral, checkNamespace, unknownServiceText } from '../registry/namespaces.js';
+import { hasSeveralNamespaces, checkNamespace, unknownServiceText } from '../registry/namespaces.js';
 import type { RegistryApi, Whereabouts } from '../registry/registry-api.js';
 import { edgesIn, hasOpenCircuit, p99Text, qualified, successText } from '../registry/traffic.js';
 import type { Edge } from '../registry/traffic.js';
@@ -8,15 +8,15 @@ import { edgeTable } from '../render/edge-table.js';
 import { edgesOf } from '../render/watch-traffic.js';
 import { describeFlags, parseArguments, toggle, valued } from '../terminal/arguments.js';
 import { jsonText } from '../terminal/json-text.js';
-import { onlyWord } from '../terminal/operands.js';
+import { optionalOperand } from '../terminal/operands.js';
 import { paint } from '../terminal/paint.js';
 import { EXIT } from '../terminal/shell.js';
 import type { Command, ExitCode, Shell } from '../terminal/shell.js';
 
 const FORMATS = ['table', 'mermaid', 'dot', 'json'] as const;
 /** Lines of a terminal besides the edges: the head, the number of further ones, and the next prompt. */
-const OTHER_LINES = 3;
-const LEAST_EDGES = 10;
+const RESERVED_LINES = 3;
+const MIN_EDGES = 10;
 
 const FLAGS = {
   '--format': valued(
@@ -45,19 +45,19 @@ Examples:
   rollcall graph --format dot | dot -Tsvg > calls.svg
   rollcall graph --format json | jq '.edges[].to'`;
 
-/** `rollcall graph`: the calls between services, to read, or for other programs to draw. */
+/** `rollcall graph`: the calls between services, as a table or for programs that draw them. */
 export const graph: Command = { help: HELP, run };
 
 async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
-  const { flags, words } = parseArguments(FLAGS, argv);
-  const service = onlyWord('graph', 'service', words);
+  const { flags, operands } = parseArguments(FLAGS, argv);
+  const service = optionalOperand('graph', 'service', operands);
   const api = await apiOf(flags, shell.env);
   const [topology, known] = await Promise.all([api.topology(), api.everywhere()]);
   checkNamespace(api, known);
   const all = edgesIn(topology);
   const edges = service === null ? all : edgesOf(all, service);
   if (service !== null && edges.length === 0) checkService(service, api, known);
-  const hasNamespaces = flags['--all-namespaces'] && areSeveral(known);
+  const hasNamespaces = flags['--all-namespaces'] && hasSeveralNamespaces(known);
   const drawn = hasNamespaces ? edges.map(qualified) : edges;
   const format = flags['--format'];
   if (format === 'json') shell.out(jsonText({ edges }));
@@ -74,9 +74,9 @@ function printTable(
 ): void {
   const window = shell.window();
   const width = window?.width ?? Infinity;
-  const most = window === null || isAll ? Infinity : Math.max(LEAST_EDGES, window.height - OTHER_LINES);
+  const maxEdges = window === null || isAll ? Infinity : Math.max(MIN_EDGES, window.height - RESERVED_LINES);
   if (edges.length === 0) return;
-  for (const text of edgeTable(edges, { hasNamespaces, width, most })) {
+  for (const text of edgeTable(edges, { hasNamespaces, width, maxEdges })) {
     shell.out(paint([{ text }], { ...shell.terminal, width }));
   }
 }

@@ -1,9 +1,9 @@
 import { isCallable } from '@rollcall/core';
 import type { Server } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { fleet, fleetRegistry } from '../fleet.fixture.js';
+import { createFleet, startFleetRegistry } from '../fleet.fixture.js';
 import { run } from '../run.js';
-import { testShell } from '../terminal/shell.fixture.js';
+import { createTestShell } from '../terminal/shell.fixture.js';
 import type { TestTerminal } from '../terminal/shell.fixture.js';
 import { Testbed } from '../testbed.fixture.js';
 
@@ -47,11 +47,11 @@ describe('rollcall ls, of a registry', () => {
       ['--sort', '-id'],
       ['users-0b9e', 'orders-2b9c', 'orders-1e07'],
     ],
-  ])('%j lists what matches', async (argv, ids) => {
+  ])('lists the matches of %j', async (argv, ids) => {
     expect(await names(...argv)).toEqual(ids);
   });
 
-  it('the table has a column for callability, and one for namespaces if requested', async () => {
+  it('prints a column for callability, and one for namespaces if requested', async () => {
     const { out } = await testbed.run('ls', '--admin', 'MAINTENANCE');
     expect(out).toMatch(/^ +STATE +CALLABLE +INSTANCE/);
     expect(out).toMatch(/MAINTENANCE +no +default\/orders…2b9c/);
@@ -69,7 +69,7 @@ describe('rollcall ls, of a registry', () => {
     expect(other.out.indexOf('orders…1e07')).toBeLessThan(other.out.indexOf('orders…2b9c'));
   });
 
-  it('-o json has the whole instances with their heartbeats', async () => {
+  it('prints whole instances with their heartbeats with -o json', async () => {
     const { out } = await testbed.run('ls', '-o', 'json', '--version', '1.4.3');
     // counts of services would cover the matching instances only
     expect(JSON.parse(out)).not.toHaveProperty('services');
@@ -140,17 +140,17 @@ describe('rollcall ls, of a registry', () => {
 const isRow = (line: string): boolean => / (yes|no) {2,}/.test(line.slice(15));
 
 describe('rollcall ls, of a fleet', () => {
-  const instances = fleet(200, Date.now());
+  const instances = createFleet(200, Date.now());
   let url = '';
   let server: Server;
-  let asked: readonly string[];
+  let requests: readonly string[];
   beforeAll(async () => {
-    ({ url, server, asked } = await fleetRegistry(instances));
+    ({ url, server, requests } = await startFleetRegistry(instances));
   });
   afterAll(() => void server.close());
 
   async function ls(terminal: TestTerminal, ...argv: readonly string[]) {
-    const shell = testShell({ ROLLCALL_URL: url }, terminal);
+    const shell = createTestShell({ ROLLCALL_URL: url }, terminal);
     const code = await run(['ls', ...argv], shell);
     return { code, lines: shell.outLines };
   }
@@ -159,24 +159,24 @@ describe('rollcall ls, of a fleet', () => {
     ['--callable', 'yes'],
     ['--callable', 'yes', '-o', 'wide'],
     ['--callable', 'yes', '-o', 'json'],
-  ])('%j requests the order in which pages miss no instance', async (...argv) => {
-    const from = asked.length;
+  ])('requests for %j the order in which pages miss no instance', async (...argv) => {
+    const from = requests.length;
     await ls({ height: 40 }, ...argv);
-    const sorts = asked.slice(from).flatMap((path) => /^\/api\/v1\/instances\?.*sort=([^&]*)/.exec(path)?.[1] ?? []);
+    const sorts = requests.slice(from).flatMap((path) => /^\/api\/v1\/instances\?.*sort=([^&]*)/.exec(path)?.[1] ?? []);
     expect(new Set(sorts)).toEqual(new Set(['service']));
   });
 
   it('requests one page after the other, and nothing else', async () => {
-    const from = asked.length;
+    const from = requests.length;
     const { lines } = await ls({}, '-o', 'name', '--instances');
     expect(lines).toEqual(instances.map(({ id }) => id));
-    const [services = '', ...pages] = asked.slice(from);
+    const [services = '', ...pages] = requests.slice(from);
     expect(services).toContain('/api/v1/services');
     expect(pages.map((path) => /after=(\d+)/.exec(path)?.[1])).toEqual([undefined, '300', '600', '900']);
     expect(pages.at(-1)).toContain('/api/v1/instances?sort=service&limit=1000&after=900');
   });
 
-  it('shows the first 200 on a terminal and the number of others; a pipe, and --all, get all of them', async () => {
+  it('shows the first 200 on a terminal and counts the others; a pipe, and --all, get all of them', async () => {
     for (const argv of [[], ['--instances'], ['-o', 'wide', '--instances']]) {
       const { lines } = await ls({ height: 24 }, ...argv);
       expect(lines.join('\n')).toMatch(/^… and (800|467) more\b/m);
@@ -192,7 +192,7 @@ describe('rollcall ls, of a fleet', () => {
     expect(lines.filter((line) => line.includes('CRITICAL  ')).length).toBeGreaterThan(100);
   });
 
-  it('-o json and -o name are never cut', async () => {
+  it('never cuts -o json and -o name', async () => {
     const { lines } = await ls({ height: 24 }, '-o', 'json', '--state', 'HEALTHY');
     const { instances: listed } = JSON.parse(lines[0] ?? '') as { instances: object[] };
     expect(listed).toHaveLength(instances.filter(({ state }) => state === 'HEALTHY').length);
@@ -200,12 +200,12 @@ describe('rollcall ls, of a fleet', () => {
   });
 
   it('names at most 20 of the matches of --fail-on', async () => {
-    const shell = testShell({ ROLLCALL_URL: url });
+    const shell = createTestShell({ ROLLCALL_URL: url });
     expect(await run(['ls', '-o', 'name', '--fail-on', 'CRITICAL'], shell)).toBe(1);
     expect(shell.errLines[0]).toMatch(/200 of 1000 in a state of --fail-on: .*, and 180 more\.$/);
   });
 
-  it('shows for each whether callers may call it, by the rule of callers', async () => {
+  it('shows for each instance whether callers may call it, by the rule of callers', async () => {
     const { lines } = await ls({}, '-o', 'wide', '--instances');
     for (const [index, instance] of instances.entries()) {
       expect(lines[index + 1]).toMatch(isCallable(instance) ? / yes {2,}/ : / no {2,}/);
@@ -214,13 +214,13 @@ describe('rollcall ls, of a fleet', () => {
 });
 
 describe('a truncated list', () => {
-  it('has names that are also unique beyond its end', async () => {
-    const [sample] = fleet(1, Date.now());
+  it('prints names that are also unique beyond its end', async () => {
+    const [sample] = createFleet(1, Date.now());
     const ids = [...Array.from({ length: 200 }, (_, index) => `orders-a-${1_000 + index}`), 'orders-b-1000'];
-    const { url, server } = await fleetRegistry(
+    const { url, server } = await startFleetRegistry(
       ids.flatMap((id) => (sample === undefined ? [] : [{ ...sample, id, service: 'orders' }])),
     );
-    const shell = testShell({ ROLLCALL_URL: url }, { height: 40, width: 100 });
+    const shell = createTestShell({ ROLLCALL_URL: url }, { height: 40, width: 100 });
     expect(await run(['ls', 'orders'], shell)).toBe(0);
     expect(shell.outLines.join('\n')).toContain('… and 1 more');
     const names = shell.outLines.flatMap((line) => /^. [A-Z]+ +(?:yes|no) +(\S+)/.exec(line)?.[1] ?? []);

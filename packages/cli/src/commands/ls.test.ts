@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { run } from '../run.js';
-import { testShell } from '../terminal/shell.fixture.js';
+import { createTestShell } from '../terminal/shell.fixture.js';
 
 describe('rollcall ls', () => {
   let registry: RunningRegistry;
@@ -32,12 +32,12 @@ describe('rollcall ls', () => {
   afterAll(() => registry.close());
 
   async function ls(...argv: string[]) {
-    const shell = testShell({ ROLLCALL_URL: registry.url });
+    const shell = createTestShell({ ROLLCALL_URL: registry.url });
     const code = await run(['ls', ...argv], shell);
     return { code, out: shell.outLines.join('\n'), err: shell.errLines.join('\n') };
   }
 
-  it('shows every instance with its state and why', async () => {
+  it('shows every instance with its state and its reason', async () => {
     const { code, out } = await ls();
     expect(code).toBe(0);
     expect(out).toMatch(/STATE +CALLABLE +INSTANCE +→1 +←2 +SINCE +WHY \/ NEXT/);
@@ -46,13 +46,13 @@ describe('rollcall ls', () => {
     expect(out).toContain('HEALTHY once proved');
   });
 
-  it('shows those of one service', async () => {
+  it('shows the instances of one service', async () => {
     const { out } = await ls('orders');
     expect(out).toContain('orders…1e07');
     expect(out).not.toContain('users');
   });
 
-  it('-o json is one object with both heartbeats, -o name one id per line, -o wide has addresses', async () => {
+  it('prints one object with both heartbeats with -o json, one id per line with -o name, addresses with -o wide', async () => {
     const json = JSON.parse((await ls('-o', 'json')).out) as { instances: object[] };
     expect(json).toMatchObject({ url: registry.url, instances: [{ id: 'orders-1e07' }, { id: 'users-0b9e' }] });
     expect(json.instances[0]).toMatchObject({ heartbeats: { heartbeat2: { lastSuccessAgoMs: null } } });
@@ -60,7 +60,7 @@ describe('rollcall ls', () => {
     expect((await ls('orders', '-o', 'wide')).out).toMatch(/REGISTERING +orders-1e07 +tcp:\/\/127\.0\.0\.1:9 +1\.4\.2/);
   });
 
-  it('-o wide shows no character of a version that would reverse the line', async () => {
+  it('prints no character of a version that would reverse the line', async () => {
     expect((await ls('users', '-o', 'wide')).out).toMatch(/:9 +2\.0\?\? /);
   });
 
@@ -99,7 +99,7 @@ describe('rollcall ls', () => {
     expect(await ls('orders', 'users')).toMatchObject({ code: 2 });
   });
 
-  it('--fail-on sets the exit code, and names the instances', async () => {
+  it('sets the exit code with --fail-on, and names the instances', async () => {
     expect(await ls('--fail-on', 'CRITICAL')).toMatchObject({ code: 0, err: '' });
     const { code, out, err } = await ls('-o', 'name', '--fail-on', 'CRITICAL', '--fail-on', 'REGISTERING');
     expect({ code, out }).toEqual({ code: 1, out: 'orders-1e07\nusers-0b9e' });
@@ -107,7 +107,7 @@ describe('rollcall ls', () => {
     expect(await ls('--fail-on', 'DEAD')).toMatchObject({ code: 2, err: expect.stringContaining('CRITICAL') });
   });
 
-  it('--namespace lists another namespace', async () => {
+  it('lists another namespace with --namespace', async () => {
     expect(await ls('--namespace', 'shop')).toMatchObject({ code: 1, err: expect.stringContaining('no namespace') });
     expect(await ls('--namespace', 'Shop!')).toMatchObject({ code: 2, err: expect.stringContaining('DNS label') });
   });

@@ -2,40 +2,40 @@ import { option, RollcallError, STATES } from '@rollcall/core';
 import type { InstanceId } from '@rollcall/core';
 import { ALL_NAMESPACES_FLAG, apiOf, CONNECTION_FLAGS, NAMESPACE_FLAG } from '../registry/connection.js';
 import {
-  areSeveral,
+  hasSeveralNamespaces,
   checkNamespace,
   namesOf,
   emptyListText,
-  othersText,
+  otherNamespacesText,
   unknownServiceText,
 } from '../registry/namespaces.js';
 import type { RegistryApi, Whereabouts } from '../registry/registry-api.js';
 import { edgesIn, openCircuits } from '../registry/traffic.js';
 import {
   checkZones,
-  everyMatch,
+  fetchMatches,
   FILTER_FLAGS,
   givenFilters,
-  isChosen,
+  isSelected,
   isSelective,
-  questionOf,
+  instancesQuery,
 } from '../render/instance-filters.js';
 import type { View } from '../render/instance-table.js';
-import { FORMATS, listed, MOST_LISTED } from '../render/listing.js';
+import { FORMATS, renderListing, MAX_LISTED } from '../render/listing.js';
 import { countsOf, outagesIn, outageText } from '../render/outages.js';
 import { awayTerms } from '../render/override-terms.js';
 import { describeFlags, parseArguments, repeated, toggle, valued } from '../terminal/arguments.js';
-import { onlyWord } from '../terminal/operands.js';
+import { optionalOperand } from '../terminal/operands.js';
 import { EXIT } from '../terminal/shell.js';
 import type { Command, ExitCode, Shell } from '../terminal/shell.js';
-import { countText } from '../terminal/words.js';
+import { countText } from '../terminal/texts.js';
 
-/** Instances that are named in a complaint. */
-const MOST_NAMED = 20;
+/** The maximum number of instances in an error. */
+const MAX_NAMED = 20;
 
 /** `NOT_CALLABLE`: a service has instances, and callers may call none of them. */
-const FAILS = [...STATES, 'NOT_CALLABLE'] as const;
-type Fail = (typeof FAILS)[number];
+const FAIL_CONDITIONS = [...STATES, 'NOT_CALLABLE'] as const;
+type FailCondition = (typeof FAIL_CONDITIONS)[number];
 
 const FLAGS = {
   '--output': valued(
@@ -47,14 +47,14 @@ const FLAGS = {
   '--fail-on': repeated(
     option.list({
       doc: `exit with ${EXIT.failed} if an instance is in this state (${STATES.join(', ')}), or no instance of a service may be called (NOT_CALLABLE: only then); may be repeated`,
-      item: option.oneOf(FAILS, { doc: 'a state, or NOT_CALLABLE' }),
+      item: option.oneOf(FAIL_CONDITIONS, { doc: 'a state, or NOT_CALLABLE' }),
       default: [],
     }),
     '<state>',
   ),
   ...FILTER_FLAGS,
   '--all': toggle(
-    `show all instances on a terminal, which otherwise shows at most ${MOST_LISTED}, with one line for HEALTHY ones if the table is too high`,
+    `show all instances on a terminal, which otherwise shows at most ${MAX_LISTED}, with one line for HEALTHY ones if the table is too high`,
   ),
   ...NAMESPACE_FLAG,
   ...ALL_NAMESPACES_FLAG,
@@ -91,10 +91,10 @@ Examples:
 export const ls: Command = { help: HELP, run };
 
 async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
-  const { flags, words } = parseArguments(FLAGS, argv);
-  const service = onlyWord('ls', 'service', words);
-  if (flags['--watch']) return staying(flags, service, shell);
-  const fails: readonly Fail[] = flags['--fail-on'];
+  const { flags, operands } = parseArguments(FLAGS, argv);
+  const service = optionalOperand('ls', 'service', operands);
+  if (flags['--watch']) return watchList(flags, service, shell);
+  const fails: readonly FailCondition[] = flags['--fail-on'];
   if (isSelective(flags) && fails.includes('NOT_CALLABLE')) {
     const text = '--fail-on NOT_CALLABLE is about whole services: leave out the filters of instances.';
     throw new RollcallError('OPTION_INVALID', text);
@@ -104,51 +104,51 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
   checkNamespace(api, known);
   const isFiltered = givenFilters(flags).length > 0;
   const format = flags['--output'];
-  const wanted = { service, known, withHeartbeats: ['table', 'json'].includes(format) };
+  const scope = { service, known, withHeartbeats: ['table', 'json'].includes(format) };
   const open = await circuitsFor(api, flags);
-  const found = isFiltered ? await search(api, wanted, { flags, open }) : await look(api, wanted);
+  const found = isFiltered ? await searchInstances(api, scope, { flags, open }) : await fetchServices(api, scope);
   if (found.instances.length === 0) await checkZones(api, flags['--zone']);
   if (found.instances.length === 0 && format !== 'json') {
-    shell.err(isFiltered ? `No instance at ${api.url} matches.` : nothingText(api, wanted));
+    shell.err(isFiltered ? `No instance at ${api.url} matches.` : nothingText(api, scope));
     return EXIT.done;
   }
   const view = format === 'name' ? found : { ...found, away: await awayTerms(api, found.instances) };
-  const listing = { view, format, isAll: flags['--all'], isOfOne: service !== null, open };
-  for (const line of listed(listing, shell)) shell.out(line);
-  printOthers({ flags, api, wanted }, shell);
-  return failsOn(fails, view, shell) ? EXIT.failed : EXIT.done;
+  const listing = { view, format, isAll: flags['--all'], isOneService: service !== null, open };
+  for (const line of renderListing(listing, shell)) shell.out(line);
+  printOtherNamespaces({ flags, api, scope }, shell);
+  return checkFailOn(fails, view, shell) ? EXIT.failed : EXIT.done;
 }
 
 /** The number of circuits to each instance that are not closed; null: unknown, and not requested. */
-async function circuitsFor(api: RegistryApi, flags: Given): Promise<ReadonlyMap<InstanceId, number> | null> {
+async function circuitsFor(api: RegistryApi, flags: ListFlags): Promise<ReadonlyMap<InstanceId, number> | null> {
   if (flags['--circuit'] !== undefined) return openCircuits(edgesIn(await api.topology()));
   if (!['wide', 'json'].includes(flags['--output'])) return null;
   const topology = await api.topology().catch(() => null);
   return topology === null ? null : openCircuits(edgesIn(topology));
 }
 
-interface Asked {
-  readonly flags: Given;
+interface ListRequest {
+  readonly flags: ListFlags;
   readonly api: RegistryApi;
-  readonly wanted: Wanted;
+  readonly scope: ListScope;
 }
 
-/** Below a list of all services of the default namespace; on standard error unless standard output is a terminal. */
-function printOthers({ flags, api, wanted: { service, known } }: Asked, shell: Shell): void {
+/** Printed below a list of all services of the default namespace; on standard error unless standard output is a terminal. */
+function printOtherNamespaces({ flags, api, scope: { service, known } }: ListRequest, shell: Shell): void {
   if (service !== null || flags['--namespace'] !== undefined || !['table', 'wide'].includes(flags['--output'])) return;
-  const text = othersText(api.namespace, known);
+  const text = otherNamespacesText(api.namespace, known);
   if (text === '') return;
   if (shell.window() === null) shell.err(text);
   else shell.out(text);
 }
 
-const nothingText = (api: RegistryApi, { service, known }: Wanted): string =>
+const nothingText = (api: RegistryApi, { service, known }: ListScope): string =>
   service === null ? emptyListText(api, known) : `${service} has no instance now.`;
 
-type Given = ReturnType<typeof parseArguments<typeof FLAGS>>['flags'];
+type ListFlags = ReturnType<typeof parseArguments<typeof FLAGS>>['flags'];
 
-/** Checks that the other options fit to --watch. */
-async function staying(flags: Given, service: string | null, shell: Shell): Promise<ExitCode> {
+/** Checks that the other options are compatible with --watch. */
+async function watchList(flags: ListFlags, service: string | null, shell: Shell): Promise<ExitCode> {
   const format = flags['--output'];
   if (format !== 'table' && format !== 'json') {
     throw new RollcallError('OPTION_INVALID', `--watch shows a table or json; received -o ${format}.`);
@@ -163,12 +163,12 @@ async function staying(flags: Given, service: string | null, shell: Shell): Prom
       '--watch never ends by itself and --fail-on needs an end: leave out one.',
     );
   }
-  const { watchLive } = await import('../render/watching.js');
+  const { watchLive } = await import('../render/watch-live.js');
   return watchLive({ flags, service, isJson: format === 'json' }, shell);
 }
 
-function failsOn(
-  fails: readonly Fail[],
+function checkFailOn(
+  fails: readonly FailCondition[],
   { instances, hasNamespaces = false, isPartial = false }: View,
   shell: Shell,
 ): boolean {
@@ -179,14 +179,14 @@ function failsOn(
   const failing = instances.filter(({ state }) => states.includes(state));
   if (failing.length === 0) return isOut;
   const names = namesOf(instances, hasNamespaces);
-  const named = failing.slice(0, MOST_NAMED).map(({ id, state }) => `${names.get(id) ?? id} ${state}`);
-  const more = failing.length > MOST_NAMED ? [`and ${countText(failing.length - MOST_NAMED)} more`] : [];
-  const texts = [...named, ...more].join(', ');
+  const named = failing.slice(0, MAX_NAMED).map(({ id, state }) => `${names.get(id) ?? id} ${state}`);
+  const hidden = failing.length > MAX_NAMED ? [`and ${countText(failing.length - MAX_NAMED)} more`] : [];
+  const texts = [...named, ...hidden].join(', ');
   shell.err(`rollcall ls: ${failing.length} of ${instances.length} in a state of --fail-on: ${texts}.`);
   return true;
 }
 
-interface Wanted {
+interface ListScope {
   /** Null: all. */
   readonly service: string | null;
   /** In all namespaces. */
@@ -195,22 +195,22 @@ interface Wanted {
 }
 
 /** The instances of all services that match. */
-async function search(
+async function searchInstances(
   api: RegistryApi,
-  { service, known, withHeartbeats }: Wanted,
-  { flags, open }: { readonly flags: Given; readonly open: ReadonlyMap<InstanceId, number> | null },
+  { service, known, withHeartbeats }: ListScope,
+  { flags, open }: { readonly flags: ListFlags; readonly open: ReadonlyMap<InstanceId, number> | null },
 ): Promise<View> {
   if (service !== null && !servicesIn(api, known).includes(service)) await refuseUnknown(api, service, known);
-  const answer = await everyMatch(api, questionOf(flags, { service, withHeartbeats }));
+  const answer = await fetchMatches(api, instancesQuery(flags, { service, withHeartbeats }));
   return {
     url: api.url,
     isLive: true,
-    heardAt: Date.now(),
-    hasNamespaces: areSeveral(known),
+    lastMessageAt: Date.now(),
+    hasNamespaces: hasSeveralNamespaces(known),
     isSorted: flags['--sort'] !== undefined,
     isPartial: isSelective(flags),
     ...answer,
-    instances: answer.instances.filter((instance) => isChosen(instance, flags, open ?? new Map())),
+    instances: answer.instances.filter((instance) => isSelected(instance, flags, open ?? new Map())),
   };
 }
 
@@ -220,7 +220,7 @@ function servicesIn(api: RegistryApi, known: readonly Whereabouts[]): readonly s
   return [...new Set(here.map(({ name }) => name))];
 }
 
-async function look(api: RegistryApi, { service, known, withHeartbeats }: Wanted): Promise<View> {
+async function fetchServices(api: RegistryApi, { service, known, withHeartbeats }: ListScope): Promise<View> {
   const names = servicesIn(api, known);
   if (service !== null && !names.includes(service)) await refuseUnknown(api, service, known);
   const answers = await Promise.all(
@@ -230,10 +230,10 @@ async function look(api: RegistryApi, { service, known, withHeartbeats }: Wanted
   return {
     url: api.url,
     isLive: true,
-    heardAt: Date.now(),
+    lastMessageAt: Date.now(),
     revision: Math.max(0, ...answers.map(({ revision }) => revision)),
     instances,
-    hasNamespaces: areSeveral(known),
+    hasNamespaces: hasSeveralNamespaces(known),
     heartbeats: new Map(answers.flatMap(({ heartbeats }) => [...heartbeats])),
   };
 }

@@ -8,25 +8,25 @@ import type { RegistryApi } from '../registry/registry-api.js';
 import { noInstanceError, resolveInstance } from '../registry/resolve-instance.js';
 import { edgesIn, p99Text, successText } from '../registry/traffic.js';
 import type { Edge, Target } from '../registry/traffic.js';
-import { happenedText } from '../render/happened-text.js';
+import { eventText } from '../render/event-text.js';
 import { awayText, overrideTerms, untilText } from '../render/override-terms.js';
-import { heartbeatPicture, readingOf } from '../render/picture.js';
+import { heartbeatPicture, pictureHeading } from '../render/picture.js';
 import { AWAY, stateLook, stateShape } from '../render/state-shapes.js';
 import { describeFlags, parseArguments, toggle } from '../terminal/arguments.js';
 import { fitted, shortenedName, wrapped } from '../terminal/columns.js';
 import { OUTPUT_FLAG } from '../terminal/formats.js';
 import { jsonText } from '../terminal/json-text.js';
 import { momentText } from '../terminal/moments.js';
-import { neededWords } from '../terminal/operands.js';
+import { requireOperands } from '../terminal/operands.js';
 import { paint } from '../terminal/paint.js';
 import type { Span } from '../terminal/paint.js';
 import { EXIT } from '../terminal/shell.js';
 import type { Command, ExitCode, Shell } from '../terminal/shell.js';
-import { ageText, explained, nextText, printable, shortName } from '../terminal/words.js';
+import { ageText, explainReason, nextText, printable, shortName } from '../terminal/texts.js';
 
 /** Columns of the picture beside the name, with the longest text at its wire. */
 const PICTURE_WIDTH = 60;
-const LEAST_NAME = 13;
+const MIN_NAME_WIDTH = 13;
 
 const FLAGS = { ...OUTPUT_FLAG, ...NAMESPACE_FLAG, ...CONNECTION_FLAGS, '--help': toggle('this text', 'h') };
 
@@ -46,15 +46,15 @@ Examples:
 export const show: Command = { help: HELP, run };
 
 async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
-  const { flags, words } = parseArguments(FLAGS, argv);
-  const [typed = ''] = neededWords('show <id>', words, 1);
+  const { flags, operands } = parseArguments(FLAGS, argv);
+  const [typed = ''] = requireOperands('show <id>', operands, 1);
   const { id, api } = await resolveInstance(typed, await apiOf(flags, shell.env), 'allowed');
   const [found, timeline] = await Promise.all([api.instance(id), api.timeline(id).catch(() => null)]);
   const events = eventsIn(timeline);
   if (found === null && events.length === 0) throw noInstanceError(typed, [], api.url);
   const calls = found === null ? [] : await callersOf(api, String(found['service']), id);
-  if (flags['--output'] === 'json') shell.out(json({ id, found, calls, events }));
-  else for (const line of page({ api, id, found, calls, events }, shell)) shell.out(line);
+  if (flags['--output'] === 'json') shell.out(renderJson({ id, found, calls, events }));
+  else for (const line of renderPage({ api, id, found, calls, events }, shell)) shell.out(line);
   return EXIT.done;
 }
 
@@ -71,7 +71,7 @@ async function callersOf(api: RegistryApi, service: string, id: string): Promise
   return edges.map((edge) => ({ edge, target: edge.targets.find(({ instance }) => instance === id) }));
 }
 
-interface Facts {
+interface InstanceReport {
   readonly id: string;
   /** Null: it was removed. */
   readonly found: Json | null;
@@ -79,7 +79,7 @@ interface Facts {
   readonly events: readonly RegistryEvent[];
 }
 
-function json({ id, found, calls, events }: Facts): string {
+function renderJson({ id, found, calls, events }: InstanceReport): string {
   const callers = calls.map(({ edge, target }) => ({
     service: edge.from,
     callsPerSecond: target?.perSecond ?? 0,
@@ -90,8 +90,8 @@ function json({ id, found, calls, events }: Facts): string {
   return jsonText({ id, instance: found, callers, events });
 }
 
-function page(
-  { api, id, found, calls, events }: Facts & { readonly api: RegistryApi },
+function renderPage(
+  { api, id, found, calls, events }: InstanceReport & { readonly api: RegistryApi },
   shell: Shell,
 ): readonly string[] {
   const now = Date.now();
@@ -102,12 +102,12 @@ function page(
   const past = section('Timeline', timelineRows(events), width);
   if (found === null) {
     const [last] = events.slice(-1);
-    const removed = wrapped(`${id}  was ${last === undefined ? 'removed' : happenedText(last)}.`, width);
+    const removed = wrapped(`${id}  was ${last === undefined ? 'removed' : eventText(last)}.`, width);
     return lines([...removed.map((text): readonly Span[] => [{ text, look: 'strong' }]), ...past]);
   }
   const instance = api.instanceIn(found);
   const beats = heartbeatsOf(found['heartbeats']);
-  const name = shortenedName(shortName(instance, [instance]), Math.max(LEAST_NAME, width - PICTURE_WIDTH));
+  const name = shortenedName(shortName(instance, [instance]), Math.max(MIN_NAME_WIDTH, width - PICTURE_WIDTH));
   return lines([
     ...stateLines({
       instance,
@@ -118,7 +118,7 @@ function page(
       width,
     }),
     [],
-    [{ text: readingOf(instance, beats), look: 'strong' }],
+    [{ text: pictureHeading(instance, beats), look: 'strong' }],
     ...heartbeatPicture(instance, name, beats, now),
     ...section('Facts', factRows(instance, found), width),
     ...section('Callers', callerRows(calls), width),
@@ -126,7 +126,7 @@ function page(
   ]);
 }
 
-interface Headed {
+interface StateLinesInput {
   readonly instance: Instance;
   readonly name: string;
   readonly shape: string;
@@ -137,27 +137,27 @@ interface Headed {
 }
 
 /** The setting of the operator, unless it is the default; state, reason, since, next. */
-function stateLines({ instance, name, shape, away, now, width }: Headed): readonly (readonly Span[])[] {
+function stateLines({ instance, name, shape, away, now, width }: StateLinesInput): readonly (readonly Span[])[] {
   const { state, since, reason, admin } = instance;
-  const { sentence, evidence } = explained(reason);
+  const { sentence, evidence } = explainReason(reason);
   const next = nextText(instance, now);
   const why = evidence === '' ? sentence : `${sentence.replace(/\.$/, '')}: ${evidence}.`;
   const look = stateLook(state);
-  const awayAge = away === null ? '' : ` for ${ageText(now - away.since)}`;
+  const awayAgeText = away === null ? '' : ` for ${ageText(now - away.since)}`;
   const lines: readonly (readonly Span[])[] = [
     [
       { text: admin === 'ENABLED' ? shape : AWAY.shape, look: admin === 'ENABLED' ? look : AWAY.look },
       { text: ` ${name}  `, look: 'strong' },
-      ...(admin === 'ENABLED' ? [] : [{ text: admin, look: AWAY.look }, { text: `${awayAge}, its state: ` }]),
+      ...(admin === 'ENABLED' ? [] : [{ text: admin, look: AWAY.look }, { text: `${awayAgeText}, its state: ` }]),
       { text: state, look },
       { text: `  for ${ageText(now - since)}` },
     ],
     ...wrapped(`${why}${next === '' ? '' : ` ${next}.`}`, width).map((text) => [{ text }]),
   ];
   if (admin === 'ENABLED') return lines;
-  const [head = [], ...rest] = lines;
-  const called = `It gets no calls: ${awayText(admin, away, now)}. Back: rollcall undrain ${instance.id}`;
-  return [head, ...wrapped(called, width).map((text): readonly Span[] => [{ text, look: 'strong' }]), ...rest];
+  const [head = [], ...remaining] = lines;
+  const awayLine = `It gets no calls: ${awayText(admin, away, now)}. Back: rollcall undrain ${instance.id}`;
+  return [head, ...wrapped(awayLine, width).map((text): readonly Span[] => [{ text, look: 'strong' }]), ...remaining];
 }
 
 type Row = readonly string[];
@@ -182,7 +182,9 @@ function factRows(instance: Instance, found: Json): readonly Row[] {
     ['namespace', instance.namespace],
     [
       'address',
-      instance.endpoints.map((one) => `${one.protocol}://${addressOf(one)}${one.tls ? ' (TLS)' : ''}`).join(', '),
+      instance.endpoints
+        .map((endpoint) => `${endpoint.protocol}://${addressOf(endpoint)}${endpoint.tls ? ' (TLS)' : ''}`)
+        .join(', '),
     ],
     ['version', instance.version === '' ? '–' : printable(instance.version)],
     ['zone', instance.zone === '' ? '–' : instance.zone],
@@ -216,5 +218,5 @@ function attemptsOf({ calls, perSecond }: Edge, target: Target): number {
 }
 
 function timelineRows(events: readonly RegistryEvent[]): readonly Row[] {
-  return events.map((event) => [momentText(event.at, Date.now()), event.state ?? event.kind, happenedText(event)]);
+  return events.map((event) => [momentText(event.at, Date.now()), event.state ?? event.kind, eventText(event)]);
 }

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { run } from '../run.js';
-import { testShell } from '../terminal/shell.fixture.js';
+import { createTestShell } from '../terminal/shell.fixture.js';
 
 let folder = '';
 beforeEach(async () => {
@@ -13,7 +13,7 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true }));
 
 async function rollcall(argv: readonly string[], env: Readonly<Record<string, string>> = {}) {
-  const shell = testShell({ XDG_STATE_HOME: folder, ...env });
+  const shell = createTestShell({ XDG_STATE_HOME: folder, ...env });
   const code = await run(argv, shell);
   return { code, out: shell.outLines.join('\n'), err: shell.errLines.join('\n') };
 }
@@ -28,7 +28,7 @@ function tokenIn(out: string): { readonly token: string; readonly id: string } {
 }
 
 describe('rollcall token', () => {
-  it('create prints the line to paste, once, and stores the hash where only the owner can read it', async () => {
+  it('prints the line to paste once, and stores the hash where only the owner can read it', async () => {
     const { code, out, err } = await create('--role', 'service', '--service', 'orders,pay-*', '--service', 'shop/*');
     expect(code).toBe(0);
     const { token, id } = tokenIn(out);
@@ -55,7 +55,7 @@ describe('rollcall token', () => {
       expect(await readFile(path, 'utf8')).toContain('operator');
   });
 
-  it('list shows the tokens without hashes', async () => {
+  it('lists the tokens without hashes', async () => {
     const first = tokenIn((await create('--role', 'service', '--service', '*', '--note', 'all of them')).out);
     const second = tokenIn((await create('--role', 'reader', '--expires', '90d')).out);
     await rollcall(['token', 'revoke', first.id, '--data', folder]);
@@ -73,13 +73,13 @@ describe('rollcall token', () => {
     expect(json + out).not.toMatch(/[0-9a-f]{64}/);
   });
 
-  it('list shows the remaining time of a token that expires soon', async () => {
+  it('lists the remaining time of a token that expires soon', async () => {
     await create('--role', 'reader', '--expires', '30m');
     const { out } = await rollcall(['token', 'list', '--data', folder]);
     expect(out).toMatch(/ \d{4}-\d\d-\d\dT\d\d:\d\dZ \(in (?:29|30) min\)/);
   });
 
-  it('list names the file if there are none', async () => {
+  it('names the file if it has no tokens', async () => {
     const { code, err } = await rollcall(['token', 'list', '--data', folder]);
     expect([code, err]).toEqual([0, `No tokens in ${join(folder, 'tokens.json')}.`]);
   });
@@ -99,13 +99,13 @@ describe('rollcall token', () => {
     [['token', 'create', '--role', 'reader', '--tokens', 'a', '--data', 'b'], 'leave one of them out'],
     [['token', 'revoke'], 'rollcall token revoke <id>'],
     [['token', 'revoke', '0123456789'], 'No token "0123456789"'],
-  ])('%j is refused', async (argv, text) => {
+  ])('refuses %j', async (argv, text) => {
     const { code, out, err } = await rollcall(argv);
     expect([code, out]).toEqual([2, '']);
     expect(err).toContain(text);
   });
 
-  it('revoke does not repeat a whole token that was given instead of its id, and revokes nothing', async () => {
+  it('does not repeat a whole token that was given to revoke instead of its id, and revokes nothing', async () => {
     const { token, id } = tokenIn((await create('--role', 'reader')).out);
     const { code, err } = await rollcall(['token', 'revoke', id, token, '--data', folder]);
     expect(code).toBe(2);
@@ -123,14 +123,18 @@ describe('rollcall token', () => {
   });
 });
 
-const OF: Readonly<Record<string, readonly string[]>> = { service: ['--service', '*'], reader: [], operator: [] };
+const ROLE_FLAGS: Readonly<Record<string, readonly string[]>> = {
+  service: ['--service', '*'],
+  reader: [],
+  operator: [],
+};
 
-describe('rollcall up and ls, from the first token to the last', () => {
-  it('require tokens, and accept them', async () => {
+describe('tokens of a registry', () => {
+  it('stay required, and valid until they are revoked', async () => {
     const file = join(folder, 'tokens.json');
     const first = await rollcall(['token', 'create', '--role', 'reader', '--tokens', file]);
     const { token, id } = tokenIn(first.out);
-    const shell = testShell({});
+    const shell = createTestShell({});
     const serving = run(['up', '--port', '0', '--memory', '--host', '0.0.0.0', '--tokens', file], shell);
     await Promise.race([shell.hasOutput, serving]);
     expect(shell.outLines.join('\n')).toContain('It asks for the tokens in');
@@ -150,10 +154,11 @@ describe('rollcall up and ls, from the first token to the last', () => {
     expect([...shell.outLines, ...shell.errLines].join('\n')).not.toContain(token);
   });
 
-  it('let a reader read, and only an operator act', async () => {
+  it('allow a reader to read, and only an operator to act', async () => {
     const file = join(folder, 'roles.json');
     const made = async (role: string) =>
-      tokenIn((await rollcall(['token', 'create', '--role', role, '--tokens', file, ...(OF[role] ?? [])])).out).token;
+      tokenIn((await rollcall(['token', 'create', '--role', role, '--tokens', file, ...(ROLE_FLAGS[role] ?? [])])).out)
+        .token;
     const [service, reader, operator] = [await made('service'), await made('reader'), await made('operator')];
     const registry = await startTestRegistry({ tokens: file, intervalMs: 60_000 });
     const { url } = registry;
@@ -170,7 +175,7 @@ describe('rollcall up and ls, from the first token to the last', () => {
     expect(refused).toMatchObject({ code: 1, out: '', err: expect.stringContaining('--role operator') });
     expect(await as(operator, 'drain', 'orders-1')).toMatchObject({ code: 0 });
     expect(await as(operator, 'rm', 'orders-1')).toMatchObject({ code: 0 });
-    const shell = testShell({ ROLLCALL_URL: url, ROLLCALL_TOKEN: reader });
+    const shell = createTestShell({ ROLLCALL_URL: url, ROLLCALL_TOKEN: reader });
     const watching = run(['watch', '--json'], shell);
     expect(await shell.line(/"line"/)).toContain('"live":true');
     shell.end();
@@ -178,11 +183,11 @@ describe('rollcall up and ls, from the first token to the last', () => {
     await registry.close();
   });
 
-  it('find the tokens in the folder, and refuse --insecure beside them', async () => {
+  it('come from the folder, and exclude --insecure', async () => {
     await create('--role', 'operator');
     const insecure = await rollcall(['up', '--port', '0', '--data', folder, '--insecure']);
     expect(insecure).toMatchObject({ code: 2, err: expect.stringContaining('contradict') });
-    const shell = testShell({});
+    const shell = createTestShell({});
     const serving = run(['up', '--port', '0', '--data', folder], shell);
     await Promise.race([shell.hasOutput, serving]);
     const url = /http:\S+(?=,)/.exec(shell.outLines.join('\n'))?.[0] ?? '';
@@ -191,7 +196,7 @@ describe('rollcall up and ls, from the first token to the last', () => {
     await serving;
   });
 
-  it('refuse to listen on a network without one, and print how to create it', async () => {
+  it('precede listening on a network: the error names the command that creates one', async () => {
     const { code, err } = await rollcall(['up', '--port', '0', '--host', '0.0.0.0']);
     expect(code).toBe(2);
     expect(err).toContain('rollcall token create');

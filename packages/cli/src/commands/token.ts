@@ -15,14 +15,14 @@ import { describeFlags, parseArguments, repeated, toggle, valued } from '../term
 import { jsonText } from '../terminal/json-text.js';
 import { EXIT } from '../terminal/shell.js';
 import type { Command, ExitCode, Shell } from '../terminal/shell.js';
-import { ageText, aligned, printable } from '../terminal/words.js';
-import { keepingOf } from './up/store-choice.js';
+import { ageText, aligned, printable } from '../terminal/texts.js';
+import { chooseStore } from './up/store-choice.js';
 
 const DEFAULT_PORT = 1337;
 const UNITS_MS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 };
 
-/** Where the tokens are: the same for `up`. */
-const WHERE = {
+/** The location of the tokens: the same for `up`. */
+const LOCATION_FLAGS = {
   '--tokens': valued(
     option.string({ doc: 'the file of tokens; default tokens.json in the folder of --data' }),
     '<file>',
@@ -38,7 +38,7 @@ const WHERE = {
   ),
 };
 
-const CREATE = {
+const CREATE_FLAGS = {
   '--role': valued(
     option.oneOf(ROLES, {
       doc: 'service: registers, reads, reports; reader: reads; operator: reads, drains and removes instances',
@@ -71,13 +71,17 @@ const CREATE = {
     }),
     '<text>',
   ),
-  ...WHERE,
+  ...LOCATION_FLAGS,
   '--help': toggle('this text', 'h'),
 };
 
-const MINUTE_MATTERS_MS = 2 * 86_400_000;
-const LIST = { '--json': toggle('one line of JSON, without the hashes'), ...WHERE, '--help': toggle('this text', 'h') };
-const REVOKE = { ...WHERE, '--help': toggle('this text', 'h') };
+const MINUTE_PRECISION_MS = 2 * 86_400_000;
+const LIST_FLAGS = {
+  '--json': toggle('one line of JSON, without the hashes'),
+  ...LOCATION_FLAGS,
+  '--help': toggle('this text', 'h'),
+};
+const REVOKE_FLAGS = { ...LOCATION_FLAGS, '--help': toggle('this text', 'h') };
 
 const HELP = `Usage: rollcall token create --role <role> [--service <names>] [options]
        rollcall token list [options]
@@ -89,10 +93,10 @@ token is shown once, as the line to paste; only its hash is kept. Any number may
 revoked once all services have the new one.
 
 create
-${describeFlags(CREATE).join('\n')}
+${describeFlags(CREATE_FLAGS).join('\n')}
 
 list
-${describeFlags({ '--json': LIST['--json'] }).join('\n')}
+${describeFlags({ '--json': LIST_FLAGS['--json'] }).join('\n')}
 
 Services are given their token as ROLLCALL_TOKEN, rollcall ls too.`;
 
@@ -115,16 +119,15 @@ async function run([name = '', ...argv]: readonly string[], shell: Shell): Promi
 }
 
 async function create(argv: readonly string[], shell: Shell): Promise<ExitCode> {
-  const { flags, words } = parseArguments(CREATE, argv);
-  refuseWords(words);
+  const { flags, operands } = parseArguments(CREATE_FLAGS, argv);
+  refuseOperands(operands);
   const { '--role': role, '--expires': expires } = flags;
   const note = redacted(flags['--note']);
-  if (role === undefined)
-    throw new RollcallError('OPTION_INVALID', `Say what it is for: --role ${ROLES.join(', --role ')}.`);
-  const services = servicesOf(role, flags['--service']);
+  if (role === undefined) throw new RollcallError('OPTION_INVALID', `Set its role: --role ${ROLES.join(', --role ')}.`);
+  const services = parseServices(role, flags['--service']);
   const wall = systemTime.wall();
-  const expiresAt = expires === 'never' ? null : wall + msOf(expires);
-  const path = pathOf(flags, shell.env);
+  const expiresAt = expires === 'never' ? null : wall + parseSpanMs(expires);
+  const path = tokenPath(flags, shell.env);
   const { token: text, record } = drawToken(systemRandom, { role, services, note, expiresAt }, wall);
   let isFirst = false;
   await changeTokens(path, (records) => {
@@ -141,13 +144,13 @@ async function create(argv: readonly string[], shell: Shell): Promise<ExitCode> 
 }
 
 async function list(argv: readonly string[], shell: Shell): Promise<ExitCode> {
-  const { flags, words } = parseArguments(LIST, argv);
-  refuseWords(words);
-  const path = pathOf(flags, shell.env);
+  const { flags, operands } = parseArguments(LIST_FLAGS, argv);
+  refuseOperands(operands);
+  const path = tokenPath(flags, shell.env);
   const records = (await readTokens(path)) ?? [];
   const wall = systemTime.wall();
   if (flags['--json']) {
-    shell.out(jsonText(records.map(({ hash: _hash, ...rest }) => ({ ...rest, status: validityOf(rest, wall) }))));
+    shell.out(jsonText(records.map(({ hash: _hash, ...shown }) => ({ ...shown, status: validityOf(shown, wall) }))));
     return EXIT.done;
   }
   if (records.length === 0) {
@@ -168,11 +171,14 @@ async function list(argv: readonly string[], shell: Shell): Promise<ExitCode> {
 }
 
 async function revoke(argv: readonly string[], shell: Shell): Promise<ExitCode> {
-  const { flags, words: ids } = parseArguments(REVOKE, argv);
+  const { flags, operands: ids } = parseArguments(REVOKE_FLAGS, argv);
   if (ids.length === 0) {
-    throw new RollcallError('OPTION_INVALID', 'Say which: rollcall token revoke <id>. rollcall token list shows them.');
+    throw new RollcallError(
+      'OPTION_INVALID',
+      'Name the token: rollcall token revoke <id>. rollcall token list shows them.',
+    );
   }
-  const path = pathOf(flags, shell.env);
+  const path = tokenPath(flags, shell.env);
   const wall = systemTime.wall();
   await changeTokens(path, (records) => {
     const unknown = ids.find((id) => !records.some((record) => record.id === id));
@@ -192,26 +198,26 @@ async function revoke(argv: readonly string[], shell: Shell): Promise<ExitCode> 
   return EXIT.done;
 }
 
-// ---- words ----------------------------------------------------------------------------------------------------------
+// ---- helpers ----------------------------------------------------------------------------------------------------------
 
 const HEAD = ['ID', 'STATUS', 'ROLE', 'SERVICES', 'CREATED', 'EXPIRES', 'NOTE'];
 
-type Place = {
+type LocationFlags = {
   readonly '--tokens': string | undefined;
   readonly '--data': string | undefined;
   readonly '--port': number;
 };
 
-function pathOf({ '--tokens': file, '--data': data, '--port': port }: Place, env: Shell['env']): string {
+function tokenPath({ '--tokens': file, '--data': data, '--port': port }: LocationFlags, env: Shell['env']): string {
   if (file !== undefined && data !== undefined) {
     throw new RollcallError('OPTION_INVALID', '--tokens names the file and --data its folder: leave one of them out.');
   }
   if (file !== undefined) return resolve(file);
-  const { folder } = keepingOf({ port, data, memory: false }, env);
+  const { folder } = chooseStore({ port, data, memory: false }, env);
   return join(folder ?? '.', TOKENS_FILE);
 }
 
-function servicesOf(role: Role, typed: readonly string[]): readonly string[] {
+function parseServices(role: Role, typed: readonly string[]): readonly string[] {
   const services = [...new Set(typed.flatMap((names) => names.split(',')).map((name) => name.trim()))];
   const wrong = services.find((name) => !SERVICE_PATTERN.test(name));
   if (wrong !== undefined) {
@@ -227,12 +233,12 @@ function servicesOf(role: Role, typed: readonly string[]): readonly string[] {
   );
 }
 
-function refuseWords(words: readonly string[]): void {
-  if (words.length === 0) return;
-  throw new RollcallError('OPTION_INVALID', `received ${words.length} word(s) too many. See rollcall token --help.`);
+function refuseOperands(operands: readonly string[]): void {
+  if (operands.length === 0) return;
+  throw new RollcallError('OPTION_INVALID', `received ${operands.length} word(s) too many. See rollcall token --help.`);
 }
 
-function msOf(time: string): number {
+function parseSpanMs(time: string): number {
   return Number(time.slice(0, -1)) * (UNITS_MS[time.slice(-1)] ?? 0);
 }
 
@@ -246,7 +252,7 @@ const expiryText = ({ expiresAt }: TokenRecord): string =>
 /** The day; within two days of it, before or after, the minute, as a day is not exact enough then. */
 function endText(expiresAt: number, wall: number): string {
   const leftMs = expiresAt - wall;
-  if (Math.abs(leftMs) > MINUTE_MATTERS_MS) return dayText(expiresAt);
+  if (Math.abs(leftMs) > MINUTE_PRECISION_MS) return dayText(expiresAt);
   const minute = new Date(expiresAt).toISOString().slice(0, 16);
   return leftMs > 0 ? `${minute}Z (in ${ageText(leftMs)})` : `${minute}Z`;
 }

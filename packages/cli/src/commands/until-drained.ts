@@ -5,12 +5,12 @@ import type { RegistryApi } from '../registry/registry-api.js';
 import { edgesIn } from '../registry/traffic.js';
 import type { Edge } from '../registry/traffic.js';
 import type { Shell } from '../terminal/shell.js';
-import { ageText } from '../terminal/words.js';
+import { ageText } from '../terminal/texts.js';
 
 /** Callers count calls in windows of this length, and report each window at its end. */
 const WINDOW_MS = 5_000;
-const LOOK_EVERY_MS = 250;
-const USUAL_INTERVAL_MS = 5_000;
+const POLL_MS = 250;
+const DEFAULT_INTERVAL_MS = 5_000;
 
 export interface DrainWait {
   readonly isQuiet: boolean;
@@ -18,7 +18,7 @@ export interface DrainWait {
   readonly text: string;
 }
 
-interface Wanted {
+interface DrainWaitOptions {
   readonly id: InstanceId;
   readonly service: string;
   readonly timeoutMs: number;
@@ -30,42 +30,42 @@ interface Wanted {
  * Waits until the callers of an instance that gets no new calls have none in flight there, according to their
  * heartbeats, or the instance is gone. Rejects as the routes do.
  */
-export async function untilQuiet(
+export async function waitUntilQuiet(
   api: RegistryApi,
-  { id, service, timeoutMs, since: startedAt = systemTime.now() }: Wanted,
+  { id, service, timeoutMs, since: startedAt = systemTime.now() }: DrainWaitOptions,
   shell: Shell,
 ): Promise<DrainWait> {
-  const over = new AbortController();
-  void shell.asksToEnd().then(() => over.abort());
-  const about = await api.read('/api/v1/registry');
-  const intervalMs = numberAt(about, 'heartbeat', 'intervalMs') ?? USUAL_INTERVAL_MS;
+  const stopped = new AbortController();
+  void shell.waitForSignal().then(() => stopped.abort());
+  const status = await api.read('/api/v1/registry');
+  const intervalMs = numberAt(status, 'heartbeat', 'intervalMs') ?? DEFAULT_INTERVAL_MS;
   for (;;) {
     const afterMs = systemTime.now() - startedAt;
-    const isTold = afterMs >= reportedAfterMs(intervalMs);
-    const [found, topology] = await Promise.all([api.instance(id), isTold ? api.topology() : {}]);
+    const hasReports = afterMs >= reportedAfterMs(intervalMs);
+    const [found, topology] = await Promise.all([api.instance(id), hasReports ? api.topology() : {}]);
     if (found === null) return { isQuiet: true, afterMs, text: `It is gone, after ${ageText(afterMs)}.` };
     const edges = edgesIn(topology).filter(({ to }) => to === service);
-    const left = stillThere(edges, id, { afterMs, intervalMs });
+    const left = remainingCallsText(edges, id, { afterMs, intervalMs });
     if (left === null) return { isQuiet: true, afterMs, text: `Its calls have ended, after ${ageText(afterMs)}.` };
-    if (afterMs >= timeoutMs || over.signal.aborted) {
+    if (afterMs >= timeoutMs || stopped.signal.aborted) {
       return { isQuiet: false, afterMs, text: `After ${ageText(afterMs)} its calls have not ended: ${left}.` };
     }
-    await sleep(systemTime, LOOK_EVERY_MS, { signal: over.signal });
+    await sleep(systemTime, POLL_MS, { signal: stopped.signal });
   }
 }
 
-/** By then each caller has reported the time since. */
+/** After this time each caller has reported the time since. */
 const reportedAfterMs = (intervalMs: number): number => WINDOW_MS + intervalMs;
 
 /**
- * The reason why the instance may still have calls; null: it has none. A report counts if it covers the time after the
+ * The text about remaining calls; null: it has none. A report counts if it covers the time after the
  * drain: once each caller has sent its next heartbeat after its next window. It has the number of attempts that ended
  * at each instance, and the number of calls in flight at the service as a whole: none in flight there means none here.
  * If some always are, since other instances are called, the instance is quiet once no attempt ended here in two
  * windows; only a call that takes longer than both is then missed. A caller with a call in flight reports each window:
- * one whose last report is older has none left.
+ * a caller with an older last report has none left.
  */
-export function stillThere(
+export function remainingCallsText(
   edges: readonly Edge[],
   id: InstanceId,
   { afterMs, intervalMs }: { readonly afterMs: number; readonly intervalMs: number },

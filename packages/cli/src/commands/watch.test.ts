@@ -13,7 +13,7 @@ describe('rollcall watch', () => {
   afterEach(() => testbed.close());
 
   it('prints one line per change without a terminal: the instances, then their changes', async () => {
-    const shell = testbed.stay(['watch']);
+    const shell = testbed.runInBackground(['watch']);
     expect(await shell.line(/orders/)).toMatch(/^\d\d:\d\d:\d\d {2}◌ REGISTERING {4}orders…1e07 +registered/);
     await testbed.run('weight', '1e07', '7');
     expect(await shell.line(/weight/)).toMatch(/orders…1e07 .*proved both ways; weight 7$/);
@@ -24,7 +24,7 @@ describe('rollcall watch', () => {
   });
 
   it('shows one service alone if requested', async () => {
-    const shell = testbed.stay(['watch', 'users']);
+    const shell = testbed.runInBackground(['watch', 'users']);
     await shell.line(/users…0b9e/);
     await testbed.run('rm', '1e07');
     await testbed.run('rm', '0b9e');
@@ -32,8 +32,8 @@ describe('rollcall watch', () => {
     expect(shell.outLines.join('\n')).not.toContain('orders');
   });
 
-  it.each([[['watch', '--json']], [['ls', '-w', '-o', 'json']]])('%j is JSON, line by line', async (argv) => {
-    const shell = testbed.stay(argv);
+  it.each([[['watch', '--json']], [['ls', '-w', '-o', 'json']]])('prints JSON line by line for %j', async (argv) => {
+    const shell = testbed.runInBackground(argv);
     await shell.line(/orders/);
     await testbed.run('drain', '1e07');
     const changed = JSON.parse(await shell.line(/"change":"changed"/)) as unknown;
@@ -49,7 +49,7 @@ describe('rollcall watch', () => {
   });
 
   it('draws one picture in place on a terminal', async () => {
-    const shell = testbed.stay(['watch'], { height: 30, width: 100 });
+    const shell = testbed.runInBackground(['watch'], { height: 30, width: 100 });
     const picture = await shell.line(/orders…1e07/);
     expect(picture).toMatch(/rollcall {2}http:\/\/127\.0\.0\.1:\d+ {2}Live/);
     expect(picture).toContain('No service needs attention: 2 of 2 are callable. 2 on the way, nothing to do.');
@@ -61,15 +61,15 @@ describe('rollcall watch', () => {
   });
 
   it('continues without a connection to the registry, in the past tense', async () => {
-    const shell = testbed.stay(['watch'], { height: 30 });
+    const shell = testbed.runInBackground(['watch'], { height: 30 });
     await shell.line(/orders…1e07/);
     await testbed.registry.close();
     expect(await shell.line(/No line to the registry/)).toContain('were on the way');
   });
 
   it('waits for a service that does not exist yet, and suggests a name', async () => {
-    const shell = testbed.stay(['watch', 'ordres']);
-    expect(await shell.complaint(/ordres/)).toBe('There is no service "ordres". Did you mean orders? Waiting for it.');
+    const shell = testbed.runInBackground(['watch', 'ordres']);
+    expect(await shell.errorLine(/ordres/)).toBe('There is no service "ordres". Did you mean orders? Waiting for it.');
     await testbed.register('ordres-1', 'ordres');
     expect(await shell.line(/ordres/)).toContain('REGISTERING');
   });
@@ -79,7 +79,7 @@ describe('rollcall watch', () => {
     [['ls', '-w', '-o', 'wide'], 2, '--watch shows a table or json'],
     [['ls', '-w', '--fail-on', 'CRITICAL'], 2, 'leave out one'],
     [['watch', '--url', 'http://127.0.0.1:1'], 3, 'No registry answers'],
-  ])('%j exits with %i', async (argv, code, why) => {
+  ])('exits %j with %i', async (argv, code, why) => {
     expect(await testbed.run(...argv)).toEqual({ code, out: '', err: expect.stringContaining(why) });
   });
 });
@@ -87,11 +87,11 @@ describe('rollcall watch', () => {
 describe('a picture in place', () => {
   it('returns to the start of the last one, clears it, and restores the cursor', () => {
     const written: string[] = [];
-    const place = new InPlace((text) => void written.push(text));
-    place.draw(['one', 'two']);
-    place.draw(['three'], 10);
-    place.end(['done']);
-    place.end();
+    const inPlace = new InPlace((text) => void written.push(text));
+    inPlace.draw(['one', 'two']);
+    inPlace.draw(['three'], 10);
+    inPlace.end(['done']);
+    inPlace.end();
     expect(written).toEqual([
       '\u001b[?25l\r\u001b[Jone\ntwo',
       '\u001b[2A\r\u001b[Jthree',
@@ -99,7 +99,7 @@ describe('a picture in place', () => {
     ]);
   });
 
-  it('is cut to the height of the terminal', () => {
+  it('cuts a picture to the height of the terminal', () => {
     const written: string[] = [];
     new InPlace((text) => void written.push(text)).draw(['1', '2', '3', '4'], 3);
     expect(written).toEqual(['\u001b[?25l\r\u001b[J1\n2']);

@@ -1,7 +1,7 @@
 import { ALL_NAMESPACES_FLAG, CONNECTION_FLAGS, NAMESPACE_FLAG } from '../registry/connection.js';
-import { watchLive } from '../render/watching.js';
+import { watchLive } from '../render/watch-live.js';
 import { describeFlags, parseArguments, toggle } from '../terminal/arguments.js';
-import { onlyWord } from '../terminal/operands.js';
+import { optionalOperand } from '../terminal/operands.js';
 import type { Command, ExitCode, Shell } from '../terminal/shell.js';
 
 const FLAGS = {
@@ -30,7 +30,7 @@ Examples:
 export const watch: Command = { help: HELP, run };
 
 async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
-  const { flags, words } = parseArguments(FLAGS, argv);
-  const service = onlyWord('watch', 'service', words);
+  const { flags, operands } = parseArguments(FLAGS, argv);
+  const service = optionalOperand('watch', 'service', operands);
   return watchLive({ flags, service, isJson: flags['--json'] }, shell);
 }

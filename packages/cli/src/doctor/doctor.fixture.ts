@@ -1,10 +1,10 @@
 import { countCallable } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
-import type { Answer, CallEdge, Facts, Failure, InstanceFacts, RegistryFacts } from './facts/facts.js';
+import type { ProbeAnswer, CallEdge, Facts, ProbeFailure, InstanceFacts, RegistryFacts } from './facts/facts.js';
 
 export const NOW = 1_790_000_000_000;
 
-const answer: Answer = {
+const answer: ProbeAnswer = {
   kind: 'answer',
   status: 200,
   contentType: 'application/json',
@@ -31,7 +31,7 @@ export const registryFacts: RegistryFacts = {
   flappingLimit: 3,
   store: { name: 'disk', durable: true, trouble: null },
   preservation: null,
-  certificateUntil: null,
+  certificateExpiresAt: null,
   endingTokens: [],
   refused: [],
   budgets: [{ name: 'open files', have: 1_000, used: 210, remedy: 'Raise the limit.' }],
@@ -40,7 +40,7 @@ export const registryFacts: RegistryFacts = {
 /** A healthy instance with some facts replaced. */
 export function instanceFacts(
   about: Partial<Instance> = {},
-  rest: Partial<Omit<InstanceFacts, 'instance'>> = {},
+  overrides: Partial<Omit<InstanceFacts, 'instance'>> = {},
 ): InstanceFacts {
   const instance: Instance = {
     id: 'orders-0001',
@@ -65,23 +65,23 @@ export function instanceFacts(
   const reach =
     endpoint === undefined ? [] : [{ endpoint, outcome: 'itself', text: `it says that it is ${instance.id}` } as const];
   const known = { rounds: [], lineLosses: null, away: null };
-  return { instance, heartbeats: beats(), falls: 0, line: true, reach, ...known, ...rest };
+  return { instance, heartbeats: beats(), falls: 0, line: true, portProbes: reach, ...known, ...overrides };
 }
 
 /** Working heartbeats with some facts replaced. */
 export function beats(
-  one: Partial<NonNullable<InstanceFacts['heartbeats']>['heartbeat1']> = {},
-  two: Partial<NonNullable<InstanceFacts['heartbeats']>['heartbeat2']> = {},
+  heartbeat1: Partial<NonNullable<InstanceFacts['heartbeats']>['heartbeat1']> = {},
+  heartbeat2: Partial<NonNullable<InstanceFacts['heartbeats']>['heartbeat2']> = {},
 ): NonNullable<InstanceFacts['heartbeats']> {
   return {
-    heartbeat1: { lastSuccessAgoMs: 1_000, roundTripMs: 1, misses: 0, error: null, ...one },
-    heartbeat2: { lastSuccessAgoMs: 2_000, roundTripMs: null, misses: 0, error: null, ...two },
-    askedAt: NOW,
+    heartbeat1: { lastSuccessAgoMs: 1_000, roundTripMs: 1, misses: 0, error: null, ...heartbeat1 },
+    heartbeat2: { lastSuccessAgoMs: 2_000, roundTripMs: null, misses: 0, error: null, ...heartbeat2 },
+    requestedAt: NOW,
   };
 }
 
 /** Facts without a finding, with some replaced. */
-export function facts(more: Partial<Facts> = {}): Facts {
+export function facts(overrides: Partial<Facts> = {}): Facts {
   return {
     url: 'http://127.0.0.1:1337',
     wall: NOW + 500,
@@ -96,17 +96,17 @@ export function facts(more: Partial<Facts> = {}): Facts {
     hasNamespaces: false,
     names: new Map(),
     calls: { kind: 'read', edges: [] },
-    left: 0,
-    triesPorts: true,
-    here: { container: null, openFiles: 1_024, unasked: 0 },
-    tries: { asked: 10, failures: [], largestAnswer: 120_000 },
+    omitted: 0,
+    shouldProbePorts: true,
+    local: { container: null, openFiles: 1_024, untried: 0 },
+    attempts: { count: 10, failures: [], largestAnswer: 120_000 },
     isSmallAnswered: false,
     isTls: false,
     addresses: [],
-    way: { large: null, stream: { outcome: 'held', afterMs: 2_500, text: 'it lasts' } },
+    connection: { large: null, stream: { outcome: 'held', afterMs: 2_500, text: 'it lasts' } },
     peers: [],
     missing: [],
-    ...more,
+    ...overrides,
   };
 }
 
@@ -123,25 +123,25 @@ export function refused(status: number, code: string, detail: string): Partial<F
   return { registry: null, contact: { ...answer, status, body, text: JSON.stringify(body) } };
 }
 
-export function answered(more: Partial<Answer>): Partial<Facts> {
-  return { registry: null, contact: { ...answer, ...more } };
+export function answered(overrides: Partial<ProbeAnswer>): Partial<Facts> {
+  return { registry: null, contact: { ...answer, ...overrides } };
 }
 
 /** A request without an answer; `progress`: how far it got. */
 export function failure(
   code: string,
   text: string,
-  { trouble = null, progress = {} }: { trouble?: string | null; progress?: Partial<Failure['progress']> } = {},
-): Failure {
+  { trouble = null, progress = {} }: { trouble?: string | null; progress?: Partial<ProbeFailure['progress']> } = {},
+): ProbeFailure {
   const nowhere = { isConnected: false, isAnswered: false, received: 0, announced: null };
-  return { kind: 'failure', code, text, trouble, progress: { ...nowhere, ...progress } };
+  return { kind: 'failure', code, text, explanation: trouble, progress: { ...nowhere, ...progress } };
 }
 
 /** No try was answered. */
 export function failed(code: string, text: string, trouble: string | null = null): Partial<Facts> {
-  const one = failure(code, text, { trouble });
-  const tries = { asked: 2, failures: [one, one], largestAnswer: 0 };
-  return { registry: null, contact: one, tries };
+  const lost = failure(code, text, { trouble });
+  const attempts = { count: 2, failures: [lost, lost], largestAnswer: 0 };
+  return { registry: null, contact: lost, attempts };
 }
 
 /** Calls from one service to another, all of them answered. */

@@ -1,10 +1,10 @@
 import type { ServiceCount } from './facts/facts.js';
 import type { Finding, FindingCode } from './findings/finding.js';
 
-/** The maximum number of findings of one code that are shown one by one. */
-const MOST_SINGLE = 2;
+/** The maximum number of findings of one code that are shown singly. */
+const MAX_SINGLE = 2;
 /** The maximum number of names, or findings, of a group that are listed. */
-const MOST_LISTED = 10;
+const MAX_LISTED = 10;
 
 /** Findings of one code that are shown as one entry. */
 export interface Group {
@@ -19,10 +19,10 @@ export interface Group {
   /** True if these are names, which fit beside each other. */
   readonly areNames: boolean;
   /** The number of names that are not listed. */
-  readonly more: number;
+  readonly hiddenCount: number;
   /** The command that lists those, too. */
   readonly command: string;
-  /** Whom evidence and fix are an example of. */
+  /** The subject of the shown evidence and fix. */
   readonly example: string;
 }
 
@@ -32,14 +32,14 @@ export function entriesOf(
   services: ReadonlyMap<string, ServiceCount>,
 ): readonly (Finding | Group)[] {
   const byCode = new Map<FindingCode, Finding[]>();
-  for (const one of findings) {
-    const known = byCode.get(one.code);
-    if (known === undefined) byCode.set(one.code, [one]);
-    else known.push(one);
+  for (const finding of findings) {
+    const known = byCode.get(finding.code);
+    if (known === undefined) byCode.set(finding.code, [finding]);
+    else known.push(finding);
   }
   return [...byCode.values()].flatMap((all): readonly (Finding | Group)[] => {
     const [first] = all;
-    return first === undefined || all.length <= MOST_SINGLE ? all : [groupOf(first, all, services)];
+    return first === undefined || all.length <= MAX_SINGLE ? all : [groupOf(first, all, services)];
   });
 }
 
@@ -48,23 +48,23 @@ export const isGroup = (entry: Finding | Group): entry is Group => 'first' in en
 function groupOf(first: Finding, all: readonly Finding[], services: ReadonlyMap<string, ServiceCount>): Group {
   const sentence = SENTENCES[first.code];
   const names = sentence === undefined ? all.map(({ what }) => what) : namesIn(all, services);
-  const listed = names.slice(0, MOST_LISTED);
+  const listed = names.slice(0, MAX_LISTED);
   return {
     first,
     size: all.length,
-    what: sentence?.(whoText(all)) ?? `${all.length} × ${first.code}.`,
+    what: sentence?.(subjectText(all)) ?? `${all.length} × ${first.code}.`,
     listed,
     areNames: sentence !== undefined,
-    more: names.length - listed.length,
+    hiddenCount: names.length - listed.length,
     command: COMMANDS[first.code] ?? 'rollcall doctor -o json',
     example: first.names[0] ?? first.what,
   };
 }
 
 /** `12 instances of 5 services` */
-function whoText(all: readonly Finding[]): string {
-  const instances = new Set(all.flatMap((one) => one.instances));
-  const services = new Set(all.flatMap((one) => one.services.slice(0, 1)));
+function subjectText(all: readonly Finding[]): string {
+  const instances = new Set(all.flatMap((finding) => finding.instances));
+  const services = new Set(all.flatMap((finding) => finding.services.slice(0, 1)));
   const [only] = services;
   const of = services.size === 1 && only !== undefined ? only : `${services.size} services`;
   return `${instances.size} ${instances.size === 1 ? 'instance' : 'instances'} of ${of}`;
@@ -104,12 +104,12 @@ const SENTENCES: Partial<Readonly<Record<FindingCode, Sentence>>> = {
   flapping: (names) => `${names} fall again and again.`,
 };
 
-const NOT_WELL = 'rollcall ls --all-namespaces --state UNHEALTHY --state CRITICAL';
+const TROUBLED_COMMAND = 'rollcall ls --all-namespaces --state UNHEALTHY --state CRITICAL';
 /** The command that lists all instances of a finding, if there is one. */
 const COMMANDS: Partial<Readonly<Record<FindingCode, string>>> = {
   'nobody-callable': 'rollcall ls --all-namespaces --callable no',
-  'port-not-listening': NOT_WELL,
-  'not-reachable-from-registry': NOT_WELL,
-  'heartbeat-1-unanswered': NOT_WELL,
-  'heartbeat-2-missing': NOT_WELL,
+  'port-not-listening': TROUBLED_COMMAND,
+  'not-reachable-from-registry': TROUBLED_COMMAND,
+  'heartbeat-1-unanswered': TROUBLED_COMMAND,
+  'heartbeat-2-missing': TROUBLED_COMMAND,
 };

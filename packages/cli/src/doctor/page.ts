@@ -1,15 +1,15 @@
 import { paint } from '../terminal/paint.js';
 import type { Look } from '../terminal/paint.js';
 import type { Terminal } from '../terminal/shell.js';
-import { printable } from '../terminal/words.js';
+import { printable } from '../terminal/texts.js';
 import { partsOf } from './findings/command.js';
 
 /** The indentation of continuation lines. */
 const INDENT = 7;
 /** Narrower than this nothing can be read: then lines are longer than the terminal. */
-const LEAST_WIDTH = 30;
-/** Wider than this is hard to read. */
-const MOST_WIDTH = 110;
+const MIN_WIDTH = 30;
+/** The maximum width: wider lines are hard to read. */
+const MAX_WIDTH = 110;
 
 /** Lines of a terminal's width. */
 export class Page {
@@ -19,7 +19,7 @@ export class Page {
 
   constructor(terminal: Terminal) {
     this.#terminal = terminal;
-    this.width = Math.max(LEAST_WIDTH, Math.min(MOST_WIDTH, terminal.width));
+    this.width = Math.max(MIN_WIDTH, Math.min(MAX_WIDTH, terminal.width));
   }
 
   gap(): void {
@@ -37,15 +37,15 @@ export class Page {
    * Sentences below each other, after a label, which is on its own line if it is long. Commands in them are never
    * wrapped.
    */
-  list(word: string, texts: readonly string[], { look = 'faint', commands = [] }: ListOptions = {}): void {
+  list(label: string, texts: readonly string[], { look = 'faint', commands = [] }: ListOptions = {}): void {
     if (texts.length === 0) return;
-    const isLong = word.length > INDENT - 3;
-    if (isLong) this.#line(`  ${word}`, look, '');
-    let label = isLong ? '' : word;
+    const isLong = label.length > INDENT - 3;
+    if (isLong) this.#line(`  ${label}`, look, '');
+    let head = isLong ? '' : label;
     for (const text of texts) {
       for (const line of this.#broken(text, commands)) {
-        this.#line(`  ${label.padEnd(INDENT - 2)}`, look, line);
-        label = '';
+        this.#line(`  ${head.padEnd(INDENT - 2)}`, look, line);
+        head = '';
       }
     }
   }
@@ -68,15 +68,15 @@ export class Page {
       { text: head, look },
       { text, ...(textLook === undefined ? {} : { look: textLook }) },
     ];
-    // wrapped by us: a word longer than a line is kept whole, so that it can be copied
+    // already wrapped: a word longer than a line stays whole and can be copied
     this.lines.push(paint(spans, { ...this.#terminal, width: Infinity }));
   }
 }
 
 interface ListOptions {
-  /** Of the label. */
+  /** The look of the label. */
   readonly look?: Look;
-  /** Those that occur in the texts. */
+  /** The commands that occur in the texts. */
   readonly commands?: readonly string[];
 }
 

@@ -1,12 +1,12 @@
 import { countCallable } from '@rollcall/core';
 import { describe, expect, it } from 'vitest';
-import { judge } from './diagnose.js';
+import { diagnose } from './diagnose.js';
 import { facts, failed, instanceFacts } from './doctor.fixture.js';
 import { renderDiagnosis } from './report.js';
 
 const URL = 'http://127.0.0.1:1337';
 const absent = facts(failed('ECONNREFUSED', 'connect ECONNREFUSED 127.0.0.1:1337'));
-const broken = judge(absent);
+const broken = diagnose(absent);
 const terminal = { width: 100, isColoured: false, isUnicode: true };
 
 describe('the report', () => {
@@ -28,7 +28,7 @@ describe('the report', () => {
   });
 
   it('reports that nothing is wrong', () => {
-    const lines = renderDiagnosis(facts(), judge(facts()), terminal);
+    const lines = renderDiagnosis(facts(), diagnose(facts()), terminal);
     expect(lines[0]).toBe(`● Nothing is wrong with ${URL}, as far as can be seen from here.`);
     expect(lines.join('\n')).toMatch(/\n {2}well the registry at .* answers, in 3 ms, version 0\.1\.0\n/);
   });
@@ -45,12 +45,12 @@ describe('the report', () => {
 
   it('prints no control sequence from the network', () => {
     const evil = facts(failed('ECONNREFUSED', 'a\u001b[2Jb\nc'));
-    expect(renderDiagnosis(evil, judge(evil), terminal).join('')).toContain('a?[2Jb?c');
+    expect(renderDiagnosis(evil, diagnose(evil), terminal).join('')).toContain('a?[2Jb?c');
   });
 
-  it('of a part of the registry says that nothing else was checked', () => {
+  it('names the part of the registry that was checked', () => {
     const part = facts({ scope: { kind: 'service', namespace: 'default', service: 'orders' } });
-    const text = renderDiagnosis(part, judge(part), terminal).slice(0, 2).join('').replaceAll(/ +/g, ' ');
+    const text = renderDiagnosis(part, diagnose(part), terminal).slice(0, 2).join('').replaceAll(/ +/g, ' ');
     expect(text).toBe(
       `● Nothing is wrong with orders (1 instance) and the registry at ${URL}, as far as can be seen from here. Elsewhere was not looked at.`,
     );
@@ -67,7 +67,7 @@ describe('the report', () => {
       instances: many,
       counts: new Map([['default/orders', countCallable(many.map(({ instance }) => instance))]]),
     });
-    const lines = renderDiagnosis(drained, judge(drained), { ...terminal, width: 60 });
+    const lines = renderDiagnosis(drained, diagnose(drained), { ...terminal, width: 60 });
     expect(lines.length).toBeLessThan(90);
     const undrain = lines.filter((line) => line.includes('rollcall undrain'));
     expect(undrain.length).toBeGreaterThan(0);

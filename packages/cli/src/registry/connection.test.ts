@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { apiOf, wayOf } from './connection.js';
+import { apiOf, resolveConnection } from './connection.js';
 import type { ConnectionFlags } from './connection.js';
 import { RegistryApi } from './registry-api.js';
 
@@ -12,7 +12,7 @@ const flags = (given: Partial<ConnectionFlags> = {}): ConnectionFlags => ({
 });
 
 describe('the registry of a command', () => {
-  it('is that of the flag, else of the environment, else the one of this machine', async () => {
+  it('comes from the flag, else from the environment, else from this machine', async () => {
     const env = { ROLLCALL_URL: 'http://env:1' };
     expect((await apiOf(flags({ '--url': 'http://flag:2' }), env)).url).toBe('http://flag:2');
     expect((await apiOf(flags(), env)).url).toBe('http://env:1');
@@ -22,15 +22,18 @@ describe('the registry of a command', () => {
   it('asks the first of several, and keeps the others', async () => {
     const list = { ROLLCALL_URL: 'http://registry-a:1, https://registry-b:1/x' };
     expect((await apiOf(flags(), list)).url).toBe('http://registry-a:1');
-    expect(wayOf(flags(), list)).toMatchObject({ url: 'http://registry-a:1', others: ['https://registry-b:1/x'] });
-    expect(() => wayOf(flags(), { ROLLCALL_URL: 'http://registry-a:1,nonsense' })).toThrow(
+    expect(resolveConnection(flags(), list)).toMatchObject({
+      url: 'http://registry-a:1',
+      otherUrls: ['https://registry-b:1/x'],
+    });
+    expect(() => resolveConnection(flags(), { ROLLCALL_URL: 'http://registry-a:1,nonsense' })).toThrow(
       '"nonsense" is not an http(s) URL',
     );
   });
 
   it('rejects a URL with a user without repeating the password', async () => {
-    const asked = apiOf(flags(), { ROLLCALL_URL: 'http://ada:geheim@registry:1' });
-    await expect(asked).rejects.toThrow('"http://…@registry:1" is not an http(s) URL without user');
+    const pending = apiOf(flags(), { ROLLCALL_URL: 'http://ada:geheim@registry:1' });
+    await expect(pending).rejects.toThrow('"http://…@registry:1" is not an http(s) URL without user');
     await expect(apiOf(flags({ '--url': 'http://registry:1/?token=x' }), {})).rejects.toThrow('query');
     expect(() => new RegistryApi('http://ada:geheim@registry:1')).toThrow(
       '"http://…@registry:1" is not an http(s) URL',
@@ -38,25 +41,25 @@ describe('the registry of a command', () => {
   });
 
   it.each(['rct_a\n', ' rct_a', 'Bearer rct_a', 'rct_a\u200B'])(
-    'takes no token %j, and does not repeat it',
+    'refuses the token %j, and does not repeat it',
     async (token) => {
-      const asked = apiOf(flags(), { ROLLCALL_TOKEN: token });
-      await expect(asked).rejects.toThrow(
+      const pending = apiOf(flags(), { ROLLCALL_TOKEN: token });
+      await expect(pending).rejects.toThrow(
         /^Option ROLLCALL_TOKEN: received a value that is not shown here, allowed is one word, .* no blank or line break/,
       );
-      await expect(asked).rejects.toMatchObject({ code: 'OPTION_INVALID' });
+      await expect(pending).rejects.toMatchObject({ code: 'OPTION_INVALID' });
     },
   );
 
-  it('needs files that can be read, whether a flag or the environment names them', async () => {
+  it('requires files that can be read, whether a flag or the environment names them', async () => {
     const secure = { ROLLCALL_URL: 'https://registry:1' };
-    const unread = /^Option registryTls: the certificates or the key cannot be read: ENOENT/;
-    await expect(apiOf(flags({ '--ca-file': 'nowhere.pem' }), secure)).rejects.toThrow(unread);
-    await expect(apiOf(flags(), { ...secure, ROLLCALL_CA_FILE: 'nowhere.pem' })).rejects.toThrow(unread);
+    const unreadable = /^Option registryTls: the certificates or the key cannot be read: ENOENT/;
+    await expect(apiOf(flags({ '--ca-file': 'nowhere.pem' }), secure)).rejects.toThrow(unreadable);
+    await expect(apiOf(flags(), { ...secure, ROLLCALL_CA_FILE: 'nowhere.pem' })).rejects.toThrow(unreadable);
     await expect(apiOf(flags({ '--key-file': 'a.key' }), secure)).rejects.toThrow(
       '--key-file is there without --cert-file',
     );
     const both = { ...secure, ROLLCALL_CERT_FILE: 'nowhere.pem' };
-    await expect(apiOf(flags({ '--key-file': 'nowhere.key' }), both)).rejects.toThrow(unread);
+    await expect(apiOf(flags({ '--key-file': 'nowhere.key' }), both)).rejects.toThrow(unreadable);
   });
 });

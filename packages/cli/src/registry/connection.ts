@@ -10,7 +10,7 @@ import {
 } from '@rollcall/core';
 import { toggle, valued } from '../terminal/arguments.js';
 import type { Shell } from '../terminal/shell.js';
-import { asked, MOST_SOCKETS, plainFetch } from './node-fetch.js';
+import { sendRequest, MAX_SOCKETS, plainFetch } from './node-fetch.js';
 import type { Fetcher } from './node-fetch.js';
 import { checkRegistryUrl, DEFAULT_URL, RegistryApi } from './registry-api.js';
 
@@ -41,13 +41,13 @@ export const namespaceOption = (doc: string) =>
     allowed: 'a DNS label: lower-case letters, digits and hyphens, at most 63',
   });
 
-const LOOKED_UP = namespaceOption(`in which names are looked up; default: ${DEFAULT_NAMESPACE}`);
+const NAMESPACE_OPTION = namespaceOption(`in which names are looked up; default: ${DEFAULT_NAMESPACE}`);
 
 /** The flag of every command that names services. */
-export const NAMESPACE_FLAG = { '--namespace': valued(LOOKED_UP, '<name>', 'n') };
+export const NAMESPACE_FLAG = { '--namespace': valued(NAMESPACE_OPTION, '<name>', 'n') };
 
 /** The same where `-n` is how many calls are made. */
-export const LONG_NAMESPACE_FLAG = { '--namespace': valued(LOOKED_UP, '<name>') };
+export const LONG_NAMESPACE_FLAG = { '--namespace': valued(NAMESPACE_OPTION, '<name>') };
 
 /** The flag of every command that lists. */
 export const ALL_NAMESPACES_FLAG = { '--all-namespaces': toggle('of all namespaces', 'A') };
@@ -59,10 +59,10 @@ export type ConnectionFlags = { readonly [Flag in keyof typeof CONNECTION_FLAGS]
 };
 
 /** The registry, and the credentials for it. */
-export interface Way {
+export interface Connection {
   readonly url: string;
   /** The further URLs of a list of several, which services use. */
-  readonly others: readonly string[];
+  readonly otherUrls: readonly string[];
   readonly namespace: string;
   readonly token: string | undefined;
   readonly tls: {
@@ -75,54 +75,54 @@ export interface Way {
 const ENVIRONMENT = { ROLLCALL_TOKEN: option.string({ doc: 'what the registry asks for', ...ACCESS_TOKEN }) };
 
 /** The connection that the flags, else the environment, define. Throws OPTION_INVALID. */
-export function wayOf(flags: ConnectionFlags, env: Shell['env']): Way {
+export function resolveConnection(flags: ConnectionFlags, env: Shell['env']): Connection {
   const given = (flag: keyof typeof CONNECTION_FLAGS, name: string): string | undefined =>
     flags[flag] ?? (env[name] || undefined);
-  const urls = (given('--url', 'ROLLCALL_URL') ?? DEFAULT_URL).split(',').map((each) => each.trim());
-  for (const each of urls) checkRegistryUrl(each);
-  const [url = DEFAULT_URL, ...others] = urls;
+  const urls = (given('--url', 'ROLLCALL_URL') ?? DEFAULT_URL).split(',').map((entry) => entry.trim());
+  for (const entry of urls) checkRegistryUrl(entry);
+  const [url = DEFAULT_URL, ...otherUrls] = urls;
   const caFile = given('--ca-file', 'ROLLCALL_CA_FILE');
   const [certFile, keyFile] = [given('--cert-file', 'ROLLCALL_CERT_FILE'), given('--key-file', 'ROLLCALL_KEY_FILE')];
   if ((certFile === undefined) !== (keyFile === undefined)) {
-    const [there, missing] = certFile === undefined ? ['--key-file', '--cert-file'] : ['--cert-file', '--key-file'];
-    throw new RollcallError('OPTION_INVALID', `${there} is there without ${missing}: give both, or none.`);
+    const [set, missing] = certFile === undefined ? ['--key-file', '--cert-file'] : ['--cert-file', '--key-file'];
+    throw new RollcallError('OPTION_INVALID', `${set} is there without ${missing}: give both, or none.`);
   }
   const isAll = flags['--all-namespaces'] === true;
   if (isAll && flags['--namespace'] !== undefined)
     throw new RollcallError('OPTION_INVALID', '--all-namespaces and --namespace contradict each other: leave out one.');
   const namespace = isAll ? '*' : (flags['--namespace'] ?? DEFAULT_NAMESPACE);
   const { ROLLCALL_TOKEN: token } = parseOptions(ENVIRONMENT, { ROLLCALL_TOKEN: env['ROLLCALL_TOKEN'] || undefined });
-  return { url, others, namespace, token, tls: { caFile, certFile, keyFile } };
+  return { url, otherUrls, namespace, token, tls: { caFile, certFile, keyFile } };
 }
 
-const isSecure = ({ url }: Way): boolean => /^https:/i.test(url);
+const isSecure = ({ url }: Connection): boolean => /^https:/i.test(url);
 
 /**
  * The registry that the flags, else the environment, name. Rejects with OPTION_INVALID, also for files that cannot be
  * used. Modules for TLS are loaded only if needed.
  */
 export async function apiOf(flags: ConnectionFlags, env: Shell['env']): Promise<RegistryApi> {
-  const way = wayOf(flags, env);
-  const { url, token, namespace } = way;
-  if (!isSecure(way)) return new RegistryApi(url, { token, namespace, fetcher: plainFetch() });
+  const connection = resolveConnection(flags, env);
+  const { url, token, namespace } = connection;
+  if (!isSecure(connection)) return new RegistryApi(url, { token, namespace, fetcher: plainFetch() });
   const [{ RegistryTls }, { Agent, request }] = await Promise.all([import('@rollcall/client'), import('node:https')]);
-  const tls = new RegistryTls(way.tls);
-  const agent = new Agent({ keepAlive: true, maxSockets: MOST_SOCKETS });
-  const fetcher: Fetcher = (asks, init) => asked(request, asks, { agent, ...tls.options }, init);
+  const tls = new RegistryTls(connection.tls);
+  const agent = new Agent({ keepAlive: true, maxSockets: MAX_SOCKETS });
+  const fetcher: Fetcher = (target, init) => sendRequest(request, target, { agent, ...tls.options }, init);
   return new RegistryApi(url, { token, namespace, isShown: tls.isShown, fetcher });
 }
 
 /** The same registry's change feed. Rejects as `apiOf` does. */
 export async function linkOf(flags: ConnectionFlags, env: Shell['env']): Promise<RegistryClient> {
-  const way = wayOf(flags, env);
+  const connection = resolveConnection(flags, env);
   const { HttpRegistryClient, RegistryTls } = await import('@rollcall/client');
-  const tls = isSecure(way) ? { tls: new RegistryTls(way.tls) } : {};
-  return new HttpRegistryClient({ url: way.url, time: systemTime, token: way.token, ...tls });
+  const tls = isSecure(connection) ? { tls: new RegistryTls(connection.tls) } : {};
+  return new HttpRegistryClient({ url: connection.url, time: systemTime, token: connection.token, ...tls });
 }
 
 /** The same registry as options of a client that calls services. Throws OPTION_INVALID. */
 export function clientOptionsOf(flags: ConnectionFlags, env: Shell['env']): RollcallOptions {
-  const way = wayOf(flags, env);
-  const { url: registry, token, namespace } = way;
-  return { registry, token, namespace, ...(isSecure(way) ? { registryTls: way.tls } : {}) };
+  const connection = resolveConnection(flags, env);
+  const { url: registry, token, namespace } = connection;
+  return { registry, token, namespace, ...(isSecure(connection) ? { registryTls: connection.tls } : {}) };
 }

@@ -1,11 +1,11 @@
 import type { Instance } from '@rollcall/core';
-import { ageText, tripText } from '../terminal/words.js';
+import { ageText, tripText } from '../terminal/texts.js';
 
 /** The state of one direction. Ages are relative to the time of the request. */
 export interface Direction {
   /** Null: never. */
   readonly lastSuccessAgoMs: number | null;
-  /** Of the last Heartbeat-1; null for Heartbeat-2, and if there was none. */
+  /** The round trip of the last Heartbeat-1; null for Heartbeat-2, and if there was none. */
   readonly roundTripMs: number | null;
   /** Rounds in a row without success. */
   readonly misses: number;
@@ -18,7 +18,7 @@ export interface Heartbeats {
   readonly heartbeat1: Direction;
   readonly heartbeat2: Direction;
   /** Wall clock, ms since 1970. */
-  readonly askedAt: number;
+  readonly requestedAt: number;
 }
 
 const UNKNOWN = '–';
@@ -50,7 +50,7 @@ function inboundText({ error, roundTripMs, lastSuccessAgoMs }: Direction): strin
   return roundTripMs === null ? UNKNOWN : tripText(roundTripMs);
 }
 
-function outboundText({ heartbeat2, askedAt }: Heartbeats, now: number): string {
+function outboundText({ heartbeat2, requestedAt }: Heartbeats, now: number): string {
   if (heartbeat2.lastSuccessAgoMs === null) return 'due';
-  return `${ageText(heartbeat2.lastSuccessAgoMs + Math.max(0, now - askedAt))} ago`;
+  return `${ageText(heartbeat2.lastSuccessAgoMs + Math.max(0, now - requestedAt))} ago`;
 }

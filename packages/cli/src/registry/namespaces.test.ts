@@ -1,15 +1,18 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { run } from '../run.js';
-import { testShell } from '../terminal/shell.fixture.js';
+import { createTestShell } from '../terminal/shell.fixture.js';
 import type { TestTerminal } from '../terminal/shell.fixture.js';
 import { Testbed } from '../testbed.fixture.js';
 
 const SECRET = 'a-secret-of-132-bits-22';
 
 let testbed: Testbed;
-let small: Testbed;
+let singleNamespace: Testbed;
 beforeAll(async () => {
-  [testbed, small] = await Promise.all([Testbed.start({ intervalMs: 60_000 }), Testbed.start({ intervalMs: 60_000 })]);
+  [testbed, singleNamespace] = await Promise.all([
+    Testbed.start({ intervalMs: 60_000 }),
+    Testbed.start({ intervalMs: 60_000 }),
+  ]);
   await testbed.register('users-0b9e', 'users');
   await testbed.register('stock-77aa', 'stock');
   await testbed.register('stock-88bb', 'stock', { namespace: 'staging' });
@@ -22,12 +25,12 @@ beforeAll(async () => {
     headers: { 'content-type': 'application/json', authorization: `Bearer ${SECRET}` },
     body: JSON.stringify({ nonce: null, seq: 1, edges: [{ service: 'orders', ...counts, targets: [target] }] }),
   });
-  await small.register('users-0b9e', 'users');
+  await singleNamespace.register('users-0b9e', 'users');
 });
-afterAll(() => Promise.all([testbed.close(), small.close()]));
+afterAll(() => Promise.all([testbed.close(), singleNamespace.close()]));
 
 describe('where there are several namespaces', () => {
-  it('each row of ls has its own, with --all-namespaces and without', async () => {
+  it('shows in each row of ls its namespace, with --all-namespaces and without', async () => {
     const all = (await testbed.run('ls', '-A')).out;
     for (const name of ['default/users…0b9e', 'default/stock…77aa', 'staging/stock…88bb', 'staging/orders…1e07'])
       expect(all).toContain(name);
@@ -41,23 +44,23 @@ describe('where there are several namespaces', () => {
     expect((await testbed.run('ls', '-A', '-o', 'wide')).out).toMatch(/NAMESPACE[^]*REGISTERING +staging +orders-1e07/);
   });
 
-  it('ls and watch of the default one mention the others and their state', async () => {
+  it('mentions in ls and watch of the default namespace the others and their state', async () => {
     await testbed.run('drain', 'orders…1e07', '-n', 'staging');
     const others = 'Only namespace default; 1 service in trouble in 1 other: -A';
-    const onTerminal = await testbed.runOn({ height: 40 }, 'ls');
+    const onTerminal = await testbed.runOnTerminal({ height: 40 }, 'ls');
     expect(onTerminal.out.split('\n').at(-1)).toBe(others);
     // what reads the rows is not given another line
     expect(await testbed.run('ls')).toMatchObject({ out: expect.not.stringContaining('Only'), err: others });
     for (const argv of [['-A'], ['-n', 'default'], ['users'], ['-o', 'json'], ['-o', 'name']]) {
-      const { out, err } = await testbed.runOn({ height: 40 }, 'ls', ...argv);
+      const { out, err } = await testbed.runOnTerminal({ height: 40 }, 'ls', ...argv);
       expect(out + err).not.toContain('Only namespace');
     }
-    expect(await testbed.stay(['watch'], { height: 40 }).line(/Only namespace/)).toContain(others);
-    expect(await testbed.stay(['watch']).complaint(/Only namespace/)).toBe(others);
+    expect(await testbed.runInBackground(['watch'], { height: 40 }).line(/Only namespace/)).toContain(others);
+    expect(await testbed.runInBackground(['watch']).errorLine(/Only namespace/)).toBe(others);
     expect((await testbed.run('undrain', 'orders…1e07', '-n', 'staging')).code).toBe(0);
   });
 
-  it('each event has its own', async () => {
+  it('shows the namespace of each event', async () => {
     const { out } = await testbed.run('events', '-A', '--kind', 'registered');
     expect(out).toMatch(/default\/users…0b9e[^]*staging\/orders…1e07/);
     expect((await testbed.run('events', '--limit', '1', '--kind', 'registered', '-n', 'staging')).out).toContain(
@@ -65,8 +68,8 @@ describe('where there are several namespaces', () => {
     );
   });
 
-  it('watch counts and names the services of each', async () => {
-    const shell = testShell({ ROLLCALL_URL: testbed.url }, { height: 30, width: 100 } satisfies TestTerminal);
+  it('counts and names in watch the services of each namespace', async () => {
+    const shell = createTestShell({ ROLLCALL_URL: testbed.url }, { height: 30, width: 100 } satisfies TestTerminal);
     const code = run(['watch', '-A'], shell);
     const picture = await shell.line(/staging\/stock…88bb/);
     expect(picture).toContain('default/stock…77aa');
@@ -74,8 +77,8 @@ describe('where there are several namespaces', () => {
     expect(await code).toBe(0);
   });
 
-  it('watch prints each change with its own, and gets those of all of them', async () => {
-    const shell = testShell({ ROLLCALL_URL: testbed.url });
+  it('prints in watch each change with its namespace, for all of them', async () => {
+    const shell = createTestShell({ ROLLCALL_URL: testbed.url });
     const code = run(['watch', '--all-namespaces'], shell);
     await shell.line(/default\/stock…77aa/);
     await shell.line(/staging\/stock…88bb/);
@@ -83,7 +86,7 @@ describe('where there are several namespaces', () => {
     expect(await code).toBe(0);
   });
 
-  it('graph draws the edges of one, or of all', async () => {
+  it('draws with graph the edges of one namespace, or of all', async () => {
     expect((await testbed.run('graph', '-A', '--format', 'dot')).out).toContain(
       '"staging/gateway" -> "staging/orders"',
     );
@@ -92,7 +95,7 @@ describe('where there are several namespaces', () => {
     expect(json).toMatchObject({ edges: [{ namespace: 'staging', from: 'gateway', to: 'orders' }] });
   });
 
-  it('an id is resolved as it is printed, and a whole one in any namespace', async () => {
+  it('resolves an id as it is printed, and a whole one in any namespace', async () => {
     expect((await testbed.run('show', 'staging/orders…1e07')).out).toContain('orders-1e07');
     const { out } = await testbed.run('show', 'orders-1e07', '-o', 'json');
     expect(JSON.parse(out)).toMatchObject({ id: 'orders-1e07', callers: [{ service: 'gateway' }] });
@@ -100,7 +103,7 @@ describe('where there are several namespaces', () => {
     expect(await testbed.run('undrain', 'staging/1e07')).toMatchObject({ code: 0 });
   });
 
-  it('doctor checks all of them, or one', async () => {
+  it('checks all of them, or one, with doctor', async () => {
     const instances = async (...argv: string[]): Promise<string> =>
       (await testbed.run('doctor', '--no-ports', '-o', 'json', ...argv)).out;
     expect(await instances('88bb')).toContain('"url"');
@@ -111,10 +114,10 @@ describe('where there are several namespaces', () => {
   });
 });
 
-it('with one namespace, no row shows it', async () => {
-  expect((await small.run('ls', '-A')).out).toMatch(/ users…0b9e/);
-  expect((await small.run('ls', '-o', 'wide')).out).not.toContain('NAMESPACE');
-  expect((await small.run('events', '--kind', 'registered')).out).toMatch(/ users…0b9e/);
+it('shows no namespace in any row if there is only one', async () => {
+  expect((await singleNamespace.run('ls', '-A')).out).toMatch(/ users…0b9e/);
+  expect((await singleNamespace.run('ls', '-o', 'wide')).out).not.toContain('NAMESPACE');
+  expect((await singleNamespace.run('events', '--kind', 'registered')).out).toMatch(/ users…0b9e/);
 });
 
 describe('a name that is not in the namespace', () => {
@@ -128,11 +131,11 @@ describe('a name that is not in the namespace', () => {
     [['ls', 'users', '-n', 'staging'], 'users is in namespace default: --namespace default'],
     [['show', '1e07'], '"1e07" is orders…1e07 in namespace staging: --namespace staging'],
     [['drain', 'orders…1e07'], '"orders…1e07" is orders…1e07 in namespace staging: --namespace staging'],
-  ])('%j prints where it is', async (argv, why) => {
+  ])('names its namespace for %j', async (argv, why) => {
     expect(await testbed.run(...argv)).toEqual({ code: 1, out: '', err: expect.stringContaining(why) });
   });
 
-  it('of events is reported with the namespace of its service', async () => {
+  it('names the namespace of its service for events', async () => {
     expect(await testbed.run('events', '--service', 'orders')).toEqual({
       code: 0,
       out: '',
@@ -140,17 +143,17 @@ describe('a name that is not in the namespace', () => {
     });
   });
 
-  it('is shown by its whole id even after it was removed', async () => {
+  it('resolves by its whole id even after it was removed', async () => {
     await testbed.register('short-9999', 'short', { namespace: 'staging' });
     expect(await testbed.run('rm', 'short-9999')).toMatchObject({ code: 0 });
     expect((await testbed.run('show', 'short-9999')).out).toContain('was removed');
     expect(await testbed.run('show', 'short…9999')).toMatchObject({ code: 1, err: expect.stringContaining('staging') });
   });
 
-  it('watch waits for it, and prints where one of that name is', async () => {
-    const shell = testShell({ ROLLCALL_URL: testbed.url });
+  it('makes watch wait, and names where a service of that name is', async () => {
+    const shell = createTestShell({ ROLLCALL_URL: testbed.url });
     const code = run(['watch', 'orders'], shell);
-    expect(await shell.complaint(/orders/)).toBe(
+    expect(await shell.errorLine(/orders/)).toBe(
       'There is no service "orders" in namespace default. orders is in namespace staging: --namespace staging. Waiting for it.',
     );
     shell.end();
@@ -170,28 +173,28 @@ describe('a namespace without instances', () => {
     [['show', '1e07', '--namespace', 'nope']],
     [['call', 'orders', 'find', '--namespace', 'nope']],
     [['doctor', '--no-ports', '--namespace', 'nope']],
-  ])('is reported as unknown by %j', async (argv) => {
+  ])('makes %j report it as unknown', async (argv) => {
     const { code, out, err } = await testbed.run(...argv);
     expect({ code, out }).toEqual({ code: 1, out: '' });
     expect(err).toContain(WHY);
     expect(err).toMatch(/there are default, staging\.$/);
   });
 
-  it('is waited for by watch, which prints that', async () => {
-    const shell = testShell({ ROLLCALL_URL: testbed.url });
+  it('makes watch wait for it', async () => {
+    const shell = createTestShell({ ROLLCALL_URL: testbed.url });
     const code = run(['watch', '-n', 'nope'], shell);
-    expect(await shell.complaint(/nope/)).toMatch(
+    expect(await shell.errorLine(/nope/)).toMatch(
       /There is no namespace "nope" .*there are default, staging\. Waiting for it\.$/,
     );
     shell.end();
     expect(await code).toBe(0);
   });
 
-  it('is not default, which always exists: namespaces with services are named instead', async () => {
-    const other = await Testbed.start({ intervalMs: 60_000 });
-    await other.register('orders-1e07', 'orders', { namespace: 'staging' });
-    const { code, out, err } = await other.run('ls');
-    await other.close();
+  it('excludes default, which always exists: namespaces with services are named instead', async () => {
+    const emptyDefault = await Testbed.start({ intervalMs: 60_000 });
+    await emptyDefault.register('orders-1e07', 'orders', { namespace: 'staging' });
+    const { code, out, err } = await emptyDefault.run('ls');
+    await emptyDefault.close();
     expect({ code, out }).toEqual({ code: 0, out: '' });
     expect(err).toMatch(
       /^No service is registered in namespace default at .*; there are services in staging: --namespace/,
@@ -202,6 +205,6 @@ describe('a namespace without instances', () => {
 it.each([
   [['ls', '-A', '--namespace', 'staging'], '--all-namespaces'],
   [['events', '-A', '--namespace', 'staging'], '--all-namespaces'],
-])('%j contradicts itself', async (argv, why) => {
+])('refuses the contradiction %j', async (argv, why) => {
   expect(await testbed.run(...argv)).toEqual({ code: 2, out: '', err: expect.stringContaining(why) });
 });

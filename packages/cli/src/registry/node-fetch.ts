@@ -19,41 +19,41 @@ export type Fetcher = (
 ) => Promise<FetchAnswer>;
 
 /** A connection was opened, and no answer arrived within the timeout. */
-export class Unanswered extends Error {}
+export class UnansweredError extends Error {}
 
-/** To one registry at a time: enough to be fast, without a burst of connections. */
-export const MOST_SOCKETS = 16;
-/** More than a registry ever sends in one answer. */
-const MOST_BYTES = 256 * 1024 * 1024;
+/** The maximum number of connections to one registry: fast enough, without a burst. */
+export const MAX_SOCKETS = 16;
+/** A registry never sends a larger answer. */
+const MAX_BYTES = 256 * 1024 * 1024;
 
 /**
  * The used part of `fetch`, by Node's own HTTP: loading the global one takes longer than a whole `rollcall ls`.
  * Connections are kept for the next request and do not keep the process alive. Redirects are not followed.
  */
 export function plainFetch(): Fetcher {
-  const agent = new Agent({ keepAlive: true, maxSockets: MOST_SOCKETS });
-  return (url, init) => asked(request, url, { agent }, init);
+  const agent = new Agent({ keepAlive: true, maxSockets: MAX_SOCKETS });
+  return (url, init) => sendRequest(request, url, { agent }, init);
 }
 
 /** `request` of node:http or node:https, as a Fetcher with these options. */
-export function asked(
-  ask: typeof request,
+export function sendRequest(
+  send: typeof request,
   url: string,
   options: RequestOptions,
   { method = 'GET', headers, body, signal }: Parameters<Fetcher>[1],
 ): Promise<FetchAnswer> {
   return new Promise((resolve, reject) => {
     let isConnected = false;
-    const failed = (error: Error): void =>
-      reject(isConnected && signal.aborted ? new Unanswered('no answer in time', { cause: error }) : error);
-    const sent = ask(url, { ...options, method, headers, signal }, (response) => {
-      collect(response).then(resolve, failed);
+    const fail = (error: Error): void =>
+      reject(isConnected && signal.aborted ? new UnansweredError('no answer in time', { cause: error }) : error);
+    const sent = send(url, { ...options, method, headers, signal }, (response) => {
+      collect(response).then(resolve, fail);
     });
     sent.on('socket', (socket) => {
       if (socket.connecting) socket.once('connect', () => (isConnected = true));
       else isConnected = true;
     });
-    sent.on('error', failed);
+    sent.on('error', fail);
     sent.end(body);
   });
 }
@@ -65,7 +65,7 @@ function collect(response: IncomingMessage): Promise<FetchAnswer> {
     response.on('data', (bytes: Uint8Array) => {
       chunks.push(bytes);
       size += bytes.length;
-      if (size > MOST_BYTES) response.destroy(new Error(`The answer has more than ${MOST_BYTES} bytes.`));
+      if (size > MAX_BYTES) response.destroy(new Error(`The answer has more than ${MAX_BYTES} bytes.`));
     });
     response.on('error', reject);
     response.on('end', () => {

@@ -34,7 +34,7 @@ const reset = (
   service: string,
   revision: number,
   instances: Instance[],
-  more: { epoch?: string; removed?: Tombstone[] } = {},
+  overrides: { epoch?: string; removed?: Tombstone[] } = {},
 ): Frame => ({
   event: 'reset',
   data: {
@@ -46,7 +46,7 @@ const reset = (
     complete: true,
     instances,
     removed: [],
-    ...more,
+    ...overrides,
   },
 });
 const change = (service: string, upsert: Instance[], remove: Tombstone[] = []): Frame => ({
@@ -137,10 +137,10 @@ describe('an overview', () => {
     ]);
   });
 
-  it('stays full while the registry is away, opens the feed again and resumes', () => {
+  it('keeps its instances while the registry is away, opens the feed again and resumes', () => {
     link.flush(7, [reset('a', 7, [instance('a-1', 3)])]);
     link.sink.closed(null);
-    expect(overview).toMatchObject({ isLive: false, heardAt: time.wall() });
+    expect(overview).toMatchObject({ isLive: false, lastMessageAt: time.wall() });
     expect(ids()).toEqual(['a-1']);
     time.advance(100);
     expect(link.requests[1]).toMatchObject({ services: ['*'], resume: ['a'], cursor: { epoch: EPOCH, revision: 7 } });
@@ -164,28 +164,28 @@ describe('an overview', () => {
     expect(ids()).toEqual(['a-2']);
   });
 
-  it('is old from the second missed sign of life on, as of the last message', () => {
+  it('turns old from the second missed sign of life on, as of the last message', () => {
     link.sink.opened(5_000);
     link.flush(7, [reset('a', 7, [instance('a-1', 3)])]);
     time.advance(4_000);
     link.flush(7, []);
-    const heardAt = time.wall();
+    const lastMessageAt = time.wall();
     time.advance(10_900);
     expect(overview).toMatchObject({ isLive: true, isSilent: false });
     const before = reports.length;
     time.advance(200);
-    expect(overview).toMatchObject({ isLive: false, isSilent: true, heardAt });
+    expect(overview).toMatchObject({ isLive: false, isSilent: true, lastMessageAt });
     expect(reports.length).toBe(before + 1);
     time.advance(9_000);
     link.sink.silent?.();
     link.sink.closed(null);
-    expect(overview).toMatchObject({ isLive: false, isSilent: true, heardAt });
+    expect(overview).toMatchObject({ isLive: false, isSilent: true, lastMessageAt });
     time.advance(1_000);
     link.sink.closed(null);
-    expect(overview).toMatchObject({ isSilent: false, heardAt });
+    expect(overview).toMatchObject({ isSilent: false, lastMessageAt });
     time.advance(1_000);
     link.flush(8, []);
-    expect(overview).toMatchObject({ isLive: true, isSilent: false, heardAt: time.wall() });
+    expect(overview).toMatchObject({ isLive: true, isSilent: false, lastMessageAt: time.wall() });
   });
 
   it('allows a second more for a registry that does not support the requested silence', () => {
@@ -197,12 +197,12 @@ describe('an overview', () => {
     expect(overview.isLive).toBe(false);
   });
 
-  it('is dated by the last message, not by the end of the feed', () => {
+  it('carries the date of the last message, not of the end of the feed', () => {
     link.flush(7, [reset('a', 7, [instance('a-1', 3)])]);
-    const heardAt = time.wall();
+    const lastMessageAt = time.wall();
     time.advance(3_000);
     link.sink.closed(null);
-    expect(overview).toMatchObject({ isLive: false, isSilent: false, heardAt });
+    expect(overview).toMatchObject({ isLive: false, isSilent: false, lastMessageAt });
   });
 
   it('watches a service again when its frames break the protocol', () => {

@@ -24,24 +24,23 @@ export interface OverviewParts {
 
 /** A registry that was killed and restarted is often back at once; one that stays away is tried once a second. */
 const RECONNECT = { baseMs: 100, capMs: 1_000 };
-const SHORTEST_WAIT_MS = 10;
+const MIN_WAIT_MS = 10;
 /** The longest silence that is requested; a registry that does not support it sends something every 10 s. */
 const BEAT_MS = 5_000;
 const OLD_BEAT_MS = 10_000;
 /**
- * When the second sign of life is this late, or after the longest silence that is trusted, the view is old: as on the
- * dashboard.
+ * When the second sign of life is this late, or after the longest silence that is trusted, the view is old, as on
+ * the dashboard.
  */
 const LATE_MS = 1_000;
-const LONGEST_TRUST_MS = 12_000;
+const MAX_TRUST_MS = 12_000;
 
 /**
- * A live copy of all services of a namespace, for people who look at it (a client copies only the services that it
- * calls). After a failure it opens the feed again with jitter, resumes, and keeps its instances meanwhile.
+ * A live copy of all services of a namespace, for display (a client copies only the services that it calls). After a failure it opens the feed again with jitter, resumes, and keeps its instances meanwhile.
  */
 export class Overview {
   readonly #parts: OverviewParts;
-  /** By `<namespace>/<name>`. */
+  /** The services by `<namespace>/<name>`. */
   readonly #services = new Map<string, ServiceSnapshot>();
   #watch: Watch | null = null;
   #retry: Timer | null = null;
@@ -52,8 +51,8 @@ export class Overview {
   #receivedMonotonic = 0;
   #isLive = false;
   #isSilent = false;
-  #trustMs = LONGEST_TRUST_MS;
-  #doubt: Timer | null = null;
+  #trustMs = MAX_TRUST_MS;
+  #silenceTimer: Timer | null = null;
   #isSettled = false;
   #isClosed = false;
   /** The instances at the last call of `changed`. */
@@ -77,7 +76,7 @@ export class Overview {
   }
 
   /** Wall clock of the registry's last message; null before the first. */
-  get heardAt(): number | null {
+  get lastMessageAt(): number | null {
     return this.#receivedAt;
   }
 
@@ -99,7 +98,7 @@ export class Overview {
   close(): void {
     this.#isClosed = true;
     this.#retry?.cancel();
-    this.#doubt?.cancel();
+    this.#silenceTimer?.cancel();
     this.#watch?.close();
   }
 
@@ -117,12 +116,12 @@ export class Overview {
         beatMs: BEAT_MS,
       },
       {
-        opened: (beatMs = OLD_BEAT_MS) => void (this.#trustMs = Math.min(LONGEST_TRUST_MS, 2 * beatMs + LATE_MS)),
+        opened: (beatMs = OLD_BEAT_MS) => void (this.#trustMs = Math.min(MAX_TRUST_MS, 2 * beatMs + LATE_MS)),
         frame: (frame) => this.#receive(frame),
-        mark: (next) => this.#flushed(next),
+        mark: (next) => this.#applyMark(next),
         together: (deliver) => deliver(),
         silent: () => void (wasSilent = true),
-        closed: () => this.#closed(wasSilent),
+        closed: () => this.#handleClose(wasSilent),
       },
     );
   }
@@ -149,18 +148,18 @@ export class Overview {
     const key = `${namespace}/${service}`;
     const snapshot = this.#services.get(key) ?? new ServiceSnapshot();
     this.#services.set(key, snapshot);
-    // the service is broken: watch it again from its beginning
+    // the copy of the service is broken: watch it again from its start
     if (snapshot.apply(frame) === 'broken') this.#watch?.close();
   }
 
-  #flushed(cursor: Cursor): void {
+  #applyMark(cursor: Cursor): void {
     this.#cursor = cursor;
     this.#markReceived();
     this.#failures = 0;
     const wasLive = this.#isLive;
     this.#isLive = true;
     this.#isSilent = false;
-    if (this.#doubt === null) this.#doubtAfter(this.#trustMs);
+    if (this.#silenceTimer === null) this.#checkSilenceAfter(this.#trustMs);
     // without calls there is no evidence of our own: an instance that a settled registry does not know is gone
     for (const service of this.#services.values()) service.confirm(this.#isSettled, () => true);
     const changes = this.#changes();
@@ -191,30 +190,30 @@ export class Overview {
   }
 
   /** Checks whether an open feed is silent. */
-  #doubtAfter(ms: number): void {
-    const look = (): void => {
-      this.#doubt = null;
+  #checkSilenceAfter(ms: number): void {
+    const check = (): void => {
+      this.#silenceTimer = null;
       const leftMs = this.#receivedMonotonic + this.#trustMs - this.#parts.time.now();
-      if (leftMs > 0) return this.#doubtAfter(leftMs);
+      if (leftMs > 0) return this.#checkSilenceAfter(leftMs);
       this.#isLive = false;
       this.#isSilent = true;
       this.#parts.changed([]);
     };
-    this.#doubt = this.#parts.time.setTimer(ms, look, { background: true });
+    this.#silenceTimer = this.#parts.time.setTimer(ms, check, { background: true });
   }
 
   /**
    * A registry that closes or refuses the feed is not silent; an attempt without an answer reports that before it ends.
    */
-  #closed(wasSilent: boolean): void {
+  #handleClose(wasSilent: boolean): void {
     if (this.#isClosed) return;
     const wasLive = this.#isLive;
     this.#isLive = false;
-    this.#doubt?.cancel();
-    this.#doubt = null;
+    this.#silenceTimer?.cancel();
+    this.#silenceTimer = null;
     this.#isSilent = wasSilent;
     const { time, random } = this.#parts;
-    const waitMs = Math.max(SHORTEST_WAIT_MS, fullJitterMs(RECONNECT, this.#failures, random));
+    const waitMs = Math.max(MIN_WAIT_MS, fullJitterMs(RECONNECT, this.#failures, random));
     this.#failures += 1;
     this.#retry = time.setTimer(waitMs, () => this.#open(), { background: true });
     if (wasLive) this.#parts.changed([]);

@@ -14,7 +14,7 @@ import type { Instance, InstanceId, InstancePatch, RegistryEvent, State, Strange
 import type { Direction, Heartbeats } from './heartbeats.js';
 import { jsonOf, numberAt, recordsAt, textAt } from './json.js';
 import type { Json } from './json.js';
-import { plainFetch, Unanswered } from './node-fetch.js';
+import { plainFetch, UnansweredError } from './node-fetch.js';
 import type { Fetcher } from './node-fetch.js';
 
 /** The timeout of a request, ms. */
@@ -31,7 +31,7 @@ export function checkRegistryUrl(url: string): void {
   throw new RollcallError('OPTION_INVALID', `"${redacted(url)}" ${what}. Write it as ${DEFAULT_URL}.`);
 }
 
-/** How requests are sent. */
+/** Options of the requests. */
 export interface RegistryApiOptions {
   /** Sends the requests; default: Node's own HTTP, not over TLS. */
   readonly fetcher?: Fetcher;
@@ -51,7 +51,7 @@ export interface ServiceAnswer {
   readonly heartbeats: ReadonlyMap<InstanceId, Heartbeats>;
 }
 
-/** Where a service is. */
+/** A service and its namespace. */
 export interface Whereabouts {
   readonly namespace: string;
   readonly name: string;
@@ -85,11 +85,11 @@ interface Mutation {
  * registry.
  */
 export class RegistryApi {
-  /** Without a slash at its end. */
+  /** The URL without a slash at its end. */
   readonly url: string;
   readonly namespace: string;
   /** The last answer, for error texts. */
-  #last: StrangeAnswer | null = null;
+  #lastAnswer: StrangeAnswer | null = null;
   readonly #fetch: Fetcher;
   readonly #isShown: boolean;
   readonly #headers: Readonly<Record<string, string>>;
@@ -115,20 +115,20 @@ export class RegistryApi {
   /** The services of all namespaces, by name. */
   async everywhere(): Promise<readonly Whereabouts[]> {
     const { services } = await this.read('/api/v1/services?namespace=*');
-    if (!Array.isArray(services)) throw this.#noRegistry('no list of services');
+    if (!Array.isArray(services)) throw this.#protocolError('no list of services');
     const known = services.map((received) => {
       const service = this.#record(received);
       const { name, namespace = DEFAULT_NAMESPACE } = service;
       const place = { name: String(name), namespace: String(namespace) };
       return isTroubled(service) ? { ...place, isTroubled: true } : place;
     });
-    return known.toSorted((one, other) => one.name.localeCompare(other.name));
+    return known.toSorted((a, b) => a.name.localeCompare(b.name));
   }
 
   /** The names of the services that have instances, sorted. */
   async services(): Promise<readonly string[]> {
-    const { services } = await this.read(`/api/v1/services?${this.#of()}`);
-    if (!Array.isArray(services)) throw this.#noRegistry('no list of services');
+    const { services } = await this.read(`/api/v1/services?${this.#namespaceQuery()}`);
+    if (!Array.isArray(services)) throw this.#protocolError('no list of services');
     return [...new Set(services.map((service) => String(this.#record(service)['name'])))].toSorted();
   }
 
@@ -136,9 +136,9 @@ export class RegistryApi {
    * Every instance of a service, in any state, the registry's revision, and, if requested, its measurements of them.
    */
   async service(name: string, withHeartbeats = false): Promise<ServiceAnswer> {
-    const more = withHeartbeats ? '&heartbeats=true' : '';
+    const heartbeatsQuery = withHeartbeats ? '&heartbeats=true' : '';
     const { revision, instances } = await this.read(
-      `/api/v1/services/${encodeURIComponent(name)}?${this.#of()}${more}`,
+      `/api/v1/services/${encodeURIComponent(name)}?${this.#namespaceQuery()}${heartbeatsQuery}`,
     );
     return { revision: Number(revision), ...this.#instancesIn(instances) };
   }
@@ -148,7 +148,9 @@ export class RegistryApi {
    * as it is given.
    */
   async instances(query: readonly Parameter[]): Promise<InstancesPage> {
-    const { revision, next, instances } = await this.read(`/api/v1/instances?${queryOf(query)}${this.#of()}`);
+    const { revision, next, instances } = await this.read(
+      `/api/v1/instances?${queryOf(query)}${this.#namespaceQuery()}`,
+    );
     return {
       revision: Number(revision),
       next: typeof next === 'string' ? next : null,
@@ -157,11 +159,11 @@ export class RegistryApi {
   }
 
   #instancesIn(received: unknown): Pick<ServiceAnswer, 'instances' | 'heartbeats'> {
-    if (!Array.isArray(received)) throw this.#noRegistry('no list of instances');
+    if (!Array.isArray(received)) throw this.#protocolError('no list of instances');
     const heartbeats = new Map<InstanceId, Heartbeats>();
-    const instances = received.map((one) => {
-      const instance = this.instanceIn(one);
-      const beats = heartbeatsOf(this.#record(one)['heartbeats']);
+    const instances = received.map((item) => {
+      const instance = this.instanceIn(item);
+      const beats = heartbeatsOf(this.#record(item)['heartbeats']);
       if (beats !== null) heartbeats.set(instance.id, beats);
       return instance;
     });
@@ -170,7 +172,7 @@ export class RegistryApi {
 
   /** One instance, with all that the registry reports about it; null: the id is unknown (or removed). */
   async instance(id: InstanceId): Promise<Json | null> {
-    const { answer, body } = await this.#fetched(pathOf(id));
+    const { answer, body } = await this.#fetchJson(pathOf(id));
     return answer.status === 404 || answer.status === 410 ? null : this.#record(this.#bodyOf(answer, body));
   }
 
@@ -178,13 +180,13 @@ export class RegistryApi {
   async details(ids: readonly InstanceId[]): Promise<ReadonlyMap<InstanceId, Json>> {
     const found = new Map<InstanceId, Json>();
     const waiting = [...ids];
-    const work = async (): Promise<void> => {
+    const worker = async (): Promise<void> => {
       for (let id = waiting.pop(); id !== undefined; id = waiting.pop()) {
         const answer = await this.instance(id).catch(() => null);
         if (answer !== null) found.set(id, answer);
       }
     };
-    await Promise.all(Array.from({ length: Math.min(CONCURRENCY, ids.length) }, work));
+    await Promise.all(Array.from({ length: Math.min(CONCURRENCY, ids.length) }, worker));
     return found;
   }
 
@@ -193,9 +195,9 @@ export class RegistryApi {
    * and the end. Empty if the registry is too old to list instances.
    */
   async keptAway(): Promise<ReadonlyMap<InstanceId, Json>> {
-    const path = `/api/v1/instances?admin=DRAINING&admin=MAINTENANCE&limit=1000&${this.#of()}`;
+    const path = `/api/v1/instances?admin=DRAINING&admin=MAINTENANCE&limit=1000&${this.#namespaceQuery()}`;
     const answer = await this.read(path).catch(() => ({}));
-    return new Map(recordsAt(answer, 'instances').map((one) => [String(one['id']), one]));
+    return new Map(recordsAt(answer, 'instances').map((item) => [String(item['id']), item]));
   }
 
   /** The measurements of the registry for these instances; those without an answer are left out. */
@@ -210,29 +212,29 @@ export class RegistryApi {
 
   /** The events; `query`: the parameters except the namespace, each as often as it is given. */
   events(query: readonly Parameter[]): Promise<Json> {
-    return this.read(`/api/v1/events?${queryOf(query)}${this.#of()}`);
+    return this.read(`/api/v1/events?${queryOf(query)}${this.#namespaceQuery()}`);
   }
 
   /** The calls between services. */
   topology(): Promise<Json> {
-    return this.read(`/api/v1/topology?${this.#of()}`);
+    return this.read(`/api/v1/topology?${this.#namespaceQuery()}`);
   }
 
   /** Changes the settings of an operator for an instance. Returns the changed instance. */
   async patch(id: InstanceId, body: InstancePatch): Promise<Json> {
-    return this.#record(await this.#ask(pathOf(id), { method: 'PATCH', body }));
+    return this.#record(await this.#request(pathOf(id), { method: 'PATCH', body }));
   }
 
   /** Removes an instance as an operator. */
   async remove(id: InstanceId, reason = ''): Promise<void> {
     const why = reason === '' ? '' : `?reason=${encodeURIComponent(reason)}`;
-    const { answer, body } = await this.#fetched(`${pathOf(id)}${why}`, { method: 'DELETE' });
-    if (!isGood(answer)) throw refusedError(answer, body);
+    const { answer, body } = await this.#fetchJson(`${pathOf(id)}${why}`, { method: 'DELETE' });
+    if (!isSuccess(answer)) throw refusedError(answer, body);
   }
 
   /** The object at a path below the registry's URL. */
   async read(path: string): Promise<Json> {
-    return this.#record(await this.#ask(path));
+    return this.#record(await this.#request(path));
   }
 
   /** Throws PROTOCOL if it is not an instance. */
@@ -240,32 +242,37 @@ export class RegistryApi {
     const read = instanceMessage.parse(received);
     if (read.ok) return read.value;
     const flaw = read.problem[0];
-    throw this.#noRegistry(`${flaw?.path ?? ''}: received ${flaw?.received ?? ''}, allowed is ${flaw?.allowed ?? ''}`);
+    throw this.#protocolError(
+      `${flaw?.path ?? ''}: received ${flaw?.received ?? ''}, allowed is ${flaw?.allowed ?? ''}`,
+    );
   }
 
-  async #ask(path: string, action?: Mutation): Promise<unknown> {
-    const { answer, body } = await this.#fetched(path, action);
+  async #request(path: string, action?: Mutation): Promise<unknown> {
+    const { answer, body } = await this.#fetchJson(path, action);
     return this.#bodyOf(answer, body);
   }
 
   #bodyOf(answer: StrangeAnswer, body: unknown): unknown {
-    if (!isGood(answer)) throw refusedError(answer, body);
-    if (body === undefined) throw this.#noRegistry('its answer is not JSON');
+    if (!isSuccess(answer)) throw refusedError(answer, body);
+    if (body === undefined) throw this.#protocolError('its answer is not JSON');
     return body;
   }
 
-  async #fetched(path: string, action?: Mutation): Promise<{ readonly answer: StrangeAnswer; readonly body: unknown }> {
+  async #fetchJson(
+    path: string,
+    action?: Mutation,
+  ): Promise<{ readonly answer: StrangeAnswer; readonly body: unknown }> {
     try {
       const response = await this.#fetch(this.url + path, {
-        ...(action === undefined ? { headers: this.#headers } : this.#sent(action)),
+        ...(action === undefined ? { headers: this.#headers } : this.#mutationInit(action)),
         signal: AbortSignal.timeout(TIMEOUT_MS),
       });
       const text = await response.text();
       const answer = { status: response.status, type: response.type, text };
-      this.#last = answer;
+      this.#lastAnswer = answer;
       return { answer, body: jsonOf(text) };
     } catch (error) {
-      throw await this.#unreachable(error);
+      throw await this.#unreachableError(error);
     }
   }
 
@@ -273,14 +280,14 @@ export class RegistryApi {
    * If tokens are required the operator header has no effect; else it grants operator rights on the registry's own
    * machine.
    */
-  #sent({ method, body }: Mutation): Pick<Parameters<Fetcher>[1], 'method' | 'headers' | 'body'> {
+  #mutationInit({ method, body }: Mutation): Pick<Parameters<Fetcher>[1], 'method' | 'headers' | 'body'> {
     const headers = { ...this.#headers, 'x-rollcall-operator': '1' };
     if (body === undefined) return { method, headers };
     return { method, headers: { ...headers, 'content-type': 'application/json' }, body: JSON.stringify(body) };
   }
 
-  async #unreachable(error: unknown): Promise<RollcallError> {
-    if (error instanceof Unanswered) return this.#silent(error);
+  async #unreachableError(error: unknown): Promise<RollcallError> {
+    if (error instanceof UnansweredError) return this.#unansweredError(error);
     const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
     const facts = { isSecure: this.url.startsWith('https:'), wasReached: false, isShown: this.#isShown };
     // loaded only after a failure
@@ -299,28 +306,28 @@ export class RegistryApi {
   }
 
   /** A process accepts connections: starting another registry does not help. */
-  #silent(error: unknown): RollcallError {
+  #unansweredError(error: unknown): RollcallError {
     const text = `The registry at ${this.url} takes connections and does not answer (within ${TIMEOUT_MS / 1_000} s): is its process stopped, or busy? Try \`rollcall doctor\`.`;
     return new RollcallError('REGISTRY_UNREACHABLE', text, { retryable: true, cause: error });
   }
 
-  #of(): string {
+  #namespaceQuery(): string {
     return `namespace=${encodeURIComponent(this.namespace)}`;
   }
 
   #record(received: unknown): Json {
     if (isRecord(received)) return received;
-    throw this.#noRegistry('its answer is not an object');
+    throw this.#protocolError('its answer is not an object');
   }
 
-  #noRegistry(why: string): RollcallError {
-    const shown = this.#last === null ? '' : ` (${answerText(this.#last)})`;
+  #protocolError(why: string): RollcallError {
+    const shown = this.#lastAnswer === null ? '' : ` (${answerText(this.#lastAnswer)})`;
     const text = `${this.url} does not answer as a registry does: ${why}${shown}. Check the address.`;
     return new RollcallError('PROTOCOL', text);
   }
 }
 
-/** By a service in the registry's list. */
+/** True if a service in the registry's list has a problem. */
 function isTroubled(service: Json): boolean {
   const count = (state: State): number => numberAt(service, 'states', state) ?? 0;
   const all = numberAt(service, 'instances') ?? 0;
@@ -333,7 +340,7 @@ const pathOf = (id: InstanceId): string => `/api/v1/instances/${encodeURICompone
 /** The abort signal of a request that took too long. */
 const isTimeout = (error: unknown): boolean => error instanceof Error && error.name === 'TimeoutError';
 
-const isGood = ({ status }: StrangeAnswer): boolean => status >= 200 && status < 300;
+const isSuccess = ({ status }: StrangeAnswer): boolean => status >= 200 && status < 300;
 
 function refusedError(answer: StrangeAnswer, body: unknown): RollcallError {
   const { detail, fix, flaws = [] } = problemFrom(answer.status, body, answer);
@@ -346,7 +353,7 @@ export function heartbeatsOf(received: unknown): Heartbeats | null {
   if (!isRecord(received)) return null;
   const heartbeat1 = directionOf(received['heartbeat1']);
   const heartbeat2 = directionOf(received['heartbeat2']);
-  return heartbeat1 === null || heartbeat2 === null ? null : { heartbeat1, heartbeat2, askedAt: Date.now() };
+  return heartbeat1 === null || heartbeat2 === null ? null : { heartbeat1, heartbeat2, requestedAt: Date.now() };
 }
 
 /** For each instance with measurements. */

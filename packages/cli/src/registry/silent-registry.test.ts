@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { plainFetch, Unanswered } from './node-fetch.js';
+import { plainFetch, UnansweredError } from './node-fetch.js';
 import { RegistryApi } from './registry-api.js';
 
 const server = createServer();
@@ -20,18 +20,18 @@ afterAll(() => {
 });
 
 describe('a registry that accepts connections and does not answer', () => {
-  it('is distinguished from one that is not running', async () => {
-    const asked = plainFetch()(url, { headers: {}, signal: AbortSignal.timeout(300) });
-    await expect(asked).rejects.toBeInstanceOf(Unanswered);
+  it('differs from one that is not running', async () => {
+    const pending = plainFetch()(url, { headers: {}, signal: AbortSignal.timeout(300) });
+    await expect(pending).rejects.toBeInstanceOf(UnansweredError);
     const refused = plainFetch()('http://127.0.0.1:1', { headers: {}, signal: AbortSignal.timeout(5_000) });
     await expect(refused).rejects.toMatchObject({ code: 'ECONNREFUSED' });
   });
 
-  it('is reported as possibly stopped, without the advice to start one', async () => {
-    const usual = plainFetch();
-    const fetcher: typeof usual = (to, init) => usual(to, { ...init, signal: AbortSignal.timeout(300) });
-    const asked = new RegistryApi(url, { fetcher }).everywhere();
-    await expect(asked).rejects.toMatchObject({
+  it('leads to an error about a stopped process, without the advice to start one', async () => {
+    const plain = plainFetch();
+    const fetcher: typeof plain = (to, init) => plain(to, { ...init, signal: AbortSignal.timeout(300) });
+    const pending = new RegistryApi(url, { fetcher }).everywhere();
+    await expect(pending).rejects.toMatchObject({
       code: 'REGISTRY_UNREACHABLE',
       message: `The registry at ${url} takes connections and does not answer (within 5 s): is its process stopped, or busy? Try \`rollcall doctor\`.`,
     });

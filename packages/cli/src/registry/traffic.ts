@@ -1,5 +1,5 @@
 import { DEFAULT_NAMESPACE } from '@rollcall/core';
-import { countText, printable, tripText } from '../terminal/words.js';
+import { countText, printable, tripText } from '../terminal/texts.js';
 import { numberAt, recordsAt } from './json.js';
 import type { Json } from './json.js';
 
@@ -59,7 +59,7 @@ export function edgesIn(topology: Json): readonly Edge[] {
   }));
 }
 
-/** Nothing in it may steer a terminal, or end a quoted text. */
+/** Replaces characters that could control a terminal or end a quoted text. */
 const nameIn = (received: unknown): string => printable(String(received)).replaceAll('"', '?');
 
 function targetIn(target: Json): Target {
@@ -75,18 +75,18 @@ function targetIn(target: Json): Target {
 /** Null if no call was reported. */
 export function sumOf(edges: readonly Edge[]): CallsSum | null {
   if (edges.length === 0) return null;
-  const total = (of: (edge: Edge) => number): number => edges.reduce((sum, edge) => sum + of(edge), 0);
+  const totalOf = (of: (edge: Edge) => number): number => edges.reduce((sum, edge) => sum + of(edge), 0);
   const p99s = edges.flatMap(({ p99Ms }) => p99Ms ?? []);
   return {
-    perSecond: total(({ perSecond }) => perSecond),
-    calls: total(({ calls }) => calls),
-    failures: total(({ failures }) => failures),
-    retries: total(({ retries }) => retries),
+    perSecond: totalOf(({ perSecond }) => perSecond),
+    calls: totalOf(({ calls }) => calls),
+    failures: totalOf(({ failures }) => failures),
+    retries: totalOf(({ retries }) => retries),
     p99Ms: p99s.length === 0 ? null : Math.max(...p99s),
   };
 }
 
-/** `100.00 %`, rounded down, so that a single failure is visible; `–` without calls. */
+/** `100.00 %`, rounded down: a single failure is visible; `–` without calls. */
 export function successText({ calls, failures }: Pick<CallsSum, 'calls' | 'failures'>): string {
   if (calls === 0) return '–';
   return `${(Math.floor((10_000 * (calls - failures)) / calls) / 100).toFixed(2)} %`;
@@ -104,13 +104,13 @@ export const hasOpenCircuit = ({ targets }: Pick<Edge, 'targets'>): boolean =>
   targets.some(({ circuitsOpen }) => circuitsOpen > 0);
 
 /** The edges with the largest share of failures first, then those with an open circuit, then the busiest. */
-export function worstEdgeFirst(one: Edge, other: Edge): number {
-  const byFailures = failedPart(other) - failedPart(one);
-  const byCircuit = Number(hasOpenCircuit(other)) - Number(hasOpenCircuit(one));
-  return byFailures || byCircuit || other.perSecond - one.perSecond;
+export function worstEdgeFirst(a: Edge, b: Edge): number {
+  const byFailures = failedShare(b) - failedShare(a);
+  const byCircuit = Number(hasOpenCircuit(b)) - Number(hasOpenCircuit(a));
+  return byFailures || byCircuit || b.perSecond - a.perSecond;
 }
 
-const failedPart = ({ calls, failures }: Edge): number => (failures === 0 ? 0 : failures / Math.max(calls, failures));
+const failedShare = ({ calls, failures }: Edge): number => (failures === 0 ? 0 : failures / Math.max(calls, failures));
 
 /** The same calls, with names that begin with their namespace. */
 export const qualified = (edge: Edge): Edge => ({

@@ -1,6 +1,6 @@
 import type { CallTracer } from '@rollcall/client';
 import type { InstanceId } from '@rollcall/core';
-import { aligned, tripText } from '../terminal/words.js';
+import { aligned, tripText } from '../terminal/texts.js';
 
 /** Attempts at one instance. */
 interface Tally {
@@ -32,16 +32,16 @@ export interface Score {
   readonly errors: readonly { readonly text: string; readonly times: number }[];
 }
 
-/** Keeps how the calls of a client went, and at which instances their attempts. */
-export class ScoreKeeper {
+/** Records the outcomes of a client's calls and attempts, by instance. */
+export class ScoreRecorder {
   readonly #now: () => number;
   readonly #tallies = new Map<InstanceId, Tally>();
   readonly #times: number[] = [];
   readonly #errors = new Map<string, number>();
   #failed = 0;
-  #elsewhere = 0;
-  /** Of the attempt that ended last. */
-  #last: InstanceId | null = null;
+  #furtherAttempts = 0;
+  /** The instance of the attempt that ended last. */
+  #lastInstance: InstanceId | null = null;
 
   /** `now`: monotonic ms. */
   constructor(now: () => number) {
@@ -49,16 +49,16 @@ export class ScoreKeeper {
   }
 
   /** The instance that answered last; null: none. */
-  get last(): InstanceId | null {
-    return this.#last;
+  get lastInstance(): InstanceId | null {
+    return this.#lastInstance;
   }
 
-  /** To be handed to the client. */
+  /** The tracer for the client. */
   get tracer(): CallTracer {
     return {
       begin: () => ({
         attempt: ({ instance, number }) => {
-          if (number > 1) this.#elsewhere += 1;
+          if (number > 1) this.#furtherAttempts += 1;
           const tally = this.#tallies.get(instance.id) ?? { attempts: 0, failed: 0, times: [] };
           this.#tallies.set(instance.id, tally);
           tally.attempts += 1;
@@ -70,7 +70,7 @@ export class ScoreKeeper {
             ended: (outcome) => {
               if (outcome === 'success') tally.times.push(this.#now() - startedAt);
               else tally.failed += 1;
-              this.#last = instance.id;
+              this.#lastInstance = instance.id;
             },
           };
         },
@@ -89,20 +89,18 @@ export class ScoreKeeper {
   }
 
   score(seconds: number): Score {
-    const tallies = [...this.#tallies].toSorted(([one], [other]) => (one < other ? -1 : 1));
+    const tallies = [...this.#tallies].toSorted(([a], [b]) => (a < b ? -1 : 1));
     return {
       calls: this.#times.length + this.#failed,
       failed: this.#failed,
-      wentElsewhere: this.#elsewhere,
+      wentElsewhere: this.#furtherAttempts,
       seconds,
       p50Ms: quantile(this.#times, 0.5),
       p99Ms: quantile(this.#times, 0.99),
       instances: tallies.map(([instance, { attempts, failed, times }]) => {
         return { instance, attempts, failed, p50Ms: quantile(times, 0.5), p99Ms: quantile(times, 0.99) };
       }),
-      errors: [...this.#errors]
-        .map(([text, times]) => ({ text, times }))
-        .toSorted((one, other) => other.times - one.times),
+      errors: [...this.#errors].map(([text, times]) => ({ text, times })).toSorted((a, b) => b.times - a.times),
     };
   }
 }
@@ -110,23 +108,23 @@ export class ScoreKeeper {
 /** The value below which `share` (0 … 1) of the values lie, to 0.01; null of nothing. */
 export function quantile(values: readonly number[], share: number): number | null {
   if (values.length === 0) return null;
-  const sorted = values.toSorted((one, other) => one - other);
+  const sorted = values.toSorted((a, b) => a - b);
   const value = sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)] ?? 0;
   return Math.round(value * 100) / 100;
 }
 
 const msText = (ms: number | null): string => (ms === null ? '–' : tripText(ms));
 
-/** For people. `nameOf`: an instance as it is printed. */
+/** The score as lines of text. `nameOf`: the printed name of an instance. */
 export function scoreLines(score: Score, nameOf: (id: InstanceId) => string): readonly string[] {
   const { calls, failed, wentElsewhere, seconds, p50Ms, p99Ms, instances, errors } = score;
   const perSecond = seconds > 0 ? Math.round(calls / seconds).toLocaleString('en-US') : '–';
-  const rows = instances.map((one) => [
-    nameOf(one.instance),
-    String(one.attempts),
-    String(one.failed),
-    msText(one.p50Ms),
-    msText(one.p99Ms),
+  const rows = instances.map((row) => [
+    nameOf(row.instance),
+    String(row.attempts),
+    String(row.failed),
+    msText(row.p50Ms),
+    msText(row.p99Ms),
   ]);
   return [
     `calls ${calls}  failed ${failed}  went elsewhere ${wentElsewhere}  p50 ${msText(p50Ms)}  p99 ${msText(p99Ms)}  ${seconds.toFixed(2)} s, ${perSecond}/s`,

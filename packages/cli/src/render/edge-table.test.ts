@@ -24,10 +24,10 @@ const EDGES = [
   edge('web', 'mailer', { targets: [open, { ...open, circuitsOpen: 0 }] }),
   edge('web', 'vouchers', { calls: 4, failures: 4 }),
 ];
-const ROOM = { hasNamespaces: false, width: Infinity, most: Infinity };
+const ROOM = { hasNamespaces: false, width: Infinity, maxEdges: Infinity };
 
 describe('the table of edges', () => {
-  it('has those with the largest share of failures first, then those with an open circuit, then the busiest', () => {
+  it('sorts by the share of failures, then by open circuits, then by calls', () => {
     const called = edgeTable(EDGES, ROOM).map((line) => line.split(/\s+/)[1]);
     expect(called).toEqual(['CALLED', 'vouchers', 'orders', 'mailer', 'users']);
     expect(edgeTable(EDGES, ROOM)[1]).toMatch(/^web +vouchers +2\.0\/s +0\.00 % +4 of 4 +0 +42 ms +–$/);
@@ -35,8 +35,8 @@ describe('the table of edges', () => {
   });
 
   it('reports whether calls of hidden edges fail', () => {
-    expect(edgeTable(EDGES, { ...ROOM, most: 2 }).at(-1)).toBe('… and 2 more, none of their calls failed: --all');
-    expect(edgeTable(EDGES, { ...ROOM, most: 1 }).at(-1)).toBe('… and 3 more, calls of 1 of them failed: --all');
+    expect(edgeTable(EDGES, { ...ROOM, maxEdges: 2 }).at(-1)).toBe('… and 2 more, none of their calls failed: --all');
+    expect(edgeTable(EDGES, { ...ROOM, maxEdges: 1 }).at(-1)).toBe('… and 3 more, calls of 1 of them failed: --all');
   });
 
   it('shows namespaces if there are several, and is no wider than the terminal', () => {

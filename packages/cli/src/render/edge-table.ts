@@ -2,42 +2,49 @@
 import { hasOpenCircuit, p99Text, qualified, rateText, successText, worstEdgeFirst } from '../registry/traffic.js';
 import type { Edge } from '../registry/traffic.js';
 import { columnsOf, shortened } from '../terminal/columns.js';
-import { aligned, countText } from '../terminal/words.js';
+import { aligned, countText } from '../terminal/texts.js';
 
-/** Where it is shown. */
-export interface EdgeRoom {
+/** Options of the table. */
+export interface EdgeTableOptions {
   readonly hasNamespaces: boolean;
   /** Columns: names are cut if the rows would be wider. */
   readonly width: number;
   /** The maximum number of edges that are shown; the others are counted. */
-  readonly most: number;
+  readonly maxEdges: number;
 }
 
 const HEAD = ['CALLER', 'CALLED', 'CALLS', 'SUCCESS', 'FAILED', 'ELSEWHERE', 'P99', 'CIRCUIT'];
 /** The minimum width of a name that is cut. */
-const LEAST_NAME = 12;
+const MIN_NAME_WIDTH = 12;
 const GAP = 2;
 
 /**
  * Calls a second, success after retries, calls that failed and attempts that went elsewhere in the last windows, the
  * slowest caller's p99.
  */
-export function edgeTable(edges: readonly Edge[], { hasNamespaces, width, most }: EdgeRoom): readonly string[] {
+export function edgeTable(
+  edges: readonly Edge[],
+  { hasNamespaces, width, maxEdges }: EdgeTableOptions,
+): readonly string[] {
   const sorted = edges.toSorted(worstEdgeFirst);
-  const shown = sorted.slice(0, most);
+  const shown = sorted.slice(0, maxEdges);
   const rows = [HEAD, ...shown.map((edge) => cellsOf(hasNamespaces ? qualified(edge) : edge))];
   const widest = (column: number): number => Math.max(...rows.map((row) => columnsOf(row[column] ?? '')));
   const numbers = HEAD.slice(2).reduce((sum, _, at) => sum + widest(at + 2) + GAP, 0);
   const share = Math.floor((width - numbers - GAP) / 2);
   // the width that one name does not need is given to the other
   const [caller, called] = [widest(0), widest(1)];
-  const most1 = Math.max(LEAST_NAME, share, 2 * share - called);
-  const most2 = Math.max(LEAST_NAME, share, 2 * share - Math.min(caller, most1));
-  const fitted = rows.map(([from = '', to = '', ...rest]) => [shortened(from, most1), shortened(to, most2), ...rest]);
-  return [...aligned(fitted), ...moreLines(sorted.slice(most))];
+  const maxCaller = Math.max(MIN_NAME_WIDTH, share, 2 * share - called);
+  const maxCalled = Math.max(MIN_NAME_WIDTH, share, 2 * share - Math.min(caller, maxCaller));
+  const fitted = rows.map(([from = '', to = '', ...rest]) => [
+    shortened(from, maxCaller),
+    shortened(to, maxCalled),
+    ...rest,
+  ]);
+  return [...aligned(fitted), ...hiddenLines(sorted.slice(maxEdges))];
 }
 
-function moreLines(hidden: readonly Edge[]): readonly string[] {
+function hiddenLines(hidden: readonly Edge[]): readonly string[] {
   if (hidden.length === 0) return [];
   const failing = hidden.filter(({ failures }) => failures > 0).length;
   const what = failing === 0 ? 'none of their calls failed' : `calls of ${countText(failing)} of them failed`;

@@ -6,7 +6,7 @@ import { repeated, toggle, valued } from '../terminal/arguments.js';
 
 const SORTS = ['state', 'service', 'since', 'version', 'zone', 'id'] as const;
 /** The maximum number of instances in one answer of a registry. */
-const PAGE = 1_000;
+const PAGE_SIZE = 1_000;
 
 /** Selects and sorts the listed instances of all services. */
 export const FILTER_FLAGS = {
@@ -87,7 +87,7 @@ export function givenFilters(filters: Filters): readonly string[] {
   });
 }
 
-/** True if they may leave out some instances of a service, so that there is no verdict about the whole. */
+/** True if they may leave out some instances of a service: then there is no verdict about the whole. */
 export function isSelective(filters: Filters): boolean {
   return givenFilters(filters).some((flag) => flag !== '--sort' && flag !== '--instances');
 }
@@ -96,7 +96,7 @@ export function isSelective(filters: Filters): boolean {
  * Filters that the registry does not apply: the weight, and the circuits to an instance (`open`: the number that is not
  * closed, by id).
  */
-export function isChosen(
+export function isSelected(
   { id, weight }: Pick<Instance, 'id' | 'weight'>,
   filters: Pick<Filters, '--weight' | '--circuit'>,
   open: ReadonlyMap<InstanceId, number>,
@@ -107,40 +107,41 @@ export function isChosen(
   );
 }
 
-const each = (name: string, values: readonly string[]): readonly Parameter[] => values.map((value) => [name, value]);
+const parameters = (name: string, values: readonly string[]): readonly Parameter[] =>
+  values.map((value) => [name, value]);
 
 /** The parameters of `GET /api/v1/instances`. */
-export function questionOf(filters: Filters, { service, withHeartbeats }: Listing): readonly Parameter[] {
+export function instancesQuery(filters: Filters, { service, withHeartbeats }: InstancesScope): readonly Parameter[] {
   const callable = filters['--callable'];
   return [
-    ...each('service', service === null ? [] : [service]),
-    ...each('state', filters['--state']),
-    ...each('admin', filters['--admin']),
-    ...each('callable', callable === undefined ? [] : [String(callable === 'yes')]),
-    ...each('zone', filters['--zone']),
-    ...each('version', filters['--version']),
-    ...each('q', filters['--search'] === undefined ? [] : [filters['--search']]),
-    ...each('heartbeats', withHeartbeats ? ['true'] : []),
+    ...parameters('service', service === null ? [] : [service]),
+    ...parameters('state', filters['--state']),
+    ...parameters('admin', filters['--admin']),
+    ...parameters('callable', callable === undefined ? [] : [String(callable === 'yes')]),
+    ...parameters('zone', filters['--zone']),
+    ...parameters('version', filters['--version']),
+    ...parameters('q', filters['--search'] === undefined ? [] : [filters['--search']]),
+    ...parameters('heartbeats', withHeartbeats ? ['true'] : []),
     // the only order in which no instance is listed twice or missed if it changes between two pages
     ['sort', filters['--sort'] ?? 'service'],
-    ['limit', String(PAGE)],
+    ['limit', String(PAGE_SIZE)],
   ];
 }
 
-export interface Listing {
+export interface InstancesScope {
   /** Null: of all services. */
   readonly service: string | null;
   readonly withHeartbeats: boolean;
 }
 
 /** All matches, page by page. Rejects with PROTOCOL if the pages have no end. */
-export async function everyMatch(api: RegistryApi, query: readonly Parameter[]): Promise<ServiceAnswer> {
+export async function fetchMatches(api: RegistryApi, query: readonly Parameter[]): Promise<ServiceAnswer> {
   const instances = new Map<InstanceId, Instance>();
   const heartbeats = new Map<InstanceId, Heartbeats>();
   for (let after: readonly Parameter[] = []; ;) {
     const page = await api.instances([...query, ...after]);
     const known = instances.size;
-    // an instance that has changed meanwhile may arrive twice: its last version counts
+    // an instance that changes between two pages may arrive twice: its last version counts
     for (const instance of page.instances) instances.set(instance.id, instance);
     for (const [id, beats] of page.heartbeats) heartbeats.set(id, beats);
     if (page.next === null) return { revision: page.revision, instances: [...instances.values()], heartbeats };
@@ -154,20 +155,20 @@ export async function everyMatch(api: RegistryApi, query: readonly Parameter[]):
 /** Throws REGISTRY_REFUSED for a zone without instances, with a suggestion and the existing zones. */
 export async function checkZones(api: RegistryApi, zones: readonly string[]): Promise<void> {
   if (zones.length === 0) return;
-  const { instances } = await everyMatch(api, [
+  const { instances } = await fetchMatches(api, [
     ['sort', 'service'],
-    ['limit', String(PAGE)],
+    ['limit', String(PAGE_SIZE)],
   ]);
   const known = [...new Set(instances.map(({ zone }) => zone))].filter((zone) => zone !== '').toSorted();
   const unknown = zones.find((zone) => !known.includes(zone));
   if (unknown === undefined) return;
-  const meant = nearest(unknown, known) ?? known.find((zone) => zone.startsWith(unknown)) ?? null;
-  const more = known.length > MOST_ZONES ? ` and ${known.length - MOST_ZONES} more` : '';
-  const there = `There ${known.length === 1 ? 'is' : 'are'} ${known.slice(0, MOST_ZONES).join(', ')}${more}.`;
-  const rest = known.length === 0 ? 'No instance declares a zone.' : there;
-  const text = `There is no zone "${unknown}" at ${api.url}. ${meant === null ? '' : `Did you mean ${meant}? `}${rest}`;
+  const suggestion = nearest(unknown, known) ?? known.find((zone) => zone.startsWith(unknown)) ?? null;
+  const hidden = known.length > MAX_ZONES ? ` and ${known.length - MAX_ZONES} more` : '';
+  const there = `There ${known.length === 1 ? 'is' : 'are'} ${known.slice(0, MAX_ZONES).join(', ')}${hidden}.`;
+  const existing = known.length === 0 ? 'No instance declares a zone.' : there;
+  const text = `There is no zone "${unknown}" at ${api.url}. ${suggestion === null ? '' : `Did you mean ${suggestion}? `}${existing}`;
   throw new RollcallError('REGISTRY_REFUSED', text);
 }
 
-/** Zones that are named in a complaint. */
-const MOST_ZONES = 10;
+/** The maximum number of zones in an error. */
+const MAX_ZONES = 10;

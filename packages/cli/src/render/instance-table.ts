@@ -9,7 +9,7 @@ import { momentText } from '../terminal/moments.js';
 import { paint } from '../terminal/paint.js';
 import type { Span } from '../terminal/paint.js';
 import type { Terminal } from '../terminal/shell.js';
-import { ageText, countText } from '../terminal/words.js';
+import { ageText, countText } from '../terminal/texts.js';
 import { countsOf, isAway, outagesIn, serviceIn } from './outages.js';
 import { rowText, shortRow, wholeRow } from './row-text.js';
 import { headSpans, STATE_WIDTH, stateSpans } from './state-shapes.js';
@@ -22,39 +22,39 @@ export interface View {
   /** True if the feed is open, or accepted, and the registry sends nothing. Left out: no. */
   readonly isSilent?: boolean;
   /** The time of the registry's last message; null before the first. */
-  readonly heardAt: number | null;
+  readonly lastMessageAt: number | null;
   readonly revision: number;
   readonly instances: readonly Instance[];
   /** True if there are several namespaces: then each name begins with its own. Left out: no. */
   readonly hasNamespaces?: boolean;
   /** The names of the instances, if these are a part of all; left out: as short as they are unique among these. */
   readonly names?: ReadonlyMap<InstanceId, string>;
-  /** As far as they were requested: they are not part of the feed. */
+  /** The measurements that were requested: they are not part of the feed. */
   readonly heartbeats: ReadonlyMap<InstanceId, Heartbeats>;
-  /** The operators who keep instances from callers, with start, reason and end, as far as that was requested. */
+  /** The operators' settings that keep instances from callers, with start, reason and end, as far as requested. */
   readonly away?: ReadonlyMap<InstanceId, OverrideTerms>;
   /** The sum of all recent calls that callers reported; null or left out: none were reported, or requested. */
   readonly calls?: CallsSum | null;
   /** The calls of the one service that is shown; left out: all. */
   readonly edges?: readonly Edge[];
   /** A sentence about services in namespaces that are not shown; left out, or empty: none. */
-  readonly others?: string;
+  readonly otherNamespaces?: string;
   /** True if the instances are in their final order. Left out: worst first. */
   readonly isSorted?: boolean;
-  /** True if some instances of a service are left out, so that there is no verdict about the whole. Left out: no. */
+  /** True if some instances of a service are left out: then there is no verdict about the whole. Left out: no. */
   readonly isPartial?: boolean;
 }
 
-/** Where and when it is shown. */
+/** The terminal and the time of a view. */
 export interface Screen extends Terminal {
   /** Wall clock, ms since 1970. */
   readonly now: number;
   /** The number of instances with a row of their own; beyond it those that are HEALTHY share one line. */
   readonly rows: number;
-  /** The maximum number of lines; what does not fit is counted. Left out: any number. */
+  /** The maximum number of lines; instances that do not fit are counted. Left out: any number. */
   readonly lines?: number;
   /** The maximum number of instances that are shown; the others are counted. Left out: any number. */
-  readonly most?: number;
+  readonly maxInstances?: number;
   /** True if rows are as high as their text needs, instead of being cut to two lines. Left out: no. */
   readonly isWhole?: boolean;
 }
@@ -71,10 +71,10 @@ const OUTBOUND_WIDTH = 10;
  * The minimum width of a short name; it is wider if the sentence keeps this many columns, and up to this share of the
  * width of both.
  */
-const LEAST_NAME = 13;
-const LEAST_WHY = 26;
-const WHY_PART = 0.6;
-const MOST_SERVICE = 24;
+const MIN_NAME_WIDTH = 13;
+const MIN_REASON_WIDTH = 26;
+const REASON_SHARE = 0.6;
+const MAX_SERVICE_WIDTH = 24;
 
 /** The instances alone, worst first. Empty if there are none. */
 export function renderTable(view: View, screen: Screen): readonly string[] {
@@ -82,38 +82,40 @@ export function renderTable(view: View, screen: Screen): readonly string[] {
   const healthy = view.instances.filter(isWell);
   const isFolded = view.instances.length > screen.rows && healthy.length > 1;
   const shown = isFolded ? view.instances.filter((instance) => !isWell(instance)) : view.instances;
-  const table = layOut(view, screen, shown);
+  const table = layOutTable(view, screen, shown);
   const last = isFolded ? [foldedRow(view, healthy.length, table)] : [];
   const sorted = view.isSorted === true ? shown : worstFirst(shown, view.isPartial === true ? [] : view.instances);
-  const rows = fitting(table, sorted, {
+  const rows = fittingRows(table, sorted, {
     lines: (screen.lines ?? Infinity) - last.length - 1,
-    most: screen.most ?? Infinity,
+    maxInstances: screen.maxInstances ?? Infinity,
   });
   return [headOf(table), ...rows, ...last].map((line) => paint(line, screen));
 }
 
-/** The rows of as many instances as fit, and the number of others. */
-function fitting(
+/** The rows of the instances that fit, and a count of the others. */
+function fittingRows(
   table: Table,
   instances: readonly Instance[],
-  { lines: room, most }: { readonly lines: number; readonly most: number },
+  { lines: room, maxInstances }: { readonly lines: number; readonly maxInstances: number },
 ): readonly (readonly Span[])[] {
   const lines: (readonly Span[])[] = [];
   for (const [index, instance] of instances.entries()) {
     const row = rowOf(table, instance);
     const isLast = index === instances.length - 1;
     // the line about the others after the last one that fits counts, too
-    const isFull = index >= most || lines.length + row.length > room - (isLast ? 0 : 1);
-    if (isFull) return [...lines, moreRow(instances.slice(index))];
+    const isFull = index >= maxInstances || lines.length + row.length > room - (isLast ? 0 : 1);
+    if (isFull) return [...lines, hiddenRow(instances.slice(index))];
     lines.push(...row);
   }
   return lines;
 }
 
-function moreRow(hidden: readonly Instance[]): readonly Span[] {
-  const words = hidden.map((one) => (isAway(one) ? one.admin : one.state));
-  const counts = [...ORDER, ...ADMIN_STATES].map((word) => [words.filter((one) => one === word).length, word] as const);
-  const listed = counts.filter(([count]) => count > 0).map(([count, word]) => `${countText(count)} ${word}`);
+function hiddenRow(hidden: readonly Instance[]): readonly Span[] {
+  const states = hidden.map((instance) => (isAway(instance) ? instance.admin : instance.state));
+  const counts = [...ORDER, ...ADMIN_STATES].map(
+    (state) => [states.filter((known) => known === state).length, state] as const,
+  );
+  const listed = counts.filter(([count]) => count > 0).map(([count, state]) => `${countText(count)} ${state}`);
   return [{ text: `… and ${countText(hidden.length)} more: ${listed.join(', ')}`, look: 'faint' }];
 }
 
@@ -124,33 +126,34 @@ interface Table {
   readonly nameWidth: number;
   readonly sinceWidth: number;
   readonly hasHeartbeats: boolean;
-  /** Where the sentence begins. */
-  readonly whyAt: number;
+  /** The column where the sentence begins. */
+  readonly reasonColumn: number;
 }
 
 /**
  * State, callable and since have the width that they need, the sentence a share of it; longer names are cut to the
  * rest.
  */
-function layOut(view: View, screen: Screen, shown: readonly Instance[]): Table {
+function layOutTable(view: View, screen: Screen, shown: readonly Instance[]): Table {
   const names = view.names ?? namesOf(view.instances, view.hasNamespaces === true);
   const sinceWidth = widest(5, shown, (instance) => sinceOf(view, instance, screen.now));
   const hasHeartbeats = screen.width >= HEARTBEATS_FROM;
   const directions = hasHeartbeats ? INBOUND_WIDTH + OUTBOUND_WIDTH : 0;
-  const others = STATE_WIDTH + CALLABLE_WIDTH + directions + sinceWidth + 2;
-  const shared = screen.width - others - 2;
-  const nameShare = shared === Infinity ? shared : Math.ceil(shared - Math.max(LEAST_WHY, shared * WHY_PART));
-  const room = Math.max(LEAST_NAME, nameShare);
+  const otherWidth = STATE_WIDTH + CALLABLE_WIDTH + directions + sinceWidth + 2;
+  const shared = screen.width - otherWidth - 2;
+  const nameShare =
+    shared === Infinity ? shared : Math.ceil(shared - Math.max(MIN_REASON_WIDTH, shared * REASON_SHARE));
+  const room = Math.max(MIN_NAME_WIDTH, nameShare);
   const nameWidth = Math.min(
     room,
-    widest(LEAST_NAME, shown, ({ id }) => names.get(id) ?? id),
+    widest(MIN_NAME_WIDTH, shown, ({ id }) => names.get(id) ?? id),
   );
-  const whyAt = others + nameWidth + 2;
-  return { view, screen, names, nameWidth: nameWidth + 2, sinceWidth, hasHeartbeats, whyAt };
+  const reasonColumn = otherWidth + nameWidth + 2;
+  return { view, screen, names, nameWidth: nameWidth + 2, sinceWidth, hasHeartbeats, reasonColumn };
 }
 
-function widest(least: number, shown: readonly Instance[], textOf: (instance: Instance) => string): number {
-  return shown.reduce((width, instance) => Math.max(width, columnsOf(textOf(instance))), least);
+function widest(min: number, shown: readonly Instance[], textOf: (instance: Instance) => string): number {
+  return shown.reduce((width, instance) => Math.max(width, columnsOf(textOf(instance))), min);
 }
 
 function headOf({ nameWidth, sinceWidth, hasHeartbeats }: Table): readonly Span[] {
@@ -162,15 +165,15 @@ function headOf({ nameWidth, sinceWidth, hasHeartbeats }: Table): readonly Span[
 
 /** State, instance, both heartbeats, since, why; then the evidence and what comes next. */
 function rowOf(table: Table, instance: Instance): readonly (readonly Span[])[] {
-  const { view, screen, whyAt } = table;
+  const { view, screen, reasonColumn } = table;
   const beats = view.heartbeats.get(instance.id) ?? null;
   const first: readonly Span[] = [...headSpans(instance), { text: factsOf(table, instance, beats) }];
   const text = rowText(instance, {
     now: screen.now,
-    staleAt: view.isLive ? null : view.heardAt,
+    staleAt: view.isLive ? null : view.lastMessageAt,
     terms: view.away?.get(instance.id),
   });
-  const room = { width: screen.width, whyAt };
+  const room = { width: screen.width, reasonColumn: reasonColumn };
   // that both heartbeats work does not need a second line in a terminal
   const isPlain = isWell(instance) && instance.weight > 0;
   if (screen.isWhole === true && !isPlain) return wholeRow(first, text, room);
@@ -181,7 +184,7 @@ function rowOf(table: Table, instance: Instance): readonly (readonly Span[])[] {
 function factsOf(table: Table, instance: Instance, beats: Heartbeats | null): string {
   const { view, screen, names, nameWidth, sinceWidth, hasHeartbeats } = table;
   const { id } = instance;
-  const { inbound, outbound } = directionTexts(instance, beats, view.isLive ? screen.now : (view.heardAt ?? 0));
+  const { inbound, outbound } = directionTexts(instance, beats, view.isLive ? screen.now : (view.lastMessageAt ?? 0));
   const directions = hasHeartbeats ? inbound.padEnd(INBOUND_WIDTH) + outbound.padEnd(OUTBOUND_WIDTH) : '';
   const since = sinceOf(view, instance, screen.now).padStart(sinceWidth);
   const callable = callableWord(instance).padEnd(CALLABLE_WIDTH);
@@ -197,22 +200,22 @@ export const callableWord = (instance: Pick<Instance, 'state' | 'admin'>): strin
 function foldedRow(view: View, count: number, { screen }: Table): readonly Span[] {
   const total = `${`${count} of ${view.instances.length}`.padEnd(CALLABLE_WIDTH - 2)}  `;
   const room = screen.width - STATE_WIDTH - total.length - 'callable: '.length;
-  const text = `callable: ${joined(sharesOf(view, room), room)}`;
+  const text = `callable: ${joinFitting(callableShares(view, room), room)}`;
   return [...stateSpans('●', 'HEALTHY', 'healthy'), { text: total + text }];
 }
 
 /**
  * The number of callable instances of each service: those with the smallest share first, then those with the fewest
- * that are well. Names are cut, so that each text fits in `room` with the number of others.
+ * that are well. Names are cut: each text fits in `room` with the number of others.
  */
-function sharesOf({ instances, hasNamespaces }: View, room: number): readonly string[] {
+function callableShares({ instances, hasNamespaces }: View, room: number): readonly string[] {
   const unwell = countsOf(
-    instances.filter((one) => !isWell(one)),
+    instances.filter((instance) => !isWell(instance)),
     hasNamespaces,
   );
   const unwellPart = (service: string, all: number): number => (unwell.get(service)?.all ?? 0) / all;
   const services = countsOf(instances, hasNamespaces);
-  const forOne = room - moreText(services.size).length;
+  const forOne = room - hiddenText(services.size).length;
   return [...services]
     .toSorted(
       ([one, a], [other, b]) =>
@@ -222,20 +225,20 @@ function sharesOf({ instances, hasNamespaces }: View, room: number): readonly st
     )
     .map(([service, { callable, all }]) => {
       const count = ` ${callable} of ${all}`;
-      return shortened(service, Math.min(MOST_SERVICE, Math.max(LEAST_NAME, forOne - count.length))) + count;
+      return shortened(service, Math.min(MAX_SERVICE_WIDTH, Math.max(MIN_NAME_WIDTH, forOne - count.length))) + count;
     });
 }
 
-const moreText = (count: number): string => ` · … and ${countText(count)} more`;
+const hiddenText = (count: number): string => ` · … and ${countText(count)} more`;
 
-/** As many texts as fit, and the number of others. */
-function joined(texts: readonly string[], room: number): string {
+/** Joins the texts that fit, and counts the others. */
+function joinFitting(texts: readonly string[], room: number): string {
   let line = '';
   for (const [index, text] of texts.entries()) {
     const longer = index === 0 ? text : `${line} · ${text}`;
     const left = texts.length - index - 1;
-    const end = left === 0 ? '' : moreText(left);
-    if (index > 0 && columnsOf(longer + end) > room) return line + moreText(left + 1);
+    const end = left === 0 ? '' : hiddenText(left);
+    if (index > 0 && columnsOf(longer + end) > room) return line + hiddenText(left + 1);
     line = longer;
   }
   return line;
@@ -268,11 +271,11 @@ export function worstFirst(instances: readonly Instance[], all: readonly Instanc
   const outages = new Set(outagesIn(countsOf(all, true)));
   const nameOf = serviceIn(true);
   const rank = (instance: Instance): number => (outages.has(nameOf(instance)) ? -ORDER.length : 0) + rankOf(instance);
-  return instances.toSorted((one, other) => rank(one) - rank(other) || settledOrder(one, other));
+  return instances.toSorted((a, b) => rank(a) - rank(b) || stableOrder(a, b));
 }
 
-function settledOrder(one: Instance, other: Instance): number {
+function stableOrder(a: Instance, b: Instance): number {
   // instances that are well keep their places
-  const bySince = isWell(one) ? 0 : other.since - one.since;
-  return bySince || one.service.localeCompare(other.service) || one.id.localeCompare(other.id);
+  const bySince = isWell(a) ? 0 : b.since - a.since;
+  return bySince || a.service.localeCompare(b.service) || a.id.localeCompare(b.id);
 }

@@ -1,26 +1,26 @@
 import type { Server } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { fleet, fleetRegistry, LONGEST_NAME } from '../fleet.fixture.js';
+import { createFleet, startFleetRegistry, LONGEST_NAME } from '../fleet.fixture.js';
 import { run } from '../run.js';
 import { columnsOf } from '../terminal/columns.js';
-import { testShell } from '../terminal/shell.fixture.js';
+import { createTestShell } from '../terminal/shell.fixture.js';
 import type { Screen, View } from './instance-table.js';
 import { renderView } from './view.js';
 
 const NOW = Date.now();
-const INSTANCES = fleet(200, NOW);
+const INSTANCES = createFleet(200, NOW);
 const STATES = 'HEALTHY|UNHEALTHY|CRITICAL|REGISTERING|DEREGISTERING|DRAINING|MAINTENANCE';
 const IS_ROW = new RegExp(`^. (${STATES}) `);
 /** The line that those share that are HEALTHY. */
 const IS_FOLDED = / \d+ of \d+ +callable: /;
-/** What may stand below the rows. */
+/** Lines that may stand below the rows. */
 const IS_FOOTER = /^(?:… and [\d,]+ more: |--all shows all |\d+ of \d+ services need attention\.$)/;
 const WIDTHS = [80, 100, 160, 200];
 
 const VIEW: View = {
   url: 'http://10.0.0.2:1337',
   isLive: true,
-  heardAt: NOW,
+  lastMessageAt: NOW,
   revision: 48_213,
   instances: INSTANCES,
   heartbeats: new Map(),
@@ -38,12 +38,12 @@ const screenOf = (width: number, height: number): Screen => ({
 let url = '';
 let server: Server;
 beforeAll(async () => {
-  ({ url, server } = await fleetRegistry(INSTANCES));
+  ({ url, server } = await startFleetRegistry(INSTANCES));
 });
 afterAll(() => void server.close());
 
 async function printed(width: number, ...argv: readonly string[]): Promise<readonly string[]> {
-  const shell = testShell({ ROLLCALL_URL: url }, { width, height: 40 });
+  const shell = createTestShell({ ROLLCALL_URL: url }, { width, height: 40 });
   expect(await run(argv, shell)).toBe(0);
   return shell.outLines;
 }
@@ -58,10 +58,10 @@ describe.each(WIDTHS)('at %d columns', (width) => {
     [['ls', '--all', '-A'], 1_000],
     [['ls', '--instances', '--sort', 'version'], 200],
     [['ls', LONGEST_NAME], 5],
-  ])('%j is no wider, and shows state, callability and the end of the name of each instance', async (argv, count) => {
+  ])('prints %j no wider, with state, callability and the end of the name of each instance', async (argv, count) => {
     const lines = await printed(width, ...argv);
     expectToFit(lines, width);
-    // above it stand the services of which not all instances are callable
+    // the lines above it list services that are not fully callable
     const [head = '', ...rows] = lines.slice(lines.findIndex((line) => line.startsWith('  STATE')));
     expect(head).toMatch(/^ {2}STATE +CALLABLE .*SINCE +WHY \/ NEXT$/);
     const firsts = rows.filter((line) => IS_ROW.test(line) && !IS_FOLDED.test(line));
@@ -74,19 +74,24 @@ describe.each(WIDTHS)('at %d columns', (width) => {
     expect(firsts.filter((line) => !/^(yes|no) /.test(line.slice(at)))).toEqual([]);
   });
 
-  it('rollcall show is no wider, and loses no fact', async () => {
-    for (const one of INSTANCES.slice(0, 5)) {
-      const lines = await printed(width, 'show', one.id);
+  it('prints rollcall show no wider, without the loss of a fact', async () => {
+    for (const instance of INSTANCES.slice(0, 5)) {
+      const lines = await printed(width, 'show', instance.id);
       expectToFit(lines, width);
-      expect(lines[0]).toMatch(new RegExp(`  (MAINTENANCE, its state: )?${one.state}  `));
+      expect(lines[0]).toMatch(new RegExp(`  (MAINTENANCE, its state: )?${instance.state}  `));
       const text = lines.join('').replaceAll(/\s/g, '');
-      for (const fact of [one.id, one.version, `contact=${one.metadata['contact'] ?? ''}`, 'circuitopenat1']) {
+      for (const fact of [
+        instance.id,
+        instance.version,
+        `contact=${instance.metadata['contact'] ?? ''}`,
+        'circuitopenat1',
+      ]) {
         expect(text).toContain(fact.replaceAll(/\s/g, ''));
       }
     }
   });
 
-  it('rollcall watch is neither wider nor higher, and has the worst first', () => {
+  it('draws rollcall watch neither wider nor higher, the worst first', () => {
     for (const height of [10, 24, 50]) {
       const lines = renderView(VIEW, screenOf(width, height));
       expectToFit(lines, width);
@@ -117,7 +122,7 @@ describe('rollcall watch at 80 × 24, of 200 services', () => {
 });
 
 describe('a truncated name', () => {
-  it('is resolved by the commands', async () => {
+  it('resolves in the commands', async () => {
     const lines = await printed(80, 'ls', LONGEST_NAME);
     const [head = '', first = ''] = lines.slice(lines.findIndex((line) => line.startsWith('  STATE')));
     const name = first.slice(head.indexOf('INSTANCE')).split(' ')[0] ?? '';
@@ -126,8 +131,8 @@ describe('a truncated name', () => {
   });
 });
 
-describe('for programs', () => {
-  it('-o json and -o wide have the whole names and versions, however narrow the terminal is', async () => {
+describe('output for programs', () => {
+  it('keeps whole names and versions in -o json and -o wide, however narrow the terminal is', async () => {
     const [json = ''] = await printed(80, 'ls', '-o', 'json', '--instances');
     const wide = (await printed(80, 'ls', '-o', 'wide', '--all', '--instances')).join('\n');
     for (const { id, version } of INSTANCES.slice(0, 15)) {
@@ -138,7 +143,7 @@ describe('for programs', () => {
     }
   });
 
-  it('-o wide keeps its columns aligned, also after wide characters', async () => {
+  it('keeps the columns of -o wide aligned, also after wide characters', async () => {
     const lines = await printed(80, 'ls', '-o', 'wide', '--all', '--instances');
     const at = lines[0]?.indexOf('CALLABLE') ?? 0;
     expect(lines.at(-1)).toBe('200 of 200 services need attention.');

@@ -6,7 +6,7 @@ import { jsonText } from '../terminal/json-text.js';
 import { paint } from '../terminal/paint.js';
 import type { Span } from '../terminal/paint.js';
 import type { Shell, Window } from '../terminal/shell.js';
-import { aligned, countText, printable } from '../terminal/words.js';
+import { aligned, countText, printable } from '../terminal/texts.js';
 import { callableWord, isWell, renderTable, worstFirst } from './instance-table.js';
 import type { Screen, View } from './instance-table.js';
 import { countsOf, isAway, shortageLines } from './outages.js';
@@ -15,10 +15,10 @@ import { verdictOf } from './view.js';
 
 export const FORMATS = ['table', 'wide', 'json', 'name'] as const;
 
-/** The number of instances that a terminal shows, so that they do not scroll away. */
-export const MOST_LISTED = 200;
-/** Services, of which not all instances are callable, that are named above the table. */
-const MOST_SHORTAGES = 10;
+/** The maximum number of instances that a terminal shows: more would scroll away. */
+export const MAX_LISTED = 200;
+/** The maximum number of services above the table that are not fully callable. */
+const MAX_SHORTAGES = 10;
 
 export interface Listing {
   readonly view: View;
@@ -26,13 +26,13 @@ export interface Listing {
   /** True if nothing is left out on a terminal. */
   readonly isAll: boolean;
   /** True for a list of one service, whose instances are not folded. */
-  readonly isOfOne: boolean;
+  readonly isOneService: boolean;
   /** The number of circuits to each instance that are not closed; null: unknown. */
   readonly open: ReadonlyMap<InstanceId, number> | null;
 }
 
 /** The lines on standard output. On a terminal they end with the verdict if its first line has scrolled away. */
-export function listed(listing: Listing, shell: Shell): readonly string[] {
+export function renderListing(listing: Listing, shell: Shell): readonly string[] {
   const { view, format } = listing;
   switch (format) {
     case 'json':
@@ -48,35 +48,35 @@ export function listed(listing: Listing, shell: Shell): readonly string[] {
 
 // ---- for people -----------------------------------------------------------------------------------------------------
 
-function tableLines({ view, isAll, isOfOne }: Listing, shell: Shell): readonly string[] {
+function tableLines({ view, isAll, isOneService }: Listing, shell: Shell): readonly string[] {
   const window = shell.window();
   // a pipe, or a file, gets whole lines
   const width = window?.width ?? Infinity;
   const screen: Screen = { ...shell.terminal, width, now: Date.now(), rows: Infinity, isWhole: true };
   const { instances, hasNamespaces, isPartial = false, isSorted = false } = view;
-  const most = window === null || isAll ? Infinity : MOST_SHORTAGES;
-  const shortages = isPartial ? [] : shortageLines(instances, { hasNamespaces, width, most });
+  const maxServices = window === null || isAll ? Infinity : MAX_SHORTAGES;
+  const shortages = isPartial ? [] : shortageLines(instances, { hasNamespaces, width, maxServices });
   const head = shortages.map((text) => paint([{ text }], screen));
   if (window === null) return [...head, ...renderTable(view, screen)];
   if (isAll) return withVerdict([...head, ...renderTable(view, screen)], view, { screen, window });
-  const plain = renderTable(view, { ...screen, most: MOST_LISTED });
+  const plain = renderTable(view, { ...screen, maxInstances: MAX_LISTED });
   const isHigh = head.length + plain.length >= window.height;
-  const isFolded = isHigh && !isSorted && !isPartial && !isOfOne && instances.filter(isWell).length > 1;
-  const rows = isFolded ? renderTable(view, { ...screen, most: MOST_LISTED, rows: 0 }) : plain;
-  const hint = isFolded || instances.length > MOST_LISTED ? [hintOf(instances.length, screen)] : [];
+  const isFolded = isHigh && !isSorted && !isPartial && !isOneService && instances.filter(isWell).length > 1;
+  const rows = isFolded ? renderTable(view, { ...screen, maxInstances: MAX_LISTED, rows: 0 }) : plain;
+  const hint = isFolded || instances.length > MAX_LISTED ? [hintOf(instances.length, screen)] : [];
   return withVerdict([...head, ...rows, ...hint], view, { screen, window });
 }
 
 const hintOf = (count: number, screen: Screen): string =>
   paint([{ text: `--all shows all ${countText(count)}; filters show fewer`, look: 'faint' }], screen);
 
-interface Place {
+interface VerdictPlacement {
   readonly screen: Screen;
   readonly window: Window;
 }
 
 /** A selection of the instances has none. */
-function withVerdict(lines: readonly string[], view: View, { screen, window }: Place): readonly string[] {
+function withVerdict(lines: readonly string[], view: View, { screen, window }: VerdictPlacement): readonly string[] {
   if (lines.length < window.height || view.isPartial === true) return lines;
   const verdict = verdictOf(view, Infinity)
     .map(({ text }) => text)
@@ -91,16 +91,16 @@ function wideLines({ view, isAll, open }: Listing, shell: Shell): readonly strin
   const rowsOf = (shown: readonly Instance[]): readonly string[] =>
     aligned([
       wideRow(WIDE_HEAD, hasNamespaces),
-      ...shown.map((one) => wideRow(wideCells(one, { view, open, now }), hasNamespaces)),
+      ...shown.map((instance) => wideRow(wideCells(instance, { view, open, now }), hasNamespaces)),
     ]);
   if (window === null) return rowsOf(instances);
   const screen: Screen = { ...shell.terminal, width: window.width, now, rows: Infinity };
-  if (isAll || instances.length <= MOST_LISTED) return withVerdict(rowsOf(instances), view, { screen, window });
+  if (isAll || instances.length <= MAX_LISTED) return withVerdict(rowsOf(instances), view, { screen, window });
   const sorted = isSorted ? instances : worstFirst(instances, isPartial ? [] : instances);
-  const more: readonly Span[] = [
-    { text: `… and ${countText(instances.length - MOST_LISTED)} more; narrow it down, or --all` },
+  const hiddenText: readonly Span[] = [
+    { text: `… and ${countText(instances.length - MAX_LISTED)} more; narrow it down, or --all` },
   ];
-  return withVerdict([...rowsOf(sorted.slice(0, MOST_LISTED)), paint(more, screen)], view, { screen, window });
+  return withVerdict([...rowsOf(sorted.slice(0, MAX_LISTED)), paint(hiddenText, screen)], view, { screen, window });
 }
 
 const WIDE_HEAD = [
@@ -120,11 +120,11 @@ const WIDE_HEAD = [
 const wideRow = ([state = '', namespace = '', ...rest]: readonly string[], hasNamespaces: boolean): readonly string[] =>
   hasNamespaces ? [state, namespace, ...rest] : [state, ...rest];
 
-interface Known extends Pick<Listing, 'view' | 'open'> {
+interface WideContext extends Pick<Listing, 'view' | 'open'> {
   readonly now: number;
 }
 
-function wideCells(instance: Instance, { view, open, now }: Known): readonly string[] {
+function wideCells(instance: Instance, { view, open, now }: WideContext): readonly string[] {
   const { admin, state, namespace, id, endpoints, version, zone, weight } = instance;
   const addresses = endpoints.map((endpoint) => `${endpoint.protocol}://${addressOf(endpoint)}`);
   const versionText = version === '' ? '–' : printable(version);

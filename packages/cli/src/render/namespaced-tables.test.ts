@@ -1,11 +1,11 @@
 import type { Instance } from '@rollcall/core';
 import type { Server } from 'node:http';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { fleet, fleetRegistry, LONGEST_NAME, LONGEST_NAMESPACE } from '../fleet.fixture.js';
+import { createFleet, startFleetRegistry, LONGEST_NAME, LONGEST_NAMESPACE } from '../fleet.fixture.js';
 import type { Edge } from '../registry/traffic.js';
 import { run } from '../run.js';
 import { columnsOf, shortenedName } from '../terminal/columns.js';
-import { testShell } from '../terminal/shell.fixture.js';
+import { createTestShell } from '../terminal/shell.fixture.js';
 import type { TestTerminal } from '../terminal/shell.fixture.js';
 import { Testbed } from '../testbed.fixture.js';
 import type { View } from './instance-table.js';
@@ -13,18 +13,18 @@ import { countsOf, outageText } from './outages.js';
 import { renderView } from './view.js';
 
 const NOW = Date.now();
-const INSTANCES = fleet(200, NOW);
+const INSTANCES = createFleet(200, NOW);
 const WIDTHS = [80, 100, 160, 200];
 
 let url = '';
 let server: Server;
 beforeAll(async () => {
-  ({ url, server } = await fleetRegistry(INSTANCES, 'namespaces'));
+  ({ url, server } = await startFleetRegistry(INSTANCES, 'namespaces'));
 });
 afterAll(() => void server.close());
 
 async function printed(terminal: TestTerminal, ...argv: readonly string[]) {
-  const shell = testShell({ ROLLCALL_URL: url }, terminal);
+  const shell = createTestShell({ ROLLCALL_URL: url }, terminal);
   const code = await run(argv, shell);
   return { code, lines: shell.outLines, err: shell.errLines.join('\n') };
 }
@@ -44,7 +44,7 @@ describe.each(WIDTHS)('names of 63 characters in namespaces of 63, at %d columns
     expect(rows.filter((line) => !row.test(line))).toEqual([]);
   });
 
-  it('are resolved as they are cut', async () => {
+  it('resolve as they are cut', async () => {
     const { lines } = await printed({ width, height: 40 }, 'ls', LONGEST_NAME, '-A');
     const names = lines.flatMap((line) => /^. [A-Z]+ +(?:yes|no) +(\S+)/.exec(line)?.[1] ?? []);
     expect(names).toHaveLength(5);
@@ -70,10 +70,11 @@ describe.each(WIDTHS)('names of 63 characters in namespaces of 63, at %d columns
   });
 
   it('fit in the verdict, which keeps its statement', () => {
-    const dead = INSTANCES.slice(0, 2).map((one) => ({ ...one, admin: 'DRAINING' as const }));
+    const dead = INSTANCES.slice(0, 2).map((instance) => ({ ...instance, admin: 'DRAINING' as const }));
     const [one] = dead;
-    if (one !== undefined) expect(verdictAt(width, [one])).toMatch(/^Nobody of default\S* may be called: 1 drained\.$/);
-    expect(verdictAt(width, dead)).toMatch(/^Nobody of (2 services|default\/payments\S+, team\S+) may be called/);
+    if (one !== undefined)
+      expect(verdictAt(width, [one])).toMatch(/^No instance of default\S* may be called: 1 drained\.$/);
+    expect(verdictAt(width, dead)).toMatch(/^No instance of (2 services|default\/payments\S+, team\S+) may be called/);
   });
 });
 
@@ -91,15 +92,15 @@ const edge = (from: string, to: string): Edge => ({
   targets: [],
 });
 
-const viewOf = (instances: readonly Instance[], more: Partial<View> = {}): View => ({
+const viewOf = (instances: readonly Instance[], overrides: Partial<View> = {}): View => ({
   url: 'http://10.0.0.2:1337',
   isLive: true,
-  heardAt: NOW,
+  lastMessageAt: NOW,
   revision: 48_213,
   hasNamespaces: true,
   instances,
   heartbeats: new Map(),
-  ...more,
+  ...overrides,
 });
 
 const screenOf = (width: number, height: number) => ({
@@ -128,7 +129,7 @@ describe('many services that are not fully callable', () => {
     ),
   ).size;
 
-  it('are 10 lines above the table on a terminal, those with the fewest callable instances first, and the number of others', async () => {
+  it('take 10 lines above the table on a terminal, those with the fewest callable instances first, and a count of the others', async () => {
     const { lines } = await printed({ height: 24 }, 'ls', '-A');
     const head = above(lines);
     expect(head).toHaveLength(11);
@@ -136,15 +137,15 @@ describe('many services that are not fully callable', () => {
     expect(head.at(-1)).toBe(`… and ${short - 10} more services of which not all are callable`);
   });
 
-  it('are all listed in a pipe, and with --all', async () => {
+  it('appear all in a pipe, and with --all', async () => {
     expect(above((await printed({}, 'ls', '-A')).lines)).toHaveLength(short);
     expect(above((await printed({ height: 24 }, 'ls', '-A', '--all')).lines)).toHaveLength(short);
   });
 
-  it('are counted by --fail-on if more than ten have no callable instance', () => {
-    const drained = INSTANCES.map((one) => ({ ...one, admin: 'DRAINING' as const }));
+  it('appear as a count with --fail-on if more than ten have no callable instance', () => {
+    const drained = INSTANCES.map((instance) => ({ ...instance, admin: 'DRAINING' as const }));
     expect(outageText(countsOf(drained))).toMatch(
-      /^Nobody of 200 services may be called: (\S+, ){9}\S+ and 190 more\.$/,
+      /^No instance of 200 services may be called: (\S+, ){9}\S+ and 190 more\.$/,
     );
   });
 });
@@ -169,7 +170,7 @@ describe('services of one name in two namespaces', () => {
   });
   afterAll(() => testbed.close());
 
-  it('are two for programs', async () => {
+  it('count as two for programs', async () => {
     const { services } = JSON.parse((await testbed.run('ls', '-A', '-o', 'json')).out) as { services: unknown };
     expect(services).toMatchObject([
       { namespace: 'default', name: 'stock', instances: 1, callable: 1 },
@@ -178,16 +179,16 @@ describe('services of one name in two namespaces', () => {
   });
 
   it('do not hide each other: watch and ls report an outage of one', async () => {
-    const shell = testShell({ ROLLCALL_URL: testbed.url });
+    const shell = createTestShell({ ROLLCALL_URL: testbed.url });
     const code = run(['watch', '-A'], shell);
-    expect(await shell.complaint(/Nobody/)).toContain('Nobody of staging/stock may be called: 1 drained.');
+    expect(await shell.errorLine(/No instance/)).toContain('No instance of staging/stock may be called: 1 drained.');
     shell.end();
     expect(await code).toBe(0);
     const { err } = await testbed.run('ls', '-A', '--fail-on', 'NOT_CALLABLE');
-    expect(err).toContain('Nobody of staging/stock may be called: 1 drained.');
+    expect(err).toContain('No instance of staging/stock may be called: 1 drained.');
   });
 
-  it('a beginning of both namespaces is refused with their names', async () => {
+  it('make the common start of their namespaces ambiguous', async () => {
     await testbed.register('stock-99cc', 'stock', { namespace: 'stable' });
     expect(await testbed.run('show', 'sta…/st…88bb')).toMatchObject({
       code: 2,
@@ -198,7 +199,7 @@ describe('services of one name in two namespaces', () => {
 });
 
 describe('a selection of instances', () => {
-  it('has no verdict about services on a terminal either: it is ranked by states alone', async () => {
+  it('gets no verdict about services on a terminal either: its order depends on states alone', async () => {
     const { lines } = await printed({ height: 24 }, 'ls', '-A', '--search', 'service');
     const states = lines.flatMap((line) => /^. ([A-Z]+) +(?:yes|no) {2}/.exec(line)?.[1] ?? []);
     expect(states).toHaveLength(200);

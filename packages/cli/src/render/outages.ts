@@ -1,7 +1,7 @@
 import { callableText, countCallable, isOutage, notCallableText } from '@rollcall/core';
 import type { CallableCount, Instance } from '@rollcall/core';
 import { columnsOf, shortened } from '../terminal/columns.js';
-import { countText } from '../terminal/words.js';
+import { countText } from '../terminal/texts.js';
 
 type Named = Pick<Instance, 'namespace' | 'service'>;
 
@@ -31,11 +31,11 @@ export function outagesIn(counts: ReadonlyMap<string, CallableCount>): readonly 
 }
 
 /** The maximum number of services in one sentence; the others are counted. */
-const MOST_NAMED = 10;
+const MAX_NAMED = 10;
 
 /**
- * `Nobody of orders may be called: 2 drained.` `when`: the time of an old view. `width`: a longer sentence starts with
- * the number of services, or has a shorter name, so that the important part is not cut off. Empty: no outage.
+ * `No instance of orders may be called: 2 drained.` `when`: the time of an old view. `width`: a longer sentence starts with
+ * the number of services, or has a shorter name, to keep the important part. Empty: no outage.
  */
 export function outageText(
   counts: ReadonlyMap<string, CallableCount>,
@@ -48,42 +48,45 @@ export function outageText(
   if (first === undefined || count === undefined) return '';
   const verb = when === null ? 'may be called' : `could be called at ${when}`;
   if (names.length === 1) {
-    const rest = ` ${verb}: ${notCallableText(count)}.`;
-    return `Nobody of ${shortened(first, Math.max(LEAST_NAME, width - 'Nobody of '.length - rest.length))}${rest}`;
+    const predicate = ` ${verb}: ${notCallableText(count)}.`;
+    return `No instance of ${shortened(first, Math.max(MIN_NAME_WIDTH, width - 'No instance of '.length - predicate.length))}${predicate}`;
   }
-  const text = `Nobody of ${names.join(', ')} ${verb}.`;
-  if (names.length <= MOST_NAMED && columnsOf(text) <= width) return text;
-  const more = names.length > MOST_NAMED ? ` and ${names.length - MOST_NAMED} more` : '';
-  return `Nobody of ${names.length} services ${verb}: ${names.slice(0, MOST_NAMED).join(', ')}${more}.`;
+  const text = `No instance of ${names.join(', ')} ${verb}.`;
+  if (names.length <= MAX_NAMED && columnsOf(text) <= width) return text;
+  const hidden = names.length > MAX_NAMED ? ` and ${names.length - MAX_NAMED} more` : '';
+  return `No instance of ${names.length} services ${verb}: ${names.slice(0, MAX_NAMED).join(', ')}${hidden}.`;
 }
 
-/** Where lines about services are shown. */
-interface Room {
+/** Options of the lines about services. */
+interface ShortageOptions {
   readonly hasNamespaces?: boolean | undefined;
   /** Columns: the name is cut if the line would be wider. */
   readonly width: number;
   /** The maximum number of services; the others are counted. */
-  readonly most: number;
+  readonly maxServices: number;
 }
 
 /**
  * `orders: 0 of 2 callable: 2 drained`: a line for each service that is not fully callable, those with the fewest
  * callable instances first.
  */
-export function shortageLines(instances: readonly Instance[], { hasNamespaces, width, most }: Room): readonly string[] {
+export function shortageLines(
+  instances: readonly Instance[],
+  { hasNamespaces, width, maxServices }: ShortageOptions,
+): readonly string[] {
   const short = [...countsOf(instances, hasNamespaces)]
     .filter(([, { all, callable }]) => callable < all)
-    .toSorted(([, one], [, other]) => one.callable / one.all - other.callable / other.all);
-  const lines = short.slice(0, most).map(([name, count]) => {
+    .toSorted(([, a], [, b]) => a.callable / a.all - b.callable / b.all);
+  const lines = short.slice(0, maxServices).map(([name, count]) => {
     const text = callableText(count);
-    return `${shortened(name, Math.max(LEAST_NAME, width - text.length - 2))}: ${text}`;
+    return `${shortened(name, Math.max(MIN_NAME_WIDTH, width - text.length - 2))}: ${text}`;
   });
-  const rest = short.length - lines.length;
-  const more = `… and ${countText(rest)} more ${rest === 1 ? 'service' : 'services'} of which not all are callable`;
-  return rest === 0 ? lines : [...lines, more];
+  const predicate = short.length - lines.length;
+  const hidden = `… and ${countText(predicate)} more ${predicate === 1 ? 'service' : 'services'} of which not all are callable`;
+  return predicate === 0 ? lines : [...lines, hidden];
 }
 
 /** Columns of a name that is cut. */
-const LEAST_NAME = 12;
+const MIN_NAME_WIDTH = 12;
 
 export const isAway = ({ admin }: Pick<Instance, 'admin'>): boolean => admin !== 'ENABLED';

@@ -4,17 +4,17 @@ import { at } from '../registry/json.js';
 import type { Json } from '../registry/json.js';
 import type { RegistryApi } from '../registry/registry-api.js';
 import { momentText } from '../terminal/moments.js';
-import { ageText, printable } from '../terminal/words.js';
+import { ageText, printable } from '../terminal/texts.js';
 import { isAway } from './outages.js';
 
 /** One setting of an operator, from the registry's answer about an instance; null: not set. */
-export function overrideTerms(answer: Json, word: OverrideSetting): OverrideTerms | null {
+export function overrideTerms(answer: Json, setting: OverrideSetting): OverrideTerms | null {
   const read = overrideMessage.parse(at(answer, 'override'));
-  return read.ok && read.value[word] !== null ? termsOf(read.value, word) : null;
+  return read.ok && read.value[setting] !== null ? termsOf(read.value, setting) : null;
 }
 
 /**
- * The operators who keep instances from callers, with reason, start and end, as far as the registry reports them.
+ * The operators' settings that keep instances from callers, with reason, start and end, as far as the registry reports them.
  * Requested only if one of these is drained or in maintenance.
  */
 export async function awayTerms(

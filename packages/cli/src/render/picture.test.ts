@@ -3,20 +3,24 @@ import type { Instance, ReasonCode } from '@rollcall/core';
 import { describe, expect, it } from 'vitest';
 import type { Direction, Heartbeats } from '../registry/heartbeats.js';
 import { paint } from '../terminal/paint.js';
-import { heartbeatPicture, readingOf } from './picture.js';
+import { heartbeatPicture, pictureHeading } from './picture.js';
 
 const FINE: Direction = { lastSuccessAgoMs: 1_000, roundTripMs: 2, misses: 0, error: null };
 const SILENT: Direction = { ...FINE, misses: 3 };
 const REFUSED: Direction = { ...FINE, misses: 2, error: 'connect ECONNREFUSED 10.0.3.21:3001' };
 const DUE: Direction = { lastSuccessAgoMs: null, roundTripMs: null, misses: 0, error: null };
 
-const beats = (heartbeat1: Direction, heartbeat2: Direction): Heartbeats => ({ heartbeat1, heartbeat2, askedAt: 0 });
+const beats = (heartbeat1: Direction, heartbeat2: Direction): Heartbeats => ({
+  heartbeat1,
+  heartbeat2,
+  requestedAt: 0,
+});
 const TERMINAL = { width: Infinity, isColoured: false, isUnicode: true };
 
 function read(code: ReasonCode, measured: Heartbeats | null) {
   const instance = { id: 'orders-1', service: 'orders', state: 'UNHEALTHY', reason: reasonFor(code) } as Instance;
   const lines = heartbeatPicture(instance, 'orders…1', measured, 0);
-  return [readingOf(instance, measured), ...lines.map((line) => paint(line, TERMINAL))];
+  return [pictureHeading(instance, measured), ...lines.map((line) => paint(line, TERMINAL))];
 }
 
 describe('the heartbeat picture', () => {
@@ -70,16 +74,16 @@ describe('the heartbeat picture', () => {
       'PROOF_OF_DEATH',
       beats(REFUSED, FINE),
       [
-        'Nobody is there: proof of death.',
+        'No process is there: proof of death.',
         'registry •───────────✕▌ orders…1   Heartbeat-1  refused, 2 missed  connect ECONNREFUSED 10.0.3.21:3001',
         'registry ┆            · orders…1   Heartbeat-2  ended',
       ],
     ],
-  ])('of %s', (code, measured, expected) => {
+  ])('draws %s', (code, measured, expected) => {
     expect(read(code, measured)).toEqual(expected);
   });
 
-  it('is derived from the reason without a measurement', () => {
+  it('follows from the reason without a measurement', () => {
     expect(read('NEW', null)[0]).toBe('Neither direction is proved yet.');
     expect(read('NEW', beats(DUE, FINE))[0]).toBe('It reaches us; the first Heartbeat-1 is due.');
     expect(read('ADDRESS_SHARED', null)[0]).toBe('Two processes share its address.');

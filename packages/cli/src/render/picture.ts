@@ -13,9 +13,9 @@ type Wire = 'fine' | 'refused' | 'silent' | 'due' | 'gone';
 /** The characters between the two blocks. */
 const WIRE_WIDTH = 12;
 
-/** The heartbeat picture as text: what works in which direction. */
-export function readingOf({ reason }: Pick<Instance, 'reason'>, beats: Heartbeats | null): string {
-  if (reason.code === 'PROOF_OF_DEATH') return 'Nobody is there: proof of death.';
+/** The heading of the picture: which directions work. */
+export function pictureHeading({ reason }: Pick<Instance, 'reason'>, beats: Heartbeats | null): string {
+  if (reason.code === 'PROOF_OF_DEATH') return 'No process is there: proof of death.';
   if (reason.code === 'ADDRESS_SHARED') return 'Two processes share its address.';
   const [inbound, outbound] = wiresOf(reason.code, beats);
   if (inbound === 'due' || outbound === 'due') return dueText(inbound, outbound);
@@ -39,13 +39,13 @@ export function heartbeatPicture(
   const [inbound, outbound] = wiresOf(instance.reason.code, beats);
   const texts = directionTexts(instance, beats, now);
   return [
-    lane(
-      { wire: drawn(inbound, 'right'), look: LOOKS[inbound], name, label: 'Heartbeat-1' },
+    renderLane(
+      { wire: drawWire(inbound, 'right'), look: LOOKS[inbound], name, label: 'Heartbeat-1' },
       texts.inbound,
       beats?.heartbeat1,
     ),
-    lane(
-      { wire: drawn(outbound, 'left'), look: LOOKS[outbound], name, label: 'Heartbeat-2' },
+    renderLane(
+      { wire: drawWire(outbound, 'left'), look: LOOKS[outbound], name, label: 'Heartbeat-2' },
       texts.outbound,
       beats?.heartbeat2,
     ),
@@ -59,7 +59,7 @@ interface Lane {
   readonly label: string;
 }
 
-function lane({ wire, look, name, label }: Lane, text: string, direction: Direction | undefined): Line {
+function renderLane({ wire, look, name, label }: Lane, text: string, direction: Direction | undefined): Line {
   const misses = direction === undefined || direction.misses === 0 ? '' : `, ${direction.misses} missed`;
   const error = direction?.error ?? null;
   const why = error === null ? '' : `  ${error}`;
@@ -80,15 +80,16 @@ const LOOKS: Readonly<Record<Wire, Look>> = {
 };
 
 /** A caller is a dot, a callee a door. The break is drawn where it happens. */
-function drawn(wire: Wire, to: 'left' | 'right'): string {
-  const ways: Readonly<Record<Wire, string>> = {
+function drawWire(wire: Wire, to: 'left' | 'right'): string {
+  const bodies: Readonly<Record<Wire, string>> = {
     fine: `${'─'.repeat(WIRE_WIDTH - 1)}▸`,
     refused: `${'─'.repeat(WIRE_WIDTH - 1)}✕`,
     silent: `${'─'.repeat(WIRE_WIDTH - 6)}╌╌╌   `,
     due: '·'.repeat(WIRE_WIDTH),
     gone: ' '.repeat(WIRE_WIDTH),
   };
-  const line = to === 'right' ? `•${ways[wire]}▌` : `▐${ways[wire].split('').toReversed().join('').replace('▸', '◂')}•`;
+  const line =
+    to === 'right' ? `•${bodies[wire]}▌` : `▐${bodies[wire].split('').toReversed().join('').replace('▸', '◂')}•`;
   return wire === 'gone' ? line.replace('•', '·').replace(/[▌▐]/, '┆') : line;
 }
 

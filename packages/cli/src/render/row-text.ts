@@ -6,7 +6,7 @@ import type { Instance, OverrideTerms } from '@rollcall/core';
 import { isCallable } from '@rollcall/core';
 import { columnsOf, padded, wrapped } from '../terminal/columns.js';
 import type { Span } from '../terminal/paint.js';
-import { clockText, explained, nextText } from '../terminal/words.js';
+import { clockText, explainReason, nextText } from '../terminal/texts.js';
 import { isAway } from './outages.js';
 import { awayAction, untilText } from './override-terms.js';
 import { STATE_WIDTH } from './state-shapes.js';
@@ -20,7 +20,7 @@ export interface RowText {
 }
 
 /** The time at which the instance is shown, wall clock, ms since 1970. */
-export interface Look {
+export interface RowOptions {
   readonly now: number;
   /**
    * The time of the last message of the registry if the view is old; null: the view is live, or nothing was received
@@ -31,10 +31,10 @@ export interface Look {
   readonly terms: OverrideTerms | undefined;
 }
 
-export function rowText(instance: Instance, look: Look): RowText {
-  const { sentence, evidence } = explained(instance.reason);
-  const next = comesNext(instance, look);
-  if (isAway(instance)) return awayText(instance, look, { sentence, evidence, next });
+export function rowText(instance: Instance, options: RowOptions): RowText {
+  const { sentence, evidence } = explainReason(instance.reason);
+  const next = nextSentence(instance, options);
+  if (isAway(instance)) return awayText(instance, options, { sentence, evidence, next });
   const isPassedOver = instance.weight === 0 && isCallable(instance);
   return { sentence: isPassedOver ? `${sentence} ${WEIGHTLESS}` : sentence, evidence, next };
 }
@@ -42,57 +42,57 @@ export function rowText(instance: Instance, look: Look): RowText {
 const WEIGHTLESS = 'Weight 0: callers pass it over while another one as good has a weight.';
 
 /** The action of the operator comes first, as far as known, and the state second. */
-function awayText({ admin, state }: Instance, { now, terms }: Look, own: RowText): RowText {
+function awayText({ admin, state }: Instance, { now, terms }: RowOptions, own: RowText): RowText {
   const why = `${state}: ${own.sentence}`;
   const isHealthy = state === 'HEALTHY';
-  if (terms === undefined) return isHealthy ? { ...own, sentence: ITS_STATE } : { ...own, sentence: why };
-  const action = sentence(awayAction(admin === 'MAINTENANCE' ? admin : 'DRAINING', terms, now));
+  if (terms === undefined) return isHealthy ? { ...own, sentence: HEALTHY_STATE_TEXT } : { ...own, sentence: why };
+  const action = toSentence(awayAction(admin === 'MAINTENANCE' ? admin : 'DRAINING', terms, now));
   const until = untilText(terms, now).trimStart();
-  const next = [until === '' ? '' : sentence(until), own.next].filter((text) => text !== '').join(' ');
-  if (isHealthy) return { ...own, sentence: `${action} ${ITS_STATE}`, next };
+  const next = [until === '' ? '' : toSentence(until), own.next].filter((text) => text !== '').join(' ');
+  if (isHealthy) return { ...own, sentence: `${action} ${HEALTHY_STATE_TEXT}`, next };
   return { sentence: action, evidence: own.evidence === '' ? why : `${why} ${own.evidence}`, next };
 }
 
-const ITS_STATE = 'Its state is HEALTHY.';
+const HEALTHY_STATE_TEXT = 'Its state is HEALTHY.';
 
-const sentence = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
+const toSentence = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 
-function comesNext(instance: Instance, { now, staleAt }: Look): string {
+function nextSentence(instance: Instance, { now, staleAt }: RowOptions): string {
   if (staleAt !== null) return instance.next === null ? '' : `unknown after ${clockText(staleAt)}`;
   const text = nextText(instance, now);
   return text === '' ? '' : `${text}.`;
 }
 
-/** Where a row has room. In columns. */
-export interface RowRoom {
+/** The space of a row, in columns. */
+export interface RowSpace {
   readonly width: number;
-  /** Where the sentence begins. */
-  readonly whyAt: number;
+  /** The column where the sentence begins. */
+  readonly reasonColumn: number;
 }
 
 /**
  * One line, or two: the sentence behind `first`; then the evidence and what comes next. Longer text is cut where it is
  * painted.
  */
-export function shortRow(first: readonly Span[], text: RowText, room: RowRoom): readonly (readonly Span[])[] {
+export function shortRow(first: readonly Span[], text: RowText, room: RowSpace): readonly (readonly Span[])[] {
   const { sentence: why, evidence, next } = text;
   const oneLine = next === '' ? why : `${why} ${next}`;
-  if (evidence === '' && (next === '' || room.whyAt + columnsOf(oneLine) <= room.width)) {
+  if (evidence === '' && (next === '' || room.reasonColumn + columnsOf(oneLine) <= room.width)) {
     return [[...first, { text: oneLine }]];
   }
   return [[...first, { text: why }], lastLine(evidence, next, room)];
 }
 
-/** As many lines as the text needs: what does not fit beside the facts continues below them. */
-export function wholeRow(first: readonly Span[], text: RowText, room: RowRoom): readonly (readonly Span[])[] {
+/** Uses as many lines as the text needs: text that does not fit beside the facts continues below them. */
+export function wholeRow(first: readonly Span[], text: RowText, room: RowSpace): readonly (readonly Span[])[] {
   const { sentence: why, evidence, next } = text;
-  const [head = ''] = wrapped(why, room.width - room.whyAt);
-  const rest = [why.slice(head.length).trimStart(), evidence].filter((part) => part !== '').join(' ');
-  if (rest === '' && room.whyAt + columnsOf(head) + 1 + columnsOf(next) <= room.width) {
+  const [head = ''] = wrapped(why, room.width - room.reasonColumn);
+  const remaining = [why.slice(head.length).trimStart(), evidence].filter((part) => part !== '').join(' ');
+  if (remaining === '' && room.reasonColumn + columnsOf(head) + 1 + columnsOf(next) <= room.width) {
     return [[...first, { text: next === '' ? head : `${head} ${next}` }]];
   }
   const below = room.width - STATE_WIDTH;
-  const lines = rest === '' ? [] : wrapped(rest, below);
+  const lines = remaining === '' ? [] : wrapped(remaining, below);
   const above: readonly (readonly Span[])[] = [[...first, { text: head }]];
   if (next === '') return [...above, ...plain(lines)];
   const last = lines.at(-1) ?? '';
@@ -108,11 +108,11 @@ const plain = (lines: readonly string[]): readonly (readonly Span[])[] =>
 
 const INDENT = ' '.repeat(STATE_WIDTH);
 
-/** What comes next is under the sentence if it fits, else further left, but never in the evidence. */
-function lastLine(evidence: string, next: string, { width, whyAt }: RowRoom): readonly Span[] {
-  const nextAt = Math.max(
+/** The next transition is under the sentence if it fits, else further left, but never in the evidence. */
+function lastLine(evidence: string, next: string, { width, reasonColumn }: RowSpace): readonly Span[] {
+  const nextColumn = Math.max(
     evidence === '' ? 0 : columnsOf(evidence) + 2,
-    Math.min(whyAt, width - columnsOf(next)) - STATE_WIDTH,
+    Math.min(reasonColumn, width - columnsOf(next)) - STATE_WIDTH,
   );
-  return [{ text: INDENT + padded(evidence, nextAt) }, { text: next, look: 'faint' }];
+  return [{ text: INDENT + padded(evidence, nextColumn) }, { text: next, look: 'faint' }];
 }

@@ -2,7 +2,7 @@ import type { Instance, Reason, State } from '@rollcall/core';
 import type { Look, Span } from '../terminal/paint.js';
 import { isAway } from './outages.js';
 
-/** A shape, the gap after it, a word for the state and the gap after that, in columns. */
+/** The width of a shape, a gap, the label of the state and another gap, in columns. */
 export const STATE_WIDTH = 17;
 const LOOKS: Readonly<Record<State, Look>> = {
   HEALTHY: 'healthy',
@@ -28,16 +28,16 @@ export const stateLook = (state: State): Look => LOOKS[state];
 /** The mark of an instance that an operator drained, or put into maintenance. */
 export const AWAY = { shape: '⊘', look: 'leaving' } as const satisfies { readonly shape: string; readonly look: Look };
 
-/** Shape and word of an instance's state, or of an operator's setting that keeps callers away. */
+/** The shape and label of an instance's state, or of an operator's setting that keeps callers away. */
 export function headSpans(instance: Instance): readonly Span[] {
   if (isAway(instance)) return stateSpans(AWAY.shape, instance.admin, AWAY.look);
   return stateSpans(stateShape(instance), instance.state, LOOKS[instance.state]);
 }
 
-/** HEALTHY has a coloured disc and a plain word. */
-export function stateSpans(mark: string, word: string, look: Look): readonly Span[] {
-  const padding = { text: ' '.repeat(Math.max(1, STATE_WIDTH - 2 - word.length)) };
-  return [{ text: mark, look }, { text: ' ' }, look === 'healthy' ? { text: word } : { text: word, look }, padding];
+/** HEALTHY has a coloured disc and a plain label. */
+export function stateSpans(mark: string, label: string, look: Look): readonly Span[] {
+  const padding = { text: ' '.repeat(Math.max(1, STATE_WIDTH - 2 - label.length)) };
+  return [{ text: mark, look }, { text: ' ' }, look === 'healthy' ? { text: label } : { text: label, look }, padding];
 }
 
 /**

@@ -2,7 +2,7 @@ import type { Instance, ReasonCode, State } from '@rollcall/core';
 import { reasonFor } from '@rollcall/core';
 import { describe, expect, it } from 'vitest';
 import type { Heartbeats } from '../registry/heartbeats.js';
-import { clockText } from '../terminal/words.js';
+import { clockText } from '../terminal/texts.js';
 import { renderTable } from './instance-table.js';
 import type { Screen, View } from './instance-table.js';
 import { renderChange, renderView } from './view.js';
@@ -10,7 +10,7 @@ import { renderChange, renderView } from './view.js';
 const NOW = new Date(2026, 8, 21, 14, 2, 23).getTime();
 const SCREEN: Screen = { now: NOW, width: 100, rows: 50, isColoured: false, isUnicode: true };
 
-interface Sketch {
+interface InstanceFields {
   readonly id: string;
   readonly state?: State;
   readonly code?: ReasonCode;
@@ -26,7 +26,7 @@ function instance({
   detail,
   ageMs = 41_000,
   next = null,
-}: Sketch): Instance {
+}: InstanceFields): Instance {
   return {
     id,
     service: id.split('-')[0] ?? id,
@@ -47,15 +47,15 @@ function instance({
   };
 }
 
-function viewOf(instances: readonly Instance[], more: Partial<View> = {}): View {
+function viewOf(instances: readonly Instance[], overrides: Partial<View> = {}): View {
   return {
     url: 'http://10.0.0.2:1337',
     isLive: true,
-    heardAt: NOW,
+    lastMessageAt: NOW,
     revision: 48_213,
     instances,
     heartbeats: new Map(),
-    ...more,
+    ...overrides,
   };
 }
 
@@ -90,7 +90,7 @@ function beats(
   heartbeat2: Partial<Heartbeats['heartbeat2']>,
 ): Heartbeats {
   const fine = { lastSuccessAgoMs: 1_000, roundTripMs: null, misses: 0, error: null };
-  return { heartbeat1: { ...fine, ...heartbeat1 }, heartbeat2: { ...fine, ...heartbeat2 }, askedAt: NOW - 1_000 };
+  return { heartbeat1: { ...fine, ...heartbeat1 }, heartbeat2: { ...fine, ...heartbeat2 }, requestedAt: NOW - 1_000 };
 }
 
 const tableAt = (width: number): string => renderTable(viewOf([refused]), { ...SCREEN, width }).join('\n');
@@ -100,7 +100,7 @@ const shape = (code: ReasonCode, heartbeats: View['heartbeats'] = new Map()): st
   renderTable(viewOf([instance({ id: 'orders-1', state: 'UNHEALTHY', code })], { heartbeats }), SCREEN)[1]?.charAt(0);
 
 describe('the whole picture', () => {
-  it('has state, reason, since and next, worst first', () => {
+  it('shows state, reason, since and next, worst first', () => {
     const heartbeats = new Map([
       ['orders-0001e07', beats({ error: 'connect ECONNREFUSED 10.0.3.21:3001', misses: 2 }, {})],
       ['search-000c41a', beats({ roundTripMs: 1.93 }, { lastSuccessAgoMs: null })],
@@ -111,7 +111,7 @@ describe('the whole picture', () => {
     });
     expect(lines).toEqual([
       'rollcall  http://10.0.0.2:1337  Live  revision 48,213                                       14:02:23',
-      'Nobody of payments may be called: 1 CRITICAL. 2 of 6 services need attention.',
+      'No instance of payments may be called: 1 CRITICAL. 2 of 6 services need attention.',
       '  STATE          CALLABLE  INSTANCE       →1       ←2        SINCE  WHY / NEXT',
       '▲ CRITICAL       no        payments…7d20  refused  ended       3 s  Dead: its line closed and its a…',
       '                 ECONNREFUSED 10.0.2.14:50051      DEREGISTERING in 2 s unless it sends Heartbeat-2.',
@@ -125,7 +125,7 @@ describe('the whole picture', () => {
     ]);
   });
 
-  it('is never wider than the screen', () => {
+  it('never exceeds the width of the screen', () => {
     const view = viewOf([...healthy, leaving, starting, refused, dead]);
     for (let width = 20; width < 140; width += 1) {
       for (const line of renderView(view, { ...SCREEN, width })) expect(line.length).toBeLessThanOrEqual(width);
@@ -144,7 +144,7 @@ describe('the whole picture', () => {
 describe('the summary of calls', () => {
   const calls = { perSecond: 1_960.4, calls: 9_802, failures: 0, retries: 31, p99Ms: 42 };
 
-  it('is below the table, beside the legend of the arrows', () => {
+  it('stands below the table, beside the legend of the arrows', () => {
     expect(last(viewOf(healthy, { calls }))).toBe(
       'calls 1,960/s  success 100.00 %  went elsewhere 31  p99 42 ms     →1 the registry calls  ←2 it calls',
     );
@@ -157,7 +157,7 @@ describe('the summary of calls', () => {
       '1 of 3 services needs attention. No caller is affected: 31 calls went elsewhere, 0 failed.',
     );
     expect(verdict(viewOf([...healthy, dead], { calls: { ...calls, failures: 7 } }))).toBe(
-      'Nobody of payments may be called: 1 CRITICAL. Callers are affected: 7 of 9,802 calls failed.',
+      'No instance of payments may be called: 1 CRITICAL. Callers are affected: 7 of 9,802 calls failed.',
     );
     expect(verdict(viewOf(healthy, { calls }))).not.toContain('caller');
   });
@@ -190,27 +190,28 @@ describe('the summary of calls', () => {
     expect(verdict(viewOf(healthy, { edges, isLive: false }))).not.toContain('fail');
   });
 
-  it('is followed by the state of namespaces that are not shown', () => {
+  it('precedes the state of namespaces that are not shown', () => {
     const others = 'Only namespace default; 11 services in trouble in 3 others: -A';
-    expect(last(viewOf(healthy, { others }))).toBe(others);
-    expect(renderView(viewOf(healthy, { others, isLive: false }), SCREEN)).not.toContain(others);
+    expect(last(viewOf(healthy, { otherNamespaces: others }))).toBe(others);
+    expect(renderView(viewOf(healthy, { otherNamespaces: others, isLive: false }), SCREEN)).not.toContain(others);
   });
 
-  it('is left out of an old view', () => {
-    const old = viewOf([...healthy, dead], { calls, isLive: false, heardAt: NOW - 12_000 });
+  it('disappears from an old view', () => {
+    const old = viewOf([...healthy, dead], { calls, isLive: false, lastMessageAt: NOW - 12_000 });
     expect(renderView(old, SCREEN).join('\n')).not.toMatch(/calls 1,960|caller/);
   });
 });
 
-describe('the golden pictures', () => {
+describe('a view', () => {
   const heartbeats = new Map([
     ['orders-0001e07', beats({ error: 'connect ECONNREFUSED 10.0.3.21:3001', misses: 2 }, {})],
   ]);
   const calls = { perSecond: 12.5, calls: 62, failures: 0, retries: 3, p99Ms: 42 };
   const view = viewOf([...healthy, starting, refused], { heartbeats, calls });
-  const picture = (more: Partial<Screen>): readonly string[] => renderView(view, { ...SCREEN, rows: 3, ...more });
+  const picture = (overrides: Partial<Screen>): readonly string[] =>
+    renderView(view, { ...SCREEN, rows: 3, ...overrides });
 
-  it('at 140 columns', () => {
+  it('fits 140 columns', () => {
     expect(picture({ width: 140 })).toEqual([
       'rollcall  http://10.0.0.2:1337  Live  revision 48,213                                       14:02:23',
       '1 of 4 services needs attention. No caller is affected: 3 calls went elsewhere, 0 failed.',
@@ -224,7 +225,7 @@ describe('the golden pictures', () => {
     ]);
   });
 
-  it('at 80 columns, without the heartbeats', () => {
+  it('fits 80 columns, without the heartbeats', () => {
     expect(picture({ width: 80 })).toEqual([
       'rollcall  http://10.0.0.2:1337  Live  revision 48,213                   14:02:23',
       '1 of 4 services needs attention. No caller is affected: 3 calls went elsewhere,…',
@@ -238,7 +239,7 @@ describe('the golden pictures', () => {
     ]);
   });
 
-  it('in ASCII', () => {
+  it('falls back to ASCII', () => {
     expect(picture({ isUnicode: false }).slice(2, 4)).toEqual([
       '  STATE          CALLABLE  INSTANCE       >1       <2        SINCE  WHY / NEXT',
       'v UNHEALTHY      yes       orders~1e07    refused  2 s ago     7 s  It cannot be reached.',
@@ -257,12 +258,12 @@ describe('the verdict', () => {
 
   it('explains the next step if nothing is registered', () => {
     expect(verdict(viewOf([]))).toContain('RollcallModule.forRoot');
-    expect(verdict(viewOf([], { isLive: false, heardAt: null }))).toBe('Waiting for the registry.');
+    expect(verdict(viewOf([], { isLive: false, lastMessageAt: null }))).toBe('Waiting for the registry.');
   });
 });
 
 describe('an old view', () => {
-  const old = viewOf([refused, ...healthy], { isLive: false, heardAt: NOW - 12_000 });
+  const old = viewOf([refused, ...healthy], { isLive: false, lastMessageAt: NOW - 12_000 });
 
   it('shows its age and uses the past tense', () => {
     const lines = renderView(old, SCREEN);
@@ -271,23 +272,23 @@ describe('an old view', () => {
     expect(lines[2]).toContain('Services go on with their own copy');
   });
 
-  it('has no countdown, and shows the time of day instead', () => {
+  it('shows the time of day instead of a countdown', () => {
     const text = renderTable(old, SCREEN).join('\n');
     expect(text).toContain('unknown after 14:02:11');
     expect(text).toContain(clockText(refused.since));
     expect(text).not.toContain('CRITICAL in');
   });
 
-  it('is expected back at first', () => {
-    const silent = renderView({ ...old, isSilent: true, heardAt: NOW - 13_000 }, { ...SCREEN, width: 120 });
-    expect(silent[0]).toContain('No word for 13 s');
+  it('shows a reconnection at first', () => {
+    const silent = renderView({ ...old, isSilent: true, lastMessageAt: NOW - 13_000 }, { ...SCREEN, width: 120 });
+    expect(silent[0]).toContain('No message for 13 s');
     expect(silent[2]).toContain('is its process stopped? Try `rollcall doctor`.');
-    expect(renderView({ ...old, heardAt: NOW - 2_000 }, SCREEN)[0]).toContain('Reconnecting');
+    expect(renderView({ ...old, lastMessageAt: NOW - 2_000 }, SCREEN)[0]).toContain('Reconnecting');
   });
 });
 
 describe('the disc', () => {
-  it('is filled where a heartbeat works: above Heartbeat-1, below Heartbeat-2', () => {
+  it('fills the half whose heartbeat works: above Heartbeat-1, below Heartbeat-2', () => {
     expect(shape('INBOUND_SILENT')).toBe('◒');
     expect(shape('OUTBOUND_SILENT')).toBe('◓');
     expect(shape('SILENT')).toBe('⊖');
@@ -300,14 +301,14 @@ describe('the disc', () => {
 });
 
 describe('a terminal', () => {
-  it('without UTF-8 gets ASCII only, and all five states still differ', () => {
+  it('gets ASCII only without UTF-8, and all five states still differ', () => {
     const view = viewOf([...healthy, leaving, starting, refused, dead]);
     const lines = renderView(view, { ...SCREEN, isUnicode: false });
     expect(lines.join('\n')).toMatch(/^[\n\x20-\x7e]*$/);
     expect(new Set(lines.slice(3).flatMap((line) => /^(\S) [A-Z]+ /.exec(line)?.[1] ?? [])).size).toBe(5);
   });
 
-  it('with colours gets them for problems, with the same text', () => {
+  it('gets colours for problems, with the same text', () => {
     const view = viewOf([...healthy, refused]);
     const coloured = renderView(view, { ...SCREEN, isColoured: true }).join('\n');
     // eslint-disable-next-line no-control-regex
@@ -318,7 +319,7 @@ describe('a terminal', () => {
 });
 
 describe('one line per change', () => {
-  it('has time, state, name and reason', () => {
+  it('shows time, state, name and reason', () => {
     const change = { name: 'orders…1e07', state: 'UNHEALTHY', text: 'it cannot be reached' } as const;
     expect(renderChange(change, SCREEN)).toBe('14:02:23  ⊖ UNHEALTHY      orders…1e07       it cannot be reached');
     expect(renderChange({ ...change, state: 'REMOVED', text: 'it left' }, SCREEN)).toContain('× REMOVED');

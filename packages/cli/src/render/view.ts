@@ -5,7 +5,7 @@ import type { CallsSum, Edge } from '../registry/traffic.js';
 import { paint } from '../terminal/paint.js';
 import type { Look, Span } from '../terminal/paint.js';
 import type { Terminal } from '../terminal/shell.js';
-import { ageText, clockText, countText } from '../terminal/words.js';
+import { ageText, clockText, countText } from '../terminal/texts.js';
 import { HEARTBEATS_FROM, isWell, renderTable } from './instance-table.js';
 import type { Screen, View } from './instance-table.js';
 import { countsOf, isAway, outagesIn, outageText, serviceIn } from './outages.js';
@@ -19,20 +19,20 @@ const STALE_AFTER_MS = 10_000;
 /** The whole picture: headline, verdict, and the table. The lines are as wide as the screen at most. */
 export function renderView(view: View, screen: Screen): readonly string[] {
   const lines = [headline(view, screen), verdictOf(view, screen.width)];
-  if (!view.isLive && view.heardAt !== null) {
-    lines.push([{ text: view.isSilent === true ? SILENT : NO_LINE, look: 'unhealthy' }]);
+  if (!view.isLive && view.lastMessageAt !== null) {
+    lines.push([{ text: view.isSilent === true ? SILENT_TEXT : NO_LINE_TEXT, look: 'unhealthy' }]);
   }
-  const others: readonly (readonly Span[])[] =
-    view.isLive && (view.others ?? '') !== '' ? [[{ text: view.others ?? '' }]] : [];
+  const otherServices: readonly (readonly Span[])[] =
+    view.isLive && (view.otherNamespaces ?? '') !== '' ? [[{ text: view.otherNamespaces ?? '' }]] : [];
   const below = view.instances.length === 0 ? [] : [...trafficOf(view, screen), ...legendOf(view, screen)];
-  const legend = [...below, ...others];
+  const legend = [...below, ...otherServices];
   const room = (screen.lines ?? Infinity) - lines.length - legend.length;
   const table = renderTable(view, { ...screen, lines: room });
   return [...lines.map((line) => paint(line, screen)), ...table, ...legend.map((line) => paint(line, screen))];
 }
 
-export const NO_LINE = 'No line to the registry. Services go on with their own copy; trying again.';
-export const SILENT =
+export const NO_LINE_TEXT = 'No line to the registry. Services go on with their own copy; trying again.';
+export const SILENT_TEXT =
   'The registry sends nothing: is its process stopped? Try `rollcall doctor`. Services continue with their own copy.';
 
 /** Under the table: the calls of the service that is shown. */
@@ -57,16 +57,16 @@ function legendOf({ calls = null, isLive }: View, { width }: Screen): readonly (
 
 /**
  * One change as one line, for output that is not a terminal: the state of the instance, or the reason of its removal.
- * `at`: the time, for people.
+ * `at`: the time as a text.
  */
 export function renderChange(
   change: {
-    /** When, as people read it. */
+    /** The time as a text. */
     readonly at?: string;
     readonly name: string;
     readonly state: State | 'REMOVED';
     readonly text: string;
-    /** Of the state; left out: unknown. */
+    /** The reason of the state; left out: unknown. */
     readonly reason?: Reason;
     /** Default ENABLED; any other comes before the state. */
     readonly admin?: AdminState;
@@ -80,9 +80,9 @@ export function renderChange(
     : isAway({ admin })
       ? [AWAY.shape, admin, AWAY.look]
       : [shapeOf(state, change.reason), state, stateLook(state)];
-  const [mark, word, look] = head;
+  const [mark, label, look] = head;
   const why = isGone || !isAway({ admin }) ? text : `${state}: ${text}`;
-  return paint([{ text: `${at}  ` }, ...stateSpans(mark, word, look), { text: `${name.padEnd(16)}  ${why}` }], {
+  return paint([{ text: `${at}  ` }, ...stateSpans(mark, label, look), { text: `${name.padEnd(16)}  ${why}` }], {
     ...screen,
     width: Infinity,
   });
@@ -111,26 +111,26 @@ function headline(view: View, screen: Screen): readonly Span[] {
   ];
 }
 
-function linkText({ isLive, isSilent = false, heardAt }: View, now: number): string {
+function linkText({ isLive, isSilent = false, lastMessageAt }: View, now: number): string {
   if (isLive) return 'Live';
-  if (heardAt === null) return 'Connecting';
-  const age = now - heardAt;
-  if (isSilent) return `No word for ${ageText(age)}`;
+  if (lastMessageAt === null) return 'Connecting';
+  const age = now - lastMessageAt;
+  if (isSilent) return `No message for ${ageText(age)}`;
   return age < STALE_AFTER_MS ? 'Reconnecting' : `Stale ${ageText(age)}`;
 }
 
 /**
- * What needs attention: a service without a callable instance is the worst; then UNHEALTHY and CRITICAL. The sentence
+ * The verdict: a service without a callable instance is the worst; then UNHEALTHY and CRITICAL. The sentence
  * about an old view is in the past tense.
  */
 export function verdictOf(view: View, width: number): readonly Span[] {
-  const { instances, isLive, heardAt, calls = null, edges = [], hasNamespaces } = view;
-  if (instances.length === 0) return [{ text: heardAt === null ? 'Waiting for the registry.' : WAITING }];
+  const { instances, isLive, lastMessageAt, calls = null, edges = [], hasNamespaces } = view;
+  if (instances.length === 0) return [{ text: lastMessageAt === null ? 'Waiting for the registry.' : WAITING_TEXT }];
   const counts = countsOf(instances, hasNamespaces);
   const outages = outagesIn(counts);
   const nameOf = serviceIn(hasNamespaces);
   const troubled = new Set([...outages, ...instances.filter(needsAttention).map(nameOf)]);
-  const since = isLive || heardAt === null ? null : clockText(heardAt);
+  const since = isLive || lastMessageAt === null ? null : clockText(lastMessageAt);
   const failing = isLive ? failingText(edges, hasNamespaces === true) : '';
   if (troubled.size === 0) return wellSpans(wellText(instances, since), failing, isLive ? calls : null);
   const [needs, need] = isLive ? ['needs', 'need'] : ['needed', 'needed'];
@@ -138,11 +138,11 @@ export function verdictOf(view: View, width: number): readonly Span[] {
   const count = `${of} ${troubled.size === 1 ? needs : need} attention${since === null ? '' : ` at ${since}`}.`;
   const affected = failing === '' ? (isLive ? affectedText(calls) : '') : ` ${failing}`;
   if (outages.length === 0) return [{ text: count, look: 'strong' }, { text: affected }];
-  const others = troubled.size === outages.length ? '' : ` ${count}`;
-  return [{ text: outageText(counts, since, width), look: 'critical' }, { text: `${others}${affected}` }];
+  const otherServices = troubled.size === outages.length ? '' : ` ${count}`;
+  return [{ text: outageText(counts, since, width), look: 'critical' }, { text: `${otherServices}${affected}` }];
 }
 
-/** The instances are well; are the calls, too? */
+/** The verdict if the instances are well: calls may fail nevertheless. */
 function wellSpans(text: string, failing: string, calls: CallsSum | null): readonly Span[] {
   const { failures = 0, calls: count = 0 } = calls ?? {};
   const sum = failures === 0 ? '' : `Calls fail: ${countText(failures)} of ${countText(count)}.`;
@@ -156,23 +156,23 @@ function wellSpans(text: string, failing: string, calls: CallsSum | null): reado
  */
 function failingText(edges: readonly Edge[], hasNamespaces: boolean): string {
   const failing = edges.filter(({ failures }) => failures > 0).toSorted(worstEdgeFirst);
-  const named = failing.slice(0, MOST_FAILING).map((edge) => {
+  const named = failing.slice(0, MAX_FAILING).map((edge) => {
     const { from, to } = hasNamespaces ? qualified(edge) : edge;
     return `${from} → ${to} ${countText(edge.failures)} of ${countText(edge.calls)}`;
   });
-  const more = failing.length > MOST_FAILING ? ` and ${failing.length - MOST_FAILING} more` : '';
-  return failing.length === 0 ? '' : `Calls fail: ${named.join(', ')}${more}.`;
+  const hidden = failing.length > MAX_FAILING ? ` and ${failing.length - MAX_FAILING} more` : '';
+  return failing.length === 0 ? '' : `Calls fail: ${named.join(', ')}${hidden}.`;
 }
 
-/** Edges that are named in the verdict. */
-const MOST_FAILING = 2;
+/** The maximum number of edges in the verdict. */
+const MAX_FAILING = 2;
 
 function wellText(instances: readonly Instance[], since: string | null): string {
   const [needs, are, were] = since === null ? ['needs', 'are', 'on the way'] : ['needed', 'were', 'were on the way'];
   const count = countCallable(instances);
   const away = notCallableText({ ...count, unfit: NONE_UNFIT });
-  const rest = instances.filter((one) => !isWell(one) && !isAway(one)).length;
-  const way = rest === 0 ? '' : ` ${rest} ${were}, nothing to do.`;
+  const transient = instances.filter((instance) => !isWell(instance) && !isAway(instance)).length;
+  const way = transient === 0 ? '' : ` ${transient} ${were}, nothing to do.`;
   const share = `${count.callable} of ${count.all} ${are} callable${away === '' ? '' : `, ${away}`}`;
   return `No service ${needs} attention: ${share}${since === null ? '' : ` at ${since}`}.${way}`;
 }
@@ -185,7 +185,7 @@ const NONE_UNFIT: Readonly<Record<State, number>> = {
   DEREGISTERING: 0,
 };
 
-/** Whether callers of those that need attention are affected, according to the callers. Empty without callers. */
+/** Reports whether callers are affected, according to the callers. Empty without callers. */
 function affectedText(calls: CallsSum | null): string {
   if (calls === null) return '';
   const { failures, retries } = calls;
@@ -194,6 +194,6 @@ function affectedText(calls: CallsSum | null): string {
   return ` No caller is affected: ${elsewhere}, 0 failed.`;
 }
 
-const WAITING = 'Waiting for the first registration: import RollcallModule.forRoot({ service: … }) and start it.';
+const WAITING_TEXT = 'Waiting for the first registration: import RollcallModule.forRoot({ service: … }) and start it.';
 
 const needsAttention = ({ state }: Instance): boolean => state === 'UNHEALTHY' || state === 'CRITICAL';

@@ -30,7 +30,7 @@ describe('rollcall watch of one service', () => {
   afterEach(() => testbed.close());
 
   it('shows the calls to it and from it, and no others', async () => {
-    const shell = testbed.stay(['watch', 'orders'], { height: 30, width: 110 });
+    const shell = testbed.runInBackground(['watch', 'orders'], { height: 30, width: 110 });
     const picture = await shell.line(/gateway → orders/);
     expect(picture).toMatch(/gateway → orders +2\.0\/s +success 90\.00 % +1 of 10 failed +p99 42 ms +circuit open/);
     expect(picture).toContain('calls 2.0/s  success 90.00 %');
@@ -38,7 +38,7 @@ describe('rollcall watch of one service', () => {
   });
 
   it('shows the callees of a caller', async () => {
-    const shell = testbed.stay(['watch', 'gateway'], { height: 30, width: 110 });
+    const shell = testbed.runInBackground(['watch', 'gateway'], { height: 30, width: 110 });
     const picture = await shell.line(/gateway → users/);
     expect(picture).toContain('gateway → orders');
     // it has no callers
@@ -46,14 +46,14 @@ describe('rollcall watch of one service', () => {
   });
 
   it('prints its traffic as a line without a terminal', async () => {
-    const shell = testbed.stay(['watch', 'orders']);
+    const shell = testbed.runInBackground(['watch', 'orders']);
     expect(await shell.line(/TRAFFIC/)).toMatch(
       /^\d\d:\d\d:\d\d {2}⇄ TRAFFIC +orders +2\.0\/s +success 90\.00 % +1 of 10 failed +p99 42 ms$/,
     );
   });
 
   it('prints its traffic as JSON', async () => {
-    const shell = testbed.stay(['watch', 'orders', '--json']);
+    const shell = testbed.runInBackground(['watch', 'orders', '--json']);
     expect(JSON.parse(await shell.line(/"change":"traffic"/))).toMatchObject({
       change: 'traffic',
       namespace: 'default',

@@ -4,10 +4,10 @@ import type { Edge } from '../registry/traffic.js';
 import { columnsOf, shortened } from '../terminal/columns.js';
 import { jsonText } from '../terminal/json-text.js';
 import type { Span } from '../terminal/paint.js';
-import { aligned, countText } from '../terminal/words.js';
+import { aligned, countText } from '../terminal/texts.js';
 
-/** More rows are not shown, those that fail first. */
-const MOST_ROWS = 8;
+/** The maximum number of rows; edges with failures come first. */
+const MAX_ROWS = 8;
 /** The minimum interval of lines, unless failures begin or end. */
 const PRINT_EVERY_MS = 30_000;
 
@@ -21,10 +21,10 @@ const isOnlyFrom = ({ from, to }: Edge, service: string): boolean => from === se
 /** A row for each edge: `gateway → orders  40.8/s  success 100.00 %  0 of 204 failed  p99 42 ms`. */
 export function trafficRows(
   edges: readonly Edge[],
-  { hasNamespaces, width, lines }: Room,
+  { hasNamespaces, width, lines }: TrafficOptions,
 ): readonly (readonly Span[])[] {
-  const sorted = edges.toSorted((one, other) => other.failures - one.failures);
-  const worst = sorted.slice(0, MOST_ROWS).map((edge) => ({
+  const sorted = edges.toSorted((a, b) => b.failures - a.failures);
+  const worst = sorted.slice(0, MAX_ROWS).map((edge) => ({
     parts: partsOf(edge, hasNamespaces),
     numbers: [...numbersOf(edge), hasOpenCircuit(edge) ? 'circuit open' : ''],
   }));
@@ -32,17 +32,18 @@ export function trafficRows(
   const isNarrow = wide.some((text) => columnsOf(text) > width);
   // one line is reserved for the number of others
   const shown = Math.max(1, Math.min(worst.length, Math.floor((lines - 1) / (isNarrow ? 2 : 1))));
-  const numbers = aligned(worst.map((one) => one.numbers));
-  const narrow = worst.map(({ parts }, at) => [shareOut(parts, width), `  ${numbers[at] ?? ''}`]);
+  const numbers = aligned(worst.map((row) => row.numbers));
+  const narrow = worst.map(({ parts }, at) => [shortenParts(parts, width), `  ${numbers[at] ?? ''}`]);
   const texts = isNarrow ? narrow.slice(0, shown).flat() : wide.slice(0, shown);
-  const more = edges.length - shown;
-  const word = more === 1 ? 'edge' : 'edges';
-  const rest: readonly (readonly Span[])[] = more > 0 ? [[{ text: `and ${more} more ${word}`, look: 'faint' }]] : [];
-  return [...texts.map((text) => [{ text }]), ...rest];
+  const hiddenCount = edges.length - shown;
+  const word = hiddenCount === 1 ? 'edge' : 'edges';
+  const hiddenRows: readonly (readonly Span[])[] =
+    hiddenCount > 0 ? [[{ text: `and ${hiddenCount} more ${word}`, look: 'faint' }]] : [];
+  return [...texts.map((text) => [{ text }]), ...hiddenRows];
 }
 
 /** The available space. */
-interface Room {
+interface TrafficOptions {
   readonly hasNamespaces: boolean;
   /** Columns: if there are too few, the numbers are below the names. */
   readonly width: number;
@@ -59,7 +60,7 @@ const partsOf = ({ namespace, from, to }: Edge, hasNamespaces: boolean): readonl
 ];
 
 /** Fits the parts into the width: if it is too small, each long name has an equal share. */
-function shareOut(parts: readonly string[], width: number): string {
+function shortenParts(parts: readonly string[], width: number): string {
   const text = parts.join('');
   if (columnsOf(text) <= width) return text;
   const names = Math.ceil(parts.length / 2);
@@ -80,13 +81,12 @@ function numbersOf(numbers: Numbers): readonly string[] {
   ];
 }
 
-/**
- * Decides when the traffic of a service is printed as a line: at first, when failures begin or end, and twice a minute.
+/** Decides when the traffic of a service is printed as a line: at first, when failures begin or end, and twice a minute.
  * Takes `now`, monotonic ms.
  */
-export class TrafficNews {
+export class TrafficThrottle {
   readonly #service: string;
-  #toldAt = -Infinity;
+  #printedAt = -Infinity;
   #failed = false;
 
   constructor(service: string) {
@@ -94,13 +94,13 @@ export class TrafficNews {
   }
 
   /** The calls of the service that are new; null: none. In one namespace, or in all of them together. */
-  take(edges: readonly Edge[], now: number): Traffic | null {
+  update(edges: readonly Edge[], now: number): Traffic | null {
     const inbound = edges.filter(({ to }) => to === this.#service);
     const sum = sumOf(inbound);
     if (sum === null) return null;
     const failed = sum.failures > 0;
-    if (failed === this.#failed && now - this.#toldAt < PRINT_EVERY_MS) return null;
-    this.#toldAt = now;
+    if (failed === this.#failed && now - this.#printedAt < PRINT_EVERY_MS) return null;
+    this.#printedAt = now;
     this.#failed = failed;
     return { service: this.#service, sum, edges };
   }

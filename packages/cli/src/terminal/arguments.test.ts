@@ -14,14 +14,14 @@ const FLAGS = {
 const parse = (...argv: string[]) => parseArguments(FLAGS, argv);
 
 describe('a command line', () => {
-  it('that is empty has all defaults', () => {
+  it('takes all defaults if it is empty', () => {
     expect(parse()).toEqual({
       flags: { '--port': 1337, '--url': undefined, '--name': [], '--json': false },
-      words: [],
+      operands: [],
     });
   });
 
-  it('gives values after a space, after an equals sign and after a letter', () => {
+  it('takes values after a space, after an equals sign and after a letter', () => {
     expect(parse('--port', '0').flags['--port']).toBe(0);
     expect(parse('--port=0').flags['--port']).toBe(0);
     expect(parse('-p', '0').flags['--port']).toBe(0);
@@ -31,9 +31,9 @@ describe('a command line', () => {
     expect(parse('--url', '1337').flags['--url']).toBe('1337');
   });
 
-  it('separates words from flags, and treats everything after -- as a word', () => {
+  it('separates operands from flags, and treats everything after -- as an operand', () => {
     expect(parse('orders', '--json', '--', '--port')).toMatchObject({
-      words: ['orders', '--port'],
+      operands: ['orders', '--port'],
       flags: { '--json': true },
     });
   });
@@ -49,12 +49,12 @@ describe('a command line', () => {
 });
 
 describe('an invalid command line', () => {
-  it('is reported with the nearest flag', () => {
+  it('names the nearest flag', () => {
     expect(() => parse('--prot', '1')).toThrow('Option --prot does not exist. Did you mean --port?');
     expect(() => parse('-x')).toThrow('Option -x does not exist. Known here: --port, --url, --name, --json.');
   });
 
-  it('is reported with the received and the allowed values', () => {
+  it('names the received and the allowed values', () => {
     expect(() => parse('--port', 'http')).toThrow(
       'Option --port: received "http", allowed is a number from 0 to 65535.',
     );
@@ -63,7 +63,7 @@ describe('an invalid command line', () => {
     expect(() => parse('--name', 'a', '--name', '')).toThrow('Option --name[1]: received ""');
   });
 
-  it('is reported if a value is missing, or not allowed', () => {
+  it('fails if a value is missing, or not allowed', () => {
     expect(() => parse('--port')).toThrow('Option --port needs a value: --port <port>');
     expect(() => parse('--json=yes')).toThrow('Option --json takes no value.');
   });
@@ -74,7 +74,7 @@ describe('an invalid command line', () => {
   });
 });
 
-it('is described flag by flag', () => {
+it('describes each flag', () => {
   expect(describeFlags(FLAGS)).toEqual([
     '  -p, --port <port>  where',
     '      --url <url>    whom',

@@ -5,7 +5,7 @@ import { askOn } from './ask.js';
 const terminal = () => Object.assign(new PassThrough(), { isTTY: true });
 
 describe('a question', () => {
-  it('is answered by the line that is typed', async () => {
+  it('resolves with the line that is typed', async () => {
     const [input, output] = [terminal(), terminal()];
     const answer = askOn({ input, output })?.('Continue? [y/N] ');
     input.write('yes\n');
@@ -13,14 +13,14 @@ describe('a question', () => {
     expect(String(output.read())).toContain('Continue? [y/N] ');
   });
 
-  it('is answered with an empty text if the input ends', async () => {
+  it('resolves with an empty text if the input ends', async () => {
     const [input, output] = [terminal(), terminal()];
     const answer = askOn({ input, output })?.('Continue? [y/N] ');
     input.end();
     expect(await answer).toBe('');
   });
 
-  it('cannot be asked without a terminal', () => {
+  it('requires a terminal', () => {
     expect(askOn({ input: new PassThrough(), output: terminal() })).toBeNull();
     expect(askOn({ input: terminal(), output: new PassThrough() })).toBeNull();
   });

@@ -16,18 +16,18 @@ describe('the width of a text', () => {
     ['❤️', 2],
     ['✕', 1],
     ['', 0],
-  ])('of "%s" is %d', (text, columns) => {
+  ])('counts the columns of "%s": %d', (text, columns) => {
     expect(columnsOf(text)).toBe(columns);
   });
 
-  it('determines where it is cut, and no character is split', () => {
+  it('determines the cut, which splits no character', () => {
     expect(cut('日本語', 3)).toBe('日');
     expect(cut('🚀🚀', 2)).toBe('🚀');
     expect(cut('cafe\u0301s', 4)).toBe('cafe\u0301');
     expect(cut('orders', 0)).toBe('');
   });
 
-  it('determines how it is padded', () => {
+  it('determines the padding', () => {
     expect(padded('日本', 6)).toBe('日本  ');
     expect(padded('orders', 3)).toBe('orders');
   });
@@ -46,7 +46,7 @@ describe('a text that is too long', () => {
     expect(shortenedName('orders…1e07', 4)).toBe('ord…');
   });
 
-  it('is wrapped at spaces, and a word only if it is wider than a line', () => {
+  it('wraps at spaces, and a word only if it is wider than a line', () => {
     expect(wrapped('it cannot be reached', 10)).toEqual(['it cannot', 'be reached']);
     expect(wrapped('at 0123456789abc now', 8)).toEqual(['at', '01234567', '89abc', 'now']);
     expect(wrapped('日本語 日本語', 7)).toEqual(['日本語', '日本語']);

@@ -11,7 +11,7 @@ const INVISIBLE = /^[\p{M}\p{Cf}]+$/u;
 
 const isNarrow = (text: string): boolean => NARROW.test(text);
 
-/** The characters as people see them (grapheme clusters). */
+/** The visible characters (grapheme clusters). */
 function charactersOf(text: string): readonly string[] {
   return Array.from(new Intl.Segmenter().segment(text), ({ segment }) => segment);
 }
@@ -44,7 +44,7 @@ export function cut(text: string, columns: number): string {
 export const padded = (text: string, columns: number): string =>
   text + ' '.repeat(Math.max(0, columns - columnsOf(text)));
 
-/** The whole text, or its beginning and `…`. */
+/** The whole text, or its start and `…`. */
 export function shortened(text: string, columns: number): string {
   return columnsOf(text) <= columns ? text : `${cut(text, columns - 1)}…`;
 }
@@ -60,14 +60,14 @@ export function shortenedName(name: string, columns: number): string {
   const room = columns - tail.length - 1;
   if (name === tail || room < 1) return shortened(name, columns);
   const slash = name.indexOf('/');
-  if (slash + 1 < room || room < LEAST_OF_BOTH) return `${cut(name, room)}…${tail}`;
+  if (slash + 1 < room || room < MIN_BOTH_WIDTH) return `${cut(name, room)}…${tail}`;
   const service = name.slice(slash + 1, -tail.length - 1);
   const before = Math.max(Math.floor(room / 2), room - 1 - columnsOf(service));
   return `${shortened(name.slice(0, slash), before)}/${cut(service, room - before - 1)}…${tail}`;
 }
 
 /** Columns in which the start of a namespace, a slash and that of a service can be distinguished. */
-const LEAST_OF_BOTH = 5;
+const MIN_BOTH_WIDTH = 5;
 
 /**
  * A text in lines of at most `columns`, broken at spaces; a longer word has lines of its own, and is broken where a
@@ -93,8 +93,8 @@ export function wrapped(text: string, columns: number): readonly string[] {
 }
 
 /** The minimum width of a last column: the columns before it are cut first. */
-const LEAST_LAST = 24;
-const LEAST_FIRST = 12;
+const MIN_LAST_WIDTH = 24;
+const MIN_FIRST_WIDTH = 12;
 const GAP = '  ';
 
 /**
@@ -103,17 +103,18 @@ const GAP = '  ';
  */
 export function fitted(rows: readonly (readonly string[])[], width: number): readonly string[] {
   const natural = (rows[0] ?? []).map((_, column) =>
-    rows.reduce((most, row) => Math.max(most, columnsOf(row[column] ?? '')), 0),
+    rows.reduce((widest, row) => Math.max(widest, columnsOf(row[column] ?? '')), 0),
   );
-  const [first = 0, ...others] = natural;
+  const [first = 0, ...following] = natural;
   const last = natural.at(-1) ?? 0;
   const gaps = GAP.length * (natural.length - 1);
-  const rest = others.slice(0, -1).reduce((sum, columns) => sum + columns, 0) + gaps + Math.min(last, LEAST_LAST);
-  const widths = [Math.min(first, Math.max(LEAST_FIRST, width - rest)), ...others.slice(0, -1)];
+  const otherWidth =
+    following.slice(0, -1).reduce((sum, columns) => sum + columns, 0) + gaps + Math.min(last, MIN_LAST_WIDTH);
+  const widths = [Math.min(first, Math.max(MIN_FIRST_WIDTH, width - otherWidth)), ...following.slice(0, -1)];
   const indent = widths.reduce((sum, columns) => sum + columns, 0) + gaps;
   return rows.flatMap((row) => {
     const cells = widths.map((columns, at) => padded(shortened(row[at] ?? '', columns), columns));
-    const [text = '', ...more] = wrapped(row.at(-1) ?? '', width - indent);
-    return [[...cells, text].join(GAP).trimEnd(), ...more.map((line) => ' '.repeat(indent) + line)];
+    const [text = '', ...further] = wrapped(row.at(-1) ?? '', width - indent);
+    return [[...cells, text].join(GAP).trimEnd(), ...further.map((line) => ' '.repeat(indent) + line)];
   });
 }

@@ -1,7 +1,7 @@
 import { option } from '@rollcall/core';
 import { valued } from './arguments.js';
 
-/** For commands with output for people or for programs. */
+/** The flag of commands whose output is text or JSON. */
 export const OUTPUT_FLAG = {
   '--output': valued(
     option.oneOf(['text', 'json'], { doc: 'text | json; default text', default: 'text' }),

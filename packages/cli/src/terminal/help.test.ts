@@ -2,10 +2,10 @@ import { describe, expect, it } from 'vitest';
 import { flagsIn } from '../commands/completion.js';
 import { COMMANDS, run } from '../run.js';
 import { columnsOf } from './columns.js';
-import { testShell } from './shell.fixture.js';
+import { createTestShell } from './shell.fixture.js';
 
 async function helpAt(width: number, ...argv: readonly string[]): Promise<string> {
-  const shell = testShell({}, { width });
+  const shell = createTestShell({}, { width });
   expect(await run(argv, shell)).toBe(0);
   return shell.outLines.join('\n');
 }
@@ -22,13 +22,13 @@ describe.each(TEXTS)('rollcall %s %s', (...argv) => {
     [93, 93],
     [120, 100],
     [300, 100],
-  ])('on a terminal of %d columns has no line of more than %d', async (width, most) => {
+  ])('fits a terminal of %d columns without a line of more than %d', async (width, maxWidth) => {
     const lines = (await helpAt(width, ...argv)).split('\n');
-    expect(lines.filter((line) => columnsOf(line) > most && !isTyped(line))).toEqual([]);
+    expect(lines.filter((line) => columnsOf(line) > maxWidth && !isTyped(line))).toEqual([]);
     expect(lines.filter((line) => columnsOf(line) > 100)).toEqual([]);
   });
 
-  it('has the same text at every width', async () => {
+  it('keeps its text at every width', async () => {
     const [narrow, wide] = await Promise.all([80, 300].map((width) => helpAt(width, ...argv)));
     expect(narrow?.replaceAll(/\s+/g, ' ')).toBe(wide?.replaceAll(/\s+/g, ' '));
   });
@@ -44,7 +44,7 @@ describe('a help text', () => {
     expect(lines[at + 1]?.charAt(column)).not.toBe(' ');
   });
 
-  it('has all flags at every width', async () => {
+  it('lists all flags at every width', async () => {
     for (const name of Object.keys(COMMANDS)) {
       expect(flagsIn(await helpAt(80, name, '--help'))).toEqual(flagsIn(await helpAt(100, name, '--help')));
     }

@@ -1,12 +1,12 @@
 import { columnsOf, wrapped } from './columns.js';
 
-/** Lines of a help text are read best at these widths, columns. */
-const NARROWEST = 80;
-const WIDEST = 100;
+/** The minimum and maximum width of help lines, columns. */
+const MIN_WIDTH = 80;
+const MAX_WIDTH = 100;
 
-/** Where the text of a row of flags or commands begins: behind `  -p, --port <port>  `. */
-const ROW = /^ {2,}\S.*? {2,}(?=\S)/;
-/** Commands stay on one line, so that they can be copied. */
+/** The head of a row of flags or commands, before its text: `  -p, --port <port>  `. */
+const ROW_HEAD = /^ {2,}\S.*? {2,}(?=\S)/;
+/** Commands stay on one line: they can be copied. */
 const EXAMPLES = 'Examples:';
 
 /**
@@ -14,7 +14,7 @@ const EXAMPLES = 'Examples:';
  * examples and lines of usage stay as they are. No other line is wider than 100 columns.
  */
 export function fitHelp(help: string, terminalWidth: number): string {
-  const width = Math.min(WIDEST, Math.max(NARROWEST, terminalWidth));
+  const width = Math.min(MAX_WIDTH, Math.max(MIN_WIDTH, terminalWidth));
   const sections = help.split('\n\n');
   return sections.map((section) => fitSection(section, width)).join('\n\n');
 }
@@ -44,7 +44,7 @@ function fitSection(section: string, width: number): string {
 /** A row whose second column is wrapped below itself. */
 function fitRow(line: string, width: number): readonly string[] {
   if (columnsOf(line) <= width) return [line];
-  const head = ROW.exec(line)?.[0] ?? /^ */.exec(line)?.[0] ?? '';
-  const [first = '', ...more] = wrapped(line.slice(head.length), width - head.length);
-  return [head + first, ...more.map((text) => ' '.repeat(head.length) + text)];
+  const head = ROW_HEAD.exec(line)?.[0] ?? /^ */.exec(line)?.[0] ?? '';
+  const [first = '', ...further] = wrapped(line.slice(head.length), width - head.length);
+  return [head + first, ...further.map((text) => ' '.repeat(head.length) + text)];
 }

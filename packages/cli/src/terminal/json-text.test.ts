@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { jsonText } from './json-text.js';
 
 describe('JSON for a terminal', () => {
-  it('has no control sequences, and is the same to a program', () => {
+  it('contains no control sequences, and parses to the same value', () => {
     const value = { '\u202Ekey': 'a\u009B31m\u007F\u2028\u{E0041}', plain: 'é 漢 😀 \n' };
     const text = jsonText(value);
     expect(text).not.toMatch(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u);
@@ -11,7 +11,7 @@ describe('JSON for a terminal', () => {
     expect(JSON.parse(text)).toEqual(value);
   });
 
-  it('is indented if requested, and null for undefined', () => {
+  it('indents if requested, and writes null for undefined', () => {
     expect(jsonText({ a: 1 }, 2)).toBe('{\n  "a": 1\n}');
     expect(jsonText(undefined)).toBe('null');
   });

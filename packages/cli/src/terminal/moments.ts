@@ -1,7 +1,7 @@
-/** Moments as people read and type them. Wall clock, ms since 1970, in the time zone of the reader. */
+/** Prints and parses moments. Wall clock, ms since 1970, in the time zone of the reader. */
 import { RollcallError } from '@rollcall/core';
-import { spanIn } from './spans.js';
-import { clockText } from './words.js';
+import { durationIn } from './durations.js';
+import { clockText } from './texts.js';
 
 /** `14:02:23` on the day of `now`, on any other day `2026-09-21 14:02:23`. */
 export function momentText(wallMs: number, now: number): string {
@@ -13,8 +13,8 @@ export function momentText(wallMs: number, now: number): string {
 export function isoText(wallMs: number): string {
   const date = new Date(wallMs);
   const eastMin = -date.getTimezoneOffset();
-  const away = `${eastMin < 0 ? '-' : '+'}${digits(Math.abs(eastMin) / 60)}:${digits(Math.abs(eastMin) % 60)}`;
-  return `${dateText(wallMs)}T${clockText(wallMs)}.${digits(date.getMilliseconds(), 3)}${away}`;
+  const offset = `${eastMin < 0 ? '-' : '+'}${digits(Math.abs(eastMin) / 60)}:${digits(Math.abs(eastMin) % 60)}`;
+  return `${dateText(wallMs)}T${clockText(wallMs)}.${digits(date.getMilliseconds(), 3)}${offset}`;
 }
 
 function dateText(wallMs: number): string {
@@ -28,12 +28,12 @@ const CLOCK = /^\d{2}:\d{2}(:\d{2})?$/;
 const DATE = /^(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2}(?:\.\d{1,3})?)?)(Z|[+-]\d{2}:\d{2})?)?$/;
 
 /**
- * `30m` (so long before `now`), `14:00` (today), `2026-09-21`, `2026-09-21T14:00`, `2026-09-21T14:00:00+02:00`. Throws
+ * `30m` (that long before `now`), `14:00` (today), `2026-09-21`, `2026-09-21T14:00`, `2026-09-21T14:00:00+02:00`. Throws
  * OPTION_INVALID that names the flag.
  */
-export function momentOf(typed: string, flag: string, now: number): number {
+export function parseMoment(typed: string, flag: string, now: number): number {
   const text = typed.trim();
-  const ageMs = spanIn(text);
+  const ageMs = durationIn(text);
   if (ageMs !== null) return now - ageMs;
   const [, date, clock = '00:00', zone = ''] = DATE.exec(CLOCK.test(text) ? `${dateText(now)}T${text}` : text) ?? [];
   const wallMs = date === undefined ? Number.NaN : Date.parse(`${date}T${clock}${zone}`);

@@ -1,23 +1,23 @@
 import { RollcallError } from '@rollcall/core';
 
-/** The one word that a command accepts; null: none. Throws OPTION_INVALID for more. */
-export function onlyWord(command: string, what: string, words: readonly string[]): string | null {
-  const [word = null, extra] = words;
-  if (extra === undefined) return word;
+/** The one operand that a command accepts; null: none. Throws OPTION_INVALID for more. */
+export function optionalOperand(command: string, what: string, operands: readonly string[]): string | null {
+  const [operand = null, extra] = operands;
+  if (extra === undefined) return operand;
   throw new RollcallError(
     'OPTION_INVALID',
-    `${command} takes one ${what}; received ${words.length}: ${words.join(' ')}.`,
+    `${command} takes one ${what}; received ${operands.length}: ${operands.join(' ')}.`,
   );
 }
 
-/** The number of words that a command needs. Throws OPTION_INVALID with its usage. */
-export function neededWords(
+/** The operands, if their number is right. Throws OPTION_INVALID with the usage of the command. */
+export function requireOperands(
   usage: string,
-  words: readonly string[],
-  least: number,
-  most: number = least,
+  operands: readonly string[],
+  min: number,
+  max: number = min,
 ): readonly string[] {
-  if (words.length >= least && words.length <= most) return words;
-  const received = words.length === 0 ? 'nothing' : `"${words.join(' ')}"`;
+  if (operands.length >= min && operands.length <= max) return operands;
+  const received = operands.length === 0 ? 'nothing' : `"${operands.join(' ')}"`;
   throw new RollcallError('OPTION_INVALID', `It is used as: rollcall ${usage}. Received ${received}.`);
 }

@@ -6,7 +6,7 @@ import { terminalOf } from './shell.js';
 const STATE_LOOKS: readonly Look[] = ['healthy', 'unhealthy', 'critical', 'registering', 'leaving'];
 const TERMINAL = { width: 80, isColoured: true, isUnicode: true };
 
-/** Of the six steps of a colour in the cube. */
+/** The intensity of one of the six steps of a colour in the cube. */
 const level = (part: number): number => (part === 0 ? 0 : 55 + 40 * part);
 
 /** The colour of a painted text, of the 256 of xterm; these are the same in every theme. */
@@ -18,7 +18,7 @@ function colourOf(look: Look): readonly number[] {
   return [Math.floor(number / 36), Math.floor(number / 6) % 6, number % 6].map(level);
 }
 
-/** As WCAG 2 has it. */
+/** The relative luminance of WCAG 2. */
 function luminance(colour: readonly number[]): number {
   const [red = 0, green = 0, blue = 0] = colour.map((part) => {
     const share = part / 255;
@@ -27,13 +27,13 @@ function luminance(colour: readonly number[]): number {
   return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
 }
 
-function contrast(one: readonly number[], other: readonly number[]): number {
-  const [light = 0, dark = 0] = [luminance(one), luminance(other)].toSorted((a, b) => b - a);
+function contrast(first: readonly number[], second: readonly number[]): number {
+  const [light = 0, dark = 0] = [luminance(first), luminance(second)].toSorted((a, b) => b - a);
   return (light + 0.05) / (dark + 0.05);
 }
 
 describe('the colour of a state', () => {
-  it.each(STATE_LOOKS)('%s is readable on a light terminal and on a dark one', (look) => {
+  it.each(STATE_LOOKS)('stays readable for %s on a light terminal and on a dark one', (look) => {
     expect(contrast(colourOf(look), [255, 255, 255])).toBeGreaterThanOrEqual(4.5);
     expect(contrast(colourOf(look), [0, 0, 0])).toBeGreaterThanOrEqual(3.8);
     // bold text needs 3 only

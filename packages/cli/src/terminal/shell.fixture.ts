@@ -4,14 +4,14 @@ import type { Shell, Terminal, Window } from './shell.js';
 export interface TestShell extends Shell {
   readonly outLines: readonly string[];
   readonly errLines: readonly string[];
-  /** As Ctrl-C does. */
+  /** Ends the command like Ctrl-C. */
   end(): void;
   /** Resolves at the first output on standard output. */
   readonly hasOutput: Promise<void>;
   /** The first line on standard output that matches, printed already or later. */
   line(match: RegExp): Promise<string>;
   /** The same on standard error. */
-  complaint(match: RegExp): Promise<string>;
+  errorLine(match: RegExp): Promise<string>;
 }
 
 /** The differences from the default terminal. */
@@ -22,28 +22,31 @@ export interface TestTerminal extends Partial<Terminal> {
   readonly answer?: string;
 }
 
-export function testShell(env: Shell['env'] = {}, { height, answer, ...different }: TestTerminal = {}): TestShell {
+export function createTestShell(
+  env: Shell['env'] = {},
+  { height, answer, ...different }: TestTerminal = {},
+): TestShell {
   const outLines: string[] = [];
   const errLines: string[] = [];
-  const [ended, end] = promise();
-  const [hasOutput, signalOutput] = promise();
+  const [ended, end] = createDeferred();
+  const [hasOutput, signalOutput] = createDeferred();
   const waiting = new Set<() => void>();
   const terminal: Terminal = { width: 100, isColoured: false, isUnicode: true, ...different };
   const window: Window | null = height === undefined ? null : { width: terminal.width, height };
   const lineOf = (lines: readonly string[], match: RegExp): Promise<string> =>
     new Promise((resolve) => {
-      const look = (): void => {
+      const check = (): void => {
         const found = lines.find((text) => match.test(text));
         if (found === undefined) return;
-        waiting.delete(look);
+        waiting.delete(check);
         resolve(found);
       };
-      waiting.add(look);
-      look();
+      waiting.add(check);
+      check();
     });
   const err = (text: string): void => {
     errLines.push(text);
-    for (const look of waiting) look();
+    for (const check of waiting) check();
   };
   const ask = async (question: string): Promise<string> => {
     err(question);
@@ -53,7 +56,7 @@ export function testShell(env: Shell['env'] = {}, { height, answer, ...different
     out: (text) => {
       outLines.push(text);
       signalOutput();
-      for (const look of waiting) look();
+      for (const check of waiting) check();
     },
     err,
     ask: answer === undefined ? null : ask,
@@ -62,8 +65,8 @@ export function testShell(env: Shell['env'] = {}, { height, answer, ...different
     window: () => window,
     outputClosed: new Promise(() => {}),
     line: (match) => lineOf(outLines, match),
-    complaint: (match) => lineOf(errLines, match),
-    asksToEnd: () => ended,
+    errorLine: (match) => lineOf(errLines, match),
+    waitForSignal: () => ended,
     outLines,
     errLines,
     end,
@@ -71,11 +74,11 @@ export function testShell(env: Shell['env'] = {}, { height, answer, ...different
   };
 }
 
-/** A promise and how to resolve it. */
-function promise(): [Promise<void>, () => void] {
+/** A promise and the function that resolves it. */
+function createDeferred(): [Promise<void>, () => void] {
   let resolve: (() => void) | null = null;
-  const made = new Promise<void>((done) => {
+  const created = new Promise<void>((done) => {
     resolve = done;
   });
-  return [made, () => resolve?.()];
+  return [created, () => resolve?.()];
 }

@@ -1,22 +1,22 @@
-/** The process as a command sees it: passed in, so that a test can replace it. */
+/** The process as a command sees it: passed in, as tests replace it. */
 export interface Shell {
   /** Prints one or several lines on standard output: the output. */
   out(text: string): void;
-  /** Prints one or several lines on standard error: messages for people, beside the output. */
+  /** Prints one or several lines on standard error: messages beside the output. */
   err(text: string): void;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly terminal: Terminal;
   /** The size of the terminal, if pictures can be redrawn in place; null: standard output is not such a terminal. */
   window(): Window | null;
-  /** Resolves when the reader of standard output has gone: commands that print until they are stopped end then. */
+  /** Resolves when the reader of standard output is gone: commands that print continuously end then. */
   readonly outputClosed: Promise<void>;
   /** Resolves when the process is asked to end (SIGINT, SIGTERM); the next signal ends it at once. */
-  asksToEnd(): Promise<void>;
+  waitForSignal(): Promise<void>;
   /** Asks a question and resolves with the line that was typed, empty for none; null: no terminal to ask on. */
   readonly ask: ((question: string) => Promise<string>) | null;
 }
 
-/** The appearance of lines for people. */
+/** The appearance of lines of text. */
 export interface Terminal {
   /** In columns. */
   readonly width: number;

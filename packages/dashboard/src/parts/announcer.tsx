@@ -12,7 +12,7 @@ export function Announcer({ text }: { readonly text: string }): VNode {
     return () => window.clearInterval(timer);
   }, [announced]);
   return (
-    <p class="heard" aria-live="polite">
+    <p class="visually-hidden" aria-live="polite">
       {announced.value}
     </p>
   );

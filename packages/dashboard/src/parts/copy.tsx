@@ -1,13 +1,13 @@
 import { useSignal } from '@preact/signals';
 import type { VNode } from 'preact';
 
-const SAID_MS = 1_500;
+const RESULT_MS = 1_500;
 
 function useCopy(text: string): readonly [string, () => void] {
   const result = useSignal('');
   const show = (word: string): void => {
     result.value = word;
-    window.setTimeout(() => (result.value = ''), SAID_MS);
+    window.setTimeout(() => (result.value = ''), RESULT_MS);
   };
   const copy = (): void => {
     // pages that are not on a secure origin have no clipboard
@@ -24,7 +24,7 @@ function useCopy(text: string): readonly [string, () => void] {
 }
 
 /** A button that copies the text before it. */
-export function CopyWord({ text, what }: { readonly text: string; readonly what: string }): VNode {
+export function CopyLink({ text, what }: { readonly text: string; readonly what: string }): VNode {
   const [result, copy] = useCopy(text);
   return (
     <button type="button" class="link" onClick={copy} aria-label={`Copy ${what}`}>

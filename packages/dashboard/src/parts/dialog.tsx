@@ -30,11 +30,11 @@ export function Dialog({ title, children, onClose }: DialogProps): VNode {
 }
 
 /** An error, and what to do. */
-export function Problem({ of }: { readonly of: Error }): VNode {
+export function Problem({ error }: { readonly error: Error }): VNode {
   return (
     <p class="problem" role="alert">
-      {of instanceof Refusal ? of.message : 'The registry did not answer.'}
-      {of instanceof Refusal && of.fix !== '' && <span class="faint"> {of.fix}</span>}
+      {error instanceof Refusal ? error.message : 'The registry did not answer.'}
+      {error instanceof Refusal && error.fix !== '' && <span class="faint"> {error.fix}</span>}
     </p>
   );
 }

@@ -10,17 +10,17 @@ export function setFilter({ route }: Session, key: string, value: string): void 
   route.value = routeOf(hash);
 }
 
-interface NameFilterProps {
+interface TextFilterProps {
   readonly label: string;
   readonly placeholder: string;
 }
 
 /** The typed text is the filter `q` at once. */
-export function TextFilter({ label, placeholder }: NameFilterProps): VNode {
+export function TextFilter({ label, placeholder }: TextFilterProps): VNode {
   const session = useSession();
   return (
     <label class="chip field">
-      <span class="heard">{label}</span>
+      <span class="visually-hidden">{label}</span>
       <input
         type="text"
         autocomplete="off"
@@ -38,15 +38,15 @@ interface ChoiceProps {
   readonly name: string;
   readonly label: string;
   /** Values with their labels; a plain text is both. */
-  readonly of: readonly (string | readonly [string, string])[];
+  readonly choices: readonly (string | readonly [string, string])[];
   /** The label of no choice; default `any`. */
   readonly none?: string;
 }
 
-export function Choice({ name, label, of, none = 'any' }: ChoiceProps): VNode {
+export function Choice({ name, label, choices, none = 'any' }: ChoiceProps): VNode {
   const session = useSession();
   const chosen = session.route.value.filters[name] ?? '';
-  const options = of.map((one) => (typeof one === 'string' ? ([one, one] as const) : one));
+  const options = choices.map((choice) => (typeof choice === 'string' ? ([choice, choice] as const) : choice));
   const isKnown = chosen === '' || options.some(([value]) => value === chosen);
   return (
     <label class="chip" aria-current={chosen === '' ? undefined : 'true'}>

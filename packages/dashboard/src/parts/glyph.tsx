@@ -1,6 +1,6 @@
 import type { Instance, State } from '@rollcall/core';
 import type { VNode } from 'preact';
-import { directionsOf } from '../model/text/words.js';
+import { directionsOf } from '../model/text/instance-text.js';
 
 /**
  * The disc shows the two heartbeats: its upper half is Heartbeat-1, its lower half Heartbeat-2. Each element is created
@@ -59,21 +59,21 @@ function shapeOf({ state, reason }: Shown): string {
   return heartbeat1 === true && heartbeat2 === false ? 'upper' : 'barred';
 }
 
-/** The shape of a state. It is drawn beside the word, so it is hidden from screen readers. */
-export function Glyph({ of }: { readonly of: Shown }): VNode {
+/** The shape of a state. It is drawn beside its label and hidden from screen readers. */
+export function Glyph({ shape }: { readonly shape: Shown }): VNode {
   return (
-    <svg class={`glyph ${of.state}`} viewBox="0 0 12 12" aria-hidden="true">
-      {SHAPES[shapeOf(of)]?.()}
+    <svg class={`glyph ${shape.state}`} viewBox="0 0 12 12" aria-hidden="true">
+      {SHAPES[shapeOf(shape)]?.()}
     </svg>
   );
 }
 
-/** Shape and word. */
-export function StateWord({ of }: { readonly of: Shown }): VNode {
+/** The shape and the label of a state. */
+export function StateWord({ instance }: { readonly instance: Shown }): VNode {
   return (
-    <span class={`state ${of.state}`}>
-      <Glyph of={of} />
-      {of.state}
+    <span class={`state ${instance.state}`}>
+      <Glyph shape={instance} />
+      {instance.state}
     </span>
   );
 }
@@ -82,7 +82,7 @@ export function StateWord({ of }: { readonly of: Shown }): VNode {
 export function NotCallable(): VNode {
   return (
     <span class="state CRITICAL">
-      <Glyph of={{ state: 'CRITICAL' }} />
+      <Glyph shape={{ state: 'CRITICAL' }} />
       NOT CALLABLE
     </span>
   );

@@ -1,21 +1,21 @@
 import type { VNode } from 'preact';
 import { plural } from '../model/text/age.js';
-import { tailOf } from '../model/text/words.js';
+import { tailOf } from '../model/text/instance-text.js';
 import { instanceHash, serviceHash } from '../model/view/route.js';
 import { InNamespace } from './namespace.js';
 
 interface ClipProps {
-  readonly of: string;
+  readonly text: string;
   readonly class?: string;
 }
 
 /**
  * Text on one line: it is cut with an ellipsis, and its title has the whole text. It can be selected and copied whole.
  */
-export function Clip({ of, ...rest }: ClipProps): VNode {
+export function Clip({ text, ...rest }: ClipProps): VNode {
   return (
-    <span class={`clip ${rest.class ?? ''}`} title={of}>
-      {of}
+    <span class={`clip ${rest.class ?? ''}`} title={text}>
+      {text}
     </span>
   );
 }
@@ -41,7 +41,7 @@ export function ServiceLink({ namespace, name, callers, ...rest }: ServiceLinkPr
           : `${title}, of which ${plural(callers, 'instance')} ${callers === 1 ? 'calls' : 'call'}`
       }
     >
-      <InNamespace of={namespace} />
+      <InNamespace namespace={namespace} />
       {name} {callers !== undefined && <span class="faint">{plural(callers, 'instance')}</span>}
     </a>
   );
@@ -61,7 +61,7 @@ export function InstanceLink({ id, service = '', namespace = null }: InstanceLin
     <a class="mono name" href={instanceHash(id)} title={namespace === null ? id : `${namespace}/${id}`}>
       {service !== '' && (
         <span class="clip">
-          <InNamespace of={namespace} />
+          <InNamespace namespace={namespace} />
           {service}
         </span>
       )}

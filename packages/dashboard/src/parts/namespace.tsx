@@ -4,9 +4,9 @@ import { clockText } from '../model/text/age.js';
 import { hashOf, serviceHash } from '../model/view/route.js';
 
 /** `staging/` before the name of a service or an instance, if the registry has several namespaces. */
-export function InNamespace({ of }: { readonly of: string | null }): VNode | null {
+export function InNamespace({ namespace }: { readonly namespace: string | null }): VNode | null {
   const { namespaces } = useSession().roll;
-  return of === null || namespaces.value.length < 2 ? null : <span class="faint">{of}/</span>;
+  return namespace === null || namespaces.value.length < 2 ? null : <span class="faint">{namespace}/</span>;
 }
 
 /**
@@ -17,11 +17,11 @@ export function useUnknownNamespace(): string | null {
   const { roll } = useSession();
   const chosen = useNamespace();
   const known = roll.namespaces.value;
-  const isSure = roll.arrival.value === null && known.length > 0;
-  return chosen !== '*' && chosen !== 'default' && isSure && !known.includes(chosen) ? chosen : null;
+  const isCertain = roll.arrival.value === null && known.length > 0;
+  return chosen !== '*' && chosen !== 'default' && isCertain && !known.includes(chosen) ? chosen : null;
 }
 
-/** `staleSince`: when the view is old, since when. */
+/** `staleSince`: the time since which the view is old. */
 export const noNamespaceText = (name: string, staleSince: number | null): string =>
   staleSince === null
     ? `There is no namespace ${name}.`
@@ -39,11 +39,11 @@ export function UnknownNamespace({ name }: { readonly name: string }): VNode {
       <p>
         <b>{noNamespaceText(name, staleSince)}</b> There{' '}
         {staleSince === null ? (isOne ? 'is' : 'are') : isOne ? 'was' : 'were'}{' '}
-        {known.map((one, at) => (
-          <span key={one}>
+        {known.map((existing, at) => (
+          <span key={existing}>
             {at > 0 && ', '}
-            <a class="link" href={link('ns', one)}>
-              {one}
+            <a class="link" href={link('ns', existing)}>
+              {existing}
             </a>
           </span>
         ))}
@@ -56,7 +56,7 @@ export function UnknownNamespace({ name }: { readonly name: string }): VNode {
   );
 }
 
-/** Where else a service of this name is. */
+/** The other namespaces with a service of this name. */
 export function Elsewhere({ name }: { readonly name: string }): VNode | null {
   const { roll } = useSession();
   const isOld = useStaleSince() !== null;

@@ -3,7 +3,7 @@ import type { ComponentChildren, VNode } from 'preact';
 
 interface PanelProps {
   readonly title: ComponentChildren;
-  /** Beside the title: how many. */
+  /** The count beside the title. */
   readonly count?: ComponentChildren;
   /** At the right end of the header. */
   readonly aside?: ComponentChildren;
@@ -26,10 +26,10 @@ export function Panel({ title, count, aside, children, ...rest }: PanelProps): V
 }
 
 /** Names and values, one pair per line. */
-export function Facts({ of }: { readonly of: readonly (readonly [string, ComponentChildren])[] }): VNode {
+export function Facts({ rows }: { readonly rows: readonly (readonly [string, ComponentChildren])[] }): VNode {
   return (
     <dl class="facts">
-      {of.map(([name, value]) => (
+      {rows.map(([name, value]) => (
         <div key={name}>
           <dt>{name}</dt>
           <dd>{value}</dd>

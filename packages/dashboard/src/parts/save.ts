@@ -1,4 +1,4 @@
-/** Hands the browser a file to keep. */
+/** Saves a text as a file of the browser. */
 export function save(name: string, text: string, type: string): void {
   const url = URL.createObjectURL(new Blob([text], { type }));
   const anchor = document.createElement('a');

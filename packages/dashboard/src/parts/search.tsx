@@ -7,9 +7,9 @@ import { shareOfArrival } from '../model/live/arrival.js';
 import { byTrouble } from '../model/live/roll.js';
 import type { Roll, ServiceNode } from '../model/live/roll.js';
 import { useSession } from '../model/live/session.js';
-import { tailOf } from '../model/text/words.js';
+import { tailOf } from '../model/text/instance-text.js';
 import { instanceHash, serviceHash } from '../model/view/route.js';
-import { findInstances, findServices, isExactly } from '../model/view/search.js';
+import { findInstances, findServices, isExactMatch } from '../model/view/search.js';
 import { Glyph } from './glyph.js';
 import { Icon } from './icon.js';
 
@@ -17,28 +17,28 @@ interface Hit {
   readonly key: string;
   readonly href: string;
   readonly name: string;
-  readonly more: string;
-  readonly of: { readonly state: 'HEALTHY' } | Parameters<typeof Glyph>[0]['of'];
+  readonly detail: string;
+  readonly shape: { readonly state: 'HEALTHY' } | Parameters<typeof Glyph>[0]['shape'];
 }
 
-const MOST_HITS = 12;
+const MAX_HITS = 12;
 
 /** Services, then instances; each with its namespace if there are several. */
 function hitsOf(roll: Roll, typed: string): Hit[] {
   const isSeveral = roll.namespaces.value.length > 1;
   const nodes = roll.services.value;
   const hits = findServices(nodes, typed)
-    .slice(0, MOST_HITS)
+    .slice(0, MAX_HITS)
     .map((node) => serviceHit(node, isSeveral));
   const found: Instance[] = [];
   for (const node of nodes) {
     for (const instance of findInstances(node.instances.value.values(), typed)) {
       // an exact one may be the last of all
-      if (isExactly(instance, typed)) found.unshift(instance);
-      else if (found.length < MOST_HITS) found.push(instance);
+      if (isExactMatch(instance, typed)) found.unshift(instance);
+      else if (found.length < MAX_HITS) found.push(instance);
     }
   }
-  return [...hits, ...found.map((instance) => instanceHit(instance, isSeveral))].slice(0, MOST_HITS);
+  return [...hits, ...found.map((instance) => instanceHit(instance, isSeveral))].slice(0, MAX_HITS);
 }
 
 function serviceHit({ key, namespace, name: plain, instances }: ServiceNode, isSeveral: boolean): Hit {
@@ -48,19 +48,19 @@ function serviceHit({ key, namespace, name: plain, instances }: ServiceNode, isS
     key,
     href: serviceHash(namespace, plain),
     name,
-    more: isSeveral ? '' : namespace,
-    of: worst ?? { state: 'HEALTHY' },
+    detail: isSeveral ? '' : namespace,
+    shape: worst ?? { state: 'HEALTHY' },
   };
 }
 
 function instanceHit(instance: Instance, isSeveral: boolean): Hit {
-  const more = instance.endpoints.map(addressOf).join(' ');
+  const detail = instance.endpoints.map(addressOf).join(' ');
   return {
     key: instance.id,
     href: instanceHash(instance.id),
     name: `${isSeveral ? `${instance.namespace}/` : ''}${instance.service}…${tailOf(instance.id)}`,
-    more,
-    of: instance,
+    detail,
+    shape: instance,
   };
 }
 
@@ -70,7 +70,7 @@ export function Search(): VNode {
   const typed = useSignal('');
   const at = useSignal(0);
   const isOpen = useSignal(false);
-  /** A click on a hit takes the focus first; if it comes back meanwhile, the search continues. */
+  /** A click on a hit takes the focus first; if the focus returns in time, the search continues. */
   const closing = useRef<number | undefined>(undefined);
   const hits = isOpen.value ? hitsOf(roll, typed.value) : [];
   const chosen = Math.min(at.value, hits.length - 1);
@@ -120,9 +120,9 @@ export function Search(): VNode {
         {hits.map((hit, index) => (
           <li key={hit.key} id={`hit-${index}`} role="option" aria-selected={index === chosen}>
             <a href={hit.href} tabIndex={-1} onClick={close}>
-              <Glyph of={hit.of} />
+              <Glyph shape={hit.shape} />
               <span class="mono">{hit.name}</span>
-              <span class="faint small">{hit.more}</span>
+              <span class="faint small">{hit.detail}</span>
             </a>
           </li>
         ))}

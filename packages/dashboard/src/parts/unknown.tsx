@@ -1,35 +1,35 @@
 import type { VNode } from 'preact';
-import { asOfOf, missingText, unknownText } from '../model/live/known.js';
+import { knownAsOf, missingText, unknownText } from '../model/live/known.js';
 import type { Known } from '../model/live/known.js';
 import { clockText } from '../model/text/age.js';
 import { Problem } from './dialog.js';
 import { Head } from './panel.js';
 
 /** Replaces an unknown value: that it was requested, or `–` with its time. Never “none”. */
-export function Unknown({ of }: { readonly of: Known<unknown> }): VNode {
-  return <p class="panel-body faint">{missingText(of)}</p>;
+export function Unknown({ value }: { readonly value: Known<unknown> }): VNode {
+  return <p class="panel-body faint">{missingText(value)}</p>;
 }
 
-/** Beside a title: of when it is; empty: of now. */
+/** The time of the value, beside a title; empty: it is current. */
 export function asOfText(known: Known<unknown>): string {
-  const asOf = asOfOf(known);
+  const asOf = knownAsOf(known);
   return asOf === null ? '' : `as of ${clockText(asOf)}`;
 }
 
 interface UnknownScreenProps {
   readonly title: string;
-  /** The subject, as the beginning of a sentence: `Who calls whom`. */
+  /** The subject at the start of a sentence: `The calls between services`. */
   readonly what: string;
-  readonly of: Known<unknown>;
+  readonly value: Known<unknown>;
 }
 
 /** Replaces a screen whose data is not known yet, or unavailable. */
-export function UnknownScreen({ title, what, of }: UnknownScreenProps): VNode {
-  if (of.kind !== 'unknown') return <Head title={title} verdict={`${what}: asking …`} sentence="" />;
+export function UnknownScreen({ title, what, value }: UnknownScreenProps): VNode {
+  if (value.kind !== 'unknown') return <Head title={title} verdict={`${what}: asking …`} sentence="" />;
   return (
     <>
-      <Head title={title} verdict={`${what}: – ${unknownText(of.since)}.`} sentence="It is asked again by itself." />
-      {of.error !== null && <Problem of={of.error} />}
+      <Head title={title} verdict={`${what}: – ${unknownText(value.since)}.`} sentence="It is asked again by itself." />
+      {value.error !== null && <Problem error={value.error} />}
     </>
   );
 }

@@ -19,15 +19,15 @@ function useRowHeight(): number {
   const height = useSignal(window.matchMedia(NARROW).matches ? CARD_PX : ROW_PX);
   useEffect(() => {
     const query = window.matchMedia(NARROW);
-    const look = (): void => void (height.value = query.matches ? CARD_PX : ROW_PX);
-    query.addEventListener('change', look);
-    return () => query.removeEventListener('change', look);
+    const update = (): void => void (height.value = query.matches ? CARD_PX : ROW_PX);
+    query.addEventListener('change', update);
+    return () => query.removeEventListener('change', update);
   }, []);
   return height.value;
 }
 
-/** Rows that are drawn beyond the edges of the screen, so that neither a wheel nor `j` meets a gap. */
-const SPARE = 12;
+/** Rows that are drawn beyond the edges of the screen, for the wheel and for `j`. */
+const SPARE_ROWS = 12;
 
 /**
  * The body of a table that contains only the visible rows: above and below them is empty space. It scrolls with the
@@ -36,32 +36,32 @@ const SPARE = 12;
 export function WindowedRows<Row>({ rows, row, box }: WindowedProps<Row>): VNode {
   const rowHeight = useRowHeight();
   const body = useRef<HTMLTableSectionElement>(null);
-  const seen = useSignal({ from: 0, to: 60 });
+  const visible = useSignal({ from: 0, to: 60 });
   useEffect(() => {
     let frame = 0;
-    const look = (): void => {
+    const update = (): void => {
       frame = 0;
       if (body.current === null) return;
       const above = -body.current.getBoundingClientRect().top;
       // whole dozens: most scrolling changes nothing
-      const from = Math.max(0, Math.floor(above / rowHeight / SPARE) * SPARE - SPARE);
-      const to = from + Math.ceil(window.innerHeight / rowHeight / SPARE) * SPARE + 3 * SPARE;
-      if (from !== seen.peek().from || to !== seen.peek().to) seen.value = { from, to };
+      const from = Math.max(0, Math.floor(above / rowHeight / SPARE_ROWS) * SPARE_ROWS - SPARE_ROWS);
+      const to = from + Math.ceil(window.innerHeight / rowHeight / SPARE_ROWS) * SPARE_ROWS + 3 * SPARE_ROWS;
+      if (from !== visible.peek().from || to !== visible.peek().to) visible.value = { from, to };
     };
-    const lookSoon = (): void => {
-      if (frame === 0) frame = requestAnimationFrame(look);
+    const scheduleUpdate = (): void => {
+      if (frame === 0) frame = requestAnimationFrame(update);
     };
-    look();
-    window.addEventListener('scroll', lookSoon, { passive: true });
-    window.addEventListener('resize', lookSoon);
+    update();
+    window.addEventListener('scroll', scheduleUpdate, { passive: true });
+    window.addEventListener('resize', scheduleUpdate);
     return () => {
       cancelAnimationFrame(frame);
-      window.removeEventListener('scroll', lookSoon);
-      window.removeEventListener('resize', lookSoon);
+      window.removeEventListener('scroll', scheduleUpdate);
+      window.removeEventListener('resize', scheduleUpdate);
     };
   }, [rowHeight]);
-  const from = Math.min(seen.value.from, Math.max(0, rows.length - SPARE));
-  const to = Math.min(rows.length, seen.value.to);
+  const from = Math.min(visible.value.from, Math.max(0, rows.length - SPARE_ROWS));
+  const to = Math.min(rows.length, visible.value.to);
   return (
     <tbody
       ref={(element: HTMLTableSectionElement | null) => {
@@ -69,14 +69,14 @@ export function WindowedRows<Row>({ rows, row, box }: WindowedProps<Row>): VNode
         box.current = element;
       }}
     >
-      {from > 0 && <Room px={from * rowHeight} />}
-      {rows.slice(from, to).map((one, index) => row(one, from + index))}
-      {to < rows.length && <Room px={(rows.length - to) * rowHeight} />}
+      {from > 0 && <Spacer px={from * rowHeight} />}
+      {rows.slice(from, to).map((item, index) => row(item, from + index))}
+      {to < rows.length && <Spacer px={(rows.length - to) * rowHeight} />}
     </tbody>
   );
 }
 
-function Room({ px }: { readonly px: number }): VNode {
+function Spacer({ px }: { readonly px: number }): VNode {
   return (
     <tr class="room" aria-hidden="true" style={{ height: `${px}px` }}>
       <td />

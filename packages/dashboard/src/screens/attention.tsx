@@ -5,11 +5,11 @@ import { useOverrides } from '../model/live/overrides.js';
 import { needsAttention, standingOf } from '../model/live/roll.js';
 import type { ServiceNode } from '../model/live/roll.js';
 import { useSession, useStaleSince } from '../model/live/session.js';
-import { useSteady } from '../model/live/steady.js';
+import { useStableOrder } from '../model/live/stable-order.js';
 import { ageText, clockText, countText, plural } from '../model/text/age.js';
-import { awayUntil, awayWhy, standingText } from '../model/text/callable-words.js';
-import { evidenceOf, nextText, whyText } from '../model/text/words.js';
-import type { NextText } from '../model/text/words.js';
+import { awayEnd, awayReason, standingText } from '../model/text/callable-text.js';
+import { evidenceOf, nextText, reasonText } from '../model/text/instance-text.js';
+import type { NextText } from '../model/text/instance-text.js';
 import { attentionOf, countInstances, filtersOf, sinceOf, soonestOf, termsIn } from '../model/view/attention.js';
 import type { Cause } from '../model/view/attention.js';
 import { hashOf } from '../model/view/route.js';
@@ -23,20 +23,20 @@ interface AttentionProps {
   readonly namespace: string;
 }
 
-/** More rows than this are a list of their own. */
-const MOST_ROWS = 12;
+/** The maximum number of rows; the others have a link to a list. */
+const MAX_ROWS = 12;
 
 /** Everything that needs attention, one row per service and cause; below it the instances that start or leave. */
 export function Attention({ nodes, topology, namespace }: AttentionProps): VNode {
   const { clock } = useSession();
   const staleSince = useStaleSince();
-  const isAny = nodes.some(({ instances }) => standingOf(instances.value).count.admin.ENABLED < instances.value.size);
-  const overrides = useOverrides({ namespace, isAny });
+  const hasAny = nodes.some(({ instances }) => standingOf(instances.value).count.admin.ENABLED < instances.value.size);
+  const overrides = useOverrides({ namespace, hasAny });
   const { trouble, onTheWay } = attentionOf(nodes, overrides);
-  const steady = useSteady(trouble, ({ key }) => key);
-  const rest = steady.rows.slice(MOST_ROWS);
+  const stable = useStableOrder(trouble, ({ key }) => key);
+  const hidden = stable.rows.slice(MAX_ROWS);
   // these may be in any state
-  const away = rest.filter(({ isKeptAway }) => isKeptAway);
+  const away = hidden.filter(({ isKeptAway }) => isKeptAway);
   const failures = new Map(
     topology?.called.map(({ namespace: ns, service, failures: failed }) => [`${ns}/${service}`, failed]),
   );
@@ -48,7 +48,7 @@ export function Attention({ nodes, topology, namespace }: AttentionProps): VNode
       class="panel scroll"
       tabIndex={0}
       aria-label="What needs attention"
-      ref={(box: HTMLElement | null) => void (steady.ref.current = box)}
+      ref={(box: HTMLElement | null) => void (stable.ref.current = box)}
     >
       <table class="attention">
         <thead>
@@ -73,9 +73,9 @@ export function Attention({ nodes, topology, namespace }: AttentionProps): VNode
               </td>
             </tr>
           )}
-          {steady.rows.slice(0, MOST_ROWS).map(row)}
-          <More of={rest.filter(({ isKeptAway }) => !isKeptAway)} filters={{ state: 'CRITICAL,UNHEALTHY' }} />
-          <More of={away} what="kept away by operators" filters={{ callable: 'no' }} />
+          {stable.rows.slice(0, MAX_ROWS).map(row)}
+          <More causes={hidden.filter(({ isKeptAway }) => !isKeptAway)} filters={{ state: 'CRITICAL,UNHEALTHY' }} />
+          <More causes={away} what="kept away by operators" filters={{ callable: 'no' }} />
         </tbody>
         {onTheWay.length > 0 && (
           <tbody>
@@ -85,8 +85,8 @@ export function Attention({ nodes, topology, namespace }: AttentionProps): VNode
                 <span class="faint">{staleSince === null ? 'nothing to do' : `as of ${clockText(staleSince)}`}</span>
               </th>
             </tr>
-            {onTheWay.slice(0, MOST_ROWS).map(row)}
-            <More of={onTheWay.slice(MOST_ROWS)} filters={{ state: 'REGISTERING,DEREGISTERING' }} />
+            {onTheWay.slice(0, MAX_ROWS).map(row)}
+            <More causes={onTheWay.slice(MAX_ROWS)} filters={{ state: 'REGISTERING,DEREGISTERING' }} />
           </tbody>
         )}
       </table>
@@ -95,20 +95,20 @@ export function Attention({ nodes, topology, namespace }: AttentionProps): VNode
 }
 
 interface MoreProps {
-  readonly of: readonly Cause[];
+  readonly causes: readonly Cause[];
   /** Their description; left out: that of the filters. */
   readonly what?: string;
   /** The route of the list that has them. */
   readonly filters: Filters;
 }
 
-function More({ of, what = '', filters }: MoreProps): VNode | null {
-  if (of.length === 0) return null;
+function More({ causes, what = '', filters }: MoreProps): VNode | null {
+  if (causes.length === 0) return null;
   return (
     <tr>
       <td colSpan={4}>
         <a class="link" href={hashOf('instances', filters)}>
-          {`${plural(countInstances(of), 'more instance')} ${what}`.trim()}
+          {`${plural(countInstances(causes), 'more instance')} ${what}`.trim()}
         </a>
       </td>
     </tr>
@@ -145,7 +145,7 @@ function attentionRow({ cause, overrides, failures, now, staleSince }: Attention
     <tr key={cause.key} class={isTrouble ? `tinted ${colour}` : ''} data-row data-problem={isTrouble ? '' : undefined}>
       <td>{subjectOf(cause)}</td>
       <td>
-        <p class="why">{whyOf({ cause, overrides, now, isOld })}</p>
+        <p class="why">{reasonOf({ cause, overrides, now, isOld })}</p>
         <p class="sub">
           {evidence !== '' && cause.instances.length > 1 && 'e.g. '}
           {evidence !== '' && <span class="mono">{evidence}</span>}
@@ -165,7 +165,7 @@ function subjectOf(cause: Cause): VNode {
   const { namespace, name } = node;
   return (
     <>
-      {isKeptAway ? NotCallable() : <StateWord of={first} />}
+      {isKeptAway ? NotCallable() : <StateWord instance={first} />}
       {instances.length === 1 ? (
         <InstanceLink id={first.id} service={name} namespace={namespace} />
       ) : (
@@ -183,23 +183,23 @@ function subjectOf(cause: Cause): VNode {
   );
 }
 
-interface WordsOf {
+interface CauseTextInput {
   readonly cause: Cause;
   readonly overrides: Overrides;
   readonly now: number;
 }
 
-function whyOf({ cause, overrides, now, isOld }: WordsOf & { readonly isOld: boolean }): string {
+function reasonOf({ cause, overrides, now, isOld }: CauseTextInput & { readonly isOld: boolean }): string {
   const { first, isKeptAway } = cause;
   const { admin } = first;
-  const away = admin === 'ENABLED' ? '' : awayWhy({ admin, terms: termsIn(cause, overrides), now, isOld });
-  return isKeptAway ? away : `${away} ${whyText(first, isOld)}`.trim();
+  const away = admin === 'ENABLED' ? '' : awayReason({ admin, terms: termsIn(cause, overrides), now, isOld });
+  return isKeptAway ? away : `${away} ${reasonText(first, isOld)}`.trim();
 }
 
-function nextOf({ cause, overrides, now, staleSince }: WordsOf & { readonly staleSince: number | null }): VNode {
+function nextOf({ cause, overrides, now, staleSince }: CauseTextInput & { readonly staleSince: number | null }): VNode {
   const { instances, first, isKeptAway } = cause;
   const { admin } = first;
-  const away = admin === 'ENABLED' ? '' : awayUntil({ admin, terms: termsIn(cause, overrides), now });
+  const away = admin === 'ENABLED' ? '' : awayEnd({ admin, terms: termsIn(cause, overrides), now });
   if (isKeptAway && staleSince === null) return <>{away}</>;
   const next = nextText(soonestOf(cause), staleSince === null ? now : null, staleSince ?? now);
   const isClocked = next.ratio !== null && needsAttention(first);

@@ -8,21 +8,21 @@ import { arrivalText } from '../model/live/arrival.js';
 import { missingText, valueOf } from '../model/live/known.js';
 import { needsAttention, WORST_FIRST } from '../model/live/roll.js';
 import { useKnown, useNamespace, useSession, useStaleSince } from '../model/live/session.js';
-import { useSteady } from '../model/live/steady.js';
+import { useStableOrder } from '../model/live/stable-order.js';
 import { ageText, clockText, countText, plural } from '../model/text/age.js';
-import { CIRCUIT_CHOICES, circuitFits, circuitsById } from '../model/view/circuits.js';
-import { INSTANCE_SORTS, instanceFits, sortInstances, sortOf } from '../model/view/listing.js';
+import { CIRCUIT_CHOICES, matchesCircuit, circuitsById } from '../model/view/circuits.js';
+import { INSTANCE_SORTS, instanceFilter, sortInstances, parseSort } from '../model/view/listing.js';
 import type { InstanceSort } from '../model/view/listing.js';
 import { withFilter } from '../model/view/route.js';
 import { circuitText } from '../parts/charts/circuits.js';
-import { DrainThese } from '../parts/admin/drain-these.js';
+import { DrainListed } from '../parts/admin/drain-listed.js';
 import { Choice, TextFilter } from '../parts/filters.js';
 import { StateWord } from '../parts/glyph.js';
 import { Clip, InstanceLink } from '../parts/name.js';
 import { Head } from '../parts/panel.js';
 import { Unknown } from '../parts/unknown.js';
 import { WindowedRows } from '../parts/window.js';
-import { useShownServices } from './shown.js';
+import { useShownServices } from './shown-services.js';
 
 /** The instances of all services, one row each; filters and order are in the address. */
 export function InstancesScreen(): VNode {
@@ -37,15 +37,17 @@ export function InstancesScreen(): VNode {
   const circuits = useMemo(() => circuitsById(edges ?? []), [edges]);
   const { filters } = route.value;
   const shown = useMemo(() => {
-    const isListed = instanceFits(filters);
-    const fitting = all.value.filter((one) => isListed(one) && circuitFits(filters, circuits.get(one.id)));
+    const isListed = instanceFilter(filters);
+    const fitting = all.value.filter(
+      (instance) => isListed(instance) && matchesCircuit(filters, circuits.get(instance.id)),
+    );
     return sortInstances(fitting, filters['sort'], circuits);
   }, [all.value, filters, circuits]);
   // without an answer they are unknown, not none
-  const isAsked = edges === undefined && (filters['circuit'] ?? '') !== '';
+  const isPending = edges === undefined && (filters['circuit'] ?? '') !== '';
   const isFiltered = shown.length < all.value.length;
   const now = clock.now.value;
-  const steady = useSteady(shown, ({ id }) => id);
+  const stable = useStableOrder(shown, ({ id }) => id);
   const { value: arrival } = roll.arrival;
   return (
     <>
@@ -54,7 +56,7 @@ export function InstancesScreen(): VNode {
         verdict={
           arrival !== null
             ? arrivalText(arrival, staleSince)
-            : isAsked
+            : isPending
               ? `Which circuits are open: ${missingText(topology)}`
               : verdictOf(shown, staleSince)
         }
@@ -66,26 +68,26 @@ export function InstancesScreen(): VNode {
       >
         {isFiltered && (
           <div class="actions">
-            <DrainThese of={shown} />
+            <DrainListed instances={shown} />
           </div>
         )}
       </Head>
       <Filters all={all.value} />
       <section class="panel">
-        <table class="one-height" aria-rowcount={steady.rows.length + 1}>
+        <table class="one-height" aria-rowcount={stable.rows.length + 1}>
           <SortHeads />
           <WindowedRows
-            rows={steady.rows}
-            box={steady.ref}
+            rows={stable.rows}
+            box={stable.ref}
             row={(instance, at) =>
               instanceRow({ instance, circuits: circuits.get(instance.id) ?? null, at, now, staleSince })
             }
           />
         </table>
-        {isAsked ? (
-          <Unknown of={topology} />
+        {isPending ? (
+          <Unknown value={topology} />
         ) : (
-          steady.rows.length === 0 && <Nobody isFiltered={all.value.length > 0} staleSince={staleSince} />
+          stable.rows.length === 0 && <NoInstances isFiltered={all.value.length > 0} staleSince={staleSince} />
         )}
       </section>
     </>
@@ -105,30 +107,30 @@ const STATES = [
   ...WORST_FIRST,
 ] as const;
 /** A list of choices that is longer than this is for the text filter. */
-const MOST_CHOICES = 500;
+const MAX_CHOICES = 500;
 
 function Filters({ all }: { readonly all: readonly Instance[] }): VNode {
   const namespace = useNamespace();
-  const choicesOf = (of: (instance: Instance) => string): string[] =>
-    [...new Set(all.map(of))]
-      .filter((word) => word !== '')
+  const choicesOf = (fieldOf: (instance: Instance) => string): string[] =>
+    [...new Set(all.map(fieldOf))]
+      .filter((value) => value !== '')
       .toSorted()
-      .slice(0, MOST_CHOICES);
+      .slice(0, MAX_CHOICES);
   const weights = [...new Set(all.map(({ weight }) => weight))]
-    .toSorted((one, other) => one - other)
-    .slice(0, MOST_CHOICES)
+    .toSorted((a, b) => a - b)
+    .slice(0, MAX_CHOICES)
     .map(String);
   return (
     <div class="chips filters spaced" key={namespace}>
       <TextFilter label="Filter the instances" placeholder="Name, id, address, version …" />
-      <Choice name="state" label="state" of={STATES} />
-      <Choice name="admin" label="admin" of={ADMIN_STATES} />
-      <Choice name="callable" label="callable" of={['yes', 'no']} />
-      <Choice name="circuit" label="circuit" of={CIRCUIT_CHOICES} />
-      <Choice name="weight" label="weight" of={weights} />
-      <Choice name="service" label="service" of={choicesOf(({ service }) => service)} />
-      <Choice name="zone" label="zone" of={choicesOf(({ zone }) => zone)} />
-      <Choice name="version" label="version" of={choicesOf(({ version }) => version)} />
+      <Choice name="state" label="state" choices={STATES} />
+      <Choice name="admin" label="admin" choices={ADMIN_STATES} />
+      <Choice name="callable" label="callable" choices={['yes', 'no']} />
+      <Choice name="circuit" label="circuit" choices={CIRCUIT_CHOICES} />
+      <Choice name="weight" label="weight" choices={weights} />
+      <Choice name="service" label="service" choices={choicesOf(({ service }) => service)} />
+      <Choice name="zone" label="zone" choices={choicesOf(({ zone }) => zone)} />
+      <Choice name="version" label="version" choices={choicesOf(({ version }) => version)} />
     </div>
   );
 }
@@ -149,7 +151,7 @@ const COLUMNS: Readonly<Record<InstanceSort, readonly [string, string]>> = {
 /** A click sorts by the column, a second one in the opposite order. */
 function SortHeads(): VNode {
   const { route } = useSession();
-  const [sort, isDown] = sortOf(INSTANCE_SORTS, route.value.filters['sort']);
+  const [sort, isDown] = parseSort(INSTANCE_SORTS, route.value.filters['sort']);
   const current = sort ?? 'state';
   return (
     <thead>
@@ -187,17 +189,17 @@ interface RowProps {
 }
 
 /** A weight other than the default is shown: instances of weight 0 are skipped while there is an equally good one. */
-const callableText = (weight: number): string => (weight === USUAL_WEIGHT ? 'yes' : `yes, weight ${weight}`);
-const USUAL_WEIGHT = 100;
+const callableText = (weight: number): string => (weight === DEFAULT_WEIGHT ? 'yes' : `yes, weight ${weight}`);
+const DEFAULT_WEIGHT = 100;
 
 /** In short; the title has the whole. No component: see the row. */
-function circuitCell(of: Circuits | null): VNode {
-  const all = of === null ? 0 : of.closed + of.open + of.halfOpen;
-  if (of === null || all === 0) return <span class="faint">–</span>;
-  const title = circuitText(of);
-  if (of.open > 0) return <b title={title}>{`${of.open}/${all} open`}</b>;
-  return of.halfOpen > 0 ? (
-    <span class="clip" title={title}>{`${of.halfOpen} half-open`}</span>
+function circuitCell(circuits: Circuits | null): VNode {
+  const all = circuits === null ? 0 : circuits.closed + circuits.open + circuits.halfOpen;
+  if (circuits === null || all === 0) return <span class="faint">–</span>;
+  const title = circuitText(circuits);
+  if (circuits.open > 0) return <b title={title}>{`${circuits.open}/${all} open`}</b>;
+  return circuits.halfOpen > 0 ? (
+    <span class="clip" title={title}>{`${circuits.halfOpen} half-open`}</span>
   ) : (
     <span class="faint" title={title}>
       closed
@@ -219,7 +221,7 @@ function instanceRow({ instance, circuits, at, now, staleSince }: RowProps): VNo
       aria-rowindex={at + 2}
     >
       <td>
-        <StateWord of={instance} />
+        <StateWord instance={instance} />
       </td>
       <td class="full">
         <InstanceLink id={id} service={service} />
@@ -228,28 +230,28 @@ function instanceRow({ instance, circuits, at, now, staleSince }: RowProps): VNo
       <td class="w5 card callable">{isCallable(instance) ? callableText(weight) : <b>no</b>}</td>
       <td class="w8">{circuitCell(circuits)}</td>
       <td class="mono w9">
-        <Clip of={version === '' ? '–' : version} />
+        <Clip text={version === '' ? '–' : version} />
       </td>
       <td class="w10">
-        <Clip of={zone === '' ? '–' : zone} />
+        <Clip text={zone === '' ? '–' : zone} />
       </td>
       <td class="w10">
-        <Clip of={namespace} />
+        <Clip text={namespace} />
       </td>
       <td class="mono w8">
-        <Clip of={endpoint === undefined ? '–' : addressOf(endpoint)} />
+        <Clip text={endpoint === undefined ? '–' : addressOf(endpoint)} />
       </td>
       <td class="right since">{staleSince === null ? ageText(now - since) : clockText(since)}</td>
     </tr>
   );
 }
 
-interface NobodyProps {
+interface NoInstancesProps {
   readonly isFiltered: boolean;
   readonly staleSince: number | null;
 }
 
-function Nobody({ isFiltered, staleSince }: NobodyProps): VNode {
+function NoInstances({ isFiltered, staleSince }: NoInstancesProps): VNode {
   const at = staleSince === null ? '' : ` at ${clockText(staleSince)}`;
   const tense = (now: string, past: string): string => (staleSince === null ? now : past);
   return (

@@ -6,17 +6,17 @@ import { Head } from '../parts/panel.js';
 /** The first view is loading, with its progress. It is not judged yet, as the worst part may be missing. */
 export function Loading(): VNode {
   const staleSince = useStaleSince();
-  const { have, total } = useSession().roll.arrival.value ?? { have: 0, total: null };
+  const { received, total } = useSession().roll.arrival.value ?? { received: 0, total: null };
   return (
     <>
       <Head
-        verdict={arrivalText({ have, total }, staleSince)}
+        verdict={arrivalText({ received, total }, staleSince)}
         sentence={
           staleSince === null ? 'Their state is shown when all of them have arrived.' : 'Their state was unknown.'
         }
       />
       {staleSince === null && total !== null && total > 0 && (
-        <progress class="arrival" max={total} value={have} aria-label="Services that have come" />
+        <progress class="arrival" max={total} value={received} aria-label="Services that have arrived" />
       )}
     </>
   );

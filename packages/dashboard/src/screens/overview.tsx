@@ -3,16 +3,16 @@ import type { Instance } from '@rollcall/core';
 import type { VNode } from 'preact';
 import type { EventsAnswer, RegistryAnswer, TopologyAnswer, TopologySummary } from '../model/live/answers.js';
 import { arrivalText } from '../model/live/arrival.js';
-import { asOfOf, valueOf } from '../model/live/known.js';
+import { knownAsOf, valueOf } from '../model/live/known.js';
 import type { Known } from '../model/live/known.js';
 import { byTrouble, countStates, servicesByTrouble, standingOf, tallyOf } from '../model/live/roll.js';
 import type { NameOf, ServiceNode } from '../model/live/roll.js';
 import { useKnown, useNamespace, useSession, useStaleSince } from '../model/live/session.js';
-import { useSteady } from '../model/live/steady.js';
+import { useStableOrder } from '../model/live/stable-order.js';
 import { affectedText } from '../model/text/affected.js';
 import { ageText, clockText, countText, latencyText, plural, rateText } from '../model/text/age.js';
-import { callableShare } from '../model/text/callable-words.js';
-import { tailOf, verdictText, whyText } from '../model/text/words.js';
+import { callableShare } from '../model/text/callable-text.js';
+import { tailOf, verdictText, reasonText } from '../model/text/instance-text.js';
 import { hasNoneCallable } from '../model/view/listing.js';
 import { hashOf, instanceHash } from '../model/view/route.js';
 import { Announcer } from '../parts/announcer.js';
@@ -24,7 +24,7 @@ import { ServiceLink } from '../parts/name.js';
 import { Facts, Head, Panel } from '../parts/panel.js';
 import { asOfText, Unknown } from '../parts/unknown.js';
 import { Attention } from './attention.js';
-import { useShownServices } from './shown.js';
+import { useShownServices } from './shown-services.js';
 import { TrafficPanel } from './traffic.js';
 import { Welcome } from './welcome.js';
 
@@ -53,8 +53,8 @@ export function Overview({ registry: known }: { readonly registry: Known<Registr
           <TrafficPanel namespace={namespace} summary={topology} />
         </div>
         <div class="stack">
-          <RegistryPanel of={known} />
-          {registry !== null && <Preservation of={registry.preservation} asOf={asOfOf(known)} />}
+          <RegistryPanel known={known} />
+          {registry !== null && <Preservation preservation={registry.preservation} asOf={knownAsOf(known)} />}
           <LastEvents namespace={namespace} />
         </div>
       </div>
@@ -69,20 +69,20 @@ interface AffectedProps {
 }
 
 /** The maximum number of services without a callable instance whose callers are requested. */
-const MOST_OUTAGES = 10;
+const MAX_OUTAGES = 10;
 
 function Affected({ nodes, summary, namespace }: AffectedProps): VNode {
   const { roll } = useSession();
   const out = nodes.filter(hasNoneCallable);
   const query = new URLSearchParams({ targets: 'false', namespace });
-  for (const { name } of out.slice(0, MOST_OUTAGES)) query.append('service', name);
+  for (const { name } of out.slice(0, MAX_OUTAGES)) query.append('service', name);
   const edges = useKnown<TopologyAnswer>(out.length === 0 ? null : `api/v1/topology?${query.toString()}`);
   const outages = new Set(out.map(({ key }) => key));
-  const isAnyTold = (valueOf(summary)?.edges ?? 0) > 0;
+  const hasReports = (valueOf(summary)?.edges ?? 0) > 0;
   return (
     <>
       {affectedText({ summary, outages, edges: valueOf(edges)?.edges ?? null, nameOf: roll.nameOf })}{' '}
-      {isAnyTold && (
+      {hasReports && (
         <a class="link" href={hashOf('topology', { only: 'unhealthy' })}>
           Topology
         </a>
@@ -92,19 +92,19 @@ function Affected({ nodes, summary, namespace }: AffectedProps): VNode {
 }
 
 /** Services beyond this number are left to the list, which has filters. */
-const MOST_WALL = 60;
+const MAX_WALL_ROWS = 60;
 
 function Wall({ nodes }: { readonly nodes: readonly ServiceNode[] }): VNode {
-  const steady = useSteady(servicesByTrouble(nodes), ({ key }) => key);
+  const stable = useStableOrder(servicesByTrouble(nodes), ({ key }) => key);
   const { nameOf } = useSession().roll;
   const isOld = useStaleSince() !== null;
   const instances = nodes.reduce((sum, node) => sum + node.instances.value.size, 0);
   return (
     <Panel title="Services" count={nodes.length} aside={`callable of ${plural(instances, 'instance')}, problems first`}>
-      <div class="wall" ref={(box: HTMLElement | null) => void (steady.ref.current = box)}>
-        {steady.rows.slice(0, MOST_WALL).map((node) => wallRow(node, nameOf, isOld))}
+      <div class="wall" ref={(box: HTMLElement | null) => void (stable.ref.current = box)}>
+        {stable.rows.slice(0, MAX_WALL_ROWS).map((node) => wallRow(node, nameOf, isOld))}
       </div>
-      {nodes.length > MOST_WALL && (
+      {nodes.length > MAX_WALL_ROWS && (
         <p class="panel-foot">
           <a class="link" href={hashOf('services')}>
             All {countText(nodes.length)} services
@@ -116,7 +116,7 @@ function Wall({ nodes }: { readonly nodes: readonly ServiceNode[] }): VNode {
 }
 
 /** Tiles beyond this number are counted. */
-const MOST_TILES = 12;
+const MAX_TILES = 12;
 
 /** No component, for the reason that the rows of `Attention` are none. */
 function wallRow(node: ServiceNode, nameOf: NameOf, isOld: boolean): VNode {
@@ -130,19 +130,19 @@ function wallRow(node: ServiceNode, nameOf: NameOf, isOld: boolean): VNode {
         {callableShare(count)}
       </span>
       <span class="tiles">
-        {instances.slice(0, MOST_TILES).map((instance) => tile(instance, name, isOld))}
-        {instances.length > MOST_TILES && <span class="faint small">+ {instances.length - MOST_TILES}</span>}
+        {instances.slice(0, MAX_TILES).map((instance) => tileOf(instance, name, isOld))}
+        {instances.length > MAX_TILES && <span class="faint small">+ {instances.length - MAX_TILES}</span>}
       </span>
     </div>
   );
 }
 
-function tile(instance: Instance, service: string, isOld: boolean): VNode {
+function tileOf(instance: Instance, service: string, isOld: boolean): VNode {
   const tail = tailOf(instance.id);
   // the visible part is a part of its name
   const admin = instance.admin === 'DRAINING' ? 'drains' : 'maintenance';
-  const seen = instance.admin === 'ENABLED' ? tail : `${tail} ${admin}`;
-  const label = `${service}…${seen}: ${instance.state}, ${whyText(instance, isOld)}`;
+  const visible = instance.admin === 'ENABLED' ? tail : `${tail} ${admin}`;
+  const label = `${service}…${visible}: ${instance.state}, ${reasonText(instance, isOld)}`;
   return (
     <a
       key={instance.id}
@@ -151,26 +151,26 @@ function tile(instance: Instance, service: string, isOld: boolean): VNode {
       title={label}
       aria-label={label}
     >
-      <Glyph of={instance} />
+      <Glyph shape={instance} />
       {tail} {instance.admin !== 'ENABLED' && <span class="tile-admin">{admin}</span>}
     </a>
   );
 }
 
-function RegistryPanel({ of }: { readonly of: Known<RegistryAnswer> }): VNode {
+function RegistryPanel({ known }: { readonly known: Known<RegistryAnswer> }): VNode {
   const { roll, clock } = useSession();
   const staleSince = useStaleSince();
-  const registry = valueOf(of);
-  const asOf = asOfOf(of) ?? staleSince;
+  const registry = valueOf(known);
+  const asOf = knownAsOf(known) ?? staleSince;
   const status = roll.status.value;
   const isFine = status.settled && status.degraded === undefined;
   const aside =
-    asOf === null ? <StateWord of={{ state: isFine ? 'HEALTHY' : 'REGISTERING' }} /> : `as of ${clockText(asOf)}`;
+    asOf === null ? <StateWord instance={{ state: isFine ? 'HEALTHY' : 'REGISTERING' }} /> : `as of ${clockText(asOf)}`;
   const perSecond = registry === null ? null : (registry.instances * 1_000) / registry.heartbeat.intervalMs;
   return (
     <Panel title="Registry" aside={aside}>
       <Facts
-        of={[
+        rows={[
           ['Replica', registry === null ? '–' : <span class="mono">{registry.replica.slice(0, 8)}</span>],
           ['Store', registry === null ? '–' : `${registry.store.name}${registry.store.durable ? '' : ', not kept'}`],
           ['Revision', countText(registry === null ? null : Math.max(registry.revision, roll.revision.value))],
@@ -186,16 +186,16 @@ function RegistryPanel({ of }: { readonly of: Known<RegistryAnswer> }): VNode {
 
 function LastEvents({ namespace }: { readonly namespace: string }): VNode {
   const path = `api/v1/events?limit=8&namespace=${encodeURIComponent(namespace)}`;
-  const known = useKnown<EventsAnswer>(path, { everyMs: 15_000, onNews: true });
+  const known = useKnown<EventsAnswer>(path, { everyMs: 15_000, onChange: true });
   const events = valueOf(known)?.events.toReversed() ?? null;
   return (
     <Panel title="Last events" aside={<a href={hashOf('events')}>All events</a>}>
       {events === null ? (
-        <Unknown of={known} />
+        <Unknown value={known} />
       ) : events.length === 0 ? (
         <p class="panel-body faint">{asOfText(known) === '' ? 'Nothing has happened yet.' : 'Nothing had happened.'}</p>
       ) : (
-        <EventLines of={events} />
+        <EventLines events={events} />
       )}
     </Panel>
   );

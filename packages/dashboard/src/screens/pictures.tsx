@@ -67,11 +67,11 @@ export function Pictures(): VNode {
         {CASES.map(([instance, heartbeats]) => (
           <section key={instance.reason.code} class="panel">
             <p class="pictures-state">
-              <StateWord of={instance} />
+              <StateWord instance={instance} />
             </p>
             <HeartbeatPicture
               isSmall
-              of={pictureOf(instance, heartbeats)}
+              picture={pictureOf(instance, heartbeats)}
               registry={{ name: 'Registry', lines: [], door: '' }}
               service={{ name: 'Service', lines: [], door: '' }}
             />

@@ -3,14 +3,14 @@ import type { VNode } from 'preact';
 import type { RegistryAnswer } from '../model/live/answers.js';
 import type { Api } from '../model/live/api.js';
 import { registryUrl } from '../model/live/api.js';
-import { asOfOf, valueOf } from '../model/live/known.js';
+import { knownAsOf, valueOf } from '../model/live/known.js';
 import { useKnown, useSession, useStaleSince } from '../model/live/session.js';
 import { ageText, clockText, countText, latencyText } from '../model/text/age.js';
 import { Announcer } from '../parts/announcer.js';
 import { Preservation } from '../parts/charts/preservation.js';
 import { Code } from '../parts/copy.js';
 import { StateWord } from '../parts/glyph.js';
-import { Heads } from '../parts/heads.js';
+import { TableHead } from '../parts/table-head.js';
 import { Clip } from '../parts/name.js';
 import { Facts, Head, Panel } from '../parts/panel.js';
 import { save } from '../parts/save.js';
@@ -22,9 +22,9 @@ export function RegistryScreen(): VNode {
   const staleSince = useStaleSince();
   const known = useKnown<RegistryAnswer>('api/v1/registry', { everyMs: 2_000 });
   const registry = valueOf(known);
-  if (registry === null) return <UnknownScreen title="Registry" what="How the registry stands" of={known} />;
+  if (registry === null) return <UnknownScreen title="Registry" what="The state of the registry" value={known} />;
   const status = roll.status.value;
-  const asOf = asOfOf(known);
+  const asOf = knownAsOf(known);
   const verdict = verdictOf(registry, status, asOf);
   return (
     <>
@@ -55,19 +55,19 @@ export function RegistryScreen(): VNode {
             <Connect />
           </div>
           <div class="stack">
-            <Preservation of={registry.preservation} asOf={asOf} />
+            <Preservation preservation={registry.preservation} asOf={asOf} />
             <Panel
               title="Store"
               aside={
                 staleSince === null ? (
-                  <StateWord of={{ state: status.degraded === undefined ? 'HEALTHY' : 'UNHEALTHY' }} />
+                  <StateWord instance={{ state: status.degraded === undefined ? 'HEALTHY' : 'UNHEALTHY' }} />
                 ) : (
                   `as of ${clockText(staleSince)}`
                 )
               }
             >
               <Facts
-                of={[
+                rows={[
                   ['Kind', registry.store.name],
                   ['Survives a restart', registry.store.durable ? 'yes' : 'no'],
                   ['Trouble', status.degraded ?? 'none'],
@@ -76,7 +76,7 @@ export function RegistryScreen(): VNode {
             </Panel>
             <Panel title="Watchers" count={registry.watchers} aside={asOfText(known)}>
               <Facts
-                of={[
+                rows={[
                   ['Lines and watchers', countText(registry.watchers)],
                   ['Most allowed', countText(registry.limits.maxWatchers)],
                   ['Heartbeat-1 late, p99', latencyText(registry.calls.p99LateMs)],
@@ -100,11 +100,11 @@ const BUNDLE = {
 } as const;
 
 async function saveBundle(api: Api): Promise<void> {
-  const asked = Object.entries(BUNDLE).map(async ([name, path]) => {
+  const requests = Object.entries(BUNDLE).map(async ([name, path]) => {
     const answer: unknown = await api.get(path).catch((error: Error) => ({ error: error.message }));
     return [name, answer] as const;
   });
-  const parts = Object.fromEntries(await Promise.all(asked));
+  const parts = Object.fromEntries(await Promise.all(requests));
   save('rollcall-support.json', JSON.stringify(parts, null, 2), 'application/json');
 }
 
@@ -113,7 +113,7 @@ function verdictOf(
   status: { readonly settled: boolean; readonly degraded?: string },
   asOf: number | null,
 ): string {
-  if (asOf !== null) return `The registry served at ${clockText(asOf)}. What it does since is unknown.`;
+  if (asOf !== null) return `The registry served at ${clockText(asOf)}. Its state since then is unknown.`;
   if (status.degraded !== undefined) return `The registry serves, but: ${status.degraded}`;
   if (!registry.settled) return 'The registry serves, and is not settled yet: instances are still reporting.';
   return 'The registry serves, and is sure of its view.';
@@ -121,7 +121,7 @@ function verdictOf(
 
 interface ReplicaProps {
   readonly registry: RegistryAnswer;
-  /** Null: it is so now. */
+  /** Null: the value is current. */
   readonly asOf: number | null;
 }
 
@@ -131,8 +131,8 @@ function Replica({ registry, asOf }: ReplicaProps): VNode {
   return (
     <Panel title="Replicas" count={1} aside={asOf === null ? undefined : `as of ${clockText(asOf)}`} class="scroll">
       <table>
-        <Heads
-          of={[
+        <TableHead
+          columns={[
             'Replica',
             'State',
             'Address@w6',
@@ -150,9 +150,11 @@ function Replica({ registry, asOf }: ReplicaProps): VNode {
         <tbody>
           <tr>
             <td class="mono rest main">
-              <Clip of={registry.replica} /> <span class="faint">this one</span>
+              <Clip text={registry.replica} /> <span class="faint">this one</span>
             </td>
-            <td>{asOf === null ? <StateWord of={{ state: registry.settled ? 'HEALTHY' : 'REGISTERING' }} /> : '–'}</td>
+            <td>
+              {asOf === null ? <StateWord instance={{ state: registry.settled ? 'HEALTHY' : 'REGISTERING' }} /> : '–'}
+            </td>
             <td class="mono w6">{new URL(registryUrl()).host}</td>
             <td class="w5">{registry.insecure ? 'insecure' : registry.access}</td>
             <td class="right w5">{countText(registry.instances)}</td>
@@ -171,24 +173,24 @@ function Replica({ registry, asOf }: ReplicaProps): VNode {
 }
 
 /** The number of options that are shown at once. */
-const FEW = 9;
+const COLLAPSED_OPTIONS = 9;
 
 /** The sources of options: those that were set come first. */
 const SOURCES = ['option', 'preset', 'default'];
 
 function Options({ registry }: { readonly registry: RegistryAnswer }): VNode {
   const options = Object.entries(registry.options).toSorted(
-    ([, one], [, other]) => SOURCES.indexOf(one.source) - SOURCES.indexOf(other.source),
+    ([, a], [, b]) => SOURCES.indexOf(a.source) - SOURCES.indexOf(b.source),
   );
   const isOpen = useSignal(false);
-  const shown = isOpen.value ? options : options.slice(0, FEW);
+  const shown = isOpen.value ? options : options.slice(0, COLLAPSED_OPTIONS);
   return (
     <Panel title="Effective options" aside="those that were set first" class="scroll">
       {options.length === 0 ? (
         <p class="panel-body faint">This registry does not report its options.</p>
       ) : (
         <table>
-          <Heads of={['Option', 'Value', 'Source']} />
+          <TableHead columns={['Option', 'Value', 'Source']} />
           <tbody>
             {shown.map(([name, { value, source }]) => (
               <tr key={name}>
@@ -200,7 +202,7 @@ function Options({ registry }: { readonly registry: RegistryAnswer }): VNode {
           </tbody>
         </table>
       )}
-      {options.length > FEW && (
+      {options.length > COLLAPSED_OPTIONS && (
         <p class="panel-foot">
           <button
             type="button"

@@ -1,6 +1,6 @@
 import type { VNode } from 'preact';
 import type { TopologySummary, TrafficAnswer } from '../model/live/answers.js';
-import { asOfOf, valueOf } from '../model/live/known.js';
+import { knownAsOf, valueOf } from '../model/live/known.js';
 import type { Known } from '../model/live/known.js';
 import { useKnown } from '../model/live/session.js';
 import { latencyText, percentText, rateText } from '../model/text/age.js';
@@ -25,10 +25,10 @@ export function TrafficPanel({ namespace, summary: known }: TrafficProps): VNode
   return (
     <Panel title="Calls between services" aside={asOfText(recent) || 'now, and the last 15 minutes'}>
       {valueOf(recent) === null ? (
-        <Unknown of={recent} />
+        <Unknown value={recent} />
       ) : !hasCalls && (summary?.edges ?? 0) === 0 ? (
         <p class="panel-body faint">
-          {asOfOf(recent) === null
+          {knownAsOf(recent) === null
             ? 'No calls yet. Callers that use Rollcall report their calls with Heartbeat-2; no set-up is needed.'
             : 'No calls had been reported.'}
         </p>

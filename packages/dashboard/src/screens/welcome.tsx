@@ -42,7 +42,7 @@ export function Welcome({ registry }: { readonly registry: RegistryAnswer | null
   return (
     <div class="welcome">
       <Head
-        verdict="Nobody has answered yet."
+        verdict="No service has registered yet."
         sentence={
           <>
             The registry is up at <span class="mono">{url}</span>. Three lines bring in the first service.
@@ -51,11 +51,11 @@ export function Welcome({ registry }: { readonly registry: RegistryAnswer | null
       />
       <section class="panel waiting">
         <p class="waiting-for">
-          <Glyph of={{ state: 'REGISTERING' }} />
+          <Glyph shape={{ state: 'REGISTERING' }} />
           <span class="faint small">up for {ageText(upMs)}, this page changes by itself</span>
         </p>
         <HeartbeatPicture
-          of={WAITING}
+          picture={WAITING}
           registry={{ name: 'Registry', lines: registry === null ? [] : [registry.replica.slice(0, 8)], door }}
           service={{ name: 'Your service', lines: ['any port'], door: '' }}
         />

@@ -3,33 +3,33 @@ import { homedir, platform } from 'node:os';
 import { isAbsolute, join, resolve } from 'node:path';
 import type { Shell } from '../../terminal/shell.js';
 
-/** Where a registry stores its data. */
+/** The place where a registry stores its data. */
 export interface StoreChoice {
   /** Null: in memory. */
   readonly folder: string | null;
   /** True if the user asked for this one. Else another one may be used if necessary. */
-  readonly isAsked: boolean;
+  readonly isExplicit: boolean;
 }
 
-interface Wishes {
+interface StoreFlags {
   readonly port: number;
   /** A folder, by --data. */
   readonly data: string | undefined;
-  /** By --memory. */
+  /** True with --memory. */
   readonly memory: boolean;
 }
 
 /**
- * The store that the user asked for; else a folder of the user for this port, in whichever folder the command is run. A
+ * The requested store; else a folder of the user for this port, independent of the working directory. A
  * registry on any free port is not found again, so it keeps nothing. Throws OPTION_INVALID if both options are given.
  */
-export function keepingOf({ port, data, memory }: Wishes, env: Shell['env']): StoreChoice {
+export function chooseStore({ port, data, memory }: StoreFlags, env: Shell['env']): StoreChoice {
   if (memory && data !== undefined) {
     throw new RollcallError('OPTION_INVALID', '--memory keeps nothing and --data a folder: leave one of them out.');
   }
-  if (data !== undefined) return { folder: resolve(data), isAsked: true };
-  if (memory || port === 0) return { folder: null, isAsked: true };
-  return { folder: join(stateHome(env), 'rollcall', String(port)), isAsked: false };
+  if (data !== undefined) return { folder: resolve(data), isExplicit: true };
+  if (memory || port === 0) return { folder: null, isExplicit: true };
+  return { folder: join(stateHome(env), 'rollcall', String(port)), isExplicit: false };
 }
 
 /** XDG Base Directory Specification 0.8; on Windows the usual folder there. */

@@ -13,12 +13,12 @@ const none: TlsFlags = {
 };
 const pair = { '--tls-cert': '/tls/a.pem', '--tls-key': '/tls/a.key' };
 
-describe('the flags for TLS', () => {
-  it('are empty by default', () => {
+describe('tlsOf', () => {
+  it('returns nothing by default', () => {
     expect(tlsOf(none)).toEqual({});
   });
 
-  it('are files', () => {
+  it('resolves files', () => {
     const all = { ...pair, '--tls-ca': '/tls/ca.pem', '--tls-crl': '/tls/crl.pem', '--services-ca': '/tls/s.pem' };
     expect(tlsOf({ ...none, ...all })).toEqual({
       tls: {
@@ -32,7 +32,7 @@ describe('the flags for TLS', () => {
     });
   });
 
-  it('are rules for certificates', () => {
+  it('parses rules for certificates', () => {
     const rules = [
       'DNS:*.prod.internal=service:orders,pay-*',
       'URI:spiffe://prod/board?a=b=reader',
@@ -50,7 +50,7 @@ describe('the flags for TLS', () => {
     [{ '--tls-cert': 'a' }, '--tls-key is missing'],
     [{ '--tls-ca': 'a' }, '--tls-cert is missing'],
     [{ ...pair, '--tls-client': ['DNS:a=admin'] }, '<san>=operator'],
-  ])('%j is refused', (flags, text) => {
+  ])('refuses %j', (flags, text) => {
     const refusal = (): string => {
       try {
         return JSON.stringify(tlsOf({ ...none, ...flags }));

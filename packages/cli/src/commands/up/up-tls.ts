@@ -46,15 +46,15 @@ export function tlsOf(flags: TlsFlags): Pick<StartOptions, 'tls' | 'heartbeatTls
     const trust = { ...(caFile && { caFile: resolve(caFile) }), ...(crlFile && { crlFile: resolve(crlFile) }) };
     return { ...heartbeatTls, tls: { certFile: resolve(certFile), keyFile: resolve(keyFile), ...trust, certificates } };
   }
-  const isAsked = [certFile, keyFile, caFile, crlFile].some((one) => one !== undefined) || certificates.length > 0;
-  if (!isAsked) return heartbeatTls;
+  const isGiven = [certFile, keyFile, caFile, crlFile].some((name) => name !== undefined) || certificates.length > 0;
+  if (!isGiven) return heartbeatTls;
   const missing = certFile === undefined ? '--tls-cert' : '--tls-key';
   throw new RollcallError('OPTION_INVALID', `${missing} is missing: TLS needs --tls-cert <file> and --tls-key <file>.`);
 }
 
 function ruleOf(text: string): Rule {
-  const [, san = '', word = '', services = ''] = /^(.+)=([a-z]+)(?::(.+))?$/.exec(text) ?? [];
-  const role = ROLES.find((one) => one === word);
+  const [, san = '', roleName = '', services = ''] = /^(.+)=([a-z]+)(?::(.+))?$/.exec(text) ?? [];
+  const role = ROLES.find((name) => name === roleName);
   if (role !== undefined) return { san, role, services: services === '' ? [] : services.split(',') };
   throw new RollcallError(
     'OPTION_INVALID',

@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { run } from '../../run.js';
-import { testShell } from '../../terminal/shell.fixture.js';
+import { createTestShell } from '../../terminal/shell.fixture.js';
 import type { Shell } from '../../terminal/shell.js';
 
 const isRoot = process.getuid?.() === 0;
@@ -34,8 +34,8 @@ async function freePort(): Promise<number> {
 }
 
 /** A registry that runs, in an environment of nothing but `env`. */
-async function start(argv: readonly string[], env: Shell['env'] = {}) {
-  const shell = testShell(env);
+async function startUp(argv: readonly string[], env: Shell['env'] = {}) {
+  const shell = createTestShell(env);
   const code = run(['up', ...argv], shell);
   await Promise.race([shell.hasOutput, code]);
   const text = shell.outLines.join('\n');
@@ -61,13 +61,13 @@ async function statusFor(url: string, host: string): Promise<number> {
 
 /** The lines about ROLLCALL_URL of an open registry. */
 async function urlLines(...argv: readonly string[]): Promise<readonly string[]> {
-  const { text, end } = await start(['--port', '0', '--insecure', ...argv]);
+  const { text, end } = await startUp(['--port', '0', '--insecure', ...argv]);
   await end();
   return text.split('\n').filter((line) => line.includes('ROLLCALL_URL'));
 }
 
 async function optionsOf(...argv: readonly string[]): Promise<unknown> {
-  const { url, end } = await start(['--port', '0', ...argv]);
+  const { url, end } = await startUp(['--port', '0', ...argv]);
   const { options } = (await (await fetch(`${url}/api/v1/registry`)).json()) as { options: unknown };
   await end();
   return options;
@@ -93,8 +93,8 @@ describe('rollcall up', () => {
     expect(await optionsOf('--interval', '500')).toMatchObject({ intervalMs: { value: 500, source: 'option' } });
   });
 
-  it('--json serves, prints one line of JSON, and closes when it is asked to end', async () => {
-    const shell = testShell();
+  it('serves with --json, prints one line of JSON, and closes on a signal', async () => {
+    const shell = createTestShell();
     const code = run(['up', '--port', '0', '--memory', '--interval', '300', '--json'], shell);
     await shell.hasOutput;
     const { url, pid } = JSON.parse(shell.outLines.join('\n')) as { url: string; pid: number };
@@ -108,7 +108,7 @@ describe('rollcall up', () => {
   });
 
   it('prints its URL and the next steps', async () => {
-    const shell = testShell();
+    const shell = createTestShell();
     const code = run(['up', '--port', '0'], shell);
     await shell.hasOutput;
     shell.end();
@@ -122,16 +122,16 @@ describe('rollcall up', () => {
     [['--preset', 'fast'], { intervalMs: 1_000, timeoutMs: 400, freshEvery: 1 }, '1 s'],
     [['--preset', 'relaxed', '--fresh-every', '10'], { intervalMs: 15_000, timeoutMs: 5_000, freshEvery: 10 }, '15 s'],
     [['--preset', 'relaxed', '--interval', '500'], { intervalMs: 500, timeoutMs: 200, freshEvery: 1 }, '0.5 s'],
-  ])('%j results in the terms %j', async (argv, terms, interval) => {
-    const { text, url, end } = await start(['--port', '0', ...argv]);
+  ])('turns %j into the terms %j', async (argv, terms, interval) => {
+    const { text, url, end } = await startUp(['--port', '0', ...argv]);
     const answer = await fetch(`${url}/api/v1/registry`);
     expect(await answer.json()).toMatchObject({ heartbeat: terms });
     expect(text).toContain(`heartbeats every ${interval}`);
     await end();
   });
 
-  it('is reached by every --name, and by no other name', async () => {
-    const { url, end } = await start(['--port', '0', '--name', 'registry.lan', '--name', 'rollcall']);
+  it('answers to every --name, and to no other name', async () => {
+    const { url, end } = await startUp(['--port', '0', '--name', 'registry.lan', '--name', 'rollcall']);
     expect(await statusFor(url, 'registry.lan')).toBe(200);
     expect(await statusFor(url, 'rollcall')).toBe(200);
     expect(await statusFor(url, 'evil.example')).toBe(421);
@@ -151,12 +151,12 @@ describe('rollcall up', () => {
 
   it('stores its data in the folder of --data, for the next one', async () => {
     const folder = await newFolder();
-    const first = await start(['--port', '0', '--data', folder]);
+    const first = await startUp(['--port', '0', '--data', folder]);
     expect(first.text).toContain(`kept in ${folder}`);
     expect((await register(first.url, 'orders-1')).status).toBe(201);
     await first.end();
 
-    const second = await start(['--port', '0', '--data', folder]);
+    const second = await startUp(['--port', '0', '--data', folder]);
     const answer = await fetch(`${second.url}/api/v1/services/orders`);
     expect(await answer.json()).toMatchObject({ instances: [{ id: 'orders-1' }] });
     await second.end();
@@ -165,22 +165,22 @@ describe('rollcall up', () => {
   it('stores it in a folder of the user for its port by default', async () => {
     const home = await newFolder();
     const port = await freePort();
-    const { text, url, end } = await start(['--port', String(port)], { XDG_STATE_HOME: home });
+    const { text, url, end } = await startUp(['--port', String(port)], { XDG_STATE_HOME: home });
     expect(text).toContain(`kept in ${join(home, 'rollcall', String(port))}`);
     expect(await (await fetch(`${url}/api/v1/registry`)).json()).toMatchObject({ store: { durable: true } });
     await end();
   });
 
   it.each([[['--port', '0']], [['--port', '0', '--memory']]])('keeps it in memory with %j', async (argv) => {
-    const { text, end } = await start(argv);
+    const { text, end } = await startUp(argv);
     expect(text).toContain('in memory');
     await end();
   });
 
   it('refuses a folder that another registry uses, if it was given', async () => {
     const folder = await newFolder();
-    const first = await start(['--port', '0', '--data', folder]);
-    const shell = testShell();
+    const first = await startUp(['--port', '0', '--data', folder]);
+    const shell = createTestShell();
     expect(await run(['up', '--port', '0', '--data', folder], shell)).toBe(1);
     expect(shell.errLines.join('\n')).toMatch(
       /is in use by another registry \(process \d+\)\. End that one, or name another folder/,
@@ -191,8 +191,8 @@ describe('rollcall up', () => {
   it('starts without one if its default folder is unusable, and logs that', async () => {
     const port = await freePort();
     const env = { XDG_STATE_HOME: await newFolder() };
-    const holder = await start(['--port', '0', '--data', join(env.XDG_STATE_HOME, 'rollcall', String(port))]);
-    const { errors, text, end } = await start(['--port', String(port)], env);
+    const holder = await startUp(['--port', '0', '--data', join(env.XDG_STATE_HOME, 'rollcall', String(port))]);
+    const { errors, text, end } = await startUp(['--port', String(port)], env);
     expect(text).toContain('in memory');
     expect(errors.join('\n')).toMatch(
       /in use by another registry.*keeps everything in memory: --data <folder> names another folder\./,
@@ -209,7 +209,7 @@ describe('rollcall up', () => {
     const folder = join(env.XDG_STATE_HOME, 'rollcall', String(port));
     await mkdir(folder, { recursive: true });
     await writeFile(join(folder, 'snapshot-000000001'), 'hello');
-    const shell = testShell(env);
+    const shell = createTestShell(env);
     expect(await run(['up', '--port', String(port)], shell)).toBe(1);
     expect(shell.errLines.join('\n')).toMatch(/snapshot-000000001 is damaged at byte 0.*move it away to start empty/);
   });
@@ -220,7 +220,7 @@ describe('rollcall up', () => {
     const folder = join(env.XDG_STATE_HOME, 'rollcall', String(port));
     await mkdir(folder, { recursive: true });
     await symlink('not-mounted', join(folder, 'tokens.json'));
-    const dangling = testShell(env);
+    const dangling = createTestShell(env);
     expect(await run(['up', '--port', String(port)], dangling)).toBe(2);
     expect(dangling.errLines.join('\n')).toContain('There is no file of tokens');
   });
@@ -233,7 +233,7 @@ describe('rollcall up', () => {
     const folder = join(env.XDG_STATE_HOME, 'rollcall', String(port));
     await mkdir(folder, { recursive: true });
     await chmod(folder, 0o700);
-    const shell = testShell(env);
+    const shell = createTestShell(env);
     process.seteuid?.(unprivileged);
     const code = run(['up', '--port', String(port)], shell);
     await Promise.race([code, shell.hasOutput]).finally(() => process.seteuid?.(0));
@@ -246,13 +246,13 @@ describe('rollcall up', () => {
   });
 
   it('accepts memory or a folder, not both', async () => {
-    const shell = testShell();
+    const shell = createTestShell();
     expect(await run(['up', '--port', '0', '--memory', '--data', 'state'], shell)).toBe(2);
     expect(shell.errLines.join('')).toContain('leave one of them out');
   });
 
   it('refuses to listen for a network without --insecure', async () => {
-    const shell = testShell();
+    const shell = createTestShell();
     expect(await run(['up', '--port', '0', '--host', '0.0.0.0'], shell)).toBe(2);
     expect(shell.errLines.join('')).toContain('--insecure');
   });
@@ -261,7 +261,7 @@ describe('rollcall up', () => {
     const other = createServer().listen(0, '127.0.0.1');
     await once(other, 'listening');
     const { port } = other.address() as AddressInfo;
-    const shell = testShell();
+    const shell = createTestShell();
     expect(await run(['up', '--port', String(port)], shell)).toBe(1);
     expect(shell.errLines.join('')).toMatch(new RegExp(`Port ${port} .*taken.*--port 0`));
     other.close();
@@ -276,7 +276,7 @@ describe('rollcall up', () => {
     ['--fresh-every', '0'],
     ['--name', ''],
   ])('refuses %s', async (...argv) => {
-    const shell = testShell();
+    const shell = createTestShell();
     expect(await run(['up', ...argv], shell)).toBe(2);
     expect(shell.outLines).toEqual([]);
   });

@@ -17,13 +17,13 @@ import { describeFlags, parseArguments, repeated, toggle, valued } from '../../t
 import { isoText } from '../../terminal/moments.js';
 import { EXIT } from '../../terminal/shell.js';
 import type { Command, ExitCode, Shell } from '../../terminal/shell.js';
-import { printable } from '../../terminal/words.js';
-import { keepingOf } from './store-choice.js';
+import { printable } from '../../terminal/texts.js';
+import { chooseStore } from './store-choice.js';
 import type { StoreChoice } from './store-choice.js';
 import { LIMIT_FLAGS, limitsOf } from './up-limits.js';
 import { TLS_FLAGS, tlsOf } from './up-tls.js';
 
-/** Those of the registry itself. */
+/** The defaults of the registry itself. */
 const DEFAULT_PORT = 1_337;
 const DEFAULT_HOST = '127.0.0.1';
 
@@ -105,15 +105,15 @@ rollcall:operator, or a --tls-client does. Files of certificates and tokens are 
 export const up: Command = { help: HELP, run };
 
 async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
-  const { flags, words } = parseArguments(FLAGS, argv);
-  if (words.length > 0)
-    throw new RollcallError('OPTION_INVALID', `up takes options only; received "${words.join(' ')}".`);
+  const { flags, operands } = parseArguments(FLAGS, argv);
+  if (operands.length > 0)
+    throw new RollcallError('OPTION_INVALID', `up takes options only; received "${operands.join(' ')}".`);
   const { '--port': port = DEFAULT_PORT, '--host': host = DEFAULT_HOST, '--preset': preset = 'default' } = flags;
-  const keeping = keepingOf({ port, data: flags['--data'], memory: flags['--memory'] }, shell.env);
-  const tokens = tokensOf(flags, keeping);
+  const storeChoice = chooseStore({ port, data: flags['--data'], memory: flags['--memory'] }, shell.env);
+  const tokens = tokenFile(flags, storeChoice);
   const tls = tlsOf(flags);
-  // from now on, so that a signal during the start is not lost
-  const end = shell.asksToEnd();
+  // listen from now on: a signal during the start must not be lost
+  const signal = shell.waitForSignal();
   const intervalMs = flags['--interval'] ?? PRESETS[preset].intervalMs;
   const options = {
     ...givenOptions(flags),
@@ -122,13 +122,13 @@ async function run(argv: readonly string[], shell: Shell): Promise<ExitCode> {
     ...tls,
     log: logTo(shell),
   };
-  const { registry, folder } = await startKeeping(options, keeping);
+  const { registry, folder } = await startWithStore(options, storeChoice);
   if (flags['--json']) shell.out(JSON.stringify({ url: registry.url, pid: process.pid }));
   else {
-    const elsewhere = elsewhereOf(registry.url, host, flags['--name']);
-    welcome({ registry, folder, tokens, elsewhere, clients: tls.tls?.caFile ?? null }, intervalMs, shell);
+    const networkUrl = urlForNetwork(registry.url, host, flags['--name']);
+    printWelcome({ registry, folder, tokens, networkUrl, clients: tls.tls?.caFile ?? null }, intervalMs, shell);
   }
-  await end;
+  await signal;
   await registry.close();
   return EXIT.done;
 }
@@ -148,21 +148,21 @@ function givenOptions(flags: ReturnType<typeof parseArguments<typeof FLAGS>>['fl
   };
 }
 
-interface Kept {
+interface StartedRegistry {
   readonly registry: RunningRegistry;
   /** Null: in memory. */
   readonly folder: string | null;
 }
 
 /** The token file to use; null: none. */
-function tokensOf(
+function tokenFile(
   flags: { readonly '--tokens': string | undefined; readonly '--insecure': boolean },
   { folder }: StoreChoice,
 ): string | null {
-  const usual = folder === null ? null : join(folder, TOKENS_FILE);
-  const asked = flags['--tokens'];
-  const path = asked === undefined ? usual : resolve(asked);
-  if (path === null || (asked === undefined && !isThere(path))) return null;
+  const defaultPath = folder === null ? null : join(folder, TOKENS_FILE);
+  const given = flags['--tokens'];
+  const path = given === undefined ? defaultPath : resolve(given);
+  if (path === null || (given === undefined && !pathExists(path))) return null;
   if (!flags['--insecure']) return path;
   throw new RollcallError(
     'OPTION_INVALID',
@@ -174,7 +174,7 @@ function tokensOf(
  * True also for a dangling link. Throws if that cannot be checked: without the tokens in it the registry would be open
  * to all local users.
  */
-function isThere(path: string): boolean {
+function pathExists(path: string): boolean {
   try {
     return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
   } catch (cause) {
@@ -189,16 +189,16 @@ function isThere(path: string): boolean {
 }
 
 /** If the default folder, which was not asked for, is unusable, the registry runs without one and logs that. */
-async function startKeeping(
+async function startWithStore(
   options: StartOptions & { readonly log: Log },
-  { folder, isAsked }: StoreChoice,
-): Promise<Kept> {
+  { folder, isExplicit }: StoreChoice,
+): Promise<StartedRegistry> {
   if (folder === null) return { registry: await startRegistry(options), folder };
   try {
     return { registry: await startRegistry({ ...options, store: diskStore({ folder, log: options.log }) }), folder };
   } catch (error) {
-    const isWorthless = isRollcallError(error) && (error.code === 'STORE_LOCKED' || error.code === 'STORE_FAILED');
-    if (isAsked || !isWorthless) throw error;
+    const isUnusable = isRollcallError(error) && (error.code === 'STORE_LOCKED' || error.code === 'STORE_FAILED');
+    if (isExplicit || !isUnusable) throw error;
     options.log.warn(
       `${error.message} This registry keeps everything in memory: --data <folder> names another folder.`,
     );
@@ -207,7 +207,7 @@ async function startKeeping(
 }
 
 /** The ROLLCALL_URL for programs on other machines; null: the URL itself, or none can reach it. */
-function elsewhereOf(url: string, host: string, [name]: readonly string[]): string | null {
+function urlForNetwork(url: string, host: string, [name]: readonly string[]): string | null {
   const isEverywhere = host === '0.0.0.0' || host === '::';
   if (name === undefined && !isEverywhere) return null;
   const { protocol, port } = new URL(url);
@@ -216,15 +216,15 @@ function elsewhereOf(url: string, host: string, [name]: readonly string[]): stri
     : `${protocol}//${name ?? '<address of this machine>'}:${port || (protocol === 'https:' ? 443 : 80)}`;
 }
 
-interface Welcome extends Kept {
+interface WelcomeFacts extends StartedRegistry {
   readonly tokens: string | null;
   readonly clients: string | null;
   /** For programs on other machines, if that is another URL. */
-  readonly elsewhere: string | null;
+  readonly networkUrl: string | null;
 }
 
-function welcome(
-  { registry: { url }, folder, tokens, clients, elsewhere }: Welcome,
+function printWelcome(
+  { registry: { url }, folder, tokens, clients, networkUrl }: WelcomeFacts,
   intervalMs: number,
   shell: Shell,
 ): void {
@@ -234,9 +234,9 @@ function welcome(
   shell.out(
     isDefault
       ? 'Services on this machine find it by themselves.'
-      : `Services${elsewhere === null ? '' : ' on this machine'} find it with ROLLCALL_URL=${url}`,
+      : `Services${networkUrl === null ? '' : ' on this machine'} find it with ROLLCALL_URL=${url}`,
   );
-  if (elsewhere !== null) shell.out(`Those on other machines find it with ROLLCALL_URL=${elsewhere}`);
+  if (networkUrl !== null) shell.out(`Those on other machines find it with ROLLCALL_URL=${networkUrl}`);
   if (tokens !== null)
     shell.out(`It asks for the tokens in ${tokens}; services have theirs in ROLLCALL_TOKEN: npx rollcall token create`);
   if (clients !== null)

@@ -2,103 +2,105 @@ import { containerOf, isOutage, STATES, systemTime, VERSION } from '@rollcall/co
 import type { CallableCount, Instance, RefusedAnswer } from '@rollcall/core';
 import { at, listAt, numberAt, textAt } from '../../registry/json.js';
 import { countsOf, serviceIn } from '../../render/outages.js';
-import { ABOUT, contactOf, identityOf, insist } from './contact.js';
-import type { Asked, Facts, Failure, HereFacts, PeerFacts, RegistryFacts } from './facts.js';
-import type { Asker } from './http-probe.js';
-import { Look, NO_INSTANCES } from './instance-facts.js';
-import { largeAnswer, streamOf } from './probes.js';
+import { STATUS_PATH, probeContact, identityOf, probeRepeatedly } from './contact.js';
+import type { ProbeResult, Facts, ProbeFailure, LocalFacts, PeerFacts, RegistryFacts } from './facts.js';
+import type { RegistryProbe } from './http-probe.js';
+import { InstanceCollector, NO_INSTANCES } from './instance-facts.js';
+import { probeLargeAnswer, probeStream } from './probes.js';
 
 /**
- * The number of instances that are requested one by one, worst first; the others are counted by the lists of services.
+ * The maximum number of instances that are requested singly, worst first; the lists of services count the others.
  */
-const MOST_INSTANCES = 500;
+const MAX_INSTANCES = 500;
 
-export interface Wanted {
+export interface CollectOptions {
   /** A service, or an id; null: all. */
-  readonly word: string | null;
+  readonly operand: string | null;
   /** Null, or left out: all. */
   readonly namespace?: string | null;
-  /** Shall the ports of instances be tried from here? */
-  readonly triesPorts: boolean;
+  /** True if the ports of instances are probed from here. */
+  readonly shouldProbePorts: boolean;
   /** The other registries of the list in ROLLCALL_URL. */
-  readonly others: readonly string[];
-  readonly here: Omit<HereFacts, 'unasked'>;
+  readonly otherUrls: readonly string[];
+  readonly local: Omit<LocalFacts, 'untried'>;
 }
 
 /**
  * Collects all facts about a registry and its instances, by HTTP to the registry and connections to the instances.
- * Rejects with UNKNOWN_SERVICE for a word that is neither a service nor an id, with REGISTRY_REFUSED for an unknown
+ * Rejects with UNKNOWN_SERVICE for an operand that is neither a service nor an id, with REGISTRY_REFUSED for an unknown
  * namespace.
  */
-export async function gather(
-  asker: Asker,
-  { word, namespace = null, triesPorts, others, here }: Wanted,
+export async function collectFacts(
+  probe: RegistryProbe,
+  { operand, namespace = null, shouldProbePorts, otherUrls, local }: CollectOptions,
 ): Promise<Facts> {
-  const began = systemTime.wall();
-  const { contact, ...manner } = await contactOf(asker);
-  const wall = (began + systemTime.wall()) / 2;
-  const registry = registryIn(contact);
-  const look = new Look(asker, here.openFiles);
-  const [{ instances, isWhole, ...meant }, way, peers] = await Promise.all([
-    registry === null ? NO_INSTANCES : look.instances(word, namespace ?? '*'),
-    registry === null ? null : wayFacts(asker),
-    Promise.all(others.map((url) => peerFacts(asker, url))),
+  const startedAt = systemTime.wall();
+  const { contact, ...contactDetails } = await probeContact(probe);
+  const wall = (startedAt + systemTime.wall()) / 2;
+  const registry = parseRegistry(contact);
+  const collector = new InstanceCollector(probe, local.openFiles);
+  const [{ instances, isComplete, ...resolved }, connection, peers] = await Promise.all([
+    registry === null ? NO_INSTANCES : collector.instances(operand, namespace ?? '*'),
+    registry === null ? null : probeConnection(probe),
+    Promise.all(otherUrls.map((url) => peerFacts(probe, url))),
   ]);
-  const counts = isWhole ? countsOf(instances, true) : new Map<string, CallableCount>();
+  const counts = isComplete ? countsOf(instances, true) : new Map<string, CallableCount>();
   const nameOf = serviceIn(true);
-  const rank = (one: Instance): number => {
-    const count = counts.get(nameOf(one));
-    return count !== undefined && isOutage(count) ? STATES.length : STATES.indexOf(one.state);
+  const rank = (instance: Instance): number => {
+    const count = counts.get(nameOf(instance));
+    return count !== undefined && isOutage(count) ? STATES.length : STATES.indexOf(instance.state);
   };
-  const worst = instances.toSorted((one, other) => rank(other) - rank(one));
-  const [asked, calls] = await Promise.all([
-    look.each(worst.slice(0, MOST_INSTANCES), (instance) => look.factsOf(instance, triesPorts)),
-    registry === null ? UNREAD : look.calls({ scope: meant.scope, instances }),
+  const worst = instances.toSorted((a, b) => rank(b) - rank(a));
+  const [instanceFacts, calls] = await Promise.all([
+    collector.mapConcurrently(worst.slice(0, MAX_INSTANCES), (instance) =>
+      collector.factsOf(instance, shouldProbePorts),
+    ),
+    registry === null ? UNREAD_CALLS : collector.calls({ scope: resolved.scope, instances }),
   ]);
   return {
-    url: asker.url,
+    url: probe.url,
     wall,
     version: VERSION,
-    hasToken: asker.hasToken,
+    hasToken: probe.hasToken,
     contact,
-    ...manner,
+    ...contactDetails,
     registry,
-    instances: asked,
+    instances: instanceFacts,
     counts,
-    ...meant,
+    ...resolved,
     calls,
-    left: Math.max(0, worst.length - MOST_INSTANCES),
-    triesPorts,
-    ...triedFacts(asker, here),
-    way,
+    omitted: Math.max(0, worst.length - MAX_INSTANCES),
+    shouldProbePorts,
+    ...attemptFacts(probe, local),
+    connection,
     peers,
-    missing: look.missing,
+    missing: collector.missing,
   };
 }
 
-const UNREAD = { kind: 'unread', why: 'no registry answers' } as const;
+const UNREAD_CALLS = { kind: 'unread', why: 'no registry answers' } as const;
 
 /** A request that failed because this process had no free file descriptor does not count as a try. */
-const isUnasked = ({ code }: Failure): boolean => code === 'EMFILE' || code === 'ENFILE';
+const isUntried = ({ code }: ProbeFailure): boolean => code === 'EMFILE' || code === 'ENFILE';
 
-function triedFacts(asker: Asker, here: Wanted['here']): Pick<Facts, 'here' | 'tries'> {
-  const { asked, failures } = asker.tries;
-  const unasked = failures.filter(isUnasked).length;
-  const tries = { asked: asked - unasked, failures: failures.filter((one) => !isUnasked(one)) };
-  return { here: { ...here, unasked }, tries: { ...tries, largestAnswer: asker.largestAnswer } };
+function attemptFacts(probe: RegistryProbe, local: CollectOptions['local']): Pick<Facts, 'local' | 'attempts'> {
+  const { count, failures } = probe.attempts;
+  const untried = failures.filter(isUntried).length;
+  const attempts = { count: count - untried, failures: failures.filter((failure) => !isUntried(failure)) };
+  return { local: { ...local, untried }, attempts: { ...attempts, largestAnswer: probe.largestAnswer } };
 }
 
-async function wayFacts(asker: Asker): Promise<Facts['way']> {
-  const [large, stream] = await Promise.all([largeAnswer(asker), streamOf(asker), insist(asker)]);
+async function probeConnection(probe: RegistryProbe): Promise<Facts['connection']> {
+  const [large, stream] = await Promise.all([probeLargeAnswer(probe), probeStream(probe), probeRepeatedly(probe)]);
   return { large, stream };
 }
 
-async function peerFacts(asker: Asker, url: string): Promise<PeerFacts> {
-  return { url, ...identityOf(await asker.elsewhere(url, ABOUT)) };
+async function peerFacts(probe: RegistryProbe, url: string): Promise<PeerFacts> {
+  return { url, ...identityOf(await probe.getAt(url, STATUS_PATH)) };
 }
 
-/** Null for an answer that is none of a registry. */
-function registryIn(contact: Asked): RegistryFacts | null {
+/** Null if the answer does not come from a registry. */
+function parseRegistry(contact: ProbeResult): RegistryFacts | null {
   if (contact.kind !== 'answer' || contact.status !== 200) return null;
   const { body } = contact;
   const intervalMs = numberAt(body, 'heartbeat', 'intervalMs');
@@ -109,7 +111,7 @@ function registryIn(contact: Asked): RegistryFacts | null {
     version: textAt(body, 'version'),
     epoch: textAt(body, 'epoch'),
     instances: numberAt(body, 'instances'),
-    files: filesIn(at(body, 'files')),
+    files: parseFiles(at(body, 'files')),
     container: containerOf(at(body, 'container')),
     insecure: at(body, 'insecure') === true,
     access: textAt(body, 'access') ?? 'open',
@@ -136,13 +138,13 @@ function registryIn(contact: Asked): RegistryFacts | null {
       at(body, 'preservation', 'active') === true
         ? { text: textAt(body, 'preservation', 'text') ?? '', sinceMs: numberAt(body, 'preservation', 'sinceMs') }
         : null,
-    certificateUntil: numberAt(body, 'tls', 'expiresAt'),
+    certificateExpiresAt: numberAt(body, 'tls', 'expiresAt'),
     endingTokens: listAt(body, 'endingTokens').map((token) => ({
       id: textAt(token, 'id') ?? '',
-      whose: [textAt(token, 'role') ?? '', ...listAt(token, 'services').map(String)].join(' '),
-      until: numberAt(token, 'expiresAt') ?? 0,
+      owner: [textAt(token, 'role') ?? '', ...listAt(token, 'services').map(String)].join(' '),
+      expiresAt: numberAt(token, 'expiresAt') ?? 0,
     })),
-    refused: listAt(body, 'refused').map(refusedIn),
+    refused: listAt(body, 'refused').map(parseRefusal),
     budgets: listAt(body, 'host').map((budget) => ({
       name: textAt(budget, 'name') ?? '',
       have: numberAt(budget, 'have') ?? Infinity,
@@ -152,7 +154,7 @@ function registryIn(contact: Asked): RegistryFacts | null {
   };
 }
 
-function refusedIn(received: unknown): RefusedAnswer {
+function parseRefusal(received: unknown): RefusedAnswer {
   return {
     code: textAt(received, 'code') ?? '',
     detail: textAt(received, 'detail') ?? '',
@@ -164,7 +166,7 @@ function refusedIn(received: unknown): RefusedAnswer {
   };
 }
 
-function filesIn(received: unknown): RegistryFacts['files'] {
+function parseFiles(received: unknown): RegistryFacts['files'] {
   const [open, most] = [numberAt(received, 'open'), numberAt(received, 'most')];
   return open === null || most === null ? null : { open, most };
 }

@@ -15,9 +15,9 @@ import type { Heartbeats } from '../../registry/heartbeats.js';
 import type { Progress } from './send-request.js';
 
 /** The result of an HTTP request. */
-export type Asked = Answer | Failure;
+export type ProbeResult = ProbeAnswer | ProbeFailure;
 
-export interface Answer {
+export interface ProbeAnswer {
   readonly kind: 'answer';
   readonly status: number;
   /** The content type and the server program from its headers; empty: none. */
@@ -34,15 +34,15 @@ export interface Answer {
   readonly roundTripMs: number;
 }
 
-export interface Failure {
+export interface ProbeFailure {
   readonly kind: 'failure';
   /** Node's code: `ECONNREFUSED`; empty: none. */
   readonly code: string;
   /** Verbatim. */
   readonly text: string;
   /** The explanation, where more is known than the text. */
-  readonly trouble: string | null;
-  /** How far the request got. */
+  readonly explanation: string | null;
+  /** The progress of the request. */
   readonly progress: Progress;
 }
 
@@ -55,15 +55,15 @@ export interface AddressFacts {
   /** Null: no registry reported it. */
   readonly epoch: string | null;
   readonly instances: number;
-  /** The observation, for people. */
+  /** The observation as a text. */
   readonly text: string;
 }
 
 /** The connection to the registry. */
 export interface ContactFacts {
   /** The first answer to a request about the registry; a failure: no try was answered. */
-  readonly contact: Asked;
-  /** True if a small request was answered while the one about the registry met silence. */
+  readonly contact: ProbeResult;
+  /** True if a small request was answered while the one about the registry was not answered. */
   readonly isSmallAnswered: boolean;
   /** True if TLS answers where the URL has http and connections end without an answer. */
   readonly isTls: boolean;
@@ -75,9 +75,9 @@ export interface ContactFacts {
 export type PeerFacts = Omit<AddressFacts, 'address' | 'isNamed'> & { readonly url: string };
 
 /** The probes of the connection to a registry that answers. */
-export interface WayFacts {
+export interface ConnectionProbes {
   /** A failure of the request for an answer of more than 64 KiB; null: it arrived, or none was requested. */
-  readonly large: Failure | null;
+  readonly large: ProbeFailure | null;
   /** The result of holding a change feed. */
   readonly stream: StreamFacts;
 }
@@ -92,33 +92,33 @@ export interface StreamFacts {
   readonly text: string;
 }
 
-/** The process that looks. */
-export interface HereFacts {
+/** The process of this command. */
+export interface LocalFacts {
   /** The container that it runs in; null: none is recognised. */
   readonly container: Container | null;
   /** Files that it may have open; null: not known. */
   readonly openFiles: number | null;
   /** The number of requests that could not be sent for lack of file descriptors. */
-  readonly unasked: number;
+  readonly untried: number;
 }
 
 /** All tries to reach the registry. */
-export interface TryFacts {
-  readonly asked: number;
-  readonly failures: readonly Failure[];
+export interface AttemptFacts {
+  readonly count: number;
+  readonly failures: readonly ProbeFailure[];
   /** Bytes of the largest answer that arrived as a whole. */
   readonly largestAnswer: number;
 }
 
 /** The result of probing an instance's address from here. */
-export interface Reach {
+export interface PortProbe {
   readonly endpoint: Endpoint;
   /**
    * `itself`: it reported its own id; `another`: a different id; `open`: the port accepts connections, and the id was
-   * not requested; `refused`: no process listens; `silent`: no answer in time; `unasked`: this process has no free file
+   * not requested; `refused`: no process listens; `silent`: no answer in time; `untried`: this process has no free file
    * descriptor for it; `failed`: anything else.
    */
-  readonly outcome: 'itself' | 'another' | 'open' | 'refused' | 'silent' | 'unasked' | 'failed';
+  readonly outcome: 'itself' | 'another' | 'open' | 'refused' | 'silent' | 'untried' | 'failed';
   /** Verbatim. */
   readonly text: string;
 }
@@ -133,12 +133,12 @@ export interface InstanceFacts {
   /** True if it holds its line; null: unknown. */
   readonly line: boolean | null;
   /** One for each endpoint; empty: not tried. */
-  readonly reach: readonly Reach[];
+  readonly portProbes: readonly PortProbe[];
   /** The last rounds of Heartbeat-1, oldest first: true if answered. Empty: not requested. */
   readonly rounds: readonly boolean[];
   /** The number of times its stream ended within ten minutes although it lives; null: never, or unknown. */
   readonly lineLosses: LineLosses | null;
-  /** The operator who drained it or put it into maintenance, the time and the reason; null: none, or unknown. */
+  /** The setting that drained it or put it into maintenance: operator, time and reason; null: none, or unknown. */
   readonly away: OverrideTerms | null;
 }
 
@@ -156,7 +156,7 @@ export interface RegistryFacts {
   readonly access: string;
   readonly host: string | null;
   readonly intervalMs: number;
-  /** By its own clock, ms since 1970; null: not reported. */
+  /** The time by its own clock, ms since 1970; null: not reported. */
   readonly startedAt: number | null;
   readonly flappingLimit: number | null;
   readonly store: {
@@ -166,9 +166,9 @@ export interface RegistryFacts {
   } | null;
   readonly preservation: { readonly text: string; readonly sinceMs: number | null } | null;
   /** The expiry of its certificate, ms since 1970; null: it does not use TLS. */
-  readonly certificateUntil: number | null;
+  readonly certificateExpiresAt: number | null;
   /** Access tokens that end soon, the first to end first. */
-  readonly endingTokens: readonly { readonly id: string; readonly whose: string; readonly until: number }[];
+  readonly endingTokens: readonly { readonly id: string; readonly owner: string; readonly expiresAt: number }[];
   readonly refused: readonly RefusedAnswer[];
   readonly budgets: readonly BudgetAnswer[];
 }
@@ -217,16 +217,16 @@ export type Scope =
   | { readonly kind: 'service'; readonly namespace: string; readonly service: string }
   | { readonly kind: 'instances' };
 
-/** Everything that is judged. */
+/** The facts from which the findings follow. */
 export interface Facts extends Omit<ContactFacts, 'contact'> {
   readonly url: string;
-  readonly here: HereFacts;
-  readonly tries: TryFacts;
+  readonly local: LocalFacts;
+  readonly attempts: AttemptFacts;
   /** Null: no registry answered. */
-  readonly way: WayFacts | null;
+  readonly connection: ConnectionProbes | null;
   /** The others of the list in ROLLCALL_URL. */
   readonly peers: readonly PeerFacts[];
-  /** What was requested and not received, for people. */
+  /** The requested data that did not arrive, as texts. */
   readonly missing: readonly string[];
   /** The wall clock of this machine, ms since 1970, at the middle of the request about the registry. */
   readonly wall: number;
@@ -235,14 +235,14 @@ export interface Facts extends Omit<ContactFacts, 'contact'> {
   /** True if a token or a certificate was sent. */
   readonly hasToken: boolean;
   /** The registry's answer about itself. */
-  readonly contact: Asked;
+  readonly contact: ProbeResult;
   /** Null: it answered otherwise. */
   readonly registry: RegistryFacts | null;
   readonly instances: readonly InstanceFacts[];
-  /** By `<namespace>/<service>`, for all instances of a service; empty if only some instances were requested. */
+  /** Counts by `<namespace>/<service>`, for all instances of a service; empty if only some instances were requested. */
   readonly counts: ReadonlyMap<string, CallableCount>;
   readonly scope: Scope;
-  /** By `<namespace>/<service>`, of every service of the registry, whatever the scope. */
+  /** Counts by `<namespace>/<service>`, of every service of the registry, whatever the scope. */
   readonly services: ReadonlyMap<string, ServiceCount>;
   /** True if the registry has services in several namespaces. */
   readonly hasNamespaces: boolean;
@@ -250,7 +250,7 @@ export interface Facts extends Omit<ContactFacts, 'contact'> {
   readonly names: ReadonlyMap<InstanceId, string>;
   readonly calls: CallFacts;
   /** The number of instances that were left out because of the limit. */
-  readonly left: number;
-  /** Were their ports to be tried? */
-  readonly triesPorts: boolean;
+  readonly omitted: number;
+  /** True if their ports were to be probed. */
+  readonly shouldProbePorts: boolean;
 }

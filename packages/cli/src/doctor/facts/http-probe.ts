@@ -3,99 +3,99 @@ import { isIP } from 'node:net';
 import { connect } from 'node:tls';
 import { RegistryTls, troubleOf } from '@rollcall/client';
 import { messageOf, sleep, systemTime } from '@rollcall/core';
-import type { Way } from '../../registry/connection.js';
+import type { Connection } from '../../registry/connection.js';
 import { jsonOf } from '../../registry/json.js';
-import type { Asked, Failure } from './facts.js';
-import { sendRequest, Unanswered } from './send-request.js';
+import type { ProbeResult, ProbeFailure } from './facts.js';
+import { sendRequest, UnansweredError } from './send-request.js';
 import type { Progress, SendOptions } from './send-request.js';
 
 /** The timeout of a request, ms. */
 const TIMEOUT_MS = 3_000;
 /** The maximum length of an answer that is shown. */
-const SHOWN = 120;
-/** Tries of a request until it is answered. */
+const MAX_SHOWN = 120;
+/** The maximum number of tries of a request. */
 const TRIES = 3;
 const RETRY_AFTER_MS = 100;
-/** Since the first request; later ones are not repeated, so that the total time is bounded. */
+/** Bounds the total time: requests that start later than this after the first one are not repeated. */
 const RETRIES_END_MS = 10_000;
 
-const NOWHERE: Progress = { isConnected: false, isAnswered: false, received: 0, announced: null };
+const NO_PROGRESS: Progress = { isConnected: false, isAnswered: false, received: 0, announced: null };
 
 /** Sends requests to one registry, each on a connection of its own, and reports any kind of answer. */
-export class Asker {
+export class RegistryProbe {
   readonly url: string;
-  readonly #way: Way;
+  readonly #connection: Connection;
   readonly #options: SendOptions;
-  readonly #isShown: boolean;
-  readonly #failures: Failure[] = [];
-  readonly #beganAt = systemTime.now();
-  #tries = 0;
-  #largest = 0;
+  readonly #hasCertificate: boolean;
+  readonly #failures: ProbeFailure[] = [];
+  readonly #startedAt = systemTime.now();
+  #attempts = 0;
+  #largestAnswer = 0;
 
   /** Throws OPTION_INVALID for files of TLS that cannot be used. */
-  constructor(way: Way) {
-    const tls = way.url.startsWith('https:') ? new RegistryTls(way.tls) : null;
-    this.url = way.url.replace(/\/+$/, '');
-    this.#way = way;
-    this.#isShown = tls?.isShown === true;
+  constructor(connection: Connection) {
+    const tls = connection.url.startsWith('https:') ? new RegistryTls(connection.tls) : null;
+    this.url = connection.url.replace(/\/+$/, '');
+    this.#connection = connection;
+    this.#hasCertificate = tls?.isShown === true;
     this.#options = tls === null ? {} : tls.options;
   }
 
   get hasToken(): boolean {
-    return this.#way.token !== undefined || this.#isShown;
+    return this.#connection.token !== undefined || this.#hasCertificate;
   }
 
   /** Every try until now, and those that failed. */
-  get tries(): { readonly asked: number; readonly failures: readonly Failure[] } {
-    return { asked: this.#tries, failures: [...this.#failures] };
+  get attempts(): { readonly count: number; readonly failures: readonly ProbeFailure[] } {
+    return { count: this.#attempts, failures: [...this.#failures] };
   }
 
   /** Bytes of the largest answer that arrived as a whole. */
   get largestAnswer(): number {
-    return this.#largest;
+    return this.#largestAnswer;
   }
 
   /** Headers and TLS options for requests that are sent elsewhere. */
   get options(): SendOptions {
-    const { token } = this.#way;
+    const { token } = this.#connection;
     return { ...this.#options, headers: token === undefined ? {} : { authorization: `Bearer ${token}` } };
   }
 
-  /** Tries several times until there is an answer. Never rejects. */
-  async ask(path: string): Promise<Asked> {
-    let asked = await this.once(path);
-    for (let tries = 1; tries < TRIES && asked.kind === 'failure'; tries += 1) {
-      if (systemTime.now() - this.#beganAt > RETRIES_END_MS) break;
+  /** Sends the request again until there is an answer. Never rejects. */
+  async get(path: string): Promise<ProbeResult> {
+    let result = await this.getOnce(path);
+    for (let attempts = 1; attempts < TRIES && result.kind === 'failure'; attempts += 1) {
+      if (systemTime.now() - this.#startedAt > RETRIES_END_MS) break;
       await sleep(systemTime, RETRY_AFTER_MS);
-      asked = await this.once(path);
+      result = await this.getOnce(path);
     }
-    return asked;
+    return result;
   }
 
   /** One try; `address`: used instead of the resolved name of the URL. Never rejects. */
-  async once(path: string, address?: string): Promise<Asked> {
-    const asked = await this.#request(this.url + path, address);
-    if (address !== undefined) return asked;
-    this.#tries += 1;
-    if (asked.kind === 'failure') this.#failures.push(asked);
-    else this.#largest = Math.max(this.#largest, asked.size);
-    return asked;
+  async getOnce(path: string, address?: string): Promise<ProbeResult> {
+    const result = await this.#request(this.url + path, address);
+    if (address !== undefined) return result;
+    this.#attempts += 1;
+    if (result.kind === 'failure') this.#failures.push(result);
+    else this.#largestAnswer = Math.max(this.#largestAnswer, result.size);
+    return result;
   }
 
   /** The whole text at a path; null: it was not received. Never rejects. */
-  async pageText(path: string): Promise<string | null> {
+  async getText(path: string): Promise<string | null> {
     const options = { ...this.options, signal: AbortSignal.timeout(TIMEOUT_MS) };
     const page = await sendRequest(this.url + path, options).catch(() => null);
     return page === null || page.response.statusCode !== 200 ? null : page.text;
   }
 
   /** The same request at another URL, with the same token. It does not count as a try. Never rejects. */
-  elsewhere(url: string, path: string): Promise<Asked> {
+  getAt(url: string, path: string): Promise<ProbeResult> {
     return this.#request(url.replace(/\/+$/, '') + path);
   }
 
-  async #request(url: string, address?: string): Promise<Asked> {
-    const askedAt = systemTime.now();
+  async #request(url: string, address?: string): Promise<ProbeResult> {
+    const requestedAt = systemTime.now();
     try {
       const signal = AbortSignal.timeout(TIMEOUT_MS);
       const { response, text, progress } = await sendRequest(url, { ...this.options, signal, address });
@@ -108,32 +108,32 @@ export class Asker {
         server: String(headers['server'] ?? headers['x-powered-by'] ?? ''),
         date: Number.isNaN(date) ? null : date,
         body: jsonOf(text),
-        text: text.slice(0, SHOWN),
+        text: text.slice(0, MAX_SHOWN),
         size: progress.received,
-        roundTripMs: systemTime.now() - askedAt,
+        roundTripMs: systemTime.now() - requestedAt,
       };
     } catch (error) {
       return this.#failure(url, error);
     }
   }
 
-  #failure(url: string, thrown: unknown): Failure {
-    const error = thrown instanceof Unanswered ? thrown.cause : thrown;
-    const progress = thrown instanceof Unanswered ? thrown.progress : NOWHERE;
-    const facts = { isSecure: url.startsWith('https:'), wasReached: false, isShown: this.#isShown };
+  #failure(url: string, thrown: unknown): ProbeFailure {
+    const error = thrown instanceof UnansweredError ? thrown.cause : thrown;
+    const progress = thrown instanceof UnansweredError ? thrown.progress : NO_PROGRESS;
+    const facts = { isSecure: url.startsWith('https:'), wasReached: false, isShown: this.#hasCertificate };
     if (error instanceof Error && (error.name === 'AbortError' || error.name === 'TimeoutError'))
-      return { kind: 'failure', code: 'ETIMEDOUT', text: silenceText(progress), trouble: null, progress };
+      return { kind: 'failure', code: 'ETIMEDOUT', text: silenceText(progress), explanation: null, progress };
     const code = codeOf(error);
     // the explanation of the client is left to the caller, which has seen all tries
-    const trouble = CUT.test(code) ? null : (troubleOf(error, facts)?.message ?? null);
-    return { kind: 'failure', code, text: messageOf(error) || code, trouble, progress };
+    const explanation = CONNECTION_LOST.test(code) ? null : (troubleOf(error, facts)?.message ?? null);
+    return { kind: 'failure', code, text: messageOf(error) || code, explanation, progress };
   }
 }
 
 /** The connection ended before the answer. */
-const CUT = /^(ECONNRESET|EPIPE|UND_ERR_SOCKET)$/;
+const CONNECTION_LOST = /^(ECONNRESET|EPIPE|UND_ERR_SOCKET)$/;
 
-export const isCut = ({ code }: Failure): boolean => CUT.test(code);
+export const isConnectionLost = ({ code }: ProbeFailure): boolean => CONNECTION_LOST.test(code);
 
 function silenceText({ isConnected, isAnswered, received, announced }: Progress): string {
   const within = `within ${TIMEOUT_MS} ms`;
@@ -147,15 +147,15 @@ export function speaksTls(url: string): Promise<boolean> {
   const { port } = new URL(url);
   return new Promise((resolve) => {
     const socket = connect({ host: bareHost(url), port: Number(port || '80'), rejectUnauthorized: false });
-    const done = (does: boolean): void => {
+    const settle = (speaks: boolean): void => {
       socket.destroy();
-      resolve(does);
+      resolve(speaks);
     };
-    socket.setTimeout(TIMEOUT_MS, () => done(false));
-    socket.on('secureConnect', () => done(true));
+    socket.setTimeout(TIMEOUT_MS, () => settle(false));
+    socket.on('secureConnect', () => settle(true));
     // an alert is TLS too
-    socket.on('error', (error) => done(/alert/.test(messageOf(error))));
-    socket.on('close', () => done(false));
+    socket.on('error', (error) => settle(/alert/.test(messageOf(error))));
+    socket.on('close', () => settle(false));
   });
 }
 

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Testbed } from '../../testbed.fixture.js';
-import { Asker } from './http-probe.js';
-import { Look } from './instance-facts.js';
+import { RegistryProbe } from './http-probe.js';
+import { InstanceCollector } from './instance-facts.js';
 
 let testbed: Testbed;
 beforeAll(async () => {
@@ -12,10 +12,10 @@ beforeAll(async () => {
 });
 afterAll(() => testbed.close());
 
-function meant(word: string, namespace = '*') {
+function resolve(operand: string, namespace = '*') {
   const tls = { caFile: undefined, certFile: undefined, keyFile: undefined };
-  const asker = new Asker({ url: testbed.url, others: [], namespace: 'default', token: undefined, tls });
-  return new Look(asker, null).instances(word, namespace);
+  const probe = new RegistryProbe({ url: testbed.url, otherUrls: [], namespace: 'default', token: undefined, tls });
+  return new InstanceCollector(probe, null).instances(operand, namespace);
 }
 
 describe('the operand of rollcall doctor', () => {
@@ -26,20 +26,20 @@ describe('the operand of rollcall doctor', () => {
     ['staging/stock…88bb', ['stock-88bb'], false],
     ['stag…/st…88bb', ['stock-88bb'], false],
     ['default/77aa', ['stock-77aa'], false],
-  ])('%s is resolved as it is printed', async (word, ids, isWhole) => {
-    const { instances, ...rest } = await meant(word);
-    expect([instances.map(({ id }) => id).toSorted(), rest.isWhole]).toEqual([ids, isWhole]);
+  ])('resolves %s as it is printed', async (operand, ids, isComplete) => {
+    const { instances, ...rest } = await resolve(operand);
+    expect([instances.map(({ id }) => id).toSorted(), rest.isComplete]).toEqual([ids, isComplete]);
   });
 
-  it('uses the namespace that is typed before it, whatever the option is', async () => {
-    const { instances } = await meant('staging/stock', 'default');
+  it('uses the namespace that is typed before the operand, whatever the option is', async () => {
+    const { instances } = await resolve('staging/stock', 'default');
     expect(instances.map(({ id }) => id)).toEqual(['stock-88bb']);
   });
 
-  it('is refused if its namespace is unknown, ambiguous, or without that name', async () => {
-    await expect(meant('nope/stock')).rejects.toMatchObject({ message: expect.stringContaining('namespace "nope"') });
-    await expect(meant('sta…/stock')).rejects.toMatchObject({ message: expect.stringContaining('stable, staging') });
-    await expect(meant('staging/stok')).rejects.toMatchObject({
+  it('refuses a namespace that is unknown, ambiguous, or without that name', async () => {
+    await expect(resolve('nope/stock')).rejects.toMatchObject({ message: expect.stringContaining('namespace "nope"') });
+    await expect(resolve('sta…/stock')).rejects.toMatchObject({ message: expect.stringContaining('stable, staging') });
+    await expect(resolve('staging/stok')).rejects.toMatchObject({
       message: 'There is no service and no instance "staging/stok". Did you mean stock?',
     });
   });

@@ -3,22 +3,22 @@ import { createServer } from 'node:net';
 import type { AddressInfo, Server } from 'node:net';
 import { encodeFrame } from '@rollcall/core';
 import { afterEach, describe, expect, it } from 'vitest';
-import { reach } from './port-probe.js';
+import { probePort } from './port-probe.js';
 
-const open: Server[] = [];
+const servers: Server[] = [];
 afterEach(() => {
-  for (const server of open.splice(0)) server.close();
+  for (const server of servers.splice(0)) server.close();
 });
 
 async function portOf(server: Server): Promise<number> {
-  open.push(server);
+  servers.push(server);
   await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
   return (server.address() as AddressInfo).port;
 }
 
-const answers = (answer: string): Server =>
+const answeringServer = (answer: string): Server =>
   createServer((socket) => void socket.once('data', () => void socket.end(answer)));
-const chunked = (answer: string): Server =>
+const chunkingServer = (answer: string): Server =>
   createHttpServer((_, response) => {
     response.write(answer);
     response.end();
@@ -28,12 +28,12 @@ const frame = (instance: unknown): string =>
 
 describe('reach', () => {
   it.each<[string, 'tcp' | 'http' | 'grpc', Server, string, RegExp]>([
-    ['itself, over TCP', 'tcp', answers(frame('orders-1')), 'itself', /says that it is orders-1/],
-    ['another process, over TCP', 'tcp', answers(frame('users-1')), 'another', /says that it is users-1/],
+    ['itself, over TCP', 'tcp', answeringServer(frame('orders-1')), 'itself', /says that it is orders-1/],
+    ['another process, over TCP', 'tcp', answeringServer(frame('users-1')), 'another', /says that it is users-1/],
     [
       'a process without our frames',
       'tcp',
-      answers('HTTP/1.1 400 Bad Request\r\n\r\n'),
+      answeringServer('HTTP/1.1 400 Bad Request\r\n\r\n'),
       'another',
       /does not report an instance id/,
     ],
@@ -51,7 +51,7 @@ describe('reach', () => {
       'itself',
       /orders-1/,
     ],
-    ['itself, in a chunk', 'http', chunked('{"instance":"orders-1","nonce":null}'), 'itself', /orders-1/],
+    ['itself, in a chunk', 'http', chunkingServer('{"instance":"orders-1","nonce":null}'), 'itself', /orders-1/],
     [
       'a page',
       'http',
@@ -66,17 +66,17 @@ describe('reach', () => {
       'another',
       /does not report an instance id/,
     ],
-    ['an open port, over gRPC', 'grpc', answers(''), 'open', /takes connections/],
+    ['an open port, over gRPC', 'grpc', answeringServer(''), 'open', /takes connections/],
   ])('finds %s', async (...[, protocol, server, outcome, text]) => {
     const endpoint = { protocol, host: '127.0.0.1', port: await portOf(server), tls: false };
-    expect(await reach('orders-1', endpoint)).toEqual({ endpoint, outcome, text: expect.stringMatching(text) });
+    expect(await probePort('orders-1', endpoint)).toEqual({ endpoint, outcome, text: expect.stringMatching(text) });
   });
 
   it('finds a closed port', async () => {
-    const server = answers('');
+    const server = answeringServer('');
     const endpoint = { protocol: 'tcp', host: '127.0.0.1', port: await portOf(server), tls: false } as const;
     await new Promise((resolve) => server.close(resolve));
-    expect(await reach('orders-1', endpoint)).toMatchObject({
+    expect(await probePort('orders-1', endpoint)).toMatchObject({
       outcome: 'refused',
       text: expect.stringContaining('ECONNREFUSED'),
     });

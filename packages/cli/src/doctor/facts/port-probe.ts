@@ -13,30 +13,30 @@ import {
 } from '@rollcall/core';
 import type { Endpoint } from '@rollcall/core';
 import { textAt } from '../../registry/json.js';
-import type { Reach } from './facts.js';
+import type { PortProbe } from './facts.js';
 import { codeOf } from './http-probe.js';
 
-/** Nothing by then: silent. */
+/** The timeout of an answer, ms. */
 const TIMEOUT_MS = 2_000;
-/** More of an answer is not read. */
-const MOST_BYTES = 16_384;
+/** The maximum size of an answer. */
+const MAX_BYTES = 16_384;
 
 /** Tries of an address that does not answer; one fewer if it is silent, as that takes longer. */
 const TRIES = 3;
 const RETRY_AFTER_MS = 150;
 
-const isLost = ({ outcome }: Reach): boolean => ['refused', 'silent', 'failed', 'unasked'].includes(outcome);
+const isFailed = ({ outcome }: PortProbe): boolean => ['refused', 'silent', 'failed', 'untried'].includes(outcome);
 
 /** Probes the address of an instance until it answers, at most three times; the text lists each try. Never rejects. */
-export async function reach(id: string, endpoint: Endpoint): Promise<Reach> {
-  let reached = await reachOnce(id, endpoint);
-  const texts = [reached.text];
-  for (let left = TRIES - 1; left > 0 && isLost(reached); left -= reached.outcome === 'silent' ? 2 : 1) {
+export async function probePort(id: string, endpoint: Endpoint): Promise<PortProbe> {
+  let result = await probePortOnce(id, endpoint);
+  const texts = [result.text];
+  for (let remaining = TRIES - 1; remaining > 0 && isFailed(result); remaining -= result.outcome === 'silent' ? 2 : 1) {
     await sleep(systemTime, RETRY_AFTER_MS);
-    reached = await reachOnce(id, endpoint);
-    texts.push(reached.text);
+    result = await probePortOnce(id, endpoint);
+    texts.push(result.text);
   }
-  return new Set(texts).size === 1 ? reached : { ...reached, text: texts.join('; then: ') };
+  return new Set(texts).size === 1 ? result : { ...result, text: texts.join('; then: ') };
 }
 
 /**
@@ -44,7 +44,7 @@ export async function reach(id: string, endpoint: Endpoint): Promise<Reach> {
  * without a nonce, which proves nothing. Over gRPC, and over TLS, whose certificates are not verified here, it only
  * connects. Never rejects.
  */
-function reachOnce(id: string, endpoint: Endpoint): Promise<Reach> {
+function probePortOnce(id: string, endpoint: Endpoint): Promise<PortProbe> {
   return new Promise((resolve) => {
     const { host, port, tls } = endpoint;
     let isConnected = false;
@@ -52,37 +52,37 @@ function reachOnce(id: string, endpoint: Endpoint): Promise<Reach> {
     const socket: Socket = tls
       ? secureConnect({ host, port, rejectUnauthorized: false })
       : connect({ host, port, autoSelectFamily: false });
-    const done = (outcome: Reach['outcome'], text: string): void => {
+    const settle = (outcome: PortProbe['outcome'], text: string): void => {
       socket.destroy();
       resolve({ endpoint, outcome, text });
     };
     socket.setTimeout(TIMEOUT_MS, () =>
-      done(
+      settle(
         'silent',
         `${isConnected ? 'it accepts the connection and sends nothing' : 'no answer to the connection'} within ${TIMEOUT_MS} ms`,
       ),
     );
-    socket.on('error', (error) => done(outcomeOf(error), messageOf(error) || codeOf(error)));
+    socket.on('error', (error) => settle(outcomeOf(error), messageOf(error) || codeOf(error)));
     socket.on('close', () => {
-      if (received.length > 0) done(...verdict(id, ''));
-      else done('failed', `${addressOf(endpoint)} closed the connection without an answer`);
+      if (received.length > 0) settle(...identify(id, ''));
+      else settle('failed', `${addressOf(endpoint)} closed the connection without an answer`);
     });
     socket.on(tls ? 'secureConnect' : 'connect', () => {
       isConnected = true;
       const request = tls ? null : REQUESTS[endpoint.protocol]?.(endpoint);
-      if (request === null || request === undefined) return done('open', 'it takes connections');
+      if (request === null || request === undefined) return settle('open', 'it takes connections');
       socket.on('data', (bytes) => {
         received.push(bytes);
         const answer = Buffer.concat(received);
-        const found = readers[endpoint.protocol]?.(answer) ?? (answer.length > MOST_BYTES ? '' : null);
-        if (found !== null) done(...verdict(id, found));
+        const found = READERS[endpoint.protocol]?.(answer) ?? (answer.length > MAX_BYTES ? '' : null);
+        if (found !== null) settle(...identify(id, found));
       });
       socket.write(request);
     });
   });
 }
 
-function verdict(id: string, found: string): [Reach['outcome'], string] {
+function identify(id: string, found: string): [PortProbe['outcome'], string] {
   if (found === id) return ['itself', `it says that it is ${id}`];
   return [
     'another',
@@ -90,10 +90,10 @@ function verdict(id: string, found: string): [Reach['outcome'], string] {
   ];
 }
 
-function outcomeOf(error: unknown): Reach['outcome'] {
+function outcomeOf(error: unknown): PortProbe['outcome'] {
   const code = codeOf(error);
   if (code === 'ECONNREFUSED') return 'refused';
-  if (code === 'EMFILE' || code === 'ENFILE') return 'unasked';
+  if (code === 'EMFILE' || code === 'ENFILE') return 'untried';
   return code === 'ETIMEDOUT' ? 'silent' : 'failed';
 }
 
@@ -110,7 +110,7 @@ const REQUESTS: Partial<Readonly<Record<Protocol, (endpoint: Endpoint) => string
 };
 
 /** Reads the id from an answer: empty if there is none; null: the answer is incomplete. */
-const readers: Partial<Readonly<Record<Protocol, (received: Buffer) => string | null>>> = {
+const READERS: Partial<Readonly<Record<Protocol, (received: Buffer) => string | null>>> = {
   tcp: readTcp,
   http: readHttp,
   heartbeat: readHttp,

@@ -3,71 +3,71 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer as createTcpServer } from 'node:net';
 import type { AddressInfo, Server } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
-import { Asker } from './http-probe.js';
-import { streamOf } from './probes.js';
+import { RegistryProbe } from './http-probe.js';
+import { probeStream } from './probes.js';
 
-/** Long enough for a connection and an answer on a busy machine; two tries of it are waited for. */
+/** Long enough for a connection and an answer on a busy machine; a test waits for two tries. */
 const HOLD_MS = 500;
 
-const open: Server[] = [];
-const ends: (() => void)[] = [];
+const servers: Server[] = [];
+const cleanups: (() => void)[] = [];
 afterEach(() => {
-  for (const end of ends.splice(0)) end();
-  for (const server of open.splice(0)) server.close();
+  for (const end of cleanups.splice(0)) end();
+  for (const server of servers.splice(0)) server.close();
 });
 
 async function portOf(server: Server): Promise<number> {
-  open.push(server);
+  servers.push(server);
   server.on('connection', (socket) => {
-    ends.push(() => socket.destroy());
+    cleanups.push(() => socket.destroy());
     socket.on('error', () => {});
   });
   await new Promise<void>((resolve) => void server.listen(0, '127.0.0.1', resolve));
   return (server.address() as AddressInfo).port;
 }
 
-type Answering = (response: ServerResponse, request: IncomingMessage) => void;
+type Responder = (response: ServerResponse, request: IncomingMessage) => void;
 
-const holds: Answering = (response) => response.writeHead(200).flushHeaders();
-const isSilent: Answering = () => {};
-const ended: Answering = (response) => response.writeHead(200).end();
-const refuses: Answering = (response) => response.writeHead(403).end();
-const cuts: Answering = (_, request) => request.socket.destroy();
+const holdOpen: Responder = (response) => response.writeHead(200).flushHeaders();
+const staySilent: Responder = () => {};
+const endAtOnce: Responder = (response) => response.writeHead(200).end();
+const refuse: Responder = (response) => response.writeHead(403).end();
+const destroy: Responder = (_, request) => request.socket.destroy();
 
 /** Each try is met by the next of these, and those after them by the last. */
-async function outcomeOf(...answers: readonly Answering[]) {
+async function outcomeOf(...responders: readonly Responder[]) {
   let tries = 0;
   const server = createHttpServer((request, response) => {
-    const answering = answers[Math.min(tries, answers.length - 1)];
+    const responder = responders[Math.min(tries, responders.length - 1)];
     tries += 1;
-    answering?.(response, request);
+    responder?.(response, request);
   });
-  const { outcome, text } = await streamOf(askerOf(`http://127.0.0.1:${await portOf(server)}`), HOLD_MS);
+  const { outcome, text } = await probeStream(createProbe(`http://127.0.0.1:${await portOf(server)}`), HOLD_MS);
   return { outcome, text, tries };
 }
 
-function askerOf(url: string): Asker {
+function createProbe(url: string): RegistryProbe {
   const tls = { caFile: undefined, certFile: undefined, keyFile: undefined };
-  return new Asker({ url, others: [], namespace: 'default', token: undefined, tls });
+  return new RegistryProbe({ url, otherUrls: [], namespace: 'default', token: undefined, tls });
 }
 
-describe('a change feed that is held', () => {
-  it.each<[string, readonly Answering[], string, number]>([
-    ['that lasts', [holds], 'held', 1],
-    ['that is silent twice', [isSilent], 'silent', 2],
-    ['that is silent once', [isSilent, holds], 'held', 2],
-    ['that ends twice', [ended], 'ended', 2],
-    ['that ends once', [ended, holds], 'held', 2],
-    ['that is refused', [refuses], 'refused', 2],
-    ['that is cut once', [cuts, holds], 'held', 2],
-  ])('%s', async (_, answers, outcome, tries) => {
-    expect(await outcomeOf(...answers)).toMatchObject({ outcome, tries });
+describe('probeStream', () => {
+  it.each<[string, readonly Responder[], string, number]>([
+    ['lasts', [holdOpen], 'held', 1],
+    ['is silent twice', [staySilent], 'silent', 2],
+    ['is silent once', [staySilent, holdOpen], 'held', 2],
+    ['ends twice', [endAtOnce], 'ended', 2],
+    ['ends once', [endAtOnce, holdOpen], 'held', 2],
+    ['is refused', [refuse], 'refused', 2],
+    ['is cut once', [destroy, holdOpen], 'held', 2],
+  ])('reports a feed that %s', async (_, responders, outcome, tries) => {
+    expect(await outcomeOf(...responders)).toMatchObject({ outcome, tries });
   });
 
-  it('is not reported as silent if no connection was opened', async () => {
-    // takes the connection, and never shakes hands
+  it('does not report silence if no connection was opened', async () => {
+    // accepts the connection, without a TLS handshake
     const port = await portOf(createTcpServer());
-    expect(await streamOf(askerOf(`https://127.0.0.1:${port}`), HOLD_MS)).toMatchObject({
+    expect(await probeStream(createProbe(`https://127.0.0.1:${port}`), HOLD_MS)).toMatchObject({
       outcome: 'refused',
       text: `no connection within ${HOLD_MS} ms`,
     });

@@ -1,9 +1,9 @@
 import { get as plainGet } from 'node:http';
 import { get as secureGet } from 'node:https';
 import { messageOf, sleep, systemTime } from '@rollcall/core';
-import type { Failure, StreamFacts } from './facts.js';
+import type { ProbeFailure, StreamFacts } from './facts.js';
 import { codeOf } from './http-probe.js';
-import type { Asker } from './http-probe.js';
+import type { RegistryProbe } from './http-probe.js';
 
 /** The time for which a change feed is held. */
 const STREAM_MS = 2_500;
@@ -13,12 +13,12 @@ const RETRY_AFTER_MS = 100;
  * Asks for an answer of more than 64 KiB: the script of the dashboard, which is for anyone. Null: it arrived, or this
  * registry has none.
  */
-export async function largeAnswer(asker: Asker): Promise<Failure | null> {
-  const page = await asker.pageText('/');
+export async function probeLargeAnswer(probe: RegistryProbe): Promise<ProbeFailure | null> {
+  const page = await probe.getText('/');
   const script = /src="\.\/(assets\/[\w-]+\.js)"/.exec(page ?? '')?.[1];
   if (script === undefined) return null;
-  const asked = await asker.ask(`/${script}`);
-  return asked.kind === 'failure' ? asked : null;
+  const result = await probe.get(`/${script}`);
+  return result.kind === 'failure' ? result : null;
 }
 
 /**
@@ -26,52 +26,52 @@ export async function largeAnswer(asker: Asker): Promise<Failure | null> {
  * second try counts: a single lost packet or connection does not prove a problem of streams. `holdMs`: the duration of
  * each try. Never rejects.
  */
-export async function streamOf(asker: Asker, holdMs = STREAM_MS): Promise<StreamFacts> {
-  const first = await holdStream(asker, holdMs);
+export async function probeStream(probe: RegistryProbe, holdMs = STREAM_MS): Promise<StreamFacts> {
+  const first = await holdStream(probe, holdMs);
   if (first.outcome === 'held') return first;
   await sleep(systemTime, RETRY_AFTER_MS);
-  return holdStream(asker, holdMs);
+  return holdStream(probe, holdMs);
 }
 
-function holdStream(asker: Asker, holdMs: number): Promise<StreamFacts> {
-  const isSecure = asker.url.startsWith('https:');
+function holdStream(probe: RegistryProbe, holdMs: number): Promise<StreamFacts> {
+  const isSecure = probe.url.startsWith('https:');
   const get = isSecure ? secureGet : plainGet;
-  const beganAt = systemTime.now();
+  const startedAt = systemTime.now();
   return new Promise((resolve) => {
-    let isOver = false;
+    let isSettled = false;
     let isConnected = false;
     let isOpen = false;
-    const done = (outcome: StreamFacts['outcome'], text: string): void => {
-      if (isOver) return;
-      isOver = true;
+    const settle = (outcome: StreamFacts['outcome'], text: string): void => {
+      if (isSettled) return;
+      isSettled = true;
       timer.cancel();
-      asked.destroy();
-      resolve({ outcome, afterMs: Math.round(systemTime.now() - beganAt), text });
+      request.destroy();
+      resolve({ outcome, afterMs: Math.round(systemTime.now() - startedAt), text });
     };
-    const asked = get(
-      `${asker.url}/api/v1/watch?service=*&namespace=*`,
-      { ...asker.options, agent: false },
+    const request = get(
+      `${probe.url}/api/v1/watch?service=*&namespace=*`,
+      { ...probe.options, agent: false },
       (response) => {
         response.resume();
         if (response.statusCode !== 200) {
-          done('refused', `it is answered with ${response.statusCode}`);
+          settle('refused', `it is answered with ${response.statusCode}`);
           return;
         }
         isOpen = true;
-        response.on('error', (error) => done('ended', messageOf(error)));
-        response.on('close', () => done('ended', 'the connection was closed'));
+        response.on('error', (error) => settle('ended', messageOf(error)));
+        response.on('close', () => settle('ended', 'the connection was closed'));
       },
     );
-    asked.on('socket', (socket) => {
+    request.on('socket', (socket) => {
       socket.once(isSecure ? 'secureConnect' : 'connect', () => {
         isConnected = true;
       });
     });
-    asked.on('error', (error) => done(isOpen ? 'ended' : 'refused', messageOf(error) || codeOf(error)));
+    request.on('error', (error) => settle(isOpen ? 'ended' : 'refused', messageOf(error) || codeOf(error)));
     const timer = systemTime.setTimer(holdMs, () => {
-      if (isOpen) done('held', 'it lasts');
-      else if (isConnected) done('silent', `no answer within ${holdMs} ms`);
-      else done('refused', `no connection within ${holdMs} ms`);
+      if (isOpen) settle('held', 'it lasts');
+      else if (isConnected) settle('silent', `no answer within ${holdMs} ms`);
+      else settle('refused', `no connection within ${holdMs} ms`);
     });
   });
 }

@@ -5,8 +5,8 @@ import type { RequestOptions } from 'node:https';
 import { isIPv6 } from 'node:net';
 import type { LookupFunction } from 'node:net';
 
-/** More of an answer is not read. */
-const MOST_BYTES = 64 * 1_048_576;
+/** The maximum size of an answer. */
+const MAX_BYTES = 64 * 1_048_576;
 
 /** The progress of a request over HTTP. */
 export interface Progress {
@@ -20,14 +20,14 @@ export interface Progress {
   announced: number | null;
 }
 
-export interface Answered {
+export interface HttpExchange {
   readonly response: IncomingMessage;
   readonly text: string;
   readonly progress: Progress;
 }
 
-/** A request without an answer, and how far it got. */
-export class Unanswered extends Error {
+/** A request without an answer, with its progress. */
+export class UnansweredError extends Error {
   readonly progress: Progress;
 
   constructor(cause: unknown, progress: Progress) {
@@ -42,31 +42,31 @@ export interface SendOptions extends RequestOptions {
 }
 
 /** GETs a URL on a connection of its own. Rejects with Unanswered. */
-export function sendRequest(url: string, { address, ...options }: SendOptions): Promise<Answered> {
+export function sendRequest(url: string, { address, ...options }: SendOptions): Promise<HttpExchange> {
   const request = url.startsWith('https:') ? secureRequest : plainRequest;
   const progress: Progress = { isConnected: false, isAnswered: false, received: 0, announced: null };
-  const way = address === undefined ? {} : { lookup: lookupOf(address) };
+  const lookupOptions = address === undefined ? {} : { lookup: lookupOf(address) };
   return new Promise((resolve, reject) => {
-    const fail = (error: unknown): void => reject(new Unanswered(error, progress));
-    const asked = request(url, { ...options, ...way, agent: false }, (response) => {
+    const fail = (error: unknown): void => reject(new UnansweredError(error, progress));
+    const sent = request(url, { ...options, ...lookupOptions, agent: false }, (response) => {
       const chunks: Uint8Array[] = [];
       progress.isAnswered = true;
       progress.announced = lengthOf(response.headers['content-length']);
       response.on('data', (bytes: Uint8Array) => {
         progress.received += bytes.length;
-        if (progress.received > MOST_BYTES) response.destroy(new Error(`its answer has more than ${MOST_BYTES} bytes`));
+        if (progress.received > MAX_BYTES) response.destroy(new Error(`its answer has more than ${MAX_BYTES} bytes`));
         else chunks.push(bytes);
       });
       response.on('error', fail);
       response.on('end', () => resolve({ response, text: Buffer.concat(chunks).toString('utf8'), progress }));
     });
-    asked.on('socket', (socket) => {
+    sent.on('socket', (socket) => {
       socket.once(url.startsWith('https:') ? 'secureConnect' : 'connect', () => {
         progress.isConnected = true;
       });
     });
-    asked.on('error', fail);
-    asked.end();
+    sent.on('error', fail);
+    sent.end();
   });
 }
 

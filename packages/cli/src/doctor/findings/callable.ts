@@ -2,42 +2,42 @@ import { isOutage, notCallableText } from '@rollcall/core';
 import type { CallableCount, OverrideTerms } from '@rollcall/core';
 import { isAway, serviceIn } from '../../render/outages.js';
 import { awayText, untilText } from '../../render/override-terms.js';
-import { explained, printable } from '../../terminal/words.js';
+import { explainReason, printable } from '../../terminal/texts.js';
 import type { Facts, InstanceFacts } from '../facts/facts.js';
 import { command } from './command.js';
 import { finding } from './finding.js';
 import type { Diagnosis, Finding } from './finding.js';
 import { registryWall } from './registry.js';
 
-/** The number of instances that are listed one by one. */
-const MOST_TOLD = 10;
+/** The maximum number of instances in the evidence. */
+const MAX_LISTED = 10;
 
 /** Services that have instances of which callers may call none. */
-export function callableDiagnosis(facts: Facts): Diagnosis {
+export function diagnoseCallable(facts: Facts): Diagnosis {
   const out = [...facts.counts].filter(([, count]) => isOutage(count));
   const fine =
     facts.counts.size > 0 && out.length === 0 ? [`each of ${facts.counts.size} services has a callable instance`] : [];
-  return { findings: out.map(([key, count]) => uncallable(key, count, facts)), fine, unchecked: [] };
+  return { findings: out.map(([key, count]) => notCallableFinding(key, count, facts)), fine, unchecked: [] };
 }
 
-function uncallable(key: string, count: CallableCount, facts: Facts): Finding {
+function notCallableFinding(key: string, count: CallableCount, facts: Facts): Finding {
   const nameOf = serviceIn(true);
   const members = facts.instances.filter(({ instance }) => nameOf(instance) === key);
   const away = members.filter(({ instance }) => isAway(instance));
   const now = registryWall(facts);
   const name = facts.hasNamespaces ? key : key.slice(key.indexOf('/') + 1);
   return finding('nobody-callable', {
-    what: `Nobody of ${name} may be called: ${notCallableText(count)}.`,
+    what: `No instance of ${name} may be called: ${notCallableText(count)}.`,
     instances: members.map(({ instance }) => instance.id),
     services: [key],
     share: 1,
     evidence: [
-      ...members.slice(0, MOST_TOLD).map((one) => memberText(one, now)),
-      ...(members.length > MOST_TOLD ? [`and ${members.length - MOST_TOLD} more`] : []),
+      ...members.slice(0, MAX_LISTED).map((instanceFacts) => memberText(instanceFacts, now)),
+      ...(members.length > MAX_LISTED ? [`and ${members.length - MAX_LISTED} more`] : []),
     ],
     fix:
       away.length > 0
-        ? undrainFix(away.slice(0, MOST_TOLD), now)
+        ? undrainFix(away.slice(0, MAX_LISTED), now)
         : [`see to what fails at its instances: the findings about them, or ${command('rollcall show <id>')}`],
   });
 }
@@ -45,16 +45,16 @@ function uncallable(key: string, count: CallableCount, facts: Facts): Finding {
 function memberText({ instance, away }: InstanceFacts, now: number): string {
   const { id, admin, state, reason } = instance;
   if (admin !== 'ENABLED') return `${id} is ${admin}: ${awayText(admin, away, now)}; its state is ${state}`;
-  return `${id} is ${state}: ${explained(reason).sentence}`;
+  return `${id} is ${state}: ${explainReason(reason).sentence}`;
 }
 
 /** An operator did it on purpose: for each intention the operator to ask first, and then the commands that undo it. */
 function undrainFix(away: readonly InstanceFacts[], now: number): readonly string[] {
   const byPlan = new Map<string, string[]>();
-  for (const one of away) {
-    const plan = planText(one.away, now);
+  for (const instanceFacts of away) {
+    const plan = planText(instanceFacts.away, now);
     const known = byPlan.get(plan);
-    const undo = command(`rollcall undrain ${one.instance.id}`);
+    const undo = command(`rollcall undrain ${instanceFacts.instance.id}`);
     if (known === undefined) byPlan.set(plan, [undo]);
     else known.push(undo);
   }

@@ -1,28 +1,29 @@
 import { describe, expect, it } from 'vitest';
-import { judge } from '../diagnose.js';
+import { diagnose } from '../diagnose.js';
 import { callEdge, facts, instanceFacts } from '../doctor.fixture.js';
 import type { CallEdge, CallTarget, Facts } from '../facts/facts.js';
 
-const target = (instance: string, more: Partial<CallTarget> = {}): CallTarget => ({
+const target = (instance: string, overrides: Partial<CallTarget> = {}): CallTarget => ({
   instance,
   attempts: 100,
   failures: 0,
   circuits: { closed: 2, open: 0, halfOpen: 0 },
-  ...more,
+  ...overrides,
 });
 const OPEN = { closed: 0, open: 2, halfOpen: 0 };
-const edge = (from: string, to: string, more: Partial<CallEdge> = {}): CallEdge => ({
+const edge = (from: string, to: string, overrides: Partial<CallEdge> = {}): CallEdge => ({
   ...callEdge,
   from,
   to,
-  ...more,
+  ...overrides,
 });
-const of = (edges: readonly CallEdge[], more: Partial<Facts> = {}): ReturnType<typeof judge> =>
-  judge(facts({ calls: { kind: 'read', edges }, ...more }));
-const whatOf = (...asked: Parameters<typeof of>): readonly string[] => of(...asked).findings.map(({ what }) => what);
+const diagnoseEdges = (edges: readonly CallEdge[], overrides: Partial<Facts> = {}): ReturnType<typeof diagnose> =>
+  diagnose(facts({ calls: { kind: 'read', edges }, ...overrides }));
+const whatOf = (...args: Parameters<typeof diagnoseEdges>): readonly string[] =>
+  diagnoseEdges(...args).findings.map(({ what }) => what);
 /** The number of findings for these calls and failures. */
-const failed = (count: number, failures: number): number =>
-  of([edge('gateway', 'orders', { calls: count, failures })]).findings.length;
+const countFindings = (count: number, failures: number): number =>
+  diagnoseEdges([edge('gateway', 'orders', { calls: count, failures })]).findings.length;
 const fails = (to: string): CallEdge => edge('gateway', to, { failures: 100 });
 const SERVICES = new Map([
   ['default/orders', { all: 2, callable: 2, leaving: 0 }],
@@ -34,26 +35,34 @@ const inService = (service: string): Partial<Facts> => ({
 });
 
 describe('calls between services', () => {
-  it('are failing from three failures and a tenth on, not below', () => {
-    expect([failed(2, 2), failed(3, 3), failed(31, 3), failed(30, 3), failed(1_000, 99)]).toEqual([0, 1, 0, 1, 0]);
+  it('fail from three failures and a tenth on, not below', () => {
+    expect([
+      countFindings(2, 2),
+      countFindings(3, 3),
+      countFindings(31, 3),
+      countFindings(30, 3),
+      countFindings(1_000, 99),
+    ]).toEqual([0, 1, 0, 1, 0]);
   });
 
-  it('include whether the callee has callable or registered instances', () => {
+  it('name a callee without callable or registered instances', () => {
     const what = (to: string): string | undefined => whatOf([fails(to)], { services: SERVICES })[0];
     expect(what('a')).toBe('gateway → a: 100 of 100 calls failed in the last 5 s (no instance of a may be called).');
     expect(what('gone')).toContain('(no instance of gone is registered).');
     expect(what('orders')).toBe('gateway → orders: 100 of 100 calls failed in the last 5 s.');
-    const fix = of([fails('a')], { services: SERVICES }).findings[0]?.commands;
+    const fix = diagnoseEdges([fails('a')], { services: SERVICES }).findings[0]?.commands;
     expect(fix).toEqual(['rollcall doctor a']);
   });
 
   it('name the instance with the most failures', () => {
     const targets = [target('orders-0001', { failures: 40 }), target('orders-0002', { failures: 1 })];
-    const [found] = of([edge('gateway', 'orders', { failures: 20, targets })], { services: SERVICES }).findings;
+    const [found] = diagnoseEdges([edge('gateway', 'orders', { failures: 20, targets })], {
+      services: SERVICES,
+    }).findings;
     expect(found?.fix.join('\n')).toMatch(/most failures are at orders…0001.*\n.*rollcall drain orders-0001/);
   });
 
-  it('are findings of a service as caller and callee, and of an instance as callee', () => {
+  it('belong to a service as caller and callee, and to an instance as callee', () => {
     const all = [
       edge('gateway', 'a', { failures: 50 }),
       edge('orders', 'a', { failures: 50 }),
@@ -67,8 +76,8 @@ describe('calls between services', () => {
     expect(whatOf(all)[0]).toContain('→');
   });
 
-  it('are not checked if they could not be read, with the reason', () => {
-    const { findings, unchecked } = judge(facts({ calls: { kind: 'unread', why: '503 busy' } }));
+  it('count as unchecked, with the reason, if they could not be read', () => {
+    const { findings, unchecked } = diagnose(facts({ calls: { kind: 'unread', why: '503 busy' } }));
     expect(findings).toEqual([]);
     expect(unchecked).toContain('calls between services, because the request for them was not answered (503 busy)');
   });
@@ -77,9 +86,9 @@ describe('calls between services', () => {
 describe('circuits', () => {
   const kept = edge('billing', 'orders', { targets: [target('orders-0001', { failures: 28, circuits: OPEN })] });
 
-  it('are a finding with the callers that keep one open; the others are fine', () => {
+  it('produce a finding with the callers that keep one open', () => {
     const fine = edge('search', 'orders', { targets: [target('orders-0001')] });
-    const [found] = of([kept, fine]).findings;
+    const [found] = diagnoseEdges([kept, fine]).findings;
     expect(found?.what).toBe(
       '2 of 2 instances of billing keep their circuits to orders…0001 open. Other callers: fine.',
     );
@@ -90,13 +99,13 @@ describe('circuits', () => {
     expect(whatOf([kept])[0]).not.toContain('fine');
   });
 
-  it('of an instance that is gone, or may not be called, are ignored', () => {
+  it('produce no finding for an instance that is gone, or may not be called', () => {
     const gone = edge('billing', 'orders', { targets: [target('orders-9', { circuits: OPEN })] });
     expect(whatOf([gone])).toEqual([]);
     expect(whatOf([kept], { instances: [instanceFacts({ admin: 'DRAINING' })] })).toEqual([]);
   });
 
-  it('that are only half-open are not a finding', () => {
+  it('produce no finding while they are only half-open', () => {
     const halfOpen = { closed: 1, open: 0, halfOpen: 1 };
     expect(whatOf([edge('billing', 'orders', { targets: [target('orders-0001', { circuits: halfOpen })] })])).toEqual(
       [],

@@ -1,7 +1,7 @@
 import { isCallable } from '@rollcall/core';
 import type { InstanceId } from '@rollcall/core';
 import { namesOf } from '../../registry/namespaces.js';
-import { ageText, countText } from '../../terminal/words.js';
+import { ageText, countText } from '../../terminal/texts.js';
 import type { CallEdge, CallTarget, Facts, InstanceFacts } from '../facts/facts.js';
 import { command } from './command.js';
 import { finding } from './finding.js';
@@ -10,15 +10,15 @@ import { remediesFor } from './fixes.js';
 import { serviceNameOf } from './names.js';
 
 /** Calls of a service to another fail: at least this number in the last window, and at least this share of them. */
-const LEAST_FAILED = 3;
+const MIN_FAILED = 3;
 const FAILED_RATIO = 0.1;
 /** Most of the failed attempts went to one instance. */
-const MOST_RATIO = 0.8;
+const DOMINANT_RATIO = 0.8;
 /** The maximum number of lines of evidence of one kind. */
-const MOST_TOLD = 5;
+const MAX_EVIDENCE = 5;
 
 /** Calls between services: those that fail, and the circuits that callers keep open. */
-export function callsDiagnosis(facts: Facts): Diagnosis {
+export function diagnoseCalls(facts: Facts): Diagnosis {
   const { registry, calls, instances } = facts;
   if (registry === null) return { findings: [], fine: [], unchecked: [] };
   if (calls.kind === 'unread') {
@@ -30,8 +30,8 @@ export function callsDiagnosis(facts: Facts): Diagnosis {
     const unchecked = instances.length === 0 ? [] : ['calls between services, because no caller reported any recently'];
     return { findings: [], fine: [], unchecked };
   }
-  const failing = edges.filter(isFailing).map((edge) => callsFailing(edge, facts));
-  const open = circuitsIn(edges, facts).map((circuit) => circuitOpen(circuit, facts));
+  const failing = edges.filter(isFailing).map((edge) => failingFinding(edge, facts));
+  const open = circuitsIn(edges, facts).map((circuit) => circuitFinding(circuit, facts));
   return { findings: [...failing, ...open], fine: fineOf(edges, failing.length, open.length), unchecked: [] };
 }
 
@@ -60,17 +60,17 @@ function isInScope({ namespace, from, to }: CallEdge, { scope, instances }: Fact
 // ---- calls that fail ------------------------------------------------------------------------------------------------
 
 const isFailing = ({ calls, failures }: Pick<CallEdge, 'calls' | 'failures'>): boolean =>
-  failures >= LEAST_FAILED && failures >= FAILED_RATIO * calls;
+  failures >= MIN_FAILED && failures >= FAILED_RATIO * calls;
 
-function callsFailing(edge: CallEdge, facts: Facts): Finding {
+function failingFinding(edge: CallEdge, facts: Facts): Finding {
   const { namespace, from, to, calls, failures, windowMs } = edge;
   const caller = serviceNameOf({ namespace, service: from }, facts);
   const callee = serviceNameOf({ namespace, service: to }, facts);
   const within = windowMs === null ? 'their last window' : `the last ${ageText(windowMs)}`;
   const count = facts.services.get(`${namespace}/${to}`);
-  const lack = lackOf(callee, count);
+  const noneCallable = noneCallableText(callee, count);
   return finding('calls-failing', {
-    what: `${caller} → ${callee}: ${countText(failures)} of ${countText(calls)} calls failed in ${within}${lack === '' ? '' : ` (${lack})`}.`,
+    what: `${caller} → ${callee}: ${countText(failures)} of ${countText(calls)} calls failed in ${within}${noneCallable === '' ? '' : ` (${noneCallable})`}.`,
     services: [`${namespace}/${from}`, `${namespace}/${to}`],
     // a caller of another make may report more failures than calls
     share: Math.min(1, failures / Math.max(1, calls)),
@@ -81,19 +81,19 @@ function callsFailing(edge: CallEdge, facts: Facts): Finding {
         : [`the registry says: of ${callee} ${count.callable} of ${count.all} may be called`]),
       ...attemptsTexts(edge, facts),
     ],
-    fix: lack === '' ? failingFix(edge, facts) : lackFix(callee, to, count !== undefined),
+    fix: noneCallable === '' ? failingFix(edge, facts) : noneCallableFix(callee, to, count !== undefined),
   });
 }
 
 const instancesText = (count: number): string => (count === 1 ? '1 instance' : `${count} instances`);
 
 /** The reason why no call can be answered; empty: an instance may be called. */
-function lackOf(callee: string, count: { readonly callable: number } | undefined): string {
+function noneCallableText(callee: string, count: { readonly callable: number } | undefined): string {
   if (count === undefined) return `no instance of ${callee} is registered`;
   return count.callable === 0 ? `no instance of ${callee} may be called` : '';
 }
 
-function lackFix(callee: string, service: string, isRegistered: boolean): readonly string[] {
+function noneCallableFix(callee: string, service: string, isRegistered: boolean): readonly string[] {
   if (isRegistered)
     return [`see which instances may not be called, why, and how to undo it: ${command(`rollcall doctor ${callee}`)}`];
   return [
@@ -102,17 +102,17 @@ function lackFix(callee: string, service: string, isRegistered: boolean): readon
   ];
 }
 
-const failedMost = (targets: readonly CallTarget[]): readonly CallTarget[] =>
-  targets.filter(({ failures }) => failures > 0).toSorted((one, other) => other.failures - one.failures);
+const failingTargets = (targets: readonly CallTarget[]): readonly CallTarget[] =>
+  targets.filter(({ failures }) => failures > 0).toSorted((a, b) => b.failures - a.failures);
 
 function attemptsTexts(edge: CallEdge, facts: Facts): readonly string[] {
-  const failed = failedMost(edge.targets);
-  const rest = failed.length - MOST_TOLD;
+  const failed = failingTargets(edge.targets);
+  const hidden = failed.length - MAX_EVIDENCE;
   return [
     ...failed
-      .slice(0, MOST_TOLD)
+      .slice(0, MAX_EVIDENCE)
       .map((target) => `the registry says: at ${targetName(target, edge, facts)} ${attemptsText(target)}`),
-    ...(rest > 0 ? [`and at ${rest} more of its instances`] : []),
+    ...(hidden > 0 ? [`and at ${hidden} more of its instances`] : []),
   ];
 }
 
@@ -123,11 +123,11 @@ function attemptsText({ attempts, failures }: CallTarget): string {
 }
 
 function failingFix(edge: CallEdge, facts: Facts): readonly string[] {
-  const [worst] = failedMost(edge.targets);
+  const [worst] = failingTargets(edge.targets);
   const all = edge.targets.reduce((sum, { failures }) => sum + failures, 0);
   const log = `which error is it? The log of ${edge.from} has it, and that of ${edge.to} what became of the call there`;
   if (worst === undefined) return [log];
-  const isOne = edge.targets.length > 1 && worst.failures >= MOST_RATIO * all;
+  const isOne = edge.targets.length > 1 && worst.failures >= DOMINANT_RATIO * all;
   if (!isOne)
     return [
       log,
@@ -175,7 +175,7 @@ function circuitsIn(edges: readonly CallEdge[], facts: Facts): readonly Circuit[
       else known.push({ edge, target });
     }
   }
-  const byId = new Map(facts.instances.map((one) => [one.instance.id, one]));
+  const byId = new Map(facts.instances.map((instanceFacts) => [instanceFacts.instance.id, instanceFacts]));
   return [...callers]
     .filter(([, all]) => all.some(({ target }) => target.circuits.open > 0))
     .map(([id, all]): Circuit => ({ id, callers: all, known: byId.get(id) ?? null }))
@@ -183,26 +183,26 @@ function circuitsIn(edges: readonly CallEdge[], facts: Facts): readonly Circuit[
 }
 
 /** An instance that is gone or may not be called gets no calls: its circuits mean nothing. */
-function isCalled({ callers, known }: Circuit, { scope, counts, left }: Facts): boolean {
+function isCalled({ callers, known }: Circuit, { scope, counts, omitted }: Facts): boolean {
   if (known !== null) return isCallable(known.instance);
   if (scope.kind === 'instances') return false;
-  const isWhole = callers.every(({ edge }) => counts.has(`${edge.namespace}/${edge.to}`)) && left === 0;
+  const isWhole = callers.every(({ edge }) => counts.has(`${edge.namespace}/${edge.to}`)) && omitted === 0;
   return !isWhole;
 }
 
 const keepsOpen = ({ target }: Caller): boolean => target.circuits.open > 0;
-const isWell = ({ target: { circuits, attempts, failures } }: Caller): boolean =>
+const isHealthy = ({ target: { circuits, attempts, failures } }: Caller): boolean =>
   circuits.open + circuits.halfOpen === 0 && !isFailing({ calls: attempts ?? 0, failures });
 
-function circuitOpen({ id, callers, known }: Circuit, facts: Facts): Finding {
+function circuitFinding({ id, callers, known }: Circuit, facts: Facts): Finding {
   const [first] = callers;
   const name = first === undefined ? id : targetName(first.target, first.edge, facts);
   const open = callers.filter(keepsOpen);
-  const others = callers.filter((caller) => !keepsOpen(caller));
-  const isFine = others.length > 0 && others.every(isWell);
+  const otherCallers = callers.filter((caller) => !keepsOpen(caller));
+  const areOthersHealthy = otherCallers.length > 0 && otherCallers.every(isHealthy);
   const callee = first === undefined ? [] : [`${first.edge.namespace}/${first.edge.to}`];
   return finding('circuit-open', {
-    what: `${open.map((caller) => openText(caller, facts)).join(', ')} keep their circuits to ${name} open.${isFine ? ' Other callers: fine.' : ''}`,
+    what: `${open.map((caller) => openText(caller, facts)).join(', ')} keep their circuits to ${name} open.${areOthersHealthy ? ' Other callers: fine.' : ''}`,
     instances: [id],
     names: [name],
     services: [...callee, ...open.map(({ edge }) => `${edge.namespace}/${edge.from}`)],
@@ -210,14 +210,14 @@ function circuitOpen({ id, callers, known }: Circuit, facts: Facts): Finding {
     evidence: [
       ...callers
         .toSorted(openFirst)
-        .slice(0, MOST_TOLD)
+        .slice(0, MAX_EVIDENCE)
         .map((caller) => callerText(caller, facts)),
-      ...(callers.length > MOST_TOLD ? [`and ${callers.length - MOST_TOLD} more services call it`] : []),
+      ...(callers.length > MAX_EVIDENCE ? [`and ${callers.length - MAX_EVIDENCE} more services call it`] : []),
       ...(known === null
         ? []
         : [`the registry says: ${name} is ${known.instance.state}: ${known.instance.reason.text}`]),
     ],
-    fix: circuitFix({ id, callers, known }, isFine, facts),
+    fix: circuitFix({ id, callers, known }, areOthersHealthy, facts),
   });
 }
 
@@ -227,7 +227,7 @@ function callableShare(caller: Caller | undefined, { services }: Facts): number 
   return all === 0 ? 0 : 1 / all;
 }
 
-const openFirst = (one: Caller, other: Caller): number => other.target.circuits.open - one.target.circuits.open;
+const openFirst = (a: Caller, b: Caller): number => b.target.circuits.open - a.target.circuits.open;
 
 function openText({ edge, target: { circuits } }: Caller, facts: Facts): string {
   const all = circuits.open + circuits.halfOpen + circuits.closed;
@@ -246,11 +246,11 @@ function callerText({ edge, target }: Caller, facts: Facts): string {
   return `the registry says: circuits of ${caller}: ${circuits.join(', ')}; ${attemptsText(target)}`;
 }
 
-function circuitFix({ id, callers, known }: Circuit, isFine: boolean, facts: Facts): readonly string[] {
+function circuitFix({ id, callers, known }: Circuit, areOthersHealthy: boolean, facts: Facts): readonly string[] {
   const from = [...new Set(callers.filter(keepsOpen).map(({ edge }) => edge.from))].join(', ');
   const show = `which calls fail, and since when: ${command(`rollcall show ${id}`)}`;
   const [endpoint] = known?.instance.endpoints ?? [];
-  if (!isFine) {
+  if (!areOthersHealthy) {
     return [
       `calls fail there though its heartbeats work: look at its log, its database and its pools; take it out meanwhile: ${command(`rollcall drain ${id}`)}`,
       show,

@@ -1,5 +1,4 @@
-// A text for people may contain commands. They are marked where the text is made, so that code that prints it can keep
-// them whole.
+// A text may contain commands. They are marked where the text is made: code that prints it keeps them whole.
 
 const OPEN = '\u{E000}';
 const CLOSE = '\u{E001}';
@@ -25,11 +24,11 @@ export interface Part {
 export function partsOf(text: string, commands: readonly string[]): readonly Part[] {
   const parts: Part[] = [];
   let from = 0;
-  for (const one of commands) {
-    const at = text.indexOf(one, from);
+  for (const found of commands) {
+    const at = text.indexOf(found, from);
     if (at < 0) continue;
-    parts.push({ text: text.slice(from, at), isCommand: false }, { text: one, isCommand: true });
-    from = at + one.length;
+    parts.push({ text: text.slice(from, at), isCommand: false }, { text: found, isCommand: true });
+    from = at + found.length;
   }
   return [...parts, { text: text.slice(from), isCommand: false }].filter((part) => part.text.trim() !== '');
 }

@@ -67,7 +67,7 @@ export type FindingCode = (typeof FINDING_CODES)[number];
 export const GRAVITIES = ['broken', 'risk', 'note'] as const;
 export type Gravity = (typeof GRAVITIES)[number];
 
-/** One thing that is wrong. */
+/** One problem. */
 export interface Finding {
   readonly code: FindingCode;
   readonly gravity: Gravity;
@@ -82,7 +82,7 @@ export interface Finding {
   /** The services that it is about, each as `<namespace>/<service>`. */
   readonly services: readonly string[];
   /**
-   * How much of these services is lost, 0 to 1: instances that callers may not call, or calls that failed. Null: it is
+   * The lost share of these services, 0 to 1: instances that callers may not call, or calls that failed. Null: it is
    * about no service in particular.
    */
   readonly share: number | null;
@@ -102,18 +102,18 @@ export interface Finding {
 export interface Diagnosis {
   /** Worst first. */
   readonly findings: readonly Finding[];
-  /** What was checked and is well. */
+  /** The checks that found no problem. */
   readonly fine: readonly string[];
-  /** What could not be checked, and why. */
+  /** The checks that were impossible, with the reason. */
   readonly unchecked: readonly string[];
 }
 
-type Seen = Pick<Finding, 'what' | 'evidence' | 'fix'> &
+type FindingParts = Pick<Finding, 'what' | 'evidence' | 'fix'> &
   Partial<Pick<Finding, 'instances' | 'names' | 'services' | 'share'>>;
 
 /** Commands in `fix` are marked (`command`). Names, services and share may be left out if `instances` implies them. */
-export function finding(code: FindingCode, seen: Seen): Finding {
-  const { what, evidence, fix, instances = [], names = [], services = [], share = null } = seen;
+export function finding(code: FindingCode, parts: FindingParts): Finding {
+  const { what, evidence, fix, instances = [], names = [], services = [], share = null } = parts;
   const { gravity, why } = MEANINGS[code];
   return {
     code,
@@ -139,25 +139,24 @@ export function worstFirst(findings: readonly Finding[]): readonly Finding[] {
   const rank = ({ gravity }: Finding): number => GRAVITIES.indexOf(gravity);
   const order = ({ code }: Finding): number => FINDING_CODES.indexOf(code);
   const lost = ({ share }: Finding): number => share ?? 1;
-  return findings.toSorted(
-    (one, other) => rank(one) - rank(other) || lost(other) - lost(one) || order(one) - order(other),
-  );
+  return findings.toSorted((a, b) => rank(a) - rank(b) || lost(b) - lost(a) || order(a) - order(b));
 }
 
-const UNSEEN = 'Services that start now find no instances and are not found; those that run continue with their copy.';
-const UNREAD = 'The registry works; clients that it refuses like this can neither read nor register.';
-const ABSENT = 'A service that is not let in is on no list: callers do not know that it exists.';
+const UNREACHED_EFFECT =
+  'Services that start now find no instances and are not found; those that run continue with their copy.';
+const REFUSED_EFFECT = 'The registry works; clients that it refuses like this can neither read nor register.';
+const UNREGISTERED_EFFECT = 'A service that is not let in is on no list: callers do not know that it exists.';
 
 /** The gravity and the effect of each finding. */
 const MEANINGS: Readonly<Record<FindingCode, { readonly gravity: Gravity; readonly why: string }>> = {
-  'registry-not-listening': { gravity: 'broken', why: UNSEEN },
-  'registry-name-unknown': { gravity: 'broken', why: UNSEEN },
-  'registry-silent': { gravity: 'broken', why: UNSEEN },
+  'registry-not-listening': { gravity: 'broken', why: UNREACHED_EFFECT },
+  'registry-name-unknown': { gravity: 'broken', why: UNREACHED_EFFECT },
+  'registry-silent': { gravity: 'broken', why: UNREACHED_EFFECT },
   'registry-at-other-address': {
     gravity: 'broken',
     why: 'Clients with this URL use an address where no process listens, although a registry is at the other address of the same machine.',
   },
-  'registry-closes-connections': { gravity: 'broken', why: UNSEEN },
+  'registry-closes-connections': { gravity: 'broken', why: UNREACHED_EFFECT },
   'registry-speaks-tls': {
     gravity: 'broken',
     why: 'It does not understand plain HTTP, so no client with this URL reaches it.',
@@ -170,7 +169,7 @@ const MEANINGS: Readonly<Record<FindingCode, { readonly gravity: Gravity; readon
     gravity: 'broken',
     why: 'Clients that do not trust the certificate do not connect to the registry.',
   },
-  'not-a-registry': { gravity: 'broken', why: UNSEEN },
+  'not-a-registry': { gravity: 'broken', why: UNREACHED_EFFECT },
   'registry-not-ready': {
     gravity: 'broken',
     why: 'Until its store is read it answers nothing: an empty list would be a lie.',
@@ -179,11 +178,11 @@ const MEANINGS: Readonly<Record<FindingCode, { readonly gravity: Gravity; readon
     gravity: 'broken',
     why: 'It answers only to its configured names, so that no foreign web page can reach it.',
   },
-  'token-missing': { gravity: 'broken', why: UNREAD },
-  'token-wrong': { gravity: 'broken', why: UNREAD },
-  'token-lapsed': { gravity: 'broken', why: UNREAD },
-  'access-forbidden': { gravity: 'broken', why: UNREAD },
-  'registry-refuses': { gravity: 'broken', why: UNREAD },
+  'token-missing': { gravity: 'broken', why: REFUSED_EFFECT },
+  'token-wrong': { gravity: 'broken', why: REFUSED_EFFECT },
+  'token-lapsed': { gravity: 'broken', why: REFUSED_EFFECT },
+  'access-forbidden': { gravity: 'broken', why: REFUSED_EFFECT },
+  'registry-refuses': { gravity: 'broken', why: REFUSED_EFFECT },
   'few-open-files-here': {
     gravity: 'note',
     why: 'This command could not check everything: the registry and the instances may be well.',
@@ -249,11 +248,11 @@ const MEANINGS: Readonly<Record<FindingCode, { readonly gravity: Gravity; readon
     why: 'Certificates and tokens begin and end by these clocks, and times shown to people are wrong. No heartbeat depends on them.',
   },
   'version-skew': { gravity: 'risk', why: 'One side may not know fields of the other yet: it ignores them silently.' },
-  'service-not-let-in': { gravity: 'broken', why: ABSENT },
-  'address-not-allowed': { gravity: 'broken', why: ABSENT },
-  'duplicate-id': { gravity: 'broken', why: ABSENT },
-  'limit-reached': { gravity: 'broken', why: ABSENT },
-  'registration-refused': { gravity: 'broken', why: ABSENT },
+  'service-not-let-in': { gravity: 'broken', why: UNREGISTERED_EFFECT },
+  'address-not-allowed': { gravity: 'broken', why: UNREGISTERED_EFFECT },
+  'duplicate-id': { gravity: 'broken', why: UNREGISTERED_EFFECT },
+  'limit-reached': { gravity: 'broken', why: UNREGISTERED_EFFECT },
+  'registration-refused': { gravity: 'broken', why: UNREGISTERED_EFFECT },
   'port-not-listening': { gravity: 'broken', why: 'Callers are refused there, too.' },
   'not-reachable-from-registry': {
     gravity: 'broken',

@@ -9,22 +9,22 @@ export interface Remedies {
   /** Starts a registry at this port, for this machine or for others. */
   startRegistry(port: string, isForOthers: boolean): string;
   /** Shows which process listens on a port. */
-  whoListens(port: string | number): string;
+  showListener(port: string | number): string;
   /** A command that resolves a name. */
-  lookUp(name: string): string;
+  resolveName(name: string): string;
   /** Tries a connection. `from`: the place from which it is tried. */
   tryPort(host: string, port: string | number, from: string): string;
   /** Makes an access token for this role. */
   createToken(role: string): string;
   /** Adds an option to the registry's command line. */
-  startWith(option: string): string;
+  addOption(option: string): string;
   /** Lets the registry's process open more files. */
   readonly moreFiles: string;
   /** Lets this command open more files. */
-  readonly moreFilesHere: string;
+  readonly moreLocalFiles: string;
   readonly setClock: string;
   /** A command that shows whether a process is alive, and busy. */
-  readonly isBusy: string;
+  readonly showLoad: string;
 }
 
 /** `rollcall` on a machine of its own. */
@@ -33,19 +33,19 @@ const MACHINE: Remedies = {
     const start = port === '1337' ? 'npx rollcall up' : `npx rollcall up --port ${port}`;
     return command(isForOthers ? `${start} --host 0.0.0.0` : start);
   },
-  whoListens: (port) => command(`ss -ltnp 'sport = :${port}'`),
-  lookUp: (name) => command(`getent hosts ${name}`),
+  showListener: (port) => command(`ss -ltnp 'sport = :${port}'`),
+  resolveName: (name) => command(`getent hosts ${name}`),
   tryPort: (host, port, from) => `${from === '' ? '' : `${from}: `}${command(`nc -vz ${host} ${port}`)}`,
   createToken: (role) => command(`rollcall token create --role ${role}`),
-  startWith: (option) => command(`rollcall up ${option}`),
+  addOption: (option) => command(`rollcall up ${option}`),
   moreFiles:
     'raise the limit of its process: ulimit -n 65536 before it starts, or LimitNOFILE=65536 in its unit of systemd',
-  moreFilesHere: `raise the limit in this shell: ${command('ulimit -n 1024')}`,
+  moreLocalFiles: `raise the limit in this shell: ${command('ulimit -n 1024')}`,
   setClock: command('timedatectl set-ntp true'),
-  isBusy: command('ps -o stat,pcpu,etime,args -C node'),
+  showLoad: command('ps -o stat,pcpu,etime,args -C node'),
 };
 
-const NODE_CONNECTS = (host: string, port: string | number): string =>
+const nodeConnect = (host: string, port: string | number): string =>
   `node -e "require('net').connect(${port},'${host}').on('connect',()=>{console.log('open');process.exit()}).on('error',e=>{console.log(e.message);process.exit(1)})"`;
 
 /** Docker, Podman, and engines with the same commands. */
@@ -53,36 +53,36 @@ function engine(name: string): Remedies {
   return {
     startRegistry: (port) =>
       `${command(`${name} run -p ${port}:1337 -v rollcall:/data rollcall`)} (its port is published to the host by -p)`,
-    whoListens: (port) => `on the host: ${command(`${name} ps --filter publish=${port}`)}`,
-    lookUp: (host) =>
+    showListener: (port) => `on the host: ${command(`${name} ps --filter publish=${port}`)}`,
+    resolveName: (host) =>
       `is the container ${host} in the network of this one? On the host: ${command(`${name} network inspect <network>`)}`,
-    tryPort: (host, port) => `on the host: ${command(`${name} exec <container> ${NODE_CONNECTS(host, port)}`)}`,
+    tryPort: (host, port) => `on the host: ${command(`${name} exec <container> ${nodeConnect(host, port)}`)}`,
     createToken: (role) =>
       `on the host: ${command(`${name} exec <registry> rollcall token create --data /data --role ${role}`)}`,
-    startWith: (option) => `in the registry’s container: ${command(`up --host 0.0.0.0 --data /data ${option}`)}`,
+    addOption: (option) => `in the registry’s container: ${command(`up --host 0.0.0.0 --data /data ${option}`)}`,
     moreFiles: `give its container more: ${command(`${name} run --ulimit nofile=65536`)}, or ulimits: { nofile: 65536 } in compose`,
-    moreFilesHere: `give this container more: ${command(`${name} run --ulimit nofile=1024`)}`,
+    moreLocalFiles: `give this container more: ${command(`${name} run --ulimit nofile=1024`)}`,
     setClock: `on the host, whose clock its containers have: ${command('timedatectl set-ntp true')}`,
-    isBusy: `on the host: ${command(`${name} stats --no-stream`)}`,
+    showLoad: `on the host: ${command(`${name} stats --no-stream`)}`,
   };
 }
 
 const KUBERNETES: Remedies = {
   startRegistry: () =>
     `is its pod there, and ready? ${command('kubectl get pods -l app=rollcall')}; its log: ${command('kubectl logs statefulset/rollcall')}`,
-  whoListens: (port) =>
+  showListener: (port) =>
     `which pods does the Service lead to? ${command('kubectl get endpointslices -o wide')}, port ${port}`,
-  lookUp: (name) =>
+  resolveName: (name) =>
     `is there such a Service, in this namespace? ${command(`kubectl get service ${name.split('.')[0] ?? name}`)}`,
-  tryPort: (host, port) => `from the pod that cannot: ${command(`kubectl exec <pod> -- ${NODE_CONNECTS(host, port)}`)}`,
+  tryPort: (host, port) => `from the pod that cannot: ${command(`kubectl exec <pod> -- ${nodeConnect(host, port)}`)}`,
   createToken: (role) =>
     `where tokens.json is kept: ${command(`rollcall token create --tokens tokens.json --role ${role}`)}, then put that file into the Secret rollcall-tokens again (docs/guide/kubernetes.md)`,
-  startWith: (option) => `in the args of the registry’s container: ${option}`,
+  addOption: (option) => `in the args of the registry’s container: ${option}`,
   moreFiles:
     'raise the limit of the container runtime on its node: LimitNOFILE=65536 in the unit of containerd or CRI-O',
-  moreFilesHere: `raise LimitNOFILE of the container runtime on its node, or run it from elsewhere: ${command('rollcall doctor --no-ports --url <registry>')}`,
+  moreLocalFiles: `raise LimitNOFILE of the container runtime on its node, or run it from elsewhere: ${command('rollcall doctor --no-ports --url <registry>')}`,
   setClock: `on the node, whose clock its pods have: ${command('timedatectl set-ntp true')}`,
-  isBusy: `${command('kubectl top pod')}, and for restarts ${command('kubectl describe pod <pod>')}`,
+  showLoad: `${command('kubectl top pod')}, and for restarts ${command('kubectl describe pod <pod>')}`,
 };
 
 const BY_CONTAINER: Readonly<Record<Container, Remedies>> = {

@@ -22,7 +22,7 @@ export const keysOf = (instances: readonly Pick<Instance, 'namespace' | 'service
 ];
 
 /** The finding with the names and services of its instances, and with how much of these services is lost. */
-export function placed(found: Finding, facts: Facts): Finding {
+export function withServices(found: Finding, facts: Facts): Finding {
   if (found.instances.length === 0 || found.names.length > 0) return found;
   const about = facts.instances.map(({ instance }) => instance).filter(({ id }) => found.instances.includes(id));
   const services = keysOf(about);

@@ -1,9 +1,9 @@
 import type { LineLosses } from '@rollcall/core';
-import { ageText } from '../../terminal/words.js';
+import { ageText } from '../../terminal/texts.js';
 import { urlAt } from '../facts/contact.js';
-import type { Facts, Failure, InstanceFacts, PeerFacts, RegistryFacts } from '../facts/facts.js';
-import { bareHost, isCut } from '../facts/http-probe.js';
-import { largeFix, triedTexts } from './contact.js';
+import type { Facts, ProbeFailure, InstanceFacts, PeerFacts, RegistryFacts } from '../facts/facts.js';
+import { bareHost, isConnectionLost } from '../facts/http-probe.js';
+import { largeFix, attemptTexts } from './contact.js';
 import { command } from './command.js';
 import { finding } from './finding.js';
 import type { Diagnosis, Finding } from './finding.js';
@@ -12,60 +12,60 @@ import { nameOf } from './names.js';
 import { isTight } from './registry.js';
 
 /** At least this many ends of a stream, of nearly the same length, indicate a rule of a proxy. */
-const LOSSES = 3;
+const MIN_LOSSES = 3;
 /** Relative to the longest; and at least this many ms. */
-const ALIKE_RATIO = 0.2;
-const ALIKE_MS = 500;
+const SIMILAR_RATIO = 0.2;
+const SIMILAR_MS = 500;
 
 type Part = Partial<Diagnosis>;
 
 /** The findings about the connection to a registry that answers, and about which registry that is. */
-export function wayDiagnosis(facts: Facts): Diagnosis {
+export function diagnoseConnection(facts: Facts): Diagnosis {
   const { registry } = facts;
   if (registry === null) return { findings: [], fine: [], unchecked: [] };
-  const looked = [ownFiles, steadiness, largeAnswers, streams, sameness].map((part) => part(facts, registry));
+  const results = [localFiles, requestLosses, largeAnswers, streams, identity].map((part) => part(facts, registry));
   return {
-    findings: looked.flatMap(({ findings = [] }) => findings),
-    fine: looked.flatMap(({ fine = [] }) => fine),
-    unchecked: [...looked.flatMap(({ unchecked = [] }) => unchecked), ...facts.missing],
+    findings: results.flatMap(({ findings = [] }) => findings),
+    fine: results.flatMap(({ fine = [] }) => fine),
+    unchecked: [...results.flatMap(({ unchecked = [] }) => unchecked), ...facts.missing],
   };
 }
 
-function ownFiles({ here, instances }: Facts): Part {
-  const ports = instances.flatMap(({ reach }) => reach).filter(({ outcome }) => outcome === 'unasked').length;
-  if (here.unasked + ports === 0) return {};
-  const limit = here.openFiles === null ? 'few' : String(here.openFiles);
-  const few = finding('few-open-files-here', {
+function localFiles({ local, instances }: Facts): Part {
+  const ports = instances.flatMap(({ portProbes }) => portProbes).filter(({ outcome }) => outcome === 'untried').length;
+  if (local.untried + ports === 0) return {};
+  const limit = local.openFiles === null ? 'few' : String(local.openFiles);
+  const tooFewFiles = finding('few-open-files-here', {
     what: `This command may open only ${limit} files, too few for all that it wanted to ask.`,
-    evidence: [`asked from here: ${here.unasked} requests and ${ports} ports could not be tried (EMFILE)`],
-    fix: [remediesFor(here.container).moreFilesHere],
+    evidence: [`asked from here: ${local.untried} requests and ${ports} ports could not be tried (EMFILE)`],
+    fix: [remediesFor(local.container).moreLocalFiles],
   });
-  return { findings: [few] };
+  return { findings: [tooFewFiles] };
 }
 
-function steadiness(facts: Facts, registry: RegistryFacts): Part {
-  const { url, tries, here } = facts;
-  const ofLarge = new Set(largeLosses(facts));
-  const whole = tries.failures.filter((failure) => !ofLarge.has(failure));
-  if (whole.length === 0) return { fine: [`each of ${tries.asked} requests to it was answered`] };
+function requestLosses(facts: Facts, registry: RegistryFacts): Part {
+  const { url, attempts, local } = facts;
+  const fromLarge = new Set(largeLosses(facts));
+  const otherLosses = attempts.failures.filter((failure) => !fromLarge.has(failure));
+  if (otherLosses.length === 0) return { fine: [`each of ${attempts.count} requests to it was answered`] };
   const named = facts.addresses.filter(({ isNamed }) => isNamed);
   const addresses = named.map(({ address, text }) => `asked from here, at ${address} alone: ${text}`);
   const { files } = registry;
   const open = files === null ? [] : [`the registry says: ${files.open} of ${files.most} files are open`];
   const unsteady = finding('registry-unsteady', {
     what: `${new URL(url).host} answers some requests and loses others.`,
-    evidence: [...triedTexts(facts), ...addresses, ...open],
+    evidence: [...attemptTexts(facts), ...addresses, ...open],
     fix: [
       ...(files !== null && isTight(files)
         ? [`the registry has hardly an open file left: ${remediesFor(registry.container).moreFiles}`]
         : []),
-      ...(whole.some(({ code }) => code === 'ETIMEDOUT')
+      ...(otherLosses.some(({ code }) => code === 'ETIMEDOUT')
         ? [`are packets lost on the way? ${command(`ping -c 20 ${bareHost(url)}`)}; fix the network that loses them`]
         : []),
-      ...(whole.some((failure) => isCut(failure) || failure.code === 'ECONNREFUSED')
+      ...(otherLosses.some((failure) => isConnectionLost(failure) || failure.code === 'ECONNREFUSED')
         ? ['is there a proxy or load balancer between, of whose targets one is gone? Ask the registry itself, past it']
         : []),
-      `is its machine busy? There: ${remediesFor(registry.container ?? here.container).isBusy}`,
+      `is its machine busy? There: ${remediesFor(registry.container ?? local.container).showLoad}`,
     ],
   });
   return { findings: [unsteady] };
@@ -76,25 +76,25 @@ function steadiness(facts: Facts, registry: RegistryFacts): Part {
  * first and all others that did; else those larger than any that arrived completely. A smaller one that breaks off
  * indicates an unsteady network.
  */
-function largeLosses({ way, tries }: Facts): readonly Failure[] {
-  const halves = tries.failures.filter(({ progress }) => progress.isAnswered);
-  if (way?.large?.progress.isAnswered === true) return [way.large, ...halves];
+function largeLosses({ connection, attempts }: Facts): readonly ProbeFailure[] {
+  const halves = attempts.failures.filter(({ progress }) => progress.isAnswered);
+  if (connection?.large?.progress.isAnswered === true) return [connection.large, ...halves];
   return halves.filter(
-    ({ progress: { received, announced } }) => Math.max(received, announced ?? 0) > tries.largestAnswer,
+    ({ progress: { received, announced } }) => Math.max(received, announced ?? 0) > attempts.largestAnswer,
   );
 }
 
 function largeAnswers(facts: Facts): Part {
-  const { way, tries, url } = facts;
+  const { connection, attempts, url } = facts;
   const [lost] = largeLosses(facts);
   if (lost === undefined) {
-    return way?.large === null ? { fine: ['answers of more than 64 KiB arrive as a whole'] } : {};
+    return connection?.large === null ? { fine: ['answers of more than 64 KiB arrive as a whole'] } : {};
   }
   const large = finding('large-answers-lost', {
     what: `Large answers of ${new URL(url).host} do not arrive as a whole.`,
     evidence: [
       `asked from here: ${lost.text}`,
-      `asked from here: an answer of ${tries.largestAnswer} bytes, and smaller ones, arrived as a whole`,
+      `asked from here: an answer of ${attempts.largestAnswer} bytes, and smaller ones, arrived as a whole`,
     ],
     fix: largeFix(url),
   });
@@ -102,14 +102,14 @@ function largeAnswers(facts: Facts): Part {
 }
 
 function isRegular({ times, shortestMs, longestMs }: LineLosses): boolean {
-  return times >= LOSSES && longestMs - shortestMs <= Math.max(ALIKE_MS, ALIKE_RATIO * longestMs);
+  return times >= MIN_LOSSES && longestMs - shortestMs <= Math.max(SIMILAR_MS, SIMILAR_RATIO * longestMs);
 }
 
 function streams(facts: Facts): Part {
-  const { way, instances, url } = facts;
-  const stream = way?.stream;
-  const cut = instances.filter(({ lineLosses }) => lineLosses !== null && isRegular(lineLosses));
-  const evidence = cut.slice(0, 5).map((one) => lossText(one, facts));
+  const { connection, instances, url } = facts;
+  const stream = connection?.stream;
+  const cutStreams = instances.filter(({ lineLosses }) => lineLosses !== null && isRegular(lineLosses));
+  const evidence = cutStreams.slice(0, 5).map((instanceFacts) => lossText(instanceFacts, facts));
   if (stream?.outcome === 'ended')
     evidence.unshift(`held from here: a change feed ended after ${stream.afterMs} ms: ${stream.text}`);
   if (stream?.outcome === 'silent')
@@ -122,7 +122,7 @@ function streams(facts: Facts): Part {
   }
   const found: Finding = finding('stream-cut', {
     what: `Streams of ${new URL(url).host} are ended or held back on the way, not by the registry.`,
-    instances: cut.map(({ instance }) => instance.id),
+    instances: cutStreams.map(({ instance }) => instance.id),
     evidence,
     fix: [
       'let the proxy or load balancer between pass on answers that do not end: nginx proxy_buffering off; proxy_read_timeout 1h; Envoy timeout: 0s; a load balancer of a cloud: its backend timeout',
@@ -136,18 +136,18 @@ function lossText({ instance, lineLosses }: InstanceFacts, facts: Facts): string
   const { times = 0, shortestMs = 0, longestMs = 0 } = lineLosses ?? {};
   const span =
     ageText(shortestMs) === ageText(longestMs) ? ageText(longestMs) : `${ageText(shortestMs)} to ${ageText(longestMs)}`;
-  return `the registry says: the stream of ${nameOf(instance, facts)}, which lives, ended ${times} times lately, each time after ${span}`;
+  return `the registry says: the stream of ${nameOf(instance, facts)}, which lives, ended ${times} times recently, each time after ${span}`;
 }
 
 /**
  * Checks that all requests reach the same registry: at every address of its name, and that it is the first in the list.
  */
-function sameness(facts: Facts, registry: RegistryFacts): Part {
+function identity(facts: Facts, registry: RegistryFacts): Part {
   const { url, addresses, peers } = facts;
   const named = addresses.filter(({ isNamed, epoch }) => isNamed && epoch !== null);
   if (new Set(named.map(({ epoch }) => epoch)).size > 1) return { findings: [splitName(url, named)] };
   const rivals = [
-    ...addresses.filter(({ isNamed }) => !isNamed).map((one) => ({ ...one, url: urlAt(url, one.address) })),
+    ...addresses.filter(({ isNamed }) => !isNamed).map((rival) => ({ ...rival, url: urlAt(url, rival.address) })),
     ...peers,
   ].filter(({ epoch, instances }) => epoch !== null && epoch !== registry.epoch && instances > 0);
   if (rivals.length > 0) return { findings: [otherRegistry(url, registry, rivals)] };

@@ -1,28 +1,28 @@
 import { TOLD } from '@rollcall/core';
 import type { RefusedAnswer } from '@rollcall/core';
-import { ageText } from '../../terminal/words.js';
-import type { Answer, Facts, InstanceFacts, RegistryFacts } from '../facts/facts.js';
+import { ageText } from '../../terminal/texts.js';
+import type { ProbeAnswer, Facts, InstanceFacts, RegistryFacts } from '../facts/facts.js';
 import { command } from './command.js';
 import { finding } from './finding.js';
 import type { Diagnosis, Finding, FindingCode } from './finding.js';
 import { remediesFor } from './fixes.js';
 import { serviceNameOf } from './names.js';
 
-/** Less is the network and the seconds of `Date`. */
+/** Smaller differences come from the network and the whole seconds of `Date`. */
 const SKEW_MS = 5_000;
 
 /** The lead of the registry's clock, ms; null: it does not report the time. Its header is cut to the second. */
-export function aheadMsOf({ contact, wall }: Pick<Facts, 'contact' | 'wall'>): number | null {
+export function clockLeadMs({ contact, wall }: Pick<Facts, 'contact' | 'wall'>): number | null {
   return contact.kind === 'answer' && contact.date !== null ? contact.date + 500 - wall : null;
 }
 
 /** The estimated wall clock of the registry, to which its times refer. */
 export function registryWall(facts: Pick<Facts, 'contact' | 'wall'>): number {
-  const aheadMs = aheadMsOf(facts) ?? 0;
-  return Math.abs(aheadMs) < SKEW_MS ? facts.wall : facts.wall + aheadMs;
+  const leadMs = clockLeadMs(facts) ?? 0;
+  return Math.abs(leadMs) < SKEW_MS ? facts.wall : facts.wall + leadMs;
 }
 
-/** Time enough to get another certificate. */
+/** The warning period: enough time to get another certificate. */
 const EXPIRES_SOON_MS = 14 * 86_400_000;
 /** The warning threshold, as a share of the maximum. */
 const TIGHT_RATIO = 0.8;
@@ -31,43 +31,43 @@ const TIGHT_RATIO = 0.8;
 export const isTight = ({ open, most }: { readonly open: number; readonly most: number }): boolean =>
   open >= TIGHT_RATIO * most;
 
-interface Known {
+interface RegistryContext {
   readonly facts: Facts;
   readonly registry: RegistryFacts;
-  readonly contact: Answer;
+  readonly contact: ProbeAnswer;
 }
 
 /** The findings about the registry itself, and about services that it refused. */
-export function registryDiagnosis(facts: Facts): Diagnosis {
+export function diagnoseRegistry(facts: Facts): Diagnosis {
   const { registry, contact } = facts;
   if (registry === null || contact.kind !== 'answer') return { findings: [], fine: [], unchecked: [] };
   const known = { facts, registry, contact };
   const parts = [answers, clocks, versions, store, certificate, tokens, access, preservation, files, budgets, refusals];
-  const looked = parts.map((part) => part(known));
+  const results = parts.map((part) => part(known));
   return {
-    findings: looked.flatMap(({ findings = [] }) => findings),
-    fine: looked.flatMap(({ fine = [] }) => fine),
-    unchecked: looked.flatMap(({ unchecked = [] }) => unchecked),
+    findings: results.flatMap(({ findings = [] }) => findings),
+    fine: results.flatMap(({ fine = [] }) => fine),
+    unchecked: results.flatMap(({ unchecked = [] }) => unchecked),
   };
 }
 
 type Part = Partial<Diagnosis>;
 
-function answers({ facts, registry, contact }: Known): Part {
+function answers({ facts, registry, contact }: RegistryContext): Part {
   const version = registry.version === null ? '' : `, version ${registry.version}`;
   return {
     fine: [`the registry at ${facts.url} answers, in ${Math.max(1, Math.round(contact.roundTripMs))} ms${version}`],
   };
 }
 
-function clocks({ facts, contact, registry }: Known): Part {
-  const aheadMs = aheadMsOf(facts);
-  if (aheadMs === null || contact.date === null)
+function clocks({ facts, contact, registry }: RegistryContext): Part {
+  const leadMs = clockLeadMs(facts);
+  if (leadMs === null || contact.date === null)
     return { unchecked: ['clocks, because the registry’s answer has no Date'] };
-  const apart = ageText(Math.abs(aheadMs));
-  if (Math.abs(aheadMs) < SKEW_MS) return { fine: ['the clocks of the registry and of this machine agree'] };
+  const difference = ageText(Math.abs(leadMs));
+  if (Math.abs(leadMs) < SKEW_MS) return { fine: ['the clocks of the registry and of this machine agree'] };
   const skew = finding('clock-skew', {
-    what: `The registry’s clock is ${apart} ${aheadMs > 0 ? 'ahead of' : 'behind'} that of this machine.`,
+    what: `The registry’s clock is ${difference} ${leadMs > 0 ? 'ahead of' : 'behind'} that of this machine.`,
     evidence: [
       `the registry says: Date: ${new Date(contact.date).toUTCString()}`,
       `this machine says: ${new Date(facts.wall).toUTCString()}`,
@@ -77,14 +77,14 @@ function clocks({ facts, contact, registry }: Known): Part {
   return { findings: [skew] };
 }
 
-/** Below 1.0 the second number counts, as npm has it. */
-const lineOf = (version: string): string =>
+/** The part of a version that decides compatibility; below 1.0 it includes the second number, as in npm. */
+const releaseLine = (version: string): string =>
   version
     .split('.')
     .slice(0, version.startsWith('0.') ? 2 : 1)
     .join('.');
 
-function versions({ facts, registry }: Known): Part {
+function versions({ facts, registry }: RegistryContext): Part {
   const { version } = registry;
   if (version === null) return { unchecked: ['versions, because this registry is too old to report its own'] };
   const reported = facts.instances.flatMap(({ instance }) => instance.metadata[TOLD.version] ?? []);
@@ -96,20 +96,20 @@ function versions({ facts, registry }: Known): Part {
           `the versions of ${silent} instances, because they do not report which Rollcall they run (no Nest, or older than 0.1)`,
         ];
   const findings: Finding[] = [];
-  if (lineOf(facts.version) !== lineOf(version)) {
+  if (releaseLine(facts.version) !== releaseLine(version)) {
     findings.push(
       finding('version-skew', {
         what: `This command is of version ${facts.version}, the registry of ${version}.`,
         evidence: [`rollcall --version: ${facts.version}`, `the registry says: version ${version}`],
         fix: [
-          command(`npx rollcall@${lineOf(version)} doctor`),
+          command(`npx rollcall@${releaseLine(version)} doctor`),
           'or start the registry from the version that the services use',
         ],
       }),
     );
   }
-  const other = facts.instances.filter(({ instance }) => isOtherLine(instance.metadata[TOLD.version], version));
-  if (other.length > 0) findings.push(otherVersions(other, version, facts));
+  const outdated = facts.instances.filter(({ instance }) => isOtherLine(instance.metadata[TOLD.version], version));
+  if (outdated.length > 0) findings.push(otherVersions(outdated, version, facts));
   if (findings.length > 0) return { findings, unchecked };
   return {
     fine: [
@@ -120,21 +120,21 @@ function versions({ facts, registry }: Known): Part {
 }
 
 const isOtherLine = (reported: string | undefined, version: string): boolean =>
-  reported !== undefined && lineOf(reported) !== lineOf(version);
+  reported !== undefined && releaseLine(reported) !== releaseLine(version);
 
-function otherVersions(other: readonly InstanceFacts[], version: string, facts: Facts): Finding {
-  const services = [...new Set(other.map(({ instance }) => serviceNameOf(instance, facts)))];
+function otherVersions(outdated: readonly InstanceFacts[], version: string, facts: Facts): Finding {
+  const services = [...new Set(outdated.map(({ instance }) => serviceNameOf(instance, facts)))];
   return finding('version-skew', {
     what: `${services.join(', ')} run another Rollcall than the registry (${version}).`,
-    instances: other.map(({ instance }) => instance.id),
-    evidence: other
+    instances: outdated.map(({ instance }) => instance.id),
+    evidence: outdated
       .slice(0, 5)
       .map(({ instance }) => `${instance.id} says: ${TOLD.version} ${instance.metadata[TOLD.version] ?? ''}`),
-    fix: [`in ${services.join(', ')}: ${command(`npm install @rollcall/nestjs@${lineOf(version)}`)}`],
+    fix: [`in ${services.join(', ')}: ${command(`npm install @rollcall/nestjs@${releaseLine(version)}`)}`],
   });
 }
 
-function store({ registry }: Known): Part {
+function store({ registry }: RegistryContext): Part {
   if (registry.store === null) return { unchecked: ['the store, because the registry did not report one'] };
   const { name, durable, trouble } = registry.store;
   if (trouble === null)
@@ -160,13 +160,13 @@ function store({ registry }: Known): Part {
   return { findings: [broken] };
 }
 
-function certificate({ facts, registry }: Known): Part {
-  const until = registry.certificateUntil;
+function certificate({ facts, registry }: RegistryContext): Part {
+  const until = registry.certificateExpiresAt;
   if (until === null) return {};
   const leftMs = until - facts.wall;
   const day = new Date(until).toISOString();
   if (leftMs > EXPIRES_SOON_MS) return { fine: [`its certificate is valid until ${day}`] };
-  const soon = finding('certificate-expiring', {
+  const expiring = finding('certificate-expiring', {
     what:
       leftMs > 0
         ? `The registry’s certificate expires in ${ageText(leftMs)}.`
@@ -176,25 +176,25 @@ function certificate({ facts, registry }: Known): Part {
       'put a new certificate and key in the place of the old files; it reads them within a second, without a restart',
     ],
   });
-  return { findings: [soon] };
+  return { findings: [expiring] };
 }
 
-function tokens({ facts, registry: { endingTokens: ending, container } }: Known): Part {
+function tokens({ facts, registry: { endingTokens: ending, container } }: RegistryContext): Part {
   const [first] = ending;
   if (first === undefined) return {};
-  const leftText = (until: number): string => ageText(until - registryWall(facts));
-  const soon = finding('token-expiring', {
-    what: `${ending.length === 1 ? 'An access token ends' : `${ending.length} access tokens end`} soon, the first in ${leftText(first.until)}.`,
-    evidence: ending.map(({ id, whose, until }) => `token ${id} (${whose}) ends in ${leftText(until)}`),
+  const leftText = (expiresAt: number): string => ageText(expiresAt - registryWall(facts));
+  const expiring = finding('token-expiring', {
+    what: `${ending.length === 1 ? 'An access token ends' : `${ending.length} access tokens end`} soon, the first in ${leftText(first.expiresAt)}.`,
+    evidence: ending.map(({ id, owner, expiresAt }) => `token ${id} (${owner}) ends in ${leftText(expiresAt)}`),
     fix: [
       `make new ones where the registry’s folder is, and give them out before: ${remediesFor(container).createToken('…')}`,
       'then restart their services one after the other; the registry needs no restart',
     ],
   });
-  return { findings: [soon] };
+  return { findings: [expiring] };
 }
 
-function access({ registry }: Known): Part {
+function access({ registry }: RegistryContext): Part {
   if (!registry.insecure)
     return {
       fine: [registry.access === 'open' ? 'it is open, to its own machine only' : `it asks for ${registry.access}`],
@@ -212,10 +212,10 @@ function access({ registry }: Known): Part {
   return { findings: [open] };
 }
 
-function preservation({ registry }: Known): Part {
+function preservation({ registry }: RegistryContext): Part {
   if (registry.preservation === null) return { fine: ['self-preservation holds no instance'] };
   const { text, sinceMs } = registry.preservation;
-  const holds = finding('self-preservation', {
+  const held = finding('self-preservation', {
     what: `Self-preservation holds${sinceMs === null ? '' : `, for ${ageText(sinceMs)}`}: the registry does not believe that this many instances are gone.`,
     evidence: [`the registry says: ${text}`],
     fix: [
@@ -223,23 +223,23 @@ function preservation({ registry }: Known): Part {
       `if they are really gone: ${command('rollcall rm <id>')} for each, or wait until they have been silent long enough`,
     ],
   });
-  return { findings: [holds] };
+  return { findings: [held] };
 }
 
 /** The open files; the budgets are computed from its load by the formulas of docs/SIZING.md. */
-function files({ registry }: Known): Part {
+function files({ registry }: RegistryContext): Part {
   if (registry.files === null) return {};
   const { open, most } = registry.files;
   if (!isTight(registry.files)) return { fine: [`${open} of the ${most} files that it may open are open`] };
-  const few = finding('few-open-files', {
+  const fewFiles = finding('few-open-files', {
     what: `The registry has ${Math.max(0, most - open)} open files left of ${most}.`,
     evidence: [`the registry says: ${open} of ${most} files and connections are open`],
     fix: [remediesFor(registry.container).moreFiles],
   });
-  return { findings: [few] };
+  return { findings: [fewFiles] };
 }
 
-function budgets({ registry }: Known): Part {
+function budgets({ registry }: RegistryContext): Part {
   if (registry.budgets.length === 0)
     return { unchecked: ['what the registry’s host carries, because it does not report that'] };
   const tight = registry.budgets.filter(({ used, have }) => isTight({ open: used, most: have }));
@@ -283,10 +283,10 @@ const REFUSED_ACTIONS: Partial<Readonly<Record<FindingCode, string>>> = {
 };
 
 /** A registry whose store has a fault refuses too, and the finding about the store covers that. */
-function refusals({ registry }: Known): Part {
+function refusals({ registry }: RegistryContext): Part {
   const refused = registry.refused.filter(({ code }) => code !== 'NOT_READY');
   if (refused.length === 0) return { fine: ['no registration was refused within ten minutes'] };
-  return { findings: refused.map((one) => refusal(one, registry)) };
+  return { findings: refused.map((answer) => refusal(answer, registry)) };
 }
 
 /** The flag of `rollcall up` for an option that a refusal names. */
@@ -303,7 +303,7 @@ function flagFixes(fix: string, { container }: RegistryFacts): readonly string[]
     const named = match.exec(fix);
     return named === null
       ? []
-      : [`where it was started by the command: ${remediesFor(container).startWith(flag(named[0]))}`];
+      : [`where it was started by the command: ${remediesFor(container).addOption(flag(named[0]))}`];
   });
 }
 

@@ -22,15 +22,15 @@ export type {
   TrafficPoint,
 } from '@rollcall/core';
 
-/** The same without the certainty that these fields are there. */
-type Lacking<Answer, Name extends keyof Answer> = Omit<Answer, Name> & Partial<Pick<Answer, Name>>;
+/** The same with these fields optional. */
+type WithOptional<Answer, Name extends keyof Answer> = Omit<Answer, Name> & Partial<Pick<Answer, Name>>;
 
-export type EventsAnswer = Lacking<Events, 'older' | 'dropped'>;
-export type RegistryAnswer = Lacking<RegistryStatus, 'version' | 'visitor'>;
-export type BeatsAnswer = Lacking<Beats, 'notListening'>;
+export type EventsAnswer = WithOptional<Events, 'older' | 'dropped'>;
+export type RegistryAnswer = WithOptional<RegistryStatus, 'version' | 'visitor'>;
+export type BeatsAnswer = WithOptional<Beats, 'notListening'>;
 
-/** Without `targets` if the request excludes them. */
-export type ServiceEdge = Lacking<Edge, 'targets'>;
+/** An edge; `targets` are missing if the request excludes them. */
+export type ServiceEdge = WithOptional<Edge, 'targets'>;
 export type TopologyAnswer = Omit<Topology, 'edges'> & { readonly edges: readonly ServiceEdge[] };
 
 /** `GET /api/v1/instances`, the part that this page reads. */

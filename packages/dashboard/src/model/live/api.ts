@@ -17,20 +17,20 @@ export class Refusal extends Error {
 }
 
 const TOKEN_KEY = 'rollcall-token';
-/** Enough for the requests of one screen and of the one before it. */
-const MOST_KNOWN = 16;
+/** The maximum number of cached answers: enough for one screen and the previous one. */
+const MAX_CACHED = 16;
 
 /**
- * The registry's API, relative to this page, so that it works behind any path prefix. An access token stays in the
+ * The registry's API, relative to this page: it works behind any path prefix. An access token stays in the
  * session storage of this tab and is sent only in the header.
  */
 export class Api {
   /** True if a token is required that is missing or not valid any more. */
   readonly isLocked = signal(false);
   readonly #clock: Clock;
-  #token: string | null = kept();
+  #token: string | null = storedToken();
   /** Answers by request, the oldest first: the registry need not send unchanged ones again. */
-  readonly #known = new Map<string, { readonly tag: string; readonly answer: unknown }>();
+  readonly #cache = new Map<string, { readonly tag: string; readonly answer: unknown }>();
 
   constructor(clock: Clock) {
     this.#clock = clock;
@@ -42,31 +42,31 @@ export class Api {
 
   unlock(token: string): void {
     this.#token = token.trim();
-    this.#known.clear();
-    keep(this.#token);
+    this.#cache.clear();
+    storeToken(this.#token);
     this.isLocked.value = false;
   }
 
   /**
    * Rejects with a Refusal, or with a TypeError without an answer. An unchanged answer is the same object as before.
    */
-  async get<Answer>(path: string, gone?: AbortSignal): Promise<Answer> {
-    const known = this.#known.get(path);
+  async get<Answer>(path: string, abortSignal?: AbortSignal): Promise<Answer> {
+    const cached = this.#cache.get(path);
     const response = await this.open(path, {
-      ...(gone === undefined ? {} : { signal: gone }),
-      headers: known === undefined ? {} : { 'if-none-match': known.tag },
+      ...(abortSignal === undefined ? {} : { signal: abortSignal }),
+      headers: cached === undefined ? {} : { 'if-none-match': cached.tag },
     });
-    const isSame = response.status === 304 && known !== undefined;
-    const answer = (isSame ? known.answer : await response.json()) as Answer;
-    this.#remember(path, isSame ? known.tag : response.headers.get('etag'), answer);
+    const isSame = response.status === 304 && cached !== undefined;
+    const answer = (isSame ? cached.answer : await response.json()) as Answer;
+    this.#remember(path, isSame ? cached.tag : response.headers.get('etag'), answer);
     return answer;
   }
 
   #remember(path: string, tag: string | null, answer: unknown): void {
-    this.#known.delete(path);
-    if (tag !== null) this.#known.set(path, { tag, answer });
-    const [oldest] = this.#known.keys();
-    if (this.#known.size > MOST_KNOWN && oldest !== undefined) this.#known.delete(oldest);
+    this.#cache.delete(path);
+    if (tag !== null) this.#cache.set(path, { tag, answer });
+    const [oldest] = this.#cache.keys();
+    if (this.#cache.size > MAX_CACHED && oldest !== undefined) this.#cache.delete(oldest);
   }
 
   /** An action of an operator. The header proves that it does not come from a foreign page: a form cannot send it. */
@@ -88,18 +88,18 @@ export class Api {
     const headers = new Headers(init.headers);
     if (token !== null) headers.set('authorization', `Bearer ${token}`);
     const response = await fetch(path, { ...init, headers, cache: 'no-store' });
-    this.#clock.hear(response.headers.get('date'));
+    this.#clock.adjust(response.headers.get('date'));
     if (response.ok || response.status === 304) return response;
     const refusal = await refusalOf(response);
     // after too many failures, here or in another window of this address, ask for a valid token, too
-    const isShut = response.status === 401 || (response.status === 429 && /wrong token/.test(refusal.message));
-    if (isShut && token === this.token) this.isLocked.value = true;
+    const isRefused = response.status === 401 || (response.status === 429 && /wrong token/.test(refusal.message));
+    if (isRefused && token === this.token) this.isLocked.value = true;
     throw refusal;
   }
 }
 
 /** A browser may refuse to store the token: then it is requested again after a reload. */
-function kept(): string | null {
+function storedToken(): string | null {
   try {
     return sessionStorage.getItem(TOKEN_KEY);
   } catch {
@@ -107,7 +107,7 @@ function kept(): string | null {
   }
 }
 
-function keep(token: string): void {
+function storeToken(token: string): void {
   try {
     sessionStorage.setItem(TOKEN_KEY, token);
   } catch {

@@ -2,17 +2,19 @@ import { expect, it } from 'vitest';
 import { clockText } from '../text/age.js';
 import { arrivalText } from './arrival.js';
 
-it('has the progress, as far as it is known', () => {
-  expect(arrivalText({ have: 0, total: null }, null)).toBe('Calling the roll …');
-  expect(arrivalText({ have: 68, total: 200 }, null)).toBe('Calling the roll: 68 of 200 services …');
-  expect(arrivalText({ have: 0, total: 1_200 }, null)).toBe('Calling the roll: 0 of 1,200 services …');
-  expect(arrivalText({ have: 68, total: null }, null)).toBe('Calling the roll: 68 services …');
+it('prints the progress, as far as it is known', () => {
+  expect(arrivalText({ received: 0, total: null }, null)).toBe('Calling the roll …');
+  expect(arrivalText({ received: 68, total: 200 }, null)).toBe('Calling the roll: 68 of 200 services …');
+  expect(arrivalText({ received: 0, total: 1_200 }, null)).toBe('Calling the roll: 0 of 1,200 services …');
+  expect(arrivalText({ received: 68, total: null }, null)).toBe('Calling the roll: 68 services …');
 });
 
 it('uses the past tense if the view is old', () => {
   const at = clockText(5_000);
-  expect(arrivalText({ have: 0, total: null }, 5_000)).toBe(`The view was not whole at ${at}: nothing had come.`);
-  expect(arrivalText({ have: 68, total: 200 }, 5_000)).toBe(
-    `The view was not whole at ${at}: 68 of 200 services had come.`,
+  expect(arrivalText({ received: 0, total: null }, 5_000)).toBe(
+    `The view was not whole at ${at}: nothing had arrived.`,
+  );
+  expect(arrivalText({ received: 68, total: 200 }, 5_000)).toBe(
+    `The view was not whole at ${at}: 68 of 200 services had arrived.`,
   );
 });

@@ -3,14 +3,14 @@ import { clockText, countText, plural } from '../text/age.js';
 import type { Arrival } from './roll.js';
 
 /** `68 of 200 services`. */
-export const shareOfArrival = ({ have, total }: Arrival): string =>
-  total === null ? plural(have, 'service') : `${countText(have)} of ${plural(total, 'service')}`;
+export const shareOfArrival = ({ received, total }: Arrival): string =>
+  total === null ? plural(received, 'service') : `${countText(received)} of ${plural(total, 'service')}`;
 
-/** In place of a verdict. `staleSince`: when the view is old, since when. */
+/** The text in place of a verdict. `staleSince`: the time since which the view is old. */
 export function arrivalText(arrival: Arrival, staleSince: number | null): string {
-  const isAnyKnown = arrival.have > 0 || arrival.total !== null;
+  const isAnyKnown = arrival.received > 0 || arrival.total !== null;
   if (staleSince !== null) {
-    const had = isAnyKnown ? `${shareOfArrival(arrival)} had come` : 'nothing had come';
+    const had = isAnyKnown ? `${shareOfArrival(arrival)} had arrived` : 'nothing had arrived';
     return `The view was not whole at ${clockText(staleSince)}: ${had}.`;
   }
   return isAnyKnown ? `Calling the roll: ${shareOfArrival(arrival)} …` : 'Calling the roll …';

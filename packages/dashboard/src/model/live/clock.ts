@@ -20,7 +20,7 @@ export class Clock {
   }
 
   /** Reads the `Date` header of an answer; an unreadable one is ignored. */
-  hear(date: string | null): void {
+  adjust(date: string | null): void {
     const at = date === null ? Number.NaN : Date.parse(date);
     if (Number.isNaN(at)) return;
     const differsBy = at + 500 - Date.now();

@@ -18,7 +18,7 @@ export type Freshness =
       readonly kind: 'stale';
       readonly since: number;
       /**
-       * True if it went silent without closing: it may be frozen, or the network cut. Else it closed or refused the
+       * True if it went silent without closing: its process may hang, or the network may be cut. Else it closed or refused the
        * connection.
        */
       readonly isSilent: boolean;
@@ -33,19 +33,19 @@ const BEAT_MS = 5_000;
 const OLD_BEAT_MS = 10_000;
 /** After the second missed sign of life the view counts as old; the delay is at most this. */
 const LATE_MS = 1_000;
-const LONGEST_TRUST_MS = 12_000;
+const MAX_TRUST_MS = 12_000;
 /** After a longer silence the connection counts as dead: another one is tried. */
 const SILENT_MS = 25_000;
 /** An attempt that is not answered by then will not be. */
 const ATTEMPT_MS = 10_000;
-const LOOK_MS = 500;
+const CHECK_MS = 500;
 /** The longest event that is read: a registry's own frames have at most 64 KiB, and a few tombstones. */
-const LONGEST = 4 * 1024 * 1024;
-const HIDDEN_MS = 250;
+const MAX_EVENT_BYTES = 4 * 1024 * 1024;
+const HIDDEN_DRAW_MS = 250;
 /** Between two drawings: the first change after a pause is shown at once, many are shown together. */
 const DRAW_GAP_MS = 250;
 const FIRST_RETRY_MS = 500;
-const LONGEST_RETRY_MS = 10_000;
+const MAX_RETRY_MS = 10_000;
 const PATH = `api/v1/watch?service=*&namespace=*&beatMs=${BEAT_MS}`;
 const FRAMES: ReadonlySet<string> = new Set(['reset', 'change', 'unknown', 'status', 'gone']);
 
@@ -59,7 +59,7 @@ export class Feed {
   readonly #roll: Roll;
   readonly #freshness = signal<Freshness>({ kind: 'connecting' });
   /** Counts applied changes, for parts that have to request data again. */
-  readonly #news = signal(0);
+  readonly #changeCount = signal(0);
   #queue: SseEvent[] = [];
   #frames: Frame[] = [];
   /** True once a service's whole view has arrived since the view began. */
@@ -70,11 +70,11 @@ export class Feed {
   /** The number of services that the newest stream begins with; null: not reported. */
   #total: number | null = null;
   /** After this time without a message the view counts as old. */
-  #trustMs = LONGEST_TRUST_MS;
+  #trustMs = MAX_TRUST_MS;
   /** Another attempt is made after this time without a message. */
-  #patienceMs = ATTEMPT_MS;
+  #maxSilenceMs = ATTEMPT_MS;
   /** The time of the last message, or of the start of an attempt without one. */
-  #heardAt = Date.now();
+  #lastMessageAt = Date.now();
   #failures = 0;
   #abort: AbortController | null = null;
   #retry: number | null = null;
@@ -88,35 +88,35 @@ export class Feed {
     return this.#freshness;
   }
 
-  get news(): ReadonlySignal<number> {
-    return this.#news;
+  get changeCount(): ReadonlySignal<number> {
+    return this.#changeCount;
   }
 
   start(): void {
-    void this.#follow();
+    void this.#connect();
   }
 
-  /** Now rather than when the wait is over. */
+  /** Retries at once, without the rest of the wait. */
   retryNow(): void {
     if (this.#freshness.value.kind === 'live') return;
     this.#abort?.abort();
     this.#clearRetry();
-    void this.#follow();
+    void this.#connect();
   }
 
-  async #follow(): Promise<void> {
+  async #connect(): Promise<void> {
     const abort = new AbortController();
     this.#abort = abort;
-    const begunAt = Date.now();
-    this.#heardAt = begunAt;
-    this.#patienceMs = ATTEMPT_MS;
+    const startedAt = Date.now();
+    this.#lastMessageAt = startedAt;
+    this.#maxSilenceMs = ATTEMPT_MS;
     let wasSilent = false;
     const watchdog = window.setInterval(() => {
-      const silentMs = Date.now() - this.#heardAt;
-      if (silentMs > this.#trustMs) this.#doubt();
-      wasSilent = silentMs > this.#patienceMs;
+      const silentMs = Date.now() - this.#lastMessageAt;
+      if (silentMs > this.#trustMs) this.#markSilent();
+      wasSilent = silentMs > this.#maxSilenceMs;
       if (wasSilent) abort.abort();
-    }, LOOK_MS);
+    }, CHECK_MS);
     if (this.#freshness.value.kind === 'stale') this.#freshness.value = { ...this.#freshness.value, retryAt: null };
     let refusal: Refusal | null = null;
     try {
@@ -128,8 +128,8 @@ export class Feed {
       window.clearInterval(watchdog);
       abort.abort(); // the rest of the body
     }
-    // another attempt may have begun meanwhile
-    if (this.#abort === abort) this.#retryLater({ refusal, wasSilent, tookMs: Date.now() - begunAt });
+    // another attempt may have started
+    if (this.#abort === abort) this.#retryLater({ refusal, wasSilent, tookMs: Date.now() - startedAt });
   }
 
   async #read(abort: AbortSignal): Promise<void> {
@@ -140,18 +140,18 @@ export class Feed {
     });
     const { body } = response;
     if (body === null) return;
-    this.#heardAt = Date.now();
-    this.#patienceMs = SILENT_MS;
+    this.#lastMessageAt = Date.now();
+    this.#maxSilenceMs = SILENT_MS;
     this.#total = numberIn(response.headers, 'rollcall-services');
     const beatMs = numberIn(response.headers, 'rollcall-beat-ms') ?? OLD_BEAT_MS;
-    this.#trustMs = Math.min(LONGEST_TRUST_MS, 2 * beatMs + LATE_MS);
+    this.#trustMs = Math.min(MAX_TRUST_MS, 2 * beatMs + LATE_MS);
     if (!resumes) this.#enqueue([BEGIN]);
-    const parser = new SseParser(LONGEST);
-    const pieces = body.getReader();
+    const parser = new SseParser(MAX_EVENT_BYTES);
+    const reader = body.getReader();
     for (;;) {
-      const { done, value } = await pieces.read();
+      const { done, value } = await reader.read();
       if (done) return;
-      this.#heardAt = Date.now();
+      this.#lastMessageAt = Date.now();
       this.#failures = 0;
       if (this.#freshness.value.kind !== 'live') this.#freshness.value = { kind: 'live' };
       const events = parser.push(value);
@@ -165,16 +165,16 @@ export class Feed {
     if (this.#isDrawing || this.#queue.length === 0) return;
     this.#isDrawing = true;
     const waitMs = this.#drawnAt + DRAW_GAP_MS - performance.now();
-    if (waitMs > 0) window.setTimeout(() => this.#drawSoon(), waitMs);
-    else this.#drawSoon();
+    if (waitMs > 0) window.setTimeout(() => this.#scheduleDraw(), waitMs);
+    else this.#scheduleDraw();
   }
 
-  #drawSoon(): void {
+  #scheduleDraw(): void {
     // a tab that is hidden, now or a moment later, is given no frames, and must not pile things up
-    const late = window.setTimeout(() => this.#draw(), HIDDEN_MS);
+    const fallback = window.setTimeout(() => this.#draw(), HIDDEN_DRAW_MS);
     requestAnimationFrame(() => {
       if (!this.#isDrawing) return;
-      window.clearTimeout(late);
+      window.clearTimeout(fallback);
       this.#draw();
     });
   }
@@ -187,35 +187,35 @@ export class Feed {
     batch(() => {
       for (const event of events) this.#apply(event);
       this.#flush();
-      this.#news.value += 1;
+      this.#changeCount.value += 1;
     });
   }
 
   #apply({ event, data, id }: SseEvent): void {
-    if (event === BEGIN.event) this.#begin();
-    else if (data !== null && FRAMES.has(event)) this.#add({ event, data: JSON.parse(data) } as Frame);
+    if (event === BEGIN.event) this.#beginView();
+    else if (data !== null && FRAMES.has(event)) this.#addFrame({ event, data: JSON.parse(data) } as Frame);
     if (id === null || id === this.#lastId) return;
-    if (this.#lastId !== '' && epochOf(id) !== epochOf(this.#lastId)) this.#begin();
+    if (this.#lastId !== '' && epochOf(id) !== epochOf(this.#lastId)) this.#beginView();
     this.#lastId = id;
     this.#flush();
     // revision 0 after a message means that more follows
-    if (revisionOf(id) > 0 || !this.#hasReset) this.#roll.caughtUp(revisionOf(id));
+    if (revisionOf(id) > 0 || !this.#hasReset) this.#roll.finishView(revisionOf(id));
   }
 
   /** A registry that lost its data does not resume, and sends another epoch: what it does not name is gone. */
-  #add(frame: Frame): void {
+  #addFrame(frame: Frame): void {
     if (frame.event === 'reset') {
-      if (this.#lastId !== '' && frame.data.epoch !== epochOf(this.#lastId)) this.#begin();
+      if (this.#lastId !== '' && frame.data.epoch !== epochOf(this.#lastId)) this.#beginView();
       this.#hasReset = true;
     }
     this.#frames.push(frame);
   }
 
-  #begin(): void {
+  #beginView(): void {
     this.#flush();
     this.#lastId = '';
     this.#hasReset = false;
-    this.#roll.beginAnew(this.#total);
+    this.#roll.beginView(this.#total);
   }
 
   #flush(): void {
@@ -225,22 +225,22 @@ export class Feed {
   }
 
   /** The connection is open, and silent. */
-  #doubt(): void {
+  #markSilent(): void {
     if (this.#freshness.value.kind === 'stale') return;
-    this.#freshness.value = { kind: 'stale', since: this.#heardAt, isSilent: true, retryAt: null, refusal: null };
+    this.#freshness.value = { kind: 'stale', since: this.#lastMessageAt, isSilent: true, retryAt: null, refusal: null };
   }
 
   /** The wait counts from the start of the attempt: a silent attempt has waited already. */
   #retryLater({ refusal, wasSilent, tookMs }: Attempt): void {
-    const backoffMs = Math.min(LONGEST_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failures) * (0.75 + Math.random() / 2);
+    const backoffMs = Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** this.#failures) * (0.75 + Math.random() / 2);
     const waitMs = Math.max(FIRST_RETRY_MS / 2, backoffMs - (wasSilent ? tookMs : 0));
     this.#failures += 1;
-    const known = this.#freshness.value;
-    const since = known.kind === 'stale' ? known.since : this.#heardAt;
+    const freshness = this.#freshness.value;
+    const since = freshness.kind === 'stale' ? freshness.since : this.#lastMessageAt;
     const isLocked = this.#api.isLocked.value;
     const retryAt = isLocked ? null : Date.now() + waitMs;
     this.#freshness.value = { kind: 'stale', since, isSilent: wasSilent, retryAt, refusal };
-    if (!isLocked) this.#retry = window.setTimeout(() => void this.#follow(), waitMs);
+    if (!isLocked) this.#retry = window.setTimeout(() => void this.#connect(), waitMs);
   }
 
   #clearRetry(): void {

@@ -2,24 +2,24 @@ import { describe, expect, it } from 'vitest';
 import { clockText } from '../text/age.js';
 import { knownOf, missingText, valueOf } from './known.js';
 
-const asked = { value: null, error: null, heardAt: null, askedAt: 1_000 };
+const pending = { value: null, error: null, receivedAt: null, requestedAt: 1_000 };
 const error = new Error('nobody answers');
 
-describe('a known value', () => {
-  it('is requested until it is available or unavailable', () => {
-    expect(knownOf(asked, null)).toEqual({ kind: 'asked' });
-    expect(missingText(knownOf(asked, null))).toBe('Asking …');
+describe('knownOf', () => {
+  it('returns pending until there is an answer or an error', () => {
+    expect(knownOf(pending, null)).toEqual({ kind: 'pending' });
+    expect(missingText(knownOf(pending, null))).toBe('Asking …');
   });
 
-  it('is unknown without an answer, since the page is old or the request', () => {
-    expect(knownOf({ ...asked, error }, null)).toEqual({ kind: 'unknown', since: 1_000, error });
-    expect(knownOf(asked, 500)).toEqual({ kind: 'unknown', since: 500, error: null });
-    expect(missingText(knownOf(asked, 500))).toBe(`– unknown since ${clockText(500)}`);
-    expect(valueOf(knownOf(asked, 500))).toBeNull();
+  it('returns unknown without an answer, since the page is old or since the request', () => {
+    expect(knownOf({ ...pending, error }, null)).toEqual({ kind: 'unknown', since: 1_000, error });
+    expect(knownOf(pending, 500)).toEqual({ kind: 'unknown', since: 500, error: null });
+    expect(missingText(knownOf(pending, 500))).toBe(`– unknown since ${clockText(500)}`);
+    expect(valueOf(knownOf(pending, 500))).toBeNull();
   });
 
-  it('is as old as its last answer', () => {
-    const answered = { ...asked, value: 'three', heardAt: 2_000 };
+  it('dates a value by its last answer', () => {
+    const answered = { ...pending, value: 'three', receivedAt: 2_000 };
     expect(knownOf(answered, null)).toEqual({ kind: 'known', value: 'three', asOf: null });
     expect(knownOf({ ...answered, error }, null)).toMatchObject({ asOf: 2_000 });
     expect(knownOf(answered, 1_900)).toMatchObject({ asOf: 2_000 });

@@ -6,23 +6,23 @@ interface OverridesInput {
   /** Left out: of all services. */
   readonly service?: string;
   /** True if an operator keeps an instance away. Else nothing is requested. */
-  readonly isAny: boolean;
+  readonly hasAny: boolean;
 }
 
 /** Settings of more instances than this are not requested. */
-const MOST = 1_000;
+const MAX_OVERRIDES = 1_000;
 
 /**
  * The settings of operators for the instances that they drained or put into maintenance. The stream of changes does not
  * contain them, so they are requested every 5 s; for one service also at each change. For all services the answer is
  * too large for that.
  */
-export function useOverrides({ namespace, service, isAny }: OverridesInput): Overrides {
-  const query = new URLSearchParams({ namespace, limit: String(MOST) });
+export function useOverrides({ namespace, service, hasAny }: OverridesInput): Overrides {
+  const query = new URLSearchParams({ namespace, limit: String(MAX_OVERRIDES) });
   for (const admin of ['DRAINING', 'MAINTENANCE']) query.append('admin', admin);
   if (service !== undefined) query.append('service', service);
-  const path = isAny ? `api/v1/instances?${query.toString()}` : null;
-  const { value } = useAnswer<InstanceListAnswer>(path, { onNews: service !== undefined }).value;
+  const path = hasAny ? `api/v1/instances?${query.toString()}` : null;
+  const { value } = useAnswer<InstanceListAnswer>(path, { onChange: service !== undefined }).value;
   const listed = value?.instances ?? [];
   return new Map(listed.flatMap(({ id, override }) => (override === undefined ? [] : [[id, override] as const])));
 }

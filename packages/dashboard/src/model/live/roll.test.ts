@@ -16,13 +16,13 @@ const change = (upsert: Instance[], remove: { id: string; revision: number }[] =
 const idsOf = (roll: Roll): string[] => [...(roll.node('default/orders')?.instances.value.keys() ?? [])];
 
 describe('the copy of the registry', () => {
-  it('has the content of a reset, once its last part has arrived', () => {
+  it('takes over a reset once its last part has arrived', () => {
     const roll = new Roll();
     roll.apply([reset([sample('orders-1')], false)]);
     expect(roll.services.value).toEqual([]);
     roll.apply([reset([sample('orders-2')], true, 1)]);
     expect(idsOf(roll)).toEqual(['orders-1', 'orders-2']);
-    expect(roll.homeOf('orders-1')?.name).toBe('orders');
+    expect(roll.serviceOf('orders-1')?.name).toBe('orders');
   });
 
   it('changes a service once for all frames of one turn, and no others', () => {
@@ -37,27 +37,27 @@ describe('the copy of the registry', () => {
     ]);
     expect(drawn).toBe(1);
     expect(idsOf(roll)).toEqual(['orders-2', 'orders-3']);
-    expect(roll.homeOf('orders-1')).toBeUndefined();
+    expect(roll.serviceOf('orders-1')).toBeUndefined();
   });
 
-  it('a tombstone does not remove a newer version', () => {
+  it('keeps a newer version than a tombstone', () => {
     const roll = new Roll();
     roll.apply([reset([{ ...sample('orders-1'), revision: 5 }]), change([], [{ id: 'orders-1', revision: 4 }])]);
     expect(idsOf(roll)).toEqual(['orders-1']);
   });
 
-  it('drops what a whole new view no longer names, once it is complete', () => {
+  it('drops instances that a whole new view no longer names, once it is complete', () => {
     const roll = new Roll();
     roll.apply([reset([sample('orders-1')])]);
-    roll.caughtUp(1);
-    roll.beginAnew();
+    roll.finishView(1);
+    roll.beginView();
     expect(idsOf(roll)).toEqual(['orders-1']);
-    roll.caughtUp(2);
+    roll.finishView(2);
     expect(roll.services.value).toEqual([]);
     expect(roll.revision.value).toBe(2);
   });
 
-  it('a service without instances leaves the list', () => {
+  it('removes a service without instances from the list', () => {
     const roll = new Roll();
     roll.apply([reset([sample('orders-1')])]);
     roll.apply([change([], [{ id: 'orders-1', revision: 2 }])]);
@@ -66,7 +66,7 @@ describe('the copy of the registry', () => {
 });
 
 describe('the order', () => {
-  it('is worst first, then newest', () => {
+  it('puts the worst first, then the newest', () => {
     const all = [
       sample('a-1'),
       { ...sample('a-2', 'UNHEALTHY', 'SILENT'), since: 5 },
@@ -77,19 +77,19 @@ describe('the order', () => {
     expect(all.toSorted(byTrouble).map(({ id }) => id)).toEqual(['a-4', 'a-3', 'a-2', 'a-5', 'a-1']);
   });
 
-  it('of services: the worst instance, then the lower share', () => {
+  it('sorts services by the worst instance, then by the lower share', () => {
     const roll = new Roll();
-    const put = (service: string, instances: Instance[]): void =>
+    const addService = (service: string, instances: Instance[]): void =>
       roll.apply([
         {
           event: 'reset',
           data: { namespace: 'default', service, epoch: 'e', revision: 1, part: 0, complete: true, instances },
         },
       ]);
-    put('fine', [sample('fine-1')]);
-    put('worse', [sample('worse-1', 'UNHEALTHY', 'SILENT'), sample('worse-2', 'UNHEALTHY', 'SILENT')]);
-    put('bad', [sample('bad-1', 'UNHEALTHY', 'SILENT'), sample('bad-2')]);
-    put('worst', [sample('worst-1', 'CRITICAL', 'SILENT'), sample('worst-2')]);
+    addService('fine', [sample('fine-1')]);
+    addService('worse', [sample('worse-1', 'UNHEALTHY', 'SILENT'), sample('worse-2', 'UNHEALTHY', 'SILENT')]);
+    addService('bad', [sample('bad-1', 'UNHEALTHY', 'SILENT'), sample('bad-2')]);
+    addService('worst', [sample('worst-1', 'CRITICAL', 'SILENT'), sample('worst-2')]);
     expect(servicesByTrouble(roll.services.value).map(({ name }) => name)).toEqual(['worst', 'worse', 'bad', 'fine']);
     expect(countStates(roll.services.value)).toMatchObject({ HEALTHY: 3, UNHEALTHY: 3, CRITICAL: 1 });
     expect(standingOf(roll.node('default/bad')!.instances.value)).toMatchObject({

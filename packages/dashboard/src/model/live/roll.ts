@@ -2,7 +2,7 @@ import { computed, signal } from '@preact/signals';
 import type { ReadonlySignal, Signal } from '@preact/signals';
 import { countCallable, isCallable, isOutage } from '@rollcall/core';
 import type { CallableCount, ChangeFrame, Frame, Instance, ResetFrame, State, StatusFrame } from '@rollcall/core';
-import type { Tally } from '../text/words.js';
+import type { Tally } from '../text/instance-text.js';
 
 export type Instances = ReadonlyMap<string, Instance>;
 
@@ -12,7 +12,7 @@ export type NameOf = (namespace: string, name: string) => string;
 /** The progress of a whole view. */
 export interface Arrival {
   /** Services. */
-  readonly have: number;
+  readonly received: number;
   /** Null: the registry does not report it. */
   readonly total: number | null;
 }
@@ -31,22 +31,22 @@ export interface ServiceNode {
  * changes once, however many frames name it.
  */
 export class Roll {
-  /** By name, then namespace; changes only when a service is added or removed. */
+  /** The services by name, then namespace; changes only when a service is added or removed. */
   readonly services: Signal<readonly ServiceNode[]> = signal<readonly ServiceNode[]>([]);
-  /** Those that have services, sorted. */
+  /** The namespaces that have services, sorted. */
   readonly namespaces: ReadonlySignal<readonly string[]> = computed(() =>
     [...new Set(this.services.value.map(({ namespace }) => namespace))].toSorted(),
   );
-  /** With its namespace before it if there are several. */
+  /** The name of a service, after its namespace if there are several. */
   readonly nameOf: NameOf = (namespace, name) => (this.namespaces.value.length > 1 ? `${namespace}/${name}` : name);
   readonly status: Signal<StatusFrame> = signal<StatusFrame>({ settled: true });
   readonly revision: Signal<number> = signal(0);
   /** The progress of a view that is not complete: nothing can be counted or judged. Null: it is complete. */
-  readonly arrival: Signal<Arrival | null> = signal<Arrival | null>({ have: 0, total: null });
+  readonly arrival: Signal<Arrival | null> = signal<Arrival | null>({ received: 0, total: null });
   /** True once it was complete: then an older view is shown while a new one loads. */
-  readonly wasWhole: Signal<boolean> = signal(false);
+  readonly hasLoaded: Signal<boolean> = signal(false);
   readonly #nodes = new Map<string, ServiceNode>();
-  readonly #home = new Map<string, ServiceNode>();
+  readonly #serviceById = new Map<string, ServiceNode>();
   /** Parts of views that are not whole yet. */
   readonly #parts = new Map<string, Instance[]>();
   /** Services that have not been received since a new view began; null: the view was resumed. */
@@ -55,30 +55,30 @@ export class Roll {
   readonly #arrived = new Set<string>();
 
   /** Begins a whole new view of `total` services (null: unknown): what it does not name by its end is gone. */
-  beginAnew(total: number | null = null): void {
+  beginView(total: number | null = null): void {
     this.#arrived.clear();
-    this.arrival.value = { have: 0, total };
+    this.arrival.value = { received: 0, total };
     this.#unseen = new Set(this.#nodes.keys());
     this.#parts.clear();
   }
 
   /** Everything requested has arrived, up to this revision. */
-  caughtUp(revision: number): void {
+  finishView(revision: number): void {
     this.revision.value = revision;
     this.arrival.value = null;
-    this.wasWhole.value = true;
+    this.hasLoaded.value = true;
     if (this.#unseen === null) return;
-    for (const key of this.#unseen) this.#forget(key);
+    for (const key of this.#unseen) this.#removeService(key);
     this.#unseen = null;
   }
 
   apply(frames: readonly Frame[]): void {
     const changed = new Map<string, Map<string, Instance>>();
-    for (const frame of frames) this.#applyOne(frame, changed);
-    let isNewList = false;
-    for (const [key, instances] of changed) isNewList = this.#settle(key, instances) || isNewList;
-    if (isNewList) this.#list();
-    this.#count();
+    for (const frame of frames) this.#applyFrame(frame, changed);
+    let hasNewList = false;
+    for (const [key, instances] of changed) hasNewList = this.#setInstances(key, instances) || hasNewList;
+    if (hasNewList) this.#sortServices();
+    this.#updateArrival();
   }
 
   node(key: string): ServiceNode | undefined {
@@ -86,11 +86,11 @@ export class Roll {
   }
 
   /** The service that an instance belongs to. */
-  homeOf(id: string): ServiceNode | undefined {
-    return this.#home.get(id);
+  serviceOf(id: string): ServiceNode | undefined {
+    return this.#serviceById.get(id);
   }
 
-  #applyOne(frame: Frame, changed: Map<string, Map<string, Instance>>): void {
+  #applyFrame(frame: Frame, changed: Map<string, Map<string, Instance>>): void {
     switch (frame.event) {
       case 'reset':
         this.#reset(frame.data, changed);
@@ -136,36 +136,36 @@ export class Roll {
   }
 
   /** True if the list of services has changed. */
-  #settle(key: string, instances: Map<string, Instance>): boolean {
+  #setInstances(key: string, instances: Map<string, Instance>): boolean {
     const known = this.#nodes.get(key);
-    if (instances.size === 0) return known !== undefined && this.#forget(key);
+    if (instances.size === 0) return known !== undefined && this.#removeService(key);
     const node = known ?? nodeOf(key);
-    for (const id of node.instances.value.keys()) if (!instances.has(id)) this.#home.delete(id);
-    for (const id of instances.keys()) this.#home.set(id, node);
+    for (const id of node.instances.value.keys()) if (!instances.has(id)) this.#serviceById.delete(id);
+    for (const id of instances.keys()) this.#serviceById.set(id, node);
     node.instances.value = instances;
     this.#nodes.set(key, node);
     return known === undefined;
   }
 
-  #forget(key: string): boolean {
+  #removeService(key: string): boolean {
     const node = this.#nodes.get(key);
     if (node === undefined) return false;
-    for (const id of node.instances.value.keys()) this.#home.delete(id);
+    for (const id of node.instances.value.keys()) this.#serviceById.delete(id);
     this.#nodes.delete(key);
-    this.#list();
+    this.#sortServices();
     return true;
   }
 
-  #count(): void {
+  #updateArrival(): void {
     const { arrival } = this;
-    const have = this.#arrived.size;
-    if (arrival.value === null || arrival.value.have === have) return;
-    arrival.value = { have, total: arrival.value.total === null ? null : Math.max(have, arrival.value.total) };
+    const received = this.#arrived.size;
+    if (arrival.value === null || arrival.value.received === received) return;
+    arrival.value = { received, total: arrival.value.total === null ? null : Math.max(received, arrival.value.total) };
   }
 
-  #list(): void {
-    this.services.value = [...this.#nodes.values()].toSorted((one, other) =>
-      `${one.name}/${one.namespace}` < `${other.name}/${other.namespace}` ? -1 : 1,
+  #sortServices(): void {
+    this.services.value = [...this.#nodes.values()].toSorted((a, b) =>
+      `${a.name}/${a.namespace}` < `${b.name}/${b.namespace}` ? -1 : 1,
     );
   }
 }
@@ -175,7 +175,7 @@ function nodeOf(key: string): ServiceNode {
   return { key, namespace: key.slice(0, slash), name: key.slice(slash + 1), instances: signal<Instances>(new Map()) };
 }
 
-/** Worst first: the order in which a person should see them. */
+/** The order of display: worst first. */
 export const WORST_FIRST: readonly State[] = ['CRITICAL', 'UNHEALTHY', 'REGISTERING', 'DEREGISTERING', 'HEALTHY'];
 const SEVERITY: Readonly<Record<State, number>> = {
   CRITICAL: 0,
@@ -190,9 +190,9 @@ export const needsAttention = ({ state }: Pick<Instance, 'state'>): boolean =>
 export const isOnTheWay = ({ state }: Pick<Instance, 'state'>): boolean =>
   state === 'REGISTERING' || state === 'DEREGISTERING';
 
-/** Worst state first, then the newest change, then by id, so that rows keep their places. */
-export function byTrouble(one: Instance, other: Instance): number {
-  return SEVERITY[one.state] - SEVERITY[other.state] || other.since - one.since || (one.id < other.id ? -1 : 1);
+/** Worst state first, then the newest change, then by id: rows keep their places. */
+export function byTrouble(a: Instance, b: Instance): number {
+  return SEVERITY[a.state] - SEVERITY[b.state] || b.since - a.since || (a.id < b.id ? -1 : 1);
 }
 
 /** The state of a service. */
@@ -235,7 +235,7 @@ export function servicesByTrouble(nodes: readonly ServiceNode[]): ServiceNode[] 
     if (isOutage(standing.count)) return -1;
     return SEVERITY[standing.worst] + healthyOf(standing) / Math.max(1, standing.count.all) / 2;
   };
-  return nodes.toSorted((one, other) => rank(one) - rank(other));
+  return nodes.toSorted((a, b) => rank(a) - rank(b));
 }
 
 /** The counts for the verdict. */

@@ -25,7 +25,7 @@ export function sample(id: string, state: State = 'HEALTHY', code: ReasonCode = 
 }
 
 /** An edge of which 100 calls were reported, all of them answered. */
-export function sampleEdge(from: string, to: string, words: Partial<ServiceEdge> = {}): ServiceEdge {
+export function sampleEdge(from: string, to: string, overrides: Partial<ServiceEdge> = {}): ServiceEdge {
   return {
     namespace: 'default',
     from,
@@ -40,6 +40,6 @@ export function sampleEdge(from: string, to: string, words: Partial<ServiceEdge>
     inFlight: 0,
     ageMs: 0,
     circuits: { closed: 0, open: 0, halfOpen: 0 },
-    ...words,
+    ...overrides,
   };
 }

@@ -2,7 +2,7 @@ import { createContext } from 'preact';
 import { useContext, useEffect, useMemo } from 'preact/hooks';
 import { signal } from '@preact/signals';
 import type { ReadonlySignal, Signal } from '@preact/signals';
-import { arrivedAt, routeOf, withFilter } from '../view/route.js';
+import { resolveHash, routeOf, withFilter } from '../view/route.js';
 import type { Route } from '../view/route.js';
 import { Shell } from './shell.js';
 import { Api } from './api.js';
@@ -28,10 +28,10 @@ export function openSession(): Session {
   const roll = new Roll();
   const feed = new Feed(api, roll);
   const route = signal(routeOf(window.location.hash));
-  const isOwn = watchMoves();
+  const isOwn = watchNavigation();
   window.addEventListener('hashchange', () => {
     const { hash } = window.location;
-    const at = arrivedAt(hash, isOwn(hash), route.value.filters['ns']);
+    const at = resolveHash(hash, isOwn(hash), route.value.filters['ns']);
     if (at !== hash) window.history.replaceState(null, '', at);
     route.value = routeOf(at);
   });
@@ -40,14 +40,14 @@ export function openSession(): Session {
   return { clock, api, roll, feed, route, shell: new Shell() };
 }
 
-/** A key may lead anywhere. */
+/** The target of a key: any place. */
 const ANY = Symbol('any');
 
 /**
  * True if a change of the address comes from this page: from a clicked link, or from a key. A user who goes to the
  * address bar takes the focus from the page first.
  */
-function watchMoves(): (hash: string) => boolean {
+function watchNavigation(): (hash: string) => boolean {
   let expected: string | typeof ANY | null = null;
   const onClick = ({ target, button, ctrlKey, metaKey, shiftKey }: MouseEvent): void => {
     const isHere = button === 0 && !ctrlKey && !metaKey && !shiftKey;
@@ -91,10 +91,10 @@ export function useFilterLink(): (key: string, value: string) => string {
   return (key, value) => withFilter(window.location.hash, key, value);
 }
 
-interface Asking {
+interface PollingOptions {
   readonly everyMs: number;
-  /** Ask, too, whenever the feed brought something; at most once a second. */
-  readonly onNews: boolean;
+  /** True if each change of the feed triggers a request, at most once a second. */
+  readonly onChange: boolean;
 }
 
 /**
@@ -102,59 +102,59 @@ interface Asking {
  * a time, and none while the tab is hidden, the registry requires a token, or is silent. `key` names the request:
  * another one starts again, null requests nothing. `ask` handles its result itself.
  */
-export function useAsking(
+export function usePolling(
   key: string | null,
-  { everyMs, onNews }: Asking,
-  ask: (gone: AbortSignal) => Promise<void>,
+  { everyMs, onChange }: PollingOptions,
+  request: (aborted: AbortSignal) => Promise<void>,
 ): void {
   const { api, feed } = useSession();
   useEffect(() => {
     if (key === null) return undefined;
-    const gone = new AbortController();
-    let askedAt = 0;
-    let isAsking = false;
+    const aborted = new AbortController();
+    let requestedAt = 0;
+    let isRequesting = false;
     let due: number | null = null;
-    const askNow = async (): Promise<void> => {
+    const requestNow = async (): Promise<void> => {
       // a browser opens few connections to one registry, and the feed needs one of them
-      if (isAsking || document.hidden || api.isLocked.peek() || isSilent(feed)) return;
-      isAsking = true;
-      askedAt = Date.now();
-      await ask(AbortSignal.any([gone.signal, AbortSignal.timeout(PATIENCE_MS)]));
-      isAsking = false;
+      if (isRequesting || document.hidden || api.isLocked.peek() || isSilent(feed)) return;
+      isRequesting = true;
+      requestedAt = Date.now();
+      await request(AbortSignal.any([aborted.signal, AbortSignal.timeout(TIMEOUT_MS)]));
+      isRequesting = false;
     };
-    const askSoon = (): void => {
+    const requestSoon = (): void => {
       due ??= window.setTimeout(
         () => {
           due = null;
-          void askNow();
+          void requestNow();
         },
-        Math.max(0, askedAt + MOST_OFTEN_MS - Date.now()),
+        Math.max(0, requestedAt + MIN_INTERVAL_MS - Date.now()),
       );
     };
-    const timer = window.setInterval(askSoon, everyMs);
-    const unsubscribe = onNews ? feed.news.subscribe(askSoon) : (): void => {};
-    // it calls at once: that is the first question
-    const unlocked = api.isLocked.subscribe((isLocked) => {
-      if (!isLocked) askSoon();
+    const timer = window.setInterval(requestSoon, everyMs);
+    const unsubscribe = onChange ? feed.changeCount.subscribe(requestSoon) : (): void => {};
+    // it calls at once: that is the first request
+    const unsubscribeLock = api.isLocked.subscribe((isLocked) => {
+      if (!isLocked) requestSoon();
     });
-    const live = feed.freshness.subscribe(({ kind }) => {
-      if (kind === 'live') askSoon();
+    const unsubscribeFreshness = feed.freshness.subscribe(({ kind }) => {
+      if (kind === 'live') requestSoon();
     });
     // the data of a hidden tab may be hours old
-    const seen = (): void => {
-      if (!document.hidden) askSoon();
+    const onVisible = (): void => {
+      if (!document.hidden) requestSoon();
     };
-    document.addEventListener('visibilitychange', seen);
+    document.addEventListener('visibilitychange', onVisible);
     return () => {
-      document.removeEventListener('visibilitychange', seen);
-      live();
-      gone.abort();
+      document.removeEventListener('visibilitychange', onVisible);
+      unsubscribeFreshness();
+      aborted.abort();
       window.clearInterval(timer);
       if (due !== null) window.clearTimeout(due);
       unsubscribe();
-      unlocked();
+      unsubscribeLock();
     };
-  }, [key, everyMs, onNews]);
+  }, [key, everyMs, onChange]);
 }
 
 /**
@@ -163,29 +163,29 @@ export function useAsking(
  */
 export function useAnswer<Value>(
   path: string | null,
-  { everyMs = 5_000, onNews = false }: Partial<Asking> = {},
+  { everyMs = 5_000, onChange = false }: Partial<PollingOptions> = {},
 ): ReadonlySignal<Answer<Value>> {
   const { api } = useSession();
   // the answer to another request is not valid for this one
   const answer = useMemo(
-    () => signal<Answer<Value>>({ value: null, error: null, heardAt: null, askedAt: Date.now() }),
+    () => signal<Answer<Value>>({ value: null, error: null, receivedAt: null, requestedAt: Date.now() }),
     [path],
   );
-  useAsking(path, { everyMs, onNews }, async (gone) => {
+  usePolling(path, { everyMs, onChange }, async (aborted) => {
     try {
-      const value = await api.get<Value>(path ?? '', gone);
-      if (!gone.aborted) answer.value = { ...answer.peek(), value, error: null, heardAt: Date.now() };
+      const value = await api.get<Value>(path ?? '', aborted);
+      if (!aborted.aborted) answer.value = { ...answer.peek(), value, error: null, receivedAt: Date.now() };
     } catch (error) {
-      if (isGone(error)) return;
+      if (isAborted(error)) return;
       answer.value = { ...answer.peek(), error: error as Error };
     }
   });
   return answer;
 }
 
-/** As `useAnswer`, as a known value on a page that may be old. */
-export function useKnown<Value>(path: string | null, asking: Partial<Asking> = {}): Known<Value> {
-  return knownOf(useAnswer<Value>(path, asking).value, useStaleSince());
+/** Like `useAnswer`, as a known value on a page that may be old. */
+export function useKnown<Value>(path: string | null, options: Partial<PollingOptions> = {}): Known<Value> {
+  return knownOf(useAnswer<Value>(path, options).value, useStaleSince());
 }
 
 const isSilent = ({ freshness }: Feed): boolean => {
@@ -194,8 +194,8 @@ const isSilent = ({ freshness }: Feed): boolean => {
 };
 
 /** True if the request failed because the page has moved on, not because of the registry. */
-export const isGone = (error: unknown): boolean => error instanceof Error && error.name === 'AbortError';
+export const isAborted = (error: unknown): boolean => error instanceof Error && error.name === 'AbortError';
 
-const MOST_OFTEN_MS = 1_000;
+const MIN_INTERVAL_MS = 1_000;
 /** A longer request counts as failed. */
-const PATIENCE_MS = 10_000;
+const TIMEOUT_MS = 10_000;

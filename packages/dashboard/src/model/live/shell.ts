@@ -8,7 +8,7 @@ const THEME_KEY = 'rollcall-theme';
 
 /** The frame around the screens: the theme, and open dialogs. */
 export class Shell {
-  readonly theme = signal<Theme>(themeOf(kept()));
+  readonly theme = signal<Theme>(themeOf(storedTheme()));
   readonly isHelpOpen = signal(false);
   /** The open dialog; null: none. */
   readonly dialog = signal<ComponentChildren>(null);
@@ -17,7 +17,7 @@ export class Shell {
 
   constructor() {
     this.theme.subscribe((theme) => {
-      keep(theme);
+      storeTheme(theme);
       if (theme === 'system') delete document.documentElement.dataset['theme'];
       else document.documentElement.dataset['theme'] = theme;
     });
@@ -29,7 +29,7 @@ export class Shell {
     this.theme.value = THEMES[(at + 1) % THEMES.length] ?? 'system';
   }
 
-  say(text: string): void {
+  notify(text: string): void {
     this.notice.value = text;
     window.setTimeout(() => {
       if (this.notice.value === text) this.notice.value = '';
@@ -40,7 +40,7 @@ export class Shell {
 const NOTICE_MS = 6_000;
 
 /** A browser may keep nothing for us: then the theme lasts as long as the page. */
-function kept(): string | null {
+function storedTheme(): string | null {
   try {
     return localStorage.getItem(THEME_KEY);
   } catch {
@@ -48,7 +48,7 @@ function kept(): string | null {
   }
 }
 
-function keep(theme: Theme): void {
+function storeTheme(theme: Theme): void {
   try {
     localStorage.setItem(THEME_KEY, theme);
   } catch {

@@ -1,4 +1,4 @@
-/** Whether callers are affected, as text: a problem that no caller feels is another kind of problem. */
+/** Whether callers are affected, as text: a problem without affected callers is less severe. */
 import type { ServiceEdge, TopologySummary } from '../live/answers.js';
 import { missingText } from '../live/known.js';
 import type { Known } from '../live/known.js';
@@ -49,11 +49,11 @@ function summaryText(
 ): string {
   const at = asOf === null ? '' : ` at ${clockText(asOf)}`;
   if (edges === 0)
-    return asOf === null ? 'No caller has told of its calls yet.' : `No caller had told of its calls${at}.`;
+    return asOf === null ? 'No caller has reported its calls yet.' : `No caller had reported its calls${at}.`;
   const elsewhere = elsewhereText(retries);
   if (failures > 0) {
     const names = [...new Set(failing.map(({ namespace, service }) => nameOf(namespace, service)))];
-    const callees = names.length > MOST_NAMES ? plural(names.length, 'service') : listOf(names);
+    const callees = names.length > MAX_NAMES ? plural(names.length, 'service') : listText(names);
     return `${windowText(asOf)} ${plural(failures, 'call')} of ${callees} failed${elsewhere}.`;
   }
   const [is, window] = asOf === null ? ['is', 'in the last 5 s'] : ['was', 'in the 5 s before'];
@@ -67,9 +67,9 @@ function unreportedText(
   { edges, nameOf, asOf }: Pick<AffectedInput, 'edges' | 'nameOf'> & { readonly asOf: number | null },
 ): string {
   const keys = new Set(called.map(({ namespace, service }) => `${namespace}/${service}`));
-  const callees = fewOf(called.map(({ namespace, service }) => nameOf(namespace, service)));
+  const callees = shortList(called.map(({ namespace, service }) => nameOf(namespace, service)));
   const calling = edges?.filter(({ namespace, to }) => keys.has(`${namespace}/${to}`)) ?? [];
-  const callers = fewOf([...new Set(calling.map(({ namespace, from }) => nameOf(namespace, from)))]);
+  const callers = shortList([...new Set(calling.map(({ namespace, from }) => nameOf(namespace, from)))]);
   return waitingText(callers, callees, calling, asOf);
 }
 
@@ -90,14 +90,14 @@ export function waitingText(
   return `${subject}: what becomes of these calls ${asOf === null ? 'is' : 'was'} not reported yet.`;
 }
 
-/** More names than these are counted. */
-const MOST_NAMES = 3;
+/** The maximum number of names; the others are counted. */
+const MAX_NAMES = 3;
 
-const listOf = (names: readonly string[]): string =>
+const listText = (names: readonly string[]): string =>
   names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;
 
 /** `a`, `a and b`, `a, b and c`, `a, b, c and 2 others`. */
-export function fewOf(names: readonly string[]): string {
-  const more = names.length - MOST_NAMES;
-  return more > 0 ? `${names.slice(0, MOST_NAMES).join(', ')} and ${plural(more, 'other')}` : listOf(names);
+export function shortList(names: readonly string[]): string {
+  const hidden = names.length - MAX_NAMES;
+  return hidden > 0 ? `${names.slice(0, MAX_NAMES).join(', ')} and ${plural(hidden, 'other')}` : listText(names);
 }

@@ -14,9 +14,9 @@ describe('the texts of numbers', () => {
     [3 * HOUR + 12 * MINUTE, '3 h 12 min'],
     [3 * HOUR, '3 h'],
     [52 * HOUR, '2 d 4 h'],
-  ])('an age of %s ms as %s', (ms, text) => expect(ageText(ms)).toBe(text));
+  ])('print an age of %s ms as %s', (ms, text) => expect(ageText(ms)).toBe(text));
 
-  it('gaps to the second, if they are short', () => {
+  it('print short gaps to the second', () => {
     expect(spanText(213_000)).toBe('3 min 33 s');
     expect(spanText(2 * HOUR)).toBe('2 h');
   });
@@ -26,16 +26,16 @@ describe('the texts of numbers', () => {
     [1.84, '1.8 ms'],
     [24.4, '24 ms'],
     [12_345, '12.3 s'],
-  ])('a latency of %s ms as %s', (ms, text) => expect(latencyText(ms)).toBe(text));
+  ])('print a latency of %s ms as %s', (ms, text) => expect(latencyText(ms)).toBe(text));
 
-  it('never rounds a share up to all', () => {
+  it('never round a share up to 100', () => {
     expect(percentText(1)).toBe('100.00');
     expect(percentText(0.999_99)).toBe('99.99');
     expect(percentText(0.9998)).toBe('99.98');
     expect(percentText(null)).toBe('–');
   });
 
-  it('unknown counts are a dash, not 0', () => {
+  it('print unknown counts as a dash, not as 0', () => {
     expect(countText(null)).toBe('–');
     expect(countText(48_213)).toBe('48,213');
     expect(rateText(0.42)).toBe('0.4');

@@ -1,4 +1,4 @@
-/** The texts of durations, times and counts: the one place for them, so that all screens agree. */
+/** The texts of durations, times and counts, shared by all screens. */
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
@@ -43,13 +43,13 @@ export function rateText(perSecond: number | null): string {
   return perSecond > 0 && perSecond < 10 ? String(Math.round(perSecond * 10) / 10) : countText(perSecond);
 }
 
-/** A share as people trust it: `100.00`, `99.98`; never rounded up to 100. */
+/** A share in percent: `100.00`, `99.98`; never rounded up to 100. */
 export function percentText(ratio: number | null): string {
   if (ratio === null) return '–';
   return (Math.floor(ratio * 10_000 + 1e-9) / 100).toFixed(2);
 }
 
-/** With as many digits as that, at least. */
+/** The value with at least `count` digits. */
 export const digits = (value: number, count = 2): string => String(value).padStart(count, '0');
 
 /** `14:02:23`, of this browser's zone. */
@@ -64,6 +64,6 @@ export function exactText(wall: number): string {
 }
 
 /** Singular or plural: `1 call`, `3 calls`. */
-export function plural(count: number, one: string, several: string = `${one}s`): string {
-  return `${countText(count)} ${count === 1 ? one : several}`;
+export function plural(count: number, singular: string, pluralForm: string = `${singular}s`): string {
+  return `${countText(count)} ${count === 1 ? singular : pluralForm}`;
 }

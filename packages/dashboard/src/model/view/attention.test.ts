@@ -6,22 +6,22 @@ import type { ServiceNode } from '../live/roll.js';
 import { sample } from '../live/sample.fixture.js';
 import { attentionOf, countInstances, filtersOf, sinceOf, soonestOf } from './attention.js';
 import type { Cause } from './attention.js';
-import { instanceFits } from './listing.js';
+import { instanceFilter } from './listing.js';
 
 const NOW = 2_000_000;
 
 function nodeOf(name: string, ...instances: readonly Instance[]): ServiceNode {
-  const all = new Map(instances.map((one) => [one.id, { ...one, service: name }]));
+  const all = new Map(instances.map((instance) => [instance.id, { ...instance, service: name }]));
   return { key: `default/${name}`, namespace: 'default', name, instances: signal(all) };
 }
 
-const drained = (id: string, words: Partial<Instance> = {}): Instance => ({
+const drained = (id: string, overrides: Partial<Instance> = {}): Instance => ({
   ...sample(id),
   admin: 'DRAINING',
-  ...words,
+  ...overrides,
 });
 
-const setBy = (since: number, reason = '', by = ''): Override => ({
+const overrideSince = (since: number, reason = '', by = ''): Override => ({
   admin: 'DRAINING',
   weight: null,
   metadata: null,
@@ -35,7 +35,7 @@ const NONE = new Map<string, Override>();
 const idsOf = ({ instances }: Cause): string[] => instances.map(({ id }) => id).toSorted();
 
 describe('the list of problems', () => {
-  it('has one row per service and cause', () => {
+  it('shows one row per service and cause', () => {
     const orders = nodeOf(
       'orders',
       sample('orders-1', 'CRITICAL', 'SILENT'),
@@ -55,12 +55,12 @@ describe('the list of problems', () => {
     expect(countInstances(trouble)).toBe(5);
   });
 
-  it('has one row per action of an operator if no instance of a service is callable', () => {
+  it('shows one row per action of an operator if no instance of a service is callable', () => {
     const node = nodeOf('orders', drained('orders-1'), drained('orders-2', { state: 'CRITICAL' }), drained('orders-3'));
     const overrides = new Map([
-      ['orders-1', setBy(NOW - 10_000, 'new kernel')],
-      ['orders-2', setBy(NOW - 9_000, 'new kernel')],
-      ['orders-3', setBy(NOW - 60_000, 'new disk')],
+      ['orders-1', overrideSince(NOW - 10_000, 'new kernel')],
+      ['orders-2', overrideSince(NOW - 9_000, 'new kernel')],
+      ['orders-3', overrideSince(NOW - 60_000, 'new disk')],
     ]);
     const { trouble } = attentionOf([node], overrides);
     expect(new Set(trouble.map((cause) => idsOf(cause).join(' ')))).toEqual(new Set(['orders-1 orders-2', 'orders-3']));
@@ -93,7 +93,7 @@ describe('the list of problems', () => {
   });
 });
 
-const only = (node: ServiceNode, overrides = NONE): Cause => {
+const onlyCause = (node: ServiceNode, overrides = NONE): Cause => {
   const { trouble } = attentionOf([node], overrides);
   expect(trouble).toHaveLength(1);
   return trouble[0]!;
@@ -107,45 +107,45 @@ const falls = (id: string, afterMs: number): Instance => ({
 });
 
 describe('a row', () => {
-  it('with an admin state has the age of that, not of the state', () => {
+  it('shows the age of the admin state, not of the state', () => {
     const node = nodeOf('orders', drained('orders-1'), drained('orders-2'));
     const overrides = new Map([
-      ['orders-1', setBy(NOW - 10_000)],
-      ['orders-2', setBy(NOW - 9_000)],
+      ['orders-1', overrideSince(NOW - 10_000)],
+      ['orders-2', overrideSince(NOW - 9_000)],
     ]);
-    expect(sinceOf(only(node, overrides), overrides)).toBe(NOW - 10_000);
-    expect(sinceOf(only(node), NONE)).toBeNull();
+    expect(sinceOf(onlyCause(node, overrides), overrides)).toBe(NOW - 10_000);
+    expect(sinceOf(onlyCause(node), NONE)).toBeNull();
     // the operator set something else, or what is known is of before
-    const weight = new Map([['orders-1', { ...setBy(NOW), admin: null }]]);
-    expect(sinceOf(only(node, weight), weight)).toBeNull();
+    const weight = new Map([['orders-1', { ...overrideSince(NOW), admin: null }]]);
+    expect(sinceOf(onlyCause(node, weight), weight)).toBeNull();
   });
 
-  it('with a state has the age of its first instance', () => {
+  it('shows the age of the state of its first instance', () => {
     const node = nodeOf('orders', critical('orders-1', 700), critical('orders-2', 300), sample('orders-3'));
-    expect(sinceOf(only(node), NONE)).toBe(300);
+    expect(sinceOf(onlyCause(node), NONE)).toBe(300);
   });
 
   it('counts down to the first transition', () => {
     const node = nodeOf('orders', falls('orders-1', 9_000), falls('orders-2', 4_000), sample('orders-3'));
-    expect(soonestOf(only(node)).id).toBe('orders-2');
+    expect(soonestOf(onlyCause(node)).id).toBe('orders-2');
   });
 
   it('keeps its key when another instance falls for the same reason', () => {
-    const one = nodeOf('orders', critical('orders-1', 1), sample('orders-2'), sample('orders-3'));
+    const instance = nodeOf('orders', critical('orders-1', 1), sample('orders-2'), sample('orders-3'));
     const two = nodeOf('orders', critical('orders-1', 1), critical('orders-2', 9), sample('orders-3'));
-    expect(only(two).key).toBe(only(one).key);
+    expect(onlyCause(two).key).toBe(onlyCause(instance).key);
   });
 
   it('links to its instances alone', () => {
     const node = nodeOf('orders', drained('orders-1'), drained('orders-2'));
     const others = [sample('users-1'), { ...sample('orders-9'), namespace: 'staging' }, drained('users-2')];
-    const { ns, ...filters } = filtersOf(only(node));
+    const { ns, ...filters } = filtersOf(onlyCause(node));
     const shown = [...node.instances.value.values(), ...others].filter(
-      (one) => one.namespace === ns && instanceFits(filters)(one),
+      (instance) => instance.namespace === ns && instanceFilter(filters)(instance),
     );
     expect(shown.map(({ id }) => id)).toEqual(['orders-1', 'orders-2']);
     const sick = { ...sample('orders-1', 'CRITICAL'), reason: reasonFor('SILENT') };
-    expect(filtersOf(only(nodeOf('orders', sick, sample('orders-2'))))).toEqual({
+    expect(filtersOf(onlyCause(nodeOf('orders', sick, sample('orders-2'))))).toEqual({
       ns: 'default',
       service: 'orders',
       state: 'CRITICAL',

@@ -4,8 +4,8 @@ import type { Instance, OverrideTerms } from '@rollcall/core';
 import type { Overrides } from '../live/answers.js';
 import { byTrouble, isOnTheWay, needsAttention, standingOf } from '../live/roll.js';
 import type { ServiceNode } from '../live/roll.js';
-import { awayTerms, shownSince } from '../text/callable-words.js';
-import { whyText } from '../text/words.js';
+import { awayTerms, shownSince } from '../text/callable-text.js';
+import { reasonText } from '../text/instance-text.js';
 import type { Filters } from './route.js';
 
 /** Instances of one service with the same problem for the same reason. */
@@ -40,10 +40,10 @@ export function attentionOf(
     }
   }
   const isOut = new Set(trouble.filter(({ isKeptAway }) => isKeptAway).map(({ node }) => node));
-  const byOutage = (one: Cause, other: Cause): number => Number(isOut.has(other.node)) - Number(isOut.has(one.node));
-  const byWorst = ({ first: one }: Cause, { first: other }: Cause): number => byTrouble(one, other);
+  const byOutage = (a: Cause, b: Cause): number => Number(isOut.has(b.node)) - Number(isOut.has(a.node));
+  const byWorst = ({ first: a }: Cause, { first: b }: Cause): number => byTrouble(a, b);
   return {
-    trouble: trouble.toSorted((one, other) => byOutage(one, other) || byWorst(one, other)),
+    trouble: trouble.toSorted((a, b) => byOutage(a, b) || byWorst(a, b)),
     onTheWay: onTheWay.toSorted(byWorst),
   };
 }
@@ -58,16 +58,18 @@ function causesOf(node: ServiceNode, isOut: boolean, overrides: Overrides): Caus
   for (const instance of node.instances.value.values()) {
     const isKeptAway = isOut && instance.admin !== 'ENABLED';
     if (!isKeptAway && !needsAttention(instance) && !isOnTheWay(instance)) continue;
-    const cause = isKeptAway ? actionKeyOf(instance, overrides) : [instance.admin, instance.state, whyText(instance)];
+    const cause = isKeptAway
+      ? actionKeyOf(instance, overrides)
+      : [instance.admin, instance.state, reasonText(instance)];
     const name = JSON.stringify([isKeptAway, ...cause]);
     const group = groups.get(name) ?? { isKeptAway, instances: [] };
     group.instances.push(instance);
     groups.set(name, group);
   }
   return [...groups.values()].map(({ isKeptAway, instances }) => ({
-    key: instances.map(({ id }) => id).reduce((one, other) => (one < other ? one : other)),
+    key: instances.map(({ id }) => id).reduce((a, b) => (a < b ? a : b)),
     node,
-    first: instances.reduce((one, other) => (byTrouble(one, other) < 0 ? one : other)),
+    first: instances.reduce((a, b) => (byTrouble(a, b) < 0 ? a : b)),
     instances: instances.toSorted(byTrouble),
     isKeptAway,
   }));
@@ -91,11 +93,11 @@ export function filtersOf({ node, first, isKeptAway }: Cause): Filters {
 export const countInstances = (causes: readonly Cause[]): number =>
   causes.reduce((sum, { instances }) => sum + instances.length, 0);
 
-const dueOf = ({ since, next }: Instance): number => (next === null ? Infinity : since + next.afterMs);
+const dueAt = ({ since, next }: Instance): number => (next === null ? Infinity : since + next.afterMs);
 
 /** The instance of a cause that the registry acts on first. */
 export function soonestOf({ instances }: Cause): Instance {
-  return instances.reduce((soonest, one) => (dueOf(one) < dueOf(soonest) ? one : soonest));
+  return instances.reduce((soonest, instance) => (dueAt(instance) < dueAt(soonest) ? instance : soonest));
 }
 
 /** The start of a cause, wall clock in ms: that of its first instance. Null: unknown. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { BeatsAnswer } from '../live/answers.js';
-import { beatsShown } from './beats.js';
+import { visibleBeats } from './beats.js';
 
 /** One every 5 s for 100 s; none came between 60 s and 35 s ago. */
 const ANSWER: BeatsAnswer = {
@@ -18,12 +18,12 @@ const ANSWER: BeatsAnswer = {
 
 describe('heartbeats that did not arrive', () => {
   it('count as missed', () => {
-    expect(beatsShown(ANSWER)).toMatchObject({ missed: 2, missedArrivals: [55_000, 50_000, 45_000, 40_000] });
+    expect(visibleBeats(ANSWER)).toMatchObject({ missed: 2, missedArrivals: [55_000, 50_000, 45_000, 40_000] });
   });
 
-  it('do not count as missed while the registry itself could not listen', () => {
+  it('count not as missed while the registry itself could not listen', () => {
     const notListening = [{ fromAgoMs: 59_000, toAgoMs: 36_000 }];
-    expect(beatsShown({ ...ANSWER, notListening })).toEqual({
+    expect(visibleBeats({ ...ANSWER, notListening })).toEqual({
       rounds: [ANSWER.heartbeat1[0], ANSWER.heartbeat1[2]],
       missed: 1,
       missedArrivals: [],
@@ -32,7 +32,7 @@ describe('heartbeats that did not arrive', () => {
 
   it('count as missed before and after such a span', () => {
     const notListening = [{ fromAgoMs: 51_000, toAgoMs: 48_000 }];
-    expect(beatsShown({ ...ANSWER, notListening })).toMatchObject({
+    expect(visibleBeats({ ...ANSWER, notListening })).toMatchObject({
       missed: 2,
       missedArrivals: [55_000, 45_000, 40_000],
     });

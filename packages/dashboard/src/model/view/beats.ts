@@ -1,7 +1,7 @@
 /** Missed heartbeats of the last five minutes, without those that the registry itself could not receive. */
 import type { BeatsAnswer, NotListening } from '../live/answers.js';
 
-export interface BeatsShown {
+export interface VisibleBeats {
   /** Rounds of Heartbeat-1, without those that failed while the registry did not listen. */
   readonly rounds: BeatsAnswer['heartbeat1'];
   /** Rounds of Heartbeat-1 without an answer. */
@@ -10,14 +10,14 @@ export interface BeatsShown {
   readonly missedArrivals: readonly number[];
 }
 
-export function beatsShown(answer: BeatsAnswer): BeatsShown {
+export function visibleBeats(answer: BeatsAnswer): VisibleBeats {
   const { heartbeat1, notListening = [], intervalMs } = answer;
-  const isHeard = (agoMs: number): boolean => !notListening.some((span) => isWithin(agoMs, span, intervalMs));
-  const rounds = heartbeat1.filter(({ agoMs, roundTripMs }) => roundTripMs !== null || isHeard(agoMs));
+  const wasListening = (agoMs: number): boolean => !notListening.some((span) => isWithin(agoMs, span, intervalMs));
+  const rounds = heartbeat1.filter(({ agoMs, roundTripMs }) => roundTripMs !== null || wasListening(agoMs));
   return {
     rounds,
     missed: rounds.filter(({ roundTripMs }) => roundTripMs === null).length,
-    missedArrivals: gapsOf(answer).filter(isHeard),
+    missedArrivals: gapsOf(answer).filter(wasListening),
   };
 }
 
@@ -32,7 +32,7 @@ function gapsOf({ heartbeat2, intervalMs }: BeatsAnswer): number[] {
   for (let at = 1; at < arrivals.length; at += 1) {
     const from = arrivals[at - 1] ?? 0;
     const to = arrivals[at] ?? 0;
-    for (let ago = from - intervalMs; ago > to + intervalMs / 2; ago -= intervalMs) missed.push(ago);
+    for (let agoMs = from - intervalMs; agoMs > to + intervalMs / 2; agoMs -= intervalMs) missed.push(agoMs);
   }
   return missed;
 }

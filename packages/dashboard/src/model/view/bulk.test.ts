@@ -3,27 +3,27 @@ import { describe, expect, it } from 'vitest';
 import { sample } from '../live/sample.fixture.js';
 import { bulkOf } from './bulk.js';
 
-const sampleWith = (id: string, words: Partial<Instance>): Instance => ({ ...sample(id), ...words });
-const told = (listed: readonly Instance[]) => {
+const sampleWith = (id: string, overrides: Partial<Instance>): Instance => ({ ...sample(id), ...overrides });
+const bulkIds = (listed: readonly Instance[]) => {
   const bulk = bulkOf(listed);
   return bulk === null ? null : [bulk.to, ...bulk.instances.map(({ id }) => id)];
 };
 
-describe('the action for all instances of a list', () => {
+describe('bulkOf', () => {
   const enabled = sampleWith('a-1', { state: 'CRITICAL' });
   const drained = sampleWith('a-2', { admin: 'DRAINING' });
   const maintained = sampleWith('a-3', { admin: 'MAINTENANCE' });
   const leaving = sampleWith('a-4', { state: 'DEREGISTERING' });
 
-  it('is to drain those that are not away yet', () => {
-    expect(told([drained, enabled, maintained, leaving, sampleWith('a-5', {})])).toEqual(['DRAINING', 'a-1', 'a-5']);
+  it('drains instances that are not away yet', () => {
+    expect(bulkIds([drained, enabled, maintained, leaving, sampleWith('a-5', {})])).toEqual(['DRAINING', 'a-1', 'a-5']);
   });
 
-  it('is to undo that if all of them are drained, but not maintenance', () => {
-    expect(told([maintained, drained])).toEqual(['ENABLED', 'a-2']);
+  it('undrains if all of them are drained, but does not end maintenance', () => {
+    expect(bulkIds([maintained, drained])).toEqual(['ENABLED', 'a-2']);
   });
 
-  it('is none if the list is empty, leaving, or in maintenance', () => {
-    expect([told([]), told([leaving, maintained])]).toEqual([null, null]);
+  it('returns null if the list is empty, leaving, or in maintenance', () => {
+    expect([bulkIds([]), bulkIds([leaving, maintained])]).toEqual([null, null]);
   });
 });

@@ -1,12 +1,12 @@
 /** Actions on all instances of a list. */
 import type { Instance } from '@rollcall/core';
 
-/** More instances than this are too many for one decision. */
-export const MOST_AT_ONCE = 50;
+/** The maximum number of instances of one action. */
+export const MAX_AT_ONCE = 50;
 
 export interface Bulk {
   readonly to: 'DRAINING' | 'ENABLED';
-  /** Those that it changes. */
+  /** The instances that it changes. */
   readonly instances: readonly Instance[];
 }
 

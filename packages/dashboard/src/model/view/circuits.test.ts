@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { Circuits, ServiceEdge, TargetEdge } from '../live/answers.js';
-import { circuitFits, circuitsById } from './circuits.js';
+import { matchesCircuit, circuitsById } from './circuits.js';
 
 const CLOSED: Circuits = { closed: 1, open: 0, halfOpen: 0 };
 
@@ -49,6 +49,6 @@ it.each([
   ['half-open', CLOSED, false],
   ['', undefined, true],
   ['shut', CLOSED, true],
-])('the filter circuit=%s selects %j: %s', (circuit, of, isListed) =>
-  expect(circuitFits({ circuit }, of)).toBe(isListed),
+])('applies the filter circuit=%s to %j: %s', (circuit, of, isListed) =>
+  expect(matchesCircuit({ circuit }, of)).toBe(isListed),
 );

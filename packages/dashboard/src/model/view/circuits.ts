@@ -22,7 +22,7 @@ export function circuitsById(edges: readonly ServiceEdge[]): CircuitsById {
 export const CIRCUIT_CHOICES = ['open', 'half-open'] as const;
 
 /** True if the filter `circuit` selects an instance with these circuits. Undefined: no caller reports any. */
-export function circuitFits({ circuit = '' }: Filters, of: Circuits | undefined): boolean {
-  if (circuit === 'open') return (of?.open ?? 0) > 0;
-  return circuit !== 'half-open' || (of?.halfOpen ?? 0) > 0;
+export function matchesCircuit({ circuit = '' }: Filters, circuits: Circuits | undefined): boolean {
+  if (circuit === 'open') return (circuits?.open ?? 0) > 0;
+  return circuit !== 'half-open' || (circuits?.halfOpen ?? 0) > 0;
 }

@@ -20,9 +20,9 @@ export const isCut = ({ circuits }: ServiceEdge): boolean => circuits.open > 0;
 export const isIdle = ({ calls, inFlight }: ServiceEdge): boolean => calls === 0 && inFlight === 0;
 
 /** The higher one; null: both are unknown. */
-export function maxOf(one: number | null, other: number | null): number | null {
-  if (one === null) return other;
-  return other === null ? one : Math.max(one, other);
+export function maxOf(a: number | null, b: number | null): number | null {
+  if (a === null) return b;
+  return b === null ? a : Math.max(a, b);
 }
 
 /** Its appearance: an open circuit impairs it, too. */
@@ -31,7 +31,7 @@ export const lookOf = (edge: ServiceEdge): Tone => toneOf(edge) || (isCut(edge) 
 const WORST: readonly Tone[] = ['critical', 'unhealthy', ''];
 
 /** Impaired ones first, the worse before the others, then by the number of calls. */
-export const byImpairment = (one: ServiceEdge, other: ServiceEdge): number =>
-  WORST.indexOf(lookOf(one)) - WORST.indexOf(lookOf(other)) || other.callsPerSecond - one.callsPerSecond;
+export const byImpairment = (a: ServiceEdge, b: ServiceEdge): number =>
+  WORST.indexOf(lookOf(a)) - WORST.indexOf(lookOf(b)) || b.callsPerSecond - a.callsPerSecond;
 
 export const isImpaired = (edge: ServiceEdge): boolean => lookOf(edge) !== '';

@@ -18,9 +18,9 @@ const event = (seq: number): RegistryEvent => ({
 
 /** A registry that keeps the events with these numbers, and what it was asked. */
 function registryWith(seqs: readonly number[], epoch = 'e') {
-  const asked: string[] = [];
+  const paths: string[] = [];
   const get = async (path: string): Promise<EventsAnswer> => {
-    asked.push(path);
+    paths.push(path);
     const query = new URL(path, 'http://x').searchParams;
     const limit = Number(query.get('limit'));
     const [after, before] = [query.get('after'), query.get('before')];
@@ -40,14 +40,14 @@ function registryWith(seqs: readonly number[], epoch = 'e') {
       events: events.map(event),
     };
   };
-  return { asked, get };
+  return { asked: paths, get };
 }
 
 const upTo = (last: number): number[] => Array.from({ length: last }, (_, at) => at + 1);
 const seqsOf = ({ events }: { readonly events: readonly RegistryEvent[] }): number[] => events.map(({ seq }) => seq);
 
-describe('the request of a screen', () => {
-  it('has every filter, so that the registry filters', () => {
+describe('eventsPath', () => {
+  it('passes every filter to the registry', () => {
     const filters = {
       kind: 'Circuits',
       service: 'orders',
@@ -78,7 +78,7 @@ describe('the request of a screen', () => {
 describe('the last 10 minutes', () => {
   const MINUTE_MS = 60_000;
 
-  it('are requested from the moment in which they are chosen, whatever `from` and `to` are', () => {
+  it('start at the moment of the choice, whatever `from` and `to` are', () => {
     const filters = { last: '10 min', from: '10', to: '20' };
     const query = new URL(eventsPath('*', filters, 30 * MINUTE_MS), 'http://x').searchParams;
     expect(Object.fromEntries(query)).toEqual({ namespace: '*', from: String(20 * MINUTE_MS) });
@@ -107,72 +107,72 @@ describe('the last 10 minutes', () => {
 });
 
 describe('the pages of a screen', () => {
-  it('are the newest, then newer events, then the older ones, newest first', async () => {
+  it('read the newest events, then newer ones, then older ones', async () => {
     const { get } = registryWith(upTo(450));
     const pages = new EventPages('api/v1/events?namespace=*', 200);
-    await pages.renew(get);
+    await pages.update(get);
     expect(seqsOf(pages.now)).toEqual(upTo(450).slice(-200).toReversed());
     expect(pages.now).toMatchObject({ older: true, dropped: 7 });
-    await pages.renew(registryWith(upTo(452)).get);
+    await pages.update(registryWith(upTo(452)).get);
     expect(seqsOf(pages.now).slice(0, 3)).toEqual([452, 451, 450]);
-    await pages.goBack(get);
-    await pages.goBack(get);
+    await pages.loadOlder(get);
+    await pages.loadOlder(get);
     expect(seqsOf(pages.now)).toEqual(upTo(452).toReversed());
     expect(pages.now.older).toBe(false);
   });
 
-  it('are continued if there are more new events than fit on one page', async () => {
+  it('continue if there are more new events than fit on one page', async () => {
     const pages = new EventPages('api/v1/events?namespace=*', 200);
-    await pages.renew(registryWith(upTo(100)).get);
-    const { get, asked } = registryWith(upTo(750));
-    await pages.renew(get);
+    await pages.update(registryWith(upTo(100)).get);
+    const { get, asked: paths } = registryWith(upTo(750));
+    await pages.update(get);
     expect(seqsOf(pages.now)).toEqual(upTo(750).toReversed());
     expect(pages.now.newer).toBe(false);
-    expect(asked).toHaveLength(4);
+    expect(paths).toHaveLength(4);
   });
 
-  it('are continued up to the limit of the page, and the rest the next time', async () => {
+  it('continue up to the limit of the page, and later beyond it', async () => {
     const pages = new EventPages('api/v1/events?namespace=*', 200, 400);
-    await pages.renew(registryWith(upTo(100)).get);
-    const { get, asked } = registryWith(upTo(750));
-    await pages.renew(get);
-    expect(asked).toHaveLength(2);
+    await pages.update(registryWith(upTo(100)).get);
+    const { get, asked: paths } = registryWith(upTo(750));
+    await pages.update(get);
+    expect(paths).toHaveLength(2);
     expect(pages.now).toMatchObject({ newer: true });
     expect(seqsOf(pages.now)[0]).toBe(500);
-    await pages.renew(get);
+    await pages.update(get);
     expect(pages.now).toMatchObject({ newer: false });
     expect(seqsOf(pages.now)[0]).toBe(750);
   });
 
   it('start again in another epoch', async () => {
     const pages = new EventPages('api/v1/events?namespace=*', 200);
-    await pages.renew(registryWith(upTo(3)).get);
-    const reborn = registryWith([1], 'f');
+    await pages.update(registryWith(upTo(3)).get);
+    const restarted = registryWith([1], 'f');
     expect(pages.isRead).toBe(true);
-    await pages.renew(reborn.get);
+    await pages.update(restarted.get);
     expect(pages.isRead).toBe(false);
-    await pages.renew(reborn.get);
+    await pages.update(restarted.get);
     expect(seqsOf(pages.now)).toEqual([1]);
   });
 
-  it('are limited: older events are left to the export', async () => {
+  it('stop at the limit: the export has older events', async () => {
     const pages = new EventPages('api/v1/events?namespace=*', 200, 300);
     const { get } = registryWith(upTo(1_000));
-    await pages.renew(get);
-    await pages.goBack(get);
+    await pages.update(get);
+    await pages.loadOlder(get);
     expect(pages.now.events).toHaveLength(300);
     expect(pages.now).toMatchObject({ isFull: true, older: true });
   });
 });
 
-const shown = (ats: readonly number[], words: { readonly older?: boolean; readonly newer?: boolean } = {}) => ({
-  events: ats.map((at) => ({ ...event(at), at })),
+const shown = (times: readonly number[], flags: { readonly older?: boolean; readonly newer?: boolean } = {}) => ({
+  events: times.map((at) => ({ ...event(at), at })),
   missed: 0,
   older: false,
   dropped: 0,
   newer: false,
   isFull: false,
-  ...words,
+  ...flags,
 });
 
 describe('the last minute', () => {
@@ -186,15 +186,15 @@ describe('the last minute', () => {
     [shown([99_000, 98_000], { older: true }), 'at least 2 events'],
     [shown([99_000, 1_000], { older: true }), '1 event'],
     [shown([99_000, 1_000], { newer: true }), 'at least 1 event'],
-  ])('has the number of events that were read: %#', (of, text) => expect(lastMinuteText(of, NOW)).toBe(text));
+  ])('counts the events that were read: %#', (of, text) => expect(lastMinuteText(of, NOW)).toBe(text));
 });
 
 describe('an export', () => {
-  it('has all matches, oldest first, one object per line', async () => {
-    const { get, asked } = registryWith(upTo(2_300));
+  it('writes all matches, oldest first, one object per line', async () => {
+    const { get, asked: paths } = registryWith(upTo(2_300));
     const lines = await exportedLines('api/v1/events?namespace=*&kind=state', get);
     expect(lines.map((line) => (JSON.parse(line) as RegistryEvent).seq)).toEqual(upTo(2_300));
-    expect(asked).toHaveLength(3);
-    for (const path of asked) expect(path).toContain('kind=state');
+    expect(paths).toHaveLength(3);
+    for (const path of paths) expect(path).toContain('kind=state');
   });
 });

@@ -16,7 +16,7 @@ export const GROUPS: readonly (readonly [string, readonly string[]])[] = [
 const PAGE = 200;
 const EXPORT_PAGE = 1_000;
 /** The page keeps at most this number of rows; the export has all. */
-const MOST_ROWS = 2_000;
+const MAX_ROWS = 2_000;
 
 /** Spans that the filter `last` chooses, with their length in ms. */
 export const SPANS: readonly (readonly [string, number])[] = [
@@ -35,14 +35,14 @@ export function eventsPath(namespace: string, filters: Filters, now: number): st
   const { kind, service = '', instance = '', state = '' } = filters;
   const spanMs = spanOf(filters);
   const { from = '', to = '' } = spanMs === null ? filters : { from: String(Math.round(now - spanMs)) };
-  const words = new URLSearchParams({ namespace });
-  for (const one of GROUPS.find(([name]) => name === kind)?.[1] ?? []) words.append('kind', one);
-  if (service !== '') words.append('service', service);
-  if (instance !== '') words.append('instance', instance);
-  if (STATES.some((known) => known === state)) words.append('state', state);
-  if (isMoment(from)) words.append('from', from);
-  if (isMoment(to)) words.append('to', to);
-  return `api/v1/events?${words.toString()}`;
+  const query = new URLSearchParams({ namespace });
+  for (const kindName of GROUPS.find(([name]) => name === kind)?.[1] ?? []) query.append('kind', kindName);
+  if (service !== '') query.append('service', service);
+  if (instance !== '') query.append('instance', instance);
+  if (STATES.some((known) => known === state)) query.append('state', state);
+  if (isMoment(from)) query.append('from', from);
+  if (isMoment(to)) query.append('to', to);
+  return `api/v1/events?${query.toString()}`;
 }
 
 const isMoment = (text: string): boolean => /^\d{1,15}$/.test(text);
@@ -62,9 +62,9 @@ export interface ShownEvents {
   readonly isFull: boolean;
 }
 
-const NOTHING: ShownEvents = { events: [], missed: 0, older: false, dropped: 0, newer: false, isFull: false };
+const NO_EVENTS: ShownEvents = { events: [], missed: 0, older: false, dropped: 0, newer: false, isFull: false };
 
-/** Without those that are older than `spanMs` (null: all stay) at `now`, the registry's wall clock. */
+/** Drops events that are older than `spanMs` (null: none) at `now`, the registry's wall clock. */
 export function withinSpan(shown: ShownEvents, spanMs: number | null, now: number): ShownEvents {
   if (spanMs === null) return shown;
   const events = shown.events.filter(({ at }) => at >= now - spanMs);
@@ -93,14 +93,14 @@ export type Get = (path: string) => Promise<EventsAnswer>;
 export class EventPages {
   readonly path: string;
   readonly #page: number;
-  readonly #most: number;
-  #now: ShownEvents = NOTHING;
+  readonly #maxRows: number;
+  #now: ShownEvents = NO_EVENTS;
   #position: { readonly epoch: string; readonly last: number } | null = null;
 
-  constructor(path: string, page: number = PAGE, most: number = MOST_ROWS) {
+  constructor(path: string, page: number = PAGE, maxRows: number = MAX_ROWS) {
     this.path = path;
     this.#page = page;
-    this.#most = most;
+    this.#maxRows = maxRows;
   }
 
   /** True if the shown events are an answer. False before the first one, and after a restart of the registry. */
@@ -117,21 +117,21 @@ export class EventPages {
    * time. The first time, and after a restart of the registry, it reads the newest page. Rejects as `get` does, and
    * keeps the pages that arrived.
    */
-  async renew(get: Get): Promise<void> {
-    for (let read = 0; read < this.#most; read += this.#page) {
-      if (!(await this.#renewOnce(get))) return;
+  async update(get: Get): Promise<void> {
+    for (let read = 0; read < this.#maxRows; read += this.#page) {
+      if (!(await this.#updateOnce(get))) return;
     }
   }
 
   /** True if more events exist already. */
-  async #renewOnce(get: Get): Promise<boolean> {
+  async #updateOnce(get: Get): Promise<boolean> {
     const known = this.#position;
     const answer = await get(this.#pathOf(known === null ? {} : { after: known.last }));
     const { epoch, last, more, dropped = 0, older = false } = answer;
     if (known !== null && known.epoch !== epoch) {
       // the numbers start again: the answer is not the newest page
       this.#position = null;
-      this.#now = NOTHING;
+      this.#now = NO_EVENTS;
       return false;
     }
     this.#position = { epoch, last };
@@ -148,7 +148,7 @@ export class EventPages {
   }
 
   /** Reads the page before the oldest event that is shown. Rejects as `get` does. */
-  async goBack(get: Get): Promise<void> {
+  async loadOlder(get: Get): Promise<void> {
     const position = this.#position;
     const oldest = this.#now.events.at(-1);
     if (position === null || oldest === undefined) return;
@@ -159,12 +159,12 @@ export class EventPages {
     this.#keep({ events: [...this.#now.events, ...answer.events.toReversed()], missed, older, dropped, newer });
   }
 
-  #keep({ events, older, ...rest }: Omit<ShownEvents, 'isFull'>): void {
-    const isFull = events.length >= this.#most;
+  #keep({ events, older, ...counts }: Omit<ShownEvents, 'isFull'>): void {
+    const isFull = events.length >= this.#maxRows;
     this.#now = {
-      ...rest,
-      events: events.slice(0, this.#most),
-      older: older || events.length > this.#most,
+      ...counts,
+      events: events.slice(0, this.#maxRows),
+      older: older || events.length > this.#maxRows,
       isFull,
     };
   }

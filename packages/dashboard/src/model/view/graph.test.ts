@@ -4,7 +4,7 @@ import type { ServiceEdge } from '../live/answers.js';
 import { byImpairment, isCut, isImpaired, successOf, toneOf } from './edge.js';
 import { edgeKey, layOut, NODE_HEIGHT, NODE_WIDTH } from './graph.js';
 
-const edge = (from: string, to: string, words: Partial<ServiceEdge> = {}): ServiceEdge => ({
+const edge = (from: string, to: string, overrides: Partial<ServiceEdge> = {}): ServiceEdge => ({
   namespace: 'default',
   from,
   to,
@@ -19,7 +19,7 @@ const edge = (from: string, to: string, words: Partial<ServiceEdge> = {}): Servi
   ageMs: 0,
   circuits: { closed: 0, open: 0, halfOpen: 0 },
   targets: [],
-  ...words,
+  ...overrides,
 });
 
 describe('the graph', () => {
@@ -31,12 +31,12 @@ describe('the graph', () => {
         async (pairs) => {
           const edges = pairs.map(([from, to]) => edge(from, to));
           const { nodes, edges: placed } = await layOut(edges);
-          expect(nodes.map(({ name: one }) => one).toSorted()).toEqual([...new Set(pairs.flat())].toSorted());
-          expect(placed.map((one) => edgeKey(one.edge)).toSorted()).toEqual(edges.map(edgeKey).toSorted());
-          for (const [at, one] of nodes.entries()) {
-            for (const other of nodes.slice(at + 1)) {
-              const isApart = Math.abs(one.x - other.x) >= NODE_WIDTH || Math.abs(one.y - other.y) >= NODE_HEIGHT;
-              expect(isApart, `${one.key} and ${other.key}`).toBe(true);
+          expect(nodes.map(({ name: first }) => first).toSorted()).toEqual([...new Set(pairs.flat())].toSorted());
+          expect(placed.map((first) => edgeKey(first.edge)).toSorted()).toEqual(edges.map(edgeKey).toSorted());
+          for (const [at, first] of nodes.entries()) {
+            for (const second of nodes.slice(at + 1)) {
+              const isApart = Math.abs(first.x - second.x) >= NODE_WIDTH || Math.abs(first.y - second.y) >= NODE_HEIGHT;
+              expect(isApart, `${first.key} and ${second.key}`).toBe(true);
             }
           }
         },
@@ -53,8 +53,8 @@ describe('the graph', () => {
   });
 });
 
-describe('the state of an edge', () => {
-  it('depends on the attempts, not on the calls', () => {
+describe('an edge', () => {
+  it('takes its state from the attempts, not from the calls', () => {
     expect(successOf(edge('a', 'b', { retries: 2 }))).toBeCloseTo(0.998);
     expect(toneOf(edge('a', 'b', { retries: 1 }))).toBe('');
     expect(toneOf(edge('a', 'b', { retries: 5 }))).toBe('unhealthy');
@@ -72,7 +72,7 @@ describe('the state of an edge', () => {
     expect(edges.toSorted(byImpairment).map(({ to }) => to)).toEqual(['e', 'd', 'c', 'b']);
   });
 
-  it('is impaired by an open circuit, although no call failed', () => {
+  it('counts as impaired by an open circuit, although no call failed', () => {
     const circuits = { closed: 3, open: 1, halfOpen: 0 };
     const cut = edge('a', 'b', {
       circuits,

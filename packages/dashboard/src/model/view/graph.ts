@@ -12,7 +12,7 @@ export interface PlacedEdge {
   readonly edge: ServiceEdge;
   /** From its caller to its service, ending at the arrowhead. */
   readonly path: string;
-  /** Where its p99 is printed. */
+  /** The position of its p99. */
   readonly labelX: number;
   readonly labelY: number;
 }
@@ -28,7 +28,7 @@ export const NODE_WIDTH = 200;
 export const NODE_HEIGHT = 54;
 /** Room for the arrowhead before a node. */
 const HEAD = 7;
-/** An edge arrives straight, so that its p99 stands on a line and not on a curve. */
+/** An edge arrives straight: its p99 stands on a line, not on a curve. */
 const LABEL_WIDTH = 52;
 
 export const edgeKey = ({ namespace, from, to }: Pick<ServiceEdge, 'namespace' | 'from' | 'to'>): string =>
@@ -55,7 +55,7 @@ export async function layOut(edges: readonly ServiceEdge[]): Promise<Graph> {
   return { width, height, nodes: [...places.values()], edges: placeEdges(edges, places) };
 }
 
-/** Edges that meet at a node share its side, in the order of their other ends, so that few cross. */
+/** Edges that meet at a node share its side, in the order of their other ends: few of them cross. */
 function placeEdges(edges: readonly ServiceEdge[], places: ReadonlyMap<string, PlacedNode>): PlacedEdge[] {
   const yOf = (key: string): number => places.get(key)?.y ?? 0;
   const slots = (side: 'from' | 'to'): Map<string, number> => {

@@ -18,7 +18,7 @@ export const KEYS: readonly (readonly [string, string])[] = [
   ['?', 'this list'],
 ];
 
-const GOES: Readonly<Record<string, Screen>> = {
+const SCREEN_KEYS: Readonly<Record<string, Screen>> = {
   o: 'overview',
   s: 'services',
   i: 'instances',
@@ -39,7 +39,7 @@ const FIELDS = 'input, textarea, select';
 
 /** Listens to the whole page; the returned function ends it. Keys in a field, or with a modifier, are ignored. */
 export function listenToKeys(actions: KeyActions): () => void {
-  let goneAt = -Infinity;
+  let prefixAt = -Infinity;
   const onKey = (event: KeyboardEvent): void => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
     const field = event.target instanceof HTMLElement ? event.target.closest<HTMLElement>(FIELDS) : null;
@@ -50,8 +50,8 @@ export function listenToKeys(actions: KeyActions): () => void {
       return;
     }
     if (isTyping || document.querySelector('dialog[open]') !== null) return;
-    const screen = performance.now() - goneAt < CHORD_MS ? GOES[event.key] : undefined;
-    goneAt = event.key === 'g' ? performance.now() : -Infinity;
+    const screen = performance.now() - prefixAt < CHORD_MS ? SCREEN_KEYS[event.key] : undefined;
+    prefixAt = event.key === 'g' ? performance.now() : -Infinity;
     if (screen !== undefined) window.location.hash = hashOf(screen);
     else if (!act(event.key, actions)) return;
     event.preventDefault();
@@ -73,17 +73,17 @@ function act(key: string, actions: KeyActions): boolean {
       return true;
     case 'j':
     case 'k':
-      return step('[data-row]', key === 'j' ? 1 : -1);
+      return moveFocus('[data-row]', key === 'j' ? 1 : -1);
     case ']':
     case '[':
-      return step('[data-problem]', key === ']' ? 1 : -1);
+      return moveFocus('[data-problem]', key === ']' ? 1 : -1);
     default:
       return false;
   }
 }
 
 /** Moves the focus to the next of these elements; the link of a row gets it. */
-function step(selector: string, by: 1 | -1): boolean {
+function moveFocus(selector: string, by: 1 | -1): boolean {
   const rows = [...document.querySelectorAll<HTMLElement>(selector)].filter((row) => row.offsetParent !== null);
   if (rows.length === 0) return false;
   const at = rows.findIndex((row) => row.contains(document.activeElement));

@@ -37,7 +37,7 @@ it('does not list circuits and unknown states', () => {
 
 it('keeps the newest state among the newest rows', () => {
   const rows = historyOf([event(1, 'state'), event(2, 'admin'), event(3, 'admin'), event(4, 'admin')], 100);
-  const seqs = (most: number): number[] => newestOf(rows, most).map(({ event: { seq } }) => seq);
+  const seqs = (maxRows: number): number[] => newestOf(rows, maxRows).map(({ event: { seq } }) => seq);
   expect([seqs(2), seqs(3), seqs(9)]).toEqual([
     [4, 1],
     [4, 3, 1],

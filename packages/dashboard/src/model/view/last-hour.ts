@@ -29,8 +29,8 @@ export function historyOf(events: readonly RegistryEvent[], now: number): readon
 /**
  * The newest rows, at most `most`; if all of them are actions of operators, the newest state replaces the last of them.
  */
-export function newestOf(rows: readonly HistoryRow[], most: number): readonly HistoryRow[] {
-  const newest = rows.slice(0, most);
+export function newestOf(rows: readonly HistoryRow[], maxRows: number): readonly HistoryRow[] {
+  const newest = rows.slice(0, maxRows);
   const state = rows.find(({ lastedMs }) => lastedMs !== null);
   return state === undefined || newest.includes(state) ? newest : [...newest.slice(0, -1), state];
 }

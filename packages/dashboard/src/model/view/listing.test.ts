@@ -3,9 +3,9 @@ import type { Instance } from '@rollcall/core';
 import { signal } from '@preact/signals';
 import { describe, expect, it } from 'vitest';
 import type { ServiceNode } from '../live/roll.js';
-import { INSTANCE_SORTS, instanceFits, serviceFits, sortInstances, sortOf, sortServices } from './listing.js';
+import { INSTANCE_SORTS, instanceFilter, serviceFilter, sortInstances, parseSort, sortServices } from './listing.js';
 
-const instance = (id: string, words: Partial<Instance> = {}): Instance => ({
+const instance = (id: string, overrides: Partial<Instance> = {}): Instance => ({
   id,
   service: 'orders',
   namespace: 'default',
@@ -22,23 +22,23 @@ const instance = (id: string, words: Partial<Instance> = {}): Instance => ({
   source: 'native',
   registeredAt: 0,
   revision: 1,
-  ...words,
+  ...overrides,
 });
 
-it('of a service is found by its name, whatever its id is', () => {
+it('finds an instance by the name of its service, whatever its id is', () => {
   const adopted = instance('8f14e45f-1e07');
-  expect(instanceFits({ q: 'ord' })(adopted)).toBe(true);
-  expect(instanceFits({ q: 'pay' })(adopted)).toBe(false);
+  expect(instanceFilter({ q: 'ord' })(adopted)).toBe(true);
+  expect(instanceFilter({ q: 'pay' })(adopted)).toBe(false);
 });
 
-const fits = (filters: Record<string, string>, words: Partial<Instance> = {}): boolean =>
-  instanceFits(filters)(instance('orders-0001e07', words));
+const isMatch = (filters: Record<string, string>, overrides: Partial<Instance> = {}): boolean =>
+  instanceFilter(filters)(instance('orders-0001e07', overrides));
 
-const node = (name: string, words: Partial<Instance>): ServiceNode => ({
+const node = (name: string, overrides: Partial<Instance>): ServiceNode => ({
   key: `default/${name}`,
   namespace: 'default',
   name,
-  instances: signal(new Map([[`${name}-1`, instance(`${name}-1`, { service: name, ...words })]])),
+  instances: signal(new Map([[`${name}-1`, instance(`${name}-1`, { service: name, ...overrides })]])),
 });
 
 const names = (of: readonly ServiceNode[]): string[] => of.map(({ name }) => name);
@@ -67,7 +67,7 @@ describe('the listed instances', () => {
     [{ q: 'orders...1e08' }, {}, false],
     [{ q: 'łódź' }, {}, true],
     [{ q: 'orders 10.0.0.2' }, {}, false],
-  ])('%j of %j: %s', (filters, words, isListed) => expect(fits(filters, words)).toBe(isListed));
+  ])('match %j of %j: %s', (filters, overrides, isListed) => expect(isMatch(filters, overrides)).toBe(isListed));
 });
 
 describe('the order of instances', () => {
@@ -78,12 +78,12 @@ describe('the order of instances', () => {
   ];
   const ids = (sort: string | undefined): string[] => sortInstances(all, sort).map(({ id }) => id.slice(-1));
 
-  it('is the worst first without, or with an invalid, choice', () => {
+  it('puts the worst first without a valid choice', () => {
     expect(ids(undefined)).toEqual(['1', '2', '3']);
     expect(ids('colour')).toEqual(['1', '2', '3']);
   });
 
-  it('goes both ways by any column, and equal ones are the worst first', () => {
+  it('sorts both ways by any column, equal ones worst first', () => {
     expect(ids('instance')).toEqual(['1', '2', '3']);
     expect(ids('-instance')).toEqual(['3', '2', '1']);
     expect(ids('zone')).toEqual(['1', '2', '3']);
@@ -93,48 +93,48 @@ describe('the order of instances', () => {
     for (const sort of INSTANCE_SORTS) expect(ids(sort).toSorted()).toEqual(['1', '2', '3']);
   });
 
-  it('has those of low weight first among the callable ones', () => {
-    const weighed = sortInstances([instance('orders-1', {}), instance('orders-2', { weight: 0 })], 'callable');
-    expect(weighed.map(({ id }) => id)).toEqual(['orders-2', 'orders-1']);
+  it('puts those of low weight first among the callable ones', () => {
+    const sorted = sortInstances([instance('orders-1', {}), instance('orders-2', { weight: 0 })], 'callable');
+    expect(sorted.map(({ id }) => id)).toEqual(['orders-2', 'orders-1']);
   });
 
-  it('is by the number of open circuits', () => {
+  it('sorts by the number of open circuits', () => {
     const circuits = new Map([
       ['orders-3', { closed: 1, open: 2, halfOpen: 0 }],
       ['orders-2', { closed: 1, open: 0, halfOpen: 0 }],
     ]);
-    const by = (said: string): string[] => sortInstances(all, said, circuits).map(({ id }) => id.slice(-1));
+    const by = (sort: string): string[] => sortInstances(all, sort, circuits).map(({ id }) => id.slice(-1));
     expect([by('circuits'), by('-circuits')]).toEqual([
       ['3', '2', '1'],
       ['1', '2', '3'],
     ]);
   });
 
-  it('is read from the address', () => {
-    expect(sortOf(INSTANCE_SORTS, '-zone')).toEqual(['zone', true]);
-    expect(sortOf(INSTANCE_SORTS, undefined)).toEqual([null, false]);
+  it('comes from the address', () => {
+    expect(parseSort(INSTANCE_SORTS, '-zone')).toEqual(['zone', true]);
+    expect(parseSort(INSTANCE_SORTS, undefined)).toEqual([null, false]);
   });
 });
 
 describe('the list of services', () => {
   const nodes = [node('catalog', {}), node('orders', {}), node('payments', { state: 'CRITICAL' })];
 
-  it('is filtered by a part of the name and by a state', () => {
-    expect(names(nodes.filter(serviceFits({ q: 'AY' })))).toEqual(['payments']);
-    expect(names(nodes.filter(serviceFits({ state: 'CRITICAL' })))).toEqual(['payments']);
-    expect(names(nodes.filter(serviceFits({ q: 'orders', state: 'CRITICAL' })))).toEqual([]);
+  it('filters by a part of the name and by a state', () => {
+    expect(names(nodes.filter(serviceFilter({ q: 'AY' })))).toEqual(['payments']);
+    expect(names(nodes.filter(serviceFilter({ state: 'CRITICAL' })))).toEqual(['payments']);
+    expect(names(nodes.filter(serviceFilter({ q: 'orders', state: 'CRITICAL' })))).toEqual([]);
   });
 
-  it('is filtered by whether none of a service is callable', () => {
+  it('filters services without a callable instance', () => {
     const drained = node('drained', { admin: 'DRAINING' });
     const leaving = node('leaving', { state: 'DEREGISTERING' });
     const all = [...nodes, drained, leaving, node('sick', { state: 'UNHEALTHY' })];
-    expect(names(all.filter(serviceFits({ callable: 'no' })))).toEqual(['payments', 'drained']);
-    expect(names(all.filter(serviceFits({ callable: 'no', q: 'dra' })))).toEqual(['drained']);
-    expect(all.filter(serviceFits({})).length).toBe(all.length);
+    expect(names(all.filter(serviceFilter({ callable: 'no' })))).toEqual(['payments', 'drained']);
+    expect(names(all.filter(serviceFilter({ callable: 'no', q: 'dra' })))).toEqual(['drained']);
+    expect(all.filter(serviceFilter({})).length).toBe(all.length);
   });
 
-  it('is in order of trouble, of calls, or of names', () => {
+  it('sorts by trouble, by calls, or by names', () => {
     expect(names(sortServices(nodes, undefined, rateOf))).toEqual(['payments', 'catalog', 'orders']);
     expect(names(sortServices(nodes, 'rate', rateOf))).toEqual(['orders', 'catalog', 'payments']);
     expect(names(sortServices(nodes, 'name', rateOf))).toEqual(['catalog', 'orders', 'payments']);

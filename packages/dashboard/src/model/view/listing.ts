@@ -3,7 +3,7 @@ import type { Instance, State } from '@rollcall/core';
 import { addressOf, countCallable, isCallable, isOutage } from '@rollcall/core';
 import { byTrouble, servicesByTrouble } from '../live/roll.js';
 import type { ServiceNode } from '../live/roll.js';
-import { printedParts } from '../text/words.js';
+import { printedParts } from '../text/instance-text.js';
 import type { CircuitsById } from './circuits.js';
 import type { Filters } from './route.js';
 
@@ -14,12 +14,12 @@ const addressTexts = ({ endpoints }: Instance): string[] => endpoints.map(addres
 
 /**
  * `state`: one or more, separated by commas · `service`: its name, alone or as `<namespace>/<name>` · `callable`: `yes`
- * or `no` · `q`: words that all occur in the name, id, version, zone, namespace, address or metadata, in any case;
+ * or `no` · `q`: terms that all occur in the name, id, version, zone, namespace, address or metadata, in any case;
  * `orders…1e07` fits as it is printed · `weight`: a number. The namespace (`ns`) and `circuit` are for the caller.
  */
-export function instanceFits(filters: Filters): (instance: Instance) => boolean {
-  const states = new Set((filters['state'] ?? '').split(',').filter((word) => word !== ''));
-  const words = wordsOf(filters['q']);
+export function instanceFilter(filters: Filters): (instance: Instance) => boolean {
+  const states = new Set((filters['state'] ?? '').split(',').filter((term) => term !== ''));
+  const terms = searchTerms(filters['q']);
   const { callable, weight = '' } = filters;
   return (instance) => {
     if (states.size > 0 && !states.has(instance.state)) return false;
@@ -27,7 +27,7 @@ export function instanceFits(filters: Filters): (instance: Instance) => boolean 
     if (weight !== '' && String(instance.weight) !== weight) return false;
     if (!isService(instance, filters['service'] ?? '')) return false;
     if (FIELDS.some((field) => (filters[field] ?? '') !== '' && instance[field] !== filters[field])) return false;
-    return words.length === 0 || holdsAll(instance, words);
+    return terms.length === 0 || containsAll(instance, terms);
   };
 }
 
@@ -35,19 +35,19 @@ export function instanceFits(filters: Filters): (instance: Instance) => boolean 
 const isService = ({ namespace, service }: Instance, text: string): boolean =>
   text === '' || text === service || text === `${namespace}/${service}`;
 
-const wordsOf = (typed: string | undefined): string[] =>
+const searchTerms = (typed: string | undefined): string[] =>
   (typed ?? '')
     .toLowerCase()
     .split(/\s+/)
-    .filter((word) => word !== '');
+    .filter((term) => term !== '');
 
-function holdsAll(instance: Instance, words: readonly string[]): boolean {
+function containsAll(instance: Instance, terms: readonly string[]): boolean {
   const { id, service, namespace, version, zone, metadata } = instance;
   const fields = [service, id, version, zone, namespace, ...addressTexts(instance), ...Object.values(metadata)];
   const text = fields.join('\n').toLowerCase();
-  return words.every((word) => {
-    const parts = printedParts(word);
-    return parts === null ? text.includes(word) : service.includes(parts.name) && id.toLowerCase().endsWith(parts.tail);
+  return terms.every((term) => {
+    const parts = printedParts(term);
+    return parts === null ? text.includes(term) : service.includes(parts.name) && id.toLowerCase().endsWith(parts.tail);
   });
 }
 
@@ -69,9 +69,9 @@ export type InstanceSort = (typeof INSTANCE_SORTS)[number];
 type Compare<Row> = (one: Row, other: Row) => number;
 
 const byText =
-  (of: (instance: Instance) => string): Compare<Instance> =>
+  (textOf: (instance: Instance) => string): Compare<Instance> =>
   (one, other) => {
-    const [a, b] = [of(one), of(other)];
+    const [a, b] = [textOf(one), textOf(other)];
     if (a === b) return 0;
     return a < b ? -1 : 1;
   };
@@ -80,27 +80,27 @@ const COMPARE: Readonly<Record<Exclude<InstanceSort, 'circuits'>, Compare<Instan
   state: byTrouble,
   instance: byText(({ service, id }) => `${service}/${id}`),
   admin: byText(({ admin }) => admin),
-  callable: (one, other) => Number(isCallable(one)) - Number(isCallable(other)) || one.weight - other.weight,
+  callable: (a, b) => Number(isCallable(a)) - Number(isCallable(b)) || a.weight - b.weight,
   version: byText(({ version }) => version),
   zone: byText(({ zone }) => zone),
   namespace: byText(({ namespace }) => namespace),
   address: byText((instance) => addressTexts(instance)[0] ?? ''),
-  since: (one, other) => other.since - one.since,
+  since: (a, b) => b.since - a.since,
 };
 
 /** The order in the address; anything else is the default: the worst first. */
-export function sortOf<Word extends string>(
-  words: readonly Word[],
+export function parseSort<Choice extends string>(
+  choices: readonly Choice[],
   typed: string | undefined,
-): readonly [Word | null, boolean] {
-  const isDown = typed?.startsWith('-') === true;
-  return [words.find((word) => word === typed?.replace(/^-/, '')) ?? null, isDown];
+): readonly [Choice | null, boolean] {
+  const isDescending = typed?.startsWith('-') === true;
+  return [choices.find((choice) => choice === typed?.replace(/^-/, '')) ?? null, isDescending];
 }
 
 const byCircuits =
   (circuits: CircuitsById): Compare<Instance> =>
-  ({ id: one }, { id: other }) =>
-    (circuits.get(other)?.open ?? -1) - (circuits.get(one)?.open ?? -1);
+  ({ id: a }, { id: b }) =>
+    (circuits.get(b)?.open ?? -1) - (circuits.get(a)?.open ?? -1);
 
 /**
  * Returns a new list. Equal ones are in the order of trouble; by `circuits`, those with the most open circuits come
@@ -111,10 +111,10 @@ export function sortInstances(
   typed: string | undefined,
   circuits: CircuitsById = new Map(),
 ): Instance[] {
-  const [sort, isDown] = sortOf(INSTANCE_SORTS, typed);
+  const [sort, isDescending] = parseSort(INSTANCE_SORTS, typed);
   const compare = sort === 'circuits' ? byCircuits(circuits) : COMPARE[sort ?? 'state'];
-  const sign = isDown ? -1 : 1;
-  return instances.toSorted((one, other) => sign * compare(one, other) || byTrouble(one, other));
+  const sign = isDescending ? -1 : 1;
+  return instances.toSorted((a, b) => sign * compare(a, b) || byTrouble(a, b));
 }
 
 /** Sort keys of the list of services. */
@@ -122,18 +122,18 @@ export const SERVICE_SORTS = ['trouble', 'rate', 'name'] as const;
 export type ServiceSort = (typeof SERVICE_SORTS)[number];
 
 /**
- * `q`: words that all occur in the name · `state`: of one of its instances · `callable=no`: none of its instances is
+ * `q`: terms that all occur in the name · `state`: the state of one of its instances · `callable=no`: none of its instances is
  * callable.
  */
-export const serviceFits =
+export const serviceFilter =
   (filters: Filters): ((node: ServiceNode) => boolean) =>
   (node) =>
-    wordsOf(filters['q']).every((word) => node.name.includes(word)) &&
-    holdsState(node, filters['state'] ?? '') &&
+    searchTerms(filters['q']).every((term) => node.name.includes(term)) &&
+    hasInstanceIn(node, filters['state'] ?? '') &&
     (filters['callable'] !== 'no' || hasNoneCallable(node));
 
 /** True if one of its instances is in that state. Empty: true. */
-export function holdsState(node: ServiceNode, state: string): boolean {
+export function hasInstanceIn(node: ServiceNode, state: string): boolean {
   return state === '' || [...node.instances.value.values()].some((instance) => instance.state === (state as State));
 }
 
@@ -147,10 +147,10 @@ export function sortServices(
   typed: string | undefined,
   rateOf: (node: ServiceNode) => number | null,
 ): ServiceNode[] {
-  const [sort] = sortOf(SERVICE_SORTS, typed);
+  const [sort] = parseSort(SERVICE_SORTS, typed);
   const troubled = servicesByTrouble(nodes);
   if (sort === 'name') return [...nodes]; // in the order of the roll
   if (sort !== 'rate') return troubled;
   const rates = new Map(troubled.map((node) => [node, rateOf(node) ?? -1]));
-  return troubled.toSorted((one, other) => (rates.get(other) ?? 0) - (rates.get(one) ?? 0));
+  return troubled.toSorted((a, b) => (rates.get(b) ?? 0) - (rates.get(a) ?? 0));
 }

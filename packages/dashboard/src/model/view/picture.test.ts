@@ -46,7 +46,7 @@ describe('the heartbeat picture', () => {
     });
   });
 
-  it('draws no service after a proof of death', () => {
+  it('draws no process after a proof of death', () => {
     const picture = pictureOf(sample('a-1', 'CRITICAL', 'PROOF_OF_DEATH'), { heartbeat1: REFUSED, heartbeat2: SILENT });
     expect(picture).toMatchObject({
       isGone: true,

@@ -2,11 +2,11 @@
 import { addressOf } from '@rollcall/core';
 import type { DirectionAnswer, HeartbeatsAnswer, Instance } from '@rollcall/core';
 import { ageText, latencyText } from '../text/age.js';
-import { directionsOf, evidenceOf } from '../text/words.js';
+import { directionsOf, evidenceOf } from '../text/instance-text.js';
 
 /**
- * How a wire is drawn. `flows`: whole, with a dot for each beat; `refused`: a cross at a shut door; `fades`: it ends
- * before it arrives; `waits`: dotted; `ended`: nothing is left of it.
+ * The drawing of a wire. `flows`: whole, with a dot for each beat; `refused`: a cross at a shut door; `fades`: it ends
+ * before it arrives; `waits`: dotted; `ended`: not drawn.
  */
 export type Wire = 'flows' | 'refused' | 'fades' | 'waits' | 'ended';
 export type Tone = 'healthy' | 'unhealthy' | 'critical' | 'registering';
@@ -16,16 +16,16 @@ export interface Lane {
   readonly tone: Tone;
   /** At the right, in bold: `refused, 2 in a row`. */
   readonly status: string;
-  /** Below the wire; `isError`: verbatim. */
+  /** The text below the wire; `isError`: verbatim. */
   readonly evidence: string;
   readonly isError: boolean;
   readonly aside: string;
 }
 
 export interface Picture {
-  /** Reads the picture aloud. */
+  /** The picture in a sentence. */
   readonly heading: string;
-  /** Where to look first; empty: nowhere. */
+  /** Advice on the cause; empty: none. */
   readonly hint: string;
   readonly heartbeat1: Lane;
   readonly heartbeat2: Lane;
@@ -40,8 +40,8 @@ export function pictureOf(instance: Instance, heartbeats: HeartbeatsAnswer | nul
   return {
     heading: headingOf(instance),
     hint: HINTS[reason.code] ?? '',
-    heartbeat1: lane1(instance, heartbeats?.heartbeat1 ?? null),
-    heartbeat2: lane2(instance, heartbeats?.heartbeat2 ?? null),
+    heartbeat1: inboundLane(instance, heartbeats?.heartbeat1 ?? null),
+    heartbeat2: outboundLane(instance, heartbeats?.heartbeat2 ?? null),
     line: isDead
       ? { text: 'line closed by the peer', kind: 'closed' }
       : {
@@ -57,28 +57,28 @@ export function oldPictureOf(instance: Instance): Picture {
   const { heading, heartbeat1, heartbeat2, line, isGone } = pictureOf(instance, null);
   const past = (lane: Lane): Lane => ({
     ...lane,
-    status: pastOf(lane.status),
-    evidence: pastOf(lane.evidence),
+    status: toPast(lane.status),
+    evidence: toPast(lane.evidence),
     aside: '',
   });
   return {
-    heading: pastOf(heading),
+    heading: toPast(heading),
     hint: '',
     heartbeat1: past(heartbeat1),
     heartbeat2: past(heartbeat2),
-    line: { ...line, text: pastOf(line.text) },
+    line: { ...line, text: toPast(line.text) },
     isGone,
   };
 }
 
-const pastOf = (text: string): string => PAST[text] ?? text;
+const toPast = (text: string): string => PAST[text] ?? text;
 
 const PAST: Readonly<Partial<Record<string, string>>> = {
   'We reach it, and it reaches us.': 'We reached it, and it reached us.',
   'It said goodbye. What is in flight finishes.': 'It had said goodbye.',
-  'Nobody is there: proof of death.': 'Nobody was there: proof of death.',
+  'No process is there: proof of death.': 'No process was there: proof of death.',
   'Two processes share its address.': 'Two processes shared its address.',
-  'Somebody else answers at its address.': 'Somebody else answered at its address.',
+  'Another process answers at its address.': 'Another process answered at its address.',
   'It reaches us, but we cannot reach it.': 'It reached us, but we could not reach it.',
   'We reach it, but it does not call.': 'We reached it, but it did not call.',
   'Neither reaches the other.': 'Neither reached the other.',
@@ -99,9 +99,9 @@ const PAST: Readonly<Partial<Record<string, string>>> = {
 function headingOf({ state, reason }: Instance): string {
   if (state === 'HEALTHY') return 'We reach it, and it reaches us.';
   if (reason.code === 'LEAVING') return 'It said goodbye. What is in flight finishes.';
-  if (reason.code === 'PROOF_OF_DEATH') return 'Nobody is there: proof of death.';
+  if (reason.code === 'PROOF_OF_DEATH') return 'No process is there: proof of death.';
   if (reason.code === 'ADDRESS_SHARED') return 'Two processes share its address.';
-  if (reason.code === 'ADDRESS_TAKEN') return 'Somebody else answers at its address.';
+  if (reason.code === 'ADDRESS_TAKEN') return 'Another process answers at its address.';
   if (state === 'REGISTERING') return 'Not yet proved both ways.';
   const { heartbeat1, heartbeat2 } = directionsOf({ state, reason });
   if (heartbeat1 === false && heartbeat2 === true) return 'It reaches us, but we cannot reach it.';
@@ -122,7 +122,7 @@ const LINES: Readonly<Partial<Record<string, string>>> = {
   SILENT: 'line silent',
 };
 
-function lane1(instance: Instance, facts: DirectionAnswer | null): Lane {
+function inboundLane(instance: Instance, facts: DirectionAnswer | null): Lane {
   const { state, reason } = instance;
   const works = worksOf(facts, directionsOf(instance).heartbeat1, state);
   const lastText = agoText('last answered', facts);
@@ -173,7 +173,7 @@ function lane1(instance: Instance, facts: DirectionAnswer | null): Lane {
       };
 }
 
-function lane2(instance: Instance, facts: DirectionAnswer | null): Lane {
+function outboundLane(instance: Instance, facts: DirectionAnswer | null): Lane {
   const { state, reason } = instance;
   const works = worksOf(facts, directionsOf(instance).heartbeat2, state);
   const lastText = agoText('last one', facts);
@@ -229,8 +229,8 @@ export function worksOf(
 const toneOf = (state: Instance['state']): Tone =>
   state === 'CRITICAL' || state === 'DEREGISTERING' ? 'critical' : 'unhealthy';
 
-function agoText(what: string, facts: DirectionAnswer | null): string {
-  return facts?.lastSuccessAgoMs == null ? '' : `${what} ${ageText(facts.lastSuccessAgoMs)} ago`;
+function agoText(verb: string, facts: DirectionAnswer | null): string {
+  return facts?.lastSuccessAgoMs == null ? '' : `${verb} ${ageText(facts.lastSuccessAgoMs)} ago`;
 }
 
 /** True if the connection is refused, false if there is no answer. */
@@ -238,7 +238,7 @@ export function isRefused({ reason }: Pick<Instance, 'reason'>, error: string | 
   return reason.code === 'INBOUND_REFUSED' || /REFUSED|RESET|UNREACH|ENOTFOUND|another/i.test(error ?? '');
 }
 
-/** Where each protocol is spoken: `tcp 10.0.3.21:3001`. */
+/** The address of each protocol: `tcp 10.0.3.21:3001`. */
 export function endpointTexts({ endpoints }: Pick<Instance, 'endpoints'>): string[] {
   return endpoints.map((endpoint) => `${endpoint.protocol}${endpoint.tls ? '+tls' : ''} ${addressOf(endpoint)}`);
 }

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { arrivedAt, hashOf, instanceHash, routeOf, screenOf, serviceHash, withFilter } from './route.js';
+import { resolveHash, hashOf, instanceHash, routeOf, screenOf, serviceHash, withFilter } from './route.js';
 
 describe('the route', () => {
   it.each([
@@ -14,9 +14,9 @@ describe('the route', () => {
     ['#/services/default', { at: 'nowhere', path: 'services/default' }],
     ['#/topology/x', { at: 'nowhere' }],
     ['#/%', { at: 'nowhere' }],
-  ])('%s', (hash, route) => expect(routeOf(hash)).toMatchObject(route));
+  ])('parses %s', (hash, route) => expect(routeOf(hash)).toMatchObject(route));
 
-  it('links lead to their places for any names', () => {
+  it('makes links that lead to their places for any names', () => {
     fc.assert(
       fc.property(fc.string({ minLength: 1 }), fc.string({ minLength: 1 }), (namespace, name) => {
         expect(routeOf(serviceHash(namespace, name))).toMatchObject({ at: 'service', namespace, name });
@@ -26,23 +26,23 @@ describe('the route', () => {
     );
   });
 
-  it('a filter is set, replaced and cleared in place', () => {
+  it('sets, replaces and clears a filter in place', () => {
     expect(withFilter('#/services', 'state', 'CRITICAL')).toBe('#/services?state=CRITICAL');
     expect(withFilter('#/services?state=CRITICAL&ns=shop', 'state', '')).toBe('#/services?ns=shop');
     expect(withFilter('', 'ns', 'shop')).toBe('#/overview?ns=shop');
   });
 
-  it('a service and an instance belong to the services', () => {
+  it('counts a service and an instance among the services', () => {
     expect(screenOf(routeOf('#/services/default/orders'))).toBe('services');
     expect(screenOf(routeOf('#/instances/x'))).toBe('services');
     expect(screenOf(routeOf('#/nowhere'))).toBe('overview');
   });
 
-  it('a link within the page keeps the shown namespace, and any other is complete', () => {
-    expect(arrivedAt('#/services', true, 'staging')).toBe('#/services?ns=staging');
-    expect(arrivedAt('#/services?ns=*', true, 'staging')).toBe('#/services?ns=*');
-    expect(arrivedAt('#/services', true, undefined)).toBe('#/services');
-    expect(arrivedAt('#/services', false, 'staging')).toBe('#/services');
-    expect(arrivedAt('#/services?ns=default', false, 'staging')).toBe('#/services?ns=default');
+  it('keeps the shown namespace for a link within the page only', () => {
+    expect(resolveHash('#/services', true, 'staging')).toBe('#/services?ns=staging');
+    expect(resolveHash('#/services?ns=*', true, 'staging')).toBe('#/services?ns=*');
+    expect(resolveHash('#/services', true, undefined)).toBe('#/services');
+    expect(resolveHash('#/services', false, 'staging')).toBe('#/services');
+    expect(resolveHash('#/services?ns=default', false, 'staging')).toBe('#/services?ns=default');
   });
 });

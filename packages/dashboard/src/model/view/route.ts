@@ -1,4 +1,4 @@
-/** The current place, kept behind the `#`, so that it works at any path prefix and every view can be linked to. */
+/** The current place, kept behind the `#`: it works at any path prefix, and every view can be linked to. */
 
 export const SCREENS = ['overview', 'services', 'instances', 'topology', 'events', 'registry'] as const;
 export type Screen = (typeof SCREENS)[number];
@@ -16,7 +16,7 @@ export type Route =
 export function routeOf(hash: string): Route {
   const [path = '', query = ''] = hash.replace(/^#?\/?/, '').split('?', 2);
   const filters = Object.fromEntries(new URLSearchParams(query));
-  const [at = '', ...rest] = path.split('/').map(decoded);
+  const [at = '', ...segments] = path.split('/').map(decoded);
   switch (at) {
     case '':
       return { at: 'overview', filters };
@@ -25,11 +25,11 @@ export function routeOf(hash: string): Route {
     case 'registry':
     case 'pictures':
     case 'events':
-      return rest.length === 0 ? { at, filters } : { at: 'nowhere', path, filters };
+      return segments.length === 0 ? { at, filters } : { at: 'nowhere', path, filters };
     case 'services':
-      return ofServices(rest, path, filters);
+      return servicesRoute(segments, path, filters);
     case 'instances': {
-      const [id = ''] = rest;
+      const [id = ''] = segments;
       return id === '' ? { at: 'instances', filters } : { at: 'instance', id, filters };
     }
     default:
@@ -37,8 +37,8 @@ export function routeOf(hash: string): Route {
   }
 }
 
-function ofServices(rest: readonly string[], path: string, filters: Filters): Route {
-  const [namespace, name] = rest;
+function servicesRoute(segments: readonly string[], path: string, filters: Filters): Route {
+  const [namespace, name] = segments;
   if (namespace === undefined) return { at: 'services', filters };
   return name === undefined ? { at: 'nowhere', path, filters } : { at: 'service', namespace, name, filters };
 }
@@ -92,7 +92,7 @@ export function screenOf(route: Route): Screen {
  * The current address. A link within the page (`isOwn`) does not name the shown namespace, and keeps it; one that was
  * typed, pasted or opened is complete.
  */
-export function arrivedAt(hash: string, isOwn: boolean, namespace: string | undefined): string {
+export function resolveHash(hash: string, isOwn: boolean, namespace: string | undefined): string {
   const isKept = isOwn && namespace !== undefined && routeOf(hash).filters['ns'] === undefined;
   return isKept ? withFilter(hash, 'ns', namespace) : hash;
 }

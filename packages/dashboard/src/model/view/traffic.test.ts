@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { newestP99, successIn } from './traffic.js';
 
-it('the success ratio covers the counted calls, and is unknown without calls', () => {
+it('computes the success ratio of the counted calls, unknown without calls', () => {
   expect(successIn([{ calls: 100, failures: 100 }])).toBe(0);
   expect(
     successIn([
@@ -16,7 +16,7 @@ it('the success ratio covers the counted calls, and is unknown without calls', (
 const points = (...all: readonly (number | null)[]): { readonly p99Ms: number | null }[] =>
   all.map((p99Ms) => ({ p99Ms }));
 
-it('p99 is current or unknown: a step from minutes ago does not count', () => {
+it('returns a current p99 or none: a step from minutes ago does not count', () => {
   expect(newestP99(points(9, 4, null))).toBe(4);
   expect(newestP99(points(9, null, null, null))).toBeNull();
   expect(newestP99([])).toBeNull();

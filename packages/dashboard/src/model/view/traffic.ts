@@ -14,6 +14,6 @@ export function successIn(points: readonly Pick<TrafficPoint, 'calls' | 'failure
  */
 const NEWEST_STEPS = 3;
 
-/** Of the newest step with a value; null: none. */
+/** The p99 of the newest step with a value; null: none. */
 export const newestP99 = (points: readonly Pick<TrafficPoint, 'p99Ms'>[]): number | null =>
   points.slice(-NEWEST_STEPS).findLast(({ p99Ms }) => p99Ms !== null)?.p99Ms ?? null;

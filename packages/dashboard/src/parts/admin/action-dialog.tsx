@@ -34,7 +34,7 @@ export function ActionDialog(props: ActionDialogProps): VNode {
     try {
       await act(reason.value);
       close();
-      shell.say(done);
+      shell.notify(done);
     } catch (error) {
       problem.value = error as Error;
     } finally {
@@ -46,7 +46,7 @@ export function ActionDialog(props: ActionDialogProps): VNode {
       <form onSubmit={(event) => void run(event)}>
         <p>{sentence}</p>
         {children}
-        <ReasonField of={reason} />
+        <ReasonField value={reason} />
         {confirm !== '' && (
           <label>
             <span>
@@ -60,7 +60,7 @@ export function ActionDialog(props: ActionDialogProps): VNode {
             />
           </label>
         )}
-        {problem.value !== null && <Problem of={problem.value} />}
+        {problem.value !== null && <Problem error={problem.value} />}
         <div class="dialog-actions">
           <button type="button" class="button" onClick={close}>
             Cancel
@@ -78,5 +78,5 @@ export function ActionDialog(props: ActionDialogProps): VNode {
   );
 }
 
-/** Few keyboards have an ellipsis. */
+/** Accepts three dots for the ellipsis, which few keyboards have. */
 const plain = (text: string): string => text.trim().replaceAll('…', '...');

@@ -2,18 +2,18 @@ import type { Signal } from '@preact/signals';
 import type { VNode } from 'preact';
 
 interface ReasonFieldProps {
-  readonly of: Signal<string>;
+  readonly value: Signal<string>;
 }
 
-export function ReasonField({ of }: ReasonFieldProps): VNode {
+export function ReasonField({ value }: ReasonFieldProps): VNode {
   return (
     <label>
       Reason, for those who read it later
       <input
         type="text"
         maxLength={200}
-        value={of.value}
-        onInput={({ currentTarget }) => void (of.value = currentTarget.value)}
+        value={value.value}
+        onInput={({ currentTarget }) => void (value.value = currentTarget.value)}
       />
     </label>
   );
@@ -24,16 +24,19 @@ export const MINUTE_MS = 60_000;
 
 interface LengthFieldProps {
   /** Minutes; 0: no end, with `none` as its label. */
-  readonly of: Signal<number>;
+  readonly minutes: Signal<number>;
   readonly none?: string;
 }
 
 /** The duration of an operator's setting. */
-export function LengthField({ of, none }: LengthFieldProps): VNode {
+export function LengthField({ minutes, none }: LengthFieldProps): VNode {
   return (
     <label>
       For
-      <select value={String(of.value)} onChange={({ currentTarget }) => void (of.value = Number(currentTarget.value))}>
+      <select
+        value={String(minutes.value)}
+        onChange={({ currentTarget }) => void (minutes.value = Number(currentTarget.value))}
+      >
         {none !== undefined && <option value="0">{none}</option>}
         {LENGTHS_MIN.map((length) => (
           <option key={length} value={String(length)}>

@@ -4,7 +4,7 @@ import type { VNode } from 'preact';
 import { useSession } from '../../model/live/session.js';
 import { plural } from '../../model/text/age.js';
 import { momentText } from '../../model/text/moment.js';
-import { tailOf } from '../../model/text/words.js';
+import { tailOf } from '../../model/text/instance-text.js';
 import type { Bulk } from '../../model/view/bulk.js';
 import { Consequences } from './consequences.js';
 import { Code } from '../copy.js';
@@ -28,14 +28,14 @@ export function BulkDialog({ to, instances }: Bulk): VNode {
   const done = instances.filter(({ id }) => results.value.get(id) === 'done');
   const left = instances.filter(({ id }) => !['done', 'undone'].includes(String(results.value.get(id))));
   /** One after the other: after an error the others are still tried. */
-  const patch = async (those: readonly Instance[], words: object, result: Result): Promise<void> => {
+  const patch = async (targets: readonly Instance[], body: object, result: Result): Promise<void> => {
     isBusy.value = true;
-    for (const { id } of those) {
-      const came = await api.act('PATCH', `api/v1/instances/${encodeURIComponent(id)}`, words).then(
+    for (const { id } of targets) {
+      const outcome = await api.act('PATCH', `api/v1/instances/${encodeURIComponent(id)}`, body).then(
         () => result,
         (error: Error) => error,
       );
-      results.value = new Map(results.value).set(id, came);
+      results.value = new Map(results.value).set(id, outcome);
     }
     isBusy.value = false;
   };
@@ -49,15 +49,15 @@ export function BulkDialog({ to, instances }: Bulk): VNode {
     <Dialog title={`${verb} ${plural(instances.length, 'instance')}`} onClose={close}>
       <form onSubmit={run}>
         {isAsked && <p>{sentenceOf(isDrain, minutes.value, clock.now.value)}</p>}
-        {isAsked && isDrain && <Consequences of={instances} />}
-        <Rows of={instances} results={results.value} isDrain={isDrain} />
+        {isAsked && isDrain && <Consequences instances={instances} />}
+        <Rows instances={instances} results={results.value} isDrain={isDrain} />
         {left.length > 0 && !isBusy.value && (
           <>
-            {isDrain && <LengthField of={minutes} none="until you undrain them" />}
-            <ReasonField of={reason} />
+            {isDrain && <LengthField minutes={minutes} none="until you undrain them" />}
+            <ReasonField value={reason} />
           </>
         )}
-        {done.length > 0 && isDrain && !isBusy.value && <Undo of={done} />}
+        {done.length > 0 && isDrain && !isBusy.value && <Undo instances={done} />}
         <div class="dialog-actions">
           {done.length > 0 && isDrain && (
             <button
@@ -93,21 +93,25 @@ function sentenceOf(isDrain: boolean, minutes: number, now: number): string {
 }
 
 interface RowsProps {
-  readonly of: readonly Instance[];
+  readonly instances: readonly Instance[];
   readonly results: ReadonlyMap<string, Result>;
   readonly isDrain: boolean;
 }
 
-function Rows({ of, results, isDrain }: RowsProps): VNode {
+function Rows({ instances, results, isDrain }: RowsProps): VNode {
   return (
     <ul class="bulk" tabIndex={0} aria-label="Instances" aria-live="polite">
-      {of.map(({ id, service, version, state }) => (
+      {instances.map(({ id, service, version, state }) => (
         <li key={id} title={id}>
           <span class="mono name">
-            <Clip of={service} />
+            <Clip text={service} />
             <span class="tail">…{tailOf(id)}</span>
           </span>
-          <ResultWord of={results.get(id)} before={version === '' ? state : `${state}, ${version}`} isDrain={isDrain} />
+          <ResultWord
+            result={results.get(id)}
+            before={version === '' ? state : `${state}, ${version}`}
+            isDrain={isDrain}
+          />
         </li>
       ))}
     </ul>
@@ -115,24 +119,24 @@ function Rows({ of, results, isDrain }: RowsProps): VNode {
 }
 
 interface ResultWordProps {
-  readonly of: Result | undefined;
+  readonly result: Result | undefined;
   /** The text before a result arrives. */
   readonly before: string;
   readonly isDrain: boolean;
 }
 
-function ResultWord({ of, before, isDrain }: ResultWordProps): VNode {
-  if (of === undefined) return <Clip of={before} class="faint" />;
-  if (of instanceof Error) return <span class="problem">{of.message}</span>;
-  return <b>{of === 'done' && isDrain ? 'drained' : 'callable again'}</b>;
+function ResultWord({ result, before, isDrain }: ResultWordProps): VNode {
+  if (result === undefined) return <Clip text={before} class="faint" />;
+  if (result instanceof Error) return <span class="problem">{result.message}</span>;
+  return <b>{result === 'done' && isDrain ? 'drained' : 'callable again'}</b>;
 }
 
-/** The way to undo it, also for users who have closed the dialog meanwhile. */
-function Undo({ of }: { readonly of: readonly Instance[] }): VNode {
+/** The way to undo the action, also after the dialog is closed. */
+function Undo({ instances }: { readonly instances: readonly Instance[] }): VNode {
   return (
     <>
       <p class="faint">To undo it later: “Undrain these…” on this list, or</p>
-      <Code text={`rollcall undrain ${of.map(({ id }) => id).join(' ')}`} what="the command that undoes it" />
+      <Code text={`rollcall undrain ${instances.map(({ id }) => id).join(' ')}`} what="the command that undoes it" />
     </>
   );
 }

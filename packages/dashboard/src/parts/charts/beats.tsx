@@ -1,7 +1,7 @@
 import type { VNode } from 'preact';
 import type { BeatsAnswer } from '../../model/live/answers.js';
 import { latencyText, spanText } from '../../model/text/age.js';
-import { beatsShown } from '../../model/view/beats.js';
+import { visibleBeats } from '../../model/view/beats.js';
 
 const SPAN_MS = 300_000;
 const WIDTH = 1_000;
@@ -15,10 +15,10 @@ function quantile(sorted: readonly number[], share: number): number | null {
 }
 
 /** Spans in which the registry did not listen, at full height. */
-function NotListened({ of, height }: { readonly of: BeatsAnswer; readonly height: number }): VNode {
+function NotListened({ answer, height }: { readonly answer: BeatsAnswer; readonly height: number }): VNode {
   return (
     <>
-      {(of.notListening ?? [])
+      {(answer.notListening ?? [])
         .filter(({ toAgoMs }) => toAgoMs < SPAN_MS)
         .map(({ fromAgoMs, toAgoMs }) => (
           <rect
@@ -37,7 +37,7 @@ function NotListened({ of, height }: { readonly of: BeatsAnswer; readonly height
 }
 
 interface BeatsProps {
-  readonly of: BeatsAnswer;
+  readonly answer: BeatsAnswer;
   /** The label at the right end of the axis. Default: now. */
   readonly end?: string;
 }
@@ -46,15 +46,15 @@ interface BeatsProps {
  * Five minutes of both directions under one time axis, now at the right: round trips as bars, arrivals as ticks, misses
  * hollow.
  */
-export function Beats({ of, end = 'now' }: BeatsProps): VNode {
-  const trips = of.heartbeat1.flatMap(({ roundTripMs }) => (roundTripMs === null ? [] : [roundTripMs]));
-  const sorted = trips.toSorted((one, other) => one - other);
+export function Beats({ answer, end = 'now' }: BeatsProps): VNode {
+  const trips = answer.heartbeat1.flatMap(({ roundTripMs }) => (roundTripMs === null ? [] : [roundTripMs]));
+  const sorted = trips.toSorted((a, b) => a - b);
   // a single slow one is cut off, as it would flatten all others
   const top = Math.max((quantile(sorted, 0.9) ?? 1) * 1.25, (quantile(sorted, 0.5) ?? 1) * 3) || 1;
-  const { rounds, missed: missed1, missedArrivals: missed2 } = beatsShown(of);
-  const silentMs = (of.notListening ?? []).reduce((sum, { fromAgoMs, toAgoMs }) => sum + fromAgoMs - toAgoMs, 0);
+  const { rounds, missed: missed1, missedArrivals: missed2 } = visibleBeats(answer);
+  const silentMs = (answer.notListening ?? []).reduce((sum, { fromAgoMs, toAgoMs }) => sum + fromAgoMs - toAgoMs, 0);
   const silent = silentMs === 0 ? '' : `, registry did not listen for ${spanText(silentMs)}`;
-  const barWidth = Math.max(2, Math.min(12, (of.intervalMs / SPAN_MS) * WIDTH * 0.5));
+  const barWidth = Math.max(2, Math.min(12, (answer.intervalMs / SPAN_MS) * WIDTH * 0.5));
   return (
     <div class="beats">
       <p>
@@ -66,7 +66,7 @@ export function Beats({ of, end = 'now' }: BeatsProps): VNode {
         role="img"
         aria-label={`${rounds.length} calls, ${missed1} missed${silent}`}
       >
-        <NotListened of={of} height={HEIGHT} />
+        <NotListened answer={answer} height={HEIGHT} />
         <path class="beats-base" d={`M0 ${HEIGHT - 0.5}H${WIDTH}`} />
         {rounds.map(({ agoMs, roundTripMs }, at) => {
           const height = roundTripMs === null ? HEIGHT - 4 : Math.max(3, Math.min(1, roundTripMs / top) * (HEIGHT - 6));
@@ -95,11 +95,11 @@ export function Beats({ of, end = 'now' }: BeatsProps): VNode {
         viewBox={`0 0 ${WIDTH} ${HEIGHT - 12}`}
         preserveAspectRatio="none"
         role="img"
-        aria-label={`${of.heartbeat2.length} arrivals, ${missed2.length} missed${silent}`}
+        aria-label={`${answer.heartbeat2.length} arrivals, ${missed2.length} missed${silent}`}
       >
-        <NotListened of={of} height={HEIGHT - 12} />
+        <NotListened answer={answer} height={HEIGHT - 12} />
         <path class="beats-base" d={`M0 ${HEIGHT - 12.5}H${WIDTH}`} />
-        {of.heartbeat2.map(({ agoMs }, at) => (
+        {answer.heartbeat2.map(({ agoMs }, at) => (
           <path key={at} class="arrival" d={`M${x(agoMs)} 2V${HEIGHT - 13}`} />
         ))}
         {missed2.map((agoMs) => (
@@ -108,7 +108,7 @@ export function Beats({ of, end = 'now' }: BeatsProps): VNode {
       </svg>
       <p class="right">
         <b class={missed2.length > 0 ? 'unhealthy toned' : ''}>{missed2.length} missed</b>
-        <span class="faint">every {(of.intervalMs / 1_000).toFixed(2)} s</span>
+        <span class="faint">every {(answer.intervalMs / 1_000).toFixed(2)} s</span>
       </p>
       <p class="axis beats-axis">
         {[end === 'now' ? '5 min ago' : '5 min before', '4', '3', '2', '1', end].map((mark) => (

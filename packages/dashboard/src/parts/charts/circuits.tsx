@@ -1,21 +1,22 @@
 import type { VNode } from 'preact';
 import type { Circuits } from '../../model/live/answers.js';
 
-/** More marks than this are shown as a number. */
-const MOST_MARKS = 12;
+/** The maximum number of marks; more are shown as a number. */
+const MAX_MARKS = 12;
 
 /**
  * One mark for each caller process: filled while its circuit is closed, dashed when it is open, outlined when
  * half-open.
  */
-export function CircuitMarks({ of }: { readonly of: Circuits | null }): VNode {
-  if (of === null || of.closed + of.open + of.halfOpen === 0) return <span class="faint">–</span>;
-  const { closed, open, halfOpen } = of;
-  const words = circuitText(of);
-  if (closed + open + halfOpen > MOST_MARKS) return <span>{words}</span>;
+export function CircuitMarks({ circuits }: { readonly circuits: Circuits | null }): VNode {
+  if (circuits === null || circuits.closed + circuits.open + circuits.halfOpen === 0)
+    return <span class="faint">–</span>;
+  const { closed, open, halfOpen } = circuits;
+  const label = circuitText(circuits);
+  if (closed + open + halfOpen > MAX_MARKS) return <span>{label}</span>;
   const marks = [...marksOf('open', open), ...marksOf('half-open', halfOpen), ...marksOf('closed', closed)];
   return (
-    <span class="circuits" role="img" aria-label={words} title={words}>
+    <span class="circuits" role="img" aria-label={label} title={label}>
       {marks.map((kind, at) => (
         <i key={at} class={kind} />
       ))}
@@ -37,7 +38,7 @@ export function circuitText({ closed, open, halfOpen }: Circuits, isOut = false)
   return counts.join(', ');
 }
 
-/** One word for a service with this number of callers: `OPEN`, `DEGRADED`, `CLOSED`. */
+/** The summary for a service with this number of callers: `OPEN`, `DEGRADED`, `CLOSED`. */
 export function circuitWord({ closed, open, halfOpen }: Circuits, callers: number): string {
   if (callers === 0 || closed + open + halfOpen === 0) return '–';
   if (closed === 0) return 'OPEN';

@@ -4,7 +4,7 @@ import { countText } from '../../model/text/age.js';
 import { hashOf } from '../../model/view/route.js';
 import { Glyph } from '../glyph.js';
 
-const COUNTED: readonly State[] = ['HEALTHY', 'UNHEALTHY', 'CRITICAL', 'REGISTERING', 'DEREGISTERING'];
+const COUNTER_STATES: readonly State[] = ['HEALTHY', 'UNHEALTHY', 'CRITICAL', 'REGISTERING', 'DEREGISTERING'];
 
 interface CountersProps {
   /** Null: they cannot be counted yet. */
@@ -15,11 +15,11 @@ interface CountersProps {
 export function Counters({ counts }: CountersProps): VNode {
   return (
     <ul class="counters">
-      {COUNTED.map((state) => (
+      {COUNTER_STATES.map((state) => (
         <li key={state} class={state}>
           <a href={hashOf('instances', { state })}>
             <b>
-              <Glyph of={{ state }} />
+              <Glyph shape={{ state }} />
               {countText(counts?.[state] ?? null)}
             </b>
             <span>{state}</span>

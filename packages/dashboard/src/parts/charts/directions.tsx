@@ -1,11 +1,11 @@
 import type { DirectionAnswer, HeartbeatsAnswer, Instance } from '@rollcall/core';
 import type { VNode } from 'preact';
 import { ageText, latencyText } from '../../model/text/age.js';
-import { directionsOf } from '../../model/text/words.js';
+import { directionsOf } from '../../model/text/instance-text.js';
 import { isRefused, worksOf } from '../../model/view/picture.js';
 
 interface ArrowProps {
-  readonly way: 'out' | 'in';
+  readonly direction: 'out' | 'in';
   /** Null: nothing is known of it yet. */
   readonly works: boolean | null;
   readonly isDead: boolean;
@@ -13,11 +13,11 @@ interface ArrowProps {
 }
 
 /** A small symbol of one heartbeat: `•→` the registry calls it, `←•` it calls the registry; a cross for a refusal. */
-function Arrow({ way, works, isDead, text }: ArrowProps): VNode {
+function Arrow({ direction, works, isDead, text }: ArrowProps): VNode {
   const tone = works === true ? 'works' : works === null ? 'unknown' : isDead ? 'dead' : 'fails';
   return (
     <span class={`direction ${tone}`}>
-      <svg viewBox="0 0 22 8" aria-hidden="true" class={way === 'in' ? 'mirrored' : ''}>
+      <svg viewBox="0 0 22 8" aria-hidden="true" class={direction === 'in' ? 'mirrored' : ''}>
         <circle cx="2" cy="4" r="1.8" fill="currentColor" />
         <path
           d="M4 4h14"
@@ -47,22 +47,31 @@ interface DirectionsProps {
 export function Heartbeat1({ instance, heartbeats }: DirectionsProps): VNode {
   const facts = heartbeats?.heartbeat1 ?? null;
   const works = worksOf(facts, directionsOf(instance).heartbeat1, instance.state);
-  return <Arrow way="out" works={works} isDead={instance.state === 'CRITICAL'} text={text1(instance, facts, works)} />;
+  return (
+    <Arrow
+      direction="out"
+      works={works}
+      isDead={instance.state === 'CRITICAL'}
+      text={inboundText(instance, facts, works)}
+    />
+  );
 }
 
 export function Heartbeat2({ instance, heartbeats }: DirectionsProps): VNode {
   const facts = heartbeats?.heartbeat2 ?? null;
   const works = worksOf(facts, directionsOf(instance).heartbeat2, instance.state);
-  return <Arrow way="in" works={works} isDead={instance.state === 'CRITICAL'} text={text2(facts, works)} />;
+  return (
+    <Arrow direction="in" works={works} isDead={instance.state === 'CRITICAL'} text={outboundText(facts, works)} />
+  );
 }
 
-function text1(instance: Instance, facts: DirectionAnswer | null, works: boolean | null): string {
+function inboundText(instance: Instance, facts: DirectionAnswer | null, works: boolean | null): string {
   if (works === false) return isRefused(instance, facts?.error ?? null) ? 'refused' : 'no answer';
   if (facts === null) return '–';
   return facts.roundTripMs === null ? 'due' : latencyText(facts.roundTripMs);
 }
 
-function text2(facts: DirectionAnswer | null, works: boolean | null): string {
+function outboundText(facts: DirectionAnswer | null, works: boolean | null): string {
   if (facts === null || facts.lastSuccessAgoMs === null) {
     if (works === false) return 'silent';
     return facts === null ? '–' : 'due';

@@ -3,41 +3,53 @@ import type { Lane, Picture } from '../../model/view/picture.js';
 
 interface EndProps {
   readonly name: string;
-  /** Below the name, in mono. */
+  /** The lines below the name, in monospace. */
   readonly lines: readonly string[];
   /** At its door. */
   readonly door: string;
 }
 
 interface PictureProps {
-  readonly of: Picture;
+  readonly picture: Picture;
   readonly registry: EndProps;
   readonly service: EndProps;
   /** Small, as in the table of all cases. */
   readonly isSmall?: boolean;
-  /** Changes with each heartbeat that arrived, so that its dot moves once. */
-  readonly beats?: { readonly one: number; readonly two: number };
+  /** Changes with each heartbeat that arrived: its dot moves once. */
+  readonly beats?: { readonly heartbeat1: number; readonly heartbeat2: number };
 }
 
 /**
  * Registry left, service right, always. Heartbeat-1 on top, pointing right; Heartbeat-2 below, pointing left. The
  * caller is a dot, the callee a door, and a break is drawn where it happens.
  */
-export function HeartbeatPicture({ of, registry, service, isSmall = false, beats }: PictureProps): VNode {
-  const { heartbeat1, heartbeat2, line, isGone } = of;
+export function HeartbeatPicture({ picture, registry, service, isSmall = false, beats }: PictureProps): VNode {
+  const { heartbeat1, heartbeat2, line, isGone } = picture;
   return (
     <div class={isSmall ? 'picture small' : 'picture'}>
       <p class="picture-heading">
-        <strong>{of.heading}</strong>
-        {!isSmall && <span class="faint small">{of.hint}</span>}
+        <strong>{picture.heading}</strong>
+        {!isSmall && <span class="faint small">{picture.hint}</span>}
       </p>
       <End class="registry" {...registry} doorClass={doorClass(heartbeat2)} dotTone={heartbeat1.tone} />
       <div class="lanes">
-        <LaneView lane={heartbeat1} title="Heartbeat-1" caller="the registry calls" way="out" beat={beats?.one} />
+        <LaneView
+          lane={heartbeat1}
+          title="Heartbeat-1"
+          caller="the registry calls"
+          direction="out"
+          beat={beats?.heartbeat1}
+        />
         <p class={`line ${line.kind}`}>
           <span>{line.text}</span>
         </p>
-        <LaneView lane={heartbeat2} title="Heartbeat-2" caller="the service calls" way="in" beat={beats?.two} />
+        <LaneView
+          lane={heartbeat2}
+          title="Heartbeat-2"
+          caller="the service calls"
+          direction="in"
+          beat={beats?.heartbeat2}
+        />
       </div>
       <End
         class={isGone ? 'service gone' : 'service'}
@@ -60,7 +72,7 @@ interface EndViewProps extends EndProps {
   readonly dotTone: string;
 }
 
-function End({ name, lines, door, doorClass: shut, dotTone, ...rest }: EndViewProps): VNode {
+function End({ name, lines, door, doorClass: doorClassName, dotTone, ...rest }: EndViewProps): VNode {
   return (
     <div class={`end ${rest.class}`}>
       <b title={name}>{name}</b>
@@ -70,7 +82,7 @@ function End({ name, lines, door, doorClass: shut, dotTone, ...rest }: EndViewPr
         </span>
       ))}
       <i class={`dot ${dotTone}`} />
-      <i class={shut}>{door !== '' && <em>{door}</em>}</i>
+      <i class={doorClassName}>{door !== '' && <em>{door}</em>}</i>
     </div>
   );
 }
@@ -79,13 +91,13 @@ interface LaneProps {
   readonly lane: Lane;
   readonly title: string;
   readonly caller: string;
-  readonly way: 'out' | 'in';
+  readonly direction: 'out' | 'in';
   readonly beat: number | undefined;
 }
 
-function LaneView({ lane, title, caller, way, beat }: LaneProps): VNode {
+function LaneView({ lane, title, caller, direction, beat }: LaneProps): VNode {
   return (
-    <div class={`lane ${way} ${lane.tone} ${lane.wire}`}>
+    <div class={`lane ${direction} ${lane.tone} ${lane.wire}`}>
       <p class="lane-title">
         <b>{title}</b> <span class="faint">{caller}</span>
         <span class="lane-status">{lane.status}</span>
@@ -93,7 +105,7 @@ function LaneView({ lane, title, caller, way, beat }: LaneProps): VNode {
       <div class="wire" aria-hidden="true">
         <i class="wire-line" />
         {lane.wire === 'flows' && beat !== undefined && <i key={beat} class="beat" />}
-        <WireEnd wire={lane.wire} way={way} />
+        <WireEnd wire={lane.wire} direction={direction} />
       </div>
       <p class="lane-evidence">
         <span class={lane.isError ? 'mono' : ''} title={lane.evidence}>
@@ -106,7 +118,7 @@ function LaneView({ lane, title, caller, way, beat }: LaneProps): VNode {
 }
 
 /** An arrow if it arrives, a cross if it is refused, nothing if it fades. */
-function WireEnd({ wire, way }: Pick<Lane, 'wire'> & Pick<LaneProps, 'way'>): VNode | null {
+function WireEnd({ wire, direction }: Pick<Lane, 'wire'> & Pick<LaneProps, 'direction'>): VNode | null {
   if (wire === 'fades' || wire === 'ended') return null;
   if (wire === 'refused') {
     return (
@@ -117,7 +129,7 @@ function WireEnd({ wire, way }: Pick<Lane, 'wire'> & Pick<LaneProps, 'way'>): VN
   }
   return (
     <svg viewBox="0 0 16 14">
-      <path d={way === 'out' ? 'M3 1.5 14 7 3 12.5z' : 'M13 1.5 2 7l11 5.5z'} fill="currentColor" />
+      <path d={direction === 'out' ? 'M3 1.5 14 7 3 12.5z' : 'M13 1.5 2 7l11 5.5z'} fill="currentColor" />
     </svg>
   );
 }

@@ -4,23 +4,23 @@ import { ageText, clockText, plural } from '../../model/text/age.js';
 import { Panel } from '../panel.js';
 
 interface PreservationProps {
-  readonly of: RegistryAnswer['preservation'];
-  /** Null: it is so now. */
+  readonly preservation: RegistryAnswer['preservation'];
+  /** Null: the value is current. */
   readonly asOf: number | null;
 }
 
-/** More slots than this are not drawn one by one. */
-const MOST_SLOTS = 24;
+/** The maximum number of slots that are drawn. */
+const MAX_SLOTS = 24;
 
-/** Self-preservation as used and allowed slots, and in plain words. */
-export function Preservation({ of, asOf }: PreservationProps): VNode {
-  const { used, allowed, peak } = of.registry;
-  const isActive = of.active;
-  const quiet = isActive ? `holds for ${ageText(of.sinceMs)}` : 'quiet';
+/** Self-preservation as used and allowed slots, and as a sentence. */
+export function Preservation({ preservation, asOf }: PreservationProps): VNode {
+  const { used, allowed, peak } = preservation.registry;
+  const isActive = preservation.active;
+  const quiet = isActive ? `holds for ${ageText(preservation.sinceMs)}` : 'quiet';
   return (
     <Panel title="Self-preservation" aside={asOf === null ? quiet : `as of ${clockText(asOf)}`}>
       <div class="panel-body">
-        {allowed <= MOST_SLOTS && (
+        {allowed <= MAX_SLOTS && (
           <div class="slots" aria-hidden="true">
             {Array.from({ length: allowed }, (_, at) => (
               <i key={at} class={at < used ? 'used' : ''} />
@@ -29,7 +29,7 @@ export function Preservation({ of, asOf }: PreservationProps): VNode {
         )}
         <p class="soft small">
           {isActive
-            ? sentenceOf(of.text)
+            ? sentenceOf(preservation.text)
             : `Silence may remove up to ${plural(allowed, 'instance')} in 10 minutes, 15 % of the ${peak} seen. ${used} used. Proof of death and goodbyes are not counted.`}
         </p>
       </div>

@@ -25,21 +25,21 @@ export function Spark({ points, min = 0, max = null, label }: SparkProps): VNode
 }
 
 function sparkPath(points: readonly (number | null)[], min: number, max: number | null): string {
-  const highest = points.reduce<number>((most, point) => Math.max(most, point ?? most), min);
+  const highest = points.reduce<number>((previous, point) => Math.max(previous, point ?? previous), min);
   const top = max ?? highest;
   const span = top - min || 1;
   const step = WIDTH / Math.max(1, points.length - 1);
   let path = '';
-  let isDown = false;
+  let isDrawing = false;
   for (const [at, point] of points.entries()) {
     if (point === null) {
-      isDown = false;
+      isDrawing = false;
       continue;
     }
     const share = Math.min(1, Math.max(0, (point - min) / span));
     const y = HEIGHT - PAD - 1 - share * (HEIGHT - 2 * PAD - 2);
-    path += `${isDown ? 'L' : 'M'}${(at * step).toFixed(1)} ${y.toFixed(1)}`;
-    isDown = true;
+    path += `${isDrawing ? 'L' : 'M'}${(at * step).toFixed(1)} ${y.toFixed(1)}`;
+    isDrawing = true;
   }
   return path;
 }

@@ -6,25 +6,25 @@ import { isOperatorAction, isOfState } from '../../model/view/last-hour.js';
 
 export const HOUR_MS = 3_600_000;
 
-export interface Stretch {
+export interface StateInterval {
   readonly state: State;
   readonly from: number;
   readonly to: number;
 }
 
 /** The states of the last hour, oldest first; before the first event nothing is known. */
-function stretchesOf(events: readonly RegistryEvent[], now: number, spanMs: number = HOUR_MS): Stretch[] {
+function stateIntervals(events: readonly RegistryEvent[], now: number, spanMs: number = HOUR_MS): StateInterval[] {
   const begin = now - spanMs;
   const changes = events.filter(isOfState);
-  const stretches: Stretch[] = [];
+  const intervals: StateInterval[] = [];
   for (const [at, { state, at: from }] of changes.entries()) {
     const to = changes[at + 1]?.at ?? now;
     if (state === null || to <= begin) continue;
-    const last = stretches.at(-1);
-    if (last !== undefined && last.state === state) stretches[stretches.length - 1] = { ...last, to };
-    else stretches.push({ state, from: Math.max(from, begin), to });
+    const last = intervals.at(-1);
+    if (last !== undefined && last.state === state) intervals[intervals.length - 1] = { ...last, to };
+    else intervals.push({ state, from: Math.max(from, begin), to });
   }
-  return stretches;
+  return intervals;
 }
 
 interface TimelineProps {
@@ -37,11 +37,11 @@ interface TimelineProps {
  * Height by state, besides colour: states other than HEALTHY have full height. A line marks each action of an operator.
  */
 export function Timeline({ events, now, isSmall = false }: TimelineProps): VNode {
-  const stretches = stretchesOf(events, now);
+  const intervals = stateIntervals(events, now);
   const x = (at: number): number => ((at - (now - HOUR_MS)) / HOUR_MS) * 1_000;
   const actions = isSmall ? [] : events.filter((event) => isOperatorAction(event) && event.at > now - HOUR_MS);
-  const words = [
-    ...stretches.map(({ state, from }) => `${state} from ${clockText(from)}`),
+  const label = [
+    ...intervals.map(({ state, from }) => `${state} from ${clockText(from)}`),
     ...actions.map(({ at, text }) => `${text} at ${clockText(at)}`),
   ].join(', ');
   return (
@@ -50,17 +50,17 @@ export function Timeline({ events, now, isSmall = false }: TimelineProps): VNode
       viewBox="0 0 1000 28"
       preserveAspectRatio="none"
       role="img"
-      aria-label={words === '' ? 'nothing is known of the last hour' : words}
+      aria-label={label === '' ? 'nothing is known of the last hour' : label}
     >
       <path class="timeline-base" d="M0 27.5H1000" />
-      {stretches.map(({ state, from, to }) => (
+      {intervals.map(({ state, from, to }) => (
         <g key={from} class={state}>
           <rect class="timeline-fill" x={x(from)} y="1" width={Math.max(4, x(to) - x(from))} height="26" />
           {state === 'HEALTHY' && <path class="timeline-floor" d={`M${x(from)} 27H${Math.max(x(from) + 4, x(to))}`} />}
         </g>
       ))}
       {actions.map(({ seq, at }) => (
-        <path key={seq} class="timeline-deed" d={`M${x(at)} 0V28`} />
+        <path key={seq} class="timeline-action" d={`M${x(at)} 0V28`} />
       ))}
     </svg>
   );

@@ -2,12 +2,12 @@ import { useComputed } from '@preact/signals';
 import { STATES } from '@rollcall/core';
 import type { VNode } from 'preact';
 import { fieldMoment, fieldText } from '../../model/text/moment.js';
-import { tailOf } from '../../model/text/words.js';
+import { tailOf } from '../../model/text/instance-text.js';
 import { GROUPS, SPANS } from '../../model/view/events.js';
 import { withFilter } from '../../model/view/route.js';
 import type { Filters } from '../../model/view/route.js';
 import { Choice } from '../../parts/filters.js';
-import { useShownServices } from '../shown.js';
+import { useShownServices } from '../shown-services.js';
 
 const link = (key: string, value: string): string => withFilter(window.location.hash, key, value);
 /** Takes the place of `from` and `to`. */
@@ -16,8 +16,8 @@ const set = (key: string, value: string): void =>
   void (window.location.hash = withFilter(link(key, value), 'last', ''));
 
 /** The filters of events; all of them are in the address. */
-export function EventFilters({ of }: { readonly of: Filters }): VNode {
-  const { kind, instance, last = '', from, to } = of;
+export function EventFilters({ filters }: { readonly filters: Filters }): VNode {
+  const { kind, instance, last = '', from, to } = filters;
   const nodes = useShownServices();
   const names = useComputed(() => [...new Set(nodes.value.map(({ name }) => name))].toSorted());
   return (
@@ -30,8 +30,8 @@ export function EventFilters({ of }: { readonly of: Filters }): VNode {
           {name}
         </a>
       ))}
-      <Choice name="state" label="state" of={STATES} />
-      <Choice name="service" label="service" of={names.value} />
+      <Choice name="state" label="state" choices={STATES} />
+      <Choice name="service" label="service" choices={names.value} />
       <span class="chips" role="group" aria-label="How far back">
         {SPANS.map(([span]) => (
           <a
@@ -62,7 +62,7 @@ export function EventFilters({ of }: { readonly of: Filters }): VNode {
   );
 }
 
-/** In the address it is ms since 1970, so that it is the same moment in every time zone. */
+/** The address has ms since 1970: the same moment in every time zone. */
 function Moment({ name, chosen }: { readonly name: string; readonly chosen: string | undefined }): VNode {
   const wall = chosen === undefined ? null : Number(chosen);
   return (

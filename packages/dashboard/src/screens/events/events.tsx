@@ -3,16 +3,16 @@ import type { Signal } from '@preact/signals';
 import { useMemo } from 'preact/hooks';
 import type { VNode } from 'preact';
 import type { EventsAnswer, RegistryEvent } from '../../model/live/answers.js';
-import { knownAs, knownOf, unknownText } from '../../model/live/known.js';
+import { mapKnown, knownOf, unknownText } from '../../model/live/known.js';
 import type { Answer, Known } from '../../model/live/known.js';
-import { isGone, useAsking, useNamespace, useSession, useStaleSince } from '../../model/live/session.js';
+import { isAborted, usePolling, useNamespace, useSession, useStaleSince } from '../../model/live/session.js';
 import { clockText, countText, plural, spanText } from '../../model/text/age.js';
 import { exactMomentText } from '../../model/text/moment.js';
 import { EventPages, eventsPath, exportedLines, lastMinuteText, spanOf, withinSpan } from '../../model/view/events.js';
 import type { ShownEvents } from '../../model/view/events.js';
-import { EventMark, happenedText } from '../../parts/charts/event-lines.js';
+import { EventMark, eventText } from '../../parts/charts/event-lines.js';
 import { Problem } from '../../parts/dialog.js';
-import { Heads } from '../../parts/heads.js';
+import { TableHead } from '../../parts/table-head.js';
 import { InstanceLink, ServiceLink } from '../../parts/name.js';
 import { Head } from '../../parts/panel.js';
 import { save } from '../../parts/save.js';
@@ -30,15 +30,15 @@ export function EventsScreen(): VNode {
   const isPaused = useSignal(false);
   // a span is requested once: events that grow too old afterwards are left out below
   const path = useMemo(() => eventsPath(namespace, filters, clock.now.peek()), [namespace, filters]);
-  const { answer, goBack } = useEvents(path, isPaused.value);
+  const { answer, loadOlder } = useEvents(path, isPaused.value);
   const staleSince = useStaleSince();
-  const endsAt = answer.heardAt === null ? clock.now.peek() : clock.at(answer.heardAt);
-  const known = knownAs(knownOf(answer, staleSince), (shown) => withinSpan(shown, spanOf(filters), endsAt));
+  const endsAt = answer.receivedAt === null ? clock.now.peek() : clock.at(answer.receivedAt);
+  const known = mapKnown(knownOf(answer, staleSince), (shown) => withinSpan(shown, spanOf(filters), endsAt));
   return (
     <>
       <Head
         title="Events"
-        verdict={<Verdict of={known} pausedAt={isPaused.value ? answer.heardAt : null} />}
+        verdict={<Verdict known={known} pausedAt={isPaused.value ? answer.receivedAt : null} />}
         sentence="Changes of state, registrations, circuits and actions, with who and why. Newest first."
       >
         <div class="actions">
@@ -54,18 +54,18 @@ export function EventsScreen(): VNode {
           <Export path={path} />
         </div>
       </Head>
-      <EventFilters of={filters} />
-      {answer.error !== null && <Problem of={answer.error} />}
+      <EventFilters filters={filters} />
+      {answer.error !== null && <Problem error={answer.error} />}
       {known.kind === 'known' ? (
         <Table
           shown={known.value}
-          goBack={goBack}
+          loadOlder={loadOlder}
           isFiltered={path !== eventsPath(namespace, {}, 0)}
           asOf={known.asOf}
         />
       ) : (
         <section class="panel">
-          <Unknown of={known} />
+          <Unknown value={known} />
         </section>
       )}
     </>
@@ -81,9 +81,9 @@ function Export({ path }: { readonly path: string }): VNode {
     try {
       const lines = await exportedLines(path, (page) => api.get<EventsAnswer>(page));
       save('rollcall-events.ndjson', lines.map((line) => `${line}\n`).join(''), 'application/x-ndjson');
-      shell.say(`${plural(lines.length, 'event')} exported.`);
+      shell.notify(`${plural(lines.length, 'event')} exported.`);
     } catch (error) {
-      shell.say(error instanceof Error ? `Nothing was exported: ${error.message}` : 'Nothing was exported.');
+      shell.notify(error instanceof Error ? `Nothing was exported: ${error.message}` : 'Nothing was exported.');
     }
     isBusy.value = false;
   };
@@ -101,16 +101,16 @@ function Export({ path }: { readonly path: string }): VNode {
 }
 
 interface VerdictProps {
-  readonly of: Known<ShownEvents>;
+  readonly known: Known<ShownEvents>;
   /** The time of the newest answer if no newer one is requested; null: it continues. */
   readonly pausedAt: number | null;
 }
 
-function Verdict({ of, pausedAt }: VerdictProps): VNode {
+function Verdict({ known, pausedAt }: VerdictProps): VNode {
   const { clock } = useSession();
-  if (of.kind === 'asked') return <>Asking what happened …</>;
-  if (of.kind === 'unknown') return <>What happened: – {unknownText(of.since)}.</>;
-  const { value: shown, asOf } = of;
+  if (known.kind === 'pending') return <>Asking what happened …</>;
+  if (known.kind === 'unknown') return <>What happened: – {unknownText(known.since)}.</>;
+  const { value: shown, asOf } = known;
   if (asOf !== null) {
     const { length } = shown.events;
     return (
@@ -119,7 +119,7 @@ function Verdict({ of, pausedAt }: VerdictProps): VNode {
       </>
     );
   }
-  if (pausedAt === null) return <LastMinute of={shown} />;
+  if (pausedAt === null) return <LastMinute shown={shown} />;
   return (
     <>
       {upperFirst(lastMinuteText(shown, clock.at(pausedAt)))} in the minute before {clockText(pausedAt)}.
@@ -130,59 +130,59 @@ function Verdict({ of, pausedAt }: VerdictProps): VNode {
 const upperFirst = (text: string): string => `${text.charAt(0).toUpperCase()}${text.slice(1)}`;
 
 /** A component of its own, as it counts again each second: nothing else has to be drawn for that. */
-function LastMinute({ of }: { readonly of: ShownEvents }): VNode {
+function LastMinute({ shown }: { readonly shown: ShownEvents }): VNode {
   const now = useSession().clock.now.value;
-  return <>{upperFirst(lastMinuteText(of, now))} in the last minute.</>;
+  return <>{upperFirst(lastMinuteText(shown, now))} in the last minute.</>;
 }
 
 interface Events {
   readonly answer: Answer<ShownEvents>;
   /** Reads the page before the oldest shown one. */
-  readonly goBack: () => Promise<void>;
+  readonly loadOlder: () => Promise<void>;
 }
 
-interface Beginning {
+interface EventSource {
   readonly pages: EventPages;
   readonly answer: Signal<Answer<ShownEvents>>;
 }
 
 /** The events of other filters are unknown yet. */
-function beginningOf(path: string): Beginning {
+function createEventSource(path: string): EventSource {
   return {
     pages: new EventPages(path),
-    answer: signal<Answer<ShownEvents>>({ value: null, error: null, heardAt: null, askedAt: Date.now() }),
+    answer: signal<Answer<ShownEvents>>({ value: null, error: null, receivedAt: null, requestedAt: Date.now() }),
   };
 }
 
 /** The newest page, later events, and older pages on request. */
 function useEvents(path: string, isPaused: boolean): Events {
   const { api } = useSession();
-  const { pages, answer } = useMemo(() => beginningOf(path), [path]);
-  const read = async (work: () => Promise<void>): Promise<void> => {
+  const { pages, answer } = useMemo(() => createEventSource(path), [path]);
+  const read = async (action: () => Promise<void>): Promise<void> => {
     try {
-      await work();
-      answer.value = { ...answer.peek(), value: pages.isRead ? pages.now : null, error: null, heardAt: Date.now() };
+      await action();
+      answer.value = { ...answer.peek(), value: pages.isRead ? pages.now : null, error: null, receivedAt: Date.now() };
     } catch (cause) {
-      if (!isGone(cause)) answer.value = { ...answer.peek(), error: cause as Error };
+      if (!isAborted(cause)) answer.value = { ...answer.peek(), error: cause as Error };
     }
   };
   // a pause keeps an answer: without one, one is requested
-  useAsking(isPaused && answer.value.value !== null ? null : path, { everyMs: 5_000, onNews: true }, (gone) =>
-    read(() => pages.renew((page) => api.get<EventsAnswer>(page, gone))),
+  usePolling(isPaused && answer.value.value !== null ? null : path, { everyMs: 5_000, onChange: true }, (abortSignal) =>
+    read(() => pages.update((page) => api.get<EventsAnswer>(page, abortSignal))),
   );
-  const goBack = (): Promise<void> => read(() => pages.goBack((page) => api.get<EventsAnswer>(page)));
-  return { answer: answer.value, goBack };
+  const loadOlder = (): Promise<void> => read(() => pages.loadOlder((page) => api.get<EventsAnswer>(page)));
+  return { answer: answer.value, loadOlder };
 }
 
 interface TableProps {
   readonly shown: ShownEvents;
-  readonly goBack: () => Promise<void>;
+  readonly loadOlder: () => Promise<void>;
   readonly isFiltered: boolean;
   /** Null: they are current. */
   readonly asOf: number | null;
 }
 
-function Table({ shown, goBack, isFiltered, asOf }: TableProps): VNode {
+function Table({ shown, loadOlder, isFiltered, asOf }: TableProps): VNode {
   const { events, missed } = shown;
   if (events.length === 0) {
     return (
@@ -204,24 +204,24 @@ function Table({ shown, goBack, isFiltered, asOf }: TableProps): VNode {
     <section class="panel scroll" tabIndex={0} aria-label="Events, newest first">
       {missed > 0 && <p class="panel-foot">{plural(missed, 'event')} came and went meanwhile.</p>}
       <table class="lines">
-        <Heads of={['Time', 'Kind', 'Subject@w5', 'What happened', '>Revision@w8']} />
+        <TableHead columns={['Time', 'Kind', 'Subject@w5', 'What happened', '>Revision@w8']} />
         <tbody>
           {events.flatMap((event, at) => [<Row key={event.seq} event={event} />, ...gapAfter(event, events[at + 1])])}
         </tbody>
       </table>
-      <Foot shown={shown} goBack={goBack} />
+      <Foot shown={shown} loadOlder={loadOlder} />
     </section>
   );
 }
 
 /** The events besides these rows. */
-function Foot({ shown, goBack }: Pick<TableProps, 'shown' | 'goBack'>): VNode | null {
+function Foot({ shown, loadOlder }: Pick<TableProps, 'shown' | 'loadOlder'>): VNode | null {
   const { older, isFull, dropped, events } = shown;
   const isBusy = useSignal(false);
   if (!older && dropped === 0) return null;
   const read = async (): Promise<void> => {
     isBusy.value = true;
-    await goBack();
+    await loadOlder();
     isBusy.value = false;
   };
   return (
@@ -237,7 +237,7 @@ function Foot({ shown, goBack }: Pick<TableProps, 'shown' | 'goBack'>): VNode | 
   );
 }
 
-/** Silence is news, too. */
+/** The row for a gap without events. */
 function gapAfter(event: RegistryEvent, before: RegistryEvent | undefined): VNode[] {
   if (before === undefined || event.at - before.at < SILENCE_MS) return [];
   return [
@@ -255,7 +255,7 @@ function Row({ event }: { readonly event: RegistryEvent }): VNode {
       <td class="mono faint nowrap">{exactMomentText(event.at, Date.now())}</td>
       <td class="nowrap">
         <span class={isState ? `state ${event.state ?? ''}` : 'kind'}>
-          <EventMark of={event} />
+          <EventMark event={event} />
           {isState ? event.state : event.kind}
         </span>
       </td>
@@ -264,7 +264,7 @@ function Row({ event }: { readonly event: RegistryEvent }): VNode {
       </td>
       <td class="wide">
         {event.by === 'operator' && <b>operator: </b>}
-        {happenedText(event)}
+        {eventText(event)}
       </td>
       <td class="right mono faint w8">{countText(event.revision)}</td>
     </tr>

@@ -3,7 +3,7 @@ import type { Instance } from '@rollcall/core';
 import type { VNode } from 'preact';
 import { useSession } from '../../model/live/session.js';
 import { momentText } from '../../model/text/moment.js';
-import { tailOf } from '../../model/text/words.js';
+import { tailOf } from '../../model/text/instance-text.js';
 import { Consequences } from '../../parts/admin/consequences.js';
 import { LengthField, MINUTE_MS, withReason } from '../../parts/admin/action-fields.js';
 import { ActionDialog } from '../../parts/admin/action-dialog.js';
@@ -32,8 +32,8 @@ function Drain({ instance, path }: ActionProps): VNode {
       done={`${nameOf(instance)} is draining.`}
       act={(reason) => api.act('PATCH', path, { admin: 'DRAINING', ...until(), ...withReason(reason) })}
     >
-      <Consequences of={[instance]} />
-      <LengthField of={minutes} none="until you undrain it" />
+      <Consequences instances={[instance]} />
+      <LengthField minutes={minutes} none="until you undrain it" />
     </ActionDialog>
   );
 }
@@ -71,8 +71,8 @@ function Maintenance({ instance, path }: ActionProps): VNode {
       done={`${nameOf(instance)} is in maintenance.`}
       act={(reason) => api.act('PATCH', path, { admin: 'MAINTENANCE', untilMs, ...withReason(reason) })}
     >
-      <Consequences of={[instance]} />
-      <LengthField of={minutes} />
+      <Consequences instances={[instance]} />
+      <LengthField minutes={minutes} />
     </ActionDialog>
   );
 }
@@ -80,14 +80,14 @@ function Maintenance({ instance, path }: ActionProps): VNode {
 function Weight({ instance, path, own }: ActionProps): VNode {
   const { api } = useSession();
   const weight = useSignal(instance.weight);
-  const words = (): { readonly weight: number | null } => ({ weight: weight.value === own ? null : weight.value });
+  const patch = (): { readonly weight: number | null } => ({ weight: weight.value === own ? null : weight.value });
   return (
     <ActionDialog
       title={`Weight of ${nameOf(instance)}`}
       sentence={`Its share of the calls, relative to the other instances. Its own weight is ${own}.`}
       verb="Set"
       done={`${nameOf(instance)} has a weight of ${weight.value}.`}
-      act={(reason) => api.act('PATCH', path, { ...words(), ...withReason(reason) })}
+      act={(reason) => api.act('PATCH', path, { ...patch(), ...withReason(reason) })}
     >
       <label>
         Weight, 0 … 1,000

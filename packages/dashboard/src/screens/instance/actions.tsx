@@ -2,7 +2,7 @@ import type { Instance } from '@rollcall/core';
 import type { VNode } from 'preact';
 import type { InstanceAnswer } from '../../model/live/answers.js';
 import { useSession, useStaleSince } from '../../model/live/session.js';
-import { useMayAct } from '../../parts/admin/may-act.js';
+import { useCanAct } from '../../parts/admin/can-act.js';
 import { openDialog } from '../../parts/admin/open-dialog.js';
 import type { Action } from './action-dialogs.js';
 
@@ -14,8 +14,8 @@ interface ActionsProps {
 /** The actions of operators on an instance. On an old view they are disabled, since their effect is unknown. */
 export function Actions({ instance, detail }: ActionsProps): VNode | null {
   const { api, shell } = useSession();
-  const isOff = useStaleSince() !== null;
-  const mayAct = useMayAct();
+  const isDisabled = useStaleSince() !== null;
+  const canAct = useCanAct();
   const path = `api/v1/instances/${encodeURIComponent(instance.id)}`;
   const own = detail?.own.weight ?? instance.weight;
   const open = (action: Action) => (): void =>
@@ -26,41 +26,41 @@ export function Actions({ instance, detail }: ActionsProps): VNode | null {
     });
   const checkNow = (): void => {
     api.act('POST', `${path}/call`).then(
-      () => shell.say('Heartbeat-1 is on its way.'),
-      (error: Error) => shell.say(error.message),
+      () => shell.notify('Heartbeat-1 is on its way.'),
+      (error: Error) => shell.notify(error.message),
     );
   };
-  if (!mayAct) return null;
+  if (!canAct) return null;
   const isDrained = instance.admin === 'DRAINING';
   return (
-    <div class="actions" title={isOff ? 'Actions are off while this view is old' : undefined}>
+    <div class="actions" title={isDisabled ? 'Actions are off while this view is old' : undefined}>
       <button
         type="button"
         class="button primary"
-        disabled={isOff}
+        disabled={isDisabled}
         title="Sends one more Heartbeat-1 now. It is not a call to the service itself."
         onClick={checkNow}
       >
         Check now
       </button>
       {instance.admin === 'ENABLED' ? (
-        <button type="button" class="button" disabled={isOff} onClick={open('Drain')}>
+        <button type="button" class="button" disabled={isDisabled} onClick={open('Drain')}>
           Drain…
         </button>
       ) : (
-        <button type="button" class="button" disabled={isOff} onClick={open('Enable')}>
+        <button type="button" class="button" disabled={isDisabled} onClick={open('Enable')}>
           {isDrained ? 'Undrain…' : 'End maintenance…'}
         </button>
       )}
       {instance.admin !== 'MAINTENANCE' && (
-        <button type="button" class="button" disabled={isOff} onClick={open('Maintenance')}>
+        <button type="button" class="button" disabled={isDisabled} onClick={open('Maintenance')}>
           Maintenance…
         </button>
       )}
-      <button type="button" class="button" disabled={isOff} onClick={open('Weight')}>
+      <button type="button" class="button" disabled={isDisabled} onClick={open('Weight')}>
         Weight {instance.weight}
       </button>
-      <button type="button" class="button danger" disabled={isOff} onClick={open('Deregister')}>
+      <button type="button" class="button danger" disabled={isDisabled} onClick={open('Deregister')}>
         Deregister…
       </button>
     </div>

@@ -4,7 +4,7 @@ import { valueOf } from '../../model/live/known.js';
 import type { Known } from '../../model/live/known.js';
 import { rateText } from '../../model/text/age.js';
 import { CircuitMarks, circuitText, sumOfCircuits } from '../../parts/charts/circuits.js';
-import { Heads } from '../../parts/heads.js';
+import { TableHead } from '../../parts/table-head.js';
 import { ServiceLink } from '../../parts/name.js';
 import { Panel } from '../../parts/panel.js';
 import { asOfText, Unknown } from '../../parts/unknown.js';
@@ -15,7 +15,7 @@ interface InstanceCallersProps {
   readonly edges: Known<readonly ServiceEdge[]>;
 }
 
-/** What each of its callers sees: to a caller it may be worse, or better, than to the registry. */
+/** The reports of its callers: a caller may see it worse, or better, than the registry. */
 export function InstanceCallers({ id, edges: known }: InstanceCallersProps): VNode {
   const asOf = asOfText(known);
   const rows = (valueOf(known) ?? []).map((edge) => ({
@@ -26,17 +26,17 @@ export function InstanceCallers({ id, edges: known }: InstanceCallersProps): VNo
   return (
     <Panel title="Callers" aside={asOf || 'what each of them sees'}>
       {known.kind !== 'known' ? (
-        <Unknown of={known} />
+        <Unknown value={known} />
       ) : rows.length === 0 ? (
         <p class="panel-body faint">
           {asOf === ''
-            ? 'No caller has told of calls to this service.'
-            : 'No caller had told of calls to this service.'}
+            ? 'No caller has reported calls to this service.'
+            : 'No caller had reported calls to this service.'}
         </p>
       ) : (
         <>
           <table>
-            <Heads of={['Caller', '>Calls/s', '>Failed', 'Circuit']} />
+            <TableHead columns={['Caller', '>Calls/s', '>Failed', 'Circuit']} />
             <tbody>
               {rows.map(({ edge, target }) => (
                 <tr key={edge.from}>
@@ -46,7 +46,7 @@ export function InstanceCallers({ id, edges: known }: InstanceCallersProps): VNo
                   <td class="right">{target === null ? '0' : rateText(target.callsPerSecond)}</td>
                   <td class="right">{target === null ? '–' : target.failures}</td>
                   <td>
-                    <CircuitMarks of={target?.circuits ?? null} />
+                    <CircuitMarks circuits={target?.circuits ?? null} />
                   </td>
                 </tr>
               ))}
@@ -55,8 +55,8 @@ export function InstanceCallers({ id, edges: known }: InstanceCallersProps): VNo
           <p class="panel-foot">
             {circuits.open + circuits.halfOpen + circuits.closed === 0
               ? asOf === ''
-                ? 'Nobody calls it now.'
-                : 'Nobody called it then.'
+                ? 'No caller calls it now.'
+                : 'No caller called it then.'
               : `Circuits: ${circuitText(circuits)}.`}
           </p>
         </>

@@ -10,20 +10,20 @@ import type {
   TopologyAnswer,
 } from '../../model/live/answers.js';
 import { Refusal, registryUrl } from '../../model/live/api.js';
-import { asOfOf, knownAs, knownOf, missingText, valueOf } from '../../model/live/known.js';
+import { knownAsOf, mapKnown, knownOf, missingText, valueOf } from '../../model/live/known.js';
 import type { Known } from '../../model/live/known.js';
 import { useAnswer, useKnown, useSession, useStaleSince } from '../../model/live/session.js';
 import { ageText, clockText, countText } from '../../model/text/age.js';
-import { awayText, keptAwayText } from '../../model/text/callable-words.js';
+import { awayText, keptAwayText } from '../../model/text/callable-text.js';
 import { momentText } from '../../model/text/moment.js';
-import { evidenceOf, nextText, tailOf, whyText } from '../../model/text/words.js';
+import { evidenceOf, nextText, tailOf, reasonText } from '../../model/text/instance-text.js';
 import { endpointTexts, oldPictureOf, pictureOf } from '../../model/view/picture.js';
 import { hashOf, serviceHash } from '../../model/view/route.js';
 import { Announcer } from '../../parts/announcer.js';
 import { Beats } from '../../parts/charts/beats.js';
-import { happenedText } from '../../parts/charts/event-lines.js';
+import { eventText } from '../../parts/charts/event-lines.js';
 import { HeartbeatPicture } from '../../parts/charts/picture.js';
-import { CopyWord } from '../../parts/copy.js';
+import { CopyLink } from '../../parts/copy.js';
 import { StateWord } from '../../parts/glyph.js';
 import { InNamespace } from '../../parts/namespace.js';
 import { Facts, Head, Panel } from '../../parts/panel.js';
@@ -38,40 +38,40 @@ import { LastHour } from './last-hour.js';
 export function InstanceScreen({ id }: { readonly id: string }): VNode {
   const { roll } = useSession();
   const path = `api/v1/instances/${encodeURIComponent(id)}`;
-  const asked = useAnswer<InstanceAnswer>(path, { everyMs: 1_000, onNews: true }).value;
-  const timeline = useKnown<TimelineAnswer>(`${path}/timeline`, { everyMs: 15_000, onNews: true });
+  const answer = useAnswer<InstanceAnswer>(path, { everyMs: 1_000, onChange: true }).value;
+  const timeline = useKnown<TimelineAnswer>(`${path}/timeline`, { everyMs: 15_000, onChange: true });
   const staleSince = useStaleSince();
   // the feed is ahead of the answer
-  const home = roll.services.value.length > 0 ? roll.homeOf(id) : undefined;
+  const home = roll.services.value.length > 0 ? roll.serviceOf(id) : undefined;
   const record = home?.instances.value.get(id);
-  const detail = asked.value;
+  const detail = answer.value;
   const instance = newest(record, detail);
   const crumbs = (
     <>
       <a href={hashOf('services')}>Services</a> /{' '}
       {instance !== null && (
         <a href={serviceHash(instance.namespace, instance.service)}>
-          <InNamespace of={instance.namespace} />
+          <InNamespace namespace={instance.namespace} />
           {instance.service}
         </a>
       )}{' '}
-      / <span class="mono">{id}</span> <CopyWord text={id} what="the id" />
+      / <span class="mono">{id}</span> <CopyLink text={id} what="the id" />
     </>
   );
-  if (record === undefined && isRefused(asked.error))
+  if (record === undefined && isRefused(answer.error))
     return <Gone id={id} crumbs={crumbs} timeline={timeline} staleSince={staleSince} />;
-  const known = knownOf(asked, staleSince);
+  const known = knownOf(answer, staleSince);
   if (instance === null) return <Head crumbs={crumbs} verdict={`…${tailOf(id)}`} sentence={missingText(known)} />;
-  const isNow = asOfOf(known) === null;
+  const isCurrent = knownAsOf(known) === null;
   return (
     <>
       <StateHead instance={instance} detail={detail} crumbs={crumbs} />
       <div class="stack">
-        <PicturePanel {...{ instance, detail, isNow, path }} />
+        <PicturePanel {...{ instance, detail, isCurrent: isCurrent, path }} />
         <div class="three-columns">
           <LastHour id={id} namespace={instance.namespace} timeline={timeline} />
           <Callers instance={instance} />
-          <FactsPanel {...{ instance, detail, isNow }} />
+          <FactsPanel {...{ instance, detail, isCurrent: isCurrent }} />
         </div>
       </div>
     </>
@@ -109,7 +109,7 @@ function StateHead({ instance, detail, crumbs }: StateHeadProps): VNode {
   const sentence = (
     <>
       {away !== '' && <b>{away} </b>}
-      {whyText(instance, staleSince !== null)} {evidence !== '' && <span class="mono">{evidence}</span>} {since}{' '}
+      {reasonText(instance, staleSince !== null)} {evidence !== '' && <span class="mono">{evidence}</span>} {since}{' '}
       {next.what !== '' && (
         <>
           <b>{next.what}</b> {next.unless}
@@ -126,14 +126,14 @@ function StateHead({ instance, detail, crumbs }: StateHeadProps): VNode {
         verdict={
           <span class="verdict-state">
             {name} {instance.admin !== 'ENABLED' && <b>{instance.admin} </b>}
-            <StateWord of={instance} />
+            <StateWord instance={instance} />
           </span>
         }
         sentence={sentence}
       >
         <Actions instance={instance} detail={detail} />
       </Head>
-      <Announcer text={`${standing}. ${awayText(instance, isOld)} ${whyText(instance, isOld)}`} />
+      <Announcer text={`${standing}. ${awayText(instance, isOld)} ${reasonText(instance, isOld)}`} />
     </>
   );
 }
@@ -142,29 +142,32 @@ interface PicturePanelProps {
   readonly instance: Instance;
   readonly detail: InstanceAnswer | null;
   /** True if the detail is current: the age of a heartbeat is known for the present only. */
-  readonly isNow: boolean;
+  readonly isCurrent: boolean;
   readonly path: string;
 }
 
-function PicturePanel({ instance, detail, isNow, path }: PicturePanelProps): VNode {
+function PicturePanel({ instance, detail, isCurrent, path }: PicturePanelProps): VNode {
   const beats = useKnown<BeatsAnswer>(`${path}/beats`, { everyMs: 2_500 });
   const staleSince = useStaleSince();
-  const heartbeats = (isNow ? detail?.heartbeats : null) ?? null;
+  const heartbeats = (isCurrent ? detail?.heartbeats : null) ?? null;
   const [endpoint] = instance.endpoints;
   const { port } = new URL(registryUrl());
   // the times of the last heartbeats, once per answer: a new value moves a dot
-  const came = useMemo(() => {
+  const arrivedAt = useMemo(() => {
     const at = (agoMs: number | null | undefined): number =>
       agoMs == null ? 0 : Math.round((Date.now() - agoMs) / 1_000);
-    return { one: at(heartbeats?.heartbeat1.lastSuccessAgoMs), two: at(heartbeats?.heartbeat2.lastSuccessAgoMs) };
+    return {
+      heartbeat1: at(heartbeats?.heartbeat1.lastSuccessAgoMs),
+      heartbeat2: at(heartbeats?.heartbeat2.lastSuccessAgoMs),
+    };
   }, [heartbeats]);
   const pid = instance.metadata['pid'] === undefined ? '' : `pid ${instance.metadata['pid']}`;
-  const lines = [instance.version, pid, instance.zone].filter((word) => word !== '');
+  const lines = [instance.version, pid, instance.zone].filter((text) => text !== '');
   const registry = useAnswer<RegistryAnswer>('api/v1/registry', { everyMs: 30_000 }).value.value;
   return (
     <section class="panel">
       <HeartbeatPicture
-        of={staleSince === null ? pictureOf(instance, heartbeats) : oldPictureOf(instance)}
+        picture={staleSince === null ? pictureOf(instance, heartbeats) : oldPictureOf(instance)}
         registry={{
           name: 'Registry',
           lines: registry === null ? [] : [registry.replica],
@@ -175,12 +178,12 @@ function PicturePanel({ instance, detail, isNow, path }: PicturePanelProps): VNo
           lines,
           door: endpoint === undefined ? '' : `${endpoint.protocol} :${endpoint.port}`,
         }}
-        beats={came}
+        beats={arrivedAt}
       />
       {beats.kind === 'known' ? (
-        <Beats of={beats.value} {...(beats.asOf === null ? {} : { end: clockText(beats.asOf) })} />
+        <Beats answer={beats.value} {...(beats.asOf === null ? {} : { end: clockText(beats.asOf) })} />
       ) : (
-        <Unknown of={beats} />
+        <Unknown value={beats} />
       )}
     </section>
   );
@@ -189,12 +192,12 @@ function PicturePanel({ instance, detail, isNow, path }: PicturePanelProps): VNo
 function Callers({ instance }: { readonly instance: Instance }): VNode {
   const query = new URLSearchParams({ namespace: instance.namespace, service: instance.service });
   const topology = useKnown<TopologyAnswer>(`api/v1/topology?${query.toString()}`);
-  const edges = knownAs(topology, (answer) => answer.edges.filter(({ to }) => to === instance.service));
+  const edges = mapKnown(topology, (answer) => answer.edges.filter(({ to }) => to === instance.service));
   return <InstanceCallers id={instance.id} edges={edges} />;
 }
 
-/** How callers use it, by their default tiers. */
-const EFFECTIVE: Readonly<Record<Instance['state'], string>> = {
+/** The use by callers, by their default tiers. */
+const EFFECTS: Readonly<Record<Instance['state'], string>> = {
   HEALTHY: 'gets calls',
   REGISTERING: 'gets calls only if no instance is HEALTHY',
   UNHEALTHY: 'gets calls only if there is no better instance',
@@ -212,9 +215,9 @@ const weightlessText = (instance: Instance, isOld: boolean): string =>
 const effectText = ({ state, weight }: Instance): string =>
   weight === 0 && state !== 'CRITICAL' && state !== 'DEREGISTERING'
     ? 'gets calls only where every instance as good has weight 0, too'
-    : EFFECTIVE[state];
+    : EFFECTS[state];
 
-function FactsPanel({ instance, detail, isNow }: Omit<PicturePanelProps, 'path'>): VNode {
+function FactsPanel({ instance, detail, isCurrent }: Omit<PicturePanelProps, 'path'>): VNode {
   const { clock } = useSession();
   const { admin, state, weight } = instance;
   const override = detail?.override ?? null;
@@ -227,7 +230,7 @@ function FactsPanel({ instance, detail, isNow }: Omit<PicturePanelProps, 'path'>
   return (
     <Panel title="Facts" aside={`revision ${countText(instance.revision)}`}>
       <Facts
-        of={[
+        rows={[
           ['Reported', state],
           ['Effective', staleSince === null ? effective : effective.replace('gets', 'got').replace(' is ', ' was ')],
           ['Admin', admin],
@@ -240,7 +243,7 @@ function FactsPanel({ instance, detail, isNow }: Omit<PicturePanelProps, 'path'>
           ['Version', instance.version === '' ? '–' : mono(instance.version)],
           ['Zone', instance.zone === '' ? '–' : instance.zone],
           ['Registered', `${momentText(instance.registeredAt, Date.now())}${age}`],
-          ['Falls', detail === null || !isNow ? '–' : `${Math.round(detail.falls)} in the last 10 min`],
+          ['Falls', detail === null || !isCurrent ? '–' : `${Math.round(detail.falls)} in the last 10 min`],
           ['Source', instance.source],
           ...metadata,
         ]}
@@ -269,7 +272,7 @@ function Gone({ id, crumbs, timeline, staleSince }: GoneProps): VNode {
         sentence={
           last === undefined
             ? `The registry ${staleSince === null ? 'knows' : 'knew'} nothing of this id.`
-            : `The last that is known: ${happenedText(last)}, at ${momentText(last.at, Date.now())}.`
+            : `The last that is known: ${eventText(last)}, at ${momentText(last.at, Date.now())}.`
         }
       />
       {last !== undefined && <LastHour id={id} namespace={last.namespace} timeline={timeline} />}

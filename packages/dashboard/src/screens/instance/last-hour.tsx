@@ -5,18 +5,18 @@ import type { Known } from '../../model/live/known.js';
 import { useNamespace, useSession } from '../../model/live/session.js';
 import { ageText, clockText, plural } from '../../model/text/age.js';
 import { momentText } from '../../model/text/moment.js';
-import { tailOf } from '../../model/text/words.js';
+import { tailOf } from '../../model/text/instance-text.js';
 import { historyOf, newestOf } from '../../model/view/last-hour.js';
 import type { HistoryRow } from '../../model/view/last-hour.js';
 import { hashOf } from '../../model/view/route.js';
-import { EventMark, happenedText } from '../../parts/charts/event-lines.js';
+import { EventMark, eventText } from '../../parts/charts/event-lines.js';
 import { HOUR_MS, Timeline } from '../../parts/charts/timeline.js';
 import { StateWord } from '../../parts/glyph.js';
 import { Panel } from '../../parts/panel.js';
 import { asOfText, Unknown } from '../../parts/unknown.js';
 
-/** More rows than these are on the screen of events. */
-const MOST_ROWS = 8;
+/** The maximum number of rows; the screen of events has all. */
+const MAX_ROWS = 8;
 
 interface LastHourProps {
   readonly id: string;
@@ -54,7 +54,7 @@ export function LastHour({ id, namespace, timeline }: LastHourProps): VNode {
       </div>
       <table class="lines">
         <tbody>
-          {newestOf(rows, MOST_ROWS).map((row) => (
+          {newestOf(rows, MAX_ROWS).map((row) => (
             <Row key={row.event.seq} row={row} />
           ))}
         </tbody>
@@ -64,7 +64,7 @@ export function LastHour({ id, namespace, timeline }: LastHourProps): VNode {
           <p class="panel-body faint">Nothing {isOld ? 'was known of it then' : 'is known of it before now'}.</p>
         )
       ) : (
-        <Unknown of={timeline} />
+        <Unknown value={timeline} />
       )}
       <p class="panel-foot">
         <a class="link" href={hashOf('events', { instance: id, ...elsewhere })}>
@@ -83,14 +83,14 @@ function Row({ row: { event, lastedMs } }: { readonly row: HistoryRow }): VNode 
       <td class="nowrap">
         {lastedMs === null || state === null ? (
           <span class="kind">
-            <EventMark of={event} />
+            <EventMark event={event} />
             operator
           </span>
         ) : (
-          <StateWord of={{ state, ...(reason === null ? {} : { reason }) }} />
+          <StateWord instance={{ state, ...(reason === null ? {} : { reason }) }} />
         )}
       </td>
-      <td class="wide">{happenedText(event)}</td>
+      <td class="wide">{eventText(event)}</td>
       <td class="right nowrap">{lastedMs === null ? '' : ageText(lastedMs)}</td>
     </tr>
   );

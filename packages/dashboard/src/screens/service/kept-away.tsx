@@ -6,8 +6,8 @@ import { standingOf } from '../../model/live/roll.js';
 import type { ServiceNode } from '../../model/live/roll.js';
 import { useSession, useStaleSince } from '../../model/live/session.js';
 import { plural } from '../../model/text/age.js';
-import { awayUntil, awayWhy } from '../../model/text/callable-words.js';
-import { tailOf } from '../../model/text/words.js';
+import { awayEnd, awayReason } from '../../model/text/callable-text.js';
+import { tailOf } from '../../model/text/instance-text.js';
 import { actionsOf, termsIn } from '../../model/view/attention.js';
 import { hashOf, instanceHash } from '../../model/view/route.js';
 import { Panel } from '../../parts/panel.js';
@@ -30,16 +30,16 @@ export function KeptAway({ node, overrides }: KeptAwayProps): VNode | null {
   const count = actions.reduce((sum, { instances }) => sum + instances.length, 0);
   const now = clock.now.value;
   return (
-    <Panel title={isOut ? `Nobody ${isOld ? 'could' : 'may'} be called` : 'Kept away from callers'} count={count}>
+    <Panel title={isOut ? `No instance ${isOld ? 'could' : 'may'} be called` : 'Kept away from callers'} count={count}>
       <ul class="panel-body">
         {actions.map((action) => {
           const { admin } = action.first;
-          const words = { admin, terms: termsIn(action, overrides), now, isOld };
-          const until = awayUntil(words);
+          const input = { admin, terms: termsIn(action, overrides), now, isOld };
+          const until = awayEnd(input);
           return (
             <li key={action.key}>
-              <Names of={action.instances} node={node} /> <b>{admin}</b>
-              {until === '' ? '' : ` ${until}`}. {awayWhy(words)}
+              <Names instances={action.instances} node={node} /> <b>{admin}</b>
+              {until === '' ? '' : ` ${until}`}. {awayReason(input)}
             </li>
           );
         })}
@@ -48,28 +48,28 @@ export function KeptAway({ node, overrides }: KeptAwayProps): VNode | null {
   );
 }
 
-/** More than these are counted. */
-const MOST_NAMES = 5;
+/** The maximum number of names; the others are counted. */
+const MAX_NAMES = 5;
 
-function Names({ of, node }: { readonly of: readonly Instance[]; readonly node: ServiceNode }): VNode {
-  const [first] = of;
-  const ids = of.map(({ id }) => id).toSorted();
-  const more = ids.length - MOST_NAMES;
+function Names({ instances, node }: { readonly instances: readonly Instance[]; readonly node: ServiceNode }): VNode {
+  const [first] = instances;
+  const ids = instances.map(({ id }) => id).toSorted();
+  const hidden = ids.length - MAX_NAMES;
   return (
     <>
-      {ids.slice(0, MOST_NAMES).map((id) => (
+      {ids.slice(0, MAX_NAMES).map((id) => (
         <span key={id}>
           <a class="mono" href={instanceHash(id)}>
             …{tailOf(id)}
           </a>{' '}
         </span>
       ))}
-      {more > 0 && (
+      {hidden > 0 && (
         <a
           class="link"
           href={hashOf('instances', { ns: node.namespace, service: node.name, admin: first?.admin ?? '' })}
         >
-          {plural(more, 'more instance')}
+          {plural(hidden, 'more instance')}
         </a>
       )}
     </>

@@ -15,7 +15,7 @@ interface NoServiceProps {
 
 /** The service is not in the view, which means something only if the view is complete. */
 export function NoService({ crumbs, ...place }: NoServiceProps): VNode {
-  const [verdict, sentence] = useWords(place);
+  const [verdict, sentence] = useTexts(place);
   return (
     <>
       <Head crumbs={crumbs} verdict={verdict} sentence={sentence} />
@@ -25,10 +25,10 @@ export function NoService({ crumbs, ...place }: NoServiceProps): VNode {
 }
 
 /** Verdict and sentence. */
-function useWords({ namespace, name, staleSince }: Omit<NoServiceProps, 'crumbs'>): readonly [string, string] {
-  const { arrival, wasWhole } = useSession().roll;
+function useTexts({ namespace, name, staleSince }: Omit<NoServiceProps, 'crumbs'>): readonly [string, string] {
+  const { arrival, hasLoaded: wasWhole } = useSession().roll;
   if (!wasWhole.value) {
-    const sentence = arrivalText(arrival.value ?? { have: 0, total: null }, staleSince);
+    const sentence = arrivalText(arrival.value ?? { received: 0, total: null }, staleSince);
     return [staleSince === null ? `${name}: not here yet.` : `${name}: – ${unknownText(staleSince)}.`, sentence];
   }
   if (staleSince !== null)

@@ -5,30 +5,30 @@ import type { Known } from '../../model/live/known.js';
 import { standingOf } from '../../model/live/roll.js';
 import { useSession } from '../../model/live/session.js';
 import { latencyText, percentText, rateText } from '../../model/text/age.js';
-import { toKey } from '../../model/view/focus.js';
+import { toKey } from '../../model/view/edge-filters.js';
 import { circuitText } from '../../parts/charts/circuits.js';
-import { Heads } from '../../parts/heads.js';
+import { TableHead } from '../../parts/table-head.js';
 import { ServiceLink } from '../../parts/name.js';
 import { Panel } from '../../parts/panel.js';
 import { asOfText, Unknown } from '../../parts/unknown.js';
 
-/** `asOf` empty: it is so now. */
-function noneText(other: 'from' | 'to', asOf: string): string {
+/** `asOf` empty: the edges are current. */
+function emptyText(end: 'from' | 'to', asOf: string): string {
   if (asOf !== '')
-    return `${other === 'from' ? 'No caller had told of calls to it' : 'It had told of no calls'}, ${asOf}.`;
-  return other === 'from'
-    ? 'No caller has told of calls to it. An edge appears as soon as one calls it through Rollcall.'
-    : 'It has told of no calls to others.';
+    return `${end === 'from' ? 'No caller had reported calls to it' : 'It had reported no calls'}, ${asOf}.`;
+  return end === 'from'
+    ? 'No caller has reported calls to it. An edge appears as soon as one calls it through Rollcall.'
+    : 'It has reported no calls to other services.';
 }
 
 interface EdgesProps {
   readonly title: string;
   readonly edges: Known<readonly ServiceEdge[]>;
-  readonly other: 'from' | 'to';
+  readonly end: 'from' | 'to';
 }
 
 /** Its callers, or its callees. */
-export function ServiceEdges({ title, edges: known, other }: EdgesProps): VNode {
+export function ServiceEdges({ title, edges: known, end }: EdgesProps): VNode {
   const { roll } = useSession();
   const edges = valueOf(known);
   const isOut = (edge: ServiceEdge): boolean => {
@@ -38,15 +38,15 @@ export function ServiceEdges({ title, edges: known, other }: EdgesProps): VNode 
   return (
     <Panel title={title} count={edges?.length ?? '–'} aside={asOfText(known)} class="scroll">
       {edges === null ? (
-        <Unknown of={known} />
+        <Unknown value={known} />
       ) : edges.length === 0 ? (
-        <p class="panel-body faint">{noneText(other, asOfText(known))}</p>
+        <p class="panel-body faint">{emptyText(end, asOfText(known))}</p>
       ) : (
         <table>
-          <Heads
-            of={[
-              other === 'from' ? 'Caller' : 'Service',
-              ...(other === 'from' ? ['>Instances that call@w5'] : []),
+          <TableHead
+            columns={[
+              end === 'from' ? 'Caller' : 'Service',
+              ...(end === 'from' ? ['>Instances that call@w5'] : []),
               '>Calls OK %',
               '>Calls/s',
               '>p99@w4',
@@ -56,11 +56,11 @@ export function ServiceEdges({ title, edges: known, other }: EdgesProps): VNode 
           />
           <tbody>
             {edges.map((edge) => (
-              <tr key={edge[other]}>
+              <tr key={edge[end]}>
                 <td class="rest main">
-                  <ServiceLink namespace={edge.namespace} name={edge[other]} />
+                  <ServiceLink namespace={edge.namespace} name={edge[end]} />
                 </td>
-                {other === 'from' && <td class="right w5">{edge.callers}</td>}
+                {end === 'from' && <td class="right w5">{edge.callers}</td>}
                 <td class="right">{edge.calls === 0 ? '–' : percentText(1 - edge.failures / edge.calls)}</td>
                 <td class="right">{rateText(edge.callsPerSecond)}</td>
                 <td class="right nowrap w4">{latencyText(edge.p99Ms)}</td>

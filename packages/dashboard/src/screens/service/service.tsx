@@ -10,25 +10,25 @@ import type {
   TargetEdge,
   TopologyAnswer,
 } from '../../model/live/answers.js';
-import { knownAs, valueOf } from '../../model/live/known.js';
+import { mapKnown, valueOf } from '../../model/live/known.js';
 import { useOverrides } from '../../model/live/overrides.js';
 import { byTrouble, needsAttention, WORST_FIRST } from '../../model/live/roll.js';
 import type { ServiceNode } from '../../model/live/roll.js';
 import { useAnswer, useKnown, useSession, useStaleSince } from '../../model/live/session.js';
-import { useSteady } from '../../model/live/steady.js';
+import { useStableOrder } from '../../model/live/stable-order.js';
 import { ageText, clockText, latencyText, percentText, plural, rateText } from '../../model/text/age.js';
-import { shownSince } from '../../model/text/callable-words.js';
-import { serviceSentence, serviceVerdict } from '../../model/text/service-words.js';
-import { tailOf } from '../../model/text/words.js';
+import { shownSince } from '../../model/text/callable-text.js';
+import { serviceSentence, serviceVerdict } from '../../model/text/service-text.js';
+import { tailOf } from '../../model/text/instance-text.js';
 import { maxOf } from '../../model/view/edge.js';
 import { hashOf, instanceHash, serviceHash, withFilter } from '../../model/view/route.js';
-import { DrainThese } from '../../parts/admin/drain-these.js';
+import { DrainListed } from '../../parts/admin/drain-listed.js';
 import { Announcer } from '../../parts/announcer.js';
 import { CircuitMarks, sumOfCircuits } from '../../parts/charts/circuits.js';
 import { Heartbeat1, Heartbeat2 } from '../../parts/charts/directions.js';
 import { Timeline } from '../../parts/charts/timeline.js';
 import { Glyph, StateWord } from '../../parts/glyph.js';
-import { Heads } from '../../parts/heads.js';
+import { TableHead } from '../../parts/table-head.js';
 import { Clip } from '../../parts/name.js';
 import { InNamespace } from '../../parts/namespace.js';
 import { Head, Panel } from '../../parts/panel.js';
@@ -47,25 +47,25 @@ interface ServiceProps {
 export function ServiceScreen({ namespace, name }: ServiceProps): VNode {
   const { roll } = useSession();
   // a service that is added or removed changes the list
-  const node = roll.services.value.find((one) => one.name === name && one.namespace === namespace);
+  const node = roll.services.value.find((service) => service.name === name && service.namespace === namespace);
   const query = new URLSearchParams({ namespace, service: name });
   const topology = useKnown<TopologyAnswer>(`api/v1/topology?${query.toString()}`);
-  const isAny = [...(node?.instances.value.values() ?? [])].some(({ admin }) => admin !== 'ENABLED');
-  const overrides = useOverrides({ namespace, service: name, isAny });
+  const hasAny = [...(node?.instances.value.values() ?? [])].some(({ admin }) => admin !== 'ENABLED');
+  const overrides = useOverrides({ namespace, service: name, hasAny });
   const staleSince = useStaleSince();
   const crumbs = (
     <>
       <a href={hashOf('services')}>Services</a> /{' '}
       <span>
-        <InNamespace of={namespace} />
+        <InNamespace namespace={namespace} />
         {name}
       </span>
     </>
   );
   if (node === undefined) return <NoService {...{ crumbs, namespace, name, staleSince }} />;
   const verdict = serviceVerdict(node, staleSince);
-  const callers = knownAs(topology, ({ edges }) => edges.filter((edge) => edge.to === name));
-  const callees = knownAs(topology, ({ edges }) => edges.filter((edge) => edge.from === name));
+  const callers = mapKnown(topology, ({ edges }) => edges.filter((edge) => edge.to === name));
+  const callees = mapKnown(topology, ({ edges }) => edges.filter((edge) => edge.from === name));
   return (
     <>
       <Head crumbs={crumbs} verdict={verdict} sentence={serviceSentence(node, callers, staleSince)} />
@@ -75,8 +75,8 @@ export function ServiceScreen({ namespace, name }: ServiceProps): VNode {
         <KeptAway node={node} overrides={overrides} />
         <Instances node={node} overrides={overrides} callers={valueOf(callers) ?? []} />
         <div class="two-columns">
-          <ServiceEdges title="Called by" edges={callers} other="from" />
-          <ServiceEdges title="Calls" edges={callees} other="to" />
+          <ServiceEdges title="Called by" edges={callers} end="from" />
+          <ServiceEdges title="Calls" edges={callees} end="to" />
         </div>
         <ServiceChanges namespace={namespace} name={name} />
       </div>
@@ -107,14 +107,14 @@ function Instances({ node, overrides, callers }: InstancesProps): VNode {
       fits(filters['version'], instance.version) &&
       fits(filters['zone'], instance.zone),
   );
-  const steady = useSteady(shown.toSorted(byTrouble), ({ id }) => id);
+  const stable = useStableOrder(shown.toSorted(byTrouble), ({ id }) => id);
   const events = useEventsByInstance(node);
   const targets = byInstance(callers);
   return (
     <Panel title="Instances" class="scroll" count={<Chips {...{ all, shown, filters }} />} aside={<CircuitLegend />}>
-      <table ref={(box: HTMLElement | null) => void (steady.ref.current = box)} class="tight">
-        <Heads
-          of={[
+      <table ref={(box: HTMLElement | null) => void (stable.ref.current = box)} class="tight">
+        <TableHead
+          columns={[
             'State',
             'Instance',
             'Heartbeat-1@w4',
@@ -131,7 +131,7 @@ function Instances({ node, overrides, callers }: InstancesProps): VNode {
           ]}
         />
         <tbody>
-          {steady.rows.slice(0, MOST_ROWS).map((instance) => (
+          {stable.rows.slice(0, MAX_ROWS).map((instance) => (
             <InstanceRow
               key={instance.id}
               instance={instance}
@@ -149,10 +149,10 @@ function Instances({ node, overrides, callers }: InstancesProps): VNode {
           succeed.
         </p>
       )}
-      {shown.length > MOST_ROWS && (
+      {shown.length > MAX_ROWS && (
         <p class="panel-foot">
           <a class="link" href={hashOf('instances', { service: node.name, ns: node.namespace })}>
-            {plural(shown.length - MOST_ROWS, 'more instance')}
+            {plural(shown.length - MAX_ROWS, 'more instance')}
           </a>
         </p>
       )}
@@ -168,8 +168,8 @@ function Instances({ node, overrides, callers }: InstancesProps): VNode {
   );
 }
 
-/** More rows than this are for filters, or for `rollcall ls`. */
-const MOST_ROWS = 200;
+/** The maximum number of rows; filters, or `rollcall ls`, show the others. */
+const MAX_ROWS = 200;
 
 /** The reports of all callers about each instance. */
 function byInstance(callers: readonly ServiceEdge[]): ReadonlyMap<string, readonly TargetEdge[]> {
@@ -183,13 +183,13 @@ function byInstance(callers: readonly ServiceEdge[]): ReadonlyMap<string, readon
 }
 
 /** Events beyond this number are not read: the instance itself shows all of its own. */
-const MOST_EVENTS = 500;
+const MAX_EVENTS = 500;
 
 /** The changes of state of its instances, by instance. */
 function useEventsByInstance(node: ServiceNode): ReadonlyMap<string, readonly RegistryEvent[]> {
-  const query = new URLSearchParams({ namespace: node.namespace, service: node.name, limit: String(MOST_EVENTS) });
+  const query = new URLSearchParams({ namespace: node.namespace, service: node.name, limit: String(MAX_EVENTS) });
   for (const kind of ['registered', 'state', 'moved']) query.append('kind', kind);
-  const answer = useAnswer<EventsAnswer>(`api/v1/events?${query.toString()}`, { everyMs: 30_000, onNews: true });
+  const answer = useAnswer<EventsAnswer>(`api/v1/events?${query.toString()}`, { everyMs: 30_000, onChange: true });
   const events = new Map<string, RegistryEvent[]>();
   for (const event of answer.value.value?.events ?? []) {
     const { instance } = event;
@@ -205,12 +205,12 @@ const fits = (wanted: string | undefined, value: string): boolean => wanted === 
 
 interface ChipsProps {
   readonly all: readonly Instance[];
-  /** Those that the filters let through. */
+  /** The instances that pass the filters. */
   readonly shown: readonly Instance[];
   readonly filters: Readonly<Record<string, string>>;
 }
 
-/** Filters are in the address, so that a view can be shared. */
+/** Filters are in the address: a view can be shared. */
 function Chips({ all, shown, filters }: ChipsProps): VNode {
   const states = WORST_FIRST.filter((state) => all.some((instance) => instance.state === state));
   const versions = [...new Set(all.map(({ version }) => version))].filter((version) => version !== '').toSorted();
@@ -237,15 +237,15 @@ function Chips({ all, shown, filters }: ChipsProps): VNode {
             'state',
             state,
             <>
-              <Glyph of={{ state }} />
+              <Glyph shape={{ state }} />
               {state} {all.filter((instance) => instance.state === state).length}
             </>,
           ),
         )}
       {versions.length > 1 &&
-        versions.slice(0, 4).map((version) => chip('version', version, <Clip of={`version ${version}`} />))}
-      {zones.length > 1 && zones.slice(0, 4).map((zone) => chip('zone', zone, <Clip of={`zone ${zone}`} />))}
-      {shown.length < all.length && <DrainThese of={shown} />}
+        versions.slice(0, 4).map((version) => chip('version', version, <Clip text={`version ${version}`} />))}
+      {zones.length > 1 && zones.slice(0, 4).map((zone) => chip('zone', zone, <Clip text={`zone ${zone}`} />))}
+      {shown.length < all.length && <DrainListed instances={shown} />}
     </span>
   );
 }
@@ -265,8 +265,8 @@ function CircuitLegend(): VNode {
 /** The length of the windows of callers. */
 const WINDOW_S = 5;
 
-/** Of the attempts at it; null: none. */
-function successHere(targets: readonly TargetEdge[]): number | null {
+/** The share of attempts at it that succeeded; null: no attempts. */
+function attemptSuccess(targets: readonly TargetEdge[]): number | null {
   const attempts = targets.reduce((sum, target) => sum + target.callsPerSecond * WINDOW_S, 0);
   const failures = targets.reduce((sum, target) => sum + target.failures, 0);
   return attempts === 0 ? null : Math.max(0, 1 - failures / attempts);
@@ -286,12 +286,12 @@ function InstanceRow({ instance, since, heartbeats, events, targets }: RowProps)
   const staleSince = useStaleSince();
   const isTrouble = needsAttention(instance);
   const [endpoint] = instance.endpoints;
-  const p99Ms = targets.reduce<number | null>((most, target) => maxOf(most, target.p99Ms), null);
+  const p99Ms = targets.reduce<number | null>((max, target) => maxOf(max, target.p99Ms), null);
   return (
     <tr class={isTrouble ? `tinted ${instance.state}` : ''} data-row data-problem={isTrouble ? '' : undefined}>
       <td>
         {instance.admin !== 'ENABLED' && <b class="block small">{instance.admin}</b>}
-        <StateWord of={instance} />
+        <StateWord instance={instance} />
       </td>
       <td>
         <a class="mono" href={instanceHash(instance.id)}>
@@ -305,21 +305,21 @@ function InstanceRow({ instance, since, heartbeats, events, targets }: RowProps)
         <Heartbeat2 instance={instance} heartbeats={heartbeats} />
       </td>
       <td class="mono w8 rest">
-        <Clip of={endpoint === undefined ? '–' : addressOf(endpoint)} />
+        <Clip text={endpoint === undefined ? '–' : addressOf(endpoint)} />
       </td>
       <td class="mono w7 rest">
-        <Clip of={instance.version === '' ? '–' : instance.version} />
+        <Clip text={instance.version === '' ? '–' : instance.version} />
       </td>
       <td class="w9 rest">
-        <Clip of={instance.zone === '' ? '–' : instance.zone} />
+        <Clip text={instance.zone === '' ? '–' : instance.zone} />
       </td>
       <td class="right w6">
         {targets.length === 0 ? '–' : rateText(targets.reduce((sum, target) => sum + target.callsPerSecond, 0))}
       </td>
-      <td class="right w8">{percentText(successHere(targets))}</td>
+      <td class="right w8">{percentText(attemptSuccess(targets))}</td>
       <td class="right nowrap w7">{latencyText(p99Ms)}</td>
       <td class="w10">
-        <CircuitMarks of={targets.length === 0 ? null : sumOfCircuits(targets.map(({ circuits }) => circuits))} />
+        <CircuitMarks circuits={targets.length === 0 ? null : sumOfCircuits(targets.map(({ circuits }) => circuits))} />
       </td>
       <td class="w11">
         <Timeline events={events} now={staleSince ?? clock.now.value} isSmall />

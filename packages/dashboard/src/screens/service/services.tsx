@@ -8,17 +8,17 @@ import type { Known } from '../../model/live/known.js';
 import { colourOf, isTroubled, tallyOf, standingOf, WORST_FIRST } from '../../model/live/roll.js';
 import type { ServiceNode } from '../../model/live/roll.js';
 import { useFilterLink, useKnown, useNamespace, useSession, useStaleSince } from '../../model/live/session.js';
-import { useSteady } from '../../model/live/steady.js';
+import { useStableOrder } from '../../model/live/stable-order.js';
 import { clockText, latencyText, percentText, plural, rateText } from '../../model/text/age.js';
-import { callableShare, standingText } from '../../model/text/callable-words.js';
-import { verdictText } from '../../model/text/words.js';
+import { callableShare, standingText } from '../../model/text/callable-text.js';
+import { verdictText } from '../../model/text/instance-text.js';
 import { maxOf } from '../../model/view/edge.js';
 import {
   hasNoneCallable,
-  holdsState,
+  hasInstanceIn,
   SERVICE_SORTS,
-  serviceFits,
-  sortOf,
+  serviceFilter,
+  parseSort,
   sortServices,
 } from '../../model/view/listing.js';
 import type { ServiceSort } from '../../model/view/listing.js';
@@ -27,12 +27,12 @@ import { Announcer } from '../../parts/announcer.js';
 import { circuitText, sumOfCircuits } from '../../parts/charts/circuits.js';
 import { Choice, TextFilter } from '../../parts/filters.js';
 import { Glyph, NotCallable, StateWord } from '../../parts/glyph.js';
-import { Heads } from '../../parts/heads.js';
+import { TableHead } from '../../parts/table-head.js';
 import { Clip, ServiceLink } from '../../parts/name.js';
 import { Head, Panel } from '../../parts/panel.js';
 import { asOfText } from '../../parts/unknown.js';
 import { WindowedRows } from '../../parts/window.js';
-import { useShownServices } from '../shown.js';
+import { useShownServices } from '../shown-services.js';
 
 /** All services, worst first, one row each; filters are in the address. */
 export function ServicesScreen(): VNode {
@@ -44,8 +44,8 @@ export function ServicesScreen(): VNode {
   const { value: arrival } = roll.arrival;
   const { filters } = route.value;
   const wanted = WORST_FIRST.find((state) => state === filters['state']) ?? null;
-  const shown = nodes.filter(serviceFits(filters));
-  const [sort] = sortOf(SERVICE_SORTS, filters['sort']);
+  const shown = nodes.filter(serviceFilter(filters));
+  const [sort] = parseSort(SERVICE_SORTS, filters['sort']);
   const instances = nodes.reduce((sum, node) => sum + node.instances.value.size, 0);
   const verdict =
     arrival === null ? verdictText(tallyOf(nodes, roll.nameOf), staleSince) : arrivalText(arrival, staleSince);
@@ -59,7 +59,7 @@ export function ServicesScreen(): VNode {
       <StateChips wanted={wanted} isNoneCallable={filters['callable'] === 'no'} nodes={nodes} />
       <div class="chips filters spaced">
         <TextFilter label="Filter the services" placeholder="Name of a service" />
-        <Choice name="sort" label="order" none="trouble" of={['rate', 'name']} />
+        <Choice name="sort" label="order" none="trouble" choices={['rate', 'name']} />
       </div>
       <List nodes={shown} topology={topology} isFiltered={shown.length < nodes.length} staleSince={staleSince} />
     </>
@@ -87,8 +87,8 @@ function StateChips({ wanted, isNoneCallable, nodes }: ChipsProps): VNode {
         href={link('callable', isNoneCallable ? '' : 'no')}
         aria-current={isNoneCallable ? 'true' : undefined}
       >
-        <Glyph of={{ state: 'CRITICAL' }} />
-        nobody callable {nodes.filter(hasNoneCallable).length}
+        <Glyph shape={{ state: 'CRITICAL' }} />
+        none callable {nodes.filter(hasNoneCallable).length}
       </a>
       {WORST_FIRST.map((state) => (
         <a
@@ -97,8 +97,8 @@ function StateChips({ wanted, isNoneCallable, nodes }: ChipsProps): VNode {
           href={link('state', wanted === state ? '' : state)}
           aria-current={wanted === state ? 'true' : undefined}
         >
-          <Glyph of={{ state }} />
-          {state} {nodes.filter((node) => holdsState(node, state)).length}
+          <Glyph shape={{ state }} />
+          {state} {nodes.filter((node) => hasInstanceIn(node, state)).length}
         </a>
       ))}
     </p>
@@ -121,12 +121,12 @@ function List({ nodes, topology, isFiltered, staleSince }: ListProps): VNode {
     const calls = byService.get(key);
     return calls === undefined ? null : calls.reduce((sum, edge) => sum + edge.callsPerSecond, 0);
   };
-  const steady = useSteady(sortServices(nodes, route.value.filters['sort'], rateOf), ({ key }) => key);
+  const stable = useStableOrder(sortServices(nodes, route.value.filters['sort'], rateOf), ({ key }) => key);
   return (
     <Panel title="Services" count={nodes.length} aside={callsAside(topology)}>
       <table class="one-height" aria-rowcount={nodes.length + 1}>
-        <Heads
-          of={[
+        <TableHead
+          columns={[
             'State@c-state',
             'Service@c-service',
             'Callable@c-callable-share',
@@ -140,8 +140,8 @@ function List({ nodes, topology, isFiltered, staleSince }: ListProps): VNode {
           ]}
         />
         <WindowedRows
-          rows={steady.rows}
-          box={steady.ref}
+          rows={stable.rows}
+          box={stable.ref}
           row={(node, at) => <Row key={node.key} node={node} at={at} edges={byService.get(node.key) ?? []} />}
         />
       </table>
@@ -191,7 +191,7 @@ function Row({ node, at, edges }: RowProps): VNode {
   const calls = edges.reduce((sum, edge) => sum + edge.calls, 0);
   const failures = edges.reduce((sum, edge) => sum + edge.failures, 0);
   const isTrouble = isTroubled(standing);
-  const p99Ms = edges.reduce<number | null>((most, edge) => maxOf(most, edge.p99Ms), null);
+  const p99Ms = edges.reduce<number | null>((max, edge) => maxOf(max, edge.p99Ms), null);
   const circuits = sumOfCircuits(edges.map((edge) => edge.circuits));
   return (
     <tr
@@ -200,7 +200,7 @@ function Row({ node, at, edges }: RowProps): VNode {
       data-problem={isTrouble ? '' : undefined}
       aria-rowindex={at + 2}
     >
-      <td>{isOutage(count) ? <NotCallable /> : <StateWord of={shown} />}</td>
+      <td>{isOutage(count) ? <NotCallable /> : <StateWord instance={shown} />}</td>
       <td class="full">
         <ServiceLink namespace={node.namespace} name={node.name} class="strong clip" />
       </td>
@@ -210,10 +210,10 @@ function Row({ node, at, edges }: RowProps): VNode {
         </span>
       </td>
       <td class="w8 card">
-        <Clip of={distinct(instances.map(({ version }) => version))} />
+        <Clip text={distinct(instances.map(({ version }) => version))} />
       </td>
       <td class="w10">
-        <Clip of={distinct(instances.map(({ zone }) => zone))} />
+        <Clip text={distinct(instances.map(({ zone }) => zone))} />
       </td>
       <td class="right w5">
         {edges.length === 0 ? '–' : rateText(edges.reduce((sum, edge) => sum + edge.callsPerSecond, 0))}
@@ -221,21 +221,21 @@ function Row({ node, at, edges }: RowProps): VNode {
       <td class="right w6">{calls === 0 ? '–' : percentText(1 - failures / calls)}</td>
       <td class="right w7">{latencyText(p99Ms)}</td>
       <td class="w10">
-        <Clip of={distinct(edges.map(({ from }) => from))} />
+        <Clip text={distinct(edges.map(({ from }) => from))} />
       </td>
       <td class="w9">
-        <Clip of={edges.length === 0 ? '–' : circuitText(circuits, count.callable === 0)} />
+        <Clip text={edges.length === 0 ? '–' : circuitText(circuits, count.callable === 0)} />
       </td>
     </tr>
   );
 }
 
-/** Further words are counted. */
-const MOST_WORDS = 3;
+/** The maximum number of values; the others are counted. */
+const MAX_VALUES = 3;
 
-function distinct(words: readonly string[]): string {
-  const shown = [...new Set(words.filter((word) => word !== ''))].toSorted();
+function distinct(values: readonly string[]): string {
+  const shown = [...new Set(values.filter((value) => value !== ''))].toSorted();
   if (shown.length === 0) return '–';
-  const more = shown.length - MOST_WORDS;
-  return more > 0 ? `${shown.slice(0, MOST_WORDS).join(', ')} + ${more}` : shown.join(', ');
+  const hidden = shown.length - MAX_VALUES;
+  return hidden > 0 ? `${shown.slice(0, MAX_VALUES).join(', ')} + ${hidden}` : shown.join(', ');
 }

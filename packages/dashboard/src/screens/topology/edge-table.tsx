@@ -4,10 +4,10 @@ import { standingOf } from '../../model/live/roll.js';
 import { useSession } from '../../model/live/session.js';
 import { latencyText, percentText, rateText } from '../../model/text/age.js';
 import { byImpairment, lookOf, successOf } from '../../model/view/edge.js';
-import { toKey } from '../../model/view/focus.js';
+import { toKey } from '../../model/view/edge-filters.js';
 import { edgeKey } from '../../model/view/graph.js';
 import { circuitText } from '../../parts/charts/circuits.js';
-import { Heads } from '../../parts/heads.js';
+import { TableHead } from '../../parts/table-head.js';
 import { ServiceLink } from '../../parts/name.js';
 
 /** The same as the graph, to compare numbers, and for screen readers. */
@@ -15,8 +15,8 @@ export function EdgeTable({ edges }: { readonly edges: readonly ServiceEdge[] })
   return (
     <div class="scroll" tabIndex={0} role="region" aria-label="Edges">
       <table>
-        <Heads
-          of={[
+        <TableHead
+          columns={[
             'Caller',
             '>Instances that call@w11',
             'Service',

@@ -18,7 +18,7 @@ export function LazyTopology(): VNode {
   }, []);
   const { value: Topology } = screen;
   if (Topology !== null) return <Topology />;
-  if (!hasFailed.value) return <Head title="Topology" verdict="Who calls whom: loading …" sentence="" />;
+  if (!hasFailed.value) return <Head title="Topology" verdict="The calls between services: loading …" sentence="" />;
   return (
     <Head
       title="Topology"

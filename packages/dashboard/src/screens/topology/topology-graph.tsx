@@ -5,9 +5,9 @@ import type { ServiceEdge } from '../../model/live/answers.js';
 import { byTrouble, colourOf, needsAttention, standingOf } from '../../model/live/roll.js';
 import { useSession } from '../../model/live/session.js';
 import { latencyText, percentText, rateText } from '../../model/text/age.js';
-import { callableShare } from '../../model/text/callable-words.js';
+import { callableShare } from '../../model/text/callable-text.js';
 import { isCut, lookOf, successOf } from '../../model/view/edge.js';
-import { callersText, hiddenCallers } from '../../model/view/focus.js';
+import { callersText, hiddenCallers } from '../../model/view/edge-filters.js';
 import { edgeKey, layOut, NODE_HEIGHT, NODE_WIDTH } from '../../model/view/graph.js';
 import type { Graph, PlacedEdge, PlacedNode } from '../../model/view/graph.js';
 import { serviceHash, withFilter } from '../../model/view/route.js';
@@ -16,7 +16,7 @@ import { EdgeCard } from './edge-card.js';
 
 interface TopologyGraphProps {
   readonly edges: readonly ServiceEdge[];
-  /** Those that the filters leave out included. */
+  /** All edges, also those that the filters leave out. */
   readonly all: readonly ServiceEdge[];
   readonly selected: ServiceEdge | null;
 }
@@ -28,18 +28,18 @@ export function TopologyGraph({ edges, all, selected }: TopologyGraphProps): VNo
   const shape = edges.map(edgeKey).toSorted().join(' ');
   useEffect(() => {
     let isCurrent = true;
-    const lay = async (): Promise<void> => {
-      const laid = await layOut(edges).catch((error: Error) => error);
+    const layOutEdges = async (): Promise<void> => {
+      const layout = await layOut(edges).catch((error: Error) => error);
       if (!isCurrent) return;
-      if (laid instanceof Error) problem.value = laid;
-      else graph.value = laid;
+      if (layout instanceof Error) problem.value = layout;
+      else graph.value = layout;
     };
-    void lay();
+    void layOutEdges();
     return () => {
       isCurrent = false;
     };
   }, [shape]);
-  const laid = graph.value;
+  const layout = graph.value;
   if (problem.value !== null) {
     return (
       <p class="panel-body faint">
@@ -47,17 +47,17 @@ export function TopologyGraph({ edges, all, selected }: TopologyGraphProps): VNo
       </p>
     );
   }
-  if (laid === null) return <p class="panel-body faint">Laying it out …</p>;
+  if (layout === null) return <p class="panel-body faint">Laying it out …</p>;
   const newest = new Map(edges.map((edge) => [edgeKey(edge), edge]));
-  const placed = laid.edges.flatMap((one) => {
-    const edge = newest.get(edgeKey(one.edge));
-    return edge === undefined ? [] : [{ ...one, edge }];
+  const placed = layout.edges.flatMap((placedEdge) => {
+    const edge = newest.get(edgeKey(placedEdge.edge));
+    return edge === undefined ? [] : [{ ...placedEdge, edge }];
   });
-  const width = Math.max(laid.width, 640);
-  const height = Math.max(laid.height, 240);
+  const width = Math.max(layout.width, 640);
+  const height = Math.max(layout.height, 240);
   return (
     <div class="graph">
-      <div class="topology" tabIndex={0} role="region" aria-label="Who calls whom">
+      <div class="topology" tabIndex={0} role="region" aria-label="The calls between services">
         <svg
           width={width}
           height={height}
@@ -65,14 +65,14 @@ export function TopologyGraph({ edges, all, selected }: TopologyGraphProps): VNo
           role="group"
           aria-label="Services and their calls"
         >
-          {placed.map((one) => (
+          {placed.map((placedEdge) => (
             <Edge
-              key={edgeKey(one.edge)}
-              of={one}
-              isSelected={selected !== null && edgeKey(selected) === edgeKey(one.edge)}
+              key={edgeKey(placedEdge.edge)}
+              placed={placedEdge}
+              isSelected={selected !== null && edgeKey(selected) === edgeKey(placedEdge.edge)}
             />
           ))}
-          {laid.nodes.map((node) => (
+          {layout.nodes.map((node) => (
             <Node key={node.key} node={node} edges={edges} hidden={hiddenCallers(node.key, all, edges)} />
           ))}
         </svg>
@@ -85,19 +85,19 @@ export function TopologyGraph({ edges, all, selected }: TopologyGraphProps): VNo
 /** Wider for more, but a hundred times the calls is not a hundred times the width. */
 const widthOf = (perSecond: number): number => Math.min(6, 1 + Math.log10(1 + perSecond) * 1.4);
 
-function Edge({ of, isSelected }: { readonly of: PlacedEdge; readonly isSelected: boolean }): VNode {
+function Edge({ placed, isSelected }: { readonly placed: PlacedEdge; readonly isSelected: boolean }): VNode {
   const { roll } = useSession();
-  const { edge, path, labelX, labelY } = of;
+  const { edge, path, labelX, labelY } = placed;
   const [from, to] = [roll.nameOf(edge.namespace, edge.from), roll.nameOf(edge.namespace, edge.to)];
   const tone = lookOf(edge);
   const success = successOf(edge);
   const share = tone !== '' && success !== null ? `${percentText(success)} % ` : '';
-  const words = `${share}${latencyText(edge.p99Ms)}: p99 of ${from} to ${to}, ${rateText(edge.callsPerSecond)} calls/s`;
+  const label = `${share}${latencyText(edge.p99Ms)}: p99 of ${from} to ${to}, ${rateText(edge.callsPerSecond)} calls/s`;
   const arrow = `M${labelX + 6} ${labelY - 8}l7 4-7 4z`;
   return (
     <a
       href={withFilter(window.location.hash, 'edge', edgeKey(edge))}
-      aria-label={words}
+      aria-label={label}
       class={`edge ${tone}${isSelected ? ' selected' : ''}`}
     >
       <path class="edge-hit" d={path} />
@@ -116,16 +116,16 @@ function Edge({ of, isSelected }: { readonly of: PlacedEdge; readonly isSelected
 }
 
 /** Characters of a name that a box has room for. */
-const MOST_CHARACTERS = 16;
+const MAX_CHARACTERS = 16;
 
 /** Names with the same start often differ at their ends, so both ends are shown. */
 const shortName = (name: string): string =>
-  name.length > MOST_CHARACTERS ? `${name.slice(0, MOST_CHARACTERS - 5)}…${name.slice(-4)}` : name;
+  name.length > MAX_CHARACTERS ? `${name.slice(0, MAX_CHARACTERS - 5)}…${name.slice(-4)}` : name;
 
-/** More instances than this are counted, not drawn. */
-const MOST_DISCS = 8;
-/** The same beside callers that are not shown, whose text is longer. */
-const FEW_DISCS = 4;
+/** The maximum number of instances that are drawn; the others are counted. */
+const MAX_DISCS = 8;
+/** The same beside the longer text about callers that are not shown. */
+const MAX_DISCS_WITH_HIDDEN = 4;
 
 interface NodeProps {
   readonly node: PlacedNode;
@@ -161,9 +161,9 @@ function Node({ node, edges, hidden }: NodeProps): VNode {
       <text x={node.x + NODE_WIDTH - 12} y={node.y + 21} text-anchor="end">
         {count.all === 0 ? '' : callableShare(count)}
       </text>
-      {instances.slice(0, hidden > 0 ? FEW_DISCS : MOST_DISCS).map((instance, at) => (
+      {instances.slice(0, hidden > 0 ? MAX_DISCS_WITH_HIDDEN : MAX_DISCS).map((instance, at) => (
         <svg key={instance.id} x={node.x + 12 + at * 13} y={node.y + 32} width="10" height="10" viewBox="0 0 12 12">
-          <Glyph of={instance} />
+          <Glyph shape={instance} />
         </svg>
       ))}
       <text x={node.x + NODE_WIDTH - 12} y={node.y + 42} text-anchor="end">

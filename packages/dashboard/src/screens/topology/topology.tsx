@@ -1,12 +1,12 @@
 import type { VNode } from 'preact';
 import type { ServiceEdge, TopologyAnswer } from '../../model/live/answers.js';
-import { asOfOf, valueOf } from '../../model/live/known.js';
+import { knownAsOf, valueOf } from '../../model/live/known.js';
 import type { NameOf } from '../../model/live/roll.js';
 import { useFilterLink, useKnown, useNamespace, useSession } from '../../model/live/session.js';
 import { clockText, plural } from '../../model/text/age.js';
-import { tooManyText } from '../../model/text/words.js';
+import { tooManyText } from '../../model/text/instance-text.js';
 import { byImpairment, isIdle, isImpaired } from '../../model/view/edge.js';
-import { fittingEdges, meantBy, servicesOf, shownEdges } from '../../model/view/focus.js';
+import { fittingEdges, matchServices, servicesOf, shownEdges } from '../../model/view/edge-filters.js';
 import { edgeKey } from '../../model/view/graph.js';
 import { withFilter } from '../../model/view/route.js';
 import { Announcer } from '../../parts/announcer.js';
@@ -17,7 +17,7 @@ import { EdgeTable } from './edge-table.js';
 import { TopologyGraph } from './topology-graph.js';
 
 /** A graph of more services is unreadable: it needs a filter first. */
-const MOST_NODES = 60;
+const MAX_NODES = 60;
 
 /** The calls between services, as the callers report them. */
 export function TopologyScreen(): VNode {
@@ -26,8 +26,8 @@ export function TopologyScreen(): VNode {
   const { filters } = route.value;
   const known = useKnown<TopologyAnswer>(`api/v1/topology?targets=false&namespace=${encodeURIComponent(namespace)}`);
   const topology = valueOf(known);
-  if (topology === null) return <UnknownScreen title="Topology" what="Who calls whom" of={known} />;
-  const asOf = asOfOf(known);
+  if (topology === null) return <UnknownScreen title="Topology" what="The calls between services" value={known} />;
+  const asOf = knownAsOf(known);
   const all = topology.edges;
   if (all.length === 0) return <NoEdges asOf={asOf} />;
   const onlyImpaired = filters['only'] === 'unhealthy';
@@ -35,8 +35,8 @@ export function TopologyScreen(): VNode {
   const fitting = fittingEdges(all, filters);
   const shown = shownEdges(fitting, filters);
   const services = servicesOf(shown);
-  const isTooMuch = services.length > MOST_NODES && wanted === '';
-  const view = filters['view'] === 'table' || isTooMuch ? 'table' : 'graph';
+  const isTooLarge = services.length > MAX_NODES && wanted === '';
+  const view = filters['view'] === 'table' || isTooLarge ? 'table' : 'graph';
   const impaired = shown.filter(isImpaired).toSorted(byImpairment);
   const verdict = verdictOf({ shown, impaired: impaired.length, onlyImpaired, asOf });
   const selected = shown.find((edge) => edgeKey(edge) === filters['edge']) ?? impaired[0] ?? null;
@@ -48,7 +48,7 @@ export function TopologyScreen(): VNode {
       <Announcer text={verdict} />
       <section class="panel">
         <Choices idle={fitting.filter(isIdle).length} wanted={wanted} services={servicesOf(all)} />
-        {isTooMuch && <p class="panel-body soft">{tooManyText(plural(services.length, 'service'), onlyImpaired)}</p>}
+        {isTooLarge && <p class="panel-body soft">{tooManyText(plural(services.length, 'service'), onlyImpaired)}</p>}
         {shown.length === 0 ? (
           <p class="panel-body faint">
             No edge fits.{' '}
@@ -67,16 +67,16 @@ export function TopologyScreen(): VNode {
   );
 }
 
-interface Shown {
+interface VerdictInput {
   /** The edges that pass the filters: the verdict is about these alone. */
   readonly shown: readonly ServiceEdge[];
   readonly impaired: number;
   readonly onlyImpaired: boolean;
-  /** Null: it is so now. */
+  /** Null: the value is current. */
   readonly asOf: number | null;
 }
 
-function verdictOf({ shown, impaired, onlyImpaired, asOf }: Shown): string {
+function verdictOf({ shown, impaired, onlyImpaired, asOf }: VerdictInput): string {
   const tense = (now: string, past: string): string => (asOf === null ? now : past);
   const at = asOf === null ? '' : ` at ${clockText(asOf)}`;
   if (shown.length === 0) {
@@ -133,9 +133,9 @@ function Choices({ idle, wanted, services }: ChoicesProps): VNode {
   const { route, roll } = useSession();
   const { filters } = route.value;
   const hasNamespaces = roll.namespaces.value.length > 1;
-  const [meant = wanted, ...others] = wanted === '' ? [] : meantBy(wanted, services);
+  const [match = wanted, ...otherMatches] = wanted === '' ? [] : matchServices(wanted, services);
   // a name that several namespaces have is a choice of its own
-  const chosen = others.length > 0 ? wanted : meant;
+  const chosen = otherMatches.length > 0 ? wanted : match;
   return (
     <div class="topology-choices">
       <label>
@@ -201,7 +201,7 @@ function NoEdges({ asOf }: { readonly asOf: number | null }): VNode {
   return (
     <>
       <Head
-        verdict={isLive ? 'Nobody has told of a call yet.' : `Nobody had told of a call at ${clockText(asOf)}.`}
+        verdict={isLive ? 'No call has been reported yet.' : `No call had been reported at ${clockText(asOf)}.`}
         sentence="An edge appears here within ten seconds of the first call that goes through Rollcall. Nothing has to be set up."
       />
       <section class="panel panel-body stack">

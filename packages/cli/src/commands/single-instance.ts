@@ -5,12 +5,13 @@ import type { Frame, Instance, InstanceId } from '@rollcall/core';
  * A link on which a service has a single instance, which may be called whatever the settings of operators: for callers
  * that want this one, with all features of a call. It only watches.
  */
-export function onlyInstance(link: RegistryClient, id: InstanceId): RegistryClient {
-  const only = (instances: readonly Instance[]): readonly Instance[] =>
-    instances.filter((one) => one.id === id).map((one): Instance => ({ ...one, admin: 'ENABLED' }));
+export function createSingleInstanceLink(link: RegistryClient, id: InstanceId): RegistryClient {
+  const keepOnly = (instances: readonly Instance[]): readonly Instance[] =>
+    instances.filter((instance) => instance.id === id).map((instance): Instance => ({ ...instance, admin: 'ENABLED' }));
   const filtered = (frame: Frame): Frame => {
-    if (frame.event === 'reset') return { ...frame, data: { ...frame.data, instances: only(frame.data.instances) } };
-    if (frame.event === 'change') return { ...frame, data: { ...frame.data, upsert: only(frame.data.upsert) } };
+    if (frame.event === 'reset')
+      return { ...frame, data: { ...frame.data, instances: keepOnly(frame.data.instances) } };
+    if (frame.event === 'change') return { ...frame, data: { ...frame.data, upsert: keepOnly(frame.data.upsert) } };
     return frame;
   };
   return {
@@ -21,12 +22,12 @@ export function onlyInstance(link: RegistryClient, id: InstanceId): RegistryClie
     suspect: (suspected, suspicion) => link.suspect(suspected, suspicion),
     drain: (proof, drain) => link.drain(proof, drain),
     leave: (proof) => link.leave(proof),
-    watch: (request, sink) => link.watch(request, hearing(sink, filtered)),
+    watch: (request, sink) => link.watch(request, filterSink(sink, filtered)),
     close: () => link.close(),
   };
 }
 
-function hearing(sink: WatchSink, filtered: (frame: Frame) => Frame): WatchSink {
+function filterSink(sink: WatchSink, filtered: (frame: Frame) => Frame): WatchSink {
   return {
     opened: () => sink.opened(),
     frame: (frame) => sink.frame(filtered(frame)),

@@ -7,14 +7,14 @@ import type { Known } from '../live/known.js';
 import type { NameOf } from '../live/roll.js';
 import { rateText } from './age.js';
 
-type Standing = Pick<Instance, 'id' | 'state' | 'admin'>;
+type InstanceState = Pick<Instance, 'id' | 'state' | 'admin'>;
 
 /** A service, and which of its instances are to be taken away. */
-export interface Taking {
+export interface Withdrawal {
   readonly namespace: string;
   readonly service: string;
-  readonly instances: Iterable<Standing>;
-  readonly taken: ReadonlySet<string>;
+  readonly instances: Iterable<InstanceState>;
+  readonly withdrawn: ReadonlySet<string>;
 }
 
 export interface Consequence {
@@ -25,13 +25,13 @@ export interface Consequence {
 
 /** `edges`: calls between services, including those to this one. */
 export function consequenceOf(
-  { namespace, service, instances, taken }: Taking,
+  { namespace, service, instances, withdrawn }: Withdrawal,
   edges: Known<readonly ServiceEdge[]>,
   nameOf: NameOf,
 ): Consequence {
   const all = [...instances];
   const callable = all.filter(isCallable);
-  const left = callable.filter(({ id }) => !taken.has(id));
+  const left = callable.filter(({ id }) => !withdrawn.has(id));
   const name = nameOf(namespace, service);
   if (left.length > 0) {
     const stays = left.length === 1 ? 'stays' : 'stay';
@@ -40,29 +40,29 @@ export function consequenceOf(
   }
   const callers = callersText(namespace, service, edges);
   return callable.length === 0
-    ? { text: `Nobody of ${name} may be called already; ${callers}`, isOut: true }
-    : { text: `After this nobody of ${name} may be called; ${callers}`, isOut: true };
+    ? { text: `No instance of ${name} may be called already; ${callers}`, isOut: true }
+    : { text: `After this no instance of ${name} may be called; ${callers}`, isOut: true };
 }
 
-/** More names than these are counted. */
-const MOST_NAMES = 3;
+/** The maximum number of names; the others are counted. */
+const MAX_NAMES = 3;
 
 function callersText(namespace: string, service: string, known: Known<readonly ServiceEdge[]>): string {
-  if (known.kind !== 'known') return `who calls it: ${missingText(known)}`;
+  if (known.kind !== 'known') return `its callers: ${missingText(known)}`;
   const edges = known.value.filter((edge) => edge.namespace === namespace && edge.to === service);
   const calling = edges
     .filter(({ callsPerSecond }) => callsPerSecond > 0)
-    .toSorted((one, other) => other.callsPerSecond - one.callsPerSecond);
+    .toSorted((a, b) => b.callsPerSecond - a.callsPerSecond);
   if (calling.length === 0) return 'no caller has reported calls to it in the last seconds.';
   const names = calling.map(({ from }) => from);
-  const more = names.length - MOST_NAMES;
-  const shown = more > 0 ? [...names.slice(0, MOST_NAMES), `${more} more`] : names;
+  const hidden = names.length - MAX_NAMES;
+  const shown = hidden > 0 ? [...names.slice(0, MAX_NAMES), `${hidden} more`] : names;
   const rate = calling.reduce((sum, { callsPerSecond }) => sum + callsPerSecond, 0);
-  return `${listed(shown)} ${calling.length === 1 ? 'calls' : 'call'} it (${rateText(rate)}/s).`;
+  return `${listText(shown)} ${calling.length === 1 ? 'calls' : 'call'} it (${rateText(rate)}/s).`;
 }
 
 /** `a`, `a and b`, `a, b and c`. */
-function listed(words: readonly string[]): string {
-  const [last = ''] = words.slice(-1);
-  return words.length < 2 ? last : `${words.slice(0, -1).join(', ')} and ${last}`;
+function listText(names: readonly string[]): string {
+  const [last = ''] = names.slice(-1);
+  return names.length < 2 ? last : `${names.slice(0, -1).join(', ')} and ${last}`;
 }

@@ -4,22 +4,22 @@ import type { RegistryApi } from '../registry/registry-api.js';
 import { edgesIn, rateText, sumOf } from '../registry/traffic.js';
 import type { Edge } from '../registry/traffic.js';
 import type { Shell } from '../terminal/shell.js';
-import { aligned, printable } from '../terminal/words.js';
+import { aligned, printable } from '../terminal/texts.js';
 import type { AdminTarget } from './admin-targets.js';
 
-/** Instances and callers that are named. */
-const MOST_LISTED = 50;
-const MOST_CALLERS = 3;
+/** The maximum numbers of instances and callers that are named. */
+const MAX_LISTED = 50;
+const MAX_CALLERS = 3;
 
 /** Instances of one service that a command acts on, by id. */
-interface Affected {
+interface AffectedService {
   readonly service: string;
-  /** Asked about the namespace of the service. */
+  /** The API for the namespace of the service. */
   readonly api: RegistryApi;
   readonly ids: ReadonlySet<string>;
 }
 
-function affectedBy(targets: readonly AdminTarget[]): readonly Affected[] {
+function affectedServices(targets: readonly AdminTarget[]): readonly AffectedService[] {
   const found = new Map<string, { service: string; api: RegistryApi; ids: Set<string> }>();
   for (const { id, api, instance } of targets) {
     if (instance === null) continue;
@@ -35,7 +35,7 @@ function affectedBy(targets: readonly AdminTarget[]): readonly Affected[] {
 /** A sentence for each service whose last callable instance is among these: its callers, and their rate. */
 export async function outagesAfter(targets: readonly AdminTarget[]): Promise<readonly string[]> {
   const sentences: string[] = [];
-  for (const { service, api, ids } of affectedBy(targets)) {
+  for (const { service, api, ids } of affectedServices(targets)) {
     const { instances } = await api.service(service);
     const callable = instances.filter(isCallable);
     if (callable.length === 0 || callable.some(({ id }) => !ids.has(id))) continue;
@@ -53,19 +53,19 @@ function callersText(edges: readonly Edge[], service: string): string {
   const names = [...new Set(calling.toSorted((a, b) => b.perSecond - a.perSecond).map(({ from }) => from))];
   const sum = sumOf(calling);
   if (sum === null) return 'no service has reported calls to it in the last 15 s';
-  const more = names.length - MOST_CALLERS;
-  const listed = more <= 0 ? names : [...names.slice(0, MOST_CALLERS), `${more} more`];
+  const hiddenCount = names.length - MAX_CALLERS;
+  const listed = hiddenCount <= 0 ? names : [...names.slice(0, MAX_CALLERS), `${hiddenCount} more`];
   const last = listed.length === 1 ? '' : ` and ${listed.at(-1) ?? ''}`;
   const first = last === '' ? listed : listed.slice(0, -1);
   return `${first.join(', ')}${last} ${names.length === 1 ? 'calls' : 'call'} it (${rateText(sum)})`;
 }
 
-/** `3 of 5 instances of orders may be called.`, a line for each service that has any left; as it is now. */
-export async function leftCallable(
+/** `3 of 5 instances of orders may be called.`, a line for each service with a callable instance, as of now. */
+export async function remainingCallable(
   targets: readonly AdminTarget[],
 ): Promise<readonly { readonly text: string; readonly isOut: boolean }[]> {
   const lines: { text: string; isOut: boolean }[] = [];
-  for (const { service, api } of affectedBy(targets)) {
+  for (const { service, api } of affectedServices(targets)) {
     const { instances } = await api.service(service);
     const { all, callable } = countCallable(instances);
     const isOut = callable === 0;
@@ -82,26 +82,26 @@ interface Plan {
   /** `drain`, `put into maintenance`. */
   readonly action: string;
   readonly targets: readonly AdminTarget[];
-  /** True if they were chosen by `--service`: then they are listed, and confirmation is asked for. */
-  readonly isChosen: boolean;
+  /** True if `--service` selected them: then they are listed, and confirmation is required. */
+  readonly isByService: boolean;
   /** The effects of the action: each is a reason to ask for confirmation. */
   readonly warnings: readonly string[];
   /** `--yes` */
-  readonly isAgreed: boolean;
+  readonly isPreapproved: boolean;
 }
 
 /**
  * Prints warnings on standard error, and asks for confirmation on a terminal. False: the person declined. True without
  * a terminal, so that scripts continue.
  */
-export async function isConfirmed(
-  { action, targets, isChosen, warnings, isAgreed }: Plan,
+export async function confirmAction(
+  { action, targets, isByService, warnings, isPreapproved }: Plan,
   shell: Shell,
 ): Promise<boolean> {
-  const ask = isAgreed || (!isChosen && warnings.length === 0) ? null : shell.ask;
-  if (ask !== null && isChosen) {
+  const ask = isPreapproved || (!isByService && warnings.length === 0) ? null : shell.ask;
+  if (ask !== null && isByService) {
     shell.err(`To ${action}: ${targets.length} ${targets.length === 1 ? 'instance' : 'instances'}`);
-    for (const line of rowsOf(targets)) shell.err(`  ${line}`);
+    for (const line of targetRows(targets)) shell.err(`  ${line}`);
   }
   for (const warning of warnings) shell.err(warning);
   if (ask === null) return true;
@@ -110,12 +110,12 @@ export async function isConfirmed(
   return isYes;
 }
 
-function rowsOf(targets: readonly AdminTarget[]): readonly string[] {
-  const rows = targets.slice(0, MOST_LISTED).map(({ name, instance }) => {
+function targetRows(targets: readonly AdminTarget[]): readonly string[] {
+  const rows = targets.slice(0, MAX_LISTED).map(({ name, instance }) => {
     if (instance === null) return [name, 'removed', '', ''];
     const { state, admin, version, zone } = instance;
     return [name, admin === 'ENABLED' ? state : admin, printable(version), zone];
   });
-  const more = targets.length - MOST_LISTED;
-  return more > 0 ? [...aligned(rows), `and ${more} more`] : aligned(rows);
+  const hiddenCount = targets.length - MAX_LISTED;
+  return hiddenCount > 0 ? [...aligned(rows), `and ${hiddenCount} more`] : aligned(rows);
 }

@@ -3,7 +3,7 @@ import { hashOf } from '../model/view/route.js';
 import { Head } from '../parts/panel.js';
 
 /** An address that leads to nothing. */
-export function Nowhere({ path }: { readonly path: string }): VNode {
+export function NotFound({ path }: { readonly path: string }): VNode {
   return (
     <Head
       verdict="There is no such page."

@@ -14,17 +14,17 @@ export const servicesOf = (edges: readonly Ends[]): readonly string[] =>
   [...new Set(edges.flatMap((edge) => [fromKey(edge), toKey(edge)]))].toSorted();
 
 /** The services that `text` means: `<namespace>/<name>`, or a name, which several namespaces may have. Empty: all. */
-export const meantBy = (text: string, services: readonly string[]): readonly string[] =>
+export const matchServices = (text: string, services: readonly string[]): readonly string[] =>
   text === '' ? services : services.filter((key) => key === text || key.slice(key.indexOf('/') + 1) === text);
 
 /** Edges that fit the filters, those that are idle included. */
 export function fittingEdges(edges: readonly ServiceEdge[], filters: Filters): readonly ServiceEdge[] {
   const wanted = filters['service'] ?? '';
-  const meant = new Set(wanted === '' ? [] : meantBy(wanted, servicesOf(edges)));
+  const matches = new Set(wanted === '' ? [] : matchServices(wanted, servicesOf(edges)));
   return edges.filter(
     (edge) =>
       (filters['only'] !== 'unhealthy' || isImpaired(edge)) &&
-      (wanted === '' || meant.has(fromKey(edge)) || meant.has(toKey(edge))),
+      (wanted === '' || matches.has(fromKey(edge)) || matches.has(toKey(edge))),
   );
 }
 

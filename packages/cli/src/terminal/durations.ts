@@ -10,8 +10,8 @@ const UNITS: Readonly<Record<string, number>> = {
 };
 
 /** `90s`, `30m`, `2h`, `1d` or `500ms` as milliseconds, at least 1. Throws OPTION_INVALID that names the flag. */
-export function spanOf(typed: string, flag: string): number {
-  const ms = spanIn(typed);
+export function parseDuration(typed: string, flag: string): number {
+  const ms = durationIn(typed);
   if (ms !== null) return ms;
   throw new RollcallError(
     'OPTION_INVALID',
@@ -20,7 +20,7 @@ export function spanOf(typed: string, flag: string): number {
 }
 
 /** The same; null for any other text. */
-export function spanIn(typed: string): number | null {
+export function durationIn(typed: string): number | null {
   const [, count, unit = ''] = /^(\d{1,9}(?:\.\d+)?)\s?(ms|s|min|m|h|d)$/.exec(typed.trim()) ?? [];
   const ms = Math.round(Number(count) * (UNITS[unit] ?? Number.NaN));
   return ms >= 1 ? ms : null;

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import type { ServiceEdge } from '../live/answers.js';
 import { sampleEdge } from '../live/sample.fixture.js';
-import { tooManyText } from '../text/words.js';
-import { callersText, fittingEdges, hiddenCallers, meantBy, servicesOf, shownEdges } from './focus.js';
+import { tooManyText } from '../text/instance-text.js';
+import { callersText, fittingEdges, hiddenCallers, matchServices, servicesOf, shownEdges } from './edge-filters.js';
 import { edgeKey } from './graph.js';
 
 const ALL = [
@@ -22,14 +22,14 @@ describe('the filter `service` of the topology', () => {
     expect(shown({ service: 'nobody' })).toEqual([]);
   });
 
-  it('means a name in each namespace that has it', () => {
+  it('matches a name in each namespace that has it', () => {
     expect(shown({ service: 'catalog' })).toEqual(['default/catalog>vouchers', 'staging/catalog>users']);
-    expect(meantBy('catalog', servicesOf(ALL))).toEqual(['default/catalog', 'staging/catalog']);
-    expect(meantBy('', ['default/a'])).toEqual(['default/a']);
+    expect(matchServices('catalog', servicesOf(ALL))).toEqual(['default/catalog', 'staging/catalog']);
+    expect(matchServices('', ['default/a'])).toEqual(['default/a']);
   });
 });
 
-it('leaves out idle edges, and those that are fine, by the filters', () => {
+it('leaves out idle and healthy edges by the filters', () => {
   expect(shown({})).toHaveLength(3);
   expect(shown({ idle: 'shown' })).toHaveLength(4);
   expect(shown({ only: 'unhealthy' })).toEqual(['default/loyalty>vouchers']);

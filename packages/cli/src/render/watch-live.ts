@@ -4,10 +4,10 @@ import { apiOf, linkOf } from '../registry/connection.js';
 import type { ConnectionFlags } from '../registry/connection.js';
 import type { Heartbeats } from '../registry/heartbeats.js';
 import {
-  areSeveral,
-  isUnknown,
+  hasSeveralNamespaces,
+  isUnknownNamespace,
   namesOf,
-  othersText,
+  otherNamespacesText,
   unknownNamespaceText,
   unknownServiceText,
 } from '../registry/namespaces.js';
@@ -21,34 +21,34 @@ import { jsonText } from '../terminal/json-text.js';
 import { momentText } from '../terminal/moments.js';
 import { EXIT } from '../terminal/shell.js';
 import type { ExitCode, Shell } from '../terminal/shell.js';
-import { ageText, printable } from '../terminal/words.js';
+import { ageText, printable } from '../terminal/texts.js';
 import { InPlace } from './in-place.js';
 import { isWell } from './instance-table.js';
 import { countsOf, outagesIn, outageText } from './outages.js';
-import { NO_LINE, renderChange, renderTraffic, renderView, SILENT, trafficLines } from './view.js';
+import { NO_LINE_TEXT, renderChange, renderTraffic, renderView, SILENT_TEXT, trafficLines } from './view.js';
 import { termsIn } from './override-terms.js';
-import { edgesOf, trafficJson, TrafficNews } from './watch-traffic.js';
+import { edgesOf, trafficJson, TrafficThrottle } from './watch-traffic.js';
 
 const REDRAW_MS = 250;
 const MEASURE_EVERY_MS = 1_000;
 /** Lines of the picture beside the table's, with a two-line row for each of the last few. */
 const FRAME_LINES = 6;
 /** The interval at which services of other namespaces are checked. */
-const OTHERS_EVERY_MS = 5_000;
+const OTHER_NAMESPACES_EVERY_MS = 5_000;
 /** The number of instances whose heartbeats are requested each second; those that need attention come first. */
-const MOST_MEASURED = 64;
+const MAX_MEASURED = 64;
 
-export interface Watching {
+export interface WatchOptions {
   readonly flags: ConnectionFlags;
   /** Null: all. */
   readonly service: string | null;
   readonly isJson: boolean;
 }
 
-/** Shows changes until the process is asked to end. Rejects if there is no registry at the start. */
-export async function watchLive({ flags, service, isJson }: Watching, shell: Shell): Promise<ExitCode> {
-  // from now on, so that a signal during the start is not lost
-  const end = Promise.race([shell.asksToEnd(), shell.outputClosed]);
+/** Shows changes until a signal ends the process. Rejects if there is no registry at the start. */
+export async function watchLive({ flags, service, isJson }: WatchOptions, shell: Shell): Promise<ExitCode> {
+  // listen from now on: a signal during the start must not be lost
+  const end = Promise.race([shell.waitForSignal(), shell.outputClosed]);
   const api = await apiOf(flags, shell.env);
   const known = await api.everywhere();
   const missing = missingText(service, api, known);
@@ -56,11 +56,11 @@ export async function watchLive({ flags, service, isJson }: Watching, shell: She
   const link = await linkOf(flags, shell.env);
   const isPicture = !isJson && shell.window() !== null;
   const reportFor = (overview: () => Overview): LiveReport =>
-    isPicture ? new Picture(shell, watched, overview) : new Lines(shell, watched, { overview, isJson });
-  const hasOthers = service === null && flags['--namespace'] === undefined;
-  const watched: Watched = { api, service, known, hasOthers };
-  const others = othersOf(watched, known);
-  if (!isPicture && !isJson && others !== '') shell.err(others);
+    isPicture ? new PictureReport(shell, scope, overview) : new LineReport(shell, scope, { overview, isJson });
+  const hasOtherNamespaces = service === null && flags['--namespace'] === undefined;
+  const scope: WatchScope = { api, service, known, hasOtherNamespaces };
+  const otherNamespaces = otherNamespacesIn(scope, known);
+  if (!isPicture && !isJson && otherNamespaces !== '') shell.err(otherNamespaces);
   const report: LiveReport = reportFor(() => overview);
   const overview: Overview = new Overview({
     link,
@@ -71,7 +71,7 @@ export async function watchLive({ flags, service, isJson }: Watching, shell: She
     changed: (changes) => report.changed(changes),
   });
   overview.start();
-  await untilEnd(end, () => report.tick());
+  await tickUntil(end, () => report.tick());
   overview.close();
   report.close();
   await link.close();
@@ -80,62 +80,62 @@ export async function watchLive({ flags, service, isJson }: Watching, shell: She
 
 /** The error text if the requested service or namespace does not exist; null: it does. */
 function missingText(service: string | null, api: RegistryApi, known: readonly Whereabouts[]): string | null {
-  if (isUnknown(api.namespace, known)) return unknownNamespaceText(api, known);
-  const isThere = (one: Whereabouts): boolean =>
-    one.name === service && (api.namespace === '*' || one.namespace === api.namespace);
+  if (isUnknownNamespace(api.namespace, known)) return unknownNamespaceText(api, known);
+  const isThere = (candidate: Whereabouts): boolean =>
+    candidate.name === service && (api.namespace === '*' || candidate.namespace === api.namespace);
   return service === null || known.some(isThere) ? null : unknownServiceText(service, api, known);
 }
 
 /** The scope of the watch. */
-interface Watched {
+interface WatchScope {
   readonly api: RegistryApi;
   /** Null: all. */
   readonly service: string | null;
   /** The services at the start, in all namespaces. */
   readonly known: readonly Whereabouts[];
   /** True if other namespaces are mentioned. Not if one, or a service, was asked for by name. */
-  readonly hasOthers: boolean;
+  readonly hasOtherNamespaces: boolean;
 }
 
-const othersOf = ({ api, hasOthers }: Watched, known: readonly Whereabouts[]): string =>
-  hasOthers ? othersText(api.namespace, known) : '';
+const otherNamespacesIn = ({ api, hasOtherNamespaces }: WatchScope, known: readonly Whereabouts[]): string =>
+  hasOtherNamespaces ? otherNamespacesText(api.namespace, known) : '';
 
 /** True if each name begins with its namespace. */
-const hasNamespaces = ({ known }: Watched, instances: readonly Instance[]): boolean =>
-  areSeveral(known) || areSeveral(instances);
+const hasNamespaces = ({ known }: WatchScope, instances: readonly Instance[]): boolean =>
+  hasSeveralNamespaces(known) || hasSeveralNamespaces(instances);
 
 /** The recent edges that callers reported; null: not available now. */
-async function edgesNow({ api }: Watched): Promise<readonly Edge[] | null> {
+async function fetchEdges({ api }: WatchScope): Promise<readonly Edge[] | null> {
   const topology = await api.topology().catch(() => null);
   return topology === null ? null : edgesIn(topology);
 }
 
-/** Keeps the process alive meanwhile, also without a connection to the registry. */
-async function untilEnd(end: Promise<void>, tick: () => void): Promise<void> {
-  const over = new AbortController();
-  void end.then(() => over.abort());
-  while (!over.signal.aborted) {
+/** Keeps the process alive, also without a connection to the registry. */
+async function tickUntil(end: Promise<void>, tick: () => void): Promise<void> {
+  const stopped = new AbortController();
+  void end.then(() => stopped.abort());
+  while (!stopped.signal.aborted) {
     tick();
-    await sleep(systemTime, REDRAW_MS, { signal: over.signal });
+    await sleep(systemTime, REDRAW_MS, { signal: stopped.signal });
   }
 }
 
 /** A receiver of live changes. */
 interface LiveReport {
-  /** Something changed, or the line opened or ended. */
+  /** Called when something changed, or the line opened or ended. */
   changed(changes: readonly InstanceChange[]): void;
-  /** Some time has passed. */
+  /** Called periodically. */
   tick(): void;
   close(): void;
 }
 
-/** One line for each change, for people or (JSON) for programs. */
-class Lines implements LiveReport {
+/** Prints one line for each change, as text or as JSON. */
+class LineReport implements LiveReport {
   readonly #shell: Shell;
-  readonly #watched: Watched;
+  readonly #scope: WatchScope;
   readonly #overview: () => Overview;
   readonly #isJson: boolean;
-  readonly #news: TrafficNews | null;
+  readonly #traffic: TrafficThrottle | null;
   #measuredAt = -Infinity;
   readonly #startedAt = systemTime.wall();
   #isClosed = false;
@@ -144,14 +144,14 @@ class Lines implements LiveReport {
 
   constructor(
     shell: Shell,
-    watched: Watched,
+    scope: WatchScope,
     { overview, isJson }: { readonly overview: () => Overview; readonly isJson: boolean },
   ) {
     this.#shell = shell;
-    this.#watched = watched;
+    this.#scope = scope;
     this.#overview = overview;
     this.#isJson = isJson;
-    this.#news = watched.service === null ? null : new TrafficNews(watched.service);
+    this.#traffic = scope.service === null ? null : new TrafficThrottle(scope.service);
   }
 
   changed(changes: readonly InstanceChange[]): void {
@@ -159,12 +159,12 @@ class Lines implements LiveReport {
     if (this.#wasLive !== isLive) this.#printConnection();
     this.#wasLive = isLive;
     const all = [...instances, ...changes.map(({ instance }) => instance)];
-    const names = namesOf(all, hasNamespaces(this.#watched, all));
-    for (const change of changes.filter(isNews)) {
+    const names = namesOf(all, hasNamespaces(this.#scope, all));
+    for (const change of changes.filter(isReportable)) {
       const name = names.get(change.instance.id) ?? change.instance.id;
       this.#shell.out(this.#isJson ? changeJson(change) : this.#changeText(change, name));
     }
-    this.#reportOutage(instances, hasNamespaces(this.#watched, all));
+    this.#reportOutage(instances, hasNamespaces(this.#scope, all));
   }
 
   /**
@@ -174,7 +174,7 @@ class Lines implements LiveReport {
   #reportOutage(instances: readonly Instance[], isSeveral: boolean): void {
     const counts = countsOf(instances, isSeveral);
     const outage = outageText(counts);
-    // of many services the sentence counts some only
+    // the sentence counts some of many services
     const key = `${outage} ${outagesIn(counts).join(' ')}`;
     if (this.#isJson || key === this.#outage) return;
     this.#outage = key;
@@ -184,20 +184,20 @@ class Lines implements LiveReport {
 
   tick(): void {
     const now = systemTime.now();
-    if (this.#news === null || !this.#overview().isLive || now - this.#measuredAt < MEASURE_EVERY_MS) return;
+    if (this.#traffic === null || !this.#overview().isLive || now - this.#measuredAt < MEASURE_EVERY_MS) return;
     this.#measuredAt = now;
-    void this.#printTraffic(this.#news);
+    void this.#printTraffic(this.#traffic);
   }
 
   close(): void {
     this.#isClosed = true;
   }
 
-  async #printTraffic(news: TrafficNews): Promise<void> {
-    const { service, api } = this.#watched;
-    const edges = await edgesNow(this.#watched);
+  async #printTraffic(throttle: TrafficThrottle): Promise<void> {
+    const { service, api } = this.#scope;
+    const edges = await fetchEdges(this.#scope);
     if (service === null || edges === null || this.#isClosed) return;
-    const traffic = news.take(edgesOf(edges, service), systemTime.now());
+    const traffic = throttle.update(edgesOf(edges, service), systemTime.now());
     if (traffic === null) return;
     const wall = systemTime.wall();
     if (this.#isJson) this.#shell.out(trafficJson(traffic, api.namespace, wall));
@@ -208,7 +208,7 @@ class Lines implements LiveReport {
     const { instance, removed } = change;
     const state = removed === null ? instance.state : 'REMOVED';
     const why = printable((removed === null ? instance.reason : removed.reason)?.text ?? '');
-    const text = removed === null ? why + wantedText(change) : why;
+    const text = removed === null ? why + settingText(change) : why;
     const screen = { ...this.#shell.terminal, now: systemTime.wall(), rows: 0 };
     const { admin, reason } = instance;
     return renderChange({ at: this.#momentText(screen.now), name, state, text, admin, reason }, screen);
@@ -221,19 +221,22 @@ class Lines implements LiveReport {
 
   #printConnection(): void {
     const at = systemTime.wall();
-    const { isLive, isSilent, heardAt, revision } = this.#overview();
+    const { isLive, isSilent, lastMessageAt, revision } = this.#overview();
     if (this.#isJson) {
-      this.#shell.out(jsonText({ at, change: 'line', live: isLive, revision, silent: isSilent, heardAt }));
+      this.#shell.out(
+        jsonText({ at, change: 'line', live: isLive, revision, silent: isSilent, heardAt: lastMessageAt }),
+      );
       return;
     }
-    const silence = heardAt === null ? SILENT : `No word for ${ageText(at - heardAt)}. ${SILENT}`;
-    const text = isLive ? `Live, revision ${revision}.` : isSilent ? silence : NO_LINE;
+    const silence =
+      lastMessageAt === null ? SILENT_TEXT : `No message for ${ageText(at - lastMessageAt)}. ${SILENT_TEXT}`;
+    const text = isLive ? `Live, revision ${revision}.` : isSilent ? silence : NO_LINE_TEXT;
     this.#shell.err(`${this.#momentText(at)}  ${text}`);
   }
 }
 
 /** A new state or reason, a setting of an operator, or a removal. */
-function isNews({ instance, before, removed }: InstanceChange): boolean {
+function isReportable({ instance, before, removed }: InstanceChange): boolean {
   if (removed !== null || before === null) return true;
   const { state, reason, admin, weight } = before;
   const isSame = state === instance.state && reason.text === instance.reason.text;
@@ -241,12 +244,12 @@ function isNews({ instance, before, removed }: InstanceChange): boolean {
 }
 
 /** The setting of the operator, if it is not the default or has just changed. */
-function wantedText({ instance, before }: InstanceChange): string {
+function settingText({ instance, before }: InstanceChange): string {
   const { admin, weight } = instance;
   // any other is before the state
-  const isAdminNews = admin === 'ENABLED' && before !== null && before.admin !== admin;
-  const isWeightNews = before !== null && before.weight !== weight;
-  return `${isAdminNews ? `; ${admin}` : ''}${isWeightNews ? `; weight ${weight}` : ''}`;
+  const isNewAdmin = admin === 'ENABLED' && before !== null && before.admin !== admin;
+  const isNewWeight = before !== null && before.weight !== weight;
+  return `${isNewAdmin ? `; ${admin}` : ''}${isNewWeight ? `; weight ${weight}` : ''}`;
 }
 
 function changeJson({ instance, before, removed }: InstanceChange): string {
@@ -269,27 +272,27 @@ function changeJson({ instance, before, removed }: InstanceChange): string {
 }
 
 /** The whole picture, in place. */
-class Picture implements LiveReport {
+class PictureReport implements LiveReport {
   readonly #shell: Shell;
-  readonly #watched: Watched;
+  readonly #scope: WatchScope;
   readonly #overview: () => Overview;
   readonly #place: InPlace;
   #heartbeats: ReadonlyMap<InstanceId, Heartbeats> = new Map();
   #away: ReadonlyMap<InstanceId, OverrideTerms> = new Map();
   #calls: CallsSum | null = null;
-  #others: string;
-  #othersAt = systemTime.now();
+  #otherNamespaces: string;
+  #otherNamespacesAt = systemTime.now();
   #edges: readonly Edge[] = [];
   #measuredAt = -Infinity;
   #isMeasuring = false;
   #isClosed = false;
 
-  constructor(shell: Shell, watched: Watched, overview: () => Overview) {
+  constructor(shell: Shell, scope: WatchScope, overview: () => Overview) {
     this.#shell = shell;
-    this.#watched = watched;
+    this.#scope = scope;
     this.#overview = overview;
     this.#place = new InPlace((text) => shell.out(text));
-    this.#others = othersOf(watched, watched.known);
+    this.#otherNamespaces = otherNamespacesIn(scope, scope.known);
   }
 
   changed(): void {
@@ -315,10 +318,14 @@ class Picture implements LiveReport {
   }
 
   async #measure(instances: readonly Instance[]): Promise<void> {
-    const troubledFirst = instances.toSorted((one, other) => Number(isWell(one)) - Number(isWell(other)));
-    const ids = troubledFirst.slice(0, MOST_MEASURED).map(({ id }) => id);
-    const { api, service } = this.#watched;
-    const [details, edges] = await Promise.all([api.details(ids), edgesNow(this.#watched), this.#lookAround()]);
+    const troubledFirst = instances.toSorted((a, b) => Number(isWell(a)) - Number(isWell(b)));
+    const ids = troubledFirst.slice(0, MAX_MEASURED).map(({ id }) => id);
+    const { api, service } = this.#scope;
+    const [details, edges] = await Promise.all([
+      api.details(ids),
+      fetchEdges(this.#scope),
+      this.#refreshOtherNamespaces(),
+    ]);
     this.#heartbeats = heartbeatsIn(details);
     this.#away = termsIn(details);
     const known = edges ?? [];
@@ -326,29 +333,30 @@ class Picture implements LiveReport {
     this.#edges = service === null ? [] : edgesOf(known, service);
   }
 
-  async #lookAround(): Promise<void> {
-    if (!this.#watched.hasOthers || systemTime.now() - this.#othersAt < OTHERS_EVERY_MS) return;
-    this.#othersAt = systemTime.now();
-    const known = await this.#watched.api.everywhere().catch(() => null);
-    if (known !== null) this.#others = othersOf(this.#watched, known);
+  async #refreshOtherNamespaces(): Promise<void> {
+    if (!this.#scope.hasOtherNamespaces || systemTime.now() - this.#otherNamespacesAt < OTHER_NAMESPACES_EVERY_MS)
+      return;
+    this.#otherNamespacesAt = systemTime.now();
+    const known = await this.#scope.api.everywhere().catch(() => null);
+    if (known !== null) this.#otherNamespaces = otherNamespacesIn(this.#scope, known);
   }
 
   #draw(): void {
     const window = this.#shell.window();
     if (this.#isClosed || window === null) return;
-    const { isLive, isSilent, heardAt, revision, instances } = this.#overview();
+    const { isLive, isSilent, lastMessageAt, revision, instances } = this.#overview();
     const lines = renderView(
       {
-        url: this.#watched.api.url,
+        url: this.#scope.api.url,
         isLive,
         isSilent,
-        heardAt,
+        lastMessageAt,
         revision,
         instances,
-        hasNamespaces: hasNamespaces(this.#watched, instances),
+        hasNamespaces: hasNamespaces(this.#scope, instances),
         heartbeats: this.#heartbeats,
         away: this.#away,
-        others: this.#others,
+        otherNamespaces: this.#otherNamespaces,
         calls: this.#calls,
         edges: this.#edges,
       },

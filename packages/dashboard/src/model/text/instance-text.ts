@@ -18,7 +18,7 @@ const REASONS: Readonly<Record<ReasonCode, Tenses>> = {
   },
   INBOUND_REFUSED: {
     live: 'It cannot be reached, but it still sends Heartbeat-2.',
-    old: 'Nobody could reach it, but it still sent Heartbeat-2.',
+    old: 'It could not be reached, but it still sent Heartbeat-2.',
   },
   OUTBOUND_SILENT: {
     live: 'We reach it, but it sends no Heartbeat-2.',
@@ -67,13 +67,13 @@ const REASONS: Readonly<Record<ReasonCode, Tenses>> = {
  * The reason of the state. A code that this page does not know is shown with the registry's text. For an instance that
  * self-preservation holds, the failure comes first and the hold second.
  */
-export function whyText({ reason }: Pick<Instance, 'reason'>, isOld = false): string {
+export function reasonText({ reason }: Pick<Instance, 'reason'>, isOld = false): string {
   const { cause, rule } = unheld(reason);
-  if (rule === null) return plainWhy(reason, isOld);
-  return `${plainWhy(cause, isOld)} Self-preservation ${isOld ? 'held' : 'holds'} it.`;
+  if (rule === null) return plainReason(reason, isOld);
+  return `${plainReason(cause, isOld)} Self-preservation ${isOld ? 'held' : 'holds'} it.`;
 }
 
-function plainWhy(reason: Reason, isOld: boolean): string {
+function plainReason(reason: Reason, isOld: boolean): string {
   const texts = (REASONS as Readonly<Record<string, Tenses | undefined>>)[reason.code];
   if (texts === undefined) return `${reason.text.charAt(0).toUpperCase()}${reason.text.slice(1)}.`;
   return isOld ? texts.old : texts.live;
@@ -98,7 +98,7 @@ export interface NextText {
 export function nextText(instance: Instance, now: number | null, asOf: number): NextText {
   if (now === null) return { what: `unknown after ${clockText(asOf)}`, unless: '', state: null, ratio: null };
   const { next, state } = instance;
-  if (next === null) return { what: NO_CLOCK[state], unless: '', state: null, ratio: null };
+  if (next === null) return { what: WITHOUT_DEADLINE[state], unless: '', state: null, ratio: null };
   const leftMs = instance.since + next.afterMs - now;
   const ratio = next.afterMs === 0 ? 1 : Math.min(1, Math.max(0, 1 - leftMs / next.afterMs));
   if (state === 'REGISTERING') {
@@ -120,7 +120,7 @@ const UNLESS = {
   NOTHING: '',
 } as const;
 
-const NO_CLOCK: Readonly<Record<Instance['state'], string>> = {
+const WITHOUT_DEADLINE: Readonly<Record<Instance['state'], string>> = {
   HEALTHY: '',
   UNHEALTHY: 'It stays so until both heartbeats work',
   CRITICAL: 'It stays so until both heartbeats work',
@@ -160,31 +160,31 @@ export interface Tally {
   readonly outages: readonly { readonly name: string; readonly count: CallableCount }[];
 }
 
-/** The heading of the overview: a verdict, not a title. `asOf`: when the view is old, since when. */
+/** The heading of the overview: a verdict, not a title. `asOf`: the time since which the view is old. */
 export function verdictText({ trouble, all, waiting, outages }: Tally, asOf: number | null): string {
   const when = asOf === null ? '' : ` at ${clockText(asOf)}`;
   const tense = (now: string, past: string): string => (asOf === null ? now : past);
-  if (all === 0) return `Nobody ${tense('has', 'had')} answered${tense(' yet', when)}.`;
+  if (all === 0) return `No service ${tense('has', 'had')} registered${tense(' yet', when)}.`;
   const needs = tense(trouble === 1 ? 'needs' : 'need', 'needed');
   const troubled = `${trouble} of ${plural(all, 'service')} ${needs} attention${when}.`;
   const [first] = outages;
   if (first !== undefined) {
-    const names = outages.map(({ name }) => name).slice(0, MOST_NAMED);
-    const more = outages.length > MOST_NAMED ? ` and ${outages.length - MOST_NAMED} more` : '';
+    const names = outages.map(({ name }) => name).slice(0, MAX_NAMED);
+    const hidden = outages.length > MAX_NAMED ? ` and ${outages.length - MAX_NAMED} more` : '';
     const why = outages.length === 1 ? `: ${notCallableText(first.count)}` : '';
-    const outage = `Nobody of ${names.join(', ')}${more} ${tense('may be called', `could be called${when}`)}${why}.`;
+    const outage = `No instance of ${names.join(', ')}${hidden} ${tense('may be called', `could be called${when}`)}${why}.`;
     return trouble === outages.length ? outage : `${outage} ${troubled}`;
   }
   if (trouble > 0) return troubled;
   if (waiting > 0)
-    return `${waiting} of ${plural(all, 'service')} ${tense(waiting === 1 ? 'has' : 'have', 'had')} nobody HEALTHY${tense(' yet', when)}.`;
+    return `${waiting} of ${plural(all, 'service')} ${tense(waiting === 1 ? 'has' : 'have', 'had')} no HEALTHY instance${tense(' yet', when)}.`;
   return `${all === 1 ? 'The one service' : `All ${all} services`} ${tense('can', 'could')} be reached${when}.`;
 }
 
 /** Services beyond this number are counted. */
-const MOST_NAMED = 3;
+const MAX_NAMED = 3;
 
-/** The last four characters of an id, which people use to name it. */
+/** The last four characters of an id, which identify it in texts. */
 export const tailOf = (id: string): string => id.slice(-4);
 
 /**

@@ -1,4 +1,4 @@
-/** The texts of the terminal, in the words of the dashboard: state, reason, since, next. */
+/** The texts of the terminal, with the terms of the dashboard: state, reason, since, next. */
 import { printableText, REASON_TEXTS, unheld } from '@rollcall/core';
 import type { Instance, Reason } from '@rollcall/core';
 import { columnsOf, padded } from './columns.js';
@@ -31,25 +31,25 @@ export const countText = (count: number): string => count.toLocaleString('en-US'
 export const tripText = (ms: number): string => `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
 
 /**
- * A reason as people read it: a sentence, and its evidence, the error with its address (empty: none). For an instance
+ * A reason as a sentence and its evidence, the error with its address (empty: none). For an instance
  * held by self-preservation the failure comes first and the hold second.
  */
-export function explained(reason: Reason): { readonly sentence: string; readonly evidence: string } {
+export function explainReason(reason: Reason): { readonly sentence: string; readonly evidence: string } {
   const { cause, rule } = unheld(reason);
-  if (rule === null) return plainly(reason);
-  const { sentence: what, evidence } = plainly(cause);
+  if (rule === null) return splitReason(reason);
+  const { sentence: what, evidence } = splitReason(cause);
   return {
     sentence: what,
     evidence: `${evidence === '' ? '' : `${evidence}; `}self-preservation holds it: ${printable(rule)}`,
   };
 }
 
-function plainly(reason: Reason): { readonly sentence: string; readonly evidence: string } {
+function splitReason(reason: Reason): { readonly sentence: string; readonly evidence: string } {
   const text = printable(reason.text);
   // a newer registry may send reasons that are not in our table
   const known: string | undefined = REASON_TEXTS[reason.code];
-  if (known === undefined || !text.startsWith(`${known}: `)) return { sentence: sentence(text), evidence: '' };
-  return { sentence: sentence(known), evidence: text.slice(known.length + 2).replace(/^connect /, '') };
+  if (known === undefined || !text.startsWith(`${known}: `)) return { sentence: toSentence(text), evidence: '' };
+  return { sentence: toSentence(known), evidence: text.slice(known.length + 2).replace(/^connect /, '') };
 }
 
 /** The next transition if nothing else happens, without a full stop; empty if none is known. */
@@ -57,7 +57,7 @@ export function nextText(instance: Pick<Instance, 'state' | 'since' | 'next'>, n
   const { state, since, next } = instance;
   if (next === null) return '';
   const left = since + next.afterMs - now;
-  // rounded up, so that nothing happens before the announced time
+  // rounded up: nothing happens before the announced time
   const span = ageText(Math.ceil(left / 1_000) * 1_000);
   if (state === 'REGISTERING') return left > 0 ? `HEALTHY once proved, it has ${span} for that` : 'HEALTHY once proved';
   const when = left > 0 ? `in ${span}` : 'now';
@@ -112,9 +112,9 @@ export function shortName(
   { id, service }: Pick<Instance, 'id' | 'service'>,
   among: readonly Pick<Instance, 'id' | 'service'>[],
 ): string {
-  const others = among.filter((other) => other.service === service && other.id !== id);
+  const siblings = among.filter((other) => other.service === service && other.id !== id);
   let length = 4;
-  while (length < id.length && others.some((other) => other.id.endsWith(id.slice(-length)))) length += 1;
+  while (length < id.length && siblings.some((other) => other.id.endsWith(id.slice(-length)))) length += 1;
   return `${service}…${id.slice(-length)}`;
 }
 
@@ -135,7 +135,7 @@ export function aligned(rows: readonly (readonly string[])[]): readonly string[]
   );
 }
 
-function sentence(text: string): string {
+function toSentence(text: string): string {
   const ended = /[.!?]$/.test(text) ? text : `${text}.`;
   return ended.charAt(0).toUpperCase() + ended.slice(1);
 }

@@ -1,20 +1,20 @@
 import { REASON_CODES, reasonFor } from '@rollcall/core';
 import { describe, expect, it } from 'vitest';
 import { sample } from '../live/sample.fixture.js';
-import { evidenceOf, nextText, verdictText, whyText } from './words.js';
+import { evidenceOf, nextText, verdictText, reasonText } from './instance-text.js';
 
 describe('the reason', () => {
-  it.each(REASON_CODES)('has a sentence for %s, for a live and for an old view', (code) => {
+  it.each(REASON_CODES)('prints a sentence for %s in a live and in an old view', (code) => {
     const instance = { reason: reasonFor(code, 'connect ECONNREFUSED 10.0.3.21:3001') };
-    expect(whyText(instance)).toMatch(/^[A-Z].*\.$/);
-    expect(whyText(instance, true)).toMatch(/^[A-Z].*\.$/);
+    expect(reasonText(instance)).toMatch(/^[A-Z].*\.$/);
+    expect(reasonText(instance, true)).toMatch(/^[A-Z].*\.$/);
     expect(evidenceOf(instance)).toBe('connect ECONNREFUSED 10.0.3.21:3001');
     expect(evidenceOf({ reason: reasonFor(code) })).toBe('');
   });
 
   it('shows an unknown code with the text of the registry', () => {
     const reason = { code: 'MOONLIGHT', text: 'the moon is too bright' } as unknown as ReturnType<typeof reasonFor>;
-    expect(whyText({ reason })).toBe('The moon is too bright.');
+    expect(reasonText({ reason })).toBe('The moon is too bright.');
   });
 });
 
@@ -32,19 +32,19 @@ describe('the next transition', () => {
     expect(nextText(falls, 1_013_000, 0)).toMatchObject({ what: 'CRITICAL any moment', ratio: 1 });
   });
 
-  it('is unknown on an old view', () => {
+  it('prints no transition in an old view', () => {
     expect(nextText(falls, null, 1_007_000)).toMatchObject({
       what: expect.stringMatching(/^unknown after \d\d:/),
       ratio: null,
     });
   });
 
-  it('has no clock without a deadline', () => {
+  it('shows no clock without a deadline', () => {
     expect(nextText(refused, 1_007_000, 0)).toMatchObject({ ratio: null, state: null });
     expect(nextText(sample('a-1'), 1_007_000, 0)).toMatchObject({ what: '' });
   });
 
-  it('is known for an instance that leaves or registers', () => {
+  it('names the deadline of an instance that leaves or registers', () => {
     const leaving = {
       ...sample('a-1', 'DEREGISTERING', 'LEAVING'),
       next: { state: 'REMOVED', afterMs: 30_000, unless: null },
@@ -66,12 +66,12 @@ describe('the next transition', () => {
 
 describe('the verdict', () => {
   it.each([
-    [0, 0, 0, 'Nobody has answered yet.'],
+    [0, 0, 0, 'No service has registered yet.'],
     [0, 1, 0, 'The one service can be reached.'],
     [0, 14, 0, 'All 14 services can be reached.'],
     [1, 14, 1, '1 of 14 services needs attention.'],
     [2, 14, 0, '2 of 14 services need attention.'],
-    [0, 14, 3, '3 of 14 services have nobody HEALTHY yet.'],
+    [0, 14, 3, '3 of 14 services have no HEALTHY instance yet.'],
   ])('%d troubled of %d, %d without a HEALTHY instance: %s', (trouble, all, waiting, text) =>
     expect(verdictText({ trouble, all, waiting, outages: [] }, null)).toBe(text),
   );
@@ -80,6 +80,6 @@ describe('the verdict', () => {
     const at = /^2 of 14 services needed attention at \d\d:\d\d:\d\d\.$/;
     expect(verdictText({ trouble: 2, all: 14, waiting: 0, outages: [] }, 0)).toMatch(at);
     expect(verdictText({ trouble: 0, all: 14, waiting: 0, outages: [] }, 0)).toMatch(/could be reached at/);
-    expect(verdictText({ trouble: 0, all: 14, waiting: 1, outages: [] }, 0)).toMatch(/had nobody HEALTHY at/);
+    expect(verdictText({ trouble: 0, all: 14, waiting: 1, outages: [] }, 0)).toMatch(/had no HEALTHY instance at/);
   });
 });

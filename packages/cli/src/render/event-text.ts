@@ -1,14 +1,14 @@
 import type { RegistryEvent } from '@rollcall/core';
 import { momentText } from '../terminal/moments.js';
-import { printable } from '../terminal/words.js';
+import { printable } from '../terminal/texts.js';
 
-type Happened = Pick<RegistryEvent, 'kind' | 'text' | 'reason' | 'at' | 'untilMs'>;
+type EventFields = Pick<RegistryEvent, 'kind' | 'text' | 'reason' | 'at' | 'untilMs'>;
 
 /**
  * The text of an event, its reason and its end: for a state its reason, for an action of an operator the operator's
  * reason and its end.
  */
-export function happenedText(event: Happened): string {
+export function eventText(event: EventFields): string {
   const { kind, text, reason } = event;
   const why = reason?.text ?? '';
   const until = event.untilMs === undefined ? '' : `, until ${momentText(event.untilMs, event.at)}`;

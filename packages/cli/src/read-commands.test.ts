@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { dot, mermaid } from './commands/graph.js';
 import { edgesIn } from './registry/traffic.js';
 import { run } from './run.js';
-import { testShell } from './terminal/shell.fixture.js';
+import { createTestShell } from './terminal/shell.fixture.js';
 import { Testbed } from './testbed.fixture.js';
 
 /** The secret of an instance that calls `orders`. */
@@ -25,7 +25,7 @@ beforeAll(async () => {
 afterAll(() => testbed.close());
 
 describe('rollcall show', () => {
-  it('has state, reason, since and next, draws both heartbeats, and lists facts, callers and history', async () => {
+  it('prints state, reason, since and next, draws both heartbeats, and lists facts, callers and history', async () => {
     const { code, out } = await testbed.run('show', 'orders…1e07');
     expect(code).toBe(0);
     const lines = out.split('\n');
@@ -42,7 +42,7 @@ describe('rollcall show', () => {
     expect(out).toMatch(/Timeline\n {2}\d\d:\d\d:\d\d +REGISTERING +registered/);
   });
 
-  it('is one object with -o json', async () => {
+  it('prints one object with -o json', async () => {
     expect(JSON.parse((await testbed.run('show', '1e07', '-o', 'json')).out)).toMatchObject({
       id: 'orders-1e07',
       instance: { service: 'orders', heartbeats: { heartbeat2: { lastSuccessAgoMs: null } } },
@@ -51,8 +51,8 @@ describe('rollcall show', () => {
     });
   });
 
-  it('is ASCII where there is no UTF-8', async () => {
-    const { out } = await testbed.runOn({ isUnicode: false }, 'show', '1e07');
+  it('prints ASCII where there is no UTF-8', async () => {
+    const { out } = await testbed.runOnTerminal({ isUnicode: false }, 'show', '1e07');
     expect(out).toMatch(/^[\n\x20-\x7e]*$/);
     expect(out).toContain(': orders~1e07  REGISTERING');
   });
@@ -62,7 +62,7 @@ describe('rollcall show', () => {
     [['show', 'unknown'], 1, 'There is no instance "unknown"'],
     [['show', '1e07', '-o', 'yaml'], 2, '--output'],
     [['show', '1e07', '--url', 'http://127.0.0.1:1'], 3, 'No registry answers'],
-  ])('%j exits with %i', async (argv, code, why) => {
+  ])('exits %j with %i', async (argv, code, why) => {
     expect(await testbed.run(...argv)).toEqual({ code, out: '', err: expect.stringContaining(why) });
   });
 });
@@ -76,15 +76,15 @@ describe('rollcall events', () => {
     });
   });
 
-  it('-o json is one line for each; --limit is their number', async () => {
+  it('prints one line for each event with -o json, as many as --limit', async () => {
     const { out } = await testbed.run('events', '-o', 'json', '--limit', '2');
     const events = out.split('\n').map((line) => JSON.parse(line) as { seq: number });
     expect(events).toHaveLength(2);
     expect(events[1]?.seq).toBe((events[0]?.seq ?? 0) + 1);
   });
 
-  it('-f stays, and prints an operator’s action with its reason', async () => {
-    const shell = testShell({ ROLLCALL_URL: testbed.url });
+  it('stays with -f, and prints an operator’s action with its reason', async () => {
+    const shell = createTestShell({ ROLLCALL_URL: testbed.url });
     const code = run(['events', '-f', '--kind', 'admin'], shell);
     await testbed.run('drain', '1e07', '--reason', 'new disk');
     expect(await shell.line(/admin/)).toMatch(/admin +orders…1e07 +drained by an operator \(new disk\)/);
@@ -105,13 +105,13 @@ describe('rollcall events', () => {
     [['events', 'orders'], 2, 'Received "orders"'],
     [['events', '--kind', 'party'], 2, '--kind'],
     [['events', '--url', 'http://127.0.0.1:1'], 3, 'No registry answers'],
-  ])('%j exits with %i', async (argv, code, why) => {
+  ])('exits %j with %i', async (argv, code, why) => {
     expect(await testbed.run(...argv)).toEqual({ code, out: '', err: expect.stringContaining(why) });
   });
 });
 
 describe('rollcall graph', () => {
-  it('is a table, of all services, or of the calls to and from one', async () => {
+  it('prints a table of all services, or of the calls to and from one', async () => {
     const { code, out } = await testbed.run('graph');
     expect(code).toBe(0);
     expect(out.split('\n')).toEqual([
@@ -127,7 +127,7 @@ describe('rollcall graph', () => {
     expect(await testbed.run('graph', 'a', 'b')).toMatchObject({ code: 2 });
   });
 
-  it('is a flowchart with --format mermaid, dashed where a circuit is open', async () => {
+  it('prints a flowchart with --format mermaid, dashed where a circuit is open', async () => {
     const { code, out } = await testbed.run('graph', 'orders', '--format', 'mermaid');
     expect(code).toBe(0);
     expect(out.split('\n')).toEqual([
@@ -138,7 +138,7 @@ describe('rollcall graph', () => {
     ]);
   });
 
-  it('is Graphviz with --format dot, and plain data with json', async () => {
+  it('prints Graphviz with --format dot, and plain data with json', async () => {
     const { out } = await testbed.run('graph', '--format', 'dot');
     expect(out).toContain('  "gateway" -> "orders" [label="2.0/s 100.00 % p99 42 ms", style=dashed];');
     const json = JSON.parse((await testbed.run('graph', '--format', 'json')).out) as unknown;
@@ -151,13 +151,13 @@ describe('rollcall graph', () => {
     expect(dot(edges)).toContain('"a?]?" -> "b"');
   });
 
-  it('is empty without calls, and prints why', async () => {
-    const empty = await Testbed.start();
-    expect(await empty.run('graph')).toEqual({
+  it('prints the reason if there are no calls', async () => {
+    const withoutCalls = await Testbed.start();
+    expect(await withoutCalls.run('graph')).toEqual({
       code: 0,
       out: '',
       err: expect.stringContaining('No caller has reported a call'),
     });
-    await empty.close();
+    await withoutCalls.close();
   });
 });

@@ -5,11 +5,11 @@ import type { AddressInfo } from 'node:net';
 import { reasonFor } from '@rollcall/core';
 import type { Instance, ReasonCode, State } from '@rollcall/core';
 
-/** Ages in minutes, so that a slow machine shows the same. */
+/** Ages are in minutes: a slow machine shows the same. */
 const MINUTE_MS = 60_000;
 const ago = (minutes: number): number => Date.now() - minutes * MINUTE_MS - MINUTE_MS / 2;
 
-interface Sketch {
+interface InstanceFields {
   readonly id: string;
   readonly port: number;
   readonly state?: State;
@@ -19,7 +19,7 @@ interface Sketch {
   readonly next?: Instance['next'];
 }
 
-function instance({
+function buildInstance({
   id,
   port,
   state = 'HEALTHY',
@@ -27,7 +27,7 @@ function instance({
   detail,
   minutes = 72,
   next = null,
-}: Sketch): Instance {
+}: InstanceFields): Instance {
   const service = id.split('-')[0] ?? id;
   return {
     id,
@@ -53,7 +53,7 @@ const BROKEN = 'orders-0192f0c1-7a3b-7c4d-8e5f-0123456a1e07';
 const REFUSED = 'connect ECONNREFUSED 10.0.3.21:3001';
 
 const instances = (): readonly Instance[] => [
-  instance({
+  buildInstance({
     id: BROKEN,
     port: 3_001,
     state: 'UNHEALTHY',
@@ -62,36 +62,38 @@ const instances = (): readonly Instance[] => [
     minutes: 3,
     next: { state: 'CRITICAL', afterMs: 5 * MINUTE_MS, unless: 'HEARTBEAT_1' },
   }),
-  instance({ id: 'orders-0192f0c1-7a3b-7c4d-8e5f-01234569b2c4', port: 3_002 }),
-  instance({ id: 'gateway-0192f0c1-7a3b-7c4d-8e5f-0123456c6f80', port: 3_333 }),
+  buildInstance({ id: 'orders-0192f0c1-7a3b-7c4d-8e5f-01234569b2c4', port: 3_002 }),
+  buildInstance({ id: 'gateway-0192f0c1-7a3b-7c4d-8e5f-0123456c6f80', port: 3_333 }),
 ];
 
-/** With both directions, as the registry measures them. */
-function measured(one: Instance): object {
+/** Adds both directions, as the registry measures them. */
+function withHeartbeats(instance: Instance): object {
   const fine = { lastSuccessAgoMs: 2_200, roundTripMs: 1.9, misses: 0, error: null };
-  const heartbeat1 = one.id === BROKEN ? { ...fine, misses: 2, error: REFUSED } : fine;
-  return { ...one, heartbeats: { heartbeat1, heartbeat2: { ...fine, roundTripMs: null } } };
+  const heartbeat1 = instance.id === BROKEN ? { ...fine, misses: 2, error: REFUSED } : fine;
+  return { ...instance, heartbeats: { heartbeat1, heartbeat2: { ...fine, roundTripMs: null } } };
 }
 
-function detailOf(one: Instance): object {
+function detailOf(instance: Instance): object {
   return {
-    ...measured(one),
+    ...withHeartbeats(instance),
     own: { weight: 100, metadata: {} },
     override: null,
-    falls: one.id === BROKEN ? 0.9931091681913292 : 0,
+    falls: instance.id === BROKEN ? 0.9931091681913292 : 0,
   };
 }
 
 function serviceOf(name: string, drained: ReadonlySet<string>): object {
   const found = instances().filter(({ service }) => service === name);
-  const listed = found.map((one) => measured(drained.has(one.id) ? { ...one, admin: 'DRAINING' } : one));
+  const listed = found.map((instance) =>
+    withHeartbeats(drained.has(instance.id) ? { ...instance, admin: 'DRAINING' } : instance),
+  );
   return { revision: 48_213, instances: listed };
 }
 
 function events(): readonly object[] {
-  const [one] = instances();
-  if (one === undefined) return [];
-  const { namespace, service, id, state, reason, revision } = one;
+  const [instance] = instances();
+  if (instance === undefined) return [];
+  const { namespace, service, id, state, reason, revision } = instance;
   const common = { namespace, service, instance: id, revision, by: 'registry' };
   return [
     {
@@ -128,16 +130,16 @@ function topology(): object {
 }
 
 /** The answer of a route; undefined: unknown route. A drain is added to `drained`. */
-function answerTo(method: string, path: string, drained: Set<string>): unknown {
-  const [, id = '', more] = /^\/api\/v1\/instances\/([^/]+)(\/timeline)?$/.exec(path) ?? [];
-  const one = instances().find((known) => known.id === id);
+function answerFor(method: string, path: string, drained: Set<string>): unknown {
+  const [, id = '', timeline] = /^\/api\/v1\/instances\/([^/]+)(\/timeline)?$/.exec(path) ?? [];
+  const instance = instances().find((known) => known.id === id);
   const [, name] = /^\/api\/v1\/services\/(.+)$/.exec(path) ?? [];
-  if (more !== undefined) return { id, since: 0, events: events() };
-  if (one !== undefined && method === 'PATCH') {
+  if (timeline !== undefined) return { id, since: 0, events: events() };
+  if (instance !== undefined && method === 'PATCH') {
     drained.add(id);
-    return { ...detailOf(one), admin: 'DRAINING' };
+    return { ...detailOf(instance), admin: 'DRAINING' };
   }
-  if (one !== undefined) return detailOf(one);
+  if (instance !== undefined) return detailOf(instance);
   if (name !== undefined) return serviceOf(name, drained);
   if (path === '/api/v1/services') return { services: [{ name: 'gateway' }, { name: 'orders' }] };
   if (path === '/api/v1/events') return { epoch: 'e', since: 0, last: 3, more: false, missed: 0, events: events() };
@@ -145,11 +147,11 @@ function answerTo(method: string, path: string, drained: Set<string>): unknown {
 }
 
 /** A registry with fixed answers, for pages of the documentation. */
-export async function cannedRegistry(): Promise<{ readonly url: string; readonly server: Server }> {
+export async function startFixedRegistry(): Promise<{ readonly url: string; readonly server: Server }> {
   const drained = new Set<string>();
   const server = createServer((request, response) => {
     request.resume();
-    const answer = answerTo(request.method ?? '', new URL(request.url ?? '', 'http://x').pathname, drained);
+    const answer = answerFor(request.method ?? '', new URL(request.url ?? '', 'http://x').pathname, drained);
     response.statusCode = answer === undefined ? 404 : 200;
     response.end(JSON.stringify(answer ?? {}));
   }).listen(0, '127.0.0.1');

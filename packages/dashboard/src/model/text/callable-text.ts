@@ -10,7 +10,7 @@ import { momentText } from './moment.js';
 export const callableShare = ({ callable, all }: CallableCount): string => `${callable} of ${all}`;
 
 /**
- * How a service stands, for its heading: `2 of 2 callable`, `0 of 2 callable: 2 drained`. Instances that are callable
+ * The state of a service, for its heading: `2 of 2 callable`, `0 of 2 callable: 2 drained`. Instances that are callable
  * and yet not HEALTHY are named: `2 of 2 callable (1 UNHEALTHY)`.
  */
 export function standingText(standing: Pick<Standing, 'count' | 'unwell'>): string {
@@ -43,7 +43,7 @@ interface KeptAwayInput {
   readonly isOld?: boolean;
 }
 
-/** The operator who keeps callers away from an instance, with start, reason and end; empty: none, or unknown. */
+/** The operator's setting that keeps callers away from an instance, with start, reason and end; empty: none, or unknown. */
 export function keptAwayText({ instance: { admin }, detail, now, isOld = false }: KeptAwayInput): string {
   const override = detail?.override ?? null;
   if (admin === 'ENABLED' || override === null || override.admin === null) return '';
@@ -83,9 +83,9 @@ export interface AwayInput {
 /**
  * `Drained 10 s ago by an operator (new kernel).` The first of several counts. Without any: `Drained by an operator.`
  */
-export function awayWhy({ admin, terms, now, isOld = false }: AwayInput): string {
+export function awayReason({ admin, terms, now, isOld = false }: AwayInput): string {
   const action = admin === 'DRAINING' ? 'Drained' : 'Put into maintenance';
-  const [first] = terms.toSorted((one, other) => one.since - other.since);
+  const [first] = terms.toSorted((a, b) => a.since - b.since);
   if (first === undefined) return `${action} by an operator.`;
   const when = isOld ? `at ${momentText(first.since, now)}` : `${ageText(now - first.since)} ago`;
   return `${action} ${when} by ${first.by === '' ? 'an operator' : first.by}${first.reason === '' ? '' : ` (${first.reason})`}.`;
@@ -95,7 +95,7 @@ export function awayWhy({ admin, terms, now, isOld = false }: AwayInput): string
  * `until 14:02:23`, `until an operator enables it`; of several with ends of their own, from the first to the last.
  * Empty: not known.
  */
-export function awayUntil({ admin, terms, now }: AwayInput): string {
+export function awayEnd({ admin, terms, now }: AwayInput): string {
   if (terms.length === 0) return '';
   const enable = admin === 'DRAINING' ? 'undrained' : 'enabled';
   const ends = terms.map(({ untilMs }) => untilMs).filter((end) => end !== null);

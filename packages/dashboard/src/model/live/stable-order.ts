@@ -1,13 +1,13 @@
 import { useRef } from 'preact/hooks';
 
-/** The time for which rows may stay out of order, so that none moves away from under a pointer or the focus. */
-const LONGEST_MS = 2_000;
+/** The maximum time for which rows stay out of order: no row moves away from under the pointer or the focus. */
+const MAX_STALE_MS = 2_000;
 
 /**
  * Keeps rows in their places while the pointer is over the box or the focus in it: new ones are added at the end, gone
  * ones are removed. `keyOf` names a row. Pass `ref` to the box.
  */
-export function useSteady<Row>(
+export function useStableOrder<Row>(
   rows: readonly Row[],
   keyOf: (row: Row) => string,
 ): { readonly rows: readonly Row[]; readonly ref: { current: HTMLElement | null } } {
@@ -17,7 +17,7 @@ export function useSteady<Row>(
   const isTouched = box !== null && (box.matches(':hover') || box.contains(document.activeElement));
   const now = performance.now();
   const wanted = rows.map(keyOf);
-  if (!isTouched || now - shown.current.since > LONGEST_MS) {
+  if (!isTouched || now - shown.current.since > MAX_STALE_MS) {
     shown.current = { order: wanted, since: now };
     return { rows, ref };
   }
