@@ -4,7 +4,7 @@ import type { Load } from '../process/load.js';
 import { endAll } from '../process/spawn.js';
 import { openStage } from '../process/stage.js';
 import type { Stage } from '../process/stage.js';
-import { until } from '../process/until.js';
+import { waitFor } from '../process/wait-for.js';
 import { flawsOf, launchBrowser, visit, whyNoBrowser } from './browser.js';
 
 const INTERVAL_MS = 500;
@@ -55,7 +55,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard, with real services, in a 
     victim.kill('SIGKILL');
     await victim.exited;
     const heir = stage.launch('a');
-    await stage.whole();
+    await stage.waitUntilHealthy();
     await page.locator(`.tile[href*="${stage.idOf(heir)!}"].HEALTHY`).waitFor();
     await page.getByRole('heading', { name: 'All 3 services can be reached.' }).waitFor();
     expect(faults).toEqual([]);
@@ -76,7 +76,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard, with real services, in a 
     expect(await flawsOf(page)).toEqual([]);
     await stage.restartRegistry();
     await page.locator('.pill.live').waitFor();
-    await stage.whole();
+    await stage.waitUntilHealthy();
     await page.getByRole('heading', { name: 'All 3 services can be reached.' }).waitFor();
     await page.context().close();
   });
@@ -87,11 +87,14 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard, with real services, in a 
     await page.getByRole('button', { name: 'Drain…' }).click();
     await page.getByLabel(/^Reason/).fill('new kernel');
     await page.getByRole('button', { name: 'Drain', exact: true }).click();
-    await until('it drains', () => stage.instances.find(({ id }) => id === instance.id)?.admin === 'DRAINING');
+    await waitFor('it drains', () => stage.instances.find(({ id }) => id === instance.id)?.admin === 'DRAINING');
     await page.getByText('new kernel').first().waitFor();
     await page.getByRole('button', { name: 'Undrain…' }).click();
     await page.getByRole('button', { name: 'Enable', exact: true }).click();
-    await until('it is called again', () => stage.instances.find(({ id }) => id === instance.id)?.admin === 'ENABLED');
+    await waitFor(
+      'it is called again',
+      () => stage.instances.find(({ id }) => id === instance.id)?.admin === 'ENABLED',
+    );
     expect(faults).toEqual([]);
     await page.context().close();
   });
@@ -142,7 +145,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard, with real services, in a 
     await page.getByLabel(/^Type/).fill(`a…${instance.id.slice(-4)}`);
     await page.getByLabel(/^Reason/).fill('nobody knows it');
     await button.click();
-    await until('it is gone', () => !stage.instances.some(({ id }) => id === instance.id));
+    await waitFor('it is gone', () => !stage.instances.some(({ id }) => id === instance.id));
     await page.getByRole('heading', { name: /is not registered/ }).waitFor();
     await page.getByText('removed by an operator: nobody knows it').first().waitFor();
     // its process no longer takes part
@@ -150,7 +153,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard, with real services, in a 
     outcast.kill('SIGKILL');
     await outcast.exited;
     stage.launch('a');
-    await stage.whole();
+    await stage.waitUntilHealthy();
     await page.context().close();
   });
 

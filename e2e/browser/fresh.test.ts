@@ -2,7 +2,7 @@ import { startRegistry } from '@rollcall/registry';
 import type { RunningRegistry } from '@rollcall/registry';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { startRegistry as startProcess, urlOf } from '../process/by-hand.js';
+import { startRegistry as startProcess, urlOf } from '../process/plain-requests.js';
 import { endAll } from '../process/spawn.js';
 import { variants } from '../variants.js';
 import { flawsOf, launchBrowser, visit, whyNoBrowser } from './browser.js';

@@ -35,10 +35,10 @@ describe.skipIf(reason !== undefined)('a client of an etcd that requires client 
   let ca: Pair;
   let other: Pair;
   beforeAll(async () => {
-    ca = await made.authority('ca');
-    other = await made.authority('other-ca');
-    const server = await made.signed(ca);
-    own = await made.signed(ca);
+    ca = await made.createAuthority('ca');
+    other = await made.createAuthority('other-ca');
+    const server = await made.createSigned(ca);
+    own = await made.createSigned(ca);
     const files = [
       `--cert-file=${server.certFile}`,
       `--key-file=${server.keyFile}`,

@@ -5,7 +5,7 @@ import type { ServiceView } from '@rollcall/client';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { endAll, launch } from '../process/launch.js';
 import type { Child } from '../process/launch.js';
-import { until } from '../process/until.js';
+import { waitFor } from '../process/wait-for.js';
 import { ROOT } from './packages.js';
 import { compile } from './workshop.js';
 
@@ -17,7 +17,7 @@ const wordsOf = ({ out, err }: Child): string => [...out, ...err].join('\n');
 
 /** Rejects with the beginning of its output, if the condition does not become true. */
 async function settled(app: Child, isTrue: () => boolean): Promise<void> {
-  await until('it is HEALTHY, or logs why not', isTrue).catch((error: unknown) => {
+  await waitFor('it is HEALTHY, or logs why not', isTrue).catch((error: unknown) => {
     throw new Error(`Its output was only: ${wordsOf(app).slice(0, 2_000)}`, { cause: error });
   });
 }
@@ -51,7 +51,7 @@ describe('an application', () => {
   async function healthy(service: string, count = 1): Promise<ServiceView> {
     const view = caller.service(service);
     const seen = (): number => view.instances.filter(({ state }) => state === 'HEALTHY').length;
-    await until(`${count} of ${service} are HEALTHY`, () => seen() === count);
+    await waitFor(`${count} of ${service} are HEALTHY`, () => seen() === count);
     return view;
   }
 

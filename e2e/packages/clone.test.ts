@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { endAll } from '../process/launch.js';
 import type { Child } from '../process/launch.js';
-import { until } from '../process/until.js';
+import { waitFor } from '../process/wait-for.js';
 import { Desk } from './clone.js';
 import { ENTRIES, manifestIn, ROOT } from './packages.js';
 import { block } from './readme.js';
@@ -87,7 +87,7 @@ describe.runIf(isRepository)('a fresh clone', () => {
 
     /** Resolves when `ls` shows `count` HEALTHY instances of the service. */
     async function listed(ls: string, project: string, { service, count }: { service: string; count: number }) {
-      await until(`${count} of ${service} are HEALTHY for ${ls}`, async () => {
+      await waitFor(`${count} of ${service} are HEALTHY for ${ls}`, async () => {
         const { instances } = JSON.parse(await desk.run(`${ls} -o json --url ${registry.url}`, project)) as Listed;
         return instances.filter((one) => one.service === service && one.state === 'HEALTHY').length === count;
       });

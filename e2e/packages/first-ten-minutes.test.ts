@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { endAll, launch } from '../process/launch.js';
 import type { Child } from '../process/launch.js';
 import { isFailed, load } from '../process/load.js';
-import { until } from '../process/until.js';
+import { waitFor } from '../process/wait-for.js';
 import { block, withImports } from './readme.js';
 import { compile } from './workshop.js';
 
@@ -94,12 +94,12 @@ describe('the first ten minutes, from an empty folder', () => {
     const loading = load(await urlOf('gateway'), ['/orders/7', '/orders/7/buyer'], 80);
     const { replies } = loading;
     const answersOf = (id: string): number => replies.filter(({ instance }) => instance?.endsWith(id)).length;
-    await until('both have answered', () => answersOf(mortalId) >= 10 && answersOf(lastingId) >= 10);
+    await waitFor('both have answered', () => answersOf(mortalId) >= 10 && answersOf(lastingId) >= 10);
 
     mortal.kill('SIGKILL');
     await mortal.exited;
     const [dead, before] = [answersOf(mortalId), replies.length];
-    await until('it went on', () => replies.length >= before + 150);
+    await waitFor('it went on', () => replies.length >= before + 150);
     await loading.stop();
     expect(replies.filter(isFailed)).toEqual([]);
     expect(answersOf(mortalId) - dead).toBeLessThanOrEqual(2); // answers in flight

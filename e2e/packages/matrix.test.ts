@@ -7,7 +7,7 @@ import { isShort } from '../variants.js';
 import { endAll, launch } from '../process/launch.js';
 import type { Child } from '../process/launch.js';
 import { isFailed, load } from '../process/load.js';
-import { until } from '../process/until.js';
+import { waitFor } from '../process/wait-for.js';
 import { KINDS, PROTOCOLS } from './kinds/shop.js';
 import type { Kind } from './kinds/shop.js';
 
@@ -105,7 +105,7 @@ describe.each(CELLS)('Nest $nest on Node $node', ({ folder, path }) => {
   async function healthy({ started }: Cell): Promise<readonly Instance[]> {
     const views = KINDS.flatMap((kind) => witness?.service(kind) ?? []);
     const seen = () => views.flatMap((view) => view.instances).filter(({ state }) => state === 'HEALTHY');
-    await until('all of them are HEALTHY', () => seen().length === started.length, PATIENCE_MS);
+    await waitFor('all of them are HEALTHY', () => seen().length === started.length, PATIENCE_MS);
     return seen();
   }
 
@@ -147,13 +147,13 @@ async function drainUnderLoad(cell: Cell, perSecond: number) {
   const loading = load(cell.gateway, PATHS, perSecond);
   const { replies } = loading;
   const served = (instance: string): number => replies.filter((reply) => reply.instance === instance).length;
-  await until('each has answered', () => cell.started.every(({ instance }) => served(instance) >= 3), PATIENCE_MS);
+  await waitFor('each has answered', () => cell.started.every(({ instance }) => served(instance) >= 3), PATIENCE_MS);
   for (const child of cell.alone) child.kill('SIGTERM');
   await Promise.all(cell.alone.map(({ exited }) => exited));
   cell.together?.kill('SIGTERM');
   await cell.together?.exited;
   const before = replies.length;
-  await until('it continues', () => replies.length >= before + 50, PATIENCE_MS);
+  await waitFor('it continues', () => replies.length >= before + 50, PATIENCE_MS);
   await loading.stop();
   delay.disable();
   return { failures: replies.filter(isFailed), lagMs: delay.max / 1e6 };

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { startRegistry, urlOf } from './by-hand.js';
+import { startRegistry, urlOf } from './plain-requests.js';
 import { launch } from './launch.js';
 import { fullDisk } from './small-disk.js';
 import { endAll, PROGRAMS } from './spawn.js';
@@ -21,7 +21,7 @@ interface Ran {
 }
 
 /** Runs `rollcall` behind a piece of shell: `ulimit -n 22; exec "$@"`. */
-async function ran(shell: string, ...args: readonly string[]): Promise<Ran> {
+async function runBehindShell(shell: string, ...args: readonly string[]): Promise<Ran> {
   const child = launch('sh', ['-c', shell, 'sh', process.execPath, PROGRAMS.rollcall, ...args]);
   const { code } = await child.exited;
   return { code, output: [...child.out, ...child.err].join('\n') };
@@ -34,7 +34,7 @@ function isSentence({ output }: Ran): boolean {
 describe.runIf(process.platform === 'linux')('a command reports that the environment refuses it', () => {
   it.each([22, 30])('more than %i open files', async (files) => {
     for (const args of [['ls'], ['doctor'], ['up', '--memory', '--port', '0'], ['token', 'list']]) {
-      const result = await ran(
+      const result = await runBehindShell(
         `ulimit -n ${files}; exec "$@"`,
         ...args,
         ...(args[0] === 'ls' ? ['--url', 'http://127.0.0.1:1'] : []),
@@ -50,7 +50,7 @@ describe.runIf(process.platform === 'linux')('a command reports that the environ
   it('space for its output', async () => {
     const url = await urlOf(startRegistry(60_000, ['--memory']));
     for (const args of [['help'], ['ls', '--url', url, '-o', 'json'], ['doctor', '--url', url]]) {
-      const result = await ran('exec "$@" > /dev/full', ...args);
+      const result = await runBehindShell('exec "$@" > /dev/full', ...args);
       expect(result).toMatchObject({ code: 1, output: expect.stringMatching(/no room left.*\(ENOSPC\).*df -h/) });
       expect(result).toSatisfy(isSentence);
     }
@@ -66,7 +66,7 @@ describe.runIf(process.platform === 'linux')('a command reports that the environ
       await disk.break();
       const token = ['token', 'create', '--role', 'reader', '--tokens', join(disk.path, 'below', 'tokens.json')];
       for (const args of [token, ['up', '--port', '0', '--data', join(disk.path, 'data')]]) {
-        const result = await ran('exec "$@"', ...args);
+        const result = await runBehindShell('exec "$@"', ...args);
         expect(result).toMatchObject({ code: 1, output: expect.stringMatching(/full|ENOSPC/) });
         expect(result).toSatisfy(isSentence);
       }
@@ -91,7 +91,7 @@ describe.runIf(process.platform === 'linux')('a command reports that the environ
       ['doctor', '--ca-file', join(folder, 'nothing.pem'), '--url', 'https://127.0.0.1:1'],
     ];
     for (const args of cases) {
-      const result = await ran('exec "$@"', ...args);
+      const result = await runBehindShell('exec "$@"', ...args);
       expect([result.code, result.output]).toEqual([
         expect.toSatisfy((code) => code === 1 || code === 2),
         expect.stringMatching(/^rollcall /m),

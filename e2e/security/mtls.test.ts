@@ -23,9 +23,9 @@ let own: Pair;
 let count = 0;
 
 beforeAll(async () => {
-  ca = await certificates.authority('ca');
-  stranger = await certificates.authority('stranger');
-  own = await certificates.signed(ca, OF_ORDERS);
+  ca = await certificates.createAuthority('ca');
+  stranger = await certificates.createAuthority('stranger');
+  own = await certificates.createSigned(ca, OF_ORDERS);
 });
 afterAll(() => certificates.remove());
 
@@ -39,7 +39,7 @@ async function guarded() {
   const log = recordingLog();
   count += 1;
   const [name, listName] = [`registry-${count}`, `list-${count}.crl`];
-  const files = certificates.install(await certificates.signed(ca), name);
+  const files = certificates.install(await certificates.createSigned(ca), name);
   const crlFile = await revoke(ca, [], certificates, listName);
   const tls = { ...files, caFile: ca.certFile, crlFile };
   const heartbeatTls = { caFile: ca.certFile };
@@ -49,7 +49,7 @@ async function guarded() {
   return {
     log,
     url: registry.url,
-    renew: async () => certificates.install(await certificates.signed(ca), name),
+    renew: async () => certificates.install(await certificates.createSigned(ca), name),
     revoked: (pair: Pair) => revoke(ca, [pair], certificates, listName),
     outdated: () => outdate(ca, certificates, listName),
     updated: () => revoke(ca, [], certificates, listName),
@@ -80,7 +80,7 @@ describe('between a registry and its clients, with certificates alone', () => {
     const { url } = await guarded();
     const member = await enter(url, own);
     await expect.poll(() => member.rollcall.state, soon).toBe('HEALTHY');
-    const reader = await caller(url, await certificates.signed(ca, OF_A_READER));
+    const reader = await caller(url, await certificates.createSigned(ca, OF_A_READER));
     const states = async (): Promise<readonly string[]> => (await reader.instances('orders')).map(({ state }) => state);
     await expect.poll(states, soon).toEqual(['HEALTHY']);
   });
@@ -88,27 +88,31 @@ describe('between a registry and its clients, with certificates alone', () => {
   it.each([
     ['none', async (): Promise<Pair | null> => null, /certificate/],
     ['one that has signed itself', () => selfSigned(certificates, 'rollcall:service:orders'), /signed itself/],
-    ['that of another CA', () => certificates.signed(stranger, OF_ORDERS), /no CA of this registry has signed it/],
-    ['one that has expired', () => certificates.signed(ca, { ...OF_ORDERS, days: 0 }), /has expired/],
+    [
+      'that of another CA',
+      () => certificates.createSigned(stranger, OF_ORDERS),
+      /no CA of this registry has signed it/,
+    ],
+    ['one that has expired', () => certificates.createSigned(ca, { ...OF_ORDERS, days: 0 }), /has expired/],
     [
       'one without such a name',
-      () => certificates.signed(ca, { names: ['DNS:orders.internal'] }),
+      () => certificates.createSigned(ca, { names: ['DNS:orders.internal'] }),
       /names are .*DNS:orders\.internal/,
     ],
     [
       'that of another service',
-      () => certificates.signed(ca, { names: ['URI:rollcall:service:mail'] }),
+      () => certificates.createSigned(ca, { names: ['URI:rollcall:service:mail'] }),
       /is for mail; received orders/,
     ],
-    ['that of a reader', () => certificates.signed(ca, OF_A_READER), /has the role reader/],
-    ['that of an operator', () => certificates.signed(ca, OF_AN_OPERATOR), /has the role operator/],
+    ['that of a reader', () => certificates.createSigned(ca, OF_A_READER), /has the role reader/],
+    ['that of an operator', () => certificates.createSigned(ca, OF_AN_OPERATOR), /has the role operator/],
   ] as const)('with %s a registration is refused with the reason', async (_, pairOf, why) => {
     const { url } = await guarded();
     const pair = await pairOf();
     const { rollcall, log } = await enter(url, pair);
     await expect.poll(() => log.texts('error').join('\n'), soon).toMatch(why);
     expect(rollcall.state).not.toBe('HEALTHY');
-    const operator = await caller(url, await certificates.signed(ca, OF_AN_OPERATOR));
+    const operator = await caller(url, await certificates.createSigned(ca, OF_AN_OPERATOR));
     expect(await operator.instances('orders').catch(() => [])).toEqual([]);
   });
 });
@@ -116,11 +120,11 @@ describe('between a registry and its clients, with certificates alone', () => {
 describe('while they are connected', () => {
   it('every certificate is replaced, the old ones are revoked, and a service stays HEALTHY', async () => {
     const { url, renew, revoked, log: registryLog } = await guarded();
-    const first = certificates.copy(await certificates.signed(ca, OF_ORDERS), 'first');
+    const first = certificates.copy(await certificates.createSigned(ca, OF_ORDERS), 'first');
     const files = certificates.copy(first, 'orders');
     const { rollcall, log, calls } = await enter(url, files);
     await expect.poll(() => rollcall.state, soon).toBe('HEALTHY');
-    const reader = await caller(url, await certificates.signed(ca, OF_A_READER));
+    const reader = await caller(url, await certificates.createSigned(ca, OF_A_READER));
     const since = async (): Promise<readonly number[]> => (await reader.instances('orders')).map((one) => one.since);
     const before = await since();
     /** Each round has a Heartbeat-1 and a Heartbeat-2: after three without one the service would not be HEALTHY. */
@@ -130,7 +134,7 @@ describe('while they are connected', () => {
       expect(rollcall.state).toBe('HEALTHY');
     };
     await renew();
-    certificates.install(await certificates.signed(ca, OF_ORDERS), 'orders');
+    certificates.install(await certificates.createSigned(ca, OF_ORDERS), 'orders');
     await expect.poll(() => registryLog.texts('info').join('\n'), soon).toContain('will be used from now on');
     await rounds();
     await revoked(first);
@@ -142,14 +146,14 @@ describe('while they are connected', () => {
 
   it('one is revoked: it is refused from then on, and the others are not', async () => {
     const { url, revoked } = await guarded();
-    const doomed = await certificates.signed(ca, OF_ORDERS);
+    const doomed = await certificates.createSigned(ca, OF_ORDERS);
     const lost = await enter(url, doomed);
     const stays = await enter(url, own);
     await expect.poll(() => lost.rollcall.state, soon).toBe('HEALTHY');
     await expect.poll(() => stays.rollcall.state, soon).toBe('HEALTHY');
     await revoked(doomed);
     await expect.poll(() => lost.log.texts('error').join('\n'), soon).toMatch(/was revoked/);
-    const reader = await caller(url, await certificates.signed(ca, OF_A_READER));
+    const reader = await caller(url, await certificates.createSigned(ca, OF_A_READER));
     const states = async (): Promise<readonly string[]> =>
       (await reader.instances('orders')).map(({ state }) => state).toSorted();
     await expect.poll(states, soon).toEqual(expect.arrayContaining(['HEALTHY']));
@@ -171,7 +175,7 @@ describe('while they are connected', () => {
     }
     expect(states()).not.toContain(null);
     await updated();
-    const reader = await caller(url, await certificates.signed(ca, OF_A_READER));
+    const reader = await caller(url, await certificates.createSigned(ca, OF_A_READER));
     const listed = async () => (await reader.instances('orders')).map(({ state }) => state);
     await expect.poll(listed, soon).toEqual(['HEALTHY', 'HEALTHY']);
     for (const { log } of fleet) {
