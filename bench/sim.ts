@@ -3,9 +3,9 @@ import {
   bareRoundRobin,
   BEYOND_ROUND_ROBIN,
   compare,
-  executedTwice,
+  findExecutedTwice,
   LAW_WORLDS,
-  NEARLY,
+  MIN_SHORTAGE_RATIO,
   NONE_SLOW,
   ONE_FAILS_FAST,
   ONE_FROZEN,
@@ -17,9 +17,9 @@ import {
   rollcall,
   simulate,
   SIX_OF_TEN_FAIL,
-  successes,
+  countSuccesses,
 } from '@rollcall/client/testing';
-import type { Contestant, LawCase, LawWorld, Outcome, Play } from '@rollcall/client/testing';
+import type { CallerFactory, LawCase, LawWorld, Outcome, QualityCase } from '@rollcall/client/testing';
 import { ManualTime, seededRandom } from '@rollcall/core/testing';
 import { median } from './harness.js';
 import type { Bench, Figure, Report } from './harness.js';
@@ -40,10 +40,10 @@ interface Measure {
 
 interface Row {
   readonly name: string;
-  readonly play: Play;
+  readonly play: QualityCase;
   readonly measures: readonly Measure[];
   /** The healthy fleet with which the figures are compared, too. */
-  readonly healthy?: Play;
+  readonly healthy?: QualityCase;
   /** Attempts of a caller without a library; default 1. */
   readonly bareAttempts?: number;
   /** For the first measure, when calls are hedged. */
@@ -52,10 +52,10 @@ interface Row {
 
 const percent = (ratio: number): number => 100 * ratio;
 const attemptsPerCall = (outcome: Outcome): number => outcome.attempts / outcome.made;
-const [overFrom, overTo] = OVERLOAD.trouble;
+const [overFrom, overTo] = OVERLOAD.faultSeconds;
 /** While one was slow. A failure without a library has waited for its timeout. */
 const p99Ms = (outcome: Outcome): number =>
-  Math.min(outcome.quantileMs(0.99, ...ONE_SLOW.trouble), ONE_SLOW.bareTimeoutMs);
+  Math.min(outcome.quantileMs(0.99, ...ONE_SLOW.faultSeconds), ONE_SLOW.bareTimeoutMs);
 
 const ROWS: readonly Row[] = [
   {
@@ -124,7 +124,7 @@ function exact(values: readonly number[]): { value: number; spread: [number, num
   return { value: digits(median(values)), spread: [digits(Math.min(...values)), digits(Math.max(...values))] };
 }
 
-async function play(of: Play, contestant: Contestant): Promise<readonly Outcome[]> {
+async function play(of: QualityCase, contestant: CallerFactory): Promise<readonly Outcome[]> {
   const outcomes: Outcome[] = [];
   for (const seed of SEEDS) {
     outcomes.push(await simulate(of.scenario, contestant, { time: new ManualTime(), random: seededRandom(seed) }));
@@ -229,21 +229,21 @@ async function casesOf(law: LawWorld): Promise<readonly LawCase[]> {
 async function runLaw(law: LawWorld, report: Report): Promise<number> {
   const cases = await casesOf(law);
   const made = cases.reduce((sum, { ours }) => sum + ours.length, 0);
-  const shares = exact(cases.map(({ ours }) => percent(successes(ours) / ours.length)));
+  const shares = exact(cases.map(({ ours }) => percent(countSuccesses(ours) / ours.length)));
   const ratios = exact(cases.map(ratioOf));
   const isShort = law.hosts.some((count) => law.world(count).isShort === true);
   report({
     metric: `law: ${law.name}: success, beside a bare client, at worst`,
     unit: '%',
-    value: digits(percent(cases.reduce((sum, { ours }) => sum + successes(ours), 0) / made)),
+    value: digits(percent(cases.reduce((sum, { ours }) => sum + countSuccesses(ours), 0) / made)),
     spread: shares.spread,
     baseline: digits(percent(cases.reduce((sum, { bareSuccesses }) => sum + bareSuccesses, 0) / made)),
     ratio: ratios.spread[0],
     ratioSpread: ratios.spread,
     runs: cases.length,
-    target: `>= ${isShort ? NEARLY : 1} x`,
+    target: `>= ${isShort ? MIN_SHORTAGE_RATIO : 1} x`,
   });
-  return cases.reduce((sum, { ours }) => sum + executedTwice(ours).length, 0);
+  return cases.reduce((sum, { ours }) => sum + findExecutedTwice(ours).length, 0);
 }
 
 async function runLaws(report: Report): Promise<void> {

@@ -2,7 +2,7 @@ import { startRegistry } from '@rollcall/registry';
 import type { RunningRegistry } from '@rollcall/registry';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { flawsOf, launchBrowser, visit, whyNoBrowser } from './browser.js';
+import { flawsOf, launchBrowser, visit, browserSkipReason } from './browser.js';
 
 const SECRET = 'a-secret-of-132-bits-22';
 const END = Date.now() + 3_600_000;
@@ -15,7 +15,7 @@ const counted = (page: Page): Promise<string> => page.locator('nav b').innerText
 const mainText = async (page: Page): Promise<string> =>
   (await page.locator('main').innerText()).replaceAll(/\s*\/\s*/g, '/').replaceAll(/\s+/g, ' ');
 
-describe.skipIf(whyNoBrowser !== null)(
+describe.skipIf(browserSkipReason !== null)(
   'a service whose instances an operator has all drained, on the dashboard',
   () => {
     let browser: Browser;
@@ -138,7 +138,7 @@ describe.skipIf(whyNoBrowser !== null)(
   },
 );
 
-describe.skipIf(whyNoBrowser !== null)('the chosen namespace on the dashboard', () => {
+describe.skipIf(browserSkipReason !== null)('the chosen namespace on the dashboard', () => {
   let browser: Browser;
   let registry: RunningRegistry;
 

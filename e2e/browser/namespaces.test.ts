@@ -2,7 +2,7 @@ import { startRegistry } from '@rollcall/registry';
 import type { RunningRegistry } from '@rollcall/registry';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { flawsOf, launchBrowser, visit, whyNoBrowser } from './browser.js';
+import { flawsOf, launchBrowser, visit, browserSkipReason } from './browser.js';
 
 const SECRET = 'a-secret-of-132-bits-22';
 
@@ -21,7 +21,7 @@ async function mainText(page: Page): Promise<string> {
   return (await page.locator('main').innerText()).replaceAll(/\s*\/\s*/g, '/');
 }
 
-describe.skipIf(whyNoBrowser !== null)('the namespaces of the dashboard', () => {
+describe.skipIf(browserSkipReason !== null)('the namespaces of the dashboard', () => {
   let browser: Browser;
   let registry: RunningRegistry;
 

@@ -95,7 +95,7 @@ describe.each(CELLS)('$name with Nest $nest, which gives decorators no metadata'
     launch(process.execPath, [...program, ...KINDS], { cwd: project.folder, env: { ROLLCALL_URL: url } });
     caller = new Rollcall({ registry: url });
     caller.start();
-    const { call, fetch, grpc } = facesOf(caller);
+    const { call, fetch, grpc } = createCalls(caller);
     for (const kind of KINDS) {
       const view = caller.service(kind);
       await waitFor(`${kind} is HEALTHY`, () => view.instances[0]?.state === 'HEALTHY');
@@ -108,7 +108,7 @@ describe.each(CELLS)('$name with Nest $nest, which gives decorators no metadata'
 });
 
 /** The same call over each protocol. */
-function facesOf(caller: Rollcall) {
+function createCalls(caller: Rollcall) {
   return {
     call: (service: string): Promise<unknown> => caller.call(service, 'find', { id: '7' }),
     fetch: async (service: string): Promise<unknown> => (await caller.fetch(service, '/orders/7')).json(),

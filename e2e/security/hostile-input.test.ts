@@ -83,7 +83,7 @@ describe('a registration with', () => {
         latin1(`${head}content-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n`),
         Buffer.from(body as string),
       ]);
-      const text = await stage.say(bytes);
+      const text = await stage.sendRaw(bytes);
       expect(text.split('\r\n')[0]).toContain(` ${status} `);
       expect(text.length).toBeLessThan(4_096);
       expect(Object.keys(Object.prototype)).toEqual([]);
@@ -119,7 +119,7 @@ describe('a beat, which bypasses the router, with', () => {
     const bearer = 'the-secret-of-orders-there-which-is-long';
     // a body that is too long is refused before it has arrived, and its sender gets the refusal or a closed connection
     const head = `POST /api/v1/instances/orders-there/heartbeat HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer ${bearer}\r\n`;
-    const text = await stage.say(
+    const text = await stage.sendRaw(
       `${head}content-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
     );
     expect(text.split('\r\n')[0]).toContain(` ${status} `);
@@ -171,7 +171,7 @@ describe('a request that two parsers could read differently', () => {
     ['no version', `GET /health/live\r\n\r\n${second}`],
     ['another version', `PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n${second}`],
   ])('%s: is refused, and the bytes after it are not a request', async (_what, bytes) => {
-    const text = await stage.say(bytes);
+    const text = await stage.sendRaw(bytes);
     // a client without a token is refused before the rest has arrived; that rest is never another request
     expect(text).toMatch(/HTTP\/1\.1 400 /);
     expect(text).not.toMatch(/HTTP\/1\.1 [235]/);
@@ -179,14 +179,14 @@ describe('a request that two parsers could read differently', () => {
   });
 
   it('a name of another host in an absolute URL does not count, and the Host header must be ours', async () => {
-    const text = await stage.say(
+    const text = await stage.sendRaw(
       'GET http://localhost/health/live HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n',
     );
     expect(text).toMatch(/^HTTP\/1\.1 421 /);
   });
 
   it('two Host headers are refused', async () => {
-    const text = await stage.say(
+    const text = await stage.sendRaw(
       'GET /health/live HTTP/1.1\r\nhost: evil.example\r\nhost: localhost\r\nconnection: close\r\n\r\n',
     );
     expect(text).toMatch(/^HTTP\/1\.1 4\d\d /);
@@ -205,7 +205,7 @@ describe('an oversized request', () => {
     ['a URL', `GET /${'a'.repeat(40_000)} HTTP/1.1\r\nhost: localhost\r\n\r\n`, 413],
     ['a query', `GET /health/live?${'a=b&'.repeat(10_000)} HTTP/1.1\r\nhost: localhost\r\n\r\n`, 413],
   ])('in %s', async (_what, bytes, status) => {
-    const text = await stage.say(bytes, (all) => all.includes('\r\n\r\n{'));
+    const text = await stage.sendRaw(bytes, (all) => all.includes('\r\n\r\n{'));
     expect(text).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
   });
 
@@ -218,7 +218,7 @@ describe('an oversized request', () => {
 
   it('in chunks that never end is cut at the limit', async () => {
     const head = `POST /api/v1/register HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${token}\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n`;
-    const text = await stage.say(head + `1000\r\n${'['.repeat(4_096)}\r\n`.repeat(8));
+    const text = await stage.sendRaw(head + `1000\r\n${'['.repeat(4_096)}\r\n`.repeat(8));
     expect(text).toMatch(/^HTTP\/1\.1 413 /);
   });
 });
@@ -233,7 +233,7 @@ it('that never ends is closed: a head after 5 s, a body after 10 s; others are a
   ];
   const startedAt = performance.now();
   const all = endless.map(async (bytes) => {
-    expect(await stage.say(bytes)).toMatch(/^(HTTP\/1\.1 4\d\d |$)/);
+    expect(await stage.sendRaw(bytes)).toMatch(/^(HTTP\/1\.1 4\d\d |$)/);
     return performance.now() - startedAt;
   });
   expect((await stage.ask('/health/live')).status).toBe(200);

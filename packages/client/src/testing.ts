@@ -14,16 +14,16 @@ export type { Channel, Exchange, Failure, Sink, Target, Terms, Transport } from 
 // calls among servers that fail, in discrete events: what the quality of calls is measured in
 export { bareLeastLoaded, bareRoundRobin, rollcall } from './simulation/callers.js';
 export { simulate } from './simulation/simulation.js';
-export type { BareTerms } from './simulation/callers.js';
+export type { BareOptions } from './simulation/callers.js';
 export type {
   Caller,
-  Chance,
-  Contestant,
+  Distributions,
+  CallerFactory,
   Outcome,
   Reply,
   Scenario,
   SimulatedTime,
-  Site,
+  CallerParts,
 } from './simulation/simulation.js';
 export {
   BEYOND_ROUND_ROBIN,
@@ -36,24 +36,24 @@ export {
   RANDOM_ERRORS,
   SIX_OF_TEN_FAIL,
 } from './simulation/scenarios.js';
-export type { Play } from './simulation/scenarios.js';
+export type { QualityCase } from './simulation/scenarios.js';
 // whole worlds, and what a call of this package may not be beside one of a bare client
-export { compare, executedTwice, NEARLY, ratioOf, successes } from './simulation/law.js';
-export type { Chances, LawCase } from './simulation/law.js';
+export { compare, findExecutedTwice, MIN_SHORTAGE_RATIO, ratioOf, countSuccesses } from './simulation/law.js';
+export type { CreateClock, LawCase } from './simulation/law.js';
 export { LAW_WORLDS } from './simulation/law-worlds.js';
 export type { LawWorld } from './simulation/law-worlds.js';
 export type {
   CallRecord,
-  CatalogWord,
-  Ending,
+  CatalogUpdate,
+  CallResult,
   Listed,
   PlannedCall,
   SteppedTime,
-  Traffic,
+  CallLoad,
   World,
   WorldCaller,
   WorldClient,
-  WorldSite,
+  CallerContext,
 } from './simulation/world.js';
 export type {
   Acceptor,
@@ -61,15 +61,15 @@ export type {
   Fault,
   FaultOf,
   HostRequest,
-  Line,
-  LineEnd,
+  Connection,
+  ConnectionEnd as LineEnd,
   Loop,
   Network,
-  OnHosts,
+  HostSpan,
   Span,
-  Word,
+  ReplyContent,
 } from './simulation/network.js';
-export type { Host, HostParts, Work } from './simulation/host.js';
+export type { Host, HostParts, WorkResult } from './simulation/host.js';
 // what a benchmark measures a pick with
 export { Balancer } from './balance/balancer.js';
 export type { Preferences } from './balance/arrangement.js';
