@@ -88,7 +88,7 @@ describe.skipIf(browserSkipReason !== null)(
       await page.context().close();
     });
 
-    it('is NOT CALLABLE in the list of services, where a chip filters for it', async () => {
+    it('is shown as NOT CALLABLE in the list of services, where a chip filters for it', async () => {
       const { page, faults } = await visit(browser, `${registry.url}/#/services`);
       const row = page.locator('tr[data-row]', { hasText: 'NOT CALLABLE' });
       await row.waitFor();

@@ -104,7 +104,7 @@ describe.skipIf(browserSkipReason !== null)('the namespaces of the dashboard', (
     await page.context().close();
   });
 
-  it('that are unknown are reported, with the existing ones', async () => {
+  it('are reported when unknown, with the existing ones', async () => {
     const { page, faults } = await visit(browser, `${registry.url}/#/services?ns=nope`);
     for (const screen of ['services', 'overview', 'instances', 'topology', 'events']) {
       const hash = `#/${screen}?ns=nope`;
@@ -121,7 +121,7 @@ describe.skipIf(browserSkipReason !== null)('the namespaces of the dashboard', (
     await page.context().close();
   });
 
-  it('of a service that is in another namespace are shown, with a link', async () => {
+  it('are shown when a service is in another namespace, with a link', async () => {
     const { page } = await visit(browser, `${registry.url}/#/services/default/orders`);
     await page.getByText('orders is in the namespace').waitFor();
     await page.locator('main').getByRole('link', { name: 'staging' }).click();

@@ -62,7 +62,7 @@ describe.skipIf(browserSkipReason !== null)('the dashboard of 200 services with 
   }
 
   it.each(screens)(
-    'fits every size in both themes, and nothing lies over anything: %s',
+    'fits every size in both themes, and no element overlaps another: %s',
     async (_name, hash) => {
       const { page, faults } = await visit(browser, fleet.url);
       await open(page, hash());
@@ -81,7 +81,7 @@ describe.skipIf(browserSkipReason !== null)('the dashboard of 200 services with 
 
   // `npm test` covers it in dashboard.test.ts, every screen with a small fleet
   it.skipIf(isShort).each(screens)(
-    'has nothing against it by WCAG 2.2 AA in both themes, wide and narrow: %s',
+    'violates no rule of WCAG 2.2 AA in both themes, wide and narrow: %s',
     async (_name, hash) => {
       const { page } = await visit(browser, fleet.url);
       await open(page, hash());

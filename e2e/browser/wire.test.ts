@@ -88,7 +88,7 @@ describe.skipIf(browserSkipReason !== null)('the cost of the dashboard of 1,000 
     await fleet?.close();
   });
 
-  it('the first load: at most 125 KB', { timeout: 90_000 }, async () => {
+  it('loads at most 125 KB at first', { timeout: 90_000 }, async () => {
     const proxy = await openCounter(fleet.url);
     const page = await browser.newPage();
     await page.goto(proxy.url);
@@ -102,7 +102,7 @@ describe.skipIf(browserSkipReason !== null)('the cost of the dashboard of 1,000 
   });
 
   // other load on the machine makes it slower, never faster
-  it('over 400 kbit/s: a verdict within 3 s', { timeout: 90_000, retry: 2 }, async () => {
+  it('shows a verdict within 3 s over 400 kbit/s', { timeout: 90_000, retry: 2 }, async () => {
     const page = await browser.newPage();
     const session = await page.context().newCDPSession(page);
     await session.send('Network.enable');
@@ -120,7 +120,7 @@ describe.skipIf(browserSkipReason !== null)('the cost of the dashboard of 1,000 
     await page.close();
   });
 
-  it('at 3,000 changes a minute: at most a quarter of a core, and 15 KB/s', { timeout: 120_000 }, async () => {
+  it('uses at most a quarter of a core and 15 KB/s at 3,000 changes a minute', { timeout: 120_000 }, async () => {
     const proxy = await openCounter(fleet.url);
     const page = await browser.newPage({ viewport: { width: 1440, height: 900 } });
     await page.goto(proxy.url);

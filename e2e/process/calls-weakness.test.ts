@@ -25,7 +25,7 @@ async function setFault(faulty: Child, state: 'faulty' | 'well'): Promise<void> 
 
 const judged = (run: () => Promise<void>): Promise<void> => repeatIfLate(INTERVAL_MS, run);
 
-describe('under an open-loop load, one of three', () => {
+describe('under an open-loop load', () => {
   let stage: CallStage;
   let workers: readonly Child[];
 
@@ -59,7 +59,7 @@ describe('under an open-loop load, one of three', () => {
     return { run, id };
   }
 
-  it('that answers 503 at once fails no repeatable call, and few others', () =>
+  it('an instance that answers 503 at once fails no repeatable call, and few others', () =>
     judged(async () => {
       const { run, id } = await withFaulty('http', 'unavailable', (_id, load) => stage.waitForLoad(load, 1));
       expect(run.violations, run.figures).toEqual([]);
@@ -70,7 +70,7 @@ describe('under an open-loop load, one of three', () => {
       expect(run.slow('find', 100), run.figures).toEqual([]);
     }));
 
-  it('that is 50 times slower fails no call, and gets few', () =>
+  it('an instance that is 50 times slower fails no call, and gets few', () =>
     judged(async () => {
       const { run, id } = await withFaulty('tcp', 'slow', (_id, load) => stage.waitForLoad(load, 1.5));
       expect(run.violations, run.figures).toEqual([]);
@@ -79,7 +79,7 @@ describe('under an open-loop load, one of three', () => {
       expect(run.slow('find', 200), run.figures).toEqual([]);
     }));
 
-  it('whose handlers refuse is not penalized, and its refusals are not retried elsewhere', () =>
+  it('an instance whose handlers refuse is not penalized, and its refusals are not retried elsewhere', () =>
     judged(async () => {
       const { run, id } = await withFaulty('tcp', 'refuse', async (faulty, load) => {
         const failed = (): number => load.outcomes.filter(({ failure }) => failure !== null).length;

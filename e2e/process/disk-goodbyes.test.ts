@@ -84,7 +84,7 @@ function startUndecidingRegistry(folder: string): Child {
   return startRegistry(3_600_000, ['--data', folder]);
 }
 
-describe('a registry that is killed right after it has acknowledged', () => {
+describe('a registry that is killed right after an acknowledgement', () => {
   let folder = '';
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'rollcall-goodbyes-'));
@@ -95,7 +95,7 @@ describe('a registry that is killed right after it has acknowledged', () => {
   });
 
   it(
-    `a goodbye, a removal, a drain or an operator's word, ${KILLS} times, has it still`,
+    `keeps each goodbye, removal, drain and operator's setting that it acknowledged, ${KILLS} times`,
     async () => {
       const acknowledged: Acknowledged = new Map();
       for (let life = 0; life < KILLS; life += 1)

@@ -27,7 +27,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-describe('finds an instance, at a registry without tokens,', () => {
+describe('rollcall doctor, at a registry without tokens,', () => {
   let url = '';
   let flapper: RawService;
   const startService = (service: string, serviceOptions: Partial<RawServiceOptions> = {}): Promise<RawService> =>
@@ -46,7 +46,7 @@ describe('finds an instance, at a registry without tokens,', () => {
     flapper = await startService('flapper');
   }, 30_000);
 
-  it('whose port is closed', async () => {
+  it('reports an instance whose port is closed', async () => {
     const one = await startService('closed');
     await waitForState(one, 'HEALTHY');
     await one.closePort();
@@ -60,7 +60,7 @@ describe('finds an instance, at a registry without tokens,', () => {
     expect(evidence.at(-1)).toMatch(/tried from here, http:.*ECONNREFUSED/);
   });
 
-  it('that accepts connections and sends nothing', async () => {
+  it('reports an instance that accepts connections and sends nothing', async () => {
     const one = await startService('frozen');
     await waitForState(one, 'HEALTHY');
     one.answers = false;
@@ -74,7 +74,7 @@ describe('finds an instance, at a registry without tokens,', () => {
     expect(evidence.join('\n')).toMatch(/Heartbeat-2.*last came/);
   });
 
-  it('that does not reach the registry', async () => {
+  it('reports an instance that does not reach the registry', async () => {
     const one = await startService('cut-off');
     await waitForState(one, 'HEALTHY');
     one.beats = false;
@@ -87,7 +87,7 @@ describe('finds an instance, at a registry without tokens,', () => {
     );
   });
 
-  it('that this machine reaches and the registry does not', async () => {
+  it('reports an instance that this machine reaches and the registry does not', async () => {
     let port = 0;
     const place = {
       port: await startPickyProxy(
@@ -109,7 +109,7 @@ describe('finds an instance, at a registry without tokens,', () => {
     expect(evidence.at(-1)).toContain(`it says that it is ${one.id}`);
   });
 
-  it('that the registry reaches and this machine does not', async () => {
+  it('reports an instance that the registry reaches and this machine does not', async () => {
     let port = 0;
     const place = {
       port: await startPickyProxy(
@@ -128,7 +128,7 @@ describe('finds an instance, at a registry without tokens,', () => {
     );
   });
 
-  it('whose address another instance has', async () => {
+  it('reports an instance whose address another instance has', async () => {
     const one = await startService('ousted');
     await waitForState(one, 'HEALTHY');
     one.name = 'somebody-else';
@@ -140,7 +140,7 @@ describe('finds an instance, at a registry without tokens,', () => {
     );
   });
 
-  it('that share one address', async () => {
+  it('reports instances that share one address', async () => {
     const one = await startService('shared');
     await waitForState(one, 'HEALTHY');
     one.twin = 'shared-twin';
@@ -151,7 +151,7 @@ describe('finds an instance, at a registry without tokens,', () => {
     expectFinding(await diagnose(url, ['shared', '--no-ports']), 'address-shared', /in turns/, /port of its own/);
   });
 
-  it('whose change feed is cut', async () => {
+  it('reports an instance whose change feed is cut', async () => {
     const way = await startProxy(url, { cuts: (path) => path.startsWith('/api/v1/watch') });
     const behind = start('worker', [], { ROLLCALL_URL: way, SERVICE: 'behind', NOTES: join(folder, 'notes') });
     const codes = async (): Promise<boolean> => {
@@ -165,7 +165,7 @@ describe('finds an instance, at a registry without tokens,', () => {
     expectFinding(await diagnose(url, ['behind']), 'stale-copy', /line false/, /proxy_buffering off/);
   });
 
-  it('that fails repeatedly or does not drain; and addresses that only this machine can call', async () => {
+  it('reports an instance that fails repeatedly or does not drain, and addresses that only this machine can call', async () => {
     for (let fall = 0; fall < 4; fall += 1) {
       await waitForState(flapper, 'HEALTHY');
       flapper.answers = false;

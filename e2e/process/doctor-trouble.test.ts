@@ -88,7 +88,7 @@ function startLimitedProgram(): Child {
 }
 
 describe.runIf(isLinux)('a registry with few open files', () => {
-  it('that accepts no more connections: the doctor does not suspect TLS, and reports an unknown cause', async () => {
+  it('is reported with an unknown cause, not with TLS, when it accepts no more connections', async () => {
     const registry = startLimitedProgram();
     const url = await urlOf(registry);
     // the limit applies to their numbers, and there are gaps between those that are open
@@ -109,7 +109,7 @@ describe.runIf(isLinux)('a registry with few open files', () => {
     expect([diagnosis.code, fixesOf(diagnosis).includes('https://')]).toEqual([3, false]);
   });
 
-  it('that has hardly any left reports how many are open', async () => {
+  it('reports how many are open when hardly any are left', async () => {
     const registry = startLimitedProgram();
     const url = await urlOf(registry);
     for (let port = 1; openFilesOf(registry) < 140; port += 1) {
@@ -136,7 +136,7 @@ describe('a connection that loses packets', () => {
     expect(diagnosis.code).toBe(1);
   });
 
-  it('between the registry and an instance is reported for both, and no fix suggests another address', async () => {
+  it('is reported for the registry and the instance between them, and no fix suggests another address', async () => {
     const url = await urlOf(startRegistry(INTERVAL_MS, ['--memory']));
     let target = 0;
     const place = { port: await startLossyProxy(() => target, { swallows: (nth) => nth % 4 >= 2 }) };
@@ -159,7 +159,7 @@ describe('a connection that loses packets', () => {
     expect(fixesOf(diagnosis)).not.toContain('advertiseHost');
   });
 
-  it('that drops only large answers is reported', async () => {
+  it('is reported when it drops only large answers', async () => {
     const url = await startRegistryWith();
     const port = await startLossyProxy(() => portOf(url), { maxBytes: 32_768 });
     const diagnosis = await diagnose(`http://127.0.0.1:${port}`);
@@ -168,7 +168,7 @@ describe('a connection that loses packets', () => {
     expect(codesOf(diagnosis)).toEqual(['large-answers-lost']);
   });
 
-  it('that drops all answers above one packet, even the one about the registry, is reported', async () => {
+  it('is reported when it drops all answers above one packet, even the one about the registry', async () => {
     const url = await startRegistryWith();
     const port = await startLossyProxy(() => portOf(url), { maxBytes: 1_300 });
     const diagnosis = await diagnose(`http://127.0.0.1:${port}`);
@@ -255,7 +255,7 @@ describe('a proxy that ends streams', () => {
 });
 
 describe('a server that closes connections without an answer', () => {
-  it.each(['http', 'https'])('over %s is reported without a guessed reason', async (scheme) => {
+  it.each(['http', 'https'])('is reported over %s without a guessed reason', async (scheme) => {
     const port = await listenOnFreePort(
       createTcpServer((socket) => void socket.on('error', () => {}).resetAndDestroy()),
     );

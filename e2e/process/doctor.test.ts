@@ -162,7 +162,7 @@ describe('where no registry answers, the doctor reports what does, and exits wit
 });
 
 describe('a registry that does not let the doctor in', () => {
-  it('while it reads its store', async () => {
+  it('is reported while it reads its store', async () => {
     const port = await freePort();
     const slow = { name: 'slow', durable: false, load: () => new Promise<never>(() => {}) };
     const store = { ...slow, write: () => Promise.resolve(), close: () => Promise.resolve() };
@@ -179,12 +179,12 @@ describe('a registry that does not let the doctor in', () => {
     expect(diagnosis.code).toBe(1);
   });
 
-  it('under a name that it does not accept', async () => {
+  it('is reported when it does not accept the name', async () => {
     const url = await startProxy(await registryWith(), { host: 'registry.shop' });
     expectFinding(await diagnose(url), 'registry-name-refused', /421 MISDIRECTED/, /rollcall up --name/);
   });
 
-  it('without a valid token, and reports which services were refused for that', async () => {
+  it('is reported when the token is not valid, and reports which services were refused for that', async () => {
     const tokens = join(folder, 'tokens.json');
     const request = { role: 'reader', services: [] } as const;
     const { token: reader } = await addToken(tokens, request);
@@ -231,7 +231,7 @@ describe('a registry that does not let the doctor in', () => {
     expectFinding(slowed, 'registry-refuses', /429 TOO_MANY/, /./);
   });
 
-  it('with a certificate without a name; and its own expires soon', async () => {
+  it('is reported when a certificate has no name, and its own expires soon', async () => {
     const server = await made.createSigned(ca);
     const args = ['--tls-cert', server.certFile, '--tls-key', server.keyFile, '--tls-ca', caFile];
     const url = await registryWith(...args);
@@ -250,7 +250,7 @@ describe('a registry that does not let the doctor in', () => {
 });
 
 describe('a registry in trouble', () => {
-  it('whose disk is full', async () => {
+  it('is reported when its disk is full', async () => {
     const url = await startLimitedRegistry('-f 64', '--data', join(folder, 'full'));
     const note = 'x'.repeat(3_000);
     await waitFor('it refuses', async () => {
@@ -266,17 +266,17 @@ describe('a registry in trouble', () => {
     expectFinding(await diagnose(url, ['--no-ports']), 'store-trouble', /EFBIG|full/, /df -h/);
   });
 
-  it('that runs out of open files', async () => {
+  it('is reported when it runs out of open files', async () => {
     const diagnosis = await diagnose(await startLimitedRegistry('-n 240', '--memory'));
     expectFinding(diagnosis, 'host-budget', /open files: \d+ of 240/, /ulimit -n/);
   });
 
-  it('whose clock is wrong', async () => {
+  it('is reported when its clock is wrong', async () => {
     const url = await startProxy(await registryWith(), { dateMs: -90_000 });
     expectFinding(await diagnose(url), 'clock-skew', /Date: /, /timedatectl/);
   });
 
-  it('that refuses registrations of ids and addresses owned by others', async () => {
+  it('is reported when it refuses registrations of ids and addresses that other instances own', async () => {
     const url = await registryWith();
     const endpoints = [{ protocol: 'tcp', port: 9 }];
     await register(url, { id: 'twin-1', service: 'twin', endpoints });
@@ -289,7 +289,7 @@ describe('a registry in trouble', () => {
     expectFinding(diagnosis, 'registration-refused', /INVALID/, /./);
   });
 
-  it('of another version than its services', async () => {
+  it('is reported when its version is not that of its services', async () => {
     const url = await registryWith();
     await startRawService(url, 'old', { intervalMs: INTERVAL_MS, metadata: { 'rollcall.version': '0.0.9' } });
     expectFinding(
@@ -300,7 +300,7 @@ describe('a registry in trouble', () => {
     );
   });
 
-  it('that accepts no more instances', async () => {
+  it('is reported when it accepts no more instances', async () => {
     const registry = await startInside({ port: 0, maxInstances: 1 });
     closeLater(() => registry.close());
     await register(registry.url, { id: 'orders-1', service: 'orders', endpoints: [{ protocol: 'tcp', port: 9 }] });
@@ -308,7 +308,7 @@ describe('a registry in trouble', () => {
     expectFinding(await diagnose(registry.url, ['--no-ports']), 'limit-reached', /TOO_MANY/, /raise maxInstances/);
   });
 
-  it('with a service without callable instances, though all are HEALTHY', async () => {
+  it('is reported when a service has no callable instances, though all are HEALTHY', async () => {
     const url = await registryWith();
     const all = await Promise.all(['a', 'b'].map(() => startRawService(url, 'drained', { intervalMs: INTERVAL_MS })));
     const summary = async (): Promise<unknown> =>
@@ -334,7 +334,7 @@ describe('a registry in trouble', () => {
     expect(codesOf(await diagnose(url))).not.toContain('nobody-callable');
   });
 
-  it('with calls that fail, and circuits that their callers keep open', async () => {
+  it('is reported when calls fail, and callers keep their circuits open', async () => {
     const url = await registryWith();
     const [good, bad] = await Promise.all(
       ['a', 'b'].map(() => startRawService(url, 'stock', { intervalMs: INTERVAL_MS })),
@@ -357,7 +357,7 @@ describe('a registry in trouble', () => {
     expect(codesOf(await diagnose(url, [caller.id]))).not.toContain('calls-failing');
   });
 
-  it('that holds instances which fell silent together', async () => {
+  it('is reported when it holds instances that fell silent together', async () => {
     const url = await registryWith();
     const crowd = await Promise.all(
       Array.from({ length: 12 }, () => startRawService(url, 'crowd', { intervalMs: INTERVAL_MS })),
@@ -379,7 +379,7 @@ describe('a registry in trouble', () => {
 });
 
 describe('a registry that is well', () => {
-  it('with healthy services is reported as well, and the exit code is 0', async () => {
+  it('is reported as well when its services are healthy, and the exit code is 0', async () => {
     // slow enough that a busy machine misses no heartbeat
     const url = await urlOf(startRegistry(1_000, ['--memory']));
     const notes = join(folder, 'notes');

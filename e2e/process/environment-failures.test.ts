@@ -31,8 +31,8 @@ function isSentence({ output }: Ran): boolean {
   return !/^ {4}at |node:internal|Error: /m.test(output);
 }
 
-describe.runIf(process.platform === 'linux')('a command reports that the environment refuses it', () => {
-  it.each([22, 30])('more than %i open files', async (files) => {
+describe.runIf(process.platform === 'linux')('a command that the environment restricts', () => {
+  it.each([22, 30])('reports that it may not open more than %i files', async (files) => {
     for (const args of [['ls'], ['doctor'], ['up', '--memory', '--port', '0'], ['token', 'list']]) {
       const result = await runBehindShell(
         `ulimit -n ${files}; exec "$@"`,
@@ -47,7 +47,7 @@ describe.runIf(process.platform === 'linux')('a command reports that the environ
     }
   });
 
-  it('space for its output', async () => {
+  it('reports that there is no space for its output', async () => {
     const url = await urlOf(startRegistry(60_000, ['--memory']));
     for (const args of [['help'], ['ls', '--url', url, '-o', 'json'], ['doctor', '--url', url]]) {
       const result = await runBehindShell('exec "$@" > /dev/full', ...args);
@@ -56,7 +56,7 @@ describe.runIf(process.platform === 'linux')('a command reports that the environ
     }
   });
 
-  it('space, on a full disk', async () => {
+  it('reports that a disk is full', async () => {
     const disk = await fullDisk();
     if (disk === null) {
       console.warn('skipped: tokens on a full disk, since this user may not mount one');
@@ -75,7 +75,7 @@ describe.runIf(process.platform === 'linux')('a command reports that the environ
     }
   });
 
-  it('files that are folders, are missing, or may not be read', async () => {
+  it('reports files that are folders, are missing, or may not be read', async () => {
     const file = join(folder, 'file');
     writeFileSync(file, '');
     const pem = ['--cert-file', folder, '--key-file', folder, '--url', 'https://127.0.0.1:1'];

@@ -81,7 +81,7 @@ describe('the dashboard behind a proxy', () => {
 
   afterAll(endAll);
 
-  it('of Nest', async () => {
+  it('works behind the proxy of Nest', async () => {
     const app = await NestFactory.create(AppModule, { logger: false });
     const registryUrl = registry.url;
     // #region nest
@@ -124,7 +124,7 @@ describe('the dashboard behind a proxy', () => {
     await requestAll({ socketPath });
   });
 
-  it('of Traefik strips the prefix of its rule, and defines every name it uses', () => {
+  it('is configured for Traefik: it strips the prefix of its rule, and defines every name it uses', () => {
     const { routers, middlewares, services } = (yaml.parse(configuration('traefik.yaml')) as Traefik).http;
     const router = routers['rollcall'];
     const prefixes = middlewares[router?.middlewares[0] ?? '']?.stripPrefix.prefixes ?? [];

@@ -50,7 +50,7 @@ describe('abandoned calls over gRPC', () => {
     expect(await compare('aborted', run, { judge: findOtherOutcomes })).toEqual([]);
   });
 
-  it('by their deadlines fail no write on the same connections', async () => {
+  it('fail no write on the same connections when their deadlines end them', async () => {
     const pair = await fixture.pair('grpc');
     await warmUp([pair]);
     const run = (): Promise<readonly PairReport[]> => runUnderLoad([pair], LOAD, () => pass(LOAD_MS));

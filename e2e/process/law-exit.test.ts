@@ -19,7 +19,7 @@ describe('three instances over HTTP', () => {
     await endAll();
   });
 
-  it('which call process.exit one after the other execute no call twice', async () => {
+  it('execute no call twice when they call process.exit one after the other', async () => {
     const reports = await runUnderLoad(await warmUp([await fixture.pair('http')]), LOAD, async () => {
       await pass(CALM_MS);
       for (const instance of fixture.instances) {

@@ -17,7 +17,7 @@ describe('the first call', () => {
     await endAll();
   });
 
-  it('to a service is answered as soon as the service listens', async () => {
+  it('is answered as soon as the service listens', async () => {
     const services = Array.from({ length: TRIES }, (_, turn) => `first-${turn}`);
     const child = fixture.startServices(services.join(), { FIRST_CALLS: '1' });
     const results = await Promise.all(services.map((service) => child.line(new RegExp(`^first ${service}:`))));
@@ -31,7 +31,7 @@ describe('the first call', () => {
     expect(failed).toEqual([]);
   });
 
-  it('that two services make to each other during their start keeps neither from starting', async () => {
+  it('keeps neither of two services from starting that make it to each other during their start', async () => {
     const [one, other] = [
       fixture.startServices('one', { PEER: 'other' }),
       fixture.startServices('other', { PEER: 'one' }),
@@ -41,7 +41,7 @@ describe('the first call', () => {
     await Promise.all([one.line(/^listening/), other.line(/^listening/)]);
   });
 
-  it('that a service makes during its start is answered by one that listens soon after', async () => {
+  it('is answered by a service that listens soon after, when another makes it during its start', async () => {
     const callee = fixture.startServices('callee', { HOLD: '1' });
     await callee.line(/^waiting$/);
     const caller = fixture.startServices('caller', { PEER: 'callee' });

@@ -14,7 +14,7 @@ const PAUSES_MS = [1_500, 3_000];
 const CALM_MS = 700;
 const AFTERMATH_MS = 1_000;
 
-describe.each([1, 3])('of %i instances', (instances) => {
+describe.each([1, 3])('with %i instances', (instances) => {
   let fixture: LawFixture;
 
   beforeAll(async () => {

@@ -78,7 +78,7 @@ const logged = (lines: readonly string[], match: RegExp): Promise<unknown> =>
     throw new Error(`${String(error)}; the lines were: ${lines.join(' | ')}`);
   });
 
-describe('a process that cannot reach a registry over TLS logs why, and what to do', () => {
+describe('a process that cannot reach a registry over TLS', () => {
   it.each<[string, () => Promise<ServerOptions>, () => RegistryTlsTerms | undefined, RegExp]>([
     [
       'of a CA that is not configured',
@@ -109,7 +109,7 @@ describe('a process that cannot reach a registry over TLS logs why, and what to 
     await logged(startCaller(urlAt('https', one), terms()), says);
   });
 
-  it('when it sends plain text to TLS, and the other way round', async () => {
+  it('logs why when it sends plain text to TLS, and the other way round', async () => {
     const { server: secure } = await serve(shown(server));
     await logged(startCaller(urlAt('http', secure)), /speaks TLS.*https:\/\//);
     const plain = createPlainServer().listen(0, '127.0.0.1');
@@ -119,7 +119,7 @@ describe('a process that cannot reach a registry over TLS logs why, and what to 
     await logged(startCaller(urlAt('http', plain), { caFile }), /registryTls is not used.*https:\/\//);
   });
 
-  it('and tries the next of several registries', async () => {
+  it('tries the next of several registries', async () => {
     const untrustedCa = await made.createAuthority('strangers');
     const { server: untrustedServer } = await serve(shown(await made.createSigned(untrustedCa)));
     const { server: one, clients } = await serve(shown(server));
@@ -127,7 +127,7 @@ describe('a process that cannot reach a registry over TLS logs why, and what to 
     await waitFor('the second is asked', () => clients.length > 0);
   });
 
-  it('and so does a command', async () => {
+  it('prints why when it is a command', async () => {
     const { server: one } = await serve({ ...shown(server), ca: textOf(caFile), requestCert: true });
     const ls = async (...args: string[]): Promise<string> => {
       const child = start('rollcall', ['ls', '--url', urlAt('https', one), ...args]);
@@ -207,7 +207,7 @@ describe('certificate files', () => {
     expect(lines.filter((text) => text.includes('will be used from now on'))).toHaveLength(1);
   });
 
-  it('that are missing are reported at the start', () => {
+  it('are reported at the start when they are missing', () => {
     expect(() => new Rollcall({ registryTls: { caFile: 'nowhere.pem' } })).toThrow(/^Option registryTls: .*ENOENT/);
     const other = { certFile: client.certFile, keyFile: server.keyFile };
     expect(() => new Rollcall({ registryTls: { caFile, ...other } })).toThrow(/registryTls.*mismatch/);

@@ -104,7 +104,7 @@ describe('among fifty instances', () => {
   );
 });
 
-describe.skipIf(isShort)('of sixty instances', () => {
+describe.skipIf(isShort)('among sixty instances', () => {
   const PAIRS = Object.fromEntries(Array.from({ length: 10 }, (_, index) => [`pair-${index}`, 1]));
   /** `a` is everywhere, `whole` and `all` are in one process each, of each pair one is where nothing happens. */
   const CROWDS = [

@@ -189,7 +189,7 @@ describe('an action on a loopback registry', () => {
     });
   });
 
-  it('of a form, which needs no preflight, is refused for its content type', async () => {
+  it('is refused for its content type when a form sends it, without a preflight', async () => {
     for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data']) {
       const headers = { 'content-type': type, 'sec-fetch-site': 'none' };
       expect((await askWithoutToken('/api/v1/register', headers, 'POST', withMarkup('orders-2'))).statusCode).toBe(415);

@@ -74,9 +74,9 @@ const BODIES: readonly (readonly [string, string | Buffer, number])[] = [
   ['an array of one', `[${fields('')}]`, 400],
 ];
 
-describe('a registration with', () => {
+describe('a registration', () => {
   for (const [what, body, status] of BODIES) {
-    it(`${what}: ${status}`, async () => {
+    it(`is answered ${status} with ${what}`, async () => {
       const before = await view();
       const head = `POST /api/v1/register HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${token}\r\nconnection: close\r\n`;
       const bytes = Buffer.concat([
@@ -93,7 +93,7 @@ describe('a registration with', () => {
     });
   }
 
-  it('a duplicate key counts with its last value, which is also checked against the token', async () => {
+  it('counts the last value of a duplicate key, and checks that against the token', async () => {
     const body = `{"service":"billing",${fields('').slice(1)}`;
     const { status } = await stage.ask('/api/v1/register', {
       method: 'POST',
@@ -127,7 +127,7 @@ describe('a beat, which bypasses the router, with', () => {
   });
 });
 
-describe('a body of the content type', () => {
+describe('a body of another content type', () => {
   it.each([
     ['text', { 'content-type': 'text/plain' }, 415],
     ['a form', { 'content-type': 'application/x-www-form-urlencoded' }, 415],
@@ -135,7 +135,7 @@ describe('a body of the content type', () => {
     ['JSON, nearly', { 'content-type': 'application/jsonp' }, 415],
     ['JSON, in a list', { 'content-type': 'text/plain, application/json' }, 415],
     ['nothing', { 'content-type': '' }, 415],
-  ] as const)('%s is answered 415', async (_what, headers, status) => {
+  ] as const)('is answered 415: %s', async (_what, headers, status) => {
     const answer = await stage.ask('/api/v1/register', {
       method: 'POST',
       bearer: token,
@@ -209,21 +209,21 @@ describe('an oversized request', () => {
     expect(text).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
   });
 
-  it('in an id, or with an undecodable one, is refused as such', async () => {
+  it('is refused as such with a huge id, or an undecodable one', async () => {
     expect((await find('a'.repeat(129))).status).toBe(400);
     expect((await find('%ff')).status).toBe(400);
     expect((await find('%00')).status).toBe(404);
     expect((await find('..%2f..%2fhealth%2flive')).status).toBe(404);
   });
 
-  it('in chunks that never end is cut at the limit', async () => {
+  it('is cut at the limit when its chunks never end', async () => {
     const head = `POST /api/v1/register HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${token}\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n`;
     const text = await stage.sendRaw(head + `1000\r\n${'['.repeat(4_096)}\r\n`.repeat(8));
     expect(text).toMatch(/^HTTP\/1\.1 413 /);
   });
 });
 
-it('that never ends is closed: a head after 5 s, a body after 10 s; others are answered meanwhile', async () => {
+it('is closed when it never ends: a head after 5 s, a body after 10 s; others are answered meanwhile', async () => {
   const post = `POST /api/v1/register HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${token}\r\ncontent-type: application/json\r\n`;
   const endless = [
     'GET /health/live HTTP/1.1\r\nhost: localhost\r\nx-a: ',

@@ -212,20 +212,20 @@ const NAMES: readonly (readonly [string, string])[] = [
   ['short.example', '127.1'],
 ];
 
-describe('a registration with the address', () => {
-  it.each(FORMS)('%s (%s) is refused, and nothing is called', async (_what, host) => {
+describe('a registration', () => {
+  it.each(FORMS)('is refused with the address %s (%s), and nothing is called', async (_what, host) => {
     const { enter, called, asked } = await place();
     expect(await enter({ host })).toMatchObject({ status: 422, body: { code: 'ADDRESS_NOT_ALLOWED' } });
     expect([called, asked]).toEqual([[], []]);
   });
 
-  it.each(INVALID_HOSTS)('%s (%j) is refused as not a host, without a resolver query', async (_what, host) => {
+  it.each(INVALID_HOSTS)('is refused with %s (%j), which is not a host, without a resolver query', async (_what, host) => {
     const { enter, called, asked } = await place();
     expect(await enter({ host })).toMatchObject({ status: 400, body: { code: 'INVALID' } });
     expect([called, asked]).toEqual([[], []]);
   });
 
-  it.each(NAMES)('of the name %s, which resolves to %j, is refused', async (host, address) => {
+  it.each(NAMES)('is refused with the name %s, which resolves to %j', async (host, address) => {
     for (const allowedNetworks of [[], ['0.0.0.0/0', '::/0']]) {
       const { enter, called } = await place({ names: { [host]: [address] }, allowedNetworks });
       if (address === '10.96.0.1' && allowedNetworks.length > 0) continue;
@@ -238,7 +238,7 @@ describe('a registration with the address', () => {
     }
   });
 
-  it('of its own is accepted, in any form, and by name', async () => {
+  it('is accepted with an address of its own, in any form, and by name', async () => {
     for (const host of [PEER, `::ffff:${PEER}`, '::ffff:a00:5', 'mine.example']) {
       const { enter, called } = await place({ names: { 'mine.example': [PEER] } });
       expect((await enter({ host })).status).toBe(201);
@@ -246,14 +246,14 @@ describe('a registration with the address', () => {
     }
   });
 
-  it('with the registry’s own port is refused, on its own address and on an allowed one', async () => {
+  it('is refused with the registry’s own port, on its own address and on an allowed one', async () => {
     const { enter, called, port } = await place({ allowedNetworks: ['10.0.0.0/8', '127.0.0.0/8'] });
     for (const host of [PEER, '10.0.0.9', '127.0.0.1']) expect((await enter({ host, port })).status).toBe(422);
     expect(called).toEqual([]);
   });
 });
 
-describe('where all networks are allowed, an address that', () => {
+describe('a registration where all networks are allowed', () => {
   /** Addresses in no special range of their own, which such a network means. */
   const PUBLIC_ADDRESSES = new Set([
     '10.0.0.6',
@@ -266,7 +266,7 @@ describe('where all networks are allowed, an address that', () => {
     '2606:4700:4700::1111',
   ]);
   it.each(FORMS.filter(([, host]) => !PUBLIC_ADDRESSES.has(host)))(
-    'is %s (%s) is refused all the same',
+    'is refused all the same with the address %s (%s)',
     async (_what, host) => {
       const { enter, called } = await place({ allowedNetworks: ['0.0.0.0/0', '::/0'] });
       expect((await enter({ host })).status).toBe(422);
@@ -274,7 +274,7 @@ describe('where all networks are allowed, an address that', () => {
     },
   );
 
-  it.each([...PUBLIC_ADDRESSES])('is %s is called', async (host) => {
+  it.each([...PUBLIC_ADDRESSES])('is accepted with the address %s, which is called', async (host) => {
     const { enter, called } = await place({ allowedNetworks: ['0.0.0.0/0', '::/0'] });
     expect((await enter({ host })).status).toBe(201);
     await expect.poll(() => called.length, POLL).toBeGreaterThan(0);

@@ -94,7 +94,7 @@ describe('self-preservation', { timeout: 60_000 }, () => {
 describe('a registry that restarts', { timeout: 60_000 }, () => {
   for (const isDurable of [false, true]) {
     const kept = isDurable ? 'with its store' : 'with an empty store';
-    it(`${kept} while 30 % are silent shrinks no list, and lists the others within an interval`, async () => {
+    it(`shrinks no list while 30 % are silent, ${kept}, and lists the others within an interval`, async () => {
       const silent = [1, 2, 3].map((index) => {
         return { kind: 'cut', target: `orders-${index}`, at: 0, forMs: 90 * SECOND } as const;
       });
@@ -109,7 +109,7 @@ describe('a registry that restarts', { timeout: 60_000 }, () => {
     });
   }
 
-  it('with an empty store, cut off from all before any is proved, loses no instance', async () => {
+  it('loses no instance when it is cut off from all before any is proved, with an empty store', async () => {
     const sim = newSimulation({
       services: { orders: 6 },
       faults: [
@@ -124,7 +124,7 @@ describe('a registry that restarts', { timeout: 60_000 }, () => {
     expect(sim.ledger.failedCalls).toBe(0);
   });
 
-  it('after an hour interrupts no calls, and has the full view within an interval', async () => {
+  it('interrupts no calls after an hour, and has the full view within an interval', async () => {
     const sim = newSimulation({ faults: [{ kind: 'crash', target: 'registry', at: 0, forMs: HOUR }] });
     await runUntil(sim, HOUR - 1);
     expect(countKnown(sim)).toBe(3);
@@ -147,8 +147,8 @@ describe('a laptop that runs everything', { timeout: 60_000 }, () => {
   });
 });
 
-describe('an address shared by two', { timeout: 60_000 }, () => {
-  it('cluster workers makes neither HEALTHY and sends the reason to both, until one is gone', async () => {
+describe('a shared address', { timeout: 60_000 }, () => {
+  it('makes neither of two cluster workers HEALTHY and sends the reason to both, until one is gone', async () => {
     const sim = newSimulation({
       services: { orders: 2 },
       isClustered: true,
@@ -180,7 +180,7 @@ describe('a caller that is cut off', { timeout: 60_000 }, () => {
     [2, 'resumes'],
     [15, 'gets a whole new view as the tombstone has been dropped'],
   ] as const) {
-    it(`for ${minutes} minutes ${what}, without the instance that an operator removed`, async () => {
+    it(`${what} after ${minutes} minutes, without the instance that an operator removed`, async () => {
       const sim = newSimulation({
         faults: [
           { kind: 'cut', target: 'gateway-1', at: 0, forMs: minutes * MINUTE },
@@ -195,7 +195,7 @@ describe('a caller that is cut off', { timeout: 60_000 }, () => {
     });
   }
 
-  it('while the last instance of a service leaves, gets an empty view even when its tombstone has been dropped', async () => {
+  it('gets an empty view when the last instance of a service leaves meanwhile, even when its tombstone has been dropped', async () => {
     const sim = newSimulation({
       services: { orders: 1, billing: 1 },
       faults: [
@@ -210,8 +210,8 @@ describe('a caller that is cut off', { timeout: 60_000 }, () => {
   });
 });
 
-describe('ordinary life', { timeout: 60_000 }, () => {
-  it('of a rolling restart fails no call', async () => {
+describe('ordinary operation', { timeout: 60_000 }, () => {
+  it('fails no call during a rolling restart', async () => {
     const faults = [1, 2, 3].map((index) => {
       return { kind: 'drain', target: `orders-${index}`, at: index * 20 * SECOND, forMs: SECOND } as const;
     });
@@ -221,7 +221,7 @@ describe('ordinary life', { timeout: 60_000 }, () => {
     expect(sim.ledger.failedCalls).toBe(0);
   });
 
-  it('with 5 % loss and 50 ms jitter for six hours makes no instance CRITICAL, and none UNHEALTHY more than once', async () => {
+  it('makes no instance CRITICAL in six hours with 5 % loss and 50 ms jitter, and none UNHEALTHY more than once', async () => {
     const sim = newSimulation({
       faults: [
         { kind: 'lossy', target: 'registry', at: 0, forMs: 6 * HOUR, amount: 0.05 },

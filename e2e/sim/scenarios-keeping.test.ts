@@ -84,7 +84,7 @@ describe('a disk that is full', { timeout: 60_000 }, () => {
 });
 
 describe('an attacker', { timeout: 60_000 }, () => {
-  it('that sends requests in the name of owners changes nothing', async () => {
+  it('changes nothing with requests in the name of owners', async () => {
     const sim = newSimulation({ faults: [{ kind: 'thief', target: 'all', at: 0, forMs: 5 * MINUTE }] });
     await runUntil(sim, 0);
     const revision = sim.registry.registry?.describe();
@@ -94,7 +94,7 @@ describe('an attacker', { timeout: 60_000 }, () => {
     expect(sim.ledger.failedCalls).toBe(0);
   });
 
-  it('that registers the address of a HEALTHY instance, and beats for it, is refused and evicts no instance', async () => {
+  it('is refused and evicts no instance when it registers the address of a HEALTHY one, and beats for it', async () => {
     const sim = newSimulation({ faults: [{ kind: 'squat', target: 'orders', at: 0, forMs: 5 * MINUTE }] });
     await runUntil(sim, 5 * MINUTE - 1);
     expect(states(sim)['HEALTHY']).toBe(3);
@@ -136,7 +136,7 @@ describe('an operator', { timeout: 60_000 }, () => {
 });
 
 describe('many instances', { timeout: 60_000 }, () => {
-  it('that a registry has forgotten register again spread over an interval, each once', async () => {
+  it('register again, each once, spread over an interval when a registry has forgotten them', async () => {
     const services = Object.fromEntries(Array.from({ length: 40 }, (_, index) => [`service-${index + 1}`, 5]));
     const crash = { kind: 'crash', target: 'registry', at: 0, forMs: 2 * SECOND } as const;
     const sim = newSimulation({ services, gateways: 0, faults: [crash] });
@@ -151,7 +151,7 @@ describe('many instances', { timeout: 60_000 }, () => {
     for (const service of Object.keys(services)) expect(states(sim, service)).toEqual({ HEALTHY: 5 });
   });
 
-  it('that die and start again for 40 minutes leave nothing behind', async () => {
+  it('leave nothing behind when they die and start again for 40 minutes', async () => {
     const faults = Array.from({ length: 160 }, (_, turn): Fault => {
       const kind = turn % 2 === 0 ? 'crash' : 'drain';
       return { kind, target: `orders-${(turn % 4) + 1}`, at: turn * 15 * SECOND, forMs: 5 * SECOND };

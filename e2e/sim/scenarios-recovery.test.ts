@@ -83,7 +83,7 @@ describe('refusals of more than half, on three hosts', { timeout: 60_000 }, () =
 });
 
 describe('a registry that is stopped', { timeout: 60_000 }, () => {
-  it('for 30 s counts that time against none of 50 services', async () => {
+  it('counts the 30 s of its stop against none of 50 services', async () => {
     const services = Object.fromEntries(Array.from({ length: 50 }, (_, index) => [`service-${index + 1}`, 1]));
     const sim = newSimulation({ services, faults: [{ kind: 'stop', target: 'registry', at: 0, forMs: 30 * SECOND }] });
     await runUntil(sim, 30 * SECOND + 12 * SECOND);
@@ -130,7 +130,7 @@ describe('a process that is frozen for three intervals', { timeout: 60_000 }, ()
 });
 
 describe('silence that grows', { timeout: 60_000 }, () => {
-  it('from 40 % of 60 to 70 % removes 15 %, then none, and all are back within the jitter', async () => {
+  it('removes 15 %, then none, when it grows from 40 % of 60 to 70 %, and all are back within the jitter', async () => {
     const sim = newSimulation({
       services: { orders: 60 },
       faults: [
@@ -149,7 +149,7 @@ describe('silence that grows', { timeout: 60_000 }, () => {
 });
 
 describe('a second fault in the recovery of the first', { timeout: 60_000 }, () => {
-  it('that blocks the other direction leaves it HEALTHY within twice the time', async () => {
+  it('leaves the instance HEALTHY within twice the time when it blocks the other direction', async () => {
     const sim = newSimulation({
       faults: [
         { kind: 'block-in', target: 'orders-1', at: 0, forMs: MINUTE },
@@ -163,7 +163,7 @@ describe('a second fault in the recovery of the first', { timeout: 60_000 }, () 
     expect(sim.ledger.failedCalls).toBe(0);
   });
 
-  it('that kills the registry delays the full view to twice the time at most, and fails no call', async () => {
+  it('delays the full view to twice the time at most when it kills the registry, and fails no call', async () => {
     const sim = newSimulation({
       services: { orders: 6 },
       faults: [
@@ -177,7 +177,7 @@ describe('a second fault in the recovery of the first', { timeout: 60_000 }, () 
     expect(sim.ledger.failedCalls).toBe(0);
   });
 
-  it('that kills an instance while another one comes back delays neither', async () => {
+  it('delays neither instance when it kills one while another one comes back', async () => {
     const sim = newSimulation({
       faults: [
         { kind: 'power', target: 'orders-1', at: 0, forMs: 40 * SECOND },

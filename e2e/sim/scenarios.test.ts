@@ -63,7 +63,7 @@ describe('a direction that is blocked', { timeout: 60_000 }, () => {
     expect(sim.ledger.failedCalls).toBe(0);
   });
 
-  it('from the start marks instances that cannot be reached, removes none that beats, and recovers', async () => {
+  it('marks instances that cannot be reached from the start, removes none that beats, and recovers', async () => {
     const faults = [
       { kind: 'block-in', target: 'orders-3', at: -20 * SECOND, forMs: 5 * MINUTE + 20 * SECOND } as const,
     ];
@@ -78,7 +78,7 @@ describe('a direction that is blocked', { timeout: 60_000 }, () => {
     expect(stateOf(sim, 'orders-3')).toBe('HEALTHY BOTH_WAYS_OK');
   });
 
-  it('from the start leaves the sole instance callable', async () => {
+  it('leaves the sole instance callable when it is blocked from the start', async () => {
     const faults = [{ kind: 'block-in', target: 'orders', at: -20 * SECOND, forMs: 5 * MINUTE } as const];
     const sim = newSimulation({ services: { orders: 1 }, faults });
     await runUntil(sim, 15 * SECOND);
@@ -86,7 +86,7 @@ describe('a direction that is blocked', { timeout: 60_000 }, () => {
     expect(countKnown(sim)).toBe(1);
   });
 
-  it('refused, while the line cannot open again, is not a death while the instance beats', async () => {
+  it('is not a death while the instance beats, though it is refused and the line cannot open again', async () => {
     const sim = newSimulation({
       faults: [
         { kind: 'refuse-in', target: 'orders-1', at: 0, forMs: 5 * MINUTE },
@@ -102,7 +102,7 @@ describe('a direction that is blocked', { timeout: 60_000 }, () => {
     expect(hasDecided(sim, 'removed')).toBe(false);
   });
 
-  it('together with the other one and the line looks like a death, and any sign of life revokes it', async () => {
+  it('looks like a death together with the other one and the line, and any sign of life revokes it', async () => {
     const faults = (['refuse-in', 'block-out', 'no-line'] as const).map((kind) => {
       return { kind, target: 'orders-1', at: 0, forMs: 8 * SECOND };
     });
@@ -119,7 +119,7 @@ describe('a direction that is blocked', { timeout: 60_000 }, () => {
 
 describe('an instance with two endpoints', { timeout: 60_000 }, () => {
   for (const alsoSilent of [false, true]) {
-    it(`of which one is dead is never removed${alsoSilent ? ', without Heartbeat-2 either' : ''}`, async () => {
+    it(`is never removed while one is dead${alsoSilent ? ', without Heartbeat-2 either' : ''}`, async () => {
       const mute = { kind: 'mute', target: 'orders-1', at: 0, forMs: 5 * MINUTE } as const;
       const silent = { kind: 'block-out', target: 'orders-1', at: 0, forMs: 5 * MINUTE } as const;
       const sim = newSimulation({ isTwofold: true, faults: alsoSilent ? [mute, silent] : [mute] });
@@ -145,7 +145,7 @@ describe('an instance with two endpoints', { timeout: 60_000 }, () => {
 });
 
 describe('the death of a process', { timeout: 60_000 }, () => {
-  it('by signal is published in 200 ms, to callers too, and leads to removal in 10.5 s', async () => {
+  it('is published in 200 ms after a signal, to callers too, and leads to removal in 10.5 s', async () => {
     const sim = newSimulation({ faults: [{ kind: 'crash', target: 'orders-1', at: 0, forMs: FOREVER_MS }] });
     await runUntil(sim, 200);
     expect(stateOf(sim, 'orders-1')).toBe('CRITICAL PROOF_OF_DEATH');
@@ -155,7 +155,7 @@ describe('the death of a process', { timeout: 60_000 }, () => {
     expect(sim.ledger.failedCalls).toBe(0);
   });
 
-  it('by loss of power passes every state in time, and fails no call', async () => {
+  it('passes every state in time after a loss of power, and fails no call', async () => {
     const sim = newSimulation({ faults: [{ kind: 'power', target: 'orders-1', at: 0, forMs: FOREVER_MS }] });
     await runUntil(sim, UNHEALTHY_AT);
     expect(stateOf(sim, 'orders-1')).toMatch(/^UNHEALTHY/);
@@ -168,7 +168,7 @@ describe('the death of a process', { timeout: 60_000 }, () => {
     expect(sim.ledger.failedCalls).toBe(0);
   });
 
-  it('of the sole instance is confirmed after twice the time', async () => {
+  it('is confirmed after twice the time for a sole instance', async () => {
     const sim = newSimulation({
       services: { orders: 1 },
       faults: [{ kind: 'power', target: 'orders', at: 0, forMs: FOREVER_MS }],
@@ -181,7 +181,7 @@ describe('the death of a process', { timeout: 60_000 }, () => {
     expect(stateOf(sim, 'orders-1')).toBe('gone');
   });
 
-  it('followed by a new process at the port within 5 ms supersedes the old id, and the new one is HEALTHY at once', async () => {
+  it('supersedes the old id when a new process has the port within 5 ms, and the new one is HEALTHY at once', async () => {
     const sim = newSimulation({ faults: [{ kind: 'crash', target: 'orders-1', at: 0, forMs: 5 }] });
     const old = (): string => [...sim.known.values()].find(({ place }) => place.name === 'orders-1')?.id ?? '';
     await runUntil(sim, SECOND);
@@ -192,7 +192,7 @@ describe('the death of a process', { timeout: 60_000 }, () => {
     expect(sim.ledger.failedCalls).toBe(0);
   });
 
-  it('followed by another service at the port makes that HEALTHY, and the wrong one executes nothing', async () => {
+  it('makes another service HEALTHY that follows at the port, and the wrong one executes nothing', async () => {
     const sim = newSimulation({ faults: [{ kind: 'usurp', target: 'orders-1', at: 0, forMs: 2 * MINUTE }] });
     await runUntil(sim, SECOND);
     expect(states(sim)).toEqual({ HEALTHY: 2 });
@@ -203,13 +203,13 @@ describe('the death of a process', { timeout: 60_000 }, () => {
     expect(sim.ledger.failedCalls).toBe(0);
   });
 
-  it('and return of its machine while the old instance is held makes the new process HEALTHY', async () => {
+  it('makes the new process HEALTHY when its machine returns while the old instance is held', async () => {
     const sim = newSimulation({ faults: [{ kind: 'power', target: 'orders', at: 0, forMs: 70 * SECOND }] });
     await runUntil(sim, 70 * SECOND + 12 * SECOND);
     expect(states(sim)).toEqual({ HEALTHY: 3 });
   });
 
-  it('and return of its machine before silence removes it leaves no missing instance listed', async () => {
+  it('leaves no missing instance listed when its machine returns before silence removes it', async () => {
     const sim = newSimulation({ faults: [{ kind: 'power', target: 'orders', at: 0, forMs: 9 * SECOND }] });
     await runUntil(sim, 9 * SECOND + 12 * SECOND);
     expect(states(sim)).toEqual({ HEALTHY: 3 });

@@ -226,12 +226,12 @@ describe('a run', () => {
     expect(callsOf(world, seededRandom(4))).not.toEqual(callsOf(world, seededRandom(3)));
   });
 
-  describe.each(['tcp', 'http'] as const)('over the model of %s equals one over the transport itself', (protocol) => {
+  describe.each(['tcp', 'http'] as const)('over the model of %s', (protocol) => {
     it.each([
       'all REGISTERING and not listening yet',
       '300 ms each way from the start',
       'one is killed and comes back',
-    ])('%s', async (name) => {
+    ])('equals one over the transport itself: %s', async (name) => {
       const world = LAW_WORLDS.find((law) => law.name === name)?.world(1);
       if (world === undefined) throw new Error(`Unknown world: ${name}.`);
       const modelled = await runWorld(world, ours(protocol), createClock());
@@ -247,7 +247,7 @@ describe('a run', () => {
   });
 });
 
-describe('the law detects', () => {
+describe('the law', () => {
   const world = { ...createWorld([], { atOnce: 20 }), workers: 20 };
   const breachesOf = async (client: WorldClient) =>
     findBreaches(world, await compare(world, 'tcp', createClock, client)).join('; ');
@@ -258,21 +258,21 @@ describe('the law detects', () => {
     return findBreaches(world, { ...found, ours: found.ours.map(change) }).join('; ');
   };
 
-  it('nothing in a run without a breach', async () => {
+  it('detects nothing in a run without a breach', async () => {
     expect(await breachesOf(ours())).toBe('');
   });
 
-  it('calls that are lost', async () => {
+  it('detects calls that are lost', async () => {
     const found = tamperWith((one) => (one.planned.number === 7 ? { ...one, code: 'REMOTE' } : one));
     expect(await found()).toContain('19 of 20 calls succeed');
   });
 
-  it('calls that are executed twice', async () => {
+  it('detects calls that are executed twice', async () => {
     const found = tamperWith((one) => (one.planned.number === 7 ? { ...one, executions: 2 } : one));
     expect(await found()).toContain('1 calls that are not idempotent were executed twice');
   });
 
-  it('a client that retries calls that are not idempotent', async () => {
+  it('detects a client that retries calls that are not idempotent', async () => {
     const paused = LAW_WORLDS.find(({ name }) => name === 'a pause of one of three for 3 s')?.world(3) ?? world;
     const careless: WorldClient = {
       ...ours(),
@@ -290,17 +290,17 @@ describe('the law detects', () => {
     expect(findBreaches(paused, await compare(paused, 'tcp', createClock))).toEqual([]);
   });
 
-  it('calls failed by a guess', async () => {
+  it('detects calls that a guess has failed', async () => {
     const found = tamperWith((one) => (one.planned.number === 7 ? { ...one, code: 'BULKHEAD_FULL' } : one));
     expect(await found()).toContain('1 calls ended by a guess before their deadline: BULKHEAD_FULL 1');
   });
 
-  it('calls that end after their deadline, or never', async () => {
+  it('detects calls that end after their deadline, or never', async () => {
     const found = tamperWith((one) => (one.planned.number === 7 ? { ...one, endedMs: Infinity } : one));
     expect(await found()).toContain('1 calls ended after their deadline, or never');
   });
 
-  it('fewer successes than a bare client has in the same world', async () => {
+  it('detects fewer successes than a bare client has in the same world', async () => {
     const dead = createWorld([{ kind: 'dead', fromMs: 0, toMs: 9_000, hosts: [0] }], { atOnce: 20 });
     const { bare: records, bareSuccesses } = await compare(dead, 'tcp', createClock);
     expect([countSuccesses(records), bareSuccesses, describeErrors(records)]).toEqual([0, 0, 'REFUSED 20']);
