@@ -60,16 +60,16 @@ describe.skipIf(browserSkipReason !== null)('data that the dashboard requests', 
   it('is not requested again when something else changes', async () => {
     const { page } = await visit(browser, `${registry.url}/#/services/default/orders`);
     await page.getByText(/drained .* \(new disk\)/).waitFor();
-    const asked: string[] = [];
-    page.on('request', (request) => asked.push(request.url()));
+    const requestedUrls: string[] = [];
+    page.on('request', (request) => requestedUrls.push(request.url()));
     // the requests that follow each change were sent, and this one was not
-    const isRequestedTwice = (): boolean => asked.filter((url) => url.includes(RARE_QUERY)).length >= 2;
+    const isRequestedTwice = (): boolean => requestedUrls.filter((url) => url.includes(RARE_QUERY)).length >= 2;
     for (let weight = 1; !isRequestedTwice() && weight < 100; weight += 1) {
       await change(weight);
       await page.waitForTimeout(200);
     }
     expect(isRequestedTwice()).toBe(true);
-    expect(asked.filter((url) => url.includes(`/instances/${DRAINED}`))).toEqual([]);
+    expect(requestedUrls.filter((url) => url.includes(`/instances/${DRAINED}`))).toEqual([]);
     // a change of its own triggers it
     await send('PATCH', `instances/${DRAINED}`, { admin: 'DRAINING', reason: 'new board' });
     await page.getByText(/drained .* \(new board\)/).waitFor({ timeout: OWN_MS });

@@ -12,7 +12,7 @@ const INSTANCES = 1_000;
 const SLOW = { downloadThroughput: 50_000, uploadThroughput: 50_000, latency: 50, offline: false };
 const CHANGES_PER_MINUTE = 3_000;
 const WATCH_MS = 20_000;
-const PATIENCE_MS = 60_000;
+const TIMEOUT_MS = 60_000;
 
 interface Counted {
   readonly url: string;
@@ -48,8 +48,8 @@ async function openCounter(registry: string): Promise<Counted> {
 
 /** Resolves when the verdict, the counters and the wall are shown, for all instances. */
 async function waitUntilAllShown(page: Page): Promise<void> {
-  await page.locator('h1', { hasText: /of 200 services|All 200/ }).waitFor({ timeout: PATIENCE_MS });
-  await page.locator('.event-lines li').first().waitFor({ timeout: PATIENCE_MS });
+  await page.locator('h1', { hasText: /of 200 services|All 200/ }).waitFor({ timeout: TIMEOUT_MS });
+  await page.locator('.event-lines li').first().waitFor({ timeout: TIMEOUT_MS });
 }
 
 /** Changes weights of HEALTHY instances, steadily, all over the fleet. Resolves with their number. */
@@ -109,7 +109,7 @@ describe.skipIf(browserSkipReason !== null)('the cost of the dashboard of 1,000 
     await session.send('Network.emulateNetworkConditions', SLOW);
     const begunAt = performance.now();
     const shown = async (text: RegExp): Promise<number> => {
-      await page.locator('h1', { hasText: text }).waitFor({ timeout: PATIENCE_MS });
+      await page.locator('h1', { hasText: text }).waitFor({ timeout: TIMEOUT_MS });
       return performance.now() - begunAt;
     };
     await page.goto(fleet.url, { waitUntil: 'commit' });

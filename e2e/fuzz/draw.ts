@@ -131,8 +131,9 @@ class ValueGenerator {
   #text(schema: JsonSchema): string {
     const words: unknown = schema['enum'] ?? schema['examples'];
     if (Array.isArray(words) && this.#choices.below(8) !== 7) return String(words[this.#choices.below(words.length)]);
-    const fitting = wordsFor(schema['pattern']);
-    if (fitting.length > 0 && this.#choices.below(8) !== 7) return fitting[this.#choices.below(fitting.length)] ?? '';
+    const matching = wordsFor(schema['pattern']);
+    if (matching.length > 0 && this.#choices.below(8) !== 7)
+      return matching[this.#choices.below(matching.length)] ?? '';
     return this.#word();
   }
 

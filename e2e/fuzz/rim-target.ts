@@ -158,7 +158,7 @@ async function createFixture() {
     if (socket !== null) Object.assign(socket, { setTimeout: () => socket, setNoDelay: () => socket });
   });
   await app.ready();
-  return { app, log, openRequests, reached: lastRequest, registry };
+  return { app, log, openRequests, lastRequest, registry };
 }
 
 type Fixture = Awaited<ReturnType<typeof createFixture>>;
@@ -207,14 +207,14 @@ async function closeWorld({ app, registry }: Fixture): Promise<void> {
   await registry.close();
 }
 
-async function ask({ app, log, openRequests, reached }: Fixture, request: Request): Promise<void> {
+async function ask({ app, log, openRequests, lastRequest }: Fixture, request: Request): Promise<void> {
   const { method, url, headers, body } = request;
   const what = `${method} ${url.slice(0, 200)}`;
-  reached.route = null;
+  lastRequest.route = null;
   const asked = app.inject({ method, url, headers, payload: body });
   const early = await Promise.race([asked, endOpenRequests(openRequests, asked)]);
   // a cut stream is never answered; a file takes time to read
-  if (early === null && reached.route === STREAM) return;
+  if (early === null && lastRequest.route === STREAM) return;
   const answer = early ?? (await Promise.race([asked, late()]));
   assertRule(answer !== null, `${what} is never answered`);
   const { statusCode, payload } = answer;

@@ -58,8 +58,8 @@ export async function attack({ seconds, seed }: AttackOptions): Promise<AttackRe
     await fleet.close();
     process.off('uncaughtExceptionMonitor', onUncaught);
   }
-  const leftOpen = await countLeftOpen(before);
-  return { seed, connections: attackers.connections, grownMiB, leftOpenCount: leftOpen, problems: [...problems] };
+  const leftOpenCount = await countLeftOpen(before);
+  return { seed, connections: attackers.connections, grownMiB, leftOpenCount, problems: [...problems] };
 }
 
 /** A busy machine may make an instance UNHEALTHY for a moment: it is still called, and nothing is lost. */

@@ -49,8 +49,8 @@ describe('an address that another service takes over', () => {
 
     const diesAt = performance.now();
     await takeOverAddress(otherService, victim);
-    await waitFor('the tenant is HEALTHY', () => stage.instanceOf(otherService)?.state === 'HEALTHY');
-    await waitFor('the dead one is removed', () => stage.historyOf(id).at(-1)?.startsWith('REMOVED'));
+    await waitFor('the other service is HEALTHY', () => stage.instanceOf(otherService)?.state === 'HEALTHY');
+    await waitFor('the dead instance is removed', () => stage.historyOf(id).at(-1)?.startsWith('REMOVED'));
     await load.stop();
 
     expect(load.replies.filter(isFailed)).toEqual([]);

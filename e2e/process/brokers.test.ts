@@ -62,7 +62,7 @@ function load(service: string, client: ClientProxy): { readonly loop: OpenLoop; 
       const answer = client.send<{ instance: string }>(`${service}/find`, { id }).pipe(timeout({ each: LOST_MS }));
       return (await lastValueFrom(answer)).instance;
     }
-    await lastValueFrom(client.emit(`${service}/told`, { id }), { defaultValue: null });
+    await lastValueFrom(client.emit(`${service}/notify`, { id }), { defaultValue: null });
     events.push(id);
     return 'nobody';
   };
@@ -110,9 +110,9 @@ describe.each(variants(BROKERS, (broker) => broker, ['redis']))('an application 
         await child.exited;
         const done = readFileSync(notes, 'utf8');
         expect(before.length).toBeGreaterThan(0);
-        expect(before.filter((event) => !done.includes(`${id} told ${event}\n`))).toEqual([]);
+        expect(before.filter((event) => !done.includes(`${id} notify ${event}\n`))).toEqual([]);
         expect(drainedText(child)).toMatch(
-          new RegExp(`; [1-9]\\d* in flight \\(${broker} ${broker}/(find|told) \\(for`),
+          new RegExp(`; [1-9]\\d* in flight \\(${broker} ${broker}/(find|notify) \\(for`),
         );
       }
       await waitForMoreCalls();

@@ -141,7 +141,7 @@ export class CallStage {
     while (this.liveWorkers.length < this.#size) this.launch();
     const isWorker = ({ metadata }: Instance): boolean =>
       this.liveWorkers.some(({ pid }) => String(pid) === metadata['pid']);
-    await waitFor('the others are removed', () => this.witness.instances.every(isWorker));
+    await waitFor('all other instances are removed', () => this.witness.instances.every(isWorker));
     await this.waitUntilHealthy();
   }
 
@@ -155,7 +155,7 @@ export class CallStage {
 
   /** Resolves as soon as `calls` calls are in flight at the instance, with their number. */
   async waitUntilBusy(id: string, over: Over, calls: number): Promise<number> {
-    return waitFor(`${id} has ${calls} calls in hand`, () => {
+    return waitFor(`${id} has ${calls} calls in flight`, () => {
       const { callsUnderWay = 0 } = this.viewOf(id, over) ?? {};
       return callsUnderWay >= calls && callsUnderWay;
     });
@@ -177,7 +177,7 @@ export class CallStage {
   /** Resolves when the load has run for `seconds`, by the clock of its calls. */
   async waitForLoad(load: OpenLoop, seconds: number): Promise<void> {
     const enough = load.outcomes.length + seconds * (load.rates.find + load.rates.book);
-    await waitFor(`${seconds} s of it have been seen`, () => load.outcomes.length >= enough);
+    await waitFor(`${seconds} s of the load are over`, () => load.outcomes.length >= enough);
   }
 
   /** Runs the load for a while, then `fault` under load, then the load for a while again. */
@@ -241,7 +241,7 @@ export class CallStage {
     const caller = new Rollcall({ registry: this.url });
     await caller.ready(SERVICE);
     const load = this.#startLoad(over, rates, caller);
-    await waitFor('there is enough to judge by', () => load.made >= 0.5 * rates.find);
+    await waitFor('half a second of the load is over', () => load.made >= 0.5 * rates.find);
     const inTime = load.outcomes.filter(({ verb, ms }) => verb === 'book' || ms <= CARRIED.ms).length;
     const isCarried = inTime >= CARRIED.share * load.made - CARRIED_IN_FLIGHT;
     await caller.close();
@@ -284,7 +284,7 @@ const ratesOf = (find: number): Rates => ({ find, book: find * BOOKS_PER_FIND })
 
 function answeringInstance(answer: unknown): string {
   if (typeof answer === 'object' && answer !== null && 'instance' in answer) return String(answer.instance);
-  throw new Error(`No answer of ours: ${JSON.stringify(answer)}`);
+  throw new Error(`Not an answer of a worker: ${JSON.stringify(answer)}`);
 }
 
 /** Resolves when everything runs and is HEALTHY, in the caller's view too. */

@@ -130,7 +130,7 @@ describe('under an open-loop load', () => {
         await victim.exited;
         otherService.kill('SIGUSR2');
         await otherService.line(/^moved in$/);
-        await waitFor('the tenant is HEALTHY', () => stage.instanceOf(otherService)?.state === 'HEALTHY');
+        await waitFor('the other service is HEALTHY', () => stage.instanceOf(otherService)?.state === 'HEALTHY');
         await removed(id);
       });
 

@@ -31,7 +31,7 @@ export class Certificates {
   }
 
   /** A certificate for this machine, with further names (`URI:rollcall:reader`). */
-  async createSigned(by: Pair, { names = [], days = 2, isNotYetValid: isEarly = false }: CertificateOptions = {}) {
+  async createSigned(by: Pair, { names = [], days = 2, isNotYetValid = false }: CertificateOptions = {}) {
     this.#made += 1;
     const pair = this.#pair(`leaf-${this.#made}`);
     const [request, extensions] = [join(this.folder, `${this.#made}.csr`), join(this.folder, `${this.#made}.ext`)];
@@ -39,7 +39,7 @@ export class Certificates {
     await openssl('req', ...NEW_KEY, '-subj', '/CN=test', '-keyout', pair.keyFile, '-out', request);
     const issuer = ['-CA', by.certFile, '-CAkey', by.keyFile, '-CAcreateserial'];
     // a validity that ended before it began
-    const life = isEarly
+    const life = isNotYetValid
       ? ['-not_before', '22000101000000Z', '-not_after', '22000102000000Z']
       : days > 0
         ? ['-days', String(days)]

@@ -40,13 +40,13 @@ type Ask = (
 ) => Promise<Answer>;
 
 const ask: Readonly<Record<'tcp' | 'http' | 'grpc', Ask>> = {
-  tcp: async (caller, service, id, wishes) => (await caller.call(service, 'find', { id }, wishes)) as Answer,
-  http: async (caller, service, id, wishes) => {
-    const answer = await caller.fetch(service, `/find?id=${id}`, {}, wishes);
+  tcp: async (caller, service, id, callOptions) => (await caller.call(service, 'find', { id }, callOptions)) as Answer,
+  http: async (caller, service, id, callOptions) => {
+    const answer = await caller.fetch(service, `/find?id=${id}`, {}, callOptions);
     if (!answer.ok) throw new Error(`status ${answer.status}`);
     return (await answer.json()) as Answer;
   },
-  grpc: (caller, service, id, wishes) => caller.grpc(service, Find, { id }, wishes),
+  grpc: (caller, service, id, callOptions) => caller.grpc(service, Find, { id }, callOptions),
 };
 
 const KINDS = [

@@ -32,7 +32,7 @@ const NAMES = ['registry', 'gateway', 'a-1', 'a-2', 'a-3', 'b-1', 'b-2'];
 
 const INTERVAL_MS = 500;
 /** Effects of a heartbeat appear after a few intervals; the rest is for busy machines. */
-const PATIENCE_MS = 40 * INTERVAL_MS;
+const TIMEOUT_MS = 40 * INTERVAL_MS;
 const ARGUMENTS = ['--ports', '0', '--interval', String(INTERVAL_MS), '--restart-after', '0.3'];
 
 async function openDemo(...args: string[]): Promise<{ demo: Child; info: DemoInfo }> {
@@ -219,7 +219,7 @@ describe('a key of the demo', () => {
           .slice(from)
           .flatMap((one) => (one.event === 'told' ? one.text : []))
           .find((text) => text.startsWith(`${key}: `)),
-      PATIENCE_MS,
+      TIMEOUT_MS,
     );
     return { text, from };
   }
@@ -242,7 +242,7 @@ describe('a key of the demo', () => {
             if (one.event !== 'changed' || one.instance !== instance || one.state !== state) return false;
             return reason.test(one.reason ?? '');
           }),
-      PATIENCE_MS,
+      TIMEOUT_MS,
     );
   }
 
@@ -326,11 +326,11 @@ describe('a key of the demo', () => {
           .slice(from)
           .flatMap((one) => (one.event === 'told' ? one.text : []))
           .find((text) => /the registry is back \(pid \d+\): 7 of 7 instances are HEALTHY again$/.test(text)),
-      PATIENCE_MS,
+      TIMEOUT_MS,
     );
     expect(back).toMatch(/^r: /);
     // three of a, three of b since one is new, and the gateway
-    const deadline = performance.now() + PATIENCE_MS;
+    const deadline = performance.now() + TIMEOUT_MS;
     let healthy: number;
     do healthy = await countHealthy();
     while (healthy < 7 && performance.now() < deadline);

@@ -63,7 +63,7 @@ describe('the folder under a running registry', () => {
 
   /** It reports the fault and refuses registrations, and continues everything else. */
   async function expectRefusal(text: string): Promise<void> {
-    await waitFor('it has noticed', async () => (await fetchTrouble(url))?.includes(text), NOTICED_MS);
+    await waitFor('the registry reports the fault', async () => (await fetchTrouble(url))?.includes(text), NOTICED_MS);
     const refused = await register(url, 'refused');
     expect(refused.status).toBe(503);
     expect(await refused.json()).toMatchObject({ code: 'NOT_READY' });
@@ -81,7 +81,7 @@ describe('the folder under a running registry', () => {
     await expectRefusal(`${folder} is gone`);
     expectFinding(await doctor(url, ['--no-ports']), 'store-trouble', /is gone.*mkdir/, /ls -ld/);
     await mkdir(folder);
-    await waitFor('it works again', async () => (await fetchTrouble(url)) === null, NOTICED_MS);
+    await waitFor('the registry reports no fault', async () => (await fetchTrouble(url)) === null, NOTICED_MS);
     await join5('after');
     await restart();
     expect(await fetchIds(url)).toEqual(acknowledged);
@@ -91,7 +91,7 @@ describe('the folder under a running registry', () => {
     await rename(folder, join(root, 'away'));
     await expectRefusal(`${folder} is gone`);
     await rename(join(root, 'away'), folder);
-    await waitFor('it works again', async () => (await fetchTrouble(url)) === null, NOTICED_MS);
+    await waitFor('the registry reports no fault', async () => (await fetchTrouble(url)) === null, NOTICED_MS);
     await join5('after');
     await restart();
     expect(await fetchIds(url)).toEqual(acknowledged);

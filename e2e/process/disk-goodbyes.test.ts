@@ -17,16 +17,16 @@ const INSTANCES_PER_CLIENT = 6;
 const ACTIONS: readonly {
   readonly name: string;
   readonly status: number;
-  readonly sendActions: (url: string, id: string) => Promise<Response>;
+  readonly send: (url: string, id: string) => Promise<Response>;
   readonly isKept: (listed: Listed | undefined) => boolean;
 }[] = [
-  { name: 'goodbye', status: 204, sendActions: remove, isKept: isGone },
-  { name: 'removal', status: 204, sendActions: (url, id) => remove(url, id, 'operator'), isKept: isGone },
-  { name: 'drain', status: 202, sendActions: drain, isKept: (listed) => listed?.state === 'DEREGISTERING' },
+  { name: 'goodbye', status: 204, send: remove, isKept: isGone },
+  { name: 'removal', status: 204, send: (url, id) => remove(url, id, 'operator'), isKept: isGone },
+  { name: 'drain', status: 202, send: drain, isKept: (listed) => listed?.state === 'DEREGISTERING' },
   {
     name: 'weight',
     status: 200,
-    sendActions: (url, id) => setWeight(url, id, 7),
+    send: (url, id) => setWeight(url, id, 7),
     isKept: (listed) => listed?.weight === 7,
   },
 ];
@@ -42,7 +42,7 @@ type Acknowledged = Map<string, (typeof ACTIONS)[number]>;
  * Registers some, then sends one request for each, until the registry is gone. `answered` is called at each
  * acknowledgement.
  */
-async function ask(
+async function sendActions(
   url: string,
   ids: readonly string[],
   acknowledged: Acknowledged,
@@ -51,7 +51,7 @@ async function ask(
   for (const id of ids) {
     const action = ACTIONS[Number(id.split('-').at(-1)) % ACTIONS.length];
     if (action === undefined) throw new Error(`no action for ${id}`);
-    const answer = await action.sendActions(url, id).catch(() => null);
+    const answer = await action.send(url, id).catch(() => null);
     if (answer === null) return;
     expect(answer.status).toBe(action.status);
     acknowledged.set(id, action);
@@ -75,7 +75,7 @@ async function runRegistry(registry: Child, life: number, acknowledged: Acknowle
     left -= 1;
     if (left === 0) registry.kill('SIGKILL');
   };
-  await Promise.all(groups.map((ids) => ask(url, ids, acknowledged, answered)));
+  await Promise.all(groups.map((ids) => sendActions(url, ids, acknowledged, answered)));
   await registry.exited;
 }
 

@@ -157,15 +157,15 @@ export async function startRawService(
   const { id = `${service}-${Math.random().toString(36).slice(2, 12)}` } = serviceOptions;
   let nonce: string | null = null;
   let seq = 0;
-  const reply = async (asked: IncomingMessage, response: ServerResponse): Promise<void> => {
-    const body = await bodyOf(asked);
+  const reply = async (incoming: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const body = await bodyOf(incoming);
     if (!one.answers) return;
     const call = JSON.parse(body) as { nonce?: string; instance?: string; purpose?: string };
     nonce = call.nonce ?? nonce;
     response.setHeader('connection', 'close');
     response.end(JSON.stringify({ instance: nameFor(one, call), nonce: call.nonce ?? null }));
   };
-  const server = createServer((asked, response) => void reply(asked, response).catch(() => asked.destroy()));
+  const server = createServer((incoming, response) => void reply(incoming, response).catch(() => incoming.destroy()));
   const port = await listenOnFreePort(server);
   const one: RawService = {
     id,
@@ -255,11 +255,11 @@ export async function startProxy(
   url: string,
   { cuts = () => false, host, dateMs = 0, lastsMs }: ProxyFaults,
 ): Promise<string> {
-  const server = createServer((asked: IncomingMessage, response: ServerResponse) => {
-    const path = asked.url ?? '';
-    if (cuts(path)) return void asked.socket.destroy();
-    const headers = { ...asked.headers, ...(host === undefined ? {} : { host }) };
-    const onward = request(`${url}${path}`, { method: asked.method ?? 'GET', headers, agent: false }, (answer) => {
+  const server = createServer((incoming: IncomingMessage, response: ServerResponse) => {
+    const path = incoming.url ?? '';
+    if (cuts(path)) return void incoming.socket.destroy();
+    const headers = { ...incoming.headers, ...(host === undefined ? {} : { host }) };
+    const onward = request(`${url}${path}`, { method: incoming.method ?? 'GET', headers, agent: false }, (answer) => {
       const date = new Date(Date.parse(String(answer.headers.date)) + dateMs).toUTCString();
       response.writeHead(answer.statusCode ?? 500, { ...answer.headers, date });
       answer.pipe(response);
@@ -270,7 +270,7 @@ export async function startProxy(
       response.on('close', () => answer.destroy());
     });
     onward.on('error', () => response.destroy());
-    asked.pipe(onward);
+    incoming.pipe(onward);
   });
   return `http://127.0.0.1:${await listenOnFreePort(server)}`;
 }
@@ -301,7 +301,7 @@ export interface Losses {
 /** A TCP proxy that loses part of its traffic: its port. */
 export async function startLossyProxy(
   port: () => number,
-  { swallows = () => false, maxBytes: most = Infinity }: Losses,
+  { swallows = () => false, maxBytes = Infinity }: Losses,
 ): Promise<number> {
   let connections = 0;
   const server = createTcpServer((socket: Socket) => {
@@ -310,7 +310,7 @@ export async function startLossyProxy(
     socket.on('error', () => {});
     closeLater(() => socket.destroy());
     if (isLost) return;
-    let left = most;
+    let left = maxBytes;
     const onward = connect(port(), '127.0.0.1');
     onward.on('error', () => socket.destroy());
     socket.on('close', () => onward.destroy());

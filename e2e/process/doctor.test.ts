@@ -78,7 +78,7 @@ const secure = async (life = {}): Promise<number> => {
 const plain = (): Promise<number> => listenOnFreePort(createServer((_, response) => response.end('<h1>shop</h1>')));
 const trusting = (): NodeJS.ProcessEnv => ({ ROLLCALL_CA_FILE: caFile });
 
-describe('where no registry answers, the doctor reports what does, and exits with 3', () => {
+describe('the doctor, where no registry answers,', () => {
   it.each<[string, string, () => Promise<string>, RegExp, RegExp, (() => NodeJS.ProcessEnv)?]>([
     [
       'no process listens',
@@ -154,7 +154,7 @@ describe('where no registry answers, the doctor reports what does, and exits wit
       /Parse Error/,
       /ss -ltnp/,
     ],
-  ])('%s: %s', async (...[, code, urlOfIt, evidence, fix, env]) => {
+  ])('reports that %s, as %s, and exits with 3', async (...[, code, urlOfIt, evidence, fix, env]) => {
     const diagnosis = await diagnose(await urlOfIt(), [], env?.());
     expectFinding(diagnosis, code, evidence, fix);
     expect(diagnosis).toMatchObject({ code: 3, findings: [{ gravity: 'broken' }], unchecked: [expect.any(String)] });
@@ -321,9 +321,9 @@ describe('a registry in trouble', () => {
     expect(await summary()).toMatchObject({ states: { HEALTHY: 2 }, callable: 0, admin: { DRAINING: 2 } });
     const diagnosis = await diagnose(url);
     const [one = { id: '' }] = all;
-    const says = new RegExp(`${one.id} is DRAINING: drained \\d+ s ago by an operator \\(new disk\\)`);
+    const evidence = new RegExp(`${one.id} is DRAINING: drained \\d+ s ago by an operator \\(new disk\\)`);
     const fix = new RegExp(`rollcall undrain ${one.id}`);
-    expect(expectFinding(diagnosis, 'nobody-callable', says, fix).what).toBe(
+    expect(expectFinding(diagnosis, 'nobody-callable', evidence, fix).what).toBe(
       'Nobody of drained may be called: 2 drained.',
     );
     expect([diagnosis.code, diagnosis.findings[0]?.code]).toEqual([1, 'nobody-callable']);

@@ -1,4 +1,4 @@
-// docs/ERRORS.md promises an entry for each code, and that every message says what happened, why, and what to do. Here
+// docs/ERRORS.md promises an entry for each code, and that every message states what happened, why, and what to do. Here
 // each code is provoked through the exported API, as a user would meet it, and its message is checked.
 import { Rollcall } from '@rollcall/client';
 import type { RollcallOptions } from '@rollcall/client';

@@ -33,7 +33,7 @@ describe('under load, three of a and two of b', () => {
       await waitFor('the load runs', () => load.replies.length > 20);
       await fault();
       const enough = load.replies.length + REQUESTS_AFTER_FAULT;
-      await waitFor('the aftermath has been seen', () => load.replies.length >= enough);
+      await waitFor('the requests after the fault are answered', () => load.replies.length >= enough);
     } finally {
       await load.stop();
     }
@@ -112,7 +112,7 @@ describe('under load, three of a and two of b', () => {
         await stage.registry.exited;
         await stage.restartRegistry();
         const servesAt = performance.now();
-        await waitFor('the new registry knows everyone', () => stage.instances.length === before.length);
+        await waitFor('the new registry knows all instances', () => stage.instances.length === before.length);
         await stage.waitUntilHealthy();
         // one interval, plus the time to start calling and to receive the first record
         expect((performance.now() - servesAt) / INTERVAL_MS).toBeLessThanOrEqual(1.5 + lag());

@@ -37,13 +37,13 @@ const RATES = { find: 200, book: 0.001 };
 const CALLS_BEFORE_KILL = 200;
 /**
  * On a machine that has no time for this test, the remaining instance has none for its calls either: a failure of such
- * a run says nothing about the product, and the run is repeated with half of the load.
+ * a run proves nothing about the product, and the run is repeated with half of the load.
  */
 const FAIR_LAG_MS = 60;
 const MAX_REPETITIONS = 2;
 const retryOf = (service: string, attempt: number): string => (attempt === 0 ? service : `${service}-${attempt}`);
 const SERVICES = ['typed', 'by-url'].flatMap((service) =>
-  Array.from({ length: MAX_REPETITIONS + 1 }, (_, again) => retryOf(service, again)),
+  Array.from({ length: MAX_REPETITIONS + 1 }, (_, attempt) => retryOf(service, attempt)),
 );
 
 let url = '';
@@ -122,12 +122,16 @@ async function killOne(service: string, orders: OrdersService, rates: Rates) {
 async function failsNone(service: string, ordersOf: (service: string) => OrdersService): Promise<void> {
   let rates: Rates = RATES;
   let run = await killOne(service, ordersOf(service), rates);
-  for (let again = 1; run.failures.length > 0 && run.loop.lagMs > FAIR_LAG_MS && again <= MAX_REPETITIONS; again += 1) {
+  for (
+    let attempt = 1;
+    run.failures.length > 0 && run.loop.lagMs > FAIR_LAG_MS && attempt <= MAX_REPETITIONS;
+    attempt += 1
+  ) {
     rates = { ...rates, find: rates.find / 2 };
     console.warn(
       `${service}: repeated with ${rates.find} calls/s, for calls were made up to ${run.loop.lagMs.toFixed(0)} ms late.`,
     );
-    const next = retryOf(service, again);
+    const next = retryOf(service, attempt);
     run = await killOne(next, ordersOf(next), rates);
   }
   expect(textsOf(run.failures)).toEqual({});

@@ -102,7 +102,7 @@ describe('the dashboard behind a proxy', () => {
     await requestAll({ host: '127.0.0.1', port });
   });
 
-  it.skipIf(!existsSync(NGINX))('of nginx', async () => {
+  it.skipIf(!existsSync(NGINX))('works behind the proxy of nginx', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'rollcall-nginx-'));
     cleanups.push(() => rm(folder, { recursive: true, force: true }));
     const location = configuration('nginx.conf').replace('http://127.0.0.1:1337', registry.url);

@@ -37,7 +37,7 @@ const ONCE = { idempotent: false } as const;
 const CALLS_BEFORE_DRAIN = 200;
 /**
  * A drain waits until no request has arrived for 100 ms. A caller that stands still for longer, since this machine has
- * no time for it, may send a request to a server that has closed before the caller learns of it: such a run says
+ * no time for it, may send a request to a server that has closed before the caller learns of it: such a run proves
  * nothing about the product, and is repeated with half of the load.
  */
 const FAIR_LAG_MS = 50;
@@ -78,7 +78,7 @@ const clientOf = (service: string): ServiceClient => caller.get(getServiceToken(
 const ASK: Readonly<Record<CallMethod, (service: string, verb: Verb, id: string) => Promise<unknown>>> = {
   send: (service, verb, id) => lastValueFrom(clientOf(service).send(verb, { id })),
   call: (service, verb, id) => rollcall.call(service, verb, { id }, ONCE),
-  emit: (service, _verb, id) => lastValueFrom(clientOf(service).emit('told', { id }), { defaultValue: undefined }),
+  emit: (service, _verb, id) => lastValueFrom(clientOf(service).emit('notify', { id }), { defaultValue: undefined }),
   fetch: async (service, verb, id) => {
     const method = verb === 'find' ? 'GET' : 'POST';
     const response = await rollcall.fetch(service, `/${verb}?id=${id}`, { method }, ONCE);
@@ -115,7 +115,7 @@ const calm = (loop: OpenLoop): Promise<unknown> => {
 /** What a drain waited for: the callers that had to be notified, and the requests in flight when it began. */
 const DRAINED = /ms: [1-9]\d* had to hear of it; .*in flight.*; no request came for \d+ ms\./;
 const IN_HAND =
-  /; [1-9]\d* in flight \((tcp (find|book|told)|GET \/find|POST \/book|grpc shop\.Orders\/(Find|Book)).* \(for \d+ ms\)/;
+  /; [1-9]\d* in flight \((tcp (find|book|notify)|GET \/find|POST \/book|grpc shop\.Orders\/(Find|Book)).* \(for \d+ ms\)/;
 
 const drainedText = (child: Child): string => child.out.find((line) => line.includes('Drained in')) ?? '';
 
@@ -146,7 +146,7 @@ async function drainUnderLoad(kind: string, service: string, rates: Rates) {
   await loop.stop();
   const isDone = (): boolean => {
     const done = readFileSync(notes, 'utf8');
-    return emitted.every((id) => done.includes(`${service} told ${id}\n`));
+    return emitted.every((id) => done.includes(`${service} notify ${id}\n`));
   };
   const failures = loop.outcomes.filter(({ failure }) => failure !== null);
   if (failures.length === 0) await waitFor('what was emitted has been done', isDone);

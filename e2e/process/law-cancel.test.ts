@@ -47,14 +47,16 @@ describe('abandoned calls over gRPC', () => {
     const pair = await fixture.pair('grpc');
     const run = (): Promise<PairReport> =>
       runConcurrently(pair, (caller) => caller.abort('book', TERMS, caller.client === 'bare' ? BARE_ABORTS : ABORTS));
-    expect(await compare('aborted', run, { judge: findOtherOutcomes })).toEqual([]);
+    expect(await compare('aborted', run, { findViolations: findOtherOutcomes })).toEqual([]);
   });
 
   it('fail no write on the same connections when their deadlines end them', async () => {
     const pair = await fixture.pair('grpc');
     await warmUp([pair]);
     const run = (): Promise<readonly PairReport[]> => runUnderLoad([pair], LOAD, () => pass(LOAD_MS));
-    expect(await compare('late-reads-beside-writes', run, { judge: findSideEffects, more: writes })).toEqual([]);
+    expect(
+      await compare('late-reads-beside-writes', run, { findViolations: findSideEffects, details: writes }),
+    ).toEqual([]);
     expect(fixture.executedTwice).toEqual([]);
   });
 });

@@ -205,13 +205,13 @@ export async function runSequentially(
 
 /**
  * Runs a scenario for each of the pairs, prints the figures and returns the violations that `findViolations` finds; none are
- * expected. A run in which calls were made late says little: if it has violations, other than guesses, which a slow
+ * expected. A run in which calls were made late proves little: if it has violations, other than guesses, which a slow
  * machine does not excuse, it is repeated once, and then only guesses count.
  */
 export async function compare(
   scenario: string,
   run: () => Promise<PairReport | readonly PairReport[]>,
-  { judge: findViolations = findShortfalls, more: details = () => '' }: CompareOptions = {},
+  { findViolations = findShortfalls, details = () => '' }: CompareOptions = {},
 ): Promise<readonly string[]> {
   for (let isFirst = true; ; isFirst = false) {
     const reports = [await run()].flat();
@@ -221,7 +221,7 @@ export async function compare(
     const guesses = reports.flatMap(findGuesses);
     if (found.length === 0 || guesses.length > 0 || lagMs <= FAIR_LAG_MS) return found;
     if (!isFirst) {
-      console.warn(`${scenario} is judged loosely: calls were made up to ${lagMs} ms late.`);
+      console.warn(`${scenario} is checked for guesses only: calls were made up to ${lagMs} ms late.`);
       return guesses;
     }
     console.warn(`${scenario} is repeated once: calls were made up to ${lagMs} ms late.`);
@@ -230,9 +230,9 @@ export async function compare(
 
 export interface CompareOptions {
   /** Returns the violations as texts. Default: `findShortfalls`. */
-  readonly judge?: (report: PairReport) => readonly string[];
+  readonly findViolations?: (report: PairReport) => readonly string[];
   /** Further output. */
-  readonly more?: (report: PairReport) => string;
+  readonly details?: (report: PairReport) => string;
 }
 
 /** Opens connections and runs code that is slow on its first run. */
@@ -285,11 +285,11 @@ const failuresText = (failed: Report['failed']): string =>
 const durationsText = ({ ms: { p50, p99, max } }: Report): string => `${p50}/${p99}/${max}`;
 
 /** Prints one line: the number of failures, by code, and those of the bare client; p50, p99 and the maximum of each. */
-export function printFigures(scenario: string, { over, rollcall, bare }: PairReport, more = ''): void {
+export function printFigures(scenario: string, { over, rollcall, bare }: PairReport, details = ''): void {
   const ours = `calls=${rollcall.calls} failed=${failuresText(rollcall.failed)}`;
   const theirs = `bare_calls=${bare.calls} bare_failed=${failuresText(bare.failed)}`;
   const all = `${ours} ${theirs} ms=${durationsText(rollcall)} bare_ms=${durationsText(bare)} lag_ms=${rollcall.lagMs}`;
-  console.log(`LAW ${scenario} ${over} ${all} ${more}`.trimEnd());
+  console.log(`LAW ${scenario} ${over} ${all} ${details}`.trimEnd());
 }
 
 export const failedOf = ({ failed }: Report): number => Object.values(failed).reduce((sum, one) => sum + one, 0);

@@ -44,7 +44,10 @@ export class Link {
   async #rule(ports: readonly number[] | '*', action: string): Promise<void> {
     const expectedReplies = (this.#rules += 1);
     this.#link.type(`${ports === '*' ? ports : ports.join()} ${action}\n`);
-    await waitFor('the rule holds', () => this.#link.out.filter((line) => line === 'done').length >= expectedReplies);
+    await waitFor(
+      'the rule is applied',
+      () => this.#link.out.filter((line) => line === 'done').length >= expectedReplies,
+    );
   }
 }
 

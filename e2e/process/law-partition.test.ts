@@ -55,7 +55,7 @@ it('a zone cut off from the other one and the registry fails no call of its own'
   const zones = await openZones(({ near, far }) => ({ a: near, b: far }));
   if (zones === null) return skip(SKIPPED);
   const run = (): Promise<readonly PairReport[]> => runUnderLoad(zones.pairs, LOAD, () => cut(zones.link, '*', CUT_MS));
-  expect(await compare('zone-cut-off', run, { judge: findFailures, more: failedBySecond })).toEqual([]);
+  expect(await compare('zone-cut-off', run, { findViolations: findFailures, details: failedBySecond })).toEqual([]);
 });
 
 it('three of six instances that the caller cannot reach, all of its own zone, fail no call', async ({ skip }) => {
@@ -64,7 +64,7 @@ it('three of six instances that the caller cannot reach, all of its own zone, fa
   const ports = zones.fixture.instances.filter(({ zone }) => zone === 'a').flatMap((one) => Object.values(one.ports));
   const run = (): Promise<readonly PairReport[]> =>
     runUnderLoad(zones.pairs, LOAD, () => cut(zones.link, ports, CUT_MS));
-  expect(await compare('own-zone-cut-off', run, { judge: findFailures, more: failedBySecond })).toEqual([]);
+  expect(await compare('own-zone-cut-off', run, { findViolations: findFailures, details: failedBySecond })).toEqual([]);
 });
 
 it('a caller that reaches no instance for a short time fails no call', async ({ skip }) => {
@@ -72,5 +72,5 @@ it('a caller that reaches no instance for a short time fails no call', async ({ 
   if (zones === null) return skip(SKIPPED);
   const run = (): Promise<readonly PairReport[]> =>
     runUnderLoad(zones.pairs, LOAD, () => cut(zones.link, '*', SHORT_CUT_MS));
-  expect(await compare('caller-cut-off', run, { more: failedBySecond })).toEqual([]);
+  expect(await compare('caller-cut-off', run, { details: failedBySecond })).toEqual([]);
 });

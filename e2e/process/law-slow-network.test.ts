@@ -83,7 +83,7 @@ describe('where a round trip takes 600 ms', () => {
         await pass(3_000);
       });
     };
-    expect(await compare(`slow-from-the-start-${count}`, run, { more: failedBySecond })).toEqual([]);
+    expect(await compare(`slow-from-the-start-${count}`, run, { details: failedBySecond })).toEqual([]);
   });
 
   it('one of three that becomes slow fails no call, and has its share back 10 s after it is healed', async ({
@@ -101,7 +101,7 @@ describe('where a round trip takes 600 ms', () => {
         await pass(HEALED_MS + COUNTED_MS);
       });
     const found = await compare('one-of-3-slow-then-healed', run, {
-      judge: (report) => {
+      findViolations: (report) => {
         const { least, most } = sharesAfterHealing(report);
         // a third is its fair share; a busy machine adds noise to latencies of a millisecond
         const isFair = least >= 1 / 8 && most <= 2 / 3;
@@ -109,7 +109,7 @@ describe('where a round trip takes 600 ms', () => {
           ? findShortfalls(report)
           : [...findShortfalls(report), `${report.over}: shares from ${least} to ${most}`];
       },
-      more: (report) => {
+      details: (report) => {
         const { least, most } = sharesAfterHealing(report);
         return `share_least=${least.toFixed(2)} share_most=${most.toFixed(2)} ${failedBySecond(report)}`;
       },

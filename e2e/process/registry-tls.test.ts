@@ -99,14 +99,14 @@ describe('a process that cannot reach a registry over TLS', () => {
       /not for this name.*serverName/,
     ],
     [
-      'and asks for one, and gets none',
+      'from a registry that asks for one, and gets none',
       async () => ({ ...shown(server), ca: textOf(caFile), requestCert: true }),
       () => ({ caFile }),
       /asks for a client certificate.*ROLLCALL_CERT_FILE/,
     ],
-  ])('with a certificate %s', async (_, options, terms, says) => {
+  ])('logs why it gets a certificate %s', async (_, options, terms, pattern) => {
     const { server: one } = await serve(await options());
-    await logged(startCaller(urlAt('https', one), terms()), says);
+    await logged(startCaller(urlAt('https', one), terms()), pattern);
   });
 
   it('logs why when it sends plain text to TLS, and the other way round', async () => {

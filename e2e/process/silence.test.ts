@@ -107,7 +107,7 @@ describe('among fifty instances', () => {
 describe.skipIf(isShort)('among sixty instances', () => {
   const PAIRS = Object.fromEntries(Array.from({ length: 10 }, (_, index) => [`pair-${index}`, 1]));
   /** `a` is everywhere, `whole` and `all` are in one process each, of each pair one is where nothing happens. */
-  const CROWDS = [
+  const GROUPS = [
     { a: 8, ...PAIRS },
     { a: 4, whole: 10, ...PAIRS },
     { a: 6, all: 12 },
@@ -119,7 +119,7 @@ describe.skipIf(isShort)('among sixty instances', () => {
   it(
     '70 % that fall silent at once all stay callable until they are back',
     () =>
-      withFleet(CROWDS, async (fleet, lag) => {
+      withFleet(GROUPS, async (fleet, lag) => {
         const [, some, more] = fleet.groups;
         const silentAt = performance.now();
         for (const crowd of [some, more]) crowd?.child.kill('SIGSTOP');
@@ -137,7 +137,7 @@ describe.skipIf(isShort)('among sixty instances', () => {
   it(
     'at most 15 % are removed when 40 % fall silent, and none more when 70 % do',
     () =>
-      withFleet(CROWDS, async (fleet, lag) => {
+      withFleet(GROUPS, async (fleet, lag) => {
         const [, some, more] = fleet.groups;
         const silentAt = performance.now();
         some?.child.kill('SIGSTOP');

@@ -128,7 +128,7 @@ export async function openStage({ intervalMs, a, b }: StageOptions): Promise<Sta
 
 /**
  * Runs a test whose assertions are counted in intervals; `lag` is how late this process itself was meanwhile, at worst
- * and in intervals. A run in which that was more than `maxLag` says nothing about the product: when it fails it is
+ * and in intervals. A run in which that was more than `maxLag` proves nothing about the product: when it fails it is
  * repeated once, and that is logged.
  */
 export async function timed(

@@ -38,10 +38,10 @@ interface Target {
 
 /** A server; `act` gets each connection, once its first bytes have arrived. */
 async function startTarget(act: (socket: Socket) => void): Promise<Target> {
-  const got: string[] = [];
+  const received: string[] = [];
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
-    const index = got.push('') - 1;
+    const index = received.push('') - 1;
     sockets.add(socket);
     socket
       .on('error', () => {})
@@ -51,8 +51,8 @@ async function startTarget(act: (socket: Socket) => void): Promise<Target> {
       });
     made.open += 1;
     socket.setEncoding('latin1').on('data', (part: string) => {
-      if (got[index] === '') act(socket);
-      got[index] += part;
+      if (received[index] === '') act(socket);
+      received[index] += part;
     });
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -60,7 +60,7 @@ async function startTarget(act: (socket: Socket) => void): Promise<Target> {
     for (const socket of sockets) socket.destroy();
     server.close();
   });
-  const made: Target = { port: (server.address() as AddressInfo).port, received: got, open: 0 };
+  const made: Target = { port: (server.address() as AddressInfo).port, received, open: 0 };
   return made;
 }
 
@@ -100,10 +100,10 @@ const MAX_BYTES = 1_024;
 
 describe.each(PROTOCOLS)('over %s', (protocol) => {
   it('a target gets one fixed tiny frame, which contains nothing of the registrant but its id', async () => {
-    const { port, received: got } = await startTarget(() => {});
+    const { port, received } = await startTarget(() => {});
     await register(protocol, port);
-    await expect.poll(() => got.length, POLL).toBeGreaterThan(2);
-    for (const bytes of got.slice(0, -1)) {
+    await expect.poll(() => received.length, POLL).toBeGreaterThan(2);
+    for (const bytes of received.slice(0, -1)) {
       expect(bytes).toMatch(FRAMES[protocol]);
       expect(bytes.length).toBeLessThan(MAX_BYTES);
       expect(bytes.toLowerCase()).not.toContain(MARK.toLowerCase());
@@ -112,7 +112,7 @@ describe.each(PROTOCOLS)('over %s', (protocol) => {
 
   it('a target that answers without end is cut off, and the report does not contain its data', async () => {
     let sent = 0;
-    const { port, received: got } = await startTarget((socket) => {
+    const { port, received } = await startTarget((socket) => {
       const more = (): void => {
         while (!socket.destroyed && socket.write(ANSWER.repeat(1_000))) sent += ANSWER.length * 1_000;
       };
@@ -120,11 +120,11 @@ describe.each(PROTOCOLS)('over %s', (protocol) => {
       more();
     });
     await register(protocol, port);
-    await expect.poll(() => got.length, POLL).toBeGreaterThan(2);
+    await expect.poll(() => received.length, POLL).toBeGreaterThan(2);
     await expect.poll(error, POLL).toMatch(/answers/);
     await expectNotEchoed();
     // what the kernels buffer, and no more: the registry does not read it
-    expect(sent / got.length).toBeLessThan(16_000_000);
+    expect(sent / received.length).toBeLessThan(16_000_000);
   });
 
   it('a target that answers byte by byte is cut off at the timeout', async () => {
@@ -146,14 +146,14 @@ describe.each(PROTOCOLS)('over %s', (protocol) => {
 it('a redirect is not an answer, and is not followed', async () => {
   for (const status of [301, 302, 303, 307, 308]) {
     const elsewhere = await startTarget(() => {});
-    const { port, received: got } = await startTarget((socket) => {
+    const { port, received } = await startTarget((socket) => {
       const location = `http://127.0.0.1:${elsewhere.port}/${ANSWER}`;
       socket.end(
         `HTTP/1.1 ${status} ${ANSWER}\r\nlocation: ${location}\r\nrefresh: 0;url=${location}\r\ncontent-length: 0\r\n\r\n`,
       );
     });
     await register('http', port);
-    await expect.poll(() => got.length, POLL).toBeGreaterThan(1);
+    await expect.poll(() => received.length, POLL).toBeGreaterThan(1);
     await expect.poll(error, POLL).toContain(`status ${status}`);
     expect(elsewhere.received).toEqual([]);
   }
@@ -173,9 +173,9 @@ it('the data of a target appears nowhere: no body, no header, no text of another
   ];
   for (const protocol of PROTOCOLS) {
     for (const text of answers) {
-      const { port, received: got } = await startTarget((socket) => socket.end(text, 'latin1'));
+      const { port, received } = await startTarget((socket) => socket.end(text, 'latin1'));
       await register(protocol, port);
-      await expect.poll(() => got.length, POLL).toBeGreaterThan(0);
+      await expect.poll(() => received.length, POLL).toBeGreaterThan(0);
     }
   }
   await expect.poll(error, POLL).not.toBe('null');

@@ -106,7 +106,7 @@ describe('a registration', () => {
   });
 });
 
-describe('a beat, which bypasses the router, with', () => {
+describe('a beat, which bypasses the router,', () => {
   it.each([
     ['the key __proto__', '{"nonce":null,"seq":1,"__proto__":{}}', 400],
     ['depth', `{"nonce":null,"seq":1,"x":${nested(8_000, '[', ']')}}`, 200],
@@ -115,7 +115,7 @@ describe('a beat, which bypasses the router, with', () => {
     ['NaN', '{"nonce":null,"seq":NaN}', 400],
     ['half a surrogate pair', String.raw`{"nonce":"aaaaaaaa\ud800","seq":2}`, 400],
     ['thousands of edges', `{"nonce":null,"seq":3,"edges":[${'{},'.repeat(5_000)}{}]}`, 200],
-  ])('%s', async (_what, body, status) => {
+  ])('is answered with a status for %s', async (_what, body, status) => {
     const bearer = 'the-secret-of-orders-there-which-is-long';
     // a body that is too long is refused before it has arrived, and its sender gets the refusal or a closed connection
     const head = `POST /api/v1/instances/orders-there/heartbeat HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer ${bearer}\r\n`;
@@ -204,7 +204,7 @@ describe('an oversized request', () => {
     ],
     ['a URL', `GET /${'a'.repeat(40_000)} HTTP/1.1\r\nhost: localhost\r\n\r\n`, 413],
     ['a query', `GET /health/live?${'a=b&'.repeat(10_000)} HTTP/1.1\r\nhost: localhost\r\n\r\n`, 413],
-  ])('in %s', async (_what, bytes, status) => {
+  ])('is refused with %s', async (_what, bytes, status) => {
     const text = await stage.sendRaw(bytes, (all) => all.includes('\r\n\r\n{'));
     expect(text).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
   });

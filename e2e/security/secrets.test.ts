@@ -155,8 +155,8 @@ it('no token, no secret, no hash and no key is in any answer, stream, log line o
   expect(output.length).toBeGreaterThan(100_000);
   const provoked = ['orders-1', 'a cable', 'event: reset', 'Access refused', 'UNAUTHORIZED'];
   expect(provoked.filter((secrets) => !output.includes(secrets))).toEqual([]);
-  const words = [...new Set([...stage.secrets, ...keys])];
-  const secretsIn = (text: string): string[] => words.filter((word) => text.includes(word));
+  const secrets = [...new Set([...stage.secrets, ...keys])];
+  const secretsIn = (text: string): string[] => secrets.filter((word) => text.includes(word));
   expect(secretsIn(output)).toEqual([]);
   // the search does find planted values
   const plantedSecrets = [keys.at(0)!, stage.secrets.at(0)!];

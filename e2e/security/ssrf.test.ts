@@ -219,11 +219,14 @@ describe('a registration', () => {
     expect([called, asked]).toEqual([[], []]);
   });
 
-  it.each(INVALID_HOSTS)('is refused with %s (%j), which is not a host, without a resolver query', async (_what, host) => {
-    const { enter, called, asked } = await place();
-    expect(await enter({ host })).toMatchObject({ status: 400, body: { code: 'INVALID' } });
-    expect([called, asked]).toEqual([[], []]);
-  });
+  it.each(INVALID_HOSTS)(
+    'is refused with %s (%j), which is not a host, without a resolver query',
+    async (_what, host) => {
+      const { enter, called, asked } = await place();
+      expect(await enter({ host })).toMatchObject({ status: 400, body: { code: 'INVALID' } });
+      expect([called, asked]).toEqual([[], []]);
+    },
+  );
 
   it.each(NAMES)('is refused with the name %s, which resolves to %j', async (host, address) => {
     for (const allowedNetworks of [[], ['0.0.0.0/0', '::/0']]) {

@@ -32,7 +32,7 @@ export interface FaultTargets {
 
 /**
  * Faults as data: fast-check shrinks them, JSON prints and replays them. `at` and `forMs` are virtual ms from the
- * moment at which the town is up; a fault whose end lies behind the end of the run never ends in it.
+ * moment at which all processes have started; a fault whose end lies behind the end of the run never ends in it.
  *
  * `target` is a place (`orders-1`), a service (all its places), `all` (every place of every service), or `registry`.
  * Faults of the network are between the targets and the registry; with the target `registry` between it and every other

@@ -108,12 +108,12 @@ export class Permits {
    */
   #continueFrom(before: Permits, lostSince: number): void {
     const stoppedMs = this.#simulation.world.now - before.#judgedAt;
-    for (const [name, { uses, possibleUses: perhaps, counts }] of before.#scopes) {
+    for (const [name, { uses, possibleUses, counts }] of before.#scopes) {
       const kept = uses.filter((at) => at < lostSince);
       this.#scopes.set(name, {
         ...createScope(name),
         uses: kept,
-        possibleUses: perhaps.map((at) => at + stoppedMs),
+        possibleUses: possibleUses.map((at) => at + stoppedMs),
         counts,
       });
     }

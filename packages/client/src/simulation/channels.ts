@@ -76,9 +76,9 @@ class ChannelConnection implements ConnectionEnd {
   }
 
   received(answer: Answer): void {
-    const { exchange, content: word } = answer;
+    const { exchange, content } = answer;
     if (exchange !== IDENTITY_EXCHANGE) return this.#owner.received(answer);
-    if (word.is === 'identity' && word.id === this.#parts.expectedId) return this.#becomeReady();
+    if (content.is === 'identity' && content.id === this.#parts.expectedId) return this.#becomeReady();
     const failure: Failure = { kind: 'misdirected', cause: errorOf('another process answers') };
     this.#fail(failure, failure);
   }
@@ -141,10 +141,10 @@ class InFlightExchange implements Exchange {
       : { kind: 'call', exchange, call, remainingMs: terms.remainingMs };
   }
 
-  received({ content: word }: Answer): void {
-    if (word.is === 'remote') this.fail({ kind: 'remote', cause: 'refused by the handler' });
-    else if (word.is === 'overloaded') {
-      this.fail({ kind: 'overloaded', cause: errorOf('overloaded'), retryAfterMs: word.retryAfterMs });
+  received({ content }: Answer): void {
+    if (content.is === 'remote') this.fail({ kind: 'remote', cause: 'refused by the handler' });
+    else if (content.is === 'overloaded') {
+      this.fail({ kind: 'overloaded', cause: errorOf('overloaded'), retryAfterMs: content.retryAfterMs });
     } else if (!this.isOver) {
       this.isOver = true;
       this.#sink.last(null);

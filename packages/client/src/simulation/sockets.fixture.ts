@@ -132,11 +132,11 @@ function tcpRequestOf(frame: unknown): HostRequest {
   return { kind: 'call', exchange, call: Number(data), remainingMs };
 }
 
-function tcpAnswer({ exchange: id, content: word }: Answer): object {
-  if (word.is === 'identity') return { id, response: { instance: word.id, nonce: null }, isDisposed: true };
-  if (word.is === 'answer') return { id, response: null, isDisposed: true };
+function tcpAnswer({ exchange: id, content }: Answer): object {
+  if (content.is === 'identity') return { id, response: { instance: content.id, nonce: null }, isDisposed: true };
+  if (content.is === 'answer') return { id, response: null, isDisposed: true };
   // Nest’s protocol has no such status: an error is the handler’s
-  return { id, err: word.is, isDisposed: true };
+  return { id, err: content.is, isDisposed: true };
 }
 
 // ---- HTTP -----------------------------------------------------------------------------------------------------------
@@ -201,13 +201,13 @@ function httpRequestOf(head: string, body: string, exchange: number): HostReques
   return { kind: 'call', exchange, call: Number(body), remainingMs: Number(headerIn(head, DEADLINE_KEY) ?? Infinity) };
 }
 
-function httpAnswer({ content: word }: Answer): string {
-  const body = word.is === 'identity' ? JSON.stringify({ instance: word.id, nonce: null }) : '';
-  return `HTTP/1.1 ${statusOf(word)}\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
+function httpAnswer({ content }: Answer): string {
+  const body = content.is === 'identity' ? JSON.stringify({ instance: content.id, nonce: null }) : '';
+  return `HTTP/1.1 ${statusOf(content)}\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
 }
 
-function statusOf(word: Answer['content']): string {
-  if (word.is === 'remote') return '400 No';
-  if (word.is !== 'overloaded') return '200 OK';
-  return `503 Busy\r\nretry-after: ${Math.ceil(word.retryAfterMs / 1_000)}`;
+function statusOf(content: Answer['content']): string {
+  if (content.is === 'remote') return '400 No';
+  if (content.is !== 'overloaded') return '200 OK';
+  return `503 Busy\r\nretry-after: ${Math.ceil(content.retryAfterMs / 1_000)}`;
 }
