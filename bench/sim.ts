@@ -1,5 +1,5 @@
 import { bareLeastLoaded, bareRoundRobin, rollcall } from './simulation/callers.js';
-import { compare, executedTwice, NEARLY, ratioOf, successes } from './simulation/law.js';
+import { compare, findExecutedTwice, MIN_SHORTAGE_RATIO, ratioOf, countSuccesses } from './simulation/law.js';
 import type { LawCase } from './simulation/law.js';
 import { LAW_WORLDS } from './simulation/law-worlds.js';
 import type { LawWorld } from './simulation/law-worlds.js';
@@ -14,7 +14,7 @@ import {
   RANDOM_ERRORS,
   SIX_OF_TEN_FAIL,
 } from './simulation/scenarios.js';
-import type { Play } from './simulation/scenarios.js';
+import type { QualityCase } from './simulation/scenarios.js';
 import { simulate } from './simulation/simulation.js';
 import type { CallerFactory, Outcome } from './simulation/simulation.js';
 import { ManualTime, seededRandom } from '@rollcall/core/testing';
@@ -37,10 +37,10 @@ interface Measure {
 
 interface Row {
   readonly name: string;
-  readonly play: Play;
+  readonly play: QualityCase;
   readonly measures: readonly Measure[];
   /** The healthy fleet with which the figures are compared, too. */
-  readonly healthy?: Play;
+  readonly healthy?: QualityCase;
   /** Attempts of a caller without a library; default 1. */
   readonly bareAttempts?: number;
   /** For the first measure, when calls are hedged. */
@@ -49,10 +49,10 @@ interface Row {
 
 const percent = (ratio: number): number => 100 * ratio;
 const attemptsPerCall = (outcome: Outcome): number => outcome.attempts / outcome.made;
-const [overFrom, overTo] = OVERLOAD.trouble;
+const [overFrom, overTo] = OVERLOAD.faultSeconds;
 /** While one was slow. A failure without a library has waited for its timeout. */
 const p99Ms = (outcome: Outcome): number =>
-  Math.min(outcome.quantileMs(0.99, ...ONE_SLOW.trouble), ONE_SLOW.bareTimeoutMs);
+  Math.min(outcome.quantileMs(0.99, ...ONE_SLOW.faultSeconds), ONE_SLOW.bareTimeoutMs);
 
 const ROWS: readonly Row[] = [
   {
@@ -121,7 +121,7 @@ function exact(values: readonly number[]): { value: number; spread: [number, num
   return { value: digits(median(values)), spread: [digits(Math.min(...values)), digits(Math.max(...values))] };
 }
 
-async function runPlay(of: Play, createCaller: CallerFactory): Promise<readonly Outcome[]> {
+async function runPlay(of: QualityCase, createCaller: CallerFactory): Promise<readonly Outcome[]> {
   const outcomes: Outcome[] = [];
   for (const seed of SEEDS) {
     outcomes.push(await simulate(of.scenario, createCaller, { time: new ManualTime(), random: seededRandom(seed) }));
@@ -238,21 +238,21 @@ async function casesOf(lawWorld: LawWorld): Promise<readonly LawCase[]> {
 async function runLawWorld(lawWorld: LawWorld, report: Report): Promise<number> {
   const cases = await casesOf(lawWorld);
   const made = cases.reduce((sum, { ours }) => sum + ours.length, 0);
-  const shares = exact(cases.map(({ ours }) => percent(successes(ours) / ours.length)));
+  const shares = exact(cases.map(({ ours }) => percent(countSuccesses(ours) / ours.length)));
   const ratios = exact(cases.map(ratioOf));
   const isShort = lawWorld.hosts.some((count) => lawWorld.world(count).isShort === true);
   report({
     metric: `law: ${lawWorld.name}: success, beside a bare client, at worst`,
     unit: '%',
-    value: digits(percent(cases.reduce((sum, { ours }) => sum + successes(ours), 0) / made)),
+    value: digits(percent(cases.reduce((sum, { ours }) => sum + countSuccesses(ours), 0) / made)),
     spread: shares.spread,
     baseline: digits(percent(cases.reduce((sum, { bareSuccesses }) => sum + bareSuccesses, 0) / made)),
     ratio: ratios.spread[0],
     ratioSpread: ratios.spread,
     runs: cases.length,
-    target: `>= ${isShort ? NEARLY : 1} x`,
+    target: `>= ${isShort ? MIN_SHORTAGE_RATIO : 1} x`,
   });
-  return cases.reduce((sum, { ours }) => sum + executedTwice(ours).length, 0);
+  return cases.reduce((sum, { ours }) => sum + findExecutedTwice(ours).length, 0);
 }
 
 async function runLawWorlds(report: Report): Promise<void> {

@@ -2,15 +2,15 @@ import type { Counter, Instance, Meter } from '@rollcall/core';
 import { parseOptions, silentLog } from '@rollcall/core';
 import { callFields, Calls } from '@rollcall/client/testing';
 import type { Channel, OneCall, Transport } from '@rollcall/client/testing';
-import type { Caller, CallerFactory, Site } from './simulation.js';
+import type { Caller, CallerFactory, CallerParts } from './simulation.js';
 
 const SERVICE = 'orders';
 const METHOD = 'find';
 
-/** The calls of this package. `options`: the client option `calls`; `wishes`: the options of each call. */
-export function rollcall(options: object = {}, wishes: OneCall = { idempotent: true }): CallerFactory {
+/** The calls of this package. `options`: the client option `calls`; `callOptions`: the options of each call. */
+export function rollcall(options: object = {}, callOptions: OneCall = { idempotent: true }): CallerFactory {
   return ({ time, random, channels }) => {
-    const meter = new Tally();
+    const meter = new CounterSums();
     const view = {
       service: SERVICE,
       status: 'known',
@@ -31,12 +31,12 @@ export function rollcall(options: object = {}, wishes: OneCall = { idempotent: t
       log: silentLog,
       services: { service: () => view, settle: () => Promise.resolve(), names: () => [] },
       options: parseOptions(callFields, options),
-      transports: { tcp: wayTo('tcp', channels), http: wayTo('http', channels) },
+      transports: { tcp: createTransport('tcp', channels), http: createTransport('http', channels) },
       suspect() {},
     });
     return {
       call: (ended) => {
-        calls.call(SERVICE, METHOD, null, wishes).then(
+        calls.call(SERVICE, METHOD, null, callOptions).then(
           (at) => ended(Number(at)),
           () => ended(Infinity),
         );
@@ -50,7 +50,7 @@ export function rollcall(options: object = {}, wishes: OneCall = { idempotent: t
 }
 
 /** The attempts of a bare caller. */
-export interface BareTerms {
+export interface BareOptions {
   /** A response later than this is a failure, ms. */
   readonly timeoutMs: number;
   /** Attempts in total; after a failure the next server is tried at once. Default: 1. */
@@ -58,40 +58,40 @@ export interface BareTerms {
 }
 
 /** Plain round robin: a list of addresses and a counter. */
-export function bareRoundRobin(terms: BareTerms): CallerFactory {
-  return (site) => {
-    let turn = Math.floor(site.random.unit() * site.channels.length);
-    return new Bare(site, terms, () => (turn = (turn + 1) % site.channels.length));
+export function bareRoundRobin(attemptOptions: BareOptions): CallerFactory {
+  return (parts) => {
+    let turn = Math.floor(parts.random.unit() * parts.channels.length);
+    return new Bare(parts, attemptOptions, () => (turn = (turn + 1) % parts.channels.length));
   };
 }
 
 /** The server with the fewest requests of this client in flight; a tie is broken at random. */
-export function bareLeastLoaded(terms: BareTerms): CallerFactory {
-  return (site) =>
-    new Bare(site, terms, (inFlight) => {
-      const start = Math.floor(site.random.unit() * inFlight.length);
-      let best = start;
+export function bareLeastLoaded(attemptOptions: BareOptions): CallerFactory {
+  return (parts) =>
+    new Bare(parts, attemptOptions, (inFlight) => {
+      const start = Math.floor(parts.random.unit() * inFlight.length);
+      let fewest = start;
       for (let i = 1; i < inFlight.length; i += 1) {
         const index = (start + i) % inFlight.length;
-        if ((inFlight[index] ?? 0) < (inFlight[best] ?? 0)) best = index;
+        if ((inFlight[index] ?? 0) < (inFlight[fewest] ?? 0)) fewest = index;
       }
-      return best;
+      return fewest;
     });
 }
 
 /** A picker with a timeout and optional retries, without memory, breaker or retry budget. */
 class Bare implements Caller {
   readonly ejections = 0;
-  readonly #site: Site;
-  readonly #terms: Required<BareTerms>;
+  readonly #parts: CallerParts;
+  readonly #options: Required<BareOptions>;
   readonly #pick: (inFlight: readonly number[]) => number;
   readonly #inFlight: number[];
 
-  constructor(site: Site, terms: BareTerms, pick: (inFlight: readonly number[]) => number) {
-    this.#site = site;
-    this.#terms = { attempts: 1, ...terms };
+  constructor(parts: CallerParts, attemptOptions: BareOptions, pick: (inFlight: readonly number[]) => number) {
+    this.#parts = parts;
+    this.#options = { attempts: 1, ...attemptOptions };
     this.#pick = pick;
-    this.#inFlight = site.channels.map(() => 0);
+    this.#inFlight = parts.channels.map(() => 0);
   }
 
   call(ended: (at: number) => void): void {
@@ -101,22 +101,22 @@ class Bare implements Caller {
   async close(): Promise<void> {}
 
   #try(ended: (at: number) => void, attempt: number): void {
-    const { time, channels } = this.#site;
+    const { time, channels } = this.#parts;
     const index = this.#pick(this.#inFlight);
     const count = (n: number): void => void (this.#inFlight[index] = (this.#inFlight[index] ?? 0) + n);
-    const over = (isGood: boolean): void => {
+    const end = (isSuccess: boolean): void => {
       timer.cancel();
       count(-1);
-      if (isGood) ended(time.now());
-      else if (attempt < this.#terms.attempts) this.#try(ended, attempt + 1);
+      if (isSuccess) ended(time.now());
+      else if (attempt < this.#options.attempts) this.#try(ended, attempt + 1);
       else ended(Infinity);
     };
     count(1);
-    const sink = { next() {}, last: () => over(true), complete: () => over(true), fail: () => over(false) };
+    const sink = { next() {}, last: () => end(true), complete: () => end(true), fail: () => end(false) };
     const exchange = channels[index]?.send(null, { remainingMs: Infinity, attempt }, sink);
-    const timer = time.setTimer(this.#terms.timeoutMs, () => {
+    const timer = time.setTimer(this.#options.timeoutMs, () => {
       exchange?.cancel();
-      over(false);
+      end(false);
     });
   }
 }
@@ -145,7 +145,7 @@ function instanceOf(index: number): Instance {
   };
 }
 
-function wayTo(protocol: 'tcp' | 'http', channels: readonly Channel<unknown>[]): Transport<unknown> {
+function createTransport(protocol: 'tcp' | 'http', channels: readonly Channel<unknown>[]): Transport<unknown> {
   return {
     protocol,
     prepare: () => null,
@@ -159,7 +159,7 @@ function wayTo(protocol: 'tcp' | 'http', channels: readonly Channel<unknown>[]):
 }
 
 /** A meter that keeps the sum of each counter. */
-export class Tally implements Meter {
+export class CounterSums implements Meter {
   readonly #sums = new Map<string, number>();
 
   sumOf(name: string): number {

@@ -1,15 +1,15 @@
 import type { Timer } from '@rollcall/core';
 import { Connecting } from '@rollcall/client/testing';
 import type { Channel, Exchange, Failure, Sink, Terms } from '@rollcall/client/testing';
-import { Line } from './network.js';
-import type { Acceptor, Answer, LineEnd, Loop, Network, HostRequest } from './network.js';
+import { Connection } from './network.js';
+import type { Acceptor, Answer, ConnectionEnd, Loop, Network, HostRequest } from './network.js';
 
 // How the three transports use connections: TCP and gRPC send all calls to an instance on one connection, HTTP takes a
 // connection of a pool for each call. The failures and their order are those of transport/tcp-connection.ts,
 // grpc-connection.ts and http.ts.
 
 /** The path of one client to one host. */
-export interface WayParts {
+export interface ChannelParts {
   readonly network: Network;
   readonly loop: Loop;
   readonly host: Acceptor;
@@ -21,32 +21,32 @@ export interface WayParts {
   callOf(request: unknown): number;
 }
 
-const cause = (text: string): Error => new Error(text);
+const errorOf = (text: string): Error => new Error(text);
 
 /** Exchange 0 of a connection is the identity request. */
 const IDENTITY_EXCHANGE = 0;
 
-/** Callbacks of a connection to its owner. `over` is called last, and once. */
+/** Callbacks of a connection to its owner. `ended` is called last, and once. */
 interface ConnectionOwner {
   ready(): void;
   received(answer: Answer): void;
   /** `unwritten`: the failure of requests that were not written; `written`: of those that were. */
-  over(unwritten: Failure, written: Failure): void;
+  ended(unwritten: Failure, written: Failure): void;
 }
 
 /** A connection that is opened, checks the identity of its peer, and is then ready. */
-class Connection implements LineEnd {
+class ChannelConnection implements ConnectionEnd {
   isReady = false;
-  readonly #parts: WayParts;
+  readonly #parts: ChannelParts;
   readonly #owner: ConnectionOwner;
-  readonly #line: Line;
+  readonly #tcpConnection: Connection;
   readonly #connecting: Connecting;
   readonly #startedAt: number;
   readonly #timer: Timer | null;
   #isOpen = false;
   #isOver = false;
 
-  constructor(parts: WayParts, connecting: Connecting, owner: ConnectionOwner) {
+  constructor(parts: ChannelParts, connecting: Connecting, owner: ConnectionOwner) {
     const { network, loop, host } = parts;
     const { patienceMs } = connecting;
     this.#parts = parts;
@@ -55,39 +55,40 @@ class Connection implements LineEnd {
     this.#startedAt = loop.now();
     const late = (): void => connecting.late('no connection, or no identity,', patienceMs, loop.now());
     this.#timer = patienceMs < Infinity ? loop.setTimer(patienceMs, late) : null;
-    this.#line = new Line(network, loop, host, this);
+    this.#tcpConnection = new Connection(network, loop, host, this);
   }
 
   send(request: HostRequest): void {
-    this.#line.send(request);
+    this.#tcpConnection.send(request);
   }
 
   /** Closed by the client; the owner is not notified. */
   close(): void {
     this.#isOver = true;
     this.#timer?.cancel();
-    this.#line.close();
+    this.#tcpConnection.close();
   }
 
   opened(): void {
     this.#isOpen = true;
     if (this.#parts.expectedId === null) this.#becomeReady();
-    else this.#line.send({ kind: 'identity', exchange: IDENTITY_EXCHANGE });
+    else this.#tcpConnection.send({ kind: 'identity', exchange: IDENTITY_EXCHANGE });
   }
 
   received(answer: Answer): void {
-    const { exchange, word } = answer;
+    const { exchange, content } = answer;
     if (exchange !== IDENTITY_EXCHANGE) return this.#owner.received(answer);
-    if (word.is === 'identity' && word.id === this.#parts.expectedId) return this.#becomeReady();
-    const failure: Failure = { kind: 'misdirected', cause: cause('another process answers') };
-    this.#end(failure, failure);
+    if (content.is === 'identity' && content.id === this.#parts.expectedId) return this.#becomeReady();
+    const failure: Failure = { kind: 'misdirected', cause: errorOf('another process answers') };
+    this.#fail(failure, failure);
   }
 
   closed(isRefused: boolean): void {
     const text = isRefused ? 'ECONNREFUSED' : 'the peer closed the connection';
-    if (this.#isOpen) return this.#end({ kind: 'unsent', cause: cause(text) }, { kind: 'closed', cause: cause(text) });
-    const failure: Failure = { kind: isRefused ? 'refused' : 'unreachable', cause: cause(text) };
-    this.#end(failure, failure);
+    if (this.#isOpen)
+      return this.#fail({ kind: 'unsent', cause: errorOf(text) }, { kind: 'closed', cause: errorOf(text) });
+    const failure: Failure = { kind: isRefused ? 'refused' : 'unreachable', cause: errorOf(text) };
+    this.#fail(failure, failure);
   }
 
   #becomeReady(): void {
@@ -97,15 +98,15 @@ class Connection implements LineEnd {
     this.#owner.ready();
   }
 
-  #end(unwritten: Failure, written: Failure): void {
+  #fail(unwritten: Failure, written: Failure): void {
     if (this.#isOver) return;
     this.close();
-    this.#owner.over(unwritten, written);
+    this.#owner.ended(unwritten, written);
   }
 }
 
 /** One attempt in flight. */
-class Attempting implements Exchange {
+class InFlightExchange implements Exchange {
   openedAt: number | null = null;
   isWritten = false;
   isOver = false;
@@ -114,13 +115,13 @@ class Attempting implements Exchange {
   readonly call: number | null;
   readonly terms: Terms;
   readonly #sink: Sink;
-  readonly #onCancel: (exchange: Attempting) => void;
+  readonly #onCancel: (exchange: InFlightExchange) => void;
 
   constructor(
     of: { readonly number: number; readonly call: number | null },
     terms: Terms,
     sink: Sink,
-    onCancel: (exchange: Attempting) => void,
+    onCancel: (exchange: InFlightExchange) => void,
   ) {
     this.number = of.number;
     this.call = of.call;
@@ -140,10 +141,10 @@ class Attempting implements Exchange {
       : { kind: 'call', exchange, call, remainingMs: terms.remainingMs };
   }
 
-  received({ word }: Answer): void {
-    if (word.is === 'remote') this.fail({ kind: 'remote', cause: 'refused by the handler' });
-    else if (word.is === 'overloaded') {
-      this.fail({ kind: 'overloaded', cause: cause('overloaded'), retryAfterMs: word.retryAfterMs });
+  received({ content }: Answer): void {
+    if (content.is === 'remote') this.fail({ kind: 'remote', cause: 'refused by the handler' });
+    else if (content.is === 'overloaded') {
+      this.fail({ kind: 'overloaded', cause: errorOf('overloaded'), retryAfterMs: content.retryAfterMs });
     } else if (!this.isOver) {
       this.isOver = true;
       this.#sink.last(null);
@@ -164,24 +165,24 @@ class Attempting implements Exchange {
 }
 
 /** A channel that is closed with its client. */
-export interface SimulatedWay extends Channel<unknown> {
+export interface SimulatedChannel extends Channel<unknown> {
   close(): void;
 }
 
-/** One connection for all calls. `signalsCancel`: the peer learns that a call was cancelled (RST_STREAM of HTTP/2). */
-export class SharedWay implements SimulatedWay {
-  readonly #parts: WayParts;
+/** One connection for all calls. `isCancelSignalled`: the peer learns that a call was cancelled (RST_STREAM of HTTP/2). */
+export class SharedChannel implements SimulatedChannel {
+  readonly #parts: ChannelParts;
   readonly #connecting: Connecting;
-  readonly #signalsCancel: boolean;
-  readonly #exchanges = new Map<number, Attempting>();
-  #connection: Connection | null = null;
+  readonly #isCancelSignalled: boolean;
+  readonly #exchanges = new Map<number, InFlightExchange>();
+  #connection: ChannelConnection | null = null;
   #lastNumber = IDENTITY_EXCHANGE;
   #isRetired = false;
 
-  constructor(parts: WayParts, signalsCancel: boolean) {
+  constructor(parts: ChannelParts, signalsCancel: boolean) {
     this.#parts = parts;
     this.#connecting = new Connecting(parts.connectTimeoutMs);
-    this.#signalsCancel = signalsCancel;
+    this.#isCancelSignalled = signalsCancel;
   }
 
   get stall(): Failure | null {
@@ -208,15 +209,17 @@ export class SharedWay implements SimulatedWay {
 
   #begin(call: number | null, terms: Terms, sink: Sink): Exchange {
     this.#lastNumber += 1;
-    const exchange = new Attempting({ number: this.#lastNumber, call }, terms, sink, (one) => this.#cancel(one));
+    const exchange = new InFlightExchange({ number: this.#lastNumber, call }, terms, sink, (exchange) =>
+      this.#cancel(exchange),
+    );
     this.#exchanges.set(exchange.number, exchange);
     this.#connection ??= this.#open();
     if (this.#connection.isReady) this.#write(exchange, this.#connection);
     return exchange;
   }
 
-  #open(): Connection {
-    const connection: Connection = new Connection(this.#parts, this.#connecting, {
+  #open(): ChannelConnection {
+    const connection: ChannelConnection = new ChannelConnection(this.#parts, this.#connecting, {
       ready: () => {
         const now = this.#parts.loop.now();
         for (const exchange of this.#exchanges.values()) {
@@ -230,7 +233,7 @@ export class SharedWay implements SimulatedWay {
         exchange?.received(answer);
         this.#finish();
       },
-      over: (unwritten, written) => {
+      ended: (unwritten, written) => {
         this.#connection = null;
         const exchanges = [...this.#exchanges.values()];
         this.#exchanges.clear();
@@ -240,14 +243,14 @@ export class SharedWay implements SimulatedWay {
     return connection;
   }
 
-  #write(exchange: Attempting, connection: Connection): void {
+  #write(exchange: InFlightExchange, connection: ChannelConnection): void {
     exchange.isWritten = true;
     connection.send(exchange.request);
   }
 
-  #cancel(exchange: Attempting): void {
+  #cancel(exchange: InFlightExchange): void {
     this.#exchanges.delete(exchange.number);
-    if (exchange.isWritten && this.#signalsCancel) {
+    if (exchange.isWritten && this.#isCancelSignalled) {
       this.#connection?.send({ kind: 'cancel', exchange: exchange.number });
     }
     this.#finish();
@@ -262,22 +265,22 @@ export class SharedWay implements SimulatedWay {
 
 /** One connection of a pool, and the call that uses it. */
 interface Slot {
-  connection: Connection | null;
-  exchange: Attempting | null;
+  connection: ChannelConnection | null;
+  exchange: InFlightExchange | null;
 }
 
 /** A connection for each call; when all are in use, calls wait in order. A cancelled call closes its connection. */
-export class PooledWay implements SimulatedWay {
-  readonly #parts: WayParts;
+export class PooledChannel implements SimulatedChannel {
+  readonly #parts: ChannelParts;
   readonly #connecting: Connecting;
   readonly #size: number;
   readonly #slots: Slot[] = [];
   readonly #idle: Slot[] = [];
-  #queue: Attempting[] = [];
+  #queue: InFlightExchange[] = [];
   #lastNumber = IDENTITY_EXCHANGE;
   #isRetired = false;
 
-  constructor(parts: WayParts, size: number) {
+  constructor(parts: ChannelParts, size: number) {
     this.#parts = parts;
     this.#connecting = new Connecting(parts.connectTimeoutMs);
     this.#size = size;
@@ -307,28 +310,28 @@ export class PooledWay implements SimulatedWay {
 
   #begin(call: number | null, terms: Terms, sink: Sink): Exchange {
     this.#lastNumber += 1;
-    const exchange = new Attempting({ number: this.#lastNumber, call }, terms, sink, (one) => this.#cancel(one));
-    const slot = this.#idle.pop() ?? this.#grow();
+    const exchange = new InFlightExchange({ number: this.#lastNumber, call }, terms, sink, (one) => this.#cancel(one));
+    const slot = this.#idle.pop() ?? this.#addSlot();
     if (slot === null) this.#queue.push(exchange);
-    else this.#give(slot, exchange);
+    else this.#assign(slot, exchange);
     return exchange;
   }
 
-  #grow(): Slot | null {
+  #addSlot(): Slot | null {
     if (this.#slots.length >= this.#size) return null;
     const slot: Slot = { connection: null, exchange: null };
     this.#slots.push(slot);
     return slot;
   }
 
-  #give(slot: Slot, exchange: Attempting): void {
+  #assign(slot: Slot, exchange: InFlightExchange): void {
     slot.exchange = exchange;
     if (slot.connection === null) slot.connection = this.#open(slot);
     else if (slot.connection.isReady) this.#write(slot.connection, exchange);
   }
 
-  #open(slot: Slot): Connection {
-    const connection: Connection = new Connection(this.#parts, this.#connecting, {
+  #open(slot: Slot): ChannelConnection {
+    const connection: ChannelConnection = new ChannelConnection(this.#parts, this.#connecting, {
       ready: () => {
         const { exchange } = slot;
         if (exchange === null) return;
@@ -340,35 +343,35 @@ export class PooledWay implements SimulatedWay {
         if (exchange?.number !== answer.exchange) return;
         slot.exchange = null;
         exchange.received(answer);
-        this.#free(slot);
+        this.#release(slot);
       },
-      over: (unwritten, written) => {
+      ended: (unwritten, written) => {
         const { exchange } = slot;
         slot.connection = null;
         slot.exchange = null;
         // a connection without a call is in the list of idle ones already
         if (exchange === null) return;
         exchange.fail(exchange.isWritten ? written : unwritten);
-        this.#free(slot);
+        this.#release(slot);
       },
     });
     return connection;
   }
 
-  #write(connection: Connection, exchange: Attempting): void {
+  #write(connection: ChannelConnection, exchange: InFlightExchange): void {
     exchange.isWritten = true;
     connection.send(exchange.request);
   }
 
-  #free(slot: Slot): void {
+  #release(slot: Slot): void {
     const next = this.#queue.shift();
-    if (next !== undefined) return this.#give(slot, next);
+    if (next !== undefined) return this.#assign(slot, next);
     if (this.#isRetired) slot.connection?.close();
     else this.#idle.push(slot);
   }
 
   /** A call that was not written leaves its connection, which continues to open, to the next one. */
-  #cancel(exchange: Attempting): void {
+  #cancel(exchange: InFlightExchange): void {
     const slot = this.#slots.find((one) => one.exchange === exchange);
     if (slot === undefined) {
       this.#queue = this.#queue.filter((one) => one !== exchange);
@@ -379,6 +382,6 @@ export class PooledWay implements SimulatedWay {
       slot.connection?.close();
       slot.connection = null;
     }
-    this.#free(slot);
+    this.#release(slot);
   }
 }

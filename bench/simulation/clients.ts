@@ -11,12 +11,20 @@ import type {
   TcpRequest,
   Transport,
 } from '@rollcall/client/testing';
-import { Tally } from './callers.js';
-import { PooledWay, SharedWay } from './channels.js';
-import type { SimulatedWay, WayParts } from './channels.js';
+import { CounterSums } from './callers.js';
+import { PooledChannel, SharedChannel } from './channels.js';
+import type { SimulatedChannel, ChannelParts } from './channels.js';
 import { processId } from './host.js';
 import { settlePromises } from './world.js';
-import type { CatalogWord, Ending, Listed, PlannedCall, WorldCaller, WorldClient, WorldSite } from './world.js';
+import type {
+  CatalogUpdate,
+  CallResult,
+  Listed,
+  PlannedCall,
+  WorldCaller,
+  WorldClient,
+  CallerContext,
+} from './world.js';
 
 const SERVICE = 'orders';
 const NAMESPACE = 'default';
@@ -27,64 +35,64 @@ export const FIRST_PORT = 1_000;
 export const POOL_SIZE = 128;
 
 /** Creates the channel that uses connections as the protocol does. */
-function wayOf(protocol: Protocol, parts: WayParts): SimulatedWay {
-  return protocol === 'http' ? new PooledWay(parts, POOL_SIZE) : new SharedWay(parts, protocol === 'grpc');
+function createChannel(protocol: Protocol, parts: ChannelParts): SimulatedChannel {
+  return protocol === 'http' ? new PooledChannel(parts, POOL_SIZE) : new SharedChannel(parts, protocol === 'grpc');
 }
 
 // ---- the calls of this package --------------------------------------------------------------------------------------
 
 /** Makes the transports of a caller; default: models of this package’s transports. `turn`: see `WorldClient`. */
-export interface TransportsOf {
-  tcp?(site: WorldSite, options: CallOptions): Transport<TcpRequest>;
-  http?(site: WorldSite, options: CallOptions): Transport<HttpRequest>;
+export interface TransportFactories {
+  tcp?(context: CallerContext, options: CallOptions): Transport<TcpRequest>;
+  http?(context: CallerContext, options: CallOptions): Transport<HttpRequest>;
   turn?(): Promise<void>;
 }
 
 /** The calls of this package over the protocol. */
-export function rollcallClient(protocol: Protocol, transports: TransportsOf = {}): WorldClient {
+export function rollcallClient(protocol: Protocol, transports: TransportFactories = {}): WorldClient {
   const turn = (): Promise<void> => transports.turn?.() ?? settlePromises();
-  return { turn, caller: (site) => new RollcallCaller(protocol, site, transports) };
+  return { turn, caller: (context) => new RollcallCaller(protocol, context, transports) };
 }
 
 class RollcallCaller implements WorldCaller {
   readonly #protocol: Protocol;
   readonly #calls: Calls;
 
-  constructor(protocol: Protocol, site: WorldSite, own: TransportsOf) {
-    const { loop: time, random, world } = site;
+  constructor(protocol: Protocol, context: CallerContext, factories: TransportFactories) {
+    const { loop: time, random, world } = context;
     this.#protocol = protocol;
     const catalog = new Catalog({ time, log: silentLog, asked() {}, isEjected: () => false });
     const options = parseOptions(callFields, world.options ?? {});
     this.#calls = new Calls({
       time,
       random,
-      meter: new Tally(),
+      meter: new CounterSums(),
       log: silentLog,
       services: catalog,
       options,
       transports: {
         tcp:
-          own.tcp?.(site, options) ??
-          transportOf<TcpRequest>('tcp', { site, options, callOf: ({ dataJson }) => Number(dataJson) }),
+          factories.tcp?.(context, options) ??
+          createTransport<TcpRequest>('tcp', { context, options, callOf: ({ dataJson }) => Number(dataJson) }),
         http:
-          own.http?.(site, options) ??
-          transportOf<HttpRequest>('http', { site, options, callOf: ({ body }) => Number(body) }),
-        grpc: transportOf<GrpcRequest>('grpc', { site, options, callOf: ({ message }) => Number(message) }),
+          factories.http?.(context, options) ??
+          createTransport<HttpRequest>('http', { context, options, callOf: ({ body }) => Number(body) }),
+        grpc: createTransport<GrpcRequest>('grpc', { context, options, callOf: ({ message }) => Number(message) }),
       },
       suspect() {},
     });
     catalog.service(SERVICE);
-    follow(catalog, site);
+    updateCatalog(catalog, context);
   }
 
   ready(): Promise<void> {
     return this.#calls.prepare();
   }
 
-  call(planned: PlannedCall, ended: (ending: Ending) => void): void {
+  call(planned: PlannedCall, ended: (ending: CallResult) => void): void {
     this.#begin(planned).then(
-      (answer) => ended(endingBy(answer)),
-      (error: unknown) => ended(endingOf(error)),
+      (answer) => ended(resultOfAnswer(answer)),
+      (error: unknown) => ended(resultOfError(error)),
     );
   }
 
@@ -94,23 +102,23 @@ class RollcallCaller implements WorldCaller {
 
   #begin({ number, load }: PlannedCall): Promise<unknown> {
     const { method, deadlineMs, isIdempotent: idempotent } = load;
-    const wishes = { deadlineMs, idempotent };
-    if (this.#protocol === 'tcp') return this.#calls.call(SERVICE, method, number, wishes);
-    if (this.#protocol === 'grpc') return this.#calls.grpc(SERVICE, grpcMethod(method), number, wishes);
+    const callOptions = { deadlineMs, idempotent };
+    if (this.#protocol === 'tcp') return this.#calls.call(SERVICE, method, number, callOptions);
+    if (this.#protocol === 'grpc') return this.#calls.grpc(SERVICE, grpcMethod(method), number, callOptions);
     const request: HttpRequest = { method: 'POST', path: `/${method}`, headers: [], body: String(number) };
     return new Promise((resolve, reject) => {
-      this.#calls.request(SERVICE, request, new LastValue(resolve, reject), wishes);
+      this.#calls.request(SERVICE, request, new LastValue(resolve, reject), callOptions);
     });
   }
 }
 
 /** Every status is a response; an error status is not a success. */
-function endingBy(answer: unknown): Ending {
+function resultOfAnswer(answer: unknown): CallResult {
   const status = answer instanceof HttpAnswer ? answer.head.status : 200;
   return { code: status < 400 ? 'success' : `STATUS ${status}`, attempts: [] };
 }
 
-function endingOf(error: unknown): Ending {
+function resultOfError(error: unknown): CallResult {
   if (!isRollcallError(error)) return { code: String(error), attempts: [] };
   return { code: error.code, attempts: error.attempts.map(({ outcome }) => outcome) };
 }
@@ -126,15 +134,15 @@ function grpcMethod(name: string): GrpcMethod<number> {
 }
 
 interface TransportParts<Wanted> {
-  readonly site: WorldSite;
+  readonly context: CallerContext;
   readonly options: CallOptions;
   callOf(request: Wanted): number;
 }
 
-function transportOf<Wanted>(protocol: Protocol, parts: TransportParts<Wanted>): Transport<Wanted> {
-  const { network, loop, hosts } = parts.site;
+function createTransport<Wanted>(protocol: Protocol, parts: TransportParts<Wanted>): Transport<Wanted> {
+  const { network, loop, hosts } = parts.context;
   const { connectTimeoutMs } = parts.options[protocol];
-  const ways: SimulatedWay[] = [];
+  const ways: SimulatedChannel[] = [];
   return {
     protocol,
     connectTimeoutMs,
@@ -144,12 +152,19 @@ function transportOf<Wanted>(protocol: Protocol, parts: TransportParts<Wanted>):
       if (host === undefined) throw new RangeError(`No host listens on port ${endpoint.port}.`);
       // a transport gets the requests of its own protocol
       const callOf = (request: unknown): number => parts.callOf(request as Wanted);
-      const way = wayOf(protocol, { network, loop, host, connectTimeoutMs, expectedId: instance.id, callOf });
-      ways.push(way);
-      return way;
+      const channel = createChannel(protocol, {
+        network,
+        loop,
+        host,
+        connectTimeoutMs,
+        expectedId: instance.id,
+        callOf,
+      });
+      ways.push(channel);
+      return channel;
     },
     close() {
-      for (const way of ways) way.close();
+      for (const channel of ways) channel.close();
       return Promise.resolve();
     },
   };
@@ -158,23 +173,23 @@ function transportOf<Wanted>(protocol: Protocol, parts: TransportParts<Wanted>):
 // ---- what the registry reports --------------------------------------------------------------------------------------
 
 /** Feeds the catalog of a caller with what the registry of the world reports, at the times of the world. */
-function follow(catalog: Catalog, { world, loop, network }: WorldSite): void {
-  world.catalog.forEach((word, place) => {
+function updateCatalog(catalog: Catalog, { world, loop, network }: CallerContext): void {
+  world.catalog.forEach((update, place) => {
     const apply = (): void => {
-      if (word.says === 'lost') return catalog.lost([SERVICE]);
+      if (update.kind === 'lost') return catalog.lost([SERVICE]);
       catalog.apply(frameOf(world.catalog, place));
       catalog.confirm([SERVICE]);
     };
-    if (word.atMs === 0) apply();
-    else network.time.setTimer(word.atMs, () => loop.deliver(apply));
+    if (update.atMs === 0) apply();
+    else network.time.setTimer(update.atMs, () => loop.deliver(apply));
   });
 }
 
-function frameOf(words: readonly CatalogWord[], place: number): ServiceFrame {
-  const word = words[place];
+function frameOf(updates: readonly CatalogUpdate[], place: number): ServiceFrame {
+  const update = updates[place];
   const about = { namespace: NAMESPACE, service: SERVICE };
-  if (word?.says !== 'list') return { event: 'unknown', data: about };
-  const instances = word.instances.map((listed) => instanceOf(listed, revisionOf(listed, words, place)));
+  if (update?.kind !== 'list') return { event: 'unknown', data: about };
+  const instances = update.instances.map((listed) => instanceOf(listed, revisionOf(listed, updates, place)));
   return {
     event: 'reset',
     data: { ...about, epoch: EPOCH, revision: place + 1, part: 0, complete: true, instances, removed: [] },
@@ -182,12 +197,12 @@ function frameOf(words: readonly CatalogWord[], place: number): ServiceFrame {
 }
 
 /** The revision of an entry: that of the first word since which it is reported without a change. */
-function revisionOf(listed: Listed, words: readonly CatalogWord[], place: number): number {
+function revisionOf(listed: Listed, updates: readonly CatalogUpdate[], place: number): number {
   let first = place;
   for (let at = place - 1; at >= 0; at -= 1) {
-    const word = words[at];
-    if (word?.says === 'lost') continue;
-    const isListed = word?.says === 'list' && word.instances.some((one) => isSame(one, listed));
+    const update = updates[at];
+    if (update?.kind === 'lost') continue;
+    const isListed = update?.kind === 'list' && update.instances.some((one) => isSame(one, listed));
     if (!isListed) break;
     first = at;
   }
@@ -237,30 +252,30 @@ export type BareChoice = 'round-robin' | { readonly offset: number };
  * limit is the deadline of the call.
  */
 export function bareClient(protocol: Protocol, choice: BareChoice): WorldClient {
-  return { turn: null, caller: (site) => new BareCaller(protocol, choice, site) };
+  return { turn: null, caller: (context) => new BareCaller(protocol, choice, context) };
 }
 
 class BareCaller implements WorldCaller {
-  readonly #site: WorldSite;
-  readonly #ways: readonly SimulatedWay[];
+  readonly #context: CallerContext;
+  readonly #channels: readonly SimulatedChannel[];
   readonly #isFixed: boolean;
   #turn: number;
 
-  constructor(protocol: Protocol, choice: BareChoice, site: WorldSite) {
-    const { network, loop, hosts } = site;
+  constructor(protocol: Protocol, choice: BareChoice, context: CallerContext) {
+    const { network, loop, hosts } = context;
     const terms = { network, loop, connectTimeoutMs: Infinity, expectedId: null, callOf: Number };
-    this.#site = site;
-    this.#ways = hosts.map((host) => wayOf(protocol, { ...terms, host }));
+    this.#context = context;
+    this.#channels = hosts.map((host) => createChannel(protocol, { ...terms, host }));
     this.#isFixed = choice !== 'round-robin';
-    this.#turn = site.number + (choice === 'round-robin' ? 0 : choice.offset);
+    this.#turn = context.number + (choice === 'round-robin' ? 0 : choice.offset);
   }
 
   ready(): Promise<void> {
     return Promise.resolve();
   }
 
-  call({ number, load }: PlannedCall, ended: (ending: Ending) => void): void {
-    const { loop } = this.#site;
+  call({ number, load }: PlannedCall, ended: (ending: CallResult) => void): void {
+    const { loop } = this.#context;
     const end = (code: string, attempts: readonly string[] = []): void => {
       timer.cancel();
       ended({ code, attempts });
@@ -270,20 +285,20 @@ class BareCaller implements WorldCaller {
       exchange?.cancel();
       end('DEADLINE_EXCEEDED');
     });
-    const good = (): void => end('success');
+    const succeed = (): void => end('success');
     const sink = {
       next() {},
-      last: good,
-      complete: good,
+      last: succeed,
+      complete: succeed,
       fail: ({ kind }: { kind: string }) => end(kind.toUpperCase(), [kind]),
     };
     const terms = { remainingMs: Infinity, attempt: 1 };
-    exchange = this.#ways[this.#turn % this.#ways.length]?.send(number, terms, sink) ?? null;
+    exchange = this.#channels[this.#turn % this.#channels.length]?.send(number, terms, sink) ?? null;
     if (!this.#isFixed) this.#turn += 1;
   }
 
   close(): Promise<void> {
-    for (const way of this.#ways) way.close();
+    for (const channel of this.#channels) channel.close();
     return Promise.resolve();
   }
 }

@@ -1,12 +1,12 @@
 import type { Time } from '@rollcall/core';
 import { isWithin } from './network.js';
-import type { Acceptor, Fault, FaultOf, Line, HostRequest, Word } from './network.js';
+import type { Acceptor, Fault, FaultOf, Connection, HostRequest, ReplyContent } from './network.js';
 
 /** The work that the processes of a world do for a call: its amount, and its result. */
-export interface Work {
+export interface WorkResult {
   /** Time that the handler takes for the call with this number. */
   readonly ms: number;
-  readonly word: 'answer' | 'remote';
+  readonly outcome: 'answer' | 'remote';
 }
 
 export interface HostParts {
@@ -15,13 +15,13 @@ export interface HostParts {
   /** Requests that the process handles at once; the others queue in order. */
   readonly workers: number;
   readonly faults: readonly Fault[];
-  workOf(call: number): Work;
+  workOf(call: number): WorkResult;
   /** Called when the handler starts to run for the call with this number. */
   executed(call: number): void;
 }
 
 interface Job {
-  readonly line: Line;
+  readonly connection: Connection;
   readonly exchange: number;
   readonly call: number;
   readonly expiresAt: number;
@@ -40,7 +40,7 @@ export class Host implements Acceptor {
   readonly #parts: HostParts;
   readonly #slow: readonly FaultOf<'slow'>[];
   readonly #overloaded: readonly FaultOf<'overloaded'>[];
-  readonly #lines = new Set<Line>();
+  readonly #connections = new Set<Connection>();
   #queue: Job[] = [];
   #busy = 0;
   /** Work that is deferred while the process is paused. */
@@ -55,13 +55,13 @@ export class Host implements Acceptor {
     this.#overloaded = here.filter((fault) => fault.kind === 'overloaded');
     for (const fault of here) {
       if (fault.kind === 'pause')
-        this.#plan(
+        this.#schedule(
           fault,
           () => (this.#isPaused = true),
           () => this.#resume(),
         );
       if (fault.kind === 'dead')
-        this.#plan(
+        this.#schedule(
           fault,
           () => this.#die(),
           () => (this.isUp = true),
@@ -73,25 +73,25 @@ export class Host implements Acceptor {
     return processId(this.number, this.#deaths);
   }
 
-  accept(line: Line): void {
-    this.#lines.add(line);
+  accept(connection: Connection): void {
+    this.#connections.add(connection);
   }
 
-  forget(line: Line): void {
-    this.#lines.delete(line);
+  forget(connection: Connection): void {
+    this.#connections.delete(connection);
   }
 
-  take(line: Line, request: HostRequest): void {
+  receive(connection: Connection, request: HostRequest): void {
     // a dead process has reset its connections already: drop what still arrives on them
-    if (this.#lines.has(line)) this.#do(() => this.#handle(line, request));
+    if (this.#connections.has(connection)) this.#runOrHold(() => this.#handle(connection, request));
   }
 
-  #plan({ fromMs, toMs }: Fault, begin: () => void, end: () => void): void {
+  #schedule({ fromMs, toMs }: Fault, begin: () => void, end: () => void): void {
     this.#parts.time.setTimer(fromMs, begin);
     if (toMs < Infinity) this.#parts.time.setTimer(toMs, end);
   }
 
-  #do(run: () => void): void {
+  #runOrHold(run: () => void): void {
     if (this.#isPaused) this.#held.push(run);
     else run();
   }
@@ -107,41 +107,41 @@ export class Host implements Acceptor {
     this.#queue = [];
     this.#held = [];
     this.#busy = 0;
-    for (const line of this.#lines) line.hangUp(false);
-    this.#lines.clear();
+    for (const connection of this.#connections) connection.reset(false);
+    this.#connections.clear();
   }
 
-  #handle(line: Line, request: HostRequest): void {
+  #handle(connection: Connection, request: HostRequest): void {
     const now = this.#parts.time.now();
     const { exchange } = request;
-    if (request.kind === 'identity') return line.answer({ exchange, word: { is: 'identity', id: this.id } });
+    if (request.kind === 'identity') return connection.answer({ exchange, content: { is: 'identity', id: this.id } });
     if (request.kind === 'cancel') {
-      this.#queue = this.#queue.filter((job) => job.line !== line || job.exchange !== exchange);
+      this.#queue = this.#queue.filter((job) => job.connection !== connection || job.exchange !== exchange);
       return;
     }
     const overload = this.#overloaded.find((fault) => isWithin(fault, now));
     if (overload !== undefined) {
       const { retryAfterMs } = overload;
-      return line.answer({ exchange, word: { is: 'overloaded', retryAfterMs } });
+      return connection.answer({ exchange, content: { is: 'overloaded', retryAfterMs } });
     }
-    const job = { line, exchange, call: request.call, expiresAt: now + request.remainingMs };
+    const job = { connection, exchange, call: request.call, expiresAt: now + request.remainingMs };
     if (this.#busy < this.#parts.workers) this.#start(job);
     else this.#queue.push(job);
   }
 
-  #start({ line, exchange, call }: Job): void {
+  #start({ connection, exchange, call }: Job): void {
     const { time } = this.#parts;
     const work = this.#parts.workOf(call);
     const deaths = this.#deaths;
     const factor = this.#slow.find((fault) => isWithin(fault, time.now()))?.factor ?? 1;
-    const word: Word = { is: work.word };
+    const reply: ReplyContent = { is: work.outcome };
     this.#busy += 1;
     this.#parts.executed(call);
     time.setTimer(work.ms * factor, () => {
       if (deaths !== this.#deaths) return;
-      this.#do(() => {
+      this.#runOrHold(() => {
         this.#busy -= 1;
-        line.answer({ exchange, word });
+        connection.answer({ exchange, content: reply });
         this.#next();
       });
     });

@@ -1,4 +1,4 @@
-import type { CatalogWord, Listed, Traffic, World } from './world.js';
+import type { CatalogUpdate, Listed, CallLoad, World } from './world.js';
 
 // The worlds in which this package may not lose a call that a bare client would have made. They are data: law.test.ts
 // checks the law in them, `bench sim` reports the distance from it.
@@ -12,24 +12,24 @@ export interface LawWorld {
 }
 
 const DEADLINE_MS = 5_000;
-const FOREVER = Infinity;
+const NEVER_ENDS = Infinity;
 const ONE_OR_THREE = [1, 3];
 
-const all = (hosts: number): readonly number[] => Array.from({ length: hosts }, (_, host) => host);
+const allHosts = (hosts: number): readonly number[] => Array.from({ length: hosts }, (_, host) => host);
 const listed = (hosts: readonly number[], state: Listed['state'] = 'HEALTHY', deaths = 0): readonly Listed[] =>
   hosts.map((host) => ({ host, deaths, state }));
-const list = (atMs: number, instances: readonly Listed[]): CatalogWord => ({ atMs, says: 'list', instances });
+const list = (atMs: number, instances: readonly Listed[]): CatalogUpdate => ({ atMs, kind: 'list', instances });
 
 /** A steady load, half of which is idempotent. */
-function steady(seconds: number, perSecond: number, more: Partial<Traffic> = {}): readonly Traffic[] {
+function steady(seconds: number, perSecond: number, overrides: Partial<CallLoad> = {}): readonly CallLoad[] {
   const load = { fromMs: 0, toMs: 1_000 * seconds, perSecond: perSecond / 2, deadlineMs: DEADLINE_MS, workMs: 10 };
   return [
-    { ...load, method: 'find', isIdempotent: true, ...more },
-    { ...load, method: 'pay', isIdempotent: false, ...more },
+    { ...load, method: 'find', isIdempotent: true, ...overrides },
+    { ...load, method: 'pay', isIdempotent: false, ...overrides },
   ];
 }
 
-const burst = (atMs: number, atOnce: number): Traffic => ({
+const burst = (atMs: number, atOnce: number): CallLoad => ({
   fromMs: atMs,
   toMs: atMs,
   atOnce,
@@ -48,7 +48,7 @@ function calm(hosts: number, seconds = 12): World {
     delayMs: 0.5,
     seconds,
     faults: [],
-    catalog: [list(0, listed(all(hosts)))],
+    catalog: [list(0, listed(allHosts(hosts)))],
     loads: steady(seconds, 60),
   };
 }
@@ -58,7 +58,7 @@ const paused = (name: string, ms: number): LawWorld => ({
   hosts: ONE_OR_THREE,
   world: (hosts) => ({
     ...calm(hosts),
-    faults: [{ kind: 'pause', fromMs: 4_000, toMs: 4_000 + ms, hosts: all(hosts) }],
+    faults: [{ kind: 'pause', fromMs: 4_000, toMs: 4_000 + ms, hosts: allHosts(hosts) }],
   }),
 });
 
@@ -91,20 +91,23 @@ export const LAW_WORLDS: readonly LawWorld[] = [
     hosts: ONE_OR_THREE,
     world: (hosts) => ({
       ...calm(hosts, 20),
-      faults: [{ kind: 'delay', ms: 300, fromMs: 10_000, toMs: FOREVER, hosts: all(hosts) }],
+      faults: [{ kind: 'delay', ms: 300, fromMs: 10_000, toMs: NEVER_ENDS, hosts: allHosts(hosts) }],
     }),
   },
   {
     name: 'all cut off for 2 s',
     hosts: ONE_OR_THREE,
-    world: (hosts) => ({ ...calm(hosts), faults: [{ kind: 'cut', fromMs: 4_000, toMs: 6_000, hosts: all(hosts) }] }),
+    world: (hosts) => ({
+      ...calm(hosts),
+      faults: [{ kind: 'cut', fromMs: 4_000, toMs: 6_000, hosts: allHosts(hosts) }],
+    }),
   },
   {
     name: 'all cut off for 8 s',
     hosts: ONE_OR_THREE,
     world: (hosts) => ({
       ...calm(hosts, 18),
-      faults: [{ kind: 'cut', fromMs: 4_000, toMs: 12_000, hosts: all(hosts) }],
+      faults: [{ kind: 'cut', fromMs: 4_000, toMs: 12_000, hosts: allHosts(hosts) }],
     }),
   },
   {
@@ -115,18 +118,18 @@ export const LAW_WORLDS: readonly LawWorld[] = [
   {
     name: 'known after 3 s',
     hosts: ONE_OR_THREE,
-    world: (hosts) => ({ ...calm(hosts, 8), catalog: [list(3_000, listed(all(hosts)))] }),
+    world: (hosts) => ({ ...calm(hosts, 8), catalog: [list(3_000, listed(allHosts(hosts)))] }),
   },
   {
     name: 'not started at first',
     hosts: ONE_OR_THREE,
     world: (hosts) => ({
       ...calm(hosts, 8),
-      faults: [{ kind: 'dead', fromMs: 0, toMs: 2_000, hosts: all(hosts) }],
+      faults: [{ kind: 'dead', fromMs: 0, toMs: 2_000, hosts: allHosts(hosts) }],
       catalog: [
         list(0, []),
-        list(2_200, listed(all(hosts), 'REGISTERING', 1)),
-        list(5_000, listed(all(hosts), 'HEALTHY', 1)),
+        list(2_200, listed(allHosts(hosts), 'REGISTERING', 1)),
+        list(5_000, listed(allHosts(hosts), 'HEALTHY', 1)),
       ],
     }),
   },
@@ -135,8 +138,8 @@ export const LAW_WORLDS: readonly LawWorld[] = [
     hosts: ONE_OR_THREE,
     world: (hosts) => ({
       ...calm(hosts, 8),
-      faults: [{ kind: 'dead', fromMs: 0, toMs: 2_050, hosts: all(hosts) }],
-      catalog: [{ atMs: 100, says: 'unknown' }, list(2_000, listed(all(hosts), 'REGISTERING', 1))],
+      faults: [{ kind: 'dead', fromMs: 0, toMs: 2_050, hosts: allHosts(hosts) }],
+      catalog: [{ atMs: 100, kind: 'unknown' }, list(2_000, listed(allHosts(hosts), 'REGISTERING', 1))],
     }),
   },
   {
@@ -144,7 +147,7 @@ export const LAW_WORLDS: readonly LawWorld[] = [
     hosts: ONE_OR_THREE,
     world: (hosts) => ({
       ...calm(hosts, 10),
-      catalog: [list(0, listed(all(hosts), 'REGISTERING')), list(6_000, listed(all(hosts)))],
+      catalog: [list(0, listed(allHosts(hosts), 'REGISTERING')), list(6_000, listed(allHosts(hosts)))],
       loads: [...steady(10, 60), burst(2_000, 300)],
     }),
   },
@@ -153,8 +156,8 @@ export const LAW_WORLDS: readonly LawWorld[] = [
     hosts: ONE_OR_THREE,
     world: (hosts) => ({
       ...calm(hosts, 10),
-      faults: [{ kind: 'dead', fromMs: 0, toMs: 2_000, hosts: all(hosts) }],
-      catalog: [list(0, listed(all(hosts), 'REGISTERING', 1)), list(3_000, listed(all(hosts), 'HEALTHY', 1))],
+      faults: [{ kind: 'dead', fromMs: 0, toMs: 2_000, hosts: allHosts(hosts) }],
+      catalog: [list(0, listed(allHosts(hosts), 'REGISTERING', 1)), list(3_000, listed(allHosts(hosts), 'HEALTHY', 1))],
     }),
   },
   {
@@ -187,10 +190,10 @@ export const LAW_WORLDS: readonly LawWorld[] = [
       ...calm(hosts),
       faults: [{ kind: 'dead', fromMs: 4_000, toMs: 6_000, hosts: [0] }],
       catalog: [
-        list(0, listed(all(hosts))),
-        list(4_100, listed(all(hosts).slice(1))),
-        list(6_300, [...listed(all(hosts).slice(1)), ...listed([0], 'REGISTERING', 1)]),
-        list(9_000, [...listed(all(hosts).slice(1)), ...listed([0], 'HEALTHY', 1)]),
+        list(0, listed(allHosts(hosts))),
+        list(4_100, listed(allHosts(hosts).slice(1))),
+        list(6_300, [...listed(allHosts(hosts).slice(1)), ...listed([0], 'REGISTERING', 1)]),
+        list(9_000, [...listed(allHosts(hosts).slice(1)), ...listed([0], 'HEALTHY', 1)]),
       ],
     }),
   },
@@ -201,9 +204,9 @@ export const LAW_WORLDS: readonly LawWorld[] = [
       ...calm(hosts),
       faults: [{ kind: 'dead', fromMs: 4_000, toMs: 6_000, hosts: [0] }],
       catalog: [
-        list(0, listed(all(hosts))),
-        { atMs: 3_000, says: 'lost' },
-        list(8_000, [...listed(all(hosts).slice(1)), ...listed([0], 'HEALTHY', 1)]),
+        list(0, listed(allHosts(hosts))),
+        { atMs: 3_000, kind: 'lost' },
+        list(8_000, [...listed(allHosts(hosts).slice(1)), ...listed([0], 'HEALTHY', 1)]),
       ],
     }),
   },
@@ -220,7 +223,7 @@ export const LAW_WORLDS: readonly LawWorld[] = [
     hosts: ONE_OR_THREE,
     world: (hosts) => ({
       ...calm(hosts),
-      faults: [{ kind: 'overloaded', retryAfterMs: 300, fromMs: 4_000, toMs: 5_000, hosts: all(hosts) }],
+      faults: [{ kind: 'overloaded', retryAfterMs: 300, fromMs: 4_000, toMs: 5_000, hosts: allHosts(hosts) }],
     }),
   },
   {
@@ -230,7 +233,7 @@ export const LAW_WORLDS: readonly LawWorld[] = [
       ...calm(hosts, 8),
       workers: 4,
       isShort: true,
-      faults: [{ kind: 'slow', factor: 2.2, fromMs: 2_000, toMs: 6_000, hosts: all(hosts) }],
+      faults: [{ kind: 'slow', factor: 2.2, fromMs: 2_000, toMs: 6_000, hosts: allHosts(hosts) }],
       loads: steady(8, 280 * hosts, { deadlineMs: 1_000 }),
     }),
   },

@@ -5,18 +5,18 @@ import { describe, expect, it } from 'vitest';
 import { rollcallClient } from './clients.js';
 import { LAW_WORLDS } from './law-worlds.js';
 import { worlds } from './law.fixture.js';
-import { breaches, chanceOf, compare, successes } from './law.js';
-import type { Chances } from './law.js';
+import { findBreaches, chanceAllowance, compare, countSuccesses } from './law.js';
+import type { CreateClock } from './law.js';
 import { rollcallOverSockets } from './sockets.fixture.js';
 import type { WorldClient } from './world.js';
 
 /** Seeds of the random stage. To search further, change both; a failure reports its seed and path, which replay it. */
 const FIRST_SEED = 1;
 const RUNS = 150;
-const PATIENCE_MS = 120_000;
+const TIMEOUT_MS = 120_000;
 
-const chancesOf =
-  (seed: number): Chances =>
+const clockFactory =
+  (seed: number): CreateClock =>
   () => ({ time: new ManualTime(), random: seededRandom(seed) });
 
 const PROTOCOLS: readonly Protocol[] = ['tcp', 'http', 'grpc'];
@@ -32,8 +32,8 @@ describe.each(PROTOCOLS)('over %s', (protocol) => {
   describe.each(LAW_WORLDS)('$name', (law) => {
     it.each(law.hosts)('with %i instances, no call is lost that a bare client makes', async (count) => {
       const world = law.world(count);
-      const found = await compare(world, protocol, chancesOf(SEEDS[protocol]), client);
-      expect(breaches(world, found)).toEqual([]);
+      const found = await compare(world, protocol, clockFactory(SEEDS[protocol]), client);
+      expect(findBreaches(world, found)).toEqual([]);
     });
   });
 });
@@ -46,15 +46,15 @@ describe('in worlds drawn at random', () => {
       const story = fc.tuple(worlds, fc.constantFrom(...PROTOCOLS), fc.nat(1_000_000));
       await fc.assert(
         fc.asyncProperty(story, async ([world, protocol, seed]) => {
-          const found = await compare(world, protocol, chancesOf(seed), clientOf(protocol));
-          sums.ours += successes(found.ours);
+          const found = await compare(world, protocol, clockFactory(seed), clientOf(protocol));
+          sums.ours += countSuccesses(found.ours);
           sums.bare += found.bareSuccesses;
-          expect(breaches(world, found, chanceOf(world, found))).toEqual([]);
+          expect(findBreaches(world, found, chanceAllowance(world, found))).toEqual([]);
         }),
-        { seed: FIRST_SEED, numRuns: RUNS, interruptAfterTimeLimit: PATIENCE_MS / 2 },
+        { seed: FIRST_SEED, numRuns: RUNS, interruptAfterTimeLimit: TIMEOUT_MS / 2 },
       );
       expect(sums.ours).toBeGreaterThanOrEqual(sums.bare);
     },
-    PATIENCE_MS,
+    TIMEOUT_MS,
   );
 });

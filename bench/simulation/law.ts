@@ -1,6 +1,6 @@
 import type { Protocol, Random } from '@rollcall/core';
 import { bareClient, rollcallClient } from './clients.js';
-import { isServing, live } from './world.js';
+import { isServing, runWorld } from './world.js';
 import type { CallRecord, SteppedTime, World, WorldClient } from './world.js';
 
 /**
@@ -17,7 +17,7 @@ export interface LawCase {
 }
 
 /** Creates a fresh clock, and the same random numbers, for each client. */
-export type Chances = () => { readonly time: SteppedTime; readonly random: Random };
+export type CreateClock = () => { readonly time: SteppedTime; readonly random: Random };
 
 /**
  * Runs each client in the same simulated world. `client`: the one to check; default: this package over a model of the
@@ -26,22 +26,22 @@ export type Chances = () => { readonly time: SteppedTime; readonly random: Rando
 export async function compare(
   world: World,
   protocol: Protocol,
-  chances: Chances,
+  createClock: CreateClock,
   client = rollcallClient(protocol),
 ): Promise<LawCase> {
-  const run = (one: WorldClient): Promise<readonly CallRecord[]> => live(world, one, chances());
+  const run = (one: WorldClient): Promise<readonly CallRecord[]> => runWorld(world, one, createClock());
   const ours = await run(client);
   const bare = await run(bareClient(protocol, 'round-robin'));
-  let fixed = 0;
+  let fixedSuccesses = 0;
   if (world.hosts > 1) {
     for (let offset = 0; offset < world.hosts; offset += 1) {
-      fixed += clearSuccesses(world, await run(bareClient(protocol, { offset }))) / world.hosts;
+      fixedSuccesses += clearSuccesses(world, await run(bareClient(protocol, { offset }))) / world.hosts;
     }
   }
-  return { ours, bare, bareSuccesses: Math.max(clearSuccesses(world, bare), Math.floor(fixed)) };
+  return { ours, bare, bareSuccesses: Math.max(clearSuccesses(world, bare), Math.floor(fixedSuccesses)) };
 }
 
-export const successes = (records: readonly CallRecord[]): number =>
+export const countSuccesses = (records: readonly CallRecord[]): number =>
   records.filter(({ code }) => code === 'success').length;
 
 /** Round trips that a bare client saves because it does not check the identity of its peer. */
@@ -54,36 +54,36 @@ const TICK_MS = 20;
  * gets addresses from a registry is later by that much: the deadline may have passed, or a fault may have begun.
  */
 function clearSuccesses(world: World, records: readonly CallRecord[]): number {
-  const hairMs = 2 * SAVED_TRIPS * slowestWayMs(world) + TICK_MS;
+  const overheadMs = 2 * SAVED_TRIPS * maxDelayMs(world) + TICK_MS;
   const isClear = ({ planned: { load, workMs }, beganMs, endedMs }: CallRecord): boolean => {
-    const laterMs = endedMs + knownAt(world, beganMs) - beganMs + hairMs;
+    const laterMs = endedMs + knownAt(world, beganMs) - beganMs + overheadMs;
     // a call that was served just before a fault began was served in time
-    const servedMs = endedMs - slowestWayMs(world) - workMs;
-    const isCaught = world.faults.some(({ fromMs }) => servedMs <= fromMs && fromMs <= laterMs);
-    return laterMs <= beganMs + load.deadlineMs && !isCaught;
+    const servedMs = endedMs - maxDelayMs(world) - workMs;
+    const isNearFault = world.faults.some(({ fromMs }) => servedMs <= fromMs && fromMs <= laterMs);
+    return laterMs <= beganMs + load.deadlineMs && !isNearFault;
   };
   return records.filter((record) => record.code === 'success' && isClear(record)).length;
 }
 
 /** The number of calls per error, most frequent first: `OVERLOADED 120, TRANSPORT unreachable 3`. */
-export function errorsOf(records: readonly CallRecord[]): string {
+export function describeErrors(records: readonly CallRecord[]): string {
   const counts = new Map<string, number>();
   for (const record of records) {
     if (record.code === 'success') continue;
-    const words = record.code === 'TRANSPORT' ? `TRANSPORT ${record.attempts.at(-1)}` : record.code;
-    counts.set(words, (counts.get(words) ?? 0) + 1);
+    const name = record.code === 'TRANSPORT' ? `TRANSPORT ${record.attempts.at(-1)}` : record.code;
+    counts.set(name, (counts.get(name) ?? 0) + 1);
   }
   const sorted = [...counts].toSorted(([, one], [, other]) => other - one);
-  return sorted.map(([words, count]) => `${words} ${count}`).join(', ');
+  return sorted.map(([name, count]) => `${name} ${count}`).join(', ');
 }
 
 /**
  * Successes that one of two clients may lose by chance when some of several instances are in trouble: which call
  * meets them is random. Three standard deviations. It does not apply to the sum of many worlds.
  */
-export function chanceOf({ hosts, faults }: World, { bare }: LawCase): number {
+export function chanceAllowance({ hosts, faults }: World, { bare }: LawCase): number {
   const isPartial = faults.some((fault) => fault.kind !== 'caller-pause' && fault.hosts.length < hosts);
-  return isPartial ? 3 + 3 * Math.sqrt(bare.length - successes(bare)) : 0;
+  return isPartial ? 3 + 3 * Math.sqrt(bare.length - countSuccesses(bare)) : 0;
 }
 
 /**
@@ -91,45 +91,47 @@ export function chanceOf({ hosts, faults }: World, { bare }: LawCase): number {
  * any.
  */
 export function ratioOf({ ours, bareSuccesses }: LawCase): number {
-  const mine = successes(ours) + ours.filter(isResultUnknown).length;
-  return bareSuccesses === 0 ? 1 : mine / bareSuccesses;
+  const ownSuccesses = countSuccesses(ours) + ours.filter(isResultUnknown).length;
+  return bareSuccesses === 0 ? 1 : ownSuccesses / bareSuccesses;
 }
 
 /** Calls that are not idempotent and were executed twice. */
-export const executedTwice = (records: readonly CallRecord[]): readonly CallRecord[] =>
+export const findExecutedTwice = (records: readonly CallRecord[]): readonly CallRecord[] =>
   records.filter(({ planned, executions }) => !planned.load.isIdempotent && executions > 1);
 
-/** Breaches of the law, one sentence each; empty if it holds. `chance`: the number of successes that may be missing. */
-export function breaches(world: World, { ours, bareSuccesses }: LawCase, chance = 0): readonly string[] {
+/** Breaches of the law, one sentence each; empty if it holds. `allowance`: the number of successes that may be missing. */
+export function findBreaches(world: World, { ours, bareSuccesses }: LawCase, allowance = 0): readonly string[] {
   const found: string[] = [];
-  const mine = successes(ours);
+  const ownSuccesses = countSuccesses(ours);
   const unavoidable = ours.filter(isResultUnknown).length;
-  if (mine + unavoidable + chance < fewest(world, bareSuccesses)) {
+  if (ownSuccesses + unavoidable + allowance < requiredSuccesses(world, bareSuccesses)) {
     found.push(
-      `${mine} of ${ours.length} calls succeed (${unavoidable} more broke off after they were written), beside ${bareSuccesses} of a bare client: ${errorsOf(ours)}`,
+      `${ownSuccesses} of ${ours.length} calls succeed (${unavoidable} more broke off after they were written), beside ${bareSuccesses} of a bare client: ${describeErrors(ours)}`,
     );
   }
-  const twice = executedTwice(ours);
+  const twice = findExecutedTwice(ours);
   if (twice.length > 0)
-    found.push(`${twice.length} calls that are not idempotent were executed twice, the first is ${nameOf(twice)}`);
+    found.push(
+      `${twice.length} calls that are not idempotent were executed twice, the first is ${describeFirst(twice)}`,
+    );
   const guessed = ours.filter((record) => isGuess(world, record) && couldBeServed(world, record));
   if (guessed.length > 0)
     found.push(
-      `${guessed.length} calls ended by a guess before their deadline: ${errorsOf(guessed)}; the first is ${nameOf(guessed)}`,
+      `${guessed.length} calls ended by a guess before their deadline: ${describeErrors(guessed)}; the first is ${describeFirst(guessed)}`,
     );
   const late = ours.filter((record) => isLate(world, record));
   if (late.length > 0)
-    found.push(`${late.length} calls ended after their deadline, or never; the first is ${nameOf(late)}`);
+    found.push(`${late.length} calls ended after their deadline, or never; the first is ${describeFirst(late)}`);
   return found;
 }
 
 /** Under a shortage, which calls a bare client serves is random: this share of its successes is enough. */
-export const NEARLY = 0.97;
+export const MIN_SHORTAGE_RATIO = 0.97;
 
-const fewest = ({ isShort }: World, bareSuccesses: number): number =>
-  isShort === true ? NEARLY * bareSuccesses : bareSuccesses;
+const requiredSuccesses = ({ isShort }: World, bareSuccesses: number): number =>
+  isShort === true ? MIN_SHORTAGE_RATIO * bareSuccesses : bareSuccesses;
 
-function nameOf(records: readonly CallRecord[]): string {
+function describeFirst(records: readonly CallRecord[]): string {
   const [first] = records;
   if (first === undefined) return 'none';
   const { planned, beganMs, endedMs, code } = first;
@@ -163,19 +165,19 @@ const MARGIN_MS = 300;
 
 /** True if a listed instance had time to serve the call between its end and its deadline. */
 function couldBeServed(world: World, { planned, beganMs, endedMs }: CallRecord): boolean {
-  const needMs = 8 * slowestWayMs(world) + 2 * planned.workMs + MARGIN_MS;
+  const requiredMs = 8 * maxDelayMs(world) + 2 * planned.workMs + MARGIN_MS;
   const deadlineMs = beganMs + planned.load.deadlineMs;
   for (let host = 0; host < world.hosts; host += 1) {
-    let sinceMs = endedMs;
+    let servingSinceMs = endedMs;
     for (let atMs = endedMs; atMs <= deadlineMs; atMs += STEP_MS) {
-      if (!isServing(world, host, atMs) || !isListed(world, host, atMs)) sinceMs = atMs + STEP_MS;
-      else if (atMs - sinceMs >= needMs) return true;
+      if (!isServing(world, host, atMs) || !isListed(world, host, atMs)) servingSinceMs = atMs + STEP_MS;
+      else if (atMs - servingSinceMs >= requiredMs) return true;
     }
   }
   return false;
 }
 
-function slowestWayMs({ delayMs, faults }: World): number {
+function maxDelayMs({ delayMs, faults }: World): number {
   return Math.max(delayMs, ...faults.map((fault) => (fault.kind === 'delay' ? fault.ms : 0)));
 }
 
@@ -183,17 +185,17 @@ const CALLABLE: ReadonlySet<string> = new Set(['HEALTHY', 'REGISTERING', 'UNHEAL
 
 /** True if callers know the process that runs on the host. */
 function isListed({ catalog, faults }: World, host: number, atMs: number): boolean {
-  const word = catalog.findLast((one) => one.atMs <= atMs && one.says !== 'lost');
-  if (word?.says !== 'list') return false;
+  const update = catalog.findLast((one) => one.atMs <= atMs && one.kind !== 'lost');
+  if (update?.kind !== 'list') return false;
   const deaths = faults.filter((one) => one.kind === 'dead' && one.fromMs <= atMs && one.hosts.includes(host)).length;
-  return word.instances.some((one) => one.host === host && one.deaths === deaths && CALLABLE.has(one.state));
+  return update.instances.some((one) => one.host === host && one.deaths === deaths && CALLABLE.has(one.state));
 }
 
 /** The first time from `fromMs` on at which a running instance is listed. */
 function knownAt(world: World, fromMs: number): number {
   const times = world.catalog.map(({ atMs }) => atMs).filter((atMs) => atMs > fromMs);
-  const births = world.faults.flatMap((fault) => (fault.kind === 'dead' && fault.toMs > fromMs ? [fault.toMs] : []));
-  const sorted = [fromMs, ...times, ...births].toSorted((one, other) => one - other);
+  const restarts = world.faults.flatMap((fault) => (fault.kind === 'dead' && fault.toMs > fromMs ? [fault.toMs] : []));
+  const sorted = [fromMs, ...times, ...restarts].toSorted((one, other) => one - other);
   const isKnown = (atMs: number): boolean =>
     Array.from({ length: world.hosts }, (_, host) => host).some((host) => isListed(world, host, atMs));
   return sorted.find(isKnown) ?? Infinity;

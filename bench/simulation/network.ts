@@ -13,26 +13,26 @@ export function isWithin({ fromMs, toMs }: Span, atMs: number): boolean {
 }
 
 /** A fault of the hosts with these numbers, or of the network to them. */
-export interface OnHosts extends Span {
+export interface HostSpan extends Span {
   readonly hosts: readonly number[];
 }
 
 export type Fault =
   /** Packets take `ms` each way instead of the usual delay. */
-  | ({ readonly kind: 'delay'; readonly ms: number } & OnHosts)
+  | ({ readonly kind: 'delay'; readonly ms: number } & HostSpan)
   /** Packets are lost in both directions; they are sent again soon after the end of the cut. */
-  | ({ readonly kind: 'cut' } & OnHosts)
+  | ({ readonly kind: 'cut' } & HostSpan)
   /**
    * The process is stopped (SIGSTOP, a long garbage collection). Its kernel accepts connections and buffers what
    * arrives.
    */
-  | ({ readonly kind: 'pause' } & OnHosts)
+  | ({ readonly kind: 'pause' } & HostSpan)
   /** The process is dead: its connections break, new ones are refused. At `toMs` another process listens there. */
-  | ({ readonly kind: 'dead' } & OnHosts)
+  | ({ readonly kind: 'dead' } & HostSpan)
   /** Each request takes `factor` times as long. */
-  | ({ readonly kind: 'slow'; readonly factor: number } & OnHosts)
+  | ({ readonly kind: 'slow'; readonly factor: number } & HostSpan)
   /** Each request is answered at once with "overloaded", without execution. */
-  | ({ readonly kind: 'overloaded'; readonly retryAfterMs: number } & OnHosts)
+  | ({ readonly kind: 'overloaded'; readonly retryAfterMs: number } & HostSpan)
   /** The event loop of every caller is blocked. */
   | ({ readonly kind: 'caller-pause' } & Span);
 
@@ -59,7 +59,7 @@ export class Loop implements Time {
     this.#time = time;
     for (const { fromMs, toMs } of pauses) {
       time.setTimer(fromMs, () => (this.#isPaused = true));
-      if (toMs < Infinity) time.setTimer(toMs, () => this.#wake());
+      if (toMs < Infinity) time.setTimer(toMs, () => this.#resume());
     }
   }
 
@@ -73,8 +73,8 @@ export class Loop implements Time {
 
   setTimer(ms: number, run: () => void, options?: TimerOptions): Timer {
     let isCancelled = false;
-    const ring = (): void => (isCancelled ? undefined : run());
-    const timer = this.#time.setTimer(ms, () => this.#enter(this.#timers, ring), options);
+    const runUnlessCancelled = (): void => (isCancelled ? undefined : run());
+    const timer = this.#time.setTimer(ms, () => this.#runOrHold(this.#timers, runUnlessCancelled), options);
     return {
       cancel() {
         isCancelled = true;
@@ -85,16 +85,16 @@ export class Loop implements Time {
 
   /** Delivers data to a socket of the process. */
   deliver(run: () => void): void {
-    this.#enter(this.#sockets, run);
+    this.#runOrHold(this.#sockets, run);
   }
 
-  #enter(held: (() => void)[], run: () => void): void {
+  #runOrHold(held: (() => void)[], run: () => void): void {
     if (this.#isPaused) held.push(run);
     else if (this.#isBehind) this.#backlog.push(run);
     else run();
   }
 
-  #wake(): void {
+  #resume(): void {
     this.#isPaused = false;
     this.#backlog.push(...this.#timers.splice(0), ...this.#sockets.splice(0));
     if (this.#isBehind) return;
@@ -126,18 +126,18 @@ export type HostRequest =
   | { readonly kind: 'cancel'; readonly exchange: number };
 
 /** `remote`: the handler ran and returned an error. `overloaded`: it did not run. */
-export type Word =
+export type ReplyContent =
   | { readonly is: 'answer' | 'remote' }
   | { readonly is: 'overloaded'; readonly retryAfterMs: number }
   | { readonly is: 'identity'; readonly id: string };
 
 export interface Answer {
   readonly exchange: number;
-  readonly word: Word;
+  readonly content: ReplyContent;
 }
 
 /** The client’s end of a connection. */
-export interface LineEnd {
+export interface ConnectionEnd {
   opened(): void;
   received(answer: Answer): void;
   /** Called last: the peer refused the connection, or it broke. */
@@ -148,9 +148,9 @@ export interface LineEnd {
 export interface Acceptor {
   readonly number: number;
   readonly isUp: boolean;
-  accept(line: Line): void;
-  take(line: Line, request: HostRequest): void;
-  forget(line: Line): void;
+  accept(connection: Connection): void;
+  receive(connection: Connection, request: HostRequest): void;
+  forget(connection: Connection): void;
 }
 
 /**
@@ -159,25 +159,25 @@ export interface Acceptor {
  */
 const RESEND_MS = 200;
 /** Minimum distance of two packets of one direction, which keeps them in order. */
-const APART_MS = 1e-6;
+const MIN_GAP_MS = 1e-6;
 
 /** The delays and cuts of all paths. Every caller has the same distance from a host. */
 export class Network {
   readonly time: Time;
-  readonly #usualMs: number;
+  readonly #defaultDelayMs: number;
   readonly #delays: readonly FaultOf<'delay'>[];
   readonly #cuts: readonly FaultOf<'cut'>[];
 
-  /** `usualMs`: the delay each way. */
-  constructor(time: Time, usualMs: number, faults: readonly Fault[]) {
+  /** `defaultDelayMs`: the delay each way. */
+  constructor(time: Time, defaultDelayMs: number, faults: readonly Fault[]) {
     this.time = time;
-    this.#usualMs = usualMs;
+    this.#defaultDelayMs = defaultDelayMs;
     this.#delays = faults.filter((fault) => fault.kind === 'delay');
     this.#cuts = faults.filter((fault) => fault.kind === 'cut');
   }
 
   delayMs(host: number, atMs: number): number {
-    return this.#delays.find((one) => isWithin(one, atMs) && one.hosts.includes(host))?.ms ?? this.#usualMs;
+    return this.#delays.find((one) => isWithin(one, atMs) && one.hosts.includes(host))?.ms ?? this.#defaultDelayMs;
   }
 
   isCut(host: number, atMs: number): boolean {
@@ -195,64 +195,64 @@ export class Network {
 }
 
 /** One TCP connection of a caller to a host. It starts to open when it is created. */
-export class Line {
+export class Connection {
   readonly #network: Network;
   readonly #loop: Loop;
   readonly #host: Acceptor;
-  readonly #end: LineEnd;
+  readonly #end: ConnectionEnd;
   #lastThereAt = 0;
   #lastBackAt = 0;
   /** Closed by the client, or the client was notified that it is closed. */
   #isClosed = false;
 
-  constructor(network: Network, loop: Loop, host: Acceptor, end: LineEnd) {
+  constructor(network: Network, loop: Loop, host: Acceptor, end: ConnectionEnd) {
     this.#network = network;
     this.#loop = loop;
     this.#host = host;
     this.#end = end;
-    this.#there(() => {
-      if (!host.isUp) return this.hangUp(true);
+    this.#sendToHost(() => {
+      if (!host.isUp) return this.reset(true);
       host.accept(this);
-      this.#back(() => end.opened());
+      this.#sendToClient(() => end.opened());
     });
   }
 
   /** Called by the client. */
   send(request: HostRequest): void {
-    this.#there(() => this.#host.take(this, request));
+    this.#sendToHost(() => this.#host.receive(this, request));
   }
 
   /** The client closes the connection and gets no further callbacks. */
   close(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#there(() => this.#host.forget(this));
+    this.#sendToHost(() => this.#host.forget(this));
   }
 
   /** Called by the host. */
   answer(answer: Answer): void {
-    this.#back(() => this.#end.received(answer));
+    this.#sendToClient(() => this.#end.received(answer));
   }
 
   /** Called by the host: the connection breaks, or is refused. */
-  hangUp(isRefused: boolean): void {
-    this.#back(() => {
+  reset(isRefused: boolean): void {
+    this.#sendToClient(() => {
       this.#isClosed = true;
       this.#end.closed(isRefused);
     });
   }
 
-  #there(run: () => void): void {
-    this.#lastThereAt = Math.max(this.#lastThereAt + APART_MS, this.#network.arrivalAt(this.#host.number));
-    this.#at(this.#lastThereAt, run);
+  #sendToHost(run: () => void): void {
+    this.#lastThereAt = Math.max(this.#lastThereAt + MIN_GAP_MS, this.#network.arrivalAt(this.#host.number));
+    this.#schedule(this.#lastThereAt, run);
   }
 
-  #back(run: () => void): void {
-    this.#lastBackAt = Math.max(this.#lastBackAt + APART_MS, this.#network.arrivalAt(this.#host.number));
-    this.#at(this.#lastBackAt, () => this.#loop.deliver(() => (this.#isClosed ? undefined : run())));
+  #sendToClient(run: () => void): void {
+    this.#lastBackAt = Math.max(this.#lastBackAt + MIN_GAP_MS, this.#network.arrivalAt(this.#host.number));
+    this.#schedule(this.#lastBackAt, () => this.#loop.deliver(() => (this.#isClosed ? undefined : run())));
   }
 
-  #at(atMs: number, run: () => void): void {
+  #schedule(atMs: number, run: () => void): void {
     const { time } = this.#network;
     if (atMs < Infinity) time.setTimer(Math.max(0, atMs - time.now()), run);
   }

@@ -12,23 +12,27 @@ import {
   RANDOM_ERRORS,
   SIX_OF_TEN_FAIL,
 } from './scenarios.js';
-import type { Play } from './scenarios.js';
+import type { QualityCase } from './scenarios.js';
 import { simulate } from './simulation.js';
 import type { CallerFactory, Outcome } from './simulation.js';
 
 // The scenarios of `bench sim`, with one seed each and a margin: these tests hold the results, the bench measures them.
 
-function run(play: Play, createCaller: CallerFactory = rollcall(play.options), seed = 5): Promise<Outcome> {
-  return simulate(play.scenario, createCaller, { time: new ManualTime(), random: seededRandom(seed) });
+function run(
+  qualityCase: QualityCase,
+  createCaller: CallerFactory = rollcall(qualityCase.options),
+  seed = 5,
+): Promise<Outcome> {
+  return simulate(qualityCase.scenario, createCaller, { time: new ManualTime(), random: seededRandom(seed) });
 }
 
 /** The same scenario, limited to some seconds. */
-function shortened(play: Play, seconds: number): Play {
-  return { ...play, scenario: { ...play.scenario, seconds } };
+function shortened(qualityCase: QualityCase, seconds: number): QualityCase {
+  return { ...qualityCase, scenario: { ...qualityCase.scenario, seconds } };
 }
 
 /** The p99 of the calls made while one server was slow. */
-const p99Ms = (outcome: Outcome): number => outcome.quantileMs(0.99, ...ONE_SLOW.trouble);
+const p99Ms = (outcome: Outcome): number => outcome.quantileMs(0.99, ...ONE_SLOW.faultSeconds);
 
 describe('the quality of calls', () => {
   it('ends 99.95 % of calls within a second while one of 11 servers takes 2 s (Linkerd, Beyond Round Robin; its best: 99.9)', async () => {
@@ -57,7 +61,7 @@ describe('the quality of calls', () => {
 
   it('succeeds in half of the calls while all servers are 2.2 × slower, and in all of them soon after', async () => {
     const outcome = await run(shortened(OVERLOAD, 15));
-    const [from, to] = OVERLOAD.trouble;
+    const [from, to] = OVERLOAD.faultSeconds;
     expect(outcome.successRatio(1_000, from, to)).toBeGreaterThan(0.5);
     expect(outcome.successRatio(1_000, to + 2)).toBeGreaterThan(0.99);
   });
@@ -80,9 +84,9 @@ describe('the quality of calls', () => {
   });
 
   it('is the same run for the same seed', async () => {
-    const play = shortened(ONE_FAILS_FAST, 6);
-    const [one, other] = [await run(play), await run(play)];
+    const qualityCase = shortened(ONE_FAILS_FAST, 6);
+    const [one, other] = [await run(qualityCase), await run(qualityCase)];
     expect([other.made, other.attempts, other.quantileMs(0.5)]).toEqual([one.made, one.attempts, one.quantileMs(0.5)]);
-    expect((await run(play, undefined, 6)).quantileMs(0.5)).not.toBe(one.quantileMs(0.5));
+    expect((await run(qualityCase, undefined, 6)).quantileMs(0.5)).not.toBe(one.quantileMs(0.5));
   });
 });

@@ -25,7 +25,7 @@ export interface Scenario {
   readonly perSecond: number;
   readonly seconds: number;
   /** `second`: since the start of the run. */
-  serve(server: number, second: number, chance: Chance): Reply;
+  serve(server: number, second: number, distributions: Distributions): Reply;
 }
 
 /** Makes the calls of one client. */
@@ -38,19 +38,19 @@ export interface Caller {
 }
 
 /** The parameters with which a caller is created. */
-export interface Site {
+export interface CallerParts {
   readonly time: Time;
   readonly random: Random;
   readonly channels: readonly Channel<unknown>[];
 }
 
 /** Creates a caller: one way to make calls. */
-export type CallerFactory = (site: Site) => Caller;
+export type CallerFactory = (site: CallerParts) => Caller;
 
 // ---- randomness -----------------------------------------------------------------------------------------------------
 
 /** The distributions of service times. */
-export class Chance {
+export class Distributions {
   readonly #random: Random;
 
   constructor(random: Random) {
@@ -209,28 +209,28 @@ const BATCH = 500;
 /** Runs a scenario as discrete events, without waiting: the same run for the same random numbers. */
 export async function simulate(
   scenario: Scenario,
-  createCaller: CallerFactory,
+  contestant: CallerFactory,
   { time, random }: { readonly time: SimulatedTime; readonly random: Random },
 ): Promise<Outcome> {
-  const chance = new Chance(random);
+  const distributions = new Distributions(random);
   const startMs = time.now();
   const servers = Array.from({ length: scenario.servers }, (_, index) => {
-    const serve = (): Reply => scenario.serve(index, (time.now() - startMs) / 1_000, chance);
+    const serve = (): Reply => scenario.serve(index, (time.now() - startMs) / 1_000, distributions);
     return new Server(time, scenario.workers, serve);
   });
-  const site: Site = { time, random, channels: servers };
-  const callers = Array.from({ length: scenario.clients }, () => createCaller(site));
+  const site: CallerParts = { time, random, channels: servers };
+  const callers = Array.from({ length: scenario.clients }, () => contestant(site));
   const beganAt: number[] = [];
   const took: number[] = [];
   const endMs = scenario.seconds * 1_000;
-  for (let at = chance.exponential(1_000 / scenario.perSecond); at < endMs;) {
+  for (let at = distributions.exponential(1_000 / scenario.perSecond); at < endMs;) {
     time.advance(startMs + at - time.now());
     const beganMs = time.now();
     const place = beganAt.push(at) - 1;
     took.push(Infinity);
-    callers[Math.floor(chance.unit() * callers.length)]?.call((endedMs) => (took[place] = endedMs - beganMs));
+    callers[Math.floor(distributions.unit() * callers.length)]?.call((endedMs) => (took[place] = endedMs - beganMs));
     if (place % BATCH === 0) await Promise.resolve();
-    at += chance.exponential(1_000 / scenario.perSecond);
+    at += distributions.exponential(1_000 / scenario.perSecond);
   }
   time.advance(LAST_CALLS_MS);
   const attempts = servers.reduce((sum, server) => sum + server.attempts, 0);

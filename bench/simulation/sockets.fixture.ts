@@ -6,9 +6,9 @@ import type { Endpoint } from '@rollcall/core';
 import { HttpTransport, SecureWay, TcpTransport } from '@rollcall/client/testing';
 import type { Transport } from '@rollcall/client/testing';
 import { FIRST_PORT, rollcallClient } from './clients.js';
-import { Line } from './network.js';
-import type { Answer, LineEnd, HostRequest } from './network.js';
-import type { WorldClient, WorldSite } from './world.js';
+import { Connection } from './network.js';
+import type { Answer, ConnectionEnd, HostRequest } from './network.js';
+import type { WorldClient, CallerContext } from './world.js';
 
 /**
  * The calls of this package over its own transports, whose sockets are connections of a simulated world: what holds
@@ -17,17 +17,19 @@ import type { WorldClient, WorldSite } from './world.js';
 export function rollcallOverSockets(protocol: 'tcp' | 'http'): WorldClient {
   if (protocol === 'tcp') {
     return rollcallClient('tcp', {
-      tcp: (site, options) => overWires(new TcpTransport(site.loop, options.tcp, new Wires(site, TcpWire))),
+      tcp: (context, options) =>
+        throughTls(new TcpTransport(context.loop, options.tcp, new SimulatedTls(context, TcpSocket))),
     });
   }
   return rollcallClient('http', {
-    http: (site, options) => overWires(new HttpTransport(site.loop, options.http, new Wires(site, HttpWire))),
+    http: (context, options) =>
+      throughTls(new HttpTransport(context.loop, options.http, new SimulatedTls(context, HttpSocket))),
     turn: () => new Promise((resolve) => setImmediate(resolve)),
   });
 }
 
 /** Passes in a socket at the point where TLS would create one. */
-function overWires<Wanted>(transport: Transport<Wanted>): Transport<Wanted> {
+function throughTls<Wanted>(transport: Transport<Wanted>): Transport<Wanted> {
   return {
     protocol: transport.protocol,
     prepare: () => transport.prepare(),
@@ -36,45 +38,45 @@ function overWires<Wanted>(transport: Transport<Wanted>): Transport<Wanted> {
   };
 }
 
-type Open = (end: LineEnd) => Line;
+type OpenConnection = (end: ConnectionEnd) => Connection;
 
-class Wires extends SecureWay {
-  readonly #site: WorldSite;
-  readonly #Wire: new (open: Open) => TcpWire | HttpWire;
+class SimulatedTls extends SecureWay {
+  readonly #context: CallerContext;
+  readonly #Socket: new (open: OpenConnection) => TcpSocket | HttpSocket;
 
-  constructor(site: WorldSite, Wire: new (open: Open) => TcpWire | HttpWire) {
+  constructor(context: CallerContext, SocketClass: new (open: OpenConnection) => TcpSocket | HttpSocket) {
     super();
-    this.#site = site;
-    this.#Wire = Wire;
+    this.#context = context;
+    this.#Socket = SocketClass;
   }
 
   override connect({ port }: Endpoint): TLSSocket {
-    const { network, loop, hosts } = this.#site;
+    const { network, loop, hosts } = this.#context;
     const host = hosts[port - FIRST_PORT];
     if (host === undefined) throw new RangeError(`No host listens on port ${port}.`);
     // it has all that the transport uses of a socket
-    return new this.#Wire((end) => new Line(network, loop, host, end)) as unknown as TLSSocket;
+    return new this.#Socket((end) => new Connection(network, loop, host, end)) as unknown as TLSSocket;
   }
 }
 
-const refused = (): Error => Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' });
+const refusedError = (): Error => Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED' });
 
 // ---- Nest’s TCP -----------------------------------------------------------------------------------------------------
 
 /** A client’s socket to a Nest TCP service. */
-class TcpWire extends EventEmitter {
+class TcpSocket extends EventEmitter {
   readonly writableLength = 0;
   closed = false;
-  readonly #line: Line;
+  readonly #connection: Connection;
   readonly #decoder = new FrameDecoder();
   #isOver = false;
 
-  constructor(open: Open) {
+  constructor(open: OpenConnection) {
     super();
-    this.#line = open({
+    this.#connection = open({
       opened: () => this.emit('secureConnect'),
       received: (answer) => this.emit('data', Buffer.from(encodeFrame(tcpAnswer(answer)))),
-      closed: (isRefused) => this.#broken(isRefused),
+      closed: (isRefused) => this.#handleBreak(isRefused),
     });
   }
 
@@ -91,7 +93,7 @@ class TcpWire extends EventEmitter {
   }
 
   write(text: string): boolean {
-    for (const frame of this.#decoder.push(text).frames) this.#line.send(tcpRequestOf(frame));
+    for (const frame of this.#decoder.push(text).frames) this.#connection.send(tcpRequestOf(frame));
     return true;
   }
 
@@ -102,12 +104,12 @@ class TcpWire extends EventEmitter {
   destroy(): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#line.close();
+    this.#connection.close();
     void Promise.resolve().then(() => this.#close());
   }
 
-  #broken(isRefused: boolean): void {
-    if (isRefused) this.emit('error', refused());
+  #handleBreak(isRefused: boolean): void {
+    if (isRefused) this.emit('error', refusedError());
     this.#isOver = true;
     this.#close();
   }
@@ -128,27 +130,27 @@ function tcpRequestOf(frame: unknown): HostRequest {
   return { kind: 'call', exchange, call: Number(data), remainingMs };
 }
 
-function tcpAnswer({ exchange: id, word }: Answer): object {
-  if (word.is === 'identity') return { id, response: { instance: word.id, nonce: null }, isDisposed: true };
-  if (word.is === 'answer') return { id, response: null, isDisposed: true };
+function tcpAnswer({ exchange: id, content }: Answer): object {
+  if (content.is === 'identity') return { id, response: { instance: content.id, nonce: null }, isDisposed: true };
+  if (content.is === 'answer') return { id, response: null, isDisposed: true };
   // Nest’s protocol has no such status: an error is the handler’s
-  return { id, err: word.is, isDisposed: true };
+  return { id, err: content.is, isDisposed: true };
 }
 
 // ---- HTTP -----------------------------------------------------------------------------------------------------------
 
 /** A client’s socket to an HTTP service, with one request at a time. */
-class HttpWire extends Duplex {
-  readonly #line: Line;
+class HttpSocket extends Duplex {
+  readonly #line: Connection;
   #text = '';
   #exchange = 0;
 
-  constructor(open: Open) {
+  constructor(open: OpenConnection) {
     super();
     this.#line = open({
       opened: () => this.emit('secureConnect'),
       received: (answer) => this.push(httpAnswer(answer)),
-      closed: (isRefused) => this.destroy(isRefused ? refused() : undefined),
+      closed: (isRefused) => this.destroy(isRefused ? refusedError() : undefined),
     });
   }
 
@@ -197,13 +199,13 @@ function httpRequestOf(head: string, body: string, exchange: number): HostReques
   return { kind: 'call', exchange, call: Number(body), remainingMs: Number(headerIn(head, DEADLINE_KEY) ?? Infinity) };
 }
 
-function httpAnswer({ word }: Answer): string {
-  const body = word.is === 'identity' ? JSON.stringify({ instance: word.id, nonce: null }) : '';
-  return `HTTP/1.1 ${statusOf(word)}\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
+function httpAnswer({ content }: Answer): string {
+  const body = content.is === 'identity' ? JSON.stringify({ instance: content.id, nonce: null }) : '';
+  return `HTTP/1.1 ${statusOf(content)}\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
 }
 
-function statusOf(word: Answer['word']): string {
-  if (word.is === 'remote') return '400 No';
-  if (word.is !== 'overloaded') return '200 OK';
-  return `503 Busy\r\nretry-after: ${Math.ceil(word.retryAfterMs / 1_000)}`;
+function statusOf(content: Answer['content']): string {
+  if (content.is === 'remote') return '400 No';
+  if (content.is !== 'overloaded') return '200 OK';
+  return `503 Busy\r\nretry-after: ${Math.ceil(content.retryAfterMs / 1_000)}`;
 }

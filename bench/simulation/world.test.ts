@@ -3,22 +3,22 @@ import { ManualTime, seededRandom } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
 import { TimerWheel, WheelTimer } from '@rollcall/client/testing';
 import type { Failure } from '@rollcall/client/testing';
-import { PooledWay, SharedWay } from './channels.js';
+import { PooledChannel, SharedChannel } from './channels.js';
 import { bareClient, rollcallClient } from './clients.js';
 import { Host } from './host.js';
 import { LAW_WORLDS } from './law-worlds.js';
-import { breaches, compare, errorsOf, successes } from './law.js';
+import { findBreaches, compare, describeErrors, countSuccesses } from './law.js';
 import { isWithin, Loop, Network } from './network.js';
 import type { Fault } from './network.js';
 import { rollcallOverSockets } from './sockets.fixture.js';
-import { callsOf, live } from './world.js';
-import type { CallRecord, Traffic, World, WorldClient } from './world.js';
+import { callsOf, runWorld } from './world.js';
+import type { CallRecord, CallLoad, World, WorldClient } from './world.js';
 
 // The simulation has to be faithful, and the law has to detect breaches, or law.test.ts proves nothing.
 
-const chances = () => ({ time: new ManualTime(), random: seededRandom(3) });
+const createClock = () => ({ time: new ManualTime(), random: seededRandom(3) });
 
-const ONE_CALL: Traffic = {
+const ONE_CALL: CallLoad = {
   fromMs: 1_000,
   toMs: 1_000,
   atOnce: 1,
@@ -30,7 +30,7 @@ const ONE_CALL: Traffic = {
 };
 
 /** One instance, 5 ms away, and one call. */
-function worldOf(faults: readonly Fault[], load: Partial<Traffic> = {}): World {
+function createWorld(faults: readonly Fault[], load: Partial<CallLoad> = {}): World {
   return {
     hosts: 1,
     workers: 2,
@@ -38,24 +38,24 @@ function worldOf(faults: readonly Fault[], load: Partial<Traffic> = {}): World {
     delayMs: 5,
     seconds: 2,
     faults,
-    catalog: [{ atMs: 0, says: 'list', instances: [{ host: 0, deaths: 0, state: 'HEALTHY' }] }],
+    catalog: [{ atMs: 0, kind: 'list', instances: [{ host: 0, deaths: 0, state: 'HEALTHY' }] }],
     loads: [{ ...ONE_CALL, ...load }],
   };
 }
 
 /** The result and the duration of each call. */
-async function endingsOf(world: World, client: WorldClient): Promise<readonly string[]> {
-  const records = await live(world, client, chances());
+async function runAndDescribe(world: World, client: WorldClient): Promise<readonly string[]> {
+  const records = await runWorld(world, client, createClock());
   return records.map(({ code, beganMs, endedMs }) => `${code} ${Math.round(endedMs - beganMs)}`);
 }
 
 /** The share of the calls with the same result, within 5 ms of each other. */
-function likeness(one: readonly CallRecord[], other: readonly CallRecord[]): number {
-  const alike = one.filter(({ code, endedMs }, place) => {
+function matchShare(one: readonly CallRecord[], other: readonly CallRecord[]): number {
+  const matching = one.filter(({ code, endedMs }, place) => {
     const match = other[place];
     return match?.code === code && Math.abs(match.endedMs - endedMs) < 5;
   });
-  return alike.length / Math.max(one.length, other.length);
+  return matching.length / Math.max(one.length, other.length);
 }
 
 const bare = (protocol: Protocol = 'tcp'): WorldClient => bareClient(protocol, 'round-robin');
@@ -63,7 +63,7 @@ const ours = (protocol: Protocol = 'tcp'): WorldClient => rollcallClient(protoco
 const span = (fromMs: number, toMs: number) => ({ fromMs, toMs, hosts: [0] });
 
 /** True if a connection to an instance 300 ms away is late after 1.1 s, and the result of its request within 2.5 s. */
-function storyOver(protocol: Protocol, connectTimeoutMs: number): readonly (string | null)[] {
+function describeSlowConnection(protocol: Protocol, connectTimeoutMs: number): readonly (string | null)[] {
   const time = new ManualTime();
   const log: string[] = [];
   const host = new Host({
@@ -71,35 +71,35 @@ function storyOver(protocol: Protocol, connectTimeoutMs: number): readonly (stri
     time,
     workers: 1,
     faults: [],
-    workOf: () => ({ ms: 1, word: 'answer' }),
+    workOf: () => ({ ms: 1, outcome: 'answer' }),
     executed() {},
   });
   const network = new Network(time, 300, []);
   const parts = { network, loop: new Loop(time, []), host, connectTimeoutMs, expectedId: host.id, callOf: Number };
-  const way = protocol === 'http' ? new PooledWay(parts, 128) : new SharedWay(parts, false);
+  const channel = protocol === 'http' ? new PooledChannel(parts, 128) : new SharedChannel(parts, false);
   const sink = {
     next() {},
     last: () => log.push(`answer at ${time.now()}`),
     complete() {},
     fail: ({ kind }: Failure) => log.push(`${kind} at ${time.now()}`),
   };
-  way.send(0, { remainingMs: 5_000, attempt: 1 }, sink);
+  channel.send(0, { remainingMs: 5_000, attempt: 1 }, sink);
   time.advance(1_100);
-  const late = way.stall?.kind ?? null;
+  const late = channel.stall?.kind ?? null;
   time.advance(1_400);
   return [late, ...log];
 }
 
 describe('a connection', () => {
   it('takes a round trip, and another for the identity check', async () => {
-    expect(await endingsOf(worldOf([]), bare())).toEqual(['success 30']);
-    expect(await endingsOf(worldOf([]), ours())).toEqual(['success 40']);
+    expect(await runAndDescribe(createWorld([]), bare())).toEqual(['success 30']);
+    expect(await runAndDescribe(createWorld([]), ours())).toEqual(['success 40']);
   });
 
   it('is shared over TCP and gRPC, and one per call over HTTP', async () => {
-    const world = worldOf([], { atOnce: 2, workMs: 10 });
+    const world = createWorld([], { atOnce: 2, workMs: 10 });
     const later = { ...world, loads: [...world.loads, { ...ONE_CALL, fromMs: 1_100, toMs: 1_100, atOnce: 3 }] };
-    expect(await endingsOf({ ...later, workers: 3 }, bare())).toEqual([
+    expect(await runAndDescribe({ ...later, workers: 3 }, bare())).toEqual([
       'success 30',
       'success 30',
       'success 20',
@@ -107,7 +107,7 @@ describe('a connection', () => {
       'success 20',
     ]);
     // the third of the later ones has to open its own
-    expect(await endingsOf({ ...later, workers: 3 }, bare('http'))).toEqual([
+    expect(await runAndDescribe({ ...later, workers: 3 }, bare('http'))).toEqual([
       'success 30',
       'success 30',
       'success 20',
@@ -117,28 +117,30 @@ describe('a connection', () => {
   });
 
   it('is accepted by the kernel of a paused process, which answers afterwards', async () => {
-    expect(await endingsOf(worldOf([{ kind: 'pause', ...span(500, 1_600) }]), bare())).toEqual(['success 615']);
+    expect(await runAndDescribe(createWorld([{ kind: 'pause', ...span(500, 1_600) }]), bare())).toEqual([
+      'success 615',
+    ]);
   });
 
   it.each(['tcp', 'http'] as const)('is abandoned after its timeout, if it has one, over %s', (protocol) => {
-    expect(storyOver(protocol, 1_000)).toEqual(['unreachable', 'answer at 1801']);
+    expect(describeSlowConnection(protocol, 1_000)).toEqual(['unreachable', 'answer at 1801']);
     // 300 ms each way make 1.2 s for a connection and its identity
-    expect(storyOver(protocol, 1_300)).toEqual([null, 'answer at 1801']);
+    expect(describeSlowConnection(protocol, 1_300)).toEqual([null, 'answer at 1801']);
   });
 
   it('is refused where no process listens, and breaks when one dies', async () => {
-    expect(await endingsOf(worldOf([{ kind: 'dead', ...span(500, 3_000) }]), bare())).toEqual(['REFUSED 10']);
-    expect(await endingsOf(worldOf([{ kind: 'dead', ...span(1_018, 3_000) }]), bare())).toEqual(['CLOSED 23']);
+    expect(await runAndDescribe(createWorld([{ kind: 'dead', ...span(500, 3_000) }]), bare())).toEqual(['REFUSED 10']);
+    expect(await runAndDescribe(createWorld([{ kind: 'dead', ...span(1_018, 3_000) }]), bare())).toEqual(['CLOSED 23']);
   });
 
   it('delivers its packets after a cut', async () => {
-    expect(await endingsOf(worldOf([{ kind: 'cut', ...span(900, 2_000) }]), bare())).toEqual(['success 1230']);
+    expect(await runAndDescribe(createWorld([{ kind: 'cut', ...span(900, 2_000) }]), bare())).toEqual(['success 1230']);
   });
 });
 
 describe('a process', () => {
   it('handles at most `workers` requests at once, the others in order', async () => {
-    expect(await endingsOf(worldOf([], { atOnce: 5 }), bare())).toEqual([
+    expect(await runAndDescribe(createWorld([], { atOnce: 5 }), bare())).toEqual([
       'success 30',
       'success 30',
       'success 40',
@@ -148,23 +150,25 @@ describe('a process', () => {
   });
 
   it('can be slow, answer "overloaded", or refuse', async () => {
-    expect(await endingsOf(worldOf([{ kind: 'slow', factor: 5, ...span(0, 2_000) }]), bare())).toEqual(['success 70']);
-    const busy = worldOf([{ kind: 'overloaded', retryAfterMs: 100, ...span(0, 1_100) }]);
-    expect(await endingsOf(busy, bare())).toEqual(['OVERLOADED 20']);
-    expect(await endingsOf(worldOf([], { isRefused: true }), ours())).toEqual(['REMOTE 40']);
+    expect(await runAndDescribe(createWorld([{ kind: 'slow', factor: 5, ...span(0, 2_000) }]), bare())).toEqual([
+      'success 70',
+    ]);
+    const busy = createWorld([{ kind: 'overloaded', retryAfterMs: 100, ...span(0, 1_100) }]);
+    expect(await runAndDescribe(busy, bare())).toEqual(['OVERLOADED 20']);
+    expect(await runAndDescribe(createWorld([], { isRefused: true }), ours())).toEqual(['REMOTE 40']);
   });
 
   it('runs the handler once per request', async () => {
-    const records = await live(worldOf([]), ours(), chances());
+    const records = await runWorld(createWorld([]), ours(), createClock());
     expect(records.map(({ executions }) => executions)).toEqual([1]);
-    const refused = await live(worldOf([{ kind: 'dead', ...span(0, 9_000) }]), bare(), chances());
+    const refused = await runWorld(createWorld([{ kind: 'dead', ...span(0, 9_000) }]), bare(), createClock());
     expect(refused.map(({ executions }) => executions)).toEqual([0]);
   });
 
   it('is recognised as a replacement by a client that checks the identity', async () => {
-    const reborn = worldOf([{ kind: 'dead', ...span(100, 200) }], { deadlineMs: 300 });
-    expect(await endingsOf(reborn, bare())).toEqual(['success 30']);
-    const [record] = await live(reborn, ours(), chances());
+    const restarted = createWorld([{ kind: 'dead', ...span(100, 200) }], { deadlineMs: 300 });
+    expect(await runAndDescribe(restarted, bare())).toEqual(['success 30']);
+    const [record] = await runWorld(restarted, ours(), createClock());
     expect(record?.code).not.toBe('success');
     expect(record?.executions).toBe(0);
   });
@@ -191,21 +195,21 @@ describe('a paused caller', () => {
     const loop = new Loop(time, [{ fromMs: 10, toMs: 1_000 }]);
     const wheel = new TimerWheel(loop);
     const log: string[] = [];
-    class Bell extends WheelTimer {
+    class RealTurnTimer extends WheelTimer {
       ring(): void {
         log.push('alarm');
       }
       stop(): void {}
     }
-    wheel.arm(new Bell(), 500, 0);
+    wheel.arm(new RealTurnTimer(), 500, 0);
     time.setTimer(400, () => loop.deliver(() => log.push('answer')));
     time.advance(2_000);
     expect(log).toEqual(['answer', 'alarm']);
   });
 
   it('makes its calls after the pause', async () => {
-    const paused = worldOf([{ kind: 'caller-pause', fromMs: 500, toMs: 3_000 }]);
-    const [record] = await live(paused, ours(), chances());
+    const paused = createWorld([{ kind: 'caller-pause', fromMs: 500, toMs: 3_000 }]);
+    const [record] = await runWorld(paused, ours(), createClock());
     expect(record).toMatchObject({ code: 'success', beganMs: 3_000 });
   });
 });
@@ -213,62 +217,62 @@ describe('a paused caller', () => {
 describe('a run', () => {
   it('is the same for the same seed, with the same calls for every client', async () => {
     const [law] = LAW_WORLDS.filter(({ name }) => name.startsWith('one is killed'));
-    const world = law?.world(3) ?? worldOf([]);
-    const one = await live(world, ours(), chances());
-    expect(await live(world, ours(), chances())).toEqual(one);
-    expect((await live(world, bare(), chances())).map(({ planned }) => planned)).toEqual(
+    const world = law?.world(3) ?? createWorld([]);
+    const one = await runWorld(world, ours(), createClock());
+    expect(await runWorld(world, ours(), createClock())).toEqual(one);
+    expect((await runWorld(world, bare(), createClock())).map(({ planned }) => planned)).toEqual(
       one.map(({ planned }) => planned),
     );
     expect(callsOf(world, seededRandom(4))).not.toEqual(callsOf(world, seededRandom(3)));
   });
 
-  describe.each(['tcp', 'http'] as const)('over the model of %s equals one over the transport itself', (protocol) => {
+  describe.each(['tcp', 'http'] as const)('over the model of %s', (protocol) => {
     it.each([
       'all REGISTERING and not listening yet',
       '300 ms each way from the start',
       'one is killed and comes back',
-    ])('%s', async (name) => {
+    ])('equals one over the transport itself: %s', async (name) => {
       const world = LAW_WORLDS.find((law) => law.name === name)?.world(1);
       if (world === undefined) throw new Error(`Unknown world: ${name}.`);
-      const modelled = await live(world, ours(protocol), chances());
-      const real = await live(world, rollcallOverSockets(protocol), chances());
-      expect(likeness(modelled, real)).toBeGreaterThan(0.98);
+      const modelled = await runWorld(world, ours(protocol), createClock());
+      const real = await runWorld(world, rollcallOverSockets(protocol), createClock());
+      expect(matchShare(modelled, real)).toBeGreaterThan(0.98);
     });
   });
 
   it('is the same for the same seed over undici, too', async () => {
-    const world = worldOf([{ kind: 'pause', ...span(1_100, 2_500) }], { atOnce: 200 });
-    const one = await live(world, rollcallOverSockets('http'), chances());
-    expect(await live(world, rollcallOverSockets('http'), chances())).toEqual(one);
+    const world = createWorld([{ kind: 'pause', ...span(1_100, 2_500) }], { atOnce: 200 });
+    const one = await runWorld(world, rollcallOverSockets('http'), createClock());
+    expect(await runWorld(world, rollcallOverSockets('http'), createClock())).toEqual(one);
   });
 });
 
-describe('the law detects', () => {
-  const world = { ...worldOf([], { atOnce: 20 }), workers: 20 };
-  const lawless = async (client: WorldClient) =>
-    breaches(world, await compare(world, 'tcp', chances, client)).join('; ');
+describe('the law', () => {
+  const world = { ...createWorld([], { atOnce: 20 }), workers: 20 };
+  const breachesOf = async (client: WorldClient) =>
+    findBreaches(world, await compare(world, 'tcp', createClock, client)).join('; ');
 
   /** A bare client whose records are changed afterwards. */
-  const tampered = (change: (record: CallRecord) => CallRecord) => async () => {
-    const found = await compare(world, 'tcp', chances, bare());
-    return breaches(world, { ...found, ours: found.ours.map(change) }).join('; ');
+  const tamperWith = (change: (record: CallRecord) => CallRecord) => async () => {
+    const found = await compare(world, 'tcp', createClock, bare());
+    return findBreaches(world, { ...found, ours: found.ours.map(change) }).join('; ');
   };
 
-  it('nothing in a run without a breach', async () => {
-    expect(await lawless(ours())).toBe('');
+  it('detects nothing in a run without a breach', async () => {
+    expect(await breachesOf(ours())).toBe('');
   });
 
-  it('calls that are lost', async () => {
-    const found = tampered((one) => (one.planned.number === 7 ? { ...one, code: 'REMOTE' } : one));
+  it('detects calls that are lost', async () => {
+    const found = tamperWith((one) => (one.planned.number === 7 ? { ...one, code: 'REMOTE' } : one));
     expect(await found()).toContain('19 of 20 calls succeed');
   });
 
-  it('calls that are executed twice', async () => {
-    const found = tampered((one) => (one.planned.number === 7 ? { ...one, executions: 2 } : one));
+  it('detects calls that are executed twice', async () => {
+    const found = tamperWith((one) => (one.planned.number === 7 ? { ...one, executions: 2 } : one));
     expect(await found()).toContain('1 calls that are not idempotent were executed twice');
   });
 
-  it('a client that retries calls that are not idempotent', async () => {
+  it('detects a client that retries calls that are not idempotent', async () => {
     const paused = LAW_WORLDS.find(({ name }) => name === 'a pause of one of three for 3 s')?.world(3) ?? world;
     const careless: WorldClient = {
       ...ours(),
@@ -281,25 +285,25 @@ describe('the law detects', () => {
         };
       },
     };
-    const found = breaches(paused, await compare(paused, 'tcp', chances, careless));
+    const found = findBreaches(paused, await compare(paused, 'tcp', createClock, careless));
     expect(found.join('; ')).toContain('that are not idempotent were executed twice');
-    expect(breaches(paused, await compare(paused, 'tcp', chances))).toEqual([]);
+    expect(findBreaches(paused, await compare(paused, 'tcp', createClock))).toEqual([]);
   });
 
-  it('calls failed by a guess', async () => {
-    const found = tampered((one) => (one.planned.number === 7 ? { ...one, code: 'BULKHEAD_FULL' } : one));
+  it('detects calls that a guess has failed', async () => {
+    const found = tamperWith((one) => (one.planned.number === 7 ? { ...one, code: 'BULKHEAD_FULL' } : one));
     expect(await found()).toContain('1 calls ended by a guess before their deadline: BULKHEAD_FULL 1');
   });
 
-  it('calls that end after their deadline, or never', async () => {
-    const found = tampered((one) => (one.planned.number === 7 ? { ...one, endedMs: Infinity } : one));
+  it('detects calls that end after their deadline, or never', async () => {
+    const found = tamperWith((one) => (one.planned.number === 7 ? { ...one, endedMs: Infinity } : one));
     expect(await found()).toContain('1 calls ended after their deadline, or never');
   });
 
-  it('fewer successes than a bare client has in the same world', async () => {
-    const dead = worldOf([{ kind: 'dead', fromMs: 0, toMs: 9_000, hosts: [0] }], { atOnce: 20 });
-    const { bare: records, bareSuccesses } = await compare(dead, 'tcp', chances);
-    expect([successes(records), bareSuccesses, errorsOf(records)]).toEqual([0, 0, 'REFUSED 20']);
+  it('detects fewer successes than a bare client has in the same world', async () => {
+    const dead = createWorld([{ kind: 'dead', fromMs: 0, toMs: 9_000, hosts: [0] }], { atOnce: 20 });
+    const { bare: records, bareSuccesses } = await compare(dead, 'tcp', createClock);
+    expect([countSuccesses(records), bareSuccesses, describeErrors(records)]).toEqual([0, 0, 'REFUSED 20']);
     expect(dead.faults.some((fault) => isWithin(fault, 1_000))).toBe(true);
   });
 });

@@ -2,7 +2,7 @@ import type { Random, State, Time } from '@rollcall/core';
 import { Host } from './host.js';
 import { isWithin, Loop, Network } from './network.js';
 import type { Fault } from './network.js';
-import { Chance } from './simulation.js';
+import { Distributions } from './simulation.js';
 import type { SimulatedTime } from './simulation.js';
 
 // Whole worlds as plain data: processes, the network between them, the catalog of a registry, and the calls.
@@ -17,15 +17,15 @@ export interface Listed {
 }
 
 /** The message that every caller gets from the registry at a time. `list`: all known instances. */
-export type CatalogWord =
-  | { readonly atMs: number; readonly says: 'list'; readonly instances: readonly Listed[] }
+export type CatalogUpdate =
+  | { readonly atMs: number; readonly kind: 'list'; readonly instances: readonly Listed[] }
   /** The registry has settled and does not know the service. */
-  | { readonly atMs: number; readonly says: 'unknown' }
+  | { readonly atMs: number; readonly kind: 'unknown' }
   /** The registry is unreachable: callers keep their copy. */
-  | { readonly atMs: number; readonly says: 'lost' };
+  | { readonly atMs: number; readonly kind: 'lost' };
 
 /** Calls of one kind. */
-export interface Traffic {
+export interface CallLoad {
   readonly fromMs: number;
   readonly toMs: number;
   /** Calls in exponential gaps, each from any caller. */
@@ -53,8 +53,8 @@ export interface World {
   readonly delayMs: number;
   readonly seconds: number;
   readonly faults: readonly Fault[];
-  readonly catalog: readonly CatalogWord[];
-  readonly loads: readonly Traffic[];
+  readonly catalog: readonly CatalogUpdate[];
+  readonly loads: readonly CallLoad[];
   /** True if the load exceeds the capacity for a while: then refusing some of it is not a guess. */
   readonly isShort?: boolean;
   /** The client option `calls`, in worlds that need other values than the defaults. */
@@ -66,12 +66,12 @@ export interface PlannedCall {
   readonly number: number;
   readonly atMs: number;
   readonly caller: number;
-  readonly load: Traffic;
+  readonly load: CallLoad;
   readonly workMs: number;
 }
 
 /** How a call ended for its caller. */
-export interface Ending {
+export interface CallResult {
   /** `success`, or the code of the error. */
   readonly code: string;
   /** How each attempt ended, in order. */
@@ -83,12 +83,12 @@ export interface WorldCaller {
   /** Resolves when it can make calls: a library is loaded. The clock stands still meanwhile. */
   ready(): Promise<void>;
   /** `ended` is called once. */
-  call(planned: PlannedCall, ended: (ending: Ending) => void): void;
+  call(planned: PlannedCall, ended: (result: CallResult) => void): void;
   close(): Promise<void>;
 }
 
 /** The parameters with which a caller is created. */
-export interface WorldSite {
+export interface CallerContext {
   readonly world: World;
   readonly number: number;
   readonly loop: Loop;
@@ -103,11 +103,11 @@ export interface WorldClient {
    * Lets pending work of the caller proceed between two events. Null: nothing it starts needs a turn of the event loop.
    */
   readonly turn: (() => Promise<void>) | null;
-  caller(site: WorldSite): WorldCaller;
+  caller(context: CallerContext): WorldCaller;
 }
 
 /** The result of one call. */
-export interface CallRecord extends Ending {
+export interface CallRecord extends CallResult {
   readonly planned: PlannedCall;
   /** ms of the run; a call of a paused caller begins when the pause ends. */
   readonly beganMs: number;
@@ -133,17 +133,21 @@ export async function settlePromises(): Promise<void> {
 
 /** All calls of a world, in order of time. */
 export function callsOf(world: World, random: Random): readonly PlannedCall[] {
-  const chance = new Chance(random);
+  const distributions = new Distributions(random);
   const calls: Omit<PlannedCall, 'number'>[] = [];
   for (const load of world.loads) {
-    const workMs = (): number => (load.isSteady === true ? load.workMs : chance.lognormal(load.workMs, SIGMA));
-    const caller = (): number => Math.floor(chance.unit() * world.callers);
+    const workMs = (): number => (load.isSteady === true ? load.workMs : distributions.lognormal(load.workMs, SIGMA));
+    const caller = (): number => Math.floor(distributions.unit() * world.callers);
     const one = caller();
     for (let i = 0; i < (load.atOnce ?? 0); i += 1)
       calls.push({ atMs: load.fromMs, caller: one, load, workMs: workMs() });
-    const gapMs = 1_000 / (load.perSecond ?? 0);
-    if (gapMs === Infinity) continue;
-    for (let atMs = load.fromMs + chance.exponential(gapMs); atMs < load.toMs; atMs += chance.exponential(gapMs)) {
+    const meanGapMs = 1_000 / (load.perSecond ?? 0);
+    if (meanGapMs === Infinity) continue;
+    for (
+      let atMs = load.fromMs + distributions.exponential(meanGapMs);
+      atMs < load.toMs;
+      atMs += distributions.exponential(meanGapMs)
+    ) {
       calls.push({ atMs, caller: caller(), load, workMs: workMs() });
     }
   }
@@ -164,7 +168,7 @@ export interface SteppedTime extends SimulatedTime {
  * Runs a world without waiting: the same run for the same random numbers. It has the clock, which starts at 0, for
  * itself.
  */
-export async function live(
+export async function runWorld(
   world: World,
   client: WorldClient,
   { time, random }: RunParts,
@@ -172,34 +176,36 @@ export async function live(
   const calls = callsOf(world, random);
   const executions = new Uint32Array(calls.length);
   const network = new Network(time, world.delayMs, world.faults);
-  const hosts = Array.from({ length: world.hosts }, (_, number) => hostOf(number, { world, time, calls, executions }));
+  const hosts = Array.from({ length: world.hosts }, (_, number) =>
+    createHost(number, { world, time, calls, executions }),
+  );
   const pauses = world.faults.filter((fault) => fault.kind === 'caller-pause');
   const callers = Array.from({ length: world.callers }, (_, number) => {
     const loop = new Loop(time, pauses);
     return { loop, caller: client.caller({ world, number, loop, random, network, hosts }) };
   });
   await Promise.all(callers.map(({ caller }) => caller.ready()));
-  const begun = new Map<PlannedCall, number>();
-  const ended = new Map<PlannedCall, Ending & { readonly endedMs: number }>();
-  atTheirTimes(calls, time, (planned) => {
+  const begunAt = new Map<PlannedCall, number>();
+  const ended = new Map<PlannedCall, CallResult & { readonly endedMs: number }>();
+  scheduleCalls(calls, time, (planned) => {
     const at = callers[planned.caller];
     // a call is caused by data that arrived at a socket of its caller
     at?.loop.deliver(() => {
-      begun.set(planned, time.now());
-      at.caller.call(planned, (ending) => {
+      begunAt.set(planned, time.now());
+      at.caller.call(planned, (result) => {
         if (ended.has(planned)) throw new Error(`The call ${planned.number} ended twice.`);
-        ended.set(planned, { ...ending, endedMs: time.now() });
+        ended.set(planned, { ...result, endedMs: time.now() });
       });
     });
   });
-  await advance(time, endOf(world), client.turn);
+  await advance(time, endMsOf(world), client.turn);
   // a call that ends only because its caller is closed has never ended
-  const endings = new Map(ended);
+  const results = new Map(ended);
   await Promise.all(callers.map(({ caller }) => caller.close()));
   return calls.map((planned) => ({
     planned,
-    beganMs: begun.get(planned) ?? planned.atMs,
-    ...(endings.get(planned) ?? NEVER_ENDED),
+    beganMs: begunAt.get(planned) ?? planned.atMs,
+    ...(results.get(planned) ?? NEVER_ENDED),
     executions: executions[planned.number] ?? 0,
   }));
 }
@@ -207,7 +213,7 @@ export async function live(
 const NEVER_ENDED = { code: 'NONE', attempts: [], endedMs: Infinity };
 
 /** Keeps one timer at a time: thousands of them would be sorted repeatedly. */
-function atTheirTimes(calls: readonly PlannedCall[], time: Time, make: (planned: PlannedCall) => void): void {
+function scheduleCalls(calls: readonly PlannedCall[], time: Time, make: (planned: PlannedCall) => void): void {
   let place = 0;
   const next = (): void => {
     for (let planned = calls[place]; planned !== undefined; planned = calls[place]) {
@@ -219,14 +225,14 @@ function atTheirTimes(calls: readonly PlannedCall[], time: Time, make: (planned:
   next();
 }
 
-interface HostSetting {
+interface HostOptions {
   readonly world: World;
   readonly time: Time;
   readonly calls: readonly PlannedCall[];
   readonly executions: Uint32Array;
 }
 
-function hostOf(number: number, { world, time, calls, executions }: HostSetting): Host {
+function createHost(number: number, { world, time, calls, executions }: HostOptions): Host {
   return new Host({
     number,
     time,
@@ -234,16 +240,16 @@ function hostOf(number: number, { world, time, calls, executions }: HostSetting)
     faults: world.faults,
     workOf: (call) => {
       const planned = calls[call];
-      return { ms: planned?.workMs ?? 0, word: planned?.load.isRefused === true ? 'remote' : 'answer' };
+      return { ms: planned?.workMs ?? 0, outcome: planned?.load.isRefused === true ? 'remote' : 'answer' };
     },
     executed: (call) => (executions[call] = (executions[call] ?? 0) + 1),
   });
 }
 
-function endOf({ loads, faults, seconds }: World): number {
-  const longestMs = Math.max(0, ...loads.map(({ deadlineMs }) => deadlineMs));
-  const wakeMs = Math.max(0, ...faults.filter(({ kind }) => kind === 'caller-pause').map(({ toMs }) => toMs));
-  return Math.max(1_000 * seconds, wakeMs) + longestMs + AFTER_MS;
+function endMsOf({ loads, faults, seconds }: World): number {
+  const maxDeadlineMs = Math.max(0, ...loads.map(({ deadlineMs }) => deadlineMs));
+  const resumedMs = Math.max(0, ...faults.filter(({ kind }) => kind === 'caller-pause').map(({ toMs }) => toMs));
+  return Math.max(1_000 * seconds, resumedMs) + maxDeadlineMs + AFTER_MS;
 }
 
 async function advance(time: SteppedTime, untilMs: number, turn: WorldClient['turn']): Promise<void> {

@@ -8,14 +8,14 @@ import type { Browser, Page } from 'playwright-core';
 const CHROMIUM = process.env['CHROMIUM'] ?? '/usr/bin/chromium';
 
 /** Why there is no browser to test with; null: there is one. */
-export const whyNoBrowser: string | null = existsSync(CHROMIUM)
+export const browserSkipReason: string | null = existsSync(CHROMIUM)
   ? null
   : `there is no ${CHROMIUM}: install the package chromium, or say where it is in CHROMIUM`;
 
-if (whyNoBrowser !== null) console.warn(`Browser tests are skipped: ${whyNoBrowser}.`);
+if (browserSkipReason !== null) console.warn(`Browser tests are skipped: ${browserSkipReason}.`);
 
 /** It connects to nothing but the pages it is sent to. */
-const QUIET = [
+const OFFLINE_FLAGS = [
   '--no-sandbox',
   '--disable-gpu',
   '--disable-quic',
@@ -25,7 +25,7 @@ const QUIET = [
   '--disable-sync',
 ];
 
-export const launchBrowser = (): Promise<Browser> => chromium.launch({ executablePath: CHROMIUM, args: QUIET });
+export const launchBrowser = (): Promise<Browser> => chromium.launch({ executablePath: CHROMIUM, args: OFFLINE_FLAGS });
 
 export type Theme = 'light' | 'dark';
 
@@ -70,7 +70,7 @@ export async function flawsOf(page: Page): Promise<string[]> {
   // bypasses the page's own policy, which lets no foreign script in
   await page.evaluate(`(() => { const module = undefined; const exports = undefined; ${axe.source} })()`);
   const tags = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
-  const look = `axe.run(document, { runOnly: { type: 'tag', values: ${JSON.stringify(tags)} } })`;
-  const { violations } = await page.evaluate<AxeResults>(look);
+  const script = `axe.run(document, { runOnly: { type: 'tag', values: ${JSON.stringify(tags)} } })`;
+  const { violations } = await page.evaluate<AxeResults>(script);
   return violations.flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html.slice(0, 200)}`));
 }

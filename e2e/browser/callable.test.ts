@@ -2,7 +2,7 @@ import { startRegistry } from '@rollcall/registry';
 import type { RunningRegistry } from '@rollcall/registry';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { flawsOf, launchBrowser, visit, whyNoBrowser } from './browser.js';
+import { flawsOf, launchBrowser, visit, browserSkipReason } from './browser.js';
 
 const SECRET = 'a-secret-of-132-bits-22';
 const END = Date.now() + 3_600_000;
@@ -15,7 +15,7 @@ const counted = (page: Page): Promise<string> => page.locator('nav b').innerText
 const mainText = async (page: Page): Promise<string> =>
   (await page.locator('main').innerText()).replaceAll(/\s*\/\s*/g, '/').replaceAll(/\s+/g, ' ');
 
-describe.skipIf(whyNoBrowser !== null)(
+describe.skipIf(browserSkipReason !== null)(
   'a service whose instances an operator has all drained, on the dashboard',
   () => {
     let browser: Browser;
@@ -88,7 +88,7 @@ describe.skipIf(whyNoBrowser !== null)(
       await page.context().close();
     });
 
-    it('is NOT CALLABLE in the list of services, where a chip filters for it', async () => {
+    it('is shown as NOT CALLABLE in the list of services, where a chip filters for it', async () => {
       const { page, faults } = await visit(browser, `${registry.url}/#/services`);
       const row = page.locator('tr[data-row]', { hasText: 'NOT CALLABLE' });
       await row.waitFor();
@@ -140,7 +140,7 @@ describe.skipIf(whyNoBrowser !== null)(
   },
 );
 
-describe.skipIf(whyNoBrowser !== null)('the chosen namespace on the dashboard', () => {
+describe.skipIf(browserSkipReason !== null)('the chosen namespace on the dashboard', () => {
   let browser: Browser;
   let registry: RunningRegistry;
 

@@ -4,14 +4,14 @@ import type { Load } from '../process/load.js';
 import { endAll } from '../process/spawn.js';
 import { openStage } from '../process/stage.js';
 import type { Stage } from '../process/stage.js';
-import { until } from '../process/until.js';
-import { flawsOf, launchBrowser, visit, whyNoBrowser } from './browser.js';
+import { waitFor } from '../process/wait-for.js';
+import { flawsOf, launchBrowser, visit, browserSkipReason } from './browser.js';
 
 const INTERVAL_MS = 500;
 
 const row = (page: Page, id: string) => page.locator('.attention tr', { hasText: `…${id.slice(-4)}` });
 
-describe.skipIf(whyNoBrowser !== null)('the dashboard, with real services, in a real browser', () => {
+describe.skipIf(browserSkipReason !== null)('the dashboard, with real services, in a real browser', () => {
   let browser: Browser;
   let stage: Stage;
   let load: Load;
@@ -54,9 +54,9 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard, with real services, in a 
     expect(words).toMatch(/does not answer|Neither heartbeat works/);
     victim.kill('SIGKILL');
     await victim.exited;
-    const heir = stage.launch('a');
-    await stage.whole();
-    await page.locator(`.tile[href*="${stage.idOf(heir)!}"].HEALTHY`).waitFor();
+    const replacement = stage.launch('a');
+    await stage.waitUntilHealthy();
+    await page.locator(`.tile[href*="${stage.idOf(replacement)!}"].HEALTHY`).waitFor();
     await page.getByRole('heading', { name: 'All 3 services can be reached.' }).waitFor();
     expect(faults).toEqual([]);
     await page.context().close();
@@ -76,7 +76,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard, with real services, in a 
     expect(await flawsOf(page)).toEqual([]);
     await stage.restartRegistry();
     await page.locator('.pill.live').waitFor();
-    await stage.whole();
+    await stage.waitUntilHealthy();
     await page.getByRole('heading', { name: 'All 3 services can be reached.' }).waitFor();
     await page.context().close();
   });
@@ -87,18 +87,21 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard, with real services, in a 
     await page.getByRole('button', { name: 'Drain…' }).click();
     await page.getByLabel(/^Reason/).fill('new kernel');
     await page.getByRole('button', { name: 'Drain', exact: true }).click();
-    await until('it drains', () => stage.instances.find(({ id }) => id === instance.id)?.admin === 'DRAINING');
+    await waitFor('it drains', () => stage.instances.find(({ id }) => id === instance.id)?.admin === 'DRAINING');
     await page.getByText('new kernel').first().waitFor();
     await page.getByRole('button', { name: 'Undrain…' }).click();
     await page.getByRole('button', { name: 'Enable', exact: true }).click();
-    await until('it is called again', () => stage.instances.find(({ id }) => id === instance.id)?.admin === 'ENABLED');
+    await waitFor(
+      'it is called again',
+      () => stage.instances.find(({ id }) => id === instance.id)?.admin === 'ENABLED',
+    );
     expect(faults).toEqual([]);
     await page.context().close();
   });
 
   it('reports a service whose instances are all drained as not callable', async () => {
     const drained = stage.instances.filter(({ service }) => service === 'b');
-    const want = async (admin: string): Promise<void> => {
+    const waitForAdmin = async (admin: string): Promise<void> => {
       for (const { id } of drained) {
         const answer = await fetch(new URL(`api/v1/instances/${id}`, stage.url), {
           method: 'PATCH',
@@ -109,7 +112,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard, with real services, in a 
       }
     };
     const first = drained.at(0)!;
-    await want('DRAINING');
+    await waitForAdmin('DRAINING');
     const { page, faults } = await visit(browser, at(''));
     await page.getByRole('heading', { name: `No instance of b may be called: ${drained.length} drained.` }).waitFor();
     // one cause is one row, with the operator
@@ -126,7 +129,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard, with real services, in a 
     await page.goto(at(`#/instances/${first.id}`));
     await page.getByText(/It gets no calls: drained \d+ s ago by .*\(all at once\)/).waitFor();
     expect(await flawsOf(page)).toEqual([]);
-    await want('ENABLED');
+    await waitForAdmin('ENABLED');
     await page.goto(at(''));
     await page.getByRole('heading', { name: 'All 3 services can be reached.' }).waitFor();
     expect(faults).toEqual([]);
@@ -142,15 +145,15 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard, with real services, in a 
     await page.getByLabel(/^Type/).fill(`a…${instance.id.slice(-4)}`);
     await page.getByLabel(/^Reason/).fill('nobody knows it');
     await button.click();
-    await until('it is gone', () => !stage.instances.some(({ id }) => id === instance.id));
+    await waitFor('it is gone', () => !stage.instances.some(({ id }) => id === instance.id));
     await page.getByRole('heading', { name: /is not registered/ }).waitFor();
     await page.getByText('removed by an operator: nobody knows it').first().waitFor();
     // its process no longer takes part
-    const outcast = stage.services.a.find((child) => stage.idOf(child) === instance.id)!;
-    outcast.kill('SIGKILL');
-    await outcast.exited;
+    const killed = stage.services.a.find((child) => stage.idOf(child) === instance.id)!;
+    killed.kill('SIGKILL');
+    await killed.exited;
     stage.launch('a');
-    await stage.whole();
+    await stage.waitUntilHealthy();
     await page.context().close();
   });
 

@@ -8,7 +8,7 @@ import type { DashboardFleet } from './fleet.js';
 
 const ROLLCALL = fileURLToPath(new URL('dist/main.js', import.meta.resolve('rollcall/package.json')));
 /** Three screens. The names of this fleet are as long as the protocol allows. */
-const MOST_LINES = 80;
+const MAX_LINES = 80;
 
 let fleet: DashboardFleet;
 let whole: Awaited<ReturnType<typeof doctor>>;
@@ -31,7 +31,7 @@ describe('rollcall doctor at 1,000 instances', () => {
   it('lists the problems in a few screens, the lost services first, with the verdict at both ends', () => {
     const { code, lines } = whole;
     expect(code).toBe(1);
-    expect(lines.length).toBeLessThanOrEqual(MOST_LINES);
+    expect(lines.length).toBeLessThanOrEqual(MAX_LINES);
     const summary = lines.slice(lines.lastIndexOf('') + 1);
     expect(summary[0]).toBe(lines[0]);
     expect(summary.length).toBeLessThanOrEqual(3);

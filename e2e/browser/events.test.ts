@@ -3,13 +3,13 @@ import type { RunningRegistry } from '@rollcall/registry';
 import { readFile } from 'node:fs/promises';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { flawsOf, launchBrowser, visit, whyNoBrowser } from './browser.js';
+import { flawsOf, launchBrowser, visit, browserSkipReason } from './browser.js';
 
 const SECRET = 'a-secret-of-132-bits-22';
 /** More than two pages of the screen. */
 const EVENTS = 450;
 
-describe.skipIf(whyNoBrowser !== null)('the events of the dashboard', () => {
+describe.skipIf(browserSkipReason !== null)('the events of the dashboard', () => {
   let browser: Browser;
   let registry: RunningRegistry;
 

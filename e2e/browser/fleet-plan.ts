@@ -13,7 +13,7 @@ export interface DashboardFleetOptions {
  * for an hour · `flapping`: falls silent and recovers · `replaced`: leaves every 8 intervals, and another one registers
  * in its place.
  */
-export type Conduct = 'well' | 'unreachable' | 'mute' | 'unproved' | 'leaving' | 'flapping' | 'replaced';
+export type Behavior = 'well' | 'unreachable' | 'mute' | 'unproved' | 'leaving' | 'flapping' | 'replaced';
 
 export interface FleetMember {
   /** Changes when a `replaced` instance is replaced. */
@@ -22,7 +22,7 @@ export interface FleetMember {
   readonly service: string;
   readonly version: string;
   readonly zone: string;
-  readonly conduct: Conduct;
+  readonly behavior: Behavior;
   readonly admin: 'ENABLED' | 'DRAINING' | 'MAINTENANCE';
   readonly weight: number;
 }
@@ -34,7 +34,7 @@ export interface Member extends FleetMember {
   nonce: string | null;
   seq: number;
   /** Its number among the successive instances of this place. */
-  life: number;
+  generation: number;
   wasHealthy: boolean;
   state: State;
 }
@@ -69,70 +69,70 @@ function namespaceOf(at: number): string {
   return share < 0.95 ? 'staging' : LONG_NAMESPACE;
 }
 
-function versionOf(at: number, of: number): string {
+function versionOf(at: number, index: number): string {
   if (at % 7 === 0) return LONG_VERSION;
   if (at % 9 === 0) return UNICODE_VERSION;
-  return at % 11 === 0 ? '' : `1.${at % 12}.${of < 3 ? 4 : 5}`;
+  return at % 11 === 0 ? '' : `1.${at % 12}.${index < 3 ? 4 : 5}`;
 }
 
-function conductOf(at: number, of: number): Conduct {
+function behaviorOf(at: number, index: number): Behavior {
   if (at === 77) return 'unproved';
-  if (at % 20 === 3 && of === 0) return 'unreachable';
-  if (at % 40 === 7 && of === 1) return 'mute';
-  if (at % 25 === 10 && of === 0) return 'unproved';
-  if (at % 50 === 13 && of === 2) return 'flapping';
-  if (at % 60 === 17 && of === 4) return 'leaving';
-  return at % 50 === 29 && of === 3 ? 'replaced' : 'well';
+  if (at % 20 === 3 && index === 0) return 'unreachable';
+  if (at % 40 === 7 && index === 1) return 'mute';
+  if (at % 25 === 10 && index === 0) return 'unproved';
+  if (at % 50 === 13 && index === 2) return 'flapping';
+  if (at % 60 === 17 && index === 4) return 'leaving';
+  return at % 50 === 29 && index === 3 ? 'replaced' : 'well';
 }
 
-function adminOf(at: number, of: number): FleetMember['admin'] {
-  if (at === 50 || (at % 30 === 9 && of === 1)) return 'MAINTENANCE';
-  return at % 30 === 4 && of === 3 ? 'DRAINING' : 'ENABLED';
+function adminOf(at: number, index: number): FleetMember['admin'] {
+  if (at === 50 || (at % 30 === 9 && index === 1)) return 'MAINTENANCE';
+  return at % 30 === 4 && index === 3 ? 'DRAINING' : 'ENABLED';
 }
 
-export const idOf = (service: string, index: number, life: number): string =>
-  `${service}-0192f0c1-7a3b-7c4d-8${life.toString(16).padStart(3, '0')}-${String(index).padStart(12, '0')}`;
+export const idOf = (service: string, index: number, generation: number): string =>
+  `${service}-0192f0c1-7a3b-7c4d-8${generation.toString(16).padStart(3, '0')}-${String(index).padStart(12, '0')}`;
 
 export function planOf({ changes = true }: DashboardFleetOptions): Member[] {
   return Array.from({ length: SERVICES * PER_SERVICE }, (_, index) => {
     const at = Math.floor(index / PER_SERVICE);
-    const of = index % PER_SERVICE;
+    const indexInService = index % PER_SERVICE;
     const service = nameOf(at);
-    const conduct = conductOf(at, of);
-    const isChange = conduct === 'flapping' || conduct === 'replaced';
+    const behavior = behaviorOf(at, indexInService);
+    const isChange = behavior === 'flapping' || behavior === 'replaced';
     return {
       id: idOf(service, index, 0),
       index,
       at,
       service,
       namespace: namespaceOf(at),
-      version: versionOf(at, of),
-      zone: at % 17 === 5 ? LONG_ZONE : (ZONES[of % 4] ?? ''),
-      conduct: isChange && !changes ? 'well' : conduct,
-      admin: adminOf(at, of),
-      weight: at % 15 === 6 && of === 2 ? 0 : 100,
+      version: versionOf(at, indexInService),
+      zone: at % 17 === 5 ? LONG_ZONE : (ZONES[indexInService % 4] ?? ''),
+      behavior: isChange && !changes ? 'well' : behavior,
+      admin: adminOf(at, indexInService),
+      weight: at % 15 === 6 && indexInService === 2 ? 0 : 100,
       nonce: null,
       seq: 0,
-      life: 0,
+      generation: 0,
       wasHealthy: false,
       state: 'REGISTERING',
     };
   });
 }
 
-/** The calls from one caller to a service in one window. `fate` determines the results, the same in each window. */
-export function edgeOf(callees: readonly Member[], fate: number, window: number): Edge {
-  const isIdle = fate % 13 === 0;
-  const isBad = fate % 9 === 0;
-  const calls = isIdle ? 0 : 20 + ((fate * 37 + window) % 400);
-  const share = isBad ? 0.05 : fate % 11 === 0 ? 0.005 : 0;
-  const p99Ms = 5 + (fate % 90);
+/** The calls from one caller to a service in one window. `variant` determines the results, the same in each window. */
+export function edgeOf(callees: readonly Member[], variant: number, window: number): Edge {
+  const isIdle = variant % 13 === 0;
+  const isFailing = variant % 9 === 0;
+  const calls = isIdle ? 0 : 20 + ((variant * 37 + window) % 400);
+  const share = isFailing ? 0.05 : variant % 11 === 0 ? 0.005 : 0;
+  const p99Ms = 5 + (variant % 90);
   const targets = callees.map(({ id }, which): EdgeTarget => ({
     instance: id,
     calls: Math.floor(calls / callees.length),
     failures: which === 0 ? Math.ceil(calls * share) : 0,
     p99Ms: isIdle ? null : p99Ms + which,
-    circuit: isBad && which === 0 ? 'open' : fate % 11 === 0 && which === 1 ? 'half-open' : 'closed',
+    circuit: isFailing && which === 0 ? 'open' : variant % 11 === 0 && which === 1 ? 'half-open' : 'closed',
   }));
   return {
     service: callees[0]?.service ?? '',
@@ -143,7 +143,7 @@ export function edgeOf(callees: readonly Member[], fate: number, window: number)
     retries: Math.ceil(calls * share),
     p50Ms: isIdle ? null : p99Ms / 3,
     p99Ms: isIdle ? null : p99Ms,
-    inFlight: isIdle ? 0 : fate % 5,
+    inFlight: isIdle ? 0 : variant % 5,
     targets,
   };
 }

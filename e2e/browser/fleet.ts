@@ -7,7 +7,7 @@ import { Agent, request } from 'node:http';
 import { createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { edgeOf, idOf, planOf } from './fleet-plan.js';
-import type { Conduct, DashboardFleetOptions, FleetMember, Member } from './fleet-plan.js';
+import type { Behavior, DashboardFleetOptions, FleetMember, Member } from './fleet-plan.js';
 
 // 200 services with 5 instances each, for tests of the dashboard: a real registry, and one process that simulates all
 // instances. They share one port and have an address each (127.1.x.y), answer Heartbeat-1, send Heartbeat-2, and report
@@ -19,7 +19,7 @@ export interface DashboardFleet {
   readonly registry: RunningRegistry;
   readonly members: readonly FleetMember[];
   /** The first instance of the plan with this conduct. */
-  one(conduct: Conduct): FleetMember;
+  firstWith(behavior: Behavior): FleetMember;
   close(): Promise<void>;
 }
 
@@ -32,11 +32,11 @@ const INTERVAL_MS = 5_000;
 /** The callees of a service: others of its namespace, by their distance in the plan. */
 const CALLEES = [1, 5, 13];
 
-class Crowd {
+class SimulatedInstances {
   readonly members: Member[];
   readonly #server: Server;
   readonly #agent = new Agent({ keepAlive: true, maxSockets: REGISTRATIONS_AT_ONCE });
-  readonly #byPlace: readonly Member[][];
+  readonly #membersByService: readonly Member[][];
   readonly #sockets = new Set<Socket>();
   #url = '';
   #turn = 0;
@@ -47,7 +47,7 @@ class Crowd {
     this.members = planOf(options);
     const places: Member[][] = [];
     for (const member of this.members) (places[member.at] ??= []).push(member);
-    this.#byPlace = places;
+    this.#membersByService = places;
     this.#server = createServer({ noDelay: true }, (socket) => this.#answer(socket));
   }
 
@@ -57,11 +57,11 @@ class Crowd {
     await once(this.#server, 'listening');
     this.#startBeating();
     const waiting = [...this.members];
-    const lane = async (): Promise<void> => {
+    const registerNext = async (): Promise<void> => {
       for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) await this.#register(next);
     };
-    await Promise.all(Array.from({ length: REGISTRATIONS_AT_ONCE }, lane));
-    await Promise.all(this.members.map((member) => this.#instruct(member)));
+    await Promise.all(Array.from({ length: REGISTRATIONS_AT_ONCE }, registerNext));
+    await Promise.all(this.members.map((member) => this.#applySettings(member)));
   }
 
   close(): void {
@@ -82,19 +82,24 @@ class Crowd {
       commit: 'a1b2c3d4e5f60718293a4b5c6d7e8f9001122334',
       team: '物流チーム',
     };
-    const words = { id, secret: SECRET, service, namespace, version, zone, endpoints, metadata };
-    const { status, body } = await this.#ask('POST', '/api/v1/register', words);
+    const registration = { id, secret: SECRET, service, namespace, version, zone, endpoints, metadata };
+    const { status, body } = await this.#request('POST', '/api/v1/register', registration);
     if (status !== 201) throw new Error(`${id}: ${status} ${body.slice(0, 400)}`);
   }
 
   /** The settings of an operator for it, and its own deregistration. */
-  async #instruct({ id, admin, weight, conduct }: Member): Promise<void> {
+  async #applySettings({ id, admin, weight, behavior }: Member): Promise<void> {
     const path = `/api/v1/instances/${id}`;
     if (admin !== 'ENABLED' || weight !== 100) {
       const until = admin === 'MAINTENANCE' ? { untilMs: Date.now() + 2 * HOUR_MS } : {};
-      await this.#ask('PATCH', path, { admin, weight, reason: 'Wymiana dysków: новое ядро, 新しいカーネル', ...until });
+      await this.#request('PATCH', path, {
+        admin,
+        weight,
+        reason: 'Wymiana dysków: новое ядро, 新しいカーネル',
+        ...until,
+      });
     }
-    if (conduct === 'leaving') await this.#ask('POST', `${path}/drain`, { deadlineMs: HOUR_MS });
+    if (behavior === 'leaving') await this.#request('POST', `${path}/drain`, { deadlineMs: HOUR_MS });
   }
 
   /** Sends every instance's heartbeat once an interval, evenly spread. */
@@ -109,32 +114,32 @@ class Crowd {
         const member = this.members[next];
         if (member !== undefined && !this.#isSilent(member, 'mute')) void this.#beat(member);
         next = (next + 1) % this.members.length;
-        if (next === 0) this.#changeSome();
+        if (next === 0) this.#replaceSome();
       }
     }, tickMs);
   }
 
   /** Instances with trouble planned are HEALTHY first. */
-  #isSilent(member: Member, how: 'mute' | 'unreachable'): boolean {
-    const { conduct, wasHealthy, index } = member;
-    if (conduct === 'flapping') return wasHealthy && (this.#turn + index) % 8 < 4;
-    if (conduct === 'unproved') return how === 'unreachable';
-    return conduct === how && wasHealthy;
+  #isSilent(member: Member, silence: 'mute' | 'unreachable'): boolean {
+    const { behavior, wasHealthy, index } = member;
+    if (behavior === 'flapping') return wasHealthy && (this.#turn + index) % 8 < 4;
+    if (behavior === 'unproved') return silence === 'unreachable';
+    return behavior === silence && wasHealthy;
   }
 
-  #changeSome(): void {
+  #replaceSome(): void {
     this.#turn += 1;
     for (const member of this.members) {
-      if (member.conduct !== 'replaced' || (this.#turn + member.index) % 8 !== 0) continue;
+      if (member.behavior !== 'replaced' || (this.#turn + member.index) % 8 !== 0) continue;
       void this.#replace(member);
     }
   }
 
   async #replace(member: Member): Promise<void> {
-    await this.#ask('DELETE', `/api/v1/instances/${member.id}`, undefined);
+    await this.#request('DELETE', `/api/v1/instances/${member.id}`, undefined);
     if (this.#isClosed) return;
-    member.life += 1;
-    Object.assign(member, { id: idOf(member.service, member.index, member.life), nonce: null, seq: 0 });
+    member.generation += 1;
+    Object.assign(member, { id: idOf(member.service, member.index, member.generation), nonce: null, seq: 0 });
     await this.#register(member).catch((error: unknown) => {
       if (!this.#isClosed) throw error;
     });
@@ -145,7 +150,7 @@ class Crowd {
     member.seq += 1;
     const edges = this.#edgesOf(member);
     const beat = { nonce, seq, ...(edges.length === 0 ? {} : { edges }) };
-    const { status, body } = await this.#ask('POST', `/api/v1/instances/${id}/heartbeat`, beat);
+    const { status, body } = await this.#request('POST', `/api/v1/instances/${id}/heartbeat`, beat);
     if (status !== 200) return;
     const { state } = JSON.parse(body) as { readonly state: State };
     member.state = state;
@@ -155,9 +160,9 @@ class Crowd {
   /** Two instances of three services in four report calls. */
   #edgesOf({ index, at, namespace, seq }: Member): Edge[] {
     if (index % 5 > 1 || at % 4 === 3) return [];
-    const places = CALLEES.map((far) => at + far).filter((_, which) => which === 0 || (at + which) % 3 === 0);
+    const places = CALLEES.map((distance) => at + distance).filter((_, which) => which === 0 || (at + which) % 3 === 0);
     return places.flatMap((place) => {
-      const callees = this.#byPlace[place] ?? [];
+      const callees = this.#membersByService[place] ?? [];
       const [first] = callees;
       return first === undefined || first.namespace !== namespace ? [] : [edgeOf(callees, at + 7 * place, seq)];
     });
@@ -169,11 +174,11 @@ class Crowd {
     socket.on('close', () => this.#sockets.delete(socket));
     socket.on('error', () => socket.destroy());
     socket.on('data', (bytes: Uint8Array) => {
-      for (const frame of decoder.push(bytes).frames) this.#answerOne(socket, frame as Question);
+      for (const frame of decoder.push(bytes).frames) this.#answerOne(socket, frame as RequestFrame);
     });
   }
 
-  #answerOne(socket: Socket, { id, data }: Question): void {
+  #answerOne(socket: Socket, { id, data }: RequestFrame): void {
     const { nonce, purpose, keep } = data;
     const member = this.#memberAt(socket.localAddress ?? '');
     if (member === undefined || this.#isSilent(member, 'unreachable')) {
@@ -196,24 +201,24 @@ class Crowd {
     return this.members[Number(high) * 256 + Number(low) - 1];
   }
 
-  #ask(method: string, path: string, words: object | undefined): Promise<{ status: number; body: string }> {
+  #request(method: string, path: string, payload: object | undefined): Promise<{ status: number; body: string }> {
     return new Promise((resolve) => {
       const headers = {
         ...(method === 'PATCH' ? { 'x-rollcall-operator': '1' } : { authorization: `Bearer ${SECRET}` }),
-        ...(words === undefined ? {} : { 'content-type': 'application/json' }),
+        ...(payload === undefined ? {} : { 'content-type': 'application/json' }),
       };
-      const asked = request(`${this.#url}${path}`, { method, agent: this.#agent, headers }, (answer) => {
+      const clientRequest = request(`${this.#url}${path}`, { method, agent: this.#agent, headers }, (answer) => {
         let body = '';
         answer.setEncoding('utf8').on('data', (part: string) => void (body += part));
         answer.on('end', () => resolve({ status: answer.statusCode ?? 0, body }));
       });
-      asked.on('error', ({ message }) => resolve({ status: 0, body: message }));
-      asked.end(words === undefined ? undefined : JSON.stringify(words));
+      clientRequest.on('error', ({ message }) => resolve({ status: 0, body: message }));
+      clientRequest.end(payload === undefined ? undefined : JSON.stringify(payload));
     });
   }
 }
 
-interface Question {
+interface RequestFrame {
   readonly id: string;
   readonly data: {
     readonly nonce?: string;
@@ -224,7 +229,7 @@ interface Question {
 
 /** Troubles stay as they are: no silent instance is removed. */
 const THRESHOLDS = { unhealthyAfter: 2, unprovedAfter: 2.4, criticalAfter: 900, lastCriticalAfter: 900 };
-const STATE_OF: Partial<Record<Conduct, readonly State[]>> = {
+const STATE_OF: Partial<Record<Behavior, readonly State[]>> = {
   well: ['HEALTHY'],
   unreachable: ['UNHEALTHY'],
   unproved: ['CRITICAL', 'UNHEALTHY'],
@@ -240,35 +245,37 @@ export async function openDashboardFleet(options: DashboardFleetOptions = {}): P
     allowedNetworks: ['127.0.0.0/8'],
     thresholds: THRESHOLDS,
   });
-  const crowd = new Crowd(options);
+  const instances = new SimulatedInstances(options);
   const close = async (): Promise<void> => {
-    crowd.close();
+    instances.close();
     await registry.close();
   };
   try {
-    await crowd.open(registry.url);
-    await settled(crowd.members);
+    await instances.open(registry.url);
+    await waitUntilSettled(instances.members);
   } catch (error) {
     await close();
     throw error;
   }
-  const one = (conduct: Conduct): FleetMember => {
-    const found = crowd.members.find((member) => member.conduct === conduct);
-    if (found === undefined) throw new Error(`No instance of this fleet is ${conduct}.`);
+  const firstWith = (behavior: Behavior): FleetMember => {
+    const found = instances.members.find((member) => member.behavior === behavior);
+    if (found === undefined) throw new Error(`No instance of this fleet is ${behavior}.`);
     return found;
   };
-  return { url: registry.url, registry, members: crowd.members, one, close };
+  return { url: registry.url, registry, members: instances.members, firstWith, close };
 }
 
-const isThere = ({ conduct, state }: Member): boolean => STATE_OF[conduct]?.includes(state) ?? true;
+const isAsPlanned = ({ behavior, state }: Member): boolean => STATE_OF[behavior]?.includes(state) ?? true;
 
-async function settled(members: readonly Member[]): Promise<void> {
+async function waitUntilSettled(members: readonly Member[]): Promise<void> {
   const deadline = performance.now() + SETTLE_MS;
-  while (!members.every(isThere)) {
+  while (!members.every(isAsPlanned)) {
     if (performance.now() > deadline) {
-      const late = members.filter((member) => !isThere(member));
+      const late = members.filter((member) => !isAsPlanned(member));
       const [first] = late;
-      throw new Error(`${late.length} instances are not as planned: ${first?.conduct} ${first?.id} is ${first?.state}`);
+      throw new Error(
+        `${late.length} instances are not as planned: ${first?.behavior} ${first?.id} is ${first?.state}`,
+      );
     }
     await new Promise((resolve) => setTimeout(resolve, 50));
   }

@@ -2,11 +2,11 @@ import { startRegistry } from '@rollcall/registry';
 import type { RunningRegistry } from '@rollcall/registry';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { startRegistry as startProcess, urlOf } from '../process/by-hand.js';
+import { startRegistry as startProcess, urlOf } from '../process/plain-requests.js';
 import { endAll } from '../process/spawn.js';
 import { variants } from '../variants.js';
-import { flawsOf, launchBrowser, visit, whyNoBrowser } from './browser.js';
-import { openHolding } from './holding.js';
+import { flawsOf, launchBrowser, visit, browserSkipReason } from './browser.js';
+import { startHoldingProxy } from './holding.js';
 import type { HoldingProxy } from './holding.js';
 
 const CLOCK = String.raw`\d\d:\d\d:\d\d`;
@@ -24,7 +24,7 @@ async function register(url: string, at: number): Promise<void> {
   expect(status).toBe(201);
 }
 
-describe.skipIf(whyNoBrowser !== null)('the freshness of the dashboard', () => {
+describe.skipIf(browserSkipReason !== null)('the freshness of the dashboard', () => {
   let browser: Browser;
   beforeAll(async () => {
     browser = await launchBrowser();
@@ -36,22 +36,22 @@ describe.skipIf(whyNoBrowser !== null)('the freshness of the dashboard', () => {
 
   describe('with a slow or blocked connection', () => {
     let registry: RunningRegistry;
-    let way: HoldingProxy;
+    let proxy: HoldingProxy;
     beforeEach(async () => {
       registry = await startRegistry({ port: 0 });
       for (let at = 0; at < SERVICES; at += 1) await register(registry.url, at);
-      way = await openHolding(registry.url);
+      proxy = await startHoldingProxy(registry.url);
     });
     afterEach(async () => {
-      await way.close();
+      await proxy.close();
       await registry.close();
     });
-    const open = async (hash = ''): Promise<Page> => (await visit(browser, `${way.url}/${hash}`)).page;
+    const open = async (hash = ''): Promise<Page> => (await visit(browser, `${proxy.url}/${hash}`)).page;
 
     it.each(['', '#/services', '#/instances', '#/topology', '#/services?ns=nope'])(
       'judges nothing at "%s" until the first view is whole',
       async (hash) => {
-        way.holdAfter(6); // the status, and five services
+        proxy.holdAfter(6); // the status, and five services
         const page = await open(hash);
         await page.getByRole('heading', { name: `Calling the roll: 5 of ${SERVICES} services …` }).waitFor();
         await expect.poll(() => page.title()).toBe(`Calling the roll: 5 of ${SERVICES} services … – Rollcall`);
@@ -62,7 +62,7 @@ describe.skipIf(whyNoBrowser !== null)('the freshness of the dashboard', () => {
         await page.locator('#search').fill('shop-11');
         await page.getByRole('option', { name: `5 of ${SERVICES} services are here so far` }).waitFor();
         expect(await flawsOf(page)).toEqual([]);
-        way.release();
+        proxy.release();
         await page.locator('h1', { hasNotText: 'Calling the roll' }).waitFor();
         // of the selected namespace
         const count = hash.includes('ns=nope') ? 0 : SERVICES;
@@ -77,33 +77,33 @@ describe.skipIf(whyNoBrowser !== null)('the freshness of the dashboard', () => {
     );
 
     it('reports a service that has not arrived as not loaded yet', async () => {
-      way.holdAfter(3);
+      proxy.holdAfter(3);
       const page = await open(`#/services/default/shop-${SERVICES - 1}`);
       await page.getByText(`of ${SERVICES} services …`).waitFor();
       expect(await text(page)).not.toContain('not registered');
-      way.release();
+      proxy.release();
       await page.getByRole('heading', { name: /1 of 1 callable \(1 REGISTERING\)/ }).waitFor();
       await page.context().close();
     });
 
     it('reports when the connection ends before the first view is complete', async () => {
-      way.holdAfter(6);
+      proxy.holdAfter(6);
       const page = await open();
       await page.getByText(`5 of ${SERVICES} services`).first().waitFor();
-      way.streams = 'cut';
-      way.cutStreams();
+      proxy.streams = 'cut';
+      proxy.cutStreams();
       const words = new RegExp(`^The view was not whole at ${CLOCK}: 5 of ${SERVICES} services had arrived\\.$`);
       await page.locator('h1', { hasText: words }).waitFor();
       await page.context().close();
     });
 
-    it.each(['hang', 'cut'] as const)('shows unknown data as unknown, where requests %s', async (manner) => {
+    it.each(['hang', 'cut'] as const)('shows unknown data as unknown, where requests %s', async (mode) => {
       const page = await open();
       await page.locator('.pill.live').waitFor();
       await page.getByRole('heading', { name: /no HEALTHY instance/ }).waitFor();
-      way.questions = manner;
-      way.streams = manner;
-      way.cutStreams();
+      proxy.requests = mode;
+      proxy.streams = mode;
+      proxy.cutStreams();
       await page.locator('.pill.stale').waitFor();
       const unknown = new RegExp(`– unknown since ${CLOCK}`);
       const screens: readonly (readonly [string, number])[] = [
@@ -114,7 +114,7 @@ describe.skipIf(whyNoBrowser !== null)('the freshness of the dashboard', () => {
         [`#/instances/${idOf(1)}`, 3], // heartbeats, last hour, callers
       ];
       for (const [hash, least] of screens) {
-        await page.goto(`${way.url}/${hash}`);
+        await page.goto(`${proxy.url}/${hash}`);
         await page.locator('main', { hasText: unknown }).waitFor();
         const words = await text(page);
         expect(words.match(new RegExp(unknown, 'g'))?.length, hash).toBeGreaterThanOrEqual(least);
@@ -124,11 +124,11 @@ describe.skipIf(whyNoBrowser !== null)('the freshness of the dashboard', () => {
         await expect.poll(() => page.title(), { message: hash }).not.toMatch(/ is /);
         expect(await flawsOf(page), hash).toEqual([]);
       }
-      await page.goto(`${way.url}/#/services/default/nobody`);
+      await page.goto(`${proxy.url}/#/services/default/nobody`);
       await page.getByRole('heading', { name: new RegExp(`^nobody was not registered at ${CLOCK}\\.$`) }).waitFor();
-      Object.assign(way, { questions: 'answer', streams: 'answer' });
+      Object.assign(proxy, { requests: 'answer', streams: 'answer' });
       await page.locator('.pill.live').waitFor();
-      await page.goto(`${way.url}/#/topology`);
+      await page.goto(`${proxy.url}/#/topology`);
       await page.getByRole('heading', { name: 'No call has been reported yet.' }).waitFor();
       await page.context().close();
     });
@@ -137,15 +137,15 @@ describe.skipIf(whyNoBrowser !== null)('the freshness of the dashboard', () => {
       const page = await open(`#/instances/${idOf(1)}`);
       await page.getByText('every 5.00 s').waitFor();
       for (const hash of ['#/events', '#/registry', '#/services', '#/topology']) {
-        await page.goto(`${way.url}/${hash}`);
+        await page.goto(`${proxy.url}/${hash}`);
         await page.locator('h1', { hasNotText: /sking|loading/ }).waitFor();
       }
-      Object.assign(way, { questions: 'cut', streams: 'cut' });
-      way.cutStreams();
+      Object.assign(proxy, { requests: 'cut', streams: 'cut' });
+      proxy.cutStreams();
       await page.locator('.pill.stale').waitFor();
       // the answer for all namespaces is not an answer for one
       await page.getByRole('heading', { name: new RegExp(`^No call had been reported at ${CLOCK}\\.$`) }).waitFor();
-      await page.goto(`${way.url}/#/topology?ns=default`);
+      await page.goto(`${proxy.url}/#/topology?ns=default`);
       await page
         .getByRole('heading', { name: new RegExp(`^The calls between services: – unknown since ${CLOCK}\\.$`) })
         .waitFor();
@@ -158,7 +158,7 @@ describe.skipIf(whyNoBrowser !== null)('the freshness of the dashboard', () => {
         [`#/instances/${idOf(1)}`, /^shop-1…89ab REGISTERING$/],
       ];
       for (const [hash, heading] of headings) {
-        await page.goto(`${way.url}/${hash}`);
+        await page.goto(`${proxy.url}/${hash}`);
         await page.locator('h1', { hasText: heading }).waitFor();
       }
       await expect.poll(() => page.title()).toMatch(/^shop-1…89ab was REGISTERING/);
@@ -185,11 +185,11 @@ describe.skipIf(whyNoBrowser !== null)('the freshness of the dashboard', () => {
         const page = await open(hash);
         await page.locator('main', { hasText: now }).waitFor();
         expect(await text(page)).not.toMatch(then);
-        way.questions = 'cut';
+        proxy.requests = 'cut';
         await page.locator('main', { hasText: then }).waitFor();
         expect(await page.locator('.pill').first().innerText()).toBe('Live');
         expect(await flawsOf(page)).toEqual([]);
-        way.questions = 'answer';
+        proxy.requests = 'answer';
         await page.locator('main', { hasNotText: then }).waitFor();
         await page.context().close();
       },
@@ -200,7 +200,7 @@ describe.skipIf(whyNoBrowser !== null)('the freshness of the dashboard', () => {
     /** The time until silence is reported: twice 5 s and one more, and the delay of a busy machine. */
     const REPORTED_MS = 16_000;
     /** Less than the wait before another attempt, plus the delay of a busy machine. */
-    const AT_ONCE_MS = 5_000;
+    const RECONNECT_MS = 5_000;
 
     const freezes: readonly (readonly [string, number])[] = [
       ['for a moment', 0],
@@ -232,7 +232,7 @@ describe.skipIf(whyNoBrowser !== null)('the freshness of the dashboard', () => {
         await page.waitForTimeout(Math.max(0, forMs - (performance.now() - stoppedAt)));
         expect(await pill()).toMatch(/^No message for/);
         registry.kill('SIGCONT');
-        await page.locator('.pill.live').waitFor({ timeout: AT_ONCE_MS });
+        await page.locator('.pill.live').waitFor({ timeout: RECONNECT_MS });
         registry.kill('SIGKILL');
         await registry.exited;
         await page.locator('.pill.stale').waitFor();

@@ -3,15 +3,15 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 
 /** The fate of requests: answered, never answered, or their connection cut. */
-export type Manner = 'answer' | 'hang' | 'cut';
+export type ResponseMode = 'answer' | 'hang' | 'cut';
 
 /** A proxy to the registry that a test can slow down and block. */
 export interface HoldingProxy {
   readonly url: string;
   /** For all requests but streams and files, from now on. */
-  questions: Manner;
+  requests: ResponseMode;
   /** For new streams. */
-  streams: Manner;
+  streams: ResponseMode;
   /** Forwards only this many events of each stream, until `release`. */
   holdAfter(events: number): void;
   release(): void;
@@ -22,21 +22,21 @@ export interface HoldingProxy {
 
 const STREAM = '/api/v1/watch';
 
-class Held {
+class HeldStream {
   readonly answer: ServerResponse;
   #waiting = '';
   #seen = 0;
-  #most: number;
+  #maxEvents: number;
 
-  constructor(answer: ServerResponse, most: number) {
+  constructor(answer: ServerResponse, maxEvents: number) {
     this.answer = answer;
-    this.#most = most;
+    this.#maxEvents = maxEvents;
   }
 
   /** Forwards whole events only. */
-  take(text: string): void {
+  append(text: string): void {
     this.#waiting += text;
-    for (let end = this.#waiting.indexOf('\n\n'); end >= 0 && this.#seen < this.#most;) {
+    for (let end = this.#waiting.indexOf('\n\n'); end >= 0 && this.#seen < this.#maxEvents;) {
       this.answer.write(this.#waiting.slice(0, end + 2));
       this.#waiting = this.#waiting.slice(end + 2);
       this.#seen += 1;
@@ -45,28 +45,29 @@ class Held {
   }
 
   release(): void {
-    this.#most = Infinity;
-    this.take('');
+    this.#maxEvents = Infinity;
+    this.append('');
   }
 }
 
-export async function openHolding(registry: string): Promise<HoldingProxy> {
+export async function startHoldingProxy(registry: string): Promise<HoldingProxy> {
   const target = new URL(registry);
-  const held = new Set<Held>();
+  const held = new Set<HeldStream>();
   const sockets = new Set<Socket>();
-  let most = Infinity;
-  const server = createServer((question, answer) => {
-    const { url = '/' } = question;
+  let maxEvents = Infinity;
+  const server = createServer((clientRequest, answer) => {
+    const { url = '/' } = clientRequest;
     const isStream = url.startsWith(STREAM);
-    const manner = isStream ? proxy.streams : url.startsWith('/api/') ? proxy.questions : 'answer';
-    if (manner === 'cut') question.socket.destroy();
-    else if (manner === 'answer') pass(question, answer, target, isStream ? (reply) => stream(reply, answer) : null);
+    const mode = isStream ? proxy.streams : url.startsWith('/api/') ? proxy.requests : 'answer';
+    if (mode === 'cut') clientRequest.socket.destroy();
+    else if (mode === 'answer')
+      forward(clientRequest, answer, target, isStream ? (reply) => stream(reply, answer) : null);
   });
   const stream = (reply: IncomingMessage, answer: ServerResponse): void => {
-    const one = new Held(answer, most);
+    const one = new HeldStream(answer, maxEvents);
     held.add(one);
     answer.on('close', () => held.delete(one));
-    reply.setEncoding('utf8').on('data', (text: string) => one.take(text));
+    reply.setEncoding('utf8').on('data', (text: string) => one.append(text));
     reply.on('end', () => answer.end());
   };
   server.on('connection', (socket) => {
@@ -77,11 +78,11 @@ export async function openHolding(registry: string): Promise<HoldingProxy> {
   const { port } = server.address() as AddressInfo;
   const proxy: HoldingProxy = {
     url: `http://127.0.0.1:${port}`,
-    questions: 'answer',
+    requests: 'answer',
     streams: 'answer',
-    holdAfter: (events) => void (most = events),
+    holdAfter: (events) => void (maxEvents = events),
     release: () => {
-      most = Infinity;
+      maxEvents = Infinity;
       for (const one of held) one.release();
     },
     cutStreams: () => {
@@ -95,22 +96,25 @@ export async function openHolding(registry: string): Promise<HoldingProxy> {
   return proxy;
 }
 
-function pass(
-  question: IncomingMessage,
+function forward(
+  clientRequest: IncomingMessage,
   answer: ServerResponse,
   target: URL,
   stream: ((reply: IncomingMessage) => void) | null,
 ): void {
-  const { url = '/', method, headers } = question;
+  const { url = '/', method, headers } = clientRequest;
   // held streams must be readable
-  const asked = stream === null ? headers : { ...headers, 'accept-encoding': 'identity' };
-  const onward = request({ host: target.hostname, port: target.port, path: url, method, headers: asked }, (reply) => {
-    answer.writeHead(reply.statusCode ?? 502, reply.headers);
-    answer.flushHeaders();
-    if (stream === null) reply.pipe(answer);
-    else stream(reply);
-  });
-  onward.on('error', () => answer.destroy());
-  answer.on('close', () => onward.destroy());
-  question.pipe(onward);
+  const upstreamHeaders = stream === null ? headers : { ...headers, 'accept-encoding': 'identity' };
+  const upstream = request(
+    { host: target.hostname, port: target.port, path: url, method, headers: upstreamHeaders },
+    (reply) => {
+      answer.writeHead(reply.statusCode ?? 502, reply.headers);
+      answer.flushHeaders();
+      if (stream === null) reply.pipe(answer);
+      else stream(reply);
+    },
+  );
+  upstream.on('error', () => answer.destroy());
+  answer.on('close', () => upstream.destroy());
+  clientRequest.pipe(upstream);
 }

@@ -1,22 +1,22 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { launchBrowser, visit, whyNoBrowser } from './browser.js';
+import { launchBrowser, visit, browserSkipReason } from './browser.js';
 import { openDashboardFleet } from './fleet.js';
 import type { DashboardFleet } from './fleet.js';
 
-const PATIENCE_MS = 240_000;
+const TEST_TIMEOUT_MS = 240_000;
 
 /** The number of rows of the table, visible or not. */
 const rowsOf = async (page: Page): Promise<number> =>
   Number(await page.locator('table.one-height').getAttribute('aria-rowcount')) - 1;
 
-describe.skipIf(whyNoBrowser !== null)('lists of the dashboard', () => {
+describe.skipIf(browserSkipReason !== null)('lists of the dashboard', () => {
   let browser: Browser;
   let fleet: DashboardFleet;
 
   beforeAll(async () => {
     [browser, fleet] = await Promise.all([launchBrowser(), openDashboardFleet({ changes: false })]);
-  }, PATIENCE_MS);
+  }, TEST_TIMEOUT_MS);
 
   afterAll(async () => {
     await browser?.close();
@@ -24,8 +24,8 @@ describe.skipIf(whyNoBrowser !== null)('lists of the dashboard', () => {
   });
 
   const at = (hash: string): string => `${fleet.url}/${hash}`;
-  const count = (fits: (member: DashboardFleet['members'][number]) => boolean): number =>
-    fleet.members.filter(fits).length;
+  const count = (matches: (member: DashboardFleet['members'][number]) => boolean): number =>
+    fleet.members.filter(matches).length;
 
   it('lists all instances, and draws the visible ones', async () => {
     const { page, faults } = await visit(browser, at('#/instances'));
@@ -50,7 +50,7 @@ describe.skipIf(whyNoBrowser !== null)('lists of the dashboard', () => {
     await page.goto(at('#/instances?callable=no'));
     await page.locator('[data-row]').first().waitFor();
     expect(await page.locator('[data-row]', { hasText: 'CRITICAL' }).count()).toBeGreaterThan(0);
-    const { service, id } = fleet.one('unreachable');
+    const { service, id } = fleet.firstWith('unreachable');
     await page.goto(at('#/instances'));
     await page.getByPlaceholder('Name, id, address, version …').fill(`${service}…${id.slice(-4)}`);
     await page.getByRole('heading', { name: '1 of 1 instance can be called.' }).waitFor();
@@ -94,7 +94,7 @@ describe.skipIf(whyNoBrowser !== null)('lists of the dashboard', () => {
     await page.waitForURL(/#\/instances\?.*state=CRITICAL%2CUNHEALTHY/);
     await page.locator('[data-row]').first().waitFor();
     const troubled = ['unreachable', 'mute', 'unproved'];
-    expect(await rowsOf(page)).toBe(count(({ conduct }) => troubled.includes(conduct)));
+    expect(await rowsOf(page)).toBe(count(({ behavior: conduct }) => troubled.includes(conduct)));
     await page.context().close();
   });
 
@@ -138,7 +138,7 @@ describe.skipIf(whyNoBrowser !== null)('lists of the dashboard', () => {
       return [heading, await page.locator('[data-row]').count()];
     };
     // heading and rows are read one after the other: they agree when nothing was drawn in between
-    const agree = async (hash: string, text: (rows: number) => string): Promise<void> => {
+    const expectCount = async (hash: string, text: (rows: number) => string): Promise<void> => {
       await expect
         .poll(
           async () => {
@@ -149,10 +149,10 @@ describe.skipIf(whyNoBrowser !== null)('lists of the dashboard', () => {
         )
         .toBe('they agree');
     };
-    await agree('#/topology?view=table&service=default/users-cache&idle=shown', (rows) =>
+    await expectCount('#/topology?view=table&service=default/users-cache&idle=shown', (rows) =>
       rows === 1 ? '^The one edge is' : `^(All ${rows} edges are fine|\\d+ of ${rows} edges are impaired)`,
     );
-    await agree('#/topology?view=table&only=unhealthy&ns=staging', (rows) => `^${rows} edges are impaired`);
+    await expectCount('#/topology?view=table&only=unhealthy&ns=staging', (rows) => `^${rows} edges are impaired`);
     await page.context().close();
   });
 

@@ -2,11 +2,11 @@ import { startRegistry } from '@rollcall/registry';
 import type { RunningRegistry } from '@rollcall/registry';
 import type { Browser, Route } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { flawsOf, launchBrowser, visit, whyNoBrowser } from './browser.js';
+import { flawsOf, launchBrowser, visit, browserSkipReason } from './browser.js';
 
 const SCRIPT = /\/assets\/topology-[\w-]+\.js$/;
 
-describe.skipIf(whyNoBrowser !== null)('the script of the topology screen', () => {
+describe.skipIf(browserSkipReason !== null)('the script of the topology screen', () => {
   let browser: Browser;
   let registry: RunningRegistry;
 

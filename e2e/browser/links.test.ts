@@ -2,7 +2,7 @@ import { startRegistry } from '@rollcall/registry';
 import type { RunningRegistry } from '@rollcall/registry';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { flawsOf, launchBrowser, visit, whyNoBrowser } from './browser.js';
+import { flawsOf, launchBrowser, visit, browserSkipReason } from './browser.js';
 
 const SECRET = 'a-secret-of-132-bits-22';
 /** Two more than the overview has rows for. */
@@ -11,7 +11,7 @@ const DRAINED = 14;
 const rowsOf = async (page: Page): Promise<number> =>
   Number(await page.locator('table.one-height').getAttribute('aria-rowcount')) - 1;
 
-describe.skipIf(whyNoBrowser !== null)('links of the dashboard', () => {
+describe.skipIf(browserSkipReason !== null)('links of the dashboard', () => {
   let browser: Browser;
   let registry: RunningRegistry;
 

@@ -2,7 +2,7 @@ import { startRegistry } from '@rollcall/registry';
 import type { RunningRegistry } from '@rollcall/registry';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { flawsOf, launchBrowser, visit, whyNoBrowser } from './browser.js';
+import { flawsOf, launchBrowser, visit, browserSkipReason } from './browser.js';
 
 const SECRET = 'a-secret-of-132-bits-22';
 
@@ -21,7 +21,7 @@ async function mainText(page: Page): Promise<string> {
   return (await page.locator('main').innerText()).replaceAll(/\s*\/\s*/g, '/');
 }
 
-describe.skipIf(whyNoBrowser !== null)('the namespaces of the dashboard', () => {
+describe.skipIf(browserSkipReason !== null)('the namespaces of the dashboard', () => {
   let browser: Browser;
   let registry: RunningRegistry;
 
@@ -104,7 +104,7 @@ describe.skipIf(whyNoBrowser !== null)('the namespaces of the dashboard', () => 
     await page.context().close();
   });
 
-  it('that are unknown are reported, with the existing ones', async () => {
+  it('are reported when unknown, with the existing ones', async () => {
     const { page, faults } = await visit(browser, `${registry.url}/#/services?ns=nope`);
     for (const screen of ['services', 'overview', 'instances', 'topology', 'events']) {
       const hash = `#/${screen}?ns=nope`;
@@ -121,7 +121,7 @@ describe.skipIf(whyNoBrowser !== null)('the namespaces of the dashboard', () => 
     await page.context().close();
   });
 
-  it('of a service that is in another namespace are shown, with a link', async () => {
+  it('are shown when a service is in another namespace, with a link', async () => {
     const { page } = await visit(browser, `${registry.url}/#/services/default/orders`);
     await page.getByText('orders is in the namespace').waitFor();
     await page.locator('main').getByRole('link', { name: 'staging' }).click();

@@ -2,14 +2,14 @@ import { startRegistry } from '@rollcall/registry';
 import type { RunningRegistry } from '@rollcall/registry';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { flawsOf, launchBrowser, visit, whyNoBrowser } from './browser.js';
+import { flawsOf, launchBrowser, visit, browserSkipReason } from './browser.js';
 import { layoutFlawsOf } from './layout.js';
 
 const SECRET = 'a-secret-of-132-bits-22';
 const ORDERS = ['orders-0a01', 'orders-0b02', 'orders-0c03'];
 const [FIRST = '', SECOND = ''] = ORDERS;
 
-describe.skipIf(whyNoBrowser !== null)('operators on the dashboard', () => {
+describe.skipIf(browserSkipReason !== null)('operators on the dashboard', () => {
   let browser: Browser;
   let registry: RunningRegistry;
 

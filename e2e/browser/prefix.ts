@@ -12,7 +12,7 @@ export interface Proxy {
  * Behaves like nginx with `location /ops/rollcall/ { proxy_pass http://registry/; proxy_set_header Host $http_host;
  * proxy_buffering off; }`.
  */
-export async function openProxy(registry: string, prefix: string): Promise<Proxy> {
+export async function startPrefixProxy(registry: string, prefix: string): Promise<Proxy> {
   const target = new URL(registry);
   const server = createServer((question, answer) => pass(question, answer, target, prefix));
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

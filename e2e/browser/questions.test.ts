@@ -2,16 +2,16 @@ import { startRegistry } from '@rollcall/registry';
 import type { RunningRegistry } from '@rollcall/registry';
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { launchBrowser, visit, whyNoBrowser } from './browser.js';
+import { launchBrowser, visit, browserSkipReason } from './browser.js';
 
 const DRAINED = 'orders-1e07';
 const OTHER = 'stock-77aa';
 /** A request that the screen of a service sends every half minute: so no timer interferes. */
-const RARE = '&limit=500&';
+const RARE_QUERY = '&limit=500&';
 /** Less than its timer, 15 s. */
 const OWN_MS = 8_000;
 
-describe.skipIf(whyNoBrowser !== null)('data that the dashboard requests', () => {
+describe.skipIf(browserSkipReason !== null)('data that the dashboard requests', () => {
   let browser: Browser;
   let registry: RunningRegistry;
 
@@ -43,33 +43,33 @@ describe.skipIf(whyNoBrowser !== null)('data that the dashboard requests', () =>
     const { page } = await visit(browser, registry.url);
     await page.locator('.wall-row').first().waitFor();
     await page.evaluate(`Object.defineProperty(document, 'hidden', { get: () => true, configurable: true })`);
-    const asked: string[] = [];
-    page.on('request', (request) => asked.push(request.url()));
+    const requestedUrls: string[] = [];
+    page.on('request', (request) => requestedUrls.push(request.url()));
     await page.goto(`${registry.url}/#/services/default/orders`);
     await page.getByText('Asking …').first().waitFor();
     // longer than the first request would wait for
     await page.waitForTimeout(1_500);
-    expect(asked.filter((url) => url.includes(RARE))).toEqual([]);
+    expect(requestedUrls.filter((url) => url.includes(RARE_QUERY))).toEqual([]);
     await page.evaluate(
       `Object.defineProperty(document, 'hidden', { get: () => false, configurable: true }); document.dispatchEvent(new Event('visibilitychange'))`,
     );
-    await expect.poll(() => asked.some((url) => url.includes(RARE)), { timeout: 10_000 }).toBe(true);
+    await expect.poll(() => requestedUrls.some((url) => url.includes(RARE_QUERY)), { timeout: 10_000 }).toBe(true);
     await page.context().close();
   });
 
   it('is not requested again when something else changes', async () => {
     const { page } = await visit(browser, `${registry.url}/#/services/default/orders`);
     await page.getByText(/drained .* \(new disk\)/).waitFor();
-    const asked: string[] = [];
-    page.on('request', (request) => asked.push(request.url()));
+    const requestedUrls: string[] = [];
+    page.on('request', (request) => requestedUrls.push(request.url()));
     // the requests that follow each change were sent, and this one was not
-    const isAskedTwice = (): boolean => asked.filter((url) => url.includes(RARE)).length >= 2;
-    for (let weight = 1; !isAskedTwice() && weight < 100; weight += 1) {
+    const isRequestedTwice = (): boolean => requestedUrls.filter((url) => url.includes(RARE_QUERY)).length >= 2;
+    for (let weight = 1; !isRequestedTwice() && weight < 100; weight += 1) {
       await change(weight);
       await page.waitForTimeout(200);
     }
-    expect(isAskedTwice()).toBe(true);
-    expect(asked.filter((url) => url.includes(`/instances/${DRAINED}`))).toEqual([]);
+    expect(isRequestedTwice()).toBe(true);
+    expect(requestedUrls.filter((url) => url.includes(`/instances/${DRAINED}`))).toEqual([]);
     // a change of its own triggers it
     await send('PATCH', `instances/${DRAINED}`, { admin: 'DRAINING', reason: 'new board' });
     await page.getByText(/drained .* \(new board\)/).waitFor({ timeout: OWN_MS });

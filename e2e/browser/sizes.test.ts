@@ -1,7 +1,7 @@
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { isShort } from '../variants.js';
-import { flawsOf, launchBrowser, visit, whyNoBrowser } from './browser.js';
+import { flawsOf, launchBrowser, visit, browserSkipReason } from './browser.js';
 import type { Theme } from './browser.js';
 import { openDashboardFleet } from './fleet.js';
 import type { DashboardFleet } from './fleet.js';
@@ -15,17 +15,17 @@ const SIZES = [
 ] as const;
 const THEMES: readonly Theme[] = ['light', 'dark'];
 /** Each test visits a screen in 4 sizes and 2 themes, with a thousand instances. */
-const PATIENCE_MS = 180_000;
+const TEST_TIMEOUT_MS = 180_000;
 /** A screen sends its requests at once, and a busy machine takes its time. */
-const ANSWERS_MS = 20_000;
+const RESPONSE_TIMEOUT_MS = 20_000;
 
-describe.skipIf(whyNoBrowser !== null)('the dashboard of 200 services with 5 instances each', () => {
+describe.skipIf(browserSkipReason !== null)('the dashboard of 200 services with 5 instances each', () => {
   let browser: Browser;
   let fleet: DashboardFleet;
 
   beforeAll(async () => {
     [browser, fleet] = await Promise.all([launchBrowser(), openDashboardFleet()]);
-  }, PATIENCE_MS);
+  }, TEST_TIMEOUT_MS);
 
   afterAll(async () => {
     await browser?.close();
@@ -33,7 +33,8 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard of 200 services with 5 ins
   });
 
   /** With names and versions of the maximum length. */
-  const longest = () => fleet.members.find(({ service, conduct }) => service.length === 63 && conduct === 'unproved')!;
+  const longest = () =>
+    fleet.members.find(({ service, behavior: conduct }) => service.length === 63 && conduct === 'unproved')!;
 
   const screens: readonly (readonly [string, () => string])[] = [
     ['overview', () => '#/overview'],
@@ -56,12 +57,12 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard of 200 services with 5 ins
     await page.locator('.pill.live').waitFor();
     await page.locator('main h1').waitFor();
     await expect
-      .poll(() => page.locator('main').innerText(), { message: hash, timeout: ANSWERS_MS })
+      .poll(() => page.locator('main').innerText(), { message: hash, timeout: RESPONSE_TIMEOUT_MS })
       .not.toMatch(/\basking\b|laying it out/i);
   }
 
   it.each(screens)(
-    'fits every size in both themes, and nothing lies over anything: %s',
+    'fits every size in both themes, and no element overlaps another: %s',
     async (_name, hash) => {
       const { page, faults } = await visit(browser, fleet.url);
       await open(page, hash());
@@ -75,12 +76,12 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard of 200 services with 5 ins
       expect(faults).toEqual([]);
       await page.context().close();
     },
-    PATIENCE_MS,
+    TEST_TIMEOUT_MS,
   );
 
   // `npm test` covers it in dashboard.test.ts, every screen with a small fleet
   it.skipIf(isShort).each(screens)(
-    'has nothing against it by WCAG 2.2 AA in both themes, wide and narrow: %s',
+    'violates no rule of WCAG 2.2 AA in both themes, wide and narrow: %s',
     async (_name, hash) => {
       const { page } = await visit(browser, fleet.url);
       await open(page, hash());
@@ -93,7 +94,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard of 200 services with 5 ins
       }
       await page.context().close();
     },
-    PATIENCE_MS,
+    TEST_TIMEOUT_MS,
   );
 
   it('shows its search and its namespaces at every width', async () => {

@@ -9,8 +9,8 @@ import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { addToken } from '../process/token-file.js';
-import { flawsOf, launchBrowser, visit, whyNoBrowser } from './browser.js';
-import { openProxy } from './prefix.js';
+import { flawsOf, launchBrowser, visit, browserSkipReason } from './browser.js';
+import { startPrefixProxy } from './prefix.js';
 
 /** Texts that an instance might set about itself to be shown to an operator. */
 const MARKUP = '<img src=x onerror="document.title=1"><script>document.title=2</script>{{7*7}}" onfocus="x';
@@ -21,7 +21,7 @@ const idOf = (service: string, at: number): string =>
   `${service}-0192f0c1-7a3b-7c4d-8e5f-${String(at).padStart(12, '0')}`;
 
 /** An instance behind a port that does not answer; it stays REGISTERING. */
-async function stranger(url: string, words: object = {}, token?: string): Promise<{ close(): void }> {
+async function registerStranger(url: string, fields: object = {}, token?: string): Promise<{ close(): void }> {
   const door = createServer().listen(0, '127.0.0.1');
   await once(door, 'listening');
   const { port } = door.address() as AddressInfo;
@@ -31,13 +31,13 @@ async function stranger(url: string, words: object = {}, token?: string): Promis
       'content-type': 'application/json',
       ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
     },
-    body: JSON.stringify({ id: ID, service: 'orders', endpoints: [{ protocol: 'tcp', port }], ...words }),
+    body: JSON.stringify({ id: ID, service: 'orders', endpoints: [{ protocol: 'tcp', port }], ...fields }),
   });
   expect(status).toBe(201);
   return { close: () => void door.close() };
 }
 
-describe.skipIf(whyNoBrowser !== null)('the dashboard with untrusted instances', () => {
+describe.skipIf(browserSkipReason !== null)('the dashboard with untrusted instances', () => {
   let browser: Browser;
   const registries: RunningRegistry[] = [];
 
@@ -59,7 +59,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard with untrusted instances',
 
   it('shows the fields of an instance as text, whatever they contain', async () => {
     const registry = await open();
-    const door = await stranger(registry.url, {
+    const door = await registerStranger(registry.url, {
       version: MARKUP.slice(0, 64),
       metadata: { [MARKUP]: MARKUP, link: 'javascript:alert(1)' },
     });
@@ -102,12 +102,12 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard with untrusted instances',
 
   it('works behind a path prefix and a proxy, with actions', async () => {
     const registry = await open();
-    const proxy = await openProxy(registry.url, '/ops/rollcall/');
+    const proxy = await startPrefixProxy(registry.url, '/ops/rollcall/');
     const { page, faults } = await visit(browser, proxy.url);
     await page.getByRole('heading', { name: 'No service has registered yet.' }).waitFor();
     expect(await flawsOf(page)).toEqual([]);
     await page.getByText(`ROLLCALL_URL=${proxy.url.replace(/\/$/, '')} npm start`).waitFor();
-    const door = await stranger(registry.url);
+    const door = await registerStranger(registry.url);
     // it arrived by the stream, through the proxy
     await page.locator('.tile.REGISTERING').click();
     await page.getByRole('button', { name: 'Weight 100' }).click();
@@ -130,17 +130,17 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard with untrusted instances',
     };
     const [reader, operator, service] = [await make('reader'), await make('operator'), await make('service')];
     const registry = await open({ tokens: path });
-    const door = await stranger(registry.url, {}, service);
+    const door = await registerStranger(registry.url, {}, service);
     const { page, faults } = await visit(browser, registry.url);
-    const enter = async (token: string): Promise<void> => {
+    const enterToken = async (token: string): Promise<void> => {
       await page.getByLabel('Access token').fill(token);
       await page.getByRole('button', { name: 'Open', exact: true }).click();
     };
     await page.getByRole('heading', { name: 'This registry asks for a token.' }).waitFor();
     expect(await flawsOf(page)).toEqual([]);
-    await enter('rct_wrong');
+    await enterToken('rct_wrong');
     await page.getByText('is not, or no longer, valid').waitFor();
-    await enter(reader);
+    await enterToken(reader);
     await page.locator('.tile').first().waitFor();
     await page.goto(`${registry.url}/#/instances/${ID}`);
     await page.getByRole('heading', { name: /^State, last hour/ }).waitFor();
@@ -159,7 +159,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard with untrusted instances',
     await other.context().close();
     await page.evaluate('sessionStorage.clear()');
     await page.goto(registry.url);
-    await enter(operator);
+    await enterToken(operator);
     await page.getByText('operator').first().waitFor();
     await page.goto(`${registry.url}/#/instances/${ID}`);
     await page.getByRole('button', { name: 'Drain…' }).click();
@@ -174,8 +174,8 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard with untrusted instances',
   it('forgets missing instances when a registry restarts without its memory', async () => {
     const first = await open();
     const doors = [
-      await stranger(first.url, { id: idOf('orders', 1), service: 'orders' }),
-      await stranger(first.url, { id: idOf('payments', 1), service: 'payments' }),
+      await registerStranger(first.url, { id: idOf('orders', 1), service: 'orders' }),
+      await registerStranger(first.url, { id: idOf('payments', 1), service: 'payments' }),
     ];
     const { page } = await visit(browser, first.url);
     await page.locator('.wall-row', { hasText: 'payments' }).waitFor();
@@ -183,7 +183,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard with untrusted instances',
     await first.close();
     await page.locator('.pill.stale').waitFor();
     const second = await open({ port: Number(new URL(first.url).port) });
-    doors.push(await stranger(second.url, { id: idOf('orders', 2), service: 'orders' }));
+    doors.push(await registerStranger(second.url, { id: idOf('orders', 2), service: 'orders' }));
     await page.locator('.pill.live').waitFor();
     await page.locator('.wall-row', { hasText: 'payments' }).waitFor({ state: 'detached' });
     expect(await page.locator('.tile').allInnerTexts()).toEqual(['0002']);
@@ -197,7 +197,7 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard with untrusted instances',
     await context.addInitScript('window.requestAnimationFrame = () => 0');
     const page = await context.newPage();
     await page.goto(registry.url);
-    const door = await stranger(registry.url);
+    const door = await registerStranger(registry.url);
     await page.locator('.tile').waitFor();
     door.close();
     await context.close();
@@ -205,9 +205,9 @@ describe.skipIf(whyNoBrowser !== null)('the dashboard with untrusted instances',
 
   it('finds the service of that name first, however many others contain the word', async () => {
     const registry = await open();
-    const doors = [await stranger(registry.url, { id: idOf('orders', 1), service: 'orders' })];
+    const doors = [await registerStranger(registry.url, { id: idOf('orders', 1), service: 'orders' })];
     for (let at = 1; at <= 15; at += 1) {
-      doors.push(await stranger(registry.url, { id: idOf('legacy-orders', at), service: 'legacy-orders' }));
+      doors.push(await registerStranger(registry.url, { id: idOf('legacy-orders', at), service: 'legacy-orders' }));
     }
     const { page } = await visit(browser, registry.url);
     await page.locator('.wall-row').first().waitFor();

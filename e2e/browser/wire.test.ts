@@ -3,7 +3,7 @@ import { connect, createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { launchBrowser, whyNoBrowser } from './browser.js';
+import { launchBrowser, browserSkipReason } from './browser.js';
 import { openDashboardFleet } from './fleet.js';
 import type { DashboardFleet } from './fleet.js';
 
@@ -12,7 +12,7 @@ const INSTANCES = 1_000;
 const SLOW = { downloadThroughput: 50_000, uploadThroughput: 50_000, latency: 50, offline: false };
 const CHANGES_PER_MINUTE = 3_000;
 const WATCH_MS = 20_000;
-const PATIENCE_MS = 60_000;
+const TIMEOUT_MS = 60_000;
 
 interface Counted {
   readonly url: string;
@@ -47,14 +47,14 @@ async function openCounter(registry: string): Promise<Counted> {
 }
 
 /** Resolves when the verdict, the counters and the wall are shown, for all instances. */
-async function everythingIsShown(page: Page): Promise<void> {
-  await page.locator('h1', { hasText: /of 200 services|All 200/ }).waitFor({ timeout: PATIENCE_MS });
-  await page.locator('.event-lines li').first().waitFor({ timeout: PATIENCE_MS });
+async function waitUntilAllShown(page: Page): Promise<void> {
+  await page.locator('h1', { hasText: /of 200 services|All 200/ }).waitFor({ timeout: TIMEOUT_MS });
+  await page.locator('.event-lines li').first().waitFor({ timeout: TIMEOUT_MS });
 }
 
 /** Changes weights of HEALTHY instances, steadily, all over the fleet. Resolves with their number. */
-function disturb({ url, members }: DashboardFleet, forMs: number): Promise<number> {
-  const ids = members.filter(({ conduct }) => conduct === 'well').map(({ id }) => id);
+function changeWeights({ url, members }: DashboardFleet, forMs: number): Promise<number> {
+  const ids = members.filter(({ behavior: conduct }) => conduct === 'well').map(({ id }) => id);
   const begunAt = performance.now();
   const asked: Promise<unknown>[] = [];
   return new Promise((resolve) => {
@@ -75,7 +75,7 @@ function disturb({ url, members }: DashboardFleet, forMs: number): Promise<numbe
   });
 }
 
-describe.skipIf(whyNoBrowser !== null)('the cost of the dashboard of 1,000 instances', () => {
+describe.skipIf(browserSkipReason !== null)('the cost of the dashboard of 1,000 instances', () => {
   let browser: Browser;
   let fleet: DashboardFleet;
 
@@ -88,28 +88,28 @@ describe.skipIf(whyNoBrowser !== null)('the cost of the dashboard of 1,000 insta
     await fleet?.close();
   });
 
-  it('the first load: at most 125 KB', { timeout: 90_000 }, async () => {
-    const way = await openCounter(fleet.url);
+  it('loads at most 125 KB at first', { timeout: 90_000 }, async () => {
+    const proxy = await openCounter(fleet.url);
     const page = await browser.newPage();
-    await page.goto(way.url);
-    await everythingIsShown(page);
+    await page.goto(proxy.url);
+    await waitUntilAllShown(page);
     await page.waitForLoadState('load');
-    const kb = way.bytes() / 1_000;
+    const kb = proxy.bytes() / 1_000;
     console.log(`first load: ${kb.toFixed(0)} KB`);
     expect(kb).toBeLessThanOrEqual(125);
     await page.close();
-    await way.close();
+    await proxy.close();
   });
 
   // other load on the machine makes it slower, never faster
-  it('over 400 kbit/s: a verdict within 3 s', { timeout: 90_000, retry: 2 }, async () => {
+  it('shows a verdict within 3 s over 400 kbit/s', { timeout: 90_000, retry: 2 }, async () => {
     const page = await browser.newPage();
     const session = await page.context().newCDPSession(page);
     await session.send('Network.enable');
     await session.send('Network.emulateNetworkConditions', SLOW);
     const begunAt = performance.now();
     const shown = async (text: RegExp): Promise<number> => {
-      await page.locator('h1', { hasText: text }).waitFor({ timeout: PATIENCE_MS });
+      await page.locator('h1', { hasText: text }).waitFor({ timeout: TIMEOUT_MS });
       return performance.now() - begunAt;
     };
     await page.goto(fleet.url, { waitUntil: 'commit' });
@@ -120,11 +120,11 @@ describe.skipIf(whyNoBrowser !== null)('the cost of the dashboard of 1,000 insta
     await page.close();
   });
 
-  it('at 3,000 changes a minute: at most a quarter of a core, and 15 KB/s', { timeout: 120_000 }, async () => {
-    const way = await openCounter(fleet.url);
+  it('uses at most a quarter of a core and 15 KB/s at 3,000 changes a minute', { timeout: 120_000 }, async () => {
+    const proxy = await openCounter(fleet.url);
     const page = await browser.newPage({ viewport: { width: 1440, height: 900 } });
-    await page.goto(way.url);
-    await everythingIsShown(page);
+    await page.goto(proxy.url);
+    await waitUntilAllShown(page);
     const pageSession = await page.context().newCDPSession(page);
     const session = await browser.newBrowserCDPSession();
     await pageSession.send('Performance.enable');
@@ -136,12 +136,12 @@ describe.skipIf(whyNoBrowser !== null)('the cost of the dashboard of 1,000 insta
       const { metrics } = await pageSession.send('Performance.getMetrics');
       return metrics.find(({ name }) => name === 'TaskDuration')?.value ?? 0;
     };
-    const before = { cpu: await cpuS(), task: await taskS(), bytes: way.bytes(), at: performance.now() };
-    const changes = await disturb(fleet, WATCH_MS);
+    const before = { cpu: await cpuS(), task: await taskS(), bytes: proxy.bytes(), at: performance.now() };
+    const changes = await changeWeights(fleet, WATCH_MS);
     const elapsedS = (performance.now() - before.at) / 1_000;
     const cpu = ((await cpuS()) - before.cpu) / elapsedS;
     const task = ((await taskS()) - before.task) / elapsedS;
-    const kbPerS = (way.bytes() - before.bytes) / 1_000 / elapsedS;
+    const kbPerS = (proxy.bytes() - before.bytes) / 1_000 / elapsedS;
     const perMinute = (changes / elapsedS) * 60;
     console.log(
       `${perMinute.toFixed(0)} changes a minute: renderer ${(cpu * 100).toFixed(1)} % of a core, tasks ${(task * 100).toFixed(1)} %, ${kbPerS.toFixed(1)} KB/s`,
@@ -150,6 +150,6 @@ describe.skipIf(whyNoBrowser !== null)('the cost of the dashboard of 1,000 insta
     expect(cpu).toBeLessThanOrEqual(0.25);
     expect(kbPerS).toBeLessThanOrEqual(15);
     await page.close();
-    await way.close();
+    await proxy.close();
   });
 });

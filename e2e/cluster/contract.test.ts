@@ -3,11 +3,11 @@ import { it } from 'vitest';
 import { EtcdStore } from '@rollcall/registry/etcd';
 // eslint-disable-next-line no-restricted-imports -- contract suites are not built
 import { describeClusterStore } from '../../packages/registry/src/store/cluster/contract.js';
-import { gateway, startEtcd, whyNoEtcd } from './etcd-process.js';
+import { gateway, startEtcd, etcdSkipReason } from './etcd-process.js';
 
 const base64 = (text: string): string => Buffer.from(text).toString('base64');
 
-const reason = whyNoEtcd();
+const reason = etcdSkipReason();
 if (reason !== undefined) it.skip(`the contract of a shared store on etcd: ${reason}`, () => {});
 else
   describeClusterStore('etcd', async () => {

@@ -8,7 +8,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { freePort } from '../process/free-port.js';
 
 /** Why tests with etcd cannot run here; undefined: they can. */
-export const whyNoEtcd = (): string | undefined =>
+export const etcdSkipReason = (): string | undefined =>
   spawnSync('etcd', ['--version']).status === 0 ? undefined : 'etcd is not installed (Debian: etcd-server)';
 
 /** One etcd process with its data in a temporary folder. */
@@ -20,7 +20,7 @@ export interface EtcdProcess {
   close(): Promise<void>;
 }
 
-interface Place {
+interface MemberAddress {
   readonly name: string;
   readonly port: number;
   readonly peerPort: number;
@@ -29,7 +29,7 @@ interface Place {
 }
 
 /** `isSecure`: its clients use TLS, by `flags`. */
-export interface EtcdTerms {
+export interface EtcdOptions {
   readonly isSecure?: boolean;
   readonly flags?: readonly string[];
 }
@@ -37,16 +37,16 @@ export interface EtcdTerms {
 class Member implements EtcdProcess {
   readonly port: number;
   readonly #folder = mkdtempSync(join(tmpdir(), 'rollcall-etcd-'));
-  readonly #place: Place;
-  readonly #all: readonly Place[];
-  readonly #terms: EtcdTerms;
+  readonly #address: MemberAddress;
+  readonly #all: readonly MemberAddress[];
+  readonly #options: EtcdOptions;
   #child: ChildProcess;
 
-  constructor(place: Place, all: readonly Place[], terms: EtcdTerms) {
-    this.port = place.port;
-    this.#place = place;
+  constructor(address: MemberAddress, all: readonly MemberAddress[], options: EtcdOptions) {
+    this.port = address.port;
+    this.#address = address;
     this.#all = all;
-    this.#terms = terms;
+    this.#options = options;
     this.#child = this.#spawn();
   }
 
@@ -55,23 +55,23 @@ class Member implements EtcdProcess {
   }
 
   async restart(): Promise<void> {
-    await this.#ended();
+    await this.#waitUntilEnded();
     this.#child = this.#spawn();
   }
 
   async close(): Promise<void> {
     this.#child.kill('SIGKILL');
-    await this.#ended();
+    await this.#waitUntilEnded();
     rmSync(this.#folder, { recursive: true, force: true });
   }
 
-  async #ended(): Promise<void> {
+  async #waitUntilEnded(): Promise<void> {
     if (this.#child.exitCode === null && this.#child.signalCode === null) await once(this.#child, 'exit');
   }
 
   #spawn(): ChildProcess {
-    const { name, port, peerPort, healthPort } = this.#place;
-    const { isSecure = false, flags: more = [] } = this.#terms;
+    const { name, port, peerPort, healthPort } = this.#address;
+    const { isSecure = false, flags: extraFlags = [] } = this.#options;
     const [client, peer] = [`http${isSecure ? 's' : ''}://127.0.0.1:${port}`, `http://127.0.0.1:${peerPort}`];
     const cluster = this.#all.map((one) => `${one.name}=http://127.0.0.1:${one.peerPort}`).join(',');
     const flags = [
@@ -83,22 +83,22 @@ class Member implements EtcdProcess {
       `--initial-advertise-peer-urls=${peer}`,
       `--initial-cluster=${cluster}`,
       `--listen-metrics-urls=http://127.0.0.1:${healthPort}`,
-      ...more,
+      ...extraFlags,
     ];
     return spawn('etcd', flags, { stdio: 'ignore' });
   }
 }
 
 /** Starts a cluster of one member and waits until it answers. */
-export async function startEtcd(terms: EtcdTerms = {}): Promise<EtcdProcess> {
-  const [member] = await startEtcds(1, terms);
+export async function startEtcd(options: EtcdOptions = {}): Promise<EtcdProcess> {
+  const [member] = await startEtcds(1, options);
   if (member === undefined) throw new Error('no member');
   return member;
 }
 
 /** Starts a cluster of this many members and waits until each of them answers. */
-export async function startEtcds(count: number, terms: EtcdTerms = {}): Promise<readonly EtcdProcess[]> {
-  const places: Place[] = [];
+export async function startEtcds(count: number, options: EtcdOptions = {}): Promise<readonly EtcdProcess[]> {
+  const places: MemberAddress[] = [];
   for (let n = 1; n <= count; n += 1) {
     places.push({
       name: `m${n}`,
@@ -107,9 +107,9 @@ export async function startEtcds(count: number, terms: EtcdTerms = {}): Promise<
       healthPort: await freePort(),
     });
   }
-  const members = places.map((place) => new Member(place, places, terms));
+  const members = places.map((address) => new Member(address, places, options));
   try {
-    for (const { healthPort } of places) await untilHealthy(healthPort);
+    for (const { healthPort } of places) await waitUntilHealthy(healthPort);
   } catch (error) {
     for (const member of members) await member.close();
     throw error;
@@ -118,7 +118,7 @@ export async function startEtcds(count: number, terms: EtcdTerms = {}): Promise<
 }
 
 /** Waits until this member answers and knows a leader. */
-export async function untilHealthy(port: number): Promise<void> {
+export async function waitUntilHealthy(port: number): Promise<void> {
   for (let tries = 0; tries < 600; tries += 1) {
     const isHealthy = await fetch(`http://127.0.0.1:${port}/health`, { signal: AbortSignal.timeout(2_000) }).then(
       ({ ok }) => ok,

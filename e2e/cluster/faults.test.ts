@@ -2,13 +2,13 @@ import { isRollcallError } from '@rollcall/core';
 import { EtcdStore } from '@rollcall/registry/etcd';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
-import { gateway, startEtcds, untilHealthy, whyNoEtcd } from './etcd-process.js';
+import { gateway, startEtcds, waitUntilHealthy, etcdSkipReason } from './etcd-process.js';
 import type { EtcdProcess } from './etcd-process.js';
 import { startProxy } from './tcp-proxy.js';
 import type { TcpProxy } from './tcp-proxy.js';
 import { isShort } from '../variants.js';
 
-const reason = whyNoEtcd();
+const reason = etcdSkipReason();
 const ROUNDS = isShort ? 1 : 5;
 /** The longest time without an acknowledged write: an election of etcd takes up to about 2 s. */
 const MAX_WRITE_GAP_MS = 2_500;
@@ -35,7 +35,7 @@ const FAULTS: Readonly<Record<string, { begin(node: Node): void; end(node: Node)
 };
 
 /** The member that leads, by what each reports about itself. */
-async function leaderOf(nodes: readonly Node[]): Promise<Node> {
+async function findLeader(nodes: readonly Node[]): Promise<Node> {
   for (const node of nodes) {
     const { header, leader } = await gateway(node.process.port, 'maintenance/status', {});
     const { member_id: id } = header as { member_id: string };
@@ -137,8 +137,8 @@ describe.skipIf(reason !== undefined)('a client of three etcd members', () => {
   it.each(rounds)('continues to write and misses no change when the leader is %s (%i)', async (name) => {
     const fault = FAULTS[name];
     if (fault === undefined) throw new Error(name);
-    for (const { process } of nodes) await untilHealthy(process.port);
-    const leader = await leaderOf(nodes);
+    for (const { process } of nodes) await waitUntilHealthy(process.port);
+    const leader = await findLeader(nodes);
     const store = open(leader);
     const { revision } = await store.list();
     const seen = follow(open(leader), revision);
@@ -151,7 +151,7 @@ describe.skipIf(reason !== undefined)('a client of three etcd members', () => {
     await writer.stop();
     written += writer.acknowledged.length;
     // the reference: a second follower, which reads the same span of the log without a fault
-    for (const { process } of nodes) await untilHealthy(process.port);
+    for (const { process } of nodes) await waitUntilHealthy(process.port);
     const truth = follow(open(leader), revision);
     await vi.waitFor(() => expect(truth.length).toBe(writer.acknowledged.length), { timeout: 20_000 });
     await vi.waitFor(() => expect(seen).toEqual(truth), { timeout: 20_000 });

@@ -4,10 +4,10 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Certificates } from '../process/certificates.js';
 import type { Pair } from '../process/certificates.js';
-import { gateway, startEtcd, whyNoEtcd } from './etcd-process.js';
+import { gateway, startEtcd, etcdSkipReason } from './etcd-process.js';
 import type { EtcdProcess } from './etcd-process.js';
 
-const reason = whyNoEtcd();
+const reason = etcdSkipReason();
 if (reason !== undefined) it.skip(`a client of an etcd with TLS and users: ${reason}`, () => {});
 
 const stores: EtcdStore[] = [];
@@ -22,23 +22,23 @@ function open(options: EtcdOptions): EtcdStore {
 }
 
 /** Writes a key and reads it back. */
-async function use(store: EtcdStore, key: string): Promise<void> {
+async function writeAndRead(store: EtcdStore, key: string): Promise<void> {
   const write = { guards: [{ key, revision: 0 }], puts: [{ key, value: 'x' }], deletes: [] };
   expect((await store.write([write])).outcomes).toEqual([{ taken: true }]);
   expect((await store.list()).items.map((item) => item.key)).toContain(key);
 }
 
 describe.skipIf(reason !== undefined)('a client of an etcd that requires client certificates', () => {
-  const made = new Certificates();
+  const certificates = new Certificates();
   let etcd: EtcdProcess;
   let own: Pair;
   let ca: Pair;
   let other: Pair;
   beforeAll(async () => {
-    ca = await made.authority('ca');
-    other = await made.authority('other-ca');
-    const server = await made.signed(ca);
-    own = await made.signed(ca);
+    ca = await certificates.createAuthority('ca');
+    other = await certificates.createAuthority('other-ca');
+    const server = await certificates.createSigned(ca);
+    own = await certificates.createSigned(ca);
     const files = [
       `--cert-file=${server.certFile}`,
       `--key-file=${server.keyFile}`,
@@ -48,13 +48,13 @@ describe.skipIf(reason !== undefined)('a client of an etcd that requires client 
   }, 60_000);
   afterAll(async () => {
     await etcd?.close();
-    made.remove();
+    certificates.remove();
   });
   const at = (): string => `etcds://127.0.0.1:${etcd.port}`;
 
   it('reads, writes and reports the version of etcd with a certificate of its CA', async () => {
     const store = open({ address: at(), tls: { caFile: ca.certFile, ...own } });
-    await use(store, 'certificate');
+    await writeAndRead(store, 'certificate');
     const status = await store.status();
     expect(status).toMatchObject({ version: expect.stringMatching(/^3\.\d+\.\d+/), hasLeader: true });
     expect(status.revision).toBeGreaterThan(0);
@@ -96,9 +96,9 @@ describe.skipIf(reason !== undefined)('a client of an etcd that asks for users',
 
   it('reads and writes as a user with the rights, also after its token has expired', async () => {
     const store = as('registry', 'p');
-    await use(store, 'first');
+    await writeAndRead(store, 'first');
     await pause(3_000); // etcd extends a token that is used: only an idle one expires
-    await use(store, 'second');
+    await writeAndRead(store, 'second');
   });
 
   it('follows changes as such a user', async () => {
@@ -112,7 +112,7 @@ describe.skipIf(reason !== undefined)('a client of an etcd that asks for users',
       alive: () => {},
       lost: () => {},
     });
-    await use(store, 'third');
+    await writeAndRead(store, 'third');
     await expect.poll(() => seen, { timeout: 10_000 }).toEqual(['third']);
   });
 

@@ -5,7 +5,7 @@ import type { Frame, Instance, ServiceFrame, SseEvent, Tombstone } from '@rollca
 import { sampleInstance } from '@rollcall/core/testing';
 import { createHash } from 'node:crypto';
 import { Draw, valueFor } from './draw.js';
-import { cuts, must, mustEqual, textOf } from './target.js';
+import { piecesOf, assertRule, assertEqual, textOf } from './target.js';
 import type { Target } from './target.js';
 
 // ---- the stream -----------------------------------------------------------------------------------------------------
@@ -39,12 +39,12 @@ const sse: Target = {
   run(bytes) {
     for (const limit of [32, 100_000]) {
       const whole = read([bytes], limit);
-      for (const pieces of cuts(bytes)) {
+      for (const pieces of piecesOf(bytes)) {
         const cut = read(pieces, limit);
-        must(cut.isOver === whole.isOver, 'where it is cut decides whether it is too long');
+        assertRule(cut.isOver === whole.isOver, 'where it is cut decides whether it is too long');
         // blocks in the same chunk as one that is too long are not reported
-        mustEqual(cut.events.slice(0, whole.events.length), whole.events, 'where it is cut makes a difference');
-        must(whole.isOver || cut.events.length === whole.events.length, 'pieces give more blocks');
+        assertEqual(cut.events.slice(0, whole.events.length), whole.events, 'where it is cut makes a difference');
+        assertRule(whole.isOver || cut.events.length === whole.events.length, 'pieces give more blocks');
       }
       for (const event of whole.events) checkEvent(event, limit);
     }
@@ -52,11 +52,11 @@ const sse: Target = {
 };
 
 function checkEvent({ event, data, id }: SseEvent, limit: number): void {
-  must((data?.length ?? 0) + (id?.length ?? 0) <= limit, 'a block beyond the limit');
-  must(!LINE_END.test(event) && !/\r/.test(data ?? '') && !LINE_END.test(id ?? ''), 'a line end inside a line');
+  assertRule((data?.length ?? 0) + (id?.length ?? 0) <= limit, 'a block beyond the limit');
+  assertRule(!LINE_END.test(event) && !/\r/.test(data ?? '') && !LINE_END.test(id ?? ''), 'a line end inside a line');
   const lines = (data ?? '').split('\n').map((line) => `data: ${line}\n`);
   const text = `event: ${event}\n${data === null ? '' : lines.join('')}${id === null ? '' : `id: ${id}\n`}\n`;
-  mustEqual(read([Buffer.from(text)], 1e9).events, [{ event, data, id }], 'a block is read otherwise again');
+  assertEqual(read([Buffer.from(text)], 1e9).events, [{ event, data, id }], 'a block is read otherwise again');
 }
 
 // ---- the copy of a service ------------------------------------------------------------------------------------------
@@ -107,10 +107,17 @@ function checkedFrame(line: string): Frame | null {
   const frame = parseFrame(line.slice(0, Math.max(0, space)), line.slice(space + 1));
   if (frame === null) return null;
   if (!frame.ok) {
-    must(frame.problem.length <= 10 && JSON.stringify(frame.problem).length <= 16_384, 'much is wrong with a frame');
+    assertRule(
+      frame.problem.length <= 10 && JSON.stringify(frame.problem).length <= 16_384,
+      'much is wrong with a frame',
+    );
     return null;
   }
-  mustEqual(parseFrame(frame.value.event, JSON.stringify(frame.value.data)), frame, 'a frame is read otherwise again');
+  assertEqual(
+    parseFrame(frame.value.event, JSON.stringify(frame.value.data)),
+    frame,
+    'a frame is read otherwise again',
+  );
   return frame.value;
 }
 
@@ -129,12 +136,13 @@ const change: Target = {
     for (const frame of framesFrom(bytes)) {
       const before = { epoch: copy.epoch, revision: copy.revision, instances: [...copy.instances] };
       const applied = copy.apply(frame);
-      if (applied === 'broken') mustEqual(copy.instances, before.instances, 'a broken frame changes the copy');
-      must(copy.epoch !== before.epoch || copy.revision >= before.revision, 'a revision goes back');
+      if (applied === 'broken') assertEqual(copy.instances, before.instances, 'a broken frame changes the copy');
+      assertRule(copy.epoch !== before.epoch || copy.revision >= before.revision, 'a revision goes back');
       checkCopy(copy);
-      if (frame.event === 'change' && applied !== 'broken') must(copy.apply(frame) === 'same', 'twice is not once');
+      if (frame.event === 'change' && applied !== 'broken')
+        assertRule(copy.apply(frame) === 'same', 'twice is not once');
       if (frame.event !== 'reset' && before.instances.length > 0 && frame.event !== 'change') {
-        must(copy.instances.length === before.instances.length, 'an unknown service removes an instance');
+        assertRule(copy.instances.length === before.instances.length, 'an unknown service removes an instance');
       }
     }
     checkKept(copy);
@@ -143,12 +151,15 @@ const change: Target = {
 
 function checkCopy(copy: ServiceSnapshot): void {
   const ids = copy.instances.map(({ id }) => id);
-  must(new Set(ids).size === ids.length, 'an instance twice');
+  assertRule(new Set(ids).size === ids.length, 'an instance twice');
   for (const each of copy.instances) {
-    must(copy.get(each.id) === each, 'an instance that cannot be found');
+    assertRule(copy.get(each.id) === each, 'an instance that cannot be found');
     const buried = copy.tombstone(each.id);
-    const isTold = !copy.isUnconfirmed(each.id);
-    must(buried === undefined || buried.revision < each.revision || !isTold, 'an instance beside its tombstone');
+    const isConfirmed = !copy.isUnconfirmed(each.id);
+    assertRule(
+      buried === undefined || buried.revision < each.revision || !isConfirmed,
+      'an instance beside its tombstone',
+    );
   }
 }
 
@@ -156,9 +167,9 @@ function checkKept(copy: ServiceSnapshot): void {
   const { kept } = copy;
   if (kept === null) return;
   const heir = new ServiceSnapshot();
-  must(heir.restore(kept), 'the stored copy is not restored');
-  mustEqual(heir.kept, kept, 'the stored copy is restored differently');
-  must(
+  assertRule(heir.restore(kept), 'the stored copy is not restored');
+  assertEqual(heir.kept, kept, 'the stored copy is restored differently');
+  assertRule(
     kept.instances.every(({ id }) => heir.isUnconfirmed(id)),
     'the stored copy counts as confirmed',
   );
@@ -175,7 +186,7 @@ function decoded(text: string) {
   for (let next = reading.next(); ; next = reading.next()) {
     if (next.done === true) return next.value;
     turns += 1;
-    must(turns <= text.length, 'reading takes more turns than there are characters');
+    assertRule(turns <= text.length, 'reading takes more turns than there are characters');
   }
 }
 
@@ -219,23 +230,23 @@ const cacheFile: Target = {
     const wanted = [...copies.values()].filter(({ instances }) => instances.length > 0);
     const file = encoded(wanted);
     const back = decoded(file);
-    must(back.ok, `a file that was just written is not read: ${back.ok ? '' : back.problem}`);
-    mustEqual(back.value.map(ordered), wanted.map(ordered), 'copies are restored differently');
+    assertRule(back.ok, `a file that was just written is not read: ${back.ok ? '' : back.problem}`);
+    assertEqual(back.value.map(ordered), wanted.map(ordered), 'copies are restored differently');
     const at = draw.below(65_536) % file.length;
     const other = String.fromCharCode(32 + draw.below(95));
     if (file[at] === other) return;
     const damaged = decoded(file.slice(0, at) + other + file.slice(at + 1));
     // its very last character is the end of its last line, and carries no data
-    if (damaged.ok) mustEqual(damaged.value, back.value, 'a damaged file is believed');
+    if (damaged.ok) assertEqual(damaged.value, back.value, 'a damaged file is believed');
   },
 };
 
 function checkFile(text: string): void {
   const result = decoded(text);
-  if (!result.ok) return must(result.problem.length <= 100, 'a long complaint');
-  must(JSON.stringify(result.value).length <= 2 * text.length + 1_000, 'more comes out than went in');
+  if (!result.ok) return assertRule(result.problem.length <= 100, 'a long complaint');
+  assertRule(JSON.stringify(result.value).length <= 2 * text.length + 1_000, 'more comes out than went in');
   const again = decoded(encoded(result.value.filter(({ instances }) => instances.length > 0)));
-  must(again.ok, 'a copy that was read cannot be kept');
+  assertRule(again.ok, 'a copy that was read cannot be kept');
 }
 
 const ordered = ({ service, epoch, revision, heardAt, instances, unconfirmed }: KeptCopy): KeptCopy => ({

@@ -32,10 +32,10 @@ export class Draw {
     return items[this.below(items.length)] ?? items[0];
   }
 
-  /** At most `most` bytes, unchanged. */
-  rest(most: number): Uint8Array {
+  /** At most `maxLength` bytes, unchanged. */
+  rest(maxLength: number): Uint8Array {
     const from = this.#at;
-    this.#at = Math.min(this.#bytes.length, from + most);
+    this.#at = Math.min(this.#bytes.length, from + maxLength);
     return this.#bytes.subarray(Math.min(from, this.#bytes.length), this.#at);
   }
 }
@@ -60,95 +60,97 @@ const WORDS = [
   'x'.repeat(300),
 ] as const;
 const NUMBERS = [0, 1, 2, 3001, 65_535, 65_536, -1, 0.5, 1e308, Number.MAX_SAFE_INTEGER, 2 ** 53, -0] as const;
-const DEPTH = 6;
-const ITEMS = 5;
+const MAX_DEPTH = 6;
+const MAX_ITEMS = 5;
 
 /** Built once: the tables do not change. */
 const SCHEMAS = new Map<AnyMessage, Readonly<Record<string, JsonSchema>>>();
-const FITTING = new Map<string, readonly string[]>();
+const MATCHING_WORDS = new Map<string, readonly string[]>();
 
 function wordsFor(pattern: unknown): readonly string[] {
   if (typeof pattern !== 'string') return [];
-  const known = FITTING.get(pattern);
+  const known = MATCHING_WORDS.get(pattern);
   if (known !== undefined) return known;
-  const fitting = WORDS.filter((word) => new RegExp(pattern, 'u').test(word));
-  FITTING.set(pattern, fitting);
-  return fitting;
+  const matching = WORDS.filter((word) => new RegExp(pattern, 'u').test(word));
+  MATCHING_WORDS.set(pattern, matching);
+  return matching;
 }
 
 /** A value that mostly matches a message's table, with flaws, as drawn from the bytes. */
 export function valueFor(message: AnyMessage, draw: Draw): unknown {
   let schemas = SCHEMAS.get(message);
   if (schemas === undefined) SCHEMAS.set(message, (schemas = componentSchemas([message])));
-  return new Maker(schemas, draw).make(message.component, 0);
+  return new ValueGenerator(schemas, draw).make(message.component, 0);
 }
 
-class Maker {
+class ValueGenerator {
   readonly #schemas: Readonly<Record<string, JsonSchema>>;
-  readonly #draw: Draw;
+  readonly #choices: Draw;
 
   constructor(schemas: Readonly<Record<string, JsonSchema>>, draw: Draw) {
     this.#schemas = schemas;
-    this.#draw = draw;
+    this.#choices = draw;
   }
 
   make(schema: JsonSchema, depth: number): unknown {
-    if (depth > DEPTH) return null;
-    if (this.#draw.below(24) === 23) return this.#odd();
+    if (depth > MAX_DEPTH) return null;
+    if (this.#choices.below(24) === 23) return this.#oddValue();
     const { $ref, anyOf, type } = schema;
     if (typeof $ref === 'string') return this.make(this.#schemas[$ref.split('/').at(-1) ?? ''] ?? {}, depth);
-    if (Array.isArray(anyOf)) return this.make((anyOf[this.#draw.below(anyOf.length)] ?? {}) as JsonSchema, depth);
-    const kind: unknown = Array.isArray(type) ? type[this.#draw.below(type.length)] : type;
+    if (Array.isArray(anyOf)) return this.make((anyOf[this.#choices.below(anyOf.length)] ?? {}) as JsonSchema, depth);
+    const kind: unknown = Array.isArray(type) ? type[this.#choices.below(type.length)] : type;
     if (kind === 'object') return this.#object(schema, depth);
     if (kind === 'array') return this.#list(schema, depth);
     if (kind === 'string') return this.#text(schema);
     if (kind === 'integer' || kind === 'number') return this.#number(schema);
-    if (kind === 'boolean') return this.#draw.below(2) === 0;
-    return kind === 'null' ? null : this.#odd();
+    if (kind === 'boolean') return this.#choices.below(2) === 0;
+    return kind === 'null' ? null : this.#oddValue();
   }
 
   #object({ properties, additionalProperties }: JsonSchema, depth: number): unknown {
     const entries: [string, unknown][] = [];
     for (const [name, inner] of Object.entries((properties ?? {}) as Record<string, JsonSchema>)) {
-      if (this.#draw.below(16) !== 15) entries.push([name, this.make(inner, depth + 1)]);
+      if (this.#choices.below(16) !== 15) entries.push([name, this.make(inner, depth + 1)]);
     }
     if (additionalProperties !== undefined) {
-      for (let left = this.#draw.below(ITEMS); left > 0; left -= 1) {
+      for (let left = this.#choices.below(MAX_ITEMS); left > 0; left -= 1) {
         entries.push([this.#word(), this.make(additionalProperties as JsonSchema, depth + 1)]);
       }
     }
-    if (this.#draw.below(16) === 15) entries.push([this.#word(), this.#odd()]);
+    if (this.#choices.below(16) === 15) entries.push([this.#word(), this.#oddValue()]);
     // as JSON.parse makes it, where `__proto__` is a key like any other
     return JSON.parse(`{${entries.map(([key, value]) => `${JSON.stringify(key)}:${JSON.stringify(value)}`).join()}}`);
   }
 
   #list({ items, minItems }: JsonSchema, depth: number): unknown[] {
-    const length = Math.max(Number(minItems ?? 0), this.#draw.below(ITEMS)) + (this.#draw.below(64) === 63 ? 70 : 0);
+    const length =
+      Math.max(Number(minItems ?? 0), this.#choices.below(MAX_ITEMS)) + (this.#choices.below(64) === 63 ? 70 : 0);
     return Array.from({ length }, () => this.make((items ?? {}) as JsonSchema, depth + 1));
   }
 
   #text(schema: JsonSchema): string {
     const words: unknown = schema['enum'] ?? schema['examples'];
-    if (Array.isArray(words) && this.#draw.below(8) !== 7) return String(words[this.#draw.below(words.length)]);
-    const fitting = wordsFor(schema['pattern']);
-    if (fitting.length > 0 && this.#draw.below(8) !== 7) return fitting[this.#draw.below(fitting.length)] ?? '';
+    if (Array.isArray(words) && this.#choices.below(8) !== 7) return String(words[this.#choices.below(words.length)]);
+    const matching = wordsFor(schema['pattern']);
+    if (matching.length > 0 && this.#choices.below(8) !== 7)
+      return matching[this.#choices.below(matching.length)] ?? '';
     return this.#word();
   }
 
   #number({ minimum, maximum }: JsonSchema): number {
     const least = Number(minimum ?? 0);
-    if (this.#draw.below(4) === 3) return NUMBERS[this.#draw.below(NUMBERS.length)] ?? 0;
-    return least + this.#draw.below(Math.max(1, Math.min(65_536, Number(maximum ?? 65_535) - least + 1)));
+    if (this.#choices.below(4) === 3) return NUMBERS[this.#choices.below(NUMBERS.length)] ?? 0;
+    return least + this.#choices.below(Math.max(1, Math.min(65_536, Number(maximum ?? 65_535) - least + 1)));
   }
 
   #word(): string {
-    const at = this.#draw.below(WORDS.length + 4);
-    return WORDS[at] ?? Buffer.from(this.#draw.rest(this.#draw.below(40))).toString('utf8');
+    const at = this.#choices.below(WORDS.length + 4);
+    return WORDS[at] ?? Buffer.from(this.#choices.rest(this.#choices.below(40))).toString('utf8');
   }
 
-  #odd(): unknown {
+  #oddValue(): unknown {
     const nested: unknown = JSON.parse('{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}}}');
-    const odd = [null, true, '', [], {}, nested, [[[[[]]]]], -1, 'x'.repeat(5_000), 1e308, this.#draw.byte()];
-    return odd[this.#draw.below(odd.length)] ?? null;
+    const odd = [null, true, '', [], {}, nested, [[[[[]]]]], -1, 'x'.repeat(5_000), 1e308, this.#choices.byte()];
+    return odd[this.#choices.below(odd.length)] ?? null;
   }
 }

@@ -11,7 +11,7 @@ import {
   readWrite,
 } from '@rollcall/registry/testing';
 import { Draw } from './draw.js';
-import { must, mustEqual } from './target.js';
+import { assertRule, assertEqual } from './target.js';
 import type { Target } from './target.js';
 
 const PREFIX = '/rollcall/';
@@ -33,7 +33,7 @@ function checkFrames(all: Buffer): void {
   const whole = read(() => new FrameReader(MAX_BYTES).push(all));
   const reader = new FrameReader(MAX_BYTES);
   const pieces = read(() => Array.from(all, (byte) => reader.push(Buffer.from([byte]))).flat());
-  mustEqual(pieces, whole, 'frames in pieces are read differently');
+  assertEqual(pieces, whole, 'frames in pieces are read differently');
 }
 
 const READERS: Readonly<Record<string, (bytes: Buffer) => unknown>> = {
@@ -50,12 +50,12 @@ function checkMessages(bytes: Buffer): void {
   for (const [name, reader] of Object.entries(READERS)) {
     const value = read(() => reader(bytes));
     if (value === null) continue;
-    must(
+    assertRule(
       JSON.stringify(value).length <= MAX_RATIO * bytes.length + 200,
       `${name}: the answer is larger than its bytes`,
     );
   }
-  must(bytes.equals(before), 'the bytes have changed');
+  assertRule(bytes.equals(before), 'the bytes have changed');
 }
 
 /** Drawn items are read back as they were written, in any pieces. */
@@ -81,7 +81,7 @@ function checkRoundTrip(draw: Draw): void {
   }
   const frame = frameOf(answer.finish());
   const [message] = new FrameReader(frame.length).push(frame);
-  mustEqual(
+  assertEqual(
     readRange(message ?? Buffer.alloc(0), PREFIX),
     { revision, items, isLast: true },
     'items are read differently',

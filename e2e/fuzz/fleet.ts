@@ -10,10 +10,10 @@ import { Rollcall, RollcallModule } from '@rollcall/nestjs';
 import { startTestRegistry } from '@rollcall/registry/testing';
 import { openService } from './service.js';
 
-const HONEST = 20;
+const INSTANCES = 20;
 const INTERVAL_MS = 500;
 /** Forty intervals: for a busy machine. */
-const MOST_HEALING_MS = 40 * INTERVAL_MS;
+const MAX_HEALING_MS = 40 * INTERVAL_MS;
 
 /** A registry, a Nest service over TCP and HTTP, and instances that only beat: twenty in all. */
 export interface TestFleet {
@@ -25,7 +25,7 @@ export interface TestFleet {
   /** The registry's state of each instance; GONE where it no longer knows it. */
   states(): Promise<readonly (readonly [id: string, state: string])[]>;
   /** Waits until each has been HEALTHY once from now on; resolves with descriptions of those that were not in time. */
-  unhealthy(): Promise<readonly string[]>;
+  findUnhealthy(): Promise<readonly string[]>;
   close(): Promise<void>;
 }
 
@@ -38,13 +38,13 @@ export async function openTestFleet(): Promise<TestFleet> {
   const registry = await startTestRegistry({ intervalMs: INTERVAL_MS });
   const nest = await openNest(registry.url);
   const members: FleetMember[] = [nest];
-  members.push(...(await Promise.all(Array.from({ length: HONEST - 1 }, () => openMember(registry.url)))));
+  members.push(...(await Promise.all(Array.from({ length: INSTANCES - 1 }, () => openMember(registry.url)))));
   const states = async (): Promise<readonly (readonly [id: string, state: string])[]> => {
-    const known = await statesAt(registry.url);
+    const known = await fetchStates(registry.url);
     return members.map(({ id }) => [id, known.get(id) ?? 'GONE'] as const);
   };
   const unhealthy = async (): Promise<readonly string[]> => {
-    const until = performance.now() + MOST_HEALING_MS;
+    const until = performance.now() + MAX_HEALING_MS;
     const waiting = new Map(members.map(({ id }) => [id, 'GONE']));
     while (waiting.size > 0 && performance.now() < until) {
       for (const [id, state] of await states()) {
@@ -64,7 +64,7 @@ export async function openTestFleet(): Promise<TestFleet> {
     httpPort,
     honestId: members.at(-1)?.id ?? '',
     states,
-    unhealthy,
+    findUnhealthy: unhealthy,
     async close() {
       await Promise.all(members.map((member) => member.close()));
       await registry.close();
@@ -73,7 +73,7 @@ export async function openTestFleet(): Promise<TestFleet> {
 }
 
 /** From the public list of the registry. */
-async function statesAt(url: string): Promise<ReadonlyMap<string, string>> {
+async function fetchStates(url: string): Promise<ReadonlyMap<string, string>> {
   const states = new Map<string, string>();
   for (const service of ['honest', 'stock']) {
     const answer = await fetch(`${url}/api/v1/services/${service}`, { headers: { connection: 'close' } });

@@ -13,13 +13,13 @@ import type { Target } from './target.js';
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 export const REGRESSIONS = join(ROOT, 'e2e', 'fuzz', 'regressions');
 /** Longer than most targets read at once; quadratic work becomes visible. */
-const LONGEST = 4_096;
+const MAX_LENGTH = 4_096;
 /** The timeout of an endless input. Inputs that are only slow are found by the rules of the targets. */
-const MOST_MS = 30_000;
-const MOST_MEMORY_MIB = 2_048;
+const MAX_MS = 30_000;
+const MAX_MEMORY_MIB = 2_048;
 
 /** Null where the fuzzer runs; else why it does not. */
-export function whyNotGuided(): string | null {
+export function unguidedReason(): string | null {
   try {
     const fuzzer = createRequire(createRequire(import.meta.url).resolve('@jazzer.js/core')).resolve(
       '@jazzer.js/fuzzer',
@@ -50,36 +50,36 @@ export interface GuidedRun {
 export async function runGuided(target: Target, seconds: number, seed: number): Promise<GuidedRun> {
   const work = join(tmpdir(), 'rollcall-fuzz', target.name);
   const corpus = join(work, 'corpus');
-  const finds = join(work, 'finds');
-  rmSync(finds, { recursive: true, force: true });
-  mkdirSync(finds, { recursive: true });
+  const findings = join(work, 'finds');
+  rmSync(findings, { recursive: true, force: true });
+  mkdirSync(findings, { recursive: true });
   mkdirSync(corpus, { recursive: true });
   for (const seedBytes of examplesOf(target)) writeFileSync(join(corpus, nameOf(seedBytes)), seedBytes);
   writeFileSync(join(work, 'words'), dictionaryOf(target));
   const jazzer = join(dirname(createRequire(import.meta.url).resolve('@jazzer.js/core')), 'cli.js');
   const isSync = target.seeds.every((one) => target.run(bytesOf(one)) === undefined);
   const instrumented = ['-i', join(ROOT, 'packages/'), '-i', join(ROOT, 'e2e/fuzz/dist/'), '-e', 'node_modules'];
-  const words = [
+  const args = [
     jazzer,
     join(ROOT, 'e2e', 'fuzz', 'dist', 'entry.js'),
     corpus,
     ...instrumented,
     ...(isSync ? ['--sync'] : []),
-    `--timeout=${MOST_MS}`,
+    `--timeout=${MAX_MS}`,
     '--',
     `-max_total_time=${seconds}`,
-    `-max_len=${LONGEST}`,
+    `-max_len=${MAX_LENGTH}`,
     `-seed=${seed}`,
     `-dict=${join(work, 'words')}`,
-    `-artifact_prefix=${finds}/`,
-    `-rss_limit_mb=${MOST_MEMORY_MIB}`,
+    `-artifact_prefix=${findings}/`,
+    `-rss_limit_mb=${MAX_MEMORY_MIB}`,
     '-print_final_stats=1',
     '-use_value_profile=1',
   ];
   const log = join(work, 'log');
-  const status = await run(words, { ROLLCALL_FUZZ_TARGET: target.name }, log);
-  const found = readdirSync(finds).map((file) => keep(target, readFileSync(join(finds, file))));
-  const figures = await figuresOf(log);
+  const status = await run(args, { ROLLCALL_FUZZ_TARGET: target.name }, log);
+  const found = readdirSync(findings).map((file) => keep(target, readFileSync(join(findings, file))));
+  const figures = await readFigures(log);
   return {
     ...figures,
     // its last log lines may be lost when it ends: then this is a lower bound
@@ -108,7 +108,7 @@ function keep(target: Target, bytes: Uint8Array): string {
 
 /** The tokens of the examples, which no fuzzer would guess. */
 function dictionaryOf({ seeds }: Target): string {
-  const words = new Set([
+  const args = new Set([
     '{',
     '}',
     '[',
@@ -126,18 +126,18 @@ function dictionaryOf({ seeds }: Target): string {
     for (const word of Buffer.from(bytesOf(seed))
       .toString('latin1')
       .match(/[A-Za-z0-9_./-]{2,40}/g) ?? [])
-      words.add(word);
+      args.add(word);
   }
-  return [...words].map((word) => `"${word}"\n`).join('');
+  return [...args].map((word) => `"${word}"\n`).join('');
 }
 
 function run(
-  words: readonly string[],
+  args: readonly string[],
   environment: Readonly<Record<string, string>>,
   log: string,
 ): Promise<number | null> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, words, { cwd: ROOT, env: { ...process.env, ...environment } });
+    const child = spawn(process.execPath, args, { cwd: ROOT, env: { ...process.env, ...environment } });
     const parts: Buffer[] = [];
     child.stdout.on('data', (part: Buffer) => parts.push(part));
     child.stderr.on('data', (part: Buffer) => parts.push(part));
@@ -150,7 +150,9 @@ function run(
 }
 
 /** The output of libFuzzer: `#1234 NEW cov: 321 ft: …`, and its statistics at the end. */
-async function figuresOf(log: string): Promise<Pick<GuidedRun, 'runs' | 'perSecond' | 'coveredFirst' | 'coveredLast'>> {
+async function readFigures(
+  log: string,
+): Promise<Pick<GuidedRun, 'runs' | 'perSecond' | 'coveredFirst' | 'coveredLast'>> {
   let [runs, perSecond, coveredFirst, coveredLast] = [0, 0, 0, 0];
   for await (const line of createInterface({ input: createReadStream(log) })) {
     const covered = Number(/\bcov: (\d+)/.exec(line)?.[1] ?? 0);

@@ -1,6 +1,6 @@
 import 'reflect-metadata';
 import * as fc from 'fast-check';
-import { REGRESSIONS, runGuided, whyNotGuided } from './guided.js';
+import { REGRESSIONS, runGuided, unguidedReason } from './guided.js';
 import { inputs } from './inputs.js';
 import { examine } from './target.js';
 import type { Target } from './target.js';
@@ -9,22 +9,22 @@ import { attack } from './wire.js';
 
 const USAGE = 'npm run fuzz -- [target …] [--seconds 600] [--seed N]';
 const DEFAULT_SECONDS = 600;
-const LOT = 2_000;
+const BATCH = 2_000;
 const WIRE = 'wire';
 
-interface Wish {
+interface Options {
   readonly names: readonly string[];
   readonly seconds: number;
   readonly seed: number;
 }
 
-function wishOf(words: readonly string[]): Wish {
+function parseArguments(args: readonly string[]): Options {
   const names: string[] = [];
   let [seconds, seed] = [DEFAULT_SECONDS, 1 + Math.floor(Math.random() * 2_000_000_000)];
-  for (let at = 0; at < words.length; at += 1) {
-    const word = words[at] ?? '';
-    if (word === '--seconds') seconds = Number(words[(at += 1)]);
-    else if (word === '--seed') seed = Number(words[(at += 1)]);
+  for (let at = 0; at < args.length; at += 1) {
+    const word = args[at] ?? '';
+    if (word === '--seconds') seconds = Number(args[(at += 1)]);
+    else if (word === '--seed') seed = Number(args[(at += 1)]);
     else names.push(word);
   }
   if (!(seconds > 0) || !Number.isSafeInteger(seed)) throw new Error(`A number is missing. ${USAGE}`);
@@ -45,11 +45,11 @@ function wishOf(words: readonly string[]): Wish {
 async function runByChance(target: Target, seconds: number, seed: number): Promise<boolean> {
   const until = performance.now() + seconds * 1_000;
   let runs = 0;
-  for (let lot = seed; performance.now() < until; lot += 1) {
+  for (let batch = seed; performance.now() < until; batch += 1) {
     const property = fc.asyncProperty(inputs(target), async (bytes) => examine(target, bytes));
     const details = await fc.check(property, {
-      seed: lot,
-      numRuns: LOT,
+      seed: batch,
+      numRuns: BATCH,
       interruptAfterTimeLimit: until - performance.now(),
     });
     runs += details.numRuns;
@@ -64,7 +64,7 @@ async function runByChance(target: Target, seconds: number, seed: number): Promi
   return true;
 }
 
-async function runTarget(target: Target, { seconds, seed }: Wish): Promise<boolean> {
+async function runTarget(target: Target, { seconds, seed }: Options): Promise<boolean> {
   const run = await runGuided(target, seconds, seed);
   const { runs, perSecond, coveredFirst, coveredLast, corpus, found, isBroken } = run;
   const figures = `${runs} runs, ${perSecond}/s, coverage ${coveredFirst} → ${coveredLast} edges, corpus ${corpus}`;
@@ -75,24 +75,24 @@ async function runTarget(target: Target, { seconds, seed }: Wish): Promise<boole
   return found.length === 0 && !isBroken;
 }
 
-async function runWire({ seconds, seed }: Wish): Promise<boolean> {
+async function runWire({ seconds, seed }: Options): Promise<boolean> {
   const report = await attack({ seconds, seed });
   console.log(`${WIRE.padEnd(14)} ${JSON.stringify(report)}`);
-  return report.troubles.length === 0;
+  return report.problems.length === 0;
 }
 
-async function main(words: readonly string[]): Promise<number> {
-  const wish = wishOf(words);
-  const why = whyNotGuided();
-  if (why !== null) console.log(`The search is not guided here: ${why}. It is random, for the same time.`);
-  let isFine = true;
-  for (const name of wish.names) {
+async function main(args: readonly string[]): Promise<number> {
+  const options = parseArguments(args);
+  const reason = unguidedReason();
+  if (reason !== null) console.log(`The search is not guided here: ${reason}. It is random, for the same time.`);
+  let isPassed = true;
+  for (const name of options.names) {
     const target = TARGETS.find((one) => one.name === name);
-    if (target === undefined) isFine = (await runWire(wish)) && isFine;
-    else if (why === null) isFine = (await runTarget(target, wish)) && isFine;
-    else isFine = (await runByChance(target, wish.seconds, wish.seed)) && isFine;
+    if (target === undefined) isPassed = (await runWire(options)) && isPassed;
+    else if (reason === null) isPassed = (await runTarget(target, options)) && isPassed;
+    else isPassed = (await runByChance(target, options.seconds, options.seed)) && isPassed;
   }
-  return isFine ? 0 : 1;
+  return isPassed ? 0 : 1;
 }
 
 try {

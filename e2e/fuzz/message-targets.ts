@@ -27,7 +27,7 @@ import {
 import type { Flaw, Message } from '@rollcall/core';
 import { sampleInstance } from '@rollcall/core/testing';
 import { Draw, valueFor } from './draw.js';
-import { jsonOf, must, mustEqual, textOf } from './target.js';
+import { jsonOf, assertRule, assertEqual, textOf } from './target.js';
 import type { Target } from './target.js';
 
 type Table = Message<any>;
@@ -35,13 +35,13 @@ type Table = Message<any>;
 /** Characters that a flaw's text must not contain: controls of terminals and pages. */
 const UNPRINTABLE = /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/u;
 /** The room for defaults that a message may fill in, and for a list of flaws. */
-const ROOM = 8_192;
+const OVERHEAD_BYTES = 8_192;
 
 /**
  * Reads the bytes as JSON; other bytes choose how a value is made from the message's table. The first character of JSON is
  * never one of those that choose among tables, so that valid examples go to the first table they fit.
  */
-function tablesTarget(
+function createTarget(
   name: string,
   about: string,
   tables: readonly [Table, ...Table[]],
@@ -69,25 +69,25 @@ function tablesTarget(
 export function checkTable(table: Table, value: unknown, size: number): void {
   const before = JSON.stringify(value);
   const parsed = table.parse(value);
-  must(JSON.stringify(value) === before, `${table.name} changes its input`);
+  assertRule(JSON.stringify(value) === before, `${table.name} changes its input`);
   const standard = table['~standard'].validate(value);
-  must(parsed.ok === 'value' in standard, `${table.name} is of two minds`);
+  assertRule(parsed.ok === 'value' in standard, `${table.name} is of two minds`);
   if (!parsed.ok) return checkFlaws(table.name, parsed.problem);
   const json = JSON.stringify(parsed.value);
-  must(json.length <= ROOM + 2 * size, `${table.name} makes ${json.length} characters of ${size}`);
-  must(Object.getPrototypeOf(parsed.value) === Object.prototype, `${table.name} makes no plain object`);
+  assertRule(json.length <= OVERHEAD_BYTES + 2 * size, `${table.name} makes ${json.length} characters of ${size}`);
+  assertRule(Object.getPrototypeOf(parsed.value) === Object.prototype, `${table.name} makes no plain object`);
   const again = table.parse(jsonOf(json));
-  must(again.ok, `${table.name} refuses its own result`);
-  mustEqual(again.value, parsed.value, `${table.name} reads its own result differently`);
+  assertRule(again.ok, `${table.name} refuses its own result`);
+  assertEqual(again.value, parsed.value, `${table.name} reads its own result differently`);
 }
 
 function checkFlaws(name: string, flaws: readonly Flaw[]): void {
-  must(flaws.length >= 1 && flaws.length <= 10, `${name} finds ${flaws.length} flaws`);
-  must(JSON.stringify(flaws).length <= ROOM * 2, `${name} has too long a list of flaws`);
+  assertRule(flaws.length >= 1 && flaws.length <= 10, `${name} finds ${flaws.length} flaws`);
+  assertRule(JSON.stringify(flaws).length <= OVERHEAD_BYTES * 2, `${name} has too long a list of flaws`);
   for (const { path, received } of flaws) {
-    must(received.length <= 200, `${name} repeats ${received.length} characters`);
-    must(path.length <= 1_000, `${name} has a path of ${path.length} characters`);
-    must(!UNPRINTABLE.test(received) && !UNPRINTABLE.test(path), `${name} repeats unprintable characters`);
+    assertRule(received.length <= 200, `${name} repeats ${received.length} characters`);
+    assertRule(path.length <= 1_000, `${name} has a path of ${path.length} characters`);
+    assertRule(!UNPRINTABLE.test(received) && !UNPRINTABLE.test(path), `${name} repeats unprintable characters`);
   }
 }
 
@@ -121,12 +121,12 @@ const metadata: Target = {
     const value = json ?? { [textOf(bytes.subarray(0, 64))]: textOf(bytes.subarray(64)) };
     const isFine = isMetadata(value);
     const read = registrationMessage.parse({ ...REGISTRATION, metadata: value });
-    must(read.ok === isFine, 'metadata is fine alone and not in a registration, or the other way round');
+    assertRule(read.ok === isFine, 'metadata is fine alone and not in a registration, or the other way round');
     if (!read.ok) return checkFlaws('metadata', read.problem);
     const words = Object.entries(read.value.metadata ?? {});
     const size = words.reduce((sum, [key, word]) => sum + Buffer.byteLength(key) + Buffer.byteLength(word), 0);
-    must(words.length <= 64 && size <= 4_096, `metadata of ${words.length} keys and ${size} bytes`);
-    mustEqual(read.value.metadata, value, 'metadata is not kept as it came');
+    assertRule(words.length <= 64 && size <= 4_096, `metadata of ${words.length} keys and ${size} bytes`);
+    assertEqual(read.value.metadata, value, 'metadata is not kept as it came');
   },
 };
 
@@ -137,21 +137,21 @@ const problems: Target = {
   run(bytes) {
     const status = 400 + ((bytes[0] ?? 0) % 200);
     const problem = problemFrom(status, jsonOf(textOf(bytes)));
-    must(Object.hasOwn(PROBLEMS, problem.code), `a problem of code ${problem.code.slice(0, 80)}`);
-    mustEqual(problemFrom(status, jsonOf(JSON.stringify(problem))), problem, 'a problem is read otherwise again');
+    assertRule(Object.hasOwn(PROBLEMS, problem.code), `a problem of code ${problem.code.slice(0, 80)}`);
+    assertEqual(problemFrom(status, jsonOf(JSON.stringify(problem))), problem, 'a problem is read otherwise again');
   },
 };
 
 export const MESSAGE_TARGETS: readonly Target[] = [
-  tablesTarget('registration', 'POST /api/v1/register', [registrationMessage], [REGISTRATION]),
-  tablesTarget('heartbeat', 'Heartbeat-2', [beatMessage], [BEAT]),
-  tablesTarget(
+  createTarget('registration', 'POST /api/v1/register', [registrationMessage], [REGISTRATION]),
+  createTarget('heartbeat', 'Heartbeat-2', [beatMessage], [BEAT]),
+  createTarget(
     'bodies',
     'suspect, drain and settings of operators',
     [suspicionMessage, drainMessage, instancePatchMessage, overrideMessage],
     [{ by: 'gateway', outcome: 'refused' }, { deadlineMs: 5_000 }, PATCH, OVERRIDE],
   ),
-  tablesTarget(
+  createTarget(
     'calls',
     'Heartbeat-1 as a service reads it, and the answers of a registry',
     [heartbeatCallMessage, heartbeatAnswerMessage, registeredMessage, beatAnswerMessage, drainAnswerMessage],
@@ -161,7 +161,7 @@ export const MESSAGE_TARGETS: readonly Target[] = [
       { state: 'HEALTHY', revision: 3 },
     ],
   ),
-  tablesTarget(
+  createTarget(
     'frames',
     'every frame of the change feed, records and events',
     [

@@ -11,7 +11,7 @@ import {
 import type { Answer, Dialect } from '@rollcall/registry/testing';
 import { createHash } from 'node:crypto';
 import { Draw } from './draw.js';
-import { must, mustEqual, textOf } from './target.js';
+import { assertRule, assertEqual, textOf } from './target.js';
 import type { Target } from './target.js';
 
 // ---- answers to Heartbeat-1 -----------------------------------------------------------------------------------------
@@ -19,7 +19,7 @@ import type { Target } from './target.js';
 const NONCE = 'nonce-12';
 
 /** As on a connection: everything received so far, again and again, until there is an answer. */
-function inPieces(dialect: Dialect, all: Buffer): Answer | null {
+function decodeInPieces(dialect: Dialect, all: Buffer): Answer | null {
   const answers = dialect.reader(NONCE);
   for (let length = 1; length <= all.length; length += 1) {
     const answer = answers.read(all.subarray(0, length), false);
@@ -33,10 +33,11 @@ function checkAnswers(dialect: Dialect, bytes: Uint8Array): void {
   if (all.length > dialect.maxBytes) return;
   const before = Buffer.from(all);
   const whole = dialect.reader(NONCE).read(all, true);
-  must(all.equals(before), 'the bytes have changed');
-  if (whole !== null && 'nonsense' in whole) must(whole.nonsense.length <= 200, 'it repeats the input');
-  else if (whole !== null) must(whole.instance.length <= 128 && (whole.nonce?.length ?? 0) <= 64, 'a long answer');
-  mustEqual(inPieces(dialect, all), whole, 'an answer in pieces is another one');
+  assertRule(all.equals(before), 'the bytes have changed');
+  if (whole !== null && 'nonsense' in whole) assertRule(whole.nonsense.length <= 200, 'it repeats the input');
+  else if (whole !== null)
+    assertRule(whole.instance.length <= 128 && (whole.nonce?.length ?? 0) <= 64, 'a long answer');
+  assertEqual(decodeInPieces(dialect, all), whole, 'an answer in pieces is another one');
 }
 
 const response = `{"instance":"orders-1","nonce":"${NONCE}"}`;
@@ -86,17 +87,18 @@ const grpcAnswer: Target = {
   run(bytes) {
     checkAnswers(GRPC_ANSWERS, bytes);
     const read = readFields(Buffer.from(bytes));
-    if (read !== null) must(JSON.stringify([...read]).length <= 40 * bytes.length + 100, 'more fields than bytes');
+    if (read !== null)
+      assertRule(JSON.stringify([...read]).length <= 40 * bytes.length + 100, 'more fields than bytes');
     const draw = new Draw(bytes);
     const fields: [string, string][] = [];
     while (!draw.isEmpty && fields.length < 20) fields.push([ascii(draw, 40), ascii(draw, 300)]);
     const back = readFields(Buffer.from(writeFields(fields), 'latin1'));
-    mustEqual([...(back ?? [])], [...new Map(fields)], 'fields are read otherwise again');
+    assertEqual([...(back ?? [])], [...new Map(fields)], 'fields are read otherwise again');
   },
 };
 
-const ascii = (draw: Draw, most: number): string =>
-  Buffer.from(draw.rest(draw.below(most)).map((byte) => 32 + (byte % 95))).toString('latin1');
+const ascii = (draw: Draw, maxLength: number): string =>
+  Buffer.from(draw.rest(draw.below(maxLength)).map((byte) => 32 + (byte % 95))).toString('latin1');
 
 // ---- tokens ---------------------------------------------------------------------------------------------------------
 
@@ -123,19 +125,19 @@ const tokens: Target = {
   run(bytes) {
     const text = textOf(bytes);
     const read = parseTokens(text);
-    if (!read.ok) must(read.problem.length <= 100, 'it repeats the content of the file');
+    if (!read.ok) assertRule(read.problem.length <= 100, 'it repeats the content of the file');
     else {
       const again = parseTokens(printTokens(read.value));
-      must(again.ok, 'its own file is not read');
-      mustEqual(again.value, read.value, 'tokens are read otherwise again');
+      assertRule(again.ok, 'its own file is not read');
+      assertEqual(again.value, read.value, 'tokens are read otherwise again');
     }
     const book = new TokenBook([{ ...RECORD, role: 'service' as const }]);
     const { kind } = book.find(text, 2);
-    must((kind === 'valid') === (text === TOKEN), `${kind} is a text that is not the token`);
+    assertRule((kind === 'valid') === (text === TOKEN), `${kind} is a text that is not the token`);
     for (const record of read.ok ? read.value : []) {
-      const standing = new TokenBook([record]).find(text, 2).kind;
-      must(
-        standing !== 'valid' || createHash('sha256').update(text).digest('hex') === record.hash,
+      const kind = new TokenBook([record]).find(text, 2).kind;
+      assertRule(
+        kind !== 'valid' || createHash('sha256').update(text).digest('hex') === record.hash,
         'a wrong text enters',
       );
     }

@@ -15,7 +15,7 @@ import { ManualTime, recordingLog, seededRandom } from '@rollcall/core/testing';
 import { DEFAULT_LIMITS, MemoryStore, Registry } from '@rollcall/registry';
 import { buildApp, OPEN_ENTRANCE } from '@rollcall/registry/testing';
 import { Draw, valueFor } from './draw.js';
-import { jsonOf, must, textOf } from './target.js';
+import { jsonOf, assertRule, textOf } from './target.js';
 import type { Target } from './target.js';
 
 const METHODS = ['GET', 'POST', 'PATCH', 'DELETE', 'HEAD', 'PUT', 'OPTIONS'] as const;
@@ -83,7 +83,7 @@ function requestFrom(bytes: Uint8Array): Request {
   const [start = '', ...lines] = head.split('\n');
   const [word, url = '/'] = start.split(' ');
   const method = METHODS.find((one) => one === word);
-  if (method === undefined) return drawnRequest(new Draw(bytes));
+  if (method === undefined) return drawRequest(new Draw(bytes));
   const headers: Record<string, string> = { host: 'localhost' };
   for (const line of lines) {
     const colon = line.indexOf(':');
@@ -97,7 +97,7 @@ function requestFrom(bytes: Uint8Array): Request {
 /** A request line contains no spaces, controls or characters beyond ASCII; two leading slashes are a host to `inject`. */
 const pathOf = (url: string): string => `/${url.replace(/[^\x21-\x7e]|#.*/g, '')}`.replace(/^[/\\]+/, '/');
 
-function drawnRequest(draw: Draw): Request {
+function drawRequest(draw: Draw): Request {
   const [path, table] = draw.pick(ROUTES);
   const method = draw.pick(METHODS);
   const parts: string[] = [];
@@ -115,19 +115,19 @@ function drawnRequest(draw: Draw): Request {
   return { method, url: pathOf(parts.length === 0 ? path : `${path}?${parts.join('&')}`), headers, body };
 }
 
-const refuses = (protocol: (typeof PROTOCOLS)[number] | 'heartbeat') => ({
+const createProbeRefusal = (protocol: (typeof PROTOCOLS)[number] | 'heartbeat') => ({
   protocol,
   call: () => Promise.resolve({ kind: 'refused', text: 'connect ECONNREFUSED', ms: 1 } as const),
   close() {},
 });
 
 /** Method and path, in the router's notation, of the last request that reached the routes. */
-interface Reached {
+interface LastRequest {
   route: string | null;
 }
 
 /** A registry in memory, whose clock stands still, with one service. */
-async function openWorld() {
+async function createFixture() {
   const time = new ManualTime();
   const log = recordingLog();
   const registry = new Registry(
@@ -137,7 +137,7 @@ async function openWorld() {
       log,
       meter: noMeter,
       store: new MemoryStore(),
-      callers: [...PROTOCOLS.map(refuses), refuses('heartbeat')],
+      callers: [...PROTOCOLS.map(createProbeRefusal), createProbeRefusal('heartbeat')],
       resolve: () => Promise.resolve('127.0.0.1'),
     },
     { policy: DEFAULT_POLICY, allowedNetworks: [], limits: DEFAULT_LIMITS, freshEvery: 1 },
@@ -145,23 +145,23 @@ async function openWorld() {
   await registry.start();
   const endpoints = [{ protocol: 'tcp', port: 3001 }] as const;
   await registry.register({ id: 'orders-1', service: 'orders', secret: SECRET, endpoints }, { address: '127.0.0.1' });
-  const lasting = new Set<() => void>();
+  const openRequests = new Set<() => void>();
   const app = buildApp(
-    { registry, time, log, insecure: false, access: 'open', authorization: OPEN_ENTRANCE, lasting },
+    { registry, time, log, insecure: false, access: 'open', authorization: OPEN_ENTRANCE, lasting: openRequests },
     ['localhost'],
     null,
   );
-  const reached: Reached = { route: null };
+  const lastRequest: LastRequest = { route: null };
   // the socket of `inject` is a stand-in that can only be written to
   app.addHook('onRequest', async ({ method, routeOptions }, { raw: { socket } }) => {
-    reached.route = `${method} ${routeOptions.url ?? ''}`;
+    lastRequest.route = `${method} ${routeOptions.url ?? ''}`;
     if (socket !== null) Object.assign(socket, { setTimeout: () => socket, setNoDelay: () => socket });
   });
   await app.ready();
-  return { app, log, lasting, reached, registry };
+  return { app, log, openRequests, lastRequest, registry };
 }
 
-type World = Awaited<ReturnType<typeof openWorld>>;
+type Fixture = Awaited<ReturnType<typeof createFixture>>;
 
 /** A new registry after this many requests, so that none grows old. */
 const REQUESTS = 500;
@@ -174,7 +174,7 @@ const STATUSES: ReadonlySet<number> = new Set([200, 201, 202, 204, ...Object.val
 
 /** Requests change the state for those after them: a finding may need several. */
 export function rimTarget(): Target {
-  let world: Promise<World> | null = null;
+  let fixture: Promise<Fixture> | null = null;
   let left = 0;
   return {
     name: 'rim',
@@ -191,38 +191,41 @@ export function rimTarget(): Target {
     ],
     async run(bytes) {
       if (left === 0) {
-        const old = world;
-        world = openWorld();
+        const previous = fixture;
+        fixture = createFixture();
         left = REQUESTS;
-        if (old !== null) void old.then(closeWorld);
+        if (previous !== null) void previous.then(closeWorld);
       }
       left -= 1;
-      if (world !== null) await ask(await world, requestFrom(bytes));
+      if (fixture !== null) await ask(await fixture, requestFrom(bytes));
     },
   };
 }
 
-async function closeWorld({ app, registry }: World): Promise<void> {
+async function closeWorld({ app, registry }: Fixture): Promise<void> {
   await app.close();
   await registry.close();
 }
 
-async function ask({ app, log, lasting, reached }: World, request: Request): Promise<void> {
+async function ask({ app, log, openRequests, lastRequest }: Fixture, request: Request): Promise<void> {
   const { method, url, headers, body } = request;
   const what = `${method} ${url.slice(0, 200)}`;
-  reached.route = null;
+  lastRequest.route = null;
   const asked = app.inject({ method, url, headers, payload: body });
-  const early = await Promise.race([asked, cutShort(lasting, asked)]);
+  const early = await Promise.race([asked, endOpenRequests(openRequests, asked)]);
   // a cut stream is never answered; a file takes time to read
-  if (early === null && reached.route === STREAM) return;
+  if (early === null && lastRequest.route === STREAM) return;
   const answer = early ?? (await Promise.race([asked, late()]));
-  must(answer !== null, `${what} is never answered`);
+  assertRule(answer !== null, `${what} is never answered`);
   const { statusCode, payload } = answer;
-  must(statusCode !== 500, `${what} fails: ${log.texts('error').at(-1)?.slice(0, 500)}`);
-  must(STATUSES.has(statusCode), `${what} is answered with ${statusCode}`);
+  assertRule(statusCode !== 500, `${what} fails: ${log.texts('error').at(-1)?.slice(0, 500)}`);
+  assertRule(STATUSES.has(statusCode), `${what} is answered with ${statusCode}`);
   if (statusCode < 400 || method === 'HEAD') return;
-  must(problemDocumentMessage.parse(jsonOf(payload)).ok, `${what}: ${statusCode} without a problem`);
-  must(payload.length <= 16_384 + 2 * (url.length + body.length), `${what}: a refusal of ${payload.length} characters`);
+  assertRule(problemDocumentMessage.parse(jsonOf(payload)).ok, `${what}: ${statusCode} without a problem`);
+  assertRule(
+    payload.length <= 16_384 + 2 * (url.length + body.length),
+    `${what}: a refusal of ${payload.length} characters`,
+  );
 }
 
 async function late(): Promise<null> {
@@ -234,11 +237,11 @@ async function late(): Promise<null> {
  * Ends long-lived requests, as the server does when it closes: long polls are answered, streams are cut. Null once that
  * had no effect.
  */
-async function cutShort(lasting: ReadonlySet<() => void>, asked: Promise<unknown>): Promise<null> {
+async function endOpenRequests(openRequests: ReadonlySet<() => void>, asked: Promise<unknown>): Promise<null> {
   const state = { isAnswered: false };
   void asked.finally(() => (state.isAnswered = true)).catch(() => {});
   for (let turn = 0; !state.isAnswered && turn < TURNS; turn += 1) {
-    for (const end of lasting) end();
+    for (const end of openRequests) end();
     await new Promise((resolve) => setImmediate(resolve));
   }
   return null;

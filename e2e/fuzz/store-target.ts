@@ -3,7 +3,7 @@ import type { Contents, StoredInstance, Write } from '@rollcall/registry';
 import { encodeFooter, encodeHeader, encodeRecord, fileName, readRecords, recover } from '@rollcall/registry/testing';
 import type { FileKind } from '@rollcall/registry/testing';
 import { Draw } from './draw.js';
-import { checkTyped, must, mustEqual, typed } from './target.js';
+import { checkTyped, assertRule, assertEqual, allowErrors } from './target.js';
 import type { Target } from './target.js';
 
 type Folder = Parameters<typeof recover>[0];
@@ -32,7 +32,7 @@ function writeFrom(draw: Draw): Write {
 }
 
 /** The content of a store after these groups, by the interface of its port. */
-function after(groups: readonly (readonly Write[])[]): string {
+function contentAfter(groups: readonly (readonly Write[])[]): string {
   const instances = new Map<string, unknown>();
   const tombstones = new Map<string, unknown>();
   let preservation: unknown = null;
@@ -58,7 +58,7 @@ function stateOf({ instances, tombstones, preservation }: Contents): string {
   return JSON.stringify([byId(live), byId(buried), preservation]);
 }
 
-const none = (): never => {
+const unsupported = (): never => {
   throw new Error('recovery writes');
 };
 
@@ -98,17 +98,17 @@ class Disk {
   get folder(): Folder {
     return {
       path: '/data',
-      make: none,
+      make: unsupported,
       list: () => Promise.resolve([...this.files.keys()]),
       read: (name) => Promise.resolve(this.files.get(name) ?? Buffer.alloc(0)),
-      create: none,
-      rename: none,
-      remove: none,
-      sync: none,
-      touch: none,
-      touchedAt: none,
-      sizeOf: none,
-      id: none,
+      create: unsupported,
+      rename: unsupported,
+      remove: unsupported,
+      sync: unsupported,
+      touch: unsupported,
+      touchedAt: unsupported,
+      sizeOf: unsupported,
+      id: unsupported,
     };
   }
 }
@@ -128,30 +128,37 @@ function damage(disk: Disk, draw: Draw): Damage | null {
   const bytes = disk.files.get(name) ?? Buffer.alloc(0);
   const at = draw.below(65_536) % (bytes.length + 1);
   const kind = draw.below(5);
-  const was = Buffer.from(bytes);
-  let now = was;
-  if (kind === 0) now = was.subarray(0, at);
-  else if (kind === 1) now = Buffer.concat([was, draw.rest(64)]);
+  const original = Buffer.from(bytes);
+  let now = original;
+  if (kind === 0) now = original.subarray(0, at);
+  else if (kind === 1) now = Buffer.concat([original, draw.rest(64)]);
   else {
-    now = Buffer.from(was);
+    now = Buffer.from(original);
     const width = kind === 2 ? 1 : 1 + draw.below(32);
     for (let each = at; each < Math.min(at + width, now.length); each += 1) {
       now[each] = kind === 3 ? 0 : (now[each] ?? 0) ^ (1 << draw.below(8));
     }
   }
-  if (now.equals(was)) return null;
+  if (now.equals(original)) return null;
   disk.files.set(name, now);
-  const from = [...was].findIndex((byte, index) => now[index] !== byte);
+  const from = [...original].findIndex((byte, index) => now[index] !== byte);
   const isAtEnd = disk.ends.some(([of, end]) => of === name && end === at);
   // a log without a complete head counts as never written
-  const isBare = at <= was.indexOf('\n') + 1;
-  return { name, from: from < 0 ? was.length : from, isCut: kind === 0, isHidden: kind === 0 && (isAtEnd || isBare) };
+  const isBare = at <= original.indexOf('\n') + 1;
+  return {
+    name,
+    from: from < 0 ? original.length : from,
+    isCut: kind === 0,
+    isHidden: kind === 0 && (isAtEnd || isBare),
+  };
 }
 
 async function checkDamaged(bytes: Uint8Array): Promise<void> {
   const draw = new Draw(bytes);
   const disk = new Disk(draw);
-  const states = Array.from({ length: disk.groups.length + 1 }, (_, count) => after(disk.groups.slice(0, count)));
+  const states = Array.from({ length: disk.groups.length + 1 }, (_, count) =>
+    contentAfter(disk.groups.slice(0, count)),
+  );
   const damages = Array.from({ length: draw.below(3) }, () => damage(disk, draw)).filter((one) => one !== null);
   const log = recordingLog();
   let found: string | null = null;
@@ -163,16 +170,16 @@ async function checkDamaged(bytes: Uint8Array): Promise<void> {
   const last = disk.names.at(-1) ?? '';
   // a crash only tears the end of the last log
   const isTorn = damages.every(({ name, isCut }) => isCut && name === last && last.startsWith('log'));
-  if (found === null) return must(!isTorn, 'a torn end keeps it from starting');
+  if (found === null) return assertRule(!isTorn, 'a torn end keeps it from starting');
   // cut between two records, a log in the middle looks whole: no crash does that, and the file does not show it
   if (damages.some(({ name, isHidden }) => isHidden && name !== last)) return;
   const whole = disk.ends.filter(([name, end]) => damages.every((one) => isBefore(disk, [name, end], one))).length;
   const safe = firstGap(disk, damages) ?? whole;
   const kept = states.lastIndexOf(found);
-  must(kept >= 0, 'it starts with a state that never existed');
-  must(kept >= safe, `it starts with ${kept} of ${safe} writes that are whole`);
-  const isTold = log.texts('warn').length > 0 || damages.some(({ isHidden }) => isHidden);
-  must(kept === disk.groups.length || isTold, 'it forgets in silence');
+  assertRule(kept >= 0, 'it starts with a state that never existed');
+  assertRule(kept >= safe, `it starts with ${kept} of ${safe} writes that are whole`);
+  const isReported = log.texts('warn').length > 0 || damages.some(({ isHidden }) => isHidden);
+  assertRule(kept === disk.groups.length || isReported, 'it forgets in silence');
 }
 
 /** Whether the group ends before the damage begins. */
@@ -189,14 +196,14 @@ function firstGap(disk: Disk, damages: readonly Damage[]): number | null {
 
 function checkRaw(bytes: Uint8Array): void {
   for (const kind of ['snapshot', 'log'] as const) {
-    const read = typed(['STORE_UNREADABLE'], () => readRecords('/data/x', kind, bytes));
+    const read = allowErrors(['STORE_UNREADABLE'], () => readRecords('/data/x', kind, bytes));
     if (read === undefined || read.header === null) continue;
-    must(JSON.stringify(read.writes).length <= 2 * bytes.length + 100, 'more comes out than went in');
+    assertRule(JSON.stringify(read.writes).length <= 2 * bytes.length + 100, 'more comes out than went in');
     const records = read.writes.map((write) => encodeRecord(JSON.stringify([write])));
     const footer = kind === 'snapshot' ? [encodeFooter(read.writes.length)] : [];
     const again = readRecords('/data/x', kind, Buffer.concat([encodeHeader(read.header), ...records, ...footer]));
-    mustEqual(again.writes, read.writes, 'writes are read otherwise again');
-    must(again.tornAt === null, 'a whole file is torn');
+    assertEqual(again.writes, read.writes, 'writes are read otherwise again');
+    assertRule(again.tornAt === null, 'a whole file is torn');
   }
 }
 

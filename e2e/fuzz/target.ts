@@ -27,7 +27,7 @@ export class Finding extends Error {
   override readonly name = 'Finding';
 }
 
-export function must(isTrue: boolean, what: string): asserts isTrue {
+export function assertRule(isTrue: boolean, what: string): asserts isTrue {
   if (!isTrue) throw new Finding(what);
 }
 
@@ -73,7 +73,7 @@ function stopwatch(): () => number {
 const isSlow = (bytes: Uint8Array, ms: number): boolean => ms > SLOWNESS * (CONSTANT_MS + MS_PER_BYTE * bytes.length);
 
 function checkTime(bytes: Uint8Array, ms: number): void {
-  must(!isSlow(bytes, ms), `${bytes.length} bytes take ${ms.toFixed(1)} ms`);
+  assertRule(!isSlow(bytes, ms), `${bytes.length} bytes take ${ms.toFixed(1)} ms`);
 }
 
 const PROTOTYPES = [Object.prototype, Array.prototype, Function.prototype, String.prototype];
@@ -81,12 +81,12 @@ const KEYS = PROTOTYPES.map((prototype) => Reflect.ownKeys(prototype).length);
 
 function checkPrototypes(): void {
   PROTOTYPES.forEach((prototype, at) => {
-    must(Reflect.ownKeys(prototype).length === KEYS[at], 'a prototype has changed');
+    assertRule(Reflect.ownKeys(prototype).length === KEYS[at], 'a prototype has changed');
   });
 }
 
 /** Rethrows, unless the error has one of these codes, which are valid answers. Undefined in that case. */
-export function typed<Value>(codes: readonly ErrorCode[], run: () => Value): Value | undefined {
+export function allowErrors<Value>(codes: readonly ErrorCode[], run: () => Value): Value | undefined {
   try {
     return run();
   } catch (error) {
@@ -97,11 +97,11 @@ export function typed<Value>(codes: readonly ErrorCode[], run: () => Value): Val
 
 export function checkTyped(codes: readonly ErrorCode[], error: unknown): void {
   if (!isRollcallError(error) || !codes.includes(error.code)) throw error;
-  must(error.message.length <= 1_000, `an error message of ${error.message.length} characters`);
+  assertRule(error.message.length <= 1_000, `an error message of ${error.message.length} characters`);
 }
 
 /** Equal as JSON, with keys in the same order. */
-export function mustEqual(left: unknown, right: unknown, what: string): void {
+export function assertEqual(left: unknown, right: unknown, what: string): void {
   const [one, other] = [JSON.stringify(left), JSON.stringify(right)];
   if (one !== other) throw new Finding(`${what}: ${shown(one)} is not ${shown(other)}`);
 }
@@ -121,7 +121,7 @@ export const textOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString
 export const bytesOf = (seed: string | Uint8Array): Uint8Array => (typeof seed === 'string' ? Buffer.from(seed) : seed);
 
 /** The same bytes, cut into pieces: each byte by itself, or at places that the bytes determine. */
-export function* cuts(bytes: Uint8Array): Generator<readonly Uint8Array[]> {
+export function* piecesOf(bytes: Uint8Array): Generator<readonly Uint8Array[]> {
   if (bytes.length <= 256) yield Array.from(bytes, (_, at) => bytes.subarray(at, at + 1));
   const pieces: Uint8Array[] = [];
   let state = bytes.length;

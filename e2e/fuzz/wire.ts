@@ -8,7 +8,7 @@ import { openTestFleet } from './fleet.js';
 import type { TestFleet } from './fleet.js';
 
 /** The duration, and the seed. The same seed draws the same bytes; when they arrive depends on the network. */
-export interface AttackTerms {
+export interface AttackOptions {
   readonly seconds: number;
   readonly seed: number;
 }
@@ -19,27 +19,27 @@ export interface AttackReport {
   /** Heap after it, minus the heap before it, MiB. */
   readonly grownMiB: number;
   /** Sockets and servers of this process that did not exist before, after all was closed. */
-  readonly leftOpen: number;
+  readonly leftOpenCount: number;
   /** Descriptions of what should not have happened. */
-  readonly troubles: readonly string[];
+  readonly problems: readonly string[];
 }
 
 /** The number of concurrent attackers. */
 const CONCURRENT = 24;
-const LOOK_EVERY_MS = 100;
-const MOST_TROUBLES = 10;
+const POLL_INTERVAL_MS = 100;
+const MAX_PROBLEMS = 10;
 const SETTLE_MS = 5_000;
 
 /**
  * Attackers at every port: random bytes, requests that are cut, changed, or pile up, closes of every kind. Meanwhile
  * twenty instances beat every half a second, and none may be lost, not even for a moment.
  */
-export async function attack({ seconds, seed }: AttackTerms): Promise<AttackReport> {
+export async function attack({ seconds, seed }: AttackOptions): Promise<AttackReport> {
   const before = openHandles();
-  const troubles = new Set<string>();
-  const note = (text: string): void => void (troubles.size < MOST_TROUBLES && troubles.add(text));
+  const problems = new Set<string>();
+  const recordProblem = (text: string): void => void (problems.size < MAX_PROBLEMS && problems.add(text));
   const onUncaught = (error: unknown): void =>
-    note(`uncaught: ${error instanceof Error ? error.stack : String(error)}`);
+    recordProblem(`uncaught: ${error instanceof Error ? error.stack : String(error)}`);
   process.on('uncaughtExceptionMonitor', onUncaught);
   const fleet = await openTestFleet();
   const attackers = new Attackers(fleet, seed);
@@ -48,34 +48,38 @@ export async function attack({ seconds, seed }: AttackTerms): Promise<AttackRepo
     await attackers.run(Math.min(0.5, seconds / 4));
     const heap = heapMiB();
     const isOver = new AbortController();
-    const watch = watchOver(fleet, isOver.signal, note);
+    const watch = watchStates(fleet, isOver.signal, recordProblem);
     await attackers.run(seconds);
     isOver.abort();
     await watch;
     grownMiB = Math.round(heapMiB() - heap);
-    for (const text of await fleet.unhealthy()) note(`afterwards ${text}`);
+    for (const text of await fleet.findUnhealthy()) recordProblem(`afterwards ${text}`);
   } finally {
     await fleet.close();
     process.off('uncaughtExceptionMonitor', onUncaught);
   }
-  const leftOpen = await settled(before);
-  return { seed, connections: attackers.connections, grownMiB, leftOpen, troubles: [...troubles] };
+  const leftOpenCount = await countLeftOpen(before);
+  return { seed, connections: attackers.connections, grownMiB, leftOpenCount, problems: [...problems] };
 }
 
 /** A busy machine may make an instance UNHEALTHY for a moment: it is still called, and nothing is lost. */
-const FINE: ReadonlySet<string> = new Set(['HEALTHY', 'UNHEALTHY']);
+const ALLOWED_STATES: ReadonlySet<string> = new Set(['HEALTHY', 'UNHEALTHY']);
 
-async function watchOver(fleet: TestFleet, signal: AbortSignal, note: (text: string) => void): Promise<void> {
+async function watchStates(
+  fleet: TestFleet,
+  signal: AbortSignal,
+  recordProblem: (text: string) => void,
+): Promise<void> {
   while (!signal.aborted) {
-    for (const [id, state] of await fleet.states()) if (!FINE.has(state)) note(`${id} is ${state}`);
-    await pause(LOOK_EVERY_MS);
+    for (const [id, state] of await fleet.states()) if (!ALLOWED_STATES.has(state)) recordProblem(`${id} is ${state}`);
+    await pause(POLL_INTERVAL_MS);
   }
 }
 
 const openHandles = (): number => process.getActiveResourcesInfo().filter((name) => name.startsWith('TCP')).length;
 
 /** Sockets take a moment to close. */
-async function settled(before: number): Promise<number> {
+async function countLeftOpen(before: number): Promise<number> {
   const until = performance.now() + SETTLE_MS;
   while (openHandles() > before && performance.now() < until) await pause(20);
   return Math.max(0, openHandles() - before);

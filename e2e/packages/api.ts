@@ -35,7 +35,7 @@ const COMPILER = {
  * The complaints of API Extractor about the types of the entry points of one package, for each of them. A type that
  * another entry point of the same package exports can be named by users, so it does not count as forgotten.
  */
-export function complaintsAbout(entries: readonly Entry[]): readonly (readonly string[])[] {
+export function findComplaints(entries: readonly Entry[]): readonly (readonly string[])[] {
   const named = new Set(entries.flatMap(namesIn));
   const paths = entries.map(({ folder, types }) => join(folder, types));
   const configs = entries.map((entry) => configOf(entry, paths));

@@ -5,7 +5,7 @@ import type { ServiceView } from '@rollcall/client';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { endAll, launch } from '../process/launch.js';
 import type { Child } from '../process/launch.js';
-import { until } from '../process/until.js';
+import { waitFor } from '../process/wait-for.js';
 import { ROOT } from './packages.js';
 import { compile } from './workshop.js';
 
@@ -13,12 +13,12 @@ const { nest12 } = inject('workshop');
 const folder = join(nest12, 'apps');
 const CALLS = 200;
 
-const wordsOf = ({ out, err }: Child): string => [...out, ...err].join('\n');
+const outputOf = ({ out, err }: Child): string => [...out, ...err].join('\n');
 
 /** Rejects with the beginning of its output, if the condition does not become true. */
-async function settled(app: Child, isTrue: () => boolean): Promise<void> {
-  await until('it is HEALTHY, or logs why not', isTrue).catch((error: unknown) => {
-    throw new Error(`Its output was only: ${wordsOf(app).slice(0, 2_000)}`, { cause: error });
+async function waitUntilSettled(app: Child, isTrue: () => boolean): Promise<void> {
+  await waitFor('it is HEALTHY, or logs why not', isTrue).catch((error: unknown) => {
+    throw new Error(`Its output was only: ${outputOf(app).slice(0, 2_000)}`, { cause: error });
   });
 }
 
@@ -51,7 +51,7 @@ describe('an application', () => {
   async function healthy(service: string, count = 1): Promise<ServiceView> {
     const view = caller.service(service);
     const seen = (): number => view.instances.filter(({ state }) => state === 'HEALTHY').length;
-    await until(`${count} of ${service} are HEALTHY`, () => seen() === count);
+    await waitFor(`${count} of ${service} are HEALTHY`, () => seen() === count);
     return view;
   }
 
@@ -76,14 +76,14 @@ describe('an application', () => {
 
   it('without a server logs that it is registered, or why it is not', async () => {
     const context = start('context');
-    await settled(context, () => /nightly.* is HEALTHY|not registered/i.test(wordsOf(context)));
+    await waitUntilSettled(context, () => /nightly.* is HEALTHY|not registered/i.test(outputOf(context)));
   });
 
   it('with serializers of its own is HEALTHY, or warns that they are the reason it is not', async () => {
     const sealed = start('sealed');
     const view = caller.service('sealed');
     const isHealthy = (): boolean => view.instances[0]?.state === 'HEALTHY';
-    await settled(sealed, () => isHealthy() || /WARN.*serializer/i.test(wordsOf(sealed)));
+    await waitUntilSettled(sealed, () => isHealthy() || /WARN.*serializer/i.test(outputOf(sealed)));
   });
 
   it('of three workers of node:cluster is three HEALTHY instances, and no call fails', async () => {

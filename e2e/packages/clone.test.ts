@@ -4,13 +4,13 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { endAll } from '../process/launch.js';
 import type { Child } from '../process/launch.js';
-import { until } from '../process/until.js';
-import { Desk } from './clone.js';
+import { waitFor } from '../process/wait-for.js';
+import { Workspace } from './clone.js';
 import { ENTRIES, manifestIn, ROOT } from './packages.js';
 import { block } from './readme.js';
 
 const { folder, nest12 } = inject('workshop');
-const desk = new Desk(join(folder, 'fresh'), join(folder, 'cache'));
+const workspace = new Workspace(join(folder, 'fresh'), join(folder, 'cache'));
 const CLONE = 'rollcall';
 const FIVE_MINUTES = readFileSync(join(ROOT, 'docs', 'guide', 'five-minutes.md'), 'utf8');
 const { version } = manifestIn(ROOT);
@@ -37,7 +37,7 @@ await rollcall.registerGrpcResolver({ scheme: 'shop' }).then(() => console.log('
 await rollcall.close();
 `;
 
-interface Listed {
+interface ListedInstance {
   readonly instances: readonly { readonly service: string; readonly state: string }[];
 }
 
@@ -48,24 +48,24 @@ async function end(child: Child): Promise<void> {
 
 /** Compiles this text as a strict project does, with every declaration that it reaches. */
 async function compile(name: string, text: string): Promise<void> {
-  const project = join(desk.folder, 'shop', `tsconfig.${name}.json`);
-  await writeFile(join(desk.folder, 'shop', `${name}.ts`), text);
+  const project = join(workspace.folder, 'shop', `tsconfig.${name}.json`);
+  await writeFile(join(workspace.folder, 'shop', `${name}.ts`), text);
   await writeFile(project, JSON.stringify({ compilerOptions: STRICT, files: [`${name}.ts`] }));
-  await desk.run(`${TSC} -p ${project}`, 'shop');
+  await workspace.run(`${TSC} -p ${project}`, 'shop');
 }
 
 if (!isRepository) console.warn('skipped: a fresh clone, since this folder is not a git repository');
 
 describe.runIf(isRepository)('a fresh clone', () => {
   beforeAll(async () => {
-    await mkdir(desk.folder);
-    await Promise.all([desk.clone(CLONE).then(() => desk.run('npm ci', CLONE)), desk.installPnpm()]);
+    await mkdir(workspace.folder);
+    await Promise.all([workspace.clone(CLONE).then(() => workspace.run('npm ci', CLONE)), workspace.installPnpm()]);
   }, 240_000);
 
   afterAll(endAll);
 
   it('has the command before it is built, which prints what to do', async () => {
-    const { err, out, exited } = desk.start('npx rollcall ls', CLONE);
+    const { err, out, exited } = workspace.start('npx rollcall ls', CLONE);
     expect((await exited).code).toBe(1);
     expect(out).toEqual([]);
     expect(err).toEqual([
@@ -78,34 +78,40 @@ describe.runIf(isRepository)('a fresh clone', () => {
     const env = (): NodeJS.ProcessEnv => ({ ROLLCALL_URL: registry.url });
 
     beforeAll(async () => {
-      await desk.run(block('pack'), CLONE);
-      const child = desk.start('npx rollcall up --interval 500 --port 0 --json', CLONE);
+      await workspace.run(block('pack'), CLONE);
+      const child = workspace.start('npx rollcall up --interval 500 --port 0 --json', CLONE);
       registry = JSON.parse(await child.line(/^{/)) as typeof registry;
     });
 
     afterAll(() => void process.kill(registry.pid, 'SIGTERM'));
 
     /** Resolves when `ls` shows `count` HEALTHY instances of the service. */
-    async function listed(ls: string, project: string, { service, count }: { service: string; count: number }) {
-      await until(`${count} of ${service} are HEALTHY for ${ls}`, async () => {
-        const { instances } = JSON.parse(await desk.run(`${ls} -o json --url ${registry.url}`, project)) as Listed;
+    async function waitUntilListed(
+      ls: string,
+      project: string,
+      { service, count }: { service: string; count: number },
+    ) {
+      await waitFor(`${count} of ${service} are HEALTHY for ${ls}`, async () => {
+        const { instances } = JSON.parse(
+          await workspace.run(`${ls} -o json --url ${registry.url}`, project),
+        ) as ListedInstance;
         return instances.filter((one) => one.service === service && one.state === 'HEALTHY').length === count;
       });
     }
 
     it('has the command in every folder', async () => {
       for (const place of ['', 'docs/guide', 'packages/core', 'examples/nest11-cjs']) {
-        expect(await desk.run('npx rollcall --version', join(CLONE, place))).toBe(version);
+        expect(await workspace.run('npx rollcall --version', join(CLONE, place))).toBe(version);
       }
     });
 
     it('has it in one process, which a signal ends and whose exit code is its own', async () => {
       const command = 'node_modules/.bin/rollcall';
-      const up = desk.start(`${command} up --port 0 --memory --json`, CLONE);
+      const up = workspace.start(`${command} up --port 0 --memory --json`, CLONE);
       expect(JSON.parse(await up.line(/^{/))).toMatchObject({ pid: up.pid });
       up.kill('SIGTERM');
       expect(await up.exited).toEqual({ code: 0, signal: null });
-      expect((await desk.start(`${command} ls --nonsense`, CLONE).exited).code).toBe(2);
+      expect((await workspace.start(`${command} ls --nonsense`, CLONE).exited).code).toBe(2);
     });
 
     it('runs the commands of Five minutes', async () => {
@@ -113,9 +119,9 @@ describe.runIf(isRepository)('a fresh clone', () => {
       const [up, service = '', caller = '', ls = ''] = lines;
       expect(lines).toEqual([up, service, caller, ls]);
       expect(up).toBe(block('up').trim());
-      const children = [service, service, caller].map((line) => desk.start(line, CLONE, { ...env(), PORT: '0' }));
-      await listed(ls, CLONE, { service: 'orders', count: 2 });
-      await listed(ls, CLONE, { service: 'gateway', count: 1 });
+      const children = [service, service, caller].map((line) => workspace.start(line, CLONE, { ...env(), PORT: '0' }));
+      await waitUntilListed(ls, CLONE, { service: 'orders', count: 2 });
+      await waitUntilListed(ls, CLONE, { service: 'gateway', count: 1 });
       await Promise.all(children.map(end));
     });
 
@@ -125,21 +131,24 @@ describe.runIf(isRepository)('a fresh clone', () => {
 
     describe('installed by npm, without optional packages', () => {
       beforeAll(async () => {
-        await mkdir(join(desk.folder, 'shop'));
-        await writeFile(join(desk.folder, 'shop', 'package.json'), JSON.stringify({ private: true, type: 'module' }));
-        await desk.run(block('npm'), 'shop');
+        await mkdir(join(workspace.folder, 'shop'));
+        await writeFile(
+          join(workspace.folder, 'shop', 'package.json'),
+          JSON.stringify({ private: true, type: 'module' }),
+        );
+        await workspace.run(block('npm'), 'shop');
       });
 
       it('runs a service, and the command beside it', async () => {
-        const compiled = join(desk.folder, CLONE, 'examples', 'tcp', 'dist', 'main.js');
-        await cp(compiled, join(desk.folder, 'shop', 'main.js'));
-        const service = desk.start('node main.js', 'shop', env());
-        await listed('npx rollcall ls', 'shop', { service: 'orders', count: 1 });
+        const compiled = join(workspace.folder, CLONE, 'examples', 'tcp', 'dist', 'main.js');
+        await cp(compiled, join(workspace.folder, 'shop', 'main.js'));
+        const service = workspace.start('node main.js', 'shop', env());
+        await waitUntilListed('npx rollcall ls', 'shop', { service: 'orders', count: 1 });
         await end(service);
       });
 
       it('has types that compile without the optional libraries', async () => {
-        expect(existsSync(join(desk.folder, 'shop', 'node_modules', '@grpc'))).toBe(false);
+        expect(existsSync(join(workspace.folder, 'shop', 'node_modules', '@grpc'))).toBe(false);
         const entries = ENTRIES.filter((entry) => !OPTIONAL.some((path) => entry.endsWith(path)));
         expect(entries).toContain('@rollcall/nestjs');
         const imports = entries.map((entry, index) => `import * as entry${index} from '${entry}';`);
@@ -148,30 +157,30 @@ describe.runIf(isRepository)('a fresh clone', () => {
       });
 
       it('supports grpc-js clients by name as soon as grpc-js is installed', async () => {
-        await writeFile(join(desk.folder, 'shop', 'resolver.mjs'), NAMES_RESOLVER);
-        expect(await desk.run('node resolver.mjs', 'shop')).toContain('npm install @grpc/grpc-js');
-        await desk.run(`npm install @grpc/grpc-js@${manifestIn(ROOT).devDependencies?.['@grpc/grpc-js']}`, 'shop');
+        await writeFile(join(workspace.folder, 'shop', 'resolver.mjs'), NAMES_RESOLVER);
+        expect(await workspace.run('node resolver.mjs', 'shop')).toContain('npm install @grpc/grpc-js');
+        await workspace.run(`npm install @grpc/grpc-js@${manifestIn(ROOT).devDependencies?.['@grpc/grpc-js']}`, 'shop');
         await compile('resolver', `import '@grpc/grpc-js';${NAMES_RESOLVER}`);
-        expect(await desk.run('node resolver.mjs', 'shop')).toBe('registered');
+        expect(await workspace.run('node resolver.mjs', 'shop')).toBe('registered');
       });
     });
 
     describe('installed by pnpm in an application with Nest 11, CommonJS and Jest 30', () => {
       beforeAll(async () => {
-        const example = join(desk.folder, CLONE, 'examples', 'nest11-cjs');
-        await cp(example, join(desk.folder, 'office'), { recursive: true });
-        await desk.run(block('pnpm'), 'office');
+        const example = join(workspace.folder, CLONE, 'examples', 'nest11-cjs');
+        await cp(example, join(workspace.folder, 'office'), { recursive: true });
+        await workspace.run(block('pnpm'), 'office');
       });
 
       it('compiles, and passes its own tests with the documented patterns', async () => {
-        expect(existsSync(join(desk.folder, 'office', 'node_modules', '.pnpm'))).toBe(true);
-        await desk.run(`${TSC} -p . --skipLibCheck false --types node,jest`, 'office');
-        await desk.run('pnpm exec jest --silent --runInBand', 'office');
+        expect(existsSync(join(workspace.folder, 'office', 'node_modules', '.pnpm'))).toBe(true);
+        await workspace.run(`${TSC} -p . --skipLibCheck false --types node,jest`, 'office');
+        await workspace.run('pnpm exec jest --silent --runInBand', 'office');
       });
 
       it('is registered with both of its servers, as the command beside it shows', async () => {
-        const app = desk.start('node dist/main.js', 'office', env());
-        await listed('pnpm exec rollcall ls', 'office', { service: 'orders', count: 1 });
+        const app = workspace.start('node dist/main.js', 'office', env());
+        await waitUntilListed('pnpm exec rollcall ls', 'office', { service: 'orders', count: 1 });
         await end(app);
       });
     });

@@ -4,13 +4,13 @@ import { delimiter, dirname, join } from 'node:path';
 import { launch } from '../process/launch.js';
 import type { Child } from '../process/launch.js';
 import { ROOT } from './packages.js';
-import { run, surroundings } from './run.js';
+import { run, npmEnvironment } from './run.js';
 
 /** JavaScript for every Node.js version that we support; pnpm 12 is a native program. */
 const PNPM = 'pnpm@10.34.8';
 
 /** Runs lines of the documentation: a folder with a clone of this repository, and projects beside it. */
-export class Desk {
+export class Workspace {
   readonly folder: string;
   readonly #env: NodeJS.ProcessEnv;
 
@@ -39,7 +39,7 @@ export class Desk {
     const [command = '', ...args] = line.split(' ');
     return launch(command, args, {
       cwd: join(this.folder, project),
-      env: { ...surroundings(), ...this.#env, ...env },
+      env: { ...npmEnvironment(), ...this.#env, ...env },
     });
   }
 

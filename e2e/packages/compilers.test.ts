@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { Rollcall } from '@rollcall/client';
 import { afterEach, describe, expect, inject, it } from 'vitest';
 import { endAll, launch } from '../process/launch.js';
-import { until } from '../process/until.js';
+import { waitFor } from '../process/wait-for.js';
 import { FIND, KINDS, PROTOCOLS } from './kinds/shop.js';
 import { ROOT } from './packages.js';
 import { run } from './run.js';
@@ -95,10 +95,10 @@ describe.each(CELLS)('$name with Nest $nest, which gives decorators no metadata'
     launch(process.execPath, [...program, ...KINDS], { cwd: project.folder, env: { ROLLCALL_URL: url } });
     caller = new Rollcall({ registry: url });
     caller.start();
-    const { call, fetch, grpc } = facesOf(caller);
+    const { call, fetch, grpc } = createCalls(caller);
     for (const kind of KINDS) {
       const view = caller.service(kind);
-      await until(`${kind} is HEALTHY`, () => view.instances[0]?.state === 'HEALTHY');
+      await waitFor(`${kind} is HEALTHY`, () => view.instances[0]?.state === 'HEALTHY');
       expect(view.instances).toMatchObject([{ reason: { code: 'BOTH_WAYS_OK' } }]);
       const answer = { id: '7', instance: view.instances[0]?.id };
       const asked = { tcp: call, http: fetch, grpc };
@@ -108,7 +108,7 @@ describe.each(CELLS)('$name with Nest $nest, which gives decorators no metadata'
 });
 
 /** The same call over each protocol. */
-function facesOf(caller: Rollcall) {
+function createCalls(caller: Rollcall) {
   return {
     call: (service: string): Promise<unknown> => caller.call(service, 'find', { id: '7' }),
     fetch: async (service: string): Promise<unknown> => (await caller.fetch(service, '/orders/7')).json(),

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { endAll, launch } from '../process/launch.js';
 import type { Child } from '../process/launch.js';
 import { isFailed, load } from '../process/load.js';
-import { until } from '../process/until.js';
+import { waitFor } from '../process/wait-for.js';
 import { block, withImports } from './readme.js';
 import { compile } from './workshop.js';
 
@@ -46,7 +46,7 @@ async function startRegistry(): Promise<void> {
   registry = JSON.parse(await child.line(/^{/)) as typeof registry;
 }
 
-function startOne(...args: readonly string[]): Child {
+function startInstance(...args: readonly string[]): Child {
   return launch(process.execPath, args, { cwd: shop, env: { ROLLCALL_URL: registry.url, PORT: '0' } });
 }
 
@@ -88,21 +88,21 @@ describe('the first ten minutes, from an empty folder', () => {
 
   it('an instance is killed under load, and no call fails', async () => {
     // one compiled, one run by tsx, which gives decorators no metadata
-    const [mortal, lasting] = [startOne('dist/orders.js'), startOne('--import', 'tsx', 'src/orders.ts')];
-    const others = [startOne('dist/users.js'), startOne('dist/gateway.js')];
-    const [mortalId, lastingId] = await Promise.all([healthy(mortal), healthy(lasting), ...others.map(healthy)]);
+    const [killed, survivor] = [startInstance('dist/orders.js'), startInstance('--import', 'tsx', 'src/orders.ts')];
+    const others = [startInstance('dist/users.js'), startInstance('dist/gateway.js')];
+    const [killedId, survivorId] = await Promise.all([healthy(killed), healthy(survivor), ...others.map(healthy)]);
     const loading = load(await urlOf('gateway'), ['/orders/7', '/orders/7/buyer'], 80);
     const { replies } = loading;
     const answersOf = (id: string): number => replies.filter(({ instance }) => instance?.endsWith(id)).length;
-    await until('both have answered', () => answersOf(mortalId) >= 10 && answersOf(lastingId) >= 10);
+    await waitFor('both have answered', () => answersOf(killedId) >= 10 && answersOf(survivorId) >= 10);
 
-    mortal.kill('SIGKILL');
-    await mortal.exited;
-    const [dead, before] = [answersOf(mortalId), replies.length];
-    await until('it went on', () => replies.length >= before + 150);
+    killed.kill('SIGKILL');
+    await killed.exited;
+    const [dead, before] = [answersOf(killedId), replies.length];
+    await waitFor('it went on', () => replies.length >= before + 150);
     await loading.stop();
     expect(replies.filter(isFailed)).toEqual([]);
-    expect(answersOf(mortalId) - dead).toBeLessThanOrEqual(2); // answers in flight
-    expect(answersOf(lastingId)).toBeGreaterThan(80);
+    expect(answersOf(killedId) - dead).toBeLessThanOrEqual(2); // answers in flight
+    expect(answersOf(survivorId)).toBeGreaterThan(80);
   });
 });

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { describe, expect, inject, it } from 'vitest';
-import { complaintsAbout } from './api.js';
+import { findComplaints } from './api.js';
 import type { Entry } from './api.js';
 import { FOLDERS, manifestIn, MANIFESTS, ROOT } from './packages.js';
 import { run } from './run.js';
@@ -67,7 +67,7 @@ describe('the published packages', () => {
   );
 
   it.each(APIS)('$name exports every type of its signatures, by API Extractor', ({ entries }) => {
-    const complaints = complaintsAbout(entries);
+    const complaints = findComplaints(entries);
     expect(entries.map(({ types }, index) => [types, complaints[index]])).toEqual(
       entries.map(({ types }) => [types, []]),
     );

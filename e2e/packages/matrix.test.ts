@@ -7,7 +7,7 @@ import { isShort } from '../variants.js';
 import { endAll, launch } from '../process/launch.js';
 import type { Child } from '../process/launch.js';
 import { isFailed, load } from '../process/load.js';
-import { until } from '../process/until.js';
+import { waitFor } from '../process/wait-for.js';
 import { KINDS, PROTOCOLS } from './kinds/shop.js';
 import type { Kind } from './kinds/shop.js';
 
@@ -31,7 +31,7 @@ const PER_SECOND = 100;
  * product.
  */
 const FAIR_LAG_MS = 50;
-const PATIENCE_MS = 40_000;
+const TEST_TIMEOUT_MS = 40_000;
 const PATHS = KINDS.flatMap((kind) => PROTOCOLS[kind].map((protocol) => `/${kind}/${protocol}/7`));
 
 if (nodes.length === 1 && !isShort)
@@ -105,14 +105,14 @@ describe.each(CELLS)('Nest $nest on Node $node', ({ folder, path }) => {
   async function healthy({ started }: Cell): Promise<readonly Instance[]> {
     const views = KINDS.flatMap((kind) => witness?.service(kind) ?? []);
     const seen = () => views.flatMap((view) => view.instances).filter(({ state }) => state === 'HEALTHY');
-    await until('all of them are HEALTHY', () => seen().length === started.length, PATIENCE_MS);
+    await waitFor('all of them are HEALTHY', () => seen().length === started.length, TEST_TIMEOUT_MS);
     return seen();
   }
 
   it('every kind is registered correctly, called, and drained under load: no call fails', async () => {
     let cell = await opened();
     const instances = await healthy(cell);
-    for (const started of cell.started) expectRightly(started, instances);
+    for (const started of cell.started) expectRegistration(started, instances);
     let run = await drainUnderLoad(cell, PER_SECOND);
     if (run.failures.length > 0 && run.lagMs > FAIR_LAG_MS) {
       console.warn(`Repeated with half of the calls: this process was up to ${run.lagMs.toFixed(0)} ms late.`);
@@ -128,7 +128,7 @@ describe.each(CELLS)('Nest $nest on Node $node', ({ folder, path }) => {
 });
 
 /** Checks its ports, protocols and address, with nothing configured but its name. */
-function expectRightly({ kind, instance, ports }: Started, instances: readonly Instance[]): void {
+function expectRegistration({ kind, instance, ports }: Started, instances: readonly Instance[]): void {
   const { service, reason, endpoints = [] } = instances.find(({ id }) => id === instance) ?? {};
   expect([service, reason?.code]).toEqual([kind, 'BOTH_WAYS_OK']);
   expect(endpoints.map(({ protocol }) => protocol).toSorted()).toEqual(PROTOCOLS[kind].toSorted());
@@ -147,13 +147,17 @@ async function drainUnderLoad(cell: Cell, perSecond: number) {
   const loading = load(cell.gateway, PATHS, perSecond);
   const { replies } = loading;
   const served = (instance: string): number => replies.filter((reply) => reply.instance === instance).length;
-  await until('each has answered', () => cell.started.every(({ instance }) => served(instance) >= 3), PATIENCE_MS);
+  await waitFor(
+    'each has answered',
+    () => cell.started.every(({ instance }) => served(instance) >= 3),
+    TEST_TIMEOUT_MS,
+  );
   for (const child of cell.alone) child.kill('SIGTERM');
   await Promise.all(cell.alone.map(({ exited }) => exited));
   cell.together?.kill('SIGTERM');
   await cell.together?.exited;
   const before = replies.length;
-  await until('it continues', () => replies.length >= before + 50, PATIENCE_MS);
+  await waitFor('it continues', () => replies.length >= before + 50, TEST_TIMEOUT_MS);
   await loading.stop();
   delay.disable();
   return { failures: replies.filter(isFailed), lagMs: delay.max / 1e6 };

@@ -5,7 +5,7 @@ import { Rollcall } from '@rollcall/client';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { endAll, launch } from '../process/launch.js';
 import type { Child } from '../process/launch.js';
-import { until } from '../process/until.js';
+import { waitFor } from '../process/wait-for.js';
 import { ROOT } from './packages.js';
 import { run } from './run.js';
 
@@ -45,7 +45,7 @@ describe('a CommonJS application with Nest 11 and Jest 30', () => {
 
   it('is registered with both of its servers, stays HEALTHY both ways, and is called over both', async () => {
     const view = caller.service('orders');
-    await until('it is HEALTHY', () => view.instances[0]?.state === 'HEALTHY');
+    await waitFor('it is HEALTHY', () => view.instances[0]?.state === 'HEALTHY');
     expect(view.instances.map(({ endpoints }) => endpoints.map(({ protocol }) => protocol).toSorted())).toEqual([
       ['http', 'tcp'],
     ]);

@@ -20,7 +20,7 @@ export const BLOCKS = {
 export type BlockName = keyof typeof BLOCKS;
 
 /** The imports that an editor adds when a block is pasted into a file. */
-const HOMES: Readonly<Record<string, readonly string[]>> = {
+const IMPORT_SOURCES: Readonly<Record<string, readonly string[]>> = {
   '@grpc/grpc-js': ['loadPackageDefinition'],
   '@grpc/proto-loader': ['loadSync'],
   '@nestjs/common': ['Controller', 'Get', 'Inject', 'Injectable', 'Module', 'Param'],
@@ -69,7 +69,7 @@ export function block(name: BlockName): string {
 
 /** A file with this text and the imports it needs. */
 export function withImports(text: string): string {
-  const lines = Object.entries(HOMES).flatMap(([home, names]) => {
+  const lines = Object.entries(IMPORT_SOURCES).flatMap(([home, names]) => {
     const used = names.filter((name) => new RegExp(`\\b${name}\\b`).test(text));
     return used.length === 0 ? [] : [`import { ${used.join(', ')} } from '${home}';`];
   });

@@ -1,11 +1,11 @@
 import { launch } from '../process/launch.js';
 
 /** The `npm_` variables that npm needs; the others belong to the npm that started the tests. */
-const SURROUNDINGS = ['npm_config_registry', 'npm_config_userconfig'];
+const NPM_VARIABLES = ['npm_config_registry', 'npm_config_userconfig'];
 
 /** The environment of every npm. */
-export function surroundings(): NodeJS.ProcessEnv {
-  const kept = SURROUNDINGS.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]]));
+export function npmEnvironment(): NodeJS.ProcessEnv {
+  const kept = NPM_VARIABLES.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]]));
   return Object.fromEntries(kept) as NodeJS.ProcessEnv;
 }
 
@@ -16,7 +16,7 @@ export async function run(
   cwd: string,
   env: NodeJS.ProcessEnv = {},
 ): Promise<readonly string[]> {
-  const child = launch(command, args, { cwd, env: { ...surroundings(), ...env } });
+  const child = launch(command, args, { cwd, env: { ...npmEnvironment(), ...env } });
   const { code, signal } = await child.exited;
   if (code === 0) return child.out;
   const output = [...child.out, ...child.err].join('\n');

@@ -58,8 +58,8 @@ describe('the types', () => {
     const { module, moduleResolution } = project;
     const strictest = { strict: true, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true };
     const rest = { target: 'ES2022', noEmit: true, skipLibCheck: false, types: ['node'], experimentalDecorators: true };
-    const old = moduleResolution === 'node10' ? { allowSyntheticDefaultImports: true } : {}; // as Nest's template had it
-    const compilerOptions = { ...strictest, ...rest, ...old, module, moduleResolution };
+    const legacyOptions = moduleResolution === 'node10' ? { allowSyntheticDefaultImports: true } : {}; // as Nest's template had it
+    const compilerOptions = { ...strictest, ...rest, ...legacyOptions, module, moduleResolution };
     const lines = project.entries.map((entry, index) => `import * as entry${index} from '${entry}';`);
     const all = project.entries.map((_entry, index) => `entry${index}`).join(', ');
     await Promise.all([

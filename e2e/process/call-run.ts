@@ -3,7 +3,7 @@ import type { OpenLoop, Outcome, Verb } from './open-loop.js';
 import { timed } from './stage.js';
 
 /** One execution, as recorded by the process that executed it. */
-export interface Note {
+export interface Execution {
   readonly service: string;
   readonly verb: string;
   readonly id: string;
@@ -13,18 +13,18 @@ export interface RunParts {
   readonly load: OpenLoop;
   readonly faultAt: number;
   readonly service: string;
-  readonly notes: readonly Note[];
+  readonly executions: readonly Execution[];
 }
 
 /** The number of failures that are printed at most. */
-const MOST_SHOWN = 10;
+const MAX_SHOWN = 10;
 /** How much worse it may be during a fault than the worst that was measured before. */
-const NOISE = 3;
+const NOISE_FACTOR = 3;
 /** If calls are made later than this, ms, the test measures its own process. */
 const FAIR_LAG_MS = 60;
 
 /** A run that fails while this process could not make its calls in time is repeated once, and logs that. */
-export function fairly(intervalMs: number, run: () => Promise<void>): Promise<void> {
+export function repeatIfLate(intervalMs: number, run: () => Promise<void>): Promise<void> {
   return timed(intervalMs, run, FAIR_LAG_MS / intervalMs);
 }
 
@@ -42,9 +42,9 @@ export class Run {
     this.#parts = parts;
     this.outcomes = parts.load.outcomes;
     this.faultAt = parts.faultAt;
-    const calm = this.of('find').filter(({ dueAt }) => dueAt < parts.faultAt);
+    const beforeFault = this.of('find').filter(({ dueAt }) => dueAt < parts.faultAt);
     this.isFair = parts.load.lagMs <= FAIR_LAG_MS;
-    this.noiseMs = NOISE * Math.max(parts.load.lagMs, quantileMs(calm, 1));
+    this.noiseMs = NOISE_FACTOR * Math.max(parts.load.lagMs, quantileMs(beforeFault, 1));
   }
 
   of(verb: Verb): readonly Outcome[] {
@@ -69,7 +69,7 @@ export class Run {
   }
 
   /** The number of calls made within `ms`. */
-  made(verb: Verb, ms: number): number {
+  expectedCalls(verb: Verb, ms: number): number {
     return Math.ceil((ms * this.#parts.load.rates[verb]) / 1_000);
   }
 
@@ -87,24 +87,28 @@ export class Run {
     const failed = this.failed('find').map(
       ({ id, failure }) => `${id} failed: ${failure?.text} ${failure?.attempts.join()}`,
     );
-    const broken = [...failed, ...this.unexcused];
-    return broken.length <= MOST_SHOWN ? broken : [...broken.slice(0, MOST_SHOWN), `${broken.length} in all`];
+    const violations = [...failed, ...this.strictViolations];
+    return violations.length <= MAX_SHOWN
+      ? violations
+      : [...violations.slice(0, MAX_SHOWN), `${violations.length} in all`];
   }
 
   /**
    * Violations that a slow machine does not excuse, as texts: a call that was executed by another service, one that was
    * answered and not executed, or one that may be executed once and was executed twice.
    */
-  get unexcused(): readonly string[] {
-    const { notes, service } = this.#parts;
+  get strictViolations(): readonly string[] {
+    const { executions: notes, service } = this.#parts;
     const counts = new Map<string, number>();
     for (const { id } of notes) counts.set(id, (counts.get(id) ?? 0) + 1);
     const lost = this.outcomes.filter(({ id, failure }) => failure === null && !counts.has(id));
-    const twice = this.of('book').filter(({ id }) => (counts.get(id) ?? 0) > 1);
+    const executedTwice = this.of('book').filter(({ id }) => (counts.get(id) ?? 0) > 1);
     return [
-      ...notes.filter((note) => note.service !== service).map(({ id, service: by }) => `${id} was executed by ${by}`),
+      ...notes
+        .filter((execution) => execution.service !== service)
+        .map(({ id, service: by }) => `${id} was executed by ${by}`),
       ...lost.map(({ id }) => `${id} was answered and not executed`),
-      ...twice.map(({ id }) => `${id} was executed ${counts.get(id)} times`),
+      ...executedTwice.map(({ id }) => `${id} was executed ${counts.get(id)} times`),
     ];
   }
 

@@ -1,21 +1,22 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { variants } from '../variants.js';
-import { fairly } from './call-run.js';
+import { repeatIfLate } from './call-run.js';
 import type { Run } from './call-run.js';
 import { openCallStage } from './call-stage.js';
 import type { CallStage, Over } from './call-stage.js';
 import { endAll } from './spawn.js';
-import { until } from './until.js';
+import { waitFor } from './wait-for.js';
 
 const INTERVAL_MS = 500;
-/** `short`: the protocol that `npm test` runs. */
-const protocols = (short: Over): readonly Over[] => variants<Over>(['tcp', 'http'], (over) => over, [short]);
+/** `shortProtocol`: the protocol that `npm test` runs. */
+const protocols = (shortProtocol: Over): readonly Over[] =>
+  variants<Over>(['tcp', 'http'], (over) => over, [shortProtocol]);
 /** The number of calls in flight at the instance before it is killed: most of them must not be repeated. */
-const IN_HAND = 4;
+const IN_FLIGHT = 4;
 /** The time until the caller notices the end of a connection, ms: what is sent meanwhile is lost, too. */
 const NOTICED_MS = 20;
 /** A call that is repeated elsewhere at once takes no longer than this, ms. */
-const PROMPT_MS = 100;
+const RETRY_MS = 100;
 /** The same while processes start beside it, on two cores. */
 const BUSY_MS = 400;
 
@@ -45,25 +46,25 @@ describe('under an open-loop load', () => {
     await endAll();
   });
 
-  const restored = (run: () => Promise<void>): Promise<void> =>
-    fairly(INTERVAL_MS, async () => {
+  const withRestore = (run: () => Promise<void>): Promise<void> =>
+    repeatIfLate(INTERVAL_MS, async () => {
       await stage.restore();
       await run();
     });
 
   const removed = (id: string): Promise<unknown> =>
-    until(`${id} is removed`, () => stage.witness.storyOf(id).at(-1)?.startsWith('REMOVED'));
+    waitFor(`${id} is removed`, () => stage.witness.historyOf(id).at(-1)?.startsWith('REMOVED'));
 
   it.each(protocols('tcp'))(
     'SIGKILL of one of three fails over %s only its in-flight calls that must not be repeated',
     (over) =>
-      restored(async () => {
-        const victim = stage.living.at(0)!;
+      withRestore(async () => {
+        const victim = stage.liveWorkers.at(0)!;
         const id = stage.idOf(victim);
-        let inHand = 0;
+        let inFlight = 0;
         let diedAt = 0;
-        const run = await stage.under(over, async () => {
-          inHand = await stage.busy(id, over, IN_HAND);
+        const run = await stage.runUnderLoad(over, async () => {
+          inFlight = await stage.waitUntilBusy(id, over, IN_FLIGHT);
           diedAt = performance.now();
           victim.kill('SIGKILL');
           await removed(id);
@@ -73,40 +74,42 @@ describe('under an open-loop load', () => {
         expectLost(run, id);
         const lost = run.failed('book');
         expect(lost.length, run.figures).toBeGreaterThan(0);
-        expect(lost.length, run.figures).toBeLessThanOrEqual(inHand + run.made('book', NOTICED_MS + run.noiseMs));
+        expect(lost.length, run.figures).toBeLessThanOrEqual(
+          inFlight + run.expectedCalls('book', NOTICED_MS + run.noiseMs),
+        );
         expect(lost.filter(({ dueAt }) => dueAt > diedAt + NOTICED_MS + run.noiseMs)).toEqual([]);
-        expect(run.slow('find', PROMPT_MS), run.figures).toEqual([]);
+        expect(run.slow('find', RETRY_MS), run.figures).toEqual([]);
       }),
   );
 
   it.each(protocols('http'))(
     'connections that break in the middle of an answer fail over %s no call that may be repeated',
     (over) =>
-      restored(async () => {
+      withRestore(async () => {
         const wire = await stage.launchWire('half');
         const id = stage.idOf(wire);
-        const run = await stage.under(over, async (load) => {
-          await stage.met(id, over);
+        const run = await stage.runUnderLoad(over, async (load) => {
+          await stage.waitUntilAnswered(id, over);
           wire.kill('SIGUSR2');
           await wire.line(/^faulty$/);
           await wire.line(/^broke off$/);
-          await stage.seen(load, 1);
+          await stage.waitForLoad(load, 1);
         });
 
         expect(run.violations, run.figures).toEqual([]);
         expectLost(run, id);
-        expect(run.slow('find', PROMPT_MS), run.figures).toEqual([]);
+        expect(run.slow('find', RETRY_MS), run.figures).toEqual([]);
       }),
   );
 
   it.each(protocols('tcp'))('SIGTERM of all three, one after the other, fails no call over %s', (over) =>
-    restored(async () => {
-      const run = await stage.under(over, async () => {
-        for (const child of stage.living) {
+    withRestore(async () => {
+      const run = await stage.runUnderLoad(over, async () => {
+        for (const child of stage.liveWorkers) {
           child.kill('SIGTERM');
           await child.exited;
           stage.launch();
-          await stage.whole();
+          await stage.waitUntilHealthy();
         }
       });
 
@@ -117,21 +120,21 @@ describe('under an open-loop load', () => {
   );
 
   it('another service at the address of a dead instance executes none of its calls', () =>
-    restored(async () => {
-      const victim = stage.living.at(0)!;
+    withRestore(async () => {
+      const victim = stage.liveWorkers.at(0)!;
       const id = stage.idOf(victim);
       const port = stage.portOf(victim, 'tcp');
-      const tenant = await stage.launchTenant(port);
-      const run = await stage.under('tcp', async () => {
+      const otherService = await stage.launchOtherService(port);
+      const run = await stage.runUnderLoad('tcp', async () => {
         victim.kill('SIGKILL');
         await victim.exited;
-        tenant.kill('SIGUSR2');
-        await tenant.line(/^moved in$/);
-        await until('the tenant is HEALTHY', () => stage.instanceOf(tenant)?.state === 'HEALTHY');
+        otherService.kill('SIGUSR2');
+        await otherService.line(/^moved in$/);
+        await waitFor('the other service is HEALTHY', () => stage.instanceOf(otherService)?.state === 'HEALTHY');
         await removed(id);
       });
 
-      expect(stage.portOf(tenant, 'tcp')).toBe(port);
+      expect(stage.portOf(otherService, 'tcp')).toBe(port);
       expect(run.violations, run.figures).toEqual([]);
       expectLost(run, id);
       expect(run.slow('find', BUSY_MS), run.figures).toEqual([]);

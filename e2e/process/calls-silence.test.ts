@@ -2,22 +2,22 @@ import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { variants } from '../variants.js';
-import { fairly } from './call-run.js';
+import { repeatIfLate } from './call-run.js';
 import type { Run } from './call-run.js';
 import { openCallStage } from './call-stage.js';
 import type { CallStage, Over } from './call-stage.js';
 import { dropPackets } from './packet-drop.js';
 import { endAll } from './spawn.js';
-import { until } from './until.js';
+import { waitFor } from './wait-for.js';
 
 const INTERVAL_MS = 500;
 const PROTOCOLS = variants<Over>(['tcp', 'http'], (over) => over, ['tcp']);
 const BOOK_DEADLINE_MS = 1_500;
 /** The number of calls in flight at the instance before it falls silent. */
-const IN_HAND = 4;
+const IN_FLIGHT = 4;
 /** The wait before the next attempt: 3 × the p99 of the method, at least this, at most that. */
 const ATTEMPT_MS = 150;
-const LONGEST_ATTEMPT_MS = 2_000;
+const MAX_ATTEMPT_MS = 2_000;
 /** The time from the first silence until the caller reacts to it: what is sent meanwhile has to wait. */
 const NOTICED_MS = 200;
 
@@ -40,11 +40,11 @@ function expectLost(run: Run, victim: string): void {
  * Few waited for an attempt that was given up: those in flight there, and its share of the calls until the caller
  * noticed.
  */
-function expectFewSlow(run: Run, inHand: number): void {
-  const share = run.made('find', NOTICED_MS + run.noiseMs) / 3;
-  expect(run.slow('find', ATTEMPT_MS / 2).length, run.figures).toBeLessThanOrEqual(inHand + share);
+function expectFewSlow(run: Run, inFlight: number): void {
+  const share = run.expectedCalls('find', NOTICED_MS + run.noiseMs) / 3;
+  expect(run.slow('find', ATTEMPT_MS / 2).length, run.figures).toBeLessThanOrEqual(inFlight + share);
   expect(run.quantileMs('find', 0.99), run.figures).toBeLessThanOrEqual(2 * ATTEMPT_MS);
-  expect(run.slow('find', LONGEST_ATTEMPT_MS), run.figures).toEqual([]);
+  expect(run.slow('find', MAX_ATTEMPT_MS), run.figures).toEqual([]);
 }
 
 describe('under an open-loop load', () => {
@@ -58,8 +58,8 @@ describe('under an open-loop load', () => {
     await endAll();
   });
 
-  const restored = (run: () => Promise<void>): Promise<void> =>
-    fairly(INTERVAL_MS, async () => {
+  const withRestore = (run: () => Promise<void>): Promise<void> =>
+    repeatIfLate(INTERVAL_MS, async () => {
       await stage.restore();
       await run();
     });
@@ -67,86 +67,86 @@ describe('under an open-loop load', () => {
   it.each(PROTOCOLS)(
     'SIGSTOP of one of three fails over %s only its in-flight calls that must not be repeated',
     (over) =>
-      restored(async () => {
-        const victim = stage.living.at(0)!;
+      withRestore(async () => {
+        const victim = stage.liveWorkers.at(0)!;
         const id = stage.idOf(victim);
-        let inHand = 0;
-        const run = await stage.under(over, async () => {
-          inHand = await stage.busy(id, over, IN_HAND);
+        let inFlight = 0;
+        const run = await stage.runUnderLoad(over, async () => {
+          inFlight = await stage.waitUntilBusy(id, over, IN_FLIGHT);
           victim.kill('SIGSTOP');
-          await stage.shunned(id, over);
+          await stage.waitUntilAvoided(id, over);
           victim.kill('SIGCONT');
-          await stage.whole();
+          await stage.waitUntilHealthy();
         });
 
         expect(run.violations, run.figures).toEqual([]);
         expectLost(run, id);
         expect(run.failed('book').length, run.figures).toBeGreaterThan(0);
-        expectFewSlow(run, inHand);
+        expectFewSlow(run, inFlight);
       }),
   );
 
   it('packet loss to one of three fails only its in-flight calls that must not be repeated', ({ skip }) =>
-    restored(async () => {
-      const victim = stage.living.at(1)!;
+    withRestore(async () => {
+      const victim = stage.liveWorkers.at(1)!;
       const id = stage.idOf(victim);
-      let inHand = 0;
+      let inFlight = 0;
       let canDrop = true;
-      const run = await stage.under('tcp', async () => {
-        inHand = await stage.busy(id, 'tcp', IN_HAND);
+      const run = await stage.runUnderLoad('tcp', async () => {
+        inFlight = await stage.waitUntilBusy(id, 'tcp', IN_FLIGHT);
         const drop = await dropPackets(stage.portOf(victim, 'tcp'));
         canDrop = drop !== null;
         if (drop === null) return;
         try {
-          await stage.shunned(id, 'tcp');
+          await stage.waitUntilAvoided(id, 'tcp');
         } finally {
           await drop.end();
         }
-        await stage.whole();
+        await stage.waitUntilHealthy();
       });
       if (!canDrop) return skip('needs the right to drop packets');
 
       expect(run.violations, run.figures).toEqual([]);
       expectLost(run, id);
-      expectFewSlow(run, inHand);
+      expectFewSlow(run, inFlight);
     }));
 
   it('an instance that answers only the registry is detected by its callers', () =>
-    restored(async () => {
+    withRestore(async () => {
       const wire = await stage.launchWire('mute');
       const id = stage.idOf(wire);
       const mutedAt = performance.now();
-      const run = await stage.under('tcp', async () => {
-        await stage.met(id, 'tcp');
+      const run = await stage.runUnderLoad('tcp', async () => {
+        await stage.waitUntilAnswered(id, 'tcp');
         wire.kill('SIGUSR2');
         await wire.line(/^faulty$/);
-        await stage.shunned(id, 'tcp');
+        await stage.waitUntilAvoided(id, 'tcp');
       });
 
-      expect(stage.witness.storyOf(id, mutedAt)).toEqual([]);
+      expect(stage.witness.historyOf(id, mutedAt)).toEqual([]);
       expect(run.violations, run.figures).toEqual([]);
       expectLost(run, id);
-      expectFewSlow(run, IN_HAND);
+      expectFewSlow(run, IN_FLIGHT);
     }));
 
   it('an instance that accepts no connection fails no call', () =>
-    restored(async () => {
+    withRestore(async () => {
       const wire = await stage.launchWire('full');
       const id = stage.idOf(wire);
       stage.version = '1';
       let sockets: readonly Socket[] = [];
-      const run = await stage.under('tcp', async () => {
+      const run = await stage.runUnderLoad('tcp', async () => {
         wire.kill('SIGSTOP');
         sockets = await fillQueue(stage.portOf(wire, 'tcp'));
         stage.version = undefined;
-        await until('it is called', () => (stage.sight(id, 'tcp')?.callsUnderWay ?? 0) > 0);
-        await stage.shunned(id, 'tcp');
+        await waitFor('it is called', () => (stage.viewOf(id, 'tcp')?.callsUnderWay ?? 0) > 0);
+        await stage.waitUntilAvoided(id, 'tcp');
       });
       for (const socket of sockets) socket.destroy();
 
       expect(run.violations, run.figures).toEqual([]);
       expect(run.failed('book'), run.figures).toEqual([]);
-      expectFewSlow(run, IN_HAND);
+      expectFewSlow(run, IN_FLIGHT);
     }));
 });
 
@@ -154,7 +154,7 @@ describe('under an open-loop load', () => {
 async function fillQueue(port: number): Promise<readonly Socket[]> {
   const sockets: Socket[] = [];
   let dialledAt = 0;
-  await until('the accept queue is full', () => {
+  await waitFor('the accept queue is full', () => {
     const last = sockets.at(-1);
     if (last?.connecting === true) return performance.now() > dialledAt + 100;
     sockets.push(connect(port, '127.0.0.1').on('error', () => {}));

@@ -11,10 +11,10 @@ export interface Pair {
 }
 
 /** Further names, and the validity: `days` from now, none at all for 0, or from the year 2200 on. */
-interface Life {
+interface CertificateOptions {
   readonly names?: readonly string[];
   readonly days?: number;
-  readonly isEarly?: boolean;
+  readonly isNotYetValid?: boolean;
 }
 
 /** Certificates made with openssl, as an operator makes them, in a folder of the test's own. */
@@ -23,7 +23,7 @@ export class Certificates {
   #made = 0;
 
   /** A certificate authority. */
-  async authority(name: string): Promise<Pair> {
+  async createAuthority(name: string): Promise<Pair> {
     const pair = this.#pair(name);
     const subject = ['-subj', `/CN=${name}`, '-keyout', pair.keyFile, '-out', pair.certFile];
     await openssl('req', '-x509', ...NEW_KEY, '-days', '2', ...subject);
@@ -31,7 +31,7 @@ export class Certificates {
   }
 
   /** A certificate for this machine, with further names (`URI:rollcall:reader`). */
-  async signed(by: Pair, { names = [], days = 2, isEarly = false }: Life = {}) {
+  async createSigned(by: Pair, { names = [], days = 2, isNotYetValid = false }: CertificateOptions = {}) {
     this.#made += 1;
     const pair = this.#pair(`leaf-${this.#made}`);
     const [request, extensions] = [join(this.folder, `${this.#made}.csr`), join(this.folder, `${this.#made}.ext`)];
@@ -39,7 +39,7 @@ export class Certificates {
     await openssl('req', ...NEW_KEY, '-subj', '/CN=test', '-keyout', pair.keyFile, '-out', request);
     const issuer = ['-CA', by.certFile, '-CAkey', by.keyFile, '-CAcreateserial'];
     // a validity that ended before it began
-    const life = isEarly
+    const life = isNotYetValid
       ? ['-not_before', '22000101000000Z', '-not_after', '22000102000000Z']
       : days > 0
         ? ['-days', String(days)]

@@ -9,21 +9,21 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { variants } from '../variants.js';
-import { startRegistry, urlOf } from './by-hand.js';
+import { startRegistry, urlOf } from './plain-requests.js';
 import { freePort } from './free-port.js';
 import { OpenLoop } from './open-loop.js';
 import type { Verb } from './open-loop.js';
 import { endAll, start } from './spawn.js';
 import type { Child } from './spawn.js';
-import { until } from './until.js';
+import { waitFor } from './wait-for.js';
 
 // PM2's cluster mode is not run here but emulated: it forks with node:cluster too, and sets NODE_APP_INSTANCE
 // (`programs/workers.mjs`)
 
 const WORKERS = 3;
-const FIRST_CALLS = 200;
-const ONCE = { idempotent: false } as const;
-const AGAIN = { idempotent: true } as const;
+const CALLS_BEFORE_FAULT = 200;
+const NON_IDEMPOTENT = { idempotent: false } as const;
+const IDEMPOTENT = { idempotent: true } as const;
 const PER_SECOND = { find: 50, book: 0 };
 
 const definition = fromJSON(JSON.parse(readFileSync(new URL('programs/shop.json', import.meta.url), 'utf8')));
@@ -32,16 +32,21 @@ const { Find } = definition['shop.Orders'] as unknown as { Find: GrpcMethod<{ id
 interface Answer {
   readonly instance: string;
 }
-type Ask = (caller: Rollcall, service: string, id: string, wishes: typeof ONCE | typeof AGAIN) => Promise<Answer>;
+type Ask = (
+  caller: Rollcall,
+  service: string,
+  id: string,
+  callOptions: typeof NON_IDEMPOTENT | typeof IDEMPOTENT,
+) => Promise<Answer>;
 
 const ask: Readonly<Record<'tcp' | 'http' | 'grpc', Ask>> = {
-  tcp: async (caller, service, id, wishes) => (await caller.call(service, 'find', { id }, wishes)) as Answer,
-  http: async (caller, service, id, wishes) => {
-    const answer = await caller.fetch(service, `/find?id=${id}`, {}, wishes);
+  tcp: async (caller, service, id, callOptions) => (await caller.call(service, 'find', { id }, callOptions)) as Answer,
+  http: async (caller, service, id, callOptions) => {
+    const answer = await caller.fetch(service, `/find?id=${id}`, {}, callOptions);
     if (!answer.ok) throw new Error(`status ${answer.status}`);
     return (await answer.json()) as Answer;
   },
-  grpc: (caller, service, id, wishes) => caller.grpc(service, Find, { id }, wishes),
+  grpc: (caller, service, id, callOptions) => caller.grpc(service, Find, { id }, callOptions),
 };
 
 const KINDS = [
@@ -96,24 +101,25 @@ describe.each(variants(KINDS, ([kind]) => kind, ['tcp']))(
 
     const instances = (): readonly Instance[] => caller.service(service).instances;
     const healthy = (): readonly Instance[] => instances().filter(({ state }) => state === 'HEALTHY');
-    const whole = (): Promise<unknown> => until('all workers are HEALTHY', () => healthy().length === WORKERS);
+    const waitUntilHealthy = (): Promise<unknown> =>
+      waitFor('all workers are HEALTHY', () => healthy().length === WORKERS);
 
     it('fails no call from the first one on, calls each worker, and outlives the death of one', async () => {
-      await until('one is registered', () => instances().length > 0);
+      await waitFor('one is registered', () => instances().length > 0);
       const failures: unknown[] = [];
       const callers = new Set<string>();
       const first = async (index: number): Promise<void> => {
         for (const protocol of protocols) {
-          await ask[protocol](caller, service, `first-${index}`, ONCE).then(
+          await ask[protocol](caller, service, `first-${index}`, NON_IDEMPOTENT).then(
             ({ instance }) => callers.add(instance),
             (error: unknown) => failures.push(error),
           );
         }
       };
-      for (let index = 0; index < FIRST_CALLS; index += 1) await first(index);
+      for (let index = 0; index < CALLS_BEFORE_FAULT; index += 1) await first(index);
       expect(failures.map(String)).toEqual([]);
-      await whole();
-      for (let index = 0; callers.size < WORKERS && index < FIRST_CALLS; index += 1) await first(index);
+      await waitUntilHealthy();
+      for (let index = 0; callers.size < WORKERS && index < CALLS_BEFORE_FAULT; index += 1) await first(index);
       expect(
         healthy()
           .map(({ id }) => id)
@@ -130,33 +136,35 @@ describe.each(variants(KINDS, ([kind]) => kind, ['tcp']))(
 
       const victim = healthy().at(0)!;
       const makeCall = async (_: Verb, id: string): Promise<string> => {
-        const answers = await Promise.all(protocols.map((protocol) => ask[protocol](caller, service, id, AGAIN)));
+        const answers = await Promise.all(protocols.map((protocol) => ask[protocol](caller, service, id, IDEMPOTENT)));
         return answers.at(0)!.instance;
       };
       const load = new OpenLoop(service, makeCall, PER_SECOND);
-      await until('the load runs', () => load.outcomes.length > 50);
+      await waitFor('the load runs', () => load.outcomes.length > 50);
       process.kill(Number(victim.metadata['pid']), 'SIGKILL');
       await primary.line(/^worker \d+ ended: SIGKILL$/);
-      await until('a new worker took its place', () => healthy().length === WORKERS && !healthy().includes(victim));
+      await waitFor('a new worker took its place', () => healthy().length === WORKERS && !healthy().includes(victim));
       const made = load.outcomes.length;
-      await until('it was called, too', () => load.outcomes.length > made + 50);
+      await waitFor('it was called, too', () => load.outcomes.length > made + 50);
       await load.stop();
       expect(load.outcomes.filter(({ failure }) => failure !== null)).toEqual([]);
       expect(new Set(load.outcomes.slice(made).map(({ instance }) => instance)).size).toBe(WORKERS);
     });
 
     it('drains a worker that gets SIGTERM, without a failed call', async () => {
-      await whole();
-      const leaver = healthy().at(0)!;
+      await waitUntilHealthy();
+      const leavingId = healthy().at(0)!;
       const makeCall = async (_: Verb, id: string): Promise<string> => {
-        const answers = await Promise.all(protocols.map((protocol) => ask[protocol](caller, service, id, ONCE)));
+        const answers = await Promise.all(
+          protocols.map((protocol) => ask[protocol](caller, service, id, NON_IDEMPOTENT)),
+        );
         return answers.at(0)!.instance;
       };
       const load = new OpenLoop(`${service}-drain`, makeCall, PER_SECOND);
-      await until('the load runs', () => load.outcomes.length > 50);
-      process.kill(Number(leaver.metadata['pid']), 'SIGTERM');
+      await waitFor('the load runs', () => load.outcomes.length > 50);
+      process.kill(Number(leavingId.metadata['pid']), 'SIGTERM');
       await primary.line(/^worker \d+ ended: (0|SIGTERM)$/);
-      await whole();
+      await waitUntilHealthy();
       await load.stop();
       expect(load.outcomes.filter(({ failure }) => failure !== null)).toEqual([]);
     });
@@ -171,7 +179,7 @@ describe('in a cluster of 3 workers', () => {
     start('workers', [], { KIND: 'context', SERVICE: 'cron', NOTES: notes, ROLLCALL_URL: url });
     const view = caller.service('cron');
     const healthy = (): readonly Instance[] => view.instances.filter(({ state }) => state === 'HEALTHY');
-    await until('all workers are HEALTHY', () => healthy().length === WORKERS);
+    await waitFor('all workers are HEALTHY', () => healthy().length === WORKERS);
     expect(new Set(healthy().map(({ endpoints }) => endpoints[0]?.port)).size).toBe(WORKERS);
   });
 
@@ -183,7 +191,7 @@ describe('in a cluster of 3 workers', () => {
     caller.start();
     onTestFinished(() => caller.close());
     const view = caller.service('shop');
-    await until('all workers are HEALTHY', () => {
+    await waitFor('all workers are HEALTHY', () => {
       return view.instances.filter(({ state }) => state === 'HEALTHY').length === WORKERS;
     });
     const replicas = new Set<string>();

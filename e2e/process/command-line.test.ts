@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { startRegistry, urlOf } from './by-hand.js';
+import { startRegistry, urlOf } from './plain-requests.js';
 import { endAll, start } from './spawn.js';
 import type { Child } from './spawn.js';
-import { until } from './until.js';
+import { waitFor } from './wait-for.js';
 
 const INTERVAL_MS = 500;
 const SLOW_MS = 8_000;
@@ -44,7 +44,7 @@ async function healthy(service: string, count: number): Promise<readonly string[
         .map((line) => JSON.parse(line) as { id: string; state: string })
         .map(({ id, state }) => [id, state]),
     );
-  const found = await until(`${count} of ${service} are HEALTHY`, () => {
+  const found = await waitFor(`${count} of ${service} are HEALTHY`, () => {
     const ids = [...states()].filter(([, state]) => state === 'HEALTHY').map(([id]) => id);
     return ids.length >= count && ids;
   });
@@ -118,8 +118,8 @@ describe('the command line, as processes', () => {
     [['call', 'a', 'nobody-answers-this'], 1],
     [['watch', '--url', 'http://127.0.0.1:1'], 3],
   ])('%j exits with %i and one line with the reason', async (argv, code) => {
-    const ran = await run(...argv);
-    expect(ran).toMatchObject({ code, out: '' });
-    expect(ran.err).toMatch(/^rollcall[^\n]+$/);
+    const runCommand = await run(...argv);
+    expect(runCommand).toMatchObject({ code, out: '' });
+    expect(runCommand.err).toMatch(/^rollcall[^\n]+$/);
   });
 });

@@ -9,7 +9,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { launch } from './launch.js';
 import { endAll, start } from './spawn.js';
 import type { Child } from './spawn.js';
-import { until } from './until.js';
+import { waitFor } from './wait-for.js';
 
 // Only its engine can show that an image builds. Checked here is what it depends on: files that exist, commands that
 // run as written, ports and names that agree with each other and with the code.
@@ -197,11 +197,13 @@ describe('deploy/compose.yaml', () => {
     const service = at(compose, 'services.a.environment') as Record<string, string>;
     expect(service['ROLLCALL_TOKEN']).toBe('${ROLLCALL_TOKEN:-}');
     const env = { ...service, ROLLCALL_URL: url.origin };
-    const inside = start('a', [], { ...env, ROLLCALL_TOKEN: token });
-    const outside = start('a', [], { ...env, ROLLCALL_TOKEN: '' });
-    await inside.line(/is HEALTHY/);
-    await until('it logs why', () => [...outside.out, ...outside.err].some((line) => line.includes('ROLLCALL_TOKEN')));
-    for (const child of [inside, outside, registry]) child.kill('SIGKILL');
+    const withToken = start('a', [], { ...env, ROLLCALL_TOKEN: token });
+    const withoutToken = start('a', [], { ...env, ROLLCALL_TOKEN: '' });
+    await withToken.line(/is HEALTHY/);
+    await waitFor('it logs why', () =>
+      [...withoutToken.out, ...withoutToken.err].some((line) => line.includes('ROLLCALL_TOKEN')),
+    );
+    for (const child of [withToken, withoutToken, registry]) child.kill('SIGKILL');
   });
 
   it('every mounted volume exists', () => {
@@ -347,9 +349,13 @@ function temporary(): string {
 }
 
 function commandsOfServices(): readonly (readonly string[])[] {
-  const composed = Object.values(at(compose, 'services') as Tree).map((service) => listAt<string>(service, 'command'));
-  const deployed = manifests.map((manifest) => listAt<string>(manifest, 'spec.template.spec.containers.0.command'));
-  return [...composed, ...deployed].filter((command) => command.length > 0);
+  const composeCommands = Object.values(at(compose, 'services') as Tree).map((service) =>
+    listAt<string>(service, 'command'),
+  );
+  const manifestCommands = manifests.map((manifest) =>
+    listAt<string>(manifest, 'spec.template.spec.containers.0.command'),
+  );
+  return [...composeCommands, ...manifestCommands].filter((command) => command.length > 0);
 }
 
 /** The command at the head of the compose file, without quotes and without the path of its file. */
@@ -361,7 +367,7 @@ function createLine(): readonly string[] {
 /** Maps folders of a container to folders of this machine. */
 type Paths = Readonly<Record<string, string>>;
 
-function placed(args: readonly string[], paths: Paths): readonly string[] {
+function mapPaths(args: readonly string[], paths: Paths): readonly string[] {
   return args.map((word) => {
     const path = Object.keys(paths).find((folder) => word.startsWith(folder));
     return path === undefined ? word : word.replace(path, paths[path] ?? '');
@@ -370,7 +376,7 @@ function placed(args: readonly string[], paths: Paths): readonly string[] {
 
 /** Makes a token with a `rollcall` command. */
 async function tokenBy(args: readonly string[], paths: Paths): Promise<string> {
-  const made = start('rollcall', placed(args, paths));
+  const made = start('rollcall', mapPaths(args, paths));
   expect(await made.exited).toMatchObject({ code: 0 });
   const [, token = ''] = /^ROLLCALL_TOKEN=(\S+)$/.exec(made.out.at(0)!) ?? [];
   expect(token).not.toBe('');
@@ -379,7 +385,7 @@ async function tokenBy(args: readonly string[], paths: Paths): Promise<string> {
 
 /** `rollcall` with these arguments, and any free port. */
 function runHere(args: readonly string[], paths: Paths): Child {
-  return start('rollcall', [...placed(args, paths), '--port', '0', '--json']);
+  return start('rollcall', [...mapPaths(args, paths), '--port', '0', '--json']);
 }
 
 async function urlOf(registry: Child): Promise<URL> {

@@ -2,24 +2,24 @@ import { cp, mkdir, mkdtemp, readdir, rename, rm, unlink } from 'node:fs/promise
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { beat, idsAt, register, startRegistry, urlOf } from './by-hand.js';
-import { doctor, found } from './doctor-stage.js';
+import { beat, fetchIds, register, startRegistry, urlOf } from './plain-requests.js';
+import { doctor, expectFinding } from './doctor-stage.js';
 import { endAll } from './spawn.js';
 import type { Child } from './spawn.js';
-import { until } from './until.js';
+import { waitFor } from './wait-for.js';
 
 /** A second, and what a busy machine may add to it. */
 const NOTICED_MS = 5_000;
 
 /** The registry's report about its store; null: nothing is wrong. */
-async function troubleAt(url: string): Promise<string | null> {
+async function fetchTrouble(url: string): Promise<string | null> {
   const { store } = (await (await fetch(`${url}/api/v1/registry`)).json()) as {
     store: { trouble: { text: string } | null };
   };
   return store.trouble?.text ?? null;
 }
 
-const says = (registry: Child, text: string): boolean => registry.err.some((line) => line.includes(text));
+const hasLogged = (registry: Child, text: string): boolean => registry.err.some((line) => line.includes(text));
 
 describe('the folder under a running registry', () => {
   let root = '';
@@ -63,12 +63,12 @@ describe('the folder under a running registry', () => {
 
   /** It reports the fault and refuses registrations, and continues everything else. */
   async function expectRefusal(text: string): Promise<void> {
-    await until('it has noticed', async () => (await troubleAt(url))?.includes(text), NOTICED_MS);
+    await waitFor('the registry reports the fault', async () => (await fetchTrouble(url))?.includes(text), NOTICED_MS);
     const refused = await register(url, 'refused');
     expect(refused.status).toBe(503);
     expect(await refused.json()).toMatchObject({ code: 'NOT_READY' });
     expect((await beat(url, 'before-0')).status).toBe(200);
-    expect(await idsAt(url)).toEqual(acknowledged);
+    expect(await fetchIds(url)).toEqual(acknowledged);
     // once; the refusal of a registration is another line
     const reports = registry.err.filter(
       (line) => line.includes(text) && !/refused the registration|could not keep/.test(line),
@@ -79,30 +79,30 @@ describe('the folder under a running registry', () => {
   it('is deleted: registrations are refused until it is back, and then contains all instances', async () => {
     await rm(folder, { recursive: true });
     await expectRefusal(`${folder} is gone`);
-    found(await doctor(url, ['--no-ports']), 'store-trouble', /is gone.*mkdir/, /ls -ld/);
+    expectFinding(await doctor(url, ['--no-ports']), 'store-trouble', /is gone.*mkdir/, /ls -ld/);
     await mkdir(folder);
-    await until('it works again', async () => (await troubleAt(url)) === null, NOTICED_MS);
+    await waitFor('the registry reports no fault', async () => (await fetchTrouble(url)) === null, NOTICED_MS);
     await join5('after');
     await restart();
-    expect(await idsAt(url)).toEqual(acknowledged);
+    expect(await fetchIds(url)).toEqual(acknowledged);
   });
 
   it('is moved away and moved back', async () => {
     await rename(folder, join(root, 'away'));
     await expectRefusal(`${folder} is gone`);
     await rename(join(root, 'away'), folder);
-    await until('it works again', async () => (await troubleAt(url)) === null, NOTICED_MS);
+    await waitFor('the registry reports no fault', async () => (await fetchTrouble(url)) === null, NOTICED_MS);
     await join5('after');
     await restart();
-    expect(await idsAt(url)).toEqual(acknowledged);
+    expect(await fetchIds(url)).toEqual(acknowledged);
   });
 
   it('loses its log: no instance acknowledged before or after is forgotten', async () => {
     for (const name of await readdir(folder)) if (name.startsWith('log-')) await unlink(join(folder, name));
     await join5('after');
-    expect(says(registry, 'Nothing is lost: everything was written anew.')).toBe(true);
+    expect(hasLogged(registry, 'Nothing is lost: everything was written anew.')).toBe(true);
     await restart();
-    expect(await idsAt(url)).toEqual(acknowledged);
+    expect(await fetchIds(url)).toEqual(acknowledged);
   });
 
   it('is replaced by that of another registry, which is left unchanged', async () => {

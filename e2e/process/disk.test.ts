@@ -3,7 +3,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest';
-import { idsAt, register, startRegistry, urlOf, versionsAt } from './by-hand.js';
+import { fetchIds, register, startRegistry, urlOf, fetchVersions } from './plain-requests.js';
 import { endAll, start } from './spawn.js';
 import type { Child } from './spawn.js';
 
@@ -11,10 +11,10 @@ import type { Child } from './spawn.js';
 const KILLS = Number(process.env['DISK_KILLS'] ?? 20);
 /** Concurrent registrations, and how many are enough per run of the registry. */
 const CLIENTS = 8;
-const ENOUGH = 60;
+const REGISTRATIONS_PER_LIFE = 60;
 
 /** A registry that decides nothing, so that registered instances stay. */
-function up(folder: string): Child {
+function startUndecidingRegistry(folder: string): Child {
   return startRegistry(3_600_000, ['--data', folder]);
 }
 
@@ -26,7 +26,7 @@ function killWithin(registry: Child, ms: number): Promise<unknown> {
 
 /** Registers one after another until the registry is gone. */
 async function registerAll(url: string, prefix: string, acknowledged: Set<string>): Promise<void> {
-  for (let index = 0; index < ENOUGH / CLIENTS; index += 1) {
+  for (let index = 0; index < REGISTRATIONS_PER_LIFE / CLIENTS; index += 1) {
     const id = `${prefix}-${index}`;
     const answer = await register(url, id).catch(() => null);
     if (answer === null) return;
@@ -50,11 +50,11 @@ describe('a registry that is killed at any moment', () => {
     async () => {
       const acknowledged = new Set<string>();
       const lost = async (url: string): Promise<readonly string[]> => {
-        const known = await idsAt(url);
+        const known = await fetchIds(url);
         return [...acknowledged].filter((id) => !known.has(id));
       };
       for (let life = 0; life < KILLS; life += 1) {
-        const registry = up(folder);
+        const registry = startUndecidingRegistry(folder);
         // some die before they serve: while they read, or write their snapshot
         if (life % 4 === 3) {
           await killWithin(registry, 600);
@@ -71,7 +71,7 @@ describe('a registry that is killed at any moment', () => {
           await vi.waitFor(() => expect(acknowledged.size).toBeGreaterThan(before), { timeout: 30_000, interval: 5 });
         await Promise.all([killWithin(registry, 60), ...clients]);
       }
-      const last = up(folder);
+      const last = startUndecidingRegistry(folder);
       expect(await lost(await urlOf(last))).toEqual([]);
       // else the kills came before anything had happened
       expect(acknowledged.size).toBeGreaterThanOrEqual(KILLS / 2);
@@ -92,7 +92,7 @@ async function killInSnapshot(registry: Child, folder: string): Promise<void> {
 }
 
 /** Updates each of its own instances in turn until the registry is gone; remembers the last acknowledged update. */
-async function talk(url: string, ids: readonly string[], acknowledged: Map<string, number>): Promise<void> {
+async function updateRepeatedly(url: string, ids: readonly string[], acknowledged: Map<string, number>): Promise<void> {
   for (let index = 0; ; index += 1) {
     const id = ids[index % ids.length] ?? '';
     const version = (acknowledged.get(id) ?? 0) + 1;
@@ -121,7 +121,7 @@ describe('a registry that is killed in the middle of a snapshot', () => {
         Array.from({ length: 16 }, (_member, index) => `${client}-${index}`),
       );
       const lost = async (url: string): Promise<readonly string[]> => {
-        const versions = await versionsAt(url);
+        const versions = await fetchVersions(url);
         return [...acknowledged].filter(([id, version]) => !(Number(versions.get(id)) >= version)).map(([id]) => id);
       };
       let unfinished = 0;
@@ -130,7 +130,10 @@ describe('a registry that is killed in the middle of a snapshot', () => {
         if (life % 2 === 0) {
           const url = await urlOf(registry);
           expect(await lost(url)).toEqual([]);
-          await Promise.all([killInSnapshot(registry, folder), ...groups.map((ids) => talk(url, ids, acknowledged))]);
+          await Promise.all([
+            killInSnapshot(registry, folder),
+            ...groups.map((ids) => updateRepeatedly(url, ids, acknowledged)),
+          ]);
         } else {
           // the snapshot with which it begins
           await killInSnapshot(registry, folder);
@@ -159,15 +162,15 @@ describe('a folder in use by a registry', () => {
   });
 
   it('is refused to another registry, even while the first is frozen, and free at once after a kill', async () => {
-    const first = up(folder);
+    const first = startUndecidingRegistry(folder);
     await urlOf(first);
     first.kill('SIGSTOP');
-    const second = up(folder);
+    const second = startUndecidingRegistry(folder);
     expect(await second.exited).toMatchObject({ code: 1 });
     expect(second.err.join('\n')).toContain(`${folder} is in use by another registry (process ${first.pid}).`);
     first.kill('SIGKILL');
     await first.exited;
-    const third = up(folder);
+    const third = startUndecidingRegistry(folder);
     await urlOf(third);
     expect(third.err.join('\n')).toContain(`process ${first.pid} that is gone`);
     third.kill('SIGKILL');

@@ -1,9 +1,9 @@
 // `rollcall doctor` on failing calls: a real caller keeps calling a service whose only instance was drained.
 import { afterAll, expect, it } from 'vitest';
-import { startRegistry, urlOf } from './by-hand.js';
-import { closeAll, codesOf, diagnose, found, keep } from './doctor-stage.js';
+import { startRegistry, urlOf } from './plain-requests.js';
+import { closeAll, codesOf, diagnose, expectFinding, closeLater } from './doctor-stage.js';
 import { endAll, start } from './spawn.js';
-import { until } from './until.js';
+import { waitFor } from './wait-for.js';
 
 const INTERVAL_MS = 500;
 const ASKS_EVERY_MS = 100;
@@ -25,13 +25,13 @@ it('reports failing calls to a service without callable instances, for the calle
       },
       () => false,
     );
-  await until('the gateway calls it', ask);
+  await waitFor('the gateway calls it', ask);
   const { instances } = (await (await fetch(`${url}/api/v1/services/shop`)).json()) as { instances: { id: string }[] };
   const id = instances[0]?.id ?? '';
   expect(codesOf(await diagnose(url, ['gateway', '--no-ports']))).not.toContain('calls-failing');
 
   const asking = setInterval(() => void ask(), ASKS_EVERY_MS);
-  keep(() => clearInterval(asking));
+  closeLater(() => clearInterval(asking));
   expect((await start('rollcall', ['drain', id, '--url', url, '--reason', 'new disk']).exited).code).toBe(0);
   const failures = async (): Promise<boolean> => {
     const { edges } = (await (await fetch(`${url}/api/v1/topology`)).json()) as {
@@ -39,14 +39,14 @@ it('reports failing calls to a service without callable instances, for the calle
     };
     return edges.some((edge) => edge.failures >= 3 && edge.failures === edge.calls);
   };
-  await until('the gateway reports its failures', failures, 40_000);
+  await waitFor('the gateway reports its failures', failures, 40_000);
 
   for (const word of ['gateway', 'shop', id]) {
-    const diagnosed = await diagnose(url, [word, '--no-ports']);
-    const one = found(diagnosed, 'calls-failing', /of shop 0 of 1 may be called/, /rollcall doctor shop/);
+    const diagnosis = await diagnose(url, [word, '--no-ports']);
+    const one = expectFinding(diagnosis, 'calls-failing', /of shop 0 of 1 may be called/, /rollcall doctor shop/);
     expect(one.what).toMatch(/^gateway → shop: \d+ of \d+ calls failed in .* \(no instance of shop may be called\)\.$/);
     expect(one.gravity).toBe('broken');
-    expect(diagnosed.code).toBe(1);
-    expect(diagnosed.verdict).toMatch(/Elsewhere was not looked at\.$/);
+    expect(diagnosis.code).toBe(1);
+    expect(diagnosis.verdict).toMatch(/Elsewhere was not looked at\.$/);
   }
 });

@@ -7,18 +7,18 @@ import type { AddressInfo, Server as TcpServer, Socket } from 'node:net';
 import { start } from './spawn.js';
 
 /** Open resources; `closeAll` closes them, the newest first. */
-const open: (() => unknown)[] = [];
+const closers: (() => unknown)[] = [];
 
 export async function closeAll(): Promise<void> {
-  for (const close of open.splice(0).toReversed()) await close();
+  for (const close of closers.splice(0).toReversed()) await close();
 }
 
 /** Closes it with everything else. */
-export function keep(close: () => unknown): void {
-  open.push(close);
+export function closeLater(close: () => unknown): void {
+  closers.push(close);
 }
 
-export interface Diagnosed {
+export interface Diagnosis {
   readonly code: number | null;
   readonly verdict: string;
   readonly findings: readonly {
@@ -39,21 +39,21 @@ export async function doctor(
   url: string,
   args: readonly string[] = [],
   env: NodeJS.ProcessEnv = {},
-): Promise<Diagnosed> {
+): Promise<Diagnosis> {
   const child = start('rollcall', ['doctor', '-o', 'json', '--url', url, ...args], env);
   const { code } = await child.exited;
   if (child.out.length !== 1) throw new Error(`doctor printed: ${[...child.out, ...child.err].join('\n')}`);
-  return { code, ...(JSON.parse(child.out.join('')) as Omit<Diagnosed, 'code'>) };
+  return { code, ...(JSON.parse(child.out.join('')) as Omit<Diagnosis, 'code'>) };
 }
 
 /** In the order of the guide. */
 const CODES = [
   ...readFileSync(new URL('../../docs/guide/troubleshooting.md', import.meta.url), 'utf8').matchAll(/^### (\S+)$/gm),
 ].map(([, code = '']) => code);
-const FIRST = CODES.indexOf('port-not-listening');
-const ABOUT_BOTH: readonly string[] = ['insecure-registry'];
+const FIRST_INSTANCE_CODE = CODES.indexOf('port-not-listening');
+const SHARED_CODES: readonly string[] = ['insecure-registry'];
 /** The codes that need a network, or a process, in trouble. */
-export const OF_TROUBLE: readonly string[] = [
+export const TROUBLE_CODES: readonly string[] = [
   'registry-at-other-address',
   'registry-closes-connections',
   'few-open-files-here',
@@ -64,40 +64,52 @@ export const OF_TROUBLE: readonly string[] = [
   'few-open-files',
   'heartbeats-lost',
 ];
-const elsewhere = [...ABOUT_BOTH, ...OF_TROUBLE];
-/** The codes that each of the other two files provokes; `OF_TROUBLE` is provoked by the third one. */
-export const OF_REGISTRIES: readonly string[] = CODES.slice(0, FIRST).filter((code) => !elsewhere.includes(code));
-export const OF_INSTANCES: readonly string[] = [
-  ...CODES.slice(FIRST).filter((code) => !elsewhere.includes(code)),
-  ...ABOUT_BOTH,
+const otherCodes = [...SHARED_CODES, ...TROUBLE_CODES];
+/** The codes that each of the other two files provokes; `TROUBLE_CODES` is provoked by the third one. */
+export const REGISTRY_CODES: readonly string[] = CODES.slice(0, FIRST_INSTANCE_CODE).filter(
+  (code) => !otherCodes.includes(code),
+);
+export const INSTANCE_CODES: readonly string[] = [
+  ...CODES.slice(FIRST_INSTANCE_CODE).filter((code) => !otherCodes.includes(code)),
+  ...SHARED_CODES,
 ];
 
 /** All codes that were found in this file. */
 export const provoked: Set<string> = new Set();
 
 /** Runs the doctor and counts its codes as provoked. */
-export async function diagnose(...asked: Parameters<typeof doctor>): Promise<Diagnosed> {
-  const diagnosed = await doctor(...asked);
-  for (const { code } of diagnosed.findings) provoked.add(code);
-  return diagnosed;
+export async function diagnose(...args: Parameters<typeof doctor>): Promise<Diagnosis> {
+  const diagnosis = await doctor(...args);
+  for (const { code } of diagnosis.findings) provoked.add(code);
+  return diagnosis;
 }
 
-export const codesOf = ({ findings }: Diagnosed): string[] => findings.map(({ code }) => code);
+export const codesOf = ({ findings }: Diagnosis): string[] => findings.map(({ code }) => code);
 
 /** The finding with this code whose evidence and fix match. */
-export function found({ findings }: Diagnosed, code: string, says: RegExp, fix: RegExp): Diagnosed['findings'][number] {
-  const one = findings.find((each) => each.code === code && each.evidence.some((line) => says.test(line)));
-  const isWhole =
-    one !== undefined && fix.test(one.fix.join('\n')) && one.link === `docs/guide/troubleshooting.md#${code}`;
-  if (isWhole) return one;
-  throw new Error(`No ${code} that matches ${says} and ${fix} in ${JSON.stringify(findings, null, 1)}`);
+export function expectFinding(
+  { findings }: Diagnosis,
+  code: string,
+  evidence: RegExp,
+  fix: RegExp,
+): Diagnosis['findings'][number] {
+  const finding = findings.find((each) => each.code === code && each.evidence.some((line) => evidence.test(line)));
+  const hasFixAndLink =
+    finding !== undefined &&
+    fix.test(finding.fix.join('\n')) &&
+    finding.link === `docs/guide/troubleshooting.md#${code}`;
+  if (hasFixAndLink) return finding;
+  throw new Error(`No ${code} that matches ${evidence} and ${fix} in ${JSON.stringify(findings, null, 1)}`);
 }
 
 /** Makes a server of the test listen on a free port of this address. */
-export async function listening<One extends Server | TcpServer>(server: One, host = '127.0.0.1'): Promise<number> {
+export async function listenOnFreePort<One extends Server | TcpServer>(
+  server: One,
+  host = '127.0.0.1',
+): Promise<number> {
   server.listen(0, host);
   await once(server, 'listening');
-  keep(() => {
+  closeLater(() => {
     if ('closeAllConnections' in server) server.closeAllConnections();
     server.close();
   });
@@ -108,7 +120,7 @@ export async function listening<One extends Server | TcpServer>(server: One, hos
 
 const SECRET = 'a-secret-of-132-bits-22';
 
-export interface HandMade {
+export interface RawService {
   readonly id: string;
   readonly port: number;
   /** Whether it answers Heartbeat-1. If not, it accepts the connection and sends nothing. */
@@ -121,10 +133,10 @@ export interface HandMade {
   twin: string | null;
   turn: number;
   /** Closes its port. */
-  hangUp(): Promise<void>;
+  closePort(): Promise<void>;
 }
 
-export interface Making {
+export interface RawServiceOptions {
   readonly intervalMs: number;
   readonly id?: string;
   /** The address that it registers; default: where it listens. */
@@ -136,22 +148,26 @@ export interface Making {
 }
 
 /** A service that implements docs/PROTOCOL.md, each part only as long as the test wants. */
-export async function handMade(url: string, service: string, making: Making): Promise<HandMade> {
-  const { intervalMs, place = {}, metadata = {}, beats = true, edges } = making;
-  const { id = `${service}-${Math.random().toString(36).slice(2, 12)}` } = making;
+export async function startRawService(
+  url: string,
+  service: string,
+  serviceOptions: RawServiceOptions,
+): Promise<RawService> {
+  const { intervalMs, place = {}, metadata = {}, beats = true, edges } = serviceOptions;
+  const { id = `${service}-${Math.random().toString(36).slice(2, 12)}` } = serviceOptions;
   let nonce: string | null = null;
   let seq = 0;
-  const reply = async (asked: IncomingMessage, response: ServerResponse): Promise<void> => {
-    const body = await bodyOf(asked);
+  const reply = async (incoming: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const body = await bodyOf(incoming);
     if (!one.answers) return;
     const call = JSON.parse(body) as { nonce?: string; instance?: string; purpose?: string };
     nonce = call.nonce ?? nonce;
     response.setHeader('connection', 'close');
     response.end(JSON.stringify({ instance: nameFor(one, call), nonce: call.nonce ?? null }));
   };
-  const server = createServer((asked, response) => void reply(asked, response).catch(() => asked.destroy()));
-  const port = await listening(server);
-  const one: HandMade = {
+  const server = createServer((incoming, response) => void reply(incoming, response).catch(() => incoming.destroy()));
+  const port = await listenOnFreePort(server);
+  const one: RawService = {
     id,
     port,
     answers: true,
@@ -159,7 +175,7 @@ export async function handMade(url: string, service: string, making: Making): Pr
     name: id,
     twin: null,
     turn: 0,
-    hangUp: async () => {
+    closePort: async () => {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
     },
@@ -181,7 +197,7 @@ export async function handMade(url: string, service: string, making: Making): Pr
       .then((answer) => answer.arrayBuffer())
       .catch(() => null);
   }, intervalMs / 2);
-  keep(() => clearInterval(timer));
+  closeLater(() => clearInterval(timer));
   return one;
 }
 
@@ -190,7 +206,7 @@ export async function handMade(url: string, service: string, making: Making): Pr
  * required.
  */
 function nameFor(
-  one: HandMade,
+  one: RawService,
   { instance, purpose }: { readonly instance?: string; readonly purpose?: string },
 ): string {
   if (one.twin === null) return one.name;
@@ -224,7 +240,7 @@ async function bodyOf(stream: IncomingMessage): Promise<string> {
 // ---- proxies --------------------------------------------------------------------------------------------
 
 /** What a proxy changes. */
-export interface Meddling {
+export interface ProxyFaults {
   /** Whether this request is blocked. */
   readonly cuts?: (path: string) => boolean;
   readonly host?: string;
@@ -235,15 +251,15 @@ export interface Meddling {
 }
 
 /** An HTTP proxy in front of a registry: its URL. */
-export async function proxyOf(
+export async function startProxy(
   url: string,
-  { cuts = () => false, host, dateMs = 0, lastsMs }: Meddling,
+  { cuts = () => false, host, dateMs = 0, lastsMs }: ProxyFaults,
 ): Promise<string> {
-  const server = createServer((asked: IncomingMessage, response: ServerResponse) => {
-    const path = asked.url ?? '';
-    if (cuts(path)) return void asked.socket.destroy();
-    const headers = { ...asked.headers, ...(host === undefined ? {} : { host }) };
-    const onward = request(`${url}${path}`, { method: asked.method ?? 'GET', headers, agent: false }, (answer) => {
+  const server = createServer((incoming: IncomingMessage, response: ServerResponse) => {
+    const path = incoming.url ?? '';
+    if (cuts(path)) return void incoming.socket.destroy();
+    const headers = { ...incoming.headers, ...(host === undefined ? {} : { host }) };
+    const onward = request(`${url}${path}`, { method: incoming.method ?? 'GET', headers, agent: false }, (answer) => {
       const date = new Date(Date.parse(String(answer.headers.date)) + dateMs).toUTCString();
       response.writeHead(answer.statusCode ?? 500, { ...answer.headers, date });
       answer.pipe(response);
@@ -254,24 +270,24 @@ export async function proxyOf(
       response.on('close', () => answer.destroy());
     });
     onward.on('error', () => response.destroy());
-    asked.pipe(onward);
+    incoming.pipe(onward);
   });
-  return `http://127.0.0.1:${await listening(server)}`;
+  return `http://127.0.0.1:${await listenOnFreePort(server)}`;
 }
 
 /** A TCP proxy that forwards a connection only if its first data fits: its port. */
-export async function pickyProxy(port: () => number, fits: (first: string) => boolean): Promise<number> {
+export async function startPickyProxy(port: () => number, accepts: (first: string) => boolean): Promise<number> {
   const server = createTcpServer((socket: Socket) => {
     socket.on('error', () => {});
     socket.once('data', (first) => {
-      if (!fits(first.toString('utf8'))) return void socket.resetAndDestroy();
+      if (!accepts(first.toString('utf8'))) return void socket.resetAndDestroy();
       const onward = connect(port(), '127.0.0.1');
       onward.on('error', () => socket.destroy());
       onward.write(first);
       socket.pipe(onward).pipe(socket);
     });
   });
-  return listening(server);
+  return listenOnFreePort(server);
 }
 
 /** The losses of a connection. */
@@ -279,22 +295,22 @@ export interface Losses {
   /** By the number of the connection, from 0: whether it is accepted and never answered. */
   readonly swallows?: (nth: number) => boolean;
   /** The number of bytes of each answer that are forwarded; then no more, and the connection stays open. */
-  readonly most?: number;
+  readonly maxBytes?: number;
 }
 
 /** A TCP proxy that loses part of its traffic: its port. */
-export async function lossyProxy(
+export async function startLossyProxy(
   port: () => number,
-  { swallows = () => false, most = Infinity }: Losses,
+  { swallows = () => false, maxBytes = Infinity }: Losses,
 ): Promise<number> {
   let connections = 0;
   const server = createTcpServer((socket: Socket) => {
     const isLost = swallows(connections);
     connections += 1;
     socket.on('error', () => {});
-    keep(() => socket.destroy());
+    closeLater(() => socket.destroy());
     if (isLost) return;
-    let left = most;
+    let left = maxBytes;
     const onward = connect(port(), '127.0.0.1');
     onward.on('error', () => socket.destroy());
     socket.on('close', () => onward.destroy());
@@ -307,5 +323,5 @@ export async function lossyProxy(
       if (left >= 0) socket.end();
     });
   });
-  return listening(server);
+  return listenOnFreePort(server);
 }

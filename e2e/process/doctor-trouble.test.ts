@@ -7,27 +7,27 @@ import { request } from 'node:http';
 import type { IncomingMessage } from 'node:http';
 import { createServer as createTcpServer } from 'node:net';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
-import { startRegistry, urlOf } from './by-hand.js';
+import { startRegistry, urlOf } from './plain-requests.js';
 import {
   closeAll,
   codesOf,
   diagnose,
-  found,
-  handMade,
-  keep,
-  listening,
-  lossyProxy,
-  OF_TROUBLE,
+  expectFinding,
+  startRawService,
+  closeLater,
+  listenOnFreePort,
+  startLossyProxy,
+  TROUBLE_CODES,
   provoked,
-  proxyOf,
+  startProxy,
   register,
 } from './doctor-stage.js';
-import type { Diagnosed } from './doctor-stage.js';
+import type { Diagnosis } from './doctor-stage.js';
 import { freePort } from './free-port.js';
 import { launch } from './launch.js';
 import type { Child } from './launch.js';
 import { endAll, PROGRAMS, start } from './spawn.js';
-import { until } from './until.js';
+import { waitFor } from './wait-for.js';
 
 const INTERVAL_MS = 200;
 /** So slow that no state changes during a test. */
@@ -39,13 +39,13 @@ afterEach(async () => {
 });
 afterAll(endAll);
 
-const registryWith = (...args: string[]): Promise<string> => urlOf(startRegistry(CALM_MS, ['--memory', ...args]));
+const startRegistryWith = (...args: string[]): Promise<string> => urlOf(startRegistry(CALM_MS, ['--memory', ...args]));
 const portOf = (url: string): number => Number(new URL(url).port);
 
 const SECRET = 'a-secret-of-132-bits-22';
 
 /** The fixes of all findings. */
-const fixesOf = ({ findings }: Diagnosed): string => findings.flatMap(({ fix }) => fix).join('\n');
+const fixesOf = ({ findings }: Diagnosis): string => findings.flatMap(({ fix }) => fix).join('\n');
 
 async function anInstance(url: string, id: string, port = 9, secret = SECRET): Promise<void> {
   const answer = await register(url, { id, service: 'crowd', endpoints: [{ protocol: 'tcp', port }], secret });
@@ -58,7 +58,7 @@ async function opened(url: string, headers: Readonly<Record<string, string>>): P
   asked.end();
   const [response] = (await once(asked, 'response')) as [IncomingMessage];
   response.on('error', () => {}).resume();
-  keep(() => response.destroy());
+  closeLater(() => response.destroy());
 }
 
 /** Whether it is answered on a connection of its own. */
@@ -82,111 +82,126 @@ function limitFiles(child: Child, more: number): void {
 const isLinux = process.platform === 'linux';
 if (!isLinux) console.warn('skipped: processes without open files, since only Linux has prlimit and /proc');
 
-function limited(): Child {
+function startLimitedProgram(): Child {
   const up = ['up', '--json', '--memory', '--port', '0', '--interval', String(CALM_MS)];
   return launch('sh', ['-c', 'ulimit -n 160 && exec "$@"', 'sh', process.execPath, PROGRAMS.rollcall, ...up]);
 }
 
 describe.runIf(isLinux)('a registry with few open files', () => {
-  it('that accepts no more connections: the doctor does not suspect TLS, and reports an unknown cause', async () => {
-    const registry = limited();
+  it('is reported with an unknown cause, not with TLS, when it accepts no more connections', async () => {
+    const registry = startLimitedProgram();
     const url = await urlOf(registry);
     // the limit applies to their numbers, and there are gaps between those that are open
     let more = 0;
-    await until('it has no file left', async () => {
+    await waitFor('it has no file left', async () => {
       limitFiles(registry, more);
       more -= 1;
       return !(await isReached(url));
     });
-    const diagnosed = await diagnose(url);
-    const { what } = found(
-      diagnosed,
+    const diagnosis = await diagnose(url);
+    const { what } = expectFinding(
+      diagnosis,
       'registry-closes-connections',
       /ECONNRESET.*\d of 6 tries/,
       /open files.*ulimit -n/,
     );
     expect(what).toContain('The reason is not visible from here');
-    expect([diagnosed.code, fixesOf(diagnosed).includes('https://')]).toEqual([3, false]);
+    expect([diagnosis.code, fixesOf(diagnosis).includes('https://')]).toEqual([3, false]);
   });
 
-  it('that has hardly any left reports how many are open', async () => {
-    const registry = limited();
+  it('reports how many are open when hardly any are left', async () => {
+    const registry = startLimitedProgram();
     const url = await urlOf(registry);
     for (let port = 1; openFilesOf(registry) < 140; port += 1) {
       await anInstance(url, `crowd-${port}`, port);
       // its line, which may stay open
       await opened(`${url}/api/v1/watch?instance=crowd-${port}`, { authorization: `Bearer ${SECRET}` });
     }
-    const diagnosed = await diagnose(url, ['--no-ports', 'crowd-1']);
-    found(diagnosed, 'few-open-files', /1[3-5]\d of 160 files and connections are open/, /LimitNOFILE|ulimit/);
-    expect(JSON.stringify(diagnosed.findings)).not.toContain('are used by');
+    const diagnosis = await diagnose(url, ['--no-ports', 'crowd-1']);
+    expectFinding(diagnosis, 'few-open-files', /1[3-5]\d of 160 files and connections are open/, /LimitNOFILE|ulimit/);
+    expect(JSON.stringify(diagnosis.findings)).not.toContain('are used by');
   });
 });
 
 describe('a connection that loses packets', () => {
   it('is reported with the number of successful attempts, and no fix suggests another address', async () => {
-    const url = await registryWith();
+    const url = await startRegistryWith();
     await anInstance(url, 'crowd-1');
-    const port = await lossyProxy(() => portOf(url), { swallows: (nth) => nth % 2 === 1 });
-    const diagnosed = await diagnose(`http://127.0.0.1:${port}`, ['--no-ports']);
-    found(diagnosed, 'registry-unsteady', /asked from here: \d+ of \d+ tries were answered/, /ping -c 20/);
-    expect(codesOf(diagnosed)).not.toContain('stream-cut');
-    expect(fixesOf(diagnosed)).not.toMatch(/advertiseHost|https:/);
-    expect(diagnosed.unchecked.join()).not.toContain('none is registered');
-    expect(diagnosed.code).toBe(1);
+    const port = await startLossyProxy(() => portOf(url), { swallows: (nth) => nth % 2 === 1 });
+    const diagnosis = await diagnose(`http://127.0.0.1:${port}`, ['--no-ports']);
+    expectFinding(diagnosis, 'registry-unsteady', /asked from here: \d+ of \d+ tries were answered/, /ping -c 20/);
+    expect(codesOf(diagnosis)).not.toContain('stream-cut');
+    expect(fixesOf(diagnosis)).not.toMatch(/advertiseHost|https:/);
+    expect(diagnosis.unchecked.join()).not.toContain('none is registered');
+    expect(diagnosis.code).toBe(1);
   });
 
-  it('between the registry and an instance is reported for both, and no fix suggests another address', async () => {
+  it('is reported for the registry and the instance between them, and no fix suggests another address', async () => {
     const url = await urlOf(startRegistry(INTERVAL_MS, ['--memory']));
     let target = 0;
-    const place = { port: await lossyProxy(() => target, { swallows: (nth) => nth % 4 >= 2 }) };
-    const one = await handMade(url, 'lossy', { intervalMs: INTERVAL_MS, place });
+    const place = { port: await startLossyProxy(() => target, { swallows: (nth) => nth % 4 >= 2 }) };
+    const one = await startRawService(url, 'lossy', { intervalMs: INTERVAL_MS, place });
     target = one.port;
-    await until('some rounds are lost, and some are not', async () => {
+    await waitFor('some rounds are lost, and some are not', async () => {
       const { heartbeat1 } = (await (await fetch(`${url}/api/v1/instances/${one.id}/beats`)).json()) as {
         heartbeat1: { roundTripMs: number | null }[];
       };
       const answered = heartbeat1.map(({ roundTripMs }) => roundTripMs !== null);
       return answered.filter((is, index) => is && index > 0 && !answered[index - 1]).length >= 3;
     });
-    const diagnosed = await diagnose(url, ['lossy']);
-    found(diagnosed, 'heartbeats-lost', /of the last \d+ rounds of Heartbeat-1 \d+ were answered/, /ping -c 20/);
-    expect(fixesOf(diagnosed)).not.toContain('advertiseHost');
+    const diagnosis = await diagnose(url, ['lossy']);
+    expectFinding(
+      diagnosis,
+      'heartbeats-lost',
+      /of the last \d+ rounds of Heartbeat-1 \d+ were answered/,
+      /ping -c 20/,
+    );
+    expect(fixesOf(diagnosis)).not.toContain('advertiseHost');
   });
 
-  it('that drops only large answers is reported', async () => {
-    const url = await registryWith();
-    const port = await lossyProxy(() => portOf(url), { most: 32_768 });
-    const diagnosed = await diagnose(`http://127.0.0.1:${port}`);
-    found(diagnosed, 'large-answers-lost', /bytes of an answer came, and no more/, /ping -c 3 -M do/);
-    found(diagnosed, 'large-answers-lost', /an answer of \d+ bytes, and smaller ones, arrived/, /MSS/);
-    expect(codesOf(diagnosed)).toEqual(['large-answers-lost']);
+  it('is reported when it drops only large answers', async () => {
+    const url = await startRegistryWith();
+    const port = await startLossyProxy(() => portOf(url), { maxBytes: 32_768 });
+    const diagnosis = await diagnose(`http://127.0.0.1:${port}`);
+    expectFinding(diagnosis, 'large-answers-lost', /bytes of an answer came, and no more/, /ping -c 3 -M do/);
+    expectFinding(diagnosis, 'large-answers-lost', /an answer of \d+ bytes, and smaller ones, arrived/, /MSS/);
+    expect(codesOf(diagnosis)).toEqual(['large-answers-lost']);
   });
 
-  it('that drops all answers above one packet, even the one about the registry, is reported', async () => {
-    const url = await registryWith();
-    const port = await lossyProxy(() => portOf(url), { most: 1_300 });
-    const diagnosed = await diagnose(`http://127.0.0.1:${port}`);
-    found(diagnosed, 'large-answers-lost', /of an answer came, and no more/, /ping -c 3 -M do/);
-    expect(diagnosed.code).toBe(1);
+  it('is reported when it drops all answers above one packet, even the one about the registry', async () => {
+    const url = await startRegistryWith();
+    const port = await startLossyProxy(() => portOf(url), { maxBytes: 1_300 });
+    const diagnosis = await diagnose(`http://127.0.0.1:${port}`);
+    expectFinding(diagnosis, 'large-answers-lost', /of an answer came, and no more/, /ping -c 3 -M do/);
+    expect(diagnosis.code).toBe(1);
   });
 });
 
 describe('the registry that the doctor asks', () => {
   it('is found on IPv6 alone, and no fix suggests to start it again', async () => {
-    const url = await registryWith('--host', '::1');
-    const diagnosed = await diagnose(`http://127.0.0.1:${portOf(url)}`);
-    found(diagnosed, 'registry-at-other-address', /at ::1 alone: a registry/, /ROLLCALL_URL=http:\/\/\[::1\]:\d+/);
-    expect(fixesOf(diagnosed)).not.toContain('npx rollcall up');
-    expect(codesOf(diagnosed)).toEqual(['registry-at-other-address']);
-    expect(diagnosed.code).toBe(3);
+    const url = await startRegistryWith('--host', '::1');
+    const diagnosis = await diagnose(`http://127.0.0.1:${portOf(url)}`);
+    expectFinding(
+      diagnosis,
+      'registry-at-other-address',
+      /at ::1 alone: a registry/,
+      /ROLLCALL_URL=http:\/\/\[::1\]:\d+/,
+    );
+    expect(fixesOf(diagnosis)).not.toContain('npx rollcall up');
+    expect(codesOf(diagnosis)).toEqual(['registry-at-other-address']);
+    expect(diagnosis.code).toBe(3);
   });
 
   it('may be an empty one, while instances are at another of the list', async () => {
-    const [empty, full] = await Promise.all([registryWith(), registryWith()]);
+    const [empty, full] = await Promise.all([startRegistryWith(), startRegistryWith()]);
     await anInstance(full, 'crowd-1');
-    const diagnosed = await diagnose(`${empty},${full}`, ['--no-ports']);
-    const { what } = found(diagnosed, 'registries-differ', /with 0 instances/, new RegExp(`doctor --url ${full}`));
+    const diagnosis = await diagnose(`${empty},${full}`, ['--no-ports']);
+    const { what } = expectFinding(
+      diagnosis,
+      'registries-differ',
+      /with 0 instances/,
+      new RegExp(`doctor --url ${full}`),
+    );
     expect(what).toContain('is empty');
     // in the opposite order the second one is a standby
     expect(codesOf(await diagnose(`${full},${empty}`, ['--no-ports']))).not.toContain('registries-differ');
@@ -198,17 +213,27 @@ describe('the registry that the doctor asks', () => {
       ['127.0.0.1', '::1'].map((host) => urlOf(startRegistry(CALM_MS, ['--memory', '--host', host], port))),
     );
     await anInstance(full ?? '', 'crowd-1');
-    found(await diagnose(empty ?? ''), 'registries-differ', /\[::1\].* with 1 instances/, /rollcall doctor --url/);
+    expectFinding(
+      await diagnose(empty ?? ''),
+      'registries-differ',
+      /\[::1\].* with 1 instances/,
+      /rollcall doctor --url/,
+    );
   });
 });
 
 describe('a proxy that ends streams', () => {
   it('is detected by the doctor behind it, and by the registry, as streams of its instances end repeatedly', async () => {
     const url = await urlOf(startRegistry(INTERVAL_MS, ['--memory']));
-    const way = await proxyOf(url, { lastsMs: 600 });
+    const way = await startProxy(url, { lastsMs: 600 });
     start('a', [], { ROLLCALL_URL: way });
-    found(await diagnose(way), 'stream-cut', /held from here: a change feed ended after \d+ ms/, /proxy_read_timeout/);
-    await until('its streams have ended often', async () => {
+    expectFinding(
+      await diagnose(way),
+      'stream-cut',
+      /held from here: a change feed ended after \d+ ms/,
+      /proxy_read_timeout/,
+    );
+    await waitFor('its streams have ended often', async () => {
       const { instances } = (await (await fetch(`${url}/api/v1/services/a`)).json()) as {
         instances?: { id: string }[];
       };
@@ -219,34 +244,41 @@ describe('a proxy that ends streams', () => {
       };
       return (lineLosses?.times ?? 0) >= 3;
     });
-    const { instances } = found(await diagnose(url), 'stream-cut', /which lives, ended \d+ times recently/, /proxy/);
+    const { instances } = expectFinding(
+      await diagnose(url),
+      'stream-cut',
+      /which lives, ended \d+ times recently/,
+      /proxy/,
+    );
     expect(instances).toHaveLength(1);
   });
 });
 
 describe('a server that closes connections without an answer', () => {
-  it.each(['http', 'https'])('over %s is reported without a guessed reason', async (scheme) => {
-    const port = await listening(createTcpServer((socket) => void socket.on('error', () => {}).resetAndDestroy()));
-    const diagnosed = await diagnose(`${scheme}://127.0.0.1:${port}`);
-    const { what } = found(diagnosed, 'registry-closes-connections', /ECONNRESET.*\d of 6 tries/, /proxy/);
+  it.each(['http', 'https'])('is reported over %s without a guessed reason', async (scheme) => {
+    const port = await listenOnFreePort(
+      createTcpServer((socket) => void socket.on('error', () => {}).resetAndDestroy()),
+    );
+    const diagnosis = await diagnose(`${scheme}://127.0.0.1:${port}`);
+    const { what } = expectFinding(diagnosis, 'registry-closes-connections', /ECONNRESET.*\d of 6 tries/, /proxy/);
     expect(what).toContain(scheme === 'http' ? 'speaks no TLS either' : 'No TLS alert was seen');
-    expect(codesOf(diagnosed)).toEqual(['registry-closes-connections']);
+    expect(codesOf(diagnosis)).toEqual(['registry-closes-connections']);
   });
 });
 
 describe.runIf(isLinux)('a doctor with few open files', () => {
   it('reports that it could not ask', async () => {
     const server = createTcpServer((socket) => void socket.on('error', () => {}));
-    const port = await listening(server);
+    const port = await listenOnFreePort(server);
     const asked = once(server, 'connection');
     const child = start('rollcall', ['doctor', '-o', 'json', '--url', `http://127.0.0.1:${port}`]);
     await asked;
     limitFiles(child, 0);
     const { code } = await child.exited;
-    const diagnosed = { code, ...(JSON.parse(child.out.join('')) as Omit<Diagnosed, 'code'>) };
-    for (const one of codesOf(diagnosed)) provoked.add(one);
-    found(diagnosed, 'few-open-files-here', /./, /ulimit -n/);
-    expect([code, codesOf(diagnosed)]).toEqual([1, ['few-open-files-here']]);
+    const diagnosis = { code, ...(JSON.parse(child.out.join('')) as Omit<Diagnosis, 'code'>) };
+    for (const one of codesOf(diagnosis)) provoked.add(one);
+    expectFinding(diagnosis, 'few-open-files-here', /./, /ulimit -n/);
+    expect([code, codesOf(diagnosis)]).toEqual([1, ['few-open-files-here']]);
   });
 });
 
@@ -254,9 +286,9 @@ describe('in a container', () => {
   const inPod = { KUBERNETES_SERVICE_HOST: '10.96.0.1' };
 
   it('the doctor suggests commands that work there', async () => {
-    const diagnosed = await diagnose(`http://127.0.0.1:${await freePort()}`, [], inPod);
-    found(diagnosed, 'registry-not-listening', /ECONNREFUSED/, /kubectl get pods/);
-    expect(fixesOf(diagnosed)).not.toMatch(/npx|ss -l/);
+    const diagnosis = await diagnose(`http://127.0.0.1:${await freePort()}`, [], inPod);
+    expectFinding(diagnosis, 'registry-not-listening', /ECONNREFUSED/, /kubectl get pods/);
+    expect(fixesOf(diagnosis)).not.toMatch(/npx|ss -l/);
   });
 
   it('the registry reports its own, and a doctor elsewhere suggests commands that work there', async () => {
@@ -264,12 +296,17 @@ describe('in a container', () => {
     const url = await urlOf(up);
     const far = { id: 'far-1', service: 'far', endpoints: [{ protocol: 'tcp', host: '192.0.2.1', port: 9 }] };
     await register(url, far);
-    const diagnosed = await diagnose(url);
-    found(diagnosed, 'address-not-allowed', /192\.0\.2\.1/, /in the args of the registry’s container: --allow-network/);
+    const diagnosis = await diagnose(url);
+    expectFinding(
+      diagnosis,
+      'address-not-allowed',
+      /192\.0\.2\.1/,
+      /in the args of the registry’s container: --allow-network/,
+    );
   });
 });
 
 it('provokes every code of this file', () => {
-  const here = [...provoked].filter((code) => OF_TROUBLE.includes(code));
-  expect(here.toSorted()).toEqual([...OF_TROUBLE].toSorted());
+  const here = [...provoked].filter((code) => TROUBLE_CODES.includes(code));
+  expect(here.toSorted()).toEqual([...TROUBLE_CODES].toSorted());
 });

@@ -7,27 +7,27 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startRegistry as startInside } from '@rollcall/registry';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { startRegistry, urlOf } from './by-hand.js';
+import { startRegistry, urlOf } from './plain-requests.js';
 import { Certificates, textOf } from './certificates.js';
 import type { Pair } from './certificates.js';
 import {
   closeAll,
   codesOf,
   diagnose,
-  found,
-  handMade,
-  keep,
-  listening,
-  OF_REGISTRIES,
+  expectFinding,
+  startRawService,
+  closeLater,
+  listenOnFreePort,
+  REGISTRY_CODES,
   provoked,
-  proxyOf,
+  startProxy,
   register,
 } from './doctor-stage.js';
 import { freePort } from './free-port.js';
 import { launch } from './launch.js';
 import { endAll, PROGRAMS, start } from './spawn.js';
 import { addToken } from './token-file.js';
-import { until } from './until.js';
+import { waitFor } from './wait-for.js';
 
 const INTERVAL_MS = 200;
 const made = new Certificates();
@@ -47,7 +47,7 @@ async function registryWith(...args: string[]): Promise<string> {
 }
 
 /** Runs `ulimit` before the registry, in the same process. */
-async function limited(ulimit: string, ...args: string[]): Promise<string> {
+async function startLimitedRegistry(ulimit: string, ...args: string[]): Promise<string> {
   const command = [process.execPath, PROGRAMS.rollcall, 'up', '--json', '--port', '0', '--interval', '5000', ...args];
   return urlOf(launch('sh', ['-c', `ulimit ${ulimit} && exec "$@"`, 'sh', ...command]));
 }
@@ -60,7 +60,7 @@ afterEach(async () => {
 let ca: Pair;
 let caFile = '';
 beforeAll(async () => {
-  ca = await made.authority('ca');
+  ca = await made.createAuthority('ca');
   caFile = ca.certFile;
 });
 afterAll(() => {
@@ -69,16 +69,16 @@ afterAll(() => {
 });
 
 const secure = async (life = {}): Promise<number> => {
-  const { certFile, keyFile } = await made.signed(ca, life);
+  const { certFile, keyFile } = await made.createSigned(ca, life);
   const server = createSecureServer({ cert: textOf(certFile), key: textOf(keyFile) }, (_, response) =>
     response.end('{}'),
   );
-  return listening(server.on('tlsClientError', () => {}));
+  return listenOnFreePort(server.on('tlsClientError', () => {}));
 };
-const plain = (): Promise<number> => listening(createServer((_, response) => response.end('<h1>shop</h1>')));
+const plain = (): Promise<number> => listenOnFreePort(createServer((_, response) => response.end('<h1>shop</h1>')));
 const trusting = (): NodeJS.ProcessEnv => ({ ROLLCALL_CA_FILE: caFile });
 
-describe('where no registry answers, the doctor reports what does, and exits with 3', () => {
+describe('the doctor, where no registry answers,', () => {
   it.each<[string, string, () => Promise<string>, RegExp, RegExp, (() => NodeJS.ProcessEnv)?]>([
     [
       'no process listens',
@@ -97,7 +97,7 @@ describe('where no registry answers, the doctor reports what does, and exits wit
     [
       'it sends nothing',
       'registry-silent',
-      async () => `http://127.0.0.1:${await listening(createTcpServer(() => {}))}`,
+      async () => `http://127.0.0.1:${await listenOnFreePort(createTcpServer(() => {}))}`,
       /no answer within 3000 ms/,
       /is its process stopped, or busy\?/,
     ],
@@ -150,74 +150,74 @@ describe('where no registry answers, the doctor reports what does, and exits wit
       'the answer is not HTTP',
       'not-a-registry',
       async () =>
-        `http://127.0.0.1:${await listening(createTcpServer((one) => void one.on('error', () => {}).end('SSH-2.0-x\r\n')))}`,
+        `http://127.0.0.1:${await listenOnFreePort(createTcpServer((one) => void one.on('error', () => {}).end('SSH-2.0-x\r\n')))}`,
       /Parse Error/,
       /ss -ltnp/,
     ],
-  ])('%s: %s', async (...[, code, urlOfIt, says, fix, env]) => {
-    const diagnosed = await diagnose(await urlOfIt(), [], env?.());
-    found(diagnosed, code, says, fix);
-    expect(diagnosed).toMatchObject({ code: 3, findings: [{ gravity: 'broken' }], unchecked: [expect.any(String)] });
+  ])('reports that %s, as %s, and exits with 3', async (...[, code, urlOfIt, evidence, fix, env]) => {
+    const diagnosis = await diagnose(await urlOfIt(), [], env?.());
+    expectFinding(diagnosis, code, evidence, fix);
+    expect(diagnosis).toMatchObject({ code: 3, findings: [{ gravity: 'broken' }], unchecked: [expect.any(String)] });
   });
 });
 
 describe('a registry that does not let the doctor in', () => {
-  it('while it reads its store', async () => {
+  it('is reported while it reads its store', async () => {
     const port = await freePort();
     const slow = { name: 'slow', durable: false, load: () => new Promise<never>(() => {}) };
     const store = { ...slow, write: () => Promise.resolve(), close: () => Promise.resolve() };
     const loading = startInside({ port, store });
     loading.catch(() => null);
     const url = `http://127.0.0.1:${port}`;
-    await until('it serves', () =>
+    await waitFor('it serves', () =>
       fetch(`${url}/health/live`)
         .then((answer) => answer.ok)
         .catch(() => false),
     );
-    const diagnosed = await diagnose(url);
-    found(diagnosed, 'registry-not-ready', /503 NOT_READY/, /log/);
-    expect(diagnosed.code).toBe(1);
+    const diagnosis = await diagnose(url);
+    expectFinding(diagnosis, 'registry-not-ready', /503 NOT_READY/, /log/);
+    expect(diagnosis.code).toBe(1);
   });
 
-  it('under a name that it does not accept', async () => {
-    const url = await proxyOf(await registryWith(), { host: 'registry.shop' });
-    found(await diagnose(url), 'registry-name-refused', /421 MISDIRECTED/, /rollcall up --name/);
+  it('is reported when it does not accept the name', async () => {
+    const url = await startProxy(await registryWith(), { host: 'registry.shop' });
+    expectFinding(await diagnose(url), 'registry-name-refused', /421 MISDIRECTED/, /rollcall up --name/);
   });
 
-  it('without a valid token, and reports which services were refused for that', async () => {
+  it('is reported when the token is not valid, and reports which services were refused for that', async () => {
     const tokens = join(folder, 'tokens.json');
-    const wish = { role: 'reader', services: [] } as const;
-    const { token: reader } = await addToken(tokens, wish);
-    const { token: over } = await addToken(tokens, { ...wish, expiresAt: Date.now() - 5_000 });
+    const request = { role: 'reader', services: [] } as const;
+    const { token: reader } = await addToken(tokens, request);
+    const { token: over } = await addToken(tokens, { ...request, expiresAt: Date.now() - 5_000 });
     const url = await registryWith('--tokens', tokens);
     const wrong = `${reader.slice(0, -1)}${reader.endsWith('A') ? 'B' : 'A'}`;
     const by = (token: string) => diagnose(url, [], { ROLLCALL_TOKEN: token });
-    found(
+    expectFinding(
       await diagnose(url),
       'token-missing',
       /401 UNAUTHORIZED: This registry asks for a token/,
       /rollcall token create --role reader/,
     );
-    const { token: ending, record } = await addToken(tokens, { ...wish, expiresAt: Date.now() + 86_400_000 });
-    const tells = new RegExp(`token ${record.id} \\(reader\\) ends in 23 h`);
-    await until('the new token counts', async () =>
+    const { token: ending, record } = await addToken(tokens, { ...request, expiresAt: Date.now() + 86_400_000 });
+    const warning = new RegExp(`token ${record.id} \\(reader\\) ends in 23 h`);
+    await waitFor('the new token counts', async () =>
       (await by(ending)).findings.every((one) => one.gravity !== 'broken'),
     );
-    found(await by(ending), 'token-expiring', tells, /rollcall token create/);
-    found(await by(wrong), 'token-wrong', /none of this registry/, /ROLLCALL_TOKEN/);
-    found(await by(over), 'token-lapsed', /has expired/, /rollcall token create/);
+    expectFinding(await by(ending), 'token-expiring', warning, /rollcall token create/);
+    expectFinding(await by(wrong), 'token-wrong', /none of this registry/, /ROLLCALL_TOKEN/);
+    expectFinding(await by(over), 'token-lapsed', /has expired/, /rollcall token create/);
 
     const endpoints = [{ protocol: 'tcp', port: 9 }];
     await register(url, { id: 'orders-1', service: 'orders', endpoints });
     await register(url, { id: 'users-1', service: 'users', endpoints, token: reader });
     const refused = await by(reader);
-    found(
+    expectFinding(
       refused,
       'service-not-let-in',
       /UNAUTHORIZED: This registry asks for a token, and none was sent/,
       /ROLLCALL_TOKEN/,
     );
-    found(refused, 'service-not-let-in', /FORBIDDEN: Token \S+ has the role reader/, /--role service/);
+    expectFinding(refused, 'service-not-let-in', /FORBIDDEN: Token \S+ has the role reader/, /--role service/);
     expect(refused.fine.join()).toContain('it asks for tokens');
 
     // continued guessing is rate-limited
@@ -228,27 +228,32 @@ describe('a registry that does not let the doctor in', () => {
       while (!enough.signal.aborted) await guess();
     })();
     const [slowed] = await Promise.all([by(wrong).finally(() => enough.abort()), guessing]);
-    found(slowed, 'registry-refuses', /429 TOO_MANY/, /./);
+    expectFinding(slowed, 'registry-refuses', /429 TOO_MANY/, /./);
   });
 
-  it('with a certificate without a name; and its own expires soon', async () => {
-    const server = await made.signed(ca);
+  it('is reported when a certificate has no name, and its own expires soon', async () => {
+    const server = await made.createSigned(ca);
     const args = ['--tls-cert', server.certFile, '--tls-key', server.keyFile, '--tls-ca', caFile];
     const url = await registryWith(...args);
     const shown = async (...names: string[]) => {
-      const { certFile, keyFile } = await made.signed(ca, { names });
+      const { certFile, keyFile } = await made.createSigned(ca, { names });
       return diagnose(url, [], { ROLLCALL_CA_FILE: caFile, ROLLCALL_CERT_FILE: certFile, ROLLCALL_KEY_FILE: keyFile });
     };
-    found(await shown(), 'access-forbidden', /403 FORBIDDEN/, /URI:rollcall/);
-    found(await shown('URI:rollcall:reader'), 'certificate-expiring', /tls\.expiresAt 2\d{3}-/, /new certificate/);
+    expectFinding(await shown(), 'access-forbidden', /403 FORBIDDEN/, /URI:rollcall/);
+    expectFinding(
+      await shown('URI:rollcall:reader'),
+      'certificate-expiring',
+      /tls\.expiresAt 2\d{3}-/,
+      /new certificate/,
+    );
   });
 });
 
 describe('a registry in trouble', () => {
-  it('whose disk is full', async () => {
-    const url = await limited('-f 64', '--data', join(folder, 'full'));
+  it('is reported when its disk is full', async () => {
+    const url = await startLimitedRegistry('-f 64', '--data', join(folder, 'full'));
     const note = 'x'.repeat(3_000);
-    await until('it refuses', async () => {
+    await waitFor('it refuses', async () => {
       const endpoints = [{ protocol: 'tcp', port: 9 }];
       const answer = await register(url, {
         id: `ledger-${Math.random()}`,
@@ -258,63 +263,70 @@ describe('a registry in trouble', () => {
       });
       return answer.status === 503;
     });
-    found(await diagnose(url, ['--no-ports']), 'store-trouble', /EFBIG|full/, /df -h/);
+    expectFinding(await diagnose(url, ['--no-ports']), 'store-trouble', /EFBIG|full/, /df -h/);
   });
 
-  it('that runs out of open files', async () => {
-    const diagnosed = await diagnose(await limited('-n 240', '--memory'));
-    found(diagnosed, 'host-budget', /open files: \d+ of 240/, /ulimit -n/);
+  it('is reported when it runs out of open files', async () => {
+    const diagnosis = await diagnose(await startLimitedRegistry('-n 240', '--memory'));
+    expectFinding(diagnosis, 'host-budget', /open files: \d+ of 240/, /ulimit -n/);
   });
 
-  it('whose clock is wrong', async () => {
-    const url = await proxyOf(await registryWith(), { dateMs: -90_000 });
-    found(await diagnose(url), 'clock-skew', /Date: /, /timedatectl/);
+  it('is reported when its clock is wrong', async () => {
+    const url = await startProxy(await registryWith(), { dateMs: -90_000 });
+    expectFinding(await diagnose(url), 'clock-skew', /Date: /, /timedatectl/);
   });
 
-  it('that refuses registrations of ids and addresses owned by others', async () => {
+  it('is reported when it refuses registrations of ids and addresses that other instances own', async () => {
     const url = await registryWith();
     const endpoints = [{ protocol: 'tcp', port: 9 }];
     await register(url, { id: 'twin-1', service: 'twin', endpoints });
     await register(url, { id: 'twin-1', service: 'twin', endpoints, secret: 'another-secret-of-132-b' });
     await register(url, { id: 'far-1', service: 'far', endpoints: [{ protocol: 'tcp', host: '192.0.2.1', port: 9 }] });
     await register(url, { id: 'odd-1', service: 'odd', endpoints: [{ protocol: 'tcp', port: 0 }] });
-    const diagnosed = await diagnose(url, ['--no-ports']);
-    found(diagnosed, 'duplicate-id', /ID_HELD: The id twin-1/, /new id/);
-    found(diagnosed, 'address-not-allowed', /ADDRESS_NOT_ALLOWED: .*192\.0\.2\.1/, /Leave out the host/);
-    found(diagnosed, 'registration-refused', /INVALID/, /./);
+    const diagnosis = await diagnose(url, ['--no-ports']);
+    expectFinding(diagnosis, 'duplicate-id', /ID_HELD: The id twin-1/, /new id/);
+    expectFinding(diagnosis, 'address-not-allowed', /ADDRESS_NOT_ALLOWED: .*192\.0\.2\.1/, /Leave out the host/);
+    expectFinding(diagnosis, 'registration-refused', /INVALID/, /./);
   });
 
-  it('of another version than its services', async () => {
+  it('is reported when its version is not that of its services', async () => {
     const url = await registryWith();
-    await handMade(url, 'old', { intervalMs: INTERVAL_MS, metadata: { 'rollcall.version': '0.0.9' } });
-    found(await diagnose(url, ['old']), 'version-skew', /rollcall\.version 0\.0\.9/, /npm install @rollcall\/nestjs@/);
+    await startRawService(url, 'old', { intervalMs: INTERVAL_MS, metadata: { 'rollcall.version': '0.0.9' } });
+    expectFinding(
+      await diagnose(url, ['old']),
+      'version-skew',
+      /rollcall\.version 0\.0\.9/,
+      /npm install @rollcall\/nestjs@/,
+    );
   });
 
-  it('that accepts no more instances', async () => {
+  it('is reported when it accepts no more instances', async () => {
     const registry = await startInside({ port: 0, maxInstances: 1 });
-    keep(() => registry.close());
+    closeLater(() => registry.close());
     await register(registry.url, { id: 'orders-1', service: 'orders', endpoints: [{ protocol: 'tcp', port: 9 }] });
     await register(registry.url, { id: 'orders-2', service: 'orders', endpoints: [{ protocol: 'tcp', port: 10 }] });
-    found(await diagnose(registry.url, ['--no-ports']), 'limit-reached', /TOO_MANY/, /raise maxInstances/);
+    expectFinding(await diagnose(registry.url, ['--no-ports']), 'limit-reached', /TOO_MANY/, /raise maxInstances/);
   });
 
-  it('with a service without callable instances, though all are HEALTHY', async () => {
+  it('is reported when a service has no callable instances, though all are HEALTHY', async () => {
     const url = await registryWith();
-    const all = await Promise.all(['a', 'b'].map(() => handMade(url, 'drained', { intervalMs: INTERVAL_MS })));
+    const all = await Promise.all(['a', 'b'].map(() => startRawService(url, 'drained', { intervalMs: INTERVAL_MS })));
     const summary = async (): Promise<unknown> =>
       ((await (await fetch(`${url}/api/v1/services`)).json()) as { services: unknown[] }).services[0];
-    await until('both are HEALTHY', async () => JSON.stringify(await summary()).includes('"HEALTHY":2'));
+    await waitFor('both are HEALTHY', async () => JSON.stringify(await summary()).includes('"HEALTHY":2'));
     for (const { id } of all) {
       const child = start('rollcall', ['drain', id, '--url', url, '--reason', 'new disk']);
       expect((await child.exited).code).toBe(0);
     }
     expect(await summary()).toMatchObject({ states: { HEALTHY: 2 }, callable: 0, admin: { DRAINING: 2 } });
-    const diagnosed = await diagnose(url);
+    const diagnosis = await diagnose(url);
     const [one = { id: '' }] = all;
-    const why = new RegExp(`${one.id} is DRAINING: drained \\d+ s ago by an operator \\(new disk\\)`);
+    const evidence = new RegExp(`${one.id} is DRAINING: drained \\d+ s ago by an operator \\(new disk\\)`);
     const fix = new RegExp(`rollcall undrain ${one.id}`);
-    expect(found(diagnosed, 'nobody-callable', why, fix).what).toBe('No instance of drained may be called: 2 drained.');
-    expect([diagnosed.code, diagnosed.findings[0]?.code]).toEqual([1, 'nobody-callable']);
+    expect(expectFinding(diagnosis, 'nobody-callable', evidence, fix).what).toBe(
+      'No instance of drained may be called: 2 drained.',
+    );
+    expect([diagnosis.code, diagnosis.findings[0]?.code]).toEqual([1, 'nobody-callable']);
     for (const { id } of all) {
       const child = start('rollcall', ['undrain', id, '--url', url]);
       expect((await child.exited).code).toBe(0);
@@ -322,65 +334,67 @@ describe('a registry in trouble', () => {
     expect(codesOf(await diagnose(url))).not.toContain('nobody-callable');
   });
 
-  it('with calls that fail, and circuits that their callers keep open', async () => {
+  it('is reported when calls fail, and callers keep their circuits open', async () => {
     const url = await registryWith();
-    const [good, bad] = await Promise.all(['a', 'b'].map(() => handMade(url, 'stock', { intervalMs: INTERVAL_MS })));
+    const [good, bad] = await Promise.all(
+      ['a', 'b'].map(() => startRawService(url, 'stock', { intervalMs: INTERVAL_MS })),
+    );
     const edge = { window: 7, windowMs: 5_000, retries: 12, p50Ms: 3, p99Ms: 9, inFlight: 0 };
     const targets = [target(good?.id), target(bad?.id, 20, 'open')];
-    const caller = await handMade(url, 'tills', {
+    const caller = await startRawService(url, 'tills', {
       intervalMs: INTERVAL_MS,
       edges: [{ ...edge, service: 'stock', calls: 60, failures: 20, targets }],
     });
     const topology = async (): Promise<string> => (await fetch(`${url}/api/v1/topology`)).text();
-    await until('the registry knows of the calls', async () => (await topology()).includes('"failures":20'));
+    await waitFor('the registry knows of the calls', async () => (await topology()).includes('"failures":20'));
     const reported = /1 instance of tills reported it/;
-    const diagnosed = await diagnose(url, ['tills']);
-    expect(found(diagnosed, 'calls-failing', reported, new RegExp(`rollcall drain ${bad?.id}`)).what).toMatch(
+    const diagnosis = await diagnose(url, ['tills']);
+    expect(expectFinding(diagnosis, 'calls-failing', reported, new RegExp(`rollcall drain ${bad?.id}`)).what).toMatch(
       /^tills → stock: 20 of 60 calls failed in the last 5 s\.$/,
     );
-    found(diagnosed, 'circuit-open', /circuits of tills: 1 open/, new RegExp(`rollcall show ${bad?.id}`));
-    expect(diagnosed.verdict).toContain('Elsewhere was not looked at.');
+    expectFinding(diagnosis, 'circuit-open', /circuits of tills: 1 open/, new RegExp(`rollcall show ${bad?.id}`));
+    expect(diagnosis.verdict).toContain('Elsewhere was not looked at.');
     expect(codesOf(await diagnose(url, [caller.id]))).not.toContain('calls-failing');
   });
 
-  it('that holds instances which fell silent together', async () => {
+  it('is reported when it holds instances that fell silent together', async () => {
     const url = await registryWith();
     const crowd = await Promise.all(
-      Array.from({ length: 12 }, () => handMade(url, 'crowd', { intervalMs: INTERVAL_MS })),
+      Array.from({ length: 12 }, () => startRawService(url, 'crowd', { intervalMs: INTERVAL_MS })),
     );
     const states = async (): Promise<string[]> => {
       const answer = (await (await fetch(`${url}/api/v1/services/crowd`)).json()) as { instances: { state: string }[] };
       return answer.instances.map(({ state }) => state);
     };
-    await until('all are HEALTHY', async () => (await states()).every((state) => state === 'HEALTHY'));
+    await waitFor('all are HEALTHY', async () => (await states()).every((state) => state === 'HEALTHY'));
     for (const one of crowd) [one.answers, one.beats] = [false, false];
-    await until('it holds', async () => {
+    await waitFor('it holds', async () => {
       const { preservation } = (await (await fetch(`${url}/api/v1/registry`)).json()) as {
         preservation: { active: boolean };
       };
       return preservation.active;
     });
-    found(await diagnose(url, ['--no-ports']), 'self-preservation', /./, /network/);
+    expectFinding(await diagnose(url, ['--no-ports']), 'self-preservation', /./, /network/);
   });
 });
 
 describe('a registry that is well', () => {
-  it('with healthy services is reported as well, and the exit code is 0', async () => {
+  it('is reported as well when its services are healthy, and the exit code is 0', async () => {
     // slow enough that a busy machine misses no heartbeat
     const url = await urlOf(startRegistry(1_000, ['--memory']));
     const notes = join(folder, 'notes');
     const services = ['orders', 'users'].map((SERVICE) =>
       start('worker', [], { ROLLCALL_URL: url, SERVICE, NOTES: notes }),
     );
-    await until('both are HEALTHY', async () => {
+    await waitFor('both are HEALTHY', async () => {
       const { services: all } = (await (await fetch(`${url}/api/v1/services`)).json()) as {
         services: { states: { HEALTHY: number } }[];
       };
       return all.filter(({ states }) => states.HEALTHY === 1).length === services.length;
     });
-    const diagnosed = await diagnose(url);
-    expect([codesOf(diagnosed), diagnosed.code]).toEqual([[], 0]);
-    expect(diagnosed.fine).toEqual(
+    const diagnosis = await diagnose(url);
+    expect([codesOf(diagnosis), diagnosis.code]).toEqual([[], 0]);
+    expect(diagnosis.fine).toEqual(
       expect.arrayContaining(['both heartbeats of 2 of 2 instances', 'the ports of 2 of 2 instances, tried from here']),
     );
     const text = start('rollcall', ['doctor', 'orders', '--url', url], { NO_COLOR: '1' });
@@ -394,7 +408,7 @@ describe('a registry that is well', () => {
   });
 
   it('provokes every code of this file', () => {
-    const here = [...provoked].filter((code) => OF_REGISTRIES.includes(code));
-    expect(here.toSorted()).toEqual([...OF_REGISTRIES].toSorted());
+    const here = [...provoked].filter((code) => REGISTRY_CODES.includes(code));
+    expect(here.toSorted()).toEqual([...REGISTRY_CODES].toSorted());
   });
 });

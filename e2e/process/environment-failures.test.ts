@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { startRegistry, urlOf } from './by-hand.js';
+import { startRegistry, urlOf } from './plain-requests.js';
 import { launch } from './launch.js';
 import { fullDisk } from './small-disk.js';
 import { endAll, PROGRAMS } from './spawn.js';
@@ -21,7 +21,7 @@ interface Ran {
 }
 
 /** Runs `rollcall` behind a piece of shell: `ulimit -n 22; exec "$@"`. */
-async function ran(shell: string, ...args: readonly string[]): Promise<Ran> {
+async function runBehindShell(shell: string, ...args: readonly string[]): Promise<Ran> {
   const child = launch('sh', ['-c', shell, 'sh', process.execPath, PROGRAMS.rollcall, ...args]);
   const { code } = await child.exited;
   return { code, output: [...child.out, ...child.err].join('\n') };
@@ -31,10 +31,10 @@ function isSentence({ output }: Ran): boolean {
   return !/^ {4}at |node:internal|Error: /m.test(output);
 }
 
-describe.runIf(process.platform === 'linux')('a command reports that the environment refuses it', () => {
-  it.each([22, 30])('more than %i open files', async (files) => {
+describe.runIf(process.platform === 'linux')('a command that the environment restricts', () => {
+  it.each([22, 30])('reports that it may not open more than %i files', async (files) => {
     for (const args of [['ls'], ['doctor'], ['up', '--memory', '--port', '0'], ['token', 'list']]) {
-      const result = await ran(
+      const result = await runBehindShell(
         `ulimit -n ${files}; exec "$@"`,
         ...args,
         ...(args[0] === 'ls' ? ['--url', 'http://127.0.0.1:1'] : []),
@@ -47,16 +47,16 @@ describe.runIf(process.platform === 'linux')('a command reports that the environ
     }
   });
 
-  it('space for its output', async () => {
+  it('reports that there is no space for its output', async () => {
     const url = await urlOf(startRegistry(60_000, ['--memory']));
     for (const args of [['help'], ['ls', '--url', url, '-o', 'json'], ['doctor', '--url', url]]) {
-      const result = await ran('exec "$@" > /dev/full', ...args);
+      const result = await runBehindShell('exec "$@" > /dev/full', ...args);
       expect(result).toMatchObject({ code: 1, output: expect.stringMatching(/no room left.*\(ENOSPC\).*df -h/) });
       expect(result).toSatisfy(isSentence);
     }
   });
 
-  it('space, on a full disk', async () => {
+  it('reports that a disk is full', async () => {
     const disk = await fullDisk();
     if (disk === null) {
       console.warn('skipped: tokens on a full disk, since this user may not mount one');
@@ -66,7 +66,7 @@ describe.runIf(process.platform === 'linux')('a command reports that the environ
       await disk.break();
       const token = ['token', 'create', '--role', 'reader', '--tokens', join(disk.path, 'below', 'tokens.json')];
       for (const args of [token, ['up', '--port', '0', '--data', join(disk.path, 'data')]]) {
-        const result = await ran('exec "$@"', ...args);
+        const result = await runBehindShell('exec "$@"', ...args);
         expect(result).toMatchObject({ code: 1, output: expect.stringMatching(/full|ENOSPC/) });
         expect(result).toSatisfy(isSentence);
       }
@@ -75,7 +75,7 @@ describe.runIf(process.platform === 'linux')('a command reports that the environ
     }
   });
 
-  it('files that are folders, are missing, or may not be read', async () => {
+  it('reports files that are folders, are missing, or may not be read', async () => {
     const file = join(folder, 'file');
     writeFileSync(file, '');
     const pem = ['--cert-file', folder, '--key-file', folder, '--url', 'https://127.0.0.1:1'];
@@ -91,7 +91,7 @@ describe.runIf(process.platform === 'linux')('a command reports that the environ
       ['doctor', '--ca-file', join(folder, 'nothing.pem'), '--url', 'https://127.0.0.1:1'],
     ];
     for (const args of cases) {
-      const result = await ran('exec "$@"', ...args);
+      const result = await runBehindShell('exec "$@"', ...args);
       expect([result.code, result.output]).toEqual([
         expect.toSatisfy((code) => code === 1 || code === 2),
         expect.stringMatching(/^rollcall /m),

@@ -1,4 +1,4 @@
-// docs/ERRORS.md promises an entry for each code, and that every message says what happened, why, and what to do. Here
+// docs/ERRORS.md promises an entry for each code, and that every message states what happened, why, and what to do. Here
 // each code is provoked through the exported API, as a user would meet it, and its message is checked.
 import { Rollcall } from '@rollcall/client';
 import type { RollcallOptions } from '@rollcall/client';
@@ -19,24 +19,24 @@ import { afterEach, describe, expect, it } from 'vitest';
 const FINDING = 'find';
 /** Cleans up what a test has started, the last first. */
 const cleanups: (() => unknown)[] = [];
-const endLater = <One extends { close(): unknown }>(one: One): One => {
+const closeAtEnd = <One extends { close(): unknown }>(one: One): One => {
   cleanups.push(() => one.close());
   return one;
 };
 
-function aClient(options: RollcallOptions = {}): Rollcall {
-  const client = endLater(new Rollcall({ registry: NOWHERE, ...options }));
+function createClient(options: RollcallOptions = {}): Rollcall {
+  const client = closeAtEnd(new Rollcall({ registry: NOWHERE, ...options }));
   client.start();
   return client;
 }
 
 /** A registry with a short interval, so that decisions take no time. */
-const aRegistry = async () => endLater(await startRegistry({ port: 0, intervalMs: 100 }));
+const startFastRegistry = async () => closeAtEnd(await startRegistry({ port: 0, intervalMs: 100 }));
 
 /** No process listens there: port 1 is privileged and unused today. */
 const NOWHERE = 'http://127.0.0.1:1';
 
-async function aServer(take: (socket: Socket) => void): Promise<number> {
+async function startTcpServer(take: (socket: Socket) => void): Promise<number> {
   const sockets: Socket[] = [];
   const server: Server = createServer((socket) => {
     sockets.push(socket);
@@ -50,15 +50,15 @@ async function aServer(take: (socket: Socket) => void): Promise<number> {
 }
 
 /** A service at one fixed address, and a caller that knows it. */
-function aCaller(port: number, calls: RollcallOptions['calls'] = {}): Rollcall {
-  const client = aClient({ calls });
+function createCaller(port: number, calls: RollcallOptions['calls'] = {}): Rollcall {
+  const client = createClient({ calls });
   client.fix('orders', [{ protocol: 'tcp', host: '127.0.0.1', port }]);
   return client;
 }
 
 /** A registration without a process. */
 async function registerOrders(url: string, protocol: 'tcp' | 'http'): Promise<void> {
-  const endpoints = [{ protocol, port: await aServer(() => {}) }];
+  const endpoints = [{ protocol, port: await startTcpServer(() => {}) }];
   const answer = await fetch(`${url}/api/v1/register`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
@@ -74,7 +74,7 @@ async function aFolder(): Promise<string> {
 }
 
 /** A registry that stores its state there. */
-const keptIn = (folder: string) => startRegistry({ port: 0, store: diskStore({ folder }) });
+const startRegistryIn = (folder: string) => startRegistry({ port: 0, store: diskStore({ folder }) });
 
 /** Nest's TCP protocol: the length of the JSON, a `#`, and the JSON. */
 function refuseAll(socket: Socket): void {
@@ -88,29 +88,29 @@ function refuseAll(socket: Socket): void {
 /** How to provoke each code. Each rejects or throws. */
 const PROVOKE: Readonly<Record<ErrorCode, () => Promise<unknown>>> = {
   NO_INSTANCE: async () => {
-    const { url } = await aRegistry();
+    const { url } = await startFastRegistry();
     await registerOrders(url, 'tcp');
-    const client = aClient({ registry: url, calls: { catalogWaitMs: 20 } });
+    const client = createClient({ registry: url, calls: { catalogWaitMs: 20 } });
     await client.instances('orders');
     return client.call('orders', FINDING, {}, { version: '2.0.0' });
   },
   UNKNOWN_SERVICE: async () => {
-    const { url } = await aRegistry();
+    const { url } = await startFastRegistry();
     await registerOrders(url, 'tcp');
-    const client = aClient({ registry: url });
+    const client = createClient({ registry: url });
     await client.instances('orders');
     return client.call('ordres', FINDING, {});
   },
   NO_ENDPOINT: async () => {
-    const { url } = await aRegistry();
+    const { url } = await startFastRegistry();
     await registerOrders(url, 'http');
-    const client = aClient({ registry: url });
+    const client = createClient({ registry: url });
     await client.instances('orders');
     return client.call('orders', FINDING, {});
   },
-  NO_CATALOG: () => aClient({ calls: { catalogWaitMs: 20 } }).call('orders', FINDING, {}),
+  NO_CATALOG: () => createClient({ calls: { catalogWaitMs: 20 } }).call('orders', FINDING, {}),
   ALL_EJECTED: async () => {
-    const client = aCaller(1);
+    const client = createCaller(1);
     // one of the waiting calls retries once a second; the others end without an attempt
     for (;;) {
       const calls = Array.from({ length: 4 }, () => client.call('orders', FINDING, {}, { deadlineMs: 100 }));
@@ -122,27 +122,27 @@ const PROVOKE: Readonly<Record<ErrorCode, () => Promise<unknown>>> = {
     }
   },
   OVERLOADED: async () => {
-    const client = aCaller(await aServer(() => {}), { limit: { initial: 1, min: 1, max: 1 } });
+    const client = createCaller(await startTcpServer(() => {}), { limit: { initial: 1, min: 1, max: 1 } });
     client.call('orders', FINDING, {}).catch(() => {}); // the server never answers
     return client.call('orders', FINDING, {}, { deadlineMs: 100 });
   },
   DEADLINE_EXCEEDED: async () => {
-    const client = aCaller(await aServer(() => {}));
+    const client = createCaller(await startTcpServer(() => {}));
     return client.call('orders', FINDING, {}, { deadlineMs: 30 });
   },
   BULKHEAD_FULL: async () => {
-    const client = aCaller(await aServer(() => {}), { maxConcurrent: 1 });
+    const client = createCaller(await startTcpServer(() => {}), { maxConcurrent: 1 });
     client.call('orders', FINDING, {}).catch(() => {});
     return client.call('orders', FINDING, {});
   },
-  REMOTE: async () => aCaller(await aServer(refuseAll)).call('orders', FINDING, {}),
-  TRANSPORT: async () => aCaller(await aServer((socket) => socket.destroy())).call('orders', FINDING, {}),
+  REMOTE: async () => createCaller(await startTcpServer(refuseAll)).call('orders', FINDING, {}),
+  TRANSPORT: async () => createCaller(await startTcpServer((socket) => socket.destroy())).call('orders', FINDING, {}),
   CANCELLED: async () => {
-    const client = aCaller(await aServer(() => {}));
+    const client = createCaller(await startTcpServer(() => {}));
     return client.call('orders', FINDING, {}, { signal: AbortSignal.abort() });
   },
   CLOSED: async () => {
-    const client = aCaller(1);
+    const client = createCaller(1);
     await client.close();
     return client.call('orders', FINDING, {});
   },
@@ -153,21 +153,21 @@ const PROVOKE: Readonly<Record<ErrorCode, () => Promise<unknown>>> = {
     cleanups.push(() => server.close());
     return new RegistryApi(`http://127.0.0.1:${(server.address() as AddressInfo).port}`).services();
   },
-  REGISTRY_REFUSED: async () => new RegistryApi((await aRegistry()).url).timeline('nobody'),
+  REGISTRY_REFUSED: async () => new RegistryApi((await startFastRegistry()).url).timeline('nobody'),
   REGISTRY_UNREACHABLE: () => new RegistryApi(NOWHERE).services(),
-  PORT_TAKEN: async () => startRegistry({ port: await aServer((socket) => socket.destroy()) }),
+  PORT_TAKEN: async () => startRegistry({ port: await startTcpServer((socket) => socket.destroy()) }),
   NOT_LOOPBACK: () => startRegistry({ host: '0.0.0.0', port: 0 }),
   FRAME_INVALID: async () => encodeFrame({ total: 42n }),
   STORE_LOCKED: async () => {
     const folder = await aFolder();
-    endLater(await keptIn(folder));
-    return keptIn(folder);
+    closeAtEnd(await startRegistryIn(folder));
+    return startRegistryIn(folder);
   },
   STORE_UNREADABLE: async () => {
     const folder = await aFolder();
-    await (await keptIn(folder)).close();
+    await (await startRegistryIn(folder)).close();
     for (const name of await readdir(folder)) await writeFile(join(folder, name), 'ROLLCALL? not any more\n');
-    return keptIn(folder);
+    return startRegistryIn(folder);
   },
   STORE_FAILED: async () => {
     const folder = await aFolder();
@@ -186,7 +186,7 @@ const PROVOKE: Readonly<Record<ErrorCode, () => Promise<unknown>>> = {
  * Per message: what happened, the evidence for why, and what to do; null: the reader of this message cannot do
  * anything.
  */
-const SAYS: Readonly<Record<ErrorCode, readonly [what: RegExp, why: RegExp, advice: RegExp | null]>> = {
+const MESSAGES: Readonly<Record<ErrorCode, readonly [what: RegExp, why: RegExp, advice: RegExp | null]>> = {
   NO_INSTANCE: [/No instance of orders may be called/, /1 has no version, wanted 2\.0\.0/, /See version/],
   UNKNOWN_SERVICE: [/service ordres/, /The registry knows no/, /Did you mean orders\?/],
   NO_ENDPOINT: [/No instance of orders offers tcp/, /they offer http/, /fetch uses http/],
@@ -233,7 +233,7 @@ describe('an error', () => {
     expect(isRollcallError(error)).toBe(true);
     const { code: received, message, help } = error as RollcallError;
     expect([received, message]).toEqual([code, expect.any(String)]);
-    for (const words of SAYS[code]) if (words !== null) expect(message).toMatch(words);
+    for (const words of MESSAGES[code]) if (words !== null) expect(message).toMatch(words);
     expect(message).not.toMatch(/undefined|NaN|\[object/);
     if (code !== 'REMOTE') expect(message).toMatch(/[.!?]$/); // a handler's message keeps its own ending
     const [path = '', anchor] = help.split('#');

@@ -1,12 +1,12 @@
 import type { Instance } from '@rollcall/core';
 import { afterAll, afterEach, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { variants } from '../variants.js';
-import { startRegistry, urlOf } from './by-hand.js';
+import { startRegistry, urlOf } from './plain-requests.js';
 import { isFailed, load } from './load.js';
 import { endAll, start } from './spawn.js';
 import type { Child, PROGRAMS } from './spawn.js';
 import { timed } from './stage.js';
-import { until } from './until.js';
+import { waitFor } from './wait-for.js';
 
 interface Example {
   readonly name: string;
@@ -79,7 +79,7 @@ const PER_SECOND = 30;
 const INTERVAL_MS = 400;
 
 /** Does something under load; all calls before it are answered, and none fails. */
-async function underLoad(
+async function runUnderLoad(
   base: string,
   paths: readonly string[],
   all: readonly Instance[],
@@ -88,10 +88,10 @@ async function underLoad(
   const calls = load(base, paths, PER_SECOND);
   onTestFinished(() => calls.stop());
   const hasAnswered = ({ id }: Instance): boolean => calls.replies.some(({ instance }) => instance === id);
-  await until('all answer', () => all.every(hasAnswered));
+  await waitFor('all answer', () => all.every(hasAnswered));
   await action();
   const seen = calls.replies.length;
-  await until('calls go on', () => calls.replies.length > seen + PER_SECOND);
+  await waitFor('calls go on', () => calls.replies.length > seen + PER_SECOND);
   await calls.stop();
   expect(calls.replies.filter(isFailed)).toEqual([]);
   expect(calls.replies.every(({ text }) => text.includes('"id":"7"'))).toBe(true);
@@ -121,7 +121,7 @@ describe('each example', () => {
   async function healthy(service: string, namespace: string, count: number): Promise<readonly Instance[]> {
     let found: readonly Instance[] = [];
     let isLooking = false;
-    await until(`${count} of ${service} are HEALTHY`, () => {
+    await waitFor(`${count} of ${service} are HEALTHY`, () => {
       if (!isLooking) {
         isLooking = true;
         void instancesOf(service, namespace)
@@ -162,13 +162,13 @@ describe('each example', () => {
     const gateway = (await healthy('gateway', namespace, 1)).at(0)!;
     const base = `http://127.0.0.1:${gateway.endpoints.at(0)!.port}`;
 
-    await underLoad(base, paths, found, async () => {
+    await runUnderLoad(base, paths, found, async () => {
       first.kill('SIGTERM');
       await first.line(/Drained in \d+ ms/);
       await first.exited;
     });
     launch(program, args);
-    await underLoad(base, safe, await healthy(service, namespace, 2), async () => {
+    await runUnderLoad(base, safe, await healthy(service, namespace, 2), async () => {
       second.kill('SIGKILL');
       await second.exited;
     });

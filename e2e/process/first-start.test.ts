@@ -3,24 +3,24 @@ import type { AddressInfo, Server } from 'node:net';
 import { once } from 'node:events';
 import { afterAll, describe, expect, it } from 'vitest';
 import { endAll, start } from './spawn.js';
-import { until } from './until.js';
+import { waitFor } from './wait-for.js';
 
 /** A port whose server closes every connection, and counts them. */
-async function deadEnd(): Promise<{ server: Server; port: number; visits: () => number }> {
+async function startClosingServer(): Promise<{ server: Server; port: number; connectionCount: () => number }> {
   let visits = 0;
   const server = createServer((socket) => {
     visits += 1;
     socket.destroy();
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
-  return { server, port: (server.address() as AddressInfo).port, visits: () => visits };
+  return { server, port: (server.address() as AddressInfo).port, connectionCount: () => visits };
 }
 
 describe('a service that starts before the registry', () => {
   afterAll(endAll);
 
   it('logs what to do where no process listens', async () => {
-    const { server, port } = await deadEnd();
+    const { server, port } = await startClosingServer();
     server.close();
     await once(server, 'close');
     const url = `http://127.0.0.1:${port}`;
@@ -31,11 +31,11 @@ describe('a service that starts before the registry', () => {
   });
 
   it('starts, logs once that no registry is reachable, keeps trying, and is found when one starts', async () => {
-    const { server, port, visits } = await deadEnd();
+    const { server, port, connectionCount: visits } = await startClosingServer();
     const url = `http://127.0.0.1:${port}`;
     const service = start('a', [], { ROLLCALL_URL: url });
     await service.line(/Nest microservice successfully started/);
-    await until('it has tried several times', () => visits() >= 6);
+    await waitFor('it has tried several times', () => visits() >= 6);
     const lines = [...service.out, ...service.err].filter((line) => line.includes(url));
     // Nest shows debug lines by default: one may give the reason
     expect(lines.length).toBeLessThanOrEqual(2);
@@ -53,10 +53,10 @@ describe('a service that starts before the registry', () => {
   });
 
   it('with a gateway, gets calls as soon as both are there, and the gateway answers what it knows', async () => {
-    const { server, port, visits } = await deadEnd();
+    const { server, port, connectionCount: visits } = await startClosingServer();
     const gateway = start('gateway', [], { ROLLCALL_URL: `http://127.0.0.1:${port}`, PORT: '0' });
     await gateway.line(/Nest application successfully started/);
-    await until('it has tried', () => visits() >= 1);
+    await waitFor('it has tried', () => visits() >= 1);
     server.close();
     await once(server, 'close');
 

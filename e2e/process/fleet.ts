@@ -1,27 +1,27 @@
 import { Rollcall } from '@rollcall/client';
 import type { ServiceView } from '@rollcall/client';
 import { isSubstitute } from '@rollcall/core';
-import { startRegistry, urlOf } from './by-hand.js';
+import { startRegistry, urlOf } from './plain-requests.js';
 import { start } from './spawn.js';
 import type { Child } from './spawn.js';
-import { until } from './until.js';
+import { waitFor } from './wait-for.js';
 import { Witness } from './witness.js';
 
 /** The number of instances of each service. */
-export type Wishes = Readonly<Record<string, number>>;
+export type InstanceCounts = Readonly<Record<string, number>>;
 
 export interface FleetOptions {
   readonly intervalMs: number;
   /** The instances of each process. */
-  readonly crowds: readonly Wishes[];
+  readonly groups: readonly InstanceCounts[];
   /** Arguments of `rollcall up`; default `--memory`. */
   readonly args?: readonly string[];
 }
 
-const IN_MEMORY = ['--memory'];
+const MEMORY_ARGS = ['--memory'];
 
 /** One process with many instances. */
-export interface Crowd {
+export interface InstanceGroup {
   readonly child: Child;
   readonly ids: readonly string[];
 }
@@ -32,28 +32,28 @@ export class Fleet {
   registry: Child;
   readonly url: string;
   readonly witness: Witness;
-  readonly crowds: readonly Crowd[];
+  readonly groups: readonly InstanceGroup[];
   readonly #args: readonly string[];
   readonly #caller: Rollcall;
   readonly #callable = new Map<string, number>();
 
   /** See `openFleet`. */
-  constructor(options: FleetOptions, parts: Pick<Fleet, 'registry' | 'url' | 'crowds'>) {
-    const { intervalMs, crowds, args = IN_MEMORY } = options;
+  constructor(options: FleetOptions, parts: Pick<Fleet, 'registry' | 'url' | 'groups'>) {
+    const { intervalMs, groups, args = MEMORY_ARGS } = options;
     this.intervalMs = intervalMs;
     this.#args = args;
     this.registry = parts.registry;
     this.url = parts.url;
-    this.crowds = parts.crowds;
+    this.groups = parts.groups;
     this.witness = new Witness(parts.url);
-    const services = new Set(crowds.flatMap((wishes) => Object.keys(wishes)));
+    const services = new Set(groups.flatMap((counts) => Object.keys(counts)));
     this.#caller = new Rollcall({ registry: this.url });
     this.#caller.start();
-    for (const name of services) this.#count(this.#caller.service(name));
+    for (const name of services) this.#trackFewest(this.#caller.service(name));
   }
 
   get ids(): readonly string[] {
-    return this.crowds.flatMap(({ ids }) => ids);
+    return this.groups.flatMap(({ ids }) => ids);
   }
 
   /** For every service, the fewest instances that the client could call at any moment since all were HEALTHY first. */
@@ -62,27 +62,27 @@ export class Fleet {
   }
 
   /** Resolves when all of these are HEALTHY. */
-  async healthy(ids: readonly string[] = this.ids): Promise<void> {
+  async waitUntilHealthy(ids: readonly string[] = this.ids): Promise<void> {
     const wanted = new Set(ids);
     const count = (): number =>
       this.witness.instances.filter(({ id, state }) => state === 'HEALTHY' && wanted.has(id)).length;
     const timeoutMs = 8 * this.intervalMs + 20_000;
-    await until(`${wanted.size} are HEALTHY`, () => count() === wanted.size, timeoutMs).catch((error: unknown) => {
-      const lastErrors = [this.registry, ...this.crowds.map(({ child }) => child)].flatMap(({ err }) => err.slice(-5));
+    await waitFor(`${wanted.size} are HEALTHY`, () => count() === wanted.size, timeoutMs).catch((error: unknown) => {
+      const lastErrors = [this.registry, ...this.groups.map(({ child }) => child)].flatMap(({ err }) => err.slice(-5));
       throw new Error([`${String(error)}, but ${count()}`, ...lastErrors].join('\n'));
     });
   }
 
   /** Resolves after this many intervals: to check that meanwhile nothing happens. */
-  async pass(intervals: number): Promise<void> {
+  async waitIntervals(intervals: number): Promise<void> {
     const ms = intervals * this.intervalMs;
     const at = performance.now() + ms;
-    await until(`${intervals} intervals are over`, () => performance.now() >= at, 2 * ms + 20_000);
+    await waitFor(`${intervals} intervals are over`, () => performance.now() >= at, 2 * ms + 20_000);
   }
 
-  /** The instances that were in this state at any time from `at` on, in the notation of `Witness.storyOf`. */
-  whoWas(word: string, at: number): readonly string[] {
-    return this.ids.filter((id) => this.witness.storyOf(id, at).some((words) => words.startsWith(word)));
+  /** The instances that were in this state at any time from `at` on, in the notation of `Witness.historyOf`. */
+  instancesInState(state: string, at: number): readonly string[] {
+    return this.ids.filter((id) => this.witness.historyOf(id, at).some((entry) => entry.startsWith(state)));
   }
 
   /**
@@ -101,14 +101,14 @@ export class Fleet {
   /** Kills all processes. */
   async close(): Promise<void> {
     this.witness.close();
-    const children = [this.registry, ...this.crowds.map(({ child }) => child)];
+    const children = [this.registry, ...this.groups.map(({ child }) => child)];
     for (const child of children) child.kill('SIGKILL');
     await Promise.all(children.map(({ exited }) => exited));
     await this.#caller.close();
   }
 
   /** Counts from the first moment at which any instance can be called. */
-  #count(view: ServiceView): void {
+  #trackFewest(view: ServiceView): void {
     view.onChange(() => {
       const callable = view.instances.filter(isSubstitute).length;
       const fewest = this.#callable.get(view.service);
@@ -120,20 +120,20 @@ export class Fleet {
 
 /** Resolves when everything runs and is HEALTHY. */
 export async function openFleet(options: FleetOptions): Promise<Fleet> {
-  const { intervalMs, args = IN_MEMORY } = options;
+  const { intervalMs, args = MEMORY_ARGS } = options;
   const registry = startRegistry(intervalMs, args);
   const url = await urlOf(registry);
-  const begun = options.crowds.map((wishes) => {
-    const words = Object.entries(wishes).map(([service, count]) => `${service}=${count}`);
-    return start('crowd', [url, ...words]);
+  const children = options.groups.map((counts) => {
+    const sizes = Object.entries(counts).map(([service, count]) => `${service}=${count}`);
+    return start('crowd', [url, ...sizes]);
   });
-  const crowds = await Promise.all(
-    begun.map(async (child) => {
+  const groups = await Promise.all(
+    children.map(async (child) => {
       const { ids } = JSON.parse(await child.line(/^{/)) as { ids: readonly string[] };
       return { child, ids };
     }),
   );
-  const fleet = new Fleet(options, { registry, url, crowds });
-  await fleet.healthy();
+  const fleet = new Fleet(options, { registry, url, groups });
+  await fleet.waitUntilHealthy();
   return fleet;
 }

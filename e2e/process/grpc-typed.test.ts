@@ -9,12 +9,12 @@ import { fileURLToPath } from 'node:url';
 import { firstValueFrom, lastValueFrom, Subject, toArray, of } from 'rxjs';
 import type { Observable } from 'rxjs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { startRegistry, urlOf } from './by-hand.js';
+import { startRegistry, urlOf } from './plain-requests.js';
 import { OpenLoop } from './open-loop.js';
 import type { Outcome, Rates } from './open-loop.js';
 import { endAll, start } from './spawn.js';
 import type { Child } from './spawn.js';
-import { until } from './until.js';
+import { waitFor } from './wait-for.js';
 
 interface Answer {
   readonly id: string;
@@ -34,16 +34,16 @@ const protoPath = fileURLToPath(new URL('programs/market.proto', import.meta.url
 const PROTO = { package: 'market.v1', protoPath };
 /** 200 calls a second; the loop requires a second verb, which is called once. */
 const RATES = { find: 200, book: 0.001 };
-const CALM = 200;
+const CALLS_BEFORE_KILL = 200;
 /**
  * On a machine that has no time for this test, the remaining instance has none for its calls either: a failure of such
- * a run says nothing about the product, and the run is repeated with half of the load.
+ * a run proves nothing about the product, and the run is repeated with half of the load.
  */
 const FAIR_LAG_MS = 60;
-const MOST_AGAIN = 2;
-const againAs = (service: string, again: number): string => (again === 0 ? service : `${service}-${again}`);
+const MAX_REPETITIONS = 2;
+const retryOf = (service: string, attempt: number): string => (attempt === 0 ? service : `${service}-${attempt}`);
 const SERVICES = ['typed', 'by-url'].flatMap((service) =>
-  Array.from({ length: MOST_AGAIN + 1 }, (_, again) => againAs(service, again)),
+  Array.from({ length: MAX_REPETITIONS + 1 }, (_, attempt) => retryOf(service, attempt)),
 );
 
 let url = '';
@@ -70,7 +70,7 @@ const typed = (service: string): OrdersService =>
   gateway.get<ServiceClient>(getServiceToken(service), { strict: false }).grpc<OrdersService>('OrdersService');
 
 /** A user's own client, which knows only the URL. */
-function byUrl(service: string): OrdersService & { close(): void } {
+function createClientByUrl(service: string): OrdersService & { close(): void } {
   const client = ClientProxyFactory.create({
     transport: Transport.GRPC,
     options: { ...PROTO, url: `rollcall:///${service}` },
@@ -82,7 +82,7 @@ const healthy = (service: string) => rollcall.service(service).instances.filter(
 
 async function startAll(service: string, count: number): Promise<readonly Child[]> {
   const children = Array.from({ length: count }, () => start('market', [], { SERVICE: service, ROLLCALL_URL: url }));
-  await until(`${count} of ${service} are HEALTHY`, () => healthy(service).length === count);
+  await waitFor(`${count} of ${service} are HEALTHY`, () => healthy(service).length === count);
   return children;
 }
 
@@ -104,14 +104,14 @@ async function killOne(service: string, orders: OrdersService, rates: Rates) {
     (await firstValueFrom(orders.find({ id: call }))).instance;
   const loop = new OpenLoop(service, ask, rates);
   const calm = (): Promise<unknown> => {
-    const enough = loop.outcomes.length + CALM;
-    return until('calls go on', () => loop.outcomes.length >= enough);
+    const enough = loop.outcomes.length + CALLS_BEFORE_KILL;
+    return waitFor('calls go on', () => loop.outcomes.length >= enough);
   };
   await calm();
   const inFlight = loop.made - loop.outcomes.length;
   victim?.kill('SIGKILL');
   await calm();
-  await until('it is known to be dead', () => !healthy(service).some((instance) => instance.id === id));
+  await waitFor('it is known to be dead', () => !healthy(service).some((instance) => instance.id === id));
   await calm();
   await loop.stop();
   other?.kill('SIGKILL');
@@ -122,12 +122,16 @@ async function killOne(service: string, orders: OrdersService, rates: Rates) {
 async function failsNone(service: string, ordersOf: (service: string) => OrdersService): Promise<void> {
   let rates: Rates = RATES;
   let run = await killOne(service, ordersOf(service), rates);
-  for (let again = 1; run.failures.length > 0 && run.loop.lagMs > FAIR_LAG_MS && again <= MOST_AGAIN; again += 1) {
+  for (
+    let attempt = 1;
+    run.failures.length > 0 && run.loop.lagMs > FAIR_LAG_MS && attempt <= MAX_REPETITIONS;
+    attempt += 1
+  ) {
     rates = { ...rates, find: rates.find / 2 };
     console.warn(
       `${service}: repeated with ${rates.find} calls/s, for calls were made up to ${run.loop.lagMs.toFixed(0)} ms late.`,
     );
-    const next = againAs(service, again);
+    const next = retryOf(service, attempt);
     run = await killOne(next, ordersOf(next), rates);
   }
   expect(textsOf(run.failures)).toEqual({});
@@ -153,9 +157,9 @@ describe('orders.grpc, the gRPC services of a proto', () => {
     const over = new Promise<void>((resolve, reject) => {
       orders.chat(words).subscribe({ next: ({ id }) => received.push(id), error: reject, complete: resolve });
     });
-    await until('it listens', () => words.observed);
+    await waitFor('it listens', () => words.observed);
     words.next({ id: 'hello' });
-    await until('it answers', () => received.length === 1);
+    await waitFor('it answers', () => received.length === 1);
     words.next({ id: 'bye' });
     words.complete();
     await over;
@@ -167,7 +171,7 @@ describe('a user’s own ClientGrpc with rollcall:///', () => {
   it('fails no call that is published as idempotent when an instance is killed under load', async () => {
     const clients: { close(): void }[] = [];
     await failsNone('by-url', (service) => {
-      const client = byUrl(service);
+      const client = createClientByUrl(service);
       clients.push(client);
       return client;
     });

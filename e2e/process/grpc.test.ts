@@ -10,7 +10,7 @@ import { startTestRegistry } from '@rollcall/registry/testing';
 import { firstValueFrom } from 'rxjs';
 import type { Observable } from 'rxjs';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { until } from './until.js';
+import { waitFor } from './wait-for.js';
 
 const text = { type: 'string', id: 1 };
 const SHOP = fromJSON({
@@ -91,7 +91,7 @@ describe('a Nest service over gRPC', () => {
   it('becomes HEALTHY by both heartbeats, and is called by name, by our own call and by Nest’s client', async () => {
     await startOrders();
     const rollcall = await startCaller();
-    await until('it is HEALTHY', () => healthy(rollcall) === 1);
+    await waitFor('it is HEALTHY', () => healthy(rollcall) === 1);
     expect(rollcall.service('orders').instances).toMatchObject([
       { endpoints: [{ protocol: 'grpc', host: '127.0.0.1' }], reason: { code: 'BOTH_WAYS_OK' } },
     ]);
@@ -104,7 +104,7 @@ describe('a Nest service over gRPC', () => {
   it('is restarted, one instance after the other, without a failed call', async () => {
     const first = [await startOrders(), await startOrders()];
     const rollcall = await startCaller();
-    await until('both are HEALTHY', () => healthy(rollcall) === 2);
+    await waitFor('both are HEALTHY', () => healthy(rollcall) === 2);
     const { client, orders } = clientByName();
     const failures: unknown[] = [];
     let count = 0;
@@ -122,12 +122,12 @@ describe('a Nest service over gRPC', () => {
     ];
     for (const app of first) {
       await startOrders();
-      await until('the new one is HEALTHY', () => healthy(rollcall) === 3);
+      await waitFor('the new one is HEALTHY', () => healthy(rollcall) === 3);
       await app.close();
-      await until('the old one is gone', () => healthy(rollcall) === 2);
+      await waitFor('the old one is gone', () => healthy(rollcall) === 2);
     }
     const seen = count;
-    await until('calls go on', () => count > seen + 20);
+    await waitFor('calls go on', () => count > seen + 20);
     over.abort();
     await Promise.all(callers);
     client.close();

@@ -13,7 +13,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest
 import { programOf, startBroker } from './brokers.js';
 import { freePort } from './free-port.js';
 import { endAll } from './launch.js';
-import { until } from './until.js';
+import { waitFor } from './wait-for.js';
 
 const sent: string[] = [];
 
@@ -86,7 +86,7 @@ describe.skipIf(!isHere)('the page on brokers', () => {
     await app.listen();
     // #endregion
     open.push(app);
-    await until('it is HEALTHY', () => only('mails') !== undefined);
+    await waitFor('it is HEALTHY', () => only('mails') !== undefined);
     expect(only('mails')?.endpoints).toMatchObject([{ protocol: 'heartbeat', tls: false }]);
     await expect(watcher.call('mails', 'mails/sent', {})).rejects.toMatchObject({ code: 'NO_ENDPOINT' });
 
@@ -97,7 +97,7 @@ describe.skipIf(!isHere)('the page on brokers', () => {
     // #endregion
     await mails.close();
     expect([0, 1]).toContain(count); // the broker does not define which comes first
-    await until('the mail is sent', () => sent.includes('ada'));
+    await waitFor('the mail is sent', () => sent.includes('ada'));
   });
 
   it('may set the port', async () => {
@@ -113,7 +113,7 @@ describe.skipIf(!isHere)('the page on brokers', () => {
     });
     open.push(app);
     await app.listen();
-    await until('it is HEALTHY', () => only('mails') !== undefined);
+    await waitFor('it is HEALTHY', () => only('mails') !== undefined);
     expect(only('mails')?.endpoints).toMatchObject([{ protocol: 'heartbeat', port: heartbeatPort }]);
   });
 
@@ -130,7 +130,7 @@ describe.skipIf(!isHere)('the page on brokers', () => {
     await app.listen(0, host);
     // #endregion
     open.push(app);
-    await until('it is HEALTHY', () => only('both') !== undefined);
+    await waitFor('it is HEALTHY', () => only('both') !== undefined);
     expect(only('both')?.endpoints.map(({ protocol }) => protocol)).toEqual(['http']);
     expect((await watcher.fetch('both', '/mails')).status).toBe(200);
   });

@@ -10,7 +10,7 @@ import { RollcallModule, ServiceClient, Timeout } from '@rollcall/nestjs';
 import type { RollcallModuleOptions } from '@rollcall/nestjs';
 import { startTestRegistry } from '@rollcall/registry/testing';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { until } from './until.js';
+import { waitFor } from './wait-for.js';
 
 interface Order {
   readonly id: string;
@@ -162,7 +162,7 @@ async function startShop(root: Type | ReturnType<typeof RollcallModule.forRoot>)
 
 async function healthy(rollcall: Rollcall, count: number): Promise<void> {
   const states = (): readonly string[] => rollcall.service('orders').instances.map(({ state }) => state);
-  await until(`${count} are HEALTHY`, () => states().filter((state) => state === 'HEALTHY').length === count);
+  await waitFor(`${count} are HEALTHY`, () => states().filter((state) => state === 'HEALTHY').length === count);
 }
 
 describe('the page on calls', () => {
@@ -232,11 +232,11 @@ describe('the page on calls', () => {
     Logger.log(explainText(rollcall.explain('orders')));
     // #endregion
     expect(log.mock.calls.at(-1)?.[0]).toMatch(/Over tcp: CLOSED, all well\. .*by p2c-peak-ewma/);
-    const complain = vi.spyOn(Logger, 'error').mockReturnValue();
+    const errorLog = vi.spyOn(Logger, 'error').mockReturnValue();
     await apps.shift()!.close();
     await expect(shop.deadline('2')).rejects.toMatchObject({ code: 'NO_INSTANCE' });
-    await until('it is logged', () => complain.mock.calls.length > 0);
-    expect(complain.mock.calls).toEqual([['No instance of orders can be called.']]);
+    await waitFor('it is logged', () => errorLog.mock.calls.length > 0);
+    expect(errorLog.mock.calls).toEqual([['No instance of orders can be called.']]);
     stop();
   });
 });

@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { endAll, launch } from './launch.js';
-import { until } from './until.js';
+import { waitFor } from './wait-for.js';
 
 const NGINX = '/usr/sbin/nginx';
 if (!existsSync(NGINX)) console.warn(`There is no ${NGINX}: the guide's configuration for it is not tested.`);
@@ -37,31 +37,31 @@ interface Traefik {
 @Module({})
 class AppModule {}
 
-type Way = Pick<RequestOptions, 'host' | 'port' | 'socketPath'>;
+type ProxyAddress = Pick<RequestOptions, 'host' | 'port' | 'socketPath'>;
 
 /** Sends a request as a browser whose page came from `shop.example`. */
-async function ask(way: Way, path: string, method = 'GET'): Promise<IncomingMessage> {
+async function ask(address: ProxyAddress, path: string, method = 'GET'): Promise<IncomingMessage> {
   const headers = { host: 'shop.example', origin: 'http://shop.example', 'sec-fetch-site': 'same-origin' };
-  const question = request({ ...way, path, method, headers }).end();
+  const question = request({ ...address, path, method, headers }).end();
   const [answer] = (await once(question, 'response')) as [IncomingMessage];
   return answer;
 }
 
 /** Requests the page, its files, its data, its stream, and its actions. */
-async function tryAll(way: Way): Promise<void> {
-  const page = await ask(way, '/rollcall/');
+async function requestAll(address: ProxyAddress): Promise<void> {
+  const page = await ask(address, '/rollcall/');
   expect(page.headers['content-type']).toContain('text/html');
   const [, script = ''] = /src="([^"]+\.js)"/.exec(await text(page)) ?? [];
-  const loaded = await ask(way, new URL(script, 'http://shop.example/rollcall/').pathname);
+  const loaded = await ask(address, new URL(script, 'http://shop.example/rollcall/').pathname);
   expect([loaded.statusCode, loaded.headers['content-type']]).toEqual([200, expect.stringContaining('javascript')]);
   loaded.resume();
-  const state = await ask(way, '/rollcall/api/v1/registry');
+  const state = await ask(address, '/rollcall/api/v1/registry');
   expect(JSON.parse(await text(state))).toMatchObject({ access: 'open' });
-  const stream = await ask(way, '/rollcall/api/v1/watch?service=*');
+  const stream = await ask(address, '/rollcall/api/v1/watch?service=*');
   const [first] = (await once(stream, 'data')) as [Buffer];
   expect(String(first)).toContain('event:');
   stream.destroy();
-  const removed = await ask(way, '/rollcall/api/v1/instances/nobody', 'DELETE');
+  const removed = await ask(address, '/rollcall/api/v1/instances/nobody', 'DELETE');
   expect(removed.headers['content-type']).toContain('problem+json'); // the registry's own answer
   removed.resume();
 }
@@ -81,7 +81,7 @@ describe('the dashboard behind a proxy', () => {
 
   afterAll(endAll);
 
-  it('of Nest', async () => {
+  it('works behind the proxy of Nest', async () => {
     const app = await NestFactory.create(AppModule, { logger: false });
     const registryUrl = registry.url;
     // #region nest
@@ -99,10 +99,10 @@ describe('the dashboard behind a proxy', () => {
     await app.listen(0, '127.0.0.1');
     cleanups.push(() => app.close());
     const { port } = app.getHttpServer().address() as AddressInfo;
-    await tryAll({ host: '127.0.0.1', port });
+    await requestAll({ host: '127.0.0.1', port });
   });
 
-  it.skipIf(!existsSync(NGINX))('of nginx', async () => {
+  it.skipIf(!existsSync(NGINX))('works behind the proxy of nginx', async () => {
     const folder = await mkdtemp(join(tmpdir(), 'rollcall-nginx-'));
     cleanups.push(() => rm(folder, { recursive: true, force: true }));
     const location = configuration('nginx.conf').replace('http://127.0.0.1:1337', registry.url);
@@ -120,11 +120,11 @@ describe('the dashboard behind a proxy', () => {
       child.kill('SIGTERM');
       await child.exited;
     });
-    await until(`nginx listens: ${child.err.join(' ')}`, () => existsSync(socketPath));
-    await tryAll({ socketPath });
+    await waitFor(`nginx listens: ${child.err.join(' ')}`, () => existsSync(socketPath));
+    await requestAll({ socketPath });
   });
 
-  it('of Traefik strips the prefix of its rule, and defines every name it uses', () => {
+  it('is configured for Traefik: it strips the prefix of its rule, and defines every name it uses', () => {
     const { routers, middlewares, services } = (yaml.parse(configuration('traefik.yaml')) as Traefik).http;
     const router = routers['rollcall'];
     const prefixes = middlewares[router?.middlewares[0] ?? '']?.stripPrefix.prefixes ?? [];

@@ -9,7 +9,7 @@ import type { RollcallModuleOptions, ServiceFeature } from '@rollcall/nestjs';
 import { startTestRegistry } from '@rollcall/registry/testing';
 import { firstValueFrom } from 'rxjs';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { until } from './until.js';
+import { waitFor } from './wait-for.js';
 
 @Controller()
 class OrdersController {
@@ -76,7 +76,7 @@ afterEach(async () => {
 });
 
 const only = (service: string) => watcher.service(service).instances.find(({ state }) => state === 'HEALTHY');
-const isHealthy = (service: string): Promise<unknown> => until('it is HEALTHY', () => only(service));
+const isHealthy = (service: string): Promise<unknown> => waitFor('it is HEALTHY', () => only(service));
 
 async function tcp(options: TcpOptions['options'], root: RollcallModuleOptions = {}): Promise<void> {
   @Module({ imports: [RollcallModule.forRoot({ service: 'orders', ...root })], controllers: [OrdersController] })
@@ -162,7 +162,7 @@ describe('an application without a server', () => {
     await isHealthy('worker');
     expect(only('worker')?.endpoints).toMatchObject([{ protocol: 'heartbeat' }]);
     await app.close();
-    await until('it has left', () => only('worker') === undefined);
+    await waitFor('it has left', () => only('worker') === undefined);
   });
 
   it('logs in one line why it is not registered, and what to set', async () => {
@@ -194,7 +194,7 @@ describe('a TCP server with a serializer and a deserializer of its own', () => {
     expect(answers).toMatchObject([{ id: '7' }, { id: '8' }, { id: '9' }]);
     expect(await firstValueFrom(orders.send('find', { id: '7' }))).toMatchObject({ id: '7' });
     await expect(orders.call('refuse', {})).rejects.toMatchObject({ code: 'REMOTE' });
-    await until('it is still HEALTHY both ways', () => only('orders')?.reason.code === 'BOTH_WAYS_OK');
+    await waitFor('it is still HEALTHY both ways', () => only('orders')?.reason.code === 'BOTH_WAYS_OK');
   });
 
   it('fails a call whose serializer throws, and blames no instance', async () => {

@@ -7,7 +7,7 @@ import type { MicroserviceOptions } from '@nestjs/microservices';
 import { Rollcall, RollcallModule } from '@rollcall/nestjs';
 import { startTestRegistry } from '@rollcall/registry/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { until } from './until.js';
+import { waitFor } from './wait-for.js';
 
 let registry: Awaited<ReturnType<typeof startTestRegistry>>;
 const apps: INestMicroservice[] = [];
@@ -45,7 +45,7 @@ async function start(app: INestMicroservice): Promise<void> {
 }
 
 /** What a hook must not do. */
-function waiting(other: string): Type {
+function createWaitingHook(other: string): Type {
   @Injectable()
   class Waits implements OnApplicationBootstrap {
     constructor(@Inject(Rollcall) private readonly rollcall: Rollcall) {}
@@ -93,12 +93,12 @@ describe('ready', () => {
     }
     const [orders, users] = [await create('orders', 'users', Cache), await create('users', 'orders')];
     await Promise.all([orders.listen(), users.listen()]);
-    await until('the cache is warm', () => warm.length === 1);
+    await waitFor('the cache is warm', () => warm.length === 1);
   });
 
   it('rejects with a reason where two services await each other before they listen', async () => {
-    const orders = await create('orders', 'users', waiting('users'));
-    const users = await create('users', 'orders', waiting('orders'));
+    const orders = await create('orders', 'users', createWaitingHook('users'));
+    const users = await create('users', 'orders', createWaitingHook('orders'));
     const ends = await Promise.allSettled([orders.listen(), users.listen()]);
     for (const [index, self] of ['orders', 'users'].entries())
       expect(ends[index]).toMatchObject({

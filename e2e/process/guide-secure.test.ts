@@ -19,7 +19,7 @@ import { Certificates, fingerprintOf } from './certificates.js';
 import { launch } from './launch.js';
 import type { Child } from './launch.js';
 import { PROGRAMS } from './spawn.js';
-import { until } from './until.js';
+import { waitFor } from './wait-for.js';
 
 const home = fileURLToPath(new URL('../..', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'rollcall-secure-'));
@@ -70,7 +70,7 @@ async function followLeak(): Promise<void> {
   port = new URL((JSON.parse(await registry.line(/^{/)) as { url: string }).url).port;
   expect(await complaintTo('orders')).toBe('');
   for (const line of next) await done(type(line));
-  await until('the certificate is refused', async () => /it was revoked/.test(await complaintTo('orders')));
+  await waitFor('the certificate is refused', async () => /it was revoked/.test(await complaintTo('orders')));
   expect(await complaintTo('ada')).toBe('');
   port = before;
 }
@@ -106,11 +106,11 @@ describe('the page on TLS to the registry, from nothing', () => {
     const service = type((blocks.get('4. The services') ?? []).flat()[0] ?? '');
     closing(service);
     const isHealthy = async (): Promise<boolean> => /HEALTHY +yes +orders/.test(await follow('5. Look'));
-    await until('orders is HEALTHY', isHealthy);
+    await waitFor('orders is HEALTHY', isHealthy);
 
     await followLeak();
     await follow('A new certificate');
-    await until('it is used', async () =>
+    await waitFor('it is used', async () =>
       service.out.concat(service.err).some((line) => line.includes('will be used from now on')),
     );
     await follow('A new CA', 0);
@@ -118,10 +118,10 @@ describe('the page on TLS to the registry, from nothing', () => {
       copyFileSync(join(folder, file), join(folder, `old-${file}`));
     await follow('A new CA', 1);
     await follow('A new CA', 2);
-    await until('certificates of the old CA are refused', async () =>
+    await waitFor('certificates of the old CA are refused', async () =>
       /Certificate cert:\w+ is not trusted/.test(await complaintTo('old-ada')),
     );
-    await until('orders is HEALTHY', isHealthy);
+    await waitFor('orders is HEALTHY', isHealthy);
   });
 });
 
@@ -169,10 +169,10 @@ async function fingerprintAt(at: number): Promise<string | undefined> {
 
 describe('the servers of services', () => {
   it('serve a new certificate as soon as it is there', async () => {
-    const ca = await made.authority('ca');
-    const { certFile, keyFile } = made.install(await made.signed(ca, ORDERS), 'orders');
+    const ca = await made.createAuthority('ca');
+    const { certFile, keyFile } = made.install(await made.createSigned(ca, ORDERS), 'orders');
     const caFile = ca.certFile;
-    const own = { ...(await made.signed(ca)), caFile };
+    const own = { ...(await made.createSigned(ca)), caFile };
     const running = await startTestRegistry({ tls: own, heartbeatTls: own });
     open.push(running);
     const registry = running.url;
@@ -223,10 +223,10 @@ describe('the servers of services', () => {
       const shown = await Promise.all(ports.map(fingerprintAt));
       return shown.length === 3 && shown.every((one) => one === fingerprintOf({ certFile, keyFile }));
     };
-    await until('all are HEALTHY', areHealthy);
-    await until('all show the first one', showIt);
-    made.install(await made.signed(ca, ORDERS), 'orders');
-    await until('all show the next one', showIt);
+    await waitFor('all are HEALTHY', areHealthy);
+    await waitFor('all show the first one', showIt);
+    made.install(await made.createSigned(ca, ORDERS), 'orders');
+    await waitFor('all show the next one', showIt);
     expect(await areHealthy()).toBe(true);
   });
 });

@@ -8,7 +8,7 @@ import { Rollcall } from '@rollcall/client';
 import { RollcallModule } from '@rollcall/nestjs';
 import { startTestRegistry } from '@rollcall/registry/testing';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { until } from './until.js';
+import { waitFor } from './wait-for.js';
 
 const events: string[] = [];
 let finish: () => void = () => {};
@@ -64,10 +64,10 @@ describe('the page on shutdown', () => {
     await app.listen();
 
     const written = caller.call('reports', 'write', {});
-    await until('it is being written', () => events.includes('begun'));
+    await waitFor('it is being written', () => events.includes('begun'));
     const state = (): string | undefined => caller.service('reports').instances.at(0)?.state;
     const closed = app.close();
-    await until('callers know that it leaves', () => state() === 'DEREGISTERING');
+    await waitFor('callers know that it leaves', () => state() === 'DEREGISTERING');
     finish();
     expect(await written).toEqual({ poolIsOpen: true });
     await closed;

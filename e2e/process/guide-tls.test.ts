@@ -13,10 +13,10 @@ import type { GrpcMethod as Method } from '@rollcall/nestjs';
 import { startRegistry } from '@rollcall/registry';
 import type { RunningRegistry } from '@rollcall/registry';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from 'vitest';
-import { urlOf } from './by-hand.js';
+import { urlOf } from './plain-requests.js';
 import { Certificates } from './certificates.js';
 import { endAll, start } from './spawn.js';
-import { until } from './until.js';
+import { waitFor } from './wait-for.js';
 
 const packageDefinition = fromJSON(
   JSON.parse(readFileSync(new URL('programs/shop.json', import.meta.url), 'utf8')) as object,
@@ -143,9 +143,9 @@ const SERVICES = ['tcp', 'http', 'fastify', 'grpc'] as const;
 
 describe('the page on TLS', () => {
   beforeAll(async () => {
-    const authority = await certificates.authority('ca');
+    const authority = await certificates.createAuthority('ca');
     caFile = authority.certFile;
-    ({ certFile, keyFile } = await certificates.signed(authority));
+    ({ certFile, keyFile } = await certificates.createSigned(authority));
     const registry = keep(await startGuarded());
     vi.stubEnv('ROLLCALL_URL', registry.url);
     for (const begin of [startTcp, startHttp, startFastify, startGrpc]) keep(await begin());
@@ -165,7 +165,7 @@ describe('the page on TLS', () => {
     const { tcp, http, fastify, grpc } = context.get(Shop);
     const rollcall = context.get(Rollcall);
     rollcall.start();
-    await until('all are HEALTHY', () =>
+    await waitFor('all are HEALTHY', () =>
       SERVICES.every((service) => rollcall.service(service).instances[0]?.state === 'HEALTHY'),
     );
     for (const service of SERVICES)
@@ -200,7 +200,7 @@ describe('the page on TLS', () => {
     const context = await callerWith(RollcallModule.forRoot({ calls: { tls: { caFile } } }));
     const rollcall = context.get(Rollcall);
     rollcall.start();
-    await until('both are HEALTHY', () =>
+    await waitFor('both are HEALTHY', () =>
       ['tcp', 'http'].every((service) => rollcall.service(service).instances[0]?.state === 'HEALTHY'),
     );
   });

@@ -6,7 +6,7 @@ import type { MicroserviceOptions } from '@nestjs/microservices';
 import { getServiceToken, Idempotent, InjectService, Rollcall, RollcallModule, ServiceClient } from '@rollcall/nestjs';
 import { startTestRegistry } from '@rollcall/registry/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { until } from './until.js';
+import { waitFor } from './wait-for.js';
 
 /** What the instances of the service did, all in this process. */
 const seen = { executions: 0, breaksNext: false };
@@ -76,7 +76,7 @@ async function startGateway(): Promise<{ readonly app: INestApplicationContext; 
   const rollcall = app.get(Rollcall);
   const isHealthy = (): boolean =>
     rollcall.service('orders').instances.filter(({ state }) => state === 'HEALTHY').length === 2;
-  await until('both are HEALTHY', isHealthy);
+  await waitFor('both are HEALTHY', isHealthy);
   return { app, url: await app.getUrl() };
 }
 

@@ -7,7 +7,7 @@ import { afterAll, describe, expect, it } from 'vitest';
 import { launch } from './launch.js';
 import type { Child } from './launch.js';
 import { endAll, PROGRAMS, start } from './spawn.js';
-import { until } from './until.js';
+import { waitFor } from './wait-for.js';
 
 const page = readFileSync(fileURLToPath(new URL('../../SECURITY.md', import.meta.url)), 'utf8');
 const section = page.slice(page.indexOf('## To harden it'), page.indexOf('## What is not there yet'));
@@ -59,15 +59,15 @@ describe('hardening by the page, from nothing', () => {
 
     const up = lineWith('up', '--host 0.0.0.0', '--name registry.internal');
     const registry = type(up, ['--port', '0', '--json', '--memory', '--interval', '500', '--tokens', tokens]);
-    const { url: anywhere } = JSON.parse(await registry.line(/^{/)) as { url: string };
-    const url = `http://127.0.0.1:${new URL(anywhere).port}`;
+    const { url: anyAddress } = JSON.parse(await registry.line(/^{/)) as { url: string };
+    const url = `http://127.0.0.1:${new URL(anyAddress).port}`;
     const list = lineWith('rollcall ls', '<service>').replace(' <service>', '');
     const look = (token: string, more: readonly string[] = []): Child =>
       type(list, ['--url', url, ...more], { ROLLCALL_TOKEN: token });
     const isHealthy = async (): Promise<boolean> => /HEALTHY +yes +orders/.test(await outputOf(look(reader)));
 
     const orders = start('tcp', [], { ROLLCALL_URL: url, ROLLCALL_TOKEN: service, PORT: '0' });
-    await until('orders is HEALTHY', isHealthy);
+    await waitFor('orders is HEALTHY', isHealthy);
     for (const wrong of ['', 'rct_made_up']) {
       const { code } = await look(wrong).exited;
       expect(code, `with "${wrong}"`).not.toBe(0);
@@ -77,9 +77,9 @@ describe('hardening by the page, from nothing', () => {
     const renewed = await makeToken(lineWith('token create', '--service orders'));
     const isTaken = async (token: string): Promise<boolean> =>
       (await fetch(`${url}/api/v1/services`, { headers: { authorization: `Bearer ${token}` } })).ok;
-    await until('the new token is taken', () => isTaken(renewed));
-    const heir = start('tcp', [], { ROLLCALL_URL: url, ROLLCALL_TOKEN: renewed, PORT: '0' });
-    await until(
+    await waitFor('the new token is taken', () => isTaken(renewed));
+    const replacement = start('tcp', [], { ROLLCALL_URL: url, ROLLCALL_TOKEN: renewed, PORT: '0' });
+    await waitFor(
       'both are there',
       async () => ((await outputOf(look(reader))).match(/HEALTHY +yes +orders/g) ?? []).length === 2,
     );
@@ -93,8 +93,8 @@ describe('hardening by the page, from nothing', () => {
     expect(await outputOf(type(lineWith('token list'), ['--tokens', tokens]))).toMatch(
       new RegExp(`${leaked}.*revoked|revoked.*${leaked}`),
     );
-    await until('nothing is taken from the old one', async () => !(await isTaken(service)));
-    await until(
+    await waitFor('nothing is taken from the old one', async () => !(await isTaken(service)));
+    await waitFor(
       'its instance is no longer HEALTHY',
       async () => ((await outputOf(look(reader))).match(/HEALTHY +yes +orders/g) ?? []).length !== 2,
     );
@@ -102,13 +102,13 @@ describe('hardening by the page, from nothing', () => {
     // it is removed with an operator's token, by the line of the page
     const [asOperator, remove = ''] = lineWith('rollcall rm', '--reason').split(/ (?=npx )/);
     expect(asOperator).toBe('ROLLCALL_TOKEN="$OPERATOR_TOKEN"');
-    const heirId = /orders-[0-9a-f-]+/.exec([...heir.out, ...heir.err].join('\n'))?.[0];
-    const victim = before.find((id) => id !== heirId && orders.isAlive) ?? '';
+    const replacementId = /orders-[0-9a-f-]+/.exec([...replacement.out, ...replacement.err].join('\n'))?.[0];
+    const victim = before.find((id) => id !== replacementId && orders.isAlive) ?? '';
     // as `ls` prints it
     const name = `orders…${victim.slice(-4)}`;
     expect(await outputOf(look(reader))).toContain(name);
     await outputOf(type(remove.replace('orders…7685', name), ['--url', url], { ROLLCALL_TOKEN: operator }));
-    await until('it is gone', async () => !(await ids()).includes(victim));
-    await until('the other one stays', isHealthy);
+    await waitFor('it is gone', async () => !(await ids()).includes(victim));
+    await waitFor('the other one stays', isHealthy);
   });
 });

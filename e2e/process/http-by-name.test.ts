@@ -63,13 +63,13 @@ afterEach(async () => {
   await registry.close();
 });
 
-describe('an HTTP service is called by its name', () => {
-  it('by undici.request', async () => {
+describe('an HTTP service, by its name,', () => {
+  it('is called by undici.request', async () => {
     await service();
     expect(await (await caller()).find('7')).toEqual({ id: '7' });
   });
 
-  it('by the fetch of this Node, when the dispatcher is the global one', async () => {
+  it('is called by the fetch of this Node, when the dispatcher is the global one', async () => {
     await service();
     const { rollcall } = await caller();
     const before = getGlobalDispatcher();
@@ -79,7 +79,7 @@ describe('an HTTP service is called by its name', () => {
     expect((await fetch(`${registry.url}/health/live`)).status).toBe(200);
   });
 
-  it('by HttpService, with the fetch adapter', async () => {
+  it('is called by HttpService, with the fetch adapter', async () => {
     await service();
     const dispatcher = await (await caller()).rollcall.dispatcher();
     const http = new HttpService(axios.create({ adapter: 'fetch', fetchOptions: { dispatcher } }));
@@ -87,7 +87,7 @@ describe('an HTTP service is called by its name', () => {
     expect(data).toEqual({ id: '9' });
   });
 
-  it('and an unknown name suggests a known one', async () => {
+  it('is suggested for an unknown name', async () => {
     await service();
     const { rollcall } = await caller();
     const dispatcher = await rollcall.dispatcher();

@@ -10,15 +10,15 @@ import { join } from 'node:path';
 import { lastValueFrom } from 'rxjs';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { variants } from '../variants.js';
-import { startRegistry, urlOf } from './by-hand.js';
+import { startRegistry, urlOf } from './plain-requests.js';
 import { OpenLoop } from './open-loop.js';
 import type { Outcome, Rates, Verb } from './open-loop.js';
 import { endAll, start } from './spawn.js';
 import type { Child } from './spawn.js';
-import { until } from './until.js';
+import { waitFor } from './wait-for.js';
 
 /** How instances of each kind are called; see `programs/kinds.mjs`. */
-const KINDS: Readonly<Record<string, readonly Way[]>> = {
+const KINDS: Readonly<Record<string, readonly CallMethod[]>> = {
   tcp: ['send', 'call', 'emit'],
   grpc: ['grpc'],
   express: ['fetch'],
@@ -28,16 +28,16 @@ const KINDS: Readonly<Record<string, readonly Way[]>> = {
   'hybrid-express': ['send', 'call', 'emit', 'fetch', 'grpc'],
   'hybrid-fastify': ['send', 'call', 'emit', 'fetch', 'grpc'],
 };
-type Way = 'send' | 'call' | 'emit' | 'fetch' | 'grpc';
+type CallMethod = 'send' | 'call' | 'emit' | 'fetch' | 'grpc';
 type Method = GrpcMethod<{ id: string }, { instance: string }>;
 
 /** 500 calls a second, none of which may be repeated once it was sent. */
 const RATES = { find: 400, book: 100 };
 const ONCE = { idempotent: false } as const;
-const CALM = 200;
+const CALLS_BEFORE_DRAIN = 200;
 /**
  * A drain waits until no request has arrived for 100 ms. A caller that stands still for longer, since this machine has
- * no time for it, may send a request to a server that has closed before the caller learns of it: such a run says
+ * no time for it, may send a request to a server that has closed before the caller learns of it: such a run proves
  * nothing about the product, and is repeated with half of the load.
  */
 const FAIR_LAG_MS = 50;
@@ -75,10 +75,10 @@ afterAll(async () => {
 
 const clientOf = (service: string): ServiceClient => caller.get(getServiceToken(service), { strict: false });
 
-const ASK: Readonly<Record<Way, (service: string, verb: Verb, id: string) => Promise<unknown>>> = {
+const ASK: Readonly<Record<CallMethod, (service: string, verb: Verb, id: string) => Promise<unknown>>> = {
   send: (service, verb, id) => lastValueFrom(clientOf(service).send(verb, { id })),
   call: (service, verb, id) => rollcall.call(service, verb, { id }, ONCE),
-  emit: (service, _verb, id) => lastValueFrom(clientOf(service).emit('told', { id }), { defaultValue: undefined }),
+  emit: (service, _verb, id) => lastValueFrom(clientOf(service).emit('notify', { id }), { defaultValue: undefined }),
   fetch: async (service, verb, id) => {
     const method = verb === 'find' ? 'GET' : 'POST';
     const response = await rollcall.fetch(service, `/${verb}?id=${id}`, { method }, ONCE);
@@ -90,7 +90,7 @@ const ASK: Readonly<Record<Way, (service: string, verb: Verb, id: string) => Pro
 
 function load(
   service: string,
-  ways: readonly Way[],
+  ways: readonly CallMethod[],
   rates: Rates,
 ): { readonly loop: OpenLoop; readonly emitted: string[] } {
   const emitted: string[] = [];
@@ -108,14 +108,14 @@ const healthy = (service: string): number =>
   rollcall.service(service).instances.filter(({ state }) => state === 'HEALTHY').length;
 
 const calm = (loop: OpenLoop): Promise<unknown> => {
-  const enough = loop.outcomes.length + CALM;
-  return until('calls go on', () => loop.outcomes.length >= enough);
+  const enough = loop.outcomes.length + CALLS_BEFORE_DRAIN;
+  return waitFor('calls go on', () => loop.outcomes.length >= enough);
 };
 
 /** What a drain waited for: the callers that had to be notified, and the requests in flight when it began. */
 const DRAINED = /ms: [1-9]\d* watchers? had to be notified; .*in flight.*; no request came for \d+ ms\./;
 const IN_HAND =
-  /; [1-9]\d* in flight \((tcp (find|book|told)|GET \/find|POST \/book|grpc shop\.Orders\/(Find|Book)).* \(for \d+ ms\)/;
+  /; [1-9]\d* in flight \((tcp (find|book|notify)|GET \/find|POST \/book|grpc shop\.Orders\/(Find|Book)).* \(for \d+ ms\)/;
 
 const drainedText = (child: Child): string => child.out.find((line) => line.includes('Drained in')) ?? '';
 
@@ -134,7 +134,7 @@ async function drainUnderLoad(kind: string, service: string, rates: Rates) {
   const ways = KINDS[kind] ?? [];
   const env = { ROLLCALL_URL: url, KIND: kind, SERVICE: service, NOTES: notes, NO_COLOR: '1' };
   const [one, two, three] = [start('kinds', [], env), start('kinds', [], env), start('kinds', [], env)] as const;
-  await until('all are HEALTHY', () => healthy(service) === 3);
+  await waitFor('all are HEALTHY', () => healthy(service) === 3);
   const { loop, emitted } = load(service, ways, rates);
   await calm(loop);
   one.kill('SIGUSR2');
@@ -146,10 +146,10 @@ async function drainUnderLoad(kind: string, service: string, rates: Rates) {
   await loop.stop();
   const isDone = (): boolean => {
     const done = readFileSync(notes, 'utf8');
-    return emitted.every((id) => done.includes(`${service} told ${id}\n`));
+    return emitted.every((id) => done.includes(`${service} notify ${id}\n`));
   };
   const failures = loop.outcomes.filter(({ failure }) => failure !== null);
-  if (failures.length === 0) await until('what was emitted has been done', isDone);
+  if (failures.length === 0) await waitFor('what was emitted has been done', isDone);
   three.kill('SIGKILL');
   return { loop, failures, gone: [one, two], ends: [closed.code, terminated.signal] };
 }
@@ -199,7 +199,7 @@ class Balancer {
     return this.#ready;
   }
 
-  async look(): Promise<void> {
+  async probe(): Promise<void> {
     const answers = await Promise.all(this.#pods.map(isReady));
     this.#ready = this.#pods.filter((_, index) => answers[index]);
   }
@@ -217,21 +217,21 @@ class Balancer {
 it('needs no preStop: a load balancer that learns of it late, by a probe alone, loses no request', async () => {
   const env = { ROLLCALL_URL: url, KIND: 'fastify', SERVICE: 'pods', NOTES: notes, NO_COLOR: '1', LEAST_MS: '1500' };
   const [leaving, staying] = [start('kinds', [], env), start('kinds', [], env)] as const;
-  await until('both are HEALTHY', () => healthy('pods') === 2);
+  await waitFor('both are HEALTHY', () => healthy('pods') === 2);
   const pods = rollcall.service('pods').instances.map(({ endpoints }) => `http://127.0.0.1:${endpoints[0]?.port}`);
   const balancer = new Balancer(pods);
   const sending: Promise<void>[] = [];
-  const sends = setInterval(() => sending.push(balancer.send()), 5);
-  const looks = setInterval(() => void balancer.look(), 500);
-  await until('requests are answered', () => balancer.outcomes.length >= 50);
+  const sendTimer = setInterval(() => sending.push(balancer.send()), 5);
+  const probeTimer = setInterval(() => void balancer.probe(), 500);
+  await waitFor('requests are answered', () => balancer.outcomes.length >= 50);
   leaving.kill('SIGTERM');
-  await until('it is not ready', () => balancer.ready.length === 1);
+  await waitFor('it is not ready', () => balancer.ready.length === 1);
   expect(leaving.isAlive).toBe(true);
   await leaving.exited;
   const seen = balancer.outcomes.length;
-  await until('requests go on', () => balancer.outcomes.length >= seen + 50);
-  clearInterval(sends);
-  clearInterval(looks);
+  await waitFor('requests go on', () => balancer.outcomes.length >= seen + 50);
+  clearInterval(sendTimer);
+  clearInterval(probeTimer);
   await Promise.all(sending);
   staying.kill('SIGKILL');
   expect(balancer.outcomes.filter((outcome) => outcome !== 200)).toEqual([]);

@@ -9,7 +9,7 @@ import { startTestRegistry } from '@rollcall/registry/testing';
 import { IsString } from 'class-validator';
 import { delay, of, switchMap, throwError } from 'rxjs';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { until } from './until.js';
+import { waitFor } from './wait-for.js';
 
 /** The delay that the interceptor adds to every request: eight intervals of the registry. */
 const SLOW_MS = 2_000;
@@ -37,7 +37,7 @@ class Orders {
 }
 
 @Injectable()
-class NobodyMayEnter {
+class DenyAllGuard {
   canActivate(): boolean {
     return false;
   }
@@ -68,7 +68,7 @@ const OBSTACLES = [
   { provide: APP_INTERCEPTOR, useClass: Slow },
   { provide: APP_FILTER, useClass: Teapot },
 ];
-const GUARD = { provide: APP_GUARD, useClass: NobodyMayEnter };
+const GUARD = { provide: APP_GUARD, useClass: DenyAllGuard };
 
 let registry: Awaited<ReturnType<typeof startTestRegistry>>;
 let caller: Rollcall;
@@ -132,7 +132,7 @@ describe.each(KINDS)('over %s, behind a strict pipe, a slow interceptor and a fi
     const { results } = vi.spyOn(app.get(Rollcall), 'answer').mock;
     caller.start();
     const instances = () => caller.service('orders').instances;
-    await until('it is HEALTHY', () => instances()[0]?.state === 'HEALTHY');
+    await waitFor('it is HEALTHY', () => instances()[0]?.state === 'HEALTHY');
     /** A plain identity check carries no nonce. */
     const beats = () => results.filter(({ value }) => (value as { nonce: string | null }).nonce !== null).length;
     return { beats, id: app.get(Rollcall).id, instances };
@@ -162,7 +162,7 @@ describe.each(KINDS)('over %s, behind a strict pipe, a slow interceptor and a fi
     const { beats, instances } = await started([GUARD]);
     expect(await ask({ id: '7' })).toContain('teapot');
     const beatsBefore = beats();
-    await until('it was called several times', () => beats() >= beatsBefore + BEATS);
+    await waitFor('it was called several times', () => beats() >= beatsBefore + BEATS);
     expect(instances()).toMatchObject([{ state: 'HEALTHY', reason: { code: 'BOTH_WAYS_OK' } }]);
   });
 });

@@ -15,7 +15,7 @@ import { Rollcall, RollcallModule } from '@rollcall/nestjs';
 import { startTestRegistry } from '@rollcall/registry/testing';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { launch } from './launch.js';
-import { until } from './until.js';
+import { waitFor } from './wait-for.js';
 
 const definition = fromJSON(JSON.parse(readFileSync(new URL('programs/shop.json', import.meta.url), 'utf8')));
 const { Find } = definition['shop.Orders'] as unknown as { Find: Method<{ id: string }, { instance: string }> };
@@ -48,7 +48,7 @@ let ca = '';
 let server: Certificate;
 let client: Certificate;
 /** Issued by a CA that no process trusts. */
-let stranger: Certificate;
+let untrusted: Certificate;
 
 async function openssl(...args: readonly string[]): Promise<void> {
   const { exited, err } = launch('openssl', args, { cwd: folder });
@@ -101,7 +101,7 @@ beforeAll(async () => {
   ca = read('ca.pem');
   server = await signed('server', 'ca');
   client = await signed('client', 'ca');
-  stranger = await signed('stranger', 'others');
+  untrusted = await signed('stranger', 'others');
 });
 
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -111,10 +111,11 @@ afterEach(async () => {
   for (const one of open.splice(0).toReversed()) await one.close();
 });
 
-/** `asks`: whether callers must have a certificate, too. */
-type Start = (module: object, asks: boolean) => Promise<INestApplicationContext>;
+/** `asksForCertificate`: whether callers must have a certificate, too. */
+type Start = (module: object, asksForCertificate: boolean) => Promise<INestApplicationContext>;
 
-const asked = (asks: boolean) => (asks ? { ca, requestCert: true, rejectUnauthorized: true } : {});
+const asked = (asksForCertificate: boolean) =>
+  asksForCertificate ? { ca, requestCert: true, rejectUnauthorized: true } : {};
 
 async function microservice(module: object, options: object): Promise<INestApplicationContext> {
   const app = await NestFactory.createMicroservice<MicroserviceOptions>(module, { ...options, logger: false });
@@ -125,41 +126,48 @@ async function microservice(module: object, options: object): Promise<INestAppli
 type Kind = 'tcp' | 'grpc' | 'express' | 'fastify';
 
 const KINDS: Readonly<Record<Kind, Start>> = {
-  tcp: (module, asks) => {
-    const tlsOptions = { ...server, ...asked(asks) };
+  tcp: (module, asksForCertificate) => {
+    const tlsOptions = { ...server, ...asked(asksForCertificate) };
     return microservice(module, { transport: Transport.TCP, options: { host: '127.0.0.1', port: 0, tlsOptions } });
   },
-  grpc: (module, asks) => {
+  grpc: (module, asksForCertificate) => {
     const pair = { cert_chain: Buffer.from(server.cert), private_key: Buffer.from(server.key) };
-    const credentials = ServerCredentials.createSsl(asks ? Buffer.from(ca) : null, [pair], asks);
+    const credentials = ServerCredentials.createSsl(
+      asksForCertificate ? Buffer.from(ca) : null,
+      [pair],
+      asksForCertificate,
+    );
     const options = { package: 'shop', packageDefinition: definition, url: '127.0.0.1:0', credentials };
     return microservice(module, { transport: Transport.GRPC, options });
   },
-  express: async (module, asks) => {
-    const app = await NestFactory.create(module, { logger: false, httpsOptions: { ...server, ...asked(asks) } });
+  express: async (module, asksForCertificate) => {
+    const app = await NestFactory.create(module, {
+      logger: false,
+      httpsOptions: { ...server, ...asked(asksForCertificate) },
+    });
     await app.listen(0, '127.0.0.1');
     return app;
   },
-  fastify: async (module, asks) => {
-    const adapter = new FastifyAdapter({ https: { ...server, ...asked(asks) } });
+  fastify: async (module, asksForCertificate) => {
+    const adapter = new FastifyAdapter({ https: { ...server, ...asked(asksForCertificate) } });
     const app = await NestFactory.create(module, adapter, { logger: false });
     await app.listen(0, '127.0.0.1');
     return app;
   },
 };
 
-interface Scene {
+interface TlsFixture {
   readonly caller: Rollcall;
   /** Calls over the one protocol of the service. */
   call(): Promise<unknown>;
 }
 
 /** One service over TLS, a registry and a caller; without further options, each trusts what Node trusts. */
-async function scene(
+async function startTlsFixture(
   kind: Kind,
   { registry: heartbeatTls, caller: tls }: { registry?: TlsTerms; caller?: TlsTerms },
-  asks = false,
-): Promise<Scene> {
+  asksForCertificate = false,
+): Promise<TlsFixture> {
   const registry = await startTestRegistry(heartbeatTls === undefined ? {} : { heartbeatTls });
   open.push(registry);
   @Module({
@@ -167,7 +175,7 @@ async function scene(
     controllers: [Orders],
   })
   class OrdersModule {}
-  open.push(await KINDS[kind](OrdersModule, asks));
+  open.push(await KINDS[kind](OrdersModule, asksForCertificate));
   const caller = new Rollcall({ registry: registry.url, calls: tls === undefined ? {} : { tls } });
   open.push(caller);
   caller.start();
@@ -182,40 +190,43 @@ async function scene(
   return { caller, call: calls[kind] };
 }
 
-const only = ({ caller }: Scene) => caller.service('orders').instances[0];
-const isHealthy = (here: Scene) => (): boolean => only(here)?.state === 'HEALTHY';
+const only = ({ caller }: TlsFixture) => caller.service('orders').instances[0];
+const isHealthy = (here: TlsFixture) => (): boolean => only(here)?.state === 'HEALTHY';
 
 describe.each(['tcp', 'grpc', 'express', 'fastify'] as const)('over TLS: %s', (kind) => {
   it('is HEALTHY both ways, and is called, by processes that trust its certificate', async () => {
-    const here = await scene(kind, { registry: { ca }, caller: { ca } });
-    await until('it is HEALTHY', isHealthy(here));
+    const here = await startTlsFixture(kind, { registry: { ca }, caller: { ca } });
+    await waitFor('it is HEALTHY', isHealthy(here));
     expect(only(here)).toMatchObject({ endpoints: [{ tls: true }], reason: { code: 'BOTH_WAYS_OK' } });
     expect(await here.call()).toMatchObject({ instance: expect.stringMatching(/tcp|grpc|http/) });
   });
 
   it('is refused by processes that do not trust it, with the reason', async () => {
-    const here = await scene(kind, {});
-    await until('the registry has called it', () => only(here)?.reason.text.includes('certificate'));
+    const here = await startTlsFixture(kind, {});
+    await waitFor('the registry has called it', () => only(here)?.reason.text.includes('certificate'));
     expect(only(here)?.state).not.toBe('HEALTHY');
     const error: unknown = await here.call().catch((thrown: unknown) => thrown);
     expect(String(error instanceof Error ? `${error.message} ${String(error.cause)}` : error)).toMatch(/certificate/);
   });
 
   it('is accepted unverified by processes that are configured so', async () => {
-    const here = await scene(kind, { registry: { rejectUnauthorized: false }, caller: { rejectUnauthorized: false } });
-    await until('it is HEALTHY', isHealthy(here));
+    const here = await startTlsFixture(kind, {
+      registry: { rejectUnauthorized: false },
+      caller: { rejectUnauthorized: false },
+    });
+    await waitFor('it is HEALTHY', isHealthy(here));
     expect(await here.call()).toBeDefined();
   });
 
   it('may require client certificates, which the registry and callers show', async () => {
-    const here = await scene(kind, { registry: { ca, ...client }, caller: { ca, ...client } }, true);
-    await until('it is HEALTHY', isHealthy(here));
+    const here = await startTlsFixture(kind, { registry: { ca, ...client }, caller: { ca, ...client } }, true);
+    await waitFor('it is HEALTHY', isHealthy(here));
     expect(await here.call()).toBeDefined();
   });
 
   it('does not answer callers without a trusted certificate where it requires one', async () => {
-    const here = await scene(kind, { registry: { ca, ...client }, caller: { ca, ...stranger } }, true);
-    await until('it is HEALTHY', isHealthy(here));
+    const here = await startTlsFixture(kind, { registry: { ca, ...client }, caller: { ca, ...untrusted } }, true);
+    await waitFor('it is HEALTHY', isHealthy(here));
     await expect(here.call()).rejects.toThrow();
   });
 });

@@ -13,7 +13,7 @@ import type { RollcallModuleOptions } from '@rollcall/nestjs';
 import { startTestRegistry } from '@rollcall/registry/testing';
 import { NEVER } from 'rxjs';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
-import { until } from './until.js';
+import { waitFor } from './wait-for.js';
 
 type Query = { id: string };
 type Answer = { instance: string };
@@ -138,7 +138,7 @@ const instances = (): readonly Instance[] => caller.service('orders').instances;
 
 async function healthy(count = 1): Promise<readonly Instance[]> {
   caller.start();
-  await until(`${count} are HEALTHY`, () => instances().filter(({ state }) => state === 'HEALTHY').length === count);
+  await waitFor(`${count} are HEALTHY`, () => instances().filter(({ state }) => state === 'HEALTHY').length === count);
   return instances();
 }
 
@@ -173,7 +173,7 @@ describe.each(KINDS)('an application over %s', (_, start, protocols) => {
     const app = await start(moduleOf({ providers: OBSTACLES }));
     await healthy();
     const answer = vi.spyOn(app.get(Rollcall), 'answer');
-    await until('it was called several times', () => answer.mock.calls.length >= 4 * protocols.length);
+    await waitFor('it was called several times', () => answer.mock.calls.length >= 4 * protocols.length);
     expect(await healthy()).toMatchObject([{ reason: { code: 'BOTH_WAYS_OK' } }]);
     if (protocols.includes('http')) expect((await caller.fetch('orders', '/api/v1/orders')).status).toBe(403);
   });
@@ -182,7 +182,7 @@ describe.each(KINDS)('an application over %s', (_, start, protocols) => {
     const app = await start(moduleOf());
     await healthy();
     await app.close();
-    await until('it is gone', () => instances().every(({ state }) => state === 'DEREGISTERING'));
+    await waitFor('it is gone', () => instances().every(({ state }) => state === 'DEREGISTERING'));
   });
 });
 
@@ -194,14 +194,14 @@ class NobodyMayEnter {
 }
 
 @Injectable()
-class NothingIsValid {
+class RejectAllPipe {
   transform(): never {
     throw new BadRequestException();
   }
 }
 
 @Injectable()
-class NeverDone {
+class HangingInterceptor {
   intercept() {
     return NEVER;
   }
@@ -209,7 +209,7 @@ class NeverDone {
 
 /** Returns its input over HTTP, and has no message handlers. */
 @Catch()
-class Swallow {
+class SwallowingFilter {
   catch(error: { getStatus?(): number }, host: any): unknown {
     if (host.getType() !== 'http') return NEVER;
     const response = host.switchToHttp().getResponse();
@@ -219,9 +219,9 @@ class Swallow {
 
 const OBSTACLES = [
   { provide: APP_GUARD, useClass: NobodyMayEnter },
-  { provide: APP_PIPE, useClass: NothingIsValid },
-  { provide: APP_INTERCEPTOR, useClass: NeverDone },
-  { provide: APP_FILTER, useClass: Swallow },
+  { provide: APP_PIPE, useClass: RejectAllPipe },
+  { provide: APP_INTERCEPTOR, useClass: HangingInterceptor },
+  { provide: APP_FILTER, useClass: SwallowingFilter },
 ];
 
 describe('an application that starts in halves', () => {
@@ -281,7 +281,7 @@ describe('two applications in one process', () => {
     const both = await healthy(2);
     expect(new Set(both.map(({ id }) => id)).size).toBe(2);
     await one.close();
-    await until('one has left', () => instances().filter(({ state }) => state === 'HEALTHY').length === 1);
+    await waitFor('one has left', () => instances().filter(({ state }) => state === 'HEALTHY').length === 1);
     const { instance } = (await caller.call('orders', 'find', {})) as Answer;
     expect(instance).not.toBe(one.get(Rollcall).id);
   });

@@ -1,48 +1,49 @@
 import { setTimeout as pass } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { PROTOCOLS } from './law-caller.js';
-import { beside, compare, inTurn, openWorld } from './law-world.js';
-import type { LawWorld, Pair, PairReport } from './law-world.js';
+import { runConcurrently, compare, runSequentially, startLawFixture } from './law-fixture.js';
+import type { LawFixture, Pair, PairReport } from './law-fixture.js';
 import { endAll } from './spawn.js';
 
 /** A deadline that is enough on a slow machine, too. */
 const TERMS = { deadlineMs: 15_000, idempotent: true };
 /** Less than any answer of `slow` takes. */
-const LATE = { deadlineMs: 100, idempotent: true };
+const SHORT_DEADLINE = { deadlineMs: 100, idempotent: true };
 /** From the call that times out to the second burst, ms: longer than any first ejection. */
 const SETTLED_MS = 6_000;
 /** The same, and more than half of the steady answers take on a busy machine. */
-const LATE_BESIDE = { deadlineMs: 200, idempotent: true };
+const SHORT_DEADLINE_BESIDE = { deadlineMs: 200, idempotent: true };
 const STEADY = { concurrent: 60, forMs: 6_000 };
 /** grpc-js takes no message above 4 MiB. */
 const TOO_LARGE_BYTES = 5 * 1024 * 1024;
 
-const burstOf1000 = (pair: Pair): Promise<PairReport> => inTurn(pair, (caller) => caller.burst('find', 1_000, TERMS));
+const burstOf1000 = (pair: Pair): Promise<PairReport> =>
+  runSequentially(pair, (caller) => caller.burst('find', 1_000, TERMS));
 
 describe('one idle, healthy instance', () => {
-  let world: LawWorld;
+  let fixture: LawFixture;
 
   beforeAll(async () => {
-    world = await openWorld(1);
+    fixture = await startLawFixture(1);
   }, 60_000);
-  afterEach(() => world.dismiss());
+  afterEach(() => fixture.endCallers());
   afterAll(async () => {
-    await world.close();
+    await fixture.close();
     await endAll();
   });
 
   it.each(PROTOCOLS)('answers bursts of 1,000 and 5,000 calls over %s', async (over) => {
-    const pair = await world.pair(over);
+    const pair = await fixture.pair(over);
     const burst = (calls: number): Promise<readonly string[]> =>
-      compare(`burst-${calls}`, () => inTurn(pair, (caller) => caller.burst('find', calls, TERMS)));
+      compare(`burst-${calls}`, () => runSequentially(pair, (caller) => caller.burst('find', calls, TERMS)));
     expect([...(await burst(1_000)), ...(await burst(5_000))]).toEqual([]);
   });
 
   it('answers a burst after a call whose deadline was too short, at once and later', async () => {
-    const pairs = await Promise.all(PROTOCOLS.map((over) => world.pair(over)));
+    const pairs = await Promise.all(PROTOCOLS.map((over) => fixture.pair(over)));
     const found: string[] = [];
     for (const pair of pairs) {
-      const late = await beside(pair, (caller) => caller.burst('slow', 1, LATE));
+      const late = await runConcurrently(pair, (caller) => caller.burst('slow', 1, SHORT_DEADLINE));
       expect(late.rollcall.failed).toEqual({ DEADLINE_EXCEEDED: 1 });
       found.push(...(await compare('burst-after-short-deadline', () => burstOf1000(pair))));
     }
@@ -52,14 +53,14 @@ describe('one idle, healthy instance', () => {
   });
 
   it.each(PROTOCOLS)('answers steady calls over %s beside single ones whose deadline is too short', async (over) => {
-    const pair = await world.pair(over);
+    const pair = await fixture.pair(over);
     const found = await compare('steady-beside-short-deadlines', () =>
-      beside(pair, async (caller) => {
+      runConcurrently(pair, async (caller) => {
         const steady = caller.closed('read', TERMS, STEADY);
         await pass(STEADY.forMs / 4);
-        await caller.burst('slow', 1, LATE_BESIDE);
+        await caller.burst('slow', 1, SHORT_DEADLINE_BESIDE);
         await pass(STEADY.forMs / 2);
-        await caller.burst('slow', 1, LATE_BESIDE);
+        await caller.burst('slow', 1, SHORT_DEADLINE_BESIDE);
         return steady;
       }),
     );
@@ -67,11 +68,11 @@ describe('one idle, healthy instance', () => {
   });
 
   it('answers a burst over gRPC after one message that it refuses for its size', async () => {
-    const pair = await world.pair('grpc');
-    const refused = await beside(pair, (caller) => caller.large('find', TOO_LARGE_BYTES, TERMS));
+    const pair = await fixture.pair('grpc');
+    const refused = await runConcurrently(pair, (caller) => caller.large('find', TOO_LARGE_BYTES, TERMS));
     expect(refused.bare.failed).toEqual({ 8: 1 });
     const found = await compare('burst-after-too-large', () =>
-      inTurn(pair, (caller) => caller.burst('find', 200, TERMS)),
+      runSequentially(pair, (caller) => caller.burst('find', 200, TERMS)),
     );
     expect(found).toEqual([]);
   });

@@ -2,22 +2,22 @@ import { setTimeout as pass } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { PROTOCOLS } from './law-caller.js';
 import type { LawCaller, Report } from './law-caller.js';
-import { beside, openWorld, say, worse } from './law-world.js';
-import type { LawWorld } from './law-world.js';
+import { runConcurrently, startLawFixture, printFigures, findShortfalls } from './law-fixture.js';
+import type { LawFixture } from './law-fixture.js';
 import { endAll } from './spawn.js';
 
 const RATES = { find: 300 };
 const TERMS = { find: { deadlineMs: 4_500, idempotent: true } };
 const CALM_MS = 700;
 const PAUSE_MS = 10_000;
-const AFTERMATH_MS = 1_500;
+const AFTER_PAUSE_MS = 1_500;
 /** Callers wake up one after the other: each makes its backlog of 3,000 calls at once. */
 const STAGGER_MS = 1_500;
 /**
  * The share of the backlog that may overtake a call, or as much as with the bare client: instances are not equally
  * fast. Last in, first out would be nearly 1.
  */
-const OVERTAKEN = 0.5;
+const MAX_OVERTAKING_SHARE = 0.5;
 
 /** Stops the process, or only its event loop. */
 const PAUSES = {
@@ -30,55 +30,55 @@ const PAUSES = {
 };
 
 /** By how many places a call was executed later than the order of the calls implies, at worst. */
-function overtaken(executed: readonly string[], name: string): number {
+function maxOvertaking(executed: readonly string[], name: string): number {
   const order = [...new Set(executed)]
     .filter((id) => id.startsWith(`${name}-`))
     .map((id) => Number(id.split('-').at(-1)));
-  const due = new Map(order.toSorted((one, other) => one - other).map((turn, place) => [turn, place]));
-  return Math.max(0, ...order.map((turn, place) => place - due.get(turn)!));
+  const expectedPlaces = new Map(order.toSorted((one, other) => one - other).map((turn, place) => [turn, place]));
+  return Math.max(0, ...order.map((turn, place) => place - expectedPlaces.get(turn)!));
 }
 
 describe.each([
   [1, 'a blocked event loop'],
   [3, 'SIGSTOP'],
 ] as const)('with %i instances', (instances, kind) => {
-  let world: LawWorld;
+  let fixture: LawFixture;
 
   beforeAll(async () => {
-    world = await openWorld(instances);
+    fixture = await startLawFixture(instances);
   }, 60_000);
-  afterEach(() => world.dismiss());
+  afterEach(() => fixture.endCallers());
   afterAll(async () => {
-    await world.close();
+    await fixture.close();
     await endAll();
   });
 
   it(`a caller sends the calls that queued up behind ${kind} for 10 s in order`, async () => {
-    const pairs = await Promise.all(PROTOCOLS.map((over) => world.pair(over)));
+    const pairs = await Promise.all(PROTOCOLS.map((over) => fixture.pair(over)));
     let turn = 0;
     const lived = async (caller: LawCaller): Promise<Report> => {
       await pass(STAGGER_MS * turn++);
       await caller.start('load', RATES, TERMS);
       await pass(CALM_MS);
       await PAUSES[kind](caller);
-      await pass(AFTERMATH_MS);
+      await pass(AFTER_PAUSE_MS);
       return caller.stop('load');
     };
-    const reports = await Promise.all(pairs.map((pair) => beside(pair, lived)));
-    const executed = world.executed('find');
+    const reports = await Promise.all(pairs.map((pair) => runConcurrently(pair, lived)));
+    const executed = fixture.executed('find');
     const late = pairs.map(({ rollcall, bare }) => [
-      overtaken(executed, rollcall.name),
-      overtaken(executed, bare.name),
+      maxOvertaking(executed, rollcall.name),
+      maxOvertaking(executed, bare.name),
     ]);
     for (const [index, report] of reports.entries()) {
-      say(
+      printFigures(
         `caller-${kind.replaceAll(' ', '-')}-${instances}`,
         report,
         `overtaken=${late[index]?.join(' bare_overtaken=')}`,
       );
     }
-    expect(reports.flatMap(worse)).toEqual([]);
-    const most = (OVERTAKEN * RATES.find * PAUSE_MS) / 1_000;
+    expect(reports.flatMap(findShortfalls)).toEqual([]);
+    const most = (MAX_OVERTAKING_SHARE * RATES.find * PAUSE_MS) / 1_000;
     expect(late.filter(([ours = 0, bare = 0]) => ours > Math.max(most, bare))).toEqual([]);
   });
 });

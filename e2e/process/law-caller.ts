@@ -46,7 +46,7 @@ export interface Report {
 export type Rates = Readonly<Partial<Record<Verb, number>>>;
 
 /** How long a command may take beyond its own duration, ms. */
-const PATIENCE_MS = 50_000;
+const COMMAND_TIMEOUT_MS = 50_000;
 
 /** A process that makes calls over one protocol, see `programs/law-caller.mjs`. */
 export class LawCaller {
@@ -65,8 +65,8 @@ export class LawCaller {
   }
 
   /** Resolves when it runs and knows the service, if that exists. */
-  async ready(isThere: boolean): Promise<void> {
-    await this.#ask('ready', { isThere });
+  async ready(isRegistered: boolean): Promise<void> {
+    await this.#ask('ready', { isRegistered });
   }
 
   burst(verb: Verb, calls: number, terms: Terms): Promise<Report> {
@@ -123,8 +123,10 @@ export class LawCaller {
 
   #line(match: RegExp, command: string): Promise<string> {
     return new Promise((resolve, reject) => {
-      const late = new Error(`${command} of ${this.client} over ${this.over}: no answer within ${PATIENCE_MS} ms`);
-      const timer = setTimeout(() => reject(late), PATIENCE_MS);
+      const late = new Error(
+        `${command} of ${this.client} over ${this.over}: no answer within ${COMMAND_TIMEOUT_MS} ms`,
+      );
+      const timer = setTimeout(() => reject(late), COMMAND_TIMEOUT_MS);
       this.child
         .line(match)
         .then(resolve, reject)

@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { setTimeout as pass } from 'node:timers/promises';
-import { compare, openWorld, under, warm, beside } from './law-world.js';
-import type { LawWorld, PairReport } from './law-world.js';
+import { compare, startLawFixture, runUnderLoad, warmUp, runConcurrently } from './law-fixture.js';
+import type { LawFixture, PairReport } from './law-fixture.js';
 import { endAll } from './spawn.js';
 
 /** Calls that break beside an aborted call are not repeated, so that they are counted. */
@@ -15,11 +15,11 @@ const LOAD = {
 };
 const LOAD_MS = 7_000;
 
-const otherwiseEnded = ({ rollcall }: PairReport): readonly string[] =>
+const findOtherOutcomes = ({ rollcall }: PairReport): readonly string[] =>
   Object.keys(rollcall.failed).filter((code) => code !== 'CANCELLED');
 
 /** Writes that failed, and reads that failed for another reason than their deadline. */
-const harmed = ({ rollcall }: PairReport): readonly string[] =>
+const findSideEffects = ({ rollcall }: PairReport): readonly string[] =>
   rollcall.failures
     .filter(({ verb, code }) => verb === 'book' || code !== 'DEADLINE_EXCEEDED')
     .map(({ verb, code, text }) => `${verb} ${code} ${text}`)
@@ -32,29 +32,31 @@ const writes = ({ rollcall, bare }: PairReport): string =>
   `failed_writes=${failedWrites(rollcall)} bare_failed_writes=${failedWrites(bare)}`;
 
 describe('abandoned calls over gRPC', () => {
-  let world: LawWorld;
+  let fixture: LawFixture;
 
   beforeAll(async () => {
-    world = await openWorld(1);
+    fixture = await startLawFixture(1);
   }, 60_000);
-  afterEach(() => world.dismiss());
+  afterEach(() => fixture.endCallers());
   afterAll(async () => {
-    await world.close();
+    await fixture.close();
     await endAll();
   });
 
   it(`end CANCELLED, ${ABORTS.calls} of them, and fail nothing else`, async () => {
-    const pair = await world.pair('grpc');
+    const pair = await fixture.pair('grpc');
     const run = (): Promise<PairReport> =>
-      beside(pair, (caller) => caller.abort('book', TERMS, caller.client === 'bare' ? BARE_ABORTS : ABORTS));
-    expect(await compare('aborted', run, { judge: otherwiseEnded })).toEqual([]);
+      runConcurrently(pair, (caller) => caller.abort('book', TERMS, caller.client === 'bare' ? BARE_ABORTS : ABORTS));
+    expect(await compare('aborted', run, { findViolations: findOtherOutcomes })).toEqual([]);
   });
 
-  it('by their deadlines fail no write on the same connections', async () => {
-    const pair = await world.pair('grpc');
-    await warm([pair]);
-    const run = (): Promise<readonly PairReport[]> => under([pair], LOAD, () => pass(LOAD_MS));
-    expect(await compare('late-reads-beside-writes', run, { judge: harmed, more: writes })).toEqual([]);
-    expect(world.twice).toEqual([]);
+  it('fail no write on the same connections when their deadlines end them', async () => {
+    const pair = await fixture.pair('grpc');
+    await warmUp([pair]);
+    const run = (): Promise<readonly PairReport[]> => runUnderLoad([pair], LOAD, () => pass(LOAD_MS));
+    expect(
+      await compare('late-reads-beside-writes', run, { findViolations: findSideEffects, details: writes }),
+    ).toEqual([]);
+    expect(fixture.executedTwice).toEqual([]);
   });
 });

@@ -1,25 +1,25 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { PROTOCOLS } from './law-caller.js';
-import { openWorld } from './law-world.js';
-import type { LawWorld } from './law-world.js';
+import { startLawFixture } from './law-fixture.js';
+import type { LawFixture } from './law-fixture.js';
 import { endAll } from './spawn.js';
 
 const TRIES = 20;
 
 describe('the first call', () => {
-  let world: LawWorld;
+  let fixture: LawFixture;
 
   beforeAll(async () => {
-    world = await openWorld(0);
+    fixture = await startLawFixture(0);
   }, 60_000);
   afterAll(async () => {
-    await world.close();
+    await fixture.close();
     await endAll();
   });
 
-  it('to a service is answered as soon as the service listens', async () => {
+  it('is answered as soon as the service listens', async () => {
     const services = Array.from({ length: TRIES }, (_, turn) => `first-${turn}`);
-    const child = world.begin(services.join(), { FIRST_CALLS: '1' });
+    const child = fixture.startServices(services.join(), { FIRST_CALLS: '1' });
     const results = await Promise.all(services.map((service) => child.line(new RegExp(`^first ${service}:`))));
     const failed = PROTOCOLS.flatMap((over) => {
       const outcomes = results.map((line) => new RegExp(`${over} (\\S+) (\\d+)`).exec(line) ?? []);
@@ -31,17 +31,20 @@ describe('the first call', () => {
     expect(failed).toEqual([]);
   });
 
-  it('that two services make to each other during their start keeps neither from starting', async () => {
-    const [one, other] = [world.begin('one', { PEER: 'other' }), world.begin('other', { PEER: 'one' })];
+  it('keeps neither of two services from starting that make it to each other during their start', async () => {
+    const [one, other] = [
+      fixture.startServices('one', { PEER: 'other' }),
+      fixture.startServices('other', { PEER: 'one' }),
+    ];
     const results = await Promise.all([one.line(/^other /), other.line(/^one /)]);
     console.log(`LAW calls-in-onModuleInit tcp one_to_${results.join('ms other_to_')}ms`);
     await Promise.all([one.line(/^listening/), other.line(/^listening/)]);
   });
 
-  it('that a service makes during its start is answered by one that listens soon after', async () => {
-    const callee = world.begin('callee', { HOLD: '1' });
+  it('is answered by a service that listens soon after, when another makes it during its start', async () => {
+    const callee = fixture.startServices('callee', { HOLD: '1' });
     await callee.line(/^waiting$/);
-    const caller = world.begin('caller', { PEER: 'callee' });
+    const caller = fixture.startServices('caller', { PEER: 'callee' });
     await caller.line(/^calling$/);
     callee.kill('SIGHUP');
     const result = await caller.line(/^callee /);

@@ -1,12 +1,12 @@
 import { fileURLToPath } from 'node:url';
 import { launch } from './launch.js';
 import type { Child } from './launch.js';
-import type { Place } from './law-world.js';
-import { until } from './until.js';
+import type { Place } from './law-fixture.js';
+import { waitFor } from './wait-for.js';
 
 const PROGRAM = fileURLToPath(new URL('programs/law-link.pl', import.meta.url));
 /** A network namespace exists as long as a process is in it. */
-const HOLD = 'ip link set lo up && echo up && exec cat';
+const HOLD_SCRIPT = 'ip link set lo up && echo up && exec cat';
 
 /**
  * Two network namespaces, separate from that of this machine, and the link between them. They end with their processes.
@@ -21,8 +21,8 @@ export class Link {
   constructor(link: Child, holder: Child) {
     this.#link = link;
     this.#holder = holder;
-    this.near = { enter: into(link), host: '10.77.0.1' };
-    this.far = { enter: into(holder), host: '10.77.0.2' };
+    this.near = { enter: enterNamespaceOf(link), host: '10.77.0.1' };
+    this.far = { enter: enterNamespaceOf(holder), host: '10.77.0.2' };
   }
 
   /** Delays TCP packets from and to these ports by `ms` each way; '*': all others. */
@@ -41,14 +41,17 @@ export class Link {
     await Promise.all(all.map(({ exited }) => exited));
   }
 
-  async #rule(ports: readonly number[] | '*', what: string): Promise<void> {
-    const wanted = (this.#rules += 1);
-    this.#link.type(`${ports === '*' ? ports : ports.join()} ${what}\n`);
-    await until('the rule holds', () => this.#link.out.filter((line) => line === 'done').length >= wanted);
+  async #rule(ports: readonly number[] | '*', action: string): Promise<void> {
+    const expectedReplies = (this.#rules += 1);
+    this.#link.type(`${ports === '*' ? ports : ports.join()} ${action}\n`);
+    await waitFor(
+      'the rule is applied',
+      () => this.#link.out.filter((line) => line === 'done').length >= expectedReplies,
+    );
   }
 }
 
-const into = ({ pid }: Child): readonly string[] => ['nsenter', `--net=/proc/${pid}/ns/net`, '--'];
+const enterNamespaceOf = ({ pid }: Child): readonly string[] => ['nsenter', `--net=/proc/${pid}/ns/net`, '--'];
 
 /** Null where privileges or a tool are missing: root, util-linux, iproute2, Perl and /dev/net/tun. */
 export async function openLink(): Promise<Link | null> {
@@ -56,7 +59,7 @@ export async function openLink(): Promise<Link | null> {
     console.warn('No slow link: it needs root on Linux.');
     return null;
   }
-  const holder = launch('unshare', ['--net', 'sh', '-c', HOLD], { hasInput: true });
+  const holder = launch('unshare', ['--net', 'sh', '-c', HOLD_SCRIPT], { hasInput: true });
   try {
     await holder.line(/^up$/);
     const link = launch('unshare', ['--net', 'perl', PROGRAM, String(holder.pid)], { hasInput: true });

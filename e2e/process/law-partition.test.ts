@@ -3,8 +3,8 @@ import { afterEach, expect, it } from 'vitest';
 import { PROTOCOLS } from './law-caller.js';
 import { openLink } from './law-link.js';
 import type { Link } from './law-link.js';
-import { compare, failedBySecond, failing, openWorld, under, warm } from './law-world.js';
-import type { LawWorld, Pair, PairReport, Place } from './law-world.js';
+import { compare, failedBySecond, findFailures, startLawFixture, runUnderLoad, warmUp } from './law-fixture.js';
+import type { LawFixture, Pair, PairReport, Place } from './law-fixture.js';
 import { endAll } from './spawn.js';
 
 const LOAD = { rates: { find: 60 }, terms: { find: { deadlineMs: 5_000, idempotent: true } } };
@@ -16,12 +16,12 @@ const AFTERMATH_MS = 3_000;
 const SHORT_CUT_MS = 1_500;
 
 let link: Link | null = null;
-let world: LawWorld | null = null;
+let fixture: LawFixture | null = null;
 
 afterEach(async () => {
-  await world?.close();
+  await fixture?.close();
   await link?.close();
-  world = null;
+  fixture = null;
   link = null;
   await endAll();
 });
@@ -29,18 +29,18 @@ afterEach(async () => {
 /** The registry at the far end of a link and this many instances in each of these places. Null: not supported here. */
 async function openZones(
   zones: (ends: Link) => Readonly<Record<string, Place>>,
-): Promise<{ link: Link; world: LawWorld; pairs: readonly Pair[] } | null> {
+): Promise<{ link: Link; fixture: LawFixture; pairs: readonly Pair[] } | null> {
   link = await openLink();
   if (link === null) return null;
-  const opened = await openWorld(0, link.far);
-  world = opened;
+  const opened = await startLawFixture(0, link.far);
+  fixture = opened;
   const places = Object.entries(zones(link)).flatMap(([zone, place]) =>
     Array.from({ length: 3 }, () => ({ zone, place })),
   );
   await Promise.all(places.map(({ place, zone }) => opened.launch(place, zone)));
   const near = { place: link.near, zone: 'a' };
-  const pairs = await warm(await Promise.all(PROTOCOLS.map((over) => opened.pair(over, near))));
-  return { link, world: opened, pairs };
+  const pairs = await warmUp(await Promise.all(PROTOCOLS.map((over) => opened.pair(over, near))));
+  return { link, fixture: opened, pairs };
 }
 
 const cut = async (ends: Link, ports: readonly number[] | '*', ms: number): Promise<void> => {
@@ -54,21 +54,23 @@ const cut = async (ends: Link, ports: readonly number[] | '*', ms: number): Prom
 it('a zone cut off from the other one and the registry fails no call of its own', async ({ skip }) => {
   const zones = await openZones(({ near, far }) => ({ a: near, b: far }));
   if (zones === null) return skip(SKIPPED);
-  const run = (): Promise<readonly PairReport[]> => under(zones.pairs, LOAD, () => cut(zones.link, '*', CUT_MS));
-  expect(await compare('zone-cut-off', run, { judge: failing, more: failedBySecond })).toEqual([]);
+  const run = (): Promise<readonly PairReport[]> => runUnderLoad(zones.pairs, LOAD, () => cut(zones.link, '*', CUT_MS));
+  expect(await compare('zone-cut-off', run, { findViolations: findFailures, details: failedBySecond })).toEqual([]);
 });
 
 it('three of six instances that the caller cannot reach, all of its own zone, fail no call', async ({ skip }) => {
   const zones = await openZones(({ far }) => ({ a: far, b: far }));
   if (zones === null) return skip(SKIPPED);
-  const ports = zones.world.instances.filter(({ zone }) => zone === 'a').flatMap((one) => Object.values(one.ports));
-  const run = (): Promise<readonly PairReport[]> => under(zones.pairs, LOAD, () => cut(zones.link, ports, CUT_MS));
-  expect(await compare('own-zone-cut-off', run, { judge: failing, more: failedBySecond })).toEqual([]);
+  const ports = zones.fixture.instances.filter(({ zone }) => zone === 'a').flatMap((one) => Object.values(one.ports));
+  const run = (): Promise<readonly PairReport[]> =>
+    runUnderLoad(zones.pairs, LOAD, () => cut(zones.link, ports, CUT_MS));
+  expect(await compare('own-zone-cut-off', run, { findViolations: findFailures, details: failedBySecond })).toEqual([]);
 });
 
 it('a caller that reaches no instance for a short time fails no call', async ({ skip }) => {
   const zones = await openZones(({ far }) => ({ a: far }));
   if (zones === null) return skip(SKIPPED);
-  const run = (): Promise<readonly PairReport[]> => under(zones.pairs, LOAD, () => cut(zones.link, '*', SHORT_CUT_MS));
-  expect(await compare('caller-cut-off', run, { more: failedBySecond })).toEqual([]);
+  const run = (): Promise<readonly PairReport[]> =>
+    runUnderLoad(zones.pairs, LOAD, () => cut(zones.link, '*', SHORT_CUT_MS));
+  expect(await compare('caller-cut-off', run, { details: failedBySecond })).toEqual([]);
 });

@@ -1,8 +1,8 @@
 import { setTimeout as pass } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { PROTOCOLS } from './law-caller.js';
-import { compare, openWorld, under, warm } from './law-world.js';
-import type { LawWorld } from './law-world.js';
+import { compare, startLawFixture, runUnderLoad, warmUp } from './law-fixture.js';
+import type { LawFixture } from './law-fixture.js';
 import { endAll } from './spawn.js';
 
 /** Calls per second, by each of the two callers. */
@@ -14,23 +14,23 @@ const PAUSES_MS = [1_500, 3_000];
 const CALM_MS = 700;
 const AFTERMATH_MS = 1_000;
 
-describe.each([1, 3])('of %i instances', (instances) => {
-  let world: LawWorld;
+describe.each([1, 3])('with %i instances', (instances) => {
+  let fixture: LawFixture;
 
   beforeAll(async () => {
-    world = await openWorld(instances);
+    fixture = await startLawFixture(instances);
   }, 60_000);
-  afterEach(() => world.dismiss());
+  afterEach(() => fixture.endCallers());
   afterAll(async () => {
-    await world.close();
+    await fixture.close();
     await endAll();
   });
 
-  const signal = (name: NodeJS.Signals): void => world.instances.forEach(({ child }) => child.kill(name));
+  const signal = (name: NodeJS.Signals): void => fixture.instances.forEach(({ child }) => child.kill(name));
 
   it.each(PROTOCOLS)('a pause of all at once fails no call over %s', async (over) => {
-    const pair = await world.pair(over);
-    await warm([pair]);
+    const pair = await fixture.pair(over);
+    await warmUp([pair]);
     const found: string[] = [];
     for (const pauseMs of PAUSES_MS) {
       const run = async (): Promise<void> => {
@@ -40,9 +40,9 @@ describe.each([1, 3])('of %i instances', (instances) => {
         signal('SIGCONT');
         await pass(AFTERMATH_MS);
       };
-      found.push(...(await compare(`pause-${pauseMs}-of-${instances}`, () => under([pair], LOAD, run))));
+      found.push(...(await compare(`pause-${pauseMs}-of-${instances}`, () => runUnderLoad([pair], LOAD, run))));
     }
-    expect(world.twice).toEqual([]);
+    expect(fixture.executedTwice).toEqual([]);
     expect(found).toEqual([]);
   });
 });

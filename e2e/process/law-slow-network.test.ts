@@ -4,8 +4,8 @@ import { PROTOCOLS } from './law-caller.js';
 import type { Report } from './law-caller.js';
 import { openLink } from './law-link.js';
 import type { Link } from './law-link.js';
-import { compare, failedBySecond, openWorld, under, warm, worse } from './law-world.js';
-import type { LawWorld, Pair, PairReport } from './law-world.js';
+import { compare, failedBySecond, startLawFixture, runUnderLoad, warmUp, findShortfalls } from './law-fixture.js';
+import type { LawFixture, Pair, PairReport } from './law-fixture.js';
 import { endAll } from './spawn.js';
 
 const LOAD = { rates: { find: 60 }, terms: { find: { deadlineMs: 5_000, idempotent: true } } };
@@ -13,37 +13,37 @@ const SKIPPED = 'needs root, Perl and /dev/net/tun for a slow network';
 /** The delay each way, ms. */
 const SLOW_MS = 300;
 const CALM_MS = 3_000;
-const SICK_MS = 8_000;
+const SLOW_PHASE_MS = 8_000;
 /** After this time an instance that is fast again has its share back, which is measured for some seconds. */
 const HEALED_MS = 10_000;
 const COUNTED_MS = 3_000;
 
 let link: Link | null = null;
-let world: LawWorld | null = null;
+let fixture: LawFixture | null = null;
 
 afterEach(async () => {
-  await world?.close();
+  await fixture?.close();
   await link?.close();
-  world = null;
+  fixture = null;
   link = null;
   await endAll();
 });
 
-interface Far {
+interface RemoteFixture {
   readonly link: Link;
-  readonly world: LawWorld;
+  readonly fixture: LawFixture;
 }
 
 /** Instances and the registry at the far end of a link, callers at this end. Null: not supported here. */
-async function openFar(instances: number): Promise<Far | null> {
+async function startRemoteFixture(instances: number): Promise<RemoteFixture | null> {
   link = await openLink();
   if (link === null) return null;
-  world = await openWorld(instances, link.far);
-  return { link, world };
+  fixture = await startLawFixture(instances, link.far);
+  return { link, fixture };
 }
 
-async function openPairs({ world: far, link: { near } }: Far): Promise<readonly Pair[]> {
-  await far.dismiss();
+async function openPairs({ fixture: far, link: { near } }: RemoteFixture): Promise<readonly Pair[]> {
+  await far.endCallers();
   return Promise.all(PROTOCOLS.map((over) => far.pair(over, { place: near })));
 }
 
@@ -53,7 +53,7 @@ interface Shares {
 }
 
 /** The largest and the smallest share of an instance, of the answers in these seconds. */
-function shares({ seconds }: Report, from: number, instances: number): Shares {
+function extremeShares({ seconds }: Report, from: number, instances: number): Shares {
   const counts = new Map<string, number>();
   for (const second of seconds.slice(from)) {
     for (const [who, count] of Object.entries(second)) {
@@ -66,15 +66,16 @@ function shares({ seconds }: Report, from: number, instances: number): Shares {
 }
 
 /** The shares from this time after the instance is healed. */
-const sharesOf = ({ rollcall }: PairReport): Shares => shares(rollcall, (CALM_MS + SICK_MS + HEALED_MS) / 1_000, 3);
+const sharesAfterHealing = ({ rollcall }: PairReport): Shares =>
+  extremeShares(rollcall, (CALM_MS + SLOW_PHASE_MS + HEALED_MS) / 1_000, 3);
 
 describe('where a round trip takes 600 ms', () => {
   it.for([1, 3])('no call to %i instances fails: over new connections, healed, slow again', async (count, { skip }) => {
-    const far = await openFar(count);
+    const far = await startRemoteFixture(count);
     if (far === null) return skip(SKIPPED);
     const run = async (): Promise<readonly PairReport[]> => {
       await far.link.delay('*', SLOW_MS);
-      return under(await openPairs(far), LOAD, async () => {
+      return runUnderLoad(await openPairs(far), LOAD, async () => {
         await pass(5_000);
         await far.link.delay('*', 0);
         await pass(2_000);
@@ -82,32 +83,34 @@ describe('where a round trip takes 600 ms', () => {
         await pass(3_000);
       });
     };
-    expect(await compare(`slow-from-the-start-${count}`, run, { more: failedBySecond })).toEqual([]);
+    expect(await compare(`slow-from-the-start-${count}`, run, { details: failedBySecond })).toEqual([]);
   });
 
   it('one of three that becomes slow fails no call, and has its share back 10 s after it is healed', async ({
     skip,
   }) => {
-    const far = await openFar(3);
+    const far = await startRemoteFixture(3);
     if (far === null) return skip(SKIPPED);
-    const ports = Object.values(far.world.instances.at(0)!.ports);
+    const ports = Object.values(far.fixture.instances.at(0)!.ports);
     const run = async (): Promise<readonly PairReport[]> =>
-      under(await warm(await openPairs(far)), LOAD, async () => {
+      runUnderLoad(await warmUp(await openPairs(far)), LOAD, async () => {
         await pass(CALM_MS);
         await far.link.delay(ports, SLOW_MS);
-        await pass(SICK_MS);
+        await pass(SLOW_PHASE_MS);
         await far.link.delay(ports, 0);
         await pass(HEALED_MS + COUNTED_MS);
       });
     const found = await compare('one-of-3-slow-then-healed', run, {
-      judge: (report) => {
-        const { least, most } = sharesOf(report);
+      findViolations: (report) => {
+        const { least, most } = sharesAfterHealing(report);
         // a third is its fair share; a busy machine adds noise to latencies of a millisecond
         const isFair = least >= 1 / 8 && most <= 2 / 3;
-        return isFair ? worse(report) : [...worse(report), `${report.over}: shares from ${least} to ${most}`];
+        return isFair
+          ? findShortfalls(report)
+          : [...findShortfalls(report), `${report.over}: shares from ${least} to ${most}`];
       },
-      more: (report) => {
-        const { least, most } = sharesOf(report);
+      details: (report) => {
+        const { least, most } = sharesAfterHealing(report);
         return `share_least=${least.toFixed(2)} share_most=${most.toFixed(2)} ${failedBySecond(report)}`;
       },
     });

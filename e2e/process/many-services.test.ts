@@ -5,7 +5,7 @@ import type { ServiceView } from '@rollcall/client';
 import { startTestRegistry } from '@rollcall/registry/testing';
 import { Agent, request } from 'node:http';
 import { expect, it, onTestFinished } from 'vitest';
-import { until } from './until.js';
+import { waitFor } from './wait-for.js';
 
 /** Long enough for two thousand instances that do not answer, short enough to be settled soon. */
 const INTERVAL_MS = 4_000;
@@ -56,7 +56,7 @@ it.each([1_000, 2_000])('uses %d services at once and knows them all', { timeout
     unknown += countOf(views, 'unknown');
     return countOf(views, 'known') === count;
   };
-  await until('all services are known', all, LONGEST_MS);
+  await waitFor('all services are known', all, LONGEST_MS);
   expect(unknown).toBe(0);
   expect(views.every(({ instances, stale }) => instances.length === 1 && !stale)).toBe(true);
 });
@@ -74,8 +74,8 @@ it(
     const caller = startCaller(first.url);
     const views = names.map((name) => caller.service(name));
     const missing = caller.service('service-12x');
-    await until('all services are known', () => countOf(views, 'known') === names.length, LONGEST_MS);
-    await until('the name is unknown', () => missing.status === 'unknown', LONGEST_MS);
+    await waitFor('all services are known', () => countOf(views, 'known') === names.length, LONGEST_MS);
+    await waitFor('the name is unknown', () => missing.status === 'unknown', LONGEST_MS);
     await expect(caller.call('service-12x', 'find', {})).rejects.toMatchObject({
       code: 'UNKNOWN_SERVICE',
       message: expect.stringMatching(/Did you mean service-\d+\?/),
@@ -84,18 +84,18 @@ it(
     const { answers } = missing;
     const { port } = new URL(first.url);
     await first.close();
-    await until('the copy is stale', () => views.every(({ stale }) => stale), LONGEST_MS);
+    await waitFor('the copy is stale', () => views.every(({ stale }) => stale), LONGEST_MS);
     const second = await startTestRegistry({ port: Number(port), intervalMs: 2_000 });
     onTestFinished(() => second.close());
     await registerAll(second.url, [...names, 'newcomer']);
-    const newcomer = caller.service('newcomer');
-    await until(
+    const lateService = caller.service('newcomer');
+    await waitFor(
       'the second registry has published all',
-      () => newcomer.status === 'known' && views.every(({ stale }) => !stale),
+      () => lateService.status === 'known' && views.every(({ stale }) => !stale),
       LONGEST_MS,
     );
     expect(countOf(views, 'known')).toBe(names.length);
-    await until('the second registry has answered for the name', () => missing.answers > answers, LONGEST_MS);
+    await waitFor('the second registry has answered for the name', () => missing.answers > answers, LONGEST_MS);
     expect(missing).toMatchObject({ status: 'unknown', stale: false });
   },
 );

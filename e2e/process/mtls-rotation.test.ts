@@ -21,7 +21,7 @@ import { Certificates, fingerprintOf, textOf } from './certificates.js';
 import type { Pair } from './certificates.js';
 import { OpenLoop } from './open-loop.js';
 import type { Verb } from './open-loop.js';
-import { until } from './until.js';
+import { waitFor } from './wait-for.js';
 
 const definition = fromJSON(JSON.parse(readFileSync(new URL('programs/shop.json', import.meta.url), 'utf8')));
 const { Find } = definition['shop.Orders'] as unknown as { Find: Method<{ id: string }, { instance: string }> };
@@ -30,9 +30,9 @@ const { Find } = definition['shop.Orders'] as unknown as { Find: Method<{ id: st
 const INTERVAL_MS = 1_000;
 const CALLS_PER_SECOND = 500;
 /** The test takes 15 s on a free machine. */
-const PATIENCE_MS = 180_000;
+const TEST_TIMEOUT_MS = 180_000;
 /** All participants are in this one process, and handshakes take its time. */
-const way = { connectTimeoutMs: 10_000 };
+const connectOptions = { connectTimeoutMs: 10_000 };
 
 @Controller()
 class Desk {
@@ -86,7 +86,7 @@ const pairOf = (name: string): Pair => pairs.get(name)!;
 /** Replaces the certificate of a participant. */
 async function renew(name: string, by: Pair): Promise<void> {
   const names = NAMES[name] ?? [];
-  pairs.set(name, made.install(await made.signed(by, { names }), name));
+  pairs.set(name, made.install(await made.createSigned(by, { names }), name));
 }
 
 /** Servers that would keep their initial certificates in Node: see docs/guide/secure.md. */
@@ -103,7 +103,7 @@ function serverTerms(name: string) {
 function options(name: string): RollcallOptions {
   const registryTls = { caFile, ...pairOf(name) };
   const patient = { deadlineMs: 30_000, attemptTimeoutMs: 15_000, catalogWaitMs: 30_000 };
-  const ways = { tcp: way, http: { ...way, connections: 16 }, grpc: way };
+  const ways = { tcp: connectOptions, http: { ...connectOptions, connections: 16 }, grpc: connectOptions };
   return { registry: registry.url, registryTls, calls: { tls: registryTls, ...patient, ...ways } };
 }
 
@@ -147,7 +147,7 @@ async function startGrpc(name: string): Promise<void> {
 }
 
 /** Calls the services in turn. */
-function asker(caller: Rollcall): (verb: Verb, id: string) => Promise<string> {
+function createAsk(caller: Rollcall): (verb: Verb, id: string) => Promise<string> {
   const http = async (verb: Verb): Promise<unknown> =>
     (await caller.fetch('stock', `/${verb}`, { method: verb === 'find' ? 'GET' : 'POST' })).json();
   const turns = [
@@ -211,7 +211,7 @@ interface Direction {
 }
 
 /** Whether both heartbeats of a service, each over a connection of its own, have arrived since. */
-async function isHeardSince(at: number, service: string): Promise<boolean> {
+async function haveHeartbeatsArrivedSince(at: number, service: string): Promise<boolean> {
   const { body } = await ask(`/api/v1/instances/${instances.get(service)?.id}`);
   const { heartbeats } = body as { heartbeats?: Record<string, Direction> };
   const agoMs = [heartbeats?.['heartbeat1'], heartbeats?.['heartbeat2']].map(
@@ -221,7 +221,7 @@ async function isHeardSince(at: number, service: string): Promise<boolean> {
 }
 
 /** Whether a new connection gets its newest certificate. */
-async function isShown(name: string): Promise<boolean> {
+async function isCertificateServed(name: string): Promise<boolean> {
   const port = name === 'registry' ? registry.port : (instances.get(name)?.endpoints[0]?.port ?? 0);
   const { certFile, keyFile } = pairOf('reader');
   const [cert, key, ca] = [certFile, keyFile, caFile].map(textOf);
@@ -235,9 +235,9 @@ async function isShown(name: string): Promise<boolean> {
 }
 
 /** A process that starts now reaches the registry and all services. */
-async function newcomer(): Promise<void> {
+async function checkNewProcess(): Promise<void> {
   const caller = new Rollcall(options('gateway'));
-  const askNext = asker(caller);
+  const askNext = createAsk(caller);
   for (let turn = 0; turn < 4; turn += 1) await askNext('find', String(turn));
   await caller.close();
 }
@@ -245,7 +245,7 @@ async function newcomer(): Promise<void> {
 /** A process that makes its calls this late, ms, has no time for handshakes either. */
 const FAIR_LAG_MS = 500;
 /** Failures that such a process causes by itself, independently of certificates. */
-const STARVED: ReadonlySet<string> = new Set(['BULKHEAD_FULL', 'OVERLOADED', 'DEADLINE_EXCEEDED']);
+const STARVATION_CODES: ReadonlySet<string> = new Set(['BULKHEAD_FULL', 'OVERLOADED', 'DEADLINE_EXCEEDED']);
 /** The timeout of a Heartbeat-1: a process that is late by half of it loses some of them. */
 const HEARTBEAT_MS = 0.4 * INTERVAL_MS;
 
@@ -253,7 +253,7 @@ const HEARTBEAT_MS = 0.4 * INTERVAL_MS;
 function failures({ outcomes, lagMs }: OpenLoop): readonly string[] {
   const isFair = lagMs <= FAIR_LAG_MS;
   const kinds = outcomes.flatMap(({ failure }) => {
-    const isOurs = failure === null || (!isFair && STARVED.has(failure.code));
+    const isOurs = failure === null || (!isFair && STARVATION_CODES.has(failure.code));
     return isOurs ? [] : `${failure.code}: ${failure.text.replaceAll(/\d+/g, 'n')} [${failure.attempts.join(', ')}]`;
   });
   if (!isFair) console.warn(`Only connection errors are judged: calls were made up to ${lagMs.toFixed(0)} ms late.`);
@@ -264,8 +264,8 @@ function failures({ outcomes, lagMs }: OpenLoop): readonly string[] {
 
 describe('every certificate is replaced under load', () => {
   beforeAll(async () => {
-    oldCa = await made.authority('old-ca');
-    newCa = await made.authority('new-ca');
+    oldCa = await made.createAuthority('old-ca');
+    newCa = await made.createAuthority('new-ca');
     caFile = made.bundle('ca.pem', [oldCa]);
     for (const name of Object.keys(NAMES)) await renew(name, oldCa);
     const own = pairOf('registry');
@@ -287,57 +287,58 @@ describe('every certificate is replaced under load', () => {
     'no call fails, all stay HEALTHY, and certificates of the old CA are refused in the end',
     async () => {
       const gateway = await startHttp('gateway');
-      for (const service of SERVICES) await until(`${service} is HEALTHY`, () => isHealthy(service));
-      await newcomer();
-      const loop = new OpenLoop('rotation', asker(gateway.get(Rollcall)), {
+      for (const service of SERVICES) await waitFor(`${service} is HEALTHY`, () => isHealthy(service));
+      await checkNewProcess();
+      const loop = new OpenLoop('rotation', createAsk(gateway.get(Rollcall)), {
         find: CALLS_PER_SECOND / 2,
         book: CALLS_PER_SECOND / 2,
       });
       onTestFinished(() => loop.stop());
       /** Resolves when every connection kind has been used since the files changed. */
-      const settle = async (): Promise<void> => {
+      const waitUntilSettled = async (): Promise<void> => {
         for (const [name, server] of servers) server.setSecureContext(serverTerms(name));
-        for (const name of ['registry', ...SERVICES]) await until(`${name} shows its certificate`, () => isShown(name));
+        for (const name of ['registry', ...SERVICES])
+          await waitFor(`${name} shows its certificate`, () => isCertificateServed(name));
         const at = performance.now();
         for (const service of SERVICES)
-          await until(`both heartbeats of ${service} arrive`, () => isHeardSince(at, service));
-        await newcomer();
+          await waitFor(`both heartbeats of ${service} arrive`, () => haveHeartbeatsArrivedSince(at, service));
+        await checkNewProcess();
       };
 
       caFile = made.bundle('ca.pem', [oldCa, newCa]);
-      await settle();
+      await waitUntilSettled();
       const before = new Map([...pairs].map(([name, pair]) => [name, made.copy(pair, `${name}-before`)]));
       for (const name of Object.keys(NAMES)) {
         await renew(name, newCa);
-        await settle();
+        await waitUntilSettled();
       }
       caFile = made.bundle('ca.pem', [newCa]);
-      await until(
+      await waitFor(
         'an old certificate is refused',
         async () => (await ask('/api/v1/services', before.get('reader'))).status === 401,
       );
-      await settle();
+      await waitUntilSettled();
       await loop.stop();
 
       expect(failures(loop)).toEqual([]);
       const answered = new Set(loop.outcomes.flatMap(({ instance }) => instance ?? []));
       expect(answered).toEqual(new Set(['tcp', 'http', 'grpc']));
       expect(loop.outcomes.length).toBeGreaterThan(2_000);
-      for (const service of SERVICES) await until(`${service} is HEALTHY`, () => isHealthy(service));
+      for (const service of SERVICES) await waitFor(`${service} is HEALTHY`, () => isHealthy(service));
       const { events } = (await ask('/api/v1/events?limit=1000')).body as { events: RegistryEvent[] };
-      const news = events
+      const changes = events
         .filter(({ kind, state }) => kind === 'removed' || (kind === 'state' && state !== 'HEALTHY'))
         .map(({ service, text, reason }) => `${service}: ${text}, ${reason?.text}`);
       const isFair = loop.lagMs <= HEARTBEAT_MS / 2;
       if (!isFair)
-        console.warn(`Judged loosely: this process was late by ${Math.round(loop.lagMs)} ms. ${news.join(' | ')}`);
-      expect(isFair ? news : news.filter((text) => /certificate|TLS|SSL/i.test(text))).toEqual([]);
+        console.warn(`Judged loosely: this process was late by ${Math.round(loop.lagMs)} ms. ${changes.join(' | ')}`);
+      expect(isFair ? changes : changes.filter((text) => /certificate|TLS|SSL/i.test(text))).toEqual([]);
 
       // services verify the certificates of callers, too
       const stale = new Rollcall({ ...options('gateway'), calls: { tls: { caFile, ...before.get('gateway') } } });
       await expect(stale.call('orders', 'find', {})).rejects.toMatchObject({ code: 'TRANSPORT' });
       await stale.close();
     },
-    PATIENCE_MS,
+    TEST_TIMEOUT_MS,
   );
 });

@@ -34,7 +34,7 @@ export type Ask = (verb: Verb, id: string) => Promise<string>;
 export type Rates = Readonly<Record<Verb, number>>;
 
 /** A call that is made this much later than due is late: this process had no time. */
-const LATE_MS = 20;
+const LATE_AFTER_MS = 20;
 
 /** Calls at times set by the clock alone: none waits for another to be answered. */
 export class OpenLoop {
@@ -76,7 +76,7 @@ export class OpenLoop {
       this.#made[verb] += 1;
       this.made += 1;
       this.lagMs = Math.max(this.lagMs, now - dueAt);
-      if (now - dueAt > LATE_MS) this.late += 1;
+      if (now - dueAt > LATE_AFTER_MS) this.late += 1;
       this.#make(verb, dueAt);
     }
   }

@@ -4,7 +4,7 @@ import { startTestRegistry } from '@rollcall/registry/testing';
 import { createServer } from 'node:http';
 import { expect, it, onTestFinished } from 'vitest';
 import { freePort } from './free-port.js';
-import { until } from './until.js';
+import { waitFor } from './wait-for.js';
 
 it('an unreachable instance logs the reason, and is HEALTHY again once it listens', async () => {
   const registry = await startTestRegistry();
@@ -21,7 +21,7 @@ it('an unreachable instance logs the reason, and is HEALTHY again once it listen
 
   const has = (pattern: RegExp) => lines.some((line) => pattern.test(line));
   const cause = `connect ECONNREFUSED 127\\.0\\.0\\.1:${port}`;
-  await until('it logs why', () => has(new RegExp(`^warn orders…\\w+ is (UNHEALTHY|CRITICAL) .*${cause}`)));
+  await waitFor('it logs why', () => has(new RegExp(`^warn orders…\\w+ is (UNHEALTHY|CRITICAL) .*${cause}`)));
 
   const server = createServer((request, response) => {
     let body = '';
@@ -30,7 +30,7 @@ it('an unreachable instance logs the reason, and is HEALTHY again once it listen
   });
   onTestFinished(() => server.close().closeAllConnections());
   await new Promise<void>((resolve) => void server.listen(port, '127.0.0.1', resolve));
-  await until('it is HEALTHY', () => has(/^info orders…\w+ is HEALTHY again\.$/));
+  await waitFor('it is HEALTHY', () => has(/^info orders…\w+ is HEALTHY again\.$/));
   const logged = lines.filter((line) => / is (UNHEALTHY|CRITICAL|DEREGISTERING)/.test(line));
   expect(logged.length).toBe(new Set(logged.map((line) => line.replace(/in \d+ s/, ''))).size);
 });

@@ -22,16 +22,16 @@ tc qdisc del dev lo clsact
 
 /** Null where this user, or this system, cannot do that. Linux has no other way without root. */
 export async function dropPackets(port: number): Promise<PacketDrop | null> {
-  const guard = spawn('sh', ['-c', SCRIPT, 'sh', filterFor(port)], {
+  const child = spawn('sh', ['-c', SCRIPT, 'sh', filterFor(port)], {
     stdio: ['pipe', 'pipe', 'ignore'],
     detached: true, // a kill of the test's process group must not hit it, so that it cleans up
   });
-  const over = once(guard, 'close');
-  const isDropping = await Promise.race([once(guard.stdout, 'data').then(() => true), over.then(() => false)]);
+  const over = once(child, 'close');
+  const isDropping = await Promise.race([once(child.stdout, 'data').then(() => true), over.then(() => false)]);
   if (!isDropping) return null;
   return {
     end: async () => {
-      guard.stdin.end();
+      child.stdin.end();
       await over;
     },
   };

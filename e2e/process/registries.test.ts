@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { Rollcall } from '@rollcall/client';
 import { encodeFrame, FrameDecoder, HEARTBEAT_PATTERN } from '@rollcall/core';
 import { afterEach, describe, expect, it } from 'vitest';
-import { startRegistry, urlOf } from './by-hand.js';
+import { startRegistry, urlOf } from './plain-requests.js';
 import { endAll } from './spawn.js';
 import type { Child } from './spawn.js';
 
@@ -117,7 +117,7 @@ describe('when the first of two registries is killed', () => {
     const after = startCaller({ registry: urls, cache: folder });
     await expect(after.call('orders', 'echo', 7)).resolves.toBe(7);
     expect(after.service('orders').stale).toBe(true);
-    const without = startCaller({ registry: urls, calls: { catalogWaitMs: 100 } });
-    await expect(without.call('orders', 'echo', 7)).rejects.toMatchObject({ code: 'NO_CATALOG' });
+    const uncached = startCaller({ registry: urls, calls: { catalogWaitMs: 100 } });
+    await expect(uncached.call('orders', 'echo', 7)).rejects.toMatchObject({ code: 'NO_CATALOG' });
   });
 });

@@ -14,7 +14,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { Certificates, fingerprintOf, textOf } from './certificates.js';
 import type { Pair } from './certificates.js';
 import { start } from './spawn.js';
-import { until } from './until.js';
+import { waitFor } from './wait-for.js';
 
 const made = new Certificates();
 let ca: Pair;
@@ -22,10 +22,10 @@ let caFile = '';
 let server: Pair;
 let client: Pair;
 beforeAll(async () => {
-  ca = await made.authority('ca');
+  ca = await made.createAuthority('ca');
   caFile = ca.certFile;
-  server = await made.signed(ca);
-  client = await made.signed(ca, { names: ['URI:rollcall:service:orders'] });
+  server = await made.createSigned(ca);
+  client = await made.createSigned(ca, { names: ['URI:rollcall:service:orders'] });
 });
 afterAll(() => made.remove());
 
@@ -62,7 +62,7 @@ async function serve(options: ServerOptions): Promise<{ server: Server; clients:
 }
 
 /** A process that only calls others: its log lines about the registry. */
-function finding(registry: string | readonly string[], registryTls?: RegistryTlsTerms): string[] {
+function startCaller(registry: string | readonly string[], registryTls?: RegistryTlsTerms): string[] {
   const lines: string[] = [];
   const tell = (text: string): void => void lines.push(text);
   const log: Log = { debug() {}, info: tell, warn: tell, error: tell };
@@ -74,11 +74,11 @@ function finding(registry: string | readonly string[], registryTls?: RegistryTls
 }
 
 const logged = (lines: readonly string[], match: RegExp): Promise<unknown> =>
-  until(`a line matches ${match}`, () => lines.some((text) => match.test(text))).catch((error: unknown) => {
+  waitFor(`a line matches ${match}`, () => lines.some((text) => match.test(text))).catch((error: unknown) => {
     throw new Error(`${String(error)}; the lines were: ${lines.join(' | ')}`);
   });
 
-describe('a process that cannot reach a registry over TLS logs why, and what to do', () => {
+describe('a process that cannot reach a registry over TLS', () => {
   it.each<[string, () => Promise<ServerOptions>, () => RegistryTlsTerms | undefined, RegExp]>([
     [
       'of a CA that is not configured',
@@ -88,7 +88,7 @@ describe('a process that cannot reach a registry over TLS logs why, and what to 
     ],
     [
       'that is over',
-      async () => shown(await made.signed(ca, { days: 0 })),
+      async () => shown(await made.createSigned(ca, { days: 0 })),
       () => ({ caFile }),
       /certificate has expired/,
     ],
@@ -99,35 +99,35 @@ describe('a process that cannot reach a registry over TLS logs why, and what to 
       /not for this name.*serverName/,
     ],
     [
-      'and asks for one, and gets none',
+      'from a registry that asks for one, and gets none',
       async () => ({ ...shown(server), ca: textOf(caFile), requestCert: true }),
       () => ({ caFile }),
       /asks for a client certificate.*ROLLCALL_CERT_FILE/,
     ],
-  ])('with a certificate %s', async (_, options, terms, says) => {
+  ])('logs why it gets a certificate %s', async (_, options, terms, pattern) => {
     const { server: one } = await serve(await options());
-    await logged(finding(urlAt('https', one), terms()), says);
+    await logged(startCaller(urlAt('https', one), terms()), pattern);
   });
 
-  it('when it sends plain text to TLS, and the other way round', async () => {
+  it('logs why when it sends plain text to TLS, and the other way round', async () => {
     const { server: secure } = await serve(shown(server));
-    await logged(finding(urlAt('http', secure)), /speaks TLS.*https:\/\//);
+    await logged(startCaller(urlAt('http', secure)), /speaks TLS.*https:\/\//);
     const plain = createPlainServer().listen(0, '127.0.0.1');
     await once(plain, 'listening');
     open.push({ close: () => plain.close() });
-    await logged(finding(urlAt('https', plain)), /speaks no TLS.*http:\/\//);
-    await logged(finding(urlAt('http', plain), { caFile }), /registryTls is not used.*https:\/\//);
+    await logged(startCaller(urlAt('https', plain)), /speaks no TLS.*http:\/\//);
+    await logged(startCaller(urlAt('http', plain), { caFile }), /registryTls is not used.*https:\/\//);
   });
 
-  it('and tries the next of several registries', async () => {
-    const strangers = await made.authority('strangers');
-    const { server: strange } = await serve(shown(await made.signed(strangers)));
+  it('tries the next of several registries', async () => {
+    const untrustedCa = await made.createAuthority('strangers');
+    const { server: untrustedServer } = await serve(shown(await made.createSigned(untrustedCa)));
     const { server: one, clients } = await serve(shown(server));
-    finding([urlAt('https', strange), urlAt('https', one)], { caFile });
-    await until('the second is asked', () => clients.length > 0);
+    startCaller([urlAt('https', untrustedServer), urlAt('https', one)], { caFile });
+    await waitFor('the second is asked', () => clients.length > 0);
   });
 
-  it('and so does a command', async () => {
+  it('prints why when it is a command', async () => {
     const { server: one } = await serve({ ...shown(server), ca: textOf(caFile), requestCert: true });
     const ls = async (...args: string[]): Promise<string> => {
       const child = start('rollcall', ['ls', '--url', urlAt('https', one), ...args]);
@@ -142,8 +142,8 @@ describe('a process that cannot reach a registry over TLS logs why, and what to 
     expect(await ls('--ca-file', made.folder)).toMatch(
       /registryTls: the certificates or the key cannot be read: EISDIR/,
     );
-    const shows = ['--ca-file', caFile, '--cert-file', client.certFile, '--key-file', client.keyFile];
-    expect(await ls(...shows)).toContain('Later. Wait.');
+    const certificateArgs = ['--ca-file', caFile, '--cert-file', client.certFile, '--key-file', client.keyFile];
+    expect(await ls(...certificateArgs)).toContain('Later. Wait.');
   });
 });
 
@@ -188,26 +188,26 @@ describe('a certificate, and no token', () => {
 
 describe('certificate files', () => {
   it('are reloaded as soon as they change; unusable ones change nothing, and are logged', async () => {
-    const own = made.install(await made.signed(ca, { names: ['URI:rollcall:reader'] }), 'own');
+    const own = made.install(await made.createSigned(ca, { names: ['URI:rollcall:reader'] }), 'own');
     const { server: one, clients } = await serve({ ...shown(server), ca: textOf(caFile), requestCert: true });
-    const lines = finding(urlAt('https', one), { caFile, ...own });
+    const lines = startCaller(urlAt('https', one), { caFile, ...own });
     const first = fingerprintOf(own);
-    await until('the first is shown', () => clients.includes(first));
+    await waitFor('the first is shown', () => clients.includes(first));
 
-    const next = await made.signed(ca, { names: ['URI:rollcall:reader'] });
+    const next = await made.createSigned(ca, { names: ['URI:rollcall:reader'] });
     const key = textOf(own.keyFile);
     writeFileSync(own.keyFile, key.slice(0, key.length / 2));
     await logged(lines, /cannot be used: .*own.key is cut short.*keep using the previous files/);
     const before = clients.length;
-    await until('it continues', () => clients.length > before + 1);
+    await waitFor('it continues', () => clients.length > before + 1);
     expect(new Set(clients)).toEqual(new Set([first]));
 
     made.install(next, 'own');
-    await until('the next is shown', () => clients.includes(fingerprintOf(own)));
+    await waitFor('the next is shown', () => clients.includes(fingerprintOf(own)));
     expect(lines.filter((text) => text.includes('will be used from now on'))).toHaveLength(1);
   });
 
-  it('that are missing are reported at the start', () => {
+  it('are reported at the start when they are missing', () => {
     expect(() => new Rollcall({ registryTls: { caFile: 'nowhere.pem' } })).toThrow(/^Option registryTls: .*ENOENT/);
     const other = { certFile: client.certFile, keyFile: server.keyFile };
     expect(() => new Rollcall({ registryTls: { caFile, ...other } })).toThrow(/registryTls.*mismatch/);

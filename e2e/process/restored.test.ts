@@ -6,17 +6,17 @@ import { openFleet } from './fleet.js';
 import type { Fleet } from './fleet.js';
 import { endAll } from './spawn.js';
 import { timed } from './stage.js';
-import { until } from './until.js';
+import { waitFor } from './wait-for.js';
 
 /** `FULL=1 npm run e2e -- process restored` keeps the intervals that services have by default. */
 const INTERVAL_MS = process.env['FULL'] === '1' ? 5_000 : 400;
 /** One minute with the default interval, from when the registry serves. */
-const GONE_AFTER = 12;
+const REMOVED_AFTER_INTERVALS = 12;
 /** The bound on a busy machine. */
-const MOST_MS = 3 * GONE_AFTER * INTERVAL_MS + 10_000;
+const MAX_REMOVAL_MS = 3 * REMOVED_AFTER_INTERVALS * INTERVAL_MS + 10_000;
 const TEST_MS = 100 * INTERVAL_MS + 60_000;
 /** The first crowd ends while the registry is down: of `a` 8 of 10, and the only ones of `b`. */
-const CROWDS = [
+const GROUPS = [
   { a: 8, b: 2 },
   { a: 2, c: 2 },
 ];
@@ -32,24 +32,24 @@ async function preservationOf({ url }: Fleet): Promise<Preservation> {
 }
 
 /** Ends the first crowd. */
-async function end({ crowds: [doomed] }: Fleet): Promise<void> {
-  doomed?.child.kill('SIGKILL');
-  await doomed?.child.exited;
+async function endFirstGroup({ groups: [firstGroup] }: Fleet): Promise<void> {
+  firstGroup?.child.kill('SIGKILL');
+  await firstGroup?.child.exited;
 }
 
 /**
  * From `at`, when the registry serves: the first crowd is removed in time, no other instance was in danger, and the
  * allowance is unused.
  */
-async function onlyTheDeadGo(fleet: Fleet, at: number, lag: () => number): Promise<void> {
-  const [dead = [], alive = []] = fleet.crowds.map(({ ids }) => ids);
+async function expectOnlyDeadRemoved(fleet: Fleet, at: number, lag: () => number): Promise<void> {
+  const [dead = [], alive = []] = fleet.groups.map(({ ids }) => ids);
   const listed = (): ReadonlySet<string> => new Set(fleet.witness.instances.map(({ id }) => id));
-  await until('it lists them again', () => dead.every((id) => listed().has(id)));
-  await until('those that are dead are gone', () => dead.every((id) => !listed().has(id)), MOST_MS);
-  expect((performance.now() - at) / INTERVAL_MS).toBeLessThanOrEqual(GONE_AFTER + lag());
-  await fleet.healthy(alive);
+  await waitFor('it lists them again', () => dead.every((id) => listed().has(id)));
+  await waitFor('those that are dead are gone', () => dead.every((id) => !listed().has(id)), MAX_REMOVAL_MS);
+  expect((performance.now() - at) / INTERVAL_MS).toBeLessThanOrEqual(REMOVED_AFTER_INTERVALS + lag());
+  await fleet.waitUntilHealthy(alive);
   for (const word of ['CRITICAL', 'REMOVED']) {
-    expect(fleet.whoWas(word, at).filter((id) => alive.includes(id))).toEqual([]);
+    expect(fleet.instancesInState(word, at).filter((id) => alive.includes(id))).toEqual([]);
   }
   expect((await preservationOf(fleet)).registry).toMatchObject({ used: 0, total: alive.length, silent: 0 });
 }
@@ -65,10 +65,10 @@ describe('a registry that starts on a folder with instances that have ended', ()
   });
 
   /** Runs on a fleet and a folder of its own, also when it is repeated. */
-  const onFleet = (run: (fleet: Fleet, data: string, lag: () => number) => Promise<void>): Promise<void> =>
+  const withFleet = (run: (fleet: Fleet, data: string, lag: () => number) => Promise<void>): Promise<void> =>
     timed(INTERVAL_MS, async (lag) => {
       const data = await mkdtemp(join(folder, 'data-'));
-      const fleet = await openFleet({ intervalMs: INTERVAL_MS, crowds: CROWDS, args: ['--data', data] });
+      const fleet = await openFleet({ intervalMs: INTERVAL_MS, groups: GROUPS, args: ['--data', data] });
       try {
         await run(fleet, data, lag);
       } finally {
@@ -79,17 +79,17 @@ describe('a registry that starts on a folder with instances that have ended', ()
   it(
     'removes them within a minute, scaled, and no others',
     () =>
-      onFleet(async (fleet, data, lag) => {
+      withFleet(async (fleet, data, lag) => {
         const copy = join(folder, 'copy');
         await rm(copy, { recursive: true, force: true });
         await fleet.restartRegistry(() => cp(data, copy, { recursive: true }));
-        await fleet.healthy();
+        await fleet.waitUntilHealthy();
         await fleet.restartRegistry(async () => {
-          await end(fleet);
+          await endFirstGroup(fleet);
           await rm(data, { recursive: true });
           await cp(copy, data, { recursive: true });
         });
-        await onlyTheDeadGo(fleet, performance.now(), lag);
+        await expectOnlyDeadRemoved(fleet, performance.now(), lag);
       }),
     TEST_MS,
   );

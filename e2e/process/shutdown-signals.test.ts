@@ -2,9 +2,9 @@
 // time.
 import { Rollcall } from '@rollcall/client';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
-import { startRegistry, urlOf } from './by-hand.js';
+import { startRegistry, urlOf } from './plain-requests.js';
 import { endAll, start } from './spawn.js';
-import { until } from './until.js';
+import { waitFor } from './wait-for.js';
 
 let url = '';
 let caller: Rollcall;
@@ -36,11 +36,11 @@ it.each(['SIGTERM', 'SIGINT', 'SIGUSR2'] as const)('%s drains: calls in flight a
 it('a SIGKILL before the end of the drain loses calls in flight', async () => {
   const { reports, written } = await busy(15_000);
   reports.kill('SIGINT');
-  await until('it drains', () => caller.service('reports').instances.at(0)?.state === 'DEREGISTERING');
+  await waitFor('it drains', () => caller.service('reports').instances.at(0)?.state === 'DEREGISTERING');
   reports.kill('SIGKILL');
   expect(await written).toMatchObject({
     code: 'TRANSPORT',
     message: expect.stringContaining('may have been executed'),
   });
-  await until('no instance is listed any more', () => caller.service('reports').instances.length === 0, 30_000);
+  await waitFor('no instance is listed any more', () => caller.service('reports').instances.length === 0, 30_000);
 });

@@ -36,7 +36,7 @@ async function appendUntilFull(file: Awaited<ReturnType<typeof open>>, size: num
   }
 }
 
-const free = (path: string): Promise<void> => rm(join(path, 'ballast'));
+const freeSpace = (path: string): Promise<void> => rm(join(path, 'ballast'));
 
 /** Makes a disk step by step in a folder of its own; `build` returns its functions, and may fail at any step. */
 async function tryDisk(build: (root: string) => Promise<Omit<SmallDisk, 'unmount'>>): Promise<SmallDisk | null> {
@@ -78,7 +78,7 @@ async function mountImage(root: string, image: string, options: readonly string[
 export const fullDisk: MakeDisk = () =>
   tryDisk(async (root) => {
     const path = await mountMemory(join(root, 'disk'), '1m');
-    return { path, break: () => fill(path), repair: () => free(path) };
+    return { path, break: () => fill(path), repair: () => freeSpace(path) };
   });
 
 /**
@@ -89,7 +89,7 @@ export const thinDisk: MakeDisk = () =>
   tryDisk(async (root) => {
     const below = await mountMemory(join(root, 'below'), '1m');
     const path = await mountImage(root, join(below, 'image'), ['-O', '^has_journal']);
-    return { path, break: () => fill(below), repair: () => free(below) };
+    return { path, break: () => fill(below), repair: () => freeSpace(below) };
   });
 
 /** Its fault is to turn read-only as ext4 does after an internal error, open files too; mounting it again repairs it. */

@@ -1,14 +1,14 @@
 import type { Instance } from '@rollcall/core';
 import type { InstanceChange } from 'rollcall';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import { startRegistry, urlOf } from './by-hand.js';
+import { startRegistry, urlOf } from './plain-requests.js';
 import { load } from './load.js';
 import type { Load } from './load.js';
 import { start } from './spawn.js';
 import type { Child } from './spawn.js';
-import { until } from './until.js';
+import { waitFor } from './wait-for.js';
 import { Witness } from './witness.js';
-import type { Seen } from './witness.js';
+import type { RecordedChange } from './witness.js';
 
 export type Service = 'a' | 'b' | 'gateway';
 
@@ -35,7 +35,7 @@ export class Stage {
   }
 
   /** Everything that happened, in order. */
-  get history(): readonly Seen[] {
+  get history(): readonly RecordedChange[] {
     return this.#witness.history;
   }
 
@@ -60,8 +60,8 @@ export class Stage {
 
   /** The id of a process's instance, once it has registered; removed ones too. */
   idOf(child: Child): string | null {
-    const isIt = ({ instance }: InstanceChange): boolean => instance.metadata['pid'] === String(child.pid);
-    return this.history.find(isIt)?.instance.id ?? null;
+    const isOwnRecord = ({ instance }: InstanceChange): boolean => instance.metadata['pid'] === String(child.pid);
+    return this.history.find(isOwnRecord)?.instance.id ?? null;
   }
 
   instanceOf(child: Child): Instance | undefined {
@@ -69,12 +69,12 @@ export class Stage {
   }
 
   /** Resolves when every live process is HEALTHY. */
-  async whole(): Promise<void> {
+  async waitUntilHealthy(): Promise<void> {
     const alive = Object.values(this.services)
       .flat()
       .filter(({ isAlive }) => isAlive);
-    const sick = (): readonly Child[] => alive.filter((child) => this.instanceOf(child)?.state !== 'HEALTHY');
-    await until('everything is HEALTHY', () => sick().length === 0).catch((error: unknown) => {
+    const unhealthy = (): readonly Child[] => alive.filter((child) => this.instanceOf(child)?.state !== 'HEALTHY');
+    await waitFor('everything is HEALTHY', () => unhealthy().length === 0).catch((error: unknown) => {
       const facts = alive.map(
         (child) => `${child.pid} ${this.instanceOf(child)?.state} ${child.err.slice(-3).join(' | ')}`,
       );
@@ -84,8 +84,8 @@ export class Stage {
   }
 
   /** The states of one instance from `at` on, each with its reason's code; the last entry is the reason of its removal. */
-  storyOf(id: string, at = 0): readonly string[] {
-    return this.#witness.storyOf(id, at);
+  historyOf(id: string, at = 0): readonly string[] {
+    return this.#witness.historyOf(id, at);
   }
 
   load(perSecond: number): Load {
@@ -122,19 +122,19 @@ export async function openStage({ intervalMs, a, b }: StageOptions): Promise<Sta
   for (let count = 0; count < a; count += 1) stage.launch('a');
   for (let count = 0; count < b; count += 1) stage.launch('b');
   stage.launch('gateway');
-  await stage.whole();
+  await stage.waitUntilHealthy();
   return stage;
 }
 
 /**
  * Runs a test whose assertions are counted in intervals; `lag` is how late this process itself was meanwhile, at worst
- * and in intervals. A run in which that was more than `mostLag` says nothing about the product: when it fails it is
+ * and in intervals. A run in which that was more than `maxLag` proves nothing about the product: when it fails it is
  * repeated once, and that is logged.
  */
 export async function timed(
   intervalMs: number,
   run: (lag: () => number) => Promise<void>,
-  mostLag = 0.5,
+  maxLag = 0.5,
 ): Promise<void> {
   const delay = monitorEventLoopDelay({ resolution: 5 });
   const lag = (): number => delay.max / 1e6 / intervalMs;
@@ -142,12 +142,12 @@ export async function timed(
   try {
     await run(lag);
   } catch (error) {
-    if (lag() <= mostLag) throw error;
+    if (lag() <= maxLag) throw error;
     console.warn(`Repeated once: this process was late by ${lag().toFixed(1)} intervals. ${String(error)}`);
     delay.reset();
     await run(lag);
   } finally {
-    if (lag() > mostLag) console.warn(`Judged loosely: this process was late by ${lag().toFixed(1)} intervals.`);
+    if (lag() > maxLag) console.warn(`Judged loosely: this process was late by ${lag().toFixed(1)} intervals.`);
     delay.disable();
   }
 }

@@ -5,14 +5,14 @@ import { Overview } from 'rollcall';
 import type { InstanceChange } from 'rollcall';
 
 /** A change and when it arrived, on the clock of `performance.now`. */
-export interface Seen extends InstanceChange {
+export interface RecordedChange extends InstanceChange {
   readonly at: number;
 }
 
 /** An observer that watches the whole feed of a registry and remembers all of it. */
 export class Witness {
   /** Everything that happened, in order. */
-  readonly history: Seen[] = [];
+  readonly history: RecordedChange[] = [];
   readonly #url: string;
   #overview: Overview;
 
@@ -30,12 +30,12 @@ export class Witness {
   }
 
   /** What happened to one instance from `at` on, in order. */
-  since(id: string, at: number): readonly Seen[] {
-    return this.history.filter((seen) => seen.instance.id === id && seen.at >= at);
+  since(id: string, at: number): readonly RecordedChange[] {
+    return this.history.filter((change) => change.instance.id === id && change.at >= at);
   }
 
   /** The states of one instance from `at` on, each with its reason's code; the last entry is the reason of its removal. */
-  storyOf(id: string, at = 0): readonly string[] {
+  historyOf(id: string, at = 0): readonly string[] {
     return this.since(id, at).map(({ instance, removed }) =>
       removed === null ? `${instance.state} ${instance.reason.code}` : `REMOVED ${removed.reason?.code ?? ''}`,
     );

@@ -22,7 +22,7 @@ const asks = new Map<(typeof LABEL)[number], Ask>();
 const cleanups: (() => Promise<unknown>)[] = [];
 const MARKUP = '<script>alert(1)</script>';
 
-function askerOf(url: string, bearer: string | null): Ask {
+function createAsk(url: string, bearer: string | null): Ask {
   return async (path, headers = {}, method = 'GET', body) => {
     const authorization = bearer === null ? {} : { authorization: `Bearer ${bearer}` };
     const sent = request(url + path, { method, agent: false, headers: { ...authorization, ...headers } }).end(body);
@@ -54,14 +54,16 @@ beforeAll(async () => {
     () => stage.close(),
     () => open.close(),
   );
-  asks.set('with tokens', askerOf(stage.url, operator));
-  asks.set('open on loopback', askerOf(open.url, null));
+  asks.set('with tokens', createAsk(stage.url, operator));
+  asks.set('open on loopback', createAsk(open.url, null));
   for (const [url, bearer] of [
     [stage.url, service],
     [open.url, null],
   ] as const) {
     const json = { 'content-type': 'application/json' };
-    expect((await askerOf(url, bearer)('/api/v1/register', json, 'POST', withMarkup('orders-1'))).statusCode).toBe(201);
+    expect((await createAsk(url, bearer)('/api/v1/register', json, 'POST', withMarkup('orders-1'))).statusCode).toBe(
+      201,
+    );
   }
 });
 afterAll(async () => {
@@ -161,7 +163,7 @@ describe.each(LABEL)('a registry %s', (label) => {
   });
 });
 
-const openly: Ask = (...question) =>
+const askWithoutToken: Ask = (...question) =>
   asks.get('open on loopback')?.(...question) ?? Promise.reject(new Error('not started'));
 
 describe('an action on a loopback registry', () => {
@@ -172,21 +174,25 @@ describe('an action on a loopback registry', () => {
     ['with another value of it', { 'x-rollcall-operator': 'true' }],
     ['with it twice', { 'x-rollcall-operator': '1, 1' }],
   ] as const)('%s is refused', async (_what, headers) => {
-    expect((await openly('/api/v1/instances/orders-1', { ...json, ...headers }, 'DELETE')).statusCode).toBe(401);
-    const patch = await openly(
+    expect((await askWithoutToken('/api/v1/instances/orders-1', { ...json, ...headers }, 'DELETE')).statusCode).toBe(
+      401,
+    );
+    const patch = await askWithoutToken(
       '/api/v1/instances/orders-1',
       { ...json, ...headers },
       'PATCH',
       '{"admin":"MAINTENANCE"}',
     );
     expect([401, 403]).toContain(patch.statusCode);
-    expect(JSON.parse(await textOf(await openly('/api/v1/instances/orders-1')))).toMatchObject({ admin: 'ENABLED' });
+    expect(JSON.parse(await textOf(await askWithoutToken('/api/v1/instances/orders-1')))).toMatchObject({
+      admin: 'ENABLED',
+    });
   });
 
-  it('of a form, which needs no preflight, is refused for its content type', async () => {
+  it('is refused for its content type when a form sends it, without a preflight', async () => {
     for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data']) {
       const headers = { 'content-type': type, 'sec-fetch-site': 'none' };
-      expect((await openly('/api/v1/register', headers, 'POST', withMarkup('orders-2'))).statusCode).toBe(415);
+      expect((await askWithoutToken('/api/v1/register', headers, 'POST', withMarkup('orders-2'))).statusCode).toBe(415);
     }
   });
 });

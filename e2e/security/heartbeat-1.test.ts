@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { SOON, Stage } from './stage.fixture.js';
+import { POLL, Stage } from './stage.fixture.js';
 
 /**
  * SSRF through Heartbeat-1, its second half: whatever was registered, and whatever answers, "a fixed tiny frame; read ≤
@@ -31,17 +31,17 @@ afterEach(() => stage.close());
 interface Target {
   readonly port: number;
   /** The data of each connection, as latin-1. */
-  readonly got: string[];
+  readonly received: string[];
   /** The number of open connections. */
   open: number;
 }
 
 /** A server; `act` gets each connection, once its first bytes have arrived. */
-async function target(act: (socket: Socket) => void): Promise<Target> {
-  const got: string[] = [];
+async function startTarget(act: (socket: Socket) => void): Promise<Target> {
+  const received: string[] = [];
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
-    const index = got.push('') - 1;
+    const index = received.push('') - 1;
     sockets.add(socket);
     socket
       .on('error', () => {})
@@ -51,8 +51,8 @@ async function target(act: (socket: Socket) => void): Promise<Target> {
       });
     made.open += 1;
     socket.setEncoding('latin1').on('data', (part: string) => {
-      if (got[index] === '') act(socket);
-      got[index] += part;
+      if (received[index] === '') act(socket);
+      received[index] += part;
     });
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -60,7 +60,7 @@ async function target(act: (socket: Socket) => void): Promise<Target> {
     for (const socket of sockets) socket.destroy();
     server.close();
   });
-  const made: Target = { port: (server.address() as AddressInfo).port, got, open: 0 };
+  const made: Target = { port: (server.address() as AddressInfo).port, received, open: 0 };
   return made;
 }
 
@@ -96,23 +96,23 @@ const FRAMES: Readonly<Record<Protocol, RegExp>> = {
   // the preface of HTTP/2, settings, and one request with the same words in its head
   grpc: /^PRI \* HTTP\/2\.0\r\n\r\nSM\r\n\r\n[^]*orders-1[^]*$/,
 };
-const MOST_BYTES = 1_024;
+const MAX_BYTES = 1_024;
 
 describe.each(PROTOCOLS)('over %s', (protocol) => {
   it('a target gets one fixed tiny frame, which contains nothing of the registrant but its id', async () => {
-    const { port, got } = await target(() => {});
+    const { port, received } = await startTarget(() => {});
     await register(protocol, port);
-    await expect.poll(() => got.length, SOON).toBeGreaterThan(2);
-    for (const bytes of got.slice(0, -1)) {
+    await expect.poll(() => received.length, POLL).toBeGreaterThan(2);
+    for (const bytes of received.slice(0, -1)) {
       expect(bytes).toMatch(FRAMES[protocol]);
-      expect(bytes.length).toBeLessThan(MOST_BYTES);
+      expect(bytes.length).toBeLessThan(MAX_BYTES);
       expect(bytes.toLowerCase()).not.toContain(MARK.toLowerCase());
     }
   });
 
   it('a target that answers without end is cut off, and the report does not contain its data', async () => {
     let sent = 0;
-    const { port, got } = await target((socket) => {
+    const { port, received } = await startTarget((socket) => {
       const more = (): void => {
         while (!socket.destroyed && socket.write(ANSWER.repeat(1_000))) sent += ANSWER.length * 1_000;
       };
@@ -120,44 +120,44 @@ describe.each(PROTOCOLS)('over %s', (protocol) => {
       more();
     });
     await register(protocol, port);
-    await expect.poll(() => got.length, SOON).toBeGreaterThan(2);
-    await expect.poll(error, SOON).toMatch(/answers/);
-    await notEchoed();
+    await expect.poll(() => received.length, POLL).toBeGreaterThan(2);
+    await expect.poll(error, POLL).toMatch(/answers/);
+    await expectNotEchoed();
     // what the kernels buffer, and no more: the registry does not read it
-    expect(sent / got.length).toBeLessThan(16_000_000);
+    expect(sent / received.length).toBeLessThan(16_000_000);
   });
 
   it('a target that answers byte by byte is cut off at the timeout', async () => {
     const drops = new Set<NodeJS.Timeout>();
-    const one = await target((socket) => {
+    const one = await startTarget((socket) => {
       const drop = setInterval(() => socket.write('1'), 10);
       drops.add(drop);
       socket.on('close', () => clearInterval(drop));
     });
     stage.onClose(() => drops.forEach((drop) => clearInterval(drop)));
     await register(protocol, one.port);
-    await expect.poll(error, SOON).toMatch(/no answer within 120 ms|answers/);
+    await expect.poll(error, POLL).toMatch(/no answer within 120 ms|answers/);
     // the target closes no connection: the registry does, though it waits for a graceful close
-    await expect.poll(() => one.got.length - one.open, SOON).toBeGreaterThan(2);
+    await expect.poll(() => one.received.length - one.open, POLL).toBeGreaterThan(2);
     expect(one.open).toBeLessThan(20);
   });
 });
 
 it('a redirect is not an answer, and is not followed', async () => {
   for (const status of [301, 302, 303, 307, 308]) {
-    const elsewhere = await target(() => {});
-    const { port, got } = await target((socket) => {
+    const elsewhere = await startTarget(() => {});
+    const { port, received } = await startTarget((socket) => {
       const location = `http://127.0.0.1:${elsewhere.port}/${ANSWER}`;
       socket.end(
         `HTTP/1.1 ${status} ${ANSWER}\r\nlocation: ${location}\r\nrefresh: 0;url=${location}\r\ncontent-length: 0\r\n\r\n`,
       );
     });
     await register('http', port);
-    await expect.poll(() => got.length, SOON).toBeGreaterThan(1);
-    await expect.poll(error, SOON).toContain(`status ${status}`);
-    expect(elsewhere.got).toEqual([]);
+    await expect.poll(() => received.length, POLL).toBeGreaterThan(1);
+    await expect.poll(error, POLL).toContain(`status ${status}`);
+    expect(elsewhere.received).toEqual([]);
   }
-  await notEchoed();
+  await expectNotEchoed();
 });
 
 it('the data of a target appears nowhere: no body, no header, no text of another protocol', async () => {
@@ -173,17 +173,17 @@ it('the data of a target appears nowhere: no body, no header, no text of another
   ];
   for (const protocol of PROTOCOLS) {
     for (const text of answers) {
-      const { port, got } = await target((socket) => socket.end(text, 'latin1'));
+      const { port, received } = await startTarget((socket) => socket.end(text, 'latin1'));
       await register(protocol, port);
-      await expect.poll(() => got.length, SOON).toBeGreaterThan(0);
+      await expect.poll(() => received.length, POLL).toBeGreaterThan(0);
     }
   }
-  await expect.poll(error, SOON).not.toBe('null');
-  await notEchoed();
+  await expect.poll(error, POLL).not.toBe('null');
+  await expectNotEchoed();
 });
 
 /** Expects it in no answer, stream or log line. */
-async function notEchoed(): Promise<void> {
+async function expectNotEchoed(): Promise<void> {
   for (const path of [
     'instances/orders-1',
     'instances/orders-1/timeline',

@@ -74,16 +74,16 @@ const BODIES: readonly (readonly [string, string | Buffer, number])[] = [
   ['an array of one', `[${fields('')}]`, 400],
 ];
 
-describe('a registration with', () => {
+describe('a registration', () => {
   for (const [what, body, status] of BODIES) {
-    it(`${what}: ${status}`, async () => {
+    it(`is answered ${status} with ${what}`, async () => {
       const before = await view();
       const head = `POST /api/v1/register HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${token}\r\nconnection: close\r\n`;
       const bytes = Buffer.concat([
         latin1(`${head}content-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n`),
         Buffer.from(body as string),
       ]);
-      const text = await stage.say(bytes);
+      const text = await stage.sendRaw(bytes);
       expect(text.split('\r\n')[0]).toContain(` ${status} `);
       expect(text.length).toBeLessThan(4_096);
       expect(Object.keys(Object.prototype)).toEqual([]);
@@ -93,7 +93,7 @@ describe('a registration with', () => {
     });
   }
 
-  it('a duplicate key counts with its last value, which is also checked against the token', async () => {
+  it('counts the last value of a duplicate key, and checks that against the token', async () => {
     const body = `{"service":"billing",${fields('').slice(1)}`;
     const { status } = await stage.ask('/api/v1/register', {
       method: 'POST',
@@ -106,7 +106,7 @@ describe('a registration with', () => {
   });
 });
 
-describe('a beat, which bypasses the router, with', () => {
+describe('a beat, which bypasses the router,', () => {
   it.each([
     ['the key __proto__', '{"nonce":null,"seq":1,"__proto__":{}}', 400],
     ['depth', `{"nonce":null,"seq":1,"x":${nested(8_000, '[', ']')}}`, 200],
@@ -115,11 +115,11 @@ describe('a beat, which bypasses the router, with', () => {
     ['NaN', '{"nonce":null,"seq":NaN}', 400],
     ['half a surrogate pair', String.raw`{"nonce":"aaaaaaaa\ud800","seq":2}`, 400],
     ['thousands of edges', `{"nonce":null,"seq":3,"edges":[${'{},'.repeat(5_000)}{}]}`, 200],
-  ])('%s', async (_what, body, status) => {
+  ])('is answered with a status for %s', async (_what, body, status) => {
     const bearer = 'the-secret-of-orders-there-which-is-long';
     // a body that is too long is refused before it has arrived, and its sender gets the refusal or a closed connection
     const head = `POST /api/v1/instances/orders-there/heartbeat HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nauthorization: Bearer ${bearer}\r\n`;
-    const text = await stage.say(
+    const text = await stage.sendRaw(
       `${head}content-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
     );
     expect(text.split('\r\n')[0]).toContain(` ${status} `);
@@ -127,7 +127,7 @@ describe('a beat, which bypasses the router, with', () => {
   });
 });
 
-describe('a body of the content type', () => {
+describe('a body of another content type', () => {
   it.each([
     ['text', { 'content-type': 'text/plain' }, 415],
     ['a form', { 'content-type': 'application/x-www-form-urlencoded' }, 415],
@@ -135,7 +135,7 @@ describe('a body of the content type', () => {
     ['JSON, nearly', { 'content-type': 'application/jsonp' }, 415],
     ['JSON, in a list', { 'content-type': 'text/plain, application/json' }, 415],
     ['nothing', { 'content-type': '' }, 415],
-  ] as const)('%s is answered 415', async (_what, headers, status) => {
+  ] as const)('is answered 415: %s', async (_what, headers, status) => {
     const answer = await stage.ask('/api/v1/register', {
       method: 'POST',
       bearer: token,
@@ -171,7 +171,7 @@ describe('a request that two parsers could read differently', () => {
     ['no version', `GET /health/live\r\n\r\n${second}`],
     ['another version', `PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n${second}`],
   ])('%s: is refused, and the bytes after it are not a request', async (_what, bytes) => {
-    const text = await stage.say(bytes);
+    const text = await stage.sendRaw(bytes);
     // a client without a token is refused before the rest has arrived; that rest is never another request
     expect(text).toMatch(/HTTP\/1\.1 400 /);
     expect(text).not.toMatch(/HTTP\/1\.1 [235]/);
@@ -179,14 +179,14 @@ describe('a request that two parsers could read differently', () => {
   });
 
   it('a name of another host in an absolute URL does not count, and the Host header must be ours', async () => {
-    const text = await stage.say(
+    const text = await stage.sendRaw(
       'GET http://localhost/health/live HTTP/1.1\r\nhost: evil.example\r\nconnection: close\r\n\r\n',
     );
     expect(text).toMatch(/^HTTP\/1\.1 421 /);
   });
 
   it('two Host headers are refused', async () => {
-    const text = await stage.say(
+    const text = await stage.sendRaw(
       'GET /health/live HTTP/1.1\r\nhost: evil.example\r\nhost: localhost\r\nconnection: close\r\n\r\n',
     );
     expect(text).toMatch(/^HTTP\/1\.1 4\d\d /);
@@ -204,26 +204,26 @@ describe('an oversized request', () => {
     ],
     ['a URL', `GET /${'a'.repeat(40_000)} HTTP/1.1\r\nhost: localhost\r\n\r\n`, 413],
     ['a query', `GET /health/live?${'a=b&'.repeat(10_000)} HTTP/1.1\r\nhost: localhost\r\n\r\n`, 413],
-  ])('in %s', async (_what, bytes, status) => {
-    const text = await stage.say(bytes, (all) => all.includes('\r\n\r\n{'));
+  ])('is refused with %s', async (_what, bytes, status) => {
+    const text = await stage.sendRaw(bytes, (all) => all.includes('\r\n\r\n{'));
     expect(text).toMatch(new RegExp(`^HTTP/1\\.1 ${status} `));
   });
 
-  it('in an id, or with an undecodable one, is refused as such', async () => {
+  it('is refused as such with a huge id, or an undecodable one', async () => {
     expect((await find('a'.repeat(129))).status).toBe(400);
     expect((await find('%ff')).status).toBe(400);
     expect((await find('%00')).status).toBe(404);
     expect((await find('..%2f..%2fhealth%2flive')).status).toBe(404);
   });
 
-  it('in chunks that never end is cut at the limit', async () => {
+  it('is cut at the limit when its chunks never end', async () => {
     const head = `POST /api/v1/register HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${token}\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n`;
-    const text = await stage.say(head + `1000\r\n${'['.repeat(4_096)}\r\n`.repeat(8));
+    const text = await stage.sendRaw(head + `1000\r\n${'['.repeat(4_096)}\r\n`.repeat(8));
     expect(text).toMatch(/^HTTP\/1\.1 413 /);
   });
 });
 
-it('that never ends is closed: a head after 5 s, a body after 10 s; others are answered meanwhile', async () => {
+it('is closed when it never ends: a head after 5 s, a body after 10 s; others are answered meanwhile', async () => {
   const post = `POST /api/v1/register HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${token}\r\ncontent-type: application/json\r\n`;
   const endless = [
     'GET /health/live HTTP/1.1\r\nhost: localhost\r\nx-a: ',
@@ -233,7 +233,7 @@ it('that never ends is closed: a head after 5 s, a body after 10 s; others are a
   ];
   const startedAt = performance.now();
   const all = endless.map(async (bytes) => {
-    expect(await stage.say(bytes)).toMatch(/^(HTTP\/1\.1 4\d\d |$)/);
+    expect(await stage.sendRaw(bytes)).toMatch(/^(HTTP\/1\.1 4\d\d |$)/);
     return performance.now() - startedAt;
   });
   expect((await stage.ask('/health/live')).status).toBe(200);

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest';
-import { SOON, Stage } from './stage.fixture.js';
+import { POLL, Stage } from './stage.fixture.js';
 import type { Answer } from './stage.fixture.js';
 
 /**
@@ -12,7 +12,7 @@ let stage: Stage;
 afterEach(() => stage.close());
 
 /** Public routes, which reveal nothing about instances. */
-const FOR_ANYONE = ['GET /health/live', 'GET /health/ready', 'GET /openapi.json', 'GET /', 'GET /assets/{file}'];
+const PUBLIC_ROUTES = ['GET /health/live', 'GET /health/ready', 'GET /openapi.json', 'GET /', 'GET /assets/{file}'];
 const BODIES: Readonly<Record<string, object>> = {
   'POST /api/v1/register': { id: 'orders-2', service: 'orders', endpoints: [{ protocol: 'tcp', port: 9 }] },
   'POST /api/v1/instances/{id}/heartbeat': { nonce: null, seq: 9 },
@@ -53,21 +53,21 @@ describe('on every route', () => {
       expect(all.length).toBeGreaterThan(14);
       for (const route of all) {
         const [method = '', path = ''] = route.split(' ');
-        const where = path.replace('{id}', 'orders-1').replace('{name}', 'orders');
+        const url = path.replace('{id}', 'orders-1').replace('{name}', 'orders');
         const query = path === '/api/v1/watch' ? '?service=orders' : '';
         const body = BODIES[route];
         const lines = stage.log.texts('warn').length;
-        const answer = await stage.ask(where + query, { method, bearer, ...(body === undefined ? {} : { body }) });
-        const isOpen = FOR_ANYONE.includes(route) || (isForeign && method === 'GET');
+        const answer = await stage.ask(url + query, { method, bearer, ...(body === undefined ? {} : { body }) });
+        const isOpen = PUBLIC_ROUTES.includes(route) || (isForeign && method === 'GET');
         const expected = isOpen ? 200 : isForeign ? 403 : 401;
         // discovery reports to permitted clients that the registry is not settled yet
-        const isLetIn = isOpen && route === 'GET /sd/prometheus' && answer.body.code === 'NOT_READY';
-        expect([route, isLetIn ? 200 : answer.status]).toEqual([route, expected]);
+        const isPermitted = isOpen && route === 'GET /sd/prometheus' && answer.body.code === 'NOT_READY';
+        expect([route, isPermitted ? 200 : answer.status]).toEqual([route, expected]);
         if (isOpen) continue;
         expect(answer.body).toMatchObject({ code: expect.any(String), fix: expect.any(String) });
-        const line = new RegExp(`^Access refused: .* from 127\\.2\\..*: ${method} ${where}.* → ${answer.status}$`);
+        const line = new RegExp(`^Access refused: .* from 127\\.2\\..*: ${method} ${url}.* → ${answer.status}$`);
         const logged = (): readonly string[] => stage.log.texts('warn').slice(lines);
-        await expect.poll(logged, SOON).toEqual([expect.stringMatching(line)]);
+        await expect.poll(logged, POLL).toEqual([expect.stringMatching(line)]);
       }
       expect((await about()).text).toBe(before);
       expect((await stage.ask('/api/v1/instances/orders-2', { bearer: operator })).status).toBe(404);

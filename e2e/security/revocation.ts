@@ -13,12 +13,17 @@ default_crl_days = 2
 `;
 
 /** Writes a CA's list of revoked certificates, replacing the previous one, and returns its path. */
-export function revoke(by: Pair, revoked: readonly Pair[], { folder }: Certificates, name: string): Promise<string> {
+export function writeRevocationList(
+  by: Pair,
+  revoked: readonly Pair[],
+  { folder }: Certificates,
+  name: string,
+): Promise<string> {
   return list({ by, revoked, times: [] }, folder, name);
 }
 
 /** Writes a list that is long out of date, as if the next one was not made in time. */
-export function outdate(by: Pair, { folder }: Certificates, name: string): Promise<string> {
+export function writeOutdatedList(by: Pair, { folder }: Certificates, name: string): Promise<string> {
   const times = ['-crl_lastupdate', '20250101000000Z', '-crl_nextupdate', '20250102000000Z'];
   return list({ by, revoked: [], times }, folder, name);
 }

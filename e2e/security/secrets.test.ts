@@ -3,7 +3,7 @@ import { diskStore } from '@rollcall/registry';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
-import { SOON, Stage } from './stage.fixture.js';
+import { POLL, Stage } from './stage.fixture.js';
 
 /**
  * "Secrets in logs, errors, /api/v1/registry, metrics: never". All output that is provoked here is recorded, and then
@@ -25,7 +25,7 @@ async function keysIn(folder: string): Promise<readonly string[]> {
 }
 
 /** Records every name, help text and label of the metrics. */
-function namingMeter(counted: string[]): Meter {
+function createNamingMeter(counted: string[]): Meter {
   const note = (_value: number, ...labels: readonly string[]): void => void counted.push(...labels);
   const forget = (...labels: readonly string[]): void => void counted.push(...labels);
   const instrument = (
@@ -47,8 +47,12 @@ it('no token, no secret, no hash and no key is in any answer, stream, log line o
   const revoked = await stage.token({}, 2);
   const folder = join(stage.folder, 'data');
   const counted: string[] = [];
-  await stage.start({ intervalMs: 60_000, store: diskStore({ folder, log: stage.log }), meter: namingMeter(counted) });
-  const { rollcall } = await stage.live(service);
+  await stage.start({
+    intervalMs: 60_000,
+    store: diskStore({ folder, log: stage.log }),
+    meter: createNamingMeter(counted),
+  });
+  const { rollcall } = await stage.startService(service);
   const drawn = await stage.ask('/api/v1/register', {
     method: 'POST',
     bearer: service,
@@ -123,7 +127,7 @@ it('no token, no secret, no hash and no key is in any answer, stream, log line o
   await act('DELETE', '/api/v1/instances/orders-1', operator);
   await act('POST', '/api/v1/instances/orders-1/heartbeat', secret, { nonce: null, seq: 9 });
   // as a client with an invalid token, whose own log is recorded too
-  await expect.poll(() => line.text(), SOON).toContain('event: gone');
+  await expect.poll(() => line.text(), POLL).toContain('event: gone');
   for (const path of [
     '/api/v1/events?limit=1000',
     '/api/v1/registry',
@@ -136,7 +140,9 @@ it('no token, no secret, no hash and no key is in any answer, stream, log line o
   // in a URL, where it does not belong either
   await stage.ask(`/api/v1/services?token=${service}`, { bearer: null });
   await stage.ask(`/api/v1/watch?service=${service}`, { bearer: reader });
-  await stage.say(`GET /api/v1/services HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${service} \0\r\n\r\n`);
+  await stage.sendRaw(
+    `GET /api/v1/services HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${service} \0\r\n\r\n`,
+  );
 
   const keys = await keysIn(stage.folder);
   expect(keys.length).toBeGreaterThan(8);
@@ -148,13 +154,13 @@ it('no token, no secret, no hash and no key is in any answer, stream, log line o
   ].join('\n');
   expect(output.length).toBeGreaterThan(100_000);
   const provoked = ['orders-1', 'a cable', 'event: reset', 'Access refused', 'UNAUTHORIZED'];
-  expect(provoked.filter((words) => !output.includes(words))).toEqual([]);
-  const words = [...new Set([...stage.secrets, ...keys])];
-  const wordsIn = (text: string): string[] => words.filter((word) => text.includes(word));
-  expect(wordsIn(output)).toEqual([]);
+  expect(provoked.filter((secrets) => !output.includes(secrets))).toEqual([]);
+  const secrets = [...new Set([...stage.secrets, ...keys])];
+  const secretsIn = (text: string): string[] => secrets.filter((word) => text.includes(word));
+  expect(secretsIn(output)).toEqual([]);
   // the search does find planted values
-  const planted = [keys.at(0)!, stage.secrets.at(0)!];
-  expect(wordsIn([output, ...planted].join('\n')).toSorted()).toEqual(planted.toSorted());
+  const plantedSecrets = [keys.at(0)!, stage.secrets.at(0)!];
+  expect(secretsIn([output, ...plantedSecrets].join('\n')).toSorted()).toEqual(plantedSecrets.toSorted());
   // its folder is named only in its own log
   expect(stage.answers.filter((text) => text.includes(stage.path))).toEqual([]);
 });

@@ -4,7 +4,7 @@ import { recordingLog } from '@rollcall/core/testing';
 import { DEFAULT_LIMITS, MemoryStore, Registry } from '@rollcall/registry';
 import { serveRegistry } from '@rollcall/registry/http';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { SOON, Stage } from './stage.fixture.js';
+import { POLL, Stage } from './stage.fixture.js';
 
 /**
  * SSRF through Heartbeat-1: the registry connects to the registered address, so it refuses every notation for another
@@ -60,14 +60,14 @@ async function place({ allowedNetworks = [], names = {} }: Terms = {}) {
   );
   const register: Registry['register'] = (registration, peer) =>
     registry.register(registration, { ...peer, address: PEER });
-  const face = new Proxy(registry, {
+  const registryProxy = new Proxy(registry, {
     get(target, name) {
       if (name === 'register') return register;
       const value: unknown = Reflect.get(target, name, target);
       return typeof value === 'function' ? value.bind(target) : value;
     },
   });
-  const server = await serveRegistry({ registry: face, port: 0 });
+  const server = await serveRegistry({ registry: registryProxy, port: 0 });
   registry.listensOn(server.port, []);
   await registry.start();
   cleanups.push(async () => {
@@ -142,7 +142,7 @@ const FORMS: readonly (readonly [string, string])[] = [
 ];
 
 /** Texts that are not a host in this protocol, whatever a resolver would make of them. */
-const NO_HOSTS: readonly (readonly [string, string])[] = [
+const INVALID_HOSTS: readonly (readonly [string, string])[] = [
   ['short', '127.1'],
   ['shorter', '127'],
   ['zero', '0'],
@@ -212,20 +212,23 @@ const NAMES: readonly (readonly [string, string])[] = [
   ['short.example', '127.1'],
 ];
 
-describe('a registration with the address', () => {
-  it.each(FORMS)('%s (%s) is refused, and nothing is called', async (_what, host) => {
+describe('a registration', () => {
+  it.each(FORMS)('is refused with the address %s (%s), and nothing is called', async (_what, host) => {
     const { enter, called, asked } = await place();
     expect(await enter({ host })).toMatchObject({ status: 422, body: { code: 'ADDRESS_NOT_ALLOWED' } });
     expect([called, asked]).toEqual([[], []]);
   });
 
-  it.each(NO_HOSTS)('%s (%j) is refused as not a host, without a resolver query', async (_what, host) => {
-    const { enter, called, asked } = await place();
-    expect(await enter({ host })).toMatchObject({ status: 400, body: { code: 'INVALID' } });
-    expect([called, asked]).toEqual([[], []]);
-  });
+  it.each(INVALID_HOSTS)(
+    'is refused with %s (%j), which is not a host, without a resolver query',
+    async (_what, host) => {
+      const { enter, called, asked } = await place();
+      expect(await enter({ host })).toMatchObject({ status: 400, body: { code: 'INVALID' } });
+      expect([called, asked]).toEqual([[], []]);
+    },
+  );
 
-  it.each(NAMES)('of the name %s, which resolves to %j, is refused', async (host, address) => {
+  it.each(NAMES)('is refused with the name %s, which resolves to %j', async (host, address) => {
     for (const allowedNetworks of [[], ['0.0.0.0/0', '::/0']]) {
       const { enter, called } = await place({ names: { [host]: [address] }, allowedNetworks });
       if (address === '10.96.0.1' && allowedNetworks.length > 0) continue;
@@ -238,24 +241,24 @@ describe('a registration with the address', () => {
     }
   });
 
-  it('of its own is accepted, in any form, and by name', async () => {
+  it('is accepted with an address of its own, in any form, and by name', async () => {
     for (const host of [PEER, `::ffff:${PEER}`, '::ffff:a00:5', 'mine.example']) {
       const { enter, called } = await place({ names: { 'mine.example': [PEER] } });
       expect((await enter({ host })).status).toBe(201);
-      await expect.poll(() => called.map((endpoint) => endpoint.host), SOON).toContain(PEER);
+      await expect.poll(() => called.map((endpoint) => endpoint.host), POLL).toContain(PEER);
     }
   });
 
-  it('with the registry’s own port is refused, on its own address and on an allowed one', async () => {
+  it('is refused with the registry’s own port, on its own address and on an allowed one', async () => {
     const { enter, called, port } = await place({ allowedNetworks: ['10.0.0.0/8', '127.0.0.0/8'] });
     for (const host of [PEER, '10.0.0.9', '127.0.0.1']) expect((await enter({ host, port })).status).toBe(422);
     expect(called).toEqual([]);
   });
 });
 
-describe('where all networks are allowed, an address that', () => {
+describe('a registration where all networks are allowed', () => {
   /** Addresses in no special range of their own, which such a network means. */
-  const ORDINARY = new Set([
+  const PUBLIC_ADDRESSES = new Set([
     '10.0.0.6',
     '192.168.0.1',
     '172.16.0.1',
@@ -265,8 +268,8 @@ describe('where all networks are allowed, an address that', () => {
     '10.0.0.255',
     '2606:4700:4700::1111',
   ]);
-  it.each(FORMS.filter(([, host]) => !ORDINARY.has(host)))(
-    'is %s (%s) is refused all the same',
+  it.each(FORMS.filter(([, host]) => !PUBLIC_ADDRESSES.has(host)))(
+    'is refused all the same with the address %s (%s)',
     async (_what, host) => {
       const { enter, called } = await place({ allowedNetworks: ['0.0.0.0/0', '::/0'] });
       expect((await enter({ host })).status).toBe(422);
@@ -274,10 +277,10 @@ describe('where all networks are allowed, an address that', () => {
     },
   );
 
-  it.each([...ORDINARY])('is %s is called', async (host) => {
+  it.each([...PUBLIC_ADDRESSES])('is accepted with the address %s, which is called', async (host) => {
     const { enter, called } = await place({ allowedNetworks: ['0.0.0.0/0', '::/0'] });
     expect((await enter({ host })).status).toBe(201);
-    await expect.poll(() => called.length, SOON).toBeGreaterThan(0);
+    await expect.poll(() => called.length, POLL).toBeGreaterThan(0);
   });
 });
 
@@ -286,7 +289,7 @@ describe('a name whose resolution changes', () => {
     const names = { 'rebound.example': [PEER, '169.254.169.254'] };
     const { enter, called, asked } = await place({ names });
     expect((await enter({ host: 'rebound.example' })).status).toBe(201);
-    await expect.poll(() => called.length, SOON).toBeGreaterThan(5);
+    await expect.poll(() => called.length, POLL).toBeGreaterThan(5);
     expect(new Set(called.map(({ host }) => host))).toEqual(new Set([PEER]));
     expect(asked).toEqual(['rebound.example']);
   });
@@ -296,7 +299,7 @@ describe('a name whose resolution changes', () => {
     const { enter, called } = await place({ names });
     expect((await enter({ host: 'rebound.example' })).status).toBe(201);
     expect((await enter({ host: 'rebound.example' })).status).toBe(422);
-    await expect.poll(() => called.length, SOON).toBeGreaterThan(5);
+    await expect.poll(() => called.length, POLL).toBeGreaterThan(5);
     expect(new Set(called.map(({ host }) => host))).toEqual(new Set([PEER]));
   });
 });
@@ -313,9 +316,9 @@ describe('a registry as users start it', () => {
 
   it('refuses all of these from its own machine too, except that machine', async () => {
     const own = ['127.0.0.1', '127.8.9.10', '::1', '0:0:0:0:0:0:0:1', '::FFFF:127.0.0.1'];
-    for (const [, host] of [...FORMS.filter(([, form]) => !own.includes(form)), ...NO_HOSTS]) {
+    for (const [, host] of [...FORMS.filter(([, form]) => !own.includes(form)), ...INVALID_HOSTS]) {
       const { answer } = await stage.register(token, 'orders-1', { endpoints: [{ protocol: 'tcp', port: 80, host }] });
-      expect([host, answer.status]).toEqual([host, NO_HOSTS.some(([, form]) => form === host) ? 400 : 422]);
+      expect([host, answer.status]).toEqual([host, INVALID_HOSTS.some(([, form]) => form === host) ? 400 : 422]);
     }
     for (const host of own) {
       const { answer } = await stage.register(token, 'orders-1', { endpoints: [{ protocol: 'tcp', port: 9, host }] });

@@ -35,7 +35,7 @@ export interface Question {
   readonly from?: string;
 }
 
-export const SOON = { timeout: 8_000, interval: 30 };
+export const POLL = { timeout: 8_000, interval: 30 };
 
 /** A registry as users start it, with tokens, and a client that talks to it over real sockets. */
 export class Stage {
@@ -117,7 +117,7 @@ export class Stage {
    * Sends raw bytes over a connection of its own; resolves with all received until the registry closes it, or
    * `isEnough`.
    */
-  async say(bytes: string | Buffer, isEnough: (text: string) => boolean = () => false): Promise<string> {
+  async sendRaw(bytes: string | Buffer, isEnough: (text: string) => boolean = () => false): Promise<string> {
     const { socket, text } = await this.open(bytes);
     const closed = once(socket, 'close');
     const enough = expect
@@ -154,11 +154,14 @@ export class Stage {
   }
 
   /** Stands for a process: a service that is registered, answers Heartbeat-1 over HTTP and beats. */
-  async live(token: string, service = 'orders'): Promise<{ readonly rollcall: Rollcall; readonly port: number }> {
+  async startService(
+    token: string,
+    service = 'orders',
+  ): Promise<{ readonly rollcall: Rollcall; readonly port: number }> {
     const rollcall = new Rollcall({ registry: this.url, service, token }, { log: this.log });
     const { port, close } = await openService(rollcall);
     this.onClose(close);
-    await expect.poll(() => rollcall.state, SOON).toBe('HEALTHY');
+    await expect.poll(() => rollcall.state, POLL).toBe('HEALTHY');
     return { rollcall, port };
   }
 

@@ -35,7 +35,7 @@ async function guarded() {
 }
 
 /** A process with the service `orders`, which answers Heartbeat-1 over HTTP. */
-async function enter(url: string, token: string | undefined, log: Log): Promise<Rollcall> {
+async function startService(url: string, token: string | undefined, log: Log): Promise<Rollcall> {
   const rollcall = new Rollcall(
     { registry: url, service: 'orders', ...(token === undefined ? {} : { token }) },
     { log },
@@ -51,7 +51,7 @@ it('a service with its token becomes HEALTHY and is found; one without logs why 
   const { token } = await make();
   const reader = await make({ role: 'reader', services: [] });
   const { url } = await start();
-  const member = await enter(url, token, recordingLog());
+  const member = await startService(url, token, recordingLog());
   await expect.poll(() => member.state, soon).toBe('HEALTHY');
   const caller = new Rollcall({ registry: url, token: reader.token });
   cleanups.push(() => caller.close());
@@ -59,7 +59,7 @@ it('a service with its token becomes HEALTHY and is found; one without logs why 
   const states = async () => (await caller.instances('orders')).map(({ state }) => state);
   await expect.poll(states, soon).toEqual(['HEALTHY']);
   const log = recordingLog();
-  await enter(url, undefined, log);
+  await startService(url, undefined, log);
   await expect.poll(() => log.texts('error').join('\n'), soon).toMatch(/asks for a token.*ROLLCALL_TOKEN/);
 });
 
@@ -68,7 +68,7 @@ it('a token is replaced while the service stays HEALTHY, and is refused once it 
   const old = await make();
   const { url } = await start();
   const first = recordingLog();
-  const member = await enter(url, old.token, first);
+  const member = await startService(url, old.token, first);
   await expect.poll(() => member.state, soon).toBe('HEALTHY');
   // rotation: the new token exists before the old one is revoked, and a new process uses it
   const next = await make();
@@ -77,7 +77,7 @@ it('a token is replaced while the service stays HEALTHY, and is refused once it 
   const { signal } = new AbortController();
   const ask = () => link.poll({ namespace: 'default', service: 'orders', revision: null, waitMs: 0, signal });
   await expect.poll(async () => (await ask()).ok, soon).toBe(true);
-  const heir = await enter(url, next.token, recordingLog());
+  const heir = await startService(url, next.token, recordingLog());
   await expect.poll(() => heir.state, soon).toBe('HEALTHY');
   await revoke(old.record.id);
   await expect.poll(() => first.texts('error').join('\n'), soon).toContain(`Token ${old.record.id} was revoked`);

@@ -2,13 +2,13 @@ import type { AdminState, Cursor, Frame, InstanceId, Tombstone } from '@rollcall
 import { ClientRules } from './client-rules.js';
 import { FeedRules } from './feed-rules.js';
 import { IdentityRules } from './identity-rules.js';
-import type { RuleContext, Verdict } from './ledger.js';
+import type { RuleContext, RecordChange } from './ledger.js';
 import { LoadRules } from './load-rules.js';
 import { Permits } from './permits.js';
 import type { Request, RequestOutcome } from './registry-node.js';
 import { RegistryRules } from './registry-rules.js';
 import { StoreRules } from './store-rules.js';
-import type { Tenant } from './tenant.js';
+import type { ClientProcess } from './client-process.js';
 import type { AddressedRequest } from './transport.js';
 import type { Process } from './world.js';
 
@@ -32,7 +32,7 @@ export class Checker {
     this.#identityRules = new IdentityRules(of);
     this.#registryRules = new RegistryRules(of, {
       mayHold: (instance) => this.#permits.mayHold(instance),
-      heardAt: (id) => this.#identityRules.heardAt(id),
+      lastReceivedAt: (id) => this.#identityRules.lastReceivedAt(id),
     });
     this.#clientRules = new ClientRules(of);
     this.#feedRules = new FeedRules(of);
@@ -42,9 +42,9 @@ export class Checker {
 
   /** The registry was started again: a watcher in its own process sees every record that it publishes. */
   registryStarted(): void {
-    const { scene, ledger } = this.#context;
+    const { simulation, ledger } = this.#context;
     ledger.listed.clear();
-    const { registry, disk, publications } = scene.registry;
+    const { registry, disk, publications } = simulation.registry;
     const found = disk?.found ?? { instances: [], tombstones: [], preservation: null };
     this.#permits = new Permits(this.#context, disk === null ? null : { permits: this.#permits, disk });
     this.#registryRules.restarted();
@@ -73,28 +73,28 @@ export class Checker {
 
   /** A request that reached the registry, whatever its origin, and the registry's outcome. */
   observed(request: Request, outcome: RequestOutcome): void {
-    const { scene, ledger } = this.#context;
+    const { simulation, ledger } = this.#context;
     this.#identityRules.observed(request, outcome.ok);
     this.#storeRules.observed(request, outcome);
     const id = 'proof' in request ? request.proof.id : request.route === 'register' ? request.registration.id : null;
     if (id === null || outcome.ok) return;
     const code = outcome.problem?.code ?? '';
     if (code === 'ENDED') ledger.endedIds.add(id);
-    if (LATER.has(code)) ledger.refusedAt.set(id, scene.world.now);
+    if (RETRY_LATER_CODES.has(code)) ledger.refusedAt.set(id, simulation.world.now);
   }
 
   /** A frame that a client receives, before the client has processed it. */
-  received(frame: Frame, by: Tenant): void {
-    this.#bury(frame);
+  received(frame: Frame, by: ClientProcess): void {
+    this.#recordTombstones(frame);
     this.#feedRules.received(by, frame);
   }
 
   /** A client has received and processed everything up to a revision. */
-  marked(by: Tenant, cursor: Cursor): void {
+  marked(by: ClientProcess, cursor: Cursor): void {
     this.#feedRules.marked(by, cursor);
   }
 
-  #bury({ event, data }: Frame): void {
+  #recordTombstones({ event, data }: Frame): void {
     const { tombstones } = this.#context.ledger;
     if (event === 'change') for (const tombstone of data.remove) tombstones.set(tombstone.id, tombstone);
     if (event === 'reset') for (const tombstone of data.removed ?? []) tombstones.set(tombstone.id, tombstone);
@@ -123,12 +123,12 @@ export class Checker {
   }
 
   /** SIGKILL. */
-  killed(tenant: Tenant): void {
+  killed(tenant: ClientProcess): void {
     this.#registryRules.killed(tenant);
   }
 
   /** A call has ended. */
-  called(from: Tenant, service: string, call: { readonly since: number; readonly error: string | null }): void {
+  called(from: ClientProcess, service: string, call: { readonly since: number; readonly error: string | null }): void {
     const { ledger } = this.#context;
     ledger.calls += 1;
     if (call.error === null) return;
@@ -145,12 +145,12 @@ export class Checker {
   }
 
   #published(frame: Frame): void {
-    const { scene, ledger } = this.#context;
-    if (frame.event !== 'status') ledger.publishedAt = scene.world.now;
-    this.#bury(frame);
-    if (frame.event === 'reset') frame.data.instances.forEach((after) => this.#verdict({ before: null, after }));
+    const { simulation, ledger } = this.#context;
+    if (frame.event !== 'status') ledger.publishedAt = simulation.world.now;
+    this.#recordTombstones(frame);
+    if (frame.event === 'reset') frame.data.instances.forEach((after) => this.#recordChange({ before: null, after }));
     if (frame.event !== 'change') return;
-    for (const after of frame.data.upsert) this.#verdict({ before: ledger.listed.get(after.id) ?? null, after });
+    for (const after of frame.data.upsert) this.#recordChange({ before: ledger.listed.get(after.id) ?? null, after });
     for (const tombstone of frame.data.remove) this.#removed(tombstone);
   }
 
@@ -161,20 +161,27 @@ export class Checker {
     this.#storeRules.removed(tombstone);
     this.#loadRules.removed(tombstone);
     ledger.listed.delete(tombstone.id);
-    ledger.note(tombstone.id, `removed ${tombstone.reason.code}`);
+    ledger.recordDecision(tombstone.id, `removed ${tombstone.reason.code}`);
   }
 
-  #verdict(verdict: Verdict): void {
+  #recordChange(verdict: RecordChange): void {
     const { before, after } = verdict;
     if (before?.state !== after.state || before.reason.code !== after.reason.code) {
-      this.#context.ledger.note(after.id, `${after.state} ${after.reason.code}`);
+      this.#context.ledger.recordDecision(after.id, `${after.state} ${after.reason.code}`);
     }
     this.#permits.see(verdict);
-    this.#clientRules.see(verdict);
+    this.#clientRules.recordChange(verdict);
     this.#registryRules.see(verdict);
     this.#context.ledger.listed.set(after.id, after);
   }
 }
 
 /** After these a process waits for half a minute before it registers again. */
-const LATER = new Set(['ADDRESS_TAKEN', 'ID_HELD', 'LEAVING', 'INVALID', 'ADDRESS_NOT_ALLOWED', 'UNAUTHORIZED']);
+const RETRY_LATER_CODES = new Set([
+  'ADDRESS_TAKEN',
+  'ID_HELD',
+  'LEAVING',
+  'INVALID',
+  'ADDRESS_NOT_ALLOWED',
+  'UNAUTHORIZED',
+]);

@@ -1,14 +1,14 @@
 import type { Outsiders } from './outsiders.js';
 import type { RegistryNode } from './registry-node.js';
-import type { Tenant } from './tenant.js';
-import type { Way } from './way.js';
+import type { ClientProcess } from './client-process.js';
+import type { PathFaults } from './path-faults.js';
 import type { Machine } from './world.js';
 
 /** A process that can be killed and started again. */
 export interface Restartable {
   kill(hasPower: boolean): void;
   stop(): void;
-  goOn(): void;
+  resume(): void;
   leave(): void;
   start(): void;
 }
@@ -17,22 +17,22 @@ export interface Restartable {
 export interface FaultTargets {
   readonly registry: RegistryNode;
   machines(target: string): readonly Machine[];
-  tenantsOf(target: string): readonly Tenant[];
-  lives(target: string): readonly Restartable[];
+  clientsOf(target: string): readonly ClientProcess[];
+  restartables(target: string): readonly Restartable[];
   /** The directions between the registry and a target: `in` leads to the target. */
-  ways(target: string): { readonly in: readonly Way[]; readonly out: readonly Way[] };
+  paths(target: string): { readonly in: readonly PathFaults[]; readonly out: readonly PathFaults[] };
   /** The directions from the callers to a target. */
-  waysOfCallers(target: string): readonly Way[];
+  callerPaths(target: string): readonly PathFaults[];
   /** Calls `run` every `ms` until the returned function is called. */
   every(ms: number, run: () => void): () => void;
-  usurp(target: string): readonly (() => void)[];
-  displace(target: string): readonly (() => void)[];
+  startUsurpers(target: string): readonly (() => void)[];
+  displaceProcesses(target: string): readonly (() => void)[];
   readonly outsiders: Outsiders;
 }
 
 /**
  * Faults as data: fast-check shrinks them, JSON prints and replays them. `at` and `forMs` are virtual ms from the
- * moment at which the town is up; a fault whose end lies behind the end of the run never ends in it.
+ * moment at which all processes have started; a fault whose end lies behind the end of the run never ends in it.
  *
  * `target` is a place (`orders-1`), a service (all its places), `all` (every place of every service), or `registry`.
  * Faults of the network are between the targets and the registry; with the target `registry` between it and every other
@@ -53,47 +53,49 @@ export interface Fault {
 export type FaultKind = keyof typeof FAULTS;
 
 /** Begins a fault; the returned function ends it. */
-type Begin = (sim: FaultTargets, fault: Fault) => () => void;
+type BeginFault = (sim: FaultTargets, fault: Fault) => () => void;
 
 export const FAULTS = {
   /** No packet in either direction. */
-  cut: (sim, { target }) => both(sim, target, (way, by) => (way.cut += by)),
+  cut: (sim, { target }) => changeBothDirections(sim, target, (path, by) => (path.cut += by)),
   /** No packet from the registry; no packet to it. Connections need both. */
-  'cut-in': (sim, { target }) => one(sim, target, 'in', (way, by) => (way.cut += by)),
-  'cut-out': (sim, { target }) => one(sim, target, 'out', (way, by) => (way.cut += by)),
+  'cut-in': (sim, { target }) => changeDirection(sim, target, 'in', (path, by) => (path.cut += by)),
+  'cut-out': (sim, { target }) => changeDirection(sim, target, 'out', (path, by) => (path.cut += by)),
   /** No new connection from the registry: no Heartbeat-1. */
-  'block-in': (sim, { target }) => one(sim, target, 'in', (way, by) => (way.blocked += by)),
+  'block-in': (sim, { target }) => changeDirection(sim, target, 'in', (path, by) => (path.blocked += by)),
   /** No new connection to the registry: no Heartbeat-2. */
-  'block-out': (sim, { target }) => one(sim, target, 'out', (way, by) => (way.blocked += by)),
+  'block-out': (sim, { target }) => changeDirection(sim, target, 'out', (path, by) => (path.blocked += by)),
   /** A firewall refuses connections from the registry, as if no process listened. */
-  'refuse-in': (sim, { target }) => one(sim, target, 'in', (way, by) => (way.refused += by)),
-  lossy: (sim, { target, amount = 0.1 }) => both(sim, target, (way, by) => (way.lossRatio += by * amount)),
-  slow: (sim, { target, amount = 200 }) => both(sim, target, (way, by) => (way.delayMs += by * amount)),
+  'refuse-in': (sim, { target }) => changeDirection(sim, target, 'in', (path, by) => (path.refused += by)),
+  lossy: (sim, { target, amount = 0.1 }) =>
+    changeBothDirections(sim, target, (path, by) => (path.lossRatio += by * amount)),
+  slow: (sim, { target, amount = 200 }) =>
+    changeBothDirections(sim, target, (path, by) => (path.delayMs += by * amount)),
   /** Callers cannot reach it; the registry can. */
   'block-calls': (sim, { target }) => {
-    const ways = sim.waysOfCallers(target);
-    return applied(ways, (way, by) => (way.blocked += by));
+    const paths = sim.callerPaths(target);
+    return applyChange(paths, (path, by) => (path.blocked += by));
   },
   /** SIGKILL; then a new process at the same place. */
-  crash: (sim, { target }) => begun(sim.lives(target), (life) => life.kill(true)),
+  crash: (sim, { target }) => endAndRestart(sim.restartables(target), (process) => process.kill(true)),
   /** The machine loses its power: its kernel closes no connection. */
-  power: (sim, { target }) => begun(sim.lives(target), (life) => life.kill(false)),
+  power: (sim, { target }) => endAndRestart(sim.restartables(target), (process) => process.kill(false)),
   /** SIGSTOP … SIGCONT. */
   stop: (sim, { target }) => {
-    const lives = sim.lives(target);
-    for (const life of lives) life.stop();
-    return () => lives.forEach((life) => life.goOn());
+    const restartables = sim.restartables(target);
+    for (const process of restartables) process.stop();
+    return () => restartables.forEach((process) => process.resume());
   },
   /** SIGTERM; then a new process. */
-  drain: (sim, { target }) => begun(sim.lives(target), (life) => life.leave()),
+  drain: (sim, { target }) => endAndRestart(sim.restartables(target), (process) => process.leave()),
   /** SIGKILL, and before the registry notices it a process of another service has the port. */
   usurp: (sim, { target }) => {
-    const usurpers = sim.usurp(target);
+    const usurpers = sim.startUsurpers(target);
     return () => usurpers.forEach((end) => end());
   },
   /** It lives on, but another process answers at its port: it advertised the wrong one, or its server closed. */
   displace: (sim, { target }) => {
-    const returns = sim.displace(target);
+    const returns = sim.displaceProcesses(target);
     return () => returns.forEach((end) => end());
   },
   /** A wall clock jumps, and back. */
@@ -110,7 +112,7 @@ export const FAULTS = {
   thief: (sim, { target }) => sim.every(1_000, () => sim.outsiders.stealIds(target)),
   /** An attacker on the same machine registers its address under another id, and beats for that. */
   squat: (sim, { target }) => {
-    const squatters = sim.outsiders.squat(target);
+    const squatters = sim.outsiders.occupyAddresses(target);
     return () => squatters.forEach((leave) => leave());
   },
   /** The registry's disk takes no writes. */
@@ -122,13 +124,13 @@ export const FAULTS = {
   },
   /** Its last endpoint accepts, and never answers. */
   mute: (sim, { target }) => {
-    const tenants = sim.tenantsOf(target);
-    for (const { mute, place } of tenants) for (const { port } of place.endpoints.slice(-1)) mute.add(port);
-    return () => tenants.forEach(({ mute }) => mute.clear());
+    const clients = sim.clientsOf(target);
+    for (const { mute, place } of clients) for (const { port } of place.endpoints.slice(-1)) mute.add(port);
+    return () => clients.forEach(({ mute }) => mute.clear());
   },
   /** Its last endpoint is closed. */
   half: (sim, { target }) => {
-    const reopen = sim.tenantsOf(target).map((tenant) => tenant.closeLast());
+    const reopen = sim.clientsOf(target).map((client) => client.closeLastEndpoint());
     return () => reopen.forEach((open) => open());
   },
   /** Its streams break and none can be opened, as with a proxy that does not let them pass; everything else works. */
@@ -144,12 +146,12 @@ export const FAULTS = {
   },
   /** An operator takes it out of service, until the operator reverts that. */
   maintenance: (sim, { target }) => {
-    sim.outsiders.amend(target, 'MAINTENANCE', null);
-    return () => sim.outsiders.amend(target, 'ENABLED', null);
+    sim.outsiders.setAdminState(target, 'MAINTENANCE', null);
+    return () => sim.outsiders.setAdminState(target, 'ENABLED', null);
   },
   /** The same, until a time that the operator names. */
   draining: (sim, { target, forMs }) => {
-    sim.outsiders.amend(target, 'DRAINING', forMs);
+    sim.outsiders.setAdminState(target, 'DRAINING', forMs);
     return () => {};
   },
   /** An operator removes it from the registry. */
@@ -157,26 +159,26 @@ export const FAULTS = {
     sim.outsiders.removeByOperator(target);
     return () => {};
   },
-} as const satisfies Readonly<Record<string, Begin>>;
+} as const satisfies Readonly<Record<string, BeginFault>>;
 
-type Change = (way: Way, by: 1 | -1) => void;
+type PathChange = (path: PathFaults, by: 1 | -1) => void;
 
-function both(sim: FaultTargets, target: string, change: Change): () => void {
-  const ways = sim.ways(target);
-  return applied([...ways.in, ...ways.out], change);
+function changeBothDirections(sim: FaultTargets, target: string, change: PathChange): () => void {
+  const paths = sim.paths(target);
+  return applyChange([...paths.in, ...paths.out], change);
 }
 
-function one(sim: FaultTargets, target: string, direction: 'in' | 'out', change: Change): () => void {
-  return applied(sim.ways(target)[direction], change);
+function changeDirection(sim: FaultTargets, target: string, direction: 'in' | 'out', change: PathChange): () => void {
+  return applyChange(sim.paths(target)[direction], change);
 }
 
-function applied(ways: readonly Way[], change: Change): () => void {
-  for (const way of ways) change(way, 1);
-  return () => ways.forEach((way) => change(way, -1));
+function applyChange(paths: readonly PathFaults[], change: PathChange): () => void {
+  for (const path of paths) change(path, 1);
+  return () => paths.forEach((path) => change(path, -1));
 }
 
 /** Kills processes; the returned function starts them again. */
-function begun(lives: readonly Restartable[], end: (life: Restartable) => void): () => void {
-  for (const life of lives) end(life);
-  return () => lives.forEach((life) => life.start());
+function endAndRestart(restartables: readonly Restartable[], end: (process: Restartable) => void): () => void {
+  for (const process of restartables) end(process);
+  return () => restartables.forEach((process) => process.start());
 }

@@ -2,11 +2,11 @@ import type { Tombstone } from '@rollcall/core';
 import type { Contents } from '@rollcall/registry';
 import type { RuleContext, Ledger } from './ledger.js';
 import type { Request } from './registry-node.js';
-import type { Scene } from './scene.js';
+import type { SimulationView } from './simulation-view.js';
 import type { Truth } from './truth.js';
 
 /** How long the registry remembers the owner of an id after its removal. */
-const KEPT_MS = 600_000;
+const OWNER_RETENTION_MS = 600_000;
 /** An instance that alone answers at its address for this long and still loses it was robbed. */
 const ANSWERING_MS = 3_000;
 
@@ -14,14 +14,14 @@ const ANSWERING_MS = 3_000;
  * S3: one identity, one owner. No other process takes an id, acts in its name, or takes the address of a live instance.
  */
 export class IdentityRules {
-  readonly #scene: Scene;
+  readonly #simulation: SimulationView;
   readonly #truth: Truth;
   readonly #ledger: Ledger;
   /** The secret that was accepted last for an id, and when. */
   readonly #owners = new Map<string, { readonly secret: string; readonly at: number }>();
 
   constructor(of: RuleContext) {
-    this.#scene = of.scene;
+    this.#simulation = of.simulation;
     this.#truth = of.truth;
     this.#ledger = of.ledger;
   }
@@ -34,39 +34,39 @@ export class IdentityRules {
 
   observed(request: Request, isAccepted: boolean): void {
     if (!isAccepted) return;
-    if (request.route === 'register') this.#owns(request.registration.id, request.registration.secret ?? '');
-    else if (request.route === 'watch') this.#ownsLine(request.request.line);
-    else if ('proof' in request) this.#owns(request.proof.id, request.proof.secret);
+    if (request.route === 'register') this.#recordOwner(request.registration.id, request.registration.secret ?? '');
+    else if (request.route === 'watch') this.#recordLineOwner(request.request.line);
+    else if ('proof' in request) this.#recordOwner(request.proof.id, request.proof.secret);
   }
 
   /** Whether this registry process knows the owner of the id. */
   isOwned(id: string): boolean {
     const owner = this.#owners.get(id);
-    return owner !== undefined && this.#scene.world.now - owner.at < KEPT_MS;
+    return owner !== undefined && this.#simulation.world.now - owner.at < OWNER_RETENTION_MS;
   }
 
   /** When a request with its secret last arrived. */
-  heardAt(id: string): number {
+  lastReceivedAt(id: string): number {
     return this.#owners.get(id)?.at ?? -Infinity;
   }
 
   removed({ id, reason }: Tombstone): void {
     if (reason.code !== 'SUPERSEDED' && reason.code !== 'ADDRESS_TAKEN') return;
-    const tenant = this.#scene.known.get(id);
-    if (tenant === undefined || !this.#truth.hasWorked(this.#truth.of(tenant).inbound, ANSWERING_MS)) return;
+    const client = this.#simulation.known.get(id);
+    if (client === undefined || !this.#truth.hasWorked(this.#truth.of(client).inbound, ANSWERING_MS)) return;
     this.#ledger.report('S3', `${id} was removed (${reason.code}) though it alone answers at its address`);
   }
 
-  #ownsLine(line: { readonly id: string; readonly secret: string | null } | null): void {
-    if (line !== null) this.#owns(line.id, line.secret ?? '');
+  #recordLineOwner(line: { readonly id: string; readonly secret: string | null } | null): void {
+    if (line !== null) this.#recordOwner(line.id, line.secret ?? '');
   }
 
-  #owns(id: string, secret: string): void {
+  #recordOwner(id: string, secret: string): void {
     const owner = this.#owners.get(id);
     if (owner !== undefined && owner.secret !== secret && this.isOwned(id)) {
       this.#ledger.report('S3', `the registry accepts two secrets for ${id}`);
       return;
     }
-    this.#owners.set(id, { secret, at: this.#scene.world.now });
+    this.#owners.set(id, { secret, at: this.#simulation.world.now });
   }
 }

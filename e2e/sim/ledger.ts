@@ -1,6 +1,6 @@
 import type { Instance, Tombstone } from '@rollcall/core';
 import type { ServiceAnswer } from '@rollcall/registry';
-import type { Scene } from './scene.js';
+import type { SimulationView } from './simulation-view.js';
 import type { Truth } from './truth.js';
 
 /** One broken invariant. */
@@ -13,19 +13,19 @@ export interface Violation {
 }
 
 /** A record of the registry that was changed, as a watcher inside the registry's own process sees it. */
-export interface Verdict {
+export interface RecordChange {
   readonly before: Instance | null;
   readonly after: Instance;
 }
 
 /** What every rule works with. */
 export interface RuleContext {
-  readonly scene: Scene;
+  readonly simulation: SimulationView;
   readonly truth: Truth;
   readonly ledger: Ledger;
 }
 
-const MOST_VIOLATIONS = 20;
+const MAX_VIOLATIONS = 20;
 
 /** What was observed so far, and the violations found in it. */
 export class Ledger {
@@ -46,32 +46,32 @@ export class Ledger {
   publishedAt = 0;
   /** What the registry decided, in order: two runs with equal traces are the same run. */
   readonly trace: string[] = [];
-  readonly #scene: Scene;
+  readonly #simulation: SimulationView;
   readonly #views = new Map<string, ServiceAnswer | null>();
   #viewedAt = -1;
 
-  constructor(scene: Scene) {
-    this.#scene = scene;
+  constructor(simulation: SimulationView) {
+    this.#simulation = simulation;
   }
 
   report(name: string, text: string): void {
     const isKnown = this.violations.some((violation) => violation.name === name && violation.text === text);
-    if (isKnown || this.violations.length >= MOST_VIOLATIONS) return;
-    this.violations.push({ name, at: Math.round(this.#scene.now), text });
+    if (isKnown || this.violations.length >= MAX_VIOLATIONS) return;
+    this.violations.push({ name, at: Math.round(this.#simulation.now), text });
   }
 
-  note(id: string, what: string): void {
-    const who = this.#scene.known.get(id)?.process.name ?? id;
-    this.trace.push(`${this.#scene.world.now.toFixed(1)} ${who} ${what}`);
+  recordDecision(id: string, what: string): void {
+    const name = this.#simulation.known.get(id)?.process.name ?? id;
+    this.trace.push(`${this.#simulation.world.now.toFixed(1)} ${name} ${what}`);
   }
 
   /** The registry's current view of a service, requested once per moment; null when it has none. */
   view(service: string): ServiceAnswer | null {
-    if (this.#viewedAt !== this.#scene.world.now) this.#views.clear();
-    this.#viewedAt = this.#scene.world.now;
+    if (this.#viewedAt !== this.#simulation.world.now) this.#views.clear();
+    this.#viewedAt = this.#simulation.world.now;
     const known = this.#views.get(service);
     if (known !== undefined) return known;
-    const { registry, isListening } = this.#scene.registry;
+    const { registry, isListening } = this.#simulation.registry;
     const answer = isListening ? registry?.service('default', service) : undefined;
     const view = answer?.ok === true ? answer.value : null;
     this.#views.set(service, view);

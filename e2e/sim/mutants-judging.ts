@@ -5,7 +5,7 @@ import { Registry } from '@rollcall/registry';
 import type { ProbeProtocol } from '@rollcall/registry';
 import { Feed, LifecycleEngine, SelfPreservation, ProvedHosts, InstanceTable } from '@rollcall/registry/testing';
 import type { Fault } from './faults.js';
-import { patch, registeringBy, replaced } from './planting.js';
+import { patch, withRegister, replaced } from './planting.js';
 import type { Mutant } from './planting.js';
 
 /** The registry restarts; and what has happened to others by then. */
@@ -26,8 +26,8 @@ export const JUDGING: readonly Mutant[] = [
         'apply',
         (apply) =>
           function (this: LifecycleEngine, entry, event: Event) {
-            const isThere = apply.call(this, entry, event);
-            return isThere && event.type === 'heartbeat-2' ? apply.call(this, entry, { type: 'proved' }) : isThere;
+            const isKept = apply.call(this, entry, event);
+            return isKept && event.type === 'heartbeat-2' ? apply.call(this, entry, { type: 'proved' }) : isKept;
           },
       ),
   },
@@ -41,7 +41,7 @@ export const JUDGING: readonly Mutant[] = [
     name: 'silence is measured with the wall clock',
     breaks: ['S1', 'S7', 'S10', 'L1'],
     constraints: { kinds: ['wall', 'block-in'], targets: ['registry'] },
-    bugs: { time: wallClock },
+    bugs: { time: useWallClock },
   },
   {
     name: 'time in which the registry was stopped is forgiven without a limit',
@@ -80,7 +80,7 @@ export const JUDGING: readonly Mutant[] = [
     name: 'any process that answers at the address is taken for the instance',
     breaks: ['S1', 'S2'],
     constraints: { kinds: ['displace', 'usurp'] },
-    bugs: { caller: credulous },
+    bugs: { caller: acceptAnyIdentity },
   },
   {
     name: 'a caller does not verify the identity of the callee',
@@ -218,11 +218,11 @@ export const JUDGING: readonly Mutant[] = [
     name: 'a service registers only once',
     breaks: ['L1', 'L3'],
     constraints: { kinds: ['crash', 'cut', 'power'] },
-    bugs: { link: registersOnce },
+    bugs: { link: registerOnce },
   },
 ];
 
-function wallClock(time: Time): Time {
+function useWallClock(time: Time): Time {
   return {
     now: () => time.wall(),
     wall: () => time.wall(),
@@ -230,7 +230,7 @@ function wallClock(time: Time): Time {
   };
 }
 
-function credulous(caller: ProbeProtocol): ProbeProtocol {
+function acceptAnyIdentity(caller: ProbeProtocol): ProbeProtocol {
   return {
     protocol: caller.protocol,
     call: async (endpoint, call, timeoutMs) => {
@@ -241,9 +241,9 @@ function credulous(caller: ProbeProtocol): ProbeProtocol {
   };
 }
 
-function registersOnce(link: RegistryClient): RegistryClient {
+function registerOnce(link: RegistryClient): RegistryClient {
   let isRegistered = false;
-  return registeringBy(link, async (registration) => {
+  return withRegister(link, async (registration) => {
     if (isRegistered) return new Promise(() => {});
     const answer = await link.register(registration);
     isRegistered = answer.ok;
@@ -281,12 +281,12 @@ function plantBudgetPerTick(): () => void {
       'permit',
       (permit) =>
         function (this: SelfPreservation, service, now) {
-          const most = Math.max(1, Math.floor(0.15 * (totals.get(this) ?? 0)));
-          return permit.call(this, service, now) && (used.get(this) ?? 0) < most;
+          const max = Math.max(1, Math.floor(0.15 * (totals.get(this) ?? 0)));
+          return permit.call(this, service, now) && (used.get(this) ?? 0) < max;
         },
     ),
   ];
-  return () => undo.forEach((pull) => pull());
+  return () => undo.forEach((undoOne) => undoOne());
 }
 
 function unconfirmed(snapshot: ServiceSnapshot): InstanceId[] {

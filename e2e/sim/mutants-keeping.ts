@@ -3,7 +3,7 @@ import type { RegistryClient } from '@rollcall/client';
 import { Registry } from '@rollcall/registry';
 import type { SharedFrame, Store, WatcherSink } from '@rollcall/registry';
 import { Feed, LifecycleEngine, WriteBehind, SelfPreservation, InstanceTable } from '@rollcall/registry/testing';
-import { patch, registeringBy } from './planting.js';
+import { patch, withRegister } from './planting.js';
 import type { Mutant } from './planting.js';
 
 /** Bugs in storage, permissions, the feed, and the load on the registry. */
@@ -52,7 +52,7 @@ export const KEEPING: readonly Mutant[] = [
         { kind: 'crash', target: 'registry', at: 1_010, forMs: 500 },
       ],
     },
-    bugs: { store: hasty },
+    bugs: { store: acknowledgeEarly },
   },
   {
     name: 'a drain is acknowledged before the disk has it',
@@ -91,7 +91,7 @@ export const KEEPING: readonly Mutant[] = [
         { kind: 'crash', target: 'registry', at: 5_000, forMs: 500 },
       ],
     },
-    bugs: { store: withoutOperators },
+    bugs: { store: dropOperatorSettings },
   },
   {
     name: 'an operator setting is acknowledged and not published',
@@ -111,13 +111,13 @@ export const KEEPING: readonly Mutant[] = [
     name: 'a change is sent twice',
     breaks: ['S5'],
     constraints: { kinds: ['crash', 'drain'] },
-    plant: () => patchSinks(twice),
+    plant: () => patchSinks(sendTwice),
   },
   {
     name: 'a change is sent after the mark that confirms it',
     breaks: ['S5'],
     constraints: { kinds: ['crash', 'drain'] },
-    plant: () => patchSinks(late),
+    plant: () => patchSinks(sendLate),
   },
   {
     name: 'silence acts as soon as a mass has ended',
@@ -166,7 +166,7 @@ export const KEEPING: readonly Mutant[] = [
       sim: { isDurable: true },
       always: [{ kind: 'disk-full', target: 'registry', at: 0, forMs: 100_000 }],
     },
-    bugs: { link: impatient },
+    bugs: { link: retryAtOnce },
   },
   {
     name: 'all instances that the registry has forgotten register again at the same moment',
@@ -179,7 +179,7 @@ export const KEEPING: readonly Mutant[] = [
       },
       always: [{ kind: 'crash', target: 'registry', at: 0, forMs: 2_000 }],
     },
-    bugs: { random: withoutChance },
+    bugs: { random: removeRandomness },
   },
 ];
 
@@ -219,7 +219,7 @@ function plantOpenDrain(): () => void {
         },
     ),
   ];
-  return () => undo.forEach((pull) => pull());
+  return () => undo.forEach((undoOne) => undoOne());
 }
 
 /** Treats a registration as a proof that the previous instance at the address is gone. */
@@ -247,10 +247,10 @@ function plantEviction(): () => void {
         },
     ),
   ];
-  return () => undo.forEach((pull) => pull());
+  return () => undo.forEach((undoOne) => undoOne());
 }
 
-function hasty(store: Store): Store {
+function acknowledgeEarly(store: Store): Store {
   return {
     name: store.name,
     durable: store.durable,
@@ -262,7 +262,7 @@ function hasty(store: Store): Store {
   };
 }
 
-function withoutOperators(store: Store): Store {
+function dropOperatorSettings(store: Store): Store {
   return {
     name: store.name,
     durable: store.durable,
@@ -280,23 +280,23 @@ function withoutOperators(store: Store): Store {
 }
 
 /** All changes of the feed come through another sink. */
-function patchSinks(other: (sink: WatcherSink) => WatcherSink): () => void {
+function patchSinks(createSink: (sink: WatcherSink) => WatcherSink): () => void {
   return patch(
     Feed.prototype,
     'watch',
     (watch) =>
       function (this: Feed, order, sink, onCut) {
-        return watch.call(this, order, other(sink), onCut);
+        return watch.call(this, order, createSink(sink), onCut);
       },
   );
 }
 
 const isChange = ({ frame }: SharedFrame): boolean => frame.event === 'change';
 
-function twice(sink: WatcherSink): WatcherSink {
+function sendTwice(sink: WatcherSink): WatcherSink {
   let before: readonly SharedFrame[] = [];
   return {
-    ...bound(sink),
+    ...bindSink(sink),
     flush: (frames, cursor) => {
       sink.flush([...frames, ...before], cursor);
       before = frames.filter(isChange);
@@ -304,10 +304,10 @@ function twice(sink: WatcherSink): WatcherSink {
   };
 }
 
-function late(sink: WatcherSink): WatcherSink {
+function sendLate(sink: WatcherSink): WatcherSink {
   let before: readonly SharedFrame[] = [];
   return {
-    ...bound(sink),
+    ...bindSink(sink),
     flush: (frames, cursor) => {
       sink.flush([...before, ...frames.filter((frame) => !isChange(frame))], cursor);
       before = frames.filter(isChange);
@@ -315,15 +315,15 @@ function late(sink: WatcherSink): WatcherSink {
   };
 }
 
-const bound = (sink: WatcherSink): WatcherSink => ({
+const bindSink = (sink: WatcherSink): WatcherSink => ({
   flush: (frames, cursor) => sink.flush(frames, cursor),
   beat: (cursor) => sink.beat(cursor),
   backlog: () => sink.backlog(),
   end: () => sink.end(),
 });
 
-function impatient(link: RegistryClient): RegistryClient {
-  return registeringBy(link, async (registration) => {
+function retryAtOnce(link: RegistryClient): RegistryClient {
+  return withRegister(link, async (registration) => {
     let answer = await link.register(registration);
     for (let again = 0; again < 20 && !answer.ok && answer.problem.code === 'NOT_READY'; again += 1) {
       answer = await link.register(registration);
@@ -333,6 +333,6 @@ function impatient(link: RegistryClient): RegistryClient {
 }
 
 /** Values drawn in bytes stay unique. */
-function withoutChance(random: Random): Random {
+function removeRandomness(random: Random): Random {
   return { unit: () => 0.5, bytes: (length) => random.bytes(length) };
 }

@@ -17,14 +17,14 @@ vi.mock('@rollcall/core', async (importOriginal) => {
 
 const SEED = 20_260_101;
 /** The number of plans within which a planted bug must be found. */
-const MOST_RUNS = 40;
+const MAX_RUNS = 40;
 
 function plansFor(mutant: Mutant): readonly SimulationPlan[] {
-  return fc.sample(plans(mutant.constraints), { seed: SEED, numRuns: MOST_RUNS });
+  return fc.sample(plans(mutant.constraints), { seed: SEED, numRuns: MAX_RUNS });
 }
 
 /** The invariants broken by the first plan that broke any of those that the bug has to break. */
-async function caught(mutant: Mutant): Promise<{ readonly plans: number; readonly names: readonly string[] }> {
+async function findViolations(mutant: Mutant): Promise<{ readonly plans: number; readonly names: readonly string[] }> {
   const pull = mutant.plant?.() ?? (() => {});
   try {
     for (const [index, plan] of plansFor(mutant).entries()) {
@@ -33,7 +33,7 @@ async function caught(mutant: Mutant): Promise<{ readonly plans: number; readonl
       const names = sim.ledger.violations.map(({ name }) => name);
       if (names.some((name) => mutant.breaks.includes(name))) return { plans: index + 1, names };
     }
-    return { plans: MOST_RUNS, names: [] };
+    return { plans: MAX_RUNS, names: [] };
   } finally {
     pull();
   }
@@ -42,8 +42,8 @@ async function caught(mutant: Mutant): Promise<{ readonly plans: number; readonl
 describe('the checker finds', () => {
   for (const mutant of [...JUDGING, ...KEEPING]) {
     it(`${mutant.name}, and finds nothing in the real code under the same plans`, { timeout: 60_000 }, async () => {
-      const found = await caught(mutant);
-      expect(found.names, `not found in ${MOST_RUNS} plans`).not.toEqual([]);
+      const found = await findViolations(mutant);
+      expect(found.names, `not found in ${MAX_RUNS} plans`).not.toEqual([]);
       for (const plan of plansFor(mutant).slice(0, found.plans)) await runPlan(plan);
     });
   }

@@ -1,16 +1,16 @@
 import { addressOf } from '@rollcall/core';
 import type { Timer } from '@rollcall/core';
-import type { Way } from './way.js';
+import type { PathFaults } from './path-faults.js';
 import { Machine, Process } from './world.js';
 import type { World } from './world.js';
 
 /** Linux: the waits before a SYN that was not answered is sent again. */
-const SYN_AGAIN_MS = [1_000, 2_000, 4_000, 8_000, 16_000];
+const SYN_RETRY_MS = [1_000, 2_000, 4_000, 8_000, 16_000];
 const FIRST_RESEND_MS = 200;
 /** Linux waits up to two minutes; here less, so that a run need not last so long. */
-const LONGEST_RESEND_MS = 30_000;
+const MAX_RESEND_MS = 30_000;
 /** Linux, `tcp_retries2`: after this the kernel reports the connection as broken. */
-const GIVE_UP_MS = 924_600;
+const BREAK_AFTER_MS = 924_600;
 /** A kernel closes the sockets of a dead process one after another; after this all are closed. */
 export const DYING_MS = 4;
 
@@ -33,7 +33,7 @@ interface ListeningPort {
 export class Network {
   readonly world: World;
   readonly #machines = new Map<string, Machine>();
-  readonly #ways = new Map<Machine, Map<Machine, Way>>();
+  readonly #paths = new Map<Machine, Map<Machine, PathFaults>>();
   readonly #listening = new Map<string, ListeningPort>();
   readonly #ends = new Map<Process, Set<End>>();
 
@@ -49,13 +49,13 @@ export class Network {
     return made;
   }
 
-  way(from: Machine, to: Machine): Way {
-    const known = this.#ways.get(from)?.get(to);
+  path(from: Machine, to: Machine): PathFaults {
+    const known = this.#paths.get(from)?.get(to);
     if (known !== undefined) return known;
-    const ways = this.#ways.get(from) ?? new Map<Machine, Way>();
-    this.#ways.set(from, ways);
-    const made: Way = { cut: 0, blocked: 0, refused: 0, lossRatio: 0, delayMs: 0 };
-    ways.set(to, made);
+    const paths = this.#paths.get(from) ?? new Map<Machine, PathFaults>();
+    this.#paths.set(from, paths);
+    const made: PathFaults = { cut: 0, blocked: 0, refused: 0, lossRatio: 0, delayMs: 0 };
+    paths.set(to, made);
     return made;
   }
 
@@ -84,7 +84,7 @@ export class Network {
 
   /** Stops listening, at one port or at all; open connections stay. */
   unlisten(process: Process, port: number | null = null): void {
-    this.#closeDoorsOf(process, port);
+    this.#closeSocketsOf(process, port);
   }
 
   /** The processes that get the connections to this address: none, one, or several in turns. */
@@ -106,7 +106,7 @@ export class Network {
   passes(from: Machine, to: Machine): boolean {
     if (!from.isOn || !to.isOn) return false;
     if (from === to) return true;
-    const { cut, lossRatio } = this.way(from, to);
+    const { cut, lossRatio } = this.path(from, to);
     return cut === 0 && (lossRatio === 0 || this.world.random.unit() >= lossRatio);
   }
 
@@ -114,11 +114,11 @@ export class Network {
   delay(from: Machine, to: Machine): number {
     const { random } = this.world;
     if (from === to) return 0.05 + 0.05 * random.unit();
-    return 0.2 + 0.3 * random.unit() + 2 * this.way(from, to).delayMs * random.unit();
+    return 0.2 + 0.3 * random.unit() + 2 * this.path(from, to).delayMs * random.unit();
   }
 
   /** @internal The next listener at an address. */
-  knock(address: string, port: number): { readonly process: Process; readonly accept: Accept } | null {
+  nextListener(address: string, port: number): { readonly process: Process; readonly accept: Accept } | null {
     const listening = this.#listening.get(addressOf({ host: address, port }));
     if (listening === undefined || listening.listeners.length === 0) return null;
     listening.turn += 1;
@@ -147,12 +147,12 @@ export class Network {
       if (hasPower) this.world.after(DYING_MS * this.world.random.unit(), () => end.close());
       else end.lose();
     }
-    const close = (): void => this.#closeDoorsOf(process);
+    const close = (): void => this.#closeSocketsOf(process);
     if (hasPower) this.world.after(DYING_MS * this.world.random.unit(), close);
     else close();
   }
 
-  #closeDoorsOf(process: Process, port: number | null = null): void {
+  #closeSocketsOf(process: Process, port: number | null = null): void {
     for (const [address, listening] of this.#listening) {
       if (port !== null && address !== addressOf({ host: process.machine.address, port })) continue;
       const index = listening.listeners.findIndex((listener) => listener.process === process);
@@ -184,31 +184,31 @@ class Dial {
   }
 
   start(): () => void {
-    this.#try(0);
+    this.#sendSyn(0);
     return () => this.#end();
   }
 
-  #try(count: number): void {
+  #sendSyn(count: number): void {
     if (this.#isOver || !this.#process.isAlive) return;
-    const againMs = SYN_AGAIN_MS[count];
-    const again = againMs === undefined ? () => this.#fail(false) : () => this.#try(count + 1);
-    this.#again = this.#network.world.after(againMs ?? LONGEST_RESEND_MS, again);
+    const retryMs = SYN_RETRY_MS[count];
+    const again = retryMs === undefined ? () => this.#fail(false) : () => this.#sendSyn(count + 1);
+    this.#again = this.#network.world.after(retryMs ?? MAX_RESEND_MS, again);
     const there = this.#network.machineAt(this.#to.address);
     const here = this.#process.machine;
-    if (there === undefined || this.#network.way(here, there).blocked > 0) return;
+    if (there === undefined || this.#network.path(here, there).blocked > 0) return;
     if (!this.#network.passes(here, there)) return;
-    this.#network.world.after(this.#network.delay(here, there), () => this.#knock(there));
+    this.#network.world.after(this.#network.delay(here, there), () => this.#arriveAtListener(there));
   }
 
   /** The first packet has arrived. */
-  #knock(there: Machine): void {
+  #arriveAtListener(there: Machine): void {
     if (this.#isOver) return;
     const here = this.#process.machine;
     const { world } = this.#network;
     if (!this.#network.passes(there, here)) return;
     const backMs = this.#network.delay(there, here);
-    const isRefused = this.#network.way(here, there).refused > 0;
-    const listener = isRefused ? null : this.#network.knock(this.#to.address, this.#to.port);
+    const isRefused = this.#network.path(here, there).refused > 0;
+    const listener = isRefused ? null : this.#network.nextListener(this.#to.address, this.#to.port);
     if (listener === null) {
       world.after(backMs, () => this.#fail(true));
       return;
@@ -224,7 +224,7 @@ class Dial {
     this.#again?.cancel();
     const mine = this.#network.open(this.#process);
     mine.join(theirs, accept);
-    this.#process.sees(() => {
+    this.#process.deliver(() => {
       if (this.#isOver) return mine.close();
       this.#end();
       this.#dialer.opened(mine);
@@ -232,7 +232,7 @@ class Dial {
   }
 
   #fail(isRefused: boolean): void {
-    this.#process.sees(() => {
+    this.#process.deliver(() => {
       if (this.#isOver) return;
       this.#end();
       const to = `${this.#to.address}:${this.#to.port}`;
@@ -301,8 +301,8 @@ export class End {
   /** A middlebox resets the connection: both ends are notified. */
   break(): void {
     const peer = this.#peer;
-    this.process.sees(() => this.#broken());
-    peer?.process.sees(() => peer.#broken());
+    this.process.deliver(() => this.#broken());
+    peer?.process.deliver(() => peer.#broken());
   }
 
   /** @internal The connection is open here; the peer is notified before anything else. */
@@ -310,7 +310,7 @@ export class End {
     this.#peer = peer;
     peer.#peer = this;
     this.#arrive(peer, () =>
-      peer.process.sees(() => {
+      peer.process.deliver(() => {
         if (!peer.isOver) accept(peer);
       }),
     );
@@ -345,7 +345,7 @@ export class End {
       this.#tries = 0;
       this.#blockedSince = null;
       const sent = packet;
-      this.#arrive(peer, () => peer.#take(sent, this));
+      this.#arrive(peer, () => peer.#receive(sent, this));
     }
   }
 
@@ -360,12 +360,12 @@ export class End {
     const { world } = this.#network;
     this.#blockedSince ??= world.now;
     if (!this.process.machine.isOn) return;
-    if (world.now - this.#blockedSince > GIVE_UP_MS) {
+    if (world.now - this.#blockedSince > BREAK_AFTER_MS) {
       this.#outbox = [];
-      this.process.sees(() => this.#broken());
+      this.process.deliver(() => this.#broken());
       return;
     }
-    const ms = Math.min(LONGEST_RESEND_MS, FIRST_RESEND_MS * 2 ** this.#tries);
+    const ms = Math.min(MAX_RESEND_MS, FIRST_RESEND_MS * 2 ** this.#tries);
     this.#tries += 1;
     this.#resend = world.after(ms, () => {
       this.#resend = null;
@@ -374,12 +374,12 @@ export class End {
   }
 
   /** A packet has arrived at our machine. */
-  #take(packet: Packet, from: End): void {
+  #receive(packet: Packet, from: End): void {
     if (this.#isLost || this.isOver) {
       if (packet !== 'end' || this.#isLost) this.#reset(from);
       return;
     }
-    this.process.sees(() => {
+    this.process.deliver(() => {
       if (this.isOver) return;
       if (packet === 'end') this.#broken();
       else this.onMessage(packet.message);
@@ -389,7 +389,7 @@ export class End {
   /** No process here knows this connection. */
   #reset(from: End): void {
     if (!this.#network.passes(this.process.machine, from.process.machine)) return;
-    this.#arrive(from, () => from.process.sees(() => from.#broken()));
+    this.#arrive(from, () => from.process.deliver(() => from.#broken()));
   }
 
   #broken(): void {

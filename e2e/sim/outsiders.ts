@@ -2,14 +2,14 @@ import type { AdminState, Beat, Registration } from '@rollcall/core';
 import type { WatcherSink } from '@rollcall/registry';
 import type { Network } from './network.js';
 import type { RegistryNode, Request, RequestOutcome } from './registry-node.js';
-import type { Place, Tenant } from './tenant.js';
+import type { Place, ClientProcess } from './client-process.js';
 
 const GHOSTS_ADDRESS = '10.0.3.1';
 const THIEFS_ADDRESS = '10.6.6.6';
 const THIEFS_SECRET = 'the-secret-of-a-thief-of-ids';
 const SQUATTERS_SECRET = 'the-secret-of-all-the-squatters';
-const IS_OVER = new Set(['NOT_FOUND', 'ENDED', 'ADDRESS_TAKEN']);
-const NOBODY_LISTENS: WatcherSink = { flush() {}, beat() {}, backlog: () => 0, end() {} };
+const FINAL_CODES = new Set(['NOT_FOUND', 'ENDED', 'ADDRESS_TAKEN']);
+const NULL_SINK: WatcherSink = { flush() {}, beat() {}, backlog: () => 0, end() {} };
 
 /** The run that the operators and attackers act on, and the observer of what they do. */
 export interface OutsiderHost {
@@ -17,9 +17,9 @@ export interface OutsiderHost {
   readonly network: Network;
   readonly registry: RegistryNode;
   /** Every process that ever ran, by instance id. */
-  readonly known: ReadonlyMap<string, Tenant>;
+  readonly known: ReadonlyMap<string, ClientProcess>;
   placesOf(target: string): readonly Place[];
-  tenantsOf(target: string): readonly Tenant[];
+  clientsOf(target: string): readonly ClientProcess[];
   every(ms: number, run: () => void): () => void;
   /** Whether this registry process knows the secret of this id. */
   isOwned(id: string): boolean;
@@ -61,7 +61,7 @@ export class Outsiders {
       if (!this.#isOf(id, target) || place.service === null || !this.#host.isOwned(id)) continue;
       const theft = THEFTS[this.#thefts % THEFTS.length];
       const request = theft?.({ id, service: place.service });
-      if (request !== undefined) void this.#ask(request, THIEFS_ADDRESS);
+      if (request !== undefined) void this.#send(request, THIEFS_ADDRESS);
     }
   }
 
@@ -69,7 +69,7 @@ export class Outsiders {
    * Registers the addresses of a target under other ids, from the same machines, and beats for them. Returns functions
    * that leave.
    */
-  squat(target: string): readonly (() => void)[] {
+  occupyAddresses(target: string): readonly (() => void)[] {
     return this.#host
       .placesOf(target)
       .filter(({ service }) => service !== null)
@@ -90,7 +90,7 @@ export class Outsiders {
   }
 
   removeByOperator(target: string): void {
-    for (const { id } of this.#host.tenantsOf(target)) if (id !== null) void this.#remove(id);
+    for (const { id } of this.#host.clientsOf(target)) if (id !== null) void this.#remove(id);
   }
 
   async #remove(id: string): Promise<void> {
@@ -99,11 +99,11 @@ export class Outsiders {
   }
 
   /** An operator sets the admin state of a target: for ever, or for `forMs`. */
-  amend(target: string, admin: AdminState, forMs: number | null): void {
-    for (const { id } of this.#host.tenantsOf(target)) if (id !== null) void this.#amend(id, admin, forMs);
+  setAdminState(target: string, admin: AdminState, forMs: number | null): void {
+    for (const { id } of this.#host.clientsOf(target)) if (id !== null) void this.#sendAdminState(id, admin, forMs);
   }
 
-  async #amend(id: string, admin: AdminState, forMs: number | null): Promise<void> {
+  async #sendAdminState(id: string, admin: AdminState, forMs: number | null): Promise<void> {
     const now = this.#host.registry.process?.wall() ?? 0;
     const untilMs = forMs === null ? null : now + Math.max(1, forMs);
     const answer = await this.#registry?.amend(id, { admin, untilMs }, { operator: true });
@@ -114,29 +114,29 @@ export class Outsiders {
     const registration = { id, service: service ?? '', endpoints, secret: SQUATTERS_SECRET };
     const proof = { id, secret: SQUATTERS_SECRET };
     let seq = 0;
-    const stay = this.#host.every(1_000, () => {
+    const stopBeating = this.#host.every(1_000, () => {
       seq += 1;
       const isKnown = this.#registry?.beat(id, SQUATTERS_SECRET, { nonce: null, seq }).ok === true;
-      if (!isKnown) void this.#ask({ route: 'register', registration }, machine.address);
+      if (!isKnown) void this.#send({ route: 'register', registration }, machine.address);
     });
     return () => {
-      stay();
+      stopBeating();
       const leave = async (): Promise<void> => {
-        const left = await this.#ask({ route: 'leave', proof }, machine.address);
+        const left = await this.#send({ route: 'leave', proof }, machine.address);
         // never known, or removed by now
-        if (left?.ok === true || IS_OVER.has(left?.problem?.code ?? '')) stop();
+        if (left?.ok === true || FINAL_CODES.has(left?.problem?.code ?? '')) stop();
       };
       const stop = this.#host.every(500, () => void leave());
     };
   }
 
-  async #ask(request: Request, address: string): Promise<RequestOutcome | undefined> {
-    const answer = await this.#answerTo(request, address);
+  async #send(request: Request, address: string): Promise<RequestOutcome | undefined> {
+    const answer = await this.#dispatch(request, address);
     if (answer !== undefined) this.#host.observed(request, answer);
     return answer;
   }
 
-  #answerTo(request: Request, address: string): RequestOutcome | undefined | Promise<RequestOutcome> {
+  #dispatch(request: Request, address: string): RequestOutcome | undefined | Promise<RequestOutcome> {
     const registry = this.#registry;
     switch (request.route) {
       case 'register':
@@ -148,7 +148,7 @@ export class Outsiders {
       case 'leave':
         return registry?.leave(request.proof.id, { secret: request.proof.secret });
       case 'watch':
-        return registry?.watch(request.request, NOBODY_LISTENS);
+        return registry?.watch(request.request, NULL_SINK);
       case 'suspect':
         return registry?.suspect(request.id, request.suspicion);
     }

@@ -1,9 +1,9 @@
 import type { Instance } from '@rollcall/core';
 import type { Disk } from './disk.js';
-import type { RuleContext, Ledger, Verdict } from './ledger.js';
+import type { RuleContext, Ledger, RecordChange } from './ledger.js';
 import { callerOf } from './registry-node.js';
 import type { Request, RequestOutcome } from './registry-node.js';
-import type { Scene } from './scene.js';
+import type { SimulationView } from './simulation-view.js';
 import type { Truth } from './truth.js';
 
 const WINDOW_MS = 600_000;
@@ -17,17 +17,17 @@ interface Scope {
   readonly name: string;
   /** When silence made an instance CRITICAL: with a permit, and with or without one. */
   uses: number[];
-  perhaps: number[];
+  possibleUses: number[];
   /**
-   * The number of proved instances, and when it changed; `most`: with those at a shared address, of which only the
+   * The number of proved instances, and when it changed; `max`: with those at a shared address, of which only the
    * registry knows whether they were proved.
    */
-  counts: { readonly at: number; readonly total: number; readonly most: number }[];
+  counts: { readonly at: number; readonly total: number; readonly max: number }[];
   massSince: number | null;
   /** When more than half were last silent, for certain. */
-  surelyMassAt: number;
+  certainMassAt: number;
   /** When more than half were last silent, by the most generous count. */
-  lastMassAt: number;
+  possibleMassAt: number;
 }
 
 /**
@@ -35,7 +35,7 @@ interface Scope {
  * its predecessor.
  */
 export class Permits {
-  readonly #scene: Scene;
+  readonly #simulation: SimulationView;
   readonly #truth: Truth;
   readonly #ledger: Ledger;
   readonly #scopes = new Map<string, Scope>();
@@ -48,12 +48,12 @@ export class Permits {
 
   /** `before`: the registry process whose disk this one continues with. */
   constructor(of: RuleContext, before: { readonly permits: Permits; readonly disk: Disk } | null) {
-    this.#scene = of.scene;
+    this.#simulation = of.simulation;
     this.#truth = of.truth;
     this.#ledger = of.ledger;
     const stored = before?.disk.found.instances.filter(({ proved }) => proved) ?? [];
     this.#proved = new Set(stored.map(({ record }) => record.id));
-    if (before !== null) this.#goOn(before.permits, before.disk.lostSince);
+    if (before !== null) this.#continueFrom(before.permits, before.disk.lostSince);
   }
 
   /** The registry has answered a request of a process. */
@@ -62,7 +62,7 @@ export class Permits {
     if (ok && id !== null) this.#received.add(id);
   }
 
-  see({ before, after }: Verdict): void {
+  see({ before, after }: RecordChange): void {
     if (after.state === 'HEALTHY') this.#proved.add(after.id);
     if (after.state === 'REGISTERING') this.#proved.delete(after.id);
     // a peak may last for less than the time between two checks
@@ -71,17 +71,17 @@ export class Permits {
     if (after.state !== 'CRITICAL' || before === null || before.state === 'CRITICAL' || byProof) return;
     // DEREGISTERING falls back to CRITICAL when it answers: that rescues it
     if (before.state === 'DEREGISTERING') return;
-    const { now } = this.#scene.world;
+    const { now } = this.#simulation.world;
     for (const scope of this.#scopesOf(after)) {
-      scope.perhaps = [...recent(scope.perhaps, now - 2 * SLACK_MS), now];
+      scope.possibleUses = [...recent(scope.possibleUses, now - 2 * SLACK_MS), now];
       // an instance that was never proved is free when it is silent both ways, and needs a permit when it beats
-      if (this.#proved.has(after.id) && !this.#wasGone(after.id)) this.#use(scope, after);
+      if (this.#proved.has(after.id) && !this.#wasDeadBefore(after.id)) this.#use(scope, after);
     }
   }
 
   /** Updates the facts of this moment, from the true state. */
   judge(): void {
-    this.#judgedAt = this.#scene.registry.isListening ? this.#scene.world.now : this.#judgedAt;
+    this.#judgedAt = this.#simulation.registry.isListening ? this.#simulation.world.now : this.#judgedAt;
     const present = [...this.#ledger.listed.values()].filter((one) => this.#isPresent(one));
     const services = byService(present);
     const all = byService(this.#ledger.listed.values());
@@ -93,11 +93,12 @@ export class Permits {
 
   /** Whether self-preservation has, or had a moment ago, a reason to hold an instance of this service. */
   mayHold(instance: Instance): boolean {
-    const { now } = this.#scene.world;
+    const { now } = this.#simulation.world;
     return this.#scopesOf(instance).some((scope) => {
-      const isUsedUp = recent(scope.perhaps, now - 2 * SLACK_MS).length >= allowed(peak(scope, now, SLACK_MS, 'total'));
+      const isExhausted =
+        recent(scope.possibleUses, now - 2 * SLACK_MS).length >= allowanceOf(peak(scope, now, SLACK_MS, 'total'));
       // 3 intervals + timeout after most were silent, which itself is noticed late and forgotten late
-      return isUsedUp || now - scope.lastMassAt < 40_000;
+      return isExhausted || now - scope.possibleMassAt < 40_000;
     });
   }
 
@@ -105,30 +106,35 @@ export class Permits {
    * Stored uses count from the restart on as if no time had passed; the crash also reverted the uses that were not
    * stored.
    */
-  #goOn(before: Permits, lostSince: number): void {
-    const deafMs = this.#scene.world.now - before.#judgedAt;
-    for (const [name, { uses, perhaps, counts }] of before.#scopes) {
+  #continueFrom(before: Permits, lostSince: number): void {
+    const stoppedMs = this.#simulation.world.now - before.#judgedAt;
+    for (const [name, { uses, possibleUses, counts }] of before.#scopes) {
       const kept = uses.filter((at) => at < lostSince);
-      this.#scopes.set(name, { ...freshScope(name), uses: kept, perhaps: perhaps.map((at) => at + deafMs), counts });
+      this.#scopes.set(name, {
+        ...createScope(name),
+        uses: kept,
+        possibleUses: possibleUses.map((at) => at + stoppedMs),
+        counts,
+      });
     }
   }
 
   #use(scope: Scope, { id, service }: Instance): void {
-    const { now } = this.#scene.world;
+    const { now } = this.#simulation.world;
     scope.uses = [...recent(scope.uses, now), now];
-    const most = allowed(peak(scope, now, -SLACK_MS, 'most'));
-    if (scope.uses.length > most) {
+    const max = allowanceOf(peak(scope, now, -SLACK_MS, 'max'));
+    if (scope.uses.length > max) {
       this.#ledger.report(
         'S7',
-        `silence made ${scope.uses.length} of ${scope.name} CRITICAL within 10 minutes, allowed are ${most} (the last is ${id})`,
+        `silence made ${scope.uses.length} of ${scope.name} CRITICAL within 10 minutes, allowed are ${max} (the last is ${id})`,
       );
     }
     const heldFor = scope.massSince === null ? 0 : now - scope.massSince;
     if (heldFor > SLACK_MS && heldFor < HOUR_MS - 60 * SLACK_MS) {
       this.#ledger.report('S7', `silence made ${id} of ${service} CRITICAL while most ${scope.name} are silent`);
     }
-    const { intervalMs, timeoutMs } = this.#scene.registry.policy;
-    const calmMs = now - scope.surelyMassAt;
+    const { intervalMs, timeoutMs } = this.#simulation.registry.policy;
+    const calmMs = now - scope.certainMassAt;
     if (heldFor === 0 && calmMs < 3 * intervalMs + timeoutMs - SLACK_MS) {
       this.#ledger.report(
         'S7',
@@ -139,79 +145,87 @@ export class Permits {
 
   /** `listed`: also the instances, at a shared address, of which only the registry knows whether they were ever proved. */
   #observe(scope: Scope, instances: readonly Instance[], listed: readonly Instance[]): void {
-    const { now } = this.#scene.world;
+    const { now } = this.#simulation.world;
     this.#count(scope);
-    const surely = instances.filter(({ id }) => this.#silentFor(id) > this.#noticedAfterMs()).length;
-    const maybe = listed.filter(({ id }) => this.#silentFor(id) > 0).length;
-    const isMass = surely > 1 && surely > instances.length / 2;
+    const certain = instances.filter(({ id }) => this.#silentFor(id) > this.#noticedAfterMs()).length;
+    const possible = listed.filter(({ id }) => this.#silentFor(id) > 0).length;
+    const isMass = certain > 1 && certain > instances.length / 2;
     scope.massSince = isMass ? (scope.massSince ?? now) : null;
-    const isSure = scope.massSince !== null && now - scope.massSince > SLACK_MS && surely > listed.length / 2;
-    if (isSure) scope.surelyMassAt = now;
-    if (maybe > 1 && maybe >= instances.length / 2) scope.lastMassAt = now;
+    const isSure = scope.massSince !== null && now - scope.massSince > SLACK_MS && certain > listed.length / 2;
+    if (isSure) scope.certainMassAt = now;
+    if (possible > 1 && possible >= instances.length / 2) scope.possibleMassAt = now;
   }
 
   /** Counts the proved instances of a scope, for its peak. */
   #count(scope: Scope): void {
-    const { now } = this.#scene.world;
+    const { now } = this.#simulation.world;
     const listed = [...this.#ledger.listed.values()].filter(
       ({ service }) => scope.name === ALL || service === scope.name,
     );
     const total = listed.filter((one) => this.#isPresent(one)).length;
-    const most = total + listed.filter(({ id, reason }) => isShared(reason) && !this.#proved.has(id)).length;
+    const max = total + listed.filter(({ id, reason }) => isShared(reason) && !this.#proved.has(id)).length;
     const last = scope.counts.at(-1);
-    if (last?.total === total && last.most === most) return;
+    if (last?.total === total && last.max === max) return;
     const from = now - WINDOW_MS - SLACK_MS;
     const kept = scope.counts.filter(({ at }, index) => at > from || (scope.counts[index + 1]?.at ?? Infinity) > from);
-    scope.counts = [...kept, { at: now, total, most }];
+    scope.counts = [...kept, { at: now, total, max }];
   }
 
   /** Proved, and neither leaving nor gone before this registry process knew it. */
   #isPresent({ id, reason }: Instance): boolean {
-    return this.#proved.has(id) && reason.code !== 'LEAVING' && !this.#wasGone(id);
+    return this.#proved.has(id) && reason.code !== 'LEAVING' && !this.#wasDeadBefore(id);
   }
 
   /** How long a direction has certainly been dead; 0 while both may work. */
   #silentFor(id: string): number {
-    const tenant = this.#scene.known.get(id);
-    if (tenant === undefined) return 0;
-    const { inbound, outbound } = this.#truth.of(tenant);
+    const client = this.#simulation.known.get(id);
+    if (client === undefined) return 0;
+    const { inbound, outbound } = this.#truth.of(client);
     const since = Math.min(this.#truth.deadSince(inbound), this.#truth.deadSince(outbound));
-    return Math.max(0, this.#scene.world.now - since);
+    return Math.max(0, this.#simulation.world.now - since);
   }
 
   /**
    * Whether it was dead when this registry process started, or before it sent any request to it. Then the registry may
    * know, and what it does then does not count as silence (decision 21).
    */
-  #wasGone(id: string): boolean {
-    const { known, registry } = this.#scene;
+  #wasDeadBefore(id: string): boolean {
+    const { known, registry } = this.#simulation;
     const diedAt = known.get(id)?.process.diedAt ?? Infinity;
     return diedAt <= registry.listeningSince || (diedAt < Infinity && !this.#received.has(id));
   }
 
   /** 2 intervals + timeout, a sweep, and a call under way. */
   #noticedAfterMs(): number {
-    const { intervalMs, timeoutMs } = this.#scene.registry.policy;
+    const { intervalMs, timeoutMs } = this.#simulation.registry.policy;
     return 2 * intervalMs + 2 * timeoutMs;
   }
 
   #scopesOf({ service }: Instance): Scope[] {
     const own = this.#scope(service);
     const all = this.#scope(ALL);
-    return peak(own, this.#scene.world.now, 0, 'total') >= 3 ? [all, own] : [all];
+    return peak(own, this.#simulation.world.now, 0, 'total') >= 3 ? [all, own] : [all];
   }
 
   #scope(name: string): Scope {
     const known = this.#scopes.get(name);
     if (known !== undefined) return known;
-    const made = freshScope(name);
+    const made = createScope(name);
     this.#scopes.set(name, made);
     return made;
   }
 }
 
-function freshScope(name: string): Scope {
-  return { name, uses: [], perhaps: [], counts: [], massSince: null, surelyMassAt: -Infinity, lastMassAt: -Infinity };
+function createScope(name: string): Scope {
+  return {
+    name,
+    uses: [],
+    possibleUses: [],
+    counts: [],
+    massSince: null,
+    certainMassAt: -Infinity,
+    possibleMassAt: -Infinity,
+  };
 }
 
 /** Instances by the name of their service. */
@@ -227,7 +241,7 @@ const recent = (uses: readonly number[], now: number): number[] => uses.filter((
  * The highest count within the window; a negative slack looks a little further back. A `total` that did not last is one
  * that the registry may not have seen.
  */
-function peak(scope: Scope, now: number, slackMs: number, which: 'total' | 'most'): number {
+function peak(scope: Scope, now: number, slackMs: number, which: 'total' | 'max'): number {
   const from = now - WINDOW_MS + slackMs;
   const leastMs = which === 'total' ? SLACK_MS : 0;
   let highest = 0;
@@ -238,6 +252,6 @@ function peak(scope: Scope, now: number, slackMs: number, which: 'total' | 'most
   return highest;
 }
 
-const allowed = (highest: number): number => Math.max(1, Math.floor(0.15 * highest));
+const allowanceOf = (highest: number): number => Math.max(1, Math.floor(0.15 * highest));
 
 const isShared = ({ code }: Instance['reason']): boolean => code === 'ADDRESS_SHARED';

@@ -1,6 +1,6 @@
 import type { Fault } from './faults.js';
 import type { Network } from './network.js';
-import type { Place } from './tenant.js';
+import type { Place } from './client-process.js';
 import type { Machine } from './world.js';
 
 /** A registry, services, and callers that watch them, as data: a run is described by one line. */
@@ -59,13 +59,13 @@ export function placesOf(plan: SimulationPlan, network: Network): Place[] {
 }
 
 /** `index` within a service, `number` within all. */
-interface Lot {
+interface PlaceIndex {
   readonly service: string;
   readonly index: number;
   readonly number: number;
 }
 
-function machineOf(plan: SimulationPlan, network: Network, { service, index, number }: Lot): Machine {
+function machineOf(plan: SimulationPlan, network: Network, { service, index, number }: PlaceIndex): Machine {
   if (plan.isLaptop === true) return network.machine('laptop', '10.0.0.1');
   if (plan.hosts !== undefined) {
     const host = 1 + ((number - 1) % plan.hosts);

@@ -36,7 +36,7 @@ export function patch<Class extends object, Name extends keyof Class>(
 }
 
 /** The same client with another `register`. */
-export function registeringBy(link: RegistryClient, register: RegistryClient['register']): RegistryClient {
+export function withRegister(link: RegistryClient, register: RegistryClient['register']): RegistryClient {
   return {
     name: link.name,
     register,

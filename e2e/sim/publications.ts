@@ -16,13 +16,13 @@ export class Publications {
   #revision = 0;
 
   /** A store that records every write. */
-  tapped(store: Store): Store {
+  recordWrites(store: Store): Store {
     return {
       name: store.name,
       durable: store.durable,
       load: () => store.load(),
       write: (writes) => {
-        for (const write of writes) this.#note(write);
+        for (const write of writes) this.#recordWrite(write);
         return store.write(writes);
       },
       close: () => store.close(),
@@ -31,11 +31,11 @@ export class Publications {
 
   /** By instance, oldest decision first. */
   of(service: string): ReadonlyMap<string, readonly Decision[]> {
-    return this.#services.get(service) ?? NOTHING;
+    return this.#services.get(service) ?? NO_DECISIONS;
   }
 
   /** A registration has no revision before it is acknowledged; what the disk refused is written again later. */
-  #note(write: Write): void {
+  #recordWrite(write: Write): void {
     if ('put' in write)
       this.#add(write.put.record.service, write.put.record.id, write.put.record.revision, write.put.record);
     else if ('bury' in write) this.#add(write.bury.service, write.bury.id, write.bury.revision, null);
@@ -50,7 +50,7 @@ export class Publications {
   }
 }
 
-const NOTHING: ReadonlyMap<string, readonly Decision[]> = new Map();
+const NO_DECISIONS: ReadonlyMap<string, readonly Decision[]> = new Map();
 
 const texts = new WeakMap<Instance, string>();
 
@@ -61,8 +61,8 @@ export function textOf(record: Instance): string {
   const { endpoints, reason, next, metadata, ...facts } = record;
   const sorted = Object.entries(facts).toSorted(([a], [b]) => (a < b ? -1 : 1));
   const addresses = endpoints.map(({ protocol, host, port, tls }) => [protocol, host, port, tls]);
-  const coming = next === null ? null : [next.state, next.afterMs, next.unless];
-  const text = JSON.stringify([sorted, addresses, reason.code, reason.text, coming, Object.entries(metadata)]);
+  const nextState = next === null ? null : [next.state, next.afterMs, next.unless];
+  const text = JSON.stringify([sorted, addresses, reason.code, reason.text, nextState, Object.entries(metadata)]);
   texts.set(record, text);
   return text;
 }

@@ -4,7 +4,7 @@ import { isShort } from '../variants.js';
 import type { SimulationPlan } from './plan.js';
 import { replayLine } from './replay.js';
 import { plans } from './schedule.js';
-import { fromEnvironment, search } from './search.js';
+import { readPositiveInteger, search } from './search.js';
 import { Simulation } from './simulation.js';
 
 const SEED = 20_260_101;
@@ -13,7 +13,7 @@ const RUNS_OF_CLOCKS = isShort ? 15 : 40;
 
 describe('random plans of a fixed seed', { timeout: 300_000 }, () => {
   it('break no invariant', { timeout: 3_600_000 }, async () => {
-    const seconds = fromEnvironment('SIM_SECONDS');
+    const seconds = readPositiveInteger('SIM_SECONDS');
     expect(await search({ seed: SEED, runs: RUNS, seconds })).toBeGreaterThan(0);
   });
 

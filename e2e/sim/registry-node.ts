@@ -113,7 +113,7 @@ export class RegistryNode {
         random: network.world.fork(),
         log: this.log,
         meter: noMeter,
-        store: this.publications.tapped(this.#bugs.store(store)),
+        store: this.publications.recordWrites(this.#bugs.store(store)),
         callers,
         resolve: async (host) => host,
       },
@@ -142,7 +142,7 @@ export class RegistryNode {
   }
 
   goOn(): void {
-    this.process?.goOn();
+    this.process?.resume();
     if (this.registry !== null) this.listeningSince = this.#network.world.now;
   }
 
@@ -177,7 +177,7 @@ export class RegistryNode {
   #watch(registry: Registry, request: WatchRequest, end: End): void {
     if (this.deniesStreams(end.peer!.process.machine)) return end.break();
     const sink: WatcherSink = {
-      flush: (frames, cursor) => end.send({ frames: frames.map(onTheWire), cursor }),
+      flush: (frames, cursor) => end.send({ frames: frames.map(toWireFrame), cursor }),
       beat: (cursor) => end.send({ frames: [], cursor }),
       // waiting packets are in the kernel, whose buffers are larger than anything here
       backlog: () => 0,
@@ -204,35 +204,35 @@ export class RegistryNode {
 function handle(registry: Registry, request: Exclude<Request, { route: 'watch' }>, address: string) {
   switch (request.route) {
     case 'register':
-      return registry.register(valid(registrationMessage.parse(request.registration)), { address });
+      return registry.register(valueOf(registrationMessage.parse(request.registration)), { address });
     case 'beat':
-      return registry.beat(request.proof.id, request.proof.secret, valid(beatMessage.parse(request.beat)));
+      return registry.beat(request.proof.id, request.proof.secret, valueOf(beatMessage.parse(request.beat)));
     case 'suspect':
-      return registry.suspect(request.id, valid(suspicionMessage.parse(request.suspicion)));
+      return registry.suspect(request.id, valueOf(suspicionMessage.parse(request.suspicion)));
     case 'drain':
-      return registry.drain(request.proof.id, request.proof.secret, valid(drainMessage.parse(request.drain)));
+      return registry.drain(request.proof.id, request.proof.secret, valueOf(drainMessage.parse(request.drain)));
     case 'leave':
       return registry.leave(request.proof.id, { secret: request.proof.secret });
   }
 }
 
-function valid<Value>(read: { ok: true; value: Value } | { ok: false; problem: unknown }): Value {
+function valueOf<Value>(read: { ok: true; value: Value } | { ok: false; problem: unknown }): Value {
   if (read.ok) return read.value;
   throw new Error(`not fit for the wire: ${JSON.stringify(read.problem)}`);
 }
 
-const WIRED = new WeakMap<SharedFrame, Frame>();
+const WIRE_FRAMES = new WeakMap<SharedFrame, Frame>();
 
 /** The frame as decoded from its bytes: encoded and read once for all watchers. */
-function onTheWire(shared: SharedFrame): Frame {
-  const known = WIRED.get(shared);
+function toWireFrame(shared: SharedFrame): Frame {
+  const known = WIRE_FRAMES.get(shared);
   if (known !== undefined) return known;
   const [, event = '', data = ''] =
     /^event: (.*)\ndata: (.*)\n\n$/.exec(new TextDecoder().decode(shared.bytes())) ?? [];
   const read = parseFrame(event, data);
   if (read === null) throw new Error(`the feed sends an event that no client knows: ${event}`);
-  const frame = valid(read);
-  WIRED.set(shared, frame);
+  const frame = valueOf(read);
+  WIRE_FRAMES.set(shared, frame);
   return frame;
 }
 

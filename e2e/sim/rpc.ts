@@ -27,7 +27,7 @@ export class Exchange {
   readonly #at: string;
   readonly #startedAt: number;
   readonly #timer: Timer;
-  readonly #giveUp: () => void;
+  readonly #cancelConnect: () => void;
   #settled: (reply: Reply) => void = () => {};
   #end: End | null = null;
 
@@ -42,7 +42,7 @@ export class Exchange {
       const missing = this.#end === null ? 'no connection' : 'no answer';
       this.abort(`${missing} within ${timeoutMs} ms (${this.#at})`);
     });
-    this.#giveUp = network.connect(process, to.host, to.port, {
+    this.#cancelConnect = network.connect(process, to.host, to.port, {
       opened: (end) => this.#opened(end, message),
       failed: (isRefused, text) => this.#settle({ kind: isRefused ? 'refused' : 'failed', text }),
     });
@@ -62,14 +62,14 @@ export class Exchange {
 
   #settle(reply: WithoutMs<Reply>): void {
     this.#timer.cancel();
-    this.#giveUp();
+    this.#cancelConnect();
     this.#end?.close();
     this.#settled({ ...reply, ms: this.#process.now() - this.#startedAt });
   }
 }
 
 /** Answers every message on a connection with the result of `answer`; `null`: never. */
-export function answering(answer: (message: unknown, end: End) => unknown): (end: End) => void {
+export function answerWith(answer: (message: unknown, end: End) => unknown): (end: End) => void {
   return (end) => {
     end.onMessage = (message) => {
       void (async () => {

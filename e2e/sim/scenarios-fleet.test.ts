@@ -2,16 +2,16 @@ import { describe, expect, it } from 'vitest';
 import { FOREVER_MS } from './plan.js';
 import {
   newSimulation,
-  at,
+  runUntil,
   CRITICAL_BY,
-  decided,
+  hasDecided,
   HOUR,
-  knownTo,
+  countKnown,
   MINUTE,
   SECOND,
   stateOf,
   states,
-  tenantAt,
+  clientAt,
 } from './scenario.js';
 
 describe('self-preservation', { timeout: 60_000 }, () => {
@@ -20,11 +20,11 @@ describe('self-preservation', { timeout: 60_000 }, () => {
       services: { orders: 2 },
       faults: [{ kind: 'power', target: 'orders', at: 0, forMs: FOREVER_MS }],
     });
-    await at(sim, 59 * MINUTE);
+    await runUntil(sim, 59 * MINUTE);
     expect(states(sim)).toEqual({ UNHEALTHY: 2 });
     expect(stateOf(sim, 'orders-1')).toBe('UNHEALTHY PRESERVED');
     expect(sim.registry.registry?.describe()).toMatchObject({ value: { preservation: { active: true } } });
-    await at(sim, 61 * MINUTE);
+    await runUntil(sim, 61 * MINUTE);
     expect(states(sim)).toEqual({ UNHEALTHY: 1 });
   });
 
@@ -33,11 +33,11 @@ describe('self-preservation', { timeout: 60_000 }, () => {
       return { kind: 'cut', target: `orders-${index + 1}`, at: 0, forMs: 15 * MINUTE } as const;
     });
     const sim = newSimulation({ services: { orders: 40 }, faults });
-    await at(sim, 5 * MINUTE);
+    await runUntil(sim, 5 * MINUTE);
     expect(sim.ledger.view('orders')?.instances).toHaveLength(34);
-    await at(sim, 15 * MINUTE - 1);
+    await runUntil(sim, 15 * MINUTE - 1);
     expect(sim.ledger.view('orders')?.instances).toHaveLength(28);
-    await at(sim, 15 * MINUTE + 13 * SECOND);
+    await runUntil(sim, 15 * MINUTE + 13 * SECOND);
     expect(states(sim)).toEqual({ HEALTHY: 40 });
     expect(sim.ledger.failedCalls).toBe(0);
   });
@@ -47,9 +47,9 @@ describe('self-preservation', { timeout: 60_000 }, () => {
       return { kind: 'cut', target: `orders-${index + 1}`, at: 0, forMs: 15 * MINUTE } as const;
     });
     const sim = newSimulation({ services: { orders: 40 }, faults });
-    await at(sim, 15 * MINUTE - 1);
+    await runUntil(sim, 15 * MINUTE - 1);
     expect(states(sim)).toEqual({ HEALTHY: 19, UNHEALTHY: 21 });
-    await at(sim, 15 * MINUTE + 13 * SECOND);
+    await runUntil(sim, 15 * MINUTE + 13 * SECOND);
     expect(states(sim)).toEqual({ HEALTHY: 40 });
   });
 
@@ -58,9 +58,9 @@ describe('self-preservation', { timeout: 60_000 }, () => {
       return { kind: 'power', target: `orders-${index + 1}`, at: 0, forMs: FOREVER_MS } as const;
     });
     const sim = newSimulation({ services: { orders: 40 }, faults });
-    await at(sim, MINUTE);
+    await runUntil(sim, MINUTE);
     expect(states(sim)).toEqual({ HEALTHY: 32, UNHEALTHY: 2 });
-    await at(sim, 12 * MINUTE);
+    await runUntil(sim, 12 * MINUTE);
     expect(states(sim)).toEqual({ HEALTHY: 32 });
     expect(sim.ledger.failedCalls).toBe(0);
   });
@@ -69,14 +69,14 @@ describe('self-preservation', { timeout: 60_000 }, () => {
     const ghosts = { kind: 'ghosts', target: 'registry', at: 0, forMs: 5 } as const;
     const one = { kind: 'power', target: 'orders-1', at: MINUTE, forMs: FOREVER_MS } as const;
     const sim = newSimulation({ services: { orders: 20 }, faults: [ghosts, one] });
-    await at(sim, 5 * SECOND);
+    await runUntil(sim, 5 * SECOND);
     expect(states(sim, 'ghosts')).toEqual({ REGISTERING: 25 });
-    await at(sim, MINUTE);
+    await runUntil(sim, MINUTE);
     expect(states(sim, 'ghosts')).toEqual({});
     expect(states(sim)).toEqual({ HEALTHY: 20 });
-    await at(sim, MINUTE + CRITICAL_BY);
+    await runUntil(sim, MINUTE + CRITICAL_BY);
     expect(stateOf(sim, 'orders-1')).toBe('CRITICAL SILENT');
-    await at(sim, MINUTE + 33 * SECOND);
+    await runUntil(sim, MINUTE + 33 * SECOND);
     expect(states(sim)).toEqual({ HEALTHY: 19 });
   });
 
@@ -86,7 +86,7 @@ describe('self-preservation', { timeout: 60_000 }, () => {
       return { kind: 'cut', target: `orders-${index + 1}`, at: 5 * SECOND, forMs: MINUTE } as const;
     });
     const sim = newSimulation({ services: { orders: 20 }, faults: [ghosts, ...silent] });
-    await at(sim, MINUTE);
+    await runUntil(sim, MINUTE);
     expect(states(sim)).toEqual({ HEALTHY: 9, UNHEALTHY: 11 });
   });
 });
@@ -94,22 +94,22 @@ describe('self-preservation', { timeout: 60_000 }, () => {
 describe('a registry that restarts', { timeout: 60_000 }, () => {
   for (const isDurable of [false, true]) {
     const kept = isDurable ? 'with its store' : 'with an empty store';
-    it(`${kept} while 30 % are silent shrinks no list, and lists the others within an interval`, async () => {
+    it(`shrinks no list while 30 % are silent, ${kept}, and lists the others within an interval`, async () => {
       const silent = [1, 2, 3].map((index) => {
         return { kind: 'cut', target: `orders-${index}`, at: 0, forMs: 90 * SECOND } as const;
       });
       const restart = { kind: 'crash', target: 'registry', at: 10 * SECOND, forMs: 2 * SECOND } as const;
       const sim = newSimulation({ services: { orders: 10 }, isDurable, faults: [...silent, restart] });
-      await at(sim, 17.5 * SECOND);
+      await runUntil(sim, 17.5 * SECOND);
       expect(states(sim)['HEALTHY']).toBe(7);
-      expect(tenantAt(sim, 'gateway-1').service('orders').instances).toHaveLength(10);
-      await at(sim, 90 * SECOND + 13 * SECOND);
+      expect(clientAt(sim, 'gateway-1').service('orders').instances).toHaveLength(10);
+      await runUntil(sim, 90 * SECOND + 13 * SECOND);
       expect(states(sim)).toEqual({ HEALTHY: 10 });
       expect(sim.ledger.failedCalls).toBe(0);
     });
   }
 
-  it('with an empty store, cut off from all before any is proved, loses no instance', async () => {
+  it('loses no instance when it is cut off from all before any is proved, with an empty store', async () => {
     const sim = newSimulation({
       services: { orders: 6 },
       faults: [
@@ -117,18 +117,18 @@ describe('a registry that restarts', { timeout: 60_000 }, () => {
         { kind: 'cut', target: 'orders', at: SECOND + 300, forMs: 2 * MINUTE },
       ],
     });
-    await at(sim, 2 * MINUTE);
-    expect(knownTo(sim)).toBe(6);
-    await at(sim, 2 * MINUTE + 14.3 * SECOND);
+    await runUntil(sim, 2 * MINUTE);
+    expect(countKnown(sim)).toBe(6);
+    await runUntil(sim, 2 * MINUTE + 14.3 * SECOND);
     expect(states(sim)).toEqual({ HEALTHY: 6 });
     expect(sim.ledger.failedCalls).toBe(0);
   });
 
-  it('after an hour interrupts no calls, and has the full view within an interval', async () => {
+  it('interrupts no calls after an hour, and has the full view within an interval', async () => {
     const sim = newSimulation({ faults: [{ kind: 'crash', target: 'registry', at: 0, forMs: HOUR }] });
-    await at(sim, HOUR - 1);
-    expect(knownTo(sim)).toBe(3);
-    await at(sim, HOUR + 5.5 * SECOND);
+    await runUntil(sim, HOUR - 1);
+    expect(countKnown(sim)).toBe(3);
+    await runUntil(sim, HOUR + 5.5 * SECOND);
     expect(states(sim)).toEqual({ HEALTHY: 3 });
     expect(sim.ledger.failedCalls).toBe(0);
   });
@@ -140,25 +140,25 @@ describe('a laptop that runs everything', { timeout: 60_000 }, () => {
       return { kind: 'stop', target, at: 0, forMs: HOUR } as const;
     });
     const sim = newSimulation({ isLaptop: true, services: { orders: 2, billing: 1 }, faults });
-    await at(sim, HOUR + 12 * SECOND);
+    await runUntil(sim, HOUR + 12 * SECOND);
     expect(states(sim)).toEqual({ HEALTHY: 2 });
     expect(states(sim, 'billing')).toEqual({ HEALTHY: 1 });
-    expect(decided(sim, 'CRITICAL')).toBe(false);
+    expect(hasDecided(sim, 'CRITICAL')).toBe(false);
   });
 });
 
-describe('an address shared by two', { timeout: 60_000 }, () => {
-  it('cluster workers makes neither HEALTHY and sends the reason to both, until one is gone', async () => {
+describe('a shared address', { timeout: 60_000 }, () => {
+  it('makes neither of two cluster workers HEALTHY and sends the reason to both, until one is gone', async () => {
     const sim = newSimulation({
       services: { orders: 2 },
       isClustered: true,
       faults: [{ kind: 'crash', target: 'orders-2', at: MINUTE, forMs: FOREVER_MS }],
     });
-    await at(sim, MINUTE - 1);
+    await runUntil(sim, MINUTE - 1);
     expect(states(sim)).toEqual({ UNHEALTHY: 2 });
     expect(stateOf(sim, 'orders-1')).toBe('UNHEALTHY ADDRESS_SHARED');
-    expect(knownTo(sim)).toBe(2);
-    await at(sim, 2 * MINUTE);
+    expect(countKnown(sim)).toBe(2);
+    await runUntil(sim, 2 * MINUTE);
     expect(states(sim)).toEqual({ HEALTHY: 1 });
   });
 
@@ -169,7 +169,7 @@ describe('an address shared by two', { timeout: 60_000 }, () => {
         { kind: 'thief', target: 'orders-1', at: MINUTE, forMs: 5 * MINUTE },
       ],
     });
-    await at(sim, 6 * MINUTE);
+    await runUntil(sim, 6 * MINUTE);
     expect(stateOf(sim, 'orders-1')).toBe('gone');
     expect(states(sim)).toEqual({ HEALTHY: 2 });
   });
@@ -180,22 +180,22 @@ describe('a caller that is cut off', { timeout: 60_000 }, () => {
     [2, 'resumes'],
     [15, 'gets a whole new view as the tombstone has been dropped'],
   ] as const) {
-    it(`for ${minutes} minutes ${what}, without the instance that an operator removed`, async () => {
+    it(`${what} after ${minutes} minutes, without the instance that an operator removed`, async () => {
       const sim = newSimulation({
         faults: [
           { kind: 'cut', target: 'gateway-1', at: 0, forMs: minutes * MINUTE },
           { kind: 'operator', target: 'orders-1', at: 10 * SECOND, forMs: 5 },
         ],
       });
-      await at(sim, minutes * MINUTE - 1);
-      expect(knownTo(sim)).toBe(3);
+      await runUntil(sim, minutes * MINUTE - 1);
+      expect(countKnown(sim)).toBe(3);
       expect(states(sim)).toEqual({ HEALTHY: 2 });
-      await at(sim, minutes * MINUTE + 32 * SECOND);
-      expect(tenantAt(sim, 'gateway-1').service('orders').instances).toHaveLength(2);
+      await runUntil(sim, minutes * MINUTE + 32 * SECOND);
+      expect(clientAt(sim, 'gateway-1').service('orders').instances).toHaveLength(2);
     });
   }
 
-  it('while the last instance of a service leaves, gets an empty view even when its tombstone has been dropped', async () => {
+  it('gets an empty view when the last instance of a service leaves meanwhile, even when its tombstone has been dropped', async () => {
     const sim = newSimulation({
       services: { orders: 1, billing: 1 },
       faults: [
@@ -203,33 +203,33 @@ describe('a caller that is cut off', { timeout: 60_000 }, () => {
         { kind: 'drain', target: 'orders-1', at: 10 * SECOND, forMs: FOREVER_MS },
       ],
     });
-    await at(sim, 15 * MINUTE - 1);
+    await runUntil(sim, 15 * MINUTE - 1);
     expect(sim.ledger.view('orders')).toBe(null);
-    await at(sim, 15 * MINUTE + 32 * SECOND);
-    expect(tenantAt(sim, 'gateway-1').service('orders').instances).toEqual([]);
+    await runUntil(sim, 15 * MINUTE + 32 * SECOND);
+    expect(clientAt(sim, 'gateway-1').service('orders').instances).toEqual([]);
   });
 });
 
-describe('ordinary life', { timeout: 60_000 }, () => {
-  it('of a rolling restart fails no call', async () => {
+describe('ordinary operation', { timeout: 60_000 }, () => {
+  it('fails no call during a rolling restart', async () => {
     const faults = [1, 2, 3].map((index) => {
       return { kind: 'drain', target: `orders-${index}`, at: index * 20 * SECOND, forMs: SECOND } as const;
     });
     const sim = newSimulation({ faults });
-    await at(sim, 80 * SECOND);
+    await runUntil(sim, 80 * SECOND);
     expect(states(sim)).toEqual({ HEALTHY: 3 });
     expect(sim.ledger.failedCalls).toBe(0);
   });
 
-  it('with 5 % loss and 50 ms jitter for six hours makes no instance CRITICAL, and none UNHEALTHY more than once', async () => {
+  it('makes no instance CRITICAL in six hours with 5 % loss and 50 ms jitter, and none UNHEALTHY more than once', async () => {
     const sim = newSimulation({
       faults: [
         { kind: 'lossy', target: 'registry', at: 0, forMs: 6 * HOUR, amount: 0.05 },
         { kind: 'slow', target: 'registry', at: 0, forMs: 6 * HOUR, amount: 50 },
       ],
     });
-    await at(sim, 6 * HOUR);
-    expect(decided(sim, 'CRITICAL')).toBe(false);
+    await runUntil(sim, 6 * HOUR);
+    expect(hasDecided(sim, 'CRITICAL')).toBe(false);
     const falls = sim.ledger.trace.filter((line) => line.includes('UNHEALTHY'));
     expect(falls.length).toBeLessThanOrEqual(3);
   });

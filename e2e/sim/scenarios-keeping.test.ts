@@ -3,15 +3,15 @@ import type { Fault } from './faults.js';
 import { FOREVER_MS } from './plan.js';
 import {
   newSimulation,
-  at,
-  decided,
-  HEALED_BY,
-  knownTo,
+  runUntil,
+  hasDecided,
+  HEALED_AFTER,
+  countKnown,
   MINUTE,
   SECOND,
   stateOf,
   states,
-  tenantAt,
+  clientAt,
 } from './scenario.js';
 
 describe('what was acknowledged', { timeout: 60_000 }, () => {
@@ -25,7 +25,7 @@ describe('what was acknowledged', { timeout: 60_000 }, () => {
         isDurable: true,
         faults: [crash],
       });
-      await at(sim, 0);
+      await runUntil(sim, 0);
       expect(states(sim)).toEqual({ HEALTHY: 8 });
     }
   });
@@ -38,9 +38,9 @@ describe('what was acknowledged', { timeout: 60_000 }, () => {
         { kind: 'power', target: 'registry', at: 50, forMs: 5 * SECOND },
       ],
     });
-    await at(sim, MINUTE);
+    await runUntil(sim, MINUTE);
     expect(stateOf(sim, 'orders-1')).toBe('HEALTHY BOTH_WAYS_OK');
-    expect(knownTo(sim)).toBe(2);
+    expect(countKnown(sim)).toBe(2);
     expect(sim.ledger.failedCalls).toBe(0);
   });
 });
@@ -56,12 +56,12 @@ describe('a disk that is full', { timeout: 60_000 }, () => {
         { kind: 'block-in', target: 'orders-2', at: 5 * SECOND, forMs: 20 * SECOND },
       ],
     });
-    await at(sim, 24 * SECOND);
+    await runUntil(sim, 24 * SECOND);
     expect(stateOf(sim, 'orders-1')).toBe('gone');
     expect(stateOf(sim, 'orders-2')).toBe('CRITICAL INBOUND_SILENT');
-    await at(sim, MINUTE - 1);
+    await runUntil(sim, MINUTE - 1);
     expect(states(sim)).toEqual({ HEALTHY: 4 });
-    await at(sim, MINUTE + 5 * SECOND);
+    await runUntil(sim, MINUTE + 5 * SECOND);
     expect(states(sim)).toEqual({ HEALTHY: 5 });
     expect(sim.ledger.failedCalls).toBe(0);
   });
@@ -75,32 +75,32 @@ describe('a disk that is full', { timeout: 60_000 }, () => {
         { kind: 'crash', target: 'registry', at: 40 * SECOND, forMs: SECOND },
       ],
     });
-    await at(sim, MINUTE);
+    await runUntil(sim, MINUTE);
     expect(stateOf(sim, 'orders-1')).toBe('gone');
-    const answer = sim.registry.registry?.instance(tenantAt(sim, 'orders-1').id ?? '');
+    const answer = sim.registry.registry?.instance(clientAt(sim, 'orders-1').id ?? '');
     expect(answer?.ok === false && answer.problem.code).toBe('ENDED');
     expect(states(sim)).toEqual({ HEALTHY: 2 });
   });
 });
 
 describe('an attacker', { timeout: 60_000 }, () => {
-  it('that sends requests in the name of owners changes nothing', async () => {
+  it('changes nothing with requests in the name of owners', async () => {
     const sim = newSimulation({ faults: [{ kind: 'thief', target: 'all', at: 0, forMs: 5 * MINUTE }] });
-    await at(sim, 0);
+    await runUntil(sim, 0);
     const revision = sim.registry.registry?.describe();
-    await at(sim, 6 * MINUTE);
+    await runUntil(sim, 6 * MINUTE);
     expect(sim.registry.registry?.describe()).toMatchObject({ value: { revision: revisionOf(revision) } });
     expect(states(sim)).toEqual({ HEALTHY: 3 });
     expect(sim.ledger.failedCalls).toBe(0);
   });
 
-  it('that registers the address of a HEALTHY instance, and beats for it, is refused and evicts no instance', async () => {
+  it('is refused and evicts no instance when it registers the address of a HEALTHY one, and beats for it', async () => {
     const sim = newSimulation({ faults: [{ kind: 'squat', target: 'orders', at: 0, forMs: 5 * MINUTE }] });
-    await at(sim, 5 * MINUTE - 1);
+    await runUntil(sim, 5 * MINUTE - 1);
     expect(states(sim)['HEALTHY']).toBe(3);
-    expect(decided(sim, 'removed ADDRESS_TAKEN')).toBe(true);
-    expect(decided(sim, 'removed SUPERSEDED')).toBe(false);
-    expect(decided(sim, 'UNHEALTHY')).toBe(false);
+    expect(hasDecided(sim, 'removed ADDRESS_TAKEN')).toBe(true);
+    expect(hasDecided(sim, 'removed SUPERSEDED')).toBe(false);
+    expect(hasDecided(sim, 'UNHEALTHY')).toBe(false);
     expect(sim.ledger.failedCalls).toBe(0);
   });
 });
@@ -111,13 +111,13 @@ describe('an operator', { timeout: 60_000 }, () => {
       services: { orders: 2 },
       faults: [{ kind: 'draining', target: 'orders-1', at: 0, forMs: 2 * MINUTE }],
     });
-    await at(sim, SECOND);
-    expect(knownTo(sim)).toBe(1);
+    await runUntil(sim, SECOND);
+    expect(countKnown(sim)).toBe(1);
     expect(stateOf(sim, 'orders-1')).toBe('HEALTHY BOTH_WAYS_OK');
-    await at(sim, 2 * MINUTE - SECOND);
-    expect(knownTo(sim)).toBe(1);
-    await at(sim, 2 * MINUTE + SECOND);
-    expect(knownTo(sim)).toBe(2);
+    await runUntil(sim, 2 * MINUTE - SECOND);
+    expect(countKnown(sim)).toBe(1);
+    await runUntil(sim, 2 * MINUTE + SECOND);
+    expect(countKnown(sim)).toBe(2);
     expect(sim.ledger.failedCalls).toBe(0);
   });
 
@@ -128,37 +128,37 @@ describe('an operator', { timeout: 60_000 }, () => {
         { kind: 'wall', target: 'registry', at: MINUTE, forMs: 5 * MINUTE },
       ],
     });
-    await at(sim, 2 * MINUTE - SECOND);
-    expect(knownTo(sim)).toBe(2);
-    await at(sim, 2 * MINUTE + SECOND);
-    expect(knownTo(sim)).toBe(3);
+    await runUntil(sim, 2 * MINUTE - SECOND);
+    expect(countKnown(sim)).toBe(2);
+    await runUntil(sim, 2 * MINUTE + SECOND);
+    expect(countKnown(sim)).toBe(3);
   });
 });
 
 describe('many instances', { timeout: 60_000 }, () => {
-  it('that a registry has forgotten register again spread over an interval, each once', async () => {
+  it('register again, each once, spread over an interval when a registry has forgotten them', async () => {
     const services = Object.fromEntries(Array.from({ length: 40 }, (_, index) => [`service-${index + 1}`, 5]));
     const crash = { kind: 'crash', target: 'registry', at: 0, forMs: 2 * SECOND } as const;
     const sim = newSimulation({ services, gateways: 0, faults: [crash] });
-    await at(sim, 2 * SECOND + 5.5 * SECOND);
+    await runUntil(sim, 2 * SECOND + 5.5 * SECOND);
     const { reRegistrations } = sim.ledger;
     expect(reRegistrations).toHaveLength(200);
     const halves = reRegistrations.map((ms) => Math.floor(ms / 500));
     const most = Math.max(...halves.map((half) => halves.filter((other) => other === half).length));
     // they beat 20 times in half a second
     expect(most).toBeLessThanOrEqual(40);
-    await at(sim, 2 * SECOND + 2 * HEALED_BY);
+    await runUntil(sim, 2 * SECOND + 2 * HEALED_AFTER);
     for (const service of Object.keys(services)) expect(states(sim, service)).toEqual({ HEALTHY: 5 });
   });
 
-  it('that die and start again for 40 minutes leave nothing behind', async () => {
+  it('leave nothing behind when they die and start again for 40 minutes', async () => {
     const faults = Array.from({ length: 160 }, (_, turn): Fault => {
       const kind = turn % 2 === 0 ? 'crash' : 'drain';
       return { kind, target: `orders-${(turn % 4) + 1}`, at: turn * 15 * SECOND, forMs: 5 * SECOND };
     });
     const sim = newSimulation({ services: { orders: 4 }, isDurable: true, faults });
     const held = async (ms: number) => {
-      await at(sim, ms);
+      await runUntil(sim, ms);
       const { network, world, registry } = sim;
       const process = registry.process!;
       return {

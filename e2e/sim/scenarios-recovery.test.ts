@@ -3,28 +3,28 @@ import type { Fault, FaultKind } from './faults.js';
 import { FOREVER_MS } from './plan.js';
 import {
   newSimulation,
-  at,
+  runUntil,
   CRITICAL_BY,
-  decided,
-  HEALED_BY,
-  knownTo,
+  hasDecided,
+  HEALED_AFTER,
+  countKnown,
   MINUTE,
   SECOND,
   stateOf,
   states,
-  tenantAt,
+  clientAt,
 } from './scenario.js';
 import type { Simulation } from './simulation.js';
 
 /** The same to `orders-<from>` … `orders-<to>`. */
-function toSome(kind: FaultKind, [from, to]: readonly [number, number], at_: number, forMs: number): Fault[] {
+function faultsOfRange(kind: FaultKind, [from, to]: readonly [number, number], at_: number, forMs: number): Fault[] {
   return Array.from({ length: to - from + 1 }, (_, index) => {
     return { kind, target: `orders-${from + index}`, at: at_, forMs };
   });
 }
 
 /** When an instance became HEALTHY, in virtual ms since the faults could begin. */
-function healedAt(sim: Simulation, name: string): number[] {
+function healthyTimesOf(sim: Simulation, name: string): number[] {
   const lines = sim.ledger.trace.filter((line) => line.includes(` ${name} HEALTHY`));
   return lines.map((line) => Number(line.split(' ')[0]) - 20 * SECOND);
 }
@@ -35,16 +35,16 @@ describe('an instance that falls again and again', { timeout: 60_000 }, () => {
       return { kind: 'refuse-in', target: 'orders-1', at: turn * 30 * SECOND, forMs: 6 * SECOND } as const;
     });
     const sim = newSimulation({ faults });
-    await at(sim, 2 * MINUTE + 30 * SECOND);
-    const [, ...healed] = healedAt(sim, 'orders-1');
+    await runUntil(sim, 2 * MINUTE + 30 * SECOND);
+    const [, ...healed] = healthyTimesOf(sim, 'orders-1');
     const tookMs = healed.map((ms, turn) => ms - turn * 30 * SECOND - 6 * SECOND);
     expect(tookMs).toHaveLength(4);
     const [, , third = 0, fourth = 0] = tookMs;
-    expect(Math.max(...tookMs.slice(0, 3))).toBeLessThan(HEALED_BY);
+    expect(Math.max(...tookMs.slice(0, 3))).toBeLessThan(HEALED_AFTER);
     // three proofs more, each a fifth of an interval after the one before
     expect(fourth - third).toBeGreaterThan(2.9 * SECOND);
     expect(fourth - third).toBeLessThan(3.5 * SECOND);
-    const instance = sim.registry.registry?.instance(tenantAt(sim, 'orders-1').id ?? '');
+    const instance = sim.registry.registry?.instance(clientAt(sim, 'orders-1').id ?? '');
     expect(instance?.ok === true && instance.value.falls).toBeGreaterThan(3);
   });
 });
@@ -53,42 +53,42 @@ describe('refusals of more than half, on three hosts', { timeout: 60_000 }, () =
   const looksDead: readonly FaultKind[] = ['refuse-in', 'block-out', 'no-line'];
 
   it('do not prove death: instances presumed dead are restored, none is removed, and no call fails', async () => {
-    const faults = looksDead.flatMap((kind) => toSome(kind, [1, 4], 0, 40 * SECOND));
+    const faults = looksDead.flatMap((kind) => faultsOfRange(kind, [1, 4], 0, 40 * SECOND));
     const sim = newSimulation({ services: { orders: 6 }, faults });
-    await at(sim, 2 * SECOND);
-    expect(decided(sim, 'CRITICAL PROOF_OF_DEATH')).toBe(true);
+    await runUntil(sim, 2 * SECOND);
+    expect(hasDecided(sim, 'CRITICAL PROOF_OF_DEATH')).toBe(true);
     expect(states(sim)).toEqual({ HEALTHY: 2, UNHEALTHY: 4 });
-    await at(sim, 40 * SECOND - 1);
+    await runUntil(sim, 40 * SECOND - 1);
     expect(states(sim)).toEqual({ HEALTHY: 2, UNHEALTHY: 4 });
-    await at(sim, 40 * SECOND + HEALED_BY);
+    await runUntil(sim, 40 * SECOND + HEALED_AFTER);
     expect(states(sim)).toEqual({ HEALTHY: 6 });
-    expect(decided(sim, 'removed')).toBe(false);
+    expect(hasDecided(sim, 'removed')).toBe(false);
     expect(sim.ledger.failedCalls).toBe(0);
   });
 
   it('are doubted even if those of one host come first and some of them are about to be removed', async () => {
     const faults = looksDead.flatMap((kind) => [
-      ...toSome(kind, [1, 2], 0, 30 * SECOND),
-      ...toSome(kind, [3, 4], 6 * SECOND, 24 * SECOND),
+      ...faultsOfRange(kind, [1, 2], 0, 30 * SECOND),
+      ...faultsOfRange(kind, [3, 4], 6 * SECOND, 24 * SECOND),
     ]);
     const sim = newSimulation({ services: { orders: 6 }, faults });
-    await at(sim, 5.9 * SECOND);
+    await runUntil(sim, 5.9 * SECOND);
     expect(states(sim)).toEqual({ HEALTHY: 4, DEREGISTERING: 2 });
-    await at(sim, 8 * SECOND);
+    await runUntil(sim, 8 * SECOND);
     expect(states(sim)).toEqual({ HEALTHY: 2, UNHEALTHY: 4 });
-    await at(sim, 30 * SECOND + HEALED_BY);
+    await runUntil(sim, 30 * SECOND + HEALED_AFTER);
     expect(states(sim)).toEqual({ HEALTHY: 6 });
-    expect(decided(sim, 'removed')).toBe(false);
+    expect(hasDecided(sim, 'removed')).toBe(false);
   });
 });
 
 describe('a registry that is stopped', { timeout: 60_000 }, () => {
-  it('for 30 s counts that time against none of 50 services', async () => {
+  it('counts the 30 s of its stop against none of 50 services', async () => {
     const services = Object.fromEntries(Array.from({ length: 50 }, (_, index) => [`service-${index + 1}`, 1]));
     const sim = newSimulation({ services, faults: [{ kind: 'stop', target: 'registry', at: 0, forMs: 30 * SECOND }] });
-    await at(sim, 30 * SECOND + 12 * SECOND);
+    await runUntil(sim, 30 * SECOND + 12 * SECOND);
     for (const service of Object.keys(services)) expect(states(sim, service)).toEqual({ HEALTHY: 1 });
-    expect(decided(sim, 'UNHEALTHY')).toBe(false);
+    expect(hasDecided(sim, 'UNHEALTHY')).toBe(false);
     expect(sim.ledger.failedCalls).toBe(0);
   });
 });
@@ -97,12 +97,12 @@ describe('a registry that is stopped', { timeout: 60_000 }, () => {
  * Why and for how long a frozen instance was CRITICAL, where it was: by 40 seeds, so at any time after its last
  * heartbeats.
  */
-async function freezes(freezeMs: number): Promise<{ readonly becauseOf: string; readonly ms: number }[]> {
+async function criticalAfterFreeze(freezeMs: number): Promise<{ readonly becauseOf: string; readonly ms: number }[]> {
   const found: { becauseOf: string; ms: number }[] = [];
   for (let seed = 1; seed <= 40; seed += 1) {
     const faults: Fault[] = [{ kind: 'stop', target: 'orders-1', at: 3 * SECOND, forMs: freezeMs }];
     const sim = newSimulation({ seed, faults });
-    await at(sim, MINUTE);
+    await runUntil(sim, MINUTE);
     expect(states(sim)).toEqual({ HEALTHY: 3 });
     const lines = sim.ledger.trace.map((line) => line.split(' ')).filter(([, name]) => name === 'orders-1');
     const index = lines.findIndex(([, , state]) => state === 'CRITICAL');
@@ -115,7 +115,7 @@ async function freezes(freezeMs: number): Promise<{ readonly becauseOf: string; 
 
 describe('a process that is frozen for three intervals', { timeout: 60_000 }, () => {
   it('is CRITICAL only where neither heartbeat came for 3 intervals + timeout, and not for long', async () => {
-    const found = await freezes(15 * SECOND);
+    const found = await criticalAfterFreeze(15 * SECOND);
     // each direction last succeeded up to an interval before the freeze: by the older of the two it was 37 of 40, for
     // 3.9 s
     expect(found.length).toBeLessThanOrEqual(20);
@@ -125,42 +125,45 @@ describe('a process that is frozen for three intervals', { timeout: 60_000 }, ()
   });
 
   it('is not CRITICAL for less than 2 intervals + timeout', async () => {
-    expect(await freezes(11.9 * SECOND)).toEqual([]);
+    expect(await criticalAfterFreeze(11.9 * SECOND)).toEqual([]);
   });
 });
 
 describe('silence that grows', { timeout: 60_000 }, () => {
-  it('from 40 % of 60 to 70 % removes 15 %, then none, and all are back within the jitter', async () => {
+  it('removes 15 %, then none, when it grows from 40 % of 60 to 70 %, and all are back within the jitter', async () => {
     const sim = newSimulation({
       services: { orders: 60 },
-      faults: [...toSome('cut', [1, 24], 0, 6 * MINUTE), ...toSome('cut', [25, 42], 2 * MINUTE, 4 * MINUTE)],
+      faults: [
+        ...faultsOfRange('cut', [1, 24], 0, 6 * MINUTE),
+        ...faultsOfRange('cut', [25, 42], 2 * MINUTE, 4 * MINUTE),
+      ],
     });
-    await at(sim, 2 * MINUTE - 1);
+    await runUntil(sim, 2 * MINUTE - 1);
     expect(states(sim)).toEqual({ HEALTHY: 36, UNHEALTHY: 15 });
-    await at(sim, 6 * MINUTE - 1);
+    await runUntil(sim, 6 * MINUTE - 1);
     expect(states(sim)).toEqual({ HEALTHY: 18, UNHEALTHY: 33 });
-    await at(sim, 6 * MINUTE + 13 * SECOND);
+    await runUntil(sim, 6 * MINUTE + 13 * SECOND);
     expect(states(sim)).toEqual({ HEALTHY: 60 });
     expect(sim.ledger.failedCalls).toBe(0);
   });
 });
 
 describe('a second fault in the recovery of the first', { timeout: 60_000 }, () => {
-  it('that blocks the other direction leaves it HEALTHY within twice the time', async () => {
+  it('leaves the instance HEALTHY within twice the time when it blocks the other direction', async () => {
     const sim = newSimulation({
       faults: [
         { kind: 'block-in', target: 'orders-1', at: 0, forMs: MINUTE },
         { kind: 'block-out', target: 'orders-1', at: MINUTE + SECOND, forMs: MINUTE },
       ],
     });
-    await at(sim, 2 * MINUTE);
+    await runUntil(sim, 2 * MINUTE);
     expect(stateOf(sim, 'orders-1')).toMatch(/^CRITICAL/);
-    await at(sim, 2 * MINUTE + SECOND + 2 * HEALED_BY);
+    await runUntil(sim, 2 * MINUTE + SECOND + 2 * HEALED_AFTER);
     expect(states(sim)).toEqual({ HEALTHY: 3 });
     expect(sim.ledger.failedCalls).toBe(0);
   });
 
-  it('that kills the registry delays the full view to twice the time at most, and fails no call', async () => {
+  it('delays the full view to twice the time at most when it kills the registry, and fails no call', async () => {
     const sim = newSimulation({
       services: { orders: 6 },
       faults: [
@@ -168,22 +171,22 @@ describe('a second fault in the recovery of the first', { timeout: 60_000 }, () 
         { kind: 'crash', target: 'registry', at: MINUTE + 500, forMs: SECOND },
       ],
     });
-    await at(sim, MINUTE + 1_500 + 2 * 12 * SECOND);
+    await runUntil(sim, MINUTE + 1_500 + 2 * 12 * SECOND);
     expect(states(sim)).toEqual({ HEALTHY: 6 });
-    expect(knownTo(sim)).toBe(6);
+    expect(countKnown(sim)).toBe(6);
     expect(sim.ledger.failedCalls).toBe(0);
   });
 
-  it('that kills an instance while another one comes back delays neither', async () => {
+  it('delays neither instance when it kills one while another one comes back', async () => {
     const sim = newSimulation({
       faults: [
         { kind: 'power', target: 'orders-1', at: 0, forMs: 40 * SECOND },
         { kind: 'crash', target: 'orders-2', at: 40 * SECOND + 100, forMs: FOREVER_MS },
       ],
     });
-    await at(sim, 40 * SECOND + 500);
+    await runUntil(sim, 40 * SECOND + 500);
     expect(stateOf(sim, 'orders-2')).toBe('CRITICAL PROOF_OF_DEATH');
-    await at(sim, 40 * SECOND + 2 * HEALED_BY);
+    await runUntil(sim, 40 * SECOND + 2 * HEALED_AFTER);
     expect(states(sim)).toEqual({ HEALTHY: 2 });
     expect(sim.ledger.failedCalls).toBe(0);
   });
@@ -198,13 +201,13 @@ describe('a registry that restarts on its store', { timeout: 60_000 }, () => {
         { kind: 'crash', target: 'registry', at: 4 * SECOND, forMs: 500 },
       ],
     });
-    await at(sim, 4.6 * SECOND);
+    await runUntil(sim, 4.6 * SECOND);
     expect(stateOf(sim, 'orders-1')).toBe('CRITICAL PROOF_OF_DEATH');
-    await at(sim, 9.4 * SECOND);
+    await runUntil(sim, 9.4 * SECOND);
     expect(stateOf(sim, 'orders-1')).toBe('CRITICAL PROOF_OF_DEATH');
-    await at(sim, 10 * SECOND);
+    await runUntil(sim, 10 * SECOND);
     expect(stateOf(sim, 'orders-1')).toBe('DEREGISTERING PROOF_OF_DEATH');
-    await at(sim, 15 * SECOND);
+    await runUntil(sim, 15 * SECOND);
     expect(stateOf(sim, 'orders-1')).toBe('gone');
     expect(sim.ledger.failedCalls).toBe(0);
   });
@@ -217,11 +220,11 @@ describe('a registry that restarts on its store', { timeout: 60_000 }, () => {
       isDurable: true,
       faults: [...looksDead, { kind: 'crash', target: 'registry', at: 2 * SECOND, forMs: 500 }],
     });
-    await at(sim, 5 * SECOND);
+    await runUntil(sim, 5 * SECOND);
     expect(stateOf(sim, 'orders-1')).toBe('CRITICAL PROOF_OF_DEATH');
-    await at(sim, 6 * SECOND + HEALED_BY);
+    await runUntil(sim, 6 * SECOND + HEALED_AFTER);
     expect(states(sim)).toEqual({ HEALTHY: 3 });
-    expect(decided(sim, 'removed')).toBe(false);
+    expect(hasDecided(sim, 'removed')).toBe(false);
   });
 });
 
@@ -230,16 +233,16 @@ describe('one endpoint of two that refuses', { timeout: 60_000 }, () => {
     const half = { kind: 'half', target: 'orders-1', at: 0, forMs: 5 * MINUTE } as const;
     const noLine = { kind: 'no-line', target: 'orders-1', at: 100, forMs: 5 * MINUTE - 100 } as const;
     const sim = newSimulation({ isTwofold: true, faults: [half, noLine] });
-    await at(sim, CRITICAL_BY);
-    const instance = sim.registry.registry?.instance(tenantAt(sim, 'orders-1').id ?? '');
-    const { address } = tenantAt(sim, 'orders-1').process.machine;
+    await runUntil(sim, CRITICAL_BY);
+    const instance = sim.registry.registry?.instance(clientAt(sim, 'orders-1').id ?? '');
+    const { address } = clientAt(sim, 'orders-1').process.machine;
     expect(instance).toMatchObject({ value: { state: 'CRITICAL', reason: { code: 'INBOUND_SILENT' } } });
     expect(instance?.ok === true && instance.value.reason.text).toContain(`ECONNREFUSED ${address}:3001`);
-    await at(sim, 5 * MINUTE - 1);
+    await runUntil(sim, 5 * MINUTE - 1);
     expect(stateOf(sim, 'orders-1')).toMatch(/^CRITICAL/);
-    await at(sim, 5 * MINUTE + HEALED_BY);
+    await runUntil(sim, 5 * MINUTE + HEALED_AFTER);
     expect(states(sim)).toEqual({ HEALTHY: 3 });
-    expect(decided(sim, 'PROOF_OF_DEATH')).toBe(false);
-    expect(decided(sim, 'removed')).toBe(false);
+    expect(hasDecided(sim, 'PROOF_OF_DEATH')).toBe(false);
+    expect(hasDecided(sim, 'removed')).toBe(false);
   });
 });

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import type { Fault, FaultKind } from './faults.js';
 import { FOREVER_MS } from './plan.js';
-import { newSimulation, at, decided, HEALED_BY, MINUTE, SECOND, states } from './scenario.js';
+import { newSimulation, runUntil, hasDecided, HEALED_AFTER, MINUTE, SECOND, states } from './scenario.js';
 import type { Simulation } from './simulation.js';
 
 /** The registry is down from 0 to here; it does not observe what happens to instances meanwhile. */
-const BACK = 20 * SECOND;
-const isDown: Fault = { kind: 'crash', target: 'registry', at: 0, forMs: BACK };
+const RESTARTED_AT = 20 * SECOND;
+const isDown: Fault = { kind: 'crash', target: 'registry', at: 0, forMs: RESTARTED_AT };
 
 const dead = (target: string): Fault => ({ kind: 'crash', target, at: 10 * SECOND, forMs: FOREVER_MS });
 
@@ -14,9 +14,9 @@ const dead = (target: string): Fault => ({ kind: 'crash', target, at: 10 * SECON
  * From before the registry is back, until `forMs` later: nothing comes through in either direction, and connections are
  * refused.
  */
-function rejected(target: string, forMs: number): readonly Fault[] {
+function rejectConnections(target: string, forMs: number): readonly Fault[] {
   const kinds: readonly FaultKind[] = ['refuse-in', 'block-out', 'no-line'];
-  return kinds.map((kind) => ({ kind, target, at: 10 * SECOND, forMs: BACK - 10 * SECOND + forMs }));
+  return kinds.map((kind) => ({ kind, target, at: 10 * SECOND, forMs: RESTARTED_AT - 10 * SECOND + forMs }));
 }
 
 const some = (from: number, to: number): readonly string[] =>
@@ -29,9 +29,9 @@ function allowanceOf(sim: Simulation) {
 }
 
 /** The instances about which the restarted registry logged a matching decision. */
-function whoWas(sim: Simulation, what: string): readonly string[] {
+function instancesWithDecision(sim: Simulation, what: string): readonly string[] {
   const lines = sim.ledger.trace.map((line) => line.split(' '));
-  const since = lines.filter(([ms]) => Number(ms) >= 20 * SECOND + BACK);
+  const since = lines.filter(([ms]) => Number(ms) >= 20 * SECOND + RESTARTED_AT);
   return [...new Set(since.filter(([, , state]) => state === what).map(([, name]) => name ?? ''))].toSorted();
 }
 
@@ -47,11 +47,11 @@ describe('a registry that restarts on its store after some instances died', { ti
       isDurable: true,
       faults: [isDown, ...some(1, count).map(dead)],
     });
-    await at(sim, BACK + 40 * SECOND);
+    await runUntil(sim, RESTARTED_AT + 40 * SECOND);
     expect(states(sim)).toEqual({ HEALTHY: all - count });
-    expect(whoWas(sim, 'CRITICAL')).toEqual([...some(1, count)].toSorted());
+    expect(instancesWithDecision(sim, 'CRITICAL')).toEqual([...some(1, count)].toSorted());
     expect(allowanceOf(sim)).toMatchObject({ used: 0, total: all - count, silent: 0, rule: null });
-    await at(sim, BACK + 2 * MINUTE);
+    await runUntil(sim, RESTARTED_AT + 2 * MINUTE);
     expect(states(sim)).toEqual({ HEALTHY: all - count });
   });
 
@@ -62,9 +62,9 @@ describe('a registry that restarts on its store after some instances died', { ti
       isDurable: true,
       faults: [{ kind: 'crash', target: 'parcels', at: -18 * SECOND, forMs: 37 * SECOND }, isDown, dead('orders')],
     });
-    await at(sim, -1);
+    await runUntil(sim, -1);
     expect([states(sim), states(sim, 'parcels')]).toEqual([{ HEALTHY: 50 }, {}]);
-    await at(sim, BACK + MINUTE);
+    await runUntil(sim, RESTARTED_AT + MINUTE);
     expect([states(sim), states(sim, 'parcels')]).toEqual([{}, { HEALTHY: 50 }]);
     expect(allowanceOf(sim)).toMatchObject({ used: 0, total: 50, silent: 0 });
   });
@@ -77,10 +77,10 @@ describe('a registry that restarts on its store after some instances died', { ti
       faults: [
         isDown,
         ...some(1, 6).map(dead),
-        { kind: 'stop', target: 'orders-12', at: BACK + 30 * SECOND, forMs: FOREVER_MS },
+        { kind: 'stop', target: 'orders-12', at: RESTARTED_AT + 30 * SECOND, forMs: FOREVER_MS },
       ],
     });
-    await at(sim, BACK + 30 * SECOND + 45 * SECOND);
+    await runUntil(sim, RESTARTED_AT + 30 * SECOND + 45 * SECOND);
     expect(states(sim)).toEqual({ HEALTHY: 5 });
     expect(allowanceOf(sim)).toMatchObject({ used: 1 });
   });
@@ -90,32 +90,32 @@ describe('a registry that restarts while connections to live instances are refus
   it.each([1, 2, 3, 6])(
     'removes none when both directions fail on all of %i hosts, and lists all again',
     async (hosts) => {
-      const faults = [isDown, ...rejected('orders', 5 * MINUTE)];
+      const faults = [isDown, ...rejectConnections('orders', 5 * MINUTE)];
       const sim = newSimulation({ services: { orders: 6 }, hosts, isDurable: true, faults });
-      await at(sim, BACK + 5 * MINUTE - 1);
+      await runUntil(sim, RESTARTED_AT + 5 * MINUTE - 1);
       expect(states(sim)).toEqual({ UNHEALTHY: 6 });
-      expect(decided(sim, 'CRITICAL')).toBe(false);
-      await at(sim, BACK + 5 * MINUTE + HEALED_BY + 5 * SECOND);
+      expect(hasDecided(sim, 'CRITICAL')).toBe(false);
+      await runUntil(sim, RESTARTED_AT + 5 * MINUTE + HEALED_AFTER + 5 * SECOND);
       expect(states(sim)).toEqual({ HEALTHY: 6 });
-      expect(decided(sim, 'removed')).toBe(false);
+      expect(hasDecided(sim, 'removed')).toBe(false);
     },
   );
 
   it('removes only the usual allowance when both directions fail on two hosts of six, and lists all again', async () => {
-    const faults = [isDown, ...rejected('orders-1', 5 * MINUTE), ...rejected('orders-2', 5 * MINUTE)];
+    const faults = [isDown, ...rejectConnections('orders-1', 5 * MINUTE), ...rejectConnections('orders-2', 5 * MINUTE)];
     const sim = newSimulation({ services: { orders: 12 }, hosts: 6, isDurable: true, faults });
-    await at(sim, BACK + 5 * MINUTE - 1);
-    expect(whoWas(sim, 'CRITICAL')).toHaveLength(1);
-    await at(sim, BACK + 5 * MINUTE + 30 * SECOND);
+    await runUntil(sim, RESTARTED_AT + 5 * MINUTE - 1);
+    expect(instancesWithDecision(sim, 'CRITICAL')).toHaveLength(1);
+    await runUntil(sim, RESTARTED_AT + 5 * MINUTE + 30 * SECOND);
     expect(states(sim)).toEqual({ HEALTHY: 12 });
   });
 
   it('removes none when only its own connections are refused and instances beat', async () => {
     const refused: Fault = { kind: 'refuse-in', target: 'orders-1', at: 10 * SECOND, forMs: 5 * MINUTE };
     const sim = newSimulation({ services: { orders: 12 }, hosts: 3, isDurable: true, faults: [isDown, refused] });
-    await at(sim, 5 * MINUTE);
-    expect(whoWas(sim, 'CRITICAL').length).toBeLessThanOrEqual(1);
-    expect(decided(sim, 'removed')).toBe(false);
+    await runUntil(sim, 5 * MINUTE);
+    expect(instancesWithDecision(sim, 'CRITICAL').length).toBeLessThanOrEqual(1);
+    expect(hasDecided(sim, 'removed')).toBe(false);
   });
 
   it('treats instances that are cut off or frozen as silent, not as dead', async () => {
@@ -127,9 +127,9 @@ describe('a registry that restarts while connections to live instances are refus
       }),
     ];
     const sim = newSimulation({ services: { orders: 12 }, hosts: 3, isDurable: true, faults });
-    await at(sim, 3 * MINUTE);
-    expect(whoWas(sim, 'CRITICAL').length).toBeLessThanOrEqual(1);
-    await at(sim, 3 * MINUTE + 30 * SECOND);
+    await runUntil(sim, 3 * MINUTE);
+    expect(instancesWithDecision(sim, 'CRITICAL').length).toBeLessThanOrEqual(1);
+    await runUntil(sim, 3 * MINUTE + 30 * SECOND);
     expect(states(sim)).toEqual({ HEALTHY: 12 });
   });
 });

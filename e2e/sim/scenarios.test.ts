@@ -2,30 +2,30 @@ import { describe, expect, it } from 'vitest';
 import { FOREVER_MS } from './plan.js';
 import {
   newSimulation,
-  at,
+  runUntil,
   CRITICAL_BY,
-  decided,
-  HEALED_BY,
-  knownTo,
+  hasDecided,
+  HEALED_AFTER,
+  countKnown,
   LAST_CRITICAL_BY,
   MINUTE,
   SECOND,
   stateOf,
   states,
-  tenantAt,
-  UNHEALTHY_BY,
+  clientAt,
+  UNHEALTHY_AT,
 } from './scenario.js';
 
 describe('a direction that is blocked', { timeout: 60_000 }, () => {
   it('keeps the sole instance of a service callable for ten minutes, and HEALTHY 1.2 intervals after', async () => {
     const faults = [{ kind: 'block-in', target: 'orders', at: 0, forMs: 10 * MINUTE } as const];
     const sim = newSimulation({ services: { orders: 1 }, faults });
-    await at(sim, UNHEALTHY_BY);
+    await runUntil(sim, UNHEALTHY_AT);
     expect(stateOf(sim, 'orders-1')).toBe('UNHEALTHY INBOUND_SILENT');
-    await at(sim, 10 * MINUTE - 1);
+    await runUntil(sim, 10 * MINUTE - 1);
     expect(stateOf(sim, 'orders-1')).toBe('UNHEALTHY INBOUND_SILENT');
-    expect(knownTo(sim)).toBe(1);
-    await at(sim, 10 * MINUTE + HEALED_BY);
+    expect(countKnown(sim)).toBe(1);
+    await runUntil(sim, 10 * MINUTE + HEALED_AFTER);
     expect(stateOf(sim, 'orders-1')).toBe('HEALTHY BOTH_WAYS_OK');
     expect(sim.ledger.failedCalls).toBe(0);
   });
@@ -34,13 +34,13 @@ describe('a direction that is blocked', { timeout: 60_000 }, () => {
     it(`${kind} makes at most one of three CRITICAL`, async () => {
       const sim = newSimulation({ faults: [{ kind, target: 'orders-1', at: 0, forMs: 5 * MINUTE }] });
       const direction = kind === 'block-in' ? 'INBOUND_SILENT' : 'OUTBOUND_SILENT';
-      await at(sim, UNHEALTHY_BY);
+      await runUntil(sim, UNHEALTHY_AT);
       expect(stateOf(sim, 'orders-1')).toBe(`UNHEALTHY ${direction}`);
-      await at(sim, CRITICAL_BY);
+      await runUntil(sim, CRITICAL_BY);
       expect(stateOf(sim, 'orders-1')).toBe(`CRITICAL ${direction}`);
-      await at(sim, 5 * MINUTE - 1);
+      await runUntil(sim, 5 * MINUTE - 1);
       expect(stateOf(sim, 'orders-1')).toBe(`CRITICAL ${direction}`);
-      await at(sim, 5 * MINUTE + HEALED_BY);
+      await runUntil(sim, 5 * MINUTE + HEALED_AFTER);
       expect(states(sim)).toEqual({ HEALTHY: 3 });
     });
   }
@@ -53,81 +53,81 @@ describe('a direction that is blocked', { timeout: 60_000 }, () => {
         { kind: 'crash', target: 'gateway-2', at: MINUTE, forMs: 5 },
       ],
     });
-    await at(sim, MINUTE + 5 * SECOND);
-    expect(knownTo(sim, 'gateway-2')).toBe(3);
-    await at(sim, 3 * MINUTE - 1);
+    await runUntil(sim, MINUTE + 5 * SECOND);
+    expect(countKnown(sim, 'gateway-2')).toBe(3);
+    await runUntil(sim, 3 * MINUTE - 1);
     expect(states(sim)).toEqual({ UNHEALTHY: 3 });
-    expect(decided(sim, 'CRITICAL')).toBe(false);
-    await at(sim, 3 * MINUTE + HEALED_BY);
+    expect(hasDecided(sim, 'CRITICAL')).toBe(false);
+    await runUntil(sim, 3 * MINUTE + HEALED_AFTER);
     expect(states(sim)).toEqual({ HEALTHY: 3 });
     expect(sim.ledger.failedCalls).toBe(0);
   });
 
-  it('from the start marks instances that cannot be reached, removes none that beats, and recovers', async () => {
+  it('marks instances that cannot be reached from the start, removes none that beats, and recovers', async () => {
     const faults = [
       { kind: 'block-in', target: 'orders-3', at: -20 * SECOND, forMs: 5 * MINUTE + 20 * SECOND } as const,
     ];
     const sim = newSimulation({ faults });
-    await at(sim, 0);
+    await runUntil(sim, 0);
     expect(stateOf(sim, 'orders-3')).toBe('REGISTERING NEW');
-    await at(sim, 15 * SECOND);
+    await runUntil(sim, 15 * SECOND);
     expect(stateOf(sim, 'orders-3')).toBe('CRITICAL UNPROVED');
-    await at(sim, 5 * MINUTE - 1);
+    await runUntil(sim, 5 * MINUTE - 1);
     expect(stateOf(sim, 'orders-3')).toBe('CRITICAL UNPROVED');
-    await at(sim, 5 * MINUTE + HEALED_BY);
+    await runUntil(sim, 5 * MINUTE + HEALED_AFTER);
     expect(stateOf(sim, 'orders-3')).toBe('HEALTHY BOTH_WAYS_OK');
   });
 
-  it('from the start leaves the sole instance callable', async () => {
+  it('leaves the sole instance callable when it is blocked from the start', async () => {
     const faults = [{ kind: 'block-in', target: 'orders', at: -20 * SECOND, forMs: 5 * MINUTE } as const];
     const sim = newSimulation({ services: { orders: 1 }, faults });
-    await at(sim, 15 * SECOND);
+    await runUntil(sim, 15 * SECOND);
     expect(stateOf(sim, 'orders-1')).toBe('UNHEALTHY LAST');
-    expect(knownTo(sim)).toBe(1);
+    expect(countKnown(sim)).toBe(1);
   });
 
-  it('refused, while the line cannot open again, is not a death while the instance beats', async () => {
+  it('is not a death while the instance beats, though it is refused and the line cannot open again', async () => {
     const sim = newSimulation({
       faults: [
         { kind: 'refuse-in', target: 'orders-1', at: 0, forMs: 5 * MINUTE },
         { kind: 'no-line', target: 'orders-1', at: 100, forMs: 5 * MINUTE - 100 },
       ],
     });
-    await at(sim, SECOND);
+    await runUntil(sim, SECOND);
     expect(stateOf(sim, 'orders-1')).toBe('UNHEALTHY INBOUND_REFUSED');
-    await at(sim, 5 * MINUTE - 1);
+    await runUntil(sim, 5 * MINUTE - 1);
     expect(stateOf(sim, 'orders-1')).toBe('CRITICAL INBOUND_REFUSED');
-    await at(sim, 5 * MINUTE + HEALED_BY);
+    await runUntil(sim, 5 * MINUTE + HEALED_AFTER);
     expect(states(sim)).toEqual({ HEALTHY: 3 });
-    expect(decided(sim, 'removed')).toBe(false);
+    expect(hasDecided(sim, 'removed')).toBe(false);
   });
 
-  it('together with the other one and the line looks like a death, and any sign of life revokes it', async () => {
+  it('looks like a death together with the other one and the line, and any sign of life revokes it', async () => {
     const faults = (['refuse-in', 'block-out', 'no-line'] as const).map((kind) => {
       return { kind, target: 'orders-1', at: 0, forMs: 8 * SECOND };
     });
     const sim = newSimulation({ faults });
-    await at(sim, 200);
+    await runUntil(sim, 200);
     expect(stateOf(sim, 'orders-1')).toBe('CRITICAL PROOF_OF_DEATH');
-    await at(sim, 7 * SECOND);
+    await runUntil(sim, 7 * SECOND);
     expect(stateOf(sim, 'orders-1')).toBe('DEREGISTERING PROOF_OF_DEATH');
-    await at(sim, 8 * SECOND + HEALED_BY);
+    await runUntil(sim, 8 * SECOND + HEALED_AFTER);
     expect(states(sim)).toEqual({ HEALTHY: 3 });
-    expect(decided(sim, 'removed')).toBe(false);
+    expect(hasDecided(sim, 'removed')).toBe(false);
   });
 });
 
 describe('an instance with two endpoints', { timeout: 60_000 }, () => {
   for (const alsoSilent of [false, true]) {
-    it(`of which one is dead is never removed${alsoSilent ? ', without Heartbeat-2 either' : ''}`, async () => {
+    it(`is never removed while one is dead${alsoSilent ? ', without Heartbeat-2 either' : ''}`, async () => {
       const mute = { kind: 'mute', target: 'orders-1', at: 0, forMs: 5 * MINUTE } as const;
       const silent = { kind: 'block-out', target: 'orders-1', at: 0, forMs: 5 * MINUTE } as const;
       const sim = newSimulation({ isTwofold: true, faults: alsoSilent ? [mute, silent] : [mute] });
-      await at(sim, CRITICAL_BY);
+      await runUntil(sim, CRITICAL_BY);
       expect(stateOf(sim, 'orders-1')).toMatch(/^CRITICAL (INBOUND|OUTBOUND)_SILENT$/);
-      await at(sim, 5 * MINUTE - 1);
+      await runUntil(sim, 5 * MINUTE - 1);
       expect(stateOf(sim, 'orders-1')).toMatch(/^CRITICAL/);
-      await at(sim, 5 * MINUTE + HEALED_BY);
+      await runUntil(sim, 5 * MINUTE + HEALED_AFTER);
       expect(states(sim)).toEqual({ HEALTHY: 3 });
     });
   }
@@ -137,54 +137,54 @@ describe('an instance with two endpoints', { timeout: 60_000 }, () => {
       isTwofold: true,
       faults: [{ kind: 'mute', target: 'orders-1', at: 0, forMs: MINUTE }],
     });
-    await at(sim, CRITICAL_BY);
-    const { address } = tenantAt(sim, 'orders-1').process.machine;
-    const instance = sim.registry.registry?.instance(tenantAt(sim, 'orders-1').id ?? '');
+    await runUntil(sim, CRITICAL_BY);
+    const { address } = clientAt(sim, 'orders-1').process.machine;
+    const instance = sim.registry.registry?.instance(clientAt(sim, 'orders-1').id ?? '');
     expect(instance?.ok === true && instance.value.reason.text).toContain(`${address}:3001`);
   });
 });
 
 describe('the death of a process', { timeout: 60_000 }, () => {
-  it('by signal is published in 200 ms, to callers too, and leads to removal in 10.5 s', async () => {
+  it('is published in 200 ms after a signal, to callers too, and leads to removal in 10.5 s', async () => {
     const sim = newSimulation({ faults: [{ kind: 'crash', target: 'orders-1', at: 0, forMs: FOREVER_MS }] });
-    await at(sim, 200);
+    await runUntil(sim, 200);
     expect(stateOf(sim, 'orders-1')).toBe('CRITICAL PROOF_OF_DEATH');
-    expect(knownTo(sim)).toBe(2);
-    await at(sim, 10.5 * SECOND);
+    expect(countKnown(sim)).toBe(2);
+    await runUntil(sim, 10.5 * SECOND);
     expect(stateOf(sim, 'orders-1')).toBe('gone');
     expect(sim.ledger.failedCalls).toBe(0);
   });
 
-  it('by loss of power passes every state in time, and fails no call', async () => {
+  it('passes every state in time after a loss of power, and fails no call', async () => {
     const sim = newSimulation({ faults: [{ kind: 'power', target: 'orders-1', at: 0, forMs: FOREVER_MS }] });
-    await at(sim, UNHEALTHY_BY);
+    await runUntil(sim, UNHEALTHY_AT);
     expect(stateOf(sim, 'orders-1')).toMatch(/^UNHEALTHY/);
-    await at(sim, CRITICAL_BY);
+    await runUntil(sim, CRITICAL_BY);
     expect(stateOf(sim, 'orders-1')).toBe('CRITICAL SILENT');
-    await at(sim, 27.5 * SECOND);
+    await runUntil(sim, 27.5 * SECOND);
     expect(stateOf(sim, 'orders-1')).toBe('DEREGISTERING SILENT');
-    await at(sim, 33 * SECOND);
+    await runUntil(sim, 33 * SECOND);
     expect(stateOf(sim, 'orders-1')).toBe('gone');
     expect(sim.ledger.failedCalls).toBe(0);
   });
 
-  it('of the sole instance is confirmed after twice the time', async () => {
+  it('is confirmed after twice the time for a sole instance', async () => {
     const sim = newSimulation({
       services: { orders: 1 },
       faults: [{ kind: 'power', target: 'orders', at: 0, forMs: FOREVER_MS }],
     });
-    await at(sim, 25 * SECOND);
+    await runUntil(sim, 25 * SECOND);
     expect(stateOf(sim, 'orders-1')).toBe('UNHEALTHY SILENT');
-    await at(sim, LAST_CRITICAL_BY);
+    await runUntil(sim, LAST_CRITICAL_BY);
     expect(stateOf(sim, 'orders-1')).toBe('CRITICAL SILENT');
-    await at(sim, 48 * SECOND);
+    await runUntil(sim, 48 * SECOND);
     expect(stateOf(sim, 'orders-1')).toBe('gone');
   });
 
-  it('followed by a new process at the port within 5 ms supersedes the old id, and the new one is HEALTHY at once', async () => {
+  it('supersedes the old id when a new process has the port within 5 ms, and the new one is HEALTHY at once', async () => {
     const sim = newSimulation({ faults: [{ kind: 'crash', target: 'orders-1', at: 0, forMs: 5 }] });
     const old = (): string => [...sim.known.values()].find(({ place }) => place.name === 'orders-1')?.id ?? '';
-    await at(sim, SECOND);
+    await runUntil(sim, SECOND);
     expect(states(sim)).toEqual({ HEALTHY: 3 });
     expect(stateOf(sim, 'orders-1')).toBe('HEALTHY BOTH_WAYS_OK');
     const answer = sim.registry.registry?.instance(old());
@@ -192,26 +192,26 @@ describe('the death of a process', { timeout: 60_000 }, () => {
     expect(sim.ledger.failedCalls).toBe(0);
   });
 
-  it('followed by another service at the port makes that HEALTHY, and the wrong one executes nothing', async () => {
+  it('makes another service HEALTHY that follows at the port, and the wrong one executes nothing', async () => {
     const sim = newSimulation({ faults: [{ kind: 'usurp', target: 'orders-1', at: 0, forMs: 2 * MINUTE }] });
-    await at(sim, SECOND);
+    await runUntil(sim, SECOND);
     expect(states(sim)).toEqual({ HEALTHY: 2 });
     expect(states(sim, 'usurper')).toEqual({ HEALTHY: 1 });
-    await at(sim, 2 * MINUTE + 15 * SECOND);
+    await runUntil(sim, 2 * MINUTE + 15 * SECOND);
     expect(states(sim)).toEqual({ HEALTHY: 3 });
     expect(states(sim, 'usurper')).toEqual({});
     expect(sim.ledger.failedCalls).toBe(0);
   });
 
-  it('and return of its machine while the old instance is held makes the new process HEALTHY', async () => {
+  it('makes the new process HEALTHY when its machine returns while the old instance is held', async () => {
     const sim = newSimulation({ faults: [{ kind: 'power', target: 'orders', at: 0, forMs: 70 * SECOND }] });
-    await at(sim, 70 * SECOND + 12 * SECOND);
+    await runUntil(sim, 70 * SECOND + 12 * SECOND);
     expect(states(sim)).toEqual({ HEALTHY: 3 });
   });
 
-  it('and return of its machine before silence removes it leaves no missing instance listed', async () => {
+  it('leaves no missing instance listed when its machine returns before silence removes it', async () => {
     const sim = newSimulation({ faults: [{ kind: 'power', target: 'orders', at: 0, forMs: 9 * SECOND }] });
-    await at(sim, 9 * SECOND + 12 * SECOND);
+    await runUntil(sim, 9 * SECOND + 12 * SECOND);
     expect(states(sim)).toEqual({ HEALTHY: 3 });
   });
 });

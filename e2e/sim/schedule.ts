@@ -16,12 +16,12 @@ const SHAPES: readonly Readonly<Record<string, number>>[] = [
 const HOSTS: readonly (number | undefined)[] = [undefined, undefined, undefined, 2, 3];
 const ALL_KINDS = Object.keys(FAULTS) as FaultKind[];
 /** An operator's removal is final, ghosts have no process, a closed port may be taken, and `nothing` changes nothing. */
-const NOT_BY_CHANCE: readonly FaultKind[] = ['operator', 'ghosts', 'half', 'nothing'];
-const BY_CHANCE = ALL_KINDS.filter((kind) => !NOT_BY_CHANCE.includes(kind));
+const EXCLUDED_KINDS: readonly FaultKind[] = ['operator', 'ghosts', 'half', 'nothing'];
+const RANDOM_KINDS = ALL_KINDS.filter((kind) => !EXCLUDED_KINDS.includes(kind));
 /** From a moment to longer than any timeout. */
 const DURATIONS_MS = [5, 50, 500, 2_000, 5_000, 8_000, 13_000, 18_000, 25_000, 40_000, 70_000, 130_000];
-const LATEST_MS = 90_000;
-const MOST_FAULTS = 8;
+const MAX_START_MS = 90_000;
+const MAX_FAULTS = 8;
 
 /** The faults and targets that may occur; whatever is left out is chosen from all there is. */
 export interface PlanConstraints {
@@ -35,13 +35,13 @@ export interface PlanConstraints {
 
 /** Random plans. They shrink to few faults, early and short. */
 export function plans(constraints: PlanConstraints = {}): fc.Arbitrary<SimulationPlan> {
-  const { kinds = BY_CHANCE, durationsMs = DURATIONS_MS } = constraints;
+  const { kinds = RANDOM_KINDS, durationsMs = DURATIONS_MS } = constraints;
   const plan = fc.record({
     seed: fc.nat(),
     services: fc.constantFrom(...SHAPES),
     isDurable: fc.boolean(),
     isTwofold: fc.boolean(),
-    faults: fc.array(faultsOf(kinds, durationsMs), { minLength: 1, maxLength: MOST_FAULTS }),
+    faults: fc.array(faultsOf(kinds, durationsMs), { minLength: 1, maxLength: MAX_FAULTS }),
   });
   return plan.map(({ faults, ...drawn }) => {
     // derived, not drawn, so that a seed that was printed before still makes the same plans but for this
@@ -63,7 +63,7 @@ function faultsOf(
   return fc.record({
     kind: fc.constantFrom(...kinds),
     place: fc.nat(9),
-    at: fc.nat(LATEST_MS / 100).map((tenths) => 100 * tenths),
+    at: fc.nat(MAX_START_MS / 100).map((tenths) => 100 * tenths),
     forMs: fc.constantFrom(...durationsMs),
   });
 }

@@ -13,34 +13,34 @@ import { FOREVER_MS, placesOf } from './plan.js';
 import type { SimulationPlan } from './plan.js';
 import { RegistryNode } from './registry-node.js';
 import type { Request, RequestOutcome, RequestObserver } from './registry-node.js';
-import { answering } from './rpc.js';
-import type { Scene } from './scene.js';
-import { Tenant } from './tenant.js';
-import type { Place } from './tenant.js';
+import { answerWith } from './rpc.js';
+import type { SimulationView } from './simulation-view.js';
+import { ClientProcess } from './client-process.js';
+import type { Place } from './client-process.js';
 import type { Question } from './transport.js';
 import { Truth } from './truth.js';
-import type { Way } from './way.js';
+import type { PathFaults } from './path-faults.js';
 import type { Machine } from './world.js';
 import { World } from './world.js';
 
 const CALM_MS = 60_000;
 /** The time for everything to start before the faults begin. */
 const SETTLING_MS = 20_000;
-const JUDGED_EVERY_MS = 500;
-const SOONEST_RESTART_MS = DYING_MS + 1;
-const OCCUPIED_AGAIN_MS = 500;
+const JUDGE_INTERVAL_MS = 500;
+const MIN_RESTART_MS = DYING_MS + 1;
+const PORT_RETRY_MS = 500;
 const STRANGER = 'stranger-0192f0c1';
 
 /** One simulated run: its machines, its faults, the true state and the checker. */
-export class Simulation implements Scene, FaultTargets, OutsiderHost {
+export class Simulation implements SimulationView, FaultTargets, OutsiderHost {
   readonly world: World;
   readonly network: Network;
   readonly registry: RegistryNode;
   readonly places: readonly Place[];
   /** The process that runs at each place now. */
-  readonly tenants = new Map<Place, Tenant>();
+  readonly clients = new Map<Place, ClientProcess>();
   /** Every process that ever ran, by instance id. */
-  readonly known = new Map<string, Tenant>();
+  readonly known = new Map<string, ClientProcess>();
   readonly truth: Truth;
   readonly ledger: Ledger;
   readonly checker: Checker;
@@ -61,7 +61,7 @@ export class Simulation implements Scene, FaultTargets, OutsiderHost {
     this.outsiders = new Outsiders(this);
     this.truth = new Truth(this);
     this.ledger = new Ledger(this);
-    this.checker = new Checker({ scene: this, truth: this.truth, ledger: this.ledger });
+    this.checker = new Checker({ simulation: this, truth: this.truth, ledger: this.ledger });
     const observer: RequestObserver = {
       answered: (request, outcome) => {
         this.checker.arrived(request, outcome);
@@ -87,11 +87,11 @@ export class Simulation implements Scene, FaultTargets, OutsiderHost {
   /** The whole run: start, faults, calm. Ends early with the first violation. */
   async run(): Promise<void> {
     const ends = this.plan.faults.map(({ at, forMs }) => (forMs >= FOREVER_MS ? at : at + forMs));
-    await this.until(Math.max(0, ...ends) + (this.plan.calmMs ?? CALM_MS));
+    await this.runUntil(Math.max(0, ...ends) + (this.plan.calmMs ?? CALM_MS));
   }
 
   /** Runs until a moment, in ms since the faults could begin, or until the first violation. */
-  async until(ms: number): Promise<void> {
+  async runUntil(ms: number): Promise<void> {
     if (!this.#hasBegun) this.#begin();
     const until = SETTLING_MS + ms;
     while (this.world.now < until && this.ledger.violations.length === 0) {
@@ -101,10 +101,11 @@ export class Simulation implements Scene, FaultTargets, OutsiderHost {
 
   #begin(): void {
     this.#hasBegun = true;
-    for (const fault of this.plan.faults) this.#arrange(fault);
+    for (const fault of this.plan.faults) this.#scheduleFault(fault);
     this.world.after(1, () => this.startRegistry());
-    for (const place of this.places) this.world.after(2 + 1_000 * this.world.random.unit(), () => this.move(place));
-    this.every(JUDGED_EVERY_MS, () => this.checker.judge());
+    for (const place of this.places)
+      this.world.after(2 + 1_000 * this.world.random.unit(), () => this.startProcess(place));
+    this.every(JUDGE_INTERVAL_MS, () => this.checker.judge());
   }
 
   // ---- effects of faults ------------------------------------------------------------------------------------------------
@@ -129,14 +130,14 @@ export class Simulation implements Scene, FaultTargets, OutsiderHost {
   }
 
   /** A new process begins at a place, as soon as its port is free. */
-  move(place: Place, isWanted = (): boolean => true): void {
-    if (this.tenants.get(place)?.process.isAlive === true || !isWanted()) return;
+  startProcess(place: Place, isWanted = (): boolean => true): void {
+    if (this.clients.get(place)?.process.isAlive === true || !isWanted()) return;
     place.machine.isOn = true;
     if (this.#isOccupied(place)) {
-      this.world.after(OCCUPIED_AGAIN_MS, () => this.move(place, isWanted));
+      this.world.after(PORT_RETRY_MS, () => this.startProcess(place, isWanted));
       return;
     }
-    const tenant = new Tenant(this.network, place, {
+    const client = new ClientProcess(this.network, place, {
       bugs: this.#bugs,
       registry: this.registry.machine,
       requested: (request) => this.checker.requested(request),
@@ -145,8 +146,8 @@ export class Simulation implements Scene, FaultTargets, OutsiderHost {
       executed: (by, request, from) => this.checker.executed(by, request, from),
       called: (from, service, call) => this.checker.called(from, service, call),
     });
-    this.tenants.set(place, tenant);
-    if (tenant.id !== null) this.known.set(tenant.id, tenant);
+    this.clients.set(place, client);
+    if (client.id !== null) this.known.set(client.id, client);
     this.changed();
   }
 
@@ -174,8 +175,8 @@ export class Simulation implements Scene, FaultTargets, OutsiderHost {
     if (request.route !== 'beat' || !outcome.ok) return;
     const { id, secret } = request.proof;
     this.outsiders.recordBeat(id, secret, request.beat);
-    const tenant = this.known.get(id);
-    if (tenant !== undefined) tenant.hasBeaten = true;
+    const client = this.known.get(id);
+    if (client !== undefined) client.hasBeaten = true;
   }
 
   placesOf(target: string): readonly Place[] {
@@ -183,8 +184,8 @@ export class Simulation implements Scene, FaultTargets, OutsiderHost {
     return this.places.filter(({ name, service }) => name === target || service === target);
   }
 
-  tenantsOf(target: string): readonly Tenant[] {
-    return this.placesOf(target).flatMap((place) => this.tenants.get(place) ?? []);
+  clientsOf(target: string): readonly ClientProcess[] {
+    return this.placesOf(target).flatMap((place) => this.clients.get(place) ?? []);
   }
 
   machines(target: string): readonly Machine[] {
@@ -194,63 +195,65 @@ export class Simulation implements Scene, FaultTargets, OutsiderHost {
   }
 
   /** The directions between the registry and a target: `in` leads to the target. */
-  ways(target: string): { readonly in: readonly Way[]; readonly out: readonly Way[] } {
+  paths(target: string): { readonly in: readonly PathFaults[]; readonly out: readonly PathFaults[] } {
     const registry = this.registry.machine;
     const machines = target === 'registry' ? this.places.map(({ machine }) => machine) : this.machines(target);
     const others = [...new Set(machines)].filter((machine) => machine !== registry);
     return {
-      in: others.map((machine) => this.network.way(registry, machine)),
-      out: others.map((machine) => this.network.way(machine, registry)),
+      in: others.map((machine) => this.network.path(registry, machine)),
+      out: others.map((machine) => this.network.path(machine, registry)),
     };
   }
 
-  waysOfCallers(target: string): readonly Way[] {
+  callerPaths(target: string): readonly PathFaults[] {
     const gateways = this.places.filter(({ service }) => service === null);
     return this.machines(target).flatMap((machine) =>
-      gateways.map((gateway) => this.network.way(gateway.machine, machine)),
+      gateways.map((gateway) => this.network.path(gateway.machine, machine)),
     );
   }
 
-  lives(target: string): readonly Restartable[] {
-    return target === 'registry' ? [this.#registryLife()] : this.placesOf(target).map((place) => this.#lifeOf(place));
+  restartables(target: string): readonly Restartable[] {
+    return target === 'registry'
+      ? [this.#restartableRegistry()]
+      : this.placesOf(target).map((place) => this.#restartableAt(place));
   }
 
   /** Returns functions that end the usurpers; then the old service starts again. */
-  usurp(target: string): readonly (() => void)[] {
+  startUsurpers(target: string): readonly (() => void)[] {
     return this.placesOf(target)
       .filter(isService)
       .map((place) => {
         const usurper: Place = { ...place, name: `usurper of ${place.name}`, service: 'usurper', watches: [] };
         let isThere = true;
-        this.#lifeOf(place).kill(true);
-        this.world.after(SOONEST_RESTART_MS, () => this.move(usurper, () => isThere));
+        this.#restartableAt(place).kill(true);
+        this.world.after(MIN_RESTART_MS, () => this.startProcess(usurper, () => isThere));
         return () => {
           isThere = false;
-          this.tenants.get(usurper)?.process.die(true);
-          this.tenants.delete(usurper);
-          this.world.after(SOONEST_RESTART_MS, () => this.move(place));
+          this.clients.get(usurper)?.process.die(true);
+          this.clients.delete(usurper);
+          this.world.after(MIN_RESTART_MS, () => this.startProcess(place));
         };
       });
   }
 
   /** Returns functions that remove the other processes; then the displaced ones listen again. */
-  displace(target: string): readonly (() => void)[] {
-    const tenants = this.tenantsOf(target).filter(({ place }) => isService(place));
-    return tenants.map((tenant) => {
-      const { machine, endpoints } = tenant.place;
-      if (tenant.process.isAlive) this.network.unlisten(tenant.process);
-      const stranger = this.network.spawn(machine, `stranger at ${tenant.place.name}`);
+  displaceProcesses(target: string): readonly (() => void)[] {
+    const clients = this.clientsOf(target).filter(({ place }) => isService(place));
+    return clients.map((client) => {
+      const { machine, endpoints } = client.place;
+      if (client.process.isAlive) this.network.unlisten(client.process);
+      const stranger = this.network.spawn(machine, `stranger at ${client.place.name}`);
       for (const { port } of endpoints) {
         if (this.network.listenersAt(machine.address, port).length > 0) continue;
         this.network.listen(
           stranger,
           port,
-          answering((message, end) => this.#answerOfStranger(message, end)),
+          answerWith((message, end) => this.#answerAsStranger(message, end)),
         );
       }
       return () => {
         stranger.die(true);
-        if (tenant.process.isAlive) this.world.after(SOONEST_RESTART_MS, () => this.#listenAgain(tenant));
+        if (client.process.isAlive) this.world.after(MIN_RESTART_MS, () => this.#listenAgain(client));
       };
     });
   }
@@ -261,14 +264,14 @@ export class Simulation implements Scene, FaultTargets, OutsiderHost {
     this.changed();
   }
 
-  #listenAgain(tenant: Tenant): void {
-    if (!tenant.process.isAlive || this.#isOccupied(tenant.place)) return;
-    tenant.listen();
+  #listenAgain(client: ClientProcess): void {
+    if (!client.process.isAlive || this.#isOccupied(client.place)) return;
+    client.listen();
     this.changed();
   }
 
   /** Claims another identity, and executes every request. */
-  #answerOfStranger(message: unknown, end: End): unknown {
+  #answerAsStranger(message: unknown, end: End): unknown {
     const requested = message as { readonly heartbeat1: HeartbeatCall } | Question;
     if ('heartbeat1' in requested) return { instance: STRANGER, nonce: requested.heartbeat1.nonce };
     if ('identity' in requested) return { instance: STRANGER };
@@ -281,13 +284,13 @@ export class Simulation implements Scene, FaultTargets, OutsiderHost {
     return endpoints.some(({ port }) => this.network.listenersAt(machine.address, port).length > 0);
   }
 
-  #arrange(fault: Fault): void {
+  #scheduleFault(fault: Fault): void {
     this.world.after(Math.max(0, fault.at + SETTLING_MS), () => {
       const end = FAULTS[fault.kind](this, fault);
       this.activeFaults += 1;
       this.changed();
       if (fault.forMs >= FOREVER_MS) return;
-      this.world.after(Math.max(SOONEST_RESTART_MS, fault.forMs), () => {
+      this.world.after(Math.max(MIN_RESTART_MS, fault.forMs), () => {
         this.activeFaults -= 1;
         end();
         this.changed();
@@ -295,14 +298,14 @@ export class Simulation implements Scene, FaultTargets, OutsiderHost {
     });
   }
 
-  #registryLife(): Restartable {
+  #restartableRegistry(): Restartable {
     return {
       kill: (hasPower) => {
         if (!hasPower) this.network.powerOff(this.registry.machine);
         this.registry.kill(hasPower);
       },
       stop: () => this.registry.stop(),
-      goOn: () => this.registry.goOn(),
+      resume: () => this.registry.goOn(),
       leave: () => this.registry.kill(true),
       start: () => {
         if (this.registry.process === null) this.startRegistry();
@@ -310,28 +313,28 @@ export class Simulation implements Scene, FaultTargets, OutsiderHost {
     };
   }
 
-  #lifeOf(place: Place): Restartable {
-    const tenant = this.tenants.get(place);
+  #restartableAt(place: Place): Restartable {
+    const client = this.clients.get(place);
     return {
       kill: (hasPower) => {
         if (!hasPower) this.network.powerOff(place.machine);
-        else if (tenant?.process.isAlive === true) this.checker.killed(tenant);
-        tenant?.process.die(hasPower);
+        else if (client?.process.isAlive === true) this.checker.killed(client);
+        client?.process.die(hasPower);
       },
-      stop: () => tenant?.process.stop(),
-      goOn: () => tenant?.process.goOn(),
-      leave: () => void tenant?.leave().then(() => this.changed()),
+      stop: () => client?.process.stop(),
+      resume: () => client?.process.resume(),
+      leave: () => void client?.leave().then(() => this.changed()),
       start: () => this.#startAgain(place),
     };
   }
 
   /** A process that drains ends before the next one begins. */
   #startAgain(place: Place): void {
-    if (this.tenants.get(place)?.process.isAlive !== true) {
-      this.move(place);
+    if (this.clients.get(place)?.process.isAlive !== true) {
+      this.startProcess(place);
       return;
     }
-    if (Number.isFinite(this.tenants.get(place)?.leavesAt)) this.world.after(500, () => this.#startAgain(place));
+    if (Number.isFinite(this.clients.get(place)?.leavesAt)) this.world.after(500, () => this.#startAgain(place));
   }
 }
 

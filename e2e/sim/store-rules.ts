@@ -2,14 +2,14 @@ import type { AdminState, Tombstone } from '@rollcall/core';
 import type { Contents } from '@rollcall/registry';
 import type { RuleContext, Ledger } from './ledger.js';
 import type { Request, RequestOutcome } from './registry-node.js';
-import type { Scene } from './scene.js';
+import type { SimulationView } from './simulation-view.js';
 
 /**
  * S11: what was acknowledged survives any crash of a registry with a durable store: a registration, an operator's
  * setting, a drain, a removal by the instance itself or by an operator.
  */
 export class StoreRules {
-  readonly #scene: Scene;
+  readonly #simulation: SimulationView;
   readonly #ledger: Ledger;
   /** Acknowledged, and not removed since. */
   readonly #acknowledged = new Set<string>();
@@ -21,7 +21,7 @@ export class StoreRules {
   readonly #ended = new Set<string>();
 
   constructor(of: RuleContext) {
-    this.#scene = of.scene;
+    this.#simulation = of.simulation;
     this.#ledger = of.ledger;
   }
 
@@ -54,7 +54,7 @@ export class StoreRules {
 
   /** `found`: what the new process found in its store. A removal that was never acknowledged may be there, too. */
   restarted({ tombstones }: Contents): void {
-    if (this.#scene.plan.isDurable === true) this.#compare(new Set(tombstones.map(({ id }) => id)));
+    if (this.#simulation.plan.isDurable === true) this.#compare(new Set(tombstones.map(({ id }) => id)));
     else {
       this.#adminChanged.clear();
       this.#drained.clear();
@@ -88,7 +88,7 @@ export class StoreRules {
   }
 
   #recordOf(id: string) {
-    const answer = this.#scene.registry.registry?.instance(id);
+    const answer = this.#simulation.registry.registry?.instance(id);
     return answer?.ok === true ? answer.value : null;
   }
 }

@@ -50,7 +50,8 @@ export class NetworkTransport<Request> implements Transport<Request> {
       }
       return connection;
     };
-    const send = (sink: Sink): Exchange => (this.#isClosed ? stillborn(this.#process, sink) : open().send(sink));
+    const send = (sink: Sink): Exchange =>
+      this.#isClosed ? createFailedExchange(this.#process, sink) : open().send(sink);
     return {
       send: (_request: Request, _terms: Terms, sink: Sink) => send(sink),
       ping: (_terms: Terms, sink: Sink) => send(sink),
@@ -64,7 +65,7 @@ export class NetworkTransport<Request> implements Transport<Request> {
   }
 }
 
-function stillborn(process: Process, sink: Sink): Exchange {
+function createFailedExchange(process: Process, sink: Sink): Exchange {
   const timer = process.setTimer(0, () => sink.fail(STOPPED));
   return { openedAt: null, cancel: () => timer.cancel() };
 }

@@ -1,13 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import { Network } from './network.js';
 import type { End } from './network.js';
-import { answering, Exchange } from './rpc.js';
+import { answerWith, Exchange } from './rpc.js';
 import type { Reply } from './rpc.js';
 import type { Process } from './world.js';
 import { World } from './world.js';
 
 /** Two machines, and a process on each; the one of `there` answers requests. */
-function twoMachines(seed = 1) {
+function createTwoMachines(seed = 1) {
   const world = new World(seed);
   const network = new Network(world);
   const [here, there] = [network.machine('here', '10.0.0.1'), network.machine('there', '10.0.0.2')];
@@ -16,12 +16,21 @@ function twoMachines(seed = 1) {
   network.listen(
     called,
     80,
-    answering((message) => `${String(message)}!`),
+    answerWith((message) => `${String(message)}!`),
   );
-  return { world, network, here, there, caller, called, out: network.way(here, there), back: network.way(there, here) };
+  return {
+    world,
+    network,
+    here,
+    there,
+    caller,
+    called,
+    out: network.path(here, there),
+    back: network.path(there, here),
+  };
 }
 
-type TwoMachines = ReturnType<typeof twoMachines>;
+type TwoMachines = ReturnType<typeof createTwoMachines>;
 
 async function answer({ world, network, caller, there }: TwoMachines, passMs = 5_000): Promise<Reply | null> {
   let reply: Reply | null = null;
@@ -67,7 +76,7 @@ describe('virtual time', () => {
 });
 
 function alone(): { world: World; process: Process } {
-  const { world, called } = twoMachines();
+  const { world, called } = createTwoMachines();
   return { world, process: called };
 }
 
@@ -79,7 +88,7 @@ describe('a process', () => {
     process.stop();
     await world.pass(50);
     expect(seen).toEqual([]);
-    process.goOn();
+    process.resume();
     process.setTimer(10, () => seen.push(world.now));
     await world.pass(5);
     expect(seen).toEqual([50]);
@@ -104,7 +113,7 @@ describe('a process', () => {
     process.stop();
     await world.pass(20);
     timer.cancel();
-    process.goOn();
+    process.resume();
     await world.pass(20);
     expect(hasRun).toBe(false);
   });
@@ -112,11 +121,11 @@ describe('a process', () => {
 
 describe('a request over the network', () => {
   it('is answered within a millisecond or three', async () => {
-    expect(await answer(twoMachines())).toMatchObject({ kind: 'answered', message: 'hello!' });
+    expect(await answer(createTwoMachines())).toMatchObject({ kind: 'answered', message: 'hello!' });
   });
 
   it('is refused where no process listens', async () => {
-    const net = twoMachines();
+    const net = createTwoMachines();
     net.network.unlisten(net.called);
     expect(await answer(net)).toMatchObject({ kind: 'refused', text: 'connect ECONNREFUSED 10.0.0.2:80' });
   });
@@ -129,26 +138,26 @@ describe('a request over the network', () => {
     ['the process is stopped', (net: TwoMachines) => net.called.stop()],
   ] as const) {
     it(`times out when ${what}`, async () => {
-      const net = twoMachines();
+      const net = createTwoMachines();
       break_(net);
       expect(await kindOf(net)).toBe('failed');
     });
   }
 
   it('is refused by a firewall that refuses', async () => {
-    const net = twoMachines();
+    const net = createTwoMachines();
     net.out.refused += 1;
     expect(await kindOf(net)).toBe('refused');
   });
 
   it('is answered when only connections the other way are dropped', async () => {
-    const net = twoMachines();
+    const net = createTwoMachines();
     net.back.blocked += 1;
     expect(await kindOf(net)).toBe('answered');
   });
 
   it('is sent again after a second when its first packet is lost', async () => {
-    const net = twoMachines();
+    const net = createTwoMachines();
     net.out.blocked += 1;
     net.world.after(500, () => (net.out.blocked -= 1));
     const reply = await answer(net);
@@ -159,7 +168,7 @@ describe('a request over the network', () => {
   it('is closed without an answer, or refused, by a process that dies', async () => {
     const kinds = new Set<string | undefined>();
     for (let seed = 1; seed <= 40; seed += 1) {
-      const net = twoMachines(seed);
+      const net = createTwoMachines(seed);
       net.called.die(true);
       kinds.add(await kindOf(net));
     }
@@ -167,12 +176,12 @@ describe('a request over the network', () => {
   });
 
   it('is distributed in turns to processes that share a port', async () => {
-    const net = twoMachines();
+    const net = createTwoMachines();
     const other = net.network.spawn(net.there, 'other');
     net.network.listen(
       other,
       80,
-      answering(() => 'other'),
+      answerWith(() => 'other'),
       true,
     );
     const first = await answer(net);
@@ -197,7 +206,7 @@ async function open(net: TwoMachines): Promise<{ mine: End; theirs: End }> {
 
 describe('a connection', () => {
   it('delivers everything in order, also what was sent while it was cut', async () => {
-    const net = twoMachines();
+    const net = createTwoMachines();
     const { mine, theirs } = await open(net);
     const seen: unknown[] = [];
     theirs.onMessage = (message) => void seen.push(message);
@@ -213,7 +222,7 @@ describe('a connection', () => {
   });
 
   it('goes on when only new connections are dropped', async () => {
-    const net = twoMachines();
+    const net = createTwoMachines();
     const { mine, theirs } = await open(net);
     let seen: unknown = null;
     theirs.onMessage = (message) => (seen = message);
@@ -224,7 +233,7 @@ describe('a connection', () => {
   });
 
   it('ends within milliseconds when the process at the other end is killed', async () => {
-    const net = twoMachines();
+    const net = createTwoMachines();
     const { mine } = await open(net);
     let endedAt = 0;
     mine.onEnd = () => (endedAt = net.world.now);
@@ -234,7 +243,7 @@ describe('a connection', () => {
   });
 
   it('does not end when the machine at the other end loses its power, until something is sent to it again', async () => {
-    const net = twoMachines();
+    const net = createTwoMachines();
     const { mine } = await open(net);
     let hasEnded = false;
     mine.onEnd = () => (hasEnded = true);

@@ -53,12 +53,12 @@ export class World {
 
   /** Runs `run` in `ms` (≥ 0). */
   after(ms: number, run: () => void): Timer {
-    const appointment: ScheduledEvent = { at: this.#nowMs + ms, sequence: this.#sequence, run };
+    const event: ScheduledEvent = { at: this.#nowMs + ms, sequence: this.#sequence, run };
     this.#sequence += 1;
-    this.#put(appointment);
+    this.#put(event);
     return {
       cancel: () => {
-        appointment.run = null;
+        event.run = null;
       },
     };
   }
@@ -185,7 +185,7 @@ export class Process implements Time {
   isAlive = true;
   isStopped = false;
   /** When it last continued after a stop, virtual ms. */
-  wentOnAt = -Infinity;
+  resumedAt = -Infinity;
   /** When it died, virtual ms; Infinity while it lives. */
   diedAt = Infinity;
   /** Timers that are set and have not run. */
@@ -241,9 +241,9 @@ export class Process implements Time {
   }
 
   /** An external event: the process sees it at once, when it continues, or never. */
-  sees(run: () => void): void {
+  deliver(run: () => void): void {
     if (!this.isAlive) return;
-    if (this.isStopped) this.#arrived.push(() => this.sees(run));
+    if (this.isStopped) this.#arrived.push(() => this.deliver(run));
     else run();
   }
 
@@ -253,11 +253,11 @@ export class Process implements Time {
   }
 
   /** SIGCONT: due timers run first, or received events, depending on where it was stopped. */
-  goOn(): void {
+  resume(): void {
     if (!this.isStopped) return;
     this.isStopped = false;
     const { world } = this.machine;
-    this.wentOnAt = world.now;
+    this.resumedAt = world.now;
     const timersFirst = world.random.unit() < 0.5;
     const waiting = timersFirst ? [...this.#lateTimers, ...this.#arrived] : [...this.#arrived, ...this.#lateTimers];
     this.#lateTimers = [];

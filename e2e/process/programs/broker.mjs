@@ -24,12 +24,12 @@ class Desk {
     await pass(ANSWER_MS);
     return { id, instance: this.rollcall.id };
   }
-  async told({ id }) {
+  async notify({ id }) {
     await pass(ANSWER_MS);
-    writeSync(notes, `${this.rollcall.id} told ${id}\n`);
+    writeSync(notes, `${this.rollcall.id} notify ${id}\n`);
   }
 }
-const handlers = { find: MessagePattern(`${TOPIC}find`), told: EventPattern(`${TOPIC}told`) };
+const handlers = { find: MessagePattern(`${TOPIC}find`), notify: EventPattern(`${TOPIC}notify`) };
 for (const [name, handler] of Object.entries(handlers)) {
   handler(Desk.prototype, name, Object.getOwnPropertyDescriptor(Desk.prototype, name));
   Payload()(Desk.prototype, name, 0);

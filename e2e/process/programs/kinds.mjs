@@ -14,7 +14,7 @@ import { Rollcall, RollcallModule } from '@rollcall/nestjs';
 const { KIND, SERVICE, NOTES, LEAST_MS, PORT = '0' } = process.env;
 const port = Number(PORT);
 /** `book` takes so long that a draining instance has several of them in flight. */
-const MS = { find: 2, book: 200, told: 20 };
+const MS = { find: 2, book: 200, notify: 20 };
 
 const notes = openSync(NOTES, 'a');
 const packageDefinition = fromJSON(JSON.parse(readFileSync(new URL('shop.json', import.meta.url), 'utf8')));
@@ -48,7 +48,7 @@ function controller(parameter, methods) {
 const overTcp = controller(Payload('id'), {
   find: MessagePattern('find', Transport.TCP),
   book: MessagePattern('book', Transport.TCP),
-  told: EventPattern('told', Transport.TCP),
+  notify: EventPattern('notify', Transport.TCP),
 });
 const overHttp = controller(Query('id'), { find: Get('find'), book: Post('book') });
 const overGrpc = controller(Payload('id'), { find: GrpcMethod('Orders', 'Find'), book: GrpcMethod('Orders', 'Book') });

@@ -169,8 +169,8 @@ const loads = new Map();
 
 const commands = {
   /** Resolves when the first record of the service has arrived, if there is one. */
-  ready: async ({ isThere }) => {
-    if (isThere) await client?.ready(SERVICE, 10_000);
+  ready: async ({ isRegistered }) => {
+    if (isRegistered) await client?.ready(SERVICE, 10_000);
     return {};
   },
   /** Makes `calls` calls at once. */

@@ -1,7 +1,7 @@
 // A Nest service over TCP and HTTP that records each execution in a file, so that those of killed processes are known
 // too. The environment: SERVICE is its name, NOTES the file, PORT the one of TCP. SIGUSR2 turns the FAULT on:
 // `move-in`, it listens only then; `slow`, 50 times slower; `unavailable`, each request fails at once because it cannot
-// serve; `refuse`, at once because the business says no.
+// serve; `refuse`, at once because a business rule refuses it.
 import 'reflect-metadata';
 import { subscribe } from 'node:diagnostics_channel';
 import { openSync, writeSync } from 'node:fs';

@@ -8,7 +8,7 @@ import { NetworkLink } from './link.js';
 import type { LinkObserver } from './link.js';
 import type { End, Network } from './network.js';
 import type { Request } from './registry-node.js';
-import { answering } from './rpc.js';
+import { answerWith } from './rpc.js';
 import { NetworkTransport } from './transport.js';
 import type { Answer, AddressedRequest, Question } from './transport.js';
 import type { Machine, Process } from './world.js';
@@ -28,31 +28,31 @@ export interface Place {
 }
 
 /** Observes what a process sends and receives. */
-export interface TenantObserver {
+export interface ClientObserver {
   readonly registry: Machine;
   readonly bugs: Bugs;
   /** It sends a request to the registry. */
   requested(request: Request): void;
-  frame(frame: Frame, to: Tenant): void;
+  frame(frame: Frame, to: ClientProcess): void;
   /** Its feed confirms that it has delivered everything up to there. */
-  marked(by: Tenant, cursor: Cursor): void;
+  marked(by: ClientProcess, cursor: Cursor): void;
   /** It has executed a request, meant for itself or for another instance. */
   executed(by: InstanceId, question: AddressedRequest, from: Process): void;
   /** A call that may be repeated has ended: null, or why it failed. */
-  called(from: Tenant, service: string, call: { readonly since: number; readonly error: string | null }): void;
+  called(from: ClientProcess, service: string, call: { readonly since: number; readonly error: string | null }): void;
 }
 
 /** The delay between the first watch and the next one: a stream is then replaced by another. */
-const NEXT_WISH_MS = 300;
+const NEXT_WATCH_MS = 300;
 const CALLS_EVERY_MS = 1_000;
 const DRAIN_MS = 10_000;
-const QUIET_MS = 200;
+const DRAIN_QUIET_MS = 200;
 
 /** One process with the real client in it, for its whole life, with the true facts about it. */
-export class Tenant {
+export class ClientProcess {
   readonly place: Place;
   readonly process: Process;
-  readonly bornAt: number;
+  readonly startedAt: number;
   /** Its instance id; null for one that only calls. */
   readonly id: InstanceId | null;
   /** Endpoints that accept and never answer. */
@@ -75,14 +75,14 @@ export class Tenant {
   readonly log = new LineCount();
   readonly #epochOf = new Map<string, string>();
   readonly #network: Network;
-  readonly #observer: TenantObserver;
+  readonly #observer: ClientObserver;
   readonly #rollcall: Rollcall;
 
-  constructor(network: Network, place: Place, observer: TenantObserver) {
+  constructor(network: Network, place: Place, observer: ClientObserver) {
     const process = network.spawn(place.machine, place.name);
     this.place = place;
     this.process = process;
-    this.bornAt = network.world.now;
+    this.startedAt = network.world.now;
     this.#network = network;
     this.#observer = observer;
     const { bugs } = observer;
@@ -109,7 +109,7 @@ export class Tenant {
   }
 
   /** Its last endpoint is closed: connections are refused. Returns how to open it again. */
-  closeLast(): () => void {
+  closeLastEndpoint(): () => void {
     const port = this.place.endpoints.at(-1)?.port ?? 0;
     this.#network.unlisten(this.process, port);
     this.mute.add(port);
@@ -135,14 +135,14 @@ export class Tenant {
   async leave(): Promise<void> {
     this.leavesAt = this.#network.world.now;
     await this.#rollcall.drain({ deadlineMs: DRAIN_MS });
-    await new Promise<void>((resolve) => void this.process.setTimer(QUIET_MS, resolve));
+    await new Promise<void>((resolve) => void this.process.setTimer(DRAIN_QUIET_MS, resolve));
     await this.#rollcall.close();
     this.process.die(true);
   }
 
   #listenAt(port: number): void {
     const answer = (message: unknown, end: End): unknown => (this.mute.has(port) ? null : this.#answer(message, end));
-    this.#network.listen(this.process, port, answering(answer), this.place.isWorker);
+    this.#network.listen(this.process, port, answerWith(answer), this.place.isWorker);
   }
 
   #begin(): void {
@@ -150,15 +150,15 @@ export class Tenant {
     this.#rollcall.start();
     const [first, ...others] = watches;
     if (first !== undefined) this.service(first);
-    if (others.length > 0) this.process.setTimer(NEXT_WISH_MS, () => others.forEach((name) => this.service(name)));
-    if (service === null) watches.forEach((name) => this.#callLater(name));
+    if (others.length > 0) this.process.setTimer(NEXT_WATCH_MS, () => others.forEach((name) => this.service(name)));
+    if (service === null) watches.forEach((name) => this.#scheduleCall(name));
     else this.#rollcall.register(endpoints);
   }
 
   /** Calls again and again, whatever the result. */
-  #callLater(service: string): void {
+  #scheduleCall(service: string): void {
     this.process.setTimer(CALLS_EVERY_MS, () => {
-      this.#callLater(service);
+      this.#scheduleCall(service);
       void this.#call(service);
     });
   }
@@ -178,10 +178,10 @@ export class Tenant {
       if (call.instance === this.id && call.purpose !== 'opinion') this.wasCalled = true;
       return this.#rollcall.answer(call);
     }
-    return this.#work(message as Question, end);
+    return this.#execute(message as Question, end);
   }
 
-  #work(question: Question, end: End): Answer {
+  #execute(question: Question, end: End): Answer {
     if ('identity' in question) return { instance: this.#rollcall.answer({}).instance };
     this.#observer.executed(this.#rollcall.id, question, end.peer!.process);
     return { done: question.call, by: this.#rollcall.id };
@@ -197,7 +197,7 @@ export class Tenant {
         this.cursor = null;
       },
       frame: (frame) => {
-        this.#note(frame);
+        this.#recordEpochs(frame);
         this.#observer.frame(frame, this);
       },
       mark: (cursor) => {
@@ -207,7 +207,7 @@ export class Tenant {
     };
   }
 
-  #note({ event, data }: Frame): void {
+  #recordEpochs({ event, data }: Frame): void {
     if (event === 'reset') {
       this.#epochOf.set(data.service, data.epoch);
       for (const { id } of data.instances) this.epochs.set(id, data.epoch);

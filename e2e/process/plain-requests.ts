@@ -19,7 +19,7 @@ export async function urlOf(registry: Child): Promise<string> {
 const ports = new Map<string, number>();
 
 /** A port of its own, as an address may have few instances: from 1 on, where no process listens on loopback. */
-function portOf(id: string): number {
+function portFor(id: string): number {
   const port = ports.get(id) ?? (ports.size % 1_000) + 1;
   ports.set(id, port);
   return port;
@@ -27,7 +27,7 @@ function portOf(id: string): number {
 
 /** Registering again with another version replaces the record. */
 export function register(url: string, id: string, version = ''): Promise<Response> {
-  const endpoints = [{ protocol: 'tcp', port: portOf(id) }];
+  const endpoints = [{ protocol: 'tcp', port: portFor(id) }];
   return fetch(`${url}/api/v1/register`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
@@ -35,17 +35,17 @@ export function register(url: string, id: string, version = ''): Promise<Respons
   });
 }
 
-const proof = { authorization: `Bearer ${SECRET}` };
+const ownerHeaders = { authorization: `Bearer ${SECRET}` };
 
 /** Deregisters an instance, with its own secret; or an operator removes it. */
-export function remove(url: string, id: string, who: 'instance' | 'operator' = 'instance'): Promise<Response> {
-  const headers = who === 'instance' ? proof : { 'x-rollcall-operator': '1' };
+export function remove(url: string, id: string, by: 'instance' | 'operator' = 'instance'): Promise<Response> {
+  const headers = by === 'instance' ? ownerHeaders : { 'x-rollcall-operator': '1' };
   return fetch(`${url}/api/v1/instances/${id}`, { method: 'DELETE', headers });
 }
 
 /** The instance starts to drain. */
 export function drain(url: string, id: string): Promise<Response> {
-  return fetch(`${url}/api/v1/instances/${id}/drain`, { method: 'POST', headers: proof });
+  return fetch(`${url}/api/v1/instances/${id}/drain`, { method: 'POST', headers: ownerHeaders });
 }
 
 let beats = 0;
@@ -55,13 +55,13 @@ export function beat(url: string, id: string): Promise<Response> {
   beats += 1;
   return fetch(`${url}/api/v1/instances/${id}/heartbeat`, {
     method: 'POST',
-    headers: { 'content-type': 'application/json', ...proof },
+    headers: { 'content-type': 'application/json', ...ownerHeaders },
     body: JSON.stringify({ nonce: null, seq: beats }),
   });
 }
 
 /** An operator sets the weight of an instance. */
-export function weigh(url: string, id: string, weight: number): Promise<Response> {
+export function setWeight(url: string, id: string, weight: number): Promise<Response> {
   return fetch(`${url}/api/v1/instances/${id}`, {
     method: 'PATCH',
     headers: { 'content-type': 'application/json', 'x-rollcall-operator': '1' },
@@ -78,7 +78,7 @@ export interface Listed {
 }
 
 /** The listed instances, by id. */
-export async function listedAt(url: string, service = SERVICE): Promise<ReadonlyMap<string, Listed>> {
+export async function fetchListed(url: string, service = SERVICE): Promise<ReadonlyMap<string, Listed>> {
   const { instances = [] } = (await (await fetch(`${url}/api/v1/services/${service}`)).json()) as {
     instances?: Listed[];
   };
@@ -86,11 +86,11 @@ export async function listedAt(url: string, service = SERVICE): Promise<Readonly
 }
 
 /** The versions of the listed instances, by id. */
-export async function versionsAt(url: string, service = SERVICE): Promise<ReadonlyMap<string, string>> {
-  return new Map([...(await listedAt(url, service))].map(([id, { version }]) => [id, version]));
+export async function fetchVersions(url: string, service = SERVICE): Promise<ReadonlyMap<string, string>> {
+  return new Map([...(await fetchListed(url, service))].map(([id, { version }]) => [id, version]));
 }
 
 /** The ids of the listed instances. */
-export async function idsAt(url: string, service = SERVICE): Promise<ReadonlySet<string>> {
-  return new Set((await versionsAt(url, service)).keys());
+export async function fetchIds(url: string, service = SERVICE): Promise<ReadonlySet<string>> {
+  return new Set((await fetchVersions(url, service)).keys());
 }

@@ -1,5 +1,5 @@
 /** The faults of one direction between two machines. Faults may overlap, so they are counted. */
-export interface Way {
+export interface PathFaults {
   /** No packet gets through. */
   cut: number;
   /** No new connection: a firewall drops them; those that are open go on. */

@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { urlOf } from './by-hand.js';
+import { urlOf } from './plain-requests.js';
 import { freePort } from './free-port.js';
 import { launch } from './launch.js';
 import type { Child } from './launch.js';
@@ -33,7 +33,7 @@ export interface CallerOptions {
 /** The default of an application. */
 const INTERVAL_MS = 5_000;
 const SERVICE = 'orders';
-const HERE: Place = { enter: [], host: '127.0.0.1' };
+const LOCAL_PLACE: Place = { enter: [], host: '127.0.0.1' };
 /** If calls are made later than this, ms, the test measures its own process. */
 const FAIR_LAG_MS = 200;
 const WARM_UP = { rounds: 5, calls: 10 };
@@ -41,13 +41,13 @@ const FAILURES_SHOWN = 3;
 const CHARACTERS_SHOWN = 120;
 
 /** A registry, instances of one service over all protocols, and callers: each a process of its own. */
-export class LawWorld {
+export class LawFixture {
   readonly url: string;
   readonly registry: Child;
   readonly instances: LawInstance[] = [];
   readonly #folder = mkdtempSync(join(tmpdir(), 'rollcall-law-'));
   readonly #notes = join(this.#folder, 'notes');
-  readonly #others: Child[] = [];
+  readonly #otherChildren: Child[] = [];
   readonly #callers: Child[] = [];
   #names = 0;
 
@@ -58,43 +58,43 @@ export class LawWorld {
   }
 
   /** Starts one more instance, which listens when this resolves. */
-  async launch(place: Place = HERE, zone = ''): Promise<LawInstance> {
+  async launch(place: Place = LOCAL_PLACE, zone = ''): Promise<LawInstance> {
     const [tcp, http, grpc] = await Promise.all([freePort(), freePort(), freePort()]);
     const instance = { place, zone, ports: { tcp, http, grpc } };
-    const begun = { ...instance, child: this.#begin(instance) };
-    this.instances.push(begun);
-    await begun.child.line(/^listening /);
-    return begun;
+    const started = { ...instance, child: this.#startInstance(instance) };
+    this.instances.push(started);
+    await started.child.line(/^listening /);
+    return started;
   }
 
   /**
    * Starts other services, separated by commas: one process that lets one listen after the other, and prints `listening
    * <service>`.
    */
-  begin(services: string, env: NodeJS.ProcessEnv = {}): Child {
-    const child = startAt(HERE, 'law service', [], {
+  startServices(services: string, env: NodeJS.ProcessEnv = {}): Child {
+    const child = startAt(LOCAL_PLACE, 'law service', [], {
       ROLLCALL_URL: this.url,
       SERVICE: services,
       NOTES: this.#notes,
       ...env,
     });
-    this.#others.push(child);
+    this.#otherChildren.push(child);
     return child;
   }
 
   /** Starts the instance again, at the same ports, after its process has ended. */
   async relaunch(instance: LawInstance): Promise<LawInstance> {
-    const again = { ...instance, child: this.#begin(instance) };
-    this.instances.splice(this.instances.indexOf(instance), 1, again);
-    await again.child.line(/^listening /);
-    return again;
+    const restarted = { ...instance, child: this.#startInstance(instance) };
+    this.instances.splice(this.instances.indexOf(instance), 1, restarted);
+    await restarted.child.line(/^listening /);
+    return restarted;
   }
 
   /** A process that calls over one protocol and knows the instances. */
   async caller(
     client: Client,
     over: Over,
-    { place = HERE, zone = '', calls = {} }: CallerOptions = {},
+    { place = LOCAL_PLACE, zone = '', calls = {} }: CallerOptions = {},
   ): Promise<LawCaller> {
     this.#names += 1;
     const name = `${client}-${over}-${this.#names}`;
@@ -125,7 +125,7 @@ export class LawWorld {
   }
 
   /** Ends all callers. */
-  async dismiss(): Promise<void> {
+  async endCallers(): Promise<void> {
     const callers = this.#callers.splice(0);
     for (const child of callers) child.kill('SIGKILL');
     await Promise.all(callers.map(({ exited }) => exited));
@@ -138,20 +138,20 @@ export class LawWorld {
   }
 
   /** Calls that must not be executed twice and were. */
-  get twice(): readonly string[] {
+  get executedTwice(): readonly string[] {
     const seen = new Set<string>();
     return this.executed('book').filter((id) => seen.size === seen.add(id).size);
   }
 
   async close(): Promise<void> {
-    await this.dismiss();
-    const all = [...this.#others, ...this.instances.map(({ child }) => child), this.registry];
+    await this.endCallers();
+    const all = [...this.#otherChildren, ...this.instances.map(({ child }) => child), this.registry];
     for (const child of all) child.kill('SIGKILL');
     await Promise.all(all.map(({ exited }) => exited));
     rmSync(this.#folder, { recursive: true });
   }
 
-  #begin({ place, zone, ports }: Omit<LawInstance, 'child'>): Child {
+  #startInstance({ place, zone, ports }: Omit<LawInstance, 'child'>): Child {
     const child = startAt(place, 'law service', [], {
       ROLLCALL_URL: this.url,
       ROLLCALL_ZONE: zone,
@@ -160,7 +160,7 @@ export class LawWorld {
       HOST: place.host,
       PORTS: PROTOCOLS.map((over) => ports[over]).join(),
     });
-    this.#others.push(child);
+    this.#otherChildren.push(child);
     return child;
   }
 }
@@ -186,7 +186,7 @@ export interface Load {
 }
 
 /** The same command to both callers at the same time. */
-export async function beside(
+export async function runConcurrently(
   { over, rollcall, bare }: Pair,
   command: (caller: LawCaller) => Promise<Report>,
 ): Promise<PairReport> {
@@ -195,7 +195,7 @@ export async function beside(
 }
 
 /** The same command to one after the other, for what needs the whole machine. */
-export async function inTurn(
+export async function runSequentially(
   { over, rollcall, bare }: Pair,
   command: (caller: LawCaller) => Promise<Report>,
 ): Promise<PairReport> {
@@ -204,39 +204,39 @@ export async function inTurn(
 }
 
 /**
- * Runs a scenario for each of the pairs, prints the figures and returns the violations that `judge` finds; none are
- * expected. A run in which calls were made late says little: if it has violations, other than guesses, which a slow
+ * Runs a scenario for each of the pairs, prints the figures and returns the violations that `findViolations` finds; none are
+ * expected. A run in which calls were made late proves little: if it has violations, other than guesses, which a slow
  * machine does not excuse, it is repeated once, and then only guesses count.
  */
 export async function compare(
   scenario: string,
   run: () => Promise<PairReport | readonly PairReport[]>,
-  { judge = worse, more = () => '' }: Judging = {},
+  { findViolations = findShortfalls, details = () => '' }: CompareOptions = {},
 ): Promise<readonly string[]> {
   for (let isFirst = true; ; isFirst = false) {
     const reports = [await run()].flat();
-    for (const report of reports) say(scenario, report, more(report));
+    for (const report of reports) printFigures(scenario, report, details(report));
     const lagMs = Math.max(...reports.flatMap(({ rollcall, bare }) => [rollcall.lagMs, bare.lagMs]));
-    const found = reports.flatMap(judge);
-    const guesses = reports.flatMap(guessed);
+    const found = reports.flatMap(findViolations);
+    const guesses = reports.flatMap(findGuesses);
     if (found.length === 0 || guesses.length > 0 || lagMs <= FAIR_LAG_MS) return found;
     if (!isFirst) {
-      console.warn(`${scenario} is judged loosely: calls were made up to ${lagMs} ms late.`);
+      console.warn(`${scenario} is checked for guesses only: calls were made up to ${lagMs} ms late.`);
       return guesses;
     }
     console.warn(`${scenario} is repeated once: calls were made up to ${lagMs} ms late.`);
   }
 }
 
-export interface Judging {
-  /** Returns the violations as texts. Default: `worse`. */
-  readonly judge?: (report: PairReport) => readonly string[];
+export interface CompareOptions {
+  /** Returns the violations as texts. Default: `findShortfalls`. */
+  readonly findViolations?: (report: PairReport) => readonly string[];
   /** Further output. */
-  readonly more?: (report: PairReport) => string;
+  readonly details?: (report: PairReport) => string;
 }
 
 /** Opens connections and runs code that is slow on its first run. */
-export async function warm(pairs: readonly Pair[]): Promise<readonly Pair[]> {
+export async function warmUp(pairs: readonly Pair[]): Promise<readonly Pair[]> {
   const terms = { deadlineMs: 10_000, idempotent: true };
   const callers = pairs.flatMap(({ rollcall, bare }) => [rollcall, bare]);
   for (let round = 0; round < WARM_UP.rounds; round += 1) {
@@ -246,7 +246,7 @@ export async function warm(pairs: readonly Pair[]): Promise<readonly Pair[]> {
 }
 
 /** All callers make calls while `run` runs. */
-export async function under(
+export async function runUnderLoad(
   pairs: readonly Pair[],
   { rates, terms }: Load,
   run: () => Promise<void>,
@@ -254,17 +254,17 @@ export async function under(
   const callers = pairs.flatMap(({ rollcall, bare }) => [rollcall, bare]);
   await Promise.all(callers.map((caller) => caller.start('load', rates, terms)));
   await run();
-  return Promise.all(pairs.map((pair) => beside(pair, (caller) => caller.stop('load'))));
+  return Promise.all(pairs.map((pair) => runConcurrently(pair, (caller) => caller.stop('load'))));
 }
 
 /** A registry and `instances` instances of one service. */
-export async function openWorld(instances: number, place: Place = HERE): Promise<LawWorld> {
+export async function startLawFixture(instances: number, place: Place = LOCAL_PLACE): Promise<LawFixture> {
   const args = ['up', '--json', '--port', '0', '--interval', String(INTERVAL_MS), '--memory'];
-  const open = place === HERE ? [] : ['--host', place.host, '--insecure'];
+  const open = place === LOCAL_PLACE ? [] : ['--host', place.host, '--insecure'];
   const registry = startAt(place, 'rollcall', [...args, ...open]);
-  const world = new LawWorld(registry, await urlOf(registry));
-  await Promise.all(Array.from({ length: instances }, () => world.launch(place)));
-  return world;
+  const fixture = new LawFixture(registry, await urlOf(registry));
+  await Promise.all(Array.from({ length: instances }, () => fixture.launch(place)));
+  return fixture;
 }
 
 function startAt(
@@ -277,19 +277,19 @@ function startAt(
   return launch(command, rest, { env, hasInput: program === 'law caller' });
 }
 
-const counted = (failed: Report['failed']): string =>
+const failuresText = (failed: Report['failed']): string =>
   `{${Object.entries(failed)
     .map(([code, count]) => `${code}:${count}`)
     .join(',')}}`;
 
-const times = ({ ms: { p50, p99, max } }: Report): string => `${p50}/${p99}/${max}`;
+const durationsText = ({ ms: { p50, p99, max } }: Report): string => `${p50}/${p99}/${max}`;
 
 /** Prints one line: the number of failures, by code, and those of the bare client; p50, p99 and the maximum of each. */
-export function say(scenario: string, { over, rollcall, bare }: PairReport, more = ''): void {
-  const ours = `calls=${rollcall.calls} failed=${counted(rollcall.failed)}`;
-  const theirs = `bare_calls=${bare.calls} bare_failed=${counted(bare.failed)}`;
-  const all = `${ours} ${theirs} ms=${times(rollcall)} bare_ms=${times(bare)} lag_ms=${rollcall.lagMs}`;
-  console.log(`LAW ${scenario} ${over} ${all} ${more}`.trimEnd());
+export function printFigures(scenario: string, { over, rollcall, bare }: PairReport, details = ''): void {
+  const ours = `calls=${rollcall.calls} failed=${failuresText(rollcall.failed)}`;
+  const theirs = `bare_calls=${bare.calls} bare_failed=${failuresText(bare.failed)}`;
+  const all = `${ours} ${theirs} ms=${durationsText(rollcall)} bare_ms=${durationsText(bare)} lag_ms=${rollcall.lagMs}`;
+  console.log(`LAW ${scenario} ${over} ${all} ${details}`.trimEnd());
 }
 
 export const failedOf = ({ failed }: Report): number => Object.values(failed).reduce((sum, one) => sum + one, 0);
@@ -311,25 +311,25 @@ const GUESSES: ReadonlySet<string> = new Set([
 ]);
 
 /** Violations, as texts: calls that failed by such a decision. */
-export const guessed = (report: PairReport): readonly string[] =>
-  Object.keys(report.rollcall.failed).some((code) => GUESSES.has(code)) ? inWords(report) : [];
+export const findGuesses = (report: PairReport): readonly string[] =>
+  Object.keys(report.rollcall.failed).some((code) => GUESSES.has(code)) ? describeReport(report) : [];
 
 /** The same, and whether a larger share of our calls failed than of the bare client's beside them. */
-export const worse = (report: PairReport): readonly string[] =>
+export const findShortfalls = (report: PairReport): readonly string[] =>
   failedOf(report.rollcall) / report.rollcall.calls > failedOf(report.bare) / report.bare.calls
-    ? inWords(report)
-    : guessed(report);
+    ? describeReport(report)
+    : findGuesses(report);
 
 /** Violations, as texts: any of our calls that failed. */
-export const failing = (report: PairReport): readonly string[] =>
-  failedOf(report.rollcall) > 0 ? inWords(report) : [];
+export const findFailures = (report: PairReport): readonly string[] =>
+  failedOf(report.rollcall) > 0 ? describeReport(report) : [];
 
-function inWords({ over, rollcall, bare }: PairReport): readonly string[] {
+function describeReport({ over, rollcall, bare }: PairReport): readonly string[] {
   const first = rollcall.failures
     .slice(0, FAILURES_SHOWN)
     .map(({ dueMs, text, attempts }) => `${dueMs} ms: ${text.slice(0, CHARACTERS_SHOWN)} [${attempts.join(', ')}]`);
   return [
-    `${over}: ${counted(rollcall.failed)} of ${rollcall.calls}, bare ${counted(bare.failed)} of ${bare.calls}`,
+    `${over}: ${failuresText(rollcall.failed)} of ${rollcall.calls}, bare ${failuresText(bare.failed)} of ${bare.calls}`,
     ...first,
   ];
 }
