@@ -4,18 +4,30 @@ import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from './run.mjs';
 
-/** Files, by name, that prove no promise of README.md, or one that something else in `npm test` proves too. */
+/** Files of e2e, by name, that prove no promise of README.md, or one that another file in `npm test` proves too. */
 const ONLY_IN_ALL = {
-  process: /^(guide-.+|kinds|kinds-(embedded|obstacles|tls)|many-services|deploy|prometheus|systemd)$/,
-  browser: /^wire$/,
-  packages: /^(clone|compilers|manifests|types)$/,
+  security: /^(floods|fuzz|mtls|wire-fuzz)$/,
+  process:
+    /^(guide-.+|address|brokers|calls-weakness|cluster|command-line|deploy|disk-full|doctor-(calls|instances|trouble)|environment-failures|examples|grpc-typed|hardening|kinds|kinds-(embedded|obstacles|tls)|many-services|metrics-doc|mtls-rotation|prometheus|registry-tls|restored|systemd)$/,
+  browser: /^(events|instances|lazy-topology|links|namespaces|questions|sizes|wire)$/,
+  packages: /^(apps|clone|compilers|filters|manifests|matrix|types)$/,
+};
+
+/** The same for tests beside the sources that a suite runs (vitest.config.ts). */
+const SOURCE_TESTS_ONLY_IN_ALL = {
+  sim: [
+    'packages/cli/**',
+    'packages/client/src/registry-client/http-poll.test.ts',
+    'packages/registry/src/probing/batch-size.test.ts',
+  ],
+  security: ['packages/registry/src/http/access/{access-log,tls-change,tls-distrust}.test.ts'],
 };
 
 /** They judge latency, order or throughput, or make a load that disturbs others: one at a time, beside nothing. */
 const ALONE = {
   security: /^(floods|wire-fuzz)$/,
   process:
-    /^(brokers|calls-.+|cluster|disk-(folder|full)|examples|faults|grpc-typed|kinds-(drain|embedded)|concurrent-services|mtls-rotation|restored|silence)$/,
+    /^(brokers|calls-.+|cluster|disk-(folder|full)|examples|faults|grpc-typed|kinds-(drain|embedded)|many-services|mtls-rotation|restored|silence)$/,
   browser: /^wire$/,
 };
 
@@ -36,7 +48,8 @@ export function runsOf(suite, { isAll }) {
   const serial = chosen.filter((name) => alone?.test(name) === true);
   const concurrent = chosen.filter((name) => !serial.includes(name));
   const paths = (names) => names.map((name) => `e2e/${suite}/${name}.test.ts`);
-  const sourceTests = BESIDE_SOURCES[suite] ?? [];
+  const left = isAll ? [] : (SOURCE_TESTS_ONLY_IN_ALL[suite] ?? []);
+  const sourceTests = [...(BESIDE_SOURCES[suite] ?? []), ...left.map((glob) => `--exclude=${glob}`)];
   const together = ['--fileParallelism', `--maxWorkers=${WORKERS[suite]}`, ...paths(concurrent), ...sourceTests];
   return serial.length === 0 ? [together] : [together, ['--no-fileParallelism', ...paths(serial)]];
 }

@@ -8,7 +8,7 @@ import { readPositiveInteger, search } from './search.js';
 import { Simulation } from './simulation.js';
 
 const SEED = 20_260_101;
-const RUNS = isShort ? 150 : 600;
+const RUNS = isShort ? 100 : 600;
 const RUNS_OF_CLOCKS = isShort ? 15 : 40;
 
 describe('random plans of a fixed seed', { timeout: 300_000 }, () => {

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { isShort } from '../variants.js';
 import { readPositiveInteger, search } from './search.js';
 
-const RUNS = isShort ? 150 : 600;
+const RUNS = isShort ? 100 : 600;
 
 describe('random plans of a fresh seed', () => {
   it('break no invariant', { timeout: 3_600_000 }, async () => {
