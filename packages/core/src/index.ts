@@ -54,7 +54,7 @@ export {
   STATES,
 } from './lifecycle/vitals.js';
 export type { Cause, Fleet, Phase, State, Unheard, Vitals } from './lifecycle/vitals.js';
-export { REASON_CODES, REASON_TEXTS, reasonFor, unheld } from './lifecycle/reason.js';
+export { REASON_CODES, REASON_TEXTS, partsOf, reasonFor } from './lifecycle/reason.js';
 export type { Reason, ReasonCode } from './lifecycle/reason.js';
 
 // the wire

@@ -1,5 +1,5 @@
 /** The texts of the terminal, with the terms of the dashboard: state, reason, since, next. */
-import { printableText, REASON_TEXTS, unheld } from '@rollcall/core';
+import { partsOf, printableText } from '@rollcall/core';
 import type { Instance, Reason } from '@rollcall/core';
 import { columnsOf, padded } from './columns.js';
 
@@ -35,21 +35,10 @@ export const tripText = (ms: number): string => `${ms < 10 ? ms.toFixed(1) : Mat
  * held by self-preservation the failure comes first and the hold second.
  */
 export function explainReason(reason: Reason): { readonly sentence: string; readonly evidence: string } {
-  const { cause, rule } = unheld(reason);
-  if (rule === null) return splitReason(reason);
-  const { sentence: what, evidence } = splitReason(cause);
-  return {
-    sentence: what,
-    evidence: `${evidence === '' ? '' : `${evidence}; `}self-preservation holds it: ${printable(rule)}`,
-  };
-}
-
-function splitReason(reason: Reason): { readonly sentence: string; readonly evidence: string } {
-  const text = printable(reason.text);
-  // a newer registry may send reasons that are not in our table
-  const known: string | undefined = REASON_TEXTS[reason.code];
-  if (known === undefined || !text.startsWith(`${known}: `)) return { sentence: toSentence(text), evidence: '' };
-  return { sentence: toSentence(known), evidence: text.slice(known.length + 2).replace(/^connect /, '') };
+  const { sentence, detail, rule } = partsOf({ code: reason.code, text: printable(reason.text) });
+  const error = detail.replace(/^connect /, '');
+  const hold = rule === null ? '' : `self-preservation holds it: ${rule}`;
+  return { sentence: toSentence(sentence), evidence: [error, hold].filter((part) => part !== '').join('; ') };
 }
 
 /** The next transition if nothing else happens, without a full stop; empty if none is known. */

@@ -49,6 +49,8 @@ export const REASON_TEXTS: Readonly<Record<ReasonCode, string>> = {
   SUPERSEDED: 'another process took its address and it is gone',
 };
 
+/** Between the sentence of a code and its detail. */
+const SEPARATOR = ': ';
 /** Between the rule by which self-preservation holds an instance and what fails there. */
 const HELD_THOUGH = '; of this one: ';
 
@@ -57,23 +59,39 @@ export function preservedReason(rule: string, cause: Reason): Reason {
   return reasonFor('PRESERVED', `${rule}${HELD_THOUGH}${cause.text}`);
 }
 
-/** A reason in two parts: what fails, and by which rule self-preservation holds the instance all the same (null: it does not). */
-export function unheld(reason: Reason): { readonly cause: Reason; readonly rule: string | null } {
-  const start = `${REASON_TEXTS.PRESERVED}: `;
-  const at = reason.text.indexOf(HELD_THOUGH);
-  if (reason.code !== 'PRESERVED' || !reason.text.startsWith(start) || at < 0) return { cause: reason, rule: null };
-  const text = reason.text.slice(at + HELD_THOUGH.length);
-  const code = REASON_CODES.find(
-    (known) => text === REASON_TEXTS[known] || text.startsWith(`${REASON_TEXTS[known]}: `),
-  );
-  return code === undefined
-    ? { cause: reason, rule: null }
-    : { cause: { code, text }, rule: reason.text.slice(start.length, at) };
+/** The parts of which the text of a reason is made. */
+export interface ReasonParts {
+  /** What fails; for an instance that self-preservation holds, the reason for which it would be CRITICAL. */
+  readonly code: ReasonCode;
+  /** The sentence of the code; the whole text if this version does not know the code. */
+  readonly sentence: string;
+  /** An error verbatim, with its address; empty: none. */
+  readonly detail: string;
+  /** The rule by which self-preservation holds the instance; null: it does not. */
+  readonly rule: string | null;
 }
 
+/** Takes apart what `reasonFor` and `preservedReason` put together. */
+export function partsOf({ code, text }: Reason): ReasonParts {
+  const known: string | undefined = REASON_TEXTS[code];
+  // a newer registry may send codes and texts that this version does not know
+  if (known === undefined || !isTextOf(code, text)) return { code, sentence: text, detail: '', rule: null };
+  const detail = text.slice(known.length + SEPARATOR.length);
+  const parts = { code, sentence: known, detail, rule: null };
+  const at = detail.indexOf(HELD_THOUGH);
+  if (code !== 'PRESERVED' || at < 0) return parts;
+  const cause = detail.slice(at + HELD_THOUGH.length);
+  const causeCode = REASON_CODES.find((one) => isTextOf(one, cause));
+  return causeCode === undefined ? parts : { ...partsOf({ code: causeCode, text: cause }), rule: detail.slice(0, at) };
+}
+
+const isTextOf = (code: ReasonCode, text: string): boolean =>
+  text === REASON_TEXTS[code] || text.startsWith(`${REASON_TEXTS[code]}${SEPARATOR}`);
+
+/** `detail`: an error verbatim, with its address. */
 export function reasonFor(code: ReasonCode, detail?: string): Reason {
   return {
     code,
-    text: detail === undefined || detail === '' ? REASON_TEXTS[code] : `${REASON_TEXTS[code]}: ${detail}`,
+    text: detail === undefined || detail === '' ? REASON_TEXTS[code] : `${REASON_TEXTS[code]}${SEPARATOR}${detail}`,
   };
 }

@@ -1,6 +1,6 @@
 /** Texts about an instance: state, reason, since, next, in this order everywhere. */
-import { notCallableText, unheld } from '@rollcall/core';
-import type { CallableCount, Forecast, Instance, Reason, ReasonCode } from '@rollcall/core';
+import { notCallableText, partsOf } from '@rollcall/core';
+import type { CallableCount, Forecast, Instance, ReasonCode } from '@rollcall/core';
 import { ageText, clockText, plural } from './age.js';
 
 /** A sentence in the present tense, and one for an old view. */
@@ -68,23 +68,15 @@ const REASONS: Readonly<Record<ReasonCode, Tenses>> = {
  * self-preservation holds, the failure comes first and the hold second.
  */
 export function reasonText({ reason }: Pick<Instance, 'reason'>, isOld = false): string {
-  const { cause, rule } = unheld(reason);
-  if (rule === null) return plainReason(reason, isOld);
-  return `${plainReason(cause, isOld)} Self-preservation ${isOld ? 'held' : 'holds'} it.`;
-}
-
-function plainReason(reason: Reason, isOld: boolean): string {
-  const texts = (REASONS as Readonly<Record<string, Tenses | undefined>>)[reason.code];
-  if (texts === undefined) return `${reason.text.charAt(0).toUpperCase()}${reason.text.slice(1)}.`;
-  return isOld ? texts.old : texts.live;
+  const { code, sentence, rule } = partsOf(reason);
+  const texts = (REASONS as Readonly<Record<string, Tenses | undefined>>)[code];
+  const unknown = `${sentence.charAt(0).toUpperCase()}${sentence.slice(1)}.`;
+  const text = texts === undefined ? unknown : texts[isOld ? 'old' : 'live'];
+  return rule === null ? text : `${text} Self-preservation ${isOld ? 'held' : 'holds'} it.`;
 }
 
 /** The error, verbatim, with its address; empty: none. */
-export function evidenceOf({ reason: shown }: Pick<Instance, 'reason'>): string {
-  const reason = unheld(shown).cause;
-  const colon = reason.text.indexOf(': ', reason.code === 'PROOF_OF_DEATH' ? 'dead: '.length : 0);
-  return colon < 0 ? '' : reason.text.slice(colon + 2);
-}
+export const evidenceOf = ({ reason }: Pick<Instance, 'reason'>): string => partsOf(reason).detail;
 
 /** The next transition. `ratio`: the elapsed share of the time until then, 0 … 1; null: there is no clock to show. */
 export interface NextText {
