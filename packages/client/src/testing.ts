@@ -62,7 +62,7 @@ export type {
   FaultOf,
   HostRequest,
   Connection,
-  ConnectionEnd as LineEnd,
+  ConnectionEnd,
   Loop,
   Network,
   HostSpan,
