@@ -209,8 +209,8 @@ export class SharedChannel implements SimulatedChannel {
 
   #begin(call: number | null, terms: Terms, sink: Sink): Exchange {
     this.#lastNumber += 1;
-    const exchange = new InFlightExchange({ number: this.#lastNumber, call }, terms, sink, (exchange) =>
-      this.#cancel(exchange),
+    const exchange = new InFlightExchange({ number: this.#lastNumber, call }, terms, sink, (cancelled) =>
+      this.#cancel(cancelled),
     );
     this.#exchanges.set(exchange.number, exchange);
     this.#connection ??= this.#open();

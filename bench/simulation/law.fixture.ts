@@ -71,11 +71,11 @@ function createWorld({ loads, faultSpecs, knownAtMs, ...rest }: WorldSpec): Worl
 function createFault({ kind, mask: bits, span: { fromMs, lastsMs }, ms }: FaultSpec, count: number): Fault {
   const all = Array.from({ length: count }, (_, host) => host);
   const masked = all.filter((host) => (bits & (1 << host)) !== 0);
-  const span = { fromMs, toMs: fromMs + lastsMs, hosts: masked.length === 0 ? all : masked };
-  if (kind === 'delay') return { kind, ms, ...span };
-  if (kind === 'overloaded') return { kind, retryAfterMs: ms, ...span };
+  const hostSpan = { fromMs, toMs: fromMs + lastsMs, hosts: masked.length === 0 ? all : masked };
+  if (kind === 'delay') return { kind, ms, ...hostSpan };
+  if (kind === 'overloaded') return { kind, retryAfterMs: ms, ...hostSpan };
   if (kind === 'caller-pause') return { kind, fromMs, toMs: fromMs + lastsMs };
-  return { kind: kind === 'cut' || kind === 'pause' ? kind : 'dead', ...span };
+  return { kind: kind === 'cut' || kind === 'pause' ? kind : 'dead', ...hostSpan };
 }
 
 type Death = Extract<Fault, { readonly kind: 'dead' }>;

@@ -109,10 +109,10 @@ export function findBreaches(world: World, { ours, bareSuccesses }: LawCase, all
       `${ownSuccesses} of ${ours.length} calls succeed (${unavoidable} more broke off after they were written), beside ${bareSuccesses} of a bare client: ${describeErrors(ours)}`,
     );
   }
-  const twice = findExecutedTwice(ours);
-  if (twice.length > 0)
+  const executedTwice = findExecutedTwice(ours);
+  if (executedTwice.length > 0)
     found.push(
-      `${twice.length} calls that are not idempotent were executed twice, the first is ${describeFirst(twice)}`,
+      `${executedTwice.length} calls that are not idempotent were executed twice, the first is ${describeFirst(executedTwice)}`,
     );
   const guessed = ours.filter((record) => isGuess(world, record) && couldBeServed(world, record));
   if (guessed.length > 0)

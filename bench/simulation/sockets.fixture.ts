@@ -141,13 +141,13 @@ function tcpAnswer({ exchange: id, content }: Answer): object {
 
 /** A client’s socket to an HTTP service, with one request at a time. */
 class HttpSocket extends Duplex {
-  readonly #line: Connection;
+  readonly #connection: Connection;
   #text = '';
   #exchange = 0;
 
   constructor(open: OpenConnection) {
     super();
-    this.#line = open({
+    this.#connection = open({
       opened: () => this.emit('secureConnect'),
       received: (answer) => this.push(httpAnswer(answer)),
       closed: (isRefused) => this.destroy(isRefused ? refusedError() : undefined),
@@ -180,13 +180,13 @@ class HttpSocket extends Duplex {
     if (end >= 0 && body.length >= Number(headerIn(head, 'content-length') ?? 0)) {
       this.#text = '';
       this.#exchange += 1;
-      this.#line.send(httpRequestOf(head, body, this.#exchange));
+      this.#connection.send(httpRequestOf(head, body, this.#exchange));
     }
     done();
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
-    this.#line.close();
+    this.#connection.close();
     done(error);
   }
 }

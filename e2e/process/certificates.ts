@@ -39,12 +39,23 @@ export class Certificates {
     await openssl('req', ...NEW_KEY, '-subj', '/CN=test', '-keyout', pair.keyFile, '-out', request);
     const issuer = ['-CA', by.certFile, '-CAkey', by.keyFile, '-CAcreateserial'];
     // a validity that ended before it began
-    const life = isNotYetValid
+    const validityArgs = isNotYetValid
       ? ['-not_before', '22000101000000Z', '-not_after', '22000102000000Z']
       : days > 0
         ? ['-days', String(days)]
         : ['-not_before', '20200101000000Z', '-not_after', '20200102000000Z'];
-    await openssl('x509', '-req', '-in', request, ...issuer, ...life, '-extfile', extensions, '-out', pair.certFile);
+    await openssl(
+      'x509',
+      '-req',
+      '-in',
+      request,
+      ...issuer,
+      ...validityArgs,
+      '-extfile',
+      extensions,
+      '-out',
+      pair.certFile,
+    );
     return pair;
   }
 

@@ -218,7 +218,7 @@ describe('a key of the demo', () => {
         events(demo)
           .slice(from)
           .flatMap((one) => (one.event === 'notice' ? one.text : []))
-          .find((text) => text.startsWith(`${key}: `)),
+          .find((line) => line.startsWith(`${key}: `)),
       TIMEOUT_MS,
     );
     return { text, from };
@@ -325,7 +325,7 @@ describe('a key of the demo', () => {
         events(demo)
           .slice(from)
           .flatMap((one) => (one.event === 'notice' ? one.text : []))
-          .find((text) => /the registry is back \(pid \d+\): 7 of 7 instances are HEALTHY again$/.test(text)),
+          .find((line) => /the registry is back \(pid \d+\): 7 of 7 instances are HEALTHY again$/.test(line)),
       TIMEOUT_MS,
     );
     expect(back).toMatch(/^r: /);

@@ -197,13 +197,11 @@ describe('deploy/compose.yaml', () => {
     const service = at(compose, 'services.a.environment') as Record<string, string>;
     expect(service['ROLLCALL_TOKEN']).toBe('${ROLLCALL_TOKEN:-}');
     const env = { ...service, ROLLCALL_URL: url.origin };
-    const withToken = start('a', [], { ...env, ROLLCALL_TOKEN: token });
-    const withoutToken = start('a', [], { ...env, ROLLCALL_TOKEN: '' });
-    await withToken.line(/is HEALTHY/);
-    await waitFor('it logs why', () =>
-      [...withoutToken.out, ...withoutToken.err].some((line) => line.includes('ROLLCALL_TOKEN')),
-    );
-    for (const child of [withToken, withoutToken, registry]) child.kill('SIGKILL');
+    const permitted = start('a', [], { ...env, ROLLCALL_TOKEN: token });
+    const refused = start('a', [], { ...env, ROLLCALL_TOKEN: '' });
+    await permitted.line(/is HEALTHY/);
+    await waitFor('it logs it', () => [...refused.out, ...refused.err].some((line) => line.includes('ROLLCALL_TOKEN')));
+    for (const child of [permitted, refused, registry]) child.kill('SIGKILL');
   });
 
   it('every mounted volume exists', () => {
@@ -349,13 +347,9 @@ function temporary(): string {
 }
 
 function commandsOfServices(): readonly (readonly string[])[] {
-  const composeCommands = Object.values(at(compose, 'services') as Tree).map((service) =>
-    listAt<string>(service, 'command'),
-  );
-  const manifestCommands = manifests.map((manifest) =>
-    listAt<string>(manifest, 'spec.template.spec.containers.0.command'),
-  );
-  return [...composeCommands, ...manifestCommands].filter((command) => command.length > 0);
+  const inCompose = Object.values(at(compose, 'services') as Tree).map((service) => listAt<string>(service, 'command'));
+  const inManifests = manifests.map((manifest) => listAt<string>(manifest, 'spec.template.spec.containers.0.command'));
+  return [...inCompose, ...inManifests].filter((command) => command.length > 0);
 }
 
 /** The command at the head of the compose file, without quotes and without the path of its file. */

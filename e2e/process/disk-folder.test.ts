@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { beat, fetchIds, register, startRegistry, urlOf } from './plain-requests.js';
-import { doctor, expectFinding } from './doctor-stage.js';
+import { doctor, finding } from './doctor-stage.js';
 import { endAll } from './spawn.js';
 import type { Child } from './spawn.js';
 import { waitFor } from './wait-for.js';
@@ -79,7 +79,7 @@ describe('the folder under a running registry', () => {
   it('is deleted: registrations are refused until it is back, and then contains all instances', async () => {
     await rm(folder, { recursive: true });
     await expectRefusal(`${folder} is gone`);
-    expectFinding(await doctor(url, ['--no-ports']), 'store-trouble', /is gone.*mkdir/, /ls -ld/);
+    finding(await doctor(url, ['--no-ports']), 'store-trouble', /is gone.*mkdir/, /ls -ld/);
     await mkdir(folder);
     await waitFor('the registry reports no fault', async () => (await fetchTrouble(url)) === null, NOTICED_MS);
     await join5('after');

@@ -1,7 +1,7 @@
 // `rollcall doctor` on failing calls: a real caller keeps calling a service whose only instance was drained.
 import { afterAll, expect, it } from 'vitest';
 import { startRegistry, urlOf } from './plain-requests.js';
-import { closeAll, codesOf, diagnose, expectFinding, closeLater } from './doctor-stage.js';
+import { closeAll, codesOf, diagnose, finding, closeLater } from './doctor-stage.js';
 import { endAll, start } from './spawn.js';
 import { waitFor } from './wait-for.js';
 
@@ -43,7 +43,7 @@ it('reports failing calls to a service without callable instances, for the calle
 
   for (const word of ['gateway', 'shop', id]) {
     const diagnosis = await diagnose(url, [word, '--no-ports']);
-    const one = expectFinding(diagnosis, 'calls-failing', /of shop 0 of 1 may be called/, /rollcall doctor shop/);
+    const one = finding(diagnosis, 'calls-failing', /of shop 0 of 1 may be called/, /rollcall doctor shop/);
     expect(one.what).toMatch(/^gateway → shop: \d+ of \d+ calls failed in .* \(no instance of shop may be called\)\.$/);
     expect(one.gravity).toBe('broken');
     expect(diagnosis.code).toBe(1);

@@ -8,7 +8,7 @@ import { startRegistry, urlOf } from './plain-requests.js';
 import {
   closeAll,
   diagnose,
-  expectFinding,
+  finding,
   startRawService,
   INSTANCE_CODES,
   startPickyProxy,
@@ -51,7 +51,7 @@ describe('rollcall doctor, at a registry without tokens,', () => {
     await waitForState(one, 'HEALTHY');
     await one.closePort();
     await waitForState(one, 'UNHEALTHY', 'CRITICAL');
-    const { evidence } = expectFinding(
+    const { evidence } = finding(
       await diagnose(url, ['closed']),
       'port-not-listening',
       /Heartbeat-1.*ECONNREFUSED/,
@@ -65,7 +65,7 @@ describe('rollcall doctor, at a registry without tokens,', () => {
     await waitForState(one, 'HEALTHY');
     one.answers = false;
     await waitForState(one, 'UNHEALTHY', 'CRITICAL');
-    const { evidence } = expectFinding(
+    const { evidence } = finding(
       await diagnose(url, ['frozen']),
       'heartbeat-1-unanswered',
       /Heartbeat-1.*missed/,
@@ -79,7 +79,7 @@ describe('rollcall doctor, at a registry without tokens,', () => {
     await waitForState(one, 'HEALTHY');
     one.beats = false;
     await waitForState(one, 'UNHEALTHY', 'CRITICAL');
-    expectFinding(
+    finding(
       await diagnose(url, ['cut-off']),
       'heartbeat-2-missing',
       /Heartbeat-2.*last came .* ago; \d+ missed/,
@@ -100,7 +100,7 @@ describe('rollcall doctor, at a registry without tokens,', () => {
     await waitFor('a call has failed', async () =>
       JSON.stringify(await (await fetch(`${url}/api/v1/instances/${one.id}`)).json()).includes('"misses":3'),
     );
-    const { evidence } = expectFinding(
+    const { evidence } = finding(
       await diagnose(url, ['walled']),
       'not-reachable-from-registry',
       /Heartbeat-1.*never answered/,
@@ -120,7 +120,7 @@ describe('rollcall doctor, at a registry without tokens,', () => {
     const one = await startService('hidden', { place });
     ({ port } = one);
     await waitForState(one, 'HEALTHY');
-    expectFinding(
+    finding(
       await diagnose(url, ['hidden']),
       'not-reachable-from-here',
       /tried from here.*ECONNRESET/,
@@ -132,12 +132,7 @@ describe('rollcall doctor, at a registry without tokens,', () => {
     const one = await startService('ousted');
     await waitForState(one, 'HEALTHY');
     one.name = 'somebody-else';
-    expectFinding(
-      await diagnose(url, ['ousted']),
-      'address-taken',
-      /it says that it is somebody-else/,
-      /port of its own/,
-    );
+    finding(await diagnose(url, ['ousted']), 'address-taken', /it says that it is somebody-else/, /port of its own/);
   });
 
   it('reports instances that share one address', async () => {
@@ -148,7 +143,7 @@ describe('rollcall doctor, at a registry without tokens,', () => {
     const reason = async (): Promise<boolean> =>
       JSON.stringify(await (await fetch(`${url}/api/v1/services/shared`)).json()).includes('ADDRESS_SHARED');
     await waitFor('the shared address is detected', reason);
-    expectFinding(await diagnose(url, ['shared', '--no-ports']), 'address-shared', /in turns/, /port of its own/);
+    finding(await diagnose(url, ['shared', '--no-ports']), 'address-shared', /in turns/, /port of its own/);
   });
 
   it('reports an instance whose change feed is cut', async () => {
@@ -162,7 +157,7 @@ describe('rollcall doctor, at a registry without tokens,', () => {
       return instances?.some(({ registeredAt }) => Date.now() - registeredAt > 3 * INTERVAL_MS) === true;
     };
     await waitFor('it is there', codes);
-    expectFinding(await diagnose(url, ['behind']), 'stale-copy', /line false/, /proxy_buffering off/);
+    finding(await diagnose(url, ['behind']), 'stale-copy', /line false/, /proxy_buffering off/);
   });
 
   it('reports an instance that fails repeatedly or does not drain, and addresses that only this machine can call', async () => {
@@ -176,10 +171,10 @@ describe('rollcall doctor, at a registry without tokens,', () => {
       (await (await fetch(`${url}/api/v1/services/tenant`)).text()).includes('rollcall.shutdown-hooks'),
     );
     const diagnosis = await diagnose(url, ['--no-ports']);
-    expectFinding(diagnosis, 'flapping', /falls \d\.\d/, /rollcall show flapper-/);
-    expectFinding(diagnosis, 'shutdown-hooks-off', /rollcall\.shutdown-hooks off/, /app\.enableShutdownHooks\(\)/);
-    expectFinding(diagnosis, 'loopback-address', /the registry listens at 0\.0\.0\.0/, /host: '0\.0\.0\.0'/);
-    expectFinding(diagnosis, 'insecure-registry', /insecure true/, /rollcall token create/);
+    finding(diagnosis, 'flapping', /falls \d\.\d/, /rollcall show flapper-/);
+    finding(diagnosis, 'shutdown-hooks-off', /rollcall\.shutdown-hooks off/, /app\.enableShutdownHooks\(\)/);
+    finding(diagnosis, 'loopback-address', /the registry listens at 0\.0\.0\.0/, /host: '0\.0\.0\.0'/);
+    finding(diagnosis, 'insecure-registry', /insecure true/, /rollcall token create/);
     expect(diagnosis.code).toBe(1);
     const gravities = diagnosis.findings.map(({ gravity }) => ['broken', 'risk', 'note'].indexOf(gravity));
     expect(gravities).toEqual(gravities.toSorted((one, other) => one - other));

@@ -87,26 +87,21 @@ export async function diagnose(...args: Parameters<typeof doctor>): Promise<Diag
 export const codesOf = ({ findings }: Diagnosis): string[] => findings.map(({ code }) => code);
 
 /** The finding with this code whose evidence and fix match. */
-export function expectFinding(
+export function finding(
   { findings }: Diagnosis,
   code: string,
   evidence: RegExp,
   fix: RegExp,
 ): Diagnosis['findings'][number] {
-  const finding = findings.find((each) => each.code === code && each.evidence.some((line) => evidence.test(line)));
+  const match = findings.find((each) => each.code === code && each.evidence.some((line) => evidence.test(line)));
   const hasFixAndLink =
-    finding !== undefined &&
-    fix.test(finding.fix.join('\n')) &&
-    finding.link === `docs/guide/troubleshooting.md#${code}`;
-  if (hasFixAndLink) return finding;
+    match !== undefined && fix.test(match.fix.join('\n')) && match.link === `docs/guide/troubleshooting.md#${code}`;
+  if (hasFixAndLink) return match;
   throw new Error(`No ${code} that matches ${evidence} and ${fix} in ${JSON.stringify(findings, null, 1)}`);
 }
 
 /** Makes a server of the test listen on a free port of this address. */
-export async function listenOnFreePort<One extends Server | TcpServer>(
-  server: One,
-  host = '127.0.0.1',
-): Promise<number> {
+export async function openPort<One extends Server | TcpServer>(server: One, host = '127.0.0.1'): Promise<number> {
   server.listen(0, host);
   await once(server, 'listening');
   closeLater(() => {
@@ -166,7 +161,7 @@ export async function startRawService(
     response.end(JSON.stringify({ instance: nameFor(one, call), nonce: call.nonce ?? null }));
   };
   const server = createServer((incoming, response) => void reply(incoming, response).catch(() => incoming.destroy()));
-  const port = await listenOnFreePort(server);
+  const port = await openPort(server);
   const one: RawService = {
     id,
     port,
@@ -272,7 +267,7 @@ export async function startProxy(
     onward.on('error', () => response.destroy());
     incoming.pipe(onward);
   });
-  return `http://127.0.0.1:${await listenOnFreePort(server)}`;
+  return `http://127.0.0.1:${await openPort(server)}`;
 }
 
 /** A TCP proxy that forwards a connection only if its first data fits: its port. */
@@ -287,7 +282,7 @@ export async function startPickyProxy(port: () => number, accepts: (first: strin
       socket.pipe(onward).pipe(socket);
     });
   });
-  return listenOnFreePort(server);
+  return openPort(server);
 }
 
 /** The losses of a connection. */
@@ -323,5 +318,5 @@ export async function startLossyProxy(
       if (left >= 0) socket.end();
     });
   });
-  return listenOnFreePort(server);
+  return openPort(server);
 }

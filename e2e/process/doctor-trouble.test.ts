@@ -12,10 +12,10 @@ import {
   closeAll,
   codesOf,
   diagnose,
-  expectFinding,
+  finding,
   startRawService,
   closeLater,
-  listenOnFreePort,
+  openPort,
   startLossyProxy,
   TROUBLE_CODES,
   provoked,
@@ -99,7 +99,7 @@ describe.runIf(isLinux)('a registry with few open files', () => {
       return !(await isReached(url));
     });
     const diagnosis = await diagnose(url);
-    const { what } = expectFinding(
+    const { what } = finding(
       diagnosis,
       'registry-closes-connections',
       /ECONNRESET.*\d of 6 tries/,
@@ -118,7 +118,7 @@ describe.runIf(isLinux)('a registry with few open files', () => {
       await opened(`${url}/api/v1/watch?instance=crowd-${port}`, { authorization: `Bearer ${SECRET}` });
     }
     const diagnosis = await diagnose(url, ['--no-ports', 'crowd-1']);
-    expectFinding(diagnosis, 'few-open-files', /1[3-5]\d of 160 files and connections are open/, /LimitNOFILE|ulimit/);
+    finding(diagnosis, 'few-open-files', /1[3-5]\d of 160 files and connections are open/, /LimitNOFILE|ulimit/);
     expect(JSON.stringify(diagnosis.findings)).not.toContain('are used by');
   });
 });
@@ -129,7 +129,7 @@ describe('a connection that loses packets', () => {
     await anInstance(url, 'crowd-1');
     const port = await startLossyProxy(() => portOf(url), { swallows: (nth) => nth % 2 === 1 });
     const diagnosis = await diagnose(`http://127.0.0.1:${port}`, ['--no-ports']);
-    expectFinding(diagnosis, 'registry-unsteady', /asked from here: \d+ of \d+ tries were answered/, /ping -c 20/);
+    finding(diagnosis, 'registry-unsteady', /asked from here: \d+ of \d+ tries were answered/, /ping -c 20/);
     expect(codesOf(diagnosis)).not.toContain('stream-cut');
     expect(fixesOf(diagnosis)).not.toMatch(/advertiseHost|https:/);
     expect(diagnosis.unchecked.join()).not.toContain('none is registered');
@@ -150,12 +150,7 @@ describe('a connection that loses packets', () => {
       return answered.filter((is, index) => is && index > 0 && !answered[index - 1]).length >= 3;
     });
     const diagnosis = await diagnose(url, ['lossy']);
-    expectFinding(
-      diagnosis,
-      'heartbeats-lost',
-      /of the last \d+ rounds of Heartbeat-1 \d+ were answered/,
-      /ping -c 20/,
-    );
+    finding(diagnosis, 'heartbeats-lost', /of the last \d+ rounds of Heartbeat-1 \d+ were answered/, /ping -c 20/);
     expect(fixesOf(diagnosis)).not.toContain('advertiseHost');
   });
 
@@ -163,8 +158,8 @@ describe('a connection that loses packets', () => {
     const url = await startRegistryWith();
     const port = await startLossyProxy(() => portOf(url), { maxBytes: 32_768 });
     const diagnosis = await diagnose(`http://127.0.0.1:${port}`);
-    expectFinding(diagnosis, 'large-answers-lost', /bytes of an answer came, and no more/, /ping -c 3 -M do/);
-    expectFinding(diagnosis, 'large-answers-lost', /an answer of \d+ bytes, and smaller ones, arrived/, /MSS/);
+    finding(diagnosis, 'large-answers-lost', /bytes of an answer came, and no more/, /ping -c 3 -M do/);
+    finding(diagnosis, 'large-answers-lost', /an answer of \d+ bytes, and smaller ones, arrived/, /MSS/);
     expect(codesOf(diagnosis)).toEqual(['large-answers-lost']);
   });
 
@@ -172,7 +167,7 @@ describe('a connection that loses packets', () => {
     const url = await startRegistryWith();
     const port = await startLossyProxy(() => portOf(url), { maxBytes: 1_300 });
     const diagnosis = await diagnose(`http://127.0.0.1:${port}`);
-    expectFinding(diagnosis, 'large-answers-lost', /of an answer came, and no more/, /ping -c 3 -M do/);
+    finding(diagnosis, 'large-answers-lost', /of an answer came, and no more/, /ping -c 3 -M do/);
     expect(diagnosis.code).toBe(1);
   });
 });
@@ -181,12 +176,7 @@ describe('the registry that the doctor asks', () => {
   it('is found on IPv6 alone, and no fix suggests to start it again', async () => {
     const url = await startRegistryWith('--host', '::1');
     const diagnosis = await diagnose(`http://127.0.0.1:${portOf(url)}`);
-    expectFinding(
-      diagnosis,
-      'registry-at-other-address',
-      /at ::1 alone: a registry/,
-      /ROLLCALL_URL=http:\/\/\[::1\]:\d+/,
-    );
+    finding(diagnosis, 'registry-at-other-address', /at ::1 alone: a registry/, /ROLLCALL_URL=http:\/\/\[::1\]:\d+/);
     expect(fixesOf(diagnosis)).not.toContain('npx rollcall up');
     expect(codesOf(diagnosis)).toEqual(['registry-at-other-address']);
     expect(diagnosis.code).toBe(3);
@@ -196,12 +186,7 @@ describe('the registry that the doctor asks', () => {
     const [empty, full] = await Promise.all([startRegistryWith(), startRegistryWith()]);
     await anInstance(full, 'crowd-1');
     const diagnosis = await diagnose(`${empty},${full}`, ['--no-ports']);
-    const { what } = expectFinding(
-      diagnosis,
-      'registries-differ',
-      /with 0 instances/,
-      new RegExp(`doctor --url ${full}`),
-    );
+    const { what } = finding(diagnosis, 'registries-differ', /with 0 instances/, new RegExp(`doctor --url ${full}`));
     expect(what).toContain('is empty');
     // in the opposite order the second one is a standby
     expect(codesOf(await diagnose(`${full},${empty}`, ['--no-ports']))).not.toContain('registries-differ');
@@ -213,12 +198,7 @@ describe('the registry that the doctor asks', () => {
       ['127.0.0.1', '::1'].map((host) => urlOf(startRegistry(CALM_MS, ['--memory', '--host', host], port))),
     );
     await anInstance(full ?? '', 'crowd-1');
-    expectFinding(
-      await diagnose(empty ?? ''),
-      'registries-differ',
-      /\[::1\].* with 1 instances/,
-      /rollcall doctor --url/,
-    );
+    finding(await diagnose(empty ?? ''), 'registries-differ', /\[::1\].* with 1 instances/, /rollcall doctor --url/);
   });
 });
 
@@ -227,7 +207,7 @@ describe('a proxy that ends streams', () => {
     const url = await urlOf(startRegistry(INTERVAL_MS, ['--memory']));
     const way = await startProxy(url, { lastsMs: 600 });
     start('a', [], { ROLLCALL_URL: way });
-    expectFinding(
+    finding(
       await diagnose(way),
       'stream-cut',
       /held from here: a change feed ended after \d+ ms/,
@@ -244,23 +224,16 @@ describe('a proxy that ends streams', () => {
       };
       return (lineLosses?.times ?? 0) >= 3;
     });
-    const { instances } = expectFinding(
-      await diagnose(url),
-      'stream-cut',
-      /which lives, ended \d+ times recently/,
-      /proxy/,
-    );
+    const { instances } = finding(await diagnose(url), 'stream-cut', /which lives, ended \d+ times recently/, /proxy/);
     expect(instances).toHaveLength(1);
   });
 });
 
 describe('a server that closes connections without an answer', () => {
   it.each(['http', 'https'])('is reported over %s without a guessed reason', async (scheme) => {
-    const port = await listenOnFreePort(
-      createTcpServer((socket) => void socket.on('error', () => {}).resetAndDestroy()),
-    );
+    const port = await openPort(createTcpServer((socket) => void socket.on('error', () => {}).resetAndDestroy()));
     const diagnosis = await diagnose(`${scheme}://127.0.0.1:${port}`);
-    const { what } = expectFinding(diagnosis, 'registry-closes-connections', /ECONNRESET.*\d of 6 tries/, /proxy/);
+    const { what } = finding(diagnosis, 'registry-closes-connections', /ECONNRESET.*\d of 6 tries/, /proxy/);
     expect(what).toContain(scheme === 'http' ? 'speaks no TLS either' : 'No TLS alert was seen');
     expect(codesOf(diagnosis)).toEqual(['registry-closes-connections']);
   });
@@ -269,7 +242,7 @@ describe('a server that closes connections without an answer', () => {
 describe.runIf(isLinux)('a doctor with few open files', () => {
   it('reports that it could not ask', async () => {
     const server = createTcpServer((socket) => void socket.on('error', () => {}));
-    const port = await listenOnFreePort(server);
+    const port = await openPort(server);
     const asked = once(server, 'connection');
     const child = start('rollcall', ['doctor', '-o', 'json', '--url', `http://127.0.0.1:${port}`]);
     await asked;
@@ -277,7 +250,7 @@ describe.runIf(isLinux)('a doctor with few open files', () => {
     const { code } = await child.exited;
     const diagnosis = { code, ...(JSON.parse(child.out.join('')) as Omit<Diagnosis, 'code'>) };
     for (const one of codesOf(diagnosis)) provoked.add(one);
-    expectFinding(diagnosis, 'few-open-files-here', /./, /ulimit -n/);
+    finding(diagnosis, 'few-open-files-here', /./, /ulimit -n/);
     expect([code, codesOf(diagnosis)]).toEqual([1, ['few-open-files-here']]);
   });
 });
@@ -287,7 +260,7 @@ describe('in a container', () => {
 
   it('the doctor suggests commands that work there', async () => {
     const diagnosis = await diagnose(`http://127.0.0.1:${await freePort()}`, [], inPod);
-    expectFinding(diagnosis, 'registry-not-listening', /ECONNREFUSED/, /kubectl get pods/);
+    finding(diagnosis, 'registry-not-listening', /ECONNREFUSED/, /kubectl get pods/);
     expect(fixesOf(diagnosis)).not.toMatch(/npx|ss -l/);
   });
 
@@ -297,7 +270,7 @@ describe('in a container', () => {
     const far = { id: 'far-1', service: 'far', endpoints: [{ protocol: 'tcp', host: '192.0.2.1', port: 9 }] };
     await register(url, far);
     const diagnosis = await diagnose(url);
-    expectFinding(
+    finding(
       diagnosis,
       'address-not-allowed',
       /192\.0\.2\.1/,

@@ -14,10 +14,10 @@ import {
   closeAll,
   codesOf,
   diagnose,
-  expectFinding,
+  finding,
   startRawService,
   closeLater,
-  listenOnFreePort,
+  openPort,
   REGISTRY_CODES,
   provoked,
   startProxy,
@@ -30,6 +30,7 @@ import { addToken } from './token-file.js';
 import { waitFor } from './wait-for.js';
 
 const INTERVAL_MS = 200;
+const OPTIONS = { intervalMs: INTERVAL_MS };
 const made = new Certificates();
 const folder = mkdtempSync(join(tmpdir(), 'rollcall-doctor-'));
 
@@ -73,9 +74,9 @@ const secure = async (life = {}): Promise<number> => {
   const server = createSecureServer({ cert: textOf(certFile), key: textOf(keyFile) }, (_, response) =>
     response.end('{}'),
   );
-  return listenOnFreePort(server.on('tlsClientError', () => {}));
+  return openPort(server.on('tlsClientError', () => {}));
 };
-const plain = (): Promise<number> => listenOnFreePort(createServer((_, response) => response.end('<h1>shop</h1>')));
+const plain = (): Promise<number> => openPort(createServer((_, response) => response.end('<h1>shop</h1>')));
 const trusting = (): NodeJS.ProcessEnv => ({ ROLLCALL_CA_FILE: caFile });
 
 describe('the doctor, where no registry answers,', () => {
@@ -97,7 +98,7 @@ describe('the doctor, where no registry answers,', () => {
     [
       'it sends nothing',
       'registry-silent',
-      async () => `http://127.0.0.1:${await listenOnFreePort(createTcpServer(() => {}))}`,
+      async () => `http://127.0.0.1:${await openPort(createTcpServer(() => {}))}`,
       /no answer within 3000 ms/,
       /is its process stopped, or busy\?/,
     ],
@@ -150,13 +151,13 @@ describe('the doctor, where no registry answers,', () => {
       'the answer is not HTTP',
       'not-a-registry',
       async () =>
-        `http://127.0.0.1:${await listenOnFreePort(createTcpServer((one) => void one.on('error', () => {}).end('SSH-2.0-x\r\n')))}`,
+        `http://127.0.0.1:${await openPort(createTcpServer((one) => void one.on('error', () => {}).end('SSH-2.0-x\r\n')))}`,
       /Parse Error/,
       /ss -ltnp/,
     ],
   ])('reports that %s, as %s, and exits with 3', async (...[, code, urlOfIt, evidence, fix, env]) => {
     const diagnosis = await diagnose(await urlOfIt(), [], env?.());
-    expectFinding(diagnosis, code, evidence, fix);
+    finding(diagnosis, code, evidence, fix);
     expect(diagnosis).toMatchObject({ code: 3, findings: [{ gravity: 'broken' }], unchecked: [expect.any(String)] });
   });
 });
@@ -175,13 +176,13 @@ describe('a registry that does not let the doctor in', () => {
         .catch(() => false),
     );
     const diagnosis = await diagnose(url);
-    expectFinding(diagnosis, 'registry-not-ready', /503 NOT_READY/, /log/);
+    finding(diagnosis, 'registry-not-ready', /503 NOT_READY/, /log/);
     expect(diagnosis.code).toBe(1);
   });
 
   it('is reported when it does not accept the name', async () => {
     const url = await startProxy(await registryWith(), { host: 'registry.shop' });
-    expectFinding(await diagnose(url), 'registry-name-refused', /421 MISDIRECTED/, /rollcall up --name/);
+    finding(await diagnose(url), 'registry-name-refused', /421 MISDIRECTED/, /rollcall up --name/);
   });
 
   it('is reported when the token is not valid, and reports which services were refused for that', async () => {
@@ -192,7 +193,7 @@ describe('a registry that does not let the doctor in', () => {
     const url = await registryWith('--tokens', tokens);
     const wrong = `${reader.slice(0, -1)}${reader.endsWith('A') ? 'B' : 'A'}`;
     const by = (token: string) => diagnose(url, [], { ROLLCALL_TOKEN: token });
-    expectFinding(
+    finding(
       await diagnose(url),
       'token-missing',
       /401 UNAUTHORIZED: This registry asks for a token/,
@@ -203,21 +204,21 @@ describe('a registry that does not let the doctor in', () => {
     await waitFor('the new token counts', async () =>
       (await by(ending)).findings.every((one) => one.gravity !== 'broken'),
     );
-    expectFinding(await by(ending), 'token-expiring', warning, /rollcall token create/);
-    expectFinding(await by(wrong), 'token-wrong', /none of this registry/, /ROLLCALL_TOKEN/);
-    expectFinding(await by(over), 'token-lapsed', /has expired/, /rollcall token create/);
+    finding(await by(ending), 'token-expiring', warning, /rollcall token create/);
+    finding(await by(wrong), 'token-wrong', /none of this registry/, /ROLLCALL_TOKEN/);
+    finding(await by(over), 'token-lapsed', /has expired/, /rollcall token create/);
 
     const endpoints = [{ protocol: 'tcp', port: 9 }];
     await register(url, { id: 'orders-1', service: 'orders', endpoints });
     await register(url, { id: 'users-1', service: 'users', endpoints, token: reader });
     const refused = await by(reader);
-    expectFinding(
+    finding(
       refused,
       'service-not-let-in',
       /UNAUTHORIZED: This registry asks for a token, and none was sent/,
       /ROLLCALL_TOKEN/,
     );
-    expectFinding(refused, 'service-not-let-in', /FORBIDDEN: Token \S+ has the role reader/, /--role service/);
+    finding(refused, 'service-not-let-in', /FORBIDDEN: Token \S+ has the role reader/, /--role service/);
     expect(refused.fine.join()).toContain('it asks for tokens');
 
     // continued guessing is rate-limited
@@ -228,7 +229,7 @@ describe('a registry that does not let the doctor in', () => {
       while (!enough.signal.aborted) await guess();
     })();
     const [slowed] = await Promise.all([by(wrong).finally(() => enough.abort()), guessing]);
-    expectFinding(slowed, 'registry-refuses', /429 TOO_MANY/, /./);
+    finding(slowed, 'registry-refuses', /429 TOO_MANY/, /./);
   });
 
   it('is reported when a certificate has no name, and its own expires soon', async () => {
@@ -239,13 +240,8 @@ describe('a registry that does not let the doctor in', () => {
       const { certFile, keyFile } = await made.createSigned(ca, { names });
       return diagnose(url, [], { ROLLCALL_CA_FILE: caFile, ROLLCALL_CERT_FILE: certFile, ROLLCALL_KEY_FILE: keyFile });
     };
-    expectFinding(await shown(), 'access-forbidden', /403 FORBIDDEN/, /URI:rollcall/);
-    expectFinding(
-      await shown('URI:rollcall:reader'),
-      'certificate-expiring',
-      /tls\.expiresAt 2\d{3}-/,
-      /new certificate/,
-    );
+    finding(await shown(), 'access-forbidden', /403 FORBIDDEN/, /URI:rollcall/);
+    finding(await shown('URI:rollcall:reader'), 'certificate-expiring', /tls\.expiresAt 2\d{3}-/, /new certificate/);
   });
 });
 
@@ -263,17 +259,17 @@ describe('a registry in trouble', () => {
       });
       return answer.status === 503;
     });
-    expectFinding(await diagnose(url, ['--no-ports']), 'store-trouble', /EFBIG|full/, /df -h/);
+    finding(await diagnose(url, ['--no-ports']), 'store-trouble', /EFBIG|full/, /df -h/);
   });
 
   it('is reported when it runs out of open files', async () => {
     const diagnosis = await diagnose(await startLimitedRegistry('-n 240', '--memory'));
-    expectFinding(diagnosis, 'host-budget', /open files: \d+ of 240/, /ulimit -n/);
+    finding(diagnosis, 'host-budget', /open files: \d+ of 240/, /ulimit -n/);
   });
 
   it('is reported when its clock is wrong', async () => {
     const url = await startProxy(await registryWith(), { dateMs: -90_000 });
-    expectFinding(await diagnose(url), 'clock-skew', /Date: /, /timedatectl/);
+    finding(await diagnose(url), 'clock-skew', /Date: /, /timedatectl/);
   });
 
   it('is reported when it refuses registrations of ids and addresses that other instances own', async () => {
@@ -284,20 +280,16 @@ describe('a registry in trouble', () => {
     await register(url, { id: 'far-1', service: 'far', endpoints: [{ protocol: 'tcp', host: '192.0.2.1', port: 9 }] });
     await register(url, { id: 'odd-1', service: 'odd', endpoints: [{ protocol: 'tcp', port: 0 }] });
     const diagnosis = await diagnose(url, ['--no-ports']);
-    expectFinding(diagnosis, 'duplicate-id', /ID_HELD: The id twin-1/, /new id/);
-    expectFinding(diagnosis, 'address-not-allowed', /ADDRESS_NOT_ALLOWED: .*192\.0\.2\.1/, /Leave out the host/);
-    expectFinding(diagnosis, 'registration-refused', /INVALID/, /./);
+    finding(diagnosis, 'duplicate-id', /ID_HELD: The id twin-1/, /new id/);
+    finding(diagnosis, 'address-not-allowed', /ADDRESS_NOT_ALLOWED: .*192\.0\.2\.1/, /Leave out the host/);
+    finding(diagnosis, 'registration-refused', /INVALID/, /./);
   });
 
   it('is reported when its version is not that of its services', async () => {
     const url = await registryWith();
     await startRawService(url, 'old', { intervalMs: INTERVAL_MS, metadata: { 'rollcall.version': '0.0.9' } });
-    expectFinding(
-      await diagnose(url, ['old']),
-      'version-skew',
-      /rollcall\.version 0\.0\.9/,
-      /npm install @rollcall\/nestjs@/,
-    );
+    const diagnosis = await diagnose(url, ['old']);
+    finding(diagnosis, 'version-skew', /rollcall\.version 0\.0\.9/, /npm install @rollcall\/nestjs@/);
   });
 
   it('is reported when it accepts no more instances', async () => {
@@ -305,12 +297,12 @@ describe('a registry in trouble', () => {
     closeLater(() => registry.close());
     await register(registry.url, { id: 'orders-1', service: 'orders', endpoints: [{ protocol: 'tcp', port: 9 }] });
     await register(registry.url, { id: 'orders-2', service: 'orders', endpoints: [{ protocol: 'tcp', port: 10 }] });
-    expectFinding(await diagnose(registry.url, ['--no-ports']), 'limit-reached', /TOO_MANY/, /raise maxInstances/);
+    finding(await diagnose(registry.url, ['--no-ports']), 'limit-reached', /TOO_MANY/, /raise maxInstances/);
   });
 
   it('is reported when a service has no callable instances, though all are HEALTHY', async () => {
     const url = await registryWith();
-    const all = await Promise.all(['a', 'b'].map(() => startRawService(url, 'drained', { intervalMs: INTERVAL_MS })));
+    const all = await Promise.all(['a', 'b'].map(() => startRawService(url, 'drained', OPTIONS)));
     const summary = async (): Promise<unknown> =>
       ((await (await fetch(`${url}/api/v1/services`)).json()) as { services: unknown[] }).services[0];
     await waitFor('both are HEALTHY', async () => JSON.stringify(await summary()).includes('"HEALTHY":2'));
@@ -323,9 +315,8 @@ describe('a registry in trouble', () => {
     const [one = { id: '' }] = all;
     const evidence = new RegExp(`${one.id} is DRAINING: drained \\d+ s ago by an operator \\(new disk\\)`);
     const fix = new RegExp(`rollcall undrain ${one.id}`);
-    expect(expectFinding(diagnosis, 'nobody-callable', evidence, fix).what).toBe(
-      'No instance of drained may be called: 2 drained.',
-    );
+    const { what } = finding(diagnosis, 'nobody-callable', evidence, fix);
+    expect(what).toBe('No instance of drained may be called: 2 drained.');
     expect([diagnosis.code, diagnosis.findings[0]?.code]).toEqual([1, 'nobody-callable']);
     for (const { id } of all) {
       const child = start('rollcall', ['undrain', id, '--url', url]);
@@ -336,9 +327,7 @@ describe('a registry in trouble', () => {
 
   it('is reported when calls fail, and callers keep their circuits open', async () => {
     const url = await registryWith();
-    const [good, bad] = await Promise.all(
-      ['a', 'b'].map(() => startRawService(url, 'stock', { intervalMs: INTERVAL_MS })),
-    );
+    const [good, bad] = await Promise.all(['a', 'b'].map(() => startRawService(url, 'stock', OPTIONS)));
     const edge = { window: 7, windowMs: 5_000, retries: 12, p50Ms: 3, p99Ms: 9, inFlight: 0 };
     const targets = [target(good?.id), target(bad?.id, 20, 'open')];
     const caller = await startRawService(url, 'tills', {
@@ -349,19 +338,16 @@ describe('a registry in trouble', () => {
     await waitFor('the registry knows of the calls', async () => (await topology()).includes('"failures":20'));
     const reported = /1 instance of tills reported it/;
     const diagnosis = await diagnose(url, ['tills']);
-    expect(expectFinding(diagnosis, 'calls-failing', reported, new RegExp(`rollcall drain ${bad?.id}`)).what).toMatch(
-      /^tills → stock: 20 of 60 calls failed in the last 5 s\.$/,
-    );
-    expectFinding(diagnosis, 'circuit-open', /circuits of tills: 1 open/, new RegExp(`rollcall show ${bad?.id}`));
+    const { what } = finding(diagnosis, 'calls-failing', reported, new RegExp(`rollcall drain ${bad?.id}`));
+    expect(what).toMatch(/^tills → stock: 20 of 60 calls failed in the last 5 s\.$/);
+    finding(diagnosis, 'circuit-open', /circuits of tills: 1 open/, new RegExp(`rollcall show ${bad?.id}`));
     expect(diagnosis.verdict).toContain('Elsewhere was not looked at.');
     expect(codesOf(await diagnose(url, [caller.id]))).not.toContain('calls-failing');
   });
 
   it('is reported when it holds instances that fell silent together', async () => {
     const url = await registryWith();
-    const crowd = await Promise.all(
-      Array.from({ length: 12 }, () => startRawService(url, 'crowd', { intervalMs: INTERVAL_MS })),
-    );
+    const crowd = await Promise.all(Array.from({ length: 12 }, () => startRawService(url, 'crowd', OPTIONS)));
     const states = async (): Promise<string[]> => {
       const answer = (await (await fetch(`${url}/api/v1/services/crowd`)).json()) as { instances: { state: string }[] };
       return answer.instances.map(({ state }) => state);
@@ -374,7 +360,7 @@ describe('a registry in trouble', () => {
       };
       return preservation.active;
     });
-    expectFinding(await diagnose(url, ['--no-ports']), 'self-preservation', /./, /network/);
+    finding(await diagnose(url, ['--no-ports']), 'self-preservation', /./, /network/);
   });
 });
 
@@ -382,9 +368,8 @@ describe('a registry that is well', () => {
   it('is reported as well when its services are healthy, and the exit code is 0', async () => {
     // slow enough that a busy machine misses no heartbeat
     const url = await urlOf(startRegistry(1_000, ['--memory']));
-    const notes = join(folder, 'notes');
     const services = ['orders', 'users'].map((SERVICE) =>
-      start('worker', [], { ROLLCALL_URL: url, SERVICE, NOTES: notes }),
+      start('worker', [], { ROLLCALL_URL: url, SERVICE, NOTES: join(folder, 'notes') }),
     );
     await waitFor('both are HEALTHY', async () => {
       const { services: all } = (await (await fetch(`${url}/api/v1/services`)).json()) as {

@@ -40,10 +40,10 @@ class MailsOverHttp {
   }
 }
 
-const isHere = programOf('redis') !== null;
-if (!isHere) console.warn('skipped: the code of the page on brokers, since redis-server is not installed');
+const isInstalled = programOf('redis') !== null;
+if (!isInstalled) console.warn('skipped: the code of the page on brokers, since redis-server is not installed');
 
-describe.skipIf(!isHere)('the page on brokers', () => {
+describe.skipIf(!isInstalled)('the page on brokers', () => {
   const folder = mkdtempSync(join(tmpdir(), 'rollcall-brokers-'));
   const host = '127.0.0.1';
   const open: { close(): Promise<unknown> }[] = [];

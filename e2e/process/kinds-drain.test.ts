@@ -114,7 +114,7 @@ const calm = (loop: OpenLoop): Promise<unknown> => {
 
 /** What a drain waited for: the callers that had to be notified, and the requests in flight when it began. */
 const DRAINED = /ms: [1-9]\d* watchers? had to be notified; .*in flight.*; no request came for \d+ ms\./;
-const IN_HAND =
+const REQUESTS_IN_FLIGHT =
   /; [1-9]\d* in flight \((tcp (find|book|notify)|GET \/find|POST \/book|grpc shop\.Orders\/(Find|Book)).* \(for \d+ ms\)/;
 
 const drainedText = (child: Child): string => child.out.find((line) => line.includes('Drained in')) ?? '';
@@ -170,7 +170,7 @@ it.each(variants(Object.entries(KINDS), ([kind]) => kind, ['tcp', 'grpc-fastify'
     expect(new Set(run.loop.outcomes.map(({ instance }) => instance))).toEqual(new Set(ways));
     expect(run.ends).toEqual([0, 'SIGTERM']);
     for (const child of run.gone) expect(drainedText(child)).toMatch(DRAINED);
-    expect(run.gone.map(drainedText).join('\n')).toMatch(IN_HAND);
+    expect(run.gone.map(drainedText).join('\n')).toMatch(REQUESTS_IN_FLIGHT);
   },
   120_000,
 );

@@ -68,12 +68,17 @@ function keep<App extends INestApplicationContext>(app: App): App {
 
 interface Parts {
   readonly options?: RollcallModuleOptions;
-  readonly providers?: readonly object[];
+  readonly microservices?: readonly object[];
   readonly controllers?: readonly Type[];
   readonly features?: Parameters<typeof RollcallModule.forFeature>[0];
 }
 
-function moduleOf({ options = {}, providers = [], controllers = [Orders], features = [] }: Parts = {}): Type {
+function moduleOf({
+  options = {},
+  microservices: providers = [],
+  controllers = [Orders],
+  features = [],
+}: Parts = {}): Type {
   @Module({
     imports: [
       RollcallModule.forRoot({ service: 'orders', registry: registry.url, ...options }),
@@ -92,7 +97,7 @@ async function microservice(module: Type, options: object): Promise<INestMicrose
   return app;
 }
 
-async function web(module: Type, framework: 'express' | 'fastify', beside: readonly object[] = []) {
+async function web(module: Type, framework: 'express' | 'fastify', providers: readonly object[] = []) {
   const options = { logger: false } as const;
   const app: INestApplication = keep(
     framework === 'express'
@@ -101,8 +106,8 @@ async function web(module: Type, framework: 'express' | 'fastify', beside: reado
   );
   app.setGlobalPrefix('api');
   app.enableVersioning({ type: VersioningType.URI });
-  for (const server of beside) app.connectMicroservice(server, { inheritAppConfig: true });
-  if (beside.length > 0) await app.startAllMicroservices();
+  for (const server of providers) app.connectMicroservice(server, { inheritAppConfig: true });
+  if (providers.length > 0) await app.startAllMicroservices();
   await app.listen(0, '127.0.0.1');
   return app;
 }
@@ -170,7 +175,7 @@ describe.each(KINDS)('an application over %s', (_, start, protocols) => {
   });
 
   it('stays HEALTHY with any guard, pipe or filter', async () => {
-    const app = await start(moduleOf({ providers: OBSTACLES }));
+    const app = await start(moduleOf({ microservices: OBSTACLES }));
     await healthy();
     const answer = vi.spyOn(app.get(Rollcall), 'answer');
     await waitFor('it was called several times', () => answer.mock.calls.length >= 4 * protocols.length);
