@@ -11,7 +11,7 @@ export interface Pair {
 }
 
 /** Further names, and the validity: `days` from now, none at all for 0, or from the year 2200 on. */
-interface CertificateOptions {
+export interface CertificateOptions {
   readonly names?: readonly string[];
   readonly days?: number;
   readonly isNotYetValid?: boolean;

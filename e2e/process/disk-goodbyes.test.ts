@@ -2,13 +2,14 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { isShort } from '../variants.js';
 import { drain, fetchListed, register, remove, startRegistry, urlOf, setWeight } from './plain-requests.js';
 import type { Listed } from './plain-requests.js';
 import { endAll } from './spawn.js';
 import type { Child } from './spawn.js';
 
 /** `DISK_KILLS=200 npm run e2e -- process disk-goodbyes` runs it for longer. */
-const KILLS = Number(process.env['DISK_KILLS'] ?? 20);
+const KILLS = Number(process.env['DISK_KILLS'] ?? (isShort ? 8 : 20));
 /** Concurrent requests, and the number of instances for each of them per run of the registry. */
 const CLIENTS = 8;
 const INSTANCES_PER_CLIENT = 6;
@@ -110,6 +111,6 @@ describe('a registry that is killed right after an acknowledgement', () => {
       last.kill('SIGTERM');
       expect(await last.exited).toEqual({ code: 0, signal: null });
     },
-    KILLS * 3_000 + 60_000,
+    KILLS * 8_000 + 60_000,
   );
 });

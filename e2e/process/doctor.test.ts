@@ -9,7 +9,7 @@ import { startRegistry as startInside } from '@rollcall/registry';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { startRegistry, urlOf } from './plain-requests.js';
 import { Certificates, textOf } from './certificates.js';
-import type { Pair } from './certificates.js';
+import type { CertificateOptions, Pair } from './certificates.js';
 import {
   closeAll,
   codesOf,
@@ -69,8 +69,8 @@ afterAll(() => {
   rmSync(folder, { recursive: true });
 });
 
-const secure = async (life = {}): Promise<number> => {
-  const { certFile, keyFile } = await made.createSigned(ca, life);
+const secure = async (options: CertificateOptions = {}): Promise<number> => {
+  const { certFile, keyFile } = await made.createSigned(ca, options);
   const server = createSecureServer({ cert: textOf(certFile), key: textOf(keyFile) }, (_, response) =>
     response.end('{}'),
   );
@@ -127,7 +127,7 @@ describe('the doctor, where no registry answers,', () => {
     [
       'its certificate is not valid yet',
       'registry-certificate',
-      async () => `https://127.0.0.1:${await secure({ isEarly: true })}`,
+      async () => `https://127.0.0.1:${await secure({ isNotYetValid: true })}`,
       /not yet valid/,
       /timedatectl/,
       trusting,

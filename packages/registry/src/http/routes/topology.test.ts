@@ -114,7 +114,10 @@ describe('GET /api/v1/topology', () => {
     const answer = await fetch(`${registry.url}/api/v1/traffic${query}`);
     expect(answer.status).toBe(status);
     const body: any = await answer.json();
-    if (status === 200) expect(body).toEqual({ stepMs: query === '' ? 5_000 : 60_000, points: [] });
+    if (status !== 200) return;
+    expect(body.stepMs).toBe(query === '' ? 5_000 : 60_000);
+    // a test that takes long has completed points, without calls
+    expect(body.points.filter(({ calls }: { readonly calls: number }) => calls > 0)).toEqual([]);
   });
 
   it('is described by its schema', async () => {
