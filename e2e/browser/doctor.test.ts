@@ -38,7 +38,7 @@ describe('rollcall doctor at 1,000 instances', () => {
     const titles = lines.filter((line) => /^[✕▲◌] /.test(line));
     expect(titles[1]).toContain('No instance of default/');
     expect(titles.filter((line) => line.includes('[heartbeat-1-unanswered]'))).toHaveLength(1);
-    expect(lines.join('\n')).toMatch(/who {2}default\/vouchers-cache \(all 5\), /);
+    expect(lines.join('\n')).toMatch(/at {3}default\/vouchers-cache \(all 5\), /);
   });
 
   it('prints complete commands, with names that they accept', async () => {
