@@ -168,11 +168,11 @@ export class Registry implements RegistryApi {
     this.#addresses = new AddressConflicts({ ...shared, prober, engine });
     const rules = { resolve: ports.resolve, allowedNetworks, ownPort: () => this.#listening?.port ?? null };
     this.#registrations = new Registrations({ ...shared, engine, prober, addresses: this.#addresses, limits, rules });
-    this.#overrides = new Overrides({ ...shared, engine, known: (id) => this.#known(id) });
+    this.#overrides = new Overrides({ ...shared, engine, entryOf: (id) => this.#known(id) });
     this.#departures = new Departures({
       ...shared,
       engine,
-      known: (id) => this.#known(id),
+      entryOf: (id) => this.#known(id),
       authenticated: (id, secret) => this.#authenticated(id, secret),
     });
     this.#streams = new InstanceStreams({ ...shared, engine, prober });
@@ -232,7 +232,9 @@ export class Registry implements RegistryApi {
   async register(registration: Registration, peer: Peer): Promise<Outcome<Registered>> {
     if (!this.ready) return notReady();
     const enrolled = await this.#mutex.take(registration.id, () => this.#registrations.register(registration, peer));
-    return enrolled.ok ? { ok: true, value: this.#registered(enrolled.value.entry, enrolled.value.drawn) } : enrolled;
+    return enrolled.ok
+      ? { ok: true, value: this.#registered(enrolled.value.entry, enrolled.value.generatedSecret) }
+      : enrolled;
   }
 
   admits(id: string, secret: Proof): boolean {
@@ -275,7 +277,7 @@ export class Registry implements RegistryApi {
   async amend(id: string, patch: InstancePatch, operator: Operator): Promise<Outcome<InstanceAnswer>> {
     if (!this.ready) return notReady();
     if (operator === null) return refuse('FORBIDDEN', 'Only an operator may change an instance.');
-    const changed = await this.#mutex.take(id, () => this.#overrides.tell(id, patch, operator.who));
+    const changed = await this.#mutex.take(id, () => this.#overrides.amend(id, patch, operator.who));
     return changed.ok ? { ok: true, value: this.#detail(changed.value) } : changed;
   }
 

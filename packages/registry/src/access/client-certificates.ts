@@ -119,13 +119,15 @@ function nameless(id: string, detail: string, fix: string): BadCertificate<'name
 /** Repeats names of a certificate only short and printable. */
 function unnamedText(sans: readonly string[]): string {
   if (sans.length === 0) return 'It has no subject alternative names.';
-  const shown = sans.slice(0, MAX_SHOWN).map((san) => san.slice(0, LONGEST_SHOWN).replaceAll(/[^\x20-\x7e]/g, '?'));
+  const shown = sans
+    .slice(0, MAX_SHOWN)
+    .map((san) => san.slice(0, MAX_SHOWN_CHARACTERS).replaceAll(/[^\x20-\x7e]/g, '?'));
   const more = sans.length > MAX_SHOWN ? ` and ${sans.length - MAX_SHOWN} more` : '';
   return `Its subject alternative names are ${shown.join(', ')}${more}.`;
 }
 
 const MAX_SHOWN = 8;
-const LONGEST_SHOWN = 120;
+const MAX_SHOWN_CHARACTERS = 120;
 
 const UNNAMED_FIX =
   'Add URI:rollcall:service:<name>, URI:rollcall:reader or URI:rollcall:operator to them when it is signed, or tell the registry ' +

@@ -38,7 +38,7 @@ export function isCertificateId(id: string): boolean {
 }
 
 /** The credentials that a registry accepts; one of them is enough. */
-export interface Asked {
+export interface RequiredCredentials {
   readonly tokens: boolean;
   readonly certificates: boolean;
 }
@@ -132,11 +132,15 @@ export function permissionOf(method: string, path: string): Permission | null {
  * Why these credentials do not permit a route of a registry that requires `asked`; null: they do. The secret of an
  * instance is checked by the engine.
  */
-export function refusalOf({ method, path, who }: Permission, standing: Standing, asked: Asked): Problem | null {
+export function refusalOf(
+  { method, path, who }: Permission,
+  standing: Standing,
+  required: RequiredCredentials,
+): Problem | null {
   if (who.includes('anyone')) return null;
   if (standing.kind === 'untrusted' || standing.kind === 'nameless') return badCertificate(standing);
   if (who.every((visitor) => visitor === 'instance') && standing.kind !== 'valid') return NO_SECRET;
-  if (standing.kind !== 'valid') return unauthenticated(standing, asked);
+  if (standing.kind !== 'valid') return unauthenticated(standing, required);
   const { id, role } = standing.grant;
   if (who.includes(role)) return null;
   const needed = who.filter((visitor) => visitor !== 'instance');
@@ -164,12 +168,14 @@ function badCertificate({ kind, detail, fix }: BadCertificate): Problem {
 type Unauthenticated = Exclude<Standing, { readonly kind: 'untrusted' | 'nameless' | 'valid' }>;
 
 /** A 401 with a fix. The holder of a known token is told its status, as it has proved that the token is its own. */
-function unauthenticated(standing: Unauthenticated, asked: Asked): Problem {
-  const fix = [...(asked.tokens ? [TOKEN_FIX] : []), ...(asked.certificates ? [CERTIFICATE_FIX] : [])].join(' Or: ');
-  return { code: 'UNAUTHORIZED', detail: detailOf(standing, asked), fix };
+function unauthenticated(standing: Unauthenticated, required: RequiredCredentials): Problem {
+  const fix = [...(required.tokens ? [TOKEN_FIX] : []), ...(required.certificates ? [CERTIFICATE_FIX] : [])].join(
+    ' Or: ',
+  );
+  return { code: 'UNAUTHORIZED', detail: detailOf(standing, required), fix };
 }
 
-function detailOf(standing: Unauthenticated, { tokens, certificates }: Asked): string {
+function detailOf(standing: Unauthenticated, { tokens, certificates }: RequiredCredentials): string {
   if (standing.kind === 'unknown') return 'The token is none of this registry.';
   if (standing.kind === 'expired') return `Token ${standing.grant.id} has expired.`;
   if (standing.kind === 'revoked') return `Token ${standing.grant.id} was revoked.`;
@@ -214,7 +220,7 @@ function fits(pattern: string, namespace: string, service: string): boolean {
 }
 
 /** A 403 for a token or certificate of another service. */
-export function notYours({ id, services }: Grant, what: string): Problem {
+export function notOwnService({ id, services }: Grant, what: string): Problem {
   return {
     code: 'FORBIDDEN',
     detail: `${nameOf(id)} is for ${services.join(', ')}; received ${what}.`,

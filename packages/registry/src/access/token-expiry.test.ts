@@ -7,9 +7,9 @@ import type { TokenRecord } from './tokens.js';
 const DAY_MS = 86_400_000;
 const random = seededRandom(7);
 
-function ending(expiresAt: number | null, but: Partial<TokenRecord> = {}): TokenRecord {
-  const wish = { role: 'service', services: ['orders'], note: '', expiresAt } as const;
-  return { ...drawToken(random, wish, 0).record, ...but };
+function ending(expiresAt: number | null, overrides: Partial<TokenRecord> = {}): TokenRecord {
+  const request = { role: 'service', services: ['orders'], note: '', expiresAt } as const;
+  return { ...drawToken(random, request, 0).record, ...overrides };
 }
 
 function following() {
@@ -24,8 +24,8 @@ describe('tokens that end soon', () => {
     const [late, soon, near] = [ending(15 * DAY_MS), ending(14 * DAY_MS), ending(DAY_MS)];
     const others = [ending(null), ending(0), ending(DAY_MS, { revokedAt: 1 }), late];
     endings.follow([...others, soon, near], 10);
-    const said = `2 tokens end soon: ${near.id} (service orders) in 24 h, ${soon.id} (service orders) in 14 days. `;
-    expect(warnings()).toEqual([expect.stringContaining(said)]);
+    const expected = `2 tokens end soon: ${near.id} (service orders) in 24 h, ${soon.id} (service orders) in 14 days. `;
+    expect(warnings()).toEqual([expect.stringContaining(expected)]);
   });
 
   it.each([
@@ -33,10 +33,10 @@ describe('tokens that end soon', () => {
     [90, '90 min'],
     [1_400, '24 h'],
     [3_000, '3 days'],
-  ])('say the true time: %d minutes are %s', (minutes, said) => {
+  ])('say the true time: %d minutes are %s', (minutes, expected) => {
     const { endings, warnings } = following();
     endings.follow([ending(minutes * 60_000)], 0);
-    expect(warnings()).toEqual([expect.stringContaining(`(service orders) in ${said}. `)]);
+    expect(warnings()).toEqual([expect.stringContaining(`(service orders) in ${expected}. `)]);
   });
 
   it('are told once a day, and at once where others came', () => {

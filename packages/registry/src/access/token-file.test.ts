@@ -32,8 +32,8 @@ async function newPath(): Promise<string> {
 }
 
 const random = seededRandom(3);
-const draw = (but: Partial<TokenRequest> = {}) =>
-  drawToken(random, { role: 'reader', services: [], note: '', expiresAt: null, ...but }, 0);
+const draw = (request: Partial<TokenRequest> = {}) =>
+  drawToken(random, { role: 'reader', services: [], note: '', expiresAt: null, ...request }, 0);
 
 /** A file with one token, and the tokens that are read from it. */
 async function opened() {
@@ -62,7 +62,7 @@ const NOBODY = 65_534;
 const isRoot = process.getuid?.() === 0;
 
 /** As a user who is not root: the whole process, for as long as it takes. */
-async function asNobody<Result>(run: () => Promise<Result>): Promise<Result> {
+async function asOtherUser<Result>(run: () => Promise<Result>): Promise<Result> {
   process.seteuid?.(NOBODY);
   try {
     return await run();
@@ -87,7 +87,7 @@ describe.runIf(isRoot)('changing the tokens of another user’s registry', () =>
     const { record } = draw();
     const path = await pathOf(NOBODY, [record]);
     await changeTokens(path, () => [{ ...record, revokedAt: 1 }]);
-    expect(await asNobody(() => readTokens(path))).toEqual([{ ...record, revokedAt: 1 }]);
+    expect(await asOtherUser(() => readTokens(path))).toEqual([{ ...record, revokedAt: 1 }]);
     expect((await stat(path)).mode & 0o777).toBe(0o600);
   });
 
@@ -95,7 +95,7 @@ describe.runIf(isRoot)('changing the tokens of another user’s registry', () =>
     const { record } = draw();
     const path = await pathOf(NOBODY, null);
     await changeTokens(path, () => [record]);
-    expect(await asNobody(() => readTokens(path))).toEqual([record]);
+    expect(await asOtherUser(() => readTokens(path))).toEqual([record]);
     expect(await stat(path)).toMatchObject({ uid: NOBODY, gid: NOBODY });
   });
 
@@ -103,8 +103,8 @@ describe.runIf(isRoot)('changing the tokens of another user’s registry', () =>
     const { record } = draw();
     const path = await pathOf(0, null);
     await chmod(dirname(path), 0o777);
-    await asNobody(() => changeTokens(path, () => [record]));
-    expect(await asNobody(() => readTokens(path))).toEqual([record]);
+    await asOtherUser(() => changeTokens(path, () => [record]));
+    expect(await asOtherUser(() => readTokens(path))).toEqual([record]);
   });
 
   it('is refused, and changes nothing, where the file would be lost to its owner', async () => {
@@ -112,7 +112,7 @@ describe.runIf(isRoot)('changing the tokens of another user’s registry', () =>
     const path = await pathOf(0, [record]);
     await chmod(dirname(path), 0o777);
     await chmod(path, 0o644);
-    const changing = asNobody(() => changeTokens(path, () => []));
+    const changing = asOtherUser(() => changeTokens(path, () => []));
     await expect(changing).rejects.toMatchObject({
       code: 'STORE_FAILED',
       message: expect.stringMatching(
@@ -280,8 +280,8 @@ describe('the tokens of a registry that serves', () => {
     const log = recordingLog();
     const tokens = await Tokens.open({ path, time, log });
     cleanups.push(() => tokens.close());
-    const told = () => log.texts('warn').filter((text) => text.includes('ends soon'));
-    expect(told()).toEqual([expect.stringContaining(`${record.id} (`)]);
+    const expiryWarnings = () => log.texts('warn').filter((text) => text.includes('ends soon'));
+    expect(expiryWarnings()).toEqual([expect.stringContaining(`${record.id} (`)]);
   });
 
   it('warn of a folder in which everybody may put another file in its place', async () => {
@@ -302,7 +302,7 @@ describe('the tokens of a registry that serves', () => {
     const { record } = draw();
     const path = await pathOf(0, [record]);
     await chmod(dirname(path), 0o755);
-    await expect(asNobody(() => readTokens(path))).rejects.toMatchObject({
+    await expect(asOtherUser(() => readTokens(path))).rejects.toMatchObject({
       code: 'STORE_UNREADABLE',
       message: `The tokens in ${path} cannot be read: this user may not read there (EACCES): change the rights of the file or the folder, or its owner.`,
     });

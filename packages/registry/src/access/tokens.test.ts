@@ -8,8 +8,8 @@ const WISH: TokenRequest = { role: 'service', services: ['orders'], note: '', ex
 const random = seededRandom(7);
 const NOW = 1_790_000_000_000;
 
-function draw(but: Partial<TokenRequest> = {}): { readonly token: string; readonly record: TokenRecord } {
-  return drawToken(random, { ...WISH, ...but }, NOW);
+function draw(request: Partial<TokenRequest> = {}): { readonly token: string; readonly record: TokenRecord } {
+  return drawToken(random, { ...WISH, ...request }, NOW);
 }
 
 describe('a token', () => {

@@ -49,12 +49,12 @@ export function withoutTokens(text: string): string {
 /** Generates a token and its record. */
 export function drawToken(
   random: Random,
-  wish: TokenRequest,
+  request: TokenRequest,
   wall: number,
 ): { readonly token: string; readonly record: TokenRecord } {
   const id = Buffer.from(random.bytes(ID_BYTES)).toString('hex');
   const token = `rct_${id}_${randomWord(random, SECRET_LETTERS)}`;
-  return { token, record: { id, ...wish, createdAt: wall, revokedAt: null, hash: hash('sha256', token) } };
+  return { token, record: { id, ...request, createdAt: wall, revokedAt: null, hash: hash('sha256', token) } };
 }
 
 /** All tokens of a registry. */

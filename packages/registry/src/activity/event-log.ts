@@ -23,7 +23,7 @@ export interface EventQuery {
 }
 
 /** How many events each shelf keeps, besides the main one. */
-const SHELF_SIZE = 1_000;
+const RING_SIZE = 1_000;
 
 /**
  * The newest events of the registry, in memory: at most `max`, and 1,000 circuit events, which come often and so have
@@ -31,18 +31,18 @@ const SHELF_SIZE = 1_000;
  * the registry itself stay. A query looks at each kept event once at most.
  */
 export class EventLog {
-  readonly #main: Shelf;
-  readonly #circuits = new Shelf(SHELF_SIZE);
-  readonly #lasting: Readonly<Record<Lasting, Shelf>> = {
-    operators: new Shelf(SHELF_SIZE),
-    registry: new Shelf(SHELF_SIZE),
+  readonly #main: EventRing;
+  readonly #circuits = new EventRing(RING_SIZE);
+  readonly #lasting: Readonly<Record<Lasting, EventRing>> = {
+    operators: new EventRing(RING_SIZE),
+    registry: new EventRing(RING_SIZE),
   };
-  readonly #shelves: readonly Shelf[];
+  readonly #rings: readonly EventRing[];
   #last = 0;
 
   constructor(max: number) {
-    this.#main = new Shelf(max);
-    this.#shelves = [this.#main, this.#circuits, this.#lasting.operators, this.#lasting.registry];
+    this.#main = new EventRing(max);
+    this.#rings = [this.#main, this.#circuits, this.#lasting.operators, this.#lasting.registry];
   }
 
   /** The number of the next event. */
@@ -75,7 +75,7 @@ export class EventLog {
     const events: RegistryEvent[] = [];
     let last = this.#last;
     let looked = 0;
-    for (const event of forwards(this.#shelves, after)) {
+    for (const event of forwards(this.#rings, after)) {
       looked += 1;
       if (!fits(event) || events.push(event) < query.limit) continue;
       last = event.seq;
@@ -87,15 +87,15 @@ export class EventLog {
   }
 
   get #size(): number {
-    return this.#shelves.reduce((sum, { size }) => sum + size, 0);
+    return this.#rings.reduce((sum, { size }) => sum + size, 0);
   }
 
   #since({ kinds }: EventQuery, begunAt: number): number {
-    const isAsked = (isCircuit: boolean): boolean =>
+    const isRequested = (isCircuit: boolean): boolean =>
       kinds.length === 0 || kinds.some((kind) => (kind === 'circuit') === isCircuit);
     const [main, circuits] = [
-      isAsked(false) ? this.#main.keptFrom : null,
-      isAsked(true) ? this.#circuits.keptFrom : null,
+      isRequested(false) ? this.#main.keptFrom : null,
+      isRequested(true) ? this.#circuits.keptFrom : null,
     ];
     return Math.max(begunAt, main ?? begunAt, circuits ?? begunAt);
   }
@@ -106,7 +106,7 @@ export class EventLog {
     fits: (event: RegistryEvent) => boolean,
   ): Pick<EventsAnswer, 'events' | 'older'> {
     const events: RegistryEvent[] = [];
-    for (const event of backwards(this.#shelves, before)) {
+    for (const event of backwards(this.#rings, before)) {
       if (!fits(event)) continue;
       if (events.length === limit) return { events: events.toReversed(), older: true };
       events.push(event);
@@ -116,7 +116,7 @@ export class EventLog {
 }
 
 /** Keeps the newest events up to a limit, in the order of their numbers. */
-class Shelf {
+class EventRing {
   readonly #max: number;
   readonly #ring: RegistryEvent[] = [];
   #pushed = 0;
@@ -161,8 +161,8 @@ class Shelf {
 }
 
 /** The events of all shelves with a number below `before`, newest first. */
-function* backwards(shelves: readonly Shelf[], before: number): Iterable<RegistryEvent> {
-  const heads = shelves.map((shelf) => ({ shelf, place: shelf.countBelow(before) - 1 }));
+function* backwards(rings: readonly EventRing[], before: number): Iterable<RegistryEvent> {
+  const heads = rings.map((shelf) => ({ shelf, place: shelf.countBelow(before) - 1 }));
   for (;;) {
     let newest: RegistryEvent | undefined;
     for (const { shelf, place } of heads) {
@@ -176,8 +176,8 @@ function* backwards(shelves: readonly Shelf[], before: number): Iterable<Registr
 }
 
 /** The events of all shelves with a number above `after`, oldest first. */
-function* forwards(shelves: readonly Shelf[], after: number): Iterable<RegistryEvent> {
-  const heads = shelves.map((shelf) => ({ shelf, place: shelf.countBelow(after + 1) }));
+function* forwards(rings: readonly EventRing[], after: number): Iterable<RegistryEvent> {
+  const heads = rings.map((shelf) => ({ shelf, place: shelf.countBelow(after + 1) }));
   for (;;) {
     let oldest: RegistryEvent | undefined;
     for (const { shelf, place } of heads) {
@@ -194,13 +194,13 @@ function* forwards(shelves: readonly Shelf[], after: number): Iterable<RegistryE
 type Lasting = 'operators' | 'registry';
 
 function lastingOf(event: RegistryEvent): Lasting | null {
-  if (isDeed(event)) return 'operators';
+  if (isOperatorEvent(event)) return 'operators';
   const { kind, service } = event;
   return service === null && (kind === 'registry' || kind === 'preservation') ? 'registry' : null;
 }
 
 /** Did an operator bring it about, or is it about an operator's word? */
-export const isDeed = ({ kind, by }: RegistryEvent): boolean => kind === 'admin' || by === 'operator';
+export const isOperatorEvent = ({ kind, by }: RegistryEvent): boolean => kind === 'admin' || by === 'operator';
 
 function filterOf(query: EventQuery): (event: RegistryEvent) => boolean {
   const { namespace, from = null, to = null } = query;

@@ -1,5 +1,5 @@
 import type { EventKind, EventsAnswer, Instance, Reason, RegistryEvent, Time, TimelineAnswer } from '@rollcall/core';
-import { EventLog, isDeed } from './event-log.js';
+import { EventLog, isOperatorEvent } from './event-log.js';
 import type { EventQuery } from './event-log.js';
 
 export type { EventQuery } from './event-log.js';
@@ -8,13 +8,13 @@ export type { EventQuery } from './event-log.js';
 export type Happening = Pick<RegistryEvent, 'kind' | 'by' | 'text' | 'untilMs'> & { readonly reason?: Reason };
 
 /** Events kept of the whole registry. */
-const KEPT = 10_000;
+const MAX_EVENTS = 10_000;
 /** Events kept of one instance; of those that do not report its state, fewer: of operators' actions, and of others. */
-const KEPT_OF_ONE = 64;
-const MINOR_OF_ONE = 16;
+const MAX_PER_INSTANCE = 64;
+const MAX_MINOR_PER_INSTANCE = 16;
 /** Of all instances together: above it each that gets another one keeps only the few. A few hundred bytes each. */
-const KEPT_OF_ALL = 100_000;
-const FEW_OF_ONE = 8;
+const MAX_IN_TIMELINES = 100_000;
+const MIN_PER_INSTANCE = 8;
 const MINOR: ReadonlySet<EventKind> = new Set(['re-registered', 'circuit']);
 
 interface Timeline {
@@ -41,7 +41,7 @@ export class EventHistory {
   #inTimelines = 0;
   #begunAt: number | null = null;
 
-  constructor(time: Pick<Time, 'wall'>, max: number = KEPT) {
+  constructor(time: Pick<Time, 'wall'>, max: number = MAX_EVENTS) {
     this.#time = time;
     this.#log = new EventLog(max);
   }
@@ -84,7 +84,7 @@ export class EventHistory {
     return this.#begunAt ?? this.#time.wall();
   }
 
-  #add(what: Happening, of: AboutWhom): RegistryEvent | null {
+  #add(what: Happening, of: EventSubject): RegistryEvent | null {
     if (this.#begunAt === null) return null;
     // field by field: a spread costs ten times as much
     const plain: RegistryEvent = {
@@ -110,8 +110,8 @@ export class EventHistory {
     this.#timelines.set(id, timeline);
     timeline.events = timeline.events.concat(event);
     this.#inTimelines += 1;
-    if (timeline.events.length <= FEW_OF_ONE) return;
-    const max = this.#inTimelines > KEPT_OF_ALL ? FEW_OF_ONE : KEPT_OF_ONE;
+    if (timeline.events.length <= MIN_PER_INSTANCE) return;
+    const max = this.#inTimelines > MAX_IN_TIMELINES ? MIN_PER_INSTANCE : MAX_PER_INSTANCE;
     for (let place = excessOf(timeline.events, max); place !== null; place = excessOf(timeline.events, max)) {
       this.#cut(timeline, place);
     }
@@ -131,18 +131,18 @@ const isMinor = ({ kind }: RegistryEvent): boolean => MINOR.has(kind);
  * for people to see: too many others go before them.
  */
 function excessOf(events: readonly RegistryEvent[], max: number): number | null {
-  const few = Math.min(MINOR_OF_ONE, max / 2);
-  for (const isOne of [isDeed, isMinor]) {
-    if (events.length > few && events.filter(isOne).length > few) return events.findIndex(isOne);
+  const few = Math.min(MAX_MINOR_PER_INSTANCE, max / 2);
+  for (const isDroppable of [isOperatorEvent, isMinor]) {
+    if (events.length > few && events.filter(isDroppable).length > few) return events.findIndex(isDroppable);
   }
   if (events.length <= max) return null;
   return Math.max(
     0,
-    events.findIndex((event) => !isDeed(event)),
+    events.findIndex((event) => !isOperatorEvent(event)),
   );
 }
 
-type AboutWhom = Pick<RegistryEvent, 'namespace' | 'service' | 'instance' | 'state' | 'revision'>;
+type EventSubject = Pick<RegistryEvent, 'namespace' | 'service' | 'instance' | 'state' | 'revision'>;
 
 /** The actor behind events with this reason. */
 export function actorOf({ code }: Reason): RegistryEvent['by'] {

@@ -14,7 +14,7 @@ const MAX_KEPT = 128;
  * Fraction of the heartbeat interval. A shorter span cannot make a heartbeat missing. If less time lies between two
  * spans, no heartbeat gets through.
  */
-const LEAST_INTERVALS = 0.25;
+const MIN_INTERVALS = 0.25;
 
 /** The newest 128 spans of the last five minutes, in memory. Spans shorter than a quarter of an interval are left out. */
 export class ListeningGaps {
@@ -22,7 +22,7 @@ export class ListeningGaps {
 
   /** Spans come in the order in which they ended. */
   add(gap: ListeningGap, intervalMs: number): void {
-    const leastMs = intervalMs * LEAST_INTERVALS;
+    const leastMs = intervalMs * MIN_INTERVALS;
     if (gap.toMs - gap.fromMs < leastMs) return;
     const last = this.#gaps.at(-1);
     const isNext = last !== undefined && gap.fromMs - last.toMs < leastMs;

@@ -1,7 +1,7 @@
 import type { Edge, EdgeTarget } from '@rollcall/core';
 import { ManualTime, sampleInstance } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
-import { codeOf, SECRET, value, World } from '../registry.fixture.js';
+import { codeOf, SECRET, value, RegistryFixture } from '../registry.fixture.js';
 import { CircuitEvents } from './circuits.js';
 import { EventHistory } from './events.js';
 import { Topology } from './topology.js';
@@ -172,11 +172,11 @@ describe('the targets of an edge', () => {
 
   it('make events when a circuit opens and closes, though a word between leaves it out', () => {
     const { edges: topology, history } = setUp();
-    const tell = (targets: readonly EdgeTarget[]) => topology.note(caller(1), [edge('orders', { targets })]);
-    tell([target('orders-7d20', { circuit: 'open' })]);
-    tell([]);
-    tell([target('orders-7d20')]);
-    tell([target('orders-7d20')]);
+    const note = (targets: readonly EdgeTarget[]) => topology.note(caller(1), [edge('orders', { targets })]);
+    note([target('orders-7d20', { circuit: 'open' })]);
+    note([]);
+    note([target('orders-7d20')]);
+    note([target('orders-7d20')]);
     const query = { after: null, limit: 10, namespace: '*', services: [], kinds: [] };
     expect(history.events(query).events.map(({ kind, instance, text }) => [kind, instance, text])).toEqual([
       ['circuit', 'gateway-1', 'opened its circuit to orders…7d20'],
@@ -200,22 +200,22 @@ it('traffic is counted once for each window of a caller, however often it is tol
 
 describe('the registry, who calls whom', () => {
   it('takes it from the beats of those it knows, once for each beat', async () => {
-    const world = await World.started();
-    await world.healthy('orders-1', 3001);
-    const tell = (seq: number, secret: string, to: string) =>
-      world.registry.beat('orders-1', secret, { nonce: null, seq, edges: [edge(to)] });
-    const told = () => value(world.registry.topology('*')).edges.map(({ from, to }) => `${from}>${to}`);
-    expect(codeOf(tell(1_000, 'another-secret-of-132-bits', 'users'))).toBe('UNAUTHORIZED');
-    expect(told()).toEqual([]);
-    value(tell(1_000, SECRET, 'users'));
-    value(tell(999, SECRET, 'late'));
-    value(tell(1_000, SECRET, 'again'));
-    expect(told()).toEqual(['orders>users']);
-    value(world.registry.beat('orders-1', SECRET, { nonce: null, seq: 1_001 }));
-    expect(told()).toEqual(['orders>users']);
+    const fixture = await RegistryFixture.start();
+    await fixture.registerHealthy('orders-1', 3001);
+    const note = (seq: number, secret: string, to: string) =>
+      fixture.registry.beat('orders-1', secret, { nonce: null, seq, edges: [edge(to)] });
+    const edges = () => value(fixture.registry.topology('*')).edges.map(({ from, to }) => `${from}>${to}`);
+    expect(codeOf(note(1_000, 'another-secret-of-132-bits', 'users'))).toBe('UNAUTHORIZED');
+    expect(edges()).toEqual([]);
+    value(note(1_000, SECRET, 'users'));
+    value(note(999, SECRET, 'late'));
+    value(note(1_000, SECRET, 'again'));
+    expect(edges()).toEqual(['orders>users']);
+    value(fixture.registry.beat('orders-1', SECRET, { nonce: null, seq: 1_001 }));
+    expect(edges()).toEqual(['orders>users']);
   });
 
   it('is not told before the store is loaded', () => {
-    expect(codeOf(new World().registry.topology('*'))).toBe('NOT_READY');
+    expect(codeOf(new RegistryFixture().registry.topology('*'))).toBe('NOT_READY');
   });
 });

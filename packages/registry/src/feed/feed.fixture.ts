@@ -57,7 +57,7 @@ export class FeedBench implements FeedView {
   }
 
   /** Another epoch of a registry whose store survived: everything else is unchanged. Ends the first. */
-  reborn(epoch: string): FeedBench {
+  restart(epoch: string): FeedBench {
     this.feed.close();
     const next = new FeedBench(this.time, noMeter, silentLog, epoch);
     for (const [key, { ref, up, gone }] of this.#services) {

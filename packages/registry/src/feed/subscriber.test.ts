@@ -93,9 +93,9 @@ describe('a slow watcher', () => {
       registry.time.advance(20);
     }
     expect(sink.flushes.map(({ cursor }) => cursor.revision)).toEqual([0, 0, 0, 301]);
-    const told = sink.take();
-    expect(told.filter(({ event }) => event === 'change')).toEqual([]);
-    expect(told.flatMap(({ event, data }) => (event === 'reset' ? data.instances : []))).toContain(changed);
+    const frames = sink.take();
+    expect(frames.filter(({ event }) => event === 'change')).toEqual([]);
+    expect(frames.flatMap(({ event, data }) => (event === 'reset' ? data.instances : []))).toContain(changed);
   });
 
   it('is cut after 10 s if it reads nothing', () => {

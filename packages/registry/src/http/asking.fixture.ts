@@ -11,7 +11,7 @@ afterEach(async () => {
 });
 
 /** Sends requests to a registry of its own, which ends with the test. The body of `/` is left to be read. */
-export async function asker() {
+export async function createRequester() {
   const registry = await startRegistry({ port: 0 });
   open.push(registry);
   return async (

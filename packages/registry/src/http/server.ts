@@ -34,7 +34,7 @@ import { healthRoutes } from './routes/health.js';
 import { instanceRoutes } from './routes/instance-list.js';
 import { peopleRoutes } from './routes/instances.js';
 import { answersCounted, metricsRoutes } from './routes/metrics.js';
-import { openDeeds } from './routes/open-access-log.js';
+import { openAccessLog } from './routes/open-access-log.js';
 import { operatorRoutes } from './routes/operators.js';
 import { prometheusRoutes } from './routes/prometheus-sd.js';
 import { serviceRoutes } from './routes/services.js';
@@ -114,7 +114,7 @@ export async function serveRegistry(options: ServeOptions): Promise<RegistryServ
   const { registry, log = silentLog, time = systemTime, insecure = false } = options;
   const { host = DEFAULT_HOST, port = DEFAULT_PORT, names = [], tokens } = options;
   const tls = options.tls === undefined ? null : new ServerTls(options.tls, { log, time });
-  const clients = tls?.asksClients === true ? tls : null;
+  const clients = tls?.requestsCertificates === true ? tls : null;
   checkHost(host, insecure || tokens !== undefined || clients !== null);
   const parts = { tokens: tokens ?? null, clients, registry, log, time };
   const guarded = tokens === undefined && clients === null ? null : new TokenEntrance(parts);
@@ -188,7 +188,7 @@ export function buildApp(
   if (context.metrics !== undefined) app.addHook('preSerialization', answersCounted(context.metrics));
   app.addHook('onSend', codingHook);
   app.addHook('onSend', unread.hook);
-  if (guarded === null) app.addHook('onSend', openDeeds(context));
+  if (guarded === null) app.addHook('onSend', openAccessLog(context));
   else guarded.install(app);
   const refuseOtherMethods = collectMethods(app);
   const operatorGroups = [

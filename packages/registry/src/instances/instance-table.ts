@@ -248,7 +248,7 @@ export class InstanceTable {
    * Replaces the override of a tombstone by what is still valid: expired parts do not return when the instance
    * registers again. Null: nothing is left.
    */
-  reword(id: string, override: Override | null): void {
+  replaceTombstoneOverride(id: string, override: Override | null): void {
     const known = this.#tombstones.get(id);
     if (known === undefined) return;
     const { override: _, ...rest } = known.tombstone;
@@ -278,7 +278,7 @@ export class InstanceTable {
   /**
    * Whether another instance of its service is HEALTHY, and whether another one can stand in for it (`isSubstitute`).
    */
-  others(entry: Entry): { readonly healthy: boolean; readonly callable: boolean } {
+  substitutes(entry: Entry): { readonly healthy: boolean; readonly callable: boolean } {
     const service = this.#services.get(entry.serviceKey);
     const self = isSubstitute(entry.record);
     return {

@@ -29,7 +29,7 @@ export interface Excess {
   readonly max: number;
   readonly count: number;
   /** The source, service, token, address or host that has reached it; empty for the whole registry. */
-  readonly whose: string;
+  readonly subject: string;
   /** When a retry makes sense, in ms. */
   readonly retryAfterMs: number;
 }

@@ -54,12 +54,12 @@ describe('an allowance', () => {
   });
 });
 
-const quotaRequest = (but: Partial<QuotaRequest> = {}): QuotaRequest => ({
+const quotaRequest = (overrides: Partial<QuotaRequest> = {}): QuotaRequest => ({
   source: '10.0.0.5',
   serviceKey: 'default/orders',
   token: null,
   isNew: true,
-  ...but,
+  ...overrides,
 });
 
 /** With nobody registered yet: only those on the way count. */

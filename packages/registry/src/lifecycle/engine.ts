@@ -366,11 +366,11 @@ class FleetNow implements Fleet {
   }
 
   get otherHealthy(): boolean {
-    return this.#facts.table.others(this.#entry).healthy;
+    return this.#facts.table.substitutes(this.#entry).healthy;
   }
 
   get otherCallable(): boolean {
-    return this.#facts.table.others(this.#entry).callable;
+    return this.#facts.table.substitutes(this.#entry).callable;
   }
 
   get permit(): Fleet['permit'] {

@@ -271,17 +271,17 @@ const SERVICES = ['orders', 'billing', 'users'] as const;
 const TICK_MS = 15_000;
 
 /** A fleet that does not change for some ticks. */
-interface Spell {
+interface Phase {
   readonly counts: readonly { readonly total: number; readonly silentShare: number }[];
   readonly ticks: number;
 }
 
 const share = fc.record({ total: fc.nat(30), silentShare: fc.double({ min: 0, max: 1, noNaN: true }) });
-const spell: fc.Arbitrary<Spell> = fc.record({
+const phase: fc.Arbitrary<Phase> = fc.record({
   counts: fc.array(share, { minLength: SERVICES.length, maxLength: SERVICES.length }),
   ticks: fc.integer({ min: 1, max: 60 }),
 });
-const history = fc.array(spell, { minLength: 1, maxLength: 30 });
+const history = fc.array(phase, { minLength: 1, maxLength: 30 });
 
 interface Moment {
   readonly at: number;
@@ -291,7 +291,7 @@ interface Moment {
 }
 
 /** A greedy engine: at each tick it takes out every silent instance that it may. */
-function live(plan: readonly Spell[]): Moment[] {
+function live(plan: readonly Phase[]): Moment[] {
   const watch = new Watch();
   const moments: Moment[] = [];
   for (const { counts, ticks } of plan) {

@@ -75,13 +75,13 @@ const CHECK_MS = 60_000;
 const MAX_INSTANCES = 1_000_000;
 
 /** One sentence for each budget of the host that cannot carry `asked`, the configured load (not defaults). */
-export function shortfalls(asked: Load, work: Workload, host: HostFacts): readonly string[] {
+export function shortfalls(requested: Load, work: Workload, host: HostFacts): readonly string[] {
   return budgetsOf(work, host)
-    .filter((budget) => budget.need(asked) > budget.have)
+    .filter((budget) => budget.need(requested) > budget.have)
     .map((budget) => {
       const carried = countText(instancesWithin(budget), 'instance');
       const { name, have, remedy } = budget;
-      return `${loadText(asked)} need ${needText(budget, asked)} ${name} and may have ${numberText(have)}: enough for ${carried}. ${remedy} See docs/SIZING.md.`;
+      return `${loadText(requested)} need ${needText(budget, requested)} ${name} and may have ${numberText(have)}: enough for ${carried}. ${remedy} See docs/SIZING.md.`;
     });
 }
 

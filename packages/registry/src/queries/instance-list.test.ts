@@ -29,11 +29,11 @@ interface Entries {
 const STATES: readonly State[] = ['HEALTHY', 'CRITICAL', 'REGISTERING', 'UNHEALTHY', 'DEREGISTERING'];
 
 /** Five instances, one in each state; the newest change is that of the last one. */
-function rosterOf(but: (index: number) => Partial<Instance> = () => ({})): Entries {
+function rosterOf(overridesOf: (index: number) => Partial<Instance> = () => ({})): Entries {
   const entries = STATES.map((state, index) => {
     const id = `orders-${index}`;
     const facts = { id, service: 'orders', namespace: 'default', state, since: index, version: '', zone: '' };
-    return { id, record: { ...facts, admin: 'ENABLED', endpoints: [], ...but(index) } } as unknown as Entry;
+    return { id, record: { ...facts, admin: 'ENABLED', endpoints: [], ...overridesOf(index) } } as unknown as Entry;
   });
   return { all: () => entries };
 }

@@ -41,14 +41,14 @@ export function serviceAnswer(
 ): Pick<ServiceAnswer, 'service' | 'namespace' | 'instances' | 'removed'> | null {
   const services = namesakes(table, namespace, name);
   if (services.length === 0) return null;
-  const say = (entry: Entry): Saying =>
+  const answerOf = (entry: Entry): ServiceInstance =>
     heartbeats === null ? entry.record : { ...entry.record, heartbeats: heartbeats(entry) };
-  const instances = services.flatMap(({ members }) => [...members.values()].map(say));
+  const instances = services.flatMap(({ members }) => [...members.values()].map(answerOf));
   const removed = services.flatMap(({ tombstones }) => [...tombstones.values()].map(published));
   return { service: name, namespace, instances, removed };
 }
 
-type Saying = ServiceAnswer['instances'][number];
+type ServiceInstance = ServiceAnswer['instances'][number];
 
 /** The services of that name: one, or one per namespace for `*`. */
 function namesakes(table: InstanceTable, namespace: string, name: string): Readonly<ServiceEntry>[] {

@@ -33,7 +33,7 @@ export class AddressConflicts {
    * Instances that shared an address and may outlive their own death, as self-preservation would keep them beside the
    * new one.
    */
-  readonly #met = new Set<Entry>();
+  readonly #contested = new Set<Entry>();
   /** Instances with an open question, and the addresses it is about. */
   readonly #asking = new WeakMap<Entry, readonly Endpoint[]>();
   #isClosed = false;
@@ -60,7 +60,7 @@ export class AddressConflicts {
     const { table } = this.#ports;
     for (const entry of table.all()) {
       const holders = table.holders(entry);
-      if (holders.length > 0) this.#met.add(entry);
+      if (holders.length > 0) this.#contested.add(entry);
       if (!entry.vitals.shared) continue;
       const others = holders.filter(({ holder }) => holder.vitals.shared);
       this.#sharing.set(entry, new Set(others.map(({ holder }) => holder)));
@@ -75,7 +75,7 @@ export class AddressConflicts {
     this.#removeDead();
     for (const [entry, others] of this.#sharing) {
       for (const other of others) {
-        if (!this.#meet(entry, other) || !this.#showsLife(other)) others.delete(other);
+        if (!this.#sharesAddress(entry, other) || !this.#showsLife(other)) others.delete(other);
       }
       if (entry.present && others.size > 0) continue;
       this.#sharing.delete(entry);
@@ -88,13 +88,13 @@ export class AddressConflicts {
    * still looked alive when the new one asked. Once it is dead, the old id is removed, whatever else would keep it.
    */
   #removeDead(): void {
-    for (const holder of this.#met) {
-      if (!holder.present) this.#met.delete(holder);
+    for (const holder of this.#contested) {
+      if (!holder.present) this.#contested.delete(holder);
       if (!holder.present || !this.#isDead(holder)) continue;
       const others = this.#ports.table.holders(holder).map((taken) => taken.holder);
       const successor = others.find((other) => other.vitals.proved && !this.#isSilent(other));
       if (successor !== undefined) this.#supersede(holder, successor, holder.line === null);
-      if (others.length === 0) this.#met.delete(holder);
+      if (others.length === 0) this.#contested.delete(holder);
     }
   }
 
@@ -150,7 +150,7 @@ export class AddressConflicts {
    */
   async #isReplaced(holder: Entry, newcomer: Entry): Promise<boolean> {
     const isGone = await this.#isGone(holder);
-    if (this.#isClosed || !this.#meet(newcomer, holder)) return true;
+    if (this.#isClosed || !this.#sharesAddress(newcomer, holder)) return true;
     if (!isGone && !this.#isLongSilent(holder)) return false;
     this.#supersede(holder, newcomer, isGone);
     return true;
@@ -159,9 +159,9 @@ export class AddressConflicts {
   /** `isGone`: its end was observed, so its id never comes back. */
   #supersede(holder: Entry, successor: Entry, isGone: boolean): void {
     const { engine, table } = this.#ports;
-    const meeting = table.holders(successor).find((taken) => taken.holder === holder);
-    if (meeting === undefined) return;
-    const reason = reasonFor('SUPERSEDED', `${successor.id} answers at ${addressOf(meeting.target)}`);
+    const conflict = table.holders(successor).find((taken) => taken.holder === holder);
+    if (conflict === undefined) return;
+    const reason = reasonFor('SUPERSEDED', `${successor.id} answers at ${addressOf(conflict.target)}`);
     if (isGone) engine.apply(holder, { type: 'end', code: 'SUPERSEDED', text: reason.text });
     else engine.remove(holder, reason, false);
   }
@@ -210,7 +210,7 @@ export class AddressConflicts {
     ] as const) {
       const others = this.#sharing.get(entry) ?? new Set();
       this.#sharing.set(entry, others.add(other));
-      this.#met.add(entry);
+      this.#contested.add(entry);
       this.#ports.engine.apply(entry, { type: 'shared', text: `${other.id} answers at ${addressOf(target)} too` });
     }
   }
@@ -221,7 +221,7 @@ export class AddressConflicts {
   }
 
   /** True if both still hold a common address. */
-  #meet(one: Entry, other: Entry): boolean {
+  #sharesAddress(one: Entry, other: Entry): boolean {
     if (!one.present || !other.present) return false;
     return one.targets.some(({ host, port }) => other.targets.some((its) => its.port === port && its.host === host));
   }

@@ -77,27 +77,27 @@ describe('the admission of an address', () => {
   });
 
   it('never takes longer than 2 s, with however many names that nobody answers for: that is no verdict, so try again', async () => {
-    const { time, asked, admit } = quietNames();
+    const { time, lookedUp, admit } = createSlowResolver();
     const outcome = admit(Array.from({ length: 16 }, (_, index) => `slow-${index}.local`));
     await time.advanceBy(LOOKUP_MS - 1);
-    expect(asked).toEqual(['slow-0.local', 'slow-1.local']);
+    expect(lookedUp).toEqual(['slow-0.local', 'slow-1.local']);
     await time.advanceBy(1);
     expect(await outcome).toBe('TOO_MANY after 1000 ms slow-0.local did not resolve to an address within 2000 ms.');
   });
 
   it('has the answer that was late when it is asked again', async () => {
-    const { time, asked, admit, answer } = quietNames();
+    const { time, lookedUp, admit, answer } = createSlowResolver();
     const outcome = admit(['slow.local']);
     await time.advanceBy(LOOKUP_MS);
     expect(await outcome).toMatch(/^TOO_MANY/);
     answer('10.0.0.5');
     await time.advanceBy(1_000);
     expect(await admit(['slow.local'])).toBe('10.0.0.5');
-    expect(asked).toEqual(['slow.local']);
+    expect(lookedUp).toEqual(['slow.local']);
   });
 
   it('refuses the names of one who waits for too many, and of nobody else', async () => {
-    const { admit, answer } = quietNames();
+    const { admit, answer } = createSlowResolver();
     const many = Array.from({ length: 40 }, (_, index) => admit([`slow-${index}.local`]));
     expect(new Set(await Promise.all(many.slice(32)))).toEqual(
       new Set([
@@ -112,7 +112,7 @@ describe('the admission of an address', () => {
   });
 
   it('leaves no timer behind', async () => {
-    const { time, admit, answer } = quietNames();
+    const { time, admit, answer } = createSlowResolver();
     const outcome = admit(['a.local']);
     answer('10.0.0.5');
     expect(await outcome).toBe('10.0.0.5');
@@ -121,17 +121,17 @@ describe('the admission of an address', () => {
 });
 
 /** Names for which nobody answers until `answer` does, for all that were asked. */
-function quietNames(): {
+function createSlowResolver(): {
   readonly time: ManualTime;
-  readonly asked: readonly string[];
+  readonly lookedUp: readonly string[];
   readonly admit: (hosts: readonly string[], peer?: string) => Promise<string>;
   readonly answer: (address: string) => void;
 } {
   const time = new ManualTime();
-  const asked: string[] = [];
+  const lookedUp: string[] = [];
   let open: ((address: string) => void)[] = [];
   const resolve = (host: string): Promise<string> => {
-    asked.push(host);
+    lookedUp.push(host);
     return new Promise((answered) => open.push(answered));
   };
   const admission = new Admission({ resolve, allowedNetworks: ['10.0.0.0/8'], ownPort: () => OWN_PORT }, portsOf(time));
@@ -145,5 +145,5 @@ function quietNames(): {
   const answer = (address: string): void => {
     for (const answered of open.splice(0)) answered(address);
   };
-  return { time, asked, admit, answer };
+  return { time, lookedUp, admit, answer };
 }

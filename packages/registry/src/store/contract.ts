@@ -16,13 +16,13 @@ export function storeContract(name: string, harness: StoreHarness): void {
   describe(`the store contract: ${name}`, () => {
     const bench = new Bench(harness);
     afterEach(() => bench.close());
-    itKeepsWhatItIsTold(bench);
+    itKeepsWrites(bench);
     itKeepsTheOrder(bench);
     itBeginsAndEnds(bench);
   });
 }
 
-function itKeepsWhatItIsTold(bench: Bench): void {
+function itKeepsWrites(bench: Bench): void {
   it('keeps an instance to the last field', async () => {
     const one = storedInstance('orders-1', 7);
     expect(await bench.keptAfter([{ put: one }])).toEqual({ 'orders-1': one });

@@ -84,7 +84,7 @@ export class WriteBehind {
    * Waits until the store has accepted or refused all writes about a subject so far. Null: they are stored; else why
    * not: they are retried.
    */
-  async untold(subject: string): Promise<string | null> {
+  async waitUntilStored(subject: string): Promise<string | null> {
     for (let pending = this.#underWay.get(subject); pending !== undefined; pending = this.#underWay.get(subject)) {
       const { waiting } = pending;
       if (await new Promise<boolean>((resolve) => waiting.push(resolve))) return null;

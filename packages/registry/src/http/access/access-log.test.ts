@@ -7,7 +7,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { diskStore } from '../../store/disk/disk.js';
 import { ENDPOINT, guarded } from './authorization.fixture.js';
 import type { Answer, Guarded } from './authorization.fixture.js';
-import { Court, DAY_MS, skewed, soon } from './tls.fixture.js';
+import { TestPki, DAY_MS, createSkewedTime, soon } from './tls.fixture.js';
 
 /** A registry with an operator, a reader and a service, and the lines of its log. */
 async function setUp() {
@@ -180,12 +180,12 @@ describe('a client whose token is revoked during its request', () => {
 
 describe('a client whose certificate expires during its request', () => {
   it('does nothing', async () => {
-    const court = await Court.make();
+    const court = await TestPki.make();
     onTestFinished(async () => {
       await court.clear();
       await court.close();
     });
-    const time = skewed();
+    const time = createSkewedTime();
     const registry = await court.registry({}, { time });
     const { id } = await registry.enrol(court.orders);
     const port = Number(new URL(registry.url).port);

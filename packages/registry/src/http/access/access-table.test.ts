@@ -1,7 +1,7 @@
 import { silentLog, systemTime } from '@rollcall/core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { PERMISSIONS } from '../../access/permissions.js';
-import { World } from '../../registry.fixture.js';
+import { RegistryFixture } from '../../registry.fixture.js';
 import { buildApp } from '../server.js';
 import { ENDPOINT, Guarded } from './authorization.fixture.js';
 import type { Answer, Question } from './authorization.fixture.js';
@@ -72,11 +72,11 @@ const TABLE: Readonly<Record<string, string>> = {
 };
 
 /** One request to a route about this instance: with `isSecret`, a watch is its line. */
-function questionOf(
+function requestOf(
   route: string,
   own: { readonly id: string },
   isSecret: boolean,
-): { where: string; asked: Question } {
+): { where: string; request: Question } {
   const [method = '', path = ''] = route.split(' ');
   const bodies: Readonly<Record<string, object>> = {
     'POST /api/v1/register': { id: `${own.id}-new`, service: 'orders', endpoints: [ENDPOINT] },
@@ -90,7 +90,7 @@ function questionOf(
   };
   const body = bodies[route];
   const where = path.replace(':id', own.id).replace(':name', 'orders') + (queries[path] ?? '');
-  return { where, asked: { method, ...(body === undefined ? {} : { body }) } };
+  return { where, request: { method, ...(body === undefined ? {} : { body }) } };
 }
 
 describe('every route, whatever comes to it', () => {
@@ -135,29 +135,29 @@ describe('every route, whatever comes to it', () => {
     const own = lapsed.get(column)?.pop() ?? (await registry.enrol(service));
     const isSecret = column.startsWith('the secret');
     const foreign = column === 'the secret of another instance' ? (await registry.enrol(service)).secret : own.secret;
-    const { where, asked } = questionOf(route, own, isSecret);
+    const { where, request } = requestOf(route, own, isSecret);
     const bearer = isSecret ? foreign : (bearers.get(column) ?? null);
-    const answer = await registry.ask(where, { ...asked, bearer });
+    const answer = await registry.ask(where, { ...request, bearer });
     return { answer, id: own.id };
   }
 
   it('has a row here, and one in the permission table', async () => {
-    const world = new World();
+    const fixture = new RegistryFixture();
     const entrance = new TokenEntrance({
       tokens: { find: () => ({ kind: 'none' }), isValid: () => false, onChange() {} },
-      registry: world.registry,
+      registry: fixture.registry,
       log: silentLog,
       time: systemTime,
     });
-    const rim = {
-      registry: world.registry,
+    const context = {
+      registry: fixture.registry,
       time: systemTime,
       log: silentLog,
       insecure: false,
       access: 'tokens',
       lasting: new Set<() => void>(),
     } as const;
-    const app = buildApp({ ...rim, authorization: entrance }, [], entrance);
+    const app = buildApp({ ...context, authorization: entrance }, [], entrance);
     await app.ready();
     const routes = entrance.routes.filter((route) => !route.startsWith('HEAD ')).toSorted();
     expect(routes).toEqual(Object.keys(TABLE).toSorted());
@@ -233,7 +233,7 @@ describe('every route, whatever comes to it', () => {
 
 describe.each(['tokens and certificates', 'certificates'] as const)(
   'every route over TLS, where it asks for %s',
-  (asked) => {
+  (request) => {
     let registry: Guarded;
     let pki: Pki;
     const certificates = new Map<string, Pair>();
@@ -272,7 +272,7 @@ describe.each(['tokens and certificates', 'certificates'] as const)(
         caFile: pki.path('ca.pem'),
         crlFile: await pki.write('revoked.crl', await pki.revocationList(revoked)),
       };
-      await registry.start(asked === 'certificates' ? { tls, tokens: null } : { tls });
+      await registry.start(request === 'certificates' ? { tls, tokens: null } : { tls });
     });
     afterAll(async () => {
       await registry.close();
@@ -282,7 +282,7 @@ describe.each(['tokens and certificates', 'certificates'] as const)(
     async function statusOf(route: string, column: string): Promise<number> {
       const own = await registry.enrol(service);
       const isSecret = column.includes('the secret');
-      const { where, asked: question } = questionOf(route, own, isSecret);
+      const { where, request: question } = requestOf(route, own, isSecret);
       const certificate = certificates.get(column) ?? (column.includes('and its own') ? service : null);
       const answer = await registry.ask(where, { ...question, certificate, bearer: isSecret ? own.secret : null });
       if (answer.status >= 400) {

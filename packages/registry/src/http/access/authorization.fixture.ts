@@ -68,9 +68,9 @@ export class Guarded {
   }
 
   /** `tokens: null`: it asks for none. */
-  async start({ tokens = this.path, ...but }: Starting = {}): Promise<void> {
-    const asked = tokens === null ? {} : { tokens };
-    this.#registry = await startRegistry({ port: 0, ...asked, log: this.log, ...this.#options, ...but });
+  async start({ tokens = this.path, ...options }: Starting = {}): Promise<void> {
+    const tokenOptions = tokens === null ? {} : { tokens };
+    this.#registry = await startRegistry({ port: 0, ...tokenOptions, log: this.log, ...this.#options, ...options });
   }
 
   get url(): string {
@@ -88,12 +88,12 @@ export class Guarded {
 
   /** A token that is kept in the file. A running registry knows it within a second: see `until`. */
   async token(
-    wish: Partial<TokenRequest> = {},
+    request: Partial<TokenRequest> = {},
     revokedAt: number | null = null,
   ): Promise<{ text: string; id: string }> {
     const { token, record } = drawToken(
       random,
-      { role: 'reader', services: [], note: '', expiresAt: null, ...wish },
+      { role: 'reader', services: [], note: '', expiresAt: null, ...request },
       0,
     );
     await changeTokens(this.path, (records) => [...records, { ...record, revokedAt }]);

@@ -318,10 +318,10 @@ describe('a stream whose connection is closed since a certificate may have been 
     };
     const socket = hold('retired');
     hold('with no certificate');
-    for (const tell of listeners) tell();
+    for (const notify of listeners) notify();
     expect(ended).toEqual([]);
     retired.add(socket);
-    for (const tell of listeners) tell();
+    for (const notify of listeners) notify();
     expect(ended).toEqual(['retired']);
   });
 });

@@ -4,8 +4,8 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandle
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { Audit, whoText } from '../../access/audit.js';
-import { isCertificateId, mayServe, notYours, permissionOf, refusalOf } from '../../access/permissions.js';
-import type { Asked, Grant, Permission, Standing } from '../../access/permissions.js';
+import { isCertificateId, mayServe, notOwnService, permissionOf, refusalOf } from '../../access/permissions.js';
+import type { RequiredCredentials, Grant, Permission, Standing } from '../../access/permissions.js';
 import type { Tokens } from '../../access/token-file.js';
 import { isToken } from '../../access/tokens.js';
 import type { Ender, Operator, Peer, Proof, RegistryApi, Watcher } from '../../registry-api.js';
@@ -86,7 +86,7 @@ const NO_ROW: Problem = {
  */
 export class TokenEntrance implements Authorization {
   readonly #parts: TokenEntranceParts;
-  readonly #asked: Asked;
+  readonly #required: RequiredCredentials;
   readonly #audit: Audit;
   readonly #standings = new WeakMap<FastifyRequest, Standing>();
   /** Requests that reached a route, so that the guard let them pass. */
@@ -101,7 +101,7 @@ export class TokenEntrance implements Authorization {
   constructor(parts: TokenEntranceParts) {
     const { tokens, clients = null } = parts;
     this.#parts = parts;
-    this.#asked = { tokens: tokens !== null, certificates: clients !== null };
+    this.#required = { tokens: tokens !== null, certificates: clients !== null };
     this.#audit = new Audit(parts);
     tokens?.onChange(() => this.#endStreams());
     clients?.onDistrust(() => this.#endStreams());
@@ -248,7 +248,7 @@ export class TokenEntrance implements Authorization {
     const standing = this.#standings.get(request);
     if (standing?.kind !== 'valid') return NO_ROW;
     const name = namespace === DEFAULT_NAMESPACE ? service : `${namespace}/${service}`;
-    return mayServe(standing.grant, namespace, service) ? null : notYours(standing.grant, name);
+    return mayServe(standing.grant, namespace, service) ? null : notOwnService(standing.grant, name);
   }
 
   #guard(route: RouteOptions): void {
@@ -273,7 +273,7 @@ export class TokenEntrance implements Authorization {
     if (isOfInstance && bearer !== null && !isToken(bearer) && shown?.kind !== 'untrusted') return null;
     const standing = this.#standingOf(bearer, shown);
     this.#standings.set(request, standing);
-    return refusalOf(permission, standing, this.#asked);
+    return refusalOf(permission, standing, this.#required);
   }
 
   #standingOf(bearer: string | null, shown: ShownCertificate['standing'] | null): Standing {

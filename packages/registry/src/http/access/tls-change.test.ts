@@ -4,11 +4,11 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Guarded } from './authorization.fixture.js';
 import { Pki } from './pki.fixture.js';
 import type { Pair } from './pki.fixture.js';
-import { Court, DAY_MS, skewed, soon } from './tls.fixture.js';
+import { TestPki, DAY_MS, createSkewedTime, soon } from './tls.fixture.js';
 
-let court: Court;
+let court: TestPki;
 beforeAll(async () => {
-  court = await Court.make();
+  court = await TestPki.make();
 });
 afterEach(() => court.clear());
 afterAll(() => court.close());
@@ -110,7 +110,7 @@ describe('a certificate that is revoked', () => {
 
 describe('a certificate that expires', () => {
   it('is refused from then on, although its connection lives, and its streams end', async () => {
-    const time = skewed();
+    const time = createSkewedTime();
     const registry = await court.registry({}, { time });
     const ask = court.keeping(registry, court.reader);
     const { socket } = await ask('/api/v1/services');
@@ -174,7 +174,7 @@ describe('an instance with a certificate', () => {
   });
 
   it('has a line that ends with its certificate', async () => {
-    const time = skewed();
+    const time = createSkewedTime();
     const registry = await court.registry({}, { time });
     const own = await registry.enrol(court.orders);
     const headers = { authorization: `Bearer ${own.secret}` };

@@ -9,12 +9,12 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import type { Guarded } from './authorization.fixture.js';
 import type { Pair } from './pki.fixture.js';
 import { listsOf } from './revocation-lists.js';
-import { Court, soon } from './tls.fixture.js';
+import { TestPki, soon } from './tls.fixture.js';
 import { ServerTls } from './tls.js';
 
-let court: Court;
+let court: TestPki;
 beforeAll(async () => {
-  court = await Court.make();
+  court = await TestPki.make();
 });
 afterEach(() => court.clear());
 afterAll(() => court.close());

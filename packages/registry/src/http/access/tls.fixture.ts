@@ -21,7 +21,7 @@ export interface Files {
 }
 
 /** A CA, what it has signed, and registries that trust it and ask for nothing but certificates. */
-export class Court {
+export class TestPki {
   readonly pki: Pki;
   readonly server: Pair;
   readonly orders: Pair;
@@ -39,12 +39,12 @@ export class Court {
     this.operator = operator!;
   }
 
-  static async make(): Promise<Court> {
+  static async make(): Promise<TestPki> {
     const pki = await Pki.make();
     const names = ['URI:rollcall:service:orders', 'URI:rollcall:reader', 'URI:rollcall:operator'];
     const pairs = [await pki.sign({ sans: ['IP:127.0.0.1', 'DNS:localhost'] })];
     for (const name of names) pairs.push(await pki.sign({ sans: [name] }));
-    return new Court(pki, pairs);
+    return new TestPki(pki, pairs);
   }
 
   /** Closed after the test. */
@@ -72,11 +72,11 @@ export class Court {
     };
   }
 
-  async registry(tls: Partial<RegistryTls> = {}, but: Starting = {}): Promise<Guarded & { files: Files }> {
+  async registry(tls: Partial<RegistryTls> = {}, options: Starting = {}): Promise<Guarded & { files: Files }> {
     const registry = this.add(await Guarded.make());
     registry.ca = this.pki.ca;
     const files = await this.place();
-    await registry.start({ tokens: null, tls: { ...files, ...tls }, ...but });
+    await registry.start({ tokens: null, tls: { ...files, ...tls }, ...options });
     return Object.assign(registry, { files });
   }
 
@@ -112,7 +112,7 @@ type Ask = (
 ) => Promise<{ response: IncomingMessage; socket: TLSSocket; text: string }>;
 
 /** The clock on the wall is put forward, and no timer knows of it. */
-export function skewed(): Time & { laterMs: number } {
+export function createSkewedTime(): Time & { laterMs: number } {
   return {
     laterMs: 0,
     now: () => systemTime.now(),

@@ -126,15 +126,15 @@ export class ServerTls implements Clients {
     this.#followLists();
   }
 
-  get asksClients(): boolean {
+  get requestsCertificates(): boolean {
     return this.#tls.caFile !== undefined;
   }
 
   /** The options for Node's server. */
   get serverOptions(): NodeTlsOptions {
     // a client that Node rejects gets an answer that says why, which a failed handshake does not
-    const asked = { requestCert: this.asksClients, rejectUnauthorized: false };
-    return { ...this.#contextOptions(this.#used), ...asked, handshakeTimeout: HANDSHAKE_MS };
+    const clientAuth = { requestCert: this.requestsCertificates, rejectUnauthorized: false };
+    return { ...this.#contextOptions(this.#used), ...clientAuth, handshakeTimeout: HANDSHAKE_MS };
   }
 
   /** The first of these names and addresses that its certificate covers; null: none. */
@@ -151,7 +151,7 @@ export class ServerTls implements Clients {
     server.once('listening', () => this.#scheduleCheck());
     server.on('connection', (raw: Socket) => {
       this.#rawSockets.add(raw);
-      if (this.asksClients) this.#handshakes.begin(raw, raw);
+      if (this.requestsCertificates) this.#handshakes.begin(raw, raw);
       raw.once('close', () => this.#rawSockets.delete(raw));
     });
     server.on('secureConnection', (socket) => this.#connected(socket));
@@ -180,7 +180,7 @@ export class ServerTls implements Clients {
       expiresAt: expiryOf(own),
       fingerprint: own.fingerprint256,
       names: sansOf(own.subjectAltName),
-      clientCertificates: this.asksClients,
+      clientCertificates: this.requestsCertificates,
       revocationList: this.#lists !== null,
     };
   }
@@ -210,7 +210,7 @@ export class ServerTls implements Clients {
   }
 
   #connected(socket: TLSSocket): void {
-    if (!this.asksClients) return;
+    if (!this.requestsCertificates) return;
     // verified by outdated lists
     if (this.#handshakes.finish(socket) === null) {
       socket.destroy();
@@ -271,7 +271,7 @@ export class ServerTls implements Clients {
   }
 
   #contextOptions({ material: { cert, key, ca }, lists: { texts } }: Used): SecureContextOptions {
-    const whole = this.asksClients ? { secureOptions: constants.SSL_OP_NO_TICKET } : {};
+    const whole = this.requestsCertificates ? { secureOptions: constants.SSL_OP_NO_TICKET } : {};
     return { cert, key, ca, minVersion: 'TLSv1.2', ...whole, ...(texts.length === 0 ? {} : { crl: [...texts] }) };
   }
 

@@ -16,7 +16,7 @@ import { changeTokens } from '../../access/token-file.js';
 import { drawToken } from '../../access/tokens.js';
 import { MemoryStore } from '../../store/memory.js';
 import { startTestRegistry } from '../../testing.js';
-import { Court } from '../access/tls.fixture.js';
+import { TestPki } from '../access/tls.fixture.js';
 import type { StartOptions } from '../start-options.js';
 
 const cleanups: (() => unknown)[] = [];
@@ -75,8 +75,8 @@ async function tokens(): Promise<{ path: string; bearer: string; revoke: () => P
   const folder = await mkdtemp(join(tmpdir(), 'rollcall-problems-'));
   cleanups.push(() => rm(folder, { recursive: true }));
   const path = join(folder, 'tokens.json');
-  const wish = { role: 'service', services: ['orders'], note: '', expiresAt: null } as const;
-  const { token, record } = drawToken(seededRandom(5), wish, 0);
+  const tokenRequest = { role: 'service', services: ['orders'], note: '', expiresAt: null } as const;
+  const { token, record } = drawToken(seededRandom(5), tokenRequest, 0);
   await changeTokens(path, () => [record]);
   return { path, bearer: `Bearer ${token}`, revoke: () => changeTokens(path, () => [{ ...record, revokedAt: 1 }]) };
 }
@@ -106,7 +106,7 @@ const PROVOKE: Readonly<Record<ProblemCode, () => Promise<any>>> = {
     return beat();
   },
   CERTIFICATE_UNTRUSTED: async () => {
-    const court = await Court.make();
+    const court = await TestPki.make();
     cleanups.push(async () => {
       await court.clear();
       await court.close();

@@ -51,7 +51,7 @@ function room(max: number, isSecure = false) {
 }
 
 const CROWD = '10.0.0.9';
-const SOMEBODY = '10.0.0.5';
+const SOURCE = '10.0.0.5';
 const openOf = (sockets: readonly FakeSocket[]): readonly boolean[] => sockets.map(({ isOpen }) => isOpen);
 
 describe('at the limit, a new connection replaces', () => {
@@ -63,7 +63,7 @@ describe('at the limit, a new connection replaces', () => {
 
   it('one of the source with most waiting ones, regardless of age', () => {
     const { enter } = room(4);
-    const mine = enter(SOMEBODY);
+    const mine = enter(SOURCE);
     const theirs = [enter(CROWD), enter(CROWD), enter(CROWD)];
     const newcomer = enter('10.0.0.6');
     expect(openOf([mine, newcomer])).toEqual([true, true]);
@@ -74,12 +74,12 @@ describe('at the limit, a new connection replaces', () => {
     const { enter, ask } = room(2);
     const [stream, poll] = [enter(CROWD), enter(CROWD)];
     ask(stream);
-    const asked = ask(poll);
-    const third = enter(SOMEBODY);
+    const request = ask(poll);
+    const third = enter(SOURCE);
     ask(third);
     expect(openOf([stream, poll, third])).toEqual([true, true, true]);
-    asked.answered();
-    enter(SOMEBODY);
+    request.answered();
+    enter(SOURCE);
     expect(openOf([stream, poll, third])).toEqual([true, false, true]);
   });
 
@@ -88,14 +88,14 @@ describe('at the limit, a new connection replaces', () => {
     const [slow, whole] = [enter(CROWD), enter(CROWD)];
     ask(slow, 10);
     ask(whole, 10).bodyIsHere();
-    enter(SOMEBODY);
+    enter(SOURCE);
     expect(openOf([slow, whole])).toEqual([false, true]);
   });
 
   it('one of the next source, when the largest has gone', () => {
     const { enter } = room(5);
     const first = [enter(CROWD), enter(CROWD), enter(CROWD)];
-    const second = [enter(SOMEBODY), enter(SOMEBODY)];
+    const second = [enter(SOURCE), enter(SOURCE)];
     for (const socket of first) socket.emit('close');
     const more = ['10.0.0.1', '10.0.0.2', '10.0.0.3', '10.0.0.4'].map(enter);
     expect(openOf(second)).toEqual([false, true]);

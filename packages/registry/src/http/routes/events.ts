@@ -34,8 +34,8 @@ function queryOf(request: FastifyRequest): Outcome<EventQuery> {
   if (!kinds.ok) return kinds;
   const states = wordsOf(request, 'state', STATES);
   if (!states.ok) return states;
-  const stretch = stretchOf(request);
-  if (!stretch.ok) return stretch;
+  const timeRange = timeRangeOf(request);
+  if (!timeRange.ok) return timeRange;
   const page = pageOf(request);
   if (!page.ok) return page;
   return {
@@ -46,7 +46,7 @@ function queryOf(request: FastifyRequest): Outcome<EventQuery> {
       instances: instances.value,
       kinds: kinds.value,
       states: states.value,
-      ...stretch.value,
+      ...timeRange.value,
       ...page.value,
     },
   };
@@ -61,7 +61,7 @@ function idsOf(request: FastifyRequest): Outcome<readonly string[]> {
   return { ok: false, problem: flawed('instance', `${ids.length} ids`, `at most ${MAX_NAMES_PER_REQUEST} ids`) };
 }
 
-function stretchOf(request: FastifyRequest): Outcome<Pick<EventQuery, 'from' | 'to'>> {
+function timeRangeOf(request: FastifyRequest): Outcome<Pick<EventQuery, 'from' | 'to'>> {
   const from = numberOf(request, 'from', Number.MAX_SAFE_INTEGER);
   if (!from.ok) return from;
   const to = numberOf(request, 'to', Number.MAX_SAFE_INTEGER);

@@ -9,7 +9,7 @@ import { flagOf, limitOf, listOf, namesOf, namespaceOf, wordsOf } from '../excha
 import type { RouteContext } from '../route-context.js';
 
 /** A pattern longer than any text that is searched finds nothing. */
-export const LONGEST_SEARCH = 128;
+export const MAX_SEARCH_LENGTH = 128;
 
 /** Instances of all services, by filters, a page at a time. */
 export const instanceRoutes: FastifyPluginCallback<RouteContext> = (app, { registry }, done) => {
@@ -35,8 +35,8 @@ function queryOf(request: FastifyRequest): Outcome<InstanceQuery> {
   const heartbeats = flagOf(request, 'heartbeats');
   if (!heartbeats.ok) return heartbeats;
   const [search = ''] = listOf(request, 'q');
-  if (search.length > LONGEST_SEARCH) {
-    return { ok: false, problem: flawed('q', search, `at most ${LONGEST_SEARCH} characters`) };
+  if (search.length > MAX_SEARCH_LENGTH) {
+    return { ok: false, problem: flawed('q', search, `at most ${MAX_SEARCH_LENGTH} characters`) };
   }
   const page = pageOf(request);
   if (!page.ok) return page;

@@ -175,10 +175,10 @@ describe('a long poll', () => {
 
   it('ends with its caller', async () => {
     const { orders, server } = await serve();
-    const asked = get(`${server.url}/api/v1/services/orders?revision=5&waitMs=30000`, { agent: false });
-    asked.on('error', () => {});
+    const request = get(`${server.url}/api/v1/services/orders?revision=5&waitMs=30000`, { agent: false });
+    request.on('error', () => {});
     await orders.watched;
-    asked.destroy();
+    request.destroy();
     await expect.poll(() => orders.watching.size).toBe(0);
   });
 });

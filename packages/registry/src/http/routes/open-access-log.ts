@@ -9,7 +9,7 @@ import type { RouteContext } from '../route-context.js';
  * The access log of a registry without access control: Fastify's hook `onSend`, which logs the actions of operators
  * and, with `insecure`, all actions with their sources.
  */
-export function openDeeds(context: Pick<RouteContext, 'insecure' | 'log' | 'time'>): onSendHookHandler {
+export function openAccessLog(context: Pick<RouteContext, 'insecure' | 'log' | 'time'>): onSendHookHandler {
   const audit = new Audit(context);
   return (request, reply, payload, done) => {
     const { method, url, routeOptions } = request;

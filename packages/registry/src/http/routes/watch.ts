@@ -17,7 +17,7 @@ const CLOSE_TIMEOUT_MS = 1000;
 /**
  * The shortest silence that a client may request, ms: more frequent signs of life would cost more than they are worth.
  */
-const LEAST_BEAT_MS = 1_000;
+const MIN_BEAT_MS = 1_000;
 
 const HEADERS = {
   'content-type': 'text/event-stream; charset=utf-8',
@@ -80,8 +80,8 @@ function orderOf(request: FastifyRequest, secret: Proof): Outcome<WatchOrder> {
 /** The longest silence that the watcher asks for; null: it asks for none. */
 function beatMsOf(request: FastifyRequest): Outcome<number | null> {
   const beatMs = numberOf(request, 'beatMs', BEAT_MS);
-  if (!beatMs.ok || beatMs.value === null || beatMs.value >= LEAST_BEAT_MS) return beatMs;
-  const allowed = `a whole number from ${LEAST_BEAT_MS} to ${BEAT_MS}`;
+  if (!beatMs.ok || beatMs.value === null || beatMs.value >= MIN_BEAT_MS) return beatMs;
+  const allowed = `a whole number from ${MIN_BEAT_MS} to ${BEAT_MS}`;
   return { ok: false, problem: flawed('beatMs', String(beatMs.value), allowed) };
 }
 

@@ -173,9 +173,9 @@ const lives: fc.Arbitrary<Life> = fc.record({
 it('keeps what it acknowledged, and a prefix of the rest, through any crash of process or power and any failure of the disk', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(lives, { minLength: 1, maxLength: 5 }), fc.nat(), async (all, seed) => {
-      const world = new Lives(seed);
-      for (const life of all) await world.live(life);
-      await world.live({ steps: [], endsAt: Infinity, end: 'close' });
+      const fixture = new Lives(seed);
+      for (const life of all) await fixture.live(life);
+      await fixture.live({ steps: [], endsAt: Infinity, end: 'close' });
     }),
     { numRuns: 300 },
   );

@@ -44,10 +44,10 @@ export class Bench {
   }
 
   /** The store of another process, not yet loaded. */
-  store(but: Partial<StoreParts> = {}): DiskStore {
+  store(overrides: Partial<StoreParts> = {}): DiskStore {
     this.#pid += 1;
     const { time, random, log } = this;
-    return storeOf({ folder: this.disk.mount(), time, random, log, pid: this.#pid, ...but });
+    return storeOf({ folder: this.disk.mount(), time, random, log, pid: this.#pid, ...overrides });
   }
 
   /** The lock of the folder, for one of many processes; what is not among the `alive` does nothing any more. */

@@ -129,8 +129,8 @@ async function replace(path: string): Promise<void> {
   await rename(`${path}.swp`, path);
 }
 
-async function emptied(folder: string, but = ''): Promise<void> {
-  for (const name of await readdir(folder)) if (name !== but) await unlink(join(folder, name));
+async function emptied(folder: string, kept = ''): Promise<void> {
+  for (const name of await readdir(folder)) if (name !== kept) await unlink(join(folder, name));
 }
 
 async function remade(folder: string): Promise<void> {
