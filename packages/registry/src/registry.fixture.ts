@@ -16,7 +16,7 @@ export const refused: ProbeOutcome = { kind: 'refused', text: 'connect ECONNREFU
 export const silent: ProbeOutcome = { kind: 'failed', text: 'no answer within 2000 ms', ms: 2_000 };
 const PEER = { address: '10.0.0.5' };
 
-/** A network of one host: what answers at which port, and how. */
+/** A network of one host; `responders`: the answers of its ports. */
 export class FakeNetwork implements ProbeProtocol {
   readonly protocol = 'tcp';
   readonly calls: HeartbeatCall[] = [];
@@ -38,7 +38,7 @@ interface FixtureOptions {
   readonly meter?: Meter;
 }
 
-/** A registry, and services on the simulated host. */
+/** A registry, and services on a simulated host. */
 export class RegistryFixture {
   readonly time = new ManualTime();
   /** Total time this process was stopped: its clock went on, its timers did not. */

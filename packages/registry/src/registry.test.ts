@@ -9,7 +9,7 @@ describe('the registry', () => {
     expect(codeOf(registry.service('default', 'orders'))).toBe('NOT_READY');
   });
 
-  it('calls a new instance at once, and has it HEALTHY as soon as it calls back', async () => {
+  it('calls a new instance at once, and reports it HEALTHY as soon as it calls back', async () => {
     const fixture = await RegistryFixture.start();
     await fixture.registerHealthy('orders-1', 3001);
     expect(fixture.network.calls[0]?.purpose).toBe('urgent');
@@ -43,7 +43,7 @@ describe('the registry', () => {
     expect(codeOf(fixture.registry.beat('orders-2', SECRET, { nonce, seq: 8 }))).toBe('NOT_FOUND');
   });
 
-  it('never makes HEALTHY whose address is answered by another process', async () => {
+  it('never reports an instance as HEALTHY if another process answers at its address', async () => {
     const fixture = await RegistryFixture.start();
     fixture.addService('billing-9', 3001);
     await fixture.register('orders-1', 3001);
@@ -55,14 +55,14 @@ describe('the registry', () => {
     expect(value(fixture.registry.instance('orders-1')).heartbeats.heartbeat1.error).toContain('billing-9');
   });
 
-  it('takes a closed line and a refused call for death, within the time of the repeats', async () => {
+  it('treats a closed line and a refused call as death, within the time of the retries', async () => {
     const fixture = await RegistryFixture.start();
     await fixture.registerHealthy('orders-1', 3001);
     const { watcher } = fixture.openLine('orders-1');
-    let asked = 0;
+    let calls = 0;
     fixture.network.responders.set(3001, () => {
-      asked += 1;
-      return asked < 3 ? { kind: 'closed', text: 'closed without an answer', ms: 1 } : refused;
+      calls += 1;
+      return calls < 3 ? { kind: 'closed', text: 'closed without an answer', ms: 1 } : refused;
     });
     watcher.closed();
     await fixture.time.advanceBy(40);
@@ -71,7 +71,7 @@ describe('the registry', () => {
     expect(codeOf(fixture.registry.instance('orders-1'))).toBe('NOT_FOUND');
   });
 
-  it('takes a refusal without a closed line, and a closed line without a refusal, for less', async () => {
+  it('does not treat only a refusal or only a closed line as death', async () => {
     const fixture = await RegistryFixture.start();
     await fixture.registerHealthy('orders-1', 3001);
     const { watcher } = fixture.openLine('orders-1');
@@ -85,7 +85,7 @@ describe('the registry', () => {
     expect(fixture.record('orders-1')).toMatchObject({ state: 'UNHEALTHY', reason: { code: 'INBOUND_REFUSED' } });
   });
 
-  it('knows only the newest line', async () => {
+  it('ignores the end of a replaced line', async () => {
     const fixture = await RegistryFixture.start();
     await fixture.registerHealthy('orders-1', 3001);
     const old = fixture.openLine('orders-1');
@@ -96,7 +96,7 @@ describe('the registry', () => {
     expect(fixture.network.calls.length).toBe(before);
   });
 
-  it('calls a suspect at once, but not for every report', async () => {
+  it('calls a suspected instance at once, but not for every report', async () => {
     const fixture = await RegistryFixture.start();
     await fixture.registerHealthy('orders-1', 3001);
     await fixture.time.advanceBy(100);
@@ -109,7 +109,7 @@ describe('the registry', () => {
     expect(fixture.record('orders-1').state).toBe('HEALTHY');
   });
 
-  it('finds a frozen instance by two calls in a row, and has it back 1.2 intervals after it thaws', async () => {
+  it('detects a frozen instance by two calls in a row, and its recovery 1.2 intervals after it thaws', async () => {
     const fixture = await RegistryFixture.start();
     await fixture.registerHealthy('orders-1', 3001);
     fixture.network.responders.set(3001, () => silent);
@@ -120,7 +120,7 @@ describe('the registry', () => {
     expect(fixture.record('orders-1').state).toBe('HEALTHY');
   });
 
-  it('pushes a drain at once, lets nobody save it, and forgets no goodbye', async () => {
+  it('pushes a drain at once, lets no heartbeat revert it, and remembers the goodbye', async () => {
     const fixture = await RegistryFixture.start();
     await fixture.registerHealthy('orders-1', 3001);
     const { frames } = fixture.openLine('orders-1');
@@ -151,7 +151,7 @@ describe('the registry', () => {
     expect(codeOf(await fixture.registry.leave('orders-1', { operator: true }))).toBe('ok');
   });
 
-  it('keeps state and id for who registers again, and refuses the id to anybody else', async () => {
+  it('keeps state and id when an instance registers again, and refuses the id with another secret', async () => {
     const fixture = await RegistryFixture.start();
     await fixture.registerHealthy('orders-1', 3001);
     value(await fixture.register('orders-1', 3001, { version: '2.0.0' }));
@@ -163,7 +163,7 @@ describe('the registry', () => {
     expect(fixture.record('orders-1')).toMatchObject({ state: 'REGISTERING', reason: { code: 'MOVED' } });
   });
 
-  it('refuses who registers again and leaves before that is stored, and moves it nowhere', async () => {
+  it('refuses a repeated registration if the instance leaves before it is stored, and keeps its endpoints', async () => {
     const store = new MemoryStore();
     const fixture = await RegistryFixture.start({ store });
     await fixture.registerHealthy('orders-1', 3001);
@@ -182,7 +182,7 @@ describe('the registry', () => {
     expect(fixture.record('orders-1').endpoints).toMatchObject([{ port: 3001 }]);
   });
 
-  it('refuses an address that is not the own one, and more instances than it may hold', async () => {
+  it('refuses a foreign address, and more instances than its limit', async () => {
     const fixture = await RegistryFixture.start({ limits: { maxInstances: 1 } });
     const foreign = { endpoints: [{ protocol: 'tcp' as const, host: '169.254.169.254', port: 80 }] };
     expect(codeOf(await fixture.register('orders-1', 1, foreign))).toBe('ADDRESS_NOT_ALLOWED');
@@ -190,14 +190,14 @@ describe('the registry', () => {
     expect(codeOf(await fixture.register('orders-2', 3002))).toBe('TOO_MANY');
   });
 
-  it('is settled after two intervals: then what it does not know does not exist', async () => {
+  it('is settled after two intervals, and then reports unknown services as absent', async () => {
     const fixture = await RegistryFixture.start();
     expect(codeOf(fixture.registry.service('default', 'orders'))).toBe('NOT_READY');
     await fixture.time.advanceBy(11 * SECOND);
     expect(codeOf(fixture.registry.service('default', 'orders'))).toBe('NOT_FOUND');
   });
 
-  it('takes no line that it ends itself for news of its instance', async () => {
+  it('draws no conclusion from a line that it ends itself', async () => {
     const fixture = await RegistryFixture.start();
     await fixture.registerHealthy('orders-1', 3001);
     const { watcher } = fixture.openLine('orders-1');
@@ -211,7 +211,7 @@ describe('the registry', () => {
     expect(fixture.network.calls).toHaveLength(length + 1);
   });
 
-  it('blames nobody while it has more to do than it can, and judges again when it has caught up', async () => {
+  it('changes no state while it is overloaded, and decides again once it has caught up', async () => {
     const fixture = await RegistryFixture.start();
     const ids = Array.from({ length: 500 }, (_, index) => `orders-${index}`);
     for (const [index, id] of ids.entries()) await fixture.registerHealthy(id, 3_001 + index);
@@ -227,7 +227,7 @@ describe('the registry', () => {
     expect(ids.filter((id) => fixture.record(id).state !== 'HEALTHY')).toEqual(['orders-0']);
   });
 
-  it('blames nobody for time in which it did not listen itself', async () => {
+  it('changes no state for a time in which it did not listen', async () => {
     const fixture = await RegistryFixture.start();
     await fixture.registerHealthy('orders-1', 3001);
     await fixture.time.advanceBy(SECOND);
@@ -240,7 +240,7 @@ describe('the registry', () => {
     expect(fixture.record('orders-1').revision).toBe(2);
   });
 
-  it('counts what it misses of a Heartbeat-2, as of a Heartbeat-1', async () => {
+  it('counts missed Heartbeats-2, as it counts missed Heartbeats-1', async () => {
     const fixture = await RegistryFixture.start();
     fixture.addService('orders-1', 3001, false);
     value(await fixture.register('orders-1', 3001));

@@ -335,7 +335,7 @@ export class Registry implements RegistryApi {
     if (operator === null) return refuse('FORBIDDEN', 'Only an operator may have an instance called.');
     const found = this.#known(id);
     if (!found.ok) return found;
-    const text = `an operator had it called at once${operator.who === undefined ? '' : ` (${operator.who})`}`;
+    const text = `called at once by an operator${operator.who === undefined ? '' : ` (${operator.who})`}`;
     this.#history.noteOf(found.value.record, { kind: 'admin', by: 'operator', text });
     this.#prober.callNow(found.value);
     return { ok: true, value: null };

@@ -129,7 +129,7 @@ export function permissionOf(method: string, path: string): Permission | null {
 }
 
 /**
- * Why these credentials do not permit a route of a registry that requires `asked`; null: they do. The secret of an
+ * The refusal if these credentials do not permit a route of a registry that requires `required`; null: they do. The secret of an
  * instance is checked by the engine.
  */
 export function refusalOf(
@@ -167,7 +167,7 @@ function badCertificate({ kind, detail, fix }: BadCertificate): Problem {
 
 type Unauthenticated = Exclude<Standing, { readonly kind: 'untrusted' | 'nameless' | 'valid' }>;
 
-/** A 401 with a fix. The holder of a known token is told its status, as it has proved that the token is its own. */
+/** A 401 with a fix. The holder of a known token learns its status, as it has proved that the token is its own. */
 function unauthenticated(standing: Unauthenticated, required: RequiredCredentials): Problem {
   const fix = [...(required.tokens ? [TOKEN_FIX] : []), ...(required.certificates ? [CERTIFICATE_FIX] : [])].join(
     ' Or: ',
@@ -195,7 +195,7 @@ const TOKEN_FIX =
 const CERTIFICATE_FIX =
   'Connect with a client certificate that a CA of the registry has signed (services: ROLLCALL_CERT_FILE and ROLLCALL_KEY_FILE).';
 
-// ---- whose services -------------------------------------------------------------------------------------------------
+// ---- service patterns -----------------------------------------------------------------------------------------------
 
 const LABEL = '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?';
 

@@ -18,8 +18,8 @@ function following() {
   return { endings, warnings: () => log.texts('warn') };
 }
 
-describe('tokens that end soon', () => {
-  it('are told two weeks before, the first to end first, and those that are worth nothing anyway are not', () => {
+describe('tokens that expire soon', () => {
+  it('are logged two weeks before, in the order of their end, without invalid ones', () => {
     const { endings, warnings } = following();
     const [late, soon, near] = [ending(15 * DAY_MS), ending(14 * DAY_MS), ending(DAY_MS)];
     const others = [ending(null), ending(0), ending(DAY_MS, { revokedAt: 1 }), late];
@@ -33,13 +33,13 @@ describe('tokens that end soon', () => {
     [90, '90 min'],
     [1_400, '24 h'],
     [3_000, '3 days'],
-  ])('say the true time: %d minutes are %s', (minutes, expected) => {
+  ])('are logged with the remaining time: %d minutes are %s', (minutes, expected) => {
     const { endings, warnings } = following();
     endings.follow([ending(minutes * 60_000)], 0);
     expect(warnings()).toEqual([expect.stringContaining(`(service orders) in ${expected}. `)]);
   });
 
-  it('are told once a day, and at once where others came', () => {
+  it('are logged once a day, and at once if there are new ones', () => {
     const { endings, warnings } = following();
     const records = [ending(5 * DAY_MS)];
     for (let hour = 0; hour < 24; hour += 1) endings.follow(records, hour * 3_600_000);
@@ -52,7 +52,7 @@ describe('tokens that end soon', () => {
     expect(warnings()).toHaveLength(3);
   });
 
-  it('are named only up to ten, and nothing is said where there are none', () => {
+  it('are named up to ten, and not logged if there are none', () => {
     const { endings, warnings } = following();
     endings.follow([ending(null)], 0);
     expect(warnings()).toEqual([]);

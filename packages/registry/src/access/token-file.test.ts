@@ -44,7 +44,7 @@ async function opened() {
   const log = recordingLog();
   const tokens = await Tokens.open({ path, time, log });
   cleanups.push(() => tokens.close());
-  /** A second of the registry's time, and all that the disk has to say in it. */
+  /** Advances the registry by a second, and waits for its reads of the disk. */
   const look = async (): Promise<void> => {
     const before = time.pending().background;
     await time.advanceBy(1_000);
@@ -57,11 +57,11 @@ function refuse(): never {
   throw new Error('no such token');
 }
 
-/** `nobody`: the user as whom a registry runs that another one looks after. */
+/** The user `nobody`, as which a registry runs that another user administers. */
 const NOBODY = 65_534;
 const isRoot = process.getuid?.() === 0;
 
-/** As a user who is not root: the whole process, for as long as it takes. */
+/** Runs this as another user than root, with the effective user of the whole process. */
 async function asOtherUser<Result>(run: () => Promise<Result>): Promise<Result> {
   process.seteuid?.(NOBODY);
   try {
@@ -71,7 +71,7 @@ async function asOtherUser<Result>(run: () => Promise<Result>): Promise<Result> 
   }
 }
 
-/** A folder of this user, and a file of tokens in it where one is wanted. */
+/** The path in a folder of this user, with a file of tokens unless `records` is null. */
 async function pathOf(user: number, records: readonly TokenRecord[] | null): Promise<string> {
   const path = await newPath();
   await changeTokens(path, () => records ?? []);
@@ -83,7 +83,7 @@ async function pathOf(user: number, records: readonly TokenRecord[] | null): Pro
 }
 
 describe.runIf(isRoot)('changing the tokens of another user’s registry', () => {
-  it('leaves the file to its owner, who reads the change', async () => {
+  it('keeps the owner of the file, which can read the change', async () => {
     const { record } = draw();
     const path = await pathOf(NOBODY, [record]);
     await changeTokens(path, () => [{ ...record, revokedAt: 1 }]);
@@ -91,7 +91,7 @@ describe.runIf(isRoot)('changing the tokens of another user’s registry', () =>
     expect((await stat(path)).mode & 0o777).toBe(0o600);
   });
 
-  it('makes the first file for the owner of the folder', async () => {
+  it('creates the first file for the owner of the folder', async () => {
     const { record } = draw();
     const path = await pathOf(NOBODY, null);
     await changeTokens(path, () => [record]);
@@ -99,7 +99,7 @@ describe.runIf(isRoot)('changing the tokens of another user’s registry', () =>
     expect(await stat(path)).toMatchObject({ uid: NOBODY, gid: NOBODY });
   });
 
-  it('makes the first file for whoever does it, where he may not give it away', async () => {
+  it('creates the first file for the current user if it may not change the owner', async () => {
     const { record } = draw();
     const path = await pathOf(0, null);
     await chmod(dirname(path), 0o777);
@@ -107,7 +107,7 @@ describe.runIf(isRoot)('changing the tokens of another user’s registry', () =>
     expect(await asOtherUser(() => readTokens(path))).toEqual([record]);
   });
 
-  it('is refused, and changes nothing, where the file would be lost to its owner', async () => {
+  it('is refused, and changes nothing, if the owner could not read the file any more', async () => {
     const { record } = draw();
     const path = await pathOf(0, [record]);
     await chmod(dirname(path), 0o777);
@@ -125,7 +125,7 @@ describe.runIf(isRoot)('changing the tokens of another user’s registry', () =>
 });
 
 describe('changing the tokens', () => {
-  it('makes a file that only its owner can read', async () => {
+  it('creates a file that only its owner can read', async () => {
     const path = await newPath();
     const { record } = draw();
     await changeTokens(path, (records) => [...records, record]);
@@ -133,7 +133,7 @@ describe('changing the tokens', () => {
     expect((await stat(path)).mode & 0o777).toBe(0o600);
   });
 
-  it('leaves it readable to whom its owner has let read it, and writable to no more', async () => {
+  it('keeps the read permissions of the file, and lets only its owner write', async () => {
     const path = await newPath();
     await changeTokens(path, () => []);
     await chmod(path, 0o664);
@@ -152,7 +152,7 @@ describe('changing the tokens', () => {
     expect((await lstat(link)).isSymbolicLink()).toBe(true);
   });
 
-  it('is refused at a link that leads nowhere: nobody knows what was there', async () => {
+  it('is refused at a dangling link, as its former content is unknown', async () => {
     const path = await newPath();
     await changeTokens(path, () => []);
     await rm(path);
@@ -160,7 +160,7 @@ describe('changing the tokens', () => {
     await expect(changeTokens(path, () => [])).rejects.toThrow('a link that leads nowhere');
   });
 
-  it('leaves everything as it was when it is refused half-way', async () => {
+  it('changes nothing if it fails half-way', async () => {
     const path = await newPath();
     await changeTokens(path, () => [draw().record]);
     const before = await readFile(path, 'utf8');
@@ -169,7 +169,7 @@ describe('changing the tokens', () => {
     expect(await readdir(join(path, '..'))).toEqual(['tokens.json']);
   });
 
-  it('is refused when there would be more than can be read again', async () => {
+  it('is refused if the file would exceed the number of tokens that can be read', async () => {
     const path = await newPath();
     const one = draw().record;
     await changeTokens(path, () => [one]);
@@ -178,7 +178,7 @@ describe('changing the tokens', () => {
     expect(await readTokens(path)).toEqual([one]);
   });
 
-  it('by several at the same time loses nothing that was said to be done', async () => {
+  it('loses no acknowledged change of concurrent processes', async () => {
     const path = await newPath();
     const drawn = Array.from({ length: 8 }, () => draw().record);
     const results = await Promise.allSettled(
@@ -193,7 +193,7 @@ describe('changing the tokens', () => {
       if (result.status === 'rejected') expect(result.reason).toMatchObject({ code: 'STORE_LOCKED' });
   });
 
-  it('does not write over what it cannot read', async () => {
+  it('does not overwrite an unreadable file', async () => {
     const path = await newPath();
     await changeTokens(path, () => []);
     await writeFile(path, 'not ours');
@@ -202,8 +202,8 @@ describe('changing the tokens', () => {
   });
 });
 
-describe('the tokens of a registry that serves', () => {
-  it('are refused where there is no file, with the command that makes one', async () => {
+describe('the tokens of a running registry', () => {
+  it('are refused without a file, with the command that creates one', async () => {
     const path = await newPath();
     const opening = Tokens.open({ path, time: new ManualTime(), log: recordingLog() });
     await expect(opening).rejects.toMatchObject({
@@ -212,7 +212,7 @@ describe('the tokens of a registry that serves', () => {
     });
   });
 
-  it('count within a second of being made, and not within a second of being revoked', async () => {
+  it('are valid a second after their creation, and invalid a second after their revocation', async () => {
     const { path, first, tokens, look } = await opened();
     const second = draw();
     expect(tokens.find(second.token).kind).toBe('unknown');
@@ -244,7 +244,7 @@ describe('the tokens of a registry that serves', () => {
     expect([tokens.isValid(brief.record.id), changes]).toEqual([false, 1]);
   });
 
-  it('stay as they were while the file is gone or spoilt, and this is told once', async () => {
+  it('are unchanged while the file is missing or damaged, which is logged once', async () => {
     const { path, first, tokens, log, look } = await opened();
     await rename(path, `${path}.away`);
     await look();
@@ -261,7 +261,7 @@ describe('the tokens of a registry that serves', () => {
     expect(tokens.find(first.token).kind).toBe('unknown');
   });
 
-  it('warn of a file that others may write, and of one in which nothing is valid', async () => {
+  it('warn of a file that other users may write, and of one without a valid token', async () => {
     const path = await newPath();
     await changeTokens(path, () => []);
     await chmod(path, 0o666);
@@ -271,7 +271,7 @@ describe('the tokens of a registry that serves', () => {
     expect(log.texts('warn').join('\n')).toMatch(/no client has access[\s\S]*chmod 600/);
   });
 
-  it('warn of those that end soon, at once and while they are served', async () => {
+  it('warn of tokens that expire soon, at once and while they are served', async () => {
     const path = await newPath();
     const day = 86_400_000;
     const time = new ManualTime();
@@ -284,7 +284,7 @@ describe('the tokens of a registry that serves', () => {
     expect(expiryWarnings()).toEqual([expect.stringContaining(`${record.id} (`)]);
   });
 
-  it('warn of a folder in which everybody may put another file in its place', async () => {
+  it('warn of a folder in which any user may replace the file', async () => {
     const { path, log } = await opened();
     const warnings = async (mode: number): Promise<string> => {
       await chmod(dirname(path), mode);
@@ -298,7 +298,7 @@ describe('the tokens of a registry that serves', () => {
     expect(await warnings(0o775)).toBe('');
   });
 
-  it.runIf(isRoot)('that this user may not read are said to be so', async () => {
+  it.runIf(isRoot)('are reported as unreadable if this user may not read them', async () => {
     const { record } = draw();
     const path = await pathOf(0, [record]);
     await chmod(dirname(path), 0o755);
@@ -308,7 +308,7 @@ describe('the tokens of a registry that serves', () => {
     });
   });
 
-  it('are not looked after by a registry that did not start', async () => {
+  it('are not checked by a registry that did not start', async () => {
     const { path } = await opened();
     const time = new ManualTime();
     const broken = {

@@ -38,8 +38,8 @@ async function startWithCallers() {
   return { fixture, report, texts };
 }
 
-describe('the circuits of a caller, after time in which it was not heard', () => {
-  it('are not announced again where they stayed open while the registry could not listen; a new one is', async () => {
+describe('the circuits of a caller after a time without reports', () => {
+  it('are not announced again if they stayed open while the registry could not listen; a new one is', async () => {
     const { fixture, report, texts } = await startWithCallers();
     report(edgeTo({ 'orders-1': 'open', 'orders-2': 'closed' }));
     fixture.stoppedMs += 25 * SECOND;
@@ -53,7 +53,7 @@ describe('the circuits of a caller, after time in which it was not heard', () =>
     expect(texts()).toHaveLength(3);
   });
 
-  it('are as they were, however long the registry could not listen', async () => {
+  it('are unchanged after any time in which the registry could not listen', async () => {
     const { fixture, report, texts } = await startWithCallers();
     report(edgeTo({ 'orders-1': 'open' }));
     fixture.stoppedMs += 3_600 * SECOND;
@@ -62,7 +62,7 @@ describe('the circuits of a caller, after time in which it was not heard', () =>
     expect(texts()).toHaveLength(1);
   });
 
-  it('are as they were after minutes without calls, and announced again after ten minutes without a word', async () => {
+  it('are unchanged after minutes without calls, and announced again after ten minutes without a report', async () => {
     const { fixture, report, texts } = await startWithCallers();
     report(edgeTo({ 'orders-1': 'open' }));
     await fixture.time.advanceBy(300 * SECOND);

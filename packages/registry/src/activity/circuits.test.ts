@@ -36,8 +36,8 @@ function edgeTo(service: string, circuits: readonly [string, Circuit][]): Edge {
 const storm = (count: number, circuit: Circuit): [string, Circuit][] =>
   Array.from({ length: count }, (_, n) => [`payments-${1_000 + n}`, circuit]);
 
-describe('CircuitNews', () => {
-  it('tells once when a circuit opens, and once when it is closed again', () => {
+describe('CircuitEvents', () => {
+  it('reports once that a circuit opens, and once that it closes again', () => {
     const { history, report, texts } = setUp();
     report(['payments-7d20', 'closed']);
     expect(texts()).toEqual([]);
@@ -53,7 +53,7 @@ describe('CircuitNews', () => {
     expect(history.events(QUERY).events[0]).toMatchObject({ kind: 'circuit', service: 'web', instance: 'web-0001' });
   });
 
-  it('keeps nothing of an instance that is gone: nobody will say that its circuit has closed', () => {
+  it('forgets an instance that is gone, as no caller will report that its circuit has closed', () => {
     const { report, gone, texts } = setUp();
     report(['payments-7d20', 'open'], ['payments-1e07', 'open']);
     gone.add('payments-7d20');
@@ -97,7 +97,7 @@ describe('CircuitNews', () => {
     expect(counted).toBe(300 * 150);
   });
 
-  it('follows so many circuits of one caller and no more', () => {
+  it('follows a limited number of circuits per caller', () => {
     const { time, report, circuits, texts } = setUp();
     report(...storm(500, 'open'));
     time.advance(1_000);

@@ -10,16 +10,16 @@ const MAX_PER_SECOND = 20;
 const SECOND_MS = 1_000;
 const MAX_PER_MINUTE = 120;
 const MINUTE_MS = 60_000;
-/** The most open circuits of one caller; more are not followed. */
+/** The maximum of open circuits per caller; more are not followed. */
 const MAX_OPEN_PER_CALLER = 200;
 /**
- * The most open circuits of all callers, some 100 bytes each: beyond it, those of the caller that reported longest ago
+ * The maximum of open circuits of all callers, some 100 bytes each: beyond it, those of the caller that reported longest ago
  * are forgotten.
  */
 const MAX_OPEN_TOTAL = 50_000;
 /** Open circuits of a caller are forgotten after this time without a report of it. */
 const KEPT_MS = 600_000;
-/** A longer time between two sweeps counts as this much: this process was paused, and heard no caller. */
+/** A longer time between two sweeps counts as this much: this process was paused, and received no reports. */
 const MAX_STEP_MS = 1_000;
 
 export interface CircuitPorts {
@@ -40,9 +40,9 @@ interface OpenCircuits {
 const NONE: ReadonlySet<string> = new Set();
 
 /**
- * Notes for people when a caller's circuit to an instance opens and closes again, as the caller reports. A storm of
- * them, as when a network breaks or a caller lies, is noted in few events, so that it cannot push out what else
- * happened.
+ * Records an event when a caller reports that its circuit to an instance opened or closed. A storm of
+ * them, as when a network breaks or a caller lies, becomes few events, so that it cannot push out other
+ * events.
  *
  * An open circuit is remembered until the caller reports it closed, the instance is gone, or the caller has reported
  * nothing for ten minutes. Time in which the registry could not listen does not count, so that circuits that were open
@@ -57,9 +57,9 @@ export class CircuitEvents {
    * By the caller's id; the one that reported longest ago comes first. Callers without an open circuit are left out.
    */
   readonly #open = new Map<string, OpenCircuits>();
-  /** How many circuits `#open` has. */
+  /** The number of circuits in `#open`. */
   #count = 0;
-  /** For how long this process has listened, ms. */
+  /** Total time in which this process listened, ms. */
   #listenedMs = 0;
   #sweptAt: number;
 
@@ -68,7 +68,7 @@ export class CircuitEvents {
     this.#sweptAt = ports.time.now();
   }
 
-  /** Takes the report of a caller. A target that is left out keeps its state. */
+  /** Processes the report of a caller. A target that is left out keeps its state. */
   note(caller: Instance, edges: readonly Edge[]): void {
     const before = this.#open.get(caller.id)?.instances ?? NONE;
     this.#drop(caller.id);
@@ -82,7 +82,7 @@ export class CircuitEvents {
     }
   }
 
-  /** Announces what changed; returns the instances to which the caller has an open circuit now. */
+  /** Records the changes; returns the instances to which the caller has an open circuit now. */
   #changed(caller: Instance, edges: readonly Edge[], before: ReadonlySet<string>): ReadonlySet<string> {
     let now = this.#withoutGone(before);
     for (const { service, targets = [] } of edges) {
@@ -104,7 +104,7 @@ export class CircuitEvents {
     this.#open.delete(callerId);
   }
 
-  /** No caller reports that the circuit of a removed instance has closed. Null: all are present. */
+  /** Without removed instances, whose circuits no caller reports as closed; null: all are present. */
   #withoutGone(before: ReadonlySet<string>): Set<string> | null {
     const { table } = this.#ports;
     const areAllPresent = [...before].every((id) => table.get(id) !== undefined);
@@ -112,7 +112,7 @@ export class CircuitEvents {
   }
 
   /**
-   * Tells of those that were only counted, when their second is over, and forgets callers that were not heard for long.
+   * Records those that were only counted once their second is over, and forgets callers without a recent report.
    */
   sweep(): void {
     const now = this.#ports.time.now();
@@ -143,7 +143,7 @@ export class CircuitEvents {
   }
 }
 
-/** Another span begins, if this one is over. */
+/** Starts another span if this one is over. */
 function resetIfOver(span: { since: number; recorded: number }, ms: number, now: number): void {
   if (now - span.since < ms) return;
   span.since = now;

@@ -42,7 +42,7 @@ describe('a query of events', () => {
     expect(seqs({ namespace: 'default', instances: ['stock-1'] })).toEqual([]);
   });
 
-  it('goes back page by page, says whether there are older ones, and sees each event once', () => {
+  it('goes back page by page, reports whether there are older events, and returns each event once', () => {
     const { history } = begun(10);
     history.noteOf(orders, action);
     for (let count = 0; count < 25; count += 1) history.noteOf(count % 2 === 0 ? orders : stock, step);
@@ -61,7 +61,7 @@ describe('a query of events', () => {
     expect(history.events({ ...ALL, before: 1 })).toMatchObject({ events: [], older: false });
   });
 
-  it('says of a page that is read forward whether there are older ones, too', () => {
+  it('reports for a page that is read forward whether there are older events, too', () => {
     const { history } = begun();
     for (let count = 0; count < 4; count += 1) history.noteOf(count === 0 ? stock : orders, step);
     expect(history.events({ ...ALL, after: 0 }).older).toBe(false);
@@ -70,14 +70,14 @@ describe('a query of events', () => {
     expect(history.events({ ...ALL, after: 1, instances: ['orders-1'] }).older).toBe(false);
   });
 
-  it('says how many are no longer kept', () => {
+  it('reports how many events are no longer kept', () => {
     const { history } = begun(10);
     for (let count = 0; count < 25; count += 1) history.noteOf(orders, step);
     expect(history.events(ALL).dropped).toBe(15);
     expect(history.events({ ...ALL, before: 20 }).dropped).toBe(15);
     history.noteOf(orders, action);
     for (let count = 0; count < 10; count += 1) history.noteOf(orders, step);
-    // the deed stays, though it has left with the others
+    // the action stays in the ring of operators
     expect(history.events(ALL).dropped).toBe(25);
   });
 });

@@ -1,6 +1,6 @@
 import type { EventKind, EventsAnswer, RegistryEvent, State } from '@rollcall/core';
 
-/** Which events are asked for. Events pass all filters; an empty or missing filter lets every event through. */
+/** A query of events. Events pass all filters; an empty or missing filter lets every event through. */
 export interface EventQuery {
   /** Only events with a higher number, oldest first; null: the newest, up to `limit`. Not together with `before`. */
   readonly after: number | null;
@@ -81,7 +81,7 @@ export class EventLog {
       last = event.seq;
       break;
     }
-    // what came after `after` was looked at: none of it is older than the first event
+    // only events after `after` were read: none of them is older than the first event
     const { older } = this.#newest(after + 1, 0, fits);
     return { ...facts, last, more: last < this.#last, missed: last - after - looked, older, events };
   }
@@ -199,7 +199,7 @@ function lastingOf(event: RegistryEvent): Lasting | null {
   return service === null && (kind === 'registry' || kind === 'preservation') ? 'registry' : null;
 }
 
-/** Did an operator bring it about, or is it about an operator's word? */
+/** True if an operator caused the event, or if it is about an operator's setting. */
 export const isOperatorEvent = ({ kind, by }: RegistryEvent): boolean => kind === 'admin' || by === 'operator';
 
 function filterOf(query: EventQuery): (event: RegistryEvent) => boolean {

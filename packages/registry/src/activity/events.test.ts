@@ -16,7 +16,7 @@ const eventsOf = (fixture: RegistryFixture, query: Partial<EventQuery> = {}): re
   value(fixture.registry.events({ ...ALL, ...query })).events;
 
 describe('the timeline of an instance', () => {
-  it('tells from its registration on what happened, who brought it about, and why', async () => {
+  it('lists each event since the registration, with its actor and its reason', async () => {
     const fixture = await RegistryFixture.start();
     await fixture.registerHealthy(ID, 3001);
     value(await fixture.register(ID, 3001, { version: '2.0.0' }));
@@ -34,7 +34,7 @@ describe('the timeline of an instance', () => {
     expect(entries).toEqual([
       ['registered', 'REGISTERING', 'NEW', 'instance', 'registered'],
       ['state', 'HEALTHY', 'BOTH_WAYS_OK', 'registry', 'REGISTERING → HEALTHY'],
-      ['re-registered', 'HEALTHY', undefined, 'instance', 'registered again with other words'],
+      ['re-registered', 'HEALTHY', undefined, 'instance', 'registered again with other details'],
       ['admin', 'HEALTHY', 'OPERATOR', 'operator', 'drained, weight set to 5 by an operator'],
       ['admin', 'HEALTHY', undefined, 'operator', 'undrained, weight back to its own 100 by an operator'],
       ['state', 'DEREGISTERING', 'LEAVING', 'instance', 'HEALTHY → DEREGISTERING'],
@@ -52,7 +52,7 @@ describe('the timeline of an instance', () => {
       ['drained by an operator', undefined],
     ],
     [
-      'the end of a drain is not told as a weight',
+      'the end of a drain is not reported as a weight',
       [{ weight: 10, reason: 'canary' }, { admin: 'DRAINING' }, { admin: 'ENABLED' }],
       ['undrained by an operator', undefined],
     ],
@@ -62,7 +62,7 @@ describe('the timeline of an instance', () => {
       ['weight set to 100 by an operator', undefined],
     ],
     [
-      'a maintenance that ends is told as that',
+      'the end of a maintenance is reported as such',
       [
         { admin: 'MAINTENANCE', reason: 'kernel' },
         { admin: 'ENABLED', reason: 'done' },
@@ -74,7 +74,7 @@ describe('the timeline of an instance', () => {
       [{ metadata: { track: 'canary', size: 'xl' } }],
       ['metadata track size set by an operator', undefined],
     ],
-  ] as const)('of an operator is one for each deed: %s', async (_what, patches, [text, reason]) => {
+  ] as const)('has one event for each action of an operator: %s', async (_what, patches, [text, reason]) => {
     const fixture = await RegistryFixture.start();
     await fixture.registerHealthy(ID, 3001);
     for (const patch of patches) value(await fixture.registry.amend(ID, patch, OPERATOR));
@@ -97,7 +97,7 @@ describe('the timeline of an instance', () => {
     expect(timelineOf(fixture).at(-1)?.text).toBe('put into maintenance by an operator for 60 min');
   });
 
-  it('reports another address, an end by itself, and a removal by an operator', async () => {
+  it('reports another address, the end of a setting, and a removal by an operator', async () => {
     const fixture = await RegistryFixture.start();
     await fixture.registerHealthy(ID, 3001);
     fixture.addService(ID, 3002);
@@ -112,7 +112,7 @@ describe('the timeline of an instance', () => {
     expect(entries).toContain('admin by operator');
   });
 
-  it('says nothing of a registration that says nothing new', async () => {
+  it('has no event for a registration that changes nothing', async () => {
     const fixture = await RegistryFixture.start();
     await fixture.registerHealthy(ID, 3001);
     const before = timelineOf(fixture).length;
@@ -120,7 +120,7 @@ describe('the timeline of an instance', () => {
     expect(timelineOf(fixture)).toHaveLength(before);
   });
 
-  it('stays as long as its tombstone, goes on when it comes back, and then is gone', async () => {
+  it('stays as long as the tombstone, and continues when the instance comes back', async () => {
     const fixture = await RegistryFixture.start();
     await fixture.registerHealthy(ID, 3001);
     await fixture.registerHealthy('orders-2', 3002);
@@ -137,7 +137,7 @@ describe('the timeline of an instance', () => {
     expect(codeOf(fixture.registry.timeline(ID))).toBe('NOT_FOUND');
   });
 
-  it('is complete from the last start of the registry on, and says so', async () => {
+  it('is complete since the last start of the registry, and reports that time', async () => {
     const store = new MemoryStore();
     const first = await RegistryFixture.start({ store });
     await first.registerHealthy(ID, 3001);
@@ -150,7 +150,7 @@ describe('the timeline of an instance', () => {
 });
 
 describe('the events of the registry', () => {
-  it('begin with its start, and tell when it is settled and when it could not listen', async () => {
+  it('begin with its start, and include when it is settled and when it could not listen', async () => {
     const fixture = await RegistryFixture.start();
     await fixture.time.advanceBy(60 * SECOND);
     fixture.stoppedMs += 9_000;
@@ -163,7 +163,7 @@ describe('the events of the registry', () => {
     ]);
   });
 
-  it('tell once when self-preservation begins to hold, in plain words, and once when it ends', async () => {
+  it('report once that self-preservation begins to hold, and once that it ends', async () => {
     const fixture = await RegistryFixture.start();
     for (let at = 1; at <= 4; at += 1) await fixture.registerHealthy(`orders-${at}`, 3_000 + at);
     for (let at = 1; at <= 3; at += 1) fixture.network.responders.set(3_000 + at, () => silent);
@@ -187,7 +187,7 @@ describe('the events of the registry', () => {
     ]);
   });
 
-  it('are read on from where the last answer ended, also through a filter', async () => {
+  it('continue where the last answer ended, also through a filter', async () => {
     const fixture = await RegistryFixture.start();
     for (let at = 1; at <= 3; at += 1) await fixture.registerHealthy(`orders-${at}`, 3_000 + at);
     const whole = eventsOf(fixture);
@@ -203,18 +203,18 @@ describe('the events of the registry', () => {
     expect(value(fixture.registry.events({ ...ALL, after }))).toMatchObject({ events: [], more: false, missed: 0 });
   });
 
-  it('are the newest where nobody says after which, newest last', async () => {
+  it('are the newest ones without a position in the query, newest last', async () => {
     const fixture = await RegistryFixture.start();
     for (let at = 1; at <= 3; at += 1) await fixture.registerHealthy(`orders-${at}`, 3_000 + at);
     expect(eventsOf(fixture, { limit: 2 })).toEqual(eventsOf(fixture).slice(-2));
   });
 
-  it('start again for a request with a number that was never given: it is of another epoch', async () => {
+  it('start again for a number that was never assigned: it is of another epoch', async () => {
     const fixture = await RegistryFixture.start();
     expect(eventsOf(fixture, { after: 4_711 })).toEqual(eventsOf(fixture));
   });
 
-  it('can be those of some services or of a namespace', async () => {
+  it('can be limited to some services or to a namespace', async () => {
     const fixture = await RegistryFixture.start();
     await fixture.registerHealthy(ID, 3001);
     value(await fixture.register('stock-1', 3002, { service: 'stock', namespace: 'shop' }));
@@ -225,13 +225,13 @@ describe('the events of the registry', () => {
   });
 });
 
-describe('what is kept of what happened', () => {
+describe('the event history', () => {
   const record = sampleInstance({ id: ID });
   const step = { kind: 'state', by: 'registry', text: 'up and down' } as const;
   const minor = { kind: 're-registered', by: 'instance', text: 'again' } as const;
   const action = { kind: 'admin', by: 'operator', text: 'weight set to 7 by an operator' } as const;
 
-  it('is the newest of all, and how many are missing is told', () => {
+  it('keeps the newest events, and reports how many are missing', () => {
     const history = new EventHistory(new ManualTime(), 10);
     history.begin();
     for (let count = 0; count < 25; count += 1) history.noteOf(record, step);
@@ -241,7 +241,7 @@ describe('what is kept of what happened', () => {
     expect(since).toBe(events[0]?.at);
   });
 
-  it('is what operators did, and what the registry says of itself, however much others do', () => {
+  it('keeps the events of operators and of the registry, regardless of how many others there are', () => {
     const time = new ManualTime();
     const history = new EventHistory(time, 10);
     history.begin();
@@ -274,7 +274,7 @@ describe('what is kept of what happened', () => {
     ]);
   });
 
-  it('is told as gone once, however it is read on', () => {
+  it('counts each missing event once across pages', () => {
     const history = new EventHistory(new ManualTime(), 10);
     history.begin();
     for (let round = 0; round < 5; round += 1) {
@@ -293,15 +293,15 @@ describe('what is kept of what happened', () => {
     expect([after, gone]).toEqual([40, 40 - 13]);
   });
 
-  it('are the newest 1,000 of what operators did', () => {
+  it('keeps the newest 1,000 events of operators', () => {
     const history = new EventHistory(new ManualTime(), 10);
     history.begin();
-    for (let count = 0; count < 3_000; count += 1) history.note({ ...action, text: 'a deed' }, record);
+    for (let count = 0; count < 3_000; count += 1) history.note({ ...action, text: 'an action' }, record);
     const { events, missed } = history.events({ ...ALL, after: 0, limit: 2_000 });
     expect([events.length, events[0]?.seq, missed]).toEqual([1_010, 1_991, 1_990]);
   });
 
-  it('are the last 64 of an instance, and since when is told', () => {
+  it('keeps the last 64 events of an instance, and reports since when they are complete', () => {
     const time = new ManualTime();
     const history = new EventHistory(time);
     history.begin();
@@ -313,7 +313,7 @@ describe('what is kept of what happened', () => {
     expect([events.length, events[0]?.seq, since]).toEqual([64, 37, (events[0]?.at ?? 0) - SECOND]);
   });
 
-  it('are states rather than words that were said over and over', () => {
+  it('keeps states rather than repeated registrations', () => {
     const history = new EventHistory(new ManualTime());
     history.begin();
     for (let count = 0; count < 5; count += 1) history.noteOf(record, step);
@@ -324,7 +324,7 @@ describe('what is kept of what happened', () => {
     expect(history.timeline(ID).events.at(-1)?.seq).toBe(1_005);
   });
 
-  it('are what operators said of an instance, whatever it says and however it flaps', () => {
+  it('keeps the actions of operators on an instance that registers again and flaps', () => {
     const history = new EventHistory(new ManualTime());
     history.begin();
     history.noteOf(record, action);
@@ -338,7 +338,7 @@ describe('what is kept of what happened', () => {
     expect(kinds.filter((kind) => kind === 'state').length).toBeGreaterThan(40);
   });
 
-  it('is little for each of many: a fleet that flaps for hours costs no more than its instances themselves', () => {
+  it('keeps few events for each of many: a fleet that flaps for hours costs no more than its instances themselves', () => {
     const history = new EventHistory(new ManualTime());
     history.begin();
     const fleet = Array.from({ length: 4_000 }, (_, at) => sampleInstance({ id: `orders-${at}` }));
@@ -348,7 +348,7 @@ describe('what is kept of what happened', () => {
     for (const { id } of fleet) expect(history.timeline(id).events.length).toBeGreaterThanOrEqual(8);
   });
 
-  it('is nothing once the last trace of an instance is gone', () => {
+  it('forgets an instance once its last trace is gone', () => {
     const history = new EventHistory(new ManualTime());
     history.begin();
     history.noteOf(record, step);

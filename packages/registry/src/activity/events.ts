@@ -7,31 +7,31 @@ export type { EventQuery } from './event-log.js';
 /** One event, as its cause reports it. */
 export type Happening = Pick<RegistryEvent, 'kind' | 'by' | 'text' | 'untilMs'> & { readonly reason?: Reason };
 
-/** Events kept of the whole registry. */
+/** The maximum of events of the whole registry. */
 const MAX_EVENTS = 10_000;
-/** Events kept of one instance; of those that do not report its state, fewer: of operators' actions, and of others. */
+/** The maximum of events per instance; fewer that do not report its state: each of operators' actions and of minor ones. */
 const MAX_PER_INSTANCE = 64;
 const MAX_MINOR_PER_INSTANCE = 16;
-/** Of all instances together: above it each that gets another one keeps only the few. A few hundred bytes each. */
+/** The maximum in all timelines, a few hundred bytes each: above it a timeline that grows keeps `MIN_PER_INSTANCE`. */
 const MAX_IN_TIMELINES = 100_000;
 const MIN_PER_INSTANCE = 8;
 const MINOR: ReadonlySet<EventKind> = new Set(['re-registered', 'circuit']);
 
 interface Timeline {
   /**
-   * Replaced by a longer one, for a list that is pushed to keeps room for seventeen, and most instances have few
+   * Replaced by a longer one, as a list that is pushed to keeps room for seventeen, and most instances have few
    * events.
    */
   events: RegistryEvent[];
-  /** When the newest of those that were dropped happened; null while all are there. */
+  /** The time of the newest dropped event; null while none was dropped. */
   cutAt: number | null;
 }
 
 /**
- * What happened, for people: the newest 10,000 events of the registry, and of each instance its own last 64, which stay
- * until its tombstone goes. Services bring about as many as they like, so what operators did and what the registry says
- * of itself outlasts theirs: the newest 1,000 of each; circuits have a place of their own, 1,000 as well. In memory
- * only, and nothing is decided from it. What comes before `begin` is not noted: a restart finds instances, it does not
+ * The history for people: the newest 10,000 events of the registry, and the last 64 of each instance, which stay
+ * until its tombstone goes. Services cause any number of events, so those of operators and of the registry
+ * itself are kept longer: the newest 1,000 of each; circuits have a ring of their own, 1,000 as well. In memory
+ * only, and no decision depends on it. Nothing is recorded before `begin`: a restart finds instances, it does not
  * register them.
  */
 export class EventHistory {
@@ -46,18 +46,18 @@ export class EventHistory {
     this.#log = new EventLog(max);
   }
 
-  /** From here on everything is noted. */
+  /** Starts recording. */
   begin(): void {
     this.#begunAt = this.#time.wall();
   }
 
-  /** Something about a service, or about the registry as a whole. */
+  /** Records an event of a service, or of the registry as a whole. */
   note(what: Happening, of: Pick<Instance, 'namespace' | 'service'> | null = null): void {
     const { namespace = null, service = null } = of ?? {};
     this.#add(what, { namespace, service, instance: null, state: null, revision: null });
   }
 
-  /** Something about an instance; `record` is what it is published as afterwards. */
+  /** Records an event of an instance; `record` is its published record after the event. */
   noteOf(record: Instance, what: Happening): void {
     const { id, namespace, service, revision } = record;
     const state = what.kind === 'removed' ? null : record.state;
@@ -65,7 +65,7 @@ export class EventHistory {
     if (event !== null) this.#addTo(id, event);
   }
 
-  /** The last trace of an instance is gone. */
+  /** Drops the timeline of an instance. */
   forget(id: string): void {
     this.#inTimelines -= this.#timelines.get(id)?.events.length ?? 0;
     this.#timelines.delete(id);
@@ -127,8 +127,8 @@ export class EventHistory {
 const isMinor = ({ kind }: RegistryEvent): boolean => MINOR.has(kind);
 
 /**
- * The place of the one that goes; null: none is too many. States are what a timeline is for, and what operators did is
- * for people to see: too many others go before them.
+ * The index of the event to drop; null: none is too many. State changes are the purpose of a timeline, and actions of
+ * operators are for people to see: surplus others are dropped before them.
  */
 function excessOf(events: readonly RegistryEvent[], max: number): number | null {
   const few = Math.min(MAX_MINOR_PER_INSTANCE, max / 2);

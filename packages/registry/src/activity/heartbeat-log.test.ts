@@ -11,8 +11,8 @@ function createEntry(): Entry {
   return { beatSlot: null, beatDueAt: 0, heartbeat1: direction(), heartbeat2: direction() } as unknown as Entry;
 }
 
-describe('BeatLog', () => {
-  it('has the last rounds of both directions, oldest first, with those that were not answered', () => {
+describe('HeartbeatLog', () => {
+  it('lists the last rounds of both directions, oldest first, including unanswered ones', () => {
     const time = new ManualTime();
     const log = new HeartbeatLog(time);
     const entry = createEntry();
@@ -35,7 +35,7 @@ describe('BeatLog', () => {
     expect(entry.heartbeat1).toMatchObject({ misses: 0, error: null, roundTripMs: 1_900 });
   });
 
-  it('keeps 58 of each, and none that are older than five minutes', () => {
+  it('keeps 58 rounds per direction, and none older than five minutes', () => {
     const time = new ManualTime();
     const log = new HeartbeatLog(time);
     const entry = createEntry();
@@ -63,7 +63,7 @@ describe('BeatLog', () => {
     expect(log.of(entry).heartbeat2).toEqual([{ agoMs: 0 }]);
   });
 
-  it('keeps many apart, and gives the place of who is gone to another, who knows nothing of it', () => {
+  it('separates instances, and gives the place of one that is gone to another without its rounds', () => {
     const time = new ManualTime();
     const log = new HeartbeatLog(time);
     const entries = Array.from({ length: 200 }, createEntry);
@@ -86,7 +86,7 @@ describe('BeatLog', () => {
     expect(entries.some(({ beatSlot }) => beatSlot === another.beatSlot)).toBe(false);
   });
 
-  it('lets a heartbeat pass ahead of others once in a quarter of an interval, whether one came or not', () => {
+  it('lets a heartbeat pass ahead of others once per quarter of an interval, whether one came or not', () => {
     const time = new ManualTime();
     const log = new HeartbeatLog(time);
     const entry = createEntry();
@@ -100,8 +100,8 @@ describe('BeatLog', () => {
   });
 });
 
-describe('the registry, of heartbeats', () => {
-  it('lists those of one instance, including unanswered ones', async () => {
+describe('the heartbeats of the registry', () => {
+  it('are listed for one instance, including unanswered ones', async () => {
     const fixture = await RegistryFixture.start();
     await fixture.registerHealthy('orders-1', 3001);
     await fixture.time.advanceBy(20_000);
@@ -117,7 +117,7 @@ describe('the registry, of heartbeats', () => {
     expect(ages).toEqual(ages.toSorted((one, other) => other - one));
   });
 
-  it('lists those of each instance of a service on request', async () => {
+  it('are listed for each instance of a service on request', async () => {
     const fixture = await RegistryFixture.start();
     await fixture.registerHealthy('orders-1', 3001);
     const [plain] = value(fixture.registry.service('default', 'orders')).instances;
@@ -126,7 +126,7 @@ describe('the registry, of heartbeats', () => {
     expect(listed).toEqual({ ...plain, heartbeats: fixture.record('orders-1').heartbeats });
   });
 
-  it('calls at once whom an operator wants called, and says who wanted it; nobody else may', async () => {
+  it('calls an instance at once for an operator, records its name, and refuses other clients', async () => {
     const fixture = await RegistryFixture.start();
     await fixture.registerHealthy('orders-1', 3001);
     await fixture.time.advanceBy(5_000);
@@ -141,11 +141,11 @@ describe('the registry, of heartbeats', () => {
     expect(value(fixture.registry.timeline('orders-1')).events.at(-1)).toMatchObject({
       kind: 'admin',
       by: 'operator',
-      text: 'an operator had it called at once (operator token 7f)',
+      text: 'called at once by an operator (operator token 7f)',
     });
   });
 
-  it('knows nothing of who is gone', async () => {
+  it('are not available for an instance that is gone', async () => {
     const fixture = await RegistryFixture.start();
     await fixture.registerHealthy('orders-1', 3001);
     value(await fixture.registry.leave('orders-1', { secret: SECRET }));
@@ -156,13 +156,13 @@ describe('the registry, of heartbeats', () => {
 const beatOf = (fixture: RegistryFixture, seq: number) =>
   value(fixture.registry.beat('orders-1', SECRET, { nonce: null, seq }));
 
-it('the answer to a Heartbeat-2 of a HEALTHY instance has its state and revision alone', async () => {
+it('answers the Heartbeat-2 of a HEALTHY instance with its state and revision alone', async () => {
   const fixture = await RegistryFixture.start();
   await fixture.registerHealthy('orders-1', 3001);
   expect(beatOf(fixture, 1_000)).toEqual({ state: 'HEALTHY', revision: fixture.record('orders-1').revision });
 });
 
-it('the answer to an instance that nobody can reach says why, and what comes when, counted from the answer', async () => {
+it('answers an unreachable instance with the reason, and the next state with its time from the answer', async () => {
   const fixture = await RegistryFixture.start();
   await fixture.registerHealthy('orders-1', 3001);
   await fixture.registerHealthy('orders-2', 3002);
@@ -184,7 +184,7 @@ it('the answer to an instance that nobody can reach says why, and what comes whe
   expect((first.next?.afterMs ?? 0) - (second.next?.afterMs ?? 0)).toBe(2 * SECOND);
 });
 
-it('the answer to an instance that was removed says why', async () => {
+it('answers a removed instance with the reason', async () => {
   const fixture = await RegistryFixture.start();
   await fixture.registerHealthy('orders-1', 3001);
   await fixture.registerHealthy('orders-2', 3002);

@@ -29,7 +29,7 @@ const PAGE = 64;
 
 /** Bytes for all of a page: 298 for each instance. */
 interface Page {
-  /** When the newest Heartbeat-1 was answered or not; that of Heartbeat-2 is known anyway. */
+  /** The time of the newest round of Heartbeat-1; that of Heartbeat-2 is known anyway. */
   readonly lastAt: Float64Array;
   readonly gaps: Uint16Array;
   readonly roundTrips: Uint8Array;
@@ -37,7 +37,7 @@ interface Page {
 
 /**
  * The results of both heartbeats of all instances, for people: each notes its last success or error, and the last 58
- * rounds. All of them lie in pages that many share, for a typed array of its own costs as much again as what is in it.
+ * rounds. Instances share pages, as the overhead of a typed array of its own would equal its content.
  */
 export class HeartbeatLog {
   readonly #time: Pick<Time, 'now'>;
@@ -63,7 +63,7 @@ export class HeartbeatLog {
     this.#came = meter.counter('rollcall_registry_heartbeat2_total', 'Heartbeats of instances that were accepted.');
   }
 
-  /** A round of Heartbeat-1 was answered by all endpoints; the slowest took so long. */
+  /** Records a round of Heartbeat-1 that all endpoints answered, with the time of the slowest. */
   answered(entry: Entry, roundTripMs: number): void {
     const { heartbeat1 } = entry;
     this.#rounds.add(1, 'answered');
@@ -84,7 +84,7 @@ export class HeartbeatLog {
   }
 
   /**
-   * May a Heartbeat-2 of it pass ahead of others now? Says yes at most once in a quarter of an interval: each yes uses
+   * True if a Heartbeat-2 of it may pass ahead of others now, at most once in a quarter of an interval: each true uses
    * that up.
    */
   admits(entry: Entry, intervalMs: number): boolean {
@@ -109,7 +109,7 @@ export class HeartbeatLog {
     page.gaps[from] = gapOf(gapMs);
   }
 
-  /** The instance is gone: what is known of it makes room for another. */
+  /** Frees the place of an instance that is gone. */
   release(entry: Entry): void {
     if (entry.beatSlot === null) return;
     this.#free.push(entry.beatSlot);

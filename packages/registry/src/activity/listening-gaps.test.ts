@@ -5,7 +5,7 @@ import { ListeningGaps } from './listening-gaps.js';
 const INTERVAL_MS = 5_000;
 
 describe('ListeningGaps', () => {
-  it('has the spans of the last five minutes as ages, oldest first', () => {
+  it('lists the spans of the last five minutes as ages, oldest first', () => {
     const gaps = new ListeningGaps();
     gaps.add({ fromMs: 0, toMs: 10_000 }, INTERVAL_MS);
     gaps.add({ fromMs: 100_000, toMs: 125_000 }, INTERVAL_MS);
@@ -38,8 +38,8 @@ describe('ListeningGaps', () => {
   });
 });
 
-describe('the registry, of time in which it could not listen', () => {
-  it('tells it with the heartbeats of an instance, so that nothing in it is counted as missed', async () => {
+describe('a time in which the registry could not listen', () => {
+  it('is listed with the heartbeats of an instance, and no heartbeat counts as missed in it', async () => {
     const fixture = await RegistryFixture.start();
     await fixture.registerHealthy('orders-1', 3001);
     await fixture.time.advanceBy(20 * SECOND);
@@ -57,7 +57,7 @@ describe('the registry, of time in which it could not listen', () => {
     expect((before?.agoMs ?? Infinity) - fromAgoMs).toBeLessThanOrEqual(5 * SECOND);
   });
 
-  it('tells it of an instance that it never heard, too', async () => {
+  it('is listed for an instance that never sent a heartbeat, too', async () => {
     const fixture = await RegistryFixture.start();
     await fixture.registerHealthy('orders-1', 3001);
     fixture.stoppedMs += 25 * SECOND;

@@ -1,5 +1,5 @@
 import type { NotListening } from '@rollcall/core';
-/** Spans in which this registry could not listen (paused, blocked, overloaded): what was not heard in them was not missed. */
+/** Spans in which this registry could not listen (paused, blocked, overloaded): no heartbeat counts as missed in them. */
 
 /** Monotonic ms. */
 export interface ListeningGap {

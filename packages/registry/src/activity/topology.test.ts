@@ -34,7 +34,7 @@ function setUp(max?: number) {
   return { time, edges: topology, pairs, traffic, circuits, history };
 }
 
-describe('Edges', () => {
+describe('Topology', () => {
   it('adds up the reports of the instances of a service about another', () => {
     const { edges: topology, time } = setUp();
     topology.note(caller(1), [edge('orders')]);
@@ -68,13 +68,13 @@ describe('Edges', () => {
     expect(topology.topology('default').edges).toMatchObject([{ callers: 2, calls: 30 }]);
   });
 
-  it('has no times where there were too few calls to say', () => {
+  it('has no times if there were too few calls', () => {
     const { edges: topology } = setUp();
     topology.note(caller(1), [edge('orders', { calls: 0, p50Ms: null, p99Ms: null })]);
     expect(topology.topology('*').edges[0]).toMatchObject({ p50Ms: null, p99Ms: null, inFlight: 3 });
   });
 
-  it('keeps of each instance its last word', () => {
+  it('keeps the last report of each instance', () => {
     const { edges: topology, pairs } = setUp();
     topology.note(caller(1), [edge('orders'), edge('users')]);
     topology.note(caller(1), [edge('users', { calls: 7 })]);
@@ -82,7 +82,7 @@ describe('Edges', () => {
     expect(topology.topology('*').edges[0]?.calls).toBe(7);
   });
 
-  it('shows them in order, of one namespace or of all', () => {
+  it('lists edges in order, of one namespace or of all', () => {
     const { edges: topology, pairs } = setUp();
     topology.note(caller(1, 'web', 'shop'), [edge('b'), edge('a')]);
     topology.note(caller(1, 'api'), [edge('c')]);
@@ -91,7 +91,7 @@ describe('Edges', () => {
     expect(pairs('none')).toEqual([]);
   });
 
-  it('forgets who has said nothing for three intervals', () => {
+  it('forgets a caller without a report for three intervals', () => {
     const { edges: topology, time, pairs } = setUp();
     topology.note(caller(1), [edge('orders')]);
     time.advance(10_000);
@@ -103,7 +103,7 @@ describe('Edges', () => {
     expect(topology.topology('*').withinMs).toBe(15_000);
   });
 
-  it('keeps so many and no more, and has room again when older ones are forgotten', () => {
+  it('keeps a limited number of edges, and has room again once older ones are forgotten', () => {
     const { edges: topology, time, pairs } = setUp(3);
     topology.note(caller(1), [edge('a'), edge('b')]);
     topology.note(caller(2), [edge('c'), edge('d')]);
@@ -128,7 +128,7 @@ const target = (instance: string, fields: Partial<EdgeTarget> = {}): EdgeTarget 
 const targetsOf = (topology: Topology) => topology.topology('*').edges.flatMap(({ targets }) => targets);
 
 describe('the targets of an edge', () => {
-  it('are the sums over the callers, each of which has one circuit to each; the worst first', () => {
+  it('are summed over the callers, each with one circuit per target, worst first', () => {
     const { edges: topology } = setUp();
     const sick = target('orders-b', { calls: 5, failures: 4, p99Ms: 30, circuit: 'open' });
     topology.note(caller(1), [
@@ -156,7 +156,7 @@ describe('the targets of an edge', () => {
     ]);
   });
 
-  it('count for what is kept, and are left out before their edge is', () => {
+  it('count towards the limit, and are dropped before their edge', () => {
     const { edges: topology, pairs } = setUp(4);
     const targets = [target('orders-a'), target('orders-b')];
     topology.note(caller(1), [edge('orders', { targets })]);
@@ -170,7 +170,7 @@ describe('the targets of an edge', () => {
     expect(pairs()).toEqual(['default/gateway>orders', 'default/gateway>users']);
   });
 
-  it('make events when a circuit opens and closes, though a word between leaves it out', () => {
+  it('cause events when a circuit opens and closes, even if a report between leaves it out', () => {
     const { edges: topology, history } = setUp();
     const note = (targets: readonly EdgeTarget[]) => topology.note(caller(1), [edge('orders', { targets })]);
     note([target('orders-7d20', { circuit: 'open' })]);
@@ -185,12 +185,12 @@ describe('the targets of an edge', () => {
   });
 });
 
-it('traffic is counted once for each window of a caller, however often it is told', () => {
+it('counts the traffic of each window of a caller once, even if it is reported several times', () => {
   const { edges: topology, time, traffic } = setUp();
   topology.note(caller(1), [edge('orders', { window: 7 })]);
   topology.note(caller(1), [edge('orders', { window: 7 }), edge('users', { window: 7 })]);
   topology.note(caller(2), [edge('orders', { window: 7 })]);
-  // who tells of no windows says something new each time
+  // reports without windows are new each time
   topology.note(caller(3), [edge('orders')]);
   topology.note(caller(3), [edge('orders')]);
   time.advance(5_000);
@@ -198,8 +198,8 @@ it('traffic is counted once for each window of a caller, however often it is tol
   expect([callsTo('orders'), callsTo('users')]).toEqual([40, 10]);
 });
 
-describe('the registry, who calls whom', () => {
-  it('takes it from the beats of those it knows, once for each beat', async () => {
+describe('the topology of the registry', () => {
+  it('is read from the beats of known instances, once for each beat', async () => {
     const fixture = await RegistryFixture.start();
     await fixture.registerHealthy('orders-1', 3001);
     const note = (seq: number, secret: string, to: string) =>
@@ -215,7 +215,7 @@ describe('the registry, who calls whom', () => {
     expect(edges()).toEqual(['orders>users']);
   });
 
-  it('is not told before the store is loaded', () => {
+  it('is not available before the store is loaded', () => {
     expect(codeOf(new RegistryFixture().registry.topology('*'))).toBe('NOT_READY');
   });
 });

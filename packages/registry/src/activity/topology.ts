@@ -26,9 +26,9 @@ interface Report {
 const KEPT_INTERVALS = 3;
 /** Windows may be longer than intervals. */
 const MIN_KEPT_MS = 15_000;
-/** Edges and targets, of all instances, some 150 bytes each; what comes beyond it is not kept, edges last. */
+/** The maximum of edges and targets of all instances, some 150 bytes each; more are not kept, edges last. */
 const MAX_KEPT = 100_000;
-/** Targets of one edge that are told. */
+/** The maximum of targets that the answer lists per edge. */
 const MAX_REPORTED_TARGETS = 500;
 
 export interface EdgesPorts {

@@ -32,7 +32,7 @@ describe('Traffic', () => {
     expect(traffic.read(ALL).points.at(-1)).toMatchObject({ at: time.wall(), calls: 7, p99Ms: null });
   });
 
-  it('has only what was asked for', () => {
+  it('sums only the requested pairs', () => {
     const { time, traffic, calls } = setUp();
     traffic.note(pair('web', 'orders'), sample(1));
     traffic.note(pair('web', 'users'), sample(10));
@@ -60,7 +60,7 @@ describe('Traffic', () => {
     expect(long).toEqual(Array.from({ length: 1_440 }, (_, n) => 2 * 1_440 + 1 + n));
   });
 
-  it('forgets old numbers though nothing new has come into their place', () => {
+  it('forgets old numbers even if no new ones replace them', () => {
     const { time, traffic, calls } = setUp();
     traffic.note(pair('web', 'orders'), sample(10));
     time.advance(20 * 60_000);
@@ -70,7 +70,7 @@ describe('Traffic', () => {
     expect(calls().filter((count) => count > 0)).toEqual([3]);
   });
 
-  it('keeps so many pairs, those that were reported last, none longer than a day after', () => {
+  it('keeps a limited number of pairs, the last reported ones, and none longer than a day after', () => {
     const { time, traffic, calls } = setUp(2);
     traffic.note(pair('web', 'a'), sample(1));
     traffic.note(pair('web', 'b'), sample(10));

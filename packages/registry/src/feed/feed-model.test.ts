@@ -240,7 +240,7 @@ const compare = (): Command =>
         expect(reader.confirmed(service), service).toEqual(truth.toSorted());
         const known = reader.ids(service);
         const staying = [...(reader.known.get(service) ?? [])].filter((id) => !model.buried.has(id));
-        expect([...known], 'nobody goes whom nobody removed').toEqual(expect.arrayContaining(staying));
+        expect([...known], 'no instance disappears without a removal').toEqual(expect.arrayContaining(staying));
         if (!model.hasForgotten) expect(known.size, 'all are confirmed').toBe(truth.length);
         reader.known.set(service, known);
       }

@@ -160,7 +160,7 @@ describe('a refusal', () => {
     expect(answer).toMatchObject({ status: 503, body: problem, headers: { 'retry-after': '2' } });
   });
 
-  it('says that a secret is required', async () => {
+  it('reports that a secret is required', async () => {
     const problem = { code: 'UNAUTHORIZED', detail: 'no', fix: 'send it' } as const;
     const { url } = await serve({ registry: fakeRegistry({ leave: async () => ({ ok: false, problem }) }) });
     const answer = await send(`${url}/api/v1/instances/${ID}`, { method: 'DELETE' });
@@ -181,8 +181,8 @@ describe('a refusal', () => {
     ['a wait that is too long', 'GET', '/api/v1/services/a?revision=1&waitMs=1e9', undefined, 400, 'INVALID'],
     ['a limit that is none', 'GET', '/api/v1/events?limit=0', undefined, 400, 'INVALID'],
     ['a kind that is none', 'GET', '/api/v1/events?kind=all', undefined, 400, 'INVALID'],
-    ['an operator who says nothing', 'PATCH', '/api/v1/instances/a', '{}', 400, 'INVALID'],
-    ['an operator without a word', 'PATCH', '/api/v1/instances/a', undefined, 400, 'INVALID'],
+    ['an empty patch of an operator', 'PATCH', '/api/v1/instances/a', '{}', 400, 'INVALID'],
+    ['a patch without a body', 'PATCH', '/api/v1/instances/a', undefined, 400, 'INVALID'],
     ['a watch of nothing', 'GET', '/api/v1/watch', undefined, 400, 'INVALID'],
   ])('is given to %s', async (...row) => {
     const [, method, path, body, status, code, detail = /./] = row;

@@ -10,7 +10,7 @@ function createRegistration(id: string, overrides: Partial<Registration> = {}): 
   return { id, service: 'orders', secret: SECRET, endpoints: [{ protocol: 'tcp', port: 3001 }], ...overrides };
 }
 
-/** From another address than everybody else's. */
+/** Registers an instance from the address of `peer`. */
 const registerFrom = (
   { registry }: RegistryFixture,
   peer: { readonly address: string; readonly token?: string },
@@ -20,7 +20,7 @@ const registerFrom = (
 const detailOf = (outcome: Outcome<unknown>): string => (outcome.ok ? 'ok' : outcome.problem.detail);
 
 describe('a registry that is full', () => {
-  it('says which limit it is, how many there are, what to do, and when to come again', async () => {
+  it('names the limit, the count, the fix, and the time of the next attempt', async () => {
     const fixture = await RegistryFixture.start({ limits: { maxInstances: 1 } });
     value(await fixture.register('orders-1', 3001));
     expect(await fixture.register('orders-2', 3002)).toEqual({
@@ -34,7 +34,7 @@ describe('a registry that is full', () => {
     });
   });
 
-  it('holds no more when all come at once', async () => {
+  it('keeps its limit for concurrent registrations', async () => {
     const fixture = await RegistryFixture.start({ limits: { maxInstances: 5 }, store: new SlowStore() });
     const all = Array.from({ length: 20 }, (_, index) => fixture.register(`orders-${index}`, 3000 + index));
     const outcomes = await Promise.all(all);
@@ -42,7 +42,7 @@ describe('a registry that is full', () => {
     expect(value(fixture.registry.describe()).instances).toBe(5);
   });
 
-  it('takes those that it knows again, and somebody else once one has left', async () => {
+  it('accepts known instances again, and a new one once an instance has left', async () => {
     const fixture = await RegistryFixture.start({ limits: { maxInstances: 1 } });
     value(await fixture.register('orders-1', 3001));
     value(await fixture.register('orders-1', 3005, { version: '2' }));
@@ -50,7 +50,7 @@ describe('a registry that is full', () => {
     value(await fixture.register('orders-2', 3002));
   });
 
-  it('keeps no place for one that was refused for its address, or could not be stored, which costs no allowance either', async () => {
+  it('keeps no place for an instance that is refused for its address or not stored, and refunds its allowance', async () => {
     const store = new SlowStore();
     const fixture = await RegistryFixture.start({ limits: { maxInstances: 1, maxInstancesPerSource: 1 }, store });
     const endpoints = [{ protocol: 'tcp' as const, host: '10.9.9.9', port: 80 }];
@@ -62,10 +62,10 @@ describe('a registry that is full', () => {
   });
 });
 
-describe('a source that has registered as many as it may', () => {
+describe('a source at its limit', () => {
   const limits = { maxInstancesPerSource: 2 };
 
-  it('is refused more, and others are not', async () => {
+  it('is refused more instances, and other sources are not', async () => {
     const fixture = await RegistryFixture.start({ limits });
     value(await fixture.register('orders-1', 3001));
     value(await fixture.register('orders-2', 3002));
@@ -88,7 +88,7 @@ describe('a source that has registered as many as it may', () => {
     value(await fixture.register('orders-3', 3003));
   });
 
-  it('may register and leave only so often, and its known ones as often as they like', async () => {
+  it('may register new instances at a limited rate, and known ones at any rate', async () => {
     const fixture = await RegistryFixture.start({ limits });
     for (let i = 0; i < 100; i += 1) {
       value(await fixture.register(`short-${i}`, 3001));
@@ -106,7 +106,7 @@ describe('a source that has registered as many as it may', () => {
     for (let i = 0; i < 10; i += 1) value(await fixture.register('orders-3', 3001));
   });
 
-  it('uses up nothing with an id that silence removed and that comes back', async () => {
+  it('uses no allowance for an id that silence removed and that comes back', async () => {
     const fixture = await RegistryFixture.start({ limits });
     value(await fixture.register('orders-1', 3001));
     await fixture.time.advanceBy(59 * SECOND);
@@ -120,12 +120,12 @@ describe('a source that has registered as many as it may', () => {
   });
 });
 
-describe('a token that holds as many as it may', () => {
+describe('a token at its limit', () => {
   const limits = { maxInstancesPerToken: 2 };
   const A = { address: '10.0.0.5', token: 'aaaaaaaaaa' };
   const B = { address: '10.0.0.6', token: 'bbbbbbbbbb' };
 
-  it('holds no more from wherever it comes, and others are not touched', async () => {
+  it('is refused more instances from any address, and other tokens are not', async () => {
     const fixture = await RegistryFixture.start({ limits });
     value(await registerFrom(fixture, A, 'orders-1'));
     value(await registerFrom(fixture, { ...A, address: '10.0.0.7' }, 'orders-2'));
@@ -143,7 +143,7 @@ describe('a token that holds as many as it may', () => {
     value(await registerFrom(fixture, A, 'orders-4'));
   });
 
-  it('hands an instance on to the token that it is exchanged for, and takes none that is one too many', async () => {
+  it('passes an instance to the token that replaces it, within the limit of that token', async () => {
     const fixture = await RegistryFixture.start({ limits });
     for (const id of ['orders-1', 'orders-2']) value(await registerFrom(fixture, A, id));
     for (const id of ['users-1', 'users-2']) value(await registerFrom(fixture, B, id));
@@ -163,7 +163,7 @@ describe('a token that holds as many as it may', () => {
     expect(codeOf(await registerFrom(fixture, A, 'orders-3'))).toBe('TOO_MANY');
   });
 
-  it('does not hold what could not be stored: that stays with the one before', async () => {
+  it('does not hold an instance that could not be stored, which stays with the token before', async () => {
     const store = new SlowStore();
     const fixture = await RegistryFixture.start({ limits: { maxInstancesPerToken: 1 }, store });
     value(await registerFrom(fixture, A, 'orders-1'));
@@ -198,8 +198,8 @@ describe('a token that holds as many as it may', () => {
   });
 });
 
-describe('a service, and an address, with as many as there may be', () => {
-  it('has no more, and others are not touched', async () => {
+describe('a service or an address at its limit', () => {
+  it('is refused more instances, and other services are not', async () => {
     const fixture = await RegistryFixture.start({ limits: { maxInstancesPerService: 1 } });
     value(await fixture.register('orders-1', 3001));
     expect(detailOf(await fixture.register('orders-2', 3002))).toBe(
@@ -209,25 +209,25 @@ describe('a service, and an address, with as many as there may be', () => {
     value(await fixture.register('users-1', 3003, { service: 'users' }));
   });
 
-  it('is claimed by 32 at most, whether they are new there or move there', async () => {
+  it('has at most 32 instances, whether they are new there or move there', async () => {
     const fixture = await RegistryFixture.start();
     for (let i = 0; i < 32; i += 1) value(await fixture.register(`orders-${i}`, 3001));
-    const words = '32 instances are registered at 10.0.0.5:3001, and one address may have 32.';
-    expect(detailOf(await fixture.register('orders-32', 3001))).toBe(words);
+    const detail = '32 instances are registered at 10.0.0.5:3001, and one address may have 32.';
+    expect(detailOf(await fixture.register('orders-32', 3001))).toBe(detail);
     value(await fixture.register('orders-32', 3002));
-    expect(detailOf(await fixture.register('orders-32', 3001))).toBe(words);
+    expect(detailOf(await fixture.register('orders-32', 3001))).toBe(detail);
     value(await fixture.register('orders-0', 3001, { version: '2' }));
   });
 });
 
-describe('an address, and a host, to which many want at the same time', () => {
-  it('is claimed by 32 at most, though all are stored at once', async () => {
+describe('an address or a host with many concurrent registrations', () => {
+  it('has at most 32 instances, even if all are stored at once', async () => {
     const fixture = await RegistryFixture.start({ store: new SlowStore() });
     const all = Array.from({ length: 100 }, (_, index) => fixture.register(`orders-${index}`, 3001));
     expect((await Promise.all(all)).filter(({ ok }) => ok)).toHaveLength(32);
   });
 
-  it('is taken at the word of others by 1,000 at most; those who are there come as they like', async () => {
+  it('has at most 1,000 endpoints that other hosts registered; its own are not limited', async () => {
     const fixture = await RegistryFixture.start({ store: new SlowStore(), allowedNetworks: ['10.0.0.0/8'] });
     const register = (id: string, port: number, address: string) =>
       fixture.registry.register(createRegistration(id, { endpoints: [{ protocol: 'tcp', host: '10.9.9.9', port }] }), {
@@ -247,7 +247,7 @@ describe('an address, and a host, to which many want at the same time', () => {
 });
 
 describe('the log of refusals', () => {
-  it('has one line for each limit and minute, and then says how many there were', async () => {
+  it('has one line per limit and minute, and then the number of suppressed ones', async () => {
     const fixture = await RegistryFixture.start({ limits: { maxInstances: 1 } });
     value(await fixture.register('orders-1', 3001));
     const lines = (): readonly string[] => fixture.log.texts('warn').filter((line) => line.startsWith('Refused'));
@@ -256,12 +256,12 @@ describe('the log of refusals', () => {
     fixture.addService('orders-1', 3001);
     await fixture.time.advanceBy(60 * SECOND);
     await fixture.register('orders-2', 3002);
-    expect(lines().at(-1)).toMatch(/maxInstances is 1\. \(99 times more since it was last said\.\)$/);
+    expect(lines().at(-1)).toMatch(/maxInstances is 1\. \(99 times more since it was last logged\.\)$/);
   });
 });
 
 describe('watchers', () => {
-  it('are as many as there may be, and one more when one has gone, was cut or was ended', async () => {
+  it('are limited, and a place is free once a watcher is gone, cut or ended', async () => {
     const fixture = await RegistryFixture.start({ limits: { maxWatchers: 1 } });
     const first = value(watch(fixture).outcome);
     expect(watch(fixture).outcome).toMatchObject({
@@ -281,7 +281,7 @@ describe('watchers', () => {
     value(watch(fixture).outcome);
   });
 
-  it('from one source leave room for those from another', async () => {
+  it('of one source leave room for those of another', async () => {
     const fixture = await RegistryFixture.start({ limits: { maxWatchersPerSource: 1 } });
     value(watch(fixture).outcome);
     expect(detailOf(watch(fixture).outcome)).toBe(
@@ -290,7 +290,7 @@ describe('watchers', () => {
     value(watch(fixture, { peer: '10.0.0.6' }).outcome);
   });
 
-  it('however many, take nobody’s line: each instance opens its own, again and again', async () => {
+  it('take the line of no instance: each may open its own, repeatedly', async () => {
     const fixture = await RegistryFixture.start({ limits: { maxWatchers: 1, maxWatchersPerSource: 1 } });
     await fixture.registerHealthy('orders-1', 3001);
     value(watch(fixture).outcome);
@@ -301,7 +301,7 @@ describe('watchers', () => {
     expect(fixture.record('orders-1').state).toBe('HEALTHY');
   });
 
-  it('may not be lines of instances that have left: those count like all others', async () => {
+  it('include the lines of instances that have left', async () => {
     const fixture = await RegistryFixture.start({ limits: { maxWatchers: 2 } });
     const open: ReturnType<typeof watch>[] = [];
     for (let i = 0; i < 5; i += 1) {

@@ -100,7 +100,7 @@ export interface Occupancy {
   service(key: string): { readonly members: { readonly size: number } } | undefined;
 }
 
-/** An instance that wants to register. */
+/** The registration of an instance. */
 export interface QuotaRequest {
   readonly source: string;
   readonly serviceKey: string;
@@ -118,7 +118,7 @@ export interface Place {
   refund(now: number): void;
 }
 
-/** Decides who may still register. Counts registered instances and reserved places. */
+/** Decides whether an instance may register. Counts registered instances and reserved places. */
 export class Quota {
   readonly #limits: Limits;
   readonly #occupancy: Occupancy;

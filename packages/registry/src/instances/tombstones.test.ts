@@ -4,7 +4,7 @@ import { MemoryStore } from '../store/memory.js';
 
 const MINUTE = 60 * SECOND;
 
-/** So many register and leave, one after another. */
+/** Registers and removes `count` instances, one after another. */
 async function passThrough(fixture: RegistryFixture, count: number, service = 'orders'): Promise<void> {
   for (let i = 0; i < count; i += 1) {
     const id = `${service}-${fixture.time.now()}-${i}`;
@@ -19,7 +19,7 @@ const removed = (fixture: RegistryFixture, service = 'orders'): readonly { reado
   value(fixture.registry.service('default', service)).removed;
 
 describe('tombstones', () => {
-  it('are kept for ten minutes, of those that came and went', async () => {
+  it('are kept for ten minutes', async () => {
     const fixture = await RegistryFixture.start();
     await passThrough(fixture, 50);
     await fixture.time.advanceBy(9 * MINUTE);
@@ -28,7 +28,7 @@ describe('tombstones', () => {
     expect(fixture.registry.service('default', 'orders').ok).toBe(false);
   });
 
-  it('are at most 1,000 for one service, the newest, however many instances come and go; those of others stay', async () => {
+  it('are the newest 1,000 of one service at most; those of other services stay', async () => {
     const store = new MemoryStore();
     const fixture = await RegistryFixture.start({ store });
     await passThrough(fixture, 3, 'users');
@@ -54,7 +54,7 @@ describe('tombstones', () => {
     expect(kept.map(({ id }) => id)).toContain('i-500');
   });
 
-  it('are no more after a restart', async () => {
+  it('keep their limit after a restart', async () => {
     const store = new MemoryStore();
     const before = await RegistryFixture.start({ store });
     await passThrough(before, 1_500);
@@ -70,7 +70,7 @@ describe('tombstones', () => {
     await fixture.time.advanceBy(SECOND);
     const { epoch, revision } = value(fixture.registry.service('default', 'orders'));
     const events = async (): Promise<readonly string[]> => {
-      const events: string[] = [];
+      const received: string[] = [];
       const order = {
         namespace: 'default',
         services: ['orders'],
@@ -79,14 +79,14 @@ describe('tombstones', () => {
         line: null,
       };
       const watcher = fixture.registry.watch(order, {
-        flush: (frames) => void events.push(...frames.map(({ frame }) => frame.event)),
+        flush: (frames) => void received.push(...frames.map(({ frame }) => frame.event)),
         beat() {},
         backlog: () => 0,
         end() {},
       });
       await fixture.time.advanceBy(SECOND);
       value(watcher).closed();
-      return events;
+      return received;
     };
     await passThrough(fixture, 100);
     expect(await events()).not.toContain('reset');
@@ -94,7 +94,7 @@ describe('tombstones', () => {
     expect(await events()).toContain('reset');
   });
 
-  it('are as many as the instances of a service that has many', async () => {
+  it('are at most as many as the instances of a large service', async () => {
     const fixture = await RegistryFixture.start();
     const ids = Array.from({ length: 2_400 }, (_, index) => `orders-${index}`);
     for (const [index, id] of ids.entries()) value(await fixture.register(id, 3001 + index));

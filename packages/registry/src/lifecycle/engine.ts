@@ -48,7 +48,7 @@ const ON_TIME: Progress = { behindMs: 0, unverifiedBehindMs: 0, dueAt: () => Inf
  */
 const BEHIND_LOG_AFTER = 10;
 const LOG_AGAIN_MS = 60_000;
-const RE_REGISTERED: Happening = { kind: 're-registered', by: 'instance', text: 'registered again with other words' };
+const RE_REGISTERED: Happening = { kind: 're-registered', by: 'instance', text: 'registered again with other details' };
 
 /** Decides every state: applies events to instances with the facts of the fleet, and publishes what changed. */
 export class LifecycleEngine {

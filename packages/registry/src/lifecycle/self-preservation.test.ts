@@ -165,7 +165,7 @@ describe('a mass', () => {
 });
 
 describe('the state for operators', () => {
-  it('says that nothing is held', () => {
+  it('reports that nothing is held', () => {
     const watch = new Watch().see({ orders: [1, 40] });
     expect(watch.preservation.describe(watch.now)).toEqual({
       active: false,
@@ -174,7 +174,7 @@ describe('the state for operators', () => {
     });
   });
 
-  it('says how many are silent, and since when', () => {
+  it('reports how many are silent, and since when', () => {
     const watch = new Watch().later(1_000).see({ orders: [21, 40] });
     watch.later(5_000).see({ orders: [22, 40] });
     expect(watch.preservation.describe(watch.now)).toEqual({
@@ -340,7 +340,7 @@ function breachOf(moments: readonly Moment[], of: string | null): string | null 
   return null;
 }
 
-describe('the laws', () => {
+describe('the invariants', () => {
   it('S7: silence never acts on more than 15 % of the ten-minute peak within ten minutes, nor in the first hour of a mass', () => {
     fc.assert(
       fc.property(history, (plan) => {

@@ -74,7 +74,7 @@ const WARN_FROM = 0.8;
 const CHECK_MS = 60_000;
 const MAX_INSTANCES = 1_000_000;
 
-/** One sentence for each budget of the host that cannot carry `asked`, the configured load (not defaults). */
+/** One sentence for each budget of the host that cannot carry `requested`, the configured load (not defaults). */
 export function shortfalls(requested: Load, work: Workload, host: HostFacts): readonly string[] {
   return budgetsOf(work, host)
     .filter((budget) => budget.need(requested) > budget.have)

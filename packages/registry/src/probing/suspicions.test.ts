@@ -11,7 +11,7 @@ async function fleet(size: number): Promise<{ readonly fixture: RegistryFixture;
   return { fixture, ids };
 }
 
-it('a reporter may cause a thousand calls at once and then as many a minute; each has its own allowance', async () => {
+it('lets each reporter cause a thousand calls at once and then as many a minute', async () => {
   const { fixture, ids } = await fleet(50);
   const report = async (ms: number, address: string): Promise<number> => {
     const before = fixture.network.calls.length;
@@ -29,7 +29,7 @@ it('a reporter may cause a thousand calls at once and then as many a minute; eac
   expect(await report(SECOND, '10.0.0.7')).toBeGreaterThanOrEqual(900);
 });
 
-it('a report that brings no call forward costs its reporter nothing', async () => {
+it('charges no allowance for a report that brings no call forward', async () => {
   const { fixture } = await fleet(2);
   const peer = { address: '10.6.6.6' };
   for (let i = 0; i < 5_000; i += 1) value(fixture.registry.suspect('orders-0', REPORT, peer));
@@ -40,7 +40,7 @@ it('a report that brings no call forward costs its reporter nothing', async () =
   expect(fixture.network.calls.length - before).toBe(1);
 });
 
-it('peers with the same token are one reporter, whatever their address', async () => {
+it('treats peers with the same token as one reporter, regardless of their address', async () => {
   const { fixture, ids } = await fleet(50);
   const before = fixture.network.calls.length;
   for (let round = 0; round < 60; round += 1) {

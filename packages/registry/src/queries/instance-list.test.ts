@@ -40,7 +40,7 @@ function rosterOf(overridesOf: (index: number) => Partial<Instance> = () => ({})
 
 const idsOf = (roster: Entries, query: Partial<InstanceQuery>): string[] =>
   instancePage(roster, { ...EVERYTHING, ...query }, () => {
-    throw new Error('nobody asked for heartbeats');
+    throw new Error('no heartbeats were requested');
   }).instances.map(({ id }) => id.slice(-1));
 
 it('sorts by state worst first, and by since the newest first', () => {

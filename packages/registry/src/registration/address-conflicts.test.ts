@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { codeOf, SECOND, SECRET, silent, value, RegistryFixture } from '../registry.fixture.js';
 import { MemoryStore } from '../store/memory.js';
 
-/** A machine lost its power, so nothing was closed; nine seconds later it is back, and a new process has the address. */
+/** A machine lost power, so nothing was closed; nine seconds later it is back, and a new process has the address. */
 async function startRebooted({ beats = true, store = new MemoryStore() } = {}): Promise<{
   readonly fixture: RegistryFixture;
   readonly old: ReturnType<RegistryFixture['openLine']>;
@@ -18,7 +18,7 @@ async function startRebooted({ beats = true, store = new MemoryStore() } = {}): 
 }
 
 describe('an address that is taken', () => {
-  it('stays with the holder who answers there: the newcomer is taken off the record, and told so', async () => {
+  it('stays with the holder that answers there: the newcomer is removed, and gets ADDRESS_TAKEN', async () => {
     const fixture = await RegistryFixture.start();
     await fixture.registerHealthy('orders-1', 3001);
     value(await fixture.register('thief-1', 3001, { service: 'thieves' }));
@@ -28,7 +28,7 @@ describe('an address that is taken', () => {
     value(await fixture.register('thief-1', 3001, { service: 'thieves' }));
   });
 
-  it('passes to a newcomer who answers there, once the line of the old one was closed', async () => {
+  it('passes to a newcomer that answers there once the line of the holder has closed', async () => {
     const fixture = await RegistryFixture.start();
     await fixture.registerHealthy('orders-1', 3001);
     const { watcher } = fixture.openLine('orders-1');
@@ -40,7 +40,7 @@ describe('an address that is taken', () => {
     expect(fixture.record('users-1').state).toBe('HEALTHY');
   });
 
-  it('passes at once from one that drains, though it still beats: a restart on a fixed port waits for nobody', async () => {
+  it('passes at once from a draining holder that still beats, so a restart on a fixed port does not wait', async () => {
     const fixture = await RegistryFixture.start();
     await fixture.registerHealthy('orders-1', 3001);
     fixture.openLine('orders-1');
@@ -52,7 +52,7 @@ describe('an address that is taken', () => {
     expect(fixture.record('orders-2').state).toBe('HEALTHY');
   });
 
-  it('is shared by two who both show life: neither is HEALTHY, both are told why, until one is gone', async () => {
+  it('is shared by two instances that are both alive: neither is HEALTHY until one is gone', async () => {
     const fixture = await RegistryFixture.start();
     await fixture.registerHealthy('orders-1', 3001);
     const old = fixture.openLine('orders-1');
@@ -67,7 +67,7 @@ describe('an address that is taken', () => {
     expect(fixture.record('orders-2').state).toBe('HEALTHY');
   });
 
-  it('asks with the name of the newcomer, as an opinion, and calls it for nothing else meanwhile', async () => {
+  it('is probed with the id of the newcomer, only as an opinion until it is resolved', async () => {
     const fixture = await RegistryFixture.start();
     await fixture.registerHealthy('orders-1', 3001);
     fixture.network.responders.set(3001, () => silent);
@@ -78,7 +78,7 @@ describe('an address that is taken', () => {
     expect(new Set(opinionCalls.map(({ purpose }) => purpose))).toEqual(new Set(['opinion']));
   });
 
-  it('is a question no more for a newcomer that moved on before it was answered', async () => {
+  it('is no conflict any more for a newcomer that moved before it was resolved', async () => {
     const fixture = await RegistryFixture.start();
     await fixture.registerHealthy('orders-1', 3001);
     fixture.network.responders.set(3001, () => silent);
@@ -90,7 +90,7 @@ describe('an address that is taken', () => {
     expect(fixture.record('orders-2').state).toBe('HEALTHY');
   });
 
-  it('is asked by one question at a time, however often the newcomer registers', async () => {
+  it('is probed once at a time, even if the newcomer registers repeatedly', async () => {
     const fixture = await RegistryFixture.start();
     await fixture.registerHealthy('orders-1', 3001);
     fixture.network.responders.set(3001, () => silent);
@@ -101,7 +101,7 @@ describe('an address that is taken', () => {
     expect(opinionCalls).toBeLessThan(6);
   });
 
-  it('is asked no more once the registry is closed', async () => {
+  it('is not probed any more once the registry is closed', async () => {
     const fixture = await RegistryFixture.start();
     await fixture.registerHealthy('orders-1', 3001);
     fixture.network.responders.set(3001, () => silent);
@@ -113,7 +113,7 @@ describe('an address that is taken', () => {
     expect(fixture.network.calls.length).toBe(before);
   });
 
-  it('is refused to a newcomer by whichever of its holders answers there', async () => {
+  it('is refused to a newcomer if any of its holders answers there', async () => {
     const fixture = await RegistryFixture.start();
     await fixture.registerHealthy('orders-1', 3001);
     fixture.openLine('orders-1');
@@ -127,7 +127,7 @@ describe('an address that is taken', () => {
     expect(codeOf(fixture.beat('thief-1'))).toBe('ADDRESS_TAKEN');
   });
 
-  it('is shared no more once one of the two has moved to another', async () => {
+  it('is not shared any more once one of the two has moved', async () => {
     const fixture = await RegistryFixture.start();
     await fixture.registerHealthy('orders-1', 3001);
     fixture.openLine('orders-1');
@@ -142,13 +142,13 @@ describe('an address that is taken', () => {
     expect([fixture.record('orders-1').state, fixture.record('orders-2').state]).toEqual(['HEALTHY', 'HEALTHY']);
   });
 
-  it('costs a holder nothing when the newcomer that answered there has moved before all is clear', async () => {
+  it('stays with the holder if the newcomer that answered there moves before it is resolved', async () => {
     const fixture = await RegistryFixture.start();
     await fixture.registerHealthy('orders-1', 3001);
     fixture.openLine('orders-1');
     fixture.addService('orders-2', 3001);
     value(await fixture.register('orders-2', 3001));
-    await fixture.time.advanceBy(SECOND); // the line of the old one has been asked, and is given time
+    await fixture.time.advanceBy(SECOND); // the line of the holder was pinged, and has time to answer
     fixture.addService('orders-1', 3001);
     fixture.addService('orders-2', 3002);
     value(await fixture.register('orders-2', 3002));
@@ -157,7 +157,7 @@ describe('an address that is taken', () => {
     expect(fixture.record('orders-2').state).toBe('HEALTHY');
   });
 
-  it('is a secret between the registry and who was refused it: others hear that there is no such instance', async () => {
+  it('is reported as taken only with the secret: other clients get NOT_FOUND', async () => {
     const fixture = await RegistryFixture.start();
     await fixture.registerHealthy('orders-1', 3001);
     value(await fixture.register('thief-1', 3001, { service: 'thieves' }));
@@ -167,7 +167,7 @@ describe('an address that is taken', () => {
     expect(codeOf(await fixture.registry.drain('thief-1', SECRET, {}))).toBe('ADDRESS_TAKEN');
   });
 
-  it('keeps calling the holder who registers again while a newcomer is being asked about', async () => {
+  it('does not stop the calls of a holder that registers again during a conflict', async () => {
     const fixture = await RegistryFixture.start();
     await fixture.registerHealthy('orders-1', 3001);
     const { watcher } = fixture.openLine('orders-1');
@@ -181,17 +181,17 @@ describe('an address that is taken', () => {
     expect(fixture.record('orders-1')).toMatchObject({ state: 'CRITICAL', reason: { code: 'PROOF_OF_DEATH' } });
   });
 
-  it('is taken from a machine that came back before silence could remove it: the dead id goes with its line', async () => {
+  it('is taken from a machine that rebooted before silence removed it: the dead id ends with its line', async () => {
     const { fixture, old } = await startRebooted();
     await fixture.time.advanceBy(3 * SECOND);
     expect(fixture.record('orders-1').reason.code).toBe('ADDRESS_SHARED');
-    old.watcher.closed(); // the new kernel has at last refused the line of the old one
+    old.watcher.closed(); // the new kernel has refused the line of the old one
     await fixture.time.advanceBy(SECOND);
     expect(codeOf(fixture.registry.instance('orders-1'))).toBe('ENDED');
     expect(fixture.record('orders-2').state).toBe('HEALTHY');
   });
 
-  it('is taken from one whose line nobody ever closes, too; as nobody saw it die, its id may come back', async () => {
+  it('is taken from an instance whose line never closes, too; without proof of death its id may come back', async () => {
     const { fixture } = await startRebooted();
     await fixture.time.advanceBy(11 * SECOND);
     expect(codeOf(fixture.registry.instance('orders-1'))).toBe('NOT_FOUND');
@@ -199,7 +199,7 @@ describe('an address that is taken', () => {
     expect(codeOf(await fixture.register('orders-1', 3001))).toBe('ok');
   });
 
-  it('is taken from a dead one also by a newcomer that is proved only later', async () => {
+  it('is taken from a dead instance also by a newcomer that is proved later', async () => {
     const { fixture, old } = await startRebooted({ beats: false });
     await fixture.time.advanceBy(3 * SECOND);
     old.watcher.closed();
@@ -211,7 +211,7 @@ describe('an address that is taken', () => {
     expect(fixture.record('orders-2').state).toBe('HEALTHY');
   });
 
-  it('is taken from a dead one also after a restart of the registry', async () => {
+  it('is taken from a dead instance also after a restart of the registry', async () => {
     const store = new MemoryStore();
     const { fixture: before } = await startRebooted({ store });
     await before.time.advanceBy(3 * SECOND);
@@ -223,7 +223,7 @@ describe('an address that is taken', () => {
     expect(fixture.record('orders-2').state).toBe('HEALTHY');
   });
 
-  it('is kept by one that still answers there in turns, though it neither beats nor holds a line', async () => {
+  it('is kept by an instance that still answers there in turns, without beats and without a line', async () => {
     const fixture = await RegistryFixture.start();
     await fixture.registerHealthy('orders-1', 3001);
     let opinions = 0;
@@ -239,7 +239,7 @@ describe('an address that is taken', () => {
     expect(codeOf(fixture.registry.instance('orders-1'))).toBe('ok');
   });
 
-  it('stays shared over a restart of the registry, and is let go as before', async () => {
+  it('stays shared over a restart of the registry, and is then released as before', async () => {
     const store = new MemoryStore();
     const before = await RegistryFixture.start({ store });
     await before.registerHealthy('orders-1', 3001);

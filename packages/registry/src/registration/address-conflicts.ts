@@ -22,7 +22,7 @@ const SUPERSEDED_AFTER = 1;
 
 /**
  * Resolves conflicts about addresses. A registration for an address that another id holds proves nothing: containers
- * behind one NAT, two laptops, cluster workers and attackers look alike. So the address itself is asked, twice, which
+ * behind one NAT, two laptops, cluster workers and attackers look alike. So the address itself is probed, twice, which
  * instance is there.
  */
 export class AddressConflicts {
@@ -85,7 +85,7 @@ export class AddressConflicts {
 
   /**
    * Removes dead holders. A machine that lost its power returns before silence could remove its old process, which
-   * still looked alive when the new one asked. Once it is dead, the old id is removed, whatever else would keep it.
+   * still looked alive when the new one registered. Once it is dead, the old id is removed, whatever else would keep it.
    */
   #removeDead(): void {
     for (const holder of this.#contested) {
@@ -120,7 +120,7 @@ export class AddressConflicts {
     this.#ports.prober.hold(newcomer, false);
   }
 
-  /** The ids that answer at the endpoint, asked twice. */
+  /** The ids that answer at the endpoint, probed twice. */
   async #answers(newcomer: Entry, target: Endpoint): Promise<readonly (string | null)[]> {
     const first = await this.#ports.prober.opinion(newcomer, target);
     return first === null ? [null] : [first, await this.#ports.prober.opinion(newcomer, target)];

@@ -16,14 +16,14 @@ const claim = (
     by,
   );
 
-describe('an address that others claim for their own', () => {
+describe('an address that other hosts claim', () => {
   const terms = { allowedNetworks: ['10.0.0.0/8'] };
   const [FIRST, SECOND_PARTY] = [
     { address: '10.6.6.6', token: 'evil' },
     { address: '10.7.7.7', token: 'good' },
   ];
 
-  it('is open all the same to who comes from it, with the same token or with none', async () => {
+  it('is still open to its own host, with the same token or with none', async () => {
     for (const token of [{}, { token: 'shared' }]) {
       const fixture = await RegistryFixture.start(terms);
       const by = { address: '10.6.6.6', ...token };
@@ -36,7 +36,7 @@ describe('an address that others claim for their own', () => {
     }
   });
 
-  it('is open to who names it with another token, as is its host', async () => {
+  it('is open to a client with another token, as is its host', async () => {
     const fixture = await RegistryFixture.start(terms);
     for (let i = 0; i < 32; i += 1) value(await claim(fixture, { id: `evil-${i}`, by: FIRST }));
     value(await claim(fixture, { id: 'good-0', by: SECOND_PARTY }));
@@ -45,7 +45,7 @@ describe('an address that others claim for their own', () => {
     value(await claim(fixture, { id: 'good-1', port: 80, by: SECOND_PARTY }));
   });
 
-  it('counts with the token that who claims it has now', async () => {
+  it('counts for the current token of each claim', async () => {
     const fixture = await RegistryFixture.start(terms);
     for (let i = 0; i < 32; i += 1) value(await claim(fixture, { id: `evil-${i}`, by: FIRST }));
     for (let i = 32; i < 1_000; i += 1) value(await claim(fixture, { id: `evil-${i}`, port: 3000 + i, by: FIRST }));

@@ -5,7 +5,7 @@ import { Bench } from '../store/disk/disk.fixture.js';
 const OPERATOR = { operator: true } as const;
 const OWNER = { secret: SECRET };
 
-/** A registry on a disk of which a test decides what it takes, and what a later life finds there. */
+/** Registries on a disk whose failures the test controls. */
 class DiskFixture {
   readonly bench = new Bench();
   readonly disk = this.bench.disk;
@@ -13,19 +13,19 @@ class DiskFixture {
   async start(): Promise<RegistryFixture> {
     const fixture = new RegistryFixture({ store: this.bench.store() });
     const starting = fixture.registry.start();
-    // a lock of which the power left nothing is watched for a while
+    // a lock that a loss of power has emptied is watched for a while
     await this.bench.time.advanceBy(4 * SECOND);
     await starting;
     return fixture;
   }
 
-  /** After a loss of power. */
+  /** Starts the next registry after a loss of power. */
   async restart(): Promise<RegistryFixture> {
     this.disk.end('power');
     return this.start();
   }
 
-  /** The disk answers nothing any more, from its next verb but so many on. */
+  /** Stops the disk after this many more operations. */
   hang(after = 0): void {
     this.disk.endsAt = this.disk.verbs + after;
   }
@@ -58,7 +58,7 @@ const ACTIONS = [
     before: 'HEALTHY',
   },
   {
-    name: "an operator's word",
+    name: "an operator's patch",
     run: (fixture: RegistryFixture) =>
       fixture.registry.amend('orders-1', { admin: 'MAINTENANCE', weight: 7 }, OPERATOR),
     after: 'HEALTHY MAINTENANCE 7',
@@ -74,7 +74,7 @@ function stateOf(fixture: RegistryFixture): string {
 }
 
 describe.each(ACTIONS)('$name', ({ run, before, after }) => {
-  it('survives the loss of the power once it is acknowledged', async () => {
+  it('survives a loss of power once it is acknowledged', async () => {
     const disks = new DiskFixture();
     const fixture = await disks.start();
     await fixture.registerHealthy('orders-1', 3_001);
@@ -94,7 +94,7 @@ describe.each(ACTIONS)('$name', ({ run, before, after }) => {
 });
 
 describe('instances that leave', () => {
-  it('share syncs, and nobody else waits', async () => {
+  it('share syncs, and delay no heartbeat', async () => {
     const disks = new DiskFixture();
     const fixture = await disks.start();
     const ids = Array.from({ length: 100 }, (_, index) => `orders-${index}`);
@@ -109,7 +109,7 @@ describe('instances that leave', () => {
     expect(disks.disk.verbs - before).toBeLessThanOrEqual(4);
   });
 
-  it('are off the list although the disk refuses, which is told; it is stored as soon as it can be', async () => {
+  it('are off the list even if the disk refuses; that is reported, and stored as soon as possible', async () => {
     const disks = new DiskFixture();
     const fixture = await disks.start();
     await fixture.registerHealthy('orders-1', 3_001);
@@ -133,7 +133,7 @@ describe('instances that leave', () => {
     expect(stateOf(await disks.restart())).toBe('ENDED');
   });
 
-  it('are told UNAUTHORIZED and NOT_FOUND at once, whatever the disk does', async () => {
+  it('get UNAUTHORIZED and NOT_FOUND at once, even if the disk hangs', async () => {
     const disks = new DiskFixture();
     const fixture = await disks.start();
     value(await fixture.register('orders-1', 3_001));
@@ -159,7 +159,7 @@ describe('a drain', () => {
     expect(value(await fixture.registry.drain('orders-1', SECRET, {}))).toEqual({ watchers: 1 });
   });
 
-  it('waits for a slow disk for a second: its instance has to know for whom to wait', async () => {
+  it('waits for a slow disk for a second, as its instance needs the number of watchers', async () => {
     const disks = new DiskFixture();
     const fixture = await disks.start();
     await fixture.registerHealthy('orders-1', 3_001);
@@ -170,7 +170,7 @@ describe('a drain', () => {
     expect(value(await draining)).toEqual({ watchers: 0, stored: false });
   });
 
-  it('leaves no timer behind', async () => {
+  it('leaves no timer', async () => {
     const fixture = await RegistryFixture.start();
     value(await fixture.register('orders-1', 3_001));
     const before = fixture.time.pending().background;

@@ -29,7 +29,7 @@ const RETRIES_FIX =
 /**
  * Drains and removals of instances. Both take effect in memory at once, before they are stored: an instance that goes
  * must get no calls, whatever its disk does. They are acknowledged once they are stored, so that no restart brings back
- * an instance that was told it is gone.
+ * an instance whose removal was acknowledged.
  *
  * If the store refuses, the change still takes effect, and the write-behind retries it:
  * - a removal is answered with NOT_READY, like a registration. Nothing waits for it: a client that leaves continues its
@@ -70,7 +70,7 @@ export class Departures {
     return found.ok ? { ok: true, value: null } : found;
   }
 
-  /** False also while the store is slow. */
+  /** True if it is stored within `MAX_DRAIN_WAIT_MS`. */
   async #isStoredSoon(id: string): Promise<boolean> {
     const { writeBehind, time } = this.#ports;
     const abort = new AbortController();

@@ -4,7 +4,7 @@ import { KEPT_MS, LOOKUP_MS, DnsLookups, MAX_LOOKUPS, MAX_LOOKUPS_PER_SOURCE } f
 
 const [A, B, C] = ['10.0.0.5', '10.0.0.6', '10.0.0.7'] as const;
 
-/** Names for which nobody answers until `answer` does. */
+/** Lookups that wait until `answer` answers them. */
 function createLookups() {
   const time = new ManualTime();
   const lookedUp: string[] = [];
@@ -17,7 +17,7 @@ function createLookups() {
     const found = await lookups.find(host, peer);
     return typeof found === 'object' ? found.address : found;
   };
-  /** Whom nobody has asked yet does not answer. */
+  /** Answers a lookup; throws if there is none. */
   const answer = async (host: string): Promise<void> => {
     const answered = open.get(host);
     if (answered === undefined) throw new Error(`${host} was not asked for`);
@@ -28,8 +28,8 @@ function createLookups() {
   return { time, lookedUp, find, answer };
 }
 
-describe('Lookups', () => {
-  it('asks for two names at a time, also where one source alone wants more', async () => {
+describe('DnsLookups', () => {
+  it('looks up two names at a time, even if only one source waits', async () => {
     const { lookedUp, find, answer } = createLookups();
     const all = ['a', 'b', 'c'].map((host) => find(host, A));
     expect(lookedUp).toEqual(['a', 'b']);
@@ -40,7 +40,7 @@ describe('Lookups', () => {
     expect(await Promise.all(all)).toEqual(['10.9.9.9', '10.9.9.9', '10.9.9.9']);
   });
 
-  it('serves sources in turns, one name each, however many somebody brought before', async () => {
+  it('serves sources in turns, one name each, regardless of the queue of another', async () => {
     const { lookedUp, find, answer } = createLookups();
     const many = Array.from({ length: MAX_LOOKUPS_PER_SOURCE }, (_, index) => find(`a-${index}`, A));
     const others = [find('b-0', B), find('b-1', B), find('c-0', C)];
@@ -54,7 +54,7 @@ describe('Lookups', () => {
     expect(many).toHaveLength(MAX_LOOKUPS_PER_SOURCE);
   });
 
-  it('asks for the name of one source also while that waits in the row of another', async () => {
+  it('looks up a name of one source even while it waits in the queue of another', async () => {
     const { lookedUp, find, answer } = createLookups();
     for (const host of ['a-0', 'a-1', 'a-2', 'localhost']) void find(host, A);
     const found = find('localhost', B);
@@ -64,7 +64,7 @@ describe('Lookups', () => {
     expect(await found).toBe('10.9.9.9');
   });
 
-  it('keeps the place of who was late, and then the answer, until he comes again, but not for ever', async () => {
+  it('keeps a late lookup, and then its answer, for the next attempt, for a limited time', async () => {
     const { time, lookedUp, find, answer } = createLookups();
     const first = [find('a-0', A), find('a-1', A), find('b', B), find('c', C)];
     await time.advanceBy(LOOKUP_MS);
@@ -81,7 +81,7 @@ describe('Lookups', () => {
     expect(await again).toBe('10.9.9.9');
   });
 
-  it('gives who has had a slow name one place only, and leaves the other to the others, for a minute', async () => {
+  it('gives a source with a slow name only one place for a minute, and leaves the other to other sources', async () => {
     const { time, lookedUp, find, answer } = createLookups();
     for (let i = 0; i < 6; i += 1) void find(`a-${i}`, A);
     await time.advanceBy(LOOKUP_MS);
@@ -100,7 +100,7 @@ describe('Lookups', () => {
     expect(lookedUp.slice(6)).toEqual(['a-4']);
   });
 
-  it('asks once for all of one source that want a name, and again once they have it', async () => {
+  it('looks up a name once for all waiters of a source, and again after they got it', async () => {
     const { lookedUp, find, answer } = createLookups();
     const both = [find('a', A), find('a', A)];
     await answer('a');
@@ -109,7 +109,7 @@ describe('Lookups', () => {
     expect(lookedUp).toEqual(['a', 'a']);
   });
 
-  it('takes in no more than it can bear, of one source and of all, and room comes back', async () => {
+  it('limits the lookups of one source and of all, and frees their places', async () => {
     const { time, find, answer } = createLookups();
     const sources = MAX_LOOKUPS / MAX_LOOKUPS_PER_SOURCE;
     for (let source = 0; source < sources; source += 1) {
@@ -120,11 +120,11 @@ describe('Lookups', () => {
     await answer('0-0');
     const found = find('another', A);
     await answer('0-1');
-    // everybody before has his turn first
+    // all earlier lookups have their turn first
     expect(await Promise.race([found, time.advanceBy(LOOKUP_MS).then(() => found)])).toBe('late');
   });
 
-  it('finds nobody where the answer is that there is none', async () => {
+  it('returns not-found if the resolver fails', async () => {
     const time = new ManualTime();
     const lookups = new DnsLookups(async () => {
       throw new Error('ENOTFOUND');

@@ -13,12 +13,12 @@ async function startWithOrders(): Promise<RegistryFixture> {
 async function amendAndReadEvent(fixture: RegistryFixture, patch: InstancePatch) {
   value(await fixture.registry.amend(ID, patch, { operator: true }));
   const event = value(fixture.registry.timeline(ID)).events.at(-1);
-  if (event === undefined) throw new Error('There is one.');
+  if (event === undefined) throw new Error('no event');
   return event;
 }
 
-describe('the event of what an operator did', () => {
-  it('has the moment at which it ends by itself, of what this deed set alone', async () => {
+describe('the event of a patch', () => {
+  it('has the end of the settings that this patch set, and of no others', async () => {
     const fixture = await startWithOrders();
     const untilMs = fixture.time.wall() + 3_600 * SECOND;
     expect(await amendAndReadEvent(fixture, { admin: 'DRAINING', untilMs, reason: 'disk' })).toMatchObject({
@@ -36,7 +36,7 @@ describe('the event of what an operator did', () => {
     expect(events.at(-1)).not.toHaveProperty('untilMs');
   });
 
-  it('names the weight that counts again', async () => {
+  it('names the weight that applies again', async () => {
     const fixture = await startWithOrders();
     await amendAndReadEvent(fixture, { weight: 10, reason: 'canary' });
     const event = await amendAndReadEvent(fixture, { weight: null });
@@ -48,7 +48,7 @@ describe('the event of what an operator did', () => {
     await amendAndReadEvent(fixture, { weight: 10, metadata: { track: 'canary' } });
     const both = await amendAndReadEvent(fixture, { admin: 'DRAINING', weight: 10, metadata: { track: 'canary' } });
     expect(both.text).toBe('drained by an operator');
-    // with another reason it is a deed, too
+    // another reason is an event, too
     expect((await amendAndReadEvent(fixture, { admin: 'DRAINING', reason: 'disk' })).text).toBe(
       'drained by an operator',
     );

@@ -6,7 +6,7 @@ import type { Store } from '../store/store.js';
 
 const ID = 'orders-1';
 
-/** A registry on what others left, `wall` ms since 1970; its instance answers as it always did. */
+/** Starts a registry on the store of an earlier one, `wall` ms since 1970, whose instance still answers. */
 async function startOn(store: Store, wall?: number): Promise<RegistryFixture> {
   const fixture = new RegistryFixture({ store });
   if (wall !== undefined) fixture.time.shiftWall(wall - fixture.time.wall());
@@ -25,7 +25,7 @@ const anyPatch = fc.record(
     admin: fc.constantFrom('ENABLED', 'DRAINING', 'MAINTENANCE'),
     weight: fc.option(fc.integer({ min: 0, max: 1_000 })),
     metadata: fc.option(fc.dictionary(fc.constantFrom(...KEYS), fc.option(fc.constantFrom('op-1', 'op-2')))),
-    /** From now, in seconds and a half: never just when somebody looks. */
+    /** From now, s, plus a half: never at the time of a check. */
     untilS: fc.option(fc.integer({ min: 0, max: 12 })),
   },
   { requiredKeys: [] },
@@ -85,8 +85,8 @@ class Model {
   }
 }
 
-describe('after any registrations, words, waits and restarts', () => {
-  it("callers are told the operator's word where there is one, else the instance's own", async () => {
+describe('after any registrations, patches, waits and restarts', () => {
+  it("callers get the operator's setting if there is one, else the instance's own", async () => {
     const property = fc.asyncProperty(fc.array(anyStep, { maxLength: 12 }), async (steps) => {
       const store = new MemoryStore();
       const model = new Model();

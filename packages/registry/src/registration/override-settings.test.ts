@@ -15,8 +15,8 @@ async function startWithOrders(store = new MemoryStore()): Promise<RegistryFixtu
   return fixture;
 }
 
-describe('an end', () => {
-  it('belongs to the word that it was given for: a weight set during maintenance outlives it', async () => {
+describe('the end of a setting', () => {
+  it('applies only to its setting: a weight set during maintenance outlives it', async () => {
     const fixture = await startWithOrders();
     const untilMs = fixture.time.wall() + 10 * SECOND;
     await amend(fixture, { admin: 'MAINTENANCE', untilMs, reason: 'cable' });
@@ -38,7 +38,7 @@ describe('an end', () => {
     expect(fixture.record(ID).weight).toBe(5);
   });
 
-  it('is not inherited by another word in its place: a drain after maintenance stays', async () => {
+  it('is not inherited by the next value: a drain after maintenance stays', async () => {
     const fixture = await startWithOrders();
     await amend(fixture, { admin: 'MAINTENANCE', untilMs: fixture.time.wall() + 10 * SECOND });
     expect((await amend(fixture, { admin: 'DRAINING' })).override?.untilMs).toBeNull();
@@ -46,7 +46,7 @@ describe('an end', () => {
     expect(fixture.record(ID).admin).toBe('DRAINING');
   });
 
-  it('is reported with the time that other settings still have, not with all of it', async () => {
+  it('is reported with the remaining time of other settings, not with their whole duration', async () => {
     const fixture = await startWithOrders();
     await amend(fixture, { weight: 5, untilMs: fixture.time.wall() + 70 * SECOND });
     await amend(fixture, { admin: 'DRAINING', untilMs: fixture.time.wall() + 60 * SECOND });
@@ -78,7 +78,7 @@ describe('an end', () => {
     expect(fixture.record(ID)).toMatchObject({ admin: 'ENABLED', weight: 100, override: null });
   });
 
-  it('comes for each setting after a restart, too, and for an instance that was removed meanwhile', async () => {
+  it('takes effect for each setting after a restart, too, and for an instance that was removed before', async () => {
     const store = new MemoryStore();
     const fixture = await startWithOrders(store);
     await amend(fixture, { admin: 'MAINTENANCE', untilMs: fixture.time.wall() + 120 * SECOND });
@@ -94,8 +94,8 @@ describe('an end', () => {
   });
 });
 
-describe('what is known of a word', () => {
-  it('is who said it, why, and since when it says so, whatever is said besides', async () => {
+describe('the terms of a setting', () => {
+  it('are its author, reason and start, regardless of later patches of other settings', async () => {
     const fixture = await startWithOrders();
     const since = fixture.time.wall();
     await amend(fixture, { admin: 'DRAINING', reason: 'new disk' }, 'token 3f2a from 10.0.0.7');
@@ -112,8 +112,8 @@ describe('what is known of a word', () => {
   });
 });
 
-describe('a reason', () => {
-  it('goes with the word that it was given for', async () => {
+describe('the reason of a setting', () => {
+  it('is removed together with its setting', async () => {
     const fixture = await startWithOrders();
     await amend(fixture, { admin: 'DRAINING', reason: 'kernel update' });
     await amend(fixture, { weight: 50 });

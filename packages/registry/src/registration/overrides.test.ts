@@ -18,7 +18,7 @@ async function startWithOrders(store: Store = new MemoryStore()): Promise<Regist
   return fixture;
 }
 
-/** The next registry on what this one left, `downMs` later by the wall clock. */
+/** Starts the next registry on the store of this one, `downMs` later by the wall clock. */
 async function startAfter(store: Store, fixture: RegistryFixture, downMs = 0): Promise<RegistryFixture> {
   const next = new RegistryFixture({ store });
   next.time.shiftWall(fixture.time.wall() - next.time.wall() + downMs);
@@ -27,8 +27,8 @@ async function startAfter(store: Store, fixture: RegistryFixture, downMs = 0): P
   return next;
 }
 
-describe("an operator's word", () => {
-  it('counts before what the instance says itself, and both can be told apart', async () => {
+describe('an override', () => {
+  it('takes precedence over the own settings of the instance, and both are shown separately', async () => {
     const fixture = await startWithOrders();
     value(await fixture.register(ID, 3001, { weight: 50, metadata: { team: 'a', lane: 'blue' } }));
     const answer = value(
@@ -45,7 +45,7 @@ describe("an operator's word", () => {
     expect(value(fixture.registry.instance(ID))).toEqual(answer);
   });
 
-  it('is taken back field by field, and key by key', async () => {
+  it('is removed field by field, and key by key', async () => {
     const fixture = await startWithOrders();
     value(await fixture.register(ID, 3001, { weight: 50, metadata: { lane: 'blue' } }));
     value(await amend(fixture, { admin: 'DRAINING', weight: 5, metadata: { lane: 'green', extra: '1' } }));
@@ -78,7 +78,7 @@ describe("an operator's word", () => {
     expect(data.upsert[0]).not.toHaveProperty('override');
   });
 
-  it('said twice changes nothing the second time', async () => {
+  it('changes nothing if it is repeated', async () => {
     const fixture = await startWithOrders();
     const first = value(await amend(fixture, { admin: 'DRAINING', reason: 'move' }));
     await fixture.time.advanceBy(SECOND);
@@ -86,7 +86,7 @@ describe("an operator's word", () => {
     expect([second.revision, second.override]).toEqual([first.revision, first.override]);
   });
 
-  it('outlives what the instance says, which replaces its own words only', async () => {
+  it('outlives a registration, which replaces only the own settings of the instance', async () => {
     const fixture = await startWithOrders();
     value(await amend(fixture, { admin: 'DRAINING', weight: 5 }));
     value(await fixture.register(ID, 3001, { weight: 70, version: '2.0.0' }));
@@ -97,7 +97,7 @@ describe("an operator's word", () => {
     expect(value(await amend(fixture, { weight: null }))).toMatchObject({ admin: 'DRAINING', weight: 70 });
   });
 
-  it('waits for whom silence removed, and is not there for whoever comes with a new id', async () => {
+  it('applies again to an instance that silence removed, and not to one with a new id', async () => {
     const fixture = await startWithOrders();
     value(await amend(fixture, { admin: 'MAINTENANCE', reason: 'cable' }));
     fixture.network.responders.set(3001, () => silent);
@@ -109,7 +109,7 @@ describe("an operator's word", () => {
     expect(fixture.record('orders-2')).toMatchObject({ admin: 'ENABLED', override: null });
   });
 
-  it('leaves what the instance says as it is where both are too much together', async () => {
+  it('does not change the own metadata if both are too much together', async () => {
     const fixture = await startWithOrders();
     value(await amend(fixture, { metadata: { lane: 'green' } }));
     const many = Object.fromEntries(Array.from({ length: 64 }, (_, at) => [`key-${at}`, '']));
@@ -125,14 +125,14 @@ describe("an operator's word", () => {
   });
 });
 
-describe("an operator's word is refused", () => {
-  it('from anybody else, before anything is told', async () => {
+describe('an override that is refused', () => {
+  it('is refused without an operator, before anything is revealed', async () => {
     const fixture = await startWithOrders();
     expect(codeOf(await fixture.registry.amend(ID, { weight: 1 }, null))).toBe('FORBIDDEN');
     expect(codeOf(await fixture.registry.amend('nobody', { weight: 1 }, null))).toBe('FORBIDDEN');
   });
 
-  it('about who is unknown, gone, gone for good or leaving', async () => {
+  it('is refused for an instance that is unknown, removed, ended or leaving', async () => {
     const fixture = await startWithOrders();
     expect(codeOf(await amend(fixture, { weight: 1 }, 'nobody'))).toBe('NOT_FOUND');
     value(await fixture.registry.drain(ID, SECRET, {}));
@@ -145,9 +145,9 @@ describe("an operator's word is refused", () => {
   it.each<[string, (wall: number) => InstancePatch, string]>([
     ['ends in the past', (wall) => ({ weight: 1, untilMs: wall }), 'untilMs'],
     ['ends after more than 30 days', (wall) => ({ weight: 1, untilMs: wall + 721 * HOUR }), 'untilMs'],
-    ['is but a reason for nothing', () => ({ reason: 'because' }), ''],
-    ['is but an end of nothing', (wall) => ({ untilMs: wall + HOUR }), ''],
-  ])('when it %s', async (_, patchAt, path) => {
+    ['has only a reason', () => ({ reason: 'because' }), ''],
+    ['has only an end', (wall) => ({ untilMs: wall + HOUR }), ''],
+  ])('is refused if it %s', async (_, patchAt, path) => {
     const fixture = await startWithOrders();
     const before = fixture.record(ID);
     expect(await amend(fixture, patchAt(fixture.time.wall()))).toMatchObject({
@@ -156,7 +156,7 @@ describe("an operator's word is refused", () => {
     expect(fixture.record(ID)).toEqual(before);
   });
 
-  it('while the store refuses it: then nothing was said', async () => {
+  it('is refused and changes nothing while the store refuses it', async () => {
     const bench = new Bench();
     const fixture = await startOnDisk(bench);
     await fixture.registerHealthy(ID, 3001);
@@ -170,8 +170,8 @@ describe("an operator's word is refused", () => {
   });
 });
 
-describe("an operator's word for a time", () => {
-  it('ends by itself, which is another revision', async () => {
+describe('an override with an end', () => {
+  it('ends by itself, with another revision', async () => {
     const fixture = await startWithOrders();
     const untilMs = fixture.time.wall() + 10 * SECOND;
     const { revision, override } = value(await amend(fixture, { admin: 'MAINTENANCE', untilMs }));
@@ -182,7 +182,7 @@ describe("an operator's word for a time", () => {
     expect(fixture.record(ID)).toMatchObject({ admin: 'ENABLED', override: null, revision: revision + 1 });
   });
 
-  it.each([-24, 24])('does not care for a wall clock that jumps by %d hours', async (hours) => {
+  it.each([-24, 24])('does not depend on a wall clock that jumps by %d hours', async (hours) => {
     const fixture = await startWithOrders();
     value(await amend(fixture, { weight: 1, untilMs: fixture.time.wall() + 10 * SECOND }));
     fixture.time.shiftWall(hours * HOUR);
@@ -192,7 +192,7 @@ describe("an operator's word for a time", () => {
     expect(fixture.record(ID).weight).toBe(100);
   });
 
-  it('is given another time, or none, by the next one', async () => {
+  it('gets another end, or none, from the next patch', async () => {
     const fixture = await startWithOrders();
     value(await amend(fixture, { weight: 1, untilMs: fixture.time.wall() + 10 * SECOND }));
     value(await amend(fixture, { untilMs: fixture.time.wall() + 20 * SECOND }));
@@ -203,7 +203,7 @@ describe("an operator's word for a time", () => {
     expect(fixture.record(ID).weight).toBe(1);
   });
 
-  it('is over also for who was removed meanwhile and comes back', async () => {
+  it('also ends for an instance that is removed before the end and comes back', async () => {
     const fixture = await startWithOrders();
     value(await amend(fixture, { weight: 1, untilMs: fixture.time.wall() + HOUR / 30 }));
     fixture.network.responders.set(3001, () => silent);
@@ -215,8 +215,8 @@ describe("an operator's word for a time", () => {
   });
 });
 
-describe("an operator's word after a restart", () => {
-  it('counts as before, and the own words are still the own ones', async () => {
+describe('an override after a restart', () => {
+  it('applies as before, and the own settings are still separate', async () => {
     const store = new MemoryStore();
     const fixture = await startWithOrders(store);
     value(await fixture.register(ID, 3001, { weight: 50, metadata: { team: 'a' } }));
@@ -231,10 +231,10 @@ describe("an operator's word after a restart", () => {
   });
 
   it.each([
-    ['what is left of its time, where the registry was down for some', 4 * SECOND, 6 * SECOND],
-    ['nothing, where its time passed meanwhile', HOUR, 0],
-    ['never more than it was told for, whatever the clock says now', -HOUR, 10 * SECOND],
-  ])('has %s', async (_, downMs, leftMs) => {
+    ['applies for its remaining time', 4 * SECOND, 6 * SECOND],
+    ['does not apply if its end passed while the registry was down', HOUR, 0],
+    ['applies no longer than its duration if the clock was set back', -HOUR, 10 * SECOND],
+  ])('%s', async (_, downMs, leftMs) => {
     const store = new MemoryStore();
     const fixture = await startWithOrders(store);
     value(await amend(fixture, { weight: 1, untilMs: fixture.time.wall() + 10 * SECOND }));
@@ -245,7 +245,7 @@ describe("an operator's word after a restart", () => {
     expect(next.record(ID)).toMatchObject({ weight: 100, override: null });
   });
 
-  it('still waits for whom silence had removed before', async () => {
+  it('still applies to an instance that silence removed before', async () => {
     const store = new MemoryStore();
     const fixture = await startWithOrders(store);
     value(await amend(fixture, { admin: 'MAINTENANCE' }));
@@ -256,7 +256,7 @@ describe("an operator's word after a restart", () => {
     expect(next.record(ID).admin).toBe('MAINTENANCE');
   });
 
-  it.each(['kill', 'power'] as const)('by %s is there once it was acknowledged', async (end) => {
+  it.each(['kill', 'power'] as const)('by %s applies once it was acknowledged', async (end) => {
     const bench = new Bench();
     const fixture = await startOnDisk(bench);
     await fixture.registerHealthy(ID, 3001);
@@ -268,7 +268,7 @@ describe("an operator's word after a restart", () => {
     expect(next.record(ID)).toMatchObject({ admin: 'MAINTENANCE', override: { reason: 'disk swap' } });
   });
 
-  it('is there though the instance fell while it was being stored', async () => {
+  it('applies even if the instance failed during the write', async () => {
     const store = new SlowStore();
     const fixture = await startWithOrders(store);
     const over = new AbortController();
@@ -288,8 +288,8 @@ describe("an operator's word after a restart", () => {
   });
 });
 
-describe('what an instance registers again of itself', () => {
-  it('is kept though the instance fell while it was being stored', async () => {
+describe('a repeated registration', () => {
+  it('is kept even if the instance failed during the write', async () => {
     const store = new SlowStore();
     const fixture = await startWithOrders(store);
     const over = new AbortController();
@@ -311,7 +311,7 @@ describe('what an instance registers again of itself', () => {
   });
 });
 
-/** Takes what it is told only when the test says so. */
+/** A store whose writes complete only when the test releases them. */
 class SlowStore extends MemoryStore {
   isSlow = false;
   #waiting: (() => void)[] = [];
@@ -326,7 +326,7 @@ class SlowStore extends MemoryStore {
   }
 }
 
-/** A registry on a disk that others had before. */
+/** Starts a registry on the disk of an earlier one. */
 async function startOnDisk(bench: Bench): Promise<RegistryFixture> {
   const fixture = new RegistryFixture({ store: bench.store() });
   const starting = fixture.registry.start();
@@ -336,12 +336,12 @@ async function startOnDisk(bench: Bench): Promise<RegistryFixture> {
 }
 
 describe('an instance that is not ENABLED is not callable', () => {
-  it('so another one that is silent one way stays callable, as the last', async () => {
+  it('keeps another instance that is silent one way callable, as the last', async () => {
     const fixture = await RegistryFixture.start();
     await fixture.registerHealthy('orders-1', 3001);
     await fixture.registerHealthy('orders-2', 3002);
     await fixture.registerHealthy('orders-3', 3003);
-    // it beats, but nobody reaches it
+    // it beats, but is unreachable
     fixture.network.responders.set(3003, () => refused);
     for (let second = 0; second < 20; second += 1) {
       fixture.beat('orders-3');

@@ -21,10 +21,10 @@ import type { WriteBehind } from '../store/write-behind.js';
 import { isEndOf, withoutSettings, withPatch, SETTINGS } from './override-settings.js';
 import type { PatchOrigin } from './override-settings.js';
 
-/** Keys of metadata that a text names at most, and their length in all, characters. */
+/** The maximum number of metadata keys in a text, and the maximum of their total length, characters. */
 const MAX_KEYS = 5;
 const MAX_KEY_CHARACTERS = 200;
-/** The longest time of an operator's setting, ms. */
+/** The maximum duration of an operator's setting, ms. */
 const MAX_DURATION_MS = 30 * 24 * 3_600_000;
 
 /** The values that callers get for an instance: the operator's setting where there is one, else its own. */
@@ -44,14 +44,14 @@ export function restoredSettings({ record, own, override }: StoredInstance): Pic
   return { own: own ?? { weight: record.weight, metadata: record.metadata }, override: override ?? null };
 }
 
-/** Both, the second before the first; null where they are too much together. */
+/** Merges both, where the second takes precedence; null if the result exceeds the limits of metadata. */
 function mergeMetadata(own: Metadata, other: Metadata | null): Metadata | null {
   if (other === null) return own;
   const both = { ...own, ...other };
   return isMetadata(both) ? both : null;
 }
 
-/** Monotonic ms; a setting without an end is missing. */
+/** The ends of settings, monotonic ms; a setting without an end is absent. */
 type Ends = ReadonlyMap<OverrideSetting, number>;
 
 export interface OverridePorts {
@@ -94,13 +94,16 @@ export class Overrides {
     }
   }
 
-  /** Adds a word of an operator, `who` in words. Refused: INVALID, NOT_FOUND, ENDED, LEAVING; NOT_READY where it cannot be stored. */
+  /**
+   * Applies a patch of an operator; `who` is the operator as text. Refused: INVALID, NOT_FOUND, ENDED, LEAVING; NOT_READY
+   * if it cannot be stored.
+   */
   async amend(id: string, patch: InstancePatch, who?: string): Promise<Outcome<Entry>> {
     const { time, entryOf } = this.#ports;
     const duration = this.#durationOf(patch);
     if (!duration.ok) return duration;
     const endsAt = time.now() + duration.value;
-    // until nothing changes while it is being stored: what is stored of an instance is always all of it
+    // repeated until nothing changes during the write: the store always gets the whole instance
     for (;;) {
       const found = entryOf(id);
       if (!found.ok) return found;
@@ -119,7 +122,7 @@ export class Overrides {
     }
   }
 
-  /** Ends what is over. */
+  /** Ends the settings that have expired. */
   sweep(): void {
     const { time, table } = this.#ports;
     const now = time.now();
@@ -129,7 +132,7 @@ export class Overrides {
       if (entry === undefined && tombstone === undefined) this.#ends.delete(id);
       const expired = new Set(SETTINGS.filter((setting) => (ends.get(setting) ?? Infinity) <= now));
       if (expired.size === 0) continue;
-      // of a tombstone it is remembered: its instance may be registering again in this moment
+      // the ends of a tombstone are kept: its instance may be registering again at this moment
       if (tombstone === undefined) this.#forget(id, expired);
       else if (hasAny(tombstone.override, expired))
         table.replaceTombstoneOverride(id, withoutSettings(tombstone.override, expired));
@@ -165,7 +168,7 @@ export class Overrides {
     this.#ports.log.info(`${entry.id}: ${what.text}${what.reason === undefined ? '' : ` (${what.reason.text})`}`);
   }
 
-  /** Null: it is stored. */
+  /** Stores the entry with this override; returns null, or the refusal if the store fails. */
   async #store(entry: Entry, override: Override | null): Promise<Outcome<never> | null> {
     const record = { ...entry.record, ...effectiveSettings(entry.own, override) };
     try {
@@ -177,7 +180,7 @@ export class Overrides {
     }
   }
 
-  /** For how long it counts, from now; without an end of its own Infinity. */
+  /** How long the patch applies from now, ms; Infinity without an end. */
   #durationOf({ untilMs }: InstancePatch): Outcome<number> {
     if (untilMs === undefined || untilMs === null) return { ok: true, value: Infinity };
     const wall = this.#ports.time.wall();
@@ -203,7 +206,7 @@ function patchedOverride(entry: Entry, patch: InstancePatch, origin: PatchOrigin
   if (next === null && !hasSetting) {
     return invalid(
       '',
-      'a reason or an end, for nothing',
+      'a reason or an end without a setting',
       'one of `admin`, `weight`, `metadata`, since no setting of an operator is in force yet',
     );
   }
@@ -211,7 +214,7 @@ function patchedOverride(entry: Entry, patch: InstancePatch, origin: PatchOrigin
   if (hasNewMetadata && mergeMetadata(entry.own.metadata, next.metadata) === null) {
     return invalid(
       'metadata',
-      'too much, with what the instance says itself',
+      'too much together with the own metadata of the instance',
       'at most 64 keys and 4096 bytes of UTF-8 in all',
     );
   }
@@ -219,7 +222,7 @@ function patchedOverride(entry: Entry, patch: InstancePatch, origin: PatchOrigin
 }
 
 function invalid(path: string, received: string, allowed: string): Outcome<never> {
-  const detail = 'The body cannot be followed now.';
+  const detail = 'The body cannot be applied now.';
   const fix = 'Correct what `flaws` lists; nothing was stored.';
   return { ok: false, problem: { code: 'INVALID', detail, fix, flaws: [{ path, received, allowed }] } };
 }
@@ -244,14 +247,14 @@ function withAuthor(what: Happening, who: string | undefined): Happening {
 }
 
 interface OverrideChange {
-  /** As it was before. */
+  /** The instance before the patch. */
   readonly entry: Pick<Entry, 'own' | 'override'>;
   readonly next: Override | null;
   readonly patch: InstancePatch;
   readonly wall: number;
 }
 
-/** What one patch changed, with the reason and the end that it gave. */
+/** The event of one patch: the settings that it changed, with its reason and end. */
 function patchEvent(change: OverrideChange): Happening {
   const { next, patch, wall } = change;
   const changed = changedSettings(change);

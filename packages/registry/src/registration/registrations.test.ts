@@ -4,8 +4,8 @@ import { MemoryStore } from '../store/memory.js';
 
 const METHODS = { find: { idempotent: true, timeoutMs: 200 } };
 
-describe('what an instance says of its methods', () => {
-  it('is published with it, and is no field at all where it says nothing', async () => {
+describe('the methods of an instance', () => {
+  it('are published, and are absent if it registers none', async () => {
     const fixture = await RegistryFixture.start();
     value(await fixture.register('orders-1', 3001, { methods: METHODS }));
     value(await fixture.register('orders-2', 3002));
@@ -19,7 +19,7 @@ describe('what an instance says of its methods', () => {
     expect(instances.map((instance) => Object.hasOwn(instance, 'methods'))).toEqual([true, false, false]);
   });
 
-  it('reaches who watches', async () => {
+  it('reach watchers', async () => {
     const fixture = await RegistryFixture.start();
     value(await fixture.register('orders-1', 3001));
     const { frames } = fixture.openLine('orders-1');
@@ -34,7 +34,7 @@ describe('what an instance says of its methods', () => {
     );
   });
 
-  it('is replaced when it registers again, also by nothing; the same words are no news', async () => {
+  it('are replaced when it registers again, also by none; the same methods change nothing', async () => {
     const fixture = await RegistryFixture.start();
     value(await fixture.register('orders-1', 3001, { methods: METHODS }));
     const { revision } = fixture.record('orders-1');
@@ -49,7 +49,7 @@ describe('what an instance says of its methods', () => {
     expect(fixture.record('orders-1').methods).toEqual(METHODS);
   });
 
-  it('survives the registry, and what was stored without it still loads', async () => {
+  it('survive a restart of the registry, and an instance stored without methods still loads', async () => {
     const store = new MemoryStore();
     const before = await RegistryFixture.start({ store });
     value(await before.register('orders-1', 3001, { methods: METHODS }));

@@ -110,7 +110,7 @@ export class Registrations {
     return { ok: true, value: entry };
   }
 
-  /** Checks the addresses at which it wants to be called. The places are reserved until `free` is called. */
+  /** Checks the addresses at which it is to be called. The places are reserved until `free` is called. */
   async #admit(registration: Registration, peer: Peer): Promise<Outcome<Admitted & { readonly free: () => void }>> {
     const admitted = await this.#admission.admit(registration, peer.address);
     if (!admitted.ok) return admitted;

@@ -2,8 +2,8 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { DeadlineHeap } from './deadline-heap.js';
 
-describe('an agenda', () => {
-  it('gives everything in the order of time, and what is due together in the order of arrival', () => {
+describe('DeadlineHeap', () => {
+  it('returns items in the order of time, and simultaneous ones in the order of arrival', () => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 0, max: 20 })), (times) => {
         const agenda = new DeadlineHeap<number>();
@@ -17,7 +17,7 @@ describe('an agenda', () => {
     );
   });
 
-  it('gives nothing before its time', () => {
+  it('returns no item before its time', () => {
     const agenda = new DeadlineHeap<string>();
     agenda.put(5, 'later');
     expect(agenda.take(4)).toBeNull();

@@ -93,7 +93,7 @@ function requestOf(
   return { where, request: { method, ...(body === undefined ? {} : { body }) } };
 }
 
-describe('every route, whatever comes to it', () => {
+describe('every route', () => {
   let registry: Guarded;
   const bearers = new Map<Column, string | null>();
   /** Registered with a token that was revoked, or has expired, since. */
@@ -141,7 +141,7 @@ describe('every route, whatever comes to it', () => {
     return { answer, id: own.id };
   }
 
-  it('has a row here, and one in the permission table', async () => {
+  it('has a row here and one in the permission table', async () => {
     const fixture = new RegistryFixture();
     const entrance = new TokenEntrance({
       tokens: { find: () => ({ kind: 'none' }), isValid: () => false, onChange() {} },

@@ -88,12 +88,12 @@ export class Guarded {
 
   /** A token that is kept in the file. A running registry knows it within a second: see `until`. */
   async token(
-    request: Partial<TokenRequest> = {},
+    tokenRequest: Partial<TokenRequest> = {},
     revokedAt: number | null = null,
   ): Promise<{ text: string; id: string }> {
     const { token, record } = drawToken(
       random,
-      { role: 'reader', services: [], note: '', expiresAt: null, ...request },
+      { role: 'reader', services: [], note: '', expiresAt: null, ...tokenRequest },
       0,
     );
     await changeTokens(this.path, (records) => [...records, { ...record, revokedAt }]);

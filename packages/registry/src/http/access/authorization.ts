@@ -91,7 +91,7 @@ export class TokenEntrance implements Authorization {
   readonly #standings = new WeakMap<FastifyRequest, Standing>();
   /** Requests that reached a route, so that the guard let them pass. */
   readonly #passedGuard = new WeakSet<FastifyRequest>();
-  /** Requests with a wrong or missing token or secret, whatever they are answered. */
+  /** Requests with a wrong or missing token or secret, regardless of the answer. */
   readonly #failures = new WeakSet<FastifyRequest>();
   /** How to end each stream, and whether it may continue. */
   readonly #streams = new Map<() => void, () => boolean>();

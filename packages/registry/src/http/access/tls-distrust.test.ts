@@ -150,7 +150,7 @@ async function resumed(registry: Guarded, options: ConnectionOptions) {
 
 describe('a session', () => {
   for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
-    it(`is never resumed where clients show certificates, over ${maxVersion}: each handshake verifies them again`, async () => {
+    it(`is never resumed if clients show certificates, over ${maxVersion}: each handshake verifies them again`, async () => {
       const { registry } = await listed(`sessions-${maxVersion}.crl`);
       const options = { maxVersion, ...court.operator };
       const { sessions, status } = await resumed(registry, options);
@@ -161,7 +161,7 @@ describe('a session', () => {
     });
   }
 
-  it('is resumed where clients are not asked for certificates', async () => {
+  it('is resumed if no client certificates are requested', async () => {
     const registry = await court.registry({ caFile: undefined });
     const { sessions } = await resumed(registry, {});
     expect(await resumed(registry, { session: sessions.at(-1) })).toMatchObject({ isReused: true });

@@ -178,7 +178,7 @@ const PROVOKE: Readonly<Record<ProblemCode, () => Promise<any>>> = {
   },
 };
 
-it.each(Object.entries(PROBLEMS))('%s is %i, and says what happened and what to do', async (code, status) => {
+it.each(Object.entries(PROBLEMS))('answers %s with %i, its detail and its fix', async (code, status) => {
   const problem = await PROVOKE[code as ProblemCode]();
   expect(problem).toMatchObject({ code, status, type: `urn:rollcall:problem:${code}` });
   for (const sentence of [problem.detail, problem.fix]) {

@@ -132,7 +132,7 @@ const SERVICE_PATHS: JsonSchema = {
         inQuery(
           'beatMs',
           { type: 'integer', minimum: 1_000, maximum: 10_000, default: 10_000 },
-          'the longest silence; the answer’s header `Rollcall-Beat-Ms` says that it counts',
+          'the longest silence; the answer’s header `Rollcall-Beat-Ms` confirms it',
         ),
         { name: 'Last-Event-ID', in: 'header', schema: TEXT, description: '`<epoch>.<revision>`, the last `id`' },
       ],

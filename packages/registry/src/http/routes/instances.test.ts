@@ -86,7 +86,7 @@ describe('the view of a service', () => {
     expect(answer.removed).toHaveLength(1);
   });
 
-  it('is of the namespace that was asked for', async () => {
+  it('is of the requested namespace', async () => {
     const { ask } = await serve();
     expect(await ask('orders')).toMatchObject({ namespace: 'default' });
     expect(await ask('orders?namespace=shop')).toMatchObject({ namespace: 'shop' });

@@ -181,5 +181,5 @@ function recheck({ authorization, tls }: RouteContext, request: FastifyRequest):
 
 const NOTHING = { ok: true, value: null } as const;
 
-/** Lower than what the caller knows is news too: the registry began a new epoch. */
+/** A lower revision than the caller's is a change, too: the registry began a new epoch. */
 const isNewer = ({ revision, changed }: Newest, known: number): boolean => revision < known || changed > known;

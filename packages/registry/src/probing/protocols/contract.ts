@@ -102,7 +102,7 @@ function itReportsFailures(bench: Bench): void {
     expect(await outcome).toMatchObject({ kind: 'closed' });
   });
 
-  it('is a failure when something else answers, whose text is not repeated', async () => {
+  it('is a failure when another program answers, and does not repeat its text', async () => {
     const { outcome, visit } = await bench.call();
     visit.socket.end('220 secret-banner ESMTP\r\n\r\n');
     const { kind, text } = textOf(await outcome);
