@@ -97,7 +97,7 @@ export interface RegistryOptions {
   readonly described?: Readonly<Record<string, DescribedOption>>;
 }
 
-/** The registry: which instances exist, in which state, and who watches them. No HTTP, no Nest. See `RegistryApi`. */
+/** The registry: the instances, their states, and their watchers. No HTTP, no Nest. See `RegistryApi`. */
 export class Registry implements RegistryApi {
   /** The id of this registry's history. */
   readonly epoch: string;
@@ -232,9 +232,7 @@ export class Registry implements RegistryApi {
   async register(registration: Registration, peer: Peer): Promise<Outcome<Registered>> {
     if (!this.ready) return notReady();
     const enrolled = await this.#mutex.take(registration.id, () => this.#registrations.register(registration, peer));
-    return enrolled.ok
-      ? { ok: true, value: this.#registered(enrolled.value.entry, enrolled.value.generatedSecret) }
-      : enrolled;
+    return enrolled.ok ? { ok: true, value: this.#registered(enrolled.value.entry, enrolled.value.secret) } : enrolled;
   }
 
   admits(id: string, secret: Proof): boolean {
@@ -249,7 +247,7 @@ export class Registry implements RegistryApi {
     if (beat.seq > entry.seq) {
       entry.seq = beat.seq;
       entry.lineClosedAt = null;
-      this.#beats.came(entry);
+      this.#beats.recordHeartbeat2(entry);
       const { returnedAt } = entry.vitals;
       this.#engine.apply(entry, { type: 'heartbeat-2' });
       this.#prober.onHeartbeat2(entry, { nonce: beat.nonce, isBack: entry.vitals.returnedAt !== returnedAt });

@@ -9,7 +9,7 @@ export interface CertificateRule {
    */
   readonly san: string;
   readonly role: Role;
-  /** For a `service`: what it may register and speak for, as `SERVICE_PATTERN`. Omitted for other roles. */
+  /** The services of a `service`, as `SERVICE_PATTERN`. Omitted for other roles. */
   readonly services?: readonly string[] | undefined;
 }
 
@@ -40,7 +40,7 @@ const ID_DIGITS = 16;
 /** The rights of a verified certificate. */
 export function clientCertificate(read: ReadCertificate, rules: readonly CertificateRule[]): ClientCertificate {
   const id = certificateIdOf(read);
-  return { id, expiresAt: expiryOf(read), worth: worthOf(id, sansOf(read.subjectAltName), rules) };
+  return { id, expiresAt: expiryOf(read), worth: validityOf(id, sansOf(read.subjectAltName), rules) };
 }
 
 export function certificateIdOf({ fingerprint256 }: Pick<ReadCertificate, 'fingerprint256'>): string {
@@ -76,7 +76,11 @@ export function sansOf(text: string | undefined): readonly string[] {
 
 const OURS = /^URI:rollcall:(?:service:(.+)|(reader|operator))$/;
 
-function worthOf(id: string, sans: readonly string[], rules: readonly CertificateRule[]): ClientCertificate['worth'] {
+function validityOf(
+  id: string,
+  sans: readonly string[],
+  rules: readonly CertificateRule[],
+): ClientCertificate['worth'] {
   const services = new Set<string>();
   const roles = new Set<Role>();
   for (const san of sans) {
@@ -136,7 +140,7 @@ const TWO_FIX = 'Give the service and the operator a certificate each.';
 
 /** 401: a certificate that OpenSSL did not verify (`code`, as Node has it), or that has ended since. */
 export function untrusted(id: string, code: string): BadCertificate<'untrusted'> {
-  const [why, fix] = WHYS[code] ?? [`it could not be verified (${code})`, NEW_ONE];
+  const [why, fix] = CAUSES[code] ?? [`it could not be verified (${code})`, NEW_ONE];
   return { kind: 'untrusted', id, detail: `Certificate ${id} is not trusted: ${why}.`, fix };
 }
 
@@ -167,7 +171,7 @@ const OLD_LIST = [
   'Put a new list into crlFile of the registry; it is read at once.',
 ] as const;
 
-const WHYS: Readonly<Record<string, readonly [why: string, fix: string]>> = {
+const CAUSES: Readonly<Record<string, readonly [why: string, fix: string]>> = {
   [EXPIRED]: ['it has expired', NEW_ONE],
   CERT_NOT_YET_VALID: ['it is not valid yet', 'Wait, or set the clocks of this machine and of the registry.'],
   CERT_REVOKED: ['it was revoked', NEW_ONE],

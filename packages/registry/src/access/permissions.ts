@@ -6,7 +6,7 @@ export interface Grant {
   /** The id of the token or certificate; not a secret. */
   readonly id: string;
   readonly role: Role;
-  /** For a `service`: what it may register and speak for, as `SERVICE_PATTERN`. Empty for other roles. */
+  /** The services of a `service`, as `SERVICE_PATTERN`. Empty for other roles. */
   readonly services: readonly string[];
 }
 

@@ -25,7 +25,7 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
 });
 
-async function newPath(): Promise<string> {
+async function createPath(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'rollcall-tokens-'));
   cleanups.push(() => rm(folder, { recursive: true }));
   return join(folder, 'inner', 'tokens.json');
@@ -36,8 +36,8 @@ const draw = (request: Partial<TokenRequest> = {}) =>
   drawToken(random, { role: 'reader', services: [], note: '', expiresAt: null, ...request }, 0);
 
 /** A file with one token, and the tokens that are read from it. */
-async function opened() {
-  const path = await newPath();
+async function openTokens() {
+  const path = await createPath();
   const first = draw();
   await changeTokens(path, () => [first.record]);
   const time = new ManualTime();
@@ -45,12 +45,12 @@ async function opened() {
   const tokens = await Tokens.open({ path, time, log });
   cleanups.push(() => tokens.close());
   /** Advances the registry by a second, and waits for its reads of the disk. */
-  const look = async (): Promise<void> => {
+  const advanceSecond = async (): Promise<void> => {
     const before = time.pending().background;
     await time.advanceBy(1_000);
     await expect.poll(() => time.pending().background).toBe(before);
   };
-  return { path, first, time, log, tokens, look };
+  return { path, first, time, log, tokens, advanceSecond };
 }
 
 function refuse(): never {
@@ -72,8 +72,8 @@ async function asOtherUser<Result>(run: () => Promise<Result>): Promise<Result> 
 }
 
 /** The path in a folder of this user, with a file of tokens unless `records` is null. */
-async function pathOf(user: number, records: readonly TokenRecord[] | null): Promise<string> {
-  const path = await newPath();
+async function createFileOf(user: number, records: readonly TokenRecord[] | null): Promise<string> {
+  const path = await createPath();
   await changeTokens(path, () => records ?? []);
   if (records === null) await rm(path);
   else await chown(path, user, user);
@@ -85,7 +85,7 @@ async function pathOf(user: number, records: readonly TokenRecord[] | null): Pro
 describe.runIf(isRoot)('changing the tokens of another user’s registry', () => {
   it('keeps the owner of the file, which can read the change', async () => {
     const { record } = draw();
-    const path = await pathOf(NOBODY, [record]);
+    const path = await createFileOf(NOBODY, [record]);
     await changeTokens(path, () => [{ ...record, revokedAt: 1 }]);
     expect(await asOtherUser(() => readTokens(path))).toEqual([{ ...record, revokedAt: 1 }]);
     expect((await stat(path)).mode & 0o777).toBe(0o600);
@@ -93,7 +93,7 @@ describe.runIf(isRoot)('changing the tokens of another user’s registry', () =>
 
   it('creates the first file for the owner of the folder', async () => {
     const { record } = draw();
-    const path = await pathOf(NOBODY, null);
+    const path = await createFileOf(NOBODY, null);
     await changeTokens(path, () => [record]);
     expect(await asOtherUser(() => readTokens(path))).toEqual([record]);
     expect(await stat(path)).toMatchObject({ uid: NOBODY, gid: NOBODY });
@@ -101,7 +101,7 @@ describe.runIf(isRoot)('changing the tokens of another user’s registry', () =>
 
   it('creates the first file for the current user if it may not change the owner', async () => {
     const { record } = draw();
-    const path = await pathOf(0, null);
+    const path = await createFileOf(0, null);
     await chmod(dirname(path), 0o777);
     await asOtherUser(() => changeTokens(path, () => [record]));
     expect(await asOtherUser(() => readTokens(path))).toEqual([record]);
@@ -109,7 +109,7 @@ describe.runIf(isRoot)('changing the tokens of another user’s registry', () =>
 
   it('is refused, and changes nothing, if the owner could not read the file any more', async () => {
     const { record } = draw();
-    const path = await pathOf(0, [record]);
+    const path = await createFileOf(0, [record]);
     await chmod(dirname(path), 0o777);
     await chmod(path, 0o644);
     const changing = asOtherUser(() => changeTokens(path, () => []));
@@ -126,7 +126,7 @@ describe.runIf(isRoot)('changing the tokens of another user’s registry', () =>
 
 describe('changing the tokens', () => {
   it('creates a file that only its owner can read', async () => {
-    const path = await newPath();
+    const path = await createPath();
     const { record } = draw();
     await changeTokens(path, (records) => [...records, record]);
     expect(await readTokens(path)).toEqual([record]);
@@ -134,7 +134,7 @@ describe('changing the tokens', () => {
   });
 
   it('keeps the read permissions of the file, and lets only its owner write', async () => {
-    const path = await newPath();
+    const path = await createPath();
     await changeTokens(path, () => []);
     await chmod(path, 0o664);
     await changeTokens(path, () => []);
@@ -142,7 +142,7 @@ describe('changing the tokens', () => {
   });
 
   it('changes the file behind a link, for readers that use another name', async () => {
-    const path = await newPath();
+    const path = await createPath();
     const { record } = draw();
     await changeTokens(path, () => [record]);
     const link = `${path}.link`;
@@ -153,7 +153,7 @@ describe('changing the tokens', () => {
   });
 
   it('is refused at a dangling link, as its former content is unknown', async () => {
-    const path = await newPath();
+    const path = await createPath();
     await changeTokens(path, () => []);
     await rm(path);
     await symlink('gone.json', path);
@@ -161,7 +161,7 @@ describe('changing the tokens', () => {
   });
 
   it('changes nothing if it fails half-way', async () => {
-    const path = await newPath();
+    const path = await createPath();
     await changeTokens(path, () => [draw().record]);
     const before = await readFile(path, 'utf8');
     await expect(changeTokens(path, refuse)).rejects.toThrow('no such token');
@@ -170,7 +170,7 @@ describe('changing the tokens', () => {
   });
 
   it('is refused if the file would exceed the number of tokens that can be read', async () => {
-    const path = await newPath();
+    const path = await createPath();
     const one = draw().record;
     await changeTokens(path, () => [one]);
     const many = Array.from({ length: MAX_TOKENS + 1 }, (_, index) => ({ ...one, id: String(index) }));
@@ -179,7 +179,7 @@ describe('changing the tokens', () => {
   });
 
   it('loses no acknowledged change of concurrent processes', async () => {
-    const path = await newPath();
+    const path = await createPath();
     const drawn = Array.from({ length: 8 }, () => draw().record);
     const results = await Promise.allSettled(
       drawn.map((record) => changeTokens(path, (records) => [...records, record])),
@@ -194,7 +194,7 @@ describe('changing the tokens', () => {
   });
 
   it('does not overwrite an unreadable file', async () => {
-    const path = await newPath();
+    const path = await createPath();
     await changeTokens(path, () => []);
     await writeFile(path, 'not ours');
     await expect(changeTokens(path, () => [])).rejects.toMatchObject({ code: 'STORE_UNREADABLE' });
@@ -204,7 +204,7 @@ describe('changing the tokens', () => {
 
 describe('the tokens of a running registry', () => {
   it('are refused without a file, with the command that creates one', async () => {
-    const path = await newPath();
+    const path = await createPath();
     const opening = Tokens.open({ path, time: new ManualTime(), log: recordingLog() });
     await expect(opening).rejects.toMatchObject({
       code: 'OPTION_INVALID',
@@ -213,56 +213,56 @@ describe('the tokens of a running registry', () => {
   });
 
   it('are valid a second after their creation, and invalid a second after their revocation', async () => {
-    const { path, first, tokens, look } = await opened();
+    const { path, first, tokens, advanceSecond } = await openTokens();
     const second = draw();
     expect(tokens.find(second.token).kind).toBe('unknown');
     await changeTokens(path, (records) => [...records, second.record]);
-    await look();
+    await advanceSecond();
     expect(tokens.find(second.token).kind).toBe('valid');
     expect(tokens.find(first.token).kind).toBe('valid');
     let changes = 0;
     tokens.onChange(() => (changes += 1));
     await changeTokens(path, (records) => records.map((record) => ({ ...record, revokedAt: 1 })));
-    await look();
+    await advanceSecond();
     expect(tokens.find(first.token).kind).toBe('revoked');
     expect(tokens.isValid(second.record.id)).toBe(false);
     expect(changes).toBe(1);
-    await look();
+    await advanceSecond();
     expect(changes).toBe(1);
   });
 
   it('report one that expires, even if the file stays as it is', async () => {
-    const { path, time, tokens, look } = await opened();
+    const { path, time, tokens, advanceSecond } = await openTokens();
     const brief = draw({ expiresAt: time.wall() + 2_500 });
     await changeTokens(path, (records) => [...records, brief.record]);
-    await look();
+    await advanceSecond();
     let changes = 0;
     tokens.onChange(() => (changes += 1));
-    await look();
+    await advanceSecond();
     expect([tokens.isValid(brief.record.id), changes]).toEqual([true, 0]);
-    await look();
+    await advanceSecond();
     expect([tokens.isValid(brief.record.id), changes]).toEqual([false, 1]);
   });
 
   it('are unchanged while the file is missing or damaged, which is logged once', async () => {
-    const { path, first, tokens, log, look } = await opened();
+    const { path, first, tokens, log, advanceSecond } = await openTokens();
     await rename(path, `${path}.away`);
-    await look();
-    await look();
+    await advanceSecond();
+    await advanceSecond();
     expect(tokens.find(first.token).kind).toBe('valid');
     expect(tokens.find(draw().token).kind).toBe('unknown');
     expect(log.texts('error')).toHaveLength(1);
     await writeFile(path, '{"version":1,');
-    await look();
+    await advanceSecond();
     expect(tokens.find(first.token).kind).toBe('valid');
     expect(log.texts('error')).toHaveLength(2);
     await writeFile(path, '{"version":1,"tokens":[]}');
-    await look();
+    await advanceSecond();
     expect(tokens.find(first.token).kind).toBe('unknown');
   });
 
   it('warn of a file that other users may write, and of one without a valid token', async () => {
-    const path = await newPath();
+    const path = await createPath();
     await changeTokens(path, () => []);
     await chmod(path, 0o666);
     const log = recordingLog();
@@ -272,7 +272,7 @@ describe('the tokens of a running registry', () => {
   });
 
   it('warn of tokens that expire soon, at once and while they are served', async () => {
-    const path = await newPath();
+    const path = await createPath();
     const day = 86_400_000;
     const time = new ManualTime();
     const { record } = draw();
@@ -285,7 +285,7 @@ describe('the tokens of a running registry', () => {
   });
 
   it('warn of a folder in which any user may replace the file', async () => {
-    const { path, log } = await opened();
+    const { path, log } = await openTokens();
     const warnings = async (mode: number): Promise<string> => {
       await chmod(dirname(path), mode);
       const before = log.texts('warn').length;
@@ -300,7 +300,7 @@ describe('the tokens of a running registry', () => {
 
   it.runIf(isRoot)('are reported as unreadable if this user may not read them', async () => {
     const { record } = draw();
-    const path = await pathOf(0, [record]);
+    const path = await createFileOf(0, [record]);
     await chmod(dirname(path), 0o755);
     await expect(asOtherUser(() => readTokens(path))).rejects.toMatchObject({
       code: 'STORE_UNREADABLE',
@@ -309,7 +309,7 @@ describe('the tokens of a running registry', () => {
   });
 
   it('are not checked by a registry that did not start', async () => {
-    const { path } = await opened();
+    const { path } = await openTokens();
     const time = new ManualTime();
     const broken = {
       port: 0,
@@ -322,7 +322,7 @@ describe('the tokens of a running registry', () => {
   });
 
   it('keep no process alive, and close twice', async () => {
-    const { time, tokens } = await opened();
+    const { time, tokens } = await openTokens();
     expect(time.pending()).toMatchObject({ foreground: 0 });
     await Promise.all([tokens.close(), tokens.close()]);
     expect(time.pending()).toEqual({ foreground: 0, background: 0 });

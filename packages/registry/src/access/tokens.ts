@@ -83,7 +83,7 @@ export class TokenBook {
     return record !== undefined && validityOf(record, wall) === 'valid';
   }
 
-  /** When the next one expires after `wall`; Infinity: none does. */
+  /** The time of the next expiry after `wall`; Infinity: none expires. */
   nextExpiryAfter(wall: number): number {
     const times = this.records.map(({ expiresAt }) => (expiresAt === null || expiresAt <= wall ? Infinity : expiresAt));
     return times.reduce((first, time) => Math.min(first, time), Infinity);

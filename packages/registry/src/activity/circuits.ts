@@ -33,7 +33,7 @@ export interface CircuitPorts {
 interface OpenCircuits {
   /** Ids of instances. */
   readonly instances: ReadonlySet<string>;
-  /** When the caller reported last, on the clock of `#listenedMs`. */
+  /** The time of the caller's last report, on the clock of `#listenedMs`. */
   readonly at: number;
 }
 

@@ -22,13 +22,13 @@ export interface EventQuery {
   readonly to?: number | null;
 }
 
-/** How many events each shelf keeps, besides the main one. */
+/** The size of each ring except the main one, events. */
 const RING_SIZE = 1_000;
 
 /**
  * The newest events of the registry, in memory: at most `max`, and 1,000 circuit events, which come often and so have
- * a shelf of their own. Of the events that leave the main shelf, the newest 1,000 by operators and the newest 1,000 of
- * the registry itself stay. A query looks at each kept event once at most.
+ * a ring of their own. Of the events that leave the main ring, the newest 1,000 by operators and the newest 1,000 of
+ * the registry itself stay. A query reads each kept event once at most.
  */
 export class EventLog {
   readonly #main: EventRing;
@@ -62,7 +62,7 @@ export class EventLog {
     if (gone !== undefined && group !== null) this.#lasting[group].push(gone);
   }
 
-  /** `begunAt`: wall clock, ms since 1970, since when events are noted. */
+  /** `begunAt`: start of the recording, wall clock, ms since 1970. */
   read(query: EventQuery, begunAt: number): Omit<EventsAnswer, 'epoch'> {
     const fits = filterOf(query);
     const facts = { since: this.#since(query, begunAt), dropped: this.#last - this.#size };
@@ -70,7 +70,7 @@ export class EventLog {
       const { events, older } = this.#newest(query.before ?? Infinity, query.limit, fits);
       return { ...facts, last: this.#last, more: false, missed: 0, older, events };
     }
-    // a number that was never given is of another epoch
+    // a number that was never assigned is of another epoch
     const after = query.after > this.#last ? 0 : query.after;
     const events: RegistryEvent[] = [];
     let last = this.#last;
@@ -129,12 +129,12 @@ class EventRing {
     return this.#ring.length;
   }
 
-  /** When the oldest kept event happened; null while nothing has left. */
+  /** The time of the oldest kept event; null while none was dropped. */
   get keptFrom(): number | null {
     return this.#pushed > this.#ring.length ? (this.at(0)?.at ?? null) : null;
   }
 
-  /** Returns the event that has to leave. */
+  /** Adds an event; returns the one that it replaces. */
   push(event: RegistryEvent): RegistryEvent | undefined {
     const place = this.#pushed % this.#max;
     const gone = this.#ring[place];
@@ -148,7 +148,7 @@ class EventRing {
     return index < 0 ? undefined : this.#ring[(this.#pushed - this.#ring.length + index) % this.#max];
   }
 
-  /** How many of its events have a number below this one. */
+  /** The number of its events with a lower sequence number. */
   countBelow(seq: number): number {
     let [low, high] = [0, this.size];
     while (low < high) {
@@ -160,37 +160,37 @@ class EventRing {
   }
 }
 
-/** The events of all shelves with a number below `before`, newest first. */
+/** The events of all rings with a number below `before`, newest first. */
 function* backwards(rings: readonly EventRing[], before: number): Iterable<RegistryEvent> {
-  const heads = rings.map((shelf) => ({ shelf, place: shelf.countBelow(before) - 1 }));
+  const heads = rings.map((ring) => ({ ring, place: ring.countBelow(before) - 1 }));
   for (;;) {
     let newest: RegistryEvent | undefined;
-    for (const { shelf, place } of heads) {
-      const event = shelf.at(place);
+    for (const { ring, place } of heads) {
+      const event = ring.at(place);
       if (event !== undefined && event.seq > (newest?.seq ?? 0)) newest = event;
     }
     if (newest === undefined) return;
-    for (const head of heads) if (head.shelf.at(head.place) === newest) head.place -= 1;
+    for (const head of heads) if (head.ring.at(head.place) === newest) head.place -= 1;
     yield newest;
   }
 }
 
-/** The events of all shelves with a number above `after`, oldest first. */
+/** The events of all rings with a number above `after`, oldest first. */
 function* forwards(rings: readonly EventRing[], after: number): Iterable<RegistryEvent> {
-  const heads = rings.map((shelf) => ({ shelf, place: shelf.countBelow(after + 1) }));
+  const heads = rings.map((ring) => ({ ring, place: ring.countBelow(after + 1) }));
   for (;;) {
     let oldest: RegistryEvent | undefined;
-    for (const { shelf, place } of heads) {
-      const event = place < shelf.size ? shelf.at(place) : undefined;
+    for (const { ring, place } of heads) {
+      const event = place < ring.size ? ring.at(place) : undefined;
       if (event !== undefined && event.seq < (oldest?.seq ?? Infinity)) oldest = event;
     }
     if (oldest === undefined) return;
-    for (const head of heads) if (head.place < head.shelf.size && head.shelf.at(head.place) === oldest) head.place += 1;
+    for (const head of heads) if (head.place < head.ring.size && head.ring.at(head.place) === oldest) head.place += 1;
     yield oldest;
   }
 }
 
-/** Events that instances bring about push out neither group. */
+/** The groups that events of instances never push out. */
 type Lasting = 'operators' | 'registry';
 
 function lastingOf(event: RegistryEvent): Lasting | null {

@@ -112,13 +112,13 @@ export class EventHistory {
     this.#inTimelines += 1;
     if (timeline.events.length <= MIN_PER_INSTANCE) return;
     const max = this.#inTimelines > MAX_IN_TIMELINES ? MIN_PER_INSTANCE : MAX_PER_INSTANCE;
-    for (let place = excessOf(timeline.events, max); place !== null; place = excessOf(timeline.events, max)) {
-      this.#cut(timeline, place);
+    for (let index = excessOf(timeline.events, max); index !== null; index = excessOf(timeline.events, max)) {
+      this.#cut(timeline, index);
     }
   }
 
-  #cut(timeline: Timeline, place: number): void {
-    const [gone] = timeline.events.splice(place, 1);
+  #cut(timeline: Timeline, index: number): void {
+    const [gone] = timeline.events.splice(index, 1);
     timeline.cutAt = Math.max(timeline.cutAt ?? 0, gone?.at ?? 0);
     this.#inTimelines -= 1;
   }

@@ -17,13 +17,13 @@ describe('HeartbeatLog', () => {
     const log = new HeartbeatLog(time);
     const entry = createEntry();
     expect(log.of(entry)).toEqual({ heartbeat1: [], heartbeat2: [], notListening: [] });
-    log.answered(entry, 12.34);
-    log.came(entry);
+    log.recordAnswer(entry, 12.34);
+    log.recordHeartbeat2(entry);
     time.advance(5_000);
-    log.unanswered(entry, 'refused');
+    log.recordMiss(entry, 'refused');
     time.advance(70_123);
-    log.came(entry);
-    log.answered(entry, 1_900);
+    log.recordHeartbeat2(entry);
+    log.recordAnswer(entry, 1_900);
     time.advance(400);
     const { heartbeat1, heartbeat2 } = log.of(entry);
     expect(heartbeat1.map(({ agoMs }) => agoMs)).toEqual([75_520, 70_520, 400]);
@@ -40,8 +40,8 @@ describe('HeartbeatLog', () => {
     const log = new HeartbeatLog(time);
     const entry = createEntry();
     for (let n = 0; n < 200; n += 1) {
-      log.came(entry);
-      log.answered(entry, 1);
+      log.recordHeartbeat2(entry);
+      log.recordAnswer(entry, 1);
       time.advance(1_000);
     }
     expect(log.of(entry).heartbeat1).toHaveLength(58);
@@ -54,12 +54,12 @@ describe('HeartbeatLog', () => {
         .heartbeat1.map(({ agoMs }) => agoMs)
         .at(0),
     ).toBe(300_000);
-    log.came(entry);
+    log.recordHeartbeat2(entry);
     time.advance(20_000);
     expect(log.of(entry)).toMatchObject({ heartbeat1: [], heartbeat2: [{ agoMs: 20_000 }] });
     // eleven minutes and more are as never
     time.advance(10_000_000);
-    log.came(entry);
+    log.recordHeartbeat2(entry);
     expect(log.of(entry).heartbeat2).toEqual([{ agoMs: 0 }]);
   });
 
@@ -68,7 +68,7 @@ describe('HeartbeatLog', () => {
     const log = new HeartbeatLog(time);
     const entries = Array.from({ length: 200 }, createEntry);
     for (const [n, entry] of entries.entries()) {
-      for (let times = 0; times <= n % 5; times += 1) log.answered(entry, 1);
+      for (let times = 0; times <= n % 5; times += 1) log.recordAnswer(entry, 1);
     }
     expect(entries.map((entry) => log.of(entry).heartbeat1.length)).toEqual(entries.map((_, n) => 1 + (n % 5)));
     const [first, second] = entries;
@@ -78,11 +78,11 @@ describe('HeartbeatLog', () => {
     log.release(first);
     expect(log.of(first)).toEqual({ heartbeat1: [], heartbeat2: [], notListening: [] });
     const newcomer = createEntry();
-    log.came(newcomer);
+    log.recordHeartbeat2(newcomer);
     expect(newcomer.beatSlot).toBe(slot);
     expect(log.of(newcomer)).toMatchObject({ heartbeat1: [], heartbeat2: [{ agoMs: 0 }] });
     const another = createEntry();
-    log.came(another);
+    log.recordHeartbeat2(another);
     expect(entries.some(({ beatSlot }) => beatSlot === another.beatSlot)).toBe(false);
   });
 

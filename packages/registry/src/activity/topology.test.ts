@@ -31,12 +31,12 @@ function setUp(max?: number) {
   const topology = new Topology({ time, policy: { intervalMs: INTERVAL_MS }, traffic, circuits }, max);
   const pairs = (namespace = '*'): string[] =>
     topology.topology(namespace).edges.map((one) => `${one.namespace}/${one.from}>${one.to}`);
-  return { time, edges: topology, pairs, traffic, circuits, history };
+  return { time, topology, pairs, traffic, circuits, history };
 }
 
 describe('Topology', () => {
   it('adds up the reports of the instances of a service about another', () => {
-    const { edges: topology, time } = setUp();
+    const { topology, time } = setUp();
     topology.note(caller(1), [edge('orders')]);
     time.advance(2_000);
     topology.note(caller(2), [edge('orders', { calls: 30, windowMs: 10_000, p50Ms: 8, p99Ms: 15 })]);
@@ -62,20 +62,20 @@ describe('Topology', () => {
   });
 
   it('counts an instance once even if it reports the same service twice', () => {
-    const { edges: topology } = setUp();
+    const { topology } = setUp();
     topology.note(caller(1), [edge('orders'), edge('orders')]);
     topology.note(caller(2), [edge('orders')]);
     expect(topology.topology('default').edges).toMatchObject([{ callers: 2, calls: 30 }]);
   });
 
   it('has no times if there were too few calls', () => {
-    const { edges: topology } = setUp();
+    const { topology } = setUp();
     topology.note(caller(1), [edge('orders', { calls: 0, p50Ms: null, p99Ms: null })]);
     expect(topology.topology('*').edges[0]).toMatchObject({ p50Ms: null, p99Ms: null, inFlight: 3 });
   });
 
   it('keeps the last report of each instance', () => {
-    const { edges: topology, pairs } = setUp();
+    const { topology, pairs } = setUp();
     topology.note(caller(1), [edge('orders'), edge('users')]);
     topology.note(caller(1), [edge('users', { calls: 7 })]);
     expect(pairs()).toEqual(['default/gateway>users']);
@@ -83,7 +83,7 @@ describe('Topology', () => {
   });
 
   it('lists edges in order, of one namespace or of all', () => {
-    const { edges: topology, pairs } = setUp();
+    const { topology, pairs } = setUp();
     topology.note(caller(1, 'web', 'shop'), [edge('b'), edge('a')]);
     topology.note(caller(1, 'api'), [edge('c')]);
     expect(pairs()).toEqual(['default/api>c', 'shop/web>a', 'shop/web>b']);
@@ -92,7 +92,7 @@ describe('Topology', () => {
   });
 
   it('forgets a caller without a report for three intervals', () => {
-    const { edges: topology, time, pairs } = setUp();
+    const { topology, time, pairs } = setUp();
     topology.note(caller(1), [edge('orders')]);
     time.advance(10_000);
     topology.note(caller(2), [edge('users')]);
@@ -104,7 +104,7 @@ describe('Topology', () => {
   });
 
   it('keeps a limited number of edges, and has room again once older ones are forgotten', () => {
-    const { edges: topology, time, pairs } = setUp(3);
+    const { topology, time, pairs } = setUp(3);
     topology.note(caller(1), [edge('a'), edge('b')]);
     topology.note(caller(2), [edge('c'), edge('d')]);
     expect(pairs()).toEqual(['default/gateway>a', 'default/gateway>b']);
@@ -129,7 +129,7 @@ const targetsOf = (topology: Topology) => topology.topology('*').edges.flatMap((
 
 describe('the targets of an edge', () => {
   it('are summed over the callers, each with one circuit per target, worst first', () => {
-    const { edges: topology } = setUp();
+    const { topology } = setUp();
     const sick = target('orders-b', { calls: 5, failures: 4, p99Ms: 30, circuit: 'open' });
     topology.note(caller(1), [
       edge('orders', { targets: [target('orders-a'), sick] }),
@@ -157,7 +157,7 @@ describe('the targets of an edge', () => {
   });
 
   it('count towards the limit, and are dropped before their edge', () => {
-    const { edges: topology, pairs } = setUp(4);
+    const { topology, pairs } = setUp(4);
     const targets = [target('orders-a'), target('orders-b')];
     topology.note(caller(1), [edge('orders', { targets })]);
     topology.note(caller(2), [edge('orders', { targets })]);
@@ -171,7 +171,7 @@ describe('the targets of an edge', () => {
   });
 
   it('cause events when a circuit opens and closes, even if a report between leaves it out', () => {
-    const { edges: topology, history } = setUp();
+    const { topology, history } = setUp();
     const note = (targets: readonly EdgeTarget[]) => topology.note(caller(1), [edge('orders', { targets })]);
     note([target('orders-7d20', { circuit: 'open' })]);
     note([]);
@@ -186,7 +186,7 @@ describe('the targets of an edge', () => {
 });
 
 it('counts the traffic of each window of a caller once, even if it is reported several times', () => {
-  const { edges: topology, time, traffic } = setUp();
+  const { topology, time, traffic } = setUp();
   topology.note(caller(1), [edge('orders', { window: 7 })]);
   topology.note(caller(1), [edge('orders', { window: 7 }), edge('users', { window: 7 })]);
   topology.note(caller(2), [edge('orders', { window: 7 })]);

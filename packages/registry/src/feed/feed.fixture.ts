@@ -145,7 +145,7 @@ export interface Flush {
   readonly cursor: Cursor;
 }
 
-/** A watcher that records what it receives and reads as fast as the test says. */
+/** A watcher that records its frames and reads at the pace of the test. */
 export class Sink implements WatcherSink {
   flushes: Flush[] = [];
   readonly beats: Cursor[] = [];

@@ -9,7 +9,7 @@ const root = fileURLToPath(new URL('../../../..', import.meta.url));
 /** As documents write a route. */
 const named = (method: string, path: string): string => `${method} ${path.replaceAll(/:(\w+)/g, '{$1}')}`;
 const ROUTES = PERMISSIONS.map(({ method, path }) => named(method, path));
-/** For people, in a browser: not part of the described API. */
+/** Pages for browsers, which are not part of the described API. */
 const PAGES = ['GET /', 'GET /assets/*'];
 /** Not of the registry: what services answer, and examples of what applications have. */
 const ELSEWHERE = /\/\.well-known\/rollcall\/|\/orders$/;

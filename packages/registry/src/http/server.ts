@@ -96,9 +96,9 @@ export interface RegistryServer {
 const HEADERS_MS = 5_000;
 const REQUEST_MS = 10_000;
 const IDLE_MS = 30_000;
-/** How often Node checks for late headers and requests, ms: those found are closed at once, which delays all others. */
+/** Interval of Node's checks for late headers and requests, ms: those found are closed at once, which delays all others. */
 const LATENESS_CHECK_MS = 250;
-/** How long requests under way may take when the server closes, ms. */
+/** Maximum duration of requests under way when the server closes, ms. */
 const GRACE_MS = 1_000;
 
 /**

@@ -30,6 +30,6 @@ export interface Excess {
   readonly count: number;
   /** The source, service, token, address or host that has reached it; empty for the whole registry. */
   readonly subject: string;
-  /** When a retry makes sense, in ms. */
+  /** Time until a retry makes sense, ms. */
   readonly retryAfterMs: number;
 }

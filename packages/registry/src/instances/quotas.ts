@@ -95,7 +95,7 @@ export class Allowances {
 export interface Occupancy {
   readonly size: number;
   sizeOf(source: string): number;
-  /** How many registered last with the token of this id. */
+  /** The number of instances whose last registration had the token of this id. */
   countByToken(token: string): number;
   service(key: string): { readonly members: { readonly size: number } } | undefined;
 }

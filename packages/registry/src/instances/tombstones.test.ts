@@ -5,7 +5,7 @@ import { MemoryStore } from '../store/memory.js';
 const MINUTE = 60 * SECOND;
 
 /** Registers and removes `count` instances, one after another. */
-async function passThrough(fixture: RegistryFixture, count: number, service = 'orders'): Promise<void> {
+async function registerAndLeave(fixture: RegistryFixture, count: number, service = 'orders'): Promise<void> {
   for (let i = 0; i < count; i += 1) {
     const id = `${service}-${fixture.time.now()}-${i}`;
     value(await fixture.register(id, 3001, { service }));
@@ -21,7 +21,7 @@ const removed = (fixture: RegistryFixture, service = 'orders'): readonly { reado
 describe('tombstones', () => {
   it('are kept for ten minutes', async () => {
     const fixture = await RegistryFixture.start();
-    await passThrough(fixture, 50);
+    await registerAndLeave(fixture, 50);
     await fixture.time.advanceBy(9 * MINUTE);
     expect(removed(fixture)).toHaveLength(50);
     await fixture.time.advanceBy(2 * MINUTE);
@@ -31,8 +31,8 @@ describe('tombstones', () => {
   it('are the newest 1,000 of one service at most; those of other services stay', async () => {
     const store = new MemoryStore();
     const fixture = await RegistryFixture.start({ store });
-    await passThrough(fixture, 3, 'users');
-    await passThrough(fixture, 2_500);
+    await registerAndLeave(fixture, 3, 'users');
+    await registerAndLeave(fixture, 2_500);
     expect(removed(fixture)).toHaveLength(1_000);
     expect(removed(fixture).at(-1)?.id).toMatch(/-2499$/);
     expect(removed(fixture, 'users')).toHaveLength(3);
@@ -57,7 +57,7 @@ describe('tombstones', () => {
   it('keep their limit after a restart', async () => {
     const store = new MemoryStore();
     const before = await RegistryFixture.start({ store });
-    await passThrough(before, 1_500);
+    await registerAndLeave(before, 1_500);
     await before.registry.close();
     const fixture = await RegistryFixture.start({ store });
     await fixture.time.advanceBy(SECOND);
@@ -88,9 +88,9 @@ describe('tombstones', () => {
       value(watcher).closed();
       return received;
     };
-    await passThrough(fixture, 100);
+    await registerAndLeave(fixture, 100);
     expect(await events()).not.toContain('reset');
-    await passThrough(fixture, 1_000);
+    await registerAndLeave(fixture, 1_000);
     expect(await events()).toContain('reset');
   });
 

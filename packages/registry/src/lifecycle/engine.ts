@@ -27,7 +27,7 @@ export interface LifecycleEnginePorts {
   readonly beats: Pick<HeartbeatLog, 'release' | 'couldNotListen'>;
 }
 
-/** How punctual the prober is. */
+/** The punctuality of the prober. */
 export interface Progress {
   /**
    * How long the next call of a verified instance has been due, ms: more than a moment means that this process is
@@ -36,7 +36,7 @@ export interface Progress {
   readonly behindMs: number;
   /** The same for unverified instances: many of them at once do not mean that this process is overloaded. */
   readonly unverifiedBehindMs: number;
-  /** When the next call of an instance is or was due; Infinity: none is scheduled, or its calls are suspended. */
+  /** Due time of the next call of an instance; Infinity: none is scheduled, or its calls are suspended. */
   dueAt(entry: Entry): number;
 }
 
@@ -245,7 +245,7 @@ export class LifecycleEngine {
     );
   }
 
-  /** How long this process was stalled, as far as its sweeps can tell; 0 for normal delays. */
+  /** Duration of a stall of this process, as seen by its sweeps; 0 for normal delays. */
   #stallMs(now: number): number {
     const stallMs = now - this.#sweptAt - this.sweepMs;
     return stallMs < this.#lateLimitMs ? 0 : stallMs;
@@ -383,7 +383,7 @@ class FleetNow implements Fleet {
   }
 }
 
-/** Why silence may act on no instance of this service now; null: it may. */
+/** The reason for which silence may act on no instance of this service now; null: it may. */
 function holdTextOf(preservation: SelfPreservation, serviceKey: string, now: number): string | null {
   if (preservation.permit(serviceKey, now)) return null;
   return preservation.hold(serviceKey, now)?.text ?? '';

@@ -17,7 +17,7 @@ const secretOf = (id: string): string => `the-secret-of-22-or-more-${id}`;
 class RestartFixture implements ProbeProtocol {
   readonly protocol = 'tcp';
   readonly bench = new Bench();
-  /** When each instance was called, ms after the last start. */
+  /** The calls of instances, with their time after the last start, ms. */
   calls: { readonly id: string; readonly afterMs: number }[] = [];
   #life = { isAlive: true };
   registry = this.#registry(this.#life);

@@ -37,7 +37,7 @@ export interface Budget {
   readonly name: string;
   readonly have: number;
   readonly need: (load: Load) => number;
-  /** What happens if it is used up, and what to do. */
+  /** The effect of its exhaustion, and the fix. */
   readonly remedy: string;
 }
 
@@ -85,7 +85,7 @@ export function shortfalls(requested: Load, work: Workload, host: HostFacts): re
     });
 }
 
-/** How many instances the host can carry with this workload; null if nothing is known about it. */
+/** The number of instances that the host can carry with this workload; null if nothing is known about it. */
 export function capacityOf(work: Workload, host: HostFacts): Capacity | null {
   const bounds = budgetsOf(work, host).map((budget) => ({
     instances: instancesWithin(budget),

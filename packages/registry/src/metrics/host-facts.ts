@@ -16,7 +16,7 @@ export interface HostFacts {
   readonly reusesTimeWaits: boolean;
   /** Maximum of connections that the firewall tracks; null if it tracks none. */
   readonly trackedConnections: number | null;
-  /** How long the firewall remembers a closed connection, ms. */
+  /** Time for which the firewall remembers a closed connection, ms. */
   readonly trackedTimeWaitMs: number | null;
   /** Maximum of connections that wait to be accepted. */
   readonly acceptQueue: number | null;

@@ -22,7 +22,7 @@ export interface Scene {
   readonly tls?: { describe(): { readonly expiresAt: number } } | null;
 }
 
-/** How often another meter gets what `/metrics` reads on demand, ms. */
+/** Interval at which another meter gets the values that `/metrics` reads on demand, ms. */
 const REFRESH_MS = 10_000;
 /** The same while the registry is not ready. */
 const REFRESH_NOT_READY_MS = 1_000;

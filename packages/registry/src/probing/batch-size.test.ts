@@ -7,7 +7,7 @@ import type { ProbeOutcome } from './protocols/caller.js';
 const p99LateMs = (fixture: RegistryFixture): number => value(fixture.registry.describe()).calls.p99LateMs;
 
 /** HEALTHY instances `orders-0` …, their calls spread over the interval. */
-async function fleetOf(size: number): Promise<RegistryFixture> {
+async function startFleet(size: number): Promise<RegistryFixture> {
   const fixture = await RegistryFixture.start();
   for (let index = 0; index < size; index += 1) {
     fixture.addService(`orders-${index}`, 3_001 + index);
@@ -18,7 +18,7 @@ async function fleetOf(size: number): Promise<RegistryFixture> {
   return fixture;
 }
 
-function die(fixture: RegistryFixture, port: number): void {
+function stopService(fixture: RegistryFixture, port: number): void {
   fixture.network.responders.delete(port);
 }
 
@@ -47,21 +47,21 @@ describe('the batch size of a turn of the event loop', () => {
 
 describe('a registry whose turns are long', () => {
   it('catches up after one pause, and then removes an instance that died in it', async () => {
-    const fixture = await fleetOf(1_000);
+    const fixture = await startFleet(1_000);
     fixture.lateMs = 30;
     await fixture.time.advanceBy(6 * SECOND);
     fixture.stoppedMs += 600;
-    die(fixture, 3_001);
+    stopService(fixture, 3_001);
     await fixture.time.advanceBy(60 * SECOND);
     expect(p99LateMs(fixture)).toBeLessThan(100);
     expect(codeOf(fixture.registry.instance('orders-0'))).toBe('NOT_FOUND');
   });
 
   it('evaluates verified instances despite many unverified ones, and those once it has called them', async () => {
-    const fixture = await fleetOf(20);
+    const fixture = await startFleet(20);
     fixture.lateMs = 30;
     for (let index = 0; index < 1_000; index += 1) value(await fixture.register(`strange-${index}`, 9_001 + index));
-    die(fixture, 3_001);
+    stopService(fixture, 3_001);
     await fixture.time.advanceBy(90 * SECOND);
     expect(codeOf(fixture.registry.instance('orders-0'))).toBe('NOT_FOUND');
     expect(fixture.record('orders-1').state).toBe('HEALTHY');
@@ -92,7 +92,7 @@ describe('a new instance', () => {
   const MANY = 500;
 
   /** Unverified instances of one source that never answer, each called at least once. */
-  async function besieged(): Promise<RegistryFixture> {
+  async function startOverloaded(): Promise<RegistryFixture> {
     const fixture = await RegistryFixture.start({ limits: { maxCalls: 100 } });
     const silence = async (): Promise<ProbeOutcome> => {
       await sleep(fixture.time, 2_000);
@@ -109,7 +109,7 @@ describe('a new instance', () => {
   it.each(['10.0.0.5', '10.0.0.7'])(
     'from %s does not wait behind unverified instances of 10.0.0.5 that never answer',
     async (address) => {
-      const fixture = await besieged();
+      const fixture = await startOverloaded();
       // from the same source: once each of the others was called once
       await fixture.time.advanceBy(address === '10.0.0.5' ? 30 * SECOND : 100);
       fixture.addService('orders-1', 3_001);

@@ -3,7 +3,9 @@ import { SECOND, value, RegistryFixture } from '../registry.fixture.js';
 
 const REPORT = { by: 'gateway', outcome: 'refused' } as const;
 
-async function fleet(size: number): Promise<{ readonly fixture: RegistryFixture; readonly ids: readonly string[] }> {
+async function startFleet(
+  size: number,
+): Promise<{ readonly fixture: RegistryFixture; readonly ids: readonly string[] }> {
   const fixture = await RegistryFixture.start();
   const ids = Array.from({ length: size }, (_, index) => `orders-${index}`);
   for (const [index, id] of ids.entries()) await fixture.registerHealthy(id, 3_001 + index);
@@ -12,7 +14,7 @@ async function fleet(size: number): Promise<{ readonly fixture: RegistryFixture;
 }
 
 it('lets each reporter cause a thousand calls at once and then as many a minute', async () => {
-  const { fixture, ids } = await fleet(50);
+  const { fixture, ids } = await startFleet(50);
   const report = async (ms: number, address: string): Promise<number> => {
     const before = fixture.network.calls.length;
     for (let at = 0; at < ms; at += 50) {
@@ -30,7 +32,7 @@ it('lets each reporter cause a thousand calls at once and then as many a minute'
 });
 
 it('charges no allowance for a report that brings no call forward', async () => {
-  const { fixture } = await fleet(2);
+  const { fixture } = await startFleet(2);
   const peer = { address: '10.6.6.6' };
   for (let i = 0; i < 5_000; i += 1) value(fixture.registry.suspect('orders-0', REPORT, peer));
   await fixture.time.advanceBy(60);
@@ -41,7 +43,7 @@ it('charges no allowance for a report that brings no call forward', async () => 
 });
 
 it('treats peers with the same token as one reporter, regardless of their address', async () => {
-  const { fixture, ids } = await fleet(50);
+  const { fixture, ids } = await startFleet(50);
   const before = fixture.network.calls.length;
   for (let round = 0; round < 60; round += 1) {
     const peer = { address: `10.6.6.${round}`, token: 'evil' };

@@ -13,7 +13,7 @@ export interface AddressPorts {
 }
 
 /** Time before an unanswered question is repeated, in intervals. */
-const ASK_AGAIN_AFTER = 0.5;
+const RETRY_AFTER = 0.5;
 /**
  * An instance that neither answers, sends heartbeats nor holds a line for this many intervals (+ timeout) loses an
  * address at which another one is proved.
@@ -22,8 +22,8 @@ const SUPERSEDED_AFTER = 1;
 
 /**
  * Resolves conflicts about addresses. A registration for an address that another id holds proves nothing: containers
- * behind one NAT, two laptops, cluster workers and attackers look alike. So the address itself is probed, twice, which
- * instance is there.
+ * behind one NAT, two laptops, cluster workers and attackers look alike. So the address itself is probed, twice, to
+ * find which instance is there.
  */
 export class AddressConflicts {
   readonly #ports: AddressPorts;
@@ -34,8 +34,8 @@ export class AddressConflicts {
    * new one.
    */
   readonly #contested = new Set<Entry>();
-  /** Instances with an open question, and the addresses it is about. */
-  readonly #asking = new WeakMap<Entry, readonly Endpoint[]>();
+  /** Instances with an open conflict, and their addresses. */
+  readonly #unresolved = new WeakMap<Entry, readonly Endpoint[]>();
   #isClosed = false;
 
   constructor(ports: AddressPorts) {
@@ -43,16 +43,16 @@ export class AddressConflicts {
   }
 
   /**
-   * Asks about a new instance if it holds an address of another one: it is not called until the address has answered.
+   * Checks a new instance that holds an address of another one: it is not called until the address has answered.
    */
-  question(newcomer: Entry): void {
+  check(newcomer: Entry): void {
     const { targets } = newcomer;
     const isTaken = this.#nextHolder(newcomer) !== undefined;
-    if (isTaken && this.#asking.get(newcomer) === targets) return;
-    this.#ports.prober.hold(newcomer, isTaken);
+    if (isTaken && this.#unresolved.get(newcomer) === targets) return;
+    this.#ports.prober.suspend(newcomer, isTaken);
     if (!isTaken) return;
-    this.#asking.set(newcomer, targets);
-    void this.#ask(newcomer, targets);
+    this.#unresolved.set(newcomer, targets);
+    void this.#resolve(newcomer, targets);
   }
 
   /** Restores shared addresses after a restart: pairs remain until they are released. */
@@ -84,8 +84,8 @@ export class AddressConflicts {
   }
 
   /**
-   * Removes dead holders. A machine that lost its power returns before silence could remove its old process, which
-   * still looked alive when the new one registered. Once it is dead, the old id is removed, whatever else would keep it.
+   * Removes dead holders. A machine that lost power returns before silence could remove its old process, which
+   * still looked alive when the new one registered. Once it is dead, the old id is removed regardless of self-preservation.
    */
   #removeDead(): void {
     for (const holder of this.#contested) {
@@ -98,30 +98,30 @@ export class AddressConflicts {
     }
   }
 
-  /** Stops asking. Idempotent. */
+  /** Stops all checks. Idempotent. */
   close(): void {
     this.#isClosed = true;
   }
 
   /**
-   * Asks until no conflict is left at its addresses. If the instance moves meanwhile, another question replaces this
+   * Probes until no conflict is left at its addresses. If the instance moves meanwhile, another check replaces this
    * one.
    */
-  async #ask(newcomer: Entry, targets: readonly Endpoint[]): Promise<void> {
+  async #resolve(newcomer: Entry, targets: readonly Endpoint[]): Promise<void> {
     const isOpen = (): boolean => !this.#isClosed && newcomer.present && newcomer.targets === targets;
     for (let next = this.#nextHolder(newcomer); next !== undefined; next = this.#nextHolder(newcomer)) {
-      const answers = await this.#answers(newcomer, next.target);
+      const answers = await this.#probeTwice(newcomer, next.target);
       if (!isOpen()) return;
       const isClear = await this.#decide(newcomer, next.target, answers);
-      if (!isClear) await this.#wait(ASK_AGAIN_AFTER * this.#ports.policy.intervalMs);
+      if (!isClear) await this.#wait(RETRY_AFTER * this.#ports.policy.intervalMs);
       if (!isOpen()) return;
     }
-    this.#asking.delete(newcomer);
-    this.#ports.prober.hold(newcomer, false);
+    this.#unresolved.delete(newcomer);
+    this.#ports.prober.suspend(newcomer, false);
   }
 
   /** The ids that answer at the endpoint, probed twice. */
-  async #answers(newcomer: Entry, target: Endpoint): Promise<readonly (string | null)[]> {
+  async #probeTwice(newcomer: Entry, target: Endpoint): Promise<readonly (string | null)[]> {
     const first = await this.#ports.prober.opinion(newcomer, target);
     return first === null ? [null] : [first, await this.#ports.prober.opinion(newcomer, target)];
   }
@@ -132,7 +132,7 @@ export class AddressConflicts {
     const holders = table.holders(newcomer).filter((taken) => taken.target === target);
     const isNew = (id: string | null): boolean => id === newcomer.id;
     const isOld = (id: string | null): boolean => holders.some(({ holder }) => holder.id === id);
-    const open = holders.map(({ holder }) => holder).filter((holder) => !this.#share(newcomer, holder));
+    const open = holders.map(({ holder }) => holder).filter((holder) => !this.#isSharing(newcomer, holder));
     const holder = open.find(({ id }) => answers.includes(id)) ?? open[0];
     if (holder === undefined) return true; // the conflict is already resolved
     if (!answers.every((id) => isNew(id) || isOld(id))) return false;
@@ -217,7 +217,7 @@ export class AddressConflicts {
 
   /** Another holder of one of its addresses, unless they are known to share it. */
   #nextHolder(newcomer: Entry): ReturnType<InstanceTable['holders']>[number] | undefined {
-    return this.#ports.table.holders(newcomer).find(({ holder }) => !this.#share(newcomer, holder));
+    return this.#ports.table.holders(newcomer).find(({ holder }) => !this.#isSharing(newcomer, holder));
   }
 
   /** True if both still hold a common address. */
@@ -226,7 +226,7 @@ export class AddressConflicts {
     return one.targets.some(({ host, port }) => other.targets.some((its) => its.port === port && its.host === host));
   }
 
-  #share(one: Entry, other: Entry): boolean {
+  #isSharing(one: Entry, other: Entry): boolean {
     return this.#sharing.get(one)?.has(other) === true;
   }
 

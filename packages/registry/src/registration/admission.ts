@@ -97,7 +97,7 @@ export class Admission {
     return isIP(found.address) === 0 ? 'not-found' : { address: plain(found.address) };
   }
 
-  /** Why it may not be called there; null: it may. */
+  /** The reason for which it may not be called there; null: it may. */
   #refusalOf(endpoint: Endpoint, found: Found, peerAddress: string): string | null {
     if (typeof found !== 'object') return `${endpoint.host} does not resolve to an address`;
     const { address } = found;

@@ -60,7 +60,7 @@ export interface OverridePorts {
   readonly engine: LifecycleEngine;
   readonly table: InstanceTable;
   readonly writeBehind: Pick<WriteBehind, 'acknowledge'>;
-  /** The entry of an id, or why there is none. */
+  /** The entry of an id, or the refusal. */
   readonly entryOf: (id: string) => Outcome<Entry>;
 }
 
@@ -180,7 +180,7 @@ export class Overrides {
     }
   }
 
-  /** How long the patch applies from now, ms; Infinity without an end. */
+  /** The duration of the patch from now, ms; Infinity without an end. */
   #durationOf({ untilMs }: InstancePatch): Outcome<number> {
     if (untilMs === undefined || untilMs === null) return { ok: true, value: Infinity };
     const wall = this.#ports.time.wall();
@@ -198,7 +198,7 @@ function hasAny(override: Override | undefined, settings: ReadonlySet<OverrideSe
   return override !== undefined && SETTINGS.some((setting) => settings.has(setting) && override[setting] !== null);
 }
 
-/** The override after the patch, or why the patch is refused. */
+/** The override after the patch, or the refusal. */
 function patchedOverride(entry: Entry, patch: InstancePatch, origin: PatchOrigin): Outcome<Override | null> {
   if (entry.vitals.phase === 'LEAVING') return refuse('LEAVING', `${entry.id} is leaving.`);
   const next = withPatch(entry.override, patch, origin);
@@ -227,7 +227,7 @@ function invalid(path: string, received: string, allowed: string): Outcome<never
   return { ok: false, problem: { code: 'INVALID', detail, fix, flaws: [{ path, received, allowed }] } };
 }
 
-/** The settings that have ended, and those that are still in force. */
+/** The event of settings that have ended, with those that are still in force. */
 function expiryEvent(
   expired: ReadonlySet<OverrideSetting>,
   before: Override,
@@ -241,7 +241,7 @@ function expiryEvent(
   return { kind: 'admin', by: 'registry', text: `${ended.join(', ')} ended: the time set for it is over${rest}` };
 }
 
-/** The action of an operator, with the name of the operator. */
+/** The event, with the name of the operator. */
 function withAuthor(what: Happening, who: string | undefined): Happening {
   return who === undefined ? what : { ...what, text: `${what.text} (${who})` };
 }

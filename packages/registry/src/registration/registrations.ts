@@ -31,10 +31,10 @@ export interface RegistrationPorts {
   readonly limits: Limits;
 }
 
-/** A registered instance; `drawn`: the secret, if the registry generated it. */
+/** A registered instance; `secret`: its secret, if the registry generated it. */
 export interface Enrolled {
   readonly entry: Entry;
-  readonly generatedSecret: string | undefined;
+  readonly secret: string | undefined;
 }
 
 /** Handles registrations: checks id, address and limits, and stores before it acknowledges. */
@@ -70,7 +70,7 @@ export class Registrations {
     if (!enrolled.ok) return enrolled;
     // it left during the registration
     if (known !== undefined && !isStaying(known)) return this.register(registration, peer);
-    return { ok: true, value: { entry: enrolled.value, generatedSecret } };
+    return { ok: true, value: { entry: enrolled.value, secret: generatedSecret } };
   }
 
   /**
@@ -106,7 +106,7 @@ export class Registrations {
     table.add(entry);
     engine.enter(entry);
     prober.add(entry, { spread: false });
-    addresses.question(entry);
+    addresses.check(entry);
     return { ok: true, value: entry };
   }
 
@@ -131,7 +131,7 @@ export class Registrations {
     }
   }
 
-  /** Why this id may not register now; null: it may. */
+  /** The refusal if this id may not register now; null: it may. */
   #refusalOf(registration: Registration, secret: string): Outcome<never> | null {
     const { id, service, namespace = 'default' } = registration;
     const entry = this.#ports.table.get(id);
@@ -220,7 +220,7 @@ export class Registrations {
     }
     this.#ports.engine.apply(entry, { type: 'register', moved });
     this.#ports.prober.callNow(entry);
-    if (moved) this.#ports.addresses.question(entry);
+    if (moved) this.#ports.addresses.check(entry);
     return { ok: true, value: entry };
   }
 

@@ -6,7 +6,7 @@ import { MemoryStore } from './memory.js';
 import type { StoreFault, Write } from './store.js';
 import { WriteBehind } from './write-behind.js';
 
-/** A write-behind on a disk that is full or slow on request. */
+/** A write-behind on a store that is full or slow on request. */
 class WriteBehindFixture {
   readonly time = new ManualTime();
   readonly log = recordingLog();

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { PERMISSIONS } from '../../access/permissions.js';
 import { RegistryFixture } from '../../registry.fixture.js';
 import { buildApp } from '../server.js';
-import { ENDPOINT, Guarded } from './authorization.fixture.js';
+import { ENDPOINT, GuardedRegistry } from './authorization.fixture.js';
 import type { Answer, Question } from './authorization.fixture.js';
 import { TokenEntrance } from './authorization.js';
 import { Pki } from './pki.fixture.js';
@@ -94,7 +94,7 @@ function requestOf(
 }
 
 describe('every route', () => {
-  let registry: Guarded;
+  let registry: GuardedRegistry;
   const bearers = new Map<Column, string | null>();
   /** Registered with a token that was revoked, or has expired, since. */
   const lapsed = new Map<Column, { id: string; secret: string }[]>();
@@ -102,7 +102,7 @@ describe('every route', () => {
   let operator = '';
 
   beforeAll(async () => {
-    registry = await Guarded.make();
+    registry = await GuardedRegistry.make();
     const ofOrders = { role: 'service', services: ['orders', 'pay-*'] } as const;
     const brief = await registry.token({ ...ofOrders, expiresAt: systemTime.wall() + 3_000 });
     const doomed = await registry.token(ofOrders);
@@ -234,7 +234,7 @@ describe('every route', () => {
 describe.each(['tokens and certificates', 'certificates'] as const)(
   'every route over TLS, where it asks for %s',
   (request) => {
-    let registry: Guarded;
+    let registry: GuardedRegistry;
     let pki: Pki;
     const certificates = new Map<string, Pair>();
     let operator: Pair;
@@ -242,7 +242,7 @@ describe.each(['tokens and certificates', 'certificates'] as const)(
 
     beforeAll(async () => {
       pki = await Pki.make();
-      registry = await Guarded.make();
+      registry = await GuardedRegistry.make();
       const orders = { sans: ['URI:rollcall:service:orders', 'URI:rollcall:service:pay-*'] };
       const server = await pki.sign({ sans: ['IP:127.0.0.1'] });
       service = await pki.sign(orders);

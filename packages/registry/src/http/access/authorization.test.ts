@@ -313,7 +313,7 @@ describe('a stream whose connection is closed since a certificate may have been 
     const ended: string[] = [];
     const hold = (name: string): object => {
       const request = { headers: {}, query: {}, socket: {} };
-      entrance.hold(request as never, { token: 'aaaaaaaaaa' }, () => ended.push(name));
+      entrance.track(request as never, { token: 'aaaaaaaaaa' }, () => ended.push(name));
       return request.socket;
     };
     const socket = hold('retired');

@@ -26,17 +26,17 @@ export interface Authorization {
   visitorOf(request: FastifyRequest): Pick<Grant, 'role' | 'id'> | null;
   /** The identity that ends an instance; null: none. */
   enderOf(request: FastifyRequest): Ender | null;
-  /** Why it may not register this instance; null: it may. */
+  /** The refusal to register this instance; null: it may. */
   registrationRefusal(request: FastifyRequest, registration: Registration): Problem | null;
-  /** Why it may not report another instance; null: it may. */
+  /** The refusal to report another instance; null: it may. */
   suspicionRefusal(request: FastifyRequest, suspicion: Suspicion): Problem | null;
   /**
    * Calls `end` when the token or certificate behind a stream becomes invalid: for a line, that of the registration of
    * its instance or the certificate of this connection; otherwise that of the request. Call the result when the stream
    * is over.
    */
-  hold(request: FastifyRequest, stream: Pick<Watcher, 'token'>, end: () => void): () => void;
-  /** Why the credentials of this request are not sufficient any more; null: they are. */
+  track(request: FastifyRequest, stream: Pick<Watcher, 'token'>, end: () => void): () => void;
+  /** The refusal if the credentials of this request are not sufficient any more; null: they are. */
   refusalOf(request: FastifyRequest): Problem | null;
 }
 
@@ -55,7 +55,7 @@ export const OPEN_ENTRANCE: Authorization = {
   },
   registrationRefusal: () => null,
   suspicionRefusal: () => null,
-  hold: () => nothing,
+  track: () => nothing,
   refusalOf: () => null,
 };
 
@@ -93,7 +93,7 @@ export class TokenEntrance implements Authorization {
   readonly #passedGuard = new WeakSet<FastifyRequest>();
   /** Requests with a wrong or missing token or secret, regardless of the answer. */
   readonly #failures = new WeakSet<FastifyRequest>();
-  /** How to end each stream, and whether it may continue. */
+  /** The functions that end each stream, and that check whether it may continue. */
   readonly #streams = new Map<() => void, () => boolean>();
   readonly #routes: string[] = [];
   #isComplete = false;
@@ -199,7 +199,7 @@ export class TokenEntrance implements Authorization {
     return reporter.ok ? this.#scopeRefusal(request, reporter.value.namespace, reporter.value.service) : null;
   }
 
-  hold(request: FastifyRequest, stream: Pick<Watcher, 'token'>, end: () => void): () => void {
+  track(request: FastifyRequest, stream: Pick<Watcher, 'token'>, end: () => void): () => void {
     const standing = this.#standings.get(request);
     const own = standing?.kind === 'valid' ? standing.grant.id : null;
     const isGood = (id: string | null): boolean => this.#parts.tokens?.isValid(id) === true;

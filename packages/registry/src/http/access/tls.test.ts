@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { embedRegistry } from '../../embed.js';
 import { startRegistry } from '../start.js';
 import { ENDPOINT } from './authorization.fixture.js';
-import { TestPki, DAY_MS, createSkewedTime, soon } from './tls.fixture.js';
+import { TestPki, DAY_MS, createSkewedTime, POLL } from './tls.fixture.js';
 
 let pki: TestPki;
 beforeAll(async () => {
@@ -45,7 +45,7 @@ describe('a registry over TLS', () => {
 
   it('without caFile is open on loopback as before, and refuses other addresses', async () => {
     const log = recordingLog();
-    const { certFile, keyFile } = await pki.place();
+    const { certFile, keyFile } = await pki.writeFiles();
     const registry = await startRegistry({ port: 0, log, tls: { certFile, keyFile } });
     pki.add(registry);
     expect(registry.url).toMatch(/^https:/);
@@ -135,12 +135,12 @@ describe('a registry over TLS', () => {
 
   it('detects at once that a watcher has gone, and names the owner of a taken port', async () => {
     const registry = await pki.registry();
-    const { socket } = await pki.keeping(registry, pki.reader)('/api/v1/watch?service=*');
+    const { socket } = await pki.keepConnection(registry, pki.reader)('/api/v1/watch?service=*');
     const watchers = async () => (await registry.ask('/api/v1/registry', { certificate: pki.reader })).body.watchers;
     expect(await watchers()).toBe(1);
     // as when its process is killed: no goodbye of TLS
     socket.destroy();
-    await expect.poll(watchers, soon).toBe(0);
+    await expect.poll(watchers, POLL).toBe(0);
     const { certFile, keyFile } = registry.files;
     const port = Number(new URL(registry.url).port);
     await expect(startRegistry({ port, tls: { certFile, keyFile } })).rejects.toMatchObject({
@@ -167,13 +167,13 @@ describe('a registry over TLS', () => {
     const sent = plainRequest(registry.url.replace('https:', 'http:'));
     sent.end();
     await once(sent, 'error');
-    await expect.poll(() => registry.log.texts('warn').join('\n'), soon).toContain('the URL must begin with https://');
+    await expect.poll(() => registry.log.texts('warn').join('\n'), POLL).toContain('the URL must begin with https://');
   });
 
   it('warns of a certificate that is for another name', async () => {
     const log = recordingLog();
     const other = await pki.pki.sign({ sans: ['DNS:registry.internal'] });
-    const { certFile, keyFile } = await pki.place(other);
+    const { certFile, keyFile } = await pki.writeFiles(other);
     const registry = await startRegistry({ port: 0, log, tls: { certFile, keyFile } });
     pki.add(registry);
     expect(log.texts('warn').join('\n')).toContain('is for DNS:registry.internal, not for 127.0.0.1');
@@ -185,11 +185,11 @@ describe('a registry over TLS', () => {
   it('warns once two weeks before its certificate expires, and once when it has', async () => {
     const log = recordingLog();
     const time = createSkewedTime();
-    const { certFile, keyFile } = await pki.place();
+    const { certFile, keyFile } = await pki.writeFiles();
     pki.add(await startRegistry({ port: 0, log, time, tls: { certFile, keyFile } }));
     expect(log.texts('warn').join('\n')).toMatch(/expires in (?:48 h|2 days) .*: put a new one/);
     time.laterMs = 3 * DAY_MS;
-    await expect.poll(() => log.texts('error').length, soon).toBeGreaterThan(0);
+    await expect.poll(() => log.texts('error').length, POLL).toBeGreaterThan(0);
     expect(log.texts('error').join('\n')).toContain('has expired');
     expect(log.texts('warn').filter((text) => text.includes('expires in'))).toHaveLength(1);
   });
@@ -217,7 +217,7 @@ describe('files of TLS', () => {
   });
 
   it('reject a certificate and key that do not match, and insecure together with caFile', async () => {
-    const tls = await pki.place();
+    const tls = await pki.writeFiles();
     const keyFile = await pki.pki.write('another.key', pki.orders.key);
     await expect(startRegistry({ port: 0, tls: { ...tls, keyFile } })).rejects.toMatchObject({
       code: 'OPTION_INVALID',

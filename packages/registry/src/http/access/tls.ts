@@ -60,10 +60,10 @@ export interface Clients {
 const CHECK_EVERY_MS = 1_000;
 /** Timeout of a TLS handshake, ms. */
 const HANDSHAKE_MS = 5_000;
-/** How long requests under way may take when trust changes, ms; all clients are affected, revoked or not. */
+/** Maximum duration of requests under way when trust changes, ms; all clients are affected, revoked or not. */
 const GRACE_MS = 1_000;
 const DAY_MS = 86_400_000;
-/** How long before its expiry the log warns about the registry's own certificate, ms. */
+/** Time before the expiry of the registry's own certificate at which the log warns, ms. */
 const WARN_BEFORE_MS = 14 * DAY_MS;
 /** The log warns about a revocation list when this share of its lifetime is left: some live a month, some an hour. */
 const WARN_BEFORE_RATIO = 0.25;

@@ -67,7 +67,7 @@ export class Queue {
   #isArmed = false;
   #hasCome = false;
   #skippedTurns = 0;
-  /** When the work of this turn began; null: none has begun. */
+  /** Start of the work of this turn; null: none has begun. */
   #workedFrom: number | null = null;
   #restsUntil = -Infinity;
 

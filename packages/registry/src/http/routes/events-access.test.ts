@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { PERMISSIONS } from '../../access/permissions.js';
-import { Guarded } from '../access/authorization.fixture.js';
+import { GuardedRegistry } from '../access/authorization.fixture.js';
 
 /** Every way to ask for events: each filter alone, both directions of paging, and all namespaces. */
 const QUERIES = [
@@ -18,11 +18,11 @@ const QUERIES = [
 ];
 
 describe('access to events', () => {
-  let registry: Guarded;
+  let registry: GuardedRegistry;
   let bearers: Record<'service' | 'foreign' | 'reader' | 'operator' | 'revoked', string>;
 
   beforeAll(async () => {
-    registry = await Guarded.make();
+    registry = await GuardedRegistry.make();
     const service = await registry.token({ role: 'service', services: ['orders'] });
     const foreign = await registry.token({ role: 'service', services: ['shop/stock'] });
     const reader = await registry.token();

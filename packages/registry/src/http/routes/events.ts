@@ -2,7 +2,7 @@ import { EVENT_KINDS, ID_PATTERN, MAX_NAMES_PER_REQUEST, STATES } from '@rollcal
 import type { FastifyPluginCallback, FastifyRequest } from 'fastify';
 import type { EventQuery, Outcome } from '../../registry-api.js';
 import { flawed, sendOutcome } from '../exchange/problem.js';
-import { limitOf, listOf, namesOf, namespaceOf, numberOf, wordsOf } from '../exchange/request.js';
+import { limitOf, listOf, namesOf, namespaceOf, numberOf, enumOf } from '../exchange/request.js';
 import type { RouteContext } from '../route-context.js';
 
 /** The history: events with their subjects and reasons. */
@@ -30,9 +30,9 @@ function queryOf(request: FastifyRequest): Outcome<EventQuery> {
   if (!services.ok) return services;
   const instances = idsOf(request);
   if (!instances.ok) return instances;
-  const kinds = wordsOf(request, 'kind', EVENT_KINDS);
+  const kinds = enumOf(request, 'kind', EVENT_KINDS);
   if (!kinds.ok) return kinds;
-  const states = wordsOf(request, 'state', STATES);
+  const states = enumOf(request, 'state', STATES);
   if (!states.ok) return states;
   const timeRange = timeRangeOf(request);
   if (!timeRange.ok) return timeRange;

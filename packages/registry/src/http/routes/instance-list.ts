@@ -5,7 +5,7 @@ import { INSTANCE_SORTS } from '../../queries/instance-query.js';
 import type { InstanceSort } from '../../queries/instance-query.js';
 import type { InstanceQuery, Outcome } from '../../registry-api.js';
 import { flawed, sendOutcome } from '../exchange/problem.js';
-import { flagOf, limitOf, listOf, namesOf, namespaceOf, wordsOf } from '../exchange/request.js';
+import { flagOf, limitOf, listOf, namesOf, namespaceOf, enumOf } from '../exchange/request.js';
 import type { RouteContext } from '../route-context.js';
 
 /** A pattern longer than any text that is searched finds nothing. */
@@ -26,9 +26,9 @@ function queryOf(request: FastifyRequest): Outcome<InstanceQuery> {
   if (!namespace.ok) return namespace;
   const services = namesOf(request, 'service');
   if (!services.ok) return services;
-  const states = wordsOf(request, 'state', STATES);
+  const states = enumOf(request, 'state', STATES);
   if (!states.ok) return states;
-  const admins = wordsOf(request, 'admin', ADMIN_STATES);
+  const admins = enumOf(request, 'admin', ADMIN_STATES);
   if (!admins.ok) return admins;
   const callable = flagOf(request, 'callable');
   if (!callable.ok) return callable;

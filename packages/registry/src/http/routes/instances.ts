@@ -5,14 +5,14 @@ import type { Load } from '../../metrics/host-budget.js';
 
 import type { Outcome } from '../../registry-api.js';
 import { sendOutcome, sendProblem } from '../exchange/problem.js';
-import { checkName, flagOf, listOf, namespaceOf, numberOf, peerOf, wordsOf } from '../exchange/request.js';
+import { checkName, flagOf, listOf, namespaceOf, numberOf, peerOf, enumOf } from '../exchange/request.js';
 import { sendShared } from '../exchange/response-coding.js';
 import { filtered, Views } from '../exchange/views.js';
 import type { Newest, ServiceQuestion } from '../exchange/views.js';
 import type { RouteContext } from '../route-context.js';
 
 const MAX_WAIT_MS = 60_000;
-/** How long a long poll may outlast its wait before its connection counts as idle. */
+/** Time by which a long poll may outlast its wait before its connection counts as idle. */
 const SLACK_MS = 10_000;
 
 /** Routes for people, scripts and other programs. */
@@ -99,7 +99,7 @@ function readQuery(request: FastifyRequest, name: string): Outcome<Query> {
   if (!waitMs.ok) return waitMs;
   const heartbeats = flagOf(request, 'heartbeats');
   if (!heartbeats.ok) return heartbeats;
-  const states = wordsOf(request, 'state', STATES);
+  const states = enumOf(request, 'state', STATES);
   if (!states.ok) return states;
   return {
     ok: true,
@@ -136,8 +136,8 @@ async function waitForChange(
   const response = reply.raw;
   const known = views.newest(namespace, name);
   if (!known.ok || isNewer(known.value, revision)) return NOTHING;
-  const over = new AbortController();
-  const wake = (): void => over.abort();
+  const abort = new AbortController();
+  const wake = (): void => abort.abort();
   let isClosing = false;
   const endNow = (): void => {
     isClosing = true;
@@ -156,8 +156,8 @@ async function waitForChange(
   response.socket?.setTimeout(waitMs + SLACK_MS);
   response.once('close', wake);
   lasting.add(endNow);
-  const release = authorization.hold(request, watching.value, wake);
-  await sleep(time, waitMs, { signal: over.signal, background: true });
+  const release = authorization.track(request, watching.value, wake);
+  await sleep(time, waitMs, { signal: abort.signal, background: true });
   response.off('close', wake);
   lasting.delete(endNow);
   release();

@@ -12,7 +12,7 @@ import { listOf, namesOf, namespaceOf, numberOf, peerOf } from '../exchange/requ
 import { SECURITY_HEADERS } from '../exchange/security-headers.js';
 import type { RouteContext } from '../route-context.js';
 
-/** How long a stream that was ended may take to hand over its last bytes. */
+/** Time that an ended stream has to hand over its last bytes. */
 const CLOSE_TIMEOUT_MS = 1000;
 /**
  * The shortest silence that a client may request, ms: more frequent signs of life would cost more than they are worth.
@@ -114,7 +114,7 @@ function openStream(context: RouteContext, order: WatchOrder, stream: EventStrea
     ...(value.services === undefined ? {} : { 'rollcall-services': String(value.services) }),
     ...(order.beatMs === undefined ? {} : { 'rollcall-beat-ms': String(order.beatMs) }),
   };
-  stream.open({ facts, onPeerClosed: () => value.closed(), release: context.authorization.hold(request, value, cut) });
+  stream.open({ facts, onPeerClosed: () => value.closed(), release: context.authorization.track(request, value, cut) });
 }
 
 interface Opening {

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Change, Following, GuardedWrite, Item, ClusterStore } from './cluster-store.js';
 
-/** How the suite reaches one implementation. */
+/** The access of the suite to one implementation. */
 export interface ClusterStoreFixture {
-  /** A connection of its own to the same data, which a test closes or the fixture does. */
+  /** Opens another connection to the same data, which the test or the fixture closes. */
   open(): Promise<ClusterStore>;
   /** Lets this much time pass, ms. */
   pass(ms: number): Promise<void>;
@@ -17,7 +17,7 @@ export interface ClusterStoreFixture {
 const POLL_MS = 20;
 const TRIES = 1_000;
 
-/** Everything that one follower was sent. */
+/** Records everything that one follower receives. */
 class Recorder {
   readonly revisions: number[] = [];
   readonly view = new Map<string, Item>();
