@@ -134,7 +134,7 @@ const MAX_SHOWN = 8;
 const MAX_SHOWN_CHARACTERS = 120;
 
 const UNNAMED_FIX =
-  'Add URI:rollcall:service:<name>, URI:rollcall:reader or URI:rollcall:operator to them when it is signed, or tell the registry ' +
+  'Add URI:rollcall:service:<name>, URI:rollcall:reader or URI:rollcall:operator to them when it is signed, or configure the registry ' +
   "what one of them may do: the option tls.certificates, [{ san: 'DNS:orders.prod.internal', role: 'service', services: ['orders'] }].";
 const TWO_FIX = 'Give the service and the operator a certificate each.';
 

@@ -16,7 +16,7 @@ function setUp(max?: number) {
 }
 
 describe('Traffic', () => {
-  it('has sums of each whole step since it began, oldest first, 0 where no caller reported any', () => {
+  it('has sums of each whole step since its start, oldest first, 0 without a report', () => {
     const { time, traffic } = setUp();
     expect(traffic.read(ALL)).toEqual({ stepMs: 5_000, points: [] });
     traffic.note(pair('web', 'orders'), sample(10, 4));

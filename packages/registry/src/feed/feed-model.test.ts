@@ -290,7 +290,7 @@ describe('any sequence of operations', () => {
     holds(commands);
   });
 
-  it('S6: also across epochs, and a known instance is removed only by a tombstone', () => {
+  it('S6: copies converge across epochs, and a known instance is removed only by a tombstone', () => {
     holds([...commands, restarts]);
   });
 });

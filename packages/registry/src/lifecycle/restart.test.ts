@@ -67,7 +67,7 @@ class RestartFixture implements ProbeProtocol {
 
   async call({ port }: Endpoint, { nonce, purpose }: HeartbeatCall): Promise<ProbeOutcome> {
     const id = this.#idsByPort.get(port);
-    this.calls.push({ id: id ?? `nobody at ${port}`, afterMs: this.bench.time.now() - this.#startedAt });
+    this.calls.push({ id: id ?? `nothing at ${port}`, afterMs: this.bench.time.now() - this.#startedAt });
     if (this.#vanished.has(port)) return { kind: 'failed', text: 'no connection within 2000 ms', ms: 2_000 };
     if (id === undefined) return { kind: 'refused', text: 'connect ECONNREFUSED', ms: 1 };
     if (purpose !== 'opinion') this.registry.beat(id, secretOf(id), { nonce, seq: (this.#seq += 1) });

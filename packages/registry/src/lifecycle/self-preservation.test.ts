@@ -341,7 +341,7 @@ function breachOf(moments: readonly Moment[], of: string | null): string | null 
 }
 
 describe('the invariants', () => {
-  it('S7: silence never acts on more than 15 % of the ten-minute peak within ten minutes, nor in the first hour of a mass', () => {
+  it('S7: let silence never act on more than 15 % of the ten-minute peak within ten minutes, nor in the first hour of a mass', () => {
     fc.assert(
       fc.property(history, (plan) => {
         const moments = live(plan);
@@ -351,7 +351,7 @@ describe('the invariants', () => {
     );
   });
 
-  it('a hold ends by itself: an hour and the longest window later, silence may act again', () => {
+  it('end each hold: silence may act again an hour and the longest window later', () => {
     fc.assert(
       fc.property(history, (plan) => {
         const moments = live([...plan, ...plan.slice(-1).map((last) => ({ ...last, ticks: 300 }))]);
@@ -364,7 +364,7 @@ describe('the invariants', () => {
     );
   });
 
-  it('services that are gone leave no state', () => {
+  it('leave no state of services that are gone', () => {
     const watch = new Watch();
     for (let index = 0; index < 100; index += 1) watch.later(1_000).see({ [`service-${index}`]: [1, 5] });
     watch.later(1_000).see({});

@@ -36,7 +36,7 @@ describe('the prober', () => {
     expect(fixture.network.calls.length - before).toBe(calls);
   });
 
-  it('reports why an instance fails in a valid reason, whatever its answer contained', async () => {
+  it('reports a failure of an instance as a valid reason for any content of its answer', async () => {
     const fixture = await RegistryFixture.start();
     const ports = Array.from({ length: 16 }, (_, at) => 3001 + at);
     for (const port of ports) fixture.addService('x'.repeat(128), port, false);

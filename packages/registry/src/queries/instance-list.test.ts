@@ -49,7 +49,7 @@ it('sorts by state worst first, and by since the newest first', () => {
   expect(idsOf(createTable(), { sort: 'since' })).toEqual(['4', '3', '2', '1', '0']);
 });
 
-it('lets through as callable what isCallable lets through', () => {
+it('filters callable instances as isCallable does', () => {
   const drained = createTable((index) => (index === 0 ? { admin: 'DRAINING' } : {}));
   for (const table of [createTable(), drained]) {
     const callable = table.all().flatMap(({ id, record }) => (isCallable(record) ? [id.slice(-1)] : []));
@@ -68,7 +68,7 @@ it('sorts a service before those whose names begin with its name', () => {
 
 const ORDERS = INSTANCE_SORTS.flatMap((sort) => [false, true].map((isReversed) => ({ sort, isReversed })));
 
-it.each(ORDERS)('each page begins where the one before ended, by $sort, reversed: $isReversed', (order) => {
+it.each(ORDERS)('continues each page after the one before, by $sort, reversed: $isReversed', (order) => {
   const seen: string[] = [];
   let after: InstanceQuery['after'] = null;
   do {

@@ -43,7 +43,7 @@ describe('the event of a patch', () => {
     expect(event).toMatchObject({ text: 'weight back to its own 100 by an operator', reason: null });
   });
 
-  it('names only what changed', async () => {
+  it('names only the changed settings', async () => {
     const fixture = await startWithOrders();
     await amendAndReadEvent(fixture, { weight: 10, metadata: { track: 'canary' } });
     const both = await amendAndReadEvent(fixture, { admin: 'DRAINING', weight: 10, metadata: { track: 'canary' } });

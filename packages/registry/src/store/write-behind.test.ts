@@ -217,7 +217,7 @@ describe('write-behind', () => {
     expect(await fixture.found()).toEqual(['a†2']);
   });
 
-  it('repeats all owed changes when it is closed, and logs what is lost', async () => {
+  it('repeats all owed changes when it is closed, and logs lost ones', async () => {
     const fixture = new WriteBehindFixture();
     fixture.isFull = true;
     await fixture.remember(put('a', 1), put('b', 2));

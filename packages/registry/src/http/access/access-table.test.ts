@@ -190,17 +190,17 @@ describe('every route', () => {
     });
   }
 
-  it('a HEAD of it is as its GET', async () => {
+  it('answers a HEAD like its GET', async () => {
     expect((await registry.ask('/api/v1/services', { method: 'HEAD' })).status).toBe(401);
     expect((await registry.ask('/api/v1/services', { method: 'HEAD', bearer: operator })).status).toBe(200);
   });
 
-  it('another method of it, and an unknown path, reveal nothing else', async () => {
+  it('reveals nothing by another method or an unknown path', async () => {
     expect((await registry.ask('/api/v1/services', { method: 'PUT' })).status).toBe(405);
     expect((await registry.ask('/api/v1/nothing')).status).toBe(404);
   });
 
-  it('the operator header of an open registry grants no rights', async () => {
+  it('grants no rights for the operator header of an open registry', async () => {
     const { id } = await registry.enrol(service);
     const headers = { 'x-rollcall-operator': '1' };
     expect((await registry.ask(`/api/v1/instances/${id}`, { method: 'DELETE', headers })).status).toBe(401);
@@ -213,7 +213,7 @@ describe('every route', () => {
     expect(patched.status).toBe(403);
   });
 
-  it('no token or secret appears in the log, in an answer, or in what the registry reports about itself', async () => {
+  it('reveals no token or secret in the log, in an answer, or in the status of the registry', async () => {
     const about = await registry.ask('/api/v1/registry', { bearer: operator });
     expect(about.body).toMatchObject({
       access: 'tokens',

@@ -243,8 +243,8 @@ describe('a revocation list that goes out of date', () => {
   });
 });
 
-describe('once the files have changed', () => {
-  it('a revoked certificate is refused after one second of the registry’s clock, and has no connection after two', async () => {
+describe('a registry whose files have changed', () => {
+  it('refuses a revoked certificate after one second of the registry’s clock, and ends its connections after two', async () => {
     const doomed = await pki.pki.sign({ sans: ['URI:rollcall:reader'] });
     const { time, tls, meet, rewrite } = await clocked('clocked.crl');
     const before = await meet(doomed);
@@ -261,7 +261,7 @@ describe('once the files have changed', () => {
     await closed;
   });
 
-  it('the former ones stay in use if Node cannot use the new ones, which is logged once', async () => {
+  it('keeps the former ones if Node cannot use the new ones, and logs that once', async () => {
     const { time, log, files, tls, server, meet } = await clocked('unusable.crl');
     const setContext = server.setSecureContext.bind(server);
     server.setSecureContext = () => {

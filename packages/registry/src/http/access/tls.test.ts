@@ -110,7 +110,7 @@ describe('a registry over TLS', () => {
     expect((await registry.ask('/api/v1/services', { certificate: twoNames })).status).toBe(403);
   });
 
-  it('records in its log and history which certificate did what', async () => {
+  it('records the certificate of each action in its log and history', async () => {
     const registry = await pki.registry();
     const { id } = await registry.enrol(pki.orders);
     await registry.ask(`/api/v1/instances/${id}`, {

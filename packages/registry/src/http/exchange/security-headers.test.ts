@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createRequester } from '../asking.fixture.js';
+import { createRequester } from '../request.fixture.js';
 import { SECURITY_HEADERS } from './security-headers.js';
 
 describe('the security headers', () => {
@@ -61,7 +61,7 @@ describe('the security headers', () => {
     expect((await ask('/api/v1/services', headers)).statusCode).toBe(status);
   });
 
-  it('a form in a foreign page has no effect', async () => {
+  it('give a form in a foreign page no effect', async () => {
     const ask = await createRequester();
     const form = { origin: 'http://evil.example', 'content-type': 'application/x-www-form-urlencoded' };
     expect((await ask('/api/v1/register', form, 'POST')).statusCode).toBe(403);

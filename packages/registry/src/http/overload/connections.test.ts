@@ -54,14 +54,14 @@ const CROWD = '10.0.0.9';
 const SOURCE = '10.0.0.5';
 const openOf = (sockets: readonly FakeSocket[]): readonly boolean[] => sockets.map(({ isOpen }) => isOpen);
 
-describe('at the limit, a new connection replaces', () => {
-  it('the one that has waited longest', () => {
+describe('at the limit, a new connection', () => {
+  it('replaces the one that has waited longest', () => {
     const { enter } = room(2);
     const sockets = [enter(CROWD), enter(CROWD), enter(CROWD), enter(CROWD)];
     expect(openOf(sockets)).toEqual([false, false, true, true]);
   });
 
-  it('one of the source with most waiting ones, regardless of age', () => {
+  it('replaces one of the source with most waiting ones, regardless of age', () => {
     const { enter } = room(4);
     const mine = enter(SOURCE);
     const theirs = [enter(CROWD), enter(CROWD), enter(CROWD)];
@@ -70,7 +70,7 @@ describe('at the limit, a new connection replaces', () => {
     expect(openOf(theirs)).toEqual([false, true, true]);
   });
 
-  it('none with a request under way, until that is answered', () => {
+  it('replaces none with a request under way, until that is answered', () => {
     const { enter, ask } = room(2);
     const [stream, poll] = [enter(CROWD), enter(CROWD)];
     ask(stream);
@@ -83,7 +83,7 @@ describe('at the limit, a new connection replaces', () => {
     expect(openOf([stream, poll, third])).toEqual([true, false, true]);
   });
 
-  it('one with an incomplete body, and none with a complete one', () => {
+  it('replaces one with an incomplete body, and none with a complete one', () => {
     const { enter, ask } = room(2);
     const [slow, whole] = [enter(CROWD), enter(CROWD)];
     ask(slow, 10);
@@ -92,7 +92,7 @@ describe('at the limit, a new connection replaces', () => {
     expect(openOf([slow, whole])).toEqual([false, true]);
   });
 
-  it('one of the next source, when the largest has gone', () => {
+  it('replaces one of the next source when the largest has gone', () => {
     const { enter } = room(5);
     const first = [enter(CROWD), enter(CROWD), enter(CROWD)];
     const second = [enter(SOURCE), enter(SOURCE)];
@@ -103,7 +103,7 @@ describe('at the limit, a new connection replaces', () => {
   });
 });
 
-it('closed connections make room', () => {
+it('frees the place of a closed connection', () => {
   const { enter } = room(2);
   const first = enter(CROWD);
   const second = enter(CROWD);
@@ -112,7 +112,7 @@ it('closed connections make room', () => {
   expect(openOf([second, third])).toEqual([true, true]);
 });
 
-it('over TLS, a request on the second socket belongs to the connection', () => {
+it('assigns a request on the second socket of TLS to its connection', () => {
   const { enter, ask, server } = room(2, true);
   const raw = enter(CROWD);
   const secure = new EventEmitter();
@@ -122,7 +122,7 @@ it('over TLS, a request on the second socket belongs to the connection', () => {
   expect(openOf([raw, ...others])).toEqual([true, false, true]);
 });
 
-it('over TLS, a finished handshake affects no other connection', () => {
+it('affects no other connection by a finished handshake', () => {
   const { enter, server } = room(1_000, true);
   const others = Array.from({ length: 500 }, () => enter(CROWD));
   const raw = enter(CROWD);

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
-import { createRequester } from '../asking.fixture.js';
+import { createRequester } from '../request.fixture.js';
 import { SECURITY_HEADERS } from '../exchange/security-headers.js';
 
 /** The address of a file that the dashboard's page loads. */

@@ -48,7 +48,7 @@ describe('access to events', () => {
     }
   });
 
-  it.each(QUERIES)('every role reads the same with ?%s, as read access is not limited to namespaces', async (query) => {
+  it.each(QUERIES)('?%s gives every role the same, as read access is not limited to namespaces', async (query) => {
     const { reader, ...others } = bearers;
     const wanted = await registry.ask(`/api/v1/events?${query}`, { bearer: reader });
     expect(wanted.status).toBe(200);
@@ -58,7 +58,7 @@ describe('access to events', () => {
     }
   });
 
-  it('no response contains a token or a secret of an instance', async () => {
+  it('reveals no token and no secret of an instance', async () => {
     for (const query of QUERIES) await registry.ask(`/api/v1/events?${query}`, { bearer: bearers.operator });
     const output = registry.texts.join('\n');
     expect(output).toContain('"seq"');

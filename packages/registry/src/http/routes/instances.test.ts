@@ -94,7 +94,7 @@ describe('the view of a service', () => {
 });
 
 describe('a long poll', () => {
-  it('is answered at once when something is newer than what the caller knows', async () => {
+  it('is answered at once if the view is newer than the revision of the caller', async () => {
     const { orders, ask } = await serve();
     orders.view = { revision: 9, removed: [{ id: 'a', revision: 6 }] };
     expect(await ask('orders?revision=5&waitMs=30000')).toMatchObject({ revision: 9 });

@@ -93,7 +93,7 @@ interface Context {
 }
 
 function itWrites({ store }: Context): void {
-  it('lists what was written, sorted by key, with its revisions', async () => {
+  it('lists the written items, sorted by key, with their revisions', async () => {
     const first = await store().write([put('b', '1'), put('é', 'ü\u{1f600}')]);
     const second = await store().write([put('a', '2'), put('b', '3')]);
     expect(second.revision).toBe(first.revision + 1);

@@ -201,7 +201,7 @@ describe('a folder that is not at its path any more', () => {
     expect(await place.found()).toEqual(['a', 'b']);
   });
 
-  it('is noticed at a write: what is written to the moved folder is neither acknowledged nor found when it is back', async () => {
+  it('is noticed at a write: a record in the moved folder is neither acknowledged nor found when it is back', async () => {
     const away = join(root, 'away');
     await rename(place.folder, away);
     await expect(place.store.write(put('refused'))).rejects.toThrow('is gone');
