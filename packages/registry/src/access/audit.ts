@@ -23,7 +23,7 @@ export interface AuditEntry {
 }
 
 /** The actor as text without secrets. */
-export function whoText(standing: Standing): string {
+export function actorText(standing: Standing): string {
   if ('grant' in standing) {
     const { id, role } = standing.grant;
     return `${role} ${isCertificateId(id) ? 'certificate' : 'token'} ${id}`;

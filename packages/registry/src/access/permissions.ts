@@ -69,7 +69,8 @@ function forAnyone(path: string, about: string): Permission {
 }
 
 const INSTANCE = '/api/v1/instances/:id';
-const OF_ITSELF = 'by its secret, while the token of its registration is valid, or with a certificate for its service';
+const BY_INSTANCE =
+  'by its secret, while the token of its registration is valid, or with a certificate for its service';
 
 /**
  * The permissions if tokens or certificates are required: the only table, which the HTTP layer enforces,
@@ -83,7 +84,7 @@ export const PERMISSIONS: readonly Permission[] = [
     acts: true,
     about: 'a service that the token or certificate names',
   },
-  { method: 'POST', path: `${INSTANCE}/heartbeat`, who: ['instance'], acts: false, about: OF_ITSELF },
+  { method: 'POST', path: `${INSTANCE}/heartbeat`, who: ['instance'], acts: false, about: BY_INSTANCE },
   {
     method: 'POST',
     path: `${INSTANCE}/suspect`,
@@ -91,8 +92,8 @@ export const PERMISSIONS: readonly Permission[] = [
     acts: false,
     about: 'any instance; where `by` is an instance, one of a service that the token or certificate names',
   },
-  { method: 'POST', path: `${INSTANCE}/drain`, who: ['instance'], acts: true, about: OF_ITSELF },
-  { method: 'DELETE', path: INSTANCE, who: ['instance', 'operator'], acts: true, about: `the instance ${OF_ITSELF}` },
+  { method: 'POST', path: `${INSTANCE}/drain`, who: ['instance'], acts: true, about: BY_INSTANCE },
+  { method: 'DELETE', path: INSTANCE, who: ['instance', 'operator'], acts: true, about: `the instance ${BY_INSTANCE}` },
   { method: 'PATCH', path: INSTANCE, who: ['operator'], acts: true, about: '' },
   { method: 'POST', path: `${INSTANCE}/call`, who: ['operator'], acts: true, about: '' },
   {
@@ -100,7 +101,7 @@ export const PERMISSIONS: readonly Permission[] = [
     path: '/api/v1/watch',
     who: [...READERS, 'instance'],
     acts: false,
-    about: `with \`instance\`: the instance ${OF_ITSELF}; it reads there whatever its service may read`,
+    about: `with \`instance\`: the instance ${BY_INSTANCE}; it reads there whatever its service may read`,
   },
   reading('/api/v1/services'),
   reading('/api/v1/services/:name'),

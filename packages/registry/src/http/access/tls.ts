@@ -12,7 +12,7 @@ import {
   EXPIRED,
   expiryOf,
   sansOf,
-  troubleOf,
+  errorCodeOf,
   untrusted,
 } from '../../access/client-certificates.js';
 import type { CertificateRule, ClientCertificate } from '../../access/client-certificates.js';
@@ -203,7 +203,7 @@ export class ServerTls implements Clients {
     const known = socket.authorized
       ? clientCertificate(read, this.#tls.certificates ?? [])
       : {
-          standing: untrusted(certificateIdOf(read), troubleOf(read, String(socket.authorizationError))),
+          standing: untrusted(certificateIdOf(read), errorCodeOf(read, String(socket.authorizationError))),
           expiresAt: -Infinity,
         };
     this.#known.set(socket, known);

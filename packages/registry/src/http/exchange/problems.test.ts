@@ -106,13 +106,13 @@ const PROVOKE: Readonly<Record<ProblemCode, () => Promise<any>>> = {
     return beat();
   },
   CERTIFICATE_UNTRUSTED: async () => {
-    const court = await TestPki.make();
+    const pki = await TestPki.make();
     cleanups.push(async () => {
-      await court.clear();
-      await court.close();
+      await pki.clear();
+      await pki.close();
     });
-    const certificate = await court.pki.sign({ sans: ['URI:rollcall:reader'], isExpired: true });
-    const { body } = await (await court.registry()).ask('/api/v1/services', { certificate });
+    const certificate = await pki.pki.sign({ sans: ['URI:rollcall:reader'], isExpired: true });
+    const { body } = await (await pki.registry()).ask('/api/v1/services', { certificate });
     return body;
   },
   FORBIDDEN: async () => (await open())({ path: '/api/v1/services', headers: { origin: 'http://evil.example' } }),

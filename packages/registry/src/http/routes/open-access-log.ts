@@ -1,7 +1,7 @@
 import type { onSendHookHandler } from 'fastify';
 import { Audit } from '../../access/audit.js';
 import { permissionOf } from '../../access/permissions.js';
-import { aboutOf, OPEN_ENTRANCE } from '../access/authorization.js';
+import { auditDetails, OPEN_ENTRANCE } from '../access/authorization.js';
 import { peerOf, secretOf } from '../exchange/request.js';
 import type { RouteContext } from '../route-context.js';
 
@@ -21,7 +21,7 @@ export function openAccessLog(context: Pick<RouteContext, 'insecure' | 'log' | '
       const who = isByInstance ? 'the instance itself' : isByOperator ? 'an operator' : 'anonymous';
       const what = `${method} ${url.split('?', 1)[0] ?? ''}`;
       if (context.insecure || who === 'an operator') {
-        audit.acted({ who, from: peerOf(request).address, what, about: aboutOf(request, true), status });
+        audit.acted({ who, from: peerOf(request).address, what, about: auditDetails(request, true), status });
       }
     }
     done(null, payload);
