@@ -130,8 +130,8 @@ export function permissionOf(method: string, path: string): Permission | null {
 }
 
 /**
- * The refusal if these credentials do not permit a route of a registry that requires `required`; null: they do. The secret of an
- * instance is checked by the engine.
+ * The refusal if these credentials do not permit a route of a registry that requires `required`; null: they do. The
+ * secret of an instance is checked by the engine.
  */
 export function refusalOf(
   { method, path, who }: Permission,

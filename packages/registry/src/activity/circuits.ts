@@ -13,8 +13,8 @@ const MINUTE_MS = 60_000;
 /** The maximum of open circuits per caller; more are not followed. */
 const MAX_OPEN_PER_CALLER = 200;
 /**
- * The maximum of open circuits of all callers, some 100 bytes each: beyond it, those of the caller that reported longest ago
- * are forgotten.
+ * The maximum of open circuits of all callers, some 100 bytes each: beyond it, those of the caller that reported
+ * longest ago are forgotten.
  */
 const MAX_OPEN_TOTAL = 50_000;
 /** Open circuits of a caller are forgotten after this time without a report of it. */

@@ -9,7 +9,9 @@ export type Happening = Pick<RegistryEvent, 'kind' | 'by' | 'text' | 'untilMs'> 
 
 /** The maximum of events of the whole registry. */
 const MAX_EVENTS = 10_000;
-/** The maximum of events per instance; fewer that do not report its state: each of operators' actions and of minor ones. */
+/**
+ * The maximum of events per instance; fewer that do not report its state: each of operators' actions and of minor ones.
+ */
 const MAX_PER_INSTANCE = 64;
 const MAX_MINOR_PER_INSTANCE = 16;
 /** The maximum in all timelines, a few hundred bytes each: above it a timeline that grows keeps `MIN_PER_INSTANCE`. */

@@ -1,5 +1,7 @@
 import type { NotListening } from '@rollcall/core';
-/** Spans in which this registry could not listen (paused, blocked, overloaded): no heartbeat counts as missed in them. */
+/**
+ * Spans in which this registry could not listen (paused, blocked, overloaded): no heartbeat counts as missed in them.
+ */
 
 /** Monotonic ms. */
 export interface ListeningGap {
@@ -16,7 +18,9 @@ const MAX_KEPT = 128;
  */
 const MIN_INTERVALS = 0.25;
 
-/** The newest 128 spans of the last five minutes, in memory. Spans shorter than a quarter of an interval are left out. */
+/**
+ * The newest 128 spans of the last five minutes, in memory. Spans shorter than a quarter of an interval are left out.
+ */
 export class ListeningGaps {
   #gaps: readonly ListeningGap[] = [];
 

@@ -10,7 +10,9 @@ afterEach(async () => {
   await Promise.all(open.splice(0).map((registry) => registry.close()));
 });
 
-/** Starts a registry that ends with the test; returns a function that sends it requests. The body of `/` stays unread. */
+/**
+ * Starts a registry that ends with the test; returns a function that sends it requests. The body of `/` stays unread.
+ */
 export async function createRequester() {
   const registry = await startRegistry({ port: 0 });
   open.push(registry);

@@ -49,7 +49,9 @@ export interface ServeOptions {
   readonly registry: RegistryApi;
   /** 0 … 65535; 0 is any free one. Default 1337. */
   readonly port?: number;
-  /** The address to listen on. Default `127.0.0.1`; anything but loopback needs `tokens`, `tls.caFile`, or `insecure`. */
+  /**
+   * The address to listen on. Default `127.0.0.1`; anything but loopback needs `tokens`, `tls.caFile`, or `insecure`.
+   */
   readonly host?: string;
   /**
    * Accepts that, without tokens and certificates, every client that reaches the port may register, read and remove.
@@ -96,7 +98,9 @@ export interface RegistryServer {
 const HEADERS_MS = 5_000;
 const REQUEST_MS = 10_000;
 const IDLE_MS = 30_000;
-/** Interval of Node's checks for late headers and requests, ms: those found are closed at once, which delays all others. */
+/**
+ * Interval of Node's checks for late headers and requests, ms: those found are closed at once, which delays all others.
+ */
 const LATENESS_CHECK_MS = 250;
 /** Maximum duration of requests under way when the server closes, ms. */
 const GRACE_MS = 1_000;

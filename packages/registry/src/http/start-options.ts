@@ -49,7 +49,10 @@ export interface StartOptions
    * preset's.
    */
   readonly intervalMs?: number;
-  /** How long a service may take to answer Heartbeat-1, 1 ms to 0.4 intervals. Default min(the preset's, 0.4 × intervalMs). */
+  /**
+   * How long a service may take to answer Heartbeat-1, 1 ms to 0.4 intervals. Default min(the preset's, 0.4 ×
+   * intervalMs).
+   */
   readonly timeoutMs?: number;
   /**
    * When an instance changes its state, in intervals; the meaning and range of each: docs/OPTIONS.md. Default: those of

@@ -276,7 +276,8 @@ export class InstanceTable {
   }
 
   /**
-   * `healthy`: another instance of its service is HEALTHY. `callable`: another one can stand in for it (`isSubstitute`).
+   * `healthy`: another instance of its service is HEALTHY. `callable`: another one can stand in for it
+   * (`isSubstitute`).
    */
   substitutes(entry: Entry): { readonly healthy: boolean; readonly callable: boolean } {
     const service = this.#services.get(entry.serviceKey);

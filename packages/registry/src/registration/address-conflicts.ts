@@ -85,7 +85,8 @@ export class AddressConflicts {
 
   /**
    * Removes dead holders. A machine that lost power returns before silence could remove its old process, which
-   * still looked alive when the new one registered. Once it is dead, the old id is removed regardless of self-preservation.
+   * still looked alive when the new one registered. Once it is dead, the old id is removed regardless of
+   * self-preservation.
    */
   #removeDead(): void {
     for (const holder of this.#contested) {

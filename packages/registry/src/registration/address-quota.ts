@@ -6,8 +6,8 @@ import { sourceOf, Tally } from '../instances/quotas.js';
 import { isOwnAddress } from './admission.js';
 
 /**
- * Maximum of instances at one address: each conflict probes the address, and more processes behind one address could not
- * be distinguished.
+ * Maximum of instances at one address: each conflict probes the address, and more processes behind one address could
+ * not be distinguished.
  */
 const MAX_PER_ADDRESS = 32;
 /**

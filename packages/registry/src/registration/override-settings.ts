@@ -15,9 +15,9 @@ export interface PatchOrigin {
 }
 
 /**
- * The override after `patch`; null if no setting is left, and the same object if nothing changes. The reason and end of a
- * patch apply to the settings that it names, or to all settings if it names none: a setting that is made without an end
- * has none, whatever applied before.
+ * The override after `patch`; null if no setting is left, and the same object if nothing changes. The reason and end of
+ * a patch apply to the settings that it names, or to all settings if it names none: a setting that is made without an
+ * end has none, whatever applied before.
  */
 export function withPatch(before: Override | null, patch: InstancePatch, origin: PatchOrigin): Override | null {
   const values: Values = {

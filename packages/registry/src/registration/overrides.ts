@@ -65,10 +65,11 @@ export interface OverridePorts {
 }
 
 /**
- * The settings of operators for instances, kept apart from the instances' own values: a registration replaces the values
- * and never the settings, even if silence had removed the instance before. A setting never changes a state. It is stored
- * before it is acknowledged. It ends with the tombstone or goodbye of its instance, or at its own end: by monotonic time
- * from the moment it was set, and after a restart by the wall clock, for at most the time that was left when it was stored.
+ * The settings of operators for instances, kept apart from the instances' own values: a registration replaces the
+ * values and never the settings, even if silence had removed the instance before. A setting never changes a state. It
+ * is stored before it is acknowledged. It ends with the tombstone or goodbye of its instance, or at its own end: by
+ * monotonic time from the moment it was set, and after a restart by the wall clock, for at most the time that was left
+ * when it was stored.
  */
 export class Overrides {
   readonly #ports: OverridePorts;
@@ -95,8 +96,8 @@ export class Overrides {
   }
 
   /**
-   * Applies a patch of an operator; `who` is the operator as text. Refused: INVALID, NOT_FOUND, ENDED, LEAVING; NOT_READY
-   * if it cannot be stored.
+   * Applies a patch of an operator; `who` is the operator as text. Refused: INVALID, NOT_FOUND, ENDED, LEAVING;
+   * NOT_READY if it cannot be stored.
    */
   async amend(id: string, patch: InstancePatch, who?: string): Promise<Outcome<Entry>> {
     const { time, entryOf } = this.#ports;

@@ -99,7 +99,9 @@ export interface Store {
   readonly durable: boolean;
   load(): Promise<Contents>;
   write(writes: readonly Write[]): Promise<void>;
-  /** The fault that would refuse a write now; null: none is known. Omitted by stores that detect faults only by a write. */
+  /**
+   * The fault that would refuse a write now; null: none is known. Omitted by stores that detect faults only by a write.
+   */
   fault?(): StoreFault | null;
   /** Waits for writes under way. Idempotent. */
   close(): Promise<void>;
