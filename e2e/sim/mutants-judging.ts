@@ -107,7 +107,7 @@ export const JUDGING: readonly Mutant[] = [
     name: 'the last callable instance is not protected',
     breaks: ['S7', 'S8'],
     constraints: { kinds: ['block-in', 'block-out', 'cut-in'] },
-    plant: () => patch(InstanceTable.prototype, 'others', () => () => ({ healthy: true, callable: true })),
+    plant: () => patch(InstanceTable.prototype, 'substitutes', () => () => ({ healthy: true, callable: true })),
   },
   {
     name: 'self-preservation counts per moment, not in ten minutes',

@@ -65,7 +65,7 @@ export const KEEPING: readonly Mutant[] = [
         { kind: 'power', target: 'registry', at: 1_005, forMs: 500 },
       ],
     },
-    plant: () => patch(WriteBehind.prototype, 'untold', () => async () => null),
+    plant: () => patch(WriteBehind.prototype, 'waitUntilStored', () => async () => null),
   },
   {
     name: 'a removal is acknowledged before the disk has it',
@@ -78,7 +78,7 @@ export const KEEPING: readonly Mutant[] = [
         { kind: 'power', target: 'registry', at: 1_003, forMs: 500 },
       ],
     },
-    plant: () => patch(WriteBehind.prototype, 'untold', () => async () => null),
+    plant: () => patch(WriteBehind.prototype, 'waitUntilStored', () => async () => null),
   },
   {
     name: 'an operator setting is not stored',

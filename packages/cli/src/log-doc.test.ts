@@ -51,7 +51,7 @@ const DYNAMIC_LINES: Readonly<Record<string, readonly string[]>> = {
   'registry/src/access/token-file.ts … Until then those that were read last count.': [
     '<why the tokens cannot be read> Until then those that were read last count.',
   ],
-  'registry/src/runtime/throttled-log.ts this.#suppressed === 0 ? text : `${text} (${this.#suppressed} times more since it was last said.)`':
+  'registry/src/runtime/throttled-log.ts this.#suppressed === 0 ? text : `${text} (${this.#suppressed} times more since it was last logged.)`':
     [],
   'registry/src/store/disk/journal.ts messageOf(this.#ports.folder, error)': [
     '… does not take writes: …. They work again as soon as the disk does.',

@@ -53,12 +53,12 @@ describe('an embedded registry', () => {
     await expect(embed().close()).resolves.toBeUndefined();
   });
 
-  it('is refused in production unless it was made for that', async () => {
+  it('is refused in production unless it is configured for that', async () => {
     await expect(embed({ port: 0 }).start({ production: true })).rejects.toThrow(/NODE_ENV=production.*rollcall up/);
     await expect(embed({ port: 0, production: true }).start({ production: true })).resolves.toBeUndefined();
   });
 
-  it('refuses an option that does not exist when it is made', () => {
+  it('refuses an unknown option at construction', () => {
     expect(() => embed({ prot: 1 } as EmbedOptions)).toThrow('Did you mean port?');
   });
 
@@ -85,7 +85,7 @@ describe('an embedded registry', () => {
     expect(await replicaAt(successor.url)).not.toBe(before);
   });
 
-  it('tells the application that starts it who serves, unless it was given somebody else to tell', async () => {
+  it('logs the serving process to the application that starts it, unless it has a log of its own', async () => {
     const [own, applications] = [recordingLog(), recordingLog()];
     const registry = embed({ port: 0 });
     await registry.start({ ...development, log: applications });
@@ -96,7 +96,7 @@ describe('an embedded registry', () => {
     expect(applications.texts('info')).toHaveLength(1);
   });
 
-  it('keeps its folder: who takes over knows who was registered', async () => {
+  it('keeps its folder, so that its successor has the registered instances', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'rollcall-embed-'));
     const port = await freePort();
     const [time, log] = [new ManualTime(), recordingLog()];
@@ -127,11 +127,11 @@ describe('an embedded registry', () => {
     rmSync(folder, { recursive: true });
   });
 
-  it('has one place to keep things', () => {
+  it('accepts either a folder or a store', () => {
     expect(() => embed({ folder: '/nowhere', store: new MemoryStore() })).toThrow('leave one of them out');
   });
 
-  it('does not join a stranger', async () => {
+  it('does not join a server that is no registry', async () => {
     const stranger = createServer((socket) => socket.end('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}'));
     await new Promise<void>((resolve) => stranger.listen(0, '127.0.0.1', resolve));
     const { port } = stranger.address() as AddressInfo;
@@ -142,7 +142,7 @@ describe('an embedded registry', () => {
     stranger.close();
   });
 
-  it('goes on looking when it found a stranger: the port may have been about to become free', async () => {
+  it('probes again after a server that is no registry, as the port may become free', async () => {
     const stranger = createServer((socket) => socket.destroy());
     await new Promise<void>((resolve) => void stranger.listen(0, '127.0.0.1', resolve));
     const [time, log] = [new ManualTime(), recordingLog()];

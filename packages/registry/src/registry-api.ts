@@ -88,7 +88,7 @@ export interface Watcher {
   readonly services?: number;
 }
 
-/** How an instance is removed: by itself, with its secret, or by an operator. */
+/** The origin of a removal: the instance itself, with its secret, or an operator. */
 export type Ender = { readonly secret: Proof } | NonNullable<Operator>;
 
 /** The operator behind a request; null: it is not an operator. `who`: its description, if known. */

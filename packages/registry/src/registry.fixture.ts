@@ -16,21 +16,21 @@ export const refused: ProbeOutcome = { kind: 'refused', text: 'connect ECONNREFU
 export const silent: ProbeOutcome = { kind: 'failed', text: 'no answer within 2000 ms', ms: 2_000 };
 const PEER = { address: '10.0.0.5' };
 
-/** A network of one host: what answers at which port, and how. */
-export class Town implements ProbeProtocol {
+/** A network of one host; `responders`: the answers of its ports. */
+export class FakeNetwork implements ProbeProtocol {
   readonly protocol = 'tcp';
   readonly calls: HeartbeatCall[] = [];
-  readonly inhabitants = new Map<number, (call: HeartbeatCall) => ProbeOutcome | Promise<ProbeOutcome>>();
+  readonly responders = new Map<number, (call: HeartbeatCall) => ProbeOutcome | Promise<ProbeOutcome>>();
 
   async call(endpoint: Endpoint, call: HeartbeatCall): Promise<ProbeOutcome> {
     this.calls.push(call);
-    return this.inhabitants.get(endpoint.port)?.(call) ?? refused;
+    return this.responders.get(endpoint.port)?.(call) ?? refused;
   }
 
   close(): void {}
 }
 
-interface WorldOptions {
+interface FixtureOptions {
   readonly allowedNetworks?: readonly string[];
   readonly limits?: Partial<Limits>;
   /** The store of an earlier registry. */
@@ -38,19 +38,19 @@ interface WorldOptions {
   readonly meter?: Meter;
 }
 
-/** A registry, and services on the simulated host. */
-export class World {
+/** A registry, and services on a simulated host. */
+export class RegistryFixture {
   readonly time = new ManualTime();
   /** Total time this process was stopped: its clock went on, its timers did not. */
   stoppedMs = 0;
   /** Delay of its timers, as in an overloaded process. */
   lateMs = 0;
-  readonly town = new Town();
+  readonly network = new FakeNetwork();
   readonly log = recordingLog();
   readonly registry: Registry;
   readonly #seqs = new Map<string, number>();
 
-  constructor({ store = new MemoryStore(), limits, meter = noMeter, allowedNetworks = [] }: WorldOptions = {}) {
+  constructor({ store = new MemoryStore(), limits, meter = noMeter, allowedNetworks = [] }: FixtureOptions = {}) {
     this.registry = new Registry(
       {
         time: {
@@ -62,30 +62,35 @@ export class World {
         log: this.log,
         meter,
         store,
-        callers: [this.town],
+        callers: [this.network],
         resolve: async () => '10.0.0.5',
       },
       { policy: DEFAULT_POLICY, allowedNetworks, limits: { ...DEFAULT_LIMITS, ...limits }, freshEvery: 1 },
     );
   }
 
-  static async started(but: WorldOptions = {}): Promise<World> {
-    const world = new World(but);
-    await world.registry.start();
-    return world;
+  static async start(options: FixtureOptions = {}): Promise<RegistryFixture> {
+    const fixture = new RegistryFixture(options);
+    await fixture.registry.start();
+    return fixture;
   }
 
   /** Adds a service that answers as itself and, for calls other than opinions, sends a heartbeat at once if `beats`. */
-  moveIn(id: string, port: number, beats = true): void {
-    this.town.inhabitants.set(port, (call) => {
+  addService(id: string, port: number, beats = true): void {
+    this.network.responders.set(port, (call) => {
       if (beats && call.purpose !== 'opinion') this.beat(id, call.nonce);
       return { kind: 'answered', instance: id, nonce: call.nonce, ms: 2 };
     });
   }
 
-  register(id: string, port: number, but: Partial<Registration> = {}, peer = PEER): ReturnType<Registry['register']> {
+  register(
+    id: string,
+    port: number,
+    options: Partial<Registration> = {},
+    peer = PEER,
+  ): ReturnType<Registry['register']> {
     const endpoints = [{ protocol: 'tcp' as const, port }];
-    return this.registry.register({ id, service: 'orders', endpoints, secret: SECRET, ...but }, peer);
+    return this.registry.register({ id, service: 'orders', endpoints, secret: SECRET, ...options }, peer);
   }
 
   beat(id: string, nonce: string | null = null, secret = SECRET): ReturnType<Registry['beat']> {
@@ -95,7 +100,7 @@ export class World {
   }
 
   /** Opens a line; `frames` collects its frames. */
-  hold(id: string): { readonly watcher: Watcher; readonly frames: Frame[] } {
+  openLine(id: string): { readonly watcher: Watcher; readonly frames: Frame[] } {
     const frames: Frame[] = [];
     const order = {
       namespace: 'default',
@@ -117,8 +122,8 @@ export class World {
     return value(this.registry.instance(id));
   }
 
-  async healthy(id: string, port: number): Promise<void> {
-    this.moveIn(id, port);
+  async registerHealthy(id: string, port: number): Promise<void> {
+    this.addService(id, port);
     value(await this.register(id, port));
     await this.time.advanceBy(10);
     expect(this.record(id).state).toBe('HEALTHY');

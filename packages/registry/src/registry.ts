@@ -97,7 +97,7 @@ export interface RegistryOptions {
   readonly described?: Readonly<Record<string, DescribedOption>>;
 }
 
-/** The registry: which instances exist, in which state, and who watches them. No HTTP, no Nest. See `RegistryApi`. */
+/** The registry: the instances, their states, and their watchers. No HTTP, no Nest. See `RegistryApi`. */
 export class Registry implements RegistryApi {
   /** The id of this registry's history. */
   readonly epoch: string;
@@ -168,11 +168,11 @@ export class Registry implements RegistryApi {
     this.#addresses = new AddressConflicts({ ...shared, prober, engine });
     const rules = { resolve: ports.resolve, allowedNetworks, ownPort: () => this.#listening?.port ?? null };
     this.#registrations = new Registrations({ ...shared, engine, prober, addresses: this.#addresses, limits, rules });
-    this.#overrides = new Overrides({ ...shared, engine, known: (id) => this.#known(id) });
+    this.#overrides = new Overrides({ ...shared, engine, entryOf: (id) => this.#known(id) });
     this.#departures = new Departures({
       ...shared,
       engine,
-      known: (id) => this.#known(id),
+      entryOf: (id) => this.#known(id),
       authenticated: (id, secret) => this.#authenticated(id, secret),
     });
     this.#streams = new InstanceStreams({ ...shared, engine, prober });
@@ -232,7 +232,7 @@ export class Registry implements RegistryApi {
   async register(registration: Registration, peer: Peer): Promise<Outcome<Registered>> {
     if (!this.ready) return notReady();
     const enrolled = await this.#mutex.take(registration.id, () => this.#registrations.register(registration, peer));
-    return enrolled.ok ? { ok: true, value: this.#registered(enrolled.value.entry, enrolled.value.drawn) } : enrolled;
+    return enrolled.ok ? { ok: true, value: this.#registered(enrolled.value.entry, enrolled.value.secret) } : enrolled;
   }
 
   admits(id: string, secret: Proof): boolean {
@@ -247,7 +247,7 @@ export class Registry implements RegistryApi {
     if (beat.seq > entry.seq) {
       entry.seq = beat.seq;
       entry.lineClosedAt = null;
-      this.#beats.came(entry);
+      this.#beats.recordHeartbeat2(entry);
       const { returnedAt } = entry.vitals;
       this.#engine.apply(entry, { type: 'heartbeat-2' });
       this.#prober.onHeartbeat2(entry, { nonce: beat.nonce, isBack: entry.vitals.returnedAt !== returnedAt });
@@ -275,7 +275,7 @@ export class Registry implements RegistryApi {
   async amend(id: string, patch: InstancePatch, operator: Operator): Promise<Outcome<InstanceAnswer>> {
     if (!this.ready) return notReady();
     if (operator === null) return refuse('FORBIDDEN', 'Only an operator may change an instance.');
-    const changed = await this.#mutex.take(id, () => this.#overrides.tell(id, patch, operator.who));
+    const changed = await this.#mutex.take(id, () => this.#overrides.amend(id, patch, operator.who));
     return changed.ok ? { ok: true, value: this.#detail(changed.value) } : changed;
   }
 
@@ -333,7 +333,7 @@ export class Registry implements RegistryApi {
     if (operator === null) return refuse('FORBIDDEN', 'Only an operator may have an instance called.');
     const found = this.#known(id);
     if (!found.ok) return found;
-    const text = `an operator had it called at once${operator.who === undefined ? '' : ` (${operator.who})`}`;
+    const text = `called at once by an operator${operator.who === undefined ? '' : ` (${operator.who})`}`;
     this.#history.noteOf(found.value.record, { kind: 'admin', by: 'operator', text });
     this.#prober.callNow(found.value);
     return { ok: true, value: null };

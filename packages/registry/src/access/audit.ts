@@ -10,7 +10,7 @@ const MAX_FAILURES = 30;
 const MAX_LINES = 60;
 
 /** An action or attempt, with its actor and origin. */
-export interface Deed {
+export interface AuditEntry {
   /** The actor as text: `service token 1f…`, `an instance's secret`. */
   readonly who: string;
   /** The source address. */
@@ -23,7 +23,7 @@ export interface Deed {
 }
 
 /** The actor as text without secrets. */
-export function whoText(standing: Standing): string {
+export function actorText(standing: Standing): string {
   if ('grant' in standing) {
     const { id, role } = standing.grant;
     return `${role} ${isCertificateId(id) ? 'certificate' : 'token'} ${id}`;
@@ -56,8 +56,8 @@ export class Audit {
   }
 
   /** Logs an action. */
-  acted(deed: Deed): void {
-    this.#ports.log.info(`Access: ${textOf(deed)}`);
+  acted(entry: AuditEntry): void {
+    this.#ports.log.info(`Access: ${textOf(entry)}`);
   }
 
   /** Counts a refusal without a log line. */
@@ -66,25 +66,25 @@ export class Audit {
   }
 
   /** Logs or counts a refusal. */
-  refused(deed: Deed): void {
+  refused(entry: AuditEntry): void {
     if (this.#lines.take('', this.#ports.time.now()) > 0) {
       this.#suppressed += 1;
       return;
     }
     const others = this.#suppressed === 0 ? '' : ` (${this.#suppressed} others were refused since the last line)`;
     this.#suppressed = 0;
-    this.#ports.log.warn(`Access refused: ${textOf(deed)}${others}`);
+    this.#ports.log.warn(`Access refused: ${textOf(entry)}${others}`);
   }
 }
 
-function textOf({ who, from, what, about, status }: Deed): string {
+function textOf({ who, from, what, about, status }: AuditEntry): string {
   return `${who} from ${from}: ${printable(what)}${about === '' ? '' : ` ${printable(about)}`} → ${status}`;
 }
 
-const LONGEST = 300;
+const MAX_CHARACTERS = 300;
 
 function printable(text: string): string {
   return withoutTokens(text)
-    .slice(0, LONGEST)
+    .slice(0, MAX_CHARACTERS)
     .replaceAll(/[^\x20-\x7e…]/g, '?');
 }

@@ -15,7 +15,7 @@ const grantOf = (names: string | undefined, ...rules: readonly CertificateRule[]
 };
 
 describe('a client certificate', () => {
-  it('is known by its fingerprint, and ends when it says', () => {
+  it('is identified by its fingerprint, and has its own expiry', () => {
     expect(clientCertificate(read('URI:rollcall:reader'), [])).toMatchObject({
       id: 'cert:abcdef0123456789',
       expiresAt: Date.UTC(2026, 10, 26, 17, 48, 35),
@@ -37,7 +37,7 @@ describe('a client certificate', () => {
     ['URI:rollcall:operator', { role: 'operator', services: [] }],
     ['URI:rollcall:reader, URI:rollcall:operator', { role: 'operator', services: [] }],
     ['URI:rollcall:service:orders, URI:rollcall:reader', { role: 'service', services: ['orders'] }],
-  ])('with %s is %j', (names, grant) => {
+  ])('grants with %s: %j', (names, grant) => {
     expect(grantOf(names)).toEqual(grant);
   });
 
@@ -56,7 +56,7 @@ describe('a client certificate', () => {
       String.raw`"rollcall:service:a, URI:rollcall:operator"`,
     ],
     [String.raw`DNS:"x\", URI:rollcall:operator"`, 'DNS:"x'],
-  ])('with %j is nobody, and is told what was seen', (names, seen) => {
+  ])('has no identity with %j, and the refusal shows the names', (names, seen) => {
     const worth = worthOf(names);
     expect(worth.kind).toBe('nameless');
     expect(worth).toMatchObject({
@@ -65,13 +65,13 @@ describe('a client certificate', () => {
     });
   });
 
-  it('is not for a service and for an operator at once', () => {
+  it('cannot be for a service and for an operator at once', () => {
     expect(grantOf('URI:rollcall:service:orders, URI:rollcall:operator')).toContain(
       'for a service and for an operator',
     );
   });
 
-  it('repeats of what strangers wrote only little, and printably', () => {
+  it('shows only a short, printable part of foreign names', () => {
     const names = Array.from({ length: 40 }, (_, at) => `DNS:${'é'.repeat(500)}${at}`).join(', ');
     const worth = worthOf(names);
     const detail = worth.kind === 'nameless' ? worth.detail : '';
@@ -82,7 +82,7 @@ describe('a client certificate', () => {
 
 const orders = (san: string): CertificateRule => ({ san, role: 'service', services: ['orders'] });
 
-describe('a rule for certificates of others', () => {
+describe('a rule for certificates of an existing PKI', () => {
   it.each([
     ['DNS:orders.prod.internal', 'DNS:orders.prod.internal', true],
     ['DNS:orders.prod.internal', 'DNS:Orders.Prod.INTERNAL', true],
@@ -96,11 +96,11 @@ describe('a rule for certificates of others', () => {
     ['URI:spiffe://prod/orders', 'URI:spiffe://prod/orders', true],
     ['URI:spiffe://prod/orders', 'URI:spiffe://prod/orders/x', false],
     ['URI:spiffe://prod/orders', 'URI:spiffe://PROD/orders', false],
-  ])('%s is meant by %s: %s', (san, name, isMeant) => {
+  ])('matches %s by %s: %s', (san, name, isMeant) => {
     expect(worthOf(`DNS:other, ${name}`, orders(san)).kind).toBe(isMeant ? 'valid' : 'nameless');
   });
 
-  it('adds to what the certificate says itself', () => {
+  it('adds to the grants of the certificate itself', () => {
     const rules = [orders('DNS:a'), { san: 'DNS:a', role: 'service', services: ['pay-*'] } as const];
     expect(grantOf('DNS:a, URI:rollcall:service:mail', ...rules)).toEqual({
       role: 'service',
@@ -135,7 +135,7 @@ describe('a certificate that is not trusted', () => {
     ['DEPTH_ZERO_SELF_SIGNED_CERT', 'it has signed itself'],
     ['CRL_HAS_EXPIRED', 'out of date'],
     ['SOMETHING_NEW', 'could not be verified (SOMETHING_NEW)'],
-  ])('%s: says why, and what to do', (code, why) => {
+  ])('is refused with the cause and the fix: %s', (code, why) => {
     const { detail, fix } = untrusted('cert:0', code);
     expect(detail).toContain(why);
     expect(fix.length).toBeGreaterThan(20);

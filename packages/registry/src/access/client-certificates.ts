@@ -9,7 +9,7 @@ export interface CertificateRule {
    */
   readonly san: string;
   readonly role: Role;
-  /** For a `service`: what it may register and speak for, as `SERVICE_PATTERN`. Omitted for other roles. */
+  /** The services of a `service`, as `SERVICE_PATTERN`. Omitted for other roles. */
   readonly services?: readonly string[] | undefined;
 }
 
@@ -40,7 +40,7 @@ const ID_DIGITS = 16;
 /** The rights of a verified certificate. */
 export function clientCertificate(read: ReadCertificate, rules: readonly CertificateRule[]): ClientCertificate {
   const id = certificateIdOf(read);
-  return { id, expiresAt: expiryOf(read), worth: worthOf(id, sansOf(read.subjectAltName), rules) };
+  return { id, expiresAt: expiryOf(read), worth: validityOf(id, sansOf(read.subjectAltName), rules) };
 }
 
 export function certificateIdOf({ fingerprint256 }: Pick<ReadCertificate, 'fingerprint256'>): string {
@@ -74,18 +74,22 @@ export function sansOf(text: string | undefined): readonly string[] {
   return [];
 }
 
-const OURS = /^URI:rollcall:(?:service:(.+)|(reader|operator))$/;
+const ROLLCALL_URI = /^URI:rollcall:(?:service:(.+)|(reader|operator))$/;
 
-function worthOf(id: string, sans: readonly string[], rules: readonly CertificateRule[]): ClientCertificate['worth'] {
+function validityOf(
+  id: string,
+  sans: readonly string[],
+  rules: readonly CertificateRule[],
+): ClientCertificate['worth'] {
   const services = new Set<string>();
   const roles = new Set<Role>();
   for (const san of sans) {
-    const [, pattern, role] = OURS.exec(san) ?? [];
+    const [, pattern, role] = ROLLCALL_URI.exec(san) ?? [];
     if (role === 'reader' || role === 'operator') roles.add(role);
     if (pattern !== undefined && SERVICE_PATTERN.test(pattern)) services.add(pattern);
   }
   for (const rule of rules) {
-    if (!sans.some((san) => isMeant(rule.san, san))) continue;
+    if (!sans.some((san) => matchesSan(rule.san, san))) continue;
     if (rule.role === 'service') for (const service of rule.services ?? []) services.add(service);
     else roles.add(rule.role);
   }
@@ -99,7 +103,7 @@ function worthOf(id: string, sans: readonly string[], rules: readonly Certificat
   return { kind: 'valid', grant };
 }
 
-function isMeant(wanted: string, san: string): boolean {
+function matchesSan(wanted: string, san: string): boolean {
   if (!wanted.startsWith('DNS:')) return wanted === san;
   const [name, given] = [wanted.toLowerCase(), san.toLowerCase()];
   if (!name.startsWith('dns:*.')) return name === given;
@@ -119,27 +123,29 @@ function nameless(id: string, detail: string, fix: string): BadCertificate<'name
 /** Repeats names of a certificate only short and printable. */
 function unnamedText(sans: readonly string[]): string {
   if (sans.length === 0) return 'It has no subject alternative names.';
-  const shown = sans.slice(0, MAX_SHOWN).map((san) => san.slice(0, LONGEST_SHOWN).replaceAll(/[^\x20-\x7e]/g, '?'));
+  const shown = sans
+    .slice(0, MAX_SHOWN)
+    .map((san) => san.slice(0, MAX_SHOWN_CHARACTERS).replaceAll(/[^\x20-\x7e]/g, '?'));
   const more = sans.length > MAX_SHOWN ? ` and ${sans.length - MAX_SHOWN} more` : '';
   return `Its subject alternative names are ${shown.join(', ')}${more}.`;
 }
 
 const MAX_SHOWN = 8;
-const LONGEST_SHOWN = 120;
+const MAX_SHOWN_CHARACTERS = 120;
 
 const UNNAMED_FIX =
-  'Add URI:rollcall:service:<name>, URI:rollcall:reader or URI:rollcall:operator to them when it is signed, or tell the registry ' +
-  "what one of them may do: the option tls.certificates, [{ san: 'DNS:orders.prod.internal', role: 'service', services: ['orders'] }].";
+  'Add URI:rollcall:service:<name>, URI:rollcall:reader or URI:rollcall:operator to them when it is signed, or grant rights to ' +
+  "one of them with the option tls.certificates: [{ san: 'DNS:orders.prod.internal', role: 'service', services: ['orders'] }].";
 const TWO_FIX = 'Give the service and the operator a certificate each.';
 
 /** 401: a certificate that OpenSSL did not verify (`code`, as Node has it), or that has ended since. */
 export function untrusted(id: string, code: string): BadCertificate<'untrusted'> {
-  const [why, fix] = WHYS[code] ?? [`it could not be verified (${code})`, NEW_ONE];
+  const [why, fix] = CAUSES[code] ?? [`it could not be verified (${code})`, RENEW_FIX];
   return { kind: 'untrusted', id, detail: `Certificate ${id} is not trusted: ${why}.`, fix };
 }
 
 /** If revocation lists are required, OpenSSL misses that of a self-signed certificate, and reports only that. */
-export function troubleOf(
+export function errorCodeOf(
   { issuer, subject }: { readonly issuer: string; readonly subject: string },
   code: string,
 ): string {
@@ -151,25 +157,25 @@ const SELF_SIGNED = 'DEPTH_ZERO_SELF_SIGNED_CERT';
 /** The code of a certificate that is over. */
 export const EXPIRED = 'CERT_HAS_EXPIRED';
 
-const NEW_ONE = 'Have a new one signed by a CA that is in caFile of the registry.';
+const RENEW_FIX = 'Have a new one signed by a CA that is in caFile of the registry.';
 const UNSIGNED = [
   'no CA of this registry has signed it',
-  `${NEW_ONE} Send those between it and the CA along, too.`,
+  `${RENEW_FIX} Send those between it and the CA along, too.`,
 ] as const;
 const NO_LIST = [
   'no CA of this registry has signed it, or the registry has no revocation list of that one',
-  `${NEW_ONE} The list of each CA in the chain must be in crlFile.`,
+  `${RENEW_FIX} The list of each CA in the chain must be in crlFile.`,
 ] as const;
 const OLD_LIST = [
   'the revocation list of its CA is out of date, so the registry cannot check whether it was revoked',
   'Put a new list into crlFile of the registry; it is read at once.',
 ] as const;
 
-const WHYS: Readonly<Record<string, readonly [why: string, fix: string]>> = {
-  [EXPIRED]: ['it has expired', NEW_ONE],
+const CAUSES: Readonly<Record<string, readonly [why: string, fix: string]>> = {
+  [EXPIRED]: ['it has expired', RENEW_FIX],
   CERT_NOT_YET_VALID: ['it is not valid yet', 'Wait, or set the clocks of this machine and of the registry.'],
-  CERT_REVOKED: ['it was revoked', NEW_ONE],
-  [SELF_SIGNED]: ['it has signed itself', NEW_ONE],
+  CERT_REVOKED: ['it was revoked', RENEW_FIX],
+  [SELF_SIGNED]: ['it has signed itself', RENEW_FIX],
   SELF_SIGNED_CERT_IN_CHAIN: UNSIGNED,
   UNABLE_TO_GET_ISSUER_CERT: UNSIGNED,
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNSIGNED,

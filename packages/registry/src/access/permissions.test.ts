@@ -25,26 +25,26 @@ describe('the services of a token', () => {
     ['*/orders', 'default', 'orders', true],
     ['*/orders', 'shop', 'users', false],
     ['*/*', 'shop', 'users', true],
-  ])('%s, asked in namespace %s for %s: %s', (pattern, namespace, name, expected) => {
+  ])('match as %s in namespace %s the name %s: %s', (pattern, namespace, name, expected) => {
     expect(SERVICE_PATTERN.test(pattern)).toBe(true);
     expect(mayServe(service('other', pattern), namespace, name)).toBe(expected);
   });
 
   it.each(['', '/', 'a/', '/a', 'a/b/c', '**', '*a', 'a*b', 'Orders', 'or ders', 'a-/b', '-a', 'a/*b', '../a', 'a\n'])(
-    'are not written %j',
+    'cannot be %j',
     (pattern) => {
       expect(SERVICE_PATTERN.test(pattern)).toBe(false);
     },
   );
 
-  it('let nobody serve but a token of the role service', () => {
+  it('apply only to a token of the role service', () => {
     expect(mayServe(grant('operator', ['*']), 'default', 'orders')).toBe(false);
     expect(mayServe(service(), 'default', 'orders')).toBe(false);
   });
 
   const label = fc.stringMatching(/^[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?$/);
 
-  it('fit only themselves if they are whole names', () => {
+  it('match only themselves if they are whole names', () => {
     fc.assert(
       fc.property(label, label, label, (name, other, namespace) => {
         const token = service(`${namespace}/${name}`);
@@ -62,13 +62,13 @@ describe('the permission table', () => {
     expect(new Set(routes).size).toBe(routes.length);
   });
 
-  it('opens a HEAD as it opens the GET, and nothing that it does not name', () => {
+  it('permits a HEAD like its GET, and no unlisted route', () => {
     expect(permissionOf('HEAD', '/api/v1/services')).toBe(permissionOf('GET', '/api/v1/services'));
     expect(permissionOf('PUT', '/api/v1/services')).toBeNull();
     expect(permissionOf('GET', '/api/v1/secrets')).toBeNull();
   });
 
-  it('lets only an operator change what others say, and no reader change anything', () => {
+  it('lets only an operator change instances of others, and no reader change anything', () => {
     for (const { method, who, acts } of PERMISSIONS) {
       if (method !== 'GET') expect(who).not.toContain('reader');
       if (acts) expect(who).not.toContain('anyone');
@@ -76,7 +76,7 @@ describe('the permission table', () => {
     expect(permissionOf('PATCH', '/api/v1/instances/:id')?.who).toEqual(['operator']);
   });
 
-  it('says of a token that is not enough what would be', () => {
+  it('names the role that is required if that of a token is not sufficient', () => {
     const remove = permissionOf('DELETE', '/api/v1/instances/:id')!;
     expect(refusalOf(remove, { kind: 'valid', grant: grant('reader') }, TOKENS)).toMatchObject({
       code: 'FORBIDDEN',
@@ -90,7 +90,7 @@ describe('the permission table', () => {
     });
   });
 
-  it('tells a certificate that is not trusted from a token or secret that is wrong', () => {
+  it('distinguishes an untrusted certificate from a wrong token or secret', () => {
     const distrusted = {
       kind: 'untrusted',
       id: 'cert:0',
@@ -102,7 +102,7 @@ describe('the permission table', () => {
     }
   });
 
-  it('says of a token that is worth nothing why', () => {
+  it('reports why a token is not valid', () => {
     const read = permissionOf('GET', '/api/v1/services')!;
     const details = (['expired', 'revoked'] as const).map(
       (kind) => refusalOf(read, { kind, grant: grant('reader') }, TOKENS)?.detail,

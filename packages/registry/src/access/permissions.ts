@@ -6,7 +6,7 @@ export interface Grant {
   /** The id of the token or certificate; not a secret. */
   readonly id: string;
   readonly role: Role;
-  /** For a `service`: what it may register and speak for, as `SERVICE_PATTERN`. Empty for other roles. */
+  /** The services of a `service`, as `SERVICE_PATTERN`. Empty for other roles. */
   readonly services: readonly string[];
 }
 
@@ -38,7 +38,7 @@ export function isCertificateId(id: string): boolean {
 }
 
 /** The credentials that a registry accepts; one of them is enough. */
-export interface Asked {
+export interface RequiredCredentials {
   readonly tokens: boolean;
   readonly certificates: boolean;
 }
@@ -69,7 +69,8 @@ function forAnyone(path: string, about: string): Permission {
 }
 
 const INSTANCE = '/api/v1/instances/:id';
-const OF_ITSELF = 'by its secret, while the token of its registration is valid, or with a certificate for its service';
+const BY_INSTANCE =
+  'by its secret, while the token of its registration is valid, or with a certificate for its service';
 
 /**
  * The permissions if tokens or certificates are required: the only table, which the HTTP layer enforces,
@@ -83,7 +84,7 @@ export const PERMISSIONS: readonly Permission[] = [
     acts: true,
     about: 'a service that the token or certificate names',
   },
-  { method: 'POST', path: `${INSTANCE}/heartbeat`, who: ['instance'], acts: false, about: OF_ITSELF },
+  { method: 'POST', path: `${INSTANCE}/heartbeat`, who: ['instance'], acts: false, about: BY_INSTANCE },
   {
     method: 'POST',
     path: `${INSTANCE}/suspect`,
@@ -91,8 +92,8 @@ export const PERMISSIONS: readonly Permission[] = [
     acts: false,
     about: 'any instance; where `by` is an instance, one of a service that the token or certificate names',
   },
-  { method: 'POST', path: `${INSTANCE}/drain`, who: ['instance'], acts: true, about: OF_ITSELF },
-  { method: 'DELETE', path: INSTANCE, who: ['instance', 'operator'], acts: true, about: `the instance ${OF_ITSELF}` },
+  { method: 'POST', path: `${INSTANCE}/drain`, who: ['instance'], acts: true, about: BY_INSTANCE },
+  { method: 'DELETE', path: INSTANCE, who: ['instance', 'operator'], acts: true, about: `the instance ${BY_INSTANCE}` },
   { method: 'PATCH', path: INSTANCE, who: ['operator'], acts: true, about: '' },
   { method: 'POST', path: `${INSTANCE}/call`, who: ['operator'], acts: true, about: '' },
   {
@@ -100,7 +101,7 @@ export const PERMISSIONS: readonly Permission[] = [
     path: '/api/v1/watch',
     who: [...READERS, 'instance'],
     acts: false,
-    about: `with \`instance\`: the instance ${OF_ITSELF}; it reads there whatever its service may read`,
+    about: `with \`instance\`: the instance ${BY_INSTANCE}; it reads there whatever its service may read`,
   },
   reading('/api/v1/services'),
   reading('/api/v1/services/:name'),
@@ -129,14 +130,18 @@ export function permissionOf(method: string, path: string): Permission | null {
 }
 
 /**
- * Why these credentials do not permit a route of a registry that requires `asked`; null: they do. The secret of an
- * instance is checked by the engine.
+ * The refusal if these credentials do not permit a route of a registry that requires `required`; null: they do. The
+ * secret of an instance is checked by the engine.
  */
-export function refusalOf({ method, path, who }: Permission, standing: Standing, asked: Asked): Problem | null {
+export function refusalOf(
+  { method, path, who }: Permission,
+  standing: Standing,
+  required: RequiredCredentials,
+): Problem | null {
   if (who.includes('anyone')) return null;
   if (standing.kind === 'untrusted' || standing.kind === 'nameless') return badCertificate(standing);
   if (who.every((visitor) => visitor === 'instance') && standing.kind !== 'valid') return NO_SECRET;
-  if (standing.kind !== 'valid') return unauthenticated(standing, asked);
+  if (standing.kind !== 'valid') return unauthenticated(standing, required);
   const { id, role } = standing.grant;
   if (who.includes(role)) return null;
   const needed = who.filter((visitor) => visitor !== 'instance');
@@ -163,13 +168,15 @@ function badCertificate({ kind, detail, fix }: BadCertificate): Problem {
 
 type Unauthenticated = Exclude<Standing, { readonly kind: 'untrusted' | 'nameless' | 'valid' }>;
 
-/** A 401 with a fix. The holder of a known token is told its status, as it has proved that the token is its own. */
-function unauthenticated(standing: Unauthenticated, asked: Asked): Problem {
-  const fix = [...(asked.tokens ? [TOKEN_FIX] : []), ...(asked.certificates ? [CERTIFICATE_FIX] : [])].join(' Or: ');
-  return { code: 'UNAUTHORIZED', detail: detailOf(standing, asked), fix };
+/** A 401 with a fix. The holder of a known token learns its status, as it has proved that the token is its own. */
+function unauthenticated(standing: Unauthenticated, required: RequiredCredentials): Problem {
+  const fix = [...(required.tokens ? [TOKEN_FIX] : []), ...(required.certificates ? [CERTIFICATE_FIX] : [])].join(
+    ' Or: ',
+  );
+  return { code: 'UNAUTHORIZED', detail: detailOf(standing, required), fix };
 }
 
-function detailOf(standing: Unauthenticated, { tokens, certificates }: Asked): string {
+function detailOf(standing: Unauthenticated, { tokens, certificates }: RequiredCredentials): string {
   if (standing.kind === 'unknown') return 'The token is none of this registry.';
   if (standing.kind === 'expired') return `Token ${standing.grant.id} has expired.`;
   if (standing.kind === 'revoked') return `Token ${standing.grant.id} was revoked.`;
@@ -189,7 +196,7 @@ const TOKEN_FIX =
 const CERTIFICATE_FIX =
   'Connect with a client certificate that a CA of the registry has signed (services: ROLLCALL_CERT_FILE and ROLLCALL_KEY_FILE).';
 
-// ---- whose services -------------------------------------------------------------------------------------------------
+// ---- service patterns -----------------------------------------------------------------------------------------------
 
 const LABEL = '[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?';
 
@@ -214,7 +221,7 @@ function fits(pattern: string, namespace: string, service: string): boolean {
 }
 
 /** A 403 for a token or certificate of another service. */
-export function notYours({ id, services }: Grant, what: string): Problem {
+export function notOwnService({ id, services }: Grant, what: string): Problem {
   return {
     code: 'FORBIDDEN',
     detail: `${nameOf(id)} is for ${services.join(', ')}; received ${what}.`,

@@ -33,53 +33,53 @@ export const notReady = (): Outcome<never> => refuse('NOT_READY', 'The registry 
 const RAISE = (limit: string, what: string): string => `${what}, or raise ${limit} in the registry; then try again.`;
 
 /** The texts of each limit. */
-const WORDS: Record<Excess['limit'], (excess: Excess) => { readonly detail: string; readonly fix: string }> = {
+const TEXTS: Record<Excess['limit'], (excess: Excess) => { readonly detail: string; readonly fix: string }> = {
   maxInstances: ({ limit, max, count }) => ({
     detail: `This registry holds ${count} instances, and ${limit} is ${max}.`,
     fix: RAISE(limit, 'Remove instances that are not needed'),
   }),
-  maxInstancesPerSource: ({ limit, max, count, whose }) => ({
-    detail: `${count} instances were registered from ${whose}, and ${limit} is ${max}.`,
+  maxInstancesPerSource: ({ limit, max, count, subject }) => ({
+    detail: `${count} instances were registered from ${subject}, and ${limit} is ${max}.`,
     fix: RAISE(limit, 'Remove instances that are not needed'),
   }),
-  maxInstancesPerService: ({ limit, max, count, whose }) => ({
-    detail: `The service ${whose} has ${count} instances, and ${limit} is ${max}.`,
+  maxInstancesPerService: ({ limit, max, count, subject }) => ({
+    detail: `The service ${subject} has ${count} instances, and ${limit} is ${max}.`,
     fix: RAISE(limit, 'Remove instances that are not needed'),
   }),
-  maxInstancesPerToken: ({ limit, max, count, whose }) => ({
-    detail: `${nameOf(whose)} holds ${count} instances, and ${limit} is ${max}.`,
+  maxInstancesPerToken: ({ limit, max, count, subject }) => ({
+    detail: `${nameOf(subject)} holds ${count} instances, and ${limit} is ${max}.`,
     fix: RAISE(limit, 'Remove instances that are not needed, give each service a token or certificate of its own'),
   }),
-  maxRegistrationsPerToken: ({ limit, max, whose }) => ({
-    detail: `${nameOf(whose)} registers too often: ${limit} is ${max} at once, and as many a minute.`,
+  maxRegistrationsPerToken: ({ limit, max, subject }) => ({
+    detail: `${nameOf(subject)} registers too often: ${limit} is ${max} at once, and as many a minute.`,
     fix: RAISE(limit, 'Wait for Retry-After; register once for each process start'),
   }),
   maxWatchers: ({ limit, max, count }) => ({
     detail: `${count} streams and long polls are open, and ${limit} is ${max}.`,
     fix: RAISE(limit, 'Close streams that are not read'),
   }),
-  maxWatchersPerSource: ({ limit, max, count, whose }) => ({
-    detail: `${count} streams and long polls are open from ${whose}, and ${limit} is ${max}.`,
+  maxWatchersPerSource: ({ limit, max, count, subject }) => ({
+    detail: `${count} streams and long polls are open from ${subject}, and ${limit} is ${max}.`,
     fix: RAISE(limit, 'Close streams that are not read'),
   }),
-  newcomers: ({ max, whose }) => ({
-    detail: `${whose} registers new instances too fast: it may register ${max} at once, and ${max} a minute.`,
+  newcomers: ({ max, subject }) => ({
+    detail: `${subject} registers new instances too fast: it may register ${max} at once, and ${max} a minute.`,
     fix: 'Try again after Retry-After; a process keeps its instance for as long as it runs. A higher maxInstancesPerSource allows more.',
   }),
-  address: ({ count, max, whose }) => ({
-    detail: `${count} instances are registered at ${whose}, and one address may have ${max}.`,
+  address: ({ count, max, subject }) => ({
+    detail: `${count} instances are registered at ${subject}, and one address may have ${max}.`,
     fix: 'Give each process a port of its own.',
   }),
-  host: ({ count, max, whose }) => ({
-    detail: `${count} endpoints are registered on ${whose}, and a host may have ${max} that were not registered from there.`,
+  host: ({ count, max, subject }) => ({
+    detail: `${count} endpoints are registered on ${subject}, and a host may have ${max} that were not registered from there.`,
     fix: 'Let them register from the host that they are on, or spread them over several.',
   }),
-  lookups: ({ count, max, whose }) => ({
-    detail: `${count} host names are being looked up${whose === '' ? '' : ` for ${whose}`}, and no more than ${max} are at one time.`,
+  lookups: ({ count, max, subject }) => ({
+    detail: `${count} host names are being looked up${subject === '' ? '' : ` for ${subject}`}, and no more than ${max} are at one time.`,
     fix: 'Try again after Retry-After, or announce an IP address instead of a host name.',
   }),
-  lookupTime: ({ max, whose }) => ({
-    detail: `${whose} did not resolve to an address within ${max} ms.`,
+  lookupTime: ({ max, subject }) => ({
+    detail: `${subject} did not resolve to an address within ${max} ms.`,
     fix: 'Try again after Retry-After: the answer is kept. Or announce an IP address instead of a host name.',
   }),
 };
@@ -87,7 +87,7 @@ const WORDS: Record<Excess['limit'], (excess: Excess) => { readonly detail: stri
 export function tooMany(excess: Excess): Outcome<never> {
   return {
     ok: false,
-    problem: { code: 'TOO_MANY', ...WORDS[excess.limit](excess), retryAfterMs: excess.retryAfterMs },
+    problem: { code: 'TOO_MANY', ...TEXTS[excess.limit](excess), retryAfterMs: excess.retryAfterMs },
   };
 }
 

@@ -4,7 +4,7 @@ import { validityOf } from './tokens.js';
 import type { TokenRecord } from './tokens.js';
 
 const DAY_MS = 86_400_000;
-/** How long before the expiry of a token the log warns, as for a certificate: time to make and distribute new ones. */
+/** Time before the expiry of a token at which the log warns, as for a certificate: enough to distribute new ones. */
 const WARN_BEFORE_MS = 14 * DAY_MS;
 /** Maximum of tokens named. */
 const MAX_NAMED = 10;

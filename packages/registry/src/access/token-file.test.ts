@@ -25,44 +25,44 @@ afterEach(async () => {
   for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
 });
 
-async function newPath(): Promise<string> {
+async function createPath(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'rollcall-tokens-'));
   cleanups.push(() => rm(folder, { recursive: true }));
   return join(folder, 'inner', 'tokens.json');
 }
 
 const random = seededRandom(3);
-const draw = (but: Partial<TokenRequest> = {}) =>
-  drawToken(random, { role: 'reader', services: [], note: '', expiresAt: null, ...but }, 0);
+const draw = (request: Partial<TokenRequest> = {}) =>
+  drawToken(random, { role: 'reader', services: [], note: '', expiresAt: null, ...request }, 0);
 
 /** A file with one token, and the tokens that are read from it. */
-async function opened() {
-  const path = await newPath();
+async function openTokens() {
+  const path = await createPath();
   const first = draw();
   await changeTokens(path, () => [first.record]);
   const time = new ManualTime();
   const log = recordingLog();
   const tokens = await Tokens.open({ path, time, log });
   cleanups.push(() => tokens.close());
-  /** A second of the registry's time, and all that the disk has to say in it. */
-  const look = async (): Promise<void> => {
+  /** Advances the registry by a second, and waits for its reads of the disk. */
+  const advanceSecond = async (): Promise<void> => {
     const before = time.pending().background;
     await time.advanceBy(1_000);
     await expect.poll(() => time.pending().background).toBe(before);
   };
-  return { path, first, time, log, tokens, look };
+  return { path, first, time, log, tokens, advanceSecond };
 }
 
 function refuse(): never {
   throw new Error('no such token');
 }
 
-/** `nobody`: the user as whom a registry runs that another one looks after. */
+/** The user `nobody`, as which a registry runs that another user administers. */
 const NOBODY = 65_534;
 const isRoot = process.getuid?.() === 0;
 
-/** As a user who is not root: the whole process, for as long as it takes. */
-async function asNobody<Result>(run: () => Promise<Result>): Promise<Result> {
+/** Runs this as another user than root, with the effective user of the whole process. */
+async function asOtherUser<Result>(run: () => Promise<Result>): Promise<Result> {
   process.seteuid?.(NOBODY);
   try {
     return await run();
@@ -71,9 +71,9 @@ async function asNobody<Result>(run: () => Promise<Result>): Promise<Result> {
   }
 }
 
-/** A folder of this user, and a file of tokens in it where one is wanted. */
-async function pathOf(user: number, records: readonly TokenRecord[] | null): Promise<string> {
-  const path = await newPath();
+/** The path in a folder of this user, with a file of tokens unless `records` is null. */
+async function createFileOf(user: number, records: readonly TokenRecord[] | null): Promise<string> {
+  const path = await createPath();
   await changeTokens(path, () => records ?? []);
   if (records === null) await rm(path);
   else await chown(path, user, user);
@@ -83,36 +83,36 @@ async function pathOf(user: number, records: readonly TokenRecord[] | null): Pro
 }
 
 describe.runIf(isRoot)('changing the tokens of another user’s registry', () => {
-  it('leaves the file to its owner, who reads the change', async () => {
+  it('keeps the owner of the file, which can read the change', async () => {
     const { record } = draw();
-    const path = await pathOf(NOBODY, [record]);
+    const path = await createFileOf(NOBODY, [record]);
     await changeTokens(path, () => [{ ...record, revokedAt: 1 }]);
-    expect(await asNobody(() => readTokens(path))).toEqual([{ ...record, revokedAt: 1 }]);
+    expect(await asOtherUser(() => readTokens(path))).toEqual([{ ...record, revokedAt: 1 }]);
     expect((await stat(path)).mode & 0o777).toBe(0o600);
   });
 
-  it('makes the first file for the owner of the folder', async () => {
+  it('creates the first file for the owner of the folder', async () => {
     const { record } = draw();
-    const path = await pathOf(NOBODY, null);
+    const path = await createFileOf(NOBODY, null);
     await changeTokens(path, () => [record]);
-    expect(await asNobody(() => readTokens(path))).toEqual([record]);
+    expect(await asOtherUser(() => readTokens(path))).toEqual([record]);
     expect(await stat(path)).toMatchObject({ uid: NOBODY, gid: NOBODY });
   });
 
-  it('makes the first file for whoever does it, where he may not give it away', async () => {
+  it('creates the first file for the current user if it may not change the owner', async () => {
     const { record } = draw();
-    const path = await pathOf(0, null);
+    const path = await createFileOf(0, null);
     await chmod(dirname(path), 0o777);
-    await asNobody(() => changeTokens(path, () => [record]));
-    expect(await asNobody(() => readTokens(path))).toEqual([record]);
+    await asOtherUser(() => changeTokens(path, () => [record]));
+    expect(await asOtherUser(() => readTokens(path))).toEqual([record]);
   });
 
-  it('is refused, and changes nothing, where the file would be lost to its owner', async () => {
+  it('is refused, and changes nothing, if the owner could not read the file any more', async () => {
     const { record } = draw();
-    const path = await pathOf(0, [record]);
+    const path = await createFileOf(0, [record]);
     await chmod(dirname(path), 0o777);
     await chmod(path, 0o644);
-    const changing = asNobody(() => changeTokens(path, () => []));
+    const changing = asOtherUser(() => changeTokens(path, () => []));
     await expect(changing).rejects.toMatchObject({
       code: 'STORE_FAILED',
       message: expect.stringMatching(
@@ -125,16 +125,16 @@ describe.runIf(isRoot)('changing the tokens of another user’s registry', () =>
 });
 
 describe('changing the tokens', () => {
-  it('makes a file that only its owner can read', async () => {
-    const path = await newPath();
+  it('creates a file that only its owner can read', async () => {
+    const path = await createPath();
     const { record } = draw();
     await changeTokens(path, (records) => [...records, record]);
     expect(await readTokens(path)).toEqual([record]);
     expect((await stat(path)).mode & 0o777).toBe(0o600);
   });
 
-  it('leaves it readable to whom its owner has let read it, and writable to no more', async () => {
-    const path = await newPath();
+  it('keeps the read permissions of the file, and lets only its owner write', async () => {
+    const path = await createPath();
     await changeTokens(path, () => []);
     await chmod(path, 0o664);
     await changeTokens(path, () => []);
@@ -142,7 +142,7 @@ describe('changing the tokens', () => {
   });
 
   it('changes the file behind a link, for readers that use another name', async () => {
-    const path = await newPath();
+    const path = await createPath();
     const { record } = draw();
     await changeTokens(path, () => [record]);
     const link = `${path}.link`;
@@ -152,16 +152,16 @@ describe('changing the tokens', () => {
     expect((await lstat(link)).isSymbolicLink()).toBe(true);
   });
 
-  it('is refused at a link that leads nowhere: nobody knows what was there', async () => {
-    const path = await newPath();
+  it('is refused at a dangling link, as its former content is unknown', async () => {
+    const path = await createPath();
     await changeTokens(path, () => []);
     await rm(path);
     await symlink('gone.json', path);
     await expect(changeTokens(path, () => [])).rejects.toThrow('a link that leads nowhere');
   });
 
-  it('leaves everything as it was when it is refused half-way', async () => {
-    const path = await newPath();
+  it('changes nothing if it fails half-way', async () => {
+    const path = await createPath();
     await changeTokens(path, () => [draw().record]);
     const before = await readFile(path, 'utf8');
     await expect(changeTokens(path, refuse)).rejects.toThrow('no such token');
@@ -169,8 +169,8 @@ describe('changing the tokens', () => {
     expect(await readdir(join(path, '..'))).toEqual(['tokens.json']);
   });
 
-  it('is refused when there would be more than can be read again', async () => {
-    const path = await newPath();
+  it('is refused if the file would exceed the number of tokens that can be read', async () => {
+    const path = await createPath();
     const one = draw().record;
     await changeTokens(path, () => [one]);
     const many = Array.from({ length: MAX_TOKENS + 1 }, (_, index) => ({ ...one, id: String(index) }));
@@ -178,8 +178,8 @@ describe('changing the tokens', () => {
     expect(await readTokens(path)).toEqual([one]);
   });
 
-  it('by several at the same time loses nothing that was said to be done', async () => {
-    const path = await newPath();
+  it('loses no acknowledged change of concurrent processes', async () => {
+    const path = await createPath();
     const drawn = Array.from({ length: 8 }, () => draw().record);
     const results = await Promise.allSettled(
       drawn.map((record) => changeTokens(path, (records) => [...records, record])),
@@ -193,8 +193,8 @@ describe('changing the tokens', () => {
       if (result.status === 'rejected') expect(result.reason).toMatchObject({ code: 'STORE_LOCKED' });
   });
 
-  it('does not write over what it cannot read', async () => {
-    const path = await newPath();
+  it('does not overwrite an unreadable file', async () => {
+    const path = await createPath();
     await changeTokens(path, () => []);
     await writeFile(path, 'not ours');
     await expect(changeTokens(path, () => [])).rejects.toMatchObject({ code: 'STORE_UNREADABLE' });
@@ -202,9 +202,9 @@ describe('changing the tokens', () => {
   });
 });
 
-describe('the tokens of a registry that serves', () => {
-  it('are refused where there is no file, with the command that makes one', async () => {
-    const path = await newPath();
+describe('the tokens of a running registry', () => {
+  it('are refused without a file, with the command that creates one', async () => {
+    const path = await createPath();
     const opening = Tokens.open({ path, time: new ManualTime(), log: recordingLog() });
     await expect(opening).rejects.toMatchObject({
       code: 'OPTION_INVALID',
@@ -212,57 +212,57 @@ describe('the tokens of a registry that serves', () => {
     });
   });
 
-  it('count within a second of being made, and not within a second of being revoked', async () => {
-    const { path, first, tokens, look } = await opened();
+  it('are valid a second after their creation, and invalid a second after their revocation', async () => {
+    const { path, first, tokens, advanceSecond } = await openTokens();
     const second = draw();
     expect(tokens.find(second.token).kind).toBe('unknown');
     await changeTokens(path, (records) => [...records, second.record]);
-    await look();
+    await advanceSecond();
     expect(tokens.find(second.token).kind).toBe('valid');
     expect(tokens.find(first.token).kind).toBe('valid');
     let changes = 0;
     tokens.onChange(() => (changes += 1));
     await changeTokens(path, (records) => records.map((record) => ({ ...record, revokedAt: 1 })));
-    await look();
+    await advanceSecond();
     expect(tokens.find(first.token).kind).toBe('revoked');
     expect(tokens.isValid(second.record.id)).toBe(false);
     expect(changes).toBe(1);
-    await look();
+    await advanceSecond();
     expect(changes).toBe(1);
   });
 
   it('report one that expires, even if the file stays as it is', async () => {
-    const { path, time, tokens, look } = await opened();
+    const { path, time, tokens, advanceSecond } = await openTokens();
     const brief = draw({ expiresAt: time.wall() + 2_500 });
     await changeTokens(path, (records) => [...records, brief.record]);
-    await look();
+    await advanceSecond();
     let changes = 0;
     tokens.onChange(() => (changes += 1));
-    await look();
+    await advanceSecond();
     expect([tokens.isValid(brief.record.id), changes]).toEqual([true, 0]);
-    await look();
+    await advanceSecond();
     expect([tokens.isValid(brief.record.id), changes]).toEqual([false, 1]);
   });
 
-  it('stay as they were while the file is gone or spoilt, and this is told once', async () => {
-    const { path, first, tokens, log, look } = await opened();
+  it('are unchanged while the file is missing or damaged, which is logged once', async () => {
+    const { path, first, tokens, log, advanceSecond } = await openTokens();
     await rename(path, `${path}.away`);
-    await look();
-    await look();
+    await advanceSecond();
+    await advanceSecond();
     expect(tokens.find(first.token).kind).toBe('valid');
     expect(tokens.find(draw().token).kind).toBe('unknown');
     expect(log.texts('error')).toHaveLength(1);
     await writeFile(path, '{"version":1,');
-    await look();
+    await advanceSecond();
     expect(tokens.find(first.token).kind).toBe('valid');
     expect(log.texts('error')).toHaveLength(2);
     await writeFile(path, '{"version":1,"tokens":[]}');
-    await look();
+    await advanceSecond();
     expect(tokens.find(first.token).kind).toBe('unknown');
   });
 
-  it('warn of a file that others may write, and of one in which nothing is valid', async () => {
-    const path = await newPath();
+  it('warn of a file that other users may write, and of one without a valid token', async () => {
+    const path = await createPath();
     await changeTokens(path, () => []);
     await chmod(path, 0o666);
     const log = recordingLog();
@@ -271,8 +271,8 @@ describe('the tokens of a registry that serves', () => {
     expect(log.texts('warn').join('\n')).toMatch(/no client has access[\s\S]*chmod 600/);
   });
 
-  it('warn of those that end soon, at once and while they are served', async () => {
-    const path = await newPath();
+  it('warn of tokens that expire soon, at once and while they are served', async () => {
+    const path = await createPath();
     const day = 86_400_000;
     const time = new ManualTime();
     const { record } = draw();
@@ -280,12 +280,12 @@ describe('the tokens of a registry that serves', () => {
     const log = recordingLog();
     const tokens = await Tokens.open({ path, time, log });
     cleanups.push(() => tokens.close());
-    const told = () => log.texts('warn').filter((text) => text.includes('ends soon'));
-    expect(told()).toEqual([expect.stringContaining(`${record.id} (`)]);
+    const expiryWarnings = () => log.texts('warn').filter((text) => text.includes('ends soon'));
+    expect(expiryWarnings()).toEqual([expect.stringContaining(`${record.id} (`)]);
   });
 
-  it('warn of a folder in which everybody may put another file in its place', async () => {
-    const { path, log } = await opened();
+  it('warn of a folder in which any user may replace the file', async () => {
+    const { path, log } = await openTokens();
     const warnings = async (mode: number): Promise<string> => {
       await chmod(dirname(path), mode);
       const before = log.texts('warn').length;
@@ -298,18 +298,18 @@ describe('the tokens of a registry that serves', () => {
     expect(await warnings(0o775)).toBe('');
   });
 
-  it.runIf(isRoot)('that this user may not read are said to be so', async () => {
+  it.runIf(isRoot)('are reported as unreadable if this user may not read them', async () => {
     const { record } = draw();
-    const path = await pathOf(0, [record]);
+    const path = await createFileOf(0, [record]);
     await chmod(dirname(path), 0o755);
-    await expect(asNobody(() => readTokens(path))).rejects.toMatchObject({
+    await expect(asOtherUser(() => readTokens(path))).rejects.toMatchObject({
       code: 'STORE_UNREADABLE',
       message: `The tokens in ${path} cannot be read: this user may not read there (EACCES): change the rights of the file or the folder, or its owner.`,
     });
   });
 
-  it('are not looked after by a registry that did not start', async () => {
-    const { path } = await opened();
+  it('are not checked by a registry that did not start', async () => {
+    const { path } = await openTokens();
     const time = new ManualTime();
     const broken = {
       port: 0,
@@ -322,7 +322,7 @@ describe('the tokens of a registry that serves', () => {
   });
 
   it('keep no process alive, and close twice', async () => {
-    const { time, tokens } = await opened();
+    const { time, tokens } = await openTokens();
     expect(time.pending()).toMatchObject({ foreground: 0 });
     await Promise.all([tokens.close(), tokens.close()]);
     expect(time.pending()).toEqual({ foreground: 0, background: 0 });

@@ -4,16 +4,16 @@ import { describe, expect, it } from 'vitest';
 import { drawToken, isToken, parseTokens, printTokens, TokenBook, withoutTokens } from './tokens.js';
 import type { TokenRecord, TokenRequest } from './tokens.js';
 
-const WISH: TokenRequest = { role: 'service', services: ['orders'], note: '', expiresAt: null };
+const REQUEST: TokenRequest = { role: 'service', services: ['orders'], note: '', expiresAt: null };
 const random = seededRandom(7);
 const NOW = 1_790_000_000_000;
 
-function draw(but: Partial<TokenRequest> = {}): { readonly token: string; readonly record: TokenRecord } {
-  return drawToken(random, { ...WISH, ...but }, NOW);
+function draw(request: Partial<TokenRequest> = {}): { readonly token: string; readonly record: TokenRecord } {
+  return drawToken(random, { ...REQUEST, ...request }, NOW);
 }
 
 describe('a token', () => {
-  it('is not repeated, whole or cut, where it was sent by mistake', () => {
+  it('is not repeated, whole or cut, if it was sent by mistake', () => {
     const { token, record } = draw();
     for (const sent of [token, token.slice(0, 40)]) {
       expect(withoutTokens(`received "${sent}"; ${sent}, allowed: a name`)).toBe(
@@ -23,7 +23,7 @@ describe('a token', () => {
     expect(withoutTokens('rct_ is how one begins')).toBe('rct_ is how one begins');
   });
 
-  it('is known by its hash alone, which is all that is kept', () => {
+  it('is recognised by its hash alone, and nothing else is stored', () => {
     const { token, record } = draw();
     expect(isToken(token)).toBe(true);
     expect(token).toMatch(/^rct_[0-9a-f]{10}_[A-Za-z0-9_-]{43}$/);
@@ -36,7 +36,7 @@ describe('a token', () => {
     expect(new Set(tokens).size).toBe(100);
   });
 
-  it('is unknown with one letter changed, added or missing, under another name, or with nothing', () => {
+  it('is unknown with one letter changed, added or missing, with another id, or if it is empty', () => {
     const { token, record } = draw();
     const other = draw();
     const book = new TokenBook([record, other.record]);
@@ -56,7 +56,7 @@ describe('a token', () => {
     expect(book.find(null, NOW)).toEqual({ kind: 'none' });
   });
 
-  it('is good until the moment it expires, and never again once it is revoked', () => {
+  it('is valid until it expires, and never again once it is revoked', () => {
     const { token, record } = draw({ expiresAt: NOW + 1_000 });
     const book = new TokenBook([record]);
     expect(book.find(token, NOW + 999).kind).toBe('valid');
@@ -88,25 +88,25 @@ describe('a file of tokens', () => {
     ['a role that does not exist', { ...good, role: 'root' }, 'token number 1'],
     ['a service without services', { ...good, services: [] }, 'token number 1'],
     ['a reader with services', { ...good, role: 'reader' }, 'token number 1'],
-    ['a pattern that is none', { ...good, services: ['*a'] }, 'token number 1'],
-    ['a hash that is none', { ...good, hash: 'abc' }, 'token number 1'],
+    ['an invalid pattern', { ...good, services: ['*a'] }, 'token number 1'],
+    ['an invalid hash', { ...good, hash: 'abc' }, 'token number 1'],
     ['a token instead of its hash', { ...good, hash: draw().token }, 'token number 1'],
-    ['an id that is none', { ...good, id: '__proto__' }, 'token number 1'],
-    ['no word about its end', { ...good, expiresAt: undefined }, 'token number 1'],
-    ['a revocation that is no time', { ...good, revokedAt: 'yes' }, 'token number 1'],
-  ])('is refused if it holds %s', (_what, content, why) => {
+    ['an invalid id', { ...good, id: '__proto__' }, 'token number 1'],
+    ['no expiry', { ...good, expiresAt: undefined }, 'token number 1'],
+    ['a revocation without a time', { ...good, revokedAt: 'yes' }, 'token number 1'],
+  ])('is refused if it contains %s', (_what, content, why) => {
     const text = typeof content === 'string' ? content : JSON.stringify({ version: 1, tokens: [content] });
     expect(parseTokens(text)).toEqual({ ok: false, problem: expect.stringContaining(why) });
   });
 
-  it('with one id twice is refused, since only one of them would count', () => {
+  it('is refused with a duplicate id, as only one of them would apply', () => {
     expect(parseTokens(printTokens([good, good]))).toMatchObject({
       ok: false,
       problem: expect.stringContaining('same id'),
     });
   });
 
-  it('is read or refused whatever its content, and nothing else happens', () => {
+  it('is read or refused for any content, and never throws', () => {
     fc.assert(
       fc.property(
         fc.oneof(

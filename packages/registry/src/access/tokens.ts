@@ -49,12 +49,12 @@ export function withoutTokens(text: string): string {
 /** Generates a token and its record. */
 export function drawToken(
   random: Random,
-  wish: TokenRequest,
+  request: TokenRequest,
   wall: number,
 ): { readonly token: string; readonly record: TokenRecord } {
   const id = Buffer.from(random.bytes(ID_BYTES)).toString('hex');
   const token = `rct_${id}_${randomWord(random, SECRET_LETTERS)}`;
-  return { token, record: { id, ...wish, createdAt: wall, revokedAt: null, hash: hash('sha256', token) } };
+  return { token, record: { id, ...request, createdAt: wall, revokedAt: null, hash: hash('sha256', token) } };
 }
 
 /** All tokens of a registry. */
@@ -83,7 +83,7 @@ export class TokenBook {
     return record !== undefined && validityOf(record, wall) === 'valid';
   }
 
-  /** When the next one expires after `wall`; Infinity: none does. */
+  /** The time of the next expiry after `wall`; Infinity: none expires. */
   nextExpiryAfter(wall: number): number {
     const times = this.records.map(({ expiresAt }) => (expiresAt === null || expiresAt <= wall ? Infinity : expiresAt));
     return times.reduce((first, time) => Math.min(first, time), Infinity);

@@ -1,6 +1,6 @@
 import type { Circuit, Edge } from '@rollcall/core';
 import { describe, expect, it } from 'vitest';
-import { SECOND, SECRET, value, World } from '../registry.fixture.js';
+import { SECOND, SECRET, value, RegistryFixture } from '../registry.fixture.js';
 
 const edgeTo = (circuits: Readonly<Record<string, Circuit>>): Edge => ({
   service: 'orders',
@@ -21,56 +21,56 @@ const edgeTo = (circuits: Readonly<Record<string, Circuit>>): Edge => ({
 });
 
 /** `web-1` calls `orders-1` and `orders-2`. */
-async function withCallers() {
-  const world = await World.started();
-  await world.healthy('web-1', 3001);
-  await world.healthy('orders-1', 3002);
-  await world.healthy('orders-2', 3003);
+async function startWithCallers() {
+  const fixture = await RegistryFixture.start();
+  await fixture.registerHealthy('web-1', 3001);
+  await fixture.registerHealthy('orders-1', 3002);
+  await fixture.registerHealthy('orders-2', 3003);
   let seq = 1_000;
   const report = (...edges: readonly Edge[]): void => {
     seq += 1;
-    value(world.registry.beat('web-1', SECRET, { nonce: null, seq, edges: [...edges] }));
+    value(fixture.registry.beat('web-1', SECRET, { nonce: null, seq, edges: [...edges] }));
   };
   const texts = (): readonly string[] => {
     const query = { after: null, limit: 1_000, namespace: '*', services: [], kinds: ['circuit'] } as const;
-    return value(world.registry.events(query)).events.map(({ text }) => text);
+    return value(fixture.registry.events(query)).events.map(({ text }) => text);
   };
-  return { world, report, texts };
+  return { fixture, report, texts };
 }
 
-describe('the circuits of a caller, after time in which it was not heard', () => {
-  it('are not announced again where they stayed open while the registry could not listen; a new one is', async () => {
-    const { world, report, texts } = await withCallers();
+describe('the circuits of a caller after a time without reports', () => {
+  it('are not announced again if they stayed open while the registry could not listen; a new one is', async () => {
+    const { fixture, report, texts } = await startWithCallers();
     report(edgeTo({ 'orders-1': 'open', 'orders-2': 'closed' }));
-    world.stoppedMs += 25 * SECOND;
+    fixture.stoppedMs += 25 * SECOND;
     report(edgeTo({ 'orders-1': 'open', 'orders-2': 'closed' }));
-    await world.time.advanceBy(6 * SECOND);
+    await fixture.time.advanceBy(6 * SECOND);
     report(edgeTo({ 'orders-1': 'half-open', 'orders-2': 'open' }));
     expect(texts()).toEqual(['opened its circuit to orders…rs-1', 'opened its circuit to orders…rs-2']);
-    world.stoppedMs += 25 * SECOND;
+    fixture.stoppedMs += 25 * SECOND;
     report(edgeTo({ 'orders-1': 'closed' }));
     expect(texts().at(-1)).toBe('closed its circuit to orders…rs-1');
     expect(texts()).toHaveLength(3);
   });
 
-  it('are as they were, however long the registry could not listen', async () => {
-    const { world, report, texts } = await withCallers();
+  it('are unchanged after any time in which the registry could not listen', async () => {
+    const { fixture, report, texts } = await startWithCallers();
     report(edgeTo({ 'orders-1': 'open' }));
-    world.stoppedMs += 3_600 * SECOND;
-    await world.time.advanceBy(6 * SECOND);
+    fixture.stoppedMs += 3_600 * SECOND;
+    await fixture.time.advanceBy(6 * SECOND);
     report(edgeTo({ 'orders-1': 'open' }));
     expect(texts()).toHaveLength(1);
   });
 
-  it('are as they were after minutes without calls, and announced again after ten minutes without a word', async () => {
-    const { world, report, texts } = await withCallers();
+  it('are unchanged after minutes without calls, and announced again after ten minutes without a report', async () => {
+    const { fixture, report, texts } = await startWithCallers();
     report(edgeTo({ 'orders-1': 'open' }));
-    await world.time.advanceBy(300 * SECOND);
+    await fixture.time.advanceBy(300 * SECOND);
     report();
-    await world.time.advanceBy(590 * SECOND);
+    await fixture.time.advanceBy(590 * SECOND);
     report(edgeTo({ 'orders-1': 'open' }));
     expect(texts()).toHaveLength(1);
-    await world.time.advanceBy(601 * SECOND);
+    await fixture.time.advanceBy(601 * SECOND);
     report(edgeTo({ 'orders-1': 'open' }));
     expect(texts()).toHaveLength(2);
   });

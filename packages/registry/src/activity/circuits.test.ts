@@ -12,10 +12,10 @@ function setUp() {
   const history = new EventHistory(time);
   history.begin();
   const gone = new Set<string>();
-  const news = new CircuitEvents({ time, history, table: { get: (id) => (gone.has(id) ? undefined : {}) } });
-  const tell = (...circuits: readonly [string, Circuit][]): void => news.note(web, [edgeTo('payments', circuits)]);
+  const circuits = new CircuitEvents({ time, history, table: { get: (id) => (gone.has(id) ? undefined : {}) } });
+  const report = (...states: readonly [string, Circuit][]): void => circuits.note(web, [edgeTo('payments', states)]);
   const texts = (): string[] => history.events(QUERY).events.map(({ text }) => text);
-  return { time, history, news, tell, texts, gone };
+  return { time, history, circuits, report, texts, gone };
 }
 
 function edgeTo(service: string, circuits: readonly [string, Circuit][]): Edge {
@@ -36,31 +36,31 @@ function edgeTo(service: string, circuits: readonly [string, Circuit][]): Edge {
 const storm = (count: number, circuit: Circuit): [string, Circuit][] =>
   Array.from({ length: count }, (_, n) => [`payments-${1_000 + n}`, circuit]);
 
-describe('CircuitNews', () => {
-  it('tells once when a circuit opens, and once when it is closed again', () => {
-    const { history, tell, texts } = setUp();
-    tell(['payments-7d20', 'closed']);
+describe('CircuitEvents', () => {
+  it('reports once that a circuit opens, and once that it closes again', () => {
+    const { history, report, texts } = setUp();
+    report(['payments-7d20', 'closed']);
     expect(texts()).toEqual([]);
-    tell(['payments-7d20', 'open']);
-    tell(['payments-7d20', 'half-open']);
+    report(['payments-7d20', 'open']);
+    report(['payments-7d20', 'half-open']);
     // a service that is left out is not a report about it
-    tell();
-    tell(['payments-7d20', 'open']);
-    tell(['payments-7d20', 'closed']);
-    tell(['payments-7d20', 'closed']);
+    report();
+    report(['payments-7d20', 'open']);
+    report(['payments-7d20', 'closed']);
+    report(['payments-7d20', 'closed']);
     expect(texts()).toEqual(['opened its circuit to payments…7d20', 'closed its circuit to payments…7d20']);
     expect(history.timeline('web-0001').events).toHaveLength(2);
     expect(history.events(QUERY).events[0]).toMatchObject({ kind: 'circuit', service: 'web', instance: 'web-0001' });
   });
 
-  it('keeps nothing of an instance that is gone: nobody will say that its circuit has closed', () => {
-    const { tell, gone, texts } = setUp();
-    tell(['payments-7d20', 'open'], ['payments-1e07', 'open']);
+  it('forgets an instance that is gone, as no caller will report that its circuit has closed', () => {
+    const { report, gone, texts } = setUp();
+    report(['payments-7d20', 'open'], ['payments-1e07', 'open']);
     gone.add('payments-7d20');
-    tell();
+    report();
     // an instance of that id is another one
     gone.clear();
-    tell(['payments-7d20', 'open'], ['payments-1e07', 'open']);
+    report(['payments-7d20', 'open'], ['payments-1e07', 'open']);
     expect(texts()).toEqual([
       'opened its circuit to payments…7d20',
       'opened its circuit to payments…1e07',
@@ -69,50 +69,50 @@ describe('CircuitNews', () => {
   });
 
   it('reports a storm in one event, besides the first 20 of each second', () => {
-    const { time, news, tell, texts } = setUp();
-    tell(...storm(150, 'open'));
-    news.sweep();
+    const { time, circuits, report, texts } = setUp();
+    report(...storm(150, 'open'));
+    circuits.sweep();
     expect(texts()).toHaveLength(20);
     time.advance(1_000);
-    news.sweep();
-    news.sweep();
+    circuits.sweep();
+    circuits.sweep();
     expect(texts()).toHaveLength(21);
     expect(texts().at(-1)).toBe('130 more circuits opened or closed');
-    tell(...storm(15, 'closed'));
+    report(...storm(15, 'closed'));
     expect(texts()).toHaveLength(36);
   });
 
   it('reports a storm that does not end in few events, and counts every circuit', () => {
-    const { time, news, history, tell } = setUp();
+    const { time, circuits, history, report } = setUp();
     for (let second = 0; second < 300; second += 1) {
-      tell(...storm(150, second % 2 === 0 ? 'open' : 'closed'));
+      report(...storm(150, second % 2 === 0 ? 'open' : 'closed'));
       time.advance(1_000);
-      news.sweep();
+      circuits.sweep();
     }
     time.advance(60_000);
-    news.sweep();
+    circuits.sweep();
     const { events } = history.events({ ...QUERY, after: 0 });
     expect(events.length).toBeLessThanOrEqual(6 * 120);
     const counted = events.reduce((sum, { text }) => sum + Number(/^(\d+) more/.exec(text)?.[1] ?? 1), 0);
     expect(counted).toBe(300 * 150);
   });
 
-  it('follows so many circuits of one caller and no more', () => {
-    const { time, tell, news, texts } = setUp();
-    tell(...storm(500, 'open'));
+  it('follows a limited number of circuits per caller', () => {
+    const { time, report, circuits, texts } = setUp();
+    report(...storm(500, 'open'));
     time.advance(1_000);
-    news.sweep();
+    circuits.sweep();
     expect(texts().at(-1)).toBe('180 more circuits opened or closed');
   });
 
   it('follows 50,000 circuits in all: beyond it, those of the caller that reported longest ago are forgotten', () => {
-    const { time, news, history } = setUp();
+    const { time, circuits, history } = setUp();
     const report = (n: number): void =>
-      news.note(sampleInstance({ id: `web-${n}`, service: 'web' }), [edgeTo('payments', storm(200, 'open'))]);
+      circuits.note(sampleInstance({ id: `web-${n}`, service: 'web' }), [edgeTo('payments', storm(200, 'open'))]);
     for (let n = 0; n <= 250; n += 1) report(n);
     for (let seconds = 0; seconds < 62; seconds += 1) {
       time.advance(1_000);
-      news.sweep();
+      circuits.sweep();
     }
     const seq = history.events(QUERY).events.at(-1)?.seq ?? 0;
     const since = () => history.events({ ...QUERY, after: seq }).events.map(({ instance }) => instance);

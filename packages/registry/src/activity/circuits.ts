@@ -10,17 +10,17 @@ const MAX_PER_SECOND = 20;
 const SECOND_MS = 1_000;
 const MAX_PER_MINUTE = 120;
 const MINUTE_MS = 60_000;
-/** The most open circuits of one caller; more are not followed. */
+/** The maximum of open circuits per caller; more are not followed. */
 const MAX_OPEN_PER_CALLER = 200;
 /**
- * The most open circuits of all callers, some 100 bytes each: beyond it, those of the caller that reported longest ago
- * are forgotten.
+ * The maximum of open circuits of all callers, some 100 bytes each: beyond it, those of the caller that reported
+ * longest ago are forgotten.
  */
 const MAX_OPEN_TOTAL = 50_000;
 /** Open circuits of a caller are forgotten after this time without a report of it. */
 const KEPT_MS = 600_000;
-/** A longer time between two sweeps counts as this much: this process was paused, and heard no caller. */
-const LONGEST_STEP_MS = 1_000;
+/** A longer time between two sweeps counts as this much: this process was paused, and received no reports. */
+const MAX_STEP_MS = 1_000;
 
 export interface CircuitPorts {
   readonly time: Pick<Time, 'now'>;
@@ -32,17 +32,17 @@ export interface CircuitPorts {
 /** The circuits of one caller that are not closed. */
 interface OpenCircuits {
   /** Ids of instances. */
-  readonly to: ReadonlySet<string>;
-  /** When the caller reported last, on the clock of `#listenedMs`. */
+  readonly instances: ReadonlySet<string>;
+  /** The time of the caller's last report, on the clock of `#listenedMs`. */
   readonly at: number;
 }
 
 const NONE: ReadonlySet<string> = new Set();
 
 /**
- * Notes for people when a caller's circuit to an instance opens and closes again, as the caller reports. A storm of
- * them, as when a network breaks or a caller lies, is noted in few events, so that it cannot push out what else
- * happened.
+ * Records an event when a caller reports that its circuit to an instance opened or closed. A storm of
+ * them, as when a network breaks or a caller lies, becomes few events, so that it cannot push out other
+ * events.
  *
  * An open circuit is remembered until the caller reports it closed, the instance is gone, or the caller has reported
  * nothing for ten minutes. Time in which the registry could not listen does not count, so that circuits that were open
@@ -50,16 +50,16 @@ const NONE: ReadonlySet<string> = new Set();
  */
 export class CircuitEvents {
   readonly #ports: CircuitPorts;
-  readonly #second = { since: -Infinity, told: 0 };
-  readonly #minute = { since: -Infinity, told: 0 };
-  #untold = 0;
+  readonly #second = { since: -Infinity, recorded: 0 };
+  readonly #minute = { since: -Infinity, recorded: 0 };
+  #unrecorded = 0;
   /**
    * By the caller's id; the one that reported longest ago comes first. Callers without an open circuit are left out.
    */
   readonly #open = new Map<string, OpenCircuits>();
-  /** How many circuits `#open` has. */
+  /** The number of circuits in `#open`. */
   #count = 0;
-  /** For how long this process has listened, ms. */
+  /** Total time in which this process listened, ms. */
   #listenedMs = 0;
   #sweptAt: number;
 
@@ -68,21 +68,21 @@ export class CircuitEvents {
     this.#sweptAt = ports.time.now();
   }
 
-  /** Takes the report of a caller. A target that is left out keeps its state. */
+  /** Processes the report of a caller. A target that is left out keeps its state. */
   note(caller: Instance, edges: readonly Edge[]): void {
-    const before = this.#open.get(caller.id)?.to ?? NONE;
+    const before = this.#open.get(caller.id)?.instances ?? NONE;
     this.#drop(caller.id);
-    const to = this.#changed(caller, edges, before);
-    if (to.size === 0) return;
-    this.#open.set(caller.id, { to, at: this.#listenedMs });
-    this.#count += to.size;
+    const instances = this.#changed(caller, edges, before);
+    if (instances.size === 0) return;
+    this.#open.set(caller.id, { instances, at: this.#listenedMs });
+    this.#count += instances.size;
     for (const id of this.#open.keys()) {
       if (this.#count <= MAX_OPEN_TOTAL) return;
       this.#drop(id);
     }
   }
 
-  /** Announces what changed; returns the instances to which the caller has an open circuit now. */
+  /** Records the changes; returns the instances to which the caller has an open circuit now. */
   #changed(caller: Instance, edges: readonly Edge[], before: ReadonlySet<string>): ReadonlySet<string> {
     let now = this.#withoutGone(before);
     for (const { service, targets = [] } of edges) {
@@ -93,59 +93,59 @@ export class CircuitEvents {
         now ??= new Set(before);
         if (isOpen) now.add(instance);
         else now.delete(instance);
-        this.#tell(caller, `${isOpen ? 'opened' : 'closed'} its circuit to ${shortId({ id: instance, service })}`);
+        this.#record(caller, `${isOpen ? 'opened' : 'closed'} its circuit to ${shortId({ id: instance, service })}`);
       }
     }
     return now ?? before;
   }
 
   #drop(callerId: string): void {
-    this.#count -= this.#open.get(callerId)?.to.size ?? 0;
+    this.#count -= this.#open.get(callerId)?.instances.size ?? 0;
     this.#open.delete(callerId);
   }
 
-  /** No caller reports that the circuit of a removed instance has closed. Null: all are present. */
+  /** Without removed instances, whose circuits no caller reports as closed; null: all are present. */
   #withoutGone(before: ReadonlySet<string>): Set<string> | null {
     const { table } = this.#ports;
-    const isAllThere = [...before].every((id) => table.get(id) !== undefined);
-    return isAllThere ? null : new Set([...before].filter((id) => table.get(id) !== undefined));
+    const areAllPresent = [...before].every((id) => table.get(id) !== undefined);
+    return areAllPresent ? null : new Set([...before].filter((id) => table.get(id) !== undefined));
   }
 
   /**
-   * Tells of those that were only counted, when their second is over, and forgets callers that were not heard for long.
+   * Records those that were only counted once their second is over, and forgets callers without a recent report.
    */
   sweep(): void {
     const now = this.#ports.time.now();
-    this.#listenedMs += Math.min(LONGEST_STEP_MS, now - this.#sweptAt);
+    this.#listenedMs += Math.min(MAX_STEP_MS, now - this.#sweptAt);
     this.#sweptAt = now;
     for (const [id, { at }] of this.#open) {
       if (this.#listenedMs - at <= KEPT_MS) break;
       this.#drop(id);
     }
-    begin(this.#second, SECOND_MS, now);
-    begin(this.#minute, MINUTE_MS, now);
-    if (this.#untold === 0 || this.#second.told > 0 || this.#minute.told >= MAX_PER_MINUTE) return;
-    const text = `${this.#untold} more circuits opened or closed`;
-    this.#untold = 0;
-    this.#minute.told += 1;
+    resetIfOver(this.#second, SECOND_MS, now);
+    resetIfOver(this.#minute, MINUTE_MS, now);
+    if (this.#unrecorded === 0 || this.#second.recorded > 0 || this.#minute.recorded >= MAX_PER_MINUTE) return;
+    const text = `${this.#unrecorded} more circuits opened or closed`;
+    this.#unrecorded = 0;
+    this.#minute.recorded += 1;
     this.#ports.history.note({ kind: 'circuit', by: 'registry', text });
   }
 
-  #tell(caller: Instance, text: string): void {
+  #record(caller: Instance, text: string): void {
     this.sweep();
-    if (this.#second.told >= MAX_PER_SECOND || this.#minute.told >= MAX_PER_MINUTE) {
-      this.#untold += 1;
+    if (this.#second.recorded >= MAX_PER_SECOND || this.#minute.recorded >= MAX_PER_MINUTE) {
+      this.#unrecorded += 1;
       return;
     }
-    this.#second.told += 1;
-    this.#minute.told += 1;
+    this.#second.recorded += 1;
+    this.#minute.recorded += 1;
     this.#ports.history.noteOf(caller, { kind: 'circuit', by: 'instance', text });
   }
 }
 
-/** Another span begins, if this one is over. */
-function begin(span: { since: number; told: number }, ms: number, now: number): void {
+/** Starts another span if this one is over. */
+function resetIfOver(span: { since: number; recorded: number }, ms: number, now: number): void {
   if (now - span.since < ms) return;
   span.since = now;
-  span.told = 0;
+  span.recorded = 0;
 }

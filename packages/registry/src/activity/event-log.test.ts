@@ -11,7 +11,7 @@ const orders = sampleInstance({ id: 'orders-1', service: 'orders', state: 'HEALT
 const stock = sampleInstance({ id: 'stock-1', service: 'stock', namespace: 'shop', state: 'CRITICAL' });
 const step = { kind: 'state', by: 'registry', text: 'up and down' } as const;
 const circuit = { kind: 'circuit', by: 'instance', text: 'opened its circuit to orders…1' } as const;
-const deed = { kind: 'admin', by: 'operator', text: 'weight set to 7 by an operator' } as const;
+const action = { kind: 'admin', by: 'operator', text: 'weight set to 7 by an operator' } as const;
 
 function begun(max?: number): { readonly history: EventHistory; readonly time: ManualTime } {
   const time = new ManualTime();
@@ -32,7 +32,7 @@ describe('a query of events', () => {
       history.noteOf(one, step);
     }
     const [, second = 0, third = 0, fourth = 0] = at;
-    const seqs = (but: Partial<EventQuery>) => seqsOf(history.events({ ...ALL, ...but }).events);
+    const seqs = (query: Partial<EventQuery>) => seqsOf(history.events({ ...ALL, ...query }).events);
     expect(seqs({ instances: ['stock-1'] })).toEqual([2, 4]);
     expect(seqs({ instances: ['stock-1', 'orders-1'] })).toEqual([1, 2, 3, 4]);
     expect(seqs({ states: ['HEALTHY'] })).toEqual([1, 3]);
@@ -42,9 +42,9 @@ describe('a query of events', () => {
     expect(seqs({ namespace: 'default', instances: ['stock-1'] })).toEqual([]);
   });
 
-  it('goes back page by page, says whether there are older ones, and sees each event once', () => {
+  it('goes back page by page, reports whether there are older events, and returns each event once', () => {
     const { history } = begun(10);
-    history.noteOf(orders, deed);
+    history.noteOf(orders, action);
     for (let count = 0; count < 25; count += 1) history.noteOf(count % 2 === 0 ? orders : stock, step);
     const read: number[] = [];
     let before: number | null = null;
@@ -61,7 +61,7 @@ describe('a query of events', () => {
     expect(history.events({ ...ALL, before: 1 })).toMatchObject({ events: [], older: false });
   });
 
-  it('says of a page that is read forward whether there are older ones, too', () => {
+  it('reports for a page that is read forward whether there are older events, too', () => {
     const { history } = begun();
     for (let count = 0; count < 4; count += 1) history.noteOf(count === 0 ? stock : orders, step);
     expect(history.events({ ...ALL, after: 0 }).older).toBe(false);
@@ -70,14 +70,14 @@ describe('a query of events', () => {
     expect(history.events({ ...ALL, after: 1, instances: ['orders-1'] }).older).toBe(false);
   });
 
-  it('says how many are no longer kept', () => {
+  it('reports how many events are no longer kept', () => {
     const { history } = begun(10);
     for (let count = 0; count < 25; count += 1) history.noteOf(orders, step);
     expect(history.events(ALL).dropped).toBe(15);
     expect(history.events({ ...ALL, before: 20 }).dropped).toBe(15);
-    history.noteOf(orders, deed);
+    history.noteOf(orders, action);
     for (let count = 0; count < 10; count += 1) history.noteOf(orders, step);
-    // the deed stays, though it has left with the others
+    // the action stays in the ring of operators
     expect(history.events(ALL).dropped).toBe(25);
   });
 });

@@ -1,6 +1,6 @@
 import type { EventKind, EventsAnswer, RegistryEvent, State } from '@rollcall/core';
 
-/** Which events are asked for. Events pass all filters; an empty or missing filter lets every event through. */
+/** A query of events. Events pass all filters; an empty or missing filter lets every event through. */
 export interface EventQuery {
   /** Only events with a higher number, oldest first; null: the newest, up to `limit`. Not together with `before`. */
   readonly after: number | null;
@@ -22,27 +22,27 @@ export interface EventQuery {
   readonly to?: number | null;
 }
 
-/** How many events each shelf keeps, besides the main one. */
-const SHELF_SIZE = 1_000;
+/** The size of each ring except the main one, events. */
+const RING_SIZE = 1_000;
 
 /**
  * The newest events of the registry, in memory: at most `max`, and 1,000 circuit events, which come often and so have
- * a shelf of their own. Of the events that leave the main shelf, the newest 1,000 by operators and the newest 1,000 of
- * the registry itself stay. A query looks at each kept event once at most.
+ * a ring of their own. Of the events that leave the main ring, the newest 1,000 by operators and the newest 1,000 of
+ * the registry itself stay. A query reads each kept event once at most.
  */
 export class EventLog {
-  readonly #main: Shelf;
-  readonly #circuits = new Shelf(SHELF_SIZE);
-  readonly #lasting: Readonly<Record<Lasting, Shelf>> = {
-    operators: new Shelf(SHELF_SIZE),
-    registry: new Shelf(SHELF_SIZE),
+  readonly #main: EventRing;
+  readonly #circuits = new EventRing(RING_SIZE);
+  readonly #lasting: Readonly<Record<Lasting, EventRing>> = {
+    operators: new EventRing(RING_SIZE),
+    registry: new EventRing(RING_SIZE),
   };
-  readonly #shelves: readonly Shelf[];
+  readonly #rings: readonly EventRing[];
   #last = 0;
 
   constructor(max: number) {
-    this.#main = new Shelf(max);
-    this.#shelves = [this.#main, this.#circuits, this.#lasting.operators, this.#lasting.registry];
+    this.#main = new EventRing(max);
+    this.#rings = [this.#main, this.#circuits, this.#lasting.operators, this.#lasting.registry];
   }
 
   /** The number of the next event. */
@@ -62,7 +62,7 @@ export class EventLog {
     if (gone !== undefined && group !== null) this.#lasting[group].push(gone);
   }
 
-  /** `begunAt`: wall clock, ms since 1970, since when events are noted. */
+  /** `begunAt`: start of the recording, wall clock, ms since 1970. */
   read(query: EventQuery, begunAt: number): Omit<EventsAnswer, 'epoch'> {
     const fits = filterOf(query);
     const facts = { since: this.#since(query, begunAt), dropped: this.#last - this.#size };
@@ -70,32 +70,32 @@ export class EventLog {
       const { events, older } = this.#newest(query.before ?? Infinity, query.limit, fits);
       return { ...facts, last: this.#last, more: false, missed: 0, older, events };
     }
-    // a number that was never given is of another epoch
+    // a number that was never assigned is of another epoch
     const after = query.after > this.#last ? 0 : query.after;
     const events: RegistryEvent[] = [];
     let last = this.#last;
     let looked = 0;
-    for (const event of forwards(this.#shelves, after)) {
+    for (const event of forwards(this.#rings, after)) {
       looked += 1;
       if (!fits(event) || events.push(event) < query.limit) continue;
       last = event.seq;
       break;
     }
-    // what came after `after` was looked at: none of it is older than the first event
+    // only events after `after` were read: none of them is older than the first event
     const { older } = this.#newest(after + 1, 0, fits);
     return { ...facts, last, more: last < this.#last, missed: last - after - looked, older, events };
   }
 
   get #size(): number {
-    return this.#shelves.reduce((sum, { size }) => sum + size, 0);
+    return this.#rings.reduce((sum, { size }) => sum + size, 0);
   }
 
   #since({ kinds }: EventQuery, begunAt: number): number {
-    const isAsked = (isCircuit: boolean): boolean =>
+    const isRequested = (isCircuit: boolean): boolean =>
       kinds.length === 0 || kinds.some((kind) => (kind === 'circuit') === isCircuit);
     const [main, circuits] = [
-      isAsked(false) ? this.#main.keptFrom : null,
-      isAsked(true) ? this.#circuits.keptFrom : null,
+      isRequested(false) ? this.#main.keptFrom : null,
+      isRequested(true) ? this.#circuits.keptFrom : null,
     ];
     return Math.max(begunAt, main ?? begunAt, circuits ?? begunAt);
   }
@@ -106,7 +106,7 @@ export class EventLog {
     fits: (event: RegistryEvent) => boolean,
   ): Pick<EventsAnswer, 'events' | 'older'> {
     const events: RegistryEvent[] = [];
-    for (const event of backwards(this.#shelves, before)) {
+    for (const event of backwards(this.#rings, before)) {
       if (!fits(event)) continue;
       if (events.length === limit) return { events: events.toReversed(), older: true };
       events.push(event);
@@ -116,7 +116,7 @@ export class EventLog {
 }
 
 /** Keeps the newest events up to a limit, in the order of their numbers. */
-class Shelf {
+class EventRing {
   readonly #max: number;
   readonly #ring: RegistryEvent[] = [];
   #pushed = 0;
@@ -129,12 +129,12 @@ class Shelf {
     return this.#ring.length;
   }
 
-  /** When the oldest kept event happened; null while nothing has left. */
+  /** The time of the oldest kept event; null while none was dropped. */
   get keptFrom(): number | null {
     return this.#pushed > this.#ring.length ? (this.at(0)?.at ?? null) : null;
   }
 
-  /** Returns the event that has to leave. */
+  /** Adds an event; returns the one that it replaces. */
   push(event: RegistryEvent): RegistryEvent | undefined {
     const place = this.#pushed % this.#max;
     const gone = this.#ring[place];
@@ -148,7 +148,7 @@ class Shelf {
     return index < 0 ? undefined : this.#ring[(this.#pushed - this.#ring.length + index) % this.#max];
   }
 
-  /** How many of its events have a number below this one. */
+  /** The number of its events with a lower sequence number. */
   countBelow(seq: number): number {
     let [low, high] = [0, this.size];
     while (low < high) {
@@ -160,47 +160,47 @@ class Shelf {
   }
 }
 
-/** The events of all shelves with a number below `before`, newest first. */
-function* backwards(shelves: readonly Shelf[], before: number): Iterable<RegistryEvent> {
-  const heads = shelves.map((shelf) => ({ shelf, place: shelf.countBelow(before) - 1 }));
+/** The events of all rings with a number below `before`, newest first. */
+function* backwards(rings: readonly EventRing[], before: number): Iterable<RegistryEvent> {
+  const heads = rings.map((ring) => ({ ring, place: ring.countBelow(before) - 1 }));
   for (;;) {
     let newest: RegistryEvent | undefined;
-    for (const { shelf, place } of heads) {
-      const event = shelf.at(place);
+    for (const { ring, place } of heads) {
+      const event = ring.at(place);
       if (event !== undefined && event.seq > (newest?.seq ?? 0)) newest = event;
     }
     if (newest === undefined) return;
-    for (const head of heads) if (head.shelf.at(head.place) === newest) head.place -= 1;
+    for (const head of heads) if (head.ring.at(head.place) === newest) head.place -= 1;
     yield newest;
   }
 }
 
-/** The events of all shelves with a number above `after`, oldest first. */
-function* forwards(shelves: readonly Shelf[], after: number): Iterable<RegistryEvent> {
-  const heads = shelves.map((shelf) => ({ shelf, place: shelf.countBelow(after + 1) }));
+/** The events of all rings with a number above `after`, oldest first. */
+function* forwards(rings: readonly EventRing[], after: number): Iterable<RegistryEvent> {
+  const heads = rings.map((ring) => ({ ring, place: ring.countBelow(after + 1) }));
   for (;;) {
     let oldest: RegistryEvent | undefined;
-    for (const { shelf, place } of heads) {
-      const event = place < shelf.size ? shelf.at(place) : undefined;
+    for (const { ring, place } of heads) {
+      const event = place < ring.size ? ring.at(place) : undefined;
       if (event !== undefined && event.seq < (oldest?.seq ?? Infinity)) oldest = event;
     }
     if (oldest === undefined) return;
-    for (const head of heads) if (head.place < head.shelf.size && head.shelf.at(head.place) === oldest) head.place += 1;
+    for (const head of heads) if (head.place < head.ring.size && head.ring.at(head.place) === oldest) head.place += 1;
     yield oldest;
   }
 }
 
-/** Events that instances bring about push out neither group. */
+/** The groups that events of instances never push out. */
 type Lasting = 'operators' | 'registry';
 
 function lastingOf(event: RegistryEvent): Lasting | null {
-  if (isDeed(event)) return 'operators';
+  if (isOperatorEvent(event)) return 'operators';
   const { kind, service } = event;
   return service === null && (kind === 'registry' || kind === 'preservation') ? 'registry' : null;
 }
 
-/** Did an operator bring it about, or is it about an operator's word? */
-export const isDeed = ({ kind, by }: RegistryEvent): boolean => kind === 'admin' || by === 'operator';
+/** True if an operator caused the event, or if it is about an operator's setting. */
+export const isOperatorEvent = ({ kind, by }: RegistryEvent): boolean => kind === 'admin' || by === 'operator';
 
 function filterOf(query: EventQuery): (event: RegistryEvent) => boolean {
   const { namespace, from = null, to = null } = query;

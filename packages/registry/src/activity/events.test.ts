@@ -1,7 +1,7 @@
 import type { RegistryEvent } from '@rollcall/core';
 import { ManualTime, sampleInstance } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
-import { codeOf, SECOND, SECRET, silent, value, World } from '../registry.fixture.js';
+import { codeOf, SECOND, SECRET, silent, value, RegistryFixture } from '../registry.fixture.js';
 import { MemoryStore } from '../store/memory.js';
 import { EventHistory } from './events.js';
 import type { EventQuery } from './events.js';
@@ -10,32 +10,39 @@ const ID = 'orders-1';
 const OPERATOR = { operator: true } as const;
 const ALL: EventQuery = { after: null, limit: 1_000, namespace: '*', services: [], kinds: [] };
 
-const timelineOf = (world: World, id = ID): readonly RegistryEvent[] => value(world.registry.timeline(id)).events;
-const eventsOf = (world: World, but: Partial<EventQuery> = {}): readonly RegistryEvent[] =>
-  value(world.registry.events({ ...ALL, ...but })).events;
+const timelineOf = (fixture: RegistryFixture, id = ID): readonly RegistryEvent[] =>
+  value(fixture.registry.timeline(id)).events;
+const eventsOf = (fixture: RegistryFixture, query: Partial<EventQuery> = {}): readonly RegistryEvent[] =>
+  value(fixture.registry.events({ ...ALL, ...query })).events;
 
 describe('the timeline of an instance', () => {
-  it('tells from its registration on what happened, who brought it about, and why', async () => {
-    const world = await World.started();
-    await world.healthy(ID, 3001);
-    value(await world.register(ID, 3001, { version: '2.0.0' }));
-    value(await world.registry.amend(ID, { admin: 'DRAINING', weight: 5, reason: 'move' }, OPERATOR));
-    value(await world.registry.amend(ID, { admin: 'ENABLED', weight: null }, OPERATOR));
-    value(await world.registry.drain(ID, SECRET, {}));
-    value(await world.registry.leave(ID, { secret: SECRET }));
-    const told = timelineOf(world).map(({ kind, state, reason, by, text }) => [kind, state, reason?.code, by, text]);
-    expect(told).toEqual([
+  it('lists each event since the registration, with its actor and its reason', async () => {
+    const fixture = await RegistryFixture.start();
+    await fixture.registerHealthy(ID, 3001);
+    value(await fixture.register(ID, 3001, { version: '2.0.0' }));
+    value(await fixture.registry.amend(ID, { admin: 'DRAINING', weight: 5, reason: 'move' }, OPERATOR));
+    value(await fixture.registry.amend(ID, { admin: 'ENABLED', weight: null }, OPERATOR));
+    value(await fixture.registry.drain(ID, SECRET, {}));
+    value(await fixture.registry.leave(ID, { secret: SECRET }));
+    const entries = timelineOf(fixture).map(({ kind, state, reason, by, text }) => [
+      kind,
+      state,
+      reason?.code,
+      by,
+      text,
+    ]);
+    expect(entries).toEqual([
       ['registered', 'REGISTERING', 'NEW', 'instance', 'registered'],
       ['state', 'HEALTHY', 'BOTH_WAYS_OK', 'registry', 'REGISTERING → HEALTHY'],
-      ['re-registered', 'HEALTHY', undefined, 'instance', 'registered again with other words'],
+      ['re-registered', 'HEALTHY', undefined, 'instance', 'registered again with other details'],
       ['admin', 'HEALTHY', 'OPERATOR', 'operator', 'drained, weight set to 5 by an operator'],
       ['admin', 'HEALTHY', undefined, 'operator', 'undrained, weight back to its own 100 by an operator'],
       ['state', 'DEREGISTERING', 'LEAVING', 'instance', 'HEALTHY → DEREGISTERING'],
       ['removed', null, 'GOODBYE', 'instance', 'removed'],
     ]);
-    const revisions = timelineOf(world).map(({ revision }) => revision ?? 0);
+    const revisions = timelineOf(fixture).map(({ revision }) => revision ?? 0);
     expect(revisions).toEqual(revisions.toSorted((a, b) => a - b));
-    expect(timelineOf(world)[3]?.reason?.text).toBe('move');
+    expect(timelineOf(fixture)[3]?.reason?.text).toBe('move');
   });
 
   it.each([
@@ -45,7 +52,7 @@ describe('the timeline of an instance', () => {
       ['drained by an operator', undefined],
     ],
     [
-      'the end of a drain is not told as a weight',
+      'the end of a drain is not reported as a weight',
       [{ weight: 10, reason: 'canary' }, { admin: 'DRAINING' }, { admin: 'ENABLED' }],
       ['undrained by an operator', undefined],
     ],
@@ -55,7 +62,7 @@ describe('the timeline of an instance', () => {
       ['weight set to 100 by an operator', undefined],
     ],
     [
-      'a maintenance that ends is told as that',
+      'the end of a maintenance is reported as such',
       [
         { admin: 'MAINTENANCE', reason: 'kernel' },
         { admin: 'ENABLED', reason: 'done' },
@@ -67,160 +74,164 @@ describe('the timeline of an instance', () => {
       [{ metadata: { track: 'canary', size: 'xl' } }],
       ['metadata track size set by an operator', undefined],
     ],
-  ] as const)('of an operator is one for each deed: %s', async (_what, patches, [text, reason]) => {
-    const world = await World.started();
-    await world.healthy(ID, 3001);
-    for (const patch of patches) value(await world.registry.amend(ID, patch, OPERATOR));
-    const deeds = timelineOf(world).filter(({ kind }) => kind === 'admin');
-    expect(deeds).toHaveLength(patches.length);
-    expect(deeds.at(-1)).toMatchObject({ text, by: 'operator' });
-    expect(deeds.at(-1)?.reason?.text).toBe(reason);
+  ] as const)('has one event for each action of an operator: %s', async (_what, patches, [text, reason]) => {
+    const fixture = await RegistryFixture.start();
+    await fixture.registerHealthy(ID, 3001);
+    for (const patch of patches) value(await fixture.registry.amend(ID, patch, OPERATOR));
+    const actions = timelineOf(fixture).filter(({ kind }) => kind === 'admin');
+    expect(actions).toHaveLength(patches.length);
+    expect(actions.at(-1)).toMatchObject({ text, by: 'operator' });
+    expect(actions.at(-1)?.reason?.text).toBe(reason);
   });
 
   it('shows how long the setting of an operator lasts', async () => {
-    const world = await World.started();
-    await world.healthy(ID, 3001);
+    const fixture = await RegistryFixture.start();
+    await fixture.registerHealthy(ID, 3001);
     value(
-      await world.registry.amend(ID, { admin: 'MAINTENANCE', untilMs: world.time.wall() + 3_600 * SECOND }, OPERATOR),
+      await fixture.registry.amend(
+        ID,
+        { admin: 'MAINTENANCE', untilMs: fixture.time.wall() + 3_600 * SECOND },
+        OPERATOR,
+      ),
     );
-    expect(timelineOf(world).at(-1)?.text).toBe('put into maintenance by an operator for 60 min');
+    expect(timelineOf(fixture).at(-1)?.text).toBe('put into maintenance by an operator for 60 min');
   });
 
-  it('reports another address, an end by itself, and a removal by an operator', async () => {
-    const world = await World.started();
-    await world.healthy(ID, 3001);
-    world.moveIn(ID, 3002);
-    value(await world.register(ID, 3002));
-    const untilMs = world.time.wall() + SECOND;
-    value(await world.registry.amend(ID, { weight: 1, untilMs }, OPERATOR));
-    await world.time.advanceBy(2 * SECOND);
-    value(await world.registry.leave(ID, OPERATOR));
-    const told = timelineOf(world).map(({ kind, by }) => `${kind} by ${by}`);
-    expect(told).toContain('moved by instance');
-    expect(told.slice(-2)).toEqual(['admin by registry', 'removed by operator']);
-    expect(told).toContain('admin by operator');
+  it('reports another address, the end of a setting, and a removal by an operator', async () => {
+    const fixture = await RegistryFixture.start();
+    await fixture.registerHealthy(ID, 3001);
+    fixture.addService(ID, 3002);
+    value(await fixture.register(ID, 3002));
+    const untilMs = fixture.time.wall() + SECOND;
+    value(await fixture.registry.amend(ID, { weight: 1, untilMs }, OPERATOR));
+    await fixture.time.advanceBy(2 * SECOND);
+    value(await fixture.registry.leave(ID, OPERATOR));
+    const entries = timelineOf(fixture).map(({ kind, by }) => `${kind} by ${by}`);
+    expect(entries).toContain('moved by instance');
+    expect(entries.slice(-2)).toEqual(['admin by registry', 'removed by operator']);
+    expect(entries).toContain('admin by operator');
   });
 
-  it('says nothing of a registration that says nothing new', async () => {
-    const world = await World.started();
-    await world.healthy(ID, 3001);
-    const before = timelineOf(world).length;
-    value(await world.register(ID, 3001));
-    expect(timelineOf(world)).toHaveLength(before);
+  it('has no event for a registration that changes nothing', async () => {
+    const fixture = await RegistryFixture.start();
+    await fixture.registerHealthy(ID, 3001);
+    const before = timelineOf(fixture).length;
+    value(await fixture.register(ID, 3001));
+    expect(timelineOf(fixture)).toHaveLength(before);
   });
 
-  it('stays as long as its tombstone, goes on when it comes back, and then is gone', async () => {
-    const world = await World.started();
-    await world.healthy(ID, 3001);
-    await world.healthy('orders-2', 3002);
-    world.town.inhabitants.set(3001, () => silent);
-    await world.time.advanceBy(60 * SECOND);
-    expect(codeOf(world.registry.instance(ID))).toBe('NOT_FOUND');
-    expect(timelineOf(world).at(-1)?.kind).toBe('removed');
-    await world.healthy(ID, 3001);
-    expect(timelineOf(world).map(({ kind }) => kind)).toEqual(expect.arrayContaining(['removed', 'registered']));
-    value(await world.registry.leave(ID, { secret: SECRET }));
-    await world.time.advanceBy(599 * SECOND);
-    expect(timelineOf(world).at(-1)?.reason?.code).toBe('GOODBYE');
-    await world.time.advanceBy(2 * SECOND);
-    expect(codeOf(world.registry.timeline(ID))).toBe('NOT_FOUND');
+  it('stays as long as the tombstone, and continues when the instance comes back', async () => {
+    const fixture = await RegistryFixture.start();
+    await fixture.registerHealthy(ID, 3001);
+    await fixture.registerHealthy('orders-2', 3002);
+    fixture.network.responders.set(3001, () => silent);
+    await fixture.time.advanceBy(60 * SECOND);
+    expect(codeOf(fixture.registry.instance(ID))).toBe('NOT_FOUND');
+    expect(timelineOf(fixture).at(-1)?.kind).toBe('removed');
+    await fixture.registerHealthy(ID, 3001);
+    expect(timelineOf(fixture).map(({ kind }) => kind)).toEqual(expect.arrayContaining(['removed', 'registered']));
+    value(await fixture.registry.leave(ID, { secret: SECRET }));
+    await fixture.time.advanceBy(599 * SECOND);
+    expect(timelineOf(fixture).at(-1)?.reason?.code).toBe('GOODBYE');
+    await fixture.time.advanceBy(2 * SECOND);
+    expect(codeOf(fixture.registry.timeline(ID))).toBe('NOT_FOUND');
   });
 
-  it('is complete from the last start of the registry on, and says so', async () => {
+  it('is complete since the last start of the registry, and reports that time', async () => {
     const store = new MemoryStore();
-    const first = await World.started({ store });
-    await first.healthy(ID, 3001);
-    const world = new World({ store });
-    world.time.shiftWall(7 * SECOND);
-    await world.registry.start();
-    expect(value(world.registry.timeline(ID))).toEqual({ id: ID, since: world.time.wall(), events: [] });
-    expect(codeOf(world.registry.timeline('nobody'))).toBe('NOT_FOUND');
+    const first = await RegistryFixture.start({ store });
+    await first.registerHealthy(ID, 3001);
+    const fixture = new RegistryFixture({ store });
+    fixture.time.shiftWall(7 * SECOND);
+    await fixture.registry.start();
+    expect(value(fixture.registry.timeline(ID))).toEqual({ id: ID, since: fixture.time.wall(), events: [] });
+    expect(codeOf(fixture.registry.timeline('nobody'))).toBe('NOT_FOUND');
   });
 });
 
 describe('the events of the registry', () => {
-  it('begin with its start, and tell when it is settled and when it could not listen', async () => {
-    const world = await World.started();
-    await world.time.advanceBy(60 * SECOND);
-    world.stoppedMs += 9_000;
-    await world.time.advanceBy(SECOND);
-    const told = eventsOf(world).map(({ kind, text, instance, by }) => [kind, text, instance, by]);
-    expect(told).toEqual([
+  it('begin with its start, and include when it is settled and when it could not listen', async () => {
+    const fixture = await RegistryFixture.start();
+    await fixture.time.advanceBy(60 * SECOND);
+    fixture.stoppedMs += 9_000;
+    await fixture.time.advanceBy(SECOND);
+    const entries = eventsOf(fixture).map(({ kind, text, instance, by }) => [kind, text, instance, by]);
+    expect(entries).toEqual([
       ['registry', expect.stringContaining('is ready'), null, 'registry'],
       ['registry', expect.stringContaining('is settled'), null, 'registry'],
       ['registry', expect.stringMatching(/could not listen for \d+ ms/), null, 'registry'],
     ]);
   });
 
-  it('tell once when self-preservation begins to hold, in plain words, and once when it ends', async () => {
-    const world = await World.started();
-    for (let at = 1; at <= 4; at += 1) await world.healthy(`orders-${at}`, 3_000 + at);
-    for (let at = 1; at <= 3; at += 1) world.town.inhabitants.set(3_000 + at, () => silent);
-    await world.time.advanceBy(60 * SECOND);
-    const began = eventsOf(world, { kinds: ['preservation'] });
+  it('report once that self-preservation begins to hold, and once that it ends', async () => {
+    const fixture = await RegistryFixture.start();
+    for (let at = 1; at <= 4; at += 1) await fixture.registerHealthy(`orders-${at}`, 3_000 + at);
+    for (let at = 1; at <= 3; at += 1) fixture.network.responders.set(3_000 + at, () => silent);
+    await fixture.time.advanceBy(60 * SECOND);
+    const began = eventsOf(fixture, { kinds: ['preservation'] });
     expect(began.map(({ service }) => service)).toEqual(expect.arrayContaining([null, 'orders']));
     expect(began).toHaveLength(2);
     expect(began[0]?.text).toMatch(/holds .*: [34] of 4 instances/);
-    expect(world.log.texts('warn').filter((text) => text.startsWith('Self-preservation holds'))).toHaveLength(2);
-    expect(world.record('orders-1').reason).toMatchObject({
+    expect(fixture.log.texts('warn').filter((text) => text.startsWith('Self-preservation holds'))).toHaveLength(2);
+    expect(fixture.record('orders-1').reason).toMatchObject({
       code: 'PRESERVED',
       text: expect.stringMatching(/silent at once.*of this one: it neither answers/),
     });
 
-    for (let at = 1; at <= 3; at += 1) world.moveIn(`orders-${at}`, 3_000 + at);
-    await world.time.advanceBy(120 * SECOND);
-    const ended = eventsOf(world, { kinds: ['preservation'] }).slice(2);
+    for (let at = 1; at <= 3; at += 1) fixture.addService(`orders-${at}`, 3_000 + at);
+    await fixture.time.advanceBy(120 * SECOND);
+    const ended = eventsOf(fixture, { kinds: ['preservation'] }).slice(2);
     expect(ended.map(({ text }) => text)).toEqual([
       expect.stringMatching(/no longer holds .*after \d+ s/),
       expect.stringMatching(/no longer holds .*after \d+ s/),
     ]);
   });
 
-  it('are read on from where the last answer ended, also through a filter', async () => {
-    const world = await World.started();
-    for (let at = 1; at <= 3; at += 1) await world.healthy(`orders-${at}`, 3_000 + at);
-    const whole = eventsOf(world);
+  it('continue where the last answer ended, also through a filter', async () => {
+    const fixture = await RegistryFixture.start();
+    for (let at = 1; at <= 3; at += 1) await fixture.registerHealthy(`orders-${at}`, 3_000 + at);
+    const whole = eventsOf(fixture);
     const read: RegistryEvent[] = [];
     let after = 0;
     for (let more = true; more;) {
-      const part = value(world.registry.events({ ...ALL, after, limit: 2, kinds: ['state'] }));
+      const part = value(fixture.registry.events({ ...ALL, after, limit: 2, kinds: ['state'] }));
       read.push(...part.events);
       ({ last: after, more } = part);
     }
     expect(read).toEqual(whole.filter(({ kind }) => kind === 'state'));
     expect(read).toHaveLength(3);
-    expect(value(world.registry.events({ ...ALL, after }))).toMatchObject({ events: [], more: false, missed: 0 });
+    expect(value(fixture.registry.events({ ...ALL, after }))).toMatchObject({ events: [], more: false, missed: 0 });
   });
 
-  it('are the newest where nobody says after which, newest last', async () => {
-    const world = await World.started();
-    for (let at = 1; at <= 3; at += 1) await world.healthy(`orders-${at}`, 3_000 + at);
-    expect(eventsOf(world, { limit: 2 })).toEqual(eventsOf(world).slice(-2));
+  it('are the newest ones without a position in the query, newest last', async () => {
+    const fixture = await RegistryFixture.start();
+    for (let at = 1; at <= 3; at += 1) await fixture.registerHealthy(`orders-${at}`, 3_000 + at);
+    expect(eventsOf(fixture, { limit: 2 })).toEqual(eventsOf(fixture).slice(-2));
   });
 
-  it('start again for a request with a number that was never given: it is of another epoch', async () => {
-    const world = await World.started();
-    expect(eventsOf(world, { after: 4_711 })).toEqual(eventsOf(world));
+  it('start again for a number that was never assigned: it is of another epoch', async () => {
+    const fixture = await RegistryFixture.start();
+    expect(eventsOf(fixture, { after: 4_711 })).toEqual(eventsOf(fixture));
   });
 
-  it('can be those of some services or of a namespace', async () => {
-    const world = await World.started();
-    await world.healthy(ID, 3001);
-    value(await world.register('stock-1', 3002, { service: 'stock', namespace: 'shop' }));
-    const services = (but: Partial<EventQuery>) => new Set(eventsOf(world, but).map(({ service }) => service));
+  it('can be limited to some services or to a namespace', async () => {
+    const fixture = await RegistryFixture.start();
+    await fixture.registerHealthy(ID, 3001);
+    value(await fixture.register('stock-1', 3002, { service: 'stock', namespace: 'shop' }));
+    const services = (query: Partial<EventQuery>) => new Set(eventsOf(fixture, query).map(({ service }) => service));
     expect(services({ services: ['orders'] })).toEqual(new Set(['orders']));
     expect(services({ namespace: 'shop' })).toEqual(new Set([null, 'stock']));
     expect(services({})).toEqual(new Set([null, 'orders', 'stock']));
   });
 });
 
-describe('what is kept of what happened', () => {
+describe('the event history', () => {
   const record = sampleInstance({ id: ID });
   const step = { kind: 'state', by: 'registry', text: 'up and down' } as const;
   const minor = { kind: 're-registered', by: 'instance', text: 'again' } as const;
-  const deed = { kind: 'admin', by: 'operator', text: 'weight set to 7 by an operator' } as const;
+  const action = { kind: 'admin', by: 'operator', text: 'weight set to 7 by an operator' } as const;
 
-  it('is the newest of all, and how many are missing is told', () => {
+  it('keeps the newest events, and reports how many are missing', () => {
     const history = new EventHistory(new ManualTime(), 10);
     history.begin();
     for (let count = 0; count < 25; count += 1) history.noteOf(record, step);
@@ -230,7 +241,7 @@ describe('what is kept of what happened', () => {
     expect(since).toBe(events[0]?.at);
   });
 
-  it('is what operators did, and what the registry says of itself, however much others do', () => {
+  it('keeps the events of operators and of the registry, regardless of how many others there are', () => {
     const time = new ManualTime();
     const history = new EventHistory(time, 10);
     history.begin();
@@ -240,8 +251,8 @@ describe('what is kept of what happened', () => {
     };
     flood(20);
     time.advance(SECOND);
-    history.noteOf(record, deed);
-    history.noteOf(record, { ...deed, kind: 'removed' });
+    history.noteOf(record, action);
+    history.noteOf(record, { ...action, kind: 'removed' });
     history.note({ kind: 'preservation', by: 'registry', text: 'of one service' }, record);
     history.note({ kind: 'preservation', by: 'registry', text: 'of all' });
     flood(1_000);
@@ -263,12 +274,12 @@ describe('what is kept of what happened', () => {
     ]);
   });
 
-  it('is told as gone once, however it is read on', () => {
+  it('counts each missing event once across pages', () => {
     const history = new EventHistory(new ManualTime(), 10);
     history.begin();
     for (let round = 0; round < 5; round += 1) {
       for (let at = 0; at < 7; at += 1) history.noteOf(record, step);
-      history.noteOf(record, deed);
+      history.noteOf(record, action);
     }
     const seqs: number[] = [];
     let [after, gone] = [0, 0];
@@ -282,15 +293,15 @@ describe('what is kept of what happened', () => {
     expect([after, gone]).toEqual([40, 40 - 13]);
   });
 
-  it('are the newest 1,000 of what operators did', () => {
+  it('keeps the newest 1,000 events of operators', () => {
     const history = new EventHistory(new ManualTime(), 10);
     history.begin();
-    for (let count = 0; count < 3_000; count += 1) history.note({ ...deed, text: 'a deed' }, record);
+    for (let count = 0; count < 3_000; count += 1) history.note({ ...action, text: 'an action' }, record);
     const { events, missed } = history.events({ ...ALL, after: 0, limit: 2_000 });
     expect([events.length, events[0]?.seq, missed]).toEqual([1_010, 1_991, 1_990]);
   });
 
-  it('are the last 64 of an instance, and since when is told', () => {
+  it('keeps the last 64 events of an instance, and reports since when they are complete', () => {
     const time = new ManualTime();
     const history = new EventHistory(time);
     history.begin();
@@ -302,7 +313,7 @@ describe('what is kept of what happened', () => {
     expect([events.length, events[0]?.seq, since]).toEqual([64, 37, (events[0]?.at ?? 0) - SECOND]);
   });
 
-  it('are states rather than words that were said over and over', () => {
+  it('keeps states rather than repeated registrations', () => {
     const history = new EventHistory(new ManualTime());
     history.begin();
     for (let count = 0; count < 5; count += 1) history.noteOf(record, step);
@@ -313,21 +324,21 @@ describe('what is kept of what happened', () => {
     expect(history.timeline(ID).events.at(-1)?.seq).toBe(1_005);
   });
 
-  it('are what operators said of an instance, whatever it says and however it flaps', () => {
+  it('keeps the actions of operators on an instance that registers again and flaps', () => {
     const history = new EventHistory(new ManualTime());
     history.begin();
-    history.noteOf(record, deed);
+    history.noteOf(record, action);
     for (let count = 0; count < 100; count += 1) history.noteOf(record, minor);
     for (let count = 0; count < 100; count += 1) history.noteOf(record, step);
     const { events } = history.timeline(ID);
     expect([events.length, events[0]?.kind, events.at(-1)?.seq]).toEqual([64, 'admin', 201]);
-    for (let count = 0; count < 1_000; count += 1) history.noteOf(record, deed);
+    for (let count = 0; count < 1_000; count += 1) history.noteOf(record, action);
     const kinds = history.timeline(ID).events.map(({ kind }) => kind);
     expect(kinds.filter((kind) => kind === 'admin')).toHaveLength(16);
     expect(kinds.filter((kind) => kind === 'state').length).toBeGreaterThan(40);
   });
 
-  it('is little for each of many: a fleet that flaps for hours costs no more than its instances themselves', () => {
+  it('keeps few events for each of many: a fleet that flaps for hours costs no more than its instances themselves', () => {
     const history = new EventHistory(new ManualTime());
     history.begin();
     const fleet = Array.from({ length: 4_000 }, (_, at) => sampleInstance({ id: `orders-${at}` }));
@@ -337,7 +348,7 @@ describe('what is kept of what happened', () => {
     for (const { id } of fleet) expect(history.timeline(id).events.length).toBeGreaterThanOrEqual(8);
   });
 
-  it('is nothing once the last trace of an instance is gone', () => {
+  it('forgets an instance once its last trace is gone', () => {
     const history = new EventHistory(new ManualTime());
     history.begin();
     history.noteOf(record, step);

@@ -1,5 +1,5 @@
 import type { EventKind, EventsAnswer, Instance, Reason, RegistryEvent, Time, TimelineAnswer } from '@rollcall/core';
-import { EventLog, isDeed } from './event-log.js';
+import { EventLog, isOperatorEvent } from './event-log.js';
 import type { EventQuery } from './event-log.js';
 
 export type { EventQuery } from './event-log.js';
@@ -7,31 +7,33 @@ export type { EventQuery } from './event-log.js';
 /** One event, as its cause reports it. */
 export type Happening = Pick<RegistryEvent, 'kind' | 'by' | 'text' | 'untilMs'> & { readonly reason?: Reason };
 
-/** Events kept of the whole registry. */
-const KEPT = 10_000;
-/** Events kept of one instance; of those that do not report its state, fewer: of operators' actions, and of others. */
-const KEPT_OF_ONE = 64;
-const MINOR_OF_ONE = 16;
-/** Of all instances together: above it each that gets another one keeps only the few. A few hundred bytes each. */
-const KEPT_OF_ALL = 100_000;
-const FEW_OF_ONE = 8;
+/** The maximum of events of the whole registry. */
+const MAX_EVENTS = 10_000;
+/**
+ * The maximum of events per instance; fewer that do not report its state: each of operators' actions and of minor ones.
+ */
+const MAX_PER_INSTANCE = 64;
+const MAX_MINOR_PER_INSTANCE = 16;
+/** The maximum in all timelines, a few hundred bytes each: above it a timeline that grows keeps `MIN_PER_INSTANCE`. */
+const MAX_IN_TIMELINES = 100_000;
+const MIN_PER_INSTANCE = 8;
 const MINOR: ReadonlySet<EventKind> = new Set(['re-registered', 'circuit']);
 
 interface Timeline {
   /**
-   * Replaced by a longer one, for a list that is pushed to keeps room for seventeen, and most instances have few
+   * Replaced by a longer one, as a list that is pushed to keeps room for seventeen, and most instances have few
    * events.
    */
   events: RegistryEvent[];
-  /** When the newest of those that were dropped happened; null while all are there. */
+  /** The time of the newest dropped event; null while none was dropped. */
   cutAt: number | null;
 }
 
 /**
- * What happened, for people: the newest 10,000 events of the registry, and of each instance its own last 64, which stay
- * until its tombstone goes. Services bring about as many as they like, so what operators did and what the registry says
- * of itself outlasts theirs: the newest 1,000 of each; circuits have a place of their own, 1,000 as well. In memory
- * only, and nothing is decided from it. What comes before `begin` is not noted: a restart finds instances, it does not
+ * The history for people: the newest 10,000 events of the registry, and the last 64 of each instance, which stay
+ * until its tombstone goes. Services cause any number of events, so those of operators and of the registry
+ * itself are kept longer: the newest 1,000 of each; circuits have a ring of their own, 1,000 as well. In memory
+ * only, and no decision depends on it. Nothing is recorded before `begin`: a restart finds instances, it does not
  * register them.
  */
 export class EventHistory {
@@ -41,23 +43,23 @@ export class EventHistory {
   #inTimelines = 0;
   #begunAt: number | null = null;
 
-  constructor(time: Pick<Time, 'wall'>, max: number = KEPT) {
+  constructor(time: Pick<Time, 'wall'>, max: number = MAX_EVENTS) {
     this.#time = time;
     this.#log = new EventLog(max);
   }
 
-  /** From here on everything is noted. */
+  /** Starts recording. */
   begin(): void {
     this.#begunAt = this.#time.wall();
   }
 
-  /** Something about a service, or about the registry as a whole. */
+  /** Records an event of a service, or of the registry as a whole. */
   note(what: Happening, of: Pick<Instance, 'namespace' | 'service'> | null = null): void {
     const { namespace = null, service = null } = of ?? {};
     this.#add(what, { namespace, service, instance: null, state: null, revision: null });
   }
 
-  /** Something about an instance; `record` is what it is published as afterwards. */
+  /** Records an event of an instance; `record` is its published record after the event. */
   noteOf(record: Instance, what: Happening): void {
     const { id, namespace, service, revision } = record;
     const state = what.kind === 'removed' ? null : record.state;
@@ -65,7 +67,7 @@ export class EventHistory {
     if (event !== null) this.#addTo(id, event);
   }
 
-  /** The last trace of an instance is gone. */
+  /** Drops the timeline of an instance. */
   forget(id: string): void {
     this.#inTimelines -= this.#timelines.get(id)?.events.length ?? 0;
     this.#timelines.delete(id);
@@ -84,7 +86,7 @@ export class EventHistory {
     return this.#begunAt ?? this.#time.wall();
   }
 
-  #add(what: Happening, of: AboutWhom): RegistryEvent | null {
+  #add(what: Happening, of: EventSubject): RegistryEvent | null {
     if (this.#begunAt === null) return null;
     // field by field: a spread costs ten times as much
     const plain: RegistryEvent = {
@@ -110,15 +112,15 @@ export class EventHistory {
     this.#timelines.set(id, timeline);
     timeline.events = timeline.events.concat(event);
     this.#inTimelines += 1;
-    if (timeline.events.length <= FEW_OF_ONE) return;
-    const max = this.#inTimelines > KEPT_OF_ALL ? FEW_OF_ONE : KEPT_OF_ONE;
-    for (let place = excessOf(timeline.events, max); place !== null; place = excessOf(timeline.events, max)) {
-      this.#cut(timeline, place);
+    if (timeline.events.length <= MIN_PER_INSTANCE) return;
+    const max = this.#inTimelines > MAX_IN_TIMELINES ? MIN_PER_INSTANCE : MAX_PER_INSTANCE;
+    for (let index = excessOf(timeline.events, max); index !== null; index = excessOf(timeline.events, max)) {
+      this.#cut(timeline, index);
     }
   }
 
-  #cut(timeline: Timeline, place: number): void {
-    const [gone] = timeline.events.splice(place, 1);
+  #cut(timeline: Timeline, index: number): void {
+    const [gone] = timeline.events.splice(index, 1);
     timeline.cutAt = Math.max(timeline.cutAt ?? 0, gone?.at ?? 0);
     this.#inTimelines -= 1;
   }
@@ -127,22 +129,22 @@ export class EventHistory {
 const isMinor = ({ kind }: RegistryEvent): boolean => MINOR.has(kind);
 
 /**
- * The place of the one that goes; null: none is too many. States are what a timeline is for, and what operators did is
- * for people to see: too many others go before them.
+ * The index of the event to drop; null: none is too many. State changes are the purpose of a timeline, and actions of
+ * operators are for people to see: surplus others are dropped before them.
  */
 function excessOf(events: readonly RegistryEvent[], max: number): number | null {
-  const few = Math.min(MINOR_OF_ONE, max / 2);
-  for (const isOne of [isDeed, isMinor]) {
-    if (events.length > few && events.filter(isOne).length > few) return events.findIndex(isOne);
+  const few = Math.min(MAX_MINOR_PER_INSTANCE, max / 2);
+  for (const isDroppable of [isOperatorEvent, isMinor]) {
+    if (events.length > few && events.filter(isDroppable).length > few) return events.findIndex(isDroppable);
   }
   if (events.length <= max) return null;
   return Math.max(
     0,
-    events.findIndex((event) => !isDeed(event)),
+    events.findIndex((event) => !isOperatorEvent(event)),
   );
 }
 
-type AboutWhom = Pick<RegistryEvent, 'namespace' | 'service' | 'instance' | 'state' | 'revision'>;
+type EventSubject = Pick<RegistryEvent, 'namespace' | 'service' | 'instance' | 'state' | 'revision'>;
 
 /** The actor behind events with this reason. */
 export function actorOf({ code }: Reason): RegistryEvent['by'] {

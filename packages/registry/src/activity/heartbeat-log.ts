@@ -12,24 +12,24 @@ export function beatAnswer({ record, vitals }: Entry, now: number): BeatAnswer {
   return { state, revision, reason, next: next === null ? null : { ...next, afterMs } };
 }
 
-/** Heartbeats kept of each direction: nearly five minutes at 5 s. */
-const KEPT = 58;
+/** The maximum of heartbeats kept per direction: nearly five minutes at 5 s. */
+const MAX_ROUNDS = 58;
 const KEPT_MS = 300_000;
 /**
- * Gaps between two heartbeats are kept in this unit; the greatest, eleven minutes, stands for all above, and for none.
+ * The unit of the gaps between two heartbeats; the greatest, eleven minutes, stands for all above, and for none.
  */
 const UNIT_MS = 10;
-const FAR = 65_535;
+const MAX_GAP = 65_535;
 /** Gaps before the newest of Heartbeat-1 and those of Heartbeat-2. */
-const GAPS = 2 * KEPT;
-/** Fraction of the heartbeat interval. Sooner after another one no Heartbeat-2 is due. */
-const SOONEST = 0.25;
+const GAPS = 2 * MAX_ROUNDS;
+/** The minimum gap between two prioritized Heartbeats-2, as a fraction of the heartbeat interval. */
+const MIN_GAP_RATIO = 0.25;
 /** Instances of one page. */
 const PAGE = 64;
 
 /** Bytes for all of a page: 298 for each instance. */
 interface Page {
-  /** When the newest Heartbeat-1 was answered or not; that of Heartbeat-2 is known anyway. */
+  /** The time of the newest round of Heartbeat-1; that of Heartbeat-2 is known anyway. */
   readonly lastAt: Float64Array;
   readonly gaps: Uint16Array;
   readonly roundTrips: Uint8Array;
@@ -37,13 +37,13 @@ interface Page {
 
 /**
  * The results of both heartbeats of all instances, for people: each notes its last success or error, and the last 58
- * rounds. All of them lie in pages that many share, for a typed array of its own costs as much again as what is in it.
+ * rounds. Instances share pages, as the overhead of a typed array of its own would equal its content.
  */
 export class HeartbeatLog {
   readonly #time: Pick<Time, 'now'>;
   readonly #rounds: Counter<['outcome']>;
   readonly #roundTrips: Histogram;
-  readonly #came: Counter;
+  readonly #beats: Counter;
   readonly #pages: Page[] = [];
   readonly #free: number[] = [];
   readonly #gaps = new ListeningGaps();
@@ -60,11 +60,11 @@ export class HeartbeatLog {
       'rollcall_registry_heartbeat1_round_trip_seconds',
       'Time until the slowest endpoint of an instance had answered.',
     );
-    this.#came = meter.counter('rollcall_registry_heartbeat2_total', 'Heartbeats of instances that were accepted.');
+    this.#beats = meter.counter('rollcall_registry_heartbeat2_total', 'Heartbeats of instances that were accepted.');
   }
 
-  /** A round of Heartbeat-1 was answered by all endpoints; the slowest took so long. */
-  answered(entry: Entry, roundTripMs: number): void {
+  /** Records a round of Heartbeat-1 that all endpoints answered, with the time of the slowest. */
+  recordAnswer(entry: Entry, roundTripMs: number): void {
     const { heartbeat1 } = entry;
     this.#rounds.add(1, 'answered');
     this.#roundTrips.record(roundTripMs / 1_000);
@@ -75,8 +75,8 @@ export class HeartbeatLog {
     this.#noteRound(entry, roundTripMs);
   }
 
-  /** It was not. */
-  unanswered(entry: Entry, error: string): void {
+  /** Records a round of Heartbeat-1 that at least one endpoint did not answer. */
+  recordMiss(entry: Entry, error: string): void {
     this.#rounds.add(1, 'missed');
     entry.heartbeat1.misses += 1;
     entry.heartbeat1.error = error;
@@ -84,32 +84,32 @@ export class HeartbeatLog {
   }
 
   /**
-   * May a Heartbeat-2 of it pass ahead of others now? Says yes at most once in a quarter of an interval: each yes uses
+   * True if a Heartbeat-2 of it may pass ahead of others now, at most once in a quarter of an interval: each true uses
    * that up.
    */
   admits(entry: Entry, intervalMs: number): boolean {
     const now = this.#time.now();
     if (now < entry.beatDueAt) return false;
-    entry.beatDueAt = now + intervalMs * SOONEST;
+    entry.beatDueAt = now + intervalMs * MIN_GAP_RATIO;
     return true;
   }
 
-  /** A Heartbeat-2 came. */
-  came(entry: Entry): void {
+  /** Records a Heartbeat-2. */
+  recordHeartbeat2(entry: Entry): void {
     const { heartbeat2 } = entry;
-    this.#came.add(1);
+    this.#beats.add(1);
     const now = this.#time.now();
     const gapMs = heartbeat2.lastAt === null ? Infinity : now - heartbeat2.lastAt;
     heartbeat2.lastAt = now;
     heartbeat2.misses = 0;
     heartbeat2.error = null;
     const { page, slot } = this.#placeOf(entry);
-    const from = slot * GAPS + KEPT;
-    page.gaps.copyWithin(from + 1, from, from + KEPT - 1);
+    const from = slot * GAPS + MAX_ROUNDS;
+    page.gaps.copyWithin(from + 1, from, from + MAX_ROUNDS - 1);
     page.gaps[from] = gapOf(gapMs);
   }
 
-  /** The instance is gone: what is known of it makes room for another. */
+  /** Frees the place of an instance that is gone. */
   release(entry: Entry): void {
     if (entry.beatSlot === null) return;
     this.#free.push(entry.beatSlot);
@@ -126,12 +126,15 @@ export class HeartbeatLog {
     const notListening = this.#gaps.read(now);
     if (entry.beatSlot === null) return { heartbeat1: [], heartbeat2: [], notListening };
     const { page, slot } = this.#placeOf(entry);
-    const rounds = agesOf(page.gaps.subarray(slot * GAPS, slot * GAPS + KEPT), now - (page.lastAt[slot] ?? -Infinity));
+    const rounds = agesOf(
+      page.gaps.subarray(slot * GAPS, slot * GAPS + MAX_ROUNDS),
+      now - (page.lastAt[slot] ?? -Infinity),
+    );
     const beats = agesOf(
-      page.gaps.subarray(slot * GAPS + KEPT, (slot + 1) * GAPS),
+      page.gaps.subarray(slot * GAPS + MAX_ROUNDS, (slot + 1) * GAPS),
       entry.heartbeat2.lastAt === null ? Infinity : now - entry.heartbeat2.lastAt,
     );
-    const tripOf = (place: number): number | null => roundTripIn(page.roundTrips[slot * KEPT + place] ?? 0);
+    const tripOf = (place: number): number | null => roundTripIn(page.roundTrips[slot * MAX_ROUNDS + place] ?? 0);
     const heartbeat1 = rounds.map((agoMs, place) => ({ agoMs, roundTripMs: tripOf(place) }));
     const heartbeat2 = beats.map((agoMs) => ({ agoMs }));
     return { heartbeat1: heartbeat1.toReversed(), heartbeat2: heartbeat2.toReversed(), notListening };
@@ -141,11 +144,11 @@ export class HeartbeatLog {
     const { page, slot } = this.#placeOf(entry);
     const now = this.#time.now();
     const gaps = slot * GAPS;
-    page.gaps.copyWithin(gaps + 1, gaps, gaps + KEPT - 1);
+    page.gaps.copyWithin(gaps + 1, gaps, gaps + MAX_ROUNDS - 1);
     page.gaps[gaps] = gapOf(now - (page.lastAt[slot] ?? -Infinity));
     page.lastAt[slot] = now;
-    const trips = slot * KEPT;
-    page.roundTrips.copyWithin(trips + 1, trips, trips + KEPT - 1);
+    const trips = slot * MAX_ROUNDS;
+    page.roundTrips.copyWithin(trips + 1, trips, trips + MAX_ROUNDS - 1);
     page.roundTrips[trips] = codeOf(roundTripMs);
   }
 
@@ -159,7 +162,7 @@ export class HeartbeatLog {
     if (known === null) {
       entry.beatSlot = at;
       page.lastAt[slot] = -Infinity;
-      page.gaps.fill(FAR, slot * GAPS, (slot + 1) * GAPS);
+      page.gaps.fill(MAX_GAP, slot * GAPS, (slot + 1) * GAPS);
     }
     return { page, slot };
   }
@@ -169,11 +172,11 @@ function blankPage(): Page {
   return {
     lastAt: new Float64Array(PAGE),
     gaps: new Uint16Array(PAGE * GAPS),
-    roundTrips: new Uint8Array(PAGE * KEPT),
+    roundTrips: new Uint8Array(PAGE * MAX_ROUNDS),
   };
 }
 
-const gapOf = (ms: number): number => Math.min(FAR, Math.round(ms / UNIT_MS));
+const gapOf = (ms: number): number => Math.min(MAX_GAP, Math.round(ms / UNIT_MS));
 
 /** Ages in ms, newest first, from the age of the newest and the gaps before each. */
 function agesOf(gaps: Uint16Array, newestMs: number): number[] {
@@ -182,7 +185,7 @@ function agesOf(gaps: Uint16Array, newestMs: number): number[] {
   for (const gap of gaps) {
     if (agoMs > KEPT_MS) break;
     ages.push(Math.round(agoMs));
-    agoMs = gap === FAR ? Infinity : agoMs + gap * UNIT_MS;
+    agoMs = gap === MAX_GAP ? Infinity : agoMs + gap * UNIT_MS;
   }
   return ages;
 }

@@ -1,11 +1,11 @@
 import { describe, expect, it } from 'vitest';
-import { SECOND, value, World } from '../registry.fixture.js';
+import { SECOND, value, RegistryFixture } from '../registry.fixture.js';
 import { ListeningGaps } from './listening-gaps.js';
 
 const INTERVAL_MS = 5_000;
 
 describe('ListeningGaps', () => {
-  it('has the spans of the last five minutes as ages, oldest first', () => {
+  it('lists the spans of the last five minutes as ages, oldest first', () => {
     const gaps = new ListeningGaps();
     gaps.add({ fromMs: 0, toMs: 10_000 }, INTERVAL_MS);
     gaps.add({ fromMs: 100_000, toMs: 125_000 }, INTERVAL_MS);
@@ -38,15 +38,15 @@ describe('ListeningGaps', () => {
   });
 });
 
-describe('the registry, of time in which it could not listen', () => {
-  it('tells it with the heartbeats of an instance, so that nothing in it is counted as missed', async () => {
-    const world = await World.started();
-    await world.healthy('orders-1', 3001);
-    await world.time.advanceBy(20 * SECOND);
-    expect(value(world.registry.beats('orders-1')).notListening).toEqual([]);
-    world.stoppedMs += 25 * SECOND;
-    await world.time.advanceBy(10 * SECOND);
-    const { heartbeat2, notListening } = value(world.registry.beats('orders-1'));
+describe('a time in which the registry could not listen', () => {
+  it('is listed with the heartbeats of an instance, and no heartbeat counts as missed in it', async () => {
+    const fixture = await RegistryFixture.start();
+    await fixture.registerHealthy('orders-1', 3001);
+    await fixture.time.advanceBy(20 * SECOND);
+    expect(value(fixture.registry.beats('orders-1')).notListening).toEqual([]);
+    fixture.stoppedMs += 25 * SECOND;
+    await fixture.time.advanceBy(10 * SECOND);
+    const { heartbeat2, notListening } = value(fixture.registry.beats('orders-1'));
     expect(notListening).toHaveLength(1);
     const [{ fromAgoMs, toAgoMs } = { fromAgoMs: 0, toAgoMs: 0 }] = notListening;
     expect(fromAgoMs - toAgoMs).toBeGreaterThan(24.8 * SECOND);
@@ -57,12 +57,12 @@ describe('the registry, of time in which it could not listen', () => {
     expect((before?.agoMs ?? Infinity) - fromAgoMs).toBeLessThanOrEqual(5 * SECOND);
   });
 
-  it('tells it of an instance that it never heard, too', async () => {
-    const world = await World.started();
-    await world.healthy('orders-1', 3001);
-    world.stoppedMs += 25 * SECOND;
-    await world.time.advanceBy(6 * SECOND);
-    await world.healthy('orders-2', 3002);
-    expect(value(world.registry.beats('orders-2')).notListening).toHaveLength(1);
+  it('is listed for an instance that never sent a heartbeat, too', async () => {
+    const fixture = await RegistryFixture.start();
+    await fixture.registerHealthy('orders-1', 3001);
+    fixture.stoppedMs += 25 * SECOND;
+    await fixture.time.advanceBy(6 * SECOND);
+    await fixture.registerHealthy('orders-2', 3002);
+    expect(value(fixture.registry.beats('orders-2')).notListening).toHaveLength(1);
   });
 });

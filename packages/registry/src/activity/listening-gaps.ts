@@ -1,5 +1,7 @@
 import type { NotListening } from '@rollcall/core';
-/** Spans in which this registry could not listen (paused, blocked, overloaded): what was not heard in them was not missed. */
+/**
+ * Spans in which this registry could not listen (paused, blocked, overloaded): no heartbeat counts as missed in them.
+ */
 
 /** Monotonic ms. */
 export interface ListeningGap {
@@ -14,15 +16,17 @@ const MAX_KEPT = 128;
  * Fraction of the heartbeat interval. A shorter span cannot make a heartbeat missing. If less time lies between two
  * spans, no heartbeat gets through.
  */
-const LEAST_INTERVALS = 0.25;
+const MIN_INTERVALS = 0.25;
 
-/** The newest 128 spans of the last five minutes, in memory. Spans shorter than a quarter of an interval are left out. */
+/**
+ * The newest 128 spans of the last five minutes, in memory. Spans shorter than a quarter of an interval are left out.
+ */
 export class ListeningGaps {
   #gaps: readonly ListeningGap[] = [];
 
   /** Spans come in the order in which they ended. */
   add(gap: ListeningGap, intervalMs: number): void {
-    const leastMs = intervalMs * LEAST_INTERVALS;
+    const leastMs = intervalMs * MIN_INTERVALS;
     if (gap.toMs - gap.fromMs < leastMs) return;
     const last = this.#gaps.at(-1);
     const isNext = last !== undefined && gap.fromMs - last.toMs < leastMs;

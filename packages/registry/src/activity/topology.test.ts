@@ -1,7 +1,7 @@
 import type { Edge, EdgeTarget } from '@rollcall/core';
 import { ManualTime, sampleInstance } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
-import { codeOf, SECRET, value, World } from '../registry.fixture.js';
+import { codeOf, SECRET, value, RegistryFixture } from '../registry.fixture.js';
 import { CircuitEvents } from './circuits.js';
 import { EventHistory } from './events.js';
 import { Topology } from './topology.js';
@@ -31,12 +31,12 @@ function setUp(max?: number) {
   const topology = new Topology({ time, policy: { intervalMs: INTERVAL_MS }, traffic, circuits }, max);
   const pairs = (namespace = '*'): string[] =>
     topology.topology(namespace).edges.map((one) => `${one.namespace}/${one.from}>${one.to}`);
-  return { time, edges: topology, pairs, traffic, circuits, history };
+  return { time, topology, pairs, traffic, circuits, history };
 }
 
-describe('Edges', () => {
+describe('Topology', () => {
   it('adds up the reports of the instances of a service about another', () => {
-    const { edges: topology, time } = setUp();
+    const { topology, time } = setUp();
     topology.note(caller(1), [edge('orders')]);
     time.advance(2_000);
     topology.note(caller(2), [edge('orders', { calls: 30, windowMs: 10_000, p50Ms: 8, p99Ms: 15 })]);
@@ -62,28 +62,28 @@ describe('Edges', () => {
   });
 
   it('counts an instance once even if it reports the same service twice', () => {
-    const { edges: topology } = setUp();
+    const { topology } = setUp();
     topology.note(caller(1), [edge('orders'), edge('orders')]);
     topology.note(caller(2), [edge('orders')]);
     expect(topology.topology('default').edges).toMatchObject([{ callers: 2, calls: 30 }]);
   });
 
-  it('has no times where there were too few calls to say', () => {
-    const { edges: topology } = setUp();
+  it('has no times if there were too few calls', () => {
+    const { topology } = setUp();
     topology.note(caller(1), [edge('orders', { calls: 0, p50Ms: null, p99Ms: null })]);
     expect(topology.topology('*').edges[0]).toMatchObject({ p50Ms: null, p99Ms: null, inFlight: 3 });
   });
 
-  it('keeps of each instance its last word', () => {
-    const { edges: topology, pairs } = setUp();
+  it('keeps the last report of each instance', () => {
+    const { topology, pairs } = setUp();
     topology.note(caller(1), [edge('orders'), edge('users')]);
     topology.note(caller(1), [edge('users', { calls: 7 })]);
     expect(pairs()).toEqual(['default/gateway>users']);
     expect(topology.topology('*').edges[0]?.calls).toBe(7);
   });
 
-  it('shows them in order, of one namespace or of all', () => {
-    const { edges: topology, pairs } = setUp();
+  it('lists edges in order, of one namespace or of all', () => {
+    const { topology, pairs } = setUp();
     topology.note(caller(1, 'web', 'shop'), [edge('b'), edge('a')]);
     topology.note(caller(1, 'api'), [edge('c')]);
     expect(pairs()).toEqual(['default/api>c', 'shop/web>a', 'shop/web>b']);
@@ -91,8 +91,8 @@ describe('Edges', () => {
     expect(pairs('none')).toEqual([]);
   });
 
-  it('forgets who has said nothing for three intervals', () => {
-    const { edges: topology, time, pairs } = setUp();
+  it('forgets a caller without a report for three intervals', () => {
+    const { topology, time, pairs } = setUp();
     topology.note(caller(1), [edge('orders')]);
     time.advance(10_000);
     topology.note(caller(2), [edge('users')]);
@@ -103,8 +103,8 @@ describe('Edges', () => {
     expect(topology.topology('*').withinMs).toBe(15_000);
   });
 
-  it('keeps so many and no more, and has room again when older ones are forgotten', () => {
-    const { edges: topology, time, pairs } = setUp(3);
+  it('keeps a limited number of edges, and has room again once older ones are forgotten', () => {
+    const { topology, time, pairs } = setUp(3);
     topology.note(caller(1), [edge('a'), edge('b')]);
     topology.note(caller(2), [edge('c'), edge('d')]);
     expect(pairs()).toEqual(['default/gateway>a', 'default/gateway>b']);
@@ -128,8 +128,8 @@ const target = (instance: string, fields: Partial<EdgeTarget> = {}): EdgeTarget 
 const targetsOf = (topology: Topology) => topology.topology('*').edges.flatMap(({ targets }) => targets);
 
 describe('the targets of an edge', () => {
-  it('are the sums over the callers, each of which has one circuit to each; the worst first', () => {
-    const { edges: topology } = setUp();
+  it('are summed over the callers, each with one circuit per target, worst first', () => {
+    const { topology } = setUp();
     const sick = target('orders-b', { calls: 5, failures: 4, p99Ms: 30, circuit: 'open' });
     topology.note(caller(1), [
       edge('orders', { targets: [target('orders-a'), sick] }),
@@ -156,8 +156,8 @@ describe('the targets of an edge', () => {
     ]);
   });
 
-  it('count for what is kept, and are left out before their edge is', () => {
-    const { edges: topology, pairs } = setUp(4);
+  it('count towards the limit, and are dropped before their edge', () => {
+    const { topology, pairs } = setUp(4);
     const targets = [target('orders-a'), target('orders-b')];
     topology.note(caller(1), [edge('orders', { targets })]);
     topology.note(caller(2), [edge('orders', { targets })]);
@@ -170,13 +170,13 @@ describe('the targets of an edge', () => {
     expect(pairs()).toEqual(['default/gateway>orders', 'default/gateway>users']);
   });
 
-  it('make events when a circuit opens and closes, though a word between leaves it out', () => {
-    const { edges: topology, history } = setUp();
-    const tell = (targets: readonly EdgeTarget[]) => topology.note(caller(1), [edge('orders', { targets })]);
-    tell([target('orders-7d20', { circuit: 'open' })]);
-    tell([]);
-    tell([target('orders-7d20')]);
-    tell([target('orders-7d20')]);
+  it('cause events when a circuit opens and closes, even if a report between leaves it out', () => {
+    const { topology, history } = setUp();
+    const note = (targets: readonly EdgeTarget[]) => topology.note(caller(1), [edge('orders', { targets })]);
+    note([target('orders-7d20', { circuit: 'open' })]);
+    note([]);
+    note([target('orders-7d20')]);
+    note([target('orders-7d20')]);
     const query = { after: null, limit: 10, namespace: '*', services: [], kinds: [] };
     expect(history.events(query).events.map(({ kind, instance, text }) => [kind, instance, text])).toEqual([
       ['circuit', 'gateway-1', 'opened its circuit to orders…7d20'],
@@ -185,12 +185,12 @@ describe('the targets of an edge', () => {
   });
 });
 
-it('traffic is counted once for each window of a caller, however often it is told', () => {
-  const { edges: topology, time, traffic } = setUp();
+it('counts the traffic of each window of a caller once, even if it is reported several times', () => {
+  const { topology, time, traffic } = setUp();
   topology.note(caller(1), [edge('orders', { window: 7 })]);
   topology.note(caller(1), [edge('orders', { window: 7 }), edge('users', { window: 7 })]);
   topology.note(caller(2), [edge('orders', { window: 7 })]);
-  // who tells of no windows says something new each time
+  // reports without windows are new each time
   topology.note(caller(3), [edge('orders')]);
   topology.note(caller(3), [edge('orders')]);
   time.advance(5_000);
@@ -198,24 +198,24 @@ it('traffic is counted once for each window of a caller, however often it is tol
   expect([callsTo('orders'), callsTo('users')]).toEqual([40, 10]);
 });
 
-describe('the registry, who calls whom', () => {
-  it('takes it from the beats of those it knows, once for each beat', async () => {
-    const world = await World.started();
-    await world.healthy('orders-1', 3001);
-    const tell = (seq: number, secret: string, to: string) =>
-      world.registry.beat('orders-1', secret, { nonce: null, seq, edges: [edge(to)] });
-    const told = () => value(world.registry.topology('*')).edges.map(({ from, to }) => `${from}>${to}`);
-    expect(codeOf(tell(1_000, 'another-secret-of-132-bits', 'users'))).toBe('UNAUTHORIZED');
-    expect(told()).toEqual([]);
-    value(tell(1_000, SECRET, 'users'));
-    value(tell(999, SECRET, 'late'));
-    value(tell(1_000, SECRET, 'again'));
-    expect(told()).toEqual(['orders>users']);
-    value(world.registry.beat('orders-1', SECRET, { nonce: null, seq: 1_001 }));
-    expect(told()).toEqual(['orders>users']);
+describe('the topology of the registry', () => {
+  it('is read from the beats of known instances, once for each beat', async () => {
+    const fixture = await RegistryFixture.start();
+    await fixture.registerHealthy('orders-1', 3001);
+    const note = (seq: number, secret: string, to: string) =>
+      fixture.registry.beat('orders-1', secret, { nonce: null, seq, edges: [edge(to)] });
+    const edges = () => value(fixture.registry.topology('*')).edges.map(({ from, to }) => `${from}>${to}`);
+    expect(codeOf(note(1_000, 'another-secret-of-132-bits', 'users'))).toBe('UNAUTHORIZED');
+    expect(edges()).toEqual([]);
+    value(note(1_000, SECRET, 'users'));
+    value(note(999, SECRET, 'late'));
+    value(note(1_000, SECRET, 'again'));
+    expect(edges()).toEqual(['orders>users']);
+    value(fixture.registry.beat('orders-1', SECRET, { nonce: null, seq: 1_001 }));
+    expect(edges()).toEqual(['orders>users']);
   });
 
-  it('is not told before the store is loaded', () => {
-    expect(codeOf(new World().registry.topology('*'))).toBe('NOT_READY');
+  it('is not available before the store is loaded', () => {
+    expect(codeOf(new RegistryFixture().registry.topology('*'))).toBe('NOT_READY');
   });
 });

@@ -25,10 +25,10 @@ interface Report {
 /** A caller without a report for this number of heartbeats makes no calls, or is gone. */
 const KEPT_INTERVALS = 3;
 /** Windows may be longer than intervals. */
-const LEAST_KEPT_MS = 15_000;
-/** Edges and targets, of all instances, some 150 bytes each; what comes beyond it is not kept, edges last. */
+const MIN_KEPT_MS = 15_000;
+/** The maximum of edges and targets of all instances, some 150 bytes each; more are not kept, edges last. */
 const MAX_KEPT = 100_000;
-/** Targets of one edge that are told. */
+/** The maximum of targets that the answer lists per edge. */
 const MAX_REPORTED_TARGETS = 500;
 
 export interface EdgesPorts {
@@ -54,7 +54,7 @@ export class Topology {
   /** `max`: edges and targets that are kept. */
   constructor(ports: EdgesPorts, max: number = MAX_KEPT) {
     this.#ports = ports;
-    this.#keptMs = Math.max(LEAST_KEPT_MS, KEPT_INTERVALS * ports.policy.intervalMs);
+    this.#keptMs = Math.max(MIN_KEPT_MS, KEPT_INTERVALS * ports.policy.intervalMs);
     this.#max = max;
   }
 

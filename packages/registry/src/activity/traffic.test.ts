@@ -5,7 +5,7 @@ import type { TrafficQuery } from './traffic.js';
 
 const ALL: TrafficQuery = { namespace: '*', from: null, to: null, step: '5s' };
 const pair = (from: string, to: string, namespace = 'default') => ({ namespace, from, to });
-const told = (calls: number, p99Ms: number | null = null) => ({ calls, failures: 1, retries: 2, p99Ms });
+const sample = (calls: number, p99Ms: number | null = null) => ({ calls, failures: 1, retries: 2, p99Ms });
 
 function setUp(max?: number) {
   const time = new ManualTime({ nowMs: 600_000 });
@@ -16,13 +16,13 @@ function setUp(max?: number) {
 }
 
 describe('Traffic', () => {
-  it('has sums of each whole step since it began, oldest first, 0 where no caller reported any', () => {
+  it('has sums of each whole step since its start, oldest first, 0 without a report', () => {
     const { time, traffic } = setUp();
     expect(traffic.read(ALL)).toEqual({ stepMs: 5_000, points: [] });
-    traffic.note(pair('web', 'orders'), told(10, 4));
-    traffic.note(pair('web', 'users'), told(5, 9.06));
+    traffic.note(pair('web', 'orders'), sample(10, 4));
+    traffic.note(pair('web', 'users'), sample(5, 9.06));
     time.advance(10_000);
-    traffic.note(pair('web', 'orders'), told(7));
+    traffic.note(pair('web', 'orders'), sample(7));
     const { points } = traffic.read(ALL);
     expect(points).toEqual([
       { at: time.wall() - 5_000, calls: 15, failures: 2, retries: 4, p99Ms: 9.1 },
@@ -32,12 +32,12 @@ describe('Traffic', () => {
     expect(traffic.read(ALL).points.at(-1)).toMatchObject({ at: time.wall(), calls: 7, p99Ms: null });
   });
 
-  it('has only what was asked for', () => {
+  it('sums only the requested pairs', () => {
     const { time, traffic, calls } = setUp();
-    traffic.note(pair('web', 'orders'), told(1));
-    traffic.note(pair('web', 'users'), told(10));
-    traffic.note(pair('app', 'users'), told(100));
-    traffic.note(pair('app', 'users', 'shop'), told(1_000));
+    traffic.note(pair('web', 'orders'), sample(1));
+    traffic.note(pair('web', 'users'), sample(10));
+    traffic.note(pair('app', 'users'), sample(100));
+    traffic.note(pair('app', 'users', 'shop'), sample(1_000));
     time.advance(5_000);
     expect(calls()).toEqual([1_111]);
     expect(calls({ namespace: 'default' })).toEqual([111]);
@@ -50,7 +50,7 @@ describe('Traffic', () => {
   it('keeps a quarter of an hour of the short steps, and a day of the long ones', () => {
     const { time, traffic, calls } = setUp();
     for (let minute = 0; minute < 3 * 1_440; minute += 1) {
-      traffic.note(pair('web', 'orders'), told(minute + 1));
+      traffic.note(pair('web', 'orders'), sample(minute + 1));
       time.advance(60_000);
     }
     const short = calls();
@@ -60,29 +60,29 @@ describe('Traffic', () => {
     expect(long).toEqual(Array.from({ length: 1_440 }, (_, n) => 2 * 1_440 + 1 + n));
   });
 
-  it('forgets old numbers though nothing new has come into their place', () => {
+  it('forgets old numbers even if no new ones replace them', () => {
     const { time, traffic, calls } = setUp();
-    traffic.note(pair('web', 'orders'), told(10));
+    traffic.note(pair('web', 'orders'), sample(10));
     time.advance(20 * 60_000);
     expect(calls().every((count) => count === 0)).toBe(true);
-    traffic.note(pair('web', 'orders'), told(3));
+    traffic.note(pair('web', 'orders'), sample(3));
     time.advance(5_000);
     expect(calls().filter((count) => count > 0)).toEqual([3]);
   });
 
-  it('keeps so many pairs, those that were reported last, none longer than a day after', () => {
+  it('keeps a limited number of pairs, the last reported ones, and none longer than a day after', () => {
     const { time, traffic, calls } = setUp(2);
-    traffic.note(pair('web', 'a'), told(1));
-    traffic.note(pair('web', 'b'), told(10));
-    traffic.note(pair('web', 'a'), told(1));
-    traffic.note(pair('web', 'c'), told(100));
+    traffic.note(pair('web', 'a'), sample(1));
+    traffic.note(pair('web', 'b'), sample(10));
+    traffic.note(pair('web', 'a'), sample(1));
+    traffic.note(pair('web', 'c'), sample(100));
     // an empty report makes no pair
     traffic.note(pair('web', 'd'), { calls: 0, failures: 0, retries: 0, p99Ms: null });
     time.advance(5_000);
     expect(calls()).toEqual([102]);
     expect(calls()).toEqual([102]);
     time.advance(86_400_000);
-    traffic.note(pair('web', 'b'), told(10));
+    traffic.note(pair('web', 'b'), sample(10));
     time.advance(60_000);
     expect(calls({ step: '1m' }).filter((count) => count > 0)).toEqual([10]);
   });

@@ -1,6 +1,6 @@
 import type { Edge, Time, TrafficAnswer, TrafficPoint } from '@rollcall/core';
 
-/** Names of steps, and what they are. */
+/** Steps by name. */
 export type Step = '5s' | '1m';
 export const STEPS: readonly [Step, Step] = ['5s', '1m'];
 
@@ -25,7 +25,7 @@ const DAY_MS = 86_400_000;
  */
 const MAX_PAIRS = 1_000;
 
-/** Whose calls, and to whom. */
+/** The calling service and the called one. */
 export interface Pair {
   readonly namespace: string;
   readonly from: string;
@@ -34,7 +34,7 @@ export interface Pair {
 
 /**
  * How many calls went from service to service, for a quarter of an hour in steps of 5 s and for a day in steps of a
- * minute. In memory only. What is told counts for the step in which it comes.
+ * minute. In memory only. A report counts for the step in which it arrives.
  */
 export class Traffic {
   readonly #time: Pick<Time, 'now' | 'wall'>;

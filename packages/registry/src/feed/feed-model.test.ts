@@ -35,7 +35,7 @@ class Reader {
   #cursor: Cursor | null = null;
   #held: readonly string[] = [];
   /** The newest revision of an instance that this stream sent in a change; at first the one it resumed from. */
-  #told = new Map<string, number>();
+  #sentRevisions = new Map<string, number>();
   #resumedFrom = new Map<string, number>();
   /** The last cursor of this stream. */
   #marked: Cursor | null = null;
@@ -45,7 +45,7 @@ class Reader {
   }
 
   /** Changes the services of the next stream. It drops services it no longer wants, as they are not kept current. */
-  wish(services: readonly string[]): void {
+  watchServices(services: readonly string[]): void {
     this.services = services;
     for (const name of this.snapshots.keys()) {
       if (this.watches(name)) continue;
@@ -67,7 +67,7 @@ class Reader {
     };
     this.cut();
     this.#sink = sink;
-    this.#told = new Map();
+    this.#sentRevisions = new Map();
     this.#marked = null;
     this.#resumedFrom = new Map(resume.map((name) => [name, cursor?.revision ?? 0]));
     const order = { namespace: 'default', services: this.services, resume, cursor, line: null };
@@ -124,9 +124,9 @@ class Reader {
         for (const { id, revision } of [...frame.data.upsert, ...frame.data.remove]) {
           expect(inFlush, 'an instance occurs once in a flush').not.toContain(id);
           inFlush.add(id);
-          const told = this.#told.get(id) ?? this.#resumedFrom.get(frame.data.service) ?? 0;
-          expect(revision, `${id}: told once, in order`).toBeGreaterThan(told);
-          this.#told.set(id, revision);
+          const lastSent = this.#sentRevisions.get(id) ?? this.#resumedFrom.get(frame.data.service) ?? 0;
+          expect(revision, `${id}: told once, in order`).toBeGreaterThan(lastSent);
+          this.#sentRevisions.set(id, revision);
         }
       }
       if (frame.event === 'reset') this.#resumedFrom.delete(frame.data.service);
@@ -151,7 +151,7 @@ class Real {
   #lives = 1;
 
   constructor() {
-    this.registry = this.registry.reborn(epochOf(this.#lives));
+    this.registry = this.registry.restart(epochOf(this.#lives));
     for (const reader of this.readers) reader.connect(this.registry);
   }
 
@@ -160,7 +160,7 @@ class Real {
     this.#lives += 1;
     for (const reader of this.readers) reader.cut();
     const epoch = epochOf(this.#lives);
-    this.registry = keeps ? this.registry.reborn(epoch) : new FeedBench(this.registry.time).reborn(epoch);
+    this.registry = keeps ? this.registry.restart(epoch) : new FeedBench(this.registry.time).restart(epoch);
   }
 }
 
@@ -212,7 +212,7 @@ const watch = (reader: number, services: readonly string[]): Command =>
   command(`watch ${reader} ${services.join(',')}`, (_, { registry, readers }) => {
     const one = readers[reader];
     if (one === undefined) return;
-    if (services.length > 0 && !one.services.includes('*')) one.wish(services);
+    if (services.length > 0 && !one.services.includes('*')) one.watchServices(services);
     one.connect(registry);
   });
 
@@ -240,7 +240,7 @@ const compare = (): Command =>
         expect(reader.confirmed(service), service).toEqual(truth.toSorted());
         const known = reader.ids(service);
         const staying = [...(reader.known.get(service) ?? [])].filter((id) => !model.buried.has(id));
-        expect([...known], 'nobody goes whom nobody removed').toEqual(expect.arrayContaining(staying));
+        expect([...known], 'no instance disappears without a removal').toEqual(expect.arrayContaining(staying));
         if (!model.hasForgotten) expect(known.size, 'all are confirmed').toBe(truth.length);
         reader.known.set(service, known);
       }
@@ -290,7 +290,7 @@ describe('any sequence of operations', () => {
     holds(commands);
   });
 
-  it('S6: also across epochs, and a known instance is removed only by a tombstone', () => {
+  it('S6: copies converge across epochs, and a known instance is removed only by a tombstone', () => {
     holds([...commands, restarts]);
   });
 });

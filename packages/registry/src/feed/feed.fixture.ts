@@ -57,7 +57,7 @@ export class FeedBench implements FeedView {
   }
 
   /** Another epoch of a registry whose store survived: everything else is unchanged. Ends the first. */
-  reborn(epoch: string): FeedBench {
+  restart(epoch: string): FeedBench {
     this.feed.close();
     const next = new FeedBench(this.time, noMeter, silentLog, epoch);
     for (const [key, { ref, up, gone }] of this.#services) {
@@ -145,7 +145,7 @@ export interface Flush {
   readonly cursor: Cursor;
 }
 
-/** A watcher that records what it receives and reads as fast as the test says. */
+/** A watcher that records its frames and reads at the pace of the test. */
 export class Sink implements WatcherSink {
   flushes: Flush[] = [];
   readonly beats: Cursor[] = [];

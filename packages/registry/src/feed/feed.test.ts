@@ -326,11 +326,11 @@ describe('many watchers', () => {
     }
 
     override setTimer(ms: number, run: () => void, options?: TimerOptions): Timer {
-      const runAndTell = (): void => {
+      const runAndNotify = (): void => {
         run();
         this.onRun();
       };
-      return super.setTimer(ms, runAndTell, options);
+      return super.setTimer(ms, runAndNotify, options);
     }
   }
 

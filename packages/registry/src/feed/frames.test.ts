@@ -56,12 +56,12 @@ describe('frames', () => {
         ];
         const data = dataOf(resetFrames(ORDERS, { epoch: EPOCH, revision: 7 }, instances, tombstones));
         const last = data.findIndex((part) => 'complete' in part && part.complete);
-        const told = data.map((part) =>
+        const parts = data.map((part) =>
           'removed' in part ? part.removed : 'remove' in part ? part.remove : undefined,
         );
-        expect(told.slice(0, last)).toEqual(Array(last).fill(undefined));
-        expect(told.slice(last).flat()).toEqual(tombstones);
-        expect(told[last]).not.toHaveLength(tombstones.length === 0 ? 1 : 0);
+        expect(parts.slice(0, last)).toEqual(Array(last).fill(undefined));
+        expect(parts.slice(last).flat()).toEqual(tombstones);
+        expect(parts[last]).not.toHaveLength(tombstones.length === 0 ? 1 : 0);
         expect(data.slice(last + 1).every((part) => 'upsert' in part && part.upsert.length === 0)).toBe(true);
       }),
       { numRuns: 60 },

@@ -21,9 +21,11 @@ function unknowns(sink: Sink): { readonly service: string; readonly nearest?: st
 
 describe('unknown names', () => {
   it('are all reported, the first eight with a suggestion', () => {
-    const told = unknowns(setUp().watch({ services: slips(20) }));
-    expect(told.map(({ service }) => service)).toEqual(slips(20));
-    expect(told.map(({ nearest }) => nearest)).toEqual(slips(20).map((_, index) => (index < 8 ? 'orders' : undefined)));
+    const hints = unknowns(setUp().watch({ services: slips(20) }));
+    expect(hints.map(({ service }) => service)).toEqual(slips(20));
+    expect(hints.map(({ nearest }) => nearest)).toEqual(
+      slips(20).map((_, index) => (index < 8 ? 'orders' : undefined)),
+    );
   });
 
   it('are reported once', () => {

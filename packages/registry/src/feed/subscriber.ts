@@ -37,7 +37,7 @@ interface PendingService {
 type OutboxItem = SizedFrame | { readonly mark: number | null };
 
 /**
- * A watcher: what it asked for, what it has, what is pending for it, and how far behind it is. A service that it does
+ * A watcher: its services, its current copy, its pending frames, and its backlog. A service that it does
  * not have is sent as a whole; until then, its changes are not sent. Frames go to the sink while it has room, else they
  * wait here, in order: a reset is paced by the peer, and an id line never covers data that has not been sent.
  */

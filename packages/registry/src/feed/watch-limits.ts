@@ -106,11 +106,11 @@ export class WatchLimits {
 
   #excessOf(source: string | null): Excess | null {
     const { maxWatchers, maxWatchersPerSource } = this.#ports.limits;
-    const inAll = { limit: 'maxWatchers', max: maxWatchers, count: this.#count, whose: '' } as const;
+    const inAll = { limit: 'maxWatchers', max: maxWatchers, count: this.#count, subject: '' } as const;
     if (this.#count >= maxWatchers) return { ...inAll, retryAfterMs: RETRY_MS };
     if (source === null || this.#bySource.of(source) < maxWatchersPerSource) return null;
     const count = this.#bySource.of(source);
-    return { limit: 'maxWatchersPerSource', max: maxWatchersPerSource, count, whose: source, retryAfterMs: RETRY_MS };
+    return { limit: 'maxWatchersPerSource', max: maxWatchersPerSource, count, subject: source, retryAfterMs: RETRY_MS };
   }
 
   /** Counts one more stream. Returns an idempotent function that releases the place. */

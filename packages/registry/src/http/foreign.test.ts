@@ -173,11 +173,11 @@ class Service {
 
   /** Nest's framing: the length in UTF-16 units, `#`, JSON. */
   #onFrames(socket: Socket): void {
-    let heard = '';
+    let received = '';
     socket.setEncoding('utf8').on('error', () => {});
     socket.on('data', (part: string) => {
-      heard += part;
-      const [, length, rest] = /^(\d+)#(.*)$/s.exec(heard) ?? [];
+      received += part;
+      const [, length, rest] = /^(\d+)#(.*)$/s.exec(received) ?? [];
       if (rest === undefined || rest.length < Number(length)) return;
       const { pattern, data, id } = JSON.parse(rest);
       expect(pattern).toBe('rollcall.heartbeat-1');

@@ -9,12 +9,12 @@ const root = fileURLToPath(new URL('../../../..', import.meta.url));
 /** As documents write a route. */
 const named = (method: string, path: string): string => `${method} ${path.replaceAll(/:(\w+)/g, '{$1}')}`;
 const ROUTES = PERMISSIONS.map(({ method, path }) => named(method, path));
-/** For people, in a browser: not part of the described API. */
+/** Pages for browsers, which are not part of the described API. */
 const PAGES = ['GET /', 'GET /assets/*'];
 /** Not of the registry: what services answer, and examples of what applications have. */
 const ELSEWHERE = /\/\.well-known\/rollcall\/|\/orders$/;
 
-it('the OpenAPI document and the permission table have the same routes', async () => {
+it('describes the routes of the permission table in the OpenAPI document, and no others', async () => {
   const registry = await startTestRegistry();
   const answer = await fetch(`${registry.url}/openapi.json`);
   await registry.close();
@@ -25,7 +25,7 @@ it('the OpenAPI document and the permission table have the same routes', async (
   expect(described.toSorted()).toEqual(ROUTES.filter((route) => !PAGES.includes(route)).toSorted());
 });
 
-it('every route in a document exists, and docs/PROTOCOL.md names every route', () => {
+it('finds only existing routes in the documents, and every route in docs/PROTOCOL.md', () => {
   const files = ['docs', 'docs/guide'].flatMap((folder) =>
     readdirSync(join(root, folder))
       .filter((name) => name.endsWith('.md'))

@@ -12,16 +12,16 @@ const open: RegistryServer[] = [];
 afterEach(() => Promise.all(open.splice(0).map((server) => server.close())));
 
 /** A registry that knows nothing, refuses nothing and records its calls; tests replace the relevant parts. */
-function fakeRegistry(parts: Partial<RegistryApi> = {}): RegistryApi & { readonly asked: unknown[][] } {
-  const asked: unknown[][] = [];
+function fakeRegistry(parts: Partial<RegistryApi> = {}): RegistryApi & { readonly calls: unknown[][] } {
+  const calls: unknown[][] = [];
   const note =
     (name: string, value: unknown) =>
     (...given: unknown[]): any => {
-      asked.push([name, ...given]);
+      calls.push([name, ...given]);
       return { ok: true, value };
     };
   return {
-    asked,
+    calls,
     ready: true,
     register: async (...given) => note('register', {})(...given),
     admits: () => true,
@@ -80,10 +80,10 @@ function post(url: string, body: string | Buffer, headers: Record<string, string
 /** The whole answer of a server to these bytes until it closes. */
 function converse(server: RegistryServer, text: string): Promise<string> {
   return new Promise((resolve, reject) => {
-    let heard = '';
+    let received = '';
     const socket = connect(server.port, '127.0.0.1', () => socket.write(text));
-    socket.setEncoding('utf8').on('data', (part: string) => (heard += part));
-    socket.on('close', () => resolve(heard)).on('error', reject);
+    socket.setEncoding('utf8').on('data', (part: string) => (received += part));
+    socket.on('close', () => resolve(received)).on('error', reject);
   });
 }
 
@@ -96,7 +96,7 @@ describe('the routes of services', () => {
     const registry = fakeRegistry();
     const { url } = await serve({ registry });
     expect((await post(`${url}/api/v1/register`, REGISTRATION)).status).toBe(201);
-    expect(registry.asked).toMatchObject([['register', { id: ID, namespace: 'default' }, { address: '127.0.0.1' }]]);
+    expect(registry.calls).toMatchObject([['register', { id: ID, namespace: 'default' }, { address: '127.0.0.1' }]]);
   });
 
   it('pass on the secret of a heartbeat, and answer the state after it', async () => {
@@ -105,14 +105,14 @@ describe('the routes of services', () => {
     const path = `${url}/api/v1/instances/${ID}/heartbeat`;
     const answer = await post(path, '{"nonce":null,"seq":1}', { authorization: `bearer ${SECRET}` });
     expect(answer).toMatchObject({ status: 200, body: { state: 'HEALTHY', revision: 7 } });
-    expect(registry.asked).toEqual([['beat', ID, SECRET, { nonce: null, seq: 1 }]]);
+    expect(registry.calls).toEqual([['beat', ID, SECRET, { nonce: null, seq: 1 }]]);
   });
 
   it('treat an impossible secret as none', async () => {
     const registry = fakeRegistry();
     const { url } = await serve({ registry });
     await post(`${url}/api/v1/instances/${ID}/heartbeat`, '{"nonce":null,"seq":1}', { authorization: 'Bearer short' });
-    expect(registry.asked[0]?.[2]).toBeNull();
+    expect(registry.calls[0]?.[2]).toBeNull();
   });
 
   it('drain with the default deadline when there is no body at all', async () => {
@@ -120,7 +120,7 @@ describe('the routes of services', () => {
     const { url } = await serve({ registry });
     const answer = await send(`${url}/api/v1/instances/${ID}/drain`, { method: 'POST' });
     expect(answer).toMatchObject({ status: 202, body: { watchers: 3 } });
-    expect(registry.asked).toEqual([['drain', ID, null, { deadlineMs: 30_000 }]]);
+    expect(registry.calls).toEqual([['drain', ID, null, { deadlineMs: 30_000 }]]);
   });
 
   it('accept a report with an empty answer', async () => {
@@ -137,7 +137,7 @@ describe('the routes of services', () => {
     expect((await remove({ authorization: `Bearer ${SECRET}` })).status).toBe(204);
     await remove({ 'x-rollcall-operator': '1' });
     await remove({});
-    expect(registry.asked.map(([, , ender]) => ender)).toEqual([{ secret: SECRET }, { operator: true }, null]);
+    expect(registry.calls.map(([, , ender]) => ender)).toEqual([{ secret: SECRET }, { operator: true }, null]);
   });
 });
 
@@ -160,7 +160,7 @@ describe('a refusal', () => {
     expect(answer).toMatchObject({ status: 503, body: problem, headers: { 'retry-after': '2' } });
   });
 
-  it('says that a secret is required', async () => {
+  it('reports that a secret is required', async () => {
     const problem = { code: 'UNAUTHORIZED', detail: 'no', fix: 'send it' } as const;
     const { url } = await serve({ registry: fakeRegistry({ leave: async () => ({ ok: false, problem }) }) });
     const answer = await send(`${url}/api/v1/instances/${ID}`, { method: 'DELETE' });
@@ -181,16 +181,16 @@ describe('a refusal', () => {
     ['a wait that is too long', 'GET', '/api/v1/services/a?revision=1&waitMs=1e9', undefined, 400, 'INVALID'],
     ['a limit that is none', 'GET', '/api/v1/events?limit=0', undefined, 400, 'INVALID'],
     ['a kind that is none', 'GET', '/api/v1/events?kind=all', undefined, 400, 'INVALID'],
-    ['an operator who says nothing', 'PATCH', '/api/v1/instances/a', '{}', 400, 'INVALID'],
-    ['an operator without a word', 'PATCH', '/api/v1/instances/a', undefined, 400, 'INVALID'],
+    ['an empty patch of an operator', 'PATCH', '/api/v1/instances/a', '{}', 400, 'INVALID'],
+    ['a patch without a body', 'PATCH', '/api/v1/instances/a', undefined, 400, 'INVALID'],
     ['a watch of nothing', 'GET', '/api/v1/watch', undefined, 400, 'INVALID'],
   ])('is given to %s', async (...row) => {
     const [, method, path, body, status, code, detail = /./] = row;
     const { url } = await serve();
     const headers = body === undefined ? {} : { 'content-type': 'application/json' };
     const answer = await send(`${url}${path}`, { method, headers, ...(body !== undefined && { body }) });
-    const told = { code, detail: expect.stringMatching(detail), fix: expect.any(String) };
-    expect(answer).toMatchObject({ status, body: told });
+    const problem = { code, detail: expect.stringMatching(detail), fix: expect.any(String) };
+    expect(answer).toMatchObject({ status, body: problem });
     expect(answer.headers['content-type']).toMatch(/^application\/problem\+json/);
   });
 
@@ -285,7 +285,7 @@ describe('a web page', () => {
       expect(answer).toMatchObject({ status: 403, body: { code: 'FORBIDDEN' } });
       expect(await send(`${url}/api/v1/register`, { method: 'OPTIONS', headers })).toMatchObject({ status: 403 });
     }
-    expect(registry.asked).toEqual([]);
+    expect(registry.calls).toEqual([]);
   });
 
   it('is answered if it is of the registry’s own origin', async () => {

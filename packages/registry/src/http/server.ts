@@ -34,7 +34,7 @@ import { healthRoutes } from './routes/health.js';
 import { instanceRoutes } from './routes/instance-list.js';
 import { peopleRoutes } from './routes/instances.js';
 import { answersCounted, metricsRoutes } from './routes/metrics.js';
-import { openDeeds } from './routes/open-access-log.js';
+import { openAccessLog } from './routes/open-access-log.js';
 import { operatorRoutes } from './routes/operators.js';
 import { prometheusRoutes } from './routes/prometheus-sd.js';
 import { serviceRoutes } from './routes/services.js';
@@ -49,7 +49,9 @@ export interface ServeOptions {
   readonly registry: RegistryApi;
   /** 0 … 65535; 0 is any free one. Default 1337. */
   readonly port?: number;
-  /** The address to listen on. Default `127.0.0.1`; anything but loopback needs `tokens`, `tls.caFile`, or `insecure`. */
+  /**
+   * The address to listen on. Default `127.0.0.1`; anything but loopback needs `tokens`, `tls.caFile`, or `insecure`.
+   */
   readonly host?: string;
   /**
    * Accepts that, without tokens and certificates, every client that reaches the port may register, read and remove.
@@ -96,9 +98,11 @@ export interface RegistryServer {
 const HEADERS_MS = 5_000;
 const REQUEST_MS = 10_000;
 const IDLE_MS = 30_000;
-/** How often Node checks for late headers and requests, ms: those found are closed at once, which delays all others. */
+/**
+ * Interval of Node's checks for late headers and requests, ms: those found are closed at once, which delays all others.
+ */
 const LATENESS_CHECK_MS = 250;
-/** How long requests under way may take when the server closes, ms. */
+/** Maximum duration of requests under way when the server closes, ms. */
 const GRACE_MS = 1_000;
 
 /**
@@ -114,7 +118,7 @@ export async function serveRegistry(options: ServeOptions): Promise<RegistryServ
   const { registry, log = silentLog, time = systemTime, insecure = false } = options;
   const { host = DEFAULT_HOST, port = DEFAULT_PORT, names = [], tokens } = options;
   const tls = options.tls === undefined ? null : new ServerTls(options.tls, { log, time });
-  const clients = tls?.asksClients === true ? tls : null;
+  const clients = tls?.requestsCertificates === true ? tls : null;
   checkHost(host, insecure || tokens !== undefined || clients !== null);
   const parts = { tokens: tokens ?? null, clients, registry, log, time };
   const guarded = tokens === undefined && clients === null ? null : new TokenEntrance(parts);
@@ -188,7 +192,7 @@ export function buildApp(
   if (context.metrics !== undefined) app.addHook('preSerialization', answersCounted(context.metrics));
   app.addHook('onSend', codingHook);
   app.addHook('onSend', unread.hook);
-  if (guarded === null) app.addHook('onSend', openDeeds(context));
+  if (guarded === null) app.addHook('onSend', openAccessLog(context));
   else guarded.install(app);
   const refuseOtherMethods = collectMethods(app);
   const operatorGroups = [

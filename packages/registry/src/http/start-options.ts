@@ -49,7 +49,10 @@ export interface StartOptions
    * preset's.
    */
   readonly intervalMs?: number;
-  /** How long a service may take to answer Heartbeat-1, 1 ms to 0.4 intervals. Default min(the preset's, 0.4 × intervalMs). */
+  /**
+   * How long a service may take to answer Heartbeat-1, 1 ms to 0.4 intervals. Default min(the preset's, 0.4 ×
+   * intervalMs).
+   */
   readonly timeoutMs?: number;
   /**
    * When an instance changes its state, in intervals; the meaning and range of each: docs/OPTIONS.md. Default: those of
@@ -221,13 +224,16 @@ export function parseStartOptions(options: StartOptions): Settings {
 const isSet = (options: object, name: string): boolean => Reflect.get(options, name) !== undefined;
 
 /** The value of each option and its source, for operators. Ports, which only programs pass, are left out. */
-export function describeOptions(asked: StartOptions, settings: Settings): Readonly<Record<string, DescribedOption>> {
+export function describeOptions(
+  requested: StartOptions,
+  settings: Settings,
+): Readonly<Record<string, DescribedOption>> {
   const { policy, limits, port, host, insecure, names, allowedNetworks, freshEvery } = settings;
   // without the path of the file
   const tokens = settings.tokens === undefined ? 'not asked for' : 'asked for';
   const tls = tlsText(settings);
   const { intervalMs, timeoutMs, ...thresholds } = policy;
-  const { preset = 'default' } = asked;
+  const { preset = 'default' } = requested;
   const flat = {
     port,
     host,
@@ -245,12 +251,12 @@ export function describeOptions(asked: StartOptions, settings: Settings): Readon
   };
   const described: Record<string, DescribedOption> = {};
   for (const [name, value] of Object.entries(flat)) {
-    const isExplicit = isSet(asked, name);
-    const isPreset = asked.preset !== undefined && (name === 'intervalMs' || name === 'timeoutMs');
+    const isExplicit = isSet(requested, name);
+    const isPreset = requested.preset !== undefined && (name === 'intervalMs' || name === 'timeoutMs');
     described[name] = { value, source: isExplicit ? 'option' : isPreset ? 'preset' : 'default' };
   }
   for (const [name, value] of Object.entries(thresholds)) {
-    const isExplicit = isSet(asked.thresholds ?? {}, name);
+    const isExplicit = isSet(requested.thresholds ?? {}, name);
     described[`thresholds.${name}`] = { value, source: isExplicit ? 'option' : 'default' };
   }
   return described;

@@ -121,7 +121,7 @@ describe('a registry and its host', () => {
     });
   });
 
-  it.runIf(process.platform === 'linux')('warns of a limit that was asked for and that no host carries', async () => {
+  it.runIf(process.platform === 'linux')('warns of a configured limit that no host carries', async () => {
     const log = recordingLog();
     const registry = await startRegistry({ port: 0, log, maxInstances: 1_000_000 });
     await registry.close();

@@ -128,16 +128,16 @@ function workOf({ policy, limits, freshEvery, host }: Settings): Workload {
 const WATCHERS_SHARE = 0.75;
 
 /** Fits limits that were not configured to the host: running out of open files affects all clients. */
-function fitted(asked: StartOptions, settings: Settings, host: HostFacts): Settings {
+function fitted(options: StartOptions, settings: Settings, host: HostFacts): Settings {
   const { limits } = settings;
   const maxConnections = settings.maxConnections ?? connectionsFor(workOf(settings), host);
-  if (maxConnections === null || asked.maxWatchers !== undefined) {
+  if (maxConnections === null || options.maxWatchers !== undefined) {
     return maxConnections === null ? settings : { ...settings, maxConnections };
   }
   const maxWatchers = Math.max(1, Math.min(limits.maxWatchers, Math.floor(maxConnections * WATCHERS_SHARE)));
   const ofSource = Math.ceil((maxWatchers * limits.maxWatchersPerSource) / limits.maxWatchers);
   const maxWatchersPerSource =
-    asked.maxWatchersPerSource === undefined ? ofSource : Math.min(maxWatchers, limits.maxWatchersPerSource);
+    options.maxWatchersPerSource === undefined ? ofSource : Math.min(maxWatchers, limits.maxWatchersPerSource);
   return { ...settings, maxConnections, limits: { ...limits, maxWatchers, maxWatchersPerSource } };
 }
 
@@ -146,14 +146,14 @@ function fitted(asked: StartOptions, settings: Settings, host: HostFacts): Setti
  * those are warned in time.
  */
 function watchHost(
-  asked: StartOptions,
+  options: StartOptions,
   settings: Settings,
   { registry, facts: host }: { readonly registry: Registry; readonly facts: HostFacts },
 ): HostWatch {
   const { time, log } = settings;
   const work = workOf(settings);
-  const instances = asked.maxInstances ?? 0;
-  const watchers = asked.maxWatchers ?? instances;
+  const instances = options.maxInstances ?? 0;
+  const watchers = options.maxWatchers ?? instances;
   for (const text of shortfalls({ instances, watchers }, work, host)) log.warn(text);
   const capacity = capacityOf(work, host);
   if (capacity !== null) {

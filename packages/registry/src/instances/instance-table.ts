@@ -48,13 +48,13 @@ export interface Entry {
   seq: number;
   /** Its line while it holds one; only the newest counts. */
   line: { ping(): void } | null;
-  /** When the peer closed its line; null while it holds one, and after a later Heartbeat-2. */
+  /** The time at which the peer closed its line; null while it holds one, and after a later Heartbeat-2. */
   lineClosedAt: number | null;
   readonly heartbeat1: DirectionLog;
   readonly heartbeat2: DirectionLog;
   /** Its slot in the log of heartbeats; null: none yet. */
   beatSlot: number | null;
-  /** When its next Heartbeat-2 may bypass the queue, monotonic ms. */
+  /** The time from which its next Heartbeat-2 may bypass the queue, monotonic ms. */
   beatDueAt: number;
 }
 
@@ -142,7 +142,7 @@ export class InstanceTable {
     this.#countHosts(entry, 1);
   }
 
-  /** How many instances of a party, without `id`, hold an address. */
+  /** The number of instances of a party, without `id`, that hold an address. */
   countAt(address: string, id: string, party: Party): number {
     let count = 0;
     for (const holder of this.#addresses.get(address) ?? []) {
@@ -248,7 +248,7 @@ export class InstanceTable {
    * Replaces the override of a tombstone by what is still valid: expired parts do not return when the instance
    * registers again. Null: nothing is left.
    */
-  reword(id: string, override: Override | null): void {
+  replaceTombstoneOverride(id: string, override: Override | null): void {
     const known = this.#tombstones.get(id);
     if (known === undefined) return;
     const { override: _, ...rest } = known.tombstone;
@@ -276,9 +276,10 @@ export class InstanceTable {
   }
 
   /**
-   * Whether another instance of its service is HEALTHY, and whether another one can stand in for it (`isSubstitute`).
+   * `healthy`: another instance of its service is HEALTHY. `callable`: another one can stand in for it
+   * (`isSubstitute`).
    */
-  others(entry: Entry): { readonly healthy: boolean; readonly callable: boolean } {
+  substitutes(entry: Entry): { readonly healthy: boolean; readonly callable: boolean } {
     const service = this.#services.get(entry.serviceKey);
     const self = isSubstitute(entry.record);
     return {

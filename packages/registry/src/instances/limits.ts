@@ -22,14 +22,14 @@ export const DEFAULT_LIMITS: Limits = {
 export interface Excess {
   /**
    * An option of the registry, or a built-in rule: new instances of a source, instances at an address, endpoints on a
-   * host, concurrent name lookups, and their duration (`max`: in ms, `whose`: the name).
+   * host, concurrent name lookups, and their duration (`max`: in ms, `subject`: the name).
    */
   readonly limit: Exclude<keyof Limits, 'maxCalls'> | 'newcomers' | 'address' | 'host' | 'lookups' | 'lookupTime';
   /** The maximum, and the current number. */
   readonly max: number;
   readonly count: number;
   /** The source, service, token, address or host that has reached it; empty for the whole registry. */
-  readonly whose: string;
-  /** When a retry makes sense, in ms. */
+  readonly subject: string;
+  /** Time until a retry makes sense, ms. */
   readonly retryAfterMs: number;
 }

@@ -19,7 +19,7 @@ describe('a source', () => {
 });
 
 describe('an allowance', () => {
-  it('is its burst at once, and then the same a minute', () => {
+  it('permits its burst at once, and then the same number per minute', () => {
     const allowances = new Allowances(6);
     for (let i = 0; i < 6; i += 1) expect(allowances.take('a', 0)).toBe(0);
     expect(allowances.take('a', 0)).toBe(10_000);
@@ -29,7 +29,7 @@ describe('an allowance', () => {
     expect(allowances.take('b', 10_000)).toBe(0);
   });
 
-  it('is never more than its burst, however long nobody takes and however much is given back', () => {
+  it('never exceeds its burst, after any pause and any refund', () => {
     const allowances = new Allowances(2);
     allowances.take('a', 0);
     allowances.refund('a', 0);
@@ -45,7 +45,7 @@ describe('an allowance', () => {
     expect(allowances.size).toBe(1);
   });
 
-  it('is remembered of so many sources only', () => {
+  it('is kept for a limited number of sources', () => {
     const allowances = new Allowances(2);
     for (let i = 0; i < 20_000; i += 1) allowances.take(`source-${i}`, 0);
     expect(allowances.size).toBeLessThanOrEqual(10_000);
@@ -54,29 +54,29 @@ describe('an allowance', () => {
   });
 });
 
-const quotaRequest = (but: Partial<QuotaRequest> = {}): QuotaRequest => ({
+const quotaRequest = (overrides: Partial<QuotaRequest> = {}): QuotaRequest => ({
   source: '10.0.0.5',
   serviceKey: 'default/orders',
   token: null,
   isNew: true,
-  ...but,
+  ...overrides,
 });
 
-/** With nobody registered yet: only those on the way count. */
+/** A quota without registered instances: only reservations count. */
 function empty(limits: Partial<typeof DEFAULT_LIMITS>): Quota {
   const occupancy = { size: 0, sizeOf: () => 0, countByToken: () => 0, service: () => undefined };
   return new Quota({ ...DEFAULT_LIMITS, ...limits }, occupancy);
 }
 
 describe('a quota', () => {
-  it('counts those that are on the way, until they are freed', () => {
+  it('counts reservations until they are freed', () => {
     const quota = empty({ maxInstances: 2 });
     const first = quota.reserve(quotaRequest(), 0);
     quota.reserve(quotaRequest({ source: '10.0.0.6', serviceKey: 'default/users' }), 0);
     const third = quota.reserve(quotaRequest({ source: '10.0.0.7' }), 0);
     expect(third).toEqual({
       ok: false,
-      problem: { limit: 'maxInstances', max: 2, count: 2, whose: '', retryAfterMs: 10_000 },
+      problem: { limit: 'maxInstances', max: 2, count: 2, subject: '', retryAfterMs: 10_000 },
     });
     if (first.ok) first.value.free();
     expect(quota.reserve(quotaRequest({ source: '10.0.0.7' }), 0).ok).toBe(true);
@@ -86,15 +86,15 @@ describe('a quota', () => {
     ['maxInstancesPerSource', { serviceKey: 'default/users' }, { source: '10.0.0.6' }, '10.0.0.5'],
     ['maxInstancesPerService', { source: '10.0.0.6' }, { serviceKey: 'default/users' }, 'default/orders'],
     ['maxInstancesPerToken', { source: '10.0.0.6', serviceKey: 'default/users' }, { token: 'b' }, 'a'],
-  ] as const)('refuses what is over %s, and nobody else', (limit, over, other, whose) => {
+  ] as const)('refuses requests beyond %s, and no others', (limit, over, other, subject) => {
     const quota = empty({ [limit]: 1 });
     quota.reserve(quotaRequest({ token: 'a' }), 0);
     const refused = quota.reserve(quotaRequest({ token: 'a', ...over }), 0);
-    expect(refused).toMatchObject({ ok: false, problem: { limit, max: 1, count: 1, whose } });
+    expect(refused).toMatchObject({ ok: false, problem: { limit, max: 1, count: 1, subject } });
     expect(quota.reserve(quotaRequest({ ...over, ...other }), 0).ok).toBe(true);
   });
 
-  it('takes one of the allowance for a new instance, and gives it back where asked', () => {
+  it('takes one of the allowance for a new instance, and gives it back on refund', () => {
     const quota = empty({ maxInstancesPerSource: 1 });
     const first = quota.reserve(quotaRequest(), 0);
     if (first.ok) first.value.free();
@@ -104,7 +104,7 @@ describe('a quota', () => {
     }
     expect(quota.reserve(quotaRequest(), 0)).toMatchObject({
       ok: false,
-      problem: { limit: 'newcomers', max: 100, whose: '10.0.0.5', retryAfterMs: 600 },
+      problem: { limit: 'newcomers', max: 100, subject: '10.0.0.5', retryAfterMs: 600 },
     });
     const known = quota.reserve(quotaRequest({ isNew: false }), 0);
     expect(known.ok).toBe(true);
@@ -116,7 +116,7 @@ describe('a quota', () => {
   it('limits the registrations of a token per minute, known instances included, but not those that need no token', () => {
     const quota = empty({ maxRegistrationsPerToken: 2 });
     expect([quota.rateExcess('a', 0), quota.rateExcess('a', 0)]).toEqual([null, null]);
-    const excess = { limit: 'maxRegistrationsPerToken', max: 2, count: 2, whose: 'a' };
+    const excess = { limit: 'maxRegistrationsPerToken', max: 2, count: 2, subject: 'a' };
     expect(quota.rateExcess('a', 0)).toEqual({ ...excess, retryAfterMs: 30_000 });
     expect(quota.rateExcess('b', 0)).toBeNull();
     expect(quota.rateExcess('a', 30_000)).toBeNull();

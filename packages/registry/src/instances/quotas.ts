@@ -95,12 +95,12 @@ export class Allowances {
 export interface Occupancy {
   readonly size: number;
   sizeOf(source: string): number;
-  /** How many registered last with the token of this id. */
+  /** The number of instances whose last registration had the token of this id. */
   countByToken(token: string): number;
   service(key: string): { readonly members: { readonly size: number } } | undefined;
 }
 
-/** An instance that wants to register. */
+/** The registration of an instance. */
 export interface QuotaRequest {
   readonly source: string;
   readonly serviceKey: string;
@@ -118,7 +118,7 @@ export interface Place {
   refund(now: number): void;
 }
 
-/** Decides who may still register. Counts registered instances and reserved places. */
+/** Decides whether an instance may register. Counts registered instances and reserved places. */
 export class Quota {
   readonly #limits: Limits;
   readonly #occupancy: Occupancy;
@@ -144,7 +144,7 @@ export class Quota {
     const retryAfterMs = token === null ? 0 : this.#rates.take(token, now);
     if (token === null || retryAfterMs === 0) return null;
     const max = this.#limits.maxRegistrationsPerToken;
-    return { limit: 'maxRegistrationsPerToken', max, count: max, whose: token, retryAfterMs };
+    return { limit: 'maxRegistrationsPerToken', max, count: max, subject: token, retryAfterMs };
   }
 
   /** The excess if this token may not hold one more instance, else null. */
@@ -152,7 +152,7 @@ export class Quota {
     const count = token === null ? 0 : this.#occupancy.countByToken(token) + this.#tokens.of(token);
     const max = this.#limits.maxInstancesPerToken;
     if (token === null || count < max) return null;
-    return { limit: 'maxInstancesPerToken', max, count, whose: token, retryAfterMs: PLACE_RETRY_MS };
+    return { limit: 'maxInstancesPerToken', max, count, subject: token, retryAfterMs: PLACE_RETRY_MS };
   }
 
   /** Reserves a place, or returns the exceeded limit. `now`: monotonic ms. */
@@ -165,7 +165,7 @@ export class Quota {
     const waitMs = isNew ? this.#allowances.take(source, now) : 0;
     if (waitMs > 0) {
       const max = this.#burst;
-      return { ok: false, problem: { limit: 'newcomers', max, count: max, whose: source, retryAfterMs: waitMs } };
+      return { ok: false, problem: { limit: 'newcomers', max, count: max, subject: source, retryAfterMs: waitMs } };
     }
     this.#count(quotaRequest, 1);
     return {
@@ -182,15 +182,15 @@ export class Quota {
   #full({ source, serviceKey }: QuotaRequest): Omit<Excess, 'retryAfterMs'> | null {
     const { maxInstances, maxInstancesPerService, maxInstancesPerSource } = this.#limits;
     const inAll = this.#occupancy.size + this.#total;
-    if (inAll >= maxInstances) return { limit: 'maxInstances', max: maxInstances, count: inAll, whose: '' };
+    if (inAll >= maxInstances) return { limit: 'maxInstances', max: maxInstances, count: inAll, subject: '' };
     const ofSource = this.#occupancy.sizeOf(source) + this.#sources.of(source);
     if (ofSource >= maxInstancesPerSource) {
-      return { limit: 'maxInstancesPerSource', max: maxInstancesPerSource, count: ofSource, whose: source };
+      return { limit: 'maxInstancesPerSource', max: maxInstancesPerSource, count: ofSource, subject: source };
     }
     const members = this.#occupancy.service(serviceKey)?.members.size ?? 0;
     const ofService = members + this.#services.of(serviceKey);
     if (ofService < maxInstancesPerService) return null;
-    return { limit: 'maxInstancesPerService', max: maxInstancesPerService, count: ofService, whose: serviceKey };
+    return { limit: 'maxInstancesPerService', max: maxInstancesPerService, count: ofService, subject: serviceKey };
   }
 
   #count({ source, serviceKey, token }: Omit<QuotaRequest, 'isNew'>, by: 1 | -1): void {

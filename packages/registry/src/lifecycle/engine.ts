@@ -27,7 +27,7 @@ export interface LifecycleEnginePorts {
   readonly beats: Pick<HeartbeatLog, 'release' | 'couldNotListen'>;
 }
 
-/** How punctual the prober is. */
+/** The punctuality of the prober. */
 export interface Progress {
   /**
    * How long the next call of a verified instance has been due, ms: more than a moment means that this process is
@@ -36,7 +36,7 @@ export interface Progress {
   readonly behindMs: number;
   /** The same for unverified instances: many of them at once do not mean that this process is overloaded. */
   readonly unverifiedBehindMs: number;
-  /** When the next call of an instance is or was due; Infinity: none is scheduled, or its calls are suspended. */
+  /** Due time of the next call of an instance; Infinity: none is scheduled, or its calls are suspended. */
   dueAt(entry: Entry): number;
 }
 
@@ -48,7 +48,7 @@ const ON_TIME: Progress = { behindMs: 0, unverifiedBehindMs: 0, dueAt: () => Inf
  */
 const BEHIND_LOG_AFTER = 10;
 const LOG_AGAIN_MS = 60_000;
-const RE_REGISTERED: Happening = { kind: 're-registered', by: 'instance', text: 'registered again with other words' };
+const RE_REGISTERED: Happening = { kind: 're-registered', by: 'instance', text: 'registered again with other details' };
 
 /** Decides every state: applies events to instances with the facts of the fleet, and publishes what changed. */
 export class LifecycleEngine {
@@ -245,7 +245,7 @@ export class LifecycleEngine {
     );
   }
 
-  /** How long this process was stalled, as far as its sweeps can tell; 0 for normal delays. */
+  /** Duration of a stall of this process, as seen by its sweeps; 0 for normal delays. */
   #stallMs(now: number): number {
     const stallMs = now - this.#sweptAt - this.sweepMs;
     return stallMs < this.#lateLimitMs ? 0 : stallMs;
@@ -366,11 +366,11 @@ class FleetNow implements Fleet {
   }
 
   get otherHealthy(): boolean {
-    return this.#facts.table.others(this.#entry).healthy;
+    return this.#facts.table.substitutes(this.#entry).healthy;
   }
 
   get otherCallable(): boolean {
-    return this.#facts.table.others(this.#entry).callable;
+    return this.#facts.table.substitutes(this.#entry).callable;
   }
 
   get permit(): Fleet['permit'] {
@@ -383,7 +383,7 @@ class FleetNow implements Fleet {
   }
 }
 
-/** Why silence may act on no instance of this service now; null: it may. */
+/** The reason for which silence may act on no instance of this service now; null: it may. */
 function holdTextOf(preservation: SelfPreservation, serviceKey: string, now: number): string | null {
   if (preservation.permit(serviceKey, now)) return null;
   return preservation.hold(serviceKey, now)?.text ?? '';

@@ -19,7 +19,7 @@ export class ProvedHosts {
     this.#hosts = null;
   }
 
-  /** True if every host of this instance, which this process has not heard, has a proved instance. */
+  /** True if every host of this instance, from which this process received no heartbeat, has a proved instance. */
   include({ targets }: Entry): boolean {
     this.#hosts ??= this.#collect();
     const hosts = this.#hosts;

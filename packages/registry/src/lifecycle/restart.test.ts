@@ -14,14 +14,14 @@ const INTERVAL = DEFAULT_POLICY.intervalMs;
 const secretOf = (id: string): string => `the-secret-of-22-or-more-${id}`;
 
 /** A registry on a disk, and services that outlive it. */
-class Town implements ProbeProtocol {
+class RestartFixture implements ProbeProtocol {
   readonly protocol = 'tcp';
   readonly bench = new Bench();
-  /** When each instance was called, ms after the last start. */
+  /** The calls of instances, with their time after the last start, ms. */
   calls: { readonly id: string; readonly afterMs: number }[] = [];
   #life = { isAlive: true };
   registry = this.#registry(this.#life);
-  readonly #inhabitants = new Map<number, string>();
+  readonly #idsByPort = new Map<number, string>();
   readonly #vanished = new Set<number>();
   #seq = 0;
   #startedAt = 0;
@@ -45,7 +45,7 @@ class Town implements ProbeProtocol {
   }
 
   async join(id: string, port: number, service = 'orders'): Promise<void> {
-    this.#inhabitants.set(port, id);
+    this.#idsByPort.set(port, id);
     value(await this.register(id, port, service));
     await this.bench.time.advanceBy(20);
   }
@@ -56,7 +56,7 @@ class Town implements ProbeProtocol {
   }
 
   die(port: number): void {
-    this.#inhabitants.delete(port);
+    this.#idsByPort.delete(port);
   }
 
   /** The machine is gone: calls are not even refused. */
@@ -66,8 +66,8 @@ class Town implements ProbeProtocol {
   }
 
   async call({ port }: Endpoint, { nonce, purpose }: HeartbeatCall): Promise<ProbeOutcome> {
-    const id = this.#inhabitants.get(port);
-    this.calls.push({ id: id ?? `nobody at ${port}`, afterMs: this.bench.time.now() - this.#startedAt });
+    const id = this.#idsByPort.get(port);
+    this.calls.push({ id: id ?? `nothing at ${port}`, afterMs: this.bench.time.now() - this.#startedAt });
     if (this.#vanished.has(port)) return { kind: 'failed', text: 'no connection within 2000 ms', ms: 2_000 };
     if (id === undefined) return { kind: 'refused', text: 'connect ECONNREFUSED', ms: 1 };
     if (purpose !== 'opinion') this.registry.beat(id, secretOf(id), { nonce, seq: (this.#seq += 1) });
@@ -120,119 +120,121 @@ function value<Value>(outcome: Outcome<Value>): Value {
 
 const codeOf = (outcome: Outcome<unknown>): string => (outcome.ok ? 'ok' : outcome.problem.code);
 
-async function townOf(count: number): Promise<Town> {
-  const town = new Town();
-  await town.start();
-  for (let index = 0; index < count; index += 1) await town.join(`orders-${index}`, 3_000 + index);
-  return town;
+async function startFixture(count: number): Promise<RestartFixture> {
+  const fixture = new RestartFixture();
+  await fixture.start();
+  for (let index = 0; index < count; index += 1) await fixture.join(`orders-${index}`, 3_000 + index);
+  return fixture;
 }
 
 describe.each(['kill', 'power'] as const)('a registry that was ended by %s and starts again on its disk', (end) => {
   it('has every instance it acknowledged, in its former state', async () => {
-    const town = await townOf(10);
-    const before = town.states();
+    const fixture = await startFixture(10);
+    const before = fixture.states();
     expect(Object.values(before)).toEqual(Array.from({ length: 10 }, () => 'HEALTHY'));
-    await town.restart(end);
-    expect(town.states()).toEqual(before);
+    await fixture.restart(end);
+    expect(fixture.states()).toEqual(before);
   });
 
   it('sends a watcher the whole list at once, so no list shrinks', async () => {
-    const town = await townOf(10);
-    await town.restart(end);
-    const frames = town.frames();
-    await town.bench.time.advanceBy(100);
+    const fixture = await startFixture(10);
+    await fixture.restart(end);
+    const frames = fixture.frames();
+    await fixture.bench.time.advanceBy(100);
     const shown = frames.flatMap((frame) => (frame.event === 'reset' ? frame.data.instances : []));
     expect(shown.map(({ id }) => id)).toHaveLength(10);
   });
 
   it('calls every instance within one interval, spread over it, and loses none', async () => {
-    const town = await townOf(20);
-    await town.restart(end);
-    await town.bench.time.advanceBy(INTERVAL);
-    expect(new Set(town.calls.map(({ id }) => id)).size).toBe(20);
+    const fixture = await startFixture(20);
+    await fixture.restart(end);
+    await fixture.bench.time.advanceBy(INTERVAL);
+    expect(new Set(fixture.calls.map(({ id }) => id)).size).toBe(20);
     for (let part = 0; part < 5; part += 1) {
-      const within = town.calls.filter(({ afterMs }) => Math.min(4, Math.floor((5 * afterMs) / INTERVAL)) === part);
+      const within = fixture.calls.filter(({ afterMs }) => Math.min(4, Math.floor((5 * afterMs) / INTERVAL)) === part);
       expect(within.length).toBeGreaterThan(1);
       expect(within.length).toBeLessThan(8);
     }
-    await town.bench.time.advanceBy(5 * INTERVAL);
-    expect(new Set(Object.values(town.states()))).toEqual(new Set(['HEALTHY']));
+    await fixture.bench.time.advanceBy(5 * INTERVAL);
+    expect(new Set(Object.values(fixture.states()))).toEqual(new Set(['HEALTHY']));
   });
 
   it('begins another epoch, with revisions above the former ones', async () => {
-    const town = await townOf(3);
-    const before = value(town.registry.describe());
-    await town.restart(end);
-    const after = value(town.registry.describe());
+    const fixture = await startFixture(3);
+    const before = value(fixture.registry.describe());
+    await fixture.restart(end);
+    const after = value(fixture.registry.describe());
     expect(after.epoch).not.toBe(before.epoch);
     expect(after.revision).toBeGreaterThan(before.revision);
-    for (const { revision } of value(town.registry.service('default', 'orders')).instances) {
+    for (const { revision } of value(fixture.registry.service('default', 'orders')).instances) {
       expect(revision).toBeGreaterThan(before.revision);
     }
   });
 
   it('distinguishes instances that said goodbye (410) from silent ones (404)', async () => {
-    const town = await townOf(3);
-    value(await town.registry.leave('orders-0', { secret: secretOf('orders-0') }));
-    town.die(3_001);
-    await town.bench.time.advanceBy(10 * INTERVAL);
-    expect(Object.keys(town.states())).toEqual(['orders-2']);
-    await town.restart(end);
-    expect(codeOf(town.registry.instance('orders-0'))).toBe('ENDED');
-    expect(codeOf(await town.register('orders-0', 3_000))).toBe('ENDED');
-    expect(codeOf(town.registry.instance('orders-1'))).toBe('NOT_FOUND');
+    const fixture = await startFixture(3);
+    value(await fixture.registry.leave('orders-0', { secret: secretOf('orders-0') }));
+    fixture.die(3_001);
+    await fixture.bench.time.advanceBy(10 * INTERVAL);
+    expect(Object.keys(fixture.states())).toEqual(['orders-2']);
+    await fixture.restart(end);
+    expect(codeOf(fixture.registry.instance('orders-0'))).toBe('ENDED');
+    expect(codeOf(await fixture.register('orders-0', 3_000))).toBe('ENDED');
+    expect(codeOf(fixture.registry.instance('orders-1'))).toBe('NOT_FOUND');
     expect(
       codeOf(
-        await town.registry.register(
+        await fixture.registry.register(
           { id: 'orders-1', service: 'orders', endpoints: [{ protocol: 'tcp', port: 9 }], secret: secretOf('x') },
           PEER,
         ),
       ),
     ).toBe('ID_HELD');
-    expect(codeOf(await town.register('orders-1', 3_001))).toBe('ok');
-    expect(value(town.registry.service('default', 'orders')).removed.map(({ id }) => id)).toEqual(['orders-0']);
+    expect(codeOf(await fixture.register('orders-1', 3_001))).toBe('ok');
+    expect(value(fixture.registry.service('default', 'orders')).removed.map(({ id }) => id)).toEqual(['orders-0']);
   });
 
   it('does not refill the allowance of silence', async () => {
-    const town = await townOf(7);
-    town.die(3_000);
-    await town.bench.time.advanceBy(4 * INTERVAL);
-    expect(town.states()).toMatchObject({ 'orders-0': 'CRITICAL' });
-    town.vanish(3_001);
-    await town.restart(end);
-    await town.bench.time.advanceBy(6 * INTERVAL);
-    expect(town.states()).toMatchObject({ 'orders-1': 'UNHEALTHY' });
-    expect(value(town.registry.instance('orders-1')).reason.code).toBe('PRESERVED');
+    const fixture = await startFixture(7);
+    fixture.die(3_000);
+    await fixture.bench.time.advanceBy(4 * INTERVAL);
+    expect(fixture.states()).toMatchObject({ 'orders-0': 'CRITICAL' });
+    fixture.vanish(3_001);
+    await fixture.restart(end);
+    await fixture.bench.time.advanceBy(6 * INTERVAL);
+    expect(fixture.states()).toMatchObject({ 'orders-1': 'UNHEALTHY' });
+    expect(value(fixture.registry.instance('orders-1')).reason.code).toBe('PRESERVED');
   });
 
   it('calls the address that a name had at registration', async () => {
-    const town = await townOf(0);
+    const fixture = await startFixture(0);
     const endpoints = [{ protocol: 'tcp' as const, host: 'orders.internal', port: 3_000 }];
-    value(await town.registry.register({ id: 'orders-1', service: 'orders', endpoints, secret: secretOf('a') }, PEER));
-    await town.restart(end);
+    value(
+      await fixture.registry.register({ id: 'orders-1', service: 'orders', endpoints, secret: secretOf('a') }, PEER),
+    );
+    await fixture.restart(end);
     const called: string[] = [];
-    town.call = async ({ host }) => {
+    fixture.call = async ({ host }) => {
       called.push(host);
       return { kind: 'refused', text: '', ms: 1 };
     };
-    await town.bench.time.advanceBy(INTERVAL);
+    await fixture.bench.time.advanceBy(INTERVAL);
     expect(new Set(called)).toEqual(new Set(['10.0.0.7']));
   });
 
   it('has the details of the last registration, and treats an instance at a new address as unproved', async () => {
-    const town = await townOf(2);
-    await town.bench.settle();
+    const fixture = await startFixture(2);
+    await fixture.bench.settle();
     const endpoints = [{ protocol: 'tcp' as const, port: 4_000 }];
     const again = { id: 'orders-0', service: 'orders', endpoints, version: '2.0.0', secret: secretOf('orders-0') };
     // it dies as soon as it answers
-    value(await town.registry.register(again, PEER));
-    await town.restart(end);
-    expect(value(town.registry.instance('orders-0'))).toMatchObject({
+    value(await fixture.registry.register(again, PEER));
+    await fixture.restart(end);
+    expect(value(fixture.registry.instance('orders-0'))).toMatchObject({
       state: 'REGISTERING',
       version: '2.0.0',
       endpoints,
     });
-    expect(town.states()).toMatchObject({ 'orders-1': 'HEALTHY' });
+    expect(fixture.states()).toMatchObject({ 'orders-1': 'HEALTHY' });
   });
 });
 
@@ -242,35 +244,35 @@ describe.each([
   ['EROFS', undefined],
 ] as const)('a registry whose disk answers %s', (code, verbs) => {
   it('refuses new registrations with an error and continues everything else', async () => {
-    const town = await townOf(3);
-    town.bench.disk.refuse(code, verbs);
-    const refused = await town.register('orders-9', 3_009);
+    const fixture = await startFixture(3);
+    fixture.bench.disk.refuse(code, verbs);
+    const refused = await fixture.register('orders-9', 3_009);
     expect(refused).toMatchObject({
       ok: false,
       problem: { code: 'NOT_READY', detail: expect.stringContaining('cannot store') },
     });
-    expect(town.bench.log.texts('error').join('\n')).toContain(`(${code})`);
-    expect(Object.keys(town.states())).toHaveLength(3);
+    expect(fixture.bench.log.texts('error').join('\n')).toContain(`(${code})`);
+    expect(Object.keys(fixture.states())).toHaveLength(3);
 
     // a registered instance may register again, is called, and falls when it dies
-    expect(codeOf(await town.register('orders-0', 3_000))).toBe('ok');
-    town.die(3_001);
-    expect(codeOf(await town.registry.leave('orders-2', { secret: secretOf('orders-2') }))).toBe('NOT_READY');
-    await town.bench.time.advanceBy(10 * INTERVAL);
-    expect(town.states()).toEqual({ 'orders-0': 'HEALTHY' });
+    expect(codeOf(await fixture.register('orders-0', 3_000))).toBe('ok');
+    fixture.die(3_001);
+    expect(codeOf(await fixture.registry.leave('orders-2', { secret: secretOf('orders-2') }))).toBe('NOT_READY');
+    await fixture.bench.time.advanceBy(10 * INTERVAL);
+    expect(fixture.states()).toEqual({ 'orders-0': 'HEALTHY' });
   });
 
   it('has lost nothing once the disk works again', async () => {
-    const town = await townOf(3);
-    town.bench.disk.refuse(code, verbs);
-    await town.register('orders-9', 3_009);
-    expect(codeOf(await town.registry.leave('orders-2', { secret: secretOf('orders-2') }))).toBe('NOT_READY');
-    await town.bench.time.advanceBy(INTERVAL);
-    town.bench.disk.repair();
-    await town.bench.time.advanceBy(2_000);
-    await town.join('orders-4', 3_004);
-    await town.restart('power');
-    expect(Object.keys(town.states())).toEqual(['orders-0', 'orders-1', 'orders-4']);
-    expect(codeOf(town.registry.instance('orders-2'))).toBe('ENDED');
+    const fixture = await startFixture(3);
+    fixture.bench.disk.refuse(code, verbs);
+    await fixture.register('orders-9', 3_009);
+    expect(codeOf(await fixture.registry.leave('orders-2', { secret: secretOf('orders-2') }))).toBe('NOT_READY');
+    await fixture.bench.time.advanceBy(INTERVAL);
+    fixture.bench.disk.repair();
+    await fixture.bench.time.advanceBy(2_000);
+    await fixture.join('orders-4', 3_004);
+    await fixture.restart('power');
+    expect(Object.keys(fixture.states())).toEqual(['orders-0', 'orders-1', 'orders-4']);
+    expect(codeOf(fixture.registry.instance('orders-2'))).toBe('ENDED');
   });
 });

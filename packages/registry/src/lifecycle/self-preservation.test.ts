@@ -165,7 +165,7 @@ describe('a mass', () => {
 });
 
 describe('the state for operators', () => {
-  it('says that nothing is held', () => {
+  it('reports that nothing is held', () => {
     const watch = new Watch().see({ orders: [1, 40] });
     expect(watch.preservation.describe(watch.now)).toEqual({
       active: false,
@@ -174,7 +174,7 @@ describe('the state for operators', () => {
     });
   });
 
-  it('says how many are silent, and since when', () => {
+  it('reports how many are silent, and since when', () => {
     const watch = new Watch().later(1_000).see({ orders: [21, 40] });
     watch.later(5_000).see({ orders: [22, 40] });
     expect(watch.preservation.describe(watch.now)).toEqual({
@@ -271,17 +271,17 @@ const SERVICES = ['orders', 'billing', 'users'] as const;
 const TICK_MS = 15_000;
 
 /** A fleet that does not change for some ticks. */
-interface Spell {
+interface Phase {
   readonly counts: readonly { readonly total: number; readonly silentShare: number }[];
   readonly ticks: number;
 }
 
 const share = fc.record({ total: fc.nat(30), silentShare: fc.double({ min: 0, max: 1, noNaN: true }) });
-const spell: fc.Arbitrary<Spell> = fc.record({
+const phase: fc.Arbitrary<Phase> = fc.record({
   counts: fc.array(share, { minLength: SERVICES.length, maxLength: SERVICES.length }),
   ticks: fc.integer({ min: 1, max: 60 }),
 });
-const history = fc.array(spell, { minLength: 1, maxLength: 30 });
+const history = fc.array(phase, { minLength: 1, maxLength: 30 });
 
 interface Moment {
   readonly at: number;
@@ -291,7 +291,7 @@ interface Moment {
 }
 
 /** A greedy engine: at each tick it takes out every silent instance that it may. */
-function live(plan: readonly Spell[]): Moment[] {
+function live(plan: readonly Phase[]): Moment[] {
   const watch = new Watch();
   const moments: Moment[] = [];
   for (const { counts, ticks } of plan) {
@@ -340,8 +340,8 @@ function breachOf(moments: readonly Moment[], of: string | null): string | null 
   return null;
 }
 
-describe('the laws', () => {
-  it('S7: silence never acts on more than 15 % of the ten-minute peak within ten minutes, nor in the first hour of a mass', () => {
+describe('the invariants', () => {
+  it('S7: let silence never act on more than 15 % of the ten-minute peak within ten minutes, nor in the first hour of a mass', () => {
     fc.assert(
       fc.property(history, (plan) => {
         const moments = live(plan);
@@ -351,7 +351,7 @@ describe('the laws', () => {
     );
   });
 
-  it('a hold ends by itself: an hour and the longest window later, silence may act again', () => {
+  it('end each hold: silence may act again an hour and the longest window later', () => {
     fc.assert(
       fc.property(history, (plan) => {
         const moments = live([...plan, ...plan.slice(-1).map((last) => ({ ...last, ticks: 300 }))]);
@@ -364,7 +364,7 @@ describe('the laws', () => {
     );
   });
 
-  it('services that are gone leave no state', () => {
+  it('leave no state of services that are gone', () => {
     const watch = new Watch();
     for (let index = 0; index < 100; index += 1) watch.later(1_000).see({ [`service-${index}`]: [1, 5] });
     watch.later(1_000).see({});

@@ -21,7 +21,7 @@ export interface Count {
   readonly unheard?: number;
 }
 
-/** Why silence may act on no instance now. */
+/** The reason for which silence may act on no instance now. */
 export interface Hold {
   readonly rule: 'mass' | 'after-mass' | 'allowance';
   /** A sentence without a full stop. */
@@ -60,7 +60,7 @@ export interface ScopeReport {
 const WINDOW_MS = 600_000;
 /** The share of the peak that silence may make CRITICAL within the window; at least one instance. */
 const ALLOWED_RATIO = 0.15;
-/** How long a mass stops all decisions by silence, ms. */
+/** Time for which a mass stops all decisions by silence, ms. */
 const MASS_HOLD_MS = 3_600_000;
 /** A service with fewer instances has no gate of its own: that of the registry is enough. */
 const SMALLEST_SERVICE = 3;
@@ -240,7 +240,7 @@ class Scope {
   readonly #subject: string;
   readonly #afterMassMs: number;
   readonly #peak = new Peak();
-  /** When silence acted within the window, oldest first. */
+  /** The times at which silence acted within the window, oldest first. */
   #uses: number[] = [];
   #count: Count = NO_INSTANCES;
   #massSince: number | null = null;

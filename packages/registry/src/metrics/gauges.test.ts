@@ -1,6 +1,6 @@
 import { memoryMeter } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
-import { World } from '../registry.fixture.js';
+import { RegistryFixture } from '../registry.fixture.js';
 import { RegistryGauges } from './gauges.js';
 import type { Counted } from './gauges.js';
 
@@ -20,7 +20,7 @@ describe('the gauges', () => {
   it('name a hundred services, those without a callable instance first, and sum up the others', async () => {
     const meter = memoryMeter();
     const gauges = new RegistryGauges(meter);
-    const world = await World.started();
+    const fixture = await RegistryFixture.start();
     const services = Array.from({ length: 150 }, (_, index) => ({
       namespace: 'default',
       name: `s-${String(index).padStart(3, '0')}`,
@@ -31,8 +31,8 @@ describe('the gauges', () => {
     }));
     const counted: Counted = {
       ready: true,
-      describe: () => world.registry.describe(),
-      topology: () => world.registry.topology('*'),
+      describe: () => fixture.registry.describe(),
+      topology: () => fixture.registry.topology('*'),
       services: () => ({ ok: true, value: { revision: 1, services } }),
     };
     gauges.update(counted);
@@ -55,12 +55,12 @@ describe('the gauges', () => {
     gauges.update(counted);
     expect(meter.count(name)).toBe(2);
     expect(meter.values(name)).toHaveLength(5);
-    await world.registry.close();
+    await fixture.registry.close();
   });
 
   it('sum up the open circuits of callers, by called service', async () => {
     const meter = memoryMeter();
-    const world = await World.started();
+    const fixture = await RegistryFixture.start();
     const edge = {
       namespace: 'default',
       callers: 1,
@@ -81,13 +81,13 @@ describe('the gauges', () => {
     ];
     const counted: Counted = {
       ready: true,
-      describe: () => world.registry.describe(),
-      services: () => world.registry.services('*'),
+      describe: () => fixture.registry.describe(),
+      services: () => fixture.registry.services('*'),
       topology: () => ({ ok: true, value: { withinMs: 1, edges } }),
     };
     new RegistryGauges(meter).update(counted);
     expect(meter.count('rollcall_registry_circuits_open', { service: 'b' })).toBe(4);
     expect(meter.values('rollcall_registry_circuits_open')).toEqual([4]);
-    await world.registry.close();
+    await fixture.registry.close();
   });
 });

@@ -37,7 +37,7 @@ export interface Budget {
   readonly name: string;
   readonly have: number;
   readonly need: (load: Load) => number;
-  /** What happens if it is used up, and what to do. */
+  /** The effect of its exhaustion, and the fix. */
   readonly remedy: string;
 }
 
@@ -74,18 +74,18 @@ const WARN_FROM = 0.8;
 const CHECK_MS = 60_000;
 const MAX_INSTANCES = 1_000_000;
 
-/** One sentence for each budget of the host that cannot carry `asked`, the configured load (not defaults). */
-export function shortfalls(asked: Load, work: Workload, host: HostFacts): readonly string[] {
+/** One sentence for each budget of the host that cannot carry `requested`, the configured load (not defaults). */
+export function shortfalls(requested: Load, work: Workload, host: HostFacts): readonly string[] {
   return budgetsOf(work, host)
-    .filter((budget) => budget.need(asked) > budget.have)
+    .filter((budget) => budget.need(requested) > budget.have)
     .map((budget) => {
       const carried = countText(instancesWithin(budget), 'instance');
       const { name, have, remedy } = budget;
-      return `${loadText(asked)} need ${needText(budget, asked)} ${name} and may have ${numberText(have)}: enough for ${carried}. ${remedy} See docs/SIZING.md.`;
+      return `${loadText(requested)} need ${needText(budget, requested)} ${name} and may have ${numberText(have)}: enough for ${carried}. ${remedy} See docs/SIZING.md.`;
     });
 }
 
-/** How many instances the host can carry with this workload; null if nothing is known about it. */
+/** The number of instances that the host can carry with this workload; null if nothing is known about it. */
 export function capacityOf(work: Workload, host: HostFacts): Capacity | null {
   const bounds = budgetsOf(work, host).map((budget) => ({
     instances: instancesWithin(budget),

@@ -16,7 +16,7 @@ export interface HostFacts {
   readonly reusesTimeWaits: boolean;
   /** Maximum of connections that the firewall tracks; null if it tracks none. */
   readonly trackedConnections: number | null;
-  /** How long the firewall remembers a closed connection, ms. */
+  /** Time for which the firewall remembers a closed connection, ms. */
   readonly trackedTimeWaitMs: number | null;
   /** Maximum of connections that wait to be accepted. */
   readonly acceptQueue: number | null;
@@ -50,9 +50,9 @@ async function containerNow(proc: string): Promise<Container | null> {
 /** Reads the limit each time: it may change while the process runs (`prlimit`). */
 async function openFilesNow(proc: string): Promise<OpenFiles | null> {
   try {
-    const most = numberIn(openFilesIn(await readFile(join(proc, 'self/limits'), 'utf8')));
+    const max = numberIn(openFilesIn(await readFile(join(proc, 'self/limits'), 'utf8')));
     // the listing itself holds one file open
-    return most === null ? null : { open: (await readdir(join(proc, 'self/fd'))).length - 1, most };
+    return max === null ? null : { open: (await readdir(join(proc, 'self/fd'))).length - 1, most: max };
   } catch {
     return null;
   }

@@ -22,7 +22,7 @@ export interface Scene {
   readonly tls?: { describe(): { readonly expiresAt: number } } | null;
 }
 
-/** How often another meter gets what `/metrics` reads on demand, ms. */
+/** Interval at which another meter gets the values that `/metrics` reads on demand, ms. */
 const REFRESH_MS = 10_000;
 /** The same while the registry is not ready. */
 const REFRESH_NOT_READY_MS = 1_000;
@@ -85,7 +85,7 @@ export class RegistryMetrics {
   }
 
   /** Reads the values that are not counted as they change. */
-  async look({ registry, server, tls = null }: Scene): Promise<void> {
+  async refresh({ registry, server, tls = null }: Scene): Promise<void> {
     await this.#process.update(server);
     this.#gauges.update(registry);
     if (tls !== null) this.#expiry.set(tls.describe().expiresAt / 1_000);
@@ -96,8 +96,8 @@ export class RegistryMetrics {
   }
 
   /** Updates the other meter, if there is one, every 10 s until `close`. */
-  follow(scene: Scene): void {
-    if (this.#hasOther) void this.#refresh(scene);
+  follow(source: Scene): void {
+    if (this.#hasOther) void this.#refresh(source);
   }
 
   /** Stops. Idempotent. */
@@ -107,11 +107,11 @@ export class RegistryMetrics {
     this.#process.close();
   }
 
-  async #refresh(scene: Scene): Promise<void> {
+  async #refresh(source: Scene): Promise<void> {
     if (this.#isClosed) return;
-    await this.look(scene);
+    await this.refresh(source);
     if (this.#isClosed) return;
-    const ms = scene.registry.ready ? REFRESH_MS : REFRESH_NOT_READY_MS;
-    this.#timer = this.#time.setTimer(ms, () => void this.#refresh(scene), { background: true });
+    const ms = source.registry.ready ? REFRESH_MS : REFRESH_NOT_READY_MS;
+    this.#timer = this.#time.setTimer(ms, () => void this.#refresh(source), { background: true });
   }
 }

@@ -1,17 +1,17 @@
 import type { Frame } from '@rollcall/core';
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
-import { SECOND, SECRET, silent, value, World } from '../registry.fixture.js';
+import { SECOND, SECRET, silent, value, RegistryFixture } from '../registry.fixture.js';
 
 /** The knowledge of a watcher of everything, by the rules of docs/PROTOCOL.md. */
 class EverythingWatched {
   readonly #lines = new Map<string, string>();
 
-  constructor(world: World) {
+  constructor(fixture: RegistryFixture) {
     const order = { namespace: '*', services: ['*'], resume: [], cursor: null, line: null };
     const flush = (shared: readonly { readonly frame: Frame }[]): void =>
       shared.forEach(({ frame }) => this.#take(frame));
-    value(world.registry.watch(order, { flush, beat() {}, backlog: () => 0, end() {} }));
+    value(fixture.registry.watch(order, { flush, beat() {}, backlog: () => 0, end() {} }));
   }
 
   get hash(): string {
@@ -32,45 +32,45 @@ class EverythingWatched {
 
 describe('the hash of the view', () => {
   it('equals the hash computed by a watcher of everything', async () => {
-    const world = await World.started();
-    const watched = new EverythingWatched(world);
+    const fixture = await RegistryFixture.start();
+    const watched = new EverythingWatched(fixture);
     const check = async (): Promise<string> => {
-      await world.time.advanceBy(100);
-      const { view, revision } = value(world.registry.describe());
+      await fixture.time.advanceBy(100);
+      const { view, revision } = value(fixture.registry.describe());
       expect(view).toEqual({ revision, hash: watched.hash });
       return view.hash;
     };
     const seen = [await check()];
     // the hash of an empty view
     expect(seen).toEqual(['e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855']);
-    await world.healthy('orders-B', 3001);
-    await world.healthy('orders-a', 3002);
-    await world.healthy('orders-10', 3003);
+    await fixture.registerHealthy('orders-B', 3001);
+    await fixture.registerHealthy('orders-a', 3002);
+    await fixture.registerHealthy('orders-10', 3003);
     seen.push(await check());
-    value(await world.register('stock-1', 3004, { service: 'stock', namespace: 'a-shop' }));
+    value(await fixture.register('stock-1', 3004, { service: 'stock', namespace: 'a-shop' }));
     seen.push(await check());
-    value(await world.registry.amend('orders-a', { weight: 1 }, { operator: true }));
+    value(await fixture.registry.amend('orders-a', { weight: 1 }, { operator: true }));
     seen.push(await check());
-    value(await world.registry.leave('orders-B', { secret: SECRET }));
+    value(await fixture.registry.leave('orders-B', { secret: SECRET }));
     seen.push(await check());
     expect(new Set(seen).size).toBe(5);
   });
 
   it('is the same for the same revision', async () => {
-    const world = await World.started();
-    await world.healthy('orders-1', 3001);
-    const { view } = value(world.registry.describe());
-    await world.time.advanceBy(20 * SECOND);
-    expect(value(world.registry.describe()).view).toEqual(view);
+    const fixture = await RegistryFixture.start();
+    await fixture.registerHealthy('orders-1', 3001);
+    const { view } = value(fixture.registry.describe());
+    await fixture.time.advanceBy(20 * SECOND);
+    expect(value(fixture.registry.describe()).view).toEqual(view);
   });
 });
 
 describe('the description of the registry', () => {
   it('contains what self-preservation allows and holds, in all and for each held service', async () => {
-    const world = await World.started();
-    for (let at = 1; at <= 4; at += 1) await world.healthy(`orders-${at}`, 3_000 + at);
-    await world.time.advanceBy(SECOND);
-    expect(value(world.registry.describe()).preservation).toEqual({
+    const fixture = await RegistryFixture.start();
+    for (let at = 1; at <= 4; at += 1) await fixture.registerHealthy(`orders-${at}`, 3_000 + at);
+    await fixture.time.advanceBy(SECOND);
+    expect(value(fixture.registry.describe()).preservation).toEqual({
       active: false,
       text: 'off: no instance is held',
       sinceMs: null,
@@ -78,9 +78,9 @@ describe('the description of the registry', () => {
       services: [],
       servicesHolding: 0,
     });
-    for (let at = 1; at <= 3; at += 1) world.town.inhabitants.set(3_000 + at, () => silent);
-    await world.time.advanceBy(60 * SECOND);
-    const { preservation } = value(world.registry.describe());
+    for (let at = 1; at <= 3; at += 1) fixture.network.responders.set(3_000 + at, () => silent);
+    await fixture.time.advanceBy(60 * SECOND);
+    const { preservation } = value(fixture.registry.describe());
     expect(preservation).toMatchObject({
       active: true,
       text: expect.stringContaining('3 of 4 instances are silent'),
@@ -93,8 +93,8 @@ describe('the description of the registry', () => {
   });
 
   it('contains its policy, its limits and, if known, its options and their sources', async () => {
-    const world = await World.started({ limits: { maxInstances: 7 } });
-    const { policy, limits, options, calls } = value(world.registry.describe());
+    const fixture = await RegistryFixture.start({ limits: { maxInstances: 7 } });
+    const { policy, limits, options, calls } = value(fixture.registry.describe());
     expect(calls).toEqual({ p99LateMs: 0, waiting: 0 });
     expect(policy).toMatchObject({ intervalMs: 5_000, criticalAfter: 3 });
     expect(limits).toMatchObject({ maxInstances: 7 });

@@ -1,25 +1,25 @@
 import { sleep } from '@rollcall/core';
 import { describe, expect, it } from 'vitest';
-import { codeOf, SECOND, value, World } from '../registry.fixture.js';
+import { codeOf, SECOND, value, RegistryFixture } from '../registry.fixture.js';
 import { BatchSize } from './batch-size.js';
 import type { ProbeOutcome } from './protocols/caller.js';
 
-const p99LateMs = (world: World): number => value(world.registry.describe()).calls.p99LateMs;
+const p99LateMs = (fixture: RegistryFixture): number => value(fixture.registry.describe()).calls.p99LateMs;
 
 /** HEALTHY instances `orders-0` …, their calls spread over the interval. */
-async function fleetOf(size: number): Promise<World> {
-  const world = await World.started();
+async function startFleet(size: number): Promise<RegistryFixture> {
+  const fixture = await RegistryFixture.start();
   for (let index = 0; index < size; index += 1) {
-    world.moveIn(`orders-${index}`, 3_001 + index);
-    value(await world.register(`orders-${index}`, 3_001 + index));
-    if (index % 100 === 99) await world.time.advanceBy(200);
+    fixture.addService(`orders-${index}`, 3_001 + index);
+    value(await fixture.register(`orders-${index}`, 3_001 + index));
+    if (index % 100 === 99) await fixture.time.advanceBy(200);
   }
-  await world.time.advanceBy(10 * SECOND);
-  return world;
+  await fixture.time.advanceBy(10 * SECOND);
+  return fixture;
 }
 
-function die(world: World, port: number): void {
-  world.town.inhabitants.delete(port);
+function stopService(fixture: RegistryFixture, port: number): void {
+  fixture.network.responders.delete(port);
 }
 
 describe('the batch size of a turn of the event loop', () => {
@@ -47,43 +47,43 @@ describe('the batch size of a turn of the event loop', () => {
 
 describe('a registry whose turns are long', () => {
   it('catches up after one pause, and then removes an instance that died in it', async () => {
-    const world = await fleetOf(1_000);
-    world.lateMs = 30;
-    await world.time.advanceBy(6 * SECOND);
-    world.stoppedMs += 600;
-    die(world, 3_001);
-    await world.time.advanceBy(60 * SECOND);
-    expect(p99LateMs(world)).toBeLessThan(100);
-    expect(codeOf(world.registry.instance('orders-0'))).toBe('NOT_FOUND');
+    const fixture = await startFleet(1_000);
+    fixture.lateMs = 30;
+    await fixture.time.advanceBy(6 * SECOND);
+    fixture.stoppedMs += 600;
+    stopService(fixture, 3_001);
+    await fixture.time.advanceBy(60 * SECOND);
+    expect(p99LateMs(fixture)).toBeLessThan(100);
+    expect(codeOf(fixture.registry.instance('orders-0'))).toBe('NOT_FOUND');
   });
 
   it('evaluates verified instances despite many unverified ones, and those once it has called them', async () => {
-    const world = await fleetOf(20);
-    world.lateMs = 30;
-    for (let index = 0; index < 1_000; index += 1) value(await world.register(`strange-${index}`, 9_001 + index));
-    die(world, 3_001);
-    await world.time.advanceBy(90 * SECOND);
-    expect(codeOf(world.registry.instance('orders-0'))).toBe('NOT_FOUND');
-    expect(world.record('orders-1').state).toBe('HEALTHY');
-    world.lateMs = 0;
-    await world.time.advanceBy(35 * SECOND);
-    expect(value(world.registry.service('default', 'orders')).instances).toHaveLength(19);
+    const fixture = await startFleet(20);
+    fixture.lateMs = 30;
+    for (let index = 0; index < 1_000; index += 1) value(await fixture.register(`strange-${index}`, 9_001 + index));
+    stopService(fixture, 3_001);
+    await fixture.time.advanceBy(90 * SECOND);
+    expect(codeOf(fixture.registry.instance('orders-0'))).toBe('NOT_FOUND');
+    expect(fixture.record('orders-1').state).toBe('HEALTHY');
+    fixture.lateMs = 0;
+    await fixture.time.advanceBy(35 * SECOND);
+    expect(value(fixture.registry.service('default', 'orders')).instances).toHaveLength(19);
   });
 
   it('does not blame unverified instances for calls it did not make, and evaluates them once it has', async () => {
-    const world = await World.started();
-    const instances = () => value(world.registry.service('default', 'orders')).instances;
+    const fixture = await RegistryFixture.start();
+    const instances = () => value(fixture.registry.service('default', 'orders')).instances;
     // only a few of this many are called in each turn
-    world.lateMs = 480;
-    for (let index = 0; index < 2_400; index += 1) value(await world.register(`orders-${index}`, 3_001 + index));
-    await world.time.advanceBy(30 * SECOND);
-    const called = new Set(world.town.calls.map(({ instance }) => instance));
+    fixture.lateMs = 480;
+    for (let index = 0; index < 2_400; index += 1) value(await fixture.register(`orders-${index}`, 3_001 + index));
+    await fixture.time.advanceBy(30 * SECOND);
+    const called = new Set(fixture.network.calls.map(({ instance }) => instance));
     expect(called.size).toBeLessThan(2_300);
-    await world.time.advanceBy(SECOND);
+    await fixture.time.advanceBy(SECOND);
     const blamed = instances().filter(({ id, state }) => state === 'CRITICAL' && !called.has(id));
     expect(blamed).toEqual([]);
-    world.lateMs = 0;
-    await world.time.advanceBy(35 * SECOND);
+    fixture.lateMs = 0;
+    await fixture.time.advanceBy(35 * SECOND);
     expect(instances().map(({ state }) => state)).toContain('CRITICAL');
   });
 });
@@ -92,30 +92,30 @@ describe('a new instance', () => {
   const MANY = 500;
 
   /** Unverified instances of one source that never answer, each called at least once. */
-  async function besieged(): Promise<World> {
-    const world = await World.started({ limits: { maxCalls: 100 } });
+  async function startOverloaded(): Promise<RegistryFixture> {
+    const fixture = await RegistryFixture.start({ limits: { maxCalls: 100 } });
     const silence = async (): Promise<ProbeOutcome> => {
-      await sleep(world.time, 2_000);
+      await sleep(fixture.time, 2_000);
       return { kind: 'failed', text: 'no answer within 2000 ms', ms: 2_000 };
     };
     for (let index = 0; index < MANY; index += 1) {
-      world.town.inhabitants.set(9_001 + index, silence);
-      value(await world.register(`strange-${index}`, 9_001 + index));
-      if (index % 10 === 9) await world.time.advanceBy(10);
+      fixture.network.responders.set(9_001 + index, silence);
+      value(await fixture.register(`strange-${index}`, 9_001 + index));
+      if (index % 10 === 9) await fixture.time.advanceBy(10);
     }
-    return world;
+    return fixture;
   }
 
   it.each(['10.0.0.5', '10.0.0.7'])(
     'from %s does not wait behind unverified instances of 10.0.0.5 that never answer',
     async (address) => {
-      const world = await besieged();
+      const fixture = await startOverloaded();
       // from the same source: once each of the others was called once
-      await world.time.advanceBy(address === '10.0.0.5' ? 30 * SECOND : 100);
-      world.moveIn('orders-1', 3_001);
-      value(await world.register('orders-1', 3_001, {}, { address }));
-      await world.time.advanceBy(address === '10.0.0.5' ? 2_100 : 20);
-      expect(world.record('orders-1').state).toBe('HEALTHY');
+      await fixture.time.advanceBy(address === '10.0.0.5' ? 30 * SECOND : 100);
+      fixture.addService('orders-1', 3_001);
+      value(await fixture.register('orders-1', 3_001, {}, { address }));
+      await fixture.time.advanceBy(address === '10.0.0.5' ? 2_100 : 20);
+      expect(fixture.record('orders-1').state).toBe('HEALTHY');
     },
   );
 });

@@ -21,7 +21,7 @@ const MAX_LATE = 8;
 export interface DueGroup {
   /** Number of scheduled calls. */
   readonly size: number;
-  /** How long the first one has been due, ms; below 0: it is not due yet. */
+  /** Delay of the first one, ms; below 0: it is not due yet. */
   readonly behindMs: number;
   /**
    * True for instances that never verified themselves. A few of their calls begin at a time, late or not, as Node reads

@@ -37,7 +37,7 @@ function limiterOf(places: number) {
 const countOf = (passed: readonly Lane[], lane: Lane): number => passed.filter((one) => one === lane).length;
 
 describe('unverified waiters', () => {
-  it('hold at most half of the places, however many there are', () => {
+  it('hold at most half of the places', () => {
     const { passed, arrive, leave } = limiterOf(20);
     arrive('unverified', 100, ['10.0.0.1', '10.0.0.2', '10.0.0.3']);
     expect(passed).toHaveLength(10);
@@ -58,7 +58,7 @@ describe('unverified waiters', () => {
     expect([limiter.waiting, sourcesInside().length]).toEqual([0, 0]);
   });
 
-  it('take turns by source, however many of one wait', () => {
+  it('take turns by source, regardless of the number of one', () => {
     const { arrive, sourcesInside, leave } = limiterOf(4);
     arrive('unverified', 100, ['10.0.0.1', '10.0.0.2']);
     arrive('unverified', 1, ['10.0.0.3']);

@@ -6,7 +6,7 @@ import type { ProbeOutcome } from './protocols/caller.js';
 /** Maximum length of the description of a failed call, characters. */
 const MAX_CHARS = 1_000;
 
-/** Why an outcome is not an answer of this instance, with the address; null if it is one. */
+/** The reason for which an outcome is not an answer of this instance, with the address; null if it is one. */
 export function faultOf(
   outcome: ProbeOutcome,
   nonce: string,

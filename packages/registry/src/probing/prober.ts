@@ -32,7 +32,7 @@ export interface ProberPorts {
   readonly meter: Meter;
   readonly policy: Policy;
   readonly engine: LifecycleEngine;
-  readonly beats: Pick<HeartbeatLog, 'answered' | 'unanswered'>;
+  readonly beats: Pick<HeartbeatLog, 'recordAnswer' | 'recordMiss'>;
   readonly callers: ReadonlyMap<EndpointProtocol, ProbeProtocol>;
   /** Id of the calling registry: `^[A-Za-z0-9_-]{8,64}$`. */
   readonly replica: string;
@@ -42,7 +42,7 @@ export interface ProberPorts {
   readonly freshEvery: number;
 }
 
-/** How late the calls of Heartbeat-1 begin. */
+/** Delays of the calls of Heartbeat-1. */
 export interface Punctuality {
   /** 99 % of the calls of the last one to two intervals began at most this many ms late. */
   readonly p99Ms: number;
@@ -71,14 +71,14 @@ interface ProbeState extends Waiter {
   places: number;
   isNew: boolean;
   readonly connections: KeptConnections;
-  /** When the next call is due, monotonic ms; Infinity while none is scheduled. */
+  /** Due time of the next call, monotonic ms; Infinity while none is scheduled. */
   nextAt: number;
-  /** When the call that is queued or under way was due. */
+  /** Due time of the call that is queued or under way. */
   dueAt: number;
   /** True if the next call was requested outside its slot. */
   urgent: boolean;
   calling: boolean;
-  /** When a call requested during the current one is due; Infinity: none was requested. */
+  /** Due time of a call requested during the current one; Infinity: none was requested. */
   wantedAt: number;
   lastStartedAt: number;
   /** Consecutive failed calls. */
@@ -178,7 +178,7 @@ export class Prober implements Progress {
   }
 
   /** Suspends the calls of an instance while an address conflict is being resolved; resuming calls it at once. */
-  hold(entry: Entry, held: boolean): void {
+  suspend(entry: Entry, held: boolean): void {
     const turn = this.#states.get(entry);
     if (turn === undefined || turn.held === held) return;
     turn.held = held;
@@ -346,7 +346,7 @@ export class Prober implements Progress {
     const slowest = Math.max(...outcomes.map((outcome) => outcome.ms));
     if (faults.length === 0) {
       turn.failed = 0;
-      beats.answered(entry, slowest);
+      beats.recordAnswer(entry, slowest);
       round.answered = true;
       if (engine.apply(entry, { type: 'heartbeat-1' }) && round.quoted) this.#proved(entry);
       return;
@@ -358,7 +358,7 @@ export class Prober implements Progress {
     }
     turn.connections.close();
     const text = joinFaults(faults);
-    beats.unanswered(entry, text);
+    beats.recordMiss(entry, text);
     const refused = outcomes.every((outcome) => outcome.kind === 'refused');
     // a registry that runs late may not have read the answer: counting that would be a judgement by silence
     const counts = refused || !engine.isBehind;

@@ -9,17 +9,17 @@ export class ProbeSchedule<Item> {
   readonly #verified = new DeadlineHeap<Item>();
   readonly #unverified = new DeadlineHeap<Item>();
 
-  /** When the next item is due, monotonic ms; Infinity if there is none. */
+  /** Due time of the next item, monotonic ms; Infinity if there is none. */
   get nextAt(): number {
     return Math.min(this.#verified.nextAt, this.#unverified.nextAt);
   }
 
-  /** When the next verified item is due; Infinity if there is none. */
+  /** Due time of the next verified item; Infinity if there is none. */
   get verifiedAt(): number {
     return this.#verified.nextAt;
   }
 
-  /** When the next unverified item is due; Infinity if there is none. */
+  /** Due time of the next unverified item; Infinity if there is none. */
   get unverifiedAt(): number {
     return this.#unverified.nextAt;
   }

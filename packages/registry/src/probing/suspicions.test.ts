@@ -1,25 +1,27 @@
 import { expect, it } from 'vitest';
-import { SECOND, value, World } from '../registry.fixture.js';
+import { SECOND, value, RegistryFixture } from '../registry.fixture.js';
 
 const REPORT = { by: 'gateway', outcome: 'refused' } as const;
 
-async function fleet(size: number): Promise<{ readonly world: World; readonly ids: readonly string[] }> {
-  const world = await World.started();
+async function startFleet(
+  size: number,
+): Promise<{ readonly fixture: RegistryFixture; readonly ids: readonly string[] }> {
+  const fixture = await RegistryFixture.start();
   const ids = Array.from({ length: size }, (_, index) => `orders-${index}`);
-  for (const [index, id] of ids.entries()) await world.healthy(id, 3_001 + index);
-  await world.time.advanceBy(SECOND);
-  return { world, ids };
+  for (const [index, id] of ids.entries()) await fixture.registerHealthy(id, 3_001 + index);
+  await fixture.time.advanceBy(SECOND);
+  return { fixture, ids };
 }
 
-it('a reporter may cause a thousand calls at once and then as many a minute; each has its own allowance', async () => {
-  const { world, ids } = await fleet(50);
+it('lets each reporter cause a thousand calls at once and then as many a minute', async () => {
+  const { fixture, ids } = await startFleet(50);
   const report = async (ms: number, address: string): Promise<number> => {
-    const before = world.town.calls.length;
+    const before = fixture.network.calls.length;
     for (let at = 0; at < ms; at += 50) {
-      for (const id of ids) value(world.registry.suspect(id, REPORT, { address }));
-      await world.time.advanceBy(50);
+      for (const id of ids) value(fixture.registry.suspect(id, REPORT, { address }));
+      await fixture.time.advanceBy(50);
     }
-    return world.town.calls.length - before;
+    return fixture.network.calls.length - before;
   };
   // fifty reports every 50 ms are a thousand a second
   const first = await report(10 * SECOND, '10.6.6.6');
@@ -29,24 +31,24 @@ it('a reporter may cause a thousand calls at once and then as many a minute; eac
   expect(await report(SECOND, '10.0.0.7')).toBeGreaterThanOrEqual(900);
 });
 
-it('a report that brings no call forward costs its reporter nothing', async () => {
-  const { world } = await fleet(2);
+it('charges no allowance for a report that brings no call forward', async () => {
+  const { fixture } = await startFleet(2);
   const peer = { address: '10.6.6.6' };
-  for (let i = 0; i < 5_000; i += 1) value(world.registry.suspect('orders-0', REPORT, peer));
-  await world.time.advanceBy(60);
-  const before = world.town.calls.length;
-  value(world.registry.suspect('orders-1', REPORT, peer));
-  await world.time.advanceBy(10);
-  expect(world.town.calls.length - before).toBe(1);
+  for (let i = 0; i < 5_000; i += 1) value(fixture.registry.suspect('orders-0', REPORT, peer));
+  await fixture.time.advanceBy(60);
+  const before = fixture.network.calls.length;
+  value(fixture.registry.suspect('orders-1', REPORT, peer));
+  await fixture.time.advanceBy(10);
+  expect(fixture.network.calls.length - before).toBe(1);
 });
 
-it('peers with the same token are one reporter, whatever their address', async () => {
-  const { world, ids } = await fleet(50);
-  const before = world.town.calls.length;
+it('treats peers with the same token as one reporter, regardless of their address', async () => {
+  const { fixture, ids } = await startFleet(50);
+  const before = fixture.network.calls.length;
   for (let round = 0; round < 60; round += 1) {
     const peer = { address: `10.6.6.${round}`, token: 'evil' };
-    for (const id of ids) value(world.registry.suspect(id, REPORT, peer));
-    await world.time.advanceBy(50);
+    for (const id of ids) value(fixture.registry.suspect(id, REPORT, peer));
+    await fixture.time.advanceBy(50);
   }
-  expect(world.town.calls.length - before).toBeLessThan(1_300);
+  expect(fixture.network.calls.length - before).toBeLessThan(1_300);
 });

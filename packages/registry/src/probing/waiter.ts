@@ -4,7 +4,7 @@ export interface Waiter {
   readonly source: string;
   /** True if it comes for the first time. Fixed while it waits. */
   readonly isNew: boolean;
-  /** How many places it needs, ≥ 1. Fixed while it waits and while it is admitted. */
+  /** The number of places it needs, ≥ 1. Fixed while it waits and while it is admitted. */
   readonly places: number;
   /** The lane in which it waits; null: it does not wait. */
   lane: Lane | null;

@@ -39,19 +39,19 @@ export function serviceAnswer(
   { namespace, name }: { readonly namespace: string; readonly name: string },
   heartbeats: ((entry: Entry) => InstanceAnswer['heartbeats']) | null,
 ): Pick<ServiceAnswer, 'service' | 'namespace' | 'instances' | 'removed'> | null {
-  const services = namesakes(table, namespace, name);
+  const services = servicesNamed(table, namespace, name);
   if (services.length === 0) return null;
-  const say = (entry: Entry): Saying =>
+  const answerOf = (entry: Entry): ServiceInstance =>
     heartbeats === null ? entry.record : { ...entry.record, heartbeats: heartbeats(entry) };
-  const instances = services.flatMap(({ members }) => [...members.values()].map(say));
+  const instances = services.flatMap(({ members }) => [...members.values()].map(answerOf));
   const removed = services.flatMap(({ tombstones }) => [...tombstones.values()].map(published));
   return { service: name, namespace, instances, removed };
 }
 
-type Saying = ServiceAnswer['instances'][number];
+type ServiceInstance = ServiceAnswer['instances'][number];
 
 /** The services of that name: one, or one per namespace for `*`. */
-function namesakes(table: InstanceTable, namespace: string, name: string): Readonly<ServiceEntry>[] {
+function servicesNamed(table: InstanceTable, namespace: string, name: string): Readonly<ServiceEntry>[] {
   if (namespace === '*') return [...table.allServices()].filter(({ service }) => service === name);
   const service = table.service(serviceKeyOf(namespace, name));
   return service === undefined ? [] : [service];
@@ -69,10 +69,10 @@ export function noSuchService(
 ): Outcome<never> {
   const services = [...table.allServices()];
   const text = `No service ${name} was ever registered in namespace ${namespace}.`;
-  const homes = services.filter(({ service }) => service === name).map((one) => one.namespace);
-  const [home] = homes.toSorted();
-  if (home !== undefined)
-    return refuse('NOT_FOUND', text, `${name} is in namespace ${listed(homes)}: ask with namespace=${home}.`);
+  const namespaces = services.filter(({ service }) => service === name).map((one) => one.namespace);
+  const [first] = namespaces.toSorted();
+  if (first !== undefined)
+    return refuse('NOT_FOUND', text, `${name} is in namespace ${listed(namespaces)}: ask with namespace=${first}.`);
   const known = [...new Set(services.map((one) => one.namespace))];
   if (namespace === '*' || namespace === DEFAULT_NAMESPACE || known.length === 0 || known.includes(namespace))
     return refuse('NOT_FOUND', text);

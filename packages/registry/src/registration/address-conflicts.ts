@@ -13,7 +13,7 @@ export interface AddressPorts {
 }
 
 /** Time before an unanswered question is repeated, in intervals. */
-const ASK_AGAIN_AFTER = 0.5;
+const RETRY_AFTER = 0.5;
 /**
  * An instance that neither answers, sends heartbeats nor holds a line for this many intervals (+ timeout) loses an
  * address at which another one is proved.
@@ -22,8 +22,8 @@ const SUPERSEDED_AFTER = 1;
 
 /**
  * Resolves conflicts about addresses. A registration for an address that another id holds proves nothing: containers
- * behind one NAT, two laptops, cluster workers and attackers look alike. So the address itself is asked, twice, which
- * instance is there.
+ * behind one NAT, two laptops, cluster workers and attackers look alike. So the address itself is probed, twice, to
+ * find which instance is there.
  */
 export class AddressConflicts {
   readonly #ports: AddressPorts;
@@ -33,9 +33,9 @@ export class AddressConflicts {
    * Instances that shared an address and may outlive their own death, as self-preservation would keep them beside the
    * new one.
    */
-  readonly #met = new Set<Entry>();
-  /** Instances with an open question, and the addresses it is about. */
-  readonly #asking = new WeakMap<Entry, readonly Endpoint[]>();
+  readonly #contested = new Set<Entry>();
+  /** Instances with an open conflict, and their addresses. */
+  readonly #unresolved = new WeakMap<Entry, readonly Endpoint[]>();
   #isClosed = false;
 
   constructor(ports: AddressPorts) {
@@ -43,16 +43,16 @@ export class AddressConflicts {
   }
 
   /**
-   * Asks about a new instance if it holds an address of another one: it is not called until the address has answered.
+   * Checks a new instance that holds an address of another one: it is not called until the address has answered.
    */
-  question(newcomer: Entry): void {
+  check(newcomer: Entry): void {
     const { targets } = newcomer;
     const isTaken = this.#nextHolder(newcomer) !== undefined;
-    if (isTaken && this.#asking.get(newcomer) === targets) return;
-    this.#ports.prober.hold(newcomer, isTaken);
+    if (isTaken && this.#unresolved.get(newcomer) === targets) return;
+    this.#ports.prober.suspend(newcomer, isTaken);
     if (!isTaken) return;
-    this.#asking.set(newcomer, targets);
-    void this.#ask(newcomer, targets);
+    this.#unresolved.set(newcomer, targets);
+    void this.#resolve(newcomer, targets);
   }
 
   /** Restores shared addresses after a restart: pairs remain until they are released. */
@@ -60,7 +60,7 @@ export class AddressConflicts {
     const { table } = this.#ports;
     for (const entry of table.all()) {
       const holders = table.holders(entry);
-      if (holders.length > 0) this.#met.add(entry);
+      if (holders.length > 0) this.#contested.add(entry);
       if (!entry.vitals.shared) continue;
       const others = holders.filter(({ holder }) => holder.vitals.shared);
       this.#sharing.set(entry, new Set(others.map(({ holder }) => holder)));
@@ -75,7 +75,7 @@ export class AddressConflicts {
     this.#removeDead();
     for (const [entry, others] of this.#sharing) {
       for (const other of others) {
-        if (!this.#meet(entry, other) || !this.#showsLife(other)) others.delete(other);
+        if (!this.#sharesAddress(entry, other) || !this.#showsLife(other)) others.delete(other);
       }
       if (entry.present && others.size > 0) continue;
       this.#sharing.delete(entry);
@@ -84,44 +84,45 @@ export class AddressConflicts {
   }
 
   /**
-   * Removes dead holders. A machine that lost its power returns before silence could remove its old process, which
-   * still looked alive when the new one asked. Once it is dead, the old id is removed, whatever else would keep it.
+   * Removes dead holders. A machine that lost power returns before silence could remove its old process, which
+   * still looked alive when the new one registered. Once it is dead, the old id is removed regardless of
+   * self-preservation.
    */
   #removeDead(): void {
-    for (const holder of this.#met) {
-      if (!holder.present) this.#met.delete(holder);
+    for (const holder of this.#contested) {
+      if (!holder.present) this.#contested.delete(holder);
       if (!holder.present || !this.#isDead(holder)) continue;
       const others = this.#ports.table.holders(holder).map((taken) => taken.holder);
       const successor = others.find((other) => other.vitals.proved && !this.#isSilent(other));
       if (successor !== undefined) this.#supersede(holder, successor, holder.line === null);
-      if (others.length === 0) this.#met.delete(holder);
+      if (others.length === 0) this.#contested.delete(holder);
     }
   }
 
-  /** Stops asking. Idempotent. */
+  /** Stops all checks. Idempotent. */
   close(): void {
     this.#isClosed = true;
   }
 
   /**
-   * Asks until no conflict is left at its addresses. If the instance moves meanwhile, another question replaces this
+   * Probes until no conflict is left at its addresses. If the instance moves meanwhile, another check replaces this
    * one.
    */
-  async #ask(newcomer: Entry, targets: readonly Endpoint[]): Promise<void> {
+  async #resolve(newcomer: Entry, targets: readonly Endpoint[]): Promise<void> {
     const isOpen = (): boolean => !this.#isClosed && newcomer.present && newcomer.targets === targets;
     for (let next = this.#nextHolder(newcomer); next !== undefined; next = this.#nextHolder(newcomer)) {
-      const answers = await this.#answers(newcomer, next.target);
+      const answers = await this.#probeTwice(newcomer, next.target);
       if (!isOpen()) return;
       const isClear = await this.#decide(newcomer, next.target, answers);
-      if (!isClear) await this.#wait(ASK_AGAIN_AFTER * this.#ports.policy.intervalMs);
+      if (!isClear) await this.#wait(RETRY_AFTER * this.#ports.policy.intervalMs);
       if (!isOpen()) return;
     }
-    this.#asking.delete(newcomer);
-    this.#ports.prober.hold(newcomer, false);
+    this.#unresolved.delete(newcomer);
+    this.#ports.prober.suspend(newcomer, false);
   }
 
-  /** The ids that answer at the endpoint, asked twice. */
-  async #answers(newcomer: Entry, target: Endpoint): Promise<readonly (string | null)[]> {
+  /** The ids that answer at the endpoint, probed twice. */
+  async #probeTwice(newcomer: Entry, target: Endpoint): Promise<readonly (string | null)[]> {
     const first = await this.#ports.prober.opinion(newcomer, target);
     return first === null ? [null] : [first, await this.#ports.prober.opinion(newcomer, target)];
   }
@@ -132,7 +133,7 @@ export class AddressConflicts {
     const holders = table.holders(newcomer).filter((taken) => taken.target === target);
     const isNew = (id: string | null): boolean => id === newcomer.id;
     const isOld = (id: string | null): boolean => holders.some(({ holder }) => holder.id === id);
-    const open = holders.map(({ holder }) => holder).filter((holder) => !this.#share(newcomer, holder));
+    const open = holders.map(({ holder }) => holder).filter((holder) => !this.#isSharing(newcomer, holder));
     const holder = open.find(({ id }) => answers.includes(id)) ?? open[0];
     if (holder === undefined) return true; // the conflict is already resolved
     if (!answers.every((id) => isNew(id) || isOld(id))) return false;
@@ -150,7 +151,7 @@ export class AddressConflicts {
    */
   async #isReplaced(holder: Entry, newcomer: Entry): Promise<boolean> {
     const isGone = await this.#isGone(holder);
-    if (this.#isClosed || !this.#meet(newcomer, holder)) return true;
+    if (this.#isClosed || !this.#sharesAddress(newcomer, holder)) return true;
     if (!isGone && !this.#isLongSilent(holder)) return false;
     this.#supersede(holder, newcomer, isGone);
     return true;
@@ -159,9 +160,9 @@ export class AddressConflicts {
   /** `isGone`: its end was observed, so its id never comes back. */
   #supersede(holder: Entry, successor: Entry, isGone: boolean): void {
     const { engine, table } = this.#ports;
-    const meeting = table.holders(successor).find((taken) => taken.holder === holder);
-    if (meeting === undefined) return;
-    const reason = reasonFor('SUPERSEDED', `${successor.id} answers at ${addressOf(meeting.target)}`);
+    const conflict = table.holders(successor).find((taken) => taken.holder === holder);
+    if (conflict === undefined) return;
+    const reason = reasonFor('SUPERSEDED', `${successor.id} answers at ${addressOf(conflict.target)}`);
     if (isGone) engine.apply(holder, { type: 'end', code: 'SUPERSEDED', text: reason.text });
     else engine.remove(holder, reason, false);
   }
@@ -210,23 +211,23 @@ export class AddressConflicts {
     ] as const) {
       const others = this.#sharing.get(entry) ?? new Set();
       this.#sharing.set(entry, others.add(other));
-      this.#met.add(entry);
+      this.#contested.add(entry);
       this.#ports.engine.apply(entry, { type: 'shared', text: `${other.id} answers at ${addressOf(target)} too` });
     }
   }
 
   /** Another holder of one of its addresses, unless they are known to share it. */
   #nextHolder(newcomer: Entry): ReturnType<InstanceTable['holders']>[number] | undefined {
-    return this.#ports.table.holders(newcomer).find(({ holder }) => !this.#share(newcomer, holder));
+    return this.#ports.table.holders(newcomer).find(({ holder }) => !this.#isSharing(newcomer, holder));
   }
 
   /** True if both still hold a common address. */
-  #meet(one: Entry, other: Entry): boolean {
+  #sharesAddress(one: Entry, other: Entry): boolean {
     if (!one.present || !other.present) return false;
     return one.targets.some(({ host, port }) => other.targets.some((its) => its.port === port && its.host === host));
   }
 
-  #share(one: Entry, other: Entry): boolean {
+  #isSharing(one: Entry, other: Entry): boolean {
     return this.#sharing.get(one)?.has(other) === true;
   }
 

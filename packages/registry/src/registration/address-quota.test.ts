@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { codeOf, SECRET, value, World } from '../registry.fixture.js';
+import { codeOf, SECRET, value, RegistryFixture } from '../registry.fixture.js';
 
 interface Claimed {
   readonly id: string;
@@ -7,53 +7,56 @@ interface Claimed {
   readonly by: { readonly address: string; readonly token?: string };
 }
 
-const claim = ({ registry }: World, { id, port = 3001, by }: Claimed): ReturnType<World['register']> =>
+const claim = (
+  { registry }: RegistryFixture,
+  { id, port = 3001, by }: Claimed,
+): ReturnType<RegistryFixture['register']> =>
   registry.register(
     { id, service: 'orders', secret: SECRET, endpoints: [{ protocol: 'tcp', host: '10.0.0.5', port }] },
     by,
   );
 
-describe('an address that others claim for their own', () => {
+describe('an address that other hosts claim', () => {
   const terms = { allowedNetworks: ['10.0.0.0/8'] };
-  const [EVIL, FRIEND] = [
+  const [FIRST, SECOND_PARTY] = [
     { address: '10.6.6.6', token: 'evil' },
     { address: '10.7.7.7', token: 'good' },
   ];
 
-  it('is open all the same to who comes from it, with the same token or with none', async () => {
+  it('is still open to its own host, with the same token or with none', async () => {
     for (const token of [{}, { token: 'shared' }]) {
-      const world = await World.started(terms);
+      const fixture = await RegistryFixture.start(terms);
       const by = { address: '10.6.6.6', ...token };
-      for (let i = 0; i < 32; i += 1) value(await claim(world, { id: `evil-${i}`, by }));
-      expect(codeOf(await claim(world, { id: 'evil-32', by }))).toBe('TOO_MANY');
+      for (let i = 0; i < 32; i += 1) value(await claim(fixture, { id: `evil-${i}`, by }));
+      expect(codeOf(await claim(fixture, { id: 'evil-32', by }))).toBe('TOO_MANY');
       for (let i = 0; i < 32; i += 1)
-        value(await claim(world, { id: `own-${i}`, by: { address: '10.0.0.5', ...token } }));
-      const many = claim(world, { id: 'own-32', by: { address: '10.0.0.5', ...token } });
+        value(await claim(fixture, { id: `own-${i}`, by: { address: '10.0.0.5', ...token } }));
+      const many = claim(fixture, { id: 'own-32', by: { address: '10.0.0.5', ...token } });
       expect(codeOf(await many)).toBe('TOO_MANY');
     }
   });
 
-  it('is open to who names it with another token, as is its host', async () => {
-    const world = await World.started(terms);
-    for (let i = 0; i < 32; i += 1) value(await claim(world, { id: `evil-${i}`, by: EVIL }));
-    value(await claim(world, { id: 'good-0', by: FRIEND }));
-    for (let i = 32; i < 1_000; i += 1) value(await claim(world, { id: `evil-${i}`, port: 3000 + i, by: EVIL }));
-    expect(codeOf(await claim(world, { id: 'evil-1000', port: 80, by: EVIL }))).toBe('TOO_MANY');
-    value(await claim(world, { id: 'good-1', port: 80, by: FRIEND }));
+  it('is open to a client with another token, as is its host', async () => {
+    const fixture = await RegistryFixture.start(terms);
+    for (let i = 0; i < 32; i += 1) value(await claim(fixture, { id: `evil-${i}`, by: FIRST }));
+    value(await claim(fixture, { id: 'good-0', by: SECOND_PARTY }));
+    for (let i = 32; i < 1_000; i += 1) value(await claim(fixture, { id: `evil-${i}`, port: 3000 + i, by: FIRST }));
+    expect(codeOf(await claim(fixture, { id: 'evil-1000', port: 80, by: FIRST }))).toBe('TOO_MANY');
+    value(await claim(fixture, { id: 'good-1', port: 80, by: SECOND_PARTY }));
   });
 
-  it('counts with the token that who claims it has now', async () => {
-    const world = await World.started(terms);
-    for (let i = 0; i < 32; i += 1) value(await claim(world, { id: `evil-${i}`, by: EVIL }));
-    for (let i = 32; i < 1_000; i += 1) value(await claim(world, { id: `evil-${i}`, port: 3000 + i, by: EVIL }));
-    const other = { ...EVIL, token: 'exchanged' };
-    value(await claim(world, { id: 'evil-0', by: other }));
-    value(await claim(world, { id: 'evil-1000', by: EVIL }));
-    expect(codeOf(await claim(world, { id: 'evil-1001', port: 80, by: EVIL }))).toBe('TOO_MANY');
-    value(await claim(world, { id: 'evil-1001', port: 80, by: other }));
-    value(await world.registry.leave('evil-0', { secret: SECRET }));
-    value(await world.registry.leave('evil-1000', { secret: SECRET }));
-    value(await claim(world, { id: 'evil-1002', port: 81, by: EVIL }));
-    expect(codeOf(await claim(world, { id: 'evil-1003', port: 82, by: EVIL }))).toBe('TOO_MANY');
+  it('counts for the current token of each claim', async () => {
+    const fixture = await RegistryFixture.start(terms);
+    for (let i = 0; i < 32; i += 1) value(await claim(fixture, { id: `evil-${i}`, by: FIRST }));
+    for (let i = 32; i < 1_000; i += 1) value(await claim(fixture, { id: `evil-${i}`, port: 3000 + i, by: FIRST }));
+    const other = { ...FIRST, token: 'exchanged' };
+    value(await claim(fixture, { id: 'evil-0', by: other }));
+    value(await claim(fixture, { id: 'evil-1000', by: FIRST }));
+    expect(codeOf(await claim(fixture, { id: 'evil-1001', port: 80, by: FIRST }))).toBe('TOO_MANY');
+    value(await claim(fixture, { id: 'evil-1001', port: 80, by: other }));
+    value(await fixture.registry.leave('evil-0', { secret: SECRET }));
+    value(await fixture.registry.leave('evil-1000', { secret: SECRET }));
+    value(await claim(fixture, { id: 'evil-1002', port: 81, by: FIRST }));
+    expect(codeOf(await claim(fixture, { id: 'evil-1003', port: 82, by: FIRST }))).toBe('TOO_MANY');
   });
 });

@@ -6,8 +6,8 @@ import { sourceOf, Tally } from '../instances/quotas.js';
 import { isOwnAddress } from './admission.js';
 
 /**
- * Maximum of instances at one address: each conflict asks the address, and more processes behind one address could not
- * be told apart.
+ * Maximum of instances at one address: each conflict probes the address, and more processes behind one address could
+ * not be distinguished.
  */
 const MAX_PER_ADDRESS = 32;
 /**
@@ -61,10 +61,10 @@ export class AddressQuota {
     const isOwn = isOwnAddress(host, from);
     const party = isOwn ? ownOf(claim) : othersOf(token);
     const count = this.#table.countAt(address, id, party) + this.#addresses.of(keyOf(address, party));
-    if (count >= MAX_PER_ADDRESS) return { limit: 'address', max: MAX_PER_ADDRESS, count, whose: address };
+    if (count >= MAX_PER_ADDRESS) return { limit: 'address', max: MAX_PER_ADDRESS, count, subject: address };
     if (isOwn) return null;
     const onHost = this.#table.countOn(host, id, token) + this.#hosts.of(keyOf(host, party));
-    return onHost < MAX_PER_HOST ? null : { limit: 'host', max: MAX_PER_HOST, count: onHost, whose: host };
+    return onHost < MAX_PER_HOST ? null : { limit: 'host', max: MAX_PER_HOST, count: onHost, subject: host };
   }
 
   #count(claim: Claim, by: 1 | -1): void {

@@ -35,14 +35,14 @@ async function admitted(
 
 describe('the admission of an address', () => {
   it.each([
-    ['the address of the peer, where none is named', '10.0.0.5', {}, '10.0.0.5 3000'],
+    ['the address of the peer if none is given', '10.0.0.5', {}, '10.0.0.5 3000'],
     ['the address of the peer', '10.0.0.5', { host: '10.0.0.5' }, '10.0.0.5 3000'],
-    ['it in the IPv6 form of an IPv4 address', '10.0.0.5', { host: '::ffff:10.0.0.5' }, '10.0.0.5 3000'],
-    ['it in hexadecimal', '10.0.0.5', { host: '::FFFF:a00:5' }, '10.0.0.5 3000'],
-    ['an IPv6 address, however it is written', '2001:db8::5', { host: '2001:DB8:0:0::5' }, '2001:db8::5 3000'],
+    ['that in the IPv6 form of an IPv4 address', '10.0.0.5', { host: '::ffff:10.0.0.5' }, '10.0.0.5 3000'],
+    ['that in hexadecimal', '10.0.0.5', { host: '::FFFF:a00:5' }, '10.0.0.5 3000'],
+    ['an IPv6 address in any notation', '2001:db8::5', { host: '2001:DB8:0:0::5' }, '2001:db8::5 3000'],
     ['any loopback address from this machine', '127.0.0.1', { host: '::1' }, '::1 3000'],
     ['a name of the peer', '10.0.0.9', { host: 'db.local' }, '10.0.0.9 3000'],
-  ])('takes %s', async (_what, peer, endpoint, called) => {
+  ])('accepts %s', async (_what, peer, endpoint, called) => {
     expect(await admitted(peer, [endpoint])).toBe(called);
   });
 
@@ -52,52 +52,52 @@ describe('the admission of an address', () => {
     ['that in the IPv6 form', '10.0.0.5', { host: '::ffff:169.254.169.254' }],
     ['loopback, from elsewhere', '10.0.0.5', { host: '127.0.0.1' }],
     ['no address at all', '127.0.0.1', { host: '0.0.0.0' }],
-    ['a name of somebody else', '10.0.0.5', { host: 'db.local' }],
-    ['a name of nobody', '10.0.0.5', { host: 'nobody.local' }],
+    ['a name of another host', '10.0.0.5', { host: 'db.local' }],
+    ['an unknown name', '10.0.0.5', { host: 'unknown.local' }],
     ['an address of one link only, which no caller elsewhere could use', 'fe80::1%eth0', {}],
   ])('refuses %s', async (_what, peer, endpoint) => {
     expect(await admitted(peer, [endpoint])).toMatch(/^ADDRESS_NOT_ALLOWED endpoints\[0\]\.host /);
   });
 
-  it('takes an address in a network that is allowed, in whichever form, and no other', async () => {
+  it('accepts an address in an allowed network, in any notation, and no other', async () => {
     expect(await admitted('10.0.0.5', [{ host: '10.1.0.1' }], ['10.1.0.0/16'])).toBe('10.1.0.1 3000');
     expect(await admitted('10.0.0.5', [{ host: '::ffff:10.1.0.1' }], ['10.1.0.0/16'])).toBe('10.1.0.1 3000');
     expect(await admitted('10.0.0.5', [{ host: '10.2.0.1' }], ['10.1.0.0/16'])).toContain('ADDRESS_NOT_ALLOWED');
   });
 
-  it('never takes its own port: not of the peer, and not in a network that is allowed', async () => {
+  it('never accepts its own port, neither of the peer nor in an allowed network', async () => {
     expect(await admitted('10.0.0.5', [{ port: OWN_PORT }])).toContain("the registry's own port");
     const inNetwork = await admitted('10.0.0.5', [{ host: '10.1.0.1', port: OWN_PORT }], ['10.1.0.0/16']);
     expect(inNetwork).toContain("the registry's own port");
   });
 
-  it('takes no endpoint twice, also where one of them leaves its host out', async () => {
+  it('accepts no endpoint twice, even if one of them omits its host', async () => {
     expect(await admitted('10.0.0.5', [{}, { host: '10.0.0.5' }])).toMatch(/^INVALID endpoints\[1\] /);
     expect(await admitted('10.0.0.5', [{}, { port: 3001 }])).toBe('10.0.0.5 3000, 10.0.0.5 3001');
   });
 
-  it('never takes longer than 2 s, with however many names that nobody answers for: that is no verdict, so try again', async () => {
-    const { time, asked, admit } = quietNames();
+  it('takes at most 2 s for any number of unanswered names, and then asks to try again', async () => {
+    const { time, lookedUp, admit } = createSlowResolver();
     const outcome = admit(Array.from({ length: 16 }, (_, index) => `slow-${index}.local`));
     await time.advanceBy(LOOKUP_MS - 1);
-    expect(asked).toEqual(['slow-0.local', 'slow-1.local']);
+    expect(lookedUp).toEqual(['slow-0.local', 'slow-1.local']);
     await time.advanceBy(1);
     expect(await outcome).toBe('TOO_MANY after 1000 ms slow-0.local did not resolve to an address within 2000 ms.');
   });
 
-  it('has the answer that was late when it is asked again', async () => {
-    const { time, asked, admit, answer } = quietNames();
+  it('uses a late answer for the next attempt', async () => {
+    const { time, lookedUp, admit, answer } = createSlowResolver();
     const outcome = admit(['slow.local']);
     await time.advanceBy(LOOKUP_MS);
     expect(await outcome).toMatch(/^TOO_MANY/);
     answer('10.0.0.5');
     await time.advanceBy(1_000);
     expect(await admit(['slow.local'])).toBe('10.0.0.5');
-    expect(asked).toEqual(['slow.local']);
+    expect(lookedUp).toEqual(['slow.local']);
   });
 
-  it('refuses the names of one who waits for too many, and of nobody else', async () => {
-    const { admit, answer } = quietNames();
+  it('refuses the names of a source that waits for too many, and of no other', async () => {
+    const { admit, answer } = createSlowResolver();
     const many = Array.from({ length: 40 }, (_, index) => admit([`slow-${index}.local`]));
     expect(new Set(await Promise.all(many.slice(32)))).toEqual(
       new Set([
@@ -111,8 +111,8 @@ describe('the admission of an address', () => {
     expect(await other).toBe('10.0.0.6');
   });
 
-  it('leaves no timer behind', async () => {
-    const { time, admit, answer } = quietNames();
+  it('leaves no timer', async () => {
+    const { time, admit, answer } = createSlowResolver();
     const outcome = admit(['a.local']);
     answer('10.0.0.5');
     expect(await outcome).toBe('10.0.0.5');
@@ -120,18 +120,18 @@ describe('the admission of an address', () => {
   });
 });
 
-/** Names for which nobody answers until `answer` does, for all that were asked. */
-function quietNames(): {
+/** An admission whose lookups wait until `answer` answers all of them. */
+function createSlowResolver(): {
   readonly time: ManualTime;
-  readonly asked: readonly string[];
+  readonly lookedUp: readonly string[];
   readonly admit: (hosts: readonly string[], peer?: string) => Promise<string>;
   readonly answer: (address: string) => void;
 } {
   const time = new ManualTime();
-  const asked: string[] = [];
+  const lookedUp: string[] = [];
   let open: ((address: string) => void)[] = [];
   const resolve = (host: string): Promise<string> => {
-    asked.push(host);
+    lookedUp.push(host);
     return new Promise((answered) => open.push(answered));
   };
   const admission = new Admission({ resolve, allowedNetworks: ['10.0.0.0/8'], ownPort: () => OWN_PORT }, portsOf(time));
@@ -145,5 +145,5 @@ function quietNames(): {
   const answer = (address: string): void => {
     for (const answered of open.splice(0)) answered(address);
   };
-  return { time, asked, admit, answer };
+  return { time, lookedUp, admit, answer };
 }

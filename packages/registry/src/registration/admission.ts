@@ -81,12 +81,12 @@ export class Admission {
     return { ok: true, value: { endpoints: endpoints.slice(), targets: targets.slice() } };
   }
 
-  #tooManyLookups(max: number, whose: string): Result<never, Problem> {
-    return this.#refusals.refuse({ limit: 'lookups', max, count: max, whose, retryAfterMs: BUSY_RETRY_MS });
+  #tooManyLookups(max: number, subject: string): Result<never, Problem> {
+    return this.#refusals.refuse({ limit: 'lookups', max, count: max, subject, retryAfterMs: BUSY_RETRY_MS });
   }
 
   #tooLate(host: string): Result<never, Problem> {
-    const excess = { max: LOOKUP_MS, count: LOOKUP_MS, whose: host, retryAfterMs: BUSY_RETRY_MS };
+    const excess = { max: LOOKUP_MS, count: LOOKUP_MS, subject: host, retryAfterMs: BUSY_RETRY_MS };
     return this.#refusals.refuse({ limit: 'lookupTime', ...excess });
   }
 
@@ -97,7 +97,7 @@ export class Admission {
     return isIP(found.address) === 0 ? 'not-found' : { address: plain(found.address) };
   }
 
-  /** Why it may not be called there; null: it may. */
+  /** The reason for which it may not be called there; null: it may. */
   #refusalOf(endpoint: Endpoint, found: Found, peerAddress: string): string | null {
     if (typeof found !== 'object') return `${endpoint.host} does not resolve to an address`;
     const { address } = found;
@@ -106,8 +106,8 @@ export class Admission {
     if (endpoint.port === this.#rules.ownPort()) return `${endpoint.port} is the registry's own port`;
     if (isOwnAddress(address, peerAddress) || this.#networks.has(address)) return null;
     // the address of a name is not disclosed: that would open the registry's resolver to everyone
-    const told = isIP(endpoint.host) === 0 ? `what ${endpoint.host} resolves to` : address;
-    return `${told} is neither the address this registration comes from (${peerAddress}) nor in allowedNetworks`;
+    const subject = isIP(endpoint.host) === 0 ? `what ${endpoint.host} resolves to` : address;
+    return `${subject} is neither the address this registration comes from (${peerAddress}) nor in allowedNetworks`;
   }
 }
 

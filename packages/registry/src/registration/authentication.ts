@@ -43,7 +43,7 @@ function lapseText(token: string | null, service: string, shown: string | undefi
   return `was registered with certificate ${token}, and this request came ${what}`;
 }
 
-/** Why the secret does not identify its bearer as this instance; null: it does, or the id is unknown. */
+/** The refusal if the secret does not identify its bearer as this instance; null: it does, or the id is unknown. */
 export function impostor(table: InstanceTable, id: string, proof: Proof): Outcome<never> | null {
   const secret = typeof proof === 'object' && proof !== null ? proof.secret : proof;
   const tombstone = table.tombstone(id);

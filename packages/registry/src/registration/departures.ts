@@ -11,9 +11,9 @@ export interface DeparturePorts {
   readonly time: Time;
   readonly engine: Pick<LifecycleEngine, 'apply'>;
   readonly feed: Pick<Feed, 'watcherCount'>;
-  readonly writeBehind: Pick<WriteBehind, 'untold'>;
+  readonly writeBehind: Pick<WriteBehind, 'waitUntilStored'>;
   /** The entry of an id, or the refusal. */
-  readonly known: (id: string) => Outcome<Entry>;
+  readonly entryOf: (id: string) => Outcome<Entry>;
   /** The same, for a caller with the secret of the instance. */
   readonly authenticated: (id: string, secret: Proof) => Outcome<Entry>;
 }
@@ -22,14 +22,14 @@ export interface DeparturePorts {
  * How long a drain waits for the store, ms: clients give up after 3 s, and must learn in time for which watchers they
  * have to wait.
  */
-const DRAIN_PATIENCE_MS = 1_000;
-const KEEPS_TRYING =
+const MAX_DRAIN_WAIT_MS = 1_000;
+const RETRIES_FIX =
   'Nothing needs to be done: the registry stores it by itself as soon as it can. Ask again after Retry-After to be sure: 410 says that it is stored.';
 
 /**
  * Drains and removals of instances. Both take effect in memory at once, before they are stored: an instance that goes
  * must get no calls, whatever its disk does. They are acknowledged once they are stored, so that no restart brings back
- * an instance that was told it is gone.
+ * an instance whose removal was acknowledged.
  *
  * If the store refuses, the change still takes effect, and the write-behind retries it:
  * - a removal is answered with NOT_READY, like a registration. Nothing waits for it: a client that leaves continues its
@@ -56,9 +56,9 @@ export class Departures {
   }
 
   async leave(id: string, ender: Ender | null, why: string): Promise<Outcome<null>> {
-    const { authenticated, engine, known, writeBehind } = this.#ports;
+    const { authenticated, engine, entryOf, writeBehind } = this.#ports;
     const operator = ender !== null && 'operator' in ender;
-    const found = operator ? known(id) : authenticated(id, ender?.secret ?? null);
+    const found = operator ? entryOf(id) : authenticated(id, ender?.secret ?? null);
     if (found.ok) {
       const who = operator ? `removed by ${ender.who ?? 'an operator'}` : 'it said goodbye';
       const text = operator && why !== '' ? `${who}: ${why}` : who;
@@ -66,21 +66,21 @@ export class Departures {
     }
     // "ended" is an acknowledgement, too, for a client that asks again
     else if (found.problem.code !== 'ENDED') return found;
-    if ((await writeBehind.untold(id)) !== null) return unstored(id);
+    if ((await writeBehind.waitUntilStored(id)) !== null) return unstored(id);
     return found.ok ? { ok: true, value: null } : found;
   }
 
-  /** False also while the store is slow. */
+  /** True if it is stored within `MAX_DRAIN_WAIT_MS`. */
   async #isStoredSoon(id: string): Promise<boolean> {
     const { writeBehind, time } = this.#ports;
-    const inTime = new AbortController();
-    const late = sleep(time, DRAIN_PATIENCE_MS, { background: true, signal: inTime.signal }).then(() => false);
-    const isStored = writeBehind.untold(id).then((trouble) => trouble === null);
-    return Promise.race([isStored, late]).finally(() => inTime.abort());
+    const abort = new AbortController();
+    const late = sleep(time, MAX_DRAIN_WAIT_MS, { background: true, signal: abort.signal }).then(() => false);
+    const isStored = writeBehind.waitUntilStored(id).then((trouble) => trouble === null);
+    return Promise.race([isStored, late]).finally(() => abort.abort());
   }
 }
 
 function unstored(id: string): Outcome<never> {
   const detail = `${id} is off the list and watchers are notified, but the registry cannot store that now: after a restart before it can, ${id} would be listed again.`;
-  return refuse('NOT_READY', detail, KEEPS_TRYING);
+  return refuse('NOT_READY', detail, RETRIES_FIX);
 }

@@ -5,7 +5,7 @@ import { sourceOf, Tally } from '../instances/quotas.js';
 /** Resolves a host name to one IP address. Each call must settle, as few are under way at a time. */
 export type Resolve = (host: string) => Promise<string>;
 
-/** How long a registration waits for a name, ms. */
+/** Maximum time for which a registration waits for a name, ms. */
 export const LOOKUP_MS = 2_000;
 /**
  * Concurrent lookups. Node's `lookup` runs two at a time in order of arrival (libuv allows slow work half of its 4
@@ -16,7 +16,7 @@ const MAX_UNDER_WAY = 2;
 export const MAX_LOOKUPS = 1_024;
 /** The same for one source. */
 export const MAX_LOOKUPS_PER_SOURCE = 32;
-/** How long an answer that came too late is kept for the retry, ms. */
+/** Time for which a late answer is kept for the retry, ms. */
 export const KEPT_MS = 60_000;
 
 /** The outcome for a name: its address, or no such name, a timeout, or too many lookups in all or of one source. */

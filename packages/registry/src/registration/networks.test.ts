@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { Networks } from './networks.js';
 
-describe('networks that are allowed', () => {
+describe('allowed networks', () => {
   it.each([
     [['10.0.0.0/8'], '10.1.2.3', true],
     [['10.0.0.0/8'], '11.1.2.3', false],
@@ -14,7 +14,7 @@ describe('networks that are allowed', () => {
     [['::/0'], 'fd00::7', true],
     [['::/0'], '10.1.2.3', false],
     [[], '10.1.2.3', false],
-  ] as const)('%j: is %s in them? %s', (allowed, address, answer) => {
+  ] as const)('%j include %s: %s', (allowed, address, answer) => {
     expect(new Networks(allowed).has(address)).toBe(answer);
   });
 
@@ -31,19 +31,19 @@ describe('networks that are allowed', () => {
     ['64:ff9b::a9fe:a9fe', '64:ff9b::/96'],
     ['2002:a9fe:a9fe::', '2002::/16'],
     ['::169.254.169.254', '::/96'],
-  ])('%s is not in a wide one, and is in %s, which means it', (address, named) => {
+  ])('do not include %s in a wide network, and include it in %s, which names it', (address, named) => {
     expect(new Networks(['0.0.0.0/0', '::/0']).has(address)).toBe(false);
     expect(new Networks(['0.0.0.0/0', '::/0', named]).has(address)).toBe(true);
   });
 
   it.each(['0.0.0.0', '0.1.2.3', '224.0.0.1', '255.255.255.255', '240.0.0.1', '::', 'ff02::1'])(
-    'nobody is at %s, whatever is allowed',
+    'never include %s, which no host has',
     (address) => {
       expect(new Networks(['0.0.0.0/0', '::/0', address]).has(address)).toBe(false);
     },
   );
 
-  it.each(['10.0.0.0/33', '::/129', 'ten', '10.0.0/8', '10.0.0.0/x'])('%s is none', (text) => {
+  it.each(['10.0.0.0/33', '::/129', 'ten', '10.0.0/8', '10.0.0.0/x'])('cannot contain %s', (text) => {
     expect(() => new Networks([text])).toThrow(RangeError);
   });
 });

@@ -15,9 +15,9 @@ export interface PatchOrigin {
 }
 
 /**
- * The override after `patch`; null if no setting is left, and the same object if nothing changes. The reason and end of a
- * patch apply to the settings that it names, or to all settings if it names none: a setting that is made without an end
- * has none, whatever applied before.
+ * The override after `patch`; null if no setting is left, and the same object if nothing changes. The reason and end of
+ * a patch apply to the settings that it names, or to all settings if it names none: a setting that is made without an
+ * end has none, whatever applied before.
  */
 export function withPatch(before: Override | null, patch: InstancePatch, origin: PatchOrigin): Override | null {
   const values: Values = {
@@ -31,23 +31,24 @@ export function withPatch(before: Override | null, patch: InstancePatch, origin:
       termsAfter({ setting, before, patch, origin, isSame: isSame(setting, before, values) }),
     ]),
   );
-  const isLess = before !== null && SETTINGS.some((setting) => before[setting] !== null && values[setting] === null);
+  const hasRemoval =
+    before !== null && SETTINGS.some((setting) => before[setting] !== null && values[setting] === null);
   // the reason of a setting that was removed does not apply to the others
-  const { reason = isLess ? newestReason(terms) : (before?.reason ?? '') } = patch;
-  const next = together(values, terms, { reason, since: origin.wall });
+  const { reason = hasRemoval ? newestReason(terms) : (before?.reason ?? '') } = patch;
+  const next = overrideOf(values, terms, { reason, since: origin.wall });
   return before !== null && next !== null && textOf(before) === textOf(next) ? before : next;
 }
 
 /** The settings that are left when these are over; null: none. */
-export function without(override: Override, over: ReadonlySet<OverrideSetting>): Override | null {
-  const left = SETTINGS.filter((setting) => override[setting] !== null && !over.has(setting));
+export function withoutSettings(override: Override, expired: ReadonlySet<OverrideSetting>): Override | null {
+  const remaining = SETTINGS.filter((setting) => override[setting] !== null && !expired.has(setting));
   const values: Values = {
-    admin: over.has('admin') ? null : override.admin,
-    weight: over.has('weight') ? null : override.weight,
-    metadata: over.has('metadata') ? null : override.metadata,
+    admin: expired.has('admin') ? null : override.admin,
+    weight: expired.has('weight') ? null : override.weight,
+    metadata: expired.has('metadata') ? null : override.metadata,
   };
-  const terms: Terms = Object.fromEntries(left.map((setting) => [setting, termsOf(override, setting)]));
-  return together(values, terms, { reason: newestReason(terms), since: override.since });
+  const terms: Terms = Object.fromEntries(remaining.map((setting) => [setting, termsOf(override, setting)]));
+  return overrideOf(values, terms, { reason: newestReason(terms), since: override.since });
 }
 
 function newestReason(terms: Terms): string {
@@ -56,10 +57,10 @@ function newestReason(terms: Terms): string {
 
 /** True if the patch decides when this setting ends. */
 export function isEndOf(setting: OverrideSetting, patch: InstancePatch): boolean {
-  return patch[setting] !== undefined || namesNone(patch);
+  return patch[setting] !== undefined || hasNoSetting(patch);
 }
 
-const namesNone = (patch: InstancePatch): boolean => SETTINGS.every((setting) => patch[setting] === undefined);
+const hasNoSetting = (patch: InstancePatch): boolean => SETTINGS.every((setting) => patch[setting] === undefined);
 
 interface Change {
   readonly setting: OverrideSetting;
@@ -70,15 +71,15 @@ interface Change {
   readonly isSame: boolean;
 }
 
-function termsAfter({ setting, before, patch, origin, isSame: same }: Change): OverrideTerms {
+function termsAfter({ setting, before, patch, origin, isSame: isUnchanged }: Change): OverrideTerms {
   const known = before === null || before[setting] === null ? null : termsOf(before, setting);
   const { reason, untilMs } = patch;
   if (known !== null && patch[setting] === undefined) {
-    if (!namesNone(patch)) return known;
+    if (!hasNoSetting(patch)) return known;
     return { ...known, reason: reason ?? known.reason, untilMs: untilMs === undefined ? known.untilMs : untilMs };
   }
-  const since = same && known !== null ? known.since : origin.wall;
-  const by = same && known !== null ? known.by : origin.by;
+  const since = isUnchanged && known !== null ? known.since : origin.wall;
+  const by = isUnchanged && known !== null ? known.by : origin.by;
   return { reason: reason ?? '', since, untilMs: untilMs ?? null, by };
 }
 
@@ -86,14 +87,14 @@ function isSame(setting: OverrideSetting, before: Override | null, values: Value
   return before !== null && JSON.stringify(sorted(before[setting])) === JSON.stringify(sorted(values[setting]));
 }
 
-function together(
+function overrideOf(
   values: Values,
   terms: Terms,
-  last: { readonly reason: string; readonly since: number },
+  reasonAndSince: { readonly reason: string; readonly since: number },
 ): Override | null {
   const ends = Object.values(terms).flatMap(({ untilMs }) => untilMs ?? []);
   if (Object.keys(terms).length === 0) return null;
-  return { ...values, ...last, untilMs: ends.length === 0 ? null : Math.min(...ends), settings: terms };
+  return { ...values, ...reasonAndSince, untilMs: ends.length === 0 ? null : Math.min(...ends), settings: terms };
 }
 
 function metadataAfter(before: Metadata | null, changes: InstancePatch['metadata']): Metadata | null {

@@ -1,6 +1,6 @@
 import type { Frame, InstancePatch } from '@rollcall/core';
 import { describe, expect, it } from 'vitest';
-import { codeOf, refused, SECOND, SECRET, silent, value, World } from '../registry.fixture.js';
+import { codeOf, refused, SECOND, SECRET, silent, value, RegistryFixture } from '../registry.fixture.js';
 import { Bench } from '../store/disk/disk.fixture.js';
 import { MemoryStore } from '../store/memory.js';
 import type { Store, Write } from '../store/store.js';
@@ -10,28 +10,30 @@ const OPERATOR = { operator: true } as const;
 const HOUR = 3_600 * SECOND;
 const REMOVED_MS = 40 * SECOND;
 
-const tell = (world: World, patch: InstancePatch, id = ID) => world.registry.amend(id, patch, OPERATOR);
+const amend = (fixture: RegistryFixture, patch: InstancePatch, id = ID) => fixture.registry.amend(id, patch, OPERATOR);
 
-async function withOrders(store: Store = new MemoryStore()): Promise<World> {
-  const world = await World.started({ store });
-  await world.healthy(ID, 3001);
-  return world;
+async function startWithOrders(store: Store = new MemoryStore()): Promise<RegistryFixture> {
+  const fixture = await RegistryFixture.start({ store });
+  await fixture.registerHealthy(ID, 3001);
+  return fixture;
 }
 
-/** The next registry on what this one left, `downMs` later by the wall clock. */
-async function after(store: Store, world: World, downMs = 0): Promise<World> {
-  const next = new World({ store });
-  next.time.shiftWall(world.time.wall() - next.time.wall() + downMs);
+/** Starts the next registry on the store of this one, `downMs` later by the wall clock. */
+async function startAfter(store: Store, fixture: RegistryFixture, downMs = 0): Promise<RegistryFixture> {
+  const next = new RegistryFixture({ store });
+  next.time.shiftWall(fixture.time.wall() - next.time.wall() + downMs);
   await next.registry.start();
-  next.moveIn(ID, 3001);
+  next.addService(ID, 3001);
   return next;
 }
 
-describe("an operator's word", () => {
-  it('counts before what the instance says itself, and both can be told apart', async () => {
-    const world = await withOrders();
-    value(await world.register(ID, 3001, { weight: 50, metadata: { team: 'a', lane: 'blue' } }));
-    const answer = value(await tell(world, { weight: 5, metadata: { lane: 'green', extra: '1' }, reason: 'canary' }));
+describe('an override', () => {
+  it('takes precedence over the own settings of the instance, and both are shown separately', async () => {
+    const fixture = await startWithOrders();
+    value(await fixture.register(ID, 3001, { weight: 50, metadata: { team: 'a', lane: 'blue' } }));
+    const answer = value(
+      await amend(fixture, { weight: 5, metadata: { lane: 'green', extra: '1' }, reason: 'canary' }),
+    );
     expect(answer).toMatchObject({
       admin: 'ENABLED',
       weight: 5,
@@ -39,272 +41,277 @@ describe("an operator's word", () => {
       own: { weight: 50, metadata: { team: 'a', lane: 'blue' } },
       override: { admin: null, weight: 5, metadata: { lane: 'green', extra: '1' }, reason: 'canary', untilMs: null },
     });
-    expect(answer.override?.since).toBe(world.time.wall());
-    expect(value(world.registry.instance(ID))).toEqual(answer);
+    expect(answer.override?.since).toBe(fixture.time.wall());
+    expect(value(fixture.registry.instance(ID))).toEqual(answer);
   });
 
-  it('is taken back field by field, and key by key', async () => {
-    const world = await withOrders();
-    value(await world.register(ID, 3001, { weight: 50, metadata: { lane: 'blue' } }));
-    value(await tell(world, { admin: 'DRAINING', weight: 5, metadata: { lane: 'green', extra: '1' } }));
-    expect(value(await tell(world, { metadata: { lane: null } }))).toMatchObject({
+  it('is removed field by field, and key by key', async () => {
+    const fixture = await startWithOrders();
+    value(await fixture.register(ID, 3001, { weight: 50, metadata: { lane: 'blue' } }));
+    value(await amend(fixture, { admin: 'DRAINING', weight: 5, metadata: { lane: 'green', extra: '1' } }));
+    expect(value(await amend(fixture, { metadata: { lane: null } }))).toMatchObject({
       admin: 'DRAINING',
       weight: 5,
       metadata: { lane: 'blue', extra: '1' },
     });
-    expect(value(await tell(world, { weight: null, admin: 'ENABLED' }))).toMatchObject({
+    expect(value(await amend(fixture, { weight: null, admin: 'ENABLED' }))).toMatchObject({
       admin: 'ENABLED',
       weight: 50,
       override: { admin: null, weight: null, metadata: { extra: '1' } },
     });
-    expect(value(await tell(world, { metadata: null }))).toMatchObject({ metadata: { lane: 'blue' }, override: null });
+    expect(value(await amend(fixture, { metadata: null }))).toMatchObject({
+      metadata: { lane: 'blue' },
+      override: null,
+    });
   });
 
   it('is pushed as another revision, and never changes the state', async () => {
-    const world = await withOrders();
-    const { frames } = world.hold(ID);
-    await world.time.advanceBy(SECOND);
-    const { revision } = world.record(ID);
-    value(await tell(world, { admin: 'MAINTENANCE' }));
-    await world.time.advanceBy(SECOND);
+    const fixture = await startWithOrders();
+    const { frames } = fixture.openLine(ID);
+    await fixture.time.advanceBy(SECOND);
+    const { revision } = fixture.record(ID);
+    value(await amend(fixture, { admin: 'MAINTENANCE' }));
+    await fixture.time.advanceBy(SECOND);
     const { event, data } = frames.at(-1) as Extract<Frame, { event: 'change' }>;
     expect(event).toBe('change');
     expect(data.upsert).toMatchObject([{ id: ID, state: 'HEALTHY', admin: 'MAINTENANCE', revision: revision + 1 }]);
     expect(data.upsert[0]).not.toHaveProperty('override');
   });
 
-  it('said twice changes nothing the second time', async () => {
-    const world = await withOrders();
-    const first = value(await tell(world, { admin: 'DRAINING', reason: 'move' }));
-    await world.time.advanceBy(SECOND);
-    const second = value(await tell(world, { admin: 'DRAINING', reason: 'move' }));
+  it('changes nothing if it is repeated', async () => {
+    const fixture = await startWithOrders();
+    const first = value(await amend(fixture, { admin: 'DRAINING', reason: 'move' }));
+    await fixture.time.advanceBy(SECOND);
+    const second = value(await amend(fixture, { admin: 'DRAINING', reason: 'move' }));
     expect([second.revision, second.override]).toEqual([first.revision, first.override]);
   });
 
-  it('outlives what the instance says, which replaces its own words only', async () => {
-    const world = await withOrders();
-    value(await tell(world, { admin: 'DRAINING', weight: 5 }));
-    value(await world.register(ID, 3001, { weight: 70, version: '2.0.0' }));
-    expect(world.record(ID)).toMatchObject({ admin: 'DRAINING', weight: 5, version: '2.0.0', own: { weight: 70 } });
-    const { revision } = world.record(ID);
-    value(await world.register(ID, 3001, { weight: 70, version: '2.0.0' }));
-    expect(world.record(ID).revision).toBe(revision);
-    expect(value(await tell(world, { weight: null }))).toMatchObject({ admin: 'DRAINING', weight: 70 });
+  it('outlives a registration, which replaces only the own settings of the instance', async () => {
+    const fixture = await startWithOrders();
+    value(await amend(fixture, { admin: 'DRAINING', weight: 5 }));
+    value(await fixture.register(ID, 3001, { weight: 70, version: '2.0.0' }));
+    expect(fixture.record(ID)).toMatchObject({ admin: 'DRAINING', weight: 5, version: '2.0.0', own: { weight: 70 } });
+    const { revision } = fixture.record(ID);
+    value(await fixture.register(ID, 3001, { weight: 70, version: '2.0.0' }));
+    expect(fixture.record(ID).revision).toBe(revision);
+    expect(value(await amend(fixture, { weight: null }))).toMatchObject({ admin: 'DRAINING', weight: 70 });
   });
 
-  it('waits for whom silence removed, and is not there for whoever comes with a new id', async () => {
-    const world = await withOrders();
-    value(await tell(world, { admin: 'MAINTENANCE', reason: 'cable' }));
-    world.town.inhabitants.set(3001, () => silent);
-    await world.time.advanceBy(HOUR / 60 + REMOVED_MS);
-    expect(codeOf(world.registry.instance(ID))).toBe('NOT_FOUND');
-    await world.healthy('orders-2', 3002);
-    await world.healthy(ID, 3001);
-    expect(world.record(ID)).toMatchObject({ admin: 'MAINTENANCE', override: { reason: 'cable' } });
-    expect(world.record('orders-2')).toMatchObject({ admin: 'ENABLED', override: null });
+  it('applies again to an instance that silence removed, and not to one with a new id', async () => {
+    const fixture = await startWithOrders();
+    value(await amend(fixture, { admin: 'MAINTENANCE', reason: 'cable' }));
+    fixture.network.responders.set(3001, () => silent);
+    await fixture.time.advanceBy(HOUR / 60 + REMOVED_MS);
+    expect(codeOf(fixture.registry.instance(ID))).toBe('NOT_FOUND');
+    await fixture.registerHealthy('orders-2', 3002);
+    await fixture.registerHealthy(ID, 3001);
+    expect(fixture.record(ID)).toMatchObject({ admin: 'MAINTENANCE', override: { reason: 'cable' } });
+    expect(fixture.record('orders-2')).toMatchObject({ admin: 'ENABLED', override: null });
   });
 
-  it('leaves what the instance says as it is where both are too much together', async () => {
-    const world = await withOrders();
-    value(await tell(world, { metadata: { lane: 'green' } }));
+  it('does not change the own metadata if both are too much together', async () => {
+    const fixture = await startWithOrders();
+    value(await amend(fixture, { metadata: { lane: 'green' } }));
     const many = Object.fromEntries(Array.from({ length: 64 }, (_, at) => [`key-${at}`, '']));
-    value(await world.register(ID, 3001, { metadata: many }));
-    expect(world.record(ID)).toMatchObject({ metadata: many, override: { metadata: { lane: 'green' } } });
-    expect(Object.keys(world.record(ID).metadata)).toHaveLength(64);
-    expect(await tell(world, { metadata: { other: '' } })).toMatchObject({
+    value(await fixture.register(ID, 3001, { metadata: many }));
+    expect(fixture.record(ID)).toMatchObject({ metadata: many, override: { metadata: { lane: 'green' } } });
+    expect(Object.keys(fixture.record(ID).metadata)).toHaveLength(64);
+    expect(await amend(fixture, { metadata: { other: '' } })).toMatchObject({
       problem: { code: 'INVALID', flaws: [{ path: 'metadata' }] },
     });
-    value(await tell(world, { weight: 7 }));
-    value(await world.register(ID, 3001, { metadata: {} }));
-    expect(world.record(ID)).toMatchObject({ weight: 7, metadata: { lane: 'green' } });
+    value(await amend(fixture, { weight: 7 }));
+    value(await fixture.register(ID, 3001, { metadata: {} }));
+    expect(fixture.record(ID)).toMatchObject({ weight: 7, metadata: { lane: 'green' } });
   });
 });
 
-describe("an operator's word is refused", () => {
-  it('from anybody else, before anything is told', async () => {
-    const world = await withOrders();
-    expect(codeOf(await world.registry.amend(ID, { weight: 1 }, null))).toBe('FORBIDDEN');
-    expect(codeOf(await world.registry.amend('nobody', { weight: 1 }, null))).toBe('FORBIDDEN');
+describe('an override that is refused', () => {
+  it('is refused without an operator, before anything is revealed', async () => {
+    const fixture = await startWithOrders();
+    expect(codeOf(await fixture.registry.amend(ID, { weight: 1 }, null))).toBe('FORBIDDEN');
+    expect(codeOf(await fixture.registry.amend('nobody', { weight: 1 }, null))).toBe('FORBIDDEN');
   });
 
-  it('about who is unknown, gone, gone for good or leaving', async () => {
-    const world = await withOrders();
-    expect(codeOf(await tell(world, { weight: 1 }, 'nobody'))).toBe('NOT_FOUND');
-    value(await world.registry.drain(ID, SECRET, {}));
-    expect(codeOf(await tell(world, { weight: 1 }))).toBe('LEAVING');
-    value(await world.registry.leave(ID, { secret: SECRET }));
-    expect(codeOf(await tell(world, { weight: 1 }))).toBe('ENDED');
-    expect(codeOf(await new World().registry.amend(ID, { weight: 1 }, OPERATOR))).toBe('NOT_READY');
+  it('is refused for an instance that is unknown, removed, ended or leaving', async () => {
+    const fixture = await startWithOrders();
+    expect(codeOf(await amend(fixture, { weight: 1 }, 'nobody'))).toBe('NOT_FOUND');
+    value(await fixture.registry.drain(ID, SECRET, {}));
+    expect(codeOf(await amend(fixture, { weight: 1 }))).toBe('LEAVING');
+    value(await fixture.registry.leave(ID, { secret: SECRET }));
+    expect(codeOf(await amend(fixture, { weight: 1 }))).toBe('ENDED');
+    expect(codeOf(await new RegistryFixture().registry.amend(ID, { weight: 1 }, OPERATOR))).toBe('NOT_READY');
   });
 
   it.each<[string, (wall: number) => InstancePatch, string]>([
     ['ends in the past', (wall) => ({ weight: 1, untilMs: wall }), 'untilMs'],
     ['ends after more than 30 days', (wall) => ({ weight: 1, untilMs: wall + 721 * HOUR }), 'untilMs'],
-    ['is but a reason for nothing', () => ({ reason: 'because' }), ''],
-    ['is but an end of nothing', (wall) => ({ untilMs: wall + HOUR }), ''],
-  ])('when it %s', async (_, patchAt, path) => {
-    const world = await withOrders();
-    const before = world.record(ID);
-    expect(await tell(world, patchAt(world.time.wall()))).toMatchObject({
+    ['has only a reason', () => ({ reason: 'because' }), ''],
+    ['has only an end', (wall) => ({ untilMs: wall + HOUR }), ''],
+  ])('is refused if it %s', async (_, patchAt, path) => {
+    const fixture = await startWithOrders();
+    const before = fixture.record(ID);
+    expect(await amend(fixture, patchAt(fixture.time.wall()))).toMatchObject({
       problem: { code: 'INVALID', flaws: [{ path }] },
     });
-    expect(world.record(ID)).toEqual(before);
+    expect(fixture.record(ID)).toEqual(before);
   });
 
-  it('while the store refuses it: then nothing was said', async () => {
+  it('is refused and changes nothing while the store refuses it', async () => {
     const bench = new Bench();
-    const world = await onDisk(bench);
-    await world.healthy(ID, 3001);
+    const fixture = await startOnDisk(bench);
+    await fixture.registerHealthy(ID, 3001);
     await bench.settle();
-    const { revision } = world.record(ID);
+    const { revision } = fixture.record(ID);
     bench.disk.refuse('ENOSPC');
-    const said = tell(world, { admin: 'MAINTENANCE' });
+    const result = amend(fixture, { admin: 'MAINTENANCE' });
     await bench.settle();
-    expect(codeOf(await said)).toBe('NOT_READY');
-    expect(world.record(ID)).toMatchObject({ admin: 'ENABLED', override: null, revision });
+    expect(codeOf(await result)).toBe('NOT_READY');
+    expect(fixture.record(ID)).toMatchObject({ admin: 'ENABLED', override: null, revision });
   });
 });
 
-describe("an operator's word for a time", () => {
-  it('ends by itself, which is another revision', async () => {
-    const world = await withOrders();
-    const untilMs = world.time.wall() + 10 * SECOND;
-    const { revision, override } = value(await tell(world, { admin: 'MAINTENANCE', untilMs }));
+describe('an override with an end', () => {
+  it('ends by itself, with another revision', async () => {
+    const fixture = await startWithOrders();
+    const untilMs = fixture.time.wall() + 10 * SECOND;
+    const { revision, override } = value(await amend(fixture, { admin: 'MAINTENANCE', untilMs }));
     expect(override?.untilMs).toBe(untilMs);
-    await world.time.advanceBy(9.9 * SECOND);
-    expect(world.record(ID).admin).toBe('MAINTENANCE');
-    await world.time.advanceBy(0.2 * SECOND);
-    expect(world.record(ID)).toMatchObject({ admin: 'ENABLED', override: null, revision: revision + 1 });
+    await fixture.time.advanceBy(9.9 * SECOND);
+    expect(fixture.record(ID).admin).toBe('MAINTENANCE');
+    await fixture.time.advanceBy(0.2 * SECOND);
+    expect(fixture.record(ID)).toMatchObject({ admin: 'ENABLED', override: null, revision: revision + 1 });
   });
 
-  it.each([-24, 24])('does not care for a wall clock that jumps by %d hours', async (hours) => {
-    const world = await withOrders();
-    value(await tell(world, { weight: 1, untilMs: world.time.wall() + 10 * SECOND }));
-    world.time.shiftWall(hours * HOUR);
-    await world.time.advanceBy(9.9 * SECOND);
-    expect(world.record(ID).weight).toBe(1);
-    await world.time.advanceBy(0.2 * SECOND);
-    expect(world.record(ID).weight).toBe(100);
+  it.each([-24, 24])('does not depend on a wall clock that jumps by %d hours', async (hours) => {
+    const fixture = await startWithOrders();
+    value(await amend(fixture, { weight: 1, untilMs: fixture.time.wall() + 10 * SECOND }));
+    fixture.time.shiftWall(hours * HOUR);
+    await fixture.time.advanceBy(9.9 * SECOND);
+    expect(fixture.record(ID).weight).toBe(1);
+    await fixture.time.advanceBy(0.2 * SECOND);
+    expect(fixture.record(ID).weight).toBe(100);
   });
 
-  it('is given another time, or none, by the next one', async () => {
-    const world = await withOrders();
-    value(await tell(world, { weight: 1, untilMs: world.time.wall() + 10 * SECOND }));
-    value(await tell(world, { untilMs: world.time.wall() + 20 * SECOND }));
-    await world.time.advanceBy(15 * SECOND);
-    expect(world.record(ID).weight).toBe(1);
-    value(await tell(world, { untilMs: null }));
-    await world.time.advanceBy(15 * SECOND);
-    expect(world.record(ID).weight).toBe(1);
+  it('gets another end, or none, from the next patch', async () => {
+    const fixture = await startWithOrders();
+    value(await amend(fixture, { weight: 1, untilMs: fixture.time.wall() + 10 * SECOND }));
+    value(await amend(fixture, { untilMs: fixture.time.wall() + 20 * SECOND }));
+    await fixture.time.advanceBy(15 * SECOND);
+    expect(fixture.record(ID).weight).toBe(1);
+    value(await amend(fixture, { untilMs: null }));
+    await fixture.time.advanceBy(15 * SECOND);
+    expect(fixture.record(ID).weight).toBe(1);
   });
 
-  it('is over also for who was removed meanwhile and comes back', async () => {
-    const world = await withOrders();
-    value(await tell(world, { weight: 1, untilMs: world.time.wall() + HOUR / 30 }));
-    world.town.inhabitants.set(3001, () => silent);
-    await world.time.advanceBy(HOUR / 60 + REMOVED_MS);
-    expect(codeOf(world.registry.instance(ID))).toBe('NOT_FOUND');
-    await world.time.advanceBy(HOUR / 60);
-    await world.healthy(ID, 3001);
-    expect(world.record(ID)).toMatchObject({ weight: 100, override: null });
+  it('also ends for an instance that is removed before the end and comes back', async () => {
+    const fixture = await startWithOrders();
+    value(await amend(fixture, { weight: 1, untilMs: fixture.time.wall() + HOUR / 30 }));
+    fixture.network.responders.set(3001, () => silent);
+    await fixture.time.advanceBy(HOUR / 60 + REMOVED_MS);
+    expect(codeOf(fixture.registry.instance(ID))).toBe('NOT_FOUND');
+    await fixture.time.advanceBy(HOUR / 60);
+    await fixture.registerHealthy(ID, 3001);
+    expect(fixture.record(ID)).toMatchObject({ weight: 100, override: null });
   });
 });
 
-describe("an operator's word after a restart", () => {
-  it('counts as before, and the own words are still the own ones', async () => {
+describe('an override after a restart', () => {
+  it('applies as before, and the own settings are still separate', async () => {
     const store = new MemoryStore();
-    const world = await withOrders(store);
-    value(await world.register(ID, 3001, { weight: 50, metadata: { team: 'a' } }));
-    const before = value(await tell(world, { admin: 'DRAINING', weight: 5, metadata: { team: 'b' }, reason: 'move' }));
-    const next = await after(store, world);
+    const fixture = await startWithOrders(store);
+    value(await fixture.register(ID, 3001, { weight: 50, metadata: { team: 'a' } }));
+    const before = value(
+      await amend(fixture, { admin: 'DRAINING', weight: 5, metadata: { team: 'b' }, reason: 'move' }),
+    );
+    const next = await startAfter(store, fixture);
     const { own, override, weight, admin, metadata } = before;
     expect(next.record(ID)).toMatchObject({ own, override, weight, admin, metadata });
     value(await next.register(ID, 3001, { weight: 60 }));
-    expect(value(await tell(next, { weight: null }))).toMatchObject({ weight: 60, admin: 'DRAINING' });
+    expect(value(await amend(next, { weight: null }))).toMatchObject({ weight: 60, admin: 'DRAINING' });
   });
 
   it.each([
-    ['what is left of its time, where the registry was down for some', 4 * SECOND, 6 * SECOND],
-    ['nothing, where its time passed meanwhile', HOUR, 0],
-    ['never more than it was told for, whatever the clock says now', -HOUR, 10 * SECOND],
-  ])('has %s', async (_, downMs, leftMs) => {
+    ['applies for its remaining time', 4 * SECOND, 6 * SECOND],
+    ['does not apply if its end passed while the registry was down', HOUR, 0],
+    ['applies no longer than its duration if the clock was set back', -HOUR, 10 * SECOND],
+  ])('%s', async (_, downMs, leftMs) => {
     const store = new MemoryStore();
-    const world = await withOrders(store);
-    value(await tell(world, { weight: 1, untilMs: world.time.wall() + 10 * SECOND }));
-    const next = await after(store, world, downMs);
+    const fixture = await startWithOrders(store);
+    value(await amend(fixture, { weight: 1, untilMs: fixture.time.wall() + 10 * SECOND }));
+    const next = await startAfter(store, fixture, downMs);
     await next.time.advanceBy(Math.max(0, leftMs - 200));
     expect(next.record(ID).weight).toBe(leftMs === 0 ? 100 : 1);
     await next.time.advanceBy(400);
     expect(next.record(ID)).toMatchObject({ weight: 100, override: null });
   });
 
-  it('still waits for whom silence had removed before', async () => {
+  it('still applies to an instance that silence removed before', async () => {
     const store = new MemoryStore();
-    const world = await withOrders(store);
-    value(await tell(world, { admin: 'MAINTENANCE' }));
-    world.town.inhabitants.set(3001, () => silent);
-    await world.time.advanceBy(HOUR / 60 + REMOVED_MS);
-    const next = await after(store, world);
-    await next.healthy(ID, 3001);
+    const fixture = await startWithOrders(store);
+    value(await amend(fixture, { admin: 'MAINTENANCE' }));
+    fixture.network.responders.set(3001, () => silent);
+    await fixture.time.advanceBy(HOUR / 60 + REMOVED_MS);
+    const next = await startAfter(store, fixture);
+    await next.registerHealthy(ID, 3001);
     expect(next.record(ID).admin).toBe('MAINTENANCE');
   });
 
-  it.each(['kill', 'power'] as const)('by %s is there once it was acknowledged', async (end) => {
+  it.each(['kill', 'power'] as const)('by %s applies once it was acknowledged', async (end) => {
     const bench = new Bench();
-    const world = await onDisk(bench);
-    await world.healthy(ID, 3001);
-    const said = tell(world, { admin: 'MAINTENANCE', reason: 'disk swap' });
+    const fixture = await startOnDisk(bench);
+    await fixture.registerHealthy(ID, 3001);
+    const result = amend(fixture, { admin: 'MAINTENANCE', reason: 'disk swap' });
     await bench.settle();
-    value(await said);
+    value(await result);
     bench.disk.end(end);
-    const next = await onDisk(bench);
+    const next = await startOnDisk(bench);
     expect(next.record(ID)).toMatchObject({ admin: 'MAINTENANCE', override: { reason: 'disk swap' } });
   });
 
-  it('is there though the instance fell while it was being stored', async () => {
+  it('applies even if the instance failed during the write', async () => {
     const store = new SlowStore();
-    const world = await withOrders(store);
+    const fixture = await startWithOrders(store);
     const over = new AbortController();
     store.isSlow = true;
-    const said = tell(world, { admin: 'MAINTENANCE' }).finally(() => over.abort());
-    world.town.inhabitants.delete(3001);
-    value(world.registry.suspect(ID, { by: 'gateway', outcome: 'refused' }));
-    await world.time.advanceBy(SECOND);
-    expect(world.record(ID)).toMatchObject({ state: 'UNHEALTHY', admin: 'ENABLED' });
+    const result = amend(fixture, { admin: 'MAINTENANCE' }).finally(() => over.abort());
+    fixture.network.responders.delete(3001);
+    value(fixture.registry.suspect(ID, { by: 'gateway', outcome: 'refused' }));
+    await fixture.time.advanceBy(SECOND);
+    expect(fixture.record(ID)).toMatchObject({ state: 'UNHEALTHY', admin: 'ENABLED' });
     for (let round = 0; round < 10 && !over.signal.aborted; round += 1) {
       store.takeAll();
-      await world.time.advanceBy(0);
+      await fixture.time.advanceBy(0);
     }
-    value(await said);
+    value(await result);
     const { instances } = await store.load();
     expect(instances).toMatchObject([{ record: { admin: 'MAINTENANCE' }, override: { admin: 'MAINTENANCE' } }]);
   });
 });
 
-describe('what an instance registers again of itself', () => {
-  it('is kept though the instance fell while it was being stored', async () => {
+describe('a repeated registration', () => {
+  it('is kept even if the instance failed during the write', async () => {
     const store = new SlowStore();
-    const world = await withOrders(store);
+    const fixture = await startWithOrders(store);
     const over = new AbortController();
     store.isSlow = true;
-    const said = world.register(ID, 3001, { version: '2.0.0' }).finally(() => over.abort());
-    await world.time.advanceBy(0);
-    world.town.inhabitants.delete(3001);
-    value(world.registry.suspect(ID, { by: 'gateway', outcome: 'refused' }));
-    await world.time.advanceBy(SECOND);
-    expect(world.record(ID)).toMatchObject({ state: 'UNHEALTHY', version: '' });
+    const result = fixture.register(ID, 3001, { version: '2.0.0' }).finally(() => over.abort());
+    await fixture.time.advanceBy(0);
+    fixture.network.responders.delete(3001);
+    value(fixture.registry.suspect(ID, { by: 'gateway', outcome: 'refused' }));
+    await fixture.time.advanceBy(SECOND);
+    expect(fixture.record(ID)).toMatchObject({ state: 'UNHEALTHY', version: '' });
     for (let round = 0; round < 10 && !over.signal.aborted; round += 1) {
       store.takeAll();
-      await world.time.advanceBy(0);
+      await fixture.time.advanceBy(0);
     }
-    value(await said);
+    value(await result);
     store.takeAll();
     const { instances } = await store.load();
     expect(instances).toMatchObject([{ record: { version: '2.0.0', state: 'UNHEALTHY' } }]);
   });
 });
 
-/** Takes what it is told only when the test says so. */
+/** A store whose writes complete only when the test releases them. */
 class SlowStore extends MemoryStore {
   isSlow = false;
   #waiting: (() => void)[] = [];
@@ -319,41 +326,41 @@ class SlowStore extends MemoryStore {
   }
 }
 
-/** A registry on a disk that others had before. */
-async function onDisk(bench: Bench): Promise<World> {
-  const world = new World({ store: bench.store() });
-  const starting = world.registry.start();
-  while (!world.registry.ready) await bench.time.advanceBy(100);
+/** Starts a registry on the disk of an earlier one. */
+async function startOnDisk(bench: Bench): Promise<RegistryFixture> {
+  const fixture = new RegistryFixture({ store: bench.store() });
+  const starting = fixture.registry.start();
+  while (!fixture.registry.ready) await bench.time.advanceBy(100);
   await starting;
-  return world;
+  return fixture;
 }
 
 describe('an instance that is not ENABLED is not callable', () => {
-  it('so another one that is silent one way stays callable, as the last', async () => {
-    const world = await World.started();
-    await world.healthy('orders-1', 3001);
-    await world.healthy('orders-2', 3002);
-    await world.healthy('orders-3', 3003);
-    // it beats, but nobody reaches it
-    world.town.inhabitants.set(3003, () => refused);
+  it('keeps another instance that is silent one way callable, as the last', async () => {
+    const fixture = await RegistryFixture.start();
+    await fixture.registerHealthy('orders-1', 3001);
+    await fixture.registerHealthy('orders-2', 3002);
+    await fixture.registerHealthy('orders-3', 3003);
+    // it beats, but is unreachable
+    fixture.network.responders.set(3003, () => refused);
     for (let second = 0; second < 20; second += 1) {
-      world.beat('orders-3');
-      await world.time.advanceBy(SECOND);
+      fixture.beat('orders-3');
+      await fixture.time.advanceBy(SECOND);
     }
-    expect(world.record('orders-3').state).toBe('CRITICAL');
-    value(await tell(world, { admin: 'DRAINING' }, 'orders-1'));
-    value(await tell(world, { admin: 'MAINTENANCE' }, 'orders-2'));
-    world.beat('orders-3');
-    await world.time.advanceBy(SECOND);
-    expect(world.record('orders-3')).toMatchObject({ state: 'UNHEALTHY', reason: { code: 'LAST' } });
-    expect(world.record('orders-2').state).toBe('HEALTHY');
+    expect(fixture.record('orders-3').state).toBe('CRITICAL');
+    value(await amend(fixture, { admin: 'DRAINING' }, 'orders-1'));
+    value(await amend(fixture, { admin: 'MAINTENANCE' }, 'orders-2'));
+    fixture.beat('orders-3');
+    await fixture.time.advanceBy(SECOND);
+    expect(fixture.record('orders-3')).toMatchObject({ state: 'UNHEALTHY', reason: { code: 'LAST' } });
+    expect(fixture.record('orders-2').state).toBe('HEALTHY');
 
-    value(await tell(world, { admin: 'ENABLED' }, 'orders-1'));
+    value(await amend(fixture, { admin: 'ENABLED' }, 'orders-1'));
     for (let second = 0; second < 20; second += 1) {
-      world.beat('orders-3');
-      await world.time.advanceBy(SECOND);
+      fixture.beat('orders-3');
+      await fixture.time.advanceBy(SECOND);
     }
-    expect(world.record('orders-3').state).toBe('UNHEALTHY');
-    expect(world.record('orders-3').reason.code).toBe('PRESERVED');
+    expect(fixture.record('orders-3').state).toBe('UNHEALTHY');
+    expect(fixture.record('orders-3').reason.code).toBe('PRESERVED');
   });
 });

@@ -18,40 +18,40 @@ import type { Outcome } from '../registry-api.js';
 import { spanText } from '../runtime/span-text.js';
 import type { StoredInstance } from '../store/store.js';
 import type { WriteBehind } from '../store/write-behind.js';
-import { isEndOf, without, withPatch, SETTINGS } from './override-settings.js';
+import { isEndOf, withoutSettings, withPatch, SETTINGS } from './override-settings.js';
 import type { PatchOrigin } from './override-settings.js';
 
-/** Keys of metadata that a text names at most, and their length in all, characters. */
+/** The maximum number of metadata keys in a text, and the maximum of their total length, characters. */
 const MAX_KEYS = 5;
 const MAX_KEY_CHARACTERS = 200;
-/** The longest time of an operator's setting, ms. */
-const LONGEST_MS = 30 * 24 * 3_600_000;
+/** The maximum duration of an operator's setting, ms. */
+const MAX_DURATION_MS = 30 * 24 * 3_600_000;
 
 /** The values that callers get for an instance: the operator's setting where there is one, else its own. */
-export function effective(
+export function effectiveSettings(
   own: OwnSettings,
   override: Override | null,
 ): Pick<Instance, 'admin' | 'weight' | 'metadata'> {
   return {
     admin: override?.admin ?? 'ENABLED',
     weight: override?.weight ?? own.weight,
-    metadata: together(own.metadata, override?.metadata ?? null) ?? own.metadata,
+    metadata: mergeMetadata(own.metadata, override?.metadata ?? null) ?? own.metadata,
   };
 }
 
 /** An instance's own settings and its operator's, from a store. */
-export function restored({ record, own, override }: StoredInstance): Pick<Entry, 'own' | 'override'> {
+export function restoredSettings({ record, own, override }: StoredInstance): Pick<Entry, 'own' | 'override'> {
   return { own: own ?? { weight: record.weight, metadata: record.metadata }, override: override ?? null };
 }
 
-/** Both, the second before the first; null where they are too much together. */
-function together(own: Metadata, other: Metadata | null): Metadata | null {
+/** Merges both, where the second takes precedence; null if the result exceeds the limits of metadata. */
+function mergeMetadata(own: Metadata, other: Metadata | null): Metadata | null {
   if (other === null) return own;
   const both = { ...own, ...other };
   return isMetadata(both) ? both : null;
 }
 
-/** Monotonic ms; a setting without an end is missing. */
+/** The ends of settings, monotonic ms; a setting without an end is absent. */
 type Ends = ReadonlyMap<OverrideSetting, number>;
 
 export interface OverridePorts {
@@ -60,15 +60,16 @@ export interface OverridePorts {
   readonly engine: LifecycleEngine;
   readonly table: InstanceTable;
   readonly writeBehind: Pick<WriteBehind, 'acknowledge'>;
-  /** The entry of an id, or why there is none. */
-  readonly known: (id: string) => Outcome<Entry>;
+  /** The entry of an id, or the refusal. */
+  readonly entryOf: (id: string) => Outcome<Entry>;
 }
 
 /**
- * The settings of operators for instances, kept apart from the instances' own values: a registration replaces the values
- * and never the settings, even if silence had removed the instance before. A setting never changes a state. It is stored
- * before it is acknowledged. It ends with the tombstone or goodbye of its instance, or at its own end: by monotonic time
- * from the moment it was set, and after a restart by the wall clock, for at most the time that was left when it was stored.
+ * The settings of operators for instances, kept apart from the instances' own values: a registration replaces the
+ * values and never the settings, even if silence had removed the instance before. A setting never changes a state. It
+ * is stored before it is acknowledged. It ends with the tombstone or goodbye of its instance, or at its own end: by
+ * monotonic time from the moment it was set, and after a restart by the wall clock, for at most the time that was left
+ * when it was stored.
  */
 export class Overrides {
   readonly #ports: OverridePorts;
@@ -94,18 +95,21 @@ export class Overrides {
     }
   }
 
-  /** Adds a word of an operator, `who` in words. Refused: INVALID, NOT_FOUND, ENDED, LEAVING; NOT_READY where it cannot be stored. */
-  async tell(id: string, patch: InstancePatch, who?: string): Promise<Outcome<Entry>> {
-    const { time, known } = this.#ports;
-    const lasts = this.#lasts(patch);
-    if (!lasts.ok) return lasts;
-    const endsAt = time.now() + lasts.value;
-    // until nothing changes while it is being stored: what is stored of an instance is always all of it
+  /**
+   * Applies a patch of an operator; `who` is the operator as text. Refused: INVALID, NOT_FOUND, ENDED, LEAVING;
+   * NOT_READY if it cannot be stored.
+   */
+  async amend(id: string, patch: InstancePatch, who?: string): Promise<Outcome<Entry>> {
+    const { time, entryOf } = this.#ports;
+    const duration = this.#durationOf(patch);
+    if (!duration.ok) return duration;
+    const endsAt = time.now() + duration.value;
+    // repeated until nothing changes during the write: the store always gets the whole instance
     for (;;) {
-      const found = known(id);
+      const found = entryOf(id);
       if (!found.ok) return found;
       const entry = found.value;
-      const next = nextOf(entry, patch, { wall: time.wall(), by: who ?? '' });
+      const next = patchedOverride(entry, patch, { wall: time.wall(), by: who ?? '' });
       if (!next.ok) return next;
       const override = next.value;
       if (override === entry.override) return found;
@@ -114,12 +118,12 @@ export class Overrides {
       if (refused !== null) return refused;
       if (!entry.present || entry.record !== record) continue;
       this.#setEnds(id, override, patch, endsAt);
-      this.#apply(entry, override, withName(deedOf({ entry, next: override, patch, wall: time.wall() }), who));
+      this.#apply(entry, override, withAuthor(patchEvent({ entry, next: override, patch, wall: time.wall() }), who));
       return found;
     }
   }
 
-  /** Ends what is over. */
+  /** Ends the settings that have expired. */
   sweep(): void {
     const { time, table } = this.#ports;
     const now = time.now();
@@ -127,15 +131,16 @@ export class Overrides {
       const entry = table.get(id);
       const tombstone = table.tombstone(id);
       if (entry === undefined && tombstone === undefined) this.#ends.delete(id);
-      const over = new Set(SETTINGS.filter((setting) => (ends.get(setting) ?? Infinity) <= now));
-      if (over.size === 0) continue;
-      // of a tombstone it is remembered: its instance may be registering again in this moment
-      if (tombstone === undefined) this.#forget(id, over);
-      else if (hasAny(tombstone.override, over)) table.reword(id, without(tombstone.override, over));
-      const said = entry?.override ?? undefined;
-      if (entry !== undefined && hasAny(said, over)) {
-        const left = without(said, over);
-        this.#apply(entry, left, expiryOf(over, said, left, time.wall()));
+      const expired = new Set(SETTINGS.filter((setting) => (ends.get(setting) ?? Infinity) <= now));
+      if (expired.size === 0) continue;
+      // the ends of a tombstone are kept: its instance may be registering again at this moment
+      if (tombstone === undefined) this.#forget(id, expired);
+      else if (hasAny(tombstone.override, expired))
+        table.replaceTombstoneOverride(id, withoutSettings(tombstone.override, expired));
+      const current = entry?.override ?? undefined;
+      if (entry !== undefined && hasAny(current, expired)) {
+        const remaining = withoutSettings(current, expired);
+        this.#apply(entry, remaining, expiryEvent(expired, current, remaining, time.wall()));
       }
     }
   }
@@ -145,28 +150,28 @@ export class Overrides {
     const ends = new Map<OverrideSetting, number>();
     for (const setting of SETTINGS) {
       if (override === null || override[setting] === null || termsOf(override, setting).untilMs === null) continue;
-      const isTold = patch.untilMs !== undefined && isEndOf(setting, patch);
-      ends.set(setting, isTold ? endsAt : (before?.get(setting) ?? endsAt));
+      const hasNewEnd = patch.untilMs !== undefined && isEndOf(setting, patch);
+      ends.set(setting, hasNewEnd ? endsAt : (before?.get(setting) ?? endsAt));
     }
     if (ends.size === 0) this.#ends.delete(id);
     else this.#ends.set(id, ends);
   }
 
-  #forget(id: string, over: ReadonlySet<OverrideSetting>): void {
-    const left = [...(this.#ends.get(id) ?? [])].filter(([setting]) => !over.has(setting));
-    if (left.length === 0) this.#ends.delete(id);
-    else this.#ends.set(id, new Map(left));
+  #forget(id: string, expired: ReadonlySet<OverrideSetting>): void {
+    const remaining = [...(this.#ends.get(id) ?? [])].filter(([setting]) => !expired.has(setting));
+    if (remaining.length === 0) this.#ends.delete(id);
+    else this.#ends.set(id, new Map(remaining));
   }
 
   #apply(entry: Entry, override: Override | null, what: Happening): void {
     entry.override = override;
-    this.#ports.engine.amend(entry, effective(entry.own, override), what);
+    this.#ports.engine.amend(entry, effectiveSettings(entry.own, override), what);
     this.#ports.log.info(`${entry.id}: ${what.text}${what.reason === undefined ? '' : ` (${what.reason.text})`}`);
   }
 
-  /** Null: it is stored. */
+  /** Stores the entry with this override; returns null, or the refusal if the store fails. */
   async #store(entry: Entry, override: Override | null): Promise<Outcome<never> | null> {
-    const record = { ...entry.record, ...effective(entry.own, override) };
+    const record = { ...entry.record, ...effectiveSettings(entry.own, override) };
     try {
       await this.#ports.writeBehind.acknowledge({ put: storedOf({ ...entry, record, override }) });
       return null;
@@ -176,16 +181,16 @@ export class Overrides {
     }
   }
 
-  /** For how long it counts, from now; without an end of its own Infinity. */
-  #lasts({ untilMs }: InstancePatch): Outcome<number> {
+  /** The duration of the patch from now, ms; Infinity without an end. */
+  #durationOf({ untilMs }: InstancePatch): Outcome<number> {
     if (untilMs === undefined || untilMs === null) return { ok: true, value: Infinity };
     const wall = this.#ports.time.wall();
-    const lastsMs = untilMs - wall;
-    if (lastsMs > 0 && lastsMs <= LONGEST_MS) return { ok: true, value: lastsMs };
+    const durationMs = untilMs - wall;
+    if (durationMs > 0 && durationMs <= MAX_DURATION_MS) return { ok: true, value: durationMs };
     return invalid(
       'untilMs',
       String(untilMs),
-      `in the future (now ${wall}) and at most 30 days (${LONGEST_MS} ms) from now`,
+      `in the future (now ${wall}) and at most 30 days (${MAX_DURATION_MS} ms) from now`,
     );
   }
 }
@@ -194,23 +199,23 @@ function hasAny(override: Override | undefined, settings: ReadonlySet<OverrideSe
   return override !== undefined && SETTINGS.some((setting) => settings.has(setting) && override[setting] !== null);
 }
 
-/** The override after the patch, or why the patch is refused. */
-function nextOf(entry: Entry, patch: InstancePatch, said: PatchOrigin): Outcome<Override | null> {
+/** The override after the patch, or the refusal. */
+function patchedOverride(entry: Entry, patch: InstancePatch, origin: PatchOrigin): Outcome<Override | null> {
   if (entry.vitals.phase === 'LEAVING') return refuse('LEAVING', `${entry.id} is leaving.`);
-  const next = withPatch(entry.override, patch, said);
-  const isAbout = patch.admin !== undefined || patch.weight !== undefined || patch.metadata !== undefined;
-  if (next === null && !isAbout) {
+  const next = withPatch(entry.override, patch, origin);
+  const hasSetting = patch.admin !== undefined || patch.weight !== undefined || patch.metadata !== undefined;
+  if (next === null && !hasSetting) {
     return invalid(
       '',
-      'a reason or an end, for nothing',
+      'a reason or an end without a setting',
       'one of `admin`, `weight`, `metadata`, since no setting of an operator is in force yet',
     );
   }
-  const isMore = next !== null && next.metadata !== entry.override?.metadata;
-  if (isMore && together(entry.own.metadata, next.metadata) === null) {
+  const hasNewMetadata = next !== null && next.metadata !== entry.override?.metadata;
+  if (hasNewMetadata && mergeMetadata(entry.own.metadata, next.metadata) === null) {
     return invalid(
       'metadata',
-      'too much, with what the instance says itself',
+      'too much together with the own metadata of the instance',
       'at most 64 keys and 4096 bytes of UTF-8 in all',
     );
   }
@@ -218,62 +223,62 @@ function nextOf(entry: Entry, patch: InstancePatch, said: PatchOrigin): Outcome<
 }
 
 function invalid(path: string, received: string, allowed: string): Outcome<never> {
-  const detail = 'The body cannot be followed now.';
+  const detail = 'The body cannot be applied now.';
   const fix = 'Correct what `flaws` lists; nothing was stored.';
   return { ok: false, problem: { code: 'INVALID', detail, fix, flaws: [{ path, received, allowed }] } };
 }
 
-/** The settings that have ended, and those that are still in force. */
-function expiryOf(
-  over: ReadonlySet<OverrideSetting>,
+/** The event of settings that have ended, with those that are still in force. */
+function expiryEvent(
+  expired: ReadonlySet<OverrideSetting>,
   before: Override,
-  left: Override | null,
+  remaining: Override | null,
   wall: number,
 ): Happening {
-  const ended = SETTINGS.filter((setting) => over.has(setting) && before[setting] !== null).map((setting) =>
+  const ended = SETTINGS.filter((setting) => expired.has(setting) && before[setting] !== null).map((setting) =>
     nameOf(before, setting),
   );
-  const rest = left === null ? '' : `; still set by an operator: ${setText(left, wall)}`;
+  const rest = remaining === null ? '' : `; still set by an operator: ${setText(remaining, wall)}`;
   return { kind: 'admin', by: 'registry', text: `${ended.join(', ')} ended: the time set for it is over${rest}` };
 }
 
-/** The action of an operator, with the name of the operator. */
-function withName(what: Happening, who: string | undefined): Happening {
+/** The event, with the name of the operator. */
+function withAuthor(what: Happening, who: string | undefined): Happening {
   return who === undefined ? what : { ...what, text: `${what.text} (${who})` };
 }
 
-interface Deed {
-  /** As it was before. */
+interface OverrideChange {
+  /** The instance before the patch. */
   readonly entry: Pick<Entry, 'own' | 'override'>;
   readonly next: Override | null;
   readonly patch: InstancePatch;
   readonly wall: number;
 }
 
-/** What one patch changed, with the reason and the end that it gave. */
-function deedOf(deed: Deed): Happening {
-  const { next, patch, wall } = deed;
-  const changed = changedBy(deed);
+/** The event of one patch: the settings that it changed, with its reason and end. */
+function patchEvent(change: OverrideChange): Happening {
+  const { next, patch, wall } = change;
+  const changed = changedSettings(change);
   // a reason or an end alone applies to every setting
-  const isAlone = changed.length === 0;
+  const isTermsOnly = changed.length === 0;
   const set = SETTINGS.filter((setting) => (next?.[setting] ?? null) !== null);
-  const [told] = isAlone ? set : changed.filter((setting) => set.includes(setting));
-  const text = isAlone
+  const [reported] = isTermsOnly ? set : changed.filter((setting) => set.includes(setting));
+  const text = isTermsOnly
     ? `${next === null ? 'nothing' : setText(next, wall)}: reason or end changed`
-    : changed.map((setting) => changeText(deed, setting)).join(', ');
-  const untilMs = next === null || told === undefined ? null : termsOf(next, told).untilMs;
+    : changed.map((setting) => changeText(change, setting)).join(', ');
+  const untilMs = next === null || reported === undefined ? null : termsOf(next, reported).untilMs;
   const reason = patch.reason ?? '';
   return {
     kind: 'admin',
     by: 'operator',
-    text: `${text} by an operator${isAlone || next === null || told === undefined ? '' : spanOf(next, told, wall)}`,
+    text: `${text} by an operator${isTermsOnly || next === null || reported === undefined ? '' : spanOf(next, reported, wall)}`,
     ...(reason === '' ? {} : { reason: { code: 'OPERATOR', text: reason } }),
     ...(untilMs === null ? {} : { untilMs }),
   };
 }
 
 /** The settings that a patch changes; if it changes no value, all that it names: their reason or end has changed. */
-function changedBy({ entry: { override: before }, next, patch }: Deed): readonly OverrideSetting[] {
+function changedSettings({ entry: { override: before }, next, patch }: OverrideChange): readonly OverrideSetting[] {
   const named = SETTINGS.filter((setting) => patch[setting] !== undefined);
   const changed = named.filter(
     (setting) => JSON.stringify(before?.[setting] ?? null) !== JSON.stringify(next?.[setting] ?? null),
@@ -281,7 +286,7 @@ function changedBy({ entry: { override: before }, next, patch }: Deed): readonly
   return changed.length > 0 ? changed : named;
 }
 
-function changeText({ entry, next }: Deed, setting: OverrideSetting): string {
+function changeText({ entry, next }: OverrideChange, setting: OverrideSetting): string {
   const { own, override: before } = entry;
   if (setting === 'admin') {
     if (next?.admin === 'DRAINING') return 'drained';

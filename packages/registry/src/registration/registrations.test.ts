@@ -1,16 +1,16 @@
 import { describe, expect, it } from 'vitest';
-import { value, World } from '../registry.fixture.js';
+import { value, RegistryFixture } from '../registry.fixture.js';
 import { MemoryStore } from '../store/memory.js';
 
 const METHODS = { find: { idempotent: true, timeoutMs: 200 } };
 
-describe('what an instance says of its methods', () => {
-  it('is published with it, and is no field at all where it says nothing', async () => {
-    const world = await World.started();
-    value(await world.register('orders-1', 3001, { methods: METHODS }));
-    value(await world.register('orders-2', 3002));
-    value(await world.register('orders-3', 3003, { methods: {} }));
-    const { instances } = value(world.registry.service('default', 'orders'));
+describe('the methods of an instance', () => {
+  it('are published, and are absent if it registers none', async () => {
+    const fixture = await RegistryFixture.start();
+    value(await fixture.register('orders-1', 3001, { methods: METHODS }));
+    value(await fixture.register('orders-2', 3002));
+    value(await fixture.register('orders-3', 3003, { methods: {} }));
+    const { instances } = value(fixture.registry.service('default', 'orders'));
     expect(instances.map(({ id, methods }) => [id, methods])).toEqual([
       ['orders-1', METHODS],
       ['orders-2', undefined],
@@ -19,13 +19,13 @@ describe('what an instance says of its methods', () => {
     expect(instances.map((instance) => Object.hasOwn(instance, 'methods'))).toEqual([true, false, false]);
   });
 
-  it('reaches who watches', async () => {
-    const world = await World.started();
-    value(await world.register('orders-1', 3001));
-    const { frames } = world.hold('orders-1');
-    await world.time.advanceBy(100);
-    value(await world.register('orders-1', 3001, { methods: METHODS }));
-    await world.time.advanceBy(100);
+  it('reach watchers', async () => {
+    const fixture = await RegistryFixture.start();
+    value(await fixture.register('orders-1', 3001));
+    const { frames } = fixture.openLine('orders-1');
+    await fixture.time.advanceBy(100);
+    value(await fixture.register('orders-1', 3001, { methods: METHODS }));
+    await fixture.time.advanceBy(100);
     expect(frames).toContainEqual(
       expect.objectContaining({
         event: 'change',
@@ -34,28 +34,28 @@ describe('what an instance says of its methods', () => {
     );
   });
 
-  it('is replaced when it registers again, also by nothing; the same words are no news', async () => {
-    const world = await World.started();
-    value(await world.register('orders-1', 3001, { methods: METHODS }));
-    const { revision } = world.record('orders-1');
-    value(await world.register('orders-1', 3001, { methods: METHODS }));
-    expect(world.record('orders-1').revision).toBe(revision);
-    value(await world.register('orders-1', 3001));
-    expect(world.record('orders-1').methods).toEqual({});
-    const silent = world.record('orders-1').revision;
-    value(await world.register('orders-1', 3001));
-    expect(world.record('orders-1').revision).toBe(silent);
-    value(await world.register('orders-1', 3001, { methods: METHODS }));
-    expect(world.record('orders-1').methods).toEqual(METHODS);
+  it('are replaced when it registers again, also by none; the same methods change nothing', async () => {
+    const fixture = await RegistryFixture.start();
+    value(await fixture.register('orders-1', 3001, { methods: METHODS }));
+    const { revision } = fixture.record('orders-1');
+    value(await fixture.register('orders-1', 3001, { methods: METHODS }));
+    expect(fixture.record('orders-1').revision).toBe(revision);
+    value(await fixture.register('orders-1', 3001));
+    expect(fixture.record('orders-1').methods).toEqual({});
+    const silent = fixture.record('orders-1').revision;
+    value(await fixture.register('orders-1', 3001));
+    expect(fixture.record('orders-1').revision).toBe(silent);
+    value(await fixture.register('orders-1', 3001, { methods: METHODS }));
+    expect(fixture.record('orders-1').methods).toEqual(METHODS);
   });
 
-  it('survives the registry, and what was stored without it still loads', async () => {
+  it('survive a restart of the registry, and an instance stored without methods still loads', async () => {
     const store = new MemoryStore();
-    const before = await World.started({ store });
+    const before = await RegistryFixture.start({ store });
     value(await before.register('orders-1', 3001, { methods: METHODS }));
     value(await before.register('orders-2', 3002));
     await before.registry.close();
-    const after = await World.started({ store });
+    const after = await RegistryFixture.start({ store });
     expect(after.record('orders-1').methods).toEqual(METHODS);
     expect(Object.hasOwn(after.record('orders-2'), 'methods')).toBe(false);
   });

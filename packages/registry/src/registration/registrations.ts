@@ -16,7 +16,7 @@ import type { AddressConflicts } from './address-conflicts.js';
 import { AddressQuota } from './address-quota.js';
 import { Admission } from './admission.js';
 import type { Admitted, AdmissionRules } from './admission.js';
-import { effective, restored } from './overrides.js';
+import { effectiveSettings, restoredSettings } from './overrides.js';
 
 export interface RegistrationPorts {
   readonly time: Time;
@@ -31,10 +31,10 @@ export interface RegistrationPorts {
   readonly limits: Limits;
 }
 
-/** A registered instance; `drawn`: the secret, if the registry generated it. */
+/** A registered instance; `secret`: its secret, if the registry generated it. */
 export interface Enrolled {
   readonly entry: Entry;
-  readonly drawn: string | undefined;
+  readonly secret: string | undefined;
 }
 
 /** Handles registrations: checks id, address and limits, and stores before it acknowledges. */
@@ -58,8 +58,8 @@ export class Registrations {
     const { random, table, time } = this.#ports;
     const rateExcess = this.#quota.rateExcess(peer.token ?? null, time.now());
     if (rateExcess !== null) return this.#refusals.refuse(rateExcess);
-    const drawn = registration.secret === undefined ? randomWord(random, 43) : undefined;
-    const secret = registration.secret ?? drawn ?? '';
+    const generatedSecret = registration.secret === undefined ? randomWord(random, 43) : undefined;
+    const secret = registration.secret ?? generatedSecret ?? '';
     const refusal = this.#refusalOf(registration, secret);
     if (refusal !== null) return refusal;
     const known = table.get(registration.id);
@@ -70,7 +70,7 @@ export class Registrations {
     if (!enrolled.ok) return enrolled;
     // it left during the registration
     if (known !== undefined && !isStaying(known)) return this.register(registration, peer);
-    return { ok: true, value: { entry: enrolled.value, drawn } };
+    return { ok: true, value: { entry: enrolled.value, secret: generatedSecret } };
   }
 
   /**
@@ -106,11 +106,11 @@ export class Registrations {
     table.add(entry);
     engine.enter(entry);
     prober.add(entry, { spread: false });
-    addresses.question(entry);
+    addresses.check(entry);
     return { ok: true, value: entry };
   }
 
-  /** Checks the addresses at which it wants to be called. The places are reserved until `free` is called. */
+  /** Checks the addresses at which it is to be called. The places are reserved until `free` is called. */
   async #admit(registration: Registration, peer: Peer): Promise<Outcome<Admitted & { readonly free: () => void }>> {
     const admitted = await this.#admission.admit(registration, peer.address);
     if (!admitted.ok) return admitted;
@@ -131,7 +131,7 @@ export class Registrations {
     }
   }
 
-  /** Why this id may not register now; null: it may. */
+  /** The refusal if this id may not register now; null: it may. */
   #refusalOf(registration: Registration, secret: string): Outcome<never> | null {
     const { id, service, namespace = 'default' } = registration;
     const entry = this.#ports.table.get(id);
@@ -148,7 +148,7 @@ export class Registrations {
     return refuse('ID_HELD', `The id ${id} is registered as ${entry.serviceKey}.`);
   }
 
-  #newEntry(registration: Registration, admitted: Admitted, of: Origin): Entry {
+  #newEntry(registration: Registration, admitted: Admitted, origin: Origin): Entry {
     const { time, table } = this.#ports;
     const { id, service, namespace = 'default' } = registration;
     const own = ownSettings(registration);
@@ -159,7 +159,7 @@ export class Registrations {
       service,
       namespace,
       ...own,
-      ...effective(own, override),
+      ...effectiveSettings(own, override),
       endpoints: admitted.endpoints,
       state: 'REGISTERING',
       reason: vitals.reason,
@@ -169,7 +169,7 @@ export class Registrations {
       registeredAt: time.wall(),
       revision: 0,
     };
-    const { secret, source, token } = of;
+    const { secret, source, token } = origin;
     const known = { targets: admitted.targets, credential: credentialOf(secret), source, token };
     return { ...entryOf(record, vitals, known), own: overridable(own), override };
   }
@@ -191,18 +191,18 @@ export class Registrations {
     const tokenExcess = token === entry.token ? null : this.#quota.tokenExcess(token);
     if (tokenExcess !== null) return this.#refusals.refuse(tokenExcess);
     const moved = JSON.stringify(entry.targets) !== JSON.stringify(targets);
-    const words = { ...ownSettings(registration, entry.record), endpoints };
-    const said = ownSettings({ ...entry.record, ...entry.own }, entry.record);
-    const spoken = JSON.stringify(words) !== JSON.stringify({ ...said, endpoints: entry.record.endpoints });
+    const details = { ...ownSettings(registration, entry.record), endpoints };
+    const current = ownSettings({ ...entry.record, ...entry.own }, entry.record);
+    const hasNewDetails = JSON.stringify(details) !== JSON.stringify({ ...current, endpoints: entry.record.endpoints });
     // the token may differ, which the details do not show
     const { token: tokenBefore } = entry;
-    const isSame = !moved && !spoken && tokenBefore === token;
+    const isSame = !moved && !hasNewDetails && tokenBefore === token;
     this.#ports.table.setToken(entry, token);
     // repeated until nothing changes during the write: a state stored meanwhile would restore the old details
     let stored = isSame ? entry.record : null;
     while (stored !== entry.record) {
       stored = entry.record;
-      const refused = await this.#acknowledge(withNewDetails(entry, words, moved ? targets : null));
+      const refused = await this.#acknowledge(withNewDetails(entry, details, moved ? targets : null));
       if (refused !== null) {
         // an instance that left meanwhile is not counted any more
         if (entry.present) this.#ports.table.setToken(entry, tokenBefore);
@@ -214,13 +214,13 @@ export class Registrations {
       this.#ports.table.update(entry, { targets });
       entry.rounds = []; // answers of the old address prove nothing about the new one
     }
-    if (spoken) {
-      entry.own = overridable(words);
-      this.#ports.engine.amend(entry, { ...words, ...effective(words, entry.override) });
+    if (hasNewDetails) {
+      entry.own = overridable(details);
+      this.#ports.engine.amend(entry, { ...details, ...effectiveSettings(details, entry.override) });
     }
     this.#ports.engine.apply(entry, { type: 'register', moved });
     this.#ports.prober.callNow(entry);
-    if (moved) this.#ports.addresses.question(entry);
+    if (moved) this.#ports.addresses.check(entry);
     return { ok: true, value: entry };
   }
 
@@ -238,7 +238,7 @@ export class Registrations {
     const vitals: Vitals = { ...newborn(now), phase, reason, cause, proved, shared, leaveMs, unheard };
     const entry = {
       ...entryOf(record, vitals, { targets, credential: { secretHash, callKey }, source, token }),
-      ...restored(stored),
+      ...restoredSettings(stored),
     };
     table.add(entry);
     engine.enter(entry);
@@ -266,8 +266,8 @@ function ownSettings(
   before: Pick<Instance, 'methods'> = {},
 ): Pick<Instance, 'version' | 'zone' | 'weight' | 'metadata' | 'methods'> {
   const { version = '', zone = '', weight = 100, metadata = {}, methods = {} } = registration;
-  const isSilent = Object.keys(methods).length === 0 && before.methods === undefined;
-  return { version, zone, weight, metadata, ...(isSilent ? {} : { methods }) };
+  const hasNoMethods = Object.keys(methods).length === 0 && before.methods === undefined;
+  return { version, zone, weight, metadata, ...(hasNoMethods ? {} : { methods }) };
 }
 
 const overridable = ({ weight, metadata }: Entry['own']): Entry['own'] => ({ weight, metadata });
@@ -275,19 +275,19 @@ const overridable = ({ weight, metadata }: Entry['own']): Entry['own'] => ({ wei
 /** The entry as it will be stored with new details; at another address (`targets`) it is unproved again. */
 function withNewDetails(
   entry: Entry,
-  words: Entry['own'] & Partial<Instance>,
+  details: Entry['own'] & Partial<Instance>,
   targets: readonly Endpoint[] | null,
 ): Entry {
-  const own = overridable(words);
-  const record = { ...entry.record, ...words, ...effective(own, entry.override) };
+  const own = overridable(details);
+  const record = { ...entry.record, ...details, ...effectiveSettings(own, entry.override) };
   if (targets === null) return { ...entry, own, record };
   const vitals = { ...entry.vitals, cause: null, proved: false };
   return { ...entry, own, targets, vitals, record: { ...record, state: 'REGISTERING', reason: reasonFor('MOVED') } };
 }
 
-type Known = Pick<Entry, 'targets' | 'credential' | 'source' | 'token'>;
+type EntryParts = Pick<Entry, 'targets' | 'credential' | 'source' | 'token'>;
 
-function entryOf(record: Instance, vitals: Vitals, known: Known): Entry {
+function entryOf(record: Instance, vitals: Vitals, known: EntryParts): Entry {
   return {
     id: record.id,
     serviceKey: serviceKeyOf(record.namespace, record.service),

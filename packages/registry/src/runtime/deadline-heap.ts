@@ -13,7 +13,7 @@ export class DeadlineHeap<Item> {
     return this.#heap.length;
   }
 
-  /** When the next item is due; Infinity if there is none. */
+  /** Due time of the next item; Infinity if there is none. */
   get nextAt(): number {
     return this.#heap[0]?.at ?? Infinity;
   }

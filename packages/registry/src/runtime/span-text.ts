@@ -2,7 +2,7 @@ const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 const DAY_MS = 24 * HOUR_MS;
 
-/** How long until something ends, for people, rounded up by less than it matters: `45 s`, `30 min`, `23 h`, `14 days`. */
+/** A remaining time for people, rounded up slightly: `45 s`, `30 min`, `23 h`, `14 days`. */
 export function spanText(ms: number): string {
   const seconds = Math.ceil(ms / 1_000);
   if (seconds < 60) return `${seconds} s`;

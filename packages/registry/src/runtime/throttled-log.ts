@@ -22,7 +22,7 @@ export class ThrottledLog {
       this.#suppressed += 1;
       return;
     }
-    log.warn(this.#suppressed === 0 ? text : `${text} (${this.#suppressed} times more since it was last said.)`);
+    log.warn(this.#suppressed === 0 ? text : `${text} (${this.#suppressed} times more since it was last logged.)`);
     this.#loggedAt = now;
     this.#suppressed = 0;
   }

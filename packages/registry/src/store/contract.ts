@@ -3,7 +3,7 @@ import type { Instance } from '@rollcall/core';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { Store, StoredInstance, StoredTombstone, Write } from './store.js';
 
-/** How the suite creates stores. */
+/** Creates stores for the suite. */
 export interface StoreHarness {
   /** An empty store, separate for each test, not yet loaded. */
   open(): Promise<Store>;
@@ -16,13 +16,13 @@ export function storeContract(name: string, harness: StoreHarness): void {
   describe(`the store contract: ${name}`, () => {
     const bench = new Bench(harness);
     afterEach(() => bench.close());
-    itKeepsWhatItIsTold(bench);
+    itKeepsWrites(bench);
     itKeepsTheOrder(bench);
     itBeginsAndEnds(bench);
   });
 }
 
-function itKeepsWhatItIsTold(bench: Bench): void {
+function itKeepsWrites(bench: Bench): void {
   it('keeps an instance to the last field', async () => {
     const one = storedInstance('orders-1', 7);
     expect(await bench.keptAfter([{ put: one }])).toEqual({ 'orders-1': one });
@@ -153,7 +153,7 @@ class Bench {
     return store;
   }
 
-  /** What a registry finds, by id, that starts after these concurrent calls of an earlier one. */
+  /** The content, by id, that a registry finds after these concurrent calls of an earlier one. */
   async keptAfter(...calls: readonly (readonly Write[])[]): Promise<Readonly<Record<string, unknown>>> {
     const store = await this.open();
     await store.load();

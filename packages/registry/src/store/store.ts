@@ -24,7 +24,7 @@ export interface StoredInstance {
   readonly secretHash: string;
   /** Lower-case hex of the 32 bytes that sign Heartbeat-1. */
   readonly callKey: string;
-  /** Why it is CRITICAL; null if it is not. */
+  /** The cause of CRITICAL; null in another state. */
   readonly cause: 'proof' | 'silence' | 'one-way' | 'unproved' | null;
   /** True if it was ever proved in both directions at this address. */
   readonly proved: boolean;
@@ -77,7 +77,7 @@ export interface Contents {
 
 /** A fault that a store has detected itself. */
 export interface StoreFault {
-  /** For operators: what happened, what may be lost, and the fix. */
+  /** The fault for operators: its cause, possible losses, and the fix. */
   readonly text: string;
   /** Duration, ms. */
   readonly sinceMs: number;
@@ -99,7 +99,9 @@ export interface Store {
   readonly durable: boolean;
   load(): Promise<Contents>;
   write(writes: readonly Write[]): Promise<void>;
-  /** Why it would refuse a write now; null: no known fault. Omitted by stores that detect faults only by a write. */
+  /**
+   * The fault that would refuse a write now; null: none is known. Omitted by stores that detect faults only by a write.
+   */
   fault?(): StoreFault | null;
   /** Waits for writes under way. Idempotent. */
   close(): Promise<void>;

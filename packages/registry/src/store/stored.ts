@@ -50,8 +50,8 @@ function isTombstone(stored: unknown): boolean {
 
 /** The common fields of records and tombstones. */
 function isNamed({ id, service, namespace, revision, reason }: Fields): boolean {
-  const areWords = [id, service, namespace].every((word) => typeof word === 'string');
-  return areWords && Number.isSafeInteger(revision) && isRecord(reason) && typeof reason['code'] === 'string';
+  const areStrings = [id, service, namespace].every((word) => typeof word === 'string');
+  return areStrings && Number.isSafeInteger(revision) && isRecord(reason) && typeof reason['code'] === 'string';
 }
 
 const areEndpoints = (endpoints: unknown): boolean => Array.isArray(endpoints) && endpoints.every(isEndpoint);

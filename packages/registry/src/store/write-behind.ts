@@ -43,7 +43,7 @@ export class WriteBehind {
   readonly #underWay = new Map<string, PendingWrite>();
   #timer: Timer | null = null;
   #isFailing = false;
-  /** Why the last write failed; null after a success when no write is pending. */
+  /** The failure of the last write; null after a success when no write is pending. */
   #failure: Failure | null = null;
   #isClosed = false;
 
@@ -81,10 +81,10 @@ export class WriteBehind {
   }
 
   /**
-   * Waits until the store has accepted or refused all writes about a subject so far. Null: they are stored; else why
-   * not: they are retried.
+   * Waits until the store has accepted or refused all writes about a subject so far. Null: they are stored; else the
+   * failure: they are retried.
    */
-  async untold(subject: string): Promise<string | null> {
+  async waitUntilStored(subject: string): Promise<string | null> {
     for (let pending = this.#underWay.get(subject); pending !== undefined; pending = this.#underWay.get(subject)) {
       const { waiting } = pending;
       if (await new Promise<boolean>((resolve) => waiting.push(resolve))) return null;

@@ -6,8 +6,8 @@ import { connect as connectSecurely } from 'node:tls';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { diskStore } from '../../store/disk/disk.js';
 import { ENDPOINT, guarded } from './authorization.fixture.js';
-import type { Answer, Guarded } from './authorization.fixture.js';
-import { Court, DAY_MS, skewed, soon } from './tls.fixture.js';
+import type { Answer, GuardedRegistry } from './authorization.fixture.js';
+import { TestPki, DAY_MS, createSkewedTime, POLL } from './tls.fixture.js';
 
 /** A registry with an operator, a reader and a service, and the lines of its log. */
 async function setUp() {
@@ -49,7 +49,7 @@ const ROUNDS = 12;
 /** The source address that only these requests use. */
 const FROM = '127.0.0.77';
 
-async function sendAndLeave(registry: Guarded, way: keyof typeof WAYS, message: Message): Promise<void> {
+async function sendAndLeave(registry: GuardedRegistry, way: keyof typeof WAYS, message: Message): Promise<void> {
   const socket = connect({ host: '127.0.0.1', port: Number(new URL(registry.url).port), localAddress: FROM });
   const closed = once(
     socket.on('error', () => {}),
@@ -64,7 +64,11 @@ async function sendAndLeave(registry: Guarded, way: keyof typeof WAYS, message: 
 /**
  * Sends all but the last byte of the body, runs `meanwhile`, sends the last byte, and returns the status of the answer.
  */
-async function sendSlowly(registry: Guarded, message: Message, meanwhile: () => Promise<void>): Promise<string> {
+async function sendSlowly(
+  registry: GuardedRegistry,
+  message: Message,
+  meanwhile: () => Promise<void>,
+): Promise<string> {
   const socket = connect(Number(new URL(registry.url).port), '127.0.0.1');
   let received = '';
   socket.setEncoding('utf8').on('data', (text) => (received += String(text)));
@@ -138,7 +142,7 @@ describe('a client that sends a request and', () => {
         await sendAndLeave(registry, way, { ...message(id), bearer: place[by].text });
       }
     }
-    await expect.poll(async () => (await done()) - lines().length, soon).toBe(0);
+    await expect.poll(async () => (await done()) - lines().length, POLL).toBe(0);
     expect((await ask(stays)).status).toBe(200);
     expect(logged(/^Access(?!.* from 127\.\d+\.\d+\.\d+: )/)).toEqual([]);
   });
@@ -180,16 +184,16 @@ describe('a client whose token is revoked during its request', () => {
 
 describe('a client whose certificate expires during its request', () => {
   it('does nothing', async () => {
-    const court = await Court.make();
+    const pki = await TestPki.make();
     onTestFinished(async () => {
-      await court.clear();
-      await court.close();
+      await pki.clear();
+      await pki.close();
     });
-    const time = skewed();
-    const registry = await court.registry({}, { time });
-    const { id } = await registry.enrol(court.orders);
+    const time = createSkewedTime();
+    const registry = await pki.registry({}, { time });
+    const { id } = await registry.enrol(pki.orders);
     const port = Number(new URL(registry.url).port);
-    const socket = connectSecurely({ host: '127.0.0.1', port, ca: court.pki.ca, ...court.operator });
+    const socket = connectSecurely({ host: '127.0.0.1', port, ca: pki.pki.ca, ...pki.operator });
     const path = `/api/v1/instances/${id}`;
     const bytes = bytesOf({ method: 'PATCH', path, bearer: '', body: { admin: 'MAINTENANCE', reason: 'late' } });
     socket.write(bytes.slice(0, -1));

@@ -1,9 +1,9 @@
 import { silentLog, systemTime } from '@rollcall/core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { PERMISSIONS } from '../../access/permissions.js';
-import { World } from '../../registry.fixture.js';
+import { RegistryFixture } from '../../registry.fixture.js';
 import { buildApp } from '../server.js';
-import { ENDPOINT, Guarded } from './authorization.fixture.js';
+import { ENDPOINT, GuardedRegistry } from './authorization.fixture.js';
 import type { Answer, Question } from './authorization.fixture.js';
 import { TokenEntrance } from './authorization.js';
 import { Pki } from './pki.fixture.js';
@@ -72,11 +72,11 @@ const TABLE: Readonly<Record<string, string>> = {
 };
 
 /** One request to a route about this instance: with `isSecret`, a watch is its line. */
-function questionOf(
+function requestOf(
   route: string,
   own: { readonly id: string },
   isSecret: boolean,
-): { where: string; asked: Question } {
+): { where: string; request: Question } {
   const [method = '', path = ''] = route.split(' ');
   const bodies: Readonly<Record<string, object>> = {
     'POST /api/v1/register': { id: `${own.id}-new`, service: 'orders', endpoints: [ENDPOINT] },
@@ -90,11 +90,11 @@ function questionOf(
   };
   const body = bodies[route];
   const where = path.replace(':id', own.id).replace(':name', 'orders') + (queries[path] ?? '');
-  return { where, asked: { method, ...(body === undefined ? {} : { body }) } };
+  return { where, request: { method, ...(body === undefined ? {} : { body }) } };
 }
 
-describe('every route, whatever comes to it', () => {
-  let registry: Guarded;
+describe('every route', () => {
+  let registry: GuardedRegistry;
   const bearers = new Map<Column, string | null>();
   /** Registered with a token that was revoked, or has expired, since. */
   const lapsed = new Map<Column, { id: string; secret: string }[]>();
@@ -102,7 +102,7 @@ describe('every route, whatever comes to it', () => {
   let operator = '';
 
   beforeAll(async () => {
-    registry = await Guarded.make();
+    registry = await GuardedRegistry.make();
     const ofOrders = { role: 'service', services: ['orders', 'pay-*'] } as const;
     const brief = await registry.token({ ...ofOrders, expiresAt: systemTime.wall() + 3_000 });
     const doomed = await registry.token(ofOrders);
@@ -135,29 +135,29 @@ describe('every route, whatever comes to it', () => {
     const own = lapsed.get(column)?.pop() ?? (await registry.enrol(service));
     const isSecret = column.startsWith('the secret');
     const foreign = column === 'the secret of another instance' ? (await registry.enrol(service)).secret : own.secret;
-    const { where, asked } = questionOf(route, own, isSecret);
+    const { where, request } = requestOf(route, own, isSecret);
     const bearer = isSecret ? foreign : (bearers.get(column) ?? null);
-    const answer = await registry.ask(where, { ...asked, bearer });
+    const answer = await registry.ask(where, { ...request, bearer });
     return { answer, id: own.id };
   }
 
-  it('has a row here, and one in the permission table', async () => {
-    const world = new World();
+  it('has a row here and one in the permission table', async () => {
+    const fixture = new RegistryFixture();
     const entrance = new TokenEntrance({
       tokens: { find: () => ({ kind: 'none' }), isValid: () => false, onChange() {} },
-      registry: world.registry,
+      registry: fixture.registry,
       log: silentLog,
       time: systemTime,
     });
-    const rim = {
-      registry: world.registry,
+    const context = {
+      registry: fixture.registry,
       time: systemTime,
       log: silentLog,
       insecure: false,
       access: 'tokens',
       lasting: new Set<() => void>(),
     } as const;
-    const app = buildApp({ ...rim, authorization: entrance }, [], entrance);
+    const app = buildApp({ ...context, authorization: entrance }, [], entrance);
     await app.ready();
     const routes = entrance.routes.filter((route) => !route.startsWith('HEAD ')).toSorted();
     expect(routes).toEqual(Object.keys(TABLE).toSorted());
@@ -190,17 +190,17 @@ describe('every route, whatever comes to it', () => {
     });
   }
 
-  it('a HEAD of it is as its GET', async () => {
+  it('answers a HEAD like its GET', async () => {
     expect((await registry.ask('/api/v1/services', { method: 'HEAD' })).status).toBe(401);
     expect((await registry.ask('/api/v1/services', { method: 'HEAD', bearer: operator })).status).toBe(200);
   });
 
-  it('another method of it, and an unknown path, reveal nothing else', async () => {
+  it('reveals nothing by another method or an unknown path', async () => {
     expect((await registry.ask('/api/v1/services', { method: 'PUT' })).status).toBe(405);
     expect((await registry.ask('/api/v1/nothing')).status).toBe(404);
   });
 
-  it('the operator header of an open registry grants no rights', async () => {
+  it('grants no rights for the operator header of an open registry', async () => {
     const { id } = await registry.enrol(service);
     const headers = { 'x-rollcall-operator': '1' };
     expect((await registry.ask(`/api/v1/instances/${id}`, { method: 'DELETE', headers })).status).toBe(401);
@@ -213,7 +213,7 @@ describe('every route, whatever comes to it', () => {
     expect(patched.status).toBe(403);
   });
 
-  it('no token or secret appears in the log, in an answer, or in what the registry reports about itself', async () => {
+  it('reveals no token or secret in the log, in an answer, or in the status of the registry', async () => {
     const about = await registry.ask('/api/v1/registry', { bearer: operator });
     expect(about.body).toMatchObject({
       access: 'tokens',
@@ -233,8 +233,8 @@ describe('every route, whatever comes to it', () => {
 
 describe.each(['tokens and certificates', 'certificates'] as const)(
   'every route over TLS, where it asks for %s',
-  (asked) => {
-    let registry: Guarded;
+  (request) => {
+    let registry: GuardedRegistry;
     let pki: Pki;
     const certificates = new Map<string, Pair>();
     let operator: Pair;
@@ -242,7 +242,7 @@ describe.each(['tokens and certificates', 'certificates'] as const)(
 
     beforeAll(async () => {
       pki = await Pki.make();
-      registry = await Guarded.make();
+      registry = await GuardedRegistry.make();
       const orders = { sans: ['URI:rollcall:service:orders', 'URI:rollcall:service:pay-*'] };
       const server = await pki.sign({ sans: ['IP:127.0.0.1'] });
       service = await pki.sign(orders);
@@ -272,7 +272,7 @@ describe.each(['tokens and certificates', 'certificates'] as const)(
         caFile: pki.path('ca.pem'),
         crlFile: await pki.write('revoked.crl', await pki.revocationList(revoked)),
       };
-      await registry.start(asked === 'certificates' ? { tls, tokens: null } : { tls });
+      await registry.start(request === 'certificates' ? { tls, tokens: null } : { tls });
     });
     afterAll(async () => {
       await registry.close();
@@ -282,7 +282,7 @@ describe.each(['tokens and certificates', 'certificates'] as const)(
     async function statusOf(route: string, column: string): Promise<number> {
       const own = await registry.enrol(service);
       const isSecret = column.includes('the secret');
-      const { where, asked: question } = questionOf(route, own, isSecret);
+      const { where, request: question } = requestOf(route, own, isSecret);
       const certificate = certificates.get(column) ?? (column.includes('and its own') ? service : null);
       const answer = await registry.ask(where, { ...question, certificate, bearer: isSecret ? own.secret : null });
       if (answer.status >= 400) {

@@ -35,12 +35,12 @@ export interface Question {
   readonly from?: string;
 }
 
-export type Starting = Omit<StartOptions, 'tokens'> & { readonly tokens?: string | null };
+export type GuardedOptions = Omit<StartOptions, 'tokens'> & { readonly tokens?: string | null };
 
 const random = seededRandom(11);
 
 /** A registry that asks for tokens, and how to make and revoke some. */
-export class Guarded {
+export class GuardedRegistry {
   readonly folder: string;
   readonly path: string;
   readonly log: RecordingLog = recordingLog();
@@ -61,16 +61,16 @@ export class Guarded {
     this.#options = options;
   }
 
-  static async make(options: StartOptions = {}): Promise<Guarded> {
-    const made = new Guarded(await mkdtemp(join(tmpdir(), 'rollcall-access-')), options);
+  static async make(options: StartOptions = {}): Promise<GuardedRegistry> {
+    const made = new GuardedRegistry(await mkdtemp(join(tmpdir(), 'rollcall-access-')), options);
     await changeTokens(made.path, () => []);
     return made;
   }
 
   /** `tokens: null`: it asks for none. */
-  async start({ tokens = this.path, ...but }: Starting = {}): Promise<void> {
-    const asked = tokens === null ? {} : { tokens };
-    this.#registry = await startRegistry({ port: 0, ...asked, log: this.log, ...this.#options, ...but });
+  async start({ tokens = this.path, ...options }: GuardedOptions = {}): Promise<void> {
+    const tokenOptions = tokens === null ? {} : { tokens };
+    this.#registry = await startRegistry({ port: 0, ...tokenOptions, log: this.log, ...this.#options, ...options });
   }
 
   get url(): string {
@@ -88,12 +88,12 @@ export class Guarded {
 
   /** A token that is kept in the file. A running registry knows it within a second: see `until`. */
   async token(
-    wish: Partial<TokenRequest> = {},
+    tokenRequest: Partial<TokenRequest> = {},
     revokedAt: number | null = null,
   ): Promise<{ text: string; id: string }> {
     const { token, record } = drawToken(
       random,
-      { role: 'reader', services: [], note: '', expiresAt: null, ...wish },
+      { role: 'reader', services: [], note: '', expiresAt: null, ...tokenRequest },
       0,
     );
     await changeTokens(this.path, (records) => [...records, { ...record, revokedAt }]);
@@ -162,8 +162,8 @@ export class Guarded {
 }
 
 /** One that is closed when the test is over. */
-export async function guarded(options: StartOptions = {}): Promise<Guarded> {
-  const one = await Guarded.make(options);
+export async function guarded(options: StartOptions = {}): Promise<GuardedRegistry> {
+  const one = await GuardedRegistry.make(options);
   onTestFinished(() => one.close());
   return one;
 }

@@ -11,7 +11,7 @@ import { ENDPOINT, guarded } from './authorization.fixture.js';
 import { OPEN_ENTRANCE, TokenEntrance } from './authorization.js';
 
 describe('the access log', () => {
-  it('records who did what, from where and why, as does the history', async () => {
+  it('records actor, action, source and reason, as does the history', async () => {
     const registry = await guarded();
     const service = await registry.token({ role: 'service', services: ['orders'] });
     const operator = await registry.token({ role: 'operator' });
@@ -66,7 +66,7 @@ describe('the access log', () => {
     expect((await registry.ask('/api/v1/registry', { bearer: text })).body.visitor).toEqual({ role: 'reader', id });
   });
 
-  it('records who requested a probe of an instance', async () => {
+  it('records the operator that requested a probe of an instance', async () => {
     const registry = await guarded();
     const service = await registry.token({ role: 'service', services: ['orders'] });
     const operator = await registry.token({ role: 'operator' });
@@ -296,7 +296,7 @@ describe('a long poll', () => {
 });
 
 describe('a stream whose connection is closed since a certificate may have been revoked', () => {
-  it('is ended by the registry, whatever token it has', () => {
+  it('is ended by the registry, regardless of its token', () => {
     const listeners: (() => void)[] = [];
     const retired = new Set<unknown>();
     const entrance = new TokenEntrance({
@@ -313,15 +313,15 @@ describe('a stream whose connection is closed since a certificate may have been 
     const ended: string[] = [];
     const hold = (name: string): object => {
       const request = { headers: {}, query: {}, socket: {} };
-      entrance.hold(request as never, { token: 'aaaaaaaaaa' }, () => ended.push(name));
+      entrance.track(request as never, { token: 'aaaaaaaaaa' }, () => ended.push(name));
       return request.socket;
     };
     const socket = hold('retired');
     hold('with no certificate');
-    for (const tell of listeners) tell();
+    for (const notify of listeners) notify();
     expect(ended).toEqual([]);
     retired.add(socket);
-    for (const tell of listeners) tell();
+    for (const notify of listeners) notify();
     expect(ended).toEqual(['retired']);
   });
 });

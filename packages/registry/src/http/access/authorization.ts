@@ -3,9 +3,9 @@ import type { Log, Problem, Registration, Suspicion, Time } from '@rollcall/core
 import type { FastifyInstance, FastifyReply, FastifyRequest, onRequestHookHandler, RouteOptions } from 'fastify';
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import { Audit, whoText } from '../../access/audit.js';
-import { isCertificateId, mayServe, notYours, permissionOf, refusalOf } from '../../access/permissions.js';
-import type { Asked, Grant, Permission, Standing } from '../../access/permissions.js';
+import { Audit, actorText } from '../../access/audit.js';
+import { isCertificateId, mayServe, notOwnService, permissionOf, refusalOf } from '../../access/permissions.js';
+import type { RequiredCredentials, Grant, Permission, Standing } from '../../access/permissions.js';
 import type { Tokens } from '../../access/token-file.js';
 import { isToken } from '../../access/tokens.js';
 import type { Ender, Operator, Peer, Proof, RegistryApi, Watcher } from '../../registry-api.js';
@@ -26,17 +26,17 @@ export interface Authorization {
   visitorOf(request: FastifyRequest): Pick<Grant, 'role' | 'id'> | null;
   /** The identity that ends an instance; null: none. */
   enderOf(request: FastifyRequest): Ender | null;
-  /** Why it may not register this instance; null: it may. */
+  /** The refusal to register this instance; null: it may. */
   registrationRefusal(request: FastifyRequest, registration: Registration): Problem | null;
-  /** Why it may not report another instance; null: it may. */
+  /** The refusal to report another instance; null: it may. */
   suspicionRefusal(request: FastifyRequest, suspicion: Suspicion): Problem | null;
   /**
    * Calls `end` when the token or certificate behind a stream becomes invalid: for a line, that of the registration of
    * its instance or the certificate of this connection; otherwise that of the request. Call the result when the stream
    * is over.
    */
-  hold(request: FastifyRequest, stream: Pick<Watcher, 'token'>, end: () => void): () => void;
-  /** Why the credentials of this request are not sufficient any more; null: they are. */
+  track(request: FastifyRequest, stream: Pick<Watcher, 'token'>, end: () => void): () => void;
+  /** The refusal if the credentials of this request are not sufficient any more; null: they are. */
   refusalOf(request: FastifyRequest): Problem | null;
 }
 
@@ -55,7 +55,7 @@ export const OPEN_ENTRANCE: Authorization = {
   },
   registrationRefusal: () => null,
   suspicionRefusal: () => null,
-  hold: () => nothing,
+  track: () => nothing,
   refusalOf: () => null,
 };
 
@@ -72,7 +72,7 @@ export interface TokenEntranceParts {
   readonly time: Time;
 }
 
-const NO_ROW: Problem = {
+const NO_PERMISSION: Problem = {
   code: 'FORBIDDEN',
   detail: 'No role has the right to use this route.',
   fix: 'Report it: the permission table (packages/registry/src/access/permissions.ts) lacks a row.',
@@ -86,14 +86,14 @@ const NO_ROW: Problem = {
  */
 export class TokenEntrance implements Authorization {
   readonly #parts: TokenEntranceParts;
-  readonly #asked: Asked;
+  readonly #required: RequiredCredentials;
   readonly #audit: Audit;
   readonly #standings = new WeakMap<FastifyRequest, Standing>();
   /** Requests that reached a route, so that the guard let them pass. */
   readonly #passedGuard = new WeakSet<FastifyRequest>();
-  /** Requests with a wrong or missing token or secret, whatever they are answered. */
+  /** Requests with a wrong or missing token or secret, regardless of the answer. */
   readonly #failures = new WeakSet<FastifyRequest>();
-  /** How to end each stream, and whether it may continue. */
+  /** The functions that end each stream, and that check whether it may continue. */
   readonly #streams = new Map<() => void, () => boolean>();
   readonly #routes: string[] = [];
   #isComplete = false;
@@ -101,7 +101,7 @@ export class TokenEntrance implements Authorization {
   constructor(parts: TokenEntranceParts) {
     const { tokens, clients = null } = parts;
     this.#parts = parts;
-    this.#asked = { tokens: tokens !== null, certificates: clients !== null };
+    this.#required = { tokens: tokens !== null, certificates: clients !== null };
     this.#audit = new Audit(parts);
     tokens?.onChange(() => this.#endStreams());
     clients?.onDistrust(() => this.#endStreams());
@@ -172,7 +172,7 @@ export class TokenEntrance implements Authorization {
   operatorOf(request: FastifyRequest): Operator {
     const standing = this.#standings.get(request);
     if (standing?.kind !== 'valid' || standing.grant.role !== 'operator') return null;
-    return { operator: true, who: `${whoText(standing)} from ${peerOf(request).address}` };
+    return { operator: true, who: `${actorText(standing)} from ${peerOf(request).address}` };
   }
 
   visitorOf(request: FastifyRequest): Pick<Grant, 'role' | 'id'> | null {
@@ -199,14 +199,14 @@ export class TokenEntrance implements Authorization {
     return reporter.ok ? this.#scopeRefusal(request, reporter.value.namespace, reporter.value.service) : null;
   }
 
-  hold(request: FastifyRequest, stream: Pick<Watcher, 'token'>, end: () => void): () => void {
+  track(request: FastifyRequest, stream: Pick<Watcher, 'token'>, end: () => void): () => void {
     const standing = this.#standings.get(request);
     const own = standing?.kind === 'valid' ? standing.grant.id : null;
-    const isGood = (id: string | null): boolean => this.#parts.tokens?.isValid(id) === true;
-    const isOwn = (): boolean => (own !== null && isCertificateId(own) ? this.#isShown(request) : isGood(own));
-    const isFit = stream.token !== undefined && this.#fitsLine(request);
+    const isValid = (id: string | null): boolean => this.#parts.tokens?.isValid(id) === true;
+    const isOwn = (): boolean => (own !== null && isCertificateId(own) ? this.#isShown(request) : isValid(own));
+    const fitsLine = stream.token !== undefined && this.#fitsLine(request);
     // an instance may register again, with another token
-    const isOfLine = (): boolean => isGood(stream.token ?? null) || (isFit && this.#isShown(request));
+    const isOfLine = (): boolean => isValid(stream.token ?? null) || (fitsLine && this.#isShown(request));
     const isAuthorized = stream.token === undefined ? isOwn : isOfLine;
     // ended by the registry before its connection is cut, or it would count as a loss of the peer
     const isRetired = (): boolean => this.#parts.clients?.isRetired(request.socket) === true;
@@ -216,12 +216,12 @@ export class TokenEntrance implements Authorization {
 
   refusalOf(request: FastifyRequest): Problem | null {
     const permission = permissionOf(request.method, request.routeOptions.url ?? '');
-    return permission === null ? NO_ROW : this.#check(request, permission);
+    return permission === null ? NO_PERMISSION : this.#check(request, permission);
   }
 
   #endStreams(): void {
-    for (const [end, mayGoOn] of this.#streams) {
-      if (mayGoOn()) continue;
+    for (const [end, mayContinue] of this.#streams) {
+      if (mayContinue()) continue;
       this.#streams.delete(end);
       end();
     }
@@ -246,9 +246,9 @@ export class TokenEntrance implements Authorization {
 
   #scopeRefusal(request: FastifyRequest, namespace: string, service: string): Problem | null {
     const standing = this.#standings.get(request);
-    if (standing?.kind !== 'valid') return NO_ROW;
+    if (standing?.kind !== 'valid') return NO_PERMISSION;
     const name = namespace === DEFAULT_NAMESPACE ? service : `${namespace}/${service}`;
-    return mayServe(standing.grant, namespace, service) ? null : notYours(standing.grant, name);
+    return mayServe(standing.grant, namespace, service) ? null : notOwnService(standing.grant, name);
   }
 
   #guard(route: RouteOptions): void {
@@ -273,7 +273,7 @@ export class TokenEntrance implements Authorization {
     if (isOfInstance && bearer !== null && !isToken(bearer) && shown?.kind !== 'untrusted') return null;
     const standing = this.#standingOf(bearer, shown);
     this.#standings.set(request, standing);
-    return refusalOf(permission, standing, this.#asked);
+    return refusalOf(permission, standing, this.#required);
   }
 
   #standingOf(bearer: string | null, shown: ShownCertificate['standing'] | null): Standing {
@@ -302,11 +302,11 @@ export class TokenEntrance implements Authorization {
     const isAction = permission?.acts === true && status < 300;
     if (!isRefusal && !isAction) return;
     const action = {
-      who: this.#whoOf(request, isAction),
+      who: this.#actorOf(request, isAction),
       from: peerOf(request).address,
       what: `${method} ${url.split('?', 1)[0] ?? ''}`,
       about: this.#passedGuard.has(request)
-        ? aboutOf(request, isAction)
+        ? auditDetails(request, isAction)
         : `(${status === 421 ? 'foreign name' : 'foreign web page'})`,
       status,
     };
@@ -315,13 +315,13 @@ export class TokenEntrance implements Authorization {
     else this.#audit.refused(action);
   }
 
-  #whoOf(request: FastifyRequest, isAction: boolean): string {
+  #actorOf(request: FastifyRequest, isAction: boolean): string {
     const standing = this.#standings.get(request);
-    if (standing !== undefined) return whoText(standing);
+    if (standing !== undefined) return actorText(standing);
     if (isAction) return 'the instance itself';
     const bearer = bearerOf(request);
     if (bearer !== null && !isToken(bearer)) return 'a secret';
-    return whoText(this.#standingOf(bearer, this.#shownBy(request)?.standing ?? null));
+    return actorText(this.#standingOf(bearer, this.#shownBy(request)?.standing ?? null));
   }
 }
 
@@ -343,14 +343,14 @@ function tooManyFailures(waitMs: number): Problem {
   };
 }
 
-const ABOUT = ['id', 'service', 'namespace', 'admin', 'weight', 'untilMs', 'deadlineMs', 'reason'];
+const AUDITED_FIELDS = ['id', 'service', 'namespace', 'admin', 'weight', 'untilMs', 'deadlineMs', 'reason'];
 
 /**
  * The details of a request for the audit, without secrets: the subject, the change and the reason. Of a query only the
  * reason, and only of a successful action: clients may put anything there.
  */
-export function aboutOf({ query, body }: FastifyRequest, isAction: boolean): string {
-  return [...(isAction ? fieldsIn(query, ['reason']) : []), ...fieldsIn(body, ABOUT)].join(' ');
+export function auditDetails({ query, body }: FastifyRequest, isAction: boolean): string {
+  return [...(isAction ? fieldsIn(query, ['reason']) : []), ...fieldsIn(body, AUDITED_FIELDS)].join(' ');
 }
 
 function fieldsIn(source: unknown, keys: readonly string[]): readonly string[] {

@@ -12,7 +12,7 @@ export interface Pair {
   readonly key: string;
 }
 
-export interface Wish {
+export interface CertificateSpec {
   /** `URI:rollcall:reader`, `DNS:localhost`, `IP:127.0.0.1`. */
   readonly sans: readonly string[];
   /** It was over years ago. */
@@ -67,19 +67,19 @@ export class Pki {
     return join(this.folder, name);
   }
 
-  async sign(wish: Wish): Promise<Pair> {
-    const name = await this.#extensions(wish);
+  async sign(spec: CertificateSpec): Promise<Pair> {
+    const name = await this.#extensions(spec);
     await this.#openssl('req', ...KEY, '-subj', `/CN=${name}`, '-keyout', `${name}.key`, '-out', `${name}.csr`);
-    const over = wish.isExpired === true ? ['-startdate', '20200101000000Z', '-enddate', '20200201000000Z'] : [];
+    const over = spec.isExpired === true ? ['-startdate', '20200101000000Z', '-enddate', '20200201000000Z'] : [];
     const files = ['-in', `${name}.csr`, '-extfile', `${name}.ext`, '-out', `${name}.pem`];
     await this.#openssl('ca', '-batch', '-notext', '-config', 'ca.cnf', ...over, ...files);
     return this.#pair(name);
   }
 
   /** One that no CA has signed. */
-  async selfSigned(wish: Wish): Promise<Pair> {
-    const name = await this.#extensions(wish);
-    const sans = wish.sans.join(',');
+  async selfSigned(spec: CertificateSpec): Promise<Pair> {
+    const name = await this.#extensions(spec);
+    const sans = spec.sans.join(',');
     const files = ['-keyout', `${name}.key`, '-out', `${name}.pem`];
     const extension = ['-addext', `subjectAltName=${sans}`];
     await this.#openssl('req', '-x509', ...KEY, '-days', '2', '-subj', `/CN=${name}`, ...extension, ...files);
@@ -112,7 +112,7 @@ export class Pki {
     await rm(this.folder, { recursive: true });
   }
 
-  async #extensions({ sans, extendedKeyUsage }: Wish): Promise<string> {
+  async #extensions({ sans, extendedKeyUsage }: CertificateSpec): Promise<string> {
     this.#count += 1;
     const name = `certificate-${this.#count}`;
     // one by one, so that a name may hold a comma

@@ -7,7 +7,7 @@ export interface RevocationLists {
   readonly terms: readonly ListTerm[];
 }
 
-/** When a list was issued and until when it is valid, wall clock, ms since 1970; Infinity: without an end. */
+/** The validity of a list, wall clock, ms since 1970; Infinity: without an end. */
 export interface ListTerm {
   readonly from: number;
   readonly until: number;

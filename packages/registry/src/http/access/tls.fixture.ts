@@ -5,13 +5,13 @@ import type { IncomingMessage } from 'node:http';
 import { Agent, request } from 'node:https';
 import { connect } from 'node:tls';
 import type { TLSSocket } from 'node:tls';
-import { Guarded } from './authorization.fixture.js';
-import type { Starting } from './authorization.fixture.js';
+import { GuardedRegistry } from './authorization.fixture.js';
+import type { GuardedOptions } from './authorization.fixture.js';
 import { Pki } from './pki.fixture.js';
 import type { Pair } from './pki.fixture.js';
 import type { RegistryTls } from './tls.js';
 
-export const soon = { timeout: 8_000, interval: 50 };
+export const POLL = { timeout: 8_000, interval: 50 };
 export const DAY_MS = 86_400_000;
 
 export interface Files {
@@ -20,8 +20,8 @@ export interface Files {
   readonly caFile: string;
 }
 
-/** A CA, what it has signed, and registries that trust it and ask for nothing but certificates. */
-export class Court {
+/** A CA, the certificates that it has signed, and registries that trust it and require only certificates. */
+export class TestPki {
   readonly pki: Pki;
   readonly server: Pair;
   readonly orders: Pair;
@@ -39,21 +39,21 @@ export class Court {
     this.operator = operator!;
   }
 
-  static async make(): Promise<Court> {
+  static async make(): Promise<TestPki> {
     const pki = await Pki.make();
     const names = ['URI:rollcall:service:orders', 'URI:rollcall:reader', 'URI:rollcall:operator'];
     const pairs = [await pki.sign({ sans: ['IP:127.0.0.1', 'DNS:localhost'] })];
     for (const name of names) pairs.push(await pki.sign({ sans: [name] }));
-    return new Court(pki, pairs);
+    return new TestPki(pki, pairs);
   }
 
-  /** Closed after the test. */
+  /** Registers a resource that `clear` closes. */
   add<One extends { close(): Promise<unknown> }>(one: One): One {
     this.#open.push(one);
     return one;
   }
 
-  /** After each test. */
+  /** Closes all resources; call it after each test. */
   async clear(): Promise<void> {
     for (const one of this.#open.splice(0).toReversed()) await one.close();
   }
@@ -62,8 +62,8 @@ export class Court {
     return this.pki.close();
   }
 
-  /** The registry's files, for one test, which may change them. */
-  async place({ cert, key }: Pair = this.server): Promise<Files> {
+  /** Writes the registry's files for one test, which may change them. */
+  async writeFiles({ cert, key }: Pair = this.server): Promise<Files> {
     this.#count += 1;
     return {
       certFile: await this.pki.write(`server-${this.#count}.pem`, cert),
@@ -72,16 +72,19 @@ export class Court {
     };
   }
 
-  async registry(tls: Partial<RegistryTls> = {}, but: Starting = {}): Promise<Guarded & { files: Files }> {
-    const registry = this.add(await Guarded.make());
+  async registry(
+    tls: Partial<RegistryTls> = {},
+    options: GuardedOptions = {},
+  ): Promise<GuardedRegistry & { files: Files }> {
+    const registry = this.add(await GuardedRegistry.make());
     registry.ca = this.pki.ca;
-    const files = await this.place();
-    await registry.start({ tokens: null, tls: { ...files, ...tls }, ...but });
+    const files = await this.writeFiles();
+    await registry.start({ tokens: null, tls: { ...files, ...tls }, ...options });
     return Object.assign(registry, { files });
   }
 
-  /** A connection of its own, that is kept. */
-  keeping(registry: Guarded, { cert, key }: Pair): Ask {
+  /** Sends requests over one kept connection. */
+  keepConnection(registry: GuardedRegistry, { cert, key }: Pair): SendRequest {
     const agent = new Agent({ keepAlive: true, maxSockets: 1, ca: this.pki.ca, cert, key });
     this.add({ close: async () => agent.destroy() });
     return async (path, headers = {}) => {
@@ -97,7 +100,7 @@ export class Court {
   }
 
   /** Makes a TLS handshake and returns the certificate that the registry showed. */
-  async shown(registry: Guarded): Promise<string> {
+  async shown(registry: GuardedRegistry): Promise<string> {
     const socket = connect({ host: '127.0.0.1', port: Number(new URL(registry.url).port), ca: this.pki.ca });
     await once(socket, 'secureConnect');
     const fingerprint = socket.getPeerX509Certificate()?.fingerprint256 ?? '';
@@ -106,13 +109,13 @@ export class Court {
   }
 }
 
-type Ask = (
+type SendRequest = (
   path: string,
   headers?: Readonly<Record<string, string>>,
 ) => Promise<{ response: IncomingMessage; socket: TLSSocket; text: string }>;
 
-/** The clock on the wall is put forward, and no timer knows of it. */
-export function skewed(): Time & { laterMs: number } {
+/** A time whose wall clock can be put forward without an effect on timers. */
+export function createSkewedTime(): Time & { laterMs: number } {
   return {
     laterMs: 0,
     now: () => systemTime.now(),

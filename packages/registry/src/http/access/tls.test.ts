@@ -6,14 +6,14 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { embedRegistry } from '../../embed.js';
 import { startRegistry } from '../start.js';
 import { ENDPOINT } from './authorization.fixture.js';
-import { Court, DAY_MS, skewed, soon } from './tls.fixture.js';
+import { TestPki, DAY_MS, createSkewedTime, POLL } from './tls.fixture.js';
 
-let court: Court;
+let pki: TestPki;
 beforeAll(async () => {
-  court = await Court.make();
+  pki = await TestPki.make();
 });
-afterEach(() => court.clear());
-afterAll(() => court.close());
+afterEach(() => pki.clear());
+afterAll(() => pki.close());
 
 /** The refusal to serve a port that a registry has, which is reached otherwise. */
 const taken = (url: string) => ({
@@ -23,15 +23,15 @@ const taken = (url: string) => ({
 
 describe('a registry over TLS', () => {
   it('reports its access control, and no secrets', async () => {
-    const registry = await court.registry();
-    const { body, text } = await registry.ask('/api/v1/registry', { certificate: court.reader });
+    const registry = await pki.registry();
+    const { body, text } = await registry.ask('/api/v1/registry', { certificate: pki.reader });
     expect(registry.url).toMatch(/^https:\/\/127\.0\.0\.1:\d+$/);
     expect(body).toMatchObject({
       access: 'certificates',
       insecure: false,
       tls: {
         expiresAt: expect.any(Number),
-        fingerprint: await court.shown(registry),
+        fingerprint: await pki.shown(registry),
         names: ['IP Address:127.0.0.1', 'DNS:localhost'],
         clientCertificates: true,
         revocationList: false,
@@ -40,14 +40,14 @@ describe('a registry over TLS', () => {
     });
     expect(body.tls.expiresAt - systemTime.wall()).toBeGreaterThan(DAY_MS);
     expect(text + registry.log.texts().join('\n')).not.toContain('PRIVATE KEY');
-    expect(text).not.toContain(court.pki.folder);
+    expect(text).not.toContain(pki.pki.folder);
   });
 
   it('without caFile is open on loopback as before, and refuses other addresses', async () => {
     const log = recordingLog();
-    const { certFile, keyFile } = await court.place();
+    const { certFile, keyFile } = await pki.writeFiles();
     const registry = await startRegistry({ port: 0, log, tls: { certFile, keyFile } });
-    court.add(registry);
+    pki.add(registry);
     expect(registry.url).toMatch(/^https:/);
     await expect(startRegistry({ port: 0, host: '0.0.0.0', tls: { certFile, keyFile } })).rejects.toMatchObject({
       code: 'NOT_LOOPBACK',
@@ -56,7 +56,7 @@ describe('a registry over TLS', () => {
   });
 
   it('with caFile alone may listen on a network, and refuses clients without a certificate', async () => {
-    const registry = await court.registry({}, { host: '0.0.0.0' });
+    const registry = await pki.registry({}, { host: '0.0.0.0' });
     expect(await registry.ask('/api/v1/services')).toMatchObject({
       status: 401,
       body: {
@@ -64,27 +64,25 @@ describe('a registry over TLS', () => {
         fix: expect.stringContaining('ROLLCALL_CERT_FILE'),
       },
     });
-    expect((await registry.ask('/api/v1/services', { certificate: court.reader })).status).toBe(200);
+    expect((await registry.ask('/api/v1/services', { certificate: pki.reader })).status).toBe(200);
   });
 
   it('uses the token of a request, or else the certificate', async () => {
-    const registry = await court.registry();
+    const registry = await pki.registry();
     const { text: token, id } = await registry.token();
     // not asked for here: it is passed over
-    expect((await registry.ask('/api/v1/services', { certificate: court.reader, bearer: token })).status).toBe(200);
+    expect((await registry.ask('/api/v1/services', { certificate: pki.reader, bearer: token })).status).toBe(200);
     expect((await registry.ask('/api/v1/services', { bearer: token })).status).toBe(401);
     await registry.stop();
     await registry.start({ tls: registry.files });
     expect((await registry.ask('/api/v1/services', { bearer: token })).status).toBe(200);
     const asked = { method: 'POST', body: { id: 'x-1', service: 'orders', endpoints: [ENDPOINT] } } as const;
-    expect(
-      await registry.ask('/api/v1/register', { ...asked, certificate: court.orders, bearer: token }),
-    ).toMatchObject({
+    expect(await registry.ask('/api/v1/register', { ...asked, certificate: pki.orders, bearer: token })).toMatchObject({
       status: 403,
       body: { detail: expect.stringContaining(`Token ${id} has the role reader`) },
     });
-    expect((await registry.ask('/api/v1/register', { ...asked, certificate: court.orders })).status).toBe(201);
-    const strange = await court.pki.selfSigned({ sans: ['URI:rollcall:operator'] });
+    expect((await registry.ask('/api/v1/register', { ...asked, certificate: pki.orders })).status).toBe(201);
+    const strange = await pki.pki.selfSigned({ sans: ['URI:rollcall:operator'] });
     expect(await registry.ask('/api/v1/services', { certificate: strange, bearer: token })).toMatchObject({
       status: 401,
       body: { detail: expect.stringContaining('signed itself') },
@@ -93,10 +91,10 @@ describe('a registry over TLS', () => {
 
   it('maps the certificates of an existing PKI by its rules', async () => {
     const certificates = [{ san: 'URI:spiffe://prod/orders', role: 'service', services: ['orders'] }] as const;
-    const registry = await court.registry({ certificates });
-    const spiffe = await court.pki.sign({ sans: ['URI:spiffe://prod/orders'] });
+    const registry = await pki.registry({ certificates });
+    const spiffe = await pki.pki.sign({ sans: ['URI:spiffe://prod/orders'] });
     await registry.enrol(spiffe);
-    const other = await court.pki.sign({ sans: ['URI:spiffe://prod/mail'] });
+    const other = await pki.pki.sign({ sans: ['URI:spiffe://prod/mail'] });
     expect(await registry.ask('/api/v1/services', { certificate: other })).toMatchObject({
       status: 403,
       body: {
@@ -107,21 +105,21 @@ describe('a registry over TLS', () => {
   });
 
   it('rejects a certificate with two names', async () => {
-    const registry = await court.registry();
-    const sly = await court.pki.sign({ sans: ['URI:rollcall:service:orders, URI:rollcall:operator'] });
-    expect((await registry.ask('/api/v1/services', { certificate: sly })).status).toBe(403);
+    const registry = await pki.registry();
+    const twoNames = await pki.pki.sign({ sans: ['URI:rollcall:service:orders, URI:rollcall:operator'] });
+    expect((await registry.ask('/api/v1/services', { certificate: twoNames })).status).toBe(403);
   });
 
-  it('records in its log and history which certificate did what', async () => {
-    const registry = await court.registry();
-    const { id } = await registry.enrol(court.orders);
+  it('records the certificate of each action in its log and history', async () => {
+    const registry = await pki.registry();
+    const { id } = await registry.enrol(pki.orders);
     await registry.ask(`/api/v1/instances/${id}`, {
       method: 'PATCH',
-      certificate: court.orders,
+      certificate: pki.orders,
       body: { weight: 1 },
       from: '127.0.0.7',
     });
-    await registry.ask(`/api/v1/instances/${id}`, { method: 'DELETE', certificate: court.operator, from: '127.0.0.7' });
+    await registry.ask(`/api/v1/instances/${id}`, { method: 'DELETE', certificate: pki.operator, from: '127.0.0.7' });
     expect(registry.log.texts().filter((text) => text.startsWith('Access'))).toEqual([
       expect.stringMatching(
         /^Access: service certificate cert:[0-9a-f]{16} from .*POST \/api\/v1\/register id=orders-1/,
@@ -131,18 +129,18 @@ describe('a registry over TLS', () => {
       ),
       expect.stringMatching(/^Access: operator certificate cert:[0-9a-f]{16} from 127\.0\.0\.7: DELETE .* → 204$/),
     ]);
-    const { body } = await registry.ask('/api/v1/events', { certificate: court.reader });
+    const { body } = await registry.ask('/api/v1/events', { certificate: pki.reader });
     expect(JSON.stringify(body)).toMatch(/removed by operator certificate cert:[0-9a-f]{16} from 127\.0\.0\.7/);
   });
 
   it('detects at once that a watcher has gone, and names the owner of a taken port', async () => {
-    const registry = await court.registry();
-    const { socket } = await court.keeping(registry, court.reader)('/api/v1/watch?service=*');
-    const watchers = async () => (await registry.ask('/api/v1/registry', { certificate: court.reader })).body.watchers;
+    const registry = await pki.registry();
+    const { socket } = await pki.keepConnection(registry, pki.reader)('/api/v1/watch?service=*');
+    const watchers = async () => (await registry.ask('/api/v1/registry', { certificate: pki.reader })).body.watchers;
     expect(await watchers()).toBe(1);
     // as when its process is killed: no goodbye of TLS
     socket.destroy();
-    await expect.poll(watchers, soon).toBe(0);
+    await expect.poll(watchers, POLL).toBe(0);
     const { certFile, keyFile } = registry.files;
     const port = Number(new URL(registry.url).port);
     await expect(startRegistry({ port, tls: { certFile, keyFile } })).rejects.toMatchObject({
@@ -152,46 +150,46 @@ describe('a registry over TLS', () => {
   });
 
   it('is recognised as a registry by a process that wants its port without TLS, and vice versa', async () => {
-    const registry = await court.registry();
+    const registry = await pki.registry();
     const port = Number(new URL(registry.url).port);
     await expect(startRegistry({ port })).rejects.toMatchObject(taken(registry.url));
-    const embedded = court.add(embedRegistry({ port }));
+    const embedded = pki.add(embedRegistry({ port }));
     // its services would not reach that one at the address that they know
     await expect(embedded.start({ production: false })).rejects.toMatchObject(taken(registry.url));
-    const plain = court.add(await startRegistry({ port: 0 }));
+    const plain = pki.add(await startRegistry({ port: 0 }));
     const { certFile, keyFile } = registry.files;
     const tls = { certFile, keyFile };
     await expect(startRegistry({ port: plain.port, tls })).rejects.toMatchObject(taken(plain.url));
   });
 
   it('logs a client that does not use TLS', async () => {
-    const registry = await court.registry();
+    const registry = await pki.registry();
     const sent = plainRequest(registry.url.replace('https:', 'http:'));
     sent.end();
     await once(sent, 'error');
-    await expect.poll(() => registry.log.texts('warn').join('\n'), soon).toContain('the URL must begin with https://');
+    await expect.poll(() => registry.log.texts('warn').join('\n'), POLL).toContain('the URL must begin with https://');
   });
 
   it('warns of a certificate that is for another name', async () => {
     const log = recordingLog();
-    const other = await court.pki.sign({ sans: ['DNS:registry.internal'] });
-    const { certFile, keyFile } = await court.place(other);
+    const other = await pki.pki.sign({ sans: ['DNS:registry.internal'] });
+    const { certFile, keyFile } = await pki.writeFiles(other);
     const registry = await startRegistry({ port: 0, log, tls: { certFile, keyFile } });
-    court.add(registry);
+    pki.add(registry);
     expect(log.texts('warn').join('\n')).toContain('is for DNS:registry.internal, not for 127.0.0.1');
     const named = await startRegistry({ port: 0, tls: { certFile, keyFile }, names: ['registry.internal'] });
-    court.add(named);
+    pki.add(named);
     expect(named.url).toBe(`https://registry.internal:${named.port}`);
   });
 
   it('warns once two weeks before its certificate expires, and once when it has', async () => {
     const log = recordingLog();
-    const time = skewed();
-    const { certFile, keyFile } = await court.place();
-    court.add(await startRegistry({ port: 0, log, time, tls: { certFile, keyFile } }));
+    const time = createSkewedTime();
+    const { certFile, keyFile } = await pki.writeFiles();
+    pki.add(await startRegistry({ port: 0, log, time, tls: { certFile, keyFile } }));
     expect(log.texts('warn').join('\n')).toMatch(/expires in (?:48 h|2 days) .*: put a new one/);
     time.laterMs = 3 * DAY_MS;
-    await expect.poll(() => log.texts('error').length, soon).toBeGreaterThan(0);
+    await expect.poll(() => log.texts('error').length, POLL).toBeGreaterThan(0);
     expect(log.texts('error').join('\n')).toContain('has expired');
     expect(log.texts('warn').filter((text) => text.includes('expires in'))).toHaveLength(1);
   });
@@ -219,15 +217,15 @@ describe('files of TLS', () => {
   });
 
   it('reject a certificate and key that do not match, and insecure together with caFile', async () => {
-    const tls = await court.place();
-    const keyFile = await court.pki.write('another.key', court.orders.key);
+    const tls = await pki.writeFiles();
+    const keyFile = await pki.pki.write('another.key', pki.orders.key);
     await expect(startRegistry({ port: 0, tls: { ...tls, keyFile } })).rejects.toMatchObject({
       code: 'OPTION_INVALID',
     });
     await expect(startRegistry({ port: 0, insecure: true, tls })).rejects.toThrow('contradict each other');
     const heartbeatTls = { ca: '-----BEGIN CERTIFICATE-----\nnone\n-----END CERTIFICATE-----' };
     await expect(startRegistry({ port: 0, tls, heartbeatTls })).rejects.toThrow('Option tls and heartbeatTls: ');
-    const crlFile = await court.pki.write('no.crl', court.pki.ca);
+    const crlFile = await pki.pki.write('no.crl', pki.pki.ca);
     await expect(startRegistry({ port: 0, tls: { ...tls, crlFile } })).rejects.toThrow('revocation list');
   });
 });

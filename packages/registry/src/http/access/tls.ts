@@ -12,7 +12,7 @@ import {
   EXPIRED,
   expiryOf,
   sansOf,
-  troubleOf,
+  errorCodeOf,
   untrusted,
 } from '../../access/client-certificates.js';
 import type { CertificateRule, ClientCertificate } from '../../access/client-certificates.js';
@@ -60,10 +60,10 @@ export interface Clients {
 const CHECK_EVERY_MS = 1_000;
 /** Timeout of a TLS handshake, ms. */
 const HANDSHAKE_MS = 5_000;
-/** How long requests under way may take when trust changes, ms; all clients are affected, revoked or not. */
+/** Maximum duration of requests under way when trust changes, ms; all clients are affected, revoked or not. */
 const GRACE_MS = 1_000;
 const DAY_MS = 86_400_000;
-/** How long before its expiry the log warns about the registry's own certificate, ms. */
+/** Time before the expiry of the registry's own certificate at which the log warns, ms. */
 const WARN_BEFORE_MS = 14 * DAY_MS;
 /** The log warns about a revocation list when this share of its lifetime is left: some live a month, some an hour. */
 const WARN_BEFORE_RATIO = 0.25;
@@ -126,15 +126,15 @@ export class ServerTls implements Clients {
     this.#followLists();
   }
 
-  get asksClients(): boolean {
+  get requestsCertificates(): boolean {
     return this.#tls.caFile !== undefined;
   }
 
   /** The options for Node's server. */
   get serverOptions(): NodeTlsOptions {
     // a client that Node rejects gets an answer that says why, which a failed handshake does not
-    const asked = { requestCert: this.asksClients, rejectUnauthorized: false };
-    return { ...this.#contextOptions(this.#used), ...asked, handshakeTimeout: HANDSHAKE_MS };
+    const clientAuth = { requestCert: this.requestsCertificates, rejectUnauthorized: false };
+    return { ...this.#contextOptions(this.#used), ...clientAuth, handshakeTimeout: HANDSHAKE_MS };
   }
 
   /** The first of these names and addresses that its certificate covers; null: none. */
@@ -151,7 +151,7 @@ export class ServerTls implements Clients {
     server.once('listening', () => this.#scheduleCheck());
     server.on('connection', (raw: Socket) => {
       this.#rawSockets.add(raw);
-      if (this.asksClients) this.#handshakes.begin(raw, raw);
+      if (this.requestsCertificates) this.#handshakes.begin(raw, raw);
       raw.once('close', () => this.#rawSockets.delete(raw));
     });
     server.on('secureConnection', (socket) => this.#connected(socket));
@@ -180,7 +180,7 @@ export class ServerTls implements Clients {
       expiresAt: expiryOf(own),
       fingerprint: own.fingerprint256,
       names: sansOf(own.subjectAltName),
-      clientCertificates: this.asksClients,
+      clientCertificates: this.requestsCertificates,
       revocationList: this.#lists !== null,
     };
   }
@@ -203,14 +203,14 @@ export class ServerTls implements Clients {
     const known = socket.authorized
       ? clientCertificate(read, this.#tls.certificates ?? [])
       : {
-          standing: untrusted(certificateIdOf(read), troubleOf(read, String(socket.authorizationError))),
+          standing: untrusted(certificateIdOf(read), errorCodeOf(read, String(socket.authorizationError))),
           expiresAt: -Infinity,
         };
     this.#known.set(socket, known);
   }
 
   #connected(socket: TLSSocket): void {
-    if (!this.asksClients) return;
+    if (!this.requestsCertificates) return;
     // verified by outdated lists
     if (this.#handshakes.finish(socket) === null) {
       socket.destroy();
@@ -271,7 +271,7 @@ export class ServerTls implements Clients {
   }
 
   #contextOptions({ material: { cert, key, ca }, lists: { texts } }: Used): SecureContextOptions {
-    const whole = this.asksClients ? { secureOptions: constants.SSL_OP_NO_TICKET } : {};
+    const whole = this.requestsCertificates ? { secureOptions: constants.SSL_OP_NO_TICKET } : {};
     return { cert, key, ca, minVersion: 'TLSv1.2', ...whole, ...(texts.length === 0 ? {} : { crl: [...texts] }) };
   }
 

@@ -4,7 +4,7 @@
 export type ContentCoding = 'identity' | 'gzip';
 
 /** Minimum length of an encoded answer, bytes: a shorter one fits one packet anyway. */
-export const LEAST_CODED = 1_024;
+export const MIN_CODED_BYTES = 1_024;
 
 /**
  * The coding that `Accept-Encoding` requests. Without the header nothing is encoded, though the RFC would allow it. `*`

@@ -16,7 +16,7 @@ import { changeTokens } from '../../access/token-file.js';
 import { drawToken } from '../../access/tokens.js';
 import { MemoryStore } from '../../store/memory.js';
 import { startTestRegistry } from '../../testing.js';
-import { Court } from '../access/tls.fixture.js';
+import { TestPki } from '../access/tls.fixture.js';
 import type { StartOptions } from '../start-options.js';
 
 const cleanups: (() => unknown)[] = [];
@@ -75,8 +75,8 @@ async function tokens(): Promise<{ path: string; bearer: string; revoke: () => P
   const folder = await mkdtemp(join(tmpdir(), 'rollcall-problems-'));
   cleanups.push(() => rm(folder, { recursive: true }));
   const path = join(folder, 'tokens.json');
-  const wish = { role: 'service', services: ['orders'], note: '', expiresAt: null } as const;
-  const { token, record } = drawToken(seededRandom(5), wish, 0);
+  const tokenRequest = { role: 'service', services: ['orders'], note: '', expiresAt: null } as const;
+  const { token, record } = drawToken(seededRandom(5), tokenRequest, 0);
   await changeTokens(path, () => [record]);
   return { path, bearer: `Bearer ${token}`, revoke: () => changeTokens(path, () => [{ ...record, revokedAt: 1 }]) };
 }
@@ -106,13 +106,13 @@ const PROVOKE: Readonly<Record<ProblemCode, () => Promise<any>>> = {
     return beat();
   },
   CERTIFICATE_UNTRUSTED: async () => {
-    const court = await Court.make();
+    const pki = await TestPki.make();
     cleanups.push(async () => {
-      await court.clear();
-      await court.close();
+      await pki.clear();
+      await pki.close();
     });
-    const certificate = await court.pki.sign({ sans: ['URI:rollcall:reader'], isExpired: true });
-    const { body } = await (await court.registry()).ask('/api/v1/services', { certificate });
+    const certificate = await pki.pki.sign({ sans: ['URI:rollcall:reader'], isExpired: true });
+    const { body } = await (await pki.registry()).ask('/api/v1/services', { certificate });
     return body;
   },
   FORBIDDEN: async () => (await open())({ path: '/api/v1/services', headers: { origin: 'http://evil.example' } }),
@@ -178,7 +178,7 @@ const PROVOKE: Readonly<Record<ProblemCode, () => Promise<any>>> = {
   },
 };
 
-it.each(Object.entries(PROBLEMS))('%s is %i, and says what happened and what to do', async (code, status) => {
+it.each(Object.entries(PROBLEMS))('answers %s with %i, its detail and its fix', async (code, status) => {
   const problem = await PROVOKE[code as ProblemCode]();
   expect(problem).toMatchObject({ code, status, type: `urn:rollcall:problem:${code}` });
   for (const sentence of [problem.detail, problem.fix]) {

@@ -85,7 +85,7 @@ export function numberOf(request: FastifyRequest, parameter: string, max: number
 }
 
 /** All values of a repeatable parameter, each one of the known words, in the order of those. */
-export function wordsOf<Word extends string>(
+export function enumOf<Word extends string>(
   request: FastifyRequest,
   parameter: string,
   known: readonly Word[],
@@ -109,8 +109,8 @@ export function limitOf(request: FastifyRequest): Outcome<number> {
 }
 
 /** `true` or `false`; `otherwise` when omitted. */
-export function flagOf(request: FastifyRequest, parameter: string, otherwise = false): Outcome<boolean> {
-  const [text = String(otherwise)] = listOf(request, parameter);
+export function flagOf(request: FastifyRequest, parameter: string, defaultValue = false): Outcome<boolean> {
+  const [text = String(defaultValue)] = listOf(request, parameter);
   if (text === 'true' || text === 'false') return { ok: true, value: text === 'true' };
   return { ok: false, problem: flawed(parameter, text, 'true or false') };
 }

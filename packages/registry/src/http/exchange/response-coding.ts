@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest, onSendHookHandler } from 'fastify';
 import { createHash } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
-import { codingOf, LEAST_CODED } from './content-coding.js';
+import { codingOf, MIN_CODED_BYTES } from './content-coding.js';
 import { JSON_TYPE } from './problem.js';
 
 /** gzip level: a tenth of the size in 4 ms per MB, about what building the JSON takes. */
@@ -47,7 +47,7 @@ function payloadOf(request: FastifyRequest, reply: FastifyReply, answer: AnswerT
       return null;
     }
   }
-  if (answer.text.length < LEAST_CODED || codingOf(request.headers['accept-encoding']) === 'identity')
+  if (answer.text.length < MIN_CODED_BYTES || codingOf(request.headers['accept-encoding']) === 'identity')
     return answer.text;
   void reply.header('content-encoding', 'gzip');
   return answer.gzip;

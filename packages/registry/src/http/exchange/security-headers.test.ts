@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest';
-import { asker } from '../asking.fixture.js';
+import { createRequester } from '../request.fixture.js';
 import { SECURITY_HEADERS } from './security-headers.js';
 
 describe('the security headers', () => {
   it.each(['/api/v1/services', '/api/v1/nothing', '/health/live', '/openapi.json', '/api/v1/watch'])(
     'mark a response of %s as data, not as a page',
     async (path) => {
-      const ask = await asker();
+      const ask = await createRequester();
       expect((await ask(path)).headers).toMatchObject(SECURITY_HEADERS);
     },
   );
@@ -17,13 +17,13 @@ describe('the security headers', () => {
     ['an id that is too long', `/api/v1/instances/${'a'.repeat(200)}`, 400],
     ['a path that is far too long', `/${'a'.repeat(20_000)}`, 413],
   ])('mark the refusal of %s likewise', async (_what, path, status) => {
-    const ask = await asker();
+    const ask = await createRequester();
     const { statusCode, headers } = await ask(path);
     expect({ statusCode, ...headers }).toMatchObject({ statusCode: status, ...SECURITY_HEADERS });
   });
 
   it('mark a stream likewise', async () => {
-    const ask = await asker();
+    const ask = await createRequester();
     const response = await ask('/api/v1/watch?service=*');
     expect(response.headers).toMatchObject({
       ...SECURITY_HEADERS,
@@ -57,12 +57,12 @@ describe('the security headers', () => {
     ['a name that begins like ours', 421, { host: 'localhost.evil.example' }],
     ['an address that only looks like one', 421, { host: '127.0.0.1.evil.example' }],
   ] as const)('%s: %i', async (_who, status, headers) => {
-    const ask = await asker();
+    const ask = await createRequester();
     expect((await ask('/api/v1/services', headers)).statusCode).toBe(status);
   });
 
-  it('a form in a foreign page has no effect', async () => {
-    const ask = await asker();
+  it('give a form in a foreign page no effect', async () => {
+    const ask = await createRequester();
     const form = { origin: 'http://evil.example', 'content-type': 'application/x-www-form-urlencoded' };
     expect((await ask('/api/v1/register', form, 'POST')).statusCode).toBe(403);
     expect(

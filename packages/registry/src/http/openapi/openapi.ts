@@ -37,7 +37,7 @@ import type {
 import type { FastifyPluginCallback } from 'fastify';
 import { INSTANCE_SORTS } from '../../queries/instance-query.js';
 import { LARGEST_LIMIT } from '../exchange/request.js';
-import { LONGEST_SEARCH } from '../routes/instance-list.js';
+import { MAX_SEARCH_LENGTH } from '../routes/instance-list.js';
 import { CALL_PATHS } from './calls.js';
 import { EVENTS } from './events.js';
 import { REGISTRY_STATUS } from './registry-status.js';
@@ -132,7 +132,7 @@ const SERVICE_PATHS: JsonSchema = {
         inQuery(
           'beatMs',
           { type: 'integer', minimum: 1_000, maximum: 10_000, default: 10_000 },
-          'the longest silence; the answer’s header `Rollcall-Beat-Ms` says that it counts',
+          'the longest silence; the answer’s header `Rollcall-Beat-Ms` confirms it',
         ),
         { name: 'Last-Event-ID', in: 'header', schema: TEXT, description: '`<epoch>.<revision>`, the last `id`' },
       ],
@@ -254,7 +254,11 @@ const PEOPLE_PATHS: JsonSchema = {
         inQuery('callable', { type: 'boolean' }, 'only those that callers may use, or only the others'),
         inQuery('zone', listOf(TEXT), 'only in one of these zones'),
         inQuery('version', listOf(TEXT), 'only of one of these versions'),
-        inQuery('q', { type: 'string', maxLength: LONGEST_SEARCH }, 'a part of id, service, version, zone or address'),
+        inQuery(
+          'q',
+          { type: 'string', maxLength: MAX_SEARCH_LENGTH },
+          'a part of id, service, version, zone or address',
+        ),
         inQuery('sort', { enum: SORTS, default: 'service' }, 'the order; reversed with a `-` before it'),
         inQuery(
           'limit',

@@ -1,7 +1,7 @@
 import { ID_PATTERN, MAX_NAMES_PER_REQUEST, NAME_PATTERN, problemDocumentMessage } from '@rollcall/core';
 import type { DirectionAnswer, HeartbeatsAnswer, JsonSchema } from '@rollcall/core';
 
-/** One operation of `/openapi.json`: what it takes and answers. */
+/** One operation of `/openapi.json`: its input and its answers. */
 interface Operation {
   readonly summary: string;
   readonly parameters?: readonly JsonSchema[];

@@ -90,7 +90,7 @@ class StrayHeartbeats {
   }
 }
 
-/** How tokens, if they are required, change the handling of a heartbeat. */
+/** The additional checks of a heartbeat if tokens are required. */
 export interface BeatRules {
   /** True if the heartbeat is left to the route of Fastify. */
   isUnusual(request: IncomingMessage): boolean;

@@ -51,51 +51,51 @@ function room(max: number, isSecure = false) {
 }
 
 const CROWD = '10.0.0.9';
-const SOMEBODY = '10.0.0.5';
+const SOURCE = '10.0.0.5';
 const openOf = (sockets: readonly FakeSocket[]): readonly boolean[] => sockets.map(({ isOpen }) => isOpen);
 
-describe('at the limit, a new connection replaces', () => {
-  it('the one that has waited longest', () => {
+describe('at the limit, a new connection', () => {
+  it('replaces the one that has waited longest', () => {
     const { enter } = room(2);
     const sockets = [enter(CROWD), enter(CROWD), enter(CROWD), enter(CROWD)];
     expect(openOf(sockets)).toEqual([false, false, true, true]);
   });
 
-  it('one of the source with most waiting ones, regardless of age', () => {
+  it('replaces one of the source with most waiting ones, regardless of age', () => {
     const { enter } = room(4);
-    const mine = enter(SOMEBODY);
+    const mine = enter(SOURCE);
     const theirs = [enter(CROWD), enter(CROWD), enter(CROWD)];
     const newcomer = enter('10.0.0.6');
     expect(openOf([mine, newcomer])).toEqual([true, true]);
     expect(openOf(theirs)).toEqual([false, true, true]);
   });
 
-  it('none with a request under way, until that is answered', () => {
+  it('replaces none with a request under way, until that is answered', () => {
     const { enter, ask } = room(2);
     const [stream, poll] = [enter(CROWD), enter(CROWD)];
     ask(stream);
-    const asked = ask(poll);
-    const third = enter(SOMEBODY);
+    const request = ask(poll);
+    const third = enter(SOURCE);
     ask(third);
     expect(openOf([stream, poll, third])).toEqual([true, true, true]);
-    asked.answered();
-    enter(SOMEBODY);
+    request.answered();
+    enter(SOURCE);
     expect(openOf([stream, poll, third])).toEqual([true, false, true]);
   });
 
-  it('one with an incomplete body, and none with a complete one', () => {
+  it('replaces one with an incomplete body, and none with a complete one', () => {
     const { enter, ask } = room(2);
     const [slow, whole] = [enter(CROWD), enter(CROWD)];
     ask(slow, 10);
     ask(whole, 10).bodyIsHere();
-    enter(SOMEBODY);
+    enter(SOURCE);
     expect(openOf([slow, whole])).toEqual([false, true]);
   });
 
-  it('one of the next source, when the largest has gone', () => {
+  it('replaces one of the next source when the largest has gone', () => {
     const { enter } = room(5);
     const first = [enter(CROWD), enter(CROWD), enter(CROWD)];
-    const second = [enter(SOMEBODY), enter(SOMEBODY)];
+    const second = [enter(SOURCE), enter(SOURCE)];
     for (const socket of first) socket.emit('close');
     const more = ['10.0.0.1', '10.0.0.2', '10.0.0.3', '10.0.0.4'].map(enter);
     expect(openOf(second)).toEqual([false, true]);
@@ -103,7 +103,7 @@ describe('at the limit, a new connection replaces', () => {
   });
 });
 
-it('closed connections make room', () => {
+it('frees the place of a closed connection', () => {
   const { enter } = room(2);
   const first = enter(CROWD);
   const second = enter(CROWD);
@@ -112,7 +112,7 @@ it('closed connections make room', () => {
   expect(openOf([second, third])).toEqual([true, true]);
 });
 
-it('over TLS, a request on the second socket belongs to the connection', () => {
+it('assigns a request on the second socket of TLS to its connection', () => {
   const { enter, ask, server } = room(2, true);
   const raw = enter(CROWD);
   const secure = new EventEmitter();
@@ -122,7 +122,7 @@ it('over TLS, a request on the second socket belongs to the connection', () => {
   expect(openOf([raw, ...others])).toEqual([true, false, true]);
 });
 
-it('over TLS, a finished handshake affects no other connection', () => {
+it('affects no other connection by a finished handshake', () => {
   const { enter, server } = room(1_000, true);
   const others = Array.from({ length: 500 }, () => enter(CROWD));
   const raw = enter(CROWD);

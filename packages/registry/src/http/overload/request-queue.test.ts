@@ -7,7 +7,7 @@ import { expect, it } from 'vitest';
 import { Queue } from './request-queue.js';
 
 const CROWD = '10.0.0.9';
-const SOMEBODY = '10.0.0.5';
+const OTHER_SOURCE = '10.0.0.5';
 const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 function queue() {
@@ -23,8 +23,8 @@ function queue() {
   };
   const time = { ...systemTime, now: () => clock.now, setTimer };
   const made = new Queue({ log, time, isBusy: () => clock.isBusy });
-  const join = (remoteAddress: string, count = 1, tookMs = 0, asked: Pick<IncomingMessage, 'method' | 'url'> = {}) => {
-    const request = { ...asked, socket: { remoteAddress }, destroyed: false };
+  const join = (remoteAddress: string, count = 1, tookMs = 0, head: Pick<IncomingMessage, 'method' | 'url'> = {}) => {
+    const request = { ...head, socket: { remoteAddress }, destroyed: false };
     const response = { writeHead: (status: number) => refused.push(status), end() {} };
     for (let index = 0; index < count; index += 1) {
       made.join(request as unknown as IncomingMessage, response as unknown as ServerResponse, () => {
@@ -59,10 +59,10 @@ it('begins a few requests per turn of the event loop, and all in the end', async
 it('lets sources take turns: a request behind a thousand of another source is second', async () => {
   const { begun, join } = queue();
   join(CROWD, 1_000);
-  join(SOMEBODY);
+  join(OTHER_SOURCE);
   await nextTurn();
-  expect(begun.indexOf(SOMEBODY)).toBeGreaterThan(0);
-  expect(begun.indexOf(SOMEBODY)).toBeLessThanOrEqual(5);
+  expect(begun.indexOf(OTHER_SOURCE)).toBeGreaterThan(0);
+  expect(begun.indexOf(OTHER_SOURCE)).toBeLessThanOrEqual(5);
 });
 
 it('refuses requests of one source beyond the limit, logs that once, and accepts others', async () => {
@@ -71,15 +71,15 @@ it('refuses requests of one source beyond the limit, logs that once, and accepts
   expect(refused.length).toBeGreaterThan(500);
   expect(new Set(refused)).toEqual(new Set([429]));
   expect(log.texts('warn')).toHaveLength(1);
-  join(SOMEBODY);
+  join(OTHER_SOURCE);
   await nextTurn();
-  expect(begun).toContain(SOMEBODY);
+  expect(begun).toContain(OTHER_SOURCE);
 });
 
 it('skips requests whose sender has disconnected', async () => {
   const { begun, join } = queue();
   join(CROWD, 4);
-  join(SOMEBODY).destroyed = true;
+  join(OTHER_SOURCE).destroyed = true;
   await nextTurn();
   expect(begun).toEqual(Array.from({ length: 4 }, () => CROWD));
 });
@@ -100,11 +100,11 @@ it('rests after long work for the same time, which leaves half of the time for h
   join(CROWD, 3, 20);
   await nextTurn();
   expect(begun).toHaveLength(3);
-  join(SOMEBODY);
+  join(OTHER_SOURCE);
   for (let turn = 0; turn < 10; turn += 1) await nextTurn();
   expect(begun).toHaveLength(3);
   clock.now += 60;
-  await expect.poll(() => begun.at(-1)).toBe(SOMEBODY);
+  await expect.poll(() => begun.at(-1)).toBe(OTHER_SOURCE);
 });
 
 it('does not shorten a rest after a shorter turn', async () => {
@@ -128,18 +128,18 @@ it('counts the synchronous continuations of a request', async () => {
     .then(() => Promise.resolve())
     .then(() => (clock.now += 50));
   await nextTurn();
-  join(SOMEBODY);
+  join(OTHER_SOURCE);
   expect(begun).toEqual([]);
   clock.now += 50;
   join(CROWD);
-  await expect.poll(() => begun).toEqual([SOMEBODY, CROWD]);
+  await expect.poll(() => begun).toEqual([OTHER_SOURCE, CROWD]);
 });
 
 it('queues requests that arrived long ago behind others of their source', async () => {
   const { begun, join, turn } = queue();
   join(CROWD, 12);
   const over = turn(CROWD).then(() => begun.length);
-  const other = turn(SOMEBODY).then(() => begun.length);
+  const other = turn(OTHER_SOURCE).then(() => begun.length);
   expect(await other).toBeLessThanOrEqual(8);
   expect(await over).toBe(12);
 });
@@ -148,10 +148,10 @@ it('begins no request with a long answer while others are being written, and all
   const { begun, join, clock } = queue();
   clock.isBusy = true;
   join(CROWD, 1, 0, { method: 'GET', url: '/api/v1/services/orders' });
-  join(SOMEBODY, 1, 0, { method: 'POST', url: '/api/v1/register' });
+  join(OTHER_SOURCE, 1, 0, { method: 'POST', url: '/api/v1/register' });
   join('10.0.0.6', 1, 0, { method: 'GET', url: '/health/live' });
   join('10.0.0.7', 1, 0, { method: 'GET', url: '/api/v1/watch?service=orders' });
-  await expect.poll(() => begun).toEqual([SOMEBODY, '10.0.0.6', '10.0.0.7']);
+  await expect.poll(() => begun).toEqual([OTHER_SOURCE, '10.0.0.6', '10.0.0.7']);
   clock.now += 1;
   await nextTurn();
   expect(begun).not.toContain(CROWD);

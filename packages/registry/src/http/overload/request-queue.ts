@@ -24,7 +24,7 @@ const MAX_WAITING = 25_000;
  * queue rests for the same time, at most a second: half of the time is left for heartbeats.
  */
 const SHORT_MS = 5;
-const LONGEST_REST_MS = 1_000;
+const MAX_REST_MS = 1_000;
 
 const FULL: Problem = {
   code: 'TOO_MANY',
@@ -67,7 +67,7 @@ export class Queue {
   #isArmed = false;
   #hasCome = false;
   #skippedTurns = 0;
-  /** When the work of this turn began; null: none has begun. */
+  /** Start of the work of this turn; null: none has begun. */
   #workedFrom: number | null = null;
   #restsUntil = -Infinity;
 
@@ -177,7 +177,7 @@ export class Queue {
   #restAfter(from: number): void {
     const now = this.#time.now();
     const tookMs = now - from;
-    if (tookMs > SHORT_MS) this.#restUntil(now + Math.min(tookMs, LONGEST_REST_MS));
+    if (tookMs > SHORT_MS) this.#restUntil(now + Math.min(tookMs, MAX_REST_MS));
   }
 
   /** A shorter rest does not end a longer one. */

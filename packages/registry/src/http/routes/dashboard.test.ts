@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { describe, expect, it } from 'vitest';
-import { asker } from '../asking.fixture.js';
+import { createRequester } from '../request.fixture.js';
 import { SECURITY_HEADERS } from '../exchange/security-headers.js';
 
 /** The address of a file that the dashboard's page loads. */
@@ -15,7 +15,7 @@ describe('files of the dashboard', () => {
     ['a file that is not there', '/assets/index-00000000.js', {}, 404],
     ['a part of a file that it has not', null, { range: 'bytes=999999999-' }, 400],
   ])('does not let a browser cache the refusal of %s', async (_what, path, headers, status) => {
-    const ask = await asker();
+    const ask = await createRequester();
     const asset = await assetOf(ask);
     const refused = await ask(path ?? asset, headers);
     expect({ status: refused.statusCode, ...refused.headers }).toMatchObject({ status, ...SECURITY_HEADERS });
@@ -25,7 +25,7 @@ describe('files of the dashboard', () => {
     ['a file', {}, 200],
     ['a part of one', { range: 'bytes=0-3' }, 206],
   ])('lets a browser cache %s for a year', async (_what, headers, status) => {
-    const ask = await asker();
+    const ask = await createRequester();
     const asset = await assetOf(ask);
     const sent = await ask(asset, headers);
     expect(sent.statusCode).toBe(status);

@@ -22,7 +22,7 @@ const PAGE_POLICY = [
 
 /** Answers that are the file, a part of it, or that it has not changed. */
 const SENT: ReadonlySet<number> = new Set([200, 206, 304]);
-/** The names of assets hold a hash of what is in them. */
+/** The names of assets contain a hash of their content. */
 const FOREVER = 'public, max-age=31536000, immutable';
 
 /**

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest';
 import { startTestRegistry } from '../../testing.js';
 import { Refused } from './diagnostics.js';
 
-const document = (code: string) => ({ code, detail: `${code} of it`, fix: 'mend it' });
+const document = (code: string) => ({ code, detail: `${code} of it`, fix: 'fix it' });
 const from = { from: '10.0.0.5', service: 'orders' };
 
 describe('Refused', () => {
@@ -14,7 +14,7 @@ describe('Refused', () => {
     refused.note(document('ID_HELD'), from);
     await time.advanceBy(1_000);
     refused.note(document('UNAUTHORIZED'), from);
-    const words = { detail: 'UNAUTHORIZED of it', fix: 'mend it', ...from };
+    const words = { detail: 'UNAUTHORIZED of it', fix: 'fix it', ...from };
     expect(refused.answer()).toEqual([
       { code: 'UNAUTHORIZED', ...words, times: 2, agoMs: 0 },
       { ...words, code: 'ID_HELD', detail: 'ID_HELD of it', times: 1, agoMs: 1_000 },

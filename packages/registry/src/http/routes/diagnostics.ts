@@ -7,7 +7,7 @@ import { peerOf } from '../exchange/request.js';
 /** Entries kept; the oldest is dropped first. */
 const KEPT = 50;
 const KEPT_MS = 600_000;
-const LONGEST = 300;
+const MAX_CHARACTERS = 300;
 
 interface Kept extends Omit<RefusedAnswer, 'agoMs'> {
   readonly at: number;
@@ -37,8 +37,8 @@ export class Refused {
     const key = [code, from, service].join(' ');
     const times = (this.#kept.get(key)?.times ?? 0) + 1;
     this.#kept.delete(key);
-    const words = { code: shortened(code), detail: shortened(detail), fix: shortened(fix) };
-    this.#kept.set(key, { ...words, from, service, times, at: this.#time.now() });
+    const texts = { code: shortened(code), detail: shortened(detail), fix: shortened(fix) };
+    this.#kept.set(key, { ...texts, from, service, times, at: this.#time.now() });
     for (const oldest of this.#kept.keys()) {
       if (this.#kept.size <= KEPT) break;
       this.#kept.delete(oldest);
@@ -61,4 +61,4 @@ function serviceIn(body: unknown): string | null {
   return typeof service === 'string' && NAME_PATTERN.test(service) ? service : null;
 }
 
-const shortened = (text: unknown): string => (typeof text === 'string' ? text.slice(0, LONGEST) : '');
+const shortened = (text: unknown): string => (typeof text === 'string' ? text.slice(0, MAX_CHARACTERS) : '');

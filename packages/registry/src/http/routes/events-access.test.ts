@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { PERMISSIONS } from '../../access/permissions.js';
-import { Guarded } from '../access/authorization.fixture.js';
+import { GuardedRegistry } from '../access/authorization.fixture.js';
 
 /** Every way to ask for events: each filter alone, both directions of paging, and all namespaces. */
 const QUERIES = [
@@ -18,11 +18,11 @@ const QUERIES = [
 ];
 
 describe('access to events', () => {
-  let registry: Guarded;
+  let registry: GuardedRegistry;
   let bearers: Record<'service' | 'foreign' | 'reader' | 'operator' | 'revoked', string>;
 
   beforeAll(async () => {
-    registry = await Guarded.make();
+    registry = await GuardedRegistry.make();
     const service = await registry.token({ role: 'service', services: ['orders'] });
     const foreign = await registry.token({ role: 'service', services: ['shop/stock'] });
     const reader = await registry.token();
@@ -48,7 +48,7 @@ describe('access to events', () => {
     }
   });
 
-  it.each(QUERIES)('every role reads the same with ?%s, as read access is not limited to namespaces', async (query) => {
+  it.each(QUERIES)('?%s gives every role the same, as read access is not limited to namespaces', async (query) => {
     const { reader, ...others } = bearers;
     const wanted = await registry.ask(`/api/v1/events?${query}`, { bearer: reader });
     expect(wanted.status).toBe(200);
@@ -58,7 +58,7 @@ describe('access to events', () => {
     }
   });
 
-  it('no response contains a token or a secret of an instance', async () => {
+  it('reveals no token and no secret of an instance', async () => {
     for (const query of QUERIES) await registry.ask(`/api/v1/events?${query}`, { bearer: bearers.operator });
     const output = registry.texts.join('\n');
     expect(output).toContain('"seq"');

@@ -2,7 +2,7 @@ import { EVENT_KINDS, ID_PATTERN, MAX_NAMES_PER_REQUEST, STATES } from '@rollcal
 import type { FastifyPluginCallback, FastifyRequest } from 'fastify';
 import type { EventQuery, Outcome } from '../../registry-api.js';
 import { flawed, sendOutcome } from '../exchange/problem.js';
-import { limitOf, listOf, namesOf, namespaceOf, numberOf, wordsOf } from '../exchange/request.js';
+import { limitOf, listOf, namesOf, namespaceOf, numberOf, enumOf } from '../exchange/request.js';
 import type { RouteContext } from '../route-context.js';
 
 /** The history: events with their subjects and reasons. */
@@ -30,12 +30,12 @@ function queryOf(request: FastifyRequest): Outcome<EventQuery> {
   if (!services.ok) return services;
   const instances = idsOf(request);
   if (!instances.ok) return instances;
-  const kinds = wordsOf(request, 'kind', EVENT_KINDS);
+  const kinds = enumOf(request, 'kind', EVENT_KINDS);
   if (!kinds.ok) return kinds;
-  const states = wordsOf(request, 'state', STATES);
+  const states = enumOf(request, 'state', STATES);
   if (!states.ok) return states;
-  const stretch = stretchOf(request);
-  if (!stretch.ok) return stretch;
+  const timeRange = timeRangeOf(request);
+  if (!timeRange.ok) return timeRange;
   const page = pageOf(request);
   if (!page.ok) return page;
   return {
@@ -46,7 +46,7 @@ function queryOf(request: FastifyRequest): Outcome<EventQuery> {
       instances: instances.value,
       kinds: kinds.value,
       states: states.value,
-      ...stretch.value,
+      ...timeRange.value,
       ...page.value,
     },
   };
@@ -61,7 +61,7 @@ function idsOf(request: FastifyRequest): Outcome<readonly string[]> {
   return { ok: false, problem: flawed('instance', `${ids.length} ids`, `at most ${MAX_NAMES_PER_REQUEST} ids`) };
 }
 
-function stretchOf(request: FastifyRequest): Outcome<Pick<EventQuery, 'from' | 'to'>> {
+function timeRangeOf(request: FastifyRequest): Outcome<Pick<EventQuery, 'from' | 'to'>> {
   const from = numberOf(request, 'from', Number.MAX_SAFE_INTEGER);
   if (!from.ok) return from;
   const to = numberOf(request, 'to', Number.MAX_SAFE_INTEGER);

@@ -5,11 +5,11 @@ import { INSTANCE_SORTS } from '../../queries/instance-query.js';
 import type { InstanceSort } from '../../queries/instance-query.js';
 import type { InstanceQuery, Outcome } from '../../registry-api.js';
 import { flawed, sendOutcome } from '../exchange/problem.js';
-import { flagOf, limitOf, listOf, namesOf, namespaceOf, wordsOf } from '../exchange/request.js';
+import { flagOf, limitOf, listOf, namesOf, namespaceOf, enumOf } from '../exchange/request.js';
 import type { RouteContext } from '../route-context.js';
 
 /** A pattern longer than any text that is searched finds nothing. */
-export const LONGEST_SEARCH = 128;
+export const MAX_SEARCH_LENGTH = 128;
 
 /** Instances of all services, by filters, a page at a time. */
 export const instanceRoutes: FastifyPluginCallback<RouteContext> = (app, { registry }, done) => {
@@ -26,17 +26,17 @@ function queryOf(request: FastifyRequest): Outcome<InstanceQuery> {
   if (!namespace.ok) return namespace;
   const services = namesOf(request, 'service');
   if (!services.ok) return services;
-  const states = wordsOf(request, 'state', STATES);
+  const states = enumOf(request, 'state', STATES);
   if (!states.ok) return states;
-  const admins = wordsOf(request, 'admin', ADMIN_STATES);
+  const admins = enumOf(request, 'admin', ADMIN_STATES);
   if (!admins.ok) return admins;
   const callable = flagOf(request, 'callable');
   if (!callable.ok) return callable;
   const heartbeats = flagOf(request, 'heartbeats');
   if (!heartbeats.ok) return heartbeats;
   const [search = ''] = listOf(request, 'q');
-  if (search.length > LONGEST_SEARCH) {
-    return { ok: false, problem: flawed('q', search, `at most ${LONGEST_SEARCH} characters`) };
+  if (search.length > MAX_SEARCH_LENGTH) {
+    return { ok: false, problem: flawed('q', search, `at most ${MAX_SEARCH_LENGTH} characters`) };
   }
   const page = pageOf(request);
   if (!page.ok) return page;

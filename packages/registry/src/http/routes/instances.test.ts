@@ -86,7 +86,7 @@ describe('the view of a service', () => {
     expect(answer.removed).toHaveLength(1);
   });
 
-  it('is of the namespace that was asked for', async () => {
+  it('is of the requested namespace', async () => {
     const { ask } = await serve();
     expect(await ask('orders')).toMatchObject({ namespace: 'default' });
     expect(await ask('orders?namespace=shop')).toMatchObject({ namespace: 'shop' });
@@ -94,7 +94,7 @@ describe('the view of a service', () => {
 });
 
 describe('a long poll', () => {
-  it('is answered at once when something is newer than what the caller knows', async () => {
+  it('is answered at once if the view is newer than the revision of the caller', async () => {
     const { orders, ask } = await serve();
     orders.view = { revision: 9, removed: [{ id: 'a', revision: 6 }] };
     expect(await ask('orders?revision=5&waitMs=30000')).toMatchObject({ revision: 9 });
@@ -175,10 +175,10 @@ describe('a long poll', () => {
 
   it('ends with its caller', async () => {
     const { orders, server } = await serve();
-    const asked = get(`${server.url}/api/v1/services/orders?revision=5&waitMs=30000`, { agent: false });
-    asked.on('error', () => {});
+    const request = get(`${server.url}/api/v1/services/orders?revision=5&waitMs=30000`, { agent: false });
+    request.on('error', () => {});
     await orders.watched;
-    asked.destroy();
+    request.destroy();
     await expect.poll(() => orders.watching.size).toBe(0);
   });
 });

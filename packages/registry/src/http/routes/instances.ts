@@ -5,14 +5,14 @@ import type { Load } from '../../metrics/host-budget.js';
 
 import type { Outcome } from '../../registry-api.js';
 import { sendOutcome, sendProblem } from '../exchange/problem.js';
-import { checkName, flagOf, listOf, namespaceOf, numberOf, peerOf, wordsOf } from '../exchange/request.js';
+import { checkName, flagOf, listOf, namespaceOf, numberOf, peerOf, enumOf } from '../exchange/request.js';
 import { sendShared } from '../exchange/response-coding.js';
 import { filtered, Views } from '../exchange/views.js';
 import type { Newest, ServiceQuestion } from '../exchange/views.js';
 import type { RouteContext } from '../route-context.js';
 
-const LONGEST_WAIT_MS = 60_000;
-/** How long a long poll may outlast its wait before its connection counts as idle. */
+const MAX_WAIT_MS = 60_000;
+/** Time by which a long poll may outlast its wait before its connection counts as idle. */
 const SLACK_MS = 10_000;
 
 /** Routes for people, scripts and other programs. */
@@ -26,12 +26,12 @@ export const peopleRoutes: FastifyPluginCallback<RouteContext> = (app, context, 
   });
 
   app.get<{ Params: { name: string } }>('/api/v1/services/:name', async (request, reply) => {
-    const asked = readQuery(request, request.params.name);
-    if (!asked.ok) return sendProblem(reply, asked.problem);
-    const query = asked.value;
+    const parsed = readQuery(request, request.params.name);
+    if (!parsed.ok) return sendProblem(reply, parsed.problem);
+    const query = parsed.value;
     if (query.waitMs > 0) {
-      const waited = await untilNews({ ...context, views }, query, { request, reply });
-      if (!waited.ok) return sendProblem(reply, waited.problem);
+      const change = await waitForChange({ ...context, views }, query, { request, reply });
+      if (!change.ok) return sendProblem(reply, change.problem);
       if (request.socket.destroyed) return reply.hijack();
     }
     if (query.withHeartbeats) {
@@ -53,8 +53,8 @@ export const peopleRoutes: FastifyPluginCallback<RouteContext> = (app, context, 
     const value: RegistryStatus = {
       ...answer.value,
       version: VERSION,
-      ...mannerOf(context),
-      ...conditionOf(context, answer.value),
+      ...accessOf(context),
+      ...diagnosisOf(context, answer.value),
       ...facts,
       visitor: authorization.visitorOf(request),
     };
@@ -67,12 +67,12 @@ export const peopleRoutes: FastifyPluginCallback<RouteContext> = (app, context, 
 const UNKNOWN_PROCESS: ProcessFacts = { files: null, container: null };
 
 /** The access control of the registry. */
-function mannerOf({ access, insecure, tls }: RouteContext): Pick<RegistryStatus, 'access' | 'insecure' | 'tls'> {
+function accessOf({ access, insecure, tls }: RouteContext): Pick<RegistryStatus, 'access' | 'insecure' | 'tls'> {
   return { access, insecure, tls: tls?.describe() ?? null };
 }
 
 /** Data for diagnosis. */
-function conditionOf(
+function diagnosisOf(
   { refused, host, endingTokens }: RouteContext,
   load: Load,
 ): Pick<RegistryStatus, 'refused' | 'host' | 'endingTokens'> {
@@ -95,11 +95,11 @@ function readQuery(request: FastifyRequest, name: string): Outcome<Query> {
   if (!service.ok) return service;
   const revision = numberOf(request, 'revision', Number.MAX_SAFE_INTEGER);
   if (!revision.ok) return revision;
-  const waitMs = numberOf(request, 'waitMs', LONGEST_WAIT_MS);
+  const waitMs = numberOf(request, 'waitMs', MAX_WAIT_MS);
   if (!waitMs.ok) return waitMs;
   const heartbeats = flagOf(request, 'heartbeats');
   if (!heartbeats.ok) return heartbeats;
-  const states = wordsOf(request, 'state', STATES);
+  const states = enumOf(request, 'state', STATES);
   if (!states.ok) return states;
   return {
     ok: true,
@@ -127,7 +127,7 @@ interface Exchange {
  * about another service nor a revision of another epoch can mislead. Refused if no further watcher is allowed, and
  * immediately if the caller's token or certificate is no longer valid.
  */
-async function untilNews(
+async function waitForChange(
   context: RouteContext & { readonly views: Views },
   { namespace, name, revision, waitMs }: Query,
   { request, reply }: Exchange,
@@ -136,14 +136,14 @@ async function untilNews(
   const response = reply.raw;
   const known = views.newest(namespace, name);
   if (!known.ok || isNewer(known.value, revision)) return NOTHING;
-  const over = new AbortController();
-  const wake = (): void => over.abort();
+  const abort = new AbortController();
+  const wake = (): void => abort.abort();
   let isClosing = false;
   const endNow = (): void => {
     isClosing = true;
     wake();
   };
-  const look = (): void => {
+  const check = (): void => {
     const now = views.newest(namespace, name);
     if (!now.ok || isNewer(now.value, revision)) wake();
   };
@@ -151,24 +151,24 @@ async function untilNews(
   const cursor = { epoch, revision: at };
   const peer = peerOf(request).address;
   const order = { namespace, services: [name], resume: [name], cursor, line: null, peer };
-  const watching = registry.watch(order, { flush: look, beat() {}, backlog: () => 0, end: wake });
+  const watching = registry.watch(order, { flush: check, beat() {}, backlog: () => 0, end: wake });
   if (!watching.ok) return watching;
   response.socket?.setTimeout(waitMs + SLACK_MS);
   response.once('close', wake);
   lasting.add(endNow);
-  const letGo = authorization.hold(request, watching.value, wake);
-  await sleep(time, waitMs, { signal: over.signal, background: true });
+  const release = authorization.track(request, watching.value, wake);
+  await sleep(time, waitMs, { signal: abort.signal, background: true });
   response.off('close', wake);
   lasting.delete(endNow);
-  letGo();
+  release();
   watching.value.closed();
   // one change wakes thousands
   if (!isClosing && !response.destroyed) await queue.turn(request);
-  return rejudged(context, request);
+  return recheck(context, request);
 }
 
 /** A waiting client may have lost its right to the answer. */
-function rejudged({ authorization, tls }: RouteContext, request: FastifyRequest): Outcome<null> {
+function recheck({ authorization, tls }: RouteContext, request: FastifyRequest): Outcome<null> {
   const { socket } = request;
   if (tls?.isRetired(socket) === true) {
     // its identity is not trusted any more: the client has to connect again
@@ -181,5 +181,5 @@ function rejudged({ authorization, tls }: RouteContext, request: FastifyRequest)
 
 const NOTHING = { ok: true, value: null } as const;
 
-/** Lower than what the caller knows is news too: the registry began a new epoch. */
+/** A lower revision than the caller's is a change, too: the registry began a new epoch. */
 const isNewer = ({ revision, changed }: Newest, known: number): boolean => revision < known || changed > known;

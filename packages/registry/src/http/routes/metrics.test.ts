@@ -1,7 +1,7 @@
 import { memoryMeter } from '@rollcall/core/testing';
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { RegistryMetrics } from '../../metrics/registry-metrics.js';
-import { SECOND, World } from '../../registry.fixture.js';
+import { SECOND, RegistryFixture } from '../../registry.fixture.js';
 import { Registry } from '../../registry.js';
 import { startTestRegistry } from '../../testing.js';
 import { serveRegistry } from '../server.js';
@@ -104,10 +104,10 @@ describe('GET /metrics', () => {
   });
 
   it('reports for a registry that is not ready only that, and the expiry of its certificate', async () => {
-    const { registry } = new World();
+    const { registry } = new RegistryFixture();
     const metrics = new RegistryMetrics();
     onTestFinished(() => metrics.close());
-    await metrics.look({ registry, server: null, tls: { describe: () => ({ expiresAt: 1_800_000_000_500 }) } });
+    await metrics.refresh({ registry, server: null, tls: { describe: () => ({ expiresAt: 1_800_000_000_500 }) } });
     const samples = samplesOf(metrics.text('text'));
     expect(samples.get('rollcall_registry_ready')).toBe(0);
     expect(samples.get(name('certificate_expiry_timestamp_seconds'))).toBe(1_800_000_000.5);
@@ -116,30 +116,30 @@ describe('GET /metrics', () => {
 
   it('reports to a meter that was passed in by itself, as long as it is open', async () => {
     const meter = memoryMeter();
-    const world = new World();
-    const metrics = new RegistryMetrics({ meter, time: world.time });
-    metrics.follow({ registry: world.registry, server: null });
+    const fixture = new RegistryFixture();
+    const metrics = new RegistryMetrics({ meter, time: fixture.time });
+    metrics.follow({ registry: fixture.registry, server: null });
     const until = (ready: number, timers: number): Promise<void> =>
       vi.waitFor(() => {
         expect(meter.values(name('ready'))).toEqual([ready]);
-        expect(world.time.pending().background).toBe(timers);
+        expect(fixture.time.pending().background).toBe(timers);
       });
     await until(0, 1);
-    await world.registry.start();
-    const own = world.time.pending().background;
-    world.time.advance(SECOND);
+    await fixture.registry.start();
+    const own = fixture.time.pending().background;
+    fixture.time.advance(SECOND);
     await until(1, own);
     metrics.close();
-    expect(world.time.pending().background).toBe(own - 1);
-    await world.registry.close();
+    expect(fixture.time.pending().background).toBe(own - 1);
+    await fixture.registry.close();
   });
 
   it('serves an engine that was created elsewhere', async () => {
-    const world = await World.started();
-    const server = await serveRegistry({ registry: world.registry, port: 0 });
-    expect(world.registry).toBeInstanceOf(Registry);
+    const fixture = await RegistryFixture.start();
+    const server = await serveRegistry({ registry: fixture.registry, port: 0 });
+    expect(fixture.registry).toBeInstanceOf(Registry);
     expect((await sample(server.url)).get('rollcall_registry_ready')).toBe(1);
     await server.close();
-    await world.registry.close();
+    await fixture.registry.close();
   });
 });

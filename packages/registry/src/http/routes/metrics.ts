@@ -13,9 +13,9 @@ const TYPES: Readonly<Record<ExpositionFormat, string>> = {
 /** The metrics, for Prometheus. */
 export const metricsRoutes: FastifyPluginCallback<RouteContext> = (app, context, done) => {
   const { registry, tls = null, metrics = new RegistryMetrics({ time: context.time }) } = context;
-  const scene = { registry, server: app.server, tls };
+  const source = { registry, server: app.server, tls };
   app.addHook('onReady', (ready) => {
-    metrics.follow(scene);
+    metrics.follow(source);
     ready();
   });
   app.addHook('onClose', (_app, closed) => {
@@ -25,7 +25,7 @@ export const metricsRoutes: FastifyPluginCallback<RouteContext> = (app, context,
 
   app.get('/metrics', async (request, reply) => {
     const format = formatFor(request.headers.accept);
-    await metrics.look(scene);
+    await metrics.refresh(source);
     return reply.type(TYPES[format]).send(metrics.text(format));
   });
 
@@ -34,16 +34,16 @@ export const metricsRoutes: FastifyPluginCallback<RouteContext> = (app, context,
 
 /** OpenMetrics for clients that accept it at least as gladly as text; else text. */
 export function formatFor(accept = ''): ExpositionFormat {
-  const likes = { openmetrics: 0, text: 0 };
+  const qualities = { openmetrics: 0, text: 0 };
   for (const part of accept.split(',')) {
     const [type = '', ...parameters] = part.split(';').map((word) => word.trim().toLowerCase());
-    const liking = Number(parameters.find((word) => word.startsWith('q='))?.slice(2) ?? 1);
+    const quality = Number(parameters.find((word) => word.startsWith('q='))?.slice(2) ?? 1);
     const version = parameters.find((word) => word.startsWith('version='))?.slice(8) ?? '1.0.0';
     if (type === 'application/openmetrics-text' && version === '1.0.0')
-      likes.openmetrics = Math.max(likes.openmetrics, liking);
-    if (type === 'text/plain') likes.text = Math.max(likes.text, liking);
+      qualities.openmetrics = Math.max(qualities.openmetrics, quality);
+    if (type === 'text/plain') qualities.text = Math.max(qualities.text, quality);
   }
-  return likes.openmetrics > 0 && likes.openmetrics >= likes.text ? 'openmetrics' : 'text';
+  return qualities.openmetrics > 0 && qualities.openmetrics >= qualities.text ? 'openmetrics' : 'text';
 }
 
 /** Counts the responses of Fastify: each refusal by its code, and the outcomes of registrations. */

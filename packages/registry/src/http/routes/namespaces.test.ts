@@ -35,7 +35,7 @@ it.each([
   ['stock?namespace=nope', 'There is no namespace nope now; there are default, staging, test.'],
   ['stock', 'Check the name; an instance that was removed registers again with the same id and secret.'],
   ['stock?namespace=*', 'Check the name; an instance that was removed registers again with the same id and secret.'],
-])('GET /api/v1/services/%s is not found, and the fix says where to look', async (path, fix) => {
+])('answers GET /api/v1/services/%s with 404 and a fix that names the namespace', async (path, fix) => {
   const answer = await fetch(`${registry.url}/api/v1/services/${path}`);
   expect(answer.status).toBe(404);
   expect(await answer.json()).toMatchObject({ code: 'NOT_FOUND', fix });

@@ -1,7 +1,7 @@
 import type { onSendHookHandler } from 'fastify';
 import { Audit } from '../../access/audit.js';
 import { permissionOf } from '../../access/permissions.js';
-import { aboutOf, OPEN_ENTRANCE } from '../access/authorization.js';
+import { auditDetails, OPEN_ENTRANCE } from '../access/authorization.js';
 import { peerOf, secretOf } from '../exchange/request.js';
 import type { RouteContext } from '../route-context.js';
 
@@ -9,7 +9,7 @@ import type { RouteContext } from '../route-context.js';
  * The access log of a registry without access control: Fastify's hook `onSend`, which logs the actions of operators
  * and, with `insecure`, all actions with their sources.
  */
-export function openDeeds(context: Pick<RouteContext, 'insecure' | 'log' | 'time'>): onSendHookHandler {
+export function openAccessLog(context: Pick<RouteContext, 'insecure' | 'log' | 'time'>): onSendHookHandler {
   const audit = new Audit(context);
   return (request, reply, payload, done) => {
     const { method, url, routeOptions } = request;
@@ -21,7 +21,7 @@ export function openDeeds(context: Pick<RouteContext, 'insecure' | 'log' | 'time
       const who = isByInstance ? 'the instance itself' : isByOperator ? 'an operator' : 'anonymous';
       const what = `${method} ${url.split('?', 1)[0] ?? ''}`;
       if (context.insecure || who === 'an operator') {
-        audit.acted({ who, from: peerOf(request).address, what, about: aboutOf(request, true), status });
+        audit.acted({ who, from: peerOf(request).address, what, about: auditDetails(request, true), status });
       }
     }
     done(null, payload);

@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify';
 import { afterEach, describe, expect, it } from 'vitest';
-import { SECRET, value, World } from '../../registry.fixture.js';
+import { SECRET, value, RegistryFixture } from '../../registry.fixture.js';
 import { isOperator } from '../exchange/request.js';
 import { serveRegistry } from '../server.js';
 import type { RegistryServer } from '../server.js';
@@ -13,7 +13,7 @@ afterEach(async () => {
 const OPERATOR = { 'x-rollcall-operator': '1' };
 
 interface Served {
-  readonly world: World;
+  readonly fixture: RegistryFixture;
   readonly get: (path: string) => Promise<{ readonly status: number; readonly body: any }>;
   /** Removes `orders-1`; resolves with the status. */
   readonly remove: (query: string) => Promise<number>;
@@ -27,9 +27,9 @@ interface Served {
 
 /** A registry with one instance, `orders-1`, on a port of its own. */
 async function serve(): Promise<Served> {
-  const world = await World.started();
-  await world.healthy('orders-1', 3001);
-  const server = await serveRegistry({ registry: world.registry, port: 0 });
+  const fixture = await RegistryFixture.start();
+  await fixture.registerHealthy('orders-1', 3001);
+  const server = await serveRegistry({ registry: fixture.registry, port: 0 });
   open.push(server);
   const ask = async (path: string, init: RequestInit = {}): Promise<{ status: number; body: any }> => {
     const answer = await fetch(`${server.url}/api/v1/${path}`, init);
@@ -45,13 +45,13 @@ async function serve(): Promise<Served> {
     (await fetch(`${server.url}/api/v1/${path}`, { method: 'POST', headers })).status;
   const remove: Served['remove'] = async (query) =>
     (await fetch(`${server.url}/api/v1/instances/orders-1${query}`, { method: 'DELETE', headers: OPERATOR })).status;
-  return { world, get: (path) => ask(path), post, patch, remove };
+  return { fixture, get: (path) => ask(path), post, patch, remove };
 }
 
 describe('PATCH /api/v1/instances/{id}', () => {
   it('is answered with the changed record', async () => {
-    const { world, get, patch } = await serve();
-    const untilMs = world.time.wall() + 60_000;
+    const { fixture, get, patch } = await serve();
+    const untilMs = fixture.time.wall() + 60_000;
     const answer = await patch('orders-1', { admin: 'MAINTENANCE', metadata: { lane: 'a' }, reason: 'cable', untilMs });
     expect(answer).toMatchObject({
       status: 200,
@@ -68,13 +68,13 @@ describe('PATCH /api/v1/instances/{id}', () => {
   });
 
   it('requires the operator header, which a foreign web page cannot send', async () => {
-    const { world, patch } = await serve();
+    const { fixture, patch } = await serve();
     expect(await patch('orders-1', { weight: 1 }, {})).toMatchObject({ status: 403, body: { code: 'FORBIDDEN' } });
     const secret = { authorization: `Bearer ${SECRET}` };
     expect((await patch('orders-1', { weight: 1 }, secret)).status).toBe(403);
     const page = { ...OPERATOR, origin: 'http://evil.example' };
     expect(await patch('orders-1', { weight: 1 }, page)).toMatchObject({ status: 403, body: { code: 'FORBIDDEN' } });
-    expect(world.record('orders-1').weight).toBe(100);
+    expect(fixture.record('orders-1').weight).toBe(100);
   });
 
   it.each([
@@ -116,33 +116,33 @@ describe('PATCH /api/v1/instances/{id}', () => {
   });
 
   it('refuses changes of an instance that is unknown, removed or leaving', async () => {
-    const { world, patch } = await serve();
+    const { fixture, patch } = await serve();
     expect(await patch('nobody', { weight: 1 })).toMatchObject({ status: 404, body: { code: 'NOT_FOUND' } });
-    value(await world.registry.drain('orders-1', SECRET, {}));
+    value(await fixture.registry.drain('orders-1', SECRET, {}));
     expect(await patch('orders-1', { weight: 1 })).toMatchObject({ status: 409, body: { code: 'LEAVING' } });
-    value(await world.registry.leave('orders-1', { secret: SECRET }));
+    value(await fixture.registry.leave('orders-1', { secret: SECRET }));
     expect(await patch('orders-1', { weight: 1 })).toMatchObject({ status: 410, body: { code: 'ENDED' } });
   });
 });
 
 describe('POST /api/v1/instances/{id}/call', () => {
   it('probes the instance now, for operators', async () => {
-    const { world, post } = await serve();
+    const { fixture, post } = await serve();
     expect(await post('instances/orders-1/call', {})).toBe(403);
     expect(await post('instances/nobody/call', OPERATOR)).toBe(404);
-    const before = world.town.calls.length;
+    const before = fixture.network.calls.length;
     expect(await post('instances/orders-1/call', OPERATOR)).toBe(202);
-    await world.time.advanceBy(1);
-    expect(world.town.calls.length).toBe(before + 1);
+    await fixture.time.advanceBy(1);
+    expect(fixture.network.calls.length).toBe(before + 1);
   });
 });
 
 describe('DELETE /api/v1/instances/{id}', () => {
   it('reports the reason of the operator afterwards', async () => {
-    const { world, get, remove } = await serve();
+    const { fixture, get, remove } = await serve();
     expect(await remove(`?reason=${'x'.repeat(201)}`)).toBe(400);
     expect(await remove('?reason=two%0Alines')).toBe(400);
-    expect(value(world.registry.instance('orders-1')).state).toBe('HEALTHY');
+    expect(value(fixture.registry.instance('orders-1')).state).toBe('HEALTHY');
     expect(await remove('?reason=leaked%20token')).toBe(204);
     const why = { code: 'OPERATOR', text: 'removed by an operator: leaked token' };
     expect((await get('services/orders')).body.removed).toMatchObject([{ id: 'orders-1', reason: why }]);
@@ -174,9 +174,9 @@ describe('the heartbeats', () => {
 
 describe('the history', () => {
   it('is readable for one instance, also when it is gone', async () => {
-    const { world, get, patch } = await serve();
+    const { fixture, get, patch } = await serve();
     await patch('orders-1', { admin: 'DRAINING', reason: 'move' });
-    value(await world.registry.leave('orders-1', { secret: SECRET }));
+    value(await fixture.registry.leave('orders-1', { secret: SECRET }));
     const { status, body } = await get('instances/orders-1/timeline');
     expect([status, body.id, body.since]).toEqual([200, 'orders-1', expect.any(Number)]);
     expect(body.events.map(({ kind, by }: any) => `${kind} by ${by}`)).toEqual([
@@ -202,10 +202,10 @@ describe('the history', () => {
   });
 
   it('is readable for all, in pages and with filters', async () => {
-    const { world, get } = await serve();
-    value(await world.register('stock-1', 3002, { service: 'stock', namespace: 'shop' }));
+    const { fixture, get } = await serve();
+    value(await fixture.register('stock-1', 3002, { service: 'stock', namespace: 'shop' }));
     const all = (await get('events?namespace=*')).body;
-    expect(all).toMatchObject({ epoch: world.registry.epoch, last: 4, more: false, missed: 0 });
+    expect(all).toMatchObject({ epoch: fixture.registry.epoch, last: 4, more: false, missed: 0 });
     expect(all.events.map(({ seq }: any) => seq)).toEqual([1, 2, 3, 4]);
     const part = (await get('events?namespace=*&after=1&limit=2')).body;
     expect(part).toMatchObject({ last: 3, more: true, events: [{ seq: 2 }, { seq: 3 }] });

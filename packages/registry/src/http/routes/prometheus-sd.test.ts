@@ -1,14 +1,14 @@
 import { sampleInstance } from '@rollcall/core/testing';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { SECOND, SECRET, World } from '../../registry.fixture.js';
+import { SECOND, SECRET, RegistryFixture } from '../../registry.fixture.js';
 import { serveRegistry } from '../server.js';
 import { groupOf } from './prometheus-sd.js';
 
 const http = { protocol: 'http', host: '10.0.0.5', port: 3000, tls: false } as const;
 const tcp = { protocol: 'tcp', host: '10.0.0.6', port: 3001, tls: false } as const;
 
-const targetOf = (but: Parameters<typeof sampleInstance>[0], key: string | null = null): string | undefined =>
-  groupOf(sampleInstance(but), key)?.targets[0];
+const targetOf = (overrides: Parameters<typeof sampleInstance>[0], key: string | null = null): string | undefined =>
+  groupOf(sampleInstance(overrides), key)?.targets[0];
 
 const kindOf = (metadata: Record<string, string>, key: string | null = null): string | undefined =>
   groupOf(sampleInstance({ endpoints: [http], metadata }), key)?.labels['__meta_rollcall_metrics'];
@@ -60,11 +60,13 @@ describe('the scrape target of an instance', () => {
   });
 });
 
-async function served(world: World): Promise<(query?: string) => Promise<{ status: number; body: unknown }>> {
-  const server = await serveRegistry({ registry: world.registry, port: 0 });
+async function served(
+  fixture: RegistryFixture,
+): Promise<(query?: string) => Promise<{ status: number; body: unknown }>> {
+  const server = await serveRegistry({ registry: fixture.registry, port: 0 });
   onTestFinished(async () => {
     await server.close();
-    await world.registry.close();
+    await fixture.registry.close();
   });
   return async (query = '') => {
     const answer = await fetch(`${server.url}/sd/prometheus${query}`);
@@ -75,27 +77,27 @@ async function served(world: World): Promise<(query?: string) => Promise<{ statu
 
 describe('GET /sd/prometheus', () => {
   it('answers with an error, never with an empty list, until the registry is settled', async () => {
-    const world = new World();
-    const ask = await served(world);
+    const fixture = new RegistryFixture();
+    const ask = await served(fixture);
     expect(await ask()).toMatchObject({ status: 503, body: { code: 'NOT_READY' } });
-    await world.registry.start();
+    await fixture.registry.start();
     expect(await ask()).toMatchObject({ status: 503, body: { code: 'NOT_READY' } });
-    world.time.advance(11 * SECOND);
+    fixture.time.advance(11 * SECOND);
     expect(await ask()).toEqual({ status: 200, body: [] });
   });
 
   it('lists the instances of all services, or of the requested ones', async () => {
-    const world = await World.started();
-    const ask = await served(world);
+    const fixture = await RegistryFixture.start();
+    const ask = await served(fixture);
     const metadata = { 'rollcall.metrics': '9464' };
     for (const [id, service, port] of [
       ['a-1', 'a', 3001],
       ['b-1', 'b', 3002],
     ] as const) {
-      world.moveIn(id, port);
-      expect(await world.register(id, port, { service, metadata, secret: SECRET })).toMatchObject({ ok: true });
+      fixture.addService(id, port);
+      expect(await fixture.register(id, port, { service, metadata, secret: SECRET })).toMatchObject({ ok: true });
     }
-    world.time.advance(11 * SECOND);
+    fixture.time.advance(11 * SECOND);
     const all = await ask();
     expect(all.body).toMatchObject([
       { targets: ['10.0.0.5:9464'], labels: { __meta_rollcall_instance: 'a-1', __meta_rollcall_state: 'HEALTHY' } },

@@ -33,9 +33,9 @@ export interface TargetGroup {
  */
 export const prometheusRoutes: FastifyPluginCallback<RouteContext> = (app, { registry }, done) => {
   app.get('/sd/prometheus', (request, reply) => {
-    const asked = readQuery(request);
-    if (!asked.ok) return sendProblem(reply, asked.problem);
-    const found = groupsOf(registry, asked.value);
+    const query = readQuery(request);
+    if (!query.ok) return sendProblem(reply, query.problem);
+    const found = groupsOf(registry, query.value);
     if (!found.ok) return sendProblem(reply, found.problem);
     return reply.type(JSON_TYPE).send(JSON.stringify(found.value));
   });
@@ -54,21 +54,21 @@ function readQuery(request: FastifyRequest): Outcome<Query> {
   return { ok: true, value: { namespace: namespace.value, services: services.value, key } };
 }
 
-function groupsOf(registry: RegistryApi, asked: Query): Outcome<readonly TargetGroup[]> {
+function groupsOf(registry: RegistryApi, query: Query): Outcome<readonly TargetGroup[]> {
   const about = registry.describe();
   if (!about.ok) return about;
-  const summaries = registry.services(asked.namespace);
+  const summaries = registry.services(query.namespace);
   if (!summaries.ok) return summaries;
   if (!about.value.settled) return NOT_SETTLED;
   const wants = (name: string): boolean =>
-    asked.services.length === 0 || asked.services.includes('*') || asked.services.includes(name);
+    query.services.length === 0 || query.services.includes('*') || query.services.includes(name);
   const groups = summaries.value.services
     .filter(({ name }) => wants(name))
     .flatMap(({ namespace, name }) => {
       const found = registry.service(namespace, name);
       return found.ok ? found.value.instances : [];
     })
-    .map((instance) => groupOf(instance, asked.key));
+    .map((instance) => groupOf(instance, query.key));
   return { ok: true, value: groups.filter((group) => group !== null) };
 }
 
@@ -92,8 +92,8 @@ interface Place {
 export function groupOf(instance: Instance, key: string | null): TargetGroup | null {
   const http = instance.endpoints.find(({ protocol }) => protocol === 'http');
   const announced = instance.metadata[key ?? METRICS_KEY];
-  const isTold = announced !== undefined || key !== null;
-  const place = isTold ? placeIn(announced ?? '') : http === undefined ? null : { port: http.port, path: '' };
+  const isAnnounced = announced !== undefined || key !== null;
+  const place = isAnnounced ? placeIn(announced ?? '') : http === undefined ? null : { port: http.port, path: '' };
   // it is scraped at its registered host, whatever it declares: no instance can point Prometheus at another host
   const endpoint = http ?? instance.endpoints[0];
   if (place === null || endpoint === undefined) return null;
@@ -109,7 +109,7 @@ export function groupOf(instance: Instance, key: string | null): TargetGroup | n
       __meta_rollcall_zone: instance.zone,
       __meta_rollcall_state: instance.state,
       // many HTTP services have no metrics: a relabel rule keeps those that announce them
-      __meta_rollcall_metrics: isTold ? 'announced' : 'assumed',
+      __meta_rollcall_metrics: isAnnounced ? 'announced' : 'assumed',
       ...(place.path === '' ? {} : { __metrics_path__: place.path }),
       ...(isTls ? { __scheme__: 'https' } : {}),
     },

@@ -32,7 +32,7 @@ interface Watched {
   readonly wasClosedByPeer: () => boolean;
 }
 
-/** A registry of which only the feed is asked: it hands each watcher to the test. */
+/** A registry that only serves its feed, and passes each watcher to the test. */
 async function serve(
   answer?: Outcome<Watcher>,
 ): Promise<{ server: RegistryServer; time: ManualTime; next: () => Promise<Watched> }> {
@@ -58,7 +58,7 @@ async function open(url: string, headers: Record<string, string> = {}): Promise<
   return response;
 }
 
-/** A watcher that reads nothing until it is asked to. */
+/** A watcher that reads only on request. */
 async function openRaw(server: RegistryServer): Promise<Socket> {
   const socket = connect(server.port, '127.0.0.1');
   streams.push(socket);

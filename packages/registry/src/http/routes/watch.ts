@@ -12,12 +12,12 @@ import { listOf, namesOf, namespaceOf, numberOf, peerOf } from '../exchange/requ
 import { SECURITY_HEADERS } from '../exchange/security-headers.js';
 import type { RouteContext } from '../route-context.js';
 
-/** How long a stream that was ended may take to hand over its last bytes. */
+/** Time that an ended stream has to hand over its last bytes. */
 const CLOSE_TIMEOUT_MS = 1000;
 /**
  * The shortest silence that a client may request, ms: more frequent signs of life would cost more than they are worth.
  */
-const LEAST_BEAT_MS = 1_000;
+const MIN_BEAT_MS = 1_000;
 
 const HEADERS = {
   'content-type': 'text/event-stream; charset=utf-8',
@@ -80,8 +80,8 @@ function orderOf(request: FastifyRequest, secret: Proof): Outcome<WatchOrder> {
 /** The longest silence that the watcher asks for; null: it asks for none. */
 function beatMsOf(request: FastifyRequest): Outcome<number | null> {
   const beatMs = numberOf(request, 'beatMs', BEAT_MS);
-  if (!beatMs.ok || beatMs.value === null || beatMs.value >= LEAST_BEAT_MS) return beatMs;
-  const allowed = `a whole number from ${LEAST_BEAT_MS} to ${BEAT_MS}`;
+  if (!beatMs.ok || beatMs.value === null || beatMs.value >= MIN_BEAT_MS) return beatMs;
+  const allowed = `a whole number from ${MIN_BEAT_MS} to ${BEAT_MS}`;
   return { ok: false, problem: flawed('beatMs', String(beatMs.value), allowed) };
 }
 
@@ -114,7 +114,7 @@ function openStream(context: RouteContext, order: WatchOrder, stream: EventStrea
     ...(value.services === undefined ? {} : { 'rollcall-services': String(value.services) }),
     ...(order.beatMs === undefined ? {} : { 'rollcall-beat-ms': String(order.beatMs) }),
   };
-  stream.open({ facts, onPeerClosed: () => value.closed(), release: context.authorization.hold(request, value, cut) });
+  stream.open({ facts, onPeerClosed: () => value.closed(), release: context.authorization.track(request, value, cut) });
 }
 
 interface Opening {

@@ -87,13 +87,13 @@ function itReportsFailures(bench: Bench): void {
   it('is closed when the connection ends without an answer', async () => {
     const { outcome, visit } = await bench.call();
     visit.socket.end();
-    expect(await outcome).toMatchObject({ kind: 'closed', text: bench.saysWhere() });
+    expect(await outcome).toMatchObject({ kind: 'closed', text: bench.textWithAddress() });
   });
 
   it('is closed when the connection is reset, as a dying process does', async () => {
     const { outcome, visit } = await bench.call();
     visit.socket.resetAndDestroy();
-    expect(await outcome).toMatchObject({ kind: 'closed', text: bench.saysWhere('ECONNRESET') });
+    expect(await outcome).toMatchObject({ kind: 'closed', text: bench.textWithAddress('ECONNRESET') });
   });
 
   it('is closed when the answer breaks off', async () => {
@@ -102,7 +102,7 @@ function itReportsFailures(bench: Bench): void {
     expect(await outcome).toMatchObject({ kind: 'closed' });
   });
 
-  it('is a failure when something else answers, whose text is not repeated', async () => {
+  it('is a failure when another program answers, and does not repeat its text', async () => {
     const { outcome, visit } = await bench.call();
     visit.socket.end('220 secret-banner ESMTP\r\n\r\n');
     const { kind, text } = textOf(await outcome);
@@ -134,7 +134,7 @@ function itTimesOut(bench: Bench): void {
     await bench.time.advanceBy(1);
     expect(await outcome).toEqual({
       kind: 'failed',
-      text: bench.saysWhere('no answer within 2000 ms'),
+      text: bench.textWithAddress('no answer within 2000 ms'),
       ms: TIMEOUT_MS,
     });
   });
@@ -250,7 +250,7 @@ class Bench {
   }
 
   /** Matches a text that names the address. */
-  saysWhere(what = ''): unknown {
+  textWithAddress(what = ''): unknown {
     return expect.stringMatching(new RegExp(`${what}.*127\\.0\\.0\\.1:${this.#port}`));
   }
 

@@ -49,10 +49,10 @@ const LINGER_MS = 2_000;
 const NOTHING: Buffer = Buffer.alloc(0);
 
 /**
- * `asked`: an answer is awaited. `settled`: the outcome is reported, the peer has yet to close. `parked`: kept for the
+ * `awaiting`: an answer is due. `settled`: the outcome is reported, the peer has yet to close. `parked`: kept for the
  * next question. `left`: this side has closed.
  */
-type Stage = 'asked' | 'settled' | 'parked' | 'left';
+type Stage = 'awaiting' | 'settled' | 'parked' | 'left';
 
 /** A connection and the questions sent over it, one at a time. A plain one may be opened again once it has closed. */
 export class Conversation extends Alarm {
@@ -126,7 +126,7 @@ export class Conversation extends Alarm {
   }
 
   override ring(): void {
-    if (this.#stage === 'asked') this.#onTimeout();
+    if (this.#stage === 'awaiting') this.#onTimeout();
     else if (this.#stage === 'settled') this.#leave();
     else this.#socket?.destroy();
   }
@@ -134,7 +134,7 @@ export class Conversation extends Alarm {
   #begin(question: Question, onOutcome: OnOutcome): void {
     this.#question = question;
     this.#onOutcome = onOutcome;
-    this.#stage = 'asked';
+    this.#stage = 'awaiting';
     this.#reader = this.#context.dialect.reader(question.nonce);
     this.#size = 0;
     this.#startedAt = this.#context.time.now();
@@ -160,7 +160,7 @@ export class Conversation extends Alarm {
     if (this.#size > maxBytes) {
       this.#onAnswer({ nonsense: `answers with more than ${maxBytes} bytes` });
       this.#socket?.destroy();
-    } else if (this.#stage === 'asked') {
+    } else if (this.#stage === 'awaiting') {
       this.#onPart(bytes);
     } else if (this.#stage === 'parked') {
       this.#unpark(); // a peer that sends unrequested bytes is not used again
@@ -188,7 +188,7 @@ export class Conversation extends Alarm {
   }
 
   #onAnswer(answer: Answer): void {
-    if (this.#stage !== 'asked') return;
+    if (this.#stage !== 'awaiting') return;
     const isAnswered = !('nonsense' in answer);
     this.#settle(
       isAnswered ? { kind: 'answered', ...answer } : { kind: 'failed', text: this.#addressed(answer.nonsense) },
@@ -199,7 +199,7 @@ export class Conversation extends Alarm {
 
   /** The peer closed its side. */
   #onEnd(): void {
-    if (this.#stage !== 'asked') return;
+    if (this.#stage !== 'awaiting') return;
     const answer = this.#reader?.read(this.#received.subarray(0, this.#size), true) ?? null;
     if (answer === null)
       this.#settle({ kind: 'closed', text: this.#addressed('accepts and closes without an answer') });
@@ -264,7 +264,7 @@ export class Conversation extends Alarm {
   }
 
   #settle(outcome: WithoutMs<ProbeOutcome>): void {
-    if (this.#stage !== 'asked') return;
+    if (this.#stage !== 'awaiting') return;
     this.#stage = 'settled';
     this.#context.alarms.clear(this);
     // free the memory: thousands of connections may be parked

@@ -4,7 +4,7 @@ import type { HeartbeatAnswer, HeartbeatCall } from '@rollcall/core';
 /** A complete response: an answer to Heartbeat-1, or why it is not one. No other part of it is repeated. */
 export type Answer = HeartbeatAnswer | { readonly nonsense: string };
 
-/** How one protocol reads answers. */
+/** The parser of the answers of one protocol. */
 export interface Dialect {
   /** Maximum size of an answer. */
   readonly maxBytes: number;

@@ -156,7 +156,7 @@ describe('GrpcCaller', () => {
     ['another HTTP status', (stream: ServerHttp2Stream) => stream.respond({ ':status': 503 }, { endStream: true })],
     ['a reset', (stream: ServerHttp2Stream) => stream.close(7)],
     ['no status at all', (stream: ServerHttp2Stream) => stream.respond({ ':status': 200 }, { endStream: true })],
-  ])('takes %s for no answer', async (_what, handler) => {
+  ])('does not accept %s as an answer', async (_what, handler) => {
     expect(await callServer(handler)).toMatchObject({ kind: 'failed' });
   });
 });
@@ -167,7 +167,7 @@ describe('a header block', () => {
     ['an index that there cannot be', [0x80]],
     ['a string that is longer than the block', [0x00, 0x05, 0x61]],
     ['a number without end', [0xff, 0xff, 0xff, 0xff, 0xff, 0xff]],
-  ])('with %s is none', (_what, bytes) => {
+  ])('is invalid with %s', (_what, bytes) => {
     expect(readFields(Buffer.from(bytes))).toBeNull();
   });
 });

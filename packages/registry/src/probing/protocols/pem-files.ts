@@ -4,7 +4,7 @@ import { createSecureContext } from 'node:tls';
 import type { SecureContext } from 'node:tls';
 import type { Pem } from '@rollcall/core';
 
-/** How the `Credentials` of core read files here. */
+/** Reads the files of the `Credentials` of core. */
 export const PEM_FILES = { stamp: stampOf, read: (path: string): string => readFileSync(path, 'utf8') } as const;
 
 /** Identifies the version of the file behind all links: a mounted secret is changed by changing a link. */

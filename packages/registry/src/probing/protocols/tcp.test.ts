@@ -51,7 +51,7 @@ async function callAnsweredWith(...frames: readonly unknown[]): Promise<unknown>
 describe('TcpCaller', () => {
   const id = heartbeatCall.nonce;
 
-  it('fails for an application without Rollcall, and says so', async () => {
+  it('fails for an application without Rollcall, and reports that', async () => {
     const err = 'There is no matching message handler defined in the remote service.';
     expect(await callAnsweredWith({ id, status: 'error', err })).toMatchObject({
       kind: 'failed',
@@ -70,7 +70,7 @@ describe('TcpCaller', () => {
     ['no instance', { nonce: id }],
     ['an instance that is no id', { instance: '<b>', nonce: id }],
     ['a nonce that is none', { instance: 'orders-1', nonce: 7 }],
-  ])('takes %s for no answer', async (_what, response) => {
+  ])('does not accept %s as an answer', async (_what, response) => {
     expect(await callAnsweredWith({ id, response, isDisposed: true })).toMatchObject({ kind: 'failed' });
   });
 

@@ -57,7 +57,7 @@ export interface Following {
   stop(): void;
 }
 
-/** Why a membership is over: `left` by its owner, or `lost` because its lease has ended in the store. */
+/** The end of a membership: `left` by its owner, or `lost` because its lease has ended in the store. */
 export type MembershipEnd = 'left' | 'lost';
 
 /** A key with a lease that is kept alive. */

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Change, Following, GuardedWrite, Item, ClusterStore } from './cluster-store.js';
 
-/** How the suite reaches one implementation. */
-export interface ClusterStoreWorld {
-  /** A connection of its own to the same data, which a test closes or the world does. */
+/** The access of the suite to one implementation. */
+export interface ClusterStoreFixture {
+  /** Opens another connection to the same data, which the test or the fixture closes. */
   open(): Promise<ClusterStore>;
   /** Lets this much time pass, ms. */
   pass(ms: number): Promise<void>;
@@ -17,7 +17,7 @@ export interface ClusterStoreWorld {
 const POLL_MS = 20;
 const TRIES = 1_000;
 
-/** Everything that one follower was sent. */
+/** Records everything that one follower receives. */
 class Recorder {
   readonly revisions: number[] = [];
   readonly view = new Map<string, Item>();
@@ -55,16 +55,16 @@ const put = (key: string, value: string, guards: GuardedWrite['guards'] = []): G
 });
 
 /** The contract of every `ClusterStore`. `make` is called once. */
-export function describeClusterStore(name: string, make: () => Promise<ClusterStoreWorld>): void {
+export function describeClusterStore(name: string, make: () => Promise<ClusterStoreFixture>): void {
   describe(`the contract of a shared store: ${name}`, () => {
-    let world: ClusterStoreWorld;
+    let fixture: ClusterStoreFixture;
     let store: ClusterStore;
     beforeAll(async () => {
-      world = await make();
+      fixture = await make();
     });
-    afterAll(() => world?.close());
+    afterAll(() => fixture?.close());
     beforeEach(async () => {
-      store = await world.open();
+      store = await fixture.open();
       const { items } = await store.list();
       for (let at = 0; at < items.length; at += 100) {
         const deletes = items.slice(at, at + 100).map(({ key }) => key);
@@ -73,27 +73,27 @@ export function describeClusterStore(name: string, make: () => Promise<ClusterSt
     });
 
     const until = async (isTrue: () => boolean): Promise<void> => {
-      for (let tries = 0; tries < TRIES && !isTrue(); tries += 1) await world.pass(POLL_MS);
+      for (let tries = 0; tries < TRIES && !isTrue(); tries += 1) await fixture.pass(POLL_MS);
       expect(isTrue()).toBe(true);
     };
-    const context = { world: () => world, store: () => store, until };
+    const context = { fixture: () => fixture, store: () => store, until };
     itWrites(context);
     itLimitsWrites(context);
     itFollows(context);
-    itLosesWhatIsForgotten(context);
+    itReportsCompaction(context);
     itKeepsLeases(context);
     itCloses(context);
   });
 }
 
 interface Context {
-  readonly world: () => ClusterStoreWorld;
+  readonly fixture: () => ClusterStoreFixture;
   readonly store: () => ClusterStore;
   readonly until: (isTrue: () => boolean) => Promise<void>;
 }
 
 function itWrites({ store }: Context): void {
-  it('lists what was written, sorted by key, with its revisions', async () => {
+  it('lists the written items, sorted by key, with their revisions', async () => {
     const first = await store().write([put('b', '1'), put('é', 'ü\u{1f600}')]);
     const second = await store().write([put('a', '2'), put('b', '3')]);
     expect(second.revision).toBe(first.revision + 1);
@@ -151,9 +151,9 @@ function itWrites({ store }: Context): void {
   });
 }
 
-function itLimitsWrites({ store, world }: Context): void {
+function itLimitsWrites({ store, fixture }: Context): void {
   it('lets exactly one of many writers with the same guard succeed', async () => {
-    const other = await world().open();
+    const other = await fixture().open();
     const answers = await Promise.all(
       Array.from({ length: 20 }, (_, at) =>
         (at % 2 === 0 ? store() : other).write([put('a', `${at}`, [{ key: 'a', revision: 0 }])]),
@@ -192,7 +192,7 @@ function itLimitsWrites({ store, world }: Context): void {
   });
 }
 
-function itFollows({ store, world, until }: Context): void {
+function itFollows({ store, fixture, until }: Context): void {
   it('delivers every revision once and whole, also those from before', async () => {
     const { revision } = await store().list();
     await store().write([put('a', '1'), put('b', '1')]);
@@ -237,17 +237,17 @@ function itFollows({ store, world, until }: Context): void {
     following.stop();
     following.stop();
     await store().write([put('a', '2')]);
-    await world().pass(300);
+    await fixture().pass(300);
     expect(recorder.revisions).toHaveLength(1);
   });
 }
 
-function itLosesWhatIsForgotten({ store, world, until }: Context): void {
+function itReportsCompaction({ store, fixture, until }: Context): void {
   it('is lost once the changes are compacted, and continues after a list', async () => {
     const { revision } = await store().list();
     await store().write([put('a', '1')]);
     const after = await store().write([put('a', '2')]);
-    await world().compact(after.revision);
+    await fixture().compact(after.revision);
     const recorder = new Recorder();
     store().follow(revision, recorder.sink());
     await until(() => recorder.isLost);
@@ -261,16 +261,16 @@ function itLosesWhatIsForgotten({ store, world, until }: Context): void {
   });
 }
 
-function itKeepsLeases({ store, world, until }: Context): void {
+function itKeepsLeases({ store, fixture, until }: Context): void {
   it('keeps a member longer than its lease, and removes it when it leaves', async () => {
     const member = await store().join('replicas/a', 'one', 2_000);
     expect((await store().list()).items).toMatchObject([
       { key: 'replicas/a', value: 'one', createdAt: member.createdAt },
     ]);
-    await world().pass(4_500);
+    await fixture().pass(4_500);
     await member.update('two');
     expect((await store().list()).items).toMatchObject([{ value: 'two', createdAt: member.createdAt }]);
-    await world().pass(4_500);
+    await fixture().pass(4_500);
     expect((await store().list()).items).toHaveLength(1);
     await member.leave();
     await member.leave();
@@ -282,7 +282,7 @@ function itKeepsLeases({ store, world, until }: Context): void {
     const member = await store().join('replicas/a', 'one', 3_000);
     let end = '';
     void member.ended.then((how) => (end = how));
-    await world().revoke('replicas/a');
+    await fixture().revoke('replicas/a');
     await until(() => end !== '');
     expect(end).toBe('lost');
     const { outcomes } = await store().write([put('a', '1', [{ key: 'replicas/a', createdAt: member.createdAt }])]);
@@ -292,7 +292,7 @@ function itKeepsLeases({ store, world, until }: Context): void {
 
   it('ends the life of a member whose key is taken by another', async () => {
     const first = await store().join('replicas/a', 'one', 3_000);
-    const other = await world().open();
+    const other = await fixture().open();
     const second = await other.join('replicas/a', 'two', 3_000);
     expect(second.createdAt).toBeGreaterThan(first.createdAt);
     expect((await store().list()).items).toMatchObject([{ value: 'two' }]);
@@ -304,12 +304,12 @@ function itKeepsLeases({ store, world, until }: Context): void {
   });
 
   it('removes a member that stops renewing its lease', async () => {
-    const other = await world().open();
+    const other = await fixture().open();
     await other.join('replicas/a', 'one', 2_000);
     await other.close();
     let count = 1;
     for (let tries = 0; tries < 100 && count > 0; tries += 1) {
-      await world().pass(200);
+      await fixture().pass(200);
       count = (await store().list()).items.length;
     }
     expect(count).toBe(0);
@@ -322,10 +322,10 @@ function itKeepsLeases({ store, world, until }: Context): void {
   });
 }
 
-function itCloses({ store, world }: Context): void {
+function itCloses({ store, fixture }: Context): void {
   it('refuses everything once it is closed, which it may be twice', async () => {
     const recorder = new Recorder();
-    const other = await world().open();
+    const other = await fixture().open();
     other.follow(0, recorder.sink());
     await other.close();
     await other.close();

@@ -10,7 +10,7 @@ import type { DiskStore } from './disk.js';
 import { FakeDisk } from './fake-disk.fixture.js';
 import type { End, Fault } from './fake-disk.fixture.js';
 
-/** A step of a store; the next one begins when this one has had its effect, or before. */
+/** A step of a store; the next one begins once this one has taken effect, or before. */
 type Step =
   | { readonly calls: readonly (readonly Write[])[] }
   | { readonly faults: readonly Fault[] }
@@ -18,7 +18,7 @@ type Step =
 
 interface Life {
   readonly steps: readonly Step[];
-  /** The life ends with this verb of the disk, wherever that is; Infinity: when all steps are done. */
+  /** The life ends with this operation of the disk; Infinity: when all steps are done. */
   readonly endsAt: number;
   readonly end: End | 'close';
 }
@@ -29,7 +29,7 @@ interface Call {
   fate: 'open' | 'kept' | 'refused';
 }
 
-/** Calls on a disk through several lives, and what may be found in each. */
+/** Calls on a disk through several lives, and the possible contents of each. */
 class Lives {
   readonly time = new ManualTime();
   readonly #random: ReturnType<typeof seededRandom>;
@@ -173,9 +173,9 @@ const lives: fc.Arbitrary<Life> = fc.record({
 it('keeps what it acknowledged, and a prefix of the rest, through any crash of process or power and any failure of the disk', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(lives, { minLength: 1, maxLength: 5 }), fc.nat(), async (all, seed) => {
-      const world = new Lives(seed);
-      for (const life of all) await world.live(life);
-      await world.live({ steps: [], endsAt: Infinity, end: 'close' });
+      const fixture = new Lives(seed);
+      for (const life of all) await fixture.live(life);
+      await fixture.live({ steps: [], endsAt: Infinity, end: 'close' });
     }),
     { numRuns: 300 },
   );

@@ -12,13 +12,13 @@ interface StoreParts {
   readonly time: Time;
   readonly random: Random;
   readonly log: Log;
-  /** The process that the store runs in. */
+  /** The process of the store. */
   readonly pid: number;
   readonly isAlive?: (holder: Holder) => boolean | null;
   readonly compactAtBytes?: number;
 }
 
-/** A store as one process of a machine has it, where by default only that process itself is alive. */
+/** The store of one process of a machine; by default only that process itself is alive. */
 export function storeOf({
   pid,
   isAlive = (holder) => holder.pid === pid,
@@ -44,13 +44,13 @@ export class Bench {
   }
 
   /** The store of another process, not yet loaded. */
-  store(but: Partial<StoreParts> = {}): DiskStore {
+  store(overrides: Partial<StoreParts> = {}): DiskStore {
     this.#pid += 1;
     const { time, random, log } = this;
-    return storeOf({ folder: this.disk.mount(), time, random, log, pid: this.#pid, ...but });
+    return storeOf({ folder: this.disk.mount(), time, random, log, pid: this.#pid, ...overrides });
   }
 
-  /** The lock of the folder, for one of many processes; what is not among the `alive` does nothing any more. */
+  /** The lock of the folder, for one of many processes; the timers of a process not in `alive` do nothing. */
   lock(pid: number, alive: ReadonlySet<number>): Promise<FolderLock> {
     const self = { pid, startedAt: '1', space: 'here' };
     const processes = { self, isAlive: async (holder: Holder) => alive.has(holder.pid) };
@@ -62,7 +62,7 @@ export class Bench {
     return lockFolder({ folder: this.disk.mount(), processes, time, random: this.random, log: this.log });
   }
 
-  /** Loads a store, and lets pass the time for which it watches a lock of which the power left nothing to read. */
+  /** Loads a store, and advances the time for which it watches a lock that a loss of power has emptied. */
   async load(store = this.store()): Promise<Contents> {
     const loading = store.load();
     loading.catch(() => undefined);
@@ -70,7 +70,7 @@ export class Bench {
     return loading;
   }
 
-  /** Lets everything that is under way get on. */
+  /** Completes everything that is under way. */
   settle(): Promise<void> {
     return this.time.advanceBy(0);
   }

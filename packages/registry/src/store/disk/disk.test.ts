@@ -68,7 +68,7 @@ describe('a store in a folder of this machine', () => {
     await store.close();
   });
 
-  it('reports why nothing can be stored there', async () => {
+  it('reports the reason if nothing can be stored there', async () => {
     const folder = join(fileURLToPath(import.meta.url), 'state');
     await expect(diskStore({ folder }).load()).rejects.toMatchObject({
       code: 'STORE_FAILED',

@@ -87,14 +87,14 @@ describe('the lock of a folder', () => {
     expect(bench.time.pending()).toEqual({ foreground: 0, background: 0 });
   });
 
-  it('is free again where the store could not be read', async () => {
+  it('is free again if the store could not be read', async () => {
     const bench = new Bench();
     bench.disk.plant('snapshot-000000001', Buffer.from('hello'));
     await expect(bench.store().load()).rejects.toMatchObject({ code: 'STORE_UNREADABLE' });
     expect(bench.disk.files.has('lock-000000001.free')).toBe(true);
   });
 
-  it.each(['dead', 'free', 'new'])('goes to one of many that come at once, where it is %s', async (state) => {
+  it.each(['dead', 'free', 'new'])('goes to one of many concurrent processes if it is %s', async (state) => {
     for (let seed = 0; seed < 200; seed += 1) {
       const bench = new Bench(seed);
       const first = bench.store();
@@ -109,7 +109,7 @@ describe('the lock of a folder', () => {
     }
   });
 
-  it('is held by at most one process at a time, whichever start, stop and die', async () => {
+  it('is held by at most one process at a time while processes start, stop and die', async () => {
     let taken = 0;
     for (let seed = 0; seed < 500; seed += 1) {
       const bench = new Bench(seed);

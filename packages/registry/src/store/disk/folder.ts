@@ -21,7 +21,7 @@ export interface Folder {
   sync(): Promise<void>;
   /** Changes the `touchedAt` of a file. */
   touch(name: string): Promise<void>;
-  /** When a file was touched last, by the clock of the disk: only useful to detect changes. */
+  /** The last touch of a file, by the clock of the disk: only useful to detect changes. */
   touchedAt(name: string): Promise<number>;
   /** Size in bytes; null if there is no such file. */
   sizeOf(name: string): Promise<number | null>;

@@ -129,8 +129,8 @@ async function replace(path: string): Promise<void> {
   await rename(`${path}.swp`, path);
 }
 
-async function emptied(folder: string, but = ''): Promise<void> {
-  for (const name of await readdir(folder)) if (name !== but) await unlink(join(folder, name));
+async function emptied(folder: string, kept = ''): Promise<void> {
+  for (const name of await readdir(folder)) if (name !== kept) await unlink(join(folder, name));
 }
 
 async function remade(folder: string): Promise<void> {
@@ -201,7 +201,7 @@ describe('a folder that is not at its path any more', () => {
     expect(await place.found()).toEqual(['a', 'b']);
   });
 
-  it('is noticed at a write: what is written to the moved folder is neither acknowledged nor found when it is back', async () => {
+  it('is noticed at a write: a record in the moved folder is neither acknowledged nor found when it is back', async () => {
     const away = join(root, 'away');
     await rename(place.folder, away);
     await expect(place.store.write(put('refused'))).rejects.toThrow('is gone');

@@ -49,7 +49,7 @@ export class GroupCommit {
   #closing: Promise<void> | null = null;
   #looker: Timer | null = null;
   #isLookDue = false;
-  /** Why the folder at the path cannot be used, and since when. */
+  /** The fault of the folder at the path, and its start. */
   #fault: { readonly text: string; readonly at: number } | null = null;
 
   constructor(ports: GroupCommitPorts, recovered: Recovered, lock: FolderLock) {

@@ -50,14 +50,14 @@ export class Journal {
   #log: LogFile | null = null;
   /** The snapshot, and the logs between it and the current one. */
   #closed: readonly ClosedFile[] = [];
-  /** How the files were changed from outside, until they have been written again. */
+  /** The changes of files from outside, until they have been written again. */
   #fate: string | null = null;
   /** The numbers of files begun since that were not completed. */
   readonly #attempts = new Set<number>();
   /** The size at which the log is replaced. */
   #compactAt = 0;
   #compaction: Promise<void> | null = null;
-  /** Why there is no usable log, and when a new one may be tried. */
+  /** The fault of the log, and the time of the next attempt. */
   #trouble: unknown = null;
   #retryAt = -Infinity;
 

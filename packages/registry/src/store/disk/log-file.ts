@@ -88,7 +88,7 @@ export class LogFile {
     return (await this.#file.place()) === 'here';
   }
 
-  /** How it was changed from outside, as text; null: it was not. Not while a record is being appended. */
+  /** Its change from outside, as text; null: none. Not while a record is being appended. */
   async fate(): Promise<string | null> {
     const name = fileName('log', this.generation);
     const fate = fateOf(name, await this.#file.place());

@@ -8,7 +8,7 @@ const FORMAT = 1;
 const NEWLINE = 10;
 /** `1f3a90c2 117 ` in front of a payload of 117 bytes. */
 const PREFIX = /^([0-9a-f]{8}) ([0-9]{1,10}) /;
-const LONGEST_PREFIX = 20;
+const MAX_PREFIX = 20;
 
 export type FileKind = 'snapshot' | 'log';
 
@@ -102,7 +102,7 @@ class RecordReader {
   next(): unknown {
     const from = this.offset;
     const bytes = this.#bytes;
-    const prefix = PREFIX.exec(bytes.toString('latin1', from, from + LONGEST_PREFIX));
+    const prefix = PREFIX.exec(bytes.toString('latin1', from, from + MAX_PREFIX));
     const start = from + (prefix?.[0].length ?? 0);
     const stop = start + Number(prefix?.[2] ?? Infinity);
     if (

@@ -30,7 +30,7 @@ function linesOf(bytes: Buffer): readonly number[] {
 }
 
 describe('a torn last record', () => {
-  it('is left out wherever it was torn, and the log names the place', async () => {
+  it('is left out if it was torn anywhere, and the log names the place', async () => {
     const { bench, files } = await left();
     const log = files.get(LOG)!;
     const last = linesOf(log).at(-2)!;

@@ -7,9 +7,9 @@ import { MemberSession } from './member.js';
 import type { CallFailure, MemberOptions, MemberStream, StreamListener } from './member.js';
 import { authenticateRequest, METHODS, readToken } from './messages.js';
 
-/** For one try at one member, ms. */
+/** Timeout of one attempt at one member, ms. */
 const TRY_MS = 700;
-/** For how long a member that did not answer at all is passed over while there is another, ms. */
+/** Time for which a member that did not answer at all is skipped while there is another, ms. */
 const DEAD_MS = 3_000;
 
 // of gRPC

@@ -155,7 +155,7 @@ describe('a call of the store', () => {
     expect(next.calls).toEqual([]);
   });
 
-  it('does not repeat a write that was sent', async () => {
+  it('is not repeated if it is a write that was sent', async () => {
     const scripts = { [METHODS.txn]: SILENT };
     const [first, second] = [await member(scripts), await member(scripts)];
     const store = storeOf([first, second]);
@@ -164,7 +164,7 @@ describe('a call of the store', () => {
     expect([first.calls.length, second.calls.length]).toEqual([1, 0]);
   });
 
-  it('rejects with CLOSED what is under way when the store is closed', async () => {
+  it('is rejected with CLOSED if it is under way when the store is closed', async () => {
     const silent = await member(ranges(SILENT));
     const store = storeOf([silent]);
     const list = outcome(store.list());

@@ -27,7 +27,7 @@ it('is not loaded by any entry point of the package', () => {
   }
 });
 
-it('gives tests its readers of untrusted bytes, and nothing that connects', () => {
+it('exports its readers of untrusted bytes to tests, and no client', () => {
   const loaded = [...loadedBy('testing.ts')].filter((file) => file.startsWith('store/etcd/'));
   expect(loaded.toSorted()).toEqual(['codec.ts', 'frames.ts', 'messages.ts'].map((file) => `store/etcd/${file}`));
 });

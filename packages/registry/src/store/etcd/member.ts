@@ -12,7 +12,7 @@ const MAX_MESSAGE_BYTES = 67_108_864;
 /** As grpc-go: 1 MiB of messages may be under way before they are read. */
 const WINDOW_BYTES = 1_048_576;
 
-/** How a call to a member failed. */
+/** The failure of a call to a member. */
 export interface CallFailure {
   /**
    * `unsent`: it was certainly not executed; `status`: the member answered with a gRPC status; `broken`: the

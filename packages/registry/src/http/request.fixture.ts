@@ -10,8 +10,10 @@ afterEach(async () => {
   await Promise.all(open.splice(0).map((registry) => registry.close()));
 });
 
-/** Sends requests to a registry of its own, which ends with the test. The body of `/` is left to be read. */
-export async function asker() {
+/**
+ * Starts a registry that ends with the test; returns a function that sends it requests. The body of `/` stays unread.
+ */
+export async function createRequester() {
   const registry = await startRegistry({ port: 0 });
   open.push(registry);
   return async (
