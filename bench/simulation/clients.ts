@@ -53,7 +53,7 @@ class RollcallCaller implements WorldCaller {
   constructor(protocol: Protocol, site: WorldSite, own: TransportsOf) {
     const { loop: time, random, world } = site;
     this.#protocol = protocol;
-    const catalog = new Catalog({ time, log: silentLog, asked() {}, isEjected: () => false });
+    const catalog = new Catalog({ time, log: silentLog, onServiceRequested() {}, isEjected: () => false });
     const options = parseOptions(callFields, world.options ?? {});
     this.#calls = new Calls({
       time,

@@ -56,9 +56,9 @@ export type {
 } from '@rollcall/client';
 
 // for the events of callers, and for a custom balancer
-export { firstAble, isAble } from '@rollcall/client';
+export { firstEligible, isEligible } from '@rollcall/client';
 export type {
-  Ask,
+  PickRequest,
   BalancerChoice,
   BalancerName,
   BalancerNode,

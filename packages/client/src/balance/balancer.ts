@@ -5,10 +5,10 @@ import { rankOf } from './nodes/hash.js';
 import type { Node } from './nodes/node.js';
 import { isSelected } from './nodes/selector.js';
 import type { Selector } from './nodes/selector.js';
-import type { Ask, Picker } from './pickers/picker.js';
-import { isSilent, trustTheMass, WINDOW_INTERVALS } from './registry-distrust.js';
+import type { PickRequest, Picker } from './pickers/picker.js';
+import { isSilent, trustMassDoubted, WINDOW_INTERVALS } from './registry-distrust.js';
 import { isLifted, tierOf } from './tiers.js';
-import type { Sight } from './tiers.js';
+import type { TierContext } from './tiers.js';
 
 /** The parts of one balancer. */
 export interface BalancerParts<N extends Node> {
@@ -35,7 +35,7 @@ export interface BalancerParts<N extends Node> {
 export type NoneReason = 'NO_INSTANCE' | 'NO_ENDPOINT' | 'ALL_EJECTED' | 'OVERLOADED';
 
 /** Where a node stands: for people. */
-export interface Standing {
+export interface NodeStatus {
   /** Null: never called, because of its state or admin state. */
   readonly tier: number | null;
   /** False: left out by zone or subset, as long as the others have room. */
@@ -119,32 +119,37 @@ export class Balancer<N extends Node> {
   }
 
   /** Null when no instance can take the call: `whyNone` says why. */
-  pick(ask: Ask): N | null {
-    if (ask.now >= this.#reviewAt || this.#parts.copy.stale !== this.#isStale) this.#review(ask.now);
-    ask.isProbe = false;
-    if (ask.now >= this.#probeAt) {
-      const probed = this.#probe(ask);
+  pick(pickRequest: PickRequest): N | null {
+    if (pickRequest.now >= this.#reviewAt || this.#parts.copy.stale !== this.#isStale) this.#review(pickRequest.now);
+    pickRequest.isProbe = false;
+    if (pickRequest.now >= this.#probeAt) {
+      const probed = this.#probe(pickRequest);
       if (probed !== null) return probed;
     }
-    const tiers = ask.selector === this.#parts.standard ? this.#standard : this.#selection(ask.selector, ask.now);
+    const tiers =
+      pickRequest.selector === this.#parts.standard
+        ? this.#standard
+        : this.#selection(pickRequest.selector, pickRequest.now);
     for (const tier of tiers) {
-      const node = this.#pickFrom(tier, ask) ?? (makeRoom(tier, ask.now) ? this.#pickFrom(tier, ask) : null);
+      const node =
+        this.#pickFrom(tier, pickRequest) ??
+        (makeRoom(tier, pickRequest.now) ? this.#pickFrom(tier, pickRequest) : null);
       if (node !== null) return node;
     }
-    return this.#forcedProbe(ask);
+    return this.#forcedProbe(pickRequest);
   }
 
   /** For people: where all of them stand for an ordinary call. */
-  standings(now: number): ReadonlyMap<N, Standing> {
+  nodeStatuses(now: number): ReadonlyMap<N, NodeStatus> {
     if (now >= this.#reviewAt) this.#review(now);
     const others = new Set<N>();
     for (const tier of this.#standard) for (const node of tier.others?.nodes ?? []) others.add(node);
-    const standings = new Map<N, Standing>();
+    const nodeStatuses = new Map<N, NodeStatus>();
     for (const node of this.#list) {
-      const tier = this.isCallable(node) ? tierOf(node, this.#sight(now)) : null;
-      standings.set(node, { tier, isPreferred: tier !== null && !others.has(node) });
+      const tier = this.isCallable(node) ? tierOf(node, this.#tierContext(now)) : null;
+      nodeStatuses.set(node, { tier, isPreferred: tier !== null && !others.has(node) });
     }
-    return standings;
+    return nodeStatuses;
   }
 
   whyNone(selector: Selector, now: number): NoneReason {
@@ -165,24 +170,24 @@ export class Balancer<N extends Node> {
       node.forget();
       node.startSlowly(now);
     }
-    if (wasEjected) this.#standingChanged(hasChanged);
+    if (wasEjected) this.#breakerChanged(hasChanged);
   }
 
   failed(node: N, now: number): void {
-    this.#belie(node);
+    this.#withdrawTrust(node);
     const hasChanged = node.breaker.failure(now, this.#mayEject);
-    if (hasChanged || node.breaker.cause !== null) this.#standingChanged(hasChanged);
+    if (hasChanged || node.breaker.cause !== null) this.#breakerChanged(hasChanged);
   }
 
   /** No connection to the node could be made. */
   absent(node: N, now: number): void {
-    this.#belie(node);
+    this.#withdrawTrust(node);
     const hasChanged = node.breaker.connectFailure(now, this.#mayEject);
-    if (hasChanged || node.breaker.cause !== null) this.#standingChanged(hasChanged);
+    if (hasChanged || node.breaker.cause !== null) this.#breakerChanged(hasChanged);
   }
 
   /** We see what the registry sees: then it is not the registry that is cut off. */
-  #belie(node: N): void {
+  #withdrawTrust(node: N): void {
     if (!node.isTrusted) return;
     node.isTrusted = false;
     node.doubtedAt = -Infinity;
@@ -192,7 +197,7 @@ export class Balancer<N extends Node> {
   /** The probe of a node is over, whatever came of it; its outcome follows. */
   endProbe(node: N): void {
     node.breaker.endProbe();
-    this.#standingChanged(false);
+    this.#breakerChanged(false);
   }
 
   /** A ping is over: one call that cannot be repeated may now be risked. A failure is reported as one. */
@@ -201,13 +206,13 @@ export class Balancer<N extends Node> {
     this.endProbe(node);
   }
 
-  #pickFrom(tier: Tier<N>, ask: Ask): N | null {
+  #pickFrom(tier: Tier<N>, pickRequest: PickRequest): N | null {
     const { picker } = this.#parts;
     const { preferred, others } = tier;
-    if (others === null) return picker.pick(preferred, ask);
+    if (others === null) return picker.pick(preferred, pickRequest);
     // what failed one instance of a zone may fail all of it: a repetition goes elsewhere first
-    if (ask.tried !== null) return picker.pick(others, ask) ?? picker.pick(preferred, ask);
-    return picker.pick(preferred, ask) ?? picker.pick(others, ask);
+    if (pickRequest.tried !== null) return picker.pick(others, pickRequest) ?? picker.pick(preferred, pickRequest);
+    return picker.pick(preferred, pickRequest) ?? picker.pick(others, pickRequest);
   }
 
   #place(instance: Instance, now: number): void {
@@ -253,18 +258,18 @@ export class Balancer<N extends Node> {
     this.#parts.retire(node);
   }
 
-  #standingChanged(tiersToo: boolean): void {
+  #breakerChanged(tiersToo: boolean): void {
     if (tiersToo) this.#reviewAt = -Infinity;
     else this.#probeAt = this.#firstProbe();
   }
 
-  #sight(now: number): Sight {
+  #tierContext(now: number): TierContext {
     return { now, isStale: this.#isStale };
   }
 
   #review(now: number): void {
     this.#isStale = this.#parts.copy.stale;
-    if (this.#isDoubted) trustTheMass(this.#list, now, WINDOW_INTERVALS * this.#parts.intervalMs());
+    if (this.#isDoubted) trustMassDoubted(this.#list, now, WINDOW_INTERVALS * this.#parts.intervalMs());
     this.#isDoubted = false;
     this.#selections.clear();
     const { tiers, until } = this.#arrange(this.#parts.standard, now);
@@ -289,16 +294,17 @@ export class Balancer<N extends Node> {
   }
 
   #arrange(selector: Selector, now: number): Arrangement<N> {
-    return arrange(this.#list, selector, this.#parts.preferences, this.#sight(now));
+    return arrange(this.#list, selector, this.#parts.preferences, this.#tierContext(now));
   }
 
   /** A node whose ejection is over gets one call, if this one is fit for it. */
-  #probe(ask: Ask): N | null {
-    const { probes } = ask;
+  #probe(pickRequest: PickRequest): N | null {
+    const { probes } = pickRequest;
     if (probes === 'never') return null;
     for (const node of this.#ejected) {
-      if (ask.now < node.breaker.probeAt || !this.#isProbeFor(node, ask)) continue;
-      if (probes === 'repeatable' || node.isPinged || node.breaker.cause === 'absent') return this.#take(node, ask);
+      if (pickRequest.now < node.breaker.probeAt || !this.#isProbeFor(node, pickRequest)) continue;
+      if (probes === 'repeatable' || node.isPinged || node.breaker.cause === 'absent')
+        return this.#take(node, pickRequest);
       node.breaker.beginProbe();
       this.#parts.ping(node);
     }
@@ -306,15 +312,15 @@ export class Balancer<N extends Node> {
     return null;
   }
 
-  #forcedProbe(ask: Ask): N | null {
+  #forcedProbe(pickRequest: PickRequest): N | null {
     const count = this.#ejected.length;
-    if (count === 0 || ask.now < this.#forcedAt + FORCED_PROBE_MS) return null;
+    if (count === 0 || pickRequest.now < this.#forcedAt + FORCED_PROBE_MS) return null;
     for (let skipped = 0; skipped < count; skipped += 1) {
       this.#forcedTurn += 1;
       const node = this.#ejected[this.#forcedTurn % count];
-      if (node === undefined || node.breaker.probeAt === Infinity || !this.#isProbeFor(node, ask)) continue;
-      this.#forcedAt = ask.now;
-      return this.#take(node, ask);
+      if (node === undefined || node.breaker.probeAt === Infinity || !this.#isProbeFor(node, pickRequest)) continue;
+      this.#forcedAt = pickRequest.now;
+      return this.#take(node, pickRequest);
     }
     return null;
   }
@@ -329,15 +335,17 @@ export class Balancer<N extends Node> {
     return first;
   }
 
-  #isProbeFor(node: N, ask: Ask): boolean {
-    return node !== ask.tried && node !== ask.triedToo && isSelected(node.instance, ask.selector);
+  #isProbeFor(node: N, pickRequest: PickRequest): boolean {
+    return (
+      node !== pickRequest.tried && node !== pickRequest.alsoTried && isSelected(node.instance, pickRequest.selector)
+    );
   }
 
-  #take(node: N, ask: Ask): N {
+  #take(node: N, pickRequest: PickRequest): N {
     node.isPinged = false;
     node.breaker.beginProbe();
     this.#probeAt = this.#firstProbe();
-    ask.isProbe = true;
+    pickRequest.isProbe = true;
     return node;
   }
 

@@ -1,9 +1,9 @@
 import { RollcallError } from '@rollcall/core';
 import { describe, expect, it } from 'vitest';
-import { RegistryConnectError, connectErrorIn, troubleOf } from './connect-error.js';
+import { RegistryConnectError, connectErrorIn, connectErrorOf } from './connect-error.js';
 
-const failed = (code: string, message = code, more: object = {}): Error =>
-  Object.assign(new Error(message), { code, ...more });
+const failed = (code: string, message = code, fields: object = {}): Error =>
+  Object.assign(new Error(message), { code, ...fields });
 
 const SECURE = { isSecure: true, wasReached: false, isShown: false };
 const CLEAR = { ...SECURE, isSecure: false };
@@ -40,38 +40,42 @@ describe('the meaning of a connection error', () => {
     ],
     ['a registry without TLS', failed('EPROTO', 'x:wrong version number:y'), /speaks no TLS.*http:\/\//],
     ['an end in the handshake', failed('ECONNRESET', 'socket hang up'), /asks for a client certificate/],
-  ])('over TLS: %s', (_, error, says) => {
-    const trouble = troubleOf(error, SECURE);
-    expect(trouble?.message).toMatch(says);
-    expect(trouble?.cause).toBe(error);
+  ])('over TLS: %s', (_, error, expectedText) => {
+    const connectError = connectErrorOf(error, SECURE);
+    expect(connectError?.message).toMatch(expectedText);
+    expect(connectError?.cause).toBe(error);
   });
 
   it('suspects the presented certificate if the connection ends in the handshake', () => {
-    expect(troubleOf(failed('ECONNRESET'), { ...SECURE, isShown: true })?.message).toMatch(/not like our certificate/);
+    expect(connectErrorOf(failed('ECONNRESET'), { ...SECURE, isShown: true })?.message).toMatch(
+      /not like our certificate/,
+    );
     const refused = failed('EPROTO', 'sslv3 alert handshake failure');
-    expect(troubleOf(refused, { ...SECURE, isShown: true })?.message).toMatch(/refuses our certificate/);
+    expect(connectErrorOf(refused, { ...SECURE, isShown: true })?.message).toMatch(/refuses our certificate/);
   });
 
   it('without TLS: detects a registry with TLS', () => {
     const alert = failed('HPE_INVALID_CONSTANT', 'Parse Error', { rawPacket: Uint8Array.of(0x15, 3, 1) });
-    expect(troubleOf(alert, CLEAR)?.message).toMatch(/speaks TLS.*https:\/\//);
+    expect(connectErrorOf(alert, CLEAR)?.message).toMatch(/speaks TLS.*https:\/\//);
     for (const code of ['ECONNRESET', 'UND_ERR_SOCKET'])
-      expect(troubleOf(failed(code), CLEAR)?.message).toMatch(/If it speaks TLS.*https:\/\//);
+      expect(connectErrorOf(failed(code), CLEAR)?.message).toMatch(/If it speaks TLS.*https:\/\//);
   });
 
   it('guesses nothing about a registry that has answered before, or if nothing listens', () => {
     for (const facts of [SECURE, CLEAR]) {
-      expect(troubleOf(failed('ECONNRESET'), { ...facts, wasReached: true })).toBeNull();
-      expect(troubleOf(failed('ECONNREFUSED'), facts)).toBeNull();
-      expect(troubleOf('no error', facts)).toBeNull();
+      expect(connectErrorOf(failed('ECONNRESET'), { ...facts, wasReached: true })).toBeNull();
+      expect(connectErrorOf(failed('ECONNREFUSED'), facts)).toBeNull();
+      expect(connectErrorOf('no error', facts)).toBeNull();
     }
-    expect(troubleOf(failed('CERT_HAS_EXPIRED'), { ...SECURE, wasReached: true })).not.toBeNull();
+    expect(connectErrorOf(failed('CERT_HAS_EXPIRED'), { ...SECURE, wasReached: true })).not.toBeNull();
   });
 
   it('is found in the error that a client throws', () => {
-    const trouble = new RegistryConnectError('it speaks TLS');
-    expect(connectErrorIn(new RollcallError('REGISTRY_UNREACHABLE', 'No answer', { cause: trouble }))).toBe(trouble);
-    expect(connectErrorIn(trouble)).toBe(trouble);
+    const connectError = new RegistryConnectError('it speaks TLS');
+    expect(connectErrorIn(new RollcallError('REGISTRY_UNREACHABLE', 'No answer', { cause: connectError }))).toBe(
+      connectError,
+    );
+    expect(connectErrorIn(connectError)).toBe(connectError);
     expect(connectErrorIn(new Error('other', { cause: new Error('x') }))).toBeNull();
     expect(connectErrorIn('words')).toBeNull();
   });

@@ -60,7 +60,7 @@ export class TestRoll {
       name: 'the registry of this test',
       register: (registration) => this.#register(registration),
       beat: () => this.#answer<BeatAnswer>({ state: 'HEALTHY', revision: this.#revision }),
-      letGo: () => {},
+      releaseConnection: () => {},
       suspect: () => this.#answer(null),
       drain: () => this.#answer<DrainAnswer>({ watchers: 0 }),
       leave: () => this.#answer(null),

@@ -9,7 +9,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { FakeView } from '../../call/calls.fixture.js';
 import { Calls } from '../../call/calls.js';
 import { callFields } from '../../call/policy/service-options.js';
-import { anInstance } from '../../registry-client/registry-client.fixture.js';
+import { createInstance } from '../../registry-client/registry-client.fixture.js';
 import { answer, frameOf } from '../../transport/grpc/grpc.fixture.js';
 import { deadPort } from '../../transport/transport.fixture.js';
 import { registerGrpcResolver } from './resolver.js';
@@ -67,7 +67,7 @@ async function stranger(): Promise<Instance> {
 }
 
 function instanceAt(id: InstanceId, port: number, protocol: 'grpc' | 'tcp' = 'grpc'): Instance {
-  return anInstance({ id, endpoints: [{ protocol, host: '127.0.0.1', port, tls: false }] });
+  return createInstance({ id, endpoints: [{ protocol, host: '127.0.0.1', port, tls: false }] });
 }
 
 let schemes = 0;
@@ -110,8 +110,8 @@ async function named(instances: readonly Instance[], options: object = {}, path 
   });
   const who: Named['who'] = (question = 'who', deadlineMs = 3_000) =>
     new Promise((resolve) => {
-      const told = (error: ServiceError | null, value: unknown): void => resolve({ error, value });
-      Reflect.apply(Reflect.get(client, 'Who'), client, [question, { deadline: Date.now() + deadlineMs }, told]);
+      const settle = (error: ServiceError | null, value: unknown): void => resolve({ error, value });
+      Reflect.apply(Reflect.get(client, 'Who'), client, [question, { deadline: Date.now() + deadlineMs }, settle]);
     });
   return { view, suspects, calls, client, who };
 }
@@ -211,14 +211,14 @@ describe('a grpc-js client by name', () => {
       { ...b.instance, methods },
     ]);
     const asked = (): number => a.habits.asked + b.habits.asked;
-    const told: unknown[] = [];
+    const settle: unknown[] = [];
     const call: { cancel(): void } = Reflect.apply(Reflect.get(world.client, 'Who') as () => never, world.client, [
       'hold',
-      (error: ServiceError | null) => void told.push(error?.code),
+      (error: ServiceError | null) => void settle.push(error?.code),
     ]);
     await expect.poll(asked).toBe(1);
     call.cancel();
-    await expect.poll(() => told).toEqual([status.CANCELLED]);
+    await expect.poll(() => settle).toEqual([status.CANCELLED]);
     expect(Object.values(await tally(world, 60)).reduce((sum, count) => sum + count)).toBe(60);
     expect(asked()).toBe(61);
   });

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { HEARTBEAT_PATH, isRollcallError } from '@rollcall/core';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { OneCall } from '../../call/calls.js';
-import { aReset, anInstance, FakeLink } from '../../registry-client/registry-client.fixture.js';
+import { resetFrame, createInstance, FakeLink } from '../../registry-client/registry-client.fixture.js';
 import { Rollcall } from '../../rollcall.js';
 
 /** The data of a request, and its result. */
@@ -64,7 +64,7 @@ async function world() {
   rollcall.service('orders');
   await expect.poll(() => link.streams.length).toBeGreaterThan(0);
   const endpoints = [{ protocol: 'http' as const, host: '127.0.0.1', port, tls: false }];
-  link.stream.accept([aReset([anInstance({ id: 'orders-1', endpoints })])]);
+  link.stream.accept([resetFrame([createInstance({ id: 'orders-1', endpoints })])]);
   onTestFinished(async () => {
     await rollcall.close();
     server.close().closeAllConnections();
