@@ -81,7 +81,7 @@ class PickRequest {
   readonly selector = CALLABLE;
   hashKey: string | null = null;
   readonly tried = null;
-  readonly alsoTried = null;
+  readonly triedToo = null;
   readonly probes = 'never';
   isProbe = false;
 }

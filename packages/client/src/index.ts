@@ -31,8 +31,8 @@ export type { BreakerHost, EjectionCause } from './breaker/breaker.js';
 export type { Gate, GateListener } from './breaker/gate.js';
 export type { AdaptiveLimit, LimitTerms } from './breaker/limit.js';
 export type { LatencyProfile } from './balance/nodes/latency.js';
-export { firstEligible, isEligible } from './balance/pickers/picker.js';
-export type { PickRequest, Picker } from './balance/pickers/picker.js';
+export { firstAble, isAble } from './balance/pickers/picker.js';
+export type { Ask, Picker } from './balance/pickers/picker.js';
 
 export type { ContactStatus } from './registry-client/connection-status.js';
 export { explainText } from './call/explain-text.js';
@@ -64,7 +64,7 @@ export type { HttpRegistryClientOptions } from './registry-client/http.js';
 export type { SecureCredentials } from './transport/credentials.js';
 export { RegistryTls, registryTlsFields } from './registry-client/tls.js';
 export type { RegistryTlsTerms, SecureRequestOptions } from './registry-client/tls.js';
-export { connectErrorOf } from './registry-client/connect-error.js';
+export { troubleOf } from './registry-client/connect-error.js';
 export type { RegistryConnectError, ConnectErrorFacts } from './registry-client/connect-error.js';
 export type {
   Answer,

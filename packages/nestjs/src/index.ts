@@ -56,9 +56,9 @@ export type {
 } from '@rollcall/client';
 
 // for the events of callers, and for a custom balancer
-export { firstEligible, isEligible } from '@rollcall/client';
+export { firstAble, isAble } from '@rollcall/client';
 export type {
-  PickRequest,
+  Ask,
   BalancerChoice,
   BalancerName,
   BalancerNode,

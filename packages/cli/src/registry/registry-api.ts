@@ -291,8 +291,8 @@ export class RegistryApi {
     const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
     const facts = { isSecure: this.url.startsWith('https:'), wasReached: false, isShown: this.#isShown };
     // loaded only after a failure
-    const { connectErrorOf } = await import('@rollcall/client');
-    const trouble = connectErrorOf(cause, facts);
+    const { troubleOf } = await import('@rollcall/client');
+    const trouble = troubleOf(cause, facts);
     const why = messageOf(cause);
     if (isTimeout(error)) {
       const text = `The registry at ${this.url} does not answer within ${TIMEOUT_MS / 1_000} s: is its process stopped, or the way to it blocked? See: rollcall doctor --url ${this.url}`;

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { createInstance } from '../registry-client/registry-client.fixture.js';
 import { ALL_ALIKE } from './arrangement.js';
 import type { Preferences } from './arrangement.js';
-import { createBalancer, createFleet, createPickRequest, CALLABLE } from './balance.fixture.js';
+import { createBalancer, createFleet, createAsk, CALLABLE } from './balance.fixture.js';
 import type { Balancer, BalancerParts } from './balancer.js';
 import type { Node } from './nodes/node.js';
 import { selectorFor } from './nodes/selector.js';
@@ -27,7 +27,7 @@ function build(
 function pickedBy(balancer: Balancer<Node>, now = 0, selector: Selector = CALLABLE): readonly string[] {
   const ids = new Set<string>();
   for (let i = 0; i < 400; i += 1) {
-    const node = balancer.pick(createPickRequest({ now, selector }));
+    const node = balancer.pick(createAsk({ now, selector }));
     if (node !== null) ids.add(node.id);
   }
   return [...ids].toSorted();

@@ -13,18 +13,18 @@ import { NodeTable } from './nodes/node-table.js';
 import { Node } from './nodes/node.js';
 import type { NodeParts } from './nodes/node.js';
 import { standardSelector } from './nodes/selector.js';
-import type { PickRequest, Picker } from './pickers/picker.js';
+import type { Ask, Picker } from './pickers/picker.js';
 
 export const CALLABLE = standardSelector(['HEALTHY', 'REGISTERING', 'UNHEALTHY']);
 
 /** The question that a call asks the balancer. */
-export function createPickRequest(fields: Partial<PickRequest> = {}): PickRequest {
+export function createAsk(fields: Partial<Ask> = {}): Ask {
   return {
     now: 0,
     selector: CALLABLE,
     hashKey: null,
     tried: null,
-    alsoTried: null,
+    triedToo: null,
     probes: 'never',
     isProbe: false,
     ...fields,

@@ -5,7 +5,7 @@ import { rankOf } from './nodes/hash.js';
 import type { Node } from './nodes/node.js';
 import { isSelected } from './nodes/selector.js';
 import type { Selector } from './nodes/selector.js';
-import type { PickRequest, Picker } from './pickers/picker.js';
+import type { Ask, Picker } from './pickers/picker.js';
 import { isSilent, trustMassDoubted, WINDOW_INTERVALS } from './registry-distrust.js';
 import { isLifted, tierOf } from './tiers.js';
 import type { TierContext } from './tiers.js';
@@ -119,24 +119,19 @@ export class Balancer<N extends Node> {
   }
 
   /** Null when no instance can take the call: `whyNone` says why. */
-  pick(pickRequest: PickRequest): N | null {
-    if (pickRequest.now >= this.#reviewAt || this.#parts.copy.stale !== this.#isStale) this.#review(pickRequest.now);
-    pickRequest.isProbe = false;
-    if (pickRequest.now >= this.#probeAt) {
-      const probed = this.#probe(pickRequest);
+  pick(ask: Ask): N | null {
+    if (ask.now >= this.#reviewAt || this.#parts.copy.stale !== this.#isStale) this.#review(ask.now);
+    ask.isProbe = false;
+    if (ask.now >= this.#probeAt) {
+      const probed = this.#probe(ask);
       if (probed !== null) return probed;
     }
-    const tiers =
-      pickRequest.selector === this.#parts.standard
-        ? this.#standard
-        : this.#selection(pickRequest.selector, pickRequest.now);
+    const tiers = ask.selector === this.#parts.standard ? this.#standard : this.#selection(ask.selector, ask.now);
     for (const tier of tiers) {
-      const node =
-        this.#pickFrom(tier, pickRequest) ??
-        (makeRoom(tier, pickRequest.now) ? this.#pickFrom(tier, pickRequest) : null);
+      const node = this.#pickFrom(tier, ask) ?? (makeRoom(tier, ask.now) ? this.#pickFrom(tier, ask) : null);
       if (node !== null) return node;
     }
-    return this.#forcedProbe(pickRequest);
+    return this.#forcedProbe(ask);
   }
 
   /** For people: where all of them stand for an ordinary call. */
@@ -206,13 +201,13 @@ export class Balancer<N extends Node> {
     this.endProbe(node);
   }
 
-  #pickFrom(tier: Tier<N>, pickRequest: PickRequest): N | null {
+  #pickFrom(tier: Tier<N>, ask: Ask): N | null {
     const { picker } = this.#parts;
     const { preferred, others } = tier;
-    if (others === null) return picker.pick(preferred, pickRequest);
+    if (others === null) return picker.pick(preferred, ask);
     // what failed one instance of a zone may fail all of it: a repetition goes elsewhere first
-    if (pickRequest.tried !== null) return picker.pick(others, pickRequest) ?? picker.pick(preferred, pickRequest);
-    return picker.pick(preferred, pickRequest) ?? picker.pick(others, pickRequest);
+    if (ask.tried !== null) return picker.pick(others, ask) ?? picker.pick(preferred, ask);
+    return picker.pick(preferred, ask) ?? picker.pick(others, ask);
   }
 
   #place(instance: Instance, now: number): void {
@@ -298,13 +293,12 @@ export class Balancer<N extends Node> {
   }
 
   /** A node whose ejection is over gets one call, if this one is fit for it. */
-  #probe(pickRequest: PickRequest): N | null {
-    const { probes } = pickRequest;
+  #probe(ask: Ask): N | null {
+    const { probes } = ask;
     if (probes === 'never') return null;
     for (const node of this.#ejected) {
-      if (pickRequest.now < node.breaker.probeAt || !this.#isProbeFor(node, pickRequest)) continue;
-      if (probes === 'repeatable' || node.isPinged || node.breaker.cause === 'absent')
-        return this.#take(node, pickRequest);
+      if (ask.now < node.breaker.probeAt || !this.#isProbeFor(node, ask)) continue;
+      if (probes === 'repeatable' || node.isPinged || node.breaker.cause === 'absent') return this.#take(node, ask);
       node.breaker.beginProbe();
       this.#parts.ping(node);
     }
@@ -312,15 +306,15 @@ export class Balancer<N extends Node> {
     return null;
   }
 
-  #forcedProbe(pickRequest: PickRequest): N | null {
+  #forcedProbe(ask: Ask): N | null {
     const count = this.#ejected.length;
-    if (count === 0 || pickRequest.now < this.#forcedAt + FORCED_PROBE_MS) return null;
+    if (count === 0 || ask.now < this.#forcedAt + FORCED_PROBE_MS) return null;
     for (let skipped = 0; skipped < count; skipped += 1) {
       this.#forcedTurn += 1;
       const node = this.#ejected[this.#forcedTurn % count];
-      if (node === undefined || node.breaker.probeAt === Infinity || !this.#isProbeFor(node, pickRequest)) continue;
-      this.#forcedAt = pickRequest.now;
-      return this.#take(node, pickRequest);
+      if (node === undefined || node.breaker.probeAt === Infinity || !this.#isProbeFor(node, ask)) continue;
+      this.#forcedAt = ask.now;
+      return this.#take(node, ask);
     }
     return null;
   }
@@ -335,17 +329,15 @@ export class Balancer<N extends Node> {
     return first;
   }
 
-  #isProbeFor(node: N, pickRequest: PickRequest): boolean {
-    return (
-      node !== pickRequest.tried && node !== pickRequest.alsoTried && isSelected(node.instance, pickRequest.selector)
-    );
+  #isProbeFor(node: N, ask: Ask): boolean {
+    return node !== ask.tried && node !== ask.triedToo && isSelected(node.instance, ask.selector);
   }
 
-  #take(node: N, pickRequest: PickRequest): N {
+  #take(node: N, ask: Ask): N {
     node.isPinged = false;
     node.breaker.beginProbe();
     this.#probeAt = this.#firstProbe();
-    pickRequest.isProbe = true;
+    ask.isProbe = true;
     return node;
   }
 

@@ -2,10 +2,10 @@ import type { Instance, State } from '@rollcall/core';
 import { seededRandom } from '@rollcall/core/testing';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { createBalancer, createFleet, createPickRequest } from './balance.fixture.js';
+import { createBalancer, createFleet, createAsk } from './balance.fixture.js';
 import type { Balancer } from './balancer.js';
 import type { Node } from './nodes/node.js';
-import type { PickRequest } from './pickers/picker.js';
+import type { Ask } from './pickers/picker.js';
 import { PowerOfTwo } from './pickers/pickers.js';
 
 type Ending = 'good' | 'bad' | 'absent';
@@ -15,7 +15,7 @@ type Ending = 'good' | 'bad' | 'absent';
  * while.
  */
 type Step =
-  | { readonly what: 'call'; readonly ending: Ending; readonly probes: PickRequest['probes']; readonly lastsMs: number }
+  | { readonly what: 'call'; readonly ending: Ending; readonly probes: Ask['probes']; readonly lastsMs: number }
   | { readonly what: 'wait'; readonly ms: number }
   | { readonly what: 'registry'; readonly place: number; readonly state: State };
 
@@ -32,7 +32,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.record({
       what: fc.constant('call'),
       ending: fc.constantFrom<Ending>('good', 'bad', 'bad', 'absent', 'absent'),
-      probes: fc.constantFrom<PickRequest['probes']>('repeatable', 'once', 'never'),
+      probes: fc.constantFrom<Ask['probes']>('repeatable', 'once', 'never'),
       lastsMs: fc.constantFrom(1, 5, 400, 3_000),
     }),
   },
@@ -84,17 +84,17 @@ class Caller {
 
   #call({ ending, probes, lastsMs }: Extract<Step, { what: 'call' }>): void {
     const open = this.#callable().filter((node) => node.admits(this.#now));
-    const pickRequest = createPickRequest({ now: this.#now, probes });
-    const node = this.balancer.pick(pickRequest);
+    const ask = createAsk({ now: this.#now, probes });
+    const node = this.balancer.pick(ask);
     if (open.length > 0) expect(node).not.toBeNull();
     if (node === null) return;
     expect(this.#callable()).toContain(node);
-    if (pickRequest.isProbe) this.#beginProbe(node);
+    if (ask.isProbe) this.#beginProbe(node);
     else if (open.length > 0) expect(open).toContain(node);
     // all were full: a limit that was only a guess has given way
     else expect(node.admits(this.#now)).toBe(true);
     node.begin(this.#now, true);
-    const call: UnderWay = { node, isProbe: pickRequest.isProbe, ending, endsAt: this.#now + lastsMs };
+    const call: UnderWay = { node, isProbe: ask.isProbe, ending, endsAt: this.#now + lastsMs };
     this.#underWay = [...this.#underWay, call].toSorted((one, other) => one.endsAt - other.endsAt);
   }
 
@@ -182,34 +182,30 @@ describe('the breaker’s law', () => {
       backAtMs: fc.integer({ min: 2_000, max: 60_000 }),
     };
     fc.assert(
-      fc.property(
-        fc.record(fields),
-        fc.constantFrom<PickRequest['probes']>('repeatable', 'once', 'never'),
-        (world, probes) => {
-          const { count, seed, backAtMs } = world;
-          const random = seededRandom(seed);
-          const balancer = createBalancer({ picker: new PowerOfTwo(random), random });
-          balancer.update(createFleet(count), 0);
-          let [refused, goodAt] = [0, Infinity];
-          for (let now = 0; now < backAtMs + 60_000; now += 20) {
-            const pickRequest = createPickRequest({ now, probes });
-            const node = balancer.pick(pickRequest);
-            // with no instance to call, calls fail at once, but for one a second, and those whose time for a probe has come
-            if (node === null) refused += 1;
-            if (node === null) expect(now).toBeLessThan(goodAt + 1_000);
-            if (node === null) continue;
-            if (pickRequest.isProbe) balancer.endProbe(node);
-            if (now < backAtMs) balancer.absent(node, now);
-            else {
-              goodAt = Math.min(goodAt, now);
-              balancer.succeeded(node, now);
-            }
+      fc.property(fc.record(fields), fc.constantFrom<Ask['probes']>('repeatable', 'once', 'never'), (world, probes) => {
+        const { count, seed, backAtMs } = world;
+        const random = seededRandom(seed);
+        const balancer = createBalancer({ picker: new PowerOfTwo(random), random });
+        balancer.update(createFleet(count), 0);
+        let [refused, goodAt] = [0, Infinity];
+        for (let now = 0; now < backAtMs + 60_000; now += 20) {
+          const ask = createAsk({ now, probes });
+          const node = balancer.pick(ask);
+          // with no instance to call, calls fail at once, but for one a second, and those whose time for a probe has come
+          if (node === null) refused += 1;
+          if (node === null) expect(now).toBeLessThan(goodAt + 1_000);
+          if (node === null) continue;
+          if (ask.isProbe) balancer.endProbe(node);
+          if (now < backAtMs) balancer.absent(node, now);
+          else {
+            goodAt = Math.min(goodAt, now);
+            balancer.succeeded(node, now);
           }
-          expect(refused).toBeGreaterThan(0);
-          // one call a second found it, or its own ejection’s end did
-          expect(goodAt).toBeLessThanOrEqual(backAtMs + 1_020);
-        },
-      ),
+        }
+        expect(refused).toBeGreaterThan(0);
+        // one call a second found it, or its own ejection’s end did
+        expect(goodAt).toBeLessThanOrEqual(backAtMs + 1_020);
+      }),
       { numRuns: 50 },
     );
   });

@@ -6,8 +6,8 @@ import { InFlight } from './nodes/loads.js';
 import type { Load, TypicalLatency } from './nodes/loads.js';
 import type { Node } from './nodes/node.js';
 import type { Candidates } from './pickers/candidates.js';
-import { firstEligible, isEligible } from './pickers/picker.js';
-import type { PickRequest, Picker } from './pickers/picker.js';
+import { firstAble, isAble } from './pickers/picker.js';
+import type { Ask, Picker } from './pickers/picker.js';
 
 /** The configured balancing; one that the application wrote is `guarded`. */
 export function balancingOf(choice: BalancerChoice, log: Log): Balancing {
@@ -61,17 +61,17 @@ class GuardedPicker implements Picker {
     }
   }
 
-  pick<N extends Node>(candidates: Candidates<N>, pickRequest: PickRequest): N | null {
+  pick<N extends Node>(candidates: Candidates<N>, ask: Ask): N | null {
     const { nodes } = candidates;
     try {
-      const node: N | null | undefined = this.#picker?.pick(candidates, pickRequest);
+      const node: N | null | undefined = this.#picker?.pick(candidates, ask);
       if (node === null) return null;
-      if (node !== undefined && nodes.includes(node) && isEligible(node, pickRequest)) return node;
+      if (node !== undefined && nodes.includes(node) && isAble(node, ask)) return node;
       this.#problems.add('picked a node that is not a candidate, was tried already, or has no room (see `isAble`)');
     } catch (error) {
       this.#problems.add(`threw in pick(): ${messageOf(error)}`);
     }
-    return firstEligible(nodes, 0, pickRequest);
+    return firstAble(nodes, 0, ask);
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Attempt } from '@rollcall/core';
 import type { Node } from '../balance/nodes/node.js';
 import type { Selector } from '../balance/nodes/selector.js';
-import type { PickRequest } from '../balance/pickers/picker.js';
+import type { Ask } from '../balance/pickers/picker.js';
 import type { PickReason } from '../transport/tracing.js';
 import type { CallTrace } from '../transport/tracing.js';
 import { TRAITS } from '../transport/transport.js';
@@ -34,7 +34,7 @@ interface Ended {
  * The state of a call: what the picker, its attempts and the text of its error need, and which further attempts are
  * allowed.
  */
-export abstract class CallState<Request> extends WheelTimer implements PickRequest {
+export abstract class CallState<Request> extends WheelTimer implements Ask {
   readonly callee: CallContext;
   readonly upstream: Upstream<Request>;
   readonly callRequest: CallRequest<Request>;
@@ -44,7 +44,7 @@ export abstract class CallState<Request> extends WheelTimer implements PickReque
   /** When it last read the clock to pick, ms of Time. */
   now = 0;
   tried: Node | null = null;
-  alsoTried: Node | null = null;
+  triedToo: Node | null = null;
   isProbe = false;
   /** Attempts that ended without an answer. */
   attempts = NO_ATTEMPTS;
@@ -88,7 +88,7 @@ export abstract class CallState<Request> extends WheelTimer implements PickReque
    * Which probe this call may be. A probe may fail, so an idempotent call must have a retry left; a call that cannot be
    * repeated is risked only after a ping (`once`).
    */
-  get probes(): PickRequest['probes'] {
+  get probes(): Ask['probes'] {
     if (!this.isIdempotent) return 'once';
     return this.count === 0 && this.callee.budget.left(this.now) > 0 ? 'repeatable' : 'never';
   }
@@ -107,14 +107,14 @@ export abstract class CallState<Request> extends WheelTimer implements PickReque
 
   /** Excludes this instance from the next pick, besides the one excluded before. */
   exclude(node: Node): void {
-    this.alsoTried = this.tried;
+    this.triedToo = this.tried;
     this.tried = node;
   }
 
   /** Lets the next pick consider every instance again. */
   excludeNone(): void {
     this.tried = null;
-    this.alsoTried = null;
+    this.triedToo = null;
   }
 
   /** Records an attempt that ended without an answer. */
@@ -134,18 +134,18 @@ export abstract class CallState<Request> extends WheelTimer implements PickReque
 
   /** Picks an instance other than `node`. If there is none, the exclusions stay as they were. */
   pickBut(node: Node, now: number): ConnectedNode<Request> | null {
-    const { tried, alsoTried } = this;
+    const { tried, triedToo } = this;
     this.exclude(node);
     const other = this.pick(now);
     if (other !== null) return other;
     this.tried = tried;
-    this.alsoTried = alsoTried;
+    this.triedToo = triedToo;
     return null;
   }
 
   /** Picks another instance whose connections are not stalled. */
   pickConnected(node: ConnectedNode<Request>, now: number): ConnectedNode<Request> | null {
-    const { tried, alsoTried } = this;
+    const { tried, triedToo } = this;
     const { isRepeatable } = this.callRequest;
     if (isRepeatable !== null && !isRepeatable()) return null;
     const other = this.pickBut(node, now);
@@ -153,7 +153,7 @@ export abstract class CallState<Request> extends WheelTimer implements PickReque
     if (this.isProbe) this.upstream.balancer.endProbe(other);
     this.isProbe = false;
     this.tried = tried;
-    this.alsoTried = alsoTried;
+    this.triedToo = triedToo;
     return null;
   }
 

@@ -1,6 +1,6 @@
 import { RollcallError } from '@rollcall/core';
 import { describe, expect, it } from 'vitest';
-import { RegistryConnectError, connectErrorIn, connectErrorOf } from './connect-error.js';
+import { RegistryConnectError, connectErrorIn, troubleOf } from './connect-error.js';
 
 const failed = (code: string, message = code, fields: object = {}): Error =>
   Object.assign(new Error(message), { code, ...fields });
@@ -41,33 +41,31 @@ describe('the meaning of a connection error', () => {
     ['a registry without TLS', failed('EPROTO', 'x:wrong version number:y'), /speaks no TLS.*http:\/\//],
     ['an end in the handshake', failed('ECONNRESET', 'socket hang up'), /asks for a client certificate/],
   ])('over TLS: %s', (_, error, expectedText) => {
-    const connectError = connectErrorOf(error, SECURE);
+    const connectError = troubleOf(error, SECURE);
     expect(connectError?.message).toMatch(expectedText);
     expect(connectError?.cause).toBe(error);
   });
 
   it('suspects the presented certificate if the connection ends in the handshake', () => {
-    expect(connectErrorOf(failed('ECONNRESET'), { ...SECURE, isShown: true })?.message).toMatch(
-      /not like our certificate/,
-    );
+    expect(troubleOf(failed('ECONNRESET'), { ...SECURE, isShown: true })?.message).toMatch(/not like our certificate/);
     const refused = failed('EPROTO', 'sslv3 alert handshake failure');
-    expect(connectErrorOf(refused, { ...SECURE, isShown: true })?.message).toMatch(/refuses our certificate/);
+    expect(troubleOf(refused, { ...SECURE, isShown: true })?.message).toMatch(/refuses our certificate/);
   });
 
   it('without TLS: detects a registry with TLS', () => {
     const alert = failed('HPE_INVALID_CONSTANT', 'Parse Error', { rawPacket: Uint8Array.of(0x15, 3, 1) });
-    expect(connectErrorOf(alert, CLEAR)?.message).toMatch(/speaks TLS.*https:\/\//);
+    expect(troubleOf(alert, CLEAR)?.message).toMatch(/speaks TLS.*https:\/\//);
     for (const code of ['ECONNRESET', 'UND_ERR_SOCKET'])
-      expect(connectErrorOf(failed(code), CLEAR)?.message).toMatch(/If it speaks TLS.*https:\/\//);
+      expect(troubleOf(failed(code), CLEAR)?.message).toMatch(/If it speaks TLS.*https:\/\//);
   });
 
   it('guesses nothing about a registry that has answered before, or if nothing listens', () => {
     for (const facts of [SECURE, CLEAR]) {
-      expect(connectErrorOf(failed('ECONNRESET'), { ...facts, wasReached: true })).toBeNull();
-      expect(connectErrorOf(failed('ECONNREFUSED'), facts)).toBeNull();
-      expect(connectErrorOf('no error', facts)).toBeNull();
+      expect(troubleOf(failed('ECONNRESET'), { ...facts, wasReached: true })).toBeNull();
+      expect(troubleOf(failed('ECONNREFUSED'), facts)).toBeNull();
+      expect(troubleOf('no error', facts)).toBeNull();
     }
-    expect(connectErrorOf(failed('CERT_HAS_EXPIRED'), { ...SECURE, wasReached: true })).not.toBeNull();
+    expect(troubleOf(failed('CERT_HAS_EXPIRED'), { ...SECURE, wasReached: true })).not.toBeNull();
   });
 
   it('is found in the error that a client throws', () => {

@@ -73,7 +73,7 @@ const OPENSSL_NOT_TLS = /wrong version number|packet length too long|record laye
  * The meaning of a connection error and what to do about it; null if there is nothing to add to the error itself. It
  * guesses only if nothing else explains the error, and marks a guess as one.
  */
-export function connectErrorOf(error: unknown, facts: ConnectErrorFacts): RegistryConnectError | null {
+export function troubleOf(error: unknown, facts: ConnectErrorFacts): RegistryConnectError | null {
   const text = facts.isSecure ? tlsErrorText(error, facts) : plaintextErrorText(error, facts);
   return text === null ? null : new RegistryConnectError(text, { cause: error });
 }

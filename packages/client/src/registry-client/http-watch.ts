@@ -26,7 +26,7 @@ export interface WatchParts {
   /** Called when something answered. */
   readonly answered: () => void;
   /** The connect error to log for an error; null if there is none. */
-  readonly connectErrorOf: (error: Error) => RegistryConnectError | null;
+  readonly troubleOf: (error: Error) => RegistryConnectError | null;
   readonly ended: () => void;
 }
 
@@ -47,7 +47,7 @@ export class HttpWatch implements Watch {
     this.#request = request;
     this.#parts = parts;
     this.#timer = parts.time.setTimer(parts.timeoutMs, () => this.#giveUp(), { background: true });
-    request.on('error', (error) => this.#end(null, parts.connectErrorOf(error)));
+    request.on('error', (error) => this.#end(null, parts.troubleOf(error)));
     request.on('response', (response) => this.#answered(response));
     request.end();
   }

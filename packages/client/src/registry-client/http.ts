@@ -26,7 +26,7 @@ import type {
   Suspicion,
   Time,
 } from '@rollcall/core';
-import { notRegistryText, RegistryConnectError, connectErrorOf } from './connect-error.js';
+import { notRegistryText, RegistryConnectError, troubleOf } from './connect-error.js';
 import { HttpWatch } from './http-watch.js';
 import { KeptConnection } from './keep-alive.js';
 import type {
@@ -164,7 +164,7 @@ export class HttpRegistryClient implements RegistryClient {
       silenceMs: this.#silenceMs,
       sink,
       answered: () => this.#reached(),
-      connectErrorOf: (error) => this.#connectErrorOf(error),
+      troubleOf: (error) => this.#troubleOf(error),
       ended: () => this.#open.delete(close),
     });
     const close = (): void => watch.close();
@@ -269,13 +269,13 @@ export class HttpRegistryClient implements RegistryClient {
     this.#wasReached = true;
   }
 
-  #connectErrorOf(error: unknown): RegistryConnectError | null {
+  #troubleOf(error: unknown): RegistryConnectError | null {
     const [tls, wasReached] = [this.#tls, this.#wasReached];
-    return connectErrorOf(error, { isSecure: tls !== null, wasReached, isShown: tls?.isShown === true });
+    return troubleOf(error, { isSecure: tls !== null, wasReached, isShown: tls?.isShown === true });
   }
 
   #broken(error: Error): RollcallError {
-    const connectError = this.#connectErrorOf(error);
+    const connectError = this.#troubleOf(error);
     return this.#unreachable(messageOf(connectError ?? error), connectError ?? error);
   }
 

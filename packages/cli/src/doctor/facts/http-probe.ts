@@ -1,7 +1,7 @@
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import { connect } from 'node:tls';
-import { RegistryTls, connectErrorOf } from '@rollcall/client';
+import { RegistryTls, troubleOf } from '@rollcall/client';
 import { messageOf, sleep, systemTime } from '@rollcall/core';
 import type { Connection } from '../../registry/connection.js';
 import { jsonOf } from '../../registry/json.js';
@@ -125,7 +125,7 @@ export class RegistryProbe {
       return { kind: 'failure', code: 'ETIMEDOUT', text: silenceText(progress), explanation: null, progress };
     const code = codeOf(error);
     // the explanation of the client is left to the caller, which has seen all tries
-    const explanation = CONNECTION_LOST.test(code) ? null : (connectErrorOf(error, facts)?.message ?? null);
+    const explanation = CONNECTION_LOST.test(code) ? null : (troubleOf(error, facts)?.message ?? null);
     return { kind: 'failure', code, text: messageOf(error) || code, explanation, progress };
   }
 }

@@ -2,8 +2,8 @@ import type { Random } from '@rollcall/core';
 import { hashOf, mixed } from '../nodes/hash.js';
 import type { Node } from '../nodes/node.js';
 import type { Candidates } from './candidates.js';
-import { firstEligible } from './picker.js';
-import type { PickRequest, Picker } from './picker.js';
+import { firstAble } from './picker.js';
+import type { Ask, Picker } from './picker.js';
 import { PowerOfTwo, takes } from './pickers.js';
 
 /** The most that a node may have in flight, relative to its fair share. */
@@ -33,20 +33,20 @@ export class HashRing implements Picker {
     this.#keyless = new PowerOfTwo(random);
   }
 
-  pick<N extends Node>(candidates: Candidates<N>, pickRequest: PickRequest): N | null {
-    if (pickRequest.hashKey === null) return this.#keyless.pick(candidates, pickRequest);
+  pick<N extends Node>(candidates: Candidates<N>, ask: Ask): N | null {
+    if (ask.hashKey === null) return this.#keyless.pick(candidates, ask);
     const { nodes } = candidates;
     if (nodes.length === 0) return null;
     const ring = this.#ring(candidates);
-    const from = placeOf(ring, hashOf(pickRequest.hashKey));
+    const from = placeOf(ring, hashOf(ask.hashKey));
     const fairShare = (BOUND * (candidates.fleetInFlight + 1)) / nodes.length;
     const length = Math.min(ring.length, LONGEST_WALK);
     for (let step = 0; step < length; step += 1) {
       const place = (ring[(from + step) % ring.length] ?? 0) % PLACES;
       if (candidates.inFlight(place) >= Math.ceil(fairShare * candidates.relativeWeight(place))) continue;
-      if (takes(candidates, place, pickRequest, this.#random)) return nodes[place] ?? null;
+      if (takes(candidates, place, ask, this.#random)) return nodes[place] ?? null;
     }
-    return firstEligible(nodes, (ring[from % ring.length] ?? 0) % PLACES, pickRequest);
+    return firstAble(nodes, (ring[from % ring.length] ?? 0) % PLACES, ask);
   }
 
   #ring<N extends Node>(candidates: Candidates<N>): Float64Array {

@@ -3,14 +3,14 @@ import type { Selector } from '../nodes/selector.js';
 import type { Candidates } from './candidates.js';
 
 /** What a pick is made for. The call itself implements it, so that a pick allocates nothing. */
-export interface PickRequest {
+export interface Ask {
   readonly now: number;
   readonly selector: Selector;
   /** The same key goes to the same instance, with `consistent-hash`; null: any instance. */
   readonly hashKey: string | null;
   /** Where it failed already. */
   readonly tried: Node | null;
-  readonly alsoTried: Node | null;
+  readonly triedToo: Node | null;
   /** Whether the call may probe an ejected instance. `once`: only after a ping was answered. Read only when needed. */
   readonly probes: 'repeatable' | 'once' | 'never';
   /** Told by `pick`: this call is the one probe of its node, and `endProbe` has to be called when it is over. */
@@ -24,19 +24,19 @@ export interface PickRequest {
  */
 export interface Picker {
   /** A node that `isAble`; null if there is none, and only then (`firstAble` looks at all). */
-  pick<N extends Node>(candidates: Candidates<N>, pickRequest: PickRequest): N | null;
+  pick<N extends Node>(candidates: Candidates<N>, ask: Ask): N | null;
 }
 
 /** May this node take this call? */
-export function isEligible(node: Node, pickRequest: PickRequest): boolean {
-  return node !== pickRequest.tried && node !== pickRequest.alsoTried && node.admits(pickRequest.now);
+export function isAble(node: Node, ask: Ask): boolean {
+  return node !== ask.tried && node !== ask.triedToo && node.admits(ask.now);
 }
 
 /** Looks at all from the place `start` on, so that a node that can take the call is found if there is one. */
-export function firstEligible<N extends Node>(nodes: readonly N[], start: number, pickRequest: PickRequest): N | null {
+export function firstAble<N extends Node>(nodes: readonly N[], start: number, ask: Ask): N | null {
   for (let i = 0; i < nodes.length; i += 1) {
     const node = nodes[(start + i) % nodes.length];
-    if (node !== undefined && isEligible(node, pickRequest)) return node;
+    if (node !== undefined && isAble(node, ask)) return node;
   }
   return null;
 }

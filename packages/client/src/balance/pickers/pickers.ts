@@ -1,8 +1,8 @@
 import type { Random } from '@rollcall/core';
 import type { Node } from '../nodes/node.js';
 import type { Candidates } from './candidates.js';
-import { firstEligible, isEligible } from './picker.js';
-import type { PickRequest, Picker } from './picker.js';
+import { firstAble, isAble } from './picker.js';
+import type { Ask, Picker } from './picker.js';
 
 /**
  * Draws before the nodes are looked at one by one: with half of them unable to take the call, 15 of 16 picks end here.
@@ -28,37 +28,35 @@ export class PowerOfTwo implements Picker {
     this.#random = random;
   }
 
-  pick<N extends Node>(candidates: Candidates<N>, pickRequest: PickRequest): N | null {
+  pick<N extends Node>(candidates: Candidates<N>, ask: Ask): N | null {
     const { nodes } = candidates;
     for (let effort = 0; effort < EFFORTS && nodes.length > 1; effort += 1) {
       const first = candidates.draw(this.#random.unit());
-      const place = this.#better(candidates, pickRequest, first);
+      const place = this.#better(candidates, ask, first);
       if (place >= 0) return nodes[place] ?? null;
     }
-    return firstEligible(nodes, Math.floor(this.#random.unit() * nodes.length), pickRequest);
+    return firstAble(nodes, Math.floor(this.#random.unit() * nodes.length), ask);
   }
 
   /** The place of the better one of two; -1: neither takes the call. */
-  #better<N extends Node>(candidates: Candidates<N>, pickRequest: PickRequest, one: number): number {
+  #better<N extends Node>(candidates: Candidates<N>, ask: Ask, one: number): number {
     const other = this.#another(candidates, one);
-    const takesOne = takes(candidates, one, pickRequest, this.#random);
-    const takesOther = other !== one && takes(candidates, other, pickRequest, this.#random);
-    if (takesOne && takesOther) return cheaper(candidates, one, other, pickRequest.now);
+    const takesOne = takes(candidates, one, ask, this.#random);
+    const takesOther = other !== one && takes(candidates, other, ask, this.#random);
+    if (takesOne && takesOther) return cheaper(candidates, one, other, ask.now);
     if (!takesOne && !takesOther) return -1;
-    return this.#beside(candidates, pickRequest, takesOne ? one : other, takesOne ? other : one);
+    return this.#beside(candidates, ask, takesOne ? one : other, takesOne ? other : one);
   }
 
   /**
    * A single remaining node is compared with a third one, but not with the one that fell out: otherwise, while a node
    * warms up, an overloaded one would get all the calls for which they were drawn together.
    */
-  #beside<N extends Node>(candidates: Candidates<N>, pickRequest: PickRequest, alone: number, fallen: number): number {
+  #beside<N extends Node>(candidates: Candidates<N>, ask: Ask, alone: number, fallen: number): number {
     for (let effort = 0; effort < EFFORTS; effort += 1) {
       const third = this.#another(candidates, alone);
       if (third === alone || third === fallen) continue;
-      return takes(candidates, third, pickRequest, this.#random)
-        ? cheaper(candidates, alone, third, pickRequest.now)
-        : alone;
+      return takes(candidates, third, ask, this.#random) ? cheaper(candidates, alone, third, ask.now) : alone;
     }
     return alone;
   }
@@ -89,14 +87,14 @@ export class RoundRobin implements Picker {
     this.#turn = Math.floor(random.unit() * 1_000_000);
   }
 
-  pick<N extends Node>(candidates: Candidates<N>, pickRequest: PickRequest): N | null {
+  pick<N extends Node>(candidates: Candidates<N>, ask: Ask): N | null {
     const { nodes } = candidates;
     for (let skipped = 0; skipped < nodes.length; skipped += 1) {
       this.#turn = (this.#turn + 1) % Number.MAX_SAFE_INTEGER;
       const place = this.#turn % nodes.length;
-      if (takes(candidates, place, pickRequest, this.#random)) return nodes[place] ?? null;
+      if (takes(candidates, place, ask, this.#random)) return nodes[place] ?? null;
     }
-    return firstEligible(nodes, this.#turn % Math.max(1, nodes.length), pickRequest);
+    return firstAble(nodes, this.#turn % Math.max(1, nodes.length), ask);
   }
 }
 
@@ -108,27 +106,22 @@ export class AtRandom implements Picker {
     this.#random = random;
   }
 
-  pick<N extends Node>(candidates: Candidates<N>, pickRequest: PickRequest): N | null {
+  pick<N extends Node>(candidates: Candidates<N>, ask: Ask): N | null {
     const { nodes } = candidates;
     for (let effort = 0; effort < 2 * EFFORTS && nodes.length > 0; effort += 1) {
       const place = candidates.draw(this.#random.unit());
-      if (takes(candidates, place, pickRequest, this.#random)) return nodes[place] ?? null;
+      if (takes(candidates, place, ask, this.#random)) return nodes[place] ?? null;
     }
-    return firstEligible(nodes, Math.floor(this.#random.unit() * nodes.length), pickRequest);
+    return firstAble(nodes, Math.floor(this.#random.unit() * nodes.length), ask);
   }
 }
 
 /** Can the one at this place take the call, and if it starts slowly, is it lucky? */
-export function takes<N extends Node>(
-  candidates: Candidates<N>,
-  place: number,
-  pickRequest: PickRequest,
-  random: Random,
-): boolean {
+export function takes<N extends Node>(candidates: Candidates<N>, place: number, ask: Ask, random: Random): boolean {
   const node = candidates.nodes[place];
-  if (node === undefined || node === pickRequest.tried || node === pickRequest.alsoTried) return false;
+  if (node === undefined || node === ask.tried || node === ask.triedToo) return false;
   if (candidates.hasRoom(place)) return true;
-  if (!isEligible(node, pickRequest)) return false;
-  const warmth = node.warmth(pickRequest.now);
+  if (!isAble(node, ask)) return false;
+  const warmth = node.warmth(ask.now);
   return warmth === 1 || random.unit() < warmth;
 }

@@ -1,8 +1,8 @@
 import type { Random } from '@rollcall/core';
 import type { Node } from '../nodes/node.js';
 import type { Candidates } from './candidates.js';
-import { firstEligible } from './picker.js';
-import type { PickRequest, Picker } from './picker.js';
+import { firstAble } from './picker.js';
+import type { Ask, Picker } from './picker.js';
 import { takes } from './pickers.js';
 
 /**
@@ -20,15 +20,15 @@ export class WeightedRoundRobin implements Picker {
     this.#random = random;
   }
 
-  pick<N extends Node>(candidates: Candidates<N>, pickRequest: PickRequest): N | null {
+  pick<N extends Node>(candidates: Candidates<N>, ask: Ask): N | null {
     const { nodes } = candidates;
     if (nodes.length === 0) return null;
     const schedule = this.#schedule(candidates);
     for (let lost = 0; lost < nodes.length; lost += 1) {
       const place = schedule.next();
-      if (takes(candidates, place, pickRequest, this.#random)) return nodes[place] ?? null;
+      if (takes(candidates, place, ask, this.#random)) return nodes[place] ?? null;
     }
-    return firstEligible(nodes, Math.floor(this.#random.unit() * nodes.length), pickRequest);
+    return firstAble(nodes, Math.floor(this.#random.unit() * nodes.length), ask);
   }
 
   #schedule<N extends Node>(candidates: Candidates<N>): Schedule {

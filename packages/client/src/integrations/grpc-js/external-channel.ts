@@ -2,7 +2,7 @@ import { TARGET_KEY } from '@rollcall/core';
 import type { Suspicion } from '@rollcall/core';
 import type { Node } from '../../balance/nodes/node.js';
 import type { Selector } from '../../balance/nodes/selector.js';
-import type { PickRequest } from '../../balance/pickers/picker.js';
+import type { Ask } from '../../balance/pickers/picker.js';
 import type { CalledService } from '../../call/service/called-service.js';
 import type { Attempted, ConnectedNode } from '../../call/service/connected-node.js';
 import type { Method } from '../../call/service/method.js';
@@ -97,7 +97,7 @@ export class ExternalChannel {
 }
 
 /** One call over a connection that is not ours: what a pick is made for, and then the attempt. */
-export class RoutedCall implements PickRequest, Attempted<GrpcRequest> {
+export class RoutedCall implements Ask, Attempted<GrpcRequest> {
   readonly selector: Selector;
   readonly hashKey = null;
   readonly probes = 'once';
@@ -107,7 +107,7 @@ export class RoutedCall implements PickRequest, Attempted<GrpcRequest> {
   readonly method: Method;
   now: number;
   tried: Node | null = null;
-  alsoTried: Node | null = null;
+  triedToo: Node | null = null;
   isProbe = false;
   startedAt = 0;
   sentAt = 0;
@@ -146,7 +146,7 @@ export class RoutedCall implements PickRequest, Attempted<GrpcRequest> {
     const node = this.#node;
     if (node === null) return;
     this.giveUp();
-    this.alsoTried = this.tried;
+    this.triedToo = this.tried;
     this.tried = node;
     this.#node = null;
   }
