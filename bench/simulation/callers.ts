@@ -7,10 +7,10 @@ import type { Caller, CallerFactory, Site } from './simulation.js';
 const SERVICE = 'orders';
 const METHOD = 'find';
 
-/** The calls of this package. `options`: the client option `calls`; `wishes`: the options of each call. */
-export function rollcall(options: object = {}, wishes: OneCall = { idempotent: true }): CallerFactory {
+/** The calls of this package. `options`: the client option `calls`; `callOptions`: the options of each call. */
+export function rollcall(options: object = {}, callOptions: OneCall = { idempotent: true }): CallerFactory {
   return ({ time, random, channels }) => {
-    const meter = new Tally();
+    const meter = new CountingMeter();
     const view = {
       service: SERVICE,
       status: 'known',
@@ -36,7 +36,7 @@ export function rollcall(options: object = {}, wishes: OneCall = { idempotent: t
     });
     return {
       call: (ended) => {
-        calls.call(SERVICE, METHOD, null, wishes).then(
+        calls.call(SERVICE, METHOD, null, callOptions).then(
           (at) => ended(Number(at)),
           () => ended(Infinity),
         );
@@ -61,14 +61,14 @@ export interface BareTerms {
 export function bareRoundRobin(terms: BareTerms): CallerFactory {
   return (site) => {
     let turn = Math.floor(site.random.unit() * site.channels.length);
-    return new Bare(site, terms, () => (turn = (turn + 1) % site.channels.length));
+    return new BareCaller(site, terms, () => (turn = (turn + 1) % site.channels.length));
   };
 }
 
 /** The server with the fewest requests of this client in flight; a tie is broken at random. */
 export function bareLeastLoaded(terms: BareTerms): CallerFactory {
   return (site) =>
-    new Bare(site, terms, (inFlight) => {
+    new BareCaller(site, terms, (inFlight) => {
       const start = Math.floor(site.random.unit() * inFlight.length);
       let best = start;
       for (let i = 1; i < inFlight.length; i += 1) {
@@ -80,7 +80,7 @@ export function bareLeastLoaded(terms: BareTerms): CallerFactory {
 }
 
 /** A picker with a timeout and optional retries, without memory, breaker or retry budget. */
-class Bare implements Caller {
+class BareCaller implements Caller {
   readonly ejections = 0;
   readonly #site: Site;
   readonly #terms: Required<BareTerms>;
@@ -159,7 +159,7 @@ function wayTo(protocol: 'tcp' | 'http', channels: readonly Channel<unknown>[]):
 }
 
 /** A meter that keeps the sum of each counter. */
-export class Tally implements Meter {
+export class CountingMeter implements Meter {
   readonly #sums = new Map<string, number>();
 
   sumOf(name: string): number {

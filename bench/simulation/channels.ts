@@ -76,9 +76,9 @@ class Connection implements LineEnd {
   }
 
   received(answer: Answer): void {
-    const { exchange, word } = answer;
+    const { exchange, outcome } = answer;
     if (exchange !== IDENTITY_EXCHANGE) return this.#owner.received(answer);
-    if (word.is === 'identity' && word.id === this.#parts.expectedId) return this.#becomeReady();
+    if (outcome.is === 'identity' && outcome.id === this.#parts.expectedId) return this.#becomeReady();
     const failure: Failure = { kind: 'misdirected', cause: cause('another process answers') };
     this.#end(failure, failure);
   }
@@ -140,10 +140,10 @@ class Attempting implements Exchange {
       : { kind: 'call', exchange, call, remainingMs: terms.remainingMs };
   }
 
-  received({ word }: Answer): void {
-    if (word.is === 'remote') this.fail({ kind: 'remote', cause: 'refused by the handler' });
-    else if (word.is === 'overloaded') {
-      this.fail({ kind: 'overloaded', cause: cause('overloaded'), retryAfterMs: word.retryAfterMs });
+  received({ outcome }: Answer): void {
+    if (outcome.is === 'remote') this.fail({ kind: 'remote', cause: 'refused by the handler' });
+    else if (outcome.is === 'overloaded') {
+      this.fail({ kind: 'overloaded', cause: cause('overloaded'), retryAfterMs: outcome.retryAfterMs });
     } else if (!this.isOver) {
       this.isOver = true;
       this.#sink.last(null);

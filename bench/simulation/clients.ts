@@ -11,12 +11,12 @@ import type {
   TcpRequest,
   Transport,
 } from '@rollcall/client/testing';
-import { Tally } from './callers.js';
+import { CountingMeter } from './callers.js';
 import { PooledWay, SharedWay } from './channels.js';
 import type { SimulatedWay, WayParts } from './channels.js';
 import { processId } from './host.js';
 import { settlePromises } from './world.js';
-import type { CatalogWord, Ending, Listed, PlannedCall, WorldCaller, WorldClient, WorldSite } from './world.js';
+import type { CatalogEntry, Ending, Listed, PlannedCall, WorldCaller, WorldClient, WorldSite } from './world.js';
 
 const SERVICE = 'orders';
 const NAMESPACE = 'default';
@@ -58,7 +58,7 @@ class RollcallCaller implements WorldCaller {
     this.#calls = new Calls({
       time,
       random,
-      meter: new Tally(),
+      meter: new CountingMeter(),
       log: silentLog,
       services: catalog,
       options,
@@ -94,12 +94,12 @@ class RollcallCaller implements WorldCaller {
 
   #begin({ number, load }: PlannedCall): Promise<unknown> {
     const { method, deadlineMs, isIdempotent: idempotent } = load;
-    const wishes = { deadlineMs, idempotent };
-    if (this.#protocol === 'tcp') return this.#calls.call(SERVICE, method, number, wishes);
-    if (this.#protocol === 'grpc') return this.#calls.grpc(SERVICE, grpcMethod(method), number, wishes);
+    const options = { deadlineMs, idempotent };
+    if (this.#protocol === 'tcp') return this.#calls.call(SERVICE, method, number, options);
+    if (this.#protocol === 'grpc') return this.#calls.grpc(SERVICE, grpcMethod(method), number, options);
     const request: HttpRequest = { method: 'POST', path: `/${method}`, headers: [], body: String(number) };
     return new Promise((resolve, reject) => {
-      this.#calls.request(SERVICE, request, new LastValue(resolve, reject), wishes);
+      this.#calls.request(SERVICE, request, new LastValue(resolve, reject), options);
     });
   }
 }
@@ -159,22 +159,22 @@ function transportOf<Wanted>(protocol: Protocol, parts: TransportParts<Wanted>):
 
 /** Feeds the catalog of a caller with what the registry of the world reports, at the times of the world. */
 function follow(catalog: Catalog, { world, loop, network }: WorldSite): void {
-  world.catalog.forEach((word, place) => {
+  world.catalog.forEach((entry, place) => {
     const apply = (): void => {
-      if (word.says === 'lost') return catalog.lost([SERVICE]);
+      if (entry.kind === 'lost') return catalog.lost([SERVICE]);
       catalog.apply(frameOf(world.catalog, place));
       catalog.confirm([SERVICE]);
     };
-    if (word.atMs === 0) apply();
-    else network.time.setTimer(word.atMs, () => loop.deliver(apply));
+    if (entry.atMs === 0) apply();
+    else network.time.setTimer(entry.atMs, () => loop.deliver(apply));
   });
 }
 
-function frameOf(words: readonly CatalogWord[], place: number): ServiceFrame {
-  const word = words[place];
+function frameOf(entries: readonly CatalogEntry[], place: number): ServiceFrame {
+  const entry = entries[place];
   const about = { namespace: NAMESPACE, service: SERVICE };
-  if (word?.says !== 'list') return { event: 'unknown', data: about };
-  const instances = word.instances.map((listed) => instanceOf(listed, revisionOf(listed, words, place)));
+  if (entry?.kind !== 'list') return { event: 'unknown', data: about };
+  const instances = entry.instances.map((listed) => instanceOf(listed, revisionOf(listed, entries, place)));
   return {
     event: 'reset',
     data: { ...about, epoch: EPOCH, revision: place + 1, part: 0, complete: true, instances, removed: [] },
@@ -182,12 +182,12 @@ function frameOf(words: readonly CatalogWord[], place: number): ServiceFrame {
 }
 
 /** The revision of an entry: that of the first word since which it is reported without a change. */
-function revisionOf(listed: Listed, words: readonly CatalogWord[], place: number): number {
+function revisionOf(listed: Listed, entries: readonly CatalogEntry[], place: number): number {
   let first = place;
   for (let at = place - 1; at >= 0; at -= 1) {
-    const word = words[at];
-    if (word?.says === 'lost') continue;
-    const isListed = word?.says === 'list' && word.instances.some((one) => isSame(one, listed));
+    const entry = entries[at];
+    if (entry?.kind === 'lost') continue;
+    const isListed = entry?.kind === 'list' && entry.instances.some((one) => isSame(one, listed));
     if (!isListed) break;
     first = at;
   }

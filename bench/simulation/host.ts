@@ -1,12 +1,12 @@
 import type { Time } from '@rollcall/core';
 import { isWithin } from './network.js';
-import type { Acceptor, Fault, FaultOf, Line, HostRequest, Word } from './network.js';
+import type { Acceptor, Fault, FaultOf, Line, HostRequest, Outcome } from './network.js';
 
 /** The work that the processes of a world do for a call: its amount, and its result. */
 export interface Work {
   /** Time that the handler takes for the call with this number. */
   readonly ms: number;
-  readonly word: 'answer' | 'remote';
+  readonly outcome: 'answer' | 'remote';
 }
 
 export interface HostParts {
@@ -50,10 +50,12 @@ export class Host implements Acceptor {
   constructor(parts: HostParts) {
     this.number = parts.number;
     this.#parts = parts;
-    const here = parts.faults.filter((fault) => fault.kind !== 'caller-pause' && fault.hosts.includes(parts.number));
-    this.#slow = here.filter((fault) => fault.kind === 'slow');
-    this.#overloaded = here.filter((fault) => fault.kind === 'overloaded');
-    for (const fault of here) {
+    const hostFaults = parts.faults.filter(
+      (fault) => fault.kind !== 'caller-pause' && fault.hosts.includes(parts.number),
+    );
+    this.#slow = hostFaults.filter((fault) => fault.kind === 'slow');
+    this.#overloaded = hostFaults.filter((fault) => fault.kind === 'overloaded');
+    for (const fault of hostFaults) {
       if (fault.kind === 'pause')
         this.#plan(
           fault,
@@ -63,7 +65,7 @@ export class Host implements Acceptor {
       if (fault.kind === 'dead')
         this.#plan(
           fault,
-          () => this.#die(),
+          () => this.#crash(),
           () => (this.isUp = true),
         );
     }
@@ -101,7 +103,7 @@ export class Host implements Acceptor {
     for (const run of this.#held.splice(0)) run();
   }
 
-  #die(): void {
+  #crash(): void {
     this.isUp = false;
     this.#deaths += 1;
     this.#queue = [];
@@ -114,7 +116,7 @@ export class Host implements Acceptor {
   #handle(line: Line, request: HostRequest): void {
     const now = this.#parts.time.now();
     const { exchange } = request;
-    if (request.kind === 'identity') return line.answer({ exchange, word: { is: 'identity', id: this.id } });
+    if (request.kind === 'identity') return line.answer({ exchange, outcome: { is: 'identity', id: this.id } });
     if (request.kind === 'cancel') {
       this.#queue = this.#queue.filter((job) => job.line !== line || job.exchange !== exchange);
       return;
@@ -122,7 +124,7 @@ export class Host implements Acceptor {
     const overload = this.#overloaded.find((fault) => isWithin(fault, now));
     if (overload !== undefined) {
       const { retryAfterMs } = overload;
-      return line.answer({ exchange, word: { is: 'overloaded', retryAfterMs } });
+      return line.answer({ exchange, outcome: { is: 'overloaded', retryAfterMs } });
     }
     const job = { line, exchange, call: request.call, expiresAt: now + request.remainingMs };
     if (this.#busy < this.#parts.workers) this.#start(job);
@@ -134,14 +136,14 @@ export class Host implements Acceptor {
     const work = this.#parts.workOf(call);
     const deaths = this.#deaths;
     const factor = this.#slow.find((fault) => isWithin(fault, time.now()))?.factor ?? 1;
-    const word: Word = { is: work.word };
+    const outcome: Outcome = { is: work.outcome };
     this.#busy += 1;
     this.#parts.executed(call);
     time.setTimer(work.ms * factor, () => {
       if (deaths !== this.#deaths) return;
       this.#do(() => {
         this.#busy -= 1;
-        line.answer({ exchange, word });
+        line.answer({ exchange, outcome });
         this.#next();
       });
     });

@@ -126,14 +126,14 @@ export type HostRequest =
   | { readonly kind: 'cancel'; readonly exchange: number };
 
 /** `remote`: the handler ran and returned an error. `overloaded`: it did not run. */
-export type Word =
+export type Outcome =
   | { readonly is: 'answer' | 'remote' }
   | { readonly is: 'overloaded'; readonly retryAfterMs: number }
   | { readonly is: 'identity'; readonly id: string };
 
 export interface Answer {
   readonly exchange: number;
-  readonly word: Word;
+  readonly outcome: Outcome;
 }
 
 /** The client’s end of a connection. */

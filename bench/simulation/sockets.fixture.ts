@@ -17,17 +17,17 @@ import type { WorldClient, WorldSite } from './world.js';
 export function rollcallOverSockets(protocol: 'tcp' | 'http'): WorldClient {
   if (protocol === 'tcp') {
     return rollcallClient('tcp', {
-      tcp: (site, options) => overWires(new TcpTransport(site.loop, options.tcp, new Wires(site, TcpWire))),
+      tcp: (site, options) => overNetwork(new TcpTransport(site.loop, options.tcp, new Wires(site, TcpWire))),
     });
   }
   return rollcallClient('http', {
-    http: (site, options) => overWires(new HttpTransport(site.loop, options.http, new Wires(site, HttpWire))),
+    http: (site, options) => overNetwork(new HttpTransport(site.loop, options.http, new Wires(site, HttpWire))),
     turn: () => new Promise((resolve) => setImmediate(resolve)),
   });
 }
 
 /** Passes in a socket at the point where TLS would create one. */
-function overWires<Wanted>(transport: Transport<Wanted>): Transport<Wanted> {
+function overNetwork<Wanted>(transport: Transport<Wanted>): Transport<Wanted> {
   return {
     protocol: transport.protocol,
     prepare: () => transport.prepare(),
@@ -128,11 +128,11 @@ function tcpRequestOf(frame: unknown): HostRequest {
   return { kind: 'call', exchange, call: Number(data), remainingMs };
 }
 
-function tcpAnswer({ exchange: id, word }: Answer): object {
-  if (word.is === 'identity') return { id, response: { instance: word.id, nonce: null }, isDisposed: true };
-  if (word.is === 'answer') return { id, response: null, isDisposed: true };
+function tcpAnswer({ exchange: id, outcome }: Answer): object {
+  if (outcome.is === 'identity') return { id, response: { instance: outcome.id, nonce: null }, isDisposed: true };
+  if (outcome.is === 'answer') return { id, response: null, isDisposed: true };
   // Nest’s protocol has no such status: an error is the handler’s
-  return { id, err: word.is, isDisposed: true };
+  return { id, err: outcome.is, isDisposed: true };
 }
 
 // ---- HTTP -----------------------------------------------------------------------------------------------------------
@@ -197,13 +197,13 @@ function httpRequestOf(head: string, body: string, exchange: number): HostReques
   return { kind: 'call', exchange, call: Number(body), remainingMs: Number(headerIn(head, DEADLINE_KEY) ?? Infinity) };
 }
 
-function httpAnswer({ word }: Answer): string {
-  const body = word.is === 'identity' ? JSON.stringify({ instance: word.id, nonce: null }) : '';
-  return `HTTP/1.1 ${statusOf(word)}\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
+function httpAnswer({ outcome }: Answer): string {
+  const body = outcome.is === 'identity' ? JSON.stringify({ instance: outcome.id, nonce: null }) : '';
+  return `HTTP/1.1 ${statusOf(outcome)}\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
 }
 
-function statusOf(word: Answer['word']): string {
-  if (word.is === 'remote') return '400 No';
-  if (word.is !== 'overloaded') return '200 OK';
-  return `503 Busy\r\nretry-after: ${Math.ceil(word.retryAfterMs / 1_000)}`;
+function statusOf(outcome: Answer['outcome']): string {
+  if (outcome.is === 'remote') return '400 No';
+  if (outcome.is !== 'overloaded') return '200 OK';
+  return `503 Busy\r\nretry-after: ${Math.ceil(outcome.retryAfterMs / 1_000)}`;
 }

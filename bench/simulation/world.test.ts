@@ -6,15 +6,15 @@ import type { Failure } from '@rollcall/client/testing';
 import { PooledWay, SharedWay } from './channels.js';
 import { bareClient, rollcallClient } from './clients.js';
 import { Host } from './host.js';
-import { LAW_WORLDS } from './law-worlds.js';
-import { breaches, compare, errorsOf, successes } from './law.js';
+import { GUARANTEE_WORLDS } from './guarantee-worlds.js';
+import { breaches, compare, errorsOf, successes } from './guarantee.js';
 import { isWithin, Loop, Network } from './network.js';
 import type { Fault } from './network.js';
 import { rollcallOverSockets } from './sockets.fixture.js';
 import { callsOf, live } from './world.js';
 import type { CallRecord, Traffic, World, WorldClient } from './world.js';
 
-// The simulation has to be faithful, and the law has to detect breaches, or law.test.ts proves nothing.
+// The simulation has to be faithful, and the law has to detect breaches, or guarantee.test.ts proves nothing.
 
 const chances = () => ({ time: new ManualTime(), random: seededRandom(3) });
 
@@ -38,7 +38,7 @@ function worldOf(faults: readonly Fault[], load: Partial<Traffic> = {}): World {
     delayMs: 5,
     seconds: 2,
     faults,
-    catalog: [{ atMs: 0, says: 'list', instances: [{ host: 0, deaths: 0, state: 'HEALTHY' }] }],
+    catalog: [{ atMs: 0, kind: 'list', instances: [{ host: 0, deaths: 0, state: 'HEALTHY' }] }],
     loads: [{ ...ONE_CALL, ...load }],
   };
 }
@@ -50,7 +50,7 @@ async function endingsOf(world: World, client: WorldClient): Promise<readonly st
 }
 
 /** The share of the calls with the same result, within 5 ms of each other. */
-function likeness(one: readonly CallRecord[], other: readonly CallRecord[]): number {
+function similarity(one: readonly CallRecord[], other: readonly CallRecord[]): number {
   const alike = one.filter(({ code, endedMs }, place) => {
     const match = other[place];
     return match?.code === code && Math.abs(match.endedMs - endedMs) < 5;
@@ -63,7 +63,7 @@ const ours = (protocol: Protocol = 'tcp'): WorldClient => rollcallClient(protoco
 const span = (fromMs: number, toMs: number) => ({ fromMs, toMs, hosts: [0] });
 
 /** True if a connection to an instance 300 ms away is late after 1.1 s, and the result of its request within 2.5 s. */
-function storyOver(protocol: Protocol, connectTimeoutMs: number): readonly (string | null)[] {
+function traceOver(protocol: Protocol, connectTimeoutMs: number): readonly (string | null)[] {
   const time = new ManualTime();
   const log: string[] = [];
   const host = new Host({
@@ -71,7 +71,7 @@ function storyOver(protocol: Protocol, connectTimeoutMs: number): readonly (stri
     time,
     workers: 1,
     faults: [],
-    workOf: () => ({ ms: 1, word: 'answer' }),
+    workOf: () => ({ ms: 1, outcome: 'answer' }),
     executed() {},
   });
   const network = new Network(time, 300, []);
@@ -121,9 +121,9 @@ describe('a connection', () => {
   });
 
   it.each(['tcp', 'http'] as const)('is abandoned after its timeout, if it has one, over %s', (protocol) => {
-    expect(storyOver(protocol, 1_000)).toEqual(['unreachable', 'answer at 1801']);
+    expect(traceOver(protocol, 1_000)).toEqual(['unreachable', 'answer at 1801']);
     // 300 ms each way make 1.2 s for a connection and its identity
-    expect(storyOver(protocol, 1_300)).toEqual([null, 'answer at 1801']);
+    expect(traceOver(protocol, 1_300)).toEqual([null, 'answer at 1801']);
   });
 
   it('is refused where no process listens, and breaks when one dies', async () => {
@@ -162,9 +162,9 @@ describe('a process', () => {
   });
 
   it('is recognised as a replacement by a client that checks the identity', async () => {
-    const reborn = worldOf([{ kind: 'dead', ...span(100, 200) }], { deadlineMs: 300 });
-    expect(await endingsOf(reborn, bare())).toEqual(['success 30']);
-    const [record] = await live(reborn, ours(), chances());
+    const restarted = worldOf([{ kind: 'dead', ...span(100, 200) }], { deadlineMs: 300 });
+    expect(await endingsOf(restarted, bare())).toEqual(['success 30']);
+    const [record] = await live(restarted, ours(), chances());
     expect(record?.code).not.toBe('success');
     expect(record?.executions).toBe(0);
   });
@@ -191,13 +191,13 @@ describe('a paused caller', () => {
     const loop = new Loop(time, [{ fromMs: 10, toMs: 1_000 }]);
     const wheel = new TimerWheel(loop);
     const log: string[] = [];
-    class Bell extends WheelTimer {
+    class TestTimer extends WheelTimer {
       ring(): void {
         log.push('alarm');
       }
       stop(): void {}
     }
-    wheel.arm(new Bell(), 500, 0);
+    wheel.arm(new TestTimer(), 500, 0);
     time.setTimer(400, () => loop.deliver(() => log.push('answer')));
     time.advance(2_000);
     expect(log).toEqual(['answer', 'alarm']);
@@ -212,8 +212,8 @@ describe('a paused caller', () => {
 
 describe('a run', () => {
   it('is the same for the same seed, with the same calls for every client', async () => {
-    const [law] = LAW_WORLDS.filter(({ name }) => name.startsWith('one is killed'));
-    const world = law?.world(3) ?? worldOf([]);
+    const [guaranteeWorld] = GUARANTEE_WORLDS.filter(({ name }) => name.startsWith('one is killed'));
+    const world = guaranteeWorld?.world(3) ?? worldOf([]);
     const one = await live(world, ours(), chances());
     expect(await live(world, ours(), chances())).toEqual(one);
     expect((await live(world, bare(), chances())).map(({ planned }) => planned)).toEqual(
@@ -228,11 +228,11 @@ describe('a run', () => {
       '300 ms each way from the start',
       'one is killed and comes back',
     ])('%s', async (name) => {
-      const world = LAW_WORLDS.find((law) => law.name === name)?.world(1);
+      const world = GUARANTEE_WORLDS.find((guaranteeWorld) => guaranteeWorld.name === name)?.world(1);
       if (world === undefined) throw new Error(`Unknown world: ${name}.`);
       const modelled = await live(world, ours(protocol), chances());
       const real = await live(world, rollcallOverSockets(protocol), chances());
-      expect(likeness(modelled, real)).toBeGreaterThan(0.98);
+      expect(similarity(modelled, real)).toBeGreaterThan(0.98);
     });
   });
 
@@ -245,7 +245,7 @@ describe('a run', () => {
 
 describe('the law detects', () => {
   const world = { ...worldOf([], { atOnce: 20 }), workers: 20 };
-  const lawless = async (client: WorldClient) =>
+  const breachesOf = async (client: WorldClient) =>
     breaches(world, await compare(world, 'tcp', chances, client)).join('; ');
 
   /** A bare client whose records are changed afterwards. */
@@ -255,7 +255,7 @@ describe('the law detects', () => {
   };
 
   it('nothing in a run without a breach', async () => {
-    expect(await lawless(ours())).toBe('');
+    expect(await breachesOf(ours())).toBe('');
   });
 
   it('calls that are lost', async () => {
@@ -269,7 +269,7 @@ describe('the law detects', () => {
   });
 
   it('a client that retries calls that are not idempotent', async () => {
-    const paused = LAW_WORLDS.find(({ name }) => name === 'a pause of one of three for 3 s')?.world(3) ?? world;
+    const paused = GUARANTEE_WORLDS.find(({ name }) => name === 'a pause of one of three for 3 s')?.world(3) ?? world;
     const careless: WorldClient = {
       ...ours(),
       caller(site) {

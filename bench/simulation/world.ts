@@ -17,12 +17,12 @@ export interface Listed {
 }
 
 /** The message that every caller gets from the registry at a time. `list`: all known instances. */
-export type CatalogWord =
-  | { readonly atMs: number; readonly says: 'list'; readonly instances: readonly Listed[] }
+export type CatalogEntry =
+  | { readonly atMs: number; readonly kind: 'list'; readonly instances: readonly Listed[] }
   /** The registry has settled and does not know the service. */
-  | { readonly atMs: number; readonly says: 'unknown' }
+  | { readonly atMs: number; readonly kind: 'unknown' }
   /** The registry is unreachable: callers keep their copy. */
-  | { readonly atMs: number; readonly says: 'lost' };
+  | { readonly atMs: number; readonly kind: 'lost' };
 
 /** Calls of one kind. */
 export interface Traffic {
@@ -53,7 +53,7 @@ export interface World {
   readonly delayMs: number;
   readonly seconds: number;
   readonly faults: readonly Fault[];
-  readonly catalog: readonly CatalogWord[];
+  readonly catalog: readonly CatalogEntry[];
   readonly loads: readonly Traffic[];
   /** True if the load exceeds the capacity for a while: then refusing some of it is not a guess. */
   readonly isShort?: boolean;
@@ -181,7 +181,7 @@ export async function live(
   await Promise.all(callers.map(({ caller }) => caller.ready()));
   const begun = new Map<PlannedCall, number>();
   const ended = new Map<PlannedCall, Ending & { readonly endedMs: number }>();
-  atTheirTimes(calls, time, (planned) => {
+  schedule(calls, time, (planned) => {
     const at = callers[planned.caller];
     // a call is caused by data that arrived at a socket of its caller
     at?.loop.deliver(() => {
@@ -207,7 +207,7 @@ export async function live(
 const NEVER_ENDED = { code: 'NONE', attempts: [], endedMs: Infinity };
 
 /** Keeps one timer at a time: thousands of them would be sorted repeatedly. */
-function atTheirTimes(calls: readonly PlannedCall[], time: Time, make: (planned: PlannedCall) => void): void {
+function schedule(calls: readonly PlannedCall[], time: Time, make: (planned: PlannedCall) => void): void {
   let place = 0;
   const next = (): void => {
     for (let planned = calls[place]; planned !== undefined; planned = calls[place]) {
@@ -234,7 +234,7 @@ function hostOf(number: number, { world, time, calls, executions }: HostSetting)
     faults: world.faults,
     workOf: (call) => {
       const planned = calls[call];
-      return { ms: planned?.workMs ?? 0, word: planned?.load.isRefused === true ? 'remote' : 'answer' };
+      return { ms: planned?.workMs ?? 0, outcome: planned?.load.isRefused === true ? 'remote' : 'answer' };
     },
     executed: (call) => (executions[call] = (executions[call] ?? 0) + 1),
   });

@@ -59,10 +59,10 @@ class Toy {
       },
       Chat: (call: ServerDuplexStream<string, string>) => {
         call.on('cancelled', () => (this.cancelled += 1));
-        call.on('data', (word: string) => {
-          if (word === 'over') call.end();
-          else if (word === 'wrong') call.emit('error', { code: 3, details: 'a wrong word' });
-          else call.write(`${word}!`);
+        call.on('data', (text: string) => {
+          if (text === 'over') call.end();
+          else if (text === 'wrong') call.emit('error', { code: 3, details: 'a wrong word' });
+          else call.write(`${text}!`);
         });
         call.on('end', () => call.end());
       },
@@ -109,7 +109,7 @@ export async function breaker() {
 }
 
 /** A server that answers as soon as something has come, reads nothing after that, and takes two requests of a connection at a time. */
-export function hasty() {
+export function impatient() {
   return serving({ maxConcurrentStreams: 2 }, (stream) => {
     stream.once('data', () => {
       stream.pause();
@@ -155,11 +155,11 @@ export class Kept implements StreamObserver {
   readonly values: unknown[] = [];
   end: 'complete' | RollcallError | null = null;
   readonly over: Promise<void>;
-  #tell: () => void = () => {};
+  #notify: () => void = () => {};
 
   constructor() {
     this.over = new Promise((resolve) => {
-      this.#tell = resolve;
+      this.#notify = resolve;
     });
   }
 
@@ -169,11 +169,11 @@ export class Kept implements StreamObserver {
 
   error(error: RollcallError): void {
     this.end = error;
-    this.#tell();
+    this.#notify();
   }
 
   complete(): void {
     this.end = 'complete';
-    this.#tell();
+    this.#notify();
   }
 }

@@ -11,7 +11,7 @@ import type { GrpcCall } from './grpc-call.js';
 import {
   breaker,
   HARMLESS,
-  hasty,
+  impatient,
   instanceAt,
   Kept,
   method,
@@ -121,7 +121,7 @@ describe('a gRPC method that takes a stream', () => {
   );
 
   it('may be answered while the server reads nothing of what waits to be written', async () => {
-    const made = await hasty();
+    const made = await impatient();
     const { begin, calls } = callsTo(instanceAt('a', made.port));
     const large = 'x'.repeat(300_000);
     for (let n = 0; n < 6; n += 1) {

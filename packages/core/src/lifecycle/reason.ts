@@ -50,19 +50,19 @@ export const REASON_TEXTS: Readonly<Record<ReasonCode, string>> = {
 };
 
 /** Between the rule by which self-preservation holds an instance and what fails there. */
-const HELD_THOUGH = '; of this one: ';
+const CAUSE_SEPARATOR = '; of this one: ';
 
 /** Why self-preservation holds an instance, `rule`, and what fails there, `cause`. */
 export function preservedReason(rule: string, cause: Reason): Reason {
-  return reasonFor('PRESERVED', `${rule}${HELD_THOUGH}${cause.text}`);
+  return reasonFor('PRESERVED', `${rule}${CAUSE_SEPARATOR}${cause.text}`);
 }
 
 /** A reason in two parts: what fails, and by which rule self-preservation holds the instance all the same (null: it does not). */
 export function unheld(reason: Reason): { readonly cause: Reason; readonly rule: string | null } {
   const start = `${REASON_TEXTS.PRESERVED}: `;
-  const at = reason.text.indexOf(HELD_THOUGH);
+  const at = reason.text.indexOf(CAUSE_SEPARATOR);
   if (reason.code !== 'PRESERVED' || !reason.text.startsWith(start) || at < 0) return { cause: reason, rule: null };
-  const text = reason.text.slice(at + HELD_THOUGH.length);
+  const text = reason.text.slice(at + CAUSE_SEPARATOR.length);
   const code = REASON_CODES.find(
     (known) => text === REASON_TEXTS[known] || text.startsWith(`${REASON_TEXTS[known]}: `),
   );

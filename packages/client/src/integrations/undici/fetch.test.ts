@@ -92,7 +92,7 @@ async function outcome(made: Promise<Response>): Promise<unknown> {
 
 const comparable = (text: unknown) => JSON.stringify(text).replaceAll(/127\.0\.0\.1:\d+/g, 'host');
 /** `fetch` may name a type of its own for text. */
-const asked = (all: readonly Seen[]) => all.map(({ type, ...rest }) => ({ ...rest, isTyped: type !== undefined }));
+const requestsOf = (all: readonly Seen[]) => all.map(({ type, ...rest }) => ({ ...rest, isTyped: type !== undefined }));
 
 async function rejection(made: Promise<unknown>): Promise<unknown> {
   return made.then(
@@ -135,7 +135,7 @@ describe('fetch by name treats redirects within the service as fetch does', () =
       await outcome(theirs.byAddress(path, init())),
     ];
     expect(comparable(byName)).toBe(comparable(byAddress));
-    expect(asked(ours.seen)).toEqual(asked(theirs.seen));
+    expect(requestsOf(ours.seen)).toEqual(requestsOf(theirs.seen));
   });
 
   it('a redirect mode that does not exist is a TypeError', async () => {

@@ -1,10 +1,10 @@
-import type { CatalogWord, Listed, Traffic, World } from './world.js';
+import type { CatalogEntry, Listed, Traffic, World } from './world.js';
 
-// The worlds in which this package may not lose a call that a bare client would have made. They are data: law.test.ts
+// The worlds in which this package may not lose a call that a bare client would have made. They are data: guarantee.test.ts
 // checks the law in them, `bench sim` reports the distance from it.
 
 /** A world for a service with `count` instances. */
-export interface LawWorld {
+export interface GuaranteeWorld {
   readonly name: string;
   /** Numbers of instances that the world is made for: 1, 3. */
   readonly hosts: readonly number[];
@@ -12,20 +12,20 @@ export interface LawWorld {
 }
 
 const DEADLINE_MS = 5_000;
-const FOREVER = Infinity;
+const NEVER_ENDS = Infinity;
 const ONE_OR_THREE = [1, 3];
 
 const all = (hosts: number): readonly number[] => Array.from({ length: hosts }, (_, host) => host);
 const listed = (hosts: readonly number[], state: Listed['state'] = 'HEALTHY', deaths = 0): readonly Listed[] =>
   hosts.map((host) => ({ host, deaths, state }));
-const list = (atMs: number, instances: readonly Listed[]): CatalogWord => ({ atMs, says: 'list', instances });
+const list = (atMs: number, instances: readonly Listed[]): CatalogEntry => ({ atMs, kind: 'list', instances });
 
 /** A steady load, half of which is idempotent. */
-function steady(seconds: number, perSecond: number, more: Partial<Traffic> = {}): readonly Traffic[] {
+function steady(seconds: number, perSecond: number, fields: Partial<Traffic> = {}): readonly Traffic[] {
   const load = { fromMs: 0, toMs: 1_000 * seconds, perSecond: perSecond / 2, deadlineMs: DEADLINE_MS, workMs: 10 };
   return [
-    { ...load, method: 'find', isIdempotent: true, ...more },
-    { ...load, method: 'pay', isIdempotent: false, ...more },
+    { ...load, method: 'find', isIdempotent: true, ...fields },
+    { ...load, method: 'pay', isIdempotent: false, ...fields },
   ];
 }
 
@@ -53,7 +53,7 @@ function calm(hosts: number, seconds = 12): World {
   };
 }
 
-const paused = (name: string, ms: number): LawWorld => ({
+const paused = (name: string, ms: number): GuaranteeWorld => ({
   name,
   hosts: ONE_OR_THREE,
   world: (hosts) => ({
@@ -62,7 +62,7 @@ const paused = (name: string, ms: number): LawWorld => ({
   }),
 });
 
-export const LAW_WORLDS: readonly LawWorld[] = [
+export const GUARANTEE_WORLDS: readonly GuaranteeWorld[] = [
   { name: 'nothing wrong', hosts: ONE_OR_THREE, world: (hosts) => calm(hosts, 6) },
   {
     name: 'short deadlines beside a burst of 1,000',
@@ -91,7 +91,7 @@ export const LAW_WORLDS: readonly LawWorld[] = [
     hosts: ONE_OR_THREE,
     world: (hosts) => ({
       ...calm(hosts, 20),
-      faults: [{ kind: 'delay', ms: 300, fromMs: 10_000, toMs: FOREVER, hosts: all(hosts) }],
+      faults: [{ kind: 'delay', ms: 300, fromMs: 10_000, toMs: NEVER_ENDS, hosts: all(hosts) }],
     }),
   },
   {
@@ -136,7 +136,7 @@ export const LAW_WORLDS: readonly LawWorld[] = [
     world: (hosts) => ({
       ...calm(hosts, 8),
       faults: [{ kind: 'dead', fromMs: 0, toMs: 2_050, hosts: all(hosts) }],
-      catalog: [{ atMs: 100, says: 'unknown' }, list(2_000, listed(all(hosts), 'REGISTERING', 1))],
+      catalog: [{ atMs: 100, kind: 'unknown' }, list(2_000, listed(all(hosts), 'REGISTERING', 1))],
     }),
   },
   {
@@ -202,7 +202,7 @@ export const LAW_WORLDS: readonly LawWorld[] = [
       faults: [{ kind: 'dead', fromMs: 4_000, toMs: 6_000, hosts: [0] }],
       catalog: [
         list(0, listed(all(hosts))),
-        { atMs: 3_000, says: 'lost' },
+        { atMs: 3_000, kind: 'lost' },
         list(8_000, [...listed(all(hosts).slice(1)), ...listed([0], 'HEALTHY', 1)]),
       ],
     }),

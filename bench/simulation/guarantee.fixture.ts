@@ -1,7 +1,7 @@
 import * as fc from 'fast-check';
 import { POOL_SIZE } from './clients.js';
 import type { Fault } from './network.js';
-import type { CatalogWord, Listed, Traffic, World } from './world.js';
+import type { CatalogEntry, Listed, Traffic, World } from './world.js';
 
 // Random worlds, small enough to be shrunk. The load never exceeds what a single host can serve, so that every call can
 // be served sooner or later and the result does not depend on which calls are served.
@@ -14,7 +14,7 @@ const hosts = fc.integer({ min: 1, max: 3 });
 /** A bit mask of the hosts that a fault hits; 0: all of them. */
 const mask = fc.integer({ min: 0, max: 7 });
 const span = fc.record({ fromMs: fc.nat(LONGEST_MS), lastsMs: fc.integer({ min: 1, max: 6_000 }) });
-const asked = fc.record({
+const loadFields = fc.record({
   share: fc.double({ min: 0.01, max: 1, noNaN: true }),
   deadlineMs: fc.constantFrom(5_000, 2_000, 1_000, 300),
   workMs: fc.constantFrom(1, 10, 100),
@@ -22,7 +22,7 @@ const asked = fc.record({
   isRefused: fc.nat(7).map((one) => one === 7),
   burstAtMs: fc.option(fc.nat(LONGEST_MS)),
 });
-const trouble = fc.record({
+const faultRecord = fc.record({
   kind: fc.constantFrom('delay', 'cut', 'pause', 'dead', 'overloaded', 'caller-pause'),
   mask,
   span,
@@ -31,8 +31,8 @@ const trouble = fc.record({
   noticeMs: fc.constantFrom(10, 300, 3_000),
 });
 type ValueOf<Arbitrary> = Arbitrary extends fc.Arbitrary<infer Value> ? Value : never;
-type Trouble = ValueOf<typeof trouble>;
-type Asked = ValueOf<typeof asked>;
+type FaultFields = ValueOf<typeof faultRecord>;
+type Load = ValueOf<typeof loadFields>;
 
 export const worlds: fc.Arbitrary<World> = fc
   .record({
@@ -41,34 +41,34 @@ export const worlds: fc.Arbitrary<World> = fc
     callers: fc.integer({ min: 1, max: 3 }),
     delayMs: fc.constantFrom(0.2, 5, 100),
     knownAtMs: fc.constantFrom(0, 0, 0, 500, 3_000),
-    loads: fc.array(asked, { minLength: 1, maxLength: 3 }),
-    troubles: fc.array(trouble, { maxLength: 3 }),
+    loads: fc.array(loadFields, { minLength: 1, maxLength: 3 }),
+    faultFields: fc.array(faultRecord, { maxLength: 3 }),
   })
   .map(worldOf);
 
-interface Drawn {
+interface WorldFields {
   readonly hosts: number;
   readonly workers: number;
   readonly callers: number;
   readonly delayMs: number;
   readonly knownAtMs: number;
-  readonly loads: readonly Asked[];
-  readonly troubles: readonly Trouble[];
+  readonly loads: readonly Load[];
+  readonly faultFields: readonly FaultFields[];
 }
 
-function worldOf({ loads, troubles, knownAtMs, ...rest }: Drawn): World {
-  const faults = troubles.map((one) => faultOf(one, rest.hosts));
-  const deaths = apart(faults.filter((fault) => fault.kind === 'dead'));
+function worldOf({ loads, faultFields, knownAtMs, ...rest }: WorldFields): World {
+  const faults = faultFields.map((one) => faultOf(one, rest.hosts));
+  const deaths = withoutOverlaps(faults.filter((fault) => fault.kind === 'dead'));
   return {
     ...rest,
     seconds: LONGEST_MS / 1_000,
     faults: [...faults.filter((fault) => fault.kind !== 'dead'), ...deaths],
-    catalog: catalogOf({ hosts: rest.hosts, knownAtMs, deaths, noticeMs: troubles.map((one) => one.noticeMs) }),
+    catalog: catalogOf({ hosts: rest.hosts, knownAtMs, deaths, noticeMs: faultFields.map((one) => one.noticeMs) }),
     loads: loads.map((one, place) => loadOf(one, { place, count: loads.length, knownAtMs, ...rest })),
   };
 }
 
-function faultOf({ kind, mask: bits, span: { fromMs, lastsMs }, ms }: Trouble, count: number): Fault {
+function faultOf({ kind, mask: bits, span: { fromMs, lastsMs }, ms }: FaultFields, count: number): Fault {
   const all = Array.from({ length: count }, (_, host) => host);
   const some = all.filter((host) => (bits & (1 << host)) !== 0);
   const where = { fromMs, toMs: fromMs + lastsMs, hosts: some.length === 0 ? all : some };
@@ -81,7 +81,7 @@ function faultOf({ kind, mask: bits, span: { fromMs, lastsMs }, ms }: Trouble, c
 type Death = Extract<Fault, { readonly kind: 'dead' }>;
 
 /** Drops crashes of hosts that have crashed already. */
-function apart(deaths: readonly Death[]): readonly Death[] {
+function withoutOverlaps(deaths: readonly Death[]): readonly Death[] {
   const sorted = deaths.toSorted((one, other) => one.fromMs - other.fromMs);
   return sorted.filter((one, place) => sorted.slice(0, place).every((before) => before.toMs < one.fromMs));
 }
@@ -94,21 +94,21 @@ interface Known {
 }
 
 /** The registry reports a change after its notice period. */
-function catalogOf({ hosts: count, knownAtMs, deaths, noticeMs }: Known): readonly CatalogWord[] {
+function catalogOf({ hosts: count, knownAtMs, deaths, noticeMs }: Known): readonly CatalogEntry[] {
   const noticed = deaths.map((one, place) => {
     const lagMs = noticeMs[place] ?? 0;
     return { hosts: one.hosts, goneMs: one.fromMs + lagMs, backMs: one.toMs + lagMs };
   });
-  const wordAt = (atMs: number): CatalogWord => {
+  const entryAt = (atMs: number): CatalogEntry => {
     const instances = Array.from({ length: count }, (_, host) => host).flatMap((host): Listed[] => {
       const own = noticed.filter((one) => one.hosts.includes(host) && one.goneMs <= atMs);
       const isDead = own.some((one) => atMs < one.backMs);
       return isDead ? [] : [{ host, deaths: own.length, state: own.length > 0 ? 'REGISTERING' : 'HEALTHY' }];
     });
-    return { atMs, says: 'list', instances };
+    return { atMs, kind: 'list', instances };
   };
   const later = noticed.flatMap(({ goneMs, backMs }) => [goneMs, backMs]).filter((ms) => ms > knownAtMs);
-  return [knownAtMs, ...later.toSorted((one, other) => one - other)].map(wordAt);
+  return [knownAtMs, ...later.toSorted((one, other) => one - other)].map(entryAt);
 }
 
 interface Place {
@@ -119,7 +119,7 @@ interface Place {
   readonly knownAtMs: number;
 }
 
-function loadOf(one: Asked, { place, count, workers, delayMs, knownAtMs }: Place): Traffic {
+function loadOf(one: Load, { place, count, workers, delayMs, knownAtMs }: Place): Traffic {
   const { share, deadlineMs, workMs, isIdempotent, isRefused, burstAtMs } = one;
   const max = (MAX_SHARE * share) / count;
   const load = { method: `m${place}`, deadlineMs, workMs, isIdempotent, isSteady: true, isRefused };

@@ -3,10 +3,10 @@ import { ManualTime, seededRandom } from '@rollcall/core/testing';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { rollcallClient } from './clients.js';
-import { LAW_WORLDS } from './law-worlds.js';
-import { worlds } from './law.fixture.js';
-import { breaches, chanceOf, compare, successes } from './law.js';
-import type { Chances } from './law.js';
+import { GUARANTEE_WORLDS } from './guarantee-worlds.js';
+import { worlds } from './guarantee.fixture.js';
+import { breaches, chanceOf, compare, successes } from './guarantee.js';
+import type { Chances } from './guarantee.js';
 import { rollcallOverSockets } from './sockets.fixture.js';
 import type { WorldClient } from './world.js';
 
@@ -29,9 +29,9 @@ const clientOf = (protocol: Protocol): WorldClient =>
 
 describe.each(PROTOCOLS)('over %s', (protocol) => {
   const client = clientOf(protocol);
-  describe.each(LAW_WORLDS)('$name', (law) => {
-    it.each(law.hosts)('with %i instances, no call is lost that a bare client makes', async (count) => {
-      const world = law.world(count);
+  describe.each(GUARANTEE_WORLDS)('$name', (guarantee) => {
+    it.each(guarantee.hosts)('with %i instances, no call is lost that a bare client makes', async (count) => {
+      const world = guarantee.world(count);
       const found = await compare(world, protocol, chancesOf(SEEDS[protocol]), client);
       expect(breaches(world, found)).toEqual([]);
     });
@@ -43,9 +43,9 @@ describe('in worlds drawn at random', () => {
     'no call is lost that a bare client makes, but by chance, and none in the sum',
     async () => {
       const sums = { ours: 0, bare: 0 };
-      const story = fc.tuple(worlds, fc.constantFrom(...PROTOCOLS), fc.nat(1_000_000));
+      const worldAndSeed = fc.tuple(worlds, fc.constantFrom(...PROTOCOLS), fc.nat(1_000_000));
       await fc.assert(
-        fc.asyncProperty(story, async ([world, protocol, seed]) => {
+        fc.asyncProperty(worldAndSeed, async ([world, protocol, seed]) => {
           const found = await compare(world, protocol, chancesOf(seed), clientOf(protocol));
           sums.ours += successes(found.ours);
           sums.bare += found.bareSuccesses;

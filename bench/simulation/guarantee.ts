@@ -8,7 +8,7 @@ import type { CallRecord, SteppedTime, World, WorldClient } from './world.js';
  * call. Beside a bare client in the same world there are never fewer successes, and a call that is not idempotent is
  * never executed twice.
  */
-export interface LawCase {
+export interface Comparison {
   readonly ours: readonly CallRecord[];
   /** The calls of a bare client that uses all addresses in turn. */
   readonly bare: readonly CallRecord[];
@@ -28,7 +28,7 @@ export async function compare(
   protocol: Protocol,
   chances: Chances,
   client = rollcallClient(protocol),
-): Promise<LawCase> {
+): Promise<Comparison> {
   const run = (one: WorldClient): Promise<readonly CallRecord[]> => live(world, one, chances());
   const ours = await run(client);
   const bare = await run(bareClient(protocol, 'round-robin'));
@@ -54,9 +54,9 @@ const TICK_MS = 20;
  * gets addresses from a registry is later by that much: the deadline may have passed, or a fault may have begun.
  */
 function clearSuccesses(world: World, records: readonly CallRecord[]): number {
-  const hairMs = 2 * SAVED_TRIPS * slowestWayMs(world) + TICK_MS;
+  const marginMs = 2 * SAVED_TRIPS * slowestWayMs(world) + TICK_MS;
   const isClear = ({ planned: { load, workMs }, beganMs, endedMs }: CallRecord): boolean => {
-    const laterMs = endedMs + knownAt(world, beganMs) - beganMs + hairMs;
+    const laterMs = endedMs + knownAt(world, beganMs) - beganMs + marginMs;
     // a call that was served just before a fault began was served in time
     const servedMs = endedMs - slowestWayMs(world) - workMs;
     const isCaught = world.faults.some(({ fromMs }) => servedMs <= fromMs && fromMs <= laterMs);
@@ -70,18 +70,18 @@ export function errorsOf(records: readonly CallRecord[]): string {
   const counts = new Map<string, number>();
   for (const record of records) {
     if (record.code === 'success') continue;
-    const words = record.code === 'TRANSPORT' ? `TRANSPORT ${record.attempts.at(-1)}` : record.code;
-    counts.set(words, (counts.get(words) ?? 0) + 1);
+    const label = record.code === 'TRANSPORT' ? `TRANSPORT ${record.attempts.at(-1)}` : record.code;
+    counts.set(label, (counts.get(label) ?? 0) + 1);
   }
   const sorted = [...counts].toSorted(([, one], [, other]) => other - one);
-  return sorted.map(([words, count]) => `${words} ${count}`).join(', ');
+  return sorted.map(([label, count]) => `${label} ${count}`).join(', ');
 }
 
 /**
  * Successes that one of two clients may lose by chance when some of several instances are in trouble: which call
  * meets them is random. Three standard deviations. It does not apply to the sum of many worlds.
  */
-export function chanceOf({ hosts, faults }: World, { bare }: LawCase): number {
+export function chanceOf({ hosts, faults }: World, { bare }: Comparison): number {
   const isPartial = faults.some((fault) => fault.kind !== 'caller-pause' && fault.hosts.length < hosts);
   return isPartial ? 3 + 3 * Math.sqrt(bare.length - successes(bare)) : 0;
 }
@@ -90,7 +90,7 @@ export function chanceOf({ hosts, faults }: World, { bare }: LawCase): number {
  * Our successes relative to those of a bare client; calls with an unknown result count as successes. 1 if neither has
  * any.
  */
-export function ratioOf({ ours, bareSuccesses }: LawCase): number {
+export function ratioOf({ ours, bareSuccesses }: Comparison): number {
   const mine = successes(ours) + ours.filter(isResultUnknown).length;
   return bareSuccesses === 0 ? 1 : mine / bareSuccesses;
 }
@@ -100,7 +100,7 @@ export const executedTwice = (records: readonly CallRecord[]): readonly CallReco
   records.filter(({ planned, executions }) => !planned.load.isIdempotent && executions > 1);
 
 /** Breaches of the law, one sentence each; empty if it holds. `chance`: the number of successes that may be missing. */
-export function breaches(world: World, { ours, bareSuccesses }: LawCase, chance = 0): readonly string[] {
+export function breaches(world: World, { ours, bareSuccesses }: Comparison, chance = 0): readonly string[] {
   const found: string[] = [];
   const mine = successes(ours);
   const unavoidable = ours.filter(isResultUnknown).length;
@@ -112,7 +112,7 @@ export function breaches(world: World, { ours, bareSuccesses }: LawCase, chance 
   const twice = executedTwice(ours);
   if (twice.length > 0)
     found.push(`${twice.length} calls that are not idempotent were executed twice, the first is ${nameOf(twice)}`);
-  const guessed = ours.filter((record) => isGuess(world, record) && couldBeServed(world, record));
+  const guessed = ours.filter((record) => isGuess(world, record) && isServable(world, record));
   if (guessed.length > 0)
     found.push(
       `${guessed.length} calls ended by a guess before their deadline: ${errorsOf(guessed)}; the first is ${nameOf(guessed)}`,
@@ -162,7 +162,7 @@ const STEP_MS = 50;
 const MARGIN_MS = 300;
 
 /** True if a listed instance had time to serve the call between its end and its deadline. */
-function couldBeServed(world: World, { planned, beganMs, endedMs }: CallRecord): boolean {
+function isServable(world: World, { planned, beganMs, endedMs }: CallRecord): boolean {
   const needMs = 8 * slowestWayMs(world) + 2 * planned.workMs + MARGIN_MS;
   const deadlineMs = beganMs + planned.load.deadlineMs;
   for (let host = 0; host < world.hosts; host += 1) {
@@ -183,10 +183,10 @@ const CALLABLE: ReadonlySet<string> = new Set(['HEALTHY', 'REGISTERING', 'UNHEAL
 
 /** True if callers know the process that runs on the host. */
 function isListed({ catalog, faults }: World, host: number, atMs: number): boolean {
-  const word = catalog.findLast((one) => one.atMs <= atMs && one.says !== 'lost');
-  if (word?.says !== 'list') return false;
+  const entry = catalog.findLast((one) => one.atMs <= atMs && one.kind !== 'lost');
+  if (entry?.kind !== 'list') return false;
   const deaths = faults.filter((one) => one.kind === 'dead' && one.fromMs <= atMs && one.hosts.includes(host)).length;
-  return word.instances.some((one) => one.host === host && one.deaths === deaths && CALLABLE.has(one.state));
+  return entry.instances.some((one) => one.host === host && one.deaths === deaths && CALLABLE.has(one.state));
 }
 
 /** The first time from `fromMs` on at which a running instance is listed. */
