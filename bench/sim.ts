@@ -1,8 +1,8 @@
 import { bareLeastLoaded, bareRoundRobin, rollcall } from './simulation/callers.js';
-import { compare, findExecutedTwice, MIN_SHORTAGE_RATIO, ratioOf, countSuccesses } from './simulation/law.js';
-import type { LawCase } from './simulation/law.js';
-import { LAW_WORLDS } from './simulation/law-worlds.js';
-import type { LawWorld } from './simulation/law-worlds.js';
+import { compare, findExecutedTwice, MIN_SHORTAGE_RATIO, ratioOf, countSuccesses } from './simulation/guarantee.js';
+import type { Comparison } from './simulation/guarantee.js';
+import { GUARANTEE_WORLDS } from './simulation/guarantee-worlds.js';
+import type { GuaranteeWorld } from './simulation/guarantee-worlds.js';
 import {
   BEYOND_ROUND_ROBIN,
   NONE_SLOW,
@@ -23,7 +23,7 @@ import type { Bench, Figure, Report } from './harness.js';
 
 const SEEDS = [1, 2, 3, 4, 5];
 const MANY_CALLS_S = 36;
-/** Of each world of the law, over each protocol. */
+/** Of each world of the guarantee, over each protocol. */
 const LAW_SEEDS = [1, 2];
 const PROTOCOLS = ['tcp', 'http', 'grpc'] as const;
 
@@ -217,13 +217,13 @@ async function reportFalseEjections(report: Report): Promise<void> {
   });
 }
 
-async function casesOf(lawWorld: LawWorld): Promise<readonly LawCase[]> {
-  const cases: LawCase[] = [];
-  for (const count of lawWorld.hosts) {
+async function casesOf(guaranteeWorld: GuaranteeWorld): Promise<readonly Comparison[]> {
+  const cases: Comparison[] = [];
+  for (const count of guaranteeWorld.hosts) {
     for (const protocol of PROTOCOLS) {
       for (const seed of LAW_SEEDS) {
         const chances = () => ({ time: new ManualTime(), random: seededRandom(seed) });
-        cases.push(await compare(lawWorld.world(count), protocol, chances));
+        cases.push(await compare(guaranteeWorld.world(count), protocol, chances));
         await new Promise((resolve) => setImmediate(resolve));
       }
     }
@@ -235,14 +235,14 @@ async function casesOf(lawWorld: LawWorld): Promise<readonly LawCase[]> {
  * The share of calls that succeed, beside a bare client in the same world. The ratio is the lowest of all instances,
  * protocols and seeds.
  */
-async function runLawWorld(lawWorld: LawWorld, report: Report): Promise<number> {
-  const cases = await casesOf(lawWorld);
+async function runGuaranteeWorld(guaranteeWorld: GuaranteeWorld, report: Report): Promise<number> {
+  const cases = await casesOf(guaranteeWorld);
   const made = cases.reduce((sum, { ours }) => sum + ours.length, 0);
   const shares = exact(cases.map(({ ours }) => percent(countSuccesses(ours) / ours.length)));
   const ratios = exact(cases.map(ratioOf));
-  const isShort = lawWorld.hosts.some((count) => lawWorld.world(count).isShort === true);
+  const isShort = guaranteeWorld.hosts.some((count) => guaranteeWorld.world(count).isShort === true);
   report({
-    metric: `law: ${lawWorld.name}: success, beside a bare client, at worst`,
+    metric: `law: ${guaranteeWorld.name}: success, beside a bare client, at worst`,
     unit: '%',
     value: digits(percent(cases.reduce((sum, { ours }) => sum + countSuccesses(ours), 0) / made)),
     spread: shares.spread,
@@ -255,9 +255,9 @@ async function runLawWorld(lawWorld: LawWorld, report: Report): Promise<number> 
   return cases.reduce((sum, { ours }) => sum + findExecutedTwice(ours).length, 0);
 }
 
-async function runLawWorlds(report: Report): Promise<void> {
+async function runGuaranteeWorlds(report: Report): Promise<void> {
   let twice = 0;
-  for (const lawWorld of LAW_WORLDS) twice += await runLawWorld(lawWorld, report);
+  for (const guaranteeWorld of GUARANTEE_WORLDS) twice += await runGuaranteeWorld(guaranteeWorld, report);
   const metric = 'law: executed twice, not being idempotent';
   report({ metric, unit: 'calls', value: twice, spread: [twice, twice], runs: 1, target: '0' });
 }
@@ -265,7 +265,7 @@ async function runLawWorlds(report: Report): Promise<void> {
 async function run(report: Report): Promise<void> {
   for (const row of ROWS) await runRow(row, report);
   await reportFalseEjections(report);
-  await runLawWorlds(report);
+  await runGuaranteeWorlds(report);
 }
 
 export const sim: Bench = {

@@ -107,7 +107,7 @@ export class FakeRegistryClient implements RegistryClient {
   suspect = (): Answer<null> => Promise.resolve({ ok: true, value: null });
   drain = neverAnswer;
   leave = neverAnswer;
-  letGo(): void {}
+  releaseConnection(): void {}
   close(): Promise<void> {
     return Promise.resolve();
   }

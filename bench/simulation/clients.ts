@@ -61,7 +61,7 @@ class RollcallCaller implements WorldCaller {
   constructor(protocol: Protocol, context: CallerContext, factories: TransportFactories) {
     const { loop: time, random, world } = context;
     this.#protocol = protocol;
-    const catalog = new Catalog({ time, log: silentLog, asked() {}, isEjected: () => false });
+    const catalog = new Catalog({ time, log: silentLog, onServiceRequested() {}, isEjected: () => false });
     const options = parseOptions(callFields, world.options ?? {});
     this.#calls = new Calls({
       time,

@@ -6,15 +6,15 @@ import type { Failure } from '@rollcall/client/testing';
 import { PooledChannel, SharedChannel } from './channels.js';
 import { bareClient, rollcallClient } from './clients.js';
 import { Host } from './host.js';
-import { LAW_WORLDS } from './law-worlds.js';
-import { findBreaches, compare, describeErrors, countSuccesses } from './law.js';
+import { GUARANTEE_WORLDS } from './guarantee-worlds.js';
+import { findBreaches, compare, describeErrors, countSuccesses } from './guarantee.js';
 import { isWithin, Loop, Network } from './network.js';
 import type { Fault } from './network.js';
 import { rollcallOverSockets } from './sockets.fixture.js';
 import { callsOf, runWorld } from './world.js';
 import type { CallRecord, CallLoad, World, WorldClient } from './world.js';
 
-// The simulation has to be faithful, and the law has to detect breaches, or law.test.ts proves nothing.
+// The simulation has to be faithful, and the guarantee has to detect breaches, or guarantee.test.ts proves nothing.
 
 const createClock = () => ({ time: new ManualTime(), random: seededRandom(3) });
 
@@ -216,8 +216,8 @@ describe('a paused caller', () => {
 
 describe('a run', () => {
   it('is the same for the same seed, with the same calls for every client', async () => {
-    const [law] = LAW_WORLDS.filter(({ name }) => name.startsWith('one is killed'));
-    const world = law?.world(3) ?? createWorld([]);
+    const [guarantee] = GUARANTEE_WORLDS.filter(({ name }) => name.startsWith('one is killed'));
+    const world = guarantee?.world(3) ?? createWorld([]);
     const one = await runWorld(world, ours(), createClock());
     expect(await runWorld(world, ours(), createClock())).toEqual(one);
     expect((await runWorld(world, bare(), createClock())).map(({ planned }) => planned)).toEqual(
@@ -232,7 +232,7 @@ describe('a run', () => {
       '300 ms each way from the start',
       'one is killed and comes back',
     ])('equals one over the transport itself: %s', async (name) => {
-      const world = LAW_WORLDS.find((law) => law.name === name)?.world(1);
+      const world = GUARANTEE_WORLDS.find((guarantee) => guarantee.name === name)?.world(1);
       if (world === undefined) throw new Error(`Unknown world: ${name}.`);
       const modelled = await runWorld(world, ours(protocol), createClock());
       const real = await runWorld(world, rollcallOverSockets(protocol), createClock());
@@ -247,7 +247,7 @@ describe('a run', () => {
   });
 });
 
-describe('the law', () => {
+describe('the guarantee', () => {
   const world = { ...createWorld([], { atOnce: 20 }), workers: 20 };
   const breachesOf = async (client: WorldClient) =>
     findBreaches(world, await compare(world, 'tcp', createClock, client)).join('; ');
@@ -273,7 +273,7 @@ describe('the law', () => {
   });
 
   it('detects a client that retries calls that are not idempotent', async () => {
-    const paused = LAW_WORLDS.find(({ name }) => name === 'a pause of one of three for 3 s')?.world(3) ?? world;
+    const paused = GUARANTEE_WORLDS.find(({ name }) => name === 'a pause of one of three for 3 s')?.world(3) ?? world;
     const careless: WorldClient = {
       ...ours(),
       caller(site) {

@@ -165,8 +165,8 @@ describe('a certificate, and no token', () => {
     const endpoints = [{ protocol: 'tcp' as const, port: (door.address() as AddressInfo).port }];
     const asked = { namespace: 'default', service: 'orders', revision: null, waitMs: 0 };
     const opened = new Promise<string>((resolve) => {
-      const [frame, mark, together] = [(): void => {}, (): void => {}, (deliver: () => void) => deliver()];
-      const sink = { opened: () => resolve('opened'), frame, mark, together, closed: () => resolve('closed') };
+      const [frame, mark, batch] = [(): void => {}, (): void => {}, (deliver: () => void) => deliver()];
+      const sink = { opened: () => resolve('opened'), frame, mark, batch, closed: () => resolve('closed') };
       link.watch({ namespace: 'default', services: ['orders'], resume: [], cursor: null, line: null }, sink);
     });
     const answers = [

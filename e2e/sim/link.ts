@@ -60,7 +60,7 @@ export class NetworkLink implements RegistryClient {
   }
 
   /** Does nothing: each beat has a connection of its own here. */
-  letGo(): void {}
+  releaseConnection(): void {}
 
   suspect(id: string, suspicion: Suspicion): Answer<null> {
     return this.#ask({ route: 'suspect', id, suspicion });

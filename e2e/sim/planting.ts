@@ -40,7 +40,7 @@ export function withRegister(link: RegistryClient, register: RegistryClient['reg
   return {
     name: link.name,
     register,
-    letGo: () => link.letGo(),
+    releaseConnection: () => link.releaseConnection(),
     beat: (proof, beat) => link.beat(proof, beat),
     suspect: (id, suspicion) => link.suspect(id, suspicion),
     drain: (proof, drain) => link.drain(proof, drain),

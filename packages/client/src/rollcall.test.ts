@@ -4,7 +4,7 @@ import { encodeFrame, FrameDecoder } from '@rollcall/core';
 import { ManualTime, memoryMeter, recordingLog, seededRandom } from '@rollcall/core/testing';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { RollcallOptions } from './options.js';
-import { anInstance, aReset, FakeLink, startHttpRegistry } from './registry-client/registry-client.fixture.js';
+import { createInstance, resetFrame, FakeLink, startHttpRegistry } from './registry-client/registry-client.fixture.js';
 import { Rollcall } from './rollcall.js';
 import { tcpToy } from './transport/transport.fixture.js';
 
@@ -24,7 +24,7 @@ function setUp(options: RollcallOptions = {}) {
 }
 
 const OTHER_EPOCH = '0192f3a0-0000-7000-8000-000000000002';
-const orders = aReset([anInstance()]);
+const orders = resetFrame([createInstance()]);
 const endpoints = [{ protocol: 'tcp' as const, port: 3001 }];
 
 describe('Rollcall', () => {
@@ -63,7 +63,7 @@ describe('Rollcall', () => {
     const asked = rollcall.instances('orders');
     time.advance(0);
     link.stream.accept([orders]);
-    await expect(asked).resolves.toEqual([anInstance()]);
+    await expect(asked).resolves.toEqual([createInstance()]);
   });
 
   it('rejects instead of returning an empty list while no registry has answered', async () => {
@@ -83,15 +83,15 @@ describe('Rollcall', () => {
 
   it('tells whether the registry is there, to listeners and to the meter', () => {
     const { rollcall, link, time, meter } = setUp();
-    const heard: string[] = [];
-    rollcall.onStatus((status) => heard.push(status));
+    const events: string[] = [];
+    rollcall.onStatus((status) => events.push(status));
     rollcall.service('orders');
     rollcall.start();
     time.advance(0);
     link.stream.accept([orders]);
     expect(meter.count('rollcall_registry_connected')).toBe(1);
     link.stream.end();
-    expect(heard).toEqual(['connected', 'disconnected']);
+    expect(events).toEqual(['connected', 'disconnected']);
     expect(meter.count('rollcall_registry_connected')).toBe(0);
   });
 
@@ -168,7 +168,7 @@ describe('Rollcall, being found', () => {
 });
 
 /** A Nest TCP server that is another instance than it should be. */
-async function startStranger(): Promise<number> {
+async function startOtherServer(): Promise<number> {
   const server = createServer((socket) => {
     const decoder = new FrameDecoder();
     socket.setEncoding('utf8');
@@ -193,21 +193,21 @@ describe('Rollcall, a broken instance', () => {
     const endpoint = { protocol: 'tcp' as const, host: '127.0.0.1', port, tls: false };
     const failed = rollcall.call('orders', 'find', {}).catch((error: unknown) => error);
     time.advance(0);
-    link.stream.accept([aReset([anInstance({ endpoints: [endpoint] })])]);
+    link.stream.accept([resetFrame([createInstance({ endpoints: [endpoint] })])]);
     await failed;
     expect(link.suspicions).toEqual([{ id: 'orders-1', by: rollcall.id, outcome: 'refused' }]);
   });
 
   it('is gone when another process has its address and a new registry does not name it', async () => {
-    const endpoint = { protocol: 'tcp' as const, host: '127.0.0.1', port: await startStranger(), tls: false };
+    const endpoint = { protocol: 'tcp' as const, host: '127.0.0.1', port: await startOtherServer(), tls: false };
     const { link, rollcall, time } = setUp({ calls: { attempts: 1 } });
     const ready = rollcall.ready('orders');
     time.advance(0);
-    link.stream.accept([aReset([anInstance({ endpoints: [endpoint] })])]);
+    link.stream.accept([resetFrame([createInstance({ endpoints: [endpoint] })])]);
     await ready;
     link.stream.end();
     time.advance(100);
-    link.stream.accept([aReset([], 1, OTHER_EPOCH)], 1, OTHER_EPOCH);
+    link.stream.accept([resetFrame([], 1, OTHER_EPOCH)], 1, OTHER_EPOCH);
     await expect(rollcall.instances('orders')).resolves.toHaveLength(1);
     await expect(rollcall.call('orders', 'find', {})).rejects.toMatchObject({ code: 'TRANSPORT' });
     expect(link.suspicions).toMatchObject([{ id: 'orders-1', outcome: 'misdirected' }]);
@@ -224,12 +224,14 @@ describe('Rollcall, who it calls', () => {
     const ready = rollcall.ready('orders');
     await time.advanceBy(0);
     const endpoint = { protocol: 'tcp' as const, host: '127.0.0.1', port: toy.port, tls: false };
-    link.stream.accept([aReset([anInstance({ endpoints: [endpoint] })])]);
+    link.stream.accept([resetFrame([createInstance({ endpoints: [endpoint] })])]);
     await ready;
     for (let n = 0; n < 3; n += 1) await rollcall.call('orders', 'find', n);
     await time.advanceBy(20_000);
-    const told = link.beats.flatMap(({ edges = [] }) => edges);
-    expect(told).toEqual([expect.objectContaining({ service: 'orders', windowMs: 5_000, calls: 3, failures: 0 })]);
+    const reportedEdges = link.beats.flatMap(({ edges = [] }) => edges);
+    expect(reportedEdges).toEqual([
+      expect.objectContaining({ service: 'orders', windowMs: 5_000, calls: 3, failures: 0 }),
+    ]);
   });
 });
 

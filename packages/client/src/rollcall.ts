@@ -17,7 +17,7 @@ import type { GrpcCall } from './call/grpc-call.js';
 import { policyOf } from './call/policy/service-options.js';
 import { Readiness } from './call/readiness.js';
 import type { ReadyOptions } from './call/readiness.js';
-import { NO_WISHES } from './call/resolved-options.js';
+import { NO_OPTIONS } from './call/resolved-options.js';
 import { noCatalogError } from './call/service/call-error.js';
 import { cacheOf } from './discovery/cache.js';
 import type { Cache } from './discovery/cache.js';
@@ -96,7 +96,7 @@ export class Rollcall {
     this.#catalog = new Catalog({
       time,
       log,
-      asked: () => this.#feed.refresh(),
+      onServiceRequested: () => this.#feed.refresh(),
       isEjected: (id) => this.#calls.isEjected(id),
       changed: () => this.#cache?.changed(),
     });
@@ -223,7 +223,7 @@ export class Rollcall {
    * See `Calls.fetch`; redirects within the service are followed, and `init.signal` rejects with its reason, as `fetch`
    * does both.
    */
-  fetch(service: string, path: string, init: RequestInit = {}, options: OneCall = NO_WISHES): Promise<Response> {
+  fetch(service: string, path: string, init: RequestInit = {}, options: OneCall = NO_OPTIONS): Promise<Response> {
     this.start();
     return fetchByName(this.#fetching, service, path, { init, options });
   }
@@ -317,8 +317,8 @@ export class Rollcall {
    * Adds words to the metadata of this process, for people and for `rollcall doctor`; a registry that lists it already
    * is told at once. Does nothing where this process has no service. They must fit: at most 64 keys, 4 KiB in all.
    */
-  say(words: Metadata): void {
-    this.#session?.setMetadata(words);
+  say(metadata: Metadata): void {
+    this.#session?.setMetadata(metadata);
   }
 
   /** The state of this process in the registry; null when it is not registered. */

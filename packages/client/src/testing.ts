@@ -26,9 +26,9 @@ export { SecureWay } from './transport/tls.js';
 // what a benchmark measures a pick with
 export { Balancer } from './balance/balancer.js';
 export type { Preferences } from './balance/arrangement.js';
-export type { BalancerParts, NoneReason, Standing } from './balance/balancer.js';
+export type { BalancerParts, NoneReason, NodeStatus } from './balance/balancer.js';
 export { NodeTable } from './balance/nodes/node-table.js';
-export type { Helper } from './balance/nodes/node-table.js';
+export type { AlternativeNode } from './balance/nodes/node-table.js';
 export { BALANCER_NAMES, BALANCERS } from './balance/balancers.js';
 export type { BalancerName } from './balance/balancers.js';
 export { TypicalLatency } from './balance/nodes/loads.js';

@@ -177,7 +177,7 @@ function openTurns(): { next(): Promise<void>; close(): void } {
  */
 export function seededRandom(seed: number): Random {
   let [a, b, c, counter] = [0, seed | 0, Math.floor(seed / 2 ** 32) | 0, 1];
-  const word = (): number => {
+  const nextUint32 = (): number => {
     const sum = (((a + b) | 0) + counter) | 0;
     counter = (counter + 1) | 0;
     a = b ^ (b >>> 9);
@@ -185,10 +185,10 @@ export function seededRandom(seed: number): Random {
     c = (((c << 21) | (c >>> 11)) + sum) | 0;
     return sum >>> 0;
   };
-  for (let i = 0; i < 12; i += 1) word();
+  for (let i = 0; i < 12; i += 1) nextUint32();
   return {
-    unit: () => ((word() >>> 5) * 2 ** 26 + (word() >>> 6)) / 2 ** 53,
-    bytes: (length) => Uint8Array.from({ length }, () => word() >>> 24),
+    unit: () => ((nextUint32() >>> 5) * 2 ** 26 + (nextUint32() >>> 6)) / 2 ** 53,
+    bytes: (length) => Uint8Array.from({ length }, () => nextUint32() >>> 24),
   };
 }
 

@@ -171,12 +171,12 @@ function termsOf(feature: ServiceFeatureAsync): Custom[] {
   }
   if (useFactory !== undefined) return [{ provide, inject, useFactory }];
   const made = useExisting ?? useClass ?? provide;
-  const ask = {
+  const advice = {
     provide,
     inject: [made],
     useFactory: (factory: ServiceFeatureFactory) => factory.createServiceFeature(),
   };
-  return useClass === undefined ? [ask] : [{ provide: useClass, useClass }, ask];
+  return useClass === undefined ? [advice] : [{ provide: useClass, useClass }, advice];
 }
 
 function aliasOf(service: string, token: InjectionToken | undefined): Custom[][] {
@@ -186,10 +186,10 @@ function aliasOf(service: string, token: InjectionToken | undefined): Custom[][]
 function checkName(service: unknown): void {
   if (typeof service === 'string' && NAME_PATTERN.test(service)) return;
   const better = typeof service === 'string' ? labelLike(service) : '';
-  const said = typeof service === 'string' ? `'${service.slice(0, 80)}'` : typeof service;
+  const received = typeof service === 'string' ? `'${service.slice(0, 80)}'` : typeof service;
   throw new RollcallError(
     'OPTION_INVALID',
-    `RollcallModule.forFeature: ${said} cannot be the name of a service. A name is a DNS label: lower-case letters, digits and hyphens, ` +
+    `RollcallModule.forFeature: ${received} cannot be the name of a service. A name is a DNS label: lower-case letters, digits and hyphens, ` +
       `at most 63. Write ${better === '' ? 'one' : `'${better}'`} here, in InjectService and in the option service of that application.`,
   );
 }

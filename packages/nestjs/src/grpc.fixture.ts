@@ -7,8 +7,8 @@ import { GrpcMethod, GrpcStreamMethod, RpcException, Transport } from '@nestjs/m
 import { concatMap, NEVER, of, toArray } from 'rxjs';
 import type { Observable } from 'rxjs';
 import { onTestFinished } from 'vitest';
-import { Gate, microservice, world } from './nest.fixture.js';
-import type { World } from './nest.fixture.js';
+import { Gate, microservice, createFixture } from './nest.fixture.js';
+import type { Fixture } from './nest.fixture.js';
 import type { RollcallModuleOptions } from './rollcall.module-definition.js';
 
 const text = (id: number) => ({ type: 'string', id });
@@ -89,22 +89,22 @@ class GrpcOrders {
   }
 }
 
-export interface GrpcWorld extends World {
+export interface GrpcFixture extends Fixture {
   readonly app: INestMicroservice;
 }
 
 /** A Nest application that serves gRPC on the loopback interface, listening. */
-export async function grpcWorld(options: RollcallModuleOptions = { service: 'orders' }): Promise<GrpcWorld> {
-  const here = await world(options, { controllers: [GrpcOrders] });
-  const app = microservice(here, {
+export async function createGrpcFixture(options: RollcallModuleOptions = { service: 'orders' }): Promise<GrpcFixture> {
+  const fixture = await createFixture(options, { controllers: [GrpcOrders] });
+  const app = microservice(fixture, {
     transport: Transport.GRPC,
     options: { package: 'shop', packageDefinition: SHOP, url: '127.0.0.1:0' },
   });
   await app.listen();
-  return { ...here, app };
+  return { ...fixture, app };
 }
 
-export interface Told {
+export interface CallResult {
   readonly error: ServiceError | null;
   readonly value: unknown;
   /** The metadata of the response. */
@@ -112,18 +112,18 @@ export interface Told {
 }
 
 /** Calls a method of a generated client. */
-export function callClient(client: Client, method: string, message: object, metadata: Metadata): Promise<Told> {
+export function callClient(client: Client, method: string, message: object, metadata: Metadata): Promise<CallResult> {
   return new Promise((resolve) => {
     let head: Metadata | null = null;
-    const told = (error: ServiceError | null, value: unknown): void => resolve({ error, value, head });
-    const call: any = Reflect.apply(Reflect.get(client, method), client, [message, metadata, told]);
+    const settle = (error: ServiceError | null, value: unknown): void => resolve({ error, value, head });
+    const call: any = Reflect.apply(Reflect.get(client, method), client, [message, metadata, settle]);
     call.on('metadata', (received: Metadata) => (head = received));
   });
 }
 
-export function metadataOf(words: Readonly<Record<string, string>>): Metadata {
+export function metadataOf(entries: Readonly<Record<string, string>>): Metadata {
   const metadata = new Metadata();
-  for (const [name, value] of Object.entries(words)) metadata.set(name, value);
+  for (const [name, value] of Object.entries(entries)) metadata.set(name, value);
   return metadata;
 }
 

@@ -64,11 +64,11 @@ export class FakeRollcall implements RollcallApi {
   state: State | null = null;
   /** In order: `start`, `register`, `drain`, `close`, and the names of the requested services. */
   readonly events: string[] = [];
-  readonly heard: unknown[] = [];
+  readonly questions: unknown[] = [];
   readonly made: MadeCall[] = [];
   registered: readonly AnnouncedEndpoint[] | null = null;
   methods: Methods | undefined;
-  said: Metadata = {};
+  metadata: Metadata = {};
   cancelled = 0;
   readonly listeners = new Set<(status: ContactStatus) => void>();
   readonly callerListeners = new Set<CallerListener>();
@@ -137,12 +137,12 @@ export class FakeRollcall implements RollcallApi {
     this.methods = methods;
   }
 
-  say(words: Metadata): void {
-    this.said = { ...this.said, ...words };
+  say(metadata: Metadata): void {
+    this.metadata = { ...this.metadata, ...metadata };
   }
 
   answer(question: unknown): HeartbeatAnswer {
-    this.heard.push(question);
+    this.questions.push(question);
     return { instance: this.id, nonce: nonceOf(question) };
   }
 
@@ -230,7 +230,7 @@ export class Gate {
 }
 
 @Injectable()
-class NobodyMayEnter implements CanActivate {
+class DenyAllGuard implements CanActivate {
   canActivate(): boolean {
     return false;
   }
@@ -262,7 +262,7 @@ class Orders {
   }
 
   @Get('quick')
-  quickOverHttp(): string {
+  quickHttp(): string {
     return 'quick';
   }
 }
@@ -276,7 +276,7 @@ export class Pool implements OnModuleDestroy {
   }
 }
 
-export interface World {
+export interface Fixture {
   readonly module: TestingModule;
   readonly rollcall: FakeRollcall;
   readonly time: ManualTime;
@@ -298,13 +298,13 @@ export interface Extras {
   readonly requests?: RequestTracer;
 }
 
-export async function world(
+export async function createFixture(
   options: RollcallModuleOptions = { service: 'orders' },
   extras: Extras = {},
-): Promise<World> {
+): Promise<Fixture> {
   const rollcall = new FakeRollcall(extras.id);
   const [time, log, meter, gate] = [new ManualTime(), recordingLog(), memoryMeter(), new Gate()];
-  const guard = extras.guarded === true ? [{ provide: APP_GUARD, useClass: NobodyMayEnter }] : [];
+  const guard = extras.guarded === true ? [{ provide: APP_GUARD, useClass: DenyAllGuard }] : [];
   @Module({
     imports: [...(extras.importsBefore ?? []), RollcallModule.forRoot(options), ...(extras.imports ?? [])],
     controllers: [Orders, ...(extras.controllers ?? [])],
@@ -326,7 +326,7 @@ function keep<App extends INestApplication | INestMicroservice>(app: App): App {
   return app;
 }
 
-export function microservice(of: World, options: object = LOOPBACK): INestMicroservice {
+export function microservice(of: Fixture, options: object = LOOPBACK): INestMicroservice {
   return keep(of.module.createNestMicroservice(options));
 }
 
@@ -336,7 +336,7 @@ export const ADAPTERS = {
 } as const;
 export type Framework = keyof typeof ADAPTERS;
 
-export function application(of: World, framework: Framework = 'express', options: object = {}): INestApplication {
+export function application(of: Fixture, framework: Framework = 'express', options: object = {}): INestApplication {
   return keep(of.module.createNestApplication(ADAPTERS[framework](), options));
 }
 
@@ -353,13 +353,18 @@ export async function beat(port: number, body: unknown = CALL): Promise<Response
   });
 }
 
-export interface Asked {
+export interface SentRequest {
   readonly socket: Socket;
   readonly answer: Promise<{ response?: unknown; err?: unknown }>;
 }
 
 /** Sends one request in Nest's own frames; `metadata` travels beside its payload. */
-export async function ask(port: number, pattern: unknown, data: unknown = {}, metadata?: unknown): Promise<Asked> {
+export async function sendRequest(
+  port: number,
+  pattern: unknown,
+  data: unknown = {},
+  metadata?: unknown,
+): Promise<SentRequest> {
   const socket = connect(port, '127.0.0.1');
   await once(socket, 'connect');
   socket.write(encodeFrame({ pattern, data, id: '1', metadata }));

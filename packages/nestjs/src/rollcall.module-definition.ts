@@ -149,7 +149,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 /** The settings from the options and the environment. Throws OPTION_INVALID that names every flaw. */
 export function readSettings(options: RollcallModuleOptions, environment: Environment) {
-  const said = Object.entries(options).filter(([, value]) => value !== undefined);
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
   const { registry, register, heartbeatPort, drain, exceptionFilter, meter, tracing, ...own } = parseOptions(
     moduleFields,
     {
@@ -159,7 +159,7 @@ export function readSettings(options: RollcallModuleOptions, environment: Enviro
       namespace: environment['ROLLCALL_NAMESPACE'] || undefined,
       zone: environment['ROLLCALL_ZONE'] || undefined,
       advertiseHost: environment['ROLLCALL_ADVERTISE_HOST'] || undefined,
-      ...Object.fromEntries(said),
+      ...Object.fromEntries(given),
     },
   );
   const embedded = isEmbedded(registry) ? registry : null;

@@ -135,14 +135,14 @@ describe('forRoot', () => {
   it('closes the client last of all: until then the application can call others', async () => {
     const rollcall = new FakeRollcall();
     @Injectable()
-    class Farewell implements OnApplicationShutdown {
+    class ShutdownHook implements OnApplicationShutdown {
       constructor(@InjectService('audit') private readonly audit: ServiceClient) {}
       async onApplicationShutdown(): Promise<void> {
         await this.audit.call('stopped', {});
         rollcall.events.push('farewell');
       }
     }
-    @Module({ imports: [RollcallModule.forFeature(['audit'])], providers: [Farewell] })
+    @Module({ imports: [RollcallModule.forFeature(['audit'])], providers: [ShutdownHook] })
     class Shop {}
     const module = await compile([RollcallModule.forRoot({}), Shop], rollcall);
     await module.init();

@@ -83,12 +83,12 @@ function refuseSecondRoot(modules: ModulesContainer): void {
   const isRoot = (candidate: (typeof all)[number]): boolean =>
     candidate.metatype === RollcallModule &&
     [...candidate.imports].some((inner) => inner.metatype === RollcallLifecycleModule);
-  const places = all.flatMap((place) => [...place.imports].filter(isRoot).map(() => place.name));
+  const importers = all.flatMap((place) => [...place.imports].filter(isRoot).map(() => place.name));
   const cores = all.filter((candidate) => candidate.metatype === RollcallCoreModule);
   if (cores.length < 2) return;
   throw new RollcallError(
     'OPTION_INVALID',
-    `RollcallModule.forRoot() was imported ${cores.length} times, in the imports of ${places.join(' and of ')}, but one process is one ` +
+    `RollcallModule.forRoot() was imported ${cores.length} times, in the imports of ${importers.join(' and of ')}, but one process is one ` +
       'instance. Keep one, and name the services that others call with RollcallModule.forFeature.',
   );
 }

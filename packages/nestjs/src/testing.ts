@@ -87,7 +87,7 @@ export class FakeServices {
     const service = new FakeService(name, handlers, {
       time: this.#time,
       roll: this.#roll,
-      came: (instance) => void this.#instances.set(instance.id, instance),
+      added: (instance) => void this.#instances.set(instance.id, instance),
     });
     this.#services.set(name, service);
     service.addInstance();
@@ -187,7 +187,7 @@ export class FakeServices {
 export interface FakeServiceParts {
   readonly time: Time;
   readonly roll: TestRoll;
-  came(instance: FakeInstance): void;
+  added(instance: FakeInstance): void;
 }
 
 /** One fake service: its handlers, and as many instances as a test adds. */
@@ -214,7 +214,7 @@ export class FakeService {
   addInstance(fields: FakeInstanceFields = {}): FakeInstance {
     const instance = new FakeInstance(this, this.#instances.length + 1, { ...this.#parts, fields });
     this.#instances.push(instance);
-    this.#parts.came(instance);
+    this.#parts.added(instance);
     return instance;
   }
 

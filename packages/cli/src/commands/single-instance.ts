@@ -18,7 +18,7 @@ export function createSingleInstanceLink(link: RegistryClient, id: InstanceId): 
     name: link.name,
     register: (registration) => link.register(registration),
     beat: (proof, beat, options) => link.beat(proof, beat, options),
-    letGo: () => link.letGo(),
+    releaseConnection: () => link.releaseConnection(),
     suspect: (suspected, suspicion) => link.suspect(suspected, suspicion),
     drain: (proof, drain) => link.drain(proof, drain),
     leave: (proof) => link.leave(proof),
@@ -32,7 +32,7 @@ function filterSink(sink: WatchSink, filtered: (frame: Frame) => Frame): WatchSi
     opened: () => sink.opened(),
     frame: (frame) => sink.frame(filtered(frame)),
     mark: (cursor) => sink.mark(cursor),
-    together: (deliver) => sink.together(deliver),
+    batch: (deliver) => sink.batch(deliver),
     silent: () => sink.silent?.(),
     closed: (problem, trouble) => sink.closed(problem, trouble),
   };

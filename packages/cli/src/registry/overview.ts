@@ -119,7 +119,7 @@ export class Overview {
         opened: (beatMs = OLD_BEAT_MS) => void (this.#trustMs = Math.min(MAX_TRUST_MS, 2 * beatMs + LATE_MS)),
         frame: (frame) => this.#receive(frame),
         mark: (next) => this.#applyMark(next),
-        together: (deliver) => deliver(),
+        batch: (deliver) => deliver(),
         silent: () => void (wasSilent = true),
         closed: () => this.#handleClose(wasSilent),
       },

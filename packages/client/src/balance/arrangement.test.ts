@@ -2,10 +2,10 @@ import type { Instance } from '@rollcall/core';
 import { seededRandom } from '@rollcall/core/testing';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { anInstance } from '../registry-client/registry-client.fixture.js';
+import { createInstance } from '../registry-client/registry-client.fixture.js';
 import { ALL_ALIKE } from './arrangement.js';
 import type { Preferences } from './arrangement.js';
-import { aBalancer, aFleet, anAsk, CALLABLE } from './balance.fixture.js';
+import { createBalancer, createFleet, createAsk, CALLABLE } from './balance.fixture.js';
 import type { Balancer, BalancerParts } from './balancer.js';
 import type { Node } from './nodes/node.js';
 import { selectorFor } from './nodes/selector.js';
@@ -19,7 +19,7 @@ function build(
 ): Balancer<Node> {
   const random = seededRandom(3);
   const all = { preferences: { ...ALL_ALIKE, ...preferences }, ...parts };
-  const balancer = aBalancer({ picker: new PowerOfTwo(random), random, parts: all });
+  const balancer = createBalancer({ picker: new PowerOfTwo(random), random, parts: all });
   balancer.update(instances, 0);
   return balancer;
 }
@@ -27,7 +27,7 @@ function build(
 function pickedBy(balancer: Balancer<Node>, now = 0, selector: Selector = CALLABLE): readonly string[] {
   const ids = new Set<string>();
   for (let i = 0; i < 400; i += 1) {
-    const node = balancer.pick(anAsk({ now, selector }));
+    const node = balancer.pick(createAsk({ now, selector }));
     if (node !== null) ids.add(node.id);
   }
   return [...ids].toSorted();
@@ -35,7 +35,7 @@ function pickedBy(balancer: Balancer<Node>, now = 0, selector: Selector = CALLAB
 
 /** `zones` is one letter for each instance: `orders-0` in zone `a`, … */
 const inZones = (zones: string, state: Instance['state'] = 'HEALTHY'): readonly Instance[] =>
-  Array.from(zones, (zone, i) => anInstance({ id: `${zone}${i}`, zone, state }));
+  Array.from(zones, (zone, i) => createInstance({ id: `${zone}${i}`, zone, state }));
 
 function fill(node: Node | undefined): void {
   node?.limit.overloaded(0, 0, 20);
@@ -49,10 +49,10 @@ function eject(balancer: Balancer<Node>, id: string, now = 0): void {
 }
 
 it.each([5, 200, 201, 700])('a subset of %i is made of those that are worth most to this caller', (subsetSize) => {
-  const balancer = build(aFleet(1_000), { subsetSize });
+  const balancer = build(createFleet(1_000), { subsetSize });
   const ranks = [...balancer.nodes].map(({ rank }) => rank).toSorted((one, other) => other - one);
-  const standings = balancer.standings(0);
-  const chosen = [...balancer.nodes].filter((node) => standings.get(node)?.isPreferred === true);
+  const statuses = balancer.nodeStatuses(0);
+  const chosen = [...balancer.nodes].filter((node) => statuses.get(node)?.isPreferred === true);
   expect(chosen.map(({ rank }) => rank).toSorted((one, other) => other - one)).toEqual(ranks.slice(0, subsetSize));
 });
 
@@ -68,9 +68,9 @@ describe('the own zone', () => {
     const balancer = build(inZones('aaabbb'), near);
     eject(balancer, 'a0');
     expect(pickedBy(balancer)).toEqual(['a1', 'a2', 'b3', 'b4', 'b5']);
-    const doubted = inZones('aaabbb').map((one) => (one.id === 'a1' ? { ...one, state: 'UNHEALTHY' as const } : one));
-    expect(pickedBy(build(doubted, near))).not.toContain('a1');
-    expect(pickedBy(build(doubted, near))).toContain('b5');
+    const instances = inZones('aaabbb').map((one) => (one.id === 'a1' ? { ...one, state: 'UNHEALTHY' as const } : one));
+    expect(pickedBy(build(instances, near))).not.toContain('a1');
+    expect(pickedBy(build(instances, near))).toContain('b5');
   });
 
   it('gets help from the others when it is full, and only then', () => {
@@ -91,21 +91,21 @@ describe('a subset', () => {
   const small: Partial<Preferences> = { subsetSize: 20 };
 
   it('is used of a service with 100 instances, not of a smaller one', () => {
-    expect(pickedBy(build(aFleet(99), small)).length).toBeGreaterThan(80);
-    expect(pickedBy(build(aFleet(100), small))).toHaveLength(20);
+    expect(pickedBy(build(createFleet(99), small)).length).toBeGreaterThan(80);
+    expect(pickedBy(build(createFleet(100), small))).toHaveLength(20);
   });
 
   it('is another one for another caller', () => {
-    const one = pickedBy(build(aFleet(400), small, { callerId: 'one' }));
-    const other = pickedBy(build(aFleet(400), small, { callerId: 'other' }));
+    const one = pickedBy(build(createFleet(400), small, { callerId: 'one' }));
+    const other = pickedBy(build(createFleet(400), small, { callerId: 'other' }));
     expect(one.filter((id) => other.includes(id)).length).toBeLessThan(8);
   });
 
   it('gives each instance about as many callers', () => {
     const callers = new Map<string, number>();
     for (let i = 0; i < 100; i += 1) {
-      const balancer = build(aFleet(100), small, { callerId: `gateway-${i}` });
-      for (const [node, { isPreferred }] of balancer.standings(0)) {
+      const balancer = build(createFleet(100), small, { callerId: `gateway-${i}` });
+      for (const [node, { isPreferred }] of balancer.nodeStatuses(0)) {
         if (isPreferred) callers.set(node.id, (callers.get(node.id) ?? 0) + 1);
       }
     }
@@ -117,10 +117,10 @@ describe('a subset', () => {
   it('changes by one when one of it goes, and by none when another one goes', () => {
     fc.assert(
       fc.property(fc.nat(149), fc.string(), (gone, callerId) => {
-        const fleet = aFleet(150);
+        const fleet = createFleet(150);
         const balancer = build(fleet, small, { callerId });
         const preferred = (now: number): readonly string[] =>
-          [...balancer.standings(now)].flatMap(([{ id }, { isPreferred }]) => (isPreferred ? [id] : []));
+          [...balancer.nodeStatuses(now)].flatMap(([{ id }, { isPreferred }]) => (isPreferred ? [id] : []));
         const before = preferred(0);
         balancer.update(fleet.toSpliced(gone, 1), 1);
         const after = preferred(1);
@@ -133,38 +133,38 @@ describe('a subset', () => {
   });
 
   it('gets help when it is full', () => {
-    const balancer = build(aFleet(100), small);
-    for (const [node, { isPreferred }] of balancer.standings(0)) if (isPreferred) fill(node);
+    const balancer = build(createFleet(100), small);
+    for (const [node, { isPreferred }] of balancer.nodeStatuses(0)) if (isPreferred) fill(node);
     expect(pickedBy(balancer, 1).length).toBeGreaterThan(60);
   });
 });
 
 describe('version and metadata', () => {
   const standard = CALLABLE;
-  const wish = (metadata: Record<string, string>): Selector =>
+  const selectorWith = (metadata: Record<string, string>): Selector =>
     selectorFor({ states: undefined, version: undefined, metadata }, standard);
 
   it('narrow a call down to instances that have all the keys with their values', () => {
     const balancer = build([
-      anInstance({ id: 'plain' }),
-      anInstance({ id: 'canary', metadata: { tier: 'canary' } }),
-      anInstance({ id: 'eu-canary', metadata: { tier: 'canary', region: 'eu' } }),
+      createInstance({ id: 'plain' }),
+      createInstance({ id: 'canary', metadata: { tier: 'canary' } }),
+      createInstance({ id: 'eu-canary', metadata: { tier: 'canary', region: 'eu' } }),
     ]);
-    expect(pickedBy(balancer, 0, wish({ tier: 'canary' }))).toEqual(['canary', 'eu-canary']);
-    expect(pickedBy(balancer, 0, wish({ tier: 'canary', region: 'eu' }))).toEqual(['eu-canary']);
-    expect(pickedBy(balancer, 0, wish({ tier: 'blue' }))).toEqual([]);
-    expect(pickedBy(balancer, 0, wish({ toString: 'x' }))).toEqual([]);
+    expect(pickedBy(balancer, 0, selectorWith({ tier: 'canary' }))).toEqual(['canary', 'eu-canary']);
+    expect(pickedBy(balancer, 0, selectorWith({ tier: 'canary', region: 'eu' }))).toEqual(['eu-canary']);
+    expect(pickedBy(balancer, 0, selectorWith({ tier: 'blue' }))).toEqual([]);
+    expect(pickedBy(balancer, 0, selectorWith({ toString: 'x' }))).toEqual([]);
   });
 
   it('have the same key in any order, another for other wishes, and none for none', () => {
-    expect(wish({ a: '1', b: '2' }).key).toBe(wish({ b: '2', a: '1' }).key);
-    expect(wish({ a: '1,b=2' }).key).not.toBe(wish({ a: '1', b: '2' }).key);
-    expect(wish({})).toBe(standard);
+    expect(selectorWith({ a: '1', b: '2' }).key).toBe(selectorWith({ b: '2', a: '1' }).key);
+    expect(selectorWith({ a: '1,b=2' }).key).not.toBe(selectorWith({ a: '1', b: '2' }).key);
+    expect(selectorWith({})).toBe(standard);
   });
 });
 
 describe('the capacity guard', () => {
-  const fleet = [...aFleet(2), ...aFleet(4, 'UNHEALTHY', 2)];
+  const fleet = [...createFleet(2), ...createFleet(4, 'UNHEALTHY', 2)];
 
   it('lets those that answered us recently join the best, when these are under half', () => {
     const balancer = build(fleet);
@@ -181,7 +181,7 @@ describe('the capacity guard', () => {
   });
 
   it('trusts no REGISTERING instance that never answered us', () => {
-    const balancer = build([...aFleet(1), ...aFleet(3, 'REGISTERING', 1)]);
+    const balancer = build([...createFleet(1), ...createFleet(3, 'REGISTERING', 1)]);
     expect(pickedBy(balancer)).toEqual(['orders-0']);
     balancer.succeeded(balancer.node('orders-2')!, 1);
     expect(pickedBy(balancer, 2)).toEqual(['orders-0', 'orders-2']);

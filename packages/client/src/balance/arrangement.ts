@@ -2,8 +2,8 @@ import type { Node } from './nodes/node.js';
 import { isSelected } from './nodes/selector.js';
 import type { Selector } from './nodes/selector.js';
 import { Candidates } from './pickers/candidates.js';
-import { hasAnsweredLately, TIER_COUNT, tierOf, tierUntil } from './tiers.js';
-import type { Sight } from './tiers.js';
+import { hasRecentSuccess, TIER_COUNT, tierOf, tierUntil } from './tiers.js';
+import type { TierContext } from './tiers.js';
 
 /** Which of the instances that are as good as each other one caller prefers. */
 export interface Preferences {
@@ -46,7 +46,7 @@ export function arrange<N extends Node>(
   nodes: readonly N[],
   selector: Selector,
   preferences: Preferences,
-  sight: Sight,
+  context: TierContext,
 ): Arrangement<N> {
   const byTier = Array.from({ length: TIER_COUNT }, (): N[] => []);
   const [best = []] = byTier;
@@ -62,11 +62,11 @@ export function arrange<N extends Node>(
     }
     if (!isSelected(node.instance, selector)) continue;
     count += 1;
-    byTier[tierOf(node, sight)]?.push(node);
-    until = Math.min(until, tierUntil(node, sight));
+    byTier[tierOf(node, context)]?.push(node);
+    until = Math.min(until, tierUntil(node, context));
   }
   const isHealthyHere = countIn(preferences.zone, best) >= preferences.minInZone;
-  guardCapacity(byTier, count, sight.now);
+  guardCapacity(byTier, count, context.now);
   const subsetSize = count < LARGE_SERVICE ? Infinity : preferences.subsetSize;
   const tiers: Tier<N>[] = [];
   byTier.forEach((members, number) => {
@@ -90,7 +90,7 @@ function guardCapacity<N extends Node>(byTier: readonly N[][], count: number, no
   const [best, next] = byTier;
   if (best === undefined || next === undefined || best.length === 0 || 2 * best.length >= count) return;
   const doubtful = next.splice(0);
-  for (const node of doubtful) (hasAnsweredLately(node, now) ? best : next).push(node);
+  for (const node of doubtful) (hasRecentSuccess(node, now) ? best : next).push(node);
 }
 
 /** Nodes with weight above 0; all of them if every weight is 0. */

@@ -3,7 +3,7 @@ import { Breaker } from '../breaker/breaker.js';
 import { DEFAULT_LIMIT } from '../breaker/limit.js';
 import type { LimitTerms } from '../breaker/limit.js';
 import { defaultTripRules } from '../breaker/trip-rules.js';
-import { anInstance } from '../registry-client/registry-client.fixture.js';
+import { createInstance } from '../registry-client/registry-client.fixture.js';
 import { ALL_ALIKE } from './arrangement.js';
 import { Balancer } from './balancer.js';
 import type { BalancerParts } from './balancer.js';
@@ -18,7 +18,7 @@ import type { Ask, Picker } from './pickers/picker.js';
 export const CALLABLE = standardSelector(['HEALTHY', 'REGISTERING', 'UNHEALTHY']);
 
 /** The question that a call asks the balancer. */
-export function anAsk(fields: Partial<Ask> = {}): Ask {
+export function createAsk(fields: Partial<Ask> = {}): Ask {
   return {
     now: 0,
     selector: CALLABLE,
@@ -32,7 +32,7 @@ export function anAsk(fields: Partial<Ask> = {}): Ask {
 }
 
 /** A node without a way to it. */
-function aNode(instance: Instance, random: Random, parts: Pick<NodeParts, 'nodeTable' | 'limit'>): Node {
+function createNode(instance: Instance, random: Random, parts: Pick<NodeParts, 'nodeTable' | 'limit'>): Node {
   return new Node({
     instance,
     endpoint: { protocol: 'tcp', host: '10.0.0.5', port: 3_001, tls: false },
@@ -50,7 +50,7 @@ export interface BalancerFields {
 }
 
 /** A balancer whose nodes lead nowhere. */
-export function aBalancer(fields: BalancerFields): Balancer<Node> {
+export function createBalancer(fields: BalancerFields): Balancer<Node> {
   const nodeTable = new NodeTable(fields.load ?? new PeakEwma(new TypicalLatency()));
   return new Balancer<Node>({
     picker: fields.picker,
@@ -62,7 +62,7 @@ export function aBalancer(fields: BalancerFields): Balancer<Node> {
     intervalMs: () => 5_000,
     create: (instance) => {
       const { random, limit = DEFAULT_LIMIT } = fields;
-      return instance.endpoints.length === 0 ? null : aNode(instance, random, { nodeTable, limit });
+      return instance.endpoints.length === 0 ? null : createNode(instance, random, { nodeTable, limit });
     },
     hasMoved: (node, instance) => node.endpoint.port !== instance.endpoints[0]?.port,
     retire() {},
@@ -72,6 +72,6 @@ export function aBalancer(fields: BalancerFields): Balancer<Node> {
 }
 
 /** Instances named by their place: `orders-0` … in one state. */
-export function aFleet(count: number, state: State = 'HEALTHY', from = 0): readonly Instance[] {
-  return Array.from({ length: count }, (_, i) => anInstance({ id: `orders-${from + i}`, state }));
+export function createFleet(count: number, state: State = 'HEALTHY', from = 0): readonly Instance[] {
+  return Array.from({ length: count }, (_, i) => createInstance({ id: `orders-${from + i}`, state }));
 }

@@ -1,8 +1,8 @@
 import type { Instance } from '@rollcall/core';
 import { seededRandom } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
-import { anInstance } from '../registry-client/registry-client.fixture.js';
-import { aBalancer, aFleet, anAsk, CALLABLE } from './balance.fixture.js';
+import { createInstance } from '../registry-client/registry-client.fixture.js';
+import { createBalancer, createFleet, createAsk, CALLABLE } from './balance.fixture.js';
 import type { Balancer, BalancerParts } from './balancer.js';
 import type { Node } from './nodes/node.js';
 import type { Selector } from './nodes/selector.js';
@@ -10,7 +10,7 @@ import { PowerOfTwo } from './pickers/pickers.js';
 
 function build(instances: readonly Instance[], parts: Partial<BalancerParts<Node>> = {}): Balancer<Node> {
   const random = seededRandom(3);
-  const balancer = aBalancer({ picker: new PowerOfTwo(random), random, parts });
+  const balancer = createBalancer({ picker: new PowerOfTwo(random), random, parts });
   balancer.update(instances, 0);
   return balancer;
 }
@@ -20,7 +20,7 @@ const only = (version: string): Selector => ({ ...CALLABLE, key: version, versio
 function pickedBy(balancer: Balancer<Node>, now = 0, selector: Selector = CALLABLE): readonly string[] {
   const ids = new Set<string>();
   for (let i = 0; i < 200; i += 1) {
-    const node = balancer.pick(anAsk({ now, selector }));
+    const node = balancer.pick(createAsk({ now, selector }));
     if (node !== null) ids.add(node.id);
   }
   return [...ids].toSorted();
@@ -36,10 +36,13 @@ function shut(balancer: Balancer<Node>, id: string, now = 0): void {
 
 describe('a catalog update', () => {
   it('keeps the nodes it does not take away, with all they know', () => {
-    const balancer = build(aFleet(3));
+    const balancer = build(createFleet(3));
     const kept = balancer.node('orders-1')!;
     kept.observe(77, 0);
-    balancer.update([...aFleet(1, 'HEALTHY', 5), anInstance({ id: 'orders-1', state: 'UNHEALTHY', revision: 9 })], 1);
+    balancer.update(
+      [...createFleet(1, 'HEALTHY', 5), createInstance({ id: 'orders-1', state: 'UNHEALTHY', revision: 9 })],
+      1,
+    );
     expect(balancer.node('orders-1')).toBe(kept);
     expect(kept.instance.state).toBe('UNHEALTHY');
     expect(kept.cost(0)).toBe(77);
@@ -47,28 +50,28 @@ describe('a catalog update', () => {
 
   it('retires those that are gone, wherever they stood in the list', () => {
     const retired: string[] = [];
-    const balancer = build(aFleet(4), { retire: (node) => retired.push(node.id) });
-    const [first = anInstance(), , third = anInstance()] = aFleet(4);
-    balancer.update([third, first, ...aFleet(2, 'HEALTHY', 8)], 1);
+    const balancer = build(createFleet(4), { retire: (node) => retired.push(node.id) });
+    const [first = createInstance(), , third = createInstance()] = createFleet(4);
+    balancer.update([third, first, ...createFleet(2, 'HEALTHY', 8)], 1);
     expect(retired.toSorted()).toEqual(['orders-1', 'orders-3']);
     expect(pickedBy(balancer, 60_000)).toEqual(['orders-0', 'orders-2', 'orders-8', 'orders-9']);
   });
 
   it('replaces a node whose instance moved to another address', () => {
     const retired: string[] = [];
-    const balancer = build(aFleet(1), { retire: (node) => retired.push(node.id) });
+    const balancer = build(createFleet(1), { retire: (node) => retired.push(node.id) });
     const before = balancer.node('orders-0');
     const endpoints = [{ protocol: 'tcp', host: '10.0.0.5', port: 4_000, tls: false }] as const;
-    balancer.update([anInstance({ id: 'orders-0', endpoints })], 1);
+    balancer.update([createInstance({ id: 'orders-0', endpoints })], 1);
     expect(retired).toEqual(['orders-0']);
     expect(balancer.node('orders-0')).not.toBe(before);
   });
 
   it('lets the calls of one that is gone end in peace, and not in the books of another', () => {
-    const balancer = build(aFleet(2));
+    const balancer = build(createFleet(2));
     const gone = balancer.node('orders-0')!;
     for (let i = 0; i < 3; i += 1) gone.begin(0, true);
-    balancer.update([...aFleet(1, 'HEALTHY', 1), ...aFleet(1, 'HEALTHY', 7)], 1);
+    balancer.update([...createFleet(1, 'HEALTHY', 1), ...createFleet(1, 'HEALTHY', 7)], 1);
     const fresh = balancer.node('orders-7')!;
     expect([gone.inFlight, fresh.inFlight]).toEqual([3, 0]);
     fresh.begin(1, true);
@@ -83,15 +86,15 @@ describe('a catalog update', () => {
   });
 
   it('leaves exactly its instances, in its order, if hundreds change at once', () => {
-    const balancer = build(aFleet(500));
-    balancer.update(aFleet(300, 'HEALTHY', 250), 1);
-    expect([...balancer.nodes].map(({ id }) => id)).toEqual(aFleet(300, 'HEALTHY', 250).map(({ id }) => id));
+    const balancer = build(createFleet(500));
+    balancer.update(createFleet(300, 'HEALTHY', 250), 1);
+    expect([...balancer.nodes].map(({ id }) => id)).toEqual(createFleet(300, 'HEALTHY', 250).map(({ id }) => id));
   });
 
   it('makes an ejected instance half-open when the registry finds it well again, not more', () => {
-    const balancer = build([...aFleet(2), anInstance({ id: 'sick', state: 'UNHEALTHY' })]);
+    const balancer = build([...createFleet(2), createInstance({ id: 'sick', state: 'UNHEALTHY' })]);
     eject(balancer, 'sick');
-    balancer.update([...aFleet(2), anInstance({ id: 'sick', state: 'HEALTHY', revision: 2 })], 10);
+    balancer.update([...createFleet(2), createInstance({ id: 'sick', state: 'HEALTHY', revision: 2 })], 10);
     expect(balancer.node('sick')!.breaker.stateAt(10)).toBe('half-open');
     expect(pickedBy(balancer, 10)).toEqual(['orders-0', 'orders-1']);
   });
@@ -99,10 +102,10 @@ describe('a catalog update', () => {
 
 describe('tiers', () => {
   it('never hold instances that are CRITICAL, leaving, or out of service by an operator', () => {
-    const out = anInstance({ id: 'drained', admin: 'DRAINING' });
-    const repaired = anInstance({ id: 'repaired', admin: 'MAINTENANCE' });
-    const balancer = build([...aFleet(1, 'CRITICAL'), ...aFleet(1, 'DEREGISTERING', 1), out, repaired]);
-    expect(balancer.pick(anAsk())).toBeNull();
+    const out = createInstance({ id: 'drained', admin: 'DRAINING' });
+    const repaired = createInstance({ id: 'repaired', admin: 'MAINTENANCE' });
+    const balancer = build([...createFleet(1, 'CRITICAL'), ...createFleet(1, 'DEREGISTERING', 1), out, repaired]);
+    expect(balancer.pick(createAsk())).toBeNull();
     expect(balancer.whyNone(CALLABLE, 0)).toBe('NO_INSTANCE');
   });
 
@@ -110,13 +113,13 @@ describe('tiers', () => {
     'let go at once of who becomes %s, keep what is known of it, and take it back',
     (admin) => {
       const retired: string[] = [];
-      const balancer = build(aFleet(2), { retire: (node) => retired.push(node.id) });
+      const balancer = build(createFleet(2), { retire: (node) => retired.push(node.id) });
       const node = balancer.node('orders-0')!;
       expect(pickedBy(balancer)).toEqual(['orders-0', 'orders-1']);
-      balancer.update([anInstance({ id: 'orders-0', admin, revision: 2 }), ...aFleet(1, 'HEALTHY', 1)], 1);
+      balancer.update([createInstance({ id: 'orders-0', admin, revision: 2 }), ...createFleet(1, 'HEALTHY', 1)], 1);
       expect(pickedBy(balancer, 1)).toEqual(['orders-1']);
       expect(pickedBy(balancer, 60_000)).toEqual(['orders-1']);
-      balancer.update([anInstance({ id: 'orders-0', revision: 3 }), ...aFleet(1, 'HEALTHY', 1)], 60_001);
+      balancer.update([createInstance({ id: 'orders-0', revision: 3 }), ...createFleet(1, 'HEALTHY', 1)], 60_001);
       expect(pickedBy(balancer, 60_001)).toEqual(['orders-0', 'orders-1']);
       expect(balancer.node('orders-0')).toBe(node);
       expect(retired).toEqual([]);
@@ -125,15 +128,15 @@ describe('tiers', () => {
 
   it('send no call, not even a probe, to an instance that failed and was then put out of service', () => {
     const pinged: string[] = [];
-    const balancer = build(aFleet(2), { ping: (node) => pinged.push(node.id) });
+    const balancer = build(createFleet(2), { ping: (node) => pinged.push(node.id) });
     shut(balancer, 'orders-0');
     shut(balancer, 'orders-1');
     balancer.update(
-      aFleet(2).map((instance) => ({ ...instance, admin: 'MAINTENANCE', revision: 2 })),
+      createFleet(2).map((instance) => ({ ...instance, admin: 'MAINTENANCE', revision: 2 })),
       1,
     );
     for (const probes of ['never', 'once', 'repeatable'] as const) {
-      for (let now = 2; now < 120_000; now += 1_500) expect(balancer.pick(anAsk({ now, probes }))).toBeNull();
+      for (let now = 2; now < 120_000; now += 1_500) expect(balancer.pick(createAsk({ now, probes }))).toBeNull();
     }
     expect(pinged).toEqual([]);
     expect(balancer.whyNone(CALLABLE, 0)).toBe('NO_INSTANCE');
@@ -141,24 +144,24 @@ describe('tiers', () => {
 
   it('hold CRITICAL instances for a call that names the state, after all others', () => {
     const any: Selector = { ...CALLABLE, key: 'any', states: ['HEALTHY', 'CRITICAL'] };
-    const balancer = build([...aFleet(1, 'CRITICAL'), ...aFleet(1, 'HEALTHY', 1)]);
+    const balancer = build([...createFleet(1, 'CRITICAL'), ...createFleet(1, 'HEALTHY', 1)]);
     expect(pickedBy(balancer, 0, any)).toEqual(['orders-1']);
-    balancer.update(aFleet(1, 'CRITICAL'), 1);
+    balancer.update(createFleet(1, 'CRITICAL'), 1);
     expect(pickedBy(balancer, 1, any)).toEqual(['orders-0']);
   });
 
   it('prefer an UNHEALTHY instance that answered us recently to one that did not, for 10 s', () => {
-    const balancer = build(aFleet(2, 'UNHEALTHY'));
-    balancer.pick(anAsk());
+    const balancer = build(createFleet(2, 'UNHEALTHY'));
+    balancer.pick(createAsk());
     balancer.succeeded(balancer.node('orders-1')!, 100);
     expect(pickedBy(balancer, 200)).toEqual(['orders-1']);
     expect(pickedBy(balancer, 10_101)).toEqual(['orders-0', 'orders-1']);
   });
 
   it('keep one that registers again after being HEALTHY, for two intervals: the registry was restarted, not the instance', () => {
-    const balancer = build(aFleet(2), { intervalMs: () => 1_000 });
+    const balancer = build(createFleet(2), { intervalMs: () => 1_000 });
     balancer.update(
-      [anInstance({ id: 'orders-0', state: 'REGISTERING', revision: 2 }), ...aFleet(1, 'HEALTHY', 1)],
+      [createInstance({ id: 'orders-0', state: 'REGISTERING', revision: 2 }), ...createFleet(1, 'HEALTHY', 1)],
       1_000,
     );
     expect(pickedBy(balancer, 2_999)).toEqual(['orders-0', 'orders-1']);
@@ -166,7 +169,7 @@ describe('tiers', () => {
   });
 
   it('can be narrowed to a version or its first parts', () => {
-    const versions = ['1.4.2', '1.40.0', '2.0.0'].map((version) => anInstance({ id: version, version }));
+    const versions = ['1.4.2', '1.40.0', '2.0.0'].map((version) => createInstance({ id: version, version }));
     const balancer = build(versions);
     expect(pickedBy(balancer, 0, only('1.4'))).toEqual(['1.4.2']);
     expect(pickedBy(balancer, 0, only('1'))).toEqual(['1.4.2', '1.40.0']);
@@ -174,12 +177,12 @@ describe('tiers', () => {
   });
 
   it.each([0, 40])('share the calls by weight with %i of them in flight, and leave out weight 0', (inFlight) => {
-    const weights = [25, 75, 0].map((weight, i) => anInstance({ id: `w${i}`, weight }));
+    const weights = [25, 75, 0].map((weight, i) => createInstance({ id: `w${i}`, weight }));
     const balancer = build(weights);
     const counts = new Map<string, number>();
     const busy: Node[] = [];
     for (let i = 0; i < 8_000; i += 1) {
-      const node = balancer.pick(anAsk())!;
+      const node = balancer.pick(createAsk())!;
       counts.set(node.id, (counts.get(node.id) ?? 0) + 1);
       node.begin(0, true);
       busy.push(node);
@@ -193,7 +196,7 @@ describe('tiers', () => {
 
 /** One is silent, and the other answered meanwhile. */
 function silenced(): { readonly balancer: Balancer<Node>; readonly silent: Node; readonly other: Node } {
-  const balancer = build(aFleet(2));
+  const balancer = build(createFleet(2));
   const silent = balancer.node('orders-0')!;
   const other = balancer.node('orders-1')!;
   for (let calls = 0; calls < 4; calls += 1) silent.begin(0, true);
@@ -204,7 +207,7 @@ function silenced(): { readonly balancer: Balancer<Node>; readonly silent: Node;
 describe('the early limit of a silent one', () => {
   it('holds as long as the other one can take its calls', () => {
     const { balancer, other } = silenced();
-    for (let picks = 0; picks < 20; picks += 1) expect(balancer.pick(anAsk({ now: 500 }))).toBe(other);
+    for (let picks = 0; picks < 20; picks += 1) expect(balancer.pick(createAsk({ now: 500 }))).toBe(other);
   });
 
   it.each<[string, (other: Node) => void]>([
@@ -219,54 +222,54 @@ describe('the early limit of a silent one', () => {
   ])('ends when the other one %s: a slow one is better than nobody', (_what, happens) => {
     const { balancer, silent, other } = silenced();
     happens(other);
-    expect(balancer.pick(anAsk({ now: 500 }))).toBe(silent);
+    expect(balancer.pick(createAsk({ now: 500 }))).toBe(silent);
   });
 
   it('ends when the other one has left: then it is all there is', () => {
-    for (const leave of [aFleet(1), [...aFleet(1), ...aFleet(1, 'DEREGISTERING', 1)]]) {
-      const balancer = build(aFleet(2));
+    for (const leave of [createFleet(1), [...createFleet(1), ...createFleet(1, 'DEREGISTERING', 1)]]) {
+      const balancer = build(createFleet(2));
       const slow = balancer.node('orders-0')!;
       const quick = balancer.node('orders-1')!;
       for (let calls = 0; calls < 4; calls += 1) slow.begin(0, true);
       quick.begin(0, true);
       quick.end();
       quick.answered(400);
-      expect(balancer.pick(anAsk({ now: 500, tried: quick }))).toBeNull();
+      expect(balancer.pick(createAsk({ now: 500, tried: quick }))).toBeNull();
       balancer.update(leave, 600);
-      expect(balancer.pick(anAsk({ now: 601 }))).toBe(slow);
+      expect(balancer.pick(createAsk({ now: 601 }))).toBe(slow);
       quick.answered(700);
-      expect(balancer.pick(anAsk({ now: 701 }))).toBe(slow);
+      expect(balancer.pick(createAsk({ now: 701 }))).toBe(slow);
     }
   });
 });
 
 describe('ejection', () => {
   it('takes out at most half for errors', () => {
-    const balancer = build(aFleet(4));
+    const balancer = build(createFleet(4));
     for (const id of ['orders-0', 'orders-1', 'orders-2']) eject(balancer, id);
     expect(pickedBy(balancer)).toEqual(['orders-2', 'orders-3']);
   });
 
   it('never takes out the last one for errors', () => {
-    const balancer = build(aFleet(1));
+    const balancer = build(createFleet(1));
     eject(balancer, 'orders-0');
     expect(balancer.node('orders-0')!.breaker.cause).toBeNull();
     expect(pickedBy(balancer)).toEqual(['orders-0']);
   });
 
   it('shuts all that cannot be connected to, reports it, and lets one call a second probe whether that is still so', () => {
-    const balancer = build(aFleet(2));
+    const balancer = build(createFleet(2));
     for (const id of ['orders-0', 'orders-1']) shut(balancer, id);
-    const first = anAsk({ now: 10 });
+    const first = createAsk({ now: 10 });
     expect(balancer.pick(first)).not.toBeNull();
     expect(first.isProbe).toBe(true);
-    expect(balancer.pick(anAsk({ now: 1_009 }))).toBeNull();
+    expect(balancer.pick(createAsk({ now: 1_009 }))).toBeNull();
     expect(balancer.whyNone(CALLABLE, 0)).toBe('ALL_EJECTED');
-    expect(balancer.pick(anAsk({ now: 1_010 }))).not.toBeNull();
+    expect(balancer.pick(createAsk({ now: 1_010 }))).not.toBeNull();
   });
 
   it('makes a failing instance a last resort behind the doubtful ones', () => {
-    const balancer = build([...aFleet(2), anInstance({ id: 'doubtful', state: 'UNHEALTHY' })]);
+    const balancer = build([...createFleet(2), createInstance({ id: 'doubtful', state: 'UNHEALTHY' })]);
     eject(balancer, 'orders-0');
     shut(balancer, 'orders-1');
     expect(pickedBy(balancer)).toEqual(['doubtful', 'orders-0']);
@@ -275,15 +278,15 @@ describe('ejection', () => {
   });
 
   it('is probed by one repeatable call at a time when its time is over; two successes end it, with a slow start', () => {
-    const balancer = build(aFleet(3));
+    const balancer = build(createFleet(3));
     eject(balancer, 'orders-0');
     expect(pickedBy(balancer, 500)).toEqual(['orders-1', 'orders-2']);
     const node = balancer.node('orders-0')!;
     for (const now of [1_300, 1_301]) {
-      const ask = anAsk({ now, probes: 'repeatable' });
+      const ask = createAsk({ now, probes: 'repeatable' });
       expect(balancer.pick(ask)).toBe(node);
       expect(ask.isProbe).toBe(true);
-      const next = anAsk({ now, probes: 'repeatable' });
+      const next = createAsk({ now, probes: 'repeatable' });
       expect(balancer.pick(next)).not.toBe(node);
       balancer.endProbe(node);
       balancer.succeeded(node, now);
@@ -293,16 +296,16 @@ describe('ejection', () => {
   });
 
   it('does not, while it warms up, leave its calls to an overloaded one without a comparison', () => {
-    const balancer = build(aFleet(3));
+    const balancer = build(createFleet(3));
     eject(balancer, 'orders-0');
     for (const now of [1_300, 1_301]) {
-      const probe = balancer.pick(anAsk({ now, probes: 'repeatable' }))!;
+      const probe = balancer.pick(createAsk({ now, probes: 'repeatable' }))!;
       balancer.endProbe(probe);
       balancer.succeeded(probe, now);
     }
     const overloaded = balancer.node('orders-1')!;
     for (let calls = 0; calls < 15; calls += 1) overloaded.begin(1_302, true);
-    const picks = Array.from({ length: 1_000 }, () => balancer.pick(anAsk({ now: 1_302 }))?.id);
+    const picks = Array.from({ length: 1_000 }, () => balancer.pick(createAsk({ now: 1_302 }))?.id);
     // of the pairs that it makes with the one that warms up there are 333
     expect(picks.filter((id) => id === 'orders-1').length).toBeLessThan(60);
     expect(picks.filter((id) => id === 'orders-0').length).toBeLessThan(150);
@@ -310,9 +313,9 @@ describe('ejection', () => {
 
   it('is probed by a call that cannot be repeated only after a ping', () => {
     const pinged: string[] = [];
-    const balancer = build(aFleet(2), { ping: (node) => pinged.push(node.id) });
+    const balancer = build(createFleet(2), { ping: (node) => pinged.push(node.id) });
     eject(balancer, 'orders-0');
-    const ask = anAsk({ now: 2_000, probes: 'once' });
+    const ask = createAsk({ now: 2_000, probes: 'once' });
     expect(balancer.pick({ ...ask })?.id).toBe('orders-1');
     expect(balancer.pick({ ...ask })?.id).toBe('orders-1');
     expect(pinged).toEqual(['orders-0']);
@@ -324,8 +327,8 @@ describe('ejection', () => {
 
 describe('the reason why no instance can be called', () => {
   it('tells a missing endpoint from a missing instance', () => {
-    const balancer = build([anInstance({ endpoints: [] })]);
-    expect(balancer.pick(anAsk())).toBeNull();
+    const balancer = build([createInstance({ endpoints: [] })]);
+    expect(balancer.pick(createAsk())).toBeNull();
     expect(balancer.whyNone(CALLABLE, 0)).toBe('NO_ENDPOINT');
     balancer.update([], 1);
     expect(balancer.whyNone(CALLABLE, 0)).toBe('NO_INSTANCE');
@@ -333,7 +336,7 @@ describe('the reason why no instance can be called', () => {
 });
 
 function begin(balancer: Balancer<Node>, now: number): Node | null {
-  const node = balancer.pick(anAsk({ now }));
+  const node = balancer.pick(createAsk({ now }));
   node?.begin(now, false);
   return node;
 }
@@ -342,8 +345,8 @@ describe('a full instance', () => {
   const tight = { initial: 3, min: 1, max: 6 };
   const few = (count: number): Balancer<Node> => {
     const random = seededRandom(3);
-    const balancer = aBalancer({ picker: new PowerOfTwo(random), random, limit: tight });
-    balancer.update(aFleet(count), 0);
+    const balancer = createBalancer({ picker: new PowerOfTwo(random), random, limit: tight });
+    balancer.update(createFleet(count), 0);
     return balancer;
   };
   it('sends calls to the others, and no call is refused for a limit that is only a guess', () => {
@@ -366,7 +369,7 @@ describe('a full instance', () => {
 
   it('is no reason to use a worse one while its limit is a guess, but is when it is known', () => {
     const balancer = few(1);
-    balancer.update([...aFleet(1), ...aFleet(1, 'UNHEALTHY', 1)], 0);
+    balancer.update([...createFleet(1), ...createFleet(1, 'UNHEALTHY', 1)], 0);
     for (let i = 0; i < 6; i += 1) expect(begin(balancer, 0)?.id).toBe('orders-0');
     expect(begin(balancer, 0)?.id).toBe('orders-1');
   });
@@ -374,7 +377,7 @@ describe('a full instance', () => {
 
 describe('a frozen instance', () => {
   it('gets one call at a time once three are without an answer while others answer', () => {
-    const balancer = build(aFleet(3));
+    const balancer = build(createFleet(3));
     const frozen = balancer.node('orders-0')!;
     for (let i = 0; i < 3; i += 1) frozen.begin(0, true);
     balancer.node('orders-1')!.answered(90);

@@ -6,9 +6,9 @@ import type { Node } from './nodes/node.js';
 import { isSelected } from './nodes/selector.js';
 import type { Selector } from './nodes/selector.js';
 import type { Ask, Picker } from './pickers/picker.js';
-import { isSilent, trustTheMass, WINDOW_INTERVALS } from './registry-distrust.js';
+import { isSilent, trustMassDoubted, WINDOW_INTERVALS } from './registry-distrust.js';
 import { isLifted, tierOf } from './tiers.js';
-import type { Sight } from './tiers.js';
+import type { TierContext } from './tiers.js';
 
 /** The parts of one balancer. */
 export interface BalancerParts<N extends Node> {
@@ -35,7 +35,7 @@ export interface BalancerParts<N extends Node> {
 export type NoneReason = 'NO_INSTANCE' | 'NO_ENDPOINT' | 'ALL_EJECTED' | 'OVERLOADED';
 
 /** Where a node stands: for people. */
-export interface Standing {
+export interface NodeStatus {
   /** Null: never called, because of its state or admin state. */
   readonly tier: number | null;
   /** False: left out by zone or subset, as long as the others have room. */
@@ -135,16 +135,16 @@ export class Balancer<N extends Node> {
   }
 
   /** For people: where all of them stand for an ordinary call. */
-  standings(now: number): ReadonlyMap<N, Standing> {
+  nodeStatuses(now: number): ReadonlyMap<N, NodeStatus> {
     if (now >= this.#reviewAt) this.#review(now);
     const others = new Set<N>();
     for (const tier of this.#standard) for (const node of tier.others?.nodes ?? []) others.add(node);
-    const standings = new Map<N, Standing>();
+    const nodeStatuses = new Map<N, NodeStatus>();
     for (const node of this.#list) {
-      const tier = this.isCallable(node) ? tierOf(node, this.#sight(now)) : null;
-      standings.set(node, { tier, isPreferred: tier !== null && !others.has(node) });
+      const tier = this.isCallable(node) ? tierOf(node, this.#tierContext(now)) : null;
+      nodeStatuses.set(node, { tier, isPreferred: tier !== null && !others.has(node) });
     }
-    return standings;
+    return nodeStatuses;
   }
 
   whyNone(selector: Selector, now: number): NoneReason {
@@ -165,24 +165,24 @@ export class Balancer<N extends Node> {
       node.forget();
       node.startSlowly(now);
     }
-    if (wasEjected) this.#standingChanged(hasChanged);
+    if (wasEjected) this.#breakerChanged(hasChanged);
   }
 
   failed(node: N, now: number): void {
-    this.#belie(node);
+    this.#withdrawTrust(node);
     const hasChanged = node.breaker.failure(now, this.#mayEject);
-    if (hasChanged || node.breaker.cause !== null) this.#standingChanged(hasChanged);
+    if (hasChanged || node.breaker.cause !== null) this.#breakerChanged(hasChanged);
   }
 
   /** No connection to the node could be made. */
   absent(node: N, now: number): void {
-    this.#belie(node);
+    this.#withdrawTrust(node);
     const hasChanged = node.breaker.connectFailure(now, this.#mayEject);
-    if (hasChanged || node.breaker.cause !== null) this.#standingChanged(hasChanged);
+    if (hasChanged || node.breaker.cause !== null) this.#breakerChanged(hasChanged);
   }
 
   /** We see what the registry sees: then it is not the registry that is cut off. */
-  #belie(node: N): void {
+  #withdrawTrust(node: N): void {
     if (!node.isTrusted) return;
     node.isTrusted = false;
     node.doubtedAt = -Infinity;
@@ -192,7 +192,7 @@ export class Balancer<N extends Node> {
   /** The probe of a node is over, whatever came of it; its outcome follows. */
   endProbe(node: N): void {
     node.breaker.endProbe();
-    this.#standingChanged(false);
+    this.#breakerChanged(false);
   }
 
   /** A ping is over: one call that cannot be repeated may now be risked. A failure is reported as one. */
@@ -253,18 +253,18 @@ export class Balancer<N extends Node> {
     this.#parts.retire(node);
   }
 
-  #standingChanged(tiersToo: boolean): void {
+  #breakerChanged(tiersToo: boolean): void {
     if (tiersToo) this.#reviewAt = -Infinity;
     else this.#probeAt = this.#firstProbe();
   }
 
-  #sight(now: number): Sight {
+  #tierContext(now: number): TierContext {
     return { now, isStale: this.#isStale };
   }
 
   #review(now: number): void {
     this.#isStale = this.#parts.copy.stale;
-    if (this.#isDoubted) trustTheMass(this.#list, now, WINDOW_INTERVALS * this.#parts.intervalMs());
+    if (this.#isDoubted) trustMassDoubted(this.#list, now, WINDOW_INTERVALS * this.#parts.intervalMs());
     this.#isDoubted = false;
     this.#selections.clear();
     const { tiers, until } = this.#arrange(this.#parts.standard, now);
@@ -289,7 +289,7 @@ export class Balancer<N extends Node> {
   }
 
   #arrange(selector: Selector, now: number): Arrangement<N> {
-    return arrange(this.#list, selector, this.#parts.preferences, this.#sight(now));
+    return arrange(this.#list, selector, this.#parts.preferences, this.#tierContext(now));
   }
 
   /** A node whose ejection is over gets one call, if this one is fit for it. */

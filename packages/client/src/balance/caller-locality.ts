@@ -12,7 +12,7 @@ export interface CallerLocality {
   intervalMs(): number;
 }
 
-export const NOWHERE: CallerLocality = { id: '', zone: '', intervalMs: () => 5_000 };
+export const UNKNOWN_LOCALITY: CallerLocality = { id: '', zone: '', intervalMs: () => 5_000 };
 
 /** The options for zones and subsets. */
 export interface PreferenceTerms {

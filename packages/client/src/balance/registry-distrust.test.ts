@@ -1,7 +1,7 @@
 import type { Instance, ReasonCode, State } from '@rollcall/core';
 import { seededRandom } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
-import { aBalancer, aFleet, anAsk } from './balance.fixture.js';
+import { createBalancer, createFleet, createAsk } from './balance.fixture.js';
 import type { Balancer } from './balancer.js';
 import type { Node } from './nodes/node.js';
 import { PowerOfTwo } from './pickers/pickers.js';
@@ -10,27 +10,27 @@ interface Stage {
   readonly balancer: Balancer<Node>;
   readonly copy: { stale: boolean };
   /** The registry says so of these, from `now` on. */
-  readonly says: (places: readonly number[], state: State, code: ReasonCode, now: number) => void;
+  readonly report: (places: readonly number[], state: State, code: ReasonCode, now: number) => void;
   readonly picked: (now: number) => readonly string[];
 }
 
 function stage(count: number): Stage {
   const random = seededRandom(3);
   const copy = { stale: false };
-  const balancer = aBalancer({ picker: new PowerOfTwo(random), random, parts: { copy } });
-  let fleet = aFleet(count);
+  const balancer = createBalancer({ picker: new PowerOfTwo(random), random, parts: { copy } });
+  let fleet = createFleet(count);
   balancer.update(fleet, 0);
   return {
     balancer,
     copy,
-    says(places, state, code, now) {
+    report(places, state, code, now) {
       fleet = fleet.map((one, i): Instance =>
         places.includes(i) ? { ...one, state, reason: { code, text: code } } : one,
       );
       balancer.update(fleet, now);
     },
     picked(now) {
-      const ids = Array.from({ length: 300 }, () => balancer.pick(anAsk({ now }))?.id ?? 'nobody');
+      const ids = Array.from({ length: 300 }, () => balancer.pick(createAsk({ now }))?.id ?? 'nobody');
       return [...new Set(ids)].toSorted();
     },
   };
@@ -40,44 +40,44 @@ const names = (...places: number[]): readonly string[] => places.map((place) => 
 
 describe('a registry that loses sight of many at once', () => {
   it('is not believed when it is silence: more than 30 %, and three', () => {
-    const { says, picked } = stage(9);
-    says([0, 1], 'UNHEALTHY', 'SILENT', 1_000);
+    const { report, picked } = stage(9);
+    report([0, 1], 'UNHEALTHY', 'SILENT', 1_000);
     expect(picked(1_000)).toEqual(names(2, 3, 4, 5, 6, 7, 8));
-    says([2], 'UNHEALTHY', 'INBOUND_SILENT', 9_000);
+    report([2], 'UNHEALTHY', 'INBOUND_SILENT', 9_000);
     expect(picked(9_000)).toEqual(names(0, 1, 2, 3, 4, 5, 6, 7, 8));
     expect(picked(600_000)).toEqual(names(0, 1, 2, 3, 4, 5, 6, 7, 8));
   });
 
   it('is believed when they are few, or it takes its time', () => {
     const few = stage(10);
-    few.says([0, 1, 2], 'UNHEALTHY', 'SILENT', 1_000);
+    few.report([0, 1, 2], 'UNHEALTHY', 'SILENT', 1_000);
     expect(few.picked(1_000)).toEqual(names(3, 4, 5, 6, 7, 8, 9));
     const two = stage(3);
-    two.says([0, 1], 'UNHEALTHY', 'SILENT', 1_000);
+    two.report([0, 1], 'UNHEALTHY', 'SILENT', 1_000);
     expect(two.picked(1_000)).toEqual(names(2));
     const slow = stage(9);
-    for (const [i, now] of [1_000, 12_000, 23_000].entries()) slow.says([i], 'UNHEALTHY', 'SILENT', now);
+    for (const [i, now] of [1_000, 12_000, 23_000].entries()) slow.report([i], 'UNHEALTHY', 'SILENT', now);
     expect(slow.picked(23_000)).toEqual(names(3, 4, 5, 6, 7, 8));
   });
 
   it('is believed when it has proof', () => {
-    const { says, picked } = stage(6);
-    says([0, 1, 2, 3], 'UNHEALTHY', 'INBOUND_REFUSED', 1_000);
+    const { report, picked } = stage(6);
+    report([0, 1, 2, 3], 'UNHEALTHY', 'INBOUND_REFUSED', 1_000);
     expect(picked(1_000)).toEqual(names(4, 5));
   });
 
   it('is believed as soon as it says something else of one', () => {
-    const { says, picked } = stage(6);
-    says([0, 1, 2, 3], 'UNHEALTHY', 'SILENT', 1_000);
+    const { report, picked } = stage(6);
+    report([0, 1, 2, 3], 'UNHEALTHY', 'SILENT', 1_000);
     expect(picked(1_000)).toEqual(names(0, 1, 2, 3, 4, 5));
-    says([0], 'UNHEALTHY', 'INBOUND_REFUSED', 2_000);
-    says([1], 'CRITICAL', 'SILENT', 2_000);
+    report([0], 'UNHEALTHY', 'INBOUND_REFUSED', 2_000);
+    report([1], 'CRITICAL', 'SILENT', 2_000);
     expect(picked(2_000)).toEqual(names(2, 3, 4, 5));
   });
 
   it('leaves us our own judgement', () => {
-    const { says, picked, balancer } = stage(6);
-    says([0, 1, 2, 3], 'UNHEALTHY', 'SILENT', 1_000);
+    const { report, picked, balancer } = stage(6);
+    report([0, 1, 2, 3], 'UNHEALTHY', 'SILENT', 1_000);
     for (let i = 0; i < 5; i += 1) balancer.failed(balancer.node('orders-0')!, 1_000);
     expect(picked(1_500)).toEqual(names(1, 2, 3, 4, 5));
   });
@@ -85,8 +85,8 @@ describe('a registry that loses sight of many at once', () => {
 
 describe('a copy that may be old', () => {
   it('counts less than an answer of ours', () => {
-    const { says, picked, balancer, copy } = stage(4);
-    says([0, 1], 'UNHEALTHY', 'INBOUND_REFUSED', 1_000);
+    const { report, picked, balancer, copy } = stage(4);
+    report([0, 1], 'UNHEALTHY', 'INBOUND_REFUSED', 1_000);
     balancer.succeeded(balancer.node('orders-0')!, 1_500);
     expect(picked(2_000)).toEqual(names(2, 3));
     copy.stale = true;
@@ -98,8 +98,8 @@ describe('a copy that may be old', () => {
   });
 
   it('keeps the tier of instances that were registering again when the registry went away', () => {
-    const { says, picked, copy } = stage(3);
-    says([0], 'REGISTERING', 'NEW', 1_000);
+    const { report, picked, copy } = stage(3);
+    report([0], 'REGISTERING', 'NEW', 1_000);
     copy.stale = true;
     expect(picked(60_000)).toEqual(names(0, 1, 2));
     copy.stale = false;
@@ -107,8 +107,8 @@ describe('a copy that may be old', () => {
   });
 
   it('never makes one callable that the policy does not allow', () => {
-    const { says, picked, balancer, copy } = stage(2);
-    says([0], 'CRITICAL', 'SILENT', 1_000);
+    const { report, picked, balancer, copy } = stage(2);
+    report([0], 'CRITICAL', 'SILENT', 1_000);
     copy.stale = true;
     balancer.succeeded(balancer.node('orders-0')!, 1_500);
     expect(picked(1_600)).toEqual(names(1));

@@ -25,7 +25,7 @@ export function isSilent(instance: Instance): boolean {
  * state for them: they keep their tier, and our own calls decide: an instance that failed since its last success is not
  * trusted. (Eureka's self-preservation, on the caller's side.) An instance with proof against it is not trusted.
  */
-export function trustTheMass(nodes: Iterable<Node>, now: number, windowMs: number): void {
+export function trustMassDoubted(nodes: Iterable<Node>, now: number, windowMs: number): void {
   const doubted: Node[] = [];
   let count = 0;
   for (const node of nodes) {

@@ -1,7 +1,7 @@
 import type { State } from '@rollcall/core';
 import type { Node } from './nodes/node.js';
 
-interface Row {
+interface TierRow {
   /** The tier of an instance with a recent success. */
   readonly recent: number;
   /** Without word of our own. */
@@ -11,7 +11,7 @@ interface Row {
 }
 
 /** The tier by the registry's state and our own experience. The lowest one with an instance is used. */
-const TIERS: Readonly<Record<State, Row>> = {
+const TIERS: Readonly<Record<State, TierRow>> = {
   HEALTHY: { recent: 0, unknown: 0, ejected: 2 },
   REGISTERING: { recent: 1, unknown: 1, ejected: 2 },
   UNHEALTHY: { recent: 1, unknown: 2, ejected: 3 },
@@ -24,10 +24,10 @@ export const TIER_COUNT = 6;
 const LAST_CALLABLE = 3;
 
 /** A success within this time speaks for an instance that the registry doubts. */
-const LATELY_MS = 10_000;
+const RECENT_SUCCESS_MS = 10_000;
 
 /** When we look, and at what. */
-export interface Sight {
+export interface TierContext {
   readonly now: number;
   /** Is the copy of the registry perhaps old? Then our own experience counts for more. */
   readonly isStale: boolean;
@@ -37,37 +37,37 @@ export interface Sight {
  * Where a node stands. The registry's doubt does not count for one that registers again after being HEALTHY, for a
  * while, nor for those that are doubted in the mass; and with a stale copy, not for one that answered us recently.
  */
-export function tierOf(node: Node, sight: Sight): number {
-  const row = rowOf(node, sight);
+export function tierOf(node: Node, context: TierContext): number {
+  const row = rowOf(node, context);
   if (node.breaker.cause !== null) return row.ejected;
-  if (!hasAnsweredLately(node, sight.now)) return row.unknown;
-  return sight.isStale && row.recent <= LAST_CALLABLE ? TIERS.HEALTHY.recent : row.recent;
+  if (!hasRecentSuccess(node, context.now)) return row.unknown;
+  return context.isStale && row.recent <= LAST_CALLABLE ? TIERS.HEALTHY.recent : row.recent;
 }
 
 /** When time alone may change the tier, or whether it counts as tried; Infinity: never. */
-export function tierUntil(node: Node, sight: Sight): number {
+export function tierUntil(node: Node, context: TierContext): number {
   const { state } = node.instance;
   if (state === 'HEALTHY' || node.breaker.cause !== null) return Infinity;
-  const until = hasAnsweredLately(node, sight.now) ? node.lastSuccessAt + LATELY_MS : Infinity;
-  const keptUntil = isKept(node, sight) && !sight.isStale ? node.keptUntil : Infinity;
+  const until = hasRecentSuccess(node, context.now) ? node.lastSuccessAt + RECENT_SUCCESS_MS : Infinity;
+  const keptUntil = isKept(node, context) && !context.isStale ? node.keptUntil : Infinity;
   return Math.min(until, keptUntil);
 }
 
-export function hasAnsweredLately(node: Node, now: number): boolean {
-  return now < node.lastSuccessAt + LATELY_MS;
+export function hasRecentSuccess(node: Node, now: number): boolean {
+  return now < node.lastSuccessAt + RECENT_SUCCESS_MS;
 }
 
 /** Would a success now change what we think of it? */
 export function isLifted(node: Node, now: number): boolean {
-  return node.instance.state !== 'HEALTHY' && !hasAnsweredLately(node, now);
+  return node.instance.state !== 'HEALTHY' && !hasRecentSuccess(node, now);
 }
 
-function rowOf(node: Node, sight: Sight): Row {
-  return node.isTrusted || isKept(node, sight) ? TIERS.HEALTHY : TIERS[node.instance.state];
+function rowOf(node: Node, context: TierContext): TierRow {
+  return node.isTrusted || isKept(node, context) ? TIERS.HEALTHY : TIERS[node.instance.state];
 }
 
 /** While nothing is heard, nothing can be heard of its being HEALTHY again. */
-function isKept(node: Node, { now, isStale }: Sight): boolean {
+function isKept(node: Node, { now, isStale }: TierContext): boolean {
   if (node.instance.state !== 'REGISTERING') return false;
   return now < node.keptUntil || (isStale && node.keptUntil !== -Infinity);
 }

@@ -11,19 +11,19 @@ const steady: Random = { unit: () => 0.5, bytes: (length) => new Uint8Array(leng
 const always = (): boolean => true;
 const never = (): boolean => false;
 
-function aBreaker(random = steady): Breaker {
+function createBreaker(random = steady): Breaker {
   return new Breaker(defaultTripRules(), random);
 }
 
 function ejected(now = 0): Breaker {
-  const breaker = aBreaker();
+  const breaker = createBreaker();
   for (let i = 0; i < 5; i += 1) breaker.failure(now, always);
   return breaker;
 }
 
 describe('a breaker', () => {
   it('ejects after five failures in a row, for a second', () => {
-    const breaker = aBreaker();
+    const breaker = createBreaker();
     expect([1, 2, 3, 4, 5].map((now) => breaker.failure(now, always))).toEqual([false, false, false, false, true]);
     expect(breaker.cause).toBe('errors');
     expect(breaker.stateAt(1_004)).toBe('open');
@@ -31,7 +31,7 @@ describe('a breaker', () => {
   });
 
   it('does not eject when that is not allowed, and asks again at the next failure', () => {
-    const breaker = aBreaker();
+    const breaker = createBreaker();
     for (let i = 0; i < 5; i += 1) expect(breaker.failure(i, never)).toBe(false);
     expect(breaker.cause).toBeNull();
     expect(breaker.failure(6, always)).toBe(true);
@@ -39,13 +39,13 @@ describe('a breaker', () => {
 
   it('leaves a failing instance as a last resort, and shuts one that cannot be connected to, whatever is allowed', () => {
     expect(ejected().gate).toBe(OPEN);
-    const breaker = aBreaker();
+    const breaker = createBreaker();
     for (let i = 0; i < 5; i += 1) breaker.connectFailure(i, never);
     expect(breaker).toMatchObject({ cause: 'absent', gate: SHUT });
   });
 
   it('does not shut an instance that could be connected to between', () => {
-    const breaker = aBreaker();
+    const breaker = createBreaker();
     for (let i = 0; i < 4; i += 1) breaker.connectFailure(i, never);
     breaker.success(5);
     for (let i = 6; i < 10; i += 1) breaker.connectFailure(i, never);
@@ -109,7 +109,7 @@ describe('a breaker', () => {
   });
 
   it('is no longer shut as soon as something gets through', () => {
-    const breaker = aBreaker();
+    const breaker = createBreaker();
     for (let i = 0; i < 5; i += 1) breaker.connectFailure(0, never);
     expect(breaker.success(1_000)).toBe(true);
     expect(breaker).toMatchObject({ cause: 'errors', gate: OPEN });
@@ -128,7 +128,7 @@ describe('a breaker', () => {
     fc.assert(
       fc.property(fc.integer(), (seed) => {
         const random = seededRandom(seed);
-        const breaker = aBreaker(random);
+        const breaker = createBreaker(random);
         for (let now = 0; now < 5_000; now += 1) {
           if (random.unit() < 0.005) breaker.failure(now, always);
           else breaker.success(now);

@@ -28,9 +28,9 @@ interface Ejected {
   successes: number;
 }
 
-type Standing = { readonly kind: 'closed' } | Ejected;
+type BreakerState = { readonly kind: 'closed' } | Ejected;
 
-const CLOSED: Standing = { kind: 'closed' };
+const CLOSED: BreakerState = { kind: 'closed' };
 
 /** The owner of a breaker: keeps its count of successes, and is notified when its standing changes. */
 export interface BreakerHost {
@@ -48,10 +48,10 @@ export interface BreakerHost {
  * to is shut.
  */
 export class Breaker {
-  host: BreakerHost = new Alone();
+  host: BreakerHost = new StandaloneHost();
   readonly #rules: readonly TripRule[];
   readonly #random: Random;
-  #standing: Standing = CLOSED;
+  #state: BreakerState = CLOSED;
   #absentInARow = 0;
   #ejections = 0;
   #closedAt = -Infinity;
@@ -66,28 +66,28 @@ export class Breaker {
 
   /** Why it is ejected; null when it is not. */
   get cause(): EjectionCause | null {
-    return this.#standing.kind === 'ejected' ? this.#standing.cause : null;
+    return this.#state.kind === 'ejected' ? this.#state.cause : null;
   }
 
   /** When the next probe may start: Infinity while one is under way or when none is needed. */
   get probeAt(): number {
-    return this.#standing.kind === 'ejected' && !this.#isProbed ? this.#standing.until : Infinity;
+    return this.#state.kind === 'ejected' && !this.#isProbed ? this.#state.until : Infinity;
   }
 
   /** For ordinary calls; a probe passes a shut gate. */
   get gate(): Gate {
-    return this.#standing.kind === 'ejected' && this.#standing.cause === 'absent' ? SHUT : OPEN;
+    return this.#state.kind === 'ejected' && this.#state.cause === 'absent' ? SHUT : OPEN;
   }
 
   /** Nothing has failed since the last success: the next one is only to be counted. */
   get isCalm(): boolean {
-    return !this.#hasFailed && this.#standing.kind === 'closed';
+    return !this.#hasFailed && this.#state.kind === 'closed';
   }
 
   /** For people. */
   stateAt(now: number): 'closed' | 'open' | 'half-open' {
-    if (this.#standing.kind === 'closed') return 'closed';
-    return now >= this.#standing.until ? 'half-open' : 'open';
+    if (this.#state.kind === 'closed') return 'closed';
+    return now >= this.#state.until ? 'half-open' : 'open';
   }
 
   /** Takes the right to the one probe; the taker gives it back, whatever the result. */
@@ -103,18 +103,18 @@ export class Breaker {
    * Something else says that it lives: probe it now. It is not closed by that: a heartbeat proves life, not the method.
    */
   hint(now: number): void {
-    if (this.#standing.kind === 'ejected') this.#standing.until = Math.min(this.#standing.until, now);
+    if (this.#state.kind === 'ejected') this.#state.until = Math.min(this.#state.until, now);
   }
 
   /** Returns whether the standing has changed: closed now, or no longer shut. */
   success(now: number): boolean {
     this.#absentInARow = 0;
-    const standing = this.#standing;
+    const state = this.#state;
     this.host.countSuccess(now);
-    if (standing.kind === 'closed') return this.#recover();
-    standing.until = Math.min(standing.until, now);
-    standing.successes += 1;
-    if (standing.successes < SUCCESSES_TO_CLOSE) return this.#unshut(standing);
+    if (state.kind === 'closed') return this.#recover();
+    state.until = Math.min(state.until, now);
+    state.successes += 1;
+    if (state.successes < SUCCESSES_TO_CLOSE) return this.#unshut(state);
     this.#become(CLOSED);
     this.#closedAt = now;
     for (const rule of this.#rules) rule.reset();
@@ -129,13 +129,13 @@ export class Breaker {
   failure(now: number, mayEject: () => boolean): boolean {
     this.#absentInARow = 0;
     this.#fail();
-    const standing = this.#standing;
-    if (standing.kind === 'closed') return this.#trips(now) && mayEject() && this.#eject('errors', now);
-    standing.successes = 0;
+    const state = this.#state;
+    if (state.kind === 'closed') return this.#trips(now) && mayEject() && this.#eject('errors', now);
+    state.successes = 0;
     // a call that began before the ejection and fails during it does not count
-    if (now < standing.until) return false;
+    if (now < state.until) return false;
     this.#eject('errors', now);
-    return standing.cause !== 'errors';
+    return state.cause !== 'errors';
   }
 
   /**
@@ -145,21 +145,21 @@ export class Breaker {
   connectFailure(now: number, mayEject: () => boolean): boolean {
     this.#absentInARow += 1;
     this.#fail();
-    const standing = this.#standing;
+    const state = this.#state;
     const isGone = this.#absentInARow >= ABSENT_IN_A_ROW || this.cause === 'absent';
-    if (standing.kind === 'closed') {
+    if (state.kind === 'closed') {
       const trips = this.#trips(now);
       if (isGone) return this.#eject('absent', now);
       return trips && mayEject() && this.#eject('errors', now);
     }
-    const isWorse = isGone && standing.cause !== 'absent';
-    if (isWorse || now >= standing.until) this.#eject(isGone ? 'absent' : 'errors', now);
+    const isWorse = isGone && state.cause !== 'absent';
+    if (isWorse || now >= state.until) this.#eject(isGone ? 'absent' : 'errors', now);
     return isWorse;
   }
 
-  #become(standing: Standing): void {
-    this.#standing = standing;
-    if (standing.kind === 'closed') this.#hasFailed = false;
+  #become(state: BreakerState): void {
+    this.#state = state;
+    if (state.kind === 'closed') this.#hasFailed = false;
     this.host.gateChanged();
   }
 
@@ -186,14 +186,14 @@ export class Breaker {
   }
 
   /** Something got through: from now on it is a last resort, no longer shut. */
-  #unshut(standing: Ejected): boolean {
-    if (standing.cause !== 'absent') return false;
-    this.#become({ ...standing, cause: 'errors' });
+  #unshut(state: Ejected): boolean {
+    if (state.cause !== 'absent') return false;
+    this.#become({ ...state, cause: 'errors' });
     return true;
   }
 
   #eject(cause: EjectionCause, now: number): true {
-    if (this.#standing.kind === 'closed') {
+    if (this.#state.kind === 'closed') {
       const forgiven = Math.floor((now - this.#closedAt) / FORGIVEN_AFTER_MS);
       this.#ejections = Math.max(0, this.#ejections - forgiven);
     }
@@ -207,7 +207,7 @@ export class Breaker {
 }
 
 /** The host of a breaker without an owner. */
-class Alone implements BreakerHost {
+class StandaloneHost implements BreakerHost {
   readonly #cells = new Float64Array(SUCCESS_CELLS);
 
   gateChanged(): void {}

@@ -21,8 +21,8 @@ export function isSilence(unanswered: number): boolean {
  * `unanswered`: calls begun since its last answer; `silentMs`: since the first of them; `p99Ms`: its own, null when not
  * known.
  */
-export function earlyLimit(unanswered: number, silentMs: number, p99Ms: number | null, doOthersHelp: boolean): Gate {
-  if (!isSilence(unanswered) || !doOthersHelp) return OPEN;
+export function earlyLimit(unanswered: number, silentMs: number, p99Ms: number | null, hasAlternative: boolean): Gate {
+  if (!isSilence(unanswered) || !hasAlternative) return OPEN;
   return silentMs > Math.max(MIN_SILENCE_MS, P99_MULTIPLE * (p99Ms ?? 0)) ? LIMITED : OPEN;
 }
 

@@ -1,22 +1,22 @@
 import { ManualTime, memoryMeter, recordingLog, seededRandom } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
 import type { Balancing } from '../balance/balancers.js';
-import { NOWHERE } from '../balance/caller-locality.js';
+import { UNKNOWN_LOCALITY } from '../balance/caller-locality.js';
 import { InFlight } from '../balance/nodes/loads.js';
-import { anInstance } from '../registry-client/registry-client.fixture.js';
+import { createInstance } from '../registry-client/registry-client.fixture.js';
 import { CallWorld, fleet } from './calls.fixture.js';
 import type { WorldSetting } from './calls.fixture.js';
 import type { OneCall } from './policy/call-options.js';
 
-function aWorld(setting: Partial<WorldSetting> = {}): CallWorld {
+function createWorld(setting: Partial<WorldSetting> = {}): CallWorld {
   const [meter, log] = [memoryMeter(), recordingLog()];
   return new CallWorld({ time: new ManualTime({ nowMs: 100_000 }), random: seededRandom(11), meter, log, ...setting });
 }
 
-async function askOften(world: CallWorld, options?: OneCall, count = 60): Promise<readonly string[]> {
-  const before = world.asked.length;
+async function callOften(world: CallWorld, options?: OneCall, count = 60): Promise<readonly string[]> {
+  const before = world.calledHosts.length;
   for (let i = 0; i < count; i += 1) await world.ask(options, 2);
-  return [...new Set(world.asked.slice(before))].toSorted();
+  return [...new Set(world.calledHosts.slice(before))].toSorted();
 }
 
 /** Own balancers as they should not be. */
@@ -52,14 +52,14 @@ class StallingTime extends ManualTime {
 
 describe('the limit of an instance', () => {
   it('refuses nobody in a burst, as long as nothing says that it is too much', async () => {
-    const world = aWorld({ instances: fleet('HEALTHY') });
+    const world = createWorld({ instances: fleet('HEALTHY') });
     const burst = Array.from({ length: 400 }, () => world.calls.call('orders', 'find', {}));
     await world.time.advanceBy(10);
     expect(new Set(await Promise.all(burst))).toEqual(new Set(['a']));
   });
 
   it('is not cut by calls that wait less than the method takes, and no call is refused for it', async () => {
-    const world = aWorld({ instances: fleet('HEALTHY') }).play({ a: 'never' });
+    const world = createWorld({ instances: fleet('HEALTHY') }).play({ a: 'never' });
     const asked = async (count: number, deadlineMs: number): Promise<ReadonlySet<string>> => {
       const calls = Array.from({ length: count }, () => world.calls.call('orders', 'find', {}, { deadlineMs }));
       const ends = Promise.allSettled(calls);
@@ -73,7 +73,7 @@ describe('the limit of an instance', () => {
 
   it('lets calls wait in order once timeouts have shown what the instance takes', async () => {
     const limit = { initial: 2, min: 2, max: 2 };
-    const world = aWorld({ instances: fleet('HEALTHY'), options: { limit } });
+    const world = createWorld({ instances: fleet('HEALTHY'), options: { limit } });
     const ended: number[] = [];
     const calls = Array.from({ length: 10 }, async (_, place) => {
       await world.calls.call('orders', 'find', place);
@@ -88,7 +88,7 @@ describe('the limit of an instance', () => {
 
   it('refuses a call with OVERLOADED at its deadline if it has waited until then', async () => {
     const limit = { initial: 1, min: 1, max: 1 };
-    const world = aWorld({ instances: fleet('HEALTHY'), options: { limit } }).play({ a: 'never' });
+    const world = createWorld({ instances: fleet('HEALTHY'), options: { limit } }).play({ a: 'never' });
     const busy = world.calls.call('orders', 'find', {}).catch(() => {});
     const { error, tookMs } = await world.ask({ deadlineMs: 1_000 }, 1_500);
     expect(error).toMatchObject({ code: 'OVERLOADED', retryable: true });
@@ -98,14 +98,14 @@ describe('the limit of an instance', () => {
   });
 
   it('shrinks for who says that it is overloaded', async () => {
-    const world = aWorld({ instances: fleet('HEALTHY') }).play({ a: { afterMs: 1, failure: 'overloaded' } });
+    const world = createWorld({ instances: fleet('HEALTHY') }).play({ a: { afterMs: 1, failure: 'overloaded' } });
     for (let i = 0; i < 10; i += 1) await world.ask(undefined, 5);
     expect(world.calls.explain('orders').protocols[0]?.instances[0]).toMatchObject({ limit: 2, breaker: 'closed' });
   });
 
   it('does not shrink for timeouts while this process stood still', async () => {
     const time = new StallingTime({ nowMs: 100_000 });
-    const world = aWorld({ time, instances: fleet('HEALTHY') }).play({ a: 'never' });
+    const world = createWorld({ time, instances: fleet('HEALTHY') }).play({ a: 'never' });
     const calls = Array.from({ length: 10 }, () => world.calls.call('orders', 'find', {}, { deadlineMs: 100 }));
     const ends = Promise.allSettled(calls);
     await time.advanceBy(30);
@@ -116,7 +116,7 @@ describe('the limit of an instance', () => {
   });
 
   it('does not shrink for a caller who had hardly any time', async () => {
-    const world = aWorld({ instances: fleet('HEALTHY') });
+    const world = createWorld({ instances: fleet('HEALTHY') });
     world.play({ a: { afterMs: 20, values: ['late'] } });
     for (let i = 0; i < 30; i += 1) await world.ask(undefined, 30);
     for (let i = 0; i < 10; i += 1) await world.ask({ deadlineMs: 10 }, 50);
@@ -127,7 +127,7 @@ describe('the limit of an instance', () => {
 describe('the early limit', () => {
   it('holds nobody back for what this process did not hear while it stood still', async () => {
     const time = new StallingTime({ nowMs: 100_000 });
-    const world = aWorld({ time, instances: fleet('HEALTHY', 'HEALTHY') });
+    const world = createWorld({ time, instances: fleet('HEALTHY', 'HEALTHY') });
     world.play({ a: { afterMs: 20, values: ['a'] }, b: { afterMs: 40, values: ['b'] } });
     const calls = Array.from({ length: 20 }, () => world.calls.call('orders', 'find', {}));
     await time.advanceBy(15);
@@ -142,18 +142,22 @@ describe('the early limit', () => {
 });
 
 describe('where calls go', () => {
-  const zoned = ['a', 'a', 'a', 'b', 'b'].map((zone, i) => anInstance({ id: `${zone}${i}`, zone }));
-  const home = { ...NOWHERE, id: 'gateway-1', zone: 'a' };
+  const zoned = ['a', 'a', 'a', 'b', 'b'].map((zone, i) => createInstance({ id: `${zone}${i}`, zone }));
+  const home = { ...UNKNOWN_LOCALITY, id: 'gateway-1', zone: 'a' };
 
   it('is the own zone, if it is told and enough are there', async () => {
-    expect(await askOften(aWorld({ instances: zoned, locality: home }))).toEqual(['a0', 'a1', 'a2']);
-    expect(await askOften(aWorld({ instances: zoned }))).toHaveLength(5);
-    expect(await askOften(aWorld({ instances: zoned, locality: home, options: { minInZone: 4 } }))).toHaveLength(5);
-    expect(await askOften(aWorld({ instances: zoned, locality: home, options: { zones: 'ignore' } }))).toHaveLength(5);
+    expect(await callOften(createWorld({ instances: zoned, locality: home }))).toEqual(['a0', 'a1', 'a2']);
+    expect(await callOften(createWorld({ instances: zoned }))).toHaveLength(5);
+    expect(await callOften(createWorld({ instances: zoned, locality: home, options: { minInZone: 4 } }))).toHaveLength(
+      5,
+    );
+    expect(
+      await callOften(createWorld({ instances: zoned, locality: home, options: { zones: 'ignore' } })),
+    ).toHaveLength(5);
   });
 
   it('is told by explain', async () => {
-    const world = aWorld({ instances: zoned, locality: home });
+    const world = createWorld({ instances: zoned, locality: home });
     await world.ask(undefined, 2);
     const instances = world.calls.explain('orders').protocols[0]?.instances;
     const preferred = instances?.filter(({ isPreferred }) => isPreferred);
@@ -165,32 +169,34 @@ describe('where calls go', () => {
   });
 
   it('is a subset of a large service, unless all are asked for or the balancer has to see all', async () => {
-    const instances = Array.from({ length: 120 }, (_, i) => anInstance({ id: `i${i}` }));
-    expect((await askOften(aWorld({ instances, locality: home }), undefined, 200)).length).toBeLessThanOrEqual(20);
+    const instances = Array.from({ length: 120 }, (_, i) => createInstance({ id: `i${i}` }));
+    expect((await callOften(createWorld({ instances, locality: home }), undefined, 200)).length).toBeLessThanOrEqual(
+      20,
+    );
     expect(
-      (await askOften(aWorld({ instances, locality: home, options: { subsetSize: 0 } }), undefined, 200)).length,
+      (await callOften(createWorld({ instances, locality: home, options: { subsetSize: 0 } }), undefined, 200)).length,
     ).toBeGreaterThan(60);
-    const hashed = aWorld({ instances, locality: home, options: { balancer: 'consistent-hash' } });
-    expect((await askOften(hashed, undefined, 200)).length).toBeGreaterThan(60);
+    const hashed = createWorld({ instances, locality: home, options: { balancer: 'consistent-hash' } });
+    expect((await callOften(hashed, undefined, 200)).length).toBeGreaterThan(60);
   });
 
   it('is where the words of the metadata are', async () => {
-    const instances = [...fleet('HEALTHY', 'HEALTHY'), anInstance({ id: 'canary', metadata: { tier: 'canary' } })];
-    const world = aWorld({ instances });
-    expect(await askOften(world, { metadata: { tier: 'canary' } }, 10)).toEqual(['canary']);
+    const instances = [...fleet('HEALTHY', 'HEALTHY'), createInstance({ id: 'canary', metadata: { tier: 'canary' } })];
+    const world = createWorld({ instances });
+    expect(await callOften(world, { metadata: { tier: 'canary' } }, 10)).toEqual(['canary']);
     expect(await world.ask({ metadata: { tier: 'blue' } })).toMatchObject({ error: { code: 'NO_INSTANCE' } });
   });
 
   it('is the same instance for the same key, with consistent-hash', async () => {
-    const world = aWorld({
+    const world = createWorld({
       instances: fleet('HEALTHY', 'HEALTHY', 'HEALTHY'),
       options: { balancer: 'consistent-hash' },
     });
     const homes = new Set<string>();
     for (const hashKey of ['x', 'y', 'z', 'u', 'v', 'w']) {
-      const asked = await askOften(world, { hashKey }, 5);
-      expect(asked).toHaveLength(1);
-      homes.add(asked[0] ?? '');
+      const hosts = await callOften(world, { hashKey }, 5);
+      expect(hosts).toHaveLength(1);
+      homes.add(hosts[0] ?? '');
     }
     expect(homes.size).toBeGreaterThan(1);
   });
@@ -201,15 +207,15 @@ describe('where calls go', () => {
       picker: () => ({ pick: ({ nodes }) => nodes.at(-1) ?? null }),
       load: () => new InFlight(),
     };
-    const world = aWorld({ options: { balancer: last } });
-    expect(await askOften(world, undefined, 10)).toEqual(['c']);
+    const world = createWorld({ options: { balancer: last } });
+    expect(await callOften(world, undefined, 10)).toEqual(['c']);
     expect(world.calls.explain('orders').protocols[0]?.balancer).toBe('last');
   });
 
   describe('by a custom balancer that misbehaves', () => {
     it.each(Object.keys(BAD))('%s, falls back to a node that is able, and is logged once', async (name) => {
       const log = recordingLog();
-      const world = aWorld({ log, instances: fleet('HEALTHY', 'HEALTHY'), options: { balancer: BAD[name] } });
+      const world = createWorld({ log, instances: fleet('HEALTHY', 'HEALTHY'), options: { balancer: BAD[name] } });
       world.play({ a: { afterMs: 1, failure: 'closed' } });
       for (let i = 0; i < 4; i += 1) expect((await world.ask({ idempotent: true })).value).toBe('b');
       expect(world.calls.explain('orders')).toMatchObject({ callsUnderWay: 0, protocols: [{ state: 'CLOSED' }] });
@@ -218,6 +224,6 @@ describe('where calls go', () => {
   });
 
   it.each(['p2c', 'toString', {}, { picker: 1, load: 2 }, 7, null])('is not decided by %j', (balancer) => {
-    expect(() => aWorld({ options: { balancer } })).toThrow(/Option balancer: received .* "least-loaded"/);
+    expect(() => createWorld({ options: { balancer } })).toThrow(/Option balancer: received .* "least-loaded"/);
   });
 });

@@ -3,7 +3,7 @@ import type { ServiceFrame } from '@rollcall/core';
 import { ManualTime, seededRandom } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
 import { Catalog, MAX_SERVICES } from '../discovery/catalog.js';
-import { anInstance, aReset } from '../registry-client/registry-client.fixture.js';
+import { createInstance, resetFrame } from '../registry-client/registry-client.fixture.js';
 import type { HttpRequest } from '../transport/http/message.js';
 import { ScriptedTransport } from '../transport/scripted.fixture.js';
 import type { TcpRequest } from '../transport/tcp/message.js';
@@ -12,7 +12,7 @@ import { callFields } from './policy/service-options.js';
 
 function setUp() {
   const time = new ManualTime({ nowMs: 100_000 });
-  const catalog = new Catalog({ time, log: silentLog, asked: () => {}, isEjected: () => false });
+  const catalog = new Catalog({ time, log: silentLog, onServiceRequested: () => {}, isEjected: () => false });
   const calls = new Calls({
     time,
     random: seededRandom(1),
@@ -40,9 +40,9 @@ async function visit(
   service: string,
   last: 'unknown' | 'known',
 ): Promise<void> {
-  const instance = anInstance({ id: `${service}-1`, service });
+  const instance = createInstance({ id: `${service}-1`, service });
   const asked = ask(service);
-  catalog.apply(aReset([instance]) as ServiceFrame);
+  catalog.apply(resetFrame([instance]) as ServiceFrame);
   await asked;
   const remove = [{ id: instance.id, revision: 2, reason: { code: 'GOODBYE' as const, text: 'left' } }];
   catalog.apply({ event: 'change', data: { namespace: 'default', service, upsert: [], remove } });
@@ -59,7 +59,7 @@ describe('services that come and go', () => {
         await world.time.advanceBy(1_000);
       }
       const asked = world.ask('orders');
-      world.catalog.apply(aReset([anInstance()]) as ServiceFrame);
+      world.catalog.apply(resetFrame([createInstance()]) as ServiceFrame);
       expect(await asked).toBe('orders-1');
       expect(world.catalog.services.length).toBeLessThanOrEqual(MAX_SERVICES);
     },

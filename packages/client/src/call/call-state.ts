@@ -8,7 +8,7 @@ import { TRAITS } from '../transport/transport.js';
 import type { FailureKind } from '../transport/transport.js';
 import type { ResolvedCallOptions } from './policy/call-kind.js';
 import { isFree } from './policy/retry.js';
-import { AFTERMATH_MS, WheelTimer } from './policy/timer-wheel.js';
+import { STALL_NOTICE_MS, WheelTimer } from './policy/timer-wheel.js';
 import type { CallContext, CallRequest } from './service/call-request.js';
 import type { ConnectedNode } from './service/connected-node.js';
 import type { Method } from './service/method.js';
@@ -178,7 +178,7 @@ export abstract class CallState<Request> extends WheelTimer implements Ask {
     if (this.terms.isRetry) return false;
     if (this.callee.budget.withdraw(now)) return true;
     // a connection that broke while this process stalled fails all of its calls at once, which says nothing about load
-    if (!this.#isForgiven && this.callee.wheel.hasStalled(sentAt - AFTERMATH_MS, now)) {
+    if (!this.#isForgiven && this.callee.wheel.hasStalled(sentAt - STALL_NOTICE_MS, now)) {
       this.#isForgiven = true;
       return true;
     }

@@ -38,7 +38,7 @@ describe('a frozen instance', () => {
     expect(slowest).toBeLessThan(200);
     expect(world.suspects).toContain('a timeout');
     // 60 s: it is hardly asked any more
-    expect(world.asked.slice(60).filter((id) => id === 'a').length).toBeLessThan(12);
+    expect(world.calledHosts.slice(60).filter((id) => id === 'a').length).toBeLessThan(12);
   });
 
   it('is waited for by a call that may not be repeated, to its deadline', async () => {
@@ -90,10 +90,10 @@ describe('an ejected instance', () => {
   it('gets no calls if it cannot be connected to; if all are ejected, calls wait, and one a second probes', async () => {
     const world = new World({ instances: fleet('HEALTHY') }).play({ a: failing('refused') });
     while (!world.calls.isEjected('a')) await world.ask({ deadlineMs: 300 }, 400);
-    const before = world.asked.length;
+    const before = world.calledHosts.length;
     const ends = Array.from({ length: 20 }, () => world.calls.call('orders', 'find', {}));
     await world.time.advanceBy(2_500);
-    expect(world.asked.length - before).toBeLessThanOrEqual(4);
+    expect(world.calledHosts.length - before).toBeLessThanOrEqual(4);
     expect(world.calls.explain('orders').protocols[0]).toMatchObject({ state: 'OPEN', callsPending: 20 });
 
     world.play({});
@@ -109,10 +109,10 @@ describe('an ejected instance', () => {
     world.play({ a: failing('closed') });
     while (!world.calls.isEjected('a')) await world.ask(undefined, 10);
     await world.time.advanceBy(1_300);
-    const before = world.asked.length;
+    const before = world.calledHosts.length;
     await world.ask(undefined, 10); // pings, in vain: the toy hangs up
     expect(world.tcp.pings).toBe(1);
-    expect(world.asked.slice(before)).toEqual(['b']);
+    expect(world.calledHosts.slice(before)).toEqual(['b']);
     world.play({});
     await world.time.advanceBy(3_000);
     await world.ask(undefined, 10);

@@ -17,7 +17,7 @@ import {
   idleError,
   timeoutError,
 } from './service/call-error.js';
-import type { Story } from './service/call-error.js';
+import type { CallFacts } from './service/call-error.js';
 import type { ConnectedNode } from './service/connected-node.js';
 import type { PendingCall, PendingEntry } from './service/pending-queue.js';
 
@@ -32,7 +32,7 @@ const REVIEW_MS = 2_000;
  * belong to its observer. Until its deadline passes or it is refused for good, no guess of this process fails it: while
  * no instance accepts it (limits, ejections, no connection, an empty copy of the registry), it waits in the upstream's queue.
  */
-export class Call<Request> extends CallState<Request> implements Story, Hedgeable, Tries<Request>, PendingCall {
+export class Call<Request> extends CallState<Request> implements CallFacts, Hedgeable, Tries<Request>, PendingCall {
   /** Called before the observer gets the result. */
   onEnd: (() => void) | null = null;
   #current: Attempt<Request> | null = null;

@@ -2,7 +2,7 @@ import type { Instance, Log, Meter, Random, RollcallError, State, Time } from '@
 import { parseOptions } from '@rollcall/core';
 import type { CallerLocality } from '../balance/caller-locality.js';
 import type { ServiceView } from '../discovery/catalog.js';
-import { anInstance } from '../registry-client/registry-client.fixture.js';
+import { createInstance } from '../registry-client/registry-client.fixture.js';
 import type { HttpRequest } from '../transport/http/message.js';
 import { ScriptedTransport } from '../transport/scripted.fixture.js';
 import type { Plan } from '../transport/scripted.fixture.js';
@@ -43,7 +43,7 @@ export class FakeView implements ServiceView {
 
 /** Instances `a`, `b`, … in the given states. */
 export function fleet(...states: State[]): Instance[] {
-  return states.map((state, i) => anInstance({ id: 'abcdefgh'.charAt(i), state }));
+  return states.map((state, i) => createInstance({ id: 'abcdefgh'.charAt(i), state }));
 }
 
 /** A clock that a test advances, with all promises getting on. */
@@ -137,7 +137,7 @@ export class CallWorld {
   }
 
   /** Instances that were called, in order. */
-  get asked(): readonly string[] {
+  get calledHosts(): readonly string[] {
     return this.tcp.seen.map(({ instance }) => instance);
   }
 }

@@ -2,7 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import type { RollcallError } from '@rollcall/core';
 import { ManualTime, memoryMeter, recordingLog, seededRandom } from '@rollcall/core/testing';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { anInstance } from '../registry-client/registry-client.fixture.js';
+import { createInstance } from '../registry-client/registry-client.fixture.js';
 import type { Plan } from '../transport/scripted.fixture.js';
 import { CallWorld, fleet } from './calls.fixture.js';
 import type { WorldSetting } from './calls.fixture.js';
@@ -59,7 +59,7 @@ describe('a call', () => {
     const world = new World({ instances: fleet('HEALTHY') }).play({ a: 'never' });
     expect((await world.ask({ deadlineMs: 900, inheritedMs: 200 })).tookMs).toBeLessThanOrEqual(210);
     expect((await world.ask({ inheritedMs: 0 })).error?.code).toBe('DEADLINE_EXCEEDED');
-    expect(world.asked).toEqual(['a']);
+    expect(world.calledHosts).toEqual(['a']);
   });
 
   it('can be cancelled by a signal, before and during', async () => {
@@ -170,7 +170,7 @@ describe('nobody to call', () => {
 
   it('names the protocols that are offered when the wanted one is not', async () => {
     const endpoints = [{ protocol: 'http', host: '10.0.0.5', port: 3_000, tls: false }] as const;
-    const { error } = await new World({ instances: [anInstance({ endpoints })] }).ask();
+    const { error } = await new World({ instances: [createInstance({ endpoints })] }).ask();
     expect(error).toMatchObject({ code: 'NO_ENDPOINT', retryable: false });
     expect(error?.message).toContain('they offer http');
   });
@@ -225,7 +225,7 @@ describe('an event', () => {
       return sent;
     };
     expect(await emit()).toMatchObject({ code: 'TRANSPORT' });
-    expect(world.asked).toHaveLength(1);
+    expect(world.calledHosts).toHaveLength(1);
     world.play({ a: failing('refused'), b: { afterMs: 1, values: [] } });
     expect(await emit()).toBeUndefined();
     expect(world.tcp.seen.at(-1)?.request).toMatchObject({ patternJson: '"placed"', dataJson: '{}', isEvent: true });
@@ -244,11 +244,11 @@ describe('a stream', () => {
       ping: () => ({ openedAt: null, cancel() {} }),
       retire() {},
     });
-    const heard: unknown[] = [];
+    const received: unknown[] = [];
     const observer = {
-      next: (value: unknown) => heard.push(value),
-      error: (error: RollcallError) => heard.push(error.code),
-      complete: () => heard.push('complete'),
+      next: (value: unknown) => received.push(value),
+      error: (error: RollcallError) => received.push(error.code),
+      complete: () => received.push('complete'),
     };
     world.calls.stream('orders', 'watch', {}, observer, { deadlineMs: 100, idleMs: 1_000 });
     await world.time.advanceBy(90);
@@ -257,7 +257,7 @@ describe('a stream', () => {
     told!('two');
     expect(world.calls.explain('orders').protocols[0]?.instances[0]?.callsUnderWay).toBe(0);
     await world.time.advanceBy(1_020);
-    expect(heard).toEqual(['one', 'two', 'DEADLINE_EXCEEDED']);
+    expect(received).toEqual(['one', 'two', 'DEADLINE_EXCEEDED']);
     expect(told).toBeNull();
     await world.time.advanceBy(20);
     expect(world.time.nextAt()).toBeNull();
@@ -274,15 +274,15 @@ describe('a stream', () => {
       ping: () => ({ openedAt: null, cancel() {} }),
       retire() {},
     });
-    const heard: unknown[] = [];
+    const received: unknown[] = [];
     const observer = {
-      next: (value: unknown) => heard.push(value),
-      error: (error: RollcallError) => heard.push(error.code),
+      next: (value: unknown) => received.push(value),
+      error: (error: RollcallError) => received.push(error.code),
       complete() {},
     };
     world.calls.stream('orders', 'watch', {}, observer, IDEMPOTENT);
     await world.time.advanceBy(100);
-    expect(heard).toEqual([1, 'TRANSPORT']);
+    expect(received).toEqual([1, 'TRANSPORT']);
   });
 
   it('calls its observer in the AsyncLocalStorage of the subscriber', async () => {
@@ -298,18 +298,18 @@ describe('a stream', () => {
 
   it('tells nothing after it was cancelled, and survives an observer that throws', async () => {
     const world = new World();
-    const heard: unknown[] = [];
+    const received: unknown[] = [];
     const observer = {
       next(): void {
         throw new Error('a bug of the user');
       },
-      error: (error: RollcallError) => heard.push(error.code),
-      complete: () => heard.push('complete'),
+      error: (error: RollcallError) => received.push(error.code),
+      complete: () => received.push('complete'),
     };
     world.calls.stream('orders', 'watch', {}, observer);
     world.calls.stream('orders', 'watch', {}, observer).cancel();
     await world.time.advanceBy(100);
-    expect(heard).toEqual([]);
+    expect(received).toEqual([]);
     expect(world.log.texts('error')[0]).toContain('a bug of the user');
     expect(world.calls.explain('orders').callsUnderWay).toBe(0);
   });

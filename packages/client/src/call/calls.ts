@@ -1,6 +1,6 @@
 import type { InstanceId, Log, Meter, Random, Suspicion, Time } from '@rollcall/core';
 import { messageOf } from '@rollcall/core';
-import { NOWHERE } from '../balance/caller-locality.js';
+import { UNKNOWN_LOCALITY } from '../balance/caller-locality.js';
 import type { CallerLocality } from '../balance/caller-locality.js';
 import type { Services } from '../discovery/catalog.js';
 import { ExternalChannel } from '../integrations/grpc-js/external-channel.js';
@@ -36,12 +36,12 @@ import { HEDGE_TICK_MS } from './policy/hedge.js';
 import { policyOf } from './policy/service-options.js';
 import type { CallOptions } from './policy/service-options.js';
 import { TimerWheel } from './policy/timer-wheel.js';
-import { NO_WISHES, termsOf } from './resolved-options.js';
+import { NO_OPTIONS, termsOf } from './resolved-options.js';
 import { bulkheadError, closedError, deadlineError } from './service/call-error.js';
 import { CallRequest } from './service/call-request.js';
 import type { CallObserver } from './service/call-request.js';
 import { CalledService } from './service/called-service.js';
-import type { Surroundings } from './service/called-service.js';
+import type { SharedParts } from './service/called-service.js';
 import type { Upstream } from './service/upstream.js';
 import { cancelOnAbort } from './signal.js';
 import { tcpCallRequest } from './tcp-call.js';
@@ -85,7 +85,7 @@ export interface CallsParts {
  */
 export class Calls {
   readonly #parts: CallsParts;
-  readonly #around: Surroundings;
+  readonly #around: SharedParts;
   readonly #events: CallerEvents;
   readonly #callees = new Map<string, CalledService>();
   readonly #codecs = new Map<string, TcpCodec>();
@@ -101,7 +101,7 @@ export class Calls {
       random,
       log,
       services,
-      locality: parts.locality ?? NOWHERE,
+      locality: parts.locality ?? UNKNOWN_LOCALITY,
       wheel: new TimerWheel(time),
       hedgeWheel: new TimerWheel(time, HEDGE_TICK_MS),
       instruments: callInstruments(parts.meter),
@@ -127,8 +127,13 @@ export class Calls {
   call(service: string, pattern: unknown, data: unknown, options?: OneCall): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const callee = this.#callee(service);
-      const said = { pattern, data, options, codec: this.#codecs.get(service) };
-      this.#start(callee, callee.tcp, tcpCallRequest(callee.tcp, said, CALL, new LastValue(resolve, reject)), options);
+      const request = { pattern, data, options, codec: this.#codecs.get(service) };
+      this.#start(
+        callee,
+        callee.tcp,
+        tcpCallRequest(callee.tcp, request, CALL, new LastValue(resolve, reject)),
+        options,
+      );
     });
   }
 
@@ -136,9 +141,9 @@ export class Calls {
   emit(service: string, pattern: unknown, data: unknown, options?: OneCall): Promise<void> {
     return new Promise((resolve, reject) => {
       const callee = this.#callee(service);
-      const said = { pattern, data, options, codec: this.#codecs.get(service) };
+      const request = { pattern, data, options, codec: this.#codecs.get(service) };
       const receiver = new LastValue(() => resolve(), reject);
-      this.#start(callee, callee.tcp, tcpCallRequest(callee.tcp, said, EVENT, receiver), options);
+      this.#start(callee, callee.tcp, tcpCallRequest(callee.tcp, request, EVENT, receiver), options);
     });
   }
 
@@ -156,9 +161,9 @@ export class Calls {
     options?: OneCall,
   ): { cancel(): void } {
     const callee = this.#callee(service);
-    const told = { callee, upstream: callee.tcp, observer, options };
-    const said = { pattern, data, options, codec: this.#codecs.get(service) };
-    return this.#listen(told, (receiver) => tcpCallRequest(callee.tcp, said, STREAM, receiver));
+    const parts = { callee, upstream: callee.tcp, observer, options };
+    const request = { pattern, data, options, codec: this.#codecs.get(service) };
+    return this.#listen(parts, (receiver) => tcpCallRequest(callee.tcp, request, STREAM, receiver));
   }
 
   /**
@@ -167,15 +172,15 @@ export class Calls {
    * GET, HEAD, OPTIONS, PUT and DELETE count as idempotent unless `options` says otherwise. `init.signal` ends the call;
    * once there is a response, cancel its body.
    */
-  async fetch(service: string, path: string, init: RequestInit = {}, options: OneCall = NO_WISHES): Promise<Response> {
+  async fetch(service: string, path: string, init: RequestInit = {}, options: OneCall = NO_OPTIONS): Promise<Response> {
     const made = httpRequest(path, init);
     const request = made instanceof Promise ? await made : made;
     const loading = this.#around.http.prepare();
     if (loading !== null) await loading;
     const isMarked = options.signal === undefined && init.signal !== undefined && init.signal !== null;
-    const wishes = isMarked ? { ...options, signal: init.signal ?? undefined } : options;
+    const callOptions = isMarked ? { ...options, signal: init.signal ?? undefined } : options;
     const answer = await new Promise<unknown>((resolve, reject) => {
-      this.request(service, request, new LastValue(resolve, reject), wishes);
+      this.request(service, request, new LastValue(resolve, reject), callOptions);
     });
     if (answer instanceof HttpAnswer) return answer.response(this.#parts.options.http.bufferedBytes, init.signal);
     if (answer instanceof Response) return answer;
@@ -322,12 +327,12 @@ export class Calls {
     callee: CalledService,
     upstream: Upstream<Request>,
     callRequest: CallRequest<Request>,
-    wishes: OneCall = NO_WISHES,
+    callOptions: OneCall = NO_OPTIONS,
   ): Call<Request> {
-    const { signal, fallback } = wishes;
+    const { signal, fallback } = callOptions;
     const { tracer } = this.#parts;
     const inherited = callee.inherited();
-    const terms = termsOf(callee, callRequest, wishes, inherited.isRetry);
+    const terms = termsOf(callee, callRequest, callOptions, inherited.isRetry);
     const startedAt = callee.now();
     const deadlineAt = Math.min(startedAt + terms.deadlineMs, inherited.deadlineAt);
     if (fallback !== undefined) this.#addFallback(callee, callRequest, fallback, deadlineAt);

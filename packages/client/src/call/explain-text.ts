@@ -59,12 +59,12 @@ function instanceRow(instance: InstanceExplanation, tierInUse: number | null): r
     `${callsUnderWay} of ${limit === Infinity ? 'any' : limit}`,
     String(load),
     p99Ms === null ? '-' : `${rounded(p99Ms)} ms`,
-    standing(instance, tierInUse),
+    statusText(instance, tierInUse),
   ];
 }
 
 /** Why it gets calls or not, the weightiest reason first. */
-function standing(instance: InstanceExplanation, tierInUse: number | null): string {
+function statusText(instance: InstanceExplanation, tierInUse: number | null): string {
   const { tier, ejected, nextProbeInMs, gate, warmth, isPreferred } = instance;
   const reason = printableText(instance.reason);
   if (tier === null) return `never called: ${reason}`;

@@ -7,7 +7,7 @@ import { explainText } from './explain-text.js';
 
 const LATE: Reason = { code: 'OUTBOUND_SILENT', text: 'sent no Heartbeat-2 for 12 s' };
 
-function aWorld(setting: Partial<WorldSetting> = {}): CallWorld {
+function createWorld(setting: Partial<WorldSetting> = {}): CallWorld {
   const parts = { random: seededRandom(3), meter: memoryMeter(), log: recordingLog() };
   const instances = fleet('HEALTHY', 'HEALTHY', 'UNHEALTHY', 'CRITICAL').map((one, i) =>
     i < 2 ? one : { ...one, reason: LATE },
@@ -17,7 +17,7 @@ function aWorld(setting: Partial<WorldSetting> = {}): CallWorld {
 
 /** One of two HEALTHY instances refuses until it is ejected. */
 async function troubled(): Promise<CallWorld> {
-  const world = aWorld({ options: { balancer: 'round-robin' } }).play({ a: { afterMs: 1, failure: 'refused' } });
+  const world = createWorld({ options: { balancer: 'round-robin' } }).play({ a: { afterMs: 1, failure: 'refused' } });
   while (!world.calls.isEjected('a')) await world.ask({ idempotent: true }, 10);
   return world;
 }
@@ -40,7 +40,7 @@ describe('the last picks', () => {
   });
 
   it('are 16, and those of calls under way have no outcome yet', async () => {
-    const world = aWorld();
+    const world = createWorld();
     await world.warmUp(30);
     world.play({ a: 'never', b: 'never' });
     const controller = new AbortController();
@@ -55,7 +55,7 @@ describe('the last picks', () => {
   });
 
   it('forget the outcome of one that is no longer among them', async () => {
-    const world = aWorld({ instances: fleet('HEALTHY') });
+    const world = createWorld({ instances: fleet('HEALTHY') });
     const plans = [{ afterMs: 900, values: ['slow'] }];
     world.tcp.script = () => plans.pop() ?? { afterMs: 1, values: ['fast'] };
     const slow = world.calls.call('orders', 'find', 1);
@@ -80,7 +80,7 @@ describe('an explanation in words', () => {
   });
 
   it('says so when nobody can be called, or nobody was', async () => {
-    const world = aWorld({ instances: [] });
+    const world = createWorld({ instances: [] });
     expect(explainText(world.calls.explain('orders'))).toContain('has not called it yet');
     await world.ask(undefined, 5);
     expect(explainText(world.calls.explain('orders'))).toContain('No instance of orders offers tcp.');
@@ -90,7 +90,7 @@ describe('an explanation in words', () => {
 
   it('repeats nothing of the registry that steers a terminal', async () => {
     const reason: Reason = { code: 'OPERATOR', text: 'down\u001b[2J\nFAKE' };
-    const world = aWorld({ instances: fleet('CRITICAL').map((one) => ({ ...one, reason })) });
+    const world = createWorld({ instances: fleet('CRITICAL').map((one) => ({ ...one, reason })) });
     await world.ask(undefined, 5);
     expect(explainText(world.calls.explain('orders'))).toContain('never called: down?[2J?FAKE');
   });

@@ -1,6 +1,6 @@
 import { addressOf } from '@rollcall/core';
 import type { AdminState, InstanceId, Protocol, State } from '@rollcall/core';
-import type { Standing } from '../balance/balancer.js';
+import type { NodeStatus } from '../balance/balancer.js';
 import { balancerName } from '../balance/balancers.js';
 import type { Node } from '../balance/nodes/node.js';
 import { gateText, OPEN } from '../breaker/gate.js';
@@ -99,9 +99,7 @@ export function explain(callee: CalledService): Explanation {
 }
 
 function explainLane(upstream: Upstream<never>, callee: CalledService, now: number): ProtocolExplanation {
-  const instances = Array.from(upstream.balancer.standings(now), ([node, standing]) =>
-    explainNode(node, standing, now),
-  );
+  const instances = Array.from(upstream.balancer.nodeStatuses(now), ([node, status]) => explainNode(node, status, now));
   const usable = instances.filter((instance) => instance.tier !== null && instance.gate !== 'shut');
   const tiers = usable.map((instance) => instance.tier ?? Infinity);
   return {
@@ -120,7 +118,7 @@ function explainPick({ at, ms, ...pick }: Pick, now: number): PickExplanation {
   return { msAgo: Math.round(now - at), ...pick, tookMs: ms === null ? null : Math.round(ms * 10) / 10 };
 }
 
-function explainNode(node: Node, standing: Standing, now: number): InstanceExplanation {
+function explainNode(node: Node, status: NodeStatus, now: number): InstanceExplanation {
   const { instance, breaker, endpoint } = node;
   const gate = node.gate(now);
   return {
@@ -131,7 +129,7 @@ function explainNode(node: Node, standing: Standing, now: number): InstanceExpla
     state: instance.state,
     reason: instance.reason.text,
     admin: instance.admin,
-    ...standing,
+    ...status,
     gate: gateText(gate < node.limit.gate ? gate : OPEN),
     breaker: breaker.stateAt(now),
     ejected: breaker.cause,

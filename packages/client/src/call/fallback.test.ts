@@ -109,15 +109,15 @@ describe('a fallback', () => {
 
   it('runs for a stream only before the first value', async () => {
     const world = new World();
-    const heard: unknown[] = [];
+    const received: unknown[] = [];
     const observer = {
-      next: (value: unknown) => heard.push(value),
-      error: ({ code }: { code: string }) => heard.push(code),
-      complete: () => heard.push('complete'),
+      next: (value: unknown) => received.push(value),
+      error: ({ code }: { code: string }) => received.push(code),
+      complete: () => received.push('complete'),
     };
     world.calls.stream('orders', 'watch', {}, observer, { fallback: () => 'instead' });
     await world.time.advanceBy(10);
-    expect(heard).toEqual(['instead', 'complete']);
+    expect(received).toEqual(['instead', 'complete']);
 
     world.tcp.channel = () => ({
       send: (_request, _terms, sink) => {
@@ -131,6 +131,6 @@ describe('a fallback', () => {
     world.view.become(fleet('HEALTHY', 'HEALTHY').slice(1));
     world.calls.stream('orders', 'watch', {}, observer, { fallback: () => 'instead' });
     await world.time.advanceBy(10);
-    expect(heard.slice(2)).toEqual([1, 'TRANSPORT']);
+    expect(received.slice(2)).toEqual([1, 'TRANSPORT']);
   });
 });

@@ -50,15 +50,15 @@ export class Fallback extends WheelTimer implements CallObserver {
     const { receiver, fallback, isStream, log } = this.#parts;
     if (FINAL.has(error.code) || (isStream && this.#hasValue)) return receiver.error(error);
     let answer: unknown;
-    let isPromised = false;
+    let isPromise = false;
     try {
       answer = this.#home.runInAsyncScope(() => fallback(error));
-      isPromised = isThenable(answer);
+      isPromise = isThenable(answer);
     } catch (thrown) {
       log.error(`A fallback threw: ${messageOf(thrown)}`);
       return receiver.error(error);
     }
-    if (isPromised) this.#wait(answer, error);
+    if (isPromise) this.#wait(answer, error);
     else this.#give(answer);
   }
 

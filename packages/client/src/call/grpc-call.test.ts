@@ -2,7 +2,7 @@ import { noMeter, parseOptions, silentLog, systemTime } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
 import { seededRandom } from '@rollcall/core/testing';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { anInstance } from '../registry-client/registry-client.fixture.js';
+import { createInstance } from '../registry-client/registry-client.fixture.js';
 import { ECHO, grpcToy } from '../transport/grpc/grpc.fixture.js';
 import { GrpcStatusError } from '../transport/grpc/message.js';
 import { deadPort } from '../transport/transport.fixture.js';
@@ -21,7 +21,7 @@ async function toy(id: string): Promise<Toy> {
 }
 
 function instanceOf(id: string, port: number, protocol: 'grpc' | 'tcp' = 'grpc'): Instance {
-  return anInstance({ id, endpoints: [{ protocol, host: '127.0.0.1', port, tls: false }] });
+  return createInstance({ id, endpoints: [{ protocol, host: '127.0.0.1', port, tls: false }] });
 }
 
 function callsTo(...instances: readonly Instance[]) {

@@ -5,7 +5,7 @@ import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { ServerDuplexStream, ServerReadableStream, ServerWritableStream } from '@grpc/grpc-js';
 import type { Instance, RollcallError } from '@rollcall/core';
 import { onTestFinished } from 'vitest';
-import { anInstance } from '../registry-client/registry-client.fixture.js';
+import { createInstance } from '../registry-client/registry-client.fixture.js';
 import { answer, frameOf } from '../transport/grpc/grpc.fixture.js';
 import type { MessageSource } from '../transport/grpc/upload.js';
 import type { StreamObserver } from './calls.js';
@@ -35,14 +35,14 @@ export const MAX_CONCURRENT = 10;
 /** The requests that a server of grpc-js received. */
 class Toy {
   readonly server = new Server({ 'grpc.max_concurrent_streams': MAX_CONCURRENT });
-  readonly heard: unknown[] = [];
+  readonly received: unknown[] = [];
   cancelled = 0;
   port = 0;
 
   constructor() {
     this.server.addService(TOY, {
       Count: (call: ServerWritableStream<number, number>) => {
-        this.heard.push(call.request);
+        this.received.push(call.request);
         for (let n = 1; n <= call.request; n += 1) call.write(n);
         if (call.request < 0) call.on('cancelled', () => (this.cancelled += 1));
         else call.end();
@@ -51,7 +51,7 @@ class Toy {
         let sum = 0;
         call.on('cancelled', () => (this.cancelled += 1));
         call.on('data', (n: number) => {
-          this.heard.push(n);
+          this.received.push(n);
           sum += n;
           if (n < 0) done(null, n);
         });
@@ -59,10 +59,10 @@ class Toy {
       },
       Chat: (call: ServerDuplexStream<string, string>) => {
         call.on('cancelled', () => (this.cancelled += 1));
-        call.on('data', (word: string) => {
-          if (word === 'over') call.end();
-          else if (word === 'wrong') call.emit('error', { code: 3, details: 'a wrong word' });
-          else call.write(`${word}!`);
+        call.on('data', (text: string) => {
+          if (text === 'over') call.end();
+          else if (text === 'wrong') call.emit('error', { code: 3, details: 'a wrong word' });
+          else call.write(`${text}!`);
         });
         call.on('end', () => call.end());
       },
@@ -109,7 +109,7 @@ export async function breaker() {
 }
 
 /** A server that answers as soon as something has come, reads nothing after that, and takes two requests of a connection at a time. */
-export function hasty() {
+export function impatient() {
   return serving({ maxConcurrentStreams: 2 }, (stream) => {
     stream.once('data', () => {
       stream.pause();
@@ -120,7 +120,7 @@ export function hasty() {
 
 /** `api`: nobody asks it who it is. */
 export function instanceAt(id: string, port: number): Instance {
-  return anInstance({ id, source: 'api', endpoints: [{ protocol: 'grpc', host: '127.0.0.1', port, tls: false }] });
+  return createInstance({ id, source: 'api', endpoints: [{ protocol: 'grpc', host: '127.0.0.1', port, tls: false }] });
 }
 
 /** Messages that a test sends one by one. */
@@ -155,11 +155,11 @@ export class Kept implements StreamObserver {
   readonly values: unknown[] = [];
   end: 'complete' | RollcallError | null = null;
   readonly over: Promise<void>;
-  #tell: () => void = () => {};
+  #notify: () => void = () => {};
 
   constructor() {
     this.over = new Promise((resolve) => {
-      this.#tell = resolve;
+      this.#notify = resolve;
     });
   }
 
@@ -169,11 +169,11 @@ export class Kept implements StreamObserver {
 
   error(error: RollcallError): void {
     this.end = error;
-    this.#tell();
+    this.#notify();
   }
 
   complete(): void {
     this.end = 'complete';
-    this.#tell();
+    this.#notify();
   }
 }

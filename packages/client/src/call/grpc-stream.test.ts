@@ -11,7 +11,7 @@ import type { GrpcCall } from './grpc-call.js';
 import {
   breaker,
   HARMLESS,
-  hasty,
+  impatient,
   instanceAt,
   Kept,
   method,
@@ -70,7 +70,7 @@ describe('a gRPC method that answers with a stream', () => {
     const made = await toy();
     const { begin } = callsTo(instanceAt('a', made.port));
     const { cancel, kept } = begin(TOY.Count, -1);
-    await expect.poll(() => made.heard).toEqual([-1]);
+    await expect.poll(() => made.received).toEqual([-1]);
     cancel();
     await expect.poll(() => made.cancelled).toBe(1);
     expect([kept.values, kept.end]).toEqual([[], null]);
@@ -83,7 +83,7 @@ describe('a gRPC method that takes a stream', () => {
     const { begin } = callsTo(instanceAt('a', made.port));
     const tap = new Tap([1, 2]);
     const { kept, over } = begin(TOY.Sum, tap);
-    await expect.poll(() => made.heard).toEqual([1, 2]);
+    await expect.poll(() => made.received).toEqual([1, 2]);
     tap.next(4);
     tap.complete();
     await over;
@@ -121,7 +121,7 @@ describe('a gRPC method that takes a stream', () => {
   );
 
   it('may be answered while the server reads nothing of what waits to be written', async () => {
-    const made = await hasty();
+    const made = await impatient();
     const { begin, calls } = callsTo(instanceAt('a', made.port));
     const large = 'x'.repeat(300_000);
     for (let n = 0; n < 6; n += 1) {
@@ -170,7 +170,7 @@ describe('a gRPC method that takes a stream', () => {
     const { begin, calls } = callsTo(instanceAt('a', made.port));
     const tap = new Tap([1]);
     const { kept, over } = begin(TOY.Sum, tap);
-    await expect.poll(() => made.heard).toEqual([1]);
+    await expect.poll(() => made.received).toEqual([1]);
     const cause = new Error('the file ended');
     tap.error(cause);
     await over;
@@ -206,7 +206,7 @@ describe('a gRPC method that takes a stream', () => {
     const taps = [new Tap([1]), new Tap([1])] as const;
     const { cancel, kept } = begin(TOY.Sum, taps[0]);
     const late = begin(TOY.Sum, taps[1], { deadlineMs: 50 });
-    await expect.poll(() => made.heard).toEqual([1, 1]);
+    await expect.poll(() => made.received).toEqual([1, 1]);
     cancel();
     await late.over;
     expect(late.kept.end).toMatchObject({ code: 'DEADLINE_EXCEEDED' });

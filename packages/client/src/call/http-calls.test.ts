@@ -37,7 +37,7 @@ describe('an HTTP call', () => {
     const world = await httpWorld(2, [script, ok]);
     const posted = world.calls.fetch('orders', '/', { method: 'POST', body: 'pay' });
     await expect(posted).rejects.toMatchObject({ code, retryable: false });
-    expect(world.asked.length).toBe(1);
+    expect(world.requests.length).toBe(1);
   });
 
   it('is retried even if it is not idempotent when it met another instance: it was not executed', async () => {
@@ -52,7 +52,7 @@ describe('an HTTP call', () => {
     async (status) => {
       const world = await httpWorld(2, [refuse(status)]);
       expect((await world.calls.fetch('orders', '/')).status).toBe(status);
-      expect([world.asked.length, world.suspects]).toEqual([1, []]);
+      expect([world.requests.length, world.suspects]).toEqual([1, []]);
     },
   );
 
@@ -61,7 +61,7 @@ describe('an HTTP call', () => {
     async (status) => {
       const world = await httpWorld(2, [refuse(status, { 'rollcall-error': 'TRANSPORT', 'retry-after': '1' })]);
       expect((await world.calls.fetch('orders', '/')).status).toBe(status);
-      expect([world.asked.length, world.suspects]).toEqual([1, []]);
+      expect([world.requests.length, world.suspects]).toEqual([1, []]);
     },
   );
 
@@ -82,6 +82,6 @@ describe('an HTTP call', () => {
     const world = await httpWorld(2, [hangUp, ok]);
     const init = { method: 'PUT', body: new Blob(['x']).stream(), duplex: 'half' } as RequestInit;
     await expect(world.calls.fetch('orders', '/', init)).rejects.toMatchObject({ code: 'TRANSPORT' });
-    expect(world.asked.length).toBe(1);
+    expect(world.requests.length).toBe(1);
   });
 });

@@ -6,7 +6,7 @@ import { HEARTBEAT_PATH, noMeter, parseOptions, silentLog, systemTime } from '@r
 import type { Instance } from '@rollcall/core';
 import { seededRandom } from '@rollcall/core/testing';
 import { onTestFinished } from 'vitest';
-import { anInstance } from '../registry-client/registry-client.fixture.js';
+import { createInstance } from '../registry-client/registry-client.fixture.js';
 import { FakeView } from './calls.fixture.js';
 import { Calls } from './calls.js';
 import { callFields } from './policy/service-options.js';
@@ -14,7 +14,7 @@ import { callFields } from './policy/service-options.js';
 /** The answer to a request, which was read completely. */
 export type Script = (request: IncomingMessage, response: ServerResponse, body: string) => void;
 
-export interface Asked {
+export interface SeenHttpRequest {
   readonly instance: string;
   readonly method: string | undefined;
   readonly url: string | undefined;
@@ -28,7 +28,7 @@ export const hangUp: Script = (request) => request.socket.destroy();
 
 /** A service `orders` of several real HTTP servers, and the calls to it. */
 export class HttpWorld {
-  readonly asked: Asked[] = [];
+  readonly requests: SeenHttpRequest[] = [];
   readonly suspects: string[] = [];
   /** The first request, at any instance, is answered by the first of them, and so on; the last one answers all others. */
   scripts: readonly Script[] = [ok];
@@ -50,7 +50,7 @@ export class HttpWorld {
 
   /** Which instances were asked, in order. */
   get instances(): readonly string[] {
-    return this.asked.map(({ instance }) => instance);
+    return this.requests.map(({ instance }) => instance);
   }
 
   answer(instance: string, request: IncomingMessage, response: ServerResponse): void {
@@ -59,8 +59,8 @@ export class HttpWorld {
     request.on('end', () => {
       if (request.url === HEARTBEAT_PATH) return response.end(JSON.stringify({ instance, nonce: null }));
       const { method, url, headers } = request;
-      const script = this.scripts[Math.min(this.asked.length, this.scripts.length - 1)] ?? ok;
-      this.asked.push({ instance, method, url, headers, body });
+      const script = this.scripts[Math.min(this.requests.length, this.scripts.length - 1)] ?? ok;
+      this.requests.push({ instance, method, url, headers, body });
       return script(request, response, body);
     });
   }
@@ -88,7 +88,7 @@ export async function httpWorld(count: number, scripts: readonly Script[] = [ok]
 }
 
 export function instanceAt(id: string, port: number): Instance {
-  return anInstance({ id, endpoints: [{ protocol: 'http', host: '127.0.0.1', port, tls: false }] });
+  return createInstance({ id, endpoints: [{ protocol: 'http', host: '127.0.0.1', port, tls: false }] });
 }
 
 async function listening(): Promise<Server> {

@@ -1,6 +1,6 @@
 import { ManualTime, memoryMeter, recordingLog, seededRandom } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
-import { anInstance } from '../registry-client/registry-client.fixture.js';
+import { createInstance } from '../registry-client/registry-client.fixture.js';
 import { CallWorld } from './calls.fixture.js';
 import type { Inherited, OneCall } from './calls.js';
 
@@ -13,7 +13,7 @@ function world(inherited: (now: number) => Inherited | null): CallWorld {
     port: 80,
     tls: false,
   }));
-  const instances = ['a', 'b', 'c'].map((id) => anInstance({ id, state: 'HEALTHY', endpoints }));
+  const instances = ['a', 'b', 'c'].map((id) => createInstance({ id, state: 'HEALTHY', endpoints }));
   return new CallWorld({ ...parts, instances, inherited: () => inherited(time.now()) });
 }
 
@@ -38,7 +38,7 @@ describe('a call that is made for a request', () => {
   it('is not sent when nobody waits for the request any more', async () => {
     const here = world((now) => ({ deadlineAt: now, isRetry: false }));
     expect((await here.ask()).error?.code).toBe('DEADLINE_EXCEEDED');
-    expect(here.asked).toEqual([]);
+    expect(here.calledHosts).toEqual([]);
   });
 
   it('has no more time over HTTP either, nor as an event', async () => {
@@ -75,7 +75,7 @@ describe('a call that is made for a repetition', () => {
     const here = world(() => repetition);
     here.tcp.script = () => ({ afterMs: 1, failure: 'closed' });
     const { error } = await here.ask(idempotent);
-    expect([error?.code, error?.retryable, here.asked.length]).toEqual(['TRANSPORT', false, 1]);
+    expect([error?.code, error?.retryable, here.calledHosts.length]).toEqual(['TRANSPORT', false, 1]);
   });
 
   it('goes elsewhere when it was certainly not executed', async () => {
@@ -87,13 +87,13 @@ describe('a call that is made for a repetition', () => {
       return { afterMs: 1, failure: 'refused' };
     };
     expect((await here.ask(idempotent)).value).toBeDefined();
-    expect(here.asked).toHaveLength(2);
+    expect(here.calledHosts).toHaveLength(2);
   });
 
   it('is repeated all the same if the call says so', async () => {
     const here = world(() => repetition);
     here.tcp.script = () => ({ afterMs: 1, failure: 'closed' });
     await here.ask({ ...idempotent, isRetry: false });
-    expect(here.asked.length).toBeGreaterThan(1);
+    expect(here.calledHosts.length).toBeGreaterThan(1);
   });
 });

@@ -36,11 +36,11 @@ export class LastValue implements CallObserver {
 
 /** Keeps only the last value: a response that broke off may have delivered an earlier one. */
 export function only(receiver: CallObserver): CallObserver {
-  const told = (value: unknown): void => {
+  const deliver = (value: unknown): void => {
     receiver.next(value);
     receiver.complete();
   };
-  return new LastValue(told, (error) => receiver.error(error));
+  return new LastValue(deliver, (error) => receiver.error(error));
 }
 
 /**
@@ -77,10 +77,10 @@ export class Listener implements CallObserver {
     this.#isOver = true;
   }
 
-  #pass(tell: () => void): void {
+  #pass(notify: () => void): void {
     if (this.#isOver) return;
     try {
-      this.#home.runInAsyncScope(tell);
+      this.#home.runInAsyncScope(notify);
     } catch (error) {
       this.#isOver = true;
       this.#thrown(error);

@@ -2,7 +2,7 @@ import type { Frame, Instance } from '@rollcall/core';
 import { ManualTime, seededRandom } from '@rollcall/core/testing';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { RollcallOptions } from '../options.js';
-import { anInstance, aReset, FakeLink } from '../registry-client/registry-client.fixture.js';
+import { createInstance, resetFrame, FakeLink } from '../registry-client/registry-client.fixture.js';
 import { Rollcall } from '../rollcall.js';
 
 const cleanups: (() => Promise<unknown>)[] = [];
@@ -28,7 +28,7 @@ function setUp(options: RollcallOptions = {}) {
 }
 
 const is = (service: string, fields: Partial<Instance> = {}): Frame =>
-  aReset([anInstance({ id: `${service}-1`, service, ...fields })], fields.revision ?? 1);
+  resetFrame([createInstance({ id: `${service}-1`, service, ...fields })], fields.revision ?? 1);
 const nobody = (service: string, nearest?: string): Frame => ({
   event: 'unknown',
   data: { namespace: 'default', service, ...(nearest === undefined ? {} : { nearest }) },
@@ -92,7 +92,7 @@ describe('Rollcall.ready', () => {
     await wait(['orders', 'ordres', 'users', 'stock', 'payments', 'empty']);
     const leaving = is('users', { state: 'DEREGISTERING' });
     const frames = [is('orders'), nobody('ordres', 'orders'), is('stock', { state: 'REGISTERING' }), leaving];
-    const empty = aReset([anInstance({ service: 'empty' })]) as Extract<Frame, { event: 'reset' }>;
+    const empty = resetFrame([createInstance({ service: 'empty' })]) as Extract<Frame, { event: 'reset' }>;
     link.stream.accept([...frames, { event: 'reset', data: { ...empty.data, instances: [] } }]);
     await time.advanceBy(9_999);
     expect(outcome.of).toBe(null);

@@ -1,6 +1,6 @@
 import { ManualTime, memoryMeter, recordingLog, seededRandom } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
-import { anInstance } from '../registry-client/registry-client.fixture.js';
+import { createInstance } from '../registry-client/registry-client.fixture.js';
 import { CallWorld } from './calls.fixture.js';
 import type { Inherited } from './calls.js';
 
@@ -8,7 +8,7 @@ const BROKEN = { afterMs: 1, failure: 'closed' } as const;
 
 function world(inherited: () => Inherited | null = () => null): CallWorld {
   const methods = { find: { idempotent: true } };
-  const instances = ['a', 'b', 'c'].map((id) => anInstance({ id, state: 'HEALTHY', methods }));
+  const instances = ['a', 'b', 'c'].map((id) => createInstance({ id, state: 'HEALTHY', methods }));
   const parts = { time: new ManualTime(), random: seededRandom(1), meter: memoryMeter(), log: recordingLog() };
   const made = new CallWorld({ ...parts, instances, inherited });
   made.tcp.script = () => BROKEN;

@@ -6,7 +6,7 @@ import { hedgeAfter } from './policy/hedge.js';
 import type { CallRequest } from './service/call-request.js';
 import type { CalledService } from './service/called-service.js';
 
-export const NO_WISHES: OneCall = {};
+export const NO_OPTIONS: OneCall = {};
 
 /**
  * Resolves the options of a call: its own first, then those of its method, then the policy of its service. `isRetry`: the
@@ -16,15 +16,15 @@ export const NO_WISHES: OneCall = {};
 export function termsOf<Request>(
   callee: CalledService,
   callRequest: CallRequest<Request>,
-  wishes: OneCall,
+  options: OneCall,
   isRetry: boolean,
 ): ResolvedCallOptions {
-  const hasWishes = wishes !== NO_WISHES && checkCallOptions(wishes, isGrpc(callRequest.request));
-  if (isRetry || hasWishes) return made(callee, callRequest, wishes, isRetry);
+  const hasOptions = options !== NO_OPTIONS && checkCallOptions(options, isGrpc(callRequest.request));
+  if (isRetry || hasOptions) return made(callee, callRequest, options, isRetry);
   const { method, callKind } = callRequest;
   const known = method.termsFor(callKind);
   if (known !== null) return known;
-  const terms = made(callee, callRequest, wishes, isRetry);
+  const terms = made(callee, callRequest, options, isRetry);
   method.keepTerms(callKind, terms);
   return terms;
 }
@@ -38,29 +38,29 @@ function isGrpc(request: unknown): boolean {
 function made<Request>(
   callee: CalledService,
   { method: { rules }, callKind }: CallRequest<Request>,
-  wishes: OneCall,
+  options: OneCall,
   isInherited: boolean,
 ): ResolvedCallOptions {
-  const timeoutMs = wishes.timeoutMs ?? rules.timeoutMs;
-  const ownMs = wishes.deadlineMs ?? usualDeadlineMs(callee, timeoutMs);
-  const isRetry = wishes.isRetry ?? isInherited;
+  const timeoutMs = options.timeoutMs ?? rules.timeoutMs;
+  const ownMs = options.deadlineMs ?? usualDeadlineMs(callee, timeoutMs);
+  const isRetry = options.isRetry ?? isInherited;
   const isHarmless =
     callKind.idempotent !== 'never' &&
-    (wishes.idempotent ?? rules.isIdempotent ?? callKind.idempotent === 'unless-said');
+    (options.idempotent ?? rules.isIdempotent ?? callKind.idempotent === 'unless-said');
   // a request that is retried one level up is not retried here as well
   const isIdempotent = isHarmless && !isRetry;
-  const hedge = wishes.hedge === undefined ? rules.hedge : hedgeAfter(wishes.hedge);
-  const idleMs = wishes.idleMs ?? callee.policy.idleMs;
+  const hedge = options.hedge === undefined ? rules.hedge : hedgeAfter(options.hedge);
+  const idleMs = options.idleMs ?? callee.policy.idleMs;
   // no timer would ever fire at such a time
-  if (!(timeoutMs > 0 && idleMs > 0) || Number.isNaN(ownMs)) throw noTime(wishes);
+  if (!(timeoutMs > 0 && idleMs > 0) || Number.isNaN(ownMs)) throw noTime(options);
   return {
-    deadlineMs: Math.min(ownMs, wishes.inheritedMs ?? Infinity),
+    deadlineMs: Math.min(ownMs, options.inheritedMs ?? Infinity),
     idleMs,
     isIdempotent,
     isRetry,
     shape: callKind.shape,
-    selector: selectorOf(callee, wishes),
-    hashKey: wishes.hashKey ?? null,
+    selector: selectorOf(callee, options),
+    hashKey: options.hashKey ?? null,
     timeoutMs,
     hedge: isIdempotent ? hedge : 'never',
   };
@@ -78,7 +78,7 @@ function usualDeadlineMs(callee: CalledService, timeoutMs: number): number {
   return timeoutMs === Infinity || callee.isDeadlineSet ? deadlineMs : Math.max(deadlineMs, timeoutMs);
 }
 
-function selectorOf(callee: CalledService, wishes: OneCall): ResolvedCallOptions['selector'] {
-  const { allowedStates, version, metadata } = wishes;
+function selectorOf(callee: CalledService, options: OneCall): ResolvedCallOptions['selector'] {
+  const { allowedStates, version, metadata } = options;
   return callee.selector({ states: allowedStates === 'any' ? STATES : allowedStates, version, metadata });
 }

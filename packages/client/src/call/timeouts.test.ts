@@ -20,7 +20,7 @@ class World extends CallWorld {
 }
 
 const IDEMPOTENT: OneCall = { idempotent: true };
-const standing = (world: CallWorld): unknown => world.calls.explain('orders').protocols[0]?.state;
+const serviceState = (world: CallWorld): unknown => world.calls.explain('orders').protocols[0]?.state;
 const busy = (retryAfterMs: number): Plan => ({ afterMs: 1, failure: 'overloaded', retryAfterMs });
 
 describe('an attempt', () => {
@@ -93,8 +93,8 @@ describe('an attempt', () => {
       await world.time.advanceBy(10);
     }
     await world.time.advanceBy(1_000);
-    expect(world.asked.length).toBeGreaterThan(100);
-    expect(world.asked.length).toBeLessThanOrEqual(110);
+    expect(world.calledHosts.length).toBeGreaterThan(100);
+    expect(world.calledHosts.length).toBeLessThanOrEqual(110);
   });
 });
 
@@ -109,7 +109,7 @@ describe('a timeout', () => {
       await world.time.advanceBy(100);
     }
     await world.time.advanceBy(1_000);
-    expect(standing(world)).toBe('CLOSED');
+    expect(serviceState(world)).toBe('CLOSED');
     expect(world.suspects).toEqual([]);
   });
 
@@ -166,7 +166,7 @@ describe('the second failure in a row', () => {
       void world.calls.call('orders', 'find', {}, IDEMPOTENT).catch(() => {});
       await world.time.advanceBy(0.5);
     }
-    const late = world.asked.slice(1_300);
+    const late = world.calledHosts.slice(1_300);
     expect(late.filter((id) => id < 'c').length / late.length).toBeLessThan(0.02);
   });
 });

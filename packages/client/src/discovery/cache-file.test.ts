@@ -1,16 +1,16 @@
 import { sampleInstance } from '@rollcall/core/testing';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { anInstance, EPOCH } from '../registry-client/registry-client.fixture.js';
+import { createInstance, EPOCH } from '../registry-client/registry-client.fixture.js';
 import { decodeCopies, encodeCopies, MAX_CACHE_AGE_MS, MAX_CACHE_BYTES } from './cache-file.js';
 import type { CacheOwner, KeptCopy } from './cache-file.js';
 
 const OWNER: CacheOwner = { namespace: 'default', registries: ['http://one:1337', 'http://two:1337'] };
 const NOW = 1_790_000_000_000;
 
-function aCopy(service: string, count: number, fields: Partial<KeptCopy> = {}): KeptCopy {
+function createCopy(service: string, count: number, fields: Partial<KeptCopy> = {}): KeptCopy {
   const instances = Array.from({ length: count }, (_, n) =>
-    anInstance({ id: `${service}-${n}`, service, revision: n }),
+    createInstance({ id: `${service}-${n}`, service, revision: n }),
   );
   return { service, heardAt: NOW, epoch: EPOCH, revision: count, instances, unconfirmed: [], ...fields };
 }
@@ -27,12 +27,15 @@ function read(text: string, owner = OWNER, wall = NOW) {
 describe('the cache file', () => {
   it('returns what was written, with any number of instances', () => {
     const unconfirmed = ['users-0', 'users-700', 'users-999'];
-    const copies = [aCopy('orders', 3, { unconfirmed: ['orders-1'] }), aCopy('users', 1_000, { unconfirmed })];
+    const copies = [
+      createCopy('orders', 3, { unconfirmed: ['orders-1'] }),
+      createCopy('users', 1_000, { unconfirmed }),
+    ];
     expect(read(written(copies))).toEqual({ ok: true, value: copies });
   });
 
   it('is written and read in pieces of at most 128 instances', () => {
-    const pieces = piecesOf([aCopy('users', 1_000)]);
+    const pieces = piecesOf([createCopy('users', 1_000)]);
     expect(pieces).toHaveLength(10);
     let turns = 0;
     const steps = decodeCopies(pieces.join(''), OWNER, NOW);
@@ -45,16 +48,20 @@ describe('the cache file', () => {
   });
 
   it('drops copies that are too old, and accepts those from the future', () => {
-    const copies = [aCopy('old', 1), aCopy('new', 1, { heardAt: NOW + 1 }), aCopy('next', 1, { heardAt: 9e15 })];
+    const copies = [
+      createCopy('old', 1),
+      createCopy('new', 1, { heardAt: NOW + 1 }),
+      createCopy('next', 1, { heardAt: 9e15 }),
+    ];
     const found = read(written(copies), OWNER, NOW + MAX_CACHE_AGE_MS + 1);
     expect(found.ok && found.value.map(({ service }) => service)).toEqual(['new', 'next']);
   });
 
   it('drops a service that does not fit, and keeps the others', () => {
     const metadata = { note: 'x'.repeat(4_000) };
-    const instances = aCopy('big', 5_000).instances.map((instance) => ({ ...instance, metadata }));
-    const big = aCopy('big', 0, { instances });
-    const text = written([aCopy('a', 1), big, aCopy('b', 1)]);
+    const instances = createCopy('big', 5_000).instances.map((instance) => ({ ...instance, metadata }));
+    const big = createCopy('big', 0, { instances });
+    const text = written([createCopy('a', 1), big, createCopy('b', 1)]);
     expect(text.length).toBeLessThan(MAX_CACHE_BYTES);
     const found = read(text);
     expect(found.ok && found.value.map(({ service }) => service)).toEqual(['a', 'b']);
@@ -64,11 +71,14 @@ describe('the cache file', () => {
     ['another namespace', { ...OWNER, namespace: 'shop' }, 'of another namespace'],
     ['other registries', { ...OWNER, registries: ['http://three:1337'] }, 'from another registry'],
   ])('is not used by %s', (_, owner, why) => {
-    expect(read(written([aCopy('orders', 1)]), owner)).toEqual({ ok: false, problem: expect.stringContaining(why) });
+    expect(read(written([createCopy('orders', 1)]), owner)).toEqual({
+      ok: false,
+      problem: expect.stringContaining(why),
+    });
   });
 
   it('is used as long as one of the registries is the same', () => {
-    expect(read(written([aCopy('orders', 1)]), { ...OWNER, registries: ['http://two:1337', 'x'] }).ok).toBe(true);
+    expect(read(written([createCopy('orders', 1)]), { ...OWNER, registries: ['http://two:1337', 'x'] }).ok).toBe(true);
   });
 
   it.each([
@@ -81,7 +91,7 @@ describe('the cache file', () => {
   });
 
   it('is never used, and reading never throws, if any part is lost or changed', () => {
-    const text = written([aCopy('orders', 3), aCopy('users', 1)]);
+    const text = written([createCopy('orders', 3), createCopy('users', 1)]);
     const damage = fc.oneof(
       fc.nat(text.length - 1).map((at) => text.slice(0, at)),
       fc.tuple(fc.nat(text.length - 1), fc.constantFrom('x', '0', '"', '\n', '{')).map(([at, by]) => {
@@ -99,10 +109,10 @@ describe('the cache file', () => {
   });
 
   it('is not used if its checksum is valid but its content is not', () => {
-    const wrong = [{ ...aCopy('orders', 1), instances: [{ ...sampleInstance(), state: 'FINE' }] }] as never;
+    const wrong = [{ ...createCopy('orders', 1), instances: [{ ...sampleInstance(), state: 'FINE' }] }] as never;
     expect(read(written(wrong))).toEqual({ ok: false, problem: expect.stringContaining('unexpected content') });
     for (const fields of [{ epoch: 'x' }, { revision: -1 }, { heardAt: 'now' }] as object[]) {
-      expect(read(written([aCopy('orders', 1, fields)])).ok).toBe(false);
+      expect(read(written([createCopy('orders', 1, fields)])).ok).toBe(false);
     }
   });
 });

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { recordingLog } from '@rollcall/core/testing';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { anInstance, aReset, FakeLink } from '../registry-client/registry-client.fixture.js';
+import { createInstance, resetFrame, FakeLink } from '../registry-client/registry-client.fixture.js';
 import { Rollcall } from '../rollcall.js';
 import { deadPort, tcpToy } from '../transport/transport.fixture.js';
 import type { Toy } from '../transport/transport.fixture.js';
@@ -24,19 +24,19 @@ describe('a caller that starts without a registry', () => {
   });
 
   /** An earlier run, with a registry. */
-  async function lived(instances = [anInstance()]): Promise<void> {
+  async function runOnce(instances = [createInstance()]): Promise<void> {
     const link = new FakeLink(registry);
     const caller = new Rollcall({ cache: folder }, { link });
     const endpoints = [{ protocol: 'tcp' as const, host: '127.0.0.1', port: toy.port, tls: false }];
     const ready = caller.ready('orders');
     await expect.poll(() => link.streams.length).toBe(1);
-    link.stream.accept([aReset(instances.map((instance) => ({ ...instance, endpoints })))]);
+    link.stream.accept([resetFrame(instances.map((instance) => ({ ...instance, endpoints })))]);
     await ready;
     await caller.close();
   }
 
   it('calls the services of its last run', async () => {
-    await lived();
+    await runOnce();
     const log = recordingLog();
     const caller = new Rollcall({ registry, cache: folder }, { log });
     await expect(caller.call('orders', 'find', { id: 7 })).resolves.toEqual({ id: 7 });
@@ -48,7 +48,7 @@ describe('a caller that starts without a registry', () => {
   });
 
   it('does not call another process that has the address now, and forgets the former instance', async () => {
-    await lived();
+    await runOnce();
     toy.id = 'users-1';
     const caller = new Rollcall({ registry, cache: folder, calls: { attempts: 1, catalogWaitMs: 50 } });
     await expect(caller.call('orders', 'find', { id: 7 })).rejects.toMatchObject({ code: 'TRANSPORT' });
@@ -58,7 +58,7 @@ describe('a caller that starts without a registry', () => {
   });
 
   it('knows nothing without a cache, and ignores one of another registry', async () => {
-    await lived();
+    await runOnce();
     const calls = { catalogWaitMs: 50 };
     const other = `http://127.0.0.1:${await deadPort()}`;
     for (const options of [
@@ -73,7 +73,7 @@ describe('a caller that starts without a registry', () => {
   });
 
   it('writes one file, and none without the cache option', async () => {
-    await lived();
+    await runOnce();
     await expect(readdir(folder)).resolves.toEqual(['default.client.catalog']);
     await rm(folder, { recursive: true });
     const caller = new Rollcall({ registry });

@@ -1,7 +1,7 @@
 import type { Instance, ServiceFrame } from '@rollcall/core';
 import { ManualTime, recordingLog } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
-import { anInstance, aReset, EPOCH } from '../registry-client/registry-client.fixture.js';
+import { createInstance, resetFrame, EPOCH } from '../registry-client/registry-client.fixture.js';
 import { FakeFolder } from './cache.fixture.js';
 import { Cache } from './cache.js';
 import { Catalog } from './catalog.js';
@@ -9,8 +9,8 @@ import { Catalog } from './catalog.js';
 const OTHER_EPOCH = '0192f3a0-0000-7000-8000-000000000002';
 const FILE = 'default.gateway.catalog';
 const OWNER = { namespace: 'default', registries: ['http://registry.test'] };
-const one = anInstance({ id: 'orders-1', revision: 1 });
-const two = anInstance({ id: 'orders-2', revision: 2 });
+const one = createInstance({ id: 'orders-1', revision: 1 });
+const two = createInstance({ id: 'orders-2', revision: 2 });
 
 /** One run of a process. Its files stay in the folder. */
 function life(folder = new FakeFolder(), wallMs = 1_790_000_000_000) {
@@ -20,24 +20,24 @@ function life(folder = new FakeFolder(), wallMs = 1_790_000_000_000) {
   const catalog: Catalog = new Catalog({
     time,
     log,
-    asked: () => {},
+    onServiceRequested: () => {},
     isEjected: (id) => ejected.has(id),
     changed: () => cache.changed(),
   });
   const cache: Cache = new Cache({ time, log, folder, file: FILE, owner: OWNER, catalog });
-  const hear = (instances: readonly Instance[], revision: number, epoch = EPOCH): void => {
-    catalog.apply(aReset(instances, revision, epoch) as ServiceFrame);
+  const receive = (instances: readonly Instance[], revision: number, epoch = EPOCH): void => {
+    catalog.apply(resetFrame(instances, revision, epoch) as ServiceFrame);
     catalog.confirm([instances[0]?.service ?? 'orders']);
   };
-  return { folder, time, log, ejected, catalog, cache, hear };
+  return { folder, time, log, ejected, catalog, cache, receive };
 }
 
 /** A run that knew two instances of orders, and ended properly. */
 async function before(folder = new FakeFolder()): Promise<FakeFolder> {
-  const { cache, catalog, hear } = life(folder);
+  const { cache, catalog, receive } = life(folder);
   catalog.service('orders');
   cache.start();
-  hear([one, two], 2);
+  receive([one, two], 2);
   await cache.close();
   return folder;
 }
@@ -100,29 +100,29 @@ describe('Cache, a start without a registry', () => {
 
 describe('Cache, when the registry answers', () => {
   it('overrides no answer of the registry', async () => {
-    const { cache, catalog, time, hear } = life(await before());
+    const { cache, catalog, time, receive } = life(await before());
     catalog.service('orders');
     cache.start();
-    hear([one], 3);
+    receive([one], 3);
     await time.advanceBy(1_000);
     expect(idsOf(catalog)).toEqual(['orders-1']);
   });
 
   it('removes instances that the same registry no longer names', async () => {
-    const { cache, catalog, time, hear } = life(await before());
+    const { cache, catalog, time, receive } = life(await before());
     catalog.service('orders');
     cache.start();
     await time.advanceBy(300);
-    hear([two], 7);
+    receive([two], 7);
     expect(idsOf(catalog)).toEqual(['orders-2']);
   });
 
   it('keeps instances that a registry of another epoch does not name until it is settled and they do not answer here, either', async () => {
-    const { cache, catalog, time, hear, ejected } = life(await before());
+    const { cache, catalog, time, receive, ejected } = life(await before());
     catalog.service('orders');
     cache.start();
     await time.advanceBy(300);
-    hear([one], 1, OTHER_EPOCH);
+    receive([one], 1, OTHER_EPOCH);
     catalog.settled(['orders']);
     expect(idsOf(catalog)).toEqual(['orders-1', 'orders-2']);
     ejected.add('orders-2');
@@ -145,7 +145,7 @@ describe('Cache, when the registry answers', () => {
     cache.start();
     await time.advanceBy(300);
     expect(catalog.canResume('orders', { epoch: EPOCH, revision: 2 })).toBe(false);
-    const upsert = [anInstance({ id: 'orders-3', revision: 3 })];
+    const upsert = [createInstance({ id: 'orders-3', revision: 3 })];
     const change = { event: 'change', data: { namespace: 'default', service: 'orders', upsert, remove: [] } } as const;
     expect(catalog.apply(change)).toBe('broken');
   });
@@ -153,18 +153,18 @@ describe('Cache, when the registry answers', () => {
 
 describe('Cache, writing', () => {
   it('writes the first changes after a second, further ones every 5 s, and nothing without changes', async () => {
-    const { cache, catalog, folder, time, hear } = life();
+    const { cache, catalog, folder, time, receive } = life();
     catalog.service('orders');
     cache.start();
     await time.advanceBy(10_000);
     expect(folder.writes).toBe(0);
-    hear([one], 1);
+    receive([one], 1);
     await time.advanceBy(999);
     expect(folder.writes).toBe(0);
     await time.advanceBy(1);
     expect(folder.writes).toBe(1);
     for (let revision = 2; revision < 102; revision += 1) {
-      hear([anInstance({ id: 'orders-1', revision })], revision);
+      receive([createInstance({ id: 'orders-1', revision })], revision);
       await time.advanceBy(100);
     }
     expect(folder.writes).toBe(3);
@@ -175,10 +175,10 @@ describe('Cache, writing', () => {
   it('writes again every hour, so that an unchanged copy does not count as old', async () => {
     const folder = new FakeFolder();
     const day = 24 * 3_600_000;
-    const { cache, catalog, time, hear } = life(folder);
+    const { cache, catalog, time, receive } = life(folder);
     catalog.service('orders');
     cache.start();
-    hear([one], 1);
+    receive([one], 1);
     for (let hour = 0; hour < 30; hour += 1) {
       await time.advanceBy(3_600_000);
       catalog.confirm(['orders']);
@@ -193,10 +193,10 @@ describe('Cache, writing', () => {
 
   it('keeps stored copies of services that this process has not requested', async () => {
     const folder = await before();
-    const { cache, catalog, time, hear } = life(folder, 1_790_000_000_000 + 1_000);
+    const { cache, catalog, time, receive } = life(folder, 1_790_000_000_000 + 1_000);
     catalog.service('users');
     cache.start();
-    hear([anInstance({ service: 'users' })], 1);
+    receive([createInstance({ service: 'users' })], 1);
     await time.advanceBy(5_000);
     await cache.close();
     const last = life(folder);
@@ -208,13 +208,13 @@ describe('Cache, writing', () => {
   it('measures age from the last answer of the registry, not from the time of the file', async () => {
     const folder = await before();
     const day = 24 * 3_600_000;
-    const { cache, catalog, time, hear } = life(folder, 1_790_000_000_000 + day - 10_000);
+    const { cache, catalog, time, receive } = life(folder, 1_790_000_000_000 + day - 10_000);
     catalog.service('orders');
     catalog.service('users');
     cache.start();
     cache.missing();
     await time.advanceBy(0);
-    hear([anInstance({ service: 'users' })], 1);
+    receive([createInstance({ service: 'users' })], 1);
     await time.advanceBy(5_000);
     await cache.close();
     const last = life(folder, 1_790_000_000_000 + day + 60_000);
@@ -224,29 +224,29 @@ describe('Cache, writing', () => {
   });
 
   it('touches nothing before start and after close, and leaves no timer', async () => {
-    const { cache, catalog, folder, time, hear } = life();
+    const { cache, catalog, folder, time, receive } = life();
     await cache.close();
     cache.start();
     catalog.service('orders');
-    hear([one], 1);
+    receive([one], 1);
     await time.advanceBy(60_000);
     await cache.close();
     expect(folder.writes).toBe(0);
     const other = life();
     other.catalog.service('orders');
     other.cache.start();
-    other.hear([one], 1);
+    other.receive([one], 1);
     await other.time.advanceBy(2_000);
     await Promise.all([other.cache.close(), other.cache.close()]);
     expect(other.time.pending()).toEqual({ foreground: 0, background: 0 });
   });
 
   it('yields to the event loop during a large write', async () => {
-    const { cache, catalog, folder, time, hear } = life();
+    const { cache, catalog, folder, time, receive } = life();
     catalog.service('orders');
     cache.start();
-    hear(
-      Array.from({ length: 5_000 }, (_, n) => anInstance({ id: `orders-${n}`, revision: n })),
+    receive(
+      Array.from({ length: 5_000 }, (_, n) => createInstance({ id: `orders-${n}`, revision: n })),
       5_000,
     );
     time.advance(1_000);
@@ -269,13 +269,13 @@ describe('Cache, errors', () => {
   ])('does not use a file that %s, logs that in one line, and writes it again', async (_, spoil, why) => {
     const folder = await before();
     folder.files.set(FILE, spoil(folder.files.get(FILE) ?? ''));
-    const { cache, catalog, time, log, hear } = life(folder);
+    const { cache, catalog, time, log, receive } = life(folder);
     catalog.service('orders');
     cache.start();
     await time.advanceBy(300);
     expect(catalog.service('orders').status).toBe('waiting');
     expect(log.texts('warn')).toEqual([expect.stringContaining(why)]);
-    hear([one], 1);
+    receive([one], 1);
     await cache.close();
     const next = life(folder);
     next.cache.start();
@@ -293,27 +293,27 @@ describe('Cache, errors', () => {
   });
 
   it('logs once that it cannot write, retries with the next change, and writes when it can', async () => {
-    const { cache, catalog, folder, time, log, hear } = life();
+    const { cache, catalog, folder, time, log, receive } = life();
     catalog.service('orders');
     cache.start();
     await time.advanceBy(0);
     folder.trouble = 'ENOSPC: no space left on device';
     for (let revision = 1; revision < 10; revision += 1) {
-      hear([anInstance({ id: 'orders-1', revision })], revision);
+      receive([createInstance({ id: 'orders-1', revision })], revision);
       await time.advanceBy(6_000);
     }
     expect(log.texts('warn')).toEqual([expect.stringContaining('ENOSPC')]);
     folder.trouble = null;
-    hear([two], 10);
+    receive([two], 10);
     await time.advanceBy(6_000);
     expect(folder.writes).toBe(1);
   });
 
   it('delays the end by at most 2 s if the disk hangs', async () => {
-    const { cache, catalog, folder, time, hear } = life();
+    const { cache, catalog, folder, time, receive } = life();
     catalog.service('orders');
     cache.start();
-    hear([one], 1);
+    receive([one], 1);
     await time.advanceBy(0);
     folder.isHung = true;
     const closed = cache.close();

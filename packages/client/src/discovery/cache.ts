@@ -25,13 +25,13 @@ export interface CacheParts {
 }
 
 /** How long stored copies wait for a registry, whose answer comes first. */
-const FIRST_WORD_MS = 300;
+const FIRST_ANSWER_MS = 300;
 /** The wait after the first change, so that the changes of a start are written together. */
-const SOON_MS = 1_000;
+const WRITE_DELAY_MS = 1_000;
 /** The least time between two writes. */
 const GAP_MS = 5_000;
 /** An unchanged catalog is written again after this, to record that it is still current. */
-const AGAIN_MS = 3_600_000;
+const REWRITE_MS = 3_600_000;
 /** The longest time that the last write may delay the end of the process, for a disk that hangs. */
 const LAST_WRITE_MS = 2_000;
 /** The event loop takes a turn after this many written or read characters: about a millisecond. */
@@ -50,7 +50,7 @@ export class Cache {
   #reading: Promise<void> | null = null;
   /** The copies that were read and not yet restored. */
   #found: readonly KeptCopy[] = [];
-  #firstWord: Timer | null = null;
+  #firstAnswer: Timer | null = null;
   #isMissing = false;
   #timer: Timer | null = null;
   /** True if the timer is set for a change. */
@@ -107,7 +107,8 @@ export class Cache {
   #keep(copies: readonly KeptCopy[]): void {
     this.#found = copies;
     if (this.#isMissing || this.#closing !== null) this.#restoreFound();
-    else this.#firstWord = this.#parts.time.setTimer(FIRST_WORD_MS, () => this.#restoreFound(), { background: true });
+    else
+      this.#firstAnswer = this.#parts.time.setTimer(FIRST_ANSWER_MS, () => this.#restoreFound(), { background: true });
   }
 
   #ignore(why: string): void {
@@ -116,7 +117,7 @@ export class Cache {
   }
 
   #restoreFound(): void {
-    this.#firstWord?.cancel();
+    this.#firstAnswer?.cancel();
     const found = this.#found;
     this.#found = [];
     if (found.length > 0) this.#parts.catalog.restore(found);
@@ -127,7 +128,7 @@ export class Cache {
   #writeLater(): void {
     if (this.#isDueSoon || this.#writing !== null || this.#closing !== null) return;
     this.#isDueSoon = true;
-    this.#arm(Math.max(SOON_MS, this.#writtenAt + GAP_MS - this.#parts.time.now()));
+    this.#arm(Math.max(WRITE_DELAY_MS, this.#writtenAt + GAP_MS - this.#parts.time.now()));
   }
 
   #arm(ms: number): void {
@@ -164,11 +165,11 @@ export class Cache {
     this.#writing = null;
     if (this.#closing !== null) return;
     if (this.#isChanged) this.#writeLater();
-    else this.#arm(AGAIN_MS);
+    else this.#arm(REWRITE_MS);
   }
 
   async #close(): Promise<void> {
-    this.#firstWord?.cancel();
+    this.#firstAnswer?.cancel();
     this.#timer?.cancel();
     if (this.#reading === null) return;
     const over = new AbortController();
@@ -180,7 +181,7 @@ export class Cache {
   async #writeLast(): Promise<void> {
     await this.#reading;
     await this.#writing;
-    const isOld = this.#parts.time.now() - this.#writtenAt > AGAIN_MS / 60;
+    const isOld = this.#parts.time.now() - this.#writtenAt > REWRITE_MS / 60;
     if (this.#isChanged || (isOld && this.#writtenAt !== -Infinity)) await this.#write();
   }
 

@@ -1,13 +1,13 @@
 import type { Frame, ServiceFrame } from '@rollcall/core';
 import { ManualTime, recordingLog } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
-import { anInstance, aReset, EPOCH } from '../registry-client/registry-client.fixture.js';
+import { createInstance, resetFrame, EPOCH } from '../registry-client/registry-client.fixture.js';
 import { Catalog, MAX_SERVICES } from './catalog.js';
 
 const OTHER_EPOCH = '0192f3a0-0000-7000-8000-000000000002';
-const one = anInstance({ id: 'orders-1', revision: 1 });
-const two = anInstance({ id: 'orders-2', revision: 2 });
-const both = aReset([one, two], 2) as ServiceFrame;
+const one = createInstance({ id: 'orders-1', revision: 1 });
+const two = createInstance({ id: 'orders-2', revision: 2 });
+const both = resetFrame([one, two], 2) as ServiceFrame;
 
 function setUp(ejected: readonly string[] = []) {
   const time = new ManualTime();
@@ -16,7 +16,7 @@ function setUp(ejected: readonly string[] = []) {
   const catalog = new Catalog({
     time,
     log,
-    asked: () => (asked += 1),
+    onServiceRequested: () => (asked += 1),
     isEjected: (id) => ejected.includes(id),
   });
   return { time, log, catalog, asked: () => asked };
@@ -29,13 +29,13 @@ function setUpFull() {
   return world;
 }
 
-const aDenial = (service: string): ServiceFrame => ({ event: 'unknown', data: { namespace: 'default', service } });
+const unknownFrame = (service: string): ServiceFrame => ({ event: 'unknown', data: { namespace: 'default', service } });
 
 /** A catalog with this many services that the registry does not know. */
-const askForNobody = (catalog: Catalog, count: number): void => {
+const askForUnknownServices = (catalog: Catalog, count: number): void => {
   for (let i = 0; i < count; i += 1) {
     catalog.service(`nobody-${i}`);
-    catalog.apply(aDenial(`nobody-${i}`));
+    catalog.apply(unknownFrame(`nobody-${i}`));
   }
 };
 
@@ -58,8 +58,8 @@ describe('Catalog', () => {
   it('applies frames of the feed, and notifies listeners', () => {
     const { catalog, time } = setUp();
     const view = catalog.service('orders');
-    const heard: number[] = [];
-    const stop = view.onChange(() => heard.push(view.instances.length));
+    const received: number[] = [];
+    const stop = view.onChange(() => received.push(view.instances.length));
     time.advance(10);
     expect(catalog.apply(both)).toBe('changed');
     expect(view).toMatchObject({ status: 'known', changedAt: 10 });
@@ -68,26 +68,26 @@ describe('Catalog', () => {
     catalog.apply({ event: 'change', data: { namespace: 'default', service: 'orders', upsert: [], remove } });
     stop();
     catalog.apply(both);
-    expect(heard).toEqual([2, 1]);
+    expect(received).toEqual([2, 1]);
   });
 
   it('notifies once for a batch, after its end', () => {
     const { catalog } = setUp();
     const view = catalog.service('orders');
-    const heard: number[] = [];
-    view.onChange(() => heard.push(view.instances.length));
+    const received: number[] = [];
+    view.onChange(() => received.push(view.instances.length));
     const remove = [{ id: 'orders-2', revision: 3, reason: { code: 'GOODBYE' as const, text: 'left' } }];
-    catalog.together(() => {
+    catalog.batch(() => {
       catalog.apply(both);
       expect(view.instances).toHaveLength(2);
-      catalog.together(() =>
+      catalog.batch(() =>
         catalog.apply({ event: 'change', data: { namespace: 'default', service: 'orders', upsert: [], remove } }),
       );
-      expect(heard).toEqual([]);
+      expect(received).toEqual([]);
     });
-    expect(heard).toEqual([1]);
-    catalog.together(() => catalog.apply(both));
-    expect(heard).toEqual([1]);
+    expect(received).toEqual([1]);
+    catalog.batch(() => catalog.apply(both));
+    expect(received).toEqual([1]);
   });
 
   it('ignores services that were not requested', () => {
@@ -112,7 +112,7 @@ describe('Catalog', () => {
   it('distinguishes an unknown service from one without an answer', () => {
     const { catalog } = setUp();
     const view = catalog.service('orders');
-    catalog.apply(aDenial('orders'));
+    catalog.apply(unknownFrame('orders'));
     expect(view.status).toBe('unknown');
     expect(catalog.names()).toEqual([]);
   });
@@ -144,10 +144,10 @@ describe('Catalog', () => {
     const view = catalog.service('orders');
     expect(view).toMatchObject({ answers: 0, answeredAt: -Infinity, statusAt: 0, isWatched: true });
     time.advance(10);
-    catalog.apply(aDenial('orders'));
+    catalog.apply(unknownFrame('orders'));
     expect(view).toMatchObject({ status: 'unknown', answers: 1, answeredAt: 10, statusAt: 10 });
     time.advance(10);
-    catalog.apply(aDenial('orders'));
+    catalog.apply(unknownFrame('orders'));
     expect(view).toMatchObject({ answers: 2, answeredAt: 20, statusAt: 10, changedAt: 10 });
     const whole = both.event === 'reset' ? both.data : undefined;
     catalog.apply({ event: 'reset', data: { ...whole!, complete: false, instances: [one] } });
@@ -172,7 +172,7 @@ describe('Catalog, more services than fit', () => {
     catalog.confirm(['orders']);
     expect(view).toMatchObject({ status: 'known', stale: false });
     const other = catalog.service('users');
-    catalog.apply(aDenial('users'));
+    catalog.apply(unknownFrame('users'));
     expect(other.status).toBe('unknown');
     expect(log.texts('warn')).toEqual([expect.stringContaining('"orders" and any further one')]);
   });
@@ -194,7 +194,7 @@ describe('Catalog, more services than fit', () => {
   it('watches one of them once there is room', () => {
     const { catalog } = setUpFull();
     const view = catalog.service('orders');
-    catalog.apply(aDenial('service-7'));
+    catalog.apply(unknownFrame('service-7'));
     expect(catalog.service('orders')).toBe(view);
     expect(catalog.strays).toEqual([]);
     expect(catalog.services).toContain('orders');
@@ -207,12 +207,12 @@ describe('Catalog, untrusted names', () => {
     const { catalog, asked } = setUp();
     const known = catalog.service('orders');
     catalog.apply(both);
-    askForNobody(catalog, 10);
+    askForUnknownServices(catalog, 10);
     const [old, again] = [catalog.service('nobody-0'), catalog.service('nobody-1')];
     old.onChange(() => {});
     for (let i = 0; i < 20_000; i += 1) {
       catalog.service(`other-${i}`);
-      catalog.apply(aDenial(`other-${i}`));
+      catalog.apply(unknownFrame(`other-${i}`));
       catalog.service('nobody-1');
     }
     expect(catalog.services.length).toBeLessThan(1_100);
@@ -228,10 +228,10 @@ describe('Catalog, untrusted names', () => {
   it('mark the view of a forgotten one as stale', () => {
     const { catalog } = setUp();
     const view = catalog.service('ordres');
-    catalog.apply(aDenial('ordres'));
+    catalog.apply(unknownFrame('ordres'));
     catalog.confirm(['ordres']);
     expect(view).toMatchObject({ stale: false, isWatched: true });
-    askForNobody(catalog, 2_000);
+    askForUnknownServices(catalog, 2_000);
     expect(view).toMatchObject({ status: 'unknown', stale: true, isWatched: false });
   });
 
@@ -249,7 +249,7 @@ describe('Catalog, absence', () => {
     const { catalog } = setUp();
     catalog.service('orders');
     catalog.apply(both);
-    catalog.apply(aReset([one], 3) as ServiceFrame);
+    catalog.apply(resetFrame([one], 3) as ServiceFrame);
     expect(ids(catalog)).toEqual(['orders-1']);
   });
 
@@ -257,10 +257,10 @@ describe('Catalog, absence', () => {
     const { catalog } = setUp();
     catalog.service('orders');
     catalog.apply(both);
-    catalog.apply(aReset([one], 1, OTHER_EPOCH) as ServiceFrame);
+    catalog.apply(resetFrame([one], 1, OTHER_EPOCH) as ServiceFrame);
     catalog.settled(['orders']);
     expect(ids(catalog)).toEqual(['orders-1', 'orders-2']);
-    catalog.apply(aDenial('orders'));
+    catalog.apply(unknownFrame('orders'));
     catalog.settled(['orders']);
     expect(ids(catalog)).toEqual(['orders-1', 'orders-2']);
   });
@@ -269,7 +269,7 @@ describe('Catalog, absence', () => {
     const { catalog } = setUp(['orders-1', 'orders-2']);
     const view = catalog.service('orders');
     catalog.apply(both);
-    catalog.apply(aReset([one], 1, OTHER_EPOCH) as ServiceFrame);
+    catalog.apply(resetFrame([one], 1, OTHER_EPOCH) as ServiceFrame);
     expect(ids(catalog)).toEqual(['orders-1', 'orders-2']);
     let changes = 0;
     view.onChange(() => (changes += 1));
@@ -282,7 +282,7 @@ describe('Catalog, absence', () => {
     const { catalog } = setUp();
     catalog.service('orders');
     catalog.apply(both);
-    catalog.apply(aReset([one], 1, OTHER_EPOCH) as ServiceFrame);
+    catalog.apply(resetFrame([one], 1, OTHER_EPOCH) as ServiceFrame);
     catalog.disprove('orders-1');
     catalog.disprove('orders-2');
     expect(ids(catalog)).toEqual(['orders-1']);

@@ -32,7 +32,7 @@ export interface CatalogParts {
   readonly time: Time;
   readonly log: Log;
   /** Called when a new service is requested, so that the feed watches it. */
-  readonly asked: () => void;
+  readonly onServiceRequested: () => void;
   /** True if our own calls have ejected this instance. See `ServiceSnapshot.confirm`. */
   readonly isEjected: (id: InstanceId) => boolean;
   /** Called when `kept()` returns another value than before. */
@@ -149,7 +149,7 @@ export class Catalog implements Services {
   }
 
   /** Runs `deliver` as one batch: listeners are called once, afterwards. */
-  together(deliver: () => void): void {
+  batch(deliver: () => void): void {
     if (this.#batch !== null) return deliver();
     const batch = new Set<Entry>();
     this.#batch = batch;
@@ -240,7 +240,7 @@ export class Catalog implements Services {
     this.#shards.add(name);
     this.#recall(entry);
     this.#trackEmpty(entry);
-    this.#parts.asked();
+    this.#parts.onServiceRequested();
     return entry;
   }
 
@@ -265,7 +265,7 @@ export class Catalog implements Services {
     const entry = this.#newEntry(name);
     this.#strays.set(name, entry);
     this.#recall(entry);
-    this.#parts.asked();
+    this.#parts.onServiceRequested();
     return entry;
   }
 
@@ -283,7 +283,7 @@ export class Catalog implements Services {
     entry.forget();
     for (const kept of [this.#entries, this.#empty, this.#strays, this.#hints]) kept.delete(service);
     this.#shards.delete(service);
-    this.#parts.asked();
+    this.#parts.onServiceRequested();
   }
 }
 

@@ -1,7 +1,7 @@
 import type { Frame } from '@rollcall/core';
 import { ManualTime } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
-import { aProblem } from '../registry-client/registry-client.fixture.js';
+import { problemOf } from '../registry-client/registry-client.fixture.js';
 import { setUp, watching } from './feed.fixture.js';
 
 const gone = (id: string): Frame => ({
@@ -14,55 +14,55 @@ describe('Feed, the line', () => {
 
   it('carries the line, also if nothing is watched', () => {
     const { feed, line, link, time } = setUp(1, new ManualTime());
-    line.wish = proof;
+    line.currentProof = proof;
     feed.refresh();
     time.advance(0);
     expect(link.stream.request).toMatchObject({ services: [], line: proof });
     link.stream.accept();
-    expect(line.heard).toEqual(['opened']);
+    expect(line.events).toEqual(['opened']);
     link.stream.send([gone('orders-1')]);
     link.stream.end();
-    expect(line.heard).toEqual(['opened', 'gone', 'ended']);
+    expect(line.events).toEqual(['opened', 'gone', 'ended']);
   });
 
   it('reports the removal of its own instance, once', () => {
     const { feed, line, link, time } = setUp(1, new ManualTime());
-    line.wish = proof;
+    line.currentProof = proof;
     feed.refresh();
     time.advance(0);
     link.stream.accept();
     link.stream.send([gone('orders-2')]);
-    expect(line.heard).toEqual(['opened']);
+    expect(line.events).toEqual(['opened']);
     link.stream.send([gone('orders-1')]);
-    line.wish = null;
+    line.currentProof = null;
     link.stream.send([gone('orders-1'), gone('orders-1')]);
-    line.wish = { ...proof };
+    line.currentProof = { ...proof };
     link.stream.send([gone('orders-1')]);
-    expect(line.heard).toEqual(['opened', 'gone']);
+    expect(line.events).toEqual(['opened', 'gone']);
   });
 
   it('opens a new stream for another line, and the end of the old one is no event', () => {
     const { feed, line, link, time } = setUp(1, new ManualTime());
-    line.wish = proof;
+    line.currentProof = proof;
     feed.refresh();
     time.advance(0);
     link.stream.accept();
-    line.wish = { ...proof };
+    line.currentProof = { ...proof };
     feed.refresh();
     time.advance(0);
     expect(link.streams).toHaveLength(2);
     link.stream.accept();
     expect(link.streams[0]?.isClosed).toBe(true);
-    expect(line.heard).toEqual(['opened', 'opened']);
+    expect(line.events).toEqual(['opened', 'opened']);
   });
 
   it('continues without the line if the registry refuses it', () => {
     const { line, link, time, catalog, feed } = watching();
-    line.wish = proof;
+    line.currentProof = proof;
     feed.refresh();
     time.advance(0);
-    link.stream.end(aProblem('NOT_FOUND'));
-    expect(line.heard).toEqual(['refused NOT_FOUND']);
+    link.stream.end(problemOf('NOT_FOUND'));
+    expect(line.events).toEqual(['refused NOT_FOUND']);
     time.advance(100);
     // the first stream worked all the time
     expect(link.streams).toHaveLength(2);
@@ -72,11 +72,11 @@ describe('Feed, the line', () => {
 
   it('closes its stream when there is nothing left to carry', () => {
     const { feed, line, link, time } = setUp(1, new ManualTime());
-    line.wish = proof;
+    line.currentProof = proof;
     feed.refresh();
     time.advance(0);
     link.stream.accept();
-    line.wish = null;
+    line.currentProof = null;
     feed.refresh();
     time.advance(60_000);
     expect(link.streams).toHaveLength(1);

@@ -1,13 +1,13 @@
 import type { Frame } from '@rollcall/core';
 import { ManualTime } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
-import { anInstance, aReset, aView, EPOCH } from '../registry-client/registry-client.fixture.js';
+import { createInstance, resetFrame, createView, EPOCH } from '../registry-client/registry-client.fixture.js';
 import type { FakeStream } from '../registry-client/registry-client.fixture.js';
 import { MAX_SERVICES } from './catalog.js';
 import { setUp } from './feed.fixture.js';
 
 const nameOf = (i: number): string => `s${i}`;
-const viewOf = (service: string): Frame => aReset([anInstance({ id: `${service}-1`, service })]);
+const viewOf = (service: string): Frame => resetFrame([createInstance({ id: `${service}-1`, service })]);
 const denialOf = (service: string): Frame => ({ event: 'unknown', data: { namespace: 'shop', service } });
 
 function setUpWith(count: number) {
@@ -81,14 +81,14 @@ describe('Feed, more services than one stream carries', () => {
   it('holds the line in one of them', () => {
     const { link, line, feed, time } = setUpWith(600);
     acceptAll(link.streams);
-    line.wish = { id: 'gateway-1', secret: 'secret' };
+    line.currentProof = { id: 'gateway-1', secret: 'secret' };
     feed.refresh();
     time.advance(0);
     const lines = link.streams.map(({ request }) => request.line?.id ?? null);
     expect(lines).toEqual([null, null, null, 'gateway-1']);
     link.stream.accept([], 6);
     link.streams[1]?.end();
-    expect(line.heard).toEqual(['opened']);
+    expect(line.events).toEqual(['opened']);
   });
 
   it('closes all of them, and leaves no timer', () => {
@@ -125,7 +125,7 @@ describe('Feed, untrusted names', () => {
       catalog.apply(denialOf(`nobody-${i}`) as never);
     }
     const again = catalog.service('s0');
-    const upsert = [anInstance({ id: 's0-2', service: 's0', revision: 7 })];
+    const upsert = [createInstance({ id: 's0-2', service: 's0', revision: 7 })];
     first?.flush([{ event: 'change', data: { namespace: 'shop', service: 's0', upsert, remove: [] } }], 7);
     expect([again.status, again.stale, first?.isClosed]).toEqual(['waiting', true, false]);
     time.advance(0);
@@ -154,7 +154,7 @@ describe('Feed, untrusted names', () => {
       ['orders', null],
       ['ordres', null],
     ]);
-    await link.polls[0]?.reply({ ok: true, value: aView([anInstance()], { revision: 7 }) });
+    await link.polls[0]?.reply({ ok: true, value: createView([createInstance()], { revision: 7 }) });
     const problem = { code: 'NOT_FOUND', detail: 'No such service.', fix: 'Start it.' } as const;
     await link.polls[1]?.reply({ ok: false, problem });
     expect([known.status, known.stale, unknown.status]).toEqual(['known', false, 'unknown']);

@@ -174,11 +174,11 @@ export class FeedStream {
       mark: (cursor) => {
         if (isCurrent()) this.#mark(connection, cursor);
       },
-      together: (deliver) => this.#parts.catalog.together(deliver),
+      batch: (deliver) => this.#parts.catalog.batch(deliver),
       silent: () => {
         connection.isSilent = true;
       },
-      closed: (problem, trouble) => this.#closed(connection, problem, trouble),
+      closed: (problem, connectError) => this.#closed(connection, problem, connectError),
     };
   }
 
@@ -249,16 +249,16 @@ export class FeedStream {
     this.#parts.problems.over();
   }
 
-  #closed(connection: Connection, problem: Problem | null, trouble: Error | undefined): void {
-    if (connection === this.#next) this.#notOpened(connection, problem, trouble);
+  #closed(connection: Connection, problem: Problem | null, connectError: Error | undefined): void {
+    if (connection === this.#next) this.#notOpened(connection, problem, connectError);
     else if (connection === this.#current) this.#ended(connection, problem);
   }
 
-  #notOpened(connection: Connection, problem: Problem | null, trouble: Error | undefined): void {
+  #notOpened(connection: Connection, problem: Problem | null, connectError: Error | undefined): void {
     this.#next = null;
     if (problem !== null) this.#refused(connection, problem);
     else if (this.#poller === null && !this.#isClosed)
-      this.#parts.contact.missed(trouble ?? 'the change feed could not be opened');
+      this.#parts.contact.missed(connectError ?? 'the change feed could not be opened');
     this.#retryOrPoll(connection, Math.min(problem?.retryAfterMs ?? 0, LONGEST_PATIENCE_MS));
   }
 

@@ -1,11 +1,11 @@
 import type { Time } from '@rollcall/core';
 import { ManualTime, recordingLog, seededRandom } from '@rollcall/core/testing';
 import { Contact } from '../registry-client/connection-status.js';
-import { anInstance, aReset, FakeLine, FakeLink } from '../registry-client/registry-client.fixture.js';
+import { createInstance, resetFrame, FakeLine, FakeLink } from '../registry-client/registry-client.fixture.js';
 import { Catalog } from './catalog.js';
 import { Feed } from './feed.js';
 
-export const orders = aReset([anInstance()]);
+export const orders = resetFrame([createInstance()]);
 
 /** A started feed with its collaborators. */
 export function setUp<Clock extends Time>(seed: number, time: Clock) {
@@ -13,7 +13,7 @@ export function setUp<Clock extends Time>(seed: number, time: Clock) {
   const link = new FakeLink();
   const contact = new Contact(log, link.name);
   const line = new FakeLine();
-  const catalog: Catalog = new Catalog({ time, log, asked: () => feed.refresh(), isEjected: () => true });
+  const catalog: Catalog = new Catalog({ time, log, onServiceRequested: () => feed.refresh(), isEjected: () => true });
   const feed: Feed = new Feed({
     time,
     random: seededRandom(seed),

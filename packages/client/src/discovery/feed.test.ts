@@ -3,16 +3,16 @@ import { systemTime } from '@rollcall/core';
 import type { Frame } from '@rollcall/core';
 import { ManualTime } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
-import { anInstance, aProblem, aReset, EPOCH } from '../registry-client/registry-client.fixture.js';
+import { createInstance, problemOf, resetFrame, EPOCH } from '../registry-client/registry-client.fixture.js';
 import type { Catalog } from './catalog.js';
 import { orders, setUp, watching } from './feed.fixture.js';
 
-const users = aReset([anInstance({ service: 'users' })]);
+const users = resetFrame([createInstance({ service: 'users' })]);
 const OTHER_EPOCH = '0192f3a0-0000-7000-8000-000000000002';
 
-const aChange = (id: string, revision: number): Frame => ({
+const changeFrame = (id: string, revision: number): Frame => ({
   event: 'change',
-  data: { namespace: 'default', service: 'orders', upsert: [anInstance({ id, revision })], remove: [] },
+  data: { namespace: 'default', service: 'orders', upsert: [createInstance({ id, revision })], remove: [] },
 });
 
 const ids = (catalog: Catalog): readonly string[] => catalog.service('orders').instances.map(({ id }) => id);
@@ -68,10 +68,10 @@ describe('Feed, what it watches', () => {
     const [old] = link.streams;
     catalog.service('users');
     time.advance(0);
-    old?.flush([aChange('orders-2', 6)], 6);
+    old?.flush([changeFrame('orders-2', 6)], 6);
     expect(ids(catalog)).toEqual(['orders-1', 'orders-2']);
     link.stream.accept([users], 7);
-    old?.flush([aChange('orders-3', 8)], 8);
+    old?.flush([changeFrame('orders-3', 8)], 8);
     expect(ids(catalog)).toEqual(['orders-1', 'orders-2']);
   });
 
@@ -210,7 +210,7 @@ describe('Feed, when it breaks', () => {
       time.advance(10);
       if (link.stream.isClosed) continue;
       link.stream.accept([], 6);
-      link.stream.end({ ...aProblem('INTERNAL'), detail: `It broke the protocol, time ${i}.` });
+      link.stream.end({ ...problemOf('INTERNAL'), detail: `It broke the protocol, time ${i}.` });
     }
     expect(link.streams.length).toBeLessThan(60);
     expect(log.texts('warn')).toHaveLength(1);
@@ -231,7 +231,7 @@ describe('Feed, when it breaks', () => {
     const { catalog, link, log, time } = setUp(1, new ManualTime());
     catalog.service('orders');
     time.advance(0);
-    link.stream.end({ ...aProblem('NOT_READY'), retryAfterMs: 1_000 });
+    link.stream.end({ ...problemOf('NOT_READY'), retryAfterMs: 1_000 });
     time.advance(999);
     expect(link.streams).toHaveLength(1);
     time.advance(1);
@@ -244,7 +244,7 @@ describe('Feed, when it breaks', () => {
     catalog.service('orders');
     time.advance(0);
     for (let i = 0; i < 5; i += 1) {
-      link.stream.end(aProblem('FORBIDDEN'));
+      link.stream.end(problemOf('FORBIDDEN'));
       time.advance(5_000);
     }
     expect(link.streams.length).toBeGreaterThan(5);
@@ -257,7 +257,7 @@ describe('Feed, when it breaks', () => {
     time.advance(100);
     link.stream.accept([], 9, OTHER_EPOCH);
     const data = { namespace: 'default', service: 'orders', epoch: OTHER_EPOCH, revision: 9, part: 0, complete: false };
-    link.stream.send([{ event: 'reset', data: { ...data, instances: [anInstance({ id: 'orders-9' })] } }]);
+    link.stream.send([{ event: 'reset', data: { ...data, instances: [createInstance({ id: 'orders-9' })] } }]);
     link.stream.end();
     expect(ids(catalog)).toEqual(['orders-1']);
     time.advance(200);
@@ -281,7 +281,7 @@ describe('Feed, absence', () => {
     const { catalog, link, time } = watching();
     link.stream.end();
     time.advance(100);
-    const other = aReset([anInstance({ id: 'orders-2' })], 1, OTHER_EPOCH);
+    const other = resetFrame([createInstance({ id: 'orders-2' })], 1, OTHER_EPOCH);
     link.stream.accept([other, { event: 'status', data: { settled: false } }], 1, OTHER_EPOCH);
     expect([...ids(catalog)].toSorted()).toEqual(['orders-1', 'orders-2']);
     link.stream.flush([{ event: 'status', data: { settled: true } }], 2, OTHER_EPOCH);

@@ -3,10 +3,10 @@ import { ManualTime, recordingLog, seededRandom } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
 import { Contact } from '../registry-client/connection-status.js';
 import {
-  anInstance,
-  aProblem,
-  aReset,
-  aView,
+  createInstance,
+  problemOf,
+  resetFrame,
+  createView,
   EPOCH,
   FakeLine,
   FakeLink,
@@ -23,7 +23,7 @@ function setUp(link = new FakeLink()) {
   const contact = new Contact(log, link.name);
   const ejected = new Set<string>();
   const isEjected = (id: string): boolean => ejected.has(id);
-  const catalog: Catalog = new Catalog({ time, log, asked: () => feed.refresh(), isEjected });
+  const catalog: Catalog = new Catalog({ time, log, onServiceRequested: () => feed.refresh(), isEjected });
   const common = { time, random: seededRandom(1), log, link, contact, catalog, line };
   const feed: Feed = new Feed({ ...common, namespace: 'default', intervalMs: () => 5_000 });
   feed.start();
@@ -45,7 +45,7 @@ function polling(): World {
   const world = setUp();
   world.catalog.service('orders');
   world.time.advance(0);
-  world.link.stream.accept([aReset([anInstance(), anInstance({ id: 'orders-2' })], 5)], 5);
+  world.link.stream.accept([resetFrame([createInstance(), createInstance({ id: 'orders-2' })], 5)], 5);
   world.link.stream.end();
   silence(world);
   expect(world.link.polls).toEqual([]);
@@ -61,7 +61,7 @@ describe('two consecutive streams without data', () => {
     const { link, log, catalog, contact } = world;
     expect(link.lastPoll.request).toMatchObject({ namespace: 'default', service: 'orders', revision: null });
     expect(catalog.service('orders').stale).toBe(true);
-    await link.lastPoll.reply({ ok: true, value: aView([anInstance({ revision: 7 })], { revision: 7 }) });
+    await link.lastPoll.reply({ ok: true, value: createView([createInstance({ revision: 7 })], { revision: 7 }) });
     expect(ids(world)).toEqual(['orders-1']);
     expect(catalog.service('orders').stale).toBe(false);
     expect(contact.status).toBe('connected');
@@ -75,7 +75,7 @@ describe('two consecutive streams without data', () => {
     const { link, time } = world;
     const { length } = link.streams;
     while (link.streams.length === length) time.advance(10);
-    link.stream.accept([aReset([anInstance()])]);
+    link.stream.accept([resetFrame([createInstance()])]);
     time.advance(25_000);
     link.stream.flush([status], 1);
     time.advance(25_000);
@@ -91,7 +91,7 @@ describe('two consecutive streams without data', () => {
       const { link, time } = world;
       const { length } = link.streams;
       while (link.streams.length === length) time.advance(10);
-      link.stream.accept([aReset([anInstance()])]);
+      link.stream.accept([resetFrame([createInstance()])]);
       time.advance(25_000);
       link.stream.fallSilent();
     }
@@ -100,7 +100,7 @@ describe('two consecutive streams without data', () => {
 
   it('do not start it if there is nothing to poll: the line is retried as before', () => {
     const world = setUp();
-    world.line.wish = { id: 'orders-1', secret: 's' };
+    world.line.currentProof = { id: 'orders-1', secret: 's' };
     world.feed.refresh();
     silence(world);
     silence(world);
@@ -126,13 +126,13 @@ describe('two consecutive streams without data', () => {
 describe('polling', () => {
   it('waits at the registry for changes, and never polls in a tight loop', async () => {
     const { link, time } = polling();
-    await link.lastPoll.reply({ ok: true, value: aView([anInstance()], { revision: 7 }) });
+    await link.lastPoll.reply({ ok: true, value: createView([createInstance()], { revision: 7 }) });
     time.advance(499);
     expect(link.polls).toHaveLength(1);
     time.advance(1);
     expect(link.lastPoll.request).toMatchObject({ revision: 7, waitMs: 30_000 });
     time.advance(30_000);
-    await link.lastPoll.reply({ ok: true, value: aView([anInstance({ revision: 8 })], { revision: 8 }) });
+    await link.lastPoll.reply({ ok: true, value: createView([createInstance({ revision: 8 })], { revision: 8 }) });
     time.advance(0);
     expect(link.lastPoll.request).toMatchObject({ revision: 8 });
     expect(link.polls).toHaveLength(3);
@@ -143,7 +143,7 @@ describe('polling', () => {
     catalog.service('users');
     time.advance(0);
     expect(link.polls.map(({ request }) => request.service)).toEqual(['orders', 'users']);
-    await link.lastPoll.reply({ ok: true, value: aView([anInstance({ service: 'users' })]) });
+    await link.lastPoll.reply({ ok: true, value: createView([createInstance({ service: 'users' })]) });
     expect(catalog.service('users').status).toBe('known');
   });
 
@@ -151,17 +151,17 @@ describe('polling', () => {
     const world = polling();
     const { link, time, ejected } = world;
     const other = { epoch: OTHER_EPOCH, revision: 1 };
-    await link.lastPoll.reply({ ok: true, value: aView([anInstance({ id: 'orders-3' })], other) });
+    await link.lastPoll.reply({ ok: true, value: createView([createInstance({ id: 'orders-3' })], other) });
     expect([...ids(world)].toSorted()).toEqual(['orders-1', 'orders-2', 'orders-3']);
     time.advance(500);
     const gone: Tombstone = { id: 'orders-1', revision: 2, reason: { code: 'GOODBYE', text: 'it left' } };
     const later = { epoch: OTHER_EPOCH, revision: 2, removed: [gone] };
-    await link.lastPoll.reply({ ok: true, value: aView([anInstance({ id: 'orders-3' })], later) });
+    await link.lastPoll.reply({ ok: true, value: createView([createInstance({ id: 'orders-3' })], later) });
     expect([...ids(world)].toSorted()).toEqual(['orders-2', 'orders-3']);
     time.advance(500);
     ejected.add('orders-2');
     const settled = { epoch: OTHER_EPOCH, revision: 3, settled: true };
-    await link.lastPoll.reply({ ok: true, value: aView([anInstance({ id: 'orders-3' })], settled) });
+    await link.lastPoll.reply({ ok: true, value: createView([createInstance({ id: 'orders-3' })], settled) });
     expect(ids(world)).toEqual(['orders-3']);
   });
 
@@ -170,8 +170,8 @@ describe('polling', () => {
     const { link, time, catalog } = world;
     catalog.service('ordres');
     time.advance(0);
-    await link.polls[0]?.reply({ ok: false, problem: aProblem('NOT_FOUND') });
-    await link.polls[1]?.reply({ ok: false, problem: aProblem('NOT_FOUND') });
+    await link.polls[0]?.reply({ ok: false, problem: problemOf('NOT_FOUND') });
+    await link.polls[1]?.reply({ ok: false, problem: problemOf('NOT_FOUND') });
     expect(ids(world)).toHaveLength(2);
     expect(catalog.service('ordres').status).toBe('unknown');
     time.advance(4_999);
@@ -183,14 +183,14 @@ describe('polling', () => {
   it('keeps everything while the registry is unreachable, then requests all, and tries a stream at once', async () => {
     const world = polling();
     const { link, time, catalog, contact } = world;
-    await link.lastPoll.reply({ ok: true, value: aView([anInstance()], { revision: 7 }) });
+    await link.lastPoll.reply({ ok: true, value: createView([createInstance()], { revision: 7 }) });
     time.advance(500);
     await link.lastPoll.reply('unreachable');
     expect([ids(world).length, catalog.service('orders').stale, contact.status]).toEqual([1, true, 'disconnected']);
     time.advance(100);
     expect(link.lastPoll.request.revision).toBe(null);
     const streams = link.streams.length;
-    await link.lastPoll.reply({ ok: true, value: aView([anInstance()], { epoch: OTHER_EPOCH }) });
+    await link.lastPoll.reply({ ok: true, value: createView([createInstance()], { epoch: OTHER_EPOCH }) });
     expect(contact.status).toBe('connected');
     expect(link.streams).toHaveLength(streams + 1);
   });
@@ -198,7 +198,7 @@ describe('polling', () => {
   it('waits for a registry that is not ready', async () => {
     const { link, time, log } = polling();
     const warned = log.texts('warn').length;
-    await link.lastPoll.reply({ ok: false, problem: { ...aProblem('NOT_READY'), retryAfterMs: 1_000 } });
+    await link.lastPoll.reply({ ok: false, problem: { ...problemOf('NOT_READY'), retryAfterMs: 1_000 } });
     time.advance(999);
     expect(link.polls).toHaveLength(1);
     time.advance(1);
@@ -221,14 +221,14 @@ describe('more services than the limit of waiting requests', () => {
   it('take turns', async () => {
     const time = new ManualTime();
     const link = new FakeLink();
-    const heard = new Set<string>();
+    const received = new Set<string>();
     const poller = new Poller({
       time,
       random: seededRandom(1),
       namespace: 'default',
       poll: (request) => link.poll(request),
       intervalMs: () => 5_000,
-      answered: (service) => heard.add(service),
+      answered: (service) => received.add(service),
       failed: () => {},
     });
     poller.follow(Array.from({ length: 700 }, (_, i) => `s${i}`));
@@ -239,9 +239,9 @@ describe('more services than the limit of waiting requests', () => {
       answered += 1;
       expect(link.polls.length - answered).toBeLessThan(256);
       expect(poll?.request.waitMs).toBe(1_000);
-      await poll?.reply({ ok: true, value: aView([anInstance()]) });
+      await poll?.reply({ ok: true, value: createView([createInstance()]) });
     }
-    expect(heard.size).toBe(700);
+    expect(received.size).toBe(700);
     poller.close();
     await time.advanceBy(60_000);
     expect(link.polls).toHaveLength(700);
@@ -253,7 +253,10 @@ async function tried(world: World): Promise<void> {
   const { length } = world.link.streams;
   for (let waited = 0; world.link.streams.length === length; waited += 500) {
     expect(waited).toBeLessThanOrEqual(180_000);
-    await world.link.lastPoll.reply({ ok: true, value: aView([anInstance({ revision: 7 })], { revision: 7 }) });
+    await world.link.lastPoll.reply({
+      ok: true,
+      value: createView([createInstance({ revision: 7 })], { revision: 7 }),
+    });
     world.time.advance(500);
   }
 }

@@ -156,7 +156,7 @@ export class Entry implements ServiceView {
   }
 }
 
-const nothing = (): void => {};
+const noop = (): void => {};
 
 /** A view of a service on which no registry reports, for as long as a caller holds it. */
 export function unwatched(service: string, status: 'waiting' | 'unknown', now: number): ServiceView {
@@ -171,6 +171,6 @@ export function unwatched(service: string, status: 'waiting' | 'unknown', now: n
     confirmedAt: now,
     stale: status === 'waiting',
     isWatched: false,
-    onChange: () => nothing,
+    onChange: () => noop,
   };
 }

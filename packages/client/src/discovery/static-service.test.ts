@@ -7,7 +7,7 @@ import { staticService } from './static-service.js';
 import type { StaticEndpoint } from './static-service.js';
 
 const TERMS = { service: 'legacy', namespace: 'default', now: 5, wall: 1_000 };
-const place = (more: object = {}): StaticEndpoint => ({ protocol: 'tcp', host: '10.0.0.5', port: 4001, ...more });
+const place = (fields: object = {}): StaticEndpoint => ({ protocol: 'tcp', host: '10.0.0.5', port: 4001, ...fields });
 
 /** A plain Nest server without Rollcall: it knows one pattern, and has no identity check. */
 async function legacy(name: string): Promise<{ readonly port: number; close(): Promise<void> }> {

@@ -47,16 +47,16 @@ describe('CallReport', () => {
   it('reports a circuit that opens or closes at once, also within the same window', () => {
     let circuit: EdgeTarget['circuit'] = 'closed';
     const news = new CallReport(() => [stats('orders', 1, { targets: [target(1, { circuit })] })]);
-    const told = () => news.take().flatMap(({ targets = [] }) => targets.map((one) => one.circuit));
-    expect(told()).toEqual(['closed']);
+    const circuits = () => news.take().flatMap(({ targets = [] }) => targets.map((one) => one.circuit));
+    expect(circuits()).toEqual(['closed']);
     circuit = 'open';
-    expect(told()).toEqual(['open']);
-    expect(told()).toEqual([]);
+    expect(circuits()).toEqual(['open']);
+    expect(circuits()).toEqual([]);
     circuit = 'half-open';
-    expect(told()).toEqual(['half-open']);
+    expect(circuits()).toEqual(['half-open']);
     circuit = 'closed';
-    expect(told()).toEqual(['closed']);
-    expect(told()).toEqual([]);
+    expect(circuits()).toEqual(['closed']);
+    expect(circuits()).toEqual([]);
   });
 
   it('reports every service, and then the worst targets as far as they fit', () => {
@@ -71,7 +71,7 @@ describe('CallReport', () => {
     const edges = new CallReport(() => seen).take();
     expect(edges).toHaveLength(MAX_EDGES);
     expect(edges[0]?.targets?.slice(0, 3).map(({ instance }) => instance.slice(-3))).toEqual(['199', '198', '007']);
-    const count = edges.reduce((sum, { targets: told = [] }) => sum + told.length, 0);
+    const count = edges.reduce((sum, edge) => sum + (edge.targets ?? []).length, 0);
     expect(count).toBeGreaterThan(20);
     const beat = { nonce: 'x'.repeat(64), seq: Number.MAX_SAFE_INTEGER, edges };
     expect(JSON.stringify(beat).length).toBeLessThan(16 * 1024);

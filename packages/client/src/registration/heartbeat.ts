@@ -74,7 +74,7 @@ export class Heartbeat {
     this.#regular?.cancel();
     this.#extra?.cancel();
     this.#extra = null;
-    this.#parts.link.letGo();
+    this.#parts.link.releaseConnection();
   }
 
   /**
@@ -148,7 +148,7 @@ export class Heartbeat {
    */
   #dropShared(): void {
     this.#shared = 0;
-    this.#parts.link.letGo();
+    this.#parts.link.releaseConnection();
   }
 
   /** Logs the second consecutive loss, once, and only while the registry itself is connected. */

@@ -30,7 +30,7 @@ export class OwnState {
     return this.#state;
   }
 
-  heard(answer: BeatAnswer): void {
+  update(answer: BeatAnswer): void {
     const { state, reason } = answer;
     const code = reason?.code ?? '';
     const before = this.#state;
@@ -38,7 +38,8 @@ export class OwnState {
     else if (state === 'HEALTHY' || this.#reasons.has(code) || this.#reasons.size >= MAX_REASONS) return;
     this.#reasons.add(code);
     this.#state = state;
-    const isTrouble = state !== 'HEALTHY' && code !== 'NEW' && code !== 'LEAVING' && (code !== '' || !isOwnWish(state));
+    const isTrouble =
+      state !== 'HEALTHY' && code !== 'NEW' && code !== 'LEAVING' && (code !== '' || !isSelfInitiated(state));
     if (isTrouble) this.#log.warn(this.#textOf(answer, before));
     else this.#log.info(state === 'HEALTHY' ? this.#healthyText() : this.#textOf(answer, null));
     this.#wasInTrouble = isTrouble || (this.#wasInTrouble && state !== 'HEALTHY');
@@ -62,7 +63,7 @@ export class OwnState {
 }
 
 /** True for a state that the instance requested itself, if an older registry gives no reason. */
-const isOwnWish = (state: State): boolean => state === 'REGISTERING' || state === 'DEREGISTERING';
+const isSelfInitiated = (state: State): boolean => state === 'REGISTERING' || state === 'DEREGISTERING';
 
 function nextText(next: Forecast | null): string {
   if (next === null || next.unless === null) return '';

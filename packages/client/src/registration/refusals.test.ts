@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { aProblem } from '../registry-client/registry-client.fixture.js';
+import { problemOf } from '../registry-client/registry-client.fixture.js';
 import { refusalText } from './refusals.js';
 
 it('a refusal says what to do, with any number of flaws', () => {
@@ -8,7 +8,7 @@ it('a refusal says what to do, with any number of flaws', () => {
     received: 'r'.repeat(100),
     allowed: 'a\n'.repeat(200),
   }));
-  const text = refusalText('orders-1', { ...aProblem('INVALID'), flaws });
+  const text = refusalText('orders-1', { ...problemOf('INVALID'), flaws });
   expect(text).toMatch(/^The registry refuses orders-1: It is INVALID\. tags\[0\]: received r{100}, allowed is a\?/);
   expect(text).toMatch(/… Do something\.$/);
   expect(text.length).toBeLessThan(1_300);

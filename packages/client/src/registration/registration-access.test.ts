@@ -1,11 +1,11 @@
 import { ManualTime, recordingLog, seededRandom } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
 import { Contact } from '../registry-client/connection-status.js';
-import { aProblem, FakeLink } from '../registry-client/registry-client.fixture.js';
+import { problemOf, FakeLink } from '../registry-client/registry-client.fixture.js';
 import { ServiceRegistration } from './registration.js';
 
 const self = { service: 'orders', namespace: 'shop', version: '1.0.0', zone: 'eu-1a', weight: 50, metadata: {} };
-const untrusted = () => ({ ok: false as const, problem: aProblem('CERTIFICATE_UNTRUSTED') });
+const untrusted = () => ({ ok: false as const, problem: problemOf('CERTIFICATE_UNTRUSTED') });
 
 /** Started, and past its first beats. */
 async function entered(link = new FakeLink()) {
@@ -62,7 +62,7 @@ describe('ServiceRegistration with an untrusted certificate', () => {
 describe('ServiceRegistration with an unknown token', () => {
   it('retries once soon, since the registry may not know the token yet, then as rarely as after any refusal', async () => {
     const link = new FakeLink();
-    link.onRegister = () => ({ ok: false, problem: aProblem('UNAUTHORIZED') });
+    link.onRegister = () => ({ ok: false, problem: problemOf('UNAUTHORIZED') });
     const { time, session } = await entered(link);
     await time.advanceBy(1_499);
     expect(link.registrations).toHaveLength(1);

@@ -1,7 +1,7 @@
 import { ManualTime, recordingLog, seededRandom } from '@rollcall/core/testing';
 import { expect, it } from 'vitest';
 import { Contact } from '../registry-client/connection-status.js';
-import { aProblem, FakeLink } from '../registry-client/registry-client.fixture.js';
+import { problemOf, FakeLink } from '../registry-client/registry-client.fixture.js';
 import { ServiceRegistration } from './registration.js';
 
 const endpoints = [{ protocol: 'tcp' as const, port: 3001 }];
@@ -12,31 +12,31 @@ function world() {
   const contact = new Contact(log, link.name);
   const random = seededRandom(1);
   const parts = { time, random, log, link, contact, self, intervalMs: 5_000, lineChanged: () => {}, edges: () => [] };
-  const said = () => link.registrations.map(({ metadata }) => metadata);
-  return { time, log, link, session: new ServiceRegistration(parts), said };
+  const sentMetadata = () => link.registrations.map(({ metadata }) => metadata);
+  return { time, log, link, session: new ServiceRegistration(parts), sentMetadata };
 }
 
 it('metadata that is set before the registration is part of it', async () => {
-  const { time, session, said } = world();
+  const { time, session, sentMetadata } = world();
   session.setMetadata({ hooks: 'off' });
   await time.advanceBy(1_000);
-  expect(said()).toEqual([]);
+  expect(sentMetadata()).toEqual([]);
   session.start(endpoints);
   await time.advanceBy(0);
-  expect(said()).toEqual([{ a: 'b', hooks: 'off' }]);
+  expect(sentMetadata()).toEqual([{ a: 'b', hooks: 'off' }]);
 });
 
 it('metadata that is set later is sent at once with another registration, and with each later one', async () => {
-  const { time, link, session, said } = world();
+  const { time, link, session, sentMetadata } = world();
   session.start(endpoints);
   await time.advanceBy(0);
   session.setMetadata({ hooks: 'off' });
   await time.advanceBy(0);
-  expect(said()).toEqual([{ a: 'b' }, { a: 'b', hooks: 'off' }]);
-  link.onBeat = () => ({ ok: false, problem: aProblem('NOT_FOUND') });
+  expect(sentMetadata()).toEqual([{ a: 'b' }, { a: 'b', hooks: 'off' }]);
+  link.onBeat = () => ({ ok: false, problem: problemOf('NOT_FOUND') });
   await time.advanceBy(10_000);
-  expect(said().length).toBeGreaterThan(2);
-  expect(said().at(-1)).toEqual({ a: 'b', hooks: 'off' });
+  expect(sentMetadata().length).toBeGreaterThan(2);
+  expect(sentMetadata().at(-1)).toEqual({ a: 'b', hooks: 'off' });
 });
 
 it('repeated notices of a removal count once for each line, and are logged with their own reasons', async () => {
@@ -63,7 +63,7 @@ it('varying texts of the same refusal, and alternating refusals, are not logged 
   await time.advanceBy(0);
   let times = 0;
   link.onBeat = () => {
-    const problem = aProblem(times % 3 === 0 ? 'FORBIDDEN' : 'INVALID');
+    const problem = problemOf(times % 3 === 0 ? 'FORBIDDEN' : 'INVALID');
     return { ok: false, problem: { ...problem, detail: `nr ${(times += 1)}` } };
   };
   await time.advanceBy(59_000);
@@ -79,7 +79,7 @@ it('logs once why it was removed if only a heartbeat reports it, and that it reg
   link.onBeat = () =>
     link.registrations.length > 1
       ? { ok: true, value: { state: 'HEALTHY', revision: 3 } }
-      : { ok: false, problem: { ...aProblem('NOT_FOUND'), reason } };
+      : { ok: false, problem: { ...problemOf('NOT_FOUND'), reason } };
   session.gone(reason);
   await time.advanceBy(10_000);
   expect(log.texts('warn')).toEqual([

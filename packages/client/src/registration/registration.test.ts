@@ -4,7 +4,7 @@ import type { HeartbeatCall, Purpose } from '@rollcall/core';
 import { ManualTime, recordingLog, seededRandom } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
 import { Contact } from '../registry-client/connection-status.js';
-import { aProblem, FakeLink } from '../registry-client/registry-client.fixture.js';
+import { problemOf, FakeLink } from '../registry-client/registry-client.fixture.js';
 import { ServiceRegistration } from './registration.js';
 
 const self = {
@@ -16,7 +16,7 @@ const self = {
   metadata: { a: 'b' },
 };
 const endpoints = [{ protocol: 'tcp' as const, port: 3001 }];
-const refused = (code: Parameters<typeof aProblem>[0]) => () => ({ ok: false as const, problem: aProblem(code) });
+const refused = (code: Parameters<typeof problemOf>[0]) => () => ({ ok: false as const, problem: problemOf(code) });
 const taken = () => ({ ok: true as const, value: null });
 
 class World {
@@ -100,7 +100,7 @@ describe('ServiceRegistration, registering', () => {
     const world = new World();
     const { time, link, log } = world;
     const flaws = [{ path: 'endpoints[0].port', received: '0', allowed: 'integer 1 … 65535' }];
-    link.onRegister = () => ({ ok: false, problem: { ...aProblem('INVALID'), flaws } });
+    link.onRegister = () => ({ ok: false, problem: { ...problemOf('INVALID'), flaws } });
     await world.member();
     await time.advanceBy(29_999);
     expect(link.registrations).toHaveLength(1);
@@ -114,7 +114,7 @@ describe('ServiceRegistration, registering', () => {
   it.each(soon)('retries soon after %s, but not before the requested time', async (code, complaints) => {
     const world = new World();
     const { time, link, log } = world;
-    link.onRegister = () => ({ ok: false, problem: { ...aProblem(code), retryAfterMs: 1_000 } });
+    link.onRegister = () => ({ ok: false, problem: { ...problemOf(code), retryAfterMs: 1_000 } });
     await world.member();
     await time.advanceBy(999);
     expect(link.registrations).toHaveLength(1);
@@ -211,7 +211,7 @@ describe('ServiceRegistration, forgotten or refused by the registry', () => {
     const { time, link, session } = world;
     link.onBeat = () => {
       link.onBeat = () => ({ ok: true, value: { state: 'HEALTHY', revision: 2 } });
-      return { ok: false, problem: aProblem('NOT_FOUND') };
+      return { ok: false, problem: problemOf('NOT_FOUND') };
     };
     await time.advanceBy(5_000);
     expect(link.registrations).toHaveLength(2);
@@ -296,7 +296,7 @@ describe('ServiceRegistration, forgotten or refused by the registry', () => {
 
   it('drops a refused line, and requests it again once a beat is accepted', async () => {
     const world = await new World().member();
-    world.session.refused(aProblem('NOT_FOUND'));
+    world.session.refused(problemOf('NOT_FOUND'));
     expect(world.session.proof()).toBeNull();
     await world.time.advanceBy(5_000);
     expect(world.lines).toEqual([true, false, true]);

@@ -133,8 +133,8 @@ export class ServiceRegistration implements Line {
   }
 
   /** Adds to our metadata; if the registry lists us already, registers again at once to publish it. */
-  setMetadata(words: Metadata): void {
-    this.#metadata = { ...this.#metadata, ...words };
+  setMetadata(metadata: Metadata): void {
+    this.#metadata = { ...this.#metadata, ...metadata };
     if (this.#phase !== 'member') return;
     this.#phase = 'joining';
     this.#join();
@@ -303,7 +303,7 @@ export class ServiceRegistration implements Line {
     }
     const meaning = meaningOf(answer.problem);
     if (meaning === 'never') this.#end(answer.problem);
-    else if (isOusted(answer.problem)) this.#ousted(answer.problem);
+    else if (isOusted(answer.problem)) this.#superseded(answer.problem);
     else if (meaning === 'unknown' && kind === 'regular') this.#forgotten(answer.problem);
     else if (meaning === 'later') this.#logRefusal(answer.problem);
     else this.#parts.log.debug(`The registry did not take a heartbeat: ${answer.problem.detail}`);
@@ -312,7 +312,7 @@ export class ServiceRegistration implements Line {
   /** Requests a refused line again, once per interval: an instance whose beats are accepted may hold one. */
   #accepted(answer: BeatAnswer, kind: BeatKind): void {
     this.#tries = 0;
-    this.#own.heard(answer);
+    this.#own.update(answer);
     if (kind === 'regular') this.#problems.over();
     if (kind === 'regular' && this.#phase === 'member' && this.#line === null) this.#openLine();
   }
@@ -330,7 +330,7 @@ export class ServiceRegistration implements Line {
     else this.#joinAfter(ms);
   }
 
-  #ousted(problem: Problem): void {
+  #superseded(problem: Problem): void {
     this.#unlisted();
     this.#joinLater(problem);
   }
@@ -361,12 +361,12 @@ export class ServiceRegistration implements Line {
   async #leave(): Promise<void> {
     this.#stop();
     await this.#joining;
-    if (this.#isListed) await this.#goodbye();
+    if (this.#isListed) await this.#deregister();
     this.#isListed = false;
     this.#dropLine();
   }
 
-  async #goodbye(): Promise<void> {
+  async #deregister(): Promise<void> {
     try {
       const answer = await this.#parts.link.leave(this.#identity.proof());
       if (!answer.ok) this.#parts.log.debug(`The registry refused the goodbye: ${answer.problem.detail}`);

@@ -2,8 +2,8 @@ import { RollcallError } from '@rollcall/core';
 import { describe, expect, it } from 'vitest';
 import { RegistryConnectError, connectErrorIn, troubleOf } from './connect-error.js';
 
-const failed = (code: string, message = code, more: object = {}): Error =>
-  Object.assign(new Error(message), { code, ...more });
+const failed = (code: string, message = code, fields: object = {}): Error =>
+  Object.assign(new Error(message), { code, ...fields });
 
 const SECURE = { isSecure: true, wasReached: false, isShown: false };
 const CLEAR = { ...SECURE, isSecure: false };
@@ -40,10 +40,10 @@ describe('the meaning of a connection error', () => {
     ],
     ['a registry without TLS', failed('EPROTO', 'x:wrong version number:y'), /speaks no TLS.*http:\/\//],
     ['an end in the handshake', failed('ECONNRESET', 'socket hang up'), /asks for a client certificate/],
-  ])('over TLS: %s', (_, error, says) => {
-    const trouble = troubleOf(error, SECURE);
-    expect(trouble?.message).toMatch(says);
-    expect(trouble?.cause).toBe(error);
+  ])('over TLS: %s', (_, error, expectedText) => {
+    const connectError = troubleOf(error, SECURE);
+    expect(connectError?.message).toMatch(expectedText);
+    expect(connectError?.cause).toBe(error);
   });
 
   it('suspects the presented certificate if the connection ends in the handshake', () => {
@@ -69,9 +69,11 @@ describe('the meaning of a connection error', () => {
   });
 
   it('is found in the error that a client throws', () => {
-    const trouble = new RegistryConnectError('it speaks TLS');
-    expect(connectErrorIn(new RollcallError('REGISTRY_UNREACHABLE', 'No answer', { cause: trouble }))).toBe(trouble);
-    expect(connectErrorIn(trouble)).toBe(trouble);
+    const connectError = new RegistryConnectError('it speaks TLS');
+    expect(connectErrorIn(new RollcallError('REGISTRY_UNREACHABLE', 'No answer', { cause: connectError }))).toBe(
+      connectError,
+    );
+    expect(connectErrorIn(connectError)).toBe(connectError);
     expect(connectErrorIn(new Error('other', { cause: new Error('x') }))).toBeNull();
     expect(connectErrorIn('words')).toBeNull();
   });

@@ -23,11 +23,11 @@ export function connectErrorIn(error: unknown): RegistryConnectError | null {
 }
 
 /** The message for another program that answers at the registry's address. */
-export function strangerText(answer: StrangeAnswer): string {
-  return `what answers there is no registry (${answerText(answer)}). ${ELSEWHERE}`;
+export function notRegistryText(answer: StrangeAnswer): string {
+  return `what answers there is no registry (${answerText(answer)}). ${CHECK_ADDRESS}`;
 }
 
-const ELSEWHERE = 'Check the address and its port, and whether a proxy answers in its place.';
+const CHECK_ADDRESS = 'Check the address and its port, and whether a proxy answers in its place.';
 /** How many bytes of an answer that is not HTTP are shown. */
 const MAX_BYTES = 60;
 
@@ -40,7 +40,7 @@ const UNKNOWN =
   `Give the certificate of the CA that signed it: ${CA_OPTION}.`;
 
 /** Messages by the codes of Node's errors (those of OpenSSL's verification, X509_V_ERR_…). */
-const OF_ITS_CERTIFICATE: Readonly<Record<string, string>> = {
+const CERTIFICATE_ERRORS: Readonly<Record<string, string>> = {
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNKNOWN,
   UNABLE_TO_GET_ISSUER_CERT: UNKNOWN,
   UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNKNOWN,
@@ -74,36 +74,37 @@ const OPENSSL_NOT_TLS = /wrong version number|packet length too long|record laye
  * guesses only if nothing else explains the error, and marks a guess as one.
  */
 export function troubleOf(error: unknown, facts: ConnectErrorFacts): RegistryConnectError | null {
-  const text = facts.isSecure ? ofTls(error, facts) : ofClear(error, facts);
+  const text = facts.isSecure ? tlsErrorText(error, facts) : plaintextErrorText(error, facts);
   return text === null ? null : new RegistryConnectError(text, { cause: error });
 }
 
-function ofTls(error: unknown, { wasReached, isShown }: ConnectErrorFacts): string | null {
-  const [code, said] = [codeOf(error), messageOf(error)];
-  const known = OF_ITS_CERTIFICATE[code];
+function tlsErrorText(error: unknown, { wasReached, isShown }: ConnectErrorFacts): string | null {
+  const [code, message] = [codeOf(error), messageOf(error)];
+  const known = CERTIFICATE_ERRORS[code];
   if (known !== undefined) return known;
   if (code === 'ERR_TLS_CERT_ALTNAME_INVALID') return nameText(error);
-  const alert = ALERTS.find(([match]) => match.test(said));
+  const alert = ALERTS.find(([match]) => match.test(message));
   if (alert !== undefined) return alert[1];
-  if (/alert handshake failure/.test(said)) {
+  if (/alert handshake failure/.test(message)) {
     return isShown
       ? refusedText('')
       : `it refused the handshake. If it asks for a client certificate, give one: ${CERT_OPTION}.`;
   }
-  if (OPENSSL_NOT_TLS.test(said)) return 'it speaks no TLS. Write its URL as http://, or start the registry with TLS.';
+  if (OPENSSL_NOT_TLS.test(message))
+    return 'it speaks no TLS. Write its URL as http://, or start the registry with TLS.';
   if (!CUT.has(code) || wasReached) return null;
   return isShown
     ? refusedText('It may not like our certificate. ')
     : `it closed the connection in the middle of the handshake. If it asks for a client certificate, give one: ${CERT_OPTION}.`;
 }
 
-function ofClear(error: unknown, { wasReached }: ConnectErrorFacts): string | null {
+function plaintextErrorText(error: unknown, { wasReached }: ConnectErrorFacts): string | null {
   const isAlert = codeOf(error).startsWith('HPE_') && rawOf(error)?.[0] === TLS_ALERT;
   if (isAlert) return 'it speaks TLS. Write its URL as https://.';
-  const came = codeOf(error).startsWith('HPE_') ? rawOf(error) : null;
-  if (came !== null && came.length > 0) {
-    const start = printableText(Buffer.from(came.subarray(0, MAX_BYTES)).toString('latin1').trim());
-    return `what answers there speaks no HTTP: it says "${start}". ${ELSEWHERE}`;
+  const rawBytes = codeOf(error).startsWith('HPE_') ? rawOf(error) : null;
+  if (rawBytes !== null && rawBytes.length > 0) {
+    const start = printableText(Buffer.from(rawBytes.subarray(0, MAX_BYTES)).toString('latin1').trim());
+    return `what answers there speaks no HTTP: it says "${start}". ${CHECK_ADDRESS}`;
   }
   if (!CUT.has(codeOf(error)) || wasReached) return null;
   return 'it closed the connection without an answer. If it speaks TLS, write its URL as https://.';

@@ -10,10 +10,10 @@ describe('Contact', () => {
     const log = recordingLog();
     const contact = new Contact(log, URL);
     contact.missed('connect ECONNREFUSED');
-    const said = log.lines.length;
+    const lineCount = log.lines.length;
     for (let i = 0; i < 3; i += 1) contact.missed('connect ECONNREFUSED');
     expect(log.texts('warn')).toEqual([`no registry at ${URL}: run \`npx rollcall up\`, or set ROLLCALL_URL`]);
-    expect(log.lines).toHaveLength(said);
+    expect(log.lines).toHaveLength(lineCount);
     contact.reached();
     contact.opened();
     expect(log.texts('info')).toEqual([`The registry at ${URL} is there.`]);
@@ -74,15 +74,15 @@ describe('Contact', () => {
 
   it('reports its status and each change of it', () => {
     const contact = new Contact(recordingLog(), URL);
-    const heard: string[] = [];
-    const stop = contact.onChange((status) => heard.push(status));
+    const statuses: string[] = [];
+    const stop = contact.onChange((status) => statuses.push(status));
     expect(contact.status).toBe('waiting');
     contact.opened();
     contact.opened();
     contact.closed();
     stop();
     contact.opened();
-    expect(heard).toEqual(['connected', 'disconnected']);
+    expect(statuses).toEqual(['connected', 'disconnected']);
     expect(contact.status).toBe('connected');
   });
 });

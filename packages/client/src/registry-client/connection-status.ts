@@ -21,7 +21,7 @@ export class Contact {
   #everReached = false;
   #missing = false;
   /** The connect errors that were logged since the last answer; each of several registries may have its own. */
-  readonly #troubles = new Set<string>();
+  readonly #loggedErrors = new Set<string>();
 
   constructor(log: Log, registry: string) {
     this.#log = log;
@@ -50,31 +50,32 @@ export class Contact {
   reached(): void {
     if (this.#missing) this.#log.info(`The registry at ${this.registry} is there${this.#everReached ? ' again' : ''}.`);
     this.#missing = false;
-    this.#troubles.clear();
+    this.#loggedErrors.clear();
     this.#everReached = true;
   }
 
   /** Call it when an attempt to reach the registry got no answer, with the error or the reason in words. */
   missed(failure: unknown): void {
-    const trouble = connectErrorIn(failure)?.message ?? null;
-    const isNew = trouble !== null && !this.#troubles.has(trouble) && this.#troubles.size < MAX_REGISTRIES;
+    const connectError = connectErrorIn(failure)?.message ?? null;
+    const isNew =
+      connectError !== null && !this.#loggedErrors.has(connectError) && this.#loggedErrors.size < MAX_REGISTRIES;
     if (this.#missing && !isNew) return;
     const why = typeof failure === 'string' ? failure : messageOf(failure);
     const [wasMissing, registry] = [this.#missing, this.registry];
     this.#missing = true;
-    if (isNew) this.#troubles.add(trouble);
-    this.#log.warn(this.#missedText(trouble, trouble ?? why));
-    if (!this.#everReached && trouble === null) this.#log.debug(`No registry at ${registry}: ${why}`);
+    if (isNew) this.#loggedErrors.add(connectError);
+    this.#log.warn(this.#missedText(connectError, connectError ?? why));
+    if (!this.#everReached && connectError === null) this.#log.debug(`No registry at ${registry}: ${why}`);
     if (!wasMissing) for (const listener of this.#missListeners) listener();
   }
 
-  #missedText(trouble: string | null, why: string): string {
+  #missedText(connectError: string | null, why: string): string {
     const registry = this.registry;
     if (this.#everReached)
       return `The registry at ${registry} does not answer (${why.replace(/\.$/, '')}). Calls continue with the known instances; trying again.`;
-    return trouble === null
+    return connectError === null
       ? `no registry at ${registry}: run \`npx rollcall up\`, or set ROLLCALL_URL`
-      : `The registry at ${registry} cannot be reached: ${trouble} Trying again.`;
+      : `The registry at ${registry} cannot be reached: ${connectError} Trying again.`;
   }
 
   /** Call it when the change feed is open. */

@@ -9,11 +9,11 @@ describe('FailoverClient with several streams', () => {
     const [a, b] = [new FakeLink('http://a.test'), new FakeLink('http://b.test')];
     const log = recordingLog();
     const link = new FailoverClient({ links: [a, b], order: 'listed', time, random: seededRandom(1), log });
-    const heard: string[] = [];
+    const events: string[] = [];
     const open = (name: string): void => {
-      const sink = { opened: () => heard.push(`${name} opened`), closed: () => heard.push(`${name} closed`) };
+      const sink = { opened: () => events.push(`${name} opened`), closed: () => events.push(`${name} closed`) };
       const request = { namespace: 'default', services: [name], resume: [], cursor: null, line: null };
-      link.watch(request, { ...sink, frame: () => {}, mark: () => {}, together: (deliver) => deliver() });
+      link.watch(request, { ...sink, frame: () => {}, mark: () => {}, batch: (deliver) => deliver() });
     };
     open('orders');
     open('users');
@@ -21,7 +21,7 @@ describe('FailoverClient with several streams', () => {
     expect(b.streams).toHaveLength(1);
     a.streams[0]?.openOnly();
     b.streams[0]?.openOnly();
-    expect(heard).toEqual(['orders opened', 'users closed']);
+    expect(events).toEqual(['orders opened', 'users closed']);
     expect(b.stream.isClosed).toBe(true);
     open('users');
     a.stream.end();

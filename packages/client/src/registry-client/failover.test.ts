@@ -4,7 +4,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { Rollcall } from '../rollcall.js';
 import { FailoverClient } from './failover.js';
-import { anInstance, aProblem, aReset, FakeLink } from './registry-client.fixture.js';
+import { createInstance, problemOf, resetFrame, FakeLink } from './registry-client.fixture.js';
 import type { FakeStream } from './registry-client.fixture.js';
 import type { RegistryClient, Watch, WatchRequest, WatchSink } from './registry-client.js';
 import type { RegistryOrder } from './registry-order.js';
@@ -31,11 +31,11 @@ class Registry extends FakeLink {
       if (reply !== 'unreachable' && reply.ok) this.known.add(id);
       return reply;
     };
-    this.onSuspect = () => this.#reply(aProblem('NOT_FOUND'));
+    this.onSuspect = () => this.#reply(problemOf('NOT_FOUND'));
   }
 
   /** What its peers see when it crashes, and when it is back without any data. */
-  die(): void {
+  crash(): void {
     this.state = 'down';
     this.known.clear();
     for (const stream of this.streams) stream.end();
@@ -50,18 +50,18 @@ class Registry extends FakeLink {
   #settle(stream: FakeStream, { services, line }: WatchRequest): void {
     if (stream.isClosed) return;
     if (this.state === 'down') stream.end();
-    else if (this.state === 'starting') stream.end(aProblem('NOT_READY'));
-    else if (line !== null && !this.known.has(line.id)) stream.end(aProblem('NOT_FOUND'));
+    else if (this.state === 'starting') stream.end(problemOf('NOT_READY'));
+    else if (line !== null && !this.known.has(line.id)) stream.end(problemOf('NOT_FOUND'));
     else {
       const epoch = EPOCHS[this.#letter];
-      const mine = aReset([anInstance({ id: `orders-${this.#letter}` })], 1, epoch);
+      const mine = resetFrame([createInstance({ id: `orders-${this.#letter}` })], 1, epoch);
       stream.accept(services.includes('orders') ? [mine] : [], 1, epoch);
     }
   }
 
   #reply(problem: Problem | null): ReturnType<FakeLink['onSuspect']> {
     if (this.state === 'down') return 'unreachable';
-    if (this.state === 'starting') return { ok: false, problem: aProblem('NOT_READY') };
+    if (this.state === 'starting') return { ok: false, problem: problemOf('NOT_READY') };
     return problem === null ? { ok: true, value: null } : { ok: false, problem };
   }
 }
@@ -76,7 +76,7 @@ function setUp(options: { order?: RegistryOrder; service?: string } = {}) {
       const isKnown = registry.known.size > 0;
       return isKnown
         ? { ok: true, value: { state: 'HEALTHY', revision: 2 } }
-        : { ok: false, problem: aProblem('NOT_FOUND') };
+        : { ok: false, problem: problemOf('NOT_FOUND') };
     };
   }
   const random = seededRandom(3);
@@ -128,7 +128,7 @@ describe('FailoverClient, the current registry', () => {
 
   it('is the next one within the first wait if the first dies, and no instance is lost', async () => {
     const { a, rollcall, time } = await watching();
-    a.die();
+    a.crash();
     expect(rollcall.service('orders').stale).toBe(true);
     await time.advanceBy(101);
     expect(rollcall.service('orders').stale).toBe(false);
@@ -210,7 +210,7 @@ describe('FailoverClient, an instance', () => {
     await time.advanceBy(6_000);
     expect(a.known).toEqual(new Set([rollcall.id]));
     expect(b.registrations).toEqual([]);
-    a.die();
+    a.crash();
     await time.advanceBy(6_000);
     expect(b.known).toEqual(new Set([rollcall.id]));
     expect(b.stream.request.line).toMatchObject({ id: rollcall.id });
@@ -234,7 +234,7 @@ describe('FailoverClient, an instance', () => {
     const { a, b, c, rollcall, time } = setUp({ service: 'users' });
     rollcall.register([{ protocol: 'tcp', port: 3001 }]);
     await time.advanceBy(6_000);
-    a.die();
+    a.crash();
     await time.advanceBy(105);
     b.state = 'down';
     await time.advanceBy(30_000);
@@ -255,7 +255,7 @@ describe('FailoverClient, an instance', () => {
 describe('FailoverClient, back to the first', () => {
   it('returns within 45 s once it is reachable again, so that all processes meet', async () => {
     const { a, b, rollcall, time, log } = await watching();
-    a.die();
+    a.crash();
     await time.advanceBy(60_000);
     expect(b.stream.isClosed).toBe(false);
     a.state = 'up';
@@ -266,14 +266,14 @@ describe('FailoverClient, back to the first', () => {
     expect(log.texts('info').at(-1)).toBe(
       'Using the registry at http://a.test now, instead of the one at http://b.test.',
     );
-    const asked = a.suspicions.length;
+    const suspicionCount = a.suspicions.length;
     await time.advanceBy(600_000);
-    expect(a.suspicions).toHaveLength(asked);
+    expect(a.suspicions).toHaveLength(suspicionCount);
   });
 
   it('does not return to one that is still starting', async () => {
     const { a, b, time } = await watching();
-    a.die();
+    a.crash();
     a.state = 'starting';
     await time.advanceBy(120_000);
     expect(b.stream.isClosed).toBe(false);
@@ -284,7 +284,7 @@ describe('FailoverClient, back to the first', () => {
     const { a, rollcall, time } = setUp({ service: 'users' });
     rollcall.register([{ protocol: 'tcp', port: 3001 }]);
     await time.advanceBy(6_000);
-    a.die();
+    a.crash();
     await time.advanceBy(10_000);
     a.state = 'up';
     await time.advanceBy(55_000);
@@ -295,7 +295,7 @@ describe('FailoverClient, back to the first', () => {
   it('stays at its registry if the order is random', async () => {
     const world = await watching({ order: 'random' });
     const first = [world.a, world.b, world.c].find(({ streams }) => streams.length > 0);
-    first?.die();
+    first?.crash();
     await world.time.advanceBy(200);
     if (first !== undefined) first.state = 'up';
     await world.time.advanceBy(600_000);
@@ -311,7 +311,7 @@ describe('FailoverClient, polling', () => {
     const { a, b, link } = setUp();
     const answer = link.poll?.({ ...question, signal: new AbortController().signal });
     await a.lastPoll.reply('unreachable');
-    await b.lastPoll.reply({ ok: false, problem: aProblem('NOT_FOUND') });
+    await b.lastPoll.reply({ ok: false, problem: problemOf('NOT_FOUND') });
     await expect(answer).resolves.toMatchObject({ ok: false, problem: { code: 'NOT_FOUND' } });
   });
 
@@ -339,19 +339,19 @@ type Happening = 'down' | 'up' | 'starting' | 'silent' | 'cut';
 describe('FailoverClient, any sequence of failures', () => {
   const steps = fc.array(
     fc.record({
-      who: fc.constantFrom('a' as const, 'b' as const, 'c' as const),
+      registry: fc.constantFrom('a' as const, 'b' as const, 'c' as const),
       what: fc.constantFrom<Happening>('down', 'up', 'starting', 'silent', 'cut'),
       afterMs: fc.nat(20_000),
     }),
     { maxLength: 12 },
   );
   // with more in a row, streams would count as held back
-  const few = steps.filter((happenings) => happenings.filter(({ what }) => what === 'silent').length <= 2);
+  const few = steps.filter((faults) => faults.filter(({ what }) => what === 'silent').length <= 2);
 
   const apply = (registry: Registry, what: Happening): void => {
     const stream = registry.streams.find(({ isClosed }) => !isClosed);
     // who starts was down before
-    if (what === 'down' || what === 'starting') registry.die();
+    if (what === 'down' || what === 'starting') registry.crash();
     if (what === 'silent') stream?.fallSilent();
     else if (what === 'cut') stream?.end();
     else if (what === 'up' || what === 'starting') registry.state = what;
@@ -360,14 +360,14 @@ describe('FailoverClient, any sequence of failures', () => {
   it('an instance is registered, and a caller connected, soon after one of them is there, with one stream each', async () => {
     const order = fc.constantFrom('listed' as const, 'random' as const);
     await fc.assert(
-      fc.asyncProperty(order, few, async (how, happenings) => {
+      fc.asyncProperty(order, few, async (how, faults) => {
         const world = setUp({ order: how, service: 'users' });
         const { a, b, c, rollcall, time } = world;
         rollcall.service('orders');
         rollcall.register([{ protocol: 'tcp', port: 3001 }]);
-        for (const { who, what, afterMs } of happenings) {
+        for (const { registry, what, afterMs } of faults) {
           await time.advanceBy(afterMs);
-          apply(world[who], what);
+          apply(world[registry], what);
         }
         b.state = 'up';
         await time.advanceBy(60_000);
@@ -375,9 +375,9 @@ describe('FailoverClient, any sequence of failures', () => {
         expect(open).toHaveLength(1);
         expect(open[0]?.request).toMatchObject({ services: ['orders'], line: { id: rollcall.id } });
         expect(rollcall.service('orders').stale).toBe(false);
-        const asked = [a, b, c].flatMap(({ streams, registrations }) => [...streams, ...registrations]).length;
+        const requestCount = [a, b, c].flatMap(({ streams, registrations }) => [...streams, ...registrations]).length;
         // a round of three takes up to 4 s, about 2 s in the mean
-        expect(asked).toBeLessThan(60 + (3 * time.now()) / 500);
+        expect(requestCount).toBeLessThan(60 + (3 * time.now()) / 500);
         await rollcall.close();
         expect(time.pending()).toEqual({ foreground: 0, background: 0 });
         expect(open[0]?.isClosed).toBe(true);
@@ -390,7 +390,7 @@ describe('FailoverClient, any sequence of failures', () => {
 describe('FailoverClient, closing', () => {
   it('closes all of them, and leaves no timer', async () => {
     const { a, b, c, rollcall, time } = await watching();
-    a.die();
+    a.crash();
     await time.advanceBy(200);
     await rollcall.close();
     expect([a, b, c].map(({ isClosed }) => isClosed)).toEqual([true, true, true]);

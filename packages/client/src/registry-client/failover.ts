@@ -108,8 +108,8 @@ export class FailoverClient implements RegistryClient {
     }
   }
 
-  letGo(): void {
-    for (const link of this.#parts.links) link.letGo();
+  releaseConnection(): void {
+    for (const link of this.#parts.links) link.releaseConnection();
   }
 
   suspect(id: string, suspicion: Suspicion): Answer<null> {
@@ -276,7 +276,7 @@ class Relay implements Watch {
   /** The problem of the first registry that answered with one. */
   #refusal: Problem | null = null;
   /** The first connection error. */
-  #trouble: Error | undefined;
+  #connectError: Error | undefined;
   #openedAt = Infinity;
   #isSilent = false;
   /** True if the silence of the last registry must be reported. */
@@ -327,16 +327,16 @@ class Relay implements Watch {
         if (this.#parts.now() - this.#openedAt >= PROVEN_MS) this.#parts.proved();
         sink.mark(cursor);
       },
-      together: (deliver) => sink.together(deliver),
+      batch: (deliver) => sink.batch(deliver),
       silent: () => {
         this.#isSilent = true;
       },
-      closed: (problem, trouble) => this.#closed(link, problem, trouble),
+      closed: (problem, connectError) => this.#closed(link, problem, connectError),
     };
   }
 
-  #closed(link: RegistryClient, problem: Problem | null, trouble: Error | undefined): void {
-    this.#trouble ??= trouble;
+  #closed(link: RegistryClient, problem: Problem | null, connectError: Error | undefined): void {
+    this.#connectError ??= connectError;
     this.#mustReportSilence = this.#isSilent && this.#parts.isSilence(link);
     if (this.isOpen || this.#isClosed) {
       this.at = null;
@@ -357,6 +357,6 @@ class Relay implements Watch {
     this.#isOver = true;
     this.#parts.ended();
     if (this.#mustReportSilence) this.#sink.silent?.();
-    this.#sink.closed(problem, problem === null ? this.#trouble : undefined);
+    this.#sink.closed(problem, problem === null ? this.#connectError : undefined);
   }
 }

@@ -2,7 +2,7 @@ import { ManualTime, recordingLog } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
 import { Contact } from './connection-status.js';
 import { FailureReports } from './failure-reports.js';
-import { aProblem, FakeLink } from './registry-client.fixture.js';
+import { problemOf, FakeLink } from './registry-client.fixture.js';
 
 function setUp() {
   const time = new ManualTime();
@@ -50,7 +50,7 @@ describe('FailureReports', () => {
   it('tolerates a refusal and a lost registry', async () => {
     const { link, contact, suspicions, log, time } = setUp();
     contact.opened();
-    link.suspect = async () => ({ ok: false, problem: aProblem('NOT_FOUND') });
+    link.suspect = async () => ({ ok: false, problem: problemOf('NOT_FOUND') });
     suspicions.report('orders-1', 'refused');
     link.suspect = async () => Promise.reject(new Error('gone'));
     suspicions.report('orders-2', 'refused');

@@ -4,7 +4,7 @@ import type { AddressInfo, Server, Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Rollcall } from '../rollcall.js';
 import { HttpRegistryClient } from './http.js';
-import { anInstance, aReset, aView, EPOCH, startHttpRegistry } from './registry-client.fixture.js';
+import { createInstance, resetFrame, createView, EPOCH, startHttpRegistry } from './registry-client.fixture.js';
 import type { HttpRegistry, SeenRequest } from './registry-client.fixture.js';
 
 const cleanups: (() => Promise<unknown>)[] = [];
@@ -16,7 +16,7 @@ afterEach(async () => {
 class Registry {
   #revision = 1;
   #waiting: (() => void)[] = [];
-  readonly asked: SeenRequest[] = [];
+  readonly requests: SeenRequest[] = [];
 
   change(): void {
     this.#revision += 1;
@@ -25,17 +25,17 @@ class Registry {
 
   async start(): Promise<HttpRegistry> {
     const registry = await startHttpRegistry((response, seen) => {
-      this.asked.push(seen);
+      this.requests.push(seen);
       const url = new URL(seen.url, 'http://registry');
-      const instances = [anInstance({ revision: this.#revision, version: `v${this.#revision}` })];
+      const instances = [createInstance({ revision: this.#revision, version: `v${this.#revision}` })];
       if (url.pathname === '/api/v1/watch') {
         response.writeHead(200, { 'content-type': 'text/event-stream' });
-        const { event, data } = aReset(instances, this.#revision);
+        const { event, data } = resetFrame(instances, this.#revision);
         response.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\nid: ${EPOCH}.${this.#revision}\n\n`);
         return;
       }
       const answer = (): void => {
-        const view = aView([anInstance({ revision: this.#revision, version: `v${this.#revision}` })]);
+        const view = createView([createInstance({ revision: this.#revision, version: `v${this.#revision}` })]);
         response.end(JSON.stringify({ ...view, revision: this.#revision }));
       };
       if (Number(url.searchParams.get('revision') ?? -1) < this.#revision) answer();
@@ -81,16 +81,16 @@ async function startBufferingProxy(to: string, keeps: 'the body' | 'everything')
 }
 
 /** Resolves once the client's copy of orders has that version. */
-function heard(rollcall: Rollcall, version: string): Promise<void> {
+function waitForVersion(rollcall: Rollcall, version: string): Promise<void> {
   const view = rollcall.service('orders');
   return new Promise((resolve) => {
-    const look = (): void => {
+    const check = (): void => {
       if (view.instances[0]?.version !== version) return;
       stop();
       resolve();
     };
-    const stop = view.onChange(look);
-    look();
+    const stop = view.onChange(check);
+    check();
   });
 }
 
@@ -109,15 +109,15 @@ describe('behind a proxy that buffers', () => {
       const rollcall = new Rollcall({ registry: url }, { link });
       cleanups.push(() => rollcall.close());
       rollcall.start();
-      await heard(rollcall, 'v1');
-      const streams = registry.asked.filter(({ url: path }) => path.includes('/watch'));
+      await waitForVersion(rollcall, 'v1');
+      const streams = registry.requests.filter(({ url: path }) => path.includes('/watch'));
       expect(streams).toHaveLength(2);
       for (const version of ['v2', 'v3']) {
         registry.change();
-        await heard(rollcall, version);
+        await waitForVersion(rollcall, version);
       }
       expect(rollcall.service('orders').stale).toBe(false);
-      expect(registry.asked.filter(({ url: path }) => path.includes('/watch'))).toHaveLength(2);
+      expect(registry.requests.filter(({ url: path }) => path.includes('/watch'))).toHaveLength(2);
     },
   );
 
@@ -127,8 +127,8 @@ describe('behind a proxy that buffers', () => {
     const rollcall = new Rollcall({ registry: url });
     cleanups.push(() => rollcall.close());
     rollcall.start();
-    await heard(rollcall, 'v1');
-    expect(registry.asked.map(({ url: path }) => path.split('?')[0])).toEqual(['/api/v1/watch']);
+    await waitForVersion(rollcall, 'v1');
+    expect(registry.requests.map(({ url: path }) => path.split('?')[0])).toEqual(['/api/v1/watch']);
   });
 });
 
@@ -141,11 +141,11 @@ describe('HttpRegistryClient, polling', () => {
     const over = new AbortController();
     const request = { namespace: 'shop', service: 'orders', waitMs: 30_000, signal: over.signal };
     const first = await link.poll({ ...request, revision: null });
-    expect(first).toEqual({ ok: true, value: aView([anInstance({ version: 'v1' })]) });
+    expect(first).toEqual({ ok: true, value: createView([createInstance({ version: 'v1' })]) });
     const second = link.poll({ ...request, revision: 1 });
     over.abort();
     await expect(second).rejects.toThrow('closed');
-    expect(registry.asked.map((each) => each.url)[0]).toBe('/api/v1/services/orders?namespace=shop');
+    expect(registry.requests.map((each) => each.url)[0]).toBe('/api/v1/services/orders?namespace=shop');
   });
 
   it('sends nothing if the signal is already aborted', async () => {
@@ -157,7 +157,7 @@ describe('HttpRegistryClient, polling', () => {
     await expect(link.poll({ ...request, revision: 1, signal: AbortSignal.abort() })).rejects.toThrow('closed');
     const { signal } = new AbortController();
     expect(await link.poll({ ...request, revision: null, signal })).toMatchObject({ ok: true });
-    expect(registry.asked.map((each) => each.url)).toEqual(['/api/v1/services/orders?namespace=shop']);
+    expect(registry.requests.map((each) => each.url)).toEqual(['/api/v1/services/orders?namespace=shop']);
   });
 
   it('rejects an answer that is not a view', async () => {
@@ -166,7 +166,7 @@ describe('HttpRegistryClient, polling', () => {
     const link = new HttpRegistryClient({ url: registry.url, time: systemTime });
     cleanups.push(() => link.close());
     const { signal } = new AbortController();
-    const asked = link.poll({ namespace: 'default', service: 'orders', revision: null, waitMs: 0, signal });
-    await expect(asked).rejects.toMatchObject({ code: 'PROTOCOL' });
+    const polled = link.poll({ namespace: 'default', service: 'orders', revision: null, waitMs: 0, signal });
+    await expect(polled).rejects.toMatchObject({ code: 'PROTOCOL' });
   });
 });

@@ -4,12 +4,12 @@ import type { Frame, Problem, Time } from '@rollcall/core';
 import { ManualTime } from '@rollcall/core/testing';
 import { afterEach, describe, expect, it } from 'vitest';
 import { HttpRegistryClient } from './http.js';
-import { anInstance, aReset, EPOCH, startHttpRegistry } from './registry-client.fixture.js';
+import { createInstance, resetFrame, EPOCH, startHttpRegistry } from './registry-client.fixture.js';
 import type { HttpRegistry } from './registry-client.fixture.js';
 import type { Watch, WatchRequest, WatchSink } from './registry-client.js';
 
 const proof = { id: 'orders-1', secret: 'a-secret-of-22-letters' };
-const wish: WatchRequest = { namespace: 'default', services: ['orders'], resume: [], cursor: null, line: null };
+const watchRequest: WatchRequest = { namespace: 'default', services: ['orders'], resume: [], cursor: null, line: null };
 
 const cleanups: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
@@ -30,7 +30,7 @@ function linkTo(url: string, time: Time = systemTime): HttpRegistryClient {
 
 /** A sink that records everything in a list that can be awaited. */
 class Listener implements WatchSink {
-  readonly heard: (Frame | string)[] = [];
+  readonly received: (Frame | string)[] = [];
   problem: Problem | null = null;
   readonly #waiting: { readonly until: () => boolean; readonly resolve: () => void }[] = [];
 
@@ -43,7 +43,7 @@ class Listener implements WatchSink {
   mark(cursor: { epoch: string; revision: number }): void {
     this.#note(`mark ${cursor.revision}`);
   }
-  together(deliver: () => void): void {
+  batch(deliver: () => void): void {
     deliver();
   }
   silent(): void {
@@ -55,7 +55,7 @@ class Listener implements WatchSink {
   }
 
   has(entry: string): boolean {
-    return this.heard.includes(entry);
+    return this.received.includes(entry);
   }
 
   until(condition: () => boolean): Promise<void> {
@@ -64,12 +64,15 @@ class Listener implements WatchSink {
   }
 
   #note(entry: Frame | string): void {
-    this.heard.push(entry);
+    this.received.push(entry);
     for (const { until, resolve } of this.#waiting) if (until()) resolve();
   }
 }
 
-function watchWith(link: HttpRegistryClient, request = wish): { readonly listener: Listener; readonly watch: Watch } {
+function watchWith(
+  link: HttpRegistryClient,
+  request = watchRequest,
+): { readonly listener: Listener; readonly watch: Watch } {
   const listener = new Listener();
   return { listener, watch: link.watch(request, listener) };
 }
@@ -104,18 +107,18 @@ describe('HttpRegistryClient, the change feed', () => {
   });
 
   it('delivers frames and marks in order, and ignores events that it does not know', async () => {
-    const reset = aReset([anInstance({ metadata: { team: 'Käse 🧀' } })]);
+    const reset = resetFrame([createInstance({ metadata: { team: 'Käse 🧀' } })]);
     const registry = await startRegistry((response) => {
       openFeed(response);
       response.write(`${sse(reset)}event: news\ndata: {}\n\n${mark(1)}: beat\nid: ${EPOCH}.2\n\n`);
     });
     const { listener } = watchWith(linkTo(registry.url));
     await listener.until(() => listener.has('mark 2'));
-    expect(listener.heard).toEqual(['opened', reset, 'mark 1', 'mark 2']);
+    expect(listener.received).toEqual(['opened', reset, 'mark 1', 'mark 2']);
   });
 
   it('delivers the same if every byte arrives alone', async () => {
-    const reset = aReset([anInstance({ metadata: { team: 'Käse 🧀' } })]);
+    const reset = resetFrame([createInstance({ metadata: { team: 'Käse 🧀' } })]);
     const registry = await startRegistry((response) => {
       openFeed(response);
       response.socket?.setNoDelay(true);
@@ -123,25 +126,25 @@ describe('HttpRegistryClient, the change feed', () => {
     });
     const { listener } = watchWith(linkTo(registry.url));
     await listener.until(() => listener.has('mark 1'));
-    expect(listener.heard).toEqual(['opened', reset, 'mark 1']);
+    expect(listener.received).toEqual(['opened', reset, 'mark 1']);
   });
 
   it('delivers in one batch what arrived at once', async () => {
-    const reset = aReset([anInstance()]);
+    const reset = resetFrame([createInstance()]);
     const registry = await startRegistry((response) => {
       openFeed(response);
       response.write(sse(reset).repeat(3) + mark(1));
     });
     const listener = new Listener();
-    const together = (deliver: () => void): void => {
-      const { length } = listener.heard;
+    const batch = (deliver: () => void): void => {
+      const { length } = listener.received;
       deliver();
-      sizes.push(listener.heard.length - length);
+      sizes.push(listener.received.length - length);
     };
     const sizes: number[] = [];
-    linkTo(registry.url).watch(wish, Object.assign(listener, { together }));
+    linkTo(registry.url).watch(watchRequest, Object.assign(listener, { batch }));
     await listener.until(() => listener.has('mark 1'));
-    expect(listener.heard).toEqual(['opened', reset, reset, reset, 'mark 1']);
+    expect(listener.received).toEqual(['opened', reset, reset, reset, 'mark 1']);
     expect(sizes).toEqual([4]);
   });
 
@@ -153,11 +156,11 @@ describe('HttpRegistryClient, the change feed', () => {
       response = feed;
     });
     const listener = new Listener();
-    const together = (deliver: () => void): void => {
+    const batch = (deliver: () => void): void => {
       deliver();
       time.advance(8);
     };
-    linkTo(registry.url, time).watch(wish, Object.assign(listener, { together }));
+    linkTo(registry.url, time).watch(watchRequest, Object.assign(listener, { batch }));
     await listener.until(() => listener.has('opened'));
     response?.write(mark(1));
     await listener.until(() => listener.has('mark 1'));
@@ -180,11 +183,11 @@ describe('HttpRegistryClient, the change feed', () => {
       response = feed;
     });
     const listener = new Listener();
-    const together = (deliver: () => void): void => {
+    const batch = (deliver: () => void): void => {
       deliver();
       time.advance(8);
     };
-    linkTo(registry.url, time).watch(wish, Object.assign(listener, { together }));
+    linkTo(registry.url, time).watch(watchRequest, Object.assign(listener, { batch }));
     await listener.until(() => listener.has('opened'));
     for (let revision = 1; revision <= 10; revision += 1) {
       response?.write(mark(revision));
@@ -196,14 +199,14 @@ describe('HttpRegistryClient, the change feed', () => {
   it('ends, once, when the registry dies in the middle of a frame', async () => {
     const registry = await startRegistry((response) => {
       openFeed(response);
-      response.write(`${sse(aReset([anInstance()]))}event: change\ndata: {"na`, () =>
+      response.write(`${sse(resetFrame([createInstance()]))}event: change\ndata: {"na`, () =>
         response.socket?.resetAndDestroy(),
       );
     });
     const { listener, watch } = watchWith(linkTo(registry.url));
     await listener.until(() => listener.has('closed'));
     watch.close();
-    expect(listener.heard.filter((entry) => entry === 'closed')).toHaveLength(1);
+    expect(listener.received.filter((entry) => entry === 'closed')).toHaveLength(1);
     expect(listener.problem).toBeNull();
   });
 
@@ -214,7 +217,7 @@ describe('HttpRegistryClient, the change feed', () => {
     });
     const { listener } = watchWith(linkTo(registry.url));
     await listener.until(() => listener.has('closed'));
-    expect(listener.heard).toEqual(['opened', 'mark 1', 'closed']);
+    expect(listener.received).toEqual(['opened', 'mark 1', 'closed']);
   });
 
   it('ends after 25 s without a byte, and not before', async () => {
@@ -232,18 +235,18 @@ describe('HttpRegistryClient, the change feed', () => {
     time.advance(24_999);
     expect(listener.has('silent')).toBe(false);
     time.advance(1);
-    expect(listener.heard.slice(-2)).toEqual(['silent', 'closed']);
+    expect(listener.received.slice(-2)).toEqual(['silent', 'closed']);
     expect(time.pending().background).toBe(0);
   });
 
   it('abandons a watch that is not accepted in time', async () => {
     const time = new ManualTime();
     const registry = await startRegistry(() => {});
-    const asked = new Promise((resolve) => registry.server.on('request', resolve));
+    const requested = new Promise((resolve) => registry.server.on('request', resolve));
     const { listener } = watchWith(linkTo(registry.url, time));
-    await asked;
+    await requested;
     time.advance(3_000);
-    expect(listener.heard).toEqual(['silent', 'closed']);
+    expect(listener.received).toEqual(['silent', 'closed']);
   });
 
   it('reports a refusal with its problem', async () => {
@@ -251,7 +254,7 @@ describe('HttpRegistryClient, the change feed', () => {
     const registry = await startRegistry((response) => response.writeHead(404).end(JSON.stringify(problem)));
     const { listener } = watchWith(linkTo(registry.url));
     await listener.until(() => listener.has('closed'));
-    expect(listener.heard).toEqual(['closed']);
+    expect(listener.received).toEqual(['closed']);
     expect(listener.problem).toEqual(problem);
   });
 
@@ -259,7 +262,7 @@ describe('HttpRegistryClient, the change feed', () => {
     const registry = await startRegistry((response) => response.end('<html></html>'));
     const { listener } = watchWith(linkTo(registry.url));
     await listener.until(() => listener.has('closed'));
-    expect(listener.heard).toEqual(['closed']);
+    expect(listener.received).toEqual(['closed']);
     expect(listener.problem?.detail).toContain('no event stream');
   });
 
@@ -273,7 +276,7 @@ describe('HttpRegistryClient, the change feed', () => {
     });
     const { listener } = watchWith(linkTo(registry.url));
     await listener.until(() => listener.has('closed'));
-    expect(listener.heard).toEqual(['opened', 'closed']);
+    expect(listener.received).toEqual(['opened', 'closed']);
     expect(listener.problem?.detail).toContain('breaks the protocol');
   });
 
@@ -284,7 +287,7 @@ describe('HttpRegistryClient, the change feed', () => {
     const noticed = new Promise((resolve) => registry.sockets[0]?.on('close', resolve));
     watch.close();
     watch.close();
-    expect(listener.heard).toEqual(['opened', 'closed']);
+    expect(listener.received).toEqual(['opened', 'closed']);
     await noticed;
   });
 
@@ -293,9 +296,9 @@ describe('HttpRegistryClient, the change feed', () => {
     const link = linkTo(registry.url);
     const { listener } = watchWith(link);
     await link.close();
-    expect(listener.heard).toEqual(['closed']);
+    expect(listener.received).toEqual(['closed']);
     const late = watchWith(link).listener;
-    expect(late.heard).toEqual([]);
+    expect(late.received).toEqual([]);
     await late.until(() => late.has('closed'));
   });
 
@@ -304,6 +307,6 @@ describe('HttpRegistryClient, the change feed', () => {
     await new Promise((resolve) => registry.server.close(resolve));
     const { listener } = watchWith(linkTo(registry.url));
     await listener.until(() => listener.has('closed'));
-    expect(listener.heard).toEqual(['closed']);
+    expect(listener.received).toEqual(['closed']);
   });
 });

@@ -117,7 +117,7 @@ export class HttpWatch implements Watch {
     const events = this.#parser.push(bytes);
     if (events === null) this.#end(breach('a frame is too long'));
     if (events === null || events.length === 0) return;
-    this.#parts.sink.together(() => this.#deliverAll(events));
+    this.#parts.sink.batch(() => this.#deliverAll(events));
   }
 
   #deliverAll(events: readonly SseEvent[]): void {
@@ -141,15 +141,15 @@ export class HttpWatch implements Watch {
     if (cursor !== null && !this.#isClosed) this.#parts.sink.mark(cursor);
   }
 
-  #end(problem: Problem | null, trouble: RegistryConnectError | null = null): void {
+  #end(problem: Problem | null, connectError: RegistryConnectError | null = null): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#timer.cancel();
     this.#rest?.cancel();
     this.#request.destroy();
     this.#parts.ended();
-    if (trouble === null) this.#parts.sink.closed(problem);
-    else this.#parts.sink.closed(problem, trouble);
+    if (connectError === null) this.#parts.sink.closed(problem);
+    else this.#parts.sink.closed(problem, connectError);
   }
 }
 

@@ -7,13 +7,13 @@ import { ManualTime } from '@rollcall/core/testing';
 import { afterEach, describe, expect, it } from 'vitest';
 import { connectErrorIn } from './connect-error.js';
 import { HttpRegistryClient } from './http.js';
-import { anInstance, EPOCH, startHttpRegistry } from './registry-client.fixture.js';
+import { createInstance, EPOCH, startHttpRegistry } from './registry-client.fixture.js';
 import type { HttpRegistry } from './registry-client.fixture.js';
 
 const proof = { id: 'orders-1', secret: 'a-secret-of-22-letters' };
 const registration = { id: 'orders-1', service: 'orders', endpoints: [{ protocol: 'tcp' as const, port: 3001 }] };
 const registered = {
-  instance: anInstance(),
+  instance: createInstance(),
   epoch: EPOCH,
   revision: 1,
   heartbeat: { intervalMs: 5_000, timeoutMs: 2_000, freshEvery: 1 },
@@ -202,9 +202,9 @@ describe('HttpRegistryClient, requests', () => {
   it('waits for an answer up to the timeout, and no longer', async () => {
     const time = new ManualTime();
     const registry = await startRegistry(() => {});
-    const asked = new Promise((resolve) => registry.server.on('request', resolve));
+    const requested = new Promise((resolve) => registry.server.on('request', resolve));
     const outcome = codeOf(linkTo(registry.url, time).register(registration));
-    await asked;
+    await requested;
     expect(time.nextAt()).toBe(3_000);
     const cut = new Promise((resolve) => registry.sockets[0]?.on('close', resolve));
     time.advance(3_000);

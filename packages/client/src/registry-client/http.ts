@@ -26,7 +26,7 @@ import type {
   Suspicion,
   Time,
 } from '@rollcall/core';
-import { strangerText, RegistryConnectError, troubleOf } from './connect-error.js';
+import { notRegistryText, RegistryConnectError, troubleOf } from './connect-error.js';
 import { HttpWatch } from './http-watch.js';
 import { KeptConnection } from './keep-alive.js';
 import type {
@@ -67,7 +67,7 @@ const NO_SESSIONS = { maxCachedSessions: 0 };
 /** The largest view of one service, in bytes. */
 const MAX_VIEW_BYTES = 32 * 1024 * 1024;
 
-interface Ask<Value> {
+interface ApiRequest<Value> {
   readonly method: 'GET' | 'POST' | 'DELETE';
   readonly path: string;
   readonly body?: object;
@@ -119,44 +119,44 @@ export class HttpRegistryClient implements RegistryClient {
   }
 
   register(registration: Registration): Answer<Registered> {
-    return this.#ask({ method: 'POST', path: 'register', body: registration, read: reads(registeredMessage) });
+    return this.#send({ method: 'POST', path: 'register', body: registration, read: parserOf(registeredMessage) });
   }
 
   beat(proof: Proof, beat: Beat, { fresh }: BeatOptions = { fresh: true }): Answer<BeatAnswer> {
-    const ask = { method: 'POST', path: `${instancePath(proof.id)}/heartbeat`, body: beat, proof } as const;
-    return this.#ask({ ...ask, isBackground: true, isKept: !fresh, read: reads(beatAnswerMessage) });
+    const apiRequest = { method: 'POST', path: `${instancePath(proof.id)}/heartbeat`, body: beat, proof } as const;
+    return this.#send({ ...apiRequest, isBackground: true, isKept: !fresh, read: parserOf(beatAnswerMessage) });
   }
 
-  letGo(): void {
-    this.#kept.letGo();
+  releaseConnection(): void {
+    this.#kept.releaseConnection();
   }
 
   suspect(id: string, suspicion: Suspicion): Answer<null> {
     const path = `${instancePath(id)}/suspect`;
-    return this.#ask({ method: 'POST', path, body: suspicion, isBackground: true, read: readsNothing });
+    return this.#send({ method: 'POST', path, body: suspicion, isBackground: true, read: parseNoBody });
   }
 
   drain(proof: Proof, drain: Drain): Answer<DrainAnswer> {
     const path = `${instancePath(proof.id)}/drain`;
-    return this.#ask({ method: 'POST', path, body: drain, proof, read: reads(drainAnswerMessage) });
+    return this.#send({ method: 'POST', path, body: drain, proof, read: parserOf(drainAnswerMessage) });
   }
 
   leave(proof: Proof): Answer<null> {
-    return this.#ask({ method: 'DELETE', path: instancePath(proof.id), proof, read: readsNothing });
+    return this.#send({ method: 'DELETE', path: instancePath(proof.id), proof, read: parseNoBody });
   }
 
   poll({ namespace, service, revision, waitMs, signal }: PollRequest): Answer<ServiceViewAnswer> {
     const wait = revision === null ? {} : { revision: String(revision), waitMs: String(waitMs) };
     const path = `services/${service}?${new URLSearchParams({ namespace, ...wait }).toString()}`;
     const limits = { waitMs: revision === null ? 0 : waitMs, maxBytes: MAX_VIEW_BYTES, signal };
-    return this.#ask({ method: 'GET', path, isBackground: true, ...limits, read: reads(serviceViewMessage) });
+    return this.#send({ method: 'GET', path, isBackground: true, ...limits, read: parserOf(serviceViewMessage) });
   }
 
-  watch(wish: WatchRequest, sink: WatchSink): Watch {
-    const { cursor, line } = wish;
+  watch(watchRequest: WatchRequest, sink: WatchSink): Watch {
+    const { cursor, line } = watchRequest;
     const resume = cursor === null ? {} : { 'last-event-id': formatCursor(cursor) };
     const headers = { accept: 'text/event-stream', ...resume, ...this.#bearer(line) };
-    const request = this.#request('GET', watchPath(wish), headers);
+    const request = this.#request('GET', watchPath(watchRequest), headers);
     request.on('socket', (socket) => socket.unref());
     const watch = new HttpWatch(request, {
       time: this.#time,
@@ -176,35 +176,43 @@ export class HttpRegistryClient implements RegistryClient {
   close(): Promise<void> {
     this.#isClosed = true;
     for (const end of this.#open) end();
-    this.#kept.letGo();
+    this.#kept.releaseConnection();
     return Promise.resolve();
   }
 
-  async #ask<Value>(ask: Ask<Value>): Answer<Value> {
-    const answer = await this.#exchange(ask);
+  async #send<Value>(apiRequest: ApiRequest<Value>): Answer<Value> {
+    const answer = await this.#exchange(apiRequest);
     const { status, text } = answer;
     const body = jsonOf(text);
     if (status < 200 || status > 299) return { ok: false, problem: problemFrom(status, body, answer) };
-    const read = ask.read(body);
+    const read = apiRequest.read(body);
     if (read.ok) return { ok: true, value: read.value };
     throw new RollcallError(
       'PROTOCOL',
-      `${this.name} answered ${ask.path} with something else than a registry does: ${answerText(answer)}. Is it one?`,
-      { cause: new RegistryConnectError(strangerText(answer)) },
+      `${this.name} answered ${apiRequest.path} with something else than a registry does: ${answerText(answer)}. Is it one?`,
+      { cause: new RegistryConnectError(notRegistryText(answer)) },
     );
   }
 
-  #exchange(ask: Ask<unknown>, leftMs = this.#timeoutMs + (ask.waitMs ?? 0)): Promise<StrangeAnswer> {
-    if (this.#isClosed || ask.signal?.aborted === true) return Promise.reject(this.#closedError());
+  #exchange(
+    apiRequest: ApiRequest<unknown>,
+    leftMs = this.#timeoutMs + (apiRequest.waitMs ?? 0),
+  ): Promise<StrangeAnswer> {
+    if (this.#isClosed || apiRequest.signal?.aborted === true) return Promise.reject(this.#closedError());
     return new Promise((resolve, reject) => {
-      const request = this.#request(ask.method, ask.path, this.#bearer(ask.proof ?? null), ask.isKept);
+      const request = this.#request(
+        apiRequest.method,
+        apiRequest.path,
+        this.#bearer(apiRequest.proof ?? null),
+        apiRequest.isKept,
+      );
       const until = this.#time.now() + leftMs;
       let isOver = false;
       const end = (): void => {
         isOver = true;
         timer.cancel();
         this.#open.delete(abort);
-        ask.signal?.removeEventListener('abort', abort);
+        apiRequest.signal?.removeEventListener('abort', abort);
       };
       const fail = (error: RollcallError): void => {
         end();
@@ -216,23 +224,23 @@ export class HttpRegistryClient implements RegistryClient {
         if (isOver || !request.reusedSocket) return fail(this.#broken(error));
         end();
         request.destroy();
-        resolve(this.#exchange({ ...ask, isKept: false }, Math.max(0, until - this.#time.now())));
+        resolve(this.#exchange({ ...apiRequest, isKept: false }, Math.max(0, until - this.#time.now())));
       };
       const late = (): void => fail(this.#unreachable(`no answer within ${Math.round(leftMs)} ms`));
       const timer = this.#time.setTimer(leftMs, late, { background: true });
       this.#open.add(abort);
-      ask.signal?.addEventListener('abort', abort);
-      if (ask.isBackground === true) request.on('socket', (socket) => socket.unref());
+      apiRequest.signal?.addEventListener('abort', abort);
+      if (apiRequest.isBackground === true) request.on('socket', (socket) => socket.unref());
       request.on('error', broke);
       request.on('response', (response) => {
         this.#reached();
-        collect(response, ask.maxBytes ?? MAX_ANSWER_BYTES, (text) => {
+        collect(response, apiRequest.maxBytes ?? MAX_ANSWER_BYTES, (text) => {
           if (text === null) return broke(new Error('the answer was cut off or too long'));
           end();
           resolve({ status: response.statusCode ?? 0, type: response.headers['content-type'] ?? '', text });
         });
       });
-      request.end(ask.body === undefined ? undefined : JSON.stringify(ask.body));
+      request.end(apiRequest.body === undefined ? undefined : JSON.stringify(apiRequest.body));
     });
   }
 
@@ -252,7 +260,7 @@ export class HttpRegistryClient implements RegistryClient {
   /** Drops the kept connection if the certificates have changed. */
   #secure(): SecureRequestOptions | null {
     const secured = this.#tls?.options ?? null;
-    if (this.#secured !== null && this.#secured !== secured) this.#kept.letGo();
+    if (this.#secured !== null && this.#secured !== secured) this.#kept.releaseConnection();
     this.#secured = secured;
     return secured;
   }
@@ -267,8 +275,8 @@ export class HttpRegistryClient implements RegistryClient {
   }
 
   #broken(error: Error): RollcallError {
-    const trouble = this.#troubleOf(error);
-    return this.#unreachable(messageOf(trouble ?? error), trouble ?? error);
+    const connectError = this.#troubleOf(error);
+    return this.#unreachable(messageOf(connectError ?? error), connectError ?? error);
   }
 
   /**
@@ -290,12 +298,12 @@ export class HttpRegistryClient implements RegistryClient {
   }
 }
 
-function reads<Value>(message: Message<Value>): (body: unknown) => Result<Value, unknown> {
+function parserOf<Value>(message: Message<Value>): (body: unknown) => Result<Value, unknown> {
   return (body) => message.parse(body);
 }
 
 /** For answers without a body. */
-function readsNothing(): Result<null, unknown> {
+function parseNoBody(): Result<null, unknown> {
   return { ok: true, value: null };
 }
 

@@ -26,19 +26,22 @@ const cutOff = (response: ServerResponse): void => {
 };
 
 /** Answers nothing, and reports when a request arrives. */
-function hold(): { readonly deed: (response: ServerResponse) => void; readonly asked: Promise<ServerResponse> } {
+function holdRequest(): {
+  readonly handle: (response: ServerResponse) => void;
+  readonly requested: Promise<ServerResponse>;
+} {
   const events = new EventEmitter();
-  const asked = once(events, 'asked').then(([response]) => response as ServerResponse);
-  return { deed: (response) => void events.emit('asked', response), asked };
+  const requested = once(events, 'asked').then(([response]) => response as ServerResponse);
+  return { handle: (response) => void events.emit('asked', response), requested };
 }
 
 /** A registry that handles the first requests by these functions, in order, and answers all later ones. */
-async function setUp(deeds: readonly ((response: ServerResponse) => void)[] = [], time: Time = systemTime) {
-  let asked = 0;
+async function setUp(handlers: readonly ((response: ServerResponse) => void)[] = [], time: Time = systemTime) {
+  let requestCount = 0;
   const registry = await startHttpRegistry((response) => {
-    const deed = deeds[asked] ?? answer;
-    asked += 1;
-    deed(response);
+    const handle = handlers[requestCount] ?? answer;
+    requestCount += 1;
+    handle(response);
   });
   const link = new HttpRegistryClient({ url: registry.url, time });
   cleanups.push(
@@ -98,8 +101,8 @@ describe('beats that need not be fresh', () => {
   it.each([
     ['breaks', breakOff],
     ['breaks in the middle of the answer', cutOff],
-  ])('are sent once more, and fresh, if the kept connection %s', async (_, deed) => {
-    const { registry, beat } = await setUp([answer, deed]);
+  ])('are sent once more, and fresh, if the kept connection %s', async (_, handle) => {
+    const { registry, beat } = await setUp([answer, handle]);
     await beat();
     await expect(beat()).resolves.toEqual(HEALTHY);
     expect(seqs(registry)).toEqual([1, 2, 2]);
@@ -122,14 +125,14 @@ describe('beats that need not be fresh', () => {
 
   it('have one time limit for all attempts', async () => {
     const time = new ManualTime();
-    const [kept, fresh] = [hold(), hold()];
-    const { registry, beat } = await setUp([answer, kept.deed, fresh.deed], time);
+    const [kept, fresh] = [holdRequest(), holdRequest()];
+    const { registry, beat } = await setUp([answer, kept.handle, fresh.handle], time);
     await beat();
     const outcome = codeOf(beat());
-    const { socket } = await kept.asked;
+    const { socket } = await kept.requested;
     time.advance(2_000);
     socket?.destroy();
-    await fresh.asked;
+    await fresh.requested;
     expect(time.nextAt()).toBe(3_000);
     time.advance(1_000);
     await expect(outcome).resolves.toBe('REGISTRY_UNREACHABLE');
@@ -138,11 +141,11 @@ describe('beats that need not be fresh', () => {
 
   it('are not sent again if no answer comes, and the connection is dropped', async () => {
     const time = new ManualTime();
-    const { deed, asked } = hold();
-    const { registry, beat } = await setUp([answer, deed], time);
+    const { handle, requested } = holdRequest();
+    const { registry, beat } = await setUp([answer, handle], time);
     await beat();
     const outcome = codeOf(beat());
-    await asked;
+    await requested;
     const closed = endOf(registry, 0);
     time.advance(3_000);
     await expect(outcome).resolves.toBe('REGISTRY_UNREACHABLE');
@@ -156,8 +159,8 @@ describe('beats that need not be fresh', () => {
     const { registry, link, beat } = await setUp();
     await beat();
     const ended = endOf(registry, 0);
-    link.letGo();
-    link.letGo();
+    link.releaseConnection();
+    link.releaseConnection();
     await expect(ended).resolves.toBe('peer');
     await expect(beat()).resolves.toEqual(HEALTHY);
     expect(registry.sockets).toHaveLength(2);
@@ -168,7 +171,7 @@ describe('beats that need not be fresh', () => {
     const answered = beat();
     await once(registry.server, 'connection');
     const ended = endOf(registry, 0);
-    link.letGo();
+    link.releaseConnection();
     await expect(answered).resolves.toEqual(HEALTHY);
     await expect(ended).resolves.toBe('peer');
   });

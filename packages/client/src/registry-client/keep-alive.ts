@@ -29,7 +29,7 @@ export class KeptConnection<Agents extends Agent> {
   }
 
   /** Closes the connection: at once if it is idle, else after its answer. The next request opens another. */
-  letGo(): void {
+  releaseConnection(): void {
     const { freeSockets } = this.#agent;
     this.#agent.maxFreeSockets = 0;
     this.#agent = this.#open({ keepAlive: true, maxSockets: 1 });

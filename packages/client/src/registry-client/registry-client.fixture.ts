@@ -32,7 +32,7 @@ import type {
 export const EPOCH = '0192f3a0-0000-7000-8000-000000000001';
 
 /** An instance as the registry would publish it. */
-export function anInstance(fields: Partial<Instance> = {}): Instance {
+export function createInstance(fields: Partial<Instance> = {}): Instance {
   const service = fields.service ?? 'orders';
   return {
     id: `${service}-1`,
@@ -56,21 +56,21 @@ export function anInstance(fields: Partial<Instance> = {}): Instance {
 }
 
 /** The whole view of one service, as the answer to a poll. */
-export function aView(instances: readonly Instance[], more: Partial<ServiceViewAnswer> = {}): ServiceViewAnswer {
-  const { service, namespace } = instances[0] ?? anInstance();
-  return { namespace, service, epoch: EPOCH, revision: 1, settled: false, instances, removed: [], ...more };
+export function createView(instances: readonly Instance[], fields: Partial<ServiceViewAnswer> = {}): ServiceViewAnswer {
+  const { service, namespace } = instances[0] ?? createInstance();
+  return { namespace, service, epoch: EPOCH, revision: 1, settled: false, instances, removed: [], ...fields };
 }
 
 /** A whole view of one service in one frame. */
-export function aReset(instances: readonly Instance[], revision = 1, epoch = EPOCH): Frame {
-  const { service, namespace } = instances[0] ?? anInstance();
+export function resetFrame(instances: readonly Instance[], revision = 1, epoch = EPOCH): Frame {
+  const { service, namespace } = instances[0] ?? createInstance();
   return {
     event: 'reset',
     data: { namespace, service, epoch, revision, part: 0, complete: true, instances, removed: [] },
   };
 }
 
-export function aProblem(code: ProblemCode): Problem {
+export function problemOf(code: ProblemCode): Problem {
   return { code, detail: `It is ${code}.`, fix: 'Do something.' };
 }
 
@@ -93,7 +93,7 @@ export class FakeLink implements RegistryClient {
   intervalMs = 5_000;
   freshEvery = 1;
   /** How often the shared connection of beats was released. */
-  partings = 0;
+  releases = 0;
   onRegister: (registration: Registration) => Reply<null> = () => ({ ok: true, value: null });
   onBeat: (beat: Beat) => Reply<BeatAnswer> = () => ({ ok: true, value: { state: 'HEALTHY', revision: 2 } });
   onDrain: () => Reply<DrainAnswer> = () => ({ ok: true, value: { watchers: 2 } });
@@ -110,7 +110,7 @@ export class FakeLink implements RegistryClient {
     if (!taken.ok) return taken;
     const { id, service } = registration;
     const heartbeat = { intervalMs: this.intervalMs, timeoutMs: 2_000, freshEvery: this.freshEvery };
-    const instance = anInstance({ id, service, state: 'REGISTERING' });
+    const instance = createInstance({ id, service, state: 'REGISTERING' });
     return { ok: true, value: { instance, epoch: EPOCH, revision: 1, heartbeat, registries: [this.name] } };
   }
 
@@ -120,8 +120,8 @@ export class FakeLink implements RegistryClient {
     return answered(this.onBeat(beat));
   }
 
-  letGo(): void {
-    this.partings += 1;
+  releaseConnection(): void {
+    this.releases += 1;
   }
 
   async suspect(id: string, suspicion: Suspicion): Answer<null> {
@@ -247,24 +247,24 @@ function answered<Value>(reply: Reply<Value>): Result<Value, Problem> {
 
 /** The side of a line that the registration holds. */
 export class FakeLine implements Line {
-  readonly heard: string[] = [];
-  wish: Proof | null = null;
+  readonly events: string[] = [];
+  currentProof: Proof | null = null;
 
   proof(): Proof | null {
-    return this.wish;
+    return this.currentProof;
   }
   opened(): void {
-    this.heard.push('opened');
+    this.events.push('opened');
   }
   ended(): void {
-    this.heard.push('ended');
+    this.events.push('ended');
   }
   refused(problem: Problem): void {
-    this.heard.push(`refused ${problem.code}`);
-    this.wish = null;
+    this.events.push(`refused ${problem.code}`);
+    this.currentProof = null;
   }
   gone(): void {
-    this.heard.push('gone');
+    this.events.push('gone');
   }
 }
 

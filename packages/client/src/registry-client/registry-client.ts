@@ -27,7 +27,7 @@ export interface RegistryClient {
   register(registration: Registration): Answer<Registered>;
   beat(proof: Proof, beat: Beat, options?: BeatOptions): Answer<BeatAnswer>;
   /** Closes the connection that beats share, if there is one, after its last answer. */
-  letGo(): void;
+  releaseConnection(): void;
   suspect(id: string, suspicion: Suspicion): Answer<null>;
   drain(proof: Proof, drain: Drain): Answer<DrainAnswer>;
   leave(proof: Proof): Answer<null>;
@@ -89,14 +89,14 @@ export interface WatchSink {
    */
   mark(cursor: Cursor): void;
   /** Calls `deliver`, which delivers everything that arrived at once. */
-  together(deliver: () => void): void;
+  batch(deliver: () => void): void;
   /** Nothing arrived for too long, neither an answer nor a beat; `closed` follows. */
   silent?(): void;
   /**
    * `problem`: the registry refused or violated the protocol; null if the connection broke or we closed it. `trouble`:
    * why it broke, if the user can fix that.
    */
-  closed(problem: Problem | null, trouble?: Error): void;
+  closed(problem: Problem | null, connectError?: Error): void;
 }
 
 export interface Watch {

@@ -54,17 +54,17 @@ async function askAll(link: HttpRegistryClient): Promise<void> {
     waitMs: 0,
     signal: new AbortController().signal,
   });
-  const wish = { namespace: 'default', services: ['users'], resume: [], cursor: null };
+  const watchRequest = { namespace: 'default', services: ['users'], resume: [], cursor: null };
   for (const line of [null, proof]) {
     await new Promise<void>((resolve) => {
       const sink: WatchSink = {
         opened() {},
         frame(_frame: Frame) {},
         mark() {},
-        together: (deliver) => deliver(),
+        batch: (deliver) => deliver(),
         closed: () => resolve(),
       };
-      link.watch({ ...wish, line }, sink);
+      link.watch({ ...watchRequest, line }, sink);
     });
   }
 }

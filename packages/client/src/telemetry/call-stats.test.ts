@@ -7,14 +7,14 @@ import type { WorldSetting } from '../call/calls.fixture.js';
 import type { Plan } from '../transport/scripted.fixture.js';
 import { CallCounter } from './call-stats.js';
 
-function aWorld(setting: Partial<WorldSetting> = {}): CallWorld {
+function createWorld(setting: Partial<WorldSetting> = {}): CallWorld {
   const parts = { random: seededRandom(3), meter: memoryMeter(), log: recordingLog() };
   return new CallWorld({ ...parts, time: new ManualTime({ nowMs: 100_000 }), ...setting });
 }
 
 describe('edges', () => {
   it('report the last whole window: calls, failures and retries of each service', async () => {
-    const world = aWorld({ instances: fleet('HEALTHY', 'HEALTHY') });
+    const world = createWorld({ instances: fleet('HEALTHY', 'HEALTHY') });
     let n = 0;
     world.tcp.script = (id) => ((n += 1) === 3 ? { afterMs: 1, failure: 'closed' } : { afterMs: 1, values: [id] });
     for (let i = 0; i < 10; i += 1) await world.ask({ idempotent: true }, 100);
@@ -46,7 +46,7 @@ describe('edges', () => {
   });
 
   it('do not count a hedge as a retry: it means one slow answer, not a failure', async () => {
-    const world = aWorld({ instances: fleet('HEALTHY', 'HEALTHY'), options: { hedgeRatio: 1 } });
+    const world = createWorld({ instances: fleet('HEALTHY', 'HEALTHY'), options: { hedgeRatio: 1 } });
     await world.warmUp();
     await world.time.advanceBy(2 * EDGE_WINDOW_MS);
     const plans: Plan[] = ['never', { afterMs: 1, values: ['second'] }];
@@ -57,7 +57,7 @@ describe('edges', () => {
   });
 
   it('do not count the handler’s own word or the caller’s wish as failures', async () => {
-    const world = aWorld({ instances: fleet('HEALTHY') });
+    const world = createWorld({ instances: fleet('HEALTHY') });
     world.play({ a: { afterMs: 1, failure: 'remote' } });
     await world.ask(undefined, 5);
     await world.ask({ signal: AbortSignal.abort() }, 5);
@@ -68,7 +68,7 @@ describe('edges', () => {
   });
 
   it('tell how long calls take, and how many are under way, though none has ended', async () => {
-    const world = aWorld();
+    const world = createWorld();
     await world.warmUp(100);
     world.play({ a: 'never', b: 'never', c: 'never' });
     world.calls.call('orders', 'find', 1, { deadlineMs: 60_000 }).catch(() => {});
@@ -87,7 +87,7 @@ describe('the targets of an edge', () => {
   it('report a circuit that opens, the worst first, before any window is over and after all calls', async () => {
     // as a process that has just started
     const time = new ManualTime();
-    const two = aWorld({ time, instances: fleet('HEALTHY', 'HEALTHY'), options: { balancer: 'round-robin' } });
+    const two = createWorld({ time, instances: fleet('HEALTHY', 'HEALTHY'), options: { balancer: 'round-robin' } });
     const world = two.play({ a: { afterMs: 1, failure: 'refused' } });
     await world.time.advanceBy(EDGE_WINDOW_MS - 1_000);
     while (!world.calls.isEjected('a')) await world.ask({ idempotent: true }, 10);
@@ -107,7 +107,7 @@ describe('the targets of an edge', () => {
   });
 
   it('tell how long calls to each take', async () => {
-    const world = aWorld({ instances: fleet('HEALTHY') });
+    const world = createWorld({ instances: fleet('HEALTHY') });
     await world.warmUp(30);
     await world.time.advanceBy(EDGE_WINDOW_MS);
     const [edge] = world.calls.edges();

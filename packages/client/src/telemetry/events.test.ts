@@ -9,18 +9,18 @@ import type { CallerEvent } from './events.js';
 class World extends CallWorld {
   readonly meter;
   readonly log;
-  readonly heard: CallerEvent[] = [];
+  readonly received: CallerEvent[] = [];
 
   constructor(setting: Partial<WorldSetting> = {}) {
     const [meter, log] = [memoryMeter(), recordingLog()];
     super({ time: new ManualTime({ nowMs: 100_000, wallMs: 5_000 }), random: seededRandom(3), meter, log, ...setting });
     this.meter = meter;
     this.log = log;
-    this.calls.onEvent((event) => this.heard.push(event));
+    this.calls.onEvent((event) => this.received.push(event));
   }
 
   get kinds(): readonly string[] {
-    return this.heard.map(({ kind }) => kind);
+    return this.received.map(({ kind }) => kind);
   }
 }
 
@@ -31,11 +31,11 @@ describe('events', () => {
     const world = new World({ instances: fleet('HEALTHY') }).play({ a: REFUSED });
     while (!world.calls.isEjected('a')) await world.ask(undefined, 300);
     expect(world.kinds).toEqual(['ejected', 'opened']);
-    expect(world.heard).toMatchObject([
+    expect(world.received).toMatchObject([
       { service: 'orders', instance: 'a', protocol: 'tcp', cause: 'absent', failure: 'refused' },
       { service: 'orders', instance: null, protocol: 'tcp', cause: 'experience' },
     ]);
-    expect(world.heard[0]?.at).toBeGreaterThan(5_000);
+    expect(world.received[0]?.at).toBeGreaterThan(5_000);
     expect(world.calls.explain('orders').protocols[0]?.state).toBe('OPEN');
 
     world.play({});
@@ -50,7 +50,7 @@ describe('events', () => {
     await world.ask(undefined, 5);
     world.view.become(fleet('CRITICAL', 'CRITICAL'));
     await world.time.advanceBy(0);
-    expect(world.heard).toMatchObject([{ kind: 'opened', cause: 'registry' }]);
+    expect(world.received).toMatchObject([{ kind: 'opened', cause: 'registry' }]);
     world.view.become(fleet('HEALTHY', 'CRITICAL'));
     await world.time.advanceBy(0);
     expect(world.kinds).toEqual(['opened', 'closed']);
@@ -61,7 +61,7 @@ describe('events', () => {
     await world.ask(undefined, 5);
     world.view.become(fleet('HEALTHY'));
     await world.ask(undefined, 5);
-    expect(world.heard).toEqual([]);
+    expect(world.received).toEqual([]);
   });
 
   it('are emitted at most once a second, with their count', async () => {
@@ -69,9 +69,9 @@ describe('events', () => {
     world.play({ a: 'never', b: 'never', c: 'never' });
     world.calls.call('orders', 'find', 1).catch(() => {});
     for (let i = 0; i < 50; i += 1) await world.ask(undefined, 50);
-    const sheds = world.heard.flatMap((event) => (event.kind === 'shed' ? [event.count] : []));
+    const sheds = world.received.flatMap((event) => (event.kind === 'shed' ? [event.count] : []));
     expect(sheds).toEqual([1, 20, 20]);
-    expect(world.heard[0]).toMatchObject({ kind: 'shed', cause: 'bulkhead', instance: null });
+    expect(world.received[0]).toMatchObject({ kind: 'shed', cause: 'bulkhead', instance: null });
     expect(world.meter.count('rollcall_call_sheds_total', { service: 'orders', cause: 'bulkhead' })).toBe(50);
   });
 
@@ -81,19 +81,21 @@ describe('events', () => {
     const plans: Plan[] = ['never', { afterMs: 1, values: ['second'] }];
     world.tcp.script = () => plans.shift() ?? { afterMs: 1, values: ['later'] };
     await world.ask({ idempotent: true, hedge: { afterMs: 20 } });
-    expect(world.heard).toMatchObject([{ kind: 'hedged', instance: world.asked.at(-1), cause: 'slow', count: 1 }]);
+    expect(world.received).toMatchObject([
+      { kind: 'hedged', instance: world.calledHosts.at(-1), cause: 'slow', count: 1 },
+    ]);
 
-    const poor = new World({ options: { retryRatio: 0, retriesPerSecond: 0 } });
-    poor.play({
+    const withoutBudget = new World({ options: { retryRatio: 0, retriesPerSecond: 0 } });
+    withoutBudget.play({
       a: { afterMs: 1, failure: 'closed' },
       b: { afterMs: 1, failure: 'closed' },
       c: { afterMs: 1, failure: 'closed' },
     });
-    await poor.ask({ idempotent: true });
-    expect(poor.heard).toMatchObject([
-      { kind: 'budget-exhausted', instance: poor.asked[0], cause: 'closed', count: 1 },
+    await withoutBudget.ask({ idempotent: true });
+    expect(withoutBudget.received).toMatchObject([
+      { kind: 'budget-exhausted', instance: withoutBudget.calledHosts[0], cause: 'closed', count: 1 },
     ]);
-    expect(poor.meter.count('rollcall_call_budget_exhausted_total', { service: 'orders' })).toBe(1);
+    expect(withoutBudget.meter.count('rollcall_call_budget_exhausted_total', { service: 'orders' })).toBe(1);
   });
 
   it('never throw into a call', async () => {
@@ -109,15 +111,15 @@ describe('events', () => {
 
   it('end with the listening, and with the client', async () => {
     const world = new World({ instances: fleet('HEALTHY') }).play({ a: REFUSED });
-    const heard: CallerEvent[] = [];
-    world.calls.onEvent((event) => heard.push(event))();
+    const received: CallerEvent[] = [];
+    world.calls.onEvent((event) => received.push(event))();
     while (!world.calls.isEjected('a')) await world.ask(undefined, 300);
-    expect(heard).toEqual([]);
+    expect(received).toEqual([]);
     world.view.become([]);
     await world.calls.close();
-    const before = world.heard.length;
+    const before = world.received.length;
     await world.time.advanceBy(10);
-    expect(world.heard.length).toBe(before);
+    expect(world.received.length).toBe(before);
   });
 });
 
@@ -125,10 +127,10 @@ describe('a flood of events', () => {
   it('is bounded: events beyond the bound are counted and not delivered', async () => {
     const [time, log] = [new ManualTime(), recordingLog()];
     const events = new CallerEvents(time, log);
-    const heard: CallerEvent[] = [];
-    events.listen((event) => heard.push(event));
+    const received: CallerEvent[] = [];
+    events.listen((event) => received.push(event));
     for (let i = 0; i < 300; i += 1) {
-      events.tell({
+      events.emit({
         kind: 'readmitted',
         service: 'orders',
         at: 0,
@@ -138,7 +140,7 @@ describe('a flood of events', () => {
       });
     }
     await time.advanceBy(0);
-    expect(heard).toHaveLength(256);
+    expect(received).toHaveLength(256);
     expect(log.texts('warn')[0]).toContain('44 events');
   });
 });

@@ -86,13 +86,13 @@ export type CallerListener = (event: CallerEvent) => void;
 
 /** Events of one turn that are kept at most; more are counted and not delivered. */
 const MAX_PENDING_EVENTS = 256;
-const OFTEN_MS = 1_000;
+const THROTTLE_MS = 1_000;
 /** Kinds × services that are slowed down separately. */
 const MAX_THROTTLES = 1_024;
 
 interface Pace {
-  toldAt: number;
-  untold: number;
+  emittedAt: number;
+  count: number;
 }
 
 /**
@@ -113,11 +113,11 @@ export class CallerEvents {
   constructor(time: Time, log: Log) {
     this.#time = time;
     this.#log = log;
-    this.#deliver = AsyncResource.bind(() => this.#tellAll());
+    this.#deliver = AsyncResource.bind(() => this.#deliverAll());
   }
 
   /** True if there is a listener; otherwise no event needs to be created. */
-  get isHeard(): boolean {
+  get hasListeners(): boolean {
     return this.#listeners.size > 0;
   }
 
@@ -128,8 +128,8 @@ export class CallerEvents {
   }
 
   /** Tells the listeners soon. */
-  tell(event: CallerEvent): void {
-    if (!this.isHeard) return;
+  emit(event: CallerEvent): void {
+    if (!this.hasListeners) return;
     if (this.#waiting.length >= MAX_PENDING_EVENTS) {
       this.#lost += 1;
       return;
@@ -140,15 +140,15 @@ export class CallerEvents {
 
   /** For what happens often: how many to tell now, this one included; 0: it is too soon after the last. */
   pace(service: string, kind: CallerEvent['kind'], cause: string): number {
-    if (!this.isHeard) return 0;
+    if (!this.hasListeners) return 0;
     const now = this.#time.now();
     const pace = this.#paceOf(`${kind} ${cause} ${service}`);
-    pace.untold += 1;
-    if (now < pace.toldAt + OFTEN_MS) return 0;
-    const { untold } = pace;
-    pace.toldAt = now;
-    pace.untold = 0;
-    return untold;
+    pace.count += 1;
+    if (now < pace.emittedAt + THROTTLE_MS) return 0;
+    const { count } = pace;
+    pace.emittedAt = now;
+    pace.count = 0;
+    return count;
   }
 
   /** Removes all listeners. */
@@ -162,21 +162,21 @@ export class CallerEvents {
     const known = this.#paces.get(key);
     if (known !== undefined) return known;
     if (this.#paces.size >= MAX_THROTTLES) this.#paces.clear();
-    const pace: Pace = { toldAt: -Infinity, untold: 0 };
+    const pace: Pace = { emittedAt: -Infinity, count: 0 };
     this.#paces.set(key, pace);
     return pace;
   }
 
-  #tellAll(): void {
+  #deliverAll(): void {
     const events = this.#waiting;
     const lost = this.#lost;
     this.#waiting = [];
     this.#lost = 0;
-    for (const event of events) for (const listener of this.#listeners) this.#tellOne(listener, event);
+    for (const event of events) for (const listener of this.#listeners) this.#deliverTo(listener, event);
     if (lost > 0) this.#log.warn(`${lost} events about calls exceeded ${MAX_PENDING_EVENTS} at once and were dropped.`);
   }
 
-  #tellOne(listener: CallerListener, event: CallerEvent): void {
+  #deliverTo(listener: CallerListener, event: CallerEvent): void {
     try {
       listener(event);
     } catch (error) {

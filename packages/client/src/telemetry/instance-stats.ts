@@ -29,11 +29,11 @@ export function targetsOf(lanes: readonly Nodes[], now: number, max: number): re
 }
 
 /** Those that stand worst first: by circuit, then by failures, then by calls. */
-export function byBadness(one: Standing, other: Standing): number {
+export function byBadness(one: TargetStats, other: TargetStats): number {
   return RANKS[other.circuit] - RANKS[one.circuit] || other.failures - one.failures || other.calls - one.calls;
 }
 
-type Standing = Pick<EdgeTarget, 'circuit' | 'failures' | 'calls'>;
+type TargetStats = Pick<EdgeTarget, 'circuit' | 'failures' | 'calls'>;
 
 /** One instance, over all protocols. */
 interface Found {

@@ -89,17 +89,18 @@ export class ServiceEvents implements LaneEvents {
 
   ejected(protocol: Protocol, instance: InstanceId, cause: EjectionCause, failure: FailureKind): void {
     this.#instruments.ejections.add(1, this.#label, cause);
-    if (this.#events.isHeard)
-      this.#events.tell({ kind: 'ejected', ...this.#told(), protocol, instance, cause, failure });
+    if (this.#events.hasListeners)
+      this.#events.emit({ kind: 'ejected', ...this.#lastReported(), protocol, instance, cause, failure });
   }
 
   readmitted(protocol: Protocol, instance: InstanceId, cause: EjectionCause): void {
-    if (this.#events.isHeard) this.#events.tell({ kind: 'readmitted', ...this.#told(), protocol, instance, cause });
+    if (this.#events.hasListeners)
+      this.#events.emit({ kind: 'readmitted', ...this.#lastReported(), protocol, instance, cause });
   }
 
   became(protocol: Protocol, state: ServiceState, cause: StateEvent['cause']): void {
-    if (!this.#events.isHeard) return;
-    this.#events.tell({ kind: STATE_KINDS[state], ...this.#told(), protocol, instance: null, cause });
+    if (!this.#events.hasListeners) return;
+    this.#events.emit({ kind: STATE_KINDS[state], ...this.#lastReported(), protocol, instance: null, cause });
   }
 
   failed(failure: FailureKind): void {
@@ -109,7 +110,7 @@ export class ServiceEvents implements LaneEvents {
   shed(cause: ShedCause, instance: InstanceId | null): void {
     this.#instruments.sheds.add(1, this.#label, cause);
     const count = this.#events.pace(this.#service, 'shed', cause);
-    if (count > 0) this.#events.tell({ kind: 'shed', ...this.#told(), instance, cause, count });
+    if (count > 0) this.#events.emit({ kind: 'shed', ...this.#lastReported(), instance, cause, count });
   }
 
   waited(reason: NoneReason): void {
@@ -120,7 +121,7 @@ export class ServiceEvents implements LaneEvents {
   hedged(instance: InstanceId): void {
     this.#instruments.hedges.add(1, this.#label);
     const count = this.#events.pace(this.#service, 'hedged', 'slow');
-    if (count > 0) this.#events.tell({ kind: 'hedged', ...this.#told(), instance, cause: 'slow', count });
+    if (count > 0) this.#events.emit({ kind: 'hedged', ...this.#lastReported(), instance, cause: 'slow', count });
   }
 
   retried(): void {
@@ -130,7 +131,8 @@ export class ServiceEvents implements LaneEvents {
   exhausted(instance: InstanceId, failure: FailureKind): void {
     this.#instruments.exhaustions.add(1, this.#label);
     const count = this.#events.pace(this.#service, 'budget-exhausted', '');
-    if (count > 0) this.#events.tell({ kind: 'budget-exhausted', ...this.#told(), instance, cause: failure, count });
+    if (count > 0)
+      this.#events.emit({ kind: 'budget-exhausted', ...this.#lastReported(), instance, cause: failure, count });
   }
 
   fellBack(): void {
@@ -152,7 +154,7 @@ export class ServiceEvents implements LaneEvents {
     return this.#isNamed || status === 'waiting' ? this.#service : UNKNOWN_LABEL;
   }
 
-  #told(): { readonly service: string; readonly at: number } {
+  #lastReported(): { readonly service: string; readonly at: number } {
     return { service: this.#service, at: this.#time.wall() };
   }
 }

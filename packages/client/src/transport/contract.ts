@@ -22,7 +22,7 @@ export function transportContract<Request>(name: string, harness: TransportHarne
   describe(`the ${name} transport`, () => {
     const bench = new Bench(harness);
     itAnswers(bench);
-    itFailsInWords(bench);
+    itReportsFailuresAsText(bench);
     itChecksIdentity(bench);
     itCancels(bench);
     itEnds(bench);
@@ -58,7 +58,7 @@ class Bench<Request> {
 }
 
 function itAnswers<Request>(bench: Bench<Request>): void {
-  it('brings answers, on one connection that was asked once who it is', async () => {
+  it('brings answers, on one connection that was requested once who it is', async () => {
     const service = await bench.toy();
     const channel = (await bench.transport()).channel(targetOf(service));
     for (let n = 0; n < 3; n += 1) {
@@ -96,7 +96,7 @@ function itAnswers<Request>(bench: Bench<Request>): void {
   });
 }
 
-function itFailsInWords<Request>(bench: Bench<Request>): void {
+function itReportsFailuresAsText<Request>(bench: Bench<Request>): void {
   it('fails as refused if the port is closed', async () => {
     const target = targetOf({ port: await deadPort(), protocol: (await bench.toy()).protocol });
     const { failure } = await bench.ask((await bench.transport()).channel(target), 1);
@@ -107,11 +107,11 @@ function itFailsInWords<Request>(bench: Bench<Request>): void {
     const time = new ManualTime();
     const service = await bench.toy();
     service.id = null;
-    const asked = service.heard();
+    const requested = service.nextRequest();
     const channel = (await bench.transport(time)).channel(targetOf(service));
     const sink = new KeptSink();
     const exchange = channel.send(bench.harness.request(1), TERMS, sink);
-    await asked;
+    await requested;
     time.advance(499);
     expect(channel.stall).toBeNull();
     time.advance(1);
@@ -124,10 +124,10 @@ function itFailsInWords<Request>(bench: Bench<Request>): void {
     const time = new ManualTime();
     const service = await bench.toy();
     service.id = null;
-    const asked = service.heard();
+    const requested = service.nextRequest();
     const channel = (await bench.transport(time)).channel(targetOf(service));
     channel.send(bench.harness.request(1), TERMS, new KeptSink()).cancel();
-    await asked;
+    await requested;
     time.advance(500);
     time.advance(15_000);
     expect(time.nextAt()).toBeNull();
@@ -170,9 +170,9 @@ function itCancels<Request>(bench: Bench<Request>): void {
     service.habit = 'hold';
     const channel = (await bench.transport()).channel(targetOf(service));
     const sink = new KeptSink();
-    const heard = service.heard().then(() => service.heard());
+    const received = service.nextRequest().then(() => service.nextRequest());
     const exchange = channel.send(bench.harness.request(1), TERMS, sink);
-    await heard;
+    await received;
     exchange.cancel();
     exchange.cancel();
     service.habit = 'answer';
@@ -197,9 +197,9 @@ function itEnds<Request>(bench: Bench<Request>): void {
     service.habit = 'hold';
     const made = await bench.transport();
     const channel = made.channel(targetOf(service));
-    const heard = service.heard().then(() => service.heard());
+    const received = service.nextRequest().then(() => service.nextRequest());
     const settled = bench.ask(channel, 1);
-    await heard;
+    await received;
     await made.close();
     await made.close();
     expect(['closed', 'stopped']).toContain((await settled).failure?.kind);

@@ -15,7 +15,7 @@ import type { AttemptTrace, CallTrace, CallTracer, TracedAttempt, TracedCall } f
 import { KeptSink, targetOf } from './transport.fixture.js';
 
 /** Writes down what it is told, in order. */
-class Diary implements CallTracer {
+class RecordingTracer implements CallTracer {
   readonly lines: string[] = [];
   readonly calls: TracedCall[] = [];
   wants = true;
@@ -56,11 +56,11 @@ function world(tracer: CallTracer, time = new ManualTime()): CallWorld {
 }
 
 it('follows a call, its attempts, and what came of each', async () => {
-  const diary = new Diary();
-  const made = world(diary).play({ a: { afterMs: 1, failure: 'refused' }, b: { afterMs: 1, failure: 'refused' } });
+  const tracer = new RecordingTracer();
+  const made = world(tracer).play({ a: { afterMs: 1, failure: 'refused' }, b: { afterMs: 1, failure: 'refused' } });
   await made.ask({ deadlineMs: 1_000 });
-  const [first, second] = made.asked;
-  expect(diary.lines.slice(0, 7)).toEqual([
+  const [first, second] = made.calledHosts;
+  expect(tracer.lines.slice(0, 7)).toEqual([
     'call orders tcp find',
     `attempt 1 ${first} first`,
     'send 1',
@@ -69,32 +69,32 @@ it('follows a call, its attempts, and what came of each', async () => {
     'send 2',
     'done 2 refused',
   ]);
-  expect(diary.lines.at(-1)).toMatch(/^ended (TRANSPORT|ALL_EJECTED|NO_INSTANCE)/);
+  expect(tracer.lines.at(-1)).toMatch(/^ended (TRANSPORT|ALL_EJECTED|NO_INSTANCE)/);
 });
 
 it('tells the values that came, and that all was well', async () => {
-  const diary = new Diary();
-  const made = world(diary).play({});
+  const tracer = new RecordingTracer();
+  const made = world(tracer).play({});
   const { value } = await made.ask();
-  expect(diary.lines.slice(2)).toEqual(['send 1', `value 1 ${String(value)}`, 'done 1 success', 'ended well']);
+  expect(tracer.lines.slice(2)).toEqual(['send 1', `value 1 ${String(value)}`, 'done 1 success', 'ended well']);
 });
 
 it('ends once for a call that was refused, cancelled or closed', async () => {
-  const diary = new Diary();
-  const made = world(diary).play({ a: 'never', b: 'never' });
+  const tracer = new RecordingTracer();
+  const made = world(tracer).play({ a: 'never', b: 'never' });
   await made.ask({ signal: AbortSignal.abort() });
   await made.ask({}, 1);
   await made.calls.close();
-  expect(diary.lines.filter((line) => line.startsWith('ended'))).toEqual(['ended CANCELLED', 'ended CLOSED']);
+  expect(tracer.lines.filter((line) => line.startsWith('ended'))).toEqual(['ended CANCELLED', 'ended CLOSED']);
 });
 
 it('leaves alone a call that the tracer does not want', async () => {
-  const diary = new Diary();
-  diary.wants = false;
-  const { value } = await world(diary).play({}).ask();
+  const tracer = new RecordingTracer();
+  tracer.wants = false;
+  const { value } = await world(tracer).play({}).ask();
   expect(value).toBeDefined();
-  expect(diary.calls).toMatchObject([{ service: 'orders', shape: 'value' }]);
-  expect(diary.lines).toEqual([]);
+  expect(tracer.calls).toMatchObject([{ service: 'orders', shape: 'value' }]);
+  expect(tracer.lines).toEqual([]);
 });
 
 const carried = { remainingMs: 500, attempt: 1, carrier: { traceparent: '00-ab' } };
@@ -123,10 +123,10 @@ it('replaces headers of the same names, so that none is there twice', () => {
 });
 
 it('sends it as headers over gRPC', async () => {
-  let heard: IncomingHttpHeaders = {};
+  let receivedHeaders: IncomingHttpHeaders = {};
   const server = createServer();
   server.on('stream', (stream, headers) => {
-    heard = headers;
+    receivedHeaders = headers;
     answer(stream, frameOf(Buffer.from('null')));
   });
   server.listen(0, '127.0.0.1');
@@ -140,5 +140,5 @@ it('sends it as headers over gRPC', async () => {
   const sink = new KeptSink();
   transport.channel(targetOf({ port, protocol: 'grpc' }, 'api')).send(echo(1), carried, sink);
   expect((await sink.settled).failure).toBeNull();
-  expect(heard).toMatchObject({ traceparent: '00-ab', 'grpc-timeout': '500m' });
+  expect(receivedHeaders).toMatchObject({ traceparent: '00-ab', 'grpc-timeout': '500m' });
 });

@@ -5,7 +5,7 @@ import { connect, createServer } from 'node:net';
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { encodeFrame, FrameDecoder, HEARTBEAT_PATH, HEARTBEAT_PATTERN } from '@rollcall/core';
 import type { Protocol, Source } from '@rollcall/core';
-import { anInstance } from '../registry-client/registry-client.fixture.js';
+import { createInstance } from '../registry-client/registry-client.fixture.js';
 import type { Failure, Sink, Target, Terms } from './transport.js';
 
 export const TERMS: Terms = { remainingMs: 5_000, attempt: 1 };
@@ -72,14 +72,14 @@ export interface Toy {
   /** The received requests, in order. */
   readonly received: readonly unknown[];
   /** Resolves when the next of them has arrived. */
-  heard(): Promise<void>;
+  nextRequest(): Promise<void>;
   close(): Promise<void>;
 }
 
 /** The way to a toy, as the catalog would describe it. */
 export function targetOf(toy: Pick<Toy, 'port' | 'protocol'>, source: Source = 'native'): Target {
   const endpoint = { protocol: toy.protocol, host: '127.0.0.1', port: toy.port, tls: false };
-  return { instance: anInstance({ id: 'orders-1', endpoints: [endpoint], source }), endpoint };
+  return { instance: createInstance({ id: 'orders-1', endpoints: [endpoint], source }), endpoint };
 }
 
 /** Counts connections; a protocol adds what it answers. */
@@ -112,7 +112,7 @@ export abstract class ToyService implements Toy {
     return portOf(this.#server);
   }
 
-  heard(): Promise<void> {
+  nextRequest(): Promise<void> {
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
@@ -122,7 +122,7 @@ export abstract class ToyService implements Toy {
     await once(this.#server, 'close');
   }
 
-  protected hear(): void {
+  protected receive(): void {
     for (const resolve of this.#waiting) resolve();
     this.#waiting = [];
   }
@@ -152,7 +152,7 @@ class TcpToy extends ToyService {
       if (this.habit === 'fail') socket.write(encodeFrame({ id, err: 'no such order' }));
       if (this.habit === 'hang-up') socket.destroy();
     }
-    this.hear();
+    this.receive();
   }
 }
 
@@ -176,7 +176,7 @@ class HttpToy extends ToyService {
       if (this.habit === 'fail') response.writeHead(400).end('no such order');
       if (this.habit === 'hang-up') request.socket.destroy();
     }
-    this.hear();
+    this.receive();
   }
 }
 

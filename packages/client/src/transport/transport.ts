@@ -29,40 +29,40 @@ export interface Trait {
    * failure;
    * `fine`, it answered; `nothing`.
    */
-  readonly says: 'absent' | 'failing' | 'busy' | 'fine' | 'nothing';
+  readonly verdict: 'absent' | 'failing' | 'busy' | 'fine' | 'nothing';
   /** The word under which the registry is told, so that it calls the instance at once; null: no news for it. */
   readonly suspicion: Suspicion['outcome'] | null;
 }
 
 export const TRAITS: Readonly<Record<FailureKind, Trait>> = {
   /** ECONNREFUSED. */
-  refused: { executed: 'no', says: 'absent', suspicion: 'refused' },
+  refused: { executed: 'no', verdict: 'absent', suspicion: 'refused' },
   /** No connection, or no word about its identity, in time; no route; no such host. */
-  unreachable: { executed: 'no', says: 'absent', suspicion: 'timeout' },
+  unreachable: { executed: 'no', verdict: 'absent', suspicion: 'timeout' },
   /** Another process answers at the address. */
-  misdirected: { executed: 'no', says: 'absent', suspicion: 'misdirected' },
+  misdirected: { executed: 'no', verdict: 'absent', suspicion: 'misdirected' },
   /** The connection broke before the request was written. */
-  unsent: { executed: 'no', says: 'failing', suspicion: 'closed' },
+  unsent: { executed: 'no', verdict: 'failing', suspicion: 'closed' },
   /** Too much waits to be written to it: this process sheds the request. */
-  congested: { executed: 'no', says: 'busy', suspicion: null },
+  congested: { executed: 'no', verdict: 'busy', suspicion: null },
   /** This client was closed. */
-  stopped: { executed: 'no', says: 'nothing', suspicion: null },
+  stopped: { executed: 'no', verdict: 'nothing', suspicion: null },
   /** Another connection to the instance opened first: this process takes the request back before it was written. */
-  moved: { executed: 'no', says: 'nothing', suspicion: null },
+  moved: { executed: 'no', verdict: 'nothing', suspicion: null },
   /** The connection broke after the request was written. */
-  closed: { executed: 'maybe', says: 'failing', suspicion: 'closed' },
+  closed: { executed: 'maybe', verdict: 'failing', suspicion: 'closed' },
   /** The received bytes are not of the protocol. */
-  garbled: { executed: 'maybe', says: 'failing', suspicion: null },
+  garbled: { executed: 'maybe', verdict: 'failing', suspicion: null },
   /** The request itself was wrong, or its body broke off while it was sent: the caller's own doing. */
-  spoiled: { executed: 'maybe', says: 'nothing', suspicion: null },
+  spoiled: { executed: 'maybe', verdict: 'nothing', suspicion: null },
   /** No answer within the attempt's time. */
-  timeout: { executed: 'maybe', says: 'failing', suspicion: 'timeout' },
+  timeout: { executed: 'maybe', verdict: 'failing', suspicion: 'timeout' },
   /** It says that it has too much to do (HTTP 429, 503 with Retry-After). */
-  overloaded: { executed: 'maybe', says: 'busy', suspicion: null },
+  overloaded: { executed: 'maybe', verdict: 'busy', suspicion: null },
   /** It, or a proxy before it, says that it cannot serve (HTTP 502, 503, 504). */
-  unavailable: { executed: 'maybe', says: 'failing', suspicion: null },
+  unavailable: { executed: 'maybe', verdict: 'failing', suspicion: null },
   /** The handler ran and refused: a business exception makes no instance bad. */
-  remote: { executed: 'yes', says: 'fine', suspicion: null },
+  remote: { executed: 'yes', verdict: 'fine', suspicion: null },
 };
 
 /**

@@ -87,17 +87,17 @@ export class Model {
   #isShared = false;
   #leaveMs = 0;
 
-  happen(event: Event, now: number, fleet: Fleet): void {
+  apply(event: Event, now: number, fleet: Fleet): void {
     this.#now = now;
     if (this.removed !== null) return;
     switch (event.type) {
       case 'heartbeat-1':
-        this.#hear();
+        this.#markHeard();
         this.#allAt = now;
         this.#anyAt = now;
         return this.#enter('heartbeat-1');
       case 'heartbeat-2':
-        this.#hear();
+        this.#markHeard();
         this.#beatAt = now;
         return this.#enter('heartbeat-2');
       case 'line':
@@ -203,14 +203,14 @@ export class Model {
     return hostProved && !mass && last - first >= 1.5 * INTERVAL;
   }
 
-  #hear(): void {
+  #markHeard(): void {
     if (this.#silentFor(2 * INTERVAL + TIMEOUT).both) this.#backAt = this.#now;
     this.#refusals = null;
   }
 
   #silentFor(ms: number): { readonly one: boolean; readonly both: boolean } {
-    const isMute = this.#now - this.#beatAt >= ms;
-    return { one: isMute || this.#now - this.#allAt >= ms, both: isMute && this.#now - this.#anyAt >= ms };
+    const isSilent = this.#now - this.#beatAt >= ms;
+    return { one: isSilent || this.#now - this.#allAt >= ms, both: isSilent && this.#now - this.#anyAt >= ms };
   }
 
   #prove(): void {
@@ -229,7 +229,7 @@ export class Model {
   #fail({ partly, refused, confirmed }: Extract<Event, { type: 'call-failed' }>, fleet: Fleet): void {
     this.#proofs = 0;
     if (partly) {
-      this.#hear();
+      this.#markHeard();
       this.#anyAt = this.#now;
       return;
     }

@@ -16,7 +16,7 @@ class Real {
   removed: 'gone' | 'for good' | null = null;
   permits = 0;
 
-  happen(event: Event, now: number, fleet: Fleet): void {
+  apply(event: Event, now: number, fleet: Fleet): void {
     if (this.removed !== null) return;
     const result = transition(this.vitals, event, { now, policy: DEFAULT_POLICY, fleet });
     if (result.usesPermit) this.permits += 1;
@@ -28,7 +28,7 @@ class Real {
     for (let step = 0; step < 4 && this.removed === null; step += 1) {
       const event = due(this.vitals, now, DEFAULT_POLICY, fleet);
       const before = this.vitals;
-      if (event !== null) this.happen(event, now, fleet);
+      if (event !== null) this.apply(event, now, fleet);
       if (this.vitals === before) return;
     }
   }
@@ -42,9 +42,9 @@ class Real {
  */
 type Step =
   | { readonly pass: number }
-  | { readonly deaf: number }
+  | { readonly pausedMs: number }
   | { readonly fleet: Fleet }
-  | { readonly happen: readonly Event[] };
+  | { readonly events: readonly Event[] };
 
 const answered: Event = { type: 'heartbeat-1' };
 const beat: Event = { type: 'heartbeat-2' };
@@ -73,7 +73,7 @@ const fleets: fc.Arbitrary<Fleet> = fc
     permit: { held: held ? 'too many are silent' : null, mass, hostProved },
   }));
 
-const rare: readonly (readonly Event[])[] = [
+const rareEvents: readonly (readonly Event[])[] = [
   [{ type: 'doubt' }],
   [{ type: 'drain', deadlineMs: 30_000 }],
   [{ type: 'end', code: 'OPERATOR', text: 'removed by an operator' }],
@@ -91,24 +91,28 @@ const refusal: readonly Event[] = [
 
 const steps: fc.Arbitrary<Step> = fc.oneof(
   { weight: 4, arbitrary: fc.integer({ min: 1, max: 80 }).map((quarters) => ({ pass: quarters * 250 })) },
-  { weight: 1, arbitrary: fc.integer({ min: 1, max: 60 }).map((seconds) => ({ deaf: seconds * SECOND })) },
+  { weight: 1, arbitrary: fc.integer({ min: 1, max: 60 }).map((seconds) => ({ pausedMs: seconds * SECOND })) },
   { weight: 1, arbitrary: fleets.map((fleet) => ({ fleet })) },
-  { weight: 4, arbitrary: fc.constantFrom(...proofs).map((happen) => ({ happen })) },
-  { weight: 2, arbitrary: fc.constantFrom([answered], [beat]).map((happen) => ({ happen })) },
-  { weight: 2, arbitrary: failed.map((happen) => ({ happen })) },
-  { weight: 1, arbitrary: fc.constant({ happen: [{ type: 'proof', text: 'ECONNREFUSED' } as const] }) },
-  { weight: 1, arbitrary: fc.constant({ happen: [{ type: 'restart' }, ...refusal] as const }) },
-  { weight: 1, arbitrary: fc.constantFrom(...rare).map((happen) => ({ happen })) },
+  { weight: 4, arbitrary: fc.constantFrom(...proofs).map((events) => ({ events })) },
+  { weight: 2, arbitrary: fc.constantFrom([answered], [beat]).map((events) => ({ events })) },
+  { weight: 2, arbitrary: failed.map((events) => ({ events })) },
+  { weight: 1, arbitrary: fc.constant({ events: [{ type: 'proof', text: 'ECONNREFUSED' } as const] }) },
+  { weight: 1, arbitrary: fc.constant({ events: [{ type: 'restart' }, ...refusal] as const }) },
+  { weight: 1, arbitrary: fc.constantFrom(...rareEvents).map((events) => ({ events })) },
 );
 
 /** Many proofs and much time, because otherwise it is never HEALTHY for long; 20 minutes of life or more. */
 const histories = fc.array(steps, { maxLength: 120, size: 'max' });
 
-const CALM: Fleet = { otherHealthy: true, otherCallable: true, permit: { held: null, mass: false, hostProved: false } };
+const STEADY_FLEET: Fleet = {
+  otherHealthy: true,
+  otherCallable: true,
+  permit: { held: null, mass: false, hostProved: false },
+};
 const SWEEP_MS = 250;
 
 /** Observes every moment of a history. */
-interface Moment {
+interface Observation {
   readonly now: number;
   readonly before: Vitals;
   readonly real: Real;
@@ -117,23 +121,23 @@ interface Moment {
   readonly event: Event | null;
 }
 
-function live(history: readonly Step[], see: (moment: Moment) => void): void {
+function run(history: readonly Step[], observe: (observation: Observation) => void): void {
   const [real, model] = [new Real(), new Model()];
-  let [now, fleet] = [0, CALM];
+  let [now, fleet] = [0, STEADY_FLEET];
   const both = (event: Event | null, act: (one: Real | Model) => void): void => {
     const before = real.vitals;
     act(real);
     act(model);
-    see({ now, before, real, model, event });
+    observe({ now, before, real, model, event });
   };
   for (const step of history) {
     if (real.removed !== null || model.removed !== null) return;
     if ('fleet' in step) fleet = step.fleet;
-    else if ('happen' in step) step.happen.forEach((event) => both(event, (one) => one.happen(event, now, fleet)));
-    else if ('deaf' in step) {
-      now += step.deaf;
-      real.vitals = forgive(real.vitals, step.deaf, now);
-      model.forgive(step.deaf, now);
+    else if ('events' in step) step.events.forEach((event) => both(event, (one) => one.apply(event, now, fleet)));
+    else if ('pausedMs' in step) {
+      now += step.pausedMs;
+      real.vitals = forgive(real.vitals, step.pausedMs, now);
+      model.forgive(step.pausedMs, now);
       both(null, (one) => one.pass(now, fleet));
     } else {
       const end = now + step.pass;
@@ -146,12 +150,12 @@ function live(history: readonly Step[], see: (moment: Moment) => void): void {
 
 /** Histories of an instance that is unheard since a restart and refuses, with other events between. */
 const restarts: fc.Arbitrary<readonly Step[]> = fc
-  .tuple(histories, fleets, fc.array(fc.oneof({ weight: 3, arbitrary: fc.constant({ happen: refusal }) }, steps)))
+  .tuple(histories, fleets, fc.array(fc.oneof({ weight: 3, arbitrary: fc.constant({ events: refusal }) }, steps)))
   .map(([before, fleet, after]) => [
     ...before.filter(isHarmless),
-    { happen: [answered, beat, proved] },
+    { events: [answered, beat, proved] },
     { fleet },
-    { happen: [{ type: 'restart' }] },
+    { events: [{ type: 'restart' }] },
     ...after.flatMap((step): Step[] => [step, { pass: 4_000 }]),
     { pass: 20_000 },
   ]);
@@ -159,7 +163,7 @@ const restarts: fc.Arbitrary<readonly Step[]> = fc
 const RUNS = { numRuns: 400 };
 
 /** Like `expect(is).toEqual(should)`, but cheap enough for every moment of a history. */
-function check(is: unknown, should: unknown, { now, event }: Moment): void {
+function check(is: unknown, should: unknown, { now, event }: Observation): void {
   if (is === should) return;
   throw new Error(`at ${now} ms, after ${event?.type ?? 'time'}: it is ${String(is)}, and should be ${String(should)}`);
 }
@@ -167,12 +171,12 @@ function check(is: unknown, should: unknown, { now, event }: Moment): void {
 describe('any history of an instance', () => {
   it('follows the table of the protocol: phase, cause, removal, and the use of permits', () => {
     const property = fc.property(fc.oneof(histories, restarts), (history) => {
-      live(history, (moment) => {
-        const { phase, cause } = moment.real.vitals;
-        const { removed, permits } = moment.real;
-        const { model } = moment;
+      run(history, (observation) => {
+        const { phase, cause } = observation.real.vitals;
+        const { removed, permits } = observation.real;
+        const { model } = observation;
         const should = `${model.phase} ${model.cause} ${model.removed} ${model.permits}`;
-        check(`${phase} ${cause} ${removed} ${permits}`, should, moment);
+        check(`${phase} ${cause} ${removed} ${permits}`, should, observation);
       });
     });
     fc.assert(property, RUNS);
@@ -181,11 +185,11 @@ describe('any history of an instance', () => {
   it('never makes an instance HEALTHY that was not proved both ways since it registered its address', () => {
     const property = fc.property(histories, (history) => {
       let isProved = false;
-      live(history, (moment) => {
-        const { real, event } = moment;
+      run(history, (observation) => {
+        const { real, event } = observation;
         if (event?.type === 'proved') isProved = true;
         if (event?.type === 'register' && event.moved && real.vitals.phase !== 'LEAVING') isProved = false;
-        if (real.vitals.phase === 'HEALTHY') check(isProved, true, moment);
+        if (real.vitals.phase === 'HEALTHY') check(isProved, true, observation);
       });
     });
     fc.assert(property, RUNS);
@@ -194,10 +198,10 @@ describe('any history of an instance', () => {
   it('never removes an instance by silence or proof that gave a sign of life within the last interval', () => {
     const property = fc.property(histories, (history) => {
       let heardAt = 0;
-      live(history, (moment) => {
-        const { now, real, event } = moment;
-        if (event !== null && LIFE.has(event.type)) heardAt = now;
-        if (real.removed === 'gone') check(now - heardAt >= INTERVAL, true, moment);
+      run(history, (observation) => {
+        const { now, real, event } = observation;
+        if (event !== null && SIGNS_OF_LIFE.has(event.type)) heardAt = now;
+        if (real.removed === 'gone') check(now - heardAt >= INTERVAL, true, observation);
       });
     });
     fc.assert(property, RUNS);
@@ -205,11 +209,11 @@ describe('any history of an instance', () => {
 
   it('never goes on from CRITICAL while one direction alone works', () => {
     const alone = fc.constantFrom([answered], [beat]);
-    const property = fc.property(histories, alone, (history, happen) => {
-      const steady = Array.from({ length: 60 }, (): Step[] => [{ pass: 5_000 }, { happen }]);
-      live([...history.filter(isHarmless), ...steady.flat()], (moment) => {
-        if (moment.now >= INTERVAL * 4 + lengthOf(history))
-          check(moment.real.vitals.phase === 'DEREGISTERING', false, moment);
+    const property = fc.property(histories, alone, (history, events) => {
+      const steady = Array.from({ length: 60 }, (): Step[] => [{ pass: 5_000 }, { events }]);
+      run([...history.filter(isHarmless), ...steady.flat()], (observation) => {
+        if (observation.now >= INTERVAL * 4 + lengthOf(history))
+          check(observation.real.vitals.phase === 'DEREGISTERING', false, observation);
       });
     });
     fc.assert(property, RUNS);
@@ -217,11 +221,11 @@ describe('any history of an instance', () => {
 
   it('ends once it is LEAVING, and nothing brings it back', () => {
     const property = fc.property(histories, (history) => {
-      live(history, (moment) => {
-        const { before, real } = moment;
+      run(history, (observation) => {
+        const { before, real } = observation;
         if (before.phase !== 'LEAVING') return;
-        check(real.vitals.phase, 'LEAVING', moment);
-        check(real.removed === 'gone', false, moment);
+        check(real.vitals.phase, 'LEAVING', observation);
+        check(real.removed === 'gone', false, observation);
       });
     });
     fc.assert(property, RUNS);
@@ -229,43 +233,47 @@ describe('any history of an instance', () => {
 
   it('saves a DEREGISTERING instance only by its own message, or if the registry doubts its own network', () => {
     const property = fc.property(histories, (history) => {
-      live(history, (moment) => {
-        const { before, real, event } = moment;
+      run(history, (observation) => {
+        const { before, real, event } = observation;
         const { phase } = real.vitals;
         if (before.phase !== 'DEREGISTERING' || phase === 'DEREGISTERING' || real.removed !== null) return;
-        check((SAVED_BY[phase] ?? []).includes(event?.type), true, moment);
+        check((SAVED_BY[phase] ?? []).includes(event?.type), true, observation);
       });
     });
     fc.assert(property, RUNS);
   });
 
   it('while self-preservation holds, removes by silence only an instance that was never proved and is silent both ways', () => {
-    const held: Fleet = { ...CALM, permit: { ...CALM.permit, held: 'too many are silent' } };
+    const held: Fleet = { ...STEADY_FLEET, permit: { ...STEADY_FLEET.permit, held: 'too many are silent' } };
     const property = fc.property(histories, (history) => {
-      const steadily = history.filter((step) => !('fleet' in step));
-      live([{ fleet: held }, ...steadily], (moment) => {
-        const { before, real, event } = moment;
-        check(real.permits, 0, moment);
+      const withoutFleetChanges = history.filter((step) => !('fleet' in step));
+      run([{ fleet: held }, ...withoutFleetChanges], (observation) => {
+        const { before, real, event } = observation;
+        check(real.permits, 0, observation);
         if (event !== null || before.phase === 'CRITICAL' || real.vitals.phase !== 'CRITICAL') return;
-        check(before.proved, false, moment);
-        check(real.vitals.cause === 'one-way', false, moment);
+        check(before.proved, false, observation);
+        check(real.vitals.cause === 'one-way', false, observation);
       });
     });
     fc.assert(property, RUNS);
   });
 
   it('keeps counting consecutive proofs while self-preservation updates why it holds: no probe has failed', () => {
-    const held: Fleet = { ...CALM, otherHealthy: false, permit: { ...CALM.permit, held: 'too many are silent' } };
+    const held: Fleet = {
+      ...STEADY_FLEET,
+      otherHealthy: false,
+      permit: { ...STEADY_FLEET.permit, held: 'too many are silent' },
+    };
     const proof: readonly Event[] = [answered, beat, proved];
-    const history: Step[] = [{ fleet: held }, { happen: proof }, { pass: 12_000 }, { happen: proof }, { pass: 17_000 }];
+    const history: Step[] = [{ fleet: held }, { events: proof }, { pass: 12_000 }, { events: proof }, { pass: 17_000 }];
     let last: Vitals | null = null;
-    live([...history, { happen: proof }], ({ real }) => (last = real.vitals));
+    run([...history, { events: proof }], ({ real }) => (last = real.vitals));
     expect(last).toMatchObject({ phase: 'HEALTHY' });
   });
 });
 
 /** Events that count as a message of the instance, or that restart its clocks. */
-const LIFE: ReadonlySet<string> = new Set(['heartbeat-1', 'heartbeat-2', 'register', 'restart']);
+const SIGNS_OF_LIFE: ReadonlySet<string> = new Set(['heartbeat-1', 'heartbeat-2', 'register', 'restart']);
 
 /** The transitions that lead out of DEREGISTERING. */
 const SAVED_BY: Partial<Record<Phase, readonly (string | undefined)[]>> = {
@@ -276,8 +284,8 @@ const SAVED_BY: Partial<Record<Phase, readonly (string | undefined)[]>> = {
 
 /** Histories without an end event and without a refusal that counts as a death. */
 const isHarmless = (step: Step): boolean =>
-  !('happen' in step) || step.happen.every(({ type }) => type !== 'drain' && type !== 'end');
+  !('events' in step) || step.events.every(({ type }) => type !== 'drain' && type !== 'end');
 
 /** The duration of a history, ms. */
 const lengthOf = (history: readonly Step[]): number =>
-  history.reduce((sum, step) => sum + ('pass' in step ? step.pass : 'deaf' in step ? step.deaf : 0), 0);
+  history.reduce((sum, step) => sum + ('pass' in step ? step.pass : 'pausedMs' in step ? step.pausedMs : 0), 0);

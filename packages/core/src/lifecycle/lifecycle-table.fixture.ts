@@ -10,15 +10,15 @@ import type { Cause, Fleet, Phase, Vitals } from './vitals.js';
 export const NOW = 1_000_000;
 export const policy = DEFAULT_POLICY;
 
-export const calm: Fleet = {
+export const steadyFleet: Fleet = {
   otherHealthy: true,
   otherCallable: true,
   permit: { held: null, mass: false, hostProved: false },
 };
-const held: Fleet = { ...calm, permit: { ...calm.permit, held: 'too many are silent' } };
+const held: Fleet = { ...steadyFleet, permit: { ...steadyFleet.permit, held: 'too many are silent' } };
 const heldAtProvedHost: Fleet = { ...held, permit: { ...held.permit, hostProved: true } };
-export const alone: Fleet = { ...calm, otherHealthy: false, otherCallable: false };
-const mass: Fleet = { ...calm, permit: { ...calm.permit, mass: true } };
+export const alone: Fleet = { ...steadyFleet, otherHealthy: false, otherCallable: false };
+const mass: Fleet = { ...steadyFleet, permit: { ...steadyFleet.permit, mass: true } };
 
 export interface Column {
   readonly title: string;
@@ -182,7 +182,7 @@ export function meet(
   column: Column,
 ): { readonly text: string; readonly given: readonly (readonly [ReasonCode, string])[] } {
   const vitals = vitalsOf(column, row.vitals);
-  const result = transition(vitals, row.event, { now: NOW, policy, fleet: row.fleet ?? calm });
+  const result = transition(vitals, row.event, { now: NOW, policy, fleet: row.fleet ?? steadyFleet });
   const { removed, changed } = result;
   if (removed !== null) return { text: cell(vitals, result), given: [[removed.reason.code, 'removed']] };
   const given = changed ? [[result.vitals.reason.code, result.vitals.phase] as const] : [];

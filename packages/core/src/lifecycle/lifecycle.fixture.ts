@@ -18,12 +18,12 @@ export const GRAIN_MS = 50;
  * The history of an instance that registers at 0: applies what `happens`, and what time causes. It ends with the
  * removal, or after 60 intervals.
  */
-export function story(policy: Policy, fleet: Fleet, happens: (now: number) => readonly Event[]): readonly Chapter[] {
+export function run(policy: Policy, fleet: Fleet, eventsAt: (now: number) => readonly Event[]): readonly Chapter[] {
   const chapters: Chapter[] = [];
   let vitals: Vitals = newborn(0);
   for (let now = 0; now <= 60 * policy.intervalMs; now += GRAIN_MS) {
     const at = { now, policy, fleet };
-    for (const event of [...happens(now), due(vitals, now, policy, fleet)]) {
+    for (const event of [...eventsAt(now), due(vitals, now, policy, fleet)]) {
       if (event === null) continue;
       const result = transition(vitals, event, at);
       if (result.removed !== null) return [...chapters, ['REMOVED', now]];

@@ -9,18 +9,22 @@ import type { Fleet, Phase, Vitals } from './vitals.js';
 
 const policy = DEFAULT_POLICY;
 const SECOND = 1_000;
-const calm: Fleet = { otherHealthy: true, otherCallable: true, permit: { held: null, mass: false, hostProved: false } };
-const alone: Fleet = { ...calm, otherHealthy: false, otherCallable: false };
+const steadyFleet: Fleet = {
+  otherHealthy: true,
+  otherCallable: true,
+  permit: { held: null, mass: false, hostProved: false },
+};
+const alone: Fleet = { ...steadyFleet, otherHealthy: false, otherCallable: false };
 
 /** Drives one instance through time as the registry does: applies what is due every 100 ms. */
-class Patient {
+class TestInstance {
   vitals: Vitals = newborn(0);
   now = 0;
   removedAt: number | null = null;
   permits = 0;
   readonly story: [number, Phase][] = [];
 
-  constructor(public fleet: Fleet = calm) {}
+  constructor(public fleet: Fleet = steadyFleet) {}
 
   apply(...events: Event[]): this {
     for (const event of events) {
@@ -55,10 +59,10 @@ const answer: Event = { type: 'heartbeat-1' };
 const proved: Event = { type: 'proved' };
 const BOTH = [answer, beat, proved];
 const refused: Event = { type: 'call-failed', text: 'E', refused: true, partly: false, confirmed: false };
-const healthy = (fleet?: Fleet): Patient => new Patient(fleet).apply(...BOTH);
+const healthy = (fleet?: Fleet): TestInstance => new TestInstance(fleet).apply(...BOTH);
 
 /** Restarts the instance, then applies `calls` at 2, 7, 12 … s. */
-function restarted(fleet: Fleet, calls: readonly (readonly Event[])[]): Patient {
+function restarted(fleet: Fleet, calls: readonly (readonly Event[])[]): TestInstance {
   const patient = healthy(fleet).apply({ type: 'restart' }).pass(2);
   for (const call of calls) patient.apply(...call).pass(5);
   return patient;
@@ -66,8 +70,8 @@ function restarted(fleet: Fleet, calls: readonly (readonly Event[])[]): Patient 
 
 describe('the lifecycle', () => {
   it('makes an instance HEALTHY by the first proof, and only by a proof', () => {
-    expect(new Patient().apply(answer, beat).phase).toBe('REGISTERING');
-    expect(new Patient().apply(...BOTH).phase).toBe('HEALTHY');
+    expect(new TestInstance().apply(answer, beat).phase).toBe('REGISTERING');
+    expect(new TestInstance().apply(...BOTH).phase).toBe('HEALTHY');
   });
 
   it('keeps an instance HEALTHY while it answers and sends heartbeats', () => {
@@ -108,7 +112,7 @@ describe('the lifecycle', () => {
   it('removes an instance that fell one way and is silent in the other, too', () => {
     const patient = healthy().pass(6, []).apply(beat).pass(12);
     expect([patient.phase, patient.vitals.reason.code]).toEqual(['CRITICAL', 'INBOUND_SILENT']);
-    expect(forecast(patient.vitals, policy, calm)).toBeNull();
+    expect(forecast(patient.vitals, policy, steadyFleet)).toBeNull();
     expect(patient.pass(60).story.slice(2)).toEqual([
       [17 * SECOND, 'CRITICAL'],
       [27 * SECOND, 'DEREGISTERING'],
@@ -119,7 +123,7 @@ describe('the lifecycle', () => {
   it('counts from the last heartbeat of either direction while both are silent', () => {
     const patient = healthy().pass(3, []).apply(beat).pass(13);
     expect([patient.phase, patient.vitals.reason.code]).toEqual(['UNHEALTHY', 'SILENT']);
-    expect(forecast(patient.vitals, policy, calm)).toEqual({
+    expect(forecast(patient.vitals, policy, steadyFleet)).toEqual({
       state: 'CRITICAL',
       afterMs: 8 * SECOND,
       unless: 'HEARTBEAT_2',
@@ -131,16 +135,16 @@ describe('the lifecycle', () => {
     const frozen = healthy().pass(1, []).apply(beat).pass(16.5, []).apply(beat);
     expect(frozen.phase).toBe('UNHEALTHY');
     expect(frozen.pass(3, []).apply(...BOTH, ...BOTH).phase).toBe('HEALTHY');
-    const deaf = healthy().pass(1, []).apply(beat).pass(16.5, []).apply(beat).pass(3, []).apply(beat).pass(4, []);
-    expect(deaf.story.at(-1)).toEqual([24.5 * SECOND, 'CRITICAL']);
+    const oneWay = healthy().pass(1, []).apply(beat).pass(16.5, []).apply(beat).pass(3, []).apply(beat).pass(4, []);
+    expect(oneWay.story.at(-1)).toEqual([24.5 * SECOND, 'CRITICAL']);
   });
 
   it('forecasts the removal of a never proved, silent instance, and none while it sends heartbeats', () => {
-    const mute = new Patient().pass(30);
-    expect([mute.phase, mute.vitals.reason.code]).toEqual(['CRITICAL', 'UNPROVED']);
-    expect(forecast(mute.vitals, policy, calm)?.afterMs).toBe(10 * SECOND);
-    const beating = new Patient().pass(31, [beat]);
-    expect([beating.phase, forecast(beating.vitals, policy, calm)]).toEqual(['CRITICAL', null]);
+    const silentInstance = new TestInstance().pass(30);
+    expect([silentInstance.phase, silentInstance.vitals.reason.code]).toEqual(['CRITICAL', 'UNPROVED']);
+    expect(forecast(silentInstance.vitals, policy, steadyFleet)?.afterMs).toBe(10 * SECOND);
+    const beating = new TestInstance().pass(31, [beat]);
+    expect([beating.phase, forecast(beating.vitals, policy, steadyFleet)]).toEqual(['CRITICAL', null]);
   });
 
   it('does not report that an instance answers Heartbeat-1 if its last probe failed', () => {
@@ -180,7 +184,7 @@ describe('the lifecycle', () => {
     const patient = healthy().apply({ type: 'proof', text: 'connect ECONNREFUSED 10.0.0.5:3001' });
     expect(patient.phase).toBe('CRITICAL');
     expect(patient.vitals.reason.text).toContain('connect ECONNREFUSED 10.0.0.5:3001');
-    expect(forecast(patient.vitals, policy, calm)).toEqual({
+    expect(forecast(patient.vitals, policy, steadyFleet)).toEqual({
       state: 'DEREGISTERING',
       afterMs: 5 * SECOND,
       unless: 'HEARTBEAT_2',
@@ -208,7 +212,7 @@ describe('the lifecycle', () => {
   });
 
   it('holds an instance while self-preservation forbids its removal, publishes that once, and releases it by itself', () => {
-    const held = healthy({ ...calm, permit: { ...calm.permit, held: '3 of 5 are silent' } }).pass(120);
+    const held = healthy({ ...steadyFleet, permit: { ...steadyFleet.permit, held: '3 of 5 are silent' } }).pass(120);
     expect([held.phase, held.vitals.reason.code]).toEqual(['UNHEALTHY', 'PRESERVED']);
     expect(held.vitals.reason.text).toBe(
       'held by self-preservation: 3 of 5 are silent; of this one: it neither answers Heartbeat-1 nor sends Heartbeat-2',
@@ -218,7 +222,7 @@ describe('the lifecycle', () => {
   });
 
   describe('for an instance that a restarted registry has not heard from, and holds during a mass silence', () => {
-    const mass: Fleet = { ...calm, permit: { held: '3 of 5 are silent', mass: false, hostProved: true } };
+    const mass: Fleet = { ...steadyFleet, permit: { held: '3 of 5 are silent', mass: false, hostProved: true } };
     const timedOut: Event = { ...refused, refused: false };
     const REFUSALS = [[refused], [refused], [refused]];
 
@@ -308,7 +312,7 @@ describe('any history of an instance', () => {
   it('reaches HEALTHY only by a proof, and never once it is leaving', () => {
     fc.assert(
       fc.property(history, anyFleet, (steps, fleet) => {
-        const patient = new Patient(fleet);
+        const patient = new TestInstance(fleet);
         for (const [event, seconds] of steps) {
           const before = patient.vitals;
           patient.apply(event);
@@ -324,7 +328,7 @@ describe('any history of an instance', () => {
   it('ends in removal once nothing is heard any more, unless it is held', () => {
     fc.assert(
       fc.property(history, (steps) => {
-        const patient = new Patient();
+        const patient = new TestInstance();
         for (const [event, seconds] of steps) {
           patient.apply(event);
           if (patient.removedAt === null) patient.pass(seconds);
@@ -338,7 +342,7 @@ describe('any history of an instance', () => {
   it('consumes a permit for each step to CRITICAL by the silence of a proved instance, and for no other', () => {
     fc.assert(
       fc.property(history, (steps) => {
-        const patient = new Patient();
+        const patient = new TestInstance();
         let allowed = 0;
         for (const [event, seconds] of steps) {
           patient.apply(event);

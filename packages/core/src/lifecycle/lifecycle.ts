@@ -155,12 +155,12 @@ const critical = (vitals: Vitals, cause: Cause, reason: Reason, at: Context): Vi
 
 function onHeartbeat1(before: Vitals, at: Context): Vitals {
   const vitals: Vitals = { ...before, unheard: null, returnedAt: returnedAt(before, at) };
-  const heard: Vitals = { ...vitals, inboundAt: at.now, anyInboundAt: at.now, lastFailure: null };
-  if (vitals.phase === 'DEREGISTERING') return critical(heard, 'one-way', reasonFor('OUTBOUND_SILENT'), at);
+  const answered: Vitals = { ...vitals, inboundAt: at.now, anyInboundAt: at.now, lastFailure: null };
+  if (vitals.phase === 'DEREGISTERING') return critical(answered, 'one-way', reasonFor('OUTBOUND_SILENT'), at);
   if (vitals.phase === 'CRITICAL' && vitals.cause === 'proof') {
-    return { ...heard, cause: 'one-way', causeSince: at.now, reason: reasonFor('OUTBOUND_SILENT') };
+    return { ...answered, cause: 'one-way', causeSince: at.now, reason: reasonFor('OUTBOUND_SILENT') };
   }
-  return heard;
+  return answered;
 }
 
 function onHeartbeat2(before: Vitals, at: Context): Vitals {
@@ -194,7 +194,7 @@ function onCallFailed(vitals: Vitals, event: Extract<Event, { type: 'call-failed
     proofsInARow: 0,
     anyInboundAt: event.partly ? at.now : vitals.anyInboundAt,
     returnedAt: event.partly ? returnedAt(vitals, at) : vitals.returnedAt,
-    unheard: stillUnheard(vitals.unheard, event, at),
+    unheard: unheardAfter(vitals.unheard, event, at),
     lastFailure: { text: event.text, refused: event.refused && !event.partly },
   };
   if (event.partly) return failed;
@@ -206,7 +206,7 @@ function onCallFailed(vitals: Vitals, event: Extract<Event, { type: 'call-failed
 }
 
 /** An answer from one endpoint of several means that the instance was heard. */
-function stillUnheard(
+function unheardAfter(
   unheard: Unheard | null,
   { refused, partly }: Extract<Event, { type: 'call-failed' }>,
   { now, fleet }: Context,

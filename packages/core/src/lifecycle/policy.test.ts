@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseOptions } from '../options/options.js';
 import { due } from './deadlines.js';
-import { GRAIN_MS, PROVED, story } from './lifecycle.fixture.js';
+import { GRAIN_MS, PROVED, run } from './lifecycle.fixture.js';
 import { transition } from './lifecycle.js';
 import { DEFAULT_POLICY, policyFields, policyRules, policyOf, PRESET_NAMES, PRESETS } from './policy.js';
 import type { Policy, Thresholds } from './policy.js';
@@ -83,12 +83,12 @@ const tenths = (from: number, to: number): fc.Arbitrary<number> =>
   fc.integer({ min: from * 10, max: to * 10 }).map((n) => n / 10);
 
 describe('all allowed thresholds', () => {
-  const calm: Fleet = {
+  const steadyFleet: Fleet = {
     otherHealthy: true,
     otherCallable: true,
     permit: { held: null, mass: false, hostProved: false },
   };
-  const last: Fleet = { ...calm, otherHealthy: false, otherCallable: false };
+  const last: Fleet = { ...steadyFleet, otherHealthy: false, otherCallable: false };
   /** Each threshold is drawn from what the rules allow. */
   const anyThresholds: fc.Arbitrary<Partial<Thresholds>> = fc
     .record({
@@ -111,7 +111,7 @@ describe('all allowed thresholds', () => {
     fc.assert(
       fc.property(anyThresholds, (thresholds) => {
         const policy = parsed({ thresholds });
-        const history = story(policy, calm, (now) => (now % policy.intervalMs === 0 ? PROVED : []));
+        const history = run(policy, steadyFleet, (now) => (now % policy.intervalMs === 0 ? PROVED : []));
         expect(history).toEqual([['HEALTHY', 0]]);
       }),
       { numRuns: 30 },
@@ -119,14 +119,14 @@ describe('all allowed thresholds', () => {
   });
 
   it.each([
-    ['with others of its service', calm, 'criticalAfter'],
+    ['with others of its service', steadyFleet, 'criticalAfter'],
     ['when it is the last one', last, 'lastCriticalAfter'],
   ] as const)('remove a silent instance step by step, each at its time: %s', (_who, fleet, critical) => {
     fc.assert(
       fc.property(anyThresholds, (thresholds) => {
         const policy = parsed({ thresholds });
         const { intervalMs, timeoutMs, unhealthyAfter, silenceStepAfter, removeAfter } = policy;
-        const history = story(policy, fleet, (now) => (now === 0 ? PROVED : [])).slice(1);
+        const history = run(policy, fleet, (now) => (now === 0 ? PROVED : [])).slice(1);
         expect(history.map(([phase]) => phase)).toEqual(['UNHEALTHY', 'CRITICAL', 'DEREGISTERING', 'REMOVED']);
         const expected = [
           unhealthyAfter * intervalMs + timeoutMs,
@@ -147,7 +147,7 @@ describe('all allowed thresholds', () => {
       fc.property(anyThresholds, (thresholds) => {
         const policy = parsed({ thresholds });
         const now = policy.unprovedAfter * policy.intervalMs;
-        const held: Fleet = { ...calm, permit: { ...calm.permit, held: 'too many are silent' } };
+        const held: Fleet = { ...steadyFleet, permit: { ...steadyFleet.permit, held: 'too many are silent' } };
         const event = due(newborn(0), Math.ceil(now), policy, held)!;
         const result = transition(newborn(0), event, { now: Math.ceil(now), policy, fleet: held });
         expect(result.vitals).toMatchObject({ phase: 'CRITICAL', cause: 'unproved' });

@@ -176,11 +176,11 @@ function longestTimeout(intervalMs: number): number {
   return Math.max(1, Math.floor(LONGEST_TIMEOUT * intervalMs));
 }
 
-function atLeast(name: keyof Thresholds, other: keyof Thresholds, more = 0): OptionRule<Thresholds> {
-  const plus = more === 0 ? '' : ` + ${more} (a timeout)`;
+function atLeast(name: keyof Thresholds, other: keyof Thresholds, margin = 0): OptionRule<Thresholds> {
+  const plus = margin === 0 ? '' : ` + ${margin} (a timeout)`;
   return (thresholds) => {
     // binary fractions may make a sum of tenths slightly too high
-    const least = thresholds[other] + more;
+    const least = thresholds[other] + margin;
     if (thresholds[name] >= least - 1e-9) return null;
     return `thresholds.${name} ${thresholds[name]} is less than thresholds.${other} ${thresholds[other]}${plus}: choose at least ${Number(least.toFixed(6))}, or lower ${other}.`;
   };

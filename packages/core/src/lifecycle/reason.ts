@@ -50,13 +50,13 @@ export const REASON_TEXTS: Readonly<Record<ReasonCode, string>> = {
 };
 
 /** Between the sentence of a code and its detail. */
-const SEPARATOR = ': ';
+const DETAIL_SEPARATOR = ': ';
 /** Between the rule by which self-preservation holds an instance and what fails there. */
-const HELD_THOUGH = '; of this one: ';
+const CAUSE_SEPARATOR = '; of this one: ';
 
 /** Why self-preservation holds an instance, `rule`, and what fails there, `cause`. */
 export function preservedReason(rule: string, cause: Reason): Reason {
-  return reasonFor('PRESERVED', `${rule}${HELD_THOUGH}${cause.text}`);
+  return reasonFor('PRESERVED', `${rule}${CAUSE_SEPARATOR}${cause.text}`);
 }
 
 /** The parts of which the text of a reason is made. */
@@ -76,22 +76,23 @@ export function partsOf({ code, text }: Reason): ReasonParts {
   const known: string | undefined = REASON_TEXTS[code];
   // a newer registry may send codes and texts that this version does not know
   if (known === undefined || !isTextOf(code, text)) return { code, sentence: text, detail: '', rule: null };
-  const detail = text.slice(known.length + SEPARATOR.length);
+  const detail = text.slice(known.length + DETAIL_SEPARATOR.length);
   const parts = { code, sentence: known, detail, rule: null };
-  const at = detail.indexOf(HELD_THOUGH);
+  const at = detail.indexOf(CAUSE_SEPARATOR);
   if (code !== 'PRESERVED' || at < 0) return parts;
-  const cause = detail.slice(at + HELD_THOUGH.length);
+  const cause = detail.slice(at + CAUSE_SEPARATOR.length);
   const causeCode = REASON_CODES.find((one) => isTextOf(one, cause));
   return causeCode === undefined ? parts : { ...partsOf({ code: causeCode, text: cause }), rule: detail.slice(0, at) };
 }
 
 const isTextOf = (code: ReasonCode, text: string): boolean =>
-  text === REASON_TEXTS[code] || text.startsWith(`${REASON_TEXTS[code]}${SEPARATOR}`);
+  text === REASON_TEXTS[code] || text.startsWith(`${REASON_TEXTS[code]}${DETAIL_SEPARATOR}`);
 
 /** `detail`: an error verbatim, with its address. */
 export function reasonFor(code: ReasonCode, detail?: string): Reason {
   return {
     code,
-    text: detail === undefined || detail === '' ? REASON_TEXTS[code] : `${REASON_TEXTS[code]}${SEPARATOR}${detail}`,
+    text:
+      detail === undefined || detail === '' ? REASON_TEXTS[code] : `${REASON_TEXTS[code]}${DETAIL_SEPARATOR}${detail}`,
   };
 }

@@ -3,8 +3,8 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { tableHead, tableRow } from '../testing.js';
 import { due, forecast } from './deadlines.js';
-import { alone, calm, COLUMNS, meet, NOW, policy, ROWS, VARIANTS, vitalsOf } from './lifecycle-table.fixture.js';
-import { PROVED, story } from './lifecycle.fixture.js';
+import { alone, steadyFleet, COLUMNS, meet, NOW, policy, ROWS, VARIANTS, vitalsOf } from './lifecycle-table.fixture.js';
+import { PROVED, run } from './lifecycle.fixture.js';
 import type { Chapter } from './lifecycle.fixture.js';
 import type { Event } from './lifecycle.js';
 import { DEFAULT_POLICY, PRESET_NAMES, PRESETS } from './policy.js';
@@ -29,7 +29,7 @@ function forecasts(): readonly string[] {
   return COLUMNS.map((column) => {
     const fresh = newborn(NOW);
     const vitals = { ...fresh, ...vitalsOf(column), ...fresh, phase: column.phase, reason: reasonFor(column.reason) };
-    const next = forecast({ ...vitals, cause: column.cause ?? null, leaveMs: 35_000 }, policy, calm);
+    const next = forecast({ ...vitals, cause: column.cause ?? null, leaveMs: 35_000 }, policy, steadyFleet);
     const line = next === null ? 'nothing' : `${next.state} after ${seconds(next.afterMs)}`;
     return tableRow(column.title, line, next?.unless ?? '–');
   });
@@ -47,11 +47,11 @@ const once = (now: number): readonly Event[] => (now === 0 ? PROVED : []);
 
 /** The times of one preset, measured on an instance that is well at 0 and then fails. */
 function timetable(terms: Policy): readonly string[] {
-  const silent = story(terms, calm, once);
-  const lastOne = story(terms, alone, once);
-  const oneWay = story(terms, calm, (now) => (now === 0 ? PROVED : [{ type: 'heartbeat-2' }]));
-  const dead = story(terms, calm, (now) => (now === 0 ? [...PROVED, { type: 'proof', text: 'E' }] : []));
-  const unproved = story(terms, calm, () => []);
+  const silent = run(terms, steadyFleet, once);
+  const lastOne = run(terms, alone, once);
+  const oneWay = run(terms, steadyFleet, (now) => (now === 0 ? PROVED : [{ type: 'heartbeat-2' }]));
+  const dead = run(terms, steadyFleet, (now) => (now === 0 ? [...PROVED, { type: 'proof', text: 'E' }] : []));
+  const unproved = run(terms, steadyFleet, () => []);
   return [
     seconds(terms.intervalMs),
     seconds(terms.timeoutMs),
@@ -265,6 +265,6 @@ describe('docs/STATES.md', () => {
 
   it('has no deadline for a state that the table does not leave by time', () => {
     const healthy = COLUMNS.find(({ phase }) => phase === 'HEALTHY')!;
-    expect(due(vitalsOf(healthy), NOW, policy, calm)).toBeNull();
+    expect(due(vitalsOf(healthy), NOW, policy, steadyFleet)).toBeNull();
   });
 });

@@ -105,7 +105,7 @@ export const notHeardSince = (now: number): Unheard => ({ refusals: 0, firstAt: 
  * In intervals, from the first to the last refusal that counts. Within this time the registry probes every instance, so
  * the one that proves the host is probed too, and a live instance sends a heartbeat.
  */
-const REFUSALS_APART = 1.5;
+const REFUSAL_SPAN_INTERVALS = 1.5;
 
 /**
  * True if the instance was gone before this registry process started: the registry has not heard from it since, and
@@ -114,7 +114,7 @@ const REFUSALS_APART = 1.5;
  */
 export function wasGoneBefore({ unheard }: Pick<Vitals, 'unheard'>, policy: Policy, { permit }: Fleet): boolean {
   if (unheard === null || unheard.refusals < 2 || permit.mass || !permit.hostProved) return false;
-  return unheard.lastAt - unheard.firstAt >= REFUSALS_APART * policy.intervalMs;
+  return unheard.lastAt - unheard.firstAt >= REFUSAL_SPAN_INTERVALS * policy.intervalMs;
 }
 
 /** The state on the wire. */

@@ -45,7 +45,7 @@ export function decimal(min: number, max: number = Number.MAX_VALUE): Kind<numbe
   return number({ min, max, allowed, type: 'number', fits: Number.isFinite });
 }
 
-interface NumberLaw {
+interface NumberRule {
   readonly min: number;
   readonly max: number;
   readonly allowed: string;
@@ -53,7 +53,7 @@ interface NumberLaw {
   readonly fits: (value: number) => boolean;
 }
 
-function number({ min, max, allowed, type, fits }: NumberLaw): Kind<number> {
+function number({ min, max, allowed, type, fits }: NumberRule): Kind<number> {
   const ceiling = max >= Number.MAX_SAFE_INTEGER ? {} : { maximum: max };
   return {
     allowed,
@@ -77,13 +77,13 @@ export function flag(): Kind<boolean> {
 }
 
 /** One of these words. */
-export function oneOf<Word extends string>(words: readonly Word[]): Kind<Word> {
-  const allowed = words.map((word) => `\`${word}\``).join(', ');
+export function oneOf<Value extends string>(values: readonly Value[]): Kind<Value> {
+  const allowed = values.map((word) => `\`${word}\``).join(', ');
   return {
     allowed,
-    jsonSchema: { type: 'string', enum: words },
+    jsonSchema: { type: 'string', enum: values },
     parts: [],
-    read: (value, flaws) => words.find((word) => word === value) ?? flaws.add(value, allowed),
+    read: (value, flaws) => values.find((word) => word === value) ?? flaws.add(value, allowed),
   };
 }
 
@@ -91,14 +91,14 @@ export function oneOf<Word extends string>(words: readonly Word[]): Kind<Word> {
  * One of these words, or a word of a newer registry, which a reader must accept: rejecting it would lose the whole
  * frame. Compare with the words you know, and handle the rest.
  */
-export function openWord<Word extends string>(words: readonly Word[]): Kind<Word> {
-  const allowed = `${words.map((word) => `\`${word}\``).join(', ')}; others may come`;
+export function openEnum<Value extends string>(values: readonly Value[]): Kind<Value> {
+  const allowed = `${values.map((word) => `\`${word}\``).join(', ')}; others may come`;
   return {
     allowed,
-    jsonSchema: { type: 'string', examples: words },
+    jsonSchema: { type: 'string', examples: values },
     parts: [],
     read(value, flaws) {
-      if (typeof value === 'string' && /^[A-Za-z0-9_.-]{1,64}$/.test(value)) return value as Word;
+      if (typeof value === 'string' && /^[A-Za-z0-9_.-]{1,64}$/.test(value)) return value as Value;
       return flaws.add(value, allowed);
     },
   };
@@ -149,7 +149,7 @@ export function list<Item>(kind: Kind<Item>, min: number, max: number): Kind<rea
  * The valid items of a list: invalid items are dropped, and so are items after `max` valid ones. Use it for optional
  * data only.
  */
-export function goodOf<Item>(kind: Kind<Item>, max: number): Kind<readonly Item[]> {
+export function validItemsOf<Item>(kind: Kind<Item>, max: number): Kind<readonly Item[]> {
   return {
     allowed: `list of ${kind.allowed}, 0 … ${max}; what is not allowed is left out`,
     jsonSchema: { type: 'array', items: kind.jsonSchema, maxItems: max },
@@ -187,10 +187,10 @@ export function textMap(maxKeys: number, maxBytes: number): Kind<Readonly<Record
       const copy: Record<string, string> = {};
       let bytes = 0;
       for (const key of keys) {
-        const word = wordOf(key, value[key], maxBytes, flaws);
-        if (word === undefined) continue;
-        copy[key] = word;
-        bytes += utf8Length(key) + utf8Length(word);
+        const item = textOf(key, value[key], maxBytes, flaws);
+        if (item === undefined) continue;
+        copy[key] = item;
+        bytes += utf8Length(key) + utf8Length(item);
       }
       if (bytes > maxBytes) return flaws.note(`${bytes} bytes`, allowed);
       return flaws.count > before ? undefined : copy;
@@ -198,7 +198,7 @@ export function textMap(maxKeys: number, maxBytes: number): Kind<Readonly<Record
   };
 }
 
-function wordOf(key: string, value: unknown, maxBytes: number, flaws: Flaws): string | undefined {
+function textOf(key: string, value: unknown, maxBytes: number, flaws: Flaws): string | undefined {
   const since = flaws.count;
   if (UNSAFE_KEYS.has(key)) flaws.note('this key', `any key but ${UNSAFE_KEYS_TEXT}`);
   else if (key === '' || key.length > maxBytes || !ONE_LINE.test(key))
@@ -212,10 +212,10 @@ function wordOf(key: string, value: unknown, maxBytes: number, flaws: Flaws): st
 }
 
 /** The length of a well-formed text in UTF-8 bytes. */
-export function utf8Length(word: string): number {
+export function utf8Length(value: string): number {
   let bytes = 0;
-  for (let at = 0; at < word.length; at += 1) {
-    const unit = word.charCodeAt(at);
+  for (let at = 0; at < value.length; at += 1) {
+    const unit = value.charCodeAt(at);
     if (unit < 0x80) bytes += 1;
     else if (unit < 0x800 || (unit & 0xf800) === 0xd800) bytes += 2;
     else bytes += 3;

@@ -210,12 +210,12 @@ describe('nearest', () => {
     ['oders', 'orders'],
     ['orderitems', 'order-items'],
     ['mial', 'mail'],
-  ])('resolves %s to %s', (word, meant) => {
-    expect(nearest(word, services)).toBe(meant);
+  ])('resolves %s to %s', (name, meant) => {
+    expect(nearest(name, services)).toBe(meant);
   });
 
-  it.each(['billing', 'user-profiles', '', 'xail2'])('finds nothing near %o', (word) => {
-    expect(nearest(word, services)).toBeNull();
+  it.each(['billing', 'user-profiles', '', 'xail2'])('finds nothing near %o', (name) => {
+    expect(nearest(name, services)).toBeNull();
   });
 
   it('returns the nearest, among equals the first', () => {
@@ -226,11 +226,11 @@ describe('nearest', () => {
   });
 
   it('accepts at most eight typing errors, for a word of any length', () => {
-    const word = 'o'.repeat(63);
-    expect(nearest(word, [`${'x'.repeat(8)}${word.slice(8)}`])).not.toBeNull();
-    expect(nearest(word, [`${'x'.repeat(9)}${word.slice(9)}`])).toBeNull();
-    expect(nearest(`ab${word}`, [`ba${word}`])).toBe(`ba${word}`);
-    expect(nearest(word, [word.slice(8)])).toBe(word.slice(8));
-    expect(nearest(word, [word.slice(9)])).toBeNull();
+    const name = 'o'.repeat(63);
+    expect(nearest(name, [`${'x'.repeat(8)}${name.slice(8)}`])).not.toBeNull();
+    expect(nearest(name, [`${'x'.repeat(9)}${name.slice(9)}`])).toBeNull();
+    expect(nearest(`ab${name}`, [`ba${name}`])).toBe(`ba${name}`);
+    expect(nearest(name, [name.slice(8)])).toBe(name.slice(8));
+    expect(nearest(name, [name.slice(9)])).toBeNull();
   });
 });

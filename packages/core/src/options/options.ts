@@ -129,12 +129,12 @@ export const option = {
     return build(spec, 'true or false', (received) => typeof received === 'boolean');
   },
 
-  oneOf<const Word extends string, const Missing extends Word | undefined = undefined>(
-    words: readonly Word[],
+  oneOf<const Value extends string, const Missing extends Value | undefined = undefined>(
+    values: readonly Value[],
     spec: Described<Missing>,
-  ): OptionSpec<Word, Missing> {
-    const allowed = `one of ${words.map((word) => printed(word)).join(', ')}`;
-    return build(spec, allowed, (received): received is Word => words.some((word) => word === received));
+  ): OptionSpec<Value, Missing> {
+    const allowed = `one of ${values.map((word) => printed(word)).join(', ')}`;
+    return build(spec, allowed, (received): received is Value => values.some((word) => word === received));
   },
 
   /** A list whose items `item` validates; `min` … `max` bound its length. */
@@ -207,8 +207,8 @@ const MAX_EDITS = 8;
  * extra or swapped letter; case does not matter), at most one per three letters of the word and at most eight; among
  * equals the first. Null if none is near. It compares every candidate: use it for messages, not on hot paths.
  */
-export function nearest(word: string, candidates: Iterable<string>): string | null {
-  const wanted = word.toLowerCase();
+export function nearest(name: string, candidates: Iterable<string>): string | null {
+  const wanted = name.toLowerCase();
   let best: string | null = null;
   let max = Math.min(Math.max(1, Math.floor(wanted.length / 3)), MAX_EDITS);
   for (const candidate of candidates) {

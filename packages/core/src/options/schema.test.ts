@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import * as fc from 'fast-check';
-import { decimal, flag, integer, list, nullable, oneOf, openWord, text, textMap } from './kinds.js';
+import { decimal, flag, integer, list, nullable, oneOf, openEnum, text, textMap } from './kinds.js';
 import { componentSchemas, MAX_FLAWS, message, optional, printed, required, withDefault } from './schema.js';
 
 interface Wheel {
@@ -169,9 +169,9 @@ describe('a kind', () => {
   });
 
   it('openWord accepts unknown words, but only words', () => {
-    const word = openWord(['NOW']);
+    const kind = openEnum(['NOW']);
     expect(
-      ['NOW', 'LATER', '', 'two words', 'x'.repeat(65), '\u001b[31m', 7].map((each) => accepts(word, each)),
+      ['NOW', 'LATER', '', 'two words', 'x'.repeat(65), '\u001b[31m', 7].map((each) => accepts(kind, each)),
     ).toEqual([true, true, false, false, false, false, false]);
   });
 });

@@ -4,7 +4,7 @@ import { ceilingMs, equalJitterMs, fullJitterMs } from './backoff.js';
 
 const calls = { baseMs: 25, capMs: 250 };
 const always = (unit: number) => ({ unit: () => unit, bytes: (length: number) => new Uint8Array(length) });
-const ALMOST_ONE = 1 - 2 ** -53;
+const LARGEST_BELOW_ONE = 1 - 2 ** -53;
 
 describe('ceilingMs', () => {
   it('doubles with each try until the cap', () => {
@@ -20,7 +20,7 @@ describe('full jitter', () => {
   it('lies between 0 and the ceiling', () => {
     expect(fullJitterMs(calls, 1, always(0))).toBe(0);
     expect(fullJitterMs(calls, 1, always(0.5))).toBe(25);
-    expect(fullJitterMs(calls, 1, always(ALMOST_ONE))).toBeCloseTo(50);
+    expect(fullJitterMs(calls, 1, always(LARGEST_BELOW_ONE))).toBeCloseTo(50);
   });
 
   it('spreads callers that failed together over the whole range', () => {
@@ -36,6 +36,6 @@ describe('equal jitter', () => {
   it('lies between half the ceiling and the ceiling', () => {
     expect(equalJitterMs(calls, 2, always(0))).toBe(50);
     expect(equalJitterMs(calls, 2, always(0.5))).toBe(75);
-    expect(equalJitterMs(calls, 2, always(ALMOST_ONE))).toBeCloseTo(100);
+    expect(equalJitterMs(calls, 2, always(LARGEST_BELOW_ONE))).toBeCloseTo(100);
   });
 });

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { CONTAINER_MARKS, containerIn, containerOf } from './container.js';
 import type { Container, ContainerTraces } from './container.js';
 
-const nothing: ContainerTraces = { env: {}, marks: [], cgroup: '0::/\n' };
+const noTraces: ContainerTraces = { env: {}, marks: [], cgroup: '0::/\n' };
 const [docker = '', podman = ''] = CONTAINER_MARKS;
 
 describe('containerIn', () => {
@@ -16,7 +16,7 @@ describe('containerIn', () => {
     ['Podman, which may have the file of Docker too', { marks: [docker, podman] }, 'podman'],
     ['another engine', { cgroup: '4:cpu:/lxc/web/init\n' }, 'container'],
   ])('is recognised: %s', (_, traces, container) => {
-    expect(containerIn({ ...nothing, ...traces })).toBe(container);
+    expect(containerIn({ ...noTraces, ...traces })).toBe(container);
   });
 
   it('accepts only known words from another process', () => {

@@ -46,8 +46,8 @@ export const SECONDS_BUCKETS: readonly number[] = [
   0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
 ];
 
-const nothing = (): void => {};
-const noInstrument = { add: nothing, set: nothing, forget: nothing, record: nothing };
+const noop = (): void => {};
+const noInstrument = { add: noop, set: noop, forget: noop, record: noop };
 
 /** Discards every measurement. */
 export const noMeter: Meter = {

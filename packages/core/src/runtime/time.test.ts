@@ -66,11 +66,11 @@ describe('sleep', () => {
   it('resolves at its due time', async () => {
     const time = new ManualTime();
     let awake = false;
-    const night = async (): Promise<void> => {
+    const forward = async (): Promise<void> => {
       await sleep(time, 100);
       awake = true;
     };
-    void night();
+    void forward();
     await time.advanceBy(99);
     expect(awake).toBe(false);
     await time.advanceBy(1);

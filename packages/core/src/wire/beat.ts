@@ -2,7 +2,7 @@ import type { Forecast } from '../lifecycle/deadlines.js';
 import type { Reason } from '../lifecycle/reason.js';
 import { STATES } from '../lifecycle/vitals.js';
 import type { State } from '../lifecycle/vitals.js';
-import { decimal, goodOf, integer, nullable, oneOf } from '../options/kinds.js';
+import { decimal, validItemsOf, integer, nullable, oneOf } from '../options/kinds.js';
 import type { Message } from '../options/schema.js';
 import { message, optional, required, withDefault } from '../options/schema.js';
 import { forecastMessage, ID, NAME, NONCE, reasonMessage, REVISION } from './protocol.js';
@@ -91,7 +91,7 @@ const edgeMessage = message<Edge>('Edge', 'What an instance, as a caller, observ
   inFlight: withDefault(integer(0), 0, 'calls in flight now'),
   window: optional(integer(0), 'the number of the window, which grows: the same number means the same counts'),
   targets: optional(
-    goodOf(targetMessage, MAX_TARGETS),
+    validItemsOf(targetMessage, MAX_TARGETS),
     'the instances that it called in the window, and those whose circuit is not closed',
   ),
 });
@@ -106,7 +106,7 @@ export const beatMessage: Message<Beat> = message<Beat>('Beat', 'Heartbeat-2, in
   seq: required(integer(0), 'grows within a process; a number not above the highest accepted one has no effect'),
   load: optional(loadMessage, 'for display and balancers'),
   edges: optional(
-    goodOf(edgeMessage, MAX_EDGES),
+    validItemsOf(edgeMessage, MAX_EDGES),
     'what it observed of the services it calls; left out if nothing is new',
   ),
 });

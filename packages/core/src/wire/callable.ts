@@ -69,11 +69,11 @@ export const ADMIN_WORDS: Readonly<Record<AdminState, string>> = {
 /** Why instances are not callable, settings of operators first: `2 drained, 1 CRITICAL`. Empty: all of them are. */
 export function notCallableText({ admin, unfit }: CallableCount): string {
   return [
-    ...(['DRAINING', 'MAINTENANCE'] as const).map((word) => [admin[word], ADMIN_WORDS[word]] as const),
+    ...(['DRAINING', 'MAINTENANCE'] as const).map((label) => [admin[label], ADMIN_WORDS[label]] as const),
     ...STATES.map((state) => [unfit[state], state] as const),
   ]
     .filter(([count]) => count > 0)
-    .map(([count, word]) => `${count} ${word}`)
+    .map(([count, label]) => `${count} ${label}`)
     .join(', ');
 }
 

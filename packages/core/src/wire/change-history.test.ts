@@ -20,16 +20,16 @@ const IDS = ['a', 'b', 'c', 'd', 'e'] as const;
 
 /** `a@3 b@4?`: known instances with their revisions; a question mark marks unconfirmed ones. */
 function shown(snapshot: ServiceSnapshot): string {
-  const words = snapshot.instances.map(
+  const entries = snapshot.instances.map(
     ({ id, revision }) => `${id}@${revision}${snapshot.isUnconfirmed(id) ? '?' : ''}`,
   );
-  return words.toSorted().join(' ');
+  return entries.toSorted().join(' ');
 }
 
 /** The truth about one service, and a log, as a registry keeps them. */
-class TruthfulRegistry {
+class ModelRegistry {
   epoch = epochOf(1);
-  #lives = 1;
+  #epochs = 1;
   revision = 0;
   instances = new Map<string, Instance>();
   tombstones = new Map<string, Tombstone>();
@@ -70,8 +70,8 @@ class TruthfulRegistry {
 
   /** A restart that keeps only these instances, and forgets its tombstones and its revisions. */
   restart(kept: readonly string[]): void {
-    this.#lives += 1;
-    this.epoch = epochOf(this.#lives);
+    this.#epochs += 1;
+    this.epoch = epochOf(this.#epochs);
     const survivors = kept.filter((id) => this.instances.has(id));
     this.revision = 0;
     this.log = [];
@@ -90,7 +90,7 @@ class Client {
   #epoch = '';
 
   /** Make-before-break: what the old stream still holds is dropped with it. */
-  connect(registry: TruthfulRegistry, parts: number): void {
+  connect(registry: ModelRegistry, parts: number): void {
     const resumes =
       this.cursor !== null && registry.epoch === this.cursor.epoch && this.snapshot.canResume(this.cursor);
     this.#queue = resumes ? [] : registry.reset(parts);
@@ -99,7 +99,7 @@ class Client {
   }
 
   /** One frame arrives: a change goes between the parts of a reset, a cursor follows when all was sent. */
-  receive(registry: TruthfulRegistry, changesFirst: boolean): void {
+  receive(registry: ModelRegistry, changesFirst: boolean): void {
     if (this.#epoch !== registry.epoch) return;
     const begun =
       this.snapshot.epoch === this.#epoch || this.#queue[0]?.event !== 'reset' || this.#queue[0].data.part > 0;
@@ -110,12 +110,12 @@ class Client {
     this.cursor = { epoch: registry.epoch, revision: registry.revision };
   }
 
-  drain(registry: TruthfulRegistry): void {
+  drain(registry: ModelRegistry): void {
     do this.receive(registry, false);
     while (this.#queue.length > 0);
   }
 
-  #flush(registry: TruthfulRegistry): void {
+  #flush(registry: ModelRegistry): void {
     this.#take(registry.since(this.#sentUpTo));
     this.#sentUpTo = registry.revision;
   }
@@ -137,11 +137,8 @@ const restart = fc.record({ do: fc.constant('restart' as const), kept: fc.subarr
 type Step = typeof step extends fc.Arbitrary<infer Each> ? Each : never;
 type Restart = typeof restart extends fc.Arbitrary<infer Each> ? Each : never;
 
-function run(
-  steps: readonly (Step | Restart)[],
-  look: (client: Client, registry: TruthfulRegistry) => void = () => {},
-) {
-  const registry = new TruthfulRegistry();
+function run(steps: readonly (Step | Restart)[], check: (client: Client, registry: ModelRegistry) => void = () => {}) {
+  const registry = new ModelRegistry();
   const client = new Client();
   client.connect(registry, 1);
   for (const each of steps) {
@@ -152,13 +149,13 @@ function run(
       if (each.do === 'restart') registry.restart(each.kept);
       client.connect(registry, each.parts);
     }
-    look(client, registry);
+    check(client, registry);
   }
   client.connect(registry, 2);
   client.drain(registry);
   return { client, registry };
 }
-const truth = (registry: TruthfulRegistry): string =>
+const expectedView = (registry: ModelRegistry): string =>
   [...registry.instances.values()]
     .map((each) => `${each.id}@${each.revision}`)
     .toSorted()
@@ -169,7 +166,7 @@ describe('over any history', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
         const { client, registry } = run(steps);
-        expect(shown(client.snapshot)).toBe(truth(registry));
+        expect(shown(client.snapshot)).toBe(expectedView(registry));
       }),
       { numRuns: 1_000 },
     );
@@ -202,7 +199,7 @@ describe('over any history', () => {
         const confirmed = shown(client.snapshot)
           .split(' ')
           .filter((word) => word !== '' && !word.endsWith('?'));
-        expect(confirmed.join(' ')).toBe(truth(registry));
+        expect(confirmed.join(' ')).toBe(expectedView(registry));
       }),
       { numRuns: 1_000 },
     );
@@ -241,7 +238,7 @@ describe('over any history', () => {
           const frame = old[index % Math.max(1, old.length)];
           if (frame !== undefined) expect(client.snapshot.apply(frame)).toBe('same');
         }
-        expect(shown(client.snapshot)).toBe(truth(registry));
+        expect(shown(client.snapshot)).toBe(expectedView(registry));
       }),
       { numRuns: 500 },
     );

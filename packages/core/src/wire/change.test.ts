@@ -35,10 +35,10 @@ function snapshotOf(...frames: readonly ServiceFrame[]): ServiceSnapshot {
 }
 /** `a@3 b@4?`: known instances with their revisions; a question mark marks unconfirmed ones. */
 function shown(snapshot: ServiceSnapshot): string {
-  const words = snapshot.instances.map(
+  const entries = snapshot.instances.map(
     ({ id, revision }) => `${id}@${revision}${snapshot.isUnconfirmed(id) ? '?' : ''}`,
   );
-  return words.toSorted().join(' ');
+  return entries.toSorted().join(' ');
 }
 
 describe('a view', () => {
@@ -361,8 +361,8 @@ describe('a view that starts from a stored copy', () => {
 
   it('is not restored after a registry has answered, nor from an empty copy', () => {
     const { kept } = snapshotOf(both);
-    const heard = snapshotOf(reset(B, 1, []));
-    expect(kept !== null && heard.restore(kept)).toBe(false);
+    const empty = snapshotOf(reset(B, 1, []));
+    expect(kept !== null && empty.restore(kept)).toBe(false);
     expect(snapshotOf().kept).toBeNull();
     expect(snapshotOf(reset(A, 1, [])).kept).toBeNull();
     expect(snapshotOf(resetPart(A, 1, { complete: false, instances: [at('a', 1)] })).kept).toBeNull();

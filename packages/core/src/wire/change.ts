@@ -43,7 +43,7 @@ class View {
     return true;
   }
 
-  bury(tombstone: Tombstone): boolean {
+  addTombstone(tombstone: Tombstone): boolean {
     const known = this.instances.get(tombstone.id);
     if (known !== undefined && known.revision > tombstone.revision) return false;
     const older = this.tombstones.get(tombstone.id);
@@ -91,17 +91,17 @@ export class ServiceSnapshot {
   #revision = 0;
   #pending: Pending | null = null;
   /** True if the view is complete as of the last cursor: not during a reset, after a gap, or after `unknown`. */
-  #whole = false;
-  #denied = false;
-  #heard = false;
+  #isComplete = false;
+  #isDenied = false;
+  #isAnswered = false;
   /** True while the whole view is from an earlier process and no registry has answered since. */
-  #restored = false;
+  #isRestored = false;
   #list: readonly Instance[] | null = null;
 
   get status(): ServiceStatus {
     if (this.#view.instances.size > 0) return 'known';
-    if (this.#denied) return 'unknown';
-    return this.#heard ? 'known' : 'waiting';
+    if (this.#isDenied) return 'unknown';
+    return this.#isAnswered ? 'known' : 'waiting';
   }
 
   /** The epoch of the view; null before the first complete reset. */
@@ -134,7 +134,7 @@ export class ServiceSnapshot {
    * since, or denied.
    */
   isUnconfirmed(id: InstanceId): boolean {
-    return this.#unconfirmed.has(id) || ((this.#denied || this.#restored) && this.#view.instances.has(id));
+    return this.#unconfirmed.has(id) || ((this.#isDenied || this.#isRestored) && this.#view.instances.has(id));
   }
 
   /** The copy for `restore`; null if there is nothing to store. */
@@ -154,12 +154,12 @@ export class ServiceSnapshot {
    * does not name. Returns false, without effect, if a registry has already answered.
    */
   restore({ epoch, revision, instances, unconfirmed }: KeptService): boolean {
-    if (this.#heard || this.#epoch !== null || instances.length === 0) return false;
+    if (this.#isAnswered || this.#epoch !== null || instances.length === 0) return false;
     for (const instance of instances.slice(0, MAX_INSTANCES)) this.#view.upsert(instance);
     this.#unconfirmed = new Set(unconfirmed.filter((id) => this.#view.instances.has(id)));
     this.#epoch = epoch;
     this.#revision = revision;
-    this.#restored = true;
+    this.#isRestored = true;
     this.#list = null;
     return true;
   }
@@ -176,7 +176,7 @@ export class ServiceSnapshot {
    * service. Otherwise the watch starts over and receives a reset.
    */
   canResume(cursor: Cursor): boolean {
-    return this.#whole && this.#epoch === cursor.epoch;
+    return this.#isComplete && this.#epoch === cursor.epoch;
   }
 
   /**
@@ -186,7 +186,7 @@ export class ServiceSnapshot {
   confirm(settled: boolean, isEjected: (id: InstanceId) => boolean): boolean {
     if (!settled) return false;
     let changed = false;
-    for (const id of this.#denied ? this.#view.instances.keys() : this.#unconfirmed) {
+    for (const id of this.#isDenied ? this.#view.instances.keys() : this.#unconfirmed) {
       if (isEjected(id)) changed = this.disprove(id) || changed;
     }
     return changed;
@@ -213,19 +213,19 @@ export class ServiceSnapshot {
   /** Removes nothing; all known instances are unconfirmed until the next reset. */
   #deny(): Applied {
     this.#pending = null;
-    this.#whole = false;
-    this.#denied = true;
+    this.#isComplete = false;
+    this.#isDenied = true;
     return 'same';
   }
 
   #change(frame: ChangeFrame): Applied {
     const pending = this.#pending;
-    if (pending === null && (this.#epoch === null || this.#restored)) return this.#break();
+    if (pending === null && (this.#epoch === null || this.#isRestored)) return this.#break();
     if (!fits(this.#view, frame.upsert) || (pending !== null && !fits(pending.view, frame.upsert)))
       return this.#break();
     if (pending !== null) {
       for (const instance of frame.upsert) pending.view.upsert(instance);
-      for (const tombstone of frame.remove) pending.view.bury(tombstone);
+      for (const tombstone of frame.remove) pending.view.addTombstone(tombstone);
       // revisions of another epoch do not compare with ours; the change applies once the reset is complete
       if (pending.epoch !== this.#epoch) return 'same';
     }
@@ -233,14 +233,14 @@ export class ServiceSnapshot {
   }
 
   #reset(frame: ResetFrame): Applied {
-    this.#whole = false;
+    this.#isComplete = false;
     if (frame.part === 0) this.#pending = this.#begin(frame);
     const pending = this.#pending;
     if (pending === null || !continues(pending, frame) || !fits(pending.view, frame.instances)) return this.#break();
     pending.nextPart += 1;
     for (const instance of frame.instances) pending.view.upsert(instance);
     if (!frame.complete) return 'same';
-    for (const tombstone of frame.removed ?? []) buryIn(pending, tombstone);
+    for (const tombstone of frame.removed ?? []) addTombstoneTo(pending, tombstone);
     return this.#complete(pending);
   }
 
@@ -251,10 +251,10 @@ export class ServiceSnapshot {
 
   #complete(pending: Pending): Applied {
     this.#pending = null;
-    this.#whole = true;
-    this.#denied = false;
-    this.#restored = false;
-    this.#heard = true;
+    this.#isComplete = true;
+    this.#isDenied = false;
+    this.#isRestored = false;
+    this.#isAnswered = true;
     if (pending.epoch !== this.#epoch) return this.#enter(pending);
     let changed = this.#merge(pending.view.instances.values(), pending.view.tombstones.values());
     if (pending.absenceCounts) changed = this.#removeAbsent(pending) || changed;
@@ -301,7 +301,7 @@ export class ServiceSnapshot {
     }
     for (const tombstone of removals) {
       if (this.#unconfirmed.delete(tombstone.id)) changed = this.#view.instances.delete(tombstone.id) || changed;
-      changed = this.#view.bury(tombstone) || changed;
+      changed = this.#view.addTombstone(tombstone) || changed;
       this.#revision = Math.max(this.#revision, tombstone.revision);
     }
     return changed;
@@ -309,7 +309,7 @@ export class ServiceSnapshot {
 
   #break(): Applied {
     this.#pending = null;
-    this.#whole = false;
+    this.#isComplete = false;
     return 'broken';
   }
 }
@@ -328,7 +328,7 @@ function fits(view: View, instances: readonly Instance[]): boolean {
  * Tombstones of a reset hold across epochs, so their revisions may be of an earlier one; none counts as newer than the
  * reset. An instance that the same reset names is alive.
  */
-function buryIn(pending: Pending, tombstone: Tombstone): void {
+function addTombstoneTo(pending: Pending, tombstone: Tombstone): void {
   if (pending.view.instances.has(tombstone.id)) return;
-  pending.view.bury({ ...tombstone, revision: Math.min(tombstone.revision, pending.revision) });
+  pending.view.addTombstone({ ...tombstone, revision: Math.min(tombstone.revision, pending.revision) });
 }

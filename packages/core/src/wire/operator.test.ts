@@ -38,7 +38,7 @@ describe('settings of an operator', () => {
   it('may set any metadata that an instance may declare, or remove it', () => {
     fc.assert(
       fc.property(fc.dictionary(fc.string(), fc.option(fc.string())), (metadata) => {
-        const texts = Object.fromEntries(Object.entries(metadata).map(([key, word]) => [key, word ?? '']));
+        const texts = Object.fromEntries(Object.entries(metadata).map(([key, text]) => [key, text ?? '']));
         const read = instancePatchMessage.parse({ metadata });
         expect(read.ok).toBe(isMetadata(texts));
         if (read.ok) expect(read.value.metadata).toEqual(metadata);

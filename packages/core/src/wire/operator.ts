@@ -2,7 +2,7 @@
 import type { Reason } from '../lifecycle/reason.js';
 import { STATES } from '../lifecycle/vitals.js';
 import type { State } from '../lifecycle/vitals.js';
-import { integer, nullable, ONE_LINE, oneOf, openWord, text } from '../options/kinds.js';
+import { integer, nullable, ONE_LINE, oneOf, openEnum, text } from '../options/kinds.js';
 import { Flaws, isRecord, message, optional, required } from '../options/schema.js';
 import type { Kind, Message } from '../options/schema.js';
 import { ADMIN_STATES } from './instance.js';
@@ -51,12 +51,12 @@ const METADATA_CHANGES: Kind<MetadataChanges> = {
   read(value, flaws) {
     if (!isRecord(value)) return flaws.add(value, CHANGES_ALLOWED);
     const entries = Object.entries(value);
-    const words = METADATA.read(
-      Object.fromEntries(entries.map(([key, word]) => [key, word === null ? '' : word])),
+    const texts = METADATA.read(
+      Object.fromEntries(entries.map(([key, item]) => [key, item === null ? '' : item])),
       flaws,
     );
     return (
-      words && Object.fromEntries(Object.entries(words).map(([key, word]) => [key, value[key] === null ? null : word]))
+      texts && Object.fromEntries(Object.entries(texts).map(([key, item]) => [key, value[key] === null ? null : item]))
     );
   },
 };
@@ -225,7 +225,7 @@ export const registryEventMessage: Message<RegistryEvent> = message<RegistryEven
   {
     seq: required(integer(1), 'counts from 1 within one epoch, without a gap'),
     at: required(WALL_CLOCK, 'wall clock, ms since 1970: for people only'),
-    kind: required(openWord(EVENT_KINDS), 'the kind of event'),
+    kind: required(openEnum(EVENT_KINDS), 'the kind of event'),
     namespace: required(nullable(NAME), '`null`: it is about the registry as a whole'),
     service: required(nullable(NAME), '`null`: it is about the registry as a whole'),
     instance: required(nullable(ID), 'its id; `null`: it is about a service or the registry'),
@@ -235,7 +235,7 @@ export const registryEventMessage: Message<RegistryEvent> = message<RegistryEven
       'the reason; for a setting of an operator the code is `OPERATOR` and the text the operator’s reason',
     ),
     revision: required(nullable(REVISION), 'of the record, or the tombstone, after it'),
-    by: required(openWord(ACTORS), 'the originator'),
+    by: required(openEnum(ACTORS), 'the originator'),
     text: required(text({ max: 2_000, allowed: 'text, at most 2000 characters' }), 'the event in plain words'),
     untilMs: optional(WALL_CLOCK, 'the end of an operator’s setting, wall clock; missing: it has no end'),
   },

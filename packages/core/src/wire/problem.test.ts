@@ -59,11 +59,11 @@ describe('the problem in an answer', () => {
   });
 
   it('is one line without terminal control sequences, and is cut', () => {
-    const evil = 'no\u001b[2J\nFAKE\u202e';
-    const flaw = { path: evil, received: evil, allowed: evil };
+    const hostileText = 'no\u001b[2J\nFAKE\u202e';
+    const flaw = { path: hostileText, received: hostileText, allowed: hostileText };
     const body = {
       code: 'INVALID',
-      detail: evil,
+      detail: hostileText,
       fix: 'y'.repeat(4_000),
       flaws: Array.from({ length: 100 }, () => flaw),
     };

@@ -1,5 +1,5 @@
 import type { Reason } from '../lifecycle/reason.js';
-import { integer, list, openWord, text } from '../options/kinds.js';
+import { integer, list, openEnum, text } from '../options/kinds.js';
 import type { Flaw, Message } from '../options/schema.js';
 import { message, optional, required } from '../options/schema.js';
 import { printableText } from '../runtime/redact.js';
@@ -59,7 +59,7 @@ export const flawMessage: Message<Flaw> = message<Flaw>('Flaw', 'One flaw of a m
 });
 
 const fields = {
-  code: required(openWord(CODES), 'a stable word for programs'),
+  code: required(openEnum(CODES), 'a stable word for programs'),
   detail: required(text({ max: 4_000, allowed: 'text' }), 'what happened and why, one plain sentence'),
   fix: required(text({ max: 4_000, allowed: 'text' }), 'what to do'),
   flaws: optional(list(flawMessage, 0, 100), 'with `INVALID`: each flaw, at most 10'),

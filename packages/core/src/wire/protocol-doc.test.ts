@@ -49,7 +49,7 @@ const MESSAGES: readonly AnyMessage[] = [
   problemDocumentMessage,
 ];
 
-const PROBLEMS_IN_WORDS: Record<keyof typeof PROBLEMS, string> = {
+const PROBLEM_TEXTS: Record<keyof typeof PROBLEMS, string> = {
   INVALID: 'the message, or a parameter, is wrong: see `flaws`',
   UNAUTHORIZED: 'the secret of the instance, or the access token, is missing or wrong',
   TOKEN_LAPSED:
@@ -99,10 +99,10 @@ function messageTables(): string {
 
 function problemTable(): string {
   const codes = Object.entries(PROBLEMS).toSorted(([, one], [, other]) => one - other);
-  const words = new Map(Object.entries(PROBLEMS_IN_WORDS));
+  const texts = new Map(Object.entries(PROBLEM_TEXTS));
   return [
     ...tableHead('status', 'code', 'means'),
-    ...codes.map(([code, status]) => tableRow(String(status), `\`${code}\``, words.get(code) ?? '')),
+    ...codes.map(([code, status]) => tableRow(String(status), `\`${code}\``, texts.get(code) ?? '')),
   ].join('\n');
 }
 

@@ -158,7 +158,7 @@ describe('a registration', () => {
   });
 
   it('is accepted again, unchanged, once it was accepted', () => {
-    const words = fc.dictionary(fc.string({ minLength: 1, maxLength: 8 }), fc.string({ maxLength: 20 }), {
+    const entries = fc.dictionary(fc.string({ minLength: 1, maxLength: 8 }), fc.string({ maxLength: 20 }), {
       maxKeys: 5,
     });
     const any = fc.record(
@@ -170,7 +170,7 @@ describe('a registration', () => {
           { maxLength: 3 },
         ),
         weight: fc.integer({ min: -1, max: 1_001 }),
-        metadata: words,
+        metadata: entries,
       },
       { requiredKeys: ['id', 'service', 'endpoints'] },
     );
@@ -284,7 +284,7 @@ describe('Heartbeat-2', () => {
       7,
     ];
     expect(edgesOf([...bad, good, ...bad])).toEqual([good]);
-    for (const nonsense of [7, null, {}, 'edges', bad]) expect(edgesOf(nonsense)).toEqual([]);
+    for (const invalid of [7, null, {}, 'edges', bad]) expect(edgesOf(invalid)).toEqual([]);
   });
 
   it('reports at most 64 services', () => {
@@ -325,7 +325,7 @@ describe('the answer to a registration', () => {
   };
 
   it('is read, with unknown fields dropped', () => {
-    expect(registeredMessage.parse({ ...registered, motto: 'hello' })).toEqual({ ok: true, value: registered });
+    expect(registeredMessage.parse({ ...registered, note: 'hello' })).toEqual({ ok: true, value: registered });
   });
 
   it.each([
@@ -352,7 +352,7 @@ describe('an instance', () => {
       endpoints: [{ protocol: 'quic', host: 'a', port: 1, tls: true }],
       next: { state: 'RESTING', afterMs: 1, unless: 'SUNRISE' },
     };
-    expect(instanceMessage.parse({ ...newer, mood: 'good' })).toEqual({ ok: true, value: newer });
+    expect(instanceMessage.parse({ ...newer, note: 'good' })).toEqual({ ok: true, value: newer });
   });
 
   it('is rejected where it could mislead a caller', () => {

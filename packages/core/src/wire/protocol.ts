@@ -2,7 +2,7 @@ import type { Forecast } from '../lifecycle/deadlines.js';
 import { REASON_CODES } from '../lifecycle/reason.js';
 import type { Reason } from '../lifecycle/reason.js';
 import { STATES } from '../lifecycle/vitals.js';
-import { decimal, flag, integer, list, nullable, ONE_LINE, oneOf, openWord, text, textMap } from '../options/kinds.js';
+import { decimal, flag, integer, list, nullable, ONE_LINE, oneOf, openEnum, text, textMap } from '../options/kinds.js';
 import type { Flaws, Message } from '../options/schema.js';
 import { message, optional, required, withDefault } from '../options/schema.js';
 import { isHost } from '../runtime/host.js';
@@ -54,13 +54,13 @@ export const WALL_CLOCK = decimal(0, 8.64e15);
 const SOURCES: readonly Source[] = ['native', 'eureka', 'consul', 'api'];
 
 export const reasonMessage: Message<Reason> = message<Reason>('Reason', 'Why an instance is in its state.', {
-  code: required(openWord(REASON_CODES), 'a stable word for programs'),
+  code: required(openEnum(REASON_CODES), 'a stable word for programs'),
   text: required(text({ max: 2_000, allowed: 'text, at most 2000 characters' }), 'a plain sentence for people'),
 });
 
 const endpointMessage = message<Endpoint>('Endpoint', 'The address of one protocol of an instance.', {
   protocol: required(
-    openWord(ENDPOINT_PROTOCOLS),
+    openEnum(ENDPOINT_PROTOCOLS),
     'the protocol there; `heartbeat`: only Heartbeat-1, over HTTP, and no calls',
   ),
   host: required(HOST, 'an IP address or a host name'),
@@ -72,10 +72,10 @@ export const forecastMessage: Message<Forecast> = message<Forecast>(
   'Forecast',
   'What happens next, if nothing else happens.',
   {
-    state: required(openWord([...STATES, 'REMOVED']), 'the next state'),
+    state: required(openEnum([...STATES, 'REMOVED']), 'the next state'),
     afterMs: required(decimal(0), 'counts from the record’s `since`'),
     unless: required(
-      nullable(openWord(['HEARTBEAT_1', 'HEARTBEAT_2', 'PROOF'])),
+      nullable(openEnum(['HEARTBEAT_1', 'HEARTBEAT_2', 'PROOF'])),
       'what prevents it; `PROOF`: both heartbeats',
     ),
   },
@@ -99,7 +99,7 @@ export const instanceMessage: Message<Instance> = message<Instance>(
     since: required(WALL_CLOCK, 'wall clock of the last state change, ms since 1970: for display only'),
     next: required(nullable(forecastMessage), 'what happens next if nothing else happens'),
     admin: required(oneOf(ADMIN_STATES), 'what an operator has set; never changes the state'),
-    source: required(openWord(SOURCES), 'the source of the registration; decides which checks apply'),
+    source: required(openEnum(SOURCES), 'the source of the registration; decides which checks apply'),
     registeredAt: required(WALL_CLOCK, 'wall clock, ms since 1970'),
     revision: required(REVISION, 'of its last change'),
   },

@@ -21,8 +21,8 @@ function cutUp<Whole extends { length: number; slice(from: number, to?: number):
   whole: Whole,
   cuts: readonly number[],
 ): Whole[] {
-  const places = [...new Set(cuts.map((cut) => cut % (whole.length + 1)))].toSorted((one, other) => one - other);
-  return [...places, whole.length].map((place, index) => whole.slice(index === 0 ? 0 : places[index - 1]!, place));
+  const offsets = [...new Set(cuts.map((cut) => cut % (whole.length + 1)))].toSorted((one, other) => one - other);
+  return [...offsets, whole.length].map((place, index) => whole.slice(index === 0 ? 0 : offsets[index - 1]!, place));
 }
 
 /** Text with every kind of character, also halves of surrogate pairs, as a user may send it. */

@@ -100,10 +100,10 @@ export class FrameDecoder {
     for (; at < text.length; at += 1) {
       const digit = text.charCodeAt(at) - ZERO;
       if (digit === HASH - ZERO && at > start) break;
-      if (digit < 0 || digit > 9) throw notALength(text.slice(start, start + 8));
+      if (digit < 0 || digit > 9) throw noLengthError(text.slice(start, start + 8));
       length = length * 10 + digit;
       if (at - start < this.#maxDigits) continue;
-      throw length > this.#maxLength ? this.#tooLong(length) : notALength(text.slice(start, start + 8));
+      throw length > this.#maxLength ? this.#tooLong(length) : noLengthError(text.slice(start, start + 8));
     }
     if (length > this.#maxLength) throw this.#tooLong(length);
     if (at === text.length) return -1;
@@ -163,7 +163,7 @@ function parseJson(text: string): unknown {
   }
 }
 
-function notALength(start: string): RollcallError {
+function noLengthError(start: string): RollcallError {
   return invalid(`${printed(start)} where a frame begins with its length`, WRONG_PEER);
 }
 

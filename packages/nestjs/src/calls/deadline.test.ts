@@ -11,20 +11,20 @@ import { Observable } from 'rxjs';
 import { describe, expect, it } from 'vitest';
 import { INHERITANCE, PORTS } from '../inject.js';
 import type { Ports } from '../inject.js';
-import { application, ask, microservice, portOf, world } from '../nest.fixture.js';
-import type { World } from '../nest.fixture.js';
+import { application, sendRequest, microservice, portOf, createFixture } from '../nest.fixture.js';
+import type { Fixture } from '../nest.fixture.js';
 import type { DeadlineContext } from './deadline-context.js';
 
 /** The values inherited at one point of a request: the rest in ms, and whether it is a retry; null for none. */
-type Heirloom = readonly [number, boolean] | null;
+type Inheritance = readonly [number, boolean] | null;
 
 /** Records what is inherited at each point. */
 @Injectable()
-class Notary {
-  readonly notes = new Map<string, Heirloom>();
+class Recorder {
+  readonly notes = new Map<string, Inheritance>();
   readonly ran: unknown[] = [];
   /** Work that a handler left behind, which runs when the test releases it. */
-  leftBehind: Promise<void> = Promise.resolve();
+  background: Promise<void> = Promise.resolve();
   release: () => void = () => {};
 
   constructor(
@@ -47,7 +47,7 @@ class Notary {
     await new Promise((resolve) => void setImmediate(resolve));
     this.note('after a wait');
     const released = new Promise<void>((resolve) => void (this.release = resolve));
-    this.leftBehind = released.then(() => this.note('left behind'));
+    this.background = released.then(() => this.note('left behind'));
     return new Observable((observer) => {
       this.note('returned observable');
       observer.next('done');
@@ -57,64 +57,64 @@ class Notary {
 }
 
 @Injectable()
-class NotedGuard implements CanActivate {
-  constructor(@Inject(Notary) private readonly notary: Notary) {}
+class RecordedGuard implements CanActivate {
+  constructor(@Inject(Recorder) private readonly recorder: Recorder) {}
 
   async canActivate(): Promise<boolean> {
-    this.notary.note('guard');
+    this.recorder.note('guard');
     return true;
   }
 }
 
 @Injectable()
-class NotedInterceptor implements NestInterceptor {
-  constructor(@Inject(Notary) private readonly notary: Notary) {}
+class RecordedInterceptor implements NestInterceptor {
+  constructor(@Inject(Recorder) private readonly recorder: Recorder) {}
 
   intercept(_context: unknown, next: CallHandler): Observable<unknown> {
-    this.notary.note('interceptor');
+    this.recorder.note('interceptor');
     return next.handle();
   }
 }
 
 @Controller()
-class Heirs {
-  constructor(@Inject(Notary) private readonly notary: Notary) {}
+class Inheritors {
+  constructor(@Inject(Recorder) private readonly recorder: Recorder) {}
 
   @MessagePattern('heir')
   overTcp(): Promise<Observable<string>> {
-    return this.notary.work();
+    return this.recorder.work();
   }
 
   @Get('heir')
   overHttp(): Promise<Observable<string>> {
-    return this.notary.work();
+    return this.recorder.work();
   }
 
   @Post('heir')
   withBody(@Body() body: unknown): Promise<Observable<string>> {
-    this.notary.ran.push(body);
-    return this.notary.work();
+    this.recorder.ran.push(body);
+    return this.recorder.work();
   }
 
   @EventPattern('placed')
   placed(data: unknown): void {
-    this.notary.note('event');
-    this.notary.ran.push(data);
+    this.recorder.note('event');
+    this.recorder.ran.push(data);
   }
 }
 
-async function heirs(): Promise<World & { readonly notary: Notary }> {
+async function startRecorded(): Promise<Fixture & { readonly recorder: Recorder }> {
   const providers = [
-    Notary,
-    { provide: APP_GUARD, useClass: NotedGuard },
-    { provide: APP_INTERCEPTOR, useClass: NotedInterceptor },
+    Recorder,
+    { provide: APP_GUARD, useClass: RecordedGuard },
+    { provide: APP_INTERCEPTOR, useClass: RecordedInterceptor },
   ];
-  const here = await world({ service: 'orders' }, { controllers: [Heirs], providers });
-  return { ...here, notary: here.module.get(Notary) };
+  const fixture = await createFixture({ service: 'orders' }, { controllers: [Inheritors], providers });
+  return { ...fixture, recorder: fixture.module.get(Recorder) };
 }
 
-const PLACES = ['guard', 'interceptor', 'handler', 'after a wait', 'returned observable'];
-const everywhere = (heirloom: Heirloom): unknown => PLACES.map((place) => [place, heirloom]);
+const STAGES = ['guard', 'interceptor', 'handler', 'after a wait', 'returned observable'];
+const atEachStage = (inheritance: Inheritance): unknown => STAGES.map((place) => [place, inheritance]);
 const MALFORMED: readonly (readonly [unknown, unknown])[] = [
   ['soon', 'twice'],
   ['', '0'],
@@ -122,17 +122,17 @@ const MALFORMED: readonly (readonly [unknown, unknown])[] = [
   ['Infinity', '1.5'],
 ];
 
-async function listening() {
-  const here = await heirs();
-  await microservice(here).listen();
-  return here;
+async function startListening() {
+  const fixture = await startRecorded();
+  await microservice(fixture).listen();
+  return fixture;
 }
 
-async function asked(here: World, metadata: unknown, pattern = 'heir', data: unknown = {}) {
-  const { answer, socket } = await ask(here.rollcall.port, pattern, data, metadata);
-  const said = await answer;
+async function responseTo(fixture: Fixture, metadata: unknown, pattern = 'heir', data: unknown = {}) {
+  const { answer, socket } = await sendRequest(fixture.rollcall.port, pattern, data, metadata);
+  const response = await answer;
   socket.destroy();
-  return said;
+  return response;
 }
 
 const post = (headers: Record<string, string>): RequestInit => ({
@@ -143,20 +143,20 @@ const post = (headers: Record<string, string>): RequestInit => ({
 
 describe('a request over TCP', () => {
   it('passes the rest of its deadline and its retry flag on to all of its work', async () => {
-    const here = await listening();
-    expect(await asked(here, { 'rollcall-deadline-ms': 500, 'rollcall-attempt': 2 })).toMatchObject({
+    const fixture = await startListening();
+    expect(await responseTo(fixture, { 'rollcall-deadline-ms': 500, 'rollcall-attempt': 2 })).toMatchObject({
       response: 'done',
     });
-    expect([...here.notary.notes]).toEqual(everywhere([500, true]));
+    expect([...fixture.recorder.notes]).toEqual(atEachStage([500, true]));
   });
 
   it('passes nothing on to work after its answer', async () => {
-    const here = await listening();
-    await asked(here, { 'rollcall-deadline-ms': 500 });
-    here.notary.release();
-    await here.notary.leftBehind;
-    expect(here.notary.notes.get('returned observable')).toEqual([500, false]);
-    expect(here.notary.notes.get('left behind')).toBeNull();
+    const fixture = await startListening();
+    await responseTo(fixture, { 'rollcall-deadline-ms': 500 });
+    fixture.recorder.release();
+    await fixture.recorder.background;
+    expect(fixture.recorder.notes.get('returned observable')).toEqual([500, false]);
+    expect(fixture.recorder.notes.get('left behind')).toBeNull();
   });
 
   it.each<[string, unknown]>([
@@ -168,22 +168,22 @@ describe('a request over TCP', () => {
       { 'rollcall-deadline-ms': deadline, 'rollcall-attempt': attempt },
     ]),
   ])('%s is handled as usual', async (_, metadata) => {
-    const here = await listening();
-    expect(await asked(here, metadata)).toMatchObject({ response: 'done' });
-    expect([...here.notary.notes]).toEqual(everywhere(null));
+    const fixture = await startListening();
+    expect(await responseTo(fixture, metadata)).toMatchObject({ response: 'done' });
+    expect([...fixture.recorder.notes]).toEqual(atEachStage(null));
   });
 
   it('is refused before its handler runs if its caller no longer waits, and counted', async () => {
-    const here = await listening();
-    const { err } = await asked(here, { 'rollcall-deadline-ms': 0 });
+    const fixture = await startListening();
+    const { err } = await responseTo(fixture, { 'rollcall-deadline-ms': 0 });
     expect(err).toMatchObject({ status: 'error', code: 'DEADLINE_EXCEEDED' });
-    expect([...here.notary.notes]).toEqual([]);
-    expect(here.meter.count('rollcall_late_requests_total', { protocol: 'tcp' })).toBe(1);
+    expect([...fixture.recorder.notes]).toEqual([]);
+    expect(fixture.meter.count('rollcall_late_requests_total', { protocol: 'tcp' })).toBe(1);
   });
 
   it('is refused if its time ran out while it was queued', async () => {
-    const here = await heirs();
-    const app = microservice(here);
+    const fixture = await startRecorded();
+    const app = microservice(fixture);
     await app.init();
     const server: Server = (app as any).serverInstance;
     const waits: (() => void)[] = [];
@@ -191,26 +191,26 @@ describe('a request over TCP', () => {
       waits.push(() => void done());
     });
     await app.listen();
-    const patient = await ask(here.rollcall.port, 'heir', {}, { 'rollcall-deadline-ms': 500 });
-    const hasty = await ask(here.rollcall.port, 'heir', {}, { 'rollcall-deadline-ms': 50 });
+    const patient = await sendRequest(fixture.rollcall.port, 'heir', {}, { 'rollcall-deadline-ms': 500 });
+    const late = await sendRequest(fixture.rollcall.port, 'heir', {}, { 'rollcall-deadline-ms': 50 });
     await expect.poll(() => waits.length).toBe(2);
-    await here.time.advanceBy(100);
+    await fixture.time.advanceBy(100);
     for (const proceed of waits) proceed();
     expect(await patient.answer).toMatchObject({ response: 'done' });
-    expect((await hasty.answer).err).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
-    expect([...here.notary.notes]).toEqual(everywhere([400, false]));
+    expect((await late.answer).err).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
+    expect([...fixture.recorder.notes]).toEqual(atEachStage([400, false]));
     patient.socket.destroy();
-    hasty.socket.destroy();
+    late.socket.destroy();
   });
 
   it('is never refused and passes on no deadline if it is an event: no caller waits for it', async () => {
-    const here = await listening();
-    const socket = connect(here.rollcall.port, '127.0.0.1');
+    const fixture = await startListening();
+    const socket = connect(fixture.rollcall.port, '127.0.0.1');
     await once(socket, 'connect');
     const metadata = { 'rollcall-deadline-ms': 0, 'rollcall-attempt': 2 };
     socket.write(encodeFrame({ pattern: 'placed', data: 7, metadata }));
-    await expect.poll(() => here.notary.ran).toEqual([7]);
-    expect(here.notary.notes.get('event')).toBeNull();
+    await expect.poll(() => fixture.recorder.ran).toEqual([7]);
+    expect(fixture.recorder.notes.get('event')).toBeNull();
     socket.destroy();
   });
 });
@@ -227,47 +227,47 @@ describe('a request to an application that makes no calls', () => {
   }
 
   it('uses no AsyncLocalStorage, and is still refused if its caller no longer waits', async () => {
-    const here = await world({ service: 'orders' }, { controllers: [Leaf] });
-    await microservice(here).listen();
-    const inTime = await asked(here, { 'rollcall-deadline-ms': 500 }, 'leaf');
+    const fixture = await createFixture({ service: 'orders' }, { controllers: [Leaf] });
+    await microservice(fixture).listen();
+    const inTime = await responseTo(fixture, { 'rollcall-deadline-ms': 500 }, 'leaf');
     expect(inTime).toMatchObject({ response: 'nothing to inherit' });
-    const { err } = await asked(here, { 'rollcall-deadline-ms': 0 }, 'leaf');
+    const { err } = await responseTo(fixture, { 'rollcall-deadline-ms': 0 }, 'leaf');
     expect(err).toMatchObject({ code: 'DEADLINE_EXCEEDED' });
   });
 });
 
 describe.each(['express', 'fastify'] as const)('a request over HTTP on %s', (framework) => {
   async function server() {
-    const here = await heirs();
-    const app = application(here, framework);
+    const fixture = await startRecorded();
+    const app = application(fixture, framework);
     await app.listen(0);
-    return { ...here, url: `http://127.0.0.1:${portOf(app)}/heir` };
+    return { ...fixture, url: `http://127.0.0.1:${portOf(app)}/heir` };
   }
 
   it('passes the rest of its deadline and its retry flag on to all of its work', async () => {
-    const { notary, url } = await server();
+    const { recorder, url } = await server();
     const headers = { 'rollcall-deadline-ms': '500', 'rollcall-attempt': '3' };
     expect(await (await fetch(url, { headers })).text()).toBe('done');
-    expect([...notary.notes]).toEqual(everywhere([500, true]));
+    expect([...recorder.notes]).toEqual(atEachStage([500, true]));
   });
 
   it('does so also if its body arrives in pieces', async () => {
-    const { notary, url } = await server();
+    const { recorder, url } = await server();
     expect(await (await fetch(url, post({ 'rollcall-deadline-ms': '500' }))).text()).toBe('done');
-    expect(notary.ran).toHaveLength(1);
-    expect([...notary.notes]).toEqual(everywhere([500, false]));
+    expect(recorder.ran).toHaveLength(1);
+    expect([...recorder.notes]).toEqual(atEachStage([500, false]));
   });
 
   it('passes nothing on to work after its answer', async () => {
-    const { notary, url, module } = await server();
+    const { recorder, url, module } = await server();
     const inheritance = module.get<DeadlineContext>(INHERITANCE);
     await (await fetch(url, { headers: { 'rollcall-deadline-ms': '500' } })).text();
     let leftover: unknown = 'unknown';
     await expect
       .poll(async () => {
-        notary.release();
-        await notary.leftBehind;
-        leftover = notary.notes.get('left behind');
+        recorder.release();
+        await recorder.background;
+        leftover = recorder.notes.get('left behind');
         return leftover;
       })
       .toBeNull();
@@ -281,19 +281,19 @@ describe.each(['express', 'fastify'] as const)('a request over HTTP on %s', (fra
       'rollcall-attempt': String(attempt),
     })),
   ])('is handled as usual with the headers %j', async (headers) => {
-    const { notary, url } = await server();
+    const { recorder, url } = await server();
     expect((await fetch(url, { headers })).status).toBe(200);
-    expect([...notary.notes]).toEqual(everywhere(null));
+    expect([...recorder.notes]).toEqual(atEachStage(null));
   });
 
   it('is refused with 504 before its handler runs if its caller no longer waits, and counted', async () => {
-    const { notary, url, meter } = await server();
+    const { recorder, url, meter } = await server();
     const response = await fetch(url, { headers: { 'rollcall-deadline-ms': '0' } });
     expect([response.status, await response.json()]).toEqual([
       504,
       expect.objectContaining({ code: 'DEADLINE_EXCEEDED' }),
     ]);
-    expect([...notary.notes]).toEqual([]);
+    expect([...recorder.notes]).toEqual([]);
     expect(meter.count('rollcall_late_requests_total', { protocol: 'http' })).toBe(1);
   });
 });

@@ -7,7 +7,7 @@ import { ERROR_CODES, RollcallError } from '@rollcall/core';
 import type { ErrorCode } from '@rollcall/core';
 import { throwError } from 'rxjs';
 import { describe, expect, it } from 'vitest';
-import { application, ask, microservice, portOf, world } from '../nest.fixture.js';
+import { application, sendRequest, microservice, portOf, createFixture } from '../nest.fixture.js';
 import type { RollcallModuleOptions } from '../rollcall.module-definition.js';
 import { placeLast } from './exception-filter.js';
 
@@ -63,10 +63,10 @@ class Failing {
 
 describe.each(['express', 'fastify'] as const)('a RollcallError that nobody catches, over HTTP on %s,', (framework) => {
   async function server(options: RollcallModuleOptions = { service: 'orders' }) {
-    const here = await world(options, { controllers: [Failing] });
-    const app = application(here, framework);
+    const fixture = await createFixture(options, { controllers: [Failing] });
+    const app = application(fixture, framework);
     await app.listen(0);
-    return { ...here, get: (path: string) => fetch(`http://127.0.0.1:${portOf(app)}/fail/${path}`) };
+    return { ...fixture, get: (path: string) => fetch(`http://127.0.0.1:${portOf(app)}/fail/${path}`) };
   }
 
   it('is a problem document with the status of its code, and is never a bare 500', async () => {
@@ -143,17 +143,17 @@ describe.each(['express', 'fastify'] as const)('a RollcallError that nobody catc
 
 describe('an uncaught RollcallError in a microservice', () => {
   it('is an object with its code', async () => {
-    const here = await world({ service: 'orders' }, { controllers: [Failing] });
-    await microservice(here).listen();
-    const { answer, socket } = await ask(here.rollcall.port, 'fail', 'ALL_EJECTED');
+    const fixture = await createFixture({ service: 'orders' }, { controllers: [Failing] });
+    await microservice(fixture).listen();
+    const { answer, socket } = await sendRequest(fixture.rollcall.port, 'fail', 'ALL_EJECTED');
     expect((await answer).err).toEqual({ status: 'error', code: 'ALL_EJECTED', message: SECRET, retryable: true });
     socket.destroy();
   });
 
   it('is handled by Nest if the filter is disabled', async () => {
-    const here = await world({ service: 'orders', exceptionFilter: false }, { controllers: [Failing] });
-    await microservice(here).listen();
-    const { answer, socket } = await ask(here.rollcall.port, 'fail', 'ALL_EJECTED');
+    const fixture = await createFixture({ service: 'orders', exceptionFilter: false }, { controllers: [Failing] });
+    await microservice(fixture).listen();
+    const { answer, socket } = await sendRequest(fixture.rollcall.port, 'fail', 'ALL_EJECTED');
     expect((await answer).err).toEqual({ status: 'error', message: 'Internal server error' });
     socket.destroy();
   });
@@ -176,16 +176,16 @@ class FilterModule {}
 /** The application with our module before or after the one with the user's filter. */
 async function appWith(order: 'ours first' | 'ours last', options: RollcallModuleOptions = { service: 'orders' }) {
   const extras = { controllers: [Failing] };
-  if (order === 'ours first') return world(options, { ...extras, imports: [FilterModule] });
-  return world(options, { ...extras, importsBefore: [FilterModule] });
+  if (order === 'ours first') return createFixture(options, { ...extras, imports: [FilterModule] });
+  return createFixture(options, { ...extras, importsBefore: [FilterModule] });
 }
 
 describe.each(['express', 'fastify'] as const)('a filter for everything on %s', (framework) => {
   async function statusOf(
-    here: Awaited<ReturnType<typeof world>>,
+    fixture: Awaited<ReturnType<typeof createFixture>>,
     prepare: (app: INestApplication) => void = () => {},
   ) {
-    const app = application(here, framework);
+    const app = application(fixture, framework);
     prepare(app);
     await app.listen(0);
     return (await fetch(`http://127.0.0.1:${portOf(app)}/fail/ALL_EJECTED`)).status;
@@ -200,16 +200,16 @@ describe.each(['express', 'fastify'] as const)('a filter for everything on %s', 
 
   it('under APP_FILTER of the root module, or of app.useGlobalFilters, comes before ours', async () => {
     const providers = [{ provide: APP_FILTER, useClass: CatchAll }];
-    expect(await statusOf(await world({ service: 'orders' }, { controllers: [Failing], providers }))).toBe(418);
-    const bare = await world({ service: 'orders' }, { controllers: [Failing] });
+    expect(await statusOf(await createFixture({ service: 'orders' }, { controllers: [Failing], providers }))).toBe(418);
+    const bare = await createFixture({ service: 'orders' }, { controllers: [Failing] });
     expect(await statusOf(bare, (app) => app.useGlobalFilters(new CatchAll()))).toBe(418);
   });
 
   it('leaves a RollcallError to ours if it is for other errors', async () => {
     @Catch(TypeError)
-    class OfTypeErrors extends CatchAll {}
-    const providers = [{ provide: APP_FILTER, useClass: OfTypeErrors }];
-    expect(await statusOf(await world({ service: 'orders' }, { controllers: [Failing], providers }))).toBe(503);
+    class TypeErrorFilter extends CatchAll {}
+    const providers = [{ provide: APP_FILTER, useClass: TypeErrorFilter }];
+    expect(await statusOf(await createFixture({ service: 'orders' }, { controllers: [Failing], providers }))).toBe(503);
   });
 });
 
@@ -217,20 +217,20 @@ describe('a filter for everything in a microservice', () => {
   it.each(['ours first', 'ours last'] as const)(
     'under APP_FILTER comes before ours: imports with %s',
     async (order) => {
-      const here = await appWith(order);
-      await microservice(here).listen();
-      const { answer, socket } = await ask(here.rollcall.port, 'fail', 'ALL_EJECTED');
+      const fixture = await appWith(order);
+      await microservice(fixture).listen();
+      const { answer, socket } = await sendRequest(fixture.rollcall.port, 'fail', 'ALL_EJECTED');
       expect((await answer).err).toEqual({ caughtBy: 'all' });
       socket.destroy();
     },
   );
 
   it('comes before ours if app.useGlobalFilters sets it', async () => {
-    const here = await world({ service: 'orders' }, { controllers: [Failing] });
-    const app = microservice(here);
+    const fixture = await createFixture({ service: 'orders' }, { controllers: [Failing] });
+    const app = microservice(fixture);
     app.useGlobalFilters(new CatchAll());
     await app.listen();
-    const { answer, socket } = await ask(here.rollcall.port, 'fail', 'ALL_EJECTED');
+    const { answer, socket } = await sendRequest(fixture.rollcall.port, 'fail', 'ALL_EJECTED');
     expect((await answer).err).toEqual({ caughtBy: 'all' });
     socket.destroy();
   });
@@ -255,11 +255,11 @@ describe.each(['express', 'fastify'] as const)('an error of a downstream service
 
   async function answered(thrown: unknown) {
     cause = thrown;
-    const here = await world({ service: 'gateway' }, { controllers: [Remote] });
-    const app = application(here, framework);
+    const fixture = await createFixture({ service: 'gateway' }, { controllers: [Remote] });
+    const app = application(fixture, framework);
     await app.listen(0);
     const response = await fetch(`http://127.0.0.1:${portOf(app)}/remote`);
-    return { status: response.status, body: (await response.json()) as { detail?: string }, log: here.log };
+    return { status: response.status, body: (await response.json()) as { detail?: string }, log: fixture.log };
   }
 
   it('keeps its 4xx status and its text', async () => {

@@ -81,11 +81,11 @@ export function problemDocument(error: RollcallError): ProblemDocument {
 }
 
 function refused(cause: unknown): Translation {
-  const { status, words } = reasonOf(cause);
-  if (status !== null) return { status, detail: words ?? REFUSED };
+  const { status, text } = reasonOf(cause);
+  if (status !== null) return { status, detail: text ?? REFUSED };
   const deeper = remoteCodeOf(cause);
   const detail = (deeper === null ? undefined : TRANSLATIONS[deeper]?.detail) ?? REFUSED;
-  return { status: 502, detail: words === null ? detail : `${REFUSED.slice(0, -1)}: ${words}` };
+  return { status: 502, detail: text === null ? detail : `${REFUSED.slice(0, -1)}: ${text}` };
 }
 
 /** Recognises the errors of any copy of the package, since Nest uses `instanceof`. */
@@ -169,10 +169,10 @@ function cutOff(response: unknown): void {
 }
 
 /** An error class that is never thrown. */
-class Unthrown extends Error {}
+class NeverThrown extends Error {}
 
 /** Takes the place under `APP_FILTER` if the filter is disabled, or is installed already. */
-@Catch(Unthrown)
+@Catch(NeverThrown)
 export class NoExceptionFilter implements ExceptionFilter {
   catch(error: unknown): unknown {
     return error;

@@ -127,8 +127,8 @@ describe('an invalid proto', () => {
   });
 
   it('cannot be read without proto-loader: the error says what to install', async () => {
-    const told = readGrpc('users', { package: 'users.v1', protoPath: users }, missing);
-    await expect(told).rejects.toMatchObject({ code: 'OPTION_INVALID' });
-    await expect(told).rejects.toThrow('npm install @grpc/proto-loader');
+    const services = readGrpc('users', { package: 'users.v1', protoPath: users }, missing);
+    await expect(services).rejects.toMatchObject({ code: 'OPTION_INVALID' });
+    await expect(services).rejects.toThrow('npm install @grpc/proto-loader');
   });
 });

@@ -22,12 +22,12 @@ export const grpcFields = {
   package: option.value<string | readonly string[]>({
     doc: 'The package of the proto; several, if its services are in several.',
     allowed: 'a name like users.v1, or a list of names',
-    is: isWords,
+    is: isTextOrTexts,
   }),
   protoPath: option.value<string | readonly string[]>({
     doc: 'The proto file, or several; read with @grpc/proto-loader when the application starts.',
     allowed: 'the path of a file, or a list of paths',
-    is: isWords,
+    is: isTextOrTexts,
   }),
   packageDefinition: option.value<object>({
     doc: 'The definition that @grpc/proto-loader has already loaded, instead of protoPath.',
@@ -66,10 +66,10 @@ export async function readGrpc(
   importLoader: () => Promise<ProtoLoader> = importProtoLoader,
 ): Promise<GrpcServices> {
   const { package: names, protoPath, packageDefinition, loader } = parsed(service, feature);
-  const packages = wordsOf(names);
+  const packages = textsOf(names);
   if (packageDefinition !== undefined) return new ProtoServices(service, packages, packageDefinition);
   const protoLoader = await loaderOf(service, importLoader);
-  const files = wordsOf(protoPath);
+  const files = textsOf(protoPath);
   const definition = await protoLoader.load(files, loader).catch((error: unknown) => {
     const text = `The proto of ${service} (grpc.protoPath: ${files.join(', ')}) could not be read: ${messageOf(error)}.`;
     throw new RollcallError('OPTION_INVALID', `${text} Imports are looked for in loader.includeDirs.`, {
@@ -121,8 +121,8 @@ class ProtoServices implements GrpcServices {
     this.#service = service;
     this.#packages = [...new Set(packages)];
     this.#services = new Map(
-      Object.entries(definition).flatMap(([name, said]: [string, unknown]) =>
-        isService(said) ? [[name, methodsIn(said)] as const] : [],
+      Object.entries(definition).flatMap(([name, value]: [string, unknown]) =>
+        isService(value) ? [[name, methodsIn(value)] as const] : [],
       ),
     );
     for (const name of packages) this.#check(name);
@@ -145,13 +145,13 @@ class ProtoServices implements GrpcServices {
   /** Services with the same short name are listed by their full names. */
   #noneError(name: string, there: readonly string[]): RollcallError {
     const short = there.map(shortName);
-    const told = there.map((full, i) => {
+    const listed = there.map((full, i) => {
       const own = shortName(full);
       return short.indexOf(own) === i && short.lastIndexOf(own) === i ? own : full;
     });
     return new RollcallError(
       'OPTION_INVALID',
-      `The proto of ${this.#service} has no service ${name} in ${this.#packages.join(', ')}: it has ${told.join(', ')}.${meant(name, [...told, ...there])}`,
+      `The proto of ${this.#service} has no service ${name} in ${this.#packages.join(', ')}: it has ${listed.join(', ')}.${suggestion(name, [...listed, ...there])}`,
     );
   }
 
@@ -160,13 +160,13 @@ class ProtoServices implements GrpcServices {
     const there = [...new Set([...this.#services.keys()].map(packageOf))];
     throw new RollcallError(
       'OPTION_INVALID',
-      `The proto of ${this.#service} has no service in the package ${inPackage}: it has ${there.length === 0 ? 'no service at all' : `services in ${there.join(', ')}`}.${meant(inPackage, there)}`,
+      `The proto of ${this.#service} has no service in the package ${inPackage}: it has ${there.length === 0 ? 'no service at all' : `services in ${there.join(', ')}`}.${suggestion(inPackage, there)}`,
     );
   }
 }
 
-function meant(word: string, there: readonly string[]): string {
-  const near = nearest(word, there);
+function suggestion(name: string, there: readonly string[]): string {
+  const near = nearest(name, there);
   return near === null ? '' : ` Did you mean ${near}?`;
 }
 
@@ -195,17 +195,17 @@ function methodsIn(service: Readonly<Record<string, ProtoMethod>>): ReadonlyMap<
 }
 
 /** The definition also holds types, which have a `format`. */
-function isService(said: unknown): said is Readonly<Record<string, ProtoMethod>> {
-  if (!isRecord(said) || 'format' in said) return false;
-  return Object.values(said).every((method: unknown) => isRecord(method) && 'requestSerialize' in method);
+function isService(value: unknown): value is Readonly<Record<string, ProtoMethod>> {
+  if (!isRecord(value) || 'format' in value) return false;
+  return Object.values(value).every((method: unknown) => isRecord(method) && 'requestSerialize' in method);
 }
 
-function isWords(said: unknown): said is string | readonly string[] {
-  if (typeof said === 'string') return true;
-  return Array.isArray(said) && said.length > 0 && said.every((word) => typeof word === 'string');
+function isTextOrTexts(value: unknown): value is string | readonly string[] {
+  if (typeof value === 'string') return true;
+  return Array.isArray(value) && value.length > 0 && value.every((name) => typeof name === 'string');
 }
 
-function wordsOf(said: string | readonly string[] | undefined): string[] {
-  if (said === undefined) return [];
-  return typeof said === 'string' ? [said] : [...said];
+function textsOf(value: string | readonly string[] | undefined): string[] {
+  if (value === undefined) return [];
+  return typeof value === 'string' ? [value] : [...value];
 }

@@ -20,9 +20,9 @@ export type StartGrpc = (
 export function grpcServiceOf(methods: ReadonlyMap<string, GrpcMethod>, start: StartGrpc): object {
   const service: Record<string, unknown> = {};
   for (const [name, method] of methods) {
-    service[name] = (message: unknown, ...wishes: readonly unknown[]): Observable<unknown> =>
+    service[name] = (message: unknown, ...callOptions: readonly unknown[]): Observable<unknown> =>
       new Observable((observer) => {
-        const call = start(method, message, observer, wishesOf(wishes));
+        const call = start(method, message, observer, parseOptions(callOptions));
         return () => call.cancel();
       });
   }
@@ -34,8 +34,8 @@ interface MetadataLike {
   toHttp2Headers(): Readonly<Record<string, unknown>>;
 }
 
-function isMetadata(said: object): said is MetadataLike {
-  return 'toHttp2Headers' in said && typeof said.toHttp2Headers === 'function';
+function isMetadata(value: object): value is MetadataLike {
+  return 'toHttp2Headers' in value && typeof value.toHttp2Headers === 'function';
 }
 
 /** The options that a call accepts, and no others. */
@@ -45,29 +45,29 @@ const KNOWN: Readonly<Record<keyof GrpcCall, true>> = { headers: true, ...CALL_O
  * Parses the arguments after the message. Throws OPTION_INVALID for an unknown option, such as the `deadline` of
  * grpc-js.
  */
-function wishesOf(said: readonly unknown[]): GrpcCall {
-  let wishes: GrpcCall = {};
-  for (const one of said) {
+function parseOptions(value: readonly unknown[]): GrpcCall {
+  let callOptions: GrpcCall = {};
+  for (const one of value) {
     if (one === undefined || one === null) continue;
-    if (typeof one !== 'object') throw strange(typeof one === 'string' ? one : typeof one);
-    if (isMetadata(one)) wishes = { ...wishes, headers: { ...wishes.headers, ...headersOf(one) } };
-    else wishes = withOptions(wishes, one);
+    if (typeof one !== 'object') throw unknownOptionError(typeof one === 'string' ? one : typeof one);
+    if (isMetadata(one)) callOptions = { ...callOptions, headers: { ...callOptions.headers, ...headersOf(one) } };
+    else callOptions = withOptions(callOptions, one);
   }
-  return wishes;
+  return callOptions;
 }
 
-function withOptions(wishes: GrpcCall, options: GrpcCall): GrpcCall {
-  const odd = Object.keys(options).find((key) => !Object.hasOwn(KNOWN, key));
-  if (odd !== undefined) throw strange(odd);
-  return { ...wishes, ...options, headers: { ...wishes.headers, ...options.headers } };
+function withOptions(callOptions: GrpcCall, options: GrpcCall): GrpcCall {
+  const unknown = Object.keys(options).find((key) => !Object.hasOwn(KNOWN, key));
+  if (unknown !== undefined) throw unknownOptionError(unknown);
+  return { ...callOptions, ...options, headers: { ...callOptions.headers, ...options.headers } };
 }
 
-function strange(word: string): RollcallError {
-  const near = word === 'deadline' ? 'deadlineMs' : nearest(word, Object.keys(KNOWN));
+function unknownOptionError(name: string): RollcallError {
+  const near = name === 'deadline' ? 'deadlineMs' : nearest(name, Object.keys(KNOWN));
   const advice = near === null ? `It knows ${Object.keys(KNOWN).join(', ')}.` : `Did you mean ${near}?`;
   return new RollcallError(
     'OPTION_INVALID',
-    `After its message a gRPC method takes the Metadata of grpc-js and options of the call; ${word} is no such option. ${advice}`,
+    `After its message a gRPC method takes the Metadata of grpc-js and options of the call; ${name} is no such option. ${advice}`,
   );
 }
 

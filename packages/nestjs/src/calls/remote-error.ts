@@ -15,14 +15,14 @@ export interface RemoteError {
 
 export function remoteError(error: Pick<RollcallError, 'code' | 'message' | 'retryable' | 'cause'>): RemoteError {
   const { code, message, retryable } = error;
-  const { status, words } = code === 'REMOTE' ? reasonOf(error.cause) : UNSAID;
+  const { status, text } = code === 'REMOTE' ? reasonOf(error.cause) : NO_REASON;
   return {
     status: 'error',
     code,
     message,
     retryable,
     ...(status === null ? {} : { statusCode: status }),
-    ...(words === null ? {} : { detail: words }),
+    ...(text === null ? {} : { detail: text }),
   };
 }
 
@@ -33,10 +33,10 @@ export interface RemoteReason {
   /**
    * The text of its handler, in one printable line of at most 400 UTF-16 code units; null if there is none for others.
    */
-  readonly words: string | null;
+  readonly text: string | null;
 }
 
-const UNSAID: RemoteReason = { status: null, words: null };
+const NO_REASON: RemoteReason = { status: null, text: null };
 
 /**
  * Statuses about the connection between two processes, or about the identity of the caller: they must not be passed on.
@@ -62,13 +62,13 @@ const GRPC_STATUSES: Readonly<Record<number, number>> = {
  * errors.
  */
 export function reasonOf(cause: unknown): RemoteReason {
-  if (typeof cause === 'string') return { status: null, words: wordsOf(cause) };
-  if (!isRecord(cause)) return UNSAID;
+  if (typeof cause === 'string') return { status: null, text: textOf(cause) };
+  if (!isRecord(cause)) return NO_REASON;
   const { code } = cause;
   if (typeof code === 'number' && typeof cause['details'] === 'string') return grpcReason(code, cause['details']);
   const status = [cause['statusCode'], cause['status']].find((one) => typeof one === 'number');
-  if (typeof status === 'number' && status >= 500) return UNSAID;
-  return { status: passable(status), words: wordsOf(isErrorCode(code) ? cause['detail'] : messageIn(cause)) };
+  if (typeof status === 'number' && status >= 500) return NO_REASON;
+  return { status: passable(status), text: textOf(isErrorCode(code) ? cause['detail'] : messageIn(cause)) };
 }
 
 /** The code of the RollcallError with which a service answered; null for another answer. */
@@ -78,7 +78,7 @@ export function remoteCodeOf(cause: unknown): ErrorCode | null {
 
 function grpcReason(code: number, details: string): RemoteReason {
   const status = GRPC_STATUSES[code];
-  return status === undefined ? UNSAID : { status, words: wordsOf(details) };
+  return status === undefined ? NO_REASON : { status, text: textOf(details) };
 }
 
 function passable(status: unknown): number | null {
@@ -92,7 +92,7 @@ function messageIn({ message, response }: Readonly<Record<string, unknown>>): un
 }
 
 /** A ValidationPipe answers with a list. */
-function wordsOf(message: unknown): string | null {
+function textOf(message: unknown): string | null {
   const text = Array.isArray(message) ? message.filter((one) => typeof one === 'string').join('; ') : message;
   return typeof text === 'string' && text !== '' ? printableText(text) : null;
 }

@@ -86,7 +86,7 @@ export class ServiceClient<Api extends object = Untyped> extends ClientProxy {
   call<Result = any>(this: ServiceClient, pattern: unknown, data: unknown, options?: OneCall): Promise<Result>;
   call(pattern: unknown, data: unknown, options?: OneCall): Promise<any> {
     return this.prepared(pattern, data, (packet) =>
-      this.awake().call(this.service, pattern, data, withMetadata(this.optionsWith(options), packet)),
+      this.started().call(this.service, pattern, data, withMetadata(this.optionsWith(options), packet)),
     );
   }
 
@@ -95,7 +95,7 @@ export class ServiceClient<Api extends object = Untyped> extends ClientProxy {
    * answer; otherwise as with `fetch`.
    */
   fetch(path: string, init?: RequestInit, options?: OneCall): Promise<Response> {
-    return this.awake().fetch(this.service, path, init, this.optionsWith(options));
+    return this.started().fetch(this.service, path, init, this.optionsWith(options));
   }
 
   /**
@@ -108,9 +108,9 @@ export class ServiceClient<Api extends object = Untyped> extends ClientProxy {
   grpc<Service extends object = UntypedGrpc>(name: string): Service;
   /** Calls a gRPC method as generated clients describe it: one message out, one back. */
   grpc<Input, Output>(method: GrpcMethod<Input, Output>, message: Input, options?: GrpcCall): Promise<Output>;
-  grpc(said: string | GrpcMethod<any, any>, message?: any, options?: GrpcCall): any {
-    if (typeof said === 'string') return this.grpcService(said);
-    return this.awake().grpc(this.service, said, message, this.optionsWith(options));
+  grpc(target: string | GrpcMethod<any, any>, message?: any, options?: GrpcCall): any {
+    if (typeof target === 'string') return this.grpcService(target);
+    return this.started().grpc(this.service, target, message, this.optionsWith(options));
   }
 
   /**
@@ -118,7 +118,7 @@ export class ServiceClient<Api extends object = Untyped> extends ClientProxy {
    * registry answers in time. To wait for a callable instance use `Rollcall.ready`.
    */
   async connect(): Promise<void> {
-    await this.awake().instances(this.service);
+    await this.started().instances(this.service);
   }
 
   /** The connection to the registry, as it changes. Calls continue without it. */
@@ -166,12 +166,12 @@ export class ServiceClient<Api extends object = Untyped> extends ClientProxy {
       complete: () => callback({ isDisposed: true }),
     };
     const options = withMetadata(this.defaults, packet);
-    const call = this.awake().stream(this.service, packet.pattern, packet.data, observer, options);
+    const call = this.started().stream(this.service, packet.pattern, packet.data, observer, options);
     return () => call.cancel();
   }
 
   protected override dispatchEvent(packet: ReadPacket): Promise<any> {
-    return this.awake().emit(this.service, packet.pattern, packet.data, withMetadata(this.defaults, packet));
+    return this.started().emit(this.service, packet.pattern, packet.data, withMetadata(this.defaults, packet));
   }
 
   private packetOf(pattern: unknown, data: unknown): ReadPacket {
@@ -194,11 +194,11 @@ export class ServiceClient<Api extends object = Untyped> extends ClientProxy {
     const { grpc } = this.host;
     if (grpc === undefined) throw noProto(this.service, name);
     return grpcServiceOf(grpc.methodsOf(name), (method, message, observer, options) =>
-      this.awake().grpcStream(this.service, method, message, observer, this.optionsWith(options)),
+      this.started().grpcStream(this.service, method, message, observer, this.optionsWith(options)),
     );
   }
 
-  private awake(): RollcallApi {
+  private started(): RollcallApi {
     this.host.wake();
     return this.host.rollcall;
   }
@@ -210,9 +210,9 @@ export class ServiceClient<Api extends object = Untyped> extends ClientProxy {
 
 /** Nest 11 has no metadata of packets; a hook may set it all the same. */
 function withMetadata(options: OneCall, packet: ReadPacket): OneCall {
-  const said: unknown = Reflect.get(packet, 'metadata');
-  if (!isRecord(said)) return options;
-  return { ...options, packetMetadata: { ...options.packetMetadata, ...said } };
+  const metadata: unknown = Reflect.get(packet, 'metadata');
+  if (!isRecord(metadata)) return options;
+  return { ...options, packetMetadata: { ...options.packetMetadata, ...metadata } };
 }
 
 function noProto(service: string, name: string): RollcallError {

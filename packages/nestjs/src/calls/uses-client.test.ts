@@ -4,7 +4,7 @@ import { ModulesContainer } from '@nestjs/core';
 import { Rollcall } from '@rollcall/client';
 import { describe, expect, it } from 'vitest';
 import { ROLLCALL } from '../inject.js';
-import { world } from '../nest.fixture.js';
+import { createFixture } from '../nest.fixture.js';
 import { RollcallModule } from '../rollcall.module.js';
 import { usesClient } from './uses-client.js';
 
@@ -14,7 +14,7 @@ interface Parts {
 }
 
 async function isSeen(parts: Parts): Promise<boolean> {
-  const { module } = await world({ service: 'orders' }, parts);
+  const { module } = await createFixture({ service: 'orders' }, parts);
   return usesClient(module.get(ModulesContainer));
 }
 
@@ -50,12 +50,12 @@ describe('an application makes calls', () => {
   });
 
   it('when a module names services that it calls', async () => {
-    const { module } = await world({ service: 'orders' });
+    const { module } = await createFixture({ service: 'orders' });
     expect(usesClient(module.get(ModulesContainer))).toBe(false);
 
     @Module({ imports: [RollcallModule.forFeature(['users'])] })
     class Calling {}
-    const calling = await world({ service: 'orders' }, { imports: [Calling] });
+    const calling = await createFixture({ service: 'orders' }, { imports: [Calling] });
     expect(usesClient(calling.module.get(ModulesContainer))).toBe(true);
   });
 

@@ -20,9 +20,9 @@ export function usesClient(modules: ModulesContainer): boolean {
 function wantedBy(metatype: unknown): readonly unknown[] {
   if (typeof metatype !== 'function') return [];
   const types = listOf(Reflect.getMetadata('design:paramtypes', metatype));
-  const said = listOf(Reflect.getMetadata(SELF_DECLARED_DEPS_METADATA, metatype)).map((one) => fieldOf(one, 'param'));
+  const tokens = listOf(Reflect.getMetadata(SELF_DECLARED_DEPS_METADATA, metatype)).map((one) => fieldOf(one, 'param'));
   const properties = listOf(Reflect.getMetadata(PROPERTY_DEPS_METADATA, metatype)).map((one) => fieldOf(one, 'type'));
-  return [...types, ...said, ...properties];
+  return [...types, ...tokens, ...properties];
 }
 
 function isCaller(wanted: unknown): boolean {

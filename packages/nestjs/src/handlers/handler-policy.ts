@@ -14,12 +14,12 @@ export type HandlerDecorator = ClassDecorator & MethodDecorator;
  * not idempotent, regardless of its HTTP verb or its controller.
  */
 export function Idempotent(isIdempotent = true): HandlerDecorator {
-  return policy({ idempotent: isIdempotent });
+  return withPolicy({ idempotent: isIdempotent });
 }
 
 /** The longest time to an answer, 1 … 3,600,000 ms: callers wait no longer for one attempt. Throws OPTION_INVALID. */
 export function Timeout(timeoutMs: number): HandlerDecorator {
-  return policy({ timeoutMs: checked('Timeout', timeoutMs) });
+  return withPolicy({ timeoutMs: checked('Timeout', timeoutMs) });
 }
 
 /**
@@ -27,25 +27,25 @@ export function Timeout(timeoutMs: number): HandlerDecorator {
  * 3,600,000: the wait for the first attempt; default: as long as most calls of it take. Throws OPTION_INVALID.
  */
 export function Hedge({ afterMs }: HedgePolicy = {}): HandlerDecorator {
-  return policy({ hedge: afterMs === undefined ? true : { afterMs: checked('Hedge', afterMs) } });
+  return withPolicy({ hedge: afterMs === undefined ? true : { afterMs: checked('Hedge', afterMs) } });
 }
 
 /** The policy of a handler, which overrides that of its controller. */
 export function handlerPolicyOf(controller: Function, handler: Function): MethodPolicy {
-  return { ...saidOf(controller), ...saidOf(handler) };
+  return { ...declaredPolicy(controller), ...declaredPolicy(handler) };
 }
 
-function policy(said: MethodPolicy): HandlerDecorator {
+function withPolicy(declared: MethodPolicy): HandlerDecorator {
   return (target: object, _key?: string | symbol, descriptor?: PropertyDescriptor): void => {
-    const bearer: unknown = descriptor === undefined ? target : descriptor.value;
-    if (typeof bearer !== 'function') return;
-    Reflect.defineMetadata(POLICY, { ...saidOf(bearer), ...said }, bearer);
+    const annotated: unknown = descriptor === undefined ? target : descriptor.value;
+    if (typeof annotated !== 'function') return;
+    Reflect.defineMetadata(POLICY, { ...declaredPolicy(annotated), ...declared }, annotated);
   };
 }
 
-function saidOf(bearer: Function): MethodPolicy {
-  const said: unknown = Reflect.getMetadata(POLICY, bearer);
-  return typeof said === 'object' && said !== null ? said : {};
+function declaredPolicy(target: Function): MethodPolicy {
+  const declared: unknown = Reflect.getMetadata(POLICY, target);
+  return typeof declared === 'object' && declared !== null ? declared : {};
 }
 
 function checked(decorator: string, ms: number): number {

@@ -3,18 +3,18 @@ import type { INestApplication, Type } from '@nestjs/common';
 import { EventPattern, GrpcMethod, MessagePattern, Transport } from '@nestjs/microservices';
 import type { MethodPolicy } from '@rollcall/core';
 import { describe, expect, it } from 'vitest';
-import { application, LOOPBACK, microservice, world } from '../nest.fixture.js';
+import { application, LOOPBACK, microservice, createFixture } from '../nest.fixture.js';
 import { Hedge, Idempotent, Timeout } from './handler-policy.js';
 
 /** The handlers that an application with this controller publishes, and its warnings. */
 async function published(controller: Type, prepare: (app: INestApplication) => void = () => {}) {
-  const here = await world({ service: 'orders' }, { controllers: [controller] });
-  const app = application(here);
+  const fixture = await createFixture({ service: 'orders' }, { controllers: [controller] });
+  const app = application(fixture);
   prepare(app);
   app.connectMicroservice(LOOPBACK);
   await app.startAllMicroservices();
   await app.listen(0);
-  return { methods: here.rollcall.methods, problems: here.log.texts('warn') };
+  return { methods: fixture.rollcall.methods, problems: fixture.log.texts('warn') };
 }
 
 async function names(controller: Type, prepare?: (app: INestApplication) => void): Promise<string[]> {
@@ -71,17 +71,17 @@ describe('the handlers of messages', () => {
   });
 
   it('are published for a standalone microservice, too', async () => {
-    const here = await world({ service: 'orders' }, { controllers: [Catalog] });
-    await microservice(here).listen();
-    expect(here.rollcall.methods).toHaveProperty('find');
+    const fixture = await createFixture({ service: 'orders' }, { controllers: [Catalog] });
+    await microservice(fixture).listen();
+    expect(fixture.rollcall.methods).toHaveProperty('find');
   });
 
   it('publish nothing without decorators', async () => {
-    const here = await world();
-    await microservice(here).listen();
-    expect(here.rollcall.registered).not.toBeNull();
-    expect(here.rollcall.methods).toBeUndefined();
-    expect(here.log.texts('warn')).toEqual([]);
+    const fixture = await createFixture();
+    await microservice(fixture).listen();
+    expect(fixture.rollcall.registered).not.toBeNull();
+    expect(fixture.rollcall.methods).toBeUndefined();
+    expect(fixture.log.texts('warn')).toEqual([]);
   });
 
   it('inherit from their controller what they do not declare themselves', async () => {
@@ -105,12 +105,12 @@ describe('the handlers of messages', () => {
 
   it('must be idempotent to be hedged, and are warned about otherwise', async () => {
     @Controller()
-    class Hasty {
+    class TimedController {
       @Hedge()
       @MessagePattern('hasty')
-      hasty(): void {}
+      timed(): void {}
     }
-    expect((await published(Hasty)).problems).toEqual([expect.stringContaining('needs @Idempotent()')]);
+    expect((await published(TimedController)).problems).toEqual([expect.stringContaining('needs @Idempotent()')]);
   });
 
   it('are not published if they exceed a registration, which is logged', async () => {
@@ -177,7 +177,7 @@ describe('the routes of an application', () => {
 
   it('are not published as idempotent if a wildcard route may match instead', async () => {
     @Controller()
-    class Wild {
+    class WildcardController {
       @All(':anything')
       any(): void {}
 
@@ -189,7 +189,7 @@ describe('the routes of an application', () => {
       @Delete(':id')
       remove(): void {}
     }
-    const { methods, problems } = await published(Wild);
+    const { methods, problems } = await published(WildcardController);
     expect(methods).toBeUndefined();
     expect(problems).toEqual([
       expect.stringContaining('Wild.make is not all published'),

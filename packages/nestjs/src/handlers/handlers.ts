@@ -66,8 +66,8 @@ function handlersOf(modules: ModulesContainer, config: ApplicationConfig): Handl
 function messageNamesOf(handler: Function): string[] {
   if (Reflect.getMetadata(PATTERN_HANDLER_METADATA, handler) !== MESSAGE_HANDLER) return [];
   const transport: unknown = Reflect.getMetadata(TRANSPORT_METADATA, handler) ?? Transport.TCP;
-  const said: unknown = Reflect.getMetadata(PATTERN_METADATA, handler);
-  const patterns: unknown[] = Array.isArray(said) ? said : [];
+  const declared: unknown = Reflect.getMetadata(PATTERN_METADATA, handler);
+  const patterns: unknown[] = Array.isArray(declared) ? declared : [];
   if (transport === Transport.TCP) return patterns.map(methodNameOf);
   return transport === Transport.GRPC ? patterns.flatMap(grpcNameOf) : [];
 }
@@ -89,16 +89,18 @@ function publish(handlers: readonly Handler[]): Published {
     );
     const policy = agreed([...own, ...others].map((handler) => handler.policy));
     if (isMethodName(name) && !isEmpty(policy)) methods[name] = policy;
-    problems.push(...own.filter((handler) => !isWhole(handler, policy)).map(({ title }) => overruled(title, name)));
+    problems.push(
+      ...own.filter((handler) => !isWhole(handler, policy)).map(({ title }) => overriddenText(title, name)),
+    );
   }
   for (const { title, policy, messages, routes } of handlers) {
     if (!isEmpty(policy) && messages.length === 0 && !routes.some((route) => !isAny(route)))
-      problems.push(nameless(title));
+      problems.push(unnamedText(title));
     if (policy.hedge !== undefined && policy.hedge !== false && policy.idempotent !== true)
-      problems.push(unhedged(title));
+      problems.push(unhedgedText(title));
   }
   const isTooMuch = Object.keys(methods).length > MAX_METHODS || sizeOfMethods(methods) > MAX_METHOD_BYTES;
-  if (isTooMuch) return { problems: [...problems, TOO_MUCH] };
+  if (isTooMuch) return { problems: [...problems, TOO_MANY_METHODS] };
   return isEmpty(methods) ? { problems } : { methods, problems };
 }
 
@@ -109,8 +111,12 @@ function namesOf({ messages, routes }: Handler): Set<string> {
 /** The policy that holds for all of them: a field that all declare, with the longest time; one `false` counts for all. */
 function agreed(policies: readonly MethodPolicy[]): MethodPolicy {
   const idempotent = agreedOn(policies.map((policy) => policy.idempotent));
-  const hedge = agreedOn(policies.map(({ hedge: said }) => (said === undefined ? undefined : said !== false)));
-  const waits = policies.flatMap(({ hedge: said }) => (typeof said === 'object' ? (said.afterMs ?? []) : []));
+  const hedge = agreedOn(
+    policies.map(({ hedge: declared }) => (declared === undefined ? undefined : declared !== false)),
+  );
+  const waits = policies.flatMap(({ hedge: declared }) =>
+    typeof declared === 'object' ? (declared.afterMs ?? []) : [],
+  );
   const times = policies.flatMap(({ timeoutMs }) => timeoutMs ?? []);
   return {
     ...(idempotent === undefined ? {} : { idempotent }),
@@ -120,9 +126,9 @@ function agreed(policies: readonly MethodPolicy[]): MethodPolicy {
 }
 
 /** False if any is false, true if all are true, else undefined. */
-function agreedOn(words: readonly (boolean | undefined)[]): boolean | undefined {
-  if (words.includes(false)) return false;
-  return words.includes(undefined) ? undefined : true;
+function agreedOn(flags: readonly (boolean | undefined)[]): boolean | undefined {
+  if (flags.includes(false)) return false;
+  return flags.includes(undefined) ? undefined : true;
 }
 
 function isWhole({ policy }: Handler, published: MethodPolicy): boolean {
@@ -134,9 +140,9 @@ function isWhole({ policy }: Handler, published: MethodPolicy): boolean {
 const isAny = ({ name }: RouteName): boolean => name === null;
 const isEmpty = (record: object): boolean => Object.keys(record).length === 0;
 
-const overruled = (title: string, name: string): string =>
+const overriddenText = (title: string, name: string): string =>
   `The policy of ${title} is not all published: callers know it as ${name}, and another handler of that name declares another one or none.`;
-const nameless = (title: string): string =>
+const unnamedText = (title: string): string =>
   `The policy of ${title} is not published: its path begins with a parameter, or it answers no callers.`;
-const unhedged = (title: string): string => `${title} is not hedged: @Hedge needs @Idempotent() beside it.`;
-const TOO_MUCH = `Nothing is published of the handlers: more than ${MAX_METHODS} names, or ${MAX_METHOD_BYTES} bytes. Decorate fewer.`;
+const unhedgedText = (title: string): string => `${title} is not hedged: @Hedge needs @Idempotent() beside it.`;
+const TOO_MANY_METHODS = `Nothing is published of the handlers: more than ${MAX_METHODS} names, or ${MAX_METHOD_BYTES} bytes. Decorate fewer.`;

@@ -55,13 +55,13 @@ function prefixesOf(config: ApplicationConfig): string[] {
 /** The versions as they appear in the path: only URI versioning puts them there. */
 function versionsOf(controller: Function, handler: Function, options: VersioningOptions | undefined): string[] {
   if (options?.type !== VersioningType.URI) return [''];
-  const said: unknown =
+  const declared: unknown =
     Reflect.getMetadata(VERSION_METADATA, handler) ??
     Reflect.getMetadata(VERSION_METADATA, controller) ??
     options.defaultVersion;
-  if (said === undefined) return [''];
+  if (declared === undefined) return [''];
   const prefix = options.prefix === false ? '' : (options.prefix ?? 'v');
-  const versions: unknown[] = Array.isArray(said) ? said : [said];
+  const versions: unknown[] = Array.isArray(declared) ? declared : [declared];
   return versions.map((version) => (version === VERSION_NEUTRAL ? '' : `${prefix}${String(version)}`));
 }
 
@@ -72,8 +72,10 @@ function verbsOf(verb: number): readonly string[] {
 
 function nameOf(verb: string, path: string): string | null {
   const segments = path.split('/').filter((segment) => segment !== '');
-  const telling = segments.find((segment) => !isInFront(segment)) ?? '';
-  return telling === '' || PLAIN_SEGMENT.test(telling) ? routeNameOf(verb, `/${segments.join('/')}`) : null;
+  const distinguishing = segments.find((segment) => !isInFront(segment)) ?? '';
+  return distinguishing === '' || PLAIN_SEGMENT.test(distinguishing)
+    ? routeNameOf(verb, `/${segments.join('/')}`)
+    : null;
 }
 
 function textsOf(paths: unknown): string[] {

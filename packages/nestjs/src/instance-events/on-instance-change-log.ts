@@ -64,23 +64,23 @@ export class InstanceNews {
     this.#followed.add(view.service);
     let known = new Map<string, Instance>();
     let isDue = false;
-    const look = (): void => {
+    const compare = (): void => {
       isDue = false;
       const changes = changesBetween(view.service, known, view.instances);
       known = new Map(view.instances.map((instance) => [instance.id, instance]));
-      if (changes.length > 0) this.#tell(changes);
+      if (changes.length > 0) this.#report(changes);
     };
     // a flush of the registry may hold many changes, which are compared together
     const later = (): void => {
       if (isDue) return;
       isDue = true;
-      void Promise.resolve().then(() => (this.#stops.length > 0 ? look() : undefined));
+      void Promise.resolve().then(() => (this.#stops.length > 0 ? compare() : undefined));
     };
     this.#stops.push(view.onChange(later));
     if (view.instances.length > 0) later();
   }
 
-  #tell(changes: readonly InstanceChange[]): void {
+  #report(changes: readonly InstanceChange[]): void {
     const { log } = this.ports;
     for (const change of changes.slice(0, MAX_LINES)) {
       if (change.kind === 'state') log.info(lineOf(change));
@@ -141,6 +141,6 @@ function listenersIn(modules: ModulesContainer, report: (title: string) => void)
 
 function servicesOf(method: unknown): readonly string[] | null {
   if (typeof method !== 'function') return null;
-  const said: unknown = Reflect.getMetadata(ON_INSTANCE_CHANGE, method);
-  return Array.isArray(said) ? said : null;
+  const services: unknown = Reflect.getMetadata(ON_INSTANCE_CHANGE, method);
+  return Array.isArray(services) ? services : null;
 }

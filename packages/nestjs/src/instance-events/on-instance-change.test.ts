@@ -20,13 +20,13 @@ describe('the changes between two views', () => {
   });
 
   it('are the added instances, changed states or admin states, and removed instances', () => {
-    const sick = sampleInstance({ id: 'a', state: 'UNHEALTHY' });
+    const unhealthy = sampleInstance({ id: 'a', state: 'UNHEALTHY' });
     const drained = sampleInstance({ id: 'b', admin: 'DRAINING' });
     const c = sampleInstance({ id: 'c' });
-    const changes = changesBetween('orders', known(a, b), [c, sick, drained]);
+    const changes = changesBetween('orders', known(a, b), [c, unhealthy, drained]);
     expect(changes).toEqual([
       { kind: 'came', service: 'orders', instance: c, before: null },
-      { kind: 'state', service: 'orders', instance: sick, before: a },
+      { kind: 'state', service: 'orders', instance: unhealthy, before: a },
       { kind: 'state', service: 'orders', instance: drained, before: b },
     ]);
     expect(changesBetween('orders', known(a, b), [b])).toEqual([
@@ -35,9 +35,9 @@ describe('the changes between two views', () => {
   });
 });
 
-const heard: string[] = [];
-const note = (who: string, { kind, service, instance, before }: InstanceChange): void =>
-  void heard.push(`${who} ${kind} ${service} ${instance.id} ${before?.state ?? '-'}>${instance.state}`);
+const events: string[] = [];
+const note = (listener: string, { kind, service, instance, before }: InstanceChange): void =>
+  void events.push(`${listener} ${kind} ${service} ${instance.id} ${before?.state ?? '-'}>${instance.state}`);
 
 @Injectable()
 class Cache {
@@ -48,7 +48,7 @@ class Cache {
 }
 
 @Injectable()
-class Fragile {
+class Throwing {
   @OnInstanceChange('orders')
   throws(): void {
     throw new Error('it broke');
@@ -77,9 +77,9 @@ class PerRequest {
 }
 
 async function start(services: FakeServices) {
-  heard.length = 0;
+  events.length = 0;
   const log = recordingLog();
-  @Module({ providers: [Fragile, Cache, PerRequest], controllers: [Board] })
+  @Module({ providers: [Throwing, Cache, PerRequest], controllers: [Board] })
   class Feature {}
   const provider = services.providers().find(({ provide }) => provide === PORTS)!;
   const root = RollcallTestingModule.forRoot(services);
@@ -99,35 +99,35 @@ describe('@OnInstanceChange', () => {
   it('is called with the instances at the start of the watch, and with every later change', async () => {
     const services = fakeServices({ orders: {}, users: {}, others: { find: () => 'found' } });
     const { module } = await start(services);
-    expect(heard).toEqual([]);
+    expect(events).toEqual([]);
     // the first start of the client begins the watch
     const rollcall = module.get(Rollcall);
     rollcall.start();
-    await expect.poll(() => heard.length).toBe(3);
-    expect(heard.toSorted()).toEqual([
+    await expect.poll(() => events.length).toBe(3);
+    expect(events.toSorted()).toEqual([
       'board came orders orders-1 ->HEALTHY',
       'board came users users-1 ->HEALTHY',
       'cache came orders orders-1 ->HEALTHY',
     ]);
-    heard.length = 0;
+    events.length = 0;
     services.service('orders').instances[0]?.become('UNHEALTHY');
     const second = services.service('orders').addInstance({ state: 'REGISTERING' });
-    await expect.poll(() => heard.length).toBe(4);
-    expect(heard.filter((line) => line.startsWith('cache'))).toEqual([
+    await expect.poll(() => events.length).toBe(4);
+    expect(events.filter((line) => line.startsWith('cache'))).toEqual([
       'cache state orders orders-1 HEALTHY>UNHEALTHY',
       'cache came orders orders-2 ->REGISTERING',
     ]);
-    heard.length = 0;
+    events.length = 0;
     second.remove();
     await expect
-      .poll(() => heard)
+      .poll(() => events)
       .toEqual(expect.arrayContaining(['cache went orders orders-2 REGISTERING>REGISTERING']));
   });
 
   it('is isolated: an error is logged and affects no other listener', async () => {
     const { module, log } = await start(fakeServices({ orders: {}, users: {} }));
     module.get(Rollcall).start();
-    await expect.poll(() => heard.length).toBe(3);
+    await expect.poll(() => events.length).toBe(3);
     await expect
       .poll(() => log.texts('error').toSorted())
       .toEqual([
@@ -143,11 +143,11 @@ describe('@OnInstanceChange', () => {
     const services = fakeServices({ orders: {}, users: {} });
     const { module } = await start(services);
     module.get(Rollcall).start();
-    await expect.poll(() => heard.length).toBe(3);
+    await expect.poll(() => events.length).toBe(3);
     await module.close();
     services.service('orders').addInstance();
     await Promise.resolve();
-    expect(heard).toHaveLength(3);
+    expect(events).toHaveLength(3);
   });
 });
 

@@ -8,10 +8,10 @@ import { usesClient } from '../calls/uses-client.js';
 import { publishedBy } from '../handlers/handlers.js';
 import { INHERITANCE, MEMBERSHIP, PORTS } from '../inject.js';
 import type { Ports } from '../inject.js';
-import { openHttpDoor } from '../servers/http.js';
-import { openOwnDoor } from '../servers/own-port.js';
+import { openHttpAdapter } from '../servers/http.js';
+import { openOwnPort } from '../servers/own-port.js';
 import type { ServerAdapter, ServerHost } from '../servers/server-adapter.js';
-import { openRpcDoor } from '../servers/tcp.js';
+import { openRpcAdapter } from '../servers/tcp.js';
 import type { RpcServer } from '../servers/tcp.js';
 import { announced, ownHost } from './advertise.js';
 import type { Membership } from './membership.js';
@@ -41,7 +41,7 @@ export class RollcallAgent {
 /** Finds the servers of an application and their addresses, and registers it as soon as all of them listen. */
 @Injectable()
 export class Agent {
-  readonly #doors: ServerAdapter[] = [];
+  readonly #adapters: ServerAdapter[] = [];
   readonly #serverHost: ServerHost;
   #isBooted = false;
   #isDone = false;
@@ -72,27 +72,27 @@ export class Agent {
         return membership.isDraining;
       },
       answer: (received) => membership.answer(received),
-      refusedLate: (door) => late.add(1, door),
+      refusedLate: (server) => late.add(1, server),
       drain: () => membership.drain(),
       opened: () => this.#opened(),
     };
     // every microservice server passes here before it listens, also one that was created before us
     modules.getRpcTargetRegistry<RpcServer>().subscribe((server) => {
-      this.#doors.push(openRpcDoor(server, this.#serverHost));
+      this.#adapters.push(openRpcAdapter(server, this.#serverHost));
     });
   }
 
   /** The application is initialised: its HTTP server exists, with all the user's middleware. */
   mount(): void {
-    const adapter = openHttpDoor(this.http, this.#serverHost);
-    if (adapter !== null) this.#doors.push(adapter);
+    const adapter = openHttpAdapter(this.http, this.#serverHost);
+    if (adapter !== null) this.#adapters.push(adapter);
   }
 
   /** Hybrid applications may listen over TCP before this, and never listen over HTTP before it. */
   booted(): void {
     this.#isBooted = true;
-    if (this.#doors.some((adapter) => adapter.isListening)) this.#opened();
-    else if (this.#doors.length === 0 && !this.#hasHttp) this.#bootedWithoutServers();
+    if (this.#adapters.some((adapter) => adapter.isListening)) this.#opened();
+    else if (this.#adapters.length === 0 && !this.#hasHttp) this.#bootedWithoutServers();
   }
 
   /**
@@ -117,13 +117,13 @@ export class Agent {
    * Heartbeat-1 alone. Rejects with OPTION_INVALID if no server listens that should.
    */
   async register(): Promise<void> {
-    const opening = this.#doors.flatMap((adapter) => adapter.opening ?? []);
+    const opening = this.#adapters.flatMap((adapter) => adapter.opening ?? []);
     if (opening.length > 0) await Promise.all(opening);
     if (this.#isDone) return;
     const { service } = this.membership.settings.client;
     if (service === undefined)
       throw new RollcallError('OPTION_INVALID', 'Not registered: this process needs a name, the option service.');
-    const bound = this.#doors.flatMap((adapter) => adapter.bound() ?? []);
+    const bound = this.#adapters.flatMap((adapter) => adapter.bound() ?? []);
     if (bound.length === 0 && this.#awaitsServers) {
       throw new RollcallError(
         'OPTION_INVALID',
@@ -141,7 +141,7 @@ export class Agent {
 
   /** True if there are servers and none of them listens. */
   get #awaitsServers(): boolean {
-    if (this.#doors.length > 0) return this.#doors.every((adapter) => !adapter.isListening);
+    if (this.#adapters.length > 0) return this.#adapters.every((adapter) => !adapter.isListening);
     return this.#hasHttp;
   }
 
@@ -156,7 +156,7 @@ export class Agent {
 
   async #openOwnPort(): Promise<AnnouncedEndpoint> {
     const { heartbeatPort = 0, client } = this.membership.settings;
-    const door = await openOwnDoor(this.#serverHost, { host: ownHost(this.#rules), port: heartbeatPort }).catch(
+    const server = await openOwnPort(this.#serverHost, { host: ownHost(this.#rules), port: heartbeatPort }).catch(
       (cause: unknown) => {
         throw new RollcallError(
           'OPTION_INVALID',
@@ -166,11 +166,11 @@ export class Agent {
         );
       },
     );
-    this.membership.keepUntilLast(door);
+    this.membership.closeLast(server);
     this.ports.log.info(
-      `${client.service} takes no calls over a port, so it opened ${door.endpoint.port} for heartbeats.`,
+      `${client.service} takes no calls over a port, so it opened ${server.endpoint.port} for heartbeats.`,
     );
-    return door.endpoint;
+    return server.endpoint;
   }
 
   #opened(): void {
@@ -198,7 +198,7 @@ export class Agent {
   }
 
   #missing(): readonly string[] {
-    const closed = this.#doors.filter((adapter) => !adapter.isListening).map((adapter) => adapter.name);
+    const closed = this.#adapters.filter((adapter) => !adapter.isListening).map((adapter) => adapter.name);
     return this.#isBooted ? closed : [...closed, 'the application itself (app.listen or app.init)'];
   }
 

@@ -18,12 +18,12 @@ export class Membership implements OnApplicationShutdown {
   readonly inFlight: InFlight;
   /** True if any server of this process listens. */
   serves = false;
-  readonly #lasts: { close(): Promise<void> }[] = [];
+  readonly #closedLast: { close(): Promise<void> }[] = [];
   readonly #wanted = new Set<string>();
   readonly #watched = new Set<string>();
   readonly #watchers = new Set<(view: ServiceView) => void>();
   /** The metadata that we added to that of the application. */
-  #said: Metadata = {};
+  #ownMetadata: Metadata = {};
   #awake: Promise<void> | null = null;
   #isRegistered = false;
   #drained: Promise<void> | null = null;
@@ -98,9 +98,9 @@ export class Membership implements OnApplicationShutdown {
   }
 
   /** Closed after the goodbye, since the registry answers it. */
-  keepUntilLast(door: { close(): Promise<void> }): void {
-    if (this.#closed === null) this.#lasts.push(door);
-    else void door.close();
+  closeLast(port: { close(): Promise<void> }): void {
+    if (this.#closed === null) this.#closedLast.push(port);
+    else void port.close();
   }
 
   /** The client does the rest: it retries until a registry accepts it, and registers again if needed. */
@@ -126,11 +126,11 @@ export class Membership implements OnApplicationShutdown {
   }
 
   /** For display, and only if it fits: the metadata of the application takes precedence. */
-  setMetadata(words: Metadata): void {
-    const said = { ...this.#said, ...words };
-    if (!isMetadata({ ...this.settings.client.metadata, ...said })) return;
-    this.#said = said;
-    this.rollcall.say(words);
+  setMetadata(metadata: Metadata): void {
+    const ownMetadata = { ...this.#ownMetadata, ...metadata };
+    if (!isMetadata({ ...this.settings.client.metadata, ...ownMetadata })) return;
+    this.#ownMetadata = ownMetadata;
+    this.rollcall.say(metadata);
   }
 
   /**
@@ -140,7 +140,7 @@ export class Membership implements OnApplicationShutdown {
    */
   answer(received: unknown): HeartbeatReply {
     const answer = this.rollcall.answer(received);
-    const keeps = answer.nonce !== null && saysKeep(received) && !this.isDraining;
+    const keeps = answer.nonce !== null && hasKeep(received) && !this.isDraining;
     return { answer, keeps, closes: answer.nonce !== null && !keeps };
   }
 
@@ -177,7 +177,7 @@ export class Membership implements OnApplicationShutdown {
       await sleep(time, LOOK_EVERY_MS);
     }
     if (!this.serves && !this.#isRegistered) return;
-    const reasons = [notifiedText(watchers), inHand(count, names), ...quietFor(restMs), ...atLeast(leastMs)];
+    const reasons = [notifiedText(watchers), inFlightText(count, names), ...quietTexts(restMs), ...leastTexts(leastMs)];
     log.info(`Drained in ${Math.round(time.now() - beganAt)} ms: ${reasons.join('; ')}.`);
   }
 
@@ -198,7 +198,7 @@ export class Membership implements OnApplicationShutdown {
   async #close(): Promise<void> {
     await this.drain();
     await this.rollcall.close();
-    await Promise.all(this.#lasts.map((door) => door.close()));
+    await Promise.all(this.#closedLast.map((port) => port.close()));
     await this.settings.embedded?.close();
   }
 }
@@ -208,10 +208,10 @@ function notifiedText(watchers: number | null): string {
   return `${watchers === 0 ? 'no' : watchers} ${watchers === 1 ? 'watcher' : 'watchers'} had to be notified`;
 }
 
-const inHand = (count: number, names: string): string =>
+const inFlightText = (count: number, names: string): string =>
   count === 0 ? 'nothing was in flight' : `${count} in flight (${names})`;
-const quietFor = (ms: number): string[] => (ms === 0 ? [] : [`no request came for ${ms} ms`]);
-const atLeast = (ms: number): string[] => (ms === 0 ? [] : [`at least ${ms} ms, as the option leastMs requires`]);
+const quietTexts = (ms: number): string[] => (ms === 0 ? [] : [`no request came for ${ms} ms`]);
+const leastTexts = (ms: number): string[] => (ms === 0 ? [] : [`at least ${ms} ms, as the option leastMs requires`]);
 
-const saysKeep = (call: unknown): boolean =>
+const hasKeep = (call: unknown): boolean =>
   typeof call === 'object' && call !== null && 'keep' in call && call.keep === true;

@@ -4,8 +4,8 @@ import type { Client, ClientReadableStream, ClientWritableStream } from '@grpc/g
 import { describe, expect, it } from 'vitest';
 import type { Inherited } from '@rollcall/client';
 import type { DeadlineContext } from '../calls/deadline-context.js';
-import { callClient, clientsOf, grpcWorld, metadataOf } from '../grpc.fixture.js';
-import type { GrpcWorld, Told } from '../grpc.fixture.js';
+import { callClient, clientsOf, createGrpcFixture, metadataOf } from '../grpc.fixture.js';
+import type { GrpcFixture, CallResult } from '../grpc.fixture.js';
 import { INHERITANCE, MEMBERSHIP } from '../inject.js';
 import { Gate } from '../nest.fixture.js';
 import type { Membership } from '../registration/membership.js';
@@ -19,29 +19,29 @@ const CALL = {
 };
 
 async function served() {
-  const here = await grpcWorld();
-  const { orders, health } = clientsOf(`127.0.0.1:${here.rollcall.port}`);
-  return { ...here, orders, health };
+  const fixture = await createGrpcFixture();
+  const { orders, health } = clientsOf(`127.0.0.1:${fixture.rollcall.port}`);
+  return { ...fixture, orders, health };
 }
 
-const check = (health: Client, words: Readonly<Record<string, string>>): Promise<Told> =>
-  callClient(health, 'Check', {}, metadataOf(words));
+const check = (health: Client, entries: Readonly<Record<string, string>>): Promise<CallResult> =>
+  callClient(health, 'Check', {}, metadataOf(entries));
 
 /** A request that is a stream, open. */
 function gathering(orders: Client): {
   call: ClientWritableStream<object>;
-  told: Promise<Pick<Told, 'error' | 'value'>>;
+  result: Promise<Pick<CallResult, 'error' | 'value'>>;
 } {
   let call: ClientWritableStream<object> | null = null;
-  const told = new Promise<Pick<Told, 'error' | 'value'>>((resolve) => {
+  const result = new Promise<Pick<CallResult, 'error' | 'value'>>((resolve) => {
     call = Reflect.apply(Reflect.get(orders, 'Gather'), orders, [
-      (error: Told['error'], value: unknown) => resolve({ error, value }),
+      (error: CallResult['error'], value: unknown) => resolve({ error, value }),
     ]);
   });
-  return { call: call!, told };
+  return { call: call!, result };
 }
 
-const inFlight = (here: GrpcWorld): number => here.module.get<Membership>(MEMBERSHIP).inFlight.count;
+const inFlight = (fixture: GrpcFixture): number => fixture.module.get<Membership>(MEMBERSHIP).inFlight.count;
 
 describe('a gRPC server', () => {
   it('is announced with its actual port', async () => {
@@ -69,7 +69,7 @@ describe('Heartbeat-1 over gRPC', () => {
     expect([error, value]).toEqual([null, { status: 1 }]);
     expect(head?.get('rollcall-instance')).toEqual(['orders-1']);
     expect(head?.get('rollcall-nonce')).toEqual(['nonce-123']);
-    expect(rollcall.heard).toEqual([
+    expect(rollcall.questions).toEqual([
       { replica: 'replica-1', instance: 'orders-1', nonce: 'nonce-123', purpose: 'beat', mac: 'ab' },
     ]);
   });
@@ -95,14 +95,14 @@ describe('Heartbeat-1 over gRPC', () => {
     const { head } = await check(health, { 'rollcall-instance': 'orders-2' });
     expect(head?.get('rollcall-instance')).toEqual(['orders-1']);
     expect(head?.get('rollcall-nonce')).toEqual([]);
-    expect(rollcall.heard).toEqual([expect.objectContaining({ instance: 'orders-2' })]);
+    expect(rollcall.questions).toEqual([expect.objectContaining({ instance: 'orders-2' })]);
     expect((await callClient(orders, 'Find', { id: '7' }, metadataOf({}))).error).toBeNull();
   });
 
   it('leaves other checks to the health service of the application', async () => {
     const { health, rollcall } = await served();
     expect((await check(health, {})).error).toMatchObject({ code: 12 });
-    expect(rollcall.heard).toEqual([]);
+    expect(rollcall.questions).toEqual([]);
   });
 });
 
@@ -116,8 +116,8 @@ describe('a gRPC request for another process', () => {
 
   it('is refused as a stream if requested', async () => {
     const { orders } = await served();
-    const words = { 'rollcall-target': 'orders-2', 'rollcall-refusal': 'stream' };
-    const { error } = await callClient(orders, 'Find', { id: '7' }, metadataOf(words));
+    const entries = { 'rollcall-target': 'orders-2', 'rollcall-refusal': 'stream' };
+    const { error } = await callClient(orders, 'Find', { id: '7' }, metadataOf(entries));
     expect(error).toMatchObject({ code: 14, details: expect.stringContaining('refused') });
   });
 
@@ -131,14 +131,14 @@ describe('a gRPC request for another process', () => {
 describe('a gRPC request with a deadline', () => {
   it('passes its rest on to the calls of its handler', async () => {
     const { orders, module } = await served();
-    const here = module.get<DeadlineContext>(INHERITANCE);
-    here.expectCalls();
-    here.expectCalls();
+    const fixture = module.get<DeadlineContext>(INHERITANCE);
+    fixture.expectCalls();
+    fixture.expectCalls();
     let left: Inherited | null = null;
     const gate = module.get(Gate);
     const pass = gate.pass.bind(gate);
     gate.pass = () => {
-      left = here.current();
+      left = fixture.current();
       return pass();
     };
     gate.open();
@@ -162,61 +162,61 @@ describe('a gRPC request with a deadline', () => {
 
 describe('a gRPC server that shuts down', () => {
   it('lets a call in progress finish', async () => {
-    const here = await served();
-    const slow = callClient(here.orders, 'Slow', { id: '7' }, metadataOf({}));
-    await here.gate.entered;
-    expect(inFlight(here)).toBe(1);
-    const { inFlight: work } = here.module.get<Membership>(MEMBERSHIP);
+    const fixture = await served();
+    const slow = callClient(fixture.orders, 'Slow', { id: '7' }, metadataOf({}));
+    await fixture.gate.entered;
+    expect(inFlight(fixture)).toBe(1);
+    const { inFlight: work } = fixture.module.get<Membership>(MEMBERSHIP);
     expect(work.describe()).toMatch(/^grpc .*Orders\/Slow \(for \d+ ms\)$/);
     let isClosed = false;
-    const closing = here.app.close().then(() => (isClosed = true));
-    await here.time.advanceBy(1_000);
-    expect([here.rollcall.events.includes('drain'), isClosed]).toEqual([true, false]);
-    here.gate.open();
+    const closing = fixture.app.close().then(() => (isClosed = true));
+    await fixture.time.advanceBy(1_000);
+    expect([fixture.rollcall.events.includes('drain'), isClosed]).toEqual([true, false]);
+    fixture.gate.open();
     expect(await slow).toMatchObject({ error: null, value: { status: 'done' } });
-    await expect.poll(() => inFlight(here)).toBe(0);
-    await here.time.advanceBy(1_000);
+    await expect.poll(() => inFlight(fixture)).toBe(0);
+    await fixture.time.advanceBy(1_000);
     await closing;
   });
 
   it('does not wait for a request that lasts as long as its caller likes', async () => {
-    const here = await served();
-    const { call, told } = gathering(here.orders);
+    const fixture = await served();
+    const { call, result } = gathering(fixture.orders);
     call.write({ id: '1' });
-    await here.gate.entered;
-    expect(inFlight(here)).toBe(1);
-    const closing = here.app.close();
-    await here.time.advanceBy(100);
+    await fixture.gate.entered;
+    expect(inFlight(fixture)).toBe(1);
+    const closing = fixture.app.close();
+    await fixture.time.advanceBy(100);
     await closing;
-    expect((await told).error).not.toBeNull();
+    expect((await result).error).not.toBeNull();
   });
 
   it('waits for the answer to such a request if its end has arrived before', async () => {
-    const here = await served();
-    const { call, told } = gathering(here.orders);
+    const fixture = await served();
+    const { call, result } = gathering(fixture.orders);
     call.write({ id: '1' });
     call.end({ id: '2' });
-    await here.gate.entered;
-    const { inFlight: work } = here.module.get<Membership>(MEMBERSHIP);
+    await fixture.gate.entered;
+    const { inFlight: work } = fixture.module.get<Membership>(MEMBERSHIP);
     await expect.poll(() => work.awaited({ since: 0, pulledUntil: 0 })).toBe(1);
-    const closing = here.app.close();
-    await here.time.advanceBy(1_000);
-    here.gate.open();
-    expect(await told).toMatchObject({ error: null, value: { id: '1,2', status: 'done' } });
-    await expect.poll(() => inFlight(here)).toBe(0);
-    await here.time.advanceBy(1_000);
+    const closing = fixture.app.close();
+    await fixture.time.advanceBy(1_000);
+    fixture.gate.open();
+    expect(await result).toMatchObject({ error: null, value: { id: '1,2', status: 'done' } });
+    await expect.poll(() => inFlight(fixture)).toBe(0);
+    await fixture.time.advanceBy(1_000);
     await closing;
   });
 
   it('does not wait for a stream without an end', async () => {
-    const here = await served();
-    const follow: (message: object) => ClientReadableStream<unknown> = Reflect.get(here.orders, 'Follow');
-    const stream = Reflect.apply(follow, here.orders, [{ id: 'for ever' }]);
+    const fixture = await served();
+    const follow: (message: object) => ClientReadableStream<unknown> = Reflect.get(fixture.orders, 'Follow');
+    const stream = Reflect.apply(follow, fixture.orders, [{ id: 'for ever' }]);
     const broken = once(stream, 'error');
-    await here.gate.entered;
-    expect(inFlight(here)).toBe(1);
-    const closing = here.app.close();
-    await here.time.advanceBy(100);
+    await fixture.gate.entered;
+    expect(inFlight(fixture)).toBe(1);
+    const closing = fixture.app.close();
+    await fixture.time.advanceBy(100);
     await closing;
     await broken;
   });

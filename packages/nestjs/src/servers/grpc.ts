@@ -32,7 +32,7 @@ const NOT_SERVING = Buffer.from([0, 0, 0, 0, 2, 8, 2]);
  * more than a look at two headers. Does nothing if this is not a known version of grpc-js; then the server is not
  * announced, either.
  */
-export function standBeforeGrpc(server: Server, serverHost: ServerHost): void {
+export function guardGrpcStreams(server: Server, serverHost: ServerHost): void {
   for (const http2Server of http2ServersOf(server)) {
     const listeners = http2Server.listeners('stream');
     http2Server.removeAllListeners('stream');
@@ -42,7 +42,7 @@ export function standBeforeGrpc(server: Server, serverHost: ServerHost): void {
       serverHost.inheritance.run(remainingMs, headers[ATTEMPT_KEY], () => {
         if (serverHost.inheritance.isLate) return refuseLate(serverHost, stream);
         count(server, serverHost, stream, headers);
-        if (serverHost.inheritance.current() !== null) bequeath(serverHost, stream);
+        if (serverHost.inheritance.current() !== null) bindToDeadline(serverHost, stream);
         for (const listener of listeners) Reflect.apply(listener, http2Server, [stream, headers, ...rest]);
       });
     });
@@ -66,12 +66,12 @@ function kindOf(headers: IncomingHttpHeaders): RequestKind {
  * The handler runs when the message has arrived, an event of the stream; it is emitted in the deadline context of the
  * request.
  */
-function bequeath(serverHost: ServerHost, stream: ServerHttp2Stream): void {
+function bindToDeadline(serverHost: ServerHost, stream: ServerHttp2Stream): void {
   serverHost.inheritance.begin(stream);
   const home = new AsyncResource('rollcall.grpc');
   const emit = stream.emit.bind(stream);
-  const emitAtHome = (...words: Parameters<typeof emit>): boolean => home.runInAsyncScope(emit, stream, ...words);
-  Object.assign(stream, { emit: emitAtHome });
+  const emitInContext = (...args: Parameters<typeof emit>): boolean => home.runInAsyncScope(emit, stream, ...args);
+  Object.assign(stream, { emit: emitInContext });
 }
 
 /** The length of one unit in ms. */
@@ -81,8 +81,8 @@ const UNITS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1_
  * `100m` is the rest of the caller's deadline; grpc-js itself ends a call that takes longer. Undefined if it is
  * missing.
  */
-function timeoutMsOf(said: string | string[] | undefined): number | undefined {
-  const [, amount, unit = ''] = /^(\d{1,8})([HMSmun])$/.exec(typeof said === 'string' ? said : '') ?? [];
+function timeoutMsOf(value: string | string[] | undefined): number | undefined {
+  const [, amount, unit = ''] = /^(\d{1,8})([HMSmun])$/.exec(typeof value === 'string' ? value : '') ?? [];
   return amount === undefined ? undefined : Number(amount) * (UNITS[unit] ?? 0);
 }
 
@@ -123,7 +123,7 @@ function isStreaming(server: Server, stream: ServerHttp2Stream, headers: Incomin
 /** Answers requests that are not for the application. */
 function isOurs(serverHost: ServerHost, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boolean {
   if (headers[':path'] === HEARTBEAT_METHOD && headers[HEARTBEAT_METADATA.instance] !== undefined) {
-    answerUs(serverHost, stream, headers);
+    answerHeartbeat(serverHost, stream, headers);
     return true;
   }
   const target = headers[TARGET_KEY];
@@ -133,7 +133,7 @@ function isOurs(serverHost: ServerHost, stream: ServerHttp2Stream, headers: Inco
 }
 
 /** All other health checks go to the user's own health service. */
-function answerUs(serverHost: ServerHost, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
+function answerHeartbeat(serverHost: ServerHost, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
   const question = Object.fromEntries(
     Object.entries(HEARTBEAT_METADATA).map(([field, name]) => [field, headers[name]] as const),
   );

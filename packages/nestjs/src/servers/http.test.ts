@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import type { INestApplication } from '@nestjs/common';
 import { describe, expect, it } from 'vitest';
-import { application, beat, CALL, PATH, portOf, world } from '../nest.fixture.js';
+import { application, beat, CALL, PATH, portOf, createFixture } from '../nest.fixture.js';
 
 /** A Heartbeat-1 as the registry sends it. */
 function requestOf(call: object): string {
@@ -23,8 +23,8 @@ describe.each(['express', 'fastify'] as const)('Heartbeat-1 over HTTP on %s', (f
         void app.use((_: unknown, response: any) => ((response.statusCode = 401), response.end())),
     ],
   ])('is answered past %s', async (_, prepare) => {
-    const here = await world({ service: 'orders' }, { guarded: true });
-    const app = application(here, framework);
+    const fixture = await createFixture({ service: 'orders' }, { guarded: true });
+    const app = application(fixture, framework);
     await prepare(app);
     await app.listen(0);
     expect((await fetch(`http://127.0.0.1:${portOf(app)}/quick`)).status).toBeGreaterThanOrEqual(400);
@@ -34,8 +34,8 @@ describe.each(['express', 'fastify'] as const)('Heartbeat-1 over HTTP on %s', (f
   });
 
   it('needs no body parser, and keeps the connection of an identity check', async () => {
-    const here = await world();
-    const app = application(here, framework, { bodyParser: false });
+    const fixture = await createFixture();
+    const app = application(fixture, framework, { bodyParser: false });
     await app.listen(0);
     const response = await beat(portOf(app), {});
     expect(await response.json()).toEqual({ instance: 'orders-1', nonce: null });
@@ -43,8 +43,8 @@ describe.each(['express', 'fastify'] as const)('Heartbeat-1 over HTTP on %s', (f
   });
 
   it('keeps the connection if the call requests it, for longer than Node does, and closes it at the last one', async () => {
-    const here = await world();
-    const app = application(here, framework);
+    const fixture = await createFixture();
+    const app = application(fixture, framework);
     await app.listen(0);
     const server: Server = app.getHttpServer();
     const accepted = once(server, 'connection');
@@ -61,8 +61,8 @@ describe.each(['express', 'fastify'] as const)('Heartbeat-1 over HTTP on %s', (f
   });
 
   it('rejects a request that is not a heartbeat', async () => {
-    const here = await world();
-    const app = application(here, framework);
+    const fixture = await createFixture();
+    const app = application(fixture, framework);
     await app.listen(0);
     const port = portOf(app);
     const get = (path: string) => fetch(`http://127.0.0.1:${port}${path}`);
@@ -70,14 +70,14 @@ describe.each(['express', 'fastify'] as const)('Heartbeat-1 over HTTP on %s', (f
     expect((await beat(port, { ...CALL, more: 'x'.repeat(1_024) })).status).toBe(413);
     expect((await get(PATH)).status).toBe(405);
     expect((await get('/.well-known/rollcall/other')).status).toBe(404);
-    expect(here.rollcall.heard).toEqual([]);
+    expect(fixture.rollcall.questions).toEqual([]);
   });
 });
 
 describe.each(['express', 'fastify'] as const)('a request over HTTP on %s', (framework) => {
   async function status(headers: Record<string, string>): Promise<number> {
-    const here = await world();
-    const app = application(here, framework);
+    const fixture = await createFixture();
+    const app = application(fixture, framework);
     await app.listen(0);
     return (await fetch(`http://127.0.0.1:${portOf(app)}/quick`, { headers })).status;
   }

@@ -6,7 +6,7 @@ import type { HttpAdapterHost } from '@nestjs/core';
 import { ATTEMPT_KEY, DEADLINE_KEY, isRecord, TARGET_KEY } from '@rollcall/core';
 import type { RequestKind } from './in-flight.js';
 import type { ServerAdapter, ServerHost } from './server-adapter.js';
-import { answerUs, OUR_PATHS, refuse } from './well-known.js';
+import { answerOwnPath, OWN_PATHS, refuse } from './well-known.js';
 import { Reach } from './worker-port.js';
 import type { Bound } from './worker-port.js';
 
@@ -28,11 +28,11 @@ type Guard = (request: IncomingMessage, response: ServerResponse, proceed: () =>
  * (`app.use(auth)`), find its body consumed or missing (`bodyParser: false`), and run after the requests it should
  * refuse. Null if there is no server.
  */
-export function openHttpDoor(host: HttpAdapterHost, serverHost: ServerHost): ServerAdapter | null {
+export function openHttpAdapter(host: HttpAdapterHost, serverHost: ServerHost): ServerAdapter | null {
   const adapter = host.httpAdapter;
   const server: unknown = adapter?.getHttpServer?.();
   if (!(server instanceof NetServer)) return null;
-  standBefore(server, (request, response, proceed) => admit(serverHost, { request, response }, proceed));
+  guardRequests(server, (request, response, proceed) => admit(serverHost, { request, response }, proceed));
   const beforeClose = adapter.beforeClose?.bind(adapter);
   // Nest 12 refuses requests from here on if `return503OnClosing` is set: callers should have moved away by then
   Object.assign(adapter, {
@@ -68,16 +68,16 @@ function portSharing(server: NetServer, serverHost: ServerHost): () => boolean {
   let isShared = serverHost.isWorker;
   const listen: unknown = Reflect.get(server, 'listen');
   if (typeof listen !== 'function') return () => isShared;
-  const listenAs = (...words: unknown[]): unknown => {
-    const options = words.find(isRecord) ?? {};
+  const listenAs = (...args: unknown[]): unknown => {
+    const options = args.find(isRecord) ?? {};
     isShared = options['reusePort'] === true || (serverHost.isWorker && options['exclusive'] !== true);
-    return Reflect.apply(listen, server, words);
+    return Reflect.apply(listen, server, args);
   };
   Object.assign(server, { listen: listenAs });
   return () => isShared;
 }
 
-function standBefore(server: NetServer, guard: Guard): void {
+function guardRequests(server: NetServer, guard: Guard): void {
   const listeners = server.listeners('request');
   server.removeAllListeners('request');
   server.on('request', (request: IncomingMessage, response: ServerResponse) => {
@@ -93,7 +93,7 @@ function admit(
   { request, response }: { readonly request: IncomingMessage; readonly response: ServerResponse },
   proceed: () => void,
 ): void {
-  if (request.url?.startsWith(OUR_PATHS) === true) return answerUs(serverHost, request, response);
+  if (request.url?.startsWith(OWN_PATHS) === true) return answerOwnPath(serverHost, request, response);
   const { headers } = request;
   const target = headers[TARGET_KEY];
   if (target !== undefined && target !== serverHost.id) {

@@ -26,7 +26,7 @@ export interface Awaiting {
 }
 
 const never = (): boolean => false;
-const OF_NO_NAME: RequestKind = { nameOf: () => 'a request', isPulled: false };
+const UNNAMED: RequestKind = { nameOf: () => 'a request', isPulled: false };
 /** How many requests are named. */
 const MAX_NAMED = 3;
 
@@ -41,7 +41,7 @@ export class InFlight {
   }
 
   /** `isStream` returns, at any later time, whether the request lasts as long as its caller likes. */
-  begin(request: object, isStream: () => boolean = never, kind: RequestKind = OF_NO_NAME): void {
+  begin(request: object, isStream: () => boolean = never, kind: RequestKind = UNNAMED): void {
     const now = this.#time.now();
     if (!kind.isPulled) this.#changedAt = now;
     this.#open.set(request, { beganAt: now, isStream, kind });

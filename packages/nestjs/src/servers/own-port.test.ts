@@ -3,41 +3,44 @@ import type { Server } from 'node:http';
 import { connect } from 'node:net';
 import type { Socket } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { beat, CALL, PATH, world } from '../nest.fixture.js';
+import { beat, CALL, PATH, createFixture } from '../nest.fixture.js';
 import { RollcallAgent } from '../registration/agent.js';
-import { admitInTurn, openOwnDoor } from './own-port.js';
+import { admitInTurn, openOwnPort } from './own-port.js';
 import type { ServerHost } from './server-adapter.js';
 
-const MOST = 64;
+const MAX_CONNECTIONS = 64;
 const WITHIN_20_S = { timeout: 20_000 };
 /** A head that never ends, a request whose body never does, and nothing at all. */
 const HALF = `POST ${PATH} HTTP/1.1\r\nhost: localhost\r\n`;
 const BODILESS = `${HALF}content-length: 100\r\n\r\n{`;
 
 const ANSWER = { instance: 'orders-1', nonce: CALL.nonce };
-const KEEPER: Partial<ServerHost> = { id: 'orders-1', answer: () => ({ answer: ANSWER, closes: false, keeps: true }) };
+const SERVER_HOST: Partial<ServerHost> = {
+  id: 'orders-1',
+  answer: () => ({ answer: ANSWER, closes: false, keeps: true }),
+};
 
 /** Its patience is short. */
-async function hasty(patienceMs = 100): Promise<number> {
-  const door = await openOwnDoor(KEEPER as ServerHost, { host: '127.0.0.1', port: 0 }, patienceMs);
-  onTestFinished(() => door.close());
-  return door.endpoint.port;
+async function openImpatientPort(patienceMs = 100): Promise<number> {
+  const port = await openOwnPort(SERVER_HOST as ServerHost, { host: '127.0.0.1', port: 0 }, patienceMs);
+  onTestFinished(() => port.close());
+  return port.endpoint.port;
 }
 
 async function ownPort(): Promise<number> {
-  const here = await world({ service: 'orders', register: 'manual' });
-  const app = await here.module.init();
+  const fixture = await createFixture({ service: 'orders', register: 'manual' });
+  const app = await fixture.module.init();
   onTestFinished(() => app.close());
   await app.get(RollcallAgent).register();
-  return here.rollcall.port;
+  return fixture.rollcall.port;
 }
 
 /** Opens this many foreign connections, which send `words` and wait. */
-async function crowd(port: number, count: number, words = ''): Promise<readonly Socket[]> {
+async function openConnections(port: number, count: number, bytes = ''): Promise<readonly Socket[]> {
   const sockets = Array.from({ length: count }, () => connect(port, '127.0.0.1').on('error', () => {}));
   onTestFinished(() => sockets.forEach((socket) => socket.destroy()));
   await Promise.all(sockets.map((socket) => once(socket, 'connect')));
-  for (const socket of sockets) socket.resume().write(words);
+  for (const socket of sockets) socket.resume().write(bytes);
   return sockets;
 }
 
@@ -45,25 +48,25 @@ const openOf = (sockets: readonly Socket[]): number => sockets.filter(({ closed 
 
 describe('the port for heartbeats answers the registry', () => {
   it.each([
-    [MOST, 'say nothing', ''],
+    [MAX_CONNECTIONS, 'say nothing', ''],
     [200, 'say nothing', ''],
     [200, 'end no head', HALF],
     [200, 'end no body', BODILESS],
     [200, 'have asked, and stay', `GET /.well-known/rollcall/ready HTTP/1.1\r\nhost: localhost\r\n\r\n`],
-  ])('while %i foreign clients %s', async (count, _, words) => {
+  ])('while %i foreign clients %s', async (count, _, bytes) => {
     const port = await ownPort();
-    const strangers = await crowd(port, count, words);
+    const connections = await openConnections(port, count, bytes);
     for (let round = 0; round < 3; round += 1) {
       const response = await beat(port);
       expect([response.status, await response.json()]).toEqual([200, ANSWER]);
     }
-    await expect.poll(() => openOf(strangers), WITHIN_20_S).toBeLessThan(MOST);
+    await expect.poll(() => openOf(connections), WITHIN_20_S).toBeLessThan(MAX_CONNECTIONS);
   });
 
   it('while 200 foreign clients send their heads byte by byte', async () => {
     const port = await ownPort();
-    const strangers = await crowd(port, 200, HALF);
-    const trickle = setInterval(() => strangers.forEach((socket) => socket.write('x')), 10);
+    const connections = await openConnections(port, 200, HALF);
+    const trickle = setInterval(() => connections.forEach((socket) => socket.write('x')), 10);
     onTestFinished(() => clearInterval(trickle));
     for (let round = 0; round < 10; round += 1) expect((await beat(port)).status).toBe(200);
   });
@@ -74,31 +77,31 @@ describe('the port for heartbeats closes the connection of a client by itself', 
     ['if it sends nothing', ''],
     ['if it does not end its head', HALF],
     ['if it does not end its body', BODILESS],
-  ])('%s', async (_, words) => {
-    const port = await hasty();
-    const strangers = await crowd(port, 3, words);
-    await expect.poll(() => openOf(strangers), WITHIN_20_S).toBe(0);
+  ])('%s', async (_, bytes) => {
+    const port = await openImpatientPort();
+    const connections = await openConnections(port, 3, bytes);
+    await expect.poll(() => openOf(connections), WITHIN_20_S).toBe(0);
   });
 
   it('if it sends its head byte by byte', async () => {
-    const port = await hasty();
-    const [stranger] = await crowd(port, 1, HALF);
-    const trickle = setInterval(() => stranger?.write('x'), 10);
+    const port = await openImpatientPort();
+    const [connection] = await openConnections(port, 1, HALF);
+    const trickle = setInterval(() => connection?.write('x'), 10);
     onTestFinished(() => clearInterval(trickle));
-    await expect.poll(() => stranger?.closed, WITHIN_20_S).toBe(true);
+    await expect.poll(() => connection?.closed, WITHIN_20_S).toBe(true);
   });
 });
 
 it('the port for heartbeats keeps a connection for the next one beyond that', async () => {
-  const port = await hasty(1_000);
+  const port = await openImpatientPort(1_000);
   const call = `${HALF}content-length: 2\r\n\r\n{}`;
-  const [registry] = await crowd(port, 1, call);
+  const [registry] = await openConnections(port, 1, call);
   if (registry === undefined) throw new Error('nobody came');
   for (let round = 0; round < 2; round += 1) {
     const [answer] = await once(registry, 'data');
     expect(String(answer)).toContain('200 OK');
-    const strangers = await crowd(port, 1);
-    await expect.poll(() => openOf(strangers), WITHIN_20_S).toBe(0);
+    const connections = await openConnections(port, 1);
+    await expect.poll(() => openOf(connections), WITHIN_20_S).toBe(0);
     registry.write(call);
   }
 });
@@ -141,19 +144,19 @@ function room(max: number) {
 }
 
 describe('if all connections are taken, a new connection', () => {
-  const [CROWD, REGISTRY] = ['10.0.0.9', '10.0.0.5'];
+  const [CLIENT, REGISTRY] = ['10.0.0.9', '10.0.0.5'];
 
   it('takes the place of the one that has waited longest', () => {
     const { enter } = room(2);
-    expect(open([enter(CROWD), enter(CROWD), enter(CROWD), enter(CROWD)])).toEqual([false, false, true, true]);
+    expect(open([enter(CLIENT), enter(CLIENT), enter(CLIENT), enter(CLIENT)])).toEqual([false, false, true, true]);
   });
 
   it('takes a place of the source with the most connections, in any order of arrival', () => {
     const { enter } = room(3);
     const kept = enter(REGISTRY);
-    const strangers = Array.from({ length: 20 }, () => enter(CROWD));
+    const connections = Array.from({ length: 20 }, () => enter(CLIENT));
     expect(kept.isOpen).toBe(true);
-    expect(strangers.filter(({ isOpen }) => isOpen)).toHaveLength(2);
+    expect(connections.filter(({ isOpen }) => isOpen)).toHaveLength(2);
   });
 
   it('takes the place of one that was answered only after those that were not', () => {
@@ -166,13 +169,13 @@ describe('if all connections are taken, a new connection', () => {
 
   it('takes the place of none once one has closed', () => {
     const { enter, answer } = room(2);
-    const [first, second] = [enter(CROWD), enter(CROWD)];
+    const [first, second] = [enter(CLIENT), enter(CLIENT)];
     first.emit('close');
     answer(first);
-    expect(open([second, enter(CROWD)])).toEqual([true, true]);
+    expect(open([second, enter(CLIENT)])).toEqual([true, true]);
   });
 
   it('keeps the process alive no more than the port itself', () => {
-    expect(room(2).enter(CROWD).holdsProcess).toBe(false);
+    expect(room(2).enter(CLIENT).holdsProcess).toBe(false);
   });
 });

@@ -4,9 +4,9 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import type { AnnouncedEndpoint } from '@rollcall/core';
 import type { ServerHost } from './server-adapter.js';
-import { answerUs, OUR_PATHS, refuse } from './well-known.js';
+import { answerOwnPath, OWN_PATHS, refuse } from './well-known.js';
 
-export interface OwnPlace {
+export interface OwnAddress {
   /** Undefined: every address of the machine. */
   readonly host: string | undefined;
   /** 0: any free one. */
@@ -35,9 +35,9 @@ const LATENESS_CHECK_MS = 500;
  * Opens a port for an application that callers reach by other means (a broker, a strategy of the user's): it answers
  * Heartbeat-1 and the readiness probe. It does not keep the process alive. Rejects if the port is taken.
  */
-export async function openOwnDoor(
+export async function openOwnPort(
   serverHost: ServerHost,
-  { host, port }: OwnPlace,
+  { host, port }: OwnAddress,
   patienceMs = PATIENCE_MS,
 ): Promise<OwnPort> {
   const limits = {
@@ -46,7 +46,7 @@ export async function openOwnDoor(
     connectionsCheckingInterval: LATENESS_CHECK_MS,
   };
   const server = createServer(limits, (request, response) => {
-    if (request.url?.startsWith(OUR_PATHS) === true) answerUs(serverHost, request, response);
+    if (request.url?.startsWith(OWN_PATHS) === true) answerOwnPath(serverHost, request, response);
     else refuse(response, 'NOT_FOUND', `${serverHost.id} is not called here: this port is for heartbeats.`);
   });
   server.setTimeout(patienceMs); // of who takes no answer
@@ -79,7 +79,7 @@ export function admitInTurn(server: Server, max: number): void {
   /** The source of each open connection; the one that has waited longest first. */
   const sources = new Map<Socket, string>();
   server.on('connection', (socket: Socket) => {
-    if (sources.size >= max) dismiss(sources);
+    if (sources.size >= max) evictLongestWaiting(sources);
     sources.set(socket, socket.remoteAddress ?? '');
     socket.once('close', () => sources.delete(socket));
     socket.unref();
@@ -94,7 +94,7 @@ export function admitInTurn(server: Server, max: number): void {
   });
 }
 
-function dismiss(sources: Map<Socket, string>): void {
+function evictLongestWaiting(sources: Map<Socket, string>): void {
   const counts = new Map<string, number>();
   for (const source of sources.values()) counts.set(source, (counts.get(source) ?? 0) + 1);
   const max = Math.max(...counts.values());

@@ -44,7 +44,7 @@ export interface ServerHost {
    * Called when a request was refused before its handler ran, since its caller no longer waits. `door` is the adapter's
    * name.
    */
-  refusedLate(door: string): void;
+  refusedLate(server: string): void;
   /** Called when the server listens. It must not throw. */
   opened(): void;
   /** Resolves when no caller needs the server any more. May be called often. */

@@ -20,8 +20,8 @@ export function enforceDeadlines(server: Server, serverHost: ServerHost, name: S
   if (typeof handle !== 'function') return;
   const { inheritance, requests } = serverHost;
   Reflect.set(server, 'handleMessage', (socket: unknown, message: unknown): unknown => {
-    const said = metadataOf(message);
-    return inheritance.run(said[DEADLINE_KEY], said[ATTEMPT_KEY], () => {
+    const metadata = metadataOf(message);
+    return inheritance.run(metadata[DEADLINE_KEY], metadata[ATTEMPT_KEY], () => {
       if (requests === null) return Reflect.apply(handle, server, [socket, message]);
       return requests.receive(carrierOf(message), () => Reflect.apply(handle, server, [socket, message]));
     });
@@ -29,16 +29,16 @@ export function enforceDeadlines(server: Server, serverHost: ServerHost, name: S
   refuseLate(server, serverHost, name);
 }
 
-const NOTHING_SAID: Readonly<Record<string, unknown>> = {};
+const NO_METADATA: Readonly<Record<string, unknown>> = {};
 
 /** An event has no id, and no caller waits for it. */
 function metadataOf(message: unknown): Readonly<Record<string, unknown>> {
-  if (!isRecord(message) || message['id'] === undefined) return NOTHING_SAID;
+  if (!isRecord(message) || message['id'] === undefined) return NO_METADATA;
   return carrierOf(message);
 }
 
 function carrierOf(message: unknown): Readonly<Record<string, unknown>> {
-  return isRecord(message) && isRecord(message['metadata']) ? message['metadata'] : NOTHING_SAID;
+  return isRecord(message) && isRecord(message['metadata']) ? message['metadata'] : NO_METADATA;
 }
 
 function refuseLate(server: Server, serverHost: ServerHost, name: ServerAdapter['name']): void {
@@ -61,7 +61,7 @@ function refuseLate(server: Server, serverHost: ServerHost, name: ServerAdapter[
       if (handler.isEventHandler === true) return run(data, context);
       if (serverHost.inheritance.isLate) {
         serverHost.refusedLate(name);
-        return Promise.resolve(throwError(() => TOO_LATE));
+        return Promise.resolve(throwError(() => LATE_ERROR));
       }
       if (isRecord(context)) serverHost.inheritance.begin(context);
       return run(data, context);
@@ -72,7 +72,7 @@ function refuseLate(server: Server, serverHost: ServerHost, name: ServerAdapter[
   };
 }
 
-const TOO_LATE = remoteError({
+const LATE_ERROR = remoteError({
   code: 'DEADLINE_EXCEEDED',
   message: 'The caller stopped waiting before the handler ran: it was not run.',
   retryable: false,

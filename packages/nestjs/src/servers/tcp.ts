@@ -4,7 +4,7 @@ import { Server as TlsServer } from 'node:tls';
 import { BaseRpcContext, JsonSocket, Server, TcpContext, TcpSocket, Transport } from '@nestjs/microservices';
 import type { CustomTransportStrategy } from '@nestjs/microservices';
 import { HEARTBEAT_PATTERN, isRecord } from '@rollcall/core';
-import { grpcBoundOf, standBeforeGrpc } from './grpc.js';
+import { grpcBoundOf, guardGrpcStreams } from './grpc.js';
 import type { RequestKind } from './in-flight.js';
 import type { ServerAdapter, ServerHost } from './server-adapter.js';
 import { enforceDeadlines } from './tcp-deadline.js';
@@ -27,16 +27,16 @@ export type RpcServer = CustomTransportStrategy;
  * server of a standalone microservice before it runs any hook), counts its requests, and answers Heartbeat-1 over TCP
  * and gRPC.
  */
-export function openRpcDoor(server: RpcServer, serverHost: ServerHost): ServerAdapter {
+export function openRpcAdapter(server: RpcServer, serverHost: ServerHost): ServerAdapter {
   const name = nameOf(server);
   const reach = new Reach(name, serverHost);
   const [listen, close] = [server.listen.bind(server), server.close.bind(server)];
   server.listen = (callback) =>
     listen((...results: unknown[]) => {
       const isListening = results[0] === undefined || results[0] === null;
-      if (isListening && isGrpc(server)) standBeforeGrpc(server, serverHost);
+      if (isListening && isGrpc(server)) guardGrpcStreams(server, serverHost);
       callback(...results);
-      if (isListening && isTcp(server)) tellOfOwnWays(server, serverHost);
+      if (isListening && isTcp(server)) warnOfOwnCodec(server, serverHost);
       if (isListening) reach.open(boundOf(server), serverHost.isWorker);
     });
   server.close = async () => {
@@ -129,8 +129,8 @@ function kindOf(server: Server): RequestKind {
 /** Most contexts with a name have it as the first argument (Redis, NATS and MQTT: the channel). */
 function patternOf(context: BaseRpcContext): string {
   if (context instanceof TcpContext) return context.getPattern();
-  const said: unknown = context.getArgs()[0];
-  return typeof said === 'string' ? said : '';
+  const pattern: unknown = context.getArgs()[0];
+  return typeof pattern === 'string' ? pattern : '';
 }
 
 /**
@@ -198,7 +198,7 @@ function hasNestFrames(server: Server): boolean {
 }
 
 /** Warnings about what callers by name must know, or cannot follow. */
-function tellOfOwnWays(server: Server, serverHost: ServerHost): void {
+function warnOfOwnCodec(server: Server, serverHost: ServerHost): void {
   if (!hasNestFrames(server)) return warnOfFrames(server, serverHost);
   const options: unknown = Reflect.get(server, 'options');
   const own = ['serializer', 'deserializer'].filter((name) => isRecord(options) && options[name] !== undefined);
@@ -235,7 +235,7 @@ function sendPromptly(connection: Socket): void {
     corked = 0;
     connection.uncork();
   };
-  const writeTogether = (...words: Parameters<Socket['write']>): boolean => {
+  const writeTogether = (...args: Parameters<Socket['write']>): boolean => {
     if (corked === 0) {
       connection.cork();
       process.nextTick(() => process.nextTick(uncork));
@@ -244,7 +244,7 @@ function sendPromptly(connection: Socket): void {
       connection.cork();
     }
     corked += 1;
-    return write(...words);
+    return write(...args);
   };
   Object.assign(connection, { write: writeTogether });
 }

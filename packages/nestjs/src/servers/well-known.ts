@@ -4,16 +4,16 @@ import type { ProblemCode } from '@rollcall/core';
 import type { ServerHost } from './server-adapter.js';
 
 /** Paths with this prefix are for us, on every HTTP server of the application. */
-export const OUR_PATHS = '/.well-known/rollcall/';
+export const OWN_PATHS = '/.well-known/rollcall/';
 /** For platform probes: 200 while this process serves, 503 once it drains. It does not check the registry. */
-export const READY_PATH = `${OUR_PATHS}ready`;
+export const READY_PATH = `${OWN_PATHS}ready`;
 /** The largest body; a Heartbeat-1 is a quarter of this. */
 const LARGEST_BODY_BYTES = 1_024;
 /** How long a connection that the registry keeps for its next call may be idle. */
 const KEPT_MS = 120_000;
 
 /** Answers a request to one of our paths, which the application never sees. */
-export function answerUs(serverHost: ServerHost, request: IncomingMessage, response: ServerResponse): void {
+export function answerOwnPath(serverHost: ServerHost, request: IncomingMessage, response: ServerResponse): void {
   if (request.url === READY_PATH) return answerReady(serverHost, request, response);
   if (request.url !== HEARTBEAT_PATH) return refuse(response, 'NOT_FOUND', `There is nothing at ${request.url}.`);
   if (request.method !== 'POST') return refuse(response, 'METHOD_NOT_ALLOWED', `${HEARTBEAT_PATH} takes POST.`);

@@ -7,7 +7,7 @@ import type { HttpAdapterHost } from '@nestjs/core';
 import { recordingLog } from '@rollcall/core/testing';
 import { Subject } from 'rxjs';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { openHttpDoor } from './http.js';
+import { openHttpAdapter } from './http.js';
 import type { ServerAdapter, ServerHost } from './server-adapter.js';
 import { Reach } from './worker-port.js';
 
@@ -42,8 +42,8 @@ const boundOf = (server: Server, host = '127.0.0.1') => {
 async function served(port: number): Promise<string> {
   const socket = connect(port, '127.0.0.1').unref();
   onTestFinished(() => void socket.destroy());
-  const [word] = (await once(socket, 'data')) as [Buffer];
-  return word.toString();
+  const [answer] = (await once(socket, 'data')) as [Buffer];
+  return answer.toString();
 }
 
 const refused = (port: number): Promise<boolean> =>
@@ -96,12 +96,12 @@ describe('a server whose port other processes share', () => {
   });
 });
 
-async function httpDoor(options: object, isWorker: boolean): Promise<{ adapter: ServerAdapter; server: HttpServer }> {
+async function openHttp(options: object, isWorker: boolean): Promise<{ adapter: ServerAdapter; server: HttpServer }> {
   const server = createHttpServer();
   onTestFinished(() => void server.close());
   const listen$ = new Subject<void>();
   const host = { httpAdapter: { getHttpServer: () => server }, listen$, listening: true };
-  const adapter = openHttpDoor(host as unknown as HttpAdapterHost, fakeServerHost(undefined, isWorker).serverHost)!;
+  const adapter = openHttpAdapter(host as unknown as HttpAdapterHost, fakeServerHost(undefined, isWorker).serverHost)!;
   server.listen({ port: 0, host: '127.0.0.1', ...options });
   await once(server, 'listening');
   listen$.next();
@@ -116,7 +116,7 @@ describe('an HTTP server', () => {
     ['of any process that lets others listen at its port has one', { reusePort: true }, false, false],
     ['of a process alone needs none', {}, false, true],
   ])('%s', async (_, options, isWorker, isSame) => {
-    const { adapter, server } = await httpDoor(options, isWorker);
+    const { adapter, server } = await openHttp(options, isWorker);
     expect(adapter.bound()?.port === (server.address() as AddressInfo).port).toBe(isSame);
   });
 });

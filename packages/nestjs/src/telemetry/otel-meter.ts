@@ -38,21 +38,21 @@ export function otelMeter(meter: OtelMeter = metrics.getMeter('@rollcall/nestjs'
 
   return {
     counter: (name, help, labels = NONE as never) =>
-      one('counter', name, labels, () => counterOf(meter, name, told(name, help), labels)),
+      one('counter', name, labels, () => counterOf(meter, name, optionsOf(name, help), labels)),
     gauge: (name, help, labels = NONE as never) =>
-      one('gauge', name, labels, () => gaugeOf(meter, name, told(name, help), labels)),
+      one('gauge', name, labels, () => gaugeOf(meter, name, optionsOf(name, help), labels)),
     // eslint-disable-next-line max-params -- the port's
     histogram: (name, help, labels = NONE as never, buckets = SECONDS_BUCKETS) =>
       one('histogram', name, labels, () => {
         const advice = { explicitBucketBoundaries: [...buckets] };
-        return histogramOf(meter, name, { ...told(name, help), advice }, labels);
+        return histogramOf(meter, name, { ...optionsOf(name, help), advice }, labels);
       }),
   };
 }
 
 const NONE: Labels = [];
 
-function told(name: string, description: string): MetricOptions {
+function optionsOf(name: string, description: string): MetricOptions {
   const unit = UNITS.find(([pattern]) => pattern.test(name))?.[1] ?? '1';
   return { description, unit };
 }

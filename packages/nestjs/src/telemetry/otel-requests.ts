@@ -4,10 +4,10 @@ import { messageOf } from '@rollcall/core';
 import { isObservable, Observable } from 'rxjs';
 import type { RequestTracer } from '../calls/tracing.js';
 
-type Words = Readonly<Record<string, unknown>>;
+type Carrier = Readonly<Record<string, unknown>>;
 
 /** Foreign callers may send anything: only texts count. */
-const GETTER: TextMapGetter<Words> = {
+const GETTER: TextMapGetter<Carrier> = {
   keys: (carrier) => Object.keys(carrier),
   get(carrier, key) {
     const value = Object.hasOwn(carrier, key) ? carrier[key] : undefined;
@@ -26,7 +26,7 @@ export class OtelRequests implements RequestTracer {
     this.#tracer = tracer;
   }
 
-  receive<Result>(carrier: Words, work: () => Result): Result {
+  receive<Result>(carrier: Carrier, work: () => Result): Result {
     return context.with(propagation.extract(ROOT_CONTEXT, carrier, GETTER), work);
   }
 
@@ -70,7 +70,7 @@ function followed(answer: Observable<unknown>, span: Span, own: Context): Observ
 
 function failed(span: Span, error: unknown): void {
   span.setAttribute('error.type', typeOf(error));
-  span.setStatus({ code: SpanStatusCode.ERROR, message: sentenceOf(error) });
+  span.setStatus({ code: SpanStatusCode.ERROR, message: messageTextOf(error) });
 }
 
 /** Nest's filters turn exceptions into objects, with a code if it is one of ours. */
@@ -80,7 +80,8 @@ function typeOf(error: unknown): string {
   return error instanceof Error ? error.name : 'remote';
 }
 
-function sentenceOf(error: unknown): string {
-  const isTold = typeof error === 'object' && error !== null && 'message' in error && typeof error.message === 'string';
-  return isTold ? String(error.message) : messageOf(error);
+function messageTextOf(error: unknown): string {
+  const hasMessage =
+    typeof error === 'object' && error !== null && 'message' in error && typeof error.message === 'string';
+  return hasMessage ? String(error.message) : messageOf(error);
 }

@@ -13,7 +13,7 @@ import { Rollcall } from '@rollcall/client';
 import { reasonFor, systemTime } from '@rollcall/core';
 import { of } from 'rxjs';
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest';
-import { microservice, world } from '../nest.fixture.js';
+import { microservice, createFixture } from '../nest.fixture.js';
 import { fakeServices, RollcallTestingModule } from '../testing.js';
 import type { FakeServices } from '../testing.js';
 import { TestRoll } from '../testing/registry.js';
@@ -150,15 +150,15 @@ class Handlers {
 /** A real Nest server, and a client that knows its address. */
 async function pair(): Promise<Rollcall> {
   const tracing = otelTracing();
-  const here = await world({ service: 'orders' }, { controllers: [Handlers], requests: tracing.requests });
-  await microservice(here).listen();
+  const fixture = await createFixture({ service: 'orders' }, { controllers: [Handlers], requests: tracing.requests });
+  await microservice(fixture).listen();
   const roll = new TestRoll(systemTime);
   const at = systemTime.wall();
   roll.put({
-    id: here.rollcall.id,
+    id: fixture.rollcall.id,
     service: 'orders',
     namespace: 'default',
-    endpoints: [{ protocol: 'tcp', host: '127.0.0.1', port: here.rollcall.port, tls: false }],
+    endpoints: [{ protocol: 'tcp', host: '127.0.0.1', port: fixture.rollcall.port, tls: false }],
     version: '',
     zone: '',
     weight: 100,

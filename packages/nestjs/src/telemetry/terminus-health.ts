@@ -81,22 +81,22 @@ export function copyFacts(view: ServiceView, now: number): CopyFacts {
 }
 
 /** The problems; empty if all is well. */
-export function problemsOf(facts: HealthFacts, wishes: HealthOptions): readonly string[] {
+export function problemsOf(facts: HealthFacts, options: HealthOptions): readonly string[] {
   const { registry, state, isDraining, copies } = facts;
-  const problems = Object.entries(copies).flatMap(([service, copy]) => copyProblems(service, copy, wishes));
+  const problems = Object.entries(copies).flatMap(([service, copy]) => copyProblems(service, copy, options));
   if (isDraining) problems.push('This process drains: it takes no new work.');
-  if (wishes.registry && registry !== 'connected') problems.push('The registry is unreachable.');
-  if (wishes.ownState && state !== null && state !== 'HEALTHY')
+  if (options.registry && registry !== 'connected') problems.push('The registry is unreachable.');
+  if (options.ownState && state !== null && state !== 'HEALTHY')
     problems.push(`The registry reports this process ${state}.`);
   return problems;
 }
 
-function copyProblems(service: string, { ageMs, callable, isStale }: CopyFacts, wishes: HealthOptions): string[] {
+function copyProblems(service: string, { ageMs, callable, isStale }: CopyFacts, options: HealthOptions): string[] {
   if (ageMs === null) return [`Nothing is known of "${service}" yet: no registry has reported it.`];
   const problems: string[] = [];
-  const { maxCopyAgeMs = Infinity } = wishes;
+  const { maxCopyAgeMs = Infinity } = options;
   if (isStale && ageMs > maxCopyAgeMs)
     problems.push(`What is known of "${service}" is ${ageMs} ms old; at most ${maxCopyAgeMs} are allowed.`);
-  if (callable === 0 && wishes.services.includes(service)) problems.push(`No instance of "${service}" can be called.`);
+  if (callable === 0 && options.services.includes(service)) problems.push(`No instance of "${service}" can be called.`);
   return problems;
 }

@@ -81,7 +81,7 @@ async function start(services: FakeServices, options?: object): Promise<INestApp
   return app;
 }
 
-async function ask(app: INestApplication) {
+async function checkHealth(app: INestApplication) {
   const response = await fetch(`http://127.0.0.1:${portOf(app)}/health`);
   const body: any = await response.json();
   return { status: response.status, body };
@@ -90,8 +90,8 @@ async function ask(app: INestApplication) {
 describe('the health indicator', () => {
   it('reports the copies, the registry and this process to Terminus', async () => {
     const app = await start(fakeServices({ orders: {} }));
-    await expect.poll(async () => (await ask(app)).status).toBe(200);
-    const { body } = await ask(app);
+    await expect.poll(async () => (await checkHealth(app)).status).toBe(200);
+    const { body } = await checkHealth(app);
     expect(body.details.rollcall).toMatchObject({
       status: 'up',
       registry: 'connected',
@@ -104,13 +104,13 @@ describe('the health indicator', () => {
     services.service('orders').instances[0]?.become('CRITICAL');
     const app = await start(services, { services: ['orders'] });
     await expect
-      .poll(async () => (await ask(app)).body.details.rollcall.problems)
+      .poll(async () => (await checkHealth(app)).body.details.rollcall.problems)
       .toEqual(['No instance of "orders" can be called.']);
-    expect((await ask(app)).status).toBe(503);
+    expect((await checkHealth(app)).status).toBe(503);
   });
 
   it('rejects unknown options', async () => {
     const app = await start(fakeServices({ orders: {} }), { serivces: ['orders'] });
-    expect((await ask(app)).status).toBe(500);
+    expect((await checkHealth(app)).status).toBe(500);
   });
 });

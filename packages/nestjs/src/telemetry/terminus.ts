@@ -25,9 +25,9 @@ export class RollcallHealthIndicator {
    * OPTION_INVALID.
    */
   isHealthy<const Key extends string>(key: Key, options: RollcallHealthOptions = {}): HealthIndicatorResult<Key> {
-    const wishes = readHealthOptions(options);
-    const facts = this.#look(wishes);
-    const problems = problemsOf(facts, wishes);
+    const healthOptions = readHealthOptions(options);
+    const facts = this.#look(healthOptions);
+    const problems = problemsOf(facts, healthOptions);
     const { registry, state, copies } = facts;
     const check = this.health.check(key);
     return problems.length === 0

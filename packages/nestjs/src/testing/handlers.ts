@@ -89,8 +89,8 @@ function overTheWire(value: unknown): unknown {
 /** The answer of Nest's own filter for microservices: it hides every error that is not an RpcException. */
 function nestError(error: unknown): unknown {
   if (!(error instanceof RpcException)) return { status: 'error', message: 'Internal server error' };
-  const said = error.getError();
-  return typeof said === 'object' ? overTheWire(said) : { status: 'error', message: said };
+  const content = error.getError();
+  return typeof content === 'object' ? overTheWire(content) : { status: 'error', message: content };
 }
 
 // ---- over HTTP ------------------------------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ const REFUSALS: Readonly<Record<number, Failure['kind']>> = {
   504: 'unavailable',
 };
 const BODILESS: ReadonlySet<number> = new Set([204, 205, 304]);
-const NOWHERE = { resume: () => {}, abort: () => {} };
+const NO_SOURCE = { resume: () => {}, abort: () => {} };
 
 export function serveHttp(target: FakeTarget, request: HttpRequest): Served {
   const isHead = request.method === 'HEAD';
@@ -132,8 +132,8 @@ export function serveHttp(target: FakeTarget, request: HttpRequest): Served {
     refusalOf: (value) => (value instanceof HttpAnswer ? refusalOf(value) : null),
     failureOf: (error) => {
       const status = error instanceof HttpException ? error.getStatus() : 500;
-      const said = error instanceof HttpException ? error.getResponse() : 'Internal server error';
-      const body = typeof said === 'string' ? { statusCode: status, message: said } : said;
+      const content = error instanceof HttpException ? error.getResponse() : 'Internal server error';
+      const body = typeof content === 'string' ? { statusCode: status, message: content } : content;
       const answer = jsonAnswer(status, body, isHead);
       return refusalOf(answer) ?? { kind: 'remote', cause: error, fallback: { value: answer, drop: () => {} } };
     },
@@ -143,8 +143,8 @@ export function serveHttp(target: FakeTarget, request: HttpRequest): Served {
 function refusalOf(answer: HttpAnswer): Failure | null {
   const { status, headers } = answer.head;
   const kind = REFUSALS[status];
-  const isAboutOthers = headers.some((name, index) => index % 2 === 0 && name.toString('latin1') === ERROR_KEY);
-  if (kind === undefined || isAboutOthers) return null;
+  const isDownstream = headers.some((name, index) => index % 2 === 0 && name.toString('latin1') === ERROR_KEY);
+  if (kind === undefined || isDownstream) return null;
   return { kind, cause: new Error(`HTTP status ${status}`), fallback: { value: answer, drop: () => answer.drop() } };
 }
 
@@ -166,7 +166,7 @@ function answerOf(
 ): HttpAnswer {
   const hasBody = !isHead && !BODILESS.has(status);
   const raw = headers.flatMap(([name, value]) => [Buffer.from(name, 'latin1'), Buffer.from(value, 'latin1')]);
-  const answer = new HttpAnswer({ status, statusText: '', headers: raw, hasBody }, NOWHERE);
+  const answer = new HttpAnswer({ status, statusText: '', headers: raw, hasBody }, NO_SOURCE);
   const bytes = Buffer.from(body);
   if (hasBody && bytes.length > 0) answer.push(bytes);
   answer.end([]);
@@ -209,10 +209,10 @@ function paramsOf(template: string, path: string): Readonly<Record<string, strin
   const [wanted, given] = [template.split('/'), path.split('/')];
   if (wanted.length !== given.length) return null;
   const params: Record<string, string> = {};
-  for (const [i, word] of wanted.entries()) {
+  for (const [i, wantedPart] of wanted.entries()) {
     const part = given[i] ?? '';
-    if (word.startsWith(':') && part !== '') params[word.slice(1)] = decodeURIComponent(part);
-    else if (word !== part) return null;
+    if (wantedPart.startsWith(':') && part !== '') params[wantedPart.slice(1)] = decodeURIComponent(part);
+    else if (wantedPart !== part) return null;
   }
   return params;
 }
@@ -233,8 +233,8 @@ export function serveGrpc(target: FakeTarget, request: GrpcRequest): Served {
           code: UNIMPLEMENTED,
           message: `The server does not implement ${name}. ${fix(target)}`,
         });
-      const said = run(found, target, { name, input: request.message });
-      return request.isStream ? said : one(said);
+      const answer = run(found, target, { name, input: request.message });
+      return request.isStream ? answer : one(answer);
     },
     valueOf: (value) => value,
     refusalOf: () => null,
@@ -243,12 +243,12 @@ export function serveGrpc(target: FakeTarget, request: GrpcRequest): Served {
 }
 
 function statusOf(error: unknown): GrpcStatusError {
-  const said: unknown = error instanceof RpcException ? error.getError() : error;
-  const isTold = typeof said === 'object' && said !== null;
-  const code = isTold && 'code' in said && typeof said.code === 'number' ? said.code : UNKNOWN;
-  const details = isTold && 'message' in said ? String(said.message) : messageOf(error);
+  const content: unknown = error instanceof RpcException ? error.getError() : error;
+  const isObject = typeof content === 'object' && content !== null;
+  const code = isObject && 'code' in content && typeof content.code === 'number' ? content.code : UNKNOWN;
+  const details = isObject && 'message' in content ? String(content.message) : messageOf(error);
   const metadata = new GrpcMetadata();
-  if (isTold && 'metadata' in said && isMetadata(said.metadata)) metadata.merge(said.metadata);
+  if (isObject && 'metadata' in content && isMetadata(content.metadata)) metadata.merge(content.metadata);
   return new GrpcStatusError(code, details, metadata);
 }
 

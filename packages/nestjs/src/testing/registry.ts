@@ -60,7 +60,7 @@ export class TestRoll {
       name: 'the registry of this test',
       register: (registration) => this.#register(registration),
       beat: () => this.#answer<BeatAnswer>({ state: 'HEALTHY', revision: this.#revision }),
-      letGo: () => {},
+      releaseConnection: () => {},
       suspect: () => this.#answer(null),
       drain: () => this.#answer<DrainAnswer>({ watchers: 0 }),
       leave: () => this.#answer(null),
@@ -164,12 +164,12 @@ class TestWatch implements Watch {
 
   /** Sends the whole view of the service, if it is watched. */
   show(service: string): void {
-    this.#tell(service, () => this.#parts.shown(service));
+    this.#send(service, () => this.#parts.shown(service));
   }
 
   change(service: string, upsert: readonly Instance[], remove: ChangeData['remove']): void {
     const { namespace } = this.#request;
-    this.#tell(service, () => ({ event: 'change', data: { namespace, service, upsert, remove } }));
+    this.#send(service, () => ({ event: 'change', data: { namespace, service, upsert, remove } }));
   }
 
   close(): void {
@@ -188,7 +188,7 @@ class TestWatch implements Watch {
     this.#mark();
   }
 
-  #tell(service: string, frame: () => Frame): void {
+  #send(service: string, frame: () => Frame): void {
     if (!this.#isOpen || this.#isClosed || !this.#request.services.includes(service)) return;
     this.#sink.frame(frame());
     this.#mark();

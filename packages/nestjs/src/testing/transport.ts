@@ -127,7 +127,7 @@ class FakeExchange implements Exchange {
 
   run(served: Served): void {
     if (this.#isOver) return;
-    if (served.isEvent) this.#tell(() => this.#sink.complete());
+    if (served.isEvent) this.#end(() => this.#sink.complete());
     void this.#answer(served);
   }
 
@@ -137,9 +137,9 @@ class FakeExchange implements Exchange {
       if (isObservable(answer)) return this.#stream(answer, served);
       const value = await served.valueOf(answer);
       const refusal = served.refusalOf(value);
-      this.#tell(() => (refusal === null ? this.#sink.last(value) : this.#sink.fail(refusal)));
+      this.#end(() => (refusal === null ? this.#sink.last(value) : this.#sink.fail(refusal)));
     } catch (error) {
-      this.#tell(() => this.#sink.fail(served.failureOf(error)));
+      this.#end(() => this.#sink.fail(served.failureOf(error)));
     }
   }
 
@@ -149,18 +149,18 @@ class FakeExchange implements Exchange {
       next: (value) => {
         if (!this.#isOver) this.#sink.next(served.valueOf(value));
       },
-      error: (error) => this.#tell(() => this.#sink.fail(served.failureOf(error))),
-      complete: () => this.#tell(() => this.#sink.complete()),
+      error: (error) => this.#end(() => this.#sink.fail(served.failureOf(error))),
+      complete: () => this.#end(() => this.#sink.complete()),
     });
     this.#subscription = subscription;
     if (this.#isOver) subscription.unsubscribe();
   }
 
   /** Ends the request, once. */
-  #tell(word: () => void): void {
+  #end(report: () => void): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    word();
+    report();
   }
 }
 

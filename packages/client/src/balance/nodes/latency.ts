@@ -5,7 +5,7 @@ const SMALLEST_MS = 1 / 16;
 const GENERATION_MS = 10_000;
 const FRESH_MS = 250;
 /** Fewer samples say nothing about a tail. */
-const ENOUGH = 20;
+const MIN_SAMPLES = 20;
 
 /** The bucket of a round trip. Computed once for a sample, whatever the number of profiles it goes to. */
 export function bucketOf(ms: number): number {
@@ -70,7 +70,7 @@ export class LatencyProfile {
   #refresh(now: number): void {
     if (now >= this.#turnsAt) this.#turn(now);
     this.#freshUntil = now + FRESH_MS;
-    const isEnough = this.#count + this.#previousCount >= ENOUGH;
+    const isEnough = this.#count + this.#previousCount >= MIN_SAMPLES;
     this.#medianMs = isEnough ? this.#quantile(0.5) : null;
     this.#p95Ms = isEnough ? this.#quantile(0.95) : null;
     this.#p99Ms = isEnough ? this.#quantile(0.99) : null;

@@ -15,9 +15,9 @@ const SUCCESSES = 5;
 const CELLS = SUCCESSES + SUCCESS_CELLS;
 
 /** A node, as the others see it. */
-export interface Helper {
+export interface AlternativeNode {
   /** Can it take calls instead of one that is silent? */
-  canHelp(now: number): boolean;
+  canTakeOver(now: number): boolean;
 }
 
 /**
@@ -28,7 +28,7 @@ export class NodeTable {
   readonly load: Load;
   /** When any of the nodes last answered, and which. */
   lastAnswerAt = -Infinity;
-  lastAnswerer: Helper | null = null;
+  lastAnswerer: AlternativeNode | null = null;
   /** This process stood still until then: before it nothing could be heard. */
   heardSince = -Infinity;
   /** Calls under way at all of them. */
@@ -123,7 +123,7 @@ export class NodeTable {
     this.#cells[at + UNANSWERED] = unanswered + 1;
   }
 
-  answered(slot: number, now: number, by: Helper): void {
+  answered(slot: number, now: number, by: AlternativeNode): void {
     this.#cells[CELLS * slot + UNANSWERED] = 0;
     this.lastAnswerAt = now;
     this.lastAnswerer = by;

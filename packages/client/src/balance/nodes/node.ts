@@ -72,12 +72,12 @@ export class Node implements BreakerHost, GateListener {
     if (!isSilence(unanswered)) return gate;
     const { heardSince, lastAnswerAt, lastAnswerer } = this.#nodeTable;
     const since = Math.max(this.#nodeTable.silentSince(this.#slot), heardSince);
-    const doOthersHelp = lastAnswerAt > since && lastAnswerer?.canHelp(now) === true;
-    return Math.min(gate, earlyLimit(unanswered, now - since, this.latency.p99Ms(now), doOthersHelp));
+    const hasAlternative = lastAnswerAt > since && lastAnswerer?.canTakeOver(now) === true;
+    return Math.min(gate, earlyLimit(unanswered, now - since, this.latency.p99Ms(now), hasAlternative));
   }
 
   /** An estimated limit does not count against it. Does not ask the other nodes in turn. */
-  canHelp(now: number): boolean {
+  canTakeOver(now: number): boolean {
     if (this.#isRetired || !isStaying(this.instance) || this.breaker.cause !== null) return false;
     return this.inFlight < this.limit.gate || this.limit.mayRaise(now);
   }

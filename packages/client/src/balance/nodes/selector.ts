@@ -12,7 +12,7 @@ export interface Selector {
 }
 
 /** The restrictions of one call; `undefined`: none. */
-export interface Wishes {
+export interface SelectorOptions {
   readonly states: readonly State[] | undefined;
   readonly version: string | undefined;
   readonly metadata: Metadata | undefined;
@@ -24,9 +24,9 @@ export function standardSelector(states: readonly State[]): Selector {
 }
 
 /** The order of the words in `metadata` does not matter. */
-export function selectorFor(wishes: Wishes, standard: Selector): Selector {
-  const { states, version = '' } = wishes;
-  const metadata = Object.entries(wishes.metadata ?? {}).toSorted(([one], [other]) => (one < other ? -1 : 1));
+export function selectorFor(options: SelectorOptions, standard: Selector): Selector {
+  const { states, version = '' } = options;
+  const metadata = Object.entries(options.metadata ?? {}).toSorted(([one], [other]) => (one < other ? -1 : 1));
   const key = states === undefined && version === '' && metadata.length === 0 ? '' : keyOf(states, version, metadata);
   return key === '' ? standard : { key, states: states ?? standard.states, version, metadata };
 }
@@ -35,7 +35,7 @@ export function isSelected(instance: Instance, selector: Selector): boolean {
   if (!isCallableIn(instance, selector.states)) return false;
   const { version, metadata } = selector;
   if (version !== '' && instance.version !== version && !instance.version.startsWith(`${version}.`)) return false;
-  for (const [word, value] of metadata) if (instance.metadata[word] !== value) return false;
+  for (const [key, value] of metadata) if (instance.metadata[key] !== value) return false;
   return true;
 }
 

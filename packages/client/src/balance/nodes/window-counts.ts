@@ -42,8 +42,8 @@ export class WindowCounts {
 
   /** Twice as many slots. */
   grow(): void {
-    this.#current = doubled(this.#current);
-    this.#last = doubled(this.#last);
+    this.#current = doubleLength(this.#current);
+    this.#last = doubleLength(this.#last);
   }
 
   /** Windows are those of `EdgeCounter`: whole multiples of their length. */
@@ -56,8 +56,8 @@ export class WindowCounts {
   }
 }
 
-function doubled(cells: Uint32Array): Uint32Array<ArrayBuffer> {
-  const more = new Uint32Array(2 * cells.length);
-  more.set(cells);
-  return more;
+function doubleLength(cells: Uint32Array): Uint32Array<ArrayBuffer> {
+  const larger = new Uint32Array(2 * cells.length);
+  larger.set(cells);
+  return larger;
 }

@@ -1,8 +1,8 @@
 import { seededRandom } from '@rollcall/core/testing';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { anInstance } from '../../registry-client/registry-client.fixture.js';
-import { aBalancer, aFleet, anAsk } from '../balance.fixture.js';
+import { createInstance } from '../../registry-client/registry-client.fixture.js';
+import { createBalancer, createFleet, createAsk } from '../balance.fixture.js';
 import type { Balancer } from '../balancer.js';
 import type { Node } from '../nodes/node.js';
 import { HashRing } from './hash-ring.js';
@@ -11,12 +11,12 @@ const KEYS = Array.from({ length: 4_000 }, (_, i) => `customer ${i}`);
 
 function build(seed = 5): Balancer<Node> {
   const random = seededRandom(seed);
-  return aBalancer({ picker: new HashRing(random), random });
+  return createBalancer({ picker: new HashRing(random), random });
 }
 
 /** The instance of each key while all instances are idle. */
 function homes(balancer: Balancer<Node>, now = 0): ReadonlyMap<string, string> {
-  return new Map(KEYS.map((hashKey) => [hashKey, balancer.pick(anAsk({ now, hashKey }))?.id ?? '']));
+  return new Map(KEYS.map((hashKey) => [hashKey, balancer.pick(createAsk({ now, hashKey }))?.id ?? '']));
 }
 
 function countOf(places: Iterable<string>): ReadonlyMap<string, number> {
@@ -28,20 +28,20 @@ function countOf(places: Iterable<string>): ReadonlyMap<string, number> {
 describe('the hash ring', () => {
   it('sends a key to the same instance for every caller and any order of the instances', () => {
     const [one, other] = [build(1), build(2)];
-    one.update(aFleet(20), 0);
-    other.update(aFleet(20).toReversed(), 0);
+    one.update(createFleet(20), 0);
+    other.update(createFleet(20).toReversed(), 0);
     expect(homes(one)).toEqual(homes(other));
   });
 
   it('moves only the keys of the instance that left, and gives a new one only what it takes', () => {
     const balancer = build();
-    balancer.update(aFleet(20), 0);
+    balancer.update(createFleet(20), 0);
     const before = homes(balancer);
-    balancer.update(aFleet(19), 0);
+    balancer.update(createFleet(19), 0);
     for (const [key, home] of homes(balancer)) {
       if (before.get(key) !== 'orders-19') expect(home).toBe(before.get(key));
     }
-    balancer.update(aFleet(20), 0);
+    balancer.update(createFleet(20), 0);
     // its slow start is over
     expect(homes(balancer, 20_000)).toEqual(before);
   });
@@ -49,7 +49,7 @@ describe('the hash ring', () => {
   it('spreads keys by weight, within a third', () => {
     const balancer = build();
     balancer.update(
-      [100, 200, 300].map((weight, i) => anInstance({ id: `w${i}`, weight })),
+      [100, 200, 300].map((weight, i) => createInstance({ id: `w${i}`, weight })),
       0,
     );
     const counts = countOf(homes(balancer).values());
@@ -64,9 +64,9 @@ describe('the hash ring', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 12 }), fc.array(fc.nat(20), { maxLength: 200 }), (count, keys) => {
         const balancer = build();
-        balancer.update(aFleet(count), 0);
+        balancer.update(createFleet(count), 0);
         keys.forEach((key, i) => {
-          const node = balancer.pick(anAsk({ hashKey: String(key) }));
+          const node = balancer.pick(createAsk({ hashKey: String(key) }));
           if (node === null) throw new Error('no instance was picked');
           node.begin(0, false);
           expect(node.inFlight).toBeLessThanOrEqual(Math.ceil((1.25 * (i + 1)) / count));
@@ -77,10 +77,10 @@ describe('the hash ring', () => {
 
   it('goes on to the same next one when the first was tried', () => {
     const balancer = build();
-    balancer.update(aFleet(10), 0);
-    const first = balancer.pick(anAsk({ hashKey: 'a' }));
-    const next = balancer.pick(anAsk({ hashKey: 'a', tried: first }));
+    balancer.update(createFleet(10), 0);
+    const first = balancer.pick(createAsk({ hashKey: 'a' }));
+    const next = balancer.pick(createAsk({ hashKey: 'a', tried: first }));
     expect(next).not.toBe(first);
-    for (let i = 0; i < 20; i += 1) expect(balancer.pick(anAsk({ hashKey: 'a', tried: first }))).toBe(next);
+    for (let i = 0; i < 20; i += 1) expect(balancer.pick(createAsk({ hashKey: 'a', tried: first }))).toBe(next);
   });
 });

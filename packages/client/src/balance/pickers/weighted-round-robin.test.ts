@@ -1,8 +1,8 @@
 import { seededRandom } from '@rollcall/core/testing';
 import * as fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { anInstance } from '../../registry-client/registry-client.fixture.js';
-import { aBalancer, anAsk } from '../balance.fixture.js';
+import { createInstance } from '../../registry-client/registry-client.fixture.js';
+import { createBalancer, createAsk } from '../balance.fixture.js';
 import { WeightedRoundRobin } from './weighted-round-robin.js';
 
 it('spreads the turns of each evenly: no instance is ever further off its share than a turn of its own and one of each', () => {
@@ -10,15 +10,15 @@ it('spreads the turns of each evenly: no instance is ever further off its share 
   fc.assert(
     fc.property(fc.integer(), weights, (seed, all) => {
       const random = seededRandom(seed);
-      const balancer = aBalancer({ picker: new WeightedRoundRobin(random), random });
+      const balancer = createBalancer({ picker: new WeightedRoundRobin(random), random });
       balancer.update(
-        all.map((weight, i) => anInstance({ id: String(i), weight })),
+        all.map((weight, i) => createInstance({ id: String(i), weight })),
         0,
       );
       const sum = all.reduce((left, right) => left + right, 0);
       const counts = all.map(() => 0);
       for (let picks = 1; picks <= 300; picks += 1) {
-        const place = Number(balancer.pick(anAsk())?.id);
+        const place = Number(balancer.pick(createAsk())?.id);
         counts[place] = (counts[place] ?? 0) + 1;
         const isOff = all.some((weight, i) => {
           const share = weight / sum;

@@ -1,14 +1,14 @@
 import { ManualTime, memoryMeter, recordingLog, seededRandom } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
 import { serviceDispatcher } from '../../integrations/undici/dispatcher.js';
-import { anInstance } from '../../registry-client/registry-client.fixture.js';
+import { createInstance } from '../../registry-client/registry-client.fixture.js';
 import { CallWorld } from '../calls.fixture.js';
 import type { OneCall } from '../calls.js';
 import { checkCallOptions } from './call-options.js';
 
 function world(): CallWorld {
   const parts = { time: new ManualTime(), random: seededRandom(1), meter: memoryMeter(), log: recordingLog() };
-  return new CallWorld({ ...parts, instances: [anInstance({ id: 'a', state: 'HEALTHY' })] });
+  return new CallWorld({ ...parts, instances: [createInstance({ id: 'a', state: 'HEALTHY' })] });
 }
 
 const ODD = { dedlineMs: 5 } as OneCall;

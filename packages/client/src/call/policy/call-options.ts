@@ -88,18 +88,18 @@ const HEADERS = 'headers';
  * True if any option is set. Throws OPTION_INVALID for an unknown name. Checks the names only and allocates nothing: it is
  * called for each call, as an object may be reused with other options.
  */
-export function checkCallOptions(wishes: OneCall, isGrpc = false): boolean {
+export function checkCallOptions(options: OneCall, isGrpc = false): boolean {
   let isAny = false;
   // oxlint-disable-next-line guard-for-in -- inherited properties would be read, too
-  for (const key in wishes) {
-    if (!isWish(key) && !(isGrpc && key === HEADERS)) throw strangeWish(key);
+  for (const key in options) {
+    if (!isCallOption(key) && !(isGrpc && key === HEADERS)) throw unknownOptionError(key);
     isAny = true;
   }
   return isAny;
 }
 
 /** The names of CALL_OPTION_NAMES. Property names compare as pointers here, which costs a third of a lookup in a Set. */
-function isWish(key: string): boolean {
+function isCallOption(key: string): boolean {
   switch (key) {
     case 'deadlineMs':
     case 'idempotent':
@@ -121,13 +121,13 @@ function isWish(key: string): boolean {
   }
 }
 
-function strangeWish(word: string): RollcallError {
-  return new RollcallError('OPTION_INVALID', `${word} is no option of a call. ${adviceFor(word)}`);
+function unknownOptionError(name: string): RollcallError {
+  return new RollcallError('OPTION_INVALID', `${name} is no option of a call. ${adviceFor(name)}`);
 }
 
-function adviceFor(word: string): string {
-  if (word === HEADERS) return 'Headers of an HTTP request go in the init of fetch; over TCP there are none.';
+function adviceFor(name: string): string {
+  if (name === HEADERS) return 'Headers of an HTTP request go in the init of fetch; over TCP there are none.';
   // a common spelling without the unit
-  const near = KNOWN.has(`${word}Ms`) ? `${word}Ms` : nearest(word, KNOWN);
+  const near = KNOWN.has(`${name}Ms`) ? `${name}Ms` : nearest(name, KNOWN);
   return near === null ? `It knows ${[...KNOWN].join(', ')}.` : `Did you mean ${near}?`;
 }

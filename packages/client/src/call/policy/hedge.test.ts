@@ -1,7 +1,7 @@
 import { ManualTime, memoryMeter, recordingLog, seededRandom } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
 import { LatencyProfile } from '../../balance/nodes/latency.js';
-import { anInstance } from '../../registry-client/registry-client.fixture.js';
+import { createInstance } from '../../registry-client/registry-client.fixture.js';
 import type { Plan } from '../../transport/scripted.fixture.js';
 import { CallWorld, fleet } from '../calls.fixture.js';
 import type { WorldSetting } from '../calls.fixture.js';
@@ -46,7 +46,7 @@ describe('a hedged call', () => {
     expect(value).toBe('second');
     // 1.2 ms is the bucket that the round trips of 1 ms are in
     expect(tookMs).toBeLessThanOrEqual(5);
-    const [first, second] = world.asked.slice(-2);
+    const [first, second] = world.calledHosts.slice(-2);
     expect(first).not.toBe(second);
     expect(world.tcp.cancelled).toBe(1);
     expect(world.meter.count('rollcall_call_hedges_total')).toBe(1);
@@ -65,15 +65,15 @@ describe('a hedged call', () => {
   it('is a single attempt when that answers in time', async () => {
     const world = new World();
     await world.warmUp();
-    const before = world.asked.length;
+    const before = world.calledHosts.length;
     world.next(answers(19, 'first'));
     expect(await world.ask(AFTER_20)).toEqual({ value: 'first', tookMs: 19 });
-    expect(world.asked.length).toBe(before + 1);
+    expect(world.calledHosts.length).toBe(before + 1);
   });
 
   it('may be one over HTTP, where the verb says that it is idempotent', async () => {
     const endpoints = [{ protocol: 'http', host: '10.0.0.5', port: 3_000, tls: false }] as const;
-    const world = new World({ instances: ['a', 'b'].map((id) => anInstance({ id, endpoints })) });
+    const world = new World({ instances: ['a', 'b'].map((id) => createInstance({ id, endpoints })) });
     const plans: Plan[] = ['never', { afterMs: 1, values: [new Response('second')] }];
     world.http.script = () => plans.shift() ?? 'never';
     const got = world.calls.fetch('orders', '/orders', {}, { hedge: { afterMs: 20 } });
@@ -93,13 +93,13 @@ describe('a hedged call', () => {
   it('is not hedged unless it is idempotent and wants it', async () => {
     const world = new World();
     await world.warmUp();
-    const before = world.asked.length;
+    const before = world.calledHosts.length;
     const late = answers(100, 'late');
     world.next(late, late, late, late);
     for (const options of [undefined, { idempotent: true }, { hedge: true }, { ...HEDGED, isRetry: true }]) {
       expect((await world.ask(options)).value).toBe('late');
     }
-    expect(world.asked.length).toBe(before + 4);
+    expect(world.calledHosts.length).toBe(before + 4);
   });
 
   it('is not hedged as long as nobody knows how long its method takes, unless it says so', async () => {
@@ -113,10 +113,10 @@ describe('a hedged call', () => {
   it('has nobody else to go to when there is one instance', async () => {
     const world = new World({ instances: fleet('HEALTHY') });
     await world.warmUp();
-    const before = world.asked.length;
+    const before = world.calledHosts.length;
     world.next(answers(100, 'only'));
     expect(await world.ask(AFTER_20)).toEqual({ value: 'only', tookMs: 100 });
-    expect(world.asked.length).toBe(before + 1);
+    expect(world.calledHosts.length).toBe(before + 1);
   });
 
   it('goes on with one attempt when the other fails', async () => {
@@ -185,7 +185,7 @@ describe('the price of hedging', () => {
     const world = new World({ options: {} });
     world.tcp.script = (id) => answers(50, id);
     for (let i = 0; i < 200; i += 1) await world.ask(AFTER_20, 60);
-    const hedges = world.asked.length - 200;
+    const hedges = world.calledHosts.length - 200;
     // 12 s: what was counted 10 s ago has come back once
     expect(hedges).toBeGreaterThanOrEqual(8);
     expect(hedges).toBeLessThanOrEqual(10 + 2);
@@ -197,7 +197,7 @@ describe('the price of hedging', () => {
     const world = new World({ options: { hedgeRatio: 1, retryRatio: 0, retriesPerSecond: 0 } });
     world.tcp.script = (id) => answers(50, id);
     for (let i = 0; i < 50; i += 1) await world.ask(AFTER_20, 60);
-    expect(world.asked.length).toBe(50);
+    expect(world.calledHosts.length).toBe(50);
   });
 
   it('does not teach the balancer that the slow one is fast: the loser counts for four times its age', async () => {
@@ -205,7 +205,7 @@ describe('the price of hedging', () => {
     await world.warmUp();
     world.next('never', answers(100, 'second'));
     await world.ask(AFTER_20, 150);
-    const loser = world.asked.at(-2);
+    const loser = world.calledHosts.at(-2);
     const seen = world.calls.explain('orders').protocols[0]?.instances.find(({ id }) => id === loser);
     expect(seen?.load).toBeGreaterThan(400);
   });

@@ -15,17 +15,17 @@ export const HEDGE_TICK_MS = 1;
 const SHORTEST_MS = 1;
 const LONGEST_MS = 3_600_000;
 
-export function hedgeAfter(wish: HedgeOption): HedgeAfter {
-  if (wish === false) return 'never';
-  return wish === true || wish.afterMs === undefined ? 'p95' : wish.afterMs;
+export function hedgeAfter(option: HedgeOption): HedgeAfter {
+  if (option === false) return 'never';
+  return option === true || option.afterMs === undefined ? 'p95' : option.afterMs;
 }
 
 /** True for a valid value of the option `hedge`. */
 export function isHedgeOption(received: unknown): received is HedgeOption {
   if (typeof received === 'boolean') return true;
   if (typeof received !== 'object' || received === null) return false;
-  const { afterMs, ...strange } = received as { readonly afterMs?: unknown };
-  if (Object.keys(strange).length > 0) return false;
+  const { afterMs, ...unknown } = received as { readonly afterMs?: unknown };
+  if (Object.keys(unknown).length > 0) return false;
   return afterMs === undefined || (typeof afterMs === 'number' && afterMs >= SHORTEST_MS && afterMs <= LONGEST_MS);
 }
 

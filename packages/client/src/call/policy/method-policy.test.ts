@@ -2,19 +2,19 @@ import type { Instance, MethodPolicy } from '@rollcall/core';
 import { ManualTime, memoryMeter, recordingLog, seededRandom } from '@rollcall/core/testing';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { anInstance } from '../../registry-client/registry-client.fixture.js';
+import { createInstance } from '../../registry-client/registry-client.fixture.js';
 import { CallWorld } from '../calls.fixture.js';
 import type { WorldSetting } from '../calls.fixture.js';
 import { methodName, methodRules, NO_RULES } from './method-policy.js';
 
-function aWorld(setting: Partial<WorldSetting> = {}): CallWorld {
+function createWorld(setting: Partial<WorldSetting> = {}): CallWorld {
   const parts = { random: seededRandom(3), meter: memoryMeter(), log: recordingLog() };
   return new CallWorld({ ...parts, time: new ManualTime({ nowMs: 100_000 }), ...setting });
 }
 
 /** Instances `a`, `b`, … of which each says this of its method `find`; undefined: nothing. */
 function saying(...policies: (MethodPolicy | undefined)[]): Instance[] {
-  return policies.map((find, i) => anInstance({ id: 'abcdefgh'.charAt(i), ...(find && { methods: { find } }) }));
+  return policies.map((find, i) => createInstance({ id: 'abcdefgh'.charAt(i), ...(find && { methods: { find } }) }));
 }
 
 describe('the rules of a method', () => {
@@ -77,7 +77,7 @@ describe('calls to a method that is published', () => {
   const broken = { afterMs: 1, failure: 'closed' } as const;
 
   it('are repeated if all say that it is idempotent, and no longer once one says otherwise', async () => {
-    const world = aWorld({ instances: saying({ idempotent: true }, { idempotent: true }, undefined) });
+    const world = createWorld({ instances: saying({ idempotent: true }, { idempotent: true }, undefined) });
     world.tcp.script = () => broken;
     expect((await world.ask()).error?.attempts).toHaveLength(3);
     world.view.become(saying({ idempotent: true }, { idempotent: false }, undefined));
@@ -86,8 +86,8 @@ describe('calls to a method that is published', () => {
   });
 
   it('do not heed what an instance says that may not be called', async () => {
-    const refused: Instance = anInstance({ id: 'z', state: 'CRITICAL', methods: { find: { idempotent: false } } });
-    const world = aWorld({ instances: [...saying({ idempotent: true }), refused] });
+    const refused: Instance = createInstance({ id: 'z', state: 'CRITICAL', methods: { find: { idempotent: false } } });
+    const world = createWorld({ instances: [...saying({ idempotent: true }), refused] });
     world.tcp.script = () => broken;
     expect((await world.ask()).error?.attempts.length).toBeGreaterThan(1);
   });
@@ -97,7 +97,7 @@ describe('calls to a method that is published', () => {
     async (who) => {
       const find = { idempotent: true };
       const isPublished = who === 'its instances';
-      const world = aWorld({
+      const world = createWorld({
         instances: isPublished ? saying(find, find) : saying(undefined, undefined),
         options: isPublished ? {} : { services: { orders: { methods: { find } } } },
       });
@@ -111,13 +111,13 @@ describe('calls to a method that is published', () => {
   );
 
   it('are not repeated if the call says so', async () => {
-    const world = aWorld({ instances: saying({ idempotent: true }, { idempotent: true }) });
+    const world = createWorld({ instances: saying({ idempotent: true }, { idempotent: true }) });
     world.tcp.script = () => broken;
     expect((await world.ask({ idempotent: false })).error?.attempts).toHaveLength(1);
   });
 
   it('end when the method takes longer than it says, the last attempt too', async () => {
-    const world = aWorld({ instances: saying({ timeoutMs: 300 }) });
+    const world = createWorld({ instances: saying({ timeoutMs: 300 }) });
     world.play({ a: 'never' });
     const { error, tookMs } = await world.ask();
     expect(error).toMatchObject({ code: 'DEADLINE_EXCEEDED', attempts: [{ outcome: 'timeout' }] });
@@ -127,7 +127,7 @@ describe('calls to a method that is published', () => {
 
   it('are tried elsewhere after that time if it is idempotent', async () => {
     const policy: MethodPolicy = { timeoutMs: 300, idempotent: true };
-    const world = aWorld({ instances: saying(policy, policy) });
+    const world = createWorld({ instances: saying(policy, policy) });
     const plans = ['never' as const];
     world.tcp.script = (id) => plans.pop() ?? { afterMs: 1, values: [id] };
     const { value, tookMs } = await world.ask();
@@ -139,16 +139,16 @@ describe('calls to a method that is published', () => {
   it('have the time that it says, if that is more than calls usually have, unless the service’s deadline is given', async () => {
     const slow = { afterMs: 8_000, values: ['report'] } as const;
     const instances = saying({ timeoutMs: 10_000 });
-    const world = aWorld({ instances }).play({ a: slow });
+    const world = createWorld({ instances }).play({ a: slow });
     expect(await world.ask(undefined, 12_000)).toEqual({ value: 'report', tookMs: 8_000 });
-    const strict = aWorld({ instances, options: { services: { orders: { deadlineMs: 700 } } } }).play({ a: slow });
+    const strict = createWorld({ instances, options: { services: { orders: { deadlineMs: 700 } } } }).play({ a: slow });
     expect((await strict.ask(undefined, 12_000)).tookMs).toBeLessThanOrEqual(710);
     expect((await world.ask({ deadlineMs: 900 }, 12_000)).tookMs).toBeLessThanOrEqual(910);
   });
 
   it('are hedged if all say so', async () => {
     const policy: MethodPolicy = { idempotent: true, hedge: { afterMs: 20 } };
-    const world = aWorld({ instances: saying(policy, policy), options: { hedgeRatio: 1 } });
+    const world = createWorld({ instances: saying(policy, policy), options: { hedgeRatio: 1 } });
     const plans = ['never' as const];
     world.tcp.script = (id) => plans.pop() ?? { afterMs: 1, values: [id] };
     expect((await world.ask()).tookMs).toBeLessThanOrEqual(23);
@@ -158,7 +158,10 @@ describe('calls to a method that is published', () => {
 
   it('follow the options of this process before its instances', async () => {
     const services = { orders: { methods: { find: { idempotent: true, timeoutMs: 200 } } } };
-    const world = aWorld({ instances: saying({ idempotent: false }, { timeoutMs: 5_000 }), options: { services } });
+    const world = createWorld({
+      instances: saying({ idempotent: false }, { timeoutMs: 5_000 }),
+      options: { services },
+    });
     world.tcp.script = () => broken;
     expect((await world.ask()).error?.attempts).toHaveLength(3);
     world.tcp.script = () => 'never';

@@ -27,12 +27,12 @@ export const NO_RULES: MethodRules = { isIdempotent: null, timeoutMs: Infinity, 
  * smallest timeout; the longest hedge delay.
  */
 export function methodRules(own: OwnMethodPolicy | undefined, published: readonly MethodPolicy[]): MethodRules {
-  const theirs = published.length === 0 ? NO_RULES : agreed(published);
-  if (own === undefined) return theirs;
+  const publishedRules = published.length === 0 ? NO_RULES : strictest(published);
+  if (own === undefined) return publishedRules;
   return {
-    isIdempotent: own.idempotent ?? theirs.isIdempotent,
-    timeoutMs: own.timeoutMs ?? theirs.timeoutMs,
-    hedge: own.hedge === undefined ? theirs.hedge : hedgeAfter(own.hedge),
+    isIdempotent: own.idempotent ?? publishedRules.isIdempotent,
+    timeoutMs: own.timeoutMs ?? publishedRules.timeoutMs,
+    hedge: own.hedge === undefined ? publishedRules.hedge : hedgeAfter(own.hedge),
   };
 }
 
@@ -47,7 +47,7 @@ export function publishedFor(name: string, instances: readonly Instance[]): read
 }
 
 /** The names of all methods with a policy, set by this process or published by one of these instances. */
-export function namesSaid(
+export function declaredMethods(
   own: Readonly<Record<string, OwnMethodPolicy>>,
   instances: readonly Instance[],
 ): ReadonlySet<string> {
@@ -64,7 +64,7 @@ export function methodName(pattern: unknown): string {
   return isPlainPair(pattern) ? JSON.stringify(pattern) : methodNameOf(pattern);
 }
 
-function agreed(policies: readonly MethodPolicy[]): MethodRules {
+function strictest(policies: readonly MethodPolicy[]): MethodRules {
   let timeoutMs = Infinity;
   let hedge: HedgeAfter = 1;
   for (const policy of policies) {

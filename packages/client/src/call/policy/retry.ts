@@ -23,9 +23,9 @@ export const isUnexecuted = (kind: FailureKind): boolean => TRAITS[kind].execute
  * flooded. A request that this process itself moves to another connection costs nothing.
  */
 export function isFree(kind: FailureKind, attempt: number): boolean {
-  const { executed, says } = TRAITS[kind];
+  const { executed, verdict } = TRAITS[kind];
   if (executed !== 'no') return false;
-  return kind === 'moved' || (attempt === 1 && (says === 'absent' || says === 'failing'));
+  return kind === 'moved' || (attempt === 1 && (verdict === 'absent' || verdict === 'failing'));
 }
 
 export interface BudgetTerms {

@@ -6,13 +6,13 @@ export const TICK_MS = 10;
 const SLOTS = 512;
 const MASK = SLOTS - 1;
 /** Index of the list of due timers while they fire. */
-const RINGING = SLOTS;
+const DUE = SLOTS;
 /** A tick this late means that this process stalled, ms; the time does not count against its peers. */
 const STALL_MS = 25;
 /** Number of recent stalls that are remembered. */
 const REMEMBERED = 8;
 /** A connection that died during a stall of this process is noticed within this time, ms. */
-export const AFTERMATH_MS = 2_000;
+export const STALL_NOTICE_MS = 2_000;
 
 /** A timer on the wheel, embedded in its owner so that arming allocates nothing. The wheel owns the fields. */
 export abstract class WheelTimer {
@@ -81,24 +81,24 @@ export class TimerWheel {
   }
 
   /** Arms or re-arms a timer. A time in the past fires at the next tick. */
-  arm(alarm: WheelTimer, dueAt: number, now: number): void {
-    if (alarm.slot >= 0) this.#unlink(alarm);
+  arm(timer: WheelTimer, dueAt: number, now: number): void {
+    if (timer.slot >= 0) this.#unlink(timer);
     if (this.#timer === null) this.#wake(now);
-    alarm.dueAt = dueAt;
-    this.#link(alarm, Math.max(Math.ceil(dueAt / this.#tickMs), this.#tick + 1) & MASK);
+    timer.dueAt = dueAt;
+    this.#link(timer, Math.max(Math.ceil(dueAt / this.#tickMs), this.#tick + 1) & MASK);
   }
 
   /** Disarms a timer; a no-op if it is not armed. */
-  disarm(alarm: WheelTimer): void {
-    if (alarm.slot >= 0) this.#unlink(alarm);
+  disarm(timer: WheelTimer): void {
+    if (timer.slot >= 0) this.#unlink(timer);
   }
 
   /** Stops all timers. May be called twice. */
   close(): void {
     for (let slot = 0; slot <= SLOTS; slot += 1) {
-      for (let alarm = this.#heads[slot] ?? null; alarm !== null; alarm = this.#heads[slot] ?? null) {
-        this.#unlink(alarm);
-        alarm.stop();
+      for (let timer = this.#heads[slot] ?? null; timer !== null; timer = this.#heads[slot] ?? null) {
+        this.#unlink(timer);
+        timer.stop();
       }
     }
     this.#timer?.cancel();
@@ -140,41 +140,41 @@ export class TimerWheel {
 
   /** Collects the due timers of a slot; the others belong to a later round. */
   #gather(slot: number, now: number): void {
-    for (let alarm = this.#heads[slot] ?? null; alarm !== null;) {
-      const following: WheelTimer | null = alarm.after;
-      if (alarm.dueAt <= now) {
-        this.#unlink(alarm);
-        this.#link(alarm, RINGING);
+    for (let timer = this.#heads[slot] ?? null; timer !== null;) {
+      const following: WheelTimer | null = timer.after;
+      if (timer.dueAt <= now) {
+        this.#unlink(timer);
+        this.#link(timer, DUE);
       }
-      alarm = following;
+      timer = following;
     }
   }
 
   /** Fires the due timers. One may disarm another, or arm itself, meanwhile. */
   #ringAll(now: number): void {
-    for (let alarm = this.#heads[RINGING] ?? null; alarm !== null; alarm = this.#heads[RINGING] ?? null) {
-      this.#unlink(alarm);
-      alarm.ring(now);
+    for (let timer = this.#heads[DUE] ?? null; timer !== null; timer = this.#heads[DUE] ?? null) {
+      this.#unlink(timer);
+      timer.ring(now);
     }
   }
 
-  #link(alarm: WheelTimer, slot: number): void {
+  #link(timer: WheelTimer, slot: number): void {
     const head = this.#heads[slot] ?? null;
-    alarm.slot = slot;
-    alarm.before = null;
-    alarm.after = head;
-    if (head !== null) head.before = alarm;
-    this.#heads[slot] = alarm;
+    timer.slot = slot;
+    timer.before = null;
+    timer.after = head;
+    if (head !== null) head.before = timer;
+    this.#heads[slot] = timer;
     this.#armed += 1;
   }
 
-  #unlink(alarm: WheelTimer): void {
-    if (alarm.before === null) this.#heads[alarm.slot] = alarm.after;
-    else alarm.before.after = alarm.after;
-    if (alarm.after !== null) alarm.after.before = alarm.before;
-    alarm.slot = -1;
-    alarm.after = null;
-    alarm.before = null;
+  #unlink(timer: WheelTimer): void {
+    if (timer.before === null) this.#heads[timer.slot] = timer.after;
+    else timer.before.after = timer.after;
+    if (timer.after !== null) timer.after.before = timer.before;
+    timer.slot = -1;
+    timer.after = null;
+    timer.before = null;
     this.#armed -= 1;
   }
 }

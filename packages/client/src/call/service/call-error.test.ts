@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url';
 import type { ErrorCode, Instance, RollcallError } from '@rollcall/core';
 import { ManualTime, memoryMeter, recordingLog, seededRandom } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
-import { anInstance } from '../../registry-client/registry-client.fixture.js';
+import { createInstance } from '../../registry-client/registry-client.fixture.js';
 import { GrpcStatusError } from '../../transport/grpc/message.js';
 import type { Plan } from '../../transport/scripted.fixture.js';
 import { CallWorld, fleet } from '../calls.fixture.js';
@@ -13,7 +13,7 @@ import { failureError } from './call-error.js';
 
 const page = readFileSync(fileURLToPath(new URL('../../../../../docs/ERRORS.md', import.meta.url)), 'utf8');
 
-function aWorld(setting: Partial<WorldSetting> = {}): CallWorld {
+function createWorld(setting: Partial<WorldSetting> = {}): CallWorld {
   const parts = { random: seededRandom(3), meter: memoryMeter(), log: recordingLog() };
   return new CallWorld({ ...parts, time: new ManualTime({ nowMs: 100_000 }), instances: fleet('HEALTHY'), ...setting });
 }
@@ -30,23 +30,23 @@ const IDEMPOTENT: OneCall = { idempotent: true };
 
 /** Each code as calls end with it: without and with `idempotent`. */
 const ENDINGS: Readonly<Partial<Record<ErrorCode, (options: OneCall) => Promise<RollcallError | undefined>>>> = {
-  NO_INSTANCE: (options) => failing(aWorld({ instances: fleet('CRITICAL') }), CLOSED, options),
+  NO_INSTANCE: (options) => failing(createWorld({ instances: fleet('CRITICAL') }), CLOSED, options),
   UNKNOWN_SERVICE: (options) => {
-    const world = aWorld({ instances: [] });
+    const world = createWorld({ instances: [] });
     world.view.become([], 'unknown');
     return failing(world, CLOSED, options);
   },
   NO_ENDPOINT: (options) => {
     const endpoints = [{ protocol: 'http', host: '10.0.0.5', port: 3_000, tls: false }] as const;
-    return failing(aWorld({ instances: [anInstance({ endpoints })] }), CLOSED, options);
+    return failing(createWorld({ instances: [createInstance({ endpoints })] }), CLOSED, options);
   },
   NO_CATALOG: (options) => {
-    const world = aWorld({ instances: [] });
+    const world = createWorld({ instances: [] });
     world.view.become([], 'waiting');
     return failing(world, CLOSED, options);
   },
   ALL_EJECTED: async (options) => {
-    const world = aWorld();
+    const world = createWorld();
     while (!world.calls.isEjected('a')) await failing(world, REFUSED);
     world.tcp.script = () => REFUSED;
     // the one call in a second that looks again
@@ -54,23 +54,23 @@ const ENDINGS: Readonly<Partial<Record<ErrorCode, (options: OneCall) => Promise<
     return (await world.ask({ ...options, deadlineMs: 200 }, 300)).error;
   },
   OVERLOADED: async (options) => {
-    const world = aWorld({ options: { limit: { initial: 1, min: 1, max: 1 } } });
+    const world = createWorld({ options: { limit: { initial: 1, min: 1, max: 1 } } });
     world.tcp.script = () => 'never';
     world.calls.call('orders', 'find', 1).catch(() => {});
     return (await world.ask({ ...options, deadlineMs: 200 }, 300)).error;
   },
-  DEADLINE_EXCEEDED: (options) => failing(aWorld(), 'never', options),
+  DEADLINE_EXCEEDED: (options) => failing(createWorld(), 'never', options),
   BULKHEAD_FULL: async (options) => {
-    const world = aWorld({ options: { maxConcurrent: 1 } });
+    const world = createWorld({ options: { maxConcurrent: 1 } });
     world.tcp.script = () => 'never';
     world.calls.call('orders', 'find', 1).catch(() => {});
     return (await world.ask(options, 0)).error;
   },
-  REMOTE: (options) => failing(aWorld(), { afterMs: 1, failure: 'remote' }, options),
-  TRANSPORT: (options) => failing(aWorld(), CLOSED, options),
-  CANCELLED: (options) => failing(aWorld(), CLOSED, { ...options, signal: AbortSignal.abort() }),
+  REMOTE: (options) => failing(createWorld(), { afterMs: 1, failure: 'remote' }, options),
+  TRANSPORT: (options) => failing(createWorld(), CLOSED, options),
+  CANCELLED: (options) => failing(createWorld(), CLOSED, { ...options, signal: AbortSignal.abort() }),
   CLOSED: async (options) => {
-    const world = aWorld();
+    const world = createWorld();
     await world.calls.close();
     return (await world.ask(options, 0)).error;
   },
@@ -83,23 +83,24 @@ describe.each(Object.entries(ENDINGS))('%s', (code, ending) => {
     expect([plain?.code, idempotent?.code]).toEqual([code, code]);
     const entry = page.slice(page.indexOf(`### ${code}\n`));
     const word = /\*\*Retryable:\*\* (yes|no|if )/.exec(entry)?.[1];
-    const said = { yes: [true, true], no: [false, false], 'if ': [false, true] }[word ?? ''];
-    expect([plain?.retryable, idempotent?.retryable]).toEqual(said);
+    const expected = { yes: [true, true], no: [false, false], 'if ': [false, true] }[word ?? ''];
+    expect([plain?.retryable, idempotent?.retryable]).toEqual(expected);
     expect(plain?.message).toContain('orders');
     expect(plain?.message).not.toMatch(/undefined|NaN|\[object/);
   });
 });
 
 it('TRANSPORT says whether the call may have been executed, and that only then is it dangerous to repeat', async () => {
-  const refused = await failing(aWorld({ options: { attempts: 1 } }), REFUSED);
+  const refused = await failing(createWorld({ options: { attempts: 1 } }), REFUSED);
   expect(refused).toMatchObject({ code: 'TRANSPORT', retryable: true });
   expect(refused?.message).toContain('It was not executed: it may be tried again.');
-  expect((await failing(aWorld(), CLOSED))?.message).toContain('It may have been executed: try it again only if');
+  expect((await failing(createWorld(), CLOSED))?.message).toContain('It may have been executed: try it again only if');
 });
 
-const one = (id: string, fields: Partial<Instance> = {}): Instance => anInstance({ id, state: 'HEALTHY', ...fields });
+const one = (id: string, fields: Partial<Instance> = {}): Instance =>
+  createInstance({ id, state: 'HEALTHY', ...fields });
 const textOf = async (instances: readonly Instance[], options: OneCall): Promise<string> => {
-  const error = await failing(aWorld({ instances }), CLOSED, options);
+  const error = await failing(createWorld({ instances }), CLOSED, options);
   expect(error?.code).toBe('NO_INSTANCE');
   return error?.message ?? '';
 };
@@ -138,30 +139,30 @@ describe('NO_INSTANCE says what left out whom', () => {
   });
 });
 
-describe('the words of another', () => {
-  const STORY = { service: 'orders', isIdempotent: false, attempts: [] };
-  const words = `\u001B[2J\nFAKE\u202E ${'y'.repeat(1_000_000)}`;
+describe('the text of a foreign error', () => {
+  const FACTS = { service: 'orders', isIdempotent: false, attempts: [] };
+  const hostileText = `\u001B[2J\nFAKE\u202E ${'y'.repeat(1_000_000)}`;
 
   it.each([
-    ['a text', words],
-    ['an exception of Nest', { status: 'error', message: words }],
-    ['a gRPC status', new GrpcStatusError(2, words, {})],
-  ])('in REMOTE are printable and few: %s. All of them stay in its cause', (_what, cause) => {
-    const error = failureError(STORY, { kind: 'remote', cause });
+    ['a text', hostileText],
+    ['an exception of Nest', { status: 'error', message: hostileText }],
+    ['a gRPC status', new GrpcStatusError(2, hostileText, {})],
+  ])('shortens it to one printable line in REMOTE, and keeps the whole in its cause: %s', (_what, cause) => {
+    const error = failureError(FACTS, { kind: 'remote', cause });
     expect(error.message).toMatch(/^orders answered with an error: [ -~]{399}…$/);
     expect(error.cause).toBe(cause);
   });
 
-  it('in TRANSPORT are printable and few, and end no sentence of ours', () => {
-    const cause = new GrpcStatusError(14, words, {});
-    expect(failureError(STORY, { kind: 'unavailable', cause }).message).toMatch(/^[ -~]{400,500}…, in [ -~]{1,200}$/);
-    const told = failureError(STORY, { kind: 'closed', cause: new Error('Gone.') });
-    expect(told.message).toContain('closed, Gone, in 0 attempts.');
+  it('shortens it to one printable line in TRANSPORT, without its final full stop', () => {
+    const cause = new GrpcStatusError(14, hostileText, {});
+    expect(failureError(FACTS, { kind: 'unavailable', cause }).message).toMatch(/^[ -~]{400,500}…, in [ -~]{1,200}$/);
+    const error = failureError(FACTS, { kind: 'closed', cause: new Error('Gone.') });
+    expect(error.message).toContain('closed, Gone, in 0 attempts.');
   });
 
-  it('are left as they are where they are short', () => {
+  it('leaves a short one unchanged', () => {
     for (const message of ['sold out: "Käse" \\ 7 €', 'x'.repeat(400), '🙂'.repeat(200)]) {
-      const { message: text } = failureError(STORY, { kind: 'remote', cause: { message } });
+      const { message: text } = failureError(FACTS, { kind: 'remote', cause: { message } });
       expect(text).toBe(`orders answered with an error: ${message}`);
     }
   });

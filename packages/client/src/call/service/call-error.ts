@@ -8,15 +8,15 @@ import { mayRetry } from '../policy/retry.js';
 import { exclusionText } from './exclusion-text.js';
 
 /** The facts of a call that its error text needs. */
-export interface Story {
+export interface CallFacts {
   readonly service: string;
   readonly isIdempotent: boolean;
   readonly attempts: readonly Attempt[];
 }
 
 /** The error of a call whose last attempt failed. */
-export function failureError(story: Story, failure: Failure): RollcallError {
-  const { service, attempts, isIdempotent } = story;
+export function failureError(facts: CallFacts, failure: Failure): RollcallError {
+  const { service, attempts, isIdempotent } = facts;
   const { cause } = failure;
   if (failure.kind === 'remote') return new RollcallError('REMOTE', remoteText(service, cause), { attempts, cause });
   const executed = mayRetry(failure.kind, false) ? NOT_EXECUTED : isIdempotent ? MAYBE_EXECUTED_SAFE : MAYBE_EXECUTED;
@@ -43,29 +43,29 @@ function remoteText(service: string, cause: unknown): string {
   return `${service} answered with an error.`;
 }
 
-export function deadlineError(story: Story, ms: number): RollcallError {
-  const { service, attempts, isIdempotent } = story;
+export function deadlineError(facts: CallFacts, ms: number): RollcallError {
+  const { service, attempts, isIdempotent } = facts;
   const text = `${service} did not answer within ${Math.round(ms)} ms, in ${triesText(attempts)}. Give it a longer deadlineMs, or see why it is slow.`;
   const executed = attempts.length === 0 || isIdempotent ? '' : ' It may have been executed.';
   return new RollcallError('DEADLINE_EXCEEDED', text + executed, { attempts, retryable: isIdempotent });
 }
 
 /** The error of a call that took longer than the timeout set for its method. */
-export function timeoutError(story: Story, timeoutMs: number): RollcallError {
-  const { service, attempts, isIdempotent } = story;
+export function timeoutError(facts: CallFacts, timeoutMs: number): RollcallError {
+  const { service, attempts, isIdempotent } = facts;
   const text = `${service} did not answer within ${timeoutMs} ms, the most that this method takes by what is said of it (timeoutMs). See why it is slow, or allow it more.`;
   return new RollcallError('DEADLINE_EXCEEDED', text, { attempts, retryable: isIdempotent });
 }
 
-export function idleError(story: Story, idleMs: number): RollcallError {
-  const { service, attempts } = story;
+export function idleError(facts: CallFacts, idleMs: number): RollcallError {
+  const { service, attempts } = facts;
   const text = `The stream of ${service} brought nothing for ${idleMs} ms (idleMs). If it may be silent for longer, raise idleMs.`;
   return new RollcallError('DEADLINE_EXCEEDED', text, { attempts });
 }
 
-export function cancelledError(story: Story, cause: unknown): RollcallError {
-  return new RollcallError('CANCELLED', `The call to ${story.service} was cancelled.`, {
-    attempts: story.attempts,
+export function cancelledError(facts: CallFacts, cause: unknown): RollcallError {
+  return new RollcallError('CANCELLED', `The call to ${facts.service} was cancelled.`, {
+    attempts: facts.attempts,
     cause,
   });
 }
@@ -134,10 +134,10 @@ function unknownError(service: string, names: readonly string[]): RollcallError 
 export function censusText(instances: readonly Instance[]): string {
   const counts = new Map<string, number>();
   for (const { state, admin } of instances) {
-    const word = admin === 'ENABLED' ? state : `${state} and ${admin}`;
-    counts.set(word, (counts.get(word) ?? 0) + 1);
+    const label = admin === 'ENABLED' ? state : `${state} and ${admin}`;
+    counts.set(label, (counts.get(label) ?? 0) + 1);
   }
-  return [...counts].map(([word, count]) => `${count} ${word}`).join(', ');
+  return [...counts].map(([label, count]) => `${count} ${label}`).join(', ');
 }
 
 function offersText(instances: readonly Instance[]): string {

@@ -4,7 +4,7 @@ import type { NoneReason } from '../../balance/balancer.js';
 import type { CallerLocality } from '../../balance/caller-locality.js';
 import type { Node } from '../../balance/nodes/node.js';
 import { selectorFor, standardSelector } from '../../balance/nodes/selector.js';
-import type { Selector, Wishes } from '../../balance/nodes/selector.js';
+import type { Selector, SelectorOptions } from '../../balance/nodes/selector.js';
 import type { Services, ServiceView } from '../../discovery/catalog.js';
 import { CallCounter } from '../../telemetry/call-stats.js';
 import type { EdgeStats } from '../../telemetry/call-stats.js';
@@ -26,7 +26,7 @@ import type { CallContext } from './call-request.js';
 import { Upstream } from './upstream.js';
 
 /** The dependencies that the calls to all services share. */
-export interface Surroundings {
+export interface SharedParts {
   readonly time: Time;
   readonly random: Random;
   readonly log: Log;
@@ -67,7 +67,7 @@ export class CalledService implements CallContext {
   readonly events: ServiceEvents;
   /** Calls under way. */
   inFlight = 0;
-  readonly #around: Surroundings;
+  readonly #around: SharedParts;
   readonly #edge: CallCounter;
   readonly #selectors = new Map<string, Selector>();
   readonly #unwatch: () => void;
@@ -75,7 +75,7 @@ export class CalledService implements CallContext {
   #http: Upstream<HttpRequest> | null = null;
   #grpc: Upstream<GrpcRequest> | null = null;
 
-  constructor(service: string, policy: CallPolicy, around: Surroundings) {
+  constructor(service: string, policy: CallPolicy, around: SharedParts) {
     this.service = service;
     this.policy = policy;
     this.isDeadlineSet = policy.isDeadlineSet ?? false;
@@ -115,10 +115,10 @@ export class CalledService implements CallContext {
   }
 
   /** Returns the same object for the same selection, so that balancers can cache their arrangement for it. */
-  selector(wishes: Wishes): Selector {
-    const { states, version, metadata } = wishes;
+  selector(options: SelectorOptions): Selector {
+    const { states, version, metadata } = options;
     if (states === undefined && version === undefined && metadata === undefined) return this.standard;
-    const selector = selectorFor(wishes, this.standard);
+    const selector = selectorFor(options, this.standard);
     const known = selector.key === '' ? selector : this.#selectors.get(selector.key);
     if (known !== undefined) return known;
     if (this.#selectors.size >= MAX_SELECTORS) this.#selectors.clear();

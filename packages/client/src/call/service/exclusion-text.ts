@@ -11,7 +11,7 @@ interface Exclusion {
   /** The wanted value; empty for `admin` and `state`. */
   readonly wanted: string;
   /** The key of `metadata`; else empty. */
-  readonly word: string;
+  readonly key: string;
 }
 
 /** The most groups of instances that are listed. */
@@ -20,7 +20,7 @@ const MAX_GROUPS = 6;
 const MAX_CHARACTERS = 64;
 
 /** Where you change each criterion, in the order in which they exclude instances. */
-const PLACES: Readonly<Record<Exclusion['by'], string>> = {
+const SOURCES: Readonly<Record<Exclusion['by'], string>> = {
   admin: 'the admin state',
   state: 'allowedStates',
   version: 'version',
@@ -44,29 +44,29 @@ export function exclusionText(instances: readonly Instance[], selector: Selector
     else group.count += 1;
     if (by === 'state' && (last === null || instance.revision > last.revision)) last = instance;
   }
-  const order = Object.keys(PLACES);
+  const order = Object.keys(SOURCES);
   const sorted = [...groups.values()].toSorted((a, b) => order.indexOf(a.exclusion.by) - order.indexOf(b.exclusion.by));
-  const told = sorted.slice(0, MAX_GROUPS).map(({ exclusion, count }) => groupText(exclusion, count));
+  const texts = sorted.slice(0, MAX_GROUPS).map(({ exclusion, count }) => groupText(exclusion, count));
   const rest = sorted.slice(MAX_GROUPS).reduce((sum, { count }) => sum + count, 0);
   const others = rest === 0 ? '' : `, and ${rest} others`;
   const why = last === null ? '' : ` ${shortId(last)} is ${last.state}: ${printableText(last.reason.text)}.`;
   const many = instances.length === 1 ? '1 instance' : `${instances.length} instances`;
-  return `${many}: ${told.join(', ')}${others}.${why} See ${placesText(sorted.map(({ exclusion }) => exclusion.by))}.`;
+  return `${many}: ${texts.join(', ')}${others}.${why} See ${sourcesText(sorted.map(({ exclusion }) => exclusion.by))}.`;
 }
 
-function groupText({ by, is, wanted, word }: Exclusion, count: number): string {
+function groupText({ by, is, wanted, key }: Exclusion, count: number): string {
   const [be, have] = count === 1 ? ['is', 'has'] : ['are', 'have'];
   if (by === 'admin' || by === 'state') return `${count} ${be} ${is}`;
   if (by === 'version')
     return `${count} ${have} ${is === null ? 'no version' : `version ${short(is)}`}, wanted ${short(wanted)}`;
-  const what = is === null ? `no ${short(word)}` : `${short(word)} "${short(is)}"`;
+  const what = is === null ? `no ${short(key)}` : `${short(key)} "${short(is)}"`;
   return `${count} ${have} ${what}, wanted "${short(wanted)}"`;
 }
 
-function placesText(all: readonly Exclusion['by'][]): string {
-  const places = [...new Set(all)].map((by) => PLACES[by]);
-  const last = places.at(-1) ?? '';
-  return places.length < 2 ? last : `${places.slice(0, -1).join(', ')} and ${last}`;
+function sourcesText(all: readonly Exclusion['by'][]): string {
+  const sources = [...new Set(all)].map((by) => SOURCES[by]);
+  const last = sources.at(-1) ?? '';
+  return sources.length < 2 ? last : `${sources.slice(0, -1).join(', ')} and ${last}`;
 }
 
 const short = (text: string): string => printableText(text, MAX_CHARACTERS);
@@ -74,12 +74,12 @@ const short = (text: string): string => printableText(text, MAX_CHARACTERS);
 /** The criterion that excludes the instance; null if it is selected. */
 function exclusionOf(instance: Instance, selector: Selector): Exclusion | null {
   const { admin, state, version } = instance;
-  if (admin !== 'ENABLED') return { by: 'admin', is: admin, wanted: '', word: '' };
-  if (!selector.states.includes(state)) return { by: 'state', is: state, wanted: '', word: '' };
+  if (admin !== 'ENABLED') return { by: 'admin', is: admin, wanted: '', key: '' };
+  if (!selector.states.includes(state)) return { by: 'state', is: state, wanted: '', key: '' };
   if (!isSelected(instance, { ...selector, metadata: [] }))
-    return { by: 'version', is: version === '' ? null : version, wanted: selector.version, word: '' };
-  const differing = selector.metadata.find(([word, wanted]) => instance.metadata[word] !== wanted);
+    return { by: 'version', is: version === '' ? null : version, wanted: selector.version, key: '' };
+  const differing = selector.metadata.find(([key, wanted]) => instance.metadata[key] !== wanted);
   if (differing === undefined) return null;
-  const [word, wanted] = differing;
-  return { by: 'metadata', is: instance.metadata[word] ?? null, wanted, word };
+  const [key, wanted] = differing;
+  return { by: 'metadata', is: instance.metadata[key] ?? null, wanted, key };
 }

@@ -46,7 +46,7 @@ class Ping extends WheelTimer implements Sink {
   fail(failure: Failure): void {
     this.#terms.wheel.disarm(this);
     // a refusal is a response, too
-    this.#done(TRAITS[failure.kind].says === 'fine' ? null : failure);
+    this.#done(TRAITS[failure.kind].verdict === 'fine' ? null : failure);
   }
 
   override ring(): void {

@@ -22,9 +22,9 @@ import type { LaneEvents } from '../../telemetry/service-state.js';
 import { TIMEOUT, TRAITS } from '../../transport/transport.js';
 import type { Failure, Transport } from '../../transport/transport.js';
 import type { MethodRules } from '../policy/method-policy.js';
-import { methodRules, namesSaid, publishedFor } from '../policy/method-policy.js';
+import { methodRules, declaredMethods, publishedFor } from '../policy/method-policy.js';
 import type { CallPolicy } from '../policy/service-options.js';
-import { AFTERMATH_MS } from '../policy/timer-wheel.js';
+import { STALL_NOTICE_MS } from '../policy/timer-wheel.js';
 import type { TimerWheel } from '../policy/timer-wheel.js';
 import { ConnectedNode } from './connected-node.js';
 import type { Attempted } from './connected-node.js';
@@ -85,12 +85,12 @@ export class Upstream<Request> implements RulesSource {
   readonly #typical = new TypicalLatency();
   readonly #nodeTable: NodeTable;
   /** Names of the methods with a policy, as of `revision`. */
-  #said: ReadonlySet<string> = new Set();
-  #saidAt = -1;
+  #declared: ReadonlySet<string> = new Set();
+  #declaredAt = -1;
   /** Reused for each pick to avoid an allocation. */
-  readonly #sight = { now: 0, isStale: false };
+  readonly #tierContext = { now: 0, isStale: false };
   /** Callable instances that publish method policies. */
-  #speakers: readonly Instance[] = [];
+  #publishers: readonly Instance[] = [];
   #state: ServiceState = 'CLOSED';
   #isKnown = false;
   readonly #balancing: Balancing;
@@ -122,7 +122,7 @@ export class Upstream<Request> implements RulesSource {
   method(name: string): Method {
     const known = this.#methods.get(name);
     if (known !== undefined) return known;
-    const key = this.#methods.size < MAX_METHODS || this.#isSaid(name) ? name : '';
+    const key = this.#methods.size < MAX_METHODS || this.#isDeclared(name) ? name : '';
     const method = this.#methods.get(key) ?? new Method(key, this);
     this.#methods.set(key, method);
     return method;
@@ -136,7 +136,7 @@ export class Upstream<Request> implements RulesSource {
   /** Takes the current instances from the catalog. */
   update(instances: readonly Instance[], now: number): void {
     this.balancer.update(instances, now);
-    this.#hear(instances);
+    this.#updatePublishers(instances);
     this.#isKnown ||= instances.length > 0;
     if (this.#isKnown) this.#emitStateChange('registry');
     this.serve(now);
@@ -171,28 +171,28 @@ export class Upstream<Request> implements RulesSource {
     const { policy } = this.#parts;
     const own =
       policy.methods !== undefined && Object.hasOwn(policy.methods, method) ? policy.methods[method] : undefined;
-    return methodRules(own, publishedFor(method, this.#speakers));
+    return methodRules(own, publishedFor(method, this.#publishers));
   }
 
   /** Updates the published policies; bumps the revision only if an instance that publishes any has changed. */
-  #hear(instances: readonly Instance[]): void {
+  #updatePublishers(instances: readonly Instance[]): void {
     const { standard } = this.#parts;
-    const speakers = instances
+    const publishers = instances
       .filter(({ methods }) => methods !== undefined)
       .filter((one) => isSelected(one, standard));
-    const before = this.#speakers;
-    if (speakers.length === before.length && speakers.every((one, at) => one === before[at])) return;
-    this.#speakers = speakers;
+    const before = this.#publishers;
+    if (publishers.length === before.length && publishers.every((one, at) => one === before[at])) return;
+    this.#publishers = publishers;
     this.revision += 1;
   }
 
-  #isSaid(name: string): boolean {
+  #isDeclared(name: string): boolean {
     if (this.#methods.size >= MAX_DECLARED_METHODS) return false;
-    if (this.#saidAt !== this.revision) {
-      this.#said = namesSaid(this.#parts.policy.methods ?? {}, this.#speakers);
-      this.#saidAt = this.revision;
+    if (this.#declaredAt !== this.revision) {
+      this.#declared = declaredMethods(this.#parts.policy.methods ?? {}, this.#publishers);
+      this.#declaredAt = this.revision;
     }
-    return this.#said.has(name);
+    return this.#declared.has(name);
   }
 
   /** How long to await an attempt, ms: the method's usual maximum, with margin. `timeoutMs`: its own timeout, or Infinity. */
@@ -238,17 +238,17 @@ export class Upstream<Request> implements RulesSource {
 
   failed(attempt: Attempted<Request>, failure: Failure, now: number): void {
     const { node } = attempt;
-    const { says, suspicion } = TRAITS[failure.kind];
+    const { verdict, suspicion } = TRAITS[failure.kind];
     this.#parts.events.failed(failure.kind);
-    if (says === 'fine') return this.answered(attempt, now, failure.kind);
+    if (verdict === 'fine') return this.answered(attempt, now, failure.kind);
     this.#end(attempt, failure.kind, now, failure.cause);
     node.count(FAILURES, now);
     if (failure.kind === 'timeout') return this.#timedOut(attempt, now);
-    if (says === 'nothing') return;
+    if (verdict === 'nothing') return;
     // a connection that the peer closed while this process stalled says nothing about the peer
-    if (suspicion === 'closed' && this.#parts.wheel.hasStalled(attempt.sentAt - AFTERMATH_MS, now)) return;
+    if (suspicion === 'closed' && this.#parts.wheel.hasStalled(attempt.sentAt - STALL_NOTICE_MS, now)) return;
     if (failure.kind === 'overloaded' || failure.kind === 'unavailable') node.answered(now);
-    if (says === 'busy') node.limit.overloaded(attempt.sentAt, now, node.inFlight + 1);
+    if (verdict === 'busy') node.limit.overloaded(attempt.sentAt, now, node.inFlight + 1);
     node.observe(this.#penaltyMs(attempt, failure, now), now);
     if (suspicion !== null) this.#parts.suspect(node.id, suspicion);
     if (suspicion !== null && node.lastIncident === failure) return;
@@ -276,9 +276,9 @@ export class Upstream<Request> implements RulesSource {
   }
 
   #tierOf(node: Node, now: number): number {
-    this.#sight.now = now;
-    this.#sight.isStale = this.#parts.copy.stale;
-    return tierOf(node, this.#sight);
+    this.#tierContext.now = now;
+    this.#tierContext.isStale = this.#parts.copy.stale;
+    return tierOf(node, this.#tierContext);
   }
 
   #succeeded(node: ConnectedNode<Request>, now: number): void {
@@ -316,9 +316,9 @@ export class Upstream<Request> implements RulesSource {
 
   #judge(node: ConnectedNode<Request>, failure: Failure, now: number): void {
     const before = node.breaker.cause;
-    const { says } = TRAITS[failure.kind];
-    if (says === 'absent') this.balancer.absent(node, now);
-    else if (says === 'failing') this.balancer.failed(node, now);
+    const { verdict } = TRAITS[failure.kind];
+    if (verdict === 'absent') this.balancer.absent(node, now);
+    else if (verdict === 'failing') this.balancer.failed(node, now);
     const { cause } = node.breaker;
     if (cause === before || cause === null) return;
     this.#parts.events.ejected(this.protocol, node.id, cause, failure.kind);

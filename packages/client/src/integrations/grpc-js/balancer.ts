@@ -30,7 +30,7 @@ export interface GrpcBalancerParts {
 }
 
 /** Instances examined in the order the balancer prefers; after them, the first that is connected. */
-const LIKED = 3;
+const MAX_PICKS = 3;
 /**
  * grpc-js begins a call a few microtasks after the pick, unless the call was cancelled or has to wait for its
  * credentials.
@@ -63,7 +63,7 @@ export class GrpcBalancer implements experimental.LoadBalancer {
     if (choice === null) return false;
     this.#route = choice.route;
     if (endpoints.ok) this.#follow(this.#subchannelOptions(options));
-    if (endpoints.ok || this.#lines.size > 0) this.#tell();
+    if (endpoints.ok || this.#lines.size > 0) this.#updateState();
     else this.#refuse(endpoints.error);
     return true;
   }
@@ -123,11 +123,11 @@ export class GrpcBalancer implements experimental.LoadBalancer {
     }
     // a connection that ended is opened again; after a failure grpc-js waits before it becomes idle
     if (state === connectivityState.IDLE) this.#lines.get(node)?.connect();
-    this.#tell();
+    this.#updateState();
   }
 
   /** Calls that wait are picked again. */
-  #tell(): void {
+  #updateState(): void {
     const { READY, CONNECTING, TRANSIENT_FAILURE, IDLE } = this.#parts.grpc.connectivityState;
     let best = TRANSIENT_FAILURE;
     for (const { state } of this.#lines.values()) {
@@ -150,9 +150,9 @@ export class GrpcBalancer implements experimental.LoadBalancer {
   }
 
   #find(call: RoutedCall): boolean {
-    for (let looked = 0; looked < LIKED && call.find(); looked += 1) {
+    for (let picks = 0; picks < MAX_PICKS && call.find(); picks += 1) {
       if (this.#isReady(this.#lines.get(call.node))) return true;
-      call.passOver();
+      call.skip();
     }
     const ready = [...this.#lines].filter(([, line]) => this.#isReady(line)).map(([node]) => node);
     // a call is not failed by a guess: where all that are connected seem to be full, the one with the fewest calls takes it

@@ -142,7 +142,7 @@ export class RoutedCall implements Ask, Attempted<GrpcRequest> {
   }
 
   /** The one that was found has no connection: the next `find` looks elsewhere. */
-  passOver(): void {
+  skip(): void {
     const node = this.#node;
     if (node === null) return;
     this.giveUp();

@@ -9,7 +9,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { FakeView } from '../../call/calls.fixture.js';
 import { Calls } from '../../call/calls.js';
 import { callFields } from '../../call/policy/service-options.js';
-import { anInstance } from '../../registry-client/registry-client.fixture.js';
+import { createInstance } from '../../registry-client/registry-client.fixture.js';
 import { answer, frameOf } from '../../transport/grpc/grpc.fixture.js';
 import { deadPort } from '../../transport/transport.fixture.js';
 import { registerGrpcResolver } from './resolver.js';
@@ -28,10 +28,10 @@ const SERVICE = {
 /** A server of grpc-js that answers with its name, unless the question is what to do instead. */
 async function serverOf(name: string) {
   const server = new Server();
-  const habits = { isBroken: false, isHolding: false, asked: 0 };
+  const habits = { isBroken: false, isHolding: false, calls: 0 };
   server.addService(SERVICE, {
     Who: (call: ServerUnaryCall<unknown, unknown>, done: (error: object | null, value?: unknown) => void) => {
-      habits.asked += 1;
+      habits.calls += 1;
       if (habits.isBroken) done({ code: status.UNAVAILABLE, details: 'out of order' });
       else if (call.request === 'fail') done({ code: status.NOT_FOUND, details: 'no such toy' });
       else if (call.request !== 'hold' && !habits.isHolding) done(null, name);
@@ -67,7 +67,7 @@ async function stranger(): Promise<Instance> {
 }
 
 function instanceAt(id: InstanceId, port: number, protocol: 'grpc' | 'tcp' = 'grpc'): Instance {
-  return anInstance({ id, endpoints: [{ protocol, host: '127.0.0.1', port, tls: false }] });
+  return createInstance({ id, endpoints: [{ protocol, host: '127.0.0.1', port, tls: false }] });
 }
 
 let schemes = 0;
@@ -110,8 +110,8 @@ async function named(instances: readonly Instance[], options: object = {}, path 
   });
   const who: Named['who'] = (question = 'who', deadlineMs = 3_000) =>
     new Promise((resolve) => {
-      const told = (error: ServiceError | null, value: unknown): void => resolve({ error, value });
-      Reflect.apply(Reflect.get(client, 'Who'), client, [question, { deadline: Date.now() + deadlineMs }, told]);
+      const settle = (error: ServiceError | null, value: unknown): void => resolve({ error, value });
+      Reflect.apply(Reflect.get(client, 'Who'), client, [question, { deadline: Date.now() + deadlineMs }, settle]);
     });
   return { view, suspects, calls, client, who };
 }
@@ -181,7 +181,7 @@ describe('a grpc-js client by name', () => {
       { ...b.instance, methods },
     ]);
     expect(await tally(world, 100)).toEqual({ 'orders-b': 100 });
-    expect(a.habits.asked).toBeGreaterThan(0);
+    expect(a.habits.calls).toBeGreaterThan(0);
   });
 
   it('is sent again with all others that were in flight to an instance that died', async () => {
@@ -189,8 +189,8 @@ describe('a grpc-js client by name', () => {
     const methods = { 'Toy/Who': { idempotent: true } };
     const world = await named([{ ...a.instance, methods }]);
     a.habits.isHolding = true;
-    const asked = Array.from({ length: 100 }, () => world.who('who', 10_000));
-    await expect.poll(() => a.habits.asked).toBe(100);
+    const calls = Array.from({ length: 100 }, () => world.who('who', 10_000));
+    await expect.poll(() => a.habits.calls).toBe(100);
     world.view.become([
       { ...a.instance, methods },
       { ...b.instance, methods },
@@ -199,7 +199,7 @@ describe('a grpc-js client by name', () => {
       .poll(() => world.calls.explain('orders').protocols.flatMap(({ instances }) => instances).length)
       .toBe(2);
     a.server.forceShutdown();
-    const values = (await Promise.all(asked)).map(({ error, value }) => error?.details ?? value);
+    const values = (await Promise.all(calls)).map(({ error, value }) => error?.details ?? value);
     expect(new Set(values)).toEqual(new Set(['orders-b']));
   });
 
@@ -210,17 +210,17 @@ describe('a grpc-js client by name', () => {
       { ...a.instance, methods },
       { ...b.instance, methods },
     ]);
-    const asked = (): number => a.habits.asked + b.habits.asked;
-    const told: unknown[] = [];
+    const calls = (): number => a.habits.calls + b.habits.calls;
+    const settle: unknown[] = [];
     const call: { cancel(): void } = Reflect.apply(Reflect.get(world.client, 'Who') as () => never, world.client, [
       'hold',
-      (error: ServiceError | null) => void told.push(error?.code),
+      (error: ServiceError | null) => void settle.push(error?.code),
     ]);
-    await expect.poll(asked).toBe(1);
+    await expect.poll(calls).toBe(1);
     call.cancel();
-    await expect.poll(() => told).toEqual([status.CANCELLED]);
+    await expect.poll(() => settle).toEqual([status.CANCELLED]);
     expect(Object.values(await tally(world, 60)).reduce((sum, count) => sum + count)).toBe(60);
-    expect(asked()).toBe(61);
+    expect(calls()).toBe(61);
   });
 
   it('leaves alone who is dead for the registry', async () => {

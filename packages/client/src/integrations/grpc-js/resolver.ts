@@ -133,13 +133,13 @@ class GrpcResolver implements experimental.Resolver {
     }
     parts.wake();
     const route = parts.route(service);
-    const unwatch = route.view.onChange(() => this.#later(() => this.#tell(route)));
+    const unwatch = route.view.onChange(() => this.#later(() => this.#notify(route)));
     let isWatching = true;
     this.#unwatch = () => {
       isWatching = false;
       unwatch();
     };
-    void route.settled().then(() => (isWatching ? this.#tell(route) : undefined));
+    void route.settled().then(() => (isWatching ? this.#notify(route) : undefined));
   }
 
   destroy(): void {
@@ -152,7 +152,7 @@ class GrpcResolver implements experimental.Resolver {
     void Promise.resolve().then(() => (this.#unwatch === null ? undefined : run()));
   }
 
-  #tell(route: ExternalChannel): void {
+  #notify(route: ExternalChannel): void {
     const { view } = route;
     if (view.status === 'waiting' && view.instances.length === 0) {
       return this.#fail('NO_CATALOG: the registry has not been heard. See whether it runs.');

@@ -11,11 +11,11 @@ const BUFFERED_BYTES = 65_536;
 const echo: Script = (_request, response, body) => response.end(body);
 
 /** Answers with what it was asked, and so shows what reached it. */
-class Elsewhere {
-  readonly asked: string[] = [];
+class RecordingDispatcher {
+  readonly paths: string[] = [];
 
   dispatch({ origin, path }: Dispatcher.DispatchOptions, handler: Dispatcher.DispatchHandler): boolean {
-    this.asked.push(`${String(origin)}${path}`);
+    this.paths.push(`${String(origin)}${path}`);
     handler.onConnect?.(() => {});
     handler.onHeaders?.(200, [], () => {}, 'OK');
     handler.onData?.(Buffer.from('elsewhere'));
@@ -47,8 +47,8 @@ describe.each(FETCHES)('through the dispatcher, %s', (_name, fetchOf) => {
     expect(answer).toMatchObject({ status: 200, statusText: 'OK' });
     expect(answer.headers.get('x-a')).toBe('1, 2');
     expect(await answer.text()).toBe('found');
-    expect(world.asked).toMatchObject([{ method: 'GET', url: '/7?full=1', headers: { 'x-trace': 't' } }]);
-    expect(world.asked[0]?.headers['rollcall-target']).toBe(world.instances[0]);
+    expect(world.requests).toMatchObject([{ method: 'GET', url: '/7?full=1', headers: { 'x-trace': 't' } }]);
+    expect(world.requests[0]?.headers['rollcall-target']).toBe(world.instances[0]);
   });
 
   it('is tried elsewhere when the first instance hangs up, also with a body, if that does no harm', async () => {
@@ -63,14 +63,14 @@ describe.each(FETCHES)('through the dispatcher, %s', (_name, fetchOf) => {
     const posted = fetchOf(await dispatcherOf(world))('http://orders/7', { method: 'POST', body: 'once' });
     const error: unknown = await posted.catch((thrown: Error) => thrown.cause);
     expect(isRollcallError(error) && error.code).toBe('TRANSPORT');
-    expect(world.asked.length).toBe(1);
+    expect(world.requests.length).toBe(1);
   });
 
   it('gets the last answer when every instance refuses', async () => {
     const world = await httpWorld(2, [(_request, response) => response.writeHead(503).end('not now')]);
     const answer = await fetchOf(await dispatcherOf(world))('http://orders/');
     expect([answer.status, await answer.text()]).toEqual([503, 'not now']);
-    expect(world.asked.length).toBeGreaterThan(1);
+    expect(world.requests.length).toBeGreaterThan(1);
   });
 
   it('follows a redirect within the service by name', async () => {
@@ -80,7 +80,7 @@ describe.each(FETCHES)('through the dispatcher, %s', (_name, fetchOf) => {
     ]);
     const answer = await fetchOf(await dispatcherOf(world))('http://orders/here');
     expect([await answer.text(), answer.redirected]).toEqual(['ok', true]);
-    expect(world.asked.map(({ url }) => url)).toEqual(['/here', '/there']);
+    expect(world.requests.map(({ url }) => url)).toEqual(['/here', '/there']);
   });
 
   it('sends a stream, in one attempt, and gets one back', async () => {
@@ -96,7 +96,7 @@ describe.each(FETCHES)('through the dispatcher, %s', (_name, fetchOf) => {
     const dribble: Script = (request, response) => {
       open += 1;
       request.socket.once('close', () => (open -= 1));
-      if (world.asked.length > 1) response.write('begun');
+      if (world.requests.length > 1) response.write('begun');
     };
     const world = await httpWorld(1, [dribble]);
     const dispatcher = await dispatcherOf(world);
@@ -127,13 +127,13 @@ describe.each(FETCHES)('through the dispatcher, %s', (_name, fetchOf) => {
 
   it('goes to the fallback with every other host', async () => {
     const world = await httpWorld(1);
-    const fallback = new Elsewhere();
+    const fallback = new RecordingDispatcher();
     const asked = fetchOf(await dispatcherOf(world, { fallback }));
     for (const url of ['http://localhost/a', 'http://orders:3000/b', 'https://orders/c', 'http://shop.example/d']) {
       expect(await (await asked(url)).text()).toBe('elsewhere');
     }
-    expect(fallback.asked.length).toBe(4);
-    expect(world.asked).toEqual([]);
+    expect(fallback.paths.length).toBe(4);
+    expect(world.requests).toEqual([]);
   });
 });
 
@@ -149,7 +149,7 @@ describe('the dispatcher', () => {
       query: { a: '1 2', b: ['3', '4'] },
     });
     expect([posted.statusCode, await posted.body.text()]).toEqual([200, 'again']);
-    expect(world.asked[1]?.url).toBe('/x?a=1%202&b=3&b=4');
+    expect(world.requests[1]?.url).toBe('/x?a=1%202&b=3&b=4');
     const silent = undici.request('http://orders/', { dispatcher, headersTimeout: 50 });
     await expect(silent).rejects.toMatchObject({ code: 'DEADLINE_EXCEEDED' });
   });
@@ -181,27 +181,27 @@ describe('the dispatcher', () => {
   it('lets a handler of the newer interface set the pace', async () => {
     const world = await httpWorld(1, [(_request, response) => response.end('whole')]);
     const dispatcher = await dispatcherOf(world);
-    const words: string[] = [];
+    const events: string[] = [];
     await new Promise<void>((resolve, reject) => {
       dispatcher.dispatch(
         { origin: 'http://orders', path: '/', method: 'GET' },
         {
-          onRequestStart: () => void words.push('start'),
+          onRequestStart: () => void events.push('start'),
           onResponseStart: (controller, status, headers) => {
-            words.push(`${status} ${String(headers['content-length'])}`);
+            events.push(`${status} ${String(headers['content-length'])}`);
             controller.pause();
             setImmediate(() => {
-              words.push('resume');
+              events.push('resume');
               controller.resume();
             });
           },
-          onResponseData: (_controller, chunk) => void words.push(chunk.toString()),
+          onResponseData: (_controller, chunk) => void events.push(chunk.toString()),
           onResponseEnd: () => resolve(),
           onResponseError: (_controller, error) => reject(error),
         },
       );
     });
-    expect(words).toEqual(['start', '200 5', 'resume', 'whole']);
+    expect(events).toEqual(['start', '200 5', 'resume', 'whole']);
   });
 
   it('gives a long answer at the pace of a slow reader, whole', async () => {
@@ -267,12 +267,12 @@ describe('the dispatcher', () => {
     expect(await (await fetch('http://orders/')).text()).toBe('ok');
     const { endpoints } = world.view.instances[0] ?? { endpoints: [] };
     expect(await (await fetch(`http://127.0.0.1:${endpoints[0]?.port}/`)).text()).toBe('ok');
-    expect(world.asked.map(({ headers }) => headers['rollcall-target'])).toEqual(['a', undefined]);
+    expect(world.requests.map(({ headers }) => headers['rollcall-target'])).toEqual(['a', undefined]);
   });
 
   it('knows other hosts if it is told', async () => {
     const world = await httpWorld(1, [ok]);
-    const fallback = new Elsewhere();
+    const fallback = new RecordingDispatcher();
     const dispatcher = await dispatcherOf(world, { hosts: ['*.mesh'], fallback });
     const asked = ['http://orders.mesh/', 'http://orders/'].map(async (url) =>
       (await undici.request(url, { dispatcher })).body.text(),

@@ -6,7 +6,7 @@ import { checkCallOptions } from '../../call/policy/call-options.js';
 import type { HttpRequest } from '../../transport/http/message.js';
 import { hostsField, ServiceHosts } from './hosts.js';
 import { dispatched } from './request.js';
-import { askerOf, Delivery } from './response.js';
+import { responseHandlerOf, Delivery } from './response.js';
 
 export type { Dispatcher } from 'undici';
 
@@ -74,7 +74,7 @@ function create(
       const { origin } = wanted;
       const service = origin === undefined ? null : hosts.serviceOf(origin);
       if (service === null) return fallback.dispatch(wanted, handler);
-      const delivery = new Delivery(askerOf(handler, undici));
+      const delivery = new Delivery(responseHandlerOf(handler, undici));
       delivery.begin();
       if (delivery.isOver) return true;
       if (this.#isClosed) delivery.error(new undici.errors.ClientClosedError());
@@ -86,20 +86,24 @@ function create(
     #begin(service: string, wanted: Dispatcher.DispatchOptions, delivery: Delivery): void {
       try {
         const request = dispatched(wanted, parts.bufferedBytes);
-        const wishes = wishesOf(wanted, call);
-        if (!(request instanceof Promise)) return this.#call(service, request, { delivery, wishes });
+        const callOptions = callOptionsOf(wanted, call);
+        if (!(request instanceof Promise)) return this.#call(service, request, { delivery, callOptions });
         request
-          .then((whole) => this.#call(service, whole, { delivery, wishes }))
+          .then((buffered) => this.#call(service, buffered, { delivery, callOptions }))
           .catch((error: unknown) => delivery.error(errorOf(error)));
       } catch (error) {
         delivery.error(errorOf(error));
       }
     }
 
-    #call(service: string, request: HttpRequest, { delivery, wishes }: { delivery: Delivery; wishes: OneCall }): void {
+    #call(
+      service: string,
+      request: HttpRequest,
+      { delivery, callOptions }: { delivery: Delivery; callOptions: OneCall },
+    ): void {
       if (delivery.isOver) return;
       parts.wake();
-      delivery.follow(parts.calls.request(service, request, delivery, wishes));
+      delivery.follow(parts.calls.request(service, request, delivery, callOptions));
     }
 
     override async close(done?: () => void): Promise<void> {
@@ -121,7 +125,7 @@ function isUpgrade({ method, upgrade }: Dispatcher.DispatchOptions): boolean {
   return method === 'CONNECT' || (upgrade !== undefined && upgrade !== null && upgrade !== false);
 }
 
-function wishesOf({ idempotent, headersTimeout }: Dispatcher.DispatchOptions, call: OneCall): OneCall {
+function callOptionsOf({ idempotent, headersTimeout }: Dispatcher.DispatchOptions, call: OneCall): OneCall {
   const hasTimeout = typeof headersTimeout === 'number' && headersTimeout > 0;
   if (idempotent === undefined && !hasTimeout) return call;
   return {

@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { HEARTBEAT_PATH, isRollcallError } from '@rollcall/core';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { OneCall } from '../../call/calls.js';
-import { aReset, anInstance, FakeLink } from '../../registry-client/registry-client.fixture.js';
+import { resetFrame, createInstance, FakeLink } from '../../registry-client/registry-client.fixture.js';
 import { Rollcall } from '../../rollcall.js';
 
 /** The data of a request, and its result. */
@@ -64,7 +64,7 @@ async function world() {
   rollcall.service('orders');
   await expect.poll(() => link.streams.length).toBeGreaterThan(0);
   const endpoints = [{ protocol: 'http' as const, host: '127.0.0.1', port, tls: false }];
-  link.stream.accept([aReset([anInstance({ id: 'orders-1', endpoints })])]);
+  link.stream.accept([resetFrame([createInstance({ id: 'orders-1', endpoints })])]);
   onTestFinished(async () => {
     await rollcall.close();
     server.close().closeAllConnections();
@@ -92,7 +92,7 @@ async function outcome(made: Promise<Response>): Promise<unknown> {
 
 const comparable = (text: unknown) => JSON.stringify(text).replaceAll(/127\.0\.0\.1:\d+/g, 'host');
 /** `fetch` may name a type of its own for text. */
-const asked = (all: readonly Seen[]) => all.map(({ type, ...rest }) => ({ ...rest, isTyped: type !== undefined }));
+const requestsOf = (all: readonly Seen[]) => all.map(({ type, ...rest }) => ({ ...rest, isTyped: type !== undefined }));
 
 async function rejection(made: Promise<unknown>): Promise<unknown> {
   return made.then(
@@ -135,7 +135,7 @@ describe('fetch by name treats redirects within the service as fetch does', () =
       await outcome(theirs.byAddress(path, init())),
     ];
     expect(comparable(byName)).toBe(comparable(byAddress));
-    expect(asked(ours.seen)).toEqual(asked(theirs.seen));
+    expect(requestsOf(ours.seen)).toEqual(requestsOf(theirs.seen));
   });
 
   it('a redirect mode that does not exist is a TypeError', async () => {

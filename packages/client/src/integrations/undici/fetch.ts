@@ -36,13 +36,13 @@ export async function fetchByName(
   const mode = init.redirect;
   if (!MODES.has(mode)) throw new TypeError(`redirect is "follow", "manual" or "error"; received ${String(mode)}.`);
   try {
-    const wishes = withBoth(options, init.signal ?? null);
+    const callOptions = withSignal(options, init.signal ?? null);
     const startedAt = parts.now();
-    const response = await parts.call(service, path, init, wishes);
+    const response = await parts.call(service, path, init, callOptions);
     if (!REDIRECTS.has(response.status) || mode === 'manual') return response;
     if (mode === 'error') return await refuse(response, `${service} redirects ${path}, and redirect is "error".`);
     const leftMs = (): number => leftOf(options, parts.deadlineMs(service), parts.now() - startedAt);
-    return await new Journey(parts, service, wishes, leftMs).follow(response, path, init);
+    return await new RedirectFollower(parts, service, callOptions, leftMs).follow(response, path, init);
   } catch (error) {
     if (init.signal?.aborted === true && isRollcallError(error) && error.code === 'CANCELLED') throw init.signal.reason;
     throw error;
@@ -50,7 +50,7 @@ export async function fetchByName(
 }
 
 /** The way from redirect to redirect. */
-class Journey {
+class RedirectFollower {
   readonly #parts: FetchParts;
   readonly #service: string;
   readonly #options: OneCall;
@@ -65,23 +65,23 @@ class Journey {
   }
 
   async follow(first: Response, path: string, firstInit: RequestInit): Promise<Response> {
-    let [response, init, place] = [first, firstInit, new URL(path, `http://${this.#service}`)];
+    let [response, init, url] = [first, firstInit, new URL(path, `http://${this.#service}`)];
     // `count`: requests that were made
     for (let count = 1; ; count += 1) {
-      if (!REDIRECTS.has(response.status)) return arrived(response, place, count);
+      if (!REDIRECTS.has(response.status)) return markRedirected(response, url, count);
       const location = response.headers.get('location');
-      if (location === null) return arrived(response, place, count);
-      const next = URL.canParse(location, place.href) ? new URL(location, place) : null;
+      if (location === null) return markRedirected(response, url, count);
+      const next = URL.canParse(location, url.href) ? new URL(location, url) : null;
       if (next === null) return await refuse(response, `${this.#service} redirects to what is no URL.`);
-      if (!this.#isWithin(next)) return arrived(response, place, count);
+      if (!this.#isWithin(next)) return markRedirected(response, url, count);
       if (count > MAX_REDIRECTS)
         return await refuse(response, `${this.#service} redirects more than ${MAX_REDIRECTS} times.`);
       if (response.status !== 303 && init.body instanceof ReadableStream)
         return await refuse(response, `${this.#service} redirects a request whose body is a stream, which is gone.`);
       init = initAfter(response.status, init);
-      place = new URL(`http://${this.#service}${next.pathname}${next.search}`);
+      url = new URL(`http://${this.#service}${next.pathname}${next.search}`);
       await drop(response);
-      response = await this.#call(place, init);
+      response = await this.#call(url, init);
     }
   }
 
@@ -118,11 +118,11 @@ function initAfter(status: number, init: RequestInit): RequestInit {
 }
 
 /** `count`: requests that were made. */
-function arrived(response: Response, place: URL, count: number): Response {
+function markRedirected(response: Response, url: URL, count: number): Response {
   if (count < 2) return response;
   // a Response that was made in a program says neither
   Object.defineProperty(response, 'redirected', { value: true, configurable: true });
-  Object.defineProperty(response, 'url', { value: place.href, configurable: true });
+  Object.defineProperty(response, 'url', { value: url.href, configurable: true });
   return response;
 }
 
@@ -142,7 +142,7 @@ function leftOf(options: OneCall, usualMs: number, spentMs: number): number {
 }
 
 /** Both signals end the call, where both are given. */
-function withBoth(options: OneCall, signal: AbortSignal | null): OneCall {
+function withSignal(options: OneCall, signal: AbortSignal | null): OneCall {
   if (signal === null || options.signal === undefined) return options;
   return { ...options, signal: AbortSignal.any([options.signal, signal]) };
 }

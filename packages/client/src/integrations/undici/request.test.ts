@@ -7,11 +7,11 @@ function* chunks(...texts: readonly string[]): Generator<Uint8Array> {
 }
 
 /** As undici hands it over; its types say less than it takes. */
-const asked = (parts: object) => dispatched({ method: 'POST', path: '/', ...parts }, 100);
+const dispatch = (parts: object) => dispatched({ method: 'POST', path: '/', ...parts }, 100);
 
 describe('what a dispatcher is asked for', () => {
   it('may have a header without a value', async () => {
-    expect((await asked({ headers: { 'X-A': null, 'x-b': undefined, 'x-c': 'c' } })).headers).toEqual([
+    expect((await dispatch({ headers: { 'X-A': null, 'x-b': undefined, 'x-c': 'c' } })).headers).toEqual([
       'x-a',
       '',
       'x-c',
@@ -21,9 +21,9 @@ describe('what a dispatcher is asked for', () => {
 
   it('has the length that its header says, not the header that is named as a value', async () => {
     const headers = ['access-control-request-headers', 'content-length', 'content-length', '4'];
-    const { body } = await asked({ headers, body: chunks('ab', 'cd') });
+    const { body } = await dispatch({ headers, body: chunks('ab', 'cd') });
     expect(Buffer.from(body as Uint8Array).toString()).toBe('abcd');
-    const unknown = await asked({ headers: headers.slice(0, 2), body: chunks('ab') });
+    const unknown = await dispatch({ headers: headers.slice(0, 2), body: chunks('ab') });
     expect(unknown.body).toBeInstanceOf(Upload);
   });
 
@@ -37,8 +37,8 @@ describe('what a dispatcher is asked for', () => {
       }
     };
     const headers = { 'content-length': '6' };
-    await expect(asked({ headers, body: endless() })).rejects.toThrow('not 6 bytes long');
+    await expect(dispatch({ headers, body: endless() })).rejects.toThrow('not 6 bytes long');
     expect(isLeft).toBe(true);
-    await expect(asked({ headers, body: chunks('abc') })).rejects.toThrow(TypeError);
+    await expect(dispatch({ headers, body: chunks('abc') })).rejects.toThrow(TypeError);
   });
 });

@@ -18,7 +18,7 @@ export function dispatched(options: Options, bufferedBytes: number): HttpRequest
   const { method, body } = options;
   const path = pathOf(options);
   const given = flatHeaders(options.headers);
-  const headers = theirs(given);
+  const headers = withoutOwnHeaders(given);
   if (body === null || body === undefined) return { method, path, headers, body: null };
   if (typeof body === 'string' || body instanceof Uint8Array) return { method, path, headers, body };
   const plain: unknown = body;
@@ -29,13 +29,14 @@ export function dispatched(options: Options, bufferedBytes: number): HttpRequest
   if (!isOnce(plain)) return { method, path, headers, body: plain as Blob | FormData };
   const upload = new Upload(plain);
   const length = lengthOf(given);
-  if (length !== null && length <= bufferedBytes) return whole({ method, path, headers, body: null }, upload, length);
+  if (length !== null && length <= bufferedBytes)
+    return readBody({ method, path, headers, body: null }, upload, length);
   if (length !== null && !BODILESS.has(method)) headers.push('content-length', String(length));
   return { method, path, headers, body: upload };
 }
 
 /** Without those that are ours. */
-function theirs(headers: readonly string[]): string[] {
+function withoutOwnHeaders(headers: readonly string[]): string[] {
   const left: string[] = [];
   for (let i = 0; i + 1 < headers.length; i += 2) {
     const name = headers[i] ?? '';
@@ -45,7 +46,7 @@ function theirs(headers: readonly string[]): string[] {
 }
 
 /** A body that is longer than it said is not read to its end, which may never come. */
-async function whole(request: HttpRequest, upload: Upload, length: number): Promise<HttpRequest> {
+async function readBody(request: HttpRequest, upload: Upload, length: number): Promise<HttpRequest> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of upload) {
@@ -93,7 +94,7 @@ function add(flat: string[], name: string, value: HeaderValue): void {
 }
 
 function lengthOf(headers: readonly string[]): number | null {
-  const at = headers.findIndex((word, index) => index % 2 === 0 && word === 'content-length');
+  const at = headers.findIndex((header, index) => index % 2 === 0 && header === 'content-length');
   const length = at < 0 ? NaN : Number(headers[at + 1]);
   return Number.isSafeInteger(length) && length >= 0 ? length : null;
 }

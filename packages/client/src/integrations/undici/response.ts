@@ -9,7 +9,7 @@ interface Cancellable {
 }
 
 /** The handler of a request, in either of undici's handler interfaces. Its methods may throw. */
-export interface Asker {
+export interface ResponseHandler {
   /** Hands over how to stop; it may be used at once. */
   start(delivery: Delivery): void;
   /** False: no body yet. */
@@ -21,13 +21,13 @@ export interface Asker {
 
 /** Brings the answer of one call to who asked a dispatcher for it: in order, at its pace, with one last word. */
 export class Delivery implements CallObserver, BodySink {
-  readonly #asker: Asker;
+  readonly #responseHandler: ResponseHandler;
   #call: Cancellable | null = null;
   #answer: HttpAnswer | null = null;
   #isOver = false;
 
-  constructor(asker: Asker) {
-    this.#asker = asker;
+  constructor(handler: ResponseHandler) {
+    this.#responseHandler = handler;
   }
 
   get isOver(): boolean {
@@ -37,7 +37,7 @@ export class Delivery implements CallObserver, BodySink {
   /** Tells who asked that it begins. */
   begin(): void {
     try {
-      this.#asker.start(this);
+      this.#responseHandler.start(this);
     } catch (thrown) {
       this.#thrown(thrown);
     }
@@ -71,7 +71,7 @@ export class Delivery implements CallObserver, BodySink {
     this.#answer = value;
     let isReady = false;
     try {
-      isReady = this.#asker.head(value, this);
+      isReady = this.#responseHandler.head(value, this);
     } catch (thrown) {
       this.#thrown(thrown);
     }
@@ -91,7 +91,7 @@ export class Delivery implements CallObserver, BodySink {
   data(chunk: Uint8Array): boolean {
     if (this.#isOver) return true;
     try {
-      return this.#asker.data(chunk);
+      return this.#responseHandler.data(chunk);
     } catch (thrown) {
       this.#thrown(thrown);
       return true;
@@ -101,7 +101,7 @@ export class Delivery implements CallObserver, BodySink {
   end(trailers: RawHeaders): void {
     if (this.#isOver) return;
     try {
-      this.#asker.end(trailers);
+      this.#responseHandler.end(trailers);
       this.#isOver = true;
     } catch (thrown) {
       this.#thrown(thrown);
@@ -110,7 +110,7 @@ export class Delivery implements CallObserver, BodySink {
 
   #fail(reason: Error): void {
     try {
-      this.#asker.error(reason);
+      this.#responseHandler.error(reason);
     } catch (thrown) {
       // no one is left to report to: it becomes an unhandled rejection of the caller
       void Promise.reject(thrown);
@@ -127,12 +127,14 @@ type Handler = Dispatcher.DispatchHandler;
 /** The needed part of undici, which is not loaded here. */
 export type UndiciParts = Pick<typeof import('undici'), 'errors' | 'util'>;
 
-export function askerOf(handler: Handler, undici: UndiciParts): Asker {
-  return typeof handler.onRequestStart === 'function' ? new NewAsker(handler, undici) : new OldAsker(handler, undici);
+export function responseHandlerOf(handler: Handler, undici: UndiciParts): ResponseHandler {
+  return typeof handler.onRequestStart === 'function'
+    ? new ControlledResponseHandler(handler, undici)
+    : new LegacyResponseHandler(handler, undici);
 }
 
 /** The interface of undici 6 and 7, and of the `fetch` of Node 20 to 24. */
-class OldAsker implements Asker {
+class LegacyResponseHandler implements ResponseHandler {
   readonly #handler: Handler;
   readonly #undici: UndiciParts;
 
@@ -166,7 +168,7 @@ class OldAsker implements Asker {
 }
 
 /** The interface of undici 7 and later. */
-class NewAsker implements Asker, Dispatcher.DispatchController {
+class ControlledResponseHandler implements ResponseHandler, Dispatcher.DispatchController {
   readonly #handler: Handler;
   readonly #undici: UndiciParts;
   #delivery: Delivery | null = null;

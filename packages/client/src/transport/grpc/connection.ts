@@ -83,7 +83,7 @@ export class GrpcConnection {
     this.#connecting = connecting;
     this.#parts = parts;
     this.#startedAt = time.now();
-    this.#resets = new StreamResets(time, () => this.#wornOut());
+    this.#resets = new StreamResets(time, () => this.#exhaustResets());
     this.#target = target;
     this.#options = options;
     this.#left = options.maxRequests ?? MAX_REQUESTS;
@@ -124,7 +124,7 @@ export class GrpcConnection {
   }
 
   /** Another connection is open: what waits for this one, if it is late, goes there. It may still open. */
-  giveBack(): void {
+  release(): void {
     if (!this.#isLate) return;
     for (const exchange of this.#waiting.splice(0)) exchange.fail(MOVED);
   }
@@ -236,7 +236,7 @@ export class GrpcConnection {
   }
 
   /** It takes no more calls; those under way may end. */
-  #wornOut(): void {
+  #exhaustResets(): void {
     this.#left = 0;
     this.#isRetired = true;
   }

@@ -22,7 +22,7 @@ export interface GrpcExchangeParts {
   isProcessed(id: number): boolean;
 }
 
-const NOTHING = Symbol('nothing');
+const NO_MESSAGE = Symbol('nothing');
 const NOT_PROCESSED: Failure = {
   kind: 'unsent',
   cause: new Error('the peer closed the connection without having begun with the request'),
@@ -35,7 +35,7 @@ export class GrpcExchange implements Exchange {
   readonly #reader: MessageReader;
   #stream: ClientHttp2Stream | null = null;
   #isOver = false;
-  #held: unknown = NOTHING;
+  #held: unknown = NO_MESSAGE;
   #trailers: IncomingHttpHeaders | null = null;
 
   constructor(parts: GrpcExchangeParts) {
@@ -106,8 +106,8 @@ export class GrpcExchange implements Exchange {
     const { request, sink } = this.#parts;
     try {
       const value = request.read(bytes);
-      if (this.#held !== NOTHING) sink.next(this.#held);
-      this.#held = request.isStream ? NOTHING : value;
+      if (this.#held !== NO_MESSAGE) sink.next(this.#held);
+      this.#held = request.isStream ? NO_MESSAGE : value;
       if (request.isStream) sink.next(value);
     } catch (error) {
       this.#give({ kind: 'garbled', cause: error });
@@ -123,9 +123,9 @@ export class GrpcExchange implements Exchange {
     const { sink, request } = this.#parts;
     const held = this.#held;
     if (this.#reader.isPartial) return this.fail(garbled('the answer ends in the middle of a message'));
-    if (held === NOTHING && !request.isStream) return this.fail(garbled('the answer has a status, and no message'));
+    if (held === NO_MESSAGE && !request.isStream) return this.fail(garbled('the answer has a status, and no message'));
     if (!this.#close()) return;
-    if (held === NOTHING) sink.complete();
+    if (held === NO_MESSAGE) sink.complete();
     else sink.last(held);
   }
 

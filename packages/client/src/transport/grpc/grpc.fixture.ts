@@ -31,8 +31,13 @@ export function frameOf(message: Uint8Array): Buffer {
 const HEAD = { ':status': 200, 'content-type': 'application/grpc' };
 
 /** Head, messages, and a status in the trailers. */
-export function answer(stream: ServerHttp2Stream, frames: Uint8Array, more: object = {}, trailers: object = {}): void {
-  stream.respond({ ...HEAD, ...more }, { waitForTrailers: true });
+export function answer(
+  stream: ServerHttp2Stream,
+  frames: Uint8Array,
+  headers: object = {},
+  trailers: object = {},
+): void {
+  stream.respond({ ...HEAD, ...headers }, { waitForTrailers: true });
   stream.once('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0', ...trailers }));
   stream.end(frames);
 }
@@ -61,7 +66,7 @@ class GrpcToy extends ToyService {
       }
       if (this.habit === 'hang-up') stream.session?.destroy();
     }
-    this.hear();
+    this.receive();
   }
 }
 

@@ -97,7 +97,7 @@ class GrpcChannel implements Channel<GrpcRequest> {
   }
 
   opened(connection: GrpcConnection): void {
-    for (const other of this.#connections) if (other !== connection) other.giveBack();
+    for (const other of this.#connections) if (other !== connection) other.release();
   }
 
   retire(): void {

@@ -16,16 +16,16 @@ const SWEEP_MS = 1_000;
  */
 export class StreamResets {
   readonly #time: Time;
-  readonly #onWorn: () => void;
+  readonly #onExhausted: () => void;
   readonly #left = new Set<ClientHttp2Stream>();
   #budget = AT_ONCE;
   #at: number;
   #timer: Timer | null = null;
 
   /** `onWorn`: streams without an end were reset beyond the budget, so the connection should take no more calls. */
-  constructor(time: Time, onWorn: () => void) {
+  constructor(time: Time, onExhausted: () => void) {
     this.#time = time;
-    this.#onWorn = onWorn;
+    this.#onExhausted = onExhausted;
     this.#at = time.now();
   }
 
@@ -35,7 +35,7 @@ export class StreamResets {
     if (this.#withdraw()) return stream.close(constants.NGHTTP2_CANCEL);
     if (mayRunOut) return this.#leave(stream);
     stream.close(constants.NGHTTP2_CANCEL);
-    this.#onWorn();
+    this.#onExhausted();
   }
 
   /** The connection is over. */

@@ -9,8 +9,8 @@ export interface MessageSource<Message> {
   };
 }
 
-export function isMessageSource(said: unknown): said is MessageSource<unknown> {
-  return typeof said === 'object' && said !== null && 'subscribe' in said && typeof said.subscribe === 'function';
+export function isMessageSource(value: unknown): value is MessageSource<unknown> {
+  return typeof value === 'object' && value !== null && 'subscribe' in value && typeof value.subscribe === 'function';
 }
 
 /** The most bytes that may wait to be written: the source of messages cannot be slowed down. */
@@ -42,12 +42,12 @@ export class GrpcUpload {
    * `spoiled` is called at most once, after `begin` has returned: the source failed, a message was wrong, or they come
    * too fast.
    */
-  begin(stream: Writable, spoiled: (cause: unknown) => void): void {
+  begin(stream: Writable, onError: (cause: unknown) => void): void {
     this.#stage = 'flowing';
     const fail = (cause: unknown): void => {
       if (this.#stage !== 'flowing') return;
       this.end();
-      void Promise.resolve().then(() => spoiled(cause));
+      void Promise.resolve().then(() => onError(cause));
     };
     this.#home.runInAsyncScope(() => {
       try {

@@ -20,18 +20,18 @@ interface Line {
   /** Connections that were opened. */
   readonly connections: () => number;
   /** Requests that came, as text. */
-  readonly heard: readonly string[];
+  readonly received: readonly string[];
 }
 
 async function wired(wire: Wire, time: Time = systemTime, source: Source = 'api'): Promise<Line> {
-  const heard: string[] = [];
+  const received: string[] = [];
   let connections = 0;
   const server = createServer((socket) => {
     connections += 1;
     let nth = 0;
     socket.on('error', () => {});
     socket.on('data', (bytes) => {
-      heard.push(bytes.toString('latin1'));
+      received.push(bytes.toString('latin1'));
       nth += 1;
       wire(socket, nth);
     });
@@ -45,7 +45,7 @@ async function wired(wire: Wire, time: Time = systemTime, source: Source = 'api'
     server.close();
   });
   const target = targetOf({ port: (server.address() as AddressInfo).port, protocol: 'http' }, source);
-  return { channel: transport.channel(target), connections: () => connections, heard };
+  return { channel: transport.channel(target), connections: () => connections, received };
 }
 
 function ask(channel: Channel<HttpRequest>, request: Partial<HttpRequest> = {}): Promise<Settled> {
@@ -208,7 +208,7 @@ describe('a request', () => {
     const body = new Upload(new Blob(['x']).stream());
     const channel = transport.channel(targetOf({ port, protocol: 'http' }, 'api'));
     expect((await ask(channel, { method: 'POST', body })).failure?.kind).toBe('refused');
-    expect(body.isTouched).toBe(false);
+    expect(body.isStarted).toBe(false);
   });
 
   it('fails by its sender, not by the instance, if its body breaks off', async () => {
@@ -221,7 +221,7 @@ describe('a request', () => {
     );
     const { failure } = await ask(channel, { method: 'POST', body });
     expect(failure).toMatchObject({ kind: 'spoiled', cause: { message: 'disk full' } });
-    expect(body.isTouched).toBe(true);
+    expect(body.isStarted).toBe(true);
   });
 
   it.each([
@@ -234,11 +234,11 @@ describe('a request', () => {
 
   it('with a body of a known length says so', async () => {
     const line = await wired((socket) => {
-      if (line.heard.join('').endsWith('\r\n\r\n12345')) socket.write(OK);
+      if (line.received.join('').endsWith('\r\n\r\n12345')) socket.write(OK);
     });
     const request = { method: 'POST', headers: ['content-length', '5'], body: new Upload(['12', '345']) };
     expect(await textOf(await ask(line.channel, request))).toBe('ok');
-    expect(line.heard[0]).toContain('content-length: 5\r\n');
+    expect(line.received[0]).toContain('content-length: 5\r\n');
   });
 });
 

@@ -22,7 +22,7 @@ export function isIdempotent(request: HttpRequest): boolean {
 
 /** A stream can be read only once: until the first byte of it was asked for, it can still be sent. */
 export function isRepeatable(request: HttpRequest): boolean {
-  return !(request.body instanceof Upload && request.body.isTouched);
+  return !(request.body instanceof Upload && request.body.isStarted);
 }
 
 /** Has it a body that can be read only once? Then an attempt that has begun to send it is never given up for another. */

@@ -5,7 +5,7 @@ import type { BodySink, RawHeaders } from './response.js';
 
 const HEAD = { status: 200, statusText: 'OK', headers: [], hasBody: true };
 
-const raw = (...words: string[]): RawHeaders => words.map((word) => Buffer.from(word, 'latin1'));
+const raw = (...events: string[]): RawHeaders => events.map((word) => Buffer.from(word, 'latin1'));
 
 /** The network: it delivers chunks only while it is not paused. */
 class Wire {
@@ -17,7 +17,7 @@ class Wire {
 
 /** A reader with room for a few chunks. */
 class SlowReader implements BodySink {
-  readonly words: string[] = [];
+  readonly events: string[] = [];
   room: number;
 
   constructor(room: number) {
@@ -25,17 +25,17 @@ class SlowReader implements BodySink {
   }
 
   data(chunk: Uint8Array): boolean {
-    this.words.push(Buffer.from(chunk).toString());
+    this.events.push(Buffer.from(chunk).toString());
     this.room -= 1;
     return this.room > 0;
   }
 
   end(): void {
-    this.words.push('end');
+    this.events.push('end');
   }
 
   error(error: Error): void {
-    this.words.push(error.message);
+    this.events.push(error.message);
   }
 }
 
@@ -66,11 +66,11 @@ describe('an answer', () => {
         }
         answer.end([]);
         take();
-        while (reader.words.at(-1) !== 'end') {
+        while (reader.events.at(-1) !== 'end') {
           reader.room += room;
           answer.resume();
         }
-        expect(reader.words).toEqual([...sent, 'end']);
+        expect(reader.events).toEqual([...sent, 'end']);
       }),
     );
   });
@@ -83,7 +83,7 @@ describe('an answer', () => {
     answer.push(Buffer.from('b'));
     answer.break(new Error('broken'));
     answer.resume();
-    expect(reader.words).toEqual(['a', 'broken']);
+    expect(reader.events).toEqual(['a', 'broken']);
   });
 
   it('frees its connection if it is not wanted, unless it is complete', () => {

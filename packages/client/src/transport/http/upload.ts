@@ -7,7 +7,7 @@ export type Once = ReadableStream<Uint8Array> | AsyncIterable<Uint8Array | strin
  */
 export class Upload implements AsyncIterable<Uint8Array | string> {
   readonly #once: Once;
-  #isTouched = false;
+  #isStarted = false;
   #error: unknown = null;
 
   constructor(once: Once) {
@@ -16,8 +16,8 @@ export class Upload implements AsyncIterable<Uint8Array | string> {
     if ('on' in once && typeof once.on === 'function') once.on('error', () => {});
   }
 
-  get isTouched(): boolean {
-    return this.#isTouched;
+  get isStarted(): boolean {
+    return this.#isStarted;
   }
 
   /** Why it broke, which is its owner's fault; null: it did not. */
@@ -26,7 +26,7 @@ export class Upload implements AsyncIterable<Uint8Array | string> {
   }
 
   [Symbol.asyncIterator](): AsyncIterator<Uint8Array | string> {
-    this.#isTouched = true;
+    this.#isStarted = true;
     return this.#read();
   }
 

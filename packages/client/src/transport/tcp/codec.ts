@@ -33,7 +33,7 @@ export function codedFrame(
     pattern,
     data,
     ...(id === null ? {} : { id: String(id) }), // as Nest's own clients number them
-    ...travelling(metadata, id === null ? null : terms, terms),
+    ...metadataFields(metadata, id === null ? null : terms, terms),
   };
   const coded = codec.serializer === undefined ? packet : codec.serializer.serialize(packet);
   if (coded instanceof Promise) {
@@ -42,16 +42,16 @@ export function codedFrame(
   return encodeFrame(coded);
 }
 
-function travelling(
+function metadataFields(
   metadata: TcpPacket['metadata'],
   awaited: Terms | null,
   terms: Terms | null,
 ): { readonly metadata?: Readonly<Record<string, unknown>> } {
-  const words = {
+  const fields = {
     ...metadata,
     ...(awaited !== null && awaited.remainingMs < Infinity ? { [DEADLINE_KEY]: Math.ceil(awaited.remainingMs) } : {}),
     ...(awaited !== null && awaited.attempt > 1 ? { [ATTEMPT_KEY]: awaited.attempt } : {}),
     ...terms?.carrier,
   };
-  return Object.keys(words).length === 0 ? {} : { metadata: words };
+  return Object.keys(fields).length === 0 ? {} : { metadata: fields };
 }

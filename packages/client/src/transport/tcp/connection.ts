@@ -119,7 +119,7 @@ export class TcpConnection {
   }
 
   /** Another connection is open: what waits for this one, if it is late, goes there. It may still open. */
-  giveBack(): void {
+  release(): void {
     if (!this.#isLate) return;
     for (const exchange of this.#unwritten.splice(0)) exchange.fail(MOVED);
   }

@@ -67,29 +67,29 @@ export function requestFrame(request: TcpRequest, id: number, terms: Terms | nul
   const { patternJson, dataJson, isEvent, metadataJson, packet } = request;
   if (packet !== null) return codedFrame(packet, isEvent ? null : id, terms);
   const data = dataJson === undefined ? '' : `,"data":${dataJson}`;
-  const beside = isEvent ? carried(terms, metadataJson) : `,"id":${id}${metadataOf(terms, metadataJson)}`;
-  const json = `{"pattern":${patternJson}${data}${beside}}`;
+  const idAndMetadata = isEvent ? metadataMember(terms, metadataJson) : `,"id":${id}${metadataOf(terms, metadataJson)}`;
+  const json = `{"pattern":${patternJson}${data}${idAndMetadata}}`;
   return `${json.length}#${json}`;
 }
 
 /** If two members have one name, the last counts: ours stand behind those of the caller. */
 function metadataOf(terms: Terms | null, own: string): string {
-  if (terms === null) return carried(terms, own);
+  if (terms === null) return metadataMember(terms, own);
   const { remainingMs, attempt } = terms;
-  const deadline = remainingMs < Infinity ? joined(own, `"${DEADLINE_KEY}":${Math.ceil(remainingMs)}`) : own;
-  return carried(terms, attempt === 1 ? deadline : joined(deadline, `"${ATTEMPT_KEY}":${attempt}`));
+  const deadline = remainingMs < Infinity ? joinMembers(own, `"${DEADLINE_KEY}":${Math.ceil(remainingMs)}`) : own;
+  return metadataMember(terms, attempt === 1 ? deadline : joinMembers(deadline, `"${ATTEMPT_KEY}":${attempt}`));
 }
 
-function joined(members: string, more: string): string {
-  return members === '' ? more : `${members},${more}`;
+function joinMembers(members: string, member: string): string {
+  return members === '' ? member : `${members},${member}`;
 }
 
 /** The metadata with these words in it, and what else travels along. */
-function carried(terms: Terms | null, words: string): string {
+function metadataMember(terms: Terms | null, members: string): string {
   const carrier = terms?.carrier ?? null;
-  if (carrier === null) return words === '' ? '' : `,"metadata":{${words}}`;
+  if (carrier === null) return members === '' ? '' : `,"metadata":{${members}}`;
   const inside = JSON.stringify(carrier).slice(1, -1);
-  return words === '' || inside === '' ? `,"metadata":{${words}${inside}}` : `,"metadata":{${words},${inside}}`;
+  return members === '' || inside === '' ? `,"metadata":{${members}${inside}}` : `,"metadata":{${members},${inside}}`;
 }
 
 /** A packet of a Nest server. Every field may be missing. */

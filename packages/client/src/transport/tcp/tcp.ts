@@ -106,7 +106,7 @@ class TcpChannel implements Channel<TcpRequest> {
   }
 
   opened(connection: TcpConnection): void {
-    for (const other of this.#connections) if (other !== connection) other.giveBack();
+    for (const other of this.#connections) if (other !== connection) other.release();
   }
 
   retire(): void {

@@ -2,7 +2,7 @@ import type { Instance, State } from '@rollcall/core';
 import { seededRandom } from '@rollcall/core/testing';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { aBalancer, aFleet, anAsk } from './balance.fixture.js';
+import { createBalancer, createFleet, createAsk } from './balance.fixture.js';
 import type { Balancer } from './balancer.js';
 import type { Node } from './nodes/node.js';
 import type { Ask } from './pickers/picker.js';
@@ -65,8 +65,8 @@ class Caller {
       this.#beginProbe(node);
       this.#pinged.add(node);
     };
-    this.balancer = aBalancer({ picker: new PowerOfTwo(random), random, parts: { ping } });
-    this.#fleet = aFleet(count);
+    this.balancer = createBalancer({ picker: new PowerOfTwo(random), random, parts: { ping } });
+    this.#fleet = createFleet(count);
     this.balancer.update(this.#fleet, 0);
   }
 
@@ -84,7 +84,7 @@ class Caller {
 
   #call({ ending, probes, lastsMs }: Extract<Step, { what: 'call' }>): void {
     const open = this.#callable().filter((node) => node.admits(this.#now));
-    const ask = anAsk({ now: this.#now, probes });
+    const ask = createAsk({ now: this.#now, probes });
     const node = this.balancer.pick(ask);
     if (open.length > 0) expect(node).not.toBeNull();
     if (node === null) return;
@@ -185,11 +185,11 @@ describe('the breaker’s law', () => {
       fc.property(fc.record(fields), fc.constantFrom<Ask['probes']>('repeatable', 'once', 'never'), (world, probes) => {
         const { count, seed, backAtMs } = world;
         const random = seededRandom(seed);
-        const balancer = aBalancer({ picker: new PowerOfTwo(random), random });
-        balancer.update(aFleet(count), 0);
+        const balancer = createBalancer({ picker: new PowerOfTwo(random), random });
+        balancer.update(createFleet(count), 0);
         let [refused, goodAt] = [0, Infinity];
         for (let now = 0; now < backAtMs + 60_000; now += 20) {
-          const ask = anAsk({ now, probes });
+          const ask = createAsk({ now, probes });
           const node = balancer.pick(ask);
           // with no instance to call, calls fail at once, but for one a second, and those whose time for a probe has come
           if (node === null) refused += 1;

@@ -4,11 +4,11 @@ import { isServing, runWorld } from './world.js';
 import type { CallRecord, SteppedTime, World, WorldClient } from './world.js';
 
 /**
- * The law of the call path: as long as the deadline has time and no final refusal came, our own estimates do not fail a
+ * The guarantee of the call path: as long as the deadline has time and no final refusal came, our own estimates do not fail a
  * call. Beside a bare client in the same world there are never fewer successes, and a call that is not idempotent is
  * never executed twice.
  */
-export interface LawCase {
+export interface Comparison {
   readonly ours: readonly CallRecord[];
   /** The calls of a bare client that uses all addresses in turn. */
   readonly bare: readonly CallRecord[];
@@ -28,7 +28,7 @@ export async function compare(
   protocol: Protocol,
   createClock: CreateClock,
   client = rollcallClient(protocol),
-): Promise<LawCase> {
+): Promise<Comparison> {
   const run = (one: WorldClient): Promise<readonly CallRecord[]> => runWorld(world, one, createClock());
   const ours = await run(client);
   const bare = await run(bareClient(protocol, 'round-robin'));
@@ -81,7 +81,7 @@ export function describeErrors(records: readonly CallRecord[]): string {
  * Successes that one of two clients may lose by chance when some of several instances are in trouble: which call
  * meets them is random. Three standard deviations. It does not apply to the sum of many worlds.
  */
-export function chanceAllowance({ hosts, faults }: World, { bare }: LawCase): number {
+export function chanceAllowance({ hosts, faults }: World, { bare }: Comparison): number {
   const isPartial = faults.some((fault) => fault.kind !== 'caller-pause' && fault.hosts.length < hosts);
   return isPartial ? 3 + 3 * Math.sqrt(bare.length - countSuccesses(bare)) : 0;
 }
@@ -90,7 +90,7 @@ export function chanceAllowance({ hosts, faults }: World, { bare }: LawCase): nu
  * Our successes relative to those of a bare client; calls with an unknown result count as successes. 1 if neither has
  * any.
  */
-export function ratioOf({ ours, bareSuccesses }: LawCase): number {
+export function ratioOf({ ours, bareSuccesses }: Comparison): number {
   const ownSuccesses = countSuccesses(ours) + ours.filter(isResultUnknown).length;
   return bareSuccesses === 0 ? 1 : ownSuccesses / bareSuccesses;
 }
@@ -99,8 +99,8 @@ export function ratioOf({ ours, bareSuccesses }: LawCase): number {
 export const findExecutedTwice = (records: readonly CallRecord[]): readonly CallRecord[] =>
   records.filter(({ planned, executions }) => !planned.load.isIdempotent && executions > 1);
 
-/** Breaches of the law, one sentence each; empty if it holds. `allowance`: the number of successes that may be missing. */
-export function findBreaches(world: World, { ours, bareSuccesses }: LawCase, allowance = 0): readonly string[] {
+/** Breaches of the guarantee, one sentence each; empty if it holds. `allowance`: the number of successes that may be missing. */
+export function findBreaches(world: World, { ours, bareSuccesses }: Comparison, allowance = 0): readonly string[] {
   const found: string[] = [];
   const ownSuccesses = countSuccesses(ours);
   const unavoidable = ours.filter(isResultUnknown).length;

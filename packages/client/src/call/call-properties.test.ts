@@ -41,15 +41,15 @@ const planOf = (kinds: readonly FailureKind[], failures: number): fc.Arbitrary<P
     { weight: 1, arbitrary: fc.constant<Plan>('never') },
   );
 const state = fc.constantFrom<State>('HEALTHY', 'HEALTHY', 'REGISTERING', 'UNHEALTHY', 'CRITICAL', 'DEREGISTERING');
-const wishes = fc.record({
+const callOptions = fc.record({
   deadlineMs: fc.integer({ min: 1, max: 900 }),
   idempotent: fc.boolean(),
   isRetry: fc.boolean(),
   hedge: fc.oneof(fc.boolean(), fc.record({ afterMs: fc.integer({ min: 1, max: 200 }) })),
 });
-const stepOf = (given: typeof wishes) =>
+const stepOf = (given: typeof callOptions) =>
   fc.oneof(
-    { weight: 4, arbitrary: fc.record({ do: fc.constantFrom('call' as const, 'stream' as const), wishes: given }) },
+    { weight: 4, arbitrary: fc.record({ do: fc.constantFrom('call' as const, 'stream' as const), options: given }) },
     { weight: 3, arbitrary: fc.record({ do: fc.constant('wait' as const), ms: fc.nat(300) }) },
     {
       weight: 1,
@@ -57,27 +57,27 @@ const stepOf = (given: typeof wishes) =>
     },
     { weight: 1, arbitrary: fc.record({ do: fc.constant('cancel' as const), index: fc.nat(20) }) },
   );
-interface Genre {
+interface ScriptOptions {
   readonly kinds?: readonly FailureKind[];
   readonly failures?: number;
-  readonly wishes?: typeof wishes;
+  readonly options?: typeof callOptions;
   readonly size?: 'small' | 'large';
 }
-const storyOf = ({ kinds = KINDS, failures = 2, wishes: given = wishes, size = 'small' }: Genre = {}) =>
+const scripts = ({ kinds = KINDS, failures = 2, options: given = callOptions, size = 'small' }: ScriptOptions = {}) =>
   fc.record({
     plans: fc.array(planOf(kinds, failures), { minLength: 5, maxLength: 40 }),
     steps: fc.array(stepOf(given), size === 'small' ? { maxLength: 40 } : { minLength: 60, maxLength: 120 }),
     seed: fc.integer(),
     closesAt: fc.option(fc.nat(40)),
   });
-type Wishes = ValueOf<typeof wishes>;
-type Story = ValueOf<ReturnType<typeof storyOf>>;
+type Options = ValueOf<typeof callOptions>;
+type Script = ValueOf<ReturnType<typeof scripts>>;
 
-/** One call of a story, and all that was heard of it. */
+/** One call of a script, and its outcomes. */
 interface Made {
-  readonly wishes: Wishes;
+  readonly options: Options;
   readonly controller: AbortController;
-  readonly words: ('complete' | RollcallError)[];
+  readonly outcomes: ('complete' | RollcallError)[];
   lateMs: number;
 }
 
@@ -85,26 +85,26 @@ class Run extends CallWorld {
   readonly meter;
   readonly made: Made[] = [];
 
-  constructor(story: Story, options: object = {}) {
+  constructor(script: Script, options: object = {}) {
     const meter = memoryMeter();
     const time = new ManualTime({ nowMs: 50_000 });
     super({
       time,
-      random: seededRandom(story.seed),
+      random: seededRandom(script.seed),
       meter,
       log: recordingLog(),
       options: { hedgeRatio: 1, ...options },
     });
     this.meter = meter;
     let next = 0;
-    this.tcp.script = () => story.plans[(next += 1) % story.plans.length] ?? 'never';
+    this.tcp.script = () => script.plans[(next += 1) % script.plans.length] ?? 'never';
   }
 
-  async tell({ steps, closesAt }: Story): Promise<void> {
+  async runScript({ steps, closesAt }: Script): Promise<void> {
     for (const [at, one] of steps.entries()) {
       if (at === closesAt) await this.calls.close();
-      if (one.do === 'call') this.#call(one.wishes);
-      if (one.do === 'stream') this.#stream(one.wishes);
+      if (one.do === 'call') this.#call(one.options);
+      if (one.do === 'stream') this.#stream(one.options);
       if (one.do === 'wait') await this.time.advanceBy(one.ms);
       if (one.do === 'update') this.view.become(fleet(...one.states));
       if (one.do === 'cancel') this.made[one.index]?.controller.abort();
@@ -118,36 +118,36 @@ class Run extends CallWorld {
     return this.tcp.seen.filter(({ request }) => request.dataJson === data).map(({ terms }) => terms.attempt);
   }
 
-  #begin(given: Wishes): [Made, OneCall] {
+  #begin(given: Options): [Made, OneCall] {
     const controller = new AbortController();
-    const made: Made = { wishes: given, controller, words: [], lateMs: -Infinity };
+    const made: Made = { options: given, controller, outcomes: [], lateMs: -Infinity };
     this.made.push(made);
     return [made, { ...given, signal: controller.signal }];
   }
 
-  #heard(made: Made, startedAt: number, word: 'complete' | RollcallError): void {
-    made.words.push(word);
-    made.lateMs = this.time.now() - startedAt - made.wishes.deadlineMs;
+  #settled(made: Made, startedAt: number, outcome: 'complete' | RollcallError): void {
+    made.outcomes.push(outcome);
+    made.lateMs = this.time.now() - startedAt - made.options.deadlineMs;
   }
 
-  #call(given: Wishes): void {
+  #call(given: Options): void {
     const [made, options] = this.#begin(given);
     const startedAt = this.time.now();
     const n = this.made.length - 1;
     this.calls.call('orders', `m${n % 3}`, { n }, options).then(
-      () => this.#heard(made, startedAt, 'complete'),
-      (error: RollcallError) => this.#heard(made, startedAt, error),
+      () => this.#settled(made, startedAt, 'complete'),
+      (error: RollcallError) => this.#settled(made, startedAt, error),
     );
   }
 
-  #stream(given: Wishes): void {
+  #stream(given: Options): void {
     const [made, options] = this.#begin(given);
     const startedAt = this.time.now();
     const n = this.made.length - 1;
     const observer = {
       next() {},
-      complete: () => this.#heard(made, startedAt, 'complete'),
-      error: (error: RollcallError) => this.#heard(made, startedAt, error),
+      complete: () => this.#settled(made, startedAt, 'complete'),
+      error: (error: RollcallError) => this.#settled(made, startedAt, error),
     };
     this.calls.stream('orders', `m${n % 3}`, { n }, observer, { ...options, idleMs: 50 });
   }
@@ -158,19 +158,19 @@ const UNEXECUTED: ReadonlySet<string> = new Set(KINDS.filter((kind) => TRAITS[ki
 describe('calls, whatever happens', () => {
   it('settle once, by their deadline, within the attempts allowed', async () => {
     await fc.assert(
-      fc.asyncProperty(storyOf(), async (story) => {
-        const run = new Run(story);
-        await run.tell(story);
-        for (const { words, lateMs } of run.made) {
-          expect(words).toHaveLength(1);
+      fc.asyncProperty(scripts(), async (script) => {
+        const run = new Run(script);
+        await run.runScript(script);
+        for (const { outcomes, lateMs } of run.made) {
+          expect(outcomes).toHaveLength(1);
           // a tick, and for a stream the time that its values may be apart
           expect(lateMs).toBeLessThanOrEqual(20 + 3 * 60);
         }
-        for (const { words } of run.made) {
-          const [word] = words;
-          if (word === 'complete' || word === undefined) continue;
-          // what was certainly not executed loads nobody: the deadline alone bounds how often that is tried
-          const loading = word.attempts.filter(({ outcome }) => !UNEXECUTED.has(outcome));
+        for (const { outcomes } of run.made) {
+          const [outcome] = outcomes;
+          if (outcome === 'complete' || outcome === undefined) continue;
+          // what was certainly not executed loads no instance: only the deadline bounds how often it is tried
+          const loading = outcome.attempts.filter((attempt) => !UNEXECUTED.has(attempt.outcome));
           expect(loading.length).toBeLessThanOrEqual(3);
         }
         await run.calls.close();
@@ -181,9 +181,9 @@ describe('calls, whatever happens', () => {
 
   it('leave nothing behind: no timer, no alarm, no listener, nothing under way', async () => {
     await fc.assert(
-      fc.asyncProperty(storyOf(), async (story) => {
-        const run = new Run(story);
-        await run.tell(story);
+      fc.asyncProperty(scripts(), async (script) => {
+        const run = new Run(script);
+        await run.runScript(script);
         for (const { controller } of run.made) expect(getEventListeners(controller.signal, 'abort')).toEqual([]);
         const seen = run.calls.explain('orders');
         expect(seen.callsUnderWay).toBe(0);
@@ -206,10 +206,10 @@ describe('calls, whatever happens', () => {
       hedge: fc.record({ afterMs: fc.integer({ min: 1, max: 50 }) }),
     });
     await fc.assert(
-      fc.asyncProperty(storyOf({ kinds, wishes: hedged, size: 'large' }), async (story) => {
+      fc.asyncProperty(scripts({ kinds, options: hedged, size: 'large' }), async (script) => {
         const startedAt = 50_000;
-        const run = new Run(story, { retryRatio: 0.1, retriesPerSecond: 0.2, attemptTimeoutMs: 150 });
-        await run.tell(story);
+        const run = new Run(script, { retryRatio: 0.1, retriesPerSecond: 0.2, attemptTimeoutMs: 150 });
+        await run.runScript(script);
         const extra = run.tcp.seen.length - new Set(run.tcp.seen.map(({ request }) => request.dataJson)).size;
         const windows = 1 + Math.ceil((run.time.now() - startedAt) / 10_000);
         expect(extra).toBeLessThanOrEqual(0.1 * run.made.length * windows + 2 * windows);
@@ -224,12 +224,12 @@ describe('calls, whatever happens', () => {
   it('are not retried if they are part of a retry, except once if they were certainly not executed', async () => {
     const unsent = KINDS.filter((kind) => TRAITS[kind].executed === 'no');
     await fc.assert(
-      fc.asyncProperty(storyOf({ kinds: unsent, failures: 12 }), async (story) => {
-        const run = new Run(story);
-        await run.tell(story);
+      fc.asyncProperty(scripts({ kinds: unsent, failures: 12 }), async (script) => {
+        const run = new Run(script);
+        await run.runScript(script);
         for (const made of run.made) {
           const attempts = run.attemptsOf(made);
-          if (!made.wishes.isRetry) continue;
+          if (!made.options.isRetry) continue;
           expect(attempts.length).toBeLessThanOrEqual(2);
           // the called instance sees that it is a retry
           for (const attempt of attempts) expect(attempt).toBeGreaterThan(1);

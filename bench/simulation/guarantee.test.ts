@@ -3,10 +3,10 @@ import { ManualTime, seededRandom } from '@rollcall/core/testing';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { rollcallClient } from './clients.js';
-import { LAW_WORLDS } from './law-worlds.js';
-import { worlds } from './law.fixture.js';
-import { findBreaches, chanceAllowance, compare, countSuccesses } from './law.js';
-import type { CreateClock } from './law.js';
+import { GUARANTEE_WORLDS } from './guarantee-worlds.js';
+import { worlds } from './guarantee.fixture.js';
+import { findBreaches, chanceAllowance, compare, countSuccesses } from './guarantee.js';
+import type { CreateClock } from './guarantee.js';
 import { rollcallOverSockets } from './sockets.fixture.js';
 import type { WorldClient } from './world.js';
 
@@ -29,9 +29,9 @@ const clientOf = (protocol: Protocol): WorldClient =>
 
 describe.each(PROTOCOLS)('over %s', (protocol) => {
   const client = clientOf(protocol);
-  describe.each(LAW_WORLDS)('$name', (law) => {
-    it.each(law.hosts)('with %i instances, no call is lost that a bare client makes', async (count) => {
-      const world = law.world(count);
+  describe.each(GUARANTEE_WORLDS)('$name', (guarantee) => {
+    it.each(guarantee.hosts)('with %i instances, no call is lost that a bare client makes', async (count) => {
+      const world = guarantee.world(count);
       const found = await compare(world, protocol, clockFactory(SEEDS[protocol]), client);
       expect(findBreaches(world, found)).toEqual([]);
     });

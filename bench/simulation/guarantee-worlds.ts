@@ -1,10 +1,10 @@
 import type { CatalogUpdate, Listed, CallLoad, World } from './world.js';
 
-// The worlds in which this package may not lose a call that a bare client would have made. They are data: law.test.ts
-// checks the law in them, `bench sim` reports the distance from it.
+// The worlds in which this package may not lose a call that a bare client would have made. They are data: guarantee.test.ts
+// checks the guarantee in them, `bench sim` reports the distance from it.
 
 /** A world for a service with `count` instances. */
-export interface LawWorld {
+export interface GuaranteeWorld {
   readonly name: string;
   /** Numbers of instances that the world is made for: 1, 3. */
   readonly hosts: readonly number[];
@@ -53,7 +53,7 @@ function calm(hosts: number, seconds = 12): World {
   };
 }
 
-const paused = (name: string, ms: number): LawWorld => ({
+const paused = (name: string, ms: number): GuaranteeWorld => ({
   name,
   hosts: ONE_OR_THREE,
   world: (hosts) => ({
@@ -62,7 +62,7 @@ const paused = (name: string, ms: number): LawWorld => ({
   }),
 });
 
-export const LAW_WORLDS: readonly LawWorld[] = [
+export const GUARANTEE_WORLDS: readonly GuaranteeWorld[] = [
   { name: 'nothing wrong', hosts: ONE_OR_THREE, world: (hosts) => calm(hosts, 6) },
   {
     name: 'short deadlines beside a burst of 1,000',
