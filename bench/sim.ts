@@ -24,7 +24,7 @@ import type { Bench, Figure, Report } from './harness.js';
 const SEEDS = [1, 2, 3, 4, 5];
 const MANY_CALLS_S = 36;
 /** Of each world of the guarantee, over each protocol. */
-const LAW_SEEDS = [1, 2];
+const GUARANTEE_SEEDS = [1, 2];
 const PROTOCOLS = ['tcp', 'http', 'grpc'] as const;
 
 /** A measure of an outcome. */
@@ -221,7 +221,7 @@ async function casesOf(guaranteeWorld: GuaranteeWorld): Promise<readonly Compari
   const cases: Comparison[] = [];
   for (const count of guaranteeWorld.hosts) {
     for (const protocol of PROTOCOLS) {
-      for (const seed of LAW_SEEDS) {
+      for (const seed of GUARANTEE_SEEDS) {
         const chances = () => ({ time: new ManualTime(), random: seededRandom(seed) });
         cases.push(await compare(guaranteeWorld.world(count), protocol, chances));
         await new Promise((resolve) => setImmediate(resolve));

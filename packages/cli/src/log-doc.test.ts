@@ -15,7 +15,7 @@ const DYNAMIC_LINES: Readonly<Record<string, readonly string[]>> = {
   'client/src/discovery/cache.ts problem': [
     'The cache of the services cannot be written in …: …. Calls continue; a start without a registry uses the old cache.',
   ],
-  'client/src/registry-client/connection-status.ts this.#missedText(trouble, trouble ?? why)': [
+  'client/src/registry-client/connection-status.ts this.#missedText(connectError, connectError ?? why)': [
     'The registry at … does not answer (…). Calls continue with the known instances; trying again.',
     'no registry at …: run `npx rollcall up`, or set ROLLCALL_URL',
     'The registry at … cannot be reached: … Trying again.',
