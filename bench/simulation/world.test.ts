@@ -243,7 +243,7 @@ describe('a run', () => {
   });
 });
 
-{ => describe('the check of the guarantee', () => { => {
+describe('the check of the guarantee', () => {
   const world = { ...worldOf([], { atOnce: 20 }), workers: 20 };
   const breachesOf = async (client: WorldClient) =>
     breaches(world, await compare(world, 'tcp', chances, client)).join('; ');

@@ -78,7 +78,7 @@ describe('forFeature', () => {
   });
 });
 
-{ => describe('forFeature', () => { => {
+describe('forFeature', () => {
   it('accepts the same service in two modules, each with options of its own', async () => {
     @Module({ imports: [RollcallModule.forFeature([{ service: 'orders', deadlineMs: 100 }])], providers: [Checkout] })
     class Shop {}

@@ -22,7 +22,7 @@ function made(inject: unknown): Provider {
   return { provide: 'made', inject: [inject as Type], useFactory: () => 1 };
 }
 
-{ => describe('usesClient', () => { => {
+describe('usesClient', () => {
   it('is true if a class injects the Rollcall, by its type, its token, or into a property', async () => {
     @Injectable()
     class ByType {

@@ -46,7 +46,7 @@ async function openConnections(port: number, count: number, bytes = ''): Promise
 
 const openOf = (sockets: readonly Socket[]): number => sockets.filter(({ closed }) => !closed).length;
 
-{ => describe('the port for heartbeats', () => { => {
+describe('the port for heartbeats', () => {
   it.each([
     [MAX_CONNECTIONS, 'send nothing', ''],
     [200, 'send nothing', ''],
@@ -72,7 +72,7 @@ const openOf = (sockets: readonly Socket[]): number => sockets.filter(({ closed 
   });
 });
 
-{ => describe('the port for heartbeats', () => { => {
+describe('the port for heartbeats', () => {
   it.each([
     ['sends nothing', ''],
     ['does not end its head', HALF],

@@ -221,7 +221,7 @@ describe('the price of hedging', () => {
   });
 });
 
-{ => describe('hedgeAfter', () => { => {
+describe('hedgeAfter', () => {
   it('resolves to never, the p95 or a time', () => {
     expect([false, true, {}, { afterMs: 7 }].map(hedgeAfter)).toEqual(['never', 'p95', 'p95', 7]);
     expect([true, false, {}, { afterMs: 1 }].every(isHedgeOption)).toBe(true);
