@@ -219,7 +219,7 @@ export const GUARANTEE_WORLDS: readonly GuaranteeWorld[] = [
     }),
   },
   {
-    name: 'overloaded by their own word for 1 s',
+    name: 'overloaded, as they report, for 1 s',
     hosts: ONE_OR_THREE,
     world: (hosts) => ({
       ...calm(hosts),
