@@ -23,8 +23,8 @@ import type { Bench, Figure, Report } from './harness.js';
 
 const SEEDS = [1, 2, 3, 4, 5];
 const MANY_CALLS_S = 36;
-/** Compares the calls in each world of the guarantee, over each protocol. */
-const LAW_SEEDS = [1, 2];
+/** For each world of the guarantee, over each protocol. */
+const GUARANTEE_SEEDS = [1, 2];
 const PROTOCOLS = ['tcp', 'http', 'grpc'] as const;
 
 /** A measure of an outcome. */
@@ -221,7 +221,7 @@ async function casesOf(guaranteeWorld: GuaranteeWorld): Promise<readonly Compari
   const cases: Comparison[] = [];
   for (const count of guaranteeWorld.hosts) {
     for (const protocol of PROTOCOLS) {
-      for (const seed of LAW_SEEDS) {
+      for (const seed of GUARANTEE_SEEDS) {
         const chances = () => ({ time: new ManualTime(), random: seededRandom(seed) });
         cases.push(await compare(guaranteeWorld.world(count), protocol, chances));
         await new Promise((resolve) => setImmediate(resolve));

@@ -181,7 +181,7 @@ function frameOf(entries: readonly CatalogEntry[], place: number): ServiceFrame 
   };
 }
 
-/** The revision of an entry: that of the first word since which it is reported without a change. */
+/** The revision of an entry: that of the first report since which it is unchanged. */
 function revisionOf(listed: Listed, entries: readonly CatalogEntry[], place: number): number {
   let first = place;
   for (let at = place - 1; at >= 0; at -= 1) {

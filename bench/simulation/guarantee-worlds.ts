@@ -1,7 +1,7 @@
 import type { CatalogEntry, Listed, Traffic, World } from './world.js';
 
 // The worlds in which this package may not lose a call that a bare client would have made. They are data: guarantee.test.ts
-// checks the law in them, `bench sim` reports the distance from it.
+// checks the guarantee in them, `bench sim` reports the distance from it.
 
 /** A world for a service with `count` instances. */
 export interface GuaranteeWorld {
@@ -216,7 +216,7 @@ export const GUARANTEE_WORLDS: readonly GuaranteeWorld[] = [
     }),
   },
   {
-    name: 'overloaded by their own word for 1 s',
+    name: 'overloaded, as they report, for 1 s',
     hosts: ONE_OR_THREE,
     world: (hosts) => ({
       ...calm(hosts),

@@ -30,7 +30,7 @@ const clientOf = (protocol: Protocol): WorldClient =>
 describe.each(PROTOCOLS)('over %s', (protocol) => {
   const client = clientOf(protocol);
   describe.each(GUARANTEE_WORLDS)('$name', (guarantee) => {
-    it.each(guarantee.hosts)('with %i instances, no call is lost that a bare client makes', async (count) => {
+    it.each(guarantee.hosts)('loses no call with %i instances that a bare client makes', async (count) => {
       const world = guarantee.world(count);
       const found = await compare(world, protocol, chancesOf(SEEDS[protocol]), client);
       expect(breaches(world, found)).toEqual([]);
@@ -40,7 +40,7 @@ describe.each(PROTOCOLS)('over %s', (protocol) => {
 
 describe('in worlds drawn at random', () => {
   it(
-    'no call is lost that a bare client makes, but by chance, and none in the sum',
+    'loses no call that a bare client makes, except by chance, and none in the sum',
     async () => {
       const sums = { ours: 0, bare: 0 };
       const worldAndSeed = fc.tuple(worlds, fc.constantFrom(...PROTOCOLS), fc.nat(1_000_000));

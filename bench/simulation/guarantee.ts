@@ -4,7 +4,7 @@ import { isServing, live } from './world.js';
 import type { CallRecord, SteppedTime, World, WorldClient } from './world.js';
 
 /**
- * The law of the call path: as long as the deadline has time and no final refusal came, our own estimates do not fail a
+ * The guarantee of the call path: as long as the deadline has time and no final refusal came, our own estimates do not fail a
  * call. Beside a bare client in the same world there are never fewer successes, and a call that is not idempotent is
  * never executed twice.
  */
@@ -99,7 +99,7 @@ export function ratioOf({ ours, bareSuccesses }: Comparison): number {
 export const executedTwice = (records: readonly CallRecord[]): readonly CallRecord[] =>
   records.filter(({ planned, executions }) => !planned.load.isIdempotent && executions > 1);
 
-/** Breaches of the law, one sentence each; empty if it holds. `chance`: the number of successes that may be missing. */
+/** Breaches of the guarantee, one sentence each; empty if it holds. `chance`: the number of successes that may be missing. */
 export function breaches(world: World, { ours, bareSuccesses }: Comparison, chance = 0): readonly string[] {
   const found: string[] = [];
   const mine = successes(ours);

@@ -14,7 +14,7 @@ import { rollcallOverSockets } from './sockets.fixture.js';
 import { callsOf, live } from './world.js';
 import type { CallRecord, Traffic, World, WorldClient } from './world.js';
 
-// The simulation has to be faithful, and the law has to detect breaches, or guarantee.test.ts proves nothing.
+// The simulation has to be faithful, and the check has to detect breaches, or guarantee.test.ts proves nothing.
 
 const chances = () => ({ time: new ManualTime(), random: seededRandom(3) });
 
@@ -137,7 +137,7 @@ describe('a connection', () => {
 });
 
 describe('a process', () => {
-  it('handles at most `workers` requests at once, the others in order', async () => {
+  it('handles at most `workers` requests at once, and the others in order', async () => {
     expect(await endingsOf(worldOf([], { atOnce: 5 }), bare())).toEqual([
       'success 30',
       'success 30',
@@ -243,7 +243,7 @@ describe('a run', () => {
   });
 });
 
-describe('the law detects', () => {
+describe('the check of the guarantee', () => {
   const world = { ...worldOf([], { atOnce: 20 }), workers: 20 };
   const breachesOf = async (client: WorldClient) =>
     breaches(world, await compare(world, 'tcp', chances, client)).join('; ');
@@ -254,21 +254,21 @@ describe('the law detects', () => {
     return breaches(world, { ...found, ours: found.ours.map(change) }).join('; ');
   };
 
-  it('nothing in a run without a breach', async () => {
+  it('finds nothing in a run without a breach', async () => {
     expect(await breachesOf(ours())).toBe('');
   });
 
-  it('calls that are lost', async () => {
+  it('detects calls that are lost', async () => {
     const found = tampered((one) => (one.planned.number === 7 ? { ...one, code: 'REMOTE' } : one));
     expect(await found()).toContain('19 of 20 calls succeed');
   });
 
-  it('calls that are executed twice', async () => {
+  it('detects calls that are executed twice', async () => {
     const found = tampered((one) => (one.planned.number === 7 ? { ...one, executions: 2 } : one));
     expect(await found()).toContain('1 calls that are not idempotent were executed twice');
   });
 
-  it('a client that retries calls that are not idempotent', async () => {
+  it('detects a client that retries calls that are not idempotent', async () => {
     const paused = GUARANTEE_WORLDS.find(({ name }) => name === 'a pause of one of three for 3 s')?.world(3) ?? world;
     const careless: WorldClient = {
       ...ours(),
@@ -286,17 +286,17 @@ describe('the law detects', () => {
     expect(breaches(paused, await compare(paused, 'tcp', chances))).toEqual([]);
   });
 
-  it('calls failed by a guess', async () => {
+  it('detects calls failed by a guess', async () => {
     const found = tampered((one) => (one.planned.number === 7 ? { ...one, code: 'BULKHEAD_FULL' } : one));
     expect(await found()).toContain('1 calls ended by a guess before their deadline: BULKHEAD_FULL 1');
   });
 
-  it('calls that end after their deadline, or never', async () => {
+  it('detects calls that end after their deadline, or never', async () => {
     const found = tampered((one) => (one.planned.number === 7 ? { ...one, endedMs: Infinity } : one));
     expect(await found()).toContain('1 calls ended after their deadline, or never');
   });
 
-  it('fewer successes than a bare client has in the same world', async () => {
+  it('compares with the successes of a bare client in the same world', async () => {
     const dead = worldOf([{ kind: 'dead', fromMs: 0, toMs: 9_000, hosts: [0] }], { atOnce: 20 });
     const { bare: records, bareSuccesses } = await compare(dead, 'tcp', chances);
     expect([successes(records), bareSuccesses, errorsOf(records)]).toEqual([0, 0, 'REFUSED 20']);

@@ -58,7 +58,7 @@ describe('client options', () => {
     expect(() => parseClientOptions({ [name]: value })).toThrow(new RegExp(`Option ${name}`));
   });
 
-  it('want a certificate for the registry and its key together', () => {
+  it('require a certificate for the registry and its key together', () => {
     const registryTls = { certFile: 'orders.pem' };
     expect(() => parseClientOptions({ registryTls })).toThrow('registryTls: cert is there without key');
   });

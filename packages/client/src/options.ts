@@ -17,7 +17,7 @@ import type { RegistryOrder } from './registry-client/registry-order.js';
 import { registryTlsFields, registryTlsRules } from './registry-client/tls.js';
 import type { RegistryTlsTerms } from './registry-client/tls.js';
 
-/** What a process says about itself and how it wants to be treated. Everything may be left out. */
+/** The description of a process, and how it is treated. Every field is optional. */
 export interface RollcallOptions {
   /** URL of the registry, or of several, 1 … 16: see `registryOrder`. Default `http://127.0.0.1:1337`. */
   readonly registry?: string | readonly string[] | undefined;
@@ -32,8 +32,8 @@ export interface RollcallOptions {
    */
   readonly token?: string | undefined;
   /**
-   * Whom to trust as a registry at an `https://` URL, and which certificate to show there: `caFile`, `certFile`, `keyFile` (PEM files,
-   * read again when they have changed) or `ca`, `cert`, `key` (their texts). Default: whom Node trusts, and none.
+   * The CAs to trust for a registry at an `https://` URL, and the certificate to present there: `caFile`, `certFile`, `keyFile` (PEM files,
+   * read again when they have changed) or `ca`, `cert`, `key` (their texts). Default: the CAs that Node trusts, and no certificate.
    */
   readonly registryTls?: RegistryTlsTerms | undefined;
   /**
@@ -51,17 +51,17 @@ export interface RollcallOptions {
   readonly zone?: string | undefined;
   /** Its share of calls relative to the other instances, 0 … 1,000. Default 100. */
   readonly weight?: number | undefined;
-  /** Free words about this instance: at most 64 keys, 4 KiB in all. Default none. */
+  /** Free texts about this instance: at most 64 keys, 4 KiB in all. Default none. */
   readonly metadata?: Metadata | undefined;
   /** The host at which others reach this process. Default: the address from which it reaches the registry, as that sees it. */
   readonly advertiseHost?: string | undefined;
-  /** Between two Heartbeats-2 until the registry has said what it wants, 10 … 3,600,000 ms. Default 5,000. */
+  /** The time between two Heartbeats-2 until the registry sets it, 10 … 3,600,000 ms. Default 5,000. */
   readonly heartbeatIntervalMs?: number | undefined;
   /** How calls to other services are treated. */
   readonly calls?: DeepPartial<CallOptions> | undefined;
 }
 
-/** The options as they are given: everything in them may be left out. */
+/** The options as they are given: every field is optional. */
 export type DeepPartial<Value> = Value extends readonly unknown[] | Balancing
   ? Value
   : Value extends object
@@ -122,7 +122,7 @@ export const clientFields = {
     integer: true,
   }),
   metadata: option.record({
-    doc: 'Free words about this instance: at most 64 keys, 4 KiB in all.',
+    doc: 'Free texts about this instance: at most 64 keys, 4 KiB in all.',
     item: option.string({ doc: 'A word.', pattern: /^/, allowed: 'a string' }),
     default: Object.freeze({}),
   }),
@@ -132,7 +132,7 @@ export const clientFields = {
     is: (received): received is string => typeof received === 'string' && received !== '' && isHost(received),
   }),
   heartbeatIntervalMs: option.number({
-    doc: 'Between two Heartbeats-2 until the registry has said what it wants.',
+    doc: 'The time between two Heartbeats-2 until the registry sets it.',
     default: 5_000,
     min: 10,
     max: 3_600_000,
@@ -144,7 +144,7 @@ export const clientFields = {
 
 export type ClientOptions = OptionsOf<typeof clientFields>;
 
-/** Throws OPTION_INVALID that names everything that is wrong. */
+/** Throws OPTION_INVALID that names every flaw. */
 export function parseClientOptions(options: unknown): ClientOptions {
   return parseOptions(clientFields, options);
 }

@@ -10,7 +10,7 @@ export interface RollcallPorts {
   readonly random?: Random;
   /** Default: counts nothing. */
   readonly meter?: Meter;
-  /** Default: says nothing. */
+  /** Default: logs nothing. */
   readonly log?: Log;
   /** The way to the registry; default: HTTP to the option `registry`. It is closed with the client. */
   readonly link?: RegistryClient;

@@ -37,7 +37,7 @@ describe('Rollcall', () => {
     expect(rollcall.status).toBe('waiting');
   });
 
-  it('watches what was looked up once it is started', () => {
+  it('watches the requested services once it is started', () => {
     const { rollcall, link, time } = setUp();
     rollcall.service('orders');
     rollcall.start();
@@ -81,7 +81,7 @@ describe('Rollcall', () => {
     await expect(asked).resolves.toEqual([]);
   });
 
-  it('tells whether the registry is there, to listeners and to the meter', () => {
+  it('reports the connection to the registry, to listeners and to the meter', () => {
     const { rollcall, link, time, meter } = setUp();
     const events: string[] = [];
     rollcall.onStatus((status) => events.push(status));
@@ -109,7 +109,7 @@ describe('Rollcall', () => {
 });
 
 describe('Rollcall, being found', () => {
-  it('registers, holds its line, and tells what the registry thinks', async () => {
+  it('registers, holds its line, and reports its state in the registry', async () => {
     const { rollcall, link, time } = setUp({ service: 'orders', namespace: 'shop', version: '1.2.3' });
     rollcall.register(endpoints);
     await time.advanceBy(0);
@@ -121,14 +121,14 @@ describe('Rollcall, being found', () => {
     expect(rollcall.state).toBe('HEALTHY');
   });
 
-  it('advertises the host it was told, but where an endpoint has its own', async () => {
+  it('advertises the configured host, unless an endpoint has its own', async () => {
     const { rollcall, link, time } = setUp({ service: 'orders', advertiseHost: 'orders.internal' });
     rollcall.register([...endpoints, { protocol: 'http', port: 3000, host: '10.0.0.9' }]);
     await time.advanceBy(0);
     expect(link.registrations[0]?.endpoints.map(({ host }) => host)).toEqual(['orders.internal', '10.0.0.9']);
   });
 
-  it('answers who it is, with a service or without', () => {
+  it('answers the identity check, with a service or without', () => {
     for (const options of [{ service: 'orders' }, {}]) {
       const { rollcall } = setUp(options);
       expect(rollcall.answer({ nonce: 'nonce-0001' })).toEqual({ instance: rollcall.id, nonce: 'nonce-0001' });
@@ -215,8 +215,8 @@ describe('Rollcall, a broken instance', () => {
   });
 });
 
-describe('Rollcall, who it calls', () => {
-  it('is told with its heartbeats: the last whole window of each service, once', async () => {
+describe('Rollcall, its calls', () => {
+  it('reports them with its heartbeats: the last whole window of each service, once', async () => {
     const toy = await tcpToy();
     cleanups.push(() => toy.close());
     const { link, rollcall, time } = setUp({ service: 'gateway' });

@@ -49,7 +49,7 @@ import type { MessageSource } from './transport/grpc/upload.js';
 import type { TcpCodec } from './transport/tcp/codec.js';
 
 /**
- * What a process needs to be found and to find others: the deep face of this package. The constructor checks the
+ * The client of one process: it registers the process and calls other services; the main class of this package. The constructor checks the
  * options and opens nothing; the first call, `start` or `register` does.
  */
 export class Rollcall {
@@ -135,7 +135,7 @@ export class Rollcall {
 
   // ---- finding others ------------------------------------------------------------------------------------------------
 
-  /** Opens the change feed for what is asked for from now on, or was before. May be called twice. */
+  /** Opens the change feed for the services requested before and from now on. May be called twice. */
   start(): void {
     this.#cache?.start();
     this.#feed.start();
@@ -158,7 +158,7 @@ export class Rollcall {
 
   /**
    * Makes a service of fixed addresses, for what runs without a registry: it is balanced, retried and ejected as any
-   * other, and no registry is asked for it. To be said before the first call to it. Throws OPTION_INVALID.
+   * other, and no registry is asked for it. Call it before the first call to the service. Throws OPTION_INVALID.
    */
   fix(service: string, endpoints: readonly StaticEndpoint[]): void {
     const { namespace } = this.#options;
@@ -201,7 +201,7 @@ export class Rollcall {
   }
 
   /** See `Calls.stream`. */
-  // eslint-disable-next-line max-params -- the shape of a call, with one more who listens
+  // eslint-disable-next-line max-params -- the shape of a call, with an observer
   stream(
     service: string,
     pattern: unknown,
@@ -250,7 +250,7 @@ export class Rollcall {
   }
 
   /** See `Calls.grpcStream`. */
-  // eslint-disable-next-line max-params -- the shape of a call, with one more who listens
+  // eslint-disable-next-line max-params -- the shape of a call, with an observer
   grpcStream<Input>(
     service: string,
     method: GrpcMethod<Input>,
@@ -314,8 +314,8 @@ export class Rollcall {
   }
 
   /**
-   * Adds words to the metadata of this process, for people and for `rollcall doctor`; a registry that lists it already
-   * is told at once. Does nothing where this process has no service. They must fit: at most 64 keys, 4 KiB in all.
+   * Adds entries to the metadata of this process, for people and for `rollcall doctor`; a registry that lists it already
+   * gets them at once. Does nothing if this process has no service. They must fit: at most 64 keys, 4 KiB in all.
    */
   say(metadata: Metadata): void {
     this.#session?.setMetadata(metadata);
@@ -327,7 +327,7 @@ export class Rollcall {
   }
 
   /**
-   * The answer to Heartbeat-1, and to the question who listens here: for the application to send, whatever the question
+   * The answer to Heartbeat-1 and to an identity check, which the application sends, whatever the question
    * was. It does no I/O.
    */
   answer(question: unknown): HeartbeatAnswer {
@@ -337,13 +337,13 @@ export class Rollcall {
   /**
    * Asks the registry to send no more callers here; answers and beats until `close`. `deadlineMs`, 0 …
    * 3,600,000: when the registry may remove us by itself. Returns how many streams watch our service and have to hear
-   * of it: 0 needs no waiting; null: the registry did not say.
+   * of it: 0 needs no waiting; null: the registry did not report it.
    */
   async drain({ deadlineMs }: { readonly deadlineMs: number }): Promise<number | null> {
     return this.#session === null ? 0 : this.#session.drain(deadlineMs);
   }
 
-  /** Says goodbye, ends all calls and closes everything. May be called twice; nothing works after it. */
+  /** Deregisters, ends all calls and closes everything. May be called twice; nothing works after it. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;

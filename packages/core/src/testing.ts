@@ -23,7 +23,7 @@ export interface ManualTimeOptions {
 }
 
 /**
- * A clock that stands still until it is advanced. Nothing runs by itself: a test does not wait, and two runs with
+ * A clock that stops until it is advanced. Nothing runs by itself: a test does not wait, and two runs with
  * the same steps are the same run. The call that advances the clock rethrows the errors of timers.
  */
 export class ManualTime implements Time {
@@ -131,7 +131,7 @@ export class ManualTime implements Time {
     if (this.#timers[place] === timer) this.#timers.splice(place, 1);
   }
 
-  /** Where the timer stands, or would stand, in the descending order of (due, sequence). */
+  /** The index of the timer, present or not, in the descending order of (due, sequence). */
   #placeOf(timer: PendingTimer): number {
     let low = 0;
     let high = this.#timers.length;
@@ -197,7 +197,7 @@ export function seededRandom(seed: number): Random {
 /** Label name → value. */
 export type Labels = Readonly<Record<string, string>>;
 
-/** A Meter that can be asked. It is strict, so that a bad name, a bad label or too many series fail a test. */
+/** A Meter whose values can be read. It is strict, so that a bad name, a bad label or too many series fail a test. */
 export interface MemoryMeter extends Meter {
   /** The sum of a counter, or the value of a gauge, over all series that have these labels; 0 when there are none. */
   count(name: string, labels?: Labels): number;

@@ -78,8 +78,8 @@ describe('forFeature', () => {
   });
 });
 
-describe('forFeature accepts', () => {
-  it('the same service in two modules, each with options of its own', async () => {
+describe('forFeature', () => {
+  it('accepts the same service in two modules, each with options of its own', async () => {
     @Module({ imports: [RollcallModule.forFeature([{ service: 'orders', deadlineMs: 100 }])], providers: [Checkout] })
     class Shop {}
     @Injectable()
@@ -95,12 +95,12 @@ describe('forFeature accepts', () => {
     expect(rollcall.made.map(({ options }) => options?.deadlineMs)).toEqual([100, 900]);
   });
 
-  it('the same bare name twice', async () => {
+  it('accepts the same bare name twice', async () => {
     const module = await compile([RollcallModule.forRoot({}), RollcallModule.forFeature(['orders', 'orders'])]);
     expect(module.get(getServiceToken('orders'), { strict: false })).toBeInstanceOf(ServiceClient);
   });
 
-  it('the serializer and the deserializer of a service', async () => {
+  it('accepts the serializer and the deserializer of a service', async () => {
     const [serializer, deserializer] = [{ serialize: () => '' }, { deserialize: () => ({ id: '' }) }];
     const rollcall = new FakeRollcall();
     const feature = RollcallModule.forFeature([{ service: 'orders', serializer, deserializer, deadlineMs: 5 }]);

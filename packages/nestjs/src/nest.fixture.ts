@@ -151,7 +151,7 @@ export class FakeRollcall implements RollcallApi {
     return this.onCall();
   }
 
-  // eslint-disable-next-line max-params -- the shape of what it stands for
+  // eslint-disable-next-line max-params -- the signature of the real one
   stream(service: string, pattern: unknown, data: unknown, observer: StreamObserver, options?: OneCall) {
     this.made.push({ verb: 'stream', service, pattern, data, options });
     this.onStream(observer);
@@ -170,7 +170,7 @@ export class FakeRollcall implements RollcallApi {
 
   async grpc<Input, Output>(service: string, method: GrpcMethod<Input, Output>, data: Input, options?: GrpcCall) {
     this.made.push({ verb: 'grpc', service, pattern: method.path, data, options });
-    return (await this.onCall()) as Output; // what the test says
+    return (await this.onCall()) as Output; // as the test defines it
   }
 
   // eslint-disable-next-line max-params -- that of the client

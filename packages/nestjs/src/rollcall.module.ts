@@ -69,7 +69,7 @@ function filterOf(settings: Settings, { log }: Ports, http: HttpAdapterHost, mod
 }
 
 /**
- * What the current request passes on to a call. The first call enables the context, if `usesClient` did not find the
+ * The deadline context of the current request for a call. The first call enables the context, if `usesClient` did not find the
  * client.
  */
 function inheritedBy(inheritance: DeadlineContext): Inherited | null {

@@ -24,7 +24,7 @@ export type FakeServiceTable = Readonly<Record<string, FakeHandlers>>;
 
 export interface FakeServicesOptions {
   /**
-   * The clock of the application and of all delays; `ManualTime` stands still until the test advances it. Default: the
+   * The clock of the application and of all delays; `ManualTime` stops until the test advances it. Default: the
    * machine's clock.
    */
   readonly time?: Time;

@@ -144,7 +144,7 @@ describe('version and metadata', () => {
   const selectorWith = (metadata: Record<string, string>): Selector =>
     selectorFor({ states: undefined, version: undefined, metadata }, standard);
 
-  it('narrow a call down to instances that have all the keys with their values', () => {
+  it('restrict a call to instances that have all the keys with their values', () => {
     const balancer = build([
       createInstance({ id: 'plain' }),
       createInstance({ id: 'canary', metadata: { tier: 'canary' } }),
@@ -156,7 +156,7 @@ describe('version and metadata', () => {
     expect(pickedBy(balancer, 0, selectorWith({ toString: 'x' }))).toEqual([]);
   });
 
-  it('have the same key in any order, another for other wishes, and none for none', () => {
+  it('have the same key in any order, another for other values, and none for none', () => {
     expect(selectorWith({ a: '1', b: '2' }).key).toBe(selectorWith({ b: '2', a: '1' }).key);
     expect(selectorWith({ a: '1,b=2' }).key).not.toBe(selectorWith({ a: '1', b: '2' }).key);
     expect(selectorWith({})).toBe(standard);

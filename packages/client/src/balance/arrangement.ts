@@ -7,7 +7,7 @@ import type { TierContext } from './tiers.js';
 
 /** Which of the instances that are as good as each other one caller prefers. */
 export interface Preferences {
-  /** Where this process runs; empty: not known, or all the same. */
+  /** The zone of this process; empty: unknown, or irrelevant. */
   readonly zone: string;
   /** Fewer HEALTHY instances in the own zone are not enough for all of its callers. */
   readonly minInZone: number;
@@ -23,7 +23,7 @@ const LARGE_SERVICE = 100;
 /** Up to here, putting each in its place costs less than to sort all. */
 const SMALL_SUBSET = 200;
 
-/** Those that stand equally well. */
+/** Instances of equal rank. */
 export interface Tier<N extends Node> {
   readonly number: number;
   readonly preferred: Candidates<N>;
@@ -34,7 +34,7 @@ export interface Tier<N extends Node> {
 export interface Arrangement<N extends Node> {
   /** Those with at least one instance, lowest first. */
   readonly tiers: readonly Tier<N>[];
-  /** How long it holds, if nothing but time changes. */
+  /** Until when it holds, if only time changes. */
   readonly until: number;
 }
 
@@ -54,7 +54,7 @@ export function arrange<N extends Node>(
   let count = 0;
   let until = Infinity;
   for (const node of nodes) {
-    // of a large fleet nearly all: those are not looked at any closer
+    // nearly all of a large fleet: these are not examined further
     if (takesHealthy && node.isCalm) {
       best.push(node);
       count += 1;
@@ -84,7 +84,7 @@ function takesAllHealthy({ states, version, metadata }: Selector): boolean {
 
 /**
  * If the best tier holds under half of what could be called, those of the next one that answered us recently join it,
- * so that one survivor does not get ten times its load. Only our own traffic can say that they work.
+ * so that one survivor does not get ten times its load. Only our own traffic shows that they work.
  */
 function guardCapacity<N extends Node>(byTier: readonly N[][], count: number, now: number): void {
   const [best, next] = byTier;

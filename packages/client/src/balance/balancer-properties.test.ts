@@ -11,7 +11,7 @@ import { PowerOfTwo } from './pickers/pickers.js';
 type Ending = 'good' | 'bad' | 'absent';
 
 /**
- * What happens next: a call that ends so after a while, a ping that does, a word of the registry, or nothing for a
+ * What happens next: a call that ends so after a while, a ping that does, a report of the registry, or nothing for a
  * while.
  */
 type Step =
@@ -50,7 +50,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
 );
 
-/** A caller that checks the law at each of its steps. */
+/** A caller that checks the breaker's guarantees at each of its steps. */
 class Caller {
   readonly balancer: Balancer<Node>;
   readonly #pinged = new Set<Node>();
@@ -149,8 +149,8 @@ class Caller {
   }
 }
 
-describe('the breaker’s law', () => {
-  it('holds in any history: half at most and never the last for errors, one probe at a time, none shut while one is open', () => {
+describe('the breaker’s guarantees', () => {
+  it('hold in any history: half at most and never the last for errors, one probe at a time, none shut while one is open', () => {
     // calls rarely come alone: some that end alike in a row, and in between whatever
     const run = fc
       .record({ ending: fc.constantFrom<Ending>('good', 'bad', 'absent'), length: fc.integer({ min: 2, max: 7 }) })

@@ -67,7 +67,7 @@ describe('a catalog update', () => {
     expect(balancer.node('orders-0')).not.toBe(before);
   });
 
-  it('lets the calls of one that is gone end in peace, and not in the books of another', () => {
+  it('lets the calls of a removed one end normally, without counting them for another', () => {
     const balancer = build(createFleet(2));
     const gone = balancer.node('orders-0')!;
     for (let i = 0; i < 3; i += 1) gone.begin(0, true);
@@ -110,7 +110,7 @@ describe('tiers', () => {
   });
 
   it.each(['DRAINING', 'MAINTENANCE'] as const)(
-    'let go at once of who becomes %s, keep what is known of it, and take it back',
+    'drop an instance at once that becomes %s, keep what is known of it, and take it back',
     (admin) => {
       const retired: string[] = [];
       const balancer = build(createFleet(2), { retire: (node) => retired.push(node.id) });
@@ -213,13 +213,13 @@ describe('the early limit of a silent one', () => {
   it.each<[string, (other: Node) => void]>([
     ['is ejected', (other) => Array.from({ length: 5 }, () => other.breaker.connectFailure(450, () => true))],
     [
-      'is known to take no more',
+      'is full',
       (other) => {
         other.limit.overloaded(410, 450, 20);
         for (let left = other.limit.gate; left > 0; left -= 1) other.begin(450, false);
       },
     ],
-  ])('ends when the other one %s: a slow one is better than nobody', (_what, happens) => {
+  ])('ends when the other one %s: a slow one is better than none', (_what, happens) => {
     const { balancer, silent, other } = silenced();
     happens(other);
     expect(balancer.pick(createAsk({ now: 500 }))).toBe(silent);
@@ -326,7 +326,7 @@ describe('ejection', () => {
 });
 
 describe('the reason why no instance can be called', () => {
-  it('tells a missing endpoint from a missing instance', () => {
+  it('distinguishes a missing endpoint from a missing instance', () => {
     const balancer = build([createInstance({ endpoints: [] })]);
     expect(balancer.pick(createAsk())).toBeNull();
     expect(balancer.whyNone(CALLABLE, 0)).toBe('NO_ENDPOINT');

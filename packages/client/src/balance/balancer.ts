@@ -24,7 +24,7 @@ export interface BalancerParts<N extends Node> {
   intervalMs(): number;
   /** Null if the instance has no endpoint for this protocol. */
   create(instance: Instance): N | null;
-  /** Has the instance moved, so that its node is of no use? */
+  /** True if the instance has moved and its node cannot be used. */
   hasMoved(node: N, instance: Instance): boolean;
   retire(node: N): void;
   /** Pings a node to check its identity; `pinged` has to follow. */
@@ -34,7 +34,7 @@ export interface BalancerParts<N extends Node> {
 /** Why no instance can be called. */
 export type NoneReason = 'NO_INSTANCE' | 'NO_ENDPOINT' | 'ALL_EJECTED' | 'OVERLOADED';
 
-/** Where a node stands: for people. */
+/** The rank of a node, for display. */
 export interface NodeStatus {
   /** Null: never called, because of its state or admin state. */
   readonly tier: number | null;
@@ -42,7 +42,7 @@ export interface NodeStatus {
   readonly isPreferred: boolean;
 }
 
-/** One that was HEALTHY and registers again (the registry was restarted) keeps its tier so long. */
+/** One that was HEALTHY and registers again (the registry was restarted) keeps its tier for this time. */
 const KEPT_INTERVALS = 2;
 /** While no instance can be called, one call in this time probes whether that is still so, ms. */
 const FORCED_PROBE_MS = 1_000;
@@ -52,7 +52,7 @@ const REMOVED_ONE_BY_ONE = 8;
 
 /**
  * The instances of one service over one protocol: keeps a node for each through all updates, sorts them into tiers when
- * something changes, and picks from the lowest tier that has one to offer. A pick filters and allocates nothing.
+ * something changes, and picks from the lowest tier with an available one. A pick filters and allocates nothing.
  */
 export class Balancer<N extends Node> {
   readonly #parts: BalancerParts<N>;
@@ -85,12 +85,12 @@ export class Balancer<N extends Node> {
     return this.#nodes.get(id);
   }
 
-  /** Does the policy let it be called at all? */
+  /** True if the policy allows calls to it. */
   isCallable(node: N): boolean {
     return isSelected(node.instance, this.#parts.standard);
   }
 
-  /** Takes over what the catalog says. What it does not touch stays as it is, and costs a comparison. */
+  /** Takes over the instances of the catalog. An unchanged instance costs one comparison. */
   update(instances: readonly Instance[], now: number): void {
     const before = this.#instances;
     const gone = new Set<InstanceId>();
@@ -134,7 +134,7 @@ export class Balancer<N extends Node> {
     return this.#forcedProbe(ask);
   }
 
-  /** For people: where all of them stand for an ordinary call. */
+  /** For display: the rank of each node for an ordinary call. */
   nodeStatuses(now: number): ReadonlyMap<N, NodeStatus> {
     if (now >= this.#reviewAt) this.#review(now);
     const others = new Set<N>();
@@ -189,7 +189,7 @@ export class Balancer<N extends Node> {
     this.#reviewAt = -Infinity;
   }
 
-  /** The probe of a node is over, whatever came of it; its outcome follows. */
+  /** The probe of a node is over, with any result; its outcome follows. */
   endProbe(node: N): void {
     node.breaker.endProbe();
     this.#breakerChanged(false);

@@ -31,7 +31,7 @@ import { WeightedRoundRobin } from './pickers/weighted-round-robin.js';
  * one throws, or picks that may not be picked, is logged once, and the call goes to the first node that is able.
  */
 export interface Balancing {
-  /** For people: as `explain` calls it. Default `own`. */
+  /** The name that `explain` shows. Default `own`. */
   readonly name?: string;
   /**
    * Does it have to see all instances of a tier? Then zones and subsets are left out: the same key goes to the same

@@ -16,7 +16,7 @@ const CALL_MS = 5;
 export interface Candidate {
   readonly name: string;
   readonly balancing: Balancing;
-  /** Does it promise to honour weights? */
+  /** True if it honours weights. */
   readonly isWeighted: boolean;
 }
 
@@ -46,7 +46,7 @@ function shut(node: Node | undefined): void {
   for (let i = 0; i < 5; i += 1) node?.breaker.connectFailure(0, () => true);
 }
 
-/** As many calls under way as it is known to take. */
+/** Fills a node with as many calls under way as it is known to take. */
 function fill(node: Node | undefined): void {
   node?.limit.overloaded(0, 0, 20);
   for (let left = node?.limit.gate ?? 0; left > 0; left -= 1) node?.begin(0, false);
@@ -58,7 +58,7 @@ function freeze(node: Node | undefined, another: Node | undefined): void {
   another?.answered(500);
 }
 
-/** The contract of every row of `BALANCERS` and of every custom balancer, whatever its picker and load. */
+/** The contract of every row of `BALANCERS` and of every custom balancer, with any picker and load. */
 export function balancerContract(candidate: Candidate): void {
   describe(`the balancer ${candidate.name}`, () => {
     itShares(candidate);
@@ -89,7 +89,7 @@ function itShares(candidate: Candidate): void {
     );
   });
 
-  it.runIf(candidate.isWeighted)('honours weights, and leaves out who asks for no calls', () => {
+  it.runIf(candidate.isWeighted)('honours weights, and leaves out instances of weight 0', () => {
     const weights = fc.array(fc.integer({ min: 1, max: 10 }), { minLength: 1, maxLength: 6 });
     fc.assert(
       fc.property(fc.integer(), weights, (seed, all) => {

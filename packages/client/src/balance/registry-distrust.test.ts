@@ -9,7 +9,7 @@ import { PowerOfTwo } from './pickers/pickers.js';
 interface Stage {
   readonly balancer: Balancer<Node>;
   readonly copy: { stale: boolean };
-  /** The registry says so of these, from `now` on. */
+  /** Sets the state that the registry reports of these, from `now` on. */
   readonly report: (places: readonly number[], state: State, code: ReasonCode, now: number) => void;
   readonly picked: (now: number) => readonly string[];
 }
@@ -66,7 +66,7 @@ describe('a registry that loses sight of many at once', () => {
     expect(picked(1_000)).toEqual(names(4, 5));
   });
 
-  it('is believed as soon as it says something else of one', () => {
+  it('is trusted again as soon as it reports another state of one instance', () => {
     const { report, picked } = stage(6);
     report([0, 1, 2, 3], 'UNHEALTHY', 'SILENT', 1_000);
     expect(picked(1_000)).toEqual(names(0, 1, 2, 3, 4, 5));

@@ -14,7 +14,7 @@ const MASS = 3;
 /** … doubted within this number of heartbeat intervals. */
 export const WINDOW_INTERVALS = 2;
 
-/** Is it doubted for want of news? */
+/** True if the registry doubts it only because of silence. */
 export function isSilent(instance: Instance): boolean {
   return instance.state === 'UNHEALTHY' && SILENCES.has(instance.reason.code);
 }

@@ -4,7 +4,7 @@ import type { Node } from './nodes/node.js';
 interface TierRow {
   /** The tier of an instance with a recent success. */
   readonly recent: number;
-  /** Without word of our own. */
+  /** Without a recent call of ours. */
   readonly unknown: number;
   /** Ejected by us. */
   readonly ejected: number;
@@ -26,15 +26,15 @@ const LAST_CALLABLE = 3;
 /** A success within this time speaks for an instance that the registry doubts. */
 const RECENT_SUCCESS_MS = 10_000;
 
-/** When we look, and at what. */
+/** The time of the decision, and the age of the copy. */
 export interface TierContext {
   readonly now: number;
-  /** Is the copy of the registry perhaps old? Then our own experience counts for more. */
+  /** True if the copy of the registry may be old: our own experience then counts for more. */
   readonly isStale: boolean;
 }
 
 /**
- * Where a node stands. The registry's doubt does not count for one that registers again after being HEALTHY, for a
+ * The tier of a node. The registry's doubt does not count for one that registers again after being HEALTHY, for a
  * while, nor for those that are doubted in the mass; and with a stale copy, not for one that answered us recently.
  */
 export function tierOf(node: Node, context: TierContext): number {
@@ -57,7 +57,7 @@ export function hasRecentSuccess(node: Node, now: number): boolean {
   return now < node.lastSuccessAt + RECENT_SUCCESS_MS;
 }
 
-/** Would a success now change what we think of it? */
+/** True if a success now would change its tier. */
 export function isLifted(node: Node, now: number): boolean {
   return node.instance.state !== 'HEALTHY' && !hasRecentSuccess(node, now);
 }
@@ -66,7 +66,7 @@ function rowOf(node: Node, context: TierContext): TierRow {
   return node.isTrusted || isKept(node, context) ? TIERS.HEALTHY : TIERS[node.instance.state];
 }
 
-/** While nothing is heard, nothing can be heard of its being HEALTHY again. */
+/** While the copy is stale, the registry cannot report that it is HEALTHY again. */
 function isKept(node: Node, { now, isStale }: TierContext): boolean {
   if (node.instance.state !== 'REGISTERING') return false;
   return now < node.keptUntil || (isStale && node.keptUntil !== -Infinity);

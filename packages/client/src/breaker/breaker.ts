@@ -12,7 +12,7 @@ const EJECTION_BASE_MS = 1_000;
 const EJECTION_CAP_MS = 30_000;
 /** Doublings that are remembered. */
 const STEPS = 5;
-/** ± this share, so that the probes of many callers do not come together. */
+/** ± this share, so that the probes of many callers are spread out. */
 const EJECTION_JITTER = 0.2;
 /** Each such span without an ejection makes the next one a step shorter. */
 const FORGIVEN_AFTER_MS = 10_000;
@@ -90,7 +90,7 @@ export class Breaker {
     return now >= this.#state.until ? 'half-open' : 'open';
   }
 
-  /** Takes the right to the one probe; the taker gives it back, whatever the result. */
+  /** Takes the right to the one probe; the caller returns it after any result. */
   beginProbe(): void {
     this.#isProbed = true;
   }
@@ -100,7 +100,7 @@ export class Breaker {
   }
 
   /**
-   * Something else says that it lives: probe it now. It is not closed by that: a heartbeat proves life, not the method.
+   * Another source reports that it lives: probes it now. This does not close it: a heartbeat proves life, not the method.
    */
   hint(now: number): void {
     if (this.#state.kind === 'ejected') this.#state.until = Math.min(this.#state.until, now);
@@ -123,7 +123,7 @@ export class Breaker {
   }
 
   /**
-   * `mayEject` is asked only when a rule trips. Returns whether the standing has changed: ejected now, or no longer
+   * `mayEject` is called only when a rule trips. Returns true if the state has changed: ejected now, or no longer
    * shut.
    */
   failure(now: number, mayEject: () => boolean): boolean {

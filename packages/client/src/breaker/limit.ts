@@ -91,7 +91,7 @@ export class AdaptiveLimit {
     this.#set(Math.max(this.#terms.min, used * DECREASE));
   }
 
-  /** May it give way? Not soon after something spoke against it, nor beyond its maximum. */
+  /** True if it may rise: not soon after a sign of overload, nor beyond its maximum. */
   mayRaise(now: number): boolean {
     return now >= this.#decreasedAt + PROVEN_MS && this.#gate < this.#terms.max;
   }

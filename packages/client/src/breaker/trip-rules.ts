@@ -28,7 +28,7 @@ export function consecutiveFailures(count: number): TripRule {
 export interface SuccessRateTerms {
   /** Below this share of successes it trips. */
   readonly minRatio: number;
-  /** Fewer outcomes than this in the window say nothing. */
+  /** Fewer outcomes than this in the window prove nothing. */
   readonly minCalls: number;
 }
 

@@ -30,9 +30,9 @@ const BAD: Readonly<Record<string, unknown>> = {
   'whose picker cannot be made': { picker: boom, load: () => load() },
   'that has no picker': { picker: () => undefined, load: () => load() },
   'that throws at a pick': picks(boom),
-  'that picks somebody else’s node': picks(() => ({ id: 'x' })),
+  'that picks a foreign node': picks(() => ({ id: 'x' })),
   'that picks nothing': picks(() => undefined),
-  'that picks who was tried': picks(first),
+  'that picks a node that was tried': picks(first),
   'whose load cannot be made': { picker: () => ({ pick: first }), load: boom },
   'that has no load': { picker: () => ({ pick: first }), load: () => undefined },
   'whose load throws': {
@@ -51,7 +51,7 @@ class StallingTime extends ManualTime {
 }
 
 describe('the limit of an instance', () => {
-  it('refuses nobody in a burst, as long as nothing says that it is too much', async () => {
+  it('refuses no call of a burst while no instance reports overload', async () => {
     const world = createWorld({ instances: fleet('HEALTHY') });
     const burst = Array.from({ length: 400 }, () => world.calls.call('orders', 'find', {}));
     await world.time.advanceBy(10);
@@ -97,7 +97,7 @@ describe('the limit of an instance', () => {
     await busy;
   });
 
-  it('shrinks for who says that it is overloaded', async () => {
+  it('shrinks for an instance that reports overload', async () => {
     const world = createWorld({ instances: fleet('HEALTHY') }).play({ a: { afterMs: 1, failure: 'overloaded' } });
     for (let i = 0; i < 10; i += 1) await world.ask(undefined, 5);
     expect(world.calls.explain('orders').protocols[0]?.instances[0]).toMatchObject({ limit: 2, breaker: 'closed' });
@@ -115,7 +115,7 @@ describe('the limit of an instance', () => {
     expect(world.calls.explain('orders').protocols[0]?.instances[0]?.limit).toBe(20);
   });
 
-  it('does not shrink for a caller who had hardly any time', async () => {
+  it('does not shrink for a caller with hardly any time', async () => {
     const world = createWorld({ instances: fleet('HEALTHY') });
     world.play({ a: { afterMs: 20, values: ['late'] } });
     for (let i = 0; i < 30; i += 1) await world.ask(undefined, 30);
@@ -125,7 +125,7 @@ describe('the limit of an instance', () => {
 });
 
 describe('the early limit', () => {
-  it('holds nobody back for what this process did not hear while it stood still', async () => {
+  it('restricts no instance for answers that this process did not read while it was paused', async () => {
     const time = new StallingTime({ nowMs: 100_000 });
     const world = createWorld({ time, instances: fleet('HEALTHY', 'HEALTHY') });
     world.play({ a: { afterMs: 20, values: ['a'] }, b: { afterMs: 40, values: ['b'] } });
@@ -145,7 +145,7 @@ describe('where calls go', () => {
   const zoned = ['a', 'a', 'a', 'b', 'b'].map((zone, i) => createInstance({ id: `${zone}${i}`, zone }));
   const home = { ...UNKNOWN_LOCALITY, id: 'gateway-1', zone: 'a' };
 
-  it('is the own zone, if it is told and enough are there', async () => {
+  it('is the own zone, if it is set and has enough instances', async () => {
     expect(await callOften(createWorld({ instances: zoned, locality: home }))).toEqual(['a0', 'a1', 'a2']);
     expect(await callOften(createWorld({ instances: zoned }))).toHaveLength(5);
     expect(await callOften(createWorld({ instances: zoned, locality: home, options: { minInZone: 4 } }))).toHaveLength(
@@ -156,7 +156,7 @@ describe('where calls go', () => {
     ).toHaveLength(5);
   });
 
-  it('is told by explain', async () => {
+  it('is shown by explain', async () => {
     const world = createWorld({ instances: zoned, locality: home });
     await world.ask(undefined, 2);
     const instances = world.calls.explain('orders').protocols[0]?.instances;
@@ -168,7 +168,7 @@ describe('where calls go', () => {
     ]);
   });
 
-  it('is a subset of a large service, unless all are asked for or the balancer has to see all', async () => {
+  it('is a subset of a large service, unless all are requested or the balancer needs all', async () => {
     const instances = Array.from({ length: 120 }, (_, i) => createInstance({ id: `i${i}` }));
     expect((await callOften(createWorld({ instances, locality: home }), undefined, 200)).length).toBeLessThanOrEqual(
       20,
@@ -180,7 +180,7 @@ describe('where calls go', () => {
     expect((await callOften(hashed, undefined, 200)).length).toBeGreaterThan(60);
   });
 
-  it('is where the words of the metadata are', async () => {
+  it('is the instances with this metadata', async () => {
     const instances = [...fleet('HEALTHY', 'HEALTHY'), createInstance({ id: 'canary', metadata: { tier: 'canary' } })];
     const world = createWorld({ instances });
     expect(await callOften(world, { metadata: { tier: 'canary' } }, 10)).toEqual(['canary']);

@@ -179,7 +179,7 @@ describe('calls, whatever happens', () => {
     );
   });
 
-  it('leave nothing behind: no timer, no alarm, no listener, nothing under way', async () => {
+  it('leave nothing behind: no timer, no deadline, no listener, nothing under way', async () => {
     await fc.assert(
       fc.asyncProperty(scripts(), async (script) => {
         const run = new Run(script);

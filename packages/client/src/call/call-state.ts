@@ -177,7 +177,7 @@ export abstract class CallState<Request> extends WheelTimer implements Ask {
     if (isFree(kind, this.count)) return true;
     if (this.terms.isRetry) return false;
     if (this.callee.budget.withdraw(now)) return true;
-    // a connection that broke while this process stalled fails all of its calls at once, which says nothing about load
+    // a connection that broke while this process stalled fails all of its calls at once, which is not caused by load
     if (!this.#isForgiven && this.callee.wheel.hasStalled(sentAt - STALL_NOTICE_MS, now)) {
       this.#isForgiven = true;
       return true;

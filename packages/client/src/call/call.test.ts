@@ -37,7 +37,7 @@ describe('a frozen instance', () => {
     }
     expect(slowest).toBeLessThan(200);
     expect(world.suspects).toContain('a timeout');
-    // 60 s: it is hardly asked any more
+    // 60 s: it hardly gets a call
     expect(world.calledHosts.slice(60).filter((id) => id === 'a').length).toBeLessThan(12);
   });
 
@@ -48,7 +48,7 @@ describe('a frozen instance', () => {
     expect(await world.ask()).toMatchObject({ value: 'late', tookMs: 3_000 });
   });
 
-  it('is waited for when there is nobody else, since a retry would help nobody', async () => {
+  it('is awaited if there is no other instance, since a retry would not help', async () => {
     const world = new World({ instances: fleet('HEALTHY') });
     await world.warmUp();
     world.play({ a: { afterMs: 3_000, values: ['late'] } });
@@ -110,7 +110,7 @@ describe('an ejected instance', () => {
     while (!world.calls.isEjected('a')) await world.ask(undefined, 10);
     await world.time.advanceBy(1_300);
     const before = world.calledHosts.length;
-    await world.ask(undefined, 10); // pings, in vain: the toy hangs up
+    await world.ask(undefined, 10); // pings without success: the toy hangs up
     expect(world.tcp.pings).toBe(1);
     expect(world.calledHosts.slice(before)).toEqual(['b']);
     world.play({});

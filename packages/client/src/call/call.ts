@@ -204,7 +204,7 @@ export class Call<Request> extends CallState<Request> implements CallFacts, Hedg
     else this.#endUnsent(now);
   }
 
-  /** Ends with the last failure if there is one: it says more than that no instance accepts the call now. */
+  /** Ends with the last failure if there is one: it is more specific than that no instance accepts the call now. */
   #endUnsent(now: number): void {
     if (this.#failure !== null) this.#fail(this.#failure, now);
     else this.#end(this.callee.noneError(this.upstream.protocol, this.selector), now);

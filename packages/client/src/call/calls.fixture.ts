@@ -71,7 +71,7 @@ export interface Ending {
   tookMs?: number;
 }
 
-/** Calls to the service `orders`, whose instances do what a script says, without a socket. */
+/** Calls to the service `orders`, whose instances follow a script, without a socket. */
 export class CallWorld {
   readonly time: SteppedTime;
   readonly tcp: ScriptedTransport<TcpRequest>;
@@ -119,7 +119,7 @@ export class CallWorld {
     return this;
   }
 
-  /** Calls, lets `ms` pass, and says how it ended. */
+  /** Calls, lets `ms` pass, and returns how it ended. */
   async ask(options?: OneCall, ms = 6_000): Promise<Ending> {
     const startedAt = this.time.now();
     let end: Ending = {};

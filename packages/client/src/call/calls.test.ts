@@ -47,7 +47,7 @@ describe('a call', () => {
     expect(world.suspects).toEqual([]);
   });
 
-  it('ends at its deadline, whatever happens, with the story of its attempts', async () => {
+  it('ends at its deadline, whatever happens, with a list of its attempts', async () => {
     const world = new World({ instances: fleet('HEALTHY') }).play({ a: 'never' });
     const { error, tookMs } = await world.ask({ deadlineMs: 300 });
     expect(error).toMatchObject({ code: 'DEADLINE_EXCEEDED', attempts: [{ instance: 'a', outcome: 'timeout' }] });
@@ -81,7 +81,7 @@ describe('a call', () => {
     expect((await world.play({}).ask()).error).toBeUndefined();
   });
 
-  it('tells the instance what is left of its deadline and which attempt it is', async () => {
+  it('sends the instance the remaining deadline and the number of the attempt', async () => {
     const world = new World().play({ a: failing('refused', 40), b: failing('refused', 40) });
     await world.ask({ deadlineMs: 1_000 });
     const terms = world.tcp.seen.map((seen) => seen.terms);
@@ -152,8 +152,8 @@ describe('a retry', () => {
   });
 });
 
-describe('nobody to call', () => {
-  it('is told by what is known', async () => {
+describe('a call without a callable instance', () => {
+  it('fails with an error that depends on the known instances', async () => {
     const world = new World({ instances: fleet('CRITICAL', 'DEREGISTERING') });
     const { error } = await world.ask();
     expect(error).toMatchObject({ code: 'NO_INSTANCE', retryable: true });
@@ -175,7 +175,7 @@ describe('nobody to call', () => {
     expect(error?.message).toContain('they offer http');
   });
 
-  it('leaves nothing behind: names may come from strangers', async () => {
+  it('leaves nothing behind: names may come from untrusted input', async () => {
     const world = new World({ instances: [] });
     world.view.become([], 'waiting');
     const asked = world.ask();
@@ -186,7 +186,7 @@ describe('nobody to call', () => {
     expect((await world.ask()).value).toBe('a');
   });
 
-  it('is counted under one name for all services that nobody knows, but under its own once it was known', async () => {
+  it('is counted under one name for all unknown services, but under its own once it was known', async () => {
     const world = new World({ instances: [] });
     const counted = (service: string): number =>
       world.meter.values('rollcall_call_seconds', { service, outcome: 'unknown_service' }).length;
@@ -214,7 +214,7 @@ describe('nobody to call', () => {
 });
 
 describe('an event', () => {
-  it('is repeated only if it was certainly not sent, even when the call says that it is idempotent', async () => {
+  it('is repeated only if it was certainly not sent, even if the call is idempotent', async () => {
     const world = new World({ instances: fleet('HEALTHY', 'HEALTHY') }).play({
       a: failing('closed'),
       b: failing('closed'),
@@ -296,7 +296,7 @@ describe('a stream', () => {
     expect(seen).toEqual(['a request', 'a request']);
   });
 
-  it('tells nothing after it was cancelled, and survives an observer that throws', async () => {
+  it('delivers nothing after it was cancelled, and survives an observer that throws', async () => {
     const world = new World();
     const received: unknown[] = [];
     const observer = {

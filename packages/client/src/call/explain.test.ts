@@ -23,7 +23,7 @@ async function troubled(): Promise<CallWorld> {
 }
 
 describe('the last picks', () => {
-  it('tell whom each attempt went to, why, and what came of it, the newest first', async () => {
+  it('list the instance, the cause and the outcome of each attempt, newest first', async () => {
     const world = await troubled();
     const [lane] = world.calls.explain('orders').protocols;
     const failed = lane?.picks.findIndex(({ instance }) => instance === 'a') ?? -1;
@@ -66,8 +66,8 @@ describe('the last picks', () => {
   });
 });
 
-describe('an explanation in words', () => {
-  it('says of each instance whether it gets calls, and why not', async () => {
+describe('an explanation as text', () => {
+  it('shows for each instance whether it gets calls, and why not', async () => {
     const text = explainText((await troubled()).calls.explain('orders'));
     expect(text).toContain('Over tcp: DEGRADED, some instances are ejected here');
     expect(text).toContain('Calls go to tier 0 (lower is better) by round-robin.');
@@ -79,7 +79,7 @@ describe('an explanation in words', () => {
     expect(text).toMatch(/ms ago +b +tier 0 +retry, another one failed or was too slow +success after 1 ms/);
   });
 
-  it('says so when nobody can be called, or nobody was', async () => {
+  it('states that no instance is callable, or none was called', async () => {
     const world = createWorld({ instances: [] });
     expect(explainText(world.calls.explain('orders'))).toContain('has not called it yet');
     await world.ask(undefined, 5);
@@ -95,7 +95,7 @@ describe('an explanation in words', () => {
     expect(explainText(world.calls.explain('orders'))).toContain('never called: down?[2J?FAKE');
   });
 
-  it('says that the copy may be old, and holds no line that is not meant for people', async () => {
+  it('warns that the copy may be old, and prints only printable lines', async () => {
     const world = await troubled();
     world.view.stale = true;
     const text = explainText(world.calls.explain('orders'));

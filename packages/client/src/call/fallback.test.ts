@@ -33,7 +33,7 @@ describe('a fallback', () => {
   });
 
   it.each<[string, () => unknown]>([
-    ['throws whatever is asked of it', () => new Proxy({}, { has: bug, get: bug })],
+    ['throws at every access', () => new Proxy({}, { has: bug, get: bug })],
     ['has a `then` that cannot be read', () => new Proxy({}, { has: () => true, get: bug })],
     ['has a `then` that throws', () => new Proxy({}, { has: () => true, get: () => bug })],
   ])('may give something that %s: the call ends with its own error', async (_what, trap) => {
@@ -43,12 +43,12 @@ describe('a fallback', () => {
     expect(world.calls.explain('orders').callsUnderWay).toBe(0);
   });
 
-  it('is not asked when there is an answer', async () => {
+  it('is not called when there is an answer', async () => {
     const world = new World().play({});
     expect((await world.ask({ fallback: () => 'made up' })).value).toBe('a');
   });
 
-  it('sees what kept the call from being made, too', async () => {
+  it('gets the error of a call that was not sent, too', async () => {
     const world = new World({ instances: [], options: { services: { orders: { maxConcurrent: 1 } } } });
     expect((await world.ask({ fallback })).value).toBe('NO_INSTANCE');
     expect((await world.ask({ fallback, inheritedMs: 0 })).value).toBe('DEADLINE_EXCEEDED');
@@ -58,7 +58,7 @@ describe('a fallback', () => {
     expect((await world.ask({ fallback }, 0)).value).toBe('BULKHEAD_FULL');
   });
 
-  it('is not asked for a call that was cancelled, or a client that was closed', async () => {
+  it('is not called after a cancel, or after the client was closed', async () => {
     const world = new World();
     expect((await world.ask({ fallback: () => 1, signal: AbortSignal.abort() })).error?.code).toBe('CANCELLED');
     await world.calls.close();

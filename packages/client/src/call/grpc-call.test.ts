@@ -47,7 +47,7 @@ describe('a gRPC call by name', () => {
     expect(service.received).toEqual([{ id: 7 }]);
   });
 
-  it('goes elsewhere when nobody listens or somebody else answers, though it may not be repeated, and tells the registry', async () => {
+  it('goes elsewhere when no server listens or another process answers, though it may not be repeated, and reports it to the registry', async () => {
     const [other, service] = [await toy('payments-7'), await toy('c')];
     const { calls, suspects } = callsTo(
       instanceOf('a', await deadPort()),
@@ -93,7 +93,7 @@ describe('a gRPC call by name', () => {
     });
   });
 
-  it('is refused where nobody offers gRPC', async () => {
+  it('is refused if no instance offers gRPC', async () => {
     const { calls } = callsTo(instanceOf('a', 1, 'tcp'));
     await expect(calls.grpc('orders', ECHO, 1)).rejects.toMatchObject({ code: 'NO_ENDPOINT' });
   });

@@ -118,7 +118,7 @@ export function impatient() {
   });
 }
 
-/** `api`: nobody asks it who it is. */
+/** `api`: its identity is not checked. */
 export function instanceAt(id: string, port: number): Instance {
   return createInstance({ id, source: 'api', endpoints: [{ protocol: 'grpc', host: '127.0.0.1', port, tls: false }] });
 }
@@ -133,7 +133,7 @@ export class Tap<Message> implements MessageSource<Message> {
   readonly #first: readonly Message[];
   readonly #ends: boolean;
 
-  /** `first` come as soon as somebody listens. */
+  /** `first` are sent as soon as it is subscribed to. */
   constructor(first: readonly Message[] = [], ends = false) {
     this.#first = first;
     this.#ends = ends;

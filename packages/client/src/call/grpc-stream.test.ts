@@ -49,7 +49,7 @@ describe('a gRPC method that answers with a stream', () => {
     expect([kept.values, kept.end]).toEqual([[1, 2, 3], 'complete']);
   });
 
-  it('goes elsewhere when nobody listens, and after a broken connection if its proto says that this does no harm', async () => {
+  it('goes elsewhere when no server listens, and after a broken connection if its proto declares it idempotent', async () => {
     const [dead, broken, { port }] = [await deadPort(), await breaker(), await toy()];
     const there = [instanceAt('dead', dead), instanceAt('broken', broken.port), instanceAt('c', port)];
     for (let n = 0; n < 12; n += 1) {
@@ -66,7 +66,7 @@ describe('a gRPC method that answers with a stream', () => {
     expect([broken.requests > 0, outcomes.has('TRANSPORT')]).toEqual([true, true]);
   });
 
-  it('hears at its server that nobody listens any more', async () => {
+  it('is cancelled at its server when its caller unsubscribes', async () => {
     const made = await toy();
     const { begin } = callsTo(instanceAt('a', made.port));
     const { cancel, kept } = begin(TOY.Count, -1);
@@ -133,7 +133,7 @@ describe('a gRPC method that takes a stream', () => {
     expect(made.connections()).toBe(1);
   });
 
-  it('converses, if it answers with one', async () => {
+  it('exchanges messages in both directions, if it answers with a stream', async () => {
     const { begin } = callsTo(instanceAt('a', (await toy()).port));
     const tap = new Tap(['hello']);
     const { kept, over } = begin(TOY.Chat, tap);
@@ -145,7 +145,7 @@ describe('a gRPC method that takes a stream', () => {
     expect(kept.end).toBe('complete');
   });
 
-  it('goes elsewhere as long as no message has been asked for', async () => {
+  it('goes elsewhere as long as no message was requested', async () => {
     const [dead, { port }] = [await deadPort(), await toy()];
     for (let n = 0; n < 8; n += 1) {
       const tap = new Tap([n], true);
@@ -155,7 +155,7 @@ describe('a gRPC method that takes a stream', () => {
     }
   });
 
-  it('is not repeated after that, whatever anybody says of it', async () => {
+  it('is not repeated after that, even if declared idempotent', async () => {
     const [one, other] = [await breaker(), await breaker()];
     const { begin } = callsTo(instanceAt('a', one.port), instanceAt('b', other.port));
     const tap = new Tap([1]);
@@ -214,7 +214,7 @@ describe('a gRPC method that takes a stream', () => {
     await expect.poll(() => made.cancelled).toBe(2);
   });
 
-  it('stops asking for messages when it is cancelled while they are asked for', async () => {
+  it('stops requesting messages when it is cancelled during a request', async () => {
     const made = await toy();
     const { begin } = callsTo(instanceAt('a', made.port));
     // from now on there is a connection, and a source is subscribed to at once

@@ -23,7 +23,7 @@ describe('an HTTP call', () => {
     ['is answered with 429', refuse(429)],
     ['is answered with 502', refuse(502)],
     ['is answered with 504', refuse(504)],
-    ['is answered with 421, by somebody else', refuse(421)],
+    ['is answered with 421 by another process', refuse(421)],
   ])('that %s is retried elsewhere if it is idempotent', async (_name, script) => {
     const world = await httpWorld(2, [script, ok]);
     expect(await (await world.calls.fetch('orders', '/7')).text()).toBe('ok');

@@ -48,7 +48,7 @@ export class HttpWorld {
     });
   }
 
-  /** Which instances were asked, in order. */
+  /** The called instances, in order. */
   get instances(): readonly string[] {
     return this.requests.map(({ instance }) => instance);
   }

@@ -21,7 +21,7 @@ const terms = (here: CallWorld): unknown =>
   here.tcp.seen.map(({ terms: { attempt, remainingMs } }) => [attempt, remainingMs]);
 
 describe('a call that is made for a request', () => {
-  it('has no more time than the request, and less if it says so itself', async () => {
+  it('has no more time than the request, and less if it sets a shorter deadline', async () => {
     const here = world((now) => ({ deadlineAt: now + 700, isRetry: false }));
     await here.ask();
     await here.ask({ deadlineMs: 2_000 });
@@ -35,7 +35,7 @@ describe('a call that is made for a request', () => {
     ]);
   });
 
-  it('is not sent when nobody waits for the request any more', async () => {
+  it('is not sent when the caller of the request no longer waits', async () => {
     const here = world((now) => ({ deadlineAt: now, isRetry: false }));
     expect((await here.ask()).error?.code).toBe('DEADLINE_EXCEEDED');
     expect(here.calledHosts).toEqual([]);
@@ -61,11 +61,11 @@ describe('a call that is made for a request', () => {
   });
 });
 
-describe('a call that is made for a repetition', () => {
+describe('a call that is made within a retry', () => {
   const repetition: Inherited = { deadlineAt: Infinity, isRetry: true };
   const idempotent: OneCall = { idempotent: true };
 
-  it('tells that it is one, too', async () => {
+  it('is marked as a retry, too', async () => {
     const here = world(() => repetition);
     await here.ask();
     expect(terms(here)).toEqual([[2, 5_000]]);
@@ -90,7 +90,7 @@ describe('a call that is made for a repetition', () => {
     expect(here.calledHosts).toHaveLength(2);
   });
 
-  it('is repeated all the same if the call says so', async () => {
+  it('is repeated if the call allows it', async () => {
     const here = world(() => repetition);
     here.tcp.script = () => ({ afterMs: 1, failure: 'closed' });
     await here.ask({ ...idempotent, isRetry: false });

@@ -60,7 +60,7 @@ describe('Rollcall.ready', () => {
     expect(outcome.of).toBe('ready');
   });
 
-  it('waits for what the process depends on when it is not told for whom', async () => {
+  it('waits for the dependencies of the process if no service is named', async () => {
     const { time, link, rollcall, outcome, wait } = setUp();
     rollcall.dependOn('orders');
     rollcall.dependOn('users');
@@ -87,7 +87,7 @@ describe('Rollcall.ready', () => {
     expect(outcome.of).toMatchObject({ message: expect.stringContaining('orders (none may be called: 1 UNHEALTHY)') });
   });
 
-  it('says at the timeout which are missing, and why', async () => {
+  it('lists at the timeout the missing services, and why', async () => {
     const { time, link, outcome, wait } = setUp();
     await wait(['orders', 'ordres', 'users', 'stock', 'payments', 'empty']);
     const leaving = is('users', { state: 'DEREGISTERING' });
@@ -103,14 +103,14 @@ describe('Rollcall.ready', () => {
       message:
         'Not ready within 10000 ms: ordres (the registry knows no such service; did you mean orders?), ' +
         'users (all are leaving or taken out: 1 DEREGISTERING), stock (none has answered the registry yet: 1 REGISTERING), ' +
-        'payments (the registry has not told of it yet), empty (no instance is registered).',
+        'payments (the registry has not reported it yet), empty (no instance is registered).',
     });
   });
 
   it.each([
     ['UNKNOWN_SERVICE', nobody('orders')],
     ['NO_INSTANCE', is('orders', { admin: 'DRAINING' })],
-  ])('rejects with %s where that is all that is wrong', async (code, frame) => {
+  ])('rejects with %s if that is the only cause', async (code, frame) => {
     const { time, link, outcome, wait } = setUp();
     await wait('orders', { timeoutMs: 20 });
     link.stream.accept([frame]);
@@ -118,7 +118,7 @@ describe('Rollcall.ready', () => {
     expect(outcome.of).toMatchObject({ code, retryable: true });
   });
 
-  it('says that no registry answers', async () => {
+  it('reports that no registry answers', async () => {
     const { time, link, outcome, wait } = setUp();
     await wait('orders', { timeoutMs: 20 });
     link.stream.end();
@@ -129,7 +129,7 @@ describe('Rollcall.ready', () => {
     });
   });
 
-  it('says that the process itself has not registered, if it should', async () => {
+  it('reports that the process itself has not registered, if it should', async () => {
     const { time, rollcall, outcome, wait } = setUp({ service: 'shop' });
     await wait('orders', { timeoutMs: 20 });
     await time.advanceBy(20);

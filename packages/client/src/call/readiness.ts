@@ -115,7 +115,7 @@ export class Readiness {
     if (instances.length > 0) return this.#whyNone(instances);
     const { contact } = this.#parts;
     if (status === 'waiting' && contact.status !== 'connected') return `no registry answers at ${contact.registry}`;
-    if (status === 'waiting') return 'the registry has not told of it yet';
+    if (status === 'waiting') return 'the registry has not reported it yet';
     if (status === 'known') return 'no instance is registered';
     const meant = nearest(service, this.#parts.services.names());
     return `the registry knows no such service${meant === null ? '' : `; did you mean ${meant}?`}`;

@@ -25,7 +25,7 @@ describe('the terms that calls share', () => {
     expect((await here.ask()).error?.attempts).toHaveLength(3);
   });
 
-  it('are not those of calls with wishes, even where one object is used again with others', async () => {
+  it('are not those of calls with options, even if one object is reused with other values', async () => {
     const here = world();
     const wishes: { deadlineMs?: number; idempotent?: boolean } = {};
     expect((await here.ask(wishes)).error?.attempts).toHaveLength(3);
@@ -37,7 +37,7 @@ describe('the terms that calls share', () => {
     expect((await here.ask(wishes)).tookMs).toBeLessThanOrEqual(80);
   });
 
-  it('are not those of a call that is a part of a repetition', async () => {
+  it('are not those of a call within a retry', async () => {
     let isRetry = true;
     const here = world(() => ({ deadlineAt: Infinity, isRetry }));
     expect((await here.ask()).error?.attempts).toHaveLength(1);

@@ -38,7 +38,7 @@ describe('an attempt', () => {
     { timeoutMs: -1 },
     { idleMs: NaN },
     { deadlineMs: NaN },
-  ])('is not made with times that are none: %j', async (wishes) => {
+  ])('is not made with invalid times: %j', async (wishes) => {
     const world = new World().play({ a: 'never', b: 'never' });
     const { error, tookMs } = await world.ask(wishes, 60_000);
     expect(error).toMatchObject({ code: 'OPTION_INVALID', message: expect.stringContaining('numbers of ms') });
@@ -75,7 +75,7 @@ describe('an attempt', () => {
     expect((await world.ask(IDEMPOTENT)).value).toBe('late');
   });
 
-  it('is waited for no longer than the call says, though it be the last one', async () => {
+  it('is awaited no longer than the call allows, even the last one', async () => {
     const world = new World({ instances: fleet('HEALTHY') });
     world.tcp.script = () => 'never';
     const { error, tookMs } = await world.ask({ timeoutMs: 200 });
@@ -113,7 +113,7 @@ describe('a timeout', () => {
     expect(world.suspects).toEqual([]);
   });
 
-  it('counts against one that answers nobody, however usual such times are elsewhere', async () => {
+  it('counts against an instance without answers, even if such times are usual elsewhere', async () => {
     const world = new World({ options: { balancer: 'round-robin' } });
     world.tcp.script = (id) => (id === 'a' ? 'never' : { afterMs: 100, values: [id] });
     for (let i = 0; i < 40; i += 1) {
@@ -126,8 +126,8 @@ describe('a timeout', () => {
   });
 });
 
-describe('an instance that says when it wants to be asked again', () => {
-  it('is left alone so long when there is nobody else', async () => {
+describe('an instance that sends Retry-After', () => {
+  it('gets no call for that time even if it is the only one', async () => {
     const world = new World({ instances: fleet('HEALTHY') });
     const plans: Plan[] = [busy(1_000)];
     world.tcp.script = (id) => plans.pop() ?? { afterMs: 1, values: [id] };
@@ -152,7 +152,7 @@ describe('an instance that says when it wants to be asked again', () => {
 });
 
 describe('the second failure in a row', () => {
-  it('weighs twice as much as the first: who fails fast and may not be ejected gets few calls all the same', async () => {
+  it('weighs twice as much as the first: an instance that fails fast and may not be ejected still gets few calls', async () => {
     const world = new World({
       instances: fleet('HEALTHY', 'HEALTHY', 'HEALTHY', 'HEALTHY'),
       options: { maxEjectedRatio: 0 },

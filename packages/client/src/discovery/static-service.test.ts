@@ -42,7 +42,7 @@ it.each([
   ['an address twice', [place(), place()], 'each once'],
   ['a port that is none', [place({ port: 0 })], 'port 0'],
   ['a URL for a host', [place({ host: 'http://legacy' })], 'host http://legacy'],
-  ['a protocol that nobody calls', [place({ protocol: 'heartbeat' })], 'protocol heartbeat'],
+  ['a protocol that takes no calls', [place({ protocol: 'heartbeat' })], 'protocol heartbeat'],
 ])('rejects %s', (_, endpoints, text) => {
   expect(() => staticService(endpoints, TERMS)).toThrow(text);
 });

@@ -9,7 +9,7 @@ const MAX_BYTES = 15_500;
 const TARGETS_BYTES = 13;
 
 /**
- * What our heartbeats report of the services we call: the 64 busiest services, and, as far as they fit, the instances
+ * The report of our heartbeats about the services we call: the 64 busiest services, and, as far as they fit, the instances
  * that took the calls, the worst first; numbers are rounded to a useful precision. It is sent again only when something
  * is new: another window, or a circuit that opened or closed.
  */

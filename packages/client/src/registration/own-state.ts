@@ -67,7 +67,7 @@ const isSelfInitiated = (state: State): boolean => state === 'REGISTERING' || st
 
 function nextText(next: Forecast | null): string {
   if (next === null || next.unless === null) return '';
-  // rounded up, so that nothing comes earlier than logged; a newer registry may send other words
+  // rounded up, so that nothing comes earlier than logged; a newer registry may send other texts
   const prevention: string | undefined = PREVENTIONS[next.unless];
   const unless = prevention === undefined ? '' : `, unless it ${prevention}`;
   return ` Next: ${next.state} in ${Math.ceil(next.afterMs / 1_000)} s${unless}.`;

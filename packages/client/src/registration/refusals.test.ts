@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { problemOf } from '../registry-client/registry-client.fixture.js';
 import { refusalText } from './refusals.js';
 
-it('a refusal says what to do, with any number of flaws', () => {
+it('logs a refusal with the fix, for any number of flaws', () => {
   const flaws = Array.from({ length: 10 }, (_, i) => ({
     path: `tags[${i}]`,
     received: 'r'.repeat(100),

@@ -10,11 +10,11 @@ const CLEAR = { ...SECURE, isSecure: false };
 
 describe('the meaning of a connection error', () => {
   it.each([
-    ['a CA that nobody named', failed('UNABLE_TO_VERIFY_LEAF_SIGNATURE'), /no CA that is trusted.*ROLLCALL_CA_FILE/],
+    ['an unknown CA', failed('UNABLE_TO_VERIFY_LEAF_SIGNATURE'), /no CA that is trusted.*ROLLCALL_CA_FILE/],
     ['one that signed itself', failed('DEPTH_ZERO_SELF_SIGNED_CERT'), /no CA that is trusted.*--ca-file/],
     ['one that is over', failed('CERT_HAS_EXPIRED'), /has expired.*new one/],
     [
-      'one that is for another name',
+      'a certificate for another name',
       failed('ERR_TLS_CERT_ALTNAME_INVALID', '', { reason: 'IP: 10.0.0.1 is not' }),
       /IP: 10\.0\.0\.1 is not.*serverName/,
     ],
@@ -29,15 +29,11 @@ describe('the meaning of a connection error', () => {
       /asks for a client certificate/,
     ],
     [
-      'a client certificate of strangers',
+      'a client certificate of an unknown CA',
       failed('ERR_SSL_X', 'x:tlsv1 alert unknown ca:y'),
       /refuses our certificate.*--tls-ca/,
     ],
-    [
-      'a client certificate that is over',
-      failed('ERR_SSL_X', 'x:sslv3 alert certificate expired:y'),
-      /ours? .*expired/,
-    ],
+    ['an expired client certificate', failed('ERR_SSL_X', 'x:sslv3 alert certificate expired:y'), /ours? .*expired/],
     ['a registry without TLS', failed('EPROTO', 'x:wrong version number:y'), /speaks no TLS.*http:\/\//],
     ['an end in the handshake', failed('ECONNRESET', 'socket hang up'), /asks for a client certificate/],
   ])('over TLS: %s', (_, error, expectedText) => {

@@ -350,7 +350,7 @@ describe('FailoverClient, any sequence of failures', () => {
 
   const apply = (registry: Registry, what: Happening): void => {
     const stream = registry.streams.find(({ isClosed }) => !isClosed);
-    // who starts was down before
+    // an instance that starts was down before
     if (what === 'down' || what === 'starting') registry.crash();
     if (what === 'silent') stream?.fallSilent();
     else if (what === 'cut') stream?.end();

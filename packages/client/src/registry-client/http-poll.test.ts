@@ -96,7 +96,7 @@ function waitForVersion(rollcall: Rollcall, version: string): Promise<void> {
 
 describe('behind a proxy that buffers', () => {
   it.each([['the body'], ['everything']] as const)(
-    'which keeps %s of an event stream, a client still knows, and hears of each change',
+    'which keeps %s of an event stream, a client still works, and receives each change',
     async (keeps) => {
       const registry = new Registry();
       const url = await startBufferingProxy((await registry.start()).url, keeps);

@@ -77,7 +77,7 @@ async function codeOf(promise: Promise<unknown>): Promise<string> {
 }
 
 describe('beats that need not be fresh', () => {
-  it('share one connection, beside which a fresh one has its own', async () => {
+  it('share one connection, and a fresh beat opens its own', async () => {
     const { registry, beat } = await setUp();
     for (const options of [shared, shared, { fresh: true }, shared])
       await expect(beat(options)).resolves.toEqual(HEALTHY);

@@ -56,7 +56,7 @@ describe('edges', () => {
     expect(world.calls.edges()).toMatchObject([{ calls: 1, failures: 0, retries: 0 }]);
   });
 
-  it('do not count the handler’s own word or the caller’s wish as failures', async () => {
+  it('count neither errors of the handler nor cancelled calls as failures', async () => {
     const world = createWorld({ instances: fleet('HEALTHY') });
     world.play({ a: { afterMs: 1, failure: 'remote' } });
     await world.ask(undefined, 5);
@@ -67,7 +67,7 @@ describe('edges', () => {
     expect(world.calls.edges()).toMatchObject([{ calls: 3, failures: 1 }]);
   });
 
-  it('tell how long calls take, and how many are under way, though none has ended', async () => {
+  it('report how long calls take, and how many are under way even if none has ended', async () => {
     const world = createWorld();
     await world.warmUp(100);
     world.play({ a: 'never', b: 'never', c: 'never' });
@@ -106,7 +106,7 @@ describe('the targets of an edge', () => {
     expect(world.calls.edges()).toEqual([]);
   });
 
-  it('tell how long calls to each take', async () => {
+  it('report the latency of each instance', async () => {
     const world = createWorld({ instances: fleet('HEALTHY') });
     await world.warmUp(30);
     await world.time.advanceBy(EDGE_WINDOW_MS);

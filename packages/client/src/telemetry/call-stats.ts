@@ -3,7 +3,7 @@ import { bucketOf, LatencyProfile } from '../balance/nodes/latency.js';
 import { EDGE_WINDOW_MS } from '../balance/nodes/window-counts.js';
 
 /**
- * What this process, as a caller, saw of one service: the edge from it to there. The counts are of the last whole
+ * The statistics of one called service in this process: the edge from it to there. The counts are of the last whole
  * window of 5 s, all protocols together; a service that was not called in it, has no call under way and no circuit that
  * is not closed, is left out.
  */
@@ -18,12 +18,12 @@ export interface EdgeStats {
   /** Calls that ended in the window, however many attempts they took. */
   readonly calls: number;
   /**
-   * Those of them that ended with an error which is not the handler's own word (REMOTE) and not the caller's wish
+   * Those of them that ended with an error that is neither the handler's (REMOTE) nor the caller's
    * (CANCELLED).
    */
   readonly failures: number;
   /**
-   * Attempts after the first, without hedges: those follow no failure, and would make a sound edge look like a bad one.
+   * Attempts after the first, without hedges: those follow no failure, and would make a healthy edge look like a bad one.
    */
   readonly retries: number;
   /** Percentiles of the last 10 to 20 s, retries included: at most 19 % too high; null with fewer than 20 calls. */
@@ -34,7 +34,7 @@ export interface EdgeStats {
   /**
    * The instances that were called in the window and those whose circuit is not closed now: attempts, all protocols
    * together. At most
-   * 200, those that stand worst first.
+   * 200, worst first.
    */
   readonly targets: readonly EdgeTarget[];
 }
@@ -69,7 +69,7 @@ export class CallCounter {
     this.#retries += 1;
   }
 
-  /** The last whole window; null when there is nothing to tell. */
+  /** The last whole window; null if there was no call. */
   stats(inFlight: number, now: number, targets: readonly EdgeTarget[] = []): EdgeStats | null {
     if (now >= this.#turnsAt) this.#turn(now);
     const isIdle = this.#lastCalls === 0 && this.#lastRetries === 0 && inFlight === 0;

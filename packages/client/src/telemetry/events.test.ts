@@ -56,7 +56,7 @@ describe('events', () => {
     expect(world.kinds).toEqual(['opened', 'closed']);
   });
 
-  it('say nothing of a service whose first instances are yet to come', async () => {
+  it('are not sent for a service without its first instances', async () => {
     const world = new World({ instances: [] });
     await world.ask(undefined, 5);
     world.view.become(fleet('HEALTHY'));
@@ -109,7 +109,7 @@ describe('events', () => {
     expect(world.log.texts('error')[0]).toContain('a bug of the user');
   });
 
-  it('end with the listening, and with the client', async () => {
+  it('end when the listener is removed, and when the client is closed', async () => {
     const world = new World({ instances: fleet('HEALTHY') }).play({ a: REFUSED });
     const received: CallerEvent[] = [];
     world.calls.onEvent((event) => received.push(event))();

@@ -34,7 +34,7 @@ export interface ReadmittedEvent extends EventBase {
 }
 
 /**
- * How a service stands with this process: `CLOSED`, all well; `DEGRADED`, some are ejected; `OPEN`, no instance can be
+ * The state of a service in this process: `CLOSED`, all well; `DEGRADED`, some are ejected; `OPEN`, no instance can be
  * called.
  */
 export type ServiceState = 'CLOSED' | 'DEGRADED' | 'OPEN';
@@ -44,12 +44,12 @@ export interface StateEvent extends EventBase {
   readonly kind: 'opened' | 'degraded' | 'closed';
   readonly protocol: Protocol;
   readonly instance: null;
-  /** `experience`: our own calls; `registry`: what the registry says of the instances. */
+  /** `experience`: our own calls; `registry`: the states that the registry reports. */
   readonly cause: 'experience' | 'registry';
 }
 
 /**
- * Why a call was not begun, or not sent: `bulkhead`, maxConcurrent; `limit`, those who could take it are full;
+ * Why a call was not begun, or not sent: `bulkhead`, maxConcurrent; `limit`, the instances that could take it are full;
  * `congested`, too much waits to be written.
  */
 export type ShedCause = 'bulkhead' | 'limit' | 'congested';
@@ -138,7 +138,7 @@ export class CallerEvents {
     if (this.#waiting.length === 1) void Promise.resolve().then(this.#deliver);
   }
 
-  /** For what happens often: how many to tell now, this one included; 0: it is too soon after the last. */
+  /** The number of frequent events to report now, this one included; 0: it is too soon after the last. */
   pace(service: string, kind: CallerEvent['kind'], cause: string): number {
     if (!this.hasListeners) return 0;
     const now = this.#time.now();

@@ -14,7 +14,7 @@ const RANKS: Readonly<Record<Circuit, number>> = { closed: 0, 'half-open': 1, op
 /**
  * The instances of a service that were called in the last whole window, over all protocols, and those whose circuit is
  * not closed. Read when a heartbeat is made; it looks at every node once, and computes latencies only of the `most`
- * that stand worst, which come first.
+ * in the worst state, worst first.
  */
 export function targetsOf(lanes: readonly Nodes[], now: number, max: number): readonly EdgeTarget[] {
   const found = new Map<InstanceId, Found>();
@@ -28,7 +28,7 @@ export function targetsOf(lanes: readonly Nodes[], now: number, max: number): re
   });
 }
 
-/** Those that stand worst first: by circuit, then by failures, then by calls. */
+/** Compares them, worst first: by circuit, then by failures, then by calls. */
 export function byBadness(one: TargetStats, other: TargetStats): number {
   return RANKS[other.circuit] - RANKS[one.circuit] || other.failures - one.failures || other.calls - one.calls;
 }

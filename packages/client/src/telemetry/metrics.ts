@@ -70,7 +70,7 @@ interface Subject {
   readonly view: Known;
 }
 
-/** Counts and tells what happens to the calls of one service. */
+/** Counts and reports the events of the calls of one service. */
 export class ServiceEvents implements LaneEvents {
   readonly #service: string;
   readonly #view: Known;

@@ -1,7 +1,7 @@
 import type { InstanceId } from '@rollcall/core';
 import type { PickReason } from '../transport/tracing.js';
 
-/** One pick, as it is remembered. */
+/** One recorded pick. */
 export interface Pick {
   /** Monotonic, ms. */
   readonly at: number;
@@ -9,7 +9,7 @@ export interface Pick {
   /** The one it was in. */
   readonly tier: number;
   readonly reason: PickReason;
-  /** Was it to find out whether an ejected instance works again? */
+  /** True if it probed whether an ejected instance works again. */
   readonly isProbe: boolean;
   /** `success`, the kind of the failure, or `cancelled`; null: under way. */
   readonly outcome: string | null;
@@ -30,7 +30,7 @@ interface Slot {
   endedAt: number;
 }
 
-/** The last 16 picks, for people. The slots are made once: to note a pick allocates nothing. */
+/** The last 16 picks, for people. The slots are created once: recording a pick allocates nothing. */
 export class PickLog {
   readonly #slots: readonly Slot[] = Array.from({ length: KEPT }, () => ({
     number: 0,

@@ -7,12 +7,12 @@ import { SHUT } from '../breaker/gate.js';
 import type { FailureKind } from '../transport/transport.js';
 import type { ServiceState, ShedCause, StateEvent } from './events.js';
 
-/** Where a lane tells what happens to its instances. None of it may throw. */
+/** Receives the events of the instances of a lane. Its methods must not throw. */
 export interface LaneEvents {
   ejected(protocol: Protocol, instance: InstanceId, cause: EjectionCause, failure: FailureKind): void;
   readmitted(protocol: Protocol, instance: InstanceId, cause: EjectionCause): void;
   became(protocol: Protocol, state: ServiceState, cause: StateEvent['cause']): void;
-  /** An attempt failed, in whatever way. */
+  /** An attempt failed in any way. */
   failed(failure: FailureKind): void;
   shed(cause: ShedCause, instance: InstanceId | null): void;
 }

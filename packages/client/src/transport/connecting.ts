@@ -13,7 +13,7 @@ export const MAX_LATE_CONNECTIONS = 3;
 export const MOVED: Failure = { kind: 'moved', cause: new Error('another connection to the instance opened first') };
 
 /**
- * What is known of opening connections to one instance, the identity check included. A connection that is late is not
+ * The state of opening connections to one instance, the identity check included. A connection that is late is not
  * ended: the path or the instance may just be slow, and a call without an alternative waits for it. It is only said to
  * be late, so that calls may go to other instances, or over a fresh connection.
  */

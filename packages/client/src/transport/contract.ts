@@ -58,7 +58,7 @@ class Bench<Request> {
 }
 
 function itAnswers<Request>(bench: Bench<Request>): void {
-  it('brings answers, on one connection that was requested once who it is', async () => {
+  it('delivers answers, on one connection with one identity check', async () => {
     const service = await bench.toy();
     const channel = (await bench.transport()).channel(targetOf(service));
     for (let n = 0; n < 3; n += 1) {
@@ -77,7 +77,7 @@ function itAnswers<Request>(bench: Bench<Request>): void {
     expect(service.connections).toBe(0);
   });
 
-  it('says since when a connection was open, if a request had to wait for it', async () => {
+  it('reports since when a connection was open, if a request had to wait for it', async () => {
     const service = await bench.toy();
     const channel = (await bench.transport()).channel(targetOf(service));
     const before = systemTime.now();
@@ -103,7 +103,7 @@ function itReportsFailuresAsText<Request>(bench: Bench<Request>): void {
     expect(failure).toMatchObject({ kind: 'refused', cause: { code: 'ECONNREFUSED' } });
   });
 
-  it('waits on when the peer does not say in time who it is, and says that connections to it stall', async () => {
+  it('waits on when the identity check is late, and reports that connections to it stall', async () => {
     const time = new ManualTime();
     const service = await bench.toy();
     service.id = null;
@@ -155,7 +155,7 @@ function itChecksIdentity<Request>(bench: Bench<Request>): void {
     expect(service.received).toEqual([]);
   });
 
-  it('does not ask who it is at an address that was written down by hand', async () => {
+  it('does not check the identity at a configured address', async () => {
     const service = await bench.toy();
     service.id = 'payments-7';
     const { failure } = await bench.ask((await bench.transport()).channel(targetOf(service, 'api')), 1);
@@ -165,7 +165,7 @@ function itChecksIdentity<Request>(bench: Bench<Request>): void {
 }
 
 function itCancels<Request>(bench: Bench<Request>): void {
-  it('tells nothing after it was cancelled, and goes on with others', async () => {
+  it('delivers nothing after it was cancelled, and serves other requests', async () => {
     const service = await bench.toy();
     service.habit = 'hold';
     const channel = (await bench.transport()).channel(targetOf(service));
@@ -252,7 +252,7 @@ function itSurvives<Request>(bench: Bench<Request>): void {
     return [wire, settled];
   };
 
-  it('has one last word for each request, at whatever byte of the answers the connection breaks', async () => {
+  it('ends each request once, at whatever byte of the answers the connection breaks', async () => {
     const service = await bench.toy();
     const [{ passed }] = await wired(service, Infinity);
     expect(passed).toBeGreaterThan(BREAKS);

@@ -5,7 +5,7 @@ import type { Failure, Target } from './transport.js';
 const MAX_ID_LENGTH = 128;
 
 /**
- * Has the peer to say who it is when a connection opens? Only who registered itself knows its id; an address that was
+ * True if the peer must identify itself when a connection opens. Only an instance that registered itself knows its id; an address that was
  * written down by hand has none to compare with.
  */
 export function hasIdentity(target: Target): boolean {
@@ -14,7 +14,7 @@ export function hasIdentity(target: Target): boolean {
 
 /**
  * Compares an answer to Heartbeat-1 with the expected identity. Null: they match. Anything else is another process,
- * also where no answer came: who registers answers.
+ * also where no answer came: a registered instance answers.
  */
 export function identityFailure(target: Target, answer: unknown): Failure | null {
   const { instance, endpoint } = target;

@@ -16,7 +16,7 @@ export interface Seen<Request> {
   readonly at: number;
 }
 
-/** A transport without sockets: each instance does what the script says, on the clock that is handed in. */
+/** A transport without sockets: each instance follows the script, on the given clock. */
 export class ScriptedTransport<Request> implements Transport<Request> {
   readonly protocol: Protocol;
   readonly seen: Seen<Request>[] = [];

@@ -15,7 +15,7 @@ export class SecureWay {
   constructor(terms: TlsTerms = {}, log?: Log) {
     this.#terms = terms;
     this.#log = log;
-    // what was given is read now, so that a typing error is found at the start; what Node trusts takes time, and may not be needed
+    // given files are read now, so that a typing error is found at the start; loading Node's CAs takes time, and may not be needed
     const isGiven = [terms.ca, terms.cert, terms.caFile, terms.certFile].some((one) => one !== undefined);
     if (isGiven) this.#credentials = credentialsOf(terms, 'tls', log);
   }

@@ -55,7 +55,7 @@ function world(tracer: CallTracer, time = new ManualTime()): CallWorld {
   });
 }
 
-it('follows a call, its attempts, and what came of each', async () => {
+it('follows a call, its attempts, and their outcomes', async () => {
   const tracer = new RecordingTracer();
   const made = world(tracer).play({ a: { afterMs: 1, failure: 'refused' }, b: { afterMs: 1, failure: 'refused' } });
   await made.ask({ deadlineMs: 1_000 });
@@ -72,7 +72,7 @@ it('follows a call, its attempts, and what came of each', async () => {
   expect(tracer.lines.at(-1)).toMatch(/^ended (TRANSPORT|ALL_EJECTED|NO_INSTANCE)/);
 });
 
-it('tells the values that came, and that all was well', async () => {
+it('reports each value and the success', async () => {
   const tracer = new RecordingTracer();
   const made = world(tracer).play({});
   const { value } = await made.ask();
@@ -88,7 +88,7 @@ it('ends once for a call that was refused, cancelled or closed', async () => {
   expect(tracer.lines.filter((line) => line.startsWith('ended'))).toEqual(['ended CANCELLED', 'ended CLOSED']);
 });
 
-it('leaves alone a call that the tracer does not want', async () => {
+it('ignores a call for which the tracer returns null', async () => {
   const tracer = new RecordingTracer();
   tracer.wants = false;
   const { value } = await world(tracer).play({}).ask();
@@ -99,7 +99,7 @@ it('leaves alone a call that the tracer does not want', async () => {
 
 const carried = { remainingMs: 500, attempt: 1, carrier: { traceparent: '00-ab' } };
 
-it('sends what a tracer wants to travel beside the payload', () => {
+it('sends the carrier of a tracer with the payload', () => {
   const frame = requestFrame(tcpRequest('find', { id: 7 }, false), 3, carried);
   expect(JSON.parse(frame.slice(frame.indexOf('#') + 1))).toEqual({
     pattern: 'find',

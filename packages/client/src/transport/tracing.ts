@@ -1,6 +1,6 @@
 import type { Endpoint, Instance, Protocol, RollcallError } from '@rollcall/core';
 
-/** Why an attempt was made: it was the first, another had failed or took too long, or it went beside a slow one. */
+/** Why an attempt was made: it was the first, another had failed or took too long, or a slow one was hedged. */
 export type PickReason = 'first' | 'retry' | 'hedge';
 
 /**
@@ -52,7 +52,7 @@ export interface AttemptTrace {
   readonly carrier: Carrier;
   /** Sends it: what instrumented libraries do meanwhile belongs to this attempt. */
   within<Result>(send: () => Result): Result;
-  /** Called with each received value: over HTTP an `HttpAnswer`, or whatever the transport has for one. */
+  /** Called with each received value: over HTTP an `HttpAnswer`, or the transport's equivalent. */
   value(value: unknown): void;
   /** `success`, the kind of the failure, or `cancelled`; at most once. A stream's attempt ends with its first value. */
   ended(outcome: string, cause: unknown): void;

@@ -16,7 +16,7 @@ export interface Settled {
   readonly failure: Failure | null;
 }
 
-/** A sink that keeps what it hears, and fails the test if it hears a second last word. */
+/** A sink that records its calls, and fails the test at a second end. */
 export class KeptSink implements Sink {
   readonly values: unknown[] = [];
   readonly settled: Promise<Settled>;
@@ -30,7 +30,7 @@ export class KeptSink implements Sink {
   }
 
   next(value: unknown): void {
-    if (this.isSettled) throw new Error('a value after the last word');
+    if (this.isSettled) throw new Error('a value after the end');
     this.values.push(value);
   }
 
@@ -48,7 +48,7 @@ export class KeptSink implements Sink {
   }
 
   #end(failure: Failure | null): void {
-    if (this.isSettled) throw new Error('a second last word');
+    if (this.isSettled) throw new Error('a second end');
     this.isSettled = true;
     this.#settle({ values: this.values, failure });
   }
@@ -67,7 +67,7 @@ export interface Toy {
   /** Connections so far, and how many are open. */
   readonly connections: number;
   readonly open: number;
-  /** Times it was asked who it is. */
+  /** The number of identity checks it received. */
   readonly identityCalls: number;
   /** The received requests, in order. */
   readonly received: readonly unknown[];

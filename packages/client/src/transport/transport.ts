@@ -3,7 +3,7 @@ import type { Endpoint, Instance, Protocol, Suspicion, Time } from '@rollcall/co
 import type { Carrier } from './tracing.js';
 
 /**
- * What can go wrong with one attempt. A new word only where the caller's policies act differently: `TRAITS` says how.
+ * How one attempt can fail. A kind of its own only where the caller's policies act differently: see `TRAITS`.
  */
 export type FailureKind =
   | 'refused'
@@ -25,7 +25,7 @@ export interface Trait {
   /** Did the handler run? `no` and `yes` are certain. */
   readonly executed: 'no' | 'maybe' | 'yes';
   /**
-   * What it says about the instance: `absent`, no connection possible; `failing`; `busy`, slower than it looks, no
+   * What it proves about the instance: `absent`, no connection possible; `failing`; `busy`, slower than it looks, no
    * failure;
    * `fine`, it answered; `nothing`.
    */
@@ -37,7 +37,7 @@ export interface Trait {
 export const TRAITS: Readonly<Record<FailureKind, Trait>> = {
   /** ECONNREFUSED. */
   refused: { executed: 'no', verdict: 'absent', suspicion: 'refused' },
-  /** No connection, or no word about its identity, in time; no route; no such host. */
+  /** No connection, or no answer to the identity check, in time; no route; no such host. */
   unreachable: { executed: 'no', verdict: 'absent', suspicion: 'timeout' },
   /** Another process answers at the address. */
   misdirected: { executed: 'no', verdict: 'absent', suspicion: 'misdirected' },
@@ -57,9 +57,9 @@ export const TRAITS: Readonly<Record<FailureKind, Trait>> = {
   spoiled: { executed: 'maybe', verdict: 'nothing', suspicion: null },
   /** No answer within the attempt's time. */
   timeout: { executed: 'maybe', verdict: 'failing', suspicion: 'timeout' },
-  /** It says that it has too much to do (HTTP 429, 503 with Retry-After). */
+  /** It reports that it is overloaded (HTTP 429, 503 with Retry-After). */
   overloaded: { executed: 'maybe', verdict: 'busy', suspicion: null },
-  /** It, or a proxy before it, says that it cannot serve (HTTP 502, 503, 504). */
+  /** It, or a proxy before it, reports that it cannot serve (HTTP 502, 503, 504). */
   unavailable: { executed: 'maybe', verdict: 'failing', suspicion: null },
   /** The handler ran and refused: a business exception makes no instance bad. */
   remote: { executed: 'yes', verdict: 'fine', suspicion: null },
@@ -71,12 +71,12 @@ export const TRAITS: Readonly<Record<FailureKind, Trait>> = {
  */
 export interface Failure {
   readonly kind: FailureKind;
-  /** The system's or the peer's own word: an Error, or for `remote` whatever the handler threw. */
+  /** The error of the system or the peer: an Error, or for `remote` any value that the handler threw. */
   readonly cause: unknown;
   /** When the instance asks to be left alone. */
   readonly retryAfterMs?: number;
   /**
-   * What the caller gets if no other attempt is made: an HTTP answer with status 503 is still an answer. Else it is
+   * The response for the caller if no other attempt is made: an HTTP answer with status 503 is still an answer. Else it is
    * dropped.
    */
   readonly fallback?: { readonly value: unknown; drop(): void };
@@ -94,7 +94,7 @@ export interface Terms {
   readonly remainingMs: number;
   /** Counts from 1. */
   readonly attempt: number;
-  /** The other data that is sent with it, beside the payload; null, or left out: none. */
+  /** The other data that is sent with it, apart from the payload; null, or left out: none. */
   readonly carrier?: Carrier | null;
 }
 
@@ -105,7 +105,7 @@ export interface Terms {
 export interface Sink {
   /** A value of the answer; several for a stream. */
   next(value: unknown): void;
-  /** The last value and the last word in one: all was well. */
+  /** The last value and the end in one: success. */
   last(value: unknown): void;
   /** The last word: all was well. */
   complete(): void;
@@ -130,7 +130,7 @@ export interface Exchange {
 export interface Channel<Request> {
   send(request: Request, terms: Terms, sink: Sink): Exchange;
   /**
-   * Asks the instance who it is, opening a connection if there is none. Any answer will do: the identity was checked
+   * Checks the identity of the instance, opening a connection if there is none. Any answer will do: the identity was checked
    * before.
    */
   ping(terms: Terms, sink: Sink): Exchange;

@@ -11,7 +11,7 @@ export const PROVED: readonly Event[] = [{ type: 'heartbeat-1' }, { type: 'heart
 /** A phase that an instance entered, or its removal, and the time in ms since it registered. */
 export type Chapter = readonly [Phase | 'REMOVED', number];
 
-/** The step, in ms, in which a story applies what is due. */
+/** The step, in ms, in which a run applies what is due. */
 export const GRAIN_MS = 50;
 
 /**

@@ -51,7 +51,7 @@ export interface Transition {
   readonly removed: { readonly reason: Reason; readonly ended: boolean } | null;
 }
 
-/** What a transition depends on besides the instance. */
+/** The inputs of a transition besides the instance. */
 export interface Context {
   readonly now: number;
   readonly policy: Policy;
@@ -275,7 +275,7 @@ function onClock(vitals: Vitals, event: ClockEvent, at: Context): Step {
   }
 }
 
-/** The last step: by proof, or because both directions are silent by now, whatever made the instance CRITICAL. */
+/** The last step: by proof, or because both directions are silent by now, for any cause of CRITICAL. */
 function onStep(vitals: Vitals, at: Context): Vitals {
   const proof = vitals.cause === 'proof';
   const keepsReason = proof || vitals.reason.code === 'SILENT';

@@ -57,7 +57,7 @@ export function preservedReason(rule: string, cause: Reason): Reason {
   return reasonFor('PRESERVED', `${rule}${CAUSE_SEPARATOR}${cause.text}`);
 }
 
-/** A reason in two parts: what fails, and by which rule self-preservation holds the instance all the same (null: it does not). */
+/** A reason in two parts: what fails, and the rule by which self-preservation still holds the instance (null: it does not). */
 export function unheld(reason: Reason): { readonly cause: Reason; readonly rule: string | null } {
   const start = `${REASON_TEXTS.PRESERVED}: `;
   const at = reason.text.indexOf(CAUSE_SEPARATOR);

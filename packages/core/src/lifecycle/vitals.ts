@@ -54,7 +54,7 @@ export interface Unheard {
   readonly lastAt: number;
 }
 
-/** What the fleet as a whole shows and permits, for one instance at one moment. */
+/** The state of the whole fleet and what it permits, for one instance at one moment. */
 export interface Fleet {
   /**
    * True if another instance of its service is HEALTHY; if another one is callable and proved (HEALTHY or UNHEALTHY,

@@ -97,7 +97,7 @@ describe('credentials', () => {
 const flaws = (terms: object): unknown[] => credentialRules('tls').flatMap((rule) => rule(terms) ?? []);
 
 describe('the rules of credentials', () => {
-  it('allow texts beside files', () => {
+  it('allow texts and files', () => {
     expect(flaws({ ca: 'a', certFile: 'b', keyFile: 'c' })).toEqual([]);
     expect(flaws({ cert: 'a', keyFile: 'c' })).toEqual([]);
     expect(flaws({})).toEqual([]);

@@ -76,7 +76,7 @@ export function flag(): Kind<boolean> {
   };
 }
 
-/** One of these words. */
+/** One of these values. */
 export function oneOf<Value extends string>(values: readonly Value[]): Kind<Value> {
   const allowed = values.map((word) => `\`${word}\``).join(', ');
   return {
@@ -88,8 +88,8 @@ export function oneOf<Value extends string>(values: readonly Value[]): Kind<Valu
 }
 
 /**
- * One of these words, or a word of a newer registry, which a reader must accept: rejecting it would lose the whole
- * frame. Compare with the words you know, and handle the rest.
+ * One of these values, or one of a newer registry, which a reader must accept: rejecting it would lose the whole
+ * frame. Compare with the values you know, and handle the rest.
  */
 export function openEnum<Value extends string>(values: readonly Value[]): Kind<Value> {
   const allowed = `${values.map((word) => `\`${word}\``).join(', ')}; others may come`;

@@ -225,7 +225,7 @@ describe('nearest', () => {
     expect(nearest('fab', ['fbc'])).toBeNull();
   });
 
-  it('accepts at most eight typing errors, for a word of any length', () => {
+  it('accepts at most eight typing errors, for a name of any length', () => {
     const name = 'o'.repeat(63);
     expect(nearest(name, [`${'x'.repeat(8)}${name.slice(8)}`])).not.toBeNull();
     expect(nearest(name, [`${'x'.repeat(9)}${name.slice(9)}`])).toBeNull();

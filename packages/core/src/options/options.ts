@@ -318,7 +318,7 @@ function accepted<Value>(value: Value): { readonly ok: true; readonly value: Val
   return { ok: true, value };
 }
 
-// ---- words ----------------------------------------------------------------------------------------------------------
+// ---- names ----------------------------------------------------------------------------------------------------------
 
 function refusal(path: string, received: string, allowed: string): { readonly ok: false; readonly problem: Flaws } {
   const where = path === '' ? 'The options' : `Option ${path}`;

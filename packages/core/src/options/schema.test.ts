@@ -168,7 +168,7 @@ describe('a kind', () => {
     ]);
   });
 
-  it('openWord accepts unknown words, but only words', () => {
+  it('openEnum accepts unknown values of the same form only', () => {
     const kind = openEnum(['NOW']);
     expect(
       ['NOW', 'LATER', '', 'two words', 'x'.repeat(65), '\u001b[31m', 7].map((each) => accepts(kind, each)),

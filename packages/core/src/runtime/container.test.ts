@@ -19,7 +19,7 @@ describe('containerIn', () => {
     expect(containerIn({ ...noTraces, ...traces })).toBe(container);
   });
 
-  it('accepts only known words from another process', () => {
+  it('accepts only known values from another process', () => {
     expect(['docker', 'ship', null].map(containerOf)).toEqual(['docker', null, null]);
   });
 });

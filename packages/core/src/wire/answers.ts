@@ -113,7 +113,7 @@ export interface EventsAnswer {
   readonly epoch: string;
   /**
    * Wall clock, ms since 1970, since when all events of the requested kinds are kept: of older ones, only what
-   * operators did and what the registry says of itself.
+   * operators did and the registry's own events.
    */
   readonly since: number;
   /** The value of `after` in the next request. */

@@ -39,7 +39,7 @@ export interface CallableCount {
   readonly callable: number;
   /** All instances, by admin state. */
   readonly admin: Readonly<Record<AdminState, number>>;
-  /** Instances that are DEREGISTERING, whatever their admin state. */
+  /** Instances that are DEREGISTERING, in any admin state. */
   readonly leaving: number;
   /** The ENABLED instances that are not callable, by state. */
   readonly unfit: Readonly<Record<State, number>>;

@@ -30,7 +30,7 @@ export interface Endpoint {
   readonly tls: boolean;
 }
 
-/** What an operator has set for an instance. It never changes the state. */
+/** The settings of an operator for an instance. They never change the state. */
 export const ADMIN_STATES = ['ENABLED', 'DRAINING', 'MAINTENANCE'] as const;
 export type AdminState = (typeof ADMIN_STATES)[number];
 

@@ -85,7 +85,7 @@ describe('the declared policies of an instance', () => {
     );
   });
 
-  it('are described in plain words', () => {
+  it('are described in plain text', () => {
     expect(METHODS.allowed).toContain('at most 256');
   });
 });

@@ -33,7 +33,7 @@ export interface InstancePatch {
 
 const WHY = text({ max: 200, pattern: ONE_LINE, allowed: 'at most 200 characters, one line' });
 
-/** The allowed reasons, in words. */
+/** The description of the allowed reasons. */
 export const WHY_ALLOWED = WHY.allowed;
 
 /** True if this is a valid reason. */

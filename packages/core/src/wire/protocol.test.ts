@@ -344,7 +344,7 @@ describe('the answer to a registration', () => {
 const flawOfInstance = (but: object) => flawsOf(instanceMessage, { ...sampleInstance(), ...but })[0]?.path;
 
 describe('an instance', () => {
-  it('accepts unknown words of a newer registry', () => {
+  it('accepts unknown values of a newer registry', () => {
     const newer = {
       ...sampleInstance(),
       source: 'dns',

@@ -11,7 +11,7 @@ import type { Endpoint, Instance, Metadata, Source, Tombstone } from './instance
 import { METHODS } from './methods.js';
 import type { Methods } from './methods.js';
 
-// ---- words ----------------------------------------------------------------------------------------------------------
+// ---- names ----------------------------------------------------------------------------------------------------------
 
 /** Service name, namespace, zone: a DNS label. */
 export const NAME_PATTERN = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;

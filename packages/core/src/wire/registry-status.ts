@@ -1,4 +1,4 @@
-/** The answer of `GET /api/v1/registry`: what a registry says of itself, for operators, dashboards and tools. */
+/** The answer of `GET /api/v1/registry`: the status of a registry, for operators, dashboards and tools. */
 import type { Policy } from '../lifecycle/policy.js';
 import type { Container } from '../runtime/container.js';
 import type { HeartbeatTerms } from './protocol.js';
@@ -76,7 +76,7 @@ export interface Limits {
   readonly maxCalls: number;
 }
 
-/** What the engine of a registry says of itself, part of `GET /api/v1/registry`. */
+/** The status of a registry's engine, part of `GET /api/v1/registry`. */
 export interface RegistryAnswer {
   readonly replica: string;
   readonly epoch: string;
@@ -147,7 +147,7 @@ export interface EndingToken {
   /** The id of the token; not a secret. */
   readonly id: string;
   readonly role: Role;
-  /** For a `service`: what it may register and speak for. Empty for other roles. */
+  /** For a `service`: the names that it may register and act for. Empty for other roles. */
   readonly services: readonly string[];
   /** Wall clock, ms since 1970. */
   readonly expiresAt: number;

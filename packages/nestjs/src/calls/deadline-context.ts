@@ -16,7 +16,7 @@ class RequestDeadline implements Inherited {
 }
 
 /**
- * What requests pass on to the calls that their handlers make: the rest of their deadline, and whether they are
+ * The values that requests pass on to the calls that their handlers make: the rest of their deadline, and whether they are
  * retries. It follows the code of a request through promises, guards, interceptors and handlers, and ends with the
  * request: work that a handler leaves behind (a timer, a cache that refreshes itself) inherits nothing after that. One
  * per application.

@@ -61,7 +61,7 @@ class Failing {
   }
 }
 
-describe.each(['express', 'fastify'] as const)('a RollcallError that nobody catches, over HTTP on %s,', (framework) => {
+describe.each(['express', 'fastify'] as const)('an uncaught RollcallError, over HTTP on %s,', (framework) => {
   async function server(options: RollcallModuleOptions = { service: 'orders' }) {
     const fixture = await createFixture(options, { controllers: [Failing] });
     const app = application(fixture, framework);
@@ -111,13 +111,13 @@ describe.each(['express', 'fastify'] as const)('a RollcallError that nobody catc
     expect(await headersOf('BULKHEAD_FULL')).toEqual(['1', null]);
   });
 
-  it('shows outsiders no addresses, and logs everything', async () => {
+  it('hides addresses from callers, and logs the full message', async () => {
     const { get, log } = await server();
     expect(await (await get('TRANSPORT')).text()).not.toContain('10.0.0.5');
     expect(log.texts('warn')).toContain(`TRANSPORT: ${SECRET}`);
   });
 
-  it('is recognised from another copy of the package; other errors are left alone', async () => {
+  it('is recognised from another copy of the package; other errors are passed through', async () => {
     const { get } = await server();
     expect((await get('copy')).status).toBe(503);
     expect(await (await get('bug')).json()).toEqual({ statusCode: 500, message: 'Internal server error' });

@@ -10,7 +10,7 @@ import { reasonOf, remoteCodeOf, remoteError } from './remote-error.js';
 interface Translation {
   readonly status: number;
   /**
-   * The text for the caller, who may be an outsider. The error's own message names services and addresses; it is
+   * The text for the caller, which may be external. The error's own message names services and addresses; it is
    * logged.
    */
   readonly detail: string;

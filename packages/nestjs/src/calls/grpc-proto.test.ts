@@ -65,7 +65,7 @@ describe('the proto of a service', () => {
     expect(paths).toEqual(['/users.v1.UsersService/FindOne', '/bills.Bills/Pay', '/Bare/Go']);
   });
 
-  it('may have services of one name in two packages: their full names tell them apart', async () => {
+  it('may have services of one name in two packages: their full names distinguish them', async () => {
     const services = await read({ package: ['orders.v1', 'orders.v2', 'bills'], protoPath: [...versions, bills] });
     const pathOf = (name: string) => services.methodsOf(name).get('find')?.path;
     expect([pathOf('orders.v1.Orders'), pathOf('orders.v2.Orders')]).toEqual([
@@ -108,7 +108,7 @@ describe('an invalid proto', () => {
       { package: 'a', protoPath: users, packageDefinition: SHOP },
       'Either protoPath or packageDefinition',
     ],
-    ['has no package said', { protoPath: users }, 'package is missing'],
+    ['has no package', { protoPath: users }, 'package is missing'],
     ['is misspelt', { package: 'a', protopath: users }, 'Did you mean protoPath?'],
   ])('%s: the error says so, and what to do', async (_what, feature, advice) => {
     await expect(read(feature)).rejects.toMatchObject({

@@ -86,7 +86,7 @@ function parsed(service: string, feature: GrpcFeature) {
         names === undefined ? `package is missing: write the one that the proto says, as in ${EXAMPLE}.` : null,
       ({ protoPath, packageDefinition }) =>
         (protoPath === undefined) === (packageDefinition === undefined)
-          ? `Either protoPath or packageDefinition says what there is to call, as in ${EXAMPLE}.`
+          ? `Either protoPath or packageDefinition describes the services, as in ${EXAMPLE}.`
           : null,
     ]);
   } catch (error) {

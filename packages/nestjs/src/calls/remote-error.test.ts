@@ -24,7 +24,7 @@ describe('the reason of a service that refused', () => {
       { status: 400, text: 'a is b; c is d' },
     ],
     [
-      'what Nest makes of other errors',
+      'the answer of Nest to other errors',
       { status: 'error', message: 'Internal server error' },
       { status: null, text: 'Internal server error' },
     ],

@@ -171,7 +171,7 @@ describe('a client', () => {
     expect(rollcall.events).toEqual(['instances orders']);
   });
 
-  it('knows the patterns, inputs and outputs of its contract; without one it is as loose as a ClientProxy', () => {
+  it('knows the patterns, inputs and outputs of its contract; without one it is as untyped as a ClientProxy', () => {
     const { orders } = client();
     const typed = orders as unknown as ServiceClient<OrdersApi>;
     expectTypeOf(() => typed.call('find', { id: '7' })).returns.toEqualTypeOf<Promise<Order>>();

@@ -73,7 +73,7 @@ export class ServiceClient<Api extends object = Untyped> extends ClientProxy {
   override emit<TResult = any, TInput = any>(this: ServiceClient, pattern: any, data: TInput): Observable<TResult>;
   override emit(pattern: unknown, data: unknown): Observable<any> {
     const sent = this.prepared(pattern, data, (packet) => this.dispatchEvent(packet));
-    sent.catch(() => {}); // who wants to know subscribes; an event that was not sent must not end the process
+    sent.catch(() => {}); // a caller that needs the result subscribes; an event that was not sent must not end the process
     return from(sent);
   }
 
@@ -208,7 +208,7 @@ export class ServiceClient<Api extends object = Untyped> extends ClientProxy {
   }
 }
 
-/** Nest 11 has no metadata of packets; a hook may set it all the same. */
+/** Nest 11 has no metadata of packets; a hook may still set it. */
 function withMetadata(options: OneCall, packet: ReadPacket): OneCall {
   const metadata: unknown = Reflect.get(packet, 'metadata');
   if (!isRecord(metadata)) return options;

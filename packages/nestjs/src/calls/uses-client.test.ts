@@ -22,8 +22,8 @@ function made(inject: unknown): Provider {
   return { provide: 'made', inject: [inject as Type], useFactory: () => 1 };
 }
 
-describe('an application makes calls', () => {
-  it('when a class injects the Rollcall, by its type, its token, or into a property', async () => {
+describe('usesClient', () => {
+  it('is true if a class injects the Rollcall, by its type, its token, or into a property', async () => {
     @Injectable()
     class ByType {
       constructor(readonly rollcall: Rollcall) {}
@@ -44,12 +44,12 @@ describe('an application makes calls', () => {
     expect(await isSeen({ providers: [ByProperty] })).toBe(true);
   });
 
-  it('when a factory injects it, perhaps as optional', async () => {
+  it('is true if a factory injects it, also as optional', async () => {
     expect(await isSeen({ providers: [made(Rollcall)] })).toBe(true);
     expect(await isSeen({ providers: [made({ token: Rollcall, optional: true })] })).toBe(true);
   });
 
-  it('when a module names services that it calls', async () => {
+  it('is true if a module names services that it calls', async () => {
     const { module } = await createFixture({ service: 'orders' });
     expect(usesClient(module.get(ModulesContainer))).toBe(false);
 
@@ -59,7 +59,7 @@ describe('an application makes calls', () => {
     expect(usesClient(calling.module.get(ModulesContainer))).toBe(true);
   });
 
-  it('not because it is called', async () => {
+  it('is false for an application that is only called', async () => {
     @Controller()
     class Leaf {
       constructor(@Inject('word') readonly word: string) {}

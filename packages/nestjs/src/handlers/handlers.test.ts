@@ -192,8 +192,8 @@ describe('the routes of an application', () => {
     const { methods, problems } = await published(WildcardController);
     expect(methods).toBeUndefined();
     expect(problems).toEqual([
-      expect.stringContaining('Wild.make is not all published'),
-      expect.stringContaining('Wild.remove is not published'),
+      expect.stringContaining('WildcardController.make is not all published'),
+      expect.stringContaining('WildcardController.remove is not published'),
     ]);
   });
 });

@@ -131,8 +131,8 @@ describe('@OnInstanceChange', () => {
     await expect
       .poll(() => log.texts('error').toSorted())
       .toEqual([
-        'Fragile.rejects failed with a change of orders: it broke later',
-        'Fragile.throws failed with a change of orders: it broke',
+        'Throwing.rejects failed with a change of orders: it broke later',
+        'Throwing.throws failed with a change of orders: it broke',
       ]);
     expect(log.texts('warn')).toEqual([
       expect.stringContaining('PerRequest.never has @OnInstanceChange but is made for each request'),

@@ -98,7 +98,7 @@ describe('registration', () => {
     expect(fixture.log.texts('error')).toEqual([expect.stringContaining("options: { host: '0.0.0.0', … }")]);
   });
 
-  it('nor if one of several registries is remote', async () => {
+  it('does not announce a loopback address if one of several registries is remote', async () => {
     const fixture = await createFixture({
       service: 'orders',
       registry: ['http://127.0.0.1:1337', 'http://10.0.0.9:1337'],
@@ -192,7 +192,7 @@ describe('an application without a port for callers', () => {
     expect(fixture.rollcall.registered).toEqual([{ protocol: 'heartbeat', port: expect.any(Number), tls: false }]);
   });
 
-  it('opens the configured one, and says what to do if it is taken', async () => {
+  it('opens the configured one, and names the fix if it is taken', async () => {
     const taken = await createFixture();
     await microservice(taken).listen();
     const fixture = await createFixture({ service: 'orders', heartbeatPort: taken.rollcall.port });
@@ -201,7 +201,7 @@ describe('an application without a port for callers', () => {
     expect(fixture.rollcall.registered).toBeNull();
   });
 
-  it('answers the registry while it drains, and closes it after the goodbye', async () => {
+  it('answers the registry while it drains, and closes the port after it has deregistered', async () => {
     const fixture = await start();
     const { app, port } = fixture;
     let duringDrain = 0;
@@ -233,7 +233,7 @@ describe('an application without a port for callers', () => {
 });
 
 describe('a probe of the platform', () => {
-  it.each(['express', 'fastify'] as const)('learns on %s that the process is ready until it drains', async (name) => {
+  it.each(['express', 'fastify'] as const)('reports on %s that the process is ready until it drains', async (name) => {
     const fixture = await createFixture({ service: 'orders' }, { guarded: true });
     const app = application(fixture, name);
     app.setGlobalPrefix('api');
@@ -252,7 +252,7 @@ describe('a probe of the platform', () => {
 });
 
 describe('two applications in one process', () => {
-  it('do not know of each other', async () => {
+  it('do not affect each other', async () => {
     const one = await createFixture({ service: 'orders' }, { id: 'orders-1' });
     const other = await createFixture({ service: 'users' }, { id: 'users-1' });
     const [oneApp, otherApp] = [microservice(one), microservice(other)];

@@ -97,7 +97,7 @@ export class Membership implements OnApplicationShutdown {
     }
   }
 
-  /** Closed after the goodbye, since the registry answers it. */
+  /** Closes it after the deregistration, during which the registry still calls it. */
   closeLast(port: { close(): Promise<void> }): void {
     if (this.#closed === null) this.#closedLast.push(port);
     else void port.close();

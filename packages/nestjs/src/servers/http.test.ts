@@ -18,7 +18,7 @@ describe.each(['express', 'fastify'] as const)('Heartbeat-1 over HTTP on %s', (f
     ['a guard', async (app: INestApplication) => void app],
     ['a global prefix', async (app: INestApplication) => void app.setGlobalPrefix('api')],
     [
-      'middleware that refuses everybody',
+      'middleware that refuses every request',
       async (app: INestApplication) =>
         void app.use((_: unknown, response: any) => ((response.statusCode = 401), response.end())),
     ],

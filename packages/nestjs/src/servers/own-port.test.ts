@@ -35,7 +35,7 @@ async function ownPort(): Promise<number> {
   return fixture.rollcall.port;
 }
 
-/** Opens this many foreign connections, which send `words` and wait. */
+/** Opens this many foreign connections, which send `bytes` and wait. */
 async function openConnections(port: number, count: number, bytes = ''): Promise<readonly Socket[]> {
   const sockets = Array.from({ length: count }, () => connect(port, '127.0.0.1').on('error', () => {}));
   onTestFinished(() => sockets.forEach((socket) => socket.destroy()));
@@ -46,14 +46,14 @@ async function openConnections(port: number, count: number, bytes = ''): Promise
 
 const openOf = (sockets: readonly Socket[]): number => sockets.filter(({ closed }) => !closed).length;
 
-describe('the port for heartbeats answers the registry', () => {
+describe('the port for heartbeats', () => {
   it.each([
-    [MAX_CONNECTIONS, 'say nothing', ''],
-    [200, 'say nothing', ''],
+    [MAX_CONNECTIONS, 'send nothing', ''],
+    [200, 'send nothing', ''],
     [200, 'end no head', HALF],
     [200, 'end no body', BODILESS],
-    [200, 'have asked, and stay', `GET /.well-known/rollcall/ready HTTP/1.1\r\nhost: localhost\r\n\r\n`],
-  ])('while %i foreign clients %s', async (count, _, bytes) => {
+    [200, 'have got an answer, and stay', `GET /.well-known/rollcall/ready HTTP/1.1\r\nhost: localhost\r\n\r\n`],
+  ])('answers the registry while %i foreign clients %s', async (count, _, bytes) => {
     const port = await ownPort();
     const connections = await openConnections(port, count, bytes);
     for (let round = 0; round < 3; round += 1) {
@@ -63,7 +63,7 @@ describe('the port for heartbeats answers the registry', () => {
     await expect.poll(() => openOf(connections), WITHIN_20_S).toBeLessThan(MAX_CONNECTIONS);
   });
 
-  it('while 200 foreign clients send their heads byte by byte', async () => {
+  it('answers the registry while 200 foreign clients send their heads byte by byte', async () => {
     const port = await ownPort();
     const connections = await openConnections(port, 200, HALF);
     const trickle = setInterval(() => connections.forEach((socket) => socket.write('x')), 10);
@@ -72,18 +72,18 @@ describe('the port for heartbeats answers the registry', () => {
   });
 });
 
-describe('the port for heartbeats closes the connection of a client by itself', () => {
+describe('the port for heartbeats', () => {
   it.each([
-    ['if it sends nothing', ''],
-    ['if it does not end its head', HALF],
-    ['if it does not end its body', BODILESS],
-  ])('%s', async (_, bytes) => {
+    ['sends nothing', ''],
+    ['does not end its head', HALF],
+    ['does not end its body', BODILESS],
+  ])('closes the connection of a client that %s', async (_, bytes) => {
     const port = await openImpatientPort();
     const connections = await openConnections(port, 3, bytes);
     await expect.poll(() => openOf(connections), WITHIN_20_S).toBe(0);
   });
 
-  it('if it sends its head byte by byte', async () => {
+  it('closes the connection of a client that sends its head byte by byte', async () => {
     const port = await openImpatientPort();
     const [connection] = await openConnections(port, 1, HALF);
     const trickle = setInterval(() => connection?.write('x'), 10);
@@ -96,7 +96,7 @@ it('the port for heartbeats keeps a connection for the next one beyond that', as
   const port = await openImpatientPort(1_000);
   const call = `${HALF}content-length: 2\r\n\r\n{}`;
   const [registry] = await openConnections(port, 1, call);
-  if (registry === undefined) throw new Error('nobody came');
+  if (registry === undefined) throw new Error('no connection arrived');
   for (let round = 0; round < 2; round += 1) {
     const [answer] = await once(registry, 'data');
     expect(String(answer)).toContain('200 OK');

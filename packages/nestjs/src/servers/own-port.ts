@@ -49,7 +49,7 @@ export async function openOwnPort(
     if (request.url?.startsWith(OWN_PATHS) === true) answerOwnPath(serverHost, request, response);
     else refuse(response, 'NOT_FOUND', `${serverHost.id} is not called here: this port is for heartbeats.`);
   });
-  server.setTimeout(patienceMs); // of who takes no answer
+  server.setTimeout(patienceMs); // for a client that reads no answer
   admitInTurn(server, MAX_CONNECTIONS);
   // in a worker of node:cluster it would be the port of all of them
   server.listen({ ...(host === undefined ? {} : { host }), port, exclusive: true });

@@ -15,7 +15,7 @@ import type { Served } from './transport.js';
  * `FakeHttpRequest` and returns a Response, or a value that becomes JSON; a gRPC method receives the message, or the
  * Observable of messages, that the caller passed in.
  */
-// eslint-disable-next-line typescript/no-explicit-any -- a handler says itself what it takes
+// eslint-disable-next-line typescript/no-explicit-any -- a handler declares itself what it takes
 export type FakeHandlers = object | Readonly<Record<string, (input: any, call: FakeCall) => unknown>>;
 
 /** One request, as a fake instance received it. */
@@ -279,7 +279,7 @@ function run(
   return Reflect.apply(handler, layer, [input, call]);
 }
 
-/** For a single answer: of an Observable the last value. */
+/** Returns a single answer: the last value of an Observable. */
 function one(answer: unknown): unknown {
   return isObservable(answer) ? lastValueFrom(answer, { defaultValue: undefined }) : answer;
 }

@@ -17,7 +17,7 @@ export function mixed(bits: number): number {
 }
 
 /**
- * What an instance is worth to one caller: rendezvous hashing (Thaler and Ravishankar, 1998; gRPC A68 for subsets). The same pair has
+ * The rank of an instance for one caller: rendezvous hashing (Thaler and Ravishankar, 1998; gRPC A68 for subsets). The same pair has
  * the same rank for ever, other callers rank otherwise; so the best k change by one when one of them goes or comes.
  */
 export function rankOf(callerId: string, instanceId: string): number {

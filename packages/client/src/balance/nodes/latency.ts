@@ -4,10 +4,10 @@ const PER_DOUBLING = 4;
 const SMALLEST_MS = 1 / 16;
 const GENERATION_MS = 10_000;
 const FRESH_MS = 250;
-/** Fewer samples say nothing about a tail. */
+/** Fewer samples do not describe a tail. */
 const MIN_SAMPLES = 20;
 
-/** The bucket of a round trip. Computed once for a sample, whatever the number of profiles it goes to. */
+/** The bucket of a round trip. Computed once for a sample, for any number of profiles. */
 export function bucketOf(ms: number): number {
   if (!(ms > SMALLEST_MS)) return 0;
   return Math.min(BUCKETS - 1, Math.ceil(Math.log2(ms / SMALLEST_MS) * PER_DOUBLING));

@@ -1,11 +1,11 @@
 /**
- * How busy instances are: the axis beside `Picker`. One for each balancer; it knows its instances by slot, a small
+ * How busy instances are; the `Picker` is chosen independently. One for each balancer; it knows its instances by slot, a small
  * whole number, which goes to another instance later (after `forget`).
  */
 export interface Load {
   /** Greater is worse. `inFlight`: the calls under way there, relative to the weight. Changes nothing. */
   cost(slot: number, now: number, inFlight: number): number;
-  /** One call took so long; a failure counts as a long one. `isAnswer`: it was answered. */
+  /** Records the time of one call; a failure counts as a long one. `isAnswer`: it was answered. */
   observe(slot: number, ms: number, now: number, isAnswer: boolean): void;
   /**
    * Resets a slot whose measurements are outdated or belong to another instance. Called before any other use of the
@@ -22,7 +22,7 @@ const IDLE_DECAY_MS = 1_000;
 const TYPICAL_AT_FIRST_MS = 30;
 
 /**
- * What a round trip of the service takes, all instances together: the stand-in for one that has not been measured. A
+ * The typical round trip of the service, over all instances: the stand-in for one that has not been measured. A
  * plain moving average of the last some 20; 30 ms before the first.
  */
 export class TypicalLatency {

@@ -14,9 +14,9 @@ const SUCCESS_AT = 4;
 const SUCCESSES = 5;
 const CELLS = SUCCESSES + SUCCESS_CELLS;
 
-/** A node, as the others see it. */
+/** Another node of the same balancer. */
 export interface AlternativeNode {
-  /** Can it take calls instead of one that is silent? */
+  /** True if it can take calls instead of a silent instance. */
   canTakeOver(now: number): boolean;
 }
 
@@ -29,7 +29,7 @@ export class NodeTable {
   /** When any of the nodes last answered, and which. */
   lastAnswerAt = -Infinity;
   lastAnswerer: AlternativeNode | null = null;
-  /** This process stood still until then: before it nothing could be heard. */
+  /** This process was paused until then: it read no answers before. */
   heardSince = -Infinity;
   /** Calls under way at all of them. */
   inFlight = 0;
@@ -91,7 +91,7 @@ export class NodeTable {
     this.#weights[slot] = weight;
   }
 
-  /** `isCalm`: HEALTHY and enabled, and nothing failed since its last success: the next one means nothing but one more. */
+  /** `isCalm`: HEALTHY and enabled, and nothing failed since its last success: the next success only adds to the count. */
   judge(slot: number, room: number, isCalm: boolean): void {
     this.#cells[CELLS * slot + ROOM] = room;
     this.#calm[slot] = isCalm ? 1 : 0;

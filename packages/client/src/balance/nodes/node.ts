@@ -65,7 +65,7 @@ export class Node implements BreakerHost, GateListener {
     this.follow(parts.instance);
   }
 
-  /** The smallest of what breaker, adaptive limit and early limit say. */
+  /** The smallest limit of breaker, adaptive limit and early limit. */
   gate(now: number): Gate {
     const gate = Math.min(this.breaker.gate, this.limit.gate);
     const unanswered = this.#nodeTable.unanswered(this.#slot);
@@ -82,12 +82,12 @@ export class Node implements BreakerHost, GateListener {
     return this.inFlight < this.limit.gate || this.limit.mayRaise(now);
   }
 
-  /** May it take one more call? */
+  /** True if it may take one more call. */
   admits(now: number): boolean {
     return this.inFlight < this.gate(now);
   }
 
-  /** Is it open, but has as many calls under way as it may have? */
+  /** True if it is open, but has as many calls under way as it may have. */
   isFull(now: number): boolean {
     const gate = this.gate(now);
     return gate !== SHUT && this.inFlight >= gate;
@@ -103,7 +103,7 @@ export class Node implements BreakerHost, GateListener {
     return this.#nodeTable.count(this.#slot);
   }
 
-  /** Where what a pick looks at stands, of this node and of those beside it. */
+  /** The table with the numbers that a pick reads, of this node and its siblings. */
   get nodeTable(): NodeTable {
     return this.#nodeTable;
   }
@@ -120,7 +120,7 @@ export class Node implements BreakerHost, GateListener {
     if (isSilence(this.#nodeTable.unanswered(this.#slot))) this.gateChanged();
   }
 
-  /** It is over, whatever came of it. */
+  /** It is over, with any outcome. */
   end(): void {
     this.#nodeTable.add(this.#slot, -1);
   }
@@ -135,7 +135,7 @@ export class Node implements BreakerHost, GateListener {
     return this.#nodeTable.windowCounts.last(this.#slot, what, now);
   }
 
-  /** Marks what happened before as unknown: this process stood still. */
+  /** Marks earlier outcomes as unknown: this process was paused. */
   notHeardBefore(now: number): void {
     this.#nodeTable.heardSince = now;
   }
@@ -151,7 +151,7 @@ export class Node implements BreakerHost, GateListener {
     return this.#nodeTable.successAt(this.#slot);
   }
 
-  /** HEALTHY and enabled, and nothing failed since its last success: the next one means nothing but one more. */
+  /** HEALTHY and enabled, and nothing failed since its last success: the next success only adds to the count. */
   get isCalm(): boolean {
     return this.#nodeTable.isCalm(this.#slot);
   }
@@ -184,7 +184,7 @@ export class Node implements BreakerHost, GateListener {
     this.gateChanged();
   }
 
-  /** A call there took so long; a failure counts as a long one. */
+  /** Records the time of a call; a failure counts as a long one. */
   observe(ms: number, now: number, isAnswer = false): void {
     this.#nodeTable.load.observe(this.#slot, ms, now, isAnswer);
   }
@@ -212,7 +212,7 @@ export class Node implements BreakerHost, GateListener {
     return 1;
   }
 
-  /** As long as only the adaptive limit has a say, a pick needs to look at nothing else. */
+  /** As long as only the adaptive limit applies, a pick needs to read nothing else. */
   gateChanged(): void {
     const isSilent = isSilence(this.#nodeTable.unanswered(this.#slot));
     const isPlain = this.breaker.gate === OPEN && !isSilent && this.#warmAt === -Infinity;
@@ -221,7 +221,7 @@ export class Node implements BreakerHost, GateListener {
     this.#nodeTable.judge(this.#slot, isPlain ? this.limit.gate : 0, isCalm);
   }
 
-  /** It is not picked any more: its calls end in peace, and its slot is for another node. */
+  /** It is not picked any more: its calls end normally, and another node gets its slot. */
   retire(): void {
     if (this.#isRetired) return;
     this.#isRetired = true;

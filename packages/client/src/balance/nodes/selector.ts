@@ -1,7 +1,7 @@
 import { isCallableIn } from '@rollcall/core';
 import type { Instance, Metadata, State } from '@rollcall/core';
 
-/** Which instances a call may go to. Two selectors with the same `key` say the same. */
+/** Which instances a call may go to. Two selectors with the same `key` are equal. */
 export interface Selector {
   readonly key: string;
   readonly states: readonly State[];
@@ -23,7 +23,7 @@ export function standardSelector(states: readonly State[]): Selector {
   return { key: '', states, version: '', metadata: [] };
 }
 
-/** The order of the words in `metadata` does not matter. */
+/** The order of the entries in `metadata` does not matter. */
 export function selectorFor(options: SelectorOptions, standard: Selector): Selector {
   const { states, version = '' } = options;
   const metadata = Object.entries(options.metadata ?? {}).toSorted(([one], [other]) => (one < other ? -1 : 1));
@@ -39,7 +39,7 @@ export function isSelected(instance: Instance, selector: Selector): boolean {
   return true;
 }
 
-/** Versions and words are free text: JSON keeps them apart. */
+/** Versions and metadata are free text: JSON keeps them apart. */
 function keyOf(states: readonly State[] | undefined, version: string, metadata: Selector['metadata']): string {
   return JSON.stringify([states ?? null, version, metadata]);
 }

@@ -2,8 +2,8 @@ import type { NodeTable } from '../nodes/node-table.js';
 import type { Node } from '../nodes/node.js';
 
 /**
- * Instances that are as good as each other, ready to be drawn from in proportion to their weights. What a pick asks of them it asks by
- * their place in `nodes`, so that a node that is only looked at need not be touched. Never changed, only replaced.
+ * Instances that are as good as each other, ready to be drawn from in proportion to their weights. A pick refers to them by
+ * their index in `nodes`, so that it can examine a node without touching it. Never changed, only replaced.
  */
 export class Candidates<N extends Node> {
   readonly nodes: readonly N[];
@@ -51,7 +51,7 @@ export class Candidates<N extends Node> {
     return ((sums[place] ?? 0) - (sums[place - 1] ?? 0)) / this.#meanWeight;
   }
 
-  /** May it take a call, for certain? False: perhaps not, it has to be asked. */
+  /** True if it can certainly take a call; false: it has to be checked. */
   hasRoom(place: number): boolean {
     return this.#nodeTable?.hasRoom(this.#slots[place] ?? 0) ?? false;
   }
@@ -74,7 +74,7 @@ export class Candidates<N extends Node> {
     return this.#nodeTable?.inFlight ?? 0;
   }
 
-  /** The place that `unit` (uniform in [0, 1)) falls on: each as often as its weight says. */
+  /** The place that `unit` (uniform in [0, 1)) falls on: each as often as its weight requires. */
   draw(unit: number): number {
     const sums = this.#sums;
     if (sums === null) return Math.floor(unit * this.nodes.length);

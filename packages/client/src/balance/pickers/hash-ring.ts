@@ -10,7 +10,7 @@ import { PowerOfTwo, takes } from './pickers.js';
 const BOUND = 1.25;
 /** Points on the ring for each unit of weight: 40 for the default weight of 100. */
 const POINTS_PER_WEIGHT = 0.4;
-/** Points that are looked at before any node will do: with the bound, a key goes 16 nodes far on average at the very most. */
+/** Points that are examined before any node is accepted: with the bound, a key goes 16 nodes far on average at the very most. */
 const LONGEST_WALK = 256;
 /** A point's hash and its node's place in one number: 32 + 20 bits. */
 const PLACES = 2 ** 20;

@@ -5,7 +5,7 @@ import { firstAble, isAble } from './picker.js';
 import type { Ask, Picker } from './picker.js';
 
 /**
- * Draws before the nodes are looked at one by one: with half of them unable to take the call, 15 of 16 picks end here.
+ * Draws before the nodes are examined one by one: with half of them unable to take the call, 15 of 16 picks end here.
  */
 const EFFORTS = 4;
 
@@ -75,7 +75,7 @@ function cheaper<N extends Node>(candidates: Candidates<N>, one: number, other: 
 }
 
 /**
- * One after the other, whatever their load and weight. It starts at random: callers that all start with the first one
+ * One after the other, regardless of load and weight. It starts at random: callers that all start with the first one
  * would move through the fleet as a herd.
  */
 export class RoundRobin implements Picker {
@@ -98,7 +98,7 @@ export class RoundRobin implements Picker {
   }
 }
 
-/** Any, in proportion to the weights, whatever their load. */
+/** Any, in proportion to the weights, regardless of load. */
 export class AtRandom implements Picker {
   readonly #random: Random;
 
@@ -116,7 +116,7 @@ export class AtRandom implements Picker {
   }
 }
 
-/** Can the one at this place take the call, and if it starts slowly, is it lucky? */
+/** True if the node at this index can take the call and, during its slow start, is drawn. */
 export function takes<N extends Node>(candidates: Candidates<N>, place: number, ask: Ask, random: Random): boolean {
   const node = candidates.nodes[place];
   if (node === undefined || node === ask.tried || node === ask.triedToo) return false;

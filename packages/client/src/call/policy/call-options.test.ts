@@ -40,7 +40,7 @@ describe('an option that no call has', () => {
     await expect(calls.call('orders', 'find', {}, { [word]: 1 })).rejects.toThrow(advice);
   });
 
-  it('is found in an object that was used before, and one beside others', async () => {
+  it('is found in an object that was used before, and among known options', async () => {
     const here = world();
     const wishes: Record<string, unknown> = { deadlineMs: 100 };
     expect((await here.ask(wishes)).error).toBeUndefined();

@@ -71,7 +71,7 @@ describe('a hedged call', () => {
     expect(world.calledHosts.length).toBe(before + 1);
   });
 
-  it('may be one over HTTP, where the verb says that it is idempotent', async () => {
+  it('may be one over HTTP whose verb is idempotent', async () => {
     const endpoints = [{ protocol: 'http', host: '10.0.0.5', port: 3_000, tls: false }] as const;
     const world = new World({ instances: ['a', 'b'].map((id) => createInstance({ id, endpoints })) });
     const plans: Plan[] = ['never', { afterMs: 1, values: [new Response('second')] }];
@@ -102,7 +102,7 @@ describe('a hedged call', () => {
     expect(world.calledHosts.length).toBe(before + 4);
   });
 
-  it('is not hedged as long as nobody knows how long its method takes, unless it says so', async () => {
+  it('is not hedged until the latency of its method is known, unless it sets a delay', async () => {
     const world = new World();
     world.next(answers(100, 'late'));
     expect(await world.ask(HEDGED)).toEqual({ value: 'late', tookMs: 100 });
@@ -110,7 +110,7 @@ describe('a hedged call', () => {
     expect((await world.ask(AFTER_20)).value).toBe('second');
   });
 
-  it('has nobody else to go to when there is one instance', async () => {
+  it('is not hedged if there is one instance', async () => {
     const world = new World({ instances: fleet('HEALTHY') });
     await world.warmUp();
     const before = world.calledHosts.length;
@@ -221,14 +221,14 @@ describe('the price of hedging', () => {
   });
 });
 
-describe('the words for hedging', () => {
-  it('mean never, the p95 or a time', () => {
+describe('hedgeAfter', () => {
+  it('resolves to never, the p95 or a time', () => {
     expect([false, true, {}, { afterMs: 7 }].map(hedgeAfter)).toEqual(['never', 'p95', 'p95', 7]);
     expect([true, false, {}, { afterMs: 1 }].every(isHedgeOption)).toBe(true);
     expect(['yes', 1, null, { afterMs: 0 }, { afterMs: '7' }, { after: 7 }].some(isHedgeOption)).toBe(false);
   });
 
-  it('wait 1 ms at least for the p95', () => {
+  it('waits at least 1 ms for the p95', () => {
     const latency = new LatencyProfile();
     expect(hedgeDelayMs('p95', latency, 0)).toBe(Infinity);
     for (let i = 0; i < 30; i += 1) latency.record(0, 0);

@@ -12,19 +12,19 @@ function createWorld(setting: Partial<WorldSetting> = {}): CallWorld {
   return new CallWorld({ ...parts, time: new ManualTime({ nowMs: 100_000 }), ...setting });
 }
 
-/** Instances `a`, `b`, … of which each says this of its method `find`; undefined: nothing. */
+/** Instances `a`, `b`, … each of which publishes this policy of its method `find`; undefined: none. */
 function saying(...policies: (MethodPolicy | undefined)[]): Instance[] {
   return policies.map((find, i) => createInstance({ id: 'abcdefgh'.charAt(i), ...(find && { methods: { find } }) }));
 }
 
 describe('the rules of a method', () => {
-  it('are what its instances say', () => {
+  it('are those that its instances publish', () => {
     const policy: MethodPolicy = { idempotent: true, timeoutMs: 300, hedge: { afterMs: 20 } };
     expect(methodRules(undefined, [policy, policy])).toEqual({ isIdempotent: true, timeoutMs: 300, hedge: 20 });
     expect(methodRules(undefined, [])).toEqual(NO_RULES);
   });
 
-  it('are the careful ones while instances say different things, in whatever order', () => {
+  it('are the strictest while instances publish different policies, in any order', () => {
     const policy = fc.record<MethodPolicy>(
       {
         idempotent: fc.boolean(),
@@ -54,7 +54,7 @@ describe('the rules of a method', () => {
     );
   });
 
-  it('are our own where we say something', () => {
+  it('are our own where we set a policy', () => {
     const published: MethodPolicy = { idempotent: true, timeoutMs: 300, hedge: true };
     expect(methodRules({ idempotent: false, hedge: { afterMs: 9 } }, [published])).toEqual({
       isIdempotent: false,
@@ -76,7 +76,7 @@ describe('the name of a method', () => {
 describe('calls to a method that is published', () => {
   const broken = { afterMs: 1, failure: 'closed' } as const;
 
-  it('are repeated if all say that it is idempotent, and no longer once one says otherwise', async () => {
+  it('are repeated if all declare it idempotent, and no longer once one does not', async () => {
     const world = createWorld({ instances: saying({ idempotent: true }, { idempotent: true }, undefined) });
     world.tcp.script = () => broken;
     expect((await world.ask()).error?.attempts).toHaveLength(3);
@@ -85,7 +85,7 @@ describe('calls to a method that is published', () => {
     expect((await world.ask({ idempotent: true })).error?.attempts).toHaveLength(3);
   });
 
-  it('do not heed what an instance says that may not be called', async () => {
+  it('ignore the policy of an instance that may not be called', async () => {
     const refused: Instance = createInstance({ id: 'z', state: 'CRITICAL', methods: { find: { idempotent: false } } });
     const world = createWorld({ instances: [...saying({ idempotent: true }), refused] });
     world.tcp.script = () => broken;
@@ -93,7 +93,7 @@ describe('calls to a method that is published', () => {
   });
 
   it.each(['its instances', 'this process'])(
-    'follow what %s says, however many names strangers have made up',
+    'follow the policy of %s, however many unknown names were called',
     async (who) => {
       const find = { idempotent: true };
       const isPublished = who === 'its instances';
@@ -110,13 +110,13 @@ describe('calls to a method that is published', () => {
     },
   );
 
-  it('are not repeated if the call says so', async () => {
+  it('are not repeated if the call is declared not idempotent', async () => {
     const world = createWorld({ instances: saying({ idempotent: true }, { idempotent: true }) });
     world.tcp.script = () => broken;
     expect((await world.ask({ idempotent: false })).error?.attempts).toHaveLength(1);
   });
 
-  it('end when the method takes longer than it says, the last attempt too', async () => {
+  it('end when the method exceeds its timeout, the last attempt too', async () => {
     const world = createWorld({ instances: saying({ timeoutMs: 300 }) });
     world.play({ a: 'never' });
     const { error, tookMs } = await world.ask();
@@ -136,7 +136,7 @@ describe('calls to a method that is published', () => {
     expect(tookMs).toBeLessThanOrEqual(312);
   });
 
-  it('have the time that it says, if that is more than calls usually have, unless the service’s deadline is given', async () => {
+  it('have the timeout of the method as deadline if that is longer than the default, unless the service sets a deadline', async () => {
     const slow = { afterMs: 8_000, values: ['report'] } as const;
     const instances = saying({ timeoutMs: 10_000 });
     const world = createWorld({ instances }).play({ a: slow });
@@ -146,7 +146,7 @@ describe('calls to a method that is published', () => {
     expect((await world.ask({ deadlineMs: 900 }, 12_000)).tookMs).toBeLessThanOrEqual(910);
   });
 
-  it('are hedged if all say so', async () => {
+  it('are hedged if all allow it', async () => {
     const policy: MethodPolicy = { idempotent: true, hedge: { afterMs: 20 } };
     const world = createWorld({ instances: saying(policy, policy), options: { hedgeRatio: 1 } });
     const plans = ['never' as const];

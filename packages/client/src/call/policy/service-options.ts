@@ -22,7 +22,7 @@ const stateField = (state: State) =>
 /** The call policy of a service. */
 export const policyFields = {
   deadlineMs: option.number({
-    doc: 'The time a call may take in all, if it does not say itself. What was inherited counts if it is smaller.',
+    doc: 'The total time of a call, unless it sets its own. An inherited deadline applies if it is shorter.',
     default: 5_000,
     min: 1,
     max: LONGEST_MS,
@@ -94,7 +94,7 @@ export const policyFields = {
     integer: true,
   }),
   subsetSize: option.number({
-    doc: 'Of a service with 100 or more instances, so many get the calls of this process; when they are full, others help. 0: all.',
+    doc: 'For a service with 100 or more instances, how many get the calls of this process; when they are full, others help. 0: all.',
     default: 20,
     min: 0,
     max: 100_000,

@@ -40,7 +40,7 @@ describe('the timer wheel', () => {
     expect(time.nextAt()).toBeNull();
   });
 
-  it('rings each alarm once, not before it is due and at most a tick after', () => {
+  it('fires each timer once, not before it is due and at most a tick after', () => {
     const delays = fc.array(fc.integer({ min: 0, max: 20_000 }), { minLength: 1, maxLength: 50 });
     fc.assert(
       fc.property(delays, fc.integer({ min: 0, max: 100_000 }), (dueIn, start) => {
@@ -110,7 +110,7 @@ describe('the timer wheel', () => {
     expect(time.nextAt()).toBeNull();
   });
 
-  it('lets the event loop turn once more after this process stood still, so that what came meanwhile is read first', () => {
+  it('lets the event loop turn once more after this process was paused, so that data that arrived meanwhile is read first', () => {
     const time = new ManualTime();
     let standstillMs = 0;
     const stalling: Time = {

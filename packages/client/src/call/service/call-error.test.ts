@@ -77,7 +77,7 @@ const ENDINGS: Readonly<Partial<Record<ErrorCode, (options: OneCall) => Promise<
 };
 
 describe.each(Object.entries(ENDINGS))('%s', (code, ending) => {
-  it('is retryable as docs/ERRORS.md says, and says what happened', async () => {
+  it('is retryable as documented in docs/ERRORS.md, and describes what happened', async () => {
     const plain = await ending({});
     const idempotent = await ending(IDEMPOTENT);
     expect([plain?.code, idempotent?.code]).toEqual([code, code]);
@@ -90,7 +90,7 @@ describe.each(Object.entries(ENDINGS))('%s', (code, ending) => {
   });
 });
 
-it('TRANSPORT says whether the call may have been executed, and that only then is it dangerous to repeat', async () => {
+it('TRANSPORT states whether the call may have been executed, and warns of a repetition only then', async () => {
   const refused = await failing(createWorld({ options: { attempts: 1 } }), REFUSED);
   expect(refused).toMatchObject({ code: 'TRANSPORT', retryable: true });
   expect(refused?.message).toContain('It was not executed: it may be tried again.');
@@ -105,7 +105,7 @@ const textOf = async (instances: readonly Instance[], options: OneCall): Promise
   return error?.message ?? '';
 };
 
-describe('NO_INSTANCE says what left out whom', () => {
+describe('NO_INSTANCE states which criterion excludes which instances', () => {
   it('by an operator, by state, by version and by metadata, each instance once', async () => {
     const instances = [
       one('a', { admin: 'DRAINING', version: '1.3' }),
@@ -124,7 +124,7 @@ describe('NO_INSTANCE says what left out whom', () => {
     );
   });
 
-  it('without what is not wanted of anybody', async () => {
+  it('without criteria that the call does not set', async () => {
     const text = await textOf([one('a', { version: '1.3' })], { version: '2' });
     expect(text).toBe('No instance of orders may be called. 1 instance: 1 has version 1.3, wanted 2. See version.');
   });

@@ -53,7 +53,7 @@ export function deadlineError(facts: CallFacts, ms: number): RollcallError {
 /** The error of a call that took longer than the timeout set for its method. */
 export function timeoutError(facts: CallFacts, timeoutMs: number): RollcallError {
   const { service, attempts, isIdempotent } = facts;
-  const text = `${service} did not answer within ${timeoutMs} ms, the most that this method takes by what is said of it (timeoutMs). See why it is slow, or allow it more.`;
+  const text = `${service} did not answer within ${timeoutMs} ms, the longest time of this method (timeoutMs). See why it is slow, or allow it more.`;
   return new RollcallError('DEADLINE_EXCEEDED', text, { attempts, retryable: isIdempotent });
 }
 
@@ -83,7 +83,7 @@ export function bulkheadError(service: string, max: number): RollcallError {
   return new RollcallError('BULKHEAD_FULL', text, { retryable: true });
 }
 
-/** `waitedMs`: how long the call waited, ms; omitted where the context says it. */
+/** `waitedMs`: how long the call waited, ms; omitted where the context states it. */
 export function noCatalogError(service: string, waitedMs?: number): RollcallError {
   const after = waitedMs === undefined ? '' : ` after ${Math.round(waitedMs)} ms`;
   const text = `Nothing is known of ${service}${after}: the registry has not been heard. See whether it runs.`;

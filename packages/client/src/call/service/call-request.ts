@@ -39,7 +39,7 @@ export interface CallContext {
   pendingMs(protocol: Protocol, selector: Selector): number;
   /** Like `pendingMs`, for a call that begins to wait, which is counted. */
   beginWait(protocol: Protocol, selector: Selector): number;
-  /** The error that says why no instance accepts the call. */
+  /** The error with the reason why no instance accepts the call. */
   noneError(protocol: Protocol, selector: Selector): RollcallError;
   /** Called once for each call, before its receiver gets the result. `error`: null for success. */
   ended(startedAt: number, now: number, error: RollcallError | null): void;

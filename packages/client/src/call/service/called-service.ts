@@ -45,7 +45,7 @@ export interface SharedParts {
   inherited(): Inherited;
 }
 
-/** Errors that say nothing about the service: the handler's own error, and the caller's cancel. */
+/** Errors that are not failures of the service: the handler's own error, and the caller's cancel. */
 const NO_FAILURE: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['REMOTE', 'CANCELLED']);
 
 const MAX_SELECTORS = 64;

@@ -26,7 +26,7 @@ export interface Attempted<Request> {
   readonly reason: PickReason;
   /** When its node was picked, ms of Time. */
   readonly startedAt: number;
-  /** When it was sent, or its connection was open: the time to connect says nothing about the instance's load. */
+  /** When it was sent, or its connection was open: the time to connect does not show the instance's load. */
   readonly sentAt: number;
   /** True if it is the one probe of its node. */
   isProbe: boolean;

@@ -211,7 +211,7 @@ export class Upstream<Request> implements RulesSource {
     node.begin(now, expectsAnswer);
   }
 
-  /** Records a response: the handler ran, whatever it returned. */
+  /** Records a response: the handler ran and returned any result. */
   answered(attempt: Attempted<Request>, now: number, outcome = 'success'): void {
     const { node } = attempt;
     this.#end(attempt, outcome, now);
@@ -245,7 +245,7 @@ export class Upstream<Request> implements RulesSource {
     node.count(FAILURES, now);
     if (failure.kind === 'timeout') return this.#timedOut(attempt, now);
     if (verdict === 'nothing') return;
-    // a connection that the peer closed while this process stalled says nothing about the peer
+    // a connection that the peer closed while this process stalled is no fault of the peer
     if (suspicion === 'closed' && this.#parts.wheel.hasStalled(attempt.sentAt - STALL_NOTICE_MS, now)) return;
     if (failure.kind === 'overloaded' || failure.kind === 'unavailable') node.answered(now);
     if (verdict === 'busy') node.limit.overloaded(attempt.sentAt, now, node.inFlight + 1);
@@ -261,7 +261,7 @@ export class Upstream<Request> implements RulesSource {
   cancelled(attempt: Attempted<Request>, now: number): void {
     this.#end(attempt, 'cancelled', now);
     const atLeastMs = (now - attempt.sentAt) * CENSORED;
-    // a shorter time than usual says nothing: the attempt did not end with a response
+    // a shorter time than usual proves nothing: the attempt did not end with a response
     if (atLeastMs > this.#typical.ms) attempt.node.observe(atLeastMs, now);
   }
 
@@ -301,7 +301,7 @@ export class Upstream<Request> implements RulesSource {
     const ms = now - sentAt;
     const medianMs = method.latency.medianMs(now);
     const stalledMs = this.#parts.wheel.stalledMs(sentAt, now);
-    // while this process stalled it read no responses: a time that is long only because of that says nothing about the
+    // while this process stalled it read no responses: a time that is long only because of that proves nothing about the
     // instance
     if (stalledMs > 0 && ms - stalledMs < Math.min(ms, patienceMs)) return;
     node.observe(this.#penaltyMs(attempt, null, now), now);

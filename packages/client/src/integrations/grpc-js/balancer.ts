@@ -201,7 +201,7 @@ export class GrpcBalancer implements experimental.LoadBalancer {
     call.failed({ kind, cause: new Error(details) });
   }
 
-  /** Null: the handler ran, whatever it said. */
+  /** Null: the handler ran and returned any result. */
   #kindOf(code: StatusObject['code'], { details, trailers }: Ending): Failure['kind'] | null {
     const { status } = this.#parts.grpc;
     if (code === status.DEADLINE_EXCEEDED) return 'timeout';
@@ -217,7 +217,7 @@ interface Ending {
   readonly trailers: Metadata;
 }
 
-/** How grpc-js says that a stream was refused with REFUSED_STREAM, and that a connection ended. */
+/** The texts of grpc-js for a stream refused with REFUSED_STREAM, and for a connection that ended. */
 const REFUSED = 'Stream refused by server';
 const DROPPED = 'Connection dropped';
 
@@ -242,7 +242,7 @@ class Line {
     subchannel.addConnectivityStateListener(this.#listener);
   }
 
-  /** Does nothing to a connection that is there, or on its way, or that has failed recently. */
+  /** A no-op for a connection that is open, being opened, or that has failed recently. */
   connect(): void {
     this.subchannel.startConnecting();
   }

@@ -26,8 +26,8 @@ type GrpcStation = ConnectedNode<GrpcRequest>;
 const VERIFY_MS = 2_000;
 
 /**
- * One service for callers with connections of their own, the channels of grpc-js: they ask here who gets the next call,
- * and tell what came of it, so that load, breaker and limits are the same as for calls of ours.
+ * One service for callers with connections of their own, the channels of grpc-js: they request an instance here for each call,
+ * and report its outcome, so that load, breaker and limits are the same as for calls of ours.
  */
 export class ExternalChannel {
   readonly #parts: GrpcRouteParts;
@@ -47,7 +47,7 @@ export class ExternalChannel {
     return Array.from(balancer.nodes).filter((node) => balancer.isCallable(node));
   }
 
-  /** Resolves when something is known of the service, or when that has been waited for long enough. */
+  /** Resolves when something is known of the service, or when the wait is over. */
   settled(): Promise<void> {
     const { policy } = this.#parts.callee();
     return this.#parts.services.settle(this.view, policy.catalogWaitMs);

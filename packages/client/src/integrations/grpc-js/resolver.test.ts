@@ -155,7 +155,7 @@ describe('a grpc-js client by name', () => {
     await expect.poll(() => tally(world, 10)).toEqual({ 'orders-b': 10 });
   });
 
-  it('has no error when an instance dies between its calls, and the registry is told', async () => {
+  it('has no error when an instance dies between its calls, and reports it to the registry', async () => {
     const [a, b] = [await serverOf('orders-a'), await serverOf('orders-b')];
     const world = await named([a.instance, b.instance]);
     await expect.poll(async () => Object.keys(await tally(world, 20)).length).toBe(2);
@@ -164,7 +164,7 @@ describe('a grpc-js client by name', () => {
     expect(await tally(world, 20)).toEqual({ 'orders-b': 20 });
   });
 
-  it('is sent elsewhere when another process refuses what is not for it, who is told apart from then on', async () => {
+  it('is sent elsewhere when another process refuses a call for a different instance, and avoids that process from then on', async () => {
     const { instance } = await serverOf('orders-a');
     const world = await named([await stranger(), instance]);
     const seen = await tally(world, 60);
@@ -172,7 +172,7 @@ describe('a grpc-js client by name', () => {
     await expect.poll(() => world.suspects).toContain('orders-stranger misdirected');
   });
 
-  it('is sent again by grpc-js if the instances say that this does no harm', async () => {
+  it('is sent again by grpc-js if the instances declare it idempotent', async () => {
     const [a, b] = [await serverOf('orders-a'), await serverOf('orders-b')];
     a.habits.isBroken = true;
     const methods = { 'Toy/Who': { idempotent: true } };
@@ -223,7 +223,7 @@ describe('a grpc-js client by name', () => {
     expect(calls()).toBe(61);
   });
 
-  it('leaves alone who is dead for the registry', async () => {
+  it('sends no call to an instance that is CRITICAL', async () => {
     const [{ instance }, dead] = [await serverOf('orders-a'), instanceAt('orders-dead', await deadPort())];
     const world = await named([instance, { ...dead, state: 'CRITICAL' }]);
     expect(await tally(world, 10)).toEqual({ 'orders-a': 10 });
@@ -232,7 +232,7 @@ describe('a grpc-js client by name', () => {
     await expect.poll(async () => (await world.who()).error?.details).toContain('1 is CRITICAL');
   });
 
-  it('teaches load and breaker what came of each call', async () => {
+  it('reports the outcome of each call to load and breaker', async () => {
     const { instance } = await serverOf('orders-a');
     const world = await named([instance]);
     await world.who();
@@ -243,7 +243,7 @@ describe('a grpc-js client by name', () => {
     expect([node?.inFlight, node?.lastSuccessAt]).toEqual([0, expect.any(Number)]);
   });
 
-  it('has no more errors than it takes to take out who fails fast', async () => {
+  it('ejects an instance that fails fast after the fewest errors', async () => {
     const [a, b] = [await serverOf('orders-a'), await serverOf('orders-b')];
     a.habits.isBroken = true;
     const seen = await tally(await named([a.instance, b.instance]), 200);
@@ -251,32 +251,32 @@ describe('a grpc-js client by name', () => {
   });
 });
 
-describe('a grpc-js client of a service that nobody can take calls for', () => {
-  it('hears that nobody knows the service', async () => {
+describe('a grpc-js client of a service without a callable instance', () => {
+  it('reports that the service is unknown', async () => {
     const world = await named([]);
     world.view.become([], 'unknown');
     const { error } = await world.who();
     expect(error).toMatchObject({ code: status.UNAVAILABLE, details: expect.stringContaining('UNKNOWN_SERVICE') });
   });
 
-  it('hears that nobody offers gRPC', async () => {
+  it('reports that no instance offers gRPC', async () => {
     const { error } = await (await named([instanceAt('orders-a', 1, 'tcp')])).who();
     expect(error).toMatchObject({ code: status.UNAVAILABLE, details: expect.stringContaining('NO_ENDPOINT') });
   });
 
-  it('hears that nothing was heard of it', async () => {
+  it('reports that no registry has answered', async () => {
     const view = await named([], { catalogWaitMs: 20 });
     view.view.status = 'waiting';
     const { error } = await view.who();
     expect(error).toMatchObject({ code: status.UNAVAILABLE, details: expect.stringContaining('NO_CATALOG') });
   });
 
-  it('hears at once that nobody listens', async () => {
+  it('reports at once that no instance listens', async () => {
     const { error } = await (await named([instanceAt('orders-a', await deadPort())])).who();
     expect(error).toMatchObject({ code: status.UNAVAILABLE, details: expect.stringContaining('ECONNREFUSED') });
   });
 
-  it('hears that it is no name', async () => {
+  it('reports that the name is invalid', async () => {
     const { error } = await (await named([], {}, 'No_Name')).who();
     expect(error).toMatchObject({ code: status.UNAVAILABLE, details: expect.stringContaining('no name of a service') });
   });
@@ -285,7 +285,7 @@ describe('a grpc-js client of a service that nobody can take calls for', () => {
 const notInstalled = () => Promise.reject(new Error("Cannot find package '@grpc/grpc-js'"));
 
 describe('registerGrpcResolver', () => {
-  it('says what to install where grpc-js is missing', async () => {
+  it('names the package to install if grpc-js is missing', async () => {
     const parts = { time: systemTime, wake() {}, route: () => expect.fail(), load: notInstalled };
     const registered = registerGrpcResolver(parts);
     await expect(registered).rejects.toMatchObject({ code: 'OPTION_INVALID' });

@@ -111,7 +111,7 @@ interface ResolverTerms {
 
 /**
  * Tells a channel when the instances of its service change, and only then: grpc-js asks again after every trouble, and would be in a
- * loop with who answers at once each time.
+ * loop with a server that answers at once each time.
  */
 class GrpcResolver implements experimental.Resolver {
   readonly #terms: ResolverTerms;
@@ -147,7 +147,7 @@ class GrpcResolver implements experimental.Resolver {
     this.#unwatch = null;
   }
 
-  /** Never before `updateResolution` has returned, and after the balancer has heard of the change. */
+  /** Never before `updateResolution` has returned, and after the balancer has received the change. */
   #later(run: () => void): void {
     void Promise.resolve().then(() => (this.#unwatch === null ? undefined : run()));
   }
@@ -179,7 +179,7 @@ class GrpcResolver implements experimental.Resolver {
 }
 
 /**
- * What grpc-js has as a budget (gRFC A6): each failed attempt takes a token, each success brings back a part of one, and below the half
+ * The budget of grpc-js (gRFC A6): each failed attempt takes a token, each success brings back a part of one, and below the half
  * nothing is repeated. All calls in flight to an instance that dies fail at the same moment, so the half has to pay for all of them: 1,000
  * tokens are the most that gRFC A6 allows, for 500 calls. The part is that of our own budget, 20 %.
  */
@@ -188,7 +188,7 @@ const RETRY_THROTTLING = { maxTokens: 1_000, tokenRatio: 0.2 };
 const MAX_ATTEMPTS = 5;
 
 /**
- * What holds for a call, by its method: it is sent again if the instances publish that this does no harm; and the balancer learns which
+ * The configuration of a call, by its method: it is sent again if the instances publish that this does no harm; and the balancer learns which
  * method it is, whose latency it then has.
  */
 class MethodConfigs implements experimental.ConfigSelector {
@@ -214,7 +214,7 @@ class MethodConfigs implements experimental.ConfigSelector {
   unref(): void {}
 
   /**
-   * CANCELLED is what a connection's end looks like when the server destroys it, as Nest's does without `gracefulShutdown`, and at times when
+   * CANCELLED is the status of a connection's end when the server destroys it, as Nest's does without `gracefulShutdown`, and at times when
    * it is killed; grpc-js repeats nothing that its caller has cancelled.
    */
   #retryPolicy(maxAttempts: number): RetryPolicy {

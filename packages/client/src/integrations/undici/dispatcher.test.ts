@@ -10,7 +10,7 @@ import type { Dispatcher, DispatcherOptions } from './dispatcher.js';
 const BUFFERED_BYTES = 65_536;
 const echo: Script = (_request, response, body) => response.end(body);
 
-/** Answers with what it was asked, and so shows what reached it. */
+/** Answers with the path of each request, and records it. */
 class RecordingDispatcher {
   readonly paths: string[] = [];
 
@@ -138,7 +138,7 @@ describe.each(FETCHES)('through the dispatcher, %s', (_name, fetchOf) => {
 });
 
 describe('the dispatcher', () => {
-  it('serves undici.request, whose options mean what they say', async () => {
+  it('serves undici.request with its own options', async () => {
     const world = await httpWorld(2, [hangUp, echo, (_request, response) => void response.writeHead(200)]);
     const dispatcher = await dispatcherOf(world);
     const posted = await undici.request('http://orders/x', {
@@ -232,7 +232,7 @@ describe('the dispatcher', () => {
     expect(world.suspects).toEqual([]);
   });
 
-  it('survives a handler that throws, and tells it', async () => {
+  it('survives a handler that throws, and passes it the error', async () => {
     const world = await httpWorld(1, [ok]);
     const dispatcher = await dispatcherOf(world);
     const error = await new Promise((resolve) => {
@@ -270,7 +270,7 @@ describe('the dispatcher', () => {
     expect(world.requests.map(({ headers }) => headers['rollcall-target'])).toEqual(['a', undefined]);
   });
 
-  it('knows other hosts if it is told', async () => {
+  it('accepts further hosts of an option', async () => {
     const world = await httpWorld(1, [ok]);
     const fallback = new RecordingDispatcher();
     const dispatcher = await dispatcherOf(world, { hosts: ['*.mesh'], fallback });

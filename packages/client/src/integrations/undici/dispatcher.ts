@@ -19,7 +19,7 @@ export const dispatcherFields = {
   }),
 };
 
-/** How a dispatcher of `Rollcall.dispatcher` treats what it is asked for. */
+/** How a dispatcher of `Rollcall.dispatcher` treats its requests. */
 export interface DispatcherOptions {
   /**
    * Which hosts of `http:` URLs without a port are services. Default `*` (one label, not localhost) and `*.rollcall`.
@@ -28,7 +28,7 @@ export interface DispatcherOptions {
   /** Takes requests to all other hosts. Default: undici's global dispatcher, as it is when this one is made. */
   readonly fallback?: Pick<Dispatcher, 'dispatch'> | undefined;
   /**
-   * What all its calls have in common. A request's own `idempotent` and `headersTimeout` (as `deadlineMs`) override it.
+   * The options of all its calls. A request's own `idempotent` and `headersTimeout` (as `deadlineMs`) override it.
    */
   readonly call?: Omit<OneCall, 'signal'> | undefined;
 }

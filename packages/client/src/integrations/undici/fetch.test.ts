@@ -153,7 +153,7 @@ describe('a redirect out of the service', () => {
     'https://orders/x',
     'http://127.0.0.1:1/x',
     'mailto:a@b.c',
-  ])('is the answer, and nobody goes to %s', async (location) => {
+  ])('is the answer, and is not followed to %s', async (location) => {
     const { byName, seen } = await world();
     const path = '/out';
     (ANSWERS as Record<string, Answer>)[path] = to(302, location);
@@ -234,7 +234,7 @@ describe('a signal of fetch', () => {
     await expect(rollcall.call('orders', 'find', {}, { signal })).rejects.toMatchObject({ code: 'CANCELLED' });
   });
 
-  it('counts beside that of the options', async () => {
+  it('counts in addition to that of the options', async () => {
     const { byName } = await world();
     const [own, call] = [new AbortController(), new AbortController()];
     const waiting = rejection(byName('/never', { signal: own.signal }, { signal: call.signal }));

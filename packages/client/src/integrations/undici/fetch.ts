@@ -15,16 +15,16 @@ export interface FetchParts {
 
 /** Statuses that send elsewhere (Fetch, 2.2.3). */
 const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
-/** As many as `fetch` follows. */
+/** The limit of `fetch`. */
 const MAX_REDIRECTS = 20;
 const MODES: ReadonlySet<unknown> = new Set(['follow', 'manual', 'error', undefined]);
-/** Speak of a body that is not sent any more. */
+/** Headers about a body that is no longer sent. */
 const BODY_HEADERS = ['content-encoding', 'content-language', 'content-location', 'content-type', 'content-length'];
 
 /**
  * `fetch` on a service by its name, with the rules of `fetch` (Fetch, 4.4) for redirects and signals. A redirect within the service is
- * followed, through the balancer; one that leads out of it is the answer, since to follow it would be a call past the balancer to who
- * knows whom. All of them share the deadline of the call. A signal in `init` rejects with its reason, as in `fetch`; one in
+ * followed, through the balancer; one that leads out of it is the answer, since following it would bypass the balancer and call
+ * an unknown server. All of them share the deadline of the call. A signal in `init` rejects with its reason, as in `fetch`; one in
  * `options` with CANCELLED.
  */
 export async function fetchByName(
@@ -49,7 +49,7 @@ export async function fetchByName(
   }
 }
 
-/** The way from redirect to redirect. */
+/** Follows the redirects of one call. */
 class RedirectFollower {
   readonly #parts: FetchParts;
   readonly #service: string;
@@ -72,7 +72,7 @@ class RedirectFollower {
       const location = response.headers.get('location');
       if (location === null) return markRedirected(response, url, count);
       const next = URL.canParse(location, url.href) ? new URL(location, url) : null;
-      if (next === null) return await refuse(response, `${this.#service} redirects to what is no URL.`);
+      if (next === null) return await refuse(response, `${this.#service} redirects to an invalid URL.`);
       if (!this.#isWithin(next)) return markRedirected(response, url, count);
       if (count > MAX_REDIRECTS)
         return await refuse(response, `${this.#service} redirects more than ${MAX_REDIRECTS} times.`);
@@ -120,7 +120,7 @@ function initAfter(status: number, init: RequestInit): RequestInit {
 /** `count`: requests that were made. */
 function markRedirected(response: Response, url: URL, count: number): Response {
   if (count < 2) return response;
-  // a Response that was made in a program says neither
+  // a Response that was constructed has neither
   Object.defineProperty(response, 'redirected', { value: true, configurable: true });
   Object.defineProperty(response, 'url', { value: url.href, configurable: true });
   return response;
@@ -131,7 +131,7 @@ async function refuse(response: Response, text: string): Promise<never> {
   throw new TypeError(text);
 }
 
-/** Its connection may serve others. */
+/** Frees its connection for other requests. */
 async function drop(response: Response): Promise<void> {
   await response.body?.cancel();
 }
@@ -141,7 +141,7 @@ function leftOf(options: OneCall, usualMs: number, spentMs: number): number {
   return Math.max(0, Math.min(options.inheritedMs ?? Infinity, options.deadlineMs ?? usualMs) - spentMs);
 }
 
-/** Both signals end the call, where both are given. */
+/** Adds the signal of `init` to that of the options: each ends the call. */
 function withSignal(options: OneCall, signal: AbortSignal | null): OneCall {
   if (signal === null || options.signal === undefined) return options;
   return { ...options, signal: AbortSignal.any([options.signal, signal]) };

@@ -6,10 +6,10 @@ function* chunks(...texts: readonly string[]): Generator<Uint8Array> {
   for (const text of texts) yield Buffer.from(text);
 }
 
-/** As undici hands it over; its types say less than it takes. */
+/** As undici passes it; it takes more than its types allow. */
 const dispatch = (parts: object) => dispatched({ method: 'POST', path: '/', ...parts }, 100);
 
-describe('what a dispatcher is asked for', () => {
+describe('a request to a dispatcher', () => {
   it('may have a header without a value', async () => {
     expect((await dispatch({ headers: { 'X-A': null, 'x-b': undefined, 'x-c': 'c' } })).headers).toEqual([
       'x-a',
@@ -19,7 +19,7 @@ describe('what a dispatcher is asked for', () => {
     ]);
   });
 
-  it('has the length that its header says, not the header that is named as a value', async () => {
+  it('takes its length from the header content-length, not from a value of that name', async () => {
     const headers = ['access-control-request-headers', 'content-length', 'content-length', '4'];
     const { body } = await dispatch({ headers, body: chunks('ab', 'cd') });
     expect(Buffer.from(body as Uint8Array).toString()).toBe('abcd');
@@ -27,7 +27,7 @@ describe('what a dispatcher is asked for', () => {
     expect(unknown.body).toBeInstanceOf(Upload);
   });
 
-  it('is refused if its body is longer or shorter than it says, without waiting for the end of it', async () => {
+  it('is refused if its body is longer or shorter than its header, without waiting for its end', async () => {
     let isLeft = false;
     const endless = function* (): Generator<Uint8Array> {
       try {

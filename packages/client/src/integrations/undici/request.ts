@@ -11,8 +11,8 @@ type Options = Dispatcher.DispatchOptions;
 const BODILESS = new Set(['GET', 'HEAD']);
 
 /**
- * What a dispatcher was asked for, as a request of ours. A body that can be read only once and says that it is short is read first, so
- * that the request can be repeated: `fetch` hands every body over as a generator. A longer one flows, and has one attempt once it does.
+ * The request of a dispatcher, as a request of ours. A body that can be read only once and declares a short length is read first, so
+ * that the request can be repeated: `fetch` passes every body as a generator. A longer one is streamed, and then has one attempt.
  */
 export function dispatched(options: Options, bufferedBytes: number): HttpRequest | Promise<HttpRequest> {
   const { method, body } = options;
@@ -35,7 +35,7 @@ export function dispatched(options: Options, bufferedBytes: number): HttpRequest
   return { method, path, headers, body: upload };
 }
 
-/** Without those that are ours. */
+/** The headers without those that this package sets. */
 function withoutOwnHeaders(headers: readonly string[]): string[] {
   const left: string[] = [];
   for (let i = 0; i + 1 < headers.length; i += 2) {
@@ -45,7 +45,7 @@ function withoutOwnHeaders(headers: readonly string[]): string[] {
   return left;
 }
 
-/** A body that is longer than it said is not read to its end, which may never come. */
+/** Reads a body of this length; a longer one is not read to its end, which may never come. */
 async function readBody(request: HttpRequest, upload: Upload, length: number): Promise<HttpRequest> {
   const chunks: Uint8Array[] = [];
   let size = 0;
@@ -82,7 +82,7 @@ function flatHeaders(headers: Options['headers']): string[] {
   return flat;
 }
 
-/** Numbers, too, if the types are not heeded: undici makes them text. */
+/** Numbers, too, if the types are ignored: undici makes them text. */
 type HeaderValue = string | readonly string[] | null | undefined;
 
 /** Null is an empty value, as undici has it. */

@@ -19,7 +19,7 @@ export interface ResponseHandler {
   error(error: Error): void;
 }
 
-/** Brings the answer of one call to who asked a dispatcher for it: in order, at its pace, with one last word. */
+/** Delivers the answer of one call to the handler of a dispatcher: in order, at its pace, with one end. */
 export class Delivery implements CallObserver, BodySink {
   readonly #responseHandler: ResponseHandler;
   #call: Cancellable | null = null;
@@ -34,7 +34,7 @@ export class Delivery implements CallObserver, BodySink {
     return this.#isOver;
   }
 
-  /** Tells who asked that it begins. */
+  /** Notifies the handler of the start. */
   begin(): void {
     try {
       this.#responseHandler.start(this);
@@ -62,7 +62,7 @@ export class Delivery implements CallObserver, BodySink {
     this.#answer?.resume();
   }
 
-  // ---- the call's words ----------------------------------------------------------------------------------------------
+  // ---- CallObserver --------------------------------------------------------------------------------------------------
 
   next(value: unknown): void {
     this.#call = null;
@@ -86,7 +86,7 @@ export class Delivery implements CallObserver, BodySink {
     this.#fail(error);
   }
 
-  // ---- the body's words ----------------------------------------------------------------------------------------------
+  // ---- BodySink ------------------------------------------------------------------------------------------------------
 
   data(chunk: Uint8Array): boolean {
     if (this.#isOver) return true;

@@ -53,7 +53,7 @@ export interface GrpcConnectionParts {
 
 /**
  * One HTTP/2 connection to a gRPC server, in the clear (h2c) or over TLS. Requests wait until it is open and the peer
- * has said who it is. It ends once: every exchange then fails, those not yet written as certainly not executed.
+ * has identified itself. It ends once: every exchange then fails, those not yet written as certainly not executed.
  */
 export class GrpcConnection {
   readonly #target: Target;
@@ -70,13 +70,13 @@ export class GrpcConnection {
   #phase: 'connecting' | 'asking' | 'ready' | 'over' = 'connecting';
   #timer: Timer | null;
   #isLate = false;
-  /** The last stream that the peer says it may have processed, once it is leaving. */
+  /** The last stream that the peer may have processed, once it is leaving. */
   #lastProcessed = Infinity;
   #isRetired = false;
   /** Requests that it still takes; with the last one it is to be replaced. */
   #left: number;
   #cause: unknown = null;
-  /** One incident, whichever event tells it first. */
+  /** One incident, whichever event reports it first. */
   #breakage: Failure | null = null;
 
   constructor({ target, options, time, secure, connecting, ...parts }: GrpcConnectionParts) {
@@ -104,7 +104,7 @@ export class GrpcConnection {
     this.#socket.on('error', (error) => (this.#cause ??= error));
   }
 
-  /** Then nothing may be sent any more. */
+  /** True if nothing may be sent any more. */
   get isOver(): boolean {
     return this.#phase === 'over' || this.#left <= 0 || this.#session.closed || this.#session.destroyed;
   }
@@ -118,7 +118,7 @@ export class GrpcConnection {
     return this.#phase === 'ready';
   }
 
-  /** Has it taken longer to open than connections usually do? */
+  /** True if it has taken longer to open than connections usually do. */
   get isLate(): boolean {
     return this.#isLate;
   }
@@ -215,7 +215,7 @@ export class GrpcConnection {
     try {
       exchange.begin(this.#session);
     } catch (error) {
-      // `send` has to return before anything is told
+      // `send` has to return before anything is delivered
       void Promise.resolve().then(() => exchange.fail({ kind: 'unsent', cause: error }));
     }
   }
@@ -226,7 +226,7 @@ export class GrpcConnection {
   }
 
   /**
-   * The peer wants no more requests: those under way may end, but for those that it says it did not begin to process.
+   * The peer wants no more requests: those under way may end, except those that it did not begin to process.
    */
   #leave(lastStreamId: number | undefined): void {
     this.#isRetired = true;

@@ -14,11 +14,11 @@ export interface GrpcExchangeParts {
   over(exchange: GrpcExchange): void;
   /** The peer does what no gRPC server does: this and the others of its connection are over. */
   spoil(cause: Error): void;
-  /** Why a stream that ended without a word did; null: its connection stands. */
+  /** The cause of a stream that ended without a status; null: its connection stands. */
   broken(): Failure | null;
   /** Ends a stream whose answer is no longer awaited, as soon as its connection allows a reset. */
   cancel(stream: ClientHttp2Stream): void;
-  /** May the peer have processed the stream with this id? */
+  /** True if the peer may have processed the stream with this id. */
   isProcessed(id: number): boolean;
 }
 
@@ -78,7 +78,7 @@ export class GrpcExchange implements Exchange {
     this.#parts.cancel(this.#stream);
   }
 
-  /** The meaning of the end of its connection for it: certain only where the peer said that it did not begin with it. */
+  /** The meaning of the end of its connection for it: certain only if the peer declared that it did not begin with it. */
   breakage(failure: Failure): Failure {
     const id = this.#stream?.id;
     return id === undefined || this.#parts.isProcessed(id) ? failure : NOT_PROCESSED;
@@ -155,9 +155,9 @@ export class GrpcExchange implements Exchange {
 }
 
 /**
- * The server has said its last word: what is left of the request is not wanted, and a stream whose half of ours stays
- * open takes a place of the connection for ever. It is reset only where something waits that the server may never read:
- * one that sees many resets says goodbye to the whole connection.
+ * The server has ended its response: the rest of the request is not wanted, and a stream whose half of ours stays
+ * open takes a place of the connection for ever. It is reset only if data waits that the server may never read:
+ * one that sees many resets closes the whole connection.
  */
 function hangUp(stream: ClientHttp2Stream): void {
   if (stream.destroyed) return;

@@ -1,7 +1,7 @@
 /** The prefix of each message: is it compressed, and how long is it. */
 const PREFIX_BYTES = 5;
 
-/** A message behind the bytes that say how long it is. */
+/** A message behind its length. */
 export function framed(message: Uint8Array): Uint8Array {
   const frame = Buffer.allocUnsafe(PREFIX_BYTES + message.byteLength);
   frame[0] = 0; // not compressed
@@ -21,7 +21,7 @@ export class MessageReader {
     this.#maxBytes = maxBytes;
   }
 
-  /** Has a message begun that is not complete? */
+  /** True if a message has begun and is not complete. */
   get isPartial(): boolean {
     return this.#size > 0;
   }

@@ -28,7 +28,7 @@ transportContract<GrpcRequest>('gRPC', {
 
 type Script = (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void;
 
-/** The way to a server that does as the script says; the identity check is part of it if it is native. */
+/** The way to a server that follows the script; the identity check is part of it if it is native. */
 async function scripted(script: Script, isNative = false): Promise<Channel<GrpcRequest>> {
   const server = createServer();
   const sessions: ServerHttp2Session[] = [];
@@ -117,7 +117,7 @@ describe('a gRPC answer', () => {
     expect(metadata.getMap()).not.toHaveProperty('grpc-status');
   });
 
-  it('refuses a message for good that is too large for it: that says nothing about load', async () => {
+  it('refuses a message for good that is too large for it: that is no sign of load', async () => {
     const details = 'Received message larger than max (5242880 vs 4194304)';
     const { failure } = await ask(await scripted(refusing(8, { 'grpc-message': encodeURIComponent(details) })));
     expect(failure?.kind).toBe('remote');
@@ -130,7 +130,7 @@ describe('a gRPC answer', () => {
     expect(all.map(({ failure }) => failure)).toEqual([null, null]);
   });
 
-  it('says when to come back', async () => {
+  it('passes on Retry-After', async () => {
     expect((await ask(await scripted(refusing(8, { 'grpc-retry-pushback-ms': '250' })))).failure?.retryAfterMs).toBe(
       250,
     );
@@ -205,7 +205,7 @@ async function headersOf(terms: Terms, request = echo(1)): Promise<IncomingHttpH
 }
 
 describe('a gRPC request', () => {
-  it('carries what is left of the deadline, which attempt it is, and whom it is for', async () => {
+  it('carries the remaining deadline, the number of the attempt, and the target', async () => {
     const request = grpcRequest(ECHO, 1, { 'x-trace': 'abc' });
     expect(await headersOf({ remainingMs: 1_234.5, attempt: 2 }, request)).toMatchObject({
       ':path': '/toys.Toy/Echo',
@@ -262,7 +262,7 @@ describe('a gRPC request', () => {
     await expect.poll(() => service.open).toBe(1);
   });
 
-  it('leaves no connection behind whose server said goodbye, but never closes it', async () => {
+  it('leaves no connection behind whose server sent GOAWAY, but never closes it', async () => {
     const time = new ManualTime();
     const server = createServer();
     const sockets = new Set<Socket>();
@@ -316,7 +316,7 @@ describe('a gRPC request', () => {
     expect(failure?.kind).toBe('misdirected');
   });
 
-  it('tells the server if it is cancelled, so that it may stop', async () => {
+  it('resets its stream if it is cancelled, so that the server may stop', async () => {
     const streams: ServerHttp2Stream[] = [];
     const channel = await scripted((stream) => void streams.push(stream));
     const exchange = channel.send(echo(1), TERMS, new KeptSink());

@@ -26,8 +26,8 @@ export interface GrpcMethod<Input = unknown, Output = unknown> {
   readonly requestSerialize: (value: Input) => Uint8Array;
   readonly responseDeserialize: (bytes: Buffer) => Output;
   /**
-   * What the proto says of it. IDEMPOTENT and NO_SIDE_EFFECTS: it may be repeated, unless its instances or the caller
-   * say otherwise.
+   * The declaration of the proto. IDEMPOTENT and NO_SIDE_EFFECTS: it may be repeated, unless its instances or the caller
+   * declare otherwise.
    */
   readonly options?: { readonly idempotency_level?: string } | undefined;
 }
@@ -35,7 +35,7 @@ export interface GrpcMethod<Input = unknown, Output = unknown> {
 /** One request, its message encoded once however often it is tried. */
 export interface GrpcRequest {
   readonly path: string;
-  /** The message behind the five bytes that say how long it is; empty where `upload` brings them. */
+  /** The message behind its five bytes of length; empty if `upload` sends the messages. */
   readonly frame: Uint8Array;
   /** As it was handed in, for fake services in tests: one message, or the source of them. */
   readonly message: unknown;
@@ -65,7 +65,7 @@ function bodyOf<Input>(
   method: GrpcMethod<Input>,
   message: Input | MessageSource<Input>,
 ): Pick<GrpcRequest, 'frame' | 'upload'> {
-  // which of both it is, the method says
+  // the method declares which of both it is
   const serialize = (one: unknown): Uint8Array => method.requestSerialize(one as Input);
   if (!method.requestStream) return { frame: framed(serialize(message)), upload: null };
   if (isMessageSource(message)) return { frame: new Uint8Array(), upload: new GrpcUpload(message, serialize) };
@@ -94,7 +94,7 @@ const OWN_METADATA: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * What grpc-js takes, and HTTP/2 can carry: HTTP/2 would refuse others when it is too late to say whose fault it is.
+ * The metadata that grpc-js takes and HTTP/2 can carry: HTTP/2 would refuse others when the cause can no longer be found.
  */
 function carriable(metadata: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
   const left: Record<string, string> = {};
@@ -144,14 +144,14 @@ export class GrpcStatusError extends Error {
   }
 }
 
-/** Codes that say something about the instance; all others are the handler's business. */
+/** Codes that count as failures of the instance; all others are the handler's. */
 const STATUS_KINDS: Readonly<Record<number, FailureKind>> = { 4: 'timeout', 8: 'overloaded', 14: 'unavailable' };
 /** A later time is not believed. */
 const MAX_PUSHBACK_MS = 300_000;
 
 /**
  * RESOURCE_EXHAUSTED for a message over the size that its reader allows (grpc-js, gRPC for Go, C++ and Java): a refusal
- * for good, which says nothing about load.
+ * for good, which is no sign of load.
  */
 export const isTooLarge = (details: string): boolean =>
   /message (is )?larger than max|message exceeds maximum size/i.test(details);

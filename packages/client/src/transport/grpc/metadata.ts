@@ -13,7 +13,7 @@ export interface Mergeable {
 const STATUS_KEYS: ReadonlySet<string> = new Set(['grpc-status', 'grpc-message']);
 
 /**
- * What comes with a gRPC status, as the `Metadata` of grpc-js has it, method by method, so that code which reads one
+ * The metadata of a gRPC status, with the interface of grpc-js's `Metadata`, method by method, so that code which reads one
  * reads the other (grpc-js itself may send it on); a class of its own because services that only call need no grpc-js.
  * Keys are in lower case.
  */
@@ -106,7 +106,7 @@ function valuesIn(key: string, values: string | string[]): readonly GrpcMetadata
   return each.map((text) => Buffer.from(text.trim(), 'base64'));
 }
 
-/** The key as it is kept. */
+/** The stored form of a key. */
 function checked(key: string, value: GrpcMetadataValue): string {
   const name = key.toLowerCase();
   const flaw = flawIn(name, value);

@@ -12,7 +12,7 @@ const SWEEP_MS = 1_000;
  * Ends streams of one connection that are no longer awaited, no faster than servers take it: one whose client resets
  * many streams ends the connection, and all calls on it with it (CVE-2023-44487; nghttp2, and so Node, takes 1,000 and
  * then 33 a second, and Envoy counts those that are reset within their first second). Beyond that a call with one
- * answer runs out unheard; its server knows its deadline. What is left after a second is reset as the budget allows.
+ * answer continues unread; its server knows its deadline. What is left after a second is reset as the budget allows.
  */
 export class StreamResets {
   readonly #time: Time;
@@ -29,7 +29,7 @@ export class StreamResets {
     this.#at = time.now();
   }
 
-  /** `mayRunOut`: it has one answer, which may come unheard. */
+  /** `mayRunOut`: it has one answer, which may arrive unread. */
   cancel(stream: ClientHttp2Stream, mayRunOut: boolean): void {
     if (stream.destroyed) return;
     if (this.#withdraw()) return stream.close(constants.NGHTTP2_CANCEL);

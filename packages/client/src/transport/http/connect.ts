@@ -19,8 +19,8 @@ export interface HttpConnectParts {
 type Done = (result: { readonly socket: Socket } | { readonly failure: Failure }) => void;
 
 /**
- * Opens one usable connection: connected, and its peer asked who it is. While it is late, further sockets are tried
- * beside it, since a packet that was lost is only repeated after seconds; the first usable one is taken. Calls `done`
+ * Opens one usable connection: connected, and the identity of its peer checked. While it is late, further sockets are tried
+ * in parallel, since a packet that was lost is only repeated after seconds; the first usable one is taken. Calls `done`
  * once.
  */
 export function openHttp(parts: HttpConnectParts, done: Done): void {

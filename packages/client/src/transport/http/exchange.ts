@@ -8,7 +8,7 @@ import { headerOf, HttpAnswer } from './response.js';
 import type { BodySource, HttpHead, RawHeaders } from './response.js';
 import { Upload } from './upload.js';
 
-/** Undici takes more than its types say: a Blob, and whatever can be iterated. */
+/** Undici takes more than its types allow: a Blob, and whatever can be iterated. */
 type Body = NonNullable<Dispatcher.DispatchOptions['body']> | null;
 
 export interface ExchangeParts {
@@ -20,7 +20,7 @@ export interface ExchangeParts {
   readonly isDirected: boolean;
 }
 
-/** Statuses that say something about the instance; all others are the handler's business. */
+/** Statuses that count as failures of the instance; all others are the handler's. */
 const REFUSALS: Readonly<Record<number, FailureKind>> = {
   429: 'overloaded',
   502: 'unavailable',
@@ -100,7 +100,7 @@ export class HttpExchange implements Exchange, BodySource, Dispatcher.DispatchHa
     this.#abort?.(reason);
   }
 
-  // ---- undici's words ------------------------------------------------------------------------------------------------
+  // ---- DispatchHandler -----------------------------------------------------------------------------------------------
 
   onConnect(abort: (reason?: Error) => void): void {
     this.#abort = abort;

@@ -126,7 +126,7 @@ describe('an answer that', () => {
     expect((await ask((await wired(wire)).channel)).failure?.kind).toBe('garbled');
   });
 
-  it('says more than it announced does not spoil the next one', async () => {
+  it('sends more than it announced does not affect the next one', async () => {
     const { channel, connections } = await wired((socket) => socket.write(`${OK}${OK}`));
     expect(await textOf(await ask(channel))).toBe('ok');
     expect(await textOf(await ask(channel))).toBe('ok');
@@ -232,7 +232,7 @@ describe('a request', () => {
     expect((await ask((await wired(() => {})).channel, request)).failure?.kind).toBe('spoiled');
   });
 
-  it('with a body of a known length says so', async () => {
+  it('with a body of a known length sends content-length', async () => {
     const line = await wired((socket) => {
       if (line.received.join('').endsWith('\r\n\r\n12345')) socket.write(OK);
     });

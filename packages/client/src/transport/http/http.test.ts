@@ -24,7 +24,7 @@ transportContract<HttpRequest>('http', {
 
 type Script = (request: IncomingMessage, response: ServerResponse) => void;
 
-/** The way to a server that does as the script says. */
+/** The way to a server that follows the script. */
 async function scripted(script: Script, isNative = false): Promise<Channel<HttpRequest>> {
   const server = createServer(script);
   server.listen(0, '127.0.0.1');
@@ -127,7 +127,7 @@ describe('an HTTP answer', () => {
     [502, {}, 'unavailable', undefined],
     [504, {}, 'unavailable', undefined],
   ])(
-    'with status %i %j means that it is %s, and is at hand if nobody does better',
+    'with status %i %j means that it is %s, and is the answer if no other attempt succeeds',
     async (status, headers, kind, after) => {
       const channel = await scripted((_request, response) => response.writeHead(status, headers).end('sorry'));
       const { failure } = await ask(channel);
@@ -137,14 +137,14 @@ describe('an HTTP answer', () => {
     },
   );
 
-  it('421 means misdirected, if we said whom we wanted', async () => {
+  it('421 means misdirected, if the request named its target', async () => {
     expect((await ask(await scripted(answer421, true))).failure?.kind).toBe('misdirected');
     expect(responseOf(await ask(await scripted(answer421, false))).status).toBe(421);
   });
 });
 
 describe('an HTTP request', () => {
-  it('carries what is left of the deadline, and whom it is for', async () => {
+  it('carries the remaining deadline and the target', async () => {
     const seen: IncomingMessage['headers'][] = [];
     const channel = await scripted((request, response) => {
       seen.push(request.headers);
@@ -160,7 +160,7 @@ describe('an HTTP request', () => {
     expect(await responseOf(await ask(channel, { method: 'POST', body })).text()).toBe('streamed');
   });
 
-  it('is not sent to who closes the connection when asked who it is', async () => {
+  it('is not sent to a server that closes the connection at the identity check', async () => {
     const paths: (string | undefined)[] = [];
     const channel = await scripted((request, response) => {
       paths.push(request.url);

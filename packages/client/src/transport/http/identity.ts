@@ -7,7 +7,7 @@ import type { Failure, Target } from '../transport.js';
 const MAX_CHARACTERS = 16_384;
 
 /**
- * Asks a fresh connection who is at its other end, before it is used otherwise: a foreign server would ignore a header
+ * Checks the identity of the peer of a fresh connection, before it is used otherwise: a foreign server would ignore a header
  * and execute the request. `done` is called once, with null if it is the one; then the connection is as if nothing had
  * been said on it.
  */
@@ -33,13 +33,13 @@ export function askIdentity(socket: Socket, target: Target, done: (failure: Fail
 }
 
 function goodbye(target: Target): Failure {
-  const text = `${addressOf(target.endpoint)} closed the connection when it was asked who it is`;
+  const text = `${addressOf(target.endpoint)} closed the connection at the identity check`;
   return { kind: 'unsent', cause: new Error(text) };
 }
 
 interface IdentityAnswer {
   readonly body: unknown;
-  /** May the connection be used further? */
+  /** True if the connection may be used further. */
   readonly isKept: boolean;
 }
 

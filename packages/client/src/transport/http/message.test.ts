@@ -3,7 +3,7 @@ import { httpRequest, isIdempotent, isOnce, isRepeatable, routeOf } from './mess
 import type { Upload } from './upload.js';
 
 describe('an HTTP request', () => {
-  it('is a GET of the path unless something else is said', async () => {
+  it('is a GET of the path by default', async () => {
     expect(await httpRequest('/orders/7?full=1')).toEqual({
       method: 'GET',
       path: '/orders/7?full=1',

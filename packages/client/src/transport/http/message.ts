@@ -20,7 +20,7 @@ export function isIdempotent(request: HttpRequest): boolean {
   return IDEMPOTENT.has(request.method);
 }
 
-/** A stream can be read only once: until the first byte of it was asked for, it can still be sent. */
+/** A stream can be read only once: until its first byte was requested, it can still be sent. */
 export function isRepeatable(request: HttpRequest): boolean {
   return !(request.body instanceof Upload && request.body.isStarted);
 }
@@ -46,7 +46,7 @@ export const OWN_HEADERS: ReadonlySet<string> = new Set([
 
 /**
  * `fetch`'s arguments as a request. Bodies that `fetch` would turn into bytes are turned into bytes, so that they can be sent again.
- * Throws, or rejects with, what `fetch` would: a TypeError that says what is wrong.
+ * Throws, or rejects with, what `fetch` would: a TypeError with the cause.
  */
 export function httpRequest(path: string, init: RequestInit = {}): HttpRequest | Promise<HttpRequest> {
   const method = methodOf(init.method);
@@ -77,7 +77,7 @@ function headersBut(headers: readonly string[], carrier: Carrier): string[] {
   return [...others, ...Object.entries(carrier).flat()];
 }
 
-/** The name under which the statistics of a request are kept, and under which its instances say something of it. */
+/** The name under which the statistics of a request are kept, and under which its instances publish its policy. */
 export function routeOf({ method, path }: HttpRequest): string {
   return routeNameOf(method, path);
 }

@@ -23,7 +23,7 @@ export interface HttpHead {
   readonly status: number;
   readonly statusText: string;
   readonly headers: RawHeaders;
-  /** False: there is none by the protocol, whatever the headers say. */
+  /** False: there is none by the protocol, regardless of the headers. */
   readonly hasBody: boolean;
 }
 
@@ -47,7 +47,7 @@ export class HttpAnswer {
     this.#source = source;
   }
 
-  /** Has the body come whole? */
+  /** True if the body is complete. */
   get isWhole(): boolean {
     return this.#trailers !== null;
   }
@@ -157,7 +157,7 @@ export class HttpAnswer {
     return new ReadableStream(source, { highWaterMark: bufferedBytes, size: (chunk) => chunk.byteLength });
   }
 
-  /** Ends the reading when the signal is aborted. Returns how to heed it no longer. */
+  /** Ends the reading when the signal is aborted. Returns a function that removes the listener. */
   #heed(signal: AbortSignal, controller: ReadableStreamDefaultController<Uint8Array>): () => void {
     const abort = (): void => {
       controller.error(signal.reason);

@@ -2,7 +2,7 @@
 export type Once = ReadableStream<Uint8Array> | AsyncIterable<Uint8Array | string> | Iterable<Uint8Array | string>;
 
 /**
- * A body that can be read only once. Until the first byte was asked for, the request that carries it may still go to another
+ * A body that can be read only once. Until the first byte was requested, the request that carries it may still go to another
  * instance: one whose connection was refused has read nothing.
  */
 export class Upload implements AsyncIterable<Uint8Array | string> {

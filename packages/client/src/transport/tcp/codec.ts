@@ -2,8 +2,8 @@ import { ATTEMPT_KEY, DEADLINE_KEY, encodeFrame } from '@rollcall/core';
 import type { Terms } from '../transport.js';
 
 /**
- * What a service makes of Nest's packets inside the frames of Nest's TCP transport: the `serializer` and the `deserializer` that one
- * would give to Nest's own TCP client for it. Left out: the packet as it is.
+ * The encoding of Nest's packets inside the frames of Nest's TCP transport: the `serializer` and the `deserializer` that one
+ * would give to Nest's own TCP client for it. Default: the plain packet.
  */
 export interface TcpCodec {
   /** `{ pattern, data, id, metadata }` → what is sent as JSON; an event has no id. Must not return a promise. */
@@ -23,7 +23,7 @@ export interface TcpPacket {
   readonly metadata: Readonly<Record<string, unknown>> | undefined;
 }
 
-/** Throws what the serializer throws, a TypeError for a promise, and FRAME_INVALID for what JSON cannot say. */
+/** Throws what the serializer throws, a TypeError for a promise, and FRAME_INVALID for what JSON cannot represent. */
 export function codedFrame(
   { codec, pattern, data, metadata }: TcpPacket,
   id: number | null,

@@ -99,7 +99,7 @@ export class TcpConnection {
     this.#socket.on('close', () => this.#broken());
   }
 
-  /** Then nothing may be sent any more. */
+  /** True if nothing may be sent any more. */
   get isOver(): boolean {
     return this.#phase === 'over';
   }
@@ -113,7 +113,7 @@ export class TcpConnection {
     return this.#phase === 'ready';
   }
 
-  /** Has it taken longer to open than connections usually do? */
+  /** True if it has taken longer to open than connections usually do. */
   get isLate(): boolean {
     return this.#isLate;
   }
@@ -198,7 +198,7 @@ export class TcpConnection {
   }
 
   #read(message: unknown): void {
-    // the door of an instance answers who it is before the serializer of its server has a say
+    // an instance answers the identity check before the serializer of its server runs
     if (this.#deserializer === undefined || this.#phase === 'asking') {
       if (isTcpAnswer(message)) this.#answer(message);
       return;

@@ -15,7 +15,7 @@ function packetOf(terms: Terms | null, isEvent = false, request = tcpRequest('fi
 describe('the packet of a request', () => {
   const packet = { pattern: 'find', data: { id: 'ü' }, id: 7 };
 
-  it('has beside the payload what is left of the deadline, in whole ms, and the attempt if it is not the first', () => {
+  it('carries in its metadata the remaining deadline, in whole ms, and the attempt if it is not the first', () => {
     expect(packetOf({ remainingMs: 799.2, attempt: 1 })).toEqual({
       ...packet,
       metadata: { 'rollcall-deadline-ms': 800 },
@@ -26,7 +26,7 @@ describe('the packet of a request', () => {
     });
   });
 
-  it('says nothing of a deadline where there is none', () => {
+  it('carries no deadline if there is none', () => {
     expect(packetOf(null)).toEqual(packet);
     expect(packetOf({ remainingMs: Infinity, attempt: 1 })).toEqual(packet);
     expect(packetOf({ remainingMs: Infinity, attempt: 2 })).toEqual({ ...packet, metadata: { 'rollcall-attempt': 2 } });
@@ -36,7 +36,7 @@ describe('the packet of a request', () => {
     expect(packetOf({ remainingMs: 5, attempt: 2 }, true)).toEqual({ pattern: 'find', data: { id: 'ü' } });
   });
 
-  it('has what the caller wants to travel along, also with an event; our own words beat it', () => {
+  it('carries the metadata of the caller, also with an event; our own entries take precedence', () => {
     const said = { tenant: 'acme', 'rollcall-attempt': 9, nested: { a: [1] } };
     const made = (isEvent: boolean): TcpRequest => tcpRequest('find', { id: 'ü' }, isEvent, { metadata: said });
     expect(packetOf({ remainingMs: 5, attempt: 2 }, false, made(false))).toEqual({
@@ -66,7 +66,7 @@ describe('the packet of a request', () => {
   });
 
   it.each([undefined, () => 'find', Symbol('find')])(
-    'is not made of the pattern %s, which JSON cannot say',
+    'is not made of the pattern %s, which JSON cannot represent',
     (pattern) => {
       expect(() => tcpRequest(pattern, {}, false)).toThrow('A pattern is a text or an object');
     },

@@ -11,7 +11,7 @@ export interface TcpRequest {
   /** An event is over when it has been written: nothing answers it. */
   readonly isEvent: boolean;
   /**
-   * What the caller wants to travel beside the payload: the members of a JSON object, without its braces. Empty:
+   * The metadata that the caller adds to the payload: the members of a JSON object, without its braces. Empty:
    * nothing.
    */
   readonly metadataJson: string;
@@ -29,7 +29,7 @@ export interface TcpExtras {
 }
 
 /**
- * Throws a TypeError for what JSON cannot say (a bigint, a circle; a pattern that is undefined), as Nest's own client
+ * Throws a TypeError for what JSON cannot represent (a bigint, a circle; a pattern that is undefined), as Nest's own client
  * does. With a codec the data is its own concern.
  */
 export function tcpRequest(pattern: unknown, data: unknown, isEvent: boolean, extras: TcpExtras = {}): TcpRequest {
@@ -60,7 +60,7 @@ export function codedIdentityRequest(codec: TcpCodec): TcpRequest {
 
 /**
  * The frame of a request. An event has no id, deadline and attempt: no response is awaited. The terms go where Nest's
- * own clients put what is beside the payload; a server that knows nothing of it ignores it. Null: there are none.
+ * own clients put their metadata; a server that does not know it ignores it. Null: there are none.
  * Throws for a request with a codec what `codedFrame` throws.
  */
 export function requestFrame(request: TcpRequest, id: number, terms: Terms | null): string {
@@ -84,7 +84,7 @@ function joinMembers(members: string, member: string): string {
   return members === '' ? member : `${members},${member}`;
 }
 
-/** The metadata with these words in it, and what else travels along. */
+/** The member `metadata` with these members, and those of the carrier. */
 function metadataMember(terms: Terms | null, members: string): string {
   const carrier = terms?.carrier ?? null;
   if (carrier === null) return members === '' ? '' : `,"metadata":{${members}}`;

@@ -106,7 +106,7 @@ describe('an unmodified Nest microservice', () => {
     await expect.poll(() => events).toEqual([{ id: 1 }]);
   });
 
-  it('has its errors told apart from failures: an exception, a bug, an unknown pattern', async () => {
+  it('has its errors distinguished from failures: an exception, a bug, an unknown pattern', async () => {
     const channel = await nest(null);
     const [refused, crashed, unknown] = await Promise.all([
       ask(channel, 'fail'),
@@ -119,7 +119,7 @@ describe('an unmodified Nest microservice', () => {
     expect(String(unknown?.failure?.cause)).toContain('no matching message handler');
   });
 
-  it('is called once it says that it is the one, and never if it is another or does not know', async () => {
+  it('is called once it identifies itself, and never if it is another or has no identity', async () => {
     expect((await ask(await nest('orders-1'), 'find', { id: '7' })).failure).toBeNull();
     expect((await ask(await nest('orders-2'), 'find', { id: '7' })).failure?.kind).toBe('misdirected');
     const channel = await nest(null);

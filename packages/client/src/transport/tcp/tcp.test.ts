@@ -77,7 +77,7 @@ async function scripted(
   return { ...(await served(answer, options, source)), chunks };
 }
 
-/** A server that accepts and says nothing, not even who it is; 65,536 bytes may wait to be written to it. */
+/** A server that accepts and sends nothing, not even its identity; 65,536 bytes may wait to be written to it. */
 async function silent(): Promise<Channel<TcpRequest>> {
   const { channel } = await served((socket) => socket.resume(), { maxBufferedBytes: 65_536 }, 'native');
   return channel;
@@ -106,7 +106,7 @@ describe('a Nest answer', () => {
     expect((await ask(channel, 1)).failure).toEqual({ kind: 'remote', cause: err });
   });
 
-  it('to what was not asked yet is none, least of all from somebody who has not said who it is', async () => {
+  it('to a request that was not sent yet is ignored, also before the identity check', async () => {
     const { channel } = await scripted(
       ({ id }) => {
         const early = encodeFrame({ id: 1, response: 'made up', isDisposed: true });
@@ -118,7 +118,7 @@ describe('a Nest answer', () => {
     expect(await ask(channel, 1)).toMatchObject({ values: [], failure: { kind: 'misdirected' } });
   });
 
-  it('to nobody is dropped', async () => {
+  it('to an unknown request is dropped', async () => {
     const { channel } = await scripted(
       ({ id }) => encodeFrame({ id: 77, response: 'x' }) + encodeFrame({ id, response: 'mine', isDisposed: true }),
     );
@@ -130,7 +130,7 @@ describe('a Nest answer', () => {
     expect((await ask(channel, 1)).failure?.kind).toBe('garbled');
   });
 
-  it('longer than allowed is not read, which says the option that allows more', async () => {
+  it('longer than allowed is not read, and the error names the option that allows more', async () => {
     const { channel } = await scripted(({ id }) => encodeFrame({ id, response: 'x'.repeat(20_000), isDisposed: true }));
     const { failure } = await ask(channel, 1);
     expect(failure?.kind).toBe('garbled');
@@ -157,7 +157,7 @@ describe('a Nest answer', () => {
     expect(sockets.length).toBe(1);
   });
 
-  it('from somebody else names them printably and in a few words', async () => {
+  it('from another program is quoted printably and shortened', async () => {
     const instance = `\u001B[2J\nFAKE${'w'.repeat(100_000)}`;
     const options = { maxMessageLength: 200_000 };
     const { channel } = await scripted(
@@ -183,7 +183,7 @@ describe('a Nest answer', () => {
 });
 
 describe('what is sent', () => {
-  it('within one turn is written in one piece, also by what an answer sets off', async () => {
+  it('within one turn is written in one piece, also if an answer triggers it', async () => {
     const { channel, chunks } = await scripted(({ id, data }) => encodeFrame({ id, response: data, isDisposed: true }));
     await ask(channel, 'open');
     const later = async (n: number): Promise<void> => {
@@ -220,7 +220,7 @@ describe('what is sent', () => {
     expect((await ask(channel, 1)).failure?.kind).toBe('congested');
   });
 
-  it('goes elsewhere when too much waits for the peer to say who it is', async () => {
+  it('goes elsewhere when too much waits for the identity check of the peer', async () => {
     const channel = await silent();
     let ended = 0;
     for (let count = 0; count < 3; count += 1) void ask(channel, 'x'.repeat(30_000)).then(() => (ended += 1));
@@ -236,7 +236,7 @@ describe('what is sent', () => {
     expect(failure).toBeUndefined();
   });
 
-  it('spreads over several connections if asked to', async () => {
+  it('spreads over several connections if so configured', async () => {
     const toy = await tcpToy();
     toy.habit = 'hold';
     const transport = new TcpTransport(systemTime, { ...OPTIONS, connections: 3 });
@@ -250,7 +250,7 @@ describe('what is sent', () => {
     expect(toy.connections).toBe(3);
   });
 
-  it('throws for what JSON cannot say', () => {
+  it('throws for what JSON cannot represent', () => {
     expect(() => tcpRequest('find', 1n, false)).toThrow(TypeError);
   });
 
@@ -268,7 +268,7 @@ function holdOpen(peer: Socket): void {
   peer.on('data', () => peer.write(encodeFrame({ id: 1, isDisposed: true })));
 }
 
-it('a connection that is over is let go, even if the peer never closes its side', async () => {
+it('a connection that is over is released, even if the peer never closes its side', async () => {
   const time = new ManualTime();
   const { channel, sockets } = await served(holdOpen, {}, 'api', time);
   await ask(channel, 1);
