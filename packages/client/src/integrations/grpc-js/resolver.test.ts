@@ -52,7 +52,7 @@ async function serverOf(name: string) {
 }
 
 /** Another process that refuses requests for others as a Rollcall server does. */
-async function stranger(): Promise<Instance> {
+async function startOtherServer(): Promise<Instance> {
   const server = createServer();
   server.on('stream', (stream, headers) => {
     stream.on('error', () => {});
@@ -166,7 +166,7 @@ describe('a grpc-js client by name', () => {
 
   it('is sent elsewhere when another process refuses a call for a different instance, and avoids that process from then on', async () => {
     const { instance } = await serverOf('orders-a');
-    const world = await named([await stranger(), instance]);
+    const world = await named([await startOtherServer(), instance]);
     const seen = await tally(world, 60);
     expect(seen).toEqual({ 'orders-a': 60 });
     await expect.poll(() => world.suspects).toContain('orders-stranger misdirected');
