@@ -1,7 +1,7 @@
 import type { CatalogEntry, Listed, Traffic, World } from './world.js';
 
-// The worlds in which this package may not lose a call that a bare client would have made. They are data: guarantee.test.ts
-// checks the guarantee in them, `bench sim` reports the distance from it.
+// The worlds in which this package may not lose a call that a bare client would have made. They are data:
+// guarantee.test.ts checks the guarantee in them, `bench sim` reports the distance from it.
 
 /** A world for a service with `count` instances. */
 export interface GuaranteeWorld {

@@ -4,9 +4,9 @@ import { isServing, live } from './world.js';
 import type { CallRecord, SteppedTime, World, WorldClient } from './world.js';
 
 /**
- * The guarantee of the call path: as long as the deadline has time and no final refusal came, our own estimates do not fail a
- * call. Beside a bare client in the same world there are never fewer successes, and a call that is not idempotent is
- * never executed twice.
+ * The guarantee of the call path: as long as the deadline has time and no final refusal came, our own estimates do not
+ * fail a call. Compared with a bare client in the same world there are never fewer successes, and a call that is not
+ * idempotent is never executed twice.
  */
 export interface Comparison {
   readonly ours: readonly CallRecord[];
@@ -99,7 +99,7 @@ export function ratioOf({ ours, bareSuccesses }: Comparison): number {
 export const executedTwice = (records: readonly CallRecord[]): readonly CallRecord[] =>
   records.filter(({ planned, executions }) => !planned.load.isIdempotent && executions > 1);
 
-/** Breaches of the guarantee, one sentence each; empty if it holds. `chance`: the number of successes that may be missing. */
+/** Breaches of the guarantee, one sentence each; empty if none. `chance`: how many successes may be missing. */
 export function breaches(world: World, { ours, bareSuccesses }: Comparison, chance = 0): readonly string[] {
   const found: string[] = [];
   const mine = successes(ours);
