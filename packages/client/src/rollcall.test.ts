@@ -60,25 +60,28 @@ describe('Rollcall', () => {
 
   it('gives the instances of a service once it knows them', async () => {
     const { rollcall, link, time } = setUp();
-    const asked = rollcall.instances('orders');
+    const instances = rollcall.instances('orders');
     time.advance(0);
     link.stream.accept([orders]);
-    await expect(asked).resolves.toEqual([createInstance()]);
+    await expect(instances).resolves.toEqual([createInstance()]);
   });
 
   it('rejects instead of returning an empty list while no registry has answered', async () => {
     const { rollcall, time } = setUp();
-    const asked = expect(rollcall.instances('orders')).rejects.toMatchObject({ code: 'NO_CATALOG', retryable: true });
+    const rejected = expect(rollcall.instances('orders')).rejects.toMatchObject({
+      code: 'NO_CATALOG',
+      retryable: true,
+    });
     await time.advanceBy(5_000);
-    await asked;
+    await rejected;
   });
 
   it('has no instances of a service that the registry does not know', async () => {
     const { rollcall, link, time } = setUp();
-    const asked = rollcall.instances('orders');
+    const instances = rollcall.instances('orders');
     time.advance(0);
     link.stream.accept([{ event: 'unknown', data: { namespace: 'default', service: 'orders' } }]);
-    await expect(asked).resolves.toEqual([]);
+    await expect(instances).resolves.toEqual([]);
   });
 
   it('reports the connection to the registry, to listeners and to the meter', () => {

@@ -71,9 +71,9 @@ export function arrange<N extends Node>(
   const tiers: Tier<N>[] = [];
   byTier.forEach((members, number) => {
     if (members.length === 0) return;
-    const asked = weightedOnly(members);
-    const near = number === 0 && isHealthyHere ? inZone(preferences.zone, asked) : asked;
-    tiers.push(tierFrom(number, asked, topRanked(near, subsetSize)));
+    const weighted = weightedOnly(members);
+    const near = number === 0 && isHealthyHere ? inZone(preferences.zone, weighted) : weighted;
+    tiers.push(tierFrom(number, weighted, topRanked(near, subsetSize)));
   });
   return { tiers, until };
 }
@@ -95,11 +95,11 @@ function guardCapacity<N extends Node>(byTier: readonly N[][], count: number, no
 
 /** Nodes with weight above 0; all of them if every weight is 0. */
 function weightedOnly<N extends Node>(nodes: readonly N[]): readonly N[] {
-  let asksEach = true;
-  for (const node of nodes) asksEach &&= node.weight > 0;
-  if (asksEach) return nodes;
-  const asking = nodes.filter((node) => node.weight > 0);
-  return asking.length > 0 ? asking : nodes;
+  let areAllWeighted = true;
+  for (const node of nodes) areAllWeighted &&= node.weight > 0;
+  if (areAllWeighted) return nodes;
+  const weighted = nodes.filter((node) => node.weight > 0);
+  return weighted.length > 0 ? weighted : nodes;
 }
 
 function countIn(zone: string, nodes: readonly Node[]): number {

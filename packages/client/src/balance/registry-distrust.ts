@@ -10,7 +10,7 @@ const SILENCES: ReadonlySet<ReasonCode> = new Set(['INBOUND_SILENT', 'OUTBOUND_S
 /** More than this share of the service, … */
 const MASS_RATIO = 0.3;
 /** … and at least this number of them, … */
-const MASS = 3;
+const MIN_DOUBTED = 3;
 /** … doubted within this number of heartbeat intervals. */
 export const WINDOW_INTERVALS = 2;
 
@@ -32,6 +32,6 @@ export function trustMassDoubted(nodes: Iterable<Node>, now: number, windowMs: n
     count += 1;
     if (node.isTrusted || now <= node.doubtedAt + windowMs) doubted.push(node);
   }
-  if (doubted.length < MASS || doubted.length <= MASS_RATIO * count) return;
+  if (doubted.length < MIN_DOUBTED || doubted.length <= MASS_RATIO * count) return;
   for (const node of doubted) if (node.breaker.isCalm) node.isTrusted = true;
 }

@@ -114,7 +114,7 @@ export class Breaker {
     if (state.kind === 'closed') return this.#recover();
     state.until = Math.min(state.until, now);
     state.successes += 1;
-    if (state.successes < SUCCESSES_TO_CLOSE) return this.#unshut(state);
+    if (state.successes < SUCCESSES_TO_CLOSE) return this.#reopen(state);
     this.#become(CLOSED);
     this.#closedAt = now;
     for (const rule of this.#rules) rule.reset();
@@ -186,7 +186,7 @@ export class Breaker {
   }
 
   /** Something got through: from now on it is a last resort, no longer shut. */
-  #unshut(state: Ejected): boolean {
+  #reopen(state: Ejected): boolean {
     if (state.cause !== 'absent') return false;
     this.#become({ ...state, cause: 'errors' });
     return true;

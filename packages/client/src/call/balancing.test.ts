@@ -20,24 +20,24 @@ async function callOften(world: CallWorld, options?: OneCall, count = 60): Promi
 }
 
 /** Own balancers as they should not be. */
-const boom = (): never => {
+const throwError = (): never => {
   throw new Error('boom');
 };
 const load = (parts: object = {}) => ({ cost: () => 0, observe() {}, forget() {}, ...parts });
 const picks = (pick: unknown): unknown => ({ picker: () => ({ pick }), load: () => load() });
 const first = ({ nodes }: { nodes: readonly unknown[] }): unknown => nodes[0];
 const BAD: Readonly<Record<string, unknown>> = {
-  'whose picker cannot be made': { picker: boom, load: () => load() },
+  'whose picker cannot be made': { picker: throwError, load: () => load() },
   'that has no picker': { picker: () => undefined, load: () => load() },
-  'that throws at a pick': picks(boom),
+  'that throws at a pick': picks(throwError),
   'that picks a foreign node': picks(() => ({ id: 'x' })),
   'that picks nothing': picks(() => undefined),
   'that picks a node that was tried': picks(first),
-  'whose load cannot be made': { picker: () => ({ pick: first }), load: boom },
+  'whose load cannot be made': { picker: () => ({ pick: first }), load: throwError },
   'that has no load': { picker: () => ({ pick: first }), load: () => undefined },
   'whose load throws': {
     picker: () => ({ pick: first }),
-    load: () => load({ cost: boom, observe: boom, forget: boom }),
+    load: () => load({ cost: throwError, observe: throwError, forget: throwError }),
   },
 };
 
@@ -60,15 +60,15 @@ describe('the limit of an instance', () => {
 
   it('is not cut by calls that wait less than the method takes, and no call is refused for it', async () => {
     const world = createWorld({ instances: fleet('HEALTHY') }).play({ a: 'never' });
-    const asked = async (count: number, deadlineMs: number): Promise<ReadonlySet<string>> => {
+    const resultsOf = async (count: number, deadlineMs: number): Promise<ReadonlySet<string>> => {
       const calls = Array.from({ length: count }, () => world.calls.call('orders', 'find', {}, { deadlineMs }));
       const ends = Promise.allSettled(calls);
       await world.time.advanceBy(2 * deadlineMs);
       return new Set((await ends).map((end) => (end.status === 'fulfilled' ? 'success' : end.reason.code)));
     };
-    expect(await asked(30, 100)).toEqual(new Set(['DEADLINE_EXCEEDED']));
+    expect(await resultsOf(30, 100)).toEqual(new Set(['DEADLINE_EXCEEDED']));
     world.play({});
-    expect(await asked(1_000, 100)).toEqual(new Set(['success']));
+    expect(await resultsOf(1_000, 100)).toEqual(new Set(['success']));
   });
 
   it('lets calls wait in order once timeouts have shown what the instance takes', async () => {

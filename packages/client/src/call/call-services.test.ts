@@ -41,9 +41,9 @@ async function visit(
   last: 'unknown' | 'known',
 ): Promise<void> {
   const instance = createInstance({ id: `${service}-1`, service });
-  const asked = ask(service);
+  const called = ask(service);
   catalog.apply(resetFrame([instance]) as ServiceFrame);
-  await asked;
+  await called;
   const remove = [{ id: instance.id, revision: 2, reason: { code: 'GOODBYE' as const, text: 'left' } }];
   catalog.apply({ event: 'change', data: { namespace: 'default', service, upsert: [], remove } });
   if (last === 'unknown') catalog.apply({ event: 'unknown', data: { namespace: 'default', service } });
@@ -58,9 +58,9 @@ describe('services that come and go', () => {
         await visit(world, `preview-${i}`, last);
         await world.time.advanceBy(1_000);
       }
-      const asked = world.ask('orders');
+      const called = world.ask('orders');
       world.catalog.apply(resetFrame([createInstance()]) as ServiceFrame);
-      expect(await asked).toBe('orders-1');
+      expect(await called).toBe('orders-1');
       expect(world.catalog.services.length).toBeLessThanOrEqual(MAX_SERVICES);
     },
   );

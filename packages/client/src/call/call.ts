@@ -37,7 +37,7 @@ export class Call<Request> extends CallState<Request> implements CallFacts, Hedg
   onEnd: (() => void) | null = null;
   #current: Attempt<Request> | null = null;
   /** The slow attempt that continues beside the current one, which is its hedge. */
-  #beside: Attempt<Request> | null = null;
+  #hedged: Attempt<Request> | null = null;
   #hedgeAlarm: HedgeTimer | null = null;
   /** Its entry in the queue of waiting calls; null: it does not wait. */
   #pending: PendingEntry | null = null;
@@ -81,7 +81,7 @@ export class Call<Request> extends CallState<Request> implements CallFacts, Hedg
     const now = this.callee.now();
     if (this.#isStreaming) this.#current?.cancel();
     else {
-      this.#abandon(this.#beside, now);
+      this.#abandon(this.#hedged, now);
       this.#abandon(this.#current, now);
     }
     this.#end(cancelledError(this, cause), now);
@@ -95,7 +95,7 @@ export class Call<Request> extends CallState<Request> implements CallFacts, Hedg
 
   override stop(): void {
     if (this.#isOver) return;
-    this.#beside?.cancel();
+    this.#hedged?.cancel();
     this.#current?.cancel();
     this.#end(closedError(this.service, this.attempts), this.callee.now());
   }
@@ -119,7 +119,7 @@ export class Call<Request> extends CallState<Request> implements CallFacts, Hedg
     if (node === null) return;
     hedges.withdraw(now);
     this.callee.budget.withdraw(now);
-    this.#beside = slow;
+    this.#hedged = slow;
     this.#send(node, 'hedge', now);
   }
 
@@ -136,7 +136,7 @@ export class Call<Request> extends CallState<Request> implements CallFacts, Hedg
   last(attempt: Attempt<Request>, value: unknown): void {
     if (!this.#isWanted(attempt)) return;
     const now = this.callee.now();
-    if (this.#beside !== null) this.#prefer(attempt, now);
+    if (this.#hedged !== null) this.#prefer(attempt, now);
     if (!this.#isStreaming) this.upstream.answered(attempt, now);
     this.#close(null, now);
     this.callRequest.receiver.next(value);
@@ -147,7 +147,7 @@ export class Call<Request> extends CallState<Request> implements CallFacts, Hedg
   done(attempt: Attempt<Request>): void {
     if (!this.#isWanted(attempt)) return;
     const now = this.callee.now();
-    if (this.#beside !== null) this.#prefer(attempt, now);
+    if (this.#hedged !== null) this.#prefer(attempt, now);
     if (this.terms.shape === 'event') this.upstream.written(attempt, now);
     else if (!this.#isStreaming) this.upstream.answered(attempt, now);
     this.#end(null, now);
@@ -166,9 +166,9 @@ export class Call<Request> extends CallState<Request> implements CallFacts, Hedg
     this.#failure = failure;
     this.upstream.failed(attempt, failure, now);
     this.record(attempt, failure.kind, now);
-    const partner = attempt === this.#current ? this.#beside : this.#current;
+    const partner = attempt === this.#current ? this.#hedged : this.#current;
     this.#current = partner;
-    this.#beside = null;
+    this.#hedged = null;
     if (!mayRetry(failure.kind, this.isIdempotent)) {
       this.#abandon(partner, now);
       return this.#fail(failure, now);
@@ -180,7 +180,7 @@ export class Call<Request> extends CallState<Request> implements CallFacts, Hedg
   }
 
   #isWanted(attempt: Attempt<Request>): boolean {
-    return attempt === this.#current || attempt === this.#beside;
+    return attempt === this.#current || attempt === this.#hedged;
   }
 
   #try(now: number): void {
@@ -273,9 +273,9 @@ export class Call<Request> extends CallState<Request> implements CallFacts, Hedg
       return this.callee.wheel.arm(this, Math.min(this.#nextLookAt(attempt, now), timesOutAt), now);
     }
     if (attempt.isSent) this.callee.budget.withdraw(now);
-    this.#giveUp(this.#beside, now);
+    this.#giveUp(this.#hedged, now);
     this.#giveUp(attempt, now);
-    this.#beside = null;
+    this.#hedged = null;
     this.#send(node, 'retry', now);
   }
 
@@ -302,7 +302,7 @@ export class Call<Request> extends CallState<Request> implements CallFacts, Hedg
   #timeUp(now: number): void {
     if (this.#isStreaming) this.#current?.cancel();
     else {
-      this.#giveUp(this.#beside, now);
+      this.#giveUp(this.#hedged, now);
       this.#giveUp(this.#current, now);
     }
     const { startedAt, deadlineAt } = this;
@@ -350,11 +350,11 @@ export class Call<Request> extends CallState<Request> implements CallFacts, Hedg
 
   /** The first good response, or its first part, wins: the other attempt and the hedge timer end. */
   #prefer(attempt: Attempt<Request>, now: number): void {
-    const loser = attempt === this.#current ? this.#beside : this.#current;
+    const loser = attempt === this.#current ? this.#hedged : this.#current;
     if (this.#hedgeAlarm !== null) this.callee.hedgeWheel.disarm(this.#hedgeAlarm);
     if (loser === null) return;
     this.#current = attempt;
-    this.#beside = null;
+    this.#hedged = null;
     loser.cancel();
     this.upstream.overtaken(loser, attempt, now);
     this.record(loser, 'cancelled', now);
@@ -390,7 +390,7 @@ export class Call<Request> extends CallState<Request> implements CallFacts, Hedg
     if (this.#pending !== null) this.upstream.pending.remove(this.#pending);
     this.#pending = null;
     this.#current = null;
-    this.#beside = null;
+    this.#hedged = null;
     this.#drop();
     this.callee.wheel.disarm(this);
     if (this.#hedgeAlarm !== null) this.callee.hedgeWheel.disarm(this.#hedgeAlarm);

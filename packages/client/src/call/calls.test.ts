@@ -178,9 +178,9 @@ describe('a call without a callable instance', () => {
   it('leaves nothing behind: names may come from untrusted input', async () => {
     const world = new World({ instances: [] });
     world.view.become([], 'waiting');
-    const asked = world.ask();
+    const called = world.ask();
     world.view.become([], 'unknown');
-    expect((await asked).error).toMatchObject({ code: 'UNKNOWN_SERVICE' });
+    expect((await called).error).toMatchObject({ code: 'UNKNOWN_SERVICE' });
     expect(world.view.listeners).toHaveLength(0);
     world.view.become(fleet('HEALTHY'), 'known');
     expect((await world.ask()).value).toBe('a');
@@ -235,11 +235,11 @@ describe('an event', () => {
 describe('a stream', () => {
   it('passes on each value; the first ends the deadline, then idleMs counts', async () => {
     const world = new World({ instances: fleet('HEALTHY') });
-    let told: ((value: unknown) => void) | null = null;
+    let deliver: ((value: unknown) => void) | null = null;
     world.tcp.channel = () => ({
       send: (_request, _terms, sink) => {
-        told = (value) => sink.next(value);
-        return { openedAt: null, cancel: () => (told = null) };
+        deliver = (value) => sink.next(value);
+        return { openedAt: null, cancel: () => (deliver = null) };
       },
       ping: () => ({ openedAt: null, cancel() {} }),
       retire() {},
@@ -252,13 +252,13 @@ describe('a stream', () => {
     };
     world.calls.stream('orders', 'watch', {}, observer, { deadlineMs: 100, idleMs: 1_000 });
     await world.time.advanceBy(90);
-    told!('one');
+    deliver!('one');
     await world.time.advanceBy(900);
-    told!('two');
+    deliver!('two');
     expect(world.calls.explain('orders').protocols[0]?.instances[0]?.callsUnderWay).toBe(0);
     await world.time.advanceBy(1_020);
     expect(received).toEqual(['one', 'two', 'DEADLINE_EXCEEDED']);
-    expect(told).toBeNull();
+    expect(deliver).toBeNull();
     await world.time.advanceBy(20);
     expect(world.time.nextAt()).toBeNull();
   });
@@ -354,9 +354,9 @@ it('may share its signal with many calls: Node does not take that for a leak', a
   process.on('warning', warned);
   onTestFinished(() => void process.off('warning', warned));
   const { signal } = new AbortController();
-  const asked = Array.from({ length: 20 }, () => world.calls.call('orders', 'find', {}, { signal }));
+  const calls = Array.from({ length: 20 }, () => world.calls.call('orders', 'find', {}, { signal }));
   await world.time.advanceBy(10);
-  expect(await Promise.all(asked)).toHaveLength(20);
+  expect(await Promise.all(calls)).toHaveLength(20);
   await new Promise((resolve) => setImmediate(resolve));
   expect(warnings).toEqual([]);
 });

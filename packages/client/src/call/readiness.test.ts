@@ -29,7 +29,7 @@ function setUp(options: RollcallOptions = {}) {
 
 const is = (service: string, fields: Partial<Instance> = {}): Frame =>
   resetFrame([createInstance({ id: `${service}-1`, service, ...fields })], fields.revision ?? 1);
-const nobody = (service: string, nearest?: string): Frame => ({
+const unknownFrame = (service: string, nearest?: string): Frame => ({
   event: 'unknown',
   data: { namespace: 'default', service, ...(nearest === undefined ? {} : { nearest }) },
 });
@@ -39,7 +39,7 @@ describe('Rollcall.ready', () => {
     const { time, link, outcome, wait } = setUp();
     await wait(['orders', 'users']);
     expect(link.stream.request.services).toEqual(['orders', 'users']);
-    link.stream.accept([is('orders'), nobody('users')]);
+    link.stream.accept([is('orders'), unknownFrame('users')]);
     await time.advanceBy(5_000);
     expect(outcome.of).toBe(null);
     link.stream.flush([is('users', { state: 'REGISTERING', revision: 2 })], 2);
@@ -91,7 +91,7 @@ describe('Rollcall.ready', () => {
     const { time, link, outcome, wait } = setUp();
     await wait(['orders', 'ordres', 'users', 'stock', 'payments', 'empty']);
     const leaving = is('users', { state: 'DEREGISTERING' });
-    const frames = [is('orders'), nobody('ordres', 'orders'), is('stock', { state: 'REGISTERING' }), leaving];
+    const frames = [is('orders'), unknownFrame('ordres', 'orders'), is('stock', { state: 'REGISTERING' }), leaving];
     const empty = resetFrame([createInstance({ service: 'empty' })]) as Extract<Frame, { event: 'reset' }>;
     link.stream.accept([...frames, { event: 'reset', data: { ...empty.data, instances: [] } }]);
     await time.advanceBy(9_999);
@@ -108,7 +108,7 @@ describe('Rollcall.ready', () => {
   });
 
   it.each([
-    ['UNKNOWN_SERVICE', nobody('orders')],
+    ['UNKNOWN_SERVICE', unknownFrame('orders')],
     ['NO_INSTANCE', is('orders', { admin: 'DRAINING' })],
   ])('rejects with %s if that is the only cause', async (code, frame) => {
     const { time, link, outcome, wait } = setUp();

@@ -12,14 +12,14 @@ const both = resetFrame([one, two], 2) as ServiceFrame;
 function setUp(ejected: readonly string[] = []) {
   const time = new ManualTime();
   const log = recordingLog();
-  let asked = 0;
+  let requestCount = 0;
   const catalog = new Catalog({
     time,
     log,
-    onServiceRequested: () => (asked += 1),
+    onServiceRequested: () => (requestCount += 1),
     isEjected: (id) => ejected.includes(id),
   });
-  return { time, log, catalog, asked: () => asked };
+  return { time, log, catalog, requestCount: () => requestCount };
 }
 
 /** A catalog with the maximum of watched services. */
@@ -47,10 +47,10 @@ const ids = (catalog: Catalog): readonly string[] =>
 
 describe('Catalog', () => {
   it('watches a service from the first request on, and always returns the same view', () => {
-    const { catalog, asked } = setUp();
+    const { catalog, requestCount } = setUp();
     const view = catalog.service('orders');
     expect(catalog.service('orders')).toBe(view);
-    expect(asked()).toBe(1);
+    expect(requestCount()).toBe(1);
     expect(catalog.services).toEqual(['orders']);
     expect(view).toMatchObject({ service: 'orders', status: 'waiting', stale: true, instances: [] });
   });
@@ -133,9 +133,9 @@ describe('Catalog', () => {
   });
 
   it('returns an unknown view for an invalid name, without a watch', () => {
-    const { catalog, asked } = setUp();
+    const { catalog, requestCount } = setUp();
     expect(catalog.service('Orders Service').status).toBe('unknown');
-    expect(asked()).toBe(0);
+    expect(requestCount()).toBe(0);
     expect(catalog.services).toEqual([]);
   });
 
@@ -160,13 +160,13 @@ describe('Catalog', () => {
 
 describe('Catalog, more services than fit', () => {
   it('polls the others, logs that once, and guesses nothing', () => {
-    const { catalog, log, asked } = setUpFull();
-    const before = asked();
+    const { catalog, log, requestCount } = setUpFull();
+    const before = requestCount();
     const view = catalog.service('orders');
     expect(catalog.service('orders')).toBe(view);
     expect(catalog.services).toHaveLength(MAX_SERVICES);
     expect(catalog.strays).toEqual(['orders']);
-    expect(asked()).toBe(before + 1);
+    expect(requestCount()).toBe(before + 1);
     expect(view.status).toBe('waiting');
     catalog.apply(both);
     catalog.confirm(['orders']);
@@ -204,7 +204,7 @@ describe('Catalog, more services than fit', () => {
 
 describe('Catalog, untrusted names', () => {
   it('are forgotten beyond the limit, the least recently requested first; known services never', () => {
-    const { catalog, asked } = setUp();
+    const { catalog, requestCount } = setUp();
     const known = catalog.service('orders');
     catalog.apply(both);
     askForUnknownServices(catalog, 10);
@@ -220,9 +220,9 @@ describe('Catalog, untrusted names', () => {
     expect(catalog.service('orders')).toBe(known);
     expect(catalog.service('nobody-0')).toBe(old);
     expect(catalog.service('nobody-1')).toBe(again);
-    const before = asked();
+    const before = requestCount();
     expect(catalog.service('nobody-2')).toMatchObject({ status: 'waiting', answers: 0, isWatched: true });
-    expect(asked()).toBe(before + 1);
+    expect(requestCount()).toBe(before + 1);
   });
 
   it('mark the view of a forgotten one as stale', () => {

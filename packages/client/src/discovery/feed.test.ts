@@ -108,9 +108,9 @@ describe('Feed, opened by a request', () => {
     const watch = link.watch.bind(link);
     const watched = (): Promise<unknown> =>
       new Promise((resolve) => {
-        link.watch = (...wish) => {
+        link.watch = (...args) => {
           resolve(request.getStore());
-          return watch(...wish);
+          return watch(...args);
         };
       });
     const first = watched();

@@ -34,7 +34,7 @@ export class Poller {
   readonly #parts: PollerParts;
   readonly #rounds = new Map<string, Round>();
   /** The requests in flight, and the rounds that wait for their turn. */
-  #asked = 0;
+  #pollCount = 0;
   readonly #turns = new Set<Round>();
 
   constructor(parts: PollerParts) {
@@ -65,17 +65,17 @@ export class Poller {
 
   #askNext(): void {
     for (const round of this.#turns) {
-      if (this.#asked >= MAX_POLLS) return;
+      if (this.#pollCount >= MAX_POLLS) return;
       this.#turns.delete(round);
       if (round.isOver) continue;
-      this.#asked += 1;
+      this.#pollCount += 1;
       void this.#ask(round);
     }
   }
 
   async #ask(round: Round): Promise<void> {
     await round.ask(this.#rounds.size > MAX_POLLS ? TURN_WAIT_MS : WAIT_MS);
-    this.#asked -= 1;
+    this.#pollCount -= 1;
     this.#askNext();
   }
 

@@ -57,7 +57,7 @@ export function openLinks(urls: readonly string[], { token, tls: terms, ...parts
 }
 
 /** Refusals after which another registry is tried. */
-const ELSEWHERE: ReadonlySet<ProblemCode> = new Set(['NOT_READY', 'TOO_MANY', 'INTERNAL', 'MISDIRECTED']);
+const OTHER_REGISTRY_CODES: ReadonlySet<ProblemCode> = new Set(['NOT_READY', 'TOO_MANY', 'INTERNAL', 'MISDIRECTED']);
 /** How often a better registry is probed, and up to half as much later, so that not all processes return at once. */
 const RETURN_MS = 30_000;
 /** A stream that still receives data after this time counts as working. */
@@ -165,7 +165,7 @@ export class FailoverClient implements RegistryClient {
     for (const link of this.#candidates()) {
       try {
         const answer = await question(link);
-        if (answer.ok || !ELSEWHERE.has(answer.problem.code)) {
+        if (answer.ok || !OTHER_REGISTRY_CODES.has(answer.problem.code)) {
           this.#answered(link);
           return answer;
         }
@@ -241,7 +241,7 @@ export class FailoverClient implements RegistryClient {
 async function isReady(link: RegistryClient): Promise<boolean> {
   try {
     const answer = await link.suspect('rollcall-is-there', { by: 'rollcall', outcome: 'timeout' });
-    return answer.ok || !ELSEWHERE.has(answer.problem.code);
+    return answer.ok || !OTHER_REGISTRY_CODES.has(answer.problem.code);
   } catch {
     return false;
   }
@@ -342,7 +342,7 @@ class Relay implements Watch {
       this.at = null;
       if (this.#isSilent) this.#parts.failed(link);
       this.#finish(problem);
-    } else if (problem !== null && !ELSEWHERE.has(problem.code)) {
+    } else if (problem !== null && !OTHER_REGISTRY_CODES.has(problem.code)) {
       this.#parts.refused(link);
       this.#finish(problem);
     } else {

@@ -15,7 +15,7 @@ export interface FailureReportsParts {
 /** The most reports in flight; more would not make the registry probe sooner. */
 const MAX_IN_FLIGHT = 16;
 /** One instance is reported at most once in this time. */
-const AGAIN_MS = 1_000;
+const REPORT_INTERVAL_MS = 1_000;
 /** How many reported instances are remembered. */
 const MAX_REPORTED = 256;
 
@@ -36,7 +36,7 @@ export class FailureReports {
   report(id: InstanceId, outcome: Suspicion['outcome']): void {
     if (this.#parts.contact.status !== 'connected' || this.#inFlight >= MAX_IN_FLIGHT) return;
     const now = this.#parts.time.now();
-    if (now < (this.#reportedAt.get(id) ?? -Infinity) + AGAIN_MS) return;
+    if (now < (this.#reportedAt.get(id) ?? -Infinity) + REPORT_INTERVAL_MS) return;
     if (this.#reportedAt.size >= MAX_REPORTED) this.#reportedAt.clear();
     this.#reportedAt.set(id, now);
     void this.#send(id, outcome);

@@ -1,7 +1,7 @@
 import type { Time } from '@rollcall/core';
 
 /** A recurring problem is logged again after this time at the earliest. */
-const AGAIN_MS = 60_000;
+const LOG_INTERVAL_MS = 60_000;
 
 /**
  * Throttles log lines about problems: a lasting problem is logged once, a recurring one at most once a minute. Problems
@@ -25,7 +25,7 @@ export class ThrottledLog {
     if (isNew) this.#isLogged = false;
     this.#current = code;
     const now = this.#time.now();
-    if (this.#isLogged || now - (this.#loggedAt.get(code) ?? -Infinity) < AGAIN_MS) return isNew;
+    if (this.#isLogged || now - (this.#loggedAt.get(code) ?? -Infinity) < LOG_INTERVAL_MS) return isNew;
     this.#isLogged = true;
     this.#loggedAt.set(code, now);
     log();

@@ -22,7 +22,7 @@ class TestInstance {
   now = 0;
   removedAt: number | null = null;
   permits = 0;
-  readonly story: [number, Phase][] = [];
+  readonly phases: [number, Phase][] = [];
 
   constructor(public fleet: Fleet = steadyFleet) {}
 
@@ -31,7 +31,7 @@ class TestInstance {
       const result = transition(this.vitals, event, { now: this.now, policy, fleet: this.fleet });
       if (result.removed !== null) this.removedAt = this.now;
       if (result.usesPermit) this.permits += 1;
-      if (result.vitals.phase !== this.vitals.phase) this.story.push([this.now, result.vitals.phase]);
+      if (result.vitals.phase !== this.vitals.phase) this.phases.push([this.now, result.vitals.phase]);
       this.vitals = result.vitals;
     }
     return this;
@@ -75,12 +75,12 @@ describe('the lifecycle', () => {
   });
 
   it('keeps an instance HEALTHY while it answers and sends heartbeats', () => {
-    expect(healthy().pass(600, BOTH).story).toEqual([[0, 'HEALTHY']]);
+    expect(healthy().pass(600, BOTH).phases).toEqual([[0, 'HEALTHY']]);
   });
 
   it('removes an instance that is silent in both directions, in the steps of the protocol', () => {
     const patient = healthy().pass(60);
-    expect(patient.story.slice(1)).toEqual([
+    expect(patient.phases.slice(1)).toEqual([
       [12 * SECOND, 'UNHEALTHY'],
       [17 * SECOND, 'CRITICAL'],
       [27 * SECOND, 'DEREGISTERING'],
@@ -91,7 +91,7 @@ describe('the lifecycle', () => {
 
   it('waits longer for the last callable instance of a service', () => {
     const patient = healthy(alone).pass(60);
-    expect(patient.story[2]).toEqual([32 * SECOND, 'CRITICAL']);
+    expect(patient.phases[2]).toEqual([32 * SECOND, 'CRITICAL']);
   });
 
   it.each([
@@ -113,7 +113,7 @@ describe('the lifecycle', () => {
     const patient = healthy().pass(6, []).apply(beat).pass(12);
     expect([patient.phase, patient.vitals.reason.code]).toEqual(['CRITICAL', 'INBOUND_SILENT']);
     expect(forecast(patient.vitals, policy, steadyFleet)).toBeNull();
-    expect(patient.pass(60).story.slice(2)).toEqual([
+    expect(patient.pass(60).phases.slice(2)).toEqual([
       [17 * SECOND, 'CRITICAL'],
       [27 * SECOND, 'DEREGISTERING'],
     ]);
@@ -128,7 +128,7 @@ describe('the lifecycle', () => {
       afterMs: 8 * SECOND,
       unless: 'HEARTBEAT_2',
     });
-    expect(patient.pass(4).story.at(-1)).toEqual([20 * SECOND, 'CRITICAL']);
+    expect(patient.pass(4).phases.at(-1)).toEqual([20 * SECOND, 'CRITICAL']);
   });
 
   it('gives one direction an interval and a timeout when the other returns after both were silent', () => {
@@ -136,7 +136,7 @@ describe('the lifecycle', () => {
     expect(frozen.phase).toBe('UNHEALTHY');
     expect(frozen.pass(3, []).apply(...BOTH, ...BOTH).phase).toBe('HEALTHY');
     const oneWay = healthy().pass(1, []).apply(beat).pass(16.5, []).apply(beat).pass(3, []).apply(beat).pass(4, []);
-    expect(oneWay.story.at(-1)).toEqual([24.5 * SECOND, 'CRITICAL']);
+    expect(oneWay.phases.at(-1)).toEqual([24.5 * SECOND, 'CRITICAL']);
   });
 
   it('forecasts the removal of a never proved, silent instance, and none while it sends heartbeats', () => {
@@ -217,7 +217,7 @@ describe('the lifecycle', () => {
     expect(held.vitals.reason.text).toBe(
       'held by self-preservation: 3 of 5 are silent; of this one: it neither answers Heartbeat-1 nor sends Heartbeat-2',
     );
-    expect(held.story.filter(([, phase]) => phase === 'UNHEALTHY')).toHaveLength(1);
+    expect(held.phases.filter(([, phase]) => phase === 'UNHEALTHY')).toHaveLength(1);
     expect(held.apply(...BOTH, ...BOTH).phase).toBe('HEALTHY');
   });
 
@@ -228,7 +228,7 @@ describe('the lifecycle', () => {
 
     it('takes the steps of silence without a permit if it refuses every probe', () => {
       const patient = restarted(mass, REFUSALS).pass(60);
-      expect(patient.story.slice(1)).toEqual([
+      expect(patient.phases.slice(1)).toEqual([
         [2 * SECOND, 'UNHEALTHY'],
         [17 * SECOND, 'CRITICAL'],
         [27 * SECOND, 'DEREGISTERING'],
@@ -242,7 +242,7 @@ describe('the lifecycle', () => {
 
     it('waits longer if no other instance of its service is callable', () => {
       const patient = restarted({ ...mass, otherHealthy: false, otherCallable: false }, REFUSALS).pass(60);
-      expect(patient.story[2]).toEqual([32 * SECOND, 'CRITICAL']);
+      expect(patient.phases[2]).toEqual([32 * SECOND, 'CRITICAL']);
       expect(patient.removedAt).toBe(47 * SECOND);
     });
 
@@ -348,7 +348,7 @@ describe('any history of an instance', () => {
           patient.apply(event);
           if (patient.removedAt === null) patient.pass(seconds);
           if (patient.removedAt !== null) return;
-          allowed = patient.story.filter(([, phase]) => phase === 'CRITICAL').length;
+          allowed = patient.phases.filter(([, phase]) => phase === 'CRITICAL').length;
           expect(patient.permits).toBeLessThanOrEqual(allowed);
         }
       }),

@@ -110,13 +110,13 @@ const thresholdFields = {
 } satisfies Record<keyof Thresholds, OptionSpec<number>>;
 
 const THRESHOLD_RULES: readonly OptionRule<Thresholds>[] = [
-  atLeast('unprovedAfter', 'unhealthyAfter', LONGEST_TIMEOUT),
+  requireAtLeast('unprovedAfter', 'unhealthyAfter', LONGEST_TIMEOUT),
   ({ criticalAfter, unhealthyAfter }) =>
     criticalAfter > unhealthyAfter
       ? null
       : `thresholds.criticalAfter ${criticalAfter} must be more than thresholds.unhealthyAfter ${unhealthyAfter}, or CRITICAL comes without a warning: raise criticalAfter, or lower unhealthyAfter.`,
-  atLeast('lastCriticalAfter', 'criticalAfter'),
-  atLeast('flappingProofs', 'proofs'),
+  requireAtLeast('lastCriticalAfter', 'criticalAfter'),
+  requireAtLeast('flappingProofs', 'proofs'),
 ];
 
 /** The options of a policy. `policyRules` constrains them, `policyOf` builds the policy. */
@@ -176,7 +176,7 @@ function longestTimeout(intervalMs: number): number {
   return Math.max(1, Math.floor(LONGEST_TIMEOUT * intervalMs));
 }
 
-function atLeast(name: keyof Thresholds, other: keyof Thresholds, margin = 0): OptionRule<Thresholds> {
+function requireAtLeast(name: keyof Thresholds, other: keyof Thresholds, margin = 0): OptionRule<Thresholds> {
   const plus = margin === 0 ? '' : ` + ${margin} (a timeout)`;
   return (thresholds) => {
     // binary fractions may make a sum of tenths slightly too high

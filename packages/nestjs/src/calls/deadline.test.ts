@@ -217,7 +217,7 @@ describe('a request over TCP', () => {
 
 describe('a request to an application that makes no calls', () => {
   @Controller()
-  class Leaf {
+  class LeafController {
     constructor(@Inject(INHERITANCE) private readonly inheritance: DeadlineContext) {}
 
     @MessagePattern('leaf')
@@ -227,7 +227,7 @@ describe('a request to an application that makes no calls', () => {
   }
 
   it('uses no AsyncLocalStorage, and is still refused if its caller no longer waits', async () => {
-    const fixture = await createFixture({ service: 'orders' }, { controllers: [Leaf] });
+    const fixture = await createFixture({ service: 'orders' }, { controllers: [LeafController] });
     await microservice(fixture).listen();
     const inTime = await responseTo(fixture, { 'rollcall-deadline-ms': 500 }, 'leaf');
     expect(inTime).toMatchObject({ response: 'nothing to inherit' });

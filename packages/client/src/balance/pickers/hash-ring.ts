@@ -13,7 +13,7 @@ const POINTS_PER_WEIGHT = 0.4;
 /** Points that are examined before any node is accepted: with the bound, a key goes 16 nodes far on average at the very most. */
 const LONGEST_WALK = 256;
 /** A point's hash and its node's place in one number: 32 + 20 bits. */
-const PLACES = 2 ** 20;
+const INDEX_RANGE = 2 ** 20;
 
 /**
  * Consistent hashing with bounded loads (Mirrokni, Thorup and Zadimoghaddam, 2016): a key goes to the node whose point on the ring
@@ -42,11 +42,11 @@ export class HashRing implements Picker {
     const fairShare = (BOUND * (candidates.fleetInFlight + 1)) / nodes.length;
     const length = Math.min(ring.length, LONGEST_WALK);
     for (let step = 0; step < length; step += 1) {
-      const place = (ring[(from + step) % ring.length] ?? 0) % PLACES;
+      const place = (ring[(from + step) % ring.length] ?? 0) % INDEX_RANGE;
       if (candidates.inFlight(place) >= Math.ceil(fairShare * candidates.relativeWeight(place))) continue;
       if (takes(candidates, place, ask, this.#random)) return nodes[place] ?? null;
     }
-    return firstAble(nodes, (ring[from % ring.length] ?? 0) % PLACES, ask);
+    return firstAble(nodes, (ring[from % ring.length] ?? 0) % INDEX_RANGE, ask);
   }
 
   #ring<N extends Node>(candidates: Candidates<N>): Float64Array {
@@ -71,7 +71,7 @@ function ringOf(nodes: readonly Node[]): Float64Array {
   nodes.forEach((node, place) => {
     const hash = hashOf(node.id);
     for (let point = pointsOf(node); point > 0; point -= 1) {
-      ring[at] = mixed(hash + Math.imul(point, 0x9e_37_79_b1)) * PLACES + (place % PLACES);
+      ring[at] = mixed(hash + Math.imul(point, 0x9e_37_79_b1)) * INDEX_RANGE + (place % INDEX_RANGE);
       at += 1;
     }
   });
@@ -80,7 +80,7 @@ function ringOf(nodes: readonly Node[]): Float64Array {
 
 /** The first point at or behind the hash; the ring's length if there is none: it goes on at its beginning. */
 function placeOf(ring: Float64Array, hash: number): number {
-  const wanted = hash * PLACES;
+  const wanted = hash * INDEX_RANGE;
   let low = 0;
   let high = ring.length;
   while (low < high) {

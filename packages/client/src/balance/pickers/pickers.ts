@@ -45,14 +45,14 @@ export class PowerOfTwo implements Picker {
     const takesOther = other !== one && takes(candidates, other, ask, this.#random);
     if (takesOne && takesOther) return cheaper(candidates, one, other, ask.now);
     if (!takesOne && !takesOther) return -1;
-    return this.#beside(candidates, ask, takesOne ? one : other, takesOne ? other : one);
+    return this.#compareWithThird(candidates, ask, takesOne ? one : other, takesOne ? other : one);
   }
 
   /**
    * A single remaining node is compared with a third one, but not with the one that fell out: otherwise, while a node
    * warms up, an overloaded one would get all the calls for which they were drawn together.
    */
-  #beside<N extends Node>(candidates: Candidates<N>, ask: Ask, alone: number, fallen: number): number {
+  #compareWithThird<N extends Node>(candidates: Candidates<N>, ask: Ask, alone: number, fallen: number): number {
     for (let effort = 0; effort < EFFORTS; effort += 1) {
       const third = this.#another(candidates, alone);
       if (third === alone || third === fallen) continue;

@@ -35,9 +35,9 @@ describe('an option that no call has', () => {
     ['idempotant', 'Did you mean idempotent?'],
     ['retries', 'It knows deadlineMs, inheritedMs, '],
     ['headers', 'Headers of an HTTP request go in the init of fetch; over TCP there are none.'],
-  ])('%s: %s', async (word, advice) => {
+  ])('%s: %s', async (name, advice) => {
     const { calls } = world();
-    await expect(calls.call('orders', 'find', {}, { [word]: 1 })).rejects.toThrow(advice);
+    await expect(calls.call('orders', 'find', {}, { [name]: 1 })).rejects.toThrow(advice);
   });
 
   it('is found in an object that was used before, and among known options', async () => {

@@ -13,7 +13,7 @@ function createWorld(setting: Partial<WorldSetting> = {}): CallWorld {
 }
 
 /** Instances `a`, `b`, … each of which publishes this policy of its method `find`; undefined: none. */
-function saying(...policies: (MethodPolicy | undefined)[]): Instance[] {
+function instancesWith(...policies: (MethodPolicy | undefined)[]): Instance[] {
   return policies.map((find, i) => createInstance({ id: 'abcdefgh'.charAt(i), ...(find && { methods: { find } }) }));
 }
 
@@ -77,28 +77,28 @@ describe('calls to a method that is published', () => {
   const broken = { afterMs: 1, failure: 'closed' } as const;
 
   it('are repeated if all declare it idempotent, and no longer once one does not', async () => {
-    const world = createWorld({ instances: saying({ idempotent: true }, { idempotent: true }, undefined) });
+    const world = createWorld({ instances: instancesWith({ idempotent: true }, { idempotent: true }, undefined) });
     world.tcp.script = () => broken;
     expect((await world.ask()).error?.attempts).toHaveLength(3);
-    world.view.become(saying({ idempotent: true }, { idempotent: false }, undefined));
+    world.view.become(instancesWith({ idempotent: true }, { idempotent: false }, undefined));
     expect((await world.ask()).error?.attempts).toHaveLength(1);
     expect((await world.ask({ idempotent: true })).error?.attempts).toHaveLength(3);
   });
 
   it('ignore the policy of an instance that may not be called', async () => {
     const refused: Instance = createInstance({ id: 'z', state: 'CRITICAL', methods: { find: { idempotent: false } } });
-    const world = createWorld({ instances: [...saying({ idempotent: true }), refused] });
+    const world = createWorld({ instances: [...instancesWith({ idempotent: true }), refused] });
     world.tcp.script = () => broken;
     expect((await world.ask()).error?.attempts.length).toBeGreaterThan(1);
   });
 
   it.each(['its instances', 'this process'])(
     'follow the policy of %s, however many unknown names were called',
-    async (who) => {
+    async (source) => {
       const find = { idempotent: true };
-      const isPublished = who === 'its instances';
+      const isPublished = source === 'its instances';
       const world = createWorld({
-        instances: isPublished ? saying(find, find) : saying(undefined, undefined),
+        instances: isPublished ? instancesWith(find, find) : instancesWith(undefined, undefined),
         options: isPublished ? {} : { services: { orders: { methods: { find } } } },
       });
       for (let i = 0; i < 300; i += 1) {
@@ -111,13 +111,13 @@ describe('calls to a method that is published', () => {
   );
 
   it('are not repeated if the call is declared not idempotent', async () => {
-    const world = createWorld({ instances: saying({ idempotent: true }, { idempotent: true }) });
+    const world = createWorld({ instances: instancesWith({ idempotent: true }, { idempotent: true }) });
     world.tcp.script = () => broken;
     expect((await world.ask({ idempotent: false })).error?.attempts).toHaveLength(1);
   });
 
   it('end when the method exceeds its timeout, the last attempt too', async () => {
-    const world = createWorld({ instances: saying({ timeoutMs: 300 }) });
+    const world = createWorld({ instances: instancesWith({ timeoutMs: 300 }) });
     world.play({ a: 'never' });
     const { error, tookMs } = await world.ask();
     expect(error).toMatchObject({ code: 'DEADLINE_EXCEEDED', attempts: [{ outcome: 'timeout' }] });
@@ -127,7 +127,7 @@ describe('calls to a method that is published', () => {
 
   it('are tried elsewhere after that time if it is idempotent', async () => {
     const policy: MethodPolicy = { timeoutMs: 300, idempotent: true };
-    const world = createWorld({ instances: saying(policy, policy) });
+    const world = createWorld({ instances: instancesWith(policy, policy) });
     const plans = ['never' as const];
     world.tcp.script = (id) => plans.pop() ?? { afterMs: 1, values: [id] };
     const { value, tookMs } = await world.ask();
@@ -138,7 +138,7 @@ describe('calls to a method that is published', () => {
 
   it('have the timeout of the method as deadline if that is longer than the default, unless the service sets a deadline', async () => {
     const slow = { afterMs: 8_000, values: ['report'] } as const;
-    const instances = saying({ timeoutMs: 10_000 });
+    const instances = instancesWith({ timeoutMs: 10_000 });
     const world = createWorld({ instances }).play({ a: slow });
     expect(await world.ask(undefined, 12_000)).toEqual({ value: 'report', tookMs: 8_000 });
     const strict = createWorld({ instances, options: { services: { orders: { deadlineMs: 700 } } } }).play({ a: slow });
@@ -148,7 +148,7 @@ describe('calls to a method that is published', () => {
 
   it('are hedged if all allow it', async () => {
     const policy: MethodPolicy = { idempotent: true, hedge: { afterMs: 20 } };
-    const world = createWorld({ instances: saying(policy, policy), options: { hedgeRatio: 1 } });
+    const world = createWorld({ instances: instancesWith(policy, policy), options: { hedgeRatio: 1 } });
     const plans = ['never' as const];
     world.tcp.script = (id) => plans.pop() ?? { afterMs: 1, values: [id] };
     expect((await world.ask()).tookMs).toBeLessThanOrEqual(23);
@@ -159,7 +159,7 @@ describe('calls to a method that is published', () => {
   it('follow the options of this process before its instances', async () => {
     const services = { orders: { methods: { find: { idempotent: true, timeoutMs: 200 } } } };
     const world = createWorld({
-      instances: saying({ idempotent: false }, { timeoutMs: 5_000 }),
+      instances: instancesWith({ idempotent: false }, { timeoutMs: 5_000 }),
       options: { services },
     });
     world.tcp.script = () => broken;

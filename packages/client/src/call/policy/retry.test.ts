@@ -46,15 +46,15 @@ describe('the retry budget', () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
         const budget = new RetryBudget({ ratio: 0.2, perSecond: 1 });
-        const story: { second: number; requests: number; retries: number }[] = [];
+        const seconds: { second: number; requests: number; retries: number }[] = [];
         let now = 0;
         for (const { afterMs, requests, retries } of steps) {
           now += afterMs;
           for (let i = 0; i < requests; i += 1) budget.request(now);
           let taken = 0;
           for (let i = 0; i < retries; i += 1) if (budget.withdraw(now)) taken += 1;
-          story.push({ second: Math.floor(now / 1_000), requests, retries: taken });
-          const window = story.filter(({ second }) => second > Math.floor(now / 1_000) - 10);
+          seconds.push({ second: Math.floor(now / 1_000), requests, retries: taken });
+          const window = seconds.filter(({ second }) => second > Math.floor(now / 1_000) - 10);
           const sum = (of: 'requests' | 'retries'): number => window.reduce((total, entry) => total + entry[of], 0);
           if (taken > 0) expect(sum('retries')).toBeLessThanOrEqual(0.2 * sum('requests') + 10 + 1e-6);
         }

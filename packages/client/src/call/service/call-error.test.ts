@@ -82,8 +82,8 @@ describe.each(Object.entries(ENDINGS))('%s', (code, ending) => {
     const idempotent = await ending(IDEMPOTENT);
     expect([plain?.code, idempotent?.code]).toEqual([code, code]);
     const entry = page.slice(page.indexOf(`### ${code}\n`));
-    const word = /\*\*Retryable:\*\* (yes|no|if )/.exec(entry)?.[1];
-    const expected = { yes: [true, true], no: [false, false], 'if ': [false, true] }[word ?? ''];
+    const retryable = /\*\*Retryable:\*\* (yes|no|if )/.exec(entry)?.[1];
+    const expected = { yes: [true, true], no: [false, false], 'if ': [false, true] }[retryable ?? ''];
     expect([plain?.retryable, idempotent?.retryable]).toEqual(expected);
     expect(plain?.message).toContain('orders');
     expect(plain?.message).not.toMatch(/undefined|NaN|\[object/);

@@ -28,13 +28,13 @@ const SERVICE = {
 /** A server of grpc-js that answers with its name, unless the question is what to do instead. */
 async function serverOf(name: string) {
   const server = new Server();
-  const habits = { isBroken: false, isHolding: false, calls: 0 };
+  const behaviour = { isBroken: false, isHolding: false, calls: 0 };
   server.addService(SERVICE, {
     Who: (call: ServerUnaryCall<unknown, unknown>, done: (error: object | null, value?: unknown) => void) => {
-      habits.calls += 1;
-      if (habits.isBroken) done({ code: status.UNAVAILABLE, details: 'out of order' });
+      behaviour.calls += 1;
+      if (behaviour.isBroken) done({ code: status.UNAVAILABLE, details: 'out of order' });
       else if (call.request === 'fail') done({ code: status.NOT_FOUND, details: 'no such toy' });
-      else if (call.request !== 'hold' && !habits.isHolding) done(null, name);
+      else if (call.request !== 'hold' && !behaviour.isHolding) done(null, name);
     },
     Count: (call: ServerWritableStream<unknown, unknown>) => {
       call.write(1);
@@ -48,11 +48,11 @@ async function serverOf(name: string) {
     );
   });
   onTestFinished(() => server.forceShutdown());
-  return { server, habits, instance: instanceAt(name, port) };
+  return { server, behaviour, instance: instanceAt(name, port) };
 }
 
 /** Another process that refuses requests for others as a Rollcall server does. */
-async function stranger(): Promise<Instance> {
+async function startOtherServer(): Promise<Instance> {
   const server = createServer();
   server.on('stream', (stream, headers) => {
     stream.on('error', () => {});
@@ -166,7 +166,7 @@ describe('a grpc-js client by name', () => {
 
   it('is sent elsewhere when another process refuses a call for a different instance, and avoids that process from then on', async () => {
     const { instance } = await serverOf('orders-a');
-    const world = await named([await stranger(), instance]);
+    const world = await named([await startOtherServer(), instance]);
     const seen = await tally(world, 60);
     expect(seen).toEqual({ 'orders-a': 60 });
     await expect.poll(() => world.suspects).toContain('orders-stranger misdirected');
@@ -174,23 +174,23 @@ describe('a grpc-js client by name', () => {
 
   it('is sent again by grpc-js if the instances declare it idempotent', async () => {
     const [a, b] = [await serverOf('orders-a'), await serverOf('orders-b')];
-    a.habits.isBroken = true;
+    a.behaviour.isBroken = true;
     const methods = { 'Toy/Who': { idempotent: true } };
     const world = await named([
       { ...a.instance, methods },
       { ...b.instance, methods },
     ]);
     expect(await tally(world, 100)).toEqual({ 'orders-b': 100 });
-    expect(a.habits.calls).toBeGreaterThan(0);
+    expect(a.behaviour.calls).toBeGreaterThan(0);
   });
 
   it('is sent again with all others that were in flight to an instance that died', async () => {
     const [a, b] = [await serverOf('orders-a'), await serverOf('orders-b')];
     const methods = { 'Toy/Who': { idempotent: true } };
     const world = await named([{ ...a.instance, methods }]);
-    a.habits.isHolding = true;
+    a.behaviour.isHolding = true;
     const calls = Array.from({ length: 100 }, () => world.who('who', 10_000));
-    await expect.poll(() => a.habits.calls).toBe(100);
+    await expect.poll(() => a.behaviour.calls).toBe(100);
     world.view.become([
       { ...a.instance, methods },
       { ...b.instance, methods },
@@ -210,7 +210,7 @@ describe('a grpc-js client by name', () => {
       { ...a.instance, methods },
       { ...b.instance, methods },
     ]);
-    const calls = (): number => a.habits.calls + b.habits.calls;
+    const calls = (): number => a.behaviour.calls + b.behaviour.calls;
     const settle: unknown[] = [];
     const call: { cancel(): void } = Reflect.apply(Reflect.get(world.client, 'Who') as () => never, world.client, [
       'hold',
@@ -245,7 +245,7 @@ describe('a grpc-js client by name', () => {
 
   it('ejects an instance that fails fast after the fewest errors', async () => {
     const [a, b] = [await serverOf('orders-a'), await serverOf('orders-b')];
-    a.habits.isBroken = true;
+    a.behaviour.isBroken = true;
     const seen = await tally(await named([a.instance, b.instance]), 200);
     expect(seen['error 14'] ?? 0).toBeLessThanOrEqual(5);
   });

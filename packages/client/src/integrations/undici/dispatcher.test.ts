@@ -128,9 +128,9 @@ describe.each(FETCHES)('through the dispatcher, %s', (_name, fetchOf) => {
   it('goes to the fallback with every other host', async () => {
     const world = await httpWorld(1);
     const fallback = new RecordingDispatcher();
-    const asked = fetchOf(await dispatcherOf(world, { fallback }));
+    const fetchBy = fetchOf(await dispatcherOf(world, { fallback }));
     for (const url of ['http://localhost/a', 'http://orders:3000/b', 'https://orders/c', 'http://shop.example/d']) {
-      expect(await (await asked(url)).text()).toBe('elsewhere');
+      expect(await (await fetchBy(url)).text()).toBe('elsewhere');
     }
     expect(fallback.paths.length).toBe(4);
     expect(world.requests).toEqual([]);
@@ -274,10 +274,10 @@ describe('the dispatcher', () => {
     const world = await httpWorld(1, [ok]);
     const fallback = new RecordingDispatcher();
     const dispatcher = await dispatcherOf(world, { hosts: ['*.mesh'], fallback });
-    const asked = ['http://orders.mesh/', 'http://orders/'].map(async (url) =>
+    const texts = ['http://orders.mesh/', 'http://orders/'].map(async (url) =>
       (await undici.request(url, { dispatcher })).body.text(),
     );
-    expect(await Promise.all(asked)).toEqual(['ok', 'elsewhere']);
+    expect(await Promise.all(texts)).toEqual(['ok', 'elsewhere']);
     await expect(dispatcherOf(world, { hosts: ['http://orders'] })).rejects.toMatchObject({ code: 'OPTION_INVALID' });
     await expect(dispatcherOf(world, { host: ['orders'] } as DispatcherOptions)).rejects.toThrow('hosts');
   });

@@ -178,17 +178,17 @@ export class GrpcConnection {
     const { id } = this.#target.instance;
     const request = identityRequest(id);
     const stream = this.#session.request(this.#headersOf(request));
-    const told = (headers: IncomingHttpHeaders): void => {
+    const onHeaders = (headers: IncomingHttpHeaders): void => {
       const failure = identityFailure(this.#target, { instance: headers[HEARTBEAT_METADATA.instance] });
       if (this.#phase !== 'asking') return;
       if (failure === null) this.#open();
       else this.#end(failure, failure);
     };
-    stream.on('response', told);
+    stream.on('response', onHeaders);
     stream.on('headers', () => this.#spoiled(interim()));
     stream.on('error', (error) => {
       // a peer that does not speak HTTP/2 is not a gRPC server
-      if (codeOf(error).startsWith('ERR_HTTP2')) told({});
+      if (codeOf(error).startsWith('ERR_HTTP2')) onHeaders({});
     });
     stream.resume();
     stream.end(request.frame);

@@ -22,7 +22,7 @@ export class StreamResets {
   #at: number;
   #timer: Timer | null = null;
 
-  /** `onWorn`: streams without an end were reset beyond the budget, so the connection should take no more calls. */
+  /** `onExhausted`: streams without an end were reset beyond the budget, so the connection should take no more calls. */
   constructor(time: Time, onExhausted: () => void) {
     this.#time = time;
     this.#onExhausted = onExhausted;

@@ -133,7 +133,7 @@ export class HttpAnswer {
   #stream(bufferedBytes: number, signal: AbortSignal | null): ReadableStream<Uint8Array> {
     let release: (() => void) | null = null;
     const start = (controller: ReadableStreamDefaultController<Uint8Array>): void => {
-      if (signal !== null) release = this.#heed(signal, controller);
+      if (signal !== null) release = this.#endOnAbort(signal, controller);
       this.take({
         data(chunk) {
           controller.enqueue(chunk);
@@ -158,7 +158,7 @@ export class HttpAnswer {
   }
 
   /** Ends the reading when the signal is aborted. Returns a function that removes the listener. */
-  #heed(signal: AbortSignal, controller: ReadableStreamDefaultController<Uint8Array>): () => void {
+  #endOnAbort(signal: AbortSignal, controller: ReadableStreamDefaultController<Uint8Array>): () => void {
     const abort = (): void => {
       controller.error(signal.reason);
       this.drop();

@@ -37,13 +37,13 @@ describe('the packet of a request', () => {
   });
 
   it('carries the metadata of the caller, also with an event; our own entries take precedence', () => {
-    const said = { tenant: 'acme', 'rollcall-attempt': 9, nested: { a: [1] } };
-    const made = (isEvent: boolean): TcpRequest => tcpRequest('find', { id: 'ü' }, isEvent, { metadata: said });
+    const metadata = { tenant: 'acme', 'rollcall-attempt': 9, nested: { a: [1] } };
+    const made = (isEvent: boolean): TcpRequest => tcpRequest('find', { id: 'ü' }, isEvent, { metadata: metadata });
     expect(packetOf({ remainingMs: 5, attempt: 2 }, false, made(false))).toEqual({
       ...packet,
-      metadata: { ...said, 'rollcall-deadline-ms': 5, 'rollcall-attempt': 2 },
+      metadata: { ...metadata, 'rollcall-deadline-ms': 5, 'rollcall-attempt': 2 },
     });
-    expect(packetOf(null, true, made(true))).toEqual({ pattern: 'find', data: { id: 'ü' }, metadata: said });
+    expect(packetOf(null, true, made(true))).toEqual({ pattern: 'find', data: { id: 'ü' }, metadata: metadata });
     expect(packetOf(null, false, tcpRequest('find', { id: 'ü' }, false, { metadata: {} }))).toEqual({
       ...packet,
     });
