@@ -144,11 +144,11 @@ export class Stage {
   async register(
     bearer: string,
     id: string,
-    but: object = {},
+    overrides: object = {},
   ): Promise<{ readonly answer: Answer; readonly secret: string }> {
     const secret = `the-secret-of-${id}-which-is-long`;
     if (!this.secrets.includes(secret)) this.secrets.push(secret);
-    const body = { id, service: 'orders', secret, endpoints: [{ protocol: 'tcp', port: 9 }], ...but };
+    const body = { id, service: 'orders', secret, endpoints: [{ protocol: 'tcp', port: 9 }], ...overrides };
     // from one address, as all run on one machine
     return { answer: await this.ask('/api/v1/register', { method: 'POST', bearer, body, from: '127.0.0.1' }), secret };
   }

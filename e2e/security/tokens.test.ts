@@ -20,7 +20,7 @@ async function guarded() {
   const folder = await mkdtemp(join(tmpdir(), 'rollcall-security-'));
   cleanups.push(() => rm(folder, { recursive: true }));
   const path = join(folder, 'tokens.json');
-  const make = (but: Partial<TokenRequest> = {}) => addToken(path, but);
+  const make = (overrides: Partial<TokenRequest> = {}) => addToken(path, overrides);
   const revoke = (id: string) =>
     changeTokens(path, (records) =>
       records.map((record) => (record.id === id ? { ...record, revokedAt: systemTime.wall() } : record)),

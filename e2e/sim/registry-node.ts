@@ -141,7 +141,7 @@ export class RegistryNode {
     this.listeningSince = Infinity;
   }
 
-  goOn(): void {
+  resume(): void {
     this.process?.resume();
     if (this.registry !== null) this.listeningSince = this.#network.world.now;
   }

@@ -305,7 +305,7 @@ export class Simulation implements SimulationView, FaultTargets, OutsiderHost {
         this.registry.kill(hasPower);
       },
       stop: () => this.registry.stop(),
-      resume: () => this.registry.goOn(),
+      resume: () => this.registry.resume(),
       leave: () => this.registry.kill(true),
       start: () => {
         if (this.registry.process === null) this.startRegistry();

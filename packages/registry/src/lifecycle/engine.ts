@@ -1,4 +1,4 @@
-import { due, excuse, forecast, forgive, silentSince, stateOf, transition } from '@rollcall/core';
+import { due, forecast, silentSince, stateOf, transition } from '@rollcall/core';
 import type { Event, Fleet, Instance, Log, Policy, Reason, Time, Vitals } from '@rollcall/core';
 import { actorOf } from '../activity/events.js';
 import type { Happening, EventHistory } from '../activity/events.js';
@@ -12,6 +12,8 @@ import type { WriteBehind } from '../store/write-behind.js';
 import { DueSet } from './due-set.js';
 import { ProvedHosts } from './proved-hosts.js';
 import type { SelfPreservation } from './self-preservation.js';
+import { StallClock } from './stall-clock.js';
+import type { Progress } from './stall-clock.js';
 
 /** The parts of the registry that the engine needs. */
 export interface LifecycleEnginePorts {
@@ -27,27 +29,8 @@ export interface LifecycleEnginePorts {
   readonly beats: Pick<HeartbeatLog, 'release' | 'couldNotListen'>;
 }
 
-/** The punctuality of the prober. */
-export interface Progress {
-  /**
-   * How long the next call of a verified instance has been due, ms: more than a moment means that this process is
-   * overloaded. Calls queued behind other calls do not count.
-   */
-  readonly behindMs: number;
-  /** The same for unverified instances: many of them at once do not mean that this process is overloaded. */
-  readonly unverifiedBehindMs: number;
-  /** Due time of the next call of an instance; Infinity: none is scheduled, or its calls are suspended. */
-  dueAt(entry: Entry): number;
-}
-
 const ON_TIME: Progress = { behindMs: 0, unverifiedBehindMs: 0, dueAt: () => Infinity };
 
-/**
- * Sweeps in a row (a second by default) that this process is behind before it logs that, and the time between two logs,
- * ms.
- */
-const BEHIND_LOG_AFTER = 10;
-const LOG_AGAIN_MS = 60_000;
 const RE_REGISTERED: Happening = { kind: 're-registered', by: 'instance', text: 'registered again with other details' };
 
 /** Decides every state: applies events to instances with the facts of the fleet, and publishes what changed. */
@@ -55,16 +38,8 @@ export class LifecycleEngine {
   readonly #ports: LifecycleEnginePorts;
   readonly #dueSet: DueSet;
   readonly #provedHosts: ProvedHosts;
+  readonly #stalls: StallClock;
   readonly #facts: FleetFacts;
-  /** Instances whose call is due and has not begun, and up to when that delay was excused. */
-  readonly #uncalled = new Map<Entry, number>();
-  /** Time of the last complete sweep. */
-  #sweptAt: number;
-  /** Up to here the stalls of this process are forgiven. */
-  #forgivenAt = -Infinity;
-  /** Consecutive sweeps in which this process was behind, and when that, or lost time, was last logged. */
-  #behindSweeps = 0;
-  #loggedAt = -Infinity;
   /** True if silence made an instance CRITICAL and that is not stored yet. */
   #hasUnsavedUses = false;
 
@@ -72,18 +47,18 @@ export class LifecycleEngine {
     this.#ports = ports;
     this.#dueSet = new DueSet(ports.policy);
     this.#provedHosts = new ProvedHosts(ports.table);
+    this.#stalls = new StallClock(ports);
     this.#facts = { table: ports.table, preservation: ports.preservation, isAtProvedHost: this.#isAtProvedHost };
-    this.#sweptAt = ports.time.now();
   }
 
   /** The time between two calls of `sweep`, ms: the resolution of all decisions by time. */
   get sweepMs(): number {
-    return Math.min(100, Math.max(5, this.#ports.policy.intervalMs / 50));
+    return this.#stalls.sweepMs;
   }
 
   /** True if this process was behind with its calls at the last sweep: then it decides nothing by silence. */
   get isBehind(): boolean {
-    return this.#behindSweeps > 0;
+    return this.#stalls.isBehind;
   }
 
   /** Publishes a new instance. */
@@ -147,7 +122,7 @@ export class LifecycleEngine {
     table.bury(entry, tombstone, time.now());
     this.#ports.beats.release(entry);
     this.#dueSet.wake(entry);
-    this.#uncalled.delete(entry);
+    this.#stalls.forget(entry);
     writeBehind.remember({ bury: tombstone });
     feed.bury(namespace, service, { id, revision, reason });
     feed.gone(id, reason);
@@ -159,13 +134,12 @@ export class LifecycleEngine {
 
   /** A call that was due at `dueAt` is queued: until it begins, the clocks of Heartbeat-1 are paused. */
   callQueued(entry: Entry, dueAt: number): void {
-    if (entry.present && !this.#uncalled.has(entry)) this.#uncalled.set(entry, dueAt);
+    this.#stalls.callQueued(entry, dueAt);
   }
 
   /** The call due at `dueAt` begins now: its delay is not held against the instance. */
   callBegan(entry: Entry, dueAt: number): void {
-    this.#excuse(entry, this.#uncalled.get(entry) ?? dueAt, this.#ports.time.now());
-    this.#uncalled.delete(entry);
+    this.#stalls.callBegan(entry, dueAt);
   }
 
   /**
@@ -177,40 +151,14 @@ export class LifecycleEngine {
   sweep(calls: Progress = ON_TIME): void {
     const now = this.#ports.time.now();
     this.#dropOldTombstones();
-    if (this.#isBehind(now, calls.behindMs)) return;
-    this.#forgiveStall(now);
-    if (calls.unverifiedBehindMs >= this.sweepMs) this.#awaitUnverified(calls, now);
+    if (!this.#stalls.beginSweep(now, calls.behindMs)) return;
+    if (calls.unverifiedBehindMs >= this.sweepMs) this.#stalls.awaitUnverified(this.#dueSet.pending, calls, now);
     this.#observe(now);
     const dueEntries: Entry[] = [];
     for (const entry of this.#dueSet.pending) if (this.#due(entry, now) !== null) dueEntries.push(entry);
     if (dueEntries.length > 1) dueEntries.sort((a, b) => silentSince(a.vitals) - silentSince(b.vitals));
     for (const entry of dueEntries) this.#settle(entry, now);
     this.#saveUses(now);
-  }
-
-  #isBehind(now: number, behindMs: number): boolean {
-    const isBehind = behindMs >= this.#lateLimitMs;
-    this.#behindSweeps = isBehind ? this.#behindSweeps + 1 : 0;
-    if (this.#behindSweeps >= BEHIND_LOG_AFTER && now - this.#loggedAt >= LOG_AGAIN_MS) {
-      this.#loggedAt = now;
-      this.#ports.log.warn(
-        `The registry is overloaded: calls are ${Math.round(behindMs)} ms late. Until it has caught up, silence takes no instance out. Give it fewer instances, a longer interval or a larger freshEvery (docs/SIZING.md).`,
-      );
-    }
-    return isBehind;
-  }
-
-  /** Delays below this, ms, are normal for a busy process. */
-  get #lateLimitMs(): number {
-    return Math.max(100, this.#ports.policy.intervalMs / 10);
-  }
-
-  #awaitUnverified(calls: Progress, now: number): void {
-    for (const entry of this.#dueSet.pending) {
-      if (entry.vitals.proved) continue;
-      const dueAt = calls.dueAt(entry);
-      if (dueAt < now) this.callQueued(entry, dueAt);
-    }
   }
 
   #due(entry: Entry, now: number): Event | null {
@@ -227,53 +175,11 @@ export class LifecycleEngine {
     }
   }
 
-  /** Forgives the time in which this process was stalled (paused, blocked): clocks move forward, clamped to now. */
-  #forgiveStall(now: number): void {
-    const stallMs = this.#stallMs(now);
-    this.#sweptAt = now;
-    if (stallMs === 0) return;
-    for (const entry of this.#ports.table.all()) entry.vitals = forgive(entry.vitals, stallMs, now);
-    this.#forgivenAt = now;
-    this.#ports.beats.couldNotListen({ fromMs: now - stallMs, toMs: now }, this.#ports.policy.intervalMs);
-    // a process at its limit falls behind and catches up all the time
-    if (stallMs < this.#ports.policy.intervalMs && now - this.#loggedAt < LOG_AGAIN_MS) return;
-    this.#loggedAt = now;
-    const text = `the registry could not listen for ${Math.round(stallMs)} ms; silence in that time does not count`;
-    this.#ports.history.note({ kind: 'registry', by: 'registry', text });
-    this.#ports.log.warn(
-      `The registry could not listen for ${Math.round(stallMs)} ms; silence in that time does not count.`,
-    );
-  }
-
-  /** Duration of a stall of this process, as seen by its sweeps; 0 for normal delays. */
-  #stallMs(now: number): number {
-    const stallMs = now - this.#sweptAt - this.sweepMs;
-    return stallMs < this.#lateLimitMs ? 0 : stallMs;
-  }
-
-  /** Excuses, before an instance is evaluated, the time in which its call was due and had not begun. */
-  readonly #excuseUncalled = (entry: Entry, now: number): void => {
-    const since = this.#uncalled.get(entry);
-    if (since === undefined) return;
-    this.#excuse(entry, since, now);
-    this.#uncalled.set(entry, now);
-  };
-
-  /**
-   * Moves the clocks that only a call can stop. Time that `forgiveStall` forgives, or will forgive, is not forgiven
-   * twice.
-   */
-  #excuse(entry: Entry, since: number, now: number): void {
-    const until = this.#stallMs(now) === 0 ? now : this.#sweptAt;
-    const lateMs = until - Math.max(since, this.#forgivenAt);
-    if (lateMs >= this.sweepMs / 2 && entry.present) entry.vitals = excuse(entry.vitals, lateMs, now);
-  }
-
   /** Reports to self-preservation how many proved instances are silent now, and takes back proofs that are in doubt. */
   #observe(now: number): void {
     const { preservation } = this.#ports;
     this.#provedHosts.invalidate();
-    this.#dueSet.update(now, { before: this.#excuseUncalled, wasGoneBefore: this.#wasGoneBefore });
+    this.#dueSet.update(now, { before: this.#stalls.excuseUncalled, wasGoneBefore: this.#wasGoneBefore });
     preservation.observe(now, this.#dueSet.counts);
     if (!preservation.observeRefusals(now, this.#refused(), this.#dueSet.total)) return;
     for (const entry of this.#dueSet.pending) if (entry.vitals.cause === 'proof') this.apply(entry, { type: 'doubt' });

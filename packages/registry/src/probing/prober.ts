@@ -15,7 +15,8 @@ import type {
 import type { HeartbeatLog } from '../activity/heartbeat-log.js';
 import { signCall } from '../instances/credential.js';
 import type { Entry, Round } from '../instances/instance-table.js';
-import type { LifecycleEngine, Progress } from '../lifecycle/engine.js';
+import type { LifecycleEngine } from '../lifecycle/engine.js';
+import type { Progress } from '../lifecycle/stall-clock.js';
 import { BatchSize } from './batch-size.js';
 import { ConcurrencyLimiter } from './concurrency-limiter.js';
 import { KeptConnections } from './kept-connections.js';
