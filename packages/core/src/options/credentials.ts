@@ -95,8 +95,8 @@ export class Credentials<Context> {
     if (why === this.#loggedProblem) return;
     this.#loggedProblem = why;
     this.#parts.log.warn(
-      `Option ${this.#parts.option}: ${this.#files.join(', ')} changed, but cannot be used: ${why}. Connections keep using ` +
-        'the previous files until then. Put a matching certificate and key there.',
+      `Option ${this.#parts.option}: ${this.#files.join(', ')} changed, but cannot be used: ${why}. Put a matching ` +
+        'certificate and key there; until then connections use the previous files.',
     );
   }
 }

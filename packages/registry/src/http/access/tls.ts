@@ -258,7 +258,7 @@ export class ServerTls implements Clients {
       const failure = messageOf(error);
       if (failure !== this.#lastFailure)
         this.#ports.log.error(
-          `The files of TLS have changed, but Node cannot serve with them: ${failure}. Connections keep using the previous files until then. Put matching files there.`,
+          `The files of TLS have changed, but Node cannot serve with them: ${failure}. Put matching files there; until then connections use the previous ones.`,
         );
       this.#lastFailure = failure;
       return false;
