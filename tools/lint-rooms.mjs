@@ -51,6 +51,7 @@ const PACKAGES = {
       ['doctor/facts'],
       ['doctor/findings'],
       ['doctor'],
+      ['commands/admin'],
       ['commands'],
     ],
   },

@@ -91,7 +91,7 @@ const PROVOKE: Readonly<Record<ErrorCode, () => Promise<unknown>>> = {
     const { url } = await startFastRegistry();
     await registerOrders(url, 'tcp');
     const client = createClient({ registry: url, calls: { catalogWaitMs: 20 } });
-    await client.instances('orders');
+    await client.ready('orders');
     return client.call('orders', FINDING, {}, { version: '2.0.0' });
   },
   UNKNOWN_SERVICE: async () => {

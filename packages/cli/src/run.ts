@@ -59,20 +59,24 @@ export const COMMANDS: Readonly<Record<string, CommandEntry>> = {
   drain: {
     group: ACT,
     about: 'no new calls to an instance',
-    load: async () => (await import('./commands/admin.js')).drain,
+    load: async () => (await import('./commands/admin/admin.js')).drain,
   },
-  undrain: { group: ACT, about: 'calls to it again', load: async () => (await import('./commands/admin.js')).undrain },
+  undrain: {
+    group: ACT,
+    about: 'calls to it again',
+    load: async () => (await import('./commands/admin/admin.js')).undrain,
+  },
   maintenance: {
     group: ACT,
     about: 'no calls to it until you undo it',
-    load: async () => (await import('./commands/admin.js')).maintenance,
+    load: async () => (await import('./commands/admin/admin.js')).maintenance,
   },
   weight: {
     group: ACT,
     about: 'more or fewer calls to it',
-    load: async () => (await import('./commands/admin.js')).weight,
+    load: async () => (await import('./commands/admin/admin.js')).weight,
   },
-  rm: { group: ACT, about: 'take it off the record', load: async () => (await import('./commands/admin.js')).rm },
+  rm: { group: ACT, about: 'take it off the record', load: async () => (await import('./commands/admin/admin.js')).rm },
   completion: {
     group: MORE,
     about: 'for bash, zsh or fish',

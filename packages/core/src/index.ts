@@ -1,6 +1,7 @@
 // identity
 export {
   ADMIN_WORDS,
+  AWAY_ACTIONS,
   CALLABLE_STATES,
   callableText,
   countCallable,
@@ -11,9 +12,10 @@ export {
   notCallableText,
 } from './wire/callable.js';
 export type { CallableCount } from './wire/callable.js';
-export { ADMIN_STATES, addressOf, ENDPOINT_PROTOCOLS, PROTOCOLS, shortId } from './wire/instance.js';
+export { ADMIN_STATES, addressOf, AWAY_STATES, ENDPOINT_PROTOCOLS, PROTOCOLS, shortId } from './wire/instance.js';
 export type {
   AdminState,
+  AwayState,
   Endpoint,
   EndpointProtocol,
   Instance,

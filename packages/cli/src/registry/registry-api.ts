@@ -1,5 +1,6 @@
 import {
   answerText,
+  AWAY_STATES,
   DEFAULT_NAMESPACE,
   instanceMessage,
   isRecord,
@@ -195,7 +196,7 @@ export class RegistryApi {
    * and the end. Empty if the registry is too old to list instances.
    */
   async keptAway(): Promise<ReadonlyMap<InstanceId, Json>> {
-    const path = `/api/v1/instances?admin=DRAINING&admin=MAINTENANCE&limit=1000&${this.#namespaceQuery()}`;
+    const path = `/api/v1/instances?${AWAY_STATES.map((admin) => `admin=${admin}&`).join('')}limit=1000&${this.#namespaceQuery()}`;
     const answer = await this.read(path).catch(() => ({}));
     return new Map(recordsAt(answer, 'instances').map((item) => [String(item['id']), item]));
   }

@@ -1,5 +1,5 @@
 import { callableText, countCallable, isOutage, notCallableText } from '@rollcall/core';
-import type { CallableCount, Instance } from '@rollcall/core';
+import type { AwayState, CallableCount, Instance } from '@rollcall/core';
 import { columnsOf, shortened } from '../terminal/columns.js';
 import { countText } from '../terminal/texts.js';
 
@@ -89,4 +89,7 @@ export function shortageLines(
 /** Columns of a name that is cut. */
 const MIN_NAME_WIDTH = 12;
 
-export const isAway = ({ admin }: Pick<Instance, 'admin'>): boolean => admin !== 'ENABLED';
+/** True if an operator keeps callers away. */
+export const isAway = <Of extends Pick<Instance, 'admin'>>(
+  instance: Of,
+): instance is Of & { readonly admin: AwayState } => instance.admin !== 'ENABLED';

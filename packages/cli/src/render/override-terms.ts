@@ -1,5 +1,5 @@
-import { overrideMessage, termsOf } from '@rollcall/core';
-import type { Instance, InstanceId, OverrideTerms, OverrideSetting } from '@rollcall/core';
+import { AWAY_ACTIONS, overrideMessage, termsOf } from '@rollcall/core';
+import type { AwayState, Instance, InstanceId, OverrideTerms, OverrideSetting } from '@rollcall/core';
 import { at } from '../registry/json.js';
 import type { Json } from '../registry/json.js';
 import type { RegistryApi } from '../registry/registry-api.js';
@@ -40,8 +40,8 @@ export function untilText(terms: OverrideTerms | null, now = Date.now()): string
 }
 
 /** `drained 5 min ago by token 3f2a from 10.0.0.7 (new disk)` */
-export function awayAction(admin: 'DRAINING' | 'MAINTENANCE', terms: OverrideTerms | null, now: number): string {
-  const action = admin === 'DRAINING' ? 'drained' : 'put into maintenance';
+export function awayAction(admin: AwayState, terms: OverrideTerms | null, now: number): string {
+  const action = AWAY_ACTIONS[admin].done;
   if (terms === null) return `${action} by an operator`;
   const by = terms.by === '' ? 'an operator' : printable(terms.by);
   const why = terms.reason === '' ? '' : ` (${printable(terms.reason)})`;
@@ -49,7 +49,7 @@ export function awayAction(admin: 'DRAINING' | 'MAINTENANCE', terms: OverrideTer
 }
 
 /** The same with `, until 14:02:23`, if the end is known. */
-export function awayText(admin: 'DRAINING' | 'MAINTENANCE', terms: OverrideTerms | null, now: number): string {
+export function awayText(admin: AwayState, terms: OverrideTerms | null, now: number): string {
   const until = untilText(terms, now);
   return `${awayAction(admin, terms, now)}${until === '' ? '' : `,${until}`}`;
 }

@@ -2,7 +2,7 @@
  * The text of a row behind the state of the instance: reason, evidence and what comes next; and their places in the
  * row.
  */
-import type { Instance, OverrideTerms } from '@rollcall/core';
+import type { AwayState, Instance, OverrideTerms } from '@rollcall/core';
 import { isCallable } from '@rollcall/core';
 import { columnsOf, padded, wrapped } from '../terminal/columns.js';
 import type { Span } from '../terminal/paint.js';
@@ -42,11 +42,15 @@ export function rowText(instance: Instance, options: RowOptions): RowText {
 const WEIGHTLESS = 'Weight 0: callers pass it over while another one as good has a weight.';
 
 /** The action of the operator comes first, as far as known, and the state second. */
-function awayText({ admin, state }: Instance, { now, terms }: RowOptions, own: RowText): RowText {
+function awayText(
+  { admin, state }: Pick<Instance, 'state'> & { readonly admin: AwayState },
+  { now, terms }: RowOptions,
+  own: RowText,
+): RowText {
   const why = `${state}: ${own.sentence}`;
   const isHealthy = state === 'HEALTHY';
   if (terms === undefined) return isHealthy ? { ...own, sentence: HEALTHY_STATE_TEXT } : { ...own, sentence: why };
-  const action = toSentence(awayAction(admin === 'MAINTENANCE' ? admin : 'DRAINING', terms, now));
+  const action = toSentence(awayAction(admin, terms, now));
   const until = untilText(terms, now).trimStart();
   const next = [until === '' ? '' : toSentence(until), own.next].filter((text) => text !== '').join(' ');
   if (isHealthy) return { ...own, sentence: `${action} ${HEALTHY_STATE_TEXT}`, next };

@@ -1,7 +1,15 @@
 import { describe, expect, it } from 'vitest';
 import { STATES } from '../lifecycle/vitals.js';
-import { callableText, countCallable, isCallable, isOutage, isSubstitute } from './callable.js';
-import { ADMIN_STATES } from './instance.js';
+import {
+  ADMIN_WORDS,
+  AWAY_ACTIONS,
+  callableText,
+  countCallable,
+  isCallable,
+  isOutage,
+  isSubstitute,
+} from './callable.js';
+import { ADMIN_STATES, AWAY_STATES } from './instance.js';
 
 describe('callable', () => {
   it('is an ENABLED instance in one of the states that callers allow by default', () => {
@@ -11,6 +19,17 @@ describe('callable', () => {
       { state: 'REGISTERING', admin: 'ENABLED' },
       { state: 'UNHEALTHY', admin: 'ENABLED' },
     ]);
+  });
+
+  it('names each admin state that keeps callers away', () => {
+    for (const admin of AWAY_STATES) {
+      expect(callableText(countCallable([{ state: 'HEALTHY', admin }]))).toBe(
+        `0 of 1 callable: 1 ${ADMIN_WORDS[admin]}`,
+      );
+    }
+    const words = AWAY_STATES.flatMap((admin) => [ADMIN_WORDS[admin], ...Object.values(AWAY_ACTIONS[admin])]);
+    // "drained" is both what was done and what the instance is
+    expect(new Set(words).size).toBe(words.length - 1);
   });
 
   it('is not yet a replacement for another one while it is REGISTERING', () => {

@@ -4,7 +4,8 @@
  */
 import { STATES } from '../lifecycle/vitals.js';
 import type { State } from '../lifecycle/vitals.js';
-import type { AdminState, Instance } from './instance.js';
+import { AWAY_STATES } from './instance.js';
+import type { AdminState, AwayState, Instance } from './instance.js';
 
 /**
  * States in which callers call an instance by default; the option `allowedStates` overrides them. Better ones are
@@ -66,10 +67,18 @@ export const ADMIN_WORDS: Readonly<Record<AdminState, string>> = {
   MAINTENANCE: 'in maintenance',
 };
 
+/** How people call what operators do to an instance, by the admin state that keeps callers away. */
+export const AWAY_ACTIONS: Readonly<
+  Record<AwayState, { readonly name: string; readonly done: string; readonly undone: string }>
+> = {
+  DRAINING: { name: 'drain', done: 'drained', undone: 'undrained' },
+  MAINTENANCE: { name: 'maintenance', done: 'put into maintenance', undone: 'taken out of maintenance' },
+};
+
 /** Why instances are not callable, settings of operators first: `2 drained, 1 CRITICAL`. Empty: all of them are. */
 export function notCallableText({ admin, unfit }: CallableCount): string {
   return [
-    ...(['DRAINING', 'MAINTENANCE'] as const).map((label) => [admin[label], ADMIN_WORDS[label]] as const),
+    ...AWAY_STATES.map((label) => [admin[label], ADMIN_WORDS[label]] as const),
     ...STATES.map((state) => [unfit[state], state] as const),
   ]
     .filter(([count]) => count > 0)

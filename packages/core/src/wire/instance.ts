@@ -33,6 +33,9 @@ export interface Endpoint {
 /** The settings of an operator for an instance. They never change the state. */
 export const ADMIN_STATES = ['ENABLED', 'DRAINING', 'MAINTENANCE'] as const;
 export type AdminState = (typeof ADMIN_STATES)[number];
+/** The admin states that keep callers away. */
+export type AwayState = Exclude<AdminState, 'ENABLED'>;
+export const AWAY_STATES: readonly AwayState[] = ADMIN_STATES.filter((admin) => admin !== 'ENABLED');
 
 /** The source of a registration, which decides which checks apply to the instance. */
 export type Source = 'native' | 'eureka' | 'consul' | 'api';

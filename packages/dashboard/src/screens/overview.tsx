@@ -1,5 +1,5 @@
 import { callableText } from '@rollcall/core';
-import type { Instance } from '@rollcall/core';
+import type { AwayState, Instance } from '@rollcall/core';
 import type { VNode } from 'preact';
 import type { EventsAnswer, RegistryAnswer, TopologyAnswer, TopologySummary } from '../model/live/answers.js';
 import { arrivalText } from '../model/live/arrival.js';
@@ -137,11 +137,12 @@ function wallRow(node: ServiceNode, nameOf: NameOf, isOld: boolean): VNode {
   );
 }
 
+const TILE_LABELS: Readonly<Record<AwayState, string>> = { DRAINING: 'drains', MAINTENANCE: 'maintenance' };
+
 function tileOf(instance: Instance, service: string, isOld: boolean): VNode {
   const tail = tailOf(instance.id);
   // the visible part is a part of its name
-  const admin = instance.admin === 'DRAINING' ? 'drains' : 'maintenance';
-  const visible = instance.admin === 'ENABLED' ? tail : `${tail} ${admin}`;
+  const visible = instance.admin === 'ENABLED' ? tail : `${tail} ${TILE_LABELS[instance.admin]}`;
   const label = `${service}…${visible}: ${instance.state}, ${reasonText(instance, isOld)}`;
   return (
     <a
@@ -152,7 +153,7 @@ function tileOf(instance: Instance, service: string, isOld: boolean): VNode {
       aria-label={label}
     >
       <Glyph shape={instance} />
-      {tail} {instance.admin !== 'ENABLED' && <span class="tile-admin">{admin}</span>}
+      {tail} {instance.admin !== 'ENABLED' && <span class="tile-admin">{TILE_LABELS[instance.admin]}</span>}
     </a>
   );
 }

@@ -6,7 +6,7 @@ import { expect, it } from 'vitest';
 import { PERMISSIONS } from './permissions.js';
 import type { Permission } from './permissions.js';
 
-/** `UPDATE_DOCS=1 npx vitest run access-doc` writes it again. */
+/** `UPDATE_DOCS=1 npx vitest run permissions-doc` writes it again. */
 const DOC = fileURLToPath(new URL('../../../../docs/PROTOCOL.md', import.meta.url));
 
 function rowOf({ method, path, who, about }: Permission): string {

@@ -45,11 +45,11 @@ export class RegistryGauges {
       'Instances that callers may call: ENABLED, and HEALTHY, REGISTERING or UNHEALTHY.',
       ['namespace', 'service'],
     );
-    this.#admin = table(
-      'rollcall_registry_admin_instances',
-      'Instances by admin state: ENABLED, DRAINING, MAINTENANCE.',
-      ['namespace', 'service', 'admin'],
-    );
+    this.#admin = table('rollcall_registry_admin_instances', `Instances by admin state: ${ADMIN_STATES.join(', ')}.`, [
+      'namespace',
+      'service',
+      'admin',
+    ]);
     this.#allowed = table(
       'rollcall_registry_instances_allowed',
       'Maximum number of registered instances: maxInstances.',

@@ -1,4 +1,4 @@
-import { isMetadata, messageOf, termsOf } from '@rollcall/core';
+import { AWAY_ACTIONS, isMetadata, messageOf, termsOf } from '@rollcall/core';
 import type {
   Instance,
   InstancePatch,
@@ -289,10 +289,9 @@ function changedSettings({ entry: { override: before }, next, patch }: OverrideC
 function changeText({ entry, next }: OverrideChange, setting: OverrideSetting): string {
   const { own, override: before } = entry;
   if (setting === 'admin') {
-    if (next?.admin === 'DRAINING') return 'drained';
-    if (next?.admin === 'MAINTENANCE') return 'put into maintenance';
-    if (before?.admin === 'MAINTENANCE') return 'taken out of maintenance';
-    return before?.admin === 'DRAINING' ? 'undrained' : 'enabled';
+    const [now, then] = [next?.admin ?? 'ENABLED', before?.admin ?? 'ENABLED'];
+    if (now !== 'ENABLED') return AWAY_ACTIONS[now].done;
+    return then === 'ENABLED' ? 'enabled' : AWAY_ACTIONS[then].undone;
   }
   if (next === null || next[setting] === null)
     return `${setting} back to its own${setting === 'weight' ? ` ${own.weight}` : ''}`;
@@ -306,7 +305,7 @@ const setText = (override: Override, wall: number): string =>
     .join(', ');
 
 function nameOf({ admin, weight, metadata }: Override, setting: OverrideSetting): string {
-  if (setting === 'admin') return admin === 'MAINTENANCE' ? 'maintenance' : 'drain';
+  if (setting === 'admin') return admin === null || admin === 'ENABLED' ? 'enabled' : AWAY_ACTIONS[admin].name;
   if (setting === 'weight') return `weight ${weight}`;
   const keys = Object.keys(metadata ?? {}).slice(0, MAX_KEYS);
   return `metadata ${keys.join(' ').slice(0, MAX_KEY_CHARACTERS)}`;

@@ -1,3 +1,4 @@
+import { AWAY_STATES } from '@rollcall/core';
 import type { InstanceListAnswer, Overrides } from './answers.js';
 import { useAnswer } from './session.js';
 
@@ -19,7 +20,7 @@ const MAX_OVERRIDES = 1_000;
  */
 export function useOverrides({ namespace, service, hasAny }: OverridesInput): Overrides {
   const query = new URLSearchParams({ namespace, limit: String(MAX_OVERRIDES) });
-  for (const admin of ['DRAINING', 'MAINTENANCE']) query.append('admin', admin);
+  for (const admin of AWAY_STATES) query.append('admin', admin);
   if (service !== undefined) query.append('service', service);
   const path = hasAny ? `api/v1/instances?${query.toString()}` : null;
   const { value } = useAnswer<InstanceListAnswer>(path, { onChange: service !== undefined }).value;

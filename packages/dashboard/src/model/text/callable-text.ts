@@ -1,6 +1,6 @@
 /** Texts about callable instances, and about instances that an operator keeps from callers. */
-import { callableText, termsOf } from '@rollcall/core';
-import type { CallableCount, Instance, Override, OverrideTerms } from '@rollcall/core';
+import { AWAY_ACTIONS, callableText, termsOf } from '@rollcall/core';
+import type { AwayState, CallableCount, Instance, Override, OverrideTerms } from '@rollcall/core';
 import type { InstanceAnswer } from '../live/answers.js';
 import type { Standing } from '../live/roll.js';
 import { ageText } from './age.js';
@@ -26,13 +26,16 @@ export const unwellText = ({ unwell }: Pick<Standing, 'unwell'>): string =>
     .map(([state, times]) => `${times} ${state}`)
     .join(', ');
 
+const DONE_TO_IT: Readonly<Record<AwayState, string>> = {
+  DRAINING: 'drained it',
+  MAINTENANCE: 'put it into maintenance',
+};
+
 /** The admin state of an instance, before its state; empty: ENABLED. */
 export function awayText({ admin }: Pick<Instance, 'admin'>, isOld = false): string {
   if (admin === 'ENABLED') return '';
   const [has, gets] = isOld ? ['had', 'got'] : ['has', 'gets'];
-  return admin === 'DRAINING'
-    ? `An operator ${has} drained it: it ${gets} no calls.`
-    : `An operator ${has} put it into maintenance: it ${gets} no calls.`;
+  return `An operator ${has} ${DONE_TO_IT[admin]}: it ${gets} no calls.`;
 }
 
 interface KeptAwayInput {
@@ -48,7 +51,7 @@ export function keptAwayText({ instance: { admin }, detail, now, isOld = false }
   const override = detail?.override ?? null;
   if (admin === 'ENABLED' || override === null || override.admin === null) return '';
   const { by, since, reason, untilMs } = termsOf(override, 'admin');
-  const action = admin === 'DRAINING' ? 'drained' : 'put into maintenance';
+  const action = AWAY_ACTIONS[admin].done;
   const why = reason === '' ? '' : ` (${reason})`;
   const when = isOld ? `at ${momentText(since, now)}` : `${ageText(now - since)} ago`;
   const until = untilMs === null ? '' : `, until ${momentText(untilMs, now)}`;
@@ -73,7 +76,7 @@ export function shownSince(instance: Pick<Instance, 'admin' | 'since'>, override
 
 /** Instances that an operator keeps away for the same reason. */
 export interface AwayInput {
-  readonly admin: Instance['admin'];
+  readonly admin: AwayState;
   /** One for each of them, as far as known; the reason and the operator are the same. */
   readonly terms: readonly OverrideTerms[];
   readonly now: number;
@@ -84,7 +87,8 @@ export interface AwayInput {
  * `Drained 10 s ago by an operator (new kernel).` The first of several counts. Without any: `Drained by an operator.`
  */
 export function awayReason({ admin, terms, now, isOld = false }: AwayInput): string {
-  const action = admin === 'DRAINING' ? 'Drained' : 'Put into maintenance';
+  const { done } = AWAY_ACTIONS[admin];
+  const action = `${done.charAt(0).toUpperCase()}${done.slice(1)}`;
   const [first] = terms.toSorted((a, b) => a.since - b.since);
   if (first === undefined) return `${action} by an operator.`;
   const when = isOld ? `at ${momentText(first.since, now)}` : `${ageText(now - first.since)} ago`;
@@ -97,9 +101,8 @@ export function awayReason({ admin, terms, now, isOld = false }: AwayInput): str
  */
 export function awayEnd({ admin, terms, now }: AwayInput): string {
   if (terms.length === 0) return '';
-  const enable = admin === 'DRAINING' ? 'undrained' : 'enabled';
   const ends = terms.map(({ untilMs }) => untilMs).filter((end) => end !== null);
-  if (ends.length < terms.length) return `until ${enable} by an operator`;
+  if (ends.length < terms.length) return `until ${AWAY_ACTIONS[admin].undone} by an operator`;
   const [first, last] = [momentText(Math.min(...ends), now), momentText(Math.max(...ends), now)];
   return first === last ? `until ${first}` : `until ${first} … ${last}`;
 }

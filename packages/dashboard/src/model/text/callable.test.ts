@@ -110,7 +110,9 @@ describe('instances that are kept away for the same reason', () => {
     expect(until(NOW + 62_000, NOW + 60_000)).toBe('until 14:03:23 … 14:03:25');
     expect(until(null, NOW)).toBe('until undrained by an operator');
     expect(until()).toBe('');
-    expect(awayEnd({ admin: 'MAINTENANCE', terms: [termsOf(0)], now: NOW })).toBe('until enabled by an operator');
+    expect(awayEnd({ admin: 'MAINTENANCE', terms: [termsOf(0)], now: NOW })).toBe(
+      'until taken out of maintenance by an operator',
+    );
   });
 });
 

@@ -1,4 +1,4 @@
-import type { Instance } from '@rollcall/core';
+import type { AwayState, Instance } from '@rollcall/core';
 import type { VNode } from 'preact';
 import type { InstanceAnswer } from '../../model/live/answers.js';
 import { useSession, useStaleSince } from '../../model/live/session.js';
@@ -10,6 +10,9 @@ interface ActionsProps {
   readonly instance: Instance;
   readonly detail: InstanceAnswer | null;
 }
+
+/** The button that ends the operator's setting. */
+const ENABLE_LABELS: Readonly<Record<AwayState, string>> = { DRAINING: 'Undrain…', MAINTENANCE: 'End maintenance…' };
 
 /** The actions of operators on an instance. On an old view they are disabled, since their effect is unknown. */
 export function Actions({ instance, detail }: ActionsProps): VNode | null {
@@ -31,7 +34,6 @@ export function Actions({ instance, detail }: ActionsProps): VNode | null {
     );
   };
   if (!canAct) return null;
-  const isDrained = instance.admin === 'DRAINING';
   return (
     <div class="actions" title={isDisabled ? 'Actions are off while this view is old' : undefined}>
       <button
@@ -49,7 +51,7 @@ export function Actions({ instance, detail }: ActionsProps): VNode | null {
         </button>
       ) : (
         <button type="button" class="button" disabled={isDisabled} onClick={open('Enable')}>
-          {isDrained ? 'Undrain…' : 'End maintenance…'}
+          {ENABLE_LABELS[instance.admin]}
         </button>
       )}
       {instance.admin !== 'MAINTENANCE' && (

@@ -34,6 +34,7 @@ export function KeptAway({ node, overrides }: KeptAwayProps): VNode | null {
       <ul class="panel-body">
         {actions.map((action) => {
           const { admin } = action.first;
+          if (admin === 'ENABLED') return null; // no action keeps it away
           const input = { admin, terms: termsIn(action, overrides), now, isOld };
           const until = awayEnd(input);
           return (

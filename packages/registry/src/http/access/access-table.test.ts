@@ -40,7 +40,7 @@ const CERTIFIED = {
 } as const satisfies Readonly<Record<string, Column>>;
 
 /**
- * The status of each route for each of `COLUMNS`, written out: the permission table in access.ts must agree with it.
+ * The status of each route for each of `COLUMNS`, written out: the table in permissions.ts must agree with it.
  */
 const TABLE: Readonly<Record<string, string>> = {
   'POST /api/v1/register': '401 401 401 401 403 403 201 403 401 401 401 401',

@@ -1,11 +1,11 @@
 /** The effects of a command on callers, and the confirmation by the person at the terminal. */
 import { countCallable, isCallable } from '@rollcall/core';
-import type { RegistryApi } from '../registry/registry-api.js';
-import { edgesIn, rateText, sumOf } from '../registry/traffic.js';
-import type { Edge } from '../registry/traffic.js';
-import type { Shell } from '../terminal/shell.js';
-import { aligned, printable } from '../terminal/texts.js';
-import type { AdminTarget } from './admin-targets.js';
+import type { RegistryApi } from '../../registry/registry-api.js';
+import { edgesIn, rateText, sumOf } from '../../registry/traffic.js';
+import type { Edge } from '../../registry/traffic.js';
+import type { Shell } from '../../terminal/shell.js';
+import { aligned, printable } from '../../terminal/texts.js';
+import type { AdminTarget } from './targets.js';
 
 /** The maximum numbers of instances and callers that are named. */
 const MAX_LISTED = 50;

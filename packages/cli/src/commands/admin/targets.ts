@@ -1,14 +1,14 @@
 /** The targets of a command: parsing them, the effect on their services, and acting on one after the other. */
 import { isRollcallError, messageOf, option, RollcallError } from '@rollcall/core';
 import type { Instance } from '@rollcall/core';
-import type { RegistryApi } from '../registry/registry-api.js';
-import { resolveInstance } from '../registry/resolve-instance.js';
-import type { ResolvedInstance } from '../registry/resolve-instance.js';
-import { fetchMatches } from '../render/instance-filters.js';
-import { toggle, valued } from '../terminal/arguments.js';
-import { EXIT } from '../terminal/shell.js';
-import type { ExitCode, Shell } from '../terminal/shell.js';
-import { printable, shortNames } from '../terminal/texts.js';
+import type { RegistryApi } from '../../registry/registry-api.js';
+import { resolveInstance } from '../../registry/resolve-instance.js';
+import type { ResolvedInstance } from '../../registry/resolve-instance.js';
+import { fetchMatches } from '../../render/instance-filters.js';
+import { toggle, valued } from '../../terminal/arguments.js';
+import { EXIT } from '../../terminal/shell.js';
+import type { ExitCode, Shell } from '../../terminal/shell.js';
+import { printable, shortNames } from '../../terminal/texts.js';
 
 /** Flags that select instances of a service, a version or a zone, instead of ids. */
 export const TARGET_FLAGS = {

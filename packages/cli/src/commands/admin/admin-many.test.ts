@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { Testbed } from '../testbed.fixture.js';
+import { Testbed } from '../../testbed.fixture.js';
 
 /** A terminal on which this is typed. */
 const terminalAnswering = (answer: string) => ({ answer });

@@ -1,11 +1,11 @@
 import { sleep, systemTime } from '@rollcall/core';
 import type { InstanceId } from '@rollcall/core';
-import { numberAt } from '../registry/json.js';
-import type { RegistryApi } from '../registry/registry-api.js';
-import { edgesIn } from '../registry/traffic.js';
-import type { Edge } from '../registry/traffic.js';
-import type { Shell } from '../terminal/shell.js';
-import { ageText } from '../terminal/texts.js';
+import { numberAt } from '../../registry/json.js';
+import type { RegistryApi } from '../../registry/registry-api.js';
+import { edgesIn } from '../../registry/traffic.js';
+import type { Edge } from '../../registry/traffic.js';
+import type { Shell } from '../../terminal/shell.js';
+import { ageText } from '../../terminal/texts.js';
 
 /** Callers count calls in windows of this length, and report each window at its end. */
 const WINDOW_MS = 5_000;

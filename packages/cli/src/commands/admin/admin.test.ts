@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Fetcher } from '../registry/node-fetch.js';
-import { RegistryApi } from '../registry/registry-api.js';
-import { matchInstances } from '../registry/resolve-instance.js';
-import type { Edge } from '../registry/traffic.js';
-import { createTestShell } from '../terminal/shell.fixture.js';
-import { parseDuration } from '../terminal/durations.js';
-import { Testbed } from '../testbed.fixture.js';
+import type { Fetcher } from '../../registry/node-fetch.js';
+import { RegistryApi } from '../../registry/registry-api.js';
+import { matchInstances } from '../../registry/resolve-instance.js';
+import type { Edge } from '../../registry/traffic.js';
+import { createTestShell } from '../../terminal/shell.fixture.js';
+import { parseDuration } from '../../terminal/durations.js';
+import { Testbed } from '../../testbed.fixture.js';
 import { remainingCallsText, waitUntilQuiet } from './until-drained.js';
 
 const ORDERS = 'orders-0192f0c1-7a3b-7c4d-8e5f-000000001e07';

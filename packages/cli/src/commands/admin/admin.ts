@@ -1,19 +1,19 @@
 import { option, RollcallError, systemTime } from '@rollcall/core';
 import type { AdminState, InstancePatch } from '@rollcall/core';
-import type { Json } from '../registry/json.js';
-import { apiOf, CONNECTION_FLAGS, NAMESPACE_FLAG } from '../registry/connection.js';
-import { overrideTerms, untilText } from '../render/override-terms.js';
-import { describeFlags, parseArguments, toggle, valued } from '../terminal/arguments.js';
-import type { Flags } from '../terminal/arguments.js';
-import { OUTPUT_FLAG } from '../terminal/formats.js';
-import { jsonText } from '../terminal/json-text.js';
-import { requireOperands } from '../terminal/operands.js';
-import { EXIT } from '../terminal/shell.js';
-import type { Command, ExitCode, Shell } from '../terminal/shell.js';
-import { parseDuration } from '../terminal/durations.js';
-import { confirmAction, remainingCallable, outagesAfter } from './admin-confirmation.js';
-import { actOnEach, NO_TARGET_FLAGS, TARGET_FLAGS, resolveTargets, YES_FLAG } from './admin-targets.js';
-import type { AdminTarget } from './admin-targets.js';
+import type { Json } from '../../registry/json.js';
+import { apiOf, CONNECTION_FLAGS, NAMESPACE_FLAG } from '../../registry/connection.js';
+import { overrideTerms, untilText } from '../../render/override-terms.js';
+import { describeFlags, parseArguments, toggle, valued } from '../../terminal/arguments.js';
+import type { Flags } from '../../terminal/arguments.js';
+import { OUTPUT_FLAG } from '../../terminal/formats.js';
+import { jsonText } from '../../terminal/json-text.js';
+import { requireOperands } from '../../terminal/operands.js';
+import { EXIT } from '../../terminal/shell.js';
+import type { Command, ExitCode, Shell } from '../../terminal/shell.js';
+import { parseDuration } from '../../terminal/durations.js';
+import { confirmAction, remainingCallable, outagesAfter } from './confirmation.js';
+import { actOnEach, NO_TARGET_FLAGS, TARGET_FLAGS, resolveTargets, YES_FLAG } from './targets.js';
+import type { AdminTarget } from './targets.js';
 import { waitUntilQuiet } from './until-drained.js';
 
 /** The maximum that the registry accepts. */
