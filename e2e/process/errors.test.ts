@@ -91,7 +91,8 @@ const PROVOKE: Readonly<Record<ErrorCode, () => Promise<unknown>>> = {
     const { url } = await startFastRegistry();
     await registerOrders(url, 'tcp');
     const client = createClient({ registry: url, calls: { catalogWaitMs: 20 } });
-    await client.ready('orders');
+    // its copy may come after those 20 ms
+    await expect.poll(() => client.instances('orders').catch(() => [])).not.toEqual([]);
     return client.call('orders', FINDING, {}, { version: '2.0.0' });
   },
   UNKNOWN_SERVICE: async () => {
