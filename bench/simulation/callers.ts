@@ -1,6 +1,6 @@
 import type { Counter, Instance, Meter } from '@rollcall/core';
 import { parseOptions, silentLog } from '@rollcall/core';
-import { callFields, Calls } from '@rollcall/client/testing';
+import { callFields, createCalls } from '@rollcall/client/testing';
 import type { Channel, OneCall, Transport } from '@rollcall/client/testing';
 import type { Caller, CallerFactory, CallerParts } from './simulation.js';
 
@@ -24,7 +24,7 @@ export function rollcall(options: object = {}, callOptions: OneCall = { idempote
       stale: false,
       onChange: () => () => undefined,
     } as const;
-    const calls = new Calls({
+    const calls = createCalls({
       time,
       random,
       meter,

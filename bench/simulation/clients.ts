@@ -1,7 +1,8 @@
 import type { Instance, Protocol, ServiceFrame } from '@rollcall/core';
 import { isRollcallError, parseOptions, silentLog } from '@rollcall/core';
-import { callFields, Calls, Catalog, HttpAnswer, LastValue } from '@rollcall/client/testing';
+import { callFields, createCalls, Catalog, HttpAnswer, LastValue } from '@rollcall/client/testing';
 import type {
+  CallApi,
   CallOptions,
   Channel,
   Exchange,
@@ -56,14 +57,14 @@ export function rollcallClient(protocol: Protocol, transports: TransportFactorie
 
 class RollcallCaller implements WorldCaller {
   readonly #protocol: Protocol;
-  readonly #calls: Calls;
+  readonly #calls: CallApi;
 
   constructor(protocol: Protocol, context: CallerContext, factories: TransportFactories) {
     const { loop: time, random, world } = context;
     this.#protocol = protocol;
     const catalog = new Catalog({ time, log: silentLog, onServiceRequested() {}, isEjected: () => false });
     const options = parseOptions(callFields, world.options ?? {});
-    this.#calls = new Calls({
+    this.#calls = createCalls({
       time,
       random,
       meter: new CounterSums(),

@@ -12,8 +12,16 @@ export type { TcpRequest } from './transport/tcp/message.js';
 export { failed, STOPPED } from './transport/transport.js';
 export type { Channel, Exchange, Failure, FailureKind, Sink, Target, Terms, Transport } from './transport/transport.js';
 // the parts of a client, of which the simulation of calls (bench/simulation) makes callers
-export { Calls } from './call/calls.js';
-export type { OneCall } from './call/calls.js';
+export { createCalls } from './call/call-api.js';
+export type { CallApi } from './call/call-api.js';
+export type { CallsParts, OneCall } from './call/calls.js';
+export type { CallerLocality } from './balance/caller-locality.js';
+export type { CallObserver } from './call/service/call-request.js';
+export type { CatalogParts, Services } from './discovery/catalog.js';
+export type { Shard } from './discovery/stream-shards.js';
+export type { HttpOptions } from './transport/http/http.js';
+export type { TcpCodecs } from './transport/tcp/codec.js';
+export type { TcpOptions } from './transport/tcp/connection.js';
 export { LastValue } from './call/observers.js';
 export { callFields } from './call/policy/service-options.js';
 export type { CallOptions } from './call/policy/service-options.js';

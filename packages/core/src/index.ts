@@ -57,7 +57,7 @@ export {
 } from './lifecycle/vitals.js';
 export type { Cause, Fleet, Phase, State, Unheard, Vitals } from './lifecycle/vitals.js';
 export { REASON_CODES, REASON_TEXTS, partsOf, reasonFor } from './lifecycle/reason.js';
-export type { Reason, ReasonCode } from './lifecycle/reason.js';
+export type { Reason, ReasonCode, ReasonParts } from './lifecycle/reason.js';
 
 // the wire
 export { ServiceSnapshot } from './wire/change.js';
