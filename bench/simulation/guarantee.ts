@@ -50,8 +50,8 @@ const SAVED_TRIPS = 2;
 const TICK_MS = 20;
 
 /**
- * Successes of a bare client, without those that were just in time. A client that checks the identity of its peer and
- * gets addresses from a registry is later by that much: the deadline may have passed, or a fault may have begun.
+ * The successes of a bare client that would remain successes with `overheadMs` more, the delay by identity checks and
+ * discovery: before the deadline, and before a fault begins.
  */
 function clearSuccesses(world: World, records: readonly CallRecord[]): number {
   const overheadMs = 2 * SAVED_TRIPS * maxDelayMs(world) + TICK_MS;

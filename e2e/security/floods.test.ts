@@ -127,7 +127,7 @@ async function startSilentServer(): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-it('more connections than it may have files, which send nothing, half a header or half a body, lock no client out', async () => {
+it('connections beyond the limit of open files, which send nothing, half a header or half a body, lock out no client', async () => {
   const { url, child } = await startRegistryProcess({}, 1_024);
   await startHonestInstances(url, 5);
   const sockets: Socket[] = [];

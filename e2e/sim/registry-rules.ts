@@ -157,8 +157,8 @@ export class RegistryRules {
   }
 
   /**
-   * Since when nothing arrives from it: a kernel still sends what it had before the direction was cut, or its process
-   * died.
+   * The time since which nothing arrives from it. What its kernel had buffered may still arrive after the direction was
+   * cut or the process died.
    */
   #unreceivedSince(id: string, outbound: Direction): number {
     return Math.max(this.#truth.deadSince(outbound), this.#others.lastReceivedAt(id));

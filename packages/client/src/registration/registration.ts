@@ -309,7 +309,7 @@ export class ServiceRegistration implements Line {
     else this.#parts.log.debug(`The registry did not take a heartbeat: ${answer.problem.detail}`);
   }
 
-  /** Requests a refused line again, once per interval: an instance whose beats are accepted may hold one. */
+  /** Requests a refused line again, at most once per interval, after a heartbeat was accepted. */
   #accepted(answer: BeatAnswer, kind: BeatKind): void {
     this.#tries = 0;
     this.#own.update(answer);

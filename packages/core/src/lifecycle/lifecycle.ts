@@ -194,7 +194,7 @@ function onCallFailed(vitals: Vitals, event: Extract<Event, { type: 'call-failed
     proofsInARow: 0,
     anyInboundAt: event.partly ? at.now : vitals.anyInboundAt,
     returnedAt: event.partly ? returnedAt(vitals, at) : vitals.returnedAt,
-    unheard: unheardAfter(vitals.unheard, event, at),
+    unheard: nextUnheard(vitals.unheard, event, at),
     lastFailure: { text: event.text, refused: event.refused && !event.partly },
   };
   if (event.partly) return failed;
@@ -206,7 +206,7 @@ function onCallFailed(vitals: Vitals, event: Extract<Event, { type: 'call-failed
 }
 
 /** An answer from one endpoint of several means that the instance was heard. */
-function unheardAfter(
+function nextUnheard(
   unheard: Unheard | null,
   { refused, partly }: Extract<Event, { type: 'call-failed' }>,
   { now, fleet }: Context,
@@ -305,8 +305,8 @@ function onUnproved(vitals: Vitals, at: Context): Step {
 }
 
 /**
- * To CRITICAL by silence, as far as self-preservation permits; otherwise the instance is held. An instance that was
- * never proved, or was gone before the registry started, needs no permit if it is silent both ways.
+ * To CRITICAL by silence, as far as self-preservation permits; otherwise the instance is held. An instance that never
+ * passed both heartbeats, or was gone before the registry started, is not protected once both are silent.
  */
 function permitted(vitals: Vitals, reason: Reason, cause: Cause, at: Context): Step {
   if (cause === 'silence' && !vitals.proved) return critical(vitals, cause, reason, at);

@@ -193,7 +193,7 @@ describe.each(['kill', 'power'] as const)('a registry that was ended by %s and s
     expect(value(fixture.registry.service('default', 'orders')).removed.map(({ id }) => id)).toEqual(['orders-0']);
   });
 
-  it('does not refill the allowance of silence', async () => {
+  it('does not let self-preservation remove more silent instances than before', async () => {
     const fixture = await startFixture(7);
     fixture.die(3_000);
     await fixture.bench.time.advanceBy(4 * INTERVAL);

@@ -65,7 +65,7 @@ describe('the admission of an address', () => {
     expect(await admitted('10.0.0.5', [{ host: '10.2.0.1' }], ['10.1.0.0/16'])).toContain('ADDRESS_NOT_ALLOWED');
   });
 
-  it('never accepts its own port, neither of the peer nor in an allowed network', async () => {
+  it('rejects the port of the registry, at the address of the peer and in an allowed network', async () => {
     expect(await admitted('10.0.0.5', [{ port: OWN_PORT }])).toContain("the registry's own port");
     const inNetwork = await admitted('10.0.0.5', [{ host: '10.1.0.1', port: OWN_PORT }], ['10.1.0.0/16']);
     expect(inNetwork).toContain("the registry's own port");

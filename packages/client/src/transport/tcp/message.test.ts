@@ -68,7 +68,7 @@ describe('the packet of a request', () => {
   it.each([undefined, () => 'find', Symbol('find')])(
     'is not made of the pattern %s, which JSON cannot represent',
     (pattern) => {
-      expect(() => tcpRequest(pattern, {}, false)).toThrow('A pattern is a text or an object');
+      expect(() => tcpRequest(pattern, {}, false)).toThrow('A pattern must be a string or an object');
     },
   );
 

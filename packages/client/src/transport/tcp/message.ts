@@ -35,7 +35,8 @@ export interface TcpExtras {
 export function tcpRequest(pattern: unknown, data: unknown, isEvent: boolean, extras: TcpExtras = {}): TcpRequest {
   const { patternJson = JSON.stringify(pattern), metadata, codec } = extras;
   // it would break the packet, and with it the connection that others share
-  if (patternJson === undefined) throw new TypeError(`A pattern is a text or an object; received ${typeof pattern}.`);
+  if (patternJson === undefined)
+    throw new TypeError(`A pattern must be a string or an object; received ${typeof pattern}.`);
   if (codec === undefined)
     return { patternJson, dataJson: JSON.stringify(data), isEvent, metadataJson: membersOf(metadata), packet: null };
   const packet = { codec, pattern, data, metadata };

@@ -7,7 +7,7 @@ import { deletion, grantRequest, leasedPut, leaseRequest, lifeCheck, METHODS, re
 
 const TRIES = 3;
 /** While the store does not answer, ms. */
-const AGAIN_MS = 200;
+const RETRY_DELAY_MS = 200;
 
 export interface MembershipPorts {
   readonly connection: Connection;
@@ -31,8 +31,8 @@ export async function joinEtcd(ports: MembershipPorts, terms: MembershipTerms): 
   await connection.call(METHODS.grant, grantRequest(ttlMs / 1_000, lease), { repeat: 'unsent-only', read: readTtl });
   for (let n = 0; n < TRIES; n += 1) {
     const put = leasedPut(key, value, lease, 0);
-    const { isTaken, revision } = await connection.call(METHODS.txn, put, { repeat: 'unsent-only', read: readTxn });
-    if (isTaken) return new EtcdMembership(ports, terms, { lease, createdAt: revision });
+    const { succeeded, revision } = await connection.call(METHODS.txn, put, { repeat: 'unsent-only', read: readTxn });
+    if (succeeded) return new EtcdMembership(ports, terms, { lease, createdAt: revision });
     await connection.call(METHODS.txn, deletion(key), { repeat: 'unsent-only', read: readTxn });
   }
   await connection.call(METHODS.revoke, leaseRequest(lease), { repeat: 'safe', read: () => null }).catch(ignoreRefusal);
@@ -68,8 +68,11 @@ export class EtcdMembership implements Membership {
     const { key } = this.#terms;
     if (!this.#isOver) {
       const put = leasedPut(key, value, this.#lease, this.createdAt);
-      const { isTaken } = await this.#ports.connection.call(METHODS.txn, put, { repeat: 'unsent-only', read: readTxn });
-      if (isTaken) return;
+      const { succeeded } = await this.#ports.connection.call(METHODS.txn, put, {
+        repeat: 'unsent-only',
+        read: readTxn,
+      });
+      if (succeeded) return;
     }
     throw refused(`The membership of ${key} is over: its lease has ended. Join again.`);
   }
@@ -108,18 +111,18 @@ export class EtcdMembership implements Membership {
       const parts = { repeat: 'safe', read: readTtl } as const;
       const ttlS = await this.#ports.connection.call(METHODS.keepAlive, leaseRequest(this.#lease), parts);
       if (this.#isOver) return;
-      if (ttlS > 0 && !(await this.#isTaken())) return this.#next(this.#terms.ttlMs / 3);
+      if (ttlS > 0 && !(await this.#isTakenByOther())) return this.#next(this.#terms.ttlMs / 3);
       this.#finish('lost');
     } catch (error) {
       if (!isRollcallError(error)) throw error;
-      this.#next(AGAIN_MS);
+      this.#next(RETRY_DELAY_MS);
     }
   }
 
   /** True if the key has another life though the lease goes on: another process has taken the name. */
-  async #isTaken(): Promise<boolean> {
+  async #isTakenByOther(): Promise<boolean> {
     const check = lifeCheck(this.#terms.key, this.createdAt);
-    const { isTaken: isOurs } = await this.#ports.connection.call(METHODS.txn, check, {
+    const { succeeded: isOurs } = await this.#ports.connection.call(METHODS.txn, check, {
       repeat: 'safe',
       read: readTxn,
     });

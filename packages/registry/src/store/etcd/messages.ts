@@ -111,8 +111,8 @@ export function readWrite(bytes: Buffer, prefix: string, count: number): WriteAn
   if (responses.length !== count) throw new Malformed(`${responses.length} outcomes for ${count} writes`);
   const outcomes = responses.map((response): WriteOutcome => {
     const inner = bytesOf(response, 4);
-    const { isTaken, responses: reads } = readTxn(inner);
-    if (isTaken) return { taken: true };
+    const { succeeded, responses: reads } = readTxn(inner);
+    if (succeeded) return { taken: true };
     const range = reads[0] === undefined ? null : readRange(bytesOf(reads[0], 1), prefix);
     return { taken: false, found: range?.items[0] ?? null };
   });
@@ -122,17 +122,17 @@ export function readWrite(bytes: Buffer, prefix: string, count: number): WriteAn
 /** The answer to any transaction. Throws Malformed. */
 export function readTxn(bytes: Buffer): {
   readonly revision: number;
-  readonly isTaken: boolean;
+  readonly succeeded: boolean;
   readonly responses: Buffer[];
 } {
   const responses: Buffer[] = [];
-  let [revision, isTaken] = [0, false];
+  let [revision, succeeded] = [0, false];
   for (const { field, integer, bytes: inner } of readFields(bytes)) {
     if (field === 1) revision = readHeader(inner);
-    else if (field === 2) isTaken = integer !== 0;
+    else if (field === 2) succeeded = integer !== 0;
     else if (field === 3) responses.push(inner);
   }
-  return { revision, isTaken, responses };
+  return { revision, succeeded, responses };
 }
 
 /** Puts the key with a lease if its `createdAt` is this one (0: it does not exist). */
