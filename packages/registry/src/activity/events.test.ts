@@ -343,9 +343,9 @@ describe('the event history', () => {
     history.begin();
     const fleet = Array.from({ length: 4_000 }, (_, at) => sampleInstance({ id: `orders-${at}` }));
     for (let count = 0; count < 64; count += 1) for (const one of fleet) history.noteOf(one, step);
-    const kept = fleet.reduce((sum, { id }) => sum + history.timeline(id).events.length, 0);
-    expect(kept).toBeLessThanOrEqual(100_000 + 8 * fleet.length);
-    for (const { id } of fleet) expect(history.timeline(id).events.length).toBeGreaterThanOrEqual(8);
+    const lengths = fleet.map(({ id }) => history.timeline(id).events.length);
+    expect(lengths.reduce((sum, length) => sum + length)).toBeLessThanOrEqual(100_000 + 8 * fleet.length);
+    expect(Math.min(...lengths)).toBeGreaterThanOrEqual(8);
   });
 
   it('forgets an instance once its last trace is gone', () => {
