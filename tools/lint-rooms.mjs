@@ -28,6 +28,7 @@ const PACKAGES = {
       ['instances', 'store/disk', 'store/cluster'],
       ['access', 'activity', 'store/etcd'],
       ['feed'],
+      ['commit'],
       ['lifecycle', 'queries'],
       ['probing'],
       ['metrics', 'registration'],

@@ -34,6 +34,8 @@ import { EventHistory } from './activity/events.js';
 import { beatAnswer, HeartbeatLog } from './activity/heartbeat-log.js';
 import { Topology } from './activity/topology.js';
 import { Traffic } from './activity/traffic.js';
+import type { CommitLog } from './commit/commit-log.js';
+import { StandaloneCommitLog } from './commit/standalone.js';
 import { Feed } from './feed/feed.js';
 import { WatchLimits } from './feed/watch-limits.js';
 import { InstanceTable } from './instances/instance-table.js';
@@ -72,7 +74,6 @@ import type {
 } from './registry-api.js';
 import { KeyedMutex } from './runtime/keyed-mutex.js';
 import type { Store } from './store/store.js';
-import { WriteBehind } from './store/write-behind.js';
 
 export interface RegistryPorts {
   readonly time: Time;
@@ -107,9 +108,9 @@ export class Registry implements RegistryApi {
   readonly #options: RegistryOptions;
   readonly #history: EventHistory;
   readonly #table = new InstanceTable((id) => this.#history.forget(id));
-  readonly #writeBehind: WriteBehind;
   readonly #preservation: SelfPreservation;
   readonly #feed: Feed;
+  readonly #commits: CommitLog;
   readonly #watchLimits: WatchLimits;
   readonly #engine: LifecycleEngine;
   readonly #prober: Prober;
@@ -144,13 +145,14 @@ export class Registry implements RegistryApi {
     this.replica = randomWord(random, 12);
     this.#history = new EventHistory(time);
     this.#beats = new HeartbeatLog(time, meter);
-    this.#writeBehind = new WriteBehind({ store: ports.store, time, log });
     this.#preservation = new SelfPreservation(policy);
     this.#feed = new Feed({ time, log, meter, epoch: this.epoch, view: viewOf(this.#table) });
     this.#watchLimits = new WatchLimits({ time, log, feed: this.#feed, limits });
-    const logs = { history: this.#history, beats: this.#beats };
-    const kept = { table: this.#table, writeBehind: this.#writeBehind, preservation: this.#preservation, ...logs };
-    const shared = { time, random, log, policy, ...kept, feed: this.#feed, watchLimits: this.#watchLimits };
+    const facts = { table: this.#table, feed: this.#feed, history: this.#history, beats: this.#beats };
+    const commits = new StandaloneCommitLog({ time, log, store: ports.store, ...facts });
+    this.#commits = commits;
+    const decided = { commits, preservation: this.#preservation, watchLimits: this.#watchLimits };
+    const shared = { time, random, log, policy, ...facts, ...decided };
     const engine = new LifecycleEngine(shared);
     this.#engine = engine;
     const callers = new Map<EndpointProtocol, ProbeProtocol>(ports.callers.map((caller) => [caller.protocol, caller]));
@@ -190,14 +192,8 @@ export class Registry implements RegistryApi {
 
   /** Loads the store and starts to probe. Rejects if the store cannot be read. */
   async start(): Promise<void> {
-    const { store, time } = this.#ports;
-    const { instances, tombstones, preservation } = await store.load();
-    const now = time.now();
-    const revisions = [
-      ...instances.map(({ record }) => record.revision),
-      ...tombstones.map(({ revision }) => revision),
-    ];
-    this.#feed.startAt(revisions.reduce((highest, revision) => Math.max(highest, revision), 0));
+    const { instances, tombstones, preservation } = await this.#commits.load();
+    const now = this.#ports.time.now();
     if (preservation !== null) this.#preservation.restore(preservation, now);
     for (const tombstone of tombstones) this.#table.remember(tombstone, now);
     const leaveMs = DEFAULT_DRAIN_MS + this.#options.policy.intervalMs;
@@ -225,7 +221,7 @@ export class Registry implements RegistryApi {
     this.#addresses.close();
     this.#prober.close();
     this.#feed.close();
-    await this.#writeBehind.close();
+    await this.#commits.close();
     await this.#ports.store.close();
   }
 
@@ -334,7 +330,7 @@ export class Registry implements RegistryApi {
     const found = this.#known(id);
     if (!found.ok) return found;
     const text = `called at once by an operator${operator.who === undefined ? '' : ` (${operator.who})`}`;
-    this.#history.noteOf(found.value.record, { kind: 'admin', by: 'operator', text });
+    this.#history.noteOf(found.value.published, { kind: 'admin', by: 'operator', text });
     this.#prober.callNow(found.value);
     return { ok: true, value: null };
   }
@@ -354,7 +350,7 @@ export class Registry implements RegistryApi {
 
   #registered(entry: Entry, secret: string | undefined): Registered {
     return {
-      instance: entry.record,
+      instance: entry.published,
       ...(secret === undefined ? {} : { secret }),
       epoch: this.epoch,
       revision: this.#feed.revision,

@@ -12,6 +12,7 @@ export type { Happening, EventHistory } from './activity/events.js';
 export type { HeartbeatLog } from './activity/heartbeat-log.js';
 export type { ListeningGap } from './activity/listening-gaps.js';
 export type { Load } from './metrics/host-budget.js';
+export type { CommitLog, NewTombstone } from './commit/commit-log.js';
 export { LifecycleEngine } from './lifecycle/engine.js';
 export type { LifecycleEnginePorts } from './lifecycle/engine.js';
 export type { Progress } from './lifecycle/stall-clock.js';

@@ -20,12 +20,14 @@ export interface DirectionLog {
   error: string | null;
 }
 
-/** A registered instance: its published record, its lifecycle state, and the bookkeeping of its heartbeats. */
+/** A registered instance: its record, its lifecycle state, and the bookkeeping of its heartbeats. */
 export interface Entry {
   readonly id: string;
   readonly serviceKey: string;
-  /** The published record: the instance's own values, overridden by those of the operator. */
+  /** The record as decided: the instance's own values, overridden by those of the operator. */
   record: Instance;
+  /** The record as watchers and readers see it. Only the commit log replaces it. */
+  published: Instance;
   /** Its own values of the fields that an operator may override. */
   own: OwnSettings;
   override: Override | null;

@@ -3,12 +3,10 @@ import type { Event, Fleet, Instance, Log, Policy, Reason, Time, Vitals } from '
 import { actorOf } from '../activity/events.js';
 import type { Happening, EventHistory } from '../activity/events.js';
 import type { HeartbeatLog } from '../activity/heartbeat-log.js';
-import type { Feed } from '../feed/feed.js';
+import type { CommitLog } from '../commit/commit-log.js';
 import type { WatchLimits } from '../feed/watch-limits.js';
-import { storedOf } from '../instances/instance-table.js';
 import type { Entry, InstanceTable } from '../instances/instance-table.js';
 import { surplusTombstones } from '../instances/tombstones.js';
-import type { WriteBehind } from '../store/write-behind.js';
 import { DueSet } from './due-set.js';
 import { ProvedHosts } from './proved-hosts.js';
 import type { SelfPreservation } from './self-preservation.js';
@@ -22,10 +20,9 @@ export interface LifecycleEnginePorts {
   readonly policy: Policy;
   readonly table: InstanceTable;
   readonly preservation: SelfPreservation;
-  readonly feed: Feed;
+  readonly commits: Pick<CommitLog, 'publish' | 'remove' | 'forget' | 'preserve'>;
   readonly watchLimits: Pick<WatchLimits, 'release'>;
-  readonly writeBehind: Pick<WriteBehind, 'remember'>;
-  readonly history: Pick<EventHistory, 'note' | 'noteOf'>;
+  readonly history: Pick<EventHistory, 'note'>;
   readonly beats: Pick<HeartbeatLog, 'release' | 'couldNotListen'>;
 }
 
@@ -33,7 +30,7 @@ const ON_TIME: Progress = { behindMs: 0, unverifiedBehindMs: 0, dueAt: () => Inf
 
 const RE_REGISTERED: Happening = { kind: 're-registered', by: 'instance', text: 'registered again with other details' };
 
-/** Decides every state: applies events to instances with the facts of the fleet, and publishes what changed. */
+/** Decides every state: applies events to instances with the facts of the fleet, and commits what changed. */
 export class LifecycleEngine {
   readonly #ports: LifecycleEnginePorts;
   readonly #dueSet: DueSet;
@@ -61,22 +58,20 @@ export class LifecycleEngine {
     return this.#stalls.isBehind;
   }
 
-  /** Publishes a new instance. */
+  /** Commits a new instance. */
   enter(entry: Entry): void {
     this.#dueSet.wake(entry);
-    this.#publish(entry, entry.vitals);
-    const { reason } = entry.record;
-    this.#ports.history.noteOf(entry.record, { kind: 'registered', by: 'instance', text: 'registered', reason });
+    const { reason } = entry.vitals;
+    this.#publish(entry, entry.vitals, { kind: 'registered', by: 'instance', text: 'registered', reason });
   }
 
   /**
-   * Publishes a change of fields outside the lifecycle (version, weight, admin, endpoints …) as a new revision. `what`:
+   * Commits a change of fields outside the lifecycle (version, weight, admin, endpoints …) as a new revision. `what`:
    * its entry in the history.
    */
   amend(entry: Entry, record: Partial<Instance>, what: Happening = RE_REGISTERED): void {
     this.#ports.table.update(entry, { record: { ...entry.record, ...record } });
-    this.#publish(entry, entry.vitals);
-    this.#ports.history.noteOf(entry.record, what);
+    this.#publish(entry, entry.vitals, what);
   }
 
   /** Applies an event to an instance. True if it is still registered afterwards. */
@@ -103,32 +98,16 @@ export class LifecycleEngine {
 
   /** Removes an instance and leaves a tombstone; `ended`: its id can never come back. */
   remove(entry: Entry, reason: Reason, ended: boolean): void {
-    const { watchLimits, feed, table, writeBehind, time, log, history } = this.#ports;
+    const { watchLimits, commits, beats, time, log } = this.#ports;
     const { id, namespace, service } = entry.record;
-    const revision = feed.nextRevision();
     const { secretHash } = entry.credential;
     const override = ended || entry.override === null ? {} : { override: entry.override };
-    const tombstone = {
-      id,
-      namespace,
-      service,
-      revision,
-      reason,
-      secretHash,
-      ended,
-      ...override,
-      removedAt: time.wall(),
-    };
-    table.bury(entry, tombstone, time.now());
-    this.#ports.beats.release(entry);
+    const tombstone = { id, namespace, service, reason, secretHash, ended, ...override, removedAt: time.wall() };
+    commits.remove(entry, tombstone, { kind: 'removed', by: actorOf(reason), text: 'removed', reason });
+    beats.release(entry);
     this.#dueSet.wake(entry);
     this.#stalls.forget(entry);
-    writeBehind.remember({ bury: tombstone });
-    feed.bury(namespace, service, { id, revision, reason });
-    feed.gone(id, reason);
     watchLimits.release(id);
-    const what = { kind: 'removed', by: actorOf(reason), text: 'removed', reason } as const;
-    history.noteOf({ ...entry.record, revision }, what);
     log.info(`${id} removed: ${reason.text}`);
   }
 
@@ -213,23 +192,19 @@ export class LifecycleEngine {
     return new FleetNow(this.#facts, entry, now);
   }
 
-  /** Publishes a new revision of the record to watchers and store. */
-  #publish(entry: Entry, vitals: Vitals): void {
-    const { feed, table, writeBehind, time, policy, log } = this.#ports;
+  /** Commits the record with the state of these vitals. `what`: its event; by default the change of state, if any. */
+  #publish(entry: Entry, vitals: Vitals, what?: Happening): void {
+    const { commits, time, policy, log } = this.#ports;
+    const { reason } = vitals;
     const state = stateOf(vitals);
     const before = entry.record;
     const moved = state !== before.state || vitals.since !== entry.vitals.since;
     const since = moved ? time.wall() : before.since;
-    const revision = feed.nextRevision();
-    table.update(entry, { vitals, record: { ...before, state, since, reason: vitals.reason, revision } });
+    entry.vitals = vitals;
     const next = forecast(vitals, policy, this.#fleetOf(entry, time.now()));
-    const record = { ...entry.record, next };
-    entry.record = record;
-    writeBehind.remember({ put: storedOf(entry) });
-    feed.publish(record);
-    if (state !== before.state) log.info(`${entry.id} ${before.state} → ${state}: ${vitals.reason.text}`);
-    const what = stateChangeOf(before, record);
-    if (what !== null) this.#ports.history.noteOf(record, what);
+    const record = { ...before, state, since, reason, next };
+    commits.publish(entry, record, what ?? stateChangeOf(before, record));
+    if (state !== before.state) log.info(`${entry.id} ${before.state} → ${state}: ${reason.text}`);
   }
 
   /**
@@ -239,16 +214,12 @@ export class LifecycleEngine {
   #saveUses(now: number): void {
     if (!this.#hasUnsavedUses) return;
     this.#hasUnsavedUses = false;
-    this.#ports.writeBehind.remember({ preserve: this.#ports.preservation.save(now) });
+    this.#ports.commits.preserve(this.#ports.preservation.save(now));
   }
 
   #dropOldTombstones(): void {
-    const { feed, table, writeBehind, time } = this.#ports;
-    for (const tombstone of surplusTombstones(table, time.now())) {
-      table.forget(tombstone.id);
-      feed.forget(tombstone);
-      writeBehind.remember({ forget: tombstone.id });
-    }
+    const { table, commits, time } = this.#ports;
+    for (const tombstone of surplusTombstones(table, time.now())) commits.forget(tombstone);
   }
 }
 

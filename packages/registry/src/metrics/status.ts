@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
 import type { Log, Policy, PreservationAnswer, RegistryAnswer, ScopeAnswer, Time } from '@rollcall/core';
 import type { EventHistory } from '../activity/events.js';
+import type { CommitLog } from '../commit/commit-log.js';
 import type { Feed } from '../feed/feed.js';
 import type { InstanceTable } from '../instances/instance-table.js';
 import type { SelfPreservation, ScopeReport } from '../lifecycle/self-preservation.js';
 import type { Prober } from '../probing/prober.js';
 
 import type { Store } from '../store/store.js';
-import type { WriteBehind } from '../store/write-behind.js';
 
 /** Maximum of held services in an answer, longest hold first. */
 const MAX_SERVICES = 50;
@@ -57,8 +57,8 @@ export class ViewHash {
   at(revision: number): { readonly revision: number; readonly hash: string } {
     if (this.#of?.revision === revision) return this.#of;
     const hash = createHash('sha256');
-    for (const { id, record, serviceKey } of this.#table.sorted())
-      hash.update(`${serviceKey}/${id} ${record.revision}\n`);
+    for (const { id, published, serviceKey } of this.#table.sorted())
+      hash.update(`${serviceKey}/${id} ${published.revision}\n`);
     this.#of = { revision, hash: hash.digest('hex') };
     return this.#of;
   }
@@ -71,7 +71,7 @@ export interface AboutPorts {
   readonly prober: Pick<Prober, 'lateness'>;
   readonly preservation: SelfPreservation;
   readonly store: Pick<Store, 'name' | 'durable'>;
-  readonly writeBehind: Pick<WriteBehind, 'trouble'>;
+  readonly commits: Pick<CommitLog, 'trouble'>;
   readonly options: Pick<RegistryAnswer, 'policy' | 'limits'> & { readonly described?: RegistryAnswer['options'] };
 }
 
@@ -88,12 +88,12 @@ export class About {
   }
 
   answer(who: Identity): RegistryAnswer {
-    const { time, table, feed, prober, preservation, store, writeBehind, options } = this.#ports;
+    const { time, table, feed, prober, preservation, store, commits, options } = this.#ports;
     const { p99Ms: p99LateMs, waiting } = prober.lateness();
     const viewNow = () => this.#viewHash.at(feed.revision);
     return {
       ...who,
-      store: { name: store.name, durable: store.durable, trouble: writeBehind.trouble },
+      store: { name: store.name, durable: store.durable, trouble: commits.trouble },
       watchers: feed.watchers,
       instances: table.size,
       tombstones: table.tombstoneCount,

@@ -33,7 +33,7 @@ function createTable(overridesOf: (index: number) => Partial<Instance> = () => (
   const entries = STATES.map((state, index) => {
     const id = `orders-${index}`;
     const facts = { id, service: 'orders', namespace: 'default', state, since: index, version: '', zone: '' };
-    return { id, record: { ...facts, admin: 'ENABLED', endpoints: [], ...overridesOf(index) } } as unknown as Entry;
+    return { id, published: { ...facts, admin: 'ENABLED', endpoints: [], ...overridesOf(index) } } as unknown as Entry;
   });
   return { all: () => entries };
 }
@@ -52,7 +52,7 @@ it('sorts by state worst first, and by since the newest first', () => {
 it('filters callable instances as isCallable does', () => {
   const drained = createTable((index) => (index === 0 ? { admin: 'DRAINING' } : {}));
   for (const table of [createTable(), drained]) {
-    const callable = table.all().flatMap(({ id, record }) => (isCallable(record) ? [id.slice(-1)] : []));
+    const callable = table.all().flatMap(({ id, published }) => (isCallable(published) ? [id.slice(-1)] : []));
     expect(idsOf(table, { callable: true })).toEqual(callable);
     expect(idsOf(table, { callable: false })).toHaveLength(STATES.length - callable.length);
   }

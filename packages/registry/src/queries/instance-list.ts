@@ -19,7 +19,8 @@ export function instancePage(
   const matches = matcherOf(query);
   const found: (InstancePlace & { readonly entry: Entry })[] = [];
   for (const entry of table.all()) {
-    if (matches(entry.record)) found.push({ entry, key: keyOf(entry.record), id: entry.id });
+    const { id, published } = entry;
+    if (matches(published)) found.push({ entry, key: keyOf(published), id });
   }
   const left = after === null ? found : found.filter((one) => order(one, after) > 0);
   const page = left.toSorted(order).slice(0, limit);
@@ -28,7 +29,7 @@ export function instancePage(
     total: found.length,
     next: last === undefined || page.length === left.length ? null : encodePlace(query, last),
     instances: page.map(({ entry }) => ({
-      ...entry.record,
+      ...entry.published,
       ...(entry.override === null ? {} : { override: entry.override }),
       ...(withHeartbeats ? { heartbeats: detailOf(entry).heartbeats } : {}),
     })),

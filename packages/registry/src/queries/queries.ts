@@ -21,7 +21,7 @@ export function summaries(table: InstanceTable, namespace: string): ServiceSumma
   for (const service of table.allServices()) {
     if (namespace !== '*' && service.namespace !== namespace) continue;
     const states: Record<State, number> = { HEALTHY: 0, REGISTERING: 0, UNHEALTHY: 0, CRITICAL: 0, DEREGISTERING: 0 };
-    const records = [...service.members.values()].map(({ record }) => record);
+    const records = [...service.members.values()].map(({ published }) => published);
     for (const { state } of records) states[state] += 1;
     const { callable, admin } = countCallable(records);
     const { service: name, namespace: its, members } = service;
@@ -42,9 +42,9 @@ export function serviceAnswer(
   const services = servicesNamed(table, namespace, name);
   if (services.length === 0) return null;
   const answerOf = (entry: Entry): ServiceInstance =>
-    heartbeats === null ? entry.record : { ...entry.record, heartbeats: heartbeats(entry) };
+    heartbeats === null ? entry.published : { ...entry.published, heartbeats: heartbeats(entry) };
   const instances = services.flatMap(({ members }) => [...members.values()].map(answerOf));
-  const removed = services.flatMap(({ tombstones }) => [...tombstones.values()].map(published));
+  const removed = services.flatMap(({ tombstones }) => [...tombstones.values()].map(tombstoneAnswer));
   return { service: name, namespace, instances, removed };
 }
 
@@ -91,9 +91,9 @@ export function detail(entry: Entry, now: number, policy: Policy): Omit<Instance
   const overdueMs = now - entry.vitals.outboundAt - policy.timeoutMs;
   const misses = Math.max(0, Math.floor(overdueMs / policy.intervalMs));
   const heartbeat2 = { ...directionAnswer(entry.heartbeat2, now), misses };
-  const { record, own, override, vitals } = entry;
+  const { published, own, override, vitals } = entry;
   const heartbeats = { heartbeat1, heartbeat2 };
-  return { ...record, own, override, heartbeats, falls: fallsNow(vitals, now, policy), line: entry.line !== null };
+  return { ...published, own, override, heartbeats, falls: fallsNow(vitals, now, policy), line: entry.line !== null };
 }
 
 function directionAnswer(log: DirectionLog, now: number): DirectionAnswer {
@@ -102,7 +102,7 @@ function directionAnswer(log: DirectionLog, now: number): DirectionAnswer {
 }
 
 /** The public fields of a tombstone. */
-const published = ({ id, revision, reason }: StoredTombstone): Tombstone => ({ id, revision, reason });
+const tombstoneAnswer = ({ id, revision, reason }: StoredTombstone): Tombstone => ({ id, revision, reason });
 
 /** The instance table as the feed reads it, to build a whole view. */
 export function viewOf(table: InstanceTable): FeedView {
@@ -110,8 +110,8 @@ export function viewOf(table: InstanceTable): FeedView {
     table.service(serviceKeyOf(namespace, service));
   return {
     instances: (namespace, service) =>
-      [...(of(namespace, service)?.members.values() ?? [])].map(({ record }) => record),
-    tombstones: (namespace, service) => [...(of(namespace, service)?.tombstones.values() ?? [])].map(published),
+      [...(of(namespace, service)?.members.values() ?? [])].map(({ published }) => published),
+    tombstones: (namespace, service) => [...(of(namespace, service)?.tombstones.values() ?? [])].map(tombstoneAnswer),
     has: (namespace, service) => of(namespace, service) !== undefined,
     services: () => [...table.allServices()].map(({ namespace, service }) => ({ namespace, service })),
   };

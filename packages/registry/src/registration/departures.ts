@@ -1,17 +1,17 @@
 import { DEFAULT_DRAIN_MS, sleep } from '@rollcall/core';
 import type { Drain, DrainAnswer, Time } from '@rollcall/core';
 import { refuse } from '../access/refusals.js';
+import type { CommitLog } from '../commit/commit-log.js';
 import type { Feed } from '../feed/feed.js';
 import type { Entry } from '../instances/instance-table.js';
 import type { LifecycleEngine } from '../lifecycle/engine.js';
 import type { Ender, Outcome, Proof } from '../registry-api.js';
-import type { WriteBehind } from '../store/write-behind.js';
 
 export interface DeparturePorts {
   readonly time: Time;
   readonly engine: Pick<LifecycleEngine, 'apply'>;
   readonly feed: Pick<Feed, 'watcherCount'>;
-  readonly writeBehind: Pick<WriteBehind, 'waitUntilStored'>;
+  readonly commits: Pick<CommitLog, 'waitUntilStored'>;
   /** The entry of an id, or the refusal. */
   readonly entryOf: (id: string) => Outcome<Entry>;
   /** The same, for a caller with the secret of the instance. */
@@ -31,7 +31,7 @@ const RETRIES_FIX =
  * must get no calls, whatever its disk does. They are acknowledged once they are stored, so that no restart brings back
  * an instance whose removal was acknowledged.
  *
- * If the store refuses, the change still takes effect, and the write-behind retries it:
+ * If the store refuses, the change still takes effect, and the commit log retries it:
  * - a removal is answered with NOT_READY, like a registration. Nothing waits for it: a client that leaves continues its
  *   own shutdown;
  * - a drain is answered with `stored: false`. Clients read a refusal as "no watchers" and would end at once, under the
@@ -56,7 +56,7 @@ export class Departures {
   }
 
   async leave(id: string, ender: Ender | null, why: string): Promise<Outcome<null>> {
-    const { authenticated, engine, entryOf, writeBehind } = this.#ports;
+    const { authenticated, engine, entryOf, commits } = this.#ports;
     const operator = ender !== null && 'operator' in ender;
     const found = operator ? entryOf(id) : authenticated(id, ender?.secret ?? null);
     if (found.ok) {
@@ -66,16 +66,16 @@ export class Departures {
     }
     // "ended" is an acknowledgement, too, for a client that asks again
     else if (found.problem.code !== 'ENDED') return found;
-    if ((await writeBehind.waitUntilStored(id)) !== null) return unstored(id);
+    if ((await commits.waitUntilStored(id)) !== null) return unstored(id);
     return found.ok ? { ok: true, value: null } : found;
   }
 
   /** True if it is stored within `MAX_DRAIN_WAIT_MS`. */
   async #isStoredSoon(id: string): Promise<boolean> {
-    const { writeBehind, time } = this.#ports;
+    const { commits, time } = this.#ports;
     const abort = new AbortController();
     const late = sleep(time, MAX_DRAIN_WAIT_MS, { background: true, signal: abort.signal }).then(() => false);
-    const isStored = writeBehind.waitUntilStored(id).then((trouble) => trouble === null);
+    const isStored = commits.waitUntilStored(id).then((trouble) => trouble === null);
     return Promise.race([isStored, late]).finally(() => abort.abort());
   }
 }

@@ -11,13 +11,13 @@ import type {
 } from '@rollcall/core';
 import { refuse } from '../access/refusals.js';
 import type { Happening } from '../activity/events.js';
+import type { CommitLog } from '../commit/commit-log.js';
 import { storedOf } from '../instances/instance-table.js';
 import type { Entry, InstanceTable } from '../instances/instance-table.js';
 import type { LifecycleEngine } from '../lifecycle/engine.js';
 import type { Outcome } from '../registry-api.js';
 import { spanText } from '../runtime/span-text.js';
 import type { StoredInstance } from '../store/store.js';
-import type { WriteBehind } from '../store/write-behind.js';
 import { isEndOf, withoutSettings, withPatch, SETTINGS } from './override-settings.js';
 import type { PatchOrigin } from './override-settings.js';
 
@@ -59,7 +59,7 @@ export interface OverridePorts {
   readonly log: Log;
   readonly engine: LifecycleEngine;
   readonly table: InstanceTable;
-  readonly writeBehind: Pick<WriteBehind, 'acknowledge'>;
+  readonly commits: Pick<CommitLog, 'acknowledge'>;
   /** The entry of an id, or the refusal. */
   readonly entryOf: (id: string) => Outcome<Entry>;
 }
@@ -173,7 +173,7 @@ export class Overrides {
   async #store(entry: Entry, override: Override | null): Promise<Outcome<never> | null> {
     const record = { ...entry.record, ...effectiveSettings(entry.own, override) };
     try {
-      await this.#ports.writeBehind.acknowledge({ put: storedOf({ ...entry, record, override }) });
+      await this.#ports.commits.acknowledge(storedOf({ ...entry, record, override }));
       return null;
     } catch (error) {
       this.#ports.log.error(`The store refused an operator's setting of ${entry.id}: ${messageOf(error)}`);

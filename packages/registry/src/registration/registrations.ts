@@ -1,6 +1,7 @@
 import { newborn, notHeardSince, randomWord, reasonFor, stateOf } from '@rollcall/core';
 import type { Endpoint, Instance, Log, Random, Registration, Time, Vitals } from '@rollcall/core';
 import { LimitRefusals, refuse } from '../access/refusals.js';
+import type { CommitLog } from '../commit/commit-log.js';
 import { credentialOf, isSecretOf } from '../instances/credential.js';
 import { serviceKeyOf, storedOf } from '../instances/instance-table.js';
 import type { Entry, InstanceTable } from '../instances/instance-table.js';
@@ -11,7 +12,6 @@ import type { LifecycleEngine } from '../lifecycle/engine.js';
 import type { Prober } from '../probing/prober.js';
 import type { Outcome, Peer } from '../registry-api.js';
 import type { StoredInstance } from '../store/store.js';
-import type { WriteBehind } from '../store/write-behind.js';
 import type { AddressConflicts } from './address-conflicts.js';
 import { AddressQuota } from './address-quota.js';
 import { Admission } from './admission.js';
@@ -22,7 +22,7 @@ export interface RegistrationPorts {
   readonly time: Time;
   readonly random: Random;
   readonly log: Log;
-  readonly writeBehind: Pick<WriteBehind, 'acknowledge'>;
+  readonly commits: Pick<CommitLog, 'acknowledge'>;
   readonly table: InstanceTable;
   readonly engine: LifecycleEngine;
   readonly prober: Prober;
@@ -123,7 +123,7 @@ export class Registrations {
   /** Stores the entry. Returns a refusal if that fails. */
   async #acknowledge(entry: Entry): Promise<Outcome<never> | null> {
     try {
-      await this.#ports.writeBehind.acknowledge({ put: storedOf(entry) });
+      await this.#ports.commits.acknowledge(storedOf(entry));
       return null;
     } catch (error) {
       this.#ports.log.error(`The store refused the registration of ${entry.id}: ${String(error)}`);
@@ -287,11 +287,13 @@ function withNewDetails(
 
 type EntryParts = Pick<Entry, 'targets' | 'credential' | 'source' | 'token'>;
 
-function entryOf(record: Instance, vitals: Vitals, known: EntryParts): Entry {
+function entryOf(details: Instance, vitals: Vitals, known: EntryParts): Entry {
+  const record = { ...details, state: stateOf(vitals) };
   return {
     id: record.id,
     serviceKey: serviceKeyOf(record.namespace, record.service),
-    record: { ...record, state: stateOf(vitals) },
+    record,
+    published: record,
     own: overridable(record),
     override: null,
     vitals,
