@@ -36,7 +36,7 @@ const ALONE = {
  * two. `sim` waits for nothing; `packages` is one run, as its installation serves all of its files, one of which makes
  * a load.
  */
-const WORKERS = { sim: 2, security: 4, process: 5, cluster: 1, browser: 3, packages: 1 };
+const WORKERS = { sim: 2, security: 4, process: 5, cluster: 2, browser: 3, packages: 1 };
 
 /** Suites with further tests beside the sources (vitest.config.ts); they may run concurrently. */
 const BESIDE_SOURCES = { sim: ['packages/', 'bench/'], security: ['packages/'] };

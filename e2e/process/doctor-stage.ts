@@ -4,7 +4,10 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { connect, createServer as createTcpServer } from 'node:net';
 import type { AddressInfo, Server as TcpServer, Socket } from 'node:net';
+import { startRegistry, urlOf } from './plain-requests.js';
 import { start } from './spawn.js';
+
+export const INTERVAL_MS = 200;
 
 /** Open resources; `closeAll` closes them, the newest first. */
 const closers: (() => unknown)[] = [];
@@ -64,8 +67,28 @@ export const TROUBLE_CODES: readonly string[] = [
   'few-open-files',
   'heartbeats-lost',
 ];
-const otherCodes = [...SHARED_CODES, ...TROUBLE_CODES];
-/** The codes that each of the other two files provokes; `TROUBLE_CODES` is provoked by the third one. */
+/** The codes of the way to a registry: no answer, no TLS, no access. */
+export const CONNECTION_CODES: readonly string[] = [
+  'registry-not-listening',
+  'registry-name-unknown',
+  'registry-silent',
+  'registry-speaks-tls',
+  'registry-speaks-no-tls',
+  'registry-certificate',
+  'not-a-registry',
+  'registry-not-ready',
+  'registry-name-refused',
+  'registry-refuses',
+  'token-missing',
+  'token-expiring',
+  'token-wrong',
+  'token-lapsed',
+  'service-not-let-in',
+  'access-forbidden',
+  'certificate-expiring',
+];
+const otherCodes = [...SHARED_CODES, ...TROUBLE_CODES, ...CONNECTION_CODES];
+/** All other codes of a registry, and those of its instances. */
 export const REGISTRY_CODES: readonly string[] = CODES.slice(0, FIRST_INSTANCE_CODE).filter(
   (code) => !otherCodes.includes(code),
 );
@@ -73,6 +96,11 @@ export const INSTANCE_CODES: readonly string[] = [
   ...CODES.slice(FIRST_INSTANCE_CODE).filter((code) => !otherCodes.includes(code)),
   ...SHARED_CODES,
 ];
+
+/** `rollcall up --memory` with a heartbeat interval of 200 ms, as a process of its own. */
+export async function startMemoryRegistry(...args: string[]): Promise<string> {
+  return urlOf(startRegistry(INTERVAL_MS, ['--memory', ...args]));
+}
 
 /** All codes that were found in this file. */
 export const provoked: Set<string> = new Set();

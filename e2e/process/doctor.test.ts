@@ -1,15 +1,10 @@
-// Provokes each finding of `rollcall doctor` for real; proxies of the test replace what needs root or another machine.
-import { createServer } from 'node:http';
-import { createServer as createSecureServer } from 'node:https';
+// Provokes the findings of `rollcall doctor` about a registry that it reaches; proxies of the test replace what needs root or another machine.
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer as createTcpServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startRegistry as startInside } from '@rollcall/registry';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
 import { startRegistry, urlOf } from './plain-requests.js';
-import { Certificates, textOf } from './certificates.js';
-import type { CertificateOptions, Pair } from './certificates.js';
 import {
   closeAll,
   codesOf,
@@ -17,21 +12,18 @@ import {
   finding,
   startRawService,
   closeLater,
-  openPort,
+  INTERVAL_MS,
   REGISTRY_CODES,
   provoked,
+  startMemoryRegistry,
   startProxy,
   register,
 } from './doctor-stage.js';
-import { freePort } from './free-port.js';
 import { launch } from './launch.js';
 import { endAll, PROGRAMS, start } from './spawn.js';
-import { addToken } from './token-file.js';
 import { waitFor } from './wait-for.js';
 
-const INTERVAL_MS = 200;
 const OPTIONS = { intervalMs: INTERVAL_MS };
-const made = new Certificates();
 const folder = mkdtempSync(join(tmpdir(), 'rollcall-doctor-'));
 
 /** The call statistics that a caller reports for an instance. */
@@ -42,10 +34,6 @@ const target = (instance = '', failures = 0, circuit = 'closed'): object => ({
   p99Ms: 5,
   circuit,
 });
-
-async function registryWith(...args: string[]): Promise<string> {
-  return urlOf(startRegistry(INTERVAL_MS, ['--memory', ...args]));
-}
 
 /** Runs `ulimit` before the registry, in the same process. */
 async function startLimitedRegistry(ulimit: string, ...args: string[]): Promise<string> {
@@ -58,192 +46,7 @@ afterEach(async () => {
   await endAll();
 });
 
-let ca: Pair;
-let caFile = '';
-beforeAll(async () => {
-  ca = await made.createAuthority('ca');
-  caFile = ca.certFile;
-});
-afterAll(() => {
-  made.remove();
-  rmSync(folder, { recursive: true });
-});
-
-const secure = async (options: CertificateOptions = {}): Promise<number> => {
-  const { certFile, keyFile } = await made.createSigned(ca, options);
-  const server = createSecureServer({ cert: textOf(certFile), key: textOf(keyFile) }, (_, response) =>
-    response.end('{}'),
-  );
-  return openPort(server.on('tlsClientError', () => {}));
-};
-const plain = (): Promise<number> => openPort(createServer((_, response) => response.end('<h1>shop</h1>')));
-const trusting = (): NodeJS.ProcessEnv => ({ ROLLCALL_CA_FILE: caFile });
-
-describe('the doctor, where no registry answers,', () => {
-  it.each<[string, string, () => Promise<string>, RegExp, RegExp, (() => NodeJS.ProcessEnv)?]>([
-    [
-      'no process listens',
-      'registry-not-listening',
-      async () => `http://127.0.0.1:${await freePort()}`,
-      /ECONNREFUSED/,
-      /npx rollcall up --port \d+/,
-    ],
-    [
-      'its name leads nowhere',
-      'registry-name-unknown',
-      async () => 'http://nowhere.invalid:1337',
-      /ENOTFOUND|EAI_AGAIN/,
-      /getent hosts nowhere.invalid/,
-    ],
-    [
-      'it sends nothing',
-      'registry-silent',
-      async () => `http://127.0.0.1:${await openPort(createTcpServer(() => {}))}`,
-      /no answer within 3000 ms/,
-      /is its process stopped, or busy\?/,
-    ],
-    [
-      'the server uses TLS',
-      'registry-speaks-tls',
-      async () => `http://127.0.0.1:${await secure()}`,
-      /./,
-      /ROLLCALL_URL=https:/,
-    ],
-    [
-      'the server does not use TLS',
-      'registry-speaks-no-tls',
-      async () => `https://127.0.0.1:${await plain()}`,
-      /./,
-      /ROLLCALL_URL=http:/,
-      trusting,
-    ],
-    [
-      'its certificate is not trusted',
-      'registry-certificate',
-      async () => `https://127.0.0.1:${await secure()}`,
-      /./,
-      /ROLLCALL_CA_FILE=/,
-    ],
-    [
-      'its certificate is not valid yet',
-      'registry-certificate',
-      async () => `https://127.0.0.1:${await secure({ isNotYetValid: true })}`,
-      /not yet valid/,
-      /timedatectl/,
-      trusting,
-    ],
-    [
-      'its certificate has expired',
-      'registry-certificate',
-      async () => `https://127.0.0.1:${await secure({ days: 0 })}`,
-      /expired/,
-      /new certificate/,
-      trusting,
-    ],
-    [
-      'another program answers',
-      'not-a-registry',
-      async () => `http://127.0.0.1:${await plain()}`,
-      /answered with 200.*<h1>shop/,
-      /ss -ltnp 'sport = :\d+'/,
-    ],
-    [
-      'the answer is not HTTP',
-      'not-a-registry',
-      async () =>
-        `http://127.0.0.1:${await openPort(createTcpServer((one) => void one.on('error', () => {}).end('SSH-2.0-x\r\n')))}`,
-      /Parse Error/,
-      /ss -ltnp/,
-    ],
-  ])('reports that %s, as %s, and exits with 3', async (...[, code, urlOfIt, evidence, fix, env]) => {
-    const diagnosis = await diagnose(await urlOfIt(), [], env?.());
-    finding(diagnosis, code, evidence, fix);
-    expect(diagnosis).toMatchObject({ code: 3, findings: [{ gravity: 'broken' }], unchecked: [expect.any(String)] });
-  });
-});
-
-describe('a registry that does not let the doctor in', () => {
-  it('is reported while it reads its store', async () => {
-    const port = await freePort();
-    const slow = { name: 'slow', durable: false, load: () => new Promise<never>(() => {}) };
-    const store = { ...slow, write: () => Promise.resolve(), close: () => Promise.resolve() };
-    const loading = startInside({ port, store });
-    loading.catch(() => null);
-    const url = `http://127.0.0.1:${port}`;
-    await waitFor('it serves', () =>
-      fetch(`${url}/health/live`)
-        .then((answer) => answer.ok)
-        .catch(() => false),
-    );
-    const diagnosis = await diagnose(url);
-    finding(diagnosis, 'registry-not-ready', /503 NOT_READY/, /log/);
-    expect(diagnosis.code).toBe(1);
-  });
-
-  it('is reported when it does not accept the name', async () => {
-    const url = await startProxy(await registryWith(), { host: 'registry.shop' });
-    finding(await diagnose(url), 'registry-name-refused', /421 MISDIRECTED/, /rollcall up --name/);
-  });
-
-  it('is reported when the token is not valid, and reports which services were refused for that', async () => {
-    const tokens = join(folder, 'tokens.json');
-    const request = { role: 'reader', services: [] } as const;
-    const { token: reader } = await addToken(tokens, request);
-    const { token: over } = await addToken(tokens, { ...request, expiresAt: Date.now() - 5_000 });
-    const url = await registryWith('--tokens', tokens);
-    const wrong = `${reader.slice(0, -1)}${reader.endsWith('A') ? 'B' : 'A'}`;
-    const by = (token: string) => diagnose(url, [], { ROLLCALL_TOKEN: token });
-    finding(
-      await diagnose(url),
-      'token-missing',
-      /401 UNAUTHORIZED: This registry asks for a token/,
-      /rollcall token create --role reader/,
-    );
-    const { token: ending, record } = await addToken(tokens, { ...request, expiresAt: Date.now() + 86_400_000 });
-    const warning = new RegExp(`token ${record.id} \\(reader\\) ends in 23 h`);
-    await waitFor('the new token counts', async () =>
-      (await by(ending)).findings.every((one) => one.gravity !== 'broken'),
-    );
-    finding(await by(ending), 'token-expiring', warning, /rollcall token create/);
-    finding(await by(wrong), 'token-wrong', /none of this registry/, /ROLLCALL_TOKEN/);
-    finding(await by(over), 'token-lapsed', /has expired/, /rollcall token create/);
-
-    const endpoints = [{ protocol: 'tcp', port: 9 }];
-    await register(url, { id: 'orders-1', service: 'orders', endpoints });
-    await register(url, { id: 'users-1', service: 'users', endpoints, token: reader });
-    const refused = await by(reader);
-    finding(
-      refused,
-      'service-not-let-in',
-      /UNAUTHORIZED: This registry asks for a token, and none was sent/,
-      /ROLLCALL_TOKEN/,
-    );
-    finding(refused, 'service-not-let-in', /FORBIDDEN: Token \S+ has the role reader/, /--role service/);
-    expect(refused.fine.join()).toContain('it asks for tokens');
-
-    // continued guessing is rate-limited
-    const guess = () => register(url, { id: 'orders-1', service: 'orders', endpoints, token: wrong });
-    for (let guesses = 0; guesses < 40; guesses += 1) await guess();
-    const enough = new AbortController();
-    const guessing = (async () => {
-      while (!enough.signal.aborted) await guess();
-    })();
-    const [slowed] = await Promise.all([by(wrong).finally(() => enough.abort()), guessing]);
-    finding(slowed, 'registry-refuses', /429 TOO_MANY/, /./);
-  });
-
-  it('is reported when a certificate has no name, and its own expires soon', async () => {
-    const server = await made.createSigned(ca);
-    const args = ['--tls-cert', server.certFile, '--tls-key', server.keyFile, '--tls-ca', caFile];
-    const url = await registryWith(...args);
-    const shown = async (...names: string[]) => {
-      const { certFile, keyFile } = await made.createSigned(ca, { names });
-      return diagnose(url, [], { ROLLCALL_CA_FILE: caFile, ROLLCALL_CERT_FILE: certFile, ROLLCALL_KEY_FILE: keyFile });
-    };
-    finding(await shown(), 'access-forbidden', /403 FORBIDDEN/, /URI:rollcall/);
-    finding(await shown('URI:rollcall:reader'), 'certificate-expiring', /tls\.expiresAt 2\d{3}-/, /new certificate/);
-  });
-});
+afterAll(() => rmSync(folder, { recursive: true }));
 
 describe('a registry in trouble', () => {
   it('is reported when its disk is full', async () => {
@@ -268,12 +71,12 @@ describe('a registry in trouble', () => {
   });
 
   it('is reported when its clock is wrong', async () => {
-    const url = await startProxy(await registryWith(), { dateMs: -90_000 });
+    const url = await startProxy(await startMemoryRegistry(), { dateMs: -90_000 });
     finding(await diagnose(url), 'clock-skew', /Date: /, /timedatectl/);
   });
 
   it('is reported when it refuses registrations of ids and addresses that other instances own', async () => {
-    const url = await registryWith();
+    const url = await startMemoryRegistry();
     const endpoints = [{ protocol: 'tcp', port: 9 }];
     await register(url, { id: 'twin-1', service: 'twin', endpoints });
     await register(url, { id: 'twin-1', service: 'twin', endpoints, secret: 'another-secret-of-132-b' });
@@ -286,7 +89,7 @@ describe('a registry in trouble', () => {
   });
 
   it('is reported when its version is not that of its services', async () => {
-    const url = await registryWith();
+    const url = await startMemoryRegistry();
     await startRawService(url, 'old', { intervalMs: INTERVAL_MS, metadata: { 'rollcall.version': '0.0.9' } });
     const diagnosis = await diagnose(url, ['old']);
     finding(diagnosis, 'version-skew', /rollcall\.version 0\.0\.9/, /npm install @rollcall\/nestjs@/);
@@ -301,7 +104,7 @@ describe('a registry in trouble', () => {
   });
 
   it('is reported when a service has no callable instances, though all are HEALTHY', async () => {
-    const url = await registryWith();
+    const url = await startMemoryRegistry();
     const all = await Promise.all(['a', 'b'].map(() => startRawService(url, 'drained', OPTIONS)));
     const summary = async (): Promise<unknown> =>
       ((await (await fetch(`${url}/api/v1/services`)).json()) as { services: unknown[] }).services[0];
@@ -326,7 +129,7 @@ describe('a registry in trouble', () => {
   });
 
   it('is reported when calls fail, and callers keep their circuits open', async () => {
-    const url = await registryWith();
+    const url = await startMemoryRegistry();
     const [good, bad] = await Promise.all(['a', 'b'].map(() => startRawService(url, 'stock', OPTIONS)));
     const edge = { window: 7, windowMs: 5_000, retries: 12, p50Ms: 3, p99Ms: 9, inFlight: 0 };
     const targets = [target(good?.id), target(bad?.id, 20, 'open')];
@@ -346,7 +149,7 @@ describe('a registry in trouble', () => {
   });
 
   it('is reported when it holds instances that fell silent together', async () => {
-    const url = await registryWith();
+    const url = await startMemoryRegistry();
     const crowd = await Promise.all(Array.from({ length: 12 }, () => startRawService(url, 'crowd', OPTIONS)));
     const states = async (): Promise<string[]> => {
       const answer = (await (await fetch(`${url}/api/v1/services/crowd`)).json()) as { instances: { state: string }[] };
