@@ -17,7 +17,7 @@ import type { Ask, Picker } from './pickers/picker.js';
 
 export const CALLABLE = standardSelector(['HEALTHY', 'REGISTERING', 'UNHEALTHY']);
 
-/** The question that a call asks the balancer. */
+/** The arguments of a pick, as a call passes them to the balancer. */
 export function createAsk(fields: Partial<Ask> = {}): Ask {
   return {
     now: 0,
@@ -31,7 +31,7 @@ export function createAsk(fields: Partial<Ask> = {}): Ask {
   };
 }
 
-/** A node without a way to it. */
+/** A node without a connection. */
 function createNode(instance: Instance, random: Random, parts: Pick<NodeParts, 'nodeTable' | 'limit'>): Node {
   return new Node({
     instance,
@@ -49,7 +49,7 @@ export interface BalancerFields {
   readonly parts?: Partial<BalancerParts<Node>>;
 }
 
-/** A balancer whose nodes lead nowhere. */
+/** A balancer whose nodes have no connections. */
 export function createBalancer(fields: BalancerFields): Balancer<Node> {
   const nodeTable = new NodeTable(fields.load ?? new PeakEwma(new TypicalLatency()));
   return new Balancer<Node>({
@@ -71,7 +71,7 @@ export function createBalancer(fields: BalancerFields): Balancer<Node> {
   });
 }
 
-/** Instances named by their place: `orders-0` … in one state. */
+/** Instances in one state, named by their index: `orders-0`, `orders-1`, … */
 export function createFleet(count: number, state: State = 'HEALTHY', from = 0): readonly Instance[] {
   return Array.from({ length: count }, (_, i) => createInstance({ id: `orders-${from + i}`, state }));
 }

@@ -10,10 +10,7 @@ import { PowerOfTwo } from './pickers/pickers.js';
 
 type Ending = 'good' | 'bad' | 'absent';
 
-/**
- * What happens next: a call that ends so after a while, a ping that does, a report of the registry, or nothing for a
- * while.
- */
+/** One step of a history: a call with its result and duration, a ping, a report of the registry, or a pause. */
 type Step =
   | { readonly what: 'call'; readonly ending: Ending; readonly probes: Ask['probes']; readonly lastsMs: number }
   | { readonly what: 'wait'; readonly ms: number }
@@ -50,7 +47,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
 );
 
-/** A caller that checks the breaker's guarantees at each of its steps. */
+/** A caller that checks the guarantees of the circuit breaker after each step. */
 class Caller {
   readonly balancer: Balancer<Node>;
   readonly #pinged = new Set<Node>();
@@ -121,7 +118,7 @@ class Caller {
     if (before === null && node.breaker.cause === 'errors') this.#expectRoom();
   }
 
-  /** An instance just ejected for errors was neither beyond the allowed share nor the last. */
+  /** An instance that was just ejected for errors is within the allowed share and is not the last one. */
   #expectRoom(): void {
     const callable = this.#callable();
     const ejected = callable.filter((node) => node.breaker.cause !== null).length;
@@ -149,9 +146,9 @@ class Caller {
   }
 }
 
-describe('the breaker’s guarantees', () => {
-  it('hold in any history: half at most and never the last for errors, one probe at a time, none shut while one is open', () => {
-    // calls rarely come alone: some that end alike in a row, and in between whatever
+describe('’the guarantees of the circuit breaker’', () => {
+  it('’hold in any history: errors eject at most half and never the last, one probe at a time, and no shut gate while another is open’', () => {
+    // calls mostly come in runs with the same result; other steps come between the runs
     const run = fc
       .record({ ending: fc.constantFrom<Ending>('good', 'bad', 'absent'), length: fc.integer({ min: 2, max: 7 }) })
       .map(({ ending, length }): Step[] => {
@@ -175,7 +172,7 @@ describe('the breaker’s guarantees', () => {
     );
   });
 
-  it('shuts all that cannot be connected to, fails fast then, and recovers within a second of the first good probe', () => {
+  it('’shuts instances that cannot be connected to, then fails fast, and recovers within a second of the first good probe’', () => {
     const fields = {
       count: fc.integer({ min: 1, max: 6 }),
       seed: fc.integer(),
@@ -191,7 +188,7 @@ describe('the breaker’s guarantees', () => {
         for (let now = 0; now < backAtMs + 60_000; now += 20) {
           const ask = createAsk({ now, probes });
           const node = balancer.pick(ask);
-          // with no instance to call, calls fail at once, but for one a second, and those whose time for a probe has come
+          // while no instance can be called, calls fail at once, except for one call a second and calls that serve as a due probe
           if (node === null) refused += 1;
           if (node === null) expect(now).toBeLessThan(goodAt + 1_000);
           if (node === null) continue;
@@ -203,7 +200,7 @@ describe('the breaker’s guarantees', () => {
           }
         }
         expect(refused).toBeGreaterThan(0);
-        // one call a second found it, or its own ejection’s end did
+        // the instance was found by the one call a second, or when its ejection ended
         expect(goodAt).toBeLessThanOrEqual(backAtMs + 1_020);
       }),
       { numRuns: 50 },

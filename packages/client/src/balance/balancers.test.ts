@@ -9,7 +9,7 @@ for (const name of BALANCER_NAMES) {
   balancerContract({ name, balancing: BALANCERS[name], isWeighted: name !== 'round-robin' });
 }
 
-/** As a user may write one: at random, each as good as any other. */
+/** A custom balancer: picks at random and ignores the load. */
 const own: Balancing = {
   picker: (random): Picker => ({
     pick(candidates, ask) {

@@ -10,7 +10,7 @@ import { PowerOfTwo } from './pickers/pickers.js';
 const { allowedStates } = parseOptions({ allowedStates: policyFields.allowedStates });
 const standard = standardSelector(allowedStates);
 
-/** Is the only instance of its service called, by the defaults? */
+/** True if the only instance of a service is called with the default options. */
 function isCalled(instance: ReturnType<typeof createInstance>): boolean {
   const random = seededRandom(1);
   const balancer = createBalancer({ picker: new PowerOfTwo(random), random, parts: { standard } });
@@ -18,8 +18,8 @@ function isCalled(instance: ReturnType<typeof createInstance>): boolean {
   return balancer.pick(createAsk({ selector: standard })) !== null;
 }
 
-describe('what the registry counts as callable', () => {
-  it('is what a caller calls by its defaults, for every state, admin state and weight', () => {
+describe('’the instances that the registry counts as callable’', () => {
+  it('’are those that a caller uses by default, for every state, admin state and weight’', () => {
     for (const state of STATES) {
       for (const admin of ADMIN_STATES) {
         for (const weight of [0, 100]) {

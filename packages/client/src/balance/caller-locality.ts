@@ -2,13 +2,13 @@ import { ALL_ALIKE } from './arrangement.js';
 import type { Preferences } from './arrangement.js';
 import type { Balancing } from './balancers.js';
 
-/** Where calls come from. */
+/** The position of the caller: its id, its zone and its heartbeat interval. */
 export interface CallerLocality {
-  /** The id of this process: other processes use other subsets. */
+  /** The id of this process: each process uses another subset. */
   readonly id: string;
   /** Empty: unknown. */
   readonly zone: string;
-  /** Between two heartbeats, ms, as the registry wants them. */
+  /** The interval of heartbeats that the registry requires, ms. */
   intervalMs(): number;
 }
 

@@ -27,7 +27,7 @@ function build({ balancing }: Candidate, seed: number): Balancer<Node> {
   return createBalancer({ picker: balancing.picker(random), random, load: balancing.load(typical) });
 }
 
-/** How often each instance was picked, every call taking the same time and ending at once. */
+/** How often each instance was picked if all calls take the same time and each ends before the next. */
 function shares(balancer: Balancer<Node>, picks = PICKS): ReadonlyMap<string, number> {
   const counts = new Map<string, number>();
   for (let now = 0; now < picks; now += 1) {
@@ -39,14 +39,14 @@ function shares(balancer: Balancer<Node>, picks = PICKS): ReadonlyMap<string, nu
   return counts;
 }
 
-/** Five deviations of a share that is drawn: one run in a million is further off. */
+/** Five standard deviations of a random share: one run in a million exceeds them. */
 const deviation = (share: number): number => 5 * Math.sqrt(PICKS * share * (1 - share)) + 1;
 
 function shut(node: Node | undefined): void {
   for (let i = 0; i < 5; i += 1) node?.breaker.connectFailure(0, () => true);
 }
 
-/** Fills a node with as many calls under way as it is known to take. */
+/** Starts calls on a node up to its limit. */
 function fill(node: Node | undefined): void {
   node?.limit.overloaded(0, 0, 20);
   for (let left = node?.limit.gate ?? 0; left > 0; left -= 1) node?.begin(0, false);
@@ -113,7 +113,7 @@ function itShares(candidate: Candidate): void {
 }
 
 function itStarvesNoInstance(candidate: Candidate): void {
-  it('lets no instance starve, however slow it was and however often the fleet changes', () => {
+  it('’keeps calling each instance, however slow it was and however often the fleet changes’', () => {
     const member = fc.record({ ms: fc.integer({ min: 1, max: 200 }), weight: fc.integer({ min: 50, max: 100 }) });
     const fleet = fc.array(member, { minLength: 2, maxLength: 6 });
     fc.assert(
@@ -122,7 +122,7 @@ function itStarvesNoInstance(candidate: Candidate): void {
         const instances = members.map(({ weight }, i) => createInstance({ id: String(i), weight }));
         const counts = new Map<string, number>();
         for (let now = 0; now < 120_000; now += 50) {
-          // the others’ records change, and with them the lists
+          // the records of the others change, and with them the lists
           const revision = 1 + Math.floor(now / 1_000);
           const current = instances.map((one, i) => (i === changed % members.length ? { ...one, revision } : one));
           if (now % 1_000 === 0) balancer.update(current, now);
@@ -214,7 +214,7 @@ function itStartsSlowly(candidate: Candidate): void {
 }
 
 function itPicksEveryInstance(candidate: Candidate): void {
-  it('keeps what is known of each instance that a change does not remove', () => {
+  it('’keeps the measurements of each instance that a change does not remove’', () => {
     const step = fc.record({ touched: fc.nat(7), isGone: fc.boolean(), isNew: fc.boolean() });
     fc.assert(
       fc.property(fc.integer(), fc.array(step, { maxLength: 20 }), (seed, steps) => {

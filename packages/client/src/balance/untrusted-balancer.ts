@@ -9,15 +9,15 @@ import type { Candidates } from './pickers/candidates.js';
 import { firstAble, isAble } from './pickers/picker.js';
 import type { Ask, Picker } from './pickers/picker.js';
 
-/** The configured balancing; one that the application wrote is `guarded`. */
+/** Returns the configured balancing policy; a policy of the application is `guarded`. */
 export function balancingOf(choice: BalancerChoice, log: Log): Balancing {
   return typeof choice === 'string' ? BALANCERS[choice] : guarded(choice, log);
 }
 
 /**
- * Catches what a `Balancing` of the application throws: it runs within calls, and while answers of other calls are
- * read, where an exception would fail unrelated calls. The fallback is the first node that is able, and in-flight calls
- * as the load. The first problem of each service and protocol is logged.
+ * Catches errors that a `Balancing` of the application throws: it runs within calls and while answers of other calls are read, where an
+ * exception would fail unrelated calls. The fallback picks the first available node and uses the calls in flight as the load. The first
+ * problem of each service and protocol is logged.
  */
 function guarded(balancing: Balancing, log: Log): Balancing {
   const problems = new ProblemLog(balancing.name ?? 'own', log);
@@ -28,7 +28,7 @@ function guarded(balancing: Balancing, log: Log): Balancing {
   };
 }
 
-/** Logs the first problem of a balancer, and no other. */
+/** Logs the first problem of a balancer and ignores further ones. */
 class ProblemLog {
   readonly #name: string;
   readonly #log: Log;

@@ -21,16 +21,16 @@ import type { CallFacts } from './service/call-error.js';
 import type { ConnectedNode } from './service/connected-node.js';
 import type { PendingCall, PendingEntry } from './service/pending-queue.js';
 
-/** A timer in whole ms may fire this much early, ms. */
+/** A timer with a resolution of 1 ms may fire this much early, ms. */
 const CLOCK_MS = 1;
 /** How often a waiting call re-evaluates the reason, which decides how long it may wait, ms. */
 const REVIEW_MS = 2_000;
 
 /**
- * One call from its first attempt to its result: deadline, attempt timeouts, retries on other instances and a hedge
- * within the budget. It is one object on one timer (and a second if it may be hedged); promises, closures and signals
- * belong to its observer. Until its deadline passes or it is refused for good, no guess of this process fails it: while
- * no instance accepts it (limits, ejections, no connection, an empty copy of the registry), it waits in the upstream's queue.
+ * One call from its first attempt to its result: deadline, attempt timeouts, retries on other instances and a hedge within the budget. It
+ * uses one object and one timer (and a second one if it may be hedged); promises, closures and signals belong to its observer. It fails
+ * only when its deadline passes or it is refused permanently, not on an estimate of this process: while no instance accepts it (limits,
+ * ejections, no connection, an empty copy of the registry), it waits in the upstream's queue.
  */
 export class Call<Request> extends CallState<Request> implements CallFacts, Hedgeable, Tries<Request>, PendingCall {
   /** Called before the observer gets the result. */
@@ -39,10 +39,10 @@ export class Call<Request> extends CallState<Request> implements CallFacts, Hedg
   /** The slow attempt that continues beside the current one, which is its hedge. */
   #hedged: Attempt<Request> | null = null;
   #hedgeAlarm: HedgeTimer | null = null;
-  /** Its entry in the queue of waiting calls; null: it does not wait. */
+  /** The entry in the queue of waiting calls; null: the call does not wait. */
   #pending: PendingEntry | null = null;
   #waits = 0;
-  /** The last failure, as long as the call may still end with it. */
+  /** The last failure, while the call may still end with it. */
   #failure: Failure | null = null;
   #isStreaming = false;
   /** True once a value of an incomplete response has been passed on. */
@@ -109,7 +109,7 @@ export class Call<Request> extends CallState<Request> implements CallFacts, Hedg
     this.upstream.serve(now);
   }
 
-  /** The first attempt is slow: makes a second one beside it on another instance, if both budgets (hedges, retries) allow. */
+  /** Starts a second attempt on another instance beside the slow first one, if both budgets (hedges, retries) allow it. */
   hedge(now: number): void {
     const slow = this.#current;
     if (slow === null || this.count !== 1 || !this.mayFollow(slow.node)) return;
@@ -132,7 +132,7 @@ export class Call<Request> extends CallState<Request> implements CallFacts, Hedg
     this.upstream.serve(this.now);
   }
 
-  /** The last value also ends the call: an observer that leaves once it has the value does not cancel. */
+  /** Delivers the last value and ends the call: an observer that unsubscribes once it has the value does not cancel the call. */
   last(attempt: Attempt<Request>, value: unknown): void {
     if (!this.#isWanted(attempt)) return;
     const now = this.callee.now();
@@ -187,7 +187,7 @@ export class Call<Request> extends CallState<Request> implements CallFacts, Hedg
     if (!this.sendPending(now)) this.#wait(now);
   }
 
-  /** No instance accepts it now: it waits until one does, as long as its deadline and the reason allow. */
+  /** No instance accepts the call now: it waits for one, as long as its deadline and the reason allow. */
   #wait(now: number): void {
     this.excludeNone();
     const waitMs = this.callee.beginWait(this.upstream.protocol, this.selector);
@@ -196,7 +196,7 @@ export class Call<Request> extends CallState<Request> implements CallFacts, Hedg
     this.callee.wheel.arm(this, Math.min(this.deadlineAt, now + Math.min(waitMs, REVIEW_MS)), now);
   }
 
-  /** Re-evaluates why it waits: a new reason may allow a longer or shorter wait. */
+  /** Re-evaluates why the call waits: a new reason may allow a longer or shorter wait. */
   #waitedLong(now: number): void {
     const waitMs = this.callee.pendingMs(this.upstream.protocol, this.selector);
     const until = Math.min(this.deadlineAt, (this.#pending?.sinceMs ?? now) + waitMs);
@@ -204,7 +204,7 @@ export class Call<Request> extends CallState<Request> implements CallFacts, Hedg
     else this.#endUnsent(now);
   }
 
-  /** Ends with the last failure if there is one: it is more specific than that no instance accepts the call now. */
+  /** Ends with the last failure if there is one: it is more specific than the error for a call without an instance. */
   #endUnsent(now: number): void {
     if (this.#failure !== null) this.#fail(this.#failure, now);
     else this.#end(this.callee.noneError(this.upstream.protocol, this.selector), now);
@@ -216,7 +216,8 @@ export class Call<Request> extends CallState<Request> implements CallFacts, Hedg
     if (failure.kind === 'moved') return this.#try(now);
     if (!this.mayFollow(node)) return this.#fail(failure, now);
     if (!this.isPaid(attempt, failure.kind, now)) {
-      // a request that was certainly not executed only has to wait, which causes no load; a retry is left to its own caller
+      // a request that was certainly not executed may wait, which causes no load; a request that is itself a retry ends, and its caller
+      // decides
       const mayWait = isUnexecuted(failure.kind) && !this.terms.isRetry;
       return mayWait ? this.#pause(failure, now) : this.#fail(failure, now);
     }
@@ -227,7 +228,7 @@ export class Call<Request> extends CallState<Request> implements CallFacts, Hedg
     this.#send(other, 'retry', now);
   }
 
-  /** All instances have been tried: after a backoff any of them may be tried again. */
+  /** All instances have been tried: after a backoff each of them may be tried again. */
   #pause(failure: Failure, now: number): void {
     const jitterMs = fullJitterMs(RETRY_BACKOFF, this.#waits, this.callee.random);
     const waitMs = Math.max(jitterMs, failure.retryAfterMs ?? 0);
@@ -264,7 +265,7 @@ export class Call<Request> extends CallState<Request> implements CallFacts, Hedg
     this.callee.wheel.arm(this, Math.min(this.deadlineAt, attempt.startedAt + maxMs), now);
   }
 
-  /** The attempt is slow: replaces it by one on another instance if there is one and the budget allows; else lets it go on. */
+  /** The attempt is slow: replaces it with one on another instance if there is one and the budget allows it; otherwise lets it continue. */
   #replaceSlow(attempt: Attempt<Request>, now: number): void {
     const timesOutAt = Math.min(attempt.startedAt + this.terms.timeoutMs, this.deadlineAt);
     const node = this.#otherThan(attempt, now);
@@ -285,7 +286,7 @@ export class Call<Request> extends CallState<Request> implements CallFacts, Hedg
     return attempt.isSlow(now) ? now + attempt.patienceMs : attempt.sentAt + attempt.patienceMs;
   }
 
-  /** The instance for a replacement, if one is allowed. An unsent request may always move, free of the budget. */
+  /** The instance for a replacement, if one is allowed. An unsent request may always move, without cost to the budget. */
   #otherThan(attempt: Attempt<Request>, now: number): ConnectedNode<Request> | null {
     const { node } = attempt;
     const isSlow = this.isIdempotent && attempt.isSlow(now);
@@ -316,7 +317,7 @@ export class Call<Request> extends CallState<Request> implements CallFacts, Hedg
     if (attempt === null) return;
     const { isSent } = attempt;
     attempt.cancel();
-    // connecting may take as long as the network needs: a missing connection is not a failure of the instance
+    // connecting may take as long as the network needs: a connection that is not open yet is not a failure of the instance
     const failure = isSent ? TIMEOUT : (attempt.node.channel.stall ?? null);
     if (failure === null) this.upstream.cancelled(attempt, now);
     else this.upstream.failed(attempt, failure, now);
@@ -348,7 +349,7 @@ export class Call<Request> extends CallState<Request> implements CallFacts, Hedg
     this.callee.hedgeWheel.arm(this.#hedgeAlarm, hedgeAt, now);
   }
 
-  /** The first good response, or its first part, wins: the other attempt and the hedge timer end. */
+  /** The first good response, or its first value, wins: the other attempt and the hedge timer end. */
   #prefer(attempt: Attempt<Request>, now: number): void {
     const loser = attempt === this.#current ? this.#hedged : this.#current;
     if (this.#hedgeAlarm !== null) this.callee.hedgeWheel.disarm(this.#hedgeAlarm);
@@ -361,7 +362,7 @@ export class Call<Request> extends CallState<Request> implements CallFacts, Hedg
     this.#await(attempt, now);
   }
 
-  /** Discards the last failure and the response in it: the call goes on. */
+  /** Discards the last failure and its response: the call continues. */
   #drop(): void {
     this.#failure?.fallback?.drop();
     this.#failure = null;

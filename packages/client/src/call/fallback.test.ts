@@ -20,7 +20,7 @@ class World extends CallWorld {
 
 const fallback = ({ code }: { code: string }) => code;
 const bug = (): never => {
-  throw new Error('a bug of the user');
+  throw new Error('’a bug in the application’');
 };
 
 describe('a fallback', () => {
@@ -39,7 +39,7 @@ describe('a fallback', () => {
   ])('may give something that %s: the call ends with its own error', async (_what, trap) => {
     const world = new World();
     expect((await world.ask({ fallback: trap })).error?.code).toBe('TRANSPORT');
-    expect(world.log.texts('error')).toEqual([expect.stringContaining('a bug of the user')]);
+    expect(world.log.texts('error')).toEqual([expect.stringContaining('’a bug in the application’')]);
     expect(world.calls.explain('orders').callsUnderWay).toBe(0);
   });
 
@@ -79,7 +79,7 @@ describe('a fallback', () => {
     expect((await world.ask({ fallback: bug })).error?.code).toBe('TRANSPORT');
     expect((await world.ask({ fallback: async () => bug() })).error?.code).toBe('TRANSPORT');
     expect(world.log.texts('error')).toHaveLength(2);
-    expect(world.log.texts('error')[0]).toContain('a bug of the user');
+    expect(world.log.texts('error')[0]).toContain('’a bug in the application’');
   });
 
   it('leaves the call its own error, and no timer, if the client is closed while it runs', async () => {

@@ -14,7 +14,7 @@ function build(seed = 5): Balancer<Node> {
   return createBalancer({ picker: new HashRing(random), random });
 }
 
-/** The instance of each key while all instances are idle. */
+/** The instance for each key while all instances are idle. */
 function homes(balancer: Balancer<Node>, now = 0): ReadonlyMap<string, string> {
   return new Map(KEYS.map((hashKey) => [hashKey, balancer.pick(createAsk({ now, hashKey }))?.id ?? '']));
 }
@@ -33,7 +33,7 @@ describe('the hash ring', () => {
     expect(homes(one)).toEqual(homes(other));
   });
 
-  it('moves only the keys of the instance that left, and gives a new one only what it takes', () => {
+  it('’moves only the keys of an instance that leaves, and for a new instance only the keys that it takes’', () => {
     const balancer = build();
     balancer.update(createFleet(20), 0);
     const before = homes(balancer);
@@ -42,7 +42,7 @@ describe('the hash ring', () => {
       if (before.get(key) !== 'orders-19') expect(home).toBe(before.get(key));
     }
     balancer.update(createFleet(20), 0);
-    // its slow start is over
+    // the slow start is over
     expect(homes(balancer, 20_000)).toEqual(before);
   });
 
@@ -60,7 +60,7 @@ describe('the hash ring', () => {
     }
   });
 
-  it('lets no instance have more than 1.25 × its share of the calls under way, whatever the keys', () => {
+  it('’gives no instance more than 1.25 × its share of the calls under way, for any keys’', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 12 }), fc.array(fc.nat(20), { maxLength: 200 }), (count, keys) => {
         const balancer = build();
@@ -75,7 +75,7 @@ describe('the hash ring', () => {
     );
   });
 
-  it('goes on to the same next one when the first was tried', () => {
+  it('’picks the same second instance when the first was tried’', () => {
     const balancer = build();
     balancer.update(createFleet(10), 0);
     const first = balancer.pick(createAsk({ hashKey: 'a' }));

@@ -4,22 +4,19 @@ import type { Candidates } from './candidates.js';
 import { firstAble, isAble } from './picker.js';
 import type { Ask, Picker } from './picker.js';
 
-/**
- * Draws before the nodes are examined one by one: with half of them unable to take the call, 15 of 16 picks end here.
- */
+/** The number of draws before all nodes are checked in order: if half of them cannot take the call, 15 of 16 picks end here. */
 const EFFORTS = 4;
 
 /**
- * With different weights the second draw has to be this much better, not by a hair: a load that fades is always a hair
- * lower where the last call is longer ago, and that would be a vote for the small ones.
+ * With different weights the second node has to be better by this factor: a decaying load is always slightly lower where the last call is
+ * longer ago, which would favour nodes with small weights.
  */
 const CLEARLY = 0.9;
 
 /**
- * The power of two choices: draw two nodes and take the less loaded (Mitzenmacher, 2001). One that cannot take the
- * call, or loses its slow-start lottery, is replaced by a third. With different weights both draws follow them and may
- * fall on the same node, so that idle nodes get exactly their shares, and calls in flight are compared relative to the
- * weight, so that busy ones do, too.
+ * The power of two choices: draw two nodes and take the less loaded (Mitzenmacher, 2001). A node that cannot take the call, or is skipped
+ * during its slow start, is replaced by a third. With different weights both draws follow them and may fall on the same node, so that idle
+ * nodes get exactly their shares, and calls in flight are compared relative to the weight, so that busy ones do, too.
  */
 export class PowerOfTwo implements Picker {
   readonly #random: Random;
@@ -38,7 +35,7 @@ export class PowerOfTwo implements Picker {
     return firstAble(nodes, Math.floor(this.#random.unit() * nodes.length), ask);
   }
 
-  /** The place of the better one of two; -1: neither takes the call. */
+  /** The index of the less loaded node of two; -1: neither takes the call. */
   #better<N extends Node>(candidates: Candidates<N>, ask: Ask, one: number): number {
     const other = this.#another(candidates, one);
     const takesOne = takes(candidates, one, ask, this.#random);
@@ -49,8 +46,8 @@ export class PowerOfTwo implements Picker {
   }
 
   /**
-   * A single remaining node is compared with a third one, but not with the one that fell out: otherwise, while a node
-   * warms up, an overloaded one would get all the calls for which they were drawn together.
+   * Compares a single remaining node with a third one, not with the excluded one: otherwise an overloaded node would get all the calls for
+   * which it was drawn together with a node that is warming up.
    */
   #compareWithThird<N extends Node>(candidates: Candidates<N>, ask: Ask, alone: number, fallen: number): number {
     for (let effort = 0; effort < EFFORTS; effort += 1) {
@@ -75,8 +72,8 @@ function cheaper<N extends Node>(candidates: Candidates<N>, one: number, other: 
 }
 
 /**
- * One after the other, regardless of load and weight. It starts at random: callers that all start with the first one
- * would move through the fleet as a herd.
+ * Picks one node after the other, regardless of load and weight. The start is random: otherwise all callers would send their first calls to
+ * the same node.
  */
 export class RoundRobin implements Picker {
   readonly #random: Random;
@@ -98,7 +95,7 @@ export class RoundRobin implements Picker {
   }
 }
 
-/** Any, in proportion to the weights, regardless of load. */
+/** Picks at random in proportion to the weights, regardless of load. */
 export class AtRandom implements Picker {
   readonly #random: Random;
 

@@ -51,7 +51,7 @@ export class CallRequest<Request> {
   readonly method: Method;
   readonly callKind: CallKind;
   receiver: CallObserver;
-  /** The trace that follows it; null: none. */
+  /** The trace of the attempt; null: not traced. */
   trace: CallTrace | null = null;
   /** True if it can still be sent again; called before each further attempt. Null: always. */
   isRepeatable: (() => boolean) | null = null;

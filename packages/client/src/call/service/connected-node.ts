@@ -30,7 +30,7 @@ export interface Attempted<Request> {
   readonly sentAt: number;
   /** True if it is the one probe of its node. */
   isProbe: boolean;
-  /** The trace that follows it; null: none. */
+  /** The trace of the attempt; null: not traced. */
   readonly trace: AttemptTrace | null;
   /** How long it would have been awaited, ms: the least that a failure counts as. */
   readonly patienceMs: number;
