@@ -34,7 +34,7 @@ function protocolLines(lane: ProtocolExplanation, service: string): readonly str
   const head = `Over ${protocol}: ${state}, ${STATE_TEXT[state]}.${used}${pendingText(lane)}`;
   if (instances.length === 0) return [head, `  No instance of ${service} offers ${protocol}.`];
   const rows = instances.map((instance) => instanceRow(instance, tierInUse));
-  const table = [['instance', 'address', 'tier', 'registry says', 'under way', 'load', 'p99', 'here'], ...rows];
+  const table = [['instance', 'address', 'tier', 'registry state', 'under way', 'load', 'p99', 'here'], ...rows];
   return [head, ...aligned(table), LEGEND, ...pickLines(picks)];
 }
 

@@ -11,7 +11,7 @@ export interface Pick {
   readonly reason: PickReason;
   /** True if it probed whether an ejected instance works again. */
   readonly isProbe: boolean;
-  /** `success`, the kind of the failure, or `cancelled`; null: under way. */
+  /** `success`, the kind of the failure, or `cancelled`; null: the attempt is under way. */
   readonly outcome: string | null;
   /** Null: under way. */
   readonly ms: number | null;
