@@ -146,8 +146,8 @@ class Caller {
   }
 }
 
-describe('’the guarantees of the circuit breaker’', () => {
-  it('’hold in any history: errors eject at most half and never the last, one probe at a time, and no shut gate while another is open’', () => {
+describe('the guarantees of the circuit breaker', () => {
+  it('hold in any history: errors eject at most half and never the last, one probe at a time, and no shut gate while another is open', () => {
     // calls mostly come in runs with the same result; other steps come between the runs
     const run = fc
       .record({ ending: fc.constantFrom<Ending>('good', 'bad', 'absent'), length: fc.integer({ min: 2, max: 7 }) })
@@ -172,7 +172,7 @@ describe('’the guarantees of the circuit breaker’', () => {
     );
   });
 
-  it('’shuts instances that cannot be connected to, then fails fast, and recovers within a second of the first good probe’', () => {
+  it('shuts instances that cannot be connected to, then fails fast, and recovers within a second of the first good probe', () => {
     const fields = {
       count: fc.integer({ min: 1, max: 6 }),
       seed: fc.integer(),

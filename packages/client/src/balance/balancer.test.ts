@@ -35,7 +35,7 @@ function shut(balancer: Balancer<Node>, id: string, now = 0): void {
 }
 
 describe('a catalog update', () => {
-  it('’keeps the nodes of the remaining instances, with all their measurements’', () => {
+  it('keeps the nodes of the remaining instances, with all their measurements', () => {
     const balancer = build(createFleet(3));
     const kept = balancer.node('orders-1')!;
     kept.observe(77, 0);
@@ -48,7 +48,7 @@ describe('a catalog update', () => {
     expect(kept.cost(0)).toBe(77);
   });
 
-  it('’retires the nodes of removed instances, at any position in the list’', () => {
+  it('retires the nodes of removed instances, at any position in the list', () => {
     const retired: string[] = [];
     const balancer = build(createFleet(4), { retire: (node) => retired.push(node.id) });
     const [first = createInstance(), , third = createInstance()] = createFleet(4);
@@ -67,7 +67,7 @@ describe('a catalog update', () => {
     expect(balancer.node('orders-0')).not.toBe(before);
   });
 
-  it('’lets the calls of a removed node end normally, without counting them for another node’', () => {
+  it('lets the calls of a removed node end normally, without counting them for another node', () => {
     const balancer = build(createFleet(2));
     const gone = balancer.node('orders-0')!;
     for (let i = 0; i < 3; i += 1) gone.begin(0, true);
@@ -85,13 +85,13 @@ describe('a catalog update', () => {
     expect(fresh.nodeTable.inFlight).toBe(1);
   });
 
-  it('’leaves exactly the instances of the update, in their order, if hundreds change at once’', () => {
+  it('leaves exactly the instances of the update, in their order, if hundreds change at once', () => {
     const balancer = build(createFleet(500));
     balancer.update(createFleet(300, 'HEALTHY', 250), 1);
     expect([...balancer.nodes].map(({ id }) => id)).toEqual(createFleet(300, 'HEALTHY', 250).map(({ id }) => id));
   });
 
-  it('’makes an ejected instance half-open, not closed, when the registry reports it HEALTHY again’', () => {
+  it('makes an ejected instance half-open, not closed, when the registry reports it HEALTHY again', () => {
     const balancer = build([...createFleet(2), createInstance({ id: 'sick', state: 'UNHEALTHY' })]);
     eject(balancer, 'sick');
     balancer.update([...createFleet(2), createInstance({ id: 'sick', state: 'HEALTHY', revision: 2 })], 10);
@@ -101,7 +101,7 @@ describe('a catalog update', () => {
 });
 
 describe('tiers', () => {
-  it('’never contain instances that are CRITICAL, leaving, or disabled by an operator’', () => {
+  it('never contain instances that are CRITICAL, leaving, or disabled by an operator', () => {
     const out = createInstance({ id: 'drained', admin: 'DRAINING' });
     const repaired = createInstance({ id: 'repaired', admin: 'MAINTENANCE' });
     const balancer = build([...createFleet(1, 'CRITICAL'), ...createFleet(1, 'DEREGISTERING', 1), out, repaired]);
@@ -110,7 +110,7 @@ describe('tiers', () => {
   });
 
   it.each(['DRAINING', 'MAINTENANCE'] as const)(
-    '’drop an instance at once that becomes %s, keep its measurements, and take it back’',
+    'drop an instance at once that becomes %s, keep its measurements, and take it back',
     (admin) => {
       const retired: string[] = [];
       const balancer = build(createFleet(2), { retire: (node) => retired.push(node.id) });
@@ -126,7 +126,7 @@ describe('tiers', () => {
     },
   );
 
-  it('’send no call, not even a probe, to an instance that failed and was then disabled’', () => {
+  it('send no call, not even a probe, to an instance that failed and was then disabled', () => {
     const pinged: string[] = [];
     const balancer = build(createFleet(2), { ping: (node) => pinged.push(node.id) });
     shut(balancer, 'orders-0');
@@ -142,7 +142,7 @@ describe('tiers', () => {
     expect(balancer.whyNone(CALLABLE, 0)).toBe('NO_INSTANCE');
   });
 
-  it('’contain CRITICAL instances, in the last tier, for a call that names the state’', () => {
+  it('contain CRITICAL instances, in the last tier, for a call that names the state', () => {
     const any: Selector = { ...CALLABLE, key: 'any', states: ['HEALTHY', 'CRITICAL'] };
     const balancer = build([...createFleet(1, 'CRITICAL'), ...createFleet(1, 'HEALTHY', 1)]);
     expect(pickedBy(balancer, 0, any)).toEqual(['orders-1']);
@@ -150,7 +150,7 @@ describe('tiers', () => {
     expect(pickedBy(balancer, 1, any)).toEqual(['orders-0']);
   });
 
-  it('’prefer an UNHEALTHY instance that answered us in the last 10 s to one that did not’', () => {
+  it('prefer an UNHEALTHY instance that answered us in the last 10 s to one that did not', () => {
     const balancer = build(createFleet(2, 'UNHEALTHY'));
     balancer.pick(createAsk());
     balancer.succeeded(balancer.node('orders-1')!, 100);
@@ -158,7 +158,7 @@ describe('tiers', () => {
     expect(pickedBy(balancer, 10_101)).toEqual(['orders-0', 'orders-1']);
   });
 
-  it('’keep an instance that registers again after being HEALTHY for two intervals: the registry was restarted, not the instance’', () => {
+  it('keep an instance that registers again after being HEALTHY for two intervals: the registry was restarted, not the instance', () => {
     const balancer = build(createFleet(2), { intervalMs: () => 1_000 });
     balancer.update(
       [createInstance({ id: 'orders-0', state: 'REGISTERING', revision: 2 }), ...createFleet(1, 'HEALTHY', 1)],
@@ -168,7 +168,7 @@ describe('tiers', () => {
     expect(pickedBy(balancer, 3_001)).toEqual(['orders-1']);
   });
 
-  it('’can be restricted to a version or its first parts’', () => {
+  it('can be restricted to a version or its first parts', () => {
     const versions = ['1.4.2', '1.40.0', '2.0.0'].map((version) => createInstance({ id: version, version }));
     const balancer = build(versions);
     expect(pickedBy(balancer, 0, only('1.4'))).toEqual(['1.4.2']);
@@ -204,8 +204,8 @@ function silenced(): { readonly balancer: Balancer<Node>; readonly silent: Node;
   return { balancer, silent, other };
 }
 
-describe('’the early limit of a silent instance’', () => {
-  it('’applies as long as the other instance can take its calls’', () => {
+describe('the early limit of a silent instance', () => {
+  it('applies as long as the other instance can take its calls', () => {
     const { balancer, other } = silenced();
     for (let picks = 0; picks < 20; picks += 1) expect(balancer.pick(createAsk({ now: 500 }))).toBe(other);
   });
@@ -219,13 +219,13 @@ describe('’the early limit of a silent instance’', () => {
         for (let left = other.limit.gate; left > 0; left -= 1) other.begin(450, false);
       },
     ],
-  ])('’ends when the other instance %s: a slow instance is better than none’', (_what, happens) => {
+  ])('ends when the other instance %s: a slow instance is better than none', (_what, happens) => {
     const { balancer, silent, other } = silenced();
     happens(other);
     expect(balancer.pick(createAsk({ now: 500 }))).toBe(silent);
   });
 
-  it('’ends when the other instance has left and no alternative remains’', () => {
+  it('ends when the other instance has left and no alternative remains', () => {
     for (const leave of [createFleet(1), [...createFleet(1), ...createFleet(1, 'DEREGISTERING', 1)]]) {
       const balancer = build(createFleet(2));
       const slow = balancer.node('orders-0')!;
@@ -244,20 +244,20 @@ describe('’the early limit of a silent instance’', () => {
 });
 
 describe('ejection', () => {
-  it('’ejects at most half of the instances for errors’', () => {
+  it('ejects at most half of the instances for errors', () => {
     const balancer = build(createFleet(4));
     for (const id of ['orders-0', 'orders-1', 'orders-2']) eject(balancer, id);
     expect(pickedBy(balancer)).toEqual(['orders-2', 'orders-3']);
   });
 
-  it('’never ejects the last instance for errors’', () => {
+  it('never ejects the last instance for errors', () => {
     const balancer = build(createFleet(1));
     eject(balancer, 'orders-0');
     expect(balancer.node('orders-0')!.breaker.cause).toBeNull();
     expect(pickedBy(balancer)).toEqual(['orders-0']);
   });
 
-  it('’shuts all instances that cannot be connected to, reports it, and sends one call a second as a probe’', () => {
+  it('shuts all instances that cannot be connected to, reports it, and sends one call a second as a probe', () => {
     const balancer = build(createFleet(2));
     for (const id of ['orders-0', 'orders-1']) shut(balancer, id);
     const first = createAsk({ now: 10 });
@@ -268,7 +268,7 @@ describe('ejection', () => {
     expect(balancer.pick(createAsk({ now: 1_010 }))).not.toBeNull();
   });
 
-  it('’uses a failing instance only after the UNHEALTHY ones’', () => {
+  it('uses a failing instance only after the UNHEALTHY ones', () => {
     const balancer = build([...createFleet(2), createInstance({ id: 'doubtful', state: 'UNHEALTHY' })]);
     eject(balancer, 'orders-0');
     shut(balancer, 'orders-1');
@@ -277,7 +277,7 @@ describe('ejection', () => {
     expect(pickedBy(balancer, 2)).toEqual(['doubtful']);
   });
 
-  it('’probes an instance after its ejection with one repeatable call at a time; two successes close the breaker, with a slow start’', () => {
+  it('probes an instance after its ejection with one repeatable call at a time; two successes close the breaker, with a slow start', () => {
     const balancer = build(createFleet(3));
     eject(balancer, 'orders-0');
     expect(pickedBy(balancer, 500)).toEqual(['orders-1', 'orders-2']);
@@ -295,7 +295,7 @@ describe('ejection', () => {
     expect(node.warmth(1_301)).toBe(0.1);
   });
 
-  it('’does not send the calls of a warming instance to an overloaded one without a comparison’', () => {
+  it('does not send the calls of a warming instance to an overloaded one without a comparison', () => {
     const balancer = build(createFleet(3));
     eject(balancer, 'orders-0');
     for (const now of [1_300, 1_301]) {
@@ -311,7 +311,7 @@ describe('ejection', () => {
     expect(picks.filter((id) => id === 'orders-0').length).toBeLessThan(150);
   });
 
-  it('’sends a call that cannot be repeated as a probe only after a ping’', () => {
+  it('sends a call that cannot be repeated as a probe only after a ping', () => {
     const pinged: string[] = [];
     const balancer = build(createFleet(2), { ping: (node) => pinged.push(node.id) });
     eject(balancer, 'orders-0');
@@ -349,7 +349,7 @@ describe('a full instance', () => {
     balancer.update(createFleet(count), 0);
     return balancer;
   };
-  it('’sends calls to the others, and no call is refused because of an estimated limit’', () => {
+  it('sends calls to the others, and no call is refused because of an estimated limit', () => {
     const balancer = few(2);
     for (let i = 0; i < 12; i += 1) expect(begin(balancer, 0)).not.toBeNull();
     expect([...balancer.nodes].map((node) => node.inFlight)).toEqual([6, 6]);
@@ -357,7 +357,7 @@ describe('a full instance', () => {
     expect(balancer.whyNone(CALLABLE, 0)).toBe('OVERLOADED');
   });
 
-  it('’is avoided for 1 s after it reported itself overloaded’', () => {
+  it('is avoided for 1 s after it reported itself overloaded', () => {
     const balancer = few(2);
     const loaded = balancer.node('orders-0')!;
     loaded.limit.overloaded(0, 0, 20);
@@ -367,7 +367,7 @@ describe('a full instance', () => {
     expect(begin(balancer, 1_000)).toBe(loaded);
   });
 
-  it('’lets a call use a worse tier only if its limit is known, not while it is estimated’', () => {
+  it('lets a call use a worse tier only if its limit is known, not while it is estimated', () => {
     const balancer = few(1);
     balancer.update([...createFleet(1), ...createFleet(1, 'UNHEALTHY', 1)], 0);
     for (let i = 0; i < 6; i += 1) expect(begin(balancer, 0)?.id).toBe('orders-0');
@@ -376,7 +376,7 @@ describe('a full instance', () => {
 });
 
 describe('a frozen instance', () => {
-  it('’gets one call at a time once three calls are unanswered while other instances answer’', () => {
+  it('gets one call at a time once three calls are unanswered while other instances answer', () => {
     const balancer = build(createFleet(3));
     const frozen = balancer.node('orders-0')!;
     for (let i = 0; i < 3; i += 1) frozen.begin(0, true);

@@ -18,8 +18,8 @@ function isCalled(instance: ReturnType<typeof createInstance>): boolean {
   return balancer.pick(createAsk({ selector: standard })) !== null;
 }
 
-describe('’the instances that the registry counts as callable’', () => {
-  it('’are those that a caller uses by default, for every state, admin state and weight’', () => {
+describe('the instances that the registry counts as callable', () => {
+  it('are those that a caller uses by default, for every state, admin state and weight', () => {
     for (const state of STATES) {
       for (const admin of ADMIN_STATES) {
         for (const weight of [0, 100]) {

@@ -113,7 +113,7 @@ function itShares(candidate: Candidate): void {
 }
 
 function itStarvesNoInstance(candidate: Candidate): void {
-  it('’keeps calling each instance, however slow it was and however often the fleet changes’', () => {
+  it('keeps calling each instance, however slow it was and however often the fleet changes', () => {
     const member = fc.record({ ms: fc.integer({ min: 1, max: 200 }), weight: fc.integer({ min: 50, max: 100 }) });
     const fleet = fc.array(member, { minLength: 2, maxLength: 6 });
     fc.assert(
@@ -214,7 +214,7 @@ function itStartsSlowly(candidate: Candidate): void {
 }
 
 function itPicksEveryInstance(candidate: Candidate): void {
-  it('’keeps the measurements of each instance that a change does not remove’', () => {
+  it('keeps the measurements of each instance that a change does not remove', () => {
     const step = fc.record({ touched: fc.nat(7), isGone: fc.boolean(), isNew: fc.boolean() });
     fc.assert(
       fc.property(fc.integer(), fc.array(step, { maxLength: 20 }), (seed, steps) => {

@@ -155,8 +155,8 @@ class Run extends CallWorld {
 
 const UNEXECUTED: ReadonlySet<string> = new Set(KINDS.filter((kind) => TRAITS[kind].executed === 'no'));
 
-describe('’calls under any sequence of events’', () => {
-  it('’settle once, by their deadline, within the allowed attempts’', async () => {
+describe('calls under any sequence of events', () => {
+  it('settle once, by their deadline, within the allowed attempts', async () => {
     await fc.assert(
       fc.asyncProperty(scripts(), async (script) => {
         const run = new Run(script);
@@ -179,7 +179,7 @@ describe('’calls under any sequence of events’', () => {
     );
   });
 
-  it('’leave no timer, no deadline, no listener and no call under way’', async () => {
+  it('leave no timer, no deadline, no listener and no call under way', async () => {
     await fc.assert(
       fc.asyncProperty(scripts(), async (script) => {
         const run = new Run(script);

@@ -49,9 +49,9 @@ async function visit(
   if (last === 'unknown') catalog.apply({ event: 'unknown', data: { namespace: 'default', service } });
 }
 
-describe('’services that appear and disappear’', () => {
+describe('services that appear and disappear', () => {
   it.each(['unknown', 'known'] as const)(
-    '’free their place for later services, if each is %s at its end’',
+    'free their place for later services, if each is %s at its end',
     async (last) => {
       const world = setUp();
       for (let i = 0; i < MAX_SERVICES + 10; i += 1) {

@@ -6,25 +6,25 @@ import type { Explanation, InstanceExplanation, PickExplanation, ProtocolExplana
 export function explainText(explanation: Explanation): string {
   const { protocols } = explanation;
   const lines = [headline(explanation)];
-  if (protocols.length === 0) lines.push('’This process has not called it yet and has no measurements of its own.’');
+  if (protocols.length === 0) lines.push('This process has not called it yet and has no measurements of its own.');
   for (const protocol of protocols) lines.push('', ...protocolLines(protocol, explanation.service));
   return lines.join('\n');
 }
 
 const STATUS_TEXT: Readonly<Record<Explanation['status'], string>> = {
-  waiting: '’no report from the registry yet’',
+  waiting: 'no report from the registry yet',
   known: 'known to the registry',
   unknown: 'not known to the registry',
 };
 
 function headline({ service, status, isStale, callsUnderWay, retriesLeft }: Explanation): string {
-  const copy = isStale ? '’, but the registry is unreachable and our copy may be outdated’' : '';
+  const copy = isStale ? ', but the registry is unreachable and our copy may be outdated' : '';
   return `${service}: ${STATUS_TEXT[status]}${copy}. Calls under way: ${callsUnderWay}. Retries left in the budget: ${retriesLeft}.`;
 }
 
 const STATE_TEXT: Readonly<Record<ServiceState, string>> = {
   CLOSED: 'all well',
-  DEGRADED: '’some instances are ejected here after failing; the others take their calls’',
+  DEGRADED: 'some instances are ejected here after failing; the others take their calls',
   OPEN: 'no instance can be called',
 };
 
@@ -44,7 +44,7 @@ function pendingText({ callsPending, pendingForMs }: ProtocolExplanation): strin
 }
 
 const LEGEND =
-  '’ (under way: current calls, and how many the instance may have at once. load: what the balancer compares, lower is better.)’';
+  ' (under way: current calls, and how many the instance may have at once. load: what the balancer compares, lower is better.)';
 
 function instanceRow(instance: InstanceExplanation, tierInUse: number | null): readonly string[] {
   const { id, address, tier, state, admin, callsUnderWay, limit, load, p99Ms } = instance;
@@ -66,12 +66,12 @@ function statusText(instance: InstanceExplanation, tierInUse: number | null): st
   const reason = printableText(instance.reason);
   if (tier === null) return `never called: ${reason}`;
   if (ejected !== null) {
-    const why = ejected === 'absent' ? '’no connection to it succeeded’' : 'it failed too often';
+    const why = ejected === 'absent' ? 'no connection to it succeeded' : 'it failed too often';
     const next = nextProbeInMs === null ? 'a probe is under way' : `probed in ${nextProbeInMs} ms`;
     return `ejected: ${why}; ${next}`;
   }
   if (tierInUse !== null && tier > tierInUse) return `unused: better instances have room (${reason})`;
-  if (!isPreferred) return '’unused: others are in our zone or subset’';
+  if (!isPreferred) return 'unused: others are in our zone or subset';
   if (warmth < 1) return `starts slowly: ${Math.round(warmth * 100)} % of its share`;
   return gate === 'open' || gate.startsWith('limited') ? 'gets calls' : gate;
 }
@@ -90,8 +90,8 @@ function pickLines(picks: readonly PickExplanation[]): readonly string[] {
 
 const REASON_TEXT: Readonly<Record<PickExplanation['reason'], string>> = {
   first: 'first attempt',
-  retry: '’retry, another attempt failed or was too slow’',
-  hedge: '’hedge, beside a slow attempt’',
+  retry: 'retry, another attempt failed or was too slow',
+  hedge: 'hedge, beside a slow attempt',
 };
 
 function pickText({ reason, isProbe }: PickExplanation): string {

@@ -23,7 +23,7 @@ async function troubled(): Promise<CallWorld> {
 }
 
 describe('the last picks', () => {
-  it('’list each attempt with its instance, reason and outcome, newest first’', async () => {
+  it('list each attempt with its instance, reason and outcome, newest first', async () => {
     const world = await troubled();
     const [lane] = world.calls.explain('orders').protocols;
     const failed = lane?.picks.findIndex(({ instance }) => instance === 'a') ?? -1;
@@ -39,7 +39,7 @@ describe('the last picks', () => {
     expect(ages).toEqual(ages.toSorted((one, other) => one - other));
   });
 
-  it('’are limited to 16, and attempts under way have no outcome yet’', async () => {
+  it('are limited to 16, and attempts under way have no outcome yet', async () => {
     const world = createWorld();
     await world.warmUp(30);
     world.play({ a: 'never', b: 'never' });
@@ -54,7 +54,7 @@ describe('the last picks', () => {
     expect(world.calls.explain('orders').protocols[0]?.picks[0]).toMatchObject({ outcome: 'cancelled', tookMs: 100 });
   });
 
-  it('’forget the outcome of an attempt that is no longer listed’', async () => {
+  it('forget the outcome of an attempt that is no longer listed', async () => {
     const world = createWorld({ instances: fleet('HEALTHY') });
     const plans = [{ afterMs: 900, values: ['slow'] }];
     world.tcp.script = () => plans.pop() ?? { afterMs: 1, values: ['fast'] };
@@ -67,7 +67,7 @@ describe('the last picks', () => {
 });
 
 describe('an explanation as text', () => {
-  it('’shows for each instance whether it gets calls, and the reason if not’', async () => {
+  it('shows for each instance whether it gets calls, and the reason if not', async () => {
     const text = explainText((await troubled()).calls.explain('orders'));
     expect(text).toContain('Over tcp: DEGRADED, some instances are ejected here');
     expect(text).toContain('Calls go to tier 0 (lower is better) by round-robin.');
@@ -79,7 +79,7 @@ describe('an explanation as text', () => {
     expect(text).toMatch(/ms ago +b +tier 0 +’retry, another attempt failed or was too slow’ +success after 1 ms/);
   });
 
-  it('’reports that no instance is callable, or that none was called’', async () => {
+  it('reports that no instance is callable, or that none was called', async () => {
     const world = createWorld({ instances: [] });
     expect(explainText(world.calls.explain('orders'))).toContain('has not called it yet');
     await world.ask(undefined, 5);
@@ -88,14 +88,14 @@ describe('an explanation as text', () => {
     expect(explainText(world.calls.explain('orders'))).toContain('OPEN, no instance can be called');
   });
 
-  it('’prints no control character from the registry’', async () => {
+  it('prints no control character from the registry', async () => {
     const reason: Reason = { code: 'OPERATOR', text: 'down\u001b[2J\nFAKE' };
     const world = createWorld({ instances: fleet('CRITICAL').map((one) => ({ ...one, reason })) });
     await world.ask(undefined, 5);
     expect(explainText(world.calls.explain('orders'))).toContain('never called: down?[2J?FAKE');
   });
 
-  it('’warns that the copy may be outdated, and prints only printable lines’', async () => {
+  it('warns that the copy may be outdated, and prints only printable lines', async () => {
     const world = await troubled();
     world.view.stale = true;
     const text = explainText(world.calls.explain('orders'));

@@ -61,7 +61,7 @@ class Toy {
         call.on('cancelled', () => (this.cancelled += 1));
         call.on('data', (text: string) => {
           if (text === 'over') call.end();
-          else if (text === 'wrong') call.emit('error', { code: 3, details: '’an invalid message’' });
+          else if (text === 'wrong') call.emit('error', { code: 3, details: 'an invalid message' });
           else call.write(`${text}!`);
         });
         call.on('end', () => call.end());

@@ -35,7 +35,7 @@ const unknownFrame = (service: string, nearest?: string): Frame => ({
 });
 
 describe('Rollcall.ready', () => {
-  it('’resolves when each service has an instance for calls’', async () => {
+  it('resolves when each service has an instance for calls', async () => {
     const { time, link, outcome, wait } = setUp();
     await wait(['orders', 'users']);
     expect(link.stream.request.services).toEqual(['orders', 'users']);
@@ -51,7 +51,7 @@ describe('Rollcall.ready', () => {
     expect(time.pending().foreground).toBe(0);
   });
 
-  it('’resolves at once if they already have one, and without any names’', async () => {
+  it('resolves at once if they already have one, and without any names', async () => {
     const { link, outcome, wait, rollcall } = setUp();
     await wait('orders');
     link.stream.accept([is('orders', { state: 'UNHEALTHY' })]);
@@ -60,7 +60,7 @@ describe('Rollcall.ready', () => {
     expect(outcome.of).toBe('ready');
   });
 
-  it('’waits for the dependencies of the process if no service is named’', async () => {
+  it('waits for the dependencies of the process if no service is named', async () => {
     const { time, link, rollcall, outcome, wait } = setUp();
     rollcall.dependOn('orders');
     rollcall.dependOn('users');
@@ -73,13 +73,13 @@ describe('Rollcall.ready', () => {
     expect(outcome.of).toBe('ready');
   });
 
-  it('’does not wait for services with fixed addresses’', async () => {
+  it('does not wait for services with fixed addresses', async () => {
     const { rollcall } = setUp();
     rollcall.fix('payments', [{ protocol: 'http', host: '10.0.0.9', port: 80 }]);
     await expect(rollcall.ready('payments')).resolves.toBeUndefined();
   });
 
-  it('’accepts the states that the policy of the service allows’', async () => {
+  it('accepts the states that the policy of the service allows', async () => {
     const { time, link, outcome, wait } = setUp({ calls: { services: { orders: { allowedStates: ['HEALTHY'] } } } });
     await wait('orders', { timeoutMs: 50 });
     link.stream.accept([is('orders', { state: 'UNHEALTHY' })]);
@@ -87,7 +87,7 @@ describe('Rollcall.ready', () => {
     expect(outcome.of).toMatchObject({ message: expect.stringContaining('orders (none may be called: 1 UNHEALTHY)') });
   });
 
-  it('’lists at the timeout the missing services with the reasons’', async () => {
+  it('lists at the timeout the missing services with the reasons', async () => {
     const { time, link, outcome, wait } = setUp();
     await wait(['orders', 'ordres', 'users', 'stock', 'payments', 'empty']);
     const leaving = is('users', { state: 'DEREGISTERING' });

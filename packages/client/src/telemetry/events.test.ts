@@ -101,12 +101,12 @@ describe('events', () => {
   it('never throw into a call', async () => {
     const world = new World({ instances: fleet('HEALTHY') }).play({ a: REFUSED });
     world.calls.onEvent(() => {
-      throw new Error('’a bug in the application’');
+      throw new Error('a bug in the application');
     });
     const soon = { deadlineMs: 200 };
     while (!world.calls.isEjected('a')) expect((await world.ask(soon, 300)).error?.code).toBe('TRANSPORT');
     expect(world.kinds).toEqual(['ejected', 'opened']);
-    expect(world.log.texts('error')[0]).toContain('’a bug in the application’');
+    expect(world.log.texts('error')[0]).toContain('a bug in the application');
   });
 
   it('end when the listener is removed, and when the client is closed', async () => {

@@ -149,7 +149,7 @@ class TcpToy extends ToyService {
       this.received.push(data);
       if (this.habit === 'answer' && id !== undefined)
         socket.write(encodeFrame({ id, response: data, isDisposed: true }));
-      if (this.habit === 'fail') socket.write(encodeFrame({ id, err: '’no order found’' }));
+      if (this.habit === 'fail') socket.write(encodeFrame({ id, err: 'no order found' }));
       if (this.habit === 'hang-up') socket.destroy();
     }
     this.receive();
@@ -173,7 +173,7 @@ class HttpToy extends ToyService {
     } else {
       this.received.push(text === '' ? request.url : JSON.parse(text));
       if (this.habit === 'answer') response.end(text);
-      if (this.habit === 'fail') response.writeHead(400).end('’no order found’');
+      if (this.habit === 'fail') response.writeHead(400).end('no order found');
       if (this.habit === 'hang-up') request.socket.destroy();
     }
     this.receive();

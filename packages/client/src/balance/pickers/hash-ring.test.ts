@@ -33,7 +33,7 @@ describe('the hash ring', () => {
     expect(homes(one)).toEqual(homes(other));
   });
 
-  it('’moves only the keys of an instance that leaves, and for a new instance only the keys that it takes’', () => {
+  it('moves only the keys of an instance that leaves, and for a new instance only the keys that it takes', () => {
     const balancer = build();
     balancer.update(createFleet(20), 0);
     const before = homes(balancer);
@@ -60,7 +60,7 @@ describe('the hash ring', () => {
     }
   });
 
-  it('’gives no instance more than 1.25 × its share of the calls under way, for any keys’', () => {
+  it('gives no instance more than 1.25 × its share of the calls under way, for any keys', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 12 }), fc.array(fc.nat(20), { maxLength: 200 }), (count, keys) => {
         const balancer = build();
@@ -75,7 +75,7 @@ describe('the hash ring', () => {
     );
   });
 
-  it('’picks the same second instance when the first was tried’', () => {
+  it('picks the same second instance when the first was tried', () => {
     const balancer = build();
     balancer.update(createFleet(10), 0);
     const first = balancer.pick(createAsk({ hashKey: 'a' }));

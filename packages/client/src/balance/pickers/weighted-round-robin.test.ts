@@ -5,7 +5,7 @@ import { createInstance } from '../../registry-client/registry-client.fixture.js
 import { createBalancer, createAsk } from '../balance.fixture.js';
 import { WeightedRoundRobin } from './weighted-round-robin.js';
 
-it('’spreads the turns of each instance evenly: its count differs from its share by at most one turn of its own and one of each other’', () => {
+it('spreads the turns of each instance evenly: its count differs from its share by at most one turn of its own and one of each other', () => {
   const weights = fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 8 });
   fc.assert(
     fc.property(fc.integer(), weights, (seed, all) => {

@@ -110,7 +110,7 @@ describe('NO_INSTANCE states which criterion excludes which instances', () => {
     const instances = [
       one('a', { admin: 'DRAINING', version: '1.3' }),
       one('b', { admin: 'DRAINING' }),
-      one('c', { state: 'CRITICAL', reason: { code: 'SILENT', text: 'no word' }, revision: 9 }),
+      one('c', { state: 'CRITICAL', reason: { code: 'SILENT', text: 'no answer' }, revision: 9 }),
       one('d', { version: '1.3' }),
       one('e', { version: '' }),
       one('f', { version: '1.4', metadata: { tier: 'stable' } }),

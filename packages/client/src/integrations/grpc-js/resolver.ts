@@ -155,7 +155,7 @@ class GrpcResolver implements experimental.Resolver {
   #notify(route: ExternalChannel): void {
     const { view } = route;
     if (view.status === 'waiting' && view.instances.length === 0) {
-      return this.#fail('NO_CATALOG: the registry has not been heard. See whether it runs.');
+      return this.#fail('NO_CATALOG: the registry has not answered. Check that it runs.');
     }
     const { grpc, listener, name } = this.#terms;
     const endpoints = route.stations.map(({ endpoint: { host, port } }) => ({ addresses: [{ host, port }] }));

@@ -62,7 +62,7 @@ class GrpcToy extends ToyService {
       this.received.push(JSON.parse(body.subarray(5).toString()));
       if (this.habit === 'answer') answer(stream, body);
       if (this.habit === 'fail') {
-        stream.respond({ ...HEAD, 'grpc-status': '5', 'grpc-message': '’no order found’' }, { endStream: true });
+        stream.respond({ ...HEAD, 'grpc-status': '5', 'grpc-message': 'no order found' }, { endStream: true });
       }
       if (this.habit === 'hang-up') stream.session?.destroy();
     }

@@ -35,7 +35,7 @@ class Orders {
 
   @MessagePattern('fail')
   fail(): never {
-    throw new RpcException({ status: 404, message: '’no order found’' });
+    throw new RpcException({ status: 404, message: 'no order found' });
   }
 
   @MessagePattern('crash')
@@ -113,7 +113,7 @@ describe('an unmodified Nest microservice', () => {
       ask(channel, 'crash'),
       ask(channel, 'x'),
     ]);
-    expect(refused?.failure).toEqual({ kind: 'remote', cause: { status: 404, message: '’no order found’' } });
+    expect(refused?.failure).toEqual({ kind: 'remote', cause: { status: 404, message: 'no order found' } });
     expect(crashed?.failure).toEqual({ kind: 'remote', cause: { status: 'error', message: 'Internal server error' } });
     expect(unknown?.failure?.kind).toBe('remote');
     expect(String(unknown?.failure?.cause)).toContain('no matching message handler');

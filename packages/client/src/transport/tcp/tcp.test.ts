@@ -101,7 +101,7 @@ describe('a Nest answer', () => {
   });
 
   it('with an error is the application’s own, whatever it is', async () => {
-    const err = { status: 'error', message: '’no order found’' };
+    const err = { status: 'error', message: 'no order found' };
     const { channel } = await scripted(({ id }) => encodeFrame({ id, err }));
     expect((await ask(channel, 1)).failure).toEqual({ kind: 'remote', cause: err });
   });
