@@ -102,7 +102,7 @@ describe('Rollcall.ready', () => {
       retryable: true,
       message:
         'Not ready within 10000 ms: ordres (the registry knows no such service; did you mean orders?), ' +
-        'users (all are leaving or taken out: 1 DEREGISTERING), stock (none has answered the registry yet: 1 REGISTERING), ' +
+        'users (all are leaving or disabled by an operator: 1 DEREGISTERING), stock (none has answered the registry yet: 1 REGISTERING), ' +
         'payments (the registry has not reported it yet), empty (no instance is registered).',
     });
   });
@@ -129,7 +129,7 @@ describe('Rollcall.ready', () => {
     });
   });
 
-  it('reports that the process itself has not registered, if it should', async () => {
+  it('reports that the process itself has not registered, if it has a service', async () => {
     const { time, rollcall, outcome, wait } = setUp({ service: 'shop' });
     await wait('orders', { timeoutMs: 20 });
     await time.advanceBy(20);
@@ -140,7 +140,7 @@ describe('Rollcall.ready', () => {
     expect(outcome.of).toMatchObject({ message: expect.not.stringContaining('has not registered') });
   });
 
-  it('ends with its signal', async () => {
+  it('ends when its signal aborts', async () => {
     const { outcome, wait, time, rollcall } = setUp();
     const over = new AbortController();
     await wait('orders', { signal: over.signal });

@@ -12,7 +12,7 @@ const OWNER = { namespace: 'default', registries: ['http://registry.test'] };
 const one = createInstance({ id: 'orders-1', revision: 1 });
 const two = createInstance({ id: 'orders-2', revision: 2 });
 
-/** One run of a process. Its files stay in the folder. */
+/** One run of a process. Its files remain in the folder. */
 function life(folder = new FakeFolder(), wallMs = 1_790_000_000_000) {
   const time = new ManualTime({ wallMs });
   const log = recordingLog();
@@ -32,7 +32,7 @@ function life(folder = new FakeFolder(), wallMs = 1_790_000_000_000) {
   return { folder, time, log, ejected, catalog, cache, receive };
 }
 
-/** A run that knew two instances of orders, and ended properly. */
+/** A run that knew two instances of orders and was closed. */
 async function before(folder = new FakeFolder()): Promise<FakeFolder> {
   const { cache, catalog, receive } = life(folder);
   catalog.service('orders');
@@ -78,7 +78,7 @@ describe('Cache, a start without a registry', () => {
     expect(time.now()).toBe(300);
   });
 
-  it('restores a service that is requested later, too, and lists its name', async () => {
+  it('restores a service that is requested later, and lists its name', async () => {
     const { cache, catalog, time } = life(await before());
     cache.start();
     await time.advanceBy(300);
@@ -99,7 +99,7 @@ describe('Cache, a start without a registry', () => {
 });
 
 describe('Cache, when the registry answers', () => {
-  it('overrides no answer of the registry', async () => {
+  it('never replaces an answer of the registry', async () => {
     const { cache, catalog, time, receive } = life(await before());
     catalog.service('orders');
     cache.start();
@@ -108,7 +108,7 @@ describe('Cache, when the registry answers', () => {
     expect(idsOf(catalog)).toEqual(['orders-1']);
   });
 
-  it('removes instances that the same registry no longer names', async () => {
+  it('removes instances that the same registry no longer reports', async () => {
     const { cache, catalog, time, receive } = life(await before());
     catalog.service('orders');
     cache.start();
@@ -117,7 +117,7 @@ describe('Cache, when the registry answers', () => {
     expect(idsOf(catalog)).toEqual(['orders-2']);
   });
 
-  it('keeps instances that a registry of another epoch does not name until it is settled and they do not answer here, either', async () => {
+  it('keeps instances that a registry of another epoch does not report until the registry is settled and they do not answer here', async () => {
     const { cache, catalog, time, receive, ejected } = life(await before());
     catalog.service('orders');
     cache.start();
@@ -172,7 +172,7 @@ describe('Cache, writing', () => {
     expect(folder.writes).toBe(3);
   });
 
-  it('writes again every hour, so that an unchanged copy does not count as old', async () => {
+  it('writes again every hour, so that an unchanged copy is not treated as outdated', async () => {
     const folder = new FakeFolder();
     const day = 24 * 3_600_000;
     const { cache, catalog, time, receive } = life(folder);
@@ -183,7 +183,7 @@ describe('Cache, writing', () => {
       await time.advanceBy(3_600_000);
       catalog.confirm(['orders']);
     }
-    // it was killed, so it wrote nothing at its end
+    // the process was killed, so it wrote nothing at its end
     const next = life(folder, time.wall() + day - 2 * 3_600_000);
     next.cache.start();
     await next.time.advanceBy(300);
@@ -205,7 +205,7 @@ describe('Cache, writing', () => {
     expect(last.catalog.names().toSorted()).toEqual(['orders', 'users']);
   });
 
-  it('measures age from the last answer of the registry, not from the time of the file', async () => {
+  it('measures the age from the last answer of the registry, not from the time of the file', async () => {
     const folder = await before();
     const day = 24 * 3_600_000;
     const { cache, catalog, time, receive } = life(folder, 1_790_000_000_000 + day - 10_000);
@@ -223,7 +223,7 @@ describe('Cache, writing', () => {
     expect(last.catalog.names()).toEqual(['users']);
   });
 
-  it('touches nothing before start and after close, and leaves no timer', async () => {
+  it('accesses no file before start and after close, and leaves no timer', async () => {
     const { cache, catalog, folder, time, receive } = life();
     await cache.close();
     cache.start();
@@ -309,7 +309,7 @@ describe('Cache, errors', () => {
     expect(folder.writes).toBe(1);
   });
 
-  it('delays the end by at most 2 s if the disk hangs', async () => {
+  it('delays the end by at most 2 s if the disk does not respond', async () => {
     const { cache, catalog, folder, time, receive } = life();
     catalog.service('orders');
     cache.start();
