@@ -388,7 +388,7 @@ describe('FailoverClient, any sequence of failures', () => {
 });
 
 describe('FailoverClient, closing', () => {
-  it('closes all of them, and leaves no timer', async () => {
+  it('closes all streams, and leaves no timer', async () => {
     const { a, b, c, rollcall, time } = await watching();
     a.crash();
     await time.advanceBy(200);

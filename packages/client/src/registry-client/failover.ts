@@ -60,7 +60,7 @@ export function openLinks(urls: readonly string[], { token, tls: terms, ...parts
 const OTHER_REGISTRY_CODES: ReadonlySet<ProblemCode> = new Set(['NOT_READY', 'TOO_MANY', 'INTERNAL', 'MISDIRECTED']);
 /** How often a better registry is probed, and up to half as much later, so that not all processes return at once. */
 const RETURN_MS = 30_000;
-/** A stream that still receives data after this time counts as working. */
+/** A stream that receives data for this long counts as working. */
 const PROVEN_MS = 25_000;
 
 /**

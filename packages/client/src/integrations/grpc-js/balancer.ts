@@ -13,7 +13,7 @@ export type GrpcLibrary = Pick<
   'connectivityState' | 'experimental' | 'Metadata' | 'status'
 >;
 
-/** Says which service is meant, in the form in which grpc-js hands it from a resolver to a balancer. */
+/** The configuration that grpc-js passes from a resolver to a balancer: the name of the service. */
 export interface ServiceChoice extends experimental.TypedLoadBalancingConfig {
   readonly route: ExternalChannel | null;
 }
@@ -29,17 +29,17 @@ export interface GrpcBalancerParts {
   choiceOf(config: experimental.TypedLoadBalancingConfig): ServiceChoice | null;
 }
 
-/** Instances examined in the order the balancer prefers; after them, the first that is connected. */
+/** The number of instances that are tried in the order of the balancer; after them, any connected instance. */
 const MAX_PICKS = 3;
 /**
- * grpc-js begins a call a few microtasks after the pick, unless the call was cancelled or has to wait for its
- * credentials.
+ * The time after which a picked call that has not begun is given up, ms: grpc-js begins a call a few microseconds after the pick, unless
+ * the call was cancelled or waits for its credentials.
  */
 const BEGIN_MS = 1_000;
 
 /**
- * A load balancing policy for grpc-js (gRFC A-series; `experimental` in grpc-js): a subchannel for each instance, and
- * each pick is made by our own balancer past our own gates. Deadlines, streams and retries are grpc-js's own.
+ * A load balancing policy for grpc-js (gRFC A-series; `experimental` in grpc-js): a subchannel for each instance, and our own balancer with
+ * its gates makes each pick. Deadlines, streams and retries are those of grpc-js.
  */
 export class GrpcBalancer implements experimental.LoadBalancer {
   readonly #parts: GrpcBalancerParts;
@@ -90,12 +90,12 @@ export class GrpcBalancer implements experimental.LoadBalancer {
   }
 
   #subchannelOptions(options: ChannelOptions): ChannelOptions {
-    // a subchannel with this could not be shared between channels
+    // subchannels with this option cannot be shared between channels
     const { [this.#parts.grpc.experimental.CHANNEL_ARGS_CONFIG_SELECTOR_KEY]: _selector, ...rest } = options;
     return rest;
   }
 
-  /** A line to each instance; what did not change keeps its own. */
+  /** Opens a connection to each new instance and ends those of removed instances; the others are kept. */
   #follow(options: ChannelOptions): void {
     const stations = new Set(this.#route?.stations);
     for (const [node, line] of this.#lines) {
@@ -121,12 +121,12 @@ export class GrpcBalancer implements experimental.LoadBalancer {
       const kind = text.includes('ECONNREFUSED') ? 'refused' : 'unreachable';
       this.#route?.unreachable(node, { kind, cause: new Error(text) });
     }
-    // a connection that ended is opened again; after a failure grpc-js waits before it becomes idle
+    // an ended connection is opened again; after a failure grpc-js waits before it reports idle
     if (state === connectivityState.IDLE) this.#lines.get(node)?.connect();
     this.#updateState();
   }
 
-  /** Calls that wait are picked again. */
+  /** Updates the state of the channel; grpc-js then picks again for waiting calls. */
   #updateState(): void {
     const { READY, CONNECTING, TRANSIENT_FAILURE, IDLE } = this.#parts.grpc.connectivityState;
     let best = TRANSIENT_FAILURE;
@@ -155,7 +155,7 @@ export class GrpcBalancer implements experimental.LoadBalancer {
       call.skip();
     }
     const ready = [...this.#lines].filter(([, line]) => this.#isReady(line)).map(([node]) => node);
-    // a call is not failed by a guess: where all that are connected seem to be full, the one with the fewest calls takes it
+    // no call fails because of an estimate: if all connected instances seem full, the one with the fewest calls takes it
     return ready.some((node) => call.take(node)) || call.takeAny(ready);
   }
 
@@ -201,7 +201,7 @@ export class GrpcBalancer implements experimental.LoadBalancer {
     call.failed({ kind, cause: new Error(details) });
   }
 
-  /** Null: the handler ran and returned any result. */
+  /** Null: the handler ran and returned a result or an error of its own. */
   #kindOf(code: StatusObject['code'], { details, trailers }: Ending): Failure['kind'] | null {
     const { status } = this.#parts.grpc;
     if (code === status.DEADLINE_EXCEEDED) return 'timeout';
@@ -242,7 +242,7 @@ class Line {
     subchannel.addConnectivityStateListener(this.#listener);
   }
 
-  /** A no-op for a connection that is open, being opened, or that has failed recently. */
+  /** A no-op for a connection that is open or being opened, or that failed recently. */
   connect(): void {
     this.subchannel.startConnecting();
   }
