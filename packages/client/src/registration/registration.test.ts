@@ -266,7 +266,7 @@ describe('ServiceRegistration, forgotten or refused by the registry', () => {
     expect(world.session.state).toBe('HEALTHY');
   });
 
-  it('stops for good after a 410', async () => {
+  it('stops permanently after a 410', async () => {
     const { time, link, log, session } = await new World().member();
     link.onBeat = refused('ENDED');
     await time.advanceBy(3_600_000);
@@ -374,13 +374,13 @@ describe('ServiceRegistration, leaving', () => {
     expect(time.pending()).toEqual({ foreground: 0, background: 0 });
   });
 
-  it('ends also if the goodbye gets no answer', async () => {
+  it('ends even if the goodbye gets no answer', async () => {
     const { link, session } = await new World().member();
     link.onLeave = () => 'unreachable';
     await expect(session.leave()).resolves.toBeUndefined();
   });
 
-  it('leaves no timer if it leaves while a registration fails', async () => {
+  it('leaves no timer if it is closed while a registration fails', async () => {
     const { link, session, time } = new World();
     link.onRegister = () => 'unreachable';
     session.start(endpoints);

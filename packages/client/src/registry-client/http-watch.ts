@@ -6,14 +6,14 @@ import type { Watch, WatchSink } from './registry-client.js';
 import { collect, jsonOf, MAX_ANSWER_BYTES } from './response.js';
 
 /**
- * The longest frame of the feed, in characters: resets come in parts of 64 KiB, a change may name every instance of a
+ * The maximum length of a frame of the feed, in characters: resets come in parts of 64 KiB, and a change may contain every instance of a
  * service.
  */
 const MAX_FRAME_CHARACTERS = 32 * 1024 * 1024;
 
 /**
- * After this much work on received data it pauses as long: a flood takes at most half of the time, unless one chunk
- * takes more than 1 s.
+ * After this much work on received data, reading pauses for the same time: a flood takes at most half of the time, unless one chunk takes
+ * more than 1 s.
  */
 const MAX_TURN_MS = 10;
 const LONGEST_REST_MS = 1_000;
@@ -23,7 +23,7 @@ export interface WatchParts {
   readonly timeoutMs: number;
   readonly silenceMs: number;
   readonly sink: WatchSink;
-  /** Called when something answered. */
+  /** Called when the server answered. */
   readonly answered: () => void;
   /** The connect error to log for an error; null if there is none. */
   readonly troubleOf: (error: Error) => RegistryConnectError | null;
@@ -75,7 +75,7 @@ export class HttpWatch implements Watch {
     if (!this.#isClosed) this.#open(response);
   }
 
-  /** A registry that is too old to honour the requested beat interval does not name it. */
+  /** A registry that is too old to support the requested beat interval does not return it. */
   #open({ headers }: IncomingMessage): void {
     const beatMs = Number(headers['rollcall-beat-ms']);
     if (beatMs > 0) this.#parts.sink.opened(beatMs);
@@ -164,7 +164,7 @@ function refusalOf(answer: StrangeAnswer): Problem {
 function breach(what: string): Problem {
   return {
     code: 'INTERNAL',
-    detail: printableText(`The change feed breaks the protocol: ${what}.`),
-    fix: 'Check that the address is that of a registry of a fitting version.',
+    detail: printableText(`The change feed violates the protocol: ${what}.`),
+    fix: 'Check that this is the address of a registry, and that its version is compatible.',
   };
 }

@@ -3,18 +3,17 @@ import type { Circuit, EdgeTarget, InstanceId } from '@rollcall/core';
 import type { Node } from '../balance/nodes/node.js';
 import { CALLS, FAILURES } from '../balance/nodes/window-counts.js';
 
-/** As far as targets are concerned, a lane of a service. */
+/** The part of a service's upstream that the statistics of its instances need. */
 interface Nodes {
   readonly balancer: { readonly nodes: Iterable<Node> };
 }
 
-/** How bad a circuit is: more is worse. */
+/** The severity of a circuit: higher is worse. */
 const RANKS: Readonly<Record<Circuit, number>> = { closed: 0, 'half-open': 1, open: 2 };
 
 /**
- * The instances of a service that were called in the last whole window, over all protocols, and those whose circuit is
- * not closed. Read when a heartbeat is made; it looks at every node once, and computes latencies only of the `most`
- * in the worst state, worst first.
+ * The instances of a service that were called in the last whole window, over all protocols, and those whose circuit is not closed. Called
+ * for each heartbeat; it visits every node once, and computes latencies only for the `most` worst instances, worst first.
  */
 export function targetsOf(lanes: readonly Nodes[], now: number, max: number): readonly EdgeTarget[] {
   const found = new Map<InstanceId, Found>();
@@ -28,7 +27,7 @@ export function targetsOf(lanes: readonly Nodes[], now: number, max: number): re
   });
 }
 
-/** Compares them, worst first: by circuit, then by failures, then by calls. */
+/** Orders instances by circuit, then by failures, then by calls, the worst first. */
 export function byBadness(one: TargetStats, other: TargetStats): number {
   return RANKS[other.circuit] - RANKS[one.circuit] || other.failures - one.failures || other.calls - one.calls;
 }

@@ -7,13 +7,13 @@ import { breakingWire, deadPort, KeptSink, targetOf, TERMS } from './transport.f
 import type { Settled, Toy, Wire } from './transport.fixture.js';
 import type { Channel, Transport } from './transport.js';
 
-/** How the suite drives one transport. */
+/** The functions with which the suite drives one transport. */
 export interface TransportHarness<Request> {
   toy(): Promise<Toy>;
   /** With one connection for each instance, and a connect timeout of 500 ms. */
   transport(time: Time): Transport<Request>;
   request(data: unknown): Request;
-  /** The value of a toy's answer to `request(data)`. */
+  /** The value in the answer of a test server to `request(data)`. */
   valueOf(value: unknown): unknown;
 }
 
@@ -87,7 +87,7 @@ function itAnswers<Request>(bench: Bench<Request>): void {
     expect(waited.openedAt).toBeGreaterThan(before);
   });
 
-  it('answers a ping of a service that is itself', async () => {
+  it('answers a ping of the instance itself', async () => {
     const service = await bench.toy();
     const channel = (await bench.transport()).channel(targetOf(service));
     const sink = new KeptSink();
@@ -103,7 +103,7 @@ function itReportsFailuresAsText<Request>(bench: Bench<Request>): void {
     expect(failure).toMatchObject({ kind: 'refused', cause: { code: 'ECONNREFUSED' } });
   });
 
-  it('waits on when the identity check is late, and reports that connections to it stall', async () => {
+  it('continues to wait when the identity check is late, and reports that connections to the instance stall', async () => {
     const time = new ManualTime();
     const service = await bench.toy();
     service.id = null;
@@ -120,7 +120,7 @@ function itReportsFailuresAsText<Request>(bench: Bench<Request>): void {
     expect([exchange.isSent, sink.isSettled]).toEqual([false, false]);
   });
 
-  it('gives up a connection that does not open and that no call waits for, and leaves no timer', async () => {
+  it('gives up a connection that does not open if no call waits for it, and leaves no timer', async () => {
     const time = new ManualTime();
     const service = await bench.toy();
     service.id = null;
@@ -165,7 +165,7 @@ function itChecksIdentity<Request>(bench: Bench<Request>): void {
 }
 
 function itCancels<Request>(bench: Bench<Request>): void {
-  it('delivers nothing after it was cancelled, and serves other requests', async () => {
+  it('delivers no value of a cancelled request, and serves other requests', async () => {
     const service = await bench.toy();
     service.habit = 'hold';
     const channel = (await bench.transport()).channel(targetOf(service));
@@ -180,7 +180,7 @@ function itCancels<Request>(bench: Bench<Request>): void {
     expect(sink).toMatchObject({ isSettled: false, values: [] });
   });
 
-  it('does not send what was cancelled before the connection was open', async () => {
+  it('does not send a request that was cancelled before the connection was open', async () => {
     const service = await bench.toy();
     const channel = (await bench.transport()).channel(targetOf(service));
     const sink = new KeptSink();
@@ -192,7 +192,7 @@ function itCancels<Request>(bench: Bench<Request>): void {
 }
 
 function itEnds<Request>(bench: Bench<Request>): void {
-  it('ends what is under way when it is closed, refuses what comes later, and leaves no connection', async () => {
+  it('ends requests under way when it is closed, refuses later ones, and leaves no connection', async () => {
     const service = await bench.toy();
     service.habit = 'hold';
     const made = await bench.transport();
@@ -208,7 +208,7 @@ function itEnds<Request>(bench: Bench<Request>): void {
     await expect.poll(() => service.open).toBe(0);
   });
 
-  it('lets the calls to an instance that is gone end before it closes their connection', async () => {
+  it('lets the calls to a removed instance end before it closes their connection', async () => {
     const service = await bench.toy();
     const channel = (await bench.transport()).channel(targetOf(service));
     await bench.ask(channel, 1);
@@ -238,7 +238,7 @@ function itEnds<Request>(bench: Bench<Request>): void {
   });
 }
 
-/** Places in the answers at which the connection breaks. */
+/** Positions in the answers at which the connection breaks. */
 const BREAKS = 20;
 
 function itSurvives<Request>(bench: Bench<Request>): void {

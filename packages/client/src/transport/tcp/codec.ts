@@ -2,11 +2,11 @@ import { ATTEMPT_KEY, DEADLINE_KEY, encodeFrame } from '@rollcall/core';
 import type { Terms } from '../transport.js';
 
 /**
- * The encoding of Nest's packets inside the frames of Nest's TCP transport: the `serializer` and the `deserializer` that one
- * would give to Nest's own TCP client for it. Default: the plain packet.
+ * The encoding of Nest's packets inside the frames of Nest's TCP transport: the `serializer` and the `deserializer` that Nest's own TCP
+ * client would use for the service. Default: the plain packet.
  */
 export interface TcpCodec {
-  /** `{ pattern, data, id, metadata }` → what is sent as JSON; an event has no id. Must not return a promise. */
+  /** `{ pattern, data, id, metadata }` → the value that is sent as JSON; an event has no id. Must not return a promise. */
   readonly serializer?: { serialize(packet: object): unknown } | undefined;
   /** The received packet → `{ id, err, response, isDisposed }`, or a promise of it. */
   readonly deserializer?: { deserialize(message: unknown): unknown } | undefined;

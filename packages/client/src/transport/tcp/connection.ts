@@ -15,7 +15,7 @@ import type { TcpAnswer, TcpRequest } from './message.js';
 export interface TcpOptions {
   /** Connections to each instance. */
   readonly connections: number;
-  /** After this time a connection that is not open, identity check included, makes its calls go elsewhere, ms. */
+  /** The time after which a connection that is not open, identity check included, makes its calls use other instances, ms. */
   readonly connectTimeoutMs: number;
   /** The largest size of one answer, in UTF-16 code units. */
   readonly maxMessageLength: number;
@@ -40,7 +40,7 @@ export interface TcpConnectionParts {
   readonly connecting: Connecting;
   /** The codec of the service for packets; undefined: none. */
   readonly codec: TcpCodec | undefined;
-  /** It is late, and requests wait for it. */
+  /** Called when the connection is late and requests wait for it. */
   readonly late: () => void;
   /** It is open now. */
   readonly opened: (connection: TcpConnection) => void;
@@ -99,7 +99,7 @@ export class TcpConnection {
     this.#socket.on('close', () => this.#broken());
   }
 
-  /** True if nothing may be sent any more. */
+  /** True if no request may be sent any more. */
   get isOver(): boolean {
     return this.#phase === 'over';
   }
@@ -118,7 +118,7 @@ export class TcpConnection {
     return this.#isLate;
   }
 
-  /** Another connection is open: what waits for this one, if it is late, goes there. It may still open. */
+  /** Another connection is open: if this one is late, its waiting requests move there. It may still open. */
   release(): void {
     if (!this.#isLate) return;
     for (const exchange of this.#unwritten.splice(0)) exchange.fail(MOVED);
@@ -148,13 +148,13 @@ export class TcpConnection {
     if (this.#exchanges.delete(exchange.id) && this.#isRetired && this.#exchanges.size === 0) this.#finish();
   }
 
-  /** Ends when the last exchange is over. */
+  /** Closes the connection after its last exchange. */
   retire(): void {
     this.#isRetired = true;
     if (this.#exchanges.size === 0) this.#finish();
   }
 
-  /** Ends now, and says when the socket is closed. */
+  /** Closes the connection now, and calls back when the socket is closed. */
   stop(): Promise<void> {
     const { cause } = STOPPED;
     const closed = this.#socket.closed
@@ -270,7 +270,10 @@ export class TcpConnection {
     for (const exchange of batch) if (exchange.isEvent) exchange.complete();
   }
 
-  /** Connecting takes long. Calls without an alternative wait on; without waiting calls it is given up in the end. */
+  /**
+   * Called when connecting takes long. Calls without an alternative continue to wait; without waiting calls the connection is given up
+   * eventually.
+   */
   #late(): void {
     const now = this.#time.now();
     const ms = now - this.#startedAt;
@@ -288,7 +291,7 @@ export class TcpConnection {
 
   #lateText(): string {
     const at = addressOf(this.#target.endpoint);
-    return `${at} ${this.#phase === 'connecting' ? 'accepted no connection' : 'did not say who it is'}`;
+    return `${at} ${this.#phase === 'connecting' ? 'accepted no connection' : 'did not identify itself'}`;
   }
 
   #broken(): void {
@@ -299,7 +302,7 @@ export class TcpConnection {
     this.#end(failure, failure);
   }
 
-  /** All was answered: a proper goodbye. */
+  /** All requests are answered: closes the connection normally. */
   #finish(): void {
     if (this.#phase === 'over') return;
     this.#over();

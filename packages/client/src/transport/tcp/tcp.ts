@@ -23,7 +23,7 @@ export class TcpTransport implements Transport<TcpRequest> {
   readonly #secure: SecureWay;
   readonly #codecs: TcpCodecs;
   readonly #channels = new Set<TcpChannel>();
-  /** Connections are opened here, so that none keeps the AsyncLocalStorage of the call that happened to need it. */
+  /** Connections are opened in this context, so that none keeps the AsyncLocalStorage of the call that needed it first. */
   readonly #home = new AsyncResource('rollcall.tcp');
   #isClosed = false;
 
@@ -70,7 +70,7 @@ export class TcpTransport implements Transport<TcpRequest> {
 
 interface ChannelParts {
   readonly connecting: Connecting;
-  /** Connections at most, but for those that are late. */
+  /** The maximum number of connections, not counting late ones. */
   readonly size: number;
   /** The request that asks the instance for its identity. */
   readonly identity: TcpRequest;
@@ -78,7 +78,7 @@ interface ChannelParts {
   onRetired(): void;
 }
 
-/** The pooled connections to one instance. Opened when a call needs one, never by themselves. */
+/** The pooled connections to one instance. They are opened only when a call needs one. */
 class TcpChannel implements Channel<TcpRequest> {
   readonly #parts: ChannelParts;
   readonly #connections: TcpConnection[] = [];
@@ -100,7 +100,7 @@ class TcpChannel implements Channel<TcpRequest> {
     return this.send(this.#parts.identity, terms, sink);
   }
 
-  /** A packet that was lost is only repeated after seconds: a fresh connection may be faster. */
+  /** A lost packet is repeated only after seconds: a new connection may be faster. */
   late(): void {
     if (!this.#isClosed && pooled(this.#connections, this.#parts.size) === null) this.#opening();
   }
