@@ -196,7 +196,7 @@ describe('a gRPC method that takes a stream', () => {
     await over;
     expect(kept.end).toMatchObject({
       code: 'TRANSPORT',
-      message: expect.stringContaining('hand in the messages more slowly'),
+      message: expect.stringContaining('send the messages more slowly'),
     });
   });
 
@@ -236,7 +236,7 @@ describe('a gRPC method that takes a stream', () => {
 
   it('refuses at once what is no stream of messages, and is no call of one message', () => {
     const { begin, calls } = callsTo();
-    expect(() => begin(TOY.Sum, 1)).toThrow('hand in an Observable');
+    expect(() => begin(TOY.Sum, 1)).toThrow('pass an Observable');
     expect(() => calls.grpc('toys', TOY.Sum, 1)).toThrow('/toys.Toy/Sum takes a stream of messages: call it with');
   });
 });

@@ -122,7 +122,7 @@ describe('FailoverClient, the current registry', () => {
     expect(rollcall.status).toBe('connected');
     expect(log.texts('warn')).toEqual([]);
     expect(log.texts('info')).toEqual([
-      'Using the registry at http://b.test now, instead of the one at http://a.test.',
+      'Now using the registry at http://b.test, instead of the one at http://a.test.',
     ]);
   });
 
@@ -264,7 +264,7 @@ describe('FailoverClient, back to the first', () => {
     expect(a.stream.isClosed).toBe(false);
     expect(rollcall.service('orders').stale).toBe(false);
     expect(log.texts('info').at(-1)).toBe(
-      'Using the registry at http://a.test now, instead of the one at http://b.test.',
+      'Now using the registry at http://a.test, instead of the one at http://b.test.',
     );
     const suspicionCount = a.suspicions.length;
     await time.advanceBy(600_000);

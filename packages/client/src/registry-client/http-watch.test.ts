@@ -277,7 +277,7 @@ describe('HttpRegistryClient, the change feed', () => {
     const { listener } = watchWith(linkTo(registry.url));
     await listener.until(() => listener.has('closed'));
     expect(listener.received).toEqual(['opened', 'closed']);
-    expect(listener.problem?.detail).toContain('breaks the protocol');
+    expect(listener.problem?.detail).toContain('violates the protocol');
   });
 
   it('ends when the client closes it, and the registry notices', async () => {

@@ -12,7 +12,7 @@ export const TERMS: Terms = { remainingMs: 5_000, attempt: 1 };
 
 export interface Settled {
   readonly values: readonly unknown[];
-  /** Null: it was completed. */
+  /** Null: the attempt succeeded. */
   readonly failure: Failure | null;
 }
 
@@ -54,35 +54,35 @@ export class KeptSink implements Sink {
   }
 }
 
-/** The reaction of a toy service to a request: `hold` leaves it unanswered, `hang-up` breaks the connection. */
+/** The reaction of the test server to a request: `hold` leaves it unanswered, `hang-up` breaks the connection. */
 export type Habit = 'answer' | 'hold' | 'hang-up' | 'fail';
 
-/** A service of a few lines that speaks one protocol and counts. */
+/** A minimal server that speaks one protocol and counts. */
 export interface Toy {
-  /** The identity it answers with; null: it does not answer. */
+  /** The id that it reports; null: it does not answer the identity check. */
   id: string | null;
   habit: Habit;
   readonly port: number;
   readonly protocol: Protocol;
-  /** Connections so far, and how many are open. */
+  /** The number of connections so far, and the number of open ones. */
   readonly connections: number;
   readonly open: number;
   /** The number of identity checks it received. */
   readonly identityCalls: number;
   /** The received requests, in order. */
   readonly received: readonly unknown[];
-  /** Resolves when the next of them has arrived. */
+  /** Resolves when the next request has arrived. */
   nextRequest(): Promise<void>;
   close(): Promise<void>;
 }
 
-/** The way to a toy, as the catalog would describe it. */
+/** A target for the test server, as the catalog would describe it. */
 export function targetOf(toy: Pick<Toy, 'port' | 'protocol'>, source: Source = 'native'): Target {
   const endpoint = { protocol: toy.protocol, host: '127.0.0.1', port: toy.port, tls: false };
   return { instance: createInstance({ id: 'orders-1', endpoints: [endpoint], source }), endpoint };
 }
 
-/** Counts connections; a protocol adds what it answers. */
+/** Counts connections; each protocol adds its answers. */
 export abstract class ToyService implements Toy {
   id: string | null = 'orders-1';
   habit: Habit = 'answer';
@@ -194,10 +194,10 @@ export async function httpToy(): Promise<Toy> {
   return new HttpToy(server);
 }
 
-/** The way to a toy over a wire that breaks after a number of bytes of its answers, on each connection. */
+/** A target behind a proxy that breaks each connection after a number of bytes of its answers. */
 export interface Wire {
   readonly port: number;
-  /** Bytes of answers that have arrived. */
+  /** The number of received bytes of answers. */
   readonly passed: number;
   close(): Promise<void>;
 }

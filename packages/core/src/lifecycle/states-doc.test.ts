@@ -45,7 +45,7 @@ function timeOf(chapters: readonly Chapter[], phase: Chapter[0]): string {
 
 const once = (now: number): readonly Event[] => (now === 0 ? PROVED : []);
 
-/** The times of one preset, measured on an instance that is well at 0 and then fails. */
+/** The times of one preset, measured on an instance that is healthy at 0 and then fails. */
 function timetable(terms: Policy): readonly string[] {
   const silent = run(terms, steadyFleet, once);
   const lastOne = run(terms, alone, once);
@@ -200,11 +200,11 @@ function document(): string {
   ].join('\n');
 }
 
-/** The cell without its reason, which may be kept from before. */
+/** The cell without its reason, which may be kept from an earlier state. */
 const withoutReason = (text: string): string => text.replace(/`[A-Z_]+`/, '');
 
 describe('docs/STATES.md', () => {
-  it('describes what the lifecycle does for every state and event', () => {
+  it('describes the lifecycle for every state and event', () => {
     const made = document();
     if (process.env['UPDATE_DOCS'] === '1') writeFileSync(DOC, made);
     expect(existsSync(DOC) ? readFileSync(DOC, 'utf8') : '').toBe(made);
@@ -263,7 +263,7 @@ describe('docs/STATES.md', () => {
     for (const code of REASON_CODES) expect(phasesOf(code), code).not.toEqual([]);
   });
 
-  it('has no deadline for a state that the table does not leave by time', () => {
+  it('has no deadline for a state that does not end by time in the table', () => {
     const healthy = COLUMNS.find(({ phase }) => phase === 'HEALTHY')!;
     expect(due(vitalsOf(healthy), NOW, policy, steadyFleet)).toBeNull();
   });

@@ -68,7 +68,7 @@ export class Credentials<Context> {
   }
 
   #renew(): void {
-    // stamped before they are read: a change in between is read next time
+    // versions are determined before the files are read, so that a change in between is read next time
     const stamps = this.#stampAll();
     if (stamps === this.#stamps) return;
     this.#context = this.#read();
@@ -101,12 +101,9 @@ export class Credentials<Context> {
   }
 }
 
-/**
- * Throws unless each PEM block is complete: in a file that is being written, the first certificate may be complete
- * already.
- */
+/** Throws unless each PEM block is complete: in a file that is being written, only the first certificate may be complete. */
 function completePem(text: string, path: string): string {
   const begun = text.match(BEGIN)?.length ?? 0;
   if (begun > 0 && begun === (text.match(END)?.length ?? 0)) return text;
-  throw new Error(`${path} ${begun === 0 ? 'has no PEM text' : 'is cut short'}`);
+  throw new Error(`${path} ${begun === 0 ? 'has no PEM text' : 'is truncated'}`);
 }

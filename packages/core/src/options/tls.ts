@@ -48,10 +48,10 @@ export const credentialFields = {
     allowed: 'PEM text, not the name of a file',
     secret: true,
   }),
-  caFile: option.string({ doc: 'A file with the content of `ca`. It is read again when it has changed.', ...file }),
-  certFile: option.string({ doc: 'A file with the content of `cert`. It is read again when it has changed.', ...file }),
+  caFile: option.string({ doc: 'A file with the content of `ca`. It is read again when it changes.', ...file }),
+  certFile: option.string({ doc: 'A file with the content of `cert`. It is read again when it changes.', ...file }),
   keyFile: option.string({
-    doc: 'A file with the content of `key`. It is read again when it has changed.',
+    doc: 'A file with the content of `key`. It is read again when it changes.',
     ...file,
     secret: true,
   }),

@@ -58,7 +58,7 @@ describe('the problem in an answer', () => {
     }
   });
 
-  it('is one line without terminal control sequences, and is cut', () => {
+  it('is one line without terminal control sequences, and is truncated', () => {
     const hostileText = 'no\u001b[2J\nFAKE\u202e';
     const flaw = { path: hostileText, received: hostileText, allowed: hostileText };
     const body = {

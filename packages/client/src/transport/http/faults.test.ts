@@ -113,7 +113,7 @@ describe('an answer that', () => {
   });
 
   it.each([
-    ['is of another protocol', (socket: Socket) => socket.write('220 mail.example ESMTP ready\r\n')],
+    ['belongs to another protocol', (socket: Socket) => socket.write('220 mail.example ESMTP ready\r\n')],
     [
       'has a head without end',
       (socket: Socket) => socket.write(`HTTP/1.1 200 OK\r\nx-long: ${'x'.repeat(20_000)}\r\n\r\n`),

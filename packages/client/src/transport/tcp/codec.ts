@@ -15,7 +15,7 @@ export interface TcpCodec {
 /** The codecs of services, by name. */
 export type TcpCodecs = ReadonlyMap<string, TcpCodec>;
 
-/** The input of a codec, before the id and the terms of an attempt are added. */
+/** The packet before a codec adds the id and the terms of an attempt. */
 export interface TcpPacket {
   readonly codec: TcpCodec;
   readonly pattern: unknown;
@@ -23,7 +23,7 @@ export interface TcpPacket {
   readonly metadata: Readonly<Record<string, unknown>> | undefined;
 }
 
-/** Throws what the serializer throws, a TypeError for a promise, and FRAME_INVALID for what JSON cannot represent. */
+/** Throws the errors of the serializer, a TypeError for a promise, and FRAME_INVALID for data that JSON cannot represent. */
 export function codedFrame(
   { codec, pattern, data, metadata }: TcpPacket,
   id: number | null,
@@ -37,7 +37,7 @@ export function codedFrame(
   };
   const coded = codec.serializer === undefined ? packet : codec.serializer.serialize(packet);
   if (coded instanceof Promise) {
-    throw new TypeError('The serializer of a TCP service returned a promise. Over TCP it has to return what is sent.');
+    throw new TypeError('The serializer of a TCP service returned a promise. Over TCP it has to return the value itself.');
   }
   return encodeFrame(coded);
 }

@@ -1,4 +1,4 @@
-/* eslint-disable no-restricted-imports -- the one test of this package against the real thing */
+/* eslint-disable no-restricted-imports -- the only test of this package with a real Nest server */
 import 'reflect-metadata';
 import { Controller, Module } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
@@ -58,7 +58,7 @@ class Orders {
 @Module({ controllers: [Orders] })
 class AppModule {}
 
-/** The way to a Nest microservice without any preparation but its identity, if one is given. */
+/** A channel to a Nest microservice, unmodified except for its identity, if one is given. */
 async function nest(identity: string | null): Promise<Channel<TcpRequest>> {
   const app = await NestFactory.createMicroservice(AppModule, {
     transport: Transport.TCP,
@@ -106,7 +106,7 @@ describe('an unmodified Nest microservice', () => {
     await expect.poll(() => events).toEqual([{ id: 1 }]);
   });
 
-  it('has its errors distinguished from failures: an exception, a bug, an unknown pattern', async () => {
+  it('distinguishes errors from failures: an exception, a bug, an unknown pattern', async () => {
     const channel = await nest(null);
     const [refused, crashed, unknown] = await Promise.all([
       ask(channel, 'fail'),
@@ -119,14 +119,14 @@ describe('an unmodified Nest microservice', () => {
     expect(String(unknown?.failure?.cause)).toContain('no matching message handler');
   });
 
-  it('is called once it identifies itself, and never if it is another or has no identity', async () => {
+  it('is called once it identifies itself, and never if it is another instance or has no identity', async () => {
     expect((await ask(await nest('orders-1'), 'find', { id: '7' })).failure).toBeNull();
     expect((await ask(await nest('orders-2'), 'find', { id: '7' })).failure?.kind).toBe('misdirected');
     const channel = await nest(null);
     expect((await ask(channel, 'find', { id: '7' })).failure).toBeNull();
   });
 
-  it('fails the calls on a connection that it breaks, and serves the next on another', async () => {
+  it('fails the calls on a connection that it breaks, and serves the next call on another one', async () => {
     const channel = await nest('orders-1');
     expect((await ask(channel, 'hang-up')).failure?.kind).toBe('closed');
     expect((await ask(channel, 'find', { id: '7' })).failure).toBeNull();

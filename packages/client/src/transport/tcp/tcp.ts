@@ -12,9 +12,9 @@ import { codedIdentityRequest, IDENTITY_REQUEST } from './message.js';
 import type { TcpRequest } from './message.js';
 
 /**
- * Nest's TCP transport from the client's side, to unmodified Nest servers: the same frames on connections that are pooled for each
- * instance, with no delay (Nagle's algorithm makes a burst of three calls take 44 ms), keep-alive, a connect timeout, and the
- * peer's identity checked once when a connection opens. All that is sent within one turn is written at once.
+ * A client for Nest's TCP transport and unmodified Nest servers: the same frames, with a connection pool for each instance, without delay
+ * (Nagle's algorithm makes a burst of three calls take 44 ms), keep-alive, a connect timeout, and the identity of the peer checked once
+ * when a connection opens. All requests of one turn are written at once.
  */
 export class TcpTransport implements Transport<TcpRequest> {
   readonly protocol: Protocol = 'tcp';
@@ -27,7 +27,7 @@ export class TcpTransport implements Transport<TcpRequest> {
   readonly #home = new AsyncResource('rollcall.tcp');
   #isClosed = false;
 
-  /** `codecs` may change: what is there when a channel is opened counts for it. */
+  /** `codecs` may change: a channel uses the codec that is set when it is opened. */
   constructor(time: Time, options: TcpOptions, secure = new SecureWay(), codecs: TcpCodecs = new Map()) {
     this.#time = time;
     this.#options = options;
@@ -72,7 +72,7 @@ interface ChannelParts {
   readonly connecting: Connecting;
   /** The maximum number of connections, not counting late ones. */
   readonly size: number;
-  /** The request that asks the instance for its identity. */
+  /** The request for the identity of the instance. */
   readonly identity: TcpRequest;
   open(): TcpConnection;
   onRetired(): void;

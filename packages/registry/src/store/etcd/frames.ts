@@ -68,7 +68,7 @@ export class FrameReader {
       this.#bytes >= HEAD_BYTES
         ? this.#held
         : Buffer.concat([this.#held.subarray(0, this.#bytes), rest.subarray(0, HEAD_BYTES - this.#bytes)]);
-    if (head[0] !== 0) throw new Malformed('a compressed message, although none was requested');
+    if (head[0] !== 0) throw new Malformed('a compressed message, which was not asked for');
     const length = head.readUInt32BE(1);
     if (length > this.#maxBytes) throw new Malformed(`a message of ${length} bytes; ${this.#maxBytes} are allowed`);
     return HEAD_BYTES + length;
