@@ -221,26 +221,26 @@ export interface TopologySummary {
   readonly callsPerSecond: number;
   readonly failures: number;
   readonly retries: number;
-  /** The services with reported callers, by `namespace` and `service`. */
+  /** The number of services with reported callers, by `namespace` and `service`. */
   readonly called: readonly CalledService[];
-  /** The services whose own calls failed, by `namespace` and `service`. */
+  /** The number of services whose own calls failed, by `namespace` and `service`. */
   readonly failing: readonly Pick<CalledService, 'namespace' | 'service' | 'failures'>[];
 }
 
 export interface TrafficPoint {
-  /** Wall clock, ms since 1970, of the step's end: for people only. */
+  /** Wall clock, ms since 1970, of the step's end: for display only. */
   readonly at: number;
-  /** 0 where no caller reported any. */
+  /** 0 if no caller reported any. */
   readonly calls: number;
   readonly failures: number;
   readonly retries: number;
-  /** The highest that a caller reported; null: none. */
+  /** The highest value that a caller reported; null: none. */
   readonly p99Ms: number | null;
 }
 
 /** `GET /api/v1/traffic` */
 export interface TrafficAnswer {
   readonly stepMs: number;
-  /** Whole steps, oldest first, none from before the registry began. */
+  /** Complete steps, oldest first, none from before the start of the registry. */
   readonly points: readonly TrafficPoint[];
 }

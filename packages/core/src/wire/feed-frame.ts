@@ -29,7 +29,7 @@ export interface OfService {
 export interface ResetFrame extends OfService {
   readonly epoch: string;
   readonly revision: number;
-  /** Counts from 0. */
+  /** Starts at 0. */
   readonly part: number;
   readonly complete: boolean;
   readonly instances: readonly Instance[];
@@ -51,9 +51,9 @@ export interface ServiceViewAnswer extends OfService {
   readonly removed: readonly Tombstone[];
 }
 
-/** The service does not exist. This is not an empty list: it removes nothing. */
+/** The service does not exist. Unlike an empty list, this removes no instance. */
 export interface UnknownFrame extends OfService {
-  /** The service that was probably meant, if a name is near. */
+  /** A similar name of a known service, if there is one. */
   readonly nearest?: string;
 }
 
@@ -103,7 +103,7 @@ export const resetMessage: Message<ResetFrame> = message<ResetFrame>(
     instances: required(INSTANCES, 'instances of this part'),
     removed: optional(
       TOMBSTONES,
-      'in the last part: the kept tombstones (those that do not fit follow at once as changes); they hold across epochs',
+      'in the last part: the kept tombstones (further ones follow at once as changes); they are valid across epochs',
     ),
   },
   (frame, flaws) => checkOwner(frame, frame.instances, flaws),
@@ -121,12 +121,12 @@ export const serviceViewMessage: Message<ServiceViewAnswer> = message<ServiceVie
       'true once the registry has been up long enough that an instance it does not know does not exist',
     ),
     instances: required(INSTANCES, 'all instances'),
-    removed: required(TOMBSTONES, 'all kept tombstones; they hold across epochs'),
+    removed: required(TOMBSTONES, 'all kept tombstones; they are valid across epochs'),
   },
   (view, flaws) => checkOwner(view, view.instances, flaws),
 );
 
-/** As in a frame; absence means the same. */
+/** The default if the field is missing in a frame. */
 export function resetOf({ settled: _settled, ...view }: ServiceViewAnswer): ResetFrame {
   return { ...view, part: 0, complete: true };
 }
@@ -144,11 +144,11 @@ export const changeMessage: Message<ChangeFrame> = message<ChangeFrame>(
 
 export const unknownMessage: Message<UnknownFrame> = message<UnknownFrame>(
   'UnknownFrame',
-  'The service does not exist. This is not an empty list: it removes nothing.',
+  'The service does not exist. Unlike an empty list, this removes no instance.',
   {
     namespace: required(NAMESPACES, 'the requested namespace'),
     service: required(NAME, 'the service'),
-    nearest: optional(NAME, 'the service that was probably meant, if a name is near'),
+    nearest: optional(NAME, 'a similar name of a known service, if there is one'),
   },
 );
 
