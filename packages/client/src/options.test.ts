@@ -60,7 +60,7 @@ describe('client options', () => {
 
   it('require a certificate for the registry and its key together', () => {
     const registryTls = { certFile: 'orders.pem' };
-    expect(() => parseClientOptions({ registryTls })).toThrow('registryTls: cert is set without key');
+    expect(() => parseClientOptions({ registryTls })).toThrow('registryTls: cert is there without key');
   });
 
   it.each([

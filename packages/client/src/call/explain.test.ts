@@ -74,7 +74,7 @@ describe('an explanation as text', () => {
     const row = (id: string) => text.split('\n').find((line) => line.startsWith(`    ${id} `));
     expect(row('a')).toMatch(/ejected: .*; probed in \d+ ms$/);
     expect(row('b')).toMatch(/gets calls$/);
-    expect(row('c')).toContain('waits: better ones have room (sent no Heartbeat-2 for 12 s)');
+    expect(row('c')).toContain('unused: better instances have room (sent no Heartbeat-2 for 12 s)');
     expect(row('d')).toContain('never called: sent no Heartbeat-2 for 12 s');
     expect(text).toMatch(/ms ago +b +tier 0 +’retry, another attempt failed or was too slow’ +success after 1 ms/);
   });
@@ -99,7 +99,7 @@ describe('an explanation as text', () => {
     const world = await troubled();
     world.view.stale = true;
     const text = explainText(world.calls.explain('orders'));
-    expect(text.split('\n')[0]).toContain('our copy may be old');
+    expect(text.split('\n')[0]).toContain('our copy may be outdated');
     expect(text).not.toMatch(/undefined|NaN|Infinity|null|\[object/);
   });
 });

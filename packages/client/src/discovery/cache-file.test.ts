@@ -82,9 +82,9 @@ describe('the cache file', () => {
   });
 
   it.each([
-    ['nothing', '', 'not a cache'],
-    ['something else', '{"a":1}\n{"b":2}\n', 'not a cache'],
-    ['no text', '\u0000\u0001', 'not a cache'],
+    ['nothing', '', 'no cache'],
+    ['something else', '{"a":1}\n{"b":2}\n', 'no cache'],
+    ['no text', '\u0000\u0001', 'no cache'],
     ['another format version', written([]).replace('"version":1', '"version":2'), 'another version'],
   ])('is not used when it contains %s', (_, text, why) => {
     expect(read(text)).toEqual({ ok: false, problem: expect.stringContaining(why) });

@@ -51,7 +51,7 @@ describe('a folder of this machine', () => {
   it('removes the temporary files of killed processes', async () => {
     const folder = nodeCacheFolder(root);
     for (let n = 0; n < 4; n += 1) await writeFile(join(root, `a.${n}.tmp`), 'half');
-    await expect(folder.replace('a', ['whole'])).rejects.toThrow('unfinished');
+    await expect(folder.replace('a', ['whole'])).rejects.toThrow('temporary files');
     await folder.replace('a', ['whole']);
     await expect(readdir(root)).resolves.toEqual(['a']);
   });

@@ -264,7 +264,7 @@ describe('Cache, errors', () => {
   it.each([
     ['is damaged', (text: string) => text.replace('orders-1', 'orders-9'), 'it is damaged'],
     ['is cut', (text: string) => text.slice(0, -100), 'it is damaged'],
-    ['belongs to another program', () => '{"name":"package"}\n', 'not a cache of Rollcall'],
+    ['belongs to another program', () => '{"name":"package"}\n', 'no cache file of Rollcall'],
     ['is of a later version', (text: string) => text.replace('"version":1', '"version":9'), 'another version'],
   ])('does not use a file that %s, logs that in one line, and writes it again', async (_, spoil, why) => {
     const folder = await before();

@@ -174,7 +174,7 @@ describe('Catalog, more services than it may watch', () => {
     const other = catalog.service('users');
     catalog.apply(unknownFrame('users'));
     expect(other.status).toBe('unknown');
-    expect(log.texts('warn')).toEqual([expect.stringContaining('"orders" and any further one')]);
+    expect(log.texts('warn')).toEqual([expect.stringContaining('"orders" and any further services')]);
   });
 
   it('polls a few of them: the most recently requested ones and those with listeners', () => {

@@ -51,7 +51,7 @@ it('does not warn about states that it requested itself, nor about the first sta
   own.update({ state: 'REGISTERING', revision: 1, reason: { code: 'NEW', text: 'registered' }, next: null });
   own.update({ state: 'DEREGISTERING', revision: 2, reason: { code: 'LEAVING', text: 'it deregistered itself' }, next: null });
   expect(log.texts('warn')).toEqual([]);
-  expect(log.texts('info')).toEqual(['orders…1e07 is REGISTERING.', 'orders…1e07 is DEREGISTERING: it said goodbye.']);
+  expect(log.texts('info')).toEqual(['orders…1e07 is REGISTERING.', 'orders…1e07 is DEREGISTERING: it deregistered itself.']);
 });
 
 it('logs the state if the registry gives no reason', () => {

@@ -12,7 +12,7 @@ describe('the meaning of a connection error', () => {
   it.each([
     ['an unknown CA', failed('UNABLE_TO_VERIFY_LEAF_SIGNATURE'), /no CA that is trusted.*ROLLCALL_CA_FILE/],
     ['a self-signed certificate', failed('DEPTH_ZERO_SELF_SIGNED_CERT'), /no CA that is trusted.*--ca-file/],
-    ['an expired certificate', failed('CERT_HAS_EXPIRED'), /has expired.*new one/],
+    ['an expired certificate', failed('CERT_HAS_EXPIRED'), /has expired.*Replace it/],
     [
       'a certificate for another name',
       failed('ERR_TLS_CERT_ALTNAME_INVALID', '', { reason: 'IP: 10.0.0.1 is not' }),
@@ -43,7 +43,7 @@ describe('the meaning of a connection error', () => {
   });
 
   it('names the presented certificate as a possible cause if the connection ends in the handshake', () => {
-    expect(troubleOf(failed('ECONNRESET'), { ...SECURE, isShown: true })?.message).toMatch(/not like our certificate/);
+    expect(troubleOf(failed('ECONNRESET'), { ...SECURE, isShown: true })?.message).toMatch(/reject our certificate/);
     const refused = failed('EPROTO', 'sslv3 alert handshake failure');
     expect(troubleOf(refused, { ...SECURE, isShown: true })?.message).toMatch(/refuses our certificate/);
   });

@@ -8,6 +8,6 @@ export function isRegistryUrl(received: unknown): received is string {
 /** The settings of a string option for an access token. */
 export const ACCESS_TOKEN = {
   pattern: /^[\x21-\x7e]{1,512}$/,
-  allowed: 'a token as `rollcall token create` prints it, without blanks or line breaks',
+  allowed: 'one word, as `rollcall token create` prints it, with no blank or line break before, in or behind it',
   secret: true,
 } as const;

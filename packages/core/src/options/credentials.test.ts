@@ -73,7 +73,7 @@ describe('credentials', () => {
   });
 
   it.each([
-    ['is truncated', 'ca is cut short', (): unknown => files.set('ca', pem('CA') + pem('TWO').slice(0, 20))],
+    ['is truncated', 'ca is truncated', (): unknown => files.set('ca', pem('CA') + pem('TWO').slice(0, 20))],
     ['is empty', 'ca has no PEM text', (): unknown => files.set('ca', '')],
     ['is gone', 'ENOENT', (): unknown => files.delete('ca')],
   ])('stay the same while a file %s', (_, why, change) => {

@@ -73,7 +73,7 @@ export function credentialRules(name: string): readonly OptionRule<CredentialTer
     return (terms) =>
       terms[what] === undefined || terms[inFile] === undefined
         ? null
-        : `${name}: ${what} and ${inFile} are both there: leave out one of them.`;
+        : `${name}: ${what} and ${inFile} are both set: omit one of them.`;
   };
   return [
     ({ cert, key, certFile, keyFile }) => {

@@ -14,8 +14,8 @@ describe('an HTTP request', () => {
 
   it('has its path normalised and cannot be led to another host', async () => {
     expect((await httpRequest('/a/../b c#part')).path).toBe('/b%20c');
-    expect(() => httpRequest('//evil.example/x')).toThrow('begins with one slash');
-    expect(() => httpRequest('http://evil.example/x')).toThrow('begins with one slash');
+    expect(() => httpRequest('//evil.example/x')).toThrow('has to begin with one slash');
+    expect(() => httpRequest('http://evil.example/x')).toThrow('has to begin with one slash');
   });
 
   it('keeps the headers of the caller, except those of the connection', async () => {
