@@ -76,7 +76,7 @@ describe('an explanation as text', () => {
     expect(row('b')).toMatch(/gets calls$/);
     expect(row('c')).toContain('unused: better instances have room (sent no Heartbeat-2 for 12 s)');
     expect(row('d')).toContain('never called: sent no Heartbeat-2 for 12 s');
-    expect(text).toMatch(/ms ago +b +tier 0 +’retry, another attempt failed or was too slow’ +success after 1 ms/);
+    expect(text).toMatch(/ms ago +b +tier 0 +retry, another attempt failed or was too slow +success after 1 ms/);
   });
 
   it('reports that no instance is callable, or that none was called', async () => {
