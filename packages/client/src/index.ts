@@ -31,8 +31,8 @@ export type { BreakerHost, EjectionCause } from './breaker/breaker.js';
 export type { Gate, GateListener } from './breaker/gate.js';
 export type { AdaptiveLimit, LimitTerms } from './breaker/limit.js';
 export type { LatencyProfile } from './balance/nodes/latency.js';
-export { firstAble, isAble } from './balance/pickers/picker.js';
-export type { Ask, Picker } from './balance/pickers/picker.js';
+export { findAvailable, isAvailable } from './balance/pickers/picker.js';
+export type { PickArgs, Picker } from './balance/pickers/picker.js';
 
 export type { ContactStatus } from './registry-client/connection-status.js';
 export { explainText } from './call/explain-text.js';

@@ -157,7 +157,10 @@ describe('Rollcall, the registration', () => {
   it('waits for its watchers, and closes, even if the registry can store neither drain nor goodbye', async () => {
     const { rollcall, link, time } = setUp({ service: 'orders' });
     link.onDrain = () => ({ ok: true, value: { watchers: 3, stored: false } });
-    link.onLeave = () => ({ ok: false, problem: { code: 'NOT_READY', detail: 'The store is not available.', fix: 'Wait.' } });
+    link.onLeave = () => ({
+      ok: false,
+      problem: { code: 'NOT_READY', detail: 'The store is not available.', fix: 'Wait.' },
+    });
     rollcall.register(endpoints);
     await time.advanceBy(0);
     await expect(rollcall.drain({ deadlineMs: 500 })).resolves.toBe(3);

@@ -18,7 +18,7 @@ import { policyOf } from './call/policy/service-options.js';
 import { Readiness } from './call/readiness.js';
 import type { ReadyOptions } from './call/readiness.js';
 import { NO_OPTIONS } from './call/resolved-options.js';
-import { noCatalogError } from './call/service/call-error.js';
+import { catalogUnavailableError } from './call/service/call-error.js';
 import { cacheOf } from './discovery/cache.js';
 import type { Cache } from './discovery/cache.js';
 import { Catalog } from './discovery/catalog.js';
@@ -263,7 +263,8 @@ export class Rollcall {
   }
 
   /**
-   * Registers `rollcall:///orders` as a URL for the clients of @grpc/grpc-js in this process, including Nest's `ClientGrpc`: their calls use the same balancing. Requires @grpc/grpc-js. Call it before such a client is created; rejects with OPTION_INVALID.
+   * Registers `rollcall:///orders` as a URL for the clients of @grpc/grpc-js in this process, including Nest's `ClientGrpc`: their calls
+   * use the same balancing. Requires @grpc/grpc-js. Call it before such a client is created; rejects with OPTION_INVALID.
    */
   registerGrpcResolver(options?: GrpcResolverOptions): Promise<void> {
     const route = (service: string): ExternalChannel => this.#calls.grpcRoute(service);
@@ -363,7 +364,7 @@ export class Rollcall {
     const view = this.#catalog.service(name);
     await this.#catalog.settle(view, timeoutMs);
     if (view.status === 'waiting' && this.#isClosed) throw closedError();
-    if (view.status === 'waiting') throw noCatalogError(name, timeoutMs);
+    if (view.status === 'waiting') throw catalogUnavailableError(name, timeoutMs);
     return view;
   }
 

@@ -6,7 +6,7 @@ export type { GrpcUpload } from './transport/grpc/upload.js';
 export { HttpAnswer } from './transport/http/response.js';
 export type { BodySink, BodySource, HttpHead, RawHeaders } from './transport/http/response.js';
 export type { HttpRequest } from './transport/http/message.js';
-export type { Once, Upload } from './transport/http/upload.js';
+export type { SingleUseBody, Upload } from './transport/http/upload.js';
 export type { TcpPacket } from './transport/tcp/codec.js';
 export type { TcpRequest } from './transport/tcp/message.js';
 export { failed, STOPPED } from './transport/transport.js';
@@ -30,7 +30,7 @@ export { Catalog } from './discovery/catalog.js';
 export { Connecting } from './transport/connecting.js';
 export { HttpTransport } from './transport/http/http.js';
 export { TcpTransport } from './transport/tcp/tcp.js';
-export { SecureWay } from './transport/tls.js';
+export { TlsConnector } from './transport/tls.js';
 // for benchmarks that measure a pick
 export { Balancer } from './balance/balancer.js';
 export type { Preferences } from './balance/arrangement.js';

@@ -3,9 +3,9 @@ import { seededRandom } from '@rollcall/core/testing';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createInstance } from '../registry-client/registry-client.fixture.js';
-import { ALL_ALIKE } from './arrangement.js';
+import { NO_PREFERENCES } from './arrangement.js';
 import type { Preferences } from './arrangement.js';
-import { createBalancer, createFleet, createAsk, CALLABLE } from './balance.fixture.js';
+import { createBalancer, createFleet, createPickArgs, CALLABLE } from './balance.fixture.js';
 import type { Balancer, BalancerParts } from './balancer.js';
 import type { Node } from './nodes/node.js';
 import { selectorFor } from './nodes/selector.js';
@@ -18,7 +18,7 @@ function build(
   parts: Partial<BalancerParts<Node>> = {},
 ): Balancer<Node> {
   const random = seededRandom(3);
-  const all = { preferences: { ...ALL_ALIKE, ...preferences }, ...parts };
+  const all = { preferences: { ...NO_PREFERENCES, ...preferences }, ...parts };
   const balancer = createBalancer({ picker: new PowerOfTwo(random), random, parts: all });
   balancer.update(instances, 0);
   return balancer;
@@ -27,7 +27,7 @@ function build(
 function pickedBy(balancer: Balancer<Node>, now = 0, selector: Selector = CALLABLE): readonly string[] {
   const ids = new Set<string>();
   for (let i = 0; i < 400; i += 1) {
-    const node = balancer.pick(createAsk({ now, selector }));
+    const node = balancer.pick(createPickArgs({ now, selector }));
     if (node !== null) ids.add(node.id);
   }
   return [...ids].toSorted();
@@ -48,13 +48,16 @@ function eject(balancer: Balancer<Node>, id: string, now = 0): void {
   for (let i = 0; i < 5; i += 1) balancer.failed(node, now);
 }
 
-it.each([5, 200, 201, 700])('a subset of size %i contains the instances with the highest rank for this caller', (subsetSize) => {
-  const balancer = build(createFleet(1_000), { subsetSize });
-  const ranks = [...balancer.nodes].map(({ rank }) => rank).toSorted((one, other) => other - one);
-  const statuses = balancer.nodeStatuses(0);
-  const chosen = [...balancer.nodes].filter((node) => statuses.get(node)?.isPreferred === true);
-  expect(chosen.map(({ rank }) => rank).toSorted((one, other) => other - one)).toEqual(ranks.slice(0, subsetSize));
-});
+it.each([5, 200, 201, 700])(
+  'a subset of size %i contains the instances with the highest rank for this caller',
+  (subsetSize) => {
+    const balancer = build(createFleet(1_000), { subsetSize });
+    const ranks = [...balancer.nodes].map(({ rank }) => rank).toSorted((one, other) => other - one);
+    const statuses = balancer.nodeStatuses(0);
+    const chosen = [...balancer.nodes].filter((node) => statuses.get(node)?.isPreferred === true);
+    expect(chosen.map(({ rank }) => rank).toSorted((one, other) => other - one)).toEqual(ranks.slice(0, subsetSize));
+  },
+);
 
 describe('the zone of the caller', () => {
   const near: Partial<Preferences> = { zone: 'a', minInZone: 3 };

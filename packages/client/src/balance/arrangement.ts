@@ -16,12 +16,12 @@ export interface Preferences {
 }
 
 /** No zone, no subset. */
-export const ALL_ALIKE: Preferences = { zone: '', minInZone: 1, subsetSize: Infinity };
+export const NO_PREFERENCES: Preferences = { zone: '', minInZone: 1, subsetSize: Infinity };
 
 /** A service with fewer instances has no subsets. */
-const LARGE_SERVICE = 100;
+const MIN_SUBSETTED_SERVICE = 100;
 /** For a subset of up to this size, insertion is cheaper than sorting all nodes. */
-const SMALL_SUBSET = 200;
+const MAX_INSERTED_SUBSET = 200;
 
 /** Instances of the same tier. */
 export interface Tier<N extends Node> {
@@ -67,7 +67,7 @@ export function arrange<N extends Node>(
   }
   const isHealthyHere = countIn(preferences.zone, best) >= preferences.minInZone;
   guardCapacity(byTier, count, context.now);
-  const subsetSize = count < LARGE_SERVICE ? Infinity : preferences.subsetSize;
+  const subsetSize = count < MIN_SUBSETTED_SERVICE ? Infinity : preferences.subsetSize;
   const tiers: Tier<N>[] = [];
   byTier.forEach((members, number) => {
     if (members.length === 0) return;
@@ -120,7 +120,7 @@ function inZone<N extends Node>(zone: string, nodes: readonly N[]): readonly N[]
  */
 function topRanked<N extends Node>(nodes: readonly N[], size: number): readonly N[] {
   if (nodes.length <= size) return nodes;
-  if (size > SMALL_SUBSET) return nodes.toSorted((one, other) => other.rank - one.rank).slice(0, size);
+  if (size > MAX_INSERTED_SUBSET) return nodes.toSorted((one, other) => other.rank - one.rank).slice(0, size);
   const top: N[] = [];
   for (const node of nodes) {
     const last = top[size - 1];

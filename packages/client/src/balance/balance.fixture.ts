@@ -4,7 +4,7 @@ import { DEFAULT_LIMIT } from '../breaker/limit.js';
 import type { LimitTerms } from '../breaker/limit.js';
 import { defaultTripRules } from '../breaker/trip-rules.js';
 import { createInstance } from '../registry-client/registry-client.fixture.js';
-import { ALL_ALIKE } from './arrangement.js';
+import { NO_PREFERENCES } from './arrangement.js';
 import { Balancer } from './balancer.js';
 import type { BalancerParts } from './balancer.js';
 import { PeakEwma, TypicalLatency } from './nodes/loads.js';
@@ -13,12 +13,12 @@ import { NodeTable } from './nodes/node-table.js';
 import { Node } from './nodes/node.js';
 import type { NodeParts } from './nodes/node.js';
 import { standardSelector } from './nodes/selector.js';
-import type { Ask, Picker } from './pickers/picker.js';
+import type { PickArgs, Picker } from './pickers/picker.js';
 
 export const CALLABLE = standardSelector(['HEALTHY', 'REGISTERING', 'UNHEALTHY']);
 
 /** The arguments of a pick, as a call passes them to the balancer. */
-export function createAsk(fields: Partial<Ask> = {}): Ask {
+export function createPickArgs(fields: Partial<PickArgs> = {}): PickArgs {
   return {
     now: 0,
     selector: CALLABLE,
@@ -56,7 +56,7 @@ export function createBalancer(fields: BalancerFields): Balancer<Node> {
     picker: fields.picker,
     standard: CALLABLE,
     maxEjectedRatio: 0.5,
-    preferences: ALL_ALIKE,
+    preferences: NO_PREFERENCES,
     callerId: 'gateway-1',
     copy: { stale: false },
     intervalMs: () => 5_000,

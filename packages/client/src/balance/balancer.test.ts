@@ -2,7 +2,7 @@ import type { Instance } from '@rollcall/core';
 import { seededRandom } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
 import { createInstance } from '../registry-client/registry-client.fixture.js';
-import { createBalancer, createFleet, createAsk, CALLABLE } from './balance.fixture.js';
+import { createBalancer, createFleet, createPickArgs, CALLABLE } from './balance.fixture.js';
 import type { Balancer, BalancerParts } from './balancer.js';
 import type { Node } from './nodes/node.js';
 import type { Selector } from './nodes/selector.js';
@@ -20,7 +20,7 @@ const only = (version: string): Selector => ({ ...CALLABLE, key: version, versio
 function pickedBy(balancer: Balancer<Node>, now = 0, selector: Selector = CALLABLE): readonly string[] {
   const ids = new Set<string>();
   for (let i = 0; i < 200; i += 1) {
-    const node = balancer.pick(createAsk({ now, selector }));
+    const node = balancer.pick(createPickArgs({ now, selector }));
     if (node !== null) ids.add(node.id);
   }
   return [...ids].toSorted();
@@ -105,7 +105,7 @@ describe('tiers', () => {
     const out = createInstance({ id: 'drained', admin: 'DRAINING' });
     const repaired = createInstance({ id: 'repaired', admin: 'MAINTENANCE' });
     const balancer = build([...createFleet(1, 'CRITICAL'), ...createFleet(1, 'DEREGISTERING', 1), out, repaired]);
-    expect(balancer.pick(createAsk())).toBeNull();
+    expect(balancer.pick(createPickArgs())).toBeNull();
     expect(balancer.whyNone(CALLABLE, 0)).toBe('NO_INSTANCE');
   });
 
@@ -136,7 +136,7 @@ describe('tiers', () => {
       1,
     );
     for (const probes of ['never', 'once', 'repeatable'] as const) {
-      for (let now = 2; now < 120_000; now += 1_500) expect(balancer.pick(createAsk({ now, probes }))).toBeNull();
+      for (let now = 2; now < 120_000; now += 1_500) expect(balancer.pick(createPickArgs({ now, probes }))).toBeNull();
     }
     expect(pinged).toEqual([]);
     expect(balancer.whyNone(CALLABLE, 0)).toBe('NO_INSTANCE');
@@ -152,7 +152,7 @@ describe('tiers', () => {
 
   it('prefer an UNHEALTHY instance that answered us in the last 10 s to one that did not', () => {
     const balancer = build(createFleet(2, 'UNHEALTHY'));
-    balancer.pick(createAsk());
+    balancer.pick(createPickArgs());
     balancer.succeeded(balancer.node('orders-1')!, 100);
     expect(pickedBy(balancer, 200)).toEqual(['orders-1']);
     expect(pickedBy(balancer, 10_101)).toEqual(['orders-0', 'orders-1']);
@@ -182,7 +182,7 @@ describe('tiers', () => {
     const counts = new Map<string, number>();
     const busy: Node[] = [];
     for (let i = 0; i < 8_000; i += 1) {
-      const node = balancer.pick(createAsk())!;
+      const node = balancer.pick(createPickArgs())!;
       counts.set(node.id, (counts.get(node.id) ?? 0) + 1);
       node.begin(0, true);
       busy.push(node);
@@ -207,7 +207,7 @@ function silenced(): { readonly balancer: Balancer<Node>; readonly silent: Node;
 describe('the early limit of a silent instance', () => {
   it('applies as long as the other instance can take its calls', () => {
     const { balancer, other } = silenced();
-    for (let picks = 0; picks < 20; picks += 1) expect(balancer.pick(createAsk({ now: 500 }))).toBe(other);
+    for (let picks = 0; picks < 20; picks += 1) expect(balancer.pick(createPickArgs({ now: 500 }))).toBe(other);
   });
 
   it.each<[string, (other: Node) => void]>([
@@ -222,7 +222,7 @@ describe('the early limit of a silent instance', () => {
   ])('ends when the other instance %s: a slow instance is better than none', (_what, happens) => {
     const { balancer, silent, other } = silenced();
     happens(other);
-    expect(balancer.pick(createAsk({ now: 500 }))).toBe(silent);
+    expect(balancer.pick(createPickArgs({ now: 500 }))).toBe(silent);
   });
 
   it('ends when the other instance has left and no alternative remains', () => {
@@ -234,11 +234,11 @@ describe('the early limit of a silent instance', () => {
       quick.begin(0, true);
       quick.end();
       quick.answered(400);
-      expect(balancer.pick(createAsk({ now: 500, tried: quick }))).toBeNull();
+      expect(balancer.pick(createPickArgs({ now: 500, tried: quick }))).toBeNull();
       balancer.update(leave, 600);
-      expect(balancer.pick(createAsk({ now: 601 }))).toBe(slow);
+      expect(balancer.pick(createPickArgs({ now: 601 }))).toBe(slow);
       quick.answered(700);
-      expect(balancer.pick(createAsk({ now: 701 }))).toBe(slow);
+      expect(balancer.pick(createPickArgs({ now: 701 }))).toBe(slow);
     }
   });
 });
@@ -260,12 +260,12 @@ describe('ejection', () => {
   it('shuts all instances that cannot be connected to, reports it, and sends one call a second as a probe', () => {
     const balancer = build(createFleet(2));
     for (const id of ['orders-0', 'orders-1']) shut(balancer, id);
-    const first = createAsk({ now: 10 });
+    const first = createPickArgs({ now: 10 });
     expect(balancer.pick(first)).not.toBeNull();
     expect(first.isProbe).toBe(true);
-    expect(balancer.pick(createAsk({ now: 1_009 }))).toBeNull();
+    expect(balancer.pick(createPickArgs({ now: 1_009 }))).toBeNull();
     expect(balancer.whyNone(CALLABLE, 0)).toBe('ALL_EJECTED');
-    expect(balancer.pick(createAsk({ now: 1_010 }))).not.toBeNull();
+    expect(balancer.pick(createPickArgs({ now: 1_010 }))).not.toBeNull();
   });
 
   it('uses a failing instance only after the UNHEALTHY ones', () => {
@@ -283,10 +283,10 @@ describe('ejection', () => {
     expect(pickedBy(balancer, 500)).toEqual(['orders-1', 'orders-2']);
     const node = balancer.node('orders-0')!;
     for (const now of [1_300, 1_301]) {
-      const ask = createAsk({ now, probes: 'repeatable' });
-      expect(balancer.pick(ask)).toBe(node);
-      expect(ask.isProbe).toBe(true);
-      const next = createAsk({ now, probes: 'repeatable' });
+      const args = createPickArgs({ now, probes: 'repeatable' });
+      expect(balancer.pick(args)).toBe(node);
+      expect(args.isProbe).toBe(true);
+      const next = createPickArgs({ now, probes: 'repeatable' });
       expect(balancer.pick(next)).not.toBe(node);
       balancer.endProbe(node);
       balancer.succeeded(node, now);
@@ -299,13 +299,13 @@ describe('ejection', () => {
     const balancer = build(createFleet(3));
     eject(balancer, 'orders-0');
     for (const now of [1_300, 1_301]) {
-      const probe = balancer.pick(createAsk({ now, probes: 'repeatable' }))!;
+      const probe = balancer.pick(createPickArgs({ now, probes: 'repeatable' }))!;
       balancer.endProbe(probe);
       balancer.succeeded(probe, now);
     }
     const overloaded = balancer.node('orders-1')!;
     for (let calls = 0; calls < 15; calls += 1) overloaded.begin(1_302, true);
-    const picks = Array.from({ length: 1_000 }, () => balancer.pick(createAsk({ now: 1_302 }))?.id);
+    const picks = Array.from({ length: 1_000 }, () => balancer.pick(createPickArgs({ now: 1_302 }))?.id);
     // 333 of its pairs are with the warming instance
     expect(picks.filter((id) => id === 'orders-1').length).toBeLessThan(60);
     expect(picks.filter((id) => id === 'orders-0').length).toBeLessThan(150);
@@ -315,20 +315,20 @@ describe('ejection', () => {
     const pinged: string[] = [];
     const balancer = build(createFleet(2), { ping: (node) => pinged.push(node.id) });
     eject(balancer, 'orders-0');
-    const ask = createAsk({ now: 2_000, probes: 'once' });
-    expect(balancer.pick({ ...ask })?.id).toBe('orders-1');
-    expect(balancer.pick({ ...ask })?.id).toBe('orders-1');
+    const args = createPickArgs({ now: 2_000, probes: 'once' });
+    expect(balancer.pick({ ...args })?.id).toBe('orders-1');
+    expect(balancer.pick({ ...args })?.id).toBe('orders-1');
     expect(pinged).toEqual(['orders-0']);
     balancer.pinged(balancer.node('orders-0')!);
-    expect(balancer.pick({ ...ask })?.id).toBe('orders-0');
-    expect(balancer.pick({ ...ask })?.id).toBe('orders-1');
+    expect(balancer.pick({ ...args })?.id).toBe('orders-0');
+    expect(balancer.pick({ ...args })?.id).toBe('orders-1');
   });
 });
 
 describe('the reason why no instance can be called', () => {
   it('distinguishes a missing endpoint from a missing instance', () => {
     const balancer = build([createInstance({ endpoints: [] })]);
-    expect(balancer.pick(createAsk())).toBeNull();
+    expect(balancer.pick(createPickArgs())).toBeNull();
     expect(balancer.whyNone(CALLABLE, 0)).toBe('NO_ENDPOINT');
     balancer.update([], 1);
     expect(balancer.whyNone(CALLABLE, 0)).toBe('NO_INSTANCE');
@@ -336,7 +336,7 @@ describe('the reason why no instance can be called', () => {
 });
 
 function begin(balancer: Balancer<Node>, now: number): Node | null {
-  const node = balancer.pick(createAsk({ now }));
+  const node = balancer.pick(createPickArgs({ now }));
   node?.begin(now, false);
   return node;
 }

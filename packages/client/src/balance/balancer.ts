@@ -5,7 +5,7 @@ import { rankOf } from './nodes/hash.js';
 import type { Node } from './nodes/node.js';
 import { isSelected } from './nodes/selector.js';
 import type { Selector } from './nodes/selector.js';
-import type { Ask, Picker } from './pickers/picker.js';
+import type { PickArgs, Picker } from './pickers/picker.js';
 import { isSilent, trustMassDoubted, WINDOW_INTERVALS } from './registry-distrust.js';
 import { isLifted, tierOf } from './tiers.js';
 import type { TierContext } from './tiers.js';
@@ -119,19 +119,19 @@ export class Balancer<N extends Node> {
   }
 
   /** Null when no instance can take the call: `whyNone` says why. */
-  pick(ask: Ask): N | null {
-    if (ask.now >= this.#reviewAt || this.#parts.copy.stale !== this.#isStale) this.#review(ask.now);
-    ask.isProbe = false;
-    if (ask.now >= this.#probeAt) {
-      const probed = this.#probe(ask);
+  pick(args: PickArgs): N | null {
+    if (args.now >= this.#reviewAt || this.#parts.copy.stale !== this.#isStale) this.#review(args.now);
+    args.isProbe = false;
+    if (args.now >= this.#probeAt) {
+      const probed = this.#probe(args);
       if (probed !== null) return probed;
     }
-    const tiers = ask.selector === this.#parts.standard ? this.#standard : this.#selection(ask.selector, ask.now);
+    const tiers = args.selector === this.#parts.standard ? this.#standard : this.#selection(args.selector, args.now);
     for (const tier of tiers) {
-      const node = this.#pickFrom(tier, ask) ?? (makeRoom(tier, ask.now) ? this.#pickFrom(tier, ask) : null);
+      const node = this.#pickFrom(tier, args) ?? (makeRoom(tier, args.now) ? this.#pickFrom(tier, args) : null);
       if (node !== null) return node;
     }
-    return this.#forcedProbe(ask);
+    return this.#forcedProbe(args);
   }
 
   /** For display: the rank of each node for an ordinary call. */
@@ -201,13 +201,13 @@ export class Balancer<N extends Node> {
     this.endProbe(node);
   }
 
-  #pickFrom(tier: Tier<N>, ask: Ask): N | null {
+  #pickFrom(tier: Tier<N>, args: PickArgs): N | null {
     const { picker } = this.#parts;
     const { preferred, others } = tier;
-    if (others === null) return picker.pick(preferred, ask);
+    if (others === null) return picker.pick(preferred, args);
     // a cause that fails one instance may fail its whole zone: a retry prefers other zones
-    if (ask.tried !== null) return picker.pick(others, ask) ?? picker.pick(preferred, ask);
-    return picker.pick(preferred, ask) ?? picker.pick(others, ask);
+    if (args.tried !== null) return picker.pick(others, args) ?? picker.pick(preferred, args);
+    return picker.pick(preferred, args) ?? picker.pick(others, args);
   }
 
   #place(instance: Instance, now: number): void {
@@ -293,12 +293,12 @@ export class Balancer<N extends Node> {
   }
 
   /** A node whose ejection is over gets this call as its probe, if the call is suitable. */
-  #probe(ask: Ask): N | null {
-    const { probes } = ask;
+  #probe(args: PickArgs): N | null {
+    const { probes } = args;
     if (probes === 'never') return null;
     for (const node of this.#ejected) {
-      if (ask.now < node.breaker.probeAt || !this.#isProbeFor(node, ask)) continue;
-      if (probes === 'repeatable' || node.isPinged || node.breaker.cause === 'absent') return this.#take(node, ask);
+      if (args.now < node.breaker.probeAt || !this.#isProbeFor(node, args)) continue;
+      if (probes === 'repeatable' || node.isPinged || node.breaker.cause === 'absent') return this.#take(node, args);
       node.breaker.beginProbe();
       this.#parts.ping(node);
     }
@@ -306,15 +306,15 @@ export class Balancer<N extends Node> {
     return null;
   }
 
-  #forcedProbe(ask: Ask): N | null {
+  #forcedProbe(args: PickArgs): N | null {
     const count = this.#ejected.length;
-    if (count === 0 || ask.now < this.#forcedAt + FORCED_PROBE_MS) return null;
+    if (count === 0 || args.now < this.#forcedAt + FORCED_PROBE_MS) return null;
     for (let skipped = 0; skipped < count; skipped += 1) {
       this.#forcedTurn += 1;
       const node = this.#ejected[this.#forcedTurn % count];
-      if (node === undefined || node.breaker.probeAt === Infinity || !this.#isProbeFor(node, ask)) continue;
-      this.#forcedAt = ask.now;
-      return this.#take(node, ask);
+      if (node === undefined || node.breaker.probeAt === Infinity || !this.#isProbeFor(node, args)) continue;
+      this.#forcedAt = args.now;
+      return this.#take(node, args);
     }
     return null;
   }
@@ -326,15 +326,15 @@ export class Balancer<N extends Node> {
     return first;
   }
 
-  #isProbeFor(node: N, ask: Ask): boolean {
-    return node !== ask.tried && node !== ask.triedToo && isSelected(node.instance, ask.selector);
+  #isProbeFor(node: N, args: PickArgs): boolean {
+    return node !== args.tried && node !== args.triedToo && isSelected(node.instance, args.selector);
   }
 
-  #take(node: N, ask: Ask): N {
+  #take(node: N, args: PickArgs): N {
     node.isPinged = false;
     node.breaker.beginProbe();
     this.#probeAt = this.#firstProbe();
-    ask.isProbe = true;
+    args.isProbe = true;
     return node;
   }
 

@@ -7,16 +7,17 @@ import { AtRandom, PowerOfTwo, RoundRobin } from './pickers/pickers.js';
 import { WeightedRoundRobin } from './pickers/weighted-round-robin.js';
 
 /**
- * A load balancing policy: a picker and a load for each service and protocol. Implement it for a custom balancer and pass that to the option `calls.balancer` in place of a name:
+ * A load balancing policy: a picker and a load for each service and protocol. Implement it for a custom balancer and pass that to the
+ * option `calls.balancer` in place of a name:
  *
  * ```ts
  * const newestFirst: Balancing = {
  *   name: 'newest-first',
  *   picker: () => ({
- *     pick(candidates, ask) {
+ *     pick(candidates, args) {
  *       let newest = null;
  *       for (const node of candidates.nodes) {
- *         if (isAble(node, ask) && (newest === null || node.instance.version > newest.instance.version)) newest = node;
+ *         if (isAvailable(node, args) && (newest === null || node.instance.version > newest.instance.version)) newest = node;
  *       }
  *       return newest;
  *     },
@@ -26,7 +27,8 @@ import { WeightedRoundRobin } from './pickers/weighted-round-robin.js';
  * new Rollcall({ calls: { services: { orders: { balancer: newestFirst } } } });
  * ```
  *
- * Tiers, zones, limits, ejection and probes work as with the built-in balancers: a picker chooses among the remaining nodes. If a custom balancer throws or picks a node that it must not pick, this is logged once, and the call goes to the first available node.
+ * Tiers, zones, limits, ejection and probes work as with the built-in balancers: a picker chooses among the remaining nodes. If a custom
+ * balancer throws or picks a node that it must not pick, this is logged once, and the call goes to the first available node.
  */
 export interface Balancing {
   /** The name that `explain` shows. Default `own`. */

@@ -3,7 +3,7 @@ import { seededRandom } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
 import { policyFields } from '../call/policy/service-options.js';
 import { createInstance } from '../registry-client/registry-client.fixture.js';
-import { createBalancer, createAsk } from './balance.fixture.js';
+import { createBalancer, createPickArgs } from './balance.fixture.js';
 import { standardSelector } from './nodes/selector.js';
 import { PowerOfTwo } from './pickers/pickers.js';
 
@@ -15,7 +15,7 @@ function isCalled(instance: ReturnType<typeof createInstance>): boolean {
   const random = seededRandom(1);
   const balancer = createBalancer({ picker: new PowerOfTwo(random), random, parts: { standard } });
   balancer.update([instance], 0);
-  return balancer.pick(createAsk({ selector: standard })) !== null;
+  return balancer.pick(createPickArgs({ selector: standard })) !== null;
 }
 
 describe('the instances that the registry counts as callable', () => {

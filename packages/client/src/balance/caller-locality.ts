@@ -1,4 +1,4 @@
-import { ALL_ALIKE } from './arrangement.js';
+import { NO_PREFERENCES } from './arrangement.js';
 import type { Preferences } from './arrangement.js';
 import type { Balancing } from './balancers.js';
 
@@ -23,7 +23,7 @@ export interface PreferenceTerms {
 }
 
 export function preferencesOf(terms: PreferenceTerms, zone: string, balancing: Balancing): Preferences {
-  if (balancing.seesAll === true) return ALL_ALIKE;
+  if (balancing.seesAll === true) return NO_PREFERENCES;
   return {
     zone: terms.zones === 'prefer' ? zone : '',
     minInZone: terms.minInZone,

@@ -3,7 +3,7 @@ import { seededRandom } from '@rollcall/core/testing';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createInstance } from '../registry-client/registry-client.fixture.js';
-import { createBalancer, createFleet, createAsk } from './balance.fixture.js';
+import { createBalancer, createFleet, createPickArgs } from './balance.fixture.js';
 import type { Balancer } from './balancer.js';
 import type { Balancing } from './balancers.js';
 import { TypicalLatency } from './nodes/loads.js';
@@ -31,7 +31,7 @@ function build({ balancing }: Candidate, seed: number): Balancer<Node> {
 function shares(balancer: Balancer<Node>, picks = PICKS): ReadonlyMap<string, number> {
   const counts = new Map<string, number>();
   for (let now = 0; now < picks; now += 1) {
-    const node = balancer.pick(createAsk({ now }));
+    const node = balancer.pick(createPickArgs({ now }));
     if (node === null) throw new Error('no instance was picked');
     counts.set(node.id, (counts.get(node.id) ?? 0) + 1);
     node.observe(CALL_MS, now, true);
@@ -72,7 +72,7 @@ export function balancerContract(candidate: Candidate): void {
 
 function itShares(candidate: Candidate): void {
   it('picks nothing when there is no instance', () => {
-    expect(build(candidate, 1).pick(createAsk())).toBeNull();
+    expect(build(candidate, 1).pick(createPickArgs())).toBeNull();
   });
 
   it('gives equal instances equal shares', () => {
@@ -126,7 +126,7 @@ function itStarvesNoInstance(candidate: Candidate): void {
           const revision = 1 + Math.floor(now / 1_000);
           const current = instances.map((one, i) => (i === changed % members.length ? { ...one, revision } : one));
           if (now % 1_000 === 0) balancer.update(current, now);
-          const node = balancer.pick(createAsk({ now }));
+          const node = balancer.pick(createPickArgs({ now }));
           if (node === null) throw new Error('no instance was picked');
           node.observe(members[Number(node.id)]?.ms ?? 0, now, true);
           if (now >= 60_000) counts.set(node.id, (counts.get(node.id) ?? 0) + 1);
@@ -163,11 +163,11 @@ function itKeepsToGates(candidate: Candidate): void {
         const fields = { now, tried: tried[0] ?? null, triedToo: tried[1] ?? null };
         const open = nodes.filter((node) => node.admits(now) && !tried.includes(node));
         for (const key of [null, hashKey]) {
-          const ask = createAsk({ ...fields, hashKey: key });
-          const picked = balancer.pick(ask);
+          const args = createPickArgs({ ...fields, hashKey: key });
+          const picked = balancer.pick(args);
           if (open.length > 0) expect(open).toContain(picked);
           // none is left: at most the one call that probes whether that is still so
-          else expect(picked === null || ask.isProbe).toBe(true);
+          else expect(picked === null || args.isProbe).toBe(true);
         }
       }),
     );
@@ -186,7 +186,7 @@ function itKeepsToTiers(candidate: Candidate): void {
           0,
         );
         const best = states.find((state) => members.includes(state));
-        expect(balancer.pick(createAsk({ now: 1, hashKey }))?.instance.state).toBe(best);
+        expect(balancer.pick(createPickArgs({ now: 1, hashKey }))?.instance.state).toBe(best);
       }),
     );
   });
@@ -200,7 +200,7 @@ function itStartsSlowly(candidate: Candidate): void {
     const share = (from: number): number => {
       let picked = 0;
       for (let i = 0; i < PICKS; i += 1) {
-        const node = balancer.pick(createAsk({ now: from }));
+        const node = balancer.pick(createPickArgs({ now: from }));
         node?.observe(CALL_MS, from, true);
         if (node?.id === 'orders-3') picked += 1;
       }

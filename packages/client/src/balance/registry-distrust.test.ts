@@ -1,7 +1,7 @@
 import type { Instance, ReasonCode, State } from '@rollcall/core';
 import { seededRandom } from '@rollcall/core/testing';
 import { describe, expect, it } from 'vitest';
-import { createBalancer, createFleet, createAsk } from './balance.fixture.js';
+import { createBalancer, createFleet, createPickArgs } from './balance.fixture.js';
 import type { Balancer } from './balancer.js';
 import type { Node } from './nodes/node.js';
 import { PowerOfTwo } from './pickers/pickers.js';
@@ -30,7 +30,7 @@ function stage(count: number): Stage {
       balancer.update(fleet, now);
     },
     picked(now) {
-      const ids = Array.from({ length: 300 }, () => balancer.pick(createAsk({ now }))?.id ?? 'nobody');
+      const ids = Array.from({ length: 300 }, () => balancer.pick(createPickArgs({ now }))?.id ?? 'nobody');
       return [...new Set(ids)].toSorted();
     },
   };

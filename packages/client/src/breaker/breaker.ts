@@ -5,17 +5,17 @@ import { countSuccess, forgetSuccesses, SUCCESS_CELLS, successesWithin } from '.
 import type { TripRule } from './trip-rules.js';
 
 /** Consecutive failed connections after which the gate is shut. */
-const ABSENT_IN_A_ROW = 5;
+const MAX_CONNECT_FAILURES = 5;
 /** Consecutive successes that close the breaker again. */
 const SUCCESSES_TO_CLOSE = 2;
 const EJECTION_BASE_MS = 1_000;
 const EJECTION_CAP_MS = 30_000;
 /** How often the duration of an ejection can double. */
-const STEPS = 5;
+const MAX_DOUBLINGS = 5;
 /** The random variation of an ejection, ± this share, so that the probes of many callers are spread out. */
 const EJECTION_JITTER = 0.2;
 /** Each such period without an ejection makes the next ejection one step shorter. */
-const FORGIVEN_AFTER_MS = 10_000;
+const STEP_DOWN_MS = 10_000;
 
 /** `errors`: the instance answers with errors or too late. `absent`: no connection to it can be made. */
 export type EjectionCause = 'errors' | 'absent';
@@ -51,7 +51,7 @@ export class Breaker {
   readonly #rules: readonly TripRule[];
   readonly #random: Random;
   #state: BreakerState = CLOSED;
-  #absentInARow = 0;
+  #connectFailures = 0;
   #ejections = 0;
   #closedAt = -Infinity;
   /** True while a probe is under way. The probe may outlive its ejection; the next probe has to wait for its end. */
@@ -108,14 +108,14 @@ export class Breaker {
 
   /** Returns true if the state has changed: now closed, or no longer shut. */
   success(now: number): boolean {
-    this.#absentInARow = 0;
+    this.#connectFailures = 0;
     const state = this.#state;
     this.host.countSuccess(now);
     if (state.kind === 'closed') return this.#recover();
     state.until = Math.min(state.until, now);
     state.successes += 1;
     if (state.successes < SUCCESSES_TO_CLOSE) return this.#reopen(state);
-    this.#become(CLOSED);
+    this.#setState(CLOSED);
     this.#closedAt = now;
     for (const rule of this.#rules) rule.reset();
     this.host.forgetSuccesses();
@@ -124,7 +124,7 @@ export class Breaker {
 
   /** `mayEject` is called only when a rule trips. Returns true if the state has changed: now ejected, or no longer shut. */
   failure(now: number, mayEject: () => boolean): boolean {
-    this.#absentInARow = 0;
+    this.#connectFailures = 0;
     this.#fail();
     const state = this.#state;
     if (state.kind === 'closed') return this.#trips(now) && mayEject() && this.#eject('errors', now);
@@ -140,10 +140,10 @@ export class Breaker {
    * succeed. Returns true if the state has changed.
    */
   connectFailure(now: number, mayEject: () => boolean): boolean {
-    this.#absentInARow += 1;
+    this.#connectFailures += 1;
     this.#fail();
     const state = this.#state;
-    const isGone = this.#absentInARow >= ABSENT_IN_A_ROW || this.cause === 'absent';
+    const isGone = this.#connectFailures >= MAX_CONNECT_FAILURES || this.cause === 'absent';
     if (state.kind === 'closed') {
       const trips = this.#trips(now);
       if (isGone) return this.#eject('absent', now);
@@ -154,7 +154,7 @@ export class Breaker {
     return isWorse;
   }
 
-  #become(state: BreakerState): void {
+  #setState(state: BreakerState): void {
     this.#state = state;
     if (state.kind === 'closed') this.#hasFailed = false;
     this.host.gateChanged();
@@ -185,20 +185,20 @@ export class Breaker {
   /** A connection succeeded: the instance is no longer shut, and calls use it if no better one is available. */
   #reopen(state: Ejected): boolean {
     if (state.cause !== 'absent') return false;
-    this.#become({ ...state, cause: 'errors' });
+    this.#setState({ ...state, cause: 'errors' });
     return true;
   }
 
   #eject(cause: EjectionCause, now: number): true {
     if (this.#state.kind === 'closed') {
-      const forgiven = Math.floor((now - this.#closedAt) / FORGIVEN_AFTER_MS);
+      const forgiven = Math.floor((now - this.#closedAt) / STEP_DOWN_MS);
       this.#ejections = Math.max(0, this.#ejections - forgiven);
     }
     const ms = Math.min(EJECTION_CAP_MS, EJECTION_BASE_MS * 2 ** this.#ejections);
     const jitter = 1 + EJECTION_JITTER * (2 * this.#random.unit() - 1);
     const until = now + Math.min(EJECTION_CAP_MS, ms * jitter);
-    this.#become({ kind: 'ejected', cause, until, successes: 0 });
-    this.#ejections = Math.min(this.#ejections + 1, STEPS);
+    this.#setState({ kind: 'ejected', cause, until, successes: 0 });
+    this.#ejections = Math.min(this.#ejections + 1, MAX_DOUBLINGS);
     return true;
   }
 }

@@ -10,17 +10,17 @@ export interface TripRule {
 
 /** Trips after `count` failures without a success between them. */
 export function consecutiveFailures(count: number): TripRule {
-  let inARow = 0;
+  let consecutive = 0;
   return {
     success() {
-      inARow = 0;
+      consecutive = 0;
     },
     failure() {
-      inARow += 1;
-      return inARow >= count;
+      consecutive += 1;
+      return consecutive >= count;
     },
     reset() {
-      inARow = 0;
+      consecutive = 0;
     },
   };
 }

@@ -1,7 +1,7 @@
 import type { Attempt } from '@rollcall/core';
 import type { Node } from '../balance/nodes/node.js';
 import type { Selector } from '../balance/nodes/selector.js';
-import type { Ask } from '../balance/pickers/picker.js';
+import type { PickArgs } from '../balance/pickers/picker.js';
 import type { PickReason } from '../transport/tracing.js';
 import type { CallTrace } from '../transport/tracing.js';
 import { TRAITS } from '../transport/transport.js';
@@ -31,7 +31,7 @@ interface Ended {
 }
 
 /** The state of a call: the data for the picker, the attempts and the error text, and the rules for further attempts. */
-export abstract class CallState<Request> extends WheelTimer implements Ask {
+export abstract class CallState<Request> extends WheelTimer implements PickArgs {
   readonly callee: CallContext;
   readonly upstream: Upstream<Request>;
   readonly callRequest: CallRequest<Request>;
@@ -82,7 +82,7 @@ export abstract class CallState<Request> extends WheelTimer implements Ask {
    * The kind of probe that this call may serve as. A probe may fail, so an idempotent call must have a retry left; a call that cannot be
    * repeated serves as a probe only after a ping (`once`).
    */
-  get probes(): Ask['probes'] {
+  get probes(): PickArgs['probes'] {
     if (!this.isIdempotent) return 'once';
     return this.count === 0 && this.callee.budget.left(this.now) > 0 ? 'repeatable' : 'never';
   }
@@ -106,7 +106,7 @@ export abstract class CallState<Request> extends WheelTimer implements Ask {
   }
 
   /** Lets the next pick consider every instance again. */
-  excludeNone(): void {
+  clearExclusions(): void {
     this.tried = null;
     this.triedToo = null;
   }
@@ -127,7 +127,7 @@ export abstract class CallState<Request> extends WheelTimer implements Ask {
   }
 
   /** Picks an instance other than `node`. If there is none, the exclusions do not change. */
-  pickBut(node: Node, now: number): ConnectedNode<Request> | null {
+  pickOther(node: Node, now: number): ConnectedNode<Request> | null {
     const { tried, triedToo } = this;
     this.exclude(node);
     const other = this.pick(now);
@@ -142,7 +142,7 @@ export abstract class CallState<Request> extends WheelTimer implements Ask {
     const { tried, triedToo } = this;
     const { isRepeatable } = this.callRequest;
     if (isRepeatable !== null && !isRepeatable()) return null;
-    const other = this.pickBut(node, now);
+    const other = this.pickOther(node, now);
     if (other === null || (other.channel.stall ?? null) === null) return other;
     if (this.isProbe) this.upstream.balancer.endProbe(other);
     this.isProbe = false;
@@ -158,7 +158,7 @@ export abstract class CallState<Request> extends WheelTimer implements Ask {
   }
 
   /** True if the policy allows another attempt after one on `node`. */
-  mayFollow(node: Node): boolean {
+  canRetryAfter(node: Node): boolean {
     const { isRepeatable } = this.callRequest;
     const max = this.callee.attemptsAt(node);
     // with a maximum of one attempt nothing is repeated, not even an attempt that was never executed
@@ -167,7 +167,7 @@ export abstract class CallState<Request> extends WheelTimer implements Ask {
   }
 
   /** Takes a retry from the budget unless the attempt is free; false if none is left, or the request is itself a retry. */
-  isPaid({ node, sentAt }: Failed, kind: FailureKind, now: number): boolean {
+  withdrawRetry({ node, sentAt }: Failed, kind: FailureKind, now: number): boolean {
     if (isFree(kind, this.count)) return true;
     if (this.terms.isRetry) return false;
     if (this.callee.budget.withdraw(now)) return true;

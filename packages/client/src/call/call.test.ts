@@ -87,7 +87,7 @@ describe('a broken connection', () => {
 });
 
 describe('an ejected instance', () => {
-  it('gets no calls if it cannot be connected to; if all instances are ejected, calls wait, and one a second serves as a probe', async () => {
+  it('gets no calls if it cannot be connected to; if all are ejected, calls wait, and one a second is a probe', async () => {
     const world = new World({ instances: fleet('HEALTHY') }).play({ a: failing('refused') });
     while (!world.calls.isEjected('a')) await world.ask({ deadlineMs: 300 }, 400);
     const before = world.calledHosts.length;

@@ -19,7 +19,7 @@ import { HttpAnswer } from '../transport/http/response.js';
 import type { TcpCodec } from '../transport/tcp/codec.js';
 import type { TcpRequest } from '../transport/tcp/message.js';
 import { TcpTransport } from '../transport/tcp/tcp.js';
-import { SecureWay } from '../transport/tls.js';
+import { TlsConnector } from '../transport/tls.js';
 import type { CallTracer } from '../transport/tracing.js';
 import type { Transport } from '../transport/transport.js';
 import { Call } from './call.js';
@@ -91,7 +91,7 @@ export class Calls {
     const { time, random, log, services, options } = parts;
     this.#parts = parts;
     this.#events = new CallerEvents(time, log);
-    const secure = new SecureWay(options.tls, log);
+    const secure = new TlsConnector(options.tls, log);
     this.#around = {
       time,
       random,

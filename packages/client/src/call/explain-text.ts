@@ -55,7 +55,7 @@ function instanceRow(instance: InstanceExplanation, tierInUse: number | null): r
     admin === 'ENABLED' ? state : `${state}, ${admin}`,
     `${callsUnderWay} of ${limit === Infinity ? 'any' : limit}`,
     String(load),
-    p99Ms === null ? '-' : `${rounded(p99Ms)} ms`,
+    p99Ms === null ? '-' : `${roundMs(p99Ms)} ms`,
     statusText(instance, tierInUse),
   ];
 }
@@ -104,6 +104,6 @@ function aligned(rows: readonly (readonly string[])[]): readonly string[] {
   return rows.map((row) => `    ${row.map((cell, at) => cell.padEnd(widths[at] ?? 0)).join('  ')}`.trimEnd());
 }
 
-function rounded(ms: number): number {
+function roundMs(ms: number): number {
   return ms >= 10 ? Math.round(ms) : Math.round(ms * 10) / 10;
 }

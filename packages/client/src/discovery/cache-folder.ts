@@ -16,7 +16,7 @@ export interface CacheFolder {
 const PRIVATE_FOLDER = 0o700;
 const PRIVATE_FILE = 0o600;
 /** Processes that share a file write it under temporary names first; a killed process leaves such a file behind. */
-const DRAFTS = 4;
+const MAX_TEMP_FILES = 4;
 
 /** A folder of this machine. */
 export function nodeCacheFolder(path: string): CacheFolder {
@@ -35,7 +35,7 @@ export function nodeCacheFolder(path: string): CacheFolder {
     },
     replace: async (name, pieces) => {
       await mkdir(path, { recursive: true, mode: PRIVATE_FOLDER });
-      const [draft, file] = await newDraft(join(path, name));
+      const [draft, file] = await createTempFile(join(path, name));
       try {
         try {
           for (const piece of pieces) await file.appendFile(piece);
@@ -65,8 +65,8 @@ async function found(path: string): Promise<FileHandle | null> {
  * Creates a temporary file. If killed processes left files with all possible names, removes those and throws: the next write finds a free
  * name.
  */
-async function newDraft(path: string): Promise<readonly [string, FileHandle]> {
-  for (let n = 0; n < DRAFTS; n += 1) {
+async function createTempFile(path: string): Promise<readonly [string, FileHandle]> {
+  for (let n = 0; n < MAX_TEMP_FILES; n += 1) {
     const draft = `${path}.${n}.tmp`;
     try {
       return [draft, await open(draft, 'wx', PRIVATE_FILE)];
@@ -74,8 +74,8 @@ async function newDraft(path: string): Promise<readonly [string, FileHandle]> {
       if (!isCode(error, 'EEXIST')) throw error;
     }
   }
-  for (let n = 0; n < DRAFTS; n += 1) await rm(`${path}.${n}.tmp`, { force: true });
-  throw new Error(`${DRAFTS} temporary files blocked the write and were removed`);
+  for (let n = 0; n < MAX_TEMP_FILES; n += 1) await rm(`${path}.${n}.tmp`, { force: true });
+  throw new Error(`${MAX_TEMP_FILES} temporary files blocked the write and were removed`);
 }
 
 function isCode(error: unknown, code: string): boolean {

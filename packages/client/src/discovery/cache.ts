@@ -44,7 +44,7 @@ const TURN_CHARACTERS = 64 * 1024;
 export class Cache {
   readonly #parts: CacheParts;
   /** The first call starts the cache, but the AsyncLocalStorage of its request must not be kept by the timers. */
-  readonly #outside = new AsyncResource('RollcallCache');
+  readonly #runOutside = new AsyncResource('RollcallCache');
   /** Never rejects. */
   #reading: Promise<void> | null = null;
   /** The copies that were read but not yet restored. */
@@ -67,7 +67,7 @@ export class Cache {
 
   /** Reads the stored copies. May be called twice. */
   start(): void {
-    if (this.#closing === null) this.#reading ??= this.#outside.runInAsyncScope(() => this.#read());
+    if (this.#closing === null) this.#reading ??= this.#runOutside.runInAsyncScope(() => this.#read());
   }
 
   /** Restores the stored copies at once, because no registry answers. */
@@ -132,7 +132,7 @@ export class Cache {
 
   #arm(ms: number): void {
     this.#timer?.cancel();
-    this.#timer = this.#outside.runInAsyncScope(() =>
+    this.#timer = this.#runOutside.runInAsyncScope(() =>
       this.#parts.time.setTimer(
         ms,
         () => {

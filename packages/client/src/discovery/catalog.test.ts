@@ -165,7 +165,7 @@ describe('Catalog, more services than it may watch', () => {
     const view = catalog.service('orders');
     expect(catalog.service('orders')).toBe(view);
     expect(catalog.services).toHaveLength(MAX_SERVICES);
-    expect(catalog.strays).toEqual(['orders']);
+    expect(catalog.polledServices).toEqual(['orders']);
     expect(requestCount()).toBe(before + 1);
     expect(view.status).toBe('waiting');
     catalog.apply(both);
@@ -183,11 +183,11 @@ describe('Catalog, more services than it may watch', () => {
     const second = catalog.service('other-1');
     first.onChange(() => {});
     for (let i = 2; i < 1_000; i += 1) catalog.service(`other-${i}`);
-    expect(catalog.strays.length).toBeLessThan(100);
-    expect(catalog.strays).toContain('other-0');
-    expect(catalog.strays).toContain('other-999');
+    expect(catalog.polledServices.length).toBeLessThan(100);
+    expect(catalog.polledServices).toContain('other-0');
+    expect(catalog.polledServices).toContain('other-999');
     expect([first.isWatched, second.isWatched]).toEqual([true, false]);
-    for (const name of catalog.strays) catalog.service(name).onChange(() => {});
+    for (const name of catalog.polledServices) catalog.service(name).onChange(() => {});
     expect(catalog.service('orders')).toMatchObject({ status: 'waiting', isWatched: false });
   });
 
@@ -196,7 +196,7 @@ describe('Catalog, more services than it may watch', () => {
     const view = catalog.service('orders');
     catalog.apply(unknownFrame('service-7'));
     expect(catalog.service('orders')).toBe(view);
-    expect(catalog.strays).toEqual([]);
+    expect(catalog.polledServices).toEqual([]);
     expect(catalog.services).toContain('orders');
     expect(catalog.services).not.toContain('service-7');
   });
@@ -239,7 +239,7 @@ describe('Catalog, untrusted names', () => {
     const { catalog } = setUp();
     for (let i = 0; i < 20_000; i += 1) catalog.service(`nobody-${i}`);
     expect(catalog.services).toHaveLength(MAX_SERVICES);
-    expect(catalog.strays.length).toBeLessThan(100);
+    expect(catalog.polledServices.length).toBeLessThan(100);
     expect(catalog.service('nobody-19999').status).toBe('waiting');
   });
 });

@@ -58,7 +58,7 @@ export class Catalog implements Services {
   /** The entries that have an answer but no instance; the least recently requested first. */
   readonly #empty = new Map<string, Entry>();
   /** The services beyond the limit of `#entries`; the least recently requested first. */
-  readonly #strays = new Map<string, Entry>();
+  readonly #polled = new Map<string, Entry>();
   /** The changed entries of the current batch; null outside a batch, when each change is reported at once. */
   #batch: Set<Entry> | null = null;
   #isFullLogged = false;
@@ -75,13 +75,13 @@ export class Catalog implements Services {
   service(name: string): ServiceView {
     const known = this.#entries.get(name) ?? this.#fixed.get(name);
     if (known !== undefined) {
-      touch(this.#empty, name);
+      markRequested(this.#empty, name);
       return known;
     }
     const { time } = this.#parts;
     if (!NAME_PATTERN.test(name)) return unwatched(name, 'unknown', time.now());
     if (this.#entries.size >= MAX_SERVICES && !forgetOldest(this.#empty, (entry) => this.#forget(entry)))
-      return this.#stray(name) ?? unwatched(name, 'waiting', time.now());
+      return this.#polledEntry(name) ?? unwatched(name, 'waiting', time.now());
     return this.#watch(name);
   }
 
@@ -134,8 +134,8 @@ export class Catalog implements Services {
   }
 
   /** The services that the feed must poll; only a few. */
-  get strays(): readonly string[] {
-    return [...this.#strays.keys()];
+  get polledServices(): readonly string[] {
+    return [...this.#polled.keys()];
   }
 
   /** Applies a frame. `broken`: the stream violates the protocol; see `Applied`. */
@@ -215,7 +215,7 @@ export class Catalog implements Services {
   }
 
   #find(name: string): Entry | undefined {
-    return this.#entries.get(name) ?? this.#strays.get(name);
+    return this.#entries.get(name) ?? this.#polled.get(name);
   }
 
   #changed(entry: Entry): void {
@@ -234,8 +234,8 @@ export class Catalog implements Services {
   }
 
   #watch(name: string): Entry {
-    const entry = this.#strays.get(name) ?? this.#newEntry(name);
-    this.#strays.delete(name);
+    const entry = this.#polled.get(name) ?? this.#newEntry(name);
+    this.#polled.delete(name);
     this.#entries.set(name, entry);
     this.#shards.add(name);
     this.#recall(entry);
@@ -249,21 +249,21 @@ export class Catalog implements Services {
   }
 
   /** The polled entry of a service; null if the limit of polled services is reached and each has a listener. */
-  #stray(name: string): Entry | null {
+  #polledEntry(name: string): Entry | null {
     if (!this.#isFullLogged)
       this.#parts.log.warn(
         `${this.#entries.size} services are watched, which is the limit: "${name}" and any further services are polled one at a time. Do names come from requests? Check them first.`,
       );
     this.#isFullLogged = true;
-    const known = this.#strays.get(name);
+    const known = this.#polled.get(name);
     if (known !== undefined) {
-      touch(this.#strays, name);
+      markRequested(this.#polled, name);
       return known;
     }
-    if (this.#strays.size >= MAX_POLLED_SERVICES && !forgetOldest(this.#strays, (entry) => this.#forget(entry)))
+    if (this.#polled.size >= MAX_POLLED_SERVICES && !forgetOldest(this.#polled, (entry) => this.#forget(entry)))
       return null;
     const entry = this.#newEntry(name);
-    this.#strays.set(name, entry);
+    this.#polled.set(name, entry);
     this.#recall(entry);
     this.#parts.onServiceRequested();
     return entry;
@@ -281,14 +281,14 @@ export class Catalog implements Services {
   #forget(entry: Entry): void {
     const { service } = entry;
     entry.forget();
-    for (const kept of [this.#entries, this.#empty, this.#strays, this.#hints]) kept.delete(service);
+    for (const kept of [this.#entries, this.#empty, this.#polled, this.#hints]) kept.delete(service);
     this.#shards.delete(service);
     this.#parts.onServiceRequested();
   }
 }
 
 /** Marks the service as the most recently requested. */
-function touch(entries: Map<string, Entry>, name: string): void {
+function markRequested(entries: Map<string, Entry>, name: string): void {
   const entry = entries.get(name);
   if (entry === undefined) return;
   entries.delete(name);

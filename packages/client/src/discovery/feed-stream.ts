@@ -24,7 +24,7 @@ import type { ReopenBudget } from './reopen-budget.js';
 import type { Shard } from './stream-shards.js';
 
 /** Refusals that concern the line, not the watch. */
-const ABOUT_LINE: ReadonlySet<ProblemCode> = new Set(['UNAUTHORIZED', 'TOKEN_LAPSED', 'NOT_FOUND', 'ENDED']);
+const LINE_PROBLEM_CODES: ReadonlySet<ProblemCode> = new Set(['UNAUTHORIZED', 'TOKEN_LAPSED', 'NOT_FOUND', 'ENDED']);
 
 /** Our own line: the feed carries it, the registration decides how to react to it. */
 export interface Line {
@@ -57,15 +57,15 @@ export interface FeedStreamParts {
 }
 
 /** A longer `retryAfterMs` of a registry is cut to this time. */
-const LONGEST_PATIENCE_MS = 5_000;
+const MAX_RETRY_AFTER_MS = 5_000;
 /** A stream that receives data for this long counts as working. */
 const PROVEN_MS = 25_000;
 /** A stream that ends sooner counts as a failure for the wait before the next one, even if it received data. */
-const STEADY_MS = 5_000;
+const WORKING_AFTER_MS = 5_000;
 /** After this many consecutive streams without data, polling starts. */
 const MAX_SILENT_STREAMS = 2;
 /** While services are polled, a stream is tried after this time, or up to half as much later. */
-const STREAM_AGAIN_MS = 120_000;
+const STREAM_RETRY_MS = 120_000;
 
 /** One connection. */
 interface Connection {
@@ -240,7 +240,7 @@ export class FeedStream {
   }
 
   #prove({ isMarked, openedAt }: Connection): void {
-    if (!isMarked || this.#parts.time.now() - openedAt < STEADY_MS) return;
+    if (!isMarked || this.#parts.time.now() - openedAt < WORKING_AFTER_MS) return;
     this.#failures = 0;
     this.#parts.problems.over();
   }
@@ -255,12 +255,12 @@ export class FeedStream {
     if (problem !== null) this.#refused(connection, problem);
     else if (this.#poller === null && !this.#isClosed)
       this.#parts.contact.missed(connectError ?? 'the change feed could not be opened');
-    this.#retryOrPoll(connection, Math.min(problem?.retryAfterMs ?? 0, LONGEST_PATIENCE_MS));
+    this.#retryOrPoll(connection, Math.min(problem?.retryAfterMs ?? 0, MAX_RETRY_AFTER_MS));
   }
 
   #refused(connection: Connection, problem: Problem): void {
     this.#parts.contact.reached();
-    if (connection.line !== null && ABOUT_LINE.has(problem.code)) this.#line?.refused(problem);
+    if (connection.line !== null && LINE_PROBLEM_CODES.has(problem.code)) this.#line?.refused(problem);
     else if (problem.code === 'NOT_READY') this.#parts.log.debug(`The registry is not ready: ${problem.detail}`);
     else this.#report(problem.code, `The registry refuses the change feed: ${problem.detail} ${problem.fix}`);
   }
@@ -287,7 +287,7 @@ export class FeedStream {
     if (ended.isSilent) this.#silences += 1;
     if (this.#next !== null) return;
     const isHeldBack = this.#current === null && this.#silences >= MAX_SILENT_STREAMS && this.#startPolling();
-    this.#retryAfter(isHeldBack ? STREAM_AGAIN_MS * (1 + this.#parts.random.unit() / 2) : leastMs);
+    this.#retryAfter(isHeldBack ? STREAM_RETRY_MS * (1 + this.#parts.random.unit() / 2) : leastMs);
   }
 
   #retryAfter(leastMs: number): void {

@@ -104,7 +104,7 @@ export class Feed {
       stream.close();
     }
     for (const shard of shards) this.#streamOf(shard).reconcile();
-    this.#pollStrays();
+    this.#pollServices();
   }
 
   #streamOf(shard: Shard): FeedStream {
@@ -116,11 +116,11 @@ export class Feed {
     return stream;
   }
 
-  #pollStrays(): void {
+  #pollServices(): void {
     const { catalog, link } = this.#parts;
-    const { strays } = catalog;
-    if (strays.length > 0 && link.poll !== undefined) this.#poller ??= this.#openPoller(link.poll.bind(link));
-    this.#poller?.follow(strays);
+    const { polledServices } = catalog;
+    if (polledServices.length > 0 && link.poll !== undefined) this.#poller ??= this.#openPoller(link.poll.bind(link));
+    this.#poller?.follow(polledServices);
   }
 
   #openPoller(poll: NonNullable<RegistryClient['poll']>): Poller {
@@ -137,7 +137,7 @@ export class Feed {
         contact.reached();
       },
       failed: (error) => {
-        catalog.lost(catalog.strays);
+        catalog.lost(catalog.polledServices);
         contact.missed(error);
       },
     });

@@ -27,8 +27,7 @@ export interface StaticTerms {
  * Connections do not check its identity, since the process may run without Rollcall. Throws OPTION_INVALID with the flaw.
  */
 export function staticService(endpoints: readonly StaticEndpoint[], terms: StaticTerms): ServiceView {
-  if (endpoints.length === 0)
-    throw invalid(terms.service, 'it has no address; give at least one, or omit `static`');
+  if (endpoints.length === 0) throw invalid(terms.service, 'it has no address; give at least one, or omit `static`');
   const instances = endpoints.map((endpoint) => instanceAt(endpoint, terms));
   const ids = new Set(instances.map(({ id }) => id));
   if (ids.size < instances.length) throw invalid(terms.service, 'an address occurs twice; give each once');

@@ -1,7 +1,7 @@
 import { MAX_EDGES, MAX_TARGETS } from '@rollcall/core';
 import type { Edge, EdgeTarget } from '@rollcall/core';
 import type { EdgeStats } from '../telemetry/call-stats.js';
-import { byBadness } from '../telemetry/instance-stats.js';
+import { compareSeverity } from '../telemetry/instance-stats.js';
 
 /** The registry accepts bodies of 16 KiB; the other fields of a beat take at most about 200 bytes. All its texts are ASCII. */
 const MAX_BYTES = 15_500;
@@ -49,7 +49,7 @@ function withTargets(stats: readonly EdgeStats[]): readonly Edge[] {
   let room = MAX_BYTES - edges.reduce((sum, edge) => sum + sizeOf(edge), 0);
   const all = stats.flatMap(({ targets }, at) => targets.map((target) => ({ ...target, at })));
   const chosen: EdgeTarget[][] = edges.map(() => []);
-  for (const { at, ...target } of all.toSorted(byBadness).slice(0, MAX_TARGETS)) {
+  for (const { at, ...target } of all.toSorted(compareSeverity).slice(0, MAX_TARGETS)) {
     const rounded = { ...target, p99Ms: roundedMs(target.p99Ms) };
     const targets = chosen[at] ?? [];
     room -= sizeOf(rounded) + (targets.length === 0 ? TARGETS_BYTES : 0);

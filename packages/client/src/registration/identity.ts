@@ -17,7 +17,7 @@ export interface IdentityParts {
 /** 22 characters encode 132 bits. */
 const SECRET_LENGTH = 22;
 /** How many nonces are remembered: a repeated call (one per endpoint, or a replay) has no effect. */
-const NONCES_REMEMBERED = 16;
+const MAX_NONCES = 16;
 
 /** The identity of this process: its id, its proof to the registry, and its answers to Heartbeat-1. Generated once; no I/O. */
 export class Identity {
@@ -69,7 +69,7 @@ export class Identity {
 
   #accept({ nonce, purpose }: HeartbeatCall): void {
     if (this.#nonces.includes(nonce)) return;
-    this.#nonces = [nonce, ...this.#nonces.slice(0, NONCES_REMEMBERED - 1)];
+    this.#nonces = [nonce, ...this.#nonces.slice(0, MAX_NONCES - 1)];
     this.#called(purpose === 'urgent');
   }
 }

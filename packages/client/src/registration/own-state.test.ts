@@ -49,9 +49,17 @@ it('logs each change once, and another reason for the same state once', () => {
 it('does not warn about states that it requested itself, nor about the first state', () => {
   const { log, own } = world();
   own.update({ state: 'REGISTERING', revision: 1, reason: { code: 'NEW', text: 'registered' }, next: null });
-  own.update({ state: 'DEREGISTERING', revision: 2, reason: { code: 'LEAVING', text: 'it deregistered itself' }, next: null });
+  own.update({
+    state: 'DEREGISTERING',
+    revision: 2,
+    reason: { code: 'LEAVING', text: 'it deregistered itself' },
+    next: null,
+  });
   expect(log.texts('warn')).toEqual([]);
-  expect(log.texts('info')).toEqual(['orders…1e07 is REGISTERING.', 'orders…1e07 is DEREGISTERING: it deregistered itself.']);
+  expect(log.texts('info')).toEqual([
+    'orders…1e07 is REGISTERING.',
+    'orders…1e07 is DEREGISTERING: it deregistered itself.',
+  ]);
 });
 
 it('logs the state if the registry gives no reason', () => {

@@ -8,9 +8,9 @@ import type { Problem, ProblemCode, Reason, ReasonCode } from '@rollcall/core';
 const MAX_FLAWS = 1_200;
 
 /** How to react: `never` registers again; `unknown` to the registry; `later`, after a refusal that is logged; or `soon`. */
-export type Meaning = 'never' | 'unknown' | 'later' | 'soon';
+export type Reaction = 'never' | 'unknown' | 'later' | 'soon';
 
-const MEANINGS: Readonly<Record<ProblemCode, Meaning>> = {
+const REACTIONS: Readonly<Record<ProblemCode, Reaction>> = {
   ENDED: 'never',
   NOT_FOUND: 'unknown',
   TOKEN_LAPSED: 'unknown',
@@ -39,8 +39,8 @@ const MEANINGS: Readonly<Record<ProblemCode, Meaning>> = {
 const OUSTED: ReadonlySet<ProblemCode> = new Set(['ADDRESS_TAKEN', 'UNAUTHORIZED']);
 
 /** How an instance that should be registered must react to a refusal. */
-export function meaningOf({ code }: Problem): Meaning {
-  return MEANINGS[code];
+export function meaningOf({ code }: Problem): Reaction {
+  return REACTIONS[code];
 }
 
 /** True if this answer to a beat means that another process has our address or our id. */

@@ -64,7 +64,7 @@ const REFUSED_WAIT_MS = 30_000;
 /** A registry learns of a new token within a second, so the first refusal of a token is retried this soon. */
 const TOKEN_WAIT_MS = 1_500;
 /** A drain without an answer is sent once more after this time; a goodbye is not repeated, since the closed port has the same effect. */
-const DRAIN_AGAIN_MS = 100;
+const DRAIN_RETRY_MS = 100;
 
 /**
  * The registration of this process, for its whole life: it registers until it is accepted, answers Heartbeat-1, sends Heartbeat-2,
@@ -159,7 +159,7 @@ export class ServiceRegistration implements Line {
     try {
       return await this.#announceDrain(deadlineMs);
     } catch {
-      await sleep(this.#parts.time, DRAIN_AGAIN_MS);
+      await sleep(this.#parts.time, DRAIN_RETRY_MS);
     }
     try {
       return await this.#announceDrain(deadlineMs);

@@ -35,7 +35,11 @@ describe('the meaning of a connection error', () => {
     ],
     ['an expired client certificate', failed('ERR_SSL_X', 'x:sslv3 alert certificate expired:y'), /ours? .*expired/],
     ['a registry without TLS', failed('EPROTO', 'x:wrong version number:y'), /speaks no TLS.*http:\/\//],
-    ['a connection that ends in the handshake', failed('ECONNRESET', 'socket hang up'), /asks for a client certificate/],
+    [
+      'a connection that ends in the handshake',
+      failed('ECONNRESET', 'socket hang up'),
+      /asks for a client certificate/,
+    ],
   ])('over TLS: %s', (_, error, expectedText) => {
     const connectError = troubleOf(error, SECURE);
     expect(connectError?.message).toMatch(expectedText);

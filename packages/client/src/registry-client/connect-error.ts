@@ -1,5 +1,5 @@
 import { answerText, messageOf, printableText } from '@rollcall/core';
-import type { StrangeAnswer } from '@rollcall/core';
+import type { ReceivedAnswer } from '@rollcall/core';
 
 /** The facts about the connection that failed. */
 export interface ConnectErrorFacts {
@@ -21,7 +21,7 @@ export function connectErrorIn(error: unknown): RegistryConnectError | null {
 }
 
 /** The message if another program answers at the registry's address. */
-export function notRegistryText(answer: StrangeAnswer): string {
+export function notRegistryText(answer: ReceivedAnswer): string {
   return `the server there is not a registry (${answerText(answer)}). ${CHECK_ADDRESS}`;
 }
 
@@ -54,10 +54,7 @@ const CERTIFICATE_ERRORS: Readonly<Record<string, string>> = {
 /** Messages by the alert of the peer (RFC 8446, 6.2). */
 const ALERTS: readonly (readonly [RegExp, string])[] = [
   [/alert certificate required/, `it asks for a client certificate, and none was shown. Give one: ${CERT_OPTION}.`],
-  [
-    /alert certificate expired/,
-    `it reports that our certificate has expired. Replace it: ${CERT_OPTION}.`,
-  ],
+  [/alert certificate expired/, `it reports that our certificate has expired. Replace it: ${CERT_OPTION}.`],
   [/alert certificate revoked/, `it reports that our certificate was revoked. Get another one: ${CERT_OPTION}.`],
   [/alert (unknown ca|bad certificate|certificate unknown|unsupported certificate)/, refusedText('')],
 ];

@@ -104,8 +104,8 @@ export function countContact(contact: Contact, meter: Meter): void {
 /** The maximum first wait: a registry that was killed and restarted often answers again at once. */
 const FIRST_WAIT_MS = 100;
 /** The minimum wait, so that jitter never causes a tight loop. */
-const SHORTEST_WAIT_MS = 10;
-const LONGEST_WAIT_MS = 4_000;
+const MIN_WAIT_MS = 10;
+const MAX_WAIT_MS = 4_000;
 /** The maximum wait as a share of a heartbeat interval, so that a registry that answers again has its full view within one interval. */
 const INTERVAL_RATIO = 0.8;
 
@@ -114,6 +114,6 @@ const INTERVAL_RATIO = 0.8;
  * intervals).
  */
 export function waitMs(n: number, intervalMs: number, random: Random): number {
-  const capMs = Math.min(LONGEST_WAIT_MS, intervalMs * INTERVAL_RATIO);
-  return Math.max(SHORTEST_WAIT_MS, fullJitterMs({ baseMs: Math.min(FIRST_WAIT_MS, capMs), capMs }, n, random));
+  const capMs = Math.min(MAX_WAIT_MS, intervalMs * INTERVAL_RATIO);
+  return Math.max(MIN_WAIT_MS, fullJitterMs({ baseMs: Math.min(FIRST_WAIT_MS, capMs), capMs }, n, random));
 }

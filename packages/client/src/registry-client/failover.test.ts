@@ -334,13 +334,13 @@ describe('FailoverClient, polling', () => {
   });
 });
 
-type Happening = 'down' | 'up' | 'starting' | 'silent' | 'cut';
+type FailureEvent = 'down' | 'up' | 'starting' | 'silent' | 'cut';
 
 describe('FailoverClient, any sequence of failures', () => {
   const steps = fc.array(
     fc.record({
       registry: fc.constantFrom('a' as const, 'b' as const, 'c' as const),
-      what: fc.constantFrom<Happening>('down', 'up', 'starting', 'silent', 'cut'),
+      what: fc.constantFrom<FailureEvent>('down', 'up', 'starting', 'silent', 'cut'),
       afterMs: fc.nat(20_000),
     }),
     { maxLength: 12 },
@@ -348,7 +348,7 @@ describe('FailoverClient, any sequence of failures', () => {
   // with more failures in a row, the streams would count as held back
   const few = steps.filter((faults) => faults.filter(({ what }) => what === 'silent').length <= 2);
 
-  const apply = (registry: Registry, what: Happening): void => {
+  const apply = (registry: Registry, what: FailureEvent): void => {
     const stream = registry.streams.find(({ isClosed }) => !isClosed);
     // an instance that starts was not running before
     if (what === 'down' || what === 'starting') registry.crash();

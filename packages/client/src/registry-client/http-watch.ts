@@ -1,6 +1,6 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { answerText, parseCursor, parseFrame, printableText, problemFrom, SseParser } from '@rollcall/core';
-import type { Problem, SseEvent, StrangeAnswer, Time, Timer } from '@rollcall/core';
+import type { Problem, SseEvent, ReceivedAnswer, Time, Timer } from '@rollcall/core';
 import type { RegistryConnectError } from './connect-error.js';
 import type { Watch, WatchSink } from './registry-client.js';
 import { collect, jsonOf, MAX_ANSWER_BYTES } from './response.js';
@@ -16,7 +16,7 @@ const MAX_FRAME_CHARACTERS = 32 * 1024 * 1024;
  * more than 1 s.
  */
 const MAX_TURN_MS = 10;
-const LONGEST_REST_MS = 1_000;
+const MAX_PAUSE_MS = 1_000;
 
 export interface WatchParts {
   readonly time: Time;
@@ -105,7 +105,7 @@ export class HttpWatch implements Watch {
     this.#doneAt = time.now();
     this.#workedMs += this.#doneAt - began;
     if (this.#isClosed || this.#workedMs <= MAX_TURN_MS) return;
-    const restMs = Math.min(this.#workedMs, LONGEST_REST_MS);
+    const restMs = Math.min(this.#workedMs, MAX_PAUSE_MS);
     this.#workedMs = 0;
     response.pause();
     this.#rest = time.setTimer(restMs, () => void response.resume(), { background: true });
@@ -154,7 +154,7 @@ export class HttpWatch implements Watch {
 }
 
 /** The problem of a refusal, or of a success that is not a feed. */
-function refusalOf(answer: StrangeAnswer): Problem {
+function refusalOf(answer: ReceivedAnswer): Problem {
   const { status, text } = answer;
   if (status >= 400) return problemFrom(status, jsonOf(text), answer);
   return breach(`no event stream, but ${answerText(answer)}`);

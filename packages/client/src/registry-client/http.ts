@@ -22,7 +22,7 @@ import type {
   Registration,
   Result,
   ServiceViewAnswer,
-  StrangeAnswer,
+  ReceivedAnswer,
   Suspicion,
   Time,
 } from '@rollcall/core';
@@ -193,7 +193,7 @@ export class HttpRegistryClient implements RegistryClient {
   #exchange(
     apiRequest: ApiRequest<unknown>,
     leftMs = this.#timeoutMs + (apiRequest.waitMs ?? 0),
-  ): Promise<StrangeAnswer> {
+  ): Promise<ReceivedAnswer> {
     if (this.#isClosed || apiRequest.signal?.aborted === true) return Promise.reject(this.#closedError());
     return new Promise((resolve, reject) => {
       const request = this.#request(

@@ -19,7 +19,7 @@ export function targetsOf(lanes: readonly Nodes[], now: number, max: number): re
   const found = new Map<InstanceId, Found>();
   for (const { balancer } of lanes) for (const node of balancer.nodes) note(found, node, now);
   if (found.size === 0) return [];
-  const worst = [...found.values()].toSorted(byBadness).slice(0, max);
+  const worst = [...found.values()].toSorted(compareSeverity).slice(0, max);
   return worst.map(({ instance, calls, failures, circuit, nodes }) => {
     const p99s = nodes.map((node) => node.latency.p99Ms(now) ?? -1);
     const p99Ms = Math.max(...p99s);
@@ -28,7 +28,7 @@ export function targetsOf(lanes: readonly Nodes[], now: number, max: number): re
 }
 
 /** Orders instances by circuit, then by failures, then by calls, the worst first. */
-export function byBadness(one: TargetStats, other: TargetStats): number {
+export function compareSeverity(one: TargetStats, other: TargetStats): number {
   return RANKS[other.circuit] - RANKS[one.circuit] || other.failures - one.failures || other.calls - one.calls;
 }
 

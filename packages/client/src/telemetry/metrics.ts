@@ -23,10 +23,7 @@ export interface CallInstruments {
 export function callInstruments(meter: Meter): CallInstruments {
   return {
     seconds: meter.histogram('rollcall_call_seconds', 'Duration of a call, retries included.', ['service', 'outcome']),
-    failures: meter.counter('rollcall_call_attempt_failures_total', 'Failed attempts, by kind.', [
-      'service',
-      'kind',
-    ]),
+    failures: meter.counter('rollcall_call_attempt_failures_total', 'Failed attempts, by kind.', ['service', 'kind']),
     retries: meter.counter('rollcall_call_retries_total', 'Attempts after the first one, without hedges.', ['service']),
     hedges: meter.counter('rollcall_call_hedges_total', 'Second attempts beside a slow first one.', ['service']),
     exhaustions: meter.counter(
@@ -47,9 +44,11 @@ export function callInstruments(meter: Meter): CallInstruments {
       'service',
       'cause',
     ]),
-    fallbacks: meter.counter('rollcall_call_fallbacks_total', 'Failed calls for which a fallback returned a response.', [
-      'service',
-    ]),
+    fallbacks: meter.counter(
+      'rollcall_call_fallbacks_total',
+      'Failed calls for which a fallback returned a response.',
+      ['service'],
+    ),
   };
 }
 
@@ -62,18 +61,18 @@ const STATE_KINDS: Readonly<Record<ServiceState, StateEvent['kind']>> = {
 /** This label is not a valid name of a service. */
 const UNKNOWN_LABEL = '(unknown)';
 
-type Known = Pick<ServiceView, 'status' | 'instances'>;
+type ViewState = Pick<ServiceView, 'status' | 'instances'>;
 
 /** The called service. */
 interface Subject {
   readonly service: string;
-  readonly view: Known;
+  readonly view: ViewState;
 }
 
 /** Counts and reports the events of the calls of one service. */
 export class ServiceEvents implements LaneEvents {
   readonly #service: string;
-  readonly #view: Known;
+  readonly #view: ViewState;
   #isNamed = false;
   readonly #time: Time;
   readonly #instruments: CallInstruments;

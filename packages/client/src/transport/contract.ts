@@ -3,7 +3,7 @@ import { systemTime } from '@rollcall/core';
 import type { Time } from '@rollcall/core';
 import { ManualTime } from '@rollcall/core/testing';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { breakingWire, deadPort, KeptSink, targetOf, TERMS } from './transport.fixture.js';
+import { breakingWire, deadPort, RecordingSink, targetOf, TERMS } from './transport.fixture.js';
 import type { Settled, Toy, Wire } from './transport.fixture.js';
 import type { Channel, Transport } from './transport.js';
 
@@ -51,7 +51,7 @@ class Bench<Request> {
   }
 
   ask(channel: Channel<Request>, data: unknown): Promise<Settled> {
-    const sink = new KeptSink();
+    const sink = new RecordingSink();
     channel.send(this.harness.request(data), TERMS, sink);
     return sink.settled;
   }
@@ -81,7 +81,7 @@ function itAnswers<Request>(bench: Bench<Request>): void {
     const service = await bench.toy();
     const channel = (await bench.transport()).channel(targetOf(service));
     const before = systemTime.now();
-    const first = new KeptSink();
+    const first = new RecordingSink();
     const waited = channel.send(bench.harness.request(1), TERMS, first);
     await first.settled;
     expect(waited.openedAt).toBeGreaterThan(before);
@@ -90,7 +90,7 @@ function itAnswers<Request>(bench: Bench<Request>): void {
   it('answers a ping of the instance itself', async () => {
     const service = await bench.toy();
     const channel = (await bench.transport()).channel(targetOf(service));
-    const sink = new KeptSink();
+    const sink = new RecordingSink();
     channel.ping(TERMS, sink);
     expect((await sink.settled).failure).toBeNull();
   });
@@ -109,7 +109,7 @@ function itReportsFailuresAsText<Request>(bench: Bench<Request>): void {
     service.id = null;
     const requested = service.nextRequest();
     const channel = (await bench.transport(time)).channel(targetOf(service));
-    const sink = new KeptSink();
+    const sink = new RecordingSink();
     const exchange = channel.send(bench.harness.request(1), TERMS, sink);
     await requested;
     time.advance(499);
@@ -126,7 +126,7 @@ function itReportsFailuresAsText<Request>(bench: Bench<Request>): void {
     service.id = null;
     const requested = service.nextRequest();
     const channel = (await bench.transport(time)).channel(targetOf(service));
-    channel.send(bench.harness.request(1), TERMS, new KeptSink()).cancel();
+    channel.send(bench.harness.request(1), TERMS, new RecordingSink()).cancel();
     await requested;
     time.advance(500);
     time.advance(15_000);
@@ -169,7 +169,7 @@ function itCancels<Request>(bench: Bench<Request>): void {
     const service = await bench.toy();
     service.habit = 'hold';
     const channel = (await bench.transport()).channel(targetOf(service));
-    const sink = new KeptSink();
+    const sink = new RecordingSink();
     const received = service.nextRequest().then(() => service.nextRequest());
     const exchange = channel.send(bench.harness.request(1), TERMS, sink);
     await received;
@@ -183,7 +183,7 @@ function itCancels<Request>(bench: Bench<Request>): void {
   it('does not send a request that was cancelled before the connection was open', async () => {
     const service = await bench.toy();
     const channel = (await bench.transport()).channel(targetOf(service));
-    const sink = new KeptSink();
+    const sink = new RecordingSink();
     channel.send(bench.harness.request('cancelled'), TERMS, sink).cancel();
     expect((await bench.ask(channel, 'wanted')).failure).toBeNull();
     expect(service.received).toEqual(['wanted']);
@@ -225,7 +225,7 @@ function itEnds<Request>(bench: Bench<Request>): void {
     const channel = storage.run('the first request', () => made.channel(targetOf(service)));
     await storage.run('the first request', () => bench.ask(channel, 1));
     const seen = await new Promise((resolve) => {
-      const sink = new KeptSink();
+      const sink = new RecordingSink();
       service.habit = 'hang-up';
       channel.send(bench.harness.request(2), TERMS, {
         next: () => {},

@@ -10,7 +10,7 @@ export type SecureCredentials = Credentials<SecureContext>;
 
 /** Throws OPTION_INVALID for a certificate, key or file that cannot be read. */
 export function credentialsOf(terms: CredentialTerms, option: string, log: Log = silentLog): SecureCredentials {
-  return new Credentials({ terms, option, log, stamp, read, build });
+  return new Credentials({ terms, option, log, stamp: fileVersion, read, build });
 }
 
 function read(path: string): string {
@@ -18,7 +18,7 @@ function read(path: string): string {
 }
 
 /** The version of a file, or of the target of a link: container platforms update files by changing links. */
-function stamp(path: string): string {
+function fileVersion(path: string): string {
   const { mtimeNs, size, ino } = statSync(path, { bigint: true });
   return `${mtimeNs}-${size}-${ino}`;
 }

@@ -6,7 +6,7 @@ import { credentialsOf } from './credentials.js';
 import type { SecureCredentials } from './credentials.js';
 
 /** Opens the TLS connections to instances, all with the same settings. Files are read again when they change. */
-export class SecureWay {
+export class TlsConnector {
   readonly #terms: TlsTerms;
   readonly #log: Log | undefined;
   #credentials: SecureCredentials | null = null;

@@ -12,7 +12,7 @@ import { GrpcTransport } from './grpc/grpc.js';
 import { headersWith, httpRequest } from './http/message.js';
 import { requestFrame, tcpRequest } from './tcp/message.js';
 import type { AttemptTrace, CallTrace, CallTracer, TracedAttempt, TracedCall } from './tracing.js';
-import { KeptSink, targetOf } from './transport.fixture.js';
+import { RecordingSink, targetOf } from './transport.fixture.js';
 
 /** A tracer that records its calls, in order. */
 class RecordingTracer implements CallTracer {
@@ -137,7 +137,7 @@ it('sends it as headers over gRPC', async () => {
     server.close();
   });
   const { port } = server.address() as AddressInfo;
-  const sink = new KeptSink();
+  const sink = new RecordingSink();
   transport.channel(targetOf({ port, protocol: 'grpc' }, 'api')).send(echo(1), carried, sink);
   expect((await sink.settled).failure).toBeNull();
   expect(receivedHeaders).toMatchObject({ traceparent: '00-ab', 'grpc-timeout': '500m' });

@@ -17,7 +17,7 @@ export interface Settled {
 }
 
 /** A sink that records its calls, and fails the test at a second end. */
-export class KeptSink implements Sink {
+export class RecordingSink implements Sink {
   readonly values: unknown[] = [];
   readonly settled: Promise<Settled>;
   isSettled = false;
@@ -55,13 +55,13 @@ export class KeptSink implements Sink {
 }
 
 /** The reaction of the test server to a request: `hold` leaves it unanswered, `hang-up` breaks the connection. */
-export type Habit = 'answer' | 'hold' | 'hang-up' | 'fail';
+export type Behaviour = 'answer' | 'hold' | 'hang-up' | 'fail';
 
 /** A minimal server that speaks one protocol and counts. */
 export interface Toy {
   /** The id that it reports; null: it does not answer the identity check. */
   id: string | null;
-  habit: Habit;
+  habit: Behaviour;
   readonly port: number;
   readonly protocol: Protocol;
   /** The number of connections so far, and the number of open ones. */
@@ -85,7 +85,7 @@ export function targetOf(toy: Pick<Toy, 'port' | 'protocol'>, source: Source = '
 /** Counts connections; each protocol adds its answers. */
 export abstract class ToyService implements Toy {
   id: string | null = 'orders-1';
-  habit: Habit = 'answer';
+  habit: Behaviour = 'answer';
   abstract readonly protocol: Protocol;
   connections = 0;
   identityCalls = 0;

@@ -11,7 +11,7 @@ import type { Fleet, Phase, Vitals } from './vitals.js';
 const SECOND = 1_000;
 
 /** The same instance, driven as in the lifecycle engine of the registry. */
-class Real {
+class EngineInstance {
   vitals: Vitals = newborn(0);
   removed: 'gone' | 'for good' | null = null;
   permits = 0;
@@ -112,16 +112,16 @@ const SWEEP_MS = 250;
 interface Observation {
   readonly now: number;
   readonly before: Vitals;
-  readonly real: Real;
+  readonly real: EngineInstance;
   readonly model: Model;
   /** The event of this step; null if time has passed. */
   readonly event: Event | null;
 }
 
 function run(history: readonly Step[], observe: (observation: Observation) => void): void {
-  const [real, model] = [new Real(), new Model()];
+  const [real, model] = [new EngineInstance(), new Model()];
   let [now, fleet] = [0, STEADY_FLEET];
-  const both = (event: Event | null, act: (one: Real | Model) => void): void => {
+  const both = (event: Event | null, act: (one: EngineInstance | Model) => void): void => {
     const before = real.vitals;
     act(real);
     act(model);

@@ -309,7 +309,7 @@ function onUnproved(vitals: Vitals, at: Context): Step {
 function permitted(vitals: Vitals, reason: Reason, cause: Cause, at: Context): Step {
   if (cause === 'silence' && !vitals.proved) return critical(vitals, cause, reason, at);
   if (cause === 'silence' && wasGoneBefore(vitals, at.policy, at.fleet)) {
-    return critical(vitals, cause, reasonFor('SILENT', goneBefore(vitals)), at);
+    return critical(vitals, cause, reasonFor('SILENT', endedBeforeText(vitals)), at);
   }
   const { held } = at.fleet.permit;
   if (held === null) return { vitals: critical(vitals, cause, reason, at), usesPermit: true };
@@ -317,7 +317,7 @@ function permitted(vitals: Vitals, reason: Reason, cause: Cause, at: Context): S
   return to(vitals, 'UNHEALTHY', preservedReason(held, reason), at);
 }
 
-const goneBefore = (vitals: Vitals): string =>
+const endedBeforeText = (vitals: Vitals): string =>
   `${vitals.lastFailure?.text ?? 'refused'}; not heard from since this registry started`;
 
 /** Moves a HEALTHY instance to UNHEALTHY; keeps the reason of an UNHEALTHY instance up to date with the silent directions. */

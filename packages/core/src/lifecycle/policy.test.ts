@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parseOptions } from '../options/options.js';
 import { due } from './deadlines.js';
-import { GRAIN_MS, PROVED, run } from './lifecycle.fixture.js';
+import { STEP_MS, PROVED, run } from './lifecycle.fixture.js';
 import { transition } from './lifecycle.js';
 import { DEFAULT_POLICY, policyFields, policyRules, policyOf, PRESET_NAMES, PRESETS } from './policy.js';
 import type { Policy, Thresholds } from './policy.js';
@@ -136,7 +136,7 @@ describe('all allowed thresholds', () => {
         ];
         const late = history.map(([, at], index) => at - (expected[index] ?? NaN));
         // up to four consecutive steps by time
-        expect(late.every((ms) => Math.abs(ms) <= 4 * GRAIN_MS)).toBe(true);
+        expect(late.every((ms) => Math.abs(ms) <= 4 * STEP_MS)).toBe(true);
       }),
       { numRuns: 30 },
     );

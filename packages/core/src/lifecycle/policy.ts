@@ -45,12 +45,12 @@ export const PRESETS: Readonly<Record<Preset, Pick<Policy, 'intervalMs' | 'timeo
 };
 
 /** The longest timeout as a share of the interval; a longer probe would overlap the next one. */
-const LONGEST_TIMEOUT = 0.4;
+const MAX_TIMEOUT_RATIO = 0.4;
 
 /**
  * In intervals: two heartbeats are one interval apart, and each may be half an interval late before its silence counts.
  */
-const SHORTEST_SILENCE = 1.5;
+const MIN_SILENCE_INTERVALS = 1.5;
 
 const inIntervals = (doc: string, initial: number, min = 1): OptionSpec<number> =>
   option.number({ doc, unit: 'intervals', default: initial, min, max: 1_000 });
@@ -62,22 +62,22 @@ const thresholdFields = {
   unprovedAfter: inIntervals(
     'REGISTERING and never proved for this long: CRITICAL (UNHEALTHY if it is the only instance, or is held). At least unhealthyAfter + 0.4.',
     6,
-    SHORTEST_SILENCE,
+    MIN_SILENCE_INTERVALS,
   ),
   unhealthyAfter: inIntervals(
     'HEALTHY and a direction silent for this + timeoutMs: UNHEALTHY. No instance stays HEALTHY longer than this + 2 intervals after a direction fails: 4 by default, and more if you raise it.',
     2,
-    SHORTEST_SILENCE,
+    MIN_SILENCE_INTERVALS,
   ),
   criticalAfter: inIntervals(
     'UNHEALTHY and silent for this + timeoutMs: CRITICAL, no more calls; by one direction only while another instance is HEALTHY. More than unhealthyAfter.',
     3,
-    SHORTEST_SILENCE,
+    MIN_SILENCE_INTERVALS,
   ),
   lastCriticalAfter: inIntervals(
     'Like criticalAfter, for the last callable instance of its service, and by silence in both directions only. At least criticalAfter.',
     6,
-    SHORTEST_SILENCE,
+    MIN_SILENCE_INTERVALS,
   ),
   silenceStepAfter: inIntervals('From CRITICAL by silence to DEREGISTERING.', 2),
   proofStepAfter: inIntervals(
@@ -108,7 +108,7 @@ const thresholdFields = {
 } satisfies Record<keyof Thresholds, OptionSpec<number>>;
 
 const THRESHOLD_RULES: readonly OptionRule<Thresholds>[] = [
-  requireAtLeast('unprovedAfter', 'unhealthyAfter', LONGEST_TIMEOUT),
+  requireAtLeast('unprovedAfter', 'unhealthyAfter', MAX_TIMEOUT_RATIO),
   ({ criticalAfter, unhealthyAfter }) =>
     criticalAfter > unhealthyAfter
       ? null
@@ -150,9 +150,9 @@ export const policyRules: readonly OptionRule<PolicySettings>[] = [
   (settings) => {
     const { timeoutMs } = settings;
     const { intervalMs } = policyOf(settings);
-    if (timeoutMs === undefined || timeoutMs <= LONGEST_TIMEOUT * intervalMs) return null;
+    if (timeoutMs === undefined || timeoutMs <= MAX_TIMEOUT_RATIO * intervalMs) return null;
     const from = settings.intervalMs === undefined ? ` (of the preset ${settings.preset})` : '';
-    return `timeoutMs ${timeoutMs} is more than 0.4 × intervalMs ${intervalMs}${from}: choose at most ${longestTimeout(intervalMs)}, or a longer intervalMs.`;
+    return `timeoutMs ${timeoutMs} is more than 0.4 × intervalMs ${intervalMs}${from}: choose at most ${maxTimeoutMs(intervalMs)}, or a longer intervalMs.`;
   },
 ];
 
@@ -163,15 +163,15 @@ export function policyOf({ preset, intervalMs, timeoutMs, thresholds }: PolicySe
   return {
     ...thresholds,
     intervalMs: interval,
-    timeoutMs: timeoutMs ?? Math.min(base.timeoutMs, longestTimeout(interval)),
+    timeoutMs: timeoutMs ?? Math.min(base.timeoutMs, maxTimeoutMs(interval)),
   };
 }
 
 /** The policy of the preset `default`. */
 export const DEFAULT_POLICY: Policy = { ...PRESETS.default, ...policyFields.thresholds.default };
 
-function longestTimeout(intervalMs: number): number {
-  return Math.max(1, Math.floor(LONGEST_TIMEOUT * intervalMs));
+function maxTimeoutMs(intervalMs: number): number {
+  return Math.max(1, Math.floor(MAX_TIMEOUT_RATIO * intervalMs));
 }
 
 function requireAtLeast(name: keyof Thresholds, other: keyof Thresholds, margin = 0): OptionRule<Thresholds> {

@@ -5,7 +5,7 @@ import { tableHead, tableRow } from '../testing.js';
 import { due, forecast } from './deadlines.js';
 import { alone, steadyFleet, COLUMNS, meet, NOW, policy, ROWS, VARIANTS, vitalsOf } from './lifecycle-table.fixture.js';
 import { PROVED, run } from './lifecycle.fixture.js';
-import type { Chapter } from './lifecycle.fixture.js';
+import type { HistoryEntry } from './lifecycle.fixture.js';
 import type { Event } from './lifecycle.js';
 import { DEFAULT_POLICY, PRESET_NAMES, PRESETS } from './policy.js';
 import type { Policy } from './policy.js';
@@ -38,7 +38,7 @@ function forecasts(): readonly string[] {
 const seconds = (ms: number): string => `${ms / 1_000} s`;
 
 /** When the history entered `phase`; `never` if it did not. */
-function timeOf(chapters: readonly Chapter[], phase: Chapter[0]): string {
+function timeOf(chapters: readonly HistoryEntry[], phase: HistoryEntry[0]): string {
   const at = chapters.find(([reached]) => reached === phase)?.[1];
   return at === undefined ? 'never' : seconds(at);
 }

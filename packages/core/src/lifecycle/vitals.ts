@@ -197,11 +197,11 @@ export function forgive(vitals: Vitals, ms: number, now: number): Vitals {
  */
 export function excuse(vitals: Vitals, ms: number, now: number): Vitals {
   const later = (at: number): number => Math.min(now, at + ms);
-  const isGoing = vitals.phase === 'CRITICAL' || vitals.phase === 'DEREGISTERING';
+  const isBeingRemoved = vitals.phase === 'CRITICAL' || vitals.phase === 'DEREGISTERING';
   return {
     ...vitals,
-    since: isGoing ? later(vitals.since) : vitals.since,
-    causeSince: isGoing ? later(vitals.causeSince) : vitals.causeSince,
+    since: isBeingRemoved ? later(vitals.since) : vitals.since,
+    causeSince: isBeingRemoved ? later(vitals.causeSince) : vitals.causeSince,
     bornAt: later(vitals.bornAt),
     inboundAt: later(vitals.inboundAt),
     anyInboundAt: later(vitals.anyInboundAt),

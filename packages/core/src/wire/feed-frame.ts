@@ -17,7 +17,7 @@ import {
 } from './protocol.js';
 
 /** The fields of each frame about one service. */
-export interface OfService {
+export interface ServiceScope {
   readonly namespace: string;
   readonly service: string;
 }
@@ -26,7 +26,7 @@ export interface OfService {
  * The whole view of one service, in parts of at most 64 KiB; the last one has `complete: true` and `removed`.
  * Tombstones that do not fit follow as `ChangeFrame`s before the next id line.
  */
-export interface ResetFrame extends OfService {
+export interface ResetFrame extends ServiceScope {
   readonly epoch: string;
   readonly revision: number;
   /** Starts at 0. */
@@ -36,13 +36,13 @@ export interface ResetFrame extends OfService {
   readonly removed?: readonly Tombstone[];
 }
 
-export interface ChangeFrame extends OfService {
+export interface ChangeFrame extends ServiceScope {
   readonly upsert: readonly Instance[];
   readonly remove: readonly Tombstone[];
 }
 
 /** The whole view of one service, as `GET /api/v1/services/{name}` returns it, for clients that cannot hold a stream. */
-export interface ServiceViewAnswer extends OfService {
+export interface ServiceViewAnswer extends ServiceScope {
   readonly epoch: string;
   /** The view includes every change up to this one. */
   readonly revision: number;
@@ -52,7 +52,7 @@ export interface ServiceViewAnswer extends OfService {
 }
 
 /** The service does not exist. Unlike an empty list, this removes no instance. */
-export interface UnknownFrame extends OfService {
+export interface UnknownFrame extends ServiceScope {
   /** A similar name of a known service, if there is one. */
   readonly nearest?: string;
 }
@@ -203,7 +203,7 @@ function framed<Data>(
   return read.ok ? { ok: true, value: wrap(read.value) } : read;
 }
 
-function checkOwner(frame: OfService, instances: readonly Instance[], flaws: Flaws): void {
+function checkOwner(frame: ServiceScope, instances: readonly Instance[], flaws: Flaws): void {
   for (const each of instances) {
     if (each.service === frame.service && each.namespace === frame.namespace) continue;
     flaws.add(`${each.namespace}/${each.service}`, `instances of ${frame.namespace}/${frame.service} only`);

@@ -90,7 +90,7 @@ const MAX_PATH = 200;
 const MAX_RECEIVED = 100;
 
 /** An answer that may not come from a registry. */
-export interface StrangeAnswer {
+export interface ReceivedAnswer {
   readonly status: number;
   /** Its content-type; empty if it has none. */
   readonly type: string;
@@ -101,7 +101,7 @@ export interface StrangeAnswer {
 const MAX_EXCERPT = 80;
 
 /** A description of the answer for logs, printable and truncated: `status 404, text/html, beginning with "<!DOCTYPE html> <html>…"`. */
-export function answerText(answer: StrangeAnswer): string {
+export function answerText(answer: ReceivedAnswer): string {
   const { status, type } = answer;
   const named = type === '' ? 'no content-type' : printableText(type, MAX_EXCERPT);
   const start = answer.text.slice(0, MAX_SENTENCE).replaceAll(/\s+/g, ' ').trim();
@@ -114,12 +114,12 @@ export function answerText(answer: StrangeAnswer): string {
  * document (a proxy, another program), the code follows from the status and `detail` describes the answer; an unknown code of a newer
  * registry becomes the one of its status.
  */
-export function problemFrom(status: number, body: unknown, answer: Partial<StrangeAnswer> = {}): Problem {
+export function problemFrom(status: number, body: unknown, answer: Partial<ReceivedAnswer> = {}): Problem {
   const read = problemMessage.parse(body);
   if (read.ok) return printableProblem(read.value, status);
   return {
     code: codeOf(status),
-    detail: `The answer is not a problem document, so it may not come from a registry: ${strangeText(status, answer)}.`,
+    detail: `The answer is not a problem document, so it may not come from a registry: ${receivedText(status, answer)}.`,
     fix: 'Check that the address is that of a registry and that no proxy answers in its place.',
   };
 }
@@ -142,7 +142,7 @@ function printableFlaw({ path, received, allowed }: Flaw): Flaw {
   };
 }
 
-function strangeText(status: number, { type, text: body }: Partial<StrangeAnswer>): string {
+function receivedText(status: number, { type, text: body }: Partial<ReceivedAnswer>): string {
   return type === undefined || body === undefined ? `status ${status}` : answerText({ status, type, text: body });
 }
 

@@ -322,13 +322,17 @@ export interface Suspicion {
   readonly outcome: (typeof SUSPICIONS)[number];
 }
 
-export const suspicionMessage: Message<Suspicion> = message<Suspicion>('Suspicion', 'A caller reports that its call to an instance failed.', {
-  by: required(
-    text({ min: 1, max: 128, pattern: ONE_LINE, allowed: '1 … 128 characters, one line' }),
-    'instance id or name of the caller',
-  ),
-  outcome: required(oneOf(SUSPICIONS), 'the outcome of the call'),
-});
+export const suspicionMessage: Message<Suspicion> = message<Suspicion>(
+  'Suspicion',
+  'A caller reports that its call to an instance failed.',
+  {
+    by: required(
+      text({ min: 1, max: 128, pattern: ONE_LINE, allowed: '1 … 128 characters, one line' }),
+      'instance id or name of the caller',
+    ),
+    outcome: required(oneOf(SUSPICIONS), 'the outcome of the call'),
+  },
+);
 
 /** `POST /api/v1/instances/{id}/drain`: 0 … 3,600,000 ms, default 30,000. */
 export interface Drain {

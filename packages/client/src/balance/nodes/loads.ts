@@ -19,7 +19,7 @@ const DECAY_MS = 10_000;
 /** After this time without an answer, because no call was sent, the average decays faster. */
 const IDLE_AFTER_MS = 500;
 const IDLE_DECAY_MS = 1_000;
-const TYPICAL_AT_FIRST_MS = 30;
+const INITIAL_TYPICAL_MS = 30;
 
 /**
  * The typical round trip of the service, over all instances: the initial value for an instance without measurements. An exponential moving
@@ -29,7 +29,7 @@ export class TypicalLatency {
   #ms: number | null = null;
 
   get ms(): number {
-    return this.#ms ?? TYPICAL_AT_FIRST_MS;
+    return this.#ms ?? INITIAL_TYPICAL_MS;
   }
 
   observe(ms: number): void {
@@ -61,13 +61,13 @@ export class PeakEwma implements Load {
     const ewmaMs = this.#cells[CELLS * slot] ?? UNMEASURED;
     if (ewmaMs === UNMEASURED) return (this.#typical.ms / 2) * (inFlight + 1);
     const idleDecayMs = inFlight > 0 ? DECAY_MS : (this.#cells[CELLS * slot + 2] ?? DECAY_MS);
-    return ewmaMs * weightAfter(now - (this.#cells[CELLS * slot + 1] ?? 0), idleDecayMs) * (inFlight + 1);
+    return ewmaMs * remainingWeight(now - (this.#cells[CELLS * slot + 1] ?? 0), idleDecayMs) * (inFlight + 1);
   }
 
   observe(slot: number, ms: number, now: number, isAnswer: boolean): void {
     const at = CELLS * slot;
     const ewmaMs = this.#cells[at] ?? UNMEASURED;
-    const weight = weightAfter(now - (this.#cells[at + 1] ?? 0), this.#cells[at + 2] ?? DECAY_MS);
+    const weight = remainingWeight(now - (this.#cells[at + 1] ?? 0), this.#cells[at + 2] ?? DECAY_MS);
     const decayed = ewmaMs * weight;
     this.#cells[at] = ewmaMs === UNMEASURED || ms > decayed ? ms : decayed + ms * (1 - weight);
     this.#cells[at + 1] = now;
@@ -85,7 +85,7 @@ export class PeakEwma implements Load {
 }
 
 /** The remaining weight of an average after this time without an answer. */
-function weightAfter(agoMs: number, idleDecayMs: number): number {
+function remainingWeight(agoMs: number, idleDecayMs: number): number {
   const idleMs = Math.max(0, agoMs - IDLE_AFTER_MS);
   return Math.exp(-(agoMs - idleMs) / DECAY_MS - idleMs / idleDecayMs);
 }

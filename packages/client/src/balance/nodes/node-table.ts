@@ -30,7 +30,7 @@ export class NodeTable {
   lastAnswerAt = -Infinity;
   lastAnswerer: AlternativeNode | null = null;
   /** The end of the last pause of this process, which read no answers before. */
-  heardSince = -Infinity;
+  pausedUntil = -Infinity;
   /** Calls under way at all nodes. */
   inFlight = 0;
   /** Attempts that ended at each node, per time window. */
@@ -63,7 +63,7 @@ export class NodeTable {
   }
 
   /** Frees the slot; its calls are no longer counted here. */
-  give(slot: number): void {
+  release(slot: number): void {
     this.add(slot, -this.count(slot));
     this.#free.push(slot);
   }

@@ -70,8 +70,8 @@ export class Node implements BreakerHost, GateListener {
     const gate = Math.min(this.breaker.gate, this.limit.gate);
     const unanswered = this.#nodeTable.unanswered(this.#slot);
     if (!isSilence(unanswered)) return gate;
-    const { heardSince, lastAnswerAt, lastAnswerer } = this.#nodeTable;
-    const since = Math.max(this.#nodeTable.silentSince(this.#slot), heardSince);
+    const { pausedUntil, lastAnswerAt, lastAnswerer } = this.#nodeTable;
+    const since = Math.max(this.#nodeTable.silentSince(this.#slot), pausedUntil);
     const hasAlternative = lastAnswerAt > since && lastAnswerer?.canTakeOver(now) === true;
     return Math.min(gate, earlyLimit(unanswered, now - since, this.latency.p99Ms(now), hasAlternative));
   }
@@ -136,8 +136,8 @@ export class Node implements BreakerHost, GateListener {
   }
 
   /** Ignores earlier silence, because this process was paused. */
-  notHeardBefore(now: number): void {
-    this.#nodeTable.heardSince = now;
+  ignoreSilenceBefore(now: number): void {
+    this.#nodeTable.pausedUntil = now;
   }
 
   /** Records an answer, even a refusal. */
@@ -226,7 +226,7 @@ export class Node implements BreakerHost, GateListener {
     if (this.#isRetired) return;
     this.#isRetired = true;
     const calls = this.inFlight;
-    this.#nodeTable.give(this.#slot);
+    this.#nodeTable.release(this.#slot);
     this.#nodeTable = new NodeTable(new InFlight(), 1);
     this.#slot = this.#nodeTable.take();
     this.#nodeTable.add(this.#slot, calls);

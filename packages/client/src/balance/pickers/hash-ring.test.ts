@@ -2,7 +2,7 @@ import { seededRandom } from '@rollcall/core/testing';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createInstance } from '../../registry-client/registry-client.fixture.js';
-import { createBalancer, createFleet, createAsk } from '../balance.fixture.js';
+import { createBalancer, createFleet, createPickArgs } from '../balance.fixture.js';
 import type { Balancer } from '../balancer.js';
 import type { Node } from '../nodes/node.js';
 import { HashRing } from './hash-ring.js';
@@ -16,7 +16,7 @@ function build(seed = 5): Balancer<Node> {
 
 /** The instance for each key while all instances are idle. */
 function homes(balancer: Balancer<Node>, now = 0): ReadonlyMap<string, string> {
-  return new Map(KEYS.map((hashKey) => [hashKey, balancer.pick(createAsk({ now, hashKey }))?.id ?? '']));
+  return new Map(KEYS.map((hashKey) => [hashKey, balancer.pick(createPickArgs({ now, hashKey }))?.id ?? '']));
 }
 
 function countOf(places: Iterable<string>): ReadonlyMap<string, number> {
@@ -66,7 +66,7 @@ describe('the hash ring', () => {
         const balancer = build();
         balancer.update(createFleet(count), 0);
         keys.forEach((key, i) => {
-          const node = balancer.pick(createAsk({ hashKey: String(key) }));
+          const node = balancer.pick(createPickArgs({ hashKey: String(key) }));
           if (node === null) throw new Error('no instance was picked');
           node.begin(0, false);
           expect(node.inFlight).toBeLessThanOrEqual(Math.ceil((1.25 * (i + 1)) / count));
@@ -78,9 +78,9 @@ describe('the hash ring', () => {
   it('picks the same second instance when the first was tried', () => {
     const balancer = build();
     balancer.update(createFleet(10), 0);
-    const first = balancer.pick(createAsk({ hashKey: 'a' }));
-    const next = balancer.pick(createAsk({ hashKey: 'a', tried: first }));
+    const first = balancer.pick(createPickArgs({ hashKey: 'a' }));
+    const next = balancer.pick(createPickArgs({ hashKey: 'a', tried: first }));
     expect(next).not.toBe(first);
-    for (let i = 0; i < 20; i += 1) expect(balancer.pick(createAsk({ hashKey: 'a', tried: first }))).toBe(next);
+    for (let i = 0; i < 20; i += 1) expect(balancer.pick(createPickArgs({ hashKey: 'a', tried: first }))).toBe(next);
   });
 });

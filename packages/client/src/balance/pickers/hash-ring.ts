@@ -2,16 +2,16 @@ import type { Random } from '@rollcall/core';
 import { hashOf, mixed } from '../nodes/hash.js';
 import type { Node } from '../nodes/node.js';
 import type { Candidates } from './candidates.js';
-import { firstAble } from './picker.js';
-import type { Ask, Picker } from './picker.js';
-import { PowerOfTwo, takes } from './pickers.js';
+import { findAvailable } from './picker.js';
+import type { PickArgs, Picker } from './picker.js';
+import { PowerOfTwo, isDrawable } from './pickers.js';
 
 /** The maximum load of a node, relative to its fair share. */
-const BOUND = 1.25;
+const MAX_LOAD_RATIO = 1.25;
 /** Points on the ring for each unit of weight: 40 for the default weight of 100. */
 const POINTS_PER_WEIGHT = 0.4;
 /** The number of points examined before any node is accepted: with bounded loads, a key moves by 16 nodes on average at most. */
-const LONGEST_WALK = 256;
+const MAX_EXAMINED_POINTS = 256;
 /** A point packs its hash and the index of its node into one number: 32 + 20 bits. */
 const INDEX_RANGE = 2 ** 20;
 
@@ -33,20 +33,20 @@ export class HashRing implements Picker {
     this.#keyless = new PowerOfTwo(random);
   }
 
-  pick<N extends Node>(candidates: Candidates<N>, ask: Ask): N | null {
-    if (ask.hashKey === null) return this.#keyless.pick(candidates, ask);
+  pick<N extends Node>(candidates: Candidates<N>, args: PickArgs): N | null {
+    if (args.hashKey === null) return this.#keyless.pick(candidates, args);
     const { nodes } = candidates;
     if (nodes.length === 0) return null;
     const ring = this.#ring(candidates);
-    const from = placeOf(ring, hashOf(ask.hashKey));
-    const fairShare = (BOUND * (candidates.fleetInFlight + 1)) / nodes.length;
-    const length = Math.min(ring.length, LONGEST_WALK);
+    const from = placeOf(ring, hashOf(args.hashKey));
+    const fairShare = (MAX_LOAD_RATIO * (candidates.fleetInFlight + 1)) / nodes.length;
+    const length = Math.min(ring.length, MAX_EXAMINED_POINTS);
     for (let step = 0; step < length; step += 1) {
       const place = (ring[(from + step) % ring.length] ?? 0) % INDEX_RANGE;
       if (candidates.inFlight(place) >= Math.ceil(fairShare * candidates.relativeWeight(place))) continue;
-      if (takes(candidates, place, ask, this.#random)) return nodes[place] ?? null;
+      if (isDrawable(candidates, place, args, this.#random)) return nodes[place] ?? null;
     }
-    return firstAble(nodes, (ring[from % ring.length] ?? 0) % INDEX_RANGE, ask);
+    return findAvailable(nodes, (ring[from % ring.length] ?? 0) % INDEX_RANGE, args);
   }
 
   #ring<N extends Node>(candidates: Candidates<N>): Float64Array {

@@ -3,7 +3,7 @@ import type { Selector } from '../nodes/selector.js';
 import type { Candidates } from './candidates.js';
 
 /** The input of a pick. The call itself implements it, so that a pick allocates no memory. */
-export interface Ask {
+export interface PickArgs {
   readonly now: number;
   readonly selector: Selector;
   /** With `consistent-hash`, the same key goes to the same instance; null: any instance. */
@@ -22,20 +22,20 @@ export interface Ask {
  * have state. It runs for each attempt: it should allocate no memory and check only a few nodes.
  */
 export interface Picker {
-  /** A node that `isAble`; null if there is none, and only then (`firstAble` examines all). */
-  pick<N extends Node>(candidates: Candidates<N>, ask: Ask): N | null;
+  /** A node for which `isAvailable` is true; null only if there is none (`findAvailable` checks all). */
+  pick<N extends Node>(candidates: Candidates<N>, args: PickArgs): N | null;
 }
 
 /** True if this node may take this call. */
-export function isAble(node: Node, ask: Ask): boolean {
-  return node !== ask.tried && node !== ask.triedToo && node.admits(ask.now);
+export function isAvailable(node: Node, args: PickArgs): boolean {
+  return node !== args.tried && node !== args.triedToo && node.admits(args.now);
 }
 
 /** Checks all nodes, starting at the index `start`, so that an available node is found if there is one. */
-export function firstAble<N extends Node>(nodes: readonly N[], start: number, ask: Ask): N | null {
+export function findAvailable<N extends Node>(nodes: readonly N[], start: number, args: PickArgs): N | null {
   for (let i = 0; i < nodes.length; i += 1) {
     const node = nodes[(start + i) % nodes.length];
-    if (node !== undefined && isAble(node, ask)) return node;
+    if (node !== undefined && isAvailable(node, args)) return node;
   }
   return null;
 }

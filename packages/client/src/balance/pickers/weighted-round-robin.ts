@@ -1,9 +1,9 @@
 import type { Random } from '@rollcall/core';
 import type { Node } from '../nodes/node.js';
 import type { Candidates } from './candidates.js';
-import { firstAble } from './picker.js';
-import type { Ask, Picker } from './picker.js';
-import { takes } from './pickers.js';
+import { findAvailable } from './picker.js';
+import type { PickArgs, Picker } from './picker.js';
+import { isDrawable } from './pickers.js';
 
 /**
  * Weighted round robin, smooth: a node of weight 3 comes three times as often as one of weight 1, and its turns are spread evenly, not in a
@@ -20,15 +20,15 @@ export class WeightedRoundRobin implements Picker {
     this.#random = random;
   }
 
-  pick<N extends Node>(candidates: Candidates<N>, ask: Ask): N | null {
+  pick<N extends Node>(candidates: Candidates<N>, args: PickArgs): N | null {
     const { nodes } = candidates;
     if (nodes.length === 0) return null;
     const schedule = this.#schedule(candidates);
     for (let lost = 0; lost < nodes.length; lost += 1) {
       const place = schedule.next();
-      if (takes(candidates, place, ask, this.#random)) return nodes[place] ?? null;
+      if (isDrawable(candidates, place, args, this.#random)) return nodes[place] ?? null;
     }
-    return firstAble(nodes, Math.floor(this.#random.unit() * nodes.length), ask);
+    return findAvailable(nodes, Math.floor(this.#random.unit() * nodes.length), args);
   }
 
   #schedule<N extends Node>(candidates: Candidates<N>): Schedule {

@@ -42,10 +42,10 @@ describe('an unknown option of a call', () => {
 
   it('is found in an object that was used before, and among valid options', async () => {
     const here = world();
-    const wishes: Record<string, unknown> = { deadlineMs: 100 };
-    expect((await here.ask(wishes)).error).toBeUndefined();
-    wishes['versoin'] = '2';
-    await expect(here.calls.call('orders', 'find', {}, wishes)).rejects.toThrow('Did you mean version?');
+    const callOptions: Record<string, unknown> = { deadlineMs: 100 };
+    expect((await here.ask(callOptions)).error).toBeUndefined();
+    callOptions['versoin'] = '2';
+    await expect(here.calls.call('orders', 'find', {}, callOptions)).rejects.toThrow('Did you mean version?');
   });
 
   it('is refused in the options of a dispatcher, when the dispatcher is created', async () => {

@@ -14,7 +14,12 @@ const stateField = (state: State) =>
   option.object(
     {
       timeoutMs: option.number({ doc: 'Attempt timeout in this state.', min: 1, max: LONGEST_MS, ...ms }),
-      retries: option.number({ doc: 'Further attempts after one on an instance in this state failed.', min: 0, max: 9, integer: true }),
+      retries: option.number({
+        doc: 'Further attempts after one on an instance in this state failed.',
+        min: 0,
+        max: 9,
+        integer: true,
+      }),
     },
     { doc: `Overrides for calls to ${state} instances.` },
   );
@@ -68,7 +73,12 @@ export const policyFields = {
     min: 0,
     max: 10,
   }),
-  retriesPerSecond: option.number({ doc: 'Retries per second that are always allowed.', default: 3, min: 0, max: 10_000 }),
+  retriesPerSecond: option.number({
+    doc: 'Retries per second that are always allowed.',
+    default: 3,
+    min: 0,
+    max: 10_000,
+  }),
   hedgeRatio: option.number({
     doc: 'Hedges (second attempts beside slow first ones) per call of a hedged method. They also count as retries.',
     default: 0.05,

@@ -110,7 +110,7 @@ describe('the timer wheel', () => {
     expect(time.nextAt()).toBeNull();
   });
 
-  it('waits for one more turn of the event loop after this process was paused, so that data that arrived in the meantime is read first', () => {
+  it('waits for one more turn of the event loop after a pause, so that data that arrived meanwhile is read first', () => {
     const time = new ManualTime();
     let standstillMs = 0;
     const stalling: Time = {

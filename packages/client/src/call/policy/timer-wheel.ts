@@ -10,7 +10,7 @@ const DUE = SLOTS;
 /** A tick that is late by this much means that this process stalled, ms; the time does not count against its peers. */
 const STALL_MS = 25;
 /** The number of recent stalls that are recorded. */
-const REMEMBERED = 8;
+const MAX_STALLS = 8;
 /** A connection that died during a stall of this process is noticed within this time, ms. */
 export const STALL_NOTICE_MS = 2_000;
 
@@ -42,11 +42,11 @@ export class TimerWheel {
   #tick = 0;
   #armed = 0;
   #timer: Timer | null = null;
-  #isPatient = false;
+  #isWaitingTurn = false;
   #stalledAt = -Infinity;
   /** The last stalls: the end of each, and its duration. */
-  readonly #stallEnds: number[] = Array.from({ length: REMEMBERED }, () => -Infinity);
-  readonly #stallsMs: number[] = Array.from({ length: REMEMBERED }, () => 0);
+  readonly #stallEnds: number[] = Array.from({ length: MAX_STALLS }, () => -Infinity);
+  readonly #stallsMs: number[] = Array.from({ length: MAX_STALLS }, () => 0);
   #stalls = 0;
   /** Bound to the async context of the constructor, so that it keeps no caller's AsyncLocalStorage alive. */
   readonly #turn: () => void;
@@ -74,7 +74,7 @@ export class TimerWheel {
   /** Total time that this process stalled between `since` and `now`, ms, over its last 8 stalls. */
   stalledMs(since: number, now: number): number {
     let sum = this.#timer !== null && this.#isLate(now) ? now - (this.#tick + 1) * this.#tickMs : 0;
-    for (let place = 0; place < REMEMBERED; place += 1) {
+    for (let place = 0; place < MAX_STALLS; place += 1) {
       if (since < (this.#stallEnds[place] ?? -Infinity)) sum += this.#stallsMs[place] ?? 0;
     }
     return sum;
@@ -116,13 +116,13 @@ export class TimerWheel {
 
   #run(): void {
     const now = this.#time.now();
-    if (this.#isLate(now) && !this.#isPatient) {
-      this.#isPatient = true;
+    if (this.#isLate(now) && !this.#isWaitingTurn) {
+      this.#isWaitingTurn = true;
       this.#remember(now);
       this.#timer = this.#time.setTimer(0, this.#turn);
       return;
     }
-    this.#isPatient = false;
+    this.#isWaitingTurn = false;
     const tick = Math.floor(now / this.#tickMs);
     const from = Math.max(this.#tick + 1, tick - MASK);
     this.#tick = tick;
@@ -133,8 +133,8 @@ export class TimerWheel {
 
   #remember(now: number): void {
     this.#stalledAt = now;
-    this.#stallEnds[this.#stalls % REMEMBERED] = now;
-    this.#stallsMs[this.#stalls % REMEMBERED] = now - (this.#tick + 1) * this.#tickMs;
+    this.#stallEnds[this.#stalls % MAX_STALLS] = now;
+    this.#stallsMs[this.#stalls % MAX_STALLS] = now - (this.#tick + 1) * this.#tickMs;
     this.#stalls += 1;
   }
 

@@ -84,14 +84,14 @@ export function bulkheadError(service: string, max: number): RollcallError {
 }
 
 /** `waitedMs`: how long the call waited, ms; omitted if the context states it. */
-export function noCatalogError(service: string, waitedMs?: number): RollcallError {
+export function catalogUnavailableError(service: string, waitedMs?: number): RollcallError {
   const after = waitedMs === undefined ? '' : ` after ${Math.round(waitedMs)} ms`;
   const text = `No report on ${service}${after}: the registry has not answered. Check that it runs.`;
   return new RollcallError('NO_CATALOG', text, { retryable: true });
 }
 
 /** The facts about a call that no instance accepted. */
-interface Unserved {
+interface UnservedCall {
   readonly view: ServiceView;
   readonly protocol: Protocol;
   readonly selector: Selector;
@@ -100,10 +100,10 @@ interface Unserved {
 }
 
 /** The error of a call that no instance accepted. */
-export function noneError(reason: NoneReason, unserved: Unserved): RollcallError {
+export function noneError(reason: NoneReason, unserved: UnservedCall): RollcallError {
   const { view, names } = unserved;
   if (reason === 'NO_INSTANCE' && view.instances.length === 0 && view.status === 'waiting') {
-    return noCatalogError(view.service);
+    return catalogUnavailableError(view.service);
   }
   if (reason === 'NO_INSTANCE' && view.instances.length === 0 && view.status === 'unknown') {
     return unknownError(view.service, names);
@@ -111,7 +111,7 @@ export function noneError(reason: NoneReason, unserved: Unserved): RollcallError
   return new RollcallError(reason, NONE_TEXT[reason](unserved), { retryable: reason !== 'NO_ENDPOINT' });
 }
 
-const NONE_TEXT: Readonly<Record<NoneReason, (unserved: Unserved) => string>> = {
+const NONE_TEXT: Readonly<Record<NoneReason, (unserved: UnservedCall) => string>> = {
   NO_INSTANCE: ({ view: { service, instances }, selector }) =>
     instances.length === 0
       ? `No instance of ${service} is registered. Start one.`

@@ -63,7 +63,7 @@ export class PendingQueue extends WheelTimer {
     if (this.#isServing || this.size === 0) return;
     this.#isServing = true;
     try {
-      if (this.#serveInTime(now)) this.#serveTooLate(now);
+      if (this.#sendBeforeDeadline(now)) this.#sendTooLate(now);
     } finally {
       this.#isServing = false;
     }
@@ -78,7 +78,7 @@ export class PendingQueue extends WheelTimer {
   override stop(): void {}
 
   /** Sends the calls that can still meet their deadline; true if none of them is left. */
-  #serveInTime(now: number): boolean {
+  #sendBeforeDeadline(now: number): boolean {
     const list = this.#inTime;
     let rejected: Selector | null = null;
     let left = LOOK_AHEAD;
@@ -96,7 +96,7 @@ export class PendingQueue extends WheelTimer {
     return list.size === 0;
   }
 
-  #serveTooLate(now: number): void {
+  #sendTooLate(now: number): void {
     for (let entry = this.#tooLate.head; entry !== null; entry = this.#tooLate.head) {
       if (!entry.call.sendPending(now)) return;
       entry.list?.remove(entry);

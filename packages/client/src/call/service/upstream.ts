@@ -57,7 +57,7 @@ const MIN_ATTEMPT_MS = 150;
 const MEDIAN_MULTIPLE = 10;
 const MAX_DOUBLINGS = 2;
 /** A cancelled attempt counts as this multiple of its age, since it would have taken longer. */
-const CENSORED = 4;
+const CANCELLED_AGE_MULTIPLE = 4;
 /** Names may come from untrusted input: this many methods at most have statistics of their own, … */
 const MAX_METHODS = 256;
 /** … and up to this many if a policy is set for them, so that untrusted names cannot displace them. */
@@ -217,7 +217,7 @@ export class Upstream<Request> implements RulesSource {
     this.#end(attempt, outcome, now);
     // the event loop of this process stalled, so the measured round trip is too long and looks like silence: ignore it
     const hasStalled = this.#parts.wheel.hasStalled(attempt.sentAt, now);
-    if (hasStalled) node.notHeardBefore(now);
+    if (hasStalled) node.ignoreSilenceBefore(now);
     node.answered(now);
     node.failuresInARow = 0;
     this.#succeeded(node, now);
@@ -260,7 +260,7 @@ export class Upstream<Request> implements RulesSource {
   /** Records an attempt that was cancelled for a reason other than the instance. */
   cancelled(attempt: Attempted<Request>, now: number): void {
     this.#end(attempt, 'cancelled', now);
-    const atLeastMs = (now - attempt.sentAt) * CENSORED;
+    const atLeastMs = (now - attempt.sentAt) * CANCELLED_AGE_MULTIPLE;
     // a time shorter than usual is no evidence: the attempt did not end with a response
     if (atLeastMs > this.#typical.ms) attempt.node.observe(atLeastMs, now);
   }
@@ -353,7 +353,7 @@ export class Upstream<Request> implements RulesSource {
   #penaltyMs(attempt: Attempted<Request>, failure: Failure | null, now: number): number {
     const { node, method, patienceMs, sentAt } = attempt;
     const usualMs = MEDIAN_MULTIPLE * (method.latency.medianMs(now) ?? this.#typical.ms);
-    const onceMs = Math.max(usualMs, failure === null ? CENSORED * (now - sentAt) : patienceMs);
+    const onceMs = Math.max(usualMs, failure === null ? CANCELLED_AGE_MULTIPLE * (now - sentAt) : patienceMs);
     const maxMs = Math.max(usualMs, patienceMs, this.#parts.policy.attemptTimeoutMs);
     const doublings = Math.min(MAX_DOUBLINGS, node.failuresInARow);
     node.failuresInARow += 1;

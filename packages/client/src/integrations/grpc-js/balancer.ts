@@ -44,7 +44,7 @@ const BEGIN_MS = 1_000;
 export class GrpcBalancer implements experimental.LoadBalancer {
   readonly #parts: GrpcBalancerParts;
   readonly #helper: ChannelControlHelper;
-  readonly #lines = new Map<ConnectedNode<GrpcRequest>, Line>();
+  readonly #connections = new Map<ConnectedNode<GrpcRequest>, InstanceConnection>();
   readonly #picker: experimental.Picker = { pick: (args) => this.#pick(args) };
   #route: ExternalChannel | null = null;
   #lastError = '';
@@ -63,20 +63,20 @@ export class GrpcBalancer implements experimental.LoadBalancer {
     if (choice === null) return false;
     this.#route = choice.route;
     if (endpoints.ok) this.#follow(this.#subchannelOptions(options));
-    if (endpoints.ok || this.#lines.size > 0) this.#updateState();
+    if (endpoints.ok || this.#connections.size > 0) this.#updateState();
     else this.#refuse(endpoints.error);
     return true;
   }
 
   exitIdle(): void {
-    for (const line of this.#lines.values()) line.connect();
+    for (const line of this.#connections.values()) line.connect();
   }
 
   resetBackoff(): void {}
 
   destroy(): void {
-    for (const line of this.#lines.values()) line.end();
-    this.#lines.clear();
+    for (const line of this.#connections.values()) line.end();
+    this.#connections.clear();
     this.#route = null;
   }
 
@@ -98,31 +98,31 @@ export class GrpcBalancer implements experimental.LoadBalancer {
   /** Opens a connection to each new instance and ends those of removed instances; the others are kept. */
   #follow(options: ChannelOptions): void {
     const stations = new Set(this.#route?.stations);
-    for (const [node, line] of this.#lines) {
+    for (const [node, line] of this.#connections) {
       if (stations.has(node)) continue;
-      this.#lines.delete(node);
+      this.#connections.delete(node);
       line.end();
     }
     for (const node of stations) {
-      if (this.#lines.has(node)) continue;
+      if (this.#connections.has(node)) continue;
       const { host, port } = node.endpoint;
       const subchannel = this.#helper.createSubchannel({ host, port }, options);
-      const line = new Line(subchannel, (state, text) => this.#changed(node, state, text));
-      this.#lines.set(node, line);
+      const line = new InstanceConnection(subchannel, (state, text) => this.#changed(node, state, text));
+      this.#connections.set(node, line);
       line.connect();
     }
   }
 
   #changed(node: ConnectedNode<GrpcRequest>, state: Connectivity, text: string): void {
     const { connectivityState } = this.#parts.grpc;
-    if (!this.#lines.has(node)) return;
+    if (!this.#connections.has(node)) return;
     if (state === connectivityState.TRANSIENT_FAILURE) {
       this.#lastError = text;
       const kind = text.includes('ECONNREFUSED') ? 'refused' : 'unreachable';
       this.#route?.unreachable(node, { kind, cause: new Error(text) });
     }
     // an ended connection is opened again; after a failure grpc-js waits before it reports idle
-    if (state === connectivityState.IDLE) this.#lines.get(node)?.connect();
+    if (state === connectivityState.IDLE) this.#connections.get(node)?.connect();
     this.#updateState();
   }
 
@@ -130,7 +130,7 @@ export class GrpcBalancer implements experimental.LoadBalancer {
   #updateState(): void {
     const { READY, CONNECTING, TRANSIENT_FAILURE, IDLE } = this.#parts.grpc.connectivityState;
     let best = TRANSIENT_FAILURE;
-    for (const { state } of this.#lines.values()) {
+    for (const { state } of this.#connections.values()) {
       if (state === READY) best = READY;
       else if ((state === CONNECTING || state === IDLE) && best !== READY) best = CONNECTING;
     }
@@ -142,7 +142,7 @@ export class GrpcBalancer implements experimental.LoadBalancer {
     const call = this.#route?.call(extraPickInfo['method'] ?? '');
     if (call === undefined) return this.#failure('this channel was closed');
     if (this.#find(call)) return this.#complete(call, metadata);
-    for (const { state } of this.#lines.values()) {
+    for (const { state } of this.#connections.values()) {
       if (state === connectivityState.CONNECTING || state === connectivityState.IDLE)
         return queue(types.PickResultType.QUEUE);
     }
@@ -151,20 +151,20 @@ export class GrpcBalancer implements experimental.LoadBalancer {
 
   #find(call: RoutedCall): boolean {
     for (let picks = 0; picks < MAX_PICKS && call.find(); picks += 1) {
-      if (this.#isReady(this.#lines.get(call.node))) return true;
+      if (this.#isReady(this.#connections.get(call.node))) return true;
       call.skip();
     }
-    const ready = [...this.#lines].filter(([, line]) => this.#isReady(line)).map(([node]) => node);
+    const ready = [...this.#connections].filter(([, line]) => this.#isReady(line)).map(([node]) => node);
     // no call fails because of an estimate: if all connected instances seem full, the one with the fewest calls takes it
     return ready.some((node) => call.take(node)) || call.takeAny(ready);
   }
 
-  #isReady(line: Line | undefined): boolean {
+  #isReady(line: InstanceConnection | undefined): boolean {
     return line?.state === this.#parts.grpc.connectivityState.READY;
   }
 
   #complete(call: RoutedCall, metadata: Metadata): PickResult {
-    const line = this.#lines.get(call.node);
+    const line = this.#connections.get(call.node);
     const { target } = call;
     if (target !== null) {
       metadata.set(...target);
@@ -226,7 +226,7 @@ function queue(pickResultType: experimental.PickResultType): PickResult {
 }
 
 /** The connection to one instance, while it is in use. */
-class Line {
+class InstanceConnection {
   readonly subchannel: experimental.SubchannelInterface;
   state: Connectivity;
   readonly #listener: experimental.ConnectivityStateListener;

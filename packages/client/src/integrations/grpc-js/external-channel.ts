@@ -2,7 +2,7 @@ import { TARGET_KEY } from '@rollcall/core';
 import type { Suspicion } from '@rollcall/core';
 import type { Node } from '../../balance/nodes/node.js';
 import type { Selector } from '../../balance/nodes/selector.js';
-import type { Ask } from '../../balance/pickers/picker.js';
+import type { PickArgs } from '../../balance/pickers/picker.js';
 import type { CalledService } from '../../call/service/called-service.js';
 import type { Attempted, ConnectedNode } from '../../call/service/connected-node.js';
 import type { Method } from '../../call/service/method.js';
@@ -97,7 +97,7 @@ export class ExternalChannel {
 }
 
 /** One call over a connection of another library: the input of a pick, and then the attempt. */
-export class RoutedCall implements Ask, Attempted<GrpcRequest> {
+export class RoutedCall implements PickArgs, Attempted<GrpcRequest> {
   readonly selector: Selector;
   readonly hashKey = null;
   readonly probes = 'once';

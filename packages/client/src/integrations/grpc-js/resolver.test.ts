@@ -278,7 +278,10 @@ describe('a grpc-js client of a service without a callable instance', () => {
 
   it('reports that the name is invalid', async () => {
     const { error } = await (await named([], {}, 'No_Name')).who();
-    expect(error).toMatchObject({ code: status.UNAVAILABLE, details: expect.stringContaining('is not the name of a service') });
+    expect(error).toMatchObject({
+      code: status.UNAVAILABLE,
+      details: expect.stringContaining('is not the name of a service'),
+    });
   });
 });
 

@@ -18,7 +18,8 @@ export interface GrpcResolverParts {
 }
 
 /**
- * Registers `rollcall:///orders` as a URL scheme for all grpc-js clients that this process creates afterwards. Loads @grpc/grpc-js, and rejects with OPTION_INVALID if it is not installed or the scheme is invalid.
+ * Registers `rollcall:///orders` as a URL scheme for all grpc-js clients that this process creates afterwards. Loads @grpc/grpc-js, and
+ * rejects with OPTION_INVALID if it is not installed or the scheme is invalid.
  */
 export async function registerGrpcResolver(
   parts: GrpcResolverParts,

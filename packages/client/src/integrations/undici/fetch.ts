@@ -77,7 +77,10 @@ class RedirectFollower {
       if (count > MAX_REDIRECTS)
         return await refuse(response, `${this.#service} redirects more than ${MAX_REDIRECTS} times.`);
       if (response.status !== 303 && init.body instanceof ReadableStream)
-        return await refuse(response, `${this.#service} redirects a request whose body is a stream, which cannot be sent again.`);
+        return await refuse(
+          response,
+          `${this.#service} redirects a request whose body is a stream, which cannot be sent again.`,
+        );
       init = initAfter(response.status, init);
       url = new URL(`http://${this.#service}${next.pathname}${next.search}`);
       await drop(response);

@@ -3,12 +3,12 @@ import type { Dispatcher } from 'undici';
 import { OWN_HEADERS } from '../../transport/http/message.js';
 import type { HttpRequest } from '../../transport/http/message.js';
 import { Upload } from '../../transport/http/upload.js';
-import type { Once } from '../../transport/http/upload.js';
+import type { SingleUseBody } from '../../transport/http/upload.js';
 
 type Options = Dispatcher.DispatchOptions;
 
 /** Methods whose request has no body. */
-const BODILESS = new Set(['GET', 'HEAD']);
+const METHODS_WITHOUT_BODY = new Set(['GET', 'HEAD']);
 
 /**
  * Converts the request of a dispatcher to a request of this client. A body that can be read only once and declares a short length is read
@@ -26,12 +26,12 @@ export function dispatched(options: Options, bufferedBytes: number): HttpRequest
   if (ArrayBuffer.isView(plain)) {
     return { method, path, headers, body: new Uint8Array(plain.buffer, plain.byteOffset, plain.byteLength) };
   }
-  if (!isOnce(plain)) return { method, path, headers, body: plain as Blob | FormData };
+  if (!isSingleUse(plain)) return { method, path, headers, body: plain as Blob | FormData };
   const upload = new Upload(plain);
   const length = lengthOf(given);
   if (length !== null && length <= bufferedBytes)
     return readBody({ method, path, headers, body: null }, upload, length);
-  if (length !== null && !BODILESS.has(method)) headers.push('content-length', String(length));
+  if (length !== null && !METHODS_WITHOUT_BODY.has(method)) headers.push('content-length', String(length));
   return { method, path, headers, body: upload };
 }
 
@@ -100,7 +100,7 @@ function lengthOf(headers: readonly string[]): number | null {
 }
 
 /** True for streams and generators; false for a Blob or a FormData, which undici can send repeatedly. */
-function isOnce(body: unknown): body is Once {
+function isSingleUse(body: unknown): body is SingleUseBody {
   if (typeof body !== 'object' || body === null) return false;
   if (body instanceof ReadableStream || Symbol.asyncIterator in body) return true;
   return Symbol.iterator in body && !('getAll' in body);

@@ -7,7 +7,7 @@ import type { Endpoint, Time, Timer } from '@rollcall/core';
 import { GIVE_UP_MS, MOVED } from '../connecting.js';
 import type { Connecting } from '../connecting.js';
 import { hasIdentity, identityFailure } from '../identity.js';
-import type { SecureWay } from '../tls.js';
+import type { TlsConnector } from '../tls.js';
 import { codeOf, connectFailure, destroyLater, STOPPED } from '../transport.js';
 import type { Exchange, Failure, Sink, Target, Terms } from '../transport.js';
 import { GrpcExchange, interim } from './exchange.js';
@@ -43,7 +43,7 @@ export interface GrpcConnectionParts {
   readonly target: Target;
   readonly options: GrpcOptions;
   readonly time: Time;
-  readonly secure: SecureWay;
+  readonly secure: TlsConnector;
   readonly connecting: Connecting;
   /** Called when the connection is late and requests wait for it. */
   readonly late: () => void;
@@ -229,7 +229,8 @@ export class GrpcConnection {
   #leave(lastStreamId: number | undefined): void {
     this.#isRetired = true;
     this.#lastProcessed = lastStreamId ?? Infinity;
-    for (const exchange of this.#waiting) exchange.fail({ kind: 'unsent', cause: new Error('the peer closes the connection') });
+    for (const exchange of this.#waiting)
+      exchange.fail({ kind: 'unsent', cause: new Error('the peer closes the connection') });
     this.#waiting = [];
   }
 
@@ -335,7 +336,7 @@ export class GrpcConnection {
   }
 }
 
-function openSocket(endpoint: Endpoint, secure: SecureWay): Socket {
+function openSocket(endpoint: Endpoint, secure: TlsConnector): Socket {
   const { host, port } = endpoint;
   const socket = endpoint.tls ? secure.connect(endpoint, 'h2') : connect({ host, port });
   // an idle connection does not keep the process alive; the deadline of a caller does

@@ -7,7 +7,7 @@ import { systemTime } from '@rollcall/core';
 import { ManualTime } from '@rollcall/core/testing';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { transportContract } from '../contract.js';
-import { KeptSink, targetOf, TERMS } from '../transport.fixture.js';
+import { RecordingSink, targetOf, TERMS } from '../transport.fixture.js';
 import type { Settled } from '../transport.fixture.js';
 import type { Channel, Terms } from '../transport.js';
 import type { GrpcOptions } from './connection.js';
@@ -51,7 +51,7 @@ async function scripted(script: Script, isNative = false): Promise<Channel<GrpcR
 }
 
 function ask(channel: Channel<GrpcRequest>, request: GrpcRequest = echo(1), terms: Terms = TERMS): Promise<Settled> {
-  const sink = new KeptSink();
+  const sink = new RecordingSink();
   channel.send(request, terms, sink);
   return sink.settled;
 }
@@ -72,7 +72,7 @@ describe('a gRPC answer', () => {
       stream.write(Buffer.concat([json('one'), json('two')]));
       open = stream;
     });
-    const sink = new KeptSink();
+    const sink = new RecordingSink();
     channel.send(grpcRequest({ ...ECHO, responseStream: true }, 1), TERMS, sink);
     await expect.poll(() => sink.values).toEqual(['one', 'two']);
     expect(sink.isSettled).toBe(false);
@@ -319,7 +319,7 @@ describe('a gRPC request', () => {
   it('resets its stream if it is cancelled, so that the server can stop', async () => {
     const streams: ServerHttp2Stream[] = [];
     const channel = await scripted((stream) => void streams.push(stream));
-    const exchange = channel.send(echo(1), TERMS, new KeptSink());
+    const exchange = channel.send(echo(1), TERMS, new RecordingSink());
     await expect.poll(() => streams.length).toBe(1);
     exchange.cancel();
     await expect.poll(() => streams[0]?.rstCode).toBe(constants.NGHTTP2_CANCEL);

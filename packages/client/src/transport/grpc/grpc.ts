@@ -1,7 +1,7 @@
 import { AsyncResource } from 'node:async_hooks';
 import type { Protocol, Time } from '@rollcall/core';
 import { Connecting, pooled } from '../connecting.js';
-import { SecureWay } from '../tls.js';
+import { TlsConnector } from '../tls.js';
 import { failed, STOPPED } from '../transport.js';
 import type { Channel, Exchange, Failure, Sink, Target, Terms, Transport } from '../transport.js';
 import { GrpcConnection } from './connection.js';
@@ -17,13 +17,13 @@ export class GrpcTransport implements Transport<GrpcRequest> {
   readonly protocol: Protocol = 'grpc';
   readonly #time: Time;
   readonly #options: GrpcOptions;
-  readonly #secure: SecureWay;
+  readonly #secure: TlsConnector;
   readonly #channels = new Set<GrpcChannel>();
   /** Connections are opened in this context, so that none keeps the AsyncLocalStorage of the call that needed it first. */
   readonly #home = new AsyncResource('rollcall.grpc');
   #isClosed = false;
 
-  constructor(time: Time, options: GrpcOptions, secure = new SecureWay()) {
+  constructor(time: Time, options: GrpcOptions, secure = new TlsConnector()) {
     this.#time = time;
     this.#options = options;
     this.#secure = secure;

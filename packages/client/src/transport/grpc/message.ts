@@ -55,7 +55,14 @@ export function grpcRequest<Input>(
 ): GrpcRequest {
   const { path, responseStream } = method;
   const read = (bytes: Buffer): unknown => method.responseDeserialize(bytes);
-  return { path, message, ...bodyOf(method, message), metadata: carriable(metadata), isStream: responseStream, read };
+  return {
+    path,
+    message,
+    ...bodyOf(method, message),
+    metadata: sendableMetadata(metadata),
+    isStream: responseStream,
+    read,
+  };
 }
 
 function bodyOf<Input>(
@@ -91,11 +98,12 @@ const OWN_METADATA: ReadonlySet<string> = new Set([
 ]);
 
 /** The metadata that both grpc-js and HTTP/2 accept: HTTP/2 would refuse other entries later, without a clear cause. */
-function carriable(metadata: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+function sendableMetadata(metadata: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
   const left: Record<string, string> = {};
   for (const [given, value] of Object.entries(metadata)) {
     const name = given.toLowerCase();
-    if (!/^[a-z0-9_.-]+$/.test(name)) throw new TypeError(`${JSON.stringify(given)} is not a valid name of gRPC metadata.`);
+    if (!/^[a-z0-9_.-]+$/.test(name))
+      throw new TypeError(`${JSON.stringify(given)} is not a valid name of gRPC metadata.`);
     if (typeof value !== 'string' || !/^[ -~]*$/.test(value)) {
       throw new TypeError(`The gRPC metadata ${name} is not printable ASCII; encode binary data as base64.`);
     }

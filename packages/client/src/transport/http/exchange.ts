@@ -35,7 +35,7 @@ const MAX_RETRY_AFTER_MS = 300_000;
 const NO_TRAILERS: RawHeaders = [];
 
 /** Error codes of undici if the request itself was invalid, or its body broke off: these do not count against the instance. */
-const OWN_FAULTS: ReadonlySet<string> = new Set([
+const REQUEST_ERROR_CODES: ReadonlySet<string> = new Set([
   'UND_ERR_INVALID_ARG',
   'UND_ERR_NOT_SUPPORTED',
   'UND_ERR_REQ_CONTENT_LENGTH_MISMATCH',
@@ -184,7 +184,7 @@ export class HttpExchange implements Exchange, BodySource, Dispatcher.DispatchHa
     if (code === 'UND_ERR_DESTROYED' || code === 'UND_ERR_CLOSED') return STOPPED;
     const broken = this.#upload?.error ?? null;
     if (broken !== null) return { kind: 'spoiled', cause: broken };
-    if (OWN_FAULTS.has(code)) return { kind: 'spoiled', cause: error };
+    if (REQUEST_ERROR_CODES.has(code)) return { kind: 'spoiled', cause: error };
     if (this.#abort === null) return connectFailure(error);
     return { kind: isGarbled(error) ? 'garbled' : 'closed', cause: error };
   }
@@ -215,12 +215,12 @@ function refusal(kind: FailureKind, answer: HttpAnswer, time: Time): Failure {
 /** `Retry-After` in ms: seconds or a date (RFC 9110, 10.2.3). Null if it is missing, invalid or too large. */
 function retryAfterOf(text: string | null, time: Time): number | null {
   if (text === null) return null;
-  if (/^\d+$/.test(text)) return believed(Number(text) * 1_000);
+  if (/^\d+$/.test(text)) return plausibleDelay(Number(text) * 1_000);
   if (!text.endsWith(' GMT')) return null; // it would make something of anything
   // eslint-disable-next-line no-restricted-globals -- it asks no clock
-  return believed(Math.max(0, Date.parse(text) - time.wall()));
+  return plausibleDelay(Math.max(0, Date.parse(text) - time.wall()));
 }
 
-function believed(ms: number): number | null {
+function plausibleDelay(ms: number): number | null {
   return ms <= MAX_RETRY_AFTER_MS ? ms : null;
 }

@@ -4,7 +4,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { systemTime } from '@rollcall/core';
 import type { Source, Time } from '@rollcall/core';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { KeptSink, targetOf, TERMS } from '../transport.fixture.js';
+import { RecordingSink, targetOf, TERMS } from '../transport.fixture.js';
 import type { Settled } from '../transport.fixture.js';
 import type { Channel } from '../transport.js';
 import { HttpTransport } from './http.js';
@@ -49,7 +49,7 @@ async function wired(wire: Wire, time: Time = systemTime, source: Source = 'api'
 }
 
 function ask(channel: Channel<HttpRequest>, request: Partial<HttpRequest> = {}): Promise<Settled> {
-  const sink = new KeptSink();
+  const sink = new RecordingSink();
   channel.send({ method: 'GET', path: '/', headers: [], body: null, ...request }, TERMS, sink);
   return sink.settled;
 }
@@ -118,10 +118,7 @@ describe('an answer that', () => {
       'has a head without end',
       (socket: Socket) => socket.write(`HTTP/1.1 200 OK\r\nx-long: ${'x'.repeat(20_000)}\r\n\r\n`),
     ],
-    [
-      'has an invalid length',
-      (socket: Socket) => socket.write('HTTP/1.1 200 OK\r\ncontent-length: ab\r\n\r\nab'),
-    ],
+    ['has an invalid length', (socket: Socket) => socket.write('HTTP/1.1 200 OK\r\ncontent-length: ab\r\n\r\nab')],
   ])('%s is garbled', async (_name, wire) => {
     expect((await ask((await wired(wire)).channel)).failure?.kind).toBe('garbled');
   });
@@ -138,18 +135,15 @@ describe('an answer that', () => {
     expect(await textOf(await ask(channel))).toBe('ok');
   });
 
-  it.each([600, 700, 999])(
-    'with the invalid status %i is garbled, and its connection is closed',
-    async (status) => {
-      const { channel, connections } = await wired((socket) =>
-        socket.write(`HTTP/1.1 ${status} Odd\r\ncontent-length: 9000\r\n\r\nx`),
-      );
-      const { failure } = await ask(channel);
-      expect(failure).toMatchObject({ kind: 'garbled', cause: { message: `HTTP status ${status}` } });
-      await ask(channel);
-      expect(connections()).toBe(2);
-    },
-  );
+  it.each([600, 700, 999])('with the invalid status %i is garbled, and its connection is closed', async (status) => {
+    const { channel, connections } = await wired((socket) =>
+      socket.write(`HTTP/1.1 ${status} Odd\r\ncontent-length: 9000\r\n\r\nx`),
+    );
+    const { failure } = await ask(channel);
+    expect(failure).toMatchObject({ kind: 'garbled', cause: { message: `HTTP status ${status}` } });
+    await ask(channel);
+    expect(connections()).toBe(2);
+  });
 
   it.each([
     ['control characters', '\u0001\u0002bad'],

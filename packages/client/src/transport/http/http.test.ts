@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { systemTime } from '@rollcall/core';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { transportContract } from '../contract.js';
-import { httpToy, KeptSink, targetOf, TERMS } from '../transport.fixture.js';
+import { httpToy, RecordingSink, targetOf, TERMS } from '../transport.fixture.js';
 import type { Settled } from '../transport.fixture.js';
 import type { Channel } from '../transport.js';
 import { HttpTransport } from './http.js';
@@ -40,7 +40,7 @@ async function scripted(script: Script, isNative = false): Promise<Channel<HttpR
 }
 
 function ask(channel: Channel<HttpRequest>, request: Partial<HttpRequest> = {}): Promise<Settled> {
-  const sink = new KeptSink();
+  const sink = new RecordingSink();
   channel.send({ method: 'GET', path: '/', headers: [], body: null, ...request }, TERMS, sink);
   return sink.settled;
 }

@@ -6,7 +6,7 @@ import type { Protocol, Time } from '@rollcall/core';
 import type { Pool } from 'undici';
 import { Connecting } from '../connecting.js';
 import { hasIdentity } from '../identity.js';
-import { SecureWay } from '../tls.js';
+import { TlsConnector } from '../tls.js';
 import { failed, STOPPED } from '../transport.js';
 import type { Channel, Exchange, Failure, Sink, Target, Terms, Transport } from '../transport.js';
 import { openHttp } from './connect.js';
@@ -42,14 +42,14 @@ export class HttpTransport implements Transport<HttpRequest> {
   readonly protocol: Protocol = 'http';
   readonly #time: Time;
   readonly #options: HttpOptions;
-  readonly #secure: SecureWay;
+  readonly #secure: TlsConnector;
   readonly #channels = new Set<HttpChannel>();
   /** Connections are opened in this context, so that none keeps the AsyncLocalStorage of the call that needed it first. */
   readonly #home = new AsyncResource('rollcall.http');
   #isClosed = false;
   #undici: Undici | null = null;
 
-  constructor(time: Time, options: HttpOptions, secure = new SecureWay()) {
+  constructor(time: Time, options: HttpOptions, secure = new TlsConnector()) {
     this.#time = time;
     this.#options = options;
     this.#secure = secure;
@@ -108,7 +108,7 @@ export class HttpTransport implements Transport<HttpRequest> {
   }
 }
 
-function openSocket({ endpoint }: Target, secure: SecureWay): Socket {
+function openSocket({ endpoint }: Target, secure: TlsConnector): Socket {
   const { host, port } = endpoint;
   const socket = endpoint.tls ? secure.connect(endpoint, 'http/1.1') : connect({ host, port });
   return socket.setNoDelay(true).setKeepAlive(true, KEEP_ALIVE_MS);

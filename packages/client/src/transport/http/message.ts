@@ -64,7 +64,7 @@ export function httpRequest(path: string, init: RequestInit = {}): HttpRequest |
 /** The headers of the request and of the attempt; `isDirected`: the instance knows its id and refuses requests for others. */
 export function headersWith(request: HttpRequest, terms: Terms, target: Target, isDirected: boolean): string[] {
   const carrier = terms.carrier ?? null;
-  const headers = carrier === null ? [...request.headers] : headersBut(request.headers, carrier);
+  const headers = carrier === null ? [...request.headers] : headersWithout(request.headers, carrier);
   if (terms.remainingMs < Infinity) headers.push(DEADLINE_KEY, String(Math.ceil(terms.remainingMs)));
   if (terms.attempt > 1) headers.push(ATTEMPT_KEY, String(terms.attempt));
   if (isDirected) headers.push(TARGET_KEY, target.instance.id);
@@ -72,7 +72,7 @@ export function headersWith(request: HttpRequest, terms: Terms, target: Target, 
 }
 
 /** The headers, with those of the trace carrier in place of headers with the same name, since duplicates would be invalid. */
-function headersBut(headers: readonly string[], carrier: Carrier): string[] {
+function headersWithout(headers: readonly string[], carrier: Carrier): string[] {
   const others = headers.filter((_word, index) => !Object.hasOwn(carrier, (headers[index & ~1] ?? '').toLowerCase()));
   return [...others, ...Object.entries(carrier).flat()];
 }

@@ -37,7 +37,9 @@ export function codedFrame(
   };
   const coded = codec.serializer === undefined ? packet : codec.serializer.serialize(packet);
   if (coded instanceof Promise) {
-    throw new TypeError('The serializer of a TCP service returned a promise. Over TCP it has to return the value itself.');
+    throw new TypeError(
+      'The serializer of a TCP service returned a promise. Over TCP it has to return the value itself.',
+    );
   }
   return encodeFrame(coded);
 }

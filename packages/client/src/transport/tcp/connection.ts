@@ -5,7 +5,7 @@ import type { Endpoint, Time, Timer } from '@rollcall/core';
 import { GIVE_UP_MS, MOVED } from '../connecting.js';
 import type { Connecting } from '../connecting.js';
 import { hasIdentity, identityFailure } from '../identity.js';
-import type { SecureWay } from '../tls.js';
+import type { TlsConnector } from '../tls.js';
 import { connectFailure, destroyLater, failed, STOPPED } from '../transport.js';
 import type { Exchange, Failure, Sink, Target, Terms } from '../transport.js';
 import type { TcpCodec } from './codec.js';
@@ -25,7 +25,7 @@ export interface TcpOptions {
 
 const KEEP_ALIVE_MS = 10_000;
 /** Turns of the microtask queue without a request that end a batch, … */
-const QUIET_TURNS = 2;
+const MAX_IDLE_TURNS = 2;
 /** … and the maximum number of turns of one batch. */
 const MAX_TURNS = 32;
 /** Request ids start at 1. */
@@ -36,7 +36,7 @@ export interface TcpConnectionParts {
   readonly target: Target;
   readonly options: TcpOptions;
   readonly time: Time;
-  readonly secure: SecureWay;
+  readonly secure: TlsConnector;
   readonly connecting: Connecting;
   /** The codec of the service for packets; undefined: none. */
   readonly codec: TcpCodec | undefined;
@@ -236,7 +236,7 @@ export class TcpConnection {
   #endTurn(): void {
     const isQuiet = this.#unwritten.length === this.#gathered;
     this.#quietTurns = isQuiet ? this.#quietTurns + 1 : 0;
-    if (this.#quietTurns >= QUIET_TURNS || this.#turns >= MAX_TURNS) return this.#flush();
+    if (this.#quietTurns >= MAX_IDLE_TURNS || this.#turns >= MAX_TURNS) return this.#flush();
     this.#gathered = this.#unwritten.length;
     this.#turns += 1;
     void Promise.resolve().then(this.#turn);
@@ -386,7 +386,7 @@ function idOf({ id }: TcpAnswer): number {
   return typeof id === 'string' && id !== '' ? Number(id) : IDENTITY_ID;
 }
 
-function openSocket(endpoint: Endpoint, secure: SecureWay): Socket {
+function openSocket(endpoint: Endpoint, secure: TlsConnector): Socket {
   const { host, port } = endpoint;
   const socket = endpoint.tls ? secure.connect(endpoint) : connect({ host, port });
   // an idle connection does not keep the process alive; the deadline of a caller does, which is cheaper than a change for each call

@@ -10,7 +10,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { tcpRequest } from './message.js';
 import type { TcpRequest } from './message.js';
 import { TcpTransport } from './tcp.js';
-import { KeptSink, targetOf, TERMS } from '../transport.fixture.js';
+import { RecordingSink, targetOf, TERMS } from '../transport.fixture.js';
 import type { Settled } from '../transport.fixture.js';
 import type { Channel } from '../transport.js';
 
@@ -84,7 +84,7 @@ async function nest(identity: string | null): Promise<Channel<TcpRequest>> {
 }
 
 function ask(channel: Channel<TcpRequest>, pattern: unknown, data: unknown = {}, isEvent = false): Promise<Settled> {
-  const sink = new KeptSink();
+  const sink = new RecordingSink();
   channel.send(tcpRequest(pattern, data, isEvent), TERMS, sink);
   return sink.settled;
 }

@@ -8,7 +8,7 @@ import type { Source, Time } from '@rollcall/core';
 import { ManualTime } from '@rollcall/core/testing';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { transportContract } from '../contract.js';
-import { KeptSink, targetOf, tcpToy, TERMS } from '../transport.fixture.js';
+import { RecordingSink, targetOf, tcpToy, TERMS } from '../transport.fixture.js';
 import type { Settled } from '../transport.fixture.js';
 import type { Channel, Exchange } from '../transport.js';
 import type { TcpOptions } from './connection.js';
@@ -84,7 +84,7 @@ async function silent(): Promise<Channel<TcpRequest>> {
 }
 
 function ask(channel: Channel<TcpRequest>, data: unknown, isEvent = false): Promise<Settled> {
-  const sink = new KeptSink();
+  const sink = new RecordingSink();
   channel.send(tcpRequest('find', data, isEvent), TERMS, sink);
   return sink.settled;
 }
@@ -214,7 +214,7 @@ describe('the sent data', () => {
 
   it('is refused when too much data waits to be written', async () => {
     const { channel } = await served((socket) => socket.pause(), { maxBufferedBytes: 65_536 });
-    const sink = new KeptSink();
+    const sink = new RecordingSink();
     const opened = channel.send(tcpRequest('find', 'x'.repeat(20_000_000), false), TERMS, sink);
     await expect.poll(() => opened.openedAt).not.toBeNull();
     expect((await ask(channel, 1)).failure?.kind).toBe('congested');
@@ -230,7 +230,7 @@ describe('the sent data', () => {
 
   it('frees its buffer when it is cancelled', async () => {
     const channel = await silent();
-    const send = (data: unknown): Exchange => channel.send(tcpRequest('find', data, false), TERMS, new KeptSink());
+    const send = (data: unknown): Exchange => channel.send(tcpRequest('find', data, false), TERMS, new RecordingSink());
     for (let n = 0; n < 3; n += 1) send('x'.repeat(30_000)).cancel();
     const failure = await Promise.race([ask(channel, 1).then((settled) => settled.failure), nextTurn()]);
     expect(failure).toBeUndefined();

@@ -2,7 +2,7 @@ import { AsyncResource } from 'node:async_hooks';
 import type { Protocol, Time } from '@rollcall/core';
 import { Connecting, pooled } from '../connecting.js';
 import { hasIdentity } from '../identity.js';
-import { SecureWay } from '../tls.js';
+import { TlsConnector } from '../tls.js';
 import { failed, STOPPED } from '../transport.js';
 import type { Channel, Exchange, Failure, Sink, Target, Terms, Transport } from '../transport.js';
 import type { TcpCodecs } from './codec.js';
@@ -20,7 +20,7 @@ export class TcpTransport implements Transport<TcpRequest> {
   readonly protocol: Protocol = 'tcp';
   readonly #time: Time;
   readonly #options: TcpOptions;
-  readonly #secure: SecureWay;
+  readonly #secure: TlsConnector;
   readonly #codecs: TcpCodecs;
   readonly #channels = new Set<TcpChannel>();
   /** Connections are opened in this context, so that none keeps the AsyncLocalStorage of the call that needed it first. */
@@ -28,7 +28,7 @@ export class TcpTransport implements Transport<TcpRequest> {
   #isClosed = false;
 
   /** `codecs` may change: a channel uses the codec that is set when it is opened. */
-  constructor(time: Time, options: TcpOptions, secure = new SecureWay(), codecs: TcpCodecs = new Map()) {
+  constructor(time: Time, options: TcpOptions, secure = new TlsConnector(), codecs: TcpCodecs = new Map()) {
     this.#time = time;
     this.#options = options;
     this.#secure = secure;
